@@ -1,0 +1,71 @@
+# `make tune` on a fresh checkout is all it takes: every target makes the environment that it needs first.
+# Nothing has to be activated; PYTHON picks the interpreter, ARGS goes to the command behind a target.
+
+PYTHON ?= python3
+ARGS ?=
+LOGDIR ?= runs
+VENV := .venv
+RUN := $(VENV)/bin/python
+# The contents name the stamp, not their dates: a clone or a change of branch installs nothing that is there already.
+LOCK := $(shell cat constraints.txt pyproject.toml | cksum | tr ' ' '-')
+INSTALL := $(RUN) -I -m pip install --progress-bar on --disable-pip-version-check -c constraints.txt
+
+# Ray reads the name of its token's folder from HOME alone, and a container may have none.
+ifeq ($(HOME),)
+export HOME := $(or $(shell getent passwd "$$(id -u)" | cut -d: -f6),$(CURDIR))
+endif
+unexport PYTHONSAFEPATH # with it the root is not on the module path, and `platform` is the standard library's
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv tune test lint format types contracts check bench tensorboard clean
+
+help: ## list the targets
+	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+
+venv: $(VENV)/installed-dev-$(LOCK) ## make or update .venv from constraints.txt
+
+tune: venv ## search for the best generator (the main job)
+	$(RUN) -m platform.tune $(ARGS)
+
+test: venv ## run the tests; ARGS="-m 'not ray'" leaves out those that start Ray
+	$(RUN) -m pytest $(ARGS)
+
+lint: venv ## look for mistakes and for lines that are not formatted
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+
+format: venv ## format the code and repair what can be repaired by itself
+	$(RUN) -m ruff check --fix
+	$(RUN) -m ruff format
+
+types: venv ## check the types, strictly
+	$(RUN) -m mypy
+
+contracts: venv ## check the directions of the imports
+	PYTHONPATH=. $(VENV)/bin/lint-imports
+
+check: lint types contracts ## lint, types and contracts
+
+bench: venv $(VENV)/installed-bench-$(LOCK) ## measure a training step of the network beside two other libraries
+	$(RUN) -m benchmarks.unet_step $(ARGS)
+
+tensorboard: venv ## show the curves of the trials under LOGDIR
+	$(RUN) -m tensorboard.main --logdir $(LOGDIR) $(ARGS)
+
+clean: ## remove what the tools leave behind; .venv and results stay
+	rm -rf build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+$(VENV)/made:
+	@command -v "$(PYTHON)" > /dev/null || { echo "no '$(PYTHON)' was found; name a Python of 3.11 or later with PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed, but $(PYTHON) is $$("$(PYTHON)" --version 2>&1); name another with PYTHON=..." >&2; exit 1; }
+	"$(PYTHON)" -I -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/installed-%-$(LOCK): | $(VENV)/made
+	@rm -f $(VENV)/installed-$*-*
+	$(INSTALL) ".[$*]"
+	@touch $@

@@ -1,0 +1,1 @@
+"""Benchmarks that regenerate the speed tables; each runs as `python -m benchmarks.<name>`."""

@@ -1,0 +1,48 @@
+"""Where the driver meets Ray: start a local instance or join the cluster, with everything said explicitly."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+from trainables.config import ConfigError, require
+from trainables.session import TRIAL_DRIVER, ScalingConfig
+
+ENVIRONMENT = {
+    "RAY_AUTH_MODE": "token",  # a local start switches it on; said here, so that later clients agree
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our TensorBoard tags instead of Tune's
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+
+
+@contextmanager
+def ray_instance(address: str, scaling: ScalingConfig) -> Iterator[int]:
+    """Connect, yield the number of CPUs, and disconnect (a local instance ends with it).
+
+    A worker group needs the dashboard: its state tells a stopped trial's placement group to go.
+
+    Raises:
+        ConfigError: no Ray at `address`, or fewer CPUs than one trial needs.
+    """
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    options: dict[str, object] = {"address": address, "log_to_driver": False, "logging_level": logging.ERROR}
+    if address == "local":
+        cpus = len(os.sched_getaffinity(0))
+        options |= {"num_cpus": cpus, "resources": {TRIAL_DRIVER: cpus}, "include_dashboard": scaling.num_workers > 0}
+    try:
+        ray.init(**options)
+    except ConnectionError as error:
+        raise ConfigError(f"address={address}: no Ray there ({error}); start it, or take address=local") from None
+    try:
+        available = int(ray.cluster_resources().get("CPU", 0))
+        needed = scaling.cpus_per_trial()
+        require(needed <= available, "`CPUs of a trial <= CPUs of Ray`", f"{needed} > {available}", "lower scaling.*")
+        yield available
+    finally:
+        ray.shutdown()

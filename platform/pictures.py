@@ -1,0 +1,34 @@
+"""Pictures of a study."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from platform.study import Ranked
+from trainables.eval.metrics import NullBand
+
+
+def learning_curves(trials: list[Ranked], floor: NullBand, file: Path) -> None:
+    """C2ST of every trial over its epochs, the best one drawn strongly, above the real-against-real band."""
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axis = figure.subplots()
+    axis.axhspan(floor.low, floor.high, color="#009e73", alpha=0.2, label="real against real, 95 %")
+    for rank, trial in enumerate(trials):
+        epochs = sorted(trial.history)
+        values = [0.5 + trial.history[epoch] for epoch in epochs]
+        best = rank == 0
+        axis.plot(
+            epochs,
+            values,
+            color="#d55e00" if best else "#999999",
+            linewidth=2.2 if best else 1.0,
+            marker="o",
+            markersize=4 if best else 2,
+            zorder=3 if best else 2,
+            label=f"trial {trial.number} (best)" if best else ("other trials" if rank == 1 else None),
+        )
+    axis.set_xlabel("epoch (0: untrained)")
+    axis.set_ylabel("C2ST on held-out people (0.5: cannot be told apart)")
+    axis.set_ylim(0.42, 1.02)
+    axis.legend(frameon=False)
+    figure.savefig(file, dpi=110)

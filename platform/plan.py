@@ -1,0 +1,93 @@
+"""What a sweep will cost, from measurements at the lightest and the heaviest corner of its space."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+
+from platform.progress import clock
+from platform.settings import Sweep, ends
+from trainables.config import build, with_values
+from trainables.epoch import Cost
+from trainables.session import TRAINABLES
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Seconds of a sweep whose trials run `concurrent` side by side.
+
+    Attributes:
+        trial_s: One trial that is never stopped, at the lightest and the heaviest corner of the space.
+        steps: Its optimisation steps, likewise.
+        sweep_s: All remaining trials under successive halving, at the mean of the two corners.
+    """
+
+    remaining: int
+    concurrent: int
+    trial_s: tuple[float, float]
+    steps: tuple[int, int]
+    sweep_s: float
+    disk_bytes: int
+
+
+def make_plan(sweep: Sweep, remaining: int, concurrent: int) -> Plan:
+    """Measure both corners and add up the trials that remain."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(sweep.settings.scaling.cpus_per_worker)
+    corners = [_measure(sweep, corner) for corner in (min, max)]
+    torch.set_num_threads(before)
+    mean_epochs = expected_epochs(sweep)
+    trial_s = [cost.evaluation_s + sweep.epochs * cost.epoch_s for cost in corners]
+    mean_s = sum(cost.evaluation_s + mean_epochs * cost.epoch_s for cost in corners) / 2
+    return Plan(
+        remaining,
+        concurrent,
+        (trial_s[0], trial_s[1]),
+        (sweep.epochs * corners[0].steps_per_epoch, sweep.epochs * corners[1].steps_per_epoch),
+        remaining * mean_s / concurrent,
+        2 * remaining * corners[1].checkpoint_bytes,  # Tune writes the next one before it deletes the last
+    )
+
+
+def _measure(sweep: Sweep, corner: Any) -> Cost:
+    trainable = TRAINABLES[sweep.space.trainable]
+    values = {key: _corner(law, corner) for key, law in sweep.space.parameters.items()}
+    return trainable.measure(build(trainable.config, with_values(sweep.trainable, values), at="trainable"))
+
+
+def _corner(law: BaseDistribution, corner: Any) -> Any:
+    """The smallest or largest value of a law; of choices without an order, the first."""
+    values = ends(law)
+    numbers = all(isinstance(value, int | float) for value in values)
+    return corner(values) if numbers or not isinstance(law, CategoricalDistribution) else values[0]
+
+
+def expected_epochs(sweep: Sweep) -> float:
+    """Mean epochs of a trial when one in `reduction_factor` passes each rung; young rungs let more pass."""
+    scheduler = sweep.settings.scheduler
+    keep, mean, before = 1.0, 0.0, 0
+    for rung in [*[rung for rung in scheduler.rungs(sweep.epochs) if rung < sweep.epochs], sweep.epochs]:
+        mean += keep * (rung - before)
+        keep, before = keep / scheduler.reduction_factor, rung
+    return mean
+
+
+def describe_plan(plan: Plan, sweep: Sweep) -> str:
+    """The plan in a few aligned lines."""
+    settings = sweep.settings
+    rungs = ", ".join(map(str, settings.scheduler.rungs(sweep.epochs))) or "none"
+    low, high = (clock(seconds) for seconds in plan.trial_s)
+    lines = {
+        "study": f"{settings.study_name} in {settings.folder}",
+        "searched": ", ".join(sweep.space.parameters),
+        "fixed": ", ".join(sweep.fixed) or "nothing of the space",
+        "trials": f"{plan.remaining} to run of {settings.budget.trials}, {plan.concurrent} side by side, "
+        f"sampler {settings.sampler}",
+        "full trial": f"{sweep.epochs} epochs, {plan.steps[0]:,} to {plan.steps[1]:,} steps, {low} to {high}",
+        "halving": f"rungs at epochs {rungs}; one in {settings.scheduler.reduction_factor:g} goes on",
+        "time": f"about {clock(plan.sweep_s)}; stopped at {settings.budget.wall}",
+        "disk": f"at most {plan.disk_bytes / 2**20:,.0f} MiB of checkpoints",
+    }
+    width = max(map(len, lines))
+    return "\n".join(f"  {name:<{width}}  {text}" for name, text in lines.items())

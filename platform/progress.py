@@ -1,0 +1,146 @@
+"""The sweep as it runs: a live table in a terminal, one line per event in a log."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from platform.search import OptunaBridge
+from trainables import names
+
+SHOWN = 14  # rows of the live table; older finished trials scroll into the ranking
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 4:05 or 1:04:05."""
+    minutes, rest = divmod(max(int(seconds), 0), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A metric for a table; a dash where there is none yet."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+@dataclass
+class Row:
+    """What the table shows of one trial."""
+
+    trial: int
+    params: dict[str, Any]
+    state: str = "running"
+    epoch: int | None = None
+    c2st: float | None = None
+    mmd: float | None = None
+    began: float = field(default_factory=time.monotonic)
+
+
+class Progress(Callback):
+    """Draws the table; knows the trials by their Optuna numbers.
+
+    Args:
+        bridge: Source of trial numbers and of the count towards the budget.
+        epochs: Of a trial that is not stopped.
+        wall_s: The time that the sweep may take.
+    """
+
+    def __init__(self, bridge: OptunaBridge, epochs: int, wall_s: float, console: Console) -> None:
+        self.bridge = bridge
+        self.epochs = epochs
+        self.console = console
+        self.began = time.monotonic()
+        self.ends = self.began + wall_s
+        self.rows: dict[str, Row] = {}
+        self.live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+
+    def setup(self, **info: Any) -> None:
+        if self.live is not None:
+            self.live.start()
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        asked = self.bridge.running.get(trial.trial_id)
+        if asked is not None and trial.trial_id not in self.rows:
+            self.rows[trial.trial_id] = Row(asked.number, dict(asked.params))
+            self._say(f"trial {asked.number}: {describe(asked.params)}")
+        self._draw()
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        row = self.rows.get(trial.trial_id)
+        if row is None or names.EPOCH not in result:
+            return
+        row.epoch, row.c2st, row.mmd = result[names.EPOCH], result.get(names.VAL_C2ST), result.get(names.VAL_MMD)
+        self._say(
+            f"trial {row.trial}: epoch {row.epoch}/{self.epochs}  C2ST {number(row.c2st)}  MMD {number(row.mmd, 4)}"
+            f"  left {clock(self.left_s())}"
+        )
+        self._draw()
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        row = self.rows.get(trial.trial_id)
+        if row is not None and row.state == "running":
+            row.state = "done" if row.epoch == self.epochs else "stopped"
+            self._say(f"trial {row.trial}: {row.state} at epoch {row.epoch}")
+        self._draw()
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        row = self.rows.get(trial.trial_id)
+        if row is not None:
+            row.state = "failed"
+            self._say(f"trial {row.trial}: failed; see {trial.error_file}")
+        self._draw()
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        self._draw()
+
+    def close(self) -> None:
+        """Take the live table down."""
+        if self.live is not None:
+            self.live.stop()
+
+    def left_s(self) -> float:
+        """Seconds left: the wall time, or less where the pace so far lets the remaining trials end earlier."""
+        now = time.monotonic()
+        ended = [row for row in self.rows.values() if row.state != "running"]
+        remaining = self.bridge.trials - len(ended)
+        if not ended:
+            return self.ends - now
+        return min(self.ends - now, (now - self.began) / len(ended) * max(remaining, 0))
+
+    def _say(self, line: str) -> None:
+        if self.live is None:
+            self.console.print(f"{clock(time.monotonic() - self.began):>7}  {line}", highlight=False, soft_wrap=True)
+
+    def _draw(self) -> None:
+        if self.live is not None:
+            self.live.update(self._table(), refresh=True)
+
+    def _table(self) -> Group:
+        table = Table(box=None, pad_edge=False)
+        for column in ("trial", "state", "epoch", "C2ST", "MMD", "parameters"):
+            table.add_column(column, no_wrap=column != "parameters", justify="left" if column == "parameters" else "right")
+        for row in list(self.rows.values())[-SHOWN:]:
+            style = {"failed": "red", "stopped": "dim", "done": "green"}.get(row.state, "")
+            epoch = "-" if row.epoch is None else f"{row.epoch}/{self.epochs}"
+            cells = (str(row.trial), row.state, epoch, number(row.c2st), number(row.mmd, 4), describe(row.params))
+            table.add_row(*cells, style=style)
+        ended = sum(row.state != "running" for row in self.rows.values())
+        spent = time.monotonic() - self.began
+        head = Text(f"{ended} of {self.bridge.trials} trials ended, {clock(spent)} spent, {clock(self.left_s())} left")
+        return Group(head, table)
+
+
+def describe(params: dict[str, Any]) -> str:
+    """Parameters in a short line: the last part of each key and its value."""
+    return "  ".join(
+        f"{key.rpartition('.')[2]} {value:.3g}" if isinstance(value, float) else f"{key.rpartition('.')[2]} {value}"
+        for key, value in params.items()
+    )

@@ -1,0 +1,219 @@
+"""The configuration of a sweep, and what the command line does to its search space."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from platform.search import SAMPLERS
+from search_spaces import SPACES, Space
+from trainables.command import Request
+from trainables.config import ConfigError, build, require, require_member, with_values
+from trainables.session import TRAINABLES, ScalingConfig
+
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class BudgetConfig:
+    """When a study ends: at so many trials (of all its runs together), or when this run's time is over."""
+
+    trials: int = 12
+    wall: str = "8m"
+    concurrent: int = 0  # trials side by side; 0: as many as the CPUs carry
+
+    def __post_init__(self) -> None:
+        require(self.trials >= 1, "`trials >= 1`", f"trials={self.trials}")
+        require(self.concurrent >= 0, "`concurrent >= 0`", f"concurrent={self.concurrent}")
+        require(self.wall_s > 0, "`wall > 0`", f"wall={self.wall}")
+
+    @property
+    def wall_s(self) -> float:
+        """The wall time in seconds, from text such as 90s, 20m, 1.5h."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", self.wall)
+        if not match:
+            raise ConfigError(f"`wall` is a number with a unit s, m, h or d (as 20m), but got wall={self.wall}")
+        return float(match[1]) * UNITS[match[2]]
+
+
+@dataclass(frozen=True)
+class SchedulerConfig:
+    """Asynchronous successive halving (Li et al., 2020, arXiv:1810.05934): at each rung the best 1/reduction go on."""
+
+    grace_epochs: int = 2  # the first rung
+    reduction_factor: float = 3.0
+
+    def __post_init__(self) -> None:
+        require(self.grace_epochs >= 1, "`grace_epochs >= 1`", f"grace_epochs={self.grace_epochs}")
+        require(self.reduction_factor > 1, "`reduction_factor > 1`", f"reduction_factor={self.reduction_factor}")
+
+    def rungs(self, epochs: int) -> list[int]:
+        """Epochs at which trials are compared, in rising order; none if the grace covers the whole trial."""
+        if self.grace_epochs >= epochs:
+            return []
+        count = int(math.log(epochs / self.grace_epochs) / math.log(self.reduction_factor) + 1)
+        return [int(self.grace_epochs * self.reduction_factor**k) for k in range(count)]
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """One sweep."""
+
+    space: str = "diffusion"
+    study_name: str = "diffusion"
+    storage_path: str = "results"  # everything a study leaves; shared by all nodes of a cluster
+    storage: str = ""  # of Optuna: empty for a journal file beside the results, else a URL such as sqlite:///study.db
+    seed: int = 0  # of the suggestions; trainable.seed is the one of the training
+    sampler: str = "tpe"
+    address: str = "local"  # "auto": the cluster that this machine belongs to
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
+    scaling: ScalingConfig = field(default_factory=ScalingConfig)
+
+    def __post_init__(self) -> None:
+        require_member("space", self.space, SPACES)
+        require_member("sampler", self.sampler, SAMPLERS)
+        require(bool(NAME.fullmatch(self.study_name)), f"`study_name` matches {NAME.pattern}", self.study_name)
+
+    @property
+    def folder(self) -> Path:
+        """Where this study lives, absolute: trials run in other working directories."""
+        return Path(self.storage_path).expanduser().resolve() / self.study_name
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A checked sweep: its settings, the trainable's whole configuration, and what varies in it."""
+
+    settings: TuneConfig
+    trainable: Mapping[str, Any]
+    space: Space
+    fixed: tuple[str, ...]
+
+    @property
+    def epochs(self) -> int:
+        """The last epoch of a trial that is not stopped."""
+        return int(self.trainable["epochs"])
+
+
+def sweep_of(request: Request) -> Sweep:
+    """The sweep that a command line asks for, every law checked before anything starts.
+
+    A key of the space that the user sets is fixed at that value; a key that the user gives a law is searched.
+
+    Raises:
+        ConfigError: an unknown key, a wrong value, or a law that reaches values which the trainable refuses.
+    """
+    config = dict(request.config)
+    trainable = config.pop("trainable")
+    settings = build(TuneConfig, config)
+    base = SPACES[settings.space]
+    given = {key.removeprefix("trainable.") for key in request.given}
+    laws = {_trainable_key(override): law_of(override) for override in request.laws}
+    parameters = {key: law for key, law in base.parameters.items() if key not in given} | laws
+    if not parameters:
+        raise ConfigError("every key of the space is fixed; leave one free or give one a law, as key=interval(0,1)")
+    baselines = tuple(_baseline(point, parameters, trainable) for point in base.baselines)
+    space = replace(base, parameters=parameters, baselines=baselines)
+    _check_reach(space, trainable)
+    return Sweep(settings, trainable, space, tuple(key for key in base.parameters if key not in parameters))
+
+
+def _trainable_key(override: Override) -> str:
+    key = str(override.key_or_group)
+    if not key.startswith("trainable."):
+        raise ConfigError(f"{key}: only keys below `trainable.` can be searched, but got {override.input_line}")
+    return key.removeprefix("trainable.")
+
+
+def law_of(override: Override) -> BaseDistribution:
+    """An Optuna distribution from Hydra's sweep grammar.
+
+    choice(a, b) is categorical; range(1, 9, 2) whole numbers, the end left out; interval(0, 1) continuous;
+    tag(log, interval(1e-4, 1e-2)) logarithmic.
+
+    Raises:
+        ConfigError: a form that is not a law.
+    """
+    sweep = override.value()
+    try:
+        if isinstance(sweep, IntervalSweep):
+            return _interval(sweep)
+        if isinstance(sweep, ChoiceSweep):
+            return CategoricalDistribution([_unquoted(item) for item in sweep.list])
+        if isinstance(sweep, RangeSweep):
+            return _range(sweep)
+    except ValueError as error:
+        raise ConfigError(f"{override.input_line}: {error}") from None
+    raise ConfigError(f"{override.input_line}: a law is interval(...), range(...), choice(...) or tag(log, ...)")
+
+
+def _interval(sweep: IntervalSweep) -> BaseDistribution:
+    low, high, log = sweep.start, sweep.end, "log" in sweep.tags
+    if low is None or high is None:
+        raise ValueError("interval needs both ends")
+    return FloatDistribution(float(low), float(high), log=log)
+
+
+def _range(sweep: RangeSweep) -> BaseDistribution:
+    start, stop, step = sweep.start, sweep.stop, sweep.step
+    if start is None or stop is None:
+        raise ValueError("range needs start and stop")
+    if isinstance(start, int) and isinstance(stop, int) and isinstance(step, int):
+        last = stop - 1 - (stop - 1 - start) % step  # Hydra's range leaves its end out, as Python's does
+        return IntDistribution(start, last, step=step)
+    raise ValueError("range takes whole numbers; use interval for continuous values")
+
+
+def _unquoted(item: Any) -> Any:
+    return getattr(item, "text", item)
+
+
+def _baseline(
+    point: Mapping[str, Any], parameters: Mapping[str, BaseDistribution], trainable: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A baseline on the keys that vary now; a key that the space does not know stands at its configured value."""
+    return {key: point.get(key, value_at(trainable, key)) for key in parameters}
+
+
+def value_at(mapping: Mapping[str, Any], key: str) -> Any:
+    """The value under a dotted key of a nested mapping.
+
+    Raises:
+        ConfigError: there is no such key.
+    """
+    node: Any = mapping
+    for name in key.split("."):
+        if not isinstance(node, Mapping) or name not in node:
+            raise ConfigError(f"trainable.{key}: there is no such key; see --cfg job")
+        node = node[name]
+    return node
+
+
+def _check_reach(space: Space, trainable: Mapping[str, Any]) -> None:
+    """Build the trainable's configuration at the ends of every law, so that no trial meets a wrong one later."""
+    cls = TRAINABLES[space.trainable].config
+    build(cls, trainable, at="trainable")
+    for key, law in space.parameters.items():
+        value_at(trainable, key)
+        for end in ends(law):
+            build(cls, with_values(trainable, {key: end}), at="trainable")
+    for point in space.baselines:
+        for key, value in point.items():
+            if not space.parameters[key]._contains(space.parameters[key].to_internal_repr(value)):
+                raise ConfigError(f"trainable.{key}: the baseline {value} lies outside of {space.parameters[key]}")
+
+
+def ends(law: BaseDistribution) -> tuple[Any, ...]:
+    """The choices of a categorical law, else its lowest and highest value."""
+    if isinstance(law, CategoricalDistribution):
+        return law.choices
+    if isinstance(law, FloatDistribution | IntDistribution):
+        return (law.low, law.high)
+    raise TypeError(f"no ends of {law}")

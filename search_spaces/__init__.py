@@ -1,0 +1,6 @@
+"""What may vary in a sweep, by which law, and by which metric it is judged: data, no code."""
+
+from search_spaces.diffusion import SPACE as DIFFUSION
+from search_spaces.space import Space
+
+SPACES: dict[str, Space] = {"diffusion": DIFFUSION}

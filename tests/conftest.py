@@ -1,0 +1,19 @@
+"""What holds for every test: whose `platform` it is, checked shapes, one thread."""
+
+import os
+import sys
+
+# pytest itself has imported the standard library's `platform` when it was started bare; ours is imported from here on.
+sys.modules.pop("platform", None)
+
+os.environ["RAY_AUTH_MODE"] = "token"  # a local ray.init() turns it on by itself, and later clients would fail
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+from jaxtyping import install_import_hook
+
+# Before anything of it is imported: shapes and types in signatures are checked in tests only.
+install_import_hook("trainables", "beartype.beartype")
+
+import torch
+
+torch.set_num_threads(1)

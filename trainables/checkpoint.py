@@ -1,0 +1,116 @@
+"""Checkpoints: a folder with tensors in safetensors and everything else in JSON, published by one rename.
+
+    checkpoint/
+      weights.safetensors   named tensors ("model.…", "ema.…", "optimizer.…")
+      record.json           configuration, statistics, counters, random states, hash of the tensors' file
+
+A reader either finds a whole checkpoint or none: files are written and flushed in a sibling folder first, then the
+folder is renamed. Nothing is pickled, so that a checkpoint from elsewhere cannot run code.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+WEIGHTS = "weights.safetensors"
+RECORD = "record.json"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is absent, incomplete, altered, or of another kind than asked for."""
+
+
+def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+    """Write a checkpoint to `folder`, which must not exist, in one atomic step.
+
+    Raises:
+        CheckpointError: a tensor holds NaN or infinity (training has diverged: such weights are never published).
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(f"{name} holds NaN or infinity: the checkpoint {folder.name} is not written")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        write_checkpoint_files(staging, tensors, record)
+        os.rename(staging, folder)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    _flush(folder.parent)
+
+
+def write_checkpoint_files(folder: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+    """Write the two files into an existing private `folder`; whoever publishes the folder makes that step atomic."""
+    weights = folder / WEIGHTS
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, weights)
+    whole = {**record, "weights_sha256": file_sha256(weights)}
+    (folder / RECORD).write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n")
+    for path in (weights, folder / RECORD):
+        _flush(path)
+
+
+def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a checkpoint back and verify that the tensors are the ones its record speaks of.
+
+    Raises:
+        CheckpointError: missing folder or file, broken JSON, truncated or altered tensors.
+    """
+    record = load_record(folder)
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise CheckpointError(f"{weights}: no such file; a checkpoint is a folder with {WEIGHTS} and {RECORD}")
+    if file_sha256(weights) != record.get("weights_sha256"):
+        raise CheckpointError(f"{weights}: the tensors do not match their record (truncated or altered file)")
+    try:
+        return load_file(weights), record
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{weights}: not a readable safetensors file ({error})") from None
+
+
+def load_record(folder: Path) -> dict[str, Any]:
+    """The JSON record of a checkpoint, without touching its tensors."""
+    path = folder / RECORD
+    try:
+        record = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file; a checkpoint is a folder with {WEIGHTS} and {RECORD}") from None
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: not a readable JSON record ({error})") from None
+    if not isinstance(record, dict):
+        raise CheckpointError(f"{path}: a record is a JSON object, but got {type(record).__name__}")
+    return record
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def flatten(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Prefix the names of a state dict: `{"weight": w}` under "model" becomes `{"model.weight": w}`."""
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def select(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The part of a flat state whose names begin with `prefix.`, without that prefix; inverse of `flatten`."""
+    return {name[len(prefix) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}.")}
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,156 @@
+"""Command lines: Hydra composes `configs/` and the overrides, dataclasses check the result, errors are one line.
+
+    python -m platform.tune [--help] [--cfg job] [key=value ...]
+
+Overrides follow Hydra's grammar. Exit codes: 0 done, 2 wrong input, 130 interrupted.
+"""
+
+import difflib
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from trainables.config import ConfigError
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+WRONG_INPUT = 2
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command: its configuration file, the defaults it builds on, and the text of `--help`.
+
+    Attributes:
+        schemas: Name in the config store ("tune_schema", "trainable/diffusion_schema") -> plain default values.
+        sweeps: Whether `key=interval(...)` and other sweep overrides are accepted (and handed over as laws).
+    """
+
+    module: str
+    config_name: str
+    about: str
+    schemas: Mapping[str, Mapping[str, Any]]
+    sweeps: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """A composed configuration, the keys that the user set, and the laws that the user gave instead of values."""
+
+    config: dict[str, Any]
+    given: tuple[str, ...]
+    laws: tuple[Override, ...]
+
+
+def run(command: Command, main: Callable[[Request], int], arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line, call `main`, and turn every error of the user's into one line and exit code 2."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        options = [argument for argument in arguments if argument.startswith("-")]
+        overrides = [argument for argument in arguments if argument not in options and argument != "job"]
+        if "job" in arguments and "--cfg" not in options:
+            raise ConfigError("job: an override has the form key=value; did you mean `--cfg job`?")
+        for option in options:
+            if option not in ("-h", "--help", "--cfg", "-c"):
+                raise ConfigError(f"{option}: there is no such option; known: --help, --cfg job, and key=value overrides")
+        request = parse(command, overrides)
+        if "-h" in options or "--help" in options:
+            print(_help(command, request))
+            return 0
+        if "--cfg" in options or "-c" in options:
+            print(OmegaConf.to_yaml(OmegaConf.create(request.config)), end="")
+            return 0
+        return main(request)
+    except (ConfigError, HydraException, OmegaConfBaseException, ValueError) as error:
+        if not _is_users(error):
+            raise
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        return WRONG_INPUT
+    except KeyboardInterrupt:
+        print("interrupted: everything finished so far is recorded", file=sys.stderr)
+        return INTERRUPTED
+
+
+def parse(command: Command, overrides: Sequence[str]) -> Request:
+    """Compose the configuration; sweep overrides are taken out first, as laws.
+
+    Raises:
+        ConfigError: an override that is malformed, unknown, or a sweep where none is accepted.
+    """
+    store = ConfigStore.instance()
+    for name, node in command.schemas.items():
+        group, _, leaf = name.rpartition("/")
+        store.store(name=leaf, group=group or None, node=dict(node))
+    parsed = [_parse_override(text) for text in overrides]
+    laws = tuple(override for override in parsed if override.is_sweep_override())
+    values = [override for override in parsed if not override.is_sweep_override()]
+    if laws and not command.sweeps:
+        raise ConfigError(f"{laws[0].input_line}: this command takes one value per key, no sweep")
+    with initialize_config_dir(str(CONFIGS), version_base="1.3", job_name=command.config_name):
+        known = compose(command.config_name, [o.input_line for o in values if _is_group(o)])
+        for override in parsed:
+            _check_key(override, known)
+        config = compose(command.config_name, [override.input_line for override in values])
+    plain = OmegaConf.to_container(config, resolve=True)
+    if not isinstance(plain, dict):
+        raise TypeError("a configuration is a mapping")
+    return Request({str(k): v for k, v in plain.items()}, tuple(str(o.key_or_group) for o in values), laws)
+
+
+def _parse_override(text: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        raise ConfigError(f"{text}: an override has the form key=value ({_one_line(error)})") from None
+
+
+def _is_group(override: Override) -> bool:
+    return (CONFIGS / str(override.key_or_group)).is_dir()
+
+
+def _check_key(override: Override, known: DictConfig) -> None:
+    key = str(override.key_or_group)
+    if _is_group(override):
+        choices = sorted(path.stem for path in (CONFIGS / key).glob("*.yaml"))
+        if not isinstance(override.value(), str) or override.value() not in choices:
+            raise ConfigError(f"`{key}` in {{{', '.join(choices)}}} must hold, but got {override.input_line}")
+        return
+    every = list(_keys(OmegaConf.to_container(known, resolve=False)))
+    if key not in every and not override.is_add():
+        close = difflib.get_close_matches(key, every, n=1)
+        raise ConfigError(f"{key}: there is no such key; " + (f"did you mean `{close[0]}`?" if close else "see --cfg job"))
+
+
+def _keys(node: Any, at: str = "") -> Iterator[str]:
+    if isinstance(node, dict):
+        for name, child in node.items():
+            yield f"{at}{name}"
+            yield from _keys(child, f"{at}{name}.")
+
+
+def _help(command: Command, request: Request) -> str:
+    return (
+        f"usage: python -m {command.module} [--help] [--cfg job] [key=value ...]\n\n{command.about.strip()}\n\n"
+        f"Every key with its present value (override any of them as key=value):\n\n"
+        + OmegaConf.to_yaml(OmegaConf.create(request.config))
+    )
+
+
+def _is_users(error: BaseException) -> bool:
+    """Whether an error speaks of the user's input: our own errors do, and Hydra's; any other ValueError is a bug."""
+    ours = type(error).__module__.partition(".")[0] in ("trainables", "platform", "serve", "search_spaces")
+    return ours or isinstance(error, HydraException | OmegaConfBaseException)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,116 @@
+"""Strict configurations: a frozen dataclass per component, built from plain mappings, wrong input named by its key.
+
+The contract: `build(cls, mapping)` either returns an instance whose every field has the declared type and whose
+`__post_init__` accepted it, or raises `ConfigError` with one line: the key, the value, the law and the remedy.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+C = TypeVar("C")
+
+
+class ConfigError(ValueError):
+    """A value that breaks a stated law; the message is one line that names key, value, law and remedy."""
+
+
+def require(holds: bool, law: str, got: str, remedy: str = "") -> None:
+    """Raise `ConfigError` unless `holds`, with the law first, then the values, then the remedy.
+
+    >>> require(3 <= 1, "`low <= high`", "low=3, high=1")
+    Traceback (most recent call last):
+    trainables.config.ConfigError: `low <= high` must hold, but got low=3, high=1
+    """
+    if not holds:
+        raise ConfigError(f"{law} must hold, but got {got}" + (f"; {remedy}" if remedy else ""))
+
+
+def require_member(key: str, value: object, known: Mapping[str, object]) -> None:
+    """Raise `ConfigError` unless `value` is a key of the dict of choices `known`."""
+    require(value in known, f"`{key}` in {{{', '.join(sorted(known))}}}", f"{key}={value}")
+
+
+def build(cls: type[C], mapping: Mapping[str, Any], at: str = "") -> C:
+    """Build the dataclass `cls` from a nested mapping; missing keys take the declared defaults.
+
+    Args:
+        cls: A dataclass whose fields are primitives, tuples, or dataclasses.
+        mapping: Nested plain values.
+        at: Where the mapping stands in the whole configuration, for messages ("trainable").
+
+    Raises:
+        ConfigError: an unknown key, a value of another type, or a law that `__post_init__` states.
+    """
+    try:
+        merged = OmegaConf.merge(_writable(OmegaConf.structured(cls)), OmegaConf.create(dict(mapping)))
+        built = OmegaConf.to_object(merged)
+    except (ConfigKeyError, ConfigAttributeError) as error:
+        raise ConfigError(_unknown_key(cls, _full_key(error), at)) from None
+    except OmegaConfBaseException as error:
+        reason = str(error.msg if error.msg else error).splitlines()[0].rstrip(".")
+        raise ConfigError(f"{_join(at, _full_key(error))}: {reason}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{at}: {error}" if at else str(error)) from None
+    if not isinstance(built, cls):
+        raise TypeError(f"{cls.__name__} is not a dataclass")
+    return built
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """The nested plain mapping of a configuration dataclass; `build` of it gives the same configuration back."""
+    result: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    return result
+
+
+def digest(value: Any) -> str:
+    """A short stable hash of any JSON-serialisable value, equal over processes and machines."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
+
+
+def with_values(mapping: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a nested mapping in which dotted keys are replaced: `{"optim.lr": 1e-3}`.
+
+    >>> with_values({"optim": {"lr": 1.0, "betas": 2}}, {"optim.lr": 0.5})
+    {'optim': {'lr': 0.5, 'betas': 2}}
+    """
+    result = dict(mapping)
+    for key, value in values.items():
+        head, _, rest = key.partition(".")
+        result[head] = with_values(result.get(head, {}), {rest: value}) if rest else value
+    return result
+
+
+def _writable(schema: DictConfig) -> DictConfig:
+    """Lift the read-only flag that OmegaConf gives to the schema of a frozen dataclass and of those inside it."""
+    OmegaConf.set_readonly(schema, None)
+    for child in schema.values():
+        if isinstance(child, DictConfig):
+            _writable(child)
+    return schema
+
+
+def _full_key(error: OmegaConfBaseException) -> str:
+    return str(error.full_key or error.key or "")
+
+
+def _join(at: str, key: str) -> str:
+    return f"{at}.{key}" if at and key else at or key
+
+
+def _unknown_key(cls: Any, key: str, at: str) -> str:
+    *parents, name = key.split(".")
+    owner = cls
+    for parent in parents:
+        owner = next((f.type for f in dataclasses.fields(owner) if f.name == parent), owner)
+    known = [field.name for field in dataclasses.fields(owner)]
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean `{close[0]}`?" if close else f"known keys: {', '.join(known)}"
+    return f"{_join(at, key)}: there is no such key; {hint}"

@@ -1,0 +1,1 @@
+"""Ranking losses over distances and the negatives they rank against."""

@@ -1,0 +1,1 @@
+"""Recordings, their canonical form, and the data sets made of them."""

@@ -1,0 +1,55 @@
+"""Count-based balance of real and generated training data: one scaling point, no weights.
+
+`alpha` says how many generated movements join the real ones, as a share of the real count. That count is the only
+place where alpha acts. A per-sample weight beside it would scale the generated part twice (alpha squared), so a data
+set that carries a weight is refused.
+"""
+
+from collections.abc import Sequence
+
+from trainables.config import ConfigError, require
+
+
+class BalanceError(ConfigError):
+    """Training data whose generated share is not the one that was asked for."""
+
+
+def generated_count(num_real: int, alpha: float) -> int:
+    """round(alpha * num_real), halves to the even neighbour: the one place where alpha becomes a count.
+
+    >>> generated_count(100, 0.29), int(100 * 0.29)
+    (29, 28)
+    """
+    require(num_real >= 0, "`num_real >= 0`", str(num_real))
+    require(0.0 <= alpha < float("inf"), "`0 <= alpha < inf`", f"alpha={alpha}")
+    return round(alpha * num_real)
+
+
+def validate_augmentation_balance(num_real: int, num_generated: int, alpha: float, sample: Sequence[object]) -> str:
+    """Check the exact count and the absence of weights before training starts.
+
+    Args:
+        num_real: Real movements in the training set.
+        num_generated: Generated movements in it.
+        alpha: The share that was asked for.
+        sample: Any item of the data set; (input, target) and nothing else.
+
+    Returns:
+        One line for the log: real, generated, actual and expected ratio.
+
+    Raises:
+        BalanceError: a count other than `generated_count(num_real, alpha)`, or an item that is not a pair.
+    """
+    expected = generated_count(num_real, alpha)
+    if num_generated != expected:
+        raise BalanceError(
+            f"`generated == round(alpha * real)` must hold, but got generated={num_generated}, alpha={alpha}, "
+            f"real={num_real} (expected {expected}); generate as many as asked for"
+        )
+    if len(sample) != 2:
+        raise BalanceError(
+            f"an item of the data set is a pair (sequence, condition), but got {len(sample)} fields; "
+            "a weight would scale the generated part a second time"
+        )
+    actual = num_generated / num_real if num_real else 0.0
+    return f"balance: {num_real} real + {num_generated} generated, ratio {actual:.4f} (asked for {alpha:.4f})"

@@ -1,0 +1,240 @@
+"""One observation model and one canonical form, for people, bots and samples alike.
+
+A movement reaches every model and every metric by the same chain, step for step:
+
+    recording --observe--> integer pixels every dt_s --encode--> canonical deltas of unit net displacement along +x
+    sample --decode--> pixels at the asked distance, direction and duration, observed once --encode--> the same form
+
+`observe` is 60 Hz sample-and-hold in whole pixels: polling rate, sub-pixel values and the time grid of the recorder
+disappear, so that none of them can give a generator (or a bot) away. Canonical deltas sum to (1, 0); the removed
+distance, direction and duration stay beside them, which makes the chain invertible up to the rounding to pixels.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from trainables.config import require, require_member
+
+RATE_HZ = 60.0
+CONDITION_NAMES = ("log_duration_s", "log_distance_px", "log_path_ratio")
+TENSORS = ("deltas", "mask", "angle", "distance_px", "duration_s")
+MINIMUM_STEPS = 8  # a third difference and five spectral bands need as many
+MINIMUM_DISTANCE_PX = 8.0  # below, whole pixels say little about the shape of a movement
+
+
+@dataclass(frozen=True, eq=False)
+class Movements:
+    """N movements after the observation model, zero after their last step.
+
+    Attributes:
+        steps_px: Displacement per step of `1 / RATE_HZ` seconds in whole pixels.
+        length: Number of steps of each movement.
+        group: Whoever made it; what a split may never cut.
+    """
+
+    steps_px: Float[Tensor, "N S 2"]
+    length: Int[Tensor, "N"]
+    group: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.length)
+
+    def take(self, rows: Int[Tensor, "M"]) -> "Movements":
+        """The movements at `rows`, in that order."""
+        return Movements(self.steps_px[rows], self.length[rows], tuple(self.group[i] for i in rows.tolist()))
+
+
+@dataclass(frozen=True, eq=False)
+class Canonical:
+    """N movements in canonical form.
+
+    Attributes:
+        deltas: Displacement per step; the valid steps of a movement sum to (1, 0).
+        mask: True at valid steps, a prefix of each row.
+        angle: Direction of the net displacement on the screen, radians.
+        distance_px: Length of the net displacement.
+        duration_s: Time from first to last point.
+        group: Whoever made it.
+    """
+
+    deltas: Float[Tensor, "N T 2"]
+    mask: Bool[Tensor, "N T"]
+    angle: Float[Tensor, "N"]
+    distance_px: Float[Tensor, "N"]
+    duration_s: Float[Tensor, "N"]
+    group: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.mask)
+
+    def condition(self) -> Float[Tensor, "N D"]:
+        """The raw condition vector of each movement, columns as in `CONDITION_NAMES`; natural logarithms."""
+        path_ratio = self.deltas.norm(dim=-1).sum(dim=1)
+        return torch.stack([self.duration_s.log(), self.distance_px.log(), path_ratio.log()], dim=1)
+
+    def take(self, rows: Int[Tensor, "M"]) -> "Canonical":
+        """The movements at `rows`, in that order."""
+        parts = {k: getattr(self, k)[rows] for k in TENSORS}
+        return Canonical(**parts, group=tuple(self.group[i] for i in rows.tolist()))
+
+
+@dataclass(frozen=True)
+class CanonicalConfig:
+    """Which canonical form, and how many steps it has."""
+
+    representation: str = "fixed_dt"  # native 60 Hz steps: no interpolation pattern for a generator to imitate
+    sequence_length: int = 64  # T; 1.07 s at 60 Hz, which 88 % of the default recordings do not exceed
+
+    def __post_init__(self) -> None:
+        require_member("representation", self.representation, REPRESENTATIONS)
+        require(self.sequence_length >= MINIMUM_STEPS, f"`sequence_length >= {MINIMUM_STEPS}`", str(self.sequence_length))
+
+
+def observe(
+    t_ms: npt.NDArray[np.float64], x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Whole-pixel positions at 60 Hz: the last recorded point at or before each tick; the final tick holds the end.
+
+    Returns:
+        Positions [S + 1, 2] in pixels with S = ceil(duration * RATE_HZ).
+    """
+    period_ms = 1000.0 / RATE_HZ
+    steps = max(math.ceil((t_ms[-1] - t_ms[0]) / period_ms - 1e-9), 0)
+    ticks = t_ms[0] + period_ms * np.arange(steps + 1)
+    held = np.clip(np.searchsorted(t_ms, ticks + 1e-9, side="right") - 1, 0, len(t_ms) - 1)
+    return np.rint(np.stack([x[held], y[held]], axis=1))
+
+
+def pack(paths: Sequence[npt.NDArray[np.float64]], group: Sequence[str]) -> Movements:
+    """Observed position paths, each [S_i + 1, 2], as one padded set of steps."""
+    length = torch.tensor([len(path) - 1 for path in paths], dtype=torch.int64)
+    steps = torch.zeros(len(paths), int(length.max()) if len(paths) else 0, 2, dtype=torch.float64)
+    for row, path in enumerate(paths):
+        steps[row, : len(path) - 1] = torch.from_numpy(np.diff(path, axis=0))
+    return Movements(steps, length, tuple(group))
+
+
+def prefix_mask(length: Int[Tensor, "N"], steps: int) -> Bool[Tensor, "N T"]:
+    """True at the first `length` of `steps` positions."""
+    return torch.arange(steps, device=length.device) < length[:, None]
+
+
+def rotate(vectors: Float[Tensor, "N S 2"], angle: Float[Tensor, "N"]) -> Float[Tensor, "N S 2"]:
+    """Rotate row i of `vectors` by `angle[i]` radians, counter-clockwise; `rotate(rotate(v, a), -a)` is `v`."""
+    cos, sin = angle.cos()[:, None], angle.sin()[:, None]
+    x, y = vectors.unbind(-1)
+    return torch.stack([cos * x - sin * y, sin * x + cos * y], dim=-1)
+
+
+def usable(movements: Movements, config: CanonicalConfig) -> tuple[Int[Tensor, "M"], Mapping[str, int]]:
+    """Rows that the canonical form can hold, and how many of the others fall under which law."""
+    longest = config.sequence_length if config.representation == "fixed_dt" else torch.iinfo(torch.int64).max
+    distance = movements.steps_px.sum(dim=1).norm(dim=-1)
+    reasons = {
+        f"fewer than {MINIMUM_STEPS} steps at {RATE_HZ:g} Hz": movements.length < MINIMUM_STEPS,
+        f"longer than T={config.sequence_length} steps at {RATE_HZ:g} Hz": movements.length > longest,
+        f"net displacement under {MINIMUM_DISTANCE_PX:g} px": distance < MINIMUM_DISTANCE_PX,
+    }
+    kept = torch.ones(len(movements), dtype=torch.bool)
+    dropped: Counter[str] = Counter()
+    for reason, broken in reasons.items():
+        dropped[reason] = int((broken & kept).sum())
+        kept &= ~broken
+    return kept.nonzero().squeeze(1), dropped
+
+
+def encode(movements: Movements, config: CanonicalConfig) -> Canonical:
+    """Canonical form of movements that are all `usable`: rotate, divide by the distance, keep what was removed."""
+    steps, mask = REPRESENTATIONS[config.representation].encode(movements, config.sequence_length)
+    net = movements.steps_px.sum(dim=1)
+    distance, angle = net.norm(dim=-1), torch.atan2(net[:, 1], net[:, 0])
+    deltas = rotate(steps, -angle) / distance[:, None, None]
+    return Canonical(deltas, mask, angle, distance, movements.length / RATE_HZ, movements.group)
+
+
+def decode(canonical: Canonical, config: CanonicalConfig) -> Movements:
+    """Back to the screen: to the asked distance, direction and duration in pixels, then observed once (rounded)."""
+    placed = rotate(canonical.deltas.double(), canonical.angle) * canonical.distance_px[:, None, None]
+    length = (canonical.duration_s * RATE_HZ).round().long()
+    positions = REPRESENTATIONS[config.representation].positions(placed, canonical.mask, length)
+    whole = positions.round()
+    steps = torch.diff(whole, dim=1, prepend=torch.zeros_like(whole[:, :1]))
+    return Movements(steps * prefix_mask(length, steps.shape[1])[..., None], length, canonical.group)
+
+
+def reobserve(canonical: Canonical, config: CanonicalConfig) -> tuple[Canonical, Int[Tensor, "M"]]:
+    """Take samples through the chain that recordings went through; also the rows that survived `usable`."""
+    movements = decode(canonical, config)
+    rows, _ = usable(movements, config)
+    return encode(movements.take(rows), config), rows
+
+
+def concatenate(*parts: Canonical) -> Canonical:
+    """Several sets of movements of the same form as one."""
+    tensors = {k: torch.cat([getattr(part, k) for part in parts]) for k in TENSORS}
+    return Canonical(**tensors, group=tuple(group for part in parts for group in part.group))
+
+
+def with_deltas(canonical: Canonical, deltas: Float[Tensor, "N T 2"]) -> Canonical:
+    """The same conditions and masks around other deltas: a sample in place of the movement it was asked to match."""
+    return replace(canonical, deltas=deltas)
+
+
+@dataclass(frozen=True)
+class Representation:
+    """How 60 Hz pixel steps become T steps, and T steps become pixel positions at 60 Hz again.
+
+    Attributes:
+        encode: (movements, T) -> steps in pixels [N, T, 2] and mask [N, T].
+        positions: (steps in pixels [N, T, 2], mask, 60 Hz length) -> unrounded positions [N, S, 2], start left out.
+    """
+
+    encode: Callable[[Movements, int], tuple[Tensor, Tensor]]
+    positions: Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def _fixed_dt_encode(movements: Movements, steps: int) -> tuple[Tensor, Tensor]:
+    require(int(movements.length.max()) <= steps, "`length <= sequence_length`", f"a movement longer than T={steps}")
+    padded = torch.zeros(len(movements), steps, 2, dtype=torch.float64)
+    width = min(steps, movements.steps_px.shape[1])
+    padded[:, :width] = movements.steps_px[:, :width]
+    return padded, prefix_mask(movements.length, steps)
+
+
+def _fixed_dt_positions(placed: Tensor, mask: Tensor, length: Tensor) -> Tensor:
+    return (placed * mask[..., None]).cumsum(dim=1)
+
+
+def _normalised_time_encode(movements: Movements, steps: int) -> tuple[Tensor, Tensor]:
+    path = torch.cat([torch.zeros(len(movements), 1, 2), movements.steps_px.cumsum(dim=1)], dim=1).double()
+    at = movements.length[:, None] * torch.linspace(0.0, 1.0, steps + 1, dtype=torch.float64)
+    return interpolate(path, at).diff(dim=1), torch.ones(len(movements), steps, dtype=torch.bool)
+
+
+def _normalised_time_positions(placed: Tensor, mask: Tensor, length: Tensor) -> Tensor:
+    path = torch.cat([torch.zeros_like(placed[:, :1]), placed.cumsum(dim=1)], dim=1)
+    tick = torch.arange(1, int(length.max()) + 1, dtype=torch.float64)
+    at = (tick / length[:, None]).clamp(max=1.0) * mask.shape[1]
+    return interpolate(path, at)
+
+
+def interpolate(path: Float[Tensor, "N P 2"], at: Float[Tensor, "N Q"]) -> Float[Tensor, "N Q 2"]:
+    """Linear interpolation of each path at fractional indices 0 <= `at` <= P - 1."""
+    low = at.floor().long().clamp(0, path.shape[1] - 2)
+    share = (at - low)[..., None]
+    ends = [path.gather(1, (low + k)[..., None].expand(-1, -1, 2)) for k in (0, 1)]
+    return ends[0] + share * (ends[1] - ends[0])
+
+
+REPRESENTATIONS: dict[str, Representation] = {
+    "fixed_dt": Representation(_fixed_dt_encode, _fixed_dt_positions),
+    "normalised_time": Representation(_normalised_time_encode, _normalised_time_positions),
+}

@@ -1,0 +1,222 @@
+"""From recordings to the four parts of a data set, and from a part to batches.
+
+A part is decided by a hash of the group (the person, else the recording session), so that nobody stands in two parts,
+whatever the order, the number or the source of the recordings. Statistics come from the training part alone.
+"""
+
+import functools
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from trainables.config import ConfigError, require, require_member
+from trainables.data.canonical import (
+    CONDITION_NAMES,
+    TENSORS,
+    Canonical,
+    CanonicalConfig,
+    Movements,
+    encode,
+    observe,
+    pack,
+    usable,
+)
+from trainables.data.recordings import READERS, Recording, read_recordings
+
+PARTS = ("train", "validation", "test", "holdout")
+SHARES = (0.60, 0.15, 0.12, 0.13)  # of the hash range; the default recordings fall 1,315 / 383 / 314 / 344
+SPLIT_SALT = "split-17670"  # chosen among 20,000 by the parts' sizes alone: each has both kinds of groups
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which recordings, in which form."""
+
+    source: str = "cursory"  # the embedded default; see `trainables.data.recordings.READERS`
+    path: str | None = None  # file or folder, for every source but the embedded one
+    canonical: CanonicalConfig = field(default_factory=CanonicalConfig)
+
+    def __post_init__(self) -> None:
+        require_member("source", self.source, READERS)
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Standardisation of sequences and conditions with the training part's statistics.
+
+    A sequence is modelled as velocity in units of its own mean, v = delta * n (n steps, unit distance and duration), so
+    that short and long movements share one scale; then z = (v - mean) / std per channel over valid steps.
+    """
+
+    mean: Float[Tensor, "C"]
+    std: Float[Tensor, "C"]
+    condition_mean: Float[Tensor, "D"]
+    condition_std: Float[Tensor, "D"]
+
+    def normalise(self, canonical: Canonical) -> Float[Tensor, "N T C"]:
+        """Standardised velocities in float32, zero under the mask."""
+        velocity = canonical.deltas * canonical.mask.sum(dim=1)[:, None, None]
+        return ((velocity - self.mean) / self.std * canonical.mask[..., None]).float()
+
+    def denormalise(self, z: Float[Tensor, "N T C"], mask: Bool[Tensor, "N T"]) -> Float[Tensor, "N T C"]:
+        """Canonical deltas in float64; inverse of `normalise`."""
+        velocity = z.double() * self.std + self.mean
+        return velocity / mask.sum(dim=1)[:, None, None] * mask[..., None]
+
+    def normalise_condition(self, condition: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+        """Standardised conditions in float32."""
+        return ((condition - self.condition_mean) / self.condition_std).float()
+
+
+class Sequences(NamedTuple):
+    """Standardised sequences and the mask of their valid steps."""
+
+    z: Float[Tensor, "B T C"]
+    mask: Bool[Tensor, "B T"]
+
+
+class Batch(NamedTuple):
+    """What a model learns from: sequences and the conditions they were made under. There is no weight."""
+
+    sequences: Sequences
+    condition: Float[Tensor, "B D"]
+
+
+class SequenceDataset(Dataset[Batch]):
+    """Sequences with their conditions in memory, standardised."""
+
+    def __init__(self, canonical: Canonical, statistics: Statistics) -> None:
+        self.sequences = Sequences(statistics.normalise(canonical), canonical.mask)
+        self.condition = statistics.normalise_condition(canonical.condition())
+
+    def __len__(self) -> int:
+        return len(self.condition)
+
+    def __getitem__(self, rows: int | Int[Tensor, "B"]) -> Batch:
+        return Batch(Sequences(self.sequences.z[rows], self.sequences.mask[rows]), self.condition[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class DataParts:
+    """The four parts of a data set, their statistics, and the account of what was left out.
+
+    Attributes:
+        dropped: Reason -> movements left out, over reading and canonicalisation.
+        repaired: Reason -> raw events left out by the reader.
+        sha256: Over configuration, values and groups: equal if and only if the training data are.
+    """
+
+    parts: Mapping[str, Canonical]
+    statistics: Statistics
+    read: int
+    dropped: Mapping[str, int]
+    repaired: Mapping[str, int]
+    sha256: str
+
+    def __getitem__(self, part: str) -> Canonical:
+        return self.parts[part]
+
+    def table(self) -> str:
+        """Sizes of the parts and what was dropped and why, aligned for a terminal."""
+        rows = [("movements read", self.read)]
+        rows += [(f"  dropped: {reason}", n) for reason, n in self.dropped.items() if n]
+        rows += [(f"  {name} ({len(set(part.group))} groups)", len(part)) for name, part in self.parts.items()]
+        rows += [(f"  raw events left out: {reason}", n) for reason, n in self.repaired.items() if n]
+        width = max(len(label) for label, _ in rows)
+        return "\n".join(f"{label:<{width}}  {count:>7,}" for label, count in rows)
+
+
+def part_of(group: str) -> str:
+    """The part that a group belongs to, from the hash of its name alone."""
+    head = hashlib.blake2b(f"{SPLIT_SALT}/{group}".encode(), digest_size=8).digest()
+    position, edge = int.from_bytes(head, "big") / 2**64, 0.0
+    for part, share in zip(PARTS[:-1], SHARES[:-1], strict=True):
+        edge += share
+        if position < edge:
+            return part
+    return PARTS[-1]
+
+
+def observe_recordings(recordings: Sequence[Recording]) -> Movements:
+    """All recordings through the observation model; the user is the group."""
+    return pack([observe(r.t_ms, r.x, r.y) for r in recordings], [r.user for r in recordings])
+
+
+def fit_statistics(canonical: Canonical) -> Statistics:
+    """Mean and standard deviation per channel over valid steps, and per condition column.
+
+    Raises:
+        ConfigError: fewer than two movements, or a column that does not vary.
+    """
+    require(len(canonical) >= 2, "`movements in the training part >= 2`", str(len(canonical)), "read more recordings")
+    velocity = (canonical.deltas * canonical.mask.sum(dim=1)[:, None, None])[canonical.mask]
+    condition = canonical.condition()
+    for names, values in ((("dx", "dy"), velocity), (CONDITION_NAMES, condition)):
+        for name, std in zip(names, values.std(dim=0).tolist(), strict=True):
+            require(std > 0, f"`standard deviation of {name} > 0` in the training part", str(std))
+    return Statistics(velocity.mean(dim=0), velocity.std(dim=0), condition.mean(dim=0), condition.std(dim=0))
+
+
+@functools.lru_cache(maxsize=2)
+def load_parts(config: DataConfig) -> DataParts:
+    """Read, observe, split and canonicalise once per process.
+
+    Raises:
+        RecordingError: the recordings cannot be read.
+        ConfigError: a part is empty after dropping.
+    """
+    recordings = read_recordings(config.source, Path(config.path) if config.path else None)
+    movements = observe_recordings(recordings.recordings)
+    rows, unusable = usable(movements, config.canonical)
+    dropped = Counter(recordings.dropped) + Counter(unusable)
+    parts = _split(movements.take(rows), config.canonical)
+    return DataParts(
+        parts, fit_statistics(parts["train"]), recordings.read, dropped, recordings.repaired_events, _hash(config, parts)
+    )
+
+
+def _split(movements: Movements, config: CanonicalConfig) -> dict[str, Canonical]:
+    part = [part_of(group) for group in movements.group]
+    parts = {}
+    for name in PARTS:
+        rows = torch.tensor([i for i, p in enumerate(part) if p == name], dtype=torch.int64)
+        if not len(rows):
+            raise ConfigError(
+                f"the {name} part is empty: {len(movements)} usable movements of {len(set(movements.group))} groups "
+                "are too few for a split by group; read recordings of more people"
+            )
+        parts[name] = encode(movements.take(rows), config)
+    return parts
+
+
+def _hash(config: DataConfig, parts: Mapping[str, Canonical]) -> str:
+    head = hashlib.sha256(repr(config.canonical).encode())
+    for name in PARTS:
+        part = parts[name]
+        head.update("\n".join([name, *part.group]).encode())
+        for tensor in TENSORS:
+            head.update(getattr(part, tensor).contiguous().numpy().tobytes())
+    return head.hexdigest()
+
+
+def batches(
+    dataset: SequenceDataset, batch_size: int, order: torch.Generator, rank: int = 0, world_size: int = 1
+) -> Iterator[Batch]:
+    """One pass in random order; the last incomplete batch is left for the next pass's shuffle.
+
+    Every worker draws the same order and takes its own slice of each batch, so that `world_size` workers see together
+    what one worker would see alone.
+    """
+    require(len(dataset) >= batch_size, "`batch_size <= training movements`", f"{batch_size} > {len(dataset)}")
+    require(batch_size % world_size == 0, "`batch_size % workers == 0`", f"{batch_size} % {world_size}")
+    shuffled = torch.randperm(len(dataset), generator=order)
+    for start in range(0, len(dataset) - batch_size + 1, batch_size):
+        yield dataset[shuffled[start + rank : start + batch_size : world_size]]

@@ -1,0 +1,134 @@
+"""Unmodified session files of two public collections: the Balabit Mouse Dynamics Challenge and SapiMouse.
+
+A session is a stream of mouse events. Only moves make movements: a press, a drag, a release or a wheel event ends the
+one before it. Known defects of the files are handled by one rule each, and every event that a rule touches is counted:
+
+- coordinates of 65535 (what a remote desktop reports for "nowhere"): the event is left out;
+- a row that repeats the row before it in every column: left out;
+- several moves in one millisecond: the last holds;
+- a clock that goes back (it wraps, or was set): the stream is cut there;
+- a leap over 300 px within 60 ms: the stream is cut there;
+- a session recorded more slowly than every 40 ms (seven of Balabit's ten users: about 109 ms): dropped as a whole.
+
+References: Balabit Mouse Dynamics Challenge data set (Fülöp, Kovács, Kurics, Windhager-Pokol, 2016);
+SapiMouse: Mouse Dynamics-based User Authentication Using Deep Feature Learning (Antal, Fejér, Buza, 2021).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from trainables.data.recording_set import RecordingError, RecordingSet, concatenate
+from trainables.data.rows import existing, numbers, read_csv, texts
+from trainables.data.segment import DEFAULT_RULE, MovementRule
+from trainables.data.stream import Stream, movements_of
+
+NOWHERE_PX = 65535
+DUPLICATE = "row repeats the row before"
+NOT_A_MOVE = "not a move (press, release, drag, wheel)"
+NOWHERE = f"coordinate {NOWHERE_PX}"
+SAME_MS = "earlier move in the same millisecond"
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class SessionLayout:
+    """How one collection writes a session file; the client's clock is the one that timed the pointer."""
+
+    source: str
+    columns: tuple[str, ...]
+    files: str  # glob of session files below a folder
+    clock_ms: float  # milliseconds per unit of `client timestamp`
+
+
+BALABIT = SessionLayout(
+    source="balabit",
+    columns=("record timestamp", "client timestamp", "button", "state", "x", "y"),  # the record clock times packets
+    files="session_*",
+    clock_ms=1000.0,
+)
+SAPIMOUSE = SessionLayout(
+    source="sapimouse",
+    columns=("client timestamp", "button", "state", "x", "y"),
+    files="session_*.csv",
+    clock_ms=1.0,
+)
+
+
+def read_balabit(path: Path | None, rule: MovementRule = DEFAULT_RULE) -> RecordingSet:
+    """Read a Balabit session file, or every `userN/session_*` below a folder; users are named "balabit/user7".
+
+    Raises:
+        RecordingError: nothing to read, or a file that is not such a session, with its row where it has one.
+    """
+    return _read(BALABIT, path, rule)
+
+
+def read_sapimouse(path: Path | None, rule: MovementRule = DEFAULT_RULE) -> RecordingSet:
+    """Read a SapiMouse session file, or every `userN/session_*.csv` below a folder; users are "sapimouse/user51".
+
+    Raises:
+        RecordingError: as `read_balabit`.
+    """
+    return _read(SAPIMOUSE, path, rule)
+
+
+def _read(layout: SessionLayout, path: Path | None, rule: MovementRule) -> RecordingSet:
+    path = existing(path, layout.source)
+    files = [path] if path.is_file() else sorted(file for file in path.rglob(layout.files) if file.is_file())
+    if not files:
+        raise RecordingError(f"{path}: there is no file userN/{layout.files} in this folder")
+    return concatenate(_read_session(layout, file, rule) for file in files)
+
+
+def _read_session(layout: SessionLayout, path: Path, rule: MovementRule) -> RecordingSet:
+    frame = read_csv(path, layout.columns, text=("button", "state"))
+    return movements_of(_moves(layout, path, frame), rule)
+
+
+def _owner(layout: SessionLayout, path: Path) -> tuple[str, str]:
+    """User and session of a file `userN/session_ID`."""
+    folder = path.resolve().parent.name
+    if not re.fullmatch(r"user\d+", folder):
+        raise RecordingError(f"{path}: a session file must lie in a folder named userN, but lies in {folder!r}")
+    return f"{layout.source}/{folder}", path.stem.removeprefix("session_")
+
+
+def _moves(layout: SessionLayout, path: Path, frame: pd.DataFrame) -> Stream:
+    """The usable moves of a session; a move after another event begins a new movement."""
+    t_ms = np.round(numbers(path, frame, "client timestamp") * layout.clock_ms)  # clocks tick in whole ms
+    x, y = numbers(path, frame, "x"), numbers(path, frame, "y")
+    is_move = (texts(path, frame, "state") == "Move").to_numpy(dtype=np.bool_)
+    repeats = _repeats(frame, layout.columns)
+    nowhere = ((x == NOWHERE_PX) | (y == NOWHERE_PX)) & is_move & ~repeats
+    others = np.cumsum(~is_move)  # how many other events came before: equal for moves that follow one another
+
+    rows = np.flatnonzero(is_move & ~repeats & ~nowhere)
+    same_ms = np.zeros(len(rows), dtype=np.bool_)
+    same_ms[:-1] = (np.diff(t_ms[rows]) == 0) & (np.diff(others[rows]) == 0)
+    rows = rows[~same_ms]
+
+    counts = {DUPLICATE: repeats, NOT_A_MOVE: ~is_move & ~repeats, NOWHERE: nowhere, SAME_MS: same_ms}
+    user, session = _owner(layout, path)
+    return Stream(
+        t_ms=t_ms[rows],
+        x=x[rows],
+        y=y[rows],
+        is_break=np.diff(others[rows], prepend=0) > 0,
+        source=layout.source,
+        user=user,
+        session=session,
+        repaired_events={reason: int(rows_hit.sum()) for reason, rows_hit in counts.items()},
+    )
+
+
+def _repeats(frame: pd.DataFrame, columns: Sequence[str]) -> BoolArray:
+    """True where a row equals the row before it in every column."""
+    equal = np.stack([(frame[column] == frame[column].shift()).to_numpy(dtype=np.bool_) for column in columns])
+    return equal.all(axis=0)

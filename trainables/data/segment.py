@@ -1,0 +1,153 @@
+"""From a stream of move events to point-to-point movements.
+
+A movement ends where the pointer rests, where something else happens (a press, a drag, a new target), where the clock
+goes back, or where the pointer leaps farther than a hand can move it. What comes out is trimmed to the part that moves
+and kept when it resembles a deliberate movement; each rejection has a reason and is counted.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trainables.config import require
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+PAUSE_MS = 250.0  # a hand that has sent nothing for this long has stopped; corrective submovements follow sooner
+JUMP_PX, JUMP_MS = 300.0, 60.0  # a longer step in less time is a warp (remote desktop, second screen), not a hand
+SLOWEST_STEP_MS = 40.0  # 2.4 observations at 60 Hz; a slower recorder does not show the shape of a movement
+SLOW_SESSION = f"session sampled too slowly (median step over {SLOWEST_STEP_MS:g} ms)"
+
+
+@dataclass(frozen=True)
+class MovementRule:
+    """What counts as a deliberate movement; the defaults give movements like the default data set's.
+
+    Raises:
+        ConfigError: a limit that no movement, or any accident, would meet.
+    """
+
+    minimum_points: int = 8  # fewer hold no shape: eight steps are what spectra and jerk need
+    minimum_duration_ms: float = 100.0  # below it no visual feedback is possible: a twitch
+    minimum_distance_px: float = 30.0  # net; below it whole pixels dominate the shape
+    maximum_duration_ms: float = 6000.0  # longer is browsing, not one movement (the default data end at 5.5 s)
+
+    def __post_init__(self) -> None:
+        require(self.minimum_points >= 2, "`minimum_points >= 2`", f"minimum_points={self.minimum_points}")
+        require(self.minimum_distance_px > 0, "`minimum_distance_px > 0`", f"{self.minimum_distance_px}")
+        require(
+            0 < self.minimum_duration_ms < self.maximum_duration_ms < float("inf"),
+            "`0 < minimum_duration_ms < maximum_duration_ms < inf`",
+            f"minimum_duration_ms={self.minimum_duration_ms}, maximum_duration_ms={self.maximum_duration_ms}",
+        )
+
+    def rejects(self, t_ms: FloatArray, x: FloatArray, y: FloatArray) -> str | None:
+        """The first law that a movement breaks, in words, or None; distance is the net displacement."""
+        if len(t_ms) < self.minimum_points:
+            return f"fewer than {self.minimum_points} points"
+        duration_ms = t_ms[-1] - t_ms[0]
+        if duration_ms < self.minimum_duration_ms:
+            return f"shorter than {self.minimum_duration_ms:g} ms"
+        if np.hypot(x[-1] - x[0], y[-1] - y[0]) < self.minimum_distance_px:
+            return f"shorter than {self.minimum_distance_px:g} px"
+        if duration_ms > self.maximum_duration_ms:
+            return f"longer than {self.maximum_duration_ms:g} ms"
+        return None
+
+
+DEFAULT_RULE = MovementRule()
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The movements of one stream: `read == len(kept) + sum(dropped.values())`."""
+
+    kept: tuple[slice, ...]
+    read: int
+    dropped: Mapping[str, int]  # reason -> movements
+    still_events: int  # rows trimmed from the ends of movements
+
+
+def is_jump(
+    t_ms: FloatArray, x: FloatArray, y: FloatArray, jump_px: float = JUMP_PX, jump_ms: float = JUMP_MS
+) -> BoolArray:
+    """[P] True where an event lies over `jump_px` from the one before it, at most `jump_ms` later."""
+    dt_ms = np.diff(t_ms)
+    leap = (np.hypot(np.diff(x), np.diff(y)) > jump_px) & (dt_ms >= 0) & (dt_ms <= jump_ms)
+    return _with_first(False, leap, len(t_ms))
+
+
+def segment(
+    t_ms: FloatArray,
+    x: FloatArray,
+    y: FloatArray,
+    is_break: BoolArray,
+    pause_ms: float = PAUSE_MS,
+    jump_px: float = JUMP_PX,
+    jump_ms: float = JUMP_MS,
+) -> list[slice]:
+    """Cut the move events of a stream into movements; the slices follow one another and cover every event.
+
+    A movement begins at the first event, at an event with `is_break`, after a gap longer than `pause_ms`, where time
+    decreases, and where `is_jump` holds.
+
+    Args:
+        t_ms, x, y: [P] times in milliseconds and positions in pixels, in the order of recording.
+        is_break: [P] True where something other than a move came between this event and the one before.
+
+    Raises:
+        ValueError: arrays of unequal length.
+        ConfigError: `pause_ms` is not positive.
+    """
+    require(pause_ms > 0, "`pause_ms > 0`", f"pause_ms={pause_ms}")
+    if not len(t_ms) == len(x) == len(y) == len(is_break):
+        lengths = f"{len(t_ms)}, {len(x)}, {len(y)}, {len(is_break)}"
+        raise ValueError(f"`t_ms`, `x`, `y` and `is_break` must have one length, but got {lengths}")
+    dt_ms = np.diff(t_ms)
+    rests = _with_first(True, (dt_ms > pause_ms) | (dt_ms < 0), len(t_ms))
+    starts = np.flatnonzero(is_break | rests | is_jump(t_ms, x, y, jump_px, jump_ms)).tolist()
+    return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], len(t_ms)], strict=True)]
+
+
+def trim(x: FloatArray, y: FloatArray, part: slice) -> slice:
+    """`part` without the still rows at its ends: from the last row at its first place to the first at its last."""
+    moves = np.flatnonzero((np.diff(x[part]) != 0) | (np.diff(y[part]) != 0))
+    if not len(moves):
+        return slice(part.start, part.start + 1)
+    return slice(part.start + int(moves[0]), part.start + int(moves[-1]) + 2)
+
+
+def cut(t_ms: FloatArray, x: FloatArray, y: FloatArray, is_break: BoolArray, rule: MovementRule = DEFAULT_RULE) -> Cut:
+    """Segment one stream, trim each movement and apply the rule.
+
+    A stream whose median step inside movements exceeds `SLOWEST_STEP_MS` is dropped as a whole: all its movements are
+    counted under `SLOW_SESSION`.
+    """
+    parts = segment(t_ms, x, y, is_break)
+    if median_step_ms(t_ms, parts) > SLOWEST_STEP_MS:
+        return Cut((), len(parts), {SLOW_SESSION: len(parts)}, 0)
+    trimmed = [trim(x, y, part) for part in parts]
+    reasons = [rule.rejects(t_ms[part], x[part], y[part]) for part in trimmed]
+    kept = tuple(part for part, reason in zip(trimmed, reasons, strict=True) if reason is None)
+    dropped = Counter(reason for reason in reasons if reason is not None)
+    return Cut(kept, len(parts), dict(dropped), len(t_ms) - sum(part.stop - part.start for part in trimmed))
+
+
+def median_step_ms(t_ms: FloatArray, parts: list[slice]) -> float:
+    """The median positive time between successive events of one movement; 0 when there is none."""
+    inside = np.ones(len(t_ms), dtype=np.bool_)
+    inside[[part.start for part in parts]] = False
+    steps = np.diff(t_ms, prepend=t_ms[:1])[inside]
+    steps = steps[steps > 0]
+    return float(np.median(steps)) if len(steps) else 0.0
+
+
+def _with_first(first: bool, later: BoolArray, points: int) -> BoolArray:
+    """[P] flags of a stream, from the first event's and those of the `points - 1` events that have one before them."""
+    flags = np.full(points, first)
+    flags[1:] = later
+    return flags

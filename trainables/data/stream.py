@@ -1,0 +1,53 @@
+"""The move events of one session, and the movements that they hold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from trainables.data.recording_set import FloatArray, Recording, RecordingSet
+from trainables.data.segment import DEFAULT_RULE, MovementRule, cut, is_jump
+
+JUMP = "leap (cut there)"
+CLOCK_BACK = "clock went back (cut there)"
+STILL = "still at an end of a movement"
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """The move events of one session in the order of recording, P of them."""
+
+    t_ms: FloatArray  # [P] from any origin
+    x: FloatArray  # [P] px
+    y: FloatArray  # [P] px
+    is_break: npt.NDArray[np.bool_]  # [P] something other than a move came between this event and the one before
+    source: str
+    user: str
+    session: str
+    target: FloatArray | None = None  # [P, 2] px, constant between breaks
+    repaired_events: Mapping[str, int] = field(default_factory=dict)  # what was left out on the way here
+
+
+def movements_of(stream: Stream, rule: MovementRule = DEFAULT_RULE) -> RecordingSet:
+    """Cut a stream into movements, with everything counted that was left out or cut at."""
+    movements = cut(stream.t_ms, stream.x, stream.y, stream.is_break, rule)
+    inside = ~stream.is_break
+    counts = {
+        **stream.repaired_events,
+        CLOCK_BACK: int((np.diff(stream.t_ms, prepend=stream.t_ms[:1]) < 0)[inside].sum()),
+        JUMP: int(is_jump(stream.t_ms, stream.x, stream.y)[inside].sum()),
+        STILL: movements.still_events,
+    }
+    recordings = tuple(_take(stream, part) for part in movements.kept)
+    return RecordingSet(recordings, movements.read, movements.dropped, {k: n for k, n in counts.items() if n})
+
+
+def _take(stream: Stream, part: slice) -> Recording:
+    """The movement that `part` holds, with times from its first event."""
+    t_ms = stream.t_ms[part] - stream.t_ms[part.start]
+    target = None
+    if stream.target is not None:
+        target_x, target_y = stream.target[part.start].tolist()
+        target = (target_x, target_y)
+    return Recording(t_ms, stream.x[part], stream.y[part], stream.source, stream.user, stream.session, target)

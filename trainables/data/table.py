@@ -1,0 +1,181 @@
+"""Tables of one's own, CSV or Parquet by suffix, in one of two forms.
+
+- One row per event: `t_ms, x, y, user, session`, optionally `source` and both of `target_x, target_y`. The rows of one
+  user and session, in the file's order, are a stream; it is cut into movements (see `segment`), also where the target
+  changes. Streams may be interleaved. A session that was sampled too slowly is dropped as a whole and counted.
+- One row per movement (Parquet): `t_ms, x, y` are lists. Such movements were cut by whoever wrote the file and are
+  taken as they are; only those of fewer than 2 points are dropped and counted.
+
+Times are milliseconds from any origin, positions pixels. A user is named "source/user" when there is a `source` column
+and the name holds no "/", so that files of one collection agree with the readers of its raw sessions; without that
+column the source is the file's stem, and users stay as they are.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from trainables.data.recording_set import Recording, RecordingError, RecordingSet, concatenate
+from trainables.data.rows import error_at, existing, numbered, numbers, read_csv, require_columns, texts
+from trainables.data.segment import DEFAULT_RULE, MovementRule
+from trainables.data.stream import Stream, movements_of
+
+SIGNAL = ("t_ms", "x", "y")
+REQUIRED = (*SIGNAL, "user", "session")
+NAMES = ("source", "user", "session")
+TARGET = ("target_x", "target_y")
+TOO_SHORT = "fewer than 2 points"
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def read_table(path: Path | None, rule: MovementRule = DEFAULT_RULE) -> RecordingSet:
+    """Read a table of events (CSV, Parquet) or of movements (Parquet).
+
+    Raises:
+        RecordingError: an unreadable or empty file, a missing column, a value that is no finite number, or a time that
+            decreases; with the row where there is one.
+    """
+    path = existing(path, "table")
+    if path.suffix.lower() == ".csv":
+        return _read_events(path, read_csv(path, REQUIRED, NAMES), rule)
+    if path.suffix.lower() == ".parquet":
+        table = _read_parquet(path)
+        if any(_is_list(table.schema.field(column).type) for column in SIGNAL):
+            return _read_movements(path, table)
+        return _read_events(path, numbered(path, table.to_pandas(), first_row=1), rule)
+    raise RecordingError(f"{path}: a table must end in .csv or .parquet, but got {path.suffix!r}")
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    try:
+        present = pq.read_schema(path).names
+        require_columns(path, present, REQUIRED)
+        wanted = [column for column in (*REQUIRED, "source", *TARGET) if column in present]
+        return pq.read_table(path, columns=wanted)
+    except (OSError, pa.ArrowException) as error:
+        raise RecordingError(f"{path}: cannot be read as Parquet: {str(error).splitlines()[0]}") from error
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _read_events(path: Path, frame: pd.DataFrame, rule: MovementRule) -> RecordingSet:
+    """Cut the streams of a table with one row per event."""
+    names = _names(path, frame)
+    stream = names.groupby(list(NAMES), sort=False).ngroup().to_numpy()
+    order = np.argsort(stream, kind="stable")  # streams may be interleaved
+    together = np.diff(stream[order]) == 0
+    t_ms, x, y = (numbers(path, frame, column)[order] for column in SIGNAL)
+    _require_non_decreasing(path, t_ms, together, frame.index.to_numpy()[order], "session")
+    target = _targets(path, frame, order)
+    is_break = np.zeros(len(order), dtype=np.bool_)
+    if target is not None:
+        is_break[1:] = (np.diff(target, axis=0) != 0).any(axis=1) & together
+
+    bounds = [0, *(np.flatnonzero(~together) + 1).tolist(), len(order)]
+    owners = names.iloc[order[bounds[:-1]]].itertuples(index=False, name=None)
+    streams = (
+        Stream(t_ms[a:b], x[a:b], y[a:b], is_break[a:b], *owner, target=None if target is None else target[a:b])
+        for (a, b), owner in zip(pairwise(bounds), owners, strict=True)
+    )
+    return concatenate(movements_of(stream, rule) for stream in streams)
+
+
+def _targets(path: Path, frame: pd.DataFrame, order: npt.NDArray[np.intp]) -> FloatArray | None:
+    """[P, 2] the target of each event, or None when the table has none."""
+    if not any(column in frame.columns for column in TARGET):
+        return None
+    require_columns(path, frame.columns, TARGET)
+    return np.stack([numbers(path, frame, column)[order] for column in TARGET], axis=1)
+
+
+def _names(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
+    """Source, user and session of each row, the user as the unit that a split may not cut."""
+    user, session = texts(path, frame, "user"), texts(path, frame, "session")
+    if "source" not in frame.columns:
+        return pd.DataFrame({"source": path.stem, "user": user, "session": session})
+    source = texts(path, frame, "source")
+    # Balabit's users are written u7 in tables and user7 in its folders: one person needs one name.
+    user = user.mask(source == "balabit", user.str.replace(r"^u(\d+)$", r"user\1", regex=True))
+    user = user.where(user.str.contains("/", regex=False), source + "/" + user)
+    return pd.DataFrame({"source": source, "user": user, "session": session})
+
+
+def _require_non_decreasing(
+    path: Path, t_ms: FloatArray, together: npt.NDArray[np.bool_], rows: npt.NDArray[np.int64], unit: str
+) -> None:
+    """Raise at the first row whose time is before that of the row before it in the same `unit`."""
+    back = np.flatnonzero((np.diff(t_ms) < 0) & together)
+    if len(back):
+        first = int(back[np.argmin(rows[back + 1])])
+        law = f"`t_ms` must not decrease within a {unit}, but got {t_ms[first + 1]} after {t_ms[first]}"
+        remedy = "sort the rows by time, or name another session where a clock starts anew"
+        raise error_at(path, int(rows[first + 1]), f"{law}; {remedy}")
+
+
+def _read_movements(path: Path, table: pa.Table) -> RecordingSet:
+    """Take the movements of a table with one row per movement."""
+    names = _names(path, numbered(path, table.select([c for c in table.column_names if c in NAMES]).to_pandas(), 1))
+    lists = {column: _lists(path, table, column) for column in SIGNAL}
+    rows = np.repeat(np.arange(1, len(names) + 1), lists["t_ms"].lengths)
+    for column, found in lists.items():
+        _require_equal_lengths(path, lists["t_ms"], found, column)
+        _require_finite(path, found, rows, column)
+    t_ms, x, y = (lists[column].values for column in SIGNAL)
+    _require_non_decreasing(path, t_ms, np.diff(rows) == 0, rows, "movement")
+
+    bounds = np.concatenate([[0], np.cumsum(lists["t_ms"].lengths)]).tolist()
+    recordings = tuple(
+        Recording(t_ms[start:stop] - t_ms[start], x[start:stop], y[start:stop], *owner)
+        for (start, stop), owner in zip(pairwise(bounds), names.itertuples(index=False, name=None), strict=True)
+        if stop - start >= 2
+    )
+    short = len(names) - len(recordings)
+    return RecordingSet(recordings, len(names), {TOO_SHORT: short} if short else {})
+
+
+@dataclass(frozen=True, eq=False)
+class _Lists:
+    """A column of lists: N lengths, and the values of all rows one after another."""
+
+    lengths: npt.NDArray[np.int64]
+    values: FloatArray
+
+
+def _lists(path: Path, table: pa.Table, column: str) -> _Lists:
+    values = table.column(column)
+    if not _is_list(values.type):
+        raise RecordingError(f"{path}: `t_ms`, `x` and `y` must all be lists or all be numbers, but `{column}` is not")
+    if values.null_count:
+        row = int(np.argmax(pc.is_null(values).to_numpy())) + 1
+        raise error_at(path, row, f"`{column}` must be a list, but got nothing")
+    try:
+        flat = pc.list_flatten(values).cast(pa.float64())
+    except pa.ArrowException:
+        raise RecordingError(f"{path}: `{column}` must hold lists of numbers, but holds {values.type}") from None
+    return _Lists(pc.list_value_length(values).to_numpy().astype(np.int64), flat.to_numpy())
+
+
+def _require_equal_lengths(path: Path, times: _Lists, found: _Lists, column: str) -> None:
+    differs = np.flatnonzero(times.lengths != found.lengths)
+    if len(differs):
+        first = int(differs[0])
+        law = f"`{column}` must be as long as `t_ms`, but got {found.lengths[first]} and {times.lengths[first]} values"
+        raise error_at(path, first + 1, law)
+
+
+def _require_finite(path: Path, found: _Lists, rows: npt.NDArray[np.int64], column: str) -> None:
+    bad = np.flatnonzero(~np.isfinite(found.values))
+    if len(bad):
+        first = int(bad[0])
+        law = f"`{column}` must hold finite numbers, but got {found.values[first]}"
+        raise error_at(path, int(rows[first]), law)

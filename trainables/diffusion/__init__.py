@@ -1,0 +1,1 @@
+"""Diffusion over movement sequences: noise schedule, denoiser, objective, samplers and training."""

@@ -1,0 +1,1 @@
+"""Networks that predict the diffusion target from a noisy sequence."""

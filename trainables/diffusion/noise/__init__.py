@@ -1,0 +1,1 @@
+"""Noise schedules: how signal and noise share the variance at every diffusion time."""

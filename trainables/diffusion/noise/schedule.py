@@ -1,0 +1,67 @@
+"""Variance-preserving noise: x_t = alpha_t x_0 + sigma_t eps with alpha_t^2 + sigma_t^2 = 1.
+
+Here alpha_t is the ROOT of the cumulative product that DDPM calls alpha-bar. The network predicts the velocity
+v = alpha_t eps - sigma_t x_0; the pair (x_t, v) is a rotation of (x_0, eps), so both come back without a division:
+x_0 = alpha_t x_t - sigma_t v and eps = sigma_t x_t + alpha_t v.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from trainables.config import require
+
+MAXIMUM_BETA = 0.999
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """alpha_t and sigma_t of every diffusion time t = 0 .. len - 1, in float64."""
+
+    alpha: Float[Tensor, "S"]
+    sigma: Float[Tensor, "S"]
+
+    def __len__(self) -> int:
+        return len(self.alpha)
+
+    def at(self, t: Int[Tensor, "B"]) -> tuple[Float[Tensor, "B 1 1"], Float[Tensor, "B 1 1"]]:
+        """(alpha_t, sigma_t) of each row in float32 on the device of `t`, shaped to scale sequences."""
+        return tuple(values.to(t.device)[t].float()[:, None, None] for values in (self.alpha, self.sigma))  # type: ignore[return-value]
+
+    def snr(self) -> Float[Tensor, "S"]:
+        """Signal-to-noise ratio alpha_t^2 / sigma_t^2."""
+        return (self.alpha / self.sigma).square()
+
+
+def cosine_schedule(timesteps: int = 1000, offset: float = 0.008) -> Schedule:
+    """alpha-bar proportional to cos^2((t/T + s) / (1 + s) * pi/2), betas clipped at 0.999.
+
+    References: Improved Denoising Diffusion Probabilistic Models (Nichol & Dhariwal, 2021), eq. 17, arXiv:2102.09672.
+    """
+    require(timesteps >= 1, "`timesteps >= 1`", str(timesteps))
+    time = torch.arange(timesteps + 1, dtype=torch.float64) / timesteps
+    f = torch.cos((time + offset) / (1.0 + offset) * math.pi / 2.0).square()
+    beta = (1.0 - f[1:] / f[:-1]).clamp(max=MAXIMUM_BETA)
+    alpha_bar = (1.0 - beta).cumprod(dim=0)
+    return Schedule(alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt())
+
+
+SCHEDULES = {"cosine": cosine_schedule}
+
+
+def diffuse(x_0: Tensor, eps: Tensor, alpha_t: Tensor, sigma_t: Tensor) -> Tensor:
+    """x_t = alpha_t x_0 + sigma_t eps."""
+    return alpha_t * x_0 + sigma_t * eps
+
+
+def velocity(x_0: Tensor, eps: Tensor, alpha_t: Tensor, sigma_t: Tensor) -> Tensor:
+    """v = alpha_t eps - sigma_t x_0 (Progressive Distillation, Salimans & Ho, 2022, appendix D, arXiv:2202.00512)."""
+    return alpha_t * eps - sigma_t * x_0
+
+
+def signal_and_noise(x_t: Tensor, v: Tensor, alpha_t: Tensor, sigma_t: Tensor) -> tuple[Tensor, Tensor]:
+    """(x_0, eps) from (x_t, v): the inverse rotation."""
+    return alpha_t * x_t - sigma_t * v, sigma_t * x_t + alpha_t * v

@@ -1,0 +1,78 @@
+"""What passes between a training loop and whoever runs it: epochs go out, the worker's place comes in.
+
+A trainable is a module with a frozen config dataclass and `epochs(config, ...) -> Iterator[Epoch]`. It knows nothing of
+Ray: the caller reports, saves and stops. The same loop serves a test, a trial and a group of workers.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """The state after one epoch.
+
+    Attributes:
+        number: 0 is the untrained model.
+        metrics: Only what was computed in this epoch; names from `trainables.names`.
+        save: Writes the files of a checkpoint into an existing private folder.
+    """
+
+    number: int
+    metrics: Mapping[str, float]
+    save: Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class Worker:
+    """The place of this process among those that train one model together.
+
+    Attributes:
+        wrap: Makes a model's gradients common to all workers (DDP); the identity for one worker.
+    """
+
+    rank: int = 0
+    world_size: int = 1
+    device: torch.device = torch.device("cpu")
+    wrap: Callable[[nn.Module], nn.Module] = lambda model: model
+
+
+class Epochs(Protocol):
+    """The loop of a trainable."""
+
+    def __call__(self, config: Any, *, resume: Path | None, worker: Worker) -> Iterator[Epoch]: ...
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run costs on this machine, measured.
+
+    Attributes:
+        step_s: Seconds of an optimisation step.
+        evaluation_s: Seconds of one evaluation.
+        checkpoint_bytes: Size of one checkpoint on disk.
+    """
+
+    step_s: float
+    steps_per_epoch: int
+    evaluation_s: float
+    checkpoint_bytes: int
+
+    @property
+    def epoch_s(self) -> float:
+        """Seconds of an epoch and its evaluation."""
+        return self.steps_per_epoch * self.step_s + self.evaluation_s
+
+
+@dataclass(frozen=True)
+class Trainable:
+    """A config dataclass, the loop that takes it, and a measurement of what the loop will cost."""
+
+    config: type[Any]
+    epochs: Epochs
+    measure: Callable[[Any], Cost]

@@ -1,0 +1,1 @@
+"""Judging movements: kinematic features, spectra and two-sample metrics."""

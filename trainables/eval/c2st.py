@@ -1,0 +1,162 @@
+"""Classifier two-sample test: how well can a probe tell real movements from fake ones?
+
+The held-out balanced accuracy of a classifier trained to separate the two samples: 0.5 if it finds no difference,
+1 if it is never wrong. It is a lower bound of what some classifier could do, so a report names the probe, and gives
+the real-against-real floor (`null_band`) beside the value.
+
+References: Revisiting Classifier Two-Sample Tests (Lopez-Paz & Oquab, 2017), arXiv:1610.06545.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from trainables.eval.probes import PROBES
+from trainables.eval.tables import as_pair, as_table, equalise, varying
+
+Array = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+Groups = Sequence[str] | Sequence[int]
+BAND = 1.96  # standard deviations on either side of the mean: 95 % of a normal distribution
+
+
+@dataclass(frozen=True)
+class C2STResult:
+    """Outcome of one test; accuracies are balanced and held out."""
+
+    accuracy: float  # predictions of all folds pooled
+    auc: float  # ROC AUC, mean over folds: scores of different fits are not comparable
+    accuracy_std: float  # standard deviation of the accuracy over folds
+    probe: str
+    left_out: tuple[str | int, ...]  # columns that are constant in the real part
+    n: int  # rows per class after equalising
+
+
+@dataclass(frozen=True)
+class NullBand:
+    """Accuracy of real halves against each other: what counts as no difference."""
+
+    mean: float
+    std: float
+    low: float  # mean - BAND std
+    high: float  # mean + BAND std
+
+
+def c2st(real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"]) -> float:
+    """Held-out balanced accuracy with the defaults of `classifier_two_sample_test`."""
+    return classifier_two_sample_test(real, fake).accuracy
+
+
+def classifier_two_sample_test(
+    real: Float[Tensor, "N F"],
+    fake: Float[Tensor, "M F"],
+    *,
+    real_groups: Groups | None = None,
+    fake_groups: Groups | None = None,
+    probe: str = "quadratic",
+    folds: int = 5,
+    seed: int = 0,
+    columns: Sequence[str] | None = None,
+) -> C2STResult:
+    """Tell real from fake over stratified folds, on one thread; the same arguments give the same result.
+
+    The larger sample is cut to the size of the smaller by a seeded choice. With groups (of a fake: the group of the
+    real row whose condition it was made from) no group stands in the training and the test part of a fold at once.
+    Columns without variance in the real part are left out; `columns` gives them names.
+
+    Raises ValueError for non-finite values (naming row and column), an unknown probe, groups of one part only or of
+    the wrong number, fewer rows or groups than folds, and folds that hold one class only.
+    """
+    if probe not in PROBES:
+        raise ValueError(f"`probe` must be one of {', '.join(PROBES)}, but got {probe!r}")
+    x_real, x_fake = as_pair(real, fake, columns)
+    keep, left_out = varying(x_real, columns)
+    a, b = equalise(x_real, x_fake, seed)
+    x = np.concatenate([x_real[a], x_fake[b]])[:, keep]
+    y = np.repeat(np.array([0, 1], dtype=np.int64), len(a))
+    groups = _pooled_groups(real_groups, fake_groups, (len(x_real), len(x_fake)), (a, b))
+    parts = list(_folds(y, groups, folds, seed))
+    scores = _held_out_scores(x, y, parts, probe, seed)
+    per_fold = [balanced_accuracy_score(y[test], scores[test] > 0.5) for _, test in parts]
+    return C2STResult(
+        accuracy=float(balanced_accuracy_score(y, scores > 0.5)),
+        auc=float(np.mean([roc_auc_score(y[test], scores[test]) for _, test in parts])),
+        accuracy_std=float(np.std(per_fold)),
+        probe=probe,
+        left_out=left_out,
+        n=len(a),
+    )
+
+
+def null_band(
+    real: Float[Tensor, "N F"],
+    *,
+    groups: Groups | None = None,
+    probe: str = "quadratic",
+    repeats: int = 10,
+    folds: int = 5,
+    seed: int = 0,
+) -> NullBand:
+    """C2ST accuracy between random halves of the real part: the floor that a perfect generator would reach.
+
+    Rows are drawn at random and keep their groups, so that both halves hold all people, as real and fake rows do.
+    Each half has N/2 rows; at n rows per class the band narrows by about sqrt(N / (2 n)).
+    Raises ValueError as `classifier_two_sample_test` does, and if `repeats < 2`.
+    """
+    if repeats < 2:
+        raise ValueError(f"`repeats >= 2` must hold for a standard deviation, but got {repeats}")
+    as_table(real, "real")
+    rng, accuracies = np.random.default_rng(seed), []
+    for _ in range(repeats):
+        halves = np.array_split(rng.permutation(len(real)), 2)
+        parts = [real[half.tolist()] for half in halves]
+        owners = [None if groups is None else [groups[i] for i in half.tolist()] for half in halves]
+        result = classifier_two_sample_test(
+            parts[0], parts[1], real_groups=owners[0], fake_groups=owners[1], probe=probe, folds=folds, seed=seed
+        )
+        accuracies.append(result.accuracy)
+    mean, std = float(np.mean(accuracies)), float(np.std(accuracies, ddof=1))
+    return NullBand(mean, std, mean - BAND * std, mean + BAND * std)
+
+
+def _held_out_scores(x: Array, y: Indices, parts: Sequence[tuple[Indices, Indices]], probe: str, seed: int) -> Array:
+    """Probability of "fake" for each row, from the probe that was not trained on it."""
+    scores = np.empty(len(y))
+    with threadpool_limits(limits=1):
+        for train, test in parts:
+            scores[test] = PROBES[probe](seed).fit(x[train], y[train]).predict_proba(x[test])[:, 1]
+    return scores
+
+
+def _folds(y: Indices, groups: Indices | None, folds: int, seed: int) -> Iterator[tuple[Indices, Indices]]:
+    """Training and test rows of each fold, both classes in each."""
+    units = len(y) // 2 if groups is None else len(np.unique(groups))
+    if not 2 <= folds <= units:
+        unit = "rows per class" if groups is None else "groups"
+        raise ValueError(f"`2 <= folds <= {unit}` must hold, but got folds={folds} and {units} {unit}")
+    splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
+    for k, (train, test) in enumerate(splitter(folds, shuffle=True, random_state=seed).split(y, y, groups)):
+        if len(np.unique(y[train])) < 2 or len(np.unique(y[test])) < 2:
+            raise ValueError(f"fold {k} of {folds} must hold real and fake rows; use fewer folds or more groups")
+        yield train, test
+
+
+def _pooled_groups(
+    real_groups: Groups | None, fake_groups: Groups | None, sizes: tuple[int, int], rows: tuple[Indices, Indices]
+) -> Indices | None:
+    """Group numbers of the chosen real and fake rows, in that order."""
+    if real_groups is None and fake_groups is None:
+        return None
+    if real_groups is None or fake_groups is None:
+        raise ValueError("`real_groups` and `fake_groups` must be given together, but one is missing")
+    if (len(real_groups), len(fake_groups)) != sizes:
+        raise ValueError(f"groups must be one per row {sizes}, but got {(len(real_groups), len(fake_groups))}")
+    _, numbers = np.unique(np.concatenate([real_groups, fake_groups]), return_inverse=True)
+    return numbers[np.concatenate([rows[0], rows[1] + sizes[0]])]

@@ -1,0 +1,72 @@
+"""Velocity spectra of canonical movements, each taken at its true length.
+
+The periodogram of the velocity (power of vx and vy added, mean removed) is computed without padding, so movements are
+grouped by their number of steps n. Frequencies are relative to each movement's Nyquist frequency: bin k lies at 2k/n
+in (0, 1]. The feature of a band is log10(its share of the power + 1e-6). A band that holds no bin (possible below 10
+steps) and a motion of constant velocity, which has no power beside the mean, have a share of 0, thus a feature of -6.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Bool, Float
+from scipy.signal import periodogram
+from torch import Tensor
+
+from trainables.eval.movements import Movements, check_movements
+
+BANDS = 5
+SPECTRAL_FEATURES: tuple[str, ...] = tuple(f"log_power_band_{band}" for band in range(1, BANDS + 1))
+SHARE_FLOOR = 1e-6  # added to a share before the logarithm
+ROUNDING_POWER = 1e-12  # of the mean squared speed: less variance than this is float32 rounding of a constant velocity
+
+Array = npt.NDArray[np.float64]
+
+
+def spectral_features(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Float[Tensor, "N 5"]:
+    """Columns `SPECTRAL_FEATURES`: bands of equal width from 0 to the Nyquist frequency, DC left out; float64.
+
+    Raises ValueError as `check_movements` does.
+    """
+    movements = check_movements(deltas, mask)
+    shares = np.zeros((len(movements.steps), BANDS))
+    for steps, rows, power in _power_shares(movements):
+        bins = np.arange(1, power.shape[1] + 1)
+        band = (2 * BANDS * bins - 1) // steps  # ceil(BANDS * 2k/n) - 1 in whole numbers
+        shares[rows] = power @ np.eye(BANDS)[band]
+    return torch.from_numpy(np.log10(shares + SHARE_FLOOR)).to(deltas.device)
+
+
+def velocity_spectrum(
+    deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"], frequencies: Float[Tensor, " K"]
+) -> Float[Tensor, " K"]:
+    """Mean spectral density of the velocity at `frequencies` (relative to Nyquist, in (0, 1]), for plots; float64.
+
+    Each movement weighs the same: its power is normalised to integrate to 1 over (0, 1], then interpolated linearly
+    between its own bins and held constant outside them. One without power (constant velocity) contributes zero.
+    Raises ValueError for frequencies outside (0, 1], and as `check_movements` does.
+    """
+    movements, grid = check_movements(deltas, mask), frequencies.detach().cpu().to(torch.float64).numpy()
+    if not ((grid > 0) & (grid <= 1)).all():
+        raise ValueError(f"`frequencies` are relative to Nyquist and must lie in (0, 1], but got {grid.tolist()}")
+    total = np.zeros(len(grid))
+    for steps, rows, power in _power_shares(movements):
+        bins = 2 * np.arange(1, power.shape[1] + 1) / steps
+        total += len(rows) * np.interp(grid, bins, power.mean(axis=0) * steps / 2)
+    return torch.from_numpy(total / len(movements.steps)).to(deltas.device)
+
+
+def _power_shares(movements: Movements) -> Iterator[tuple[int, npt.NDArray[np.int64], Array]]:
+    """For each distinct n: n, the rows [M] with that many steps, and their shares of power [M, n // 2] in bins 1.."""
+    velocity = (movements.deltas * movements.rate.unsqueeze(2)).cpu().numpy()
+    steps = movements.steps.cpu().numpy()
+    for n in np.unique(steps).tolist():
+        rows = np.flatnonzero(steps == n)
+        v = velocity[rows, :n]
+        _, density = periodogram(v, fs=n, axis=1, detrend="constant")
+        power = density.sum(axis=2)[:, 1:]
+        total = power.sum(axis=1, keepdims=True)
+        moves = total > ROUNDING_POWER * np.square(v).sum(axis=2).mean(axis=1, keepdims=True)
+        yield n, rows, np.where(moves, power / np.where(moves, total, 1.0), 0.0)

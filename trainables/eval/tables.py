@@ -1,0 +1,86 @@
+"""Samples as tables [N, F] of features: what a two-sample metric accepts, and on which scale.
+
+A column that is constant in the real part tells nothing about people, yet any deviation in it would give a fake away
+(a net direction of exactly +x, say). Such columns are left out, by name, wherever real and fake are compared.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+CONSTANT = 1e-6  # a standard deviation below this share of 1 + |mean| is rounding; features are of order one
+
+Array = npt.NDArray[np.float64]
+
+
+def as_table(samples: Float[Tensor, "N F"], name: str, columns: Sequence[str] | None = None) -> Array:
+    """The samples in float64. Raises ValueError naming row and column of the first non-finite value."""
+    if samples.ndim != 2 or samples.shape[0] < 2 or samples.shape[1] < 1:
+        raise ValueError(f"`{name}` must be [N >= 2, F >= 1], but got {list(samples.shape)}")
+    if columns is not None and len(columns) != samples.shape[1]:
+        raise ValueError(f"`columns` must name each of the {samples.shape[1]} columns, but got {len(columns)} names")
+    table = samples.detach().to("cpu", torch.float64).numpy()
+    bad = np.argwhere(~np.isfinite(table))
+    if len(bad):
+        row, column = bad[0].tolist()
+        label = columns[column] if columns is not None else column
+        value, count = table[row, column], len(bad)
+        raise ValueError(f"`{name}` must be finite, but row {row}, column {label} is {value} ({count} such values)")
+    return table
+
+
+def as_pair(
+    real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"], columns: Sequence[str] | None = None
+) -> tuple[Array, Array]:
+    """Both samples in float64. Raises ValueError as `as_table` does, and if their columns differ in number."""
+    tables = as_table(real, "real", columns), as_table(fake, "fake", columns)
+    if real.shape[1] != fake.shape[1]:
+        raise ValueError(f"`real` and `fake` must share their columns, but have {real.shape[1]} and {fake.shape[1]}")
+    return tables
+
+
+def varying(real: Array, columns: Sequence[str] | None = None) -> tuple[npt.NDArray[np.bool_], tuple[str | int, ...]]:
+    """Which columns vary in the real part, and the names (or indices) of those that do not.
+
+    Raises ValueError if none varies.
+    """
+    keep = real.std(axis=0) > CONSTANT * (1 + np.abs(real.mean(axis=0)))
+    if not keep.any():
+        raise ValueError(f"a column of `real` must vary, but all {real.shape[1]} are constant")
+    constant = np.flatnonzero(~keep).tolist()
+    return keep, tuple(columns[i] if columns is not None else i for i in constant)
+
+
+def equalise(real: Array, fake: Array, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Ascending row indices, as many of either as the smaller sample has, chosen without replacement by the seed."""
+    rng, size = np.random.default_rng(seed), min(len(real), len(fake))
+    a, b = (np.sort(rng.permutation(len(table))[:size]) for table in (real, fake))
+    return a, b
+
+
+@dataclass(frozen=True, eq=False)
+class Standardised:
+    """Tables on the scale of the real part, without the columns that are constant there."""
+
+    real: Float[Tensor, "N G"]
+    others: tuple[Float[Tensor, "M G"], ...]
+    left_out: tuple[str | int, ...]
+
+
+def standardise(
+    real: Float[Tensor, "N F"], *others: Float[Tensor, "M F"], columns: Sequence[str] | None = None
+) -> Standardised:
+    """(x - mean) / std for every table, with mean and (population) std of the real part; float64.
+
+    Raises ValueError for non-finite values, differing columns, or a real part without variance.
+    """
+    table = as_table(real, "real", columns)
+    keep, left_out = varying(table, columns)
+    mean, std = table[:, keep].mean(axis=0), table[:, keep].std(axis=0)
+    scaled = [torch.from_numpy((as_pair(real, x, columns)[1][:, keep] - mean) / std) for x in (real, *others)]
+    return Standardised(scaled[0], tuple(scaled[1:]), left_out)

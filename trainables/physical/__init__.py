@@ -1,0 +1,1 @@
+"""Kinematic models of aimed movements, written down instead of learnt."""

@@ -1,0 +1,172 @@
+"""The door to Ray: runs any trainable under Ray Train and reports each of its epochs.
+
+    one-process trial   Tune function -> TorchTrainer in local mode (num_workers = 0) -> epochs() in the same process
+    worker group        Tune function -> TorchTrainer with N workers (DDP) -> epochs() in each -> TuneReportCallback
+
+Both drain the same generator. They differ in what they are handed: `report`, where to resume, and the worker's place.
+A one-process trial costs no process start when Tune reuses its actor; a worker group has a placement group of its own,
+so its Tune trial holds the custom resource `trial_driver` instead of a CPU and can never take the CPUs its workers wait for.
+"""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray.train
+import ray.train.torch
+import torch
+from ray import tune
+from ray.tune.integration.ray_train import TuneReportCallback
+
+from trainables.config import build, require, require_member, with_values
+from trainables.diffusion import cost as diffusion_cost
+from trainables.diffusion import train as diffusion
+from trainables.epoch import Epoch, Trainable, Worker
+
+TRAINABLES: dict[str, Trainable] = {
+    "diffusion": Trainable(diffusion.DiffusionConfig, diffusion.epochs, diffusion_cost.measure)
+}
+TRIAL_DRIVER = "trial_driver"  # custom resource of a trial that leads a worker group
+CONTROLLER_RETRIES = 3
+
+Report = Callable[[Epoch], None]
+
+
+@dataclass(frozen=True)
+class ScalingConfig:
+    """Who trains one model: 0 workers is the trial's own process, N >= 1 a group of worker processes."""
+
+    num_workers: int = 0
+    cpus_per_worker: int = 1  # also the worker's torch threads: more trials beat more threads
+    gpus_per_worker: float = 0.0
+    max_failures: int = 2  # restarts from the last checkpoint before a trial counts as failed
+
+    def __post_init__(self) -> None:
+        require(self.num_workers >= 0, "`num_workers >= 0`", f"num_workers={self.num_workers}")
+        require(self.cpus_per_worker >= 1, "`cpus_per_worker >= 1`", f"cpus_per_worker={self.cpus_per_worker}")
+        require(self.gpus_per_worker >= 0, "`gpus_per_worker >= 0`", f"gpus_per_worker={self.gpus_per_worker}")
+        require(self.max_failures >= 0, "`max_failures >= 0`", f"max_failures={self.max_failures}")
+
+    def trial_resources(self) -> dict[str, float]:
+        """What Tune reserves for the trial itself, beside its workers' placement group."""
+        if self.num_workers:
+            return {"CPU": 0, TRIAL_DRIVER: 1}
+        return {"CPU": self.cpus_per_worker, "GPU": self.gpus_per_worker}
+
+    def cpus_per_trial(self) -> int:
+        """CPUs that a trial needs altogether."""
+        return max(self.num_workers, 1) * self.cpus_per_worker
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a trial runs; plain values, so that it travels to any worker."""
+
+    trainable: str
+    config: Mapping[str, Any]
+    scaling: ScalingConfig
+    storage_path: str
+
+    def __post_init__(self) -> None:
+        require_member("trainable", self.trainable, TRAINABLES)
+        require(Path(self.storage_path).is_absolute(), "`storage_path is absolute`", self.storage_path)
+
+    def with_parameters(self, parameters: Mapping[str, Any]) -> "Job":
+        """The same job with searched parameters in place, by dotted key."""
+        return Job(self.trainable, with_values(self.config, parameters), self.scaling, self.storage_path)
+
+
+def drain(job: Job, report: Report, resume: Path | None, worker: Worker) -> None:
+    """Run the trainable to its end, handing every epoch to `report`."""
+    torch.set_num_threads(job.scaling.cpus_per_worker)
+    trainable = TRAINABLES[job.trainable]
+    config = build(trainable.config, job.config, at="trainable")
+    for epoch in trainable.epochs(config, resume=resume, worker=worker):
+        report(epoch)
+
+
+def trial(parameters: Mapping[str, Any], job: Job) -> None:
+    """Tune's function trainable: one trial of `job` with the suggested `parameters`."""
+    job = job.with_parameters(parameters)
+    (_train_in_group if job.scaling.num_workers else _train_in_process)(job)
+
+
+def _train_in_process(job: Job) -> None:
+    def train() -> None:
+        start = tune.get_checkpoint()
+        with start.as_directory() if start else nullcontext() as folder:
+            drain(job, _report_to_tune, Path(folder) if folder else None, Worker(device=local_device(job.scaling)))
+
+    name = tune.get_context().get_trial_id()
+    ray.train.torch.TorchTrainer(
+        train,
+        scaling_config=ray.train.ScalingConfig(num_workers=0),
+        run_config=ray.train.RunConfig(name=name, storage_path=job.storage_path),
+    ).fit()
+
+
+def local_device(scaling: ScalingConfig) -> torch.device:
+    """The GPU that was reserved for this process, else the CPU."""
+    return torch.device("cuda" if scaling.gpus_per_worker > 0 else "cpu")
+
+
+def _report_to_tune(epoch: Epoch) -> None:
+    if epoch.number == 0:
+        tune.report(dict(epoch.metrics))
+        return
+    with tempfile.TemporaryDirectory(prefix="epoch-") as folder:
+        epoch.save(Path(folder))
+        tune.report(dict(epoch.metrics), checkpoint=tune.Checkpoint.from_directory(folder))
+
+
+def _train_in_group(job: Job) -> None:
+    """Lead a worker group; its reports reach Tune through the callback, its checkpoints stay in Train's own storage.
+
+    The run's name is the trial's, so that a restarted trial finds the run it left and goes on from its last checkpoint.
+    """
+    scaling = job.scaling
+    per_worker = {"CPU": float(scaling.cpus_per_worker)}
+    if scaling.gpus_per_worker:
+        per_worker["GPU"] = scaling.gpus_per_worker
+    ray.train.torch.TorchTrainer(
+        _worker_loop,
+        train_loop_config={"job": job},
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=scaling.num_workers, use_gpu=scaling.gpus_per_worker > 0, resources_per_worker=per_worker
+        ),
+        run_config=ray.train.RunConfig(
+            name=f"group-{tune.get_context().get_trial_id()}",
+            storage_path=job.storage_path,
+            callbacks=[TuneReportCallback()],
+            failure_config=ray.train.FailureConfig(
+                max_failures=scaling.max_failures, controller_failure_limit=CONTROLLER_RETRIES
+            ),
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),
+        ),
+    ).fit()
+
+
+def _worker_loop(settings: dict[str, Any]) -> None:
+    context = ray.train.get_context()
+    worker = Worker(
+        context.get_world_rank(),
+        context.get_world_size(),
+        ray.train.torch.get_device(),
+        ray.train.torch.prepare_model,
+    )
+    start = ray.train.get_checkpoint()
+    with start.as_directory() if start else nullcontext() as folder:
+        drain(settings["job"], _report_to_train, Path(folder) if folder else None, worker)
+
+
+def _report_to_train(epoch: Epoch) -> None:
+    """Every worker reports (Train waits for all); rank 0 brings the metrics and the checkpoint."""
+    if ray.train.get_context().get_world_rank() != 0 or epoch.number == 0:
+        ray.train.report(dict(epoch.metrics))
+        return
+    with tempfile.TemporaryDirectory(prefix="epoch-") as folder:
+        epoch.save(Path(folder))
+        ray.train.report(dict(epoch.metrics), checkpoint=ray.train.Checkpoint.from_directory(folder))
