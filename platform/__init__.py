@@ -1,9 +1,9 @@
 """Driver commands of the platform: `python -m platform.tune` and its neighbours.
 
-The folder bears the name of a standard module that torch, Ray, pandas and pytest import and call. This package therefore
-stands in for it: on import it executes the standard library's `platform.py` in its own namespace, so that both
-`platform.system()` and `import platform.tune` work. The module attributes that say who we are (`__name__`, `__path__`,
-`__file__`, `__spec__`, `__doc__`) stay those of the package.
+The folder bears the name of a standard module that torch, Ray, pandas and pytest import and call. This package stands
+in for it: on import it executes the standard library's `platform.py` in its own namespace, so that `platform.system()`
+and `import platform.tune` both work. The attributes that say who we are (`__name__`, `__path__`, `__file__`,
+`__spec__`, `__doc__`) stay those of the package.
 
 A Ray worker usually starts with the standard module instead. Nothing that is handed to Ray may be defined here, and
 nothing in `trainables/` may import it.

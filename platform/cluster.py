@@ -11,10 +11,8 @@ from trainables.config import ConfigError, require
 from trainables.session import TRIAL_DRIVER, ScalingConfig
 
 ENVIRONMENT = {
-    "RAY_AUTH_MODE": "token",  # a local start switches it on; said here, so that later clients agree
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # our progress instead of Tune's
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our TensorBoard tags instead of Tune's
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
@@ -24,6 +22,8 @@ ENVIRONMENT = {
 def ray_instance(address: str, scaling: ScalingConfig) -> Iterator[int]:
     """Connect, yield the number of CPUs, and disconnect (a local instance ends with it).
 
+    Token authentication is on: `ray.init` switches it on for a local instance and writes the token where it is missing.
+    (Setting RAY_AUTH_MODE here would come too late: Ray reads it when it is imported.)
     A worker group needs the dashboard: its state tells a stopped trial's placement group to go.
 
     Raises:

@@ -101,6 +101,10 @@ class Progress(Callback):
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         self._draw()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles its callbacks for `Tuner.restore`; a terminal cannot be pickled, and a study needs no restore."""
+        return {}
+
     def close(self) -> None:
         """Take the live table down."""
         if self.live is not None:
@@ -126,7 +130,9 @@ class Progress(Callback):
     def _table(self) -> Group:
         table = Table(box=None, pad_edge=False)
         for column in ("trial", "state", "epoch", "C2ST", "MMD", "parameters"):
-            table.add_column(column, no_wrap=column != "parameters", justify="left" if column == "parameters" else "right")
+            table.add_column(
+                column, no_wrap=column != "parameters", justify="left" if column == "parameters" else "right"
+            )
         for row in list(self.rows.values())[-SHOWN:]:
             style = {"failed": "red", "stopped": "dim", "done": "green"}.get(row.state, "")
             epoch = "-" if row.epoch is None else f"{row.epoch}/{self.epochs}"

@@ -18,6 +18,7 @@ from typing import Any
 import optuna
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
+from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from search_spaces import Space
@@ -99,19 +100,23 @@ class OptunaBridge(Searcher):
         self.running[trial_id] = trial
         return dict(trial.params)
 
+    def folder_name(self, trial: Trial) -> str:
+        """The folder of a Tune trial: the study's number for it, and Tune's own id, which differs between retries."""
+        return f"trial-{self.running[trial.trial_id].number:04d}-{trial.trial_id}"
+
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Keep the metric of an epoch as an intermediate value."""
-        value = result.get(self.space.metric)
-        if trial_id in self.running and isinstance(value, int | float) and math.isfinite(value):
-            self.running[trial_id].report(float(value), step=int(result[EPOCH]))
-            self._keep(trial_id, result)
+        if trial_id in self.running:
+            self._keep(self.running[trial_id], result)
 
     def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
         """Tell how a trial ended; a trial is told once."""
         trial = self.running.pop(trial_id, None)
         if trial is None:
             return
-        state, value, reason = self._outcome(result or {}, error)
+        result = result or {}
+        self._keep(trial, result)  # Tune hands the result that ends a trial to this call alone
+        state, value, reason = self._outcome(result, error)
         if reason:
             trial.set_user_attr(REASON, reason)
         self.study.tell(trial, value, state=state)
@@ -128,12 +133,16 @@ class OptunaBridge(Searcher):
             return TrialState.PRUNED, None, f"stopped after epoch {result[EPOCH]} of {self.last_epoch}"
         return TrialState.COMPLETE, float(value), ""
 
-    def _keep(self, trial_id: str, result: Mapping[str, Any]) -> None:
-        """The latest metrics of a trial beside its value, for the ranking and for later readers of the study."""
+    def _keep(self, trial: optuna.Trial, result: Mapping[str, Any]) -> None:
+        """The metric as an intermediate value, all metrics of the latest epoch beside it."""
+        value = result.get(self.space.metric)
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            return
+        trial.report(float(value), step=int(result[EPOCH]))
         metrics = {name: value for name, value in result.items() if "/" in name and isinstance(value, int | float)}
-        self.running[trial_id].set_user_attr(METRICS, {name: float(value) for name, value in metrics.items()})
+        trial.set_user_attr(METRICS, {name: float(value) for name, value in metrics.items()})
         if CHECKPOINT_PATH in result:
-            self.running[trial_id].set_user_attr(CHECKPOINT_PATH, result[CHECKPOINT_PATH])
+            trial.set_user_attr(CHECKPOINT_PATH, result[CHECKPOINT_PATH])
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the study's storage has everything."""

@@ -77,7 +77,13 @@ def _print_ranking(console: Console, trials: list[Ranked]) -> None:
         c2st, mmd = (number(trial.metrics.get(name), digits) for name, digits in ((VAL_C2ST, 3), (VAL_MMD, 4)))
         ended = {"COMPLETE": "full", "PRUNED": "stopped"}[trial.state]
         table.add_row(
-            str(rank), str(trial.number), str(trial.epoch), c2st, mmd, ended, describe(dict(trial.params)),
+            str(rank),
+            str(trial.number),
+            str(trial.epoch),
+            c2st,
+            mmd,
+            ended,
+            describe(dict(trial.params)),
             style="bold" if rank == 1 else None,
         )
     console.print(table)
@@ -89,7 +95,9 @@ def c2st_at(trial: Ranked, epoch: int) -> float | None:
 
 
 def _print_worth(console: Console, best: Ranked, reference: Reference, epochs: int) -> None:
-    table = Table(title="C2ST on held-out people (0.5: cannot be told apart)", title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        title="C2ST on held-out people (0.5: cannot be told apart)", title_justify="left", box=None, pad_edge=False
+    )
     table.add_column("against real movements of the validation part")
     table.add_column("C2ST", justify="right")
     floor = reference.floor
@@ -98,7 +106,10 @@ def _print_worth(console: Console, best: Ranked, reference: Reference, epochs: i
         ("after 1 epoch", number(c2st_at(best, 1))),
         (f"best trial, after {best.epoch} epochs", number(best.metrics.get(VAL_C2ST))),
         ("real movements of the training people", number(reference.people)),
-        ("real movements of the same people (floor)", f"{floor.mean:.3f} (95 % band {floor.low:.3f} to {floor.high:.3f})"),
+        (
+            "real movements of the same people (floor)",
+            f"{floor.mean:.3f} (95 % band {floor.low:.3f} to {floor.high:.3f})",
+        ),
     ]
     for row in rows:
         table.add_row(*row)
@@ -107,9 +118,7 @@ def _print_worth(console: Console, best: Ranked, reference: Reference, epochs: i
 
 def _draw_samples(checkpoint: Path, validator: Validator, pictures: Path) -> None:
     """Gallery and overlays of the best trial's samples, made as they were judged."""
-    samples = load_generator(checkpoint).like(
-        validator.asked, seed=validator.config.seed, steps=validator.config.steps
-    )
+    samples = load_generator(checkpoint).like(validator.asked, seed=validator.config.seed, steps=validator.config.steps)
     observed, rows = reobserve(samples, validator.canonical)
     gallery(validator.asked.take(rows), observed, pictures / "gallery.png")
     overlays(validator.asked, observed, pictures / "features.png")
@@ -118,12 +127,18 @@ def _draw_samples(checkpoint: Path, validator: Validator, pictures: Path) -> Non
 def _write(sweep: Sweep, best: Ranked, trials: list[Ranked], reference: Reference) -> None:
     summary = {
         "study": sweep.settings.study_name,
-        "best": {"trial": best.number, "params": best.params, "metrics": best.metrics, "checkpoint": str(best.checkpoint)},
+        "best": {
+            "trial": best.number,
+            "params": best.params,
+            "metrics": best.metrics,
+            "checkpoint": str(best.checkpoint),
+        },
         "reference": {"floor": vars(reference.floor), "training_people": reference.people},
         "untrained": c2st_at(best, 0),
         "one_epoch": c2st_at(best, 1),
         "trials": [
-            {"trial": t.number, "state": t.state, "epoch": t.epoch, "params": t.params, "metrics": t.metrics} for t in trials
+            {"trial": t.number, "state": t.state, "epoch": t.epoch, "params": t.params, "metrics": t.metrics}
+            for t in trials
         ],
     }
     (sweep.settings.folder / "summary.json").write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n")

@@ -52,6 +52,7 @@ COMMAND = Command(
 
 def main(request: Request) -> int:
     """Plan, run and summarise one sweep; returns the exit code (1 if no trial has a result)."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = Console()
     sweep = sweep_of(request)
     data = load_parts(build(DataConfig, sweep.trainable["data"], at="trainable.data"))
@@ -121,6 +122,7 @@ def tuner(sweep: Sweep, bridge: OptunaBridge, progress: Progress, concurrent: in
             max_concurrent_trials=concurrent,
             reuse_actors=True,
             time_budget_s=settings.budget.wall_s,
+            trial_dirname_creator=bridge.folder_name,
         ),
         run_config=tune.RunConfig(
             name="trials",

@@ -5,7 +5,6 @@ import inspect
 import multiprocessing
 import os
 import pickle
-import platform
 import subprocess
 import sys
 import sysconfig
@@ -17,15 +16,15 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+import platform
+
 ROOT = Path(__file__).resolve().parents[2]
 STANDARD = Path(sysconfig.get_path("stdlib")) / "platform.py"
 OURS = str(ROOT / "platform" / "__init__.py")
 
 
-def view_of_platform(_: object = None) -> tuple[str, str]:
+def view_of_platform() -> tuple[str, str]:
     """Which file stands behind `platform` in the process that calls, and what it answers to a standard question."""
-    import platform
-
     return str(platform.__file__), platform.system()
 
 
@@ -36,7 +35,7 @@ class Views(Dataset[str]):
         return 2
 
     def __getitem__(self, index: int) -> str:
-        return ":".join(view_of_platform(index))
+        return ":".join(view_of_platform())
 
 
 def run(*command: str, folder: Path = ROOT, **environment: str) -> str:
@@ -47,6 +46,12 @@ def run(*command: str, folder: Path = ROOT, **environment: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()
+
+
+def copy_shim(folder: Path) -> None:
+    """A `platform` package of one file, the shim, under `folder`."""
+    (folder / "platform").mkdir()
+    (folder / "platform" / "__init__.py").write_bytes(Path(OURS).read_bytes())
 
 
 def names_defined_by(path: Path) -> set[str]:
@@ -93,18 +98,17 @@ def test_a_uname_crosses_between_the_two_modules() -> None:
     assert pickle.loads(bytes.fromhex(pickled)) == platform.uname()
 
 
-def test_commands_are_found_by_name(tmp_path: Path) -> None:
-    package = tmp_path / "platform"
-    package.mkdir()
-    (package / "__init__.py").write_bytes(Path(OURS).read_bytes())
-    (package / "command.py").write_text("import platform\nprint(platform.command.__name__, platform.system())\n")
-    assert run("-c", "import platform.command", folder=tmp_path) == f"platform.command {platform.system()}"
-    assert run("-c", "import runpy; runpy.run_module('platform.command')", folder=tmp_path).count(platform.system()) == 2
+@pytest.mark.parametrize(
+    ("start", "name"), [("-m platform.command", "__main__"), ("-c import platform.command", "platform.command")]
+)
+def test_commands_are_found_by_name(tmp_path: Path, start: str, name: str) -> None:
+    copy_shim(tmp_path)
+    (tmp_path / "platform" / "command.py").write_text("import platform\nprint(__name__, platform.system())\n")
+    assert run(*start.split(" ", 1), folder=tmp_path) == f"{name} {platform.system()}"
 
 
 def test_a_missing_standard_module_is_one_clear_error(tmp_path: Path) -> None:
-    (tmp_path / "platform").mkdir()
-    (tmp_path / "platform" / "__init__.py").write_bytes(Path(OURS).read_bytes())
+    copy_shim(tmp_path)
     attempt = (
         f"import sysconfig; sysconfig.get_path = lambda _: {str(tmp_path / 'nothing')!r}\n"
         "try:\n    import platform\nexcept ImportError as error:\n    print(error)"
@@ -131,12 +135,20 @@ def test_data_loader_workers_see_ours(method: str) -> None:
     assert [view for batch in batches for view in batch] == [f"{OURS}:{platform.system()}"] * 2
 
 
-@pytest.mark.parametrize("start", ["-m pytest", "-c import sys,pytest;sys.path.remove('');sys.exit(pytest.main())"])
-def test_both_ways_to_start_pytest_test_ours(start: str) -> None:
-    """The second is what the `pytest` script does: the root is not on the path, and `platform` is already imported."""
-    flag, program = start.split(" ", 1)
+@pytest.mark.parametrize("flags", ["-m", "-Im"])
+def test_both_ways_to_start_pytest_test_ours(flags: str) -> None:
+    """`-Im` leaves the root off the path as the bare `pytest` does, so that pytest imports the standard module first."""
     test = f"{Path(__file__).relative_to(ROOT)}::test_the_package_keeps_its_own_identity"
-    assert "1 passed" in run(flag, program, "-p", "no:cacheprovider", test)
+    assert "1 passed" in run(flags, "pytest", "-p", "no:cacheprovider", test)
+
+
+def test_trainables_import_beside_the_standard_module() -> None:
+    everything = (
+        f"import importlib, pkgutil, platform, sys; sys.path.insert(0, {str(ROOT)!r}); import trainables\n"
+        "for module in pkgutil.walk_packages(trainables.__path__, 'trainables.'): importlib.import_module(module.name)\n"
+        "print(platform.__file__)"
+    )
+    assert run("-Ic", everything).splitlines()[-1] == str(STANDARD)
 
 
 @pytest.mark.ray
@@ -145,14 +157,10 @@ def test_a_ray_worker_needs_nothing_of_ours_to_import_trainables() -> None:
     import ray
 
     def work() -> tuple[str, str, str]:
+        import platform
         import trainables.config
 
-        return *view_of_platform_here(), trainables.config.__name__
-
-    def view_of_platform_here() -> tuple[str, str]:
-        import platform
-
-        return str(platform.__file__), platform.system()
+        return str(platform.__file__), platform.system(), trainables.config.__name__
 
     ray.init(address="local", include_dashboard=False, num_cpus=1, log_to_driver=False)
     try:

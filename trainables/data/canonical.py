@@ -3,7 +3,7 @@
 A movement reaches every model and every metric by the same chain, step for step:
 
     recording --observe--> integer pixels every dt_s --encode--> canonical deltas of unit net displacement along +x
-    sample --decode--> pixels at the asked distance, direction and duration, observed once --encode--> the same form
+    sample --decode--> whole-pixel steps at the asked distance, direction and duration --encode--> the same form
 
 `observe` is 60 Hz sample-and-hold in whole pixels: polling rate, sub-pixel values and the time grid of the recorder
 disappear, so that none of them can give a generator (or a bot) away. Canonical deltas sum to (1, 0); the removed
@@ -161,12 +161,15 @@ def encode(movements: Movements, config: CanonicalConfig) -> Canonical:
 
 
 def decode(canonical: Canonical, config: CanonicalConfig) -> Movements:
-    """Back to the screen: to the asked distance, direction and duration in pixels, then observed once (rounded)."""
+    """Back to the screen: to the asked distance, direction and duration, each 60 Hz step in whole pixels.
+
+    Steps are rounded, not positions: recorded steps are whole numbers, so the nearest whole step is what was meant, while
+    rounding positions would let one error under half a pixel move two steps. It is exact for recordings.
+    """
     placed = rotate(canonical.deltas.double(), canonical.angle) * canonical.distance_px[:, None, None]
     length = (canonical.duration_s * RATE_HZ).round().long()
     positions = REPRESENTATIONS[config.representation].positions(placed, canonical.mask, length)
-    whole = positions.round()
-    steps = torch.diff(whole, dim=1, prepend=torch.zeros_like(whole[:, :1]))
+    steps = torch.diff(positions, dim=1, prepend=torch.zeros_like(positions[:, :1])).round()
     return Movements(steps * prefix_mask(length, steps.shape[1])[..., None], length, canonical.group)
 
 

@@ -29,6 +29,7 @@ from trainables.data.canonical import (
     pack,
     usable,
 )
+from trainables.data.companding import compand, expand
 from trainables.data.recordings import READERS, Recording, read_recordings
 
 PARTS = ("train", "validation", "test", "holdout")
@@ -52,8 +53,7 @@ class DataConfig:
 class Statistics:
     """Standardisation of sequences and conditions with the training part's statistics.
 
-    A sequence is modelled as velocity in units of its own mean, v = delta * n (n steps, unit distance and duration), so
-    that short and long movements share one scale; then z = (v - mean) / std per channel over valid steps.
+    A step is modelled in pixels, companded: z = (compand(d) - mean) / std per channel over valid steps.
     """
 
     mean: Float[Tensor, "C"]
@@ -62,14 +62,14 @@ class Statistics:
     condition_std: Float[Tensor, "D"]
 
     def normalise(self, canonical: Canonical) -> Float[Tensor, "N T C"]:
-        """Standardised velocities in float32, zero under the mask."""
-        velocity = canonical.deltas * canonical.mask.sum(dim=1)[:, None, None]
-        return ((velocity - self.mean) / self.std * canonical.mask[..., None]).float()
+        """Standardised companded steps in float32, zero under the mask."""
+        companded = compand(canonical.deltas * canonical.distance_px[:, None, None])
+        return ((companded - self.mean) / self.std * canonical.mask[..., None]).float()
 
-    def denormalise(self, z: Float[Tensor, "N T C"], mask: Bool[Tensor, "N T"]) -> Float[Tensor, "N T C"]:
-        """Canonical deltas in float64; inverse of `normalise`."""
-        velocity = z.double() * self.std + self.mean
-        return velocity / mask.sum(dim=1)[:, None, None] * mask[..., None]
+    def denormalise(self, z: Float[Tensor, "N T C"], frame: Canonical) -> Float[Tensor, "N T C"]:
+        """Canonical deltas in float64 at the distances of `frame`; inverse of `normalise`."""
+        steps_px = expand(z.double() * self.std + self.mean)
+        return steps_px / frame.distance_px[:, None, None] * frame.mask[..., None]
 
     def normalise_condition(self, condition: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
         """Standardised conditions in float32."""
@@ -157,12 +157,12 @@ def fit_statistics(canonical: Canonical) -> Statistics:
         ConfigError: fewer than two movements, or a column that does not vary.
     """
     require(len(canonical) >= 2, "`movements in the training part >= 2`", str(len(canonical)), "read more recordings")
-    velocity = (canonical.deltas * canonical.mask.sum(dim=1)[:, None, None])[canonical.mask]
+    steps = compand(canonical.deltas * canonical.distance_px[:, None, None])[canonical.mask]
     condition = canonical.condition()
-    for names, values in ((("dx", "dy"), velocity), (CONDITION_NAMES, condition)):
+    for names, values in ((("dx", "dy"), steps), (CONDITION_NAMES, condition)):
         for name, std in zip(names, values.std(dim=0).tolist(), strict=True):
             require(std > 0, f"`standard deviation of {name} > 0` in the training part", str(std))
-    return Statistics(velocity.mean(dim=0), velocity.std(dim=0), condition.mean(dim=0), condition.std(dim=0))
+    return Statistics(steps.mean(dim=0), steps.std(dim=0), condition.mean(dim=0), condition.std(dim=0))
 
 
 @functools.lru_cache(maxsize=2)

@@ -3,7 +3,7 @@
 A session is a stream of mouse events. Only moves make movements: a press, a drag, a release or a wheel event ends the
 one before it. Known defects of the files are handled by one rule each, and every event that a rule touches is counted:
 
-- coordinates of 65535 (what a remote desktop reports for "nowhere"): the event is left out;
+- coordinates of 65535 (no position on any screen of the collections): the event is left out;
 - a row that repeats the row before it in every column: left out;
 - several moves in one millisecond: the last holds;
 - a clock that goes back (it wraps, or was set): the stream is cut there;
@@ -130,5 +130,5 @@ def _moves(layout: SessionLayout, path: Path, frame: pd.DataFrame) -> Stream:
 
 def _repeats(frame: pd.DataFrame, columns: Sequence[str]) -> BoolArray:
     """True where a row equals the row before it in every column."""
-    equal = np.stack([(frame[column] == frame[column].shift()).to_numpy(dtype=np.bool_) for column in columns])
-    return equal.all(axis=0)
+    values = frame[list(columns)]
+    return (values == values.shift()).all(axis=1).to_numpy(dtype=np.bool_)

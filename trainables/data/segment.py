@@ -8,6 +8,7 @@ and kept when it resembles a deliberate movement; each rejection has a reason an
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -110,7 +111,7 @@ def segment(
     dt_ms = np.diff(t_ms)
     rests = _with_first(True, (dt_ms > pause_ms) | (dt_ms < 0), len(t_ms))
     starts = np.flatnonzero(is_break | rests | is_jump(t_ms, x, y, jump_px, jump_ms)).tolist()
-    return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], len(t_ms)], strict=True)]
+    return [slice(start, stop) for start, stop in pairwise([*starts, len(t_ms)])]
 
 
 def trim(x: FloatArray, y: FloatArray, part: slice) -> slice:

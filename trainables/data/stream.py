@@ -32,11 +32,10 @@ class Stream:
 def movements_of(stream: Stream, rule: MovementRule = DEFAULT_RULE) -> RecordingSet:
     """Cut a stream into movements, with everything counted that was left out or cut at."""
     movements = cut(stream.t_ms, stream.x, stream.y, stream.is_break, rule)
-    inside = ~stream.is_break
     counts = {
         **stream.repaired_events,
-        CLOCK_BACK: int((np.diff(stream.t_ms, prepend=stream.t_ms[:1]) < 0)[inside].sum()),
-        JUMP: int(is_jump(stream.t_ms, stream.x, stream.y)[inside].sum()),
+        CLOCK_BACK: int((np.diff(stream.t_ms) < 0).sum()),
+        JUMP: int(is_jump(stream.t_ms, stream.x, stream.y)[~stream.is_break].sum()),  # a drag moves it too
         STILL: movements.still_events,
     }
     recordings = tuple(_take(stream, part) for part in movements.kept)

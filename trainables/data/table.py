@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from trainables.data.recording_set import Recording, RecordingError, RecordingSet, concatenate
 from trainables.data.rows import error_at, existing, numbered, numbers, read_csv, require_columns, texts
@@ -84,8 +84,8 @@ def _read_events(path: Path, frame: pd.DataFrame, rule: MovementRule) -> Recordi
     bounds = [0, *(np.flatnonzero(~together) + 1).tolist(), len(order)]
     owners = names.iloc[order[bounds[:-1]]].itertuples(index=False, name=None)
     streams = (
-        Stream(t_ms[a:b], x[a:b], y[a:b], is_break[a:b], *owner, target=None if target is None else target[a:b])
-        for (a, b), owner in zip(pairwise(bounds), owners, strict=True)
+        Stream(t_ms[a:b], x[a:b], y[a:b], is_break[a:b], source, user, session, None if target is None else target[a:b])
+        for (a, b), (source, user, session) in zip(pairwise(bounds), owners, strict=True)
     )
     return concatenate(movements_of(stream, rule) for stream in streams)
 

@@ -94,7 +94,7 @@ class Generator:
         """One sample per movement of `real`, under its condition; groups are kept."""
         frame = with_deltas(real, torch.zeros_like(real.deltas))
         z = torch.cat([*self.stream(conditions_of(real), frame, seed=seed, steps=steps, guidance=guidance)])
-        return with_deltas(frame, self.statistics.denormalise(z, frame.mask))
+        return with_deltas(frame, self.statistics.denormalise(z, frame))
 
     def draw_conditions(self, count: int, seed: int, longest: int | None = None) -> Conditions:
         """Conditions of training movements (of at most `longest` steps), drawn with replacement."""

@@ -106,7 +106,7 @@ def null_band(
 ) -> NullBand:
     """C2ST accuracy between random halves of the real part: the floor that a perfect generator would reach.
 
-    Rows are drawn at random and keep their groups, so that both halves hold all people, as real and fake rows do.
+    The rows of each group are halved at random, so that both halves hold the same people, as real and fake rows do.
     Each half has N/2 rows; at n rows per class the band narrows by about sqrt(N / (2 n)).
     Raises ValueError as `classifier_two_sample_test` does, and if `repeats < 2`.
     """
@@ -115,7 +115,7 @@ def null_band(
     as_table(real, "real")
     rng, accuracies = np.random.default_rng(seed), []
     for _ in range(repeats):
-        halves = np.array_split(rng.permutation(len(real)), 2)
+        halves = _halves(rng, len(real), groups)
         parts = [real[half.tolist()] for half in halves]
         owners = [None if groups is None else [groups[i] for i in half.tolist()] for half in halves]
         result = classifier_two_sample_test(
@@ -124,6 +124,14 @@ def null_band(
         accuracies.append(result.accuracy)
     mean, std = float(np.mean(accuracies)), float(np.std(accuracies, ddof=1))
     return NullBand(mean, std, mean - BAND * std, mean + BAND * std)
+
+
+def _halves(rng: np.random.Generator, rows: int, groups: Groups | None) -> tuple[Indices, Indices]:
+    """All rows in two random halves; with groups each group is halved, odd rows going to either half in turn."""
+    order = rng.permutation(rows)
+    if groups is not None:
+        order = order[np.argsort(np.asarray(groups)[order], kind="stable")]
+    return order[0::2], order[1::2]
 
 
 def _held_out_scores(x: Array, y: Indices, parts: Sequence[tuple[Indices, Indices]], probe: str, seed: int) -> Array:
@@ -158,5 +166,6 @@ def _pooled_groups(
         raise ValueError("`real_groups` and `fake_groups` must be given together, but one is missing")
     if (len(real_groups), len(fake_groups)) != sizes:
         raise ValueError(f"groups must be one per row {sizes}, but got {(len(real_groups), len(fake_groups))}")
-    _, numbers = np.unique(np.concatenate([real_groups, fake_groups]), return_inverse=True)
-    return numbers[np.concatenate([rows[0], rows[1] + sizes[0]])]
+    numbers: Indices = np.unique(np.concatenate([real_groups, fake_groups]), return_inverse=True)[1]
+    chosen: Indices = numbers[np.concatenate([rows[0], rows[1] + sizes[0]])]
+    return chosen

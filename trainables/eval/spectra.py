@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from scipy.signal import periodogram
 from torch import Tensor
 
-from trainables.eval.movements import Movements, check_movements
+from trainables.eval.motion import Motion, check_motion
 
 BANDS = 5
 SPECTRAL_FEATURES: tuple[str, ...] = tuple(f"log_power_band_{band}" for band in range(1, BANDS + 1))
@@ -28,11 +28,11 @@ Array = npt.NDArray[np.float64]
 def spectral_features(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Float[Tensor, "N 5"]:
     """Columns `SPECTRAL_FEATURES`: bands of equal width from 0 to the Nyquist frequency, DC left out; float64.
 
-    Raises ValueError as `check_movements` does.
+    Raises ValueError as `check_motion` does.
     """
-    movements = check_movements(deltas, mask)
-    shares = np.zeros((len(movements.steps), BANDS))
-    for steps, rows, power in _power_shares(movements):
+    motion = check_motion(deltas, mask)
+    shares = np.zeros((len(motion.steps), BANDS))
+    for steps, rows, power in _power_shares(motion):
         bins = np.arange(1, power.shape[1] + 1)
         band = (2 * BANDS * bins - 1) // steps  # ceil(BANDS * 2k/n) - 1 in whole numbers
         shares[rows] = power @ np.eye(BANDS)[band]
@@ -40,28 +40,28 @@ def spectral_features(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"])
 
 
 def velocity_spectrum(
-    deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"], frequencies: Float[Tensor, " K"]
-) -> Float[Tensor, " K"]:
+    deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"], frequencies: Float[Tensor, "K"]
+) -> Float[Tensor, "K"]:
     """Mean spectral density of the velocity at `frequencies` (relative to Nyquist, in (0, 1]), for plots; float64.
 
     Each movement weighs the same: its power is normalised to integrate to 1 over (0, 1], then interpolated linearly
     between its own bins and held constant outside them. One without power (constant velocity) contributes zero.
-    Raises ValueError for frequencies outside (0, 1], and as `check_movements` does.
+    Raises ValueError for frequencies outside (0, 1], and as `check_motion` does.
     """
-    movements, grid = check_movements(deltas, mask), frequencies.detach().cpu().to(torch.float64).numpy()
+    motion, grid = check_motion(deltas, mask), frequencies.detach().cpu().to(torch.float64).numpy()
     if not ((grid > 0) & (grid <= 1)).all():
         raise ValueError(f"`frequencies` are relative to Nyquist and must lie in (0, 1], but got {grid.tolist()}")
     total = np.zeros(len(grid))
-    for steps, rows, power in _power_shares(movements):
+    for steps, rows, power in _power_shares(motion):
         bins = 2 * np.arange(1, power.shape[1] + 1) / steps
         total += len(rows) * np.interp(grid, bins, power.mean(axis=0) * steps / 2)
-    return torch.from_numpy(total / len(movements.steps)).to(deltas.device)
+    return torch.from_numpy(total / len(motion.steps)).to(deltas.device)
 
 
-def _power_shares(movements: Movements) -> Iterator[tuple[int, npt.NDArray[np.int64], Array]]:
+def _power_shares(motion: Motion) -> Iterator[tuple[int, npt.NDArray[np.int64], Array]]:
     """For each distinct n: n, the rows [M] with that many steps, and their shares of power [M, n // 2] in bins 1.."""
-    velocity = (movements.deltas * movements.rate.unsqueeze(2)).cpu().numpy()
-    steps = movements.steps.cpu().numpy()
+    velocity = (motion.deltas * motion.rate.unsqueeze(2)).cpu().numpy()
+    steps = motion.steps.cpu().numpy()
     for n in np.unique(steps).tolist():
         rows = np.flatnonzero(steps == n)
         v = velocity[rows, :n]

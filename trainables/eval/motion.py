@@ -17,14 +17,14 @@ NET_TOLERANCE = 1e-3  # how far the net displacement may lie from (1, 0)
 
 
 @dataclass(frozen=True, eq=False)
-class Movements:
-    """Displacements in float64, exactly zero beyond the mask; made by `check_movements`."""
+class Motion:
+    """Displacements in float64, exactly zero beyond the mask; made by `check_motion`."""
 
     deltas: Float[Tensor, "N T 2"]
     mask: Bool[Tensor, "N T"]
 
     @cached_property
-    def steps(self) -> Int[Tensor, " N"]:
+    def steps(self) -> Int[Tensor, "N"]:
         """Valid steps n of each movement."""
         return self.mask.sum(dim=1)
 
@@ -59,7 +59,7 @@ class Movements:
         return self.deltas[..., 1].cumsum(dim=1) * self.mask
 
 
-def check_movements(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Movements:
+def check_motion(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Motion:
     """Canonical movements ready for features; what stands beyond the mask is never read.
 
     Raises ValueError, naming the first bad row: a mask that is not a prefix, fewer than `MINIMUM_STEPS` valid steps,
@@ -77,10 +77,10 @@ def check_movements(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -
     net = kept.sum(dim=1)
     off = (net - net.new_tensor([1.0, 0.0])).abs().amax(dim=1) > NET_TOLERANCE
     _refuse(off, "the net displacement must be (1, 0); bring the movements into the canonical frame first", steps)
-    return Movements(kept, mask)
+    return Motion(kept, mask)
 
 
-def _refuse(bad: Bool[Tensor, " N"], law: str, steps: Int[Tensor, " N"]) -> None:
+def _refuse(bad: Bool[Tensor, "N"], law: str, steps: Int[Tensor, "N"]) -> None:
     """Raise ValueError with the first row where `bad` holds."""
     rows = bad.nonzero().flatten().tolist()
     if rows:
