@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import ray
 
@@ -31,7 +32,7 @@ def ray_instance(address: str, scaling: ScalingConfig) -> Iterator[int]:
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    options: dict[str, object] = {"address": address, "log_to_driver": False, "logging_level": logging.ERROR}
+    options: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": logging.ERROR}
     if address == "local":
         cpus = len(os.sched_getaffinity(0))
         options |= {"num_cpus": cpus, "resources": {TRIAL_DRIVER: cpus}, "include_dashboard": scaling.num_workers > 0}

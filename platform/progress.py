@@ -60,7 +60,7 @@ class Progress(Callback):
         self.rows: dict[str, Row] = {}
         self.live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
-    def setup(self, **info: Any) -> None:
+    def setup(self, *args: Any, **info: Any) -> None:
         if self.live is not None:
             self.live.start()
 
@@ -102,7 +102,7 @@ class Progress(Callback):
         self._draw()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles its callbacks for `Tuner.restore`; a terminal cannot be pickled, and a study needs no restore."""
+        """Nothing: Tune pickles callbacks for `Tuner.restore`, which a study does not need, and a terminal cannot be."""
         return {}
 
     def close(self) -> None:

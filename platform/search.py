@@ -91,7 +91,7 @@ class OptunaBridge(Searcher):
         self.last_epoch = last_epoch
         self.running: dict[str, optuna.Trial] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a string
         """The next point, by dotted key; FINISHED when the budget is met."""
         if len(finished(self.study)) + len(self.running) >= self.trials:
             return Searcher.FINISHED if not self.running else None

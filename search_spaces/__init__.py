@@ -3,4 +3,6 @@
 from search_spaces.diffusion import SPACE as DIFFUSION
 from search_spaces.space import Space
 
+__all__ = ["SPACES", "Space"]
+
 SPACES: dict[str, Space] = {"diffusion": DIFFUSION}

@@ -11,8 +11,8 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 from jaxtyping import install_import_hook
 
-# Before anything of it is imported: shapes and types in signatures are checked in tests only.
-install_import_hook("trainables", "beartype.beartype")
+# Before anything of it is imported: shapes and types in signatures are checked in tests only. An int is a float here.
+install_import_hook("trainables", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 import torch
 

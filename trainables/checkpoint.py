@@ -43,7 +43,7 @@ def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], record: Mapping
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         write_checkpoint_files(staging, tensors, record)
-        os.rename(staging, folder)
+        staging.rename(folder)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise

@@ -62,7 +62,9 @@ def run(command: Command, main: Callable[[Request], int], arguments: Sequence[st
             raise ConfigError("job: an override has the form key=value; did you mean `--cfg job`?")
         for option in options:
             if option not in ("-h", "--help", "--cfg", "-c"):
-                raise ConfigError(f"{option}: there is no such option; known: --help, --cfg job, and key=value overrides")
+                raise ConfigError(
+                    f"{option}: there is no such option; known: --help, --cfg job, and key=value overrides"
+                )
         request = parse(command, overrides)
         if "-h" in options or "--help" in options:
             print(_help(command, request))
@@ -97,10 +99,10 @@ def parse(command: Command, overrides: Sequence[str]) -> Request:
     if laws and not command.sweeps:
         raise ConfigError(f"{laws[0].input_line}: this command takes one value per key, no sweep")
     with initialize_config_dir(str(CONFIGS), version_base="1.3", job_name=command.config_name):
-        known = compose(command.config_name, [o.input_line for o in values if _is_group(o)])
+        known = compose(command.config_name, [str(o.input_line) for o in values if _is_group(o)])
         for override in parsed:
             _check_key(override, known)
-        config = compose(command.config_name, [override.input_line for override in values])
+        config = compose(command.config_name, [str(override.input_line) for override in values])
     plain = OmegaConf.to_container(config, resolve=True)
     if not isinstance(plain, dict):
         raise TypeError("a configuration is a mapping")
@@ -128,7 +130,9 @@ def _check_key(override: Override, known: DictConfig) -> None:
     every = list(_keys(OmegaConf.to_container(known, resolve=False)))
     if key not in every and not override.is_add():
         close = difflib.get_close_matches(key, every, n=1)
-        raise ConfigError(f"{key}: there is no such key; " + (f"did you mean `{close[0]}`?" if close else "see --cfg job"))
+        raise ConfigError(
+            f"{key}: there is no such key; " + (f"did you mean `{close[0]}`?" if close else "see --cfg job")
+        )
 
 
 def _keys(node: Any, at: str = "") -> Iterator[str]:

@@ -9,7 +9,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -50,16 +50,12 @@ def build(cls: type[C], mapping: Mapping[str, Any], at: str = "") -> C:
     """
     try:
         merged = OmegaConf.merge(_writable(OmegaConf.structured(cls)), OmegaConf.create(dict(mapping)))
-        built = OmegaConf.to_object(merged)
     except (ConfigKeyError, ConfigAttributeError) as error:
         raise ConfigError(_unknown_key(cls, _full_key(error), at)) from None
     except OmegaConfBaseException as error:
         reason = str(error.msg if error.msg else error).splitlines()[0].rstrip(".")
         raise ConfigError(f"{_join(at, _full_key(error))}: {reason}") from None
-    except ConfigError as error:
-        raise ConfigError(f"{at}: {error}" if at else str(error)) from None
-    if not isinstance(built, cls):
-        raise TypeError(f"{cls.__name__} is not a dataclass")
+    built: C = _instance(cls, OmegaConf.to_container(merged), at)
     return built
 
 
@@ -88,7 +84,24 @@ def with_values(mapping: Mapping[str, Any], values: Mapping[str, Any]) -> dict[s
     return result
 
 
-def _writable(schema: DictConfig) -> DictConfig:
+def _instance(cls: Any, values: Any, at: str) -> Any:
+    """The dataclass from checked plain values: nested ones first, sequences as tuples, laws named by their place."""
+    types = get_type_hints(cls)
+    arguments = {
+        name: _instance(types[name], value, _join(at, name)) if dataclasses.is_dataclass(types[name]) else _frozen(value)
+        for name, value in values.items()
+    }
+    try:
+        return cls(**arguments)
+    except ConfigError as error:
+        raise ConfigError(f"{at}: {error}" if at else str(error)) from None
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+def _writable(schema: Any) -> Any:
     """Lift the read-only flag that OmegaConf gives to the schema of a frozen dataclass and of those inside it."""
     OmegaConf.set_readonly(schema, None)
     for child in schema.values():

@@ -5,9 +5,9 @@ Ray: the caller reports, saves and stops. The same loop serves a test, a trial a
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import nn
@@ -38,14 +38,16 @@ class Worker:
 
     rank: int = 0
     world_size: int = 1
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     wrap: Callable[[nn.Module], nn.Module] = lambda model: model
 
 
-class Epochs(Protocol):
-    """The loop of a trainable."""
+ALONE = Worker()
+"""One process on the CPU."""
 
-    def __call__(self, config: Any, *, resume: Path | None, worker: Worker) -> Iterator[Epoch]: ...
+
+Epochs = Callable[..., Iterator[Epoch]]
+"""The loop of a trainable: (config, *, resume: Path | None, worker: Worker) -> epochs."""
 
 
 @dataclass(frozen=True)

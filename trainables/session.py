@@ -4,8 +4,8 @@
     worker group        Tune function -> TorchTrainer with N workers (DDP) -> epochs() in each -> TuneReportCallback
 
 Both drain the same generator. They differ in what they are handed: `report`, where to resume, and the worker's place.
-A one-process trial costs no process start when Tune reuses its actor; a worker group has a placement group of its own,
-so its Tune trial holds the custom resource `trial_driver` instead of a CPU and can never take the CPUs its workers wait for.
+A one-process trial costs no process start when Tune reuses its actor. A worker group has a placement group of its own,
+so its Tune trial holds the custom resource `trial_driver` instead of a CPU: it never takes a CPU its workers wait for.
 """
 
 import tempfile
@@ -54,7 +54,7 @@ class ScalingConfig:
         """What Tune reserves for the trial itself, beside its workers' placement group."""
         if self.num_workers:
             return {"CPU": 0, TRIAL_DRIVER: 1}
-        return {"CPU": self.cpus_per_worker, "GPU": self.gpus_per_worker}
+        return {"CPU": float(self.cpus_per_worker), "GPU": self.gpus_per_worker}
 
     def cpus_per_trial(self) -> int:
         """CPUs that a trial needs altogether."""
@@ -140,8 +140,8 @@ def _train_in_group(job: Job) -> None:
         run_config=ray.train.RunConfig(
             name=f"group-{tune.get_context().get_trial_id()}",
             storage_path=job.storage_path,
-            callbacks=[TuneReportCallback()],
-            failure_config=ray.train.FailureConfig(
+            callbacks=[TuneReportCallback()],  # type: ignore[list-item]  # stubs name the callbacks of Train V1
+            failure_config=ray.train.FailureConfig(  # type: ignore[call-arg]  # Train V2 has the second limit
                 max_failures=scaling.max_failures, controller_failure_limit=CONTROLLER_RETRIES
             ),
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),

@@ -137,7 +137,7 @@ def test_data_loader_workers_see_ours(method: str) -> None:
 
 @pytest.mark.parametrize("flags", ["-m", "-Im"])
 def test_both_ways_to_start_pytest_test_ours(flags: str) -> None:
-    """`-Im` leaves the root off the path as the bare `pytest` does, so that pytest imports the standard module first."""
+    """`-Im` leaves the root off the path as bare `pytest` does, so that pytest imports the standard module first."""
     test = f"{Path(__file__).relative_to(ROOT)}::test_the_package_keeps_its_own_identity"
     assert "1 passed" in run(flags, "pytest", "-p", "no:cacheprovider", test)
 
@@ -145,7 +145,7 @@ def test_both_ways_to_start_pytest_test_ours(flags: str) -> None:
 def test_trainables_import_beside_the_standard_module() -> None:
     everything = (
         f"import importlib, pkgutil, platform, sys; sys.path.insert(0, {str(ROOT)!r}); import trainables\n"
-        "for module in pkgutil.walk_packages(trainables.__path__, 'trainables.'): importlib.import_module(module.name)\n"
+        "for m in pkgutil.walk_packages(trainables.__path__, 'trainables.'): importlib.import_module(m.name)\n"
         "print(platform.__file__)"
     )
     assert run("-Ic", everything).splitlines()[-1] == str(STANDARD)

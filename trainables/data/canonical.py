@@ -95,7 +95,9 @@ class CanonicalConfig:
 
     def __post_init__(self) -> None:
         require_member("representation", self.representation, REPRESENTATIONS)
-        require(self.sequence_length >= MINIMUM_STEPS, f"`sequence_length >= {MINIMUM_STEPS}`", str(self.sequence_length))
+        require(
+            self.sequence_length >= MINIMUM_STEPS, f"`sequence_length >= {MINIMUM_STEPS}`", str(self.sequence_length)
+        )
 
 
 def observe(
@@ -110,7 +112,8 @@ def observe(
     steps = max(math.ceil((t_ms[-1] - t_ms[0]) / period_ms - 1e-9), 0)
     ticks = t_ms[0] + period_ms * np.arange(steps + 1)
     held = np.clip(np.searchsorted(t_ms, ticks + 1e-9, side="right") - 1, 0, len(t_ms) - 1)
-    return np.rint(np.stack([x[held], y[held]], axis=1))
+    path: npt.NDArray[np.float64] = np.rint(np.stack([x[held], y[held]], axis=1))
+    return path
 
 
 def pack(paths: Sequence[npt.NDArray[np.float64]], group: Sequence[str]) -> Movements:
@@ -163,8 +166,8 @@ def encode(movements: Movements, config: CanonicalConfig) -> Canonical:
 def decode(canonical: Canonical, config: CanonicalConfig) -> Movements:
     """Back to the screen: to the asked distance, direction and duration, each 60 Hz step in whole pixels.
 
-    Steps are rounded, not positions: recorded steps are whole numbers, so the nearest whole step is what was meant, while
-    rounding positions would let one error under half a pixel move two steps. It is exact for recordings.
+    Steps are rounded, not positions: recorded steps are whole numbers, so the nearest whole step is what was meant,
+    while rounding positions would let one error under half a pixel move two steps. It is exact for recordings.
     """
     placed = rotate(canonical.deltas.double(), canonical.angle) * canonical.distance_px[:, None, None]
     length = (canonical.duration_s * RATE_HZ).round().long()

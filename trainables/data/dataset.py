@@ -179,7 +179,12 @@ def load_parts(config: DataConfig) -> DataParts:
     dropped = Counter(recordings.dropped) + Counter(unusable)
     parts = _split(movements.take(rows), config.canonical)
     return DataParts(
-        parts, fit_statistics(parts["train"]), recordings.read, dropped, recordings.repaired_events, _hash(config, parts)
+        parts,
+        fit_statistics(parts["train"]),
+        recordings.read,
+        dropped,
+        recordings.repaired_events,
+        _hash(config, parts),
     )
 
 

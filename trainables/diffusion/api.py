@@ -150,7 +150,9 @@ def load_generator(checkpoint: Path, device: torch.device | str = "cpu") -> Gene
         statistics = Statistics(**select("statistics", tensors))
         known = Conditions(tensors["known.raw"], tensors["known.angle"])
     except (KeyError, RuntimeError, TypeError, ConfigError) as error:
-        raise CheckpointError(f"{checkpoint}: weights and configuration do not fit: {str(error).splitlines()[0]}") from None
+        raise CheckpointError(
+            f"{checkpoint}: weights and configuration do not fit: {str(error).splitlines()[0]}"
+        ) from None
     schedule = SCHEDULES[config["diffusion"]["schedule"]](config["diffusion"]["timesteps"])
     canonical = build(CanonicalConfig, config["data"]["canonical"])
     return Generator(model.to(device).eval(), schedule, statistics, canonical, known)

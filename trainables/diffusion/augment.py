@@ -59,5 +59,7 @@ def generate(real: Canonical, canonical: CanonicalConfig, config: AugmentationCo
     rows, dropped = usable(movements, canonical)
     if len(rows) != count:
         reasons = ", ".join(f"{reason}: {n}" for reason, n in dropped.items() if n)
-        raise ConfigError(f"`generated == {count}` must hold, but {config.generator} gave {len(rows)} usable ({reasons})")
+        raise ConfigError(
+            f"`generated == {count}` must hold, but {config.generator} gave {len(rows)} usable ({reasons})"
+        )
     return encode(movements, canonical)

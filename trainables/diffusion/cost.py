@@ -31,7 +31,9 @@ def measure(config: DiffusionConfig) -> Cost:
     rows = dataset[torch.arange(min(CHUNK, len(dataset)))]
     with torch.no_grad():
         call_s = seconds(
-            lambda: state.ema.model(rows.sequences.z, torch.zeros(len(rows.condition)), rows.sequences.mask, rows.condition)
+            lambda: state.ema.model(
+                rows.sequences.z, torch.zeros(len(rows.condition)), rows.sequences.mask, rows.condition
+            )
         )
     samples = min(config.evaluation.movements, len(parts["validation"]))
     movements = len(dataset) + generated_count(len(dataset), config.augmentation.alpha)

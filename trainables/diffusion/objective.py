@@ -1,6 +1,6 @@
 """The training loss: masked velocity matching, plus a ranking term that ties the prediction to its condition.
 
-    L = mean_b ( |v - v_theta(x_t, c, t)|^2 summed over valid (T, C) / (valid steps * C) ) + weight * ranking(d_pos, d_neg)
+L = mean_b ( |v - v_theta(x_t, c, t)|^2 summed over valid (T, C) / (valid steps * C) ) + weight * ranking(d_pos, d_neg)
 """
 
 from collections.abc import Callable
@@ -81,7 +81,7 @@ def diffusion_loss(
     """The whole loss of one batch.
 
     Args:
-        random: Stream of the negatives alone; untouched at weight 0, so that weight 0 equals the plain loss bit for bit.
+        random: Stream of the negatives alone; untouched at weight 0, which so equals the plain loss bit for bit.
     """
     alpha_t, sigma_t = schedule.at(drawn.t)
     z, mask = batch.sequences
@@ -110,4 +110,5 @@ def _predict_with_negatives(
     condition = batch.condition[torch.cat([own, negatives.rows], dim=1)]
     repeated = (x_t, drawn.t, batch.sequences.mask, drawn.drop_condition)
     x, t, mask, drop = (part.repeat_interleave(ways, dim=0) for part in repeated)
-    return model(x, t, mask, condition.flatten(0, 1), drop).unflatten(0, (-1, ways))
+    predicted: Tensor = model(x, t, mask, condition.flatten(0, 1), drop).unflatten(0, (-1, ways))
+    return predicted

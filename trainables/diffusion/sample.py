@@ -2,8 +2,8 @@
 
     python -m trainables.diffusion.sample ckpt=results/... n=2000 steps=20 seq_len=64 out_dir=generated
 
-Writes `samples.npy` (standardised canonical deltas, float32 [n, seq_len, 2]), `samples.parquet` (one row per movement: t_ms, x
-and y as lists in pixels, which the data reader takes) and `samples.json` (checkpoint, seed, conditions).
+Writes `samples.npy` (standardised canonical deltas, float32 [n, seq_len, 2]), `samples.parquet` (one row per movement:
+t_ms, x and y as lists in pixels, which the data reader takes) and `samples.json` (checkpoint, seed, settings).
 """
 
 import json
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import torch
+from rich.console import Console
 from rich.progress import Progress
 
 from trainables.checkpoint import load_record
@@ -46,7 +47,7 @@ class SampleConfig:
 COMMAND = Command(
     module="trainables.diffusion.sample",
     config_name="diffusion/sample",
-    about="Sample movements from a checkpoint.\n\n  python -m trainables.diffusion.sample ckpt=FOLDER n=2000 out_dir=generated",
+    about="Sample movements from a checkpoint:\n\n  python -m trainables.diffusion.sample ckpt=FOLDER n=2000",
     schemas={"diffusion/sample_schema": plain(SampleConfig())},
 )
 
@@ -62,15 +63,13 @@ def main(request: Request) -> int:
     chunks = []
     with Progress() as progress:
         task = progress.add_task("sampling", total=config.n)
-        for chunk in source.stream(
-            conditions, frame, seed=config.seed, steps=config.steps, guidance=config.guidance
-        ):
+        for chunk in source.stream(conditions, frame, seed=config.seed, steps=config.steps, guidance=config.guidance):
             chunks.append(chunk)
             progress.advance(task, len(chunk))
     z = torch.cat(chunks)
     movements = decode(with_deltas(frame, source.statistics.denormalise(z, frame)), canonical)
     _write(Path(config.out_dir), config, source, z, movements)
-    print(f"{config.n} movements in {Path(config.out_dir).resolve()}")
+    Console().print(f"{config.n} movements in {Path(config.out_dir).resolve()}", highlight=False, soft_wrap=True)
     return 0
 
 
@@ -88,7 +87,7 @@ def _write(folder: Path, config: SampleConfig, source: Generator, z: torch.Tenso
 
 
 def movement_table(movements: Movements) -> pa.Table:
-    """One row per movement in the layout that the table reader takes: 60 Hz times and whole-pixel positions as lists."""
+    """One row per movement, as the table reader takes it: 60 Hz times and whole-pixel positions as lists."""
     rows = []
     for index, (steps, length) in enumerate(zip(movements.steps_px, movements.length.tolist(), strict=True)):
         path = torch.cat([torch.zeros(1, 2), steps[:length].cumsum(dim=0)]).tolist()

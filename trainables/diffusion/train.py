@@ -25,7 +25,7 @@ from trainables.diffusion.ema import ExponentialMovingAverage
 from trainables.diffusion.models.unet1d import UNet1D, UNetConfig
 from trainables.diffusion.noise.schedule import SCHEDULES, Schedule
 from trainables.diffusion.objective import ContrastiveConfig, Draw, Loss, diffusion_loss, draw
-from trainables.epoch import Epoch, Worker
+from trainables.epoch import ALONE, Epoch, Worker
 from trainables.eval.validation import EvaluationConfig, Validator
 from trainables.seeding import derive, generator
 
@@ -111,7 +111,7 @@ class DiffusionConfig:
         )
 
 
-class TrainingDiverged(RuntimeError):
+class TrainingDivergedError(RuntimeError):
     """The loss became NaN or infinite: the run ends, nothing is skipped."""
 
 
@@ -127,7 +127,7 @@ class State:
     epoch: int = 0
 
 
-def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worker = Worker()) -> Iterator[Epoch]:
+def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worker = ALONE) -> Iterator[Epoch]:
     """Train and yield the state after every epoch, beginning with the untrained model (epoch 0).
 
     Args:
@@ -136,7 +136,7 @@ def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worke
     Raises:
         ConfigError, RecordingError: wrong configuration or data, before any training.
         CheckpointError: `resume` is unreadable or belongs to another configuration or data set.
-        TrainingDiverged: a loss that is not finite.
+        TrainingDivergedError: a loss that is not finite.
     """
     parts = load_parts(config.data)
     dataset = training_set(parts, config.data.canonical, config.augmentation, config.seed).dataset
@@ -219,13 +219,15 @@ def optimise(
     """One step of AdamW on one batch, gradient clipped, averaged weights updated; returns the parts of the loss.
 
     Raises:
-        TrainingDiverged: the loss is NaN or infinite.
+        TrainingDivergedError: the loss is NaN or infinite.
     """
     state.parallel.train()
     with autocast(batch.condition.device, config.optim.mixed_precision):
         loss = diffusion_loss(state.parallel, schedule, batch, drawn, config.contrastive, negatives)
     if not math.isfinite(loss.total.item()):
-        raise TrainingDiverged(f"the loss is {loss.total.item()} at step {state.step}; lower optim.lr={config.optim.lr}")
+        raise TrainingDivergedError(
+            f"the loss is {loss.total.item()} at step {state.step}; lower optim.lr={config.optim.lr}"
+        )
     state.optimizer.zero_grad(set_to_none=True)
     loss.total.backward()
     norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.optim.grad_clip)

@@ -77,7 +77,8 @@ def log_speed_peak(motion: Motion) -> Float[Tensor, "N"]:
 def time_to_peak(motion: Motion) -> Float[Tensor, "N"]:
     """Share of the duration that has passed in the middle of the first fastest step."""
     fastest = motion.speed >= (1 - ROUNDING) * motion.peak_speed
-    return (fastest.to(torch.int8).argmax(dim=1) + 0.5) / motion.steps
+    first = fastest.to(torch.int8).argmax(dim=1).to(torch.float64)
+    return (first + 0.5) / motion.steps
 
 
 def log_acceleration_rms(motion: Motion) -> Float[Tensor, "N"]:

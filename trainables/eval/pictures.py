@@ -62,7 +62,7 @@ def overlays(real: Canonical, fake: Canonical, file: Path) -> None:
 
 def _histogram(axis: Axes, name: str, real: Float[Tensor, "N"], fake: Float[Tensor, "M"]) -> None:
     low, high = np.quantile(torch.cat([real, fake]).numpy(), [0.005, 0.995])
-    bins = np.linspace(low, high, 31)
+    bins = np.linspace(low, high, 31).tolist()
     for values, label, colour in ((real, "real", REAL), (fake, "generated", FAKE)):
         clipped = values.clamp(low, high).numpy()
         axis.hist(clipped, bins, density=True, histtype="stepfilled", alpha=0.35, color=colour, label=label)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from trainables.eval.tables import as_pair, equalise
 
-BETA = 8
+BETA = 8.0
 ANGLE_MARGIN = 1e-10  # distance of the first and last angle from 0 and pi/2, where the slope is 0 or infinite
 
 Array = npt.NDArray[np.float64]

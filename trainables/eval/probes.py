@@ -62,8 +62,8 @@ def mlp(seed: int) -> Pipeline:
 
 
 def forest(seed: int) -> Pipeline:
-    """200 trees with at least 5 samples in a leaf."""
-    return _prepared(RandomForestClassifier(200, min_samples_leaf=5, random_state=seed, n_jobs=1))
+    """100 trees with at least 5 samples in a leaf."""
+    return _prepared(RandomForestClassifier(100, min_samples_leaf=5, random_state=seed, n_jobs=1))
 
 
 def boosting(seed: int) -> Pipeline:

@@ -68,12 +68,12 @@ class Standardised:
     """Tables on the scale of the real part, without the columns that are constant there."""
 
     real: Float[Tensor, "N G"]
-    others: tuple[Float[Tensor, "M G"], ...]
+    others: tuple[Float[Tensor, "_ G"], ...]
     left_out: tuple[str | int, ...]
 
 
 def standardise(
-    real: Float[Tensor, "N F"], *others: Float[Tensor, "M F"], columns: Sequence[str] | None = None
+    real: Float[Tensor, "N F"], *others: Float[Tensor, "_ F"], columns: Sequence[str] | None = None
 ) -> Standardised:
     """(x - mean) / std for every table, with mean and (population) std of the real part; float64.
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import torch
@@ -45,12 +46,12 @@ def rms(vectors: Path) -> float:
 
 
 def differences(vectors: Path) -> Path:
-    return [(b[0] - a[0], b[1] - a[1]) for a, b in zip(vectors[:-1], vectors[1:], strict=True)]
+    return [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(vectors)]
 
 
 def heading_changes(path: Path) -> list[float]:
     headings = [math.atan2(y, x) for x, y in path if (x, y) != (0, 0)]
-    turns = [b - a for a, b in zip(headings[:-1], headings[1:], strict=True)]
+    turns = [b - a for a, b in pairwise(headings)]
     return [abs((turn + math.pi) % (2 * math.pi) - math.pi) for turn in turns] or [0.0]
 
 
@@ -58,7 +59,7 @@ def count_submovements(speed: list[float]) -> int:
     """Walk along the smoothed speed and count the summits, whatever plateaus lie between rise and fall."""
     padded = [0.0, *speed, 0.0]
     smooth = [sum(padded[i : i + 3]) / 3 for i in range(len(speed))]
-    tolerance, level, rising, count = 1e-6 * max(smooth), 0.0, False, 0
+    tolerance, level, summit, rising, count = 1e-6 * max(smooth), 0.0, 0.0, False, 0
     for value in [*smooth, 0.0]:
         if value > level + tolerance:
             rising, summit = True, value
@@ -154,7 +155,9 @@ def test_a_movement_has_the_same_features_alone_as_in_a_batch(batch: tuple[Tenso
 def test_a_mirror_at_the_chord_keeps_all_features(batch: tuple[Tensor, Tensor]) -> None:
     deltas, mask = batch
     mirrored = deltas * torch.tensor([1.0, -1.0], dtype=torch.float64)
-    torch.testing.assert_close(movement_features(mirrored, mask), movement_features(deltas, mask), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        movement_features(mirrored, mask), movement_features(deltas, mask), rtol=1e-12, atol=1e-12
+    )
 
 
 def test_the_same_movement_backwards_in_time_mirrors_only_its_timing(batch: tuple[Tensor, Tensor]) -> None:

@@ -1,0 +1,432 @@
+"""The bridge over a real journal, driven as Tune drives a searcher: generator over concurrency limiter over bridge."""
+
+import math
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+from ray.tune.experiment import Experiment, Trial
+from ray.tune.search import ConcurrencyLimiter, SearchGenerator
+
+from platform.search import (
+    CHECKPOINT_PATH,
+    METRICS,
+    RAY_TRIAL,
+    REASON,
+    RETRIED,
+    SAMPLERS,
+    OptunaBridge,
+    close_unfinished,
+    enqueue_baselines,
+    finished,
+    make_sampler,
+    recover_orphans,
+)
+from search_spaces import Space
+from trainables.config import ConfigError
+from trainables.names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD
+
+pytestmark = pytest.mark.filterwarnings("ignore:QMCSampler is experimental")
+
+ROOT = Path(__file__).resolve().parents[2]
+LAST = 4
+SPACE = Space(
+    trainable="diffusion",
+    parameters={
+        "weight": FloatDistribution(0.0, 1.0),
+        "optim.rate": FloatDistribution(1e-4, 1e-1, log=True),
+        "depth": IntDistribution(1, 7, step=2),
+        "width": CategoricalDistribution((16, 32)),
+    },
+    metric=VAL_C2ST_EXCESS,
+    tie_breaker=VAL_MMD,
+    baselines=(
+        {"weight": 0.0, "optim.rate": 1e-3, "depth": 1, "width": 16},
+        {"weight": 0.5, "optim.rate": 1e-3, "depth": 3, "width": 32},
+    ),
+)
+
+
+def nothing(config: Mapping[str, Any]) -> None:
+    """What every trial would run; no test here runs one."""
+
+
+class Driver:
+    """What a driver process holds: the reopened study, the bridge, and Tune's generator around it."""
+
+    def __init__(
+        self, folder: Path, trials: int = 100, sampler: str = "random", seed: int = 0, concurrent: int = 8
+    ) -> None:
+        storage = JournalStorage(JournalFileBackend(str(folder / "study.journal")))
+        self.study = optuna.create_study(storage=storage, study_name="s", load_if_exists=True)
+        self.study.sampler = make_sampler(sampler, seed, len(self.study.trials))
+        self.bridge = OptunaBridge(self.study, SPACE, trials, LAST)
+        self.search = SearchGenerator(ConcurrencyLimiter(self.bridge, concurrent))
+        self.search.add_configurations(
+            Experiment("sweep", run=nothing, num_samples=sys.maxsize, storage_path=str(folder))
+        )
+
+    def start(self) -> Trial:
+        """The next trial; the test fails where there is none."""
+        trial: Trial | None = self.search.next_trial()
+        assert trial is not None
+        return trial
+
+    def report(self, trial: Trial, epoch: int, value: float, **more: Any) -> None:
+        """A result after which Tune lets the trial go on."""
+        self.search.on_trial_result(trial.trial_id, result(epoch, value, **more))
+
+    def end(self, trial: Trial, epoch: int, value: float) -> None:
+        """The result that ends a trial: Tune hands it to this call alone."""
+        self.search.on_trial_complete(trial.trial_id, result(epoch, value))
+
+    def points(self, count: int) -> list[dict[str, Any]]:
+        """The parameters of the next trials, each ended at once with a value that grows with its weight."""
+        points = []
+        for _ in range(count):
+            trial = self.start()
+            points.append(dict(trial.config))
+            self.end(trial, LAST, 0.1 + trial.config["weight"])
+        return points
+
+    def told(self, trial: Trial) -> FrozenTrial:
+        """What the journal says of a trial."""
+        return next(t for t in self.study.get_trials() if t.user_attrs.get(RAY_TRIAL) == trial.trial_id)
+
+
+def result(epoch: int, value: float, **more: Any) -> dict[str, Any]:
+    """A result as Tune hands it on: our metrics, flat, among Tune's own keys."""
+    return {EPOCH: epoch, VAL_C2ST_EXCESS: value, VAL_MMD: 2 * value, "training_iteration": epoch + 1, **more}
+
+
+def lies_inside(value: Any, law: BaseDistribution) -> bool:
+    """Membership by the definition of each law."""
+    if isinstance(law, CategoricalDistribution):
+        return any(type(value) is type(choice) and value == choice for choice in law.choices)
+    if isinstance(law, IntDistribution):
+        return type(value) is int and value in range(law.low, law.high + 1, law.step)
+    return isinstance(law, FloatDistribution) and type(value) is float and law.low <= value <= law.high
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Driver:
+    return Driver(tmp_path)
+
+
+def test_a_trial_at_its_last_epoch_is_complete_with_every_value(driver: Driver) -> None:
+    trial = driver.start()
+    for epoch in range(LAST):
+        driver.report(trial, epoch, 0.5 - 0.1 * epoch)
+    driver.end(trial, LAST, 0.05)
+    told = driver.told(trial)
+    assert (told.state, told.value) == (TrialState.COMPLETE, 0.05)
+    assert told.intermediate_values == {0: 0.5, 1: 0.4, 2: 0.3, 3: pytest.approx(0.2), LAST: 0.05}
+    assert REASON not in told.user_attrs
+
+
+@pytest.mark.xfail(reason="Optuna warns of the value that is reported again", raises=UserWarning)
+def test_the_last_result_given_twice_is_one_value(driver: Driver) -> None:
+    """Without a scheduler that knows the last epoch, Tune repeats the last result to end the trial."""
+    trial = driver.start()
+    driver.report(trial, LAST, 0.2)
+    driver.end(trial, LAST, 0.2)
+    assert driver.told(trial).intermediate_values == {LAST: 0.2}
+    assert driver.told(trial).value == 0.2
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_metric_that_is_not_finite_fails_with_the_reason(driver: Driver, value: float) -> None:
+    trial = driver.start()
+    driver.report(trial, 0, 0.4)
+    driver.report(trial, 1, value)
+    driver.end(trial, LAST, value)
+    told = driver.told(trial)
+    assert (told.state, told.value) == (TrialState.FAIL, None)
+    assert told.intermediate_values == {0: 0.4}
+    assert told.user_attrs[REASON] == f"{VAL_C2ST_EXCESS} is {value}"
+
+
+def test_a_metric_that_recovers_from_nan_counts(driver: Driver) -> None:
+    trial = driver.start()
+    driver.report(trial, 0, math.nan)
+    driver.end(trial, LAST, 0.3)
+    assert (driver.told(trial).state, driver.told(trial).intermediate_values) == (TrialState.COMPLETE, {LAST: 0.3})
+
+
+@pytest.mark.parametrize("last", [None, {}, {EPOCH: LAST, VAL_MMD: 0.1}], ids=["no result", "empty", "others only"])
+def test_a_missing_metric_fails_with_the_reason(driver: Driver, last: dict[str, Any] | None) -> None:
+    trial = driver.start()
+    driver.search.on_trial_complete(trial.trial_id, last)
+    told = driver.told(trial)
+    assert (told.state, told.value, told.intermediate_values) == (TrialState.FAIL, None, {})
+    assert told.user_attrs[REASON] == f"{VAL_C2ST_EXCESS} was never reported"
+
+
+def test_a_crash_fails_and_keeps_what_was_reported(driver: Driver) -> None:
+    trial = driver.start()
+    driver.report(trial, 0, 0.4)
+    driver.search.on_trial_complete(trial.trial_id, error=True)
+    told = driver.told(trial)
+    assert (told.state, told.value, told.intermediate_values) == (TrialState.FAIL, None, {0: 0.4})
+    assert told.user_attrs[REASON] == "the trial raised an error"
+
+
+def test_a_crash_at_the_last_epoch_is_no_success(driver: Driver) -> None:
+    trial = driver.start()
+    driver.search.on_trial_complete(trial.trial_id, result(LAST, 0.1), error=True)
+    assert driver.told(trial).state == TrialState.FAIL
+
+
+def test_a_stopped_trial_is_pruned_with_its_values(driver: Driver) -> None:
+    trial = driver.start()
+    driver.report(trial, 0, 0.4)
+    driver.report(trial, 1, 0.35)
+    driver.end(trial, 2, 0.37)
+    told = driver.told(trial)
+    assert (told.state, told.value) == (TrialState.PRUNED, 0.37)
+    assert told.intermediate_values == {0: 0.4, 1: 0.35, 2: 0.37}
+    assert told.user_attrs[REASON] == f"stopped after epoch 2 of {LAST}"
+
+
+def test_a_trial_is_told_once(driver: Driver) -> None:
+    trial = driver.start()
+    driver.end(trial, LAST, 0.3)
+    driver.search.on_trial_complete(trial.trial_id, error=True)
+    driver.report(trial, LAST, 0.1)
+    assert (driver.told(trial).state, driver.told(trial).value) == (TrialState.COMPLETE, 0.3)
+
+
+def test_trials_of_others_are_left_alone(driver: Driver) -> None:
+    driver.bridge.on_trial_result("unknown", result(0, 0.1))
+    driver.bridge.on_trial_complete("unknown", result(LAST, 0.1))
+    assert driver.study.trials == []
+
+
+def test_metrics_of_the_latest_epoch_and_its_checkpoint_are_kept(driver: Driver) -> None:
+    trial = driver.start()
+    driver.report(trial, 0, 0.4, checkpoint_path="/old")
+    driver.report(trial, 1, 0.3, checkpoint_path="/new", **{"train/loss": 1.5, "node/name": "host"})
+    attributes = driver.told(trial).user_attrs
+    assert attributes[METRICS] == {VAL_C2ST_EXCESS: 0.3, VAL_MMD: 0.6, "train/loss": 1.5}
+    assert attributes[CHECKPOINT_PATH] == "/new"
+
+
+def test_a_trial_gets_its_point_by_dotted_key(driver: Driver) -> None:
+    trial = driver.start()
+    assert driver.told(trial).params == trial.config
+    assert set(trial.config) == set(SPACE.parameters)
+
+
+def test_folders_bear_the_number_and_differ_between_retries(tmp_path: Path) -> None:
+    names = []
+    for _ in range(2):
+        driver = Driver(tmp_path)
+        recover_orphans(driver.study)
+        names.append(driver.bridge.folder_name(driver.start()))
+    assert [name[:11] for name in names] == ["trial-0000-", "trial-0001-"]
+    assert names[0][11:] != names[1][11:]
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_suggests_inside_the_laws(tmp_path: Path, name: str) -> None:
+    """Twelve points: beyond the random start of every sampler, so that its model is asked too."""
+    for point in Driver(tmp_path, sampler=name).points(12):
+        outside = {key: value for key, value in point.items() if not lies_inside(value, SPACE.parameters[key])}
+        assert outside == {}
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_reopened_study_does_not_repeat_its_suggestions(tmp_path: Path, name: str) -> None:
+    """Whole points: a model may rightly send single parameters to the same end of their law."""
+    points = [point for _ in range(3) for point in Driver(tmp_path, sampler=name).points(3)]
+    assert len({tuple(point.values()) for point in points}) == 9
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_same_seed_and_history_suggest_the_same(tmp_path: Path, name: str) -> None:
+    """Two copies of one journal, of six trials each, go on alike; another seed goes on elsewhere."""
+    Driver(tmp_path, sampler=name).points(6)
+    for copy in ("first", "second", "other"):
+        (tmp_path / copy).mkdir()
+        shutil.copy(tmp_path / "study.journal", tmp_path / copy)
+    first, second = (Driver(tmp_path / copy, sampler=name).points(2) for copy in ("first", "second"))
+    other = Driver(tmp_path / "other", sampler=name, seed=1).points(2)
+    assert first == second
+    assert first[0] != other[0]
+
+
+def test_another_process_suggests_the_same(tmp_path: Path) -> None:
+    ask = (
+        "import optuna; from optuna.distributions import FloatDistribution; from platform.search import make_sampler\n"
+        "study = optuna.create_study(sampler=make_sampler('tpe', 7, 3))\n"
+        "print(study.ask({'x': FloatDistribution(0, 1)}).params['x'])"
+    )
+    done = subprocess.run([sys.executable, "-c", ask], cwd=ROOT, capture_output=True, text=True, check=True)
+    here = optuna.create_study(sampler=make_sampler("tpe", 7, 3)).ask({"x": FloatDistribution(0, 1)})
+    assert float(done.stdout) == here.params["x"]
+
+
+def test_the_sampler_depends_on_the_number_of_trials() -> None:
+    def first(trials: int) -> float:
+        study = optuna.create_study(sampler=make_sampler("random", 0, trials))
+        return float(study.ask({"x": FloatDistribution(0, 1)}).params["x"])
+
+    assert len({first(trials) for trials in range(20)}) == 20
+
+
+def test_an_unknown_sampler_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"`sampler` in \{gp, nsga2, qmc, random, tpe\} must hold.*sampler=cmaes"):
+        make_sampler("cmaes", 0, 0)
+
+
+ENDINGS: tuple[Callable[[Driver, Trial], None], ...] = (
+    lambda driver, trial: driver.end(trial, LAST, 0.2),
+    lambda driver, trial: driver.end(trial, 1, 0.4),
+    lambda driver, trial: driver.end(trial, LAST, math.nan),
+    lambda driver, trial: driver.search.on_trial_complete(trial.trial_id, error=True),
+)
+
+
+@pytest.mark.parametrize("budget", [1, 2, 5, 9])
+@pytest.mark.parametrize("concurrent", [1, 3])
+def test_the_budget_is_met_exactly(tmp_path: Path, budget: int, concurrent: int) -> None:
+    """Every way to end counts once; the last trials run side by side without one too many."""
+    driver = Driver(tmp_path, trials=budget, concurrent=concurrent)
+    running: list[Trial] = []
+    ended = 0
+    while ended < budget:
+        while (trial := driver.search.next_trial()) is not None:
+            running.append(trial)
+        assert len(running) == min(concurrent, budget - ended)
+        ENDINGS[ended % len(ENDINGS)](driver, running.pop(0))
+        ended += 1
+    assert running == []
+    assert driver.search.next_trial() is None
+    assert driver.search.is_finished()
+    assert len(driver.study.trials) == len(finished(driver.study)) == budget
+
+
+def test_the_search_waits_while_the_last_trials_run(tmp_path: Path) -> None:
+    driver = Driver(tmp_path, trials=1)
+    trial = driver.start()
+    assert driver.search.next_trial() is None
+    assert not driver.search.is_finished()
+    assert driver.bridge.suggest("next") is None
+    driver.end(trial, LAST, 0.2)
+    assert driver.bridge.suggest("next") == OptunaBridge.FINISHED
+
+
+def test_a_met_budget_is_finished_at_once_and_a_larger_one_goes_on(tmp_path: Path) -> None:
+    Driver(tmp_path, trials=2).points(2)
+    again = Driver(tmp_path, trials=2)
+    assert again.search.next_trial() is None
+    assert again.search.is_finished()
+    larger = Driver(tmp_path, trials=3)
+    assert len(larger.points(1)) == 1
+    assert larger.search.next_trial() is None
+
+
+def test_orphans_fail_and_their_points_come_again(tmp_path: Path) -> None:
+    dead = Driver(tmp_path)
+    dead.points(1)
+    orphans = [dead.start() for _ in range(2)]
+    dead.report(orphans[0], 0, 0.4)
+    driver = Driver(tmp_path)
+    assert recover_orphans(driver.study) == 2
+    for orphan in orphans:
+        told = driver.told(orphan)
+        assert told.state == TrialState.FAIL
+        assert told.user_attrs[REASON] == "the driver ended before the trial did"
+        assert told.user_attrs[RETRIED] is True
+    assert [driver.start().config for _ in orphans] == [orphan.config for orphan in orphans]
+    assert driver.start().config not in [orphan.config for orphan in orphans]
+
+
+def test_recovery_touches_nothing_but_orphans(tmp_path: Path) -> None:
+    dead = Driver(tmp_path)
+    dead.points(2)
+    before = dead.study.get_trials()
+    driver = Driver(tmp_path)
+    assert recover_orphans(driver.study) == 0
+    assert driver.study.get_trials() == before
+
+
+def test_a_point_that_is_orphaned_again_and_again_counts_once(tmp_path: Path) -> None:
+    """Two trials of budget: one is lost twice, and both still run to their end, no third one does."""
+    point = Driver(tmp_path, trials=2).start().config
+    for _ in range(2):
+        again = Driver(tmp_path, trials=2)
+        assert recover_orphans(again.study) == 1
+        assert again.start().config == point
+    last = Driver(tmp_path, trials=2)
+    recover_orphans(last.study)
+    assert len(finished(last.study)) == 0
+    assert last.points(2)[0] == point
+    assert last.search.next_trial() is None
+    assert [trial.state.name for trial in last.study.trials] == ["FAIL", "FAIL", "FAIL", "COMPLETE", "COMPLETE"]
+
+
+def test_baselines_come_first_and_once_over_reopenings(tmp_path: Path) -> None:
+    points = []
+    for _ in range(3):
+        driver = Driver(tmp_path)
+        recover_orphans(driver.study)
+        enqueue_baselines(driver.study, SPACE)
+        points += driver.points(1)
+    enqueue_baselines(driver.study, SPACE)
+    points += driver.points(1)
+    assert points[:2] == list(SPACE.baselines)
+    assert all(point not in SPACE.baselines for point in points[2:])
+    assert len(driver.study.trials) == 4
+
+
+def test_an_orphaned_baseline_is_enqueued_again_once(tmp_path: Path) -> None:
+    dead = Driver(tmp_path)
+    enqueue_baselines(dead.study, SPACE)
+    assert dead.start().config == SPACE.baselines[0]
+    driver = Driver(tmp_path)
+    recover_orphans(driver.study)
+    enqueue_baselines(driver.study, SPACE)
+    waiting = driver.study.get_trials(states=(TrialState.WAITING,))
+    assert [trial.system_attrs["fixed_params"] for trial in waiting] == [SPACE.baselines[1], SPACE.baselines[0]]
+
+
+def test_the_study_says_what_counts_towards_the_budget(tmp_path: Path) -> None:
+    driver = Driver(tmp_path)
+    enqueue_baselines(driver.study, SPACE)
+    for end in ENDINGS:
+        end(driver, driver.start())
+    driver.start()
+    assert [trial.number for trial in finished(driver.study)] == [0, 1, 2, 3]
+
+
+def test_what_still_runs_when_the_sweep_ends_is_told(driver: Driver) -> None:
+    reported, silent, ended = (driver.start() for _ in range(3))
+    driver.report(reported, 0, 0.4)
+    driver.report(reported, 1, 0.3)
+    driver.end(ended, LAST, 0.2)
+    close_unfinished(driver.bridge)
+    told = driver.told(reported)
+    assert (told.state, told.value, told.intermediate_values) == (TrialState.PRUNED, 0.3, {0: 0.4, 1: 0.3})
+    assert driver.told(silent).state == TrialState.FAIL
+    assert driver.told(ended).state == TrialState.COMPLETE
+    assert driver.told(silent).user_attrs[REASON] == told.user_attrs[REASON] == "stopped when the sweep's time was over"
+    assert driver.bridge.running == {}
+    assert driver.study.get_trials(states=(TrialState.RUNNING,)) == []
+
+
+def test_closing_twice_changes_nothing(driver: Driver) -> None:
+    driver.start()
+    close_unfinished(driver.bridge)
+    before = driver.study.get_trials()
+    close_unfinished(driver.bridge)
+    assert driver.study.get_trials() == before

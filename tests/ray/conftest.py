@@ -1,0 +1,23 @@
+"""One local Ray instance for the tests of this folder: two CPUs, the dashboard on for worker groups."""
+
+from collections.abc import Iterator
+
+import pytest
+import ray
+
+from tests.ray.jobs import CPUS
+from trainables.session import TRIAL_DRIVER
+
+
+@pytest.fixture(scope="module")
+def ray_with_dashboard() -> Iterator[None]:
+    ray.init(
+        address="local",
+        num_cpus=CPUS,
+        resources={TRIAL_DRIVER: CPUS},
+        include_dashboard=True,
+        log_to_driver=False,
+        logging_level="ERROR",
+    )
+    yield
+    ray.shutdown()

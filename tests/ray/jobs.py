@@ -1,0 +1,24 @@
+"""Real diffusion runs that take seconds."""
+
+from pathlib import Path
+from typing import Any
+
+from trainables.config import plain, with_values
+from trainables.diffusion.train import DiffusionConfig
+from trainables.session import Job, ScalingConfig
+
+CPUS = 2
+
+TINY = {
+    "model.base_channels": 16,
+    "passes_per_epoch": 1,
+    "evaluation.movements": 100,
+    "evaluation.steps": 2,
+    "evaluation.probe": "logistic",
+}
+
+
+def tiny_job(folder: Path, epochs: int, scaling: ScalingConfig, **values: Any) -> Job:
+    """A real diffusion run that takes seconds."""
+    config = with_values(plain(DiffusionConfig()), {**TINY, "epochs": epochs, **values})
+    return Job("diffusion", config, scaling, str(folder / "groups"))

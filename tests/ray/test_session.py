@@ -1,0 +1,107 @@
+"""Trials under a real Ray: in the trial's own process and in worker groups that are stopped and killed."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import ray
+from ray import tune
+
+from tests.ray.jobs import CPUS, tiny_job
+from trainables import names
+from trainables.checkpoint import load_checkpoint
+from trainables.diffusion.api import load_generator
+from trainables.session import Job, ScalingConfig, trial
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_with_dashboard")]
+
+
+class Epochs(tune.Callback):
+    """Remembers every epoch that reached Tune."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, list[int]] = {}
+
+    def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any) -> None:
+        if not result.get("done") or names.EPOCH in result:
+            self.seen.setdefault(trial.trial_id, []).append(result[names.EPOCH])
+
+
+def run(job: Job, folder: Path, callback: Epochs, samples: int = 1, stop: dict[str, Any] | None = None) -> Any:
+    """Tune over `samples` equal trials of a job, actors reused as in a sweep."""
+    trainable = tune.with_resources(tune.with_parameters(trial, job=job), job.scaling.trial_resources())
+    return tune.Tuner(
+        trainable,
+        param_space={"seed": tune.grid_search(list(range(samples)))},
+        tune_config=tune.TuneConfig(reuse_actors=True, max_concurrent_trials=CPUS),
+        run_config=tune.RunConfig(
+            name="trials",
+            storage_path=str(folder),
+            callbacks=[callback],
+            stop=stop,
+            failure_config=tune.FailureConfig(max_failures=1),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+            verbose=0,
+        ),
+    ).fit()
+
+
+def free_cpus(within_s: float) -> float:
+    """CPUs that are free, waiting for them at most `within_s` seconds."""
+    ends = time.monotonic() + within_s
+    while (free := ray.available_resources().get("CPU", 0.0)) < CPUS and time.monotonic() < ends:
+        time.sleep(0.5)
+    return free
+
+
+def test_one_process_trials_report_every_epoch_and_leave_a_checkpoint_each(tmp_path: Path) -> None:
+    epochs = Epochs()
+    results = run(tiny_job(tmp_path, 2, ScalingConfig()), tmp_path, epochs, samples=3)
+    assert not results.errors
+    assert list(epochs.seen.values()) == [[0, 1, 2]] * 3
+    for result in results:
+        tensors, record = load_checkpoint(Path(result.checkpoint.path))
+        assert record["epoch"] == 2
+        assert record["config"]["seed"] == result.config["seed"]
+        assert load_generator(Path(result.checkpoint.path)).canonical.sequence_length == 64
+        assert any(name.startswith("ema.") for name in tensors)
+
+
+def test_stopped_worker_groups_give_every_cpu_back(tmp_path: Path) -> None:
+    job = tiny_job(tmp_path, 50, ScalingConfig(num_workers=1))
+    results = run(job, tmp_path, Epochs(), samples=2, stop={names.EPOCH: 1})
+    assert not results.errors
+    assert {result.metrics[names.EPOCH] for result in results} == {1}
+    assert free_cpus(within_s=60) == CPUS
+
+
+def test_a_killed_train_worker_resumes_from_its_checkpoint(tmp_path: Path) -> None:
+    epochs, killed = Epochs(), threading.Event()
+
+    def kill_after_first_epoch() -> None:
+        ends = time.monotonic() + 300
+        while time.monotonic() < ends and not any(max(seen) >= 1 for seen in epochs.seen.values()):
+            time.sleep(0.05)
+        workers = [p for p in psutil.process_iter(["cmdline"]) if "RayTrainWorker" in " ".join(p.info["cmdline"] or [])]
+        mine = [p for p in workers if any(parent.pid == os.getpid() for parent in p.parents())]
+        if mine:
+            mine[0].send_signal(signal.SIGKILL)
+            killed.set()
+
+    killer = threading.Thread(target=kill_after_first_epoch)
+    killer.start()
+    job = tiny_job(tmp_path, 8, ScalingConfig(num_workers=2, max_failures=1))
+    results = run(job, tmp_path, epochs)
+    killer.join()
+    assert killed.is_set()
+    assert not results.errors
+    [seen] = epochs.seen.values()
+    assert seen.count(0) == 1  # the untrained model is judged once: the restarted group did not begin again
+    assert sorted(set(seen)) == list(range(9))
+    assert len(seen) <= 9 + 1  # at most the epoch that was reported but not yet registered is repeated
+    assert free_cpus(within_s=60) == CPUS
