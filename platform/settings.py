@@ -24,7 +24,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 class BudgetConfig:
     """When a study ends: at so many trials (of all its runs together), or when this run's time is over."""
 
-    trials: int = 12
+    trials: int = 10
     wall: str = "8m"
     concurrent: int = 0  # trials side by side; 0: as many as the CPUs carry
 
@@ -46,7 +46,7 @@ class BudgetConfig:
 class SchedulerConfig:
     """Asynchronous successive halving (Li et al., 2020, arXiv:1810.05934): at each rung the best 1/reduction go on."""
 
-    grace_epochs: int = 2  # the first rung
+    grace_epochs: int = 1  # the first rung
     reduction_factor: float = 3.0
 
     def __post_init__(self) -> None:

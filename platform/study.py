@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from platform.search import FOLDER, METRICS, REASON, make_sampler
 from platform.settings import Sweep
@@ -73,12 +73,11 @@ class Ranked:
 def ranking(study: optuna.Study, tie_breaker: str) -> list[Ranked]:
     """Finished trials, best first.
 
-    Trials that reached their last epoch come before those that were stopped, and those before failed ones; within each
-    by the metric at their last report, ties by `tie_breaker`.
+    By the metric at their last report, whether they reached their last epoch or were stopped, ties by `tie_breaker`;
+    trials without a value stand last.
     """
-    order = {TrialState.COMPLETE: 0, TrialState.PRUNED: 1, TrialState.FAIL: 2}
-    trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state in order]
-    return [_ranked(t) for t in sorted(trials, key=lambda t: (order[t.state], *_merit(t, tie_breaker)))]
+    trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    return [_ranked(trial) for trial in sorted(trials, key=lambda trial: _merit(trial, tie_breaker))]
 
 
 def _merit(trial: FrozenTrial, tie_breaker: str) -> tuple[float, float, int]:

@@ -88,7 +88,9 @@ def _instance(cls: Any, values: Any, at: str) -> Any:
     """The dataclass from checked plain values: nested ones first, sequences as tuples, laws named by their place."""
     types = get_type_hints(cls)
     arguments = {
-        name: _instance(types[name], value, _join(at, name)) if dataclasses.is_dataclass(types[name]) else _frozen(value)
+        name: _instance(types[name], value, _join(at, name))
+        if dataclasses.is_dataclass(types[name])
+        else _frozen(value)
         for name, value in values.items()
     }
     try:

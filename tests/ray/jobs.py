@@ -11,7 +11,7 @@ CPUS = 2
 
 TINY = {
     "model.base_channels": 16,
-    "passes_per_epoch": 1,
+    "steps_per_epoch": 18,
     "evaluation.movements": 100,
     "evaluation.steps": 2,
     "evaluation.probe": "logistic",

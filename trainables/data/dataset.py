@@ -212,16 +212,14 @@ def _hash(config: DataConfig, parts: Mapping[str, Canonical]) -> str:
     return head.hexdigest()
 
 
-def batches(
-    dataset: SequenceDataset, batch_size: int, order: torch.Generator, rank: int = 0, world_size: int = 1
-) -> Iterator[Batch]:
-    """One pass in random order; the last incomplete batch is left for the next pass's shuffle.
+def batches(dataset: SequenceDataset, batch_size: int, order: torch.Generator) -> Iterator[Batch]:
+    """Batches without end, pass after pass in a new random order; a pass's last incomplete batch is left out.
 
-    Every worker draws the same order and takes its own slice of each batch, so that `world_size` workers see together
-    what one worker would see alone.
+    Raises:
+        ConfigError: fewer movements than a batch.
     """
     require(len(dataset) >= batch_size, "`batch_size <= training movements`", f"{batch_size} > {len(dataset)}")
-    require(batch_size % world_size == 0, "`batch_size % workers == 0`", f"{batch_size} % {world_size}")
-    shuffled = torch.randperm(len(dataset), generator=order)
-    for start in range(0, len(dataset) - batch_size + 1, batch_size):
-        yield dataset[shuffled[start + rank : start + batch_size : world_size]]
+    while True:
+        shuffled = torch.randperm(len(dataset), generator=order)
+        for start in range(0, len(dataset) - batch_size + 1, batch_size):
+            yield dataset[shuffled[start : start + batch_size]]

@@ -5,12 +5,11 @@ from collections.abc import Callable
 
 import torch
 
-from trainables.data.balance import generated_count
 from trainables.data.dataset import SequenceDataset, batches, load_parts
 from trainables.diffusion.api import CHUNK
 from trainables.diffusion.noise.schedule import SCHEDULES
 from trainables.diffusion.objective import draw
-from trainables.diffusion.train import DiffusionConfig, initial_state, optimise, steps_per_epoch
+from trainables.diffusion.train import DiffusionConfig, initial_state, optimise
 from trainables.epoch import Cost, Worker
 from trainables.seeding import generator
 
@@ -36,10 +35,9 @@ def measure(config: DiffusionConfig) -> Cost:
             )
         )
     samples = min(config.evaluation.movements, len(parts["validation"]))
-    movements = len(dataset) + generated_count(len(dataset), config.augmentation.alpha)
     return Cost(
         step_s=step_s,
-        steps_per_epoch=steps_per_epoch(config, movements),
+        steps_per_epoch=config.steps_per_epoch,
         evaluation_s=PROBE_S + call_s * config.evaluation.steps * samples / len(rows.condition),
         checkpoint_bytes=sum(4 * p.numel() * p.element_size() for p in state.model.parameters()),
     )

@@ -32,14 +32,20 @@ class ContrastiveConfig:
 
     weight: float = 0.0
     temperature: float = 0.5  # in units of the batch's mean squared error
-    negatives: int = 1  # K; each costs one more forward and backward pass
+    negatives: int = 1  # K of each ranked row
+    share: float = 0.25  # of the batch that is ranked: the term costs share * negatives of a plain step
     loss: str = "infonce"
 
     def __post_init__(self) -> None:
         require(self.weight >= 0, "`weight >= 0`", f"weight={self.weight}")
         require(self.temperature > 0, "`temperature > 0`", f"temperature={self.temperature}")
         require(self.negatives >= 1, "`negatives >= 1`", f"negatives={self.negatives}")
+        require(0 < self.share <= 1, "`0 < share <= 1`", f"share={self.share}")
         require_member("loss", self.loss, RANKING_LOSSES)
+
+    def ranked(self, batch_size: int) -> int:
+        """Rows of a batch that are ranked; the batch is shuffled, so they are its first ones."""
+        return max(1, round(self.share * batch_size))
 
 
 class Draw(NamedTuple):
@@ -89,26 +95,26 @@ def diffusion_loss(
     if config.weight == 0.0:
         loss = denoising_loss(v, model(x_t, drawn.t, mask, batch.condition, drawn.drop_condition), mask).mean()
         return Loss(loss, loss.detach(), None, None)
+    rows = config.ranked(len(z))
     negatives = derangements(batch.condition, config.negatives, random)
-    predicted = _predict_with_negatives(model, x_t, batch, drawn, negatives)
-    positive = squared_distance(v, predicted[:, 0], mask)
-    negative = squared_distance(v[:, None], predicted[:, 1:], mask[:, None])
-    denoising = (positive / (mask.sum(dim=1) * v.shape[-1])).mean()
-    scale = positive.detach().mean()
-    valid = negatives.valid & ~drawn.drop_condition[:, None]
-    ranking = RANKING_LOSSES[config.loss](positive / scale, negative / scale, valid, config.temperature)
-    accuracy = ranking_accuracy(positive.detach(), negative.detach(), valid)
+    negatives = Negatives(negatives.rows[:rows], negatives.valid[:rows] & ~drawn.drop_condition[:rows, None])
+    predicted, contrasted = _predict_with_negatives(model, x_t, batch, drawn, negatives.rows)
+    error = squared_distance(v, predicted, mask)
+    negative = squared_distance(v[:rows, None], contrasted, mask[:rows, None])
+    scale = error.detach().mean()
+    ranking = RANKING_LOSSES[config.loss](error[:rows] / scale, negative / scale, negatives.valid, config.temperature)
+    accuracy = ranking_accuracy(error[:rows].detach(), negative.detach(), negatives.valid)
+    denoising = (error / (mask.sum(dim=1) * v.shape[-1])).mean()
     return Loss(denoising + config.weight * ranking, denoising.detach(), ranking.detach(), accuracy)
 
 
 def _predict_with_negatives(
-    model: Denoiser, x_t: Tensor, batch: Batch, drawn: Draw, negatives: Negatives
-) -> Float[Tensor, "B K+1 T C"]:
-    """Predictions under the right condition (index 0) and under each negative, as one batch of B * (K + 1) rows."""
-    ways = negatives.rows.shape[1] + 1
-    own = torch.arange(len(x_t), device=x_t.device)[:, None]
-    condition = batch.condition[torch.cat([own, negatives.rows], dim=1)]
-    repeated = (x_t, drawn.t, batch.sequences.mask, drawn.drop_condition)
-    x, t, mask, drop = (part.repeat_interleave(ways, dim=0) for part in repeated)
-    predicted: Tensor = model(x, t, mask, condition.flatten(0, 1), drop).unflatten(0, (-1, ways))
-    return predicted
+    model: Denoiser, x_t: Tensor, batch: Batch, drawn: Draw, lenders: Int[Tensor, "R K"]
+) -> tuple[Float[Tensor, "B T C"], Float[Tensor, "R K T C"]]:
+    """Predictions under the right conditions, and of the first R rows under those of their lenders, as one batch."""
+    count, k = lenders.shape
+    repeated = torch.arange(count, device=x_t.device).repeat_interleave(k)
+    rows = torch.cat([torch.arange(len(x_t), device=x_t.device), repeated])
+    condition = torch.cat([batch.condition, batch.condition[lenders.flatten()]])
+    predicted = model(x_t[rows], drawn.t[rows], batch.sequences.mask[rows], condition, drawn.drop_condition[rows])
+    return predicted[: len(x_t)], predicted[len(x_t) :].unflatten(0, (count, k))

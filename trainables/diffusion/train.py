@@ -6,9 +6,11 @@ random stream is derived from (seed, purpose, epoch), so that a run resumed at a
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +67,7 @@ class NoiseConfig:
 class OptimConfig:
     """AdamW with linear warm-up and cosine decay."""
 
-    lr: float = 1e-3  # a sweep trial takes some hundred steps; 2e-4 suits runs of ten thousand
+    lr: float = 2e-3  # a sweep trial takes some hundred steps; 2e-4 suits runs of ten thousand
     weight_decay: float = 1e-2
     betas: tuple[float, float] = (0.9, 0.999)
     grad_clip: float = 1.0
@@ -89,8 +91,8 @@ class DiffusionConfig:
     """One training run."""
 
     seed: int = 0
-    epochs: int = 12
-    passes_per_epoch: int = 4  # passes over the training part between two evaluations
+    epochs: int = 9
+    steps_per_epoch: int = 150  # between two evaluations; equal for every alpha, so that trials cost the same
     batch_size: int = 64
     data: DataConfig = field(default_factory=DataConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
@@ -102,7 +104,7 @@ class DiffusionConfig:
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, "`epochs >= 1`", f"epochs={self.epochs}")
-        require(self.passes_per_epoch >= 1, "`passes_per_epoch >= 1`", f"passes_per_epoch={self.passes_per_epoch}")
+        require(self.steps_per_epoch >= 1, "`steps_per_epoch >= 1`", f"steps_per_epoch={self.steps_per_epoch}")
         require(self.batch_size >= 2, "`batch_size >= 2`", f"batch_size={self.batch_size}")
         require(
             self.contrastive.weight == 0 or self.contrastive.negatives < self.batch_size,
@@ -168,11 +170,6 @@ def initial_state(config: DiffusionConfig, worker: Worker) -> State:
     return State(model, worker.wrap(model), ema, optimizer)
 
 
-def steps_per_epoch(config: DiffusionConfig, movements: int) -> int:
-    """Optimisation steps in an epoch on `movements` training movements; incomplete batches are not taken."""
-    return config.passes_per_epoch * (movements // config.batch_size)
-
-
 def learning_rate(step: int, total: int, config: OptimConfig) -> float:
     """Linear warm-up to `lr`, then half a cosine down to `final_lr_share * lr` at step `total`."""
     if step < config.warmup_steps:
@@ -188,18 +185,13 @@ def _train_epoch(
     began = time.perf_counter()
     torch.manual_seed(derive(config.seed, "dropout", state.epoch, worker.rank))
     streams = {use: generator(config.seed, use, state.epoch) for use in ("order", "noise", "negatives")}
-    total = config.epochs * steps_per_epoch(config, len(dataset))
-    sums: dict[str, float] = {}
-    steps = 0
-    for _ in range(config.passes_per_epoch):
-        for batch in batches(dataset, config.batch_size, streams["order"]):
-            drawn = draw(batch, len(schedule), config.diffusion.condition_dropout, streams["noise"])
-            _set_learning_rate(state.optimizer, learning_rate(state.step, total, config.optim))
-            mine = shard(batch, drawn, worker)
-            for name, value in optimise(state, config, *mine, schedule, streams["negatives"]).items():
-                sums[name] = sums.get(name, 0.0) + value
-            steps += 1
-    means = {name: value / steps for name, value in sums.items()}
+    total = config.epochs * config.steps_per_epoch
+    sums: Counter[str] = Counter()
+    for batch in islice(batches(dataset, config.batch_size, streams["order"]), config.steps_per_epoch):
+        drawn = draw(batch, len(schedule), config.diffusion.condition_dropout, streams["noise"])
+        _set_learning_rate(state.optimizer, learning_rate(state.step, total, config.optim))
+        sums.update(optimise(state, config, *shard(batch, drawn, worker), schedule, streams["negatives"]))
+    means = {name: value / config.steps_per_epoch for name, value in sums.items()}
     timing = {names.TRAIN_STEPS: float(state.step), names.TRAIN_SECONDS: time.perf_counter() - began}
     return {**means, names.TRAIN_LEARNING_RATE: state.optimizer.param_groups[0]["lr"], **timing}
 

@@ -1,0 +1,191 @@
+"""A training step of the denoiser against the one-dimensional UNets of two other libraries.
+
+A step is zero_grad, forward, squared error, backward and AdamW on one batch of full sequences, so that no library has
+work that another is spared; dropout is on where the library has it. Sizes are matched by parameter count. The steps of
+all libraries alternate within one run and the medians are compared, and beside them the speed of a 2048^3 float32
+product in the same run, because other work on the machine slows all of them together.
+
+`python -m benchmarks.unet_step --steps 200 --threads 2 --size large`; needs the extra `bench`.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from trainables.diffusion.models.unet1d import UNet1D, UNetConfig
+
+Predict = Callable[[Float[Tensor, "B T C"], Int[Tensor, "B"]], Float[Tensor, "B T C"]]
+CHANNELS = 2
+WIDTHS = {  # first width of each library's network at about 1.2M and 2.5M parameters
+    "small": {"ours": 64, "denoising-diffusion-pytorch": 18, "diffusers": 56},
+    "large": {"ours": 96, "denoising-diffusion-pytorch": 26, "diffusers": 80},
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured of one library, medians over the repeats."""
+
+    library: str
+    parameters: int
+    step_ms: float
+    sequences_per_s: float
+    gflop_per_s: float
+    percent_of_sgemm: float
+    rss_growth_mb: float  # of the process's peak, while this library took its first step
+
+
+def ours(width: int, steps: int) -> tuple[nn.Module, Predict]:
+    unet = UNet1D(UNetConfig(channels=CHANNELS, base_channels=width))
+    return unet, lambda x, t: unet(x, t, torch.ones(x.shape[:2], dtype=torch.bool))
+
+
+def denoising_diffusion_pytorch(width: int, steps: int) -> tuple[nn.Module, Predict]:
+    from denoising_diffusion_pytorch import Unet1D
+
+    unet = Unet1D(dim=width, channels=CHANNELS, dim_mults=(1, 2, 4, 4), dropout=0.1)
+    return unet, lambda x, t: unet(x.transpose(1, 2), t).transpose(1, 2)
+
+
+def diffusers(width: int, steps: int) -> tuple[nn.Module, Predict]:
+    """Residual blocks with a time embedding, as its reinforcement-learning pipeline builds them; it has no dropout."""
+    from diffusers import UNet1DModel
+
+    unet = UNet1DModel(
+        sample_size=steps,
+        in_channels=CHANNELS,
+        out_channels=CHANNELS,
+        time_embedding_type="positional",
+        use_timestep_embedding=True,
+        flip_sin_to_cos=False,
+        freq_shift=1.0,
+        down_block_types=("DownResnetBlock1D",) * 4,
+        up_block_types=("UpResnetBlock1D",) * 3,
+        mid_block_type="MidResTemporalBlock1D",
+        out_block_type="OutConv1DBlock",
+        block_out_channels=(width, width * 3 // 2, width * 2, width * 2),
+        act_fn="mish",
+        layers_per_block=1,
+    )
+    return unet, lambda x, t: unet(x.transpose(1, 2), t).sample.transpose(1, 2)
+
+
+LIBRARIES: dict[str, Callable[[int, int], tuple[nn.Module, Predict]]] = {
+    "ours": ours,
+    "denoising-diffusion-pytorch": denoising_diffusion_pytorch,
+    "diffusers": diffusers,
+}
+
+
+def training_step(module: nn.Module, predict: Predict, batch: int, steps: int) -> Callable[[], None]:
+    """One update on a fixed random batch."""
+    optimizer = torch.optim.AdamW(module.train().parameters(), lr=2e-4, fused=True)
+    x, target = torch.randn(2, batch, steps, CHANNELS).unbind(0)
+    t = torch.randint(0, 1000, (batch,))
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        torch.nn.functional.mse_loss(predict(x, t), target).backward()
+        optimizer.step()
+
+    return step
+
+
+def seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def flops(work: Callable[[], object]) -> int:
+    """Floating-point operations of the convolutions and matrix products in `work`."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return int(counter.get_total_flops())
+
+
+def peak_rss_mb() -> float:
+    """Peak resident memory of this process (Linux counts it in KiB)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure(size: str, batch: int, steps: int, repeats: int) -> tuple[list[Row], float]:
+    """Rows of all libraries and the GFLOP/s of the matrix product, everything interleaved."""
+    parameters, work, operations, growth = {}, {}, {}, {}
+    for name, make in LIBRARIES.items():
+        before = peak_rss_mb()
+        module, predict = make(WIDTHS[size][name], steps)
+        parameters[name] = sum(p.numel() for p in module.parameters())
+        work[name] = training_step(module, predict, batch, steps)
+        work[name]()
+        growth[name] = peak_rss_mb() - before
+        operations[name] = flops(work[name])
+    left, right = torch.randn(2, 2048, 2048).unbind(0)
+    work["sgemm"] = lambda: torch.mm(left, right)
+    times = {name: [seconds(step) for _ in range(2)][2:] for name, step in work.items()}  # the first ones warm up
+    for _ in range(repeats):
+        for name, step in work.items():
+            times[name].append(seconds(step))
+    sgemm = 2 * 2048**3 / statistics.median(times["sgemm"]) / 1e9
+    rows = []
+    for name in LIBRARIES:
+        median = statistics.median(times[name])
+        speed = operations[name] / median / 1e9
+        share = 100 * speed / sgemm
+        rows.append(Row(name, parameters[name], 1e3 * median, batch / median, speed, share, growth[name]))
+    return rows, sgemm
+
+
+def table(rows: list[Row], sgemm: float) -> str:
+    """The rows as text, the reference below them."""
+    lines = [f"{'library':<28}{'parameters':>11}{'ms/step':>9}{'seq/s':>8}{'GFLOP/s':>9}{'% SGEMM':>9}{'RSS +MB':>9}"]
+    lines += [
+        f"{row.library:<28}{row.parameters:>11,}{row.step_ms:>9.1f}{row.sequences_per_s:>8.0f}{row.gflop_per_s:>9.1f}"
+        f"{row.percent_of_sgemm:>9.1f}{row.rss_growth_mb:>9.0f}"
+        for row in rows
+    ]
+    return "\n".join([*lines, f"SGEMM 2048^3: {sgemm:.1f} GFLOP/s"])
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--size", choices=sorted(WIDTHS), default="small", help="about 1.2M or 2.5M parameters")
+    parser.add_argument("--batch", type=int, default=64, help="sequences per step")
+    parser.add_argument("--steps", type=int, default=64, help="steps of a sequence, a multiple of 8")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=15, help="measured steps per library")
+    parser.add_argument("--output", type=Path, help="also write the rows as JSON here")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the table; 2 if a library is missing."""
+    given = arguments(argv)
+    torch.set_num_threads(given.threads)
+    torch.manual_seed(0)
+    try:
+        rows, sgemm = measure(given.size, given.batch, given.steps, given.repeats)
+    except ImportError as error:
+        print(f'{error}; the comparison needs the extra `bench`: pip install ".[bench]"', file=sys.stderr)
+        return 2
+    print(table(rows, sgemm))
+    if given.output:
+        settings = {name: value for name, value in vars(given).items() if name != "output"}
+        measured = {"settings": settings, "torch": torch.__version__, "sgemm_gflop_per_s": sgemm}
+        given.output.write_text(json.dumps(measured | {"rows": [asdict(row) for row in rows]}, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""The main command as a user types it: a small sweep, its outputs, and the same command again with a larger budget."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from trainables.checkpoint import load_record
+
+pytestmark = pytest.mark.ray
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = (
+    "trainable.epochs=2",
+    "trainable.steps_per_epoch=18",
+    "trainable.model.base_channels=16",
+    "trainable.evaluation.movements=150",
+    "trainable.evaluation.steps=2",
+    "trainable.evaluation.probe=logistic",
+    "scheduler.grace_epochs=2",
+    "study_name=small",
+)
+
+
+def tune(home: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    """Run the command with an empty home folder, as on a fresh machine."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {"HOME": str(home)}
+    command = [sys.executable, "-m", "platform.tune", f"storage_path={home / 'results'}", *SMALL, *overrides]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=540, check=False)
+
+
+def test_a_sweep_runs_leaves_everything_and_continues(tmp_path: Path) -> None:
+    first = tune(tmp_path, "budget.trials=2")
+    assert first.returncode == 0, first.stderr
+    assert "\x1b" not in first.stdout  # no terminal: no control characters
+    for words in ("Plan", "trial 0: epoch 2/2", "Ranking", "untrained model", "floor", "checkpoint", "Next"):
+        assert words in first.stdout
+    study = tmp_path / "results" / "small"
+    summary = json.loads((study / "summary.json").read_text())
+    record = load_record(Path(summary["best"]["checkpoint"]))
+    assert record["epoch"] == 2
+    assert 0.9 <= summary["untrained"] <= 1.0  # white noise is told apart almost always
+    for picture in ("learning_curves", "gallery", "features"):
+        with Image.open(study / "pictures" / f"{picture}.png") as image:
+            assert min(image.size) > 400
+    assert {path.name for path in (study / "tensorboard").iterdir()} == {"trial-0000", "trial-0001"}
+    again = tune(tmp_path, "budget.trials=3")
+    assert again.returncode == 0, again.stderr
+    assert "1 to run of 3" in again.stdout
+    trials = json.loads((study / "summary.json").read_text())["trials"]
+    assert sorted(trial["trial"] for trial in trials) == [0, 1, 2]
+    met = tune(tmp_path, "budget.trials=3")
+    assert met.returncode == 0, met.stderr
+    assert "budget of 3 trials is met" in met.stdout
+    other = tune(tmp_path, "budget.trials=4", "trainable.epochs=3")
+    assert other.returncode == 2
+    assert other.stderr.count("\n") == 1
+    assert "study_name=small" in other.stderr
