@@ -68,4 +68,5 @@ $(VENV)/made:
 $(VENV)/installed-%-$(LOCK): | $(VENV)/made
 	@rm -f $(VENV)/installed-$*-*
 	$(INSTALL) ".[$*]"
+	$(if $(filter bench,$*),$(INSTALL) --no-deps denoising-diffusion-pytorch)
 	@touch $@

@@ -9,8 +9,9 @@ product in the same run, because other work on the machine slows all of them tog
 """
 
 import argparse
+import importlib
 import json
-import resource
+import multiprocessing
 import statistics
 import sys
 import time
@@ -27,9 +28,10 @@ from trainables.diffusion.models.unet1d import UNet1D, UNetConfig
 
 Predict = Callable[[Float[Tensor, "B T C"], Int[Tensor, "B"]], Float[Tensor, "B T C"]]
 CHANNELS = 2
+WARM_UP = 2  # rounds that are not measured
 WIDTHS = {  # first width of each library's network at about 1.2M and 2.5M parameters
-    "small": {"ours": 64, "denoising-diffusion-pytorch": 18, "diffusers": 56},
-    "large": {"ours": 96, "denoising-diffusion-pytorch": 26, "diffusers": 80},
+    "small": {"ours": 64, "denoising-diffusion-pytorch": 24, "diffusers": 48},
+    "large": {"ours": 96, "denoising-diffusion-pytorch": 34, "diffusers": 64},
 }
 
 
@@ -43,15 +45,17 @@ class Row:
     sequences_per_s: float
     gflop_per_s: float
     percent_of_sgemm: float
-    rss_growth_mb: float  # of the process's peak, while this library took its first step
+    rss_growth_mb: float  # of a fresh process, up to the peak of three steps
 
 
 def ours(width: int, steps: int) -> tuple[nn.Module, Predict]:
+    """This project's network, with a full mask."""
     unet = UNet1D(UNetConfig(channels=CHANNELS, base_channels=width))
     return unet, lambda x, t: unet(x, t, torch.ones(x.shape[:2], dtype=torch.bool))
 
 
 def denoising_diffusion_pytorch(width: int, steps: int) -> tuple[nn.Module, Predict]:
+    """Two residual blocks and linear attention per stage."""
     from denoising_diffusion_pytorch import Unet1D
 
     unet = Unet1D(dim=width, channels=CHANNELS, dim_mults=(1, 2, 4, 4), dropout=0.1)
@@ -88,7 +92,17 @@ LIBRARIES: dict[str, Callable[[int, int], tuple[nn.Module, Predict]]] = {
 }
 
 
-def training_step(module: nn.Module, predict: Predict, batch: int, steps: int) -> Callable[[], None]:
+def missing() -> str | None:
+    """Why a library cannot be imported, in one line; RuntimeError is what a torchvision of another torch raises."""
+    for module, name in (("denoising_diffusion_pytorch", "Unet1D"), ("diffusers", "UNet1DModel")):
+        try:
+            getattr(importlib.import_module(module), name)
+        except (ImportError, RuntimeError) as error:
+            return f"{module}: {' '.join(str(error).split())}"
+    return None
+
+
+def training_step(module: nn.Module, predict: Predict, batch: int, steps: int) -> Callable[[], object]:
     """One update on a fixed random batch."""
     optimizer = torch.optim.AdamW(module.train().parameters(), lr=2e-4, fused=True)
     x, target = torch.randn(2, batch, steps, CHANNELS).unbind(0)
@@ -103,6 +117,7 @@ def training_step(module: nn.Module, predict: Predict, batch: int, steps: int) -
 
 
 def seconds(work: Callable[[], object]) -> float:
+    """Wall-clock time of one call."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
@@ -115,36 +130,50 @@ def flops(work: Callable[[], object]) -> int:
     return int(counter.get_total_flops())
 
 
-def peak_rss_mb() -> float:
-    """Peak resident memory of this process (Linux counts it in KiB)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def memory_mb(field: str) -> float:
+    """VmRSS (resident now) or VmHWM (its peak since the program started) of this process; Linux only.
+
+    `getrusage` does not do: a child begins with its parent's peak.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
+
+
+def rss_growth_mb(library: str, size: str, batch: int, steps: int) -> float:
+    """Peak memory of three training steps over what the imports take. Call it in a fresh process."""
+    LIBRARIES[library](32, steps)  # imports, of which some come late
+    before = memory_mb("VmRSS")
+    step = training_step(*LIBRARIES[library](WIDTHS[size][library], steps), batch, steps)
+    for _ in range(3):
+        step()
+    return memory_mb("VmHWM") - before
+
+
+def rss_growths(size: str, batch: int, steps: int) -> dict[str, float]:
+    """The growth of every library, each in a process of its own: a peak never falls, so one would hide the next."""
+    with multiprocessing.get_context("spawn").Pool(1, torch.set_num_threads, (1,), maxtasksperchild=1) as pool:
+        return {name: pool.apply(rss_growth_mb, (name, size, batch, steps)) for name in LIBRARIES}
 
 
 def measure(size: str, batch: int, steps: int, repeats: int) -> tuple[list[Row], float]:
     """Rows of all libraries and the GFLOP/s of the matrix product, everything interleaved."""
-    parameters, work, operations, growth = {}, {}, {}, {}
-    for name, make in LIBRARIES.items():
-        before = peak_rss_mb()
-        module, predict = make(WIDTHS[size][name], steps)
-        parameters[name] = sum(p.numel() for p in module.parameters())
-        work[name] = training_step(module, predict, batch, steps)
-        work[name]()
-        growth[name] = peak_rss_mb() - before
-        operations[name] = flops(work[name])
+    growth = rss_growths(size, batch, steps)
+    modules = {name: make(WIDTHS[size][name], steps) for name, make in LIBRARIES.items()}
+    work = {name: training_step(*each, batch, steps) for name, each in modules.items()}
+    operations = {name: flops(step) for name, step in work.items()}
     left, right = torch.randn(2, 2048, 2048).unbind(0)
     work["sgemm"] = lambda: torch.mm(left, right)
-    times = {name: [seconds(step) for _ in range(2)][2:] for name, step in work.items()}  # the first ones warm up
-    for _ in range(repeats):
-        for name, step in work.items():
-            times[name].append(seconds(step))
-    sgemm = 2 * 2048**3 / statistics.median(times["sgemm"]) / 1e9
-    rows = []
-    for name in LIBRARIES:
-        median = statistics.median(times[name])
-        speed = operations[name] / median / 1e9
-        share = 100 * speed / sgemm
-        rows.append(Row(name, parameters[name], 1e3 * median, batch / median, speed, share, growth[name]))
-    return rows, sgemm
+    rounds = [{name: seconds(step) for name, step in work.items()} for _ in range(WARM_UP + repeats)][WARM_UP:]
+    median = {name: statistics.median(each[name] for each in rounds) for name in work}
+    sgemm = 2 * 2048**3 / median["sgemm"] / 1e9
+    return [
+        _row(name, modules[name][0], median[name], batch, operations[name], sgemm, growth[name]) for name in LIBRARIES
+    ], sgemm
+
+
+def _row(name: str, module: nn.Module, step_s: float, batch: int, operations: int, sgemm: float, growth: float) -> Row:
+    parameters, speed = sum(p.numel() for p in module.parameters()), operations / step_s / 1e9
+    return Row(name, parameters, 1e3 * step_s, batch / step_s, speed, 100 * speed / sgemm, growth)
 
 
 def table(rows: list[Row], sgemm: float) -> str:
@@ -159,6 +188,7 @@ def table(rows: list[Row], sgemm: float) -> str:
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--size", choices=sorted(WIDTHS), default="small", help="about 1.2M or 2.5M parameters")
     parser.add_argument("--batch", type=int, default=64, help="sequences per step")
@@ -174,11 +204,10 @@ def main(argv: list[str] | None = None) -> int:
     given = arguments(argv)
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)
-    try:
-        rows, sgemm = measure(given.size, given.batch, given.steps, given.repeats)
-    except ImportError as error:
-        print(f'{error}; the comparison needs the extra `bench`: pip install ".[bench]"', file=sys.stderr)
+    if problem := missing():
+        print(f'{problem}; the comparison needs the extra `bench`: pip install ".[bench]"', file=sys.stderr)
         return 2
+    rows, sgemm = measure(given.size, given.batch, given.steps, given.repeats)
     print(table(rows, sgemm))
     if given.output:
         settings = {name: value for name, value in vars(given).items() if name != "output"}

@@ -46,7 +46,7 @@ class BudgetConfig:
 class SchedulerConfig:
     """Asynchronous successive halving (Li et al., 2020, arXiv:1810.05934): at each rung the best 1/reduction go on."""
 
-    grace_epochs: int = 1  # the first rung
+    grace_epochs: int = 2  # the first rung
     reduction_factor: float = 3.0
 
     def __post_init__(self) -> None:

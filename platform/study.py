@@ -10,6 +10,7 @@ import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
+from sqlalchemy.exc import SQLAlchemyError
 
 from platform.search import FOLDER, METRICS, REASON, make_sampler
 from platform.settings import Sweep
@@ -21,10 +22,18 @@ JOURNAL = "study.journal"
 
 def open_storage(sweep: Sweep) -> BaseStorage:
     """The journal file of the study, or the database behind `storage=URL`."""
-    if sweep.settings.storage:
-        return RDBStorage(sweep.settings.storage)
-    sweep.settings.folder.mkdir(parents=True, exist_ok=True)
-    return JournalStorage(JournalFileBackend(str(sweep.settings.folder / JOURNAL)))
+    url, folder = sweep.settings.storage, sweep.settings.folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if url:
+            return RDBStorage(url)
+    except OSError as error:
+        raise ConfigError(
+            f"storage_path={sweep.settings.storage_path}: cannot write there ({error.strerror})"
+        ) from None
+    except (ImportError, ValueError, SQLAlchemyError) as error:
+        raise ConfigError(f"storage={url}: not a usable database URL ({str(error).splitlines()[0]})") from None
+    return JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
 
 
 def open_study(sweep: Sweep, record: Mapping[str, Any]) -> optuna.Study:

@@ -99,7 +99,10 @@ def _run(console: Console, sweep: Sweep, study: optuna.Study, remaining: int) ->
             tuner(sweep, bridge, progress, concurrent).fit()
         finally:
             progress.close()
+        if progress.time_is_over():
             close_unfinished(bridge)
+        elif bridge.running:
+            raise KeyboardInterrupt  # Tune has caught it: what was running stays so, and the next run takes it up
 
 
 def concurrency(settings: TuneConfig, cpus: int) -> int:

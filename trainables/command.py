@@ -98,10 +98,13 @@ def parse(command: Command, overrides: Sequence[str]) -> Request:
     values = [override for override in parsed if not override.is_sweep_override()]
     if laws and not command.sweeps:
         raise ConfigError(f"{laws[0].input_line}: this command takes one value per key, no sweep")
+    for override in filter(_is_group, parsed):
+        _check_group(override)
     with initialize_config_dir(str(CONFIGS), version_base="1.3", job_name=command.config_name):
         known = compose(command.config_name, [str(o.input_line) for o in values if _is_group(o)])
         for override in parsed:
-            _check_key(override, known)
+            if not _is_group(override):
+                _check_key(override, known)
         config = compose(command.config_name, [str(override.input_line) for override in values])
     plain = OmegaConf.to_container(config, resolve=True)
     if not isinstance(plain, dict):
@@ -120,13 +123,15 @@ def _is_group(override: Override) -> bool:
     return (CONFIGS / str(override.key_or_group)).is_dir()
 
 
+def _check_group(override: Override) -> None:
+    key = str(override.key_or_group)
+    choices = sorted(path.stem for path in (CONFIGS / key).glob("*.yaml"))
+    if override.value() not in choices:
+        raise ConfigError(f"`{key}` in {{{', '.join(choices)}}} must hold, but got {override.input_line}")
+
+
 def _check_key(override: Override, known: DictConfig) -> None:
     key = str(override.key_or_group)
-    if _is_group(override):
-        choices = sorted(path.stem for path in (CONFIGS / key).glob("*.yaml"))
-        if not isinstance(override.value(), str) or override.value() not in choices:
-            raise ConfigError(f"`{key}` in {{{', '.join(choices)}}} must hold, but got {override.input_line}")
-        return
     every = list(_keys(OmegaConf.to_container(known, resolve=False)))
     if key not in every and not override.is_add():
         close = difflib.get_close_matches(key, every, n=1)

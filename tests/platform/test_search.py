@@ -133,7 +133,6 @@ def test_a_trial_at_its_last_epoch_is_complete_with_every_value(driver: Driver) 
     assert REASON not in told.user_attrs
 
 
-@pytest.mark.xfail(reason="Optuna warns of the value that is reported again", raises=UserWarning)
 def test_the_last_result_given_twice_is_one_value(driver: Driver) -> None:
     """Without a scheduler that knows the last epoch, Tune repeats the last result to end the trial."""
     trial = driver.start()

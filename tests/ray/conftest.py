@@ -1,5 +1,6 @@
 """One local Ray instance for the tests of this folder: two CPUs, the dashboard on for worker groups."""
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -17,7 +18,7 @@ def ray_with_dashboard() -> Iterator[None]:
         resources={TRIAL_DRIVER: CPUS},
         include_dashboard=True,
         log_to_driver=False,
-        logging_level="ERROR",
+        logging_level=logging.ERROR,
     )
     yield
     ray.shutdown()

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 import ray
 from ray import tune
@@ -54,7 +54,7 @@ def run(job: Job, folder: Path, callback: Epochs, samples: int = 1, stop: dict[s
 def free_cpus(within_s: float) -> float:
     """CPUs that are free, waiting for them at most `within_s` seconds."""
     ends = time.monotonic() + within_s
-    while (free := ray.available_resources().get("CPU", 0.0)) < CPUS and time.monotonic() < ends:
+    while (free := float(ray.available_resources().get("CPU", 0.0))) < CPUS and time.monotonic() < ends:
         time.sleep(0.5)
     return free
 
@@ -80,28 +80,29 @@ def test_stopped_worker_groups_give_every_cpu_back(tmp_path: Path) -> None:
     assert free_cpus(within_s=60) == CPUS
 
 
-def test_a_killed_train_worker_resumes_from_its_checkpoint(tmp_path: Path) -> None:
-    epochs, killed = Epochs(), threading.Event()
-
-    def kill_after_first_epoch() -> None:
-        ends = time.monotonic() + 300
-        while time.monotonic() < ends and not any(max(seen) >= 1 for seen in epochs.seen.values()):
-            time.sleep(0.05)
-        workers = [p for p in psutil.process_iter(["cmdline"]) if "RayTrainWorker" in " ".join(p.info["cmdline"] or [])]
-        mine = [p for p in workers if any(parent.pid == os.getpid() for parent in p.parents())]
-        if mine:
-            mine[0].send_signal(signal.SIGKILL)
+def kill_after_first_epoch(title: str, epochs: Epochs, killed: threading.Event) -> None:
+    """SIGKILL to one process of this test's Ray whose title holds `title`, once an epoch was reported."""
+    ends = time.monotonic() + 300
+    while time.monotonic() < ends and not any(max(seen) >= 1 for seen in epochs.seen.values()):
+        time.sleep(0.05)
+    for process in psutil.Process(os.getpid()).children(recursive=True):
+        if title in " ".join(process.cmdline()):
+            process.send_signal(signal.SIGKILL)
             killed.set()
+            return
 
-    killer = threading.Thread(target=kill_after_first_epoch)
+
+@pytest.mark.parametrize("title", ["RayTrainWorker", "ImplicitFunc"], ids=["train worker", "trial"])
+def test_what_is_killed_resumes_from_its_checkpoint_and_leaks_no_cpu(title: str, tmp_path: Path) -> None:
+    epochs, killed = Epochs(), threading.Event()
+    killer = threading.Thread(target=kill_after_first_epoch, args=(title, epochs, killed))
     killer.start()
-    job = tiny_job(tmp_path, 8, ScalingConfig(num_workers=2, max_failures=1))
-    results = run(job, tmp_path, epochs)
+    results = run(tiny_job(tmp_path, 8, ScalingConfig(num_workers=2, max_failures=1)), tmp_path, epochs)
     killer.join()
     assert killed.is_set()
     assert not results.errors
     [seen] = epochs.seen.values()
-    assert seen.count(0) == 1  # the untrained model is judged once: the restarted group did not begin again
+    assert seen.count(0) == 1  # the untrained model is judged once: nothing began again
     assert sorted(set(seen)) == list(range(9))
-    assert len(seen) <= 9 + 1  # at most the epoch that was reported but not yet registered is repeated
-    assert free_cpus(within_s=60) == CPUS
+    assert len(seen) <= 9 + 2  # an epoch that was reported but not yet registered may be repeated
+    assert free_cpus(within_s=90) == CPUS

@@ -206,25 +206,24 @@ def test_wrong_input_is_one_line_that_names_it(capsys: pytest.CaptureFixture[str
     assert [part for part in WRONG[override] if part not in line] == []
 
 
-@pytest.mark.xfail(reason="`parse` hands Hydra what it cannot take", raises=(KeyError, ValueError))
-@pytest.mark.parametrize(("override", "key"), [("=3", "=3"), ("~trainable=diffusion", "trainable")])
-def test_overrides_without_a_key_or_a_value_are_refused(
-    capsys: pytest.CaptureFixture[str], override: str, key: str
-) -> None:
-    assert key in complaint(capsys, [override])
+@pytest.mark.parametrize("override", ["=3", "~trainable.seed", "~trainable=diffusion"])
+def test_an_override_without_a_key_or_a_value_is_refused(capsys: pytest.CaptureFixture[str], override: str) -> None:
+    line = complaint(capsys, [override])
+    assert override in line
+    assert "key=value" in line
 
 
-@pytest.mark.xfail(reason="`_check_key` lets a value stand for a group of keys", raises=AssertionError)
-@pytest.mark.parametrize("key", ["budget", "trainable.model", "trainable.contrastive"])
-@pytest.mark.parametrize("value", ["3", "null", "choice(1,2)", "{}"])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("budget", "3"),
+        ("trainable.model", "null"),
+        ("trainable.contrastive", "choice(1,2)"),
+        ("trainable.contrastive", "{weight: 0.1}"),
+    ],
+)
 def test_a_group_of_keys_takes_no_value(capsys: pytest.CaptureFixture[str], key: str, value: str) -> None:
     assert f"error: {key}: " in complaint(capsys, [f"{key}={value}"])
-
-
-@pytest.mark.xfail(reason="`_check_key` lets keys be deleted, whose defaults then come back", raises=AssertionError)
-@pytest.mark.parametrize("key", ["trainable.seed", "budget"])
-def test_a_key_cannot_be_deleted(capsys: pytest.CaptureFixture[str], key: str) -> None:
-    assert key in complaint(capsys, [f"~{key}"])
 
 
 def test_one_wrong_override_among_right_ones_is_found(capsys: pytest.CaptureFixture[str]) -> None:
@@ -241,17 +240,10 @@ def test_the_sweeps_help_and_configuration_hold_every_key(capsys: pytest.Capture
     assert build(TuneConfig, {key: value for key, value in config.items() if key != "trainable"}) == TuneConfig()
 
 
-@pytest.mark.parametrize(
-    ("override", "words"),
-    [
-        ("trainable.epochs=abc", ("trainable.epochs", "abc", "Integer")),
-        ("trainable.contrastive.wieght=1", ("did you mean `trainable.contrastive.weight`?",)),
-    ],
-)
-def test_a_process_ends_with_code_2_and_one_line(override: str, words: tuple[str, ...]) -> None:
-    done = tune(override)
+def test_a_process_ends_with_code_2_and_one_line() -> None:
+    done = tune("trainable.contrastive.wieght=1")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (WRONG_INPUT, "", 1)
-    assert all(word in done.stderr for word in words)
+    assert "trainable.contrastive.wieght: there is no such key; did you mean" in done.stderr
 
 
 def test_a_process_prints_its_configuration() -> None:

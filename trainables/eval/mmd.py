@@ -17,7 +17,7 @@ from torch import Tensor
 from trainables.eval.tables import as_pair, as_table
 
 MEDIAN_ROWS = 2000  # above this many rows the median distance is that of a seeded subsample
-BLOCK = 512  # rows of a kernel block: 2 MB in float64, so that it stays in the cache
+BLOCK = 512  # rows of a kernel block: 2 MB in float64, so that it stays in the cache of the one thread a trial has
 
 
 def mmd_rbf(real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"], sigma: float | None = None) -> float:

@@ -55,8 +55,8 @@ class Motion:
 
     @cached_property
     def lateral(self) -> Float[Tensor, "N T"]:
-        """Distance from the chord after each step, signed, in chord lengths; zero beyond the mask."""
-        return self.deltas[..., 1].cumsum(dim=1) * self.mask
+        """Distance from the chord after each step, signed, in chord lengths; stays at its last value beyond."""
+        return self.deltas[..., 1].cumsum(dim=1)
 
 
 def check_motion(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Motion:

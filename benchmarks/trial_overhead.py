@@ -1,0 +1,202 @@
+"""What a trial costs beyond its training: one that does nothing on the sweep's path, against a bare Optuna loop.
+
+    bare loop    study.ask, study.tell
+    sweep        ask -> Tune -> reused actor -> TorchTrainer in local mode -> one report -> callbacks -> tell
+
+Both search the same parameters with the same sampler and a journal file each, one trial at a time, in one process: half
+of the bare loops run before the sweep and half after it. A trial's seconds pass from the tell before it to its own; the
+first counts from the start of its loop, the actor's start included. Another sweep trains a small epoch per trial and
+reads its process's memory: PSS counts a page that n processes share as 1/n, private those of it alone. Linux only.
+
+`OMP_NUM_THREADS=1 python -m benchmarks.trial_overhead --trials 20 --output overhead.json`
+"""
+
+import argparse
+import io
+import json
+import re
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import optuna
+import ray
+import torch
+from optuna.trial import TrialState
+from ray import cloudpickle, tune
+from rich.console import Console
+
+from platform.cluster import ray_instance
+from platform.progress import Progress
+from platform.search import METRICS, REASON, OptunaBridge
+from platform.settings import BudgetConfig, Sweep, TuneConfig
+from platform.study import open_study
+from platform.tensorboard import TensorBoard
+from platform.tune import scheduler
+from search_spaces import SPACES
+from trainables import names, session
+from trainables.config import plain, with_values
+from trainables.diffusion import cost, train
+from trainables.epoch import Epoch, Epochs, Trainable, Worker
+
+SPACE = SPACES["diffusion"]
+MEMORY_TRIALS = 4
+SMALL = {"model.base_channels": 32, "passes_per_epoch": 1, "evaluation.movements": 100, "evaluation.steps": 5}
+SEARCHED = ("contrastive.weight", "contrastive.temperature")  # where memory is measured: they change no size
+
+
+def memory_mb() -> dict[str, float]:
+    """Memory of this process as the kernel accounts for it, in MiB."""
+    text = Path("/proc/self/smaps_rollup").read_text() + Path("/proc/self/status").read_text()
+    mb = {name: int(kib) / 1024 for name, kib in re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE)}
+    private = mb["Private_Clean"] + mb["Private_Dirty"]
+    return {"RSS": mb["Rss"], "PSS": mb["Pss"], "private": private, "peak RSS": mb["VmHWM"]}
+
+
+def nothing(config: train.DiffusionConfig, *, resume: Path | None, worker: Worker) -> Iterator[Epoch]:
+    """One report and no work; epoch 0 has no checkpoint."""
+    yield Epoch(0, {names.EPOCH: 0, SPACE.metric: 0.5}, lambda folder: None)
+
+
+def remembering(config: train.DiffusionConfig, *, resume: Path | None, worker: Worker) -> Iterator[Epoch]:
+    """The diffusion trainable, each epoch with the memory before the trial and after this epoch."""
+    before = {f"before/{name}": value for name, value in memory_mb().items()}
+    for epoch in train.epochs(config, resume=resume, worker=worker):
+        after = {f"after/{name}": value for name, value in memory_mb().items()}
+        yield replace(epoch, metrics={**epoch.metrics, **before, **after})
+
+
+LOOPS: dict[str, Epochs] = {"no-op": nothing, "small epoch": remembering}
+WORKLOADS = {name: Trainable(train.DiffusionConfig, loop, cost.measure) for name, loop in LOOPS.items()}
+
+
+def trial(parameters: Mapping[str, Any], job: session.Job) -> None:
+    """The session's trial in a worker that knows the workloads of this file."""
+    session.TRAINABLES.update(WORKLOADS)
+    session.trial(parameters, job)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of the first trial from the start of its loop, and of those that follow."""
+
+    first_s: float
+    following_s: tuple[float, ...]
+
+
+def timing(study: optuna.Study, began: float) -> Timing:
+    """From the times at which trials were told; RuntimeError if one did not complete, for its time means nothing."""
+    trials = study.get_trials(deepcopy=False)
+    for told in trials:
+        if told.state != TrialState.COMPLETE:
+            raise RuntimeError(f"trial {told.number} ended as {told.state.name}: {told.user_attrs.get(REASON)}")
+    ends = sorted(told.datetime_complete.timestamp() for told in trials if told.datetime_complete)
+    return Timing(ends[0] - began, tuple(end - start for start, end in pairwise(ends)))
+
+
+def sweep_of(name: str, workload: str, trials: int, folder: Path, epochs: int = 0) -> Sweep:
+    """A sweep with its own study: over the whole space, or over small models for some epochs."""
+    settings = TuneConfig(study_name=name, storage_path=str(folder), budget=BudgetConfig(trials, wall="1h"))
+    laws = {key: SPACE.parameters[key] for key in SEARCHED} if epochs else SPACE.parameters
+    config = with_values(plain(train.DiffusionConfig()), {**SMALL, "epochs": epochs} if epochs else {})
+    return Sweep(settings, config, replace(SPACE, trainable=workload, parameters=laws, baselines=()), ())
+
+
+def bare_loop(sweep: Sweep) -> Timing:
+    """Ask and tell."""
+    study = open_study(sweep, {})
+    began = time.time()
+    for _ in range(sweep.settings.budget.trials):
+        study.tell(study.ask(dict(sweep.space.parameters)), 0.5)
+    return timing(study, began)
+
+
+def run_sweep(sweep: Sweep, epochs: int = 0) -> tuple[Timing, optuna.Study]:
+    """As `platform.tune` runs it, one trial at a time and silent."""
+    settings, folder, study = sweep.settings, sweep.settings.folder, open_study(sweep, {})
+    bridge = OptunaBridge(study, sweep.space, settings.budget.trials, epochs)
+    progress = Progress(bridge, epochs, settings.budget.wall_s, Console(file=io.StringIO()))
+    job = session.Job(sweep.space.trainable, sweep.trainable, settings.scaling, str(folder / "groups"))
+    tuner = tune.Tuner(
+        tune.with_resources(tune.with_parameters(trial, job=job), settings.scaling.trial_resources()),
+        tune_config=tune.TuneConfig(
+            search_alg=bridge,
+            scheduler=scheduler(sweep),
+            num_samples=-1,
+            max_concurrent_trials=1,
+            reuse_actors=True,
+            trial_dirname_creator=bridge.folder_name,
+        ),
+        run_config=tune.RunConfig(
+            name="trials",
+            storage_path=str(folder),
+            callbacks=[TensorBoard(bridge, folder / "tensorboard"), progress],
+            verbose=0,
+        ),
+    )
+    began = time.time()
+    tuner.fit()
+    return timing(study, began), study
+
+
+def measure(trials: int, folder: Path) -> tuple[dict[str, Timing], dict[str, dict[str, float]]]:
+    """Timings of each loop, and the memory of the driver and of the process that trains."""
+    session.TRAINABLES.update(WORKLOADS)
+    with ray_instance("local", session.ScalingConfig()):
+        before = bare_loop(sweep_of("bare-before", "no-op", trials, folder))
+        no_op, _ = run_sweep(sweep_of("no-op", "no-op", trials, folder))
+        after = bare_loop(sweep_of("bare-after", "no-op", trials, folder))
+        epoch, study = run_sweep(sweep_of("epoch", "small epoch", MEMORY_TRIALS, folder, epochs=1), epochs=1)
+        driver = memory_mb()
+    bare = Timing(before.first_s, before.following_s + after.following_s)
+    first, *_, last = (told.user_attrs[METRICS] for told in study.get_trials(deepcopy=False))
+    memory = {
+        "driver": driver,
+        "trial, before its work": {name: first[f"before/{name}"] for name in driver},
+        "trial, after an epoch": {name: last[f"after/{name}"] for name in driver},
+    }
+    return {"bare loop": bare, "sweep, no-op": no_op, "sweep, small epoch": epoch}, memory
+
+
+def table(timings: Mapping[str, Timing], memory: Mapping[str, Mapping[str, float]]) -> str:
+    """Seconds per trial, also as a multiple of the bare loop's median, and MiB per process."""
+    bare = statistics.median(timings["bare loop"].following_s)
+    lines = [f"{'seconds per trial':<24}{'first':>10}{'median':>10}{'min':>10}{'max':>10}{'x bare':>10}"]
+    for name, row in timings.items():
+        median = statistics.median(row.following_s)
+        shown = (row.first_s, median, min(row.following_s), max(row.following_s))
+        lines.append(f"{name:<24}" + "".join(f"{value:>10.4f}" for value in shown) + f"{median / bare:>10.1f}")
+    lines.append(f"\n{'MiB per process':<24}" + "".join(f"{name:>10}" for name in memory["driver"]))
+    lines += [f"{name:<24}" + "".join(f"{mb:>10.0f}" for mb in row.values()) for name, row in memory.items()]
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--trials", type=int, default=20, help="of each bare loop and of the sweep that does nothing")
+    parser.add_argument("--output", type=Path, help="also write the measurements as JSON here")
+    given = parser.parse_args(argv)
+    if given.trials < 2:
+        parser.error(f"`trials >= 2` must hold, but got {given.trials}; the first one is reported apart")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a worker could not import this file: not its platform
+    with tempfile.TemporaryDirectory(prefix="overhead-") as folder:
+        timings, memory = measure(given.trials, Path(folder))
+    print(table(timings, memory))
+    if given.output:
+        versions = {"ray": ray.__version__, "optuna": optuna.__version__, "torch": torch.__version__}
+        seconds = {name: asdict(row) for name, row in timings.items()}
+        measured = {"trials": given.trials, "versions": versions, "seconds": seconds, "memory_mb": memory}
+        given.output.write_text(json.dumps(measured, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

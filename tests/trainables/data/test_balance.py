@@ -1,0 +1,65 @@
+"""Laws of the balance: one count, exact, and no weight beside it."""
+
+from fractions import Fraction
+
+import pytest
+
+from trainables.config import ConfigError
+from trainables.data.balance import BalanceError, generated_count, validate_augmentation_balance
+
+PAIR = ("sequence", "condition")
+
+
+def test_the_count_is_rounded_and_never_cut() -> None:
+    assert int(100 * 0.29) == 28
+    assert generated_count(100, 0.29) == 29
+
+
+@pytest.mark.parametrize("num_real", [0, 1, 7, 100, 1166, 10_001])
+def test_the_count_is_the_whole_number_nearest_to_alpha_times_real(num_real: int) -> None:
+    for hundredths in range(1001):
+        exact = Fraction(hundredths, 100) * num_real
+        assert abs(generated_count(num_real, hundredths / 100) - exact) <= Fraction(1, 2)
+
+
+def test_halves_go_to_the_even_neighbour() -> None:
+    assert [generated_count(n, 0.5) for n in (1, 3, 5, 7)] == [0, 2, 2, 4]
+
+
+def test_alpha_zero_is_nothing_and_alpha_one_as_many() -> None:
+    assert [generated_count(n, 0.0) for n in (0, 1, 1166)] == [0, 0, 0]
+    assert [generated_count(n, 1.0) for n in (0, 1, 1166)] == [0, 1, 1166]
+
+
+@pytest.mark.parametrize(
+    ("num_real", "alpha", "named"),
+    [(-1, 0.5, "-1"), (10, -0.1, "alpha=-0.1"), (10, float("nan"), "alpha=nan"), (10, float("inf"), "alpha=inf")],
+)
+def test_an_impossible_share_is_refused(num_real: int, alpha: float, named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        generated_count(num_real, alpha)
+
+
+@pytest.mark.parametrize(("num_real", "alpha"), [(100, 0.29), (100, 0.0), (3, 0.5), (1166, 1.0)])
+def test_the_exact_count_passes_and_is_told(num_real: int, alpha: float) -> None:
+    count = generated_count(num_real, alpha)
+    line = validate_augmentation_balance(num_real, count, alpha, PAIR)
+    assert line == (
+        f"balance: {num_real} real + {count} generated, ratio {count / num_real:.4f} (asked for {alpha:.4f})"
+    )
+
+
+@pytest.mark.parametrize("off", [-1, 1])
+@pytest.mark.parametrize(("num_real", "alpha"), [(100, 0.29), (100, 0.0), (3, 0.5), (1166, 1.0)])
+def test_one_too_many_or_too_few_is_refused(num_real: int, alpha: float, off: int) -> None:
+    count = generated_count(num_real, alpha)
+    with pytest.raises(BalanceError) as caught:
+        validate_augmentation_balance(num_real, count + off, alpha, PAIR)
+    for part in (f"generated={count + off}", f"alpha={alpha}", f"real={num_real}", f"expected {count}"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("sample", [(*PAIR, 1.0), PAIR[:1], ()], ids=len)
+def test_an_item_with_a_weight_is_refused(sample: tuple[object, ...]) -> None:
+    with pytest.raises(BalanceError, match=f"got {len(sample)} fields"):
+        validate_augmentation_balance(100, 29, 0.29, sample)

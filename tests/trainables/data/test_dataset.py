@@ -1,0 +1,289 @@
+"""Laws of the split, the standardisation and the batches."""
+
+import itertools
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import chisquare
+from torch import Tensor
+
+from trainables.config import ConfigError
+from trainables.data.canonical import CanonicalConfig, encode
+from trainables.data.dataset import (
+    PARTS,
+    SHARES,
+    Batch,
+    DataConfig,
+    DataParts,
+    SequenceDataset,
+    batches,
+    fit_statistics,
+    load_parts,
+    observe_recordings,
+    part_of,
+)
+from trainables.data.recordings import read_recordings
+
+ROOT = Path(__file__).resolve().parents[3]
+SIZES = {"train": 1166, "validation": 334, "test": 260, "holdout": 328}
+DROPPED = {"longer than T=64 steps at 60 Hz": 268}
+
+
+def people(part: str, count: int) -> list[str]:
+    names = (f"person{i}" for i in itertools.count())
+    return list(itertools.islice((name for name in names if part_of(name) == part), count))
+
+
+def table(parts: tuple[str, ...] = PARTS, seed: int = 0) -> pd.DataFrame:
+    """Two people per part, four movements each, one row per movement."""
+    rng, rows = np.random.default_rng(seed), []
+    owners = [(part, person) for part in parts for person in people(part, 2)]
+    for part, person in owners:
+        for movement in range(4):
+            points = int(rng.integers(12, 40))
+            walk = np.rint(rng.normal((6.0, 2.0), 3.0, size=(points, 2))).cumsum(axis=0)
+            t_ms = np.linspace(0.0, points * 16.0, points)
+            rows.append({"user": person, "session": f"{movement}", "t_ms": t_ms, "x": walk[:, 0], "y": walk[:, 1]})
+            rows[-1]["part"] = part
+    return pd.DataFrame(rows)
+
+
+def load(frame: pd.DataFrame, path: Path, sequence_length: int = 64) -> DataParts:
+    frame.drop(columns="part").to_parquet(path, index=False)
+    return load_parts(DataConfig("table", str(path), CanonicalConfig(sequence_length=sequence_length)))
+
+
+@pytest.fixture(scope="module")
+def parts() -> DataParts:
+    return load_parts(DataConfig())
+
+
+# the split
+
+
+def test_the_default_recordings_have_the_published_sizes(parts: DataParts) -> None:
+    assert {name: len(parts[name]) for name in PARTS} == SIZES
+    assert {reason: count for reason, count in parts.dropped.items() if count} == DROPPED
+    assert parts.read == sum(SIZES.values()) + sum(DROPPED.values()) == 2356
+
+
+def test_the_account_shows_every_number(parts: DataParts) -> None:
+    account = parts.table()
+    for count in (2356, *SIZES.values(), *DROPPED.values()):
+        assert f"{count:,}" in account
+
+
+def test_nobody_stands_in_two_parts(parts: DataParts) -> None:
+    for one, other in itertools.combinations(PARTS, 2):
+        assert not set(parts[one].group) & set(parts[other].group)
+
+
+def test_a_part_is_decided_by_the_name_alone(parts: DataParts) -> None:
+    for name in PARTS:
+        assert {part_of(group) for group in parts[name].group} == {name}
+
+
+def test_the_split_holds_for_every_movement_that_was_read(parts: DataParts) -> None:
+    """Counted from the recordings themselves, one by one."""
+    expected: Counter[str] = Counter()
+    for recording in read_recordings("cursory").recordings:
+        movement = observe_recordings([recording])
+        if int(movement.length[0]) <= 64:
+            expected[part_of(recording.user)] += 1
+    assert expected == SIZES
+
+
+def test_order_and_number_of_recordings_do_not_move_anybody(tmp_path: Path) -> None:
+    frame = table()
+    shuffled = frame.sample(frac=1.0, random_state=1)
+    fewer = frame.iloc[::2]
+    for number, rows_of in enumerate((frame, shuffled, fewer)):
+        parts = load(rows_of, tmp_path / f"{number}.parquet")
+        assert {name: set(parts[name].group) for name in PARTS} == {name: set(people(name, 2)) for name in PARTS}
+
+
+def test_names_and_hash_are_the_same_in_another_process(parts: DataParts) -> None:
+    names = sorted({group for name in PARTS for group in parts[name].group})
+    code = (
+        "from trainables.data.dataset import DataConfig, load_parts, part_of; "
+        f"print([part_of(name) for name in {names!r}]); print(load_parts(DataConfig()).sha256)"
+    )
+    other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert other.stdout.splitlines() == [str([part_of(name) for name in names]), parts.sha256]
+
+
+def test_parts_have_their_shares() -> None:
+    """Null: 20,000 names over four parts, chi-squared p > 1e-4 (the false-failure rate); equal shares are refuted."""
+    counts = Counter(part_of(f"name {i}") for i in range(20_000))
+    found = [counts[name] for name in PARTS]
+    assert sum(SHARES) == pytest.approx(1.0)
+    assert chisquare(found, [share * 20_000 for share in SHARES]).pvalue > 1e-4
+    assert chisquare(found, [5000.0] * 4).pvalue < 1e-4
+
+
+@pytest.mark.parametrize("missing", PARTS)
+def test_a_part_without_movements_is_refused_by_name(tmp_path: Path, missing: str) -> None:
+    kept = tuple(name for name in PARTS if name != missing)
+    with pytest.raises(ConfigError, match=f"^the {missing} part is empty: 24 usable movements of 6 groups"):
+        load(table(kept), tmp_path / "table.parquet")
+
+
+def test_the_hash_is_equal_if_and_only_if_the_data_are(tmp_path: Path) -> None:
+    frame = table()
+    same = load(frame, tmp_path / "copy.parquet").sha256
+    assert load(frame, tmp_path / "table.parquet").sha256 == same
+    renamed = frame.assign(user=frame.user.replace(people("test", 2)[0], people("test", 3)[2]))
+    others = [load(table(seed=1), tmp_path / "other.parquet"), load(renamed, tmp_path / "renamed.parquet")]
+    others.append(load(frame, tmp_path / "longer.parquet", sequence_length=80))
+    assert len({same, *(other.sha256 for other in others)}) == 4
+
+
+# standardisation
+
+
+def test_statistics_come_from_the_training_part_alone(tmp_path: Path) -> None:
+    frame = table()
+    first = vars(load(frame, tmp_path / "first.parquet").statistics)
+
+    def doubled(of: list[str], file: str) -> dict[str, Tensor]:
+        chosen = frame.part.isin(of)
+        changed = frame.assign(x=[2 * x if c else x for x, c in zip(frame.x, chosen, strict=True)])
+        return vars(load(changed, tmp_path / file).statistics)
+
+    elsewhere, inside = doubled(list(PARTS[1:]), "elsewhere.parquet"), doubled(["train"], "inside.parquet")
+    for name, value in first.items():
+        assert torch.equal(value, elsewhere[name])
+    assert not any(torch.equal(first[name], inside[name]) for name in ("mean", "std", "condition_mean"))
+
+
+def test_normalising_is_undone_by_denormalising(parts: DataParts) -> None:
+    for name in PARTS:
+        part = parts[name]
+        z = parts.statistics.normalise(part)
+        assert z.dtype == torch.float32
+        back = parts.statistics.denormalise(z, part)
+        assert back.dtype == torch.float64
+        torch.testing.assert_close(back, part.deltas, rtol=1e-5, atol=1e-6)
+
+
+def test_denormalising_is_undone_by_normalising(parts: DataParts) -> None:
+    """For any z of the size that a model makes, not for those of recordings alone."""
+    part = parts["test"]
+    z = torch.randn(part.deltas.shape, generator=torch.Generator().manual_seed(0)) * part.mask[..., None]
+    back = parts.statistics.normalise(replace(part, deltas=parts.statistics.denormalise(z, part)))
+    torch.testing.assert_close(back, z, rtol=1e-5, atol=1e-5)
+
+
+def test_nothing_stands_under_the_mask(parts: DataParts) -> None:
+    part = parts["validation"]
+    z = parts.statistics.normalise(part)
+    assert torch.equal(z[~part.mask], torch.zeros_like(z[~part.mask]))
+    deltas = parts.statistics.denormalise(torch.ones_like(z), part)
+    assert torch.equal(deltas[~part.mask], torch.zeros_like(deltas[~part.mask]))
+
+
+def test_the_training_part_is_standardised(parts: DataParts) -> None:
+    dataset = SequenceDataset(parts["train"], parts.statistics)
+    for values in (dataset.sequences.z[dataset.sequences.mask], dataset.condition):
+        torch.testing.assert_close(values.mean(dim=0), torch.zeros(values.shape[1]), rtol=0.0, atol=1e-4)
+        torch.testing.assert_close(values.std(dim=0), torch.ones(values.shape[1]), rtol=0.0, atol=1e-4)
+    assert abs(float(SequenceDataset(parts["holdout"], parts.statistics).condition.mean())) > 1e-3
+
+
+def test_a_condition_that_does_not_vary_is_refused(parts: DataParts) -> None:
+    train = parts["train"]
+    constant = replace(train, duration_s=torch.ones_like(train.duration_s))
+    with pytest.raises(ConfigError, match="`standard deviation of log_duration_s > 0`"):
+        fit_statistics(constant)
+    with pytest.raises(ConfigError, match="`movements in the training part >= 2`"):
+        fit_statistics(train.take(torch.tensor([0])))
+
+
+def test_an_item_is_a_pair_and_carries_no_weight(parts: DataParts) -> None:
+    dataset = SequenceDataset(parts["test"], parts.statistics)
+    sequences, condition = dataset[3]
+    assert len(dataset) == SIZES["test"]
+    assert torch.equal(sequences.z, dataset.sequences.z[3])
+    assert torch.equal(condition, dataset.condition[3])
+
+
+def test_recordings_are_observed_one_by_one() -> None:
+    recordings = read_recordings("cursory").recordings[:20]
+    together = observe_recordings(recordings)
+    for i, recording in enumerate(recordings):
+        alone = observe_recordings([recording])
+        length = int(alone.length[0])
+        assert (length, alone.group) == (int(together.length[i]), (together.group[i],)) == (length, (recording.user,))
+        assert torch.equal(together.steps_px[i, :length], alone.steps_px[0])
+
+
+# batches
+
+
+@pytest.fixture(scope="module")
+def dataset(parts: DataParts) -> SequenceDataset:
+    """Its first condition is the number of the row."""
+    numbered = SequenceDataset(parts["test"].take(torch.arange(50)), parts.statistics)
+    numbered.condition[:, 0] = torch.arange(50)
+    return numbered
+
+
+def rows(batch: Batch) -> list[int]:
+    return [int(row) for row in batch.condition[:, 0]]
+
+
+def first_batches(dataset: SequenceDataset, size: int, count: int, seed: int = 0) -> list[Batch]:
+    return list(itertools.islice(batches(dataset, size, torch.Generator().manual_seed(seed)), count))
+
+
+@pytest.mark.parametrize("size", [1, 7, 16, 25, 50])
+def test_each_pass_takes_full_batches_of_different_rows(dataset: SequenceDataset, size: int) -> None:
+    per_pass = 50 // size
+    taken = [rows(batch) for batch in first_batches(dataset, size, 3 * per_pass)]
+    assert [len(batch) for batch in taken] == [size] * (3 * per_pass)
+    for first in range(0, 3 * per_pass, per_pass):
+        assert len(set(itertools.chain(*taken[first : first + per_pass]))) == size * per_pass
+
+
+def test_each_pass_has_an_order_of_its_own_and_leaves_other_rows_out(dataset: SequenceDataset) -> None:
+    """Some row is left out of none of 400 passes, each without 2 of 50, with probability 50 * 0.96^400 = 4e-6."""
+    taken = [rows(batch) for batch in first_batches(dataset, 16, 3 * 400)]
+    passes = [list(itertools.chain(*taken[i : i + 3])) for i in range(0, len(taken), 3)]
+    assert passes[0] != passes[1]
+    left_out = [set(range(50)) - set(one) for one in passes]
+    assert set().union(*left_out) == set(range(50))
+
+
+def test_sequences_masks_and_conditions_stay_together(dataset: SequenceDataset) -> None:
+    for batch in first_batches(dataset, 16, 6):
+        for i, row in enumerate(rows(batch)):
+            assert torch.equal(batch.sequences.z[i], dataset.sequences.z[row])
+            assert torch.equal(batch.sequences.mask[i], dataset.sequences.mask[row])
+            assert torch.equal(batch.condition[i], dataset.condition[row])
+
+
+def test_the_order_is_the_generators_alone(dataset: SequenceDataset) -> None:
+    torch.manual_seed(1)
+    orders = [list(map(rows, first_batches(dataset, 10, 12, seed))) for seed in (0, 0, 1)]
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_a_batch_larger_than_the_data_is_refused(dataset: SequenceDataset) -> None:
+    with pytest.raises(ConfigError, match="`batch_size <= training movements` must hold, but got 51 > 50"):
+        first_batches(dataset, 51, 1)
+
+
+def test_encoding_by_part_equals_encoding_at_once(parts: DataParts) -> None:
+    """A movement's canonical form does not depend on its companions."""
+    recordings = [r for r in read_recordings("cursory").recordings if r.user == parts["test"].group[0]]
+    movements = observe_recordings(recordings)
+    movements = movements.take((movements.length <= 64).nonzero().squeeze(1))
+    mine = torch.tensor([i for i, group in enumerate(parts["test"].group) if group == recordings[0].user])
+    assert torch.equal(encode(movements, CanonicalConfig()).deltas, parts["test"].take(mine).deltas)

@@ -1,0 +1,159 @@
+"""Laws of strict configurations: what goes in comes out, and whatever is wrong is named by its key."""
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainables.config import ConfigError, build, digest, plain, require, require_member, with_values
+
+ROOT = Path(__file__).resolve().parents[2]
+CHOICES = {"sum": 1, "mean": 2}
+
+
+@dataclass(frozen=True)
+class Optim:
+    lr: float = 1e-3
+    warmup_steps: int = 50
+    betas: tuple[float, float] = (0.9, 0.999)
+
+    def __post_init__(self) -> None:
+        require(self.lr > 0, "`lr > 0`", f"lr={self.lr}")
+
+
+@dataclass(frozen=True)
+class Run:
+    seed: int = 0
+    name: str = "first"
+    path: str | None = None
+    clip: bool = True
+    reduction: str = "mean"
+    optim: Optim = field(default_factory=Optim)
+
+    def __post_init__(self) -> None:
+        require(self.seed >= 0, "`seed >= 0`", f"seed={self.seed}", "choose another")
+        require_member("reduction", self.reduction, CHOICES)
+
+
+OTHER = Run(seed=3, name="second", path="somewhere", clip=False, reduction="sum", optim=Optim(0.5, 7, (0.5, 0.6)))
+
+
+def complaint(mapping: dict[str, Any], at: str = "") -> str:
+    with pytest.raises(ConfigError) as caught:
+        build(Run, mapping, at)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_missing_keys_take_the_defaults() -> None:
+    assert build(Run, {}) == Run()
+    assert build(Run, {"optim": {"lr": 0.5}}) == Run(optim=Optim(lr=0.5))
+
+
+@pytest.mark.parametrize("config", [Run(), OTHER], ids=["defaults", "others"])
+def test_plain_and_build_are_inverse(config: Run) -> None:
+    mapping = plain(config)
+    assert json.loads(json.dumps(mapping)) == mapping
+    assert build(Run, mapping) == config
+
+
+def test_what_is_built_holds_declared_types_and_stays_frozen() -> None:
+    config = build(Run, {"seed": 4, "optim": {"lr": 1}})
+    assert isinstance(config.optim, Optim)
+    assert isinstance(config.optim.lr, float)
+    assert config.optim.betas == (0.9, 0.999)  # a tuple, not the list of a YAML file
+    assert hash(config) == hash(Run(seed=4, optim=Optim(lr=1.0)))
+    with pytest.raises(AttributeError):
+        config.seed = 5  # type: ignore[misc]
+
+
+def test_build_leaves_its_input_alone() -> None:
+    mapping = {"seed": 1, "optim": {"lr": 0.5}}
+    build(Run, mapping)
+    assert mapping == {"seed": 1, "optim": {"lr": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("mapping", "key", "close"),
+    [({"sed": 1}, "sed", "seed"), ({"optim": {"lrr": 1.0}}, "optim.lrr", "lr"), ({"optimm": {}}, "optimm", "optim")],
+)
+def test_an_unknown_key_names_itself_and_a_close_match(mapping: dict[str, Any], key: str, close: str) -> None:
+    assert complaint(mapping) == f"{key}: there is no such key; did you mean `{close}`?"
+    assert complaint(mapping, at="trainable").startswith(f"trainable.{key}: ")
+
+
+def test_an_unknown_key_like_no_other_lists_the_keys_of_its_section() -> None:
+    assert complaint({"optim": {"zzz": 1}}) == "optim.zzz: there is no such key; known keys: lr, warmup_steps, betas"
+    assert complaint({"zzz": 4}).startswith("zzz: there is no such key; known keys: seed, name, ")
+
+
+@pytest.mark.parametrize(
+    ("mapping", "key"),
+    [
+        ({"seed": "many"}, "seed"),
+        ({"seed": 2.5}, "seed"),
+        ({"seed": True}, "seed"),
+        ({"seed": None}, "seed"),
+        ({"clip": "perhaps"}, "clip"),
+        ({"name": [1]}, "name"),
+        ({"optim": {"lr": "fast"}}, "optim.lr"),
+        ({"optim": {"lr": {"a": 1}}}, "optim.lr"),
+        ({"optim": {"warmup_steps": 0.5}}, "optim.warmup_steps"),
+        ({"optim": {"betas": [0.9, "a"]}}, "optim.betas"),
+        ({"optim": {"betas": 0.9}}, "optim.betas"),
+        ({"optim": None}, "optim"),
+    ],
+    ids=str,
+)
+def test_a_value_of_another_type_is_named_by_its_key(mapping: dict[str, Any], key: str) -> None:
+    assert re.match(rf"{re.escape(key)}(\[\d\])?: ", complaint(mapping))
+    assert complaint(mapping, at="trainable").startswith(f"trainable.{key}")
+
+
+def test_a_law_of_the_config_is_told_with_the_place_where_it_broke() -> None:
+    law = "`seed >= 0` must hold, but got seed=-1; choose another"
+    assert complaint({"seed": -1}) == law
+    assert complaint({"seed": -1}, at="trainable") == f"trainable: {law}"
+    assert complaint({"optim": {"lr": -1}}, at="trainable").startswith("trainable.optim: `lr > 0`")
+
+
+def test_a_choice_that_does_not_exist_lists_those_that_do() -> None:
+    assert complaint({"reduction": "max"}) == "`reduction` in {mean, sum} must hold, but got reduction=max"
+
+
+@pytest.mark.parametrize(("holds", "remedy"), [(True, ""), (False, ""), (False, "do so")])
+def test_require_raises_if_and_only_if_the_law_is_broken(holds: bool, remedy: str) -> None:
+    if holds:
+        require(holds, "`a < b`", "a=2, b=1", remedy)
+        return
+    with pytest.raises(ConfigError) as caught:
+        require(holds, "`a < b`", "a=2, b=1", remedy)
+    assert str(caught.value) == "`a < b` must hold, but got a=2, b=1" + (f"; {remedy}" if remedy else "")
+
+
+def test_dotted_keys_replace_single_values_of_a_copy() -> None:
+    mapping: dict[str, Any] = {"seed": 0, "optim": {"lr": 1.0, "deep": {"a": 1, "b": 2}}}
+    expected = {"seed": 0, "optim": {"lr": 0.5, "deep": {"a": 1, "b": 9}, "new": 4}, "other": {"c": 3}}
+    before = json.dumps(mapping)
+    assert with_values(mapping, {"optim.lr": 0.5, "optim.deep.b": 9, "optim.new": 4, "other.c": 3}) == expected
+    assert json.dumps(mapping) == before
+
+
+def test_a_digest_ignores_the_order_of_keys_and_nothing_else() -> None:
+    value = {"a": 1, "b": {"c": [1, 2], "d": None}}
+    assert digest(value) == digest({"b": {"d": None, "c": [1, 2]}, "a": 1})
+    changed = [{**value, "a": 2}, {**value, "a": 1.5}, {**value, "b": {"c": [2, 1], "d": None}}, {"a": 1}, [value]]
+    assert len({digest(value), *map(digest, changed)}) == 1 + len(changed)
+
+
+def test_a_digest_is_the_same_in_another_process() -> None:
+    value = plain(OTHER)
+    code = f"import json; from trainables.config import digest; print(digest(json.loads({json.dumps(value)!r})))"
+    other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert other.stdout.strip() == digest(value)
