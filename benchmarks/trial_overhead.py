@@ -41,13 +41,13 @@ from platform.tensorboard import TensorBoard
 from platform.tune import scheduler
 from search_spaces import SPACES
 from trainables import names, session
-from trainables.config import plain, with_values
+from trainables.config import build, plain, with_values
 from trainables.diffusion import cost, train
 from trainables.epoch import Epoch, Epochs, Trainable, Worker
 
 SPACE = SPACES["diffusion"]
 MEMORY_TRIALS = 4
-SMALL = {"model.base_channels": 32, "passes_per_epoch": 1, "evaluation.movements": 100, "evaluation.steps": 5}
+SMALL = {"model.base_channels": 32, "steps_per_epoch": 20, "evaluation.movements": 100, "evaluation.steps": 5}
 SEARCHED = ("contrastive.weight", "contrastive.temperature")  # where memory is measured: they change no size
 
 
@@ -105,6 +105,7 @@ def sweep_of(name: str, workload: str, trials: int, folder: Path, epochs: int = 
     settings = TuneConfig(study_name=name, storage_path=str(folder), budget=BudgetConfig(trials, wall="1h"))
     laws = {key: SPACE.parameters[key] for key in SEARCHED} if epochs else SPACE.parameters
     config = with_values(plain(train.DiffusionConfig()), {**SMALL, "epochs": epochs} if epochs else {})
+    build(train.DiffusionConfig, config, at="trainable")
     return Sweep(settings, config, replace(SPACE, trainable=workload, parameters=laws, baselines=()), ())
 
 
@@ -122,6 +123,7 @@ def run_sweep(sweep: Sweep, epochs: int = 0) -> tuple[Timing, optuna.Study]:
     settings, folder, study = sweep.settings, sweep.settings.folder, open_study(sweep, {})
     bridge = OptunaBridge(study, sweep.space, settings.budget.trials, epochs)
     progress = Progress(bridge, epochs, settings.budget.wall_s, Console(file=io.StringIO()))
+    callbacks = [TensorBoard(bridge, folder / "tensorboard"), progress]
     job = session.Job(sweep.space.trainable, sweep.trainable, settings.scaling, str(folder / "groups"))
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(trial, job=job), settings.scaling.trial_resources()),
@@ -133,12 +135,7 @@ def run_sweep(sweep: Sweep, epochs: int = 0) -> tuple[Timing, optuna.Study]:
             reuse_actors=True,
             trial_dirname_creator=bridge.folder_name,
         ),
-        run_config=tune.RunConfig(
-            name="trials",
-            storage_path=str(folder),
-            callbacks=[TensorBoard(bridge, folder / "tensorboard"), progress],
-            verbose=0,
-        ),
+        run_config=tune.RunConfig(name="trials", storage_path=str(folder), callbacks=callbacks, verbose=0),
     )
     began = time.time()
     tuner.fit()
@@ -148,13 +145,13 @@ def run_sweep(sweep: Sweep, epochs: int = 0) -> tuple[Timing, optuna.Study]:
 def measure(trials: int, folder: Path) -> tuple[dict[str, Timing], dict[str, dict[str, float]]]:
     """Timings of each loop, and the memory of the driver and of the process that trains."""
     session.TRAINABLES.update(WORKLOADS)
+    before, idle, after = (sweep_of(at, "no-op", trials, folder) for at in ("bare-before", "no-op", "bare-after"))
+    small = sweep_of("epoch", "small epoch", MEMORY_TRIALS, folder, epochs=1)
     with ray_instance("local", session.ScalingConfig()):
-        before = bare_loop(sweep_of("bare-before", "no-op", trials, folder))
-        no_op, _ = run_sweep(sweep_of("no-op", "no-op", trials, folder))
-        after = bare_loop(sweep_of("bare-after", "no-op", trials, folder))
-        epoch, study = run_sweep(sweep_of("epoch", "small epoch", MEMORY_TRIALS, folder, epochs=1), epochs=1)
+        bare, (no_op, _), again = bare_loop(before), run_sweep(idle), bare_loop(after)
+        epoch, study = run_sweep(small, epochs=1)
         driver = memory_mb()
-    bare = Timing(before.first_s, before.following_s + after.following_s)
+    bare = Timing(bare.first_s, bare.following_s + again.following_s)
     first, *_, last = (told.user_attrs[METRICS] for told in study.get_trials(deepcopy=False))
     memory = {
         "driver": driver,
@@ -191,10 +188,9 @@ def main(argv: list[str] | None = None) -> int:
         timings, memory = measure(given.trials, Path(folder))
     print(table(timings, memory))
     if given.output:
-        versions = {"ray": ray.__version__, "optuna": optuna.__version__, "torch": torch.__version__}
-        seconds = {name: asdict(row) for name, row in timings.items()}
-        measured = {"trials": given.trials, "versions": versions, "seconds": seconds, "memory_mb": memory}
-        given.output.write_text(json.dumps(measured, indent=2) + "\n")
+        versions = {module.__name__: module.__version__ for module in (ray, optuna, torch)}
+        measured = {"trials": given.trials, "versions": versions, "seconds": timings, "memory_mb": memory}
+        given.output.write_text(json.dumps(measured, indent=2, default=asdict) + "\n")
     return 0
 
 

@@ -9,6 +9,7 @@ product in the same run, because other work on the machine slows all of them tog
 """
 
 import argparse
+import functools
 import importlib
 import json
 import multiprocessing
@@ -56,6 +57,7 @@ def ours(width: int, steps: int) -> tuple[nn.Module, Predict]:
 
 def denoising_diffusion_pytorch(width: int, steps: int) -> tuple[nn.Module, Predict]:
     """Two residual blocks and linear attention per stage."""
+    _declare_vision_operators()
     from denoising_diffusion_pytorch import Unet1D
 
     unet = Unet1D(dim=width, channels=CHANNELS, dim_mults=(1, 2, 4, 4), dropout=0.1)
@@ -64,6 +66,7 @@ def denoising_diffusion_pytorch(width: int, steps: int) -> tuple[nn.Module, Pred
 
 def diffusers(width: int, steps: int) -> tuple[nn.Module, Predict]:
     """Residual blocks with a time embedding, as its reinforcement-learning pipeline builds them; it has no dropout."""
+    _declare_vision_operators()
     from diffusers import UNet1DModel
 
     unet = UNet1DModel(
@@ -85,6 +88,21 @@ def diffusers(width: int, steps: int) -> tuple[nn.Module, Predict]:
     return unet, lambda x, t: unet(x.transpose(1, 2), t).sample.transpose(1, 2)
 
 
+@functools.cache
+def _declare_vision_operators() -> torch.library.Library | None:
+    """Let both libraries be imported beside a CPU build of torch; the declarations live as long as the result.
+
+    They import torchvision, whose compiled part is made for CUDA and cannot load then, and whose Python part fails for
+    want of the declarations of two operators. Neither network uses them.
+    """
+    if torch.version.cuda is not None:
+        return None
+    vision = torch.library.Library("torchvision", "DEF")
+    for name in ("nms", "qnms"):
+        vision.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return vision
+
+
 LIBRARIES: dict[str, Callable[[int, int], tuple[nn.Module, Predict]]] = {
     "ours": ours,
     "denoising-diffusion-pytorch": denoising_diffusion_pytorch,
@@ -94,6 +112,7 @@ LIBRARIES: dict[str, Callable[[int, int], tuple[nn.Module, Predict]]] = {
 
 def missing() -> str | None:
     """Why a library cannot be imported, in one line; RuntimeError is what a torchvision of another torch raises."""
+    _declare_vision_operators()
     for module, name in (("denoising_diffusion_pytorch", "Unet1D"), ("diffusers", "UNet1DModel")):
         try:
             getattr(importlib.import_module(module), name)

@@ -102,7 +102,7 @@ class Progress(Callback):
         self._draw()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles callbacks for `Tuner.restore`, which a study does not need, and a terminal cannot be."""
+        """Nothing: Tune pickles callbacks for `Tuner.restore`, which a study needs not, and a terminal cannot be."""
         return {}
 
     def close(self) -> None:

@@ -152,7 +152,7 @@ class OptunaBridge(Searcher):
 
 
 def close_unfinished(bridge: OptunaBridge) -> None:
-    """Tell the trials that were running when the sweep's time was over: stopped, with the intermediate values they have."""
+    """Tell the trials that were running when the time was over: stopped, with the intermediate values they have."""
     for trial_id, trial in list(bridge.running.items()):
         reported = bool(bridge.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
         trial.set_user_attr(REASON, "stopped when the sweep's time was over")
