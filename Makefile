@@ -48,8 +48,11 @@ contracts: venv ## check the directions of the imports
 
 check: lint types contracts ## lint, types and contracts
 
-bench: venv $(VENV)/installed-bench-$(LOCK) ## measure a training step of the network beside two other libraries
-	$(RUN) -m benchmarks.unet_step $(ARGS)
+bench: venv $(VENV)/installed-bench-$(LOCK) ## training steps beside two other libraries, overhead and memory of a trial
+	@mkdir -p results/bench
+	$(RUN) -m benchmarks.unet_step --output results/bench/unet_step.json
+	$(RUN) -m benchmarks.unet_step --size large --steps 200 --threads 2 --output results/bench/unet_step_large.json
+	$(RUN) -m benchmarks.trial_overhead --output results/bench/trial_overhead.json
 
 tensorboard: venv ## show the curves of the trials under LOGDIR
 	$(RUN) -m tensorboard.main --logdir $(LOGDIR) $(ARGS)

@@ -29,7 +29,7 @@ import optuna
 import ray
 import torch
 from optuna.trial import TrialState
-from ray import cloudpickle, tune
+from ray import cloudpickle
 from rich.console import Console
 
 from platform.cluster import ray_instance
@@ -37,8 +37,7 @@ from platform.progress import Progress
 from platform.search import METRICS, REASON, OptunaBridge
 from platform.settings import BudgetConfig, Sweep, TuneConfig
 from platform.study import open_study
-from platform.tensorboard import TensorBoard
-from platform.tune import scheduler
+from platform.tune import tuner
 from search_spaces import SPACES
 from trainables import names, session
 from trainables.config import build, plain, with_values
@@ -120,25 +119,11 @@ def bare_loop(sweep: Sweep) -> Timing:
 
 def run_sweep(sweep: Sweep, epochs: int = 0) -> tuple[Timing, optuna.Study]:
     """As `platform.tune` runs it, one trial at a time and silent."""
-    settings, folder, study = sweep.settings, sweep.settings.folder, open_study(sweep, {})
+    settings, study = sweep.settings, open_study(sweep, {})
     bridge = OptunaBridge(study, sweep.space, settings.budget.trials, epochs)
     progress = Progress(bridge, epochs, settings.budget.wall_s, Console(file=io.StringIO()))
-    callbacks = [TensorBoard(bridge, folder / "tensorboard"), progress]
-    job = session.Job(sweep.space.trainable, sweep.trainable, settings.scaling, str(folder / "groups"))
-    tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(trial, job=job), settings.scaling.trial_resources()),
-        tune_config=tune.TuneConfig(
-            search_alg=bridge,
-            scheduler=scheduler(sweep),
-            num_samples=-1,
-            max_concurrent_trials=1,
-            reuse_actors=True,
-            trial_dirname_creator=bridge.folder_name,
-        ),
-        run_config=tune.RunConfig(name="trials", storage_path=str(folder), callbacks=callbacks, verbose=0),
-    )
     began = time.time()
-    tuner.fit()
+    tuner(sweep, bridge, progress, 1, trial).fit()
     return timing(study, began), study
 
 

@@ -90,6 +90,7 @@ class OptunaBridge(Searcher):
         self.trials = trials
         self.last_epoch = last_epoch
         self.running: dict[str, optuna.Trial] = {}
+        self.reported: dict[int, int] = {}  # trial number -> its latest epoch
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a string
         """The next point, by dotted key; FINISHED when the budget is met."""
@@ -138,11 +139,17 @@ class OptunaBridge(Searcher):
         value = result.get(self.space.metric)
         if not isinstance(value, int | float) or not math.isfinite(value):
             return
-        trial.report(float(value), step=int(result[EPOCH]))
+        self._report(trial, float(value), int(result[EPOCH]))
         metrics = {name: value for name, value in result.items() if "/" in name and isinstance(value, int | float)}
         trial.set_user_attr(METRICS, {name: float(value) for name, value in metrics.items()})
         if CHECKPOINT_PATH in result:
             trial.set_user_attr(CHECKPOINT_PATH, result[CHECKPOINT_PATH])
+
+    def _report(self, trial: optuna.Trial, value: float, epoch: int) -> None:
+        """Report an epoch once: Tune repeats the last result of a trial that returns by itself."""
+        if self.reported.get(trial.number) != epoch:
+            trial.report(value, step=epoch)
+            self.reported[trial.number] = epoch
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the study's storage has everything."""

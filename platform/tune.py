@@ -5,6 +5,7 @@ stops the hopeless ones. The same command on an existing study continues it unti
 """
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import optuna
@@ -111,11 +112,17 @@ def concurrency(settings: TuneConfig, cpus: int) -> int:
     return min(settings.budget.concurrent or fitting, fitting)
 
 
-def tuner(sweep: Sweep, bridge: OptunaBridge, progress: Progress, concurrent: int) -> tune.Tuner:
-    """The Tuner of a sweep: trials by the bridge until its budget is met, actors reused from trial to trial."""
+def tuner(
+    sweep: Sweep, bridge: OptunaBridge, progress: Progress, concurrent: int, function: Callable[..., None] = trial
+) -> tune.Tuner:
+    """The Tuner of a sweep: trials by the bridge until its budget is met, actors reused from trial to trial.
+
+    Args:
+        function: Tune's function trainable of a `Job`; a benchmark puts its own in place.
+    """
     settings, folder = sweep.settings, sweep.settings.folder
     job = Job(sweep.space.trainable, dict(sweep.trainable), settings.scaling, str(folder / "groups"))
-    trainable = tune.with_resources(tune.with_parameters(trial, job=job), settings.scaling.trial_resources())
+    trainable = tune.with_resources(tune.with_parameters(function, job=job), settings.scaling.trial_resources())
     return tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
