@@ -3,17 +3,13 @@
 
 PYTHON ?= python3
 ARGS ?=
-LOGDIR ?= runs
+LOGDIR ?= results
 VENV := .venv
 RUN := $(VENV)/bin/python
 # The contents name the stamp, not their dates: a clone or a change of branch installs nothing that is there already.
 LOCK := $(shell cat constraints.txt pyproject.toml | cksum | tr ' ' '-')
 INSTALL := $(RUN) -I -m pip install --progress-bar on --disable-pip-version-check -c constraints.txt
 
-# Ray reads the name of its token's folder from HOME alone, and a container may have none.
-ifeq ($(HOME),)
-export HOME := $(or $(shell getent passwd "$$(id -u)" | cut -d: -f6),$(CURDIR))
-endif
 unexport PYTHONSAFEPATH # with it the root is not on the module path, and `platform` is the standard library's
 
 .DEFAULT_GOAL := help

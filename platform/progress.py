@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from platform.search import OptunaBridge
+from platform.search import OptunaBridge, finished
 from trainables import names
 
 SHOWN = 14  # rows of the live table; older finished trials scroll into the ranking
@@ -117,11 +117,11 @@ class Progress(Callback):
     def left_s(self) -> float:
         """Seconds left: the wall time, or less where the pace so far lets the remaining trials end earlier."""
         now = time.monotonic()
-        ended = [row for row in self.rows.values() if row.state != "running"]
-        remaining = self.bridge.trials - len(ended)
+        ended = sum(row.state != "running" for row in self.rows.values())
         if not ended:
             return self.ends - now
-        return min(self.ends - now, (now - self.began) / len(ended) * max(remaining, 0))
+        remaining = self.bridge.trials - len(finished(self.bridge.study))  # those of earlier runs count there
+        return min(self.ends - now, (now - self.began) / ended * max(remaining, 0))
 
     def _say(self, line: str) -> None:
         if self.live is None:
@@ -142,7 +142,7 @@ class Progress(Callback):
             epoch = "-" if row.epoch is None else f"{row.epoch}/{self.epochs}"
             cells = (str(row.trial), row.state, epoch, number(row.c2st), number(row.mmd, 4), describe(row.params))
             table.add_row(*cells, style=style)
-        ended = sum(row.state != "running" for row in self.rows.values())
+        ended = len(finished(self.bridge.study))
         spent = time.monotonic() - self.began
         head = Text(f"{ended} of {self.bridge.trials} trials ended, {clock(spent)} spent, {clock(self.left_s())} left")
         return Group(head, table)

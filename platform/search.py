@@ -146,8 +146,8 @@ class OptunaBridge(Searcher):
             trial.set_user_attr(CHECKPOINT_PATH, result[CHECKPOINT_PATH])
 
     def _report(self, trial: optuna.Trial, value: float, epoch: int) -> None:
-        """Report an epoch once: Tune repeats the last result of a trial that returns by itself."""
-        if self.reported.get(trial.number) != epoch:
+        """Report an epoch once: Tune repeats the last result, and a restarted trial what came after its checkpoint."""
+        if epoch > self.reported.get(trial.number, -1):
             trial.report(value, step=epoch)
             self.reported[trial.number] = epoch
 

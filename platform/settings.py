@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,14 @@ class SchedulerConfig:
         require(self.reduction_factor > 1, "`reduction_factor > 1`", f"reduction_factor={self.reduction_factor}")
 
     def rungs(self, epochs: int) -> list[int]:
-        """Epochs at which trials are compared, in rising order; none if the grace covers the whole trial."""
+        """Epochs at which trials are compared, in rising order; none if the grace covers the whole trial.
+
+        Rung k lies at grace * reduction^k, and a trial reaches it with the first whole epoch that is not below.
+        """
         if self.grace_epochs >= epochs:
             return []
         count = int(math.log(epochs / self.grace_epochs) / math.log(self.reduction_factor) + 1)
-        return [int(self.grace_epochs * self.reduction_factor**k) for k in range(count)]
+        return sorted({math.ceil(self.grace_epochs * self.reduction_factor**k) for k in range(count)})
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def sweep_of(request: Request) -> Sweep:
     trainable = config.pop("trainable")
     settings = build(TuneConfig, config)
     base = SPACES[settings.space]
-    given = {key.removeprefix("trainable.") for key in request.given}
+    given = {key.removeprefix("trainable.") for key in request.given if key.startswith("trainable.")}
     laws = {_trainable_key(override): law_of(override) for override in request.laws}
     parameters = {key: law for key, law in base.parameters.items() if key not in given} | laws
     if not parameters:
@@ -145,6 +149,8 @@ def law_of(override: Override) -> BaseDistribution:
     try:
         if isinstance(sweep, IntervalSweep):
             return _interval(sweep)
+        if isinstance(sweep, ChoiceSweep | RangeSweep) and sweep.tags:
+            raise ValueError(f"tag({', '.join(sorted(sweep.tags))}, ...) has no meaning here; log takes an interval")
         if isinstance(sweep, ChoiceSweep):
             return CategoricalDistribution([_unquoted(item) for item in sweep.list])
         if isinstance(sweep, RangeSweep):
@@ -156,8 +162,10 @@ def law_of(override: Override) -> BaseDistribution:
 
 def _interval(sweep: IntervalSweep) -> BaseDistribution:
     low, high, log = sweep.start, sweep.end, "log" in sweep.tags
-    if low is None or high is None:
-        raise ValueError("interval needs both ends")
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError("interval needs two finite ends")
+    if sweep.tags - {"log"}:
+        raise ValueError(f"the only tag is log, but got {', '.join(sorted(sweep.tags))}")
     return FloatDistribution(float(low), float(high), log=log)
 
 
@@ -165,10 +173,10 @@ def _range(sweep: RangeSweep) -> BaseDistribution:
     start, stop, step = sweep.start, sweep.stop, sweep.step
     if start is None or stop is None:
         raise ValueError("range needs start and stop")
-    if isinstance(start, int) and isinstance(stop, int) and isinstance(step, int):
+    if isinstance(start, int) and isinstance(stop, int) and isinstance(step, int) and step >= 1:
         last = stop - 1 - (stop - 1 - start) % step  # Hydra's range leaves its end out, as Python's does
         return IntDistribution(start, last, step=step)
-    raise ValueError("range takes whole numbers; use interval for continuous values")
+    raise ValueError("range takes whole numbers in steps of 1 or more; use interval for continuous values")
 
 
 def _unquoted(item: Any) -> Any:
@@ -197,17 +205,28 @@ def value_at(mapping: Mapping[str, Any], key: str) -> Any:
 
 
 def _check_reach(space: Space, trainable: Mapping[str, Any]) -> None:
-    """Build the trainable's configuration at the ends of every law, so that no trial meets a wrong one later."""
+    """Build the trainable's configuration where trials may go, so that none meets a wrong one later.
+
+    Every end of every law is tried beside the configured values, beside all lowest and beside all highest ends, for
+    some laws hold between keys.
+    """
     cls = TRAINABLES[space.trainable].config
     build(cls, trainable, at="trainable")
-    for key, law in space.parameters.items():
+    for key in space.parameters:
         value_at(trainable, key)
-        for end in ends(law):
-            build(cls, with_values(trainable, {key: end}), at="trainable")
+    lowest, highest = ({key: ends(law)[at] for key, law in space.parameters.items()} for at in (0, -1))
+    for key, law in space.parameters.items():
+        for end, others in product(ends(law), ({}, lowest, highest)):
+            build(cls, with_values(trainable, {**others, key: end}), at="trainable")
     for point in space.baselines:
         for key, value in point.items():
-            if not space.parameters[key]._contains(space.parameters[key].to_internal_repr(value)):
-                raise ConfigError(f"trainable.{key}: the baseline {value} lies outside of {space.parameters[key]}")
+            _check_baseline(key, value, space.parameters[key])
+
+
+def _check_baseline(key: str, value: Any, law: BaseDistribution) -> None:
+    choices = law.choices if isinstance(law, CategoricalDistribution) else None
+    inside = law._contains(law.to_internal_repr(value)) if choices is None else value in choices
+    require(inside, f"trainable.{key}: `the law includes the baseline`", f"{value} outside of {law}", "widen the law")
 
 
 def ends(law: BaseDistribution) -> tuple[Any, ...]:

@@ -131,7 +131,7 @@ def _write(sweep: Sweep, best: Ranked, trials: list[Ranked], reference: Referenc
             "trial": best.number,
             "params": best.params,
             "metrics": best.metrics,
-            "checkpoint": str(best.checkpoint),
+            "checkpoint": None if best.checkpoint is None else str(best.checkpoint),
         },
         "reference": {"floor": vars(reference.floor), "training_people": reference.people},
         "untrained": c2st_at(best, 0),
@@ -147,7 +147,7 @@ def _write(sweep: Sweep, best: Ranked, trials: list[Ranked], reference: Referenc
 def _print_next(console: Console, sweep: Sweep, best: Ranked) -> None:
     folder = sweep.settings.folder
     lines = {
-        "checkpoint": str(best.checkpoint),
+        "checkpoint": str(best.checkpoint or "none: the best trial was stopped before its first"),
         "pictures": str(folder / "pictures"),
         "TensorBoard": f"make tensorboard LOGDIR={folder / 'tensorboard'}",
         "numbers": str(folder / "summary.json"),
@@ -156,6 +156,8 @@ def _print_next(console: Console, sweep: Sweep, best: Ranked) -> None:
     console.print("Where", style="bold")
     for name, value in lines.items():
         console.print(f"  {name:<12} {value}", highlight=False, soft_wrap=True)
+    if best.checkpoint is None:
+        return
     console.print("Next", style="bold")
     command = f"python -m trainables.diffusion.sample ckpt={best.checkpoint} n=2000 out_dir=generated"
     console.print(f"  {command}", highlight=False, soft_wrap=True)

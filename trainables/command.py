@@ -17,7 +17,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from trainables.config import ConfigError
@@ -58,7 +58,7 @@ def run(command: Command, main: Callable[[Request], int], arguments: Sequence[st
     try:
         options = [argument for argument in arguments if argument.startswith("-")]
         overrides = [argument for argument in arguments if argument not in options and argument != "job"]
-        if "job" in arguments and "--cfg" not in options:
+        if "job" in arguments and not {"--cfg", "-c"} & set(options):
             raise ConfigError("job: an override has the form key=value; did you mean `--cfg job`?")
         for option in options:
             if option not in ("-h", "--help", "--cfg", "-c"):
@@ -101,7 +101,8 @@ def parse(command: Command, overrides: Sequence[str]) -> Request:
     for override in filter(_is_group, parsed):
         _check_group(override)
     with initialize_config_dir(str(CONFIGS), version_base="1.3", job_name=command.config_name):
-        known = compose(command.config_name, [str(o.input_line) for o in values if _is_group(o)])
+        groups = [str(override.input_line) for override in values if _is_group(override)]
+        known = dict(_keys(OmegaConf.to_container(compose(command.config_name, groups), resolve=False)))
         for override in parsed:
             if not _is_group(override):
                 _check_key(override, known)
@@ -114,9 +115,14 @@ def parse(command: Command, overrides: Sequence[str]) -> Request:
 
 def _parse_override(text: str) -> Override:
     try:
-        return OverridesParser.create().parse_override(text)
+        override = OverridesParser.create().parse_override(text)
     except HydraException as error:
         raise ConfigError(f"{text}: an override has the form key=value ({_one_line(error)})") from None
+    if not override.key_or_group:
+        raise ConfigError(f"{text}: an override has the form key=value, but the key is missing")
+    if override.is_delete():
+        raise ConfigError(f"{text}: a key cannot be deleted; give it a value, as key=value")
+    return override
 
 
 def _is_group(override: Override) -> bool:
@@ -130,20 +136,23 @@ def _check_group(override: Override) -> None:
         raise ConfigError(f"`{key}` in {{{', '.join(choices)}}} must hold, but got {override.input_line}")
 
 
-def _check_key(override: Override, known: DictConfig) -> None:
+def _check_key(override: Override, known: Mapping[str, Any]) -> None:
     key = str(override.key_or_group)
-    every = list(_keys(OmegaConf.to_container(known, resolve=False)))
-    if key not in every and not override.is_add():
-        close = difflib.get_close_matches(key, every, n=1)
+    if isinstance(known.get(key), dict):
+        first = next(iter(known[key]), "key")
+        raise ConfigError(f"{key}: this is a group of keys; set one of them, as {key}.{first}=value")
+    if key not in known and not override.is_add():
+        close = difflib.get_close_matches(key, known, n=1)
         raise ConfigError(
             f"{key}: there is no such key; " + (f"did you mean `{close[0]}`?" if close else "see --cfg job")
         )
 
 
-def _keys(node: Any, at: str = "") -> Iterator[str]:
+def _keys(node: Any, at: str = "") -> Iterator[tuple[str, Any]]:
+    """Every dotted key with its value, groups included."""
     if isinstance(node, dict):
         for name, child in node.items():
-            yield f"{at}{name}"
+            yield f"{at}{name}", child
             yield from _keys(child, f"{at}{name}.")
 
 

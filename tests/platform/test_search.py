@@ -18,7 +18,6 @@ from ray.tune.experiment import Experiment, Trial
 from ray.tune.search import ConcurrencyLimiter, SearchGenerator
 
 from platform.search import (
-    CHECKPOINT_PATH,
     METRICS,
     RAY_TRIAL,
     REASON,
@@ -33,7 +32,7 @@ from platform.search import (
 )
 from search_spaces import Space
 from trainables.config import ConfigError
-from trainables.names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.names import CHECKPOINT_PATH, EPOCH, VAL_C2ST_EXCESS, VAL_MMD
 
 pytestmark = pytest.mark.filterwarnings("ignore:QMCSampler is experimental")
 
@@ -140,6 +139,15 @@ def test_the_last_result_given_twice_is_one_value(driver: Driver) -> None:
     driver.end(trial, LAST, 0.2)
     assert driver.told(trial).intermediate_values == {LAST: 0.2}
     assert driver.told(trial).value == 0.2
+
+
+def test_a_restarted_trial_keeps_the_values_that_it_reported_first(driver: Driver) -> None:
+    """It crashed in epoch 3 and went on from the checkpoint of epoch 0: two epochs come a second time."""
+    trial = driver.start()
+    for epoch, value in ((0, 0.5), (1, 0.4), (2, 0.3), (1, 0.45), (2, 0.35), (3, 0.25)):
+        driver.report(trial, epoch, value)
+    driver.end(trial, LAST, 0.2)
+    assert driver.told(trial).intermediate_values == {0: 0.5, 1: 0.4, 2: 0.3, 3: 0.25, LAST: 0.2}
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -376,16 +384,14 @@ def test_a_point_that_is_orphaned_again_and_again_counts_once(tmp_path: Path) ->
 
 def test_baselines_come_first_and_once_over_reopenings(tmp_path: Path) -> None:
     points = []
-    for _ in range(3):
+    for _ in range(4):
         driver = Driver(tmp_path)
         recover_orphans(driver.study)
         enqueue_baselines(driver.study, SPACE)
         points += driver.points(1)
-    enqueue_baselines(driver.study, SPACE)
-    points += driver.points(1)
     assert points[:2] == list(SPACE.baselines)
     assert all(point not in SPACE.baselines for point in points[2:])
-    assert len(driver.study.trials) == 4
+    assert len(Driver(tmp_path).study.trials) == 4
 
 
 def test_an_orphaned_baseline_is_enqueued_again_once(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_it_stays_finite_where_exponentials_do_not(k: int) -> None:
     negative = torch.tensor([[0.0] * k, [1e4] * k], dtype=torch.float64)
     loss = infonce(positive, negative, torch.ones(2, k, dtype=torch.bool), 1e-2)
     (gradient,) = torch.autograd.grad(loss, positive)
-    assert float(loss) == pytest.approx(1e6 / 2, rel=1e-5)
+    assert loss.item() == pytest.approx(1e6 / 2, rel=1e-5)
     assert gradient.tolist() == [pytest.approx(50.0), pytest.approx(0.0)]
 
 
@@ -151,7 +151,7 @@ def test_a_batch_of_equal_conditions_has_no_loss_and_no_gradient(name: str, k: i
     positive = torch.rand(6, requires_grad=True)
     loss = RANKING_LOSSES[name](positive, positive[negatives.rows], negatives.valid, 0.5)
     (gradient,) = torch.autograd.grad(loss, positive)
-    assert float(loss) == 0.0
+    assert loss.item() == 0.0
     assert gradient.tolist() == [0.0] * 6
 
 

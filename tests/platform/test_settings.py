@@ -1,0 +1,204 @@
+"""What the command line does to a sweep: laws from Hydra's grammar, keys fixed and added, wrong ones refused."""
+
+import math
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from ray.tune.schedulers import AsyncHyperBandScheduler
+
+from platform.settings import BudgetConfig, SchedulerConfig, Sweep, TuneConfig, ends, law_of, sweep_of, value_at
+from platform.tune import COMMAND
+from search_spaces import SPACES, Space
+from trainables.command import parse
+from trainables.config import ConfigError
+from trainables.names import VAL_C2ST_EXCESS, VAL_MMD
+
+DIFFUSION = SPACES["diffusion"]
+
+
+def law(text: str) -> BaseDistribution:
+    """The law of one override, parsed as the command line is."""
+    return law_of(OverridesParser.create().parse_override(f"trainable.key={text}"))
+
+
+def sweep(*overrides: str) -> Sweep:
+    """The checked sweep of a command line."""
+    return sweep_of(parse(COMMAND, overrides))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("interval(0,1)", FloatDistribution(0.0, 1.0)),
+        ("interval(-2.5,1e3)", FloatDistribution(-2.5, 1000.0)),
+        ("tag(log,interval(1e-4,1e-2))", FloatDistribution(1e-4, 1e-2, log=True)),
+        ("choice(a,b)", CategoricalDistribution(("a", "b"))),
+        ("choice('two words',b)", CategoricalDistribution(("two words", "b"))),
+        ("choice(32,48.5,true)", CategoricalDistribution((32, 48.5, True))),
+        ("64,32", CategoricalDistribution((64, 32))),
+        ("range(1,9)", IntDistribution(1, 8)),
+        ("range(1,9,2)", IntDistribution(1, 7, step=2)),
+        ("range(4)", IntDistribution(0, 3)),
+    ],
+)
+def test_hydras_grammar_gives_laws(text: str, expected: BaseDistribution) -> None:
+    assert law(text) == expected
+    assert [type(end) for end in ends(law(text))] == [type(end) for end in ends(expected)]
+
+
+def test_a_range_holds_what_pythons_range_holds() -> None:
+    for start in (-3, 0, 2):
+        for stop in range(start + 1, start + 9):
+            for step in (1, 2, 3, 5):
+                got = law(f"range({start},{stop},{step})")
+                assert isinstance(got, IntDistribution)
+                assert [*range(got.low, got.high + 1, got.step)] == [*range(start, stop, step)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "interval(1,0)",
+        "interval(0,inf)",
+        "interval(nan,1)",
+        "tag(log,interval(0,1))",
+        "tag(lgo,interval(1,2))",
+        "tag(log,choice(1,2))",
+        "tag(log,range(1,9))",
+        "range(9,1)",
+        "range(1,9,0)",
+        "range(9,1,-2)",
+        "range(0.5,3)",
+        "glob(*)",
+    ],
+)
+def test_wrong_laws_are_one_line_with_the_override(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        law(text)
+    assert str(caught.value).startswith(f"trainable.key={text}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_without_overrides_the_space_stands() -> None:
+    plain = sweep()
+    assert plain.space == DIFFUSION
+    assert plain.fixed == ()
+    assert plain.settings == TuneConfig()
+    assert plain.epochs == plain.trainable["epochs"]
+
+
+def test_a_fixed_key_leaves_the_space_and_its_baselines() -> None:
+    fixed = sweep("trainable.model.base_channels=64")
+    assert set(fixed.space.parameters) == set(DIFFUSION.parameters) - {"model.base_channels"}
+    assert fixed.fixed == ("model.base_channels",)
+    assert fixed.trainable["model"]["base_channels"] == 64
+    expected = [{k: v for k, v in point.items() if k != "model.base_channels"} for point in DIFFUSION.baselines]
+    assert [dict(point) for point in fixed.space.baselines] == expected
+
+
+def test_a_key_outside_of_the_space_is_set_and_fixes_nothing() -> None:
+    longer = sweep("trainable.epochs=20", "budget.trials=3")
+    assert longer.space == DIFFUSION
+    assert (longer.epochs, longer.settings.budget.trials, longer.fixed) == (20, 3, ())
+
+
+def test_a_law_on_any_key_adds_it_with_its_value_as_baseline() -> None:
+    wider = sweep("trainable.optim.lr=tag(log,interval(1e-6,1))")
+    assert wider.space.parameters == {**DIFFUSION.parameters, "optim.lr": FloatDistribution(1e-6, 1.0, log=True)}
+    expected = [{**point, "optim.lr": wider.trainable["optim"]["lr"]} for point in DIFFUSION.baselines]
+    assert [dict(point) for point in wider.space.baselines] == expected
+
+
+def test_a_law_on_a_key_of_the_space_replaces_its_law() -> None:
+    other = sweep("trainable.contrastive.weight=interval(0,2)")
+    assert other.space.parameters["contrastive.weight"] == FloatDistribution(0.0, 2.0)
+    assert set(other.space.parameters) == set(DIFFUSION.parameters)
+    assert other.fixed == ()
+
+
+def test_all_keys_fixed_leave_nothing_to_search() -> None:
+    everything = [f"trainable.{key}={ends(law)[0]}" for key, law in DIFFUSION.parameters.items()]
+    with pytest.raises(ConfigError, match="every key of the space is fixed; leave one free"):
+        sweep(*everything)
+    assert len(sweep(*everything[1:]).space.parameters) == 1
+
+
+def test_keys_of_the_sweep_are_not_keys_of_the_trainable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`seed` is the sampler's; a space that varies the training's seed keeps on doing so."""
+    law = IntDistribution(0, 9)
+    monkeypatch.setitem(SPACES, "seeds", Space("diffusion", {"seed": law}, VAL_C2ST_EXCESS, VAL_MMD, ()))
+    assert sweep("space=seeds", "seed=3").space.parameters == {"seed": law}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        (["trainable.optim.lr=interval(0,1e-2)"], ("trainable.optim", "`lr > 0`", "lr=0.0")),
+        (["trainable.augmentation.alpha=interval(0,11)"], ("trainable.augmentation", "alpha <= 10", "alpha=11.0")),
+        (["trainable.model.base_channels=interval(16,64)"], ("trainable.model.base_channels", "16.0", "Integer")),
+        (["trainable.contrastive.loss=choice(infonce,quux)"], ("trainable.contrastive", "`loss` in", "loss=quux")),
+        (["trainable.model=interval(0,1)"], ("trainable.model", "group of keys")),
+        (["seed=interval(0,1)"], ("seed", "`trainable.`", "seed=interval(0,1)")),
+        (["trainable.model.base_channels=choice(32,48)"], ("trainable.model.base_channels", "baseline", "64")),
+        (["trainable.seed=9", "trainable.seed=range(0,9)"], ("trainable.seed", "baseline", "9 outside")),
+    ],
+)
+def test_laws_that_reach_wrong_values_are_refused_before_anything_starts(
+    overrides: list[str], parts: tuple[str, ...]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        sweep(*overrides)
+    assert [part for part in parts if part not in str(caught.value)] == []
+    assert "\n" not in str(caught.value)
+
+
+def test_laws_that_hold_between_keys_are_checked_too() -> None:
+    """64 negatives do without a ranking term; with the weights that the space reaches, a batch of 64 is too small."""
+    with pytest.raises(ConfigError, match=r"`contrastive\.negatives < batch_size`.*negatives=64"):
+        sweep("trainable.contrastive.negatives=choice(1,64)")
+    sweep("trainable.contrastive.negatives=choice(1,64)", "trainable.contrastive.weight=0")
+
+
+@pytest.mark.parametrize(
+    ("wall", "seconds"), [("90s", 90), ("20m", 1200), ("1.5h", 5400), ("2d", 172800), ("0.5s", 0.5)]
+)
+def test_wall_time_is_read_with_its_unit(wall: str, seconds: float) -> None:
+    assert BudgetConfig(wall=wall).wall_s == seconds
+
+
+@pytest.mark.parametrize("wall", ["20", "m", "", "20 m", "-5m", "0s", "1e3s", "5M", "1h30m"])
+def test_a_wrong_wall_time_is_named(wall: str) -> None:
+    with pytest.raises(ConfigError, match=f"wall={wall}"):
+        BudgetConfig(wall=wall)
+
+
+@pytest.mark.parametrize("reduction_factor", [1.3, 1.5, 2.0, 2.5, 3.0, 4.0])
+@pytest.mark.parametrize("grace", [1, 2, 5])
+def test_rungs_are_the_epochs_at_which_ray_compares(grace: int, reduction_factor: float) -> None:
+    """A trial reaches a rung with its first whole epoch that is not below it."""
+    for epochs in (*range(grace + 1, 40), 81, 100):
+        scheduler = AsyncHyperBandScheduler(
+            max_t=epochs, grace_period=grace, reduction_factor=reduction_factor, metric="m", mode="min"
+        )
+        reached = {math.ceil(milestone) for milestone, _ in scheduler._brackets[0]._rungs}
+        assert SchedulerConfig(grace, reduction_factor).rungs(epochs) == sorted(reached)
+
+
+def test_a_grace_that_covers_the_trial_has_no_rungs() -> None:
+    assert SchedulerConfig(grace_epochs=5).rungs(5) == []
+    assert SchedulerConfig(grace_epochs=5).rungs(6) == [5]
+
+
+def test_the_folder_of_a_study_is_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert TuneConfig(storage_path="here", study_name="s").folder == tmp_path / "here" / "s"
+
+
+def test_values_lie_under_dotted_keys() -> None:
+    nested = {"a": {"b": {"c": 1}}, "d": None}
+    assert (value_at(nested, "a.b.c"), value_at(nested, "a.b"), value_at(nested, "d")) == (1, {"c": 1}, None)
+    for missing in ("a.x", "a.b.c.d", "d.e", ""):
+        with pytest.raises(ConfigError, match=rf"trainable\.{missing}: there is no such key"):
+            value_at(nested, missing)

@@ -1,0 +1,104 @@
+"""Every space against the trainable that it varies."""
+
+import json
+from itertools import product
+from typing import Any
+
+import pytest
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from search_spaces import SPACES, Space
+from trainables import names
+from trainables.command import CONFIGS
+from trainables.config import ConfigError, build, plain, with_values
+from trainables.session import TRAINABLES
+
+pytestmark = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys())
+
+
+def leaves(node: dict[str, Any], at: str = "") -> dict[str, Any]:
+    """Dotted key -> value of a nested mapping."""
+    flat: dict[str, Any] = {}
+    for name, child in node.items():
+        flat |= leaves(child, f"{at}{name}.") if isinstance(child, dict) else {f"{at}{name}": child}
+    return flat
+
+
+def configured(space: Space) -> dict[str, Any]:
+    """The configuration of the space's trainable with every default."""
+    return plain(TRAINABLES[space.trainable].config())
+
+
+def samples(law: BaseDistribution) -> list[Any]:
+    """Both ends of a law and its middle; every one of its choices."""
+    if isinstance(law, CategoricalDistribution):
+        return list(law.choices)
+    if isinstance(law, IntDistribution):
+        return [law.low, law.low + (law.high - law.low) // law.step // 2 * law.step, law.high]
+    assert isinstance(law, FloatDistribution)
+    return [law.low, (law.low * law.high) ** 0.5 if law.log else (law.low + law.high) / 2, law.high]
+
+
+def test_its_trainable_exists_with_a_configuration_file(space: Space) -> None:
+    assert space.trainable in TRAINABLES
+    assert (CONFIGS / "trainable" / f"{space.trainable}.yaml").is_file()
+
+
+def test_every_key_is_a_value_of_the_trainables_configuration(space: Space) -> None:
+    assert set(space.parameters) - set(leaves(configured(space))) == set()
+
+
+def test_it_is_judged_by_two_names_that_are_logged(space: Space) -> None:
+    logged = {value for name, value in vars(names).items() if name.startswith("VAL_")}
+    assert {space.metric, space.tie_breaker} <= logged
+    assert space.metric != space.tie_breaker
+
+
+def test_every_law_leaves_a_choice(space: Space) -> None:
+    for law in space.parameters.values():
+        assert not law.single()
+
+
+def test_what_the_laws_reach_builds_alone_and_together(space: Space) -> None:
+    """Each end, middle and choice beside the defaults, and the whole grid of ends."""
+    cls, config = TRAINABLES[space.trainable].config, configured(space)
+    for key, law in space.parameters.items():
+        for value in samples(law):
+            build(cls, with_values(config, {key: value}))
+    for values in product(*(samples(law)[:: len(samples(law)) - 1] for law in space.parameters.values())):
+        build(cls, with_values(config, dict(zip(space.parameters, values, strict=True))))
+
+
+def test_the_trainable_has_laws_that_a_space_could_break(space: Space) -> None:
+    """The other side of the test above: a negative value of any searched number is refused."""
+    cls, config = TRAINABLES[space.trainable].config, configured(space)
+    for key in space.parameters:
+        with pytest.raises(ConfigError):
+            build(cls, with_values(config, {key: -1}))
+
+
+def test_baselines_are_whole_points_inside_the_laws(space: Space) -> None:
+    for point in space.baselines:
+        assert set(point) == set(space.parameters)
+        for key, law in space.parameters.items():
+            value = point[key]
+            if isinstance(law, CategoricalDistribution):
+                assert value in law.choices
+            else:
+                assert isinstance(law, FloatDistribution | IntDistribution)
+                assert isinstance(value, int | float)
+                assert law.low <= value <= law.high
+
+
+def test_baselines_survive_the_journal(space: Space) -> None:
+    """A study compares an enqueued point with the one that it read back, types included."""
+    for point in space.baselines:
+        back = json.loads(json.dumps(dict(point)))
+        assert {key: (type(value), value) for key, value in back.items()} == {
+            key: (type(value), value) for key, value in point.items()
+        }
+
+
+def test_one_baseline_is_the_plain_model(space: Space) -> None:
+    """No ranking term, nothing generated in the training set: what every other point must beat."""
+    assert any(point["contrastive.weight"] == 0 and point["augmentation.alpha"] == 0 for point in space.baselines)

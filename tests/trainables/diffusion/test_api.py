@@ -1,0 +1,289 @@
+"""Laws of sampling from a checkpoint: what a sample depends on, what it was asked to be, and what is refused."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from trainables.checkpoint import RECORD, CheckpointError, load_checkpoint, save_checkpoint
+from trainables.config import ConfigError, plain
+from trainables.data.canonical import CanonicalConfig, reobserve
+from trainables.data.dataset import DataConfig, DataParts, load_parts
+from trainables.diffusion.api import (
+    CHECKPOINT_VARIABLE,
+    CHUNK,
+    Conditions,
+    Generator,
+    conditions_of,
+    generate_diffusion_samples,
+    load_generator,
+)
+from trainables.diffusion.train import DiffusionConfig, ModelConfig, OptimConfig, epochs
+from trainables.eval.validation import EvaluationConfig, Validator
+
+CONFIG = DiffusionConfig(
+    epochs=1,
+    steps_per_epoch=6,
+    batch_size=16,
+    model=ModelConfig(base_channels=16),
+    optim=OptimConfig(lr=1e-2, warmup_steps=0),
+    evaluation=EvaluationConfig(movements=40, steps=2, folds=2),
+)
+LONGEST_S = 64 / 60
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a briefly trained model."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    *_, last = epochs(CONFIG)
+    last.save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def source(checkpoint: Path) -> Generator:
+    return load_generator(checkpoint)
+
+
+@pytest.fixture(scope="module")
+def parts() -> DataParts:
+    return load_parts(DataConfig())
+
+
+def asked(n: int, seed: int = 0) -> Tensor:
+    """Raw conditions: 0.2 to 1 s, 20 to 900 px, paths up to 1.5 times the distance."""
+    u = torch.rand(n, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.stack([0.2 + 0.8 * u[:, 0], 20 * 45 ** u[:, 1], 1 + u[:, 2] / 2], dim=1).log()
+
+
+def samples(checkpoint: Path, n: int = 4, seq_len: int = 64, **options: Any) -> Tensor:
+    return generate_diffusion_samples(n, seq_len, **{"steps": 2, "seed": 1, "checkpoint": checkpoint, **options})
+
+
+def assert_close(found: Tensor, expected: Tensor) -> None:
+    assert float(expected.abs().max()) > 0.1
+    torch.testing.assert_close(found, expected, rtol=0.0, atol=1e-5)
+
+
+# what a sample depends on
+
+
+def test_samples_are_the_seeds(checkpoint: Path) -> None:
+    assert torch.equal(samples(checkpoint), samples(checkpoint))
+    for cond in (None, asked(4)):
+        assert not torch.equal(samples(checkpoint, cond=cond, seed=1), samples(checkpoint, cond=cond, seed=2))
+
+
+def test_without_a_seed_samples_differ(checkpoint: Path) -> None:
+    cond = asked(4)
+    assert not torch.equal(samples(checkpoint, cond=cond, seed=None), samples(checkpoint, cond=cond, seed=None))
+
+
+@pytest.mark.parametrize("n", [1, 5, 33])
+def test_a_sample_does_not_depend_on_how_many_are_asked_for(checkpoint: Path, n: int) -> None:
+    """With conditions drawn or given; all of them go through more than one call of the network."""
+    many, cond = CHUNK + 10, asked(CHUNK + 10)
+    assert_close(samples(checkpoint, n), samples(checkpoint, many)[:n])
+    assert_close(samples(checkpoint, n, cond=cond[:n]), samples(checkpoint, many, cond=cond)[:n])
+
+
+def test_a_sample_does_not_depend_on_the_conditions_of_its_batch_mates(checkpoint: Path) -> None:
+    cond, others = asked(6), asked(6, seed=1)
+    mixed = torch.cat([cond[:2], others[2:]])
+    found, expected = samples(checkpoint, 6, cond=mixed), samples(checkpoint, 6, cond=cond)
+    assert_close(found[:2], expected[:2])
+    assert not torch.allclose(found[2:], expected[2:])
+
+
+def test_room_behind_the_last_step_changes_nothing(checkpoint: Path) -> None:
+    """Noise is drawn for all T steps in the order of time, so the valid ones have theirs at any T."""
+    cond = asked(5)
+    longer = samples(checkpoint, 5, 80, cond=cond)
+    assert not bool(longer[:, 64:].any())
+    assert_close(longer[:, :64], samples(checkpoint, 5, 64, cond=cond))
+
+
+def test_the_condition_has_a_say(checkpoint: Path) -> None:
+    cond = asked(4)
+    farther = cond + torch.tensor([0.0, 1.0, 0.0])
+    assert not torch.allclose(samples(checkpoint, cond=farther), samples(checkpoint, cond=cond))
+
+
+# what it was asked to be
+
+
+def test_samples_last_as_long_as_asked(checkpoint: Path) -> None:
+    cond = asked(40)
+    z = samples(checkpoint, 40, cond=cond)
+    assert z.dtype == torch.float32
+    assert z.shape == (40, 64, 2)
+    assert bool(torch.isfinite(z).all())
+    for row, duration_s in zip(z, cond[:, 0].exp().tolist(), strict=True):
+        length = round(duration_s * 60)
+        assert bool((row[:length] != 0).any(dim=1).all())
+        assert not bool(row[length:].any())
+
+
+def test_drawn_conditions_are_those_of_training_movements_that_fit(source: Generator, parts: DataParts) -> None:
+    known = {tuple(row) for row in conditions_of(parts["train"]).raw.tolist()}
+    for longest in (None, 64, 20):
+        drawn = source.draw_conditions(300, seed=0, longest=longest)
+        assert {tuple(row) for row in drawn.raw.tolist()} <= known
+        steps = (drawn.raw[:, 0].exp() * 60).round()
+        assert int(steps.max()) <= (longest or 64)
+    assert len({tuple(row) for row in source.draw_conditions(300, seed=0).raw.tolist()}) > 200
+    with pytest.raises(ConfigError, match=r"^`seq_len >= the shortest known movement`.*seq_len=3"):
+        source.draw_conditions(1, seed=0, longest=3)
+
+
+def test_the_frame_of_real_conditions_is_that_of_the_real_movements(parts: DataParts) -> None:
+    real = parts["validation"]
+    frame = conditions_of(real).frame(CanonicalConfig(), real.group)
+    assert torch.equal(frame.mask, real.mask)
+    assert torch.equal(frame.angle, real.angle)
+    torch.testing.assert_close(frame.distance_px, real.distance_px, rtol=1e-12, atol=0.0)
+    torch.testing.assert_close(frame.duration_s, real.duration_s.double(), rtol=1e-6, atol=0.0)
+    assert not bool(frame.deltas.any())
+    assert frame.group == real.group
+
+
+def test_samples_like_real_movements_keep_their_frame(source: Generator, parts: DataParts) -> None:
+    real = parts["validation"].take(torch.arange(30))
+    fake = source.like(real, seed=3, steps=2)
+    for name in ("mask", "angle", "distance_px", "duration_s"):
+        assert torch.equal(getattr(fake, name), getattr(real, name))
+    assert fake.group == real.group
+    assert not bool(fake.deltas[~fake.mask].any())
+    assert not torch.allclose(fake.deltas, real.deltas)
+    first = source.like(real.take(torch.arange(7)), seed=3, steps=2)
+    torch.testing.assert_close(first.deltas, fake.deltas[:7], rtol=0.0, atol=1e-5)
+
+
+def test_samples_can_be_taken_back_to_the_screen(source: Generator, parts: DataParts) -> None:
+    real = parts["validation"].take(torch.arange(30))
+    observed, rows = reobserve(source.like(real, seed=3, steps=2), source.canonical)
+    net = observed.deltas.sum(dim=1)
+    assert len(rows) == len(observed) > 0
+    torch.testing.assert_close(net, torch.tensor([1.0, 0.0]).double().expand_as(net), rtol=0.0, atol=1e-9)
+
+
+def test_guidance_one_is_no_guidance(source: Generator, parts: DataParts) -> None:
+    real = parts["validation"].take(torch.arange(5))
+    plain_samples, *guided = (source.like(real, seed=0, steps=2, guidance=w).deltas for w in (1.0, 1.0, 2.0))
+    assert torch.equal(plain_samples, guided[0])
+    assert not torch.allclose(plain_samples, guided[1])
+
+
+def test_progress_counts_finished_samples(checkpoint: Path) -> None:
+    seen: list[int] = []
+    samples(checkpoint, 2 * CHUNK + 3, progress=seen.append)
+    assert seen == [CHUNK, 2 * CHUNK, 2 * CHUNK + 3]
+
+
+def test_the_checkpoint_may_come_from_the_environment(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CHECKPOINT_VARIABLE, str(checkpoint))
+    assert torch.equal(samples(checkpoint), generate_diffusion_samples(4, 64, steps=2, seed=1))
+
+
+# what was saved is what samples
+
+
+def test_a_loaded_generator_samples_as_the_one_in_training_did(parts: DataParts, tmp_path: Path) -> None:
+    """The validation metrics of an epoch can be measured again from its checkpoint, to the last bit."""
+    *_, last = epochs(CONFIG)
+    last.save(tmp_path)
+    validator = Validator.fit(parts["validation"], CanonicalConfig(), CONFIG.evaluation)
+    fake = load_generator(tmp_path).like(validator.asked, seed=CONFIG.evaluation.seed, steps=CONFIG.evaluation.steps)
+    for name, value in validator(fake).items():
+        assert last.metrics[name] == value
+
+
+def test_a_checkpoint_carries_the_statistics_and_conditions_of_its_training_part(
+    source: Generator, parts: DataParts
+) -> None:
+    for name, value in vars(parts.statistics).items():
+        assert torch.equal(getattr(source.statistics, name), value)
+    assert torch.equal(source.known.raw, parts["train"].condition())
+    assert torch.equal(source.known.angle, parts["train"].angle)
+    assert (source.canonical, len(source.schedule)) == (CanonicalConfig(), 1000)
+    assert not source.model.training
+
+
+# what is refused
+
+
+def test_requests_that_cannot_be_met_are_refused(checkpoint: Path) -> None:
+    too_long, not_finite = asked(4), asked(4)
+    too_long[2, 0] = math.log(LONGEST_S + 2 / 60)
+    not_finite[1, 1] = float("nan")
+    for options, law in (
+        ({"n": 0}, "`n >= 1` must hold, but got n=0"),
+        ({"cond": asked(3)}, "`cond.shape == (4, 3)` must hold, but got (3, 3)"),
+        ({"cond": asked(4)[:, :2]}, "`cond.shape == (4, 3)` must hold, but got (4, 2)"),
+        ({"cond": not_finite}, "`conditions are finite` must hold"),
+        ({"cond": too_long}, "`duration <= 1.067 s` (T=64 steps at 60 Hz) must hold, but got 1.100 s"),
+        ({"seq_len": 7}, "`sequence_length >= 8`"),
+        ({"steps": 0}, "`1 <= steps <= timesteps`"),
+        ({"steps": 1001}, "`1 <= steps <= timesteps`"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            samples(checkpoint, **options)
+        assert str(caught.value).startswith(law)
+        assert "\n" not in str(caught.value)
+
+
+def test_someone_must_name_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(CHECKPOINT_VARIABLE, raising=False)
+    with pytest.raises(ConfigError, match=r"^`checkpoint` or the variable HUMOUSE_CHECKPOINT names a folder"):
+        generate_diffusion_samples(1, 64)
+
+
+def test_an_unknown_sampler_is_refused(source: Generator, parts: DataParts) -> None:
+    real = parts["test"].take(torch.arange(2))
+    with pytest.raises(ConfigError, match=r"^`sampler` in {ddim.*sampler=euler"):
+        next(source.stream(conditions_of(real), real, seed=0, sampler="euler"))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "record", "reason"),
+    [
+        ({}, {"kind": "critic"}, "a checkpoint of kind `diffusion` is needed, but got critic"),
+        (
+            {},
+            {"config": plain(replace(CONFIG, model=ModelConfig(base_channels=32)))},
+            "weights and configuration do not fit",
+        ),
+        ({"known.raw": None}, {}, "weights and configuration do not fit"),
+        ({"ema.stem.weight": None}, {}, "weights and configuration do not fit"),
+        ({"statistics.more": torch.zeros(2)}, {}, "weights and configuration do not fit"),
+    ],
+    ids=["kind", "width", "conditions", "weights", "statistics"],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused(
+    checkpoint: Path, tmp_path: Path, tensors: dict[str, Tensor | None], record: dict[str, Any], reason: str
+) -> None:
+    whole, known = load_checkpoint(checkpoint)
+    changed = {name: tensor for name, tensor in {**whole, **tensors}.items() if tensor is not None}
+    save_checkpoint(tmp_path / "other", changed, {**known, **record})
+    with pytest.raises(CheckpointError) as caught:
+        load_generator(tmp_path / "other")
+    assert str(caught.value).startswith(f"{tmp_path / 'other'}: {reason}")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_altered_checkpoint_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    whole, known = load_checkpoint(checkpoint)
+    save_checkpoint(tmp_path / "other", whole, known)
+    (tmp_path / "other" / RECORD).write_text(json.dumps({**known, "weights_sha256": "0"}))
+    with pytest.raises(CheckpointError, match="do not match their record"):
+        load_generator(tmp_path / "other")
+
+
+def test_conditions_count_their_rows() -> None:
+    assert len(Conditions(asked(5), torch.zeros(5, dtype=torch.float64))) == 5

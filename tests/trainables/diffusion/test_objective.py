@@ -1,0 +1,319 @@
+"""Laws of the training loss: what the mask hides, what weight 0 leaves alone, and what the ranking term is."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from scipy.stats import binomtest, chisquare
+from torch import Tensor
+
+from trainables.config import ConfigError
+from trainables.contrastive.ranking import derangements
+from trainables.data.dataset import Batch, Sequences
+from trainables.diffusion.models.unet1d import UNet1D, UNetConfig
+from trainables.diffusion.noise.schedule import cosine_schedule
+from trainables.diffusion.objective import (
+    ContrastiveConfig,
+    Denoiser,
+    Draw,
+    Loss,
+    denoising_loss,
+    diffusion_loss,
+    draw,
+)
+
+SMALL = UNetConfig(condition_dim=3, base_channels=16, channel_mults=(1.0, 1.5), groups=4, embedding_dim=16)
+SCHEDULE = cosine_schedule(100)
+PLAIN = ContrastiveConfig()
+RANKED = ContrastiveConfig(weight=0.7, temperature=0.5, negatives=3, share=0.5)
+
+
+def network(config: UNetConfig = SMALL) -> UNet1D:
+    """A network in evaluation mode whose head speaks, as after training."""
+    torch.manual_seed(0)
+    model = UNet1D(config).eval()
+    torch.nn.init.normal_(model.head.weight, std=0.1)
+    return model
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def batch_of(b: int = 8, steps: int = 20, seed: int = 0) -> Batch:
+    random = seeded(seed)
+    mask = torch.arange(steps) < torch.randint(8, steps + 1, (b,), generator=random)[:, None]
+    z = torch.randn(b, steps, 2, generator=random) * mask[..., None]
+    return Batch(Sequences(z, mask), torch.randn(b, 3, generator=random))
+
+
+def step(b: int = 8, dropout: float = 0.3, seed: int = 0) -> tuple[Batch, Draw]:
+    batch = batch_of(b, seed=seed)
+    return batch, draw(batch, len(SCHEDULE), dropout, seeded(seed))
+
+
+def loss_of(given: tuple[Batch, Draw], config: ContrastiveConfig = PLAIN, model: Denoiser | None = None) -> Loss:
+    with torch.no_grad():
+        return diffusion_loss(model or network(), SCHEDULE, *given, config, seeded())
+
+
+def double(part: Any) -> Any:
+    """Every floating-point tensor of a batch or a draw in float64."""
+    if isinstance(part, Tensor):
+        return part.double() if part.is_floating_point() else part
+    return type(part)(*map(double, part))
+
+
+# the mask
+
+
+def test_the_denoising_loss_is_the_mean_over_valid_steps_and_channels() -> None:
+    batch = batch_of()
+    v, predicted, mask = torch.randn(8, 20, 2).double(), torch.randn(8, 20, 2).double(), batch.sequences.mask
+    found = denoising_loss(v, predicted, mask)
+    for b in range(8):
+        squares = [float(v[b, s, c] - predicted[b, s, c]) ** 2 for s in range(20) for c in range(2) if bool(mask[b, s])]
+        assert float(found[b]) == pytest.approx(sum(squares) / len(squares), rel=1e-12)
+
+
+def test_the_whole_loss_is_its_definition() -> None:
+    """Row by row in scalars: x_t and v from the schedule, squares over valid steps, mean per row, mean over rows."""
+    (batch, drawn), model = step(b=3), network()
+    total = 0.0
+    for b in range(3):
+        alpha, sigma = float(SCHEDULE.alpha[drawn.t[b]]), float(SCHEDULE.sigma[drawn.t[b]])
+        z, eps, mask = batch.sequences.z[b], drawn.eps[b], batch.sequences.mask[b]
+        row = slice(b, b + 1)
+        with torch.no_grad():
+            x_t = (alpha * z + sigma * eps)[None]
+            predicted = model(x_t, drawn.t[row], mask[None], batch.condition[row], drawn.drop_condition[row])[0]
+        squares = [
+            (alpha * float(eps[s, c]) - sigma * float(z[s, c]) - float(predicted[s, c])) ** 2
+            for s in range(20)
+            for c in range(2)
+            if bool(mask[s])
+        ]
+        total += sum(squares) / len(squares) / 3
+    loss = loss_of((batch, drawn))
+    assert float(loss.total) == float(loss.denoising) == pytest.approx(total, rel=1e-5)
+
+
+@pytest.mark.parametrize("config", [PLAIN, RANKED], ids=["plain", "ranked"])
+@pytest.mark.parametrize("junk", [1.0, -1e3, 1e15])
+def test_nothing_under_the_mask_changes_the_loss(config: ContrastiveConfig, junk: float) -> None:
+    batch, drawn = step()
+    hidden = ~batch.sequences.mask[..., None]
+    z, eps = batch.sequences.z.masked_fill(hidden, junk), drawn.eps.masked_fill(hidden, -3 * junk)
+    changed = (Batch(Sequences(z, batch.sequences.mask), batch.condition), drawn._replace(eps=eps))
+    assert torch.equal(loss_of(changed, config).total, loss_of((batch, drawn), config).total)
+
+
+@pytest.mark.parametrize("config", [PLAIN, RANKED], ids=["plain", "ranked"])
+@pytest.mark.parametrize("extra", [1, 4, 33])
+def test_more_padding_changes_nothing(config: ContrastiveConfig, extra: int) -> None:
+    (batch, drawn), model = step(), network().double()
+    z, mask = batch.sequences
+    padded = Sequences(torch.nn.functional.pad(z, (0, 0, 0, extra)), torch.nn.functional.pad(mask, (0, extra)))
+    eps = torch.cat([drawn.eps, torch.randn(8, extra, 2)], dim=1)
+    longer = double(Batch(padded, batch.condition)), double(drawn._replace(eps=eps))
+    found = loss_of(longer, config, in_double(model))
+    expected = loss_of((double(batch), double(drawn)), config, in_double(model))
+    torch.testing.assert_close(found.total, expected.total, rtol=1e-6, atol=0.0)
+
+
+def in_double(model: UNet1D) -> Denoiser:
+    """The schedule gives float32 factors, so that x_t is what it is; the network computes in float64."""
+    return lambda x, t, mask, condition, drop: model(x.double(), t, mask, condition, drop)
+
+
+def test_the_order_of_rows_does_not_count() -> None:
+    """Nor with the ranking term, if all rows are ranked against all others."""
+    batch, drawn = step()
+    order = torch.tensor([5, 2, 7, 0, 1, 6, 3, 4])
+    mixed = (
+        Batch(Sequences(*(part[order] for part in batch.sequences)), batch.condition[order]),
+        Draw(*(part[order] for part in drawn)),
+    )
+    for config in (PLAIN, replace(RANKED, negatives=7, share=1.0)):
+        torch.testing.assert_close(loss_of(mixed, config).total, loss_of((batch, drawn), config).total)
+
+
+def test_a_short_sequence_counts_as_much_as_a_long_one() -> None:
+    """Predictions of 0 against v = eps at t = last: each row has mean square 1, whatever its length."""
+    mask = torch.arange(64) < torch.tensor([[8], [64]])
+    v = torch.ones(2, 64, 2)
+    assert denoising_loss(v, torch.zeros_like(v), mask).tolist() == [1.0, 1.0]
+
+
+# weight 0
+
+
+def train(loss: Callable[[UNet1D, Batch, Draw, torch.Generator], Tensor]) -> tuple[list[Tensor], torch.Generator]:
+    """Six steps of AdamW from one start, with dropout; the trained weights, and the negatives' generator after them."""
+    model, negatives = network(replace(SMALL, dropout=0.2)).train(), seeded(9)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    torch.manual_seed(4)
+    for seed in range(6):
+        optimizer.zero_grad()
+        loss(model, *step(seed=seed), negatives).backward()
+        optimizer.step()
+    return [parameter.detach() for parameter in model.parameters()], negatives
+
+
+def plain_loss(model: UNet1D, batch: Batch, drawn: Draw, _: torch.Generator) -> Tensor:
+    """Velocity matching and nothing else, without a look at the code under test."""
+    alpha_t, sigma_t = (part[drawn.t].float()[:, None, None] for part in (SCHEDULE.alpha, SCHEDULE.sigma))
+    z, mask = batch.sequences
+    x_t, v = alpha_t * z + sigma_t * drawn.eps, alpha_t * drawn.eps - sigma_t * z
+    predicted = model(x_t, drawn.t, mask, batch.condition, drawn.drop_condition)
+    squares = ((v - predicted).square() * mask[..., None]).sum(dim=(-2, -1))
+    total: Tensor = (squares / (mask.sum(dim=1) * 2)).mean()
+    return total
+
+
+def contrastive_loss(config: ContrastiveConfig) -> Callable[[UNet1D, Batch, Draw, torch.Generator], Tensor]:
+    return lambda model, *given: diffusion_loss(model, SCHEDULE, given[0], given[1], config, given[2]).total
+
+
+@pytest.mark.parametrize(
+    "config",
+    [PLAIN, ContrastiveConfig(weight=0.0, temperature=0.01, negatives=500, share=1.0)],
+    ids=["defaults", "others"],
+)
+def test_weight_zero_trains_the_weights_of_the_plain_loss_bit_for_bit(config: ContrastiveConfig) -> None:
+    expected, _ = train(plain_loss)
+    found, negatives = train(contrastive_loss(config))
+    assert all(map(torch.equal, found, expected))
+    assert torch.equal(negatives.get_state(), seeded(9).get_state())
+
+
+def test_another_weight_trains_other_weights_and_draws_negatives() -> None:
+    expected, _ = train(plain_loss)
+    found, negatives = train(contrastive_loss(replace(RANKED, weight=1e-3)))
+    assert not all(map(torch.equal, found, expected))
+    assert not torch.equal(negatives.get_state(), seeded(9).get_state())
+
+
+def test_what_was_not_computed_is_not_reported() -> None:
+    assert loss_of(step())[2:] == (None, None)
+    assert None not in loss_of(step(), RANKED)
+
+
+# the ranking term
+
+
+@pytest.mark.parametrize(("negatives", "share"), [(1, 1.0), (3, 0.5), (7, 0.25)])
+def test_the_ranking_term_is_its_definition(negatives: int, share: float) -> None:
+    """Each negative by a call of its own; rows whose condition is dropped have no negative."""
+    config = replace(RANKED, negatives=negatives, share=share)
+    (batch, drawn), model = step(dropout=0.4), network()
+    ranked, lenders = round(share * 8), derangements(batch.condition, negatives, seeded())
+    assert 0 < int(drawn.drop_condition[:ranked].sum()) < ranked
+
+    alpha_t, sigma_t = SCHEDULE.at(drawn.t)
+    z, mask = batch.sequences
+    x_t, v = alpha_t * z + sigma_t * drawn.eps, alpha_t * drawn.eps - sigma_t * z
+
+    def distance(row: int, lender: int) -> float:
+        given = (part[row : row + 1] for part in (x_t, drawn.t, mask))
+        with torch.no_grad():
+            predicted = model(*given, batch.condition[lender][None], drawn.drop_condition[row][None])
+        return float((v[row, mask[row]] - predicted[0, mask[row]]).square().sum())
+
+    own = [distance(row, row) for row in range(8)]
+    scale, losses, right = sum(own) / 8, [], []
+    for row in range(ranked):
+        if drawn.drop_condition[row]:
+            continue
+        others = [distance(row, int(lender)) for lender in lenders.rows[row]]
+        right += [own[row] < other for other in others]
+        odds = sum(math.exp((own[row] - other) / scale / config.temperature) for other in others)
+        losses.append(math.log(1 + odds))
+    loss = loss_of((batch, drawn), config, model)
+    assert loss.ranking is not None
+    assert loss.ranking_accuracy is not None
+    assert float(loss.ranking) == pytest.approx(sum(losses) / len(losses), rel=1e-4)
+    assert float(loss.ranking_accuracy) == pytest.approx(sum(right) / len(right))
+    assert float(loss.total) == pytest.approx(float(loss.denoising) + config.weight * float(loss.ranking), rel=1e-6)
+    assert float(loss.denoising) == pytest.approx(float(loss_of((batch, drawn), PLAIN, model).total), rel=1e-5)
+
+
+def test_the_temperature_means_the_same_at_every_scale() -> None:
+    """Data, noise and a linear network ten times larger: squared errors are a hundred times larger, the term is not."""
+    batch, drawn = step(dropout=0.0)
+    larger = (
+        Batch(Sequences(10 * batch.sequences.z, batch.sequences.mask), batch.condition),
+        drawn._replace(eps=10 * drawn.eps),
+    )
+
+    def linear(x: Tensor, t: Tensor, mask: Tensor, condition: Tensor | None, drop: Tensor | None) -> Tensor:
+        assert condition is not None
+        return x * condition[:, None, :2]
+
+    one, ten = loss_of((batch, drawn), RANKED, linear), loss_of(larger, RANKED, linear)
+    torch.testing.assert_close(ten.ranking, one.ranking)
+    torch.testing.assert_close(ten.denoising, 100 * one.denoising)
+
+
+def test_a_network_that_ignores_its_condition_is_charged_for_a_guess() -> None:
+    def deaf(x: Tensor, t: Tensor, mask: Tensor, condition: Tensor | None, drop: Tensor | None) -> Tensor:
+        return 0.5 * x
+
+    loss = loss_of(step(dropout=0.0), RANKED, deaf)
+    assert loss.ranking is not None
+    assert float(loss.ranking) == pytest.approx(math.log(4))
+
+
+def test_if_all_forget_their_condition_there_is_nothing_to_rank() -> None:
+    batch, drawn = step()
+    loss = loss_of((batch, drawn._replace(drop_condition=torch.ones(8, dtype=torch.bool))), RANKED)
+    assert loss.ranking is not None
+    assert float(loss.ranking) == 0.0
+    assert torch.equal(loss.total, loss.denoising)
+
+
+def test_the_ranked_share_is_a_share_of_the_batch_and_at_least_one_row() -> None:
+    assert [ContrastiveConfig(share=0.25).ranked(b) for b in (64, 8, 2, 1)] == [16, 2, 1, 1]
+    assert [ContrastiveConfig(share=1.0).ranked(b) for b in (64, 7)] == [64, 7]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("weight", -0.1), ("temperature", 0.0), ("negatives", 0), ("share", 0.0), ("share", 1.1), ("loss", "none")],
+)
+def test_a_config_checks_itself(key: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=rf"{key}={value}"):
+        replace(PLAIN, **{key: value})
+
+
+# the draw
+
+
+def test_a_draw_is_the_generators_alone_and_does_not_look_at_the_data() -> None:
+    one, other = (draw(batch_of(seed=seed), 100, 0.5, seeded(3)) for seed in (0, 1))
+    assert all(map(torch.equal, one, other))
+    assert not torch.equal(one.eps, draw(batch_of(), 100, 0.5, seeded(4)).eps)
+
+
+def test_times_are_uniform_noise_is_normal_and_conditions_are_dropped_at_their_rate() -> None:
+    """Null: p > 1e-4 each, on 4,000 rows (the false-failure rate). Alternative: neighbouring hypotheses fall below."""
+    batch = batch_of(4000, steps=8)
+    t, eps, drop = draw(batch, 10, 0.1, seeded(1))
+    counts = torch.bincount(t, minlength=10).tolist()
+    assert len(counts) == 10
+    assert chisquare(counts).pvalue > 1e-4
+    assert chisquare(counts, [300.0] + [3700 / 9] * 9).pvalue < 1e-4
+    assert binomtest(int(drop.sum()), 4000, 0.1).pvalue > 1e-4
+    assert binomtest(int(drop.sum()), 4000, 0.13).pvalue < 1e-4
+    beyond = int((eps.abs() > 1.959964).sum())
+    assert binomtest(beyond, eps.numel(), 0.05).pvalue > 1e-4
+    assert binomtest(beyond, eps.numel(), 0.06).pvalue < 1e-4
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_dropping_none_or_all(rate: float) -> None:
+    drop = draw(batch_of(500), 10, rate, seeded()).drop_condition
+    assert bool((drop == (rate == 1.0)).all())

@@ -1,0 +1,362 @@
+"""Laws of a training run: the seed decides all of it, a cut leaves no trace, and what is off changes nothing."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from trainables import names
+from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from trainables.config import ConfigError, build, plain
+from trainables.data.dataset import Batch, DataConfig, SequenceDataset, load_parts
+from trainables.diffusion.augment import AugmentationConfig
+from trainables.diffusion.noise.schedule import cosine_schedule
+from trainables.diffusion.objective import ContrastiveConfig, diffusion_loss, draw
+from trainables.diffusion.train import (
+    DiffusionConfig,
+    ModelConfig,
+    NoiseConfig,
+    OptimConfig,
+    TrainingDivergedError,
+    autocast,
+    epochs,
+    initial_state,
+    learning_rate,
+    optimise,
+    shard,
+)
+from trainables.epoch import ALONE, Epoch, Worker
+from trainables.eval.validation import EvaluationConfig
+from trainables.seeding import generator
+
+TINY = DiffusionConfig(
+    epochs=2,
+    steps_per_epoch=4,
+    batch_size=16,
+    model=ModelConfig(base_channels=16),
+    optim=OptimConfig(lr=1e-2, warmup_steps=3),
+    evaluation=EvaluationConfig(movements=40, steps=2, folds=2),
+)
+BUSY = replace(
+    TINY,
+    augmentation=AugmentationConfig(0.3),
+    contrastive=ContrastiveConfig(weight=0.5, negatives=2),
+    diffusion=NoiseConfig(timesteps=100, condition_dropout=0.3),
+)  # every stream of randomness is in use
+SCHEDULE = cosine_schedule()
+CLOCKS = (names.TRAIN_SECONDS, names.VAL_SECONDS)
+State = dict[str, Tensor]
+
+
+def saved(epoch: Epoch, folder: Path) -> State:
+    folder.mkdir()
+    epoch.save(folder)
+    return load_checkpoint(folder)[0]
+
+
+def timeless(epoch: Epoch) -> dict[str, float]:
+    return {name: value for name, value in epoch.metrics.items() if name not in CLOCKS}
+
+
+def trained(config: DiffusionConfig, folder: Path) -> State:
+    """Weights, averaged weights and optimiser after the last epoch."""
+    *_, last = epochs(config)
+    return saved(last, folder)
+
+
+def assert_equal(found: State, expected: State) -> None:
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(found[name], tensor), name
+
+
+def differ(one: State, other: State) -> bool:
+    return not all(torch.equal(one[name], tensor) for name, tensor in other.items())
+
+
+def first_batch(size: int = 16) -> Batch:
+    parts = load_parts(DataConfig())
+    return SequenceDataset(parts["train"], parts.statistics)[torch.arange(size)]
+
+
+@pytest.fixture(scope="module")
+def uncut(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Epoch], list[State], Path]:
+    """A run with everything switched on, saved after each epoch."""
+    folder, run, states = tmp_path_factory.mktemp("uncut"), [], []
+    for epoch in epochs(BUSY):
+        run.append(epoch)
+        states.append(saved(epoch, folder / str(epoch.number)))
+    return run, states, folder
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory: pytest.TempPathFactory) -> State:
+    return trained(TINY, tmp_path_factory.mktemp("baseline") / "last")
+
+
+# reproducibility
+
+
+def test_a_run_cut_after_an_epoch_and_resumed_is_the_uncut_run_bit_for_bit(
+    uncut: tuple[list[Epoch], list[State], Path], tmp_path: Path
+) -> None:
+    run, states, folder = uncut
+    torch.rand(77)  # what happened before in this process plays no part
+    for cut in (0, 1):
+        rest = []
+        for epoch in epochs(BUSY, resume=folder / str(cut)):
+            rest.append(epoch.number)
+            assert timeless(epoch) == timeless(run[epoch.number])
+            assert_equal(saved(epoch, tmp_path / f"{cut}-{epoch.number}"), states[epoch.number])
+        assert rest == [1, 2][cut:]
+    assert list(epochs(BUSY, resume=folder / "2")) == []
+
+
+def test_every_part_of_the_state_is_trained_and_saved(uncut: tuple[list[Epoch], list[State], Path]) -> None:
+    """Else the test above could pass on states that never move."""
+    _, states, _ = uncut
+    for part in ("model.", "ema.", "optimizer."):
+        one, two = ({k: v for k, v in state.items() if k.startswith(part)} for state in states[1:])
+        assert one.keys() == two.keys() != set()
+        assert differ(one, two)
+    assert differ(
+        {k: v for k, v in states[2].items() if k.startswith("model.")},
+        {k.replace("ema.", "model."): v for k, v in states[2].items() if k.startswith("ema.")},
+    )
+
+
+def test_the_caller_may_draw_random_numbers_between_epochs(baseline: State, tmp_path: Path) -> None:
+    torch.manual_seed(12345)
+    run: Iterator[Epoch] = epochs(TINY)
+    for epoch in run:
+        torch.rand(epoch.number + 1)
+        last = epoch
+    assert_equal(saved(last, tmp_path / "last"), baseline)
+
+
+def test_the_seed_decides(baseline: State, tmp_path: Path) -> None:
+    other = trained(replace(TINY, seed=1), tmp_path / "other")
+    trained_parts = [name for name in baseline if name.startswith(("model.", "ema."))]
+    assert differ({k: other[k] for k in trained_parts}, {k: baseline[k] for k in trained_parts})
+
+
+def test_the_weights_at_the_start_are_the_seeds_alone() -> None:
+    def start(seed: int) -> list[Tensor]:
+        torch.rand(seed + 3)
+        return list(initial_state(replace(TINY, seed=seed), ALONE).model.parameters())
+
+    assert all(map(torch.equal, start(0), start(0)))
+    assert not all(map(torch.equal, start(0), start(1)))
+
+
+# what is off changes nothing
+
+
+@pytest.mark.parametrize(
+    "off",
+    [
+        {"contrastive": ContrastiveConfig(weight=0.0, temperature=0.01, negatives=999, share=1.0)},
+        {"augmentation": AugmentationConfig(alpha=0.0, generator="minimum_jerk")},
+    ],
+    ids=["contrastive weight 0", "alpha 0"],
+)
+def test_what_is_switched_off_leaves_the_baseline_bit_for_bit(
+    baseline: State, off: dict[str, Any], tmp_path: Path
+) -> None:
+    assert_equal(trained(replace(TINY, **off), tmp_path / "off"), baseline)
+
+
+@pytest.mark.parametrize(
+    "on",
+    [{"contrastive": ContrastiveConfig(weight=1e-3)}, {"augmentation": AugmentationConfig(alpha=0.01)}],
+    ids=["contrastive weight", "alpha"],
+)
+def test_what_is_switched_on_does_not(baseline: State, on: dict[str, Any], tmp_path: Path) -> None:
+    assert differ(trained(replace(TINY, **on), tmp_path / "on"), baseline)
+
+
+# what an epoch tells
+
+
+def test_epochs_are_numbered_from_the_untrained_model(uncut: tuple[list[Epoch], list[State], Path]) -> None:
+    run, _, folder = uncut
+    assert [epoch.number for epoch in run] == [0, 1, 2] == [epoch.metrics[names.EPOCH] for epoch in run]
+    assert [epoch.metrics.get(names.TRAIN_STEPS) for epoch in run] == [None, 4.0, 8.0]
+    records = [load_checkpoint(folder / str(number))[1] for number in range(3)]
+    assert [record["step"] for record in records] == [0, 4, 8] == [record["ema_updates"] for record in records]
+    assert all(record["config"] == plain(BUSY) and record["kind"] == "diffusion" for record in records)
+
+
+def test_only_what_was_computed_is_reported(uncut: tuple[list[Epoch], list[State], Path]) -> None:
+    run, _, _ = uncut
+    ranking = {names.TRAIN_RANKING, names.TRAIN_RANKING_ACCURACY}
+    known = {value for name, value in vars(names).items() if name.isupper()}
+    assert not any(name.startswith("train/") for name in run[0].metrics)
+    assert all(ranking <= set(epoch.metrics) <= known for epoch in run[1:])
+    assert all(math.isfinite(value) for epoch in run for value in epoch.metrics.values())
+    *_, plain_epoch = epochs(TINY)
+    assert not ranking & set(plain_epoch.metrics)
+
+
+def test_the_untrained_model_has_the_loss_of_predicting_nothing() -> None:
+    """Its head is zero, so the validation loss is the mean square of v over valid steps, movement by movement."""
+    parts = load_parts(DataConfig())
+    dataset = SequenceDataset(parts["validation"], parts.statistics)
+    batch = dataset[torch.arange(len(dataset))]
+    drawn = draw(batch, 1000, 0.0, generator(TINY.evaluation.seed, "validation loss"))
+    total = 0.0
+    for z, mask, eps, t in zip(*batch.sequences, drawn.eps, drawn.t, strict=True):
+        v = (SCHEDULE.alpha[t] * eps - SCHEDULE.sigma[t] * z)[mask]
+        total += float(v.square().mean())
+    untrained = next(epochs(TINY))
+    assert untrained.metrics[names.VAL_LOSS] == pytest.approx(total / len(dataset), rel=1e-5)
+
+
+def test_training_lowers_the_loss_on_people_it_has_not_seen() -> None:
+    start, *_, end = epochs(replace(TINY, steps_per_epoch=30))
+    assert end.metrics[names.VAL_LOSS] < 0.9 * start.metrics[names.VAL_LOSS]
+
+
+def test_no_worker_but_the_first_evaluates() -> None:
+    config = replace(TINY, epochs=1, steps_per_epoch=1)
+    run = list(epochs(config, worker=Worker(rank=1, world_size=2)))
+    assert not any(name.startswith(("val/", "model/")) for epoch in run for name in epoch.metrics)
+    assert names.TRAIN_LOSS in run[1].metrics
+
+
+# resuming is for the same run
+
+
+@pytest.mark.parametrize(
+    "other", [{"seed": 1}, {"epochs": 3}, {"optim": OptimConfig(lr=2e-2, warmup_steps=3)}], ids=str
+)
+def test_a_checkpoint_of_another_configuration_is_refused(
+    uncut: tuple[list[Epoch], list[State], Path], other: dict[str, Any]
+) -> None:
+    with pytest.raises(CheckpointError, match="made with another configuration"):
+        next(epochs(replace(BUSY, **other), resume=uncut[2] / "1"))
+
+
+def test_a_checkpoint_of_other_data_is_refused(uncut: tuple[list[Epoch], list[State], Path], tmp_path: Path) -> None:
+    tensors, record = load_checkpoint(uncut[2] / "1")
+    save_checkpoint(tmp_path / "other", tensors, {**record, "data_sha256": "0" * 64})
+    with pytest.raises(CheckpointError, match="trained on other data"):
+        next(epochs(BUSY, resume=tmp_path / "other"))
+
+
+def test_a_missing_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such file"):
+        next(epochs(BUSY, resume=tmp_path / "nowhere"))
+
+
+# one step
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_before_the_weights_change() -> None:
+    state, batch = initial_state(TINY, ALONE), first_batch()
+    drawn = draw(batch, 1000, 0.1, torch.Generator().manual_seed(0))
+    before = [parameter.detach().clone() for parameter in state.model.parameters()]
+    bad = drawn._replace(eps=torch.full_like(drawn.eps, float("nan")))
+    with pytest.raises(TrainingDivergedError, match=r"^the loss is nan at step 0; lower optim\.lr=0\.01$"):
+        optimise(state, TINY, batch, bad, SCHEDULE, torch.Generator())
+    assert all(map(torch.equal, before, state.model.parameters()))
+    assert (state.step, state.ema.updates) == (0, 0)
+
+
+def test_gradients_are_clipped_to_the_norm_that_was_asked_for() -> None:
+    """Plain gradient descent with rate 1 then moves the weights by at most that far, and here by exactly that."""
+    config = replace(TINY, optim=replace(TINY.optim, grad_clip=1e-3))
+    state, batch = initial_state(config, ALONE), first_batch()
+    state.optimizer = torch.optim.SGD(state.model.parameters(), lr=1.0)
+    before = torch.cat([parameter.detach().flatten() for parameter in state.model.parameters()])
+    drawn = draw(batch, 1000, 0.1, torch.Generator().manual_seed(0))
+    parts = optimise(state, config, batch, drawn, SCHEDULE, torch.Generator())
+    after = torch.cat([parameter.detach().flatten() for parameter in state.model.parameters()])
+    assert parts[names.TRAIN_GRADIENT_NORM] > 1e-2
+    assert float((after - before).norm()) == pytest.approx(1e-3, rel=1e-2)
+
+
+@pytest.mark.parametrize("world_size", [2, 4])
+def test_workers_share_a_batch_and_its_randomness_and_their_mean_loss_is_its_loss(world_size: int) -> None:
+    batch, model = first_batch(), initial_state(TINY, ALONE).model.eval()
+    torch.nn.init.normal_(model.head.weight, std=0.1)
+    drawn = draw(batch, 1000, 0.3, torch.Generator().manual_seed(0))
+    shares = [shard(batch, drawn, Worker(rank=rank, world_size=world_size)) for rank in range(world_size)]
+    for row in range(16):
+        (mine, my_draw), place = shares[row % world_size], row // world_size
+        expected = (*batch.sequences, batch.condition, *drawn)
+        for found, whole in zip((*mine.sequences, mine.condition, *my_draw), expected, strict=True):
+            assert torch.equal(found[place], whole[row])
+
+    def loss(given: Any) -> Tensor:
+        return diffusion_loss(model, SCHEDULE, *given, ContrastiveConfig(), torch.Generator()).total.detach()
+
+    torch.testing.assert_close(torch.stack([loss(share) for share in shares]).mean(), loss((batch, drawn)))
+
+
+# the learning rate
+
+
+@pytest.mark.parametrize(("warmup", "total"), [(0, 50), (10, 50), (50, 50), (80, 50)])
+def test_the_learning_rate_warms_up_linearly_and_falls_by_half_a_cosine(warmup: int, total: int) -> None:
+    config = OptimConfig(lr=0.4, warmup_steps=warmup, final_lr_share=0.1)
+    for step in range(total):
+        if step < warmup:
+            expected = 0.4 * (step + 1) / warmup
+        else:
+            expected = 0.04 + 0.36 * (math.cos((step - warmup) / (total - warmup) * math.pi) + 1) / 2
+        assert learning_rate(step, total, config) == pytest.approx(expected, rel=1e-12)
+    if warmup < total:
+        assert learning_rate(warmup, total, config) == pytest.approx(0.4)
+        assert learning_rate(total, total, config) == learning_rate(total + 5, total, config) == pytest.approx(0.04)
+
+
+def test_the_reported_learning_rate_is_the_last_one_used(uncut: tuple[list[Epoch], list[State], Path]) -> None:
+    found = [epoch.metrics[names.TRAIN_LEARNING_RATE] for epoch in uncut[0][1:]]
+    assert found == [learning_rate(step, 8, BUSY.optim) for step in (3, 7)]
+
+
+# configuration
+
+
+def test_a_configuration_comes_back_from_its_plain_form() -> None:
+    assert build(DiffusionConfig, plain(BUSY)) == BUSY
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "law"),
+    [
+        ("epochs", 0, "`epochs >= 1`"),
+        ("steps_per_epoch", 0, "`steps_per_epoch >= 1`"),
+        ("batch_size", 1, "`batch_size >= 2`"),
+        ("contrastive", {"weight": 1.0, "negatives": 64}, "`contrastive.negatives < batch_size`"),
+        ("model", {"base_channels": 20}, "`groups` divides every width"),
+        ("diffusion", {"schedule": "linear"}, "`schedule` in {cosine}"),
+        ("diffusion", {"timesteps": 0}, "`timesteps >= 1`"),
+        ("diffusion", {"condition_dropout": 1.0}, "`0 <= condition_dropout < 1`"),
+        ("optim", {"lr": 0.0}, "`lr > 0`"),
+        ("optim", {"weight_decay": -1.0}, "`weight_decay >= 0`"),
+        ("optim", {"betas": [0.9, 1.0]}, "`0 <= betas < 1`"),
+        ("optim", {"grad_clip": 0.0}, "`grad_clip > 0`"),
+        ("optim", {"ema_decay": 1.0}, "`0 <= ema_decay < 1`"),
+        ("optim", {"warmup_steps": -1}, "`warmup_steps >= 0`"),
+        ("optim", {"final_lr_share": 2.0}, "`0 <= final_lr_share <= 1`"),
+    ],
+)
+def test_a_broken_law_is_told(key: str, value: Any, law: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build(DiffusionConfig, {key: value}, at="trainable")
+    assert str(caught.value).startswith("trainable")
+    assert law in str(caught.value)
+
+
+def test_reduced_precision_is_for_devices_that_compute_in_it() -> None:
+    x = torch.randn(4, 4)
+    for wanted in (True, False):
+        with autocast(torch.device("cpu"), wanted):
+            assert (x @ x).dtype == torch.float32
