@@ -45,9 +45,9 @@ def derangements(condition: Float[Tensor, "B D"], k: int, random: torch.Generato
 
 
 def squared_distance(
-    target: Float[Tensor, "*N T C"], predicted: Float[Tensor, "*N T C"], mask: Bool[Tensor, "*N T"]
-) -> Float[Tensor, "*N"]:
-    """Masked sum of squares over (T, C)."""
+    target: Float[Tensor, "*#N T C"], predicted: Float[Tensor, "*#N T C"], mask: Bool[Tensor, "*#N T"]
+) -> Float[Tensor, "*_"]:
+    """Masked sum of squares over (T, C); leading dimensions are broadcast."""
     return ((target - predicted).square() * mask[..., None]).sum(dim=(-2, -1))
 
 

@@ -40,7 +40,7 @@ def ddim(model: Velocity, schedule: Schedule, x_t: Float[Tensor, "B T C"], steps
     times = trailing_times(len(schedule), steps).tolist()
     for t, s in zip(times, [*times[1:], None], strict=True):
         v = model(x_t, torch.full((len(x_t),), t, device=x_t.device))
-        x_0, eps = signal_and_noise(x_t, v, float(schedule.alpha[t]), float(schedule.sigma[t]))  # type: ignore[arg-type]
+        x_0, eps = signal_and_noise(x_t, v, float(schedule.alpha[t]), float(schedule.sigma[t]))
         x_t = x_0 if s is None else float(schedule.alpha[s]) * x_0 + float(schedule.sigma[s]) * eps
     return x_t
 

@@ -1,7 +1,6 @@
 """Laws of a training run: the seed decides all of it, a cut leaves no trace, and what is off changes nothing."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,9 @@ from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpo
 from trainables.config import ConfigError, build, plain
 from trainables.data.dataset import Batch, DataConfig, SequenceDataset, load_parts
 from trainables.diffusion.augment import AugmentationConfig
+from trainables.diffusion.models.unet1d import UNet1D
 from trainables.diffusion.noise.schedule import cosine_schedule
-from trainables.diffusion.objective import ContrastiveConfig, diffusion_loss, draw
+from trainables.diffusion.objective import ContrastiveConfig, Draw, diffusion_loss, draw
 from trainables.diffusion.train import (
     DiffusionConfig,
     ModelConfig,
@@ -132,11 +132,11 @@ def test_every_part_of_the_state_is_trained_and_saved(uncut: tuple[list[Epoch], 
 
 def test_the_caller_may_draw_random_numbers_between_epochs(baseline: State, tmp_path: Path) -> None:
     torch.manual_seed(12345)
-    run: Iterator[Epoch] = epochs(TINY)
-    for epoch in run:
-        torch.rand(epoch.number + 1)
-        last = epoch
-    assert_equal(saved(last, tmp_path / "last"), baseline)
+    run = epochs(TINY)
+    for number in range(TINY.epochs):
+        assert next(run).number == number
+        torch.rand(number + 1)
+    assert_equal(saved(next(run), tmp_path / "last"), baseline)
 
 
 def test_the_seed_decides(baseline: State, tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_gradients_are_clipped_to_the_norm_that_was_asked_for() -> None:
 
 @pytest.mark.parametrize("world_size", [2, 4])
 def test_workers_share_a_batch_and_its_randomness_and_their_mean_loss_is_its_loss(world_size: int) -> None:
-    batch, model = first_batch(), initial_state(TINY, ALONE).model.eval()
+    batch, model = first_batch(), UNet1D(TINY.model.unet()).eval()
     torch.nn.init.normal_(model.head.weight, std=0.1)
     drawn = draw(batch, 1000, 0.3, torch.Generator().manual_seed(0))
     shares = [shard(batch, drawn, Worker(rank=rank, world_size=world_size)) for rank in range(world_size)]
@@ -293,7 +293,7 @@ def test_workers_share_a_batch_and_its_randomness_and_their_mean_loss_is_its_los
         for found, whole in zip((*mine.sequences, mine.condition, *my_draw), expected, strict=True):
             assert torch.equal(found[place], whole[row])
 
-    def loss(given: Any) -> Tensor:
+    def loss(given: tuple[Batch, Draw]) -> Tensor:
         return diffusion_loss(model, SCHEDULE, *given, ContrastiveConfig(), torch.Generator()).total.detach()
 
     torch.testing.assert_close(torch.stack([loss(share) for share in shares]).mean(), loss((batch, drawn)))

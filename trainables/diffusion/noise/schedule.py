@@ -15,6 +15,8 @@ from torch import Tensor
 from trainables.config import require
 
 MAXIMUM_BETA = 0.999
+Coefficient = Tensor | float
+"""One for all rows, or one per row in a shape that scales sequences."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,16 +54,16 @@ def cosine_schedule(timesteps: int = 1000, offset: float = 0.008) -> Schedule:
 SCHEDULES = {"cosine": cosine_schedule}
 
 
-def diffuse(x_0: Tensor, eps: Tensor, alpha_t: Tensor, sigma_t: Tensor) -> Tensor:
+def diffuse(x_0: Tensor, eps: Tensor, alpha_t: Coefficient, sigma_t: Coefficient) -> Tensor:
     """x_t = alpha_t x_0 + sigma_t eps."""
     return alpha_t * x_0 + sigma_t * eps
 
 
-def velocity(x_0: Tensor, eps: Tensor, alpha_t: Tensor, sigma_t: Tensor) -> Tensor:
+def velocity(x_0: Tensor, eps: Tensor, alpha_t: Coefficient, sigma_t: Coefficient) -> Tensor:
     """v = alpha_t eps - sigma_t x_0 (Progressive Distillation, Salimans & Ho, 2022, appendix D, arXiv:2202.00512)."""
     return alpha_t * eps - sigma_t * x_0
 
 
-def signal_and_noise(x_t: Tensor, v: Tensor, alpha_t: Tensor, sigma_t: Tensor) -> tuple[Tensor, Tensor]:
+def signal_and_noise(x_t: Tensor, v: Tensor, alpha_t: Coefficient, sigma_t: Coefficient) -> tuple[Tensor, Tensor]:
     """(x_0, eps) from (x_t, v): the inverse rotation."""
     return alpha_t * x_t - sigma_t * v, sigma_t * x_t + alpha_t * v
