@@ -62,7 +62,7 @@ def recover_orphans(study: optuna.Study) -> int:
         storage.set_trial_user_attr(orphan._trial_id, REASON, "the driver ended before the trial did")
         storage.set_trial_user_attr(orphan._trial_id, RETRIED, True)
         study.tell(orphan.number, state=TrialState.FAIL)
-        study.enqueue_trial(orphan.params)
+        study.enqueue_trial({**orphan.system_attrs.get("fixed_params", {}), **orphan.params})
     return len(orphans)
 
 

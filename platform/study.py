@@ -12,7 +12,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 from sqlalchemy.exc import SQLAlchemyError
 
-from platform.search import FOLDER, METRICS, REASON, make_sampler
+from platform.search import FOLDER, METRICS, REASON, finished, make_sampler
 from platform.settings import Sweep
 from trainables import names
 from trainables.config import ConfigError
@@ -85,8 +85,7 @@ def ranking(study: optuna.Study, tie_breaker: str) -> list[Ranked]:
     By the metric at their last report, whether they reached their last epoch or were stopped, ties by `tie_breaker`;
     trials without a value stand last.
     """
-    trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
-    return [_ranked(trial) for trial in sorted(trials, key=lambda trial: _merit(trial, tie_breaker))]
+    return [_ranked(trial) for trial in sorted(finished(study), key=lambda trial: _merit(trial, tie_breaker))]
 
 
 def _merit(trial: FrozenTrial, tie_breaker: str) -> tuple[float, float, int]:

@@ -19,7 +19,7 @@ from trainables.physical.minimum_jerk import MinimumJerk
 FORM = CanonicalConfig()
 METRICS = {names.VAL_C2ST, names.VAL_C2ST_AUC, names.VAL_C2ST_EXCESS, names.VAL_MMD, names.VAL_REJECTED}
 CONFIG = EvaluationConfig(movements=160)
-UNEASY = 0.62  # see the test of the null
+UNEASY = 0.64  # four standard deviations above 0.5, see the test of the null
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +49,8 @@ def smooth(like: Canonical) -> Canonical:
 def test_people_are_not_told_from_the_same_people(parts: DataParts) -> None:
     """Null: random halves of the validation part, 167 rows a class, ten splits.
 
-    One accuracy has s.d. 0.03 about 0.5 or a little below; the limits are 4 s.d. for one split and for the mean of ten
-    (false failure together under 1e-3; fixed by the seeds).
+    Over 60 splits the accuracy has mean 0.4995 and s.d. 0.034, the MMD 0.0002 and 0.0019. Limits are 4 s.d. for one
+    split (false failure of ten: 3e-4) and for the means of ten (6e-5 each).
     """
     accuracies, distances = [], []
     for seed in range(10):
@@ -60,8 +60,8 @@ def test_people_are_not_told_from_the_same_people(parts: DataParts) -> None:
         distances.append(found[names.VAL_MMD])
         assert found[names.VAL_REJECTED] == 0.0
     assert max(accuracies) < UNEASY
-    assert 0.44 < sum(accuracies) / 10 < 0.54
-    assert abs(sum(distances) / 10) < 0.005
+    assert abs(sum(accuracies) / 10 - 0.5) < 0.045
+    assert abs(sum(distances) / 10) < 0.003
 
 
 def test_machines_are_told_from_people(validator: Validator) -> None:
