@@ -64,7 +64,7 @@ class MinimumJerk:
         for k in range(self.submovements):
             last = k == self.submovements - 1
             draw = torch.rand(len(tau), generator=random, dtype=torch.float64)
-            width = 1.0 - start if last else (1.0 - start) * (0.55 + 0.35 * draw)
+            width = 1.0 - start if last else (1.0 - start) * (0.3 + 0.4 * draw)
             profile = minimum_jerk(((tau - start[:, None]) / width[:, None]).clamp(0.0, 1.0))
             path = path + profile[..., None] * (ends[:, k] - previous)[:, None]
             previous, start = ends[:, k], start + width * 0.7

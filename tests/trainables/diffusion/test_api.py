@@ -93,6 +93,13 @@ def test_a_sample_does_not_depend_on_how_many_are_asked_for(checkpoint: Path, n:
     assert_close(samples(checkpoint, n, cond=cond[:n]), samples(checkpoint, many, cond=cond)[:n])
 
 
+def test_no_two_samples_share_their_noise(checkpoint: Path) -> None:
+    """Nor do two of the same condition, wherever in the request they stand."""
+    many = CHUNK + 10
+    z = samples(checkpoint, many, cond=asked(1).expand(many, -1).contiguous())
+    assert len({tuple(row.flatten().tolist()) for row in z}) == many
+
+
 def test_a_sample_does_not_depend_on_the_conditions_of_its_batch_mates(checkpoint: Path) -> None:
     cond, others = asked(6), asked(6, seed=1)
     mixed = torch.cat([cond[:2], others[2:]])
@@ -131,13 +138,17 @@ def test_samples_last_as_long_as_asked(checkpoint: Path) -> None:
 
 
 def test_drawn_conditions_are_those_of_training_movements_that_fit(source: Generator, parts: DataParts) -> None:
-    known = {tuple(row) for row in conditions_of(parts["train"]).raw.tolist()}
+    def together(conditions: Conditions) -> set[tuple[float, ...]]:
+        rows = zip(conditions.raw.tolist(), conditions.angle.tolist(), strict=True)
+        return {(*raw, angle) for raw, angle in rows}
+
+    known = together(conditions_of(parts["train"]))
     for longest in (None, 64, 20):
         drawn = source.draw_conditions(300, seed=0, longest=longest)
-        assert {tuple(row) for row in drawn.raw.tolist()} <= known
+        assert together(drawn) <= known
         steps = (drawn.raw[:, 0].exp() * 60).round()
         assert int(steps.max()) <= (longest or 64)
-    assert len({tuple(row) for row in source.draw_conditions(300, seed=0).raw.tolist()}) > 200
+    assert len(together(source.draw_conditions(300, seed=0))) > 200
     with pytest.raises(ConfigError, match=r"^`seq_len >= the shortest known movement`.*seq_len=3"):
         source.draw_conditions(1, seed=0, longest=3)
 

@@ -13,6 +13,7 @@ from trainables import names
 from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from trainables.config import ConfigError, build, plain
 from trainables.data.dataset import Batch, DataConfig, SequenceDataset, load_parts
+from trainables.diffusion import train
 from trainables.diffusion.augment import AugmentationConfig
 from trainables.diffusion.models.unet1d import UNet1D
 from trainables.diffusion.noise.schedule import cosine_schedule
@@ -137,6 +138,23 @@ def test_the_caller_may_draw_random_numbers_between_epochs(baseline: State, tmp_
         assert next(run).number == number
         torch.rand(number + 1)
     assert_equal(saved(next(run), tmp_path / "last"), baseline)
+
+
+def test_no_two_steps_share_their_randomness(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the rows of a batch nor times, noise and forgotten conditions come again in a later epoch."""
+    steps: list[tuple[Batch, Draw]] = []
+
+    def watched(batch: Batch, *given: Any) -> Draw:
+        steps.append((batch, draw(batch, *given)))
+        return steps[-1][1]
+
+    monkeypatch.setattr(train, "draw", watched)
+    for _ in epochs(TINY):
+        pass
+    taken = [pair for pair in steps if len(pair[0].condition) == TINY.batch_size]
+    assert len(taken) == 8
+    for part in (lambda batch, _: batch.condition, lambda _, drawn: drawn.t, lambda _, drawn: drawn.eps):
+        assert len({tuple(part(*pair).flatten().tolist()) for pair in taken}) == 8
 
 
 def test_the_seed_decides(baseline: State, tmp_path: Path) -> None:
