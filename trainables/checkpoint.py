@@ -34,15 +34,17 @@ def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], record: Mapping
     """Write a checkpoint to `folder`, which must not exist, in one atomic step.
 
     Raises:
-        CheckpointError: a tensor holds NaN or infinity (training has diverged: such weights are never published).
+        CheckpointError: the folder exists, or a tensor holds NaN or infinity: diverged weights are never published.
     """
+    if folder.exists():
+        raise CheckpointError(f"{folder}: exists already; a checkpoint is never overwritten")
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise CheckpointError(f"{name} holds NaN or infinity: the checkpoint {folder.name} is not written")
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        write_checkpoint_files(staging, tensors, record)
+        _write(staging, tensors, record)
         staging.rename(folder)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
@@ -50,8 +52,7 @@ def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], record: Mapping
     _flush(folder.parent)
 
 
-def write_checkpoint_files(folder: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
-    """Write the two files into an existing private `folder`; whoever publishes the folder makes that step atomic."""
+def _write(folder: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
     weights = folder / WEIGHTS
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, weights)
     whole = {**record, "weights_sha256": file_sha256(weights)}

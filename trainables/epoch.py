@@ -20,7 +20,7 @@ class Epoch:
     Attributes:
         number: 0 is the untrained model.
         metrics: Only what was computed in this epoch; names from `trainables.names`.
-        save: Writes the files of a checkpoint into an existing private folder.
+        save: Writes a checkpoint, whole or not at all, as a folder that must not exist yet.
     """
 
     number: int

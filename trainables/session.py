@@ -118,8 +118,9 @@ def _report_to_tune(epoch: Epoch) -> None:
         tune.report(dict(epoch.metrics))
         return
     with tempfile.TemporaryDirectory(prefix="epoch-") as folder:
-        epoch.save(Path(folder))
-        tune.report(dict(epoch.metrics), checkpoint=tune.Checkpoint.from_directory(folder))
+        checkpoint = Path(folder) / "checkpoint"
+        epoch.save(checkpoint)
+        tune.report(dict(epoch.metrics), checkpoint=tune.Checkpoint.from_directory(checkpoint))
 
 
 def _train_in_group(job: Job) -> None:
@@ -168,5 +169,6 @@ def _report_to_train(epoch: Epoch) -> None:
         ray.train.report(dict(epoch.metrics))
         return
     with tempfile.TemporaryDirectory(prefix="epoch-") as folder:
-        epoch.save(Path(folder))
-        ray.train.report(dict(epoch.metrics), checkpoint=ray.train.Checkpoint.from_directory(folder))
+        checkpoint = Path(folder) / "checkpoint"
+        epoch.save(checkpoint)
+        ray.train.report(dict(epoch.metrics), checkpoint=ray.train.Checkpoint.from_directory(checkpoint))

@@ -48,7 +48,7 @@ def squared_distance(
     target: Float[Tensor, "*#N T C"], predicted: Float[Tensor, "*#N T C"], mask: Bool[Tensor, "*#N T"]
 ) -> Float[Tensor, "*_"]:
     """Masked sum of squares over (T, C); leading dimensions are broadcast."""
-    return ((target - predicted).square() * mask[..., None]).sum(dim=(-2, -1))
+    return (target - predicted).masked_fill(~mask[..., None], 0.0).square().sum(dim=(-2, -1))
 
 
 def infonce(

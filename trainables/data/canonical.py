@@ -112,7 +112,7 @@ def observe(
     steps = max(math.ceil((t_ms[-1] - t_ms[0]) / period_ms - 1e-9), 0)
     ticks = t_ms[0] + period_ms * np.arange(steps + 1)
     held = np.clip(np.searchsorted(t_ms, ticks + 1e-9, side="right") - 1, 0, len(t_ms) - 1)
-    path: npt.NDArray[np.float64] = np.rint(np.stack([x[held], y[held]], axis=1))
+    path: npt.NDArray[np.float64] = np.floor(np.stack([x[held], y[held]], axis=1) + 0.5)
     return path
 
 
@@ -164,15 +164,10 @@ def encode(movements: Movements, config: CanonicalConfig) -> Canonical:
 
 
 def decode(canonical: Canonical, config: CanonicalConfig) -> Movements:
-    """Back to the screen: to the asked distance, direction and duration, each 60 Hz step in whole pixels.
-
-    Steps are rounded, not positions: recorded steps are whole numbers, so the nearest whole step is what was meant,
-    while rounding positions would let one error under half a pixel move two steps. It is exact for recordings.
-    """
+    """Back to the screen: to the asked distance, direction and duration, each 60 Hz step in whole pixels."""
     placed = rotate(canonical.deltas.double(), canonical.angle) * canonical.distance_px[:, None, None]
     length = (canonical.duration_s * RATE_HZ).round().long()
-    positions = REPRESENTATIONS[config.representation].positions(placed, canonical.mask, length)
-    steps = torch.diff(positions, dim=1, prepend=torch.zeros_like(positions[:, :1])).round()
+    steps = REPRESENTATIONS[config.representation].decode(placed, canonical.mask, length)
     return Movements(steps * prefix_mask(length, steps.shape[1])[..., None], length, canonical.group)
 
 
@@ -200,23 +195,27 @@ class Representation:
 
     Attributes:
         encode: (movements, T) -> steps in pixels [N, T, 2] and mask [N, T].
-        positions: (steps in pixels [N, T, 2], mask, 60 Hz length) -> unrounded positions [N, S, 2], start left out.
+        decode: (steps in pixels [N, T, 2], mask, 60 Hz length) -> whole-pixel steps at 60 Hz [N, S, 2].
     """
 
     encode: Callable[[Movements, int], tuple[Tensor, Tensor]]
-    positions: Callable[[Tensor, Tensor, Tensor], Tensor]
+    decode: Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def _fixed_dt_encode(movements: Movements, steps: int) -> tuple[Tensor, Tensor]:
-    require(int(movements.length.max()) <= steps, "`length <= sequence_length`", f"a movement longer than T={steps}")
+    fits = bool((movements.length <= steps).all())
+    require(fits, "`length <= sequence_length`", f"a movement longer than T={steps}")
     padded = torch.zeros(len(movements), steps, 2, dtype=torch.float64)
     width = min(steps, movements.steps_px.shape[1])
     padded[:, :width] = movements.steps_px[:, :width]
     return padded, prefix_mask(movements.length, steps)
 
 
-def _fixed_dt_positions(placed: Tensor, mask: Tensor, length: Tensor) -> Tensor:
-    return (placed * mask[..., None]).cumsum(dim=1)
+def _fixed_dt_decode(placed: Tensor, mask: Tensor, length: Tensor) -> Tensor:
+    """Steps are rounded, not positions: recorded steps are whole numbers, so the nearest whole step is what was meant,
+    while rounding positions would let one error under half a pixel move two steps. It is exact for recordings.
+    """
+    return (placed * mask[..., None]).round()
 
 
 def _normalised_time_encode(movements: Movements, steps: int) -> tuple[Tensor, Tensor]:
@@ -225,11 +224,13 @@ def _normalised_time_encode(movements: Movements, steps: int) -> tuple[Tensor, T
     return interpolate(path, at).diff(dim=1), torch.ones(len(movements), steps, dtype=torch.bool)
 
 
-def _normalised_time_positions(placed: Tensor, mask: Tensor, length: Tensor) -> Tensor:
+def _normalised_time_decode(placed: Tensor, mask: Tensor, length: Tensor) -> Tensor:
+    """Positions between the T steps are no recorded ones, so it is the positions that meet the pixel grid."""
     path = torch.cat([torch.zeros_like(placed[:, :1]), placed.cumsum(dim=1)], dim=1)
     tick = torch.arange(1, int(length.max()) + 1, dtype=torch.float64)
     at = (tick / length[:, None]).clamp(max=1.0) * mask.shape[1]
-    return interpolate(path, at)
+    positions = interpolate(path, at).round()
+    return positions.diff(dim=1, prepend=torch.zeros_like(positions[:, :1]))
 
 
 def interpolate(path: Float[Tensor, "N P 2"], at: Float[Tensor, "N Q"]) -> Float[Tensor, "N Q 2"]:
@@ -241,6 +242,6 @@ def interpolate(path: Float[Tensor, "N P 2"], at: Float[Tensor, "N Q"]) -> Float
 
 
 REPRESENTATIONS: dict[str, Representation] = {
-    "fixed_dt": Representation(_fixed_dt_encode, _fixed_dt_positions),
-    "normalised_time": Representation(_normalised_time_encode, _normalised_time_positions),
+    "fixed_dt": Representation(_fixed_dt_encode, _fixed_dt_decode),
+    "normalised_time": Representation(_normalised_time_encode, _normalised_time_decode),
 }

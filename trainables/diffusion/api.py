@@ -5,6 +5,7 @@ of the training part, from which conditions are drawn when none are asked for.
 """
 
 import os
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,16 @@ from torch import Tensor, nn
 
 from trainables.checkpoint import CheckpointError, load_checkpoint, select
 from trainables.config import ConfigError, build, require
-from trainables.data.canonical import CONDITION_NAMES, RATE_HZ, Canonical, CanonicalConfig, prefix_mask, with_deltas
+from trainables.data.canonical import (
+    CONDITION_NAMES,
+    MINIMUM_DISTANCE_PX,
+    MINIMUM_STEPS,
+    RATE_HZ,
+    Canonical,
+    CanonicalConfig,
+    prefix_mask,
+    with_deltas,
+)
 from trainables.data.dataset import DataParts, Statistics
 from trainables.diffusion.models.unet1d import UNet1D, UNetConfig
 from trainables.diffusion.noise.schedule import SCHEDULES, Schedule
@@ -49,7 +59,12 @@ class Conditions:
             ConfigError: a condition is not finite or asks for a movement that the canonical form cannot hold.
         """
         require(bool(torch.isfinite(self.raw).all()), "`conditions are finite`", "NaN or infinity in a condition")
-        duration_s, distance_px = self.raw[:, 0].double().exp(), self.raw[:, 1].double().exp()
+        duration_s, distance_px, path_ratio = self.raw.double().exp().unbind(dim=1)
+        shortest, nearest, straightest = (float(values.min()) for values in (duration_s, distance_px, path_ratio))
+        least_s = MINIMUM_STEPS / RATE_HZ
+        require(round(shortest * RATE_HZ) >= MINIMUM_STEPS, f"`duration >= {least_s:.3f} s`", f"{shortest:.3f} s")
+        require(nearest >= MINIMUM_DISTANCE_PX - 1e-6, f"`distance >= {MINIMUM_DISTANCE_PX:g} px`", f"{nearest:.3f} px")
+        require(straightest >= 1 - 1e-6, "`path length >= distance`", f"a path of {straightest:.3f} distances")
         mask = frame_mask(duration_s, config)
         deltas = torch.zeros(*mask.shape, 2, dtype=torch.float64)
         return Canonical(deltas, mask, self.angle.double(), distance_px, duration_s, group or ("sample",) * len(self))
@@ -143,18 +158,18 @@ def load_generator(checkpoint: Path, device: torch.device | str = "cpu") -> Gene
     tensors, record = load_checkpoint(checkpoint)
     if record.get("kind") != "diffusion":
         raise CheckpointError(f"{checkpoint}: a checkpoint of kind `diffusion` is needed, but got {record.get('kind')}")
-    config = record["config"]
     try:
+        config = record["config"]
         model = UNet1D(build(UNetConfig, unet_mapping(config["model"])))
         model.load_state_dict(select("ema", tensors))
         statistics = Statistics(**select("statistics", tensors))
         known = Conditions(tensors["known.raw"], tensors["known.angle"])
+        schedule = SCHEDULES[config["diffusion"]["schedule"]](config["diffusion"]["timesteps"])
+        canonical = build(CanonicalConfig, config["data"]["canonical"])
     except (KeyError, RuntimeError, TypeError, ConfigError) as error:
         raise CheckpointError(
             f"{checkpoint}: weights and configuration do not fit: {str(error).splitlines()[0]}"
         ) from None
-    schedule = SCHEDULES[config["diffusion"]["schedule"]](config["diffusion"]["timesteps"])
-    canonical = build(CanonicalConfig, config["data"]["canonical"])
     return Generator(model.to(device).eval(), schedule, statistics, canonical, known)
 
 
@@ -198,7 +213,7 @@ def generate_diffusion_samples(
     if config.representation != "fixed_dt":
         require(seq_len == config.sequence_length, f"`seq_len == {config.sequence_length}`", f"seq_len={seq_len}")
     config = CanonicalConfig(config.representation, seq_len)
-    seed = int(torch.seed() % 2**31) if seed is None else seed
+    seed = secrets.randbits(31) if seed is None else seed
     conditions = source.draw_conditions(n, seed, seq_len) if cond is None else _asked(cond, n, source, seed)
     frame = conditions.frame(config)
     chunks: list[Tensor] = []

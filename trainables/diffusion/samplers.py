@@ -15,7 +15,7 @@ Velocity = Callable[[Tensor, Tensor], Tensor]
 
 
 def trailing_times(timesteps: int, steps: int) -> Int[Tensor, "S"]:
-    """`steps` diffusion times from the last one downwards, equally spaced, ending above zero.
+    """`steps` diffusion times from the last one downwards, equally spaced; the first is always the noisiest.
 
     References: Common Diffusion Noise Schedules and Sample Steps are Flawed (Lin et al., 2023), section 3.3,
         arXiv:2305.08891.

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables import names
-from trainables.checkpoint import CheckpointError, flatten, load_checkpoint, select, write_checkpoint_files
+from trainables.checkpoint import CheckpointError, flatten, load_checkpoint, save_checkpoint, select
 from trainables.config import plain, require
 from trainables.data.dataset import Batch, DataConfig, DataParts, SequenceDataset, batches, load_parts
 from trainables.diffusion.api import Generator, conditions_of, generator_record, unet_mapping
@@ -69,7 +69,7 @@ class OptimConfig:
 
     lr: float = 2e-3  # a sweep trial takes some hundred steps; 2e-4 suits runs of ten thousand
     weight_decay: float = 1e-2
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[float, ...] = (0.9, 0.999)
     grad_clip: float = 1.0
     ema_decay: float = 0.999
     warmup_steps: int = 50
@@ -77,9 +77,10 @@ class OptimConfig:
     mixed_precision: bool = True  # only where the device computes bfloat16 natively
 
     def __post_init__(self) -> None:
-        require(self.lr > 0, "`lr > 0`", f"lr={self.lr}")
+        require(0 < self.lr < math.inf, "`0 < lr < inf`", f"lr={self.lr}")
         require(self.weight_decay >= 0, "`weight_decay >= 0`", f"weight_decay={self.weight_decay}")
-        require(all(0 <= beta < 1 for beta in self.betas), "`0 <= betas < 1`", f"betas={self.betas}")
+        valid = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
+        require(valid, "`betas` are two numbers in [0, 1)", f"betas={self.betas}")
         require(self.grad_clip > 0, "`grad_clip > 0`", f"grad_clip={self.grad_clip}")
         require(0 <= self.ema_decay < 1, "`0 <= ema_decay < 1`", f"ema_decay={self.ema_decay}")
         require(self.warmup_steps >= 0, "`warmup_steps >= 0`", f"warmup_steps={self.warmup_steps}")
@@ -163,7 +164,7 @@ def initial_state(config: DiffusionConfig, worker: Worker) -> State:
     optimizer = torch.optim.AdamW(
         model.parameters(),
         lr=config.optim.lr,
-        betas=config.optim.betas,
+        betas=(config.optim.betas[0], config.optim.betas[1]),
         weight_decay=config.optim.weight_decay,
         fused=True,
     )
@@ -302,7 +303,7 @@ def _save(state: State, config: DiffusionConfig, parts: DataParts, folder: Path)
         "step": state.step,
         "ema_updates": state.ema.updates,
     }
-    write_checkpoint_files(folder, tensors, record)
+    save_checkpoint(folder, tensors, record)
 
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -321,6 +322,13 @@ def _restore(state: State, config: DiffusionConfig, parts: DataParts, folder: Pa
         raise CheckpointError(f"{folder}: the checkpoint was made with another configuration; start a new run instead")
     if record.get("data_sha256") != parts.sha256:
         raise CheckpointError(f"{folder}: the checkpoint was trained on other data ({record.get('data_sha256')})")
+    try:
+        _load(state, tensors, record)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{folder}: not a whole checkpoint of this run ({str(error).splitlines()[0]})") from None
+
+
+def _load(state: State, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
     state.model.load_state_dict(select("model", tensors))
     state.ema.model.load_state_dict(select("ema", tensors))
     saved: dict[int, dict[str, Tensor]] = {}

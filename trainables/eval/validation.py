@@ -73,7 +73,7 @@ class Validator:
         """C2ST and MMD of samples, one per row of `asked`, after re-observation.
 
         `val/rejected` is the share of samples that no longer are movements then (no net displacement); they are left
-        out of both metrics, and a model that has many is refused.
+        out of both metrics with the movements that they were asked to match, and a model that has many is refused.
 
         Raises:
             ConfigError: fewer than half of the samples survive re-observation.
@@ -81,9 +81,9 @@ class Validator:
         observed, rows = reobserve(samples, self.canonical)
         if 2 * len(rows) < len(samples):
             raise ConfigError(f"`usable samples >= half` must hold, but {len(rows)} of {len(samples)} are movements")
-        fake = movement_features(observed.deltas, observed.mask)
-        test = self._test(fake, observed.group)
-        scaled = standardise(self.features, fake, columns=FEATURES)
+        real, fake = self.features[rows], movement_features(observed.deltas, observed.mask)
+        test = self._test(real, fake, observed.group)
+        scaled = standardise(real, fake, columns=FEATURES)
         return {
             names.VAL_C2ST: test.accuracy,
             names.VAL_C2ST_AUC: test.auc,
@@ -103,14 +103,17 @@ class Validator:
         """C2ST of the held-out movements against other real people: what a perfect copy of those would score."""
         rows = torch.randperm(len(others), generator=generator(self.config.seed, "other people"))[: len(self.asked)]
         chosen = others.take(rows)
-        return self._test(movement_features(chosen.deltas, chosen.mask), None).accuracy
+        return self._test(self.features, movement_features(chosen.deltas, chosen.mask), None).accuracy
 
-    def _test(self, fake: Float[Tensor, "M F"], groups: tuple[str, ...] | None) -> C2STResult:
+    def _test(
+        self, real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"], groups: tuple[str, ...] | None
+    ) -> C2STResult:
+        """The probe; `groups` are those of the rows of both samples, where they are paired."""
         config = self.config
         return classifier_two_sample_test(
-            self.features,
+            real,
             fake,
-            real_groups=None if groups is None else self.asked.group,
+            real_groups=groups,
             fake_groups=groups,
             probe=config.probe,
             folds=config.folds,

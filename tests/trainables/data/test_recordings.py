@@ -1,3 +1,5 @@
+"""Laws of the default recordings and of the one door through which movements come in."""
+
 import gzip
 import hashlib
 import importlib.metadata

@@ -1,3 +1,5 @@
+"""Laws of cutting a stream of events into movements."""
+
 from typing import Any
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Laws of tables of one's own: both layouts, and every error with its file and row."""
+
 from pathlib import Path
 from typing import Any
 

@@ -40,7 +40,7 @@ LONGEST_S = 64 / 60
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of a briefly trained model."""
-    folder = tmp_path_factory.mktemp("checkpoint")
+    folder = tmp_path_factory.mktemp("run") / "checkpoint"
     *_, last = epochs(CONFIG)
     last.save(folder)
     return folder
@@ -208,9 +208,11 @@ def test_the_checkpoint_may_come_from_the_environment(checkpoint: Path, monkeypa
 def test_a_loaded_generator_samples_as_the_one_in_training_did(parts: DataParts, tmp_path: Path) -> None:
     """The validation metrics of an epoch can be measured again from its checkpoint, to the last bit."""
     *_, last = epochs(CONFIG)
-    last.save(tmp_path)
+    last.save(tmp_path / "checkpoint")
     validator = Validator.fit(parts["validation"], CanonicalConfig(), CONFIG.evaluation)
-    fake = load_generator(tmp_path).like(validator.asked, seed=CONFIG.evaluation.seed, steps=CONFIG.evaluation.steps)
+    fake = load_generator(tmp_path / "checkpoint").like(
+        validator.asked, seed=CONFIG.evaluation.seed, steps=CONFIG.evaluation.steps
+    )
     for name, value in validator(fake).items():
         assert last.metrics[name] == value
 
@@ -298,3 +300,36 @@ def test_an_altered_checkpoint_is_refused(checkpoint: Path, tmp_path: Path) -> N
 
 def test_conditions_count_their_rows() -> None:
     assert len(Conditions(asked(5), torch.zeros(5, dtype=torch.float64))) == 5
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "law"),
+    [
+        (0, math.log(0.02), "duration >="),
+        (0, math.log(9.0), "duration <="),
+        (1, math.log(1.0), "distance >="),
+        (2, math.log(0.5), "path length >="),
+        (1, math.nan, "finite"),
+    ],
+)
+def test_a_condition_that_no_movement_can_meet_is_refused(
+    checkpoint: Path, column: int, value: float, law: str
+) -> None:
+    cond = torch.tensor([[math.log(0.5), math.log(300.0), math.log(1.1)]] * 2)
+    cond[1, column] = value
+    with pytest.raises(ConfigError, match=law):
+        generate_diffusion_samples(2, 64, cond, steps=1, seed=0, checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize("section", ["config", "diffusion", "canonical"])
+def test_a_record_without_its_parts_is_a_checkpoint_error(checkpoint: Path, tmp_path: Path, section: str) -> None:
+    tensors, record = load_checkpoint(checkpoint)
+    if section == "config":
+        del record["config"]
+    elif section == "diffusion":
+        record["config"]["diffusion"]["schedule"] = "unheard-of"
+    else:
+        record["config"]["data"]["canonical"]["sequence_length"] = -1
+    save_checkpoint(tmp_path / "other", tensors, record)
+    with pytest.raises(CheckpointError, match="do not fit"):
+        load_generator(tmp_path / "other")

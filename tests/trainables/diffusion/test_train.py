@@ -55,7 +55,6 @@ State = dict[str, Tensor]
 
 
 def saved(epoch: Epoch, folder: Path) -> State:
-    folder.mkdir()
     epoch.save(folder)
     return load_checkpoint(folder)[0]
 
@@ -357,9 +356,10 @@ def test_a_configuration_comes_back_from_its_plain_form() -> None:
         ("diffusion", {"schedule": "linear"}, "`schedule` in {cosine}"),
         ("diffusion", {"timesteps": 0}, "`timesteps >= 1`"),
         ("diffusion", {"condition_dropout": 1.0}, "`0 <= condition_dropout < 1`"),
-        ("optim", {"lr": 0.0}, "`lr > 0`"),
+        ("optim", {"lr": 0.0}, "`0 < lr < inf`"),
         ("optim", {"weight_decay": -1.0}, "`weight_decay >= 0`"),
-        ("optim", {"betas": [0.9, 1.0]}, "`0 <= betas < 1`"),
+        ("optim", {"betas": [0.9, 1.0]}, "`betas` are two numbers in [0, 1)"),
+        ("optim", {"betas": [0.9]}, "`betas` are two numbers in [0, 1)"),
         ("optim", {"grad_clip": 0.0}, "`grad_clip > 0`"),
         ("optim", {"ema_decay": 1.0}, "`0 <= ema_decay < 1`"),
         ("optim", {"warmup_steps": -1}, "`warmup_steps >= 0`"),

@@ -176,3 +176,19 @@ def test_a_model_most_of_whose_samples_do_not_move_is_refused(validator: Validat
 def test_a_config_checks_itself(key: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=f"{key}={value}"):
         replace(CONFIG, **{key: value})
+
+
+def test_samples_that_do_not_move_are_refused_by_name(validator: Validator) -> None:
+    with pytest.raises(ConfigError, match="usable samples >= half"):
+        validator(with_deltas(validator.asked, torch.zeros_like(validator.asked.deltas)))
+
+
+def test_rejected_samples_leave_with_the_movements_they_were_asked_to_match(validator: Validator) -> None:
+    """Even where they are all of one person: the folds then hold the other people, real and fake."""
+    owner = validator.asked.group[0]
+    theirs = torch.tensor([group == owner for group in validator.asked.group])
+    deltas = validator.asked.deltas.clone()
+    deltas[theirs] = 0.0
+    metrics = validator(with_deltas(validator.asked, deltas))
+    assert metrics[names.VAL_REJECTED] == pytest.approx(theirs.double().mean().item())
+    assert metrics[names.VAL_C2ST] <= 0.5  # what is left equals the real part row by row
