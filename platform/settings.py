@@ -25,7 +25,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 class BudgetConfig:
     """When a study ends: at so many trials (of all its runs together), or when this run's time is over."""
 
-    trials: int = 10
+    trials: int = 8
     wall: str = "8m"
     concurrent: int = 0  # trials side by side; 0: as many as the CPUs carry
 

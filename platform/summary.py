@@ -1,6 +1,7 @@
 """The end of a sweep: ranking, what the best trial is worth, pictures, and the next command."""
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,5 +160,11 @@ def _print_next(console: Console, sweep: Sweep, best: Ranked) -> None:
     if best.checkpoint is None:
         return
     console.print("Next", style="bold")
-    command = f"python -m trainables.diffusion.sample ckpt={best.checkpoint} n=2000 out_dir=generated"
+    command = f"{_python()} -m trainables.diffusion.sample ckpt={best.checkpoint} n=2000 out_dir=generated"
     console.print(f"  {command}", highlight=False, soft_wrap=True)
+
+
+def _python() -> str:
+    """This interpreter as one would type it here."""
+    here, interpreter = Path.cwd(), Path(sys.executable)
+    return str(interpreter.relative_to(here)) if interpreter.is_relative_to(here) else str(interpreter)
