@@ -9,13 +9,14 @@ product in the same run, because other work on the machine slows all of them tog
 """
 
 import argparse
-import functools
 import importlib
+import importlib.util
 import json
 import multiprocessing
 import statistics
 import sys
 import time
+import types
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,8 +58,8 @@ def ours(width: int, steps: int) -> tuple[nn.Module, Predict]:
 
 def denoising_diffusion_pytorch(width: int, steps: int) -> tuple[nn.Module, Predict]:
     """Two residual blocks and linear attention per stage."""
-    _declare_vision_operators()
-    from denoising_diffusion_pytorch import Unet1D
+    _without_its_front("denoising_diffusion_pytorch")
+    from denoising_diffusion_pytorch.denoising_diffusion_pytorch_1d import Unet1D
 
     unet = Unet1D(dim=width, channels=CHANNELS, dim_mults=(1, 2, 4, 4), dropout=0.1)
     return unet, lambda x, t: unet(x.transpose(1, 2), t).transpose(1, 2)
@@ -66,7 +67,6 @@ def denoising_diffusion_pytorch(width: int, steps: int) -> tuple[nn.Module, Pred
 
 def diffusers(width: int, steps: int) -> tuple[nn.Module, Predict]:
     """Residual blocks with a time embedding, as its reinforcement-learning pipeline builds them; it has no dropout."""
-    _declare_vision_operators()
     from diffusers import UNet1DModel
 
     unet = UNet1DModel(
@@ -88,19 +88,16 @@ def diffusers(width: int, steps: int) -> tuple[nn.Module, Predict]:
     return unet, lambda x, t: unet(x.transpose(1, 2), t).sample.transpose(1, 2)
 
 
-@functools.cache
-def _declare_vision_operators() -> torch.library.Library | None:
-    """Let both libraries be imported beside a CPU build of torch; the declarations live as long as the result.
+def _without_its_front(package: str) -> None:
+    """Make a package importable by its parts alone, its `__init__` left out.
 
-    They import torchvision, whose compiled part is made for CUDA and cannot load then, and whose Python part fails for
-    want of the declarations of two operators. Neither network uses them.
+    That of denoising-diffusion-pytorch imports torchvision, which has no build beside a CPU build of torch.
     """
-    if torch.version.cuda is not None:
-        return None
-    vision = torch.library.Library("torchvision", "DEF")
-    for name in ("nms", "qnms"):
-        vision.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    return vision
+    found = importlib.util.find_spec(package)
+    if package not in sys.modules and found is not None and found.submodule_search_locations:
+        bare = types.ModuleType(package)
+        bare.__path__ = list(found.submodule_search_locations)
+        sys.modules[package] = bare
 
 
 LIBRARIES: dict[str, Callable[[int, int], tuple[nn.Module, Predict]]] = {
@@ -111,9 +108,13 @@ LIBRARIES: dict[str, Callable[[int, int], tuple[nn.Module, Predict]]] = {
 
 
 def missing() -> str | None:
-    """Why a library cannot be imported, in one line; RuntimeError is what a torchvision of another torch raises."""
-    _declare_vision_operators()
-    for module, name in (("denoising_diffusion_pytorch", "Unet1D"), ("diffusers", "UNet1DModel")):
+    """Why a library cannot be imported, in one line; diffusers wraps its import errors as RuntimeError."""
+    _without_its_front("denoising_diffusion_pytorch")
+    networks = (
+        ("denoising_diffusion_pytorch.denoising_diffusion_pytorch_1d", "Unet1D"),
+        ("diffusers", "UNet1DModel"),
+    )
+    for module, name in networks:
         try:
             getattr(importlib.import_module(module), name)
         except (ImportError, RuntimeError) as error:
