@@ -96,6 +96,7 @@ def _without_its_front(package: str) -> None:
     found = importlib.util.find_spec(package)
     if package not in sys.modules and found is not None and found.submodule_search_locations:
         bare = types.ModuleType(package)
+        bare.__spec__ = found
         bare.__path__ = list(found.submodule_search_locations)
         sys.modules[package] = bare
 
