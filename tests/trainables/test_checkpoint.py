@@ -141,7 +141,7 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_is_never_overwritten(folder: Path) -> None:
-    with pytest.raises(OSError, match="checkpoint"):
+    with pytest.raises(CheckpointError, match="exists already"):
         save_checkpoint(folder, {"other": torch.zeros(1)}, {})
     assert load_checkpoint(folder)[1]["epoch"] == 3
     assert list(folder.parent.iterdir()) == [folder]

@@ -76,13 +76,18 @@ class Validator:
         out of both metrics with the movements that they were asked to match, and a model that has many is refused.
 
         Raises:
-            ConfigError: fewer than half of the samples survive re-observation.
+            ConfigError: another number of samples, or fewer than half of them survive re-observation.
         """
+        require(
+            len(samples) == len(self.asked),
+            f"`samples == {len(self.asked)}`, one per row of `asked`",
+            str(len(samples)),
+        )
         observed, rows = reobserve(samples, self.canonical)
         if 2 * len(rows) < len(samples):
             raise ConfigError(f"`usable samples >= half` must hold, but {len(rows)} of {len(samples)} are movements")
         real, fake = self.features[rows], movement_features(observed.deltas, observed.mask)
-        test = self._test(real, fake, observed.group)
+        test = self._test(real, fake, (self.asked.take(rows).group, observed.group))
         scaled = standardise(real, fake, columns=FEATURES)
         return {
             names.VAL_C2ST: test.accuracy,
@@ -106,15 +111,18 @@ class Validator:
         return self._test(self.features, movement_features(chosen.deltas, chosen.mask), None).accuracy
 
     def _test(
-        self, real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"], groups: tuple[str, ...] | None
+        self,
+        real: Float[Tensor, "N F"],
+        fake: Float[Tensor, "M F"],
+        groups: tuple[tuple[str, ...], tuple[str, ...]] | None,
     ) -> C2STResult:
-        """The probe; `groups` are those of the rows of both samples, where they are paired."""
+        """The probe; `groups` of the real and the fake rows keep a person in one fold."""
         config = self.config
         return classifier_two_sample_test(
             real,
             fake,
-            real_groups=groups,
-            fake_groups=groups,
+            real_groups=groups[0] if groups else None,
+            fake_groups=groups[1] if groups else None,
             probe=config.probe,
             folds=config.folds,
             seed=config.seed,
