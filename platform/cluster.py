@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,7 +38,8 @@ def ray_instance(address: str, scaling: ScalingConfig) -> Iterator[int]:
         cpus = len(os.sched_getaffinity(0))
         options |= {"num_cpus": cpus, "resources": {TRIAL_DRIVER: cpus}, "include_dashboard": scaling.num_workers > 0}
     try:
-        ray.init(**options)
+        with _environment(_own_address() if address == "local" else {}):
+            ray.init(**options)
     except ConnectionError as error:
         raise ConfigError(f"address={address}: no Ray there ({error}); start it, or take address=local") from None
     try:
@@ -47,3 +49,27 @@ def ray_instance(address: str, scaling: ScalingConfig) -> Iterator[int]:
         yield available
     finally:
         ray.shutdown()
+
+
+def _own_address() -> dict[str, str]:
+    """Name the port of a local instance beforehand, and its address to every process that it starts.
+
+    Ray Train's cleaner of placement groups asks "the latest instance on this machine" otherwise: with two of them it
+    would ask the wrong one, and take the worker group of a live trial for an orphan.
+    """
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        port = probe.getsockname()[1]
+    return {"RAY_GCS_SERVER_PORT": str(port), "RAY_ADDRESS": f"{ray.util.get_node_ip_address()}:{port}"}
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Variables for the processes started inside, as they were again afterwards."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
