@@ -1,0 +1,22 @@
+"""A local instance of Ray among others: its processes know which one is theirs."""
+
+import os
+
+import pytest
+import ray
+
+from platform.cluster import ray_instance
+from trainables.session import ScalingConfig
+
+pytestmark = pytest.mark.ray
+
+
+def test_the_processes_of_a_local_instance_know_its_address() -> None:
+    """Ray Train's cleaner asks for the state of its own instance by this variable, else of the latest on the machine."""
+    before = os.environ.get("RAY_ADDRESS")
+    with ray_instance("local", ScalingConfig()) as cpus:
+        assert cpus == len(os.sched_getaffinity(0))
+        known = ray.get(ray.remote(lambda: os.environ.get("RAY_ADDRESS")).remote())
+        assert known == ray.get_runtime_context().gcs_address
+    assert os.environ.get("RAY_ADDRESS") == before
+    assert not ray.is_initialized()
