@@ -12,7 +12,7 @@ pytestmark = pytest.mark.ray
 
 
 def test_the_processes_of_a_local_instance_know_its_address() -> None:
-    """Ray Train's cleaner asks for the state of its own instance by this variable, else of the latest on the machine."""
+    """Ray Train asks for the state of its own instance by this variable, else of the latest on the machine."""
     before = os.environ.get("RAY_ADDRESS")
     with ray_instance("local", ScalingConfig()) as cpus:
         assert cpus == len(os.sched_getaffinity(0))
