@@ -14,6 +14,7 @@ from rich.text import Text
 from platform.search import OptunaBridge, finished
 from trainables import names
 
+REDRAWN_S = 0.5  # Tune steps many times a second; only the clock moves between events
 SHOWN = 14  # rows of the live table; older finished trials scroll into the ranking
 
 
@@ -58,6 +59,7 @@ class Progress(Callback):
         self.began = time.monotonic()
         self.ends = self.began + wall_s
         self.rows: dict[str, Row] = {}
+        self.drawn = 0.0
         self.live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
     def setup(self, *args: Any, **info: Any) -> None:
@@ -99,7 +101,8 @@ class Progress(Callback):
         self._draw()
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        self._draw()
+        if time.monotonic() - self.drawn > REDRAWN_S:
+            self._draw()
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles callbacks for `Tuner.restore`, which a study needs not, and a terminal cannot be."""
@@ -130,6 +133,7 @@ class Progress(Callback):
     def _draw(self) -> None:
         if self.live is not None:
             self.live.update(self._table(), refresh=True)
+            self.drawn = time.monotonic()
 
     def _table(self) -> Group:
         table = Table(box=None, pad_edge=False)
