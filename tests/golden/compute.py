@@ -1,0 +1,57 @@
+"""Numbers that must not move unnoticed; `python -m tests.golden.compute` writes them anew, when a change means to."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from trainables.data.canonical import CanonicalConfig, encode
+from trainables.data.dataset import DataConfig, SequenceDataset, batches, load_parts
+from trainables.diffusion.api import Generator, conditions_of
+from trainables.diffusion.noise.schedule import cosine_schedule
+from trainables.diffusion.objective import ContrastiveConfig, draw
+from trainables.diffusion.train import DiffusionConfig, ModelConfig, initial_state, optimise
+from trainables.epoch import ALONE
+from trainables.eval.features import movement_features
+from trainables.eval.metrics import c2st, mmd_rbf, prd, standardise
+from trainables.names import TRAIN_LOSS
+from trainables.physical.minimum_jerk import MinimumJerk
+from trainables.seeding import generator
+
+FILE = Path(__file__).with_name("golden.json")
+STEPS = 20
+CONFIG = DiffusionConfig(
+    seed=1,
+    model=ModelConfig(base_channels=16, dropout=0.0),
+    contrastive=ContrastiveConfig(weight=0.1),
+)
+
+
+def goldens() -> dict[str, list[float]]:
+    """A loss curve of 20 steps, one DDIM sample of the model it leaves, and the metrics of a fixed pair."""
+    parts, schedule = load_parts(DataConfig()), cosine_schedule()
+    state, random = initial_state(CONFIG, ALONE), generator(CONFIG.seed, "golden")
+    stream = batches(SequenceDataset(parts["train"], parts.statistics), 32, random)
+    losses = []
+    for _ in range(STEPS):
+        batch = next(stream)
+        drawn = draw(batch, len(schedule), 0.1, random)
+        losses.append(optimise(state, CONFIG, batch, drawn, schedule, random)[TRAIN_LOSS])
+    one = parts["validation"].take(torch.arange(1))
+    known = conditions_of(parts["train"])
+    sampler = Generator(state.ema.model, schedule, parts.statistics, CanonicalConfig(), known)
+    z = next(sampler.stream(conditions_of(one), one, seed=3, steps=5))
+    return {"loss": losses, "sample": z[0, :8].flatten().tolist(), "metrics": _metrics_of_a_pair()}
+
+
+def _metrics_of_a_pair() -> list[float]:
+    real = load_parts(DataConfig())["validation"].take(torch.arange(150))
+    fake = encode(MinimumJerk()(real, generator(2, "golden")), CanonicalConfig())
+    pair = [movement_features(part.deltas, part.mask) for part in (real, fake)]
+    scaled = standardise(pair[0], pair[1])
+    return [c2st(pair[0], pair[1]), mmd_rbf(scaled.real, scaled.others[0]), *prd(scaled.real, scaled.others[0])]
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    FILE.write_text(json.dumps(goldens(), indent=1) + "\n")
