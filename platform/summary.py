@@ -52,7 +52,7 @@ def summarise(console: Console, sweep: Sweep, study: optuna.Study, data: DataPar
     validator = Validator.fit(data["validation"], config.data.canonical, config.evaluation)
     reference = Reference(validator.floor(), validator.against(data["train"]))
     _print_ranking(console, with_result)
-    _print_worth(console, best, reference, sweep.epochs)
+    _print_worth(console, best, reference)
     pictures = sweep.settings.folder / "pictures"
     pictures.mkdir(parents=True, exist_ok=True)
     learning_curves(with_result, reference.floor, pictures / "learning_curves.png")
@@ -95,7 +95,7 @@ def c2st_at(trial: Ranked, epoch: int) -> float | None:
     return 0.5 + trial.history[epoch] if epoch in trial.history else None
 
 
-def _print_worth(console: Console, best: Ranked, reference: Reference, epochs: int) -> None:
+def _print_worth(console: Console, best: Ranked, reference: Reference) -> None:
     table = Table(
         title="C2ST on held-out people (0.5: cannot be told apart)", title_justify="left", box=None, pad_edge=False
     )

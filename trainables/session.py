@@ -9,8 +9,8 @@ so its Tune trial holds the custom resource `trial_driver` instead of a CPU: it 
 """
 
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,10 +117,17 @@ def _report_to_tune(epoch: Epoch) -> None:
     if epoch.number == 0:
         tune.report(dict(epoch.metrics))
         return
+    with _saved(epoch) as folder:
+        tune.report(dict(epoch.metrics), checkpoint=tune.Checkpoint.from_directory(folder))
+
+
+@contextmanager
+def _saved(epoch: Epoch) -> Iterator[Path]:
+    """A checkpoint of the epoch in a temporary folder, for as long as a report copies it."""
     with tempfile.TemporaryDirectory(prefix="epoch-") as folder:
         checkpoint = Path(folder) / "checkpoint"
         epoch.save(checkpoint)
-        tune.report(dict(epoch.metrics), checkpoint=tune.Checkpoint.from_directory(checkpoint))
+        yield checkpoint
 
 
 def _train_in_group(job: Job) -> None:
@@ -168,7 +175,5 @@ def _report_to_train(epoch: Epoch) -> None:
     if ray.train.get_context().get_world_rank() != 0 or epoch.number == 0:
         ray.train.report(dict(epoch.metrics))
         return
-    with tempfile.TemporaryDirectory(prefix="epoch-") as folder:
-        checkpoint = Path(folder) / "checkpoint"
-        epoch.save(checkpoint)
-        ray.train.report(dict(epoch.metrics), checkpoint=ray.train.Checkpoint.from_directory(checkpoint))
+    with _saved(epoch) as folder:
+        ray.train.report(dict(epoch.metrics), checkpoint=ray.train.Checkpoint.from_directory(folder))
