@@ -54,6 +54,12 @@ def finished(study: optuna.Study) -> list[FrozenTrial]:
     return [trial for trial in trials if trial.state.is_finished() and not trial.user_attrs.get(RETRIED)]
 
 
+def metrics_of(result: Mapping[str, Any]) -> dict[str, float]:
+    """The finite numbers of a result under our names (those with a slash)."""
+    numbers = {name: float(value) for name, value in result.items() if "/" in name and isinstance(value, int | float)}
+    return {name: value for name, value in numbers.items() if math.isfinite(value)}
+
+
 def recover_orphans(study: optuna.Study) -> int:
     """Tell FAIL for every trial that a dead driver left RUNNING and enqueue its point again; returns how many."""
     orphans = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
@@ -140,8 +146,7 @@ class OptunaBridge(Searcher):
         if not isinstance(value, int | float) or not math.isfinite(value):
             return
         self._report(trial, float(value), int(result[EPOCH]))
-        metrics = {name: value for name, value in result.items() if "/" in name and isinstance(value, int | float)}
-        trial.set_user_attr(METRICS, {name: float(value) for name, value in metrics.items()})
+        trial.set_user_attr(METRICS, metrics_of(result))
         if CHECKPOINT_PATH in result:
             trial.set_user_attr(CHECKPOINT_PATH, result[CHECKPOINT_PATH])
 

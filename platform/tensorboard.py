@@ -1,6 +1,5 @@
 """TensorBoard under our own tags: one run per trial, every metric by its name, parameters as HPARAMS."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ from ray.tune.experiment import Trial
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from platform.search import FOLDER, OptunaBridge
+from platform.search import FOLDER, OptunaBridge, metrics_of
 from trainables.names import EPOCH
 
 
@@ -55,9 +54,3 @@ class TensorBoard(Callback):
         for summary in hparams(self.params[trial.trial_id], final):
             writer._get_file_writer().add_summary(summary)
         writer.close()
-
-
-def metrics_of(result: dict[str, Any]) -> dict[str, float]:
-    """The finite numbers of a result under our names (those with a slash)."""
-    numbers = {name: float(value) for name, value in result.items() if "/" in name and isinstance(value, int | float)}
-    return {name: value for name, value in numbers.items() if math.isfinite(value)}
