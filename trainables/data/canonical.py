@@ -12,7 +12,7 @@ distance, direction and duration stay beside them, which makes the chain inverti
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,9 +22,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from trainables.config import require, require_member
+from trainables.data.representation import REPRESENTATIONS, Representation, prefix_mask
 
 RATE_HZ = 60.0
-CONDITION_NAMES = ("log_duration_s", "log_distance_px", "log_path_ratio")
+CONDITION_NAMES = ("log_duration_s", "log_distance_px", "log_path_ratio", "log1p_turning_rad")
 TENSORS = ("deltas", "mask", "angle", "distance_px", "duration_s")
 MINIMUM_STEPS = 8  # a third difference and five spectral bands need as many
 MINIMUM_DISTANCE_PX = 8.0  # below, whole pixels say little about the shape of a movement
@@ -57,7 +58,8 @@ class Canonical:
     """N movements in canonical form.
 
     Attributes:
-        deltas: Displacement per step; the valid steps of a movement sum to (1, 0).
+        deltas: Displacement per step, in units of the distance; the valid steps of a movement sum to (1, 0). A third
+            channel, if there is one, is the step's time in ticks of `1 / RATE_HZ` seconds.
         mask: True at valid steps, a prefix of each row.
         angle: Direction of the net displacement on the screen, radians.
         distance_px: Length of the net displacement.
@@ -65,7 +67,7 @@ class Canonical:
         group: Whoever made it.
     """
 
-    deltas: Float[Tensor, "N T 2"]
+    deltas: Float[Tensor, "N T C"]
     mask: Bool[Tensor, "N T"]
     angle: Float[Tensor, "N"]
     distance_px: Float[Tensor, "N"]
@@ -76,9 +78,26 @@ class Canonical:
         return len(self.mask)
 
     def condition(self) -> Float[Tensor, "N D"]:
-        """The raw condition vector of each movement, columns as in `CONDITION_NAMES`; natural logarithms."""
-        path_ratio = self.deltas.norm(dim=-1).sum(dim=1)
-        return torch.stack([self.duration_s.log(), self.distance_px.log(), path_ratio.log()], dim=1)
+        """The raw condition vector of each movement, columns as in `CONDITION_NAMES`; natural logarithms.
+
+        Duration, distance, length of the path over the distance, and the sum of all changes of direction in radians.
+        """
+        steps = self.deltas[..., :2]
+        path_ratio, turned = steps.norm(dim=-1).sum(dim=1), turning(steps)
+        return torch.stack([self.duration_s.log(), self.distance_px.log(), path_ratio.log(), turned.log1p()], dim=1)
+
+    def steps_px(self) -> Float[Tensor, "N T C"]:
+        """Displacements in pixels; a channel of time is left as it is."""
+        return self.deltas * self._unit_px()
+
+    def with_steps_px(self, steps_px: Float[Tensor, "N T C"]) -> "Canonical":
+        """The same movements with other displacements, given in pixels; inverse of `steps_px`."""
+        return replace(self, deltas=steps_px / self._unit_px() * self.mask[..., None])
+
+    def _unit_px(self) -> Float[Tensor, "N 1 C"]:
+        unit = torch.ones(len(self), 1, self.deltas.shape[2], dtype=torch.float64)
+        unit[..., :2] = self.distance_px[:, None, None]
+        return unit
 
     def take(self, rows: Int[Tensor, "M"]) -> "Canonical":
         """The movements at `rows`, in that order."""
@@ -98,6 +117,11 @@ class CanonicalConfig:
         require(
             self.sequence_length >= MINIMUM_STEPS, f"`sequence_length >= {MINIMUM_STEPS}`", str(self.sequence_length)
         )
+
+    @property
+    def form(self) -> Representation:
+        """The representation itself."""
+        return REPRESENTATIONS[self.representation]
 
 
 def observe(
@@ -125,11 +149,6 @@ def pack(paths: Sequence[npt.NDArray[np.float64]], group: Sequence[str]) -> Move
     return Movements(steps, length, tuple(group))
 
 
-def prefix_mask(length: Int[Tensor, "N"], steps: int) -> Bool[Tensor, "N T"]:
-    """True at the first `length` of `steps` positions."""
-    return torch.arange(steps, device=length.device) < length[:, None]
-
-
 def rotate(vectors: Float[Tensor, "N S 2"], angle: Float[Tensor, "N"]) -> Float[Tensor, "N S 2"]:
     """Rotate row i of `vectors` by `angle[i]` radians, counter-clockwise; `rotate(rotate(v, a), -a)` is `v`."""
     cos, sin = angle.cos()[:, None], angle.sin()[:, None]
@@ -137,9 +156,19 @@ def rotate(vectors: Float[Tensor, "N S 2"], angle: Float[Tensor, "N"]) -> Float[
     return torch.stack([cos * x - sin * y, sin * x + cos * y], dim=-1)
 
 
+def turning(steps: Float[Tensor, "N S 2"]) -> Float[Tensor, "N"]:
+    """Sum of |change of direction| from each moving step to the next one, in radians; still steps are passed over."""
+    moves = (steps != 0).any(dim=-1)
+    order = (~moves).to(torch.int8).argsort(dim=1, stable=True)
+    x, y = steps.gather(1, order[..., None].expand_as(steps)).unbind(-1)
+    change = torch.atan2(y, x).diff(dim=1).abs()
+    pair = prefix_mask(moves.sum(dim=1) - 1, change.shape[1])
+    return (torch.minimum(change, 2 * math.pi - change) * pair).sum(dim=1)
+
+
 def usable(movements: Movements, config: CanonicalConfig) -> tuple[Int[Tensor, "M"], Mapping[str, int]]:
     """Rows that the canonical form can hold, and how many of the others fall under which law."""
-    longest = config.sequence_length if config.representation == "fixed_dt" else torch.iinfo(torch.int64).max
+    longest = config.sequence_length if config.form.bounded else torch.iinfo(torch.int64).max
     distance = movements.steps_px.sum(dim=1).norm(dim=-1)
     reasons = {
         f"fewer than {MINIMUM_STEPS} steps at {RATE_HZ:g} Hz": movements.length < MINIMUM_STEPS,
@@ -156,24 +185,34 @@ def usable(movements: Movements, config: CanonicalConfig) -> tuple[Int[Tensor, "
 
 def encode(movements: Movements, config: CanonicalConfig) -> Canonical:
     """Canonical form of movements that are all `usable`: rotate, divide by the distance, keep what was removed."""
-    steps, mask = REPRESENTATIONS[config.representation].encode(movements, config.sequence_length)
+    sequence, mask = config.form.encode(movements.steps_px, movements.length, config.sequence_length)
     net = movements.steps_px.sum(dim=1)
     distance, angle = net.norm(dim=-1), torch.atan2(net[:, 1], net[:, 0])
-    deltas = rotate(steps, -angle) / distance[:, None, None]
-    return Canonical(deltas, mask, angle, distance, movements.length / RATE_HZ, movements.group)
+    empty = Canonical(sequence, mask, angle, distance, movements.length / RATE_HZ, movements.group)
+    return empty.with_steps_px(_turned(sequence, -angle))
 
 
 def decode(canonical: Canonical, config: CanonicalConfig) -> Movements:
     """Back to the screen: to the asked distance, direction and duration, each 60 Hz step in whole pixels."""
-    placed = rotate(canonical.deltas.double(), canonical.angle) * canonical.distance_px[:, None, None]
-    length = (canonical.duration_s * RATE_HZ).round().long()
-    steps = REPRESENTATIONS[config.representation].decode(placed, canonical.mask, length)
-    return Movements(steps * prefix_mask(length, steps.shape[1])[..., None], length, canonical.group)
+    asked = (canonical.duration_s * RATE_HZ).round().long()
+    placed = _turned(canonical.steps_px().double(), canonical.angle)
+    steps, length = config.form.decode(placed, canonical.mask, asked)
+    return Movements(steps, length, canonical.group)
+
+
+def _turned(sequence: Float[Tensor, "N T C"], angle: Float[Tensor, "N"]) -> Float[Tensor, "N T C"]:
+    return torch.cat([rotate(sequence[..., :2], angle), sequence[..., 2:]], dim=-1)
 
 
 def reobserve(canonical: Canonical, config: CanonicalConfig) -> tuple[Canonical, Int[Tensor, "M"]]:
-    """Take samples through the chain that recordings went through; also the rows that survived `usable`."""
+    """Take samples through the chain that recordings went through; also the rows that survived `usable`.
+
+    Whatever form a model has, the result has the observation's own, 60 Hz steps, from which features are taken.
+    """
     movements = decode(canonical, config)
+    if config.representation != "fixed_dt":
+        longest = int(movements.length.max()) if len(movements) else 0
+        config = CanonicalConfig("fixed_dt", max(longest, MINIMUM_STEPS))
     rows, _ = usable(movements, config)
     return encode(movements.take(rows), config), rows
 
@@ -184,64 +223,6 @@ def concatenate(*parts: Canonical) -> Canonical:
     return Canonical(**tensors, group=tuple(group for part in parts for group in part.group))
 
 
-def with_deltas(canonical: Canonical, deltas: Float[Tensor, "N T 2"]) -> Canonical:
+def with_deltas(canonical: Canonical, deltas: Float[Tensor, "N T C"]) -> Canonical:
     """The same conditions and masks around other deltas: a sample in place of the movement it was asked to match."""
     return replace(canonical, deltas=deltas)
-
-
-@dataclass(frozen=True)
-class Representation:
-    """How 60 Hz pixel steps become T steps, and T steps become pixel positions at 60 Hz again.
-
-    Attributes:
-        encode: (movements, T) -> steps in pixels [N, T, 2] and mask [N, T].
-        decode: (steps in pixels [N, T, 2], mask, 60 Hz length) -> whole-pixel steps at 60 Hz [N, S, 2].
-    """
-
-    encode: Callable[[Movements, int], tuple[Tensor, Tensor]]
-    decode: Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-def _fixed_dt_encode(movements: Movements, steps: int) -> tuple[Tensor, Tensor]:
-    fits = bool((movements.length <= steps).all())
-    require(fits, "`length <= sequence_length`", f"a movement longer than T={steps}")
-    padded = torch.zeros(len(movements), steps, 2, dtype=torch.float64)
-    width = min(steps, movements.steps_px.shape[1])
-    padded[:, :width] = movements.steps_px[:, :width]
-    return padded, prefix_mask(movements.length, steps)
-
-
-def _fixed_dt_decode(placed: Tensor, mask: Tensor, length: Tensor) -> Tensor:
-    """Steps are rounded, not positions: recorded steps are whole numbers, so the nearest whole step is what was meant,
-    while rounding positions would let one error under half a pixel move two steps. It is exact for recordings.
-    """
-    return (placed * mask[..., None]).round()
-
-
-def _normalised_time_encode(movements: Movements, steps: int) -> tuple[Tensor, Tensor]:
-    path = torch.cat([torch.zeros(len(movements), 1, 2), movements.steps_px.cumsum(dim=1)], dim=1).double()
-    at = movements.length[:, None] * torch.linspace(0.0, 1.0, steps + 1, dtype=torch.float64)
-    return interpolate(path, at).diff(dim=1), torch.ones(len(movements), steps, dtype=torch.bool)
-
-
-def _normalised_time_decode(placed: Tensor, mask: Tensor, length: Tensor) -> Tensor:
-    """Positions between the T steps are no recorded ones, so it is the positions that meet the pixel grid."""
-    path = torch.cat([torch.zeros_like(placed[:, :1]), placed.cumsum(dim=1)], dim=1)
-    tick = torch.arange(1, int(length.max()) + 1, dtype=torch.float64)
-    at = (tick / length[:, None]).clamp(max=1.0) * mask.shape[1]
-    positions = interpolate(path, at).round()
-    return positions.diff(dim=1, prepend=torch.zeros_like(positions[:, :1]))
-
-
-def interpolate(path: Float[Tensor, "N P 2"], at: Float[Tensor, "N Q"]) -> Float[Tensor, "N Q 2"]:
-    """Linear interpolation of each path at fractional indices 0 <= `at` <= P - 1."""
-    low = at.floor().long().clamp(0, path.shape[1] - 2)
-    share = (at - low)[..., None]
-    ends = [path.gather(1, (low + k)[..., None].expand(-1, -1, 2)) for k in (0, 1)]
-    return ends[0] + share * (ends[1] - ends[0])
-
-
-REPRESENTATIONS: dict[str, Representation] = {
-    "fixed_dt": Representation(_fixed_dt_encode, _fixed_dt_decode),
-    "normalised_time": Representation(_normalised_time_encode, _normalised_time_decode),
-}

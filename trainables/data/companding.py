@@ -6,6 +6,8 @@ recordings that alone told them apart. With g(r) = asinh(r / 1 px) of the step's
 the strokes are all some standard deviations apart. The direction of a step is kept, so rotations pass through.
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -13,17 +15,18 @@ from torch import Tensor
 SCALE_PX = 1.0  # linear below, logarithmic above: the pixel grid of the observation model
 
 
-def compand(steps_px: Float[Tensor, "*B T 2"]) -> Float[Tensor, "*B T 2"]:
-    """asinh(r / SCALE_PX) d / r for a step d of length r; 0 for a step of length 0."""
-    length = steps_px.norm(dim=-1, keepdim=True)
-    return _rescaled(steps_px, length, torch.asinh(length / SCALE_PX))
+def compand(steps_px: Float[Tensor, "*B T C"]) -> Float[Tensor, "*B T C"]:
+    """asinh(r / SCALE_PX) d / r for a step d of length r (0 for length 0); a third channel becomes its asinh."""
+    return _rescaled(steps_px, lambda length: torch.asinh(length / SCALE_PX), torch.asinh)
 
 
-def expand(companded: Float[Tensor, "*B T 2"]) -> Float[Tensor, "*B T 2"]:
-    """SCALE_PX sinh(|u|) u / |u|; inverse of `compand`."""
-    length = companded.norm(dim=-1, keepdim=True)
-    return _rescaled(companded, length, SCALE_PX * torch.sinh(length))
+def expand(companded: Float[Tensor, "*B T C"]) -> Float[Tensor, "*B T C"]:
+    """SCALE_PX sinh(|u|) u / |u|, and the sinh of a third channel; inverse of `compand`."""
+    return _rescaled(companded, lambda length: SCALE_PX * torch.sinh(length), torch.sinh)
 
 
-def _rescaled(vectors: Tensor, length: Tensor, wanted: Tensor) -> Tensor:
-    return vectors * torch.where(length > 0, wanted / length.clamp(min=torch.finfo(length.dtype).tiny), 0.0)
+def _rescaled(sequence: Tensor, wanted: Callable[[Tensor], Tensor], time: Callable[[Tensor], Tensor]) -> Tensor:
+    vectors = sequence[..., :2]
+    length = vectors.norm(dim=-1, keepdim=True)
+    scaled = torch.where(length > 0, wanted(length) / length.clamp(min=torch.finfo(length.dtype).tiny), 0.0)
+    return torch.cat([vectors * scaled, time(sequence[..., 2:])], dim=-1)

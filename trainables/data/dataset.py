@@ -7,7 +7,7 @@ whatever the order, the number or the source of the recordings. Statistics come 
 import functools
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -34,6 +34,7 @@ from trainables.data.recordings import READERS, Recording, read_recordings
 
 PARTS = ("train", "validation", "test", "holdout")
 SHARES = (0.60, 0.15, 0.12, 0.13)  # of the hash range; the default recordings fall 1,315 / 383 / 314 / 344
+BUCKET = 8.0  # steps; the network's internal length is a multiple of it
 SPLIT_SALT = "split-17670"  # chosen among 20,000 by the parts' sizes alone: each has both kinds of groups
 
 
@@ -63,13 +64,12 @@ class Statistics:
 
     def normalise(self, canonical: Canonical) -> Float[Tensor, "N T C"]:
         """Standardised companded steps in float32, zero under the mask."""
-        companded = compand(canonical.deltas * canonical.distance_px[:, None, None])
+        companded = compand(canonical.steps_px())
         return ((companded - self.mean) / self.std * canonical.mask[..., None]).float()
 
     def denormalise(self, z: Float[Tensor, "N T C"], frame: Canonical) -> Float[Tensor, "N T C"]:
         """Canonical deltas in float64 at the distances of `frame`; inverse of `normalise`."""
-        steps_px = expand(z.double() * self.std + self.mean)
-        return steps_px / frame.distance_px[:, None, None] * frame.mask[..., None]
+        return frame.with_steps_px(expand(z.double() * self.std + self.mean)).deltas
 
     def normalise_condition(self, condition: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
         """Standardised conditions in float32."""
@@ -157,9 +157,10 @@ def fit_statistics(canonical: Canonical) -> Statistics:
         ConfigError: fewer than two movements, or a column that does not vary.
     """
     require(len(canonical) >= 2, "`movements in the training part >= 2`", str(len(canonical)), "read more recordings")
-    steps = compand(canonical.deltas * canonical.distance_px[:, None, None])[canonical.mask]
+    steps = compand(canonical.steps_px())[canonical.mask]
     condition = canonical.condition()
-    for names, values in ((("dx", "dy"), steps), (CONDITION_NAMES, condition)):
+    channels = ("dx", "dy", "ticks")[: steps.shape[1]]
+    for names, values in ((channels, steps), (CONDITION_NAMES, condition)):
         for name, std in zip(names, values.std(dim=0).tolist(), strict=True):
             require(std > 0, f"`standard deviation of {name} > 0` in the training part", str(std))
     return Statistics(steps.mean(dim=0), steps.std(dim=0), condition.mean(dim=0), condition.std(dim=0))
@@ -212,14 +213,34 @@ def _hash(config: DataConfig, parts: Mapping[str, Canonical]) -> str:
     return head.hexdigest()
 
 
-def batches(dataset: SequenceDataset, batch_size: int, order: torch.Generator) -> Iterator[Batch]:
-    """Batches without end, pass after pass in a new random order; a pass's last incomplete batch is left out.
+def batches(
+    fresh: Callable[[torch.Generator], SequenceDataset], batch_size: int, order: torch.Generator
+) -> Iterator[Batch]:
+    """Batches without end, pass after pass; each pass asks `fresh` for its data set, which may be augmented anew."""
+    while True:
+        yield from one_pass(fresh(order), batch_size, order)
+
+
+def one_pass(dataset: SequenceDataset, batch_size: int, order: torch.Generator) -> Iterator[Batch]:
+    """Every row once, in batches of like length in random order; the rows that fill no batch are left out by chance.
+
+    Rows are sorted by their length plus a random share of `BUCKET`, so that no batch is the same in two passes, and
+    trimmed to the longest row: the padding, a third of the default data, is not computed.
 
     Raises:
         ConfigError: fewer movements than a batch.
     """
     require(len(dataset) >= batch_size, "`batch_size <= training movements`", f"{batch_size} > {len(dataset)}")
-    while True:
-        shuffled = torch.randperm(len(dataset), generator=order)
-        for start in range(0, len(dataset) - batch_size + 1, batch_size):
-            yield dataset[shuffled[start : start + batch_size]]
+    shuffled = torch.randperm(len(dataset), generator=order)
+    kept = shuffled[: len(dataset) // batch_size * batch_size]
+    length = dataset.sequences.mask[kept].sum(dim=1) + BUCKET * torch.rand(len(kept), generator=order)
+    chunks = kept[length.argsort()].split(batch_size)
+    for chunk in torch.randperm(len(chunks), generator=order).tolist():
+        yield trimmed(dataset[chunks[chunk]])
+
+
+def trimmed(batch: Batch) -> Batch:
+    """The same batch without the steps that are padding in every row; masks are prefixes."""
+    (z, mask), condition = batch
+    longest = int(mask.sum(dim=1).max())
+    return Batch(Sequences(z[:, :longest], mask[:, :longest]), condition)

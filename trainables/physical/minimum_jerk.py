@@ -15,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from trainables.config import require
-from trainables.data.canonical import RATE_HZ, Canonical, Movements, prefix_mask, rotate
+from trainables.data.canonical import RATE_HZ, Canonical, Movements, rotate
+from trainables.data.representation import prefix_mask
 
 OVERSAMPLING = 4  # integration steps per observed step
 

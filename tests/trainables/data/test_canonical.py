@@ -1,5 +1,6 @@
 """Laws of the observation model and of the canonical form: what it removes, what it keeps, and how it is undone."""
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -24,15 +25,14 @@ from trainables.data.canonical import (
     concatenate,
     decode,
     encode,
-    interpolate,
     observe,
     pack,
-    prefix_mask,
     reobserve,
     rotate,
     usable,
     with_deltas,
 )
+from trainables.data.representation import interpolate, prefix_mask
 
 Path2D = npt.NDArray[np.float64]
 Recorded = tuple[Path2D, Path2D, Path2D]
@@ -158,7 +158,7 @@ def test_a_recording_turned_by_a_right_angle_differs_in_its_angle_alone(represen
 @both
 def test_canonical_deltas_sum_to_one_along_x(representation: str, movements: Movements) -> None:
     canonical = encode(movements, CanonicalConfig(representation, 64))
-    net = canonical.deltas.sum(dim=1)
+    net = canonical.deltas[..., :2].sum(dim=1)
     assert_near(net, torch.tensor([1.0, 0.0]).double().expand(len(movements), 2))
     assert torch.equal(canonical.deltas, canonical.deltas * canonical.mask[..., None])
 
@@ -166,14 +166,16 @@ def test_canonical_deltas_sum_to_one_along_x(representation: str, movements: Mov
 def test_what_is_removed_is_kept_beside(movements: Movements) -> None:
     """Distance, angle, duration and the condition, movement by movement from the pixels."""
     canonical = encode(movements, FIXED)
-    assert CONDITION_NAMES == ("log_duration_s", "log_distance_px", "log_path_ratio")
+    assert CONDITION_NAMES == ("log_duration_s", "log_distance_px", "log_path_ratio", "log1p_turning_rad")
     for i, (steps, length) in enumerate(zip(movements.steps_px.tolist(), movements.length.tolist(), strict=True)):
         dx, dy = sum(step[0] for step in steps), sum(step[1] for step in steps)
         path = sum(math.hypot(*step) for step in steps)
+        headings = [math.atan2(step[1], step[0]) for step in steps if step != [0.0, 0.0]]
+        changes = [abs(math.remainder(b - a, math.tau)) for a, b in itertools.pairwise(headings)]
         distance, duration_s = math.hypot(dx, dy), length / 60
         found = [canonical.distance_px[i], canonical.angle[i], canonical.duration_s[i], *canonical.condition()[i]]
         expected = [distance, math.atan2(dy, dx), duration_s]
-        expected += [math.log(duration_s), math.log(distance), math.log(path / distance)]
+        expected += [math.log(duration_s), math.log(distance), math.log(path / distance), math.log1p(sum(changes))]
         assert [float(value) for value in found] == pytest.approx(expected, rel=1e-6)
         assert canonical.mask[i].tolist() == [step < length for step in range(64)]
     assert canonical.group == movements.group
@@ -182,8 +184,10 @@ def test_what_is_removed_is_kept_beside(movements: Movements) -> None:
 # and that it can be undone
 
 
-def test_fixed_dt_comes_back_exactly(movements: Movements) -> None:
-    back = decode(encode(movements, FIXED), FIXED)
+@pytest.mark.parametrize("representation", ["fixed_dt", "events"])
+def test_native_steps_come_back_exactly(representation: str, movements: Movements) -> None:
+    config = CanonicalConfig(representation, 64)
+    back = decode(encode(movements, config), config)
     steps = back.steps_px.shape[1]
     assert torch.equal(back.steps_px, torch.nn.functional.pad(movements.steps_px, (0, 0, 0, steps - 64)))
     assert torch.equal(back.length, movements.length)
@@ -195,6 +199,32 @@ def test_reobservation_leaves_recorded_movements_as_they_are(movements: Movement
     again, rows = reobserve(canonical, FIXED)
     assert rows.tolist() == list(range(len(movements)))
     assert_same(again, canonical)
+
+
+@both
+def test_reobservation_gives_sixty_hertz_steps_whatever_the_form(representation: str, movements: Movements) -> None:
+    config = CanonicalConfig(representation, 64)
+    again, _ = reobserve(encode(movements, config), config)
+    assert again.deltas.shape[2] == 2
+    assert torch.equal(again.mask.sum(dim=1), movements.length)
+
+
+def test_events_are_the_moves_and_the_ticks_since_the_move_before() -> None:
+    moves = {1: (3.0, 0.0), 2: (2.0, 1.0), 5: (0.0, -4.0), 9: (8.0, 0.0)}
+    steps = torch.zeros(1, 12, 2, dtype=torch.float64)
+    for tick, move in moves.items():
+        steps[0, tick - 1] = torch.tensor(move)
+    sequence, mask = REPRESENTATIONS["events"].encode(steps, torch.tensor([12]), 6)
+    expected = [[3, 0, 1], [2, 1, 1], [0, -4, 3], [8, 0, 4], [0, 0, 0], [0, 0, 0]]
+    assert sequence[0].tolist() == expected
+    assert bool(mask.all())
+
+
+def test_events_that_take_longer_than_asked_are_kept_and_end_where_time_stops() -> None:
+    sequence = torch.tensor([[[1.0, 0, 2], [0, 1, 3], [5, 5, 0.4], [7, 7, 9]]]).double()
+    steps, length = REPRESENTATIONS["events"].decode(sequence, torch.ones(1, 4, dtype=torch.bool), torch.tensor([4]))
+    assert length.tolist() == [5]
+    assert steps[0].tolist() == [[0, 0], [1, 0], [0, 0], [0, 0], [0, 1]]
 
 
 def test_reobservation_drops_what_no_longer_moves(movements: Movements) -> None:
@@ -287,7 +317,7 @@ def test_a_movement_that_is_too_long_is_refused_and_not_cut() -> None:
 @pytest.mark.parametrize(
     ("make", "law"),
     [
-        (lambda: CanonicalConfig("fixed_time", 64), "`representation` in {fixed_dt, normalised_time}"),
+        (lambda: CanonicalConfig("fixed_time", 64), "`representation` in {events, fixed_dt, normalised_time}"),
         (lambda: CanonicalConfig("fixed_dt", 7), "`sequence_length >= 8`"),
     ],
 )

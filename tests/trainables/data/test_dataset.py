@@ -240,7 +240,7 @@ def rows(batch: Batch) -> list[int]:
 
 
 def first_batches(dataset: SequenceDataset, size: int, count: int, seed: int = 0) -> list[Batch]:
-    return list(itertools.islice(batches(dataset, size, torch.Generator().manual_seed(seed)), count))
+    return list(itertools.islice(batches(lambda _: dataset, size, torch.Generator().manual_seed(seed)), count))
 
 
 @pytest.mark.parametrize("size", [1, 7, 16, 25, 50])
@@ -263,10 +263,36 @@ def test_each_pass_has_an_order_of_its_own_and_leaves_other_rows_out(dataset: Se
 
 def test_sequences_masks_and_conditions_stay_together(dataset: SequenceDataset) -> None:
     for batch in first_batches(dataset, 16, 6):
+        steps = batch.sequences.z.shape[1]
         for i, row in enumerate(rows(batch)):
-            assert torch.equal(batch.sequences.z[i], dataset.sequences.z[row])
-            assert torch.equal(batch.sequences.mask[i], dataset.sequences.mask[row])
+            assert torch.equal(batch.sequences.z[i], dataset.sequences.z[row, :steps])
+            assert torch.equal(batch.sequences.mask[i], dataset.sequences.mask[row, :steps])
+            assert int(dataset.sequences.mask[row].sum()) <= steps
             assert torch.equal(batch.condition[i], dataset.condition[row])
+
+
+def test_batches_are_of_like_length_and_carry_no_padding_that_all_share(parts: DataParts) -> None:
+    """A batch of 64 random rows of the training part has nearly always one of the longest: about 63 steps."""
+    dataset = SequenceDataset(parts["train"], parts.statistics)
+    lengths = [batch.sequences.mask.sum(dim=1) for batch in first_batches(dataset, 64, 18)]
+    assert all(
+        int(length.max()) == batch.sequences.mask.shape[1]
+        for length, batch in zip(lengths, first_batches(dataset, 64, 18), strict=True)
+    )
+    computed, valid = sum(64 * int(length.max()) for length in lengths), sum(int(length.sum()) for length in lengths)
+    assert valid / computed > 0.8
+
+
+def test_each_pass_asks_for_its_data_set(dataset: SequenceDataset) -> None:
+    asked: list[torch.Generator] = []
+
+    def fresh(random: torch.Generator) -> SequenceDataset:
+        asked.append(random)
+        return dataset
+
+    order = torch.Generator().manual_seed(0)
+    list(itertools.islice(batches(fresh, 16, order), 7))
+    assert asked == [order] * 3
 
 
 def test_the_order_is_the_generators_alone(dataset: SequenceDataset) -> None:

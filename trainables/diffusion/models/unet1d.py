@@ -2,14 +2,15 @@
 
 Four stages (by the length of `channel_mults`) of one residual block each, stride 2 between stages, self-attention over
 time at the coarsest one, and the mirrored path up with additive skips, which keep the parameter count at 1-3M.
-The sum of the embeddings of t and of the condition modulates every block by FiLM.
+The sum of the embeddings of t and of the condition modulates every block by FiLM. With self-conditioning the previous
+estimate of x_0 stands beside x_t as further channels, zero where there is none yet.
 
 What stands at padded steps never reaches a valid one, more padding changes nothing, and sequences of one batch do not
 see each other, so a sequence's output is a function of its own valid steps alone.
 
 References: U-Net (Ronneberger et al., 2015), arXiv:1505.04597; Denoising Diffusion Probabilistic Models
 (Ho et al., 2020), appendix B, arXiv:2006.11239; Classifier-Free Diffusion Guidance (Ho & Salimans, 2022),
-arXiv:2207.12598.
+arXiv:2207.12598; Analog Bits (Chen et al., 2023), section 2.2 on self-conditioning, arXiv:2208.04202.
 """
 
 import itertools
@@ -47,6 +48,7 @@ class UNetConfig:
     attention_heads: int = 4
     embedding_dim: int = 128  # of t and the condition; wider costs parameters in every block's FiLM
     dropout: float = 0.1
+    self_condition: bool = False  # whether the previous estimate of x_0 is an input
 
     def __post_init__(self) -> None:
         for name in ("channels", "base_channels", "groups", "attention_heads"):
@@ -146,7 +148,7 @@ class UNet1D(nn.Module):
         self.embedding = Embedding(config)
         widths = config.widths
         finer = list(itertools.pairwise(widths))
-        self.stem = Convolution(config.channels, widths[0])
+        self.stem = Convolution(config.channels * (2 if config.self_condition else 1), widths[0])
         self.down_blocks = nn.ModuleList(self._block(*pair) for pair in [(widths[0], widths[0]), *finer])
         self.downs = nn.ModuleList(Convolution(above, above, stride=2) for above, _ in finer)
         self.middle = self._block(widths[-1], widths[-1])
@@ -168,11 +170,13 @@ class UNet1D(nn.Module):
         mask: Bool[Tensor, "B T"],
         condition: Float[Tensor, "B D"] | None = None,
         drop_condition: Bool[Tensor, "B"] | None = None,
+        estimate: Float[Tensor, "B T C"] | None = None,
     ) -> Float[Tensor, "B T C"]:
-        """Predict v at every valid step.
+        """Predict at every valid step.
 
         `t` is the diffusion time in 0..999, `mask` is true at valid steps. Rows of `drop_condition` that are true, and
-        all rows when `condition` is None, use the learned null embedding.
+        all rows when `condition` is None, use the learned null embedding. `estimate` is the previous estimate of x_0;
+        a network without self-conditioning does not look at it.
 
         Raises ValueError if `x` has not `config.channels` channels, the mask another shape than `x`, or the condition
         not the width `config.condition_dim`.
@@ -180,7 +184,7 @@ class UNet1D(nn.Module):
         self._check(x, mask)
         length = x.shape[1]
         extra = -length % self.config.length_multiple
-        h, mask = F.pad(x, (0, 0, 0, extra)), F.pad(mask, (0, extra))
+        h, mask = F.pad(self._input(x, estimate), (0, 0, 0, extra)), F.pad(mask, (0, extra))
         levels = self._levels(mask, x.dtype)
         if levels[0] is not None:
             h = h.masked_fill(~mask[:, :, None], 0.0)  # no product: what stands under the mask may be NaN
@@ -188,6 +192,11 @@ class UNet1D(nn.Module):
         h = self._decode(*self._encode(h, levels, embedding), levels, embedding)
         out = hold(self.head(self.last_norm(h, levels[0])), levels[0])
         return out[:, :length]
+
+    def _input(self, x: Float[Tensor, "B T C"], estimate: Float[Tensor, "B T C"] | None) -> Float[Tensor, "B T C2"]:
+        if not self.config.self_condition:
+            return x
+        return torch.cat([x, torch.zeros_like(x) if estimate is None else estimate.to(x.dtype)], dim=2)
 
     def _levels(self, mask: Bool[Tensor, "B T"], dtype: torch.dtype) -> list[Valid]:
         """The valid steps at each stage, finest first; None everywhere if all of them are."""

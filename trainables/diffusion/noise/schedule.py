@@ -1,11 +1,12 @@
 """Variance-preserving noise: x_t = alpha_t x_0 + sigma_t eps with alpha_t^2 + sigma_t^2 = 1.
 
-Here alpha_t is the ROOT of the cumulative product that DDPM calls alpha-bar. The network predicts the velocity
-v = alpha_t eps - sigma_t x_0; the pair (x_t, v) is a rotation of (x_0, eps), so both come back without a division:
-x_0 = alpha_t x_t - sigma_t v and eps = sigma_t x_t + alpha_t v.
+Here alpha_t is the ROOT of the cumulative product that DDPM calls alpha-bar. Everything speaks of the velocity
+v = alpha_t eps - sigma_t x_0: the pair (x_t, v) is a rotation of (x_0, eps), so both come back without a division,
+x_0 = alpha_t x_t - sigma_t v and eps = sigma_t x_t + alpha_t v. A network may predict v itself, or eps.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -37,6 +38,10 @@ class Schedule:
         """Signal-to-noise ratio alpha_t^2 / sigma_t^2."""
         return (self.alpha / self.sigma).square()
 
+    def log_snr(self) -> Float[Tensor, "S"]:
+        """Half the logarithm of the signal-to-noise ratio: lambda_t = log(alpha_t / sigma_t)."""
+        return self.alpha.log() - self.sigma.log()
+
 
 def cosine_schedule(timesteps: int = 1000, offset: float = 0.008) -> Schedule:
     """alpha-bar proportional to cos^2((t/T + s) / (1 + s) * pi/2), betas clipped at 0.999.
@@ -51,7 +56,20 @@ def cosine_schedule(timesteps: int = 1000, offset: float = 0.008) -> Schedule:
     return Schedule(alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt())
 
 
-SCHEDULES = {"cosine": cosine_schedule}
+def log_snr_schedule(timesteps: int = 1000, highest: float = 5.0) -> Schedule:
+    """lambda_t = log(alpha_t / sigma_t) falls linearly from `highest` to `-highest`: equal steps in log-SNR.
+
+    The default spans signal-to-noise ratios from e^10 to e^-10. alpha_t^2 = sigmoid(2 lambda_t).
+
+    References: Variational Diffusion Models (Kingma et al., 2021), appendix B (the linear schedule of gamma = -log SNR),
+        arXiv:2107.00630.
+    """
+    require(timesteps >= 1, "`timesteps >= 1`", str(timesteps))
+    twice = 2.0 * torch.linspace(highest, -highest, timesteps, dtype=torch.float64)
+    return Schedule(twice.sigmoid().sqrt(), (-twice).sigmoid().sqrt())
+
+
+SCHEDULES = {"cosine": cosine_schedule, "log_snr": log_snr_schedule}
 
 
 def diffuse(x_0: Tensor, eps: Tensor, alpha_t: Coefficient, sigma_t: Coefficient) -> Tensor:
@@ -67,3 +85,42 @@ def velocity(x_0: Tensor, eps: Tensor, alpha_t: Coefficient, sigma_t: Coefficien
 def signal_and_noise(x_t: Tensor, v: Tensor, alpha_t: Coefficient, sigma_t: Coefficient) -> tuple[Tensor, Tensor]:
     """(x_0, eps) from (x_t, v): the inverse rotation."""
     return alpha_t * x_t - sigma_t * v, sigma_t * x_t + alpha_t * v
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network is trained to say, and how a velocity comes out of it.
+
+    Attributes:
+        target: (x_0, eps, alpha_t, sigma_t) -> what the network should output.
+        velocity: (x_t, output, alpha_t, sigma_t) -> v.
+        weight: (snr, gamma) -> weight of the squared error of the output, min-SNR.
+    """
+
+    target: Callable[[Tensor, Tensor, Coefficient, Coefficient], Tensor]
+    velocity: Callable[[Tensor, Tensor, Coefficient, Coefficient], Tensor]
+    weight: Callable[[Tensor, float], Tensor]
+
+
+def _noise_to_velocity(x_t: Tensor, eps: Tensor, alpha_t: Coefficient, sigma_t: Coefficient) -> Tensor:
+    """v = (eps - sigma_t x_t) / alpha_t; errors grow as 1 / alpha_t, so it is of no use where alpha_t is near 0."""
+    return (eps - sigma_t * x_t) / alpha_t
+
+
+PREDICTIONS = {
+    "v": Prediction(
+        target=velocity,
+        velocity=lambda x_t, output, alpha_t, sigma_t: output,
+        weight=lambda snr, gamma: snr.clamp(max=gamma) / (snr + 1.0),
+    ),
+    "eps": Prediction(
+        target=lambda x_0, eps, alpha_t, sigma_t: eps,
+        velocity=_noise_to_velocity,
+        weight=lambda snr, gamma: snr.clamp(max=gamma) / snr,
+    ),
+}
+"""Weights are those of an x_0 error, min(snr, gamma), in units of the output's error.
+
+References: Efficient Diffusion Training via Min-SNR Weighting Strategy (Hang et al., 2023), section 3.4,
+    arXiv:2303.09556.
+"""
