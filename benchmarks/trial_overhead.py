@@ -42,6 +42,7 @@ from search_spaces import SPACES
 from trainables import names, session
 from trainables.config import build, plain, with_values
 from trainables.diffusion import cost, train
+from trainables.diffusion.config import DiffusionConfig
 from trainables.epoch import Epoch, Epochs, Trainable, Worker
 
 SPACE = SPACES["diffusion"]
@@ -58,12 +59,12 @@ def memory_mb() -> dict[str, float]:
     return {"RSS": mb["Rss"], "PSS": mb["Pss"], "private": private, "peak RSS": mb["VmHWM"]}
 
 
-def nothing(config: train.DiffusionConfig, *, resume: Path | None, worker: Worker) -> Iterator[Epoch]:
+def nothing(config: DiffusionConfig, *, resume: Path | None, worker: Worker) -> Iterator[Epoch]:
     """One report and no work; epoch 0 has no checkpoint."""
     yield Epoch(0, {names.EPOCH: 0, SPACE.metric: 0.5}, lambda folder: None)
 
 
-def remembering(config: train.DiffusionConfig, *, resume: Path | None, worker: Worker) -> Iterator[Epoch]:
+def remembering(config: DiffusionConfig, *, resume: Path | None, worker: Worker) -> Iterator[Epoch]:
     """The diffusion trainable, each epoch with the memory before the trial and after this epoch."""
     before = {f"before/{name}": value for name, value in memory_mb().items()}
     for epoch in train.epochs(config, resume=resume, worker=worker):
@@ -72,7 +73,7 @@ def remembering(config: train.DiffusionConfig, *, resume: Path | None, worker: W
 
 
 LOOPS: dict[str, Epochs] = {"no-op": nothing, "small epoch": remembering}
-WORKLOADS = {name: Trainable(train.DiffusionConfig, loop, cost.measure) for name, loop in LOOPS.items()}
+WORKLOADS = {name: Trainable(DiffusionConfig, loop, cost.measure) for name, loop in LOOPS.items()}
 
 
 def trial(parameters: Mapping[str, Any], job: session.Job) -> None:
@@ -103,8 +104,8 @@ def sweep_of(name: str, workload: str, trials: int, folder: Path, epochs: int = 
     """A sweep with its own study: over the whole space, or over small models for some epochs."""
     settings = TuneConfig(study_name=name, storage_path=str(folder), budget=BudgetConfig(trials, wall="1h"))
     laws = {key: SPACE.parameters[key] for key in SEARCHED} if epochs else SPACE.parameters
-    config = with_values(plain(train.DiffusionConfig()), {**SMALL, "epochs": epochs} if epochs else {})
-    build(train.DiffusionConfig, config, at="trainable")
+    config = with_values(plain(DiffusionConfig()), {**SMALL, "epochs": epochs} if epochs else {})
+    build(DiffusionConfig, config, at="trainable")
     return Sweep(settings, config, replace(SPACE, trainable=workload, parameters=laws, baselines=()), ())
 
 

@@ -4,13 +4,14 @@ A trainable is a module with a frozen config dataclass and `epochs(config, ...) 
 Ray: the caller reports, saves and stops. The same loop serves a test, a trial and a group of workers.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -28,18 +29,26 @@ class Epoch:
     save: Callable[[Path], None]
 
 
+def metrics_of(result: Mapping[str, Any]) -> dict[str, float]:
+    """The finite numbers of a result under our names (those with a slash)."""
+    numbers = {name: float(value) for name, value in result.items() if "/" in name and isinstance(value, int | float)}
+    return {name: value for name, value in numbers.items() if math.isfinite(value)}
+
+
 @dataclass(frozen=True)
 class Worker:
     """The place of this process among those that train one model together.
 
     Attributes:
         wrap: Makes a model's gradients common to all workers (DDP); the identity for one worker.
+        mean: The mean of a number over all workers, without gradient; every worker has to ask for it.
     """
 
     rank: int = 0
     world_size: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     wrap: Callable[[nn.Module], nn.Module] = lambda model: model
+    mean: Callable[[Tensor], Tensor] = lambda value: value
 
 
 ALONE = Worker()

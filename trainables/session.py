@@ -2,8 +2,9 @@
 
     one-process trial   Tune function -> TorchTrainer in local mode (num_workers = 0) -> epochs() in the same process
     worker group        Tune function -> TorchTrainer with N workers (DDP) -> epochs() in each -> TuneReportCallback
+    a run of its own    TorchTrainer, either way -> epochs() -> the run's folder, which it also goes on from
 
-Both drain the same generator. They differ in what they are handed: `report`, where to resume, and the worker's place.
+All drain the same generator. They differ in what they are handed: `report`, where to resume, and the worker's place.
 A one-process trial costs no process start when Tune reuses its actor. A worker group has a placement group of its own,
 so its Tune trial holds the custom resource `trial_driver` instead of a CPU: it never takes a CPU its workers wait for.
 """
@@ -19,20 +20,28 @@ import ray.train
 import ray.train.torch
 import torch
 from ray import tune
+from ray.train import WorkerGroupError
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from trainables.config import build, require, require_member, with_values
 from trainables.diffusion import cost as diffusion_cost
 from trainables.diffusion import train as diffusion
+from trainables.diffusion.config import DiffusionConfig
 from trainables.epoch import Epoch, Trainable, Worker
+from trainables.gan import cost as gan_cost
+from trainables.gan import train as gan
+from trainables.gan.config import GanConfig
+from trainables.training_run import Line, RunFolder, recording
 
 TRAINABLES: dict[str, Trainable] = {
-    "diffusion": Trainable(diffusion.DiffusionConfig, diffusion.epochs, diffusion_cost.measure)
+    "diffusion": Trainable(DiffusionConfig, diffusion.epochs, diffusion_cost.measure),
+    "gan": Trainable(GanConfig, gan.epochs, gan_cost.measure),
 }
 TRIAL_DRIVER = "trial_driver"  # custom resource of a trial that leads a worker group
 CONTROLLER_RETRIES = 3
+RUN = "ray"  # what Ray Train itself keeps of a run, beside our files
 
-Report = Callable[[Epoch], None]
+Report = Callable[[Epoch], object]
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,7 @@ class ScalingConfig:
 
 @dataclass(frozen=True)
 class Job:
-    """What a trial runs; plain values, so that it travels to any worker."""
+    """What a trial or a run trains; plain values, so that it travels to any worker."""
 
     trainable: str
     config: Mapping[str, Any]
@@ -94,13 +103,32 @@ def trial(parameters: Mapping[str, Any], job: Job) -> None:
     (_train_in_group if job.scaling.num_workers else _train_in_process)(job)
 
 
+def run(job: Job, folder: RunFolder, show: Callable[[Line], object]) -> None:
+    """One run without Tune, recorded in `folder` and continued from it; a group reads and writes it on every node.
+
+    Args:
+        show: Is handed every epoch in local mode; those of a group are seen in the folder.
+    """
+    if job.scaling.num_workers == 0:
+        _fit_here(job, lambda: _record_here(job, folder, show), RUN)
+        return
+    try:
+        _fit_group(job, _recording_loop, {"job": job, "folder": folder}, RUN, [])
+    except WorkerGroupError as error:
+        first = next(iter(error.worker_failures.values()))
+        raise getattr(first, "_base_exc", first) from error  # as the worker raised it: the user's errors are one line
+
+
 def _train_in_process(job: Job) -> None:
     def train() -> None:
         start = tune.get_checkpoint()
         with start.as_directory() if start else nullcontext() as folder:
             drain(job, _report_to_tune, Path(folder) if folder else None, Worker(device=local_device(job.scaling)))
 
-    name = tune.get_context().get_trial_id()
+    _fit_here(job, train, tune.get_context().get_trial_id())
+
+
+def _fit_here(job: Job, train: Callable[[], None], name: str) -> None:
     ray.train.torch.TorchTrainer(
         train,
         scaling_config=ray.train.ScalingConfig(num_workers=0),
@@ -135,20 +163,27 @@ def _train_in_group(job: Job) -> None:
 
     The run's name is the trial's, so that a restarted trial finds the run it left and goes on from its last checkpoint.
     """
+    _fit_group(job, _worker_loop, {"job": job}, f"group-{tune.get_context().get_trial_id()}", [TuneReportCallback()])
+
+
+def _fit_group(
+    job: Job, loop: Callable[[dict[str, Any]], None], settings: dict[str, Any], name: str, callbacks: list[Any]
+) -> None:
+    """`loop(settings)` in each worker of a group, restarted after a failure as often as the job allows."""
     scaling = job.scaling
     per_worker = {"CPU": float(scaling.cpus_per_worker)}
     if scaling.gpus_per_worker:
         per_worker["GPU"] = scaling.gpus_per_worker
     ray.train.torch.TorchTrainer(
-        _worker_loop,
-        train_loop_config={"job": job},
+        loop,
+        train_loop_config=settings,
         scaling_config=ray.train.ScalingConfig(
             num_workers=scaling.num_workers, use_gpu=scaling.gpus_per_worker > 0, resources_per_worker=per_worker
         ),
         run_config=ray.train.RunConfig(
-            name=f"group-{tune.get_context().get_trial_id()}",
+            name=name,
             storage_path=job.storage_path,
-            callbacks=[TuneReportCallback()],  # type: ignore[list-item]  # stubs name the callbacks of Train V1
+            callbacks=callbacks,
             failure_config=ray.train.FailureConfig(  # type: ignore[call-arg]  # Train V2 has the second limit
                 max_failures=scaling.max_failures, controller_failure_limit=CONTROLLER_RETRIES
             ),
@@ -158,16 +193,26 @@ def _train_in_group(job: Job) -> None:
 
 
 def _worker_loop(settings: dict[str, Any]) -> None:
+    start = ray.train.get_checkpoint()
+    with start.as_directory() if start else nullcontext() as folder:
+        drain(settings["job"], _report_to_train, Path(folder) if folder else None, _worker_of_group())
+
+
+def _worker_of_group() -> Worker:
     context = ray.train.get_context()
-    worker = Worker(
+    return Worker(
         context.get_world_rank(),
         context.get_world_size(),
         ray.train.torch.get_device(),
         ray.train.torch.prepare_model,
+        _mean_over_workers,
     )
-    start = ray.train.get_checkpoint()
-    with start.as_directory() if start else nullcontext() as folder:
-        drain(settings["job"], _report_to_train, Path(folder) if folder else None, worker)
+
+
+def _mean_over_workers(value: torch.Tensor) -> torch.Tensor:
+    total = value.clone()
+    torch.distributed.all_reduce(total)
+    return total / torch.distributed.get_world_size()
 
 
 def _report_to_train(epoch: Epoch) -> None:
@@ -177,3 +222,21 @@ def _report_to_train(epoch: Epoch) -> None:
         return
     with _saved(epoch) as folder:
         ray.train.report(dict(epoch.metrics), checkpoint=ray.train.Checkpoint.from_directory(folder))
+
+
+def _record_here(job: Job, folder: RunFolder, show: Callable[[Line], object]) -> None:
+    with recording(folder) as record:
+        drain(job, lambda epoch: show(record(epoch)), folder.last, Worker(device=local_device(job.scaling)))
+
+
+def _recording_loop(settings: dict[str, Any]) -> None:
+    """In each worker of a group: rank 0 writes the folder, from which all go on if the group is started again."""
+    job, folder, worker = settings["job"], settings["folder"], _worker_of_group()
+    start = folder.last
+    with recording(folder) if worker.rank == 0 else nullcontext(lambda epoch: None) as record:
+
+        def report(epoch: Epoch) -> None:
+            record(epoch)
+            ray.train.report(dict(epoch.metrics))
+
+        drain(job, report, start, worker)

@@ -1,6 +1,7 @@
 """Numbers that must not move unnoticed; `python -m tests.golden.compute` writes them anew, when a change means to."""
 
 import json
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -8,9 +9,11 @@ import torch
 from trainables.data.canonical import CanonicalConfig, encode
 from trainables.data.dataset import DataConfig, SequenceDataset, batches, load_parts
 from trainables.diffusion.api import Generator, conditions_of
-from trainables.diffusion.noise.schedule import cosine_schedule
-from trainables.diffusion.objective import ContrastiveConfig, draw
-from trainables.diffusion.train import DiffusionConfig, ModelConfig, initial_state, optimise
+from trainables.diffusion.config import DiffusionConfig, ModelConfig
+from trainables.diffusion.objective import Objective, draw
+from trainables.diffusion.ranking_term import ContrastiveConfig, draw_negatives
+from trainables.diffusion.state import initial_state
+from trainables.diffusion.train import optimise
 from trainables.epoch import ALONE
 from trainables.eval.features import movement_features
 from trainables.eval.metrics import c2st, mmd_rbf, prd, standardise
@@ -29,17 +32,18 @@ CONFIG = DiffusionConfig(
 
 def goldens() -> dict[str, list[float]]:
     """A loss curve of 20 steps, one DDIM sample of the model it leaves, and the metrics of a fixed pair."""
-    parts, schedule = load_parts(DataConfig()), cosine_schedule()
+    parts, objective = load_parts(DataConfig()), Objective.of(CONFIG.diffusion)
     state, random = initial_state(CONFIG, ALONE), generator(CONFIG.seed, "golden")
-    stream = batches(SequenceDataset(parts["train"], parts.statistics), 32, random)
+    dataset, queue = SequenceDataset(parts["train"], parts.statistics), CONFIG.contrastive.queue(4)
     losses = []
-    for _ in range(STEPS):
-        batch = next(stream)
-        drawn = draw(batch, len(schedule), 0.1, random)
-        losses.append(optimise(state, CONFIG, batch, drawn, schedule, random)[TRAIN_LOSS])
+    for batch in islice(batches(lambda _: dataset, 32, random), STEPS):
+        drawn = draw(batch, CONFIG.diffusion, random, estimates=True)
+        negatives = draw_negatives(batch.condition, CONFIG.contrastive, random, queue, drawn.drop_condition)
+        drawn = drawn._replace(negatives=negatives)
+        losses.append(optimise(state, CONFIG, batch, drawn, objective)[TRAIN_LOSS])
     one = parts["validation"].take(torch.arange(1))
     known = conditions_of(parts["train"])
-    sampler = Generator(state.ema.model, schedule, parts.statistics, CanonicalConfig(), known)
+    sampler = Generator(state.ema.model, objective.schedule, parts.statistics, CanonicalConfig(), known)
     z = next(sampler.stream(conditions_of(one), one, seed=3, steps=5))
     return {"loss": losses, "sample": z[0, :8].flatten().tolist(), "metrics": _metrics_of_a_pair()}
 

@@ -20,7 +20,7 @@ from platform.summary import c2st_at, summarise
 from search_spaces import SPACES
 from trainables.config import ConfigError, plain
 from trainables.data.dataset import DataParts
-from trainables.diffusion.train import DiffusionConfig
+from trainables.diffusion.config import DiffusionConfig
 from trainables.eval.metrics import NullBand
 from trainables.names import CHECKPOINT_PATH, VAL_C2ST, VAL_MMD
 

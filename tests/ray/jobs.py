@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables.config import plain, with_values
-from trainables.diffusion.train import DiffusionConfig
+from trainables.diffusion.config import DiffusionConfig
 from trainables.session import Job, ScalingConfig
 
 CPUS = 2

@@ -2,46 +2,23 @@
 
 For a sample with target v, let d_pos = |v - v_theta(x_t, c, t)|^2 under its own condition and d_neg[k] the same under K
 conditions of other samples. A ranking loss asks for d_pos < d_neg[k]. Distances are masked sums over (T, C), divided
-by the batch's mean d_pos (detached), so that a temperature means the same at every length, width and noise level.
+by one of `NORMALISATIONS`; with the default, the batch's mean d_pos (detached), a temperature means the same at every
+length, width and noise level.
+
+Every ranking loss takes the temperature tau (of the smooth ones) and the margin m (of the triplet), and leaves what is
+not in its equation. With one negative, infonce, softplus and logistic are one function, softplus((d_pos - d_neg)/tau).
+With more they differ in what they make of the K differences: infonce takes their log-sum-exp, softplus the largest,
+logistic the mean of their losses, so that logistic <= softplus <= infonce. hinge0 is the triplet of margin 0, and the
+limit of tau * softplus for tau -> 0.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
-
-from trainables.config import require
-
-NEAR = 0.1  # conditions closer than this (RMS over columns, in standard deviations) count as equal
-
-
-class Negatives(NamedTuple):
-    """Rows of the batch that lend their condition, and which of them differ enough to be a negative."""
-
-    rows: Int[Tensor, "B K"]
-    valid: Bool[Tensor, "B K"]
-
-
-def derangements(condition: Float[Tensor, "B D"], k: int, random: torch.Generator, near: float = NEAR) -> Negatives:
-    """K distinct other rows for every row, none of them itself; equal or near-equal conditions are marked invalid.
-
-    A random cyclic order is shifted by K distinct random offsets: each shift is a derangement. Without the exclusion
-    of near-equal conditions the loss has the floor log 2: two equal conditions predict the same.
-
-    Raises:
-        ConfigError: fewer than K + 1 rows.
-    """
-    count = len(condition)
-    require(1 <= k < count, "`1 <= negatives < batch_size`", f"negatives={k}, batch_size={count}")
-    order = torch.randperm(count, generator=random)
-    offsets = torch.randperm(count - 1, generator=random)[:k] + 1
-    place = order.argsort()
-    rows = order[(place[:, None] + offsets) % count].to(condition.device)
-    gap = (condition[rows] - condition[:, None]).square().mean(dim=-1).sqrt()
-    return Negatives(rows, gap > near)
 
 
 def squared_distance(
@@ -52,23 +29,109 @@ def squared_distance(
 
 
 def infonce(
-    positive: Float[Tensor, "B"], negative: Float[Tensor, "B K"], valid: Bool[Tensor, "B K"], temperature: float
+    positive: Float[Tensor, "B"],
+    negative: Float[Tensor, "B K"],
+    valid: Bool[Tensor, "B K"],
+    temperature: float = 1.0,
+    margin: float = 0.0,
+    weight: Float[Tensor, "B"] | None = None,
 ) -> Float[Tensor, ""]:
-    """-log exp(-d_pos/tau) / (exp(-d_pos/tau) + sum_k exp(-d_neg[k]/tau)), mean over rows that have a negative.
-
-    With one negative this is softplus((d_pos - d_neg)/tau), the logistic ranking loss, and is computed as such.
+    """-log exp(-d_pos/tau) / (exp(-d_pos/tau) + sum_k exp(-d_neg[k]/tau)).
 
     References: Representation Learning with Contrastive Predictive Coding (van den Oord et al., 2018), eq. 4,
         arXiv:1807.03748.
     """
-    margin = ((positive[:, None] - negative) / temperature).masked_fill(~valid, -torch.inf)
-    exceeded = margin.squeeze(1) if margin.shape[1] == 1 else margin.logsumexp(dim=1)
-    usable = valid.any(dim=1)
-    return F.softplus(exceeded[usable]).sum() / usable.sum().clamp(min=1)
+    exceeded = (_excess(positive, negative, valid) / temperature).logsumexp(dim=1)
+    return _mean(F.softplus(exceeded), valid, weight)
 
 
-RankingLoss = Callable[[Tensor, Tensor, Tensor, float], Tensor]
-RANKING_LOSSES: dict[str, RankingLoss] = {"infonce": infonce}
+def triplet(
+    positive: Float[Tensor, "B"],
+    negative: Float[Tensor, "B K"],
+    valid: Bool[Tensor, "B K"],
+    temperature: float = 1.0,
+    margin: float = 0.0,
+    weight: Float[Tensor, "B"] | None = None,
+) -> Float[Tensor, ""]:
+    """max(0, m + d_pos - min_k d_neg[k]).
+
+    References: FaceNet (Schroff et al., 2015), section 3.1, arXiv:1503.03832; the hardest negative after In Defense of
+        the Triplet Loss (Hermans et al., 2017), section 2, arXiv:1703.07737.
+    """
+    return _mean(F.relu(margin + _excess(positive, negative, valid).amax(dim=1)), valid, weight)
+
+
+def hinge0(
+    positive: Float[Tensor, "B"],
+    negative: Float[Tensor, "B K"],
+    valid: Bool[Tensor, "B K"],
+    temperature: float = 1.0,
+    margin: float = 0.0,
+    weight: Float[Tensor, "B"] | None = None,
+) -> Float[Tensor, ""]:
+    """max(0, d_pos - min_k d_neg[k]): the triplet loss whose margin nobody has to choose."""
+    return triplet(positive, negative, valid, temperature, 0.0, weight)
+
+
+def softplus(
+    positive: Float[Tensor, "B"],
+    negative: Float[Tensor, "B K"],
+    valid: Bool[Tensor, "B K"],
+    temperature: float = 1.0,
+    margin: float = 0.0,
+    weight: Float[Tensor, "B"] | None = None,
+) -> Float[Tensor, ""]:
+    """log(1 + exp((d_pos - min_k d_neg[k])/tau)).
+
+    References: In Defense of the Triplet Loss (Hermans et al., 2017), section 2, "soft margin", arXiv:1703.07737.
+    """
+    hardest = _excess(positive, negative, valid).amax(dim=1)
+    return _mean(F.softplus(hardest / temperature), valid, weight)
+
+
+def logistic(
+    positive: Float[Tensor, "B"],
+    negative: Float[Tensor, "B K"],
+    valid: Bool[Tensor, "B K"],
+    temperature: float = 1.0,
+    margin: float = 0.0,
+    weight: Float[Tensor, "B"] | None = None,
+) -> Float[Tensor, ""]:
+    """Mean over the valid k of log(1 + exp((d_pos - d_neg[k])/tau)): every pair counts, hard or not.
+
+    References: Learning to Rank using Gradient Descent (Burges et al., 2005), section 3, for pairs whose order is sure.
+    """
+    pairs = F.softplus(_excess(positive, negative, valid) / temperature)
+    return _mean(pairs.sum(dim=1) / valid.sum(dim=1).clamp(min=1), valid, weight)
+
+
+class RankingLoss(Protocol):
+    """Mean over rows that have a negative, or the one that `weight` gives (see `row_weights`)."""
+
+    def __call__(
+        self,
+        positive: Float[Tensor, "B"],
+        negative: Float[Tensor, "B K"],
+        valid: Bool[Tensor, "B K"],
+        temperature: float = 1.0,
+        margin: float = 0.0,
+        weight: Float[Tensor, "B"] | None = None,
+    ) -> Float[Tensor, ""]: ...
+
+
+RANKING_LOSSES: dict[str, RankingLoss] = {
+    "infonce": infonce,
+    "triplet": triplet,
+    "hinge0": hinge0,
+    "softplus": softplus,
+    "logistic": logistic,
+}
+
+
+def row_weights(valid: Bool[Tensor, "B K"]) -> Float[Tensor, "B"]:
+    """Weights of rows in their mean: 0 without a valid negative, equal else, 1 on average; all 0 if none has one."""
+    usable = valid.any(dim=1).double()
+    return usable * len(usable) / usable.sum().clamp(min=1.0)
 
 
 def ranking_accuracy(
@@ -76,3 +139,41 @@ def ranking_accuracy(
 ) -> Float[Tensor, ""]:
     """Share of valid pairs with d_pos < d_neg; 0.5 when the condition is ignored."""
     return ((positive[:, None] < negative) & valid).sum() / valid.sum().clamp(min=1)
+
+
+def by_batch(
+    distance: Float[Tensor, "*N"], dimensions: Float[Tensor, "*#N"], scale: Float[Tensor, ""]
+) -> Float[Tensor, "*N"]:
+    """In units of the batch's mean distance."""
+    return distance / scale
+
+
+def by_dimension(
+    distance: Float[Tensor, "*N"], dimensions: Float[Tensor, "*#N"], scale: Float[Tensor, ""]
+) -> Float[Tensor, "*N"]:
+    """The mean square over the row's valid steps and channels: short and long rows alike, noisy and clean ones not."""
+    return distance / dimensions
+
+
+def by_nothing(
+    distance: Float[Tensor, "*N"], dimensions: Float[Tensor, "*#N"], scale: Float[Tensor, ""]
+) -> Float[Tensor, "*N"]:
+    """The sum of squares as it is."""
+    return distance
+
+
+Normalisation = Callable[[Tensor, Tensor, Tensor], Tensor]
+NORMALISATIONS: dict[str, Normalisation] = {"batch": by_batch, "dimension": by_dimension, "none": by_nothing}
+
+
+def _excess(
+    positive: Float[Tensor, "B"], negative: Float[Tensor, "B K"], valid: Bool[Tensor, "B K"]
+) -> Float[Tensor, "B K"]:
+    """d_pos - d_neg, and minus infinity where the negative is invalid: nothing then is asked of the row."""
+    return (positive[:, None] - negative).masked_fill(~valid, -torch.inf)
+
+
+def _mean(loss: Float[Tensor, "B"], valid: Bool[Tensor, "B K"], weight: Float[Tensor, "B"] | None) -> Float[Tensor, ""]:
+    """Mean over rows that have a negative; `weight` replaces `row_weights` for rows that are a part of a batch."""
+    weight = row_weights(valid) if weight is None else weight
+    return (loss * weight.to(loss.dtype)).sum() / max(len(loss), 1)

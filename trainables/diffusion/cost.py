@@ -7,9 +7,11 @@ import torch
 
 from trainables.data.dataset import SequenceDataset, batches, load_parts
 from trainables.diffusion.api import CHUNK
-from trainables.diffusion.noise.schedule import SCHEDULES
-from trainables.diffusion.objective import draw
-from trainables.diffusion.train import DiffusionConfig, initial_state, optimise
+from trainables.diffusion.config import DiffusionConfig
+from trainables.diffusion.objective import Objective, draw
+from trainables.diffusion.ranking_term import draw_negatives
+from trainables.diffusion.state import initial_state
+from trainables.diffusion.train import optimise
 from trainables.epoch import Cost, Worker
 from trainables.seeding import generator
 
@@ -21,12 +23,13 @@ def measure(config: DiffusionConfig) -> Cost:
     """Time optimisation steps and network calls of this configuration with the torch threads that are set now."""
     parts = load_parts(config.data)
     dataset = SequenceDataset(parts["train"], parts.statistics)
-    schedule = SCHEDULES[config.diffusion.schedule](config.diffusion.timesteps)
+    objective = Objective.of(config.diffusion)
     state = initial_state(config, Worker())
     random = generator(config.seed, "cost")
-    batch = next(batches(dataset, config.batch_size, random))
-    drawn = draw(batch, len(schedule), config.diffusion.condition_dropout, random)
-    step_s = seconds(lambda: optimise(state, config, batch, drawn, schedule, random))
+    batch = next(batches(lambda _: dataset, config.batch_size, random))
+    drawn = draw(batch, config.diffusion, random, estimates=config.model.self_condition)
+    negatives = draw_negatives(batch.condition, config.contrastive, random, config.contrastive.queue(0))
+    step_s = seconds(lambda: optimise(state, config, batch, drawn._replace(negatives=negatives), objective))
     rows = dataset[torch.arange(min(CHUNK, len(dataset)))]
     with torch.no_grad():
         call_s = seconds(

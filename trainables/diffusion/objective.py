@@ -1,6 +1,9 @@
-"""The training loss: masked velocity matching, plus a ranking term that ties the prediction to its condition.
+"""The training loss: masked denoising error, plus a ranking term that ties the prediction to its condition.
 
-L = mean_b ( |v - v_theta(x_t, c, t)|^2 summed over valid (T, C) / (valid steps * C) ) + weight * ranking(d_pos, d_neg)
+L = mean_b w(t_b) |target - output|^2 summed over valid (T, C) / (valid steps * C)  +  weight * ranking(d_pos, d_neg)
+
+The target is v or eps; w is the min-SNR weight, per row and before the mean. With self-conditioning the chosen rows
+first get an estimate of x_0 without gradient and then see it.
 """
 
 from collections.abc import Callable
@@ -12,48 +15,75 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from trainables.config import require, require_member
-from trainables.contrastive.ranking import (
-    RANKING_LOSSES,
-    Negatives,
-    derangements,
-    ranking_accuracy,
-    squared_distance,
-)
+from trainables.contrastive.ranking import squared_distance
 from trainables.data.dataset import Batch
-from trainables.diffusion.noise.schedule import Schedule, diffuse, velocity
+from trainables.diffusion.noise.schedule import (
+    PREDICTIONS,
+    SCHEDULES,
+    Prediction,
+    Schedule,
+    diffuse,
+    signal_and_noise,
+)
+from trainables.diffusion.ranking_term import ContrastiveConfig, Inputs, Negatives, predict, ranking_term
 
-Denoiser = Callable[[Tensor, Tensor, Tensor, Tensor | None, Tensor | None], Tensor]
-"""(x_t [B,T,C], t [B], mask [B,T], condition [B,D], dropped conditions [B]) -> v [B,T,C]."""
+Denoiser = Callable[..., Tensor]
+"""The network: the parts of `Inputs`, in their order -> output [B,T,C]."""
 
 
 @dataclass(frozen=True)
-class ContrastiveConfig:
-    """The ranking term; weight 0 switches it off and costs nothing."""
+class NoiseConfig:
+    """The diffusion process and what the network says about it."""
 
-    weight: float = 0.0
-    temperature: float = 0.5  # in units of the batch's mean squared error
-    negatives: int = 1  # K of each ranked row
-    share: float = 0.25  # of the batch that is ranked: the term costs share * negatives of a plain step
-    loss: str = "infonce"
+    objective: str = "v"  # better conditioned than eps at every noise level
+    schedule: str = "cosine"
+    timesteps: int = 1000
+    min_snr_gamma: float = 5.0  # 0 switches the weights off
+    condition_dropout: float = 0.1  # share of rows that train the unconditional model, for guidance
+    estimate_share: float = 0.5  # of rows that see their own estimate, where the model takes one
 
     def __post_init__(self) -> None:
-        require(self.weight >= 0, "`weight >= 0`", f"weight={self.weight}")
-        require(self.temperature > 0, "`temperature > 0`", f"temperature={self.temperature}")
-        require(self.negatives >= 1, "`negatives >= 1`", f"negatives={self.negatives}")
-        require(0 < self.share <= 1, "`0 < share <= 1`", f"share={self.share}")
-        require_member("loss", self.loss, RANKING_LOSSES)
+        require_member("objective", self.objective, PREDICTIONS)
+        require_member("schedule", self.schedule, SCHEDULES)
+        require(self.timesteps >= 1, "`timesteps >= 1`", f"timesteps={self.timesteps}")
+        require(self.min_snr_gamma >= 0, "`min_snr_gamma >= 0`", f"min_snr_gamma={self.min_snr_gamma}")
+        require(0 <= self.condition_dropout < 1, "`0 <= condition_dropout < 1`", str(self.condition_dropout))
+        require(0 <= self.estimate_share <= 1, "`0 <= estimate_share <= 1`", str(self.estimate_share))
 
-    def ranked(self, batch_size: int) -> int:
-        """Rows of a batch that are ranked; the batch is shuffled, so they are its first ones."""
-        return max(1, round(self.share * batch_size))
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """What `NoiseConfig` names: the schedule, the kind of prediction, and gamma of the min-SNR weights."""
+
+    schedule: Schedule
+    prediction: Prediction
+    gamma: float = 0.0
+
+    @classmethod
+    def of(cls, config: NoiseConfig) -> "Objective":
+        """Look the names up."""
+        return cls(SCHEDULES[config.schedule](config.timesteps), PREDICTIONS[config.objective], config.min_snr_gamma)
+
+    def weight(self, t: Int[Tensor, "B"]) -> Float[Tensor, "B"]:
+        """Min-SNR weight of each row; 1 at gamma 0."""
+        if self.gamma == 0.0:
+            return torch.ones(len(t), device=t.device)
+        return self.prediction.weight(self.schedule.snr().to(t.device)[t], self.gamma).float()
 
 
 class Draw(NamedTuple):
-    """The randomness of one training step, drawn before the network runs."""
+    """The randomness of one training step, drawn for the whole batch before any worker takes its rows.
+
+    Attributes:
+        estimated: Rows that see their own estimate of x_0.
+        negatives: Conditions that the first rows are ranked against, if there is a ranking term.
+    """
 
     t: Int[Tensor, "B"]
     eps: Float[Tensor, "B T C"]
     drop_condition: Bool[Tensor, "B"]
+    estimated: Bool[Tensor, "B"]
+    negatives: Negatives | None = None
 
 
 class Loss(NamedTuple):
@@ -65,56 +95,75 @@ class Loss(NamedTuple):
     ranking_accuracy: Float[Tensor, ""] | None
 
 
-def draw(batch: Batch, timesteps: int, condition_dropout: float, random: torch.Generator) -> Draw:
-    """Diffusion times over all steps, Gaussian noise, and which rows forget their condition."""
+def draw(batch: Batch, config: NoiseConfig, random: torch.Generator, *, estimates: bool = False) -> Draw:
+    """Diffusion times over all steps, Gaussian noise, and which rows forget their condition or see an estimate."""
     z = batch.sequences.z
-    t = torch.randint(timesteps, (len(z),), generator=random)
+    t = torch.randint(config.timesteps, (len(z),), generator=random)
     eps = torch.randn(z.shape, generator=random)
-    drop = torch.rand(len(z), generator=random) < condition_dropout
-    return Draw(t.to(z.device), eps.to(z.device), drop.to(z.device))
+    drop = torch.rand(len(z), generator=random) < config.condition_dropout
+    none = torch.zeros(len(z), dtype=torch.bool)
+    estimated = torch.rand(len(z), generator=random) < config.estimate_share if estimates else none
+    return Draw(*(part.to(z.device) for part in (t, eps, drop, estimated)))
 
 
 def denoising_loss(
-    v: Float[Tensor, "B T C"], predicted: Float[Tensor, "B T C"], mask: Bool[Tensor, "B T"]
+    target: Float[Tensor, "B T C"], predicted: Float[Tensor, "B T C"], mask: Bool[Tensor, "B T"]
 ) -> Float[Tensor, "B"]:
-    """Mean squared velocity error of each row over its valid steps and channels."""
-    return squared_distance(v, predicted, mask) / (mask.sum(dim=1) * v.shape[-1])
+    """Mean squared error of each row over its valid steps and channels."""
+    return squared_distance(target, predicted, mask) / (mask.sum(dim=1) * target.shape[-1])
 
 
 def diffusion_loss(
-    model: Denoiser, schedule: Schedule, batch: Batch, drawn: Draw, config: ContrastiveConfig, random: torch.Generator
+    model: Denoiser,
+    objective: Objective,
+    batch: Batch,
+    drawn: Draw,
+    config: ContrastiveConfig,
+    mean: Callable[[Tensor], Tensor] = lambda value: value,
 ) -> Loss:
     """The whole loss of one batch.
 
     Args:
-        random: Stream of the negatives alone; untouched at weight 0, which so equals the plain loss bit for bit.
+        mean: The mean of a number over all workers, so that the distances of all have one unit.
     """
-    alpha_t, sigma_t = schedule.at(drawn.t)
+    alpha_t, sigma_t = objective.schedule.at(drawn.t)
     z, mask = batch.sequences
-    x_t, v = diffuse(z, drawn.eps, alpha_t, sigma_t), velocity(z, drawn.eps, alpha_t, sigma_t)
-    if config.weight == 0.0:
-        loss = denoising_loss(v, model(x_t, drawn.t, mask, batch.condition, drawn.drop_condition), mask).mean()
+    x_t, target = diffuse(z, drawn.eps, alpha_t, sigma_t), objective.prediction.target(z, drawn.eps, alpha_t, sigma_t)
+    inputs = Inputs(x_t, drawn.t, mask, batch.condition, drawn.drop_condition)
+    inputs = inputs._replace(estimate=_estimate(model, objective, inputs, drawn.estimated))
+    weight = objective.weight(drawn.t)
+    if drawn.negatives is None:
+        loss = (weight * denoising_loss(target, model(*inputs), mask)).mean()
         return Loss(loss, loss.detach(), None, None)
-    rows = config.ranked(len(z))
-    negatives = derangements(batch.condition, config.negatives, random)
-    negatives = Negatives(negatives.rows[:rows], negatives.valid[:rows] & ~drawn.drop_condition[:rows, None])
-    predicted, contrasted = _predict_with_negatives(model, x_t, batch, drawn, negatives.rows)
-    error = squared_distance(v, predicted, mask)
-    negative = squared_distance(v[:rows, None], contrasted, mask[:rows, None])
-    scale = error.detach().mean()
-    ranking = RANKING_LOSSES[config.loss](error[:rows] / scale, negative / scale, negatives.valid, config.temperature)
-    accuracy = ranking_accuracy(error[:rows].detach(), negative.detach(), negatives.valid)
-    denoising = (error / (mask.sum(dim=1) * v.shape[-1])).mean()
-    return Loss(denoising + config.weight * ranking, denoising.detach(), ranking.detach(), accuracy)
+    predicted, contrasted = predict(model, inputs, drawn.negatives, config.detach_negatives)
+    error = squared_distance(target, predicted, mask)
+    denoising = (weight * error / (mask.sum(dim=1) * z.shape[-1])).mean()
+    ranked = slice(len(drawn.negatives.valid))
+    ranking, accuracy = ranking_term(
+        target[ranked],
+        mask[ranked],
+        predicted[ranked],
+        contrasted,
+        drawn.negatives,
+        config,
+        mean(error.detach().mean()),
+    )
+    return Loss(denoising + config.step_weight * ranking, denoising.detach(), ranking.detach(), accuracy)
 
 
-def _predict_with_negatives(
-    model: Denoiser, x_t: Tensor, batch: Batch, drawn: Draw, lenders: Int[Tensor, "R K"]
-) -> tuple[Float[Tensor, "B T C"], Float[Tensor, "R K T C"]]:
-    """Predictions under the right conditions, and of the first R rows under those of their lenders, as one batch."""
-    count, k = lenders.shape
-    repeated = torch.arange(count, device=x_t.device).repeat_interleave(k)
-    rows = torch.cat([torch.arange(len(x_t), device=x_t.device), repeated])
-    condition = torch.cat([batch.condition, batch.condition[lenders.flatten()]])
-    predicted = model(x_t[rows], drawn.t[rows], batch.sequences.mask[rows], condition, drawn.drop_condition[rows])
-    return predicted[: len(x_t)], predicted[len(x_t) :].unflatten(0, (count, k))
+@torch.no_grad()
+def _estimate(
+    model: Denoiser, objective: Objective, inputs: Inputs, chosen: Bool[Tensor, "B"]
+) -> Float[Tensor, "B T C"] | None:
+    """A first estimate of x_0 at the chosen rows, zero at the others; only the chosen rows are computed.
+
+    References: Analog Bits (Chen et al., 2023), algorithm 1, arXiv:2208.04202.
+    """
+    rows = chosen.nonzero().squeeze(1)
+    if not len(rows):
+        return None
+    some = Inputs._make(None if part is None else part[rows] for part in inputs)
+    alpha_t, sigma_t = objective.schedule.at(some.t)
+    v = objective.prediction.velocity(some.x_t, model(*some).to(some.x_t.dtype), alpha_t, sigma_t)
+    x_0, _ = signal_and_noise(some.x_t, v, alpha_t, sigma_t)
+    return torch.zeros_like(inputs.x_t).index_copy(0, rows, x_0 * some.mask[..., None])

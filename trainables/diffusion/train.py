@@ -1,7 +1,10 @@
 """The diffusion trainable: a denoiser of human movements, trained epoch by epoch and judged on held-out people.
 
-One optimisation step: draw t, noise and forgotten conditions; velocity loss plus ranking term; clip; AdamW; EMA. Every
-random stream is derived from (seed, purpose, epoch), so that a run resumed at any epoch continues as if never cut.
+One optimisation step: draw t, noise, forgotten conditions and negatives for the whole batch; every worker takes its
+rows of it, in as many parts as are asked for; denoising loss plus ranking term; clip; AdamW; EMA. Every random stream
+is derived from (seed, purpose, epoch), so that a run resumed at any epoch continues as if never cut.
+
+    python -m trainables.diffusion.train experiment=cpu
 """
 
 import math
@@ -9,125 +12,32 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from trainables import names
-from trainables.checkpoint import CheckpointError, flatten, load_checkpoint, save_checkpoint, select
-from trainables.config import plain, require
-from trainables.data.dataset import Batch, DataConfig, DataParts, SequenceDataset, batches, load_parts
-from trainables.diffusion.api import Generator, conditions_of, generator_record, unet_mapping
-from trainables.diffusion.augment import AugmentationConfig, training_set
-from trainables.diffusion.ema import ExponentialMovingAverage
-from trainables.diffusion.models.unet1d import UNet1D, UNetConfig
-from trainables.diffusion.noise.schedule import SCHEDULES, Schedule
-from trainables.diffusion.objective import ContrastiveConfig, Draw, Loss, diffusion_loss, draw
+from trainables.command import run
+from trainables.config import require
+from trainables.data.dataset import Batch, DataParts, SequenceDataset, Sequences, batches, load_parts
+from trainables.diffusion.api import Generator, conditions_of
+from trainables.diffusion.augment import TrainingSet, training_set
+from trainables.diffusion.config import DiffusionConfig, OptimConfig
+from trainables.diffusion.noise.schedule import diffuse
+from trainables.diffusion.objective import Draw, Loss, Objective, denoising_loss, diffusion_loss, draw
+from trainables.diffusion.ranking_term import draw_negatives
+from trainables.diffusion.state import State, initial_state, restore_state, save_state
 from trainables.epoch import ALONE, Epoch, Worker
-from trainables.eval.validation import EvaluationConfig, Validator
+from trainables.eval.validation import Validator
 from trainables.seeding import derive, generator
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The searched and fixed sizes of the UNet."""
-
-    base_channels: int = 64  # widths 64, 96, 128, 128: 1.2M parameters
-    channel_mults: tuple[float, ...] = (1.0, 1.5, 2.0, 2.0)
-    groups: int = 8  # divides the widths of every base that is a multiple of 16
-    dropout: float = 0.1
-
-    def unet(self) -> UNetConfig:
-        """The network's own configuration, with the widths that the data dictate."""
-        return UNetConfig(**unet_mapping(vars(self)))
-
-    def __post_init__(self) -> None:
-        self.unet()
-
-
-@dataclass(frozen=True)
-class NoiseConfig:
-    """The diffusion process."""
-
-    schedule: str = "cosine"
-    timesteps: int = 1000
-    condition_dropout: float = 0.1  # share of rows that train the unconditional model, for guidance
-
-    def __post_init__(self) -> None:
-        require(self.schedule in SCHEDULES, f"`schedule` in {{{', '.join(SCHEDULES)}}}", f"schedule={self.schedule}")
-        require(self.timesteps >= 1, "`timesteps >= 1`", f"timesteps={self.timesteps}")
-        require(0 <= self.condition_dropout < 1, "`0 <= condition_dropout < 1`", str(self.condition_dropout))
-
-
-@dataclass(frozen=True)
-class OptimConfig:
-    """AdamW with linear warm-up and cosine decay."""
-
-    lr: float = 2e-3  # a sweep trial takes some hundred steps; 2e-4 suits runs of ten thousand
-    weight_decay: float = 1e-2
-    betas: tuple[float, ...] = (0.9, 0.999)
-    grad_clip: float = 1.0
-    ema_decay: float = 0.999
-    warmup_steps: int = 50
-    final_lr_share: float = 0.05
-    mixed_precision: bool = True  # only where the device computes bfloat16 natively
-
-    def __post_init__(self) -> None:
-        require(0 < self.lr < math.inf, "`0 < lr < inf`", f"lr={self.lr}")
-        require(self.weight_decay >= 0, "`weight_decay >= 0`", f"weight_decay={self.weight_decay}")
-        valid = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
-        require(valid, "`betas` are two numbers in [0, 1)", f"betas={self.betas}")
-        require(self.grad_clip > 0, "`grad_clip > 0`", f"grad_clip={self.grad_clip}")
-        require(0 <= self.ema_decay < 1, "`0 <= ema_decay < 1`", f"ema_decay={self.ema_decay}")
-        require(self.warmup_steps >= 0, "`warmup_steps >= 0`", f"warmup_steps={self.warmup_steps}")
-        require(0 <= self.final_lr_share <= 1, "`0 <= final_lr_share <= 1`", str(self.final_lr_share))
-
-
-@dataclass(frozen=True)
-class DiffusionConfig:
-    """One training run."""
-
-    seed: int = 0
-    epochs: int = 9
-    steps_per_epoch: int = 150  # between two evaluations; equal for every alpha, so that trials cost the same
-    batch_size: int = 64
-    data: DataConfig = field(default_factory=DataConfig)
-    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    diffusion: NoiseConfig = field(default_factory=NoiseConfig)
-    contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
-    optim: OptimConfig = field(default_factory=OptimConfig)
-    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
-
-    def __post_init__(self) -> None:
-        require(self.epochs >= 1, "`epochs >= 1`", f"epochs={self.epochs}")
-        require(self.steps_per_epoch >= 1, "`steps_per_epoch >= 1`", f"steps_per_epoch={self.steps_per_epoch}")
-        require(self.batch_size >= 2, "`batch_size >= 2`", f"batch_size={self.batch_size}")
-        require(
-            self.contrastive.weight == 0 or self.contrastive.negatives < self.batch_size,
-            "`contrastive.negatives < batch_size`",
-            f"negatives={self.contrastive.negatives}, batch_size={self.batch_size}",
-        )
 
 
 class TrainingDivergedError(RuntimeError):
     """The loss became NaN or infinite: the run ends, nothing is skipped."""
-
-
-@dataclass
-class State:
-    """Everything that training changes."""
-
-    model: nn.Module
-    parallel: nn.Module
-    ema: ExponentialMovingAverage
-    optimizer: torch.optim.Optimizer
-    step: int = 0
-    epoch: int = 0
 
 
 def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worker = ALONE) -> Iterator[Epoch]:
@@ -141,34 +51,34 @@ def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worke
         CheckpointError: `resume` is unreadable or belongs to another configuration or data set.
         TrainingDivergedError: a loss that is not finite.
     """
+    shares = worker.world_size * config.optim.accumulate
+    require(
+        config.batch_size % shares == 0,
+        "`workers * accumulate` divides `batch_size`",
+        f"workers={worker.world_size}, accumulate={config.optim.accumulate}, batch_size={config.batch_size}",
+    )
     parts = load_parts(config.data)
-    dataset = training_set(parts, config.data.canonical, config.augmentation, config.seed).dataset
-    schedule = SCHEDULES[config.diffusion.schedule](config.diffusion.timesteps)
-    validator = Validator.fit(parts["validation"], config.data.canonical, config.evaluation)
+    dataset = training_set(parts, config.data.canonical, config.augmentation, config.seed)
+    objective = Objective.of(config.diffusion)
+    validator = Validator.fit(parts["validation"], parts["train"], config.data.canonical, config.evaluation)
     state = initial_state(config, worker)
     if resume is not None:
-        _restore(state, config, parts, resume)
+        restore_state(state, config, parts, resume)
     else:
-        yield _judge(state, config, parts, schedule, validator, {}, worker)
-    while state.epoch < config.epochs:
-        training = _train_epoch(state, config, dataset, schedule, worker)
+        yield _judge(state, config, parts, objective, validator, {}, worker)
+    while state.epoch < config.epochs and not _exhausted(state, config, worker):
+        training = _train_epoch(state, config, dataset, objective, worker)
         state.epoch += 1
-        yield _judge(state, config, parts, schedule, validator, training, worker)
+        yield _judge(state, config, parts, objective, validator, training, worker)
 
 
-def initial_state(config: DiffusionConfig, worker: Worker) -> State:
-    """Network, average and optimiser before the first step; the weights depend on the seed alone."""
-    torch.manual_seed(derive(config.seed, "weights"))
-    model = UNet1D(config.model.unet()).to(worker.device)
-    ema = ExponentialMovingAverage(model, config.optim.ema_decay)
-    optimizer = torch.optim.AdamW(
-        model.parameters(),
-        lr=config.optim.lr,
-        betas=(config.optim.betas[0], config.optim.betas[1]),
-        weight_decay=config.optim.weight_decay,
-        fused=True,
-    )
-    return State(model, worker.wrap(model), ema, optimizer)
+def _exhausted(state: State, config: DiffusionConfig, worker: Worker) -> bool:
+    """Whether validation has not improved for too long; rank 0, which alone evaluates, decides for all workers."""
+    patience = config.early_stopping.patience
+    if patience == 0:
+        return False
+    mine = float(worker.rank == 0 and state.patience.stale >= patience)
+    return worker.mean(torch.tensor(mine, device=worker.device)).item() > 0
 
 
 def learning_rate(step: int, total: int, config: OptimConfig) -> float:
@@ -181,53 +91,69 @@ def learning_rate(step: int, total: int, config: OptimConfig) -> float:
 
 
 def _train_epoch(
-    state: State, config: DiffusionConfig, dataset: SequenceDataset, schedule: Schedule, worker: Worker
+    state: State, config: DiffusionConfig, dataset: TrainingSet, objective: Objective, worker: Worker
 ) -> dict[str, float]:
     began = time.perf_counter()
     torch.manual_seed(derive(config.seed, "dropout", state.epoch, worker.rank))
     streams = {use: generator(config.seed, use, state.epoch) for use in ("order", "noise", "negatives")}
     total = config.epochs * config.steps_per_epoch
-    sums: Counter[str] = Counter()
-    for batch in islice(batches(dataset, config.batch_size, streams["order"]), config.steps_per_epoch):
-        drawn = draw(batch, len(schedule), config.diffusion.condition_dropout, streams["noise"])
+    queue = config.contrastive.queue(dataset.dataset.condition.shape[1])
+    sums, counts = Counter[str](), Counter[str]()
+    for batch in islice(batches(dataset.fresh, config.batch_size, streams["order"]), config.steps_per_epoch):
+        drawn = draw(batch, config.diffusion, streams["noise"], estimates=config.model.self_condition)
+        negatives = draw_negatives(
+            batch.condition, config.contrastive, streams["negatives"], queue, drawn.drop_condition, state.step
+        )
+        queue = queue.push(batch.condition)
         _set_learning_rate(state.optimizer, learning_rate(state.step, total, config.optim))
-        sums.update(optimise(state, config, *shard(batch, drawn, worker), schedule, streams["negatives"]))
-    means = {name: value / config.steps_per_epoch for name, value in sums.items()}
+        measured = optimise(state, config, batch, drawn._replace(negatives=negatives), objective, worker)
+        sums.update(measured)
+        counts.update(measured.keys())
+    means = {name: value / counts[name] for name, value in sums.items()}
     timing = {names.TRAIN_STEPS: float(state.step), names.TRAIN_SECONDS: time.perf_counter() - began}
     return {**means, names.TRAIN_LEARNING_RATE: state.optimizer.param_groups[0]["lr"], **timing}
 
 
-def shard(batch: Batch, drawn: Draw, worker: Worker) -> tuple[Batch, Draw]:
-    """The slice of a batch and of its randomness that this worker computes, on its device."""
-    rows = slice(worker.rank, None, worker.world_size)
-    z, mask = batch.sequences
-    place = worker.device
-    sequences = type(batch.sequences)(z[rows].to(place), mask[rows].to(place))
-    return Batch(sequences, batch.condition[rows].to(place)), Draw(*(part[rows].to(place) for part in drawn))
+def shard(batch: Batch, drawn: Draw, index: int, count: int, device: torch.device) -> tuple[Batch, Draw]:
+    """Rows index, index + count, ... of a batch and of its randomness, on a device."""
+    rows = slice(index, None, count)
+    (z, mask), condition = batch
+    mine = Batch(Sequences(z[rows].to(device), mask[rows].to(device)), condition[rows].to(device))
+    t, eps, drop, estimated, negatives = drawn
+    taken = (part[rows].to(device) for part in (t, eps, drop, estimated))
+    return mine, Draw(*taken, None if negatives is None else negatives.shard(index, count, device))
 
 
 def optimise(
-    state: State, config: DiffusionConfig, batch: Batch, drawn: Draw, schedule: Schedule, negatives: torch.Generator
+    state: State, config: DiffusionConfig, batch: Batch, drawn: Draw, objective: Objective, worker: Worker = ALONE
 ) -> dict[str, float]:
-    """One step of AdamW on one batch, gradient clipped, averaged weights updated; returns the parts of the loss.
+    """One step of AdamW on this worker's rows of a batch, in `accumulate` parts; returns the parts of the loss.
+
+    Parts and workers have equally many rows, so the mean of their gradients is the gradient of the whole batch; the
+    ranking term alone takes its unit of distance from each part.
 
     Raises:
         TrainingDivergedError: the loss is NaN or infinite.
     """
     state.parallel.train()
-    with autocast(batch.condition.device, config.optim.mixed_precision):
-        loss = diffusion_loss(state.parallel, schedule, batch, drawn, config.contrastive, negatives)
-    if not math.isfinite(loss.total.item()):
-        raise TrainingDivergedError(
-            f"the loss is {loss.total.item()} at step {state.step}; lower optim.lr={config.optim.lr}"
-        )
     state.optimizer.zero_grad(set_to_none=True)
-    loss.total.backward()
+    parts, sums = config.optim.accumulate, Counter[str]()
+    for part in range(parts):
+        mine = shard(batch, drawn, worker.rank + part * worker.world_size, parts * worker.world_size, worker.device)
+        with _synchronised(state.parallel, part == parts - 1):
+            with autocast(worker.device, config.optim.mixed_precision):
+                loss = diffusion_loss(state.parallel, objective, *mine, config.contrastive, worker.mean)
+            (loss.total / parts).backward()
+        if not math.isfinite(loss.total.item()):
+            raise TrainingDivergedError(
+                f"the loss is {loss.total.item()} at step {state.step}; lower optim.lr={config.optim.lr}"
+            )
+        sums.update({name: value / parts for name, value in _parts_of(loss).items()})
     norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.optim.grad_clip)
     state.optimizer.step()
     state.ema.update(state.model)
     state.step += 1
-    return {**_parts_of(loss), names.TRAIN_GRADIENT_NORM: norm.item()}
+    return {**sums, names.TRAIN_GRADIENT_NORM: norm.item()}
 
 
 def _parts_of(loss: Loss) -> dict[str, float]:
@@ -238,6 +164,11 @@ def _parts_of(loss: Loss) -> dict[str, float]:
         names.TRAIN_RANKING_ACCURACY: loss.ranking_accuracy,
     }
     return {name: part.item() for name, part in parts.items() if part is not None}
+
+
+def _synchronised(model: nn.Module, last: bool) -> AbstractContextManager[Any]:
+    """Workers exchange gradients once a step: after the last part."""
+    return model.no_sync() if isinstance(model, DistributedDataParallel) and not last else nullcontext()
 
 
 def _set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
@@ -255,7 +186,7 @@ def _judge(
     state: State,
     config: DiffusionConfig,
     parts: DataParts,
-    schedule: Schedule,
+    objective: Objective,
     validator: Validator,
     training: Mapping[str, float],
     worker: Worker,
@@ -265,76 +196,37 @@ def _judge(
     if worker.rank == 0:
         began = time.perf_counter()
         sampler = Generator(
-            state.ema.model, schedule, parts.statistics, config.data.canonical, conditions_of(parts["train"])
+            state.ema.model, objective.schedule, parts.statistics, config.data.canonical, conditions_of(parts["train"])
         )
-        metrics[names.VAL_LOSS] = _validation_loss(state, config, parts, schedule, worker.device)
+        metrics[names.VAL_LOSS] = _validation_loss(state, config, parts, objective, worker.device)
         fake = sampler.like(validator.asked, seed=config.evaluation.seed, steps=config.evaluation.steps)
         metrics |= validator(fake)
         metrics[names.VAL_SECONDS] = time.perf_counter() - began
         metrics[names.PARAMETERS] = float(sum(p.numel() for p in state.model.parameters()))
-    return Epoch(state.epoch, metrics, lambda folder: _save(state, config, parts, folder))
+        state.patience.after(metrics[config.early_stopping.metric], config.early_stopping.min_delta)
+    return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, parts, folder))
 
 
 @torch.no_grad()
 def _validation_loss(
-    state: State, config: DiffusionConfig, parts: DataParts, schedule: Schedule, device: torch.device
+    state: State, config: DiffusionConfig, parts: DataParts, objective: Objective, device: torch.device
 ) -> float:
-    """Denoising loss of the averaged weights on the validation part, same times and noise in every epoch and trial."""
+    """Denoising error of the averaged weights on the validation part, same times and noise in every epoch and trial.
+
+    Without min-SNR weights and without estimates, so that it compares configurations that differ in them.
+    """
     dataset = SequenceDataset(parts["validation"], parts.statistics)
     batch = dataset[torch.arange(len(dataset))]
-    drawn = draw(batch, len(schedule), 0.0, generator(config.evaluation.seed, "validation loss"))
-    batch, drawn = shard(batch, drawn, Worker(device=device))
-    plain_loss = ContrastiveConfig(weight=0.0)
-    return diffusion_loss(state.ema.model, schedule, batch, drawn, plain_loss, torch.Generator()).total.item()
+    drawn = draw(batch, config.diffusion, generator(config.evaluation.seed, "validation loss"))
+    batch, drawn = shard(batch, drawn, 0, 1, device)
+    alpha_t, sigma_t = objective.schedule.at(drawn.t)
+    x_t = diffuse(batch.sequences.z, drawn.eps, alpha_t, sigma_t)
+    target = objective.prediction.target(batch.sequences.z, drawn.eps, alpha_t, sigma_t)
+    output = state.ema.model(x_t, drawn.t, batch.sequences.mask, batch.condition)
+    return denoising_loss(target, output, batch.sequences.mask).mean().item()
 
 
-def _save(state: State, config: DiffusionConfig, parts: DataParts, folder: Path) -> None:
-    tensors = {
-        **flatten("model", state.model.state_dict()),
-        **flatten("ema", state.ema.model.state_dict()),
-        **flatten("optimizer", _optimizer_tensors(state.optimizer)),
-        **generator_record(parts),
-    }
-    record = {
-        "kind": "diffusion",
-        "config": plain(config),
-        "data_sha256": parts.sha256,
-        "epoch": state.epoch,
-        "step": state.step,
-        "ema_updates": state.ema.updates,
-    }
-    save_checkpoint(folder, tensors, record)
+if __name__ == "__main__":
+    from trainables.diffusion import experiment
 
-
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    slots: dict[int, dict[str, Tensor]] = optimizer.state_dict()["state"]
-    return {f"{index}.{name}": value for index, slot in slots.items() for name, value in slot.items()}
-
-
-def _restore(state: State, config: DiffusionConfig, parts: DataParts, folder: Path) -> None:
-    """Bring back every changing part from a checkpoint of the same run.
-
-    Raises:
-        CheckpointError: the checkpoint belongs to another configuration or other data.
-    """
-    tensors, record = load_checkpoint(folder)
-    if record.get("config") != plain(config):
-        raise CheckpointError(f"{folder}: the checkpoint was made with another configuration; start a new run instead")
-    if record.get("data_sha256") != parts.sha256:
-        raise CheckpointError(f"{folder}: the checkpoint was trained on other data ({record.get('data_sha256')})")
-    try:
-        _load(state, tensors, record)
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise CheckpointError(f"{folder}: not a whole checkpoint of this run ({str(error).splitlines()[0]})") from None
-
-
-def _load(state: State, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
-    state.model.load_state_dict(select("model", tensors))
-    state.ema.model.load_state_dict(select("ema", tensors))
-    saved: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in select("optimizer", tensors).items():
-        index, _, slot = name.partition(".")
-        saved.setdefault(int(index), {})[slot] = tensor
-    groups = state.optimizer.state_dict()["param_groups"]
-    state.optimizer.load_state_dict({"state": saved, "param_groups": groups})
-    state.step, state.epoch, state.ema.updates = record["step"], record["epoch"], record["ema_updates"]
+    raise SystemExit(run(experiment.COMMAND, experiment.main))

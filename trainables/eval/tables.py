@@ -16,6 +16,8 @@ from torch import Tensor
 CONSTANT = 1e-6  # a standard deviation below this share of 1 + |mean| is rounding; features are of order one
 
 Array = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+Groups = Sequence[str] | Sequence[int]
 
 
 def as_table(samples: Float[Tensor, "N F"], name: str, columns: Sequence[str] | None = None) -> Array:
@@ -56,11 +58,26 @@ def varying(real: Array, columns: Sequence[str] | None = None) -> tuple[npt.NDAr
     return keep, tuple(columns[i] if columns is not None else i for i in constant)
 
 
-def equalise(real: Array, fake: Array, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def equalise(real: Array, fake: Array, seed: int) -> tuple[Indices, Indices]:
     """Ascending row indices, as many of either as the smaller sample has, chosen without replacement by the seed."""
     rng, size = np.random.default_rng(seed), min(len(real), len(fake))
     a, b = (np.sort(rng.permutation(len(table))[:size]) for table in (real, fake))
     return a, b
+
+
+def group_numbers(real_groups: Groups | None, fake_groups: Groups | None, sizes: tuple[int, int]) -> Indices | None:
+    """A number for the group of each row, real ones first; None without groups.
+
+    Raises ValueError for groups of one part only, or of the wrong number.
+    """
+    if real_groups is None and fake_groups is None:
+        return None
+    if real_groups is None or fake_groups is None:
+        raise ValueError("`real_groups` and `fake_groups` must be given together, but one is missing")
+    if (len(real_groups), len(fake_groups)) != sizes:
+        raise ValueError(f"groups must be one per row {sizes}, but got {(len(real_groups), len(fake_groups))}")
+    numbers: Indices = np.unique(np.concatenate([real_groups, fake_groups]), return_inverse=True)[1]
+    return numbers
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,23 +1,19 @@
-"""Laws of the ranking loss and of its negatives."""
+"""Laws of the ranking losses, of the distances they compare, and of the accuracy."""
 
 import math
-from collections import Counter
 from collections.abc import Callable
 
 import pytest
 import torch
 import torch.nn.functional as F
-from scipy.stats import chisquare
 from torch import Tensor
 
-from trainables.config import ConfigError
+from trainables.contrastive.negatives import derangements
 from trainables.contrastive.ranking import (
-    NEAR,
+    NORMALISATIONS,
     RANKING_LOSSES,
-    Negatives,
-    derangements,
-    infonce,
     ranking_accuracy,
+    row_weights,
     squared_distance,
 )
 
@@ -37,57 +33,118 @@ def distances(b: int = 7, k: int = 3, seed: int = 0) -> tuple[Tensor, Tensor, Te
     return positive, negative, valid
 
 
-def conditions(b: int, seed: int = 0) -> Tensor:
-    return torch.randn(b, 3, generator=seeded(seed))
+# the losses, each against its definition
 
 
-# the loss
+Pairs = tuple[float, list[float]]
+"""d_pos of a row and the d_neg of its valid negatives."""
 
 
-def infonce_by_loop(positive: Tensor, negative: Tensor, valid: Tensor, temperature: float) -> float:
-    total, count = 0.0, 0
-    for p, ns, usable in zip(positive.tolist(), negative.tolist(), valid.tolist(), strict=True):
-        own = math.exp(-p / temperature)
-        others = [math.exp(-n / temperature) for n, ok in zip(ns, usable, strict=True) if ok]
-        if others:
-            total -= math.log(own / (own + sum(others)))
-            count += 1
-    return total / max(count, 1)
+def infonce_of_row(pair: Pairs, tau: float, m: float) -> float:
+    own = math.exp(-pair[0] / tau)
+    return -math.log(own / (own + sum(math.exp(-other / tau) for other in pair[1])))
 
 
+def triplet_of_row(pair: Pairs, tau: float, m: float) -> float:
+    return max(0.0, m + pair[0] - min(pair[1]))
+
+
+def hinge0_of_row(pair: Pairs, tau: float, m: float) -> float:
+    return max(0.0, pair[0] - min(pair[1]))
+
+
+def softplus_of_row(pair: Pairs, tau: float, m: float) -> float:
+    return math.log(1 + math.exp((pair[0] - min(pair[1])) / tau))
+
+
+def logistic_of_row(pair: Pairs, tau: float, m: float) -> float:
+    return sum(math.log(1 + math.exp((pair[0] - other) / tau)) for other in pair[1]) / len(pair[1])
+
+
+DEFINITIONS: dict[str, Callable[[Pairs, float, float], float]] = {
+    "infonce": infonce_of_row,
+    "triplet": triplet_of_row,
+    "hinge0": hinge0_of_row,
+    "softplus": softplus_of_row,
+    "logistic": logistic_of_row,
+}
+OF_A_GUESS = {  # of three negatives at the distance of the positive, with margin 0.2
+    "infonce": math.log(4),
+    "triplet": 0.2,
+    "hinge0": 0.0,
+    "softplus": math.log(2),
+    "logistic": math.log(2),
+}
+
+
+def rows_of(positive: Tensor, negative: Tensor, valid: Tensor) -> list[Pairs]:
+    """Rows that have a negative, in plain numbers."""
+    pairs = [
+        (p, [n for n, ok in zip(ns, oks, strict=True) if ok])
+        for p, ns, oks in zip(positive.tolist(), negative.tolist(), valid.tolist(), strict=True)
+    ]
+    return [pair for pair in pairs if pair[1]]
+
+
+@losses
 @pytest.mark.parametrize("k", [1, 2, 5])
 @pytest.mark.parametrize("temperature", [0.1, 0.5, 3.0])
-def test_infonce_is_its_definition(k: int, temperature: float) -> None:
+@pytest.mark.parametrize("margin", [0.0, 0.3])
+def test_a_loss_is_its_definition(name: str, k: int, temperature: float, margin: float) -> None:
     for seed in range(5):
         given = distances(k=k, seed=seed)
-        assert float(infonce(*given, temperature)) == pytest.approx(infonce_by_loop(*given, temperature), abs=1e-12)
+        each = [DEFINITIONS[name](pair, temperature, margin) for pair in rows_of(*given)]
+        found = RANKING_LOSSES[name](*given, temperature, margin)
+        assert float(found) == pytest.approx(sum(each) / len(each), abs=1e-12)
 
 
+@pytest.mark.parametrize("name", ["infonce", "softplus", "logistic"])
 @pytest.mark.parametrize("temperature", [0.1, 0.5, 3.0])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_with_one_negative_it_is_the_logistic_loss(temperature: float, dtype: torch.dtype) -> None:
+def test_with_one_negative_the_smooth_losses_are_the_logistic_one(
+    name: str, temperature: float, dtype: torch.dtype
+) -> None:
     positive, negative, _ = (part.to(dtype) if part.is_floating_point() else part for part in distances(64, 1))
-    found = infonce(positive, negative, torch.ones(64, 1, dtype=torch.bool), temperature)
+    found = RANKING_LOSSES[name](positive, negative, torch.ones(64, 1, dtype=torch.bool), temperature)
     margin = (positive - negative[:, 0]) / temperature
     torch.testing.assert_close(found, F.softplus(margin).mean(), rtol=0.0, atol=1e-6)
     logistic = F.binary_cross_entropy_with_logits(-margin, torch.ones(64, dtype=dtype))
     torch.testing.assert_close(found, logistic, rtol=0.0, atol=1e-6)
 
 
+def test_with_more_negatives_they_are_three_in_this_order() -> None:
+    """The mean of the pairs' losses, that of the hardest pair, and that of the hardest raised by the others."""
+    for seed in range(10):
+        given = distances(seed=seed)
+        mean, hardest, together = (float(RANKING_LOSSES[n](*given, 0.5)) for n in ("logistic", "softplus", "infonce"))
+        assert mean < hardest < together < hardest + math.log(3)
+
+
+def test_hinge0_is_the_limit_of_softplus_and_the_triplet_without_margin() -> None:
+    given = distances()
+    hinge = float(RANKING_LOSSES["hinge0"](*given, 0.5, 0.3))
+    assert float(RANKING_LOSSES["triplet"](*given, 0.5, 0.0)) == hinge != RANKING_LOSSES["triplet"](*given, 0.5, 0.3)
+    gaps = [tau * float(RANKING_LOSSES["softplus"](*given, tau)) - hinge for tau in (0.1, 0.01, 0.001)]
+    assert gaps[0] > 1e-3
+    assert all(-1e-12 < gap <= tau * math.log(2) for gap, tau in zip(gaps, (0.1, 0.01, 0.001), strict=True))
+
+
+@losses
 @pytest.mark.parametrize("k", [1, 4])
-def test_it_stays_finite_where_exponentials_do_not(k: int) -> None:
+def test_it_stays_finite_where_exponentials_do_not(name: str, k: int) -> None:
     positive = torch.tensor([1e4, 0.0], dtype=torch.float64, requires_grad=True)
     negative = torch.tensor([[0.0] * k, [1e4] * k], dtype=torch.float64)
-    loss = infonce(positive, negative, torch.ones(2, k, dtype=torch.bool), 1e-2)
+    loss = RANKING_LOSSES[name](positive, negative, torch.ones(2, k, dtype=torch.bool), 1e-2)
     (gradient,) = torch.autograd.grad(loss, positive)
-    assert loss.item() == pytest.approx(1e6 / 2, rel=1e-5)
-    assert gradient.tolist() == [pytest.approx(50.0), pytest.approx(0.0)]
+    tau = 1.0 if name in ("triplet", "hinge0") else 1e-2
+    assert loss.item() == pytest.approx(1e4 / tau / 2, rel=1e-5)
+    assert gradient.tolist() == [pytest.approx(0.5 / tau), pytest.approx(0.0)]
 
 
 @losses
 def test_equal_distances_give_the_loss_of_a_guess(name: str) -> None:
     given = torch.ones(5), torch.ones(5, 3), torch.ones(5, 3, dtype=torch.bool)
-    assert float(RANKING_LOSSES[name](*given, 0.5)) == pytest.approx(math.log(4))
+    assert float(RANKING_LOSSES[name](*given, 0.5, 0.2)) == pytest.approx(OF_A_GUESS[name])
 
 
 @losses
@@ -95,30 +152,36 @@ def test_only_differences_of_distances_count(name: str) -> None:
     positive, negative, valid = distances()
     loss = RANKING_LOSSES[name]
     shift = torch.arange(len(positive)).double()
-    moved = loss(positive + shift, negative + shift[:, None], valid, 0.5)
-    torch.testing.assert_close(moved, loss(positive, negative, valid, 0.5))
+    moved = loss(positive + shift, negative + shift[:, None], valid, 0.5, 0.2)
+    torch.testing.assert_close(moved, loss(positive, negative, valid, 0.5, 0.2))
 
 
 @losses
 def test_neither_the_order_of_rows_nor_that_of_negatives_counts(name: str) -> None:
     positive, negative, valid = distances()
     loss, rows, columns = RANKING_LOSSES[name], torch.tensor([3, 0, 6, 1, 5, 2, 4]), torch.tensor([2, 0, 1])
-    mixed = loss(positive[rows], negative[rows][:, columns], valid[rows][:, columns], 0.5)
-    torch.testing.assert_close(mixed, loss(positive, negative, valid, 0.5))
+    mixed = loss(positive[rows], negative[rows][:, columns], valid[rows][:, columns], 0.5, 0.2)
+    torch.testing.assert_close(mixed, loss(positive, negative, valid, 0.5, 0.2))
 
 
 @losses
-def test_the_gradient_pulls_the_own_condition_closer_and_pushes_the_others_away(name: str) -> None:
+def test_the_gradient_pulls_the_own_condition_closer_and_pushes_others_away(name: str) -> None:
+    """The smooth losses do so at every valid pair; the hinges at the hardest one, and only where it is too near."""
     positive, negative, valid = distances()
     positive.requires_grad_(), negative.requires_grad_()
-    RANKING_LOSSES[name](positive, negative, valid, 0.5).backward()
+    RANKING_LOSSES[name](positive, negative, valid, 0.5, 0.2).backward()
     assert positive.grad is not None
     assert negative.grad is not None
-    has_negative = valid.any(dim=1)
-    assert bool((positive.grad[has_negative] > 0).all())
-    assert bool((negative.grad[valid] < 0).all())
-    assert not bool(positive.grad[~has_negative].any())
-    assert not bool(negative.grad[~valid].any())
+    nearest = negative.masked_fill(~valid, torch.inf).amin(dim=1)
+    margin = {"triplet": 0.2, "hinge0": 0.0}.get(name, math.inf)
+    asked = valid.any(dim=1) & (positive + margin > nearest)
+    hardest_only = name in ("triplet", "hinge0", "softplus")
+    pushed = asked[:, None] & valid & ((negative == nearest[:, None]) | (not hardest_only))
+    assert torch.equal(positive.grad > 0, asked)
+    assert torch.equal(negative.grad < 0, pushed)
+    assert not bool(positive.grad[~asked].any())
+    assert not bool(negative.grad[~pushed].any())
+    torch.testing.assert_close(negative.grad.sum(dim=1), -positive.grad)
 
 
 @losses
@@ -127,7 +190,7 @@ def test_invalid_negatives_have_no_say(name: str, junk: float) -> None:
     positive, negative, valid = distances()
     loss = RANKING_LOSSES[name]
     assert torch.equal(
-        loss(positive, negative.masked_fill(~valid, junk), valid, 0.5), loss(positive, negative, valid, 0.5)
+        loss(positive, negative.masked_fill(~valid, junk), valid, 0.5, 0.2), loss(positive, negative, valid, 0.5, 0.2)
     )
 
 
@@ -139,7 +202,8 @@ def test_rows_without_a_negative_count_for_nothing(name: str, k: int) -> None:
     assert not bool(usable.all())
     loss = RANKING_LOSSES[name]
     torch.testing.assert_close(
-        loss(positive, negative, valid, 0.5), loss(positive[usable], negative[usable], valid[usable], 0.5)
+        loss(positive, negative, valid, 0.5, 0.2),
+        loss(positive[usable], negative[usable], valid[usable], 0.5, 0.2),
     )
 
 
@@ -149,10 +213,40 @@ def test_a_batch_of_equal_conditions_has_no_loss_and_no_gradient(name: str, k: i
     negatives = derangements(torch.ones(6, 3), k, seeded())
     assert not bool(negatives.valid.any())
     positive = torch.rand(6, requires_grad=True)
-    loss = RANKING_LOSSES[name](positive, positive[negatives.rows], negatives.valid, 0.5)
+    loss = RANKING_LOSSES[name](positive, positive[negatives.rows], negatives.valid, 0.5, 0.2)
     (gradient,) = torch.autograd.grad(loss, positive)
     assert loss.item() == 0.0
     assert gradient.tolist() == [0.0] * 6
+
+
+@losses
+def test_the_parts_of_a_batch_with_the_weights_of_the_whole_add_up_to_it(name: str) -> None:
+    positive, negative, valid = distances(8)
+    weight, loss = row_weights(valid), RANKING_LOSSES[name]
+    whole = loss(positive, negative, valid, 0.5, 0.2)
+    halves = [loss(positive[h], negative[h], valid[h], 0.5, 0.2, weight[h]) for h in (slice(0, 4), slice(4, 8))]
+    torch.testing.assert_close(torch.stack(halves).mean(), whole)
+    alone = [loss(positive[h], negative[h], valid[h], 0.5, 0.2) for h in (slice(0, 4), slice(4, 8))]
+    assert abs(float(torch.stack(alone).mean() - whole)) > 1e-3, "one row of the first half has no negative"
+
+
+def test_the_weights_of_rows_are_one_on_average() -> None:
+    valid = torch.tensor([[True, False], [False, False], [True, True], [False, False], [False, True]])
+    assert row_weights(valid).tolist() == pytest.approx([5 / 3, 0, 5 / 3, 0, 5 / 3])
+    assert row_weights(torch.zeros(3, 2, dtype=torch.bool)).tolist() == [0, 0, 0]
+
+
+# normalisation
+
+
+@pytest.mark.parametrize("name", list(NORMALISATIONS))
+def test_a_normalised_distance_is_its_definition(name: str) -> None:
+    distance, dimensions, scale = torch.rand(5, 3), torch.tensor([4.0, 8.0, 2.0, 16.0, 6.0])[:, None], torch.tensor(2.5)
+    found = NORMALISATIONS[name](distance, dimensions, scale)
+    for i in range(5):
+        for j in range(3):
+            divisor = {"batch": 2.5, "dimension": float(dimensions[i, 0]), "none": 1.0}[name]
+            assert float(found[i, j]) == pytest.approx(float(distance[i, j]) / divisor)
 
 
 # the distance and the accuracy
@@ -191,61 +285,3 @@ def test_the_accuracy_is_a_half_where_the_condition_is_ignored() -> None:
     valid = torch.ones(10_000, 1, dtype=torch.bool)
     assert abs(float(ranking_accuracy(positive, negative, valid)) - 0.5) < 0.025
     assert float(ranking_accuracy(positive - 0.05, negative, valid)) > 0.525
-
-
-# negatives
-
-
-@pytest.mark.parametrize(("b", "k"), [(2, 1), (3, 2), (8, 1), (8, 7), (64, 5)])
-def test_negatives_are_distinct_and_never_the_row_itself(b: int, k: int) -> None:
-    for seed in range(20):
-        negatives = derangements(conditions(b), k, seeded(seed))
-        assert negatives.rows.shape == negatives.valid.shape == (b, k)
-        for row, others in enumerate(negatives.rows.tolist()):
-            assert len({row, *others}) == k + 1
-            assert set(others) <= set(range(b))
-
-
-def test_every_row_lends_its_condition_equally_often() -> None:
-    for seed in range(10):
-        rows = derangements(conditions(9), 4, seeded(seed)).rows
-        for column in rows.T.tolist():
-            assert sorted(column) == list(range(9))
-
-
-def test_every_other_row_is_as_likely_as_any() -> None:
-    """Null: chi-squared p > 1e-4 (the false-failure rate) over 3,000 seeds; a cyclic shift by one is refuted."""
-
-    def p_value(choose: Callable[[int], int]) -> float:
-        counts = Counter(choose(seed) for seed in range(3000))
-        return float(chisquare([counts[row] for row in (0, 1, 3, 4)]).pvalue)
-
-    condition = conditions(5)
-    assert p_value(lambda seed: int(derangements(condition, 1, seeded(seed)).rows[2, 0])) > 1e-4
-    assert p_value(lambda _: 3) < 1e-4
-
-
-def test_negatives_are_the_generators_alone() -> None:
-    condition = conditions(8)
-    one, same, other = (derangements(condition, 3, seeded(seed)) for seed in (0, 0, 1))
-    assert torch.equal(one.rows, same.rows)
-    assert not torch.equal(one.rows, other.rows)
-    changed = derangements(condition + 5.0, 3, seeded(0))
-    assert torch.equal(one.rows, changed.rows)
-
-
-def test_near_equal_conditions_are_no_negatives() -> None:
-    condition = torch.cat([conditions(5), conditions(5) + 0.05, conditions(5) + 0.2])
-    negatives: Negatives = derangements(condition, 14, seeded())
-    for i in range(15):
-        for j, row in enumerate(negatives.rows[i].tolist()):
-            squares = [float(condition[i, d] - condition[row, d]) ** 2 for d in range(3)]
-            assert bool(negatives.valid[i, j]) == (math.sqrt(sum(squares) / 3) > NEAR)
-    assert not bool(negatives.valid.all())
-    assert bool(derangements(condition, 14, seeded(), near=0.01).valid.all())
-
-
-@pytest.mark.parametrize(("b", "k"), [(4, 4), (4, 9), (1, 1), (4, 0)])
-def test_more_negatives_than_others_are_refused(b: int, k: int) -> None:
-    with pytest.raises(ConfigError, match=rf"^`1 <= negatives < batch_size`.*negatives={k}, batch_size={b}$"):
-        derangements(conditions(b), k, seeded())

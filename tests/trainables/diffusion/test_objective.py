@@ -10,23 +10,26 @@ import torch
 from scipy.stats import binomtest, chisquare
 from torch import Tensor
 
-from trainables.config import ConfigError
-from trainables.contrastive.ranking import derangements
+from trainables.contrastive.negatives import ConditionQueue, derangements
 from trainables.data.dataset import Batch, Sequences
 from trainables.diffusion.models.unet1d import UNet1D, UNetConfig
-from trainables.diffusion.noise.schedule import cosine_schedule
+from trainables.diffusion.noise.schedule import PREDICTIONS, cosine_schedule
 from trainables.diffusion.objective import (
-    ContrastiveConfig,
     Denoiser,
     Draw,
     Loss,
+    NoiseConfig,
+    Objective,
     denoising_loss,
     diffusion_loss,
     draw,
 )
+from trainables.diffusion.ranking_term import ContrastiveConfig, draw_negatives
 
 SMALL = UNetConfig(condition_dim=3, base_channels=16, channel_mults=(1.0, 1.5), groups=4, embedding_dim=16)
 SCHEDULE = cosine_schedule(100)
+VELOCITY = Objective(SCHEDULE, PREDICTIONS["v"])
+NO_QUEUE = ConditionQueue.empty(0, 3)
 PLAIN = ContrastiveConfig()
 RANKED = ContrastiveConfig(weight=0.7, temperature=0.5, negatives=3, share=0.5)
 
@@ -50,20 +53,39 @@ def batch_of(b: int = 8, steps: int = 20, seed: int = 0) -> Batch:
     return Batch(Sequences(z, mask), torch.randn(b, 3, generator=random))
 
 
+def noise(dropout: float = 0.3) -> NoiseConfig:
+    return NoiseConfig(timesteps=100, condition_dropout=dropout)
+
+
 def step(b: int = 8, dropout: float = 0.3, seed: int = 0) -> tuple[Batch, Draw]:
     batch = batch_of(b, seed=seed)
-    return batch, draw(batch, len(SCHEDULE), dropout, seeded(seed))
+    return batch, draw(batch, noise(dropout), seeded(seed))
 
 
-def loss_of(given: tuple[Batch, Draw], config: ContrastiveConfig = PLAIN, model: Denoiser | None = None) -> Loss:
+def ranked(
+    batch: Batch, drawn: Draw, config: ContrastiveConfig, random: torch.Generator | None = None
+) -> tuple[Batch, Draw]:
+    """The same step with the negatives that the configuration asks for."""
+    negatives = draw_negatives(batch.condition, config, random or seeded(), NO_QUEUE, drawn.drop_condition)
+    return batch, drawn._replace(negatives=negatives)
+
+
+def loss_of(
+    given: tuple[Batch, Draw],
+    config: ContrastiveConfig = PLAIN,
+    model: Denoiser | None = None,
+    objective: Objective = VELOCITY,
+) -> Loss:
     with torch.no_grad():
-        return diffusion_loss(model or network(), SCHEDULE, *given, config, seeded())
+        return diffusion_loss(model or network(), objective, *ranked(*given, config), config)
 
 
 def double(part: Any) -> Any:
     """Every floating-point tensor of a batch or a draw in float64."""
     if isinstance(part, Tensor):
         return part.double() if part.is_floating_point() else part
+    if part is None:
+        return None
     return type(part)(*map(double, part))
 
 
@@ -126,7 +148,7 @@ def test_more_padding_changes_nothing(config: ContrastiveConfig, extra: int) -> 
 
 def in_double(model: UNet1D) -> Denoiser:
     """The schedule gives float32 factors, so that x_t is what it is; the network computes in float64."""
-    return lambda x, t, mask, condition, drop: model(x.double(), t, mask, condition, drop)
+    return lambda x, t, mask, condition, drop, estimate: model(x.double(), t, mask, condition, drop)
 
 
 def test_the_order_of_rows_does_not_count() -> None:
@@ -135,7 +157,7 @@ def test_the_order_of_rows_does_not_count() -> None:
     order = torch.tensor([5, 2, 7, 0, 1, 6, 3, 4])
     mixed = (
         Batch(Sequences(*(part[order] for part in batch.sequences)), batch.condition[order]),
-        Draw(*(part[order] for part in drawn)),
+        Draw(*(part[order] for part in drawn[:4])),
     )
     for config in (PLAIN, replace(RANKED, negatives=7, share=1.0)):
         torch.testing.assert_close(loss_of(mixed, config).total, loss_of((batch, drawn), config).total)
@@ -175,7 +197,9 @@ def plain_loss(model: UNet1D, batch: Batch, drawn: Draw, _: torch.Generator) -> 
 
 
 def contrastive_loss(config: ContrastiveConfig) -> Callable[[UNet1D, Batch, Draw, torch.Generator], Tensor]:
-    return lambda model, *given: diffusion_loss(model, SCHEDULE, given[0], given[1], config, given[2]).total
+    return lambda model, batch, drawn, random: (
+        diffusion_loss(model, VELOCITY, *ranked(batch, drawn, config, random), config).total
+    )
 
 
 @pytest.mark.parametrize(
@@ -210,8 +234,8 @@ def test_the_ranking_term_is_its_definition(negatives: int, share: float) -> Non
     """Each negative by a call of its own; rows whose condition is dropped have no negative."""
     config = replace(RANKED, negatives=negatives, share=share)
     (batch, drawn), model = step(dropout=0.4), network()
-    ranked, lenders = round(share * 8), derangements(batch.condition, negatives, seeded())
-    assert 0 < int(drawn.drop_condition[:ranked].sum()) < ranked
+    count, lenders = round(share * 8), derangements(batch.condition, negatives, seeded())
+    assert 0 < int(drawn.drop_condition[:count].sum()) < count
 
     alpha_t, sigma_t = SCHEDULE.at(drawn.t)
     z, mask = batch.sequences
@@ -225,7 +249,7 @@ def test_the_ranking_term_is_its_definition(negatives: int, share: float) -> Non
 
     own = [distance(row, row) for row in range(8)]
     scale, losses, right = sum(own) / 8, [], []
-    for row in range(ranked):
+    for row in range(count):
         if drawn.drop_condition[row]:
             continue
         others = [distance(row, int(lender)) for lender in lenders.rows[row]]
@@ -249,7 +273,7 @@ def test_the_temperature_means_the_same_at_every_scale() -> None:
         drawn._replace(eps=10 * drawn.eps),
     )
 
-    def linear(x: Tensor, t: Tensor, mask: Tensor, condition: Tensor | None, drop: Tensor | None) -> Tensor:
+    def linear(x: Tensor, t: Tensor, mask: Tensor, condition: Tensor | None, *_: Tensor | None) -> Tensor:
         assert condition is not None
         return x * condition[:, None, :2]
 
@@ -259,7 +283,7 @@ def test_the_temperature_means_the_same_at_every_scale() -> None:
 
 
 def test_a_network_that_ignores_its_condition_is_charged_for_a_guess() -> None:
-    def deaf(x: Tensor, t: Tensor, mask: Tensor, condition: Tensor | None, drop: Tensor | None) -> Tensor:
+    def deaf(x: Tensor, t: Tensor, mask: Tensor, condition: Tensor | None, *_: Tensor | None) -> Tensor:
         return 0.5 * x
 
     loss = loss_of(step(dropout=0.0), RANKED, deaf)
@@ -275,45 +299,89 @@ def test_if_all_forget_their_condition_there_is_nothing_to_rank() -> None:
     assert torch.equal(loss.total, loss.denoising)
 
 
-def test_the_ranked_share_is_a_share_of_the_batch_and_at_least_one_row() -> None:
-    assert [ContrastiveConfig(share=0.25).ranked(b) for b in (64, 8, 2, 1)] == [16, 2, 1, 1]
-    assert [ContrastiveConfig(share=1.0).ranked(b) for b in (64, 7)] == [64, 7]
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [("weight", -0.1), ("temperature", 0.0), ("negatives", 0), ("share", 0.0), ("share", 1.1), ("loss", "none")],
-)
-def test_a_config_checks_itself(key: str, value: Any) -> None:
-    with pytest.raises(ConfigError, match=rf"{key}={value}"):
-        replace(PLAIN, **{key: value})
-
-
 # the draw
 
 
 def test_a_draw_is_the_generators_alone_and_does_not_look_at_the_data() -> None:
-    one, other = (draw(batch_of(seed=seed), 100, 0.5, seeded(3)) for seed in (0, 1))
-    assert all(map(torch.equal, one, other))
-    assert not torch.equal(one.eps, draw(batch_of(), 100, 0.5, seeded(4)).eps)
+    one, other = (draw(batch_of(seed=seed), noise(0.5), seeded(3), estimates=True) for seed in (0, 1))
+    assert all(map(torch.equal, one[:4], other[:4]))
+    assert not torch.equal(one.eps, draw(batch_of(), noise(0.5), seeded(4)).eps)
 
 
 def test_times_are_uniform_noise_is_normal_and_conditions_are_dropped_at_their_rate() -> None:
     """Null: p > 1e-4 each, on 4,000 rows (the false-failure rate). Alternative: neighbouring hypotheses fall below."""
     batch = batch_of(4000, steps=8)
-    t, eps, drop = draw(batch, 10, 0.1, seeded(1))
+    config = NoiseConfig(timesteps=10, condition_dropout=0.1, estimate_share=0.5)
+    t, eps, drop, estimated, _ = draw(batch, config, seeded(1), estimates=True)
     counts = torch.bincount(t, minlength=10).tolist()
     assert len(counts) == 10
     assert chisquare(counts).pvalue > 1e-4
     assert chisquare(counts, [300.0] + [3700 / 9] * 9).pvalue < 1e-4
     assert binomtest(int(drop.sum()), 4000, 0.1).pvalue > 1e-4
     assert binomtest(int(drop.sum()), 4000, 0.13).pvalue < 1e-4
+    assert binomtest(int(estimated.sum()), 4000, 0.5).pvalue > 1e-4
+    assert binomtest(int(estimated.sum()), 4000, 0.55).pvalue < 1e-4
     beyond = int((eps.abs() > 1.959964).sum())
     assert binomtest(beyond, eps.numel(), 0.05).pvalue > 1e-4
     assert binomtest(beyond, eps.numel(), 0.06).pvalue < 1e-4
 
 
-@pytest.mark.parametrize("rate", [0.0, 1.0])
-def test_dropping_none_or_all(rate: float) -> None:
-    drop = draw(batch_of(500), 10, rate, seeded()).drop_condition
-    assert bool((drop == (rate == 1.0)).all())
+def test_dropping_and_estimating_can_be_switched_off() -> None:
+    drawn = draw(batch_of(500), noise(0.0), seeded())
+    assert not bool(drawn.drop_condition.any())
+    assert not bool(drawn.estimated.any())
+
+
+# kinds of prediction, weights, estimates
+
+
+@pytest.mark.parametrize("kind", PREDICTIONS)
+def test_a_perfect_network_has_no_loss_whatever_it_predicts(kind: str) -> None:
+    (batch, drawn), prediction = step(dropout=0.0), PREDICTIONS[kind]
+    perfect = prediction.target(batch.sequences.z, drawn.eps, *SCHEDULE.at(drawn.t))
+    objective = Objective(SCHEDULE, prediction, 5.0)
+    assert float(loss_of((batch, drawn), PLAIN, lambda *_: perfect, objective).total) == 0.0
+    assert float(loss_of((batch, drawn), PLAIN, lambda *_: perfect + 1.0, objective).total) > 0.0
+
+
+@pytest.mark.parametrize("kind", PREDICTIONS)
+def test_min_snr_weighs_each_row_before_the_mean(kind: str) -> None:
+    """In units of the error of x_0 every kind of prediction has the weight min(snr, gamma), row by row."""
+    (batch, drawn), objective = step(dropout=0.0), Objective(SCHEDULE, PREDICTIONS[kind], 5.0)
+    z, mask = batch.sequences
+    alpha_t, sigma_t = SCHEDULE.at(drawn.t)
+    x_t, off = alpha_t * z + sigma_t * drawn.eps, torch.randn(8, 20, 2, generator=seeded(5)) * 0.1
+    output = objective.prediction.target(z, drawn.eps, alpha_t, sigma_t) + off
+    v = objective.prediction.velocity(x_t, output, alpha_t, sigma_t)
+    error = alpha_t * x_t - sigma_t * v - z
+    total = 0.0
+    for b in range(8):
+        snr = float((SCHEDULE.alpha[drawn.t[b]] / SCHEDULE.sigma[drawn.t[b]]) ** 2)
+        total += min(snr, 5.0) * float(error[b, mask[b]].square().mean()) / 8
+    assert float(loss_of((batch, drawn), PLAIN, lambda *_: output, objective).total) == pytest.approx(total, rel=1e-3)
+
+
+def test_gamma_zero_weighs_all_rows_alike() -> None:
+    t = torch.arange(100)
+    assert torch.equal(VELOCITY.weight(t), torch.ones(100))
+    assert len(set(Objective(SCHEDULE, PREDICTIONS["v"], 5.0).weight(t).tolist())) > 90
+
+
+def test_chosen_rows_see_their_own_estimate_and_the_others_zero() -> None:
+    """By two calls: the first without an estimate, its x_0 into the second; no gradient flows through the first."""
+    model = network(replace(SMALL, self_condition=True))
+    batch = batch_of()
+    drawn = draw(batch, noise(), seeded(), estimates=True)
+    assert 0 < int(drawn.estimated.sum()) < 8
+    z, mask = batch.sequences
+    alpha_t, sigma_t = SCHEDULE.at(drawn.t)
+    x_t, v = alpha_t * z + sigma_t * drawn.eps, alpha_t * drawn.eps - sigma_t * z
+    given = (x_t, drawn.t, mask, batch.condition, drawn.drop_condition)
+    x_0 = (alpha_t * x_t - sigma_t * model(*given)) * mask[..., None] * drawn.estimated[:, None, None]
+    expected = denoising_loss(v, model(*given, x_0.detach()), mask).mean()
+    found = diffusion_loss(model, VELOCITY, batch, drawn, PLAIN).total
+    torch.testing.assert_close(found, expected)
+    ours = torch.autograd.grad(found, list(model.parameters()))
+    theirs = torch.autograd.grad(expected, list(model.parameters()))
+    torch.testing.assert_close(ours, theirs)
+    assert not torch.isclose(found, diffusion_loss(model, VELOCITY, *step(), PLAIN).total)

@@ -12,25 +12,17 @@ from torch import Tensor
 from trainables import names
 from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from trainables.config import ConfigError, build, plain
+from trainables.data.canonical import CONDITION_NAMES
 from trainables.data.dataset import Batch, DataConfig, SequenceDataset, load_parts
 from trainables.diffusion import train
 from trainables.diffusion.augment import AugmentationConfig
+from trainables.diffusion.config import DiffusionConfig, EarlyStoppingConfig, ModelConfig, OptimConfig
 from trainables.diffusion.models.unet1d import UNet1D
 from trainables.diffusion.noise.schedule import cosine_schedule
-from trainables.diffusion.objective import ContrastiveConfig, Draw, diffusion_loss, draw
-from trainables.diffusion.train import (
-    DiffusionConfig,
-    ModelConfig,
-    NoiseConfig,
-    OptimConfig,
-    TrainingDivergedError,
-    autocast,
-    epochs,
-    initial_state,
-    learning_rate,
-    optimise,
-    shard,
-)
+from trainables.diffusion.objective import Draw, NoiseConfig, Objective, diffusion_loss, draw
+from trainables.diffusion.ranking_term import ContrastiveConfig
+from trainables.diffusion.state import initial_state
+from trainables.diffusion.train import TrainingDivergedError, autocast, epochs, learning_rate, optimise, shard
 from trainables.epoch import ALONE, Epoch, Worker
 from trainables.eval.validation import EvaluationConfig
 from trainables.seeding import generator
@@ -46,10 +38,13 @@ TINY = DiffusionConfig(
 BUSY = replace(
     TINY,
     augmentation=AugmentationConfig(0.3),
-    contrastive=ContrastiveConfig(weight=0.5, negatives=2),
+    contrastive=ContrastiveConfig(weight=0.5, negatives=2, source="queue", queue_size=20, every=2),
     diffusion=NoiseConfig(timesteps=100, condition_dropout=0.3),
+    early_stopping=EarlyStoppingConfig(patience=9),
 )  # every stream of randomness is in use
 SCHEDULE = cosine_schedule()
+OBJECTIVE = Objective.of(TINY.diffusion)
+CPU = torch.device("cpu")
 CLOCKS = (names.TRAIN_SECONDS, names.VAL_SECONDS)
 State = dict[str, Tensor]
 
@@ -143,8 +138,8 @@ def test_no_two_steps_share_their_randomness(monkeypatch: pytest.MonkeyPatch) ->
     """Neither the rows of a batch nor times, noise and forgotten conditions come again in a later epoch."""
     steps: list[tuple[Batch, Draw]] = []
 
-    def watched(batch: Batch, *given: Any) -> Draw:
-        steps.append((batch, draw(batch, *given)))
+    def watched(batch: Batch, *given: Any, estimates: bool = False) -> Draw:
+        steps.append((batch, draw(batch, *given, estimates=estimates)))
         return steps[-1][1]
 
     monkeypatch.setattr(train, "draw", watched)
@@ -213,6 +208,7 @@ def test_only_what_was_computed_is_reported(uncut: tuple[list[Epoch], list[State
     run, _, _ = uncut
     ranking = {names.TRAIN_RANKING, names.TRAIN_RANKING_ACCURACY}
     known = {value for name, value in vars(names).items() if name.isupper()}
+    known |= {names.condition_error(column) for column in CONDITION_NAMES}
     assert not any(name.startswith("train/") for name in run[0].metrics)
     assert all(ranking <= set(epoch.metrics) <= known for epoch in run[1:])
     assert all(math.isfinite(value) for epoch in run for value in epoch.metrics.values())
@@ -225,7 +221,7 @@ def test_the_untrained_model_has_the_loss_of_predicting_nothing() -> None:
     parts = load_parts(DataConfig())
     dataset = SequenceDataset(parts["validation"], parts.statistics)
     batch = dataset[torch.arange(len(dataset))]
-    drawn = draw(batch, 1000, 0.0, generator(TINY.evaluation.seed, "validation loss"))
+    drawn = draw(batch, TINY.diffusion, generator(TINY.evaluation.seed, "validation loss"))
     total = 0.0
     for z, mask, eps, t in zip(*batch.sequences, drawn.eps, drawn.t, strict=True):
         v = (SCHEDULE.alpha[t] * eps - SCHEDULE.sigma[t] * z)[mask]
@@ -276,11 +272,11 @@ def test_a_missing_checkpoint_is_refused(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_not_finite_ends_the_run_before_the_weights_change() -> None:
     state, batch = initial_state(TINY, ALONE), first_batch()
-    drawn = draw(batch, 1000, 0.1, torch.Generator().manual_seed(0))
+    drawn = draw(batch, TINY.diffusion, torch.Generator().manual_seed(0))
     before = [parameter.detach().clone() for parameter in state.model.parameters()]
     bad = drawn._replace(eps=torch.full_like(drawn.eps, float("nan")))
     with pytest.raises(TrainingDivergedError, match=r"^the loss is nan at step 0; lower optim\.lr=0\.01$"):
-        optimise(state, TINY, batch, bad, SCHEDULE, torch.Generator())
+        optimise(state, TINY, batch, bad, OBJECTIVE)
     assert all(map(torch.equal, before, state.model.parameters()))
     assert (state.step, state.ema.updates) == (0, 0)
 
@@ -291,8 +287,8 @@ def test_gradients_are_clipped_to_the_norm_that_was_asked_for() -> None:
     state, batch = initial_state(config, ALONE), first_batch()
     state.optimizer = torch.optim.SGD(state.model.parameters(), lr=1.0)
     before = torch.cat([parameter.detach().flatten() for parameter in state.model.parameters()])
-    drawn = draw(batch, 1000, 0.1, torch.Generator().manual_seed(0))
-    parts = optimise(state, config, batch, drawn, SCHEDULE, torch.Generator())
+    drawn = draw(batch, TINY.diffusion, torch.Generator().manual_seed(0))
+    parts = optimise(state, config, batch, drawn, OBJECTIVE)
     after = torch.cat([parameter.detach().flatten() for parameter in state.model.parameters()])
     assert parts[names.TRAIN_GRADIENT_NORM] > 1e-2
     assert float((after - before).norm()) == pytest.approx(1e-3, rel=1e-2)
@@ -302,18 +298,84 @@ def test_gradients_are_clipped_to_the_norm_that_was_asked_for() -> None:
 def test_workers_share_a_batch_and_its_randomness_and_their_mean_loss_is_its_loss(world_size: int) -> None:
     batch, model = first_batch(), UNet1D(TINY.model.unet()).eval()
     torch.nn.init.normal_(model.head.weight, std=0.1)
-    drawn = draw(batch, 1000, 0.3, torch.Generator().manual_seed(0))
-    shares = [shard(batch, drawn, Worker(rank=rank, world_size=world_size)) for rank in range(world_size)]
+    drawn = draw(batch, BUSY.diffusion, torch.Generator().manual_seed(0))
+    shares = [shard(batch, drawn, rank, world_size, CPU) for rank in range(world_size)]
     for row in range(16):
         (mine, my_draw), place = shares[row % world_size], row // world_size
-        expected = (*batch.sequences, batch.condition, *drawn)
-        for found, whole in zip((*mine.sequences, mine.condition, *my_draw), expected, strict=True):
+        expected = (*batch.sequences, batch.condition, *drawn[:4])
+        for found, whole in zip((*mine.sequences, mine.condition, *my_draw[:4]), expected, strict=True):
             assert torch.equal(found[place], whole[row])
 
     def loss(given: tuple[Batch, Draw]) -> Tensor:
-        return diffusion_loss(model, SCHEDULE, *given, ContrastiveConfig(), torch.Generator()).total.detach()
+        return diffusion_loss(model, OBJECTIVE, *given, ContrastiveConfig()).total.detach()
 
     torch.testing.assert_close(torch.stack([loss(share) for share in shares]).mean(), loss((batch, drawn)))
+
+
+def gradients_of(config: DiffusionConfig) -> Tensor:
+    """Of one step of plain descent with rate 1: how far it moves the weights."""
+    state, batch = initial_state(config, ALONE), first_batch()
+    torch.nn.init.normal_(state.model.get_parameter("head.weight"), std=0.1)
+    state.optimizer = torch.optim.SGD(state.model.parameters(), lr=1.0)
+    before = torch.cat([parameter.detach().flatten() for parameter in state.model.parameters()])
+    drawn = draw(batch, config.diffusion, torch.Generator().manual_seed(0), estimates=True)
+    optimise(state, config, batch, drawn, OBJECTIVE)
+    return torch.cat([parameter.detach().flatten() for parameter in state.model.parameters()]) - before
+
+
+@pytest.mark.parametrize("accumulate", [2, 8])
+def test_accumulated_parts_have_the_gradient_of_the_whole_batch(accumulate: int) -> None:
+    config = replace(TINY, model=ModelConfig(base_channels=16, dropout=0.0), optim=replace(TINY.optim, grad_clip=1e9))
+    whole = gradients_of(config)
+    parts = gradients_of(replace(config, optim=replace(config.optim, accumulate=accumulate)))
+    assert float((whole - parts).norm()) < 1e-5 * float(whole.norm())
+    assert float(whole.norm()) > 1e-3
+
+
+def test_a_batch_that_its_workers_cannot_share_is_refused() -> None:
+    config = replace(TINY, optim=replace(TINY.optim, accumulate=2))
+    with pytest.raises(ConfigError, match="divides `batch_size` must hold, but got workers=3, accumulate=2, batch_size=16"):
+        next(epochs(config, worker=Worker(rank=0, world_size=3)))
+
+
+# early stopping
+
+
+def judged_as(values: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Validation losses as they are told, epoch by epoch, whatever was trained."""
+    told = iter(values)
+    monkeypatch.setattr(train, "_validation_loss", lambda *_: next(told))
+
+
+def stopping(patience: int, min_delta: float = 0.0) -> DiffusionConfig:
+    config = EarlyStoppingConfig(patience=patience, min_delta=min_delta)
+    return replace(TINY, epochs=6, steps_per_epoch=1, early_stopping=config)
+
+
+@pytest.mark.parametrize(
+    ("patience", "min_delta", "last"), [(0, 0.0, 6), (1, 0.0, 3), (2, 0.0, 6), (2, 0.3, 4), (5, 0.5, 6)]
+)
+def test_a_run_ends_when_validation_has_not_improved_for_as_long_as_is_endured(
+    patience: int, min_delta: float, last: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged_as([5.0, 4.0, 3.0, 3.5, 2.9, 2.8, 2.7], monkeypatch)
+    assert [epoch.number for epoch in epochs(stopping(patience, min_delta))][-1] == last
+
+
+def test_a_resumed_run_has_not_forgotten_how_long_it_waited(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    judged_as([5.0, 4.0, 4.5, 4.4, 4.3], monkeypatch)
+    run = epochs(stopping(2))
+    for _ in range(3):
+        last = next(run)
+    last.save(tmp_path / "2")
+    assert [epoch.number for epoch in epochs(stopping(2), resume=tmp_path / "2")] == [3]
+
+
+def test_the_first_worker_decides_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another worker, which never evaluates, stops if the mean of all flags is above 0, and not before."""
+    flags = iter([0.0, 0.0, 0.5])
+    worker = Worker(rank=1, world_size=2, mean=lambda _: torch.tensor(next(flags)))
+    assert [epoch.number for epoch in epochs(stopping(1), worker=worker)] == [0, 1, 2]
 
 
 # the learning rate
@@ -353,9 +415,17 @@ def test_a_configuration_comes_back_from_its_plain_form() -> None:
         ("batch_size", 1, "`batch_size >= 2`"),
         ("contrastive", {"weight": 1.0, "negatives": 64}, "`contrastive.negatives < batch_size`"),
         ("model", {"base_channels": 20}, "`groups` divides every width"),
-        ("diffusion", {"schedule": "linear"}, "`schedule` in {cosine}"),
+        ("diffusion", {"schedule": "linear"}, "`schedule` in {cosine, log_snr}"),
         ("diffusion", {"timesteps": 0}, "`timesteps >= 1`"),
         ("diffusion", {"condition_dropout": 1.0}, "`0 <= condition_dropout < 1`"),
+        ("diffusion", {"objective": "x0"}, "`objective` in {eps, v}"),
+        ("diffusion", {"min_snr_gamma": -1.0}, "`min_snr_gamma >= 0`"),
+        ("diffusion", {"estimate_share": 1.5}, "`0 <= estimate_share <= 1`"),
+        ("optim", {"accumulate": 0}, "`accumulate >= 1`"),
+        ("optim", {"accumulate": 3}, "`accumulate` divides `batch_size`"),
+        ("early_stopping", {"metric": "val/nothing"}, "`metric` in {val/loss, val/c2st_excess, val/mmd}"),
+        ("early_stopping", {"patience": -1}, "`patience >= 0`"),
+        ("early_stopping", {"min_delta": -0.5}, "`0 <= min_delta < inf`"),
         ("optim", {"lr": 0.0}, "`0 < lr < inf`"),
         ("optim", {"weight_decay": -1.0}, "`weight_decay >= 0`"),
         ("optim", {"betas": [0.9, 1.0]}, "`betas` are two numbers in [0, 1)"),

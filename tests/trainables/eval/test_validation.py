@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from statistics import median, stdev
 from typing import Any
 
 import pytest
@@ -9,15 +10,28 @@ import torch
 
 from trainables import names
 from trainables.config import ConfigError
-from trainables.data.canonical import Canonical, CanonicalConfig, encode, with_deltas
+from trainables.data.canonical import CONDITION_NAMES, Canonical, CanonicalConfig, encode, with_deltas
 from trainables.data.dataset import DataConfig, DataParts, load_parts
+from trainables.data.representation import REPRESENTATIONS
 from trainables.eval.features import movement_features
 from trainables.eval.metrics import PROBES, median_distance
 from trainables.eval.validation import EvaluationConfig, Validator
 from trainables.physical.minimum_jerk import MinimumJerk
 
 FORM = CanonicalConfig()
-METRICS = {names.VAL_C2ST, names.VAL_C2ST_AUC, names.VAL_C2ST_EXCESS, names.VAL_MMD, names.VAL_REJECTED}
+LIMITS = {  # of the null: mean over 30 splits, their standard deviation
+    names.VAL_PRD_PRECISION: (0.960, 0.010),
+    names.VAL_PRD_RECALL: (0.953, 0.015),
+    names.VAL_PRECISION: (0.900, 0.023),
+    names.VAL_RECALL: (0.891, 0.026),
+    names.VAL_DENSITY: (1.006, 0.076),
+    names.VAL_COVERAGE: (0.966, 0.013),
+    names.VAL_MEMORISATION: (1.011, 0.074),
+    names.VAL_MEMORISED_SHARE: (0.015, 0.012),
+}
+ERRORS = {names.VAL_CONDITION_ERROR, *map(names.condition_error, CONDITION_NAMES)}
+TESTS = {names.VAL_C2ST, names.VAL_C2ST_AUC, names.VAL_C2ST_EXCESS, names.VAL_MMD}
+METRICS = TESTS | set(LIMITS) | ERRORS | {names.VAL_REJECTED}
 CONFIG = EvaluationConfig(movements=160)
 UNEASY = 0.64  # four standard deviations above 0.5, see the test of the null
 
@@ -29,7 +43,7 @@ def parts() -> DataParts:
 
 @pytest.fixture(scope="module")
 def validator(parts: DataParts) -> Validator:
-    return Validator.fit(parts["validation"], FORM, CONFIG)
+    return Validator.fit(parts["validation"], parts["train"], FORM, CONFIG)
 
 
 def halves(part: Canonical, seed: int) -> Iterator[Canonical]:
@@ -55,7 +69,7 @@ def test_people_are_not_told_from_the_same_people(parts: DataParts) -> None:
     accuracies, distances = [], []
     for seed in range(10):
         one, other = halves(parts["validation"], seed)
-        judge = Validator.fit(one, FORM, CONFIG)
+        judge = Validator.fit(one, parts["train"], FORM, CONFIG)
         found = judge(other.take(torch.arange(len(judge.asked))))
         accuracies.append(found[names.VAL_C2ST])
         distances.append(found[names.VAL_MMD])
@@ -66,12 +80,77 @@ def test_people_are_not_told_from_the_same_people(parts: DataParts) -> None:
     assert abs(sum(distances) / 10) < 0.003
 
 
+def test_people_read_like_people_by_every_other_metric(parts: DataParts) -> None:
+    """Null of the metrics in `LIMITS`, three other splits; 4.5 s.d. each (false failure of all 24 reads: 2e-4)."""
+    for seed in range(100, 103):
+        one, other = halves(parts["validation"], seed)
+        judge = Validator.fit(one, parts["train"], FORM, CONFIG)
+        found = judge(other.take(torch.arange(len(judge.asked))))
+        for name, (mean, std) in LIMITS.items():
+            assert abs(found[name] - mean) < 4.5 * std, name
+
+
 def test_machines_are_told_from_people(validator: Validator) -> None:
     """Alternative: the same conditions, other movements."""
     found = validator(smooth(validator.asked))
     assert found[names.VAL_C2ST] > 0.9
     assert found[names.VAL_C2ST_AUC] > 0.95
     assert found[names.VAL_MMD] > 0.1
+    for name in (names.VAL_PRD_RECALL, names.VAL_RECALL, names.VAL_COVERAGE):
+        assert found[name] < 0.5
+
+
+def test_a_generator_with_few_ideas_loses_recall_and_coverage_but_no_precision(validator: Validator) -> None:
+    """Sixteen movements of people, ten times each: nothing unreal about any."""
+    found = validator(validator.asked.take(torch.arange(160) // 10 * 10))
+    assert found[names.VAL_PRECISION] == 1.0
+    assert found[names.VAL_RECALL] < 0.3
+    assert found[names.VAL_COVERAGE] < 0.6
+
+
+def test_copies_of_training_movements_are_called_so(parts: DataParts, validator: Validator) -> None:
+    """They pass the tests of realism, which is why this one stands beside them."""
+    rows = torch.randperm(len(parts["train"]), generator=torch.Generator().manual_seed(0))[:160]
+    found = validator(replace(parts["train"].take(rows), group=validator.asked.group))
+    assert found[names.VAL_C2ST] < UNEASY
+    assert found[names.VAL_MEMORISATION] == 0.0
+    assert found[names.VAL_MEMORISED_SHARE] == 1.0
+
+
+# what was asked
+
+
+def test_the_condition_error_is_the_median_in_standard_deviations_of_the_training_part(
+    parts: DataParts, validator: Validator
+) -> None:
+    produced = smooth(validator.asked)
+    found, training = validator(produced), parts["train"].condition()
+    errors = []
+    for i, name in enumerate(CONDITION_NAMES):
+        miss = (produced.condition()[:, i] - validator.asked.condition()[:, i]).abs().tolist()
+        errors.append(median(miss) / stdev(training[:, i].tolist()))
+        assert found[names.condition_error(name)] == pytest.approx(errors[-1], rel=1e-9, abs=1e-12)
+    assert found[names.VAL_CONDITION_ERROR] == pytest.approx(sum(errors) / len(errors))
+    assert found[names.condition_error("log1p_turning_rad")] > 0.5
+    assert found[names.condition_error("log_duration_s")] == 0.0
+
+
+def test_samples_of_other_conditions_miss_each_of_them(validator: Validator) -> None:
+    rows = torch.randperm(160, generator=torch.Generator().manual_seed(0))
+    found = validator(replace(validator.asked.take(rows), group=validator.asked.group))
+    assert all(found[name] > 0.3 for name in ERRORS)
+
+
+@pytest.mark.parametrize("representation", list(REPRESENTATIONS))
+def test_whoever_was_asked_is_the_answer_in_every_representation(representation: str) -> None:
+    """A model's form is not the form of judgement: people come back from either as they were observed."""
+    data = DataConfig(canonical=CanonicalConfig(representation))
+    parts = load_parts(data)
+    judge = Validator.fit(parts["validation"], parts["train"], data.canonical, CONFIG)
+    found = judge(judge.asked)
+    assert judge.observed.deltas.shape[2] == 2
+    assert [found[name] for name in sorted(ERRORS)] == [0.0] * len(ERRORS)
+    assert (found[names.VAL_C2ST_EXCESS], found[names.VAL_REJECTED], found[names.VAL_MEMORISATION]) == (0.0, 0.0, 1.0)
 
 
 def test_a_small_difference_reads_smaller_than_a_large_one(validator: Validator) -> None:
@@ -105,7 +184,7 @@ def test_other_people_read_like_people(validator: Validator, parts: DataParts) -
 
 def test_the_same_samples_get_the_same_numbers(parts: DataParts, validator: Validator) -> None:
     torch.rand(5)
-    again = Validator.fit(parts["validation"], FORM, CONFIG)
+    again = Validator.fit(parts["validation"], parts["train"], FORM, CONFIG)
     fake = smooth(validator.asked)
     assert dict(again(fake)) == dict(validator(fake)) == dict(validator(fake))
     assert again.floor() == validator.floor()
@@ -118,12 +197,12 @@ def test_the_asked_movements_are_held_out_ones_without_repetition(parts: DataPar
     assert set(asked) <= set(held_out)
     places = [held_out.index(row) for row in asked]
     assert places == sorted(places)
-    other = Validator.fit(parts["validation"], FORM, replace(CONFIG, seed=1)).asked
+    other = Validator.fit(parts["validation"], parts["train"], FORM, replace(CONFIG, seed=1)).asked
     assert not torch.equal(other.deltas, validator.asked.deltas)
 
 
 def test_more_than_there_are_is_all_there_are(parts: DataParts) -> None:
-    asked = Validator.fit(parts["validation"], FORM, EvaluationConfig()).asked
+    asked = Validator.fit(parts["validation"], parts["train"], FORM, EvaluationConfig()).asked
     assert torch.equal(asked.deltas, parts["validation"].deltas)
 
 
@@ -136,7 +215,7 @@ def test_sigma_is_fixed_on_standardised_real_features(validator: Validator) -> N
 
 @pytest.mark.parametrize("probe", list(PROBES))
 def test_every_probe_judges(parts: DataParts, probe: str) -> None:
-    judge = Validator.fit(parts["validation"], FORM, replace(CONFIG, folds=2, probe=probe))
+    judge = Validator.fit(parts["validation"], parts["train"], FORM, replace(CONFIG, folds=2, probe=probe))
     found = judge(smooth(judge.asked))
     assert set(found) == METRICS
     assert found[names.VAL_C2ST_EXCESS] == max(0.0, found[names.VAL_C2ST] - 0.5) > 0.2
@@ -173,7 +252,7 @@ def test_a_model_most_of_whose_samples_do_not_move_is_refused(validator: Validat
         validator(still(validator.asked, 81))
 
 
-@pytest.mark.parametrize(("key", "value"), [("movements", 19), ("steps", 0), ("folds", 1), ("probe", "oracle")])
+@pytest.mark.parametrize(("key", "value"), [("movements", 39), ("steps", 0), ("folds", 1), ("probe", "oracle")])
 def test_a_config_checks_itself(key: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=f"{key}={value}"):
         replace(CONFIG, **{key: value})
@@ -193,6 +272,17 @@ def test_rejected_samples_leave_with_the_movements_they_were_asked_to_match(vali
     metrics = validator(with_deltas(validator.asked, deltas))
     assert metrics[names.VAL_REJECTED] == pytest.approx(theirs.double().mean().item())
     assert metrics[names.VAL_C2ST] <= 0.5  # what is left equals the real part row by row
+
+
+def test_too_few_held_out_movements_are_refused(parts: DataParts) -> None:
+    few = parts["validation"].take(torch.arange(39))
+    with pytest.raises(ConfigError, match=r"^`held-out movements >= 40` must hold, but got 39; read more"):
+        Validator.fit(few, parts["train"], FORM, CONFIG)
+
+
+def test_training_people_are_not_held_out(parts: DataParts) -> None:
+    with pytest.raises(ValueError, match="is the same data in both parts"):
+        Validator.fit(parts["train"], parts["train"], FORM, CONFIG)
 
 
 def test_there_is_one_sample_per_asked_movement(validator: Validator) -> None:

@@ -61,7 +61,7 @@ def log_snr_schedule(timesteps: int = 1000, highest: float = 5.0) -> Schedule:
 
     The default spans signal-to-noise ratios from e^10 to e^-10. alpha_t^2 = sigmoid(2 lambda_t).
 
-    References: Variational Diffusion Models (Kingma et al., 2021), appendix B (the linear schedule of gamma = -log SNR),
+    References: Variational Diffusion Models (Kingma et al., 2021), section 3.2 (its linear schedule of -log SNR),
         arXiv:2107.00630.
     """
     require(timesteps >= 1, "`timesteps >= 1`", str(timesteps))

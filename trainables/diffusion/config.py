@@ -1,0 +1,108 @@
+"""The configuration of a diffusion run: data, network, process, ranking term, optimiser, and when to stop."""
+
+import math
+from dataclasses import dataclass, field
+
+from trainables import names
+from trainables.config import require
+from trainables.data.dataset import DataConfig
+from trainables.diffusion.api import unet_mapping
+from trainables.diffusion.augment import AugmentationConfig
+from trainables.diffusion.models.unet1d import UNetConfig
+from trainables.diffusion.objective import NoiseConfig
+from trainables.diffusion.ranking_term import ContrastiveConfig
+from trainables.eval.validation import EvaluationConfig
+
+STOPPING_METRICS = (names.VAL_LOSS, names.VAL_C2ST_EXCESS, names.VAL_MMD)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The searched and fixed sizes of the UNet."""
+
+    base_channels: int = 64  # widths 64, 96, 128, 128: 1.2M parameters
+    channel_mults: tuple[float, ...] = (1.0, 1.5, 2.0, 2.0)
+    groups: int = 8  # divides the widths of every base that is a multiple of 16
+    dropout: float = 0.1
+    self_condition: bool = True  # the network sees its previous estimate of x_0
+
+    def unet(self, channels: int = 2) -> UNetConfig:
+        """The network's own configuration, with the widths that the data dictate."""
+        return UNetConfig(**unet_mapping({**vars(self), "channels": channels}))
+
+    def __post_init__(self) -> None:
+        self.unet()
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """AdamW with linear warm-up and cosine decay."""
+
+    lr: float = 2e-3  # a sweep trial takes some hundred steps; 2e-4 suits runs of ten thousand
+    weight_decay: float = 1e-2
+    betas: tuple[float, ...] = (0.9, 0.999)
+    grad_clip: float = 1.0
+    ema_decay: float = 0.999
+    warmup_steps: int = 50
+    final_lr_share: float = 0.05
+    accumulate: int = 1  # parts of a batch that are computed one after the other, for less memory
+    mixed_precision: bool = True  # only where the device computes bfloat16 natively
+
+    def __post_init__(self) -> None:
+        require(0 < self.lr < math.inf, "`0 < lr < inf`", f"lr={self.lr}")
+        require(self.weight_decay >= 0, "`weight_decay >= 0`", f"weight_decay={self.weight_decay}")
+        valid = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
+        require(valid, "`betas` are two numbers in [0, 1)", f"betas={self.betas}")
+        require(self.grad_clip > 0, "`grad_clip > 0`", f"grad_clip={self.grad_clip}")
+        require(0 <= self.ema_decay < 1, "`0 <= ema_decay < 1`", f"ema_decay={self.ema_decay}")
+        require(self.warmup_steps >= 0, "`warmup_steps >= 0`", f"warmup_steps={self.warmup_steps}")
+        require(0 <= self.final_lr_share <= 1, "`0 <= final_lr_share <= 1`", str(self.final_lr_share))
+        require(self.accumulate >= 1, "`accumulate >= 1`", f"accumulate={self.accumulate}")
+
+
+@dataclass(frozen=True)
+class EarlyStoppingConfig:
+    """The end of a run whose validation no longer improves."""
+
+    metric: str = names.VAL_LOSS  # smaller is better
+    patience: int = 0  # epochs without improvement that are endured; 0: never stop early
+    min_delta: float = 0.0  # a smaller improvement is none
+
+    def __post_init__(self) -> None:
+        known = ", ".join(STOPPING_METRICS)
+        require(self.metric in STOPPING_METRICS, f"`metric` in {{{known}}}", f"metric={self.metric}")
+        require(self.patience >= 0, "`patience >= 0`", f"patience={self.patience}")
+        require(0 <= self.min_delta < math.inf, "`0 <= min_delta < inf`", f"min_delta={self.min_delta}")
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """One training run."""
+
+    seed: int = 0
+    epochs: int = 9
+    steps_per_epoch: int = 150  # between two evaluations; equal for every alpha, so that trials cost the same
+    batch_size: int = 64  # of all workers together
+    data: DataConfig = field(default_factory=DataConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    diffusion: NoiseConfig = field(default_factory=NoiseConfig)
+    contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, "`epochs >= 1`", f"epochs={self.epochs}")
+        require(self.steps_per_epoch >= 1, "`steps_per_epoch >= 1`", f"steps_per_epoch={self.steps_per_epoch}")
+        require(self.batch_size >= 2, "`batch_size >= 2`", f"batch_size={self.batch_size}")
+        require(
+            self.batch_size % self.optim.accumulate == 0,
+            "`accumulate` divides `batch_size`",
+            f"accumulate={self.optim.accumulate}, batch_size={self.batch_size}",
+        )
+        require(
+            self.contrastive.weight == 0 or self.contrastive.negatives < self.batch_size,
+            "`contrastive.negatives < batch_size`",
+            f"negatives={self.contrastive.negatives}, batch_size={self.batch_size}",
+        )

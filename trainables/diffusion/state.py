@@ -1,0 +1,123 @@
+"""Everything that training changes, and its way into a checkpoint and back, bit for bit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainables.checkpoint import CheckpointError, flatten, load_checkpoint, save_checkpoint, select
+from trainables.config import plain
+from trainables.data.dataset import DataParts
+from trainables.diffusion.api import generator_record
+from trainables.diffusion.config import DiffusionConfig
+from trainables.diffusion.ema import ExponentialMovingAverage
+from trainables.diffusion.models.unet1d import UNet1D
+from trainables.epoch import Worker
+from trainables.seeding import derive
+
+
+@dataclass
+class Patience:
+    """How long the validation has not improved.
+
+    >>> patience = Patience()
+    >>> [patience.after(value, min_delta=0.1) for value in (1.0, 0.95, 0.8, 0.9)]
+    [0, 1, 0, 1]
+    """
+
+    best: float | None = None
+    stale: int = 0
+
+    def after(self, value: float, min_delta: float) -> int:
+        """Epochs since the last improvement by more than `min_delta`, this one included."""
+        if self.best is None or value < self.best - min_delta:
+            self.best, self.stale = value, 0
+        else:
+            self.stale += 1
+        return self.stale
+
+
+@dataclass
+class State:
+    """Network, averaged network, optimiser, and how far they are."""
+
+    model: nn.Module
+    parallel: nn.Module
+    ema: ExponentialMovingAverage
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    epoch: int = 0
+    patience: Patience = field(default_factory=Patience)
+
+
+def initial_state(config: DiffusionConfig, worker: Worker) -> State:
+    """Network, average and optimiser before the first step; the weights depend on the seed alone."""
+    torch.manual_seed(derive(config.seed, "weights"))
+    model = UNet1D(config.model.unet(config.data.canonical.form.channels)).to(worker.device)
+    ema = ExponentialMovingAverage(model, config.optim.ema_decay)
+    optimizer = torch.optim.AdamW(
+        model.parameters(),
+        lr=config.optim.lr,
+        betas=(config.optim.betas[0], config.optim.betas[1]),
+        weight_decay=config.optim.weight_decay,
+        fused=True,
+    )
+    return State(model, worker.wrap(model), ema, optimizer)
+
+
+def save_state(state: State, config: DiffusionConfig, parts: DataParts, folder: Path) -> None:
+    """Write the whole state, and what sampling needs beside it, as a checkpoint."""
+    tensors = {
+        **flatten("model", state.model.state_dict()),
+        **flatten("ema", state.ema.model.state_dict()),
+        **flatten("optimizer", _optimizer_tensors(state.optimizer)),
+        **generator_record(parts),
+    }
+    record = {
+        "kind": "diffusion",
+        "config": plain(config),
+        "data_sha256": parts.sha256,
+        "epoch": state.epoch,
+        "step": state.step,
+        "ema_updates": state.ema.updates,
+        "patience": vars(state.patience),
+    }
+    save_checkpoint(folder, tensors, record)
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    slots: dict[int, dict[str, Tensor]] = optimizer.state_dict()["state"]
+    return {f"{index}.{name}": value for index, slot in slots.items() for name, value in slot.items()}
+
+
+def restore_state(state: State, config: DiffusionConfig, parts: DataParts, folder: Path) -> None:
+    """Bring back every changing part from a checkpoint of the same run.
+
+    Raises:
+        CheckpointError: the checkpoint belongs to another configuration or other data.
+    """
+    tensors, record = load_checkpoint(folder)
+    if record.get("config") != plain(config):
+        raise CheckpointError(f"{folder}: the checkpoint was made with another configuration; start a new run instead")
+    if record.get("data_sha256") != parts.sha256:
+        raise CheckpointError(f"{folder}: the checkpoint was trained on other data ({record.get('data_sha256')})")
+    try:
+        _load(state, tensors, record)
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder}: not a whole checkpoint of this run ({str(error).splitlines()[0]})") from None
+
+
+def _load(state: State, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+    state.model.load_state_dict(select("model", tensors))
+    state.ema.model.load_state_dict(select("ema", tensors))
+    saved: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in select("optimizer", tensors).items():
+        index, _, slot = name.partition(".")
+        saved.setdefault(int(index), {})[slot] = tensor
+    groups = state.optimizer.state_dict()["param_groups"]
+    state.optimizer.load_state_dict({"state": saved, "param_groups": groups})
+    state.step, state.epoch, state.ema.updates = record["step"], record["epoch"], record["ema_updates"]
+    state.patience = Patience(**record["patience"])
