@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from platform.progress import clock
 from platform.settings import Sweep, ends
 from trainables.config import build, with_values
 from trainables.epoch import Cost
+from trainables.progress import clock
 from trainables.session import TRAINABLES
 
 

@@ -13,21 +13,10 @@ from rich.text import Text
 
 from platform.search import OptunaBridge, finished
 from trainables import names
+from trainables.progress import clock, number
 
 REDRAWN_S = 0.5  # Tune steps many times a second; only the clock moves between events
 SHOWN = 14  # rows of the live table; older finished trials scroll into the ranking
-
-
-def clock(seconds: float) -> str:
-    """Seconds as 4:05 or 1:04:05."""
-    minutes, rest = divmod(max(int(seconds), 0), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """A metric for a table; a dash where there is none yet."""
-    return "-" if value is None else f"{value:.{digits}f}"
 
 
 @dataclass

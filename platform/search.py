@@ -23,6 +23,7 @@ from ray.tune.search import Searcher
 
 from search_spaces import Space
 from trainables.config import require_member
+from trainables.epoch import metrics_of
 from trainables.names import CHECKPOINT_PATH, EPOCH
 from trainables.seeding import derive
 
@@ -52,12 +53,6 @@ def finished(study: optuna.Study) -> list[FrozenTrial]:
     """Trials that count towards the budget: they ran to a result or were stopped with one, or failed on their own."""
     trials = study.get_trials(deepcopy=False)
     return [trial for trial in trials if trial.state.is_finished() and not trial.user_attrs.get(RETRIED)]
-
-
-def metrics_of(result: Mapping[str, Any]) -> dict[str, float]:
-    """The finite numbers of a result under our names (those with a slash)."""
-    numbers = {name: float(value) for name, value in result.items() if "/" in name and isinstance(value, int | float)}
-    return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 
 def recover_orphans(study: optuna.Study) -> int:

@@ -1,7 +1,6 @@
 """The end of a sweep: ranking, what the best trial is worth, pictures, and the next command."""
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,18 +9,19 @@ from rich.console import Console
 from rich.table import Table
 
 from platform.pictures import learning_curves
-from platform.progress import describe, number
+from platform.progress import describe
 from platform.settings import Sweep
 from platform.study import Ranked, ranking
 from trainables.config import build
 from trainables.data.canonical import reobserve
 from trainables.data.dataset import DataParts
 from trainables.diffusion.api import load_generator
-from trainables.diffusion.train import DiffusionConfig
+from trainables.diffusion.config import DiffusionConfig
 from trainables.eval.metrics import NullBand
 from trainables.eval.pictures import gallery, overlays
 from trainables.eval.validation import Validator
 from trainables.names import VAL_C2ST, VAL_MMD
+from trainables.progress import interpreter, number
 
 SHOWN = 10
 
@@ -49,7 +49,7 @@ def summarise(console: Console, sweep: Sweep, study: optuna.Study, data: DataPar
         return 1
     best = with_result[0]
     config = build(DiffusionConfig, sweep.trainable, at="trainable")
-    validator = Validator.fit(data["validation"], config.data.canonical, config.evaluation)
+    validator = Validator.fit(data["validation"], data["train"], config.data.canonical, config.evaluation)
     reference = Reference(validator.floor(), validator.against(data["train"]))
     _print_ranking(console, with_result)
     _print_worth(console, best, reference)
@@ -121,8 +121,8 @@ def _draw_samples(checkpoint: Path, validator: Validator, pictures: Path) -> Non
     """Gallery and overlays of the best trial's samples, made as they were judged."""
     samples = load_generator(checkpoint).like(validator.asked, seed=validator.config.seed, steps=validator.config.steps)
     observed, rows = reobserve(samples, validator.canonical)
-    gallery(validator.asked.take(rows), observed, pictures / "gallery.png")
-    overlays(validator.asked, observed, pictures / "features.png")
+    gallery(validator.observed.take(rows), observed, pictures / "gallery.png")
+    overlays(validator.observed, observed, pictures / "features.png")
 
 
 def _write(sweep: Sweep, best: Ranked, trials: list[Ranked], reference: Reference) -> None:
@@ -160,11 +160,5 @@ def _print_next(console: Console, sweep: Sweep, best: Ranked) -> None:
     if best.checkpoint is None:
         return
     console.print("Next", style="bold")
-    command = f"{_python()} -m trainables.diffusion.sample ckpt={best.checkpoint} n=2000 out_dir=generated"
+    command = f"{interpreter()} -m trainables.diffusion.sample ckpt={best.checkpoint} n=2000 out_dir=generated"
     console.print(f"  {command}", highlight=False, soft_wrap=True)
-
-
-def _python() -> str:
-    """This interpreter as one would type it here."""
-    here, interpreter = Path.cwd(), Path(sys.executable)
-    return str(interpreter.relative_to(here)) if interpreter.is_relative_to(here) else str(interpreter)

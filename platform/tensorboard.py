@@ -8,7 +8,8 @@ from ray.tune.experiment import Trial
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from platform.search import FOLDER, OptunaBridge, metrics_of
+from platform.search import FOLDER, OptunaBridge
+from trainables.epoch import metrics_of
 from trainables.names import EPOCH
 
 

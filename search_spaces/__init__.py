@@ -1,8 +1,9 @@
 """What may vary in a sweep, by which law, and by which metric it is judged: data, no code."""
 
 from search_spaces.diffusion import SPACE as DIFFUSION
+from search_spaces.gan import SPACE as GAN
 from search_spaces.space import Space
 
 __all__ = ["SPACES", "Space"]
 
-SPACES: dict[str, Space] = {"diffusion": DIFFUSION}
+SPACES: dict[str, Space] = {"diffusion": DIFFUSION, "gan": GAN}

@@ -2,13 +2,13 @@
 
     python -m platform.tune [--help] [--cfg job] [key=value ...]
 
-Overrides follow Hydra's grammar. Exit codes: 0 done, 2 wrong input, 130 interrupted.
+Overrides follow Hydra's grammar. Exit codes: 0 done, 1 the work failed, 2 wrong input, 130 interrupted.
 """
 
 import difflib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,13 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from trainables.config import ConfigError
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+FAILED = 1
 WRONG_INPUT = 2
 INTERRUPTED = 130
 
@@ -34,6 +35,8 @@ class Command:
     Attributes:
         schemas: Name in the config store ("tune_schema", "trainable/diffusion_schema") -> plain default values.
         sweeps: Whether `key=interval(...)` and other sweep overrides are accepted (and handed over as laws).
+        preset_key: A key that chooses another file in the folder of `config_name`, of those that build on the same
+            schemas: with "experiment", `experiment=cpu` composes diffusion/cpu.yaml. Empty: there is one file.
     """
 
     module: str
@@ -41,19 +44,27 @@ class Command:
     about: str
     schemas: Mapping[str, Mapping[str, Any]]
     sweeps: bool = False
+    preset_key: str = ""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A composed configuration, the keys that the user set, and the laws that the user gave instead of values."""
+    """A composed configuration and what the user said of it.
+
+    Attributes:
+        given: Keys that the user set.
+        laws: What the user gave instead of values.
+        choices: Group -> its file ("trainable" -> "diffusion"), by default or by choice.
+    """
 
     config: dict[str, Any]
     given: tuple[str, ...]
     laws: tuple[Override, ...]
+    choices: Mapping[str, str] = field(default_factory=dict)
 
 
 def run(command: Command, main: Callable[[Request], int], arguments: Sequence[str] | None = None) -> int:
-    """Parse the command line, call `main`, and turn every error of the user's into one line and exit code 2."""
+    """Parse the command line, call `main`, and turn every error that is no bug into one line and an exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         options = [argument for argument in arguments if argument.startswith("-")]
@@ -73,11 +84,11 @@ def run(command: Command, main: Callable[[Request], int], arguments: Sequence[st
             print(OmegaConf.to_yaml(OmegaConf.create(request.config)), end="")
             return 0
         return main(request)
-    except (ConfigError, HydraException, OmegaConfBaseException, ValueError) as error:
+    except (HydraException, OmegaConfBaseException, ValueError, RuntimeError) as error:
         if not _is_users(error):
             raise
         print(f"error: {_one_line(error)}", file=sys.stderr)
-        return WRONG_INPUT
+        return FAILED if isinstance(error, RuntimeError) else WRONG_INPUT
     except KeyboardInterrupt:
         print("interrupted: everything finished so far is recorded", file=sys.stderr)
         return INTERRUPTED
@@ -94,6 +105,7 @@ def parse(command: Command, overrides: Sequence[str]) -> Request:
         group, _, leaf = name.rpartition("/")
         store.store(name=leaf, group=group or None, node=dict(node))
     parsed = [_parse_override(text) for text in overrides]
+    config_name, parsed = _preset(command, parsed)
     laws = tuple(override for override in parsed if override.is_sweep_override())
     values = [override for override in parsed if not override.is_sweep_override()]
     if laws and not command.sweeps:
@@ -102,15 +114,40 @@ def parse(command: Command, overrides: Sequence[str]) -> Request:
         _check_group(override)
     with initialize_config_dir(str(CONFIGS), version_base="1.3", job_name=command.config_name):
         groups = [str(override.input_line) for override in values if _is_group(override)]
-        known = dict(_keys(OmegaConf.to_container(compose(command.config_name, groups), resolve=False)))
+        bare = compose(config_name, groups, return_hydra_config=True)
+        choices = {
+            name: str(file) for name, file in bare.hydra.runtime.choices.items() if not name.startswith("hydra/")
+        }
+        known = dict(_keys(OmegaConf.to_container(OmegaConf.masked_copy(bare, [*set(bare) - {"hydra"}]))))
         for override in parsed:
             if not _is_group(override):
                 _check_key(override, known)
-        config = compose(command.config_name, [str(override.input_line) for override in values])
+        config = compose(config_name, [str(override.input_line) for override in values])
     plain = OmegaConf.to_container(config, resolve=True)
     if not isinstance(plain, dict):
         raise TypeError("a configuration is a mapping")
-    return Request({str(k): v for k, v in plain.items()}, tuple(str(o.key_or_group) for o in values), laws)
+    return Request({str(k): v for k, v in plain.items()}, tuple(str(o.key_or_group) for o in values), laws, choices)
+
+
+def _preset(command: Command, overrides: Sequence[Override]) -> tuple[str, list[Override]]:
+    """The file to compose, and the overrides without the one that chose it; of several the last counts."""
+    chosen = [override for override in overrides if command.preset_key and override.key_or_group == command.preset_key]
+    if not chosen:
+        return command.config_name, list(overrides)
+    folder, name = Path(command.config_name).parent, str(chosen[-1].value())
+    known = sorted(path.stem for path in (CONFIGS / folder).glob("*.yaml") if _builds_on(path, command.schemas))
+    if name not in known:
+        choices = ", ".join(known)
+        raise ConfigError(f"`{command.preset_key}` in {{{choices}}} must hold, but got {chosen[-1].input_line}")
+    return str(folder / name), [override for override in overrides if override not in chosen]
+
+
+def _builds_on(file: Path, schemas: Mapping[str, Any]) -> bool:
+    """Whether a file's defaults name one of a command's schemas: the folder holds those of other commands too."""
+    content = OmegaConf.load(file)
+    defaults = content.get("defaults", []) if isinstance(content, DictConfig) else []
+    leaves = {name.rpartition("/")[2] for name in schemas}
+    return any(str(default).partition("@")[0] in leaves for default in defaults)
 
 
 def _parse_override(text: str) -> Override:

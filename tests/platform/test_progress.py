@@ -13,10 +13,11 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from ray.tune.experiment import Trial
 from rich.console import Console
 
-from platform.progress import SHOWN, Progress, clock, describe, number
+from platform.progress import SHOWN, Progress, describe
 from platform.search import OptunaBridge
 from search_spaces import Space
 from trainables.names import EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.progress import clock, number
 
 EPOCHS = 4
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"

@@ -12,9 +12,10 @@ from ray.tune.experiment import Trial
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 from tensorboard.plugins.hparams import metadata  # type: ignore[import-untyped]
 
-from platform.search import FOLDER, OptunaBridge, metrics_of
+from platform.search import FOLDER, OptunaBridge
 from platform.tensorboard import TensorBoard
 from search_spaces import Space
+from trainables.epoch import metrics_of
 from trainables.names import EPOCH, TRAIN_LOSS, VAL_C2ST_EXCESS, VAL_MMD
 
 SPACE = Space(

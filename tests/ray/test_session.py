@@ -15,7 +15,10 @@ from ray import tune
 from tests.ray.jobs import CPUS, tiny_job
 from trainables import names
 from trainables.checkpoint import load_checkpoint
+from trainables.config import build
 from trainables.diffusion.api import load_generator
+from trainables.diffusion.config import DiffusionConfig
+from trainables.diffusion.train import epochs
 from trainables.session import Job, ScalingConfig, trial
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_with_dashboard")]
@@ -78,6 +81,31 @@ def test_stopped_worker_groups_give_every_cpu_back(tmp_path: Path) -> None:
     assert not results.errors
     assert {result.metrics[names.EPOCH] for result in results} == {1}
     assert free_cpus(within_s=60) == CPUS
+
+
+WHOLE = {
+    "model.dropout": 0.0,  # workers drop other channels than one process would
+    "contrastive.weight": 0.2,
+    "contrastive.negatives": 2,
+    "contrastive.share": 0.75,
+    "optim.grad_clip": 0.5,
+}
+
+
+def test_two_workers_train_the_weights_of_one_with_the_doubled_batch(tmp_path: Path) -> None:
+    """Each worker has 32 rows of the 64; ranking, self-conditioning and clipping on. Equal to rounding."""
+    results = run(tiny_job(tmp_path, 1, ScalingConfig(num_workers=2), **WHOLE), tmp_path, Epochs())
+    assert not results.errors
+    found, _ = load_checkpoint(Path(results[0].metrics[names.CHECKPOINT_PATH]))
+    start, end = epochs(build(DiffusionConfig, tiny_job(tmp_path, 1, ScalingConfig(), **WHOLE).config))
+    for name, epoch in (("start", start), ("end", end)):
+        epoch.save(tmp_path / name)
+    expected, _ = load_checkpoint(tmp_path / "end")
+    weights = [name for name in expected if name.startswith("model.")]
+    before, _ = load_checkpoint(tmp_path / "start")
+    moved = sum(float((expected[name] - before[name]).square().sum()) for name in weights) ** 0.5
+    apart = sum(float((expected[name] - found[name]).square().sum()) for name in weights) ** 0.5
+    assert apart < 1e-2 * moved
 
 
 def kill_after_first_epoch(title: str, epochs: Epochs, killed: threading.Event) -> None:

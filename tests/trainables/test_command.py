@@ -12,7 +12,7 @@ import yaml
 from platform.settings import TuneConfig, sweep_of
 from platform.tune import COMMAND
 from trainables import command
-from trainables.command import INTERRUPTED, WRONG_INPUT, Command, Request, parse, run
+from trainables.command import FAILED, INTERRUPTED, WRONG_INPUT, Command, Request, parse, run
 from trainables.config import ConfigError, build
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +66,7 @@ def tune(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_without_overrides_the_schema_stands() -> None:
     request = parse(BAKE, [])
     expected = {**BAKE.schemas["bake_schema"], "filling": {"grams": 300}}
-    assert request == Request(expected, (), ())
+    assert request == Request(expected, (), (), {"filling": "apple"})
 
 
 @pytest.mark.usefixtures("bakery")
@@ -81,6 +81,7 @@ def test_overrides_replace_values_and_are_remembered() -> None:
 def test_a_group_brings_its_own_keys() -> None:
     request = parse(BAKE, ["filling=plum", "filling.stoned=false"])
     assert request.config["filling"] == {"grams": 250, "stoned": False}
+    assert request.choices == {"filling": "plum"}
     with pytest.raises(ConfigError, match=r"filling\.stoned: there is no such key"):
         parse(BAKE, ["filling.stoned=false"])
 
@@ -91,6 +92,41 @@ def test_an_unknown_file_of_a_group_names_the_known_ones(capsys: pytest.CaptureF
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert all(word in err for word in ("filling", "apple", "plum", "pear"))
+
+
+@pytest.fixture
+def presets(bakery: Path) -> Command:
+    """A command with two files of its own in a folder, beside one of another command's."""
+    folder = bakery / "cakes"
+    folder.mkdir()
+    for name, schema in (("slow", "cake_schema"), ("quick", "cake_schema"), ("bread", "bread_schema")):
+        text = f"# @package _global_\ndefaults:\n  - {schema}@_global_\n  - _self_\nminutes: {len(name)}\n"
+        (folder / f"{name}.yaml").write_text(text)
+    schema = {"cakes/cake_schema": {"minutes": 30, "oven": {"celsius": 180.0}}}
+    return Command("bake", "cakes/slow", "Bake a cake.", schema, preset_key="recipe")
+
+
+def test_a_preset_is_a_file_beside_the_default_one(presets: Command) -> None:
+    assert parse(presets, []).config == parse(presets, ["recipe=slow"]).config
+    request = parse(presets, ["recipe=quick", "oven.celsius=200"])
+    assert request.config == {"minutes": 5, "oven": {"celsius": 200}}
+    assert request.given == ("oven.celsius",)
+    assert parse(presets, ["recipe=quick", "recipe=bread", "recipe=slow"]).config["minutes"] == 4
+
+
+def test_wrong_keys_beside_a_preset_are_named(presets: Command) -> None:
+    with pytest.raises(ConfigError, match="did you mean `minutes`"):
+        parse(presets, ["recipe=quick", "minuts=3"])
+
+
+@pytest.mark.parametrize("name", ["bread", "pie", "../bake", "", "[quick]"])
+def test_a_preset_that_is_none_of_the_commands_names_those_that_are(
+    capsys: pytest.CaptureFixture[str], presets: Command, name: str
+) -> None:
+    assert run(presets, lambda _: 0, [f"recipe={name}"]) == WRONG_INPUT
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert f"`recipe` in {{quick, slow}} must hold, but got recipe={name}" in err
 
 
 @pytest.mark.usefixtures("bakery")
@@ -132,6 +168,22 @@ def test_the_users_errors_are_one_line_however_long(capsys: pytest.CaptureFixtur
 
     assert run(BAKE, refuse, []) == WRONG_INPUT
     assert capsys.readouterr().err == "error: `a < b` must hold, but got a=2, b=1\n"
+
+
+class BurntError(RuntimeError):
+    """Work of ours that failed, and no bug."""
+
+
+BurntError.__module__ = "trainables.bake"
+
+
+@pytest.mark.usefixtures("bakery")
+def test_work_that_failed_is_one_line_and_has_its_own_code(capsys: pytest.CaptureFixture[str]) -> None:
+    def burn(request: Request) -> int:
+        raise BurntError("the cake is black; lower oven.celsius")
+
+    assert run(BAKE, burn, []) == FAILED
+    assert capsys.readouterr().err == "error: the cake is black; lower oven.celsius\n"
 
 
 @pytest.mark.usefixtures("bakery")
@@ -182,7 +234,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "trainable.contrastive.temperature=0": ("trainable.contrastive", "`temperature > 0`", "temperature=0"),
     "trainable.contrastive.weight=nan": ("trainable.contrastive", "`weight >= 0`", "weight=nan"),
     "trainable.augmentation.alpha=11": ("trainable.augmentation", "`0 <= alpha <= 10`", "alpha=11"),
-    "space=quux": ("`space` in {diffusion}", "space=quux"),
+    "space=quux": ("`space` in {diffusion, gan}", "space=quux"),
     "sampler=quux": ("`sampler` in {gp, nsga2, qmc, random, tpe}", "sampler=quux"),
     "trainable=quux": ("trainable", "quux", "diffusion"),
     "study_name=a/b": ("`study_name`", "a/b"),

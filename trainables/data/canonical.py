@@ -194,10 +194,9 @@ def encode(movements: Movements, config: CanonicalConfig) -> Canonical:
 
 def decode(canonical: Canonical, config: CanonicalConfig) -> Movements:
     """Back to the screen: to the asked distance, direction and duration, each 60 Hz step in whole pixels."""
-    asked = (canonical.duration_s * RATE_HZ).round().long()
+    length = (canonical.duration_s * RATE_HZ).round().long()
     placed = _turned(canonical.steps_px().double(), canonical.angle)
-    steps, length = config.form.decode(placed, canonical.mask, asked)
-    return Movements(steps, length, canonical.group)
+    return Movements(config.form.decode(placed, canonical.mask, length), length, canonical.group)
 
 
 def _turned(sequence: Float[Tensor, "N T C"], angle: Float[Tensor, "N"]) -> Float[Tensor, "N T C"]:

@@ -2,7 +2,7 @@
 
     fixed_dt         the native 60 Hz steps (dx, dy), padded; the length is the duration
     normalised_time  T steps (dx, dy) over the whole duration, positions interpolated linearly
-    events           the moves alone, (dx, dy, ticks): ticks of 1 / RATE_HZ since the move before; no step stands still
+    events           the moves alone, (dx, dy, ticks): ticks of 1 / RATE_HZ since the move before; then rest
 
 All work in pixels. `fixed_dt` and `events` give recordings back exactly.
 """
@@ -26,14 +26,14 @@ class Representation:
         bounded: Whether T bounds the duration.
         padded: Whether the mask follows from the duration; else every step is valid.
         encode: (steps [N, S, 2], length [N], T) -> sequence [N, T, C] and mask [N, T].
-        decode: (sequence [N, T, C], mask, asked length [N]) -> whole-pixel steps [N, S, 2] and their length [N].
+        decode: (sequence [N, T, C], mask, length [N]) -> whole-pixel steps [N, S, 2], zero beyond the length.
     """
 
     channels: int
     bounded: bool
     padded: bool
     encode: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
-    decode: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+    decode: Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def prefix_mask(length: Int[Tensor, "N"], steps: int) -> Bool[Tensor, "N T"]:
@@ -50,11 +50,11 @@ def _fixed_dt_encode(steps_px: Tensor, length: Tensor, steps: int) -> tuple[Tens
     return padded, prefix_mask(length, steps)
 
 
-def _fixed_dt_decode(sequence: Tensor, mask: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+def _fixed_dt_decode(sequence: Tensor, mask: Tensor, length: Tensor) -> Tensor:
     """Steps are rounded, not positions: recorded steps are whole numbers, so the nearest whole step is what was meant,
     while rounding positions would let one error under half a pixel move two steps. It is exact for recordings.
     """
-    return (sequence * mask[..., None]).round(), length
+    return (sequence * mask[..., None]).round()
 
 
 def _normalised_time_encode(steps_px: Tensor, length: Tensor, steps: int) -> tuple[Tensor, Tensor]:
@@ -63,20 +63,18 @@ def _normalised_time_encode(steps_px: Tensor, length: Tensor, steps: int) -> tup
     return interpolate(path, at).diff(dim=1), torch.ones(len(length), steps, dtype=torch.bool)
 
 
-def _normalised_time_decode(sequence: Tensor, mask: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+def _normalised_time_decode(sequence: Tensor, mask: Tensor, length: Tensor) -> Tensor:
     """Positions between the T steps are no recorded ones, so it is the positions that meet the pixel grid."""
     path = torch.cat([torch.zeros_like(sequence[:, :1]), sequence.cumsum(dim=1)], dim=1)
     tick = torch.arange(1, int(length.max()) + 1 if len(length) else 1, dtype=torch.float64)
     at = (tick / length[:, None]).clamp(max=1.0) * mask.shape[1]
     positions = interpolate(path, at).round()
     steps = positions.diff(dim=1, prepend=torch.zeros_like(positions[:, :1]))
-    return steps * prefix_mask(length, steps.shape[1])[..., None], length
+    return steps * prefix_mask(length, steps.shape[1])[..., None]
 
 
 def _events_encode(steps_px: Tensor, length: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """Moves first, in order; behind them (0, 0, 0), which ends the movement. Stillness after the last move is left to
-    the asked duration.
-    """
+    """Moves first, in order, each with the ticks since the one before; behind them rest, (0, 0, 1) tick by tick."""
     moves = (steps_px != 0).any(dim=-1)
     most = int(moves.sum(dim=1).max()) if len(length) else 0
     require(most <= steps, "`moves <= sequence_length`", f"a movement of {most} moves, T={steps}")
@@ -84,25 +82,21 @@ def _events_encode(steps_px: Tensor, length: Tensor, steps: int) -> tuple[Tensor
     order = torch.where(moves, tick, steps_px.shape[1] + 1).argsort(dim=1, stable=True)[:, :steps]
     at = torch.where(moves, tick, 0).gather(1, order)
     present = at > 0
-    ticks = at.diff(dim=1, prepend=torch.zeros_like(at[:, :1])) * present
+    ticks = torch.where(present, at.diff(dim=1, prepend=torch.zeros_like(at[:, :1])), 1)
     shift = steps_px.gather(1, order[..., None].expand(-1, -1, 2)) * present[..., None]
-    sequence = torch.zeros(len(length), steps, 3, dtype=torch.float64)
+    sequence = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64).repeat(len(length), steps, 1)
     sequence[:, : order.shape[1]] = torch.cat([shift, ticks[..., None]], dim=-1)
     return sequence, torch.ones(len(length), steps, dtype=torch.bool)
 
 
-def _events_decode(sequence: Tensor, mask: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-    """Ticks and displacements are rounded; the first event of no tick ends the movement, which then rests until its
-    asked end, or has taken longer than asked.
-    """
-    ticks = (sequence[..., 2] * mask).round().clamp(min=0)
-    present = (ticks > 0).cumprod(dim=1)
-    at = (ticks * present).cumsum(dim=1).long()
-    taken = torch.maximum(length, at.amax(dim=1) if at.shape[1] else length)
-    steps = torch.zeros(len(length), int(taken.max()) + 1 if len(length) else 1, 2, dtype=torch.float64)
+def _events_decode(sequence: Tensor, mask: Tensor, length: Tensor) -> Tensor:
+    """Displacements and ticks are rounded, a tick at least; what would happen after the asked end does not."""
+    at = sequence[..., 2].round().clamp(min=1).cumsum(dim=1)
+    present = at <= length[:, None]
+    steps = torch.zeros(len(length), int(length.max()) + 1 if len(length) else 1, 2, dtype=torch.float64)
     moved = (sequence[..., :2] * present[..., None]).round()
-    steps.scatter_add_(1, (at * present)[..., None].expand(-1, -1, 2), moved)
-    return steps[:, 1:], taken
+    steps.scatter_add_(1, (at * present).long()[..., None].expand(-1, -1, 2), moved)
+    return steps[:, 1:]
 
 
 def interpolate(path: Float[Tensor, "N P 2"], at: Float[Tensor, "N Q"]) -> Float[Tensor, "N Q 2"]:

@@ -7,139 +7,154 @@ of the training part, from which conditions are drawn when none are asked for.
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from trainables.checkpoint import CheckpointError, load_checkpoint, select
 from trainables.config import ConfigError, build, require
-from trainables.data.canonical import (
-    CONDITION_NAMES,
-    MINIMUM_DISTANCE_PX,
-    MINIMUM_STEPS,
-    RATE_HZ,
-    Canonical,
-    CanonicalConfig,
-    prefix_mask,
-    with_deltas,
-)
+from trainables.data.canonical import CONDITION_NAMES, RATE_HZ, Canonical, CanonicalConfig, with_deltas
 from trainables.data.dataset import DataParts, Statistics
+from trainables.diffusion.conditions import Conditions, conditions_of
+from trainables.diffusion.end_point import end_point_correction
+from trainables.diffusion.latents.autoencoder import Autoencoder, LatentConfig
 from trainables.diffusion.models.unet1d import UNet1D, UNetConfig
-from trainables.diffusion.noise.schedule import SCHEDULES, Schedule
-from trainables.diffusion.samplers import SAMPLERS, guided, initial_noise
+from trainables.diffusion.noise.schedule import PREDICTIONS, SCHEDULES, Prediction, Schedule
+from trainables.diffusion.samplers import Correction, row_noise
+from trainables.diffusion.sampling import CHUNK, Block, SamplingConfig, blocks, draw_sample
 from trainables.seeding import generator
 
+__all__ = [
+    "CHECKPOINT_VARIABLE",
+    "CHUNK",
+    "WINDOW",
+    "Conditions",
+    "Generator",
+    "SamplingConfig",
+    "conditions_of",
+    "generate_diffusion_samples",
+    "generator_record",
+    "load_generator",
+    "unet_mapping",
+]
+
 CHECKPOINT_VARIABLE = "HUMOUSE_CHECKPOINT"
-CHUNK = 128  # samples per network call: larger chunks leave the cache of a CPU core
-
-
-@dataclass(frozen=True, eq=False)
-class Conditions:
-    """What a sample is asked to match: raw values per row, and the direction it is placed in.
-
-    Attributes:
-        raw: Columns as in `CONDITION_NAMES` (natural logarithms of seconds, pixels, and path over distance).
-        angle: Direction on the screen, radians; it decides how the sample meets the pixel grid, not its shape.
-    """
-
-    raw: Float[Tensor, "N D"]
-    angle: Float[Tensor, "N"]
-
-    def __len__(self) -> int:
-        return len(self.raw)
-
-    def frame(self, config: CanonicalConfig, group: tuple[str, ...] | None = None) -> Canonical:
-        """Empty canonical movements of the asked duration, distance and direction.
-
-        Raises:
-            ConfigError: a condition is not finite or asks for a movement that the canonical form cannot hold.
-        """
-        require(bool(torch.isfinite(self.raw).all()), "`conditions are finite`", "NaN or infinity in a condition")
-        duration_s, distance_px, path_ratio = self.raw.double().exp().unbind(dim=1)
-        shortest, nearest, straightest = (float(values.min()) for values in (duration_s, distance_px, path_ratio))
-        least_s = MINIMUM_STEPS / RATE_HZ
-        require(round(shortest * RATE_HZ) >= MINIMUM_STEPS, f"`duration >= {least_s:.3f} s`", f"{shortest:.3f} s")
-        require(nearest >= MINIMUM_DISTANCE_PX - 1e-6, f"`distance >= {MINIMUM_DISTANCE_PX:g} px`", f"{nearest:.3f} px")
-        require(straightest >= 1 - 1e-6, "`path length >= distance`", f"a path of {straightest:.3f} distances")
-        mask = frame_mask(duration_s, config)
-        deltas = torch.zeros(*mask.shape, 2, dtype=torch.float64)
-        return Canonical(deltas, mask, self.angle.double(), distance_px, duration_s, group or ("sample",) * len(self))
-
-
-def frame_mask(duration_s: Float[Tensor, "N"], config: CanonicalConfig) -> Tensor:
-    """Valid steps of movements of the asked durations: all T over normalised time, the 60 Hz length otherwise."""
-    if config.representation != "fixed_dt":
-        return torch.ones(len(duration_s), config.sequence_length, dtype=torch.bool)
-    length = (duration_s * RATE_HZ).round().long()
-    longest = int(length.max()) if len(length) else 0
-    require(
-        longest <= config.sequence_length,
-        f"`duration <= {config.sequence_length / RATE_HZ:.3f} s` (T={config.sequence_length} steps at {RATE_HZ:g} Hz)",
-        f"{longest / RATE_HZ:.3f} s",
-        "ask for shorter movements or a longer seq_len",
-    )
-    return prefix_mask(length, config.sequence_length)
-
-
-def conditions_of(canonical: Canonical) -> Conditions:
-    """The conditions that real movements were made under."""
-    return Conditions(canonical.condition(), canonical.angle)
+WINDOW = 2 * CHUNK  # samples that are sorted by length, computed, and handed over together
+DEFAULT = SamplingConfig()
 
 
 @dataclass(frozen=True, eq=False)
 class Generator:
-    """A denoiser with everything that turns its output into movements."""
+    """A denoiser with everything that turns its output into movements.
+
+    Attributes:
+        decoder: Back from the space of the diffusion; None if that is the space of the sequences.
+        prediction: What the network says.
+    """
 
     model: nn.Module
     schedule: Schedule
     statistics: Statistics
     canonical: CanonicalConfig
     known: Conditions
+    decoder: Autoencoder | None = None
+    prediction: Prediction = PREDICTIONS["v"]
 
     @property
     def device(self) -> torch.device:
         """Where the network computes."""
         return next(self.model.parameters()).device
 
-    def like(self, real: Canonical, *, seed: int, steps: int = 20, guidance: float = 1.0) -> Canonical:
-        """One sample per movement of `real`, under its condition; groups are kept."""
+    def like(
+        self, real: Canonical, *, seed: int, steps: int | None = None, sampling: SamplingConfig = DEFAULT
+    ) -> Canonical:
+        """One sample per movement of `real`, under its condition; groups are kept. `steps` goes before `sampling`'s."""
         frame = with_deltas(real, torch.zeros_like(real.deltas))
-        z = torch.cat([*self.stream(conditions_of(real), frame, seed=seed, steps=steps, guidance=guidance)])
+        z = torch.cat([*self.stream(conditions_of(real), frame, seed=seed, steps=steps, sampling=sampling)])
         return with_deltas(frame, self.statistics.denormalise(z, frame))
+
+    def form_of(self, sequence_length: int) -> CanonicalConfig:
+        """The canonical form at another length T.
+
+        Raises:
+            ConfigError: another length than the trained one, in a form without padding.
+        """
+        trained = self.canonical.sequence_length
+        free = self.canonical.form.padded or sequence_length == trained
+        require(free, f"`seq_len == {trained}` with {self.canonical.representation}", f"seq_len={sequence_length}")
+        return replace(self.canonical, sequence_length=sequence_length)
+
+    def asked(self, raw: Float[Tensor, "N D"], count: int, seed: int) -> Conditions:
+        """`count` given conditions in the directions of training movements.
+
+        Raises:
+            ConfigError: another number of rows or columns.
+        """
+        expected = (count, len(CONDITION_NAMES))
+        require(tuple(raw.shape) == expected, f"`cond.shape == {expected}`", str(tuple(raw.shape)))
+        return Conditions(raw.detach().cpu().double(), self.draw_conditions(count, seed).angle)
 
     def draw_conditions(self, count: int, seed: int, longest: int | None = None) -> Conditions:
         """Conditions of training movements (of at most `longest` steps), drawn with replacement."""
         length = (self.known.raw[:, 0].exp() * RATE_HZ).round()
         rows = torch.arange(len(self.known)) if longest is None else (length <= longest).nonzero().squeeze(1)
         require(len(rows) > 0, "`seq_len >= the shortest known movement`", f"seq_len={longest}")
-        chosen = rows[torch.randint(len(rows), (count,), generator=generator(seed, "conditions"))]
-        return Conditions(self.known.raw[chosen], self.known.angle[chosen])
+        return self.known.take(rows[torch.randint(len(rows), (count,), generator=generator(seed, "conditions"))])
 
-    @torch.no_grad()
     def stream(
         self,
         conditions: Conditions,
         frame: Canonical,
         *,
         seed: int,
-        steps: int = 20,
-        guidance: float = 1.0,
-        sampler: str = "ddim",
+        steps: int | None = None,
+        sampling: SamplingConfig = DEFAULT,
+        first: int = 0,
     ) -> Iterator[Float[Tensor, "M T C"]]:
-        """Standardised samples chunk by chunk, zero under the mask; row i depends on (seed, i, condition i) alone."""
-        require(sampler in SAMPLERS, f"`sampler` in {{{', '.join(SAMPLERS)}}}", f"sampler={sampler}")
+        """Standardised samples, `WINDOW` rows at a time, zero under the mask.
+
+        Row i is sample number first + i and depends on (seed, first + i, condition i) alone, whatever else is asked
+        for: on CPUs to the last bit.
+
+        Raises:
+            ConfigError: more steps than diffusion times, or end points held where steps are no displacements.
+            SamplingDivergedError: the network gives NaN or infinity.
+        """
+        sampling = sampling if steps is None else replace(sampling, steps=steps)
         self.model.eval()
-        for first in range(0, len(conditions), CHUNK):
-            rows = slice(first, first + CHUNK)
-            mask = frame.mask[rows].to(self.device)
-            condition = self.statistics.normalise_condition(conditions.raw[rows]).to(self.device)
-            noise = initial_noise(len(mask), mask.shape[1], frame.deltas.shape[2], seed, first).to(self.device)
-            velocity = guided(self.model, mask, condition, guidance)
-            yield (SAMPLERS[sampler](velocity, self.schedule, noise, steps) * mask[..., None]).cpu()
+        for rows in torch.arange(len(conditions)).split(WINDOW):
+            asked, empty = conditions.take(rows), frame.take(rows)
+            z = torch.zeros(*empty.mask.shape, len(self.statistics.mean))
+            for block in blocks(empty.mask, self.canonical.form.padded):
+                sample = self._sample(block, asked, empty, seed, first + int(rows[0]), sampling)
+                z[block.rows[: block.real], : block.width] = sample[: block.real, : z.shape[1]].cpu()
+            yield z
+
+    @torch.no_grad()
+    def _sample(
+        self, block: Block, conditions: Conditions, frame: Canonical, seed: int, first: int, sampling: SamplingConfig
+    ) -> Float[Tensor, "R W C"]:
+        """The samples of one block, its filling included; row i of the window is sample number first + i."""
+        mask = block.mask_of(frame.mask, self.canonical.form.padded).to(self.device)
+        inner = mask if self.decoder is None else self.decoder.latent_mask(mask)
+        channels = len(self.statistics.mean) if self.decoder is None else self.decoder.channels
+        condition = self.statistics.normalise_condition(conditions.raw[block.rows]).to(self.device)
+        numbers = (block.rows + first).tolist()
+
+        def noise(*purpose: str | int) -> Tensor:
+            return row_noise(numbers, inner.shape[1], channels, seed, *purpose).to(self.device)
+
+        correct = self._correction(mask, frame.distance_px[block.rows]) if sampling.inpaint else None
+        z = draw_sample(self.model, self.schedule, self.prediction, inner, condition, noise, sampling, correct)
+        return z if self.decoder is None else self.decoder.decode(z, mask)
+
+    def _correction(self, mask: Bool[Tensor, "R W"], distance_px: Float[Tensor, "R"]) -> Correction:
+        require(self.decoder is None, "`inpaint` needs a diffusion of steps", "one of latents", "set inpaint=false")
+        return end_point_correction(self.statistics, mask, distance_px)
 
 
 def generator_record(parts: DataParts) -> dict[str, Tensor]:
@@ -153,24 +168,47 @@ def load_generator(checkpoint: Path, device: torch.device | str = "cpu") -> Gene
     """The averaged weights of a diffusion checkpoint, ready to sample.
 
     Raises:
-        CheckpointError: not a whole diffusion checkpoint, or its weights do not fit its own configuration.
+        CheckpointError: not a whole diffusion checkpoint, its weights do not fit its own configuration, or a tensor
+            holds NaN or infinity.
     """
     tensors, record = load_checkpoint(checkpoint)
     if record.get("kind") != "diffusion":
         raise CheckpointError(f"{checkpoint}: a checkpoint of kind `diffusion` is needed, but got {record.get('kind')}")
+    for name, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(f"{checkpoint}: {name} holds NaN or infinity; take an earlier checkpoint of the run")
     try:
-        config = record["config"]
-        model = UNet1D(build(UNetConfig, unet_mapping(config["model"])))
-        model.load_state_dict(select("ema", tensors))
-        statistics = Statistics(**select("statistics", tensors))
-        known = Conditions(tensors["known.raw"], tensors["known.angle"])
-        schedule = SCHEDULES[config["diffusion"]["schedule"]](config["diffusion"]["timesteps"])
-        canonical = build(CanonicalConfig, config["data"]["canonical"])
+        return _generator(record["config"], tensors, torch.device(device))
     except (KeyError, RuntimeError, TypeError, ConfigError) as error:
-        raise CheckpointError(
-            f"{checkpoint}: weights and configuration do not fit: {str(error).splitlines()[0]}"
-        ) from None
-    return Generator(model.to(device).eval(), schedule, statistics, canonical, known)
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{checkpoint}: weights and configuration do not fit: {reason}") from None
+
+
+def _generator(config: Mapping[str, Any], tensors: Mapping[str, Tensor], device: torch.device) -> Generator:
+    canonical = build(CanonicalConfig, config["data"]["canonical"])
+    decoder, process = _decoder(config, tensors), config["diffusion"]
+    channels = canonical.form.channels if decoder is None else decoder.channels
+    model = UNet1D(build(UNetConfig, unet_mapping({**config["model"], "channels": channels})))
+    model.load_state_dict(select("ema", tensors))
+    return Generator(
+        model.to(device).eval(),
+        SCHEDULES[process["schedule"]](process["timesteps"]),
+        Statistics(**select("statistics", tensors)),
+        canonical,
+        Conditions(tensors["known.raw"], tensors["known.angle"]),
+        None if decoder is None else decoder.to(device).eval(),
+        PREDICTIONS[process["objective"]],
+    )
+
+
+def _decoder(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Autoencoder | None:
+    """The autoencoder of a checkpoint of latent diffusion."""
+    latent = build(LatentConfig, config.get("latent", {}))
+    if not latent.enabled:
+        return None
+    decoder = Autoencoder(len(tensors["statistics.mean"]), latent)
+    decoder.load_state_dict(select("autoencoder", tensors))
+    return decoder.requires_grad_(False)
 
 
 def unet_mapping(model: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,9 +221,10 @@ def generate_diffusion_samples(
     seq_len: int,
     cond: Float[Tensor, "N D"] | None = None,
     device: torch.device | str = "cpu",
-    steps: int = 20,
+    steps: int = DEFAULT.steps,
     seed: int | None = None,
     *,
+    sampling: SamplingConfig = DEFAULT,
     checkpoint: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Float[Tensor, "N T C"]:
@@ -194,37 +233,29 @@ def generate_diffusion_samples(
     Args:
         n: Number of movements, at least 1.
         seq_len: T; with fixed 60 Hz steps any length that holds the asked durations, else the trained length.
-        cond: Raw conditions [n, 3], columns as in `CONDITION_NAMES`; None draws those of training movements.
+        cond: Raw conditions [n, D], columns as in `CONDITION_NAMES`; None draws those of training movements.
         device: Where the network computes.
-        steps: Network calls per sample.
+        steps: Network calls per sample; what `sampling` says about them does not count.
         seed: Same seed, same samples; None takes a fresh one.
+        sampling: Sampler, spacing of its steps, guidance, fresh noise, held end points.
         checkpoint: Checkpoint folder; None reads the environment variable HUMOUSE_CHECKPOINT.
-        progress: Called with the number of finished samples after every chunk.
+        progress: Called with the number of finished samples every so often.
 
     Raises:
         ConfigError: n, seq_len, steps or cond break their laws, or no checkpoint is named.
         CheckpointError: the checkpoint cannot be used.
+        SamplingDivergedError: the network gives NaN or infinity.
     """
     where = checkpoint or os.environ.get(CHECKPOINT_VARIABLE)
     require(bool(where), "`checkpoint` or the variable HUMOUSE_CHECKPOINT names a folder", "neither")
     require(n >= 1, "`n >= 1`", f"n={n}")
     source = load_generator(Path(str(where)), device)
-    config = source.canonical
-    if config.representation != "fixed_dt":
-        require(seq_len == config.sequence_length, f"`seq_len == {config.sequence_length}`", f"seq_len={seq_len}")
-    config = CanonicalConfig(config.representation, seq_len)
+    canonical = source.form_of(seq_len)
     seed = secrets.randbits(31) if seed is None else seed
-    conditions = source.draw_conditions(n, seed, seq_len) if cond is None else _asked(cond, n, source, seed)
-    frame = conditions.frame(config)
+    conditions = source.draw_conditions(n, seed, seq_len) if cond is None else source.asked(cond, n, seed)
     chunks: list[Tensor] = []
-    for chunk in source.stream(conditions, frame, seed=seed, steps=steps):
+    for chunk in source.stream(conditions, conditions.frame(canonical), seed=seed, steps=steps, sampling=sampling):
         chunks.append(chunk)
         if progress is not None:
-            progress(min(len(chunks) * CHUNK, n))
+            progress(min(len(chunks) * WINDOW, n))
     return torch.cat(chunks)
-
-
-def _asked(cond: Tensor, n: int, source: Generator, seed: int) -> Conditions:
-    expected = (n, len(CONDITION_NAMES))
-    require(tuple(cond.shape) == expected, f"`cond.shape == {expected}`", str(tuple(cond.shape)))
-    return Conditions(cond.detach().cpu().double(), source.draw_conditions(n, seed).angle)

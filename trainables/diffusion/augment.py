@@ -1,23 +1,36 @@
-"""The training set: real movements and, by count, those of a generator that was written down instead of learnt."""
+"""The training set: real movements, varied anew in every pass, and by count those of a generator not learnt."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 
 from trainables.config import ConfigError, require, require_member
+from trainables.data.augment import VariationsConfig, augment
 from trainables.data.balance import generated_count, validate_augmentation_balance
-from trainables.data.canonical import Canonical, CanonicalConfig, concatenate, encode, usable
-from trainables.data.dataset import DataParts, SequenceDataset
+from trainables.data.canonical import (
+    TENSORS,
+    Canonical,
+    CanonicalConfig,
+    Movements,
+    concatenate,
+    decode,
+    encode,
+    usable,
+)
+from trainables.data.dataset import DataParts, SequenceDataset, Statistics
 from trainables.physical.minimum_jerk import GENERATORS
 from trainables.seeding import generator
 
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """Generated movements in the training set, by count; they carry no weight."""
+    """Generated movements in the training set, by count, without weight; and how the real ones are varied."""
 
     alpha: float = 0.0  # generated over real
     generator: str = "minimum_jerk"
+    variations: VariationsConfig = field(default_factory=VariationsConfig)
 
     def __post_init__(self) -> None:
         require(0 <= self.alpha <= 10, "`0 <= alpha <= 10`", f"alpha={self.alpha}")
@@ -26,10 +39,42 @@ class AugmentationConfig:
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """What a model is trained on, and the checked account of its balance."""
+    """What a model is trained on, and the checked account of its balance.
+
+    Attributes:
+        dataset: The real movements as recorded, the generated ones behind them.
+    """
 
     dataset: SequenceDataset
     balance: str
+    real: Canonical
+    generated: Canonical
+    statistics: Statistics
+    canonical: CanonicalConfig
+    variations: VariationsConfig
+
+    @cached_property
+    def movements(self) -> Movements:
+        """The real movements on the screen again: exactly, unless the form interpolates over time."""
+        return decode(self.real, self.canonical)
+
+    def fresh(self, random: torch.Generator) -> SequenceDataset:
+        """The data set of one pass; `dataset` itself, with nothing drawn, if every variation is off."""
+        if not self.variations.active():
+            return self.dataset
+        varied, _ = self.varied(random)
+        return SequenceDataset(concatenate(varied, self.generated), self.statistics)
+
+    def varied(self, random: torch.Generator) -> tuple[Canonical, Mapping[str, int]]:
+        """The real movements, varied, in their order, and how many each variation had to leave as they were.
+
+        Rows that no variation was applied to are the recorded ones, bit for bit.
+        """
+        result = augment(self.movements, self.variations, self.canonical, random)
+        rows = result.changed.nonzero().squeeze(1)
+        changed = encode(result.movements.take(rows), self.canonical)
+        tensors = {name: getattr(self.real, name).index_copy(0, rows, getattr(changed, name)) for name in TENSORS}
+        return replace(self.real, **tensors), result.refused
 
 
 def training_set(parts: DataParts, canonical: CanonicalConfig, config: AugmentationConfig, seed: int) -> TrainingSet:
@@ -40,8 +85,8 @@ def training_set(parts: DataParts, canonical: CanonicalConfig, config: Augmentat
     real = parts["train"]
     generated = generate(real, canonical, config, seed)
     dataset = SequenceDataset(concatenate(real, generated), parts.statistics)
-    sample = dataset[0]
-    return TrainingSet(dataset, validate_augmentation_balance(len(real), len(generated), config.alpha, sample))
+    balance = validate_augmentation_balance(len(real), len(generated), config.alpha, dataset[0])
+    return TrainingSet(dataset, balance, real, generated, parts.statistics, canonical, config.variations)
 
 
 def generate(real: Canonical, canonical: CanonicalConfig, config: AugmentationConfig, seed: int) -> Canonical:

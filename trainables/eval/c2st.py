@@ -18,12 +18,11 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from trainables.config import ConfigError
 from trainables.eval.probes import PROBES
-from trainables.eval.tables import as_pair, as_table, equalise, varying
+from trainables.eval.tables import Groups, Indices, as_pair, as_table, equalise, group_numbers, varying
 
 Array = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
-Groups = Sequence[str] | Sequence[int]
 BAND = 1.96  # standard deviations on either side of the mean: 95 % of a normal distribution
 
 
@@ -72,7 +71,7 @@ def classifier_two_sample_test(
     Columns without variance in the real part are left out; `columns` gives them names.
 
     Raises ValueError for non-finite values (naming row and column), an unknown probe, groups of one part only or of
-    the wrong number, fewer rows or groups than folds, and folds that hold one class only.
+    the wrong number; ConfigError for fewer rows or groups than folds, and folds that hold one class only.
     """
     if probe not in PROBES:
         raise ValueError(f"`probe` must be one of {', '.join(PROBES)}, but got {probe!r}")
@@ -81,7 +80,8 @@ def classifier_two_sample_test(
     a, b = equalise(x_real, x_fake, seed)
     x = np.concatenate([x_real[a], x_fake[b]])[:, keep]
     y = np.repeat(np.array([0, 1], dtype=np.int64), len(a))
-    groups = _pooled_groups(real_groups, fake_groups, (len(x_real), len(x_fake)), (a, b))
+    numbers = group_numbers(real_groups, fake_groups, (len(x_real), len(x_fake)))
+    groups = None if numbers is None else numbers[np.concatenate([a, b + len(x_real)])]
     parts = list(_folds(y, groups, folds, seed))
     scores = _held_out_scores(x, y, parts, probe, seed)
     per_fold = [balanced_accuracy_score(y[test], scores[test] > 0.5) for _, test in parts]
@@ -115,7 +115,7 @@ def null_band(
     as_table(real, "real")
     rng, accuracies = np.random.default_rng(seed), []
     for _ in range(repeats):
-        halves = _halves(rng, len(real), groups)
+        halves = random_halves(rng, len(real), groups)
         parts = [real[half.tolist()] for half in halves]
         owners = [None if groups is None else [groups[i] for i in half.tolist()] for half in halves]
         result = classifier_two_sample_test(
@@ -126,7 +126,7 @@ def null_band(
     return NullBand(mean, std, mean - BAND * std, mean + BAND * std)
 
 
-def _halves(rng: np.random.Generator, rows: int, groups: Groups | None) -> tuple[Indices, Indices]:
+def random_halves(rng: np.random.Generator, rows: int, groups: Groups | None) -> tuple[Indices, Indices]:
     """All rows in two random halves; with groups each group is halved, odd rows going to either half in turn."""
     order = rng.permutation(rows)
     if groups is not None:
@@ -148,24 +148,9 @@ def _folds(y: Indices, groups: Indices | None, folds: int, seed: int) -> Iterato
     units = len(y) // 2 if groups is None else len(np.unique(groups))
     if not 2 <= folds <= units:
         unit = "rows per class" if groups is None else "groups"
-        raise ValueError(f"`2 <= folds <= {unit}` must hold, but got folds={folds} and {units} {unit}")
+        raise ConfigError(f"`2 <= folds <= {unit}` must hold, but got folds={folds} and {units} {unit}")
     splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
     for k, (train, test) in enumerate(splitter(folds, shuffle=True, random_state=seed).split(y, y, groups)):
         if len(np.unique(y[train])) < 2 or len(np.unique(y[test])) < 2:
-            raise ValueError(f"fold {k} of {folds} must hold real and fake rows; use fewer folds or more groups")
+            raise ConfigError(f"fold {k} of {folds} must hold real and fake rows; use fewer folds or more groups")
         yield train, test
-
-
-def _pooled_groups(
-    real_groups: Groups | None, fake_groups: Groups | None, sizes: tuple[int, int], rows: tuple[Indices, Indices]
-) -> Indices | None:
-    """Group numbers of the chosen real and fake rows, in that order."""
-    if real_groups is None and fake_groups is None:
-        return None
-    if real_groups is None or fake_groups is None:
-        raise ValueError("`real_groups` and `fake_groups` must be given together, but one is missing")
-    if (len(real_groups), len(fake_groups)) != sizes:
-        raise ValueError(f"groups must be one per row {sizes}, but got {(len(real_groups), len(fake_groups))}")
-    numbers: Indices = np.unique(np.concatenate([real_groups, fake_groups]), return_inverse=True)[1]
-    chosen: Indices = numbers[np.concatenate([rows[0], rows[1] + sizes[0]])]
-    return chosen

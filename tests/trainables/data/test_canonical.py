@@ -215,16 +215,15 @@ def test_events_are_the_moves_and_the_ticks_since_the_move_before() -> None:
     for tick, move in moves.items():
         steps[0, tick - 1] = torch.tensor(move)
     sequence, mask = REPRESENTATIONS["events"].encode(steps, torch.tensor([12]), 6)
-    expected = [[3, 0, 1], [2, 1, 1], [0, -4, 3], [8, 0, 4], [0, 0, 0], [0, 0, 0]]
+    expected = [[3, 0, 1], [2, 1, 1], [0, -4, 3], [8, 0, 4], [0, 0, 1], [0, 0, 1]]
     assert sequence[0].tolist() == expected
     assert bool(mask.all())
 
 
-def test_events_that_take_longer_than_asked_are_kept_and_end_where_time_stops() -> None:
-    sequence = torch.tensor([[[1.0, 0, 2], [0, 1, 3], [5, 5, 0.4], [7, 7, 9]]]).double()
-    steps, length = REPRESENTATIONS["events"].decode(sequence, torch.ones(1, 4, dtype=torch.bool), torch.tensor([4]))
-    assert length.tolist() == [5]
-    assert steps[0].tolist() == [[0, 0], [1, 0], [0, 0], [0, 0], [0, 1]]
+def test_events_after_the_asked_end_do_not_happen() -> None:
+    sequence = torch.tensor([[[1.0, 0, 2], [0, 1.4, 0.2], [5, 5, 1.6], [7, 7, 1.0]]]).double()
+    steps = REPRESENTATIONS["events"].decode(sequence, torch.ones(1, 4, dtype=torch.bool), torch.tensor([4]))
+    assert steps[0].tolist() == [[0, 0], [1, 0], [0, 1], [0, 0]]
 
 
 def test_reobservation_drops_what_no_longer_moves(movements: Movements) -> None:

@@ -23,7 +23,8 @@ from trainables.diffusion.api import (
     generate_diffusion_samples,
     load_generator,
 )
-from trainables.diffusion.train import DiffusionConfig, ModelConfig, OptimConfig, epochs
+from trainables.diffusion.config import DiffusionConfig, ModelConfig, OptimConfig
+from trainables.diffusion.train import epochs
 from trainables.eval.validation import EvaluationConfig, Validator
 
 CONFIG = DiffusionConfig(
@@ -209,7 +210,7 @@ def test_a_loaded_generator_samples_as_the_one_in_training_did(parts: DataParts,
     """The validation metrics of an epoch can be measured again from its checkpoint, to the last bit."""
     *_, last = epochs(CONFIG)
     last.save(tmp_path / "checkpoint")
-    validator = Validator.fit(parts["validation"], CanonicalConfig(), CONFIG.evaluation)
+    validator = Validator.fit(parts["validation"], parts["train"], CanonicalConfig(), CONFIG.evaluation)
     fake = load_generator(tmp_path / "checkpoint").like(
         validator.asked, seed=CONFIG.evaluation.seed, steps=CONFIG.evaluation.steps
     )

@@ -11,8 +11,9 @@ from trainables.data.canonical import CanonicalConfig, usable
 from trainables.data.dataset import observe_recordings
 from trainables.data.recordings import read_recordings
 from trainables.diffusion.api import generate_diffusion_samples
+from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.sample import COMMAND, main
-from trainables.diffusion.train import DiffusionConfig, ModelConfig, epochs
+from trainables.diffusion.train import epochs
 from trainables.eval.validation import EvaluationConfig
 
 

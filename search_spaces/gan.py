@@ -1,0 +1,25 @@
+"""The adversarial baseline: how fast either player learns, how often the critic moves, and what to mix in."""
+
+from optuna.distributions import FloatDistribution, IntDistribution
+
+from search_spaces.space import Space
+
+SPACE = Space(
+    trainable="gan",
+    parameters={
+        "game.critic_lr": FloatDistribution(2e-4, 4e-3, log=True),
+        "game.generator_lr": FloatDistribution(1e-4, 2e-3, log=True),
+        "game.critic_steps": IntDistribution(1, 5),
+        "augmentation.alpha": FloatDistribution(0.0, 1.0),
+    },
+    metric="val/c2st_excess",
+    tie_breaker="val/mmd",
+    baselines=(
+        {
+            "game.critic_lr": 1e-3,
+            "game.generator_lr": 5e-4,
+            "game.critic_steps": 3,
+            "augmentation.alpha": 0.0,
+        },
+    ),
+)

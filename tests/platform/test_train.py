@@ -1,0 +1,64 @@
+"""`python -m platform.train` in this process: the same folder as the trainable's own command, and what it refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from platform.train import COMMAND, main
+from trainables.command import WRONG_INPUT, run
+from trainables.diffusion import experiment
+from trainables.training_run import CHECKPOINTS, LAST, METRICS
+
+TINY = {
+    "epochs": "1",
+    "steps_per_epoch": "2",
+    "batch_size": "8",
+    "model.base_channels": "16",
+    "evaluation.movements": "40",
+    "evaluation.steps": "1",
+    "evaluation.folds": "2",
+    "evaluation.probe": "logistic",
+}
+
+
+def train(folder: Path, *overrides: str) -> int:
+    return run(COMMAND, main, [*(f"trainable.{k}={v}" for k, v in TINY.items()), f"out_dir={folder}", *overrides])
+
+
+def test_a_run_of_either_command_is_the_same_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(tmp_path) == 0
+    assert [json.loads(line)["epoch"] for line in (tmp_path / METRICS).read_text().splitlines()] == [0, 1]
+    assert (tmp_path / CHECKPOINTS / LAST).is_dir()
+    assert not (tmp_path / "ray").exists()
+    capsys.readouterr()
+    same = ["experiment=cpu", "seed=0", *(f"{k}={v}" for k, v in TINY.items()), f"out_dir={tmp_path}"]
+    assert run(experiment.COMMAND, experiment.main, same) == 0
+    assert "nothing is left to train" in capsys.readouterr().out
+
+
+WRONG: dict[str, tuple[str, ...]] = {
+    "trainable=quux": ("`trainable` in {diffusion", "trainable=quux"),
+    "trainable.epochs=0": ("trainable: `epochs >= 1`", "epochs=0"),
+    "trainable.evaluation.steps=0": ("trainable.evaluation: `steps >= 1`", "steps=0"),
+    "trainable.optim.lrr=1": ("did you mean `trainable.optim.lr`?",),
+    "scaling.num_workers=-1": ("scaling: `num_workers >= 0`",),
+    "scaling.num_worker=2": ("did you mean `scaling.num_workers`?",),
+    "trainable.optim.lr=interval(0,1)": ("one value per key",),
+}
+
+
+@pytest.mark.parametrize("override", WRONG)
+def test_wrong_input_is_one_line_that_names_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, override: str
+) -> None:
+    assert train(tmp_path / "run", override) == WRONG_INPUT
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert [part for part in WRONG[override] if part not in err] == []
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_help_names_every_key(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(COMMAND, main, ["--help"]) == 0
+    assert all(word in capsys.readouterr().out for word in ("scaling.num_workers", "out_dir:", "base_channels:"))

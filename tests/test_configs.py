@@ -1,0 +1,82 @@
+"""Every file in configs/ composes under a command, and what it says builds that command's dataclasses."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from platform import evaluate, train, tune
+from platform.settings import sweep_of
+from platform.train import TrainConfig
+from trainables.command import CONFIGS, Command, Request, parse
+from trainables.config import build
+from trainables.diffusion import experiment, sample
+from trainables.diffusion.config import DiffusionConfig
+from trainables.diffusion.models.unet1d import UNet1D
+from trainables.eval import diffusion_eval
+from trainables.session import TRAINABLES
+
+
+def build_run(request: Request) -> object:
+    settings = build(TrainConfig, without(request.config, "trainable"))
+    return settings, build(TRAINABLES[request.choices["trainable"]].config, request.config["trainable"])
+
+
+def build_experiment(request: Request) -> object:
+    place = {key: request.config[key] for key in ("out_dir", "device")}
+    return build(experiment.PlaceConfig, place), build(DiffusionConfig, without(request.config, *place))
+
+
+def without(config: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in keys}
+
+
+BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
+    "tune": (tune.COMMAND, sweep_of),
+    "train": (train.COMMAND, build_run),
+    "diffusion/train": (experiment.COMMAND, build_experiment),
+    "diffusion/sample": (sample.COMMAND, lambda request: build(sample.SampleConfig, request.config)),
+    "diffusion/eval": (diffusion_eval.COMMAND, lambda request: build(diffusion_eval.EvalConfig, request.config)),
+}
+FILES = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.rglob("*.yaml"))
+
+
+def chosen_by(file: str) -> tuple[str, list[str]]:
+    """The command that composes a file, and the override that chooses it."""
+    if file in BUILDERS:
+        return file, []
+    folder, _, name = file.rpartition("/")
+    return {"diffusion": ("diffusion/train", [f"experiment={name}"]), "trainable": ("train", [f"trainable={name}"])}[
+        folder
+    ]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_file_builds_what_its_command_takes(file: str) -> None:
+    key, overrides = chosen_by(file)
+    command, builder = BUILDERS[key]
+    builder(parse(command, overrides))
+
+
+@pytest.mark.parametrize("command", [command for command, _ in BUILDERS.values()], ids=list(BUILDERS))
+def test_every_command_has_its_file(command: Command) -> None:
+    assert (CONFIGS / f"{command.config_name}.yaml").is_file()
+
+
+def test_the_platforms_evaluation_is_the_same_command() -> None:
+    assert parse(evaluate.COMMAND, []) == parse(diffusion_eval.COMMAND, [])
+
+
+def test_the_preset_of_the_seed_carries_its_values() -> None:
+    config = build(
+        DiffusionConfig, without(parse(experiment.COMMAND, ["experiment=train"]).config, "out_dir", "device")
+    )
+    model, optim = config.model, config.optim
+    assert (config.seed, config.epochs, config.batch_size, config.data.canonical.sequence_length) == (1337, 80, 64, 200)
+    assert (model.base_channels, model.channel_mults, model.dropout) == (128, (1.0, 1.5, 2.0, 2.0), 0.1)
+    assert model.self_condition
+    assert (config.diffusion.objective, config.diffusion.schedule, config.diffusion.timesteps) == ("v", "cosine", 1000)
+    assert config.diffusion.min_snr_gamma == 5.0
+    assert (optim.lr, optim.weight_decay, optim.betas, optim.grad_clip) == (2e-4, 1e-2, (0.9, 0.999), 1.0)
+    assert (optim.ema_decay, optim.mixed_precision, config.evaluation.movements) == (0.999, True, 512)
+    UNet1D(model.unet())

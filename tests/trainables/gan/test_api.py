@@ -1,0 +1,138 @@
+"""Laws of sampling from an adversarial checkpoint: what a sample depends on, and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from trainables.checkpoint import RECORD, CheckpointError, load_checkpoint, save_checkpoint
+from trainables.config import ConfigError
+from trainables.data.canonical import Canonical
+from trainables.data.dataset import DataConfig, DataParts, load_parts
+from trainables.diffusion.api import CHUNK, Conditions, conditions_of
+from trainables.epoch import ALONE
+from trainables.eval.validation import EvaluationConfig, Validator
+from trainables.gan.api import GanGenerator, initial_noise, load_gan
+from trainables.gan.config import GanConfig
+from trainables.gan.networks import GanModelConfig
+from trainables.gan.state import initial_state, save_state
+from trainables.gan.train import widths_of
+
+CONFIG = GanConfig(model=GanModelConfig(widths=(8, 12), latent_dim=4, noise_channels=2, embedding_dim=16))
+
+
+@pytest.fixture(scope="module")
+def parts() -> DataParts:
+    return load_parts(DataConfig())
+
+
+@pytest.fixture(scope="module")
+def checkpoint(parts: DataParts, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "checkpoint"
+    save_state(initial_state(CONFIG, *widths_of(parts), ALONE), CONFIG, parts, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def source(checkpoint: Path) -> GanGenerator:
+    return load_gan(checkpoint)
+
+
+@pytest.fixture(scope="module")
+def people(parts: DataParts) -> Canonical:
+    """Movements to be asked for again, more than one call of the network takes."""
+    return parts["train"].take(torch.arange(CHUNK + 10))
+
+
+def samples(source: GanGenerator, real: Canonical, seed: int = 1, conditions: Conditions | None = None) -> Tensor:
+    return torch.cat([*source.stream(conditions or conditions_of(real), real, seed=seed)])
+
+
+def assert_close(found: Tensor, expected: Tensor) -> None:
+    assert float(expected.abs().max()) > 0.1
+    torch.testing.assert_close(found, expected, rtol=0.0, atol=1e-5)
+
+
+def test_what_is_loaded_samples_as_what_was_saved(source: GanGenerator, parts: DataParts) -> None:
+    network = initial_state(CONFIG, *widths_of(parts), ALONE).ema.model
+    fresh = GanGenerator(network, CONFIG.model, source.statistics, source.canonical, source.known)
+    real = parts["validation"].take(torch.arange(9))
+    assert torch.equal(fresh.like(real, seed=3).deltas, source.like(real, seed=3).deltas)
+
+
+@pytest.mark.parametrize("n", [1, 5, 33])
+def test_a_sample_does_not_depend_on_how_many_are_asked_for(source: GanGenerator, people: Canonical, n: int) -> None:
+    assert_close(samples(source, people.take(torch.arange(n))), samples(source, people)[:n])
+
+
+def test_a_sample_depends_on_its_own_condition_alone(source: GanGenerator, people: Canonical) -> None:
+    real = people.take(torch.arange(8))
+    asked = conditions_of(real)
+    raw = asked.raw.clone()
+    raw[3, 1] += 0.5
+    before, after = samples(source, real), samples(source, real, conditions=Conditions(raw, asked.angle))
+    changed = (before - after).abs().flatten(1).amax(dim=1) > 1e-4
+    assert changed.tolist() == [row == 3 for row in range(8)]
+
+
+def test_samples_are_the_seeds_and_no_two_rows_share_their_noise(source: GanGenerator, people: Canonical) -> None:
+    asked = people.take(torch.zeros(4, dtype=torch.int64))
+    assert torch.equal(samples(source, asked), samples(source, asked))
+    drawn = torch.cat([samples(source, asked), samples(source, asked, seed=2)])
+    assert len({tuple(row.flatten().tolist()) for row in drawn}) == 8
+
+
+def test_noise_is_drawn_row_by_row() -> None:
+    latent, noise = initial_noise(CONFIG.model, 6, 10, seed=3, first=2)
+    for row in range(6):
+        mine = initial_noise(CONFIG.model, 1, 10, seed=3, first=2 + row)
+        assert torch.equal(latent[row], mine[0][0])
+        assert torch.equal(noise[row], mine[1][0])
+
+
+def test_samples_are_movements_that_the_validator_takes(source: GanGenerator, parts: DataParts) -> None:
+    """Each of the asked duration, direction and group, nothing after its last step."""
+    held_out = parts["validation"]
+    validator = Validator.fit(held_out, parts["train"], CONFIG.data.canonical, EvaluationConfig(movements=60, folds=2))
+    fake = source.like(validator.asked, seed=0)
+    assert torch.equal(fake.mask, validator.asked.mask)
+    assert fake.group == validator.asked.group
+    assert not fake.deltas[~fake.mask].any()
+    assert 0.0 <= validator(fake)["val/c2st"] <= 1.0
+
+
+def test_conditions_are_drawn_from_the_training_people(source: GanGenerator, parts: DataParts) -> None:
+    drawn = source.draw_conditions(200, seed=0, longest=20)
+    known = {tuple(row) for row in parts["train"].condition().tolist()}
+    assert all(tuple(row) in known for row in drawn.raw.tolist())
+    assert float(drawn.raw[:, 0].exp().max()) * 60 < 20.5
+    assert not torch.equal(drawn.raw, source.draw_conditions(200, seed=1, longest=20).raw)
+    with pytest.raises(ConfigError, match="seq_len=2"):
+        source.draw_conditions(5, seed=0, longest=2)
+
+
+def test_a_checkpoint_of_another_kind_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    tensors, record = load_checkpoint(checkpoint)
+    save_checkpoint(tmp_path / "other", tensors, {**record, "kind": "diffusion"})
+    with pytest.raises(CheckpointError, match="kind `gan` is needed, but got diffusion"):
+        load_gan(tmp_path / "other")
+
+
+@pytest.mark.parametrize("missing", ["ema.head", "statistics.mean", "known.angle"])
+def test_a_checkpoint_without_a_part_is_refused(checkpoint: Path, tmp_path: Path, missing: str) -> None:
+    tensors, record = load_checkpoint(checkpoint)
+    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(missing)}
+    save_checkpoint(tmp_path / "part", kept, record)
+    with pytest.raises(CheckpointError, match="weights and configuration do not fit"):
+        load_gan(tmp_path / "part")
+
+
+def test_weights_of_other_sizes_are_refused(checkpoint: Path, tmp_path: Path) -> None:
+    tensors, record = load_checkpoint(checkpoint)
+    record["config"]["model"]["latent_dim"] = 5
+    save_checkpoint(tmp_path / "wide", tensors, record)
+    with pytest.raises(CheckpointError, match="weights and configuration do not fit"):
+        load_gan(tmp_path / "wide")
+    assert json.loads((checkpoint / RECORD).read_text())["config"]["model"]["latent_dim"] == 4

@@ -1,0 +1,101 @@
+"""What a training run says while it goes on: lines for a log, a table for a terminal, and its end."""
+
+import io
+import re
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from trainables.names import EPOCH, TRAIN_LOSS, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.progress import SHOWN, Progress
+from trainables.training_run import METRICS, Line, RunFolder
+
+EPOCHS = 4
+
+
+class Clock:
+    """Stands in for `time.monotonic`."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", clock)
+    return clock
+
+
+def line(epoch: int) -> Line:
+    trained = {TRAIN_LOSS: 1 / epoch} if epoch else {}
+    return {EPOCH: epoch, **trained, VAL_C2ST: 0.75, VAL_C2ST_EXCESS: 0.25, VAL_MMD: 1 / (epoch + 1)}
+
+
+def started(folder: Path, before: str = "", terminal: bool = False) -> tuple[Progress, io.StringIO]:
+    (folder / METRICS).write_text(before)
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=terminal, width=100, height=40)
+    return Progress(console, RunFolder(folder), EPOCHS), text
+
+
+def test_a_log_has_one_plain_line_per_epoch(tmp_path: Path, now: Clock) -> None:
+    progress, text = started(tmp_path)
+    with progress:
+        for epoch in range(3):
+            now.now += 30  # the first brings the start with it, which is no pace
+            progress(line(epoch))
+    assert text.getvalue().splitlines() == [
+        "   0:30  epoch 0/4  loss -  C2ST 0.750  MMD 1.0000  left -",
+        "   1:00  epoch 1/4  loss 1.0000  C2ST 0.750  MMD 0.5000  left 1:30",
+        "   1:30  epoch 2/4  loss 0.5000  C2ST 0.750  MMD 0.3333  left 1:00",
+    ]
+
+
+def test_a_run_that_goes_on_says_so(tmp_path: Path) -> None:
+    progress, text = started(tmp_path, '{"epoch": 0}\n{"epoch": 1}\n')
+    with progress:
+        progress(line(2))
+    first, second = text.getvalue().splitlines()
+    assert first == f"{tmp_path} holds 1 of 4 epochs; going on after them"
+    assert "epoch 2/4" in second
+
+
+def test_the_end_compares_the_best_epoch_with_the_untrained_model(tmp_path: Path) -> None:
+    progress, text = started(tmp_path)
+    with progress:
+        for epoch in (0, 1, 2):
+            progress(line(epoch))
+    text.truncate(0)
+    progress.print_end("evaluate ckpt=BEST")
+    said = text.getvalue().lstrip("\0")
+    assert "Best of 2 epochs" in said
+    assert [row.split()[0] for row in said.splitlines()[2:4]] == ["0", "2"]
+    assert f"-m evaluate ckpt={tmp_path}/checkpoints/best\n" in said
+    assert "nothing is left" not in said
+
+
+def test_a_run_at_its_end_says_that_nothing_is_left(tmp_path: Path) -> None:
+    progress, text = started(tmp_path, "".join(f'{{"epoch": {epoch}}}\n' for epoch in range(5)))
+    with progress:
+        pass
+    progress.print_end("evaluate")
+    assert "nothing is left to train" in text.getvalue()
+
+
+def test_a_terminal_shows_the_latest_epochs_and_gives_the_cursor_back(tmp_path: Path) -> None:
+    progress, text = started(tmp_path, terminal=True)
+    with progress:
+        for epoch in range(30):
+            progress(line(epoch))
+        text.truncate(0)
+        assert progress.live is not None
+        progress.live.refresh()
+        shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text.getvalue())
+    rows = [int(match) for match in re.findall(r"^\s*(\d+) +[-0-9.]+ +0\.750", shown, re.MULTILINE)]
+    assert rows[-SHOWN:] == list(range(30 - SHOWN, 30))  # its own thread may have drawn a table before
+    assert text.getvalue().rfind("\x1b[?25h") > text.getvalue().rfind("\x1b[?25l")

@@ -1,0 +1,268 @@
+"""A run's folder: whole at every moment, the same whether the run was cut or not, and nobody else's."""
+
+import itertools
+import json
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
+
+from trainables import training_run
+from trainables.checkpoint import load_checkpoint, save_checkpoint
+from trainables.config import ConfigError
+from trainables.epoch import Epoch
+from trainables.names import EPOCH, TRAIN_LOSS, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training_run import BEST, CHECKPOINTS, CONFIG, EVENTS, LAST, METRICS, best_epoch, opened, recording
+
+EXCESS = (0.5, 0.3, 0.2, 0.25, 0.2, 0.4)  # of epochs 0 to 5; epochs 2 and 4 are equal, and MMD decides
+MMD = (0.9, 0.5, 0.4, 0.1, 0.3, 0.2)
+LAST_EPOCH = len(EXCESS) - 1
+
+
+@dataclass(frozen=True)
+class Inner:
+    lr: float = 1e-3
+
+
+@dataclass(frozen=True)
+class Config:
+    epochs: int = LAST_EPOCH
+    optim: Inner = Inner()
+
+
+def epoch(number: int) -> Epoch:
+    """An epoch whose checkpoint holds its number."""
+    metrics = {EPOCH: number, VAL_C2ST_EXCESS: EXCESS[number], VAL_MMD: MMD[number], TRAIN_LOSS: 1 / (number + 1)}
+    return Epoch(
+        number, metrics, lambda folder: save_checkpoint(folder, {"w": torch.tensor([number])}, {"epoch": number})
+    )
+
+
+def train(path: Path, until: int = LAST_EPOCH, config: Config | None = None, trainable: str = "toy") -> list[int]:
+    """Go on from wherever the folder stands; the epochs that were run."""
+    numbers = []
+    with opened(path, trainable, config or Config()) as folder, recording(folder) as record:
+        start = load_checkpoint(folder.last)[1]["epoch"] + 1 if folder.last else 0
+        for number in range(start, until + 1):
+            record(epoch(number))
+            numbers.append(number)
+    return numbers
+
+
+def content(path: Path) -> dict[str, Any]:
+    """Everything in a run's folder but TensorBoard's files, whose names hold the clock."""
+    found: dict[str, Any] = {}
+    for file in sorted(path.rglob("*")):
+        name = file.relative_to(path).as_posix()
+        if file.is_symlink():
+            found[name] = str(file.readlink())
+        elif file.is_file() and not name.startswith(EVENTS):
+            found[name] = file.read_bytes()
+    return found
+
+
+def test_a_run_leaves_its_configuration_its_metrics_and_two_checkpoints(tmp_path: Path) -> None:
+    assert train(tmp_path) == list(range(LAST_EPOCH + 1))
+    lines = [json.loads(line) for line in (tmp_path / METRICS).read_text().splitlines()]
+    assert lines == [dict(epoch(number).metrics) for number in range(LAST_EPOCH + 1)]
+    links = {name: str((tmp_path / CHECKPOINTS / name).readlink()) for name in (LAST, BEST)}
+    assert links == {LAST: "epoch-0005", BEST: "epoch-0004"}
+    assert sorted(path.name for path in (tmp_path / CHECKPOINTS).iterdir()) == [
+        "best",
+        "epoch-0004",
+        "epoch-0005",
+        "last",
+    ]
+    assert load_checkpoint(tmp_path / CHECKPOINTS / BEST)[0]["w"].item() == 4
+
+
+def test_the_same_command_again_trains_nothing_and_changes_nothing(tmp_path: Path) -> None:
+    train(tmp_path)
+    before = content(tmp_path)
+    assert train(tmp_path) == []
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("until", range(LAST_EPOCH))
+def test_a_run_in_two_parts_leaves_what_one_part_leaves(tmp_path: Path, until: int) -> None:
+    train(tmp_path / "uncut")
+    train(tmp_path / "cut", until)
+    train(tmp_path / "cut")
+    assert content(tmp_path / "cut") == content(tmp_path / "uncut")
+
+
+class Cut(BaseException):
+    """Stands in for the end of the process; nothing of ours catches it."""
+
+
+def cut_before(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Let the process end before its `step`-th change of a file, a link or a folder."""
+    changes = itertools.count()
+
+    def counted(change: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            if next(changes) == step:
+                raise Cut
+            return change(*args, **options)
+
+        return call
+
+    for name in ("rename", "replace", "symlink_to", "unlink"):
+        monkeypatch.setattr(Path, name, counted(getattr(Path, name)))
+    monkeypatch.setattr(training_run, "_append", counted(training_run._append))
+    monkeypatch.setattr(shutil, "rmtree", counted(shutil.rmtree))
+
+
+def test_a_run_cut_between_any_two_changes_goes_on_to_the_same_end(tmp_path: Path) -> None:
+    train(tmp_path / "uncut")
+    expected = content(tmp_path / "uncut")
+    for step in itertools.count():
+        path = tmp_path / f"cut-{step}"
+        with pytest.MonkeyPatch.context() as patch:
+            cut_before(patch, step)
+            try:
+                train(path)
+                break
+            except Cut:
+                pass
+        train(path)
+        assert content(path) == expected, step
+    assert step > 40  # the loop ended because no change was left to cut
+
+
+def test_a_line_that_was_being_written_is_no_epoch(tmp_path: Path) -> None:
+    train(tmp_path, 3)
+    whole = content(tmp_path)
+    with (tmp_path / METRICS).open("a") as stream:
+        stream.write('{"epoch": 4, "val/c2')
+    with opened(tmp_path, "toy", Config()) as folder:
+        assert [line[EPOCH] for line in folder.metrics()] == [0, 1, 2, 3]
+    assert content(tmp_path) == whole
+
+
+def test_what_an_interrupted_save_left_is_removed(tmp_path: Path) -> None:
+    train(tmp_path, 3)
+    whole = content(tmp_path)
+    for name in (".epoch-0004.xyz", "epoch-0004"):
+        (tmp_path / CHECKPOINTS / name).mkdir()
+        (tmp_path / CHECKPOINTS / name / "weights.safetensors").write_bytes(b"half")
+    with opened(tmp_path, "toy", Config()):
+        assert content(tmp_path) == whole
+
+
+def test_tensorboard_shows_each_epoch_once_though_the_run_was_cut(tmp_path: Path) -> None:
+    train(tmp_path, 3)
+    point = tmp_path / CHECKPOINTS / LAST
+    shutil.copytree(point.resolve(), tmp_path / CHECKPOINTS / "epoch-0002", dirs_exist_ok=True)
+    point.unlink()
+    point.symlink_to("epoch-0002")  # as if epoch 3 had never got its checkpoint
+    shutil.rmtree(tmp_path / CHECKPOINTS / "epoch-0002")
+    save_checkpoint(tmp_path / CHECKPOINTS / "epoch-0002", {"w": torch.tensor([2])}, {"epoch": 2})
+    assert train(tmp_path) == [3, 4, 5]
+    events = EventAccumulator(str(tmp_path / EVENTS)).Reload()
+    assert [event.step for event in events.Scalars(VAL_MMD)] == list(range(LAST_EPOCH + 1))
+    assert [event.value for event in events.Scalars(VAL_MMD)] == pytest.approx(MMD)
+
+
+def test_the_best_epoch_is_the_first_of_the_smallest_pairs() -> None:
+    draws = random.Random(0)
+    for _ in range(300):
+        lines = [
+            {EPOCH: n, VAL_C2ST_EXCESS: draws.choice([0.0, 0.1]), VAL_MMD: draws.choice([0.0, 0.1])}
+            for n in range(draws.randint(2, 6))
+        ]
+        expected = 1
+        for n in range(2, len(lines)):
+            mine, best = lines[n], lines[expected]
+            if mine[VAL_C2ST_EXCESS] < best[VAL_C2ST_EXCESS] or (
+                mine[VAL_C2ST_EXCESS] == best[VAL_C2ST_EXCESS] and mine[VAL_MMD] < best[VAL_MMD]
+            ):
+                expected = n
+        assert best_epoch(lines) == expected
+
+
+def test_the_untrained_model_is_never_the_best_and_what_was_not_computed_is_the_worst() -> None:
+    zero = {EPOCH: 0, VAL_C2ST_EXCESS: 0.0, VAL_MMD: 0.0}
+    assert best_epoch([zero, {EPOCH: 1}, {EPOCH: 2, VAL_C2ST_EXCESS: 0.5}]) == 2
+    assert best_epoch([zero, {EPOCH: 1}, {EPOCH: 2}]) == 1
+
+
+# whose folder it is
+
+
+def refusal(path: Path, **options: Any) -> str:
+    """The one line that a folder is refused with; the folder stays as it is."""
+    before = content(path) if path.is_dir() else None
+    with pytest.raises(ConfigError) as caught:
+        train(path, **options)
+    assert (content(path) if path.is_dir() else None) == before
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Path:
+    train(tmp_path, 2)
+    return tmp_path
+
+
+def test_another_configuration_is_told_by_its_key(started: Path) -> None:
+    line = refusal(started, config=Config(optim=Inner(lr=0.5)))
+    assert "optim.lr=0.001, but now it is 0.5; choose another out_dir" in line
+
+
+def test_another_trainable_is_told(started: Path) -> None:
+    assert "trainable=toy, but now it is other" in refusal(started, trainable="other")
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("\\documentclass{article}")
+    assert f"holds files and no {CONFIG}" in refusal(tmp_path)
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "cannot write there" in refusal(tmp_path / "file")
+
+
+def test_two_processes_do_not_share_a_folder(started: Path) -> None:
+    with opened(started, "toy", Config()):
+        assert "another process is training there" in refusal(started)
+    assert train(started) == [3, 4, 5]
+
+
+def test_a_configuration_that_cannot_be_read_is_told(started: Path) -> None:
+    (started / CONFIG).write_text("config: [1")
+    with pytest.raises(ConfigError, match="not a readable configuration"):
+        train(started)
+
+
+def test_a_copy_without_links_is_refused_before_anything_is_removed(started: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "copy"
+    shutil.copytree(started, copied, symlinks=False, ignore=shutil.ignore_patterns("copy"))
+    assert "not a link to a checkpoint beside it" in refusal(copied)
+
+
+def test_a_link_to_a_checkpoint_elsewhere_is_refused(started: Path, tmp_path: Path) -> None:
+    link = started / CHECKPOINTS / LAST
+    link.unlink()
+    link.symlink_to(tmp_path / "elsewhere" / "epoch-0009")
+    assert "not a link to a checkpoint beside it" in refusal(started)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_metrics_that_lack_an_epoch_are_refused(started: Path, kept: int) -> None:
+    lines = (started / METRICS).read_text().splitlines(keepends=True)
+    (started / METRICS).write_text("".join(lines[:kept]))
+    assert "lacks epochs up to 2" in refusal(started)
+
+
+def test_metrics_that_are_no_json_are_refused(started: Path) -> None:
+    (started / METRICS).write_text("epoch 0\n")
+    assert "not one JSON object per line" in refusal(started)

@@ -1,0 +1,90 @@
+"""What a sample is asked to be: duration, distance, length of the path, turning, and the direction on the screen."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from trainables.config import require
+from trainables.data.canonical import (
+    CONDITION_NAMES,
+    MINIMUM_DISTANCE_PX,
+    MINIMUM_STEPS,
+    RATE_HZ,
+    Canonical,
+    CanonicalConfig,
+)
+from trainables.data.representation import prefix_mask
+
+ROUNDING = 1e-6  # of logarithms, between float32 and float64
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """What a sample is asked to match: raw values per row, and the direction it is placed in.
+
+    Attributes:
+        raw: Columns as in `CONDITION_NAMES`.
+        angle: Direction on the screen, radians; it decides how the sample meets the pixel grid, not its shape.
+    """
+
+    raw: Float[Tensor, "N D"]
+    angle: Float[Tensor, "N"]
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def take(self, rows: slice | Int[Tensor, "M"]) -> "Conditions":
+        """The conditions at `rows`, in that order."""
+        return Conditions(self.raw[rows], self.angle[rows])
+
+    def frame(self, config: CanonicalConfig, group: tuple[str, ...] | None = None) -> Canonical:
+        """Empty canonical movements of the asked duration, distance and direction.
+
+        Raises:
+            ConfigError: see `check`.
+        """
+        self.check(config)
+        duration_s, distance_px = self.raw[:, :2].double().exp().unbind(dim=1)
+        mask = frame_mask(duration_s, config)
+        deltas = torch.zeros(*mask.shape, config.form.channels, dtype=torch.float64)
+        return Canonical(deltas, mask, self.angle.double(), distance_px, duration_s, group or ("sample",) * len(self))
+
+    def check(self, config: CanonicalConfig) -> None:
+        """Whether movements of the canonical form can have these conditions.
+
+        Raises:
+            ConfigError: no rows, another width, a value that is not finite, or one that no such movement has.
+        """
+        require(len(self) >= 1, "`conditions >= 1`", "none")
+        width, expected = self.raw.shape[1], len(CONDITION_NAMES)
+        require(width == expected, f"`columns == {expected}` ({', '.join(CONDITION_NAMES)})", f"{width} columns")
+        require(bool(torch.isfinite(self.raw).all()), "`conditions are finite`", "NaN or infinity in a condition")
+        least, most = self.raw.double().amin(dim=0), self.raw.double().amax(dim=0)
+        shortest_s, nearest_px, straightest = least[:3].exp().tolist()
+        turned, longest = float(least[3].expm1()), round(float(most[0].exp()) * RATE_HZ)
+        least_s, longest_s = MINIMUM_STEPS / RATE_HZ, config.sequence_length / RATE_HZ
+        require(round(shortest_s * RATE_HZ) >= MINIMUM_STEPS, f"`duration >= {least_s:.3f} s`", f"{shortest_s:.3f} s")
+        far = nearest_px >= MINIMUM_DISTANCE_PX - ROUNDING
+        require(far, f"`distance >= {MINIMUM_DISTANCE_PX:g} px`", f"{nearest_px:.3f} px")
+        require(straightest >= 1 - ROUNDING, "`path length >= distance`", f"a path of {straightest:.3f} distances")
+        require(turned >= -ROUNDING, "`turning >= 0 rad`", f"{turned:.3f} rad")
+        require(
+            longest <= config.sequence_length or not config.form.bounded,
+            f"`duration <= {longest_s:.3f} s` (T={config.sequence_length} steps at {RATE_HZ:g} Hz)",
+            f"{longest / RATE_HZ:.3f} s",
+            "ask for shorter movements or a longer seq_len",
+        )
+
+
+def frame_mask(duration_s: Float[Tensor, "N"], config: CanonicalConfig) -> Bool[Tensor, "N T"]:
+    """Valid steps of movements of the asked durations: the 60 Hz length, all T in a form without padding."""
+    if not config.form.padded:
+        return torch.ones(len(duration_s), config.sequence_length, dtype=torch.bool)
+    return prefix_mask((duration_s * RATE_HZ).round().long(), config.sequence_length)
+
+
+def conditions_of(canonical: Canonical) -> Conditions:
+    """The conditions that real movements were made under."""
+    return Conditions(canonical.condition(), canonical.angle)

@@ -1,0 +1,50 @@
+"""End-point inpainting: a sample's net displacement held to the asked one while it is sampled.
+
+An alternative to conditioning, and it can be had together with it. Steps are companded, so the end point is no linear
+function of z; each prediction of x_0 is therefore taken to pixels, corrected there, and companded again.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from trainables.config import require
+from trainables.data.companding import compand, expand
+from trainables.data.dataset import Statistics
+from trainables.diffusion.samplers import Correction
+
+STEP_CHANNELS = 2
+
+
+def end_point_correction(
+    statistics: Statistics, mask: Bool[Tensor, "B T"], distance_px: Float[Tensor, "B"]
+) -> Correction:
+    """The map that makes the valid steps of every prediction sum to (distance, 0).
+
+    Raises:
+        ConfigError: a representation whose steps are not all displacements.
+    """
+    channels = len(statistics.mean)
+    require(channels == STEP_CHANNELS, "`inpaint` needs steps (dx, dy)", f"{channels} channels", "set inpaint=false")
+    mean, std = statistics.mean.to(mask.device), statistics.std.to(mask.device)
+    end = torch.stack([distance_px, torch.zeros_like(distance_px)], dim=1).to(mask.device)
+
+    def correct(x_0: Float[Tensor, "B T C"]) -> Float[Tensor, "B T C"]:
+        steps_px = expand(x_0.to(mean.dtype) * std + mean) * mask[..., None]
+        return ((compand(hold_end_point(steps_px, mask, end)) - mean) / std).to(x_0.dtype) * mask[..., None]
+
+    return correct
+
+
+def hold_end_point(
+    steps_px: Float[Tensor, "B T 2"], mask: Bool[Tensor, "B T"], end: Float[Tensor, "B 2"]
+) -> Float[Tensor, "B T 2"]:
+    """d_i + w_i (end - sum of d) with w_i = |d_i| / sum of |d|: each step takes its share of the path.
+
+    A still step stays still, where equal shares would set every step of a resting hand in motion. Without any motion
+    the shares are equal.
+    """
+    speed = steps_px.norm(dim=-1) * mask
+    path, length = speed.sum(dim=1, keepdim=True), mask.sum(dim=1, keepdim=True)
+    share = torch.where(path > 0, speed / path.clamp(min=torch.finfo(speed.dtype).tiny), mask / length)
+    return steps_px + share[..., None] * (end - steps_px.sum(dim=1))[:, None]

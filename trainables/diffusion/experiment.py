@@ -1,0 +1,65 @@
+"""`python -m trainables.diffusion.train`: one training run in this process, recorded in a folder.
+
+The file `configs/diffusion/NAME.yaml` of `experiment=NAME` is the whole configuration; every key can be overridden.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from trainables.command import Command, Request
+from trainables.config import ConfigError, build, plain
+from trainables.diffusion.config import DiffusionConfig
+from trainables.diffusion.train import epochs
+from trainables.epoch import Worker
+from trainables.progress import Progress
+from trainables.training_run import opened, recording
+
+ABOUT = """
+Train the diffusion model on people's movements and judge it on held-out people after every epoch.
+
+  python -m trainables.diffusion.train experiment=train                  configs/diffusion/train.yaml, the default
+  python -m trainables.diffusion.train experiment=cpu                    a small model, minutes on one core
+  python -m trainables.diffusion.train experiment=cpu optim.lr=1e-3 out_dir=results/slower
+
+The same command again goes on after the last epoch in out_dir; another configuration takes another out_dir.
+"""
+
+
+@dataclass(frozen=True)
+class PlaceConfig:
+    """Where a run computes and where it writes: what may differ between two starts of one run."""
+
+    out_dir: str = "results/diffusion/run"
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise ConfigError(f"device={self.device}: not here ({str(error).splitlines()[0]}); take cpu") from None
+
+
+COMMAND = Command(
+    module="trainables.diffusion.train",
+    config_name="diffusion/train",
+    about=ABOUT,
+    schemas={"diffusion/experiment_schema": plain(DiffusionConfig()) | plain(PlaceConfig())},
+    preset_key="experiment",
+)
+
+
+def main(request: Request) -> int:
+    """Train to the last epoch, and say what came of it."""
+    here = {key: request.config[key] for key in plain(PlaceConfig())}
+    place = build(PlaceConfig, here)
+    config = build(DiffusionConfig, {key: value for key, value in request.config.items() if key not in here})
+    with opened(Path(place.out_dir), "diffusion", config) as folder:
+        progress = Progress(Console(), folder, config.epochs)
+        with progress, recording(folder) as record:
+            for epoch in epochs(config, resume=folder.last, worker=Worker(device=torch.device(place.device))):
+                progress(record(epoch))
+        progress.print_end("trainables.diffusion.sample ckpt=BEST n=2000 out_dir=generated")
+    return 0

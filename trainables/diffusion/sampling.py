@@ -1,0 +1,123 @@
+"""How samples are computed: the settings, and which rows share a network call.
+
+A sample must not depend on what shares its batch, to the last bit. Rows of a network do not see each other, but the
+kernels that compute them are chosen by the shape of the whole. Hence the laws of a call, measured on CPUs:
+
+    width   every row is cut to the first multiple of 32 that holds its own length (and T): by its length alone
+    rows    filled up to a multiple of 8: then the number of rows, and which of them a row is, change no bit
+    masks   a call has a padded step or, in a representation without padding, none: the network's path with a mask and
+            the one without round differently
+
+Cutting also spares the padding: with T=200 most of the default recordings need a third of it or less.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from trainables.config import require, require_member
+from trainables.diffusion.noise.schedule import Prediction, Schedule
+from trainables.diffusion.samplers import SAMPLERS, SPACINGS, Correction, Denoiser, ddim, guided, noisiest_time
+
+CHUNK = 128  # rows per network call at most: larger ones leave the cache of a CPU core
+WIDTH = 32  # narrower classes of length need more calls than they spare steps
+ROWS = 8  # matrix kernels work on as many rows at once
+STRIDE = 8  # the network fills its input up to a multiple of it anyway
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How to get from noise to a sample."""
+
+    sampler: str = "ddim"
+    spacing: str = "trailing"
+    steps: int = 20  # network calls per sample
+    guidance: float = 1.0  # 1: the conditional model; more: away from the unconditional one, at twice the cost
+    eta: float = 0.0  # share of the ancestral sampler's fresh noise; 0: the initial noise decides everything
+    inpaint: bool = False  # hold the net displacement to the asked one at every step
+
+    def __post_init__(self) -> None:
+        require_member("sampler", self.sampler, SAMPLERS)
+        require_member("spacing", self.spacing, SPACINGS)
+        require(self.steps >= 1, "`steps >= 1`", f"steps={self.steps}")
+        require(math.isfinite(self.guidance), "`guidance` is finite", f"guidance={self.guidance}")
+        require(0.0 <= self.eta <= 1.0, "`0 <= eta <= 1`", f"eta={self.eta}")
+        only_ddim = self.eta == 0.0 or self.sampler == "ddim"
+        require(only_ddim, "`eta = 0` unless `sampler = ddim`", f"eta={self.eta}, sampler={self.sampler}")
+
+    def times(self, schedule: Schedule, prediction: Prediction) -> Int[Tensor, "S"]:
+        """The diffusion times of the network calls.
+
+        Raises:
+            ConfigError: more steps than there are times.
+        """
+        return SPACINGS[self.spacing](schedule, self.steps, noisiest_time(schedule, prediction))
+
+
+class Block(NamedTuple):
+    """Rows that share a network call.
+
+    Attributes:
+        rows: Their numbers, then that of the first one again and again up to a multiple of `ROWS`.
+        real: How many of them are no filling.
+        width: Steps of the call.
+    """
+
+    rows: Int[Tensor, "R"]
+    real: int
+    width: int
+
+    def mask_of(self, mask: Bool[Tensor, "N T"], padded: bool) -> Bool[Tensor, "R W"]:
+        """The rows' masks at the call's width; where there is padding the filling has a single valid step."""
+        cut = F.pad(mask, (0, max(self.width - mask.shape[1], 0)))[self.rows, : self.width]
+        if padded:
+            cut[self.real :, 1:] = False
+        return cut
+
+
+def blocks(mask: Bool[Tensor, "N T"], padded: bool) -> Iterator[Block]:
+    """Every row once, with others of its width; at least one row of filling where there is padding."""
+    width = _widths(mask) if padded else torch.full((len(mask),), mask.shape[1])
+    for each in width.unique().tolist():
+        for rows in (width == each).nonzero().squeeze(1).split(CHUNK - padded):
+            wanted = -(-(len(rows) + padded) // ROWS) * ROWS
+            yield Block(torch.cat([rows, rows[:1].expand(wanted - len(rows))]), len(rows), each)
+
+
+def _widths(mask: Bool[Tensor, "N T"]) -> Int[Tensor, "N"]:
+    longest = -(-mask.shape[1] // STRIDE) * STRIDE
+    return (-(-mask.sum(dim=1) // WIDTH) * WIDTH).clamp(max=longest)
+
+
+def draw_sample(
+    model: Denoiser,
+    schedule: Schedule,
+    prediction: Prediction,
+    mask: Bool[Tensor, "B T"],
+    condition: Float[Tensor, "B D"],
+    noise: Callable[..., Tensor],
+    config: SamplingConfig,
+    correct: Correction | None = None,
+) -> Float[Tensor, "B T C"]:
+    """Samples of one network call per step, zero under the mask.
+
+    Args:
+        noise: Purpose ("sample", or "step" and its number) -> normal noise [B, T, C] of these rows.
+
+    Raises:
+        ConfigError: more steps than the process has times.
+        SamplingDivergedError: the network gives NaN or infinity.
+    """
+    velocity = guided(model, mask, condition, schedule, prediction, config.guidance)
+    solve = SAMPLERS[config.sampler]
+    if config.eta > 0.0:
+        solve = partial(ddim, eta=config.eta, fresh=lambda step: noise("step", step))
+    x_0 = solve(velocity, schedule, noise("sample"), config.times(schedule, prediction), correct)
+    return x_0 * mask[..., None]

@@ -1,0 +1,171 @@
+"""Movements to be judged, from anywhere, in the one form in which they are compared.
+
+    file or sampler --> whole-pixel steps at 60 Hz (`Movements`) --> what the law of a movement keeps --> canonical form
+
+Recordings and samples pass the same functions, and what is left out is counted by reason. Files of samples:
+
+    .parquet, .csv   the tables of the data reader (`trainables.data.table`): t_ms, x, y, user, session. One row per
+                     movement with lists is taken as it is; one row per event is cut into movements, so let each
+                     movement be a session of its own.
+    .npy             [N, P, 3] with (t_ms, x, y) per point; a movement of fewer than P points ends in rows of NaN.
+
+A Parquet table of movements may say what each was asked to be: one column per condition, named as `CONDITION_NAMES`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from trainables.config import ConfigError, require
+from trainables.data.canonical import CONDITION_NAMES, Canonical, CanonicalConfig, Movements, decode, encode, usable
+from trainables.data.dataset import DataParts, observe_recordings
+from trainables.data.recordings import Recording, RecordingError, RecordingSet, read_recordings
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Movements in canonical form, and the account of those that were left out.
+
+    Attributes:
+        rows: Which of the given movements they are.
+        dropped: Reason -> movements left out.
+    """
+
+    canonical: Canonical
+    rows: Int[Tensor, "M"]
+    dropped: Mapping[str, int]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def judged(movements: Movements, form: CanonicalConfig) -> Judged:
+    """The movements that the form can hold, in that form: step for step what recordings go through."""
+    rows, dropped = usable(movements, form)
+    return Judged(encode(movements.take(rows), form), rows, {reason: n for reason, n in dropped.items() if n})
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """Movements after the observation model, the account of the rest, and what each was asked to be, where known.
+
+    Attributes:
+        dropped: Reason -> movements left out while reading.
+        events: Reason -> raw events left out or cut at.
+    """
+
+    movements: Movements
+    read: int
+    dropped: Mapping[str, int]
+    events: Mapping[str, int]
+    asked: Float[Tensor, "N D"] | None = None
+
+
+def people_of(parts: DataParts, part: str, form: CanonicalConfig) -> Observed:
+    """The movements of a part of a data set whose canonical form is `form`."""
+    movements = decode(parts[part], form)
+    return Observed(movements, len(movements), {}, {})
+
+
+def read_movements(path: Path) -> Observed:
+    """The movements of a file after the observation model.
+
+    Raises:
+        ConfigError: a suffix that no reader takes, or conditions that cannot be used.
+        RecordingError: whatever else is wrong with the file, in one line; also if nothing in it is a movement.
+    """
+    readers = ", ".join(MOVEMENT_READERS)
+    require(path.suffix.lower() in MOVEMENT_READERS, f"`suffix of the file` in {{{readers}}}", str(path))
+    found = MOVEMENT_READERS[path.suffix.lower()](path)
+    if not found.recordings:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in found.dropped.items())
+        raise RecordingError(f"{path}: the file holds no movement ({reasons or 'it is empty'})")
+    observed = observe_recordings(found.recordings)
+    return Observed(observed, found.read, found.dropped, found.repaired_events, _asked(path))
+
+
+def _read_table(path: Path) -> RecordingSet:
+    return read_recordings("table", path)
+
+
+def _read_array(path: Path) -> RecordingSet:
+    """Movements of an array [N, P, 3]; each a session of a user of its own, for an array names nobody."""
+    points = _load_array(path)
+    present = ~np.isnan(points).all(axis=2)
+    length = present.sum(axis=1)
+    gap = present != (np.arange(points.shape[1]) < length[:, None])
+    wrong = ~np.isfinite(points).all(axis=2) & present
+    back = points[:, 1:, 0] < points[:, :-1, 0]  # no time is before NaN
+    _refuse(path, gap, "rows of NaN must come last")
+    _refuse(path, wrong, "t_ms, x and y must be finite numbers")
+    _refuse(path, back, "`t_ms` must not decrease")
+    kept = np.flatnonzero(length >= 2).tolist()
+    recordings = tuple(_recording(path.stem, row, points[row, : length[row]]) for row in kept)
+    short = len(points) - len(kept)
+    return RecordingSet(recordings, len(points), {"fewer than 2 points": short} if short else {})
+
+
+def _recording(source: str, row: int, points: npt.NDArray[np.float64]) -> Recording:
+    t_ms, x, y = points.T
+    return Recording(t_ms - t_ms[0], x, y, source, f"{source}/{row}", str(row))
+
+
+def _load_array(path: Path) -> npt.NDArray[np.float64]:
+    if not path.exists():
+        raise RecordingError(f"{path}: there is no such file or folder")
+    try:
+        points = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise RecordingError(f"{path}: cannot be read as .npy: {str(error).splitlines()[0]}") from None
+    if not isinstance(points, np.ndarray) or points.ndim != 3 or points.shape[2] != 3 or points.dtype.kind not in "fiu":
+        got = f"{list(points.shape)} of {points.dtype}" if isinstance(points, np.ndarray) else "an archive"
+        raise RecordingError(
+            f"{path}: an array of movements must be numbers [N, P, 3] with (t_ms, x, y), but got {got}; "
+            "of the sampling command's files take samples.parquet"
+        )
+    return points.astype(np.float64)
+
+
+def _refuse(path: Path, bad: npt.NDArray[np.bool_], law: str) -> None:
+    """Raise with the first movement that has a bad point; `bad` is [N, points]."""
+    movements = np.flatnonzero(bad.any(axis=1))
+    if len(movements):
+        raise RecordingError(f"{path}, movement {movements[0]}: {law} ({len(movements)} such movements)")
+
+
+MOVEMENT_READERS: dict[str, Callable[[Path], RecordingSet]] = {
+    ".parquet": _read_table,
+    ".csv": _read_table,
+    ".npy": _read_array,
+}
+
+
+def _asked(path: Path) -> Float[Tensor, "N D"] | None:
+    """The conditions of a Parquet table's movements (of at least 2 points), or None if it names none.
+
+    Raises:
+        ConfigError: some conditions are named and others not, or a value is no finite number.
+    """
+    if path.suffix.lower() != ".parquet":
+        return None
+    named = [name for name in CONDITION_NAMES if name in pq.read_schema(path).names]
+    if not named:
+        return None
+    require(len(named) == len(CONDITION_NAMES), f"all of {', '.join(CONDITION_NAMES)}", f"{', '.join(named)} in {path}")
+    table = pq.read_table(path, columns=["t_ms", *CONDITION_NAMES])
+    if not pa.types.is_nested(table.schema.field("t_ms").type):
+        raise ConfigError(f"{path}: conditions are told per movement, but its rows are events; leave those columns out")
+    table = table.filter(pc.greater_equal(pc.list_value_length(table.column("t_ms")), 2))
+    values = [table.column(name).to_numpy(zero_copy_only=False).astype(np.float64) for name in CONDITION_NAMES]
+    asked = torch.from_numpy(np.stack(values, axis=1))
+    require(bool(asked.isfinite().all()), "`conditions are finite`", f"NaN or infinity in a condition of {path}")
+    return asked

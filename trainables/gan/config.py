@@ -1,0 +1,53 @@
+"""The configuration of an adversarial run: data, networks, the game, and the judgement."""
+
+import math
+from dataclasses import dataclass, field
+
+from trainables.config import require
+from trainables.data.dataset import DataConfig
+from trainables.diffusion.augment import AugmentationConfig
+from trainables.eval.validation import EvaluationConfig
+from trainables.gan.networks import GanModelConfig
+
+
+@dataclass(frozen=True)
+class GameConfig:
+    """Two Adams, one per player, their rates falling linearly; the moments are those of the published algorithm."""
+
+    critic_steps: int = 3  # per generator step; at these rates more cost time and gained nothing
+    critic_lr: float = 1e-3
+    generator_lr: float = 5e-4
+    final_lr_share: float = 0.05
+    betas: tuple[float, ...] = (0.0, 0.9)
+    gradient_penalty: float = 10.0  # weight of the penalty
+    ema_decay: float = 0.999
+
+    def __post_init__(self) -> None:
+        require(self.critic_steps >= 1, "`critic_steps >= 1`", f"critic_steps={self.critic_steps}")
+        require(0 < self.critic_lr < math.inf, "`0 < critic_lr < inf`", f"critic_lr={self.critic_lr}")
+        require(0 < self.generator_lr < math.inf, "`0 < generator_lr < inf`", f"generator_lr={self.generator_lr}")
+        require(0 <= self.final_lr_share <= 1, "`0 <= final_lr_share <= 1`", str(self.final_lr_share))
+        valid = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
+        require(valid, "`betas` are two numbers in [0, 1)", f"betas={self.betas}")
+        require(0 <= self.gradient_penalty < math.inf, "`0 <= gradient_penalty < inf`", str(self.gradient_penalty))
+        require(0 <= self.ema_decay < 1, "`0 <= ema_decay < 1`", f"ema_decay={self.ema_decay}")
+
+
+@dataclass(frozen=True)
+class GanConfig:
+    """One training run."""
+
+    seed: int = 0
+    epochs: int = 10
+    steps_per_epoch: int = 150  # generator steps between two evaluations
+    batch_size: int = 32  # twice as many steps a minute as 64, and further after as many minutes
+    data: DataConfig = field(default_factory=DataConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    model: GanModelConfig = field(default_factory=GanModelConfig)
+    game: GameConfig = field(default_factory=GameConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, "`epochs >= 1`", f"epochs={self.epochs}")
+        require(self.steps_per_epoch >= 1, "`steps_per_epoch >= 1`", f"steps_per_epoch={self.steps_per_epoch}")
+        require(self.batch_size >= 2, "`batch_size >= 2`", f"batch_size={self.batch_size}")

@@ -1,0 +1,38 @@
+"""What an adversarial run will cost on this machine, from a few real steps."""
+
+from itertools import cycle
+
+from trainables.data.dataset import SequenceDataset, batches, load_parts
+from trainables.diffusion.api import CHUNK, conditions_of
+from trainables.diffusion.cost import PROBE_S, seconds
+from trainables.epoch import Cost, Worker
+from trainables.gan.api import GanGenerator
+from trainables.gan.config import GanConfig
+from trainables.gan.state import count_parameters, initial_state
+from trainables.gan.train import play, widths_of
+from trainables.seeding import generator
+
+TENSORS_PER_WEIGHT = (4, 3)  # generator: weight, two moments, average; critic: without the average
+
+
+def measure(config: GanConfig) -> Cost:
+    """Time steps of the game and samples of this configuration with the torch threads that are set now."""
+    parts = load_parts(config.data)
+    dataset = SequenceDataset(parts["train"], parts.statistics)
+    state = initial_state(config, *widths_of(parts), Worker())
+    random = generator(config.seed, "cost")
+    rounds = [next(batches(lambda _: dataset, config.batch_size, random)) for _ in range(config.game.critic_steps + 1)]
+    stream = cycle(rounds)
+    step_s = seconds(lambda: play(state, config, stream, random))
+    known = conditions_of(parts["train"])
+    sampler = GanGenerator(state.ema.model, config.model, parts.statistics, config.data.canonical, known)
+    rows = parts["train"].take(known.raw[:CHUNK, 0].argsort())
+    call_s = seconds(lambda: sampler.like(rows, seed=0))
+    samples = min(config.evaluation.movements, len(parts["validation"]))
+    weights = (count_parameters([state.generator.network]), count_parameters([state.critic.network]))
+    return Cost(
+        step_s=step_s,
+        steps_per_epoch=config.steps_per_epoch,
+        evaluation_s=PROBE_S + call_s * samples / len(rows),
+        checkpoint_bytes=sum(4 * copies * n for copies, n in zip(TENSORS_PER_WEIGHT, weights, strict=True)),
+    )

@@ -1,0 +1,171 @@
+"""Generator and critic of the adversarial baseline: temporal convolutions over sequences with a mask.
+
+The critic runs down a pyramid of stages, each half as long as the one before, and scores the mean over the valid steps
+of the coarsest one. The generator runs the mirrored pyramid up, from a whole-movement plan to single steps, with noise
+of its own at every stage. The condition, and in the generator a latent vector, modulates every block by FiLM.
+
+Both are smooth twice over, which the gradient penalty needs, and neither normalises over a batch: a row's output is a
+function of its own valid steps, condition and noise. Nothing under the mask reaches a valid step, and more padding
+changes nothing.
+
+References: Improved Training of Wasserstein GANs (Gulrajani et al., 2017), section 4, arXiv:1704.00028.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from trainables.config import require
+from trainables.diffusion.models.layers import Convolution, double, halve, hold
+
+PLACES = 7  # channels that tell a step where it stands
+
+
+@dataclass(frozen=True)
+class GanModelConfig:
+    """Shape of both networks."""
+
+    widths: tuple[int, ...] = (32, 48, 64, 96)  # channels of each stage, finest first; 0.2M parameters a network
+    blocks: int = 1  # residual blocks of each stage
+    latent_dim: int = 32  # what is decided once for a whole movement
+    noise_channels: int = 8  # what is decided step by step
+    embedding_dim: int = 128
+
+    def __post_init__(self) -> None:
+        require(len(self.widths) >= 1, "`widths` has a stage", "none", "give one width per stage")
+        require(min(self.widths) >= 1, "`widths >= 1`", f"widths={self.widths}")
+        for name in ("blocks", "latent_dim", "noise_channels", "embedding_dim"):
+            require(getattr(self, name) >= 1, f"`{name} >= 1`", f"{name}={getattr(self, name)}")
+
+    @property
+    def length_multiple(self) -> int:
+        """The product of the strides, which the internal length is a multiple of."""
+        return int(2 ** (len(self.widths) - 1))
+
+
+class Block(nn.Module):
+    """(h + convolution(SiLU(FiLM(convolution(SiLU(h)))))) / sqrt(2), padded steps zero.
+
+    FiLM is u (1 + scale) + shift. There is no normalisation to keep the residual sum in range, hence the sqrt(2).
+    """
+
+    def __init__(self, channels: int, embedding: int) -> None:
+        super().__init__()
+        self.conv1 = Convolution(channels, channels)
+        self.conv2 = Convolution(channels, channels)
+        self.film = nn.Linear(embedding, 2 * channels)
+
+    def forward(
+        self, h: Float[Tensor, "B T C"], valid: Float[Tensor, "B T 1"], embedding: Float[Tensor, "B E"]
+    ) -> Float[Tensor, "B T C"]:
+        scale, shift = self.film(embedding)[:, None].chunk(2, dim=2)
+        inner = self.conv1(F.silu(h)) * (1.0 + scale) + shift
+        return (h + hold(self.conv2(hold(F.silu(inner), valid)), valid)) * math.sqrt(0.5)
+
+
+class Critic(nn.Module):
+    """f(z, condition): high for movements of people, low for generated ones."""
+
+    def __init__(self, channels: int, condition_dim: int, config: GanModelConfig) -> None:
+        super().__init__()
+        widths, width = config.widths, config.embedding_dim
+        self.multiple = config.length_multiple
+        self.embedding = _two_layers(condition_dim, width)
+        self.stem = Convolution(channels + PLACES, widths[0], kernel=5)
+        self.stages = nn.ModuleList(_stage(channels, width, config.blocks) for channels in widths)
+        self.downs = nn.ModuleList(Convolution(above, below, stride=2) for above, below in itertools.pairwise(widths))
+        self.head = nn.Sequential(nn.Linear(widths[-1] + width, width), nn.SiLU(), nn.Linear(width, 1))
+
+    def forward(
+        self, z: Float[Tensor, "B T C"], mask: Bool[Tensor, "B T"], condition: Float[Tensor, "B D"]
+    ) -> Float[Tensor, "B"]:
+        mask = padded(mask, self.multiple)
+        levels = _levels(mask, len(self.stages), z.dtype)
+        z = _held(z, mask)
+        embedding = F.silu(self.embedding(condition))
+        h = hold(self.stem(torch.cat([z, places(mask, z.dtype)], dim=2)), levels[0])
+        for level, stage in enumerate(self.stages):
+            if level:
+                h = hold(self.downs[level - 1](h), levels[level])
+            for block in stage:
+                h = block(h, levels[level], embedding)
+        mean = h.sum(dim=1) / levels[-1].sum(dim=1)
+        score: Tensor = self.head(torch.cat([mean, embedding], dim=1))
+        return score.squeeze(1)
+
+
+class MovementNetwork(nn.Module):
+    """G(latent, noise, condition): standardised sequences, zero at padded steps."""
+
+    def __init__(self, channels: int, condition_dim: int, config: GanModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths, width = config.widths, config.embedding_dim
+        self.embedding = _two_layers(condition_dim + config.latent_dim, width)
+        self.stems = nn.ModuleList(Convolution(config.noise_channels + PLACES, w, kernel=1) for w in widths)
+        self.stages = nn.ModuleList(_stage(channels, width, config.blocks) for channels in widths)
+        self.ups = nn.ModuleList(Convolution(below, above) for above, below in itertools.pairwise(widths))
+        self.head = Convolution(widths[0], channels)
+
+    def forward(
+        self,
+        latent: Float[Tensor, "B L"],
+        noise: Float[Tensor, "B T K"],
+        mask: Bool[Tensor, "B T"],
+        condition: Float[Tensor, "B D"],
+    ) -> Float[Tensor, "B T C"]:
+        length = mask.shape[1]
+        mask = padded(mask, self.config.length_multiple)
+        levels = _levels(mask, len(self.stages), noise.dtype)
+        embedding = F.silu(self.embedding(torch.cat([latent, condition], dim=1)))
+        given = torch.cat([_held(noise, mask), places(mask, noise.dtype)], dim=2)
+        h = None
+        for level in reversed(range(len(self.stages))):
+            fresh = hold(self.stems[level](given[:, :: 2**level]), levels[level])
+            h = fresh if h is None else (fresh + hold(self.ups[level](double(h)), levels[level])) * math.sqrt(0.5)
+            for block in self.stages[level]:
+                h = block(h, levels[level], embedding)
+        return hold(self.head(F.silu(h)), levels[0])[:, :length]
+
+
+def padded(mask: Bool[Tensor, "B T"], multiple: int) -> Bool[Tensor, "B T2"]:
+    """The mask with invalid steps behind it up to a multiple of `multiple`."""
+    return F.pad(mask, (0, -mask.shape[1] % multiple))
+
+
+def _held(x: Float[Tensor, "B T C"], mask: Bool[Tensor, "B T2"]) -> Float[Tensor, "B T2 C"]:
+    """As long as the mask, zero at its invalid steps whatever stood there: no product, since that may be NaN."""
+    return F.pad(x, (0, 0, 0, mask.shape[1] - x.shape[1])).masked_fill(~mask[:, :, None], 0.0)
+
+
+def places(mask: Bool[Tensor, "B T"], dtype: torch.dtype) -> Float[Tensor, "B T P"]:
+    """Where step i of a movement stands: sines and cosines of pi u, 2 pi u and 4 pi u at u = (i + 1/2) / length, and 1.
+
+    The convolutions have no biases: the constant stands for the stem's. Zero at padded steps.
+    """
+    step = torch.arange(mask.shape[1], device=mask.device, dtype=dtype) + 0.5
+    u = step / mask.sum(dim=1, keepdim=True)
+    angles = math.pi * u[:, :, None] * torch.tensor([1.0, 2.0, 4.0], device=mask.device, dtype=dtype)
+    known = torch.cat([angles.sin(), angles.cos(), torch.ones_like(u)[:, :, None]], dim=2)
+    return known.masked_fill(~mask[:, :, None], 0.0)
+
+
+def _levels(mask: Bool[Tensor, "B T"], count: int, dtype: torch.dtype) -> list[Tensor]:
+    """The valid steps at each stage [B, T / 2^level, 1], finest first."""
+    masks = [mask]
+    for _ in range(count - 1):
+        masks.append(halve(masks[-1]))
+    return [each[:, :, None].to(dtype) for each in masks]
+
+
+def _stage(channels: int, embedding: int, blocks: int) -> nn.ModuleList:
+    return nn.ModuleList(Block(channels, embedding) for _ in range(blocks))
+
+
+def _two_layers(width_in: int, width_out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width_in, width_out), nn.SiLU(), nn.Linear(width_out, width_out))

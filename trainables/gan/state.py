@@ -1,0 +1,123 @@
+"""The two players of the game with their optimisers, and their way into a checkpoint and back, bit for bit."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainables.checkpoint import CheckpointError, flatten, load_checkpoint, save_checkpoint, select
+from trainables.config import plain
+from trainables.data.dataset import DataParts
+from trainables.diffusion.api import generator_record
+from trainables.diffusion.ema import ExponentialMovingAverage
+from trainables.epoch import Worker
+from trainables.gan.config import GanConfig
+from trainables.gan.networks import Critic, MovementNetwork
+from trainables.seeding import derive
+
+KIND = "gan"
+
+
+@dataclass
+class Player:
+    """One network and its optimiser.
+
+    Attributes:
+        parallel: The network with gradients common to all workers; what is called where it is trained.
+    """
+
+    network: nn.Module
+    parallel: nn.Module
+    optimizer: torch.optim.Optimizer
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights and the optimiser's moments, by name."""
+        slots: dict[int, dict[str, Tensor]] = self.optimizer.state_dict()["state"]
+        moments = {f"{index}.{name}": value for index, slot in slots.items() for name, value in slot.items()}
+        return {**flatten("network", self.network.state_dict()), **flatten("optimizer", moments)}
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Inverse of `tensors`."""
+        self.network.load_state_dict(select("network", tensors))
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in select("optimizer", tensors).items():
+            index, _, slot = name.partition(".")
+            slots.setdefault(int(index), {})[slot] = tensor
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": slots, "param_groups": groups})
+
+
+@dataclass
+class State:
+    """Everything that training changes; `step` counts the generator's steps."""
+
+    generator: Player
+    critic: Player
+    ema: ExponentialMovingAverage
+    step: int = 0
+    epoch: int = 0
+
+
+def initial_state(config: GanConfig, channels: int, condition_dim: int, worker: Worker) -> State:
+    """Both players and the averaged generator before the first step; the weights depend on the seed alone."""
+    torch.manual_seed(derive(config.seed, "weights"))
+    generator = MovementNetwork(channels, condition_dim, config.model).to(worker.device)
+    critic = Critic(channels, condition_dim, config.model).to(worker.device)
+    ema = ExponentialMovingAverage(generator, config.game.ema_decay)
+    return State(_player(generator, config, worker), _player(critic, config, worker), ema)
+
+
+def _player(network: nn.Module, config: GanConfig, worker: Worker) -> Player:
+    betas = (config.game.betas[0], config.game.betas[1])
+    return Player(network, worker.wrap(network), torch.optim.Adam(network.parameters(), betas=betas, fused=True))
+
+
+def save_state(state: State, config: GanConfig, parts: DataParts, folder: Path) -> None:
+    """Write the whole state, and what sampling needs beside it, as a checkpoint."""
+    tensors = {
+        **flatten("generator", state.generator.tensors()),
+        **flatten("critic", state.critic.tensors()),
+        **flatten("ema", state.ema.model.state_dict()),
+        **generator_record(parts),
+    }
+    record = {
+        "kind": KIND,
+        "config": plain(config),
+        "data_sha256": parts.sha256,
+        "epoch": state.epoch,
+        "step": state.step,
+        "ema_updates": state.ema.updates,
+    }
+    save_checkpoint(folder, tensors, record)
+
+
+def restore_state(state: State, config: GanConfig, parts: DataParts, folder: Path) -> None:
+    """Bring back every changing part from a checkpoint of the same run.
+
+    Raises:
+        CheckpointError: the checkpoint belongs to another configuration or other data, or is not whole.
+    """
+    tensors, record = load_checkpoint(folder)
+    if record.get("kind") != KIND or record.get("config") != plain(config):
+        raise CheckpointError(f"{folder}: the checkpoint was made with another configuration; start a new run instead")
+    if record.get("data_sha256") != parts.sha256:
+        raise CheckpointError(f"{folder}: the checkpoint was trained on other data ({record.get('data_sha256')})")
+    try:
+        _load(state, tensors, record)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{folder}: not a whole checkpoint of this run ({str(error).splitlines()[0]})") from None
+
+
+def _load(state: State, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+    state.generator.load(select("generator", tensors))
+    state.critic.load(select("critic", tensors))
+    state.ema.model.load_state_dict(select("ema", tensors))
+    state.step, state.epoch, state.ema.updates = record["step"], record["epoch"], record["ema_updates"]
+
+
+def count_parameters(networks: Iterable[nn.Module]) -> int:
+    """Trained numbers of all networks together."""
+    return sum(parameter.numel() for network in networks for parameter in network.parameters())

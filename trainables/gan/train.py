@@ -1,0 +1,174 @@
+"""The adversarial trainable: a conditional WGAN-GP, trained epoch by epoch and judged as the diffusion model is.
+
+One step: `critic_steps` times a batch for the critic, against fakes made under the same conditions; then one batch for
+the generator; then its average. Every random stream is derived from (seed, purpose, epoch), so that a run resumed at
+any epoch continues as if never cut.
+
+References: Improved Training of Wasserstein GANs (Gulrajani et al., 2017), algorithm 1, arXiv:1704.00028.
+"""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from trainables import names
+from trainables.config import require
+from trainables.data.dataset import Batch, DataParts, Sequences, batches, load_parts
+from trainables.diffusion.api import conditions_of
+from trainables.diffusion.augment import TrainingSet, training_set
+from trainables.diffusion.train import TrainingDivergedError
+from trainables.epoch import ALONE, Epoch, Worker
+from trainables.eval.validation import Validator
+from trainables.gan.api import GanGenerator
+from trainables.gan.config import GameConfig, GanConfig
+from trainables.gan.objective import Draw, critic_loss, draw, generator_loss
+from trainables.gan.state import Player, State, count_parameters, initial_state, restore_state, save_state
+from trainables.seeding import generator
+
+
+def epochs(config: GanConfig, *, resume: Path | None = None, worker: Worker = ALONE) -> Iterator[Epoch]:
+    """Train and yield the state after every epoch, beginning with the untrained generator (epoch 0).
+
+    Args:
+        resume: A checkpoint folder of the same configuration; the first epoch yielded is the one after it.
+
+    Raises:
+        ConfigError, RecordingError: wrong configuration or data, before any training.
+        CheckpointError: `resume` is unreadable or belongs to another configuration or data set.
+        TrainingDivergedError: a loss that is not finite.
+    """
+    require(
+        config.batch_size % worker.world_size == 0,
+        "`workers` divide `batch_size`",
+        f"workers={worker.world_size}, batch_size={config.batch_size}",
+    )
+    parts = load_parts(config.data)
+    dataset = training_set(parts, config.data.canonical, config.augmentation, config.seed)
+    validator = Validator.fit(parts["validation"], parts["train"], config.data.canonical, config.evaluation)
+    state = initial_state(config, *widths_of(parts), worker)
+    if resume is not None:
+        restore_state(state, config, parts, resume)
+    else:
+        yield _judge(state, config, parts, validator, {}, worker)
+    while state.epoch < config.epochs:
+        training = _train_epoch(state, config, dataset, worker)
+        state.epoch += 1
+        yield _judge(state, config, parts, validator, training, worker)
+
+
+def widths_of(parts: DataParts) -> tuple[int, int]:
+    """Channels of the sequences and columns of the condition."""
+    return len(parts.statistics.mean), len(parts.statistics.condition_mean)
+
+
+def _train_epoch(state: State, config: GanConfig, dataset: TrainingSet, worker: Worker) -> dict[str, float]:
+    began = time.perf_counter()
+    random = generator(config.seed, "noise", state.epoch)
+    stream = batches(dataset.fresh, config.batch_size, generator(config.seed, "order", state.epoch))
+    sums = Counter[str]()
+    for _ in range(config.steps_per_epoch):
+        sums.update(play(state, config, stream, random, worker))
+    means = {name: value / config.steps_per_epoch for name, value in sums.items()}
+    timing = {names.TRAIN_STEPS: float(state.step), names.TRAIN_SECONDS: time.perf_counter() - began}
+    return {**means, names.TRAIN_LEARNING_RATE: state.generator.optimizer.param_groups[0]["lr"], **timing}
+
+
+def play(
+    state: State, config: GanConfig, stream: Iterator[Batch], random: torch.Generator, worker: Worker = ALONE
+) -> dict[str, float]:
+    """One step of the game on the next batches of `stream`; returns the losses, the critic's as means over its steps.
+
+    Raises:
+        TrainingDivergedError: a loss is NaN or infinite.
+    """
+    share = learning_rate_share(state.step, config.epochs * config.steps_per_epoch, config.game)
+    _set_learning_rate(state.critic, share * config.game.critic_lr)
+    _set_learning_rate(state.generator, share * config.game.generator_lr)
+    steps, sums = config.game.critic_steps, Counter[str]()
+    for _ in range(steps):
+        sums.update(train_critic(state, config, *_next(stream, config, random, worker)))
+    loss = train_generator(state, config, *_next(stream, config, random, worker))
+    state.ema.update(state.generator.network)
+    state.step += 1
+    return {**{name: value / steps for name, value in sums.items()}, names.TRAIN_GENERATOR: loss}
+
+
+def train_critic(state: State, config: GanConfig, batch: Batch, drawn: Draw) -> dict[str, float]:
+    """One step of the critic against fakes of the generator as it stands; returns the parts of its loss."""
+    with torch.no_grad():
+        fake = state.generator.network(drawn.latent, drawn.noise, batch.sequences.mask, batch.condition)
+    loss = critic_loss(state.critic.parallel, batch, fake, drawn.mix, config.game.gradient_penalty)
+    _descend(state.critic, loss.total, state.step, f"game.critic_lr={config.game.critic_lr}")
+    return {
+        names.TRAIN_CRITIC: loss.total.item(),
+        names.TRAIN_WASSERSTEIN: loss.distance.item(),
+        names.TRAIN_GRADIENT_PENALTY: loss.penalty.item(),
+    }
+
+
+def train_generator(state: State, config: GanConfig, batch: Batch, drawn: Draw) -> float:
+    """One step of the generator; the critic is called as it is, outside of data-parallel wrappers, and not changed."""
+    state.critic.network.requires_grad_(False)
+    fake = state.generator.parallel(drawn.latent, drawn.noise, batch.sequences.mask, batch.condition)
+    loss = generator_loss(state.critic.network, batch, fake)
+    _descend(state.generator, loss, state.step, f"game.generator_lr={config.game.generator_lr}")
+    state.critic.network.requires_grad_(True)
+    return loss.item()
+
+
+def _descend(player: Player, loss: Tensor, step: int, rate: str) -> None:
+    if not math.isfinite(loss.item()):
+        raise TrainingDivergedError(f"the loss is {loss.item()} at step {step}; lower {rate}")
+    player.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    player.optimizer.step()
+
+
+def _next(stream: Iterator[Batch], config: GanConfig, random: torch.Generator, worker: Worker) -> tuple[Batch, Draw]:
+    """The next batch with its randomness, drawn whole: what this worker takes of it does not change the others'."""
+    batch = next(stream)
+    drawn = draw(batch.sequences.mask, config.model.latent_dim, config.model.noise_channels, random)
+    return shard(batch, drawn, worker)
+
+
+def shard(batch: Batch, drawn: Draw, worker: Worker) -> tuple[Batch, Draw]:
+    """The slice of a batch and of its randomness that this worker computes, on its device."""
+    rows, place = slice(worker.rank, None, worker.world_size), worker.device
+    (z, mask), condition = batch
+    mine = Batch(Sequences(z[rows].to(place), mask[rows].to(place)), condition[rows].to(place))
+    return mine, Draw(*(part[rows].to(place) for part in drawn))
+
+
+def learning_rate_share(step: int, total: int, config: GameConfig) -> float:
+    """Of both rates: 1 at step 0, falling linearly to `final_lr_share` at step `total`."""
+    return 1.0 - (1.0 - config.final_lr_share) * min(step / total, 1.0)
+
+
+def _set_learning_rate(player: Player, lr: float) -> None:
+    for group in player.optimizer.param_groups:
+        group["lr"] = lr
+
+
+def _judge(
+    state: State,
+    config: GanConfig,
+    parts: DataParts,
+    validator: Validator,
+    training: Mapping[str, float],
+    worker: Worker,
+) -> Epoch:
+    """Evaluate the averaged generator with the same noise in every epoch and trial; other workers wait for rank 0."""
+    metrics: dict[str, float] = {names.EPOCH: state.epoch, **training}
+    if worker.rank == 0:
+        began = time.perf_counter()
+        known = conditions_of(parts["train"])
+        sampler = GanGenerator(state.ema.model, config.model, parts.statistics, config.data.canonical, known)
+        metrics |= validator(sampler.like(validator.asked, seed=config.evaluation.seed))
+        metrics[names.VAL_SECONDS] = time.perf_counter() - began
+        metrics[names.PARAMETERS] = float(count_parameters([state.generator.network]))
+    return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, parts, folder))

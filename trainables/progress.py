@@ -1,0 +1,130 @@
+"""A training run as it goes: a live table in a terminal, one line per epoch in a log, and how it ended."""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from trainables import names
+from trainables.training_run import BEST, CHECKPOINTS, METRICS, Line, RunFolder, best_epoch
+
+SHOWN = 14  # rows of the live table
+COLUMNS = {
+    "loss": (names.TRAIN_LOSS, 4),
+    "C2ST": (names.VAL_C2ST, 3),
+    "MMD": (names.VAL_MMD, 4),
+}
+REDRAWN_PER_S = 2  # between epochs only the clock moves
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 4:05 or 1:04:05."""
+    minutes, rest = divmod(max(int(seconds), 0), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A metric for a table; a dash where there is none yet."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def interpreter() -> str:
+    """This Python as one would type it here."""
+    here, python = Path.cwd(), Path(sys.executable)
+    return str(python.relative_to(here)) if python.is_relative_to(here) else str(python)
+
+
+class Progress:
+    """Shows the epochs of the run in `folder`; entered before the first of this process.
+
+    Args:
+        epochs: The number of the last epoch.
+    """
+
+    def __init__(self, console: Console, folder: RunFolder, epochs: int) -> None:
+        self.console = console
+        self.folder = folder
+        self.epochs = epochs
+        self.lines = folder.metrics()
+        self.began = time.monotonic()
+        self.shown: list[float] = []  # when each epoch of this process was shown
+        live = Live(console=console, get_renderable=self._table, refresh_per_second=REDRAWN_PER_S, transient=True)
+        self.live = live if console.is_terminal else None
+
+    def __enter__(self) -> "Progress":
+        if self.lines:
+            self._print(f"{self.folder.path} holds {self._epoch()} of {self.epochs} epochs; going on after them")
+        if self.live is not None:
+            self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.live is not None:
+            self.live.stop()
+
+    def __call__(self, line: Line) -> None:
+        """Show one more epoch."""
+        self.lines.append(line)
+        self.shown.append(time.monotonic())
+        if self.live is None:
+            values = "  ".join(f"{title} {number(line.get(name), n)}" for title, (name, n) in COLUMNS.items())
+            self._print(
+                f"{clock(self._spent_s()):>7}  epoch {self._epoch()}/{self.epochs}  {values}  left {self._left()}"
+            )
+
+    def print_end(self, next_command: str) -> None:
+        """What was reached, where it lies, and `next_command` with the best checkpoint in the place of BEST."""
+        best = best_epoch(self.lines)
+        if not self.shown:
+            self._print("nothing is left to train; another out_dir starts a new run")
+        self.console.print(f"Best of {self._epoch()} epochs, and the untrained model", style="bold")
+        self.console.print(table([line for line in self.lines if line[names.EPOCH] in (0, best)], best))
+        lines = {
+            "checkpoint": self.folder.path / CHECKPOINTS / BEST,
+            "numbers": self.folder.path / METRICS,
+            "TensorBoard": f"make tensorboard LOGDIR={self.folder.path}",
+            "next": f"{interpreter()} -m {next_command}".replace("BEST", str(self.folder.path / CHECKPOINTS / BEST)),
+        }
+        for name, text in lines.items():
+            self._print(f"  {name:<12} {text}")
+
+    def _print(self, line: str) -> None:
+        self.console.print(line, highlight=False, soft_wrap=True)
+
+    def _epoch(self) -> int:
+        return int(self.lines[-1][names.EPOCH]) if self.lines else 0
+
+    def _spent_s(self) -> float:
+        return time.monotonic() - self.began
+
+    def _left(self) -> str:
+        """Time left at the pace of this process; unknown before its second epoch, for the first brings the start."""
+        if len(self.shown) < 2:
+            return "-"
+        epoch_s = (self.shown[-1] - self.shown[0]) / (len(self.shown) - 1)
+        return clock(epoch_s * (self.epochs - self._epoch()) - (time.monotonic() - self.shown[-1]))
+
+    def _table(self) -> RenderableType:
+        head = Text(f"epoch {self._epoch()} of {self.epochs}, {clock(self._spent_s())} spent, {self._left()} left")
+        return Group(head, table(self.lines[-SHOWN:], best_epoch(self.lines) if self._epoch() else None))
+
+
+def table(lines: Sequence[Line], best: int | None) -> Table:
+    """One row per epoch, the best one bold."""
+    drawn = Table(box=None, pad_edge=False)
+    for column in ("epoch", *COLUMNS):
+        drawn.add_column(column, justify="right", no_wrap=True)
+    for line in lines:
+        epoch = int(line[names.EPOCH])
+        cells = (number(line.get(name), digits) for name, digits in COLUMNS.values())
+        drawn.add_row(str(epoch), *cells, style="bold" if epoch == best else None)
+    return drawn

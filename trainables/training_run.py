@@ -1,0 +1,251 @@
+"""A training run in a folder: what it leaves there, and how the same command goes on from it.
+
+    out_dir/
+      config.yaml              the trainable and its whole configuration; a run never changes it
+      metrics.jsonl            one line per epoch, the untrained model's (epoch 0) first
+      checkpoints/epoch-0007   whole checkpoints; the links `last` and `best` name the two that are kept
+      tensorboard/             the same metrics as events
+
+An epoch is written in this order: its metrics, its checkpoint, the link `last`, the link `best`. Each step is atomic,
+and `last` is the truth: what lies beyond it was left by a run that was cut in between, and goes when the folder is
+opened again. The best epoch has the smallest C2ST excess on the validation part, then the smallest MMD; of equals it is
+the first.
+"""
+
+import fcntl
+import json
+import math
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+from torch.utils.tensorboard import SummaryWriter
+
+from trainables.config import ConfigError, plain
+from trainables.epoch import Epoch, metrics_of
+from trainables.names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD
+
+CONFIG = "config.yaml"
+METRICS = "metrics.jsonl"
+CHECKPOINTS = "checkpoints"
+EVENTS = "tensorboard"
+LAST, BEST = "last", "best"
+CHECKPOINT = re.compile(r"epoch-\d{4,}")
+
+Line = Mapping[str, float]
+"""One epoch of metrics.jsonl: its number under `epoch`, and its finite metrics by name."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run, as a reader finds them at any moment."""
+
+    path: Path
+
+    @property
+    def last(self) -> Path | None:
+        """The checkpoint to go on from; None before the first."""
+        return self._linked(LAST)
+
+    @property
+    def best(self) -> Path | None:
+        """The checkpoint with the best validation so far; None before the first."""
+        return self._linked(BEST)
+
+    def metrics(self) -> list[Line]:
+        """The epochs written so far; a line without its end is being written and is left out.
+
+        Raises:
+            ConfigError: a line that is no JSON object.
+        """
+        file = self.path / METRICS
+        text = file.read_text() if file.exists() else ""
+        try:
+            return [dict(json.loads(line)) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        except ValueError as error:
+            raise ConfigError(f"{file}: not one JSON object per line ({error}); start a new run elsewhere") from None
+
+    def record(self, epoch: Epoch) -> Line:
+        """Write one epoch and return its line; the untrained model has metrics and no checkpoint."""
+        line = {EPOCH: epoch.number, **metrics_of(epoch.metrics)}
+        _append(self.path / METRICS, json.dumps(line) + "\n")
+        if epoch.number:
+            self._save(epoch)
+        return line
+
+    def _save(self, epoch: Epoch) -> None:
+        folder = self.path / CHECKPOINTS / _name(epoch.number)
+        epoch.save(folder)
+        _point(folder.parent / LAST, folder.name)
+        _point(folder.parent / BEST, _name(best_epoch(self.metrics())))
+        self._remove_unnamed()
+
+    def cut(self) -> None:
+        """Remove what a run that was cut left beyond its last checkpoint."""
+        last = _number(self.last) if self.last else -1
+        kept = [line for line in self.metrics() if line[EPOCH] <= last]
+        if [line[EPOCH] for line in kept] != list(range(last + 1)):
+            raise ConfigError(f"{self.path / METRICS}: lacks epochs up to {last}, the last one; start a new run")
+        _replace(self.path / METRICS, "".join(json.dumps(line) + "\n" for line in kept))
+        if kept:
+            _point(self.path / CHECKPOINTS / BEST, _name(best_epoch(kept)))
+        self._remove_unnamed()
+
+    def _linked(self, name: str) -> Path | None:
+        link = self.path / CHECKPOINTS / name
+        if not link.is_symlink() and not link.exists():
+            return None
+        if not link.is_symlink() or not CHECKPOINT.fullmatch(str(link.readlink())):
+            raise ConfigError(f"{link}: not a link to a checkpoint beside it; copy runs with links (cp -a)")
+        return link.parent / link.readlink()
+
+    def _remove_unnamed(self) -> None:
+        """Checkpoints that neither link names, and what an interrupted save left beside them."""
+        for path in (self.path / CHECKPOINTS).glob("*epoch-*"):
+            if not path.is_symlink() and path not in (self.last, self.best):
+                shutil.rmtree(path)
+
+
+def best_epoch(lines: Sequence[Line]) -> int:
+    """The trained epoch with the smallest (C2ST excess, MMD); of equals the first; what was not computed is last.
+
+    >>> best_epoch([{"epoch": 0, "val/mmd": 0.1}, {"epoch": 1, "val/mmd": 0.4}, {"epoch": 2, "val/mmd": 0.3}])
+    2
+    """
+    trained = [line for line in lines if line[EPOCH] > 0]
+    return int(min(trained, key=lambda line: [line.get(name, math.inf) for name in (VAL_C2ST_EXCESS, VAL_MMD)])[EPOCH])
+
+
+@contextmanager
+def opened(path: Path, trainable: str, config: Any) -> Iterator[RunFolder]:
+    """The folder of a run, new or left by the same command, held against a second process while it is open.
+
+    Args:
+        trainable: Its name.
+        config: The dataclass with its whole configuration.
+
+    Raises:
+        ConfigError: the folder cannot be written, is in use, or holds something else than this very run.
+    """
+    folder = RunFolder(path.expanduser().absolute())
+    with _held(folder.path):
+        _check_same_run(folder, {"trainable": trainable, "config": plain(config)})
+        folder.cut()
+        yield folder
+
+
+@contextmanager
+def recording(folder: RunFolder) -> Iterator[Callable[[Epoch], Line]]:
+    """A function that writes each epoch into the folder, TensorBoard's events included."""
+    last = folder.last
+    writer = SummaryWriter(str(folder.path / EVENTS), purge_step=_number(last) + 1 if last else 0)
+
+    def record(epoch: Epoch) -> Line:
+        line = folder.record(epoch)
+        for name, value in metrics_of(line).items():
+            writer.add_scalar(name, value, epoch.number)
+        writer.flush()
+        return line
+
+    try:
+        yield record
+    finally:
+        writer.close()
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """A lock on the folder, which ends with the process whatever its end is."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise ConfigError(f"out_dir={path}: cannot write there ({error.strerror})") from None
+    try:
+        _lock(descriptor, path)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConfigError(f"out_dir={path}: another process is training there; wait for it or choose another") from None
+
+
+def _check_same_run(folder: RunFolder, run: Mapping[str, Any]) -> None:
+    """Write config.yaml in an empty folder; elsewhere it must say the same."""
+    file = folder.path / CONFIG
+    if not file.exists():
+        if any(path != _fresh(file) for path in folder.path.iterdir()):
+            raise ConfigError(f"out_dir={folder.path}: holds files and no {CONFIG}; choose an empty or a new folder")
+        _replace(file, OmegaConf.to_yaml(OmegaConf.create(dict(run))))
+        return
+    found = next(_differences(_read(file), run), None)
+    if found:
+        raise ConfigError(
+            f"out_dir={folder.path}: holds a run with {found[0]}={found[1]}, but now it is {found[2]}; "
+            "choose another out_dir or restore the old value"
+        )
+
+
+def _read(file: Path) -> Any:
+    try:
+        return OmegaConf.to_container(OmegaConf.load(file))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{file}: not a readable configuration ({error})") from None
+
+
+def _differences(before: Any, now: Any, at: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Dotted keys whose values differ, each with both; what one side lacks is None there."""
+    if not (isinstance(before, Mapping) and isinstance(now, Mapping)):
+        if before != now:
+            yield at.removeprefix("config."), before, now
+        return
+    for key in [*now, *(key for key in before if key not in now)]:
+        yield from _differences(before.get(key), now.get(key), f"{at}.{key}" if at else str(key))
+
+
+def _name(epoch: int) -> str:
+    return f"epoch-{epoch:04d}"
+
+
+def _number(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _append(file: Path, text: str) -> None:
+    with file.open("a") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _fresh(path: Path) -> Path:
+    """Where what will stand at `path` is made."""
+    return path.with_name(f".{path.name}")
+
+
+def _replace(file: Path, text: str) -> None:
+    """Write a whole file in one atomic step."""
+    fresh = _fresh(file)
+    fresh.unlink(missing_ok=True)
+    _append(fresh, text)
+    fresh.replace(file)
+
+
+def _point(link: Path, target: str) -> None:
+    """Let a link name `target` in one atomic step."""
+    fresh = _fresh(link)
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    fresh.replace(link)
