@@ -44,7 +44,7 @@ FILES = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in 
 def chosen_by(file: str) -> tuple[str, list[str]]:
     """The command that composes a file, and the override that chooses it."""
     if file in BUILDERS:
-        return file, []
+        return file, ["ckpt=checkpoint"] if file in ("diffusion/sample", "diffusion/eval") else []
     folder, _, name = file.rpartition("/")
     return {"diffusion": ("diffusion/train", [f"experiment={name}"]), "trainable": ("train", [f"trainable={name}"])}[
         folder

@@ -102,8 +102,8 @@ def presets(bakery: Path) -> Command:
     for name, schema in (("slow", "cake_schema"), ("quick", "cake_schema"), ("bread", "bread_schema")):
         text = f"# @package _global_\ndefaults:\n  - {schema}@_global_\n  - _self_\nminutes: {len(name)}\n"
         (folder / f"{name}.yaml").write_text(text)
-    schema = {"cakes/cake_schema": {"minutes": 30, "oven": {"celsius": 180.0}}}
-    return Command("bake", "cakes/slow", "Bake a cake.", schema, preset_key="recipe")
+    schemas = {"cakes/cake_schema": {"minutes": 30, "oven": {"celsius": 180.0}}}
+    return Command("bake", "cakes/slow", "Bake a cake.", schemas, preset_key="recipe")
 
 
 def test_a_preset_is_a_file_beside_the_default_one(presets: Command) -> None:

@@ -2,8 +2,8 @@
 
 A hand at rest gives steps of exactly zero, a correction gives one or two pixels, a stroke a hundred. Modelled linearly,
 the error that is small for the stroke drowns the rest, and generated movements never stand still: with the default
-recordings that alone told them apart. With g(r) = asinh(r / 1 px) of the step's length the zeros, the single pixels and
-the strokes are all some standard deviations apart. The direction of a step is kept, so rotations pass through.
+recordings that alone told them apart. With g(r) = asinh(r / SCALE_PX) of the step's length the zeros, the single pixels
+and the strokes are all some standard deviations apart. The direction of a step is kept, so rotations pass through.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-SCALE_PX = 1.0  # linear below, logarithmic above: the pixel grid of the observation model
+SCALE_PX = 0.25  # linear below, logarithmic above; well under a pixel, so that zero and one lie as far apart as 1 and 8
 
 
 def compand(steps_px: Float[Tensor, "*B T C"]) -> Float[Tensor, "*B T C"]:

@@ -8,6 +8,7 @@ from trainables.config import require
 from trainables.data.dataset import DataConfig
 from trainables.diffusion.api import unet_mapping
 from trainables.diffusion.augment import AugmentationConfig
+from trainables.diffusion.latents.autoencoder import LatentConfig
 from trainables.diffusion.models.unet1d import UNetConfig
 from trainables.diffusion.objective import NoiseConfig
 from trainables.diffusion.ranking_term import ContrastiveConfig
@@ -85,6 +86,7 @@ class DiffusionConfig:
     batch_size: int = 64  # of all workers together
     data: DataConfig = field(default_factory=DataConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    latent: LatentConfig = field(default_factory=LatentConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     diffusion: NoiseConfig = field(default_factory=NoiseConfig)
     contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
@@ -106,3 +108,8 @@ class DiffusionConfig:
             "`contrastive.negatives < batch_size`",
             f"negatives={self.contrastive.negatives}, batch_size={self.batch_size}",
         )
+
+    @property
+    def channels(self) -> int:
+        """Channels of what the network sees: of the sequences, or of their latents."""
+        return self.latent.channels if self.latent.enabled else self.data.canonical.form.channels

@@ -8,6 +8,7 @@ import torch
 from trainables.data.dataset import SequenceDataset, batches, load_parts
 from trainables.diffusion.api import CHUNK
 from trainables.diffusion.config import DiffusionConfig
+from trainables.diffusion.latents.autoencoder import in_latents
 from trainables.diffusion.objective import Objective, draw
 from trainables.diffusion.ranking_term import draw_negatives
 from trainables.diffusion.state import initial_state
@@ -26,11 +27,11 @@ def measure(config: DiffusionConfig) -> Cost:
     objective = Objective.of(config.diffusion)
     state = initial_state(config, Worker())
     random = generator(config.seed, "cost")
-    batch = next(batches(lambda _: dataset, config.batch_size, random))
+    batch = in_latents(state.autoencoder, next(batches(lambda _: dataset, config.batch_size, random)))
     drawn = draw(batch, config.diffusion, random, estimates=config.model.self_condition)
     negatives = draw_negatives(batch.condition, config.contrastive, random, config.contrastive.queue(0))
     step_s = seconds(lambda: optimise(state, config, batch, drawn._replace(negatives=negatives), objective))
-    rows = dataset[torch.arange(min(CHUNK, len(dataset)))]
+    rows = in_latents(state.autoencoder, dataset[torch.arange(min(CHUNK, len(dataset)))])
     with torch.no_grad():
         call_s = seconds(
             lambda: state.ema.model(

@@ -103,7 +103,7 @@ def draw(batch: Batch, config: NoiseConfig, random: torch.Generator, *, estimate
     drop = torch.rand(len(z), generator=random) < config.condition_dropout
     none = torch.zeros(len(z), dtype=torch.bool)
     estimated = torch.rand(len(z), generator=random) < config.estimate_share if estimates else none
-    return Draw(*(part.to(z.device) for part in (t, eps, drop, estimated)))
+    return Draw(t.to(z.device), eps.to(z.device), drop.to(z.device), estimated.to(z.device))
 
 
 def denoising_loss(

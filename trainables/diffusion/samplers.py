@@ -56,19 +56,22 @@ def trailing_times(schedule: Schedule, steps: int, noisiest: int) -> Int[Tensor,
 
 
 def log_snr_times(schedule: Schedule, steps: int, noisiest: int) -> Int[Tensor, "S"]:
-    """`steps` diffusion times from `noisiest` to 0, uniform in lambda_t = log(alpha_t / sigma_t).
+    """`noisiest`, and then S - 1 times of S that are uniform in lambda_t = log(alpha_t / sigma_t).
 
-    Each is the grid time nearest to its lambda, moved as little as it takes to have distinct falling times.
+    They span T - T/8S to T/2S: beyond, lambda runs to its ends while next to nothing is decided, and steps there are
+    missed elsewhere (with 8 steps the error was three times as large). The span widens with S, so that the solution
+    converges. Each is the nearest grid time, moved as little as it takes to have distinct falling times.
 
     References: DPM-Solver (Lu et al., 2022), section 4.1 on uniform log-SNR steps, arXiv:2206.00927.
     """
     _check_steps(steps, noisiest)
-    grid = schedule.log_snr()[: noisiest + 1]
-    wanted = torch.linspace(float(grid[-1]), float(grid[0]), steps, dtype=torch.float64)
-    nearest = (grid[None] - wanted[:, None]).abs().argmin(dim=1)
-    room = torch.arange(steps - 1, -1, -1)  # times that must still fit below
-    free = (nearest - room).clamp(min=0)  # falling `nearest` <=> not rising `free`
-    return torch.cummin(free, dim=0).values + room
+    level, total = schedule.log_snr()[: noisiest + 1], noisiest + 1
+    first, last = (min(max(round(total * share) - 1, 0), noisiest) for share in (1 - 0.125 / steps, 0.5 / steps))
+    wanted = torch.linspace(float(level[first]), float(level[last]), steps, dtype=torch.float64)
+    nearest = (level[None] - wanted[:, None]).abs().argmin(dim=1)
+    nearest[0] = noisiest
+    room = torch.arange(steps - 1, -1, -1)  # as many times must still fit below
+    return torch.cummin((nearest - room).clamp(min=0), dim=0).values + room
 
 
 def _check_steps(steps: int, noisiest: int) -> None:

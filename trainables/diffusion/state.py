@@ -14,6 +14,7 @@ from trainables.data.dataset import DataParts
 from trainables.diffusion.api import generator_record
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.ema import ExponentialMovingAverage
+from trainables.diffusion.latents.autoencoder import Autoencoder
 from trainables.diffusion.models.unet1d import UNet1D
 from trainables.epoch import Worker
 from trainables.seeding import derive
@@ -42,7 +43,11 @@ class Patience:
 
 @dataclass
 class State:
-    """Network, averaged network, optimiser, and how far they are."""
+    """Network, averaged network, optimiser, and how far they are.
+
+    Attributes:
+        autoencoder: Into the space of the diffusion and back; None if that is the space of the sequences.
+    """
 
     model: nn.Module
     parallel: nn.Module
@@ -51,12 +56,13 @@ class State:
     step: int = 0
     epoch: int = 0
     patience: Patience = field(default_factory=Patience)
+    autoencoder: Autoencoder | None = None
 
 
 def initial_state(config: DiffusionConfig, worker: Worker) -> State:
     """Network, average and optimiser before the first step; the weights depend on the seed alone."""
     torch.manual_seed(derive(config.seed, "weights"))
-    model = UNet1D(config.model.unet(config.data.canonical.form.channels)).to(worker.device)
+    model = UNet1D(config.model.unet(config.channels)).to(worker.device)
     ema = ExponentialMovingAverage(model, config.optim.ema_decay)
     optimizer = torch.optim.AdamW(
         model.parameters(),
@@ -65,7 +71,14 @@ def initial_state(config: DiffusionConfig, worker: Worker) -> State:
         weight_decay=config.optim.weight_decay,
         fused=True,
     )
-    return State(model, worker.wrap(model), ema, optimizer)
+    return State(model, worker.wrap(model), ema, optimizer, autoencoder=_untrained(config, worker))
+
+
+def _untrained(config: DiffusionConfig, worker: Worker) -> Autoencoder | None:
+    if not config.latent.enabled:
+        return None
+    autoencoder = Autoencoder(config.data.canonical.form.channels, config.latent)
+    return autoencoder.to(worker.device).requires_grad_(False)
 
 
 def save_state(state: State, config: DiffusionConfig, parts: DataParts, folder: Path) -> None:
@@ -74,6 +87,7 @@ def save_state(state: State, config: DiffusionConfig, parts: DataParts, folder: 
         **flatten("model", state.model.state_dict()),
         **flatten("ema", state.ema.model.state_dict()),
         **flatten("optimizer", _optimizer_tensors(state.optimizer)),
+        **flatten("autoencoder", state.autoencoder.state_dict() if state.autoencoder else {}),
         **generator_record(parts),
     }
     record = {
@@ -113,6 +127,8 @@ def restore_state(state: State, config: DiffusionConfig, parts: DataParts, folde
 def _load(state: State, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
     state.model.load_state_dict(select("model", tensors))
     state.ema.model.load_state_dict(select("ema", tensors))
+    if state.autoencoder is not None:
+        state.autoencoder.load_state_dict(select("autoencoder", tensors))
     saved: dict[int, dict[str, Tensor]] = {}
     for name, tensor in select("optimizer", tensors).items():
         index, _, slot = name.partition(".")

@@ -27,6 +27,8 @@ from trainables.data.dataset import Batch, DataParts, SequenceDataset, Sequences
 from trainables.diffusion.api import Generator, conditions_of
 from trainables.diffusion.augment import TrainingSet, training_set
 from trainables.diffusion.config import DiffusionConfig, OptimConfig
+from trainables.diffusion.latents.autoencoder import in_latents
+from trainables.diffusion.latents.fit import fit_autoencoder
 from trainables.diffusion.noise.schedule import diffuse
 from trainables.diffusion.objective import Draw, Loss, Objective, denoising_loss, diffusion_loss, draw
 from trainables.diffusion.ranking_term import draw_negatives
@@ -65,6 +67,8 @@ def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worke
     if resume is not None:
         restore_state(state, config, parts, resume)
     else:
+        if config.latent.enabled:
+            state.autoencoder = fit_autoencoder(dataset.dataset, config.latent, config.seed, worker)
         yield _judge(state, config, parts, objective, validator, {}, worker)
     while state.epoch < config.epochs and not _exhausted(state, config, worker):
         training = _train_epoch(state, config, dataset, objective, worker)
@@ -100,6 +104,7 @@ def _train_epoch(
     queue = config.contrastive.queue(dataset.dataset.condition.shape[1])
     sums, counts = Counter[str](), Counter[str]()
     for batch in islice(batches(dataset.fresh, config.batch_size, streams["order"]), config.steps_per_epoch):
+        batch = in_latents(state.autoencoder, batch)
         drawn = draw(batch, config.diffusion, streams["noise"], estimates=config.model.self_condition)
         negatives = draw_negatives(
             batch.condition, config.contrastive, streams["negatives"], queue, drawn.drop_condition, state.step
@@ -119,9 +124,9 @@ def shard(batch: Batch, drawn: Draw, index: int, count: int, device: torch.devic
     rows = slice(index, None, count)
     (z, mask), condition = batch
     mine = Batch(Sequences(z[rows].to(device), mask[rows].to(device)), condition[rows].to(device))
-    t, eps, drop, estimated, negatives = drawn
-    taken = (part[rows].to(device) for part in (t, eps, drop, estimated))
-    return mine, Draw(*taken, None if negatives is None else negatives.shard(index, count, device))
+    t, eps, drop, estimated = (part[rows].to(device) for part in drawn[:4])
+    negatives = None if drawn.negatives is None else drawn.negatives.shard(index, count, device)
+    return mine, Draw(t, eps, drop, estimated, negatives)
 
 
 def optimise(
@@ -196,7 +201,13 @@ def _judge(
     if worker.rank == 0:
         began = time.perf_counter()
         sampler = Generator(
-            state.ema.model, objective.schedule, parts.statistics, config.data.canonical, conditions_of(parts["train"])
+            state.ema.model,
+            objective.schedule,
+            parts.statistics,
+            config.data.canonical,
+            conditions_of(parts["train"]),
+            state.autoencoder,
+            objective.prediction,
         )
         metrics[names.VAL_LOSS] = _validation_loss(state, config, parts, objective, worker.device)
         fake = sampler.like(validator.asked, seed=config.evaluation.seed, steps=config.evaluation.steps)
@@ -216,7 +227,7 @@ def _validation_loss(
     Without min-SNR weights and without estimates, so that it compares configurations that differ in them.
     """
     dataset = SequenceDataset(parts["validation"], parts.statistics)
-    batch = dataset[torch.arange(len(dataset))]
+    batch = in_latents(state.autoencoder, dataset[torch.arange(len(dataset))])
     drawn = draw(batch, config.diffusion, generator(config.evaluation.seed, "validation loss"))
     batch, drawn = shard(batch, drawn, 0, 1, device)
     alpha_t, sigma_t = objective.schedule.at(drawn.t)

@@ -11,7 +11,7 @@ The holdout part is refused: each look at it wears it out, so it is kept for the
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,13 +26,15 @@ from trainables.command import Command, Request, run
 from trainables.config import ConfigError, build, plain, require, require_member
 from trainables.data.canonical import Canonical, decode
 from trainables.data.dataset import DataConfig, DataParts, load_parts
-from trainables.diffusion.api import load_generator
+from trainables.diffusion.api import Generator
+from trainables.diffusion.sampling import SamplingConfig
 from trainables.eval import pictures
 from trainables.eval.candidate import Sides, from_file, generated
 from trainables.eval.comparison import Comparison, MetricConfig
 from trainables.eval.key_figures import key_figures
 from trainables.eval.report import CHECKS, METRICS, Numbers
 from trainables.eval.samples import Observed, people_of, read_movements
+from trainables.generators import MovementGenerator, load
 
 JUDGED_ON = ("validation", "test")
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "cursory")
@@ -48,8 +50,9 @@ class EvalConfig:
     part: str = "validation"  # of the data set; test for the last word
     val_split: str = ""  # a file of real movements to compare with, in place of `part`
     n: int = 0  # samples; 0: all that there are, one per real movement where a checkpoint makes them
-    steps: int = 20  # network calls per sample
+    steps: int = 0  # network calls per sample; 0: those of `sampling`
     seed: int = 20240  # of the noise, and of the choice of rows where n leaves some out
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)  # of a diffusion checkpoint
     device: str = "cpu"
     out_dir: str = "evaluation"
     comparison: MetricConfig = field(default_factory=MetricConfig)
@@ -64,7 +67,7 @@ class EvalConfig:
         remedy = "the holdout part is kept for the promotion" if self.part == "holdout" else ""
         require(self.part in JUDGED_ON, f"`part` in {{{', '.join(JUDGED_ON)}}}", f"part={self.part}", remedy)
         require(self.n >= 0, "`n >= 0`", f"n={self.n}")
-        require(self.steps >= 1, "`steps >= 1`", f"steps={self.steps}")
+        require(self.steps >= 0, "`steps >= 1` (or 0 for those of `sampling`)", f"steps={self.steps}")
 
 
 COMMAND = Command(
@@ -139,18 +142,30 @@ def of_checkpoint(config: EvalConfig, progress: Progress) -> Subject:
         CheckpointError: the checkpoint cannot be used, or was trained on data that are not those of today.
     """
     folder = Path(config.ckpt)
-    source, record = load_generator(folder, config.device), load_record(folder)
+    source, record = load(folder, config.device), load_record(folder)
     data = build(DataConfig, record["config"]["data"])
     parts = load_parts(data)
     if record.get("data_sha256") != parts.sha256:
         raise CheckpointError(f"{folder}: trained on other data ({record.get('data_sha256')}); none is known to be new")
     people, training = _people(config, parts, data), decode(parts["train"], data.canonical)
-    like = partial(source.like, seed=config.seed, steps=config.steps)
     with _running(progress, "sampling"):
-        sides = generated(like, source.canonical, people, training, config.n, config.seed)
+        sides = generated(_like(source, config), source.canonical, people, training, config.n, config.seed)
     kept = ("kind", "weights_sha256", "data_sha256", "epoch", "step")
     origin = {"checkpoint": config.ckpt, **{key: record[key] for key in kept if key in record}}
     return Subject(origin, data, parts, sides)
+
+
+def _like(source: MovementGenerator, config: EvalConfig) -> Callable[[Canonical], Canonical]:
+    """The generator with its seed and, where it is a diffusion, with its sampler bound.
+
+    Raises:
+        ConfigError: a sampler is chosen for a generator that has none.
+    """
+    if isinstance(source, Generator):
+        return partial(source.like, seed=config.seed, steps=config.steps or None, sampling=config.sampling)
+    chosen = config.steps > 0 or config.sampling != SamplingConfig()
+    require(not chosen, "`steps` and `sampling` as they are by default for a generator without a sampler", "others")
+    return partial(source.like, seed=config.seed)
 
 
 def of_file(config: EvalConfig, progress: Progress) -> Subject:

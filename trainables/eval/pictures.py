@@ -128,7 +128,7 @@ def spectra(numbers: Mapping[str, Any], file: Path) -> None:
     density.set_xlim(0, edges[-1])
     density.set_xlabel("frequency (Hz)")
     density.set_ylabel("share of the velocity's power per Hz")
-    density.legend(frameon=False)
+    density.legend(frameon=False, loc="lower left")
     _ratios(ratio, edges, numbers["band_log10_ratios"])
     figure.savefig(file, dpi=DPI)
 

@@ -100,9 +100,9 @@ def _read_table(path: Path) -> RecordingSet:
 def _read_array(path: Path) -> RecordingSet:
     """Movements of an array [N, P, 3]; each a session of a user of its own, for an array names nobody."""
     points = _load_array(path)
-    present = ~np.isnan(points).all(axis=2)
+    present = np.logical_not(np.isnan(points).all(axis=2, keepdims=True))[:, :, 0]
     length = present.sum(axis=1)
-    gap = present != (np.arange(points.shape[1]) < length[:, None])
+    gap = present[:, 1:] & ~present[:, :-1]
     wrong = ~np.isfinite(points).all(axis=2) & present
     back = points[:, 1:, 0] < points[:, :-1, 0]  # no time is before NaN
     _refuse(path, gap, "rows of NaN must come last")

@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from trainables.checkpoint import CheckpointError, load_checkpoint, select
 from trainables.config import ConfigError, build, require
 from trainables.data.canonical import RATE_HZ, Canonical, CanonicalConfig, with_deltas
 from trainables.data.dataset import Statistics
-from trainables.diffusion.api import CHUNK, Conditions, conditions_of
+from trainables.diffusion.api import WINDOW
+from trainables.diffusion.conditions import Conditions, conditions_of
+from trainables.diffusion.samplers import row_noise
+from trainables.diffusion.sampling import blocks
 from trainables.gan.networks import GanModelConfig, MovementNetwork
 from trainables.seeding import generator
 
@@ -47,30 +50,37 @@ class GanGenerator:
         length = (self.known.raw[:, 0].exp() * RATE_HZ).round()
         rows = torch.arange(len(self.known)) if longest is None else (length <= longest).nonzero().squeeze(1)
         require(len(rows) > 0, "`seq_len >= the shortest known movement`", f"seq_len={longest}")
-        chosen = rows[torch.randint(len(rows), (count,), generator=generator(seed, "conditions"))]
-        return Conditions(self.known.raw[chosen], self.known.angle[chosen])
+        return self.known.take(rows[torch.randint(len(rows), (count,), generator=generator(seed, "conditions"))])
 
-    def stream(self, conditions: Conditions, frame: Canonical, *, seed: int) -> Iterator[Float[Tensor, "M T C"]]:
-        """Standardised samples chunk by chunk, zero under the mask; row i depends on (seed, i, condition i) alone."""
+    def stream(
+        self, conditions: Conditions, frame: Canonical, *, seed: int, first: int = 0
+    ) -> Iterator[Float[Tensor, "M T C"]]:
+        """Standardised samples, `WINDOW` rows at a time, zero under the mask.
+
+        Row i is sample number first + i and depends on (seed, first + i, condition i) alone, up to rounding.
+        """
         self.model.eval()
-        for first in range(0, len(conditions), CHUNK):
-            rows = slice(first, first + CHUNK)
-            mask = frame.mask[rows].to(self.device)
-            condition = self.statistics.normalise_condition(conditions.raw[rows]).to(self.device)
-            latent, noise = initial_noise(self.config, *mask.shape, seed, first)
-            with torch.no_grad():
-                z = self.model(latent.to(self.device), noise.to(self.device), mask, condition)
-            yield z.cpu()
+        padded = self.canonical.form.padded
+        for rows in torch.arange(len(conditions)).split(WINDOW):
+            mask, z = frame.mask[rows], torch.zeros(*frame.mask[rows].shape, len(self.statistics.mean))
+            for block in blocks(mask, padded):
+                chosen = rows[block.rows]
+                sample = self._sample(block.mask_of(mask, padded), conditions.take(chosen), seed, chosen + first)
+                z[block.rows[: block.real], : block.width] = sample[: block.real, : z.shape[1]]
+            yield z
 
-
-def initial_noise(
-    config: GanModelConfig, count: int, steps: int, seed: int, first: int = 0
-) -> tuple[Float[Tensor, "B L"], Float[Tensor, "B T K"]]:
-    """Latent vectors and noise in which row i depends on (seed, first + i) alone."""
-    streams = [generator(seed, "sample", first + row) for row in range(count)]
-    latent = torch.stack([torch.randn(config.latent_dim, generator=random) for random in streams])
-    noise = torch.stack([torch.randn(steps, config.noise_channels, generator=random) for random in streams])
-    return latent, noise
+    @torch.no_grad()
+    def _sample(
+        self, mask: Bool[Tensor, "R W"], conditions: Conditions, seed: int, numbers: Int[Tensor, "R"]
+    ) -> Float[Tensor, "R W C"]:
+        """One call of the network, for the samples of these numbers."""
+        order, config = numbers.tolist(), self.config
+        latent = row_noise(order, 1, config.latent_dim, seed, "latent").squeeze(1)
+        noise = row_noise(order, mask.shape[1], config.noise_channels, seed, "sample")
+        condition = self.statistics.normalise_condition(conditions.raw)
+        given = (part.to(self.device) for part in (latent, noise, mask, condition))
+        z: Tensor = self.model(*given)
+        return z.cpu()
 
 
 def load_gan(checkpoint: Path, device: torch.device | str = "cpu") -> GanGenerator:

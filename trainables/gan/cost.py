@@ -3,8 +3,9 @@
 from itertools import cycle
 
 from trainables.data.dataset import SequenceDataset, batches, load_parts
-from trainables.diffusion.api import CHUNK, conditions_of
+from trainables.diffusion.conditions import conditions_of
 from trainables.diffusion.cost import PROBE_S, seconds
+from trainables.diffusion.sampling import CHUNK
 from trainables.epoch import Cost, Worker
 from trainables.gan.api import GanGenerator
 from trainables.gan.config import GanConfig

@@ -1,8 +1,9 @@
 """Generator and critic of the adversarial baseline: temporal convolutions over sequences with a mask.
 
-The critic runs down a pyramid of stages, each half as long as the one before, and scores the mean over the valid steps
-of the coarsest one. The generator runs the mirrored pyramid up, from a whole-movement plan to single steps, with noise
-of its own at every stage. The condition, and in the generator a latent vector, modulates every block by FiLM.
+The critic runs down a pyramid of stages, each half as long as the one before, and scores the means over the valid steps
+of all of them: tremor and rests show in the finest, the plan of a movement in the coarsest. The generator runs the
+mirrored pyramid up, from a whole-movement plan to single steps, with noise of its own at every stage. The condition,
+and in the generator a latent vector, modulates every block by FiLM.
 
 Both are smooth twice over, which the gradient penalty needs, and neither normalises over a batch: a row's output is a
 function of its own valid steps, condition and noise. Nothing under the mask reaches a valid step, and more padding
@@ -68,6 +69,21 @@ class Block(nn.Module):
         return (h + hold(self.conv2(hold(F.silu(inner), valid)), valid)) * math.sqrt(0.5)
 
 
+class Stage(nn.Module):
+    """Blocks one after the other, at one resolution."""
+
+    def __init__(self, channels: int, config: GanModelConfig) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(channels, config.embedding_dim) for _ in range(config.blocks))
+
+    def forward(
+        self, h: Float[Tensor, "B T C"], valid: Float[Tensor, "B T 1"], embedding: Float[Tensor, "B E"]
+    ) -> Float[Tensor, "B T C"]:
+        for block in self.blocks:
+            h = block(h, valid, embedding)
+        return h
+
+
 class Critic(nn.Module):
     """f(z, condition): high for movements of people, low for generated ones."""
 
@@ -77,9 +93,9 @@ class Critic(nn.Module):
         self.multiple = config.length_multiple
         self.embedding = _two_layers(condition_dim, width)
         self.stem = Convolution(channels + PLACES, widths[0], kernel=5)
-        self.stages = nn.ModuleList(_stage(channels, width, config.blocks) for channels in widths)
+        self.stages = nn.ModuleList(Stage(channels, config) for channels in widths)
         self.downs = nn.ModuleList(Convolution(above, below, stride=2) for above, below in itertools.pairwise(widths))
-        self.head = nn.Sequential(nn.Linear(widths[-1] + width, width), nn.SiLU(), nn.Linear(width, 1))
+        self.head = nn.Sequential(nn.Linear(sum(widths) + width, width), nn.SiLU(), nn.Linear(width, 1))
 
     def forward(
         self, z: Float[Tensor, "B T C"], mask: Bool[Tensor, "B T"], condition: Float[Tensor, "B D"]
@@ -89,13 +105,13 @@ class Critic(nn.Module):
         z = _held(z, mask)
         embedding = F.silu(self.embedding(condition))
         h = hold(self.stem(torch.cat([z, places(mask, z.dtype)], dim=2)), levels[0])
+        means = [embedding]
         for level, stage in enumerate(self.stages):
             if level:
                 h = hold(self.downs[level - 1](h), levels[level])
-            for block in stage:
-                h = block(h, levels[level], embedding)
-        mean = h.sum(dim=1) / levels[-1].sum(dim=1)
-        score: Tensor = self.head(torch.cat([mean, embedding], dim=1))
+            h = stage(h, levels[level], embedding)
+            means.append(h.sum(dim=1) / levels[level].sum(dim=1))
+        score: Tensor = self.head(torch.cat(means, dim=1))
         return score.squeeze(1)
 
 
@@ -108,7 +124,7 @@ class MovementNetwork(nn.Module):
         widths, width = config.widths, config.embedding_dim
         self.embedding = _two_layers(condition_dim + config.latent_dim, width)
         self.stems = nn.ModuleList(Convolution(config.noise_channels + PLACES, w, kernel=1) for w in widths)
-        self.stages = nn.ModuleList(_stage(channels, width, config.blocks) for channels in widths)
+        self.stages = nn.ModuleList(Stage(channels, config) for channels in widths)
         self.ups = nn.ModuleList(Convolution(below, above) for above, below in itertools.pairwise(widths))
         self.head = Convolution(widths[0], channels)
 
@@ -124,13 +140,17 @@ class MovementNetwork(nn.Module):
         levels = _levels(mask, len(self.stages), noise.dtype)
         embedding = F.silu(self.embedding(torch.cat([latent, condition], dim=1)))
         given = torch.cat([_held(noise, mask), places(mask, noise.dtype)], dim=2)
-        h = None
-        for level in reversed(range(len(self.stages))):
-            fresh = hold(self.stems[level](given[:, :: 2**level]), levels[level])
-            h = fresh if h is None else (fresh + hold(self.ups[level](double(h)), levels[level])) * math.sqrt(0.5)
-            for block in self.stages[level]:
-                h = block(h, levels[level], embedding)
+        top = len(self.stages) - 1
+        h = self.stages[top](self._fresh(given, levels, top), levels[top], embedding)
+        for level in reversed(range(top)):
+            coarser = hold(self.ups[level](double(h)), levels[level])
+            h = (self._fresh(given, levels, level) + coarser) * math.sqrt(0.5)
+            h = self.stages[level](h, levels[level], embedding)
         return hold(self.head(F.silu(h)), levels[0])[:, :length]
+
+    def _fresh(self, given: Float[Tensor, "B T G"], levels: list[Tensor], level: int) -> Float[Tensor, "B T2 C"]:
+        """What noise and places bring to one stage: those of every second, fourth, ... step."""
+        return hold(self.stems[level](given[:, :: 2**level]), levels[level])
 
 
 def padded(mask: Bool[Tensor, "B T"], multiple: int) -> Bool[Tensor, "B T2"]:
@@ -161,10 +181,6 @@ def _levels(mask: Bool[Tensor, "B T"], count: int, dtype: torch.dtype) -> list[T
     for _ in range(count - 1):
         masks.append(halve(masks[-1]))
     return [each[:, :, None].to(dtype) for each in masks]
-
-
-def _stage(channels: int, embedding: int, blocks: int) -> nn.ModuleList:
-    return nn.ModuleList(Block(channels, embedding) for _ in range(blocks))
 
 
 def _two_layers(width_in: int, width_out: int) -> nn.Sequential:

@@ -19,8 +19,8 @@ from torch import Tensor
 from trainables import names
 from trainables.config import require
 from trainables.data.dataset import Batch, DataParts, Sequences, batches, load_parts
-from trainables.diffusion.api import conditions_of
 from trainables.diffusion.augment import TrainingSet, training_set
+from trainables.diffusion.conditions import conditions_of
 from trainables.diffusion.train import TrainingDivergedError
 from trainables.epoch import ALONE, Epoch, Worker
 from trainables.eval.validation import Validator

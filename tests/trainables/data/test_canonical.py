@@ -17,7 +17,6 @@ from trainables.data.canonical import (
     MINIMUM_DISTANCE_PX,
     MINIMUM_STEPS,
     RATE_HZ,
-    REPRESENTATIONS,
     TENSORS,
     Canonical,
     CanonicalConfig,
@@ -32,7 +31,7 @@ from trainables.data.canonical import (
     usable,
     with_deltas,
 )
-from trainables.data.representation import interpolate, prefix_mask
+from trainables.data.representation import REPRESENTATIONS, interpolate, prefix_mask
 
 Path2D = npt.NDArray[np.float64]
 Recorded = tuple[Path2D, Path2D, Path2D]

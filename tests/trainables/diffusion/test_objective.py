@@ -157,7 +157,7 @@ def test_the_order_of_rows_does_not_count() -> None:
     order = torch.tensor([5, 2, 7, 0, 1, 6, 3, 4])
     mixed = (
         Batch(Sequences(*(part[order] for part in batch.sequences)), batch.condition[order]),
-        Draw(*(part[order] for part in drawn[:4])),
+        Draw(drawn.t[order], drawn.eps[order], drawn.drop_condition[order], drawn.estimated[order]),
     )
     for config in (PLAIN, replace(RANKED, negatives=7, share=1.0)):
         torch.testing.assert_close(loss_of(mixed, config).total, loss_of((batch, drawn), config).total)

@@ -243,7 +243,7 @@ def test_the_term_is_its_definition(name: str, normalise: str) -> None:
     assert float(accuracy) == pytest.approx(sum(right) / len(right))
 
 
-@pytest.mark.parametrize("junk", [1e3, -1e18])
+@pytest.mark.parametrize("junk", [1e3, -1e18, math.inf])
 def test_nothing_under_the_mask_changes_the_term(junk: float) -> None:
     inputs, (target, predicted) = inputs_of(), torch.randn(2, 4, 16, 2, generator=seeded(3))
     contrasted, hidden = torch.randn(4, 3, 16, 2, generator=seeded(5)), ~inputs.mask[:4, :, None]

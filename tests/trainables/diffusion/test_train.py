@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -364,10 +365,8 @@ def test_a_run_ends_when_validation_has_not_improved_for_as_long_as_is_endured(
 
 def test_a_resumed_run_has_not_forgotten_how_long_it_waited(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     judged_as([5.0, 4.0, 4.5, 4.4, 4.3], monkeypatch)
-    run = epochs(stopping(2))
-    for _ in range(3):
-        last = next(run)
-    last.save(tmp_path / "2")
+    *_, second = islice(epochs(stopping(2)), 3)
+    second.save(tmp_path / "2")
     assert [epoch.number for epoch in epochs(stopping(2), resume=tmp_path / "2")] == [3]
 
 

@@ -11,10 +11,11 @@ from trainables.checkpoint import RECORD, CheckpointError, load_checkpoint, save
 from trainables.config import ConfigError
 from trainables.data.canonical import Canonical
 from trainables.data.dataset import DataConfig, DataParts, load_parts
-from trainables.diffusion.api import CHUNK, Conditions, conditions_of
+from trainables.diffusion.api import WINDOW
+from trainables.diffusion.conditions import Conditions, conditions_of
 from trainables.epoch import ALONE
 from trainables.eval.validation import EvaluationConfig, Validator
-from trainables.gan.api import GanGenerator, initial_noise, load_gan
+from trainables.gan.api import GanGenerator, load_gan
 from trainables.gan.config import GanConfig
 from trainables.gan.networks import GanModelConfig
 from trainables.gan.state import initial_state, save_state
@@ -43,7 +44,7 @@ def source(checkpoint: Path) -> GanGenerator:
 @pytest.fixture(scope="module")
 def people(parts: DataParts) -> Canonical:
     """Movements to be asked for again, more than one call of the network takes."""
-    return parts["train"].take(torch.arange(CHUNK + 10))
+    return parts["train"].take(torch.arange(WINDOW + 10))
 
 
 def samples(source: GanGenerator, real: Canonical, seed: int = 1, conditions: Conditions | None = None) -> Tensor:
@@ -64,7 +65,14 @@ def test_what_is_loaded_samples_as_what_was_saved(source: GanGenerator, parts: D
 
 @pytest.mark.parametrize("n", [1, 5, 33])
 def test_a_sample_does_not_depend_on_how_many_are_asked_for(source: GanGenerator, people: Canonical, n: int) -> None:
+    """All of them go through more than one call of the network and more than one window."""
     assert_close(samples(source, people.take(torch.arange(n))), samples(source, people)[:n])
+
+
+def test_samples_are_numbered(source: GanGenerator, people: Canonical) -> None:
+    real = people.take(torch.arange(40))
+    rest = source.stream(conditions_of(real).take(slice(30, 40)), real.take(torch.arange(30, 40)), seed=1, first=30)
+    assert_close(next(rest), samples(source, real)[30:])
 
 
 def test_a_sample_depends_on_its_own_condition_alone(source: GanGenerator, people: Canonical) -> None:
@@ -82,14 +90,6 @@ def test_samples_are_the_seeds_and_no_two_rows_share_their_noise(source: GanGene
     assert torch.equal(samples(source, asked), samples(source, asked))
     drawn = torch.cat([samples(source, asked), samples(source, asked, seed=2)])
     assert len({tuple(row.flatten().tolist()) for row in drawn}) == 8
-
-
-def test_noise_is_drawn_row_by_row() -> None:
-    latent, noise = initial_noise(CONFIG.model, 6, 10, seed=3, first=2)
-    for row in range(6):
-        mine = initial_noise(CONFIG.model, 1, 10, seed=3, first=2 + row)
-        assert torch.equal(latent[row], mine[0][0])
-        assert torch.equal(noise[row], mine[1][0])
 
 
 def test_samples_are_movements_that_the_validator_takes(source: GanGenerator, parts: DataParts) -> None:

@@ -264,8 +264,7 @@ def test_a_batch_that_workers_cannot_share_equally_is_refused() -> None:
 
 @pytest.fixture
 def process_group(tmp_path: Path) -> Iterator[None]:
-    store = distributed.FileStore(str(tmp_path / "store"), 1)
-    distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
     yield
     distributed.destroy_process_group()
 
@@ -301,7 +300,7 @@ def test_a_network_learns_through_its_wrapper_alone_and_once_a_step() -> None:
     """More than one call, or one beside it, would leave workers with gradients that are not common."""
     state = toy_state(Worker(wrap=Counted))
     play(state, TINY, repeat(toy_batch()), torch.Generator().manual_seed(0))
-    calls = [player.parallel.calls for player in (state.critic, state.generator)]  # type: ignore[union-attr]
+    calls = [player.parallel.calls for player in (state.critic, state.generator)]
     assert calls == [{True: TINY.game.critic_steps}, {True: 1}]
 
 

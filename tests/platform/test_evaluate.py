@@ -1,0 +1,19 @@
+"""The platform's spelling of the evaluation."""
+
+import pytest
+
+from platform import evaluate
+from trainables.command import WRONG_INPUT, run
+from trainables.eval import diffusion_eval
+
+
+def test_it_is_the_same_command_under_the_platforms_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(evaluate.COMMAND, diffusion_eval.main, ["--help"]) == 0
+    text = capsys.readouterr().out
+    assert "python -m platform.evaluate ckpt=FOLDER" in text
+    assert "trainables.eval.diffusion_eval" not in text
+    assert run(evaluate.COMMAND, diffusion_eval.main, ["--cfg", "job"]) == 0
+    config = capsys.readouterr().out
+    assert run(diffusion_eval.COMMAND, diffusion_eval.main, ["--cfg", "job"]) == 0
+    assert capsys.readouterr().out == config
+    assert run(evaluate.COMMAND, diffusion_eval.main, []) == WRONG_INPUT

@@ -1,0 +1,171 @@
+"""The evaluation command: it judges as training does, a file as its maker, writes all it says, and refuses the rest."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from trainables import names
+from trainables.command import WRONG_INPUT, run
+from trainables.data.canonical import RATE_HZ, decode
+from trainables.data.dataset import DataConfig, load_parts
+from trainables.diffusion.api import load_generator
+from trainables.diffusion.config import DiffusionConfig, ModelConfig
+from trainables.diffusion.train import epochs
+from trainables.eval.diffusion_eval import COMMAND, main
+from trainables.eval.validation import EvaluationConfig
+
+QUICK = ["steps=1", "comparison.probes=[quadratic]", "comparison.null_repeats=2", "comparison.permutations=19"]
+evaluate = partial(run, COMMAND, main)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
+    """A checkpoint of a briefly trained model, and how its training judged it."""
+    folder = tmp_path_factory.mktemp("run") / "checkpoint"
+    model, judged = ModelConfig(base_channels=16), EvaluationConfig(steps=1)
+    *_, last = epochs(DiffusionConfig(epochs=1, steps_per_epoch=12, model=model, evaluation=judged))
+    last.save(folder)
+    return folder, dict(last.metrics)
+
+
+@pytest.fixture(scope="module")
+def report(trained: tuple[Path, dict[str, float]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    assert evaluate([f"ckpt={trained[0]}", f"out_dir={folder}", *QUICK]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def samples(trained: tuple[Path, dict[str, float]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The samples that the checkpoint is judged by, as a table like anybody's."""
+    source, asked = load_generator(trained[0]), load_parts(DataConfig())["validation"]
+    movements = decode(source.like(asked, seed=20240, steps=1), source.canonical)
+    paths = [torch.cat([torch.zeros(1, 2), s[:n].cumsum(0)]) for s, n in zip(*movement_parts(movements), strict=True)]
+    table = {"t_ms": [[i * 1000 / RATE_HZ for i in range(len(p))] for p in paths]}
+    table |= {"x": [p[:, 0].tolist() for p in paths], "y": [p[:, 1].tolist() for p in paths]}
+    file = tmp_path_factory.mktemp("file") / "samples.parquet"
+    pd.DataFrame({**table, "user": movements.group, "session": "s"}).to_parquet(file)
+    return file
+
+
+def movement_parts(movements: Any) -> tuple[Any, list[int]]:
+    return movements.steps_px, movements.length.tolist()
+
+
+def read(folder: Path) -> dict[str, Any]:
+    numbers: dict[str, Any] = json.loads((folder / "report.json").read_text(), parse_constant=pytest.fail)
+    return numbers
+
+
+def test_a_checkpoint_is_judged_as_its_training_judged_it(report: Path, trained: tuple[Path, dict[str, float]]) -> None:
+    found, metrics = read(report), trained[1]
+    assert found["metrics"]["c2st"]["quadratic"]["accuracy"] == metrics[names.VAL_C2ST]
+    assert found["metrics"]["mmd"]["mmd"] == pytest.approx(metrics[names.VAL_MMD], rel=1e-9)
+    assert found["metrics"]["prd"]["recall"] == metrics[names.VAL_RECALL]
+    assert found["metrics"]["prd"]["prd_precision"] == pytest.approx(metrics[names.VAL_PRD_PRECISION])
+    assert found["checks"]["memorisation"]["ratio"] == pytest.approx(metrics[names.VAL_MEMORISATION])
+    error = found["checks"]["conditions"]["mean_median_absolute_sd"]
+    assert error == pytest.approx(metrics[names.VAL_CONDITION_ERROR])
+
+
+def test_the_report_says_what_was_judged_on_what(report: Path, trained: tuple[Path, dict[str, float]]) -> None:
+    found, record = read(report), json.loads((trained[0] / "record.json").read_text())
+    assert found["subject"]["weights_sha256"] == record["weights_sha256"]
+    assert found["data"]["sha256"] == record["data_sha256"]
+    assert found["real"]["people"] == "validation"
+    for side in ("real", "fake"):
+        account = found[side]
+        assert account["judged"] + sum(account["dropped"].values()) == account["read"]
+    assert set(found["metrics"]) == {"c2st", "mmd", "prd", "kinematics", "spectra"}
+    assert {"python", "torch", "numpy", "scipy", "scikit-learn", "cursory"} == set(found["versions"])
+
+
+def test_every_picture_is_drawn_and_no_blank(report: Path) -> None:
+    assert read(report)["pictures"] == ["gallery.png", "overlays.png", "spectra.png", "c2st.png"]
+    for name in read(report)["pictures"]:
+        with Image.open(report / name) as image:
+            shades = image.convert("L").histogram()
+        assert max(shades) < 0.99 * sum(shades)
+
+
+def test_a_file_of_the_same_samples_is_judged_like_the_checkpoint(samples: Path, report: Path, tmp_path: Path) -> None:
+    assert evaluate([f"samples={samples}", f"out_dir={tmp_path}", *QUICK]) == 0
+    by_file, by_checkpoint = read(tmp_path), read(report)
+    assert by_checkpoint["fake"]["dropped"] == {}  # else a file, which has no partners, keeps more of the real ones
+    assert by_file["metrics"] == by_checkpoint["metrics"]
+    assert "not_measured" in by_file["checks"]["conditions"]
+
+
+def test_the_same_command_writes_the_same_bytes_and_n_chooses(samples: Path, tmp_path: Path) -> None:
+    command = [f"samples={samples}", f"out_dir={tmp_path}", "n=60", "part=test", "metrics=[mmd]", *QUICK]
+    written = []
+    for _ in range(2):
+        assert evaluate(command) == 0
+        written.append((tmp_path / "report.json").read_bytes())
+    assert written[0] == written[1]
+    assert (read(tmp_path)["fake"]["judged"], read(tmp_path)["real"]["judged"]) == (60, 260)
+    assert set(read(tmp_path)["metrics"]) == {"mmd"}
+    assert read(tmp_path)["pictures"] == ["gallery.png"]
+
+
+def test_other_people_can_stand_in_for_the_part(samples: Path, tmp_path: Path) -> None:
+    """The samples themselves as the people: nothing tells them from themselves."""
+    command = [f"samples={samples}", f"val_split={samples}", f"out_dir={tmp_path}", "metrics=[kinematics]", *QUICK]
+    assert evaluate(command) == 0
+    features = read(tmp_path)["metrics"]["kinematics"]
+    assert {found["ks"] for name, found in features.items() if name != "ks_5_percent"} == {0.0}
+    assert read(tmp_path)["real"]["people"] == str(samples)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        ([], "exactly one of `ckpt` and `samples`"),
+        (["ckpt=a", "samples=b.npy"], "exactly one of `ckpt` and `samples`"),
+        (["ckpt=nowhere"], "no such file"),
+        (["samples=nowhere.parquet"], "no such file"),
+        (["samples=nowhere.npy", "part=holdout"], "the holdout part is kept for the promotion"),
+        (["samples=a.npy", "part=train"], "`part` in {validation, test}"),
+        (["samples=a.npy", "metrics=[c2st,fid]"], "metrics=fid"),
+        (["samples=a.npy", "metrics=[]"], "`metrics` name at least one"),
+        (["samples=a.npy", "n=-1"], "`n >= 0`"),
+        (["samples=a.npy", "steps=-1"], "`steps >= 1`"),
+        (["ckpt=a", "sampling.sampler=euler"], "sampler=euler"),
+        (["samples=a.npy", "comparison.folds=1"], "folds >= 2"),
+        (["ckpt=a", "data.source=table"], "a checkpoint brings its own data"),
+    ],
+)
+def test_wrong_input_is_one_line(
+    overrides: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate([f"out_dir={tmp_path / 'out'}", *overrides]) == WRONG_INPUT
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_more_samples_than_there_are_or_of_other_data_are_refused(
+    trained: tuple[Path, dict[str, float]], samples: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = json.loads((trained[0] / "record.json").read_text())
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "weights.safetensors").write_bytes((trained[0] / "weights.safetensors").read_bytes())
+    (other / "record.json").write_text(json.dumps(record | {"data_sha256": "0"}))
+    for command, says in (
+        ([f"ckpt={trained[0]}", "n=335"], "n=335 and 334 movements"),
+        ([f"samples={samples}", "n=9999"], "n=9999"),
+        ([f"samples={samples}", "n=30"], "usable fake movements >= 40"),
+        ([f"ckpt={other}"], "trained on other data"),
+    ):
+        assert evaluate([*command, f"out_dir={tmp_path / 'out'}", *QUICK]) == WRONG_INPUT
+        error = capsys.readouterr().err
+        assert says in error
+        assert error.count("\n") == 1
