@@ -47,7 +47,7 @@ from trainables.epoch import Epoch, Epochs, Trainable, Worker
 
 SPACE = SPACES["diffusion"]
 MEMORY_TRIALS = 4
-SMALL = {"model.base_channels": 32, "steps_per_epoch": 20, "evaluation.movements": 100, "evaluation.steps": 5}
+SMALL = {"model.base_channels": 32, "steps_per_epoch": 20, "evaluation.movements": 100, "sampling.steps": 5}
 SEARCHED = ("contrastive.weight", "contrastive.temperature")  # where memory is measured: they change no size
 
 

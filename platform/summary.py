@@ -12,16 +12,16 @@ from platform.pictures import learning_curves
 from platform.progress import describe
 from platform.settings import Sweep
 from platform.study import Ranked, ranking
+from trainables import generators
 from trainables.config import build
 from trainables.data.canonical import reobserve
 from trainables.data.dataset import DataParts
-from trainables.diffusion.api import load_generator
-from trainables.diffusion.config import DiffusionConfig
 from trainables.eval.metrics import NullBand
 from trainables.eval.pictures import gallery, overlays
 from trainables.eval.validation import Validator
 from trainables.names import VAL_C2ST, VAL_MMD
 from trainables.progress import interpreter, number
+from trainables.session import TRAINABLES
 
 SHOWN = 10
 
@@ -48,7 +48,7 @@ def summarise(console: Console, sweep: Sweep, study: optuna.Study, data: DataPar
         console.print("no trial has a result yet", style="red")
         return 1
     best = with_result[0]
-    config = build(DiffusionConfig, sweep.trainable, at="trainable")
+    config = build(TRAINABLES[sweep.space.trainable].config, sweep.trainable, at="trainable")
     validator = Validator.fit(data["validation"], data["train"], config.data.canonical, config.evaluation)
     reference = Reference(validator.floor(), validator.against(data["train"]))
     _print_ranking(console, with_result)
@@ -119,7 +119,7 @@ def _print_worth(console: Console, best: Ranked, reference: Reference) -> None:
 
 def _draw_samples(checkpoint: Path, validator: Validator, pictures: Path) -> None:
     """Gallery and overlays of the best trial's samples, made as they were judged."""
-    samples = load_generator(checkpoint).like(validator.asked, seed=validator.config.seed, steps=validator.config.steps)
+    samples = generators.load(checkpoint).like(validator.asked, seed=validator.config.seed)
     observed, rows = reobserve(samples, validator.canonical)
     gallery(validator.observed.take(rows), observed, pictures / "gallery.png")
     overlays(validator.observed, observed, pictures / "features.png")

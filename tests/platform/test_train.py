@@ -16,7 +16,7 @@ TINY = {
     "batch_size": "8",
     "model.base_channels": "16",
     "evaluation.movements": "40",
-    "evaluation.steps": "1",
+    "sampling.steps": "1",
     "evaluation.folds": "2",
     "evaluation.probe": "logistic",
 }
@@ -40,7 +40,7 @@ def test_a_run_of_either_command_is_the_same_run(tmp_path: Path, capsys: pytest.
 WRONG: dict[str, tuple[str, ...]] = {
     "trainable=quux": ("`trainable` in {diffusion", "trainable=quux"),
     "trainable.epochs=0": ("trainable: `epochs >= 1`", "epochs=0"),
-    "trainable.evaluation.steps=0": ("trainable.evaluation: `steps >= 1`", "steps=0"),
+    "trainable.sampling.steps=0": ("trainable.sampling: `steps >= 1`", "steps=0"),
     "trainable.optim.lrr=1": ("did you mean `trainable.optim.lr`?",),
     "scaling.num_workers=-1": ("scaling: `num_workers >= 0`",),
     "scaling.num_worker=2": ("did you mean `scaling.num_workers`?",),

@@ -13,7 +13,7 @@ TINY = {
     "model.base_channels": 16,
     "steps_per_epoch": 18,
     "evaluation.movements": 100,
-    "evaluation.steps": 2,
+    "sampling.steps": 2,
     "evaluation.probe": "logistic",
 }
 

@@ -12,6 +12,7 @@ from trainables.diffusion.latents.autoencoder import LatentConfig
 from trainables.diffusion.models.unet1d import UNetConfig
 from trainables.diffusion.objective import NoiseConfig
 from trainables.diffusion.ranking_term import ContrastiveConfig
+from trainables.diffusion.sampling import SamplingConfig
 from trainables.eval.validation import EvaluationConfig
 
 STOPPING_METRICS = (names.VAL_LOSS, names.VAL_C2ST_EXCESS, names.VAL_MMD)
@@ -92,6 +93,7 @@ class DiffusionConfig:
     contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)  # of the samples that are judged
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     def __post_init__(self) -> None:

@@ -42,7 +42,7 @@ def measure(config: DiffusionConfig) -> Cost:
     return Cost(
         step_s=step_s,
         steps_per_epoch=config.steps_per_epoch,
-        evaluation_s=PROBE_S + call_s * config.evaluation.steps * samples / len(rows.condition),
+        evaluation_s=PROBE_S + call_s * config.sampling.steps * samples / len(rows.condition),
         checkpoint_bytes=sum(4 * p.numel() * p.element_size() for p in state.model.parameters()),
     )
 

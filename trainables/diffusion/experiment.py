@@ -42,7 +42,7 @@ class PlaceConfig:
             raise ConfigError(f"device={self.device}: not here ({str(error).splitlines()[0]}); take cpu") from None
 
 
-COMMAND = Command(
+COMMAND: Command = Command(
     module="trainables.diffusion.train",
     config_name="diffusion/train",
     about=ABOUT,

@@ -1,47 +1,65 @@
 """`python -m trainables.diffusion.sample`: movements from a checkpoint, as files.
 
     python -m trainables.diffusion.sample ckpt=results/... n=2000 steps=20 seq_len=64 out_dir=generated
+    python -m trainables.diffusion.sample ckpt=results/... sampler=dpmpp_2m spacing=log_snr steps=8 format=[parquet]
+    python -m trainables.diffusion.sample ckpt=results/... n=500 cond=conditions.npy
 
-Writes `samples.npy` (standardised canonical deltas, float32 [n, seq_len, 2]), `samples.parquet` (one row per movement:
+Writes `samples.npy` (standardised canonical deltas, float32 [n, seq_len, C]), `samples.parquet` (one row per movement:
 t_ms, x and y as lists in pixels, which the data reader takes) and `samples.json` (checkpoint, seed, settings).
 """
 
-import json
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
+from jaxtyping import Float
 from rich.console import Console
 from rich.progress import Progress
+from torch import Tensor
 
 from trainables.checkpoint import load_record
 from trainables.command import Command, Request, run
-from trainables.config import build, plain, require
-from trainables.data.canonical import RATE_HZ, CanonicalConfig, Movements, decode, with_deltas
-from trainables.diffusion.api import Generator, load_generator
+from trainables.config import ConfigError, build, plain, require, require_member
+from trainables.data.canonical import CanonicalConfig, Movements, decode, with_deltas
+from trainables.diffusion.api import WINDOW, Conditions, Generator, SamplingConfig, load_generator
+from trainables.diffusion.sample_files import FORMATS, SampleFiles
 
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """What to sample, and where to write it."""
+    """What to sample, how, and where to write it."""
 
     ckpt: str = ""  # checkpoint folder
     n: int = 1000
-    steps: int = 20
     seq_len: int = 0  # 0: the trained length
-    guidance: float = 1.0
+    cond: str = ""  # .npy of raw conditions [n, D]; none: those of training movements
+    sampler: str = SamplingConfig.sampler
+    spacing: str = SamplingConfig.spacing
+    steps: int = SamplingConfig.steps
+    guidance: float = SamplingConfig.guidance
+    eta: float = SamplingConfig.eta
+    inpaint: bool = SamplingConfig.inpaint
     seed: int = 0
     device: str = "cpu"
+    format: tuple[str, ...] = ("npy", "parquet")
     out_dir: str = "generated"
 
     def __post_init__(self) -> None:
         require(self.n >= 1, "`n >= 1`", f"n={self.n}")
-        require(self.steps >= 1, "`steps >= 1`", f"steps={self.steps}")
         require(self.seq_len >= 0, "`seq_len >= 0`", f"seq_len={self.seq_len}")
+        require(len(self.format) > 0, "`format` names one at least", "format=[]")
+        for name in self.format:
+            require_member("format", name, FORMATS)
+        _ = self.sampling
+
+    @property
+    def sampling(self) -> SamplingConfig:
+        """The part that decides how to get from noise to a sample."""
+        return SamplingConfig(self.sampler, self.spacing, self.steps, self.guidance, self.eta, self.inpaint)
 
 
 COMMAND = Command(
@@ -57,52 +75,63 @@ def main(request: Request) -> int:
     config = build(SampleConfig, request.config)
     require(bool(config.ckpt), "`ckpt` names a checkpoint folder", "ckpt=''")
     source = load_generator(Path(config.ckpt), config.device)
-    canonical = CanonicalConfig(source.canonical.representation, config.seq_len or source.canonical.sequence_length)
-    conditions = source.draw_conditions(config.n, config.seed, canonical.sequence_length)
-    frame = conditions.frame(canonical)
-    chunks = []
-    with Progress() as progress:
+    canonical = source.form_of(config.seq_len or source.canonical.sequence_length)
+    conditions = _conditions(config, source, canonical)
+    config.sampling.times(source.schedule, source.prediction)  # its law before anything is written
+    folder, shape = Path(config.out_dir), (config.n, canonical.sequence_length, canonical.form.channels)
+    with SampleFiles(folder, config.format, shape, _record(config, source)) as files, Progress() as progress:
         task = progress.add_task("sampling", total=config.n)
-        for chunk in source.stream(conditions, frame, seed=config.seed, steps=config.steps, guidance=config.guidance):
-            chunks.append(chunk)
-            progress.advance(task, len(chunk))
-    z = torch.cat(chunks)
-    movements = decode(with_deltas(frame, source.statistics.denormalise(z, frame)), canonical)
-    _write(Path(config.out_dir), config, source, z, movements)
-    Console().print(f"{config.n} movements in {Path(config.out_dir).resolve()}", highlight=False, soft_wrap=True)
+        for z, movements in sampled(source, conditions, canonical, config):
+            files.write(z, movements)
+            progress.advance(task, len(z))
+    Console().print(f"{config.n} movements in {folder.resolve()}", highlight=False, soft_wrap=True)
     return 0
 
 
-def _write(folder: Path, config: SampleConfig, source: Generator, z: torch.Tensor, movements: Movements) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "samples.npy", z.numpy())
-    pq.write_table(movement_table(movements), folder / "samples.parquet")
-    record = {
+def sampled(
+    source: Generator, conditions: Conditions, canonical: CanonicalConfig, config: SampleConfig
+) -> Iterator[tuple[Float[Tensor, "M T C"], Movements]]:
+    """Samples and their movements in pixels, a window at a time; only one window is in memory."""
+    for rows in torch.arange(len(conditions)).split(WINDOW):
+        asked = conditions.take(rows)
+        frame = asked.frame(canonical)
+        (z,) = source.stream(asked, frame, seed=config.seed, sampling=config.sampling, first=int(rows[0]))
+        yield z, decode(with_deltas(frame, source.statistics.denormalise(z, frame)), canonical)
+
+
+def _conditions(config: SampleConfig, source: Generator, canonical: CanonicalConfig) -> Conditions:
+    """Those of the file, or drawn ones; all of them are checked before the first is sampled."""
+    if config.cond:
+        conditions = source.asked(read_conditions(Path(config.cond)), config.n, config.seed)
+    else:
+        conditions = source.draw_conditions(config.n, config.seed, canonical.sequence_length)
+    conditions.check(canonical)
+    return conditions
+
+
+def read_conditions(path: Path) -> Float[Tensor, "N D"]:
+    """Raw conditions from a .npy file.
+
+    Raises:
+        ConfigError: no such file, not a whole .npy file, or not a table of floating-point numbers.
+    """
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ConfigError(f"cond={path}: not a readable .npy file ({str(error).splitlines()[0]})") from None
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind != "f":
+        got = f"{values.dtype} {list(values.shape)}" if isinstance(values, np.ndarray) else "an archive of arrays"
+        raise ConfigError(f"cond={path}: a table [n, D] of floating-point numbers is needed, but got {got}")
+    return torch.from_numpy(values.astype(np.float64))
+
+
+def _record(config: SampleConfig, source: Generator) -> dict[str, Any]:
+    return {
         "provenance": "synthetic",
         "config": plain(config),
         "weights_sha256": load_record(Path(config.ckpt))["weights_sha256"],
         "canonical": plain(source.canonical),
     }
-    (folder / "samples.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
-
-
-def movement_table(movements: Movements) -> pa.Table:
-    """One row per movement, as the table reader takes it: 60 Hz times and whole-pixel positions as lists."""
-    rows = []
-    for index, (steps, length) in enumerate(zip(movements.steps_px, movements.length.tolist(), strict=True)):
-        path = torch.cat([torch.zeros(1, 2), steps[:length].cumsum(dim=0)]).tolist()
-        rows.append(
-            {
-                "trajectory_id": index,
-                "source": "synthetic",
-                "user": movements.group[index],
-                "session": "sampled",
-                "t_ms": [step * 1000.0 / RATE_HZ for step in range(length + 1)],
-                "x": [point[0] for point in path],
-                "y": [point[1] for point in path],
-            }
-        )
-    return pa.Table.from_pylist(rows)
 
 
 if __name__ == "__main__":

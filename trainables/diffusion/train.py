@@ -210,7 +210,7 @@ def _judge(
             objective.prediction,
         )
         metrics[names.VAL_LOSS] = _validation_loss(state, config, parts, objective, worker.device)
-        fake = sampler.like(validator.asked, seed=config.evaluation.seed, steps=config.evaluation.steps)
+        fake = sampler.like(validator.asked, seed=config.evaluation.seed, sampling=config.sampling)
         metrics |= validator(fake)
         metrics[names.VAL_SECONDS] = time.perf_counter() - began
         metrics[names.PARAMETERS] = float(sum(p.numel() for p in state.model.parameters()))

@@ -45,7 +45,6 @@ class EvaluationConfig:
     """How a model is judged on the validation part."""
 
     movements: int = 512  # at most; the default validation part has fewer
-    steps: int = 20  # network calls per sample
     probe: str = "quadratic"
     folds: int = 5
     seed: int = 20240  # of noise, rows and folds: common to all trials of a study
@@ -54,7 +53,6 @@ class EvaluationConfig:
         require(
             self.movements >= MINIMUM_MOVEMENTS, f"`movements >= {MINIMUM_MOVEMENTS}`", f"movements={self.movements}"
         )
-        require(self.steps >= 1, "`steps >= 1`", f"steps={self.steps}")
         require(self.folds >= 2, "`folds >= 2`", f"folds={self.folds}")
         require_member("probe", self.probe, PROBES)
 

@@ -21,6 +21,7 @@ class GameConfig:
     betas: tuple[float, ...] = (0.0, 0.9)
     gradient_penalty: float = 10.0  # weight of the penalty
     ema_decay: float = 0.999
+    dequantise: bool = True  # real steps are shifted within their pixel
 
     def __post_init__(self) -> None:
         require(self.critic_steps >= 1, "`critic_steps >= 1`", f"critic_steps={self.critic_steps}")

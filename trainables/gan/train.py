@@ -18,7 +18,7 @@ from torch import Tensor
 
 from trainables import names
 from trainables.config import require
-from trainables.data.dataset import Batch, DataParts, Sequences, batches, load_parts
+from trainables.data.dataset import Batch, DataParts, Sequences, Statistics, batches, load_parts
 from trainables.diffusion.augment import TrainingSet, training_set
 from trainables.diffusion.conditions import conditions_of
 from trainables.diffusion.train import TrainingDivergedError
@@ -26,6 +26,7 @@ from trainables.epoch import ALONE, Epoch, Worker
 from trainables.eval.validation import Validator
 from trainables.gan.api import GanGenerator
 from trainables.gan.config import GameConfig, GanConfig
+from trainables.gan.dequantise import dequantised
 from trainables.gan.objective import Draw, critic_loss, draw, generator_loss
 from trainables.gan.state import Player, State, count_parameters, initial_state, restore_state, save_state
 from trainables.seeding import generator
@@ -70,12 +71,20 @@ def _train_epoch(state: State, config: GanConfig, dataset: TrainingSet, worker: 
     began = time.perf_counter()
     random = generator(config.seed, "noise", state.epoch)
     stream = batches(dataset.fresh, config.batch_size, generator(config.seed, "order", state.epoch))
+    if config.game.dequantise:
+        stream = shifted(stream, dataset.statistics, generator(config.seed, "dequantise", state.epoch))
     sums = Counter[str]()
     for _ in range(config.steps_per_epoch):
         sums.update(play(state, config, stream, random, worker))
     means = {name: value / config.steps_per_epoch for name, value in sums.items()}
     timing = {names.TRAIN_STEPS: float(state.step), names.TRAIN_SECONDS: time.perf_counter() - began}
     return {**means, names.TRAIN_LEARNING_RATE: state.generator.optimizer.param_groups[0]["lr"], **timing}
+
+
+def shifted(stream: Iterator[Batch], statistics: Statistics, random: torch.Generator) -> Iterator[Batch]:
+    """The batches with their real sequences dequantised."""
+    for batch in stream:
+        yield batch._replace(sequences=dequantised(batch.sequences, statistics, random))
 
 
 def play(

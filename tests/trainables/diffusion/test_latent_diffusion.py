@@ -14,6 +14,7 @@ from trainables.data.dataset import DataConfig, load_parts
 from trainables.diffusion.api import Generator, load_generator
 from trainables.diffusion.config import DiffusionConfig, ModelConfig, OptimConfig
 from trainables.diffusion.latents.autoencoder import LatentConfig
+from trainables.diffusion.sampling import SamplingConfig
 from trainables.diffusion.state import initial_state
 from trainables.diffusion.train import epochs
 from trainables.epoch import ALONE, Epoch
@@ -27,7 +28,8 @@ TINY = DiffusionConfig(
     latent=LATENT,
     model=ModelConfig(base_channels=16),
     optim=OptimConfig(lr=1e-2, warmup_steps=1),
-    evaluation=EvaluationConfig(movements=40, steps=2, folds=2),
+    sampling=SamplingConfig(steps=2),
+    evaluation=EvaluationConfig(movements=40, folds=2),
 )
 
 Run = tuple[list[Epoch], list[Path]]

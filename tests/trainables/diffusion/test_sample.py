@@ -1,18 +1,26 @@
 """The sampling command: what it writes, and that the data reader takes it back."""
 
 import json
+import weakref
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
 import pytest
+import torch
 
 from trainables.command import WRONG_INPUT, run
-from trainables.data.canonical import CanonicalConfig, usable
+from trainables.config import ConfigError
+from trainables.data.canonical import CanonicalConfig, Movements, usable
 from trainables.data.dataset import observe_recordings
 from trainables.data.recordings import read_recordings
-from trainables.diffusion.api import generate_diffusion_samples
+from trainables.diffusion.api import WINDOW, SamplingConfig, generate_diffusion_samples, load_generator
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
-from trainables.diffusion.sample import COMMAND, main
+from trainables.diffusion.sample import COMMAND, SampleConfig, main, read_conditions, sampled
+from trainables.diffusion.sample_files import FORMATS, SampleFiles
+from trainables.diffusion.sampling import SamplingConfig
 from trainables.diffusion.train import epochs
 from trainables.eval.validation import EvaluationConfig
 
@@ -20,8 +28,9 @@ from trainables.eval.validation import EvaluationConfig
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "checkpoint"
-    model, judged = ModelConfig(base_channels=16), EvaluationConfig(movements=100, steps=1, probe="logistic")
-    *_, last = epochs(DiffusionConfig(epochs=1, steps_per_epoch=2, model=model, evaluation=judged))
+    judged = EvaluationConfig(movements=100, probe="logistic")
+    model, quick = ModelConfig(base_channels=16), SamplingConfig(steps=1)
+    *_, last = epochs(DiffusionConfig(epochs=1, steps_per_epoch=2, model=model, sampling=quick, evaluation=judged))
     last.save(folder)
     return folder
 
@@ -41,9 +50,131 @@ def test_the_files_hold_the_samples_of_the_api_and_are_read_back_as_recordings(
     assert json.loads((tmp_path / "samples.json").read_text())["provenance"] == "synthetic"
 
 
-@pytest.mark.parametrize("override", ["n=0", "steps=-1", "seq_len=4", "ckpt=", "ckpt=nowhere", "number=3"])
-def test_wrong_input_is_one_line(
+def ask(checkpoint: Path, folder: Path, *overrides: str) -> int:
+    return run(COMMAND, main, [f"ckpt={checkpoint}", "n=9", "steps=1", f"out_dir={folder}", *overrides])
+
+
+def test_many_windows_hold_what_one_request_gives(checkpoint: Path, tmp_path: Path) -> None:
+    """Two full windows and a part; numbers go on from window to window, and a window is a row group."""
+    n = 2 * WINDOW + 5
+    assert ask(checkpoint, tmp_path, f"n={n}", "seed=3", "sampler=dpmpp_2m", "spacing=log_snr", "steps=2") == 0
+    sampling = SamplingConfig("dpmpp_2m", "log_snr")
+    expected = generate_diffusion_samples(n, 64, steps=2, seed=3, sampling=sampling, checkpoint=checkpoint)
+    assert np.array_equal(np.load(tmp_path / "samples.npy"), expected.numpy())
+    table = pq.ParquetFile(tmp_path / "samples.parquet")
+    assert table.num_row_groups == 3
+    assert table.read(["trajectory_id"])["trajectory_id"].to_pylist() == list(range(n))
+
+
+def test_one_window_at_a_time_is_computed_and_kept(checkpoint: Path) -> None:
+    """Nothing is computed before it is asked for, and what was written is given back: memory does not grow with n."""
+    source, n, computed = load_generator(checkpoint), 4 * WINDOW, []
+    canonical, config = source.canonical, SampleConfig(ckpt=str(checkpoint), n=n, steps=1)
+    source.model.register_forward_hook(lambda *_: computed.append(1))
+    stream = sampled(source, source.draw_conditions(n, 0, 64), canonical, config)
+    assert not computed
+    z, _ = next(stream)
+    calls = len(computed)
+    assert len(z) == WINDOW
+    kept = weakref.ref(z)
+    del z, _
+    next(stream)
+    assert len(computed) <= 2 * calls + 2
+    assert kept() is None
+
+
+@pytest.mark.parametrize("chosen", list(FORMATS))
+def test_only_the_chosen_formats_are_written(checkpoint: Path, tmp_path: Path, chosen: str) -> None:
+    assert ask(checkpoint, tmp_path, f"format=[{chosen}]") == 0
+    assert {path.name for path in tmp_path.iterdir()} == {f"samples.{chosen}", "samples.json"}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_an_interrupted_run_leaves_no_half_file_and_the_last_whole_ones(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    movements = Movements(torch.ones(2, 8, 2).double(), torch.tensor([8, 5]), ("a", "b"))
+    with SampleFiles(tmp_path, tuple(FORMATS), (2, 8, 2), {"run": 1}) as files:
+        files.write(torch.ones(2, 8, 2), movements)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(before) == {"samples.npy", "samples.parquet", "samples.json"}
+    with suppress(error), SampleFiles(tmp_path, tuple(FORMATS), (4, 8, 2), {"run": 2}) as files:
+        files.write(torch.zeros(2, 8, 2), movements)
+        raise error
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def conditions(n: int) -> npt.NDArray[np.float64]:
+    """Half a second, 100 px, a path of 1.1 distances, 3 rad."""
+    return np.log(np.tile([0.5, 100.0, 1.1, 4.0], (n, 1)))
+
+
+def test_conditions_may_come_from_a_file(checkpoint: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "asked.npy", conditions(9).astype(np.float32))
+    assert ask(checkpoint, tmp_path / "out", f"cond={tmp_path / 'asked.npy'}") == 0
+    written = np.load(tmp_path / "out" / "samples.npy")
+    assert {int(row.any(axis=1).sum()) for row in written} == {30}
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (conditions(9)[:, :3], "`cond.shape == (9, 4)` must hold, but got (9, 3)"),
+        (conditions(8), "`cond.shape == (9, 4)` must hold, but got (8, 4)"),
+        (conditions(9).astype(np.int64), "a table [n, D] of floating-point numbers is needed, but got int64 [9, 4]"),
+        (conditions(9)[0], "a table [n, D] of floating-point numbers is needed, but got float64 [4]"),
+        (conditions(9) * np.nan, "`conditions are finite` must hold"),
+        (conditions(9) + 5.0, "`duration <= 1.067 s`"),
+        (np.array([["a", "b"]]), "a table [n, D] of floating-point numbers is needed"),
+        (np.array([[None]], dtype=object), "not a readable .npy file"),
+        (b"not an array", "not a readable .npy file"),
+        (b"", "not a readable .npy file"),
+        (None, "not a readable .npy file"),
+    ],
+    ids=["width", "rows", "integers", "vector", "nan", "long", "text", "objects", "garbage", "empty", "absent"],
+)
+def test_a_wrong_file_of_conditions_is_one_line_and_writes_nothing(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], values: object, reason: str
+) -> None:
+    path = tmp_path / "asked.npy"
+    if isinstance(values, bytes):
+        path.write_bytes(values)
+    elif isinstance(values, np.ndarray):
+        np.save(path, values, allow_pickle=True)
+    assert ask(checkpoint, tmp_path / "out", f"cond={path}") == WRONG_INPUT
+    printed = capsys.readouterr().err
+    assert reason in printed
+    assert printed.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_truncated_file_of_conditions_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "asked.npy", conditions(9))
+    whole = (tmp_path / "asked.npy").read_bytes()
+    (tmp_path / "asked.npy").write_bytes(whole[:-8])
+    with pytest.raises(ConfigError, match=r"^cond=.*asked.npy: not a readable .npy file"):
+        read_conditions(tmp_path / "asked.npy")
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "n=0",
+        "steps=-1",
+        "steps=1001",
+        "seq_len=4",
+        "ckpt=",
+        "ckpt=nowhere",
+        "number=3",
+        "format=[csv]",
+        "format=[]",
+        "sampler=euler",
+        "eta=2",
+    ],
+)
+def test_wrong_input_is_one_line_and_writes_nothing(
     override: str, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(COMMAND, main, [f"ckpt={checkpoint}", f"out_dir={tmp_path}", override]) == WRONG_INPUT
+    assert run(COMMAND, main, [f"ckpt={checkpoint}", f"out_dir={tmp_path / 'out'}", override]) == WRONG_INPUT
     assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "out").exists()

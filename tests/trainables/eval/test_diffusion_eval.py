@@ -16,9 +16,9 @@ from trainables.data.canonical import RATE_HZ, decode
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.diffusion.api import load_generator
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
+from trainables.diffusion.sampling import SamplingConfig
 from trainables.diffusion.train import epochs
 from trainables.eval.diffusion_eval import COMMAND, main
-from trainables.eval.validation import EvaluationConfig
 
 QUICK = ["steps=1", "comparison.probes=[quadratic]", "comparison.null_repeats=2", "comparison.permutations=19"]
 evaluate = partial(run, COMMAND, main)
@@ -28,8 +28,8 @@ evaluate = partial(run, COMMAND, main)
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
     """A checkpoint of a briefly trained model, and how its training judged it."""
     folder = tmp_path_factory.mktemp("run") / "checkpoint"
-    model, judged = ModelConfig(base_channels=16), EvaluationConfig(steps=1)
-    *_, last = epochs(DiffusionConfig(epochs=1, steps_per_epoch=12, model=model, evaluation=judged))
+    model, quick = ModelConfig(base_channels=16), SamplingConfig(steps=1)
+    *_, last = epochs(DiffusionConfig(epochs=1, steps_per_epoch=12, model=model, sampling=quick))
     last.save(folder)
     return folder, dict(last.metrics)
 
