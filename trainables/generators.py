@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -12,6 +12,7 @@ from trainables.diffusion.api import load_generator
 from trainables.gan.api import load_gan
 
 
+@runtime_checkable
 class MovementGenerator(Protocol):
     """Canonical movements under asked conditions; row i depends on (seed, i, condition i) alone."""
 

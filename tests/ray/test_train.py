@@ -17,7 +17,11 @@ from trainables.names import EPOCH
 from trainables.session import TRAINABLES, Job, ScalingConfig, run
 from trainables.training_run import RunFolder, opened
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_with_dashboard")]
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.usefixtures("ray_with_dashboard"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context"),  # Ray sets its own old names
+]
 
 
 def trained(job: Job, path: Path) -> RunFolder:

@@ -2,7 +2,7 @@
 
 A hand at rest gives steps of exactly zero, a correction gives one or two pixels, a stroke a hundred. Modelled linearly,
 the error that is small for the stroke drowns the rest, and generated movements never stand still: with the default
-recordings that alone told them apart. With g(r) = asinh(r / SCALE_PX) of the step's length the zeros, the single pixels
+recordings that alone told them apart. With g(r) = asinh(r / scale) of the step's length the zeros, the single pixels
 and the strokes are all some standard deviations apart. The direction of a step is kept, so rotations pass through.
 """
 
@@ -12,17 +12,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-SCALE_PX = 0.25  # linear below, logarithmic above; well under a pixel, so that zero and one lie as far apart as 1 and 8
+Scale = Tensor | float
+"""Pixels: linear well below it, logarithmic well above."""
 
 
-def compand(steps_px: Float[Tensor, "*B T C"]) -> Float[Tensor, "*B T C"]:
-    """asinh(r / SCALE_PX) d / r for a step d of length r (0 for length 0); a third channel becomes its asinh."""
-    return _rescaled(steps_px, lambda length: torch.asinh(length / SCALE_PX), torch.asinh)
+def compand(steps_px: Float[Tensor, "*B T C"], scale_px: Scale) -> Float[Tensor, "*B T C"]:
+    """asinh(r / scale) d / r for a step d of length r (0 for length 0); a third channel becomes its asinh."""
+    return _rescaled(steps_px, lambda length: torch.asinh(length / scale_px), torch.asinh)
 
 
-def expand(companded: Float[Tensor, "*B T C"]) -> Float[Tensor, "*B T C"]:
-    """SCALE_PX sinh(|u|) u / |u|, and the sinh of a third channel; inverse of `compand`."""
-    return _rescaled(companded, lambda length: SCALE_PX * torch.sinh(length), torch.sinh)
+def expand(companded: Float[Tensor, "*B T C"], scale_px: Scale) -> Float[Tensor, "*B T C"]:
+    """scale sinh(|u|) u / |u|, and the sinh of a third channel; inverse of `compand`."""
+    return _rescaled(companded, lambda length: scale_px * torch.sinh(length), torch.sinh)
 
 
 def _rescaled(sequence: Tensor, wanted: Callable[[Tensor], Tensor], time: Callable[[Tensor], Tensor]) -> Tensor:

@@ -6,6 +6,7 @@ whatever the order, the number or the source of the recordings. Statistics come 
 
 import functools
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,9 +46,11 @@ class DataConfig:
     source: str = "cursory"  # the embedded default; see `trainables.data.recordings.READERS`
     path: str | None = None  # file or folder, for every source but the embedded one
     canonical: CanonicalConfig = field(default_factory=CanonicalConfig)
+    companding_px: float = 0.25  # well under a pixel: steps of 0 and 1 then lie as far apart as those of 1 and 8
 
     def __post_init__(self) -> None:
         require_member("source", self.source, READERS)
+        require(0 < self.companding_px < math.inf, "`0 < companding_px < inf`", f"companding_px={self.companding_px}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,21 +58,34 @@ class Statistics:
     """Standardisation of sequences and conditions with the training part's statistics.
 
     A step is modelled in pixels, companded: z = (compand(d) - mean) / std per channel over valid steps.
+
+    Attributes:
+        scale_px: Of the companding.
     """
 
     mean: Float[Tensor, "C"]
     std: Float[Tensor, "C"]
     condition_mean: Float[Tensor, "D"]
     condition_std: Float[Tensor, "D"]
+    scale_px: Float[Tensor, ""]
+
+    def compress(self, steps_px: Float[Tensor, "N T C"]) -> Float[Tensor, "N T C"]:
+        """Standardised companded steps, from pixels, in float64."""
+        mean, std, scale_px = (part.to(steps_px.device) for part in (self.mean, self.std, self.scale_px))
+        return (compand(steps_px.double(), scale_px) - mean) / std
+
+    def expand(self, z: Float[Tensor, "N T C"]) -> Float[Tensor, "N T C"]:
+        """Steps in pixels, in float64; inverse of `compress`."""
+        mean, std, scale_px = (part.to(z.device) for part in (self.mean, self.std, self.scale_px))
+        return expand(z.double() * std + mean, scale_px)
 
     def normalise(self, canonical: Canonical) -> Float[Tensor, "N T C"]:
         """Standardised companded steps in float32, zero under the mask."""
-        companded = compand(canonical.steps_px())
-        return ((companded - self.mean) / self.std * canonical.mask[..., None]).float()
+        return (self.compress(canonical.steps_px()) * canonical.mask[..., None]).float()
 
     def denormalise(self, z: Float[Tensor, "N T C"], frame: Canonical) -> Float[Tensor, "N T C"]:
         """Canonical deltas in float64 at the distances of `frame`; inverse of `normalise`."""
-        return frame.with_steps_px(expand(z.double() * self.std + self.mean)).deltas
+        return frame.with_steps_px(self.expand(z)).deltas
 
     def normalise_condition(self, condition: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
         """Standardised conditions in float32."""
@@ -150,20 +166,21 @@ def observe_recordings(recordings: Sequence[Recording]) -> Movements:
     return pack([observe(r.t_ms, r.x, r.y) for r in recordings], [r.user for r in recordings])
 
 
-def fit_statistics(canonical: Canonical) -> Statistics:
+def fit_statistics(canonical: Canonical, scale_px: float) -> Statistics:
     """Mean and standard deviation per channel over valid steps, and per condition column.
 
     Raises:
         ConfigError: fewer than two movements, or a column that does not vary.
     """
     require(len(canonical) >= 2, "`movements in the training part >= 2`", str(len(canonical)), "read more recordings")
-    steps = compand(canonical.steps_px())[canonical.mask]
+    steps = compand(canonical.steps_px(), scale_px)[canonical.mask]
     condition = canonical.condition()
     channels = ("dx", "dy", "ticks")[: steps.shape[1]]
     for names, values in ((channels, steps), (CONDITION_NAMES, condition)):
         for name, std in zip(names, values.std(dim=0).tolist(), strict=True):
             require(std > 0, f"`standard deviation of {name} > 0` in the training part", str(std))
-    return Statistics(steps.mean(dim=0), steps.std(dim=0), condition.mean(dim=0), condition.std(dim=0))
+    scale = torch.tensor(scale_px, dtype=torch.float64)
+    return Statistics(steps.mean(dim=0), steps.std(dim=0), condition.mean(dim=0), condition.std(dim=0), scale)
 
 
 @functools.lru_cache(maxsize=2)
@@ -181,7 +198,7 @@ def load_parts(config: DataConfig) -> DataParts:
     parts = _split(movements.take(rows), config.canonical)
     return DataParts(
         parts,
-        fit_statistics(parts["train"]),
+        fit_statistics(parts["train"], config.companding_px),
         recordings.read,
         dropped,
         recordings.repaired_events,

@@ -9,7 +9,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from trainables.config import require
-from trainables.data.companding import compand, expand
 from trainables.data.dataset import Statistics
 from trainables.diffusion.samplers import Correction
 
@@ -26,12 +25,11 @@ def end_point_correction(
     """
     channels = len(statistics.mean)
     require(channels == STEP_CHANNELS, "`inpaint` needs steps (dx, dy)", f"{channels} channels", "set inpaint=false")
-    mean, std = statistics.mean.to(mask.device), statistics.std.to(mask.device)
     end = torch.stack([distance_px, torch.zeros_like(distance_px)], dim=1).to(mask.device)
 
     def correct(x_0: Float[Tensor, "B T C"]) -> Float[Tensor, "B T C"]:
-        steps_px = expand(x_0.to(mean.dtype) * std + mean) * mask[..., None]
-        return ((compand(hold_end_point(steps_px, mask, end)) - mean) / std).to(x_0.dtype) * mask[..., None]
+        held = hold_end_point(statistics.expand(x_0) * mask[..., None], mask, end)
+        return statistics.compress(held).to(x_0.dtype) * mask[..., None]
 
     return correct
 

@@ -3,12 +3,12 @@
 A sample must not depend on what shares its batch, to the last bit. Rows of a network do not see each other, but the
 kernels that compute them are chosen by the shape of the whole. Hence the laws of a call, measured on CPUs:
 
-    width   every row is cut to the first multiple of 32 that holds its own length (and T): by its length alone
+    width   every row is cut to the first multiple of 64 that holds its own length, or to T: by its length alone
     rows    filled up to a multiple of 8: then the number of rows, and which of them a row is, change no bit
     masks   a call has a padded step or, in a representation without padding, none: the network's path with a mask and
             the one without round differently
 
-Cutting also spares the padding: with T=200 most of the default recordings need a third of it or less.
+Cutting also spares the padding: with T=200 the default recordings are sampled three times as fast.
 """
 
 import math
@@ -27,7 +27,7 @@ from trainables.diffusion.noise.schedule import Prediction, Schedule
 from trainables.diffusion.samplers import SAMPLERS, SPACINGS, Correction, Denoiser, ddim, guided, noisiest_time
 
 CHUNK = 128  # rows per network call at most: larger ones leave the cache of a CPU core
-WIDTH = 32  # narrower classes of length need more calls than they spare steps
+WIDTH = 64  # classes of half the width cost small requests up to 30 % and spare large ones 5 %
 ROWS = 8  # matrix kernels work on as many rows at once
 STRIDE = 8  # the network fills its input up to a multiple of it anyway
 

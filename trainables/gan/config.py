@@ -14,7 +14,7 @@ from trainables.gan.networks import GanModelConfig
 class GameConfig:
     """Two Adams, one per player, their rates falling linearly; the moments are those of the published algorithm."""
 
-    critic_steps: int = 3  # per generator step; at these rates more cost time and gained nothing
+    critic_steps: int = 3  # per generator step; the 5 of the paper take half as much time again
     critic_lr: float = 1e-3
     generator_lr: float = 5e-4
     final_lr_share: float = 0.05
@@ -41,7 +41,7 @@ class GanConfig:
     seed: int = 0
     epochs: int = 10
     steps_per_epoch: int = 150  # generator steps between two evaluations
-    batch_size: int = 32  # twice as many steps a minute as 64, and further after as many minutes
+    batch_size: int = 32  # small, for more moves of either player a minute
     data: DataConfig = field(default_factory=DataConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     model: GanModelConfig = field(default_factory=GanModelConfig)

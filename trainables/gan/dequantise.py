@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trainables.data.companding import compand, expand
 from trainables.data.dataset import Sequences, Statistics
 
 RADIUS_PX = 0.5
@@ -22,10 +21,9 @@ RADIUS_PX = 0.5
 def dequantised(sequences: Sequences, statistics: Statistics, random: torch.Generator) -> Sequences:
     """Standardised sequences whose displacements are shifted uniformly within a disc of half a pixel."""
     z, mask = sequences
-    steps_px = expand(z.double() * statistics.std + statistics.mean)
+    steps_px = statistics.expand(z)
     steps_px[..., :2] += disc(z.shape[0], z.shape[1], random)
-    shifted = (compand(steps_px) - statistics.mean) / statistics.std
-    return Sequences((shifted * mask[..., None]).float(), mask)
+    return Sequences((statistics.compress(steps_px) * mask[..., None]).float(), mask)
 
 
 def disc(rows: int, steps: int, random: torch.Generator) -> Float[Tensor, "B T 2"]:

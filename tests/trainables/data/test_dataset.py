@@ -201,9 +201,9 @@ def test_a_condition_that_does_not_vary_is_refused(parts: DataParts) -> None:
     train = parts["train"]
     constant = replace(train, duration_s=torch.ones_like(train.duration_s))
     with pytest.raises(ConfigError, match="`standard deviation of log_duration_s > 0`"):
-        fit_statistics(constant)
+        fit_statistics(constant, 0.25)
     with pytest.raises(ConfigError, match="`movements in the training part >= 2`"):
-        fit_statistics(train.take(torch.tensor([0])))
+        fit_statistics(train.take(torch.tensor([0])), 0.25)
 
 
 def test_an_item_is_a_pair_and_carries_no_weight(parts: DataParts) -> None:

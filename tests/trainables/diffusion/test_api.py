@@ -110,10 +110,13 @@ def test_a_sample_does_not_depend_on_how_many_are_asked_for(checkpoint: Path, n:
 
 
 def rows_of(source: Generator, first: int, count: int, sampling: SamplingConfig) -> Tensor:
-    """Samples number `first` to `first + count - 1` of one long request."""
-    conditions = Conditions(asked(WINDOW + 40), torch.zeros(WINDOW + 40, dtype=torch.float64))
-    mine = conditions.take(torch.arange(first, first + count))
-    return torch.cat([*source.stream(mine, mine.frame(source.canonical), seed=1, sampling=sampling, first=first)])
+    """Samples number `first` to `first + count - 1` of one long request of 0.2 to 2 s, cut to two widths."""
+    raw = asked(WINDOW + 40)
+    raw[::2, 0] += math.log(2.0)
+    raw[17, 0] = math.log(64 / 60)  # alone it has no padded step of its own
+    mine = Conditions(raw, torch.zeros(len(raw), dtype=torch.float64)).take(torch.arange(first, first + count))
+    frame = mine.frame(source.form_of(120))
+    return torch.cat([*source.stream(mine, frame, seed=1, sampling=sampling, first=first)])
 
 
 @settings

@@ -20,7 +20,6 @@ from trainables.diffusion.api import WINDOW, SamplingConfig, generate_diffusion_
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.sample import COMMAND, SampleConfig, main, read_conditions, sampled
 from trainables.diffusion.sample_files import FORMATS, SampleFiles
-from trainables.diffusion.sampling import SamplingConfig
 from trainables.diffusion.train import epochs
 from trainables.eval.validation import EvaluationConfig
 
@@ -106,7 +105,8 @@ def test_an_interrupted_run_leaves_no_half_file_and_the_last_whole_ones(
 
 def conditions(n: int) -> npt.NDArray[np.float64]:
     """Half a second, 100 px, a path of 1.1 distances, 3 rad."""
-    return np.log(np.tile([0.5, 100.0, 1.1, 4.0], (n, 1)))
+    asked: npt.NDArray[np.float64] = np.log(np.tile([0.5, 100.0, 1.1, 4.0], (n, 1)))
+    return asked
 
 
 def test_conditions_may_come_from_a_file(checkpoint: Path, tmp_path: Path) -> None:

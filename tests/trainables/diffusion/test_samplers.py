@@ -109,7 +109,7 @@ def test_dpmpp_2m_is_the_published_algorithm(spacing: str, steps: int) -> None:
 
     def x_theta(x: float, i: int) -> float:
         a, b = alpha[t[i]], sigma[t[i]]
-        return a * s**2 * x / (a**2 * s**2 + b**2)
+        return float(a * s**2 * x / (a**2 * s**2 + b**2))
 
     for noise, found in zip(
         start().flatten().tolist(),

@@ -19,6 +19,9 @@ from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.sampling import SamplingConfig
 from trainables.diffusion.train import epochs
 from trainables.eval.diffusion_eval import COMMAND, main
+from trainables.eval.validation import EvaluationConfig
+from trainables.gan import config as gan
+from trainables.gan.train import epochs as gan_epochs
 
 QUICK = ["steps=1", "comparison.probes=[quadratic]", "comparison.null_repeats=2", "comparison.permutations=19"]
 evaluate = partial(run, COMMAND, main)
@@ -121,6 +124,20 @@ def test_other_people_can_stand_in_for_the_part(samples: Path, tmp_path: Path) -
     features = read(tmp_path)["metrics"]["kinematics"]
     assert {found["ks"] for name, found in features.items() if name != "ks_5_percent"} == {0.0}
     assert read(tmp_path)["real"]["people"] == str(samples)
+
+
+def test_a_gan_is_judged_by_the_same_command_but_has_no_sampler_to_choose(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judged = EvaluationConfig(movements=60, folds=2, probe="logistic")
+    config = gan.GanConfig(epochs=1, steps_per_epoch=1, game=gan.GameConfig(critic_steps=1), evaluation=judged)
+    *_, last = gan_epochs(config)
+    last.save(tmp_path / "checkpoint")
+    command = [f"ckpt={tmp_path / 'checkpoint'}", f"out_dir={tmp_path}", "metrics=[spectra]"]
+    assert evaluate([*command, "sampling.steps=4"]) == WRONG_INPUT
+    assert "a generator without a sampler" in capsys.readouterr().err
+    assert evaluate(command) == 0
+    assert read(tmp_path)["subject"]["kind"] == "gan"
 
 
 @pytest.mark.parametrize(

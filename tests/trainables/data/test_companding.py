@@ -1,0 +1,30 @@
+"""Laws of companding: it is undone, keeps directions, and is what it says at a pixel and far from it."""
+
+import math
+
+import pytest
+import torch
+
+from trainables.data.companding import compand, expand
+
+
+@pytest.mark.parametrize("scale", [0.1, 0.25, 1.0, 4.0])
+@pytest.mark.parametrize("channels", [2, 3])
+def test_expanding_undoes_companding(scale: float, channels: int) -> None:
+    torch.manual_seed(0)
+    steps = 50 * torch.randn(4, 9, channels).double()
+    steps[0, 2] = 0.0
+    torch.testing.assert_close(expand(compand(steps, scale), scale), steps)
+
+
+def test_a_step_keeps_its_direction_and_gets_the_asinh_of_its_length() -> None:
+    steps = torch.tensor([[[3.0, 4.0, 2.0], [0.0, 0.0, 0.0], [-1.0, 0.0, 1.0]]]).double()
+    found = compand(steps, 0.25)
+    five, one = math.asinh(20.0), math.asinh(4.0)
+    expected = [[0.6 * five, 0.8 * five, math.asinh(2.0)], [0.0, 0.0, 0.0], [-one, 0.0, math.asinh(1.0)]]
+    torch.testing.assert_close(found[0], torch.tensor(expected).double())
+
+
+def test_at_the_default_scale_zero_and_one_lie_as_far_apart_as_one_and_eight() -> None:
+    zero, one, eight = compand(torch.tensor([[[0.0, 0.0], [1.0, 0.0], [8.0, 0.0]]]).double(), 0.25)[0, :, 0].tolist()
+    assert one - zero == pytest.approx(eight - one, rel=0.02)

@@ -1,0 +1,55 @@
+"""Laws of the blocks that share a network call: every row once, and nothing of a block depends on the others' rows."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from trainables.diffusion.sampling import CHUNK, ROWS, WIDTH, blocks
+
+
+def masks(lengths: list[int], steps: int) -> Tensor:
+    return torch.arange(steps) < torch.tensor(lengths)[:, None]
+
+
+LENGTHS = [1 + 37 * k % 200 for k in range(500)]
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 127, 128, 129, 500])
+@pytest.mark.parametrize("padded", [True, False])
+def test_every_row_stands_in_one_block_of_a_full_number_of_rows(count: int, padded: bool) -> None:
+    mask = masks(LENGTHS[:count], 200) if padded else torch.ones(count, 200, dtype=torch.bool)
+    found = list(blocks(mask, padded))
+    rows = [row for block in found for row in block.rows[: block.real].tolist()]
+    assert sorted(rows) == list(range(count))
+    for block in found:
+        assert len(block.rows) % ROWS == 0
+        assert len(block.rows) <= CHUNK
+        assert len(block.rows) - block.real <= ROWS
+
+
+@pytest.mark.parametrize("steps", [8, 41, 64, 65, 200])
+def test_a_row_is_cut_by_its_own_length_alone(steps: int) -> None:
+    """To the first multiple of the width that holds it, at most to T (which the network fills up itself)."""
+    mask = masks([1 + each % steps for each in LENGTHS], steps)
+    for block in blocks(mask, padded=True):
+        for row in block.rows.tolist():
+            length = int(mask[row].sum())
+            assert block.width == min(-(-length // WIDTH) * WIDTH, -(-steps // ROWS) * ROWS)
+
+
+def test_a_block_with_padding_has_a_padded_step_and_one_without_has_none() -> None:
+    whole = torch.ones(16, 64, dtype=torch.bool)
+    (padded,), (full,) = list(blocks(whole, True)), list(blocks(whole, False))
+    assert not bool(padded.mask_of(whole, True).all())
+    assert bool(padded.mask_of(whole, True)[:16].all())
+    assert bool(full.mask_of(whole, False).all())
+    assert len(full.rows) == 16
+
+
+def test_masks_are_those_of_the_rows() -> None:
+    mask = masks([3, 64, 70, 65, 1], 70)
+    for block in blocks(mask, True):
+        cut = block.mask_of(mask, True)
+        for row, found in zip(block.rows[: block.real], cut, strict=False):
+            assert int(found.sum()) == int(mask[row].sum())
+        assert bool((cut[block.real :].sum(dim=1) == 1).all())
