@@ -11,6 +11,7 @@ import argparse
 import json
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -33,7 +34,7 @@ def plain_stretch(movements: Movements, random: torch.Generator) -> Movements:
     path = torch.nn.functional.pad(movements.steps_px, (0, 0, 1, 0)).cumsum(dim=1)
     at = torch.arange(int(length.max()) + 1) * (movements.length / length).double()[:, None]
     steps = interpolate(path, torch.minimum(at, movements.length[:, None])).round().diff(dim=1)
-    return Movements(steps * prefix_mask(length, steps.shape[1])[..., None], length, movements.group)
+    return replace(movements, steps_px=steps * prefix_mask(length, steps.shape[1])[..., None], length=length)
 
 
 def in_a_pass(movements: Movements, random: torch.Generator) -> Movements:

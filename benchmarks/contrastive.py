@@ -22,8 +22,7 @@ from pathlib import Path
 
 import torch
 
-from trainables.data.canonical import CONDITION_NAMES
-from trainables.data.dataset import Batch, Sequences
+from trainables.data.dataset import CONDITION_WIDTH, Batch, Sequences
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.objective import Objective, draw
 from trainables.diffusion.ranking_term import ContrastiveConfig, draw_negatives
@@ -70,7 +69,7 @@ class Row:
 def training_step(config: DiffusionConfig, steps: int) -> Callable[[], object]:
     """One update of a network of its own, with its draws, on a fixed random batch; a queue is full from the start."""
     state, objective, random = initial_state(config, ALONE), Objective.of(config.diffusion), generator(0, "benchmark")
-    size, width = config.batch_size, len(CONDITION_NAMES)
+    size, width = config.batch_size, CONDITION_WIDTH
     channels = config.data.canonical.form.channels
     sequences = Sequences(
         torch.randn(size, steps, channels, generator=random), torch.ones(size, steps, dtype=torch.bool)

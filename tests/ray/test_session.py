@@ -97,15 +97,14 @@ def test_two_workers_train_the_weights_of_one_with_the_doubled_batch(tmp_path: P
     results = run(tiny_job(tmp_path, 1, ScalingConfig(num_workers=2), **WHOLE), tmp_path, Epochs())
     assert not results.errors
     found, _ = load_checkpoint(Path(results[0].metrics[names.CHECKPOINT_PATH]))
-    start, end = epochs(build(DiffusionConfig, tiny_job(tmp_path, 1, ScalingConfig(), **WHOLE).config))
-    for name, epoch in (("start", start), ("end", end)):
-        epoch.save(tmp_path / name)
+    for epoch in epochs(build(DiffusionConfig, tiny_job(tmp_path, 1, ScalingConfig(), **WHOLE).config)):
+        epoch.save(tmp_path / ("end" if epoch.number else "start"))
     expected, _ = load_checkpoint(tmp_path / "end")
     weights = [name for name in expected if name.startswith("model.")]
     before, _ = load_checkpoint(tmp_path / "start")
     moved = sum(float((expected[name] - before[name]).square().sum()) for name in weights) ** 0.5
     apart = sum(float((expected[name] - found[name]).square().sum()) for name in weights) ** 0.5
-    assert apart < 1e-2 * moved
+    assert apart < 1e-3 * moved
 
 
 def kill_after_first_epoch(title: str, epochs: Epochs, killed: threading.Event) -> None:

@@ -9,7 +9,7 @@ What a two-sample test sees of each stands beside its default (`python -m benchm
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -117,7 +117,7 @@ class GoalShift:
         radius = self.strength * torch.rand(len(movements), 1, generator=random, dtype=torch.float64).sqrt()
         z = torch.polar(radius, math.pi * _symmetric(len(movements), random)[:, None])
         moved = (1 + z) * torch.view_as_complex(movements.steps_px.double().contiguous())
-        return Movements(torch.view_as_real(moved).round(), movements.length, movements.group)
+        return replace(movements, steps_px=torch.view_as_real(moved).round())
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Mirror:
         _check(self.probability)
 
     def __call__(self, movements: Movements, random: torch.Generator) -> Movements:
-        return Movements(movements.steps_px * torch.tensor([1.0, -1.0]), movements.length, movements.group)
+        return replace(movements, steps_px=movements.steps_px * torch.tensor([1.0, -1.0]))
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class Jitter:
         chosen = free & (torch.rand(free.shape, generator=random) < self.strength)
         neighbour = torch.tensor(NEIGHBOURS, dtype=torch.float64)[torch.randint(4, free.shape, generator=random)]
         moved = pad(neighbour * chosen[..., None], (0, 0, 1, 1)).diff(dim=1)
-        return Movements(movements.steps_px + moved, movements.length, movements.group)
+        return replace(movements, steps_px=movements.steps_px + moved)
 
 
 AUGMENTATIONS: dict[str, type[Augmentation]] = {  # in the order in which they are applied
@@ -224,7 +224,8 @@ def replace_rows(movements: Movements, rows: Int[Tensor, "M"], others: Movements
         pad(part.steps_px.double(), (0, 0, 0, width - part.steps_px.shape[1])) for part in (movements, others)
     )
     length = movements.length.index_copy(0, rows, others.length)
-    return Movements(ours.index_copy(0, rows, theirs), length, movements.group)
+    width_px = movements.target_width_px.index_copy(0, rows, others.target_width_px)
+    return Movements(ours.index_copy(0, rows, theirs), length, movements.group, width_px)
 
 
 def cut(movements: Movements, first: Int[Tensor, "N"], length: Int[Tensor, "N"]) -> Movements:
@@ -232,7 +233,7 @@ def cut(movements: Movements, first: Int[Tensor, "N"], length: Int[Tensor, "N"])
     width = movements.steps_px.shape[1]
     step = (first[:, None] + torch.arange(width)).clamp(max=max(width - 1, 0))
     steps = movements.steps_px.gather(1, step[..., None].expand(-1, -1, 2))
-    return Movements(steps * prefix_mask(length, width)[..., None], length, movements.group)
+    return replace(movements, steps_px=steps * prefix_mask(length, width)[..., None], length=length)
 
 
 def _quiet_ticks(movements: Movements) -> Bool[Tensor, "N P"]:

@@ -25,8 +25,10 @@ from trainables.config import require, require_member
 from trainables.data.representation import REPRESENTATIONS, Representation, prefix_mask
 
 RATE_HZ = 60.0
-CONDITION_NAMES = ("log_duration_s", "log_distance_px", "log_path_ratio", "log1p_turning_rad")
-TENSORS = ("deltas", "mask", "angle", "distance_px", "duration_s")
+MEASURED_CONDITIONS = ("log_duration_s", "log_distance_px", "log_path_ratio", "log1p_turning_rad")
+CONDITION_NAMES = (*MEASURED_CONDITIONS, "log_target_width_px")  # the last is no part of the movement: NaN if unknown
+TENSORS = ("deltas", "mask", "angle", "distance_px", "duration_s", "target_width_px")
+UNKNOWN_PX = torch.tensor(math.nan, dtype=torch.float64)  # a target width, of every row
 MINIMUM_STEPS = 8  # a third difference and five spectral bands need as many
 MINIMUM_DISTANCE_PX = 8.0  # below, whole pixels say little about the shape of a movement
 
@@ -39,18 +41,24 @@ class Movements:
         steps_px: Displacement per step of `1 / RATE_HZ` seconds in whole pixels.
         length: Number of steps of each movement.
         group: Whoever made it; what a split may never cut.
+        target_width_px: Of what was aimed at, NaN where unknown.
     """
 
     steps_px: Float[Tensor, "N S 2"]
     length: Int[Tensor, "N"]
     group: tuple[str, ...]
+    target_width_px: Float[Tensor, "N"] = UNKNOWN_PX
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "target_width_px", _of_each_row(self.target_width_px, len(self)))
 
     def __len__(self) -> int:
         return len(self.length)
 
     def take(self, rows: Int[Tensor, "M"]) -> "Movements":
         """The movements at `rows`, in that order."""
-        return Movements(self.steps_px[rows], self.length[rows], tuple(self.group[i] for i in rows.tolist()))
+        group = tuple(self.group[i] for i in rows.tolist())
+        return Movements(self.steps_px[rows], self.length[rows], group, self.target_width_px[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +73,7 @@ class Canonical:
         distance_px: Length of the net displacement.
         duration_s: Time from first to last point.
         group: Whoever made it.
+        target_width_px: Of what was aimed at, NaN where unknown.
     """
 
     deltas: Float[Tensor, "N T C"]
@@ -73,12 +82,20 @@ class Canonical:
     distance_px: Float[Tensor, "N"]
     duration_s: Float[Tensor, "N"]
     group: tuple[str, ...]
+    target_width_px: Float[Tensor, "N"] = UNKNOWN_PX
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "target_width_px", _of_each_row(self.target_width_px, len(self)))
 
     def __len__(self) -> int:
         return len(self.mask)
 
     def condition(self) -> Float[Tensor, "N D"]:
-        """The raw condition vector of each movement, columns as in `CONDITION_NAMES`; natural logarithms.
+        """The raw condition vector of each movement, columns as in `CONDITION_NAMES`, NaN where a width is unknown."""
+        return torch.cat([self.measured_condition(), self.target_width_px.log()[:, None]], dim=1)
+
+    def measured_condition(self) -> Float[Tensor, "N M"]:
+        """What a movement itself shows of its condition, columns as in `MEASURED_CONDITIONS`; natural logarithms.
 
         Duration, distance, length of the path over the distance, and the sum of all changes of direction in radians.
         """
@@ -103,6 +120,11 @@ class Canonical:
         """The movements at `rows`, in that order."""
         parts = {k: getattr(self, k)[rows] for k in TENSORS}
         return Canonical(**parts, group=tuple(self.group[i] for i in rows.tolist()))
+
+
+def _of_each_row(width_px: Tensor, count: int) -> Float[Tensor, "N"]:
+    """The widths as they are; `UNKNOWN_PX` once per row."""
+    return width_px.expand(count) if width_px is UNKNOWN_PX else width_px
 
 
 @dataclass(frozen=True)
@@ -188,7 +210,8 @@ def encode(movements: Movements, config: CanonicalConfig) -> Canonical:
     sequence, mask = config.form.encode(movements.steps_px, movements.length, config.sequence_length)
     net = movements.steps_px.sum(dim=1)
     distance, angle = net.norm(dim=-1), torch.atan2(net[:, 1], net[:, 0])
-    empty = Canonical(sequence, mask, angle, distance, movements.length / RATE_HZ, movements.group)
+    duration_s, width_px = movements.length / RATE_HZ, movements.target_width_px
+    empty = Canonical(sequence, mask, angle, distance, duration_s, movements.group, width_px)
     return empty.with_steps_px(_turned(sequence, -angle))
 
 
@@ -196,7 +219,8 @@ def decode(canonical: Canonical, config: CanonicalConfig) -> Movements:
     """Back to the screen: to the asked distance, direction and duration, each 60 Hz step in whole pixels."""
     length = (canonical.duration_s * RATE_HZ).round().long()
     placed = _turned(canonical.steps_px().double(), canonical.angle)
-    return Movements(config.form.decode(placed, canonical.mask, length), length, canonical.group)
+    steps = config.form.decode(placed, canonical.mask, length)
+    return Movements(steps, length, canonical.group, canonical.target_width_px)
 
 
 def _turned(sequence: Float[Tensor, "N T C"], angle: Float[Tensor, "N"]) -> Float[Tensor, "N T C"]:

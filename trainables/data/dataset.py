@@ -9,7 +9,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from torch.utils.data import Dataset
 from trainables.config import ConfigError, require, require_member
 from trainables.data.canonical import (
     CONDITION_NAMES,
+    MEASURED_CONDITIONS,
     TENSORS,
     Canonical,
     CanonicalConfig,
@@ -34,6 +35,7 @@ from trainables.data.companding import compand, expand
 from trainables.data.recordings import READERS, Recording, read_recordings
 
 PARTS = ("train", "validation", "test", "holdout")
+CONDITION_WIDTH = len(CONDITION_NAMES) + 1  # of a network's condition: the last column says whether a width is known
 SHARES = (0.60, 0.15, 0.12, 0.13)  # of the hash range; the default recordings fall 1,315 / 383 / 314 / 344
 BUCKET = 8.0  # steps; the network's internal length is a multiple of it
 SPLIT_SALT = "split-17670"  # chosen among 20,000 by the parts' sizes alone: each has both kinds of groups
@@ -87,9 +89,15 @@ class Statistics:
         """Canonical deltas in float64 at the distances of `frame`; inverse of `normalise`."""
         return frame.with_steps_px(self.expand(z)).deltas
 
-    def normalise_condition(self, condition: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-        """Standardised conditions in float32."""
-        return ((condition - self.condition_mean) / self.condition_std).float()
+    def normalise_condition(self, condition: Float[Tensor, "N D"]) -> Float[Tensor, "N E"]:
+        """A network's condition in float32, `CONDITION_WIDTH` columns: the raw ones standardised, and 1 or 0.
+
+        1 where the target width is known; where it is not (NaN) both of its columns are 0.
+        """
+        standardised = (condition - self.condition_mean) / self.condition_std
+        known = ~condition[:, -1:].isnan()
+        width = torch.where(known, standardised[:, -1:], 0.0)
+        return torch.cat([standardised[:, :-1], width, known], dim=1).float()
 
 
 class Sequences(NamedTuple):
@@ -163,24 +171,36 @@ def part_of(group: str) -> str:
 
 def observe_recordings(recordings: Sequence[Recording]) -> Movements:
     """All recordings through the observation model; the user is the group."""
-    return pack([observe(r.t_ms, r.x, r.y) for r in recordings], [r.user for r in recordings])
+    packed = pack([observe(r.t_ms, r.x, r.y) for r in recordings], [r.user for r in recordings])
+    width_px = [math.nan if r.target_width_px is None else r.target_width_px for r in recordings]
+    return replace(packed, target_width_px=torch.tensor(width_px, dtype=torch.float64))
 
 
 def fit_statistics(canonical: Canonical, scale_px: float) -> Statistics:
-    """Mean and standard deviation per channel over valid steps, and per condition column.
+    """Mean and standard deviation per channel over valid steps, and per condition column over the rows that know it.
+
+    A target width need not be known, nor vary: the mean is 0 if no row knows it, the standard deviation 1 if all who
+    know it agree.
 
     Raises:
-        ConfigError: fewer than two movements, or a column that does not vary.
+        ConfigError: fewer than two movements, or a measured column that does not vary.
     """
     require(len(canonical) >= 2, "`movements in the training part >= 2`", str(len(canonical)), "read more recordings")
     steps = compand(canonical.steps_px(), scale_px)[canonical.mask]
     condition = canonical.condition()
     channels = ("dx", "dy", "ticks")[: steps.shape[1]]
-    for names, values in ((channels, steps), (CONDITION_NAMES, condition)):
+    for names, values in ((channels, steps), (MEASURED_CONDITIONS, condition[:, :-1])):
         for name, std in zip(names, values.std(dim=0).tolist(), strict=True):
             require(std > 0, f"`standard deviation of {name} > 0` in the training part", str(std))
-    scale = torch.tensor(scale_px, dtype=torch.float64)
-    return Statistics(steps.mean(dim=0), steps.std(dim=0), condition.mean(dim=0), condition.std(dim=0), scale)
+    mean, std = (torch.stack(parts) for parts in zip(*map(_moments, condition.unbind(dim=1)), strict=True))
+    return Statistics(steps.mean(dim=0), steps.std(dim=0), mean, std, torch.tensor(scale_px, dtype=torch.float64))
+
+
+def _moments(column: Float[Tensor, "N"]) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Mean and standard deviation over the values that are no NaN: 0 if there is none, 1 if they are all equal."""
+    known = column[~column.isnan()]
+    mean = known.mean() if len(known) else column.new_zeros(())
+    return mean, known.std() if len(known.unique()) > 1 else column.new_ones(())
 
 
 @functools.lru_cache(maxsize=2)
@@ -189,13 +209,14 @@ def load_parts(config: DataConfig) -> DataParts:
 
     Raises:
         RecordingError: the recordings cannot be read.
-        ConfigError: a part is empty after dropping.
+        ConfigError: a part is empty after dropping, or another than the training part alone has target widths.
     """
     recordings = read_recordings(config.source, Path(config.path) if config.path else None)
     movements = observe_recordings(recordings.recordings)
     rows, unusable = usable(movements, config.canonical)
     dropped = Counter(recordings.dropped) + Counter(unusable)
     parts = _split(movements.take(rows), config.canonical)
+    _require_widths_to_learn_from(parts)
     return DataParts(
         parts,
         fit_statistics(parts["train"], config.companding_px),
@@ -218,6 +239,17 @@ def _split(movements: Movements, config: CanonicalConfig) -> dict[str, Canonical
             )
         parts[name] = encode(movements.take(rows), config)
     return parts
+
+
+def _require_widths_to_learn_from(parts: Mapping[str, Canonical]) -> None:
+    """A network that has never met a target width says nothing under one."""
+    known = [name for name in PARTS if not bool(parts[name].target_width_px.isnan().all())]
+    require(
+        not known or "train" in known,
+        "`target widths in the training part` where another has some",
+        f"none there, but some in {', '.join(known)}",
+        "read recordings of more people, or leave the widths out",
+    )
 
 
 def _hash(config: DataConfig, parts: Mapping[str, Canonical]) -> str:

@@ -4,6 +4,7 @@ The account is exact: each movement that was seen is either kept or counted unde
 was left out, or at which a stream had to be cut, is counted too. Nothing disappears without a number.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ class Recording:
 
     Raises:
         RecordingError: arrays of unequal length, fewer than 2 points, a value that is not finite, a first time other
-            than 0 or a time that decreases.
+            than 0, a time that decreases, or a target width that is not above 0 or has no target.
     """
 
     t_ms: FloatArray  # [P] non-decreasing, the first is 0; of equal times the last point holds
@@ -34,6 +35,7 @@ class Recording:
     user: str  # the unit that a split may never cut
     session: str
     target: tuple[float, float] | None = None  # px, where the movement was meant to end, when the recorder knew it
+    target_width_px: float | None = None  # of that target, when the recorder knew it too
 
     def __post_init__(self) -> None:
         points = len(self.t_ms)
@@ -46,6 +48,12 @@ class Recording:
             raise RecordingError(f"{self._name}: `t_ms`, `x` and `y` must be finite")
         if self.t_ms[0] != 0 or (np.diff(self.t_ms) < 0).any():
             raise RecordingError(f"{self._name}: `t_ms` must start at 0 and not decrease; subtract the first time")
+        width_px = self.target_width_px
+        if width_px is not None and (self.target is None or not 0 < width_px < math.inf):
+            raise RecordingError(
+                f"{self._name}: `0 < target_width_px < inf` of a `target` must hold, "
+                f"but got {width_px} and target {self.target}"
+            )
 
     @property
     def _name(self) -> str:

@@ -7,6 +7,8 @@ windows then keep their number of steps and come back unchanged, a few hold one 
 whole. What is read between two old ticks lies on the straight line between them, within the rounding to pixels.
 """
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -30,7 +32,7 @@ def retime(movements: Movements, clock: Float[Tensor, "N P"], random: torch.Gene
     path = pad(movements.steps_px.double(), (0, 0, 1, 0)).cumsum(dim=1)
     at = inverse(snapped, int(length.max()) if len(length) else 0)
     steps = interpolate(path, torch.minimum(at, movements.length[:, None])).round().diff(dim=1)
-    return Movements(steps * prefix_mask(length, steps.shape[1])[..., None], length, movements.group)
+    return replace(movements, steps_px=steps * prefix_mask(length, steps.shape[1])[..., None], length=length)
 
 
 def snap(clock: Float[Tensor, "N P"], movements: Movements, phase: Int[Tensor, "N"]) -> Float[Tensor, "N P"]:

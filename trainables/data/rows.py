@@ -95,6 +95,22 @@ def numbers(path: Path, frame: pd.DataFrame, column: str) -> npt.NDArray[np.floa
     return values
 
 
+def positive_or_unknown(path: Path, frame: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
+    """A column as finite numbers above 0, NaN where it is empty.
+
+    Raises:
+        RecordingError: the first other value, with its row.
+    """
+    filled, values = frame[column].notna().to_numpy(), np.full(len(frame), np.nan)
+    values[filled] = numbers(path, frame[filled], column)
+    wrong = values <= 0
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        law = f"`{column}` must be above 0, or empty where it is unknown, but got {values[first]:g}"
+        raise error_at(path, int(frame.index[first]), law)
+    return values
+
+
 def texts(path: Path, frame: pd.DataFrame, column: str) -> pd.Series:
     """A column as strings.
 

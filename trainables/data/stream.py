@@ -1,5 +1,6 @@
 """The move events of one session, and the movements that they hold."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -25,7 +26,7 @@ class Stream:
     source: str
     user: str
     session: str
-    target: FloatArray | None = None  # [P, 2] px, constant between breaks
+    target: FloatArray | None = None  # [P, 3] px: x, y and width (NaN where unknown), constant between breaks
     repaired_events: Mapping[str, int] = field(default_factory=dict)  # what was left out on the way here
 
 
@@ -45,8 +46,13 @@ def movements_of(stream: Stream, rule: MovementRule = DEFAULT_RULE) -> Recording
 def _take(stream: Stream, part: slice) -> Recording:
     """The movement that `part` holds, with times from its first event."""
     t_ms = stream.t_ms[part] - stream.t_ms[part.start]
-    target = None
-    if stream.target is not None:
-        target_x, target_y = stream.target[part.start].tolist()
-        target = (target_x, target_y)
-    return Recording(t_ms, stream.x[part], stream.y[part], stream.source, stream.user, stream.session, target)
+    owner, aim = (stream.source, stream.user, stream.session), aim_at(stream.target, part.start)
+    return Recording(t_ms, stream.x[part], stream.y[part], *owner, *aim)
+
+
+def aim_at(target: FloatArray | None, row: int) -> tuple[tuple[float, float] | None, float | None]:
+    """Position and width of the target in a row of targets [P, 3]; None is what is not known."""
+    if target is None:
+        return None, None
+    x, y, width_px = target[row].tolist()
+    return (x, y), None if math.isnan(width_px) else width_px

@@ -1,11 +1,12 @@
 """Tables of one's own, CSV or Parquet by suffix, in one of two forms.
 
-- One row per event: `t_ms, x, y, user, session`, optionally `source` and both of `target_x, target_y`. The rows of one
-  user and session, in the file's order, are a stream; it is cut into movements (see `segment`), also where the target
-  changes. Streams may be interleaved. A session that was sampled too slowly is dropped as a whole and counted.
+- One row per event: `t_ms, x, y, user, session`. The rows of one user and session, in the file's order, are a stream;
+  it is cut into movements (see `segment`), also where the target changes. Streams may be interleaved. A session that
+  was sampled too slowly is dropped as a whole and counted.
 - One row per movement (Parquet): `t_ms, x, y` are lists. Such movements were cut by whoever wrote the file and are
   taken as they are; only those of fewer than 2 points are dropped and counted.
 
+Either may have a `source`, both of `target_x, target_y`, and with these a `target_width`, above 0 or empty if unknown.
 Times are milliseconds from any origin, positions pixels. A user is named "source/user" when there is a `source` column
 and the name holds no "/", so that files of one collection agree with the readers of its raw sessions; without that
 column the source is the file's stem, and users stay as they are.
@@ -23,14 +24,24 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trainables.data.recording_set import Recording, RecordingError, RecordingSet, concatenate
-from trainables.data.rows import error_at, existing, numbered, numbers, read_csv, require_columns, texts
+from trainables.data.rows import (
+    error_at,
+    existing,
+    numbered,
+    numbers,
+    positive_or_unknown,
+    read_csv,
+    require_columns,
+    texts,
+)
 from trainables.data.segment import DEFAULT_RULE, MovementRule
-from trainables.data.stream import Stream, movements_of
+from trainables.data.stream import Stream, aim_at, movements_of
 
 SIGNAL = ("t_ms", "x", "y")
 REQUIRED = (*SIGNAL, "user", "session")
 NAMES = ("source", "user", "session")
 TARGET = ("target_x", "target_y")
+WIDTH = "target_width"
 TOO_SHORT = "fewer than 2 points"
 
 FloatArray = npt.NDArray[np.float64]
@@ -58,7 +69,7 @@ def _read_parquet(path: Path) -> pa.Table:
     try:
         present = pq.read_schema(path).names
         require_columns(path, present, REQUIRED)
-        wanted = [column for column in (*REQUIRED, "source", *TARGET) if column in present]
+        wanted = [column for column in (*REQUIRED, "source", *TARGET, WIDTH) if column in present]
         return pq.read_table(path, columns=wanted)
     except (OSError, pa.ArrowException) as error:
         raise RecordingError(f"{path}: cannot be read as Parquet: {str(error).splitlines()[0]}") from error
@@ -76,10 +87,10 @@ def _read_events(path: Path, frame: pd.DataFrame, rule: MovementRule) -> Recordi
     together = np.diff(stream[order]) == 0
     t_ms, x, y = (numbers(path, frame, column)[order] for column in SIGNAL)
     _require_non_decreasing(path, t_ms, together, frame.index.to_numpy()[order], "session")
-    target = _targets(path, frame, order)
-    is_break = np.zeros(len(order), dtype=np.bool_)
+    target, is_break = _targets(path, frame), np.zeros(len(order), dtype=np.bool_)
     if target is not None:
-        is_break[1:] = (np.diff(target, axis=0) != 0).any(axis=1) & together
+        target = target[order]
+        is_break[1:] = (np.diff(np.nan_to_num(target), axis=0) != 0).any(axis=1) & together  # no width is 0
 
     bounds = [0, *(np.flatnonzero(~together) + 1).tolist(), len(order)]
     owners = names.iloc[order[bounds[:-1]]].itertuples(index=False, name=None)
@@ -90,12 +101,14 @@ def _read_events(path: Path, frame: pd.DataFrame, rule: MovementRule) -> Recordi
     return concatenate(movements_of(stream, rule) for stream in streams)
 
 
-def _targets(path: Path, frame: pd.DataFrame, order: npt.NDArray[np.intp]) -> FloatArray | None:
-    """[P, 2] the target of each event, or None when the table has none."""
-    if not any(column in frame.columns for column in TARGET):
+def _targets(path: Path, frame: pd.DataFrame) -> FloatArray | None:
+    """[P, 3] position and width of each row's target, the width NaN where unknown, or None when the table has none."""
+    if not any(column in frame.columns for column in (*TARGET, WIDTH)):
         return None
     require_columns(path, frame.columns, TARGET)
-    return np.stack([numbers(path, frame, column)[order] for column in TARGET], axis=1)
+    known = WIDTH in frame.columns
+    width_px = positive_or_unknown(path, frame, WIDTH) if known else np.full(len(frame), np.nan)
+    return np.stack([*(numbers(path, frame, column) for column in TARGET), width_px], axis=1)
 
 
 def _names(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
@@ -124,7 +137,8 @@ def _require_non_decreasing(
 
 def _read_movements(path: Path, table: pa.Table) -> RecordingSet:
     """Take the movements of a table with one row per movement."""
-    names = _names(path, numbered(path, table.select([c for c in table.column_names if c in NAMES]).to_pandas(), 1))
+    frame = numbered(path, table.select([c for c in table.column_names if c not in SIGNAL]).to_pandas(), first_row=1)
+    names, target = _names(path, frame), _targets(path, frame)
     lists = {column: _lists(path, table, column) for column in SIGNAL}
     rows = np.repeat(np.arange(1, len(names) + 1), lists["t_ms"].lengths)
     for column, found in lists.items():
@@ -134,9 +148,12 @@ def _read_movements(path: Path, table: pa.Table) -> RecordingSet:
     _require_non_decreasing(path, t_ms, np.diff(rows) == 0, rows, "movement")
 
     bounds = np.concatenate([[0], np.cumsum(lists["t_ms"].lengths)]).tolist()
+    owners = names.itertuples(index=False, name=None)
     recordings = tuple(
-        Recording(t_ms[start:stop] - t_ms[start], x[start:stop], y[start:stop], *owner)
-        for (start, stop), owner in zip(pairwise(bounds), names.itertuples(index=False, name=None), strict=True)
+        Recording(
+            t_ms[start:stop] - t_ms[start], x[start:stop], y[start:stop], source, user, session, *aim_at(target, row)
+        )
+        for row, ((start, stop), (source, user, session)) in enumerate(zip(pairwise(bounds), owners, strict=True))
         if stop - start >= 2
     )
     short = len(names) - len(recordings)

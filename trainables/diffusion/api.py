@@ -7,7 +7,7 @@ of the training part, from which conditions are drawn when none are asked for.
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from trainables.checkpoint import CheckpointError, load_checkpoint, select
+from trainables.checkpoint import CheckpointError, flatten, load_checkpoint, select
 from trainables.config import ConfigError, build, require
 from trainables.data.canonical import CONDITION_NAMES, RATE_HZ, Canonical, CanonicalConfig, with_deltas
-from trainables.data.dataset import DataParts, Statistics
-from trainables.diffusion.conditions import Conditions, conditions_of
+from trainables.data.dataset import CONDITION_WIDTH, DataParts, Statistics
+from trainables.diffusion.conditions import WIDTH_REMEDY, Conditions, asked_like, conditions_of
 from trainables.diffusion.end_point import end_point_correction
 from trainables.diffusion.latents.autoencoder import Autoencoder, LatentConfig
 from trainables.diffusion.models.unet1d import UNet1D, UNetConfig
@@ -44,7 +44,6 @@ __all__ = [
 
 CHECKPOINT_VARIABLE = "HUMOUSE_CHECKPOINT"
 WINDOW = 2 * CHUNK  # samples that are sorted by length, computed, and handed over together
-DEFAULT = SamplingConfig()
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +53,7 @@ class Generator:
     Attributes:
         decoder: Back from the space of the diffusion; None if that is the space of the sequences.
         prediction: What the network says.
+        sampling: How to sample where nothing else is asked for: as the training was judged.
     """
 
     model: nn.Module
@@ -63,6 +63,7 @@ class Generator:
     known: Conditions
     decoder: Autoencoder | None = None
     prediction: Prediction = PREDICTIONS["v"]
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
 
     @property
     def device(self) -> torch.device:
@@ -70,11 +71,12 @@ class Generator:
         return next(self.model.parameters()).device
 
     def like(
-        self, real: Canonical, *, seed: int, steps: int | None = None, sampling: SamplingConfig = DEFAULT
+        self, real: Canonical, *, seed: int, steps: int | None = None, sampling: SamplingConfig | None = None
     ) -> Canonical:
         """One sample per movement of `real`, under its condition; groups are kept. `steps` goes before `sampling`'s."""
         frame = with_deltas(real, torch.zeros_like(real.deltas))
-        z = torch.cat([*self.stream(conditions_of(real), frame, seed=seed, steps=steps, sampling=sampling)])
+        asked = asked_like(real, self.known)
+        z = torch.cat([*self.stream(asked, frame, seed=seed, steps=steps, sampling=sampling)])
         return with_deltas(frame, self.statistics.denormalise(z, frame))
 
     def form_of(self, sequence_length: int) -> CanonicalConfig:
@@ -92,11 +94,15 @@ class Generator:
         """`count` given conditions in the directions of training movements.
 
         Raises:
-            ConfigError: another number of rows or columns.
+            ConfigError: another number of rows or columns, or a target width of a model that has never met one.
         """
         expected = (count, len(CONDITION_NAMES))
-        require(tuple(raw.shape) == expected, f"`cond.shape == {expected}`", str(tuple(raw.shape)))
-        return Conditions(raw.detach().cpu().double(), self.draw_conditions(count, seed).angle)
+        law = f"`cond.shape == {expected}` ({', '.join(CONDITION_NAMES)})"
+        require(tuple(raw.shape) == expected, law, str(tuple(raw.shape)), WIDTH_REMEDY)
+        conditions = Conditions(raw.detach().cpu().double(), self.draw_conditions(count, seed).angle)
+        law = "`target widths are unknown` to a model whose training part has none"
+        require(self.known.tell_widths or not conditions.tell_widths, law, "a width", WIDTH_REMEDY)
+        return conditions
 
     def draw_conditions(self, count: int, seed: int, longest: int | None = None) -> Conditions:
         """Conditions of training movements (of at most `longest` steps), drawn with replacement."""
@@ -112,7 +118,7 @@ class Generator:
         *,
         seed: int,
         steps: int | None = None,
-        sampling: SamplingConfig = DEFAULT,
+        sampling: SamplingConfig | None = None,
         first: int = 0,
     ) -> Iterator[Float[Tensor, "M T C"]]:
         """Standardised samples, `WINDOW` rows at a time, zero under the mask.
@@ -124,6 +130,7 @@ class Generator:
             ConfigError: more steps than diffusion times, or end points held where steps are no displacements.
             SamplingDivergedError: the network gives NaN or infinity.
         """
+        sampling = sampling or self.sampling
         sampling = sampling if steps is None else replace(sampling, steps=steps)
         self.model.eval()
         for rows in torch.arange(len(conditions)).split(WINDOW):
@@ -160,8 +167,7 @@ class Generator:
 def generator_record(parts: DataParts) -> dict[str, Tensor]:
     """The tensors that a checkpoint carries for sampling: statistics and known conditions."""
     known = conditions_of(parts["train"])
-    statistics = {f"statistics.{name}": value for name, value in vars(parts.statistics).items()}
-    return {**statistics, "known.raw": known.raw, "known.angle": known.angle}
+    return {**flatten("statistics", vars(parts.statistics)), **flatten("known", known.tensors())}
 
 
 def load_generator(checkpoint: Path, device: torch.device | str = "cpu") -> Generator:
@@ -195,9 +201,10 @@ def _generator(config: Mapping[str, Any], tensors: Mapping[str, Tensor], device:
         SCHEDULES[process["schedule"]](process["timesteps"]),
         Statistics(**select("statistics", tensors)),
         canonical,
-        Conditions(tensors["known.raw"], tensors["known.angle"]),
+        Conditions.of_tensors(select("known", tensors)),
         None if decoder is None else decoder.to(device).eval(),
         PREDICTIONS[process["objective"]],
+        build(SamplingConfig, config["sampling"]),
     )
 
 
@@ -213,7 +220,7 @@ def _decoder(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Autoen
 
 def unet_mapping(model: Mapping[str, Any]) -> dict[str, Any]:
     """The UNet's configuration from the `model` section of a run's configuration."""
-    return {"channels": 2, "condition_dim": len(CONDITION_NAMES), **model}
+    return {"channels": 2, "condition_dim": CONDITION_WIDTH, **model}
 
 
 def generate_diffusion_samples(
@@ -221,10 +228,10 @@ def generate_diffusion_samples(
     seq_len: int,
     cond: Float[Tensor, "N D"] | None = None,
     device: torch.device | str = "cpu",
-    steps: int = DEFAULT.steps,
+    steps: int = 20,
     seed: int | None = None,
     *,
-    sampling: SamplingConfig = DEFAULT,
+    sampling: SamplingConfig | None = None,
     checkpoint: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Float[Tensor, "N T C"]:
@@ -233,11 +240,12 @@ def generate_diffusion_samples(
     Args:
         n: Number of movements, at least 1.
         seq_len: T; with fixed 60 Hz steps any length that holds the asked durations, else the trained length.
-        cond: Raw conditions [n, D], columns as in `CONDITION_NAMES`; None draws those of training movements.
+        cond: Raw conditions [n, D], columns as in `CONDITION_NAMES`, the last NaN where no target width is asked; None
+            draws those of training movements.
         device: Where the network computes.
         steps: Network calls per sample; what `sampling` says about them does not count.
         seed: Same seed, same samples; None takes a fresh one.
-        sampling: Sampler, spacing of its steps, guidance, fresh noise, held end points.
+        sampling: Sampler, spacing of its steps, guidance, fresh noise, held end points; None: as the model was judged.
         checkpoint: Checkpoint folder; None reads the environment variable HUMOUSE_CHECKPOINT.
         progress: Called with the number of finished samples every so often.
 

@@ -1,6 +1,11 @@
-"""What a sample is asked to be: duration, distance, length of the path, turning, and the direction on the screen."""
+"""What a sample is asked to be: duration, distance, length of the path, turning, and the direction on the screen.
 
-from dataclasses import dataclass
+Beside them the width of the target, which a movement does not show: NaN where it is unknown, or nothing is asked.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -9,6 +14,7 @@ from torch import Tensor
 from trainables.config import require
 from trainables.data.canonical import (
     CONDITION_NAMES,
+    MEASURED_CONDITIONS,
     MINIMUM_DISTANCE_PX,
     MINIMUM_STEPS,
     RATE_HZ,
@@ -17,6 +23,7 @@ from trainables.data.canonical import (
 )
 from trainables.data.representation import prefix_mask
 
+WIDTH_REMEDY = "an unknown target width is NaN"
 ROUNDING = 1e-6  # of logarithms, between float32 and float64
 
 
@@ -25,7 +32,7 @@ class Conditions:
     """What a sample is asked to match: raw values per row, and the direction it is placed in.
 
     Attributes:
-        raw: Columns as in `CONDITION_NAMES`.
+        raw: Columns as in `CONDITION_NAMES`; the last is NaN where no target width is asked.
         angle: Direction on the screen, radians; it decides how the sample meets the pixel grid, not its shape.
     """
 
@@ -40,28 +47,61 @@ class Conditions:
         return Conditions(self.raw[rows], self.angle[rows])
 
     def frame(self, config: CanonicalConfig, group: tuple[str, ...] | None = None) -> Canonical:
-        """Empty canonical movements of the asked duration, distance and direction.
+        """Empty canonical movements of the asked duration, distance, direction and target width.
 
         Raises:
             ConfigError: see `check`.
         """
         self.check(config)
-        duration_s, distance_px = self.raw[:, :2].double().exp().unbind(dim=1)
+        duration_s, distance_px, _, _, width_px = self.raw.double().exp().unbind(dim=1)
         mask = frame_mask(duration_s, config)
         deltas = torch.zeros(*mask.shape, config.form.channels, dtype=torch.float64)
-        return Canonical(deltas, mask, self.angle.double(), distance_px, duration_s, group or ("sample",) * len(self))
+        group = group or ("sample",) * len(self)
+        return Canonical(deltas, mask, self.angle.double(), distance_px, duration_s, group, width_px)
+
+    @property
+    def tell_widths(self) -> bool:
+        """Whether any of them has a target width."""
+        return not bool(self.raw[:, -1].isnan().all())
+
+    def without_widths(self) -> "Conditions":
+        """The same with every target width unknown."""
+        unknown = torch.full_like(self.raw[:, -1:], math.nan)
+        return replace(self, raw=torch.cat([self.raw[:, :-1], unknown], dim=1))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """As a checkpoint carries them: finite, with the rows whose target width is known beside."""
+        unknown = self.raw.isnan()
+        return {"raw": self.raw.masked_fill(unknown, 0.0), "angle": self.angle, "width_known": ~unknown[:, -1]}
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Tensor]) -> "Conditions":
+        """Inverse of `tensors`."""
+        raw = tensors["raw"].clone()
+        raw[~tensors["width_known"], -1] = math.nan
+        return cls(raw, tensors["angle"])
 
     def check(self, config: CanonicalConfig) -> None:
         """Whether movements of the canonical form can have these conditions.
 
         Raises:
-            ConfigError: no rows, another width, a value that is not finite, or one that no such movement has.
+            ConfigError: no rows, another number of columns, a value that is not finite (an unknown target width is NaN
+                and nothing else), or one that no such movement has.
         """
         require(len(self) >= 1, "`conditions >= 1`", "none")
-        width, expected = self.raw.shape[1], len(CONDITION_NAMES)
-        require(width == expected, f"`columns == {expected}` ({', '.join(CONDITION_NAMES)})", f"{width} columns")
-        require(bool(torch.isfinite(self.raw).all()), "`conditions are finite`", "NaN or infinity in a condition")
-        least, most = self.raw.double().amin(dim=0), self.raw.double().amax(dim=0)
+        columns, expected = self.raw.shape[1], len(CONDITION_NAMES)
+        law = f"`columns == {expected}` ({', '.join(CONDITION_NAMES)})"
+        require(columns == expected, law, f"{columns} columns", WIDTH_REMEDY)
+        measured, width_px = self.raw[:, : len(MEASURED_CONDITIONS)].double(), self.raw[:, -1].double().exp()
+        require(bool(torch.isfinite(measured).all()), "`conditions are finite`", "NaN or infinity in a condition")
+        wrong = width_px[~(width_px.isnan() | ((width_px > 0) & (width_px < math.inf)))]
+        require(
+            not len(wrong),
+            "`0 < target width < inf px`",
+            ", ".join(f"{px:g} px" for px in wrong.tolist()[:3]),
+            WIDTH_REMEDY,
+        )
+        least, most = measured.amin(dim=0), measured.amax(dim=0)
         shortest_s, nearest_px, straightest = least[:3].exp().tolist()
         turned, longest = float(least[3].expm1()), round(float(most[0].exp()) * RATE_HZ)
         least_s, longest_s = MINIMUM_STEPS / RATE_HZ, config.sequence_length / RATE_HZ
@@ -88,3 +128,9 @@ def frame_mask(duration_s: Float[Tensor, "N"], config: CanonicalConfig) -> Bool[
 def conditions_of(canonical: Canonical) -> Conditions:
     """The conditions that real movements were made under."""
     return Conditions(canonical.condition(), canonical.angle)
+
+
+def asked_like(real: Canonical, learnt: Conditions) -> Conditions:
+    """The conditions of real movements, without target widths for a model that met none in `learnt`."""
+    asked = conditions_of(real)
+    return asked if learnt.tell_widths else asked.without_widths()

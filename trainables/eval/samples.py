@@ -10,8 +10,10 @@ Recordings and samples pass the same functions, and what is left out is counted 
     .npy             [N, P, 3] with (t_ms, x, y) per point; a movement of fewer than P points ends in rows of NaN.
 
 A Parquet table of movements may say what each was asked to be: one column per condition, named as `CONDITION_NAMES`.
+The target width may be left out, as a column or as a value.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +28,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from trainables.config import ConfigError, require
-from trainables.data.canonical import CONDITION_NAMES, Canonical, CanonicalConfig, Movements, decode, encode, usable
+from trainables.data.canonical import (
+    CONDITION_NAMES,
+    MEASURED_CONDITIONS,
+    Canonical,
+    CanonicalConfig,
+    Movements,
+    decode,
+    encode,
+    usable,
+)
 from trainables.data.dataset import DataParts, observe_recordings
 from trainables.data.recordings import Recording, RecordingError, RecordingSet, read_recordings
 
@@ -153,19 +164,24 @@ def _asked(path: Path) -> Float[Tensor, "N D"] | None:
     """The conditions of a Parquet table's movements (of at least 2 points), or None if it names none.
 
     Raises:
-        ConfigError: some conditions are named and others not, or a value is no finite number.
+        ConfigError: some conditions are named and others not, or a value is no finite number (save an unknown width).
     """
     if path.suffix.lower() != ".parquet":
         return None
     named = [name for name in CONDITION_NAMES if name in pq.read_schema(path).names]
     if not named:
         return None
-    require(len(named) == len(CONDITION_NAMES), f"all of {', '.join(CONDITION_NAMES)}", f"{', '.join(named)} in {path}")
-    table = pq.read_table(path, columns=["t_ms", *CONDITION_NAMES])
+    law = f"all of {', '.join(MEASURED_CONDITIONS)}"
+    require(set(MEASURED_CONDITIONS) <= set(named), law, f"{', '.join(named)} in {path}")
+    table = pq.read_table(path, columns=["t_ms", *named])
     if not pa.types.is_nested(table.schema.field("t_ms").type):
         raise ConfigError(f"{path}: conditions are told per movement, but its rows are events; leave those columns out")
     table = table.filter(pc.greater_equal(pc.list_value_length(table.column("t_ms")), 2))
-    values = [table.column(name).to_numpy(zero_copy_only=False).astype(np.float64) for name in CONDITION_NAMES]
-    asked = torch.from_numpy(np.stack(values, axis=1))
-    require(bool(asked.isfinite().all()), "`conditions are finite`", f"NaN or infinity in a condition of {path}")
+    asked = torch.full((len(table), len(CONDITION_NAMES)), math.nan, dtype=torch.float64)
+    for column, name in enumerate(named):
+        values = table.column(name).to_numpy(zero_copy_only=False).astype(np.float64)
+        asked[:, column] = torch.from_numpy(values)
+    measured, width = asked.tensor_split([len(MEASURED_CONDITIONS)], dim=1)
+    finite = bool(measured.isfinite().all()) and not bool(width.isinf().any())
+    require(finite, "`conditions are finite`", f"NaN or infinity in a condition of {path}")
     return asked

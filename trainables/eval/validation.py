@@ -17,7 +17,7 @@ from torch import Tensor
 
 from trainables import names
 from trainables.config import ConfigError, require, require_member
-from trainables.data.canonical import CONDITION_NAMES, Canonical, CanonicalConfig, reobserve
+from trainables.data.canonical import MEASURED_CONDITIONS, Canonical, CanonicalConfig, reobserve
 from trainables.eval.conditions import ConditionError, condition_errors
 from trainables.eval.features import FEATURES, movement_features
 from trainables.eval.memorisation import Memorisation, TrainingPaths
@@ -67,7 +67,7 @@ class Validator:
         features: Theirs, columns as in `FEATURES`.
         sigma: Width of the kernel, fixed on them.
         training: Paths of the training movements, and how near the held-out people come to them.
-        condition_std: Standard deviation of each column of the condition in the training part.
+        condition_std: Standard deviation of each measured column of the condition in the training part.
     """
 
     asked: Canonical
@@ -75,7 +75,7 @@ class Validator:
     features: Float[Tensor, "N F"]
     sigma: float
     training: TrainingPaths
-    condition_std: Float[Tensor, "D"]
+    condition_std: Float[Tensor, "M"]
     canonical: CanonicalConfig
     config: EvaluationConfig
 
@@ -97,7 +97,8 @@ class Validator:
         features = movement_features(observed.deltas, observed.mask)
         sigma = median_distance(standardise(features, columns=FEATURES).real)
         paths = TrainingPaths.fit(learnt.deltas, learnt.mask, observed.deltas, observed.mask)
-        return cls(asked, observed, features, sigma, paths, learnt.condition().std(dim=0), canonical, config)
+        condition_std = learnt.measured_condition().std(dim=0)
+        return cls(asked, observed, features, sigma, paths, condition_std, canonical, config)
 
     def __call__(self, samples: Canonical) -> Mapping[str, float]:
         """All metrics of samples, one per row of `asked`, after re-observation.
@@ -128,7 +129,12 @@ class Validator:
             **_precision_and_recall(scaled, self.config.seed),
             **_memorisation(self.training(produced.deltas, produced.mask)),
             **_condition_errors(
-                condition_errors(matched.condition(), produced.condition(), self.condition_std, CONDITION_NAMES)
+                condition_errors(
+                    matched.measured_condition(),
+                    produced.measured_condition(),
+                    self.condition_std,
+                    MEASURED_CONDITIONS,
+                )
             ),
             names.VAL_REJECTED: 1.0 - len(rows) / len(samples),
         }

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from trainables.checkpoint import CheckpointError, load_checkpoint, select
 from trainables.config import ConfigError, build, require
 from trainables.data.canonical import RATE_HZ, Canonical, CanonicalConfig, with_deltas
-from trainables.data.dataset import Statistics
+from trainables.data.dataset import CONDITION_WIDTH, Statistics
 from trainables.diffusion.api import WINDOW
-from trainables.diffusion.conditions import Conditions, conditions_of
+from trainables.diffusion.conditions import Conditions, asked_like
 from trainables.diffusion.samplers import row_noise
 from trainables.diffusion.sampling import blocks
 from trainables.gan.networks import GanModelConfig, MovementNetwork
@@ -42,7 +42,7 @@ class GanGenerator:
     def like(self, real: Canonical, *, seed: int) -> Canonical:
         """One sample per movement of `real`, under its condition; groups are kept."""
         frame = with_deltas(real, torch.zeros_like(real.deltas))
-        z = torch.cat([*self.stream(conditions_of(real), frame, seed=seed)])
+        z = torch.cat([*self.stream(asked_like(real, self.known), frame, seed=seed)])
         return with_deltas(frame, self.statistics.denormalise(z, frame))
 
     def draw_conditions(self, count: int, seed: int, longest: int | None = None) -> Conditions:
@@ -95,10 +95,10 @@ def load_gan(checkpoint: Path, device: torch.device | str = "cpu") -> GanGenerat
     try:
         config = build(GanModelConfig, record["config"]["model"])
         statistics = Statistics(**select("statistics", tensors))
-        model = MovementNetwork(len(statistics.mean), len(statistics.condition_mean), config)
+        model = MovementNetwork(len(statistics.mean), CONDITION_WIDTH, config)
         model.load_state_dict(select("ema", tensors))
         canonical = build(CanonicalConfig, record["config"]["data"]["canonical"])
-        known = Conditions(tensors["known.raw"], tensors["known.angle"])
+        known = Conditions.of_tensors(select("known", tensors))
     except (KeyError, RuntimeError, TypeError, ConfigError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{checkpoint}: weights and configuration do not fit: {reason}") from None

@@ -12,11 +12,12 @@ from trainables.gan.networks import GanModelConfig
 
 @dataclass(frozen=True)
 class GameConfig:
-    """Two Adams, one per player, their rates falling linearly; the moments are those of the published algorithm."""
+    """Two Adams, one per player: published moments, rates that fall linearly, the generator's after a warm-up."""
 
     critic_steps: int = 3  # per generator step; the 5 of the paper take half as much time again
     critic_lr: float = 1e-3
     generator_lr: float = 5e-4
+    warmup_steps: int = 100  # of the generator, which else runs off before the critic can tell it where to
     final_lr_share: float = 0.05
     betas: tuple[float, ...] = (0.0, 0.9)
     gradient_penalty: float = 10.0  # weight of the penalty
@@ -27,6 +28,7 @@ class GameConfig:
         require(self.critic_steps >= 1, "`critic_steps >= 1`", f"critic_steps={self.critic_steps}")
         require(0 < self.critic_lr < math.inf, "`0 < critic_lr < inf`", f"critic_lr={self.critic_lr}")
         require(0 < self.generator_lr < math.inf, "`0 < generator_lr < inf`", f"generator_lr={self.generator_lr}")
+        require(self.warmup_steps >= 0, "`warmup_steps >= 0`", f"warmup_steps={self.warmup_steps}")
         require(0 <= self.final_lr_share <= 1, "`0 <= final_lr_share <= 1`", str(self.final_lr_share))
         valid = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
         require(valid, "`betas` are two numbers in [0, 1)", f"betas={self.betas}")

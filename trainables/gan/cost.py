@@ -10,7 +10,7 @@ from trainables.epoch import Cost, Worker
 from trainables.gan.api import GanGenerator
 from trainables.gan.config import GanConfig
 from trainables.gan.state import count_parameters, initial_state
-from trainables.gan.train import play, widths_of
+from trainables.gan.train import play
 from trainables.seeding import generator
 
 TENSORS_PER_WEIGHT = (4, 3)  # generator: weight, two moments, average; critic: without the average
@@ -20,7 +20,7 @@ def measure(config: GanConfig) -> Cost:
     """Time steps of the game and samples of this configuration with the torch threads that are set now."""
     parts = load_parts(config.data)
     dataset = SequenceDataset(parts["train"], parts.statistics)
-    state = initial_state(config, *widths_of(parts), Worker())
+    state = initial_state(config, parts.statistics, Worker())
     random = generator(config.seed, "cost")
     rounds = [next(batches(lambda _: dataset, config.batch_size, random)) for _ in range(config.game.critic_steps + 1)]
     stream = cycle(rounds)

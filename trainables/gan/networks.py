@@ -22,9 +22,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainables.config import require
+from trainables.data.dataset import CONDITION_WIDTH, Statistics
 from trainables.diffusion.models.layers import Convolution, double, halve, hold
 
 PLACES = 7  # channels that tell a step where it stands
+SMOOTH = 1e-4  # px^2 under square roots, which have no second derivative at 0
+LONGEST = 12.0  # companded length of a step that no screen holds: an untrained generator may ask for more than e^80 px
 
 
 @dataclass(frozen=True)
@@ -85,14 +88,24 @@ class Stage(nn.Module):
 
 
 class Critic(nn.Module):
-    """f(z, condition): high for movements of people, low for generated ones."""
+    """f(z, condition): high for movements of people, low for generated ones.
 
-    def __init__(self, channels: int, condition_dim: int, config: GanModelConfig) -> None:
+    Beside the steps it sees the path that they add up to. From standardised steps alone a convolution would have to
+    learn sums of exponentials before it could tell that a movement misses its end.
+    """
+
+    mean: Tensor
+    std: Tensor
+    scale_px: Tensor
+
+    def __init__(self, statistics: Statistics, config: GanModelConfig) -> None:
         super().__init__()
         widths, width = config.widths, config.embedding_dim
         self.multiple = config.length_multiple
-        self.embedding = _two_layers(condition_dim, width)
-        self.stem = Convolution(channels + PLACES, widths[0], kernel=5)
+        for name in ("mean", "std", "scale_px"):  # the checkpoint has them already
+            self.register_buffer(name, getattr(statistics, name).float(), persistent=False)
+        self.embedding = _two_layers(CONDITION_WIDTH, width)
+        self.stem = Convolution(len(statistics.mean) + 2 + PLACES + CONDITION_WIDTH, widths[0], kernel=5)
         self.stages = nn.ModuleList(Stage(channels, config) for channels in widths)
         self.downs = nn.ModuleList(Convolution(above, below, stride=2) for above, below in itertools.pairwise(widths))
         self.head = nn.Sequential(nn.Linear(sum(widths) + width, width), nn.SiLU(), nn.Linear(width, 1))
@@ -104,7 +117,8 @@ class Critic(nn.Module):
         levels = _levels(mask, len(self.stages), z.dtype)
         z = _held(z, mask)
         embedding = F.silu(self.embedding(condition))
-        h = hold(self.stem(torch.cat([z, places(mask, z.dtype)], dim=2)), levels[0])
+        path = companded_path(z * self.std + self.mean, levels[0], self.scale_px) / self.std[:2]
+        h = hold(self.stem(torch.cat([z, path, known(mask, condition)], dim=2)), levels[0])
         means = [embedding]
         for level, stage in enumerate(self.stages):
             if level:
@@ -123,7 +137,9 @@ class MovementNetwork(nn.Module):
         self.config = config
         widths, width = config.widths, config.embedding_dim
         self.embedding = _two_layers(condition_dim + config.latent_dim, width)
-        self.stems = nn.ModuleList(Convolution(config.noise_channels + PLACES, w, kernel=1) for w in widths)
+        self.stems = nn.ModuleList(
+            Convolution(config.noise_channels + PLACES + condition_dim, w, kernel=1) for w in widths
+        )
         self.stages = nn.ModuleList(Stage(channels, config) for channels in widths)
         self.ups = nn.ModuleList(Convolution(below, above) for above, below in itertools.pairwise(widths))
         self.head = Convolution(widths[0], channels)
@@ -139,7 +155,7 @@ class MovementNetwork(nn.Module):
         mask = padded(mask, self.config.length_multiple)
         levels = _levels(mask, len(self.stages), noise.dtype)
         embedding = F.silu(self.embedding(torch.cat([latent, condition], dim=1)))
-        given = torch.cat([_held(noise, mask), places(mask, noise.dtype)], dim=2)
+        given = torch.cat([_held(noise, mask), known(mask, condition)], dim=2)
         top = len(self.stages) - 1
         h = self.stages[top](self._fresh(given, levels, top), levels[top], embedding)
         for level in reversed(range(top)):
@@ -149,7 +165,7 @@ class MovementNetwork(nn.Module):
         return hold(self.head(F.silu(h)), levels[0])[:, :length]
 
     def _fresh(self, given: Float[Tensor, "B T G"], levels: list[Tensor], level: int) -> Float[Tensor, "B T2 C"]:
-        """What noise and places bring to one stage: those of every second, fourth, ... step."""
+        """What noise, places and condition bring to one stage: those of every second, fourth, ... step."""
         return hold(self.stems[level](given[:, :: 2**level]), levels[level])
 
 
@@ -161,6 +177,34 @@ def padded(mask: Bool[Tensor, "B T"], multiple: int) -> Bool[Tensor, "B T2"]:
 def _held(x: Float[Tensor, "B T C"], mask: Bool[Tensor, "B T2"]) -> Float[Tensor, "B T2 C"]:
     """As long as the mask, zero at its invalid steps whatever stood there: no product, since that may be NaN."""
     return F.pad(x, (0, 0, 0, mask.shape[1] - x.shape[1])).masked_fill(~mask[:, :, None], 0.0)
+
+
+def companded_path(
+    companded: Float[Tensor, "B T C"], valid: Float[Tensor, "B T 1"], scale_px: Float[Tensor, ""]
+) -> Float[Tensor, "B T 2"]:
+    """The positions after each step, companded as the steps are: compand(sum of expand(u_i) for i <= t), 0 at padding.
+
+    `trainables.data.companding` with its lengths r smoothed to sqrt(r^2 + SMOOTH), and steps of at most `LONGEST`.
+    """
+    u = companded[..., :2]
+    r = _smooth_length(u)
+    position = (scale_px * torch.sinh(r.clamp(max=LONGEST)) / r * u * valid).cumsum(dim=1)
+    r = _smooth_length(position)
+    path: Tensor = torch.asinh(r / scale_px) / r * position * valid
+    return path
+
+
+def _smooth_length(vectors: Float[Tensor, "B T 2"]) -> Float[Tensor, "B T 1"]:
+    return (vectors.square().sum(dim=2, keepdim=True) + SMOOTH).sqrt()
+
+
+def known(mask: Bool[Tensor, "B T"], condition: Float[Tensor, "B D"]) -> Float[Tensor, "B T K"]:
+    """What every valid step is told: its place, and the condition; zero at padded steps.
+
+    By FiLM alone the condition starts too faintly: a game of some hundred steps then ends before anybody heeds it.
+    """
+    told = condition[:, None].masked_fill(~mask[:, :, None], 0.0)
+    return torch.cat([places(mask, condition.dtype), told], dim=2)
 
 
 def places(mask: Bool[Tensor, "B T"], dtype: torch.dtype) -> Float[Tensor, "B T P"]:
@@ -184,4 +228,11 @@ def _levels(mask: Bool[Tensor, "B T"], count: int, dtype: torch.dtype) -> list[T
 
 
 def _two_layers(width_in: int, width_out: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(width_in, width_out), nn.SiLU(), nn.Linear(width_out, width_out))
+    """Two layers that keep the variance of what they are given, as the default initialisation does not.
+
+    References: Delving Deep into Rectifiers (He et al., 2015), eq. 10, arXiv:1502.01852.
+    """
+    layers = nn.Sequential(nn.Linear(width_in, width_out), nn.SiLU(), nn.Linear(width_out, width_out))
+    for layer in layers[::2]:
+        nn.init.kaiming_normal_(layer.weight)
+    return layers

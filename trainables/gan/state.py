@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainables.checkpoint import CheckpointError, flatten, load_checkpoint, save_checkpoint, select
 from trainables.config import plain
-from trainables.data.dataset import DataParts
+from trainables.data.dataset import CONDITION_WIDTH, DataParts, Statistics
 from trainables.diffusion.api import generator_record
 from trainables.diffusion.ema import ExponentialMovingAverage
 from trainables.epoch import Worker
@@ -61,11 +61,11 @@ class State:
     epoch: int = 0
 
 
-def initial_state(config: GanConfig, channels: int, condition_dim: int, worker: Worker) -> State:
+def initial_state(config: GanConfig, statistics: Statistics, worker: Worker) -> State:
     """Both players and the averaged generator before the first step; the weights depend on the seed alone."""
     torch.manual_seed(derive(config.seed, "weights"))
-    generator = MovementNetwork(channels, condition_dim, config.model).to(worker.device)
-    critic = Critic(channels, condition_dim, config.model).to(worker.device)
+    generator = MovementNetwork(len(statistics.mean), CONDITION_WIDTH, config.model).to(worker.device)
+    critic = Critic(statistics, config.model).to(worker.device)
     ema = ExponentialMovingAverage(generator, config.game.ema_decay)
     return State(_player(generator, config, worker), _player(critic, config, worker), ema)
 

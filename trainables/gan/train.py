@@ -51,7 +51,7 @@ def epochs(config: GanConfig, *, resume: Path | None = None, worker: Worker = AL
     parts = load_parts(config.data)
     dataset = training_set(parts, config.data.canonical, config.augmentation, config.seed)
     validator = Validator.fit(parts["validation"], parts["train"], config.data.canonical, config.evaluation)
-    state = initial_state(config, *widths_of(parts), worker)
+    state = initial_state(config, parts.statistics, worker)
     if resume is not None:
         restore_state(state, config, parts, resume)
     else:
@@ -60,11 +60,6 @@ def epochs(config: GanConfig, *, resume: Path | None = None, worker: Worker = AL
         training = _train_epoch(state, config, dataset, worker)
         state.epoch += 1
         yield _judge(state, config, parts, validator, training, worker)
-
-
-def widths_of(parts: DataParts) -> tuple[int, int]:
-    """Channels of the sequences and columns of the condition."""
-    return len(parts.statistics.mean), len(parts.statistics.condition_mean)
 
 
 def _train_epoch(state: State, config: GanConfig, dataset: TrainingSet, worker: Worker) -> dict[str, float]:
@@ -95,9 +90,9 @@ def play(
     Raises:
         TrainingDivergedError: a loss is NaN or infinite.
     """
-    share = learning_rate_share(state.step, config.epochs * config.steps_per_epoch, config.game)
-    _set_learning_rate(state.critic, share * config.game.critic_lr)
-    _set_learning_rate(state.generator, share * config.game.generator_lr)
+    critic_lr, generator_lr = learning_rates(state.step, config.epochs * config.steps_per_epoch, config.game)
+    _set_learning_rate(state.critic, critic_lr)
+    _set_learning_rate(state.generator, generator_lr)
     steps, sums = config.game.critic_steps, Counter[str]()
     for _ in range(steps):
         sums.update(train_critic(state, config, *_next(stream, config, random, worker)))
@@ -153,9 +148,14 @@ def shard(batch: Batch, drawn: Draw, worker: Worker) -> tuple[Batch, Draw]:
     return mine, Draw(*(part[rows].to(place) for part in drawn))
 
 
-def learning_rate_share(step: int, total: int, config: GameConfig) -> float:
-    """Of both rates: 1 at step 0, falling linearly to `final_lr_share` at step `total`."""
-    return 1.0 - (1.0 - config.final_lr_share) * min(step / total, 1.0)
+def learning_rates(step: int, total: int, config: GameConfig) -> tuple[float, float]:
+    """The critic's rate, falling linearly from step 0 to `final_lr_share` of it at step `total`, and the generator's.
+
+    That one falls alike, and is multiplied by (step + 1) / warmup_steps before.
+    """
+    share = 1.0 - (1.0 - config.final_lr_share) * min(step / total, 1.0)
+    warm = min((step + 1) / config.warmup_steps, 1.0) if config.warmup_steps else 1.0
+    return share * config.critic_lr, share * warm * config.generator_lr
 
 
 def _set_learning_rate(player: Player, lr: float) -> None:

@@ -47,7 +47,7 @@ class MinimumJerk:
             require(getattr(self, name) >= 0, f"`{name} >= 0`", str(getattr(self, name)))
 
     def __call__(self, like: Canonical, random: torch.Generator) -> Movements:
-        """Movements with the distances, directions, durations and groups of `like`, integer pixels at 60 Hz."""
+        """Movements with the distances, directions, durations, targets and groups of `like`, whole pixels at 60 Hz."""
         length = (like.duration_s * RATE_HZ).round().long()
         ticks = int(length.max()) * OVERSAMPLING
         tau = (torch.arange(ticks + 1, dtype=torch.float64) / OVERSAMPLING / length[:, None]).clamp(max=1.0)
@@ -55,7 +55,7 @@ class MinimumJerk:
         path = path + self._noise_bridge(path, tau, like, random)
         placed = rotate(path * like.distance_px[:, None, None], like.angle)[:, ::OVERSAMPLING].round()
         steps = placed.diff(dim=1) * prefix_mask(length, ticks // OVERSAMPLING)[..., None]
-        return Movements(steps, length, like.group)
+        return Movements(steps, length, like.group, like.target_width_px)
 
     def _submovement_path(self, tau: Float[Tensor, "N P"], random: torch.Generator) -> Float[Tensor, "N P 2"]:
         """Noise-free position in units of the distance: overlapping sub-movements whose last one ends at (1, 0)."""

@@ -1,6 +1,7 @@
 """Movements drawn for tests: aimed, in whole pixels, with rests, dropped reports and slow ends as recordings have."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,9 +11,14 @@ from trainables.data.canonical import Movements, pack
 
 
 def takes(lengths: list[int], seed: int = 0) -> Movements:
-    """One movement of each length: a bell of speed towards (240, -140), some steps held at zero, rest at the start."""
+    """One movement of each length: a bell of speed towards (240, -140), some steps held at zero, rest at the start.
+
+    The target of every other one has a width.
+    """
     rng = np.random.default_rng(seed)
-    return pack([path(length, rng) for length in lengths], [f"g{i % 3}" for i in range(len(lengths))])
+    packed = pack([path(length, rng) for length in lengths], [f"g{i % 3}" for i in range(len(lengths))])
+    width_px = torch.tensor([8.0 + i if i % 2 else math.nan for i in range(len(lengths))], dtype=torch.float64)
+    return replace(packed, target_width_px=width_px)
 
 
 def path(length: int, rng: np.random.Generator) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
@@ -45,8 +51,9 @@ def gap(point: tuple[float, float], line: list[tuple[float, float]]) -> float:
 
 
 def assert_same_movements(found: Movements, expected: Movements) -> None:
-    """The same steps, lengths and groups, whatever the padding."""
+    """The same steps, lengths, target widths and groups, whatever the padding."""
     assert torch.equal(found.length, expected.length)
+    torch.testing.assert_close(found.target_width_px, expected.target_width_px, rtol=0.0, atol=0.0, equal_nan=True)
     assert found.group == expected.group
     for row, length in enumerate(expected.length.tolist()):
         assert torch.equal(found.steps_px[row, :length], expected.steps_px[row, :length])

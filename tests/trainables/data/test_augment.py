@@ -95,6 +95,13 @@ def test_without_strength_nothing_changes(name: str, movements: Movements) -> No
 
 
 @each
+def test_the_target_keeps_its_width(name: str, movements: Movements) -> None:
+    found = STRONG[name](movements, seeded()).target_width_px
+    assert bool(found.isnan().any()) is not bool(found.isnan().all())
+    torch.testing.assert_close(found, movements.target_width_px, rtol=0.0, atol=0.0, equal_nan=True)
+
+
+@each
 def test_no_movement_is_no_error(name: str, movements: Movements) -> None:
     assert len(STRONG[name](movements.take(torch.arange(0)), seeded())) == 0
 
@@ -108,7 +115,7 @@ def test_a_mirror_changes_the_lateral_sign_alone_and_undoes_itself(movements: Mo
     assert torch.equal(there.deltas[..., 0], here.deltas[..., 0])
     assert torch.equal(there.deltas[..., 1], -here.deltas[..., 1])
     assert torch.equal(there.angle, -here.angle)
-    assert torch.equal(there.condition(), here.condition())
+    torch.testing.assert_close(there.condition(), here.condition(), rtol=0.0, atol=0.0, equal_nan=True)
     assert_same_movements(Mirror()(mirrored, seeded()), movements)
 
 

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from torch import Tensor
 from trainables.config import ConfigError
 from trainables.data.canonical import (
     CONDITION_NAMES,
+    MEASURED_CONDITIONS,
     MINIMUM_DISTANCE_PX,
     MINIMUM_STEPS,
     RATE_HZ,
@@ -54,7 +56,9 @@ def pixel_paths(lengths: list[int], seed: int = 0) -> Movements:
     """Random walks on the pixel grid with a common drift, so that each has a net displacement."""
     rng = np.random.default_rng(seed)
     walks = [np.rint(rng.normal((4.0, -3.0), 4.0, size=(length, 2))).cumsum(axis=0) for length in lengths]
-    return pack([np.concatenate([[[7.0, 9.0]], walk]) for walk in walks], [f"g{i % 3}" for i in range(len(lengths))])
+    packed = pack([np.concatenate([[[7.0, 9.0]], walk]) for walk in walks], [f"g{i % 3}" for i in range(len(lengths))])
+    width_px = torch.tensor([math.nan if i % 3 == 0 else 8.0 * i for i in range(len(lengths))], dtype=torch.float64)
+    return replace(packed, target_width_px=width_px)
 
 
 def observed(recordings: list[Recorded]) -> Movements:
@@ -70,7 +74,7 @@ ROUNDING = 1e-12
 
 
 def assert_near(found: Tensor, expected: Tensor, atol: float = ROUNDING) -> None:
-    torch.testing.assert_close(found, expected, rtol=0.0, atol=atol)
+    torch.testing.assert_close(found, expected, rtol=0.0, atol=atol, equal_nan=True)
 
 
 def assert_same(found: Canonical, expected: Canonical, but: str = "", atol: float = 0.0) -> None:
@@ -165,7 +169,10 @@ def test_canonical_deltas_sum_to_one_along_x(representation: str, movements: Mov
 def test_what_is_removed_is_kept_beside(movements: Movements) -> None:
     """Distance, angle, duration and the condition, movement by movement from the pixels."""
     canonical = encode(movements, FIXED)
-    assert CONDITION_NAMES == ("log_duration_s", "log_distance_px", "log_path_ratio", "log1p_turning_rad")
+    measured = ("log_duration_s", "log_distance_px", "log_path_ratio", "log1p_turning_rad")
+    assert (*measured, "log_target_width_px") == CONDITION_NAMES
+    assert measured == MEASURED_CONDITIONS
+    assert_near(canonical.measured_condition(), canonical.condition()[:, :4], 0.0)
     for i, (steps, length) in enumerate(zip(movements.steps_px.tolist(), movements.length.tolist(), strict=True)):
         dx, dy = sum(step[0] for step in steps), sum(step[1] for step in steps)
         path = sum(math.hypot(*step) for step in steps)
@@ -175,7 +182,8 @@ def test_what_is_removed_is_kept_beside(movements: Movements) -> None:
         found = [canonical.distance_px[i], canonical.angle[i], canonical.duration_s[i], *canonical.condition()[i]]
         expected = [distance, math.atan2(dy, dx), duration_s]
         expected += [math.log(duration_s), math.log(distance), math.log(path / distance), math.log1p(sum(changes))]
-        assert [float(value) for value in found] == pytest.approx(expected, rel=1e-6)
+        expected.append(math.nan if i % 3 == 0 else math.log(8.0 * i))
+        assert [float(value) for value in found] == pytest.approx(expected, rel=1e-6, nan_ok=True)
         assert canonical.mask[i].tolist() == [step < length for step in range(64)]
     assert canonical.group == movements.group
 
@@ -190,7 +198,27 @@ def test_native_steps_come_back_exactly(representation: str, movements: Movement
     steps = back.steps_px.shape[1]
     assert torch.equal(back.steps_px, torch.nn.functional.pad(movements.steps_px, (0, 0, 0, steps - 64)))
     assert torch.equal(back.length, movements.length)
+    assert_near(back.target_width_px, movements.target_width_px, 0.0)
     assert back.group == movements.group
+
+
+def test_target_widths_are_unknown_unless_they_are_told(movements: Movements) -> None:
+    plain = Movements(movements.steps_px, movements.length, movements.group)
+    for part in (plain, plain.take(torch.tensor([3, 1])), encode(plain, FIXED), decode(encode(plain, FIXED), FIXED)):
+        assert part.target_width_px.shape == (len(part),)
+        assert bool(part.target_width_px.isnan().all())
+
+
+@both
+def test_no_form_loses_a_target_width(representation: str, movements: Movements) -> None:
+    config = CanonicalConfig(representation, 64)
+    canonical = encode(movements, config)
+    again, rows = reobserve(canonical, config)
+    given = movements.target_width_px
+    for found in (decode(canonical, config), again, with_deltas(canonical, canonical.deltas), concatenate(canonical)):
+        assert_near(found.target_width_px, given, 0.0)
+    assert_near(canonical.with_steps_px(2 * canonical.steps_px()).target_width_px, given, 0.0)
+    assert len(rows) == len(movements)
 
 
 def test_reobservation_leaves_recorded_movements_as_they_are(movements: Movements) -> None:

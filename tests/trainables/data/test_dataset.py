@@ -1,6 +1,7 @@
 """Laws of the split, the standardisation and the batches."""
 
 import itertools
+import math
 import subprocess
 import sys
 from collections import Counter
@@ -17,6 +18,7 @@ from torch import Tensor
 from trainables.config import ConfigError
 from trainables.data.canonical import CanonicalConfig, encode
 from trainables.data.dataset import (
+    CONDITION_WIDTH,
     PARTS,
     SHARES,
     Batch,
@@ -145,6 +147,38 @@ def test_the_hash_is_equal_if_and_only_if_the_data_are(tmp_path: Path) -> None:
     assert len({same, *(other.sha256 for other in others)}) == 4
 
 
+# target widths
+
+
+def width_of(user: str, session: str) -> float:
+    """What `widened` tells: nothing of every other movement."""
+    return math.nan if int(session) % 2 else 10.0 + int(session) + len(user)
+
+
+def widened(frame: pd.DataFrame, among: tuple[str, ...] = PARTS) -> pd.DataFrame:
+    told = [
+        width_of(user, session) if part in among else math.nan
+        for user, session, part in zip(frame.user, frame.session, frame.part, strict=True)
+    ]
+    return frame.assign(target_x=5.0, target_y=6.0, target_width=told)
+
+
+def test_widths_reach_the_movements_that_they_were_recorded_with(tmp_path: Path) -> None:
+    frame = widened(table())
+    parts = load(frame, tmp_path / "wide.parquet")
+    for name in PARTS:
+        expected = [width_of(u, s) for u, s, p in zip(frame.user, frame.session, frame.part, strict=True) if p == name]
+        assert parts[name].target_width_px.tolist() == pytest.approx(expected, abs=0.0, nan_ok=True)
+    assert load(frame.drop(columns="target_width"), tmp_path / "none.parquet").sha256 != parts.sha256
+
+
+def test_widths_that_nothing_can_be_learnt_from_are_refused(tmp_path: Path) -> None:
+    frame = widened(table(), ("test", "holdout"))
+    with pytest.raises(ConfigError, match=r"^`target widths in the training part` .* but some in test, holdout; "):
+        load(frame, tmp_path / "wide.parquet")
+    load(widened(table(), ("train",)), tmp_path / "narrow.parquet")
+
+
 # standardisation
 
 
@@ -161,6 +195,28 @@ def test_statistics_come_from_the_training_part_alone(tmp_path: Path) -> None:
     for name, value in first.items():
         assert torch.equal(value, elsewhere[name])
     assert not any(torch.equal(first[name], inside[name]) for name in ("mean", "std", "condition_mean"))
+
+
+@pytest.mark.parametrize(
+    "widths", [[], [40.0], [40.0] * 9, [8.0, 16.0, 64.0, 64.0], "all"], ids=["none", "one", "equal", "some", "all"]
+)
+def test_widths_are_standardised_over_the_rows_that_know_them(parts: DataParts, widths: list[float] | str) -> None:
+    """Column by column in plain loops; where they are not known both columns are zero."""
+    real = parts["train"].take(torch.arange(60))
+    told = [5.0 + i for i in range(60)] if isinstance(widths, str) else [*widths, *[math.nan] * (60 - len(widths))]
+    canonical = replace(real, target_width_px=torch.tensor(told, dtype=torch.float64))
+    statistics = fit_statistics(canonical, 0.25)
+    found = statistics.normalise_condition(canonical.condition())
+    assert (found.dtype, found.shape) == (torch.float32, (60, CONDITION_WIDTH))
+    known = [math.log(width) for width in told if not math.isnan(width)]
+    mean = sum(known) / len(known) if known else 0.0
+    std = float(np.std(known, ddof=1)) if len(set(known)) > 1 else 1.0
+    for row, width in zip(found[:, -2:].tolist(), told, strict=True):
+        expected = [0.0, 0.0] if math.isnan(width) else [(math.log(width) - mean) / std, 1.0]
+        assert row == pytest.approx(expected, abs=1e-6)
+    plain = fit_statistics(real, 0.25).normalise_condition(real.condition())
+    assert torch.equal(found[:, :-2], plain[:, :-2])
+    assert not bool(plain[:, -2:].any())
 
 
 def test_normalising_is_undone_by_denormalising(parts: DataParts) -> None:

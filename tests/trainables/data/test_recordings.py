@@ -214,6 +214,19 @@ def test_a_recording_checks_itself(t_ms: list[float], x: list[float], law: str) 
         Recording(np.array(t_ms), np.array(x), np.zeros(len(t_ms)), "test", "me", "s")
 
 
+@pytest.mark.parametrize(
+    ("target", "width_px"), [((1.0, 2.0), 0.0), ((1.0, 2.0), np.inf), ((1.0, 2.0), np.nan), (None, 16.0)]
+)
+def test_a_target_width_is_above_zero_and_of_a_target(target: tuple[float, float] | None, width_px: float) -> None:
+    with pytest.raises(
+        RecordingError, match=f"`0 < target_width_px < inf` of a `target` must hold, but got {width_px}"
+    ):
+        Recording(np.arange(2.0), np.zeros(2), np.zeros(2), "test", "me", "s", target, width_px)
+    assert (
+        Recording(np.arange(2.0), np.zeros(2), np.zeros(2), "test", "me", "s", (1.0, 2.0), 16.0).target_width_px == 16
+    )
+
+
 def test_equal_times_are_allowed() -> None:
     assert Recording(np.array([0.0, 0.0, 1.0]), np.zeros(3), np.zeros(3), "a", "b", "c").target is None
 

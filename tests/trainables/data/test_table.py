@@ -103,6 +103,55 @@ def test_a_new_target_begins_a_movement(path: Path) -> None:
     assert len(read(events(24, target_x=300.0, target_y=5.0), path).recordings) == 1
 
 
+def aims(result: RecordingSet) -> list[tuple[int, tuple[float, float] | None, float | None]]:
+    return [(len(r.t_ms), r.target, r.target_width_px) for r in result.recordings]
+
+
+def test_a_target_of_another_width_begins_a_movement(path: Path) -> None:
+    """A width that is not told is another than any that is; two that are not told are the same."""
+    widths = [16.0] * 10 + [32.0] * 10 + [np.nan] * 10 + [32.0] * 10
+    here = (300.0, 5.0)
+    result = read(events(40, target_x=300.0, target_y=5.0, target_width=widths), path)
+    assert aims(result) == [(10, here, 16.0), (10, here, 32.0), (10, here, None), (10, here, 32.0)]
+    for same, known in ((16.0, 16.0), (np.nan, None)):
+        unchanged = read(events(40, target_x=300.0, target_y=5.0, target_width=same), path)
+        assert aims(unchanged) == [(40, here, known)]
+
+
+def test_widths_follow_their_streams_when_these_are_interleaved(path: Path) -> None:
+    streams = [
+        events(user=user, target_x=1.0, target_y=2.0, target_width=width) for user, width in (("a", 8.0), ("b", np.nan))
+    ]
+    result = read(pd.concat(streams).sort_index(kind="stable"), path)
+    assert [(r.user, r.target_width_px) for r in result.recordings] == [("a", 8.0), ("b", None)]
+
+
+def test_a_width_needs_a_target(path: Path) -> None:
+    with pytest.raises(RecordingError, match="missing column target_x, target_y; present: "):
+        read(events(target_width=16.0), path)
+
+
+@pytest.mark.parametrize(
+    ("value", "law"),
+    [
+        (0.0, "`target_width` must be above 0, or empty where it is unknown, but got 0"),
+        (-3.0, "`target_width` must be above 0, or empty where it is unknown, but got -3"),
+        (np.inf, "`target_width` must be a finite number, but got 'inf'"),
+    ],
+)
+def test_a_width_that_is_none_is_named_with_its_row(path: Path, value: float, law: str) -> None:
+    frame = events(target_x=1.0, target_y=2.0, target_width=[np.nan] * 5 + [value] * 7)
+    with pytest.raises(RecordingError) as error:
+        read(frame, path)
+    assert str(error.value) == f"{path}, row {5 + first_row(path)}: {law}"
+
+
+def test_words_are_no_width(tmp_path: Path) -> None:
+    frame = events(target_x=1.0, target_y=2.0, target_width=["", "wide", *[""] * 10])
+    with pytest.raises(RecordingError, match="row 3: `target_width` must be a finite number, but got 'wide'"):
+        read(frame, tmp_path / "mine.csv")
+
+
 def test_what_the_rule_drops_is_counted(path: Path) -> None:
     still = events(3, x=0.0, start_ms=952.0)
     frame = pd.concat([still, events(), events(5, session="2"), events(20, session="3", step_ms=109.0)])
@@ -210,6 +259,15 @@ def test_movements_in_lists_are_taken_as_they_are(tmp_path: Path) -> None:
     assert (result.read, result.dropped) == (2, {})
 
 
+def test_movements_in_lists_may_have_targets_and_widths(tmp_path: Path) -> None:
+    path, target = tmp_path / "mine.parquet", {"target_x": [3.0, 5.0], "target_y": [1, 2]}
+    assert aims(read(lists(**target), path)) == [(3, (3.0, 1.0), None), (2, (5.0, 2.0), None)]
+    wide = read(lists(**target, target_width=[16, None]), path)
+    assert aims(wide) == [(3, (3.0, 1.0), 16.0), (2, (5.0, 2.0), None)]
+    single = lists(t_ms=[[5], [0, 16]], x=[[1], [4, 5]], y=[[1], [2, 2]], **target, target_width=[16, 8])
+    assert aims(read(single, path)) == [(2, (5.0, 2.0), 8.0)]
+
+
 def test_movements_of_a_single_point_are_dropped_and_counted(tmp_path: Path) -> None:
     frame = lists(t_ms=[[5], [0, 16]], x=[[1], [4, 5]], y=[[1], [2, 2]])
     result = read(
@@ -228,6 +286,9 @@ def test_movements_of_a_single_point_are_dropped_and_counted(tmp_path: Path) -> 
         ({"t_ms": [[0, 16, 32], [16, 0]]}, "row 2: `t_ms` must not decrease within a movement, but got 0.0 after 16.0"),
         ({"x": [[1, 2, 3], None]}, "row 2: `x` must be a list, but got nothing"),
         ({"user": ["u1", None]}, "row 2: `user` must not be empty"),
+        ({"target_width": [1.0, 2.0]}, "missing column target_x, target_y; present: "),
+        ({"target_x": 1.0, "target_y": 1.0, "target_width": [2.0, 0.0]}, "row 2: `target_width` must be above 0"),
+        ({"target_x": [1.0, None], "target_y": 1.0}, "row 2: `target_x` must be a finite number, but got nothing"),
         ({"y": [5, 6]}, "must all be lists or all be numbers, but `y` is not"),
         ({"x": [["a", "b", "c"], ["d", "e"]]}, "`x` must hold lists of numbers, but holds list"),
     ],

@@ -8,10 +8,16 @@ import torch
 from torch import Tensor
 
 from trainables.config import ConfigError
-from trainables.gan.networks import Critic, GanModelConfig, MovementNetwork, places
+from trainables.data.companding import compand, expand
+from trainables.data.dataset import CONDITION_WIDTH, Statistics
+from trainables.gan.networks import Critic, GanModelConfig, MovementNetwork, companded_path, places
 
-C, D, LENGTHS = 3, 4, (8, 13, 21, 30)
+C, D, LENGTHS = 3, CONDITION_WIDTH, (8, 13, 21, 30)
 CONFIG = GanModelConfig(widths=(8, 12, 16), latent_dim=5, noise_channels=3, embedding_dim=10)
+SCALE = torch.tensor(0.5)
+STATISTICS = Statistics(
+    torch.tensor([0.3, -0.1, 0.7]), torch.tensor([1.5, 1.2, 2.0]), torch.zeros(D), torch.ones(D), SCALE
+)
 Network = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -21,7 +27,7 @@ def valid(steps: int) -> Tensor:
 
 def score(z: Tensor, mask: Tensor, condition: Tensor) -> Tensor:
     torch.manual_seed(0)
-    scores: Tensor = Critic(C, D, CONFIG).double()(z, mask, condition)
+    scores: Tensor = Critic(STATISTICS, CONFIG).double()(z, mask, condition)
     return scores[:, None]
 
 
@@ -111,6 +117,18 @@ def test_a_step_knows_its_place_by_its_share_of_the_movement() -> None:
             turns = [math.pi * u, 2 * math.pi * u, 4 * math.pi * u]
             expected = [*map(math.sin, turns), *map(math.cos, turns), 1.0] if i < length else [0.0] * 7
             assert found[row, i].tolist() == pytest.approx(expected)
+
+
+def test_the_critic_is_shown_where_every_step_leads() -> None:
+    """By the companding of the data: position by position, to the smoothing of a thousandth of a pixel."""
+    u, mask, _ = given()
+    found = companded_path(u, mask[:, :, None].double(), SCALE.double())
+    for row, length in enumerate(LENGTHS):
+        position = torch.zeros(1, 2, dtype=torch.float64)
+        for i in range(length):
+            position = position + expand(u[row, i : i + 1, :2], 0.5)
+            torch.testing.assert_close(found[row, i], compand(position, 0.5)[0], rtol=0.0, atol=1e-3)
+        assert not found[row, length:].any()
 
 
 @pytest.mark.parametrize(

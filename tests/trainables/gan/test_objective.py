@@ -4,18 +4,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.data.dataset import Batch, Sequences
+from trainables.data.dataset import CONDITION_WIDTH, Batch, Sequences, Statistics
 from trainables.gan.networks import Critic, GanModelConfig
 from trainables.gan.objective import critic_loss, draw, generator_loss, gradient_penalty
 
-B, T, C, D = 4, 12, 2, 3
+B, T, C, D = 4, 12, 2, CONDITION_WIDTH
 LENGTHS = (8, 12, 9, 10)
 
 
 def game() -> tuple[Critic, Batch, Tensor, Tensor]:
     """A critic, a batch of real sequences, fakes and mixing shares, in float64."""
     torch.manual_seed(0)
-    critic = Critic(C, D, GanModelConfig(widths=(6, 8), embedding_dim=7)).double()
+    statistics = Statistics(torch.zeros(C), torch.ones(C), torch.zeros(D), torch.ones(D), torch.tensor(1.0))
+    critic = Critic(statistics, GanModelConfig(widths=(6, 8), embedding_dim=7)).double()
     mask = torch.arange(T) < torch.tensor(LENGTHS)[:, None]
     real, fake = (torch.randn(2, B, T, C, dtype=torch.float64) * mask[..., None]).unbind(0)
     condition = torch.randn(B, D, dtype=torch.float64)

@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from trainables import names
 from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from trainables.config import ConfigError, build, plain
-from trainables.data.dataset import Batch, DataConfig, Sequences, load_parts
+from trainables.data.dataset import CONDITION_WIDTH, Batch, Sequences, Statistics
 from trainables.diffusion.augment import AugmentationConfig
 from trainables.diffusion.train import TrainingDivergedError
 from trainables.epoch import ALONE, Epoch, Worker
@@ -27,19 +27,20 @@ from trainables.gan.cost import measure
 from trainables.gan.networks import GanModelConfig
 from trainables.gan.objective import Draw, critic_loss, draw, generator_loss
 from trainables.gan.state import Player, State, initial_state
-from trainables.gan.train import epochs, learning_rate_share, play, shard, train_critic, train_generator, widths_of
+from trainables.gan.train import epochs, learning_rates, play, shard, train_critic, train_generator
 
 TINY = GanConfig(
     epochs=2,
     steps_per_epoch=2,
     batch_size=16,
     model=GanModelConfig(widths=(8, 12), latent_dim=4, noise_channels=2, embedding_dim=16),
-    game=GameConfig(critic_steps=2),
+    game=GameConfig(critic_steps=2, warmup_steps=0),
     evaluation=EvaluationConfig(movements=60, folds=2),
 )
 BUSY = replace(TINY, augmentation=AugmentationConfig(0.3))
 CLOCKS = (names.TRAIN_SECONDS, names.VAL_SECONDS)
-C, D = 2, 3
+C, D = 2, CONDITION_WIDTH
+STATISTICS = Statistics(torch.zeros(C), torch.ones(C), torch.zeros(D), torch.ones(D), torch.tensor(1.0))
 Tensors = dict[str, Tensor]
 
 
@@ -80,7 +81,7 @@ def toy_draw(batch: Batch, seed: int = 0) -> Draw:
 
 
 def toy_state(worker: Worker = ALONE, config: GanConfig = TINY) -> State:
-    return initial_state(config, C, D, worker)
+    return initial_state(config, STATISTICS, worker)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +130,7 @@ def test_what_is_in_the_training_set_and_the_seed_decide(uncut: tuple[list[Epoch
 def test_the_weights_at_the_start_are_the_seeds_alone() -> None:
     def start(seed: int) -> list[Tensor]:
         torch.rand(seed + 3)
-        state = initial_state(replace(TINY, seed=seed), C, D, ALONE)
+        state = initial_state(replace(TINY, seed=seed), STATISTICS, ALONE)
         return [*state.generator.network.parameters(), *state.critic.network.parameters()]
 
     assert all(map(torch.equal, start(0), start(0)))
@@ -199,7 +200,9 @@ def test_only_the_player_at_move_moves() -> None:
 def test_a_step_is_so_many_batches_of_the_critic_and_one_of_the_generator() -> None:
     batches, state = iter([toy_batch(seed=seed) for seed in range(4)]), toy_state()
     twin = copy.deepcopy(state)
-    measured = play(state, replace(TINY, game=GameConfig(critic_steps=3)), batches, torch.Generator().manual_seed(5))
+    measured = play(
+        state, replace(TINY, game=GameConfig(critic_steps=3, warmup_steps=0)), batches, torch.Generator().manual_seed(5)
+    )
     assert next(batches, None) is None
     assert (state.step, state.ema.updates) == (1, 1)
     random, losses = torch.Generator().manual_seed(5), []
@@ -229,10 +232,13 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_the_weights_change(move: 
     assert not differ(weights(state.critic), before[1])
 
 
-def test_the_rates_fall_linearly() -> None:
-    config = GameConfig(final_lr_share=0.2)
-    found = [learning_rate_share(step, 10, config) for step in (0, 5, 10, 15)]
-    assert found == pytest.approx([1.0, 0.6, 0.2, 0.2])
+@pytest.mark.parametrize("warmup", [0, 4, 20])
+def test_the_rates_fall_linearly_and_the_generators_warms_up_first(warmup: int) -> None:
+    config = GameConfig(critic_lr=0.5, generator_lr=0.1, final_lr_share=0.2, warmup_steps=warmup)
+    for step in range(15):
+        share = 1.0 - 0.08 * step if step < 10 else 0.2
+        warm = (step + 1) / warmup if step < warmup else 1.0
+        assert learning_rates(step, 10, config) == pytest.approx((0.5 * share, 0.1 * share * warm))
 
 
 # several workers
@@ -312,7 +318,7 @@ def test_the_game_brings_fakes_nearer_to_the_real_sequences() -> None:
 
     To 0.22-0.49 of the untrained one for the seeds 0, 1 and 2, of which the first is run.
     """
-    game = GameConfig(critic_steps=3, critic_lr=5e-3, generator_lr=5e-3, ema_decay=0.9)
+    game = GameConfig(critic_lr=5e-3, generator_lr=5e-3, warmup_steps=0, ema_decay=0.9)
     config = replace(TINY, epochs=1, steps_per_epoch=60, game=game)
     state, asked = toy_state(config=config), toy_batch(64, seed=5000)
 
@@ -349,6 +355,7 @@ def test_a_configuration_comes_back_from_its_plain_form() -> None:
         ("game", {"generator_lr": float("inf")}, "`0 < generator_lr < inf`"),
         ("game", {"betas": [0.0]}, "`betas` are two numbers in [0, 1)"),
         ("game", {"gradient_penalty": -1.0}, "`0 <= gradient_penalty < inf`"),
+        ("game", {"warmup_steps": -1}, "`warmup_steps >= 0`"),
         ("game", {"ema_decay": 1.0}, "`0 <= ema_decay < 1`"),
         ("game", {"final_lr_share": 2.0}, "`0 <= final_lr_share <= 1`"),
     ],
@@ -370,8 +377,3 @@ def test_the_measured_size_of_a_checkpoint_is_that_of_the_file(
     assert cost.checkpoint_bytes == held - steps
     assert cost.steps_per_epoch == TINY.steps_per_epoch
     assert min(cost.step_s, cost.evaluation_s) > 0
-
-
-def test_the_data_dictate_the_widths() -> None:
-    parts = load_parts(DataConfig())
-    assert widths_of(parts) == (parts["train"].deltas.shape[2], parts["train"].condition().shape[1])

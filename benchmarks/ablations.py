@@ -1,0 +1,175 @@
+"""Variants of the diffusion trainable against each other: same data, same number of steps, several seeds.
+
+Each run is trained for `--steps` steps, then makes one sample per validation movement under that movement's condition;
+the probes tell samples from recordings (folds by group). A table gives the mean over seeds with its 95 % interval
+(Student's t), a JSON file every run.
+
+`python -m benchmarks.ablations contrastive --seeds 3 --steps 600`
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from scipy import stats
+
+from trainables import generators, names
+from trainables.config import build, plain, with_values
+from trainables.data.canonical import reobserve
+from trainables.data.dataset import load_parts
+from trainables.diffusion.config import DiffusionConfig
+from trainables.diffusion.train import epochs
+from trainables.eval.features import FEATURES, movement_features
+from trainables.eval.metrics import classifier_two_sample_test
+from trainables.eval.validation import Validator
+
+Overrides = Mapping[str, Any]
+PROBES = ("logistic", "quadratic", "boosting", "forest")
+MORE = {
+    "MMD": names.VAL_MMD,
+    "precision": names.VAL_PRECISION,
+    "recall": names.VAL_RECALL,
+    "memorised": names.VAL_MEMORISED_SHARE,
+    "condition error": names.VAL_CONDITION_ERROR,
+    "ranking accuracy": names.TRAIN_RANKING_ACCURACY,
+    "training s": names.TRAIN_SECONDS,
+}
+NO_VARIATIONS = {
+    f"augmentation.variations.{name}.probability": 0.0
+    for name in ("crop", "stretch", "warp", "goal", "mirror", "jitter")
+}
+SUITES: dict[str, dict[str, Overrides]] = {
+    "contrastive": {
+        "weight 0": {},
+        **{
+            f"weight {weight}, temperature {temperature}": {
+                "contrastive.weight": weight,
+                "contrastive.temperature": temperature,
+            }
+            for weight in (0.05,)
+            for temperature in (0.2, 1.0, 5.0)
+        },
+    },
+    "contrastive cost": {
+        "weight 0": {},
+        "share 1": {"contrastive.weight": 0.05, "contrastive.share": 1.0},
+        "share 0.25": {"contrastive.weight": 0.05},
+        "share 1, every 4": {"contrastive.weight": 0.05, "contrastive.share": 1.0, "contrastive.every": 4},
+        "share 0.25, detached": {"contrastive.weight": 0.05, "contrastive.detach_negatives": True},
+    },
+    "representation": {
+        "fixed dt, 60 Hz": {},
+        "fixed dt, companded at 1 px": {"data.companding_px": 1.0},
+        "normalised time": {"data.canonical.representation": "normalised_time"},
+        "events (dx, dy, ticks)": {"data.canonical.representation": "events"},
+    },
+    "training": {
+        "default": {},
+        "no self-conditioning": {"model.self_condition": False},
+        "no min-SNR weights": {"diffusion.min_snr_gamma": 0.0},
+        "no augmentation": NO_VARIATIONS,
+        "eps": {"diffusion.objective": "eps"},
+        "log-SNR schedule": {"diffusion.schedule": "log_snr"},
+    },
+    "latent": {"steps": {}, "latents, 8 channels": {"latent.enabled": True}},
+    "conditioning": {"conditioned": {}, "and end point held": {"sampling.inpaint": True}},
+}
+
+
+def run(overrides: Overrides, seed: int, steps: int) -> dict[str, float]:
+    """Train one variant and judge it: held-out accuracy of every probe, and what the validator says."""
+    settings = {"seed": seed, "epochs": 1, "steps_per_epoch": steps, **overrides}
+    config = build(DiffusionConfig, with_values(plain(DiffusionConfig()), settings))
+    *_, last = epochs(config)
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Path(folder) / "checkpoint"
+        last.save(checkpoint)
+        probes = judged(checkpoint, config)
+    return probes | {title: last.metrics[name] for title, name in MORE.items() if name in last.metrics}
+
+
+def judged(checkpoint: Path, config: DiffusionConfig) -> dict[str, float]:
+    """Accuracy of each probe between the validation movements and samples of the same conditions."""
+    parts, judge = load_parts(config.data), config.evaluation
+    validator = Validator.fit(parts["validation"], parts["train"], config.data.canonical, judge)
+    samples = generators.load(checkpoint).like(validator.asked, seed=judge.seed)
+    observed, rows = reobserve(samples, config.data.canonical)
+    real, fake = validator.features[rows], movement_features(observed.deltas, observed.mask)
+    groups = validator.observed.take(rows).group
+    return {
+        probe: classifier_two_sample_test(
+            real,
+            fake,
+            real_groups=groups,
+            fake_groups=observed.group,
+            probe=probe,
+            folds=judge.folds,
+            seed=judge.seed,
+            columns=FEATURES,
+        ).accuracy
+        for probe in PROBES
+    }
+
+
+def measure(suite: str, seeds: int, steps: int) -> Iterator[dict[str, Any]]:
+    """Every run of a suite, seed by seed, so that what is measured first is a whole comparison."""
+    for seed in range(seeds):
+        for name, overrides in SUITES[suite].items():
+            began = time.perf_counter()
+            figures = run(overrides, seed, steps)
+            print(f"{suite}: {name}, seed {seed}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+            yield {"variant": name, "seed": seed, **figures}
+
+
+def interval(values: list[float]) -> str:
+    """Mean and half width of the 95 % interval; of one value, the value."""
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return f"{mean:.3f}"
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
+    return f"{mean:.3f} ± {half:.3f}"
+
+
+def table(runs: list[dict[str, Any]]) -> str:
+    """One row per variant, as Markdown."""
+    titles = [title for title in (*PROBES, *MORE) if any(title in each for each in runs)]
+    lines = ["| variant | " + " | ".join(titles) + " |", "|---" * (len(titles) + 1) + "|"]
+    for name in dict.fromkeys(each["variant"] for each in runs):
+        rows = [each for each in runs if each["variant"] == name]
+        cells = [[row[title] for row in rows if title in row] for title in titles]
+        lines.append(f"| {name} | " + " | ".join(interval(cell) if cell else "" for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("suite", choices=sorted(SUITES))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=1350, help="optimisation steps of each run")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", type=Path, help="also write every run as JSON here")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the suite and print its table."""
+    given = arguments(argv)
+    torch.set_num_threads(given.threads)
+    runs = list(measure(given.suite, given.seeds, given.steps))
+    print(table(runs))
+    if given.output:
+        settings = {name: value for name, value in vars(given).items() if name != "output"}
+        given.output.write_text(json.dumps({"settings": settings, "runs": runs}, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
