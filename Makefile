@@ -14,7 +14,7 @@ unexport PYTHONSAFEPATH # with it the root is not on the module path, and `platf
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv tune test lint format types contracts check bench tensorboard clean
+.PHONY: help venv tune test lint format types contracts check bench ablations tensorboard clean
 
 help: ## list the targets
 	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
@@ -44,11 +44,20 @@ contracts: venv ## check the directions of the imports
 
 check: lint types contracts ## lint, types and contracts
 
-bench: venv $(VENV)/installed-bench-$(LOCK) ## training steps beside two other libraries, overhead and memory of a trial
+bench: venv $(VENV)/installed-bench-$(LOCK) ## speed: training and sampling beside two other libraries, evaluation, trials
 	@mkdir -p results/bench
 	$(RUN) -m benchmarks.unet_step --output results/bench/unet_step.json
 	$(RUN) -m benchmarks.unet_step --size large --steps 200 --threads 2 --output results/bench/unet_step_large.json
+	$(RUN) -m benchmarks.unet_sampling --output results/bench/unet_sampling.json
+	$(RUN) -m benchmarks.contrastive --output results/bench/contrastive.json
+	$(RUN) -m benchmarks.evaluation --output results/bench/evaluation.json
 	$(RUN) -m benchmarks.trial_overhead --output results/bench/trial_overhead.json
+
+ablations: venv ## quality: variants of the model against each other, some hours on one core
+	@mkdir -p results/ablations
+	for suite in contrastive representation training latent conditioning; do \
+		$(RUN) -m benchmarks.ablations $$suite --output results/ablations/$$suite.json || exit 1; done
+	$(RUN) -m benchmarks.augmentations --output results/ablations/augmentations.json
 
 tensorboard: venv ## show the curves of the trials under LOGDIR
 	$(RUN) -m tensorboard.main --logdir $(LOGDIR) $(ARGS)

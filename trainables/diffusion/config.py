@@ -15,7 +15,6 @@ from trainables.diffusion.ranking_term import ContrastiveConfig
 from trainables.diffusion.sampling import SamplingConfig
 from trainables.eval.validation import EvaluationConfig
 
-CONVERGED = ("dpmpp_2m", "log_snr")  # at 20 calls it errs half as much as DDIM
 STOPPING_METRICS = (names.VAL_LOSS, names.VAL_C2ST_EXCESS, names.VAL_MMD)
 
 
@@ -94,7 +93,7 @@ class DiffusionConfig:
     contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
-    sampling: SamplingConfig = field(default_factory=lambda: SamplingConfig(*CONVERGED))  # of what is judged
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)  # of what is judged
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     def __post_init__(self) -> None:

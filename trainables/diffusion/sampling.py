@@ -36,8 +36,8 @@ STRIDE = 8  # the network fills its input up to a multiple of it anyway
 class SamplingConfig:
     """How to get from noise to a sample."""
 
-    sampler: str = "ddim"
-    spacing: str = "trailing"
+    sampler: str = "dpmpp_2m"  # at 20 calls it errs half as much as DDIM, at 8 calls as much as DDIM at 20
+    spacing: str = "log_snr"
     steps: int = 20  # network calls per sample
     guidance: float = 1.0  # 1: the conditional model; more: away from the unconditional one, at twice the cost
     eta: float = 0.0  # share of the ancestral sampler's fresh noise; 0: the initial noise decides everything

@@ -52,7 +52,7 @@ class EvalConfig:
     n: int = 0  # samples; 0: all that there are, one per real movement where a checkpoint makes them
     steps: int = 0  # network calls per sample; 0: those of `sampling`
     seed: int = 20240  # of the noise, and of the choice of rows where n leaves some out
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)  # of a diffusion checkpoint
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)  # the default: as the checkpoint was judged
     device: str = "cpu"
     out_dir: str = "evaluation"
     comparison: MetricConfig = field(default_factory=MetricConfig)
@@ -162,7 +162,8 @@ def _like(source: MovementGenerator, config: EvalConfig) -> Callable[[Canonical]
         ConfigError: a sampler is chosen for a generator that has none.
     """
     if isinstance(source, Generator):
-        return partial(source.like, seed=config.seed, steps=config.steps or None, sampling=config.sampling)
+        sampling = config.sampling if config.sampling != SamplingConfig() else None
+        return partial(source.like, seed=config.seed, steps=config.steps or None, sampling=sampling)
     chosen = config.steps > 0 or config.sampling != SamplingConfig()
     require(not chosen, "`steps` and `sampling` as they are by default for a generator without a sampler", "others")
     return partial(source.like, seed=config.seed)

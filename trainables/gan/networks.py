@@ -232,7 +232,7 @@ def _two_layers(width_in: int, width_out: int) -> nn.Sequential:
 
     References: Delving Deep into Rectifiers (He et al., 2015), eq. 10, arXiv:1502.01852.
     """
-    layers = nn.Sequential(nn.Linear(width_in, width_out), nn.SiLU(), nn.Linear(width_out, width_out))
-    for layer in layers[::2]:
+    first, second = nn.Linear(width_in, width_out), nn.Linear(width_out, width_out)
+    for layer in (first, second):
         nn.init.kaiming_normal_(layer.weight)
-    return layers
+    return nn.Sequential(first, nn.SiLU(), second)

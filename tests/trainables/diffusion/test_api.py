@@ -80,7 +80,7 @@ def assert_same(found: Tensor, expected: Tensor) -> None:
 
 SETTINGS = [
     *(SamplingConfig(name, spacing, steps=3) for name in SAMPLERS for spacing in SPACINGS),
-    SamplingConfig(steps=3, eta=1.0),
+    SamplingConfig("ddim", steps=3, eta=1.0),
     SamplingConfig(steps=3, guidance=2.0),
     SamplingConfig(steps=3, inpaint=True),
 ]
@@ -250,7 +250,7 @@ def test_inpainted_samples_end_where_they_were_asked_to(source: Generator, parts
 
 
 def test_fresh_noise_comes_from_the_seed(source: Generator, parts: DataParts) -> None:
-    real, noisy = parts["validation"].take(torch.arange(5)), SamplingConfig(steps=3, eta=1.0)
+    real, noisy = parts["validation"].take(torch.arange(5)), SamplingConfig("ddim", steps=3, eta=1.0)
     first, again, other = (source.like(real, seed=seed, sampling=noisy).deltas for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.allclose(first, other)

@@ -2,7 +2,9 @@
 real movements, and no pass the generated ones.
 """
 
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -20,6 +22,7 @@ from trainables.diffusion.augment import AugmentationConfig, TrainingSet, genera
 from trainables.eval.features import movement_features
 from trainables.eval.metrics import classifier_two_sample_test
 from trainables.physical.minimum_jerk import GENERATORS
+from trainables.seeding import generator
 
 FORM = CanonicalConfig()
 names = pytest.mark.parametrize("name", list(GENERATORS))
@@ -35,6 +38,11 @@ def parts() -> DataParts:
 
 def tensors(dataset: SequenceDataset) -> Iterator[Tensor]:
     yield from (dataset.sequences.z, dataset.sequences.mask, dataset.condition)
+
+
+def assert_equal(found: Tensor, expected: Tensor) -> None:
+    """Bit for bit; unknown is unknown."""
+    torch.testing.assert_close(found, expected, rtol=0.0, atol=0.0, equal_nan=True)
 
 
 @names
@@ -87,8 +95,29 @@ def test_generated_movements_have_the_conditions_of_real_ones(parts: DataParts, 
 def test_what_is_generated_depends_on_the_seed_alone(parts: DataParts, name: str) -> None:
     config = AugmentationConfig(0.05, name)
     one, same, other = (generate(parts["train"], FORM, config, seed) for seed in (0, 0, 1))
-    assert all(torch.equal(getattr(one, k), getattr(same, k)) for k in TENSORS)
+    for k in TENSORS:
+        assert_equal(getattr(one, k), getattr(same, k))
     assert not torch.equal(one.distance_px, other.distance_px)
+
+
+@forms
+@names
+def test_target_widths_stay_with_their_movements(parts: DataParts, representation: str, name: str) -> None:
+    """Of the real ones, varied, in their order; of the generated ones with the direction of whoever they are like."""
+    form = CanonicalConfig(representation, 64)
+    known = load_parts(DataConfig(canonical=form))
+    real = known["train"].take(torch.arange(80))
+    real = replace(real, target_width_px=torch.tensor([math.nan, 12.0, 30.0, 47.0] * 20, dtype=torch.float64))
+    told = replace(known, parts={**known.parts, "train": real})
+    training = training_set(told, form, AugmentationConfig(0.5, name, ALL), 0)
+    found, _ = training.varied(seeded())
+    assert_equal(found.target_width_px, real.target_width_px)
+    assert_equal(training.movements.target_width_px, real.target_width_px)
+    asked = real.take(torch.randint(80, (40,), generator=generator(0, "augmentation")))
+    assert len(set(training.generated.target_width_px.nan_to_num(0.0).tolist())) == 4
+    assert_equal(training.generated.target_width_px, asked.target_width_px)
+    unknown = training.fresh(seeded()).condition[:, -1] == 0
+    assert torch.equal(unknown, torch.cat([real.target_width_px, asked.target_width_px]).isnan())
 
 
 @forms
@@ -162,7 +191,7 @@ def test_rows_that_nothing_was_applied_to_are_the_recorded_ones_bit_for_bit() ->
     kept = (found.angle == real.angle).nonzero().squeeze(1)
     assert 0.4 * len(real) < len(mirrored) < 0.6 * len(real)
     for name in TENSORS:
-        assert torch.equal(getattr(found, name)[kept], getattr(real, name)[kept])
+        assert_equal(getattr(found, name)[kept], getattr(real, name)[kept])
     assert torch.equal(found.deltas[mirrored, :, 0], real.deltas[mirrored, :, 0])
     assert torch.equal(found.deltas[mirrored, :, 1], -real.deltas[mirrored, :, 1])
     assert refused == {"mirror": 0}

@@ -104,8 +104,8 @@ def test_an_interrupted_run_leaves_no_half_file_and_the_last_whole_ones(
 
 
 def conditions(n: int) -> npt.NDArray[np.float64]:
-    """Half a second, 100 px, a path of 1.1 distances, 3 rad."""
-    asked: npt.NDArray[np.float64] = np.log(np.tile([0.5, 100.0, 1.1, 4.0], (n, 1)))
+    """Half a second, 100 px, a path of 1.1 distances, 3 rad, no target width."""
+    asked: npt.NDArray[np.float64] = np.log(np.tile([0.5, 100.0, 1.1, 4.0, np.nan], (n, 1)))
     return asked
 
 
@@ -119,19 +119,39 @@ def test_conditions_may_come_from_a_file(checkpoint: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        (conditions(9)[:, :3], "`cond.shape == (9, 4)` must hold, but got (9, 3)"),
-        (conditions(8), "`cond.shape == (9, 4)` must hold, but got (8, 4)"),
-        (conditions(9).astype(np.int64), "a table [n, D] of floating-point numbers is needed, but got int64 [9, 4]"),
-        (conditions(9)[0], "a table [n, D] of floating-point numbers is needed, but got float64 [4]"),
+        (
+            conditions(9)[:, :3],
+            "`cond.shape == (9, 5)` (log_duration_s, log_distance_px, log_path_ratio, log1p_turning_rad, log_target_width_px) must hold, but got (9, 3)",
+        ),
+        (
+            conditions(8),
+            "`cond.shape == (9, 5)` (log_duration_s, log_distance_px, log_path_ratio, log1p_turning_rad, log_target_width_px) must hold, but got (8, 5)",
+        ),
+        (np.ones((9, 5), np.int64), "a table [n, D] of floating-point numbers is needed, but got int64 [9, 5]"),
+        (conditions(9)[0], "a table [n, D] of floating-point numbers is needed, but got float64 [5]"),
         (conditions(9) * np.nan, "`conditions are finite` must hold"),
         (conditions(9) + 5.0, "`duration <= 1.067 s`"),
+        (np.nan_to_num(conditions(9), nan=3.0), "`target widths are unknown` to a model whose training part has none"),
         (np.array([["a", "b"]]), "a table [n, D] of floating-point numbers is needed"),
         (np.array([[None]], dtype=object), "not a readable .npy file"),
         (b"not an array", "not a readable .npy file"),
         (b"", "not a readable .npy file"),
         (None, "not a readable .npy file"),
     ],
-    ids=["width", "rows", "integers", "vector", "nan", "long", "text", "objects", "garbage", "empty", "absent"],
+    ids=[
+        "width",
+        "rows",
+        "integers",
+        "vector",
+        "nan",
+        "long",
+        "target",
+        "text",
+        "objects",
+        "garbage",
+        "empty",
+        "absent",
+    ],
 )
 def test_a_wrong_file_of_conditions_is_one_line_and_writes_nothing(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], values: object, reason: str

@@ -13,7 +13,7 @@ from torch import Tensor
 from trainables import names
 from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from trainables.config import ConfigError, build, plain
-from trainables.data.canonical import CONDITION_NAMES
+from trainables.data.canonical import MEASURED_CONDITIONS
 from trainables.data.dataset import Batch, DataConfig, SequenceDataset, load_parts
 from trainables.diffusion import train
 from trainables.diffusion.augment import AugmentationConfig
@@ -211,7 +211,7 @@ def test_only_what_was_computed_is_reported(uncut: tuple[list[Epoch], list[State
     run, _, _ = uncut
     ranking = {names.TRAIN_RANKING, names.TRAIN_RANKING_ACCURACY}
     known = {value for name, value in vars(names).items() if name.isupper()}
-    known |= {names.condition_error(column) for column in CONDITION_NAMES}
+    known |= {names.condition_error(column) for column in MEASURED_CONDITIONS}
     assert not any(name.startswith("train/") for name in run[0].metrics)
     assert all(ranking <= set(epoch.metrics) <= known for epoch in run[1:])
     assert all(math.isfinite(value) for epoch in run for value in epoch.metrics.values())

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from trainables.config import ConfigError
-from trainables.data.canonical import CONDITION_NAMES, Canonical, CanonicalConfig, encode
+from trainables.data.canonical import MEASURED_CONDITIONS, Canonical, CanonicalConfig, encode
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.eval.comparison import MINIMUM_MOVEMENTS, Comparison, MetricConfig
 from trainables.eval.features import FEATURES, movement_features
@@ -140,9 +140,11 @@ def test_copies_of_training_movements_are_found(people: Canonical) -> None:
 
 def test_condition_errors_compare_what_was_asked_with_what_was_made(people: Canonical) -> None:
     asked: Tensor = people.condition()
+    asked[::2, -1] = 3.0  # a width that is asked cannot be missed
     obeyed, shifted = (CHECKS["conditions"](of(people, people, asked=a)) for a in (asked, asked - 0.5))
     assert obeyed["mean_median_absolute_sd"] == 0.0
-    assert all(shifted[name]["bias"] == pytest.approx(0.5) for name in CONDITION_NAMES)
+    assert all(shifted[name]["bias"] == pytest.approx(0.5) for name in MEASURED_CONDITIONS)
+    assert set(shifted) == {"mean_median_absolute_sd", *MEASURED_CONDITIONS}
     assert "not_measured" in CHECKS["conditions"](of(people, people))
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from trainables.data.canonical import CONDITION_NAMES, RATE_HZ, CanonicalConfig, encode
+from trainables.data.canonical import CONDITION_NAMES, MEASURED_CONDITIONS, RATE_HZ, CanonicalConfig, encode
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.data.recordings import read_recordings
 from trainables.eval.samples import judged, people_of, read_movements
@@ -74,6 +74,16 @@ def test_conditions_of_a_table_belong_to_its_movements_of_two_points_or_more(tmp
     assert asked.tolist() == [[c + share for c in range(len(CONDITION_NAMES))] for share in (0.25, 0.75)]
 
 
+def test_the_target_width_of_a_table_may_be_unknown(tmp_path: Path) -> None:
+    frame = table([points(10), points(0), points(11), points(12)])
+    frame = frame.assign(**dict.fromkeys(MEASURED_CONDITIONS, 1.0))
+    for told, expected in (({}, [np.nan] * 3), ({CONDITION_NAMES[-1]: [3.0, 2.0, None, 4.0]}, [3.0, np.nan, 4.0])):
+        frame.assign(**told).to_parquet(tmp_path / "a.parquet")
+        asked = read_movements(tmp_path / "a.parquet").asked
+        assert asked is not None
+        assert asked.tolist() == [pytest.approx([*[1.0] * 4, width], nan_ok=True) for width in expected]
+
+
 def test_recorded_sessions_pass_the_readers_own_chain(tmp_path: Path) -> None:
     events = pd.DataFrame(points(30, 300.0), columns=["t_ms", "x", "y"]).assign(user="u", session="s")
     events.to_csv(tmp_path / "a.csv", index=False)
@@ -127,6 +137,15 @@ def truncated(path: Path) -> None:
         (
             "a.parquet",
             lambda path: table([points(9)]).assign(**dict.fromkeys(CONDITION_NAMES, np.nan)).to_parquet(path),
+            "conditions are finite",
+        ),
+        (
+            "a.parquet",
+            lambda path: (
+                table([points(9)])
+                .assign(**{**dict.fromkeys(MEASURED_CONDITIONS, 1.0), CONDITION_NAMES[-1]: np.inf})
+                .to_parquet(path)
+            ),
             "conditions are finite",
         ),
         ("a.csv", lambda path: path.write_text(""), "the file is empty"),

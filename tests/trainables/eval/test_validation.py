@@ -10,7 +10,7 @@ import torch
 
 from trainables import names
 from trainables.config import ConfigError
-from trainables.data.canonical import CONDITION_NAMES, Canonical, CanonicalConfig, encode, with_deltas
+from trainables.data.canonical import MEASURED_CONDITIONS, Canonical, CanonicalConfig, encode, with_deltas
 from trainables.data.dataset import DataConfig, DataParts, load_parts
 from trainables.data.representation import REPRESENTATIONS
 from trainables.eval.features import movement_features
@@ -29,7 +29,7 @@ LIMITS = {  # of the null: mean over 30 splits, their standard deviation
     names.VAL_MEMORISATION: (1.011, 0.074),
     names.VAL_MEMORISED_SHARE: (0.015, 0.012),
 }
-ERRORS = {names.VAL_CONDITION_ERROR, *map(names.condition_error, CONDITION_NAMES)}
+ERRORS = {names.VAL_CONDITION_ERROR, *map(names.condition_error, MEASURED_CONDITIONS)}
 TESTS = {names.VAL_C2ST, names.VAL_C2ST_AUC, names.VAL_C2ST_EXCESS, names.VAL_MMD}
 METRICS = TESTS | set(LIMITS) | ERRORS | {names.VAL_REJECTED}
 CONFIG = EvaluationConfig(movements=160)
@@ -126,13 +126,22 @@ def test_the_condition_error_is_the_median_in_standard_deviations_of_the_trainin
     produced = smooth(validator.asked)
     found, training = validator(produced), parts["train"].condition()
     errors = []
-    for i, name in enumerate(CONDITION_NAMES):
+    for i, name in enumerate(MEASURED_CONDITIONS):
         miss = (produced.condition()[:, i] - validator.asked.condition()[:, i]).abs().tolist()
         errors.append(median(miss) / stdev(training[:, i].tolist()))
         assert found[names.condition_error(name)] == pytest.approx(errors[-1], rel=1e-9, abs=1e-12)
     assert found[names.VAL_CONDITION_ERROR] == pytest.approx(sum(errors) / len(errors))
     assert found[names.condition_error("log1p_turning_rad")] > 0.5
     assert found[names.condition_error("log_duration_s")] == 0.0
+
+
+def test_a_target_width_is_nothing_that_a_movement_shows(parts: DataParts, validator: Validator) -> None:
+    people = parts["validation"]
+    width_px = torch.linspace(5.0, 50.0, len(people), dtype=torch.float64)
+    width_px[::3] = torch.nan
+    judge = Validator.fit(replace(people, target_width_px=width_px), parts["train"], FORM, CONFIG)
+    assert not bool(judge.asked.condition()[:, -1].isnan().all())
+    assert judge(smooth(judge.asked)) == validator(smooth(validator.asked))
 
 
 def test_samples_of_other_conditions_miss_each_of_them(validator: Validator) -> None:
