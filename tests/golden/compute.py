@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from trainables.data.canonical import CanonicalConfig, encode
-from trainables.data.dataset import DataConfig, SequenceDataset, batches, load_parts
+from trainables.data.dataset import CONDITION_WIDTH, DataConfig, SequenceDataset, batches, load_parts
 from trainables.diffusion.api import Generator, conditions_of
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.objective import Objective, draw
@@ -34,7 +34,7 @@ def goldens() -> dict[str, list[float]]:
     """A loss curve of 20 steps, one DDIM sample of the model it leaves, and the metrics of a fixed pair."""
     parts, objective = load_parts(DataConfig()), Objective.of(CONFIG.diffusion)
     state, random = initial_state(CONFIG, ALONE), generator(CONFIG.seed, "golden")
-    dataset, queue = SequenceDataset(parts["train"], parts.statistics), CONFIG.contrastive.queue(4)
+    dataset, queue = SequenceDataset(parts["train"], parts.statistics), CONFIG.contrastive.queue(CONDITION_WIDTH)
     losses = []
     for batch in islice(batches(lambda _: dataset, 32, random), STEPS):
         drawn = draw(batch, CONFIG.diffusion, random, estimates=True)

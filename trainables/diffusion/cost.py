@@ -29,7 +29,8 @@ def measure(config: DiffusionConfig) -> Cost:
     random = generator(config.seed, "cost")
     batch = in_latents(state.autoencoder, next(batches(lambda _: dataset, config.batch_size, random)))
     drawn = draw(batch, config.diffusion, random, estimates=config.model.self_condition)
-    negatives = draw_negatives(batch.condition, config.contrastive, random, config.contrastive.queue(0))
+    queue = config.contrastive.queue(batch.condition.shape[1])
+    negatives = draw_negatives(batch.condition, config.contrastive, random, queue)
     step_s = seconds(lambda: optimise(state, config, batch, drawn._replace(negatives=negatives), objective))
     rows = in_latents(state.autoencoder, dataset[torch.arange(min(CHUNK, len(dataset)))])
     with torch.no_grad():

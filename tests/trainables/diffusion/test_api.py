@@ -1,5 +1,6 @@
 """Laws of sampling from a checkpoint: what a sample depends on, what it was asked to be, and what is refused."""
 
+import itertools
 import json
 import math
 from dataclasses import replace
@@ -13,8 +14,8 @@ from torch import Tensor
 
 from trainables.checkpoint import RECORD, WEIGHTS, CheckpointError, file_sha256, load_checkpoint, save_checkpoint
 from trainables.config import ConfigError, plain
-from trainables.data.canonical import CanonicalConfig, reobserve
-from trainables.data.dataset import DataConfig, DataParts, load_parts
+from trainables.data.canonical import Canonical, CanonicalConfig, reobserve
+from trainables.data.dataset import DataConfig, DataParts, fit_statistics, load_parts
 from trainables.diffusion.api import (
     CHECKPOINT_VARIABLE,
     CHUNK,
@@ -28,7 +29,9 @@ from trainables.diffusion.api import (
 )
 from trainables.diffusion.config import DiffusionConfig, ModelConfig, OptimConfig
 from trainables.diffusion.samplers import SAMPLERS, SPACINGS
+from trainables.diffusion.state import initial_state, save_state
 from trainables.diffusion.train import epochs
+from trainables.epoch import ALONE
 from trainables.eval.validation import EvaluationConfig, Validator
 
 CONFIG = DiffusionConfig(
@@ -63,9 +66,10 @@ def parts() -> DataParts:
 
 
 def asked(n: int, seed: int = 0) -> Tensor:
-    """Raw conditions: 0.2 to 1 s, 20 to 900 px, paths up to 1.5 times the distance, turning 1 to 11 rad."""
+    """Raw conditions: 0.2 to 1 s, 20 to 900 px, paths up to 1.5 times the distance, turning 1 to 11 rad, no width."""
     u = torch.rand(n, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return torch.stack([0.2 + 0.8 * u[:, 0], 20 * 45 ** u[:, 1], 1 + u[:, 2] / 2, 2 + 10 * u[:, 3]], dim=1).log()
+    columns = [0.2 + 0.8 * u[:, 0], 20 * 45 ** u[:, 1], 1 + u[:, 2] / 2, 2 + 10 * u[:, 3]]
+    return torch.stack([*columns, torch.full_like(u[:, 0], math.nan)], dim=1).log()
 
 
 def samples(checkpoint: Path, n: int = 4, seq_len: int = 64, **options: Any) -> Tensor:
@@ -165,7 +169,7 @@ def test_room_behind_the_last_step_changes_nothing(checkpoint: Path) -> None:
 
 def test_the_condition_has_a_say(checkpoint: Path) -> None:
     cond = asked(4)
-    farther = cond + torch.tensor([0.0, 1.0, 0.0, 0.0])
+    farther = cond + torch.tensor([0.0, 1.0, 0.0, 0.0, 0.0])
     assert not torch.allclose(samples(checkpoint, cond=farther), samples(checkpoint, cond=cond))
 
 
@@ -186,7 +190,7 @@ def test_samples_last_as_long_as_asked(checkpoint: Path) -> None:
 
 def test_drawn_conditions_are_those_of_training_movements_that_fit(source: Generator, parts: DataParts) -> None:
     def together(conditions: Conditions) -> set[tuple[float, ...]]:
-        rows = zip(conditions.raw.tolist(), conditions.angle.tolist(), strict=True)
+        rows = zip(conditions.raw[:, :-1].tolist(), conditions.angle.tolist(), strict=True)
         return {(*raw, angle) for raw, angle in rows}
 
     known = together(conditions_of(parts["train"]))
@@ -268,6 +272,74 @@ def test_the_checkpoint_may_come_from_the_environment(checkpoint: Path, monkeypa
     assert torch.equal(samples(checkpoint), generate_diffusion_samples(4, 64, steps=2, seed=1))
 
 
+# target widths
+
+
+@pytest.fixture(scope="module")
+def wide(parts: DataParts) -> Canonical:
+    """The training movements, every other one with a target of 10 to 80 px."""
+    width_px = torch.linspace(10.0, 80.0, len(parts["train"]), dtype=torch.float64)
+    width_px[::2] = math.nan
+    return replace(parts["train"], target_width_px=width_px)
+
+
+@pytest.fixture(scope="module")
+def of_widths(parts: DataParts, wide: Canonical, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint, untrained but not silent, that has met them."""
+    folder = tmp_path_factory.mktemp("wide") / "checkpoint"
+    state = initial_state(CONFIG, ALONE)
+    torch.nn.init.normal_(state.ema.model.get_parameter("head.weight"), std=0.1)
+    told = replace(parts, parts={**parts.parts, "train": wide}, statistics=fit_statistics(wide, 0.25))
+    save_state(state, CONFIG, told, folder)
+    return folder
+
+
+def test_known_widths_come_back_from_a_checkpoint_and_are_drawn(of_widths: Path, wide: Canonical) -> None:
+    known = load_generator(of_widths).known
+    torch.testing.assert_close(known.raw, wide.condition(), rtol=0.0, atol=0.0, equal_nan=True)
+    drawn = load_generator(of_widths).draw_conditions(200, seed=0).raw[:, -1]
+    assert 60 < int(drawn.isnan().sum()) < 140  # 100 +- 7: six standard deviations
+    assert bool(torch.isfinite(samples(of_widths, 20)).all())
+
+
+def test_each_width_and_an_unknown_one_have_samples_of_their_own(of_widths: Path) -> None:
+    """Under the same seed and the same other conditions; an unknown one is not that of the mean."""
+    mean = load_generator(of_widths).statistics.condition_mean[-1].item()
+    found = []
+    for width in (math.nan, mean, math.log(12.0), math.log(70.0)):
+        cond = asked(4)
+        cond[:, -1] = width
+        found.append(samples(of_widths, cond=cond))
+        assert bool(torch.isfinite(found[-1]).all())
+        assert torch.equal(samples(of_widths, cond=cond), found[-1])
+    for one, other in itertools.combinations(found, 2):
+        assert float((one - other).abs().flatten(1).amax(dim=1).min()) > 1e-4
+
+
+def test_a_width_counts_only_for_a_model_that_has_met_one(of_widths: Path, source: Generator, parts: DataParts) -> None:
+    real = parts["validation"].take(torch.arange(6))
+    wide = replace(real, target_width_px=torch.full((6,), 40.0, dtype=torch.float64))
+    for model, counts in ((load_generator(of_widths), True), (source, False)):
+        plain, aimed = (model.like(people, seed=0, steps=2) for people in (real, wide))
+        assert torch.equal(plain.deltas, aimed.deltas) is not counts
+        assert torch.equal(aimed.target_width_px, wide.target_width_px)
+
+
+def test_a_width_that_cannot_be_met_is_refused(checkpoint: Path, of_widths: Path) -> None:
+    for folder, width, law in (
+        (checkpoint, 3.0, "`target widths are unknown` to a model whose training part has none must hold"),
+        (of_widths, math.inf, "`0 < target width < inf px` must hold, but got inf px; an unknown target width is NaN"),
+        (of_widths, -math.inf, "`0 < target width < inf px` must hold, but got 0 px; an unknown target width is NaN"),
+    ):
+        cond = asked(4)
+        cond[2, -1] = width
+        with pytest.raises(ConfigError) as caught:
+            samples(folder, cond=cond)
+        assert str(caught.value).startswith(law)
+    with pytest.raises(ConfigError, match=r"^`columns == 5` \(log_duration_s, .* an unknown target width is NaN$"):
+        Conditions(asked(2)[:, :4], torch.zeros(2, dtype=torch.float64)).check(CanonicalConfig())
+
+
 # what was saved is what samples
 
 
@@ -288,7 +360,8 @@ def test_a_checkpoint_carries_the_statistics_and_conditions_of_its_training_part
 ) -> None:
     for name, value in vars(parts.statistics).items():
         assert torch.equal(getattr(source.statistics, name), value)
-    assert torch.equal(source.known.raw, parts["train"].condition())
+    assert torch.equal(source.known.raw[:, :-1], parts["train"].measured_condition())
+    assert bool(source.known.raw[:, -1].isnan().all())
     assert torch.equal(source.known.angle, parts["train"].angle)
     assert (source.canonical, len(source.schedule)) == (CanonicalConfig(), 1000)
     assert not source.model.training
@@ -303,8 +376,8 @@ def test_requests_that_cannot_be_met_are_refused(checkpoint: Path) -> None:
     not_finite[1, 1] = float("nan")
     for options, law in (
         ({"n": 0}, "`n >= 1` must hold, but got n=0"),
-        ({"cond": asked(3)}, "`cond.shape == (4, 4)` must hold, but got (3, 4)"),
-        ({"cond": asked(4)[:, :2]}, "`cond.shape == (4, 4)` must hold, but got (4, 2)"),
+        ({"cond": asked(3)}, "`cond.shape == (4, 5)` (log_duration_s, "),
+        ({"cond": asked(4)[:, :4]}, "`cond.shape == (4, 5)` (log_duration_s, "),
         ({"cond": not_finite}, "`conditions are finite` must hold"),
         ({"cond": too_long}, "`duration <= 1.067 s` (T=64 steps at 60 Hz) must hold, but got 1.100 s"),
         ({"seq_len": 7}, "`sequence_length >= 8`"),
@@ -416,7 +489,7 @@ def test_conditions_count_their_rows() -> None:
 def test_a_condition_that_no_movement_can_meet_is_refused(
     checkpoint: Path, column: int, value: float, law: str
 ) -> None:
-    cond = torch.tensor([[math.log(0.5), math.log(300.0), math.log(1.1), math.log(4.0)]] * 2)
+    cond = torch.tensor([[math.log(0.5), math.log(300.0), math.log(1.1), math.log(4.0), math.nan]] * 2)
     cond[1, column] = value
     with pytest.raises(ConfigError, match=law):
         generate_diffusion_samples(2, 64, cond, steps=1, seed=0, checkpoint=checkpoint)

@@ -13,7 +13,7 @@ import torch
 
 from trainables.command import WRONG_INPUT, run
 from trainables.config import ConfigError
-from trainables.data.canonical import CanonicalConfig, Movements, usable
+from trainables.data.canonical import CONDITION_NAMES, CanonicalConfig, Movements, usable
 from trainables.data.dataset import observe_recordings
 from trainables.data.recordings import read_recordings
 from trainables.diffusion.api import WINDOW, SamplingConfig, generate_diffusion_samples, load_generator
@@ -121,11 +121,11 @@ def test_conditions_may_come_from_a_file(checkpoint: Path, tmp_path: Path) -> No
     [
         (
             conditions(9)[:, :3],
-            "`cond.shape == (9, 5)` (log_duration_s, log_distance_px, log_path_ratio, log1p_turning_rad, log_target_width_px) must hold, but got (9, 3)",
+            f"`cond.shape == (9, 5)` ({', '.join(CONDITION_NAMES)}) must hold, but got (9, 3)",
         ),
         (
             conditions(8),
-            "`cond.shape == (9, 5)` (log_duration_s, log_distance_px, log_path_ratio, log1p_turning_rad, log_target_width_px) must hold, but got (8, 5)",
+            f"`cond.shape == (9, 5)` ({', '.join(CONDITION_NAMES)}) must hold, but got (8, 5)",
         ),
         (np.ones((9, 5), np.int64), "a table [n, D] of floating-point numbers is needed, but got int64 [9, 5]"),
         (conditions(9)[0], "a table [n, D] of floating-point numbers is needed, but got float64 [5]"),

@@ -1,6 +1,7 @@
 """Laws of sampling from an adversarial checkpoint: what a sample depends on, and what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,17 @@ def test_a_sample_depends_on_its_own_condition_alone(source: GanGenerator, peopl
     before, after = samples(source, real), samples(source, real, conditions=Conditions(raw, asked.angle))
     changed = (before - after).abs().flatten(1).amax(dim=1) > 1e-4
     assert changed.tolist() == [row == 3 for row in range(8)]
+
+
+def test_a_target_width_has_a_say_in_what_is_like_a_movement_if_it_was_learnt(
+    source: GanGenerator, people: Canonical
+) -> None:
+    real = people.take(torch.arange(8))
+    wide = replace(real, target_width_px=torch.full((8,), 40.0, dtype=torch.float64))
+    learnt = replace(source, known=conditions_of(wide))
+    for known, differs in ((learnt, True), (source, False)):
+        same = torch.isclose(known.like(wide, seed=0).deltas, known.like(real, seed=0).deltas, rtol=0.0, atol=1e-5)
+        assert bool((~same).flatten(1).any(dim=1).all()) is differs
 
 
 def test_samples_are_the_seeds_and_no_two_rows_share_their_noise(source: GanGenerator, people: Canonical) -> None:
