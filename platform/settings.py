@@ -69,8 +69,8 @@ class SchedulerConfig:
 class TuneConfig:
     """One sweep."""
 
-    space: str = "diffusion"
-    study_name: str = "diffusion"
+    space: str = ""  # empty: the one that bears the trainable's name
+    study_name: str = ""  # empty: the trainable's name
     storage_path: str = "results"  # everything a study leaves; shared by all nodes of a cluster
     storage: str = ""  # of Optuna: empty for a journal file beside the results, else a URL such as sqlite:///study.db
     seed: int = 0  # of the suggestions; trainable.seed is the one of the training
@@ -81,9 +81,10 @@ class TuneConfig:
     scaling: ScalingConfig = field(default_factory=ScalingConfig)
 
     def __post_init__(self) -> None:
-        require_member("space", self.space, SPACES)
+        require_member("space", self.space or next(iter(SPACES)), SPACES)
         require_member("sampler", self.sampler, SAMPLERS)
-        require(bool(NAME.fullmatch(self.study_name)), f"`study_name` matches {NAME.pattern}", self.study_name)
+        named = not self.study_name or bool(NAME.fullmatch(self.study_name))
+        require(named, f"`study_name` matches {NAME.pattern}", self.study_name)
 
     @property
     def folder(self) -> Path:
@@ -117,7 +118,15 @@ def sweep_of(request: Request) -> Sweep:
     config = dict(request.config)
     trainable = config.pop("trainable")
     settings = build(TuneConfig, config)
+    chosen = request.choices["trainable"]
+    settings = replace(settings, space=settings.space or chosen, study_name=settings.study_name or chosen)
     base = SPACES[settings.space]
+    require(
+        base.trainable == chosen,
+        f"`trainable={base.trainable}` with `space={settings.space}`",
+        f"trainable={chosen}",
+        f"add trainable={base.trainable}",
+    )
     given = {key.removeprefix("trainable.") for key in request.given if key.startswith("trainable.")}
     laws = {_trainable_key(override): law_of(override) for override in request.laws}
     parameters = {key: law for key, law in base.parameters.items() if key not in given} | laws

@@ -85,7 +85,7 @@ def test_without_overrides_the_space_stands() -> None:
     plain = sweep()
     assert plain.space == DIFFUSION
     assert plain.fixed == ()
-    assert plain.settings == TuneConfig()
+    assert plain.settings == TuneConfig(space="diffusion", study_name="diffusion")
     assert plain.epochs == plain.trainable["epochs"]
 
 
@@ -202,3 +202,11 @@ def test_values_lie_under_dotted_keys() -> None:
     for missing in ("a.x", "a.b.c.d", "d.e", ""):
         with pytest.raises(ConfigError, match=rf"trainable\.{missing}: there is no such key"):
             value_at(nested, missing)
+
+
+def test_the_space_and_the_study_bear_the_trainables_name_unless_said_otherwise() -> None:
+    found = sweep("trainable=gan")
+    assert (found.space.trainable, found.settings.space, found.settings.study_name) == ("gan", "gan", "gan")
+    assert sweep("trainable=gan", "study_name=mine").settings.study_name == "mine"
+    with pytest.raises(ConfigError, match=r"`trainable=gan` with `space=gan` must hold, but got trainable=diffusion"):
+        sweep("space=gan")

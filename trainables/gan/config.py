@@ -41,7 +41,7 @@ class GanConfig:
     """One training run."""
 
     seed: int = 0
-    epochs: int = 10
+    epochs: int = 3  # beyond, the critic overfits the default recordings and the samples get worse
     steps_per_epoch: int = 150  # generator steps between two evaluations
     batch_size: int = 32  # small, for more moves of either player a minute
     data: DataConfig = field(default_factory=DataConfig)

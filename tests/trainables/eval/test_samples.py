@@ -77,8 +77,10 @@ def test_conditions_of_a_table_belong_to_its_movements_of_two_points_or_more(tmp
 def test_the_target_width_of_a_table_may_be_unknown(tmp_path: Path) -> None:
     frame = table([points(10), points(0), points(11), points(12)])
     frame = frame.assign(**dict.fromkeys(MEASURED_CONDITIONS, 1.0))
-    for told, expected in (({}, [np.nan] * 3), ({CONDITION_NAMES[-1]: [3.0, 2.0, None, 4.0]}, [3.0, np.nan, 4.0])):
-        frame.assign(**told).to_parquet(tmp_path / "a.parquet")
+    for widths, expected in ((None, [np.nan] * 3), ([3.0, 2.0, None, 4.0], [3.0, np.nan, 4.0])):
+        if widths is not None:
+            frame[CONDITION_NAMES[-1]] = widths
+        frame.to_parquet(tmp_path / "a.parquet")
         asked = read_movements(tmp_path / "a.parquet").asked
         assert asked is not None
         assert asked.tolist() == [pytest.approx([*[1.0] * 4, width], nan_ok=True) for width in expected]
