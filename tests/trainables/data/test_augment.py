@@ -25,6 +25,7 @@ from trainables.data.augment import (
     VariationsConfig,
     augment,
     cut,
+    replace_rows,
 )
 from trainables.data.canonical import CanonicalConfig, Movements, encode, usable
 from trainables.data.representation import prefix_mask
@@ -99,6 +100,19 @@ def test_the_target_keeps_its_width(name: str, movements: Movements) -> None:
     found = STRONG[name](movements, seeded()).target_width_px
     assert bool(found.isnan().any()) is not bool(found.isnan().all())
     torch.testing.assert_close(found, movements.target_width_px, rtol=0.0, atol=0.0, equal_nan=True)
+
+
+def test_rows_are_replaced_whole_whoever_is_longer() -> None:
+    """Steps, length and target width; of whom the row is does not change."""
+    movements, others = takes([12, 30, 20, 18]), takes([40, 9, 25], seed=1).take(torch.tensor([1, 0]))
+    rows = [3, 1]
+    found = replace_rows(movements, torch.tensor(rows), others)
+    expected = [movements.take(torch.tensor([row])) for row in range(4)]
+    for place, row in enumerate(rows):
+        theirs = others.take(torch.tensor([place]))
+        expected[row] = dataclasses.replace(theirs, group=(movements.group[row],))
+    for row in range(4):
+        assert_same_movements(found.take(torch.tensor([row])), expected[row])
 
 
 @each
