@@ -160,5 +160,5 @@ def _print_next(console: Console, sweep: Sweep, best: Ranked) -> None:
     if best.checkpoint is None:
         return
     console.print("Next", style="bold")
-    command = f"{interpreter()} -m trainables.diffusion.sample ckpt={best.checkpoint} n=2000 out_dir=generated"
+    command = f"{interpreter()} -m platform.evaluate ckpt={best.checkpoint} out_dir={folder / 'evaluation'}"
     console.print(f"  {command}", highlight=False, soft_wrap=True)

@@ -2,7 +2,7 @@
 
     checkpoint/
       weights.safetensors   named tensors ("model.…", "ema.…", "optimizer.…")
-      record.json           configuration, statistics, counters, random states, hash of the tensors' file
+      record.json           configuration, counters, hash of the tensors' file
 
 A reader either finds a whole checkpoint or none: files are written and flushed in a sibling folder first, then the
 folder is renamed. Nothing is pickled, so that a checkpoint from elsewhere cannot run code.
@@ -43,6 +43,7 @@ def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], record: Mapping
             raise CheckpointError(f"{name} holds NaN or infinity: the checkpoint {folder.name} is not written")
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    staging.chmod(0o755)  # others on a shared disk read it
     try:
         _write(staging, tensors, record)
         staging.rename(folder)
@@ -65,7 +66,7 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read a checkpoint back and verify that the tensors are the ones its record speaks of.
 
     Raises:
-        CheckpointError: missing folder or file, broken JSON, truncated or altered tensors.
+        CheckpointError: missing folder or file, broken JSON, truncated or altered tensors, NaN or infinity in one.
     """
     record = load_record(folder)
     weights = folder / WEIGHTS
@@ -74,9 +75,13 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if file_sha256(weights) != record.get("weights_sha256"):
         raise CheckpointError(f"{weights}: the tensors do not match their record (truncated or altered file)")
     try:
-        return load_file(weights), record
+        tensors = load_file(weights)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{weights}: not a readable safetensors file ({error})") from None
+    for name, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(f"{folder}: {name} holds NaN or infinity; take an earlier checkpoint of the run")
+    return tensors, record
 
 
 def load_record(folder: Path) -> dict[str, Any]:
@@ -107,6 +112,21 @@ def flatten(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def select(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The part of a flat state whose names begin with `prefix.`, without that prefix; inverse of `flatten`."""
     return {name[len(prefix) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}.")}
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The moments of an optimiser, named `<parameter's number>.<moment>`."""
+    slots: dict[int, dict[str, Tensor]] = optimizer.state_dict()["state"]
+    return {f"{index}.{name}": value for index, slot in slots.items() for name, value in slot.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Bring the moments back; inverse of `optimizer_tensors`."""
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, _, moment = name.partition(".")
+        slots.setdefault(int(index), {})[moment] = tensor
+    optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def _flush(path: Path) -> None:

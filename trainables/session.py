@@ -232,6 +232,8 @@ def _record_here(job: Job, folder: RunFolder, show: Callable[[Line], object]) ->
 def _recording_loop(settings: dict[str, Any]) -> None:
     """In each worker of a group: rank 0 writes the folder, from which all go on if the group is started again."""
     job, folder, worker = settings["job"], settings["folder"], _worker_of_group()
+    if worker.rank == 0:
+        folder.cut()  # what a worker that was killed had begun to write
     start = folder.last
     with recording(folder) if worker.rank == 0 else nullcontext(lambda epoch: None) as record:
 

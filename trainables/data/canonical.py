@@ -193,6 +193,7 @@ def usable(movements: Movements, config: CanonicalConfig) -> tuple[Int[Tensor, "
     longest = config.sequence_length if config.form.bounded else torch.iinfo(torch.int64).max
     distance = movements.steps_px.sum(dim=1).norm(dim=-1)
     reasons = {
+        "steps that are not finite": ~distance.isfinite(),
         f"fewer than {MINIMUM_STEPS} steps at {RATE_HZ:g} Hz": movements.length < MINIMUM_STEPS,
         f"longer than T={config.sequence_length} steps at {RATE_HZ:g} Hz": movements.length > longest,
         f"net displacement under {MINIMUM_DISTANCE_PX:g} px": distance < MINIMUM_DISTANCE_PX,

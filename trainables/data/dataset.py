@@ -271,7 +271,7 @@ def batches(
 
 
 def one_pass(dataset: SequenceDataset, batch_size: int, order: torch.Generator) -> Iterator[Batch]:
-    """Every row once, in batches of like length in random order; the rows that fill no batch are left out by chance.
+    """Every row once, in batches of like length; rows that fill no batch are left out by chance. All order is random.
 
     Rows are sorted by their length plus a random share of `BUCKET`, so that no batch is the same in two passes, and
     trimmed to the longest row: the padding, a third of the default data, is not computed.
@@ -284,8 +284,9 @@ def one_pass(dataset: SequenceDataset, batch_size: int, order: torch.Generator) 
     kept = shuffled[: len(dataset) // batch_size * batch_size]
     length = dataset.sequences.mask[kept].sum(dim=1) + BUCKET * torch.rand(len(kept), generator=order)
     chunks = kept[length.argsort()].split(batch_size)
-    for chunk in torch.randperm(len(chunks), generator=order).tolist():
-        yield trimmed(dataset[chunks[chunk]])
+    for number in torch.randperm(len(chunks), generator=order).tolist():
+        chunk = chunks[number]
+        yield trimmed(dataset[chunk[torch.randperm(len(chunk), generator=order)]])
 
 
 def trimmed(batch: Batch) -> Batch:

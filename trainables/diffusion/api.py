@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from trainables.checkpoint import CheckpointError, flatten, load_checkpoint, select
 from trainables.config import ConfigError, build, require
-from trainables.data.canonical import CONDITION_NAMES, RATE_HZ, Canonical, CanonicalConfig, with_deltas
+from trainables.data.canonical import CONDITION_NAMES, Canonical, CanonicalConfig, with_deltas
 from trainables.data.dataset import CONDITION_WIDTH, DataParts, Statistics
 from trainables.diffusion.conditions import WIDTH_REMEDY, Conditions, asked_like, conditions_of
 from trainables.diffusion.end_point import end_point_correction
@@ -26,7 +26,6 @@ from trainables.diffusion.models.unet1d import UNet1D, UNetConfig
 from trainables.diffusion.noise.schedule import PREDICTIONS, SCHEDULES, Prediction, Schedule
 from trainables.diffusion.samplers import Correction, row_noise
 from trainables.diffusion.sampling import CHUNK, Block, SamplingConfig, blocks, draw_sample
-from trainables.seeding import generator
 
 __all__ = [
     "CHECKPOINT_VARIABLE",
@@ -106,10 +105,7 @@ class Generator:
 
     def draw_conditions(self, count: int, seed: int, longest: int | None = None) -> Conditions:
         """Conditions of training movements (of at most `longest` steps), drawn with replacement."""
-        length = (self.known.raw[:, 0].exp() * RATE_HZ).round()
-        rows = torch.arange(len(self.known)) if longest is None else (length <= longest).nonzero().squeeze(1)
-        require(len(rows) > 0, "`seq_len >= the shortest known movement`", f"seq_len={longest}")
-        return self.known.take(rows[torch.randint(len(rows), (count,), generator=generator(seed, "conditions"))])
+        return self.known.draw(count, seed, longest)
 
     def stream(
         self,
@@ -180,9 +176,6 @@ def load_generator(checkpoint: Path, device: torch.device | str = "cpu") -> Gene
     tensors, record = load_checkpoint(checkpoint)
     if record.get("kind") != "diffusion":
         raise CheckpointError(f"{checkpoint}: a checkpoint of kind `diffusion` is needed, but got {record.get('kind')}")
-    for name, tensor in tensors.items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise CheckpointError(f"{checkpoint}: {name} holds NaN or infinity; take an earlier checkpoint of the run")
     try:
         return _generator(record["config"], tensors, torch.device(device))
     except (KeyError, RuntimeError, TypeError, ConfigError) as error:

@@ -22,6 +22,7 @@ from trainables.data.canonical import (
     CanonicalConfig,
 )
 from trainables.data.representation import prefix_mask
+from trainables.seeding import generator
 
 WIDTH_REMEDY = "an unknown target width is NaN"
 ROUNDING = 1e-6  # of logarithms, between float32 and float64
@@ -45,6 +46,13 @@ class Conditions:
     def take(self, rows: slice | Int[Tensor, "M"]) -> "Conditions":
         """The conditions at `rows`, in that order."""
         return Conditions(self.raw[rows], self.angle[rows])
+
+    def draw(self, count: int, seed: int, longest: int | None = None) -> "Conditions":
+        """`count` of these (of movements with at most `longest` steps), drawn with replacement."""
+        length = (self.raw[:, 0].exp() * RATE_HZ).round()
+        rows = torch.arange(len(self)) if longest is None else (length <= longest).nonzero().squeeze(1)
+        require(len(rows) > 0, "`seq_len >= the shortest known movement`", f"seq_len={longest}")
+        return self.take(rows[torch.randint(len(rows), (count,), generator=generator(seed, "conditions"))])
 
     def frame(self, config: CanonicalConfig, group: tuple[str, ...] | None = None) -> Canonical:
         """Empty canonical movements of the asked duration, distance, direction and target width.

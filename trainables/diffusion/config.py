@@ -98,6 +98,11 @@ class DiffusionConfig:
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, "`epochs >= 1`", f"epochs={self.epochs}")
+        steps, timesteps = self.sampling.steps, self.diffusion.timesteps
+        require(steps <= timesteps, "`sampling.steps <= diffusion.timesteps`", f"steps={steps}, timesteps={timesteps}")
+        plain_steps = not self.latent.enabled and self.data.canonical.form.channels == 2
+        form = f"latent.enabled={self.latent.enabled}, representation={self.data.canonical.representation}"
+        require(plain_steps or not self.sampling.inpaint, "`inpaint` needs a diffusion of steps (dx, dy)", form)
         require(self.steps_per_epoch >= 1, "`steps_per_epoch >= 1`", f"steps_per_epoch={self.steps_per_epoch}")
         require(self.batch_size >= 2, "`batch_size >= 2`", f"batch_size={self.batch_size}")
         require(

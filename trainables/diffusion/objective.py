@@ -148,7 +148,9 @@ def diffusion_loss(
         config,
         mean(error.detach().mean()),
     )
-    return Loss(denoising + config.step_weight * ranking, denoising.detach(), ranking.detach(), accuracy)
+    ranked_any = bool(drawn.negatives.valid.any())
+    total = denoising + config.step_weight * ranking
+    return Loss(total, denoising.detach(), ranking.detach(), accuracy if ranked_any else None)
 
 
 @torch.no_grad()
@@ -159,7 +161,8 @@ def _estimate(
 
     References: Analog Bits (Chen et al., 2023), algorithm 1, arXiv:2208.04202.
     """
-    rows = chosen.nonzero().squeeze(1)
+    trusted = objective.schedule.alpha.to(inputs.t.device)[inputs.t] >= objective.prediction.least_alpha
+    rows = (chosen & trusted).nonzero().squeeze(1)
     if not len(rows):
         return None
     some = Inputs._make(None if part is None else part[rows] for part in inputs)

@@ -10,7 +10,7 @@ t_ms, x and y as lists in pixels, which the data reader takes) and `samples.json
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,9 @@ from trainables.checkpoint import load_record
 from trainables.command import Command, Request, run
 from trainables.config import ConfigError, build, plain, require, require_member
 from trainables.data.canonical import CanonicalConfig, Movements, decode, with_deltas
-from trainables.diffusion.api import WINDOW, Conditions, Generator, SamplingConfig, load_generator
+from trainables.diffusion.api import WINDOW, Conditions, Generator, load_generator
 from trainables.diffusion.sample_files import FORMATS, SampleFiles
+from trainables.diffusion.sampling import SamplingChanges
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,12 @@ class SampleConfig:
     n: int = 1000
     seq_len: int = 0  # 0: the trained length
     cond: str = ""  # .npy of raw conditions [n, D]; none: those of training movements
-    sampler: str = SamplingConfig.sampler
-    spacing: str = SamplingConfig.spacing
-    steps: int = SamplingConfig.steps
-    guidance: float = SamplingConfig.guidance
-    eta: float = SamplingConfig.eta
-    inpaint: bool = SamplingConfig.inpaint
+    sampler: str | None = None  # null, here and below: as the checkpoint was judged
+    spacing: str | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    eta: float | None = None
+    inpaint: bool | None = None
     seed: int = 0
     device: str = "cpu"
     format: tuple[str, ...] = ("npy", "parquet")
@@ -54,12 +55,11 @@ class SampleConfig:
         require(len(self.format) > 0, "`format` names one at least", "format=[]")
         for name in self.format:
             require_member("format", name, FORMATS)
-        _ = self.sampling
 
     @property
-    def sampling(self) -> SamplingConfig:
-        """The part that decides how to get from noise to a sample."""
-        return SamplingConfig(self.sampler, self.spacing, self.steps, self.guidance, self.eta, self.inpaint)
+    def changes(self) -> SamplingChanges:
+        """What differs from the checkpoint's own way from noise to a sample."""
+        return SamplingChanges(self.sampler, self.spacing, self.steps, self.guidance, self.eta, self.inpaint)
 
 
 COMMAND = Command(
@@ -77,7 +77,8 @@ def main(request: Request) -> int:
     source = load_generator(Path(config.ckpt), config.device)
     canonical = source.form_of(config.seq_len or source.canonical.sequence_length)
     conditions = _conditions(config, source, canonical)
-    config.sampling.times(source.schedule, source.prediction)  # its law before anything is written
+    source = replace(source, sampling=config.changes.over(source.sampling))
+    source.sampling.times(source.schedule, source.prediction)  # its law before anything is written
     folder, shape = Path(config.out_dir), (config.n, canonical.sequence_length, canonical.form.channels)
     with SampleFiles(folder, config.format, shape, _record(config, source)) as files, Progress() as progress:
         task = progress.add_task("sampling", total=config.n)
@@ -95,7 +96,7 @@ def sampled(
     for rows in torch.arange(len(conditions)).split(WINDOW):
         asked = conditions.take(rows)
         frame = asked.frame(canonical)
-        (z,) = source.stream(asked, frame, seed=config.seed, sampling=config.sampling, first=int(rows[0]))
+        (z,) = source.stream(asked, frame, seed=config.seed, first=int(rows[0]))
         yield z, decode(with_deltas(frame, source.statistics.denormalise(z, frame)), canonical)
 
 
@@ -129,6 +130,7 @@ def _record(config: SampleConfig, source: Generator) -> dict[str, Any]:
     return {
         "provenance": "synthetic",
         "config": plain(config),
+        "sampling": plain(source.sampling),
         "weights_sha256": load_record(Path(config.ckpt))["weights_sha256"],
         "canonical": plain(source.canonical),
     }

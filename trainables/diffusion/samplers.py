@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from trainables.config import require
-from trainables.diffusion.noise.schedule import PREDICTIONS, Prediction, Schedule, signal_and_noise
+from trainables.diffusion.noise.schedule import Prediction, Schedule, signal_and_noise
 from trainables.seeding import generator
 
 Velocity = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -25,7 +25,6 @@ Denoiser = Callable[[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tenso
 Correction = Callable[[Tensor], Tensor]
 """x_0 [B,T,C] -> x_0: what every prediction of the data is held to."""
 
-LEAST_ALPHA = 0.01  # a network that predicts eps is called where its error is magnified 100 times at most
 NOISE_BLOCK = 16  # `torch.randn` draws by as many values; a last block that is not full would be drawn another way
 
 
@@ -37,11 +36,10 @@ class SamplingDivergedError(ValueError):
 
 
 def noisiest_time(schedule: Schedule, prediction: Prediction) -> int:
-    """The last time; if the velocity is found by dividing by alpha_t ("eps"), the last one with alpha_t >= 0.01."""
-    if prediction is PREDICTIONS["v"]:
-        return len(schedule) - 1
-    usable = (schedule.alpha >= LEAST_ALPHA).nonzero()
-    require(len(usable) > 0, f"`alpha_t >= {LEAST_ALPHA}` at some t", f"alpha_0={float(schedule.alpha[0]):.2g}")
+    """The last time at which the prediction's velocity can be trusted: with "eps" the last one with alpha_t >= 0.01."""
+    least = prediction.least_alpha
+    usable = (schedule.alpha >= least).nonzero()
+    require(len(usable) > 0, f"`alpha_t >= {least}` at some t", f"alpha_0={float(schedule.alpha[0]):.2g}")
     return int(usable.max())
 
 

@@ -13,7 +13,7 @@ Cutting also spares the padding: with T=200 the default recordings are sampled t
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -59,6 +59,31 @@ class SamplingConfig:
             ConfigError: more steps than there are times.
         """
         return SPACINGS[self.spacing](schedule, self.steps, noisiest_time(schedule, prediction))
+
+
+@dataclass(frozen=True)
+class SamplingChanges:
+    """What a command asks for in place of a checkpoint's own sampling; what is None stays."""
+
+    sampler: str | None = None
+    spacing: str | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    eta: float | None = None
+    inpaint: bool | None = None
+
+    def __post_init__(self) -> None:
+        for name, known in (("sampler", SAMPLERS), ("spacing", SPACINGS)):
+            if getattr(self, name) is not None:
+                require_member(name, getattr(self, name), known)
+
+    def over(self, sampling: SamplingConfig) -> SamplingConfig:
+        """The sampling with these changes.
+
+        Raises:
+            ConfigError: they break a law of `SamplingConfig`.
+        """
+        return replace(sampling, **{name: value for name, value in vars(self).items() if value is not None})
 
 
 class Block(NamedTuple):

@@ -8,7 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainables.checkpoint import CheckpointError, flatten, load_checkpoint, save_checkpoint, select
+from trainables.checkpoint import (
+    CheckpointError,
+    flatten,
+    load_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+    select,
+)
 from trainables.config import plain
 from trainables.data.dataset import DataParts
 from trainables.diffusion.api import generator_record
@@ -86,7 +94,7 @@ def save_state(state: State, config: DiffusionConfig, parts: DataParts, folder: 
     tensors = {
         **flatten("model", state.model.state_dict()),
         **flatten("ema", state.ema.model.state_dict()),
-        **flatten("optimizer", _optimizer_tensors(state.optimizer)),
+        **flatten("optimizer", optimizer_tensors(state.optimizer)),
         **flatten("autoencoder", state.autoencoder.state_dict() if state.autoencoder else {}),
         **generator_record(parts),
     }
@@ -100,11 +108,6 @@ def save_state(state: State, config: DiffusionConfig, parts: DataParts, folder: 
         "patience": vars(state.patience),
     }
     save_checkpoint(folder, tensors, record)
-
-
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    slots: dict[int, dict[str, Tensor]] = optimizer.state_dict()["state"]
-    return {f"{index}.{name}": value for index, slot in slots.items() for name, value in slot.items()}
 
 
 def restore_state(state: State, config: DiffusionConfig, parts: DataParts, folder: Path) -> None:
@@ -129,11 +132,6 @@ def _load(state: State, tensors: Mapping[str, Tensor], record: Mapping[str, Any]
     state.ema.model.load_state_dict(select("ema", tensors))
     if state.autoencoder is not None:
         state.autoencoder.load_state_dict(select("autoencoder", tensors))
-    saved: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in select("optimizer", tensors).items():
-        index, _, slot = name.partition(".")
-        saved.setdefault(int(index), {})[slot] = tensor
-    groups = state.optimizer.state_dict()["param_groups"]
-    state.optimizer.load_state_dict({"state": saved, "param_groups": groups})
+    restore_optimizer(state.optimizer, select("optimizer", tensors))
     state.step, state.epoch, state.ema.updates = record["step"], record["epoch"], record["ema_updates"]
     state.patience = Patience(**record["patience"])

@@ -142,7 +142,7 @@ def optimise(
     """
     state.parallel.train()
     state.optimizer.zero_grad(set_to_none=True)
-    parts, sums = config.optim.accumulate, Counter[str]()
+    parts, sums, counts = config.optim.accumulate, Counter[str](), Counter[str]()
     for part in range(parts):
         mine = shard(batch, drawn, worker.rank + part * worker.world_size, parts * worker.world_size, worker.device)
         with _synchronised(state.parallel, part == parts - 1):
@@ -153,12 +153,14 @@ def optimise(
             raise TrainingDivergedError(
                 f"the loss is {loss.total.item()} at step {state.step}; lower optim.lr={config.optim.lr}"
             )
-        sums.update({name: value / parts for name, value in _parts_of(loss).items()})
+        measured = _parts_of(loss)
+        sums.update(measured)
+        counts.update(measured.keys())
     norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.optim.grad_clip)
     state.optimizer.step()
     state.ema.update(state.model)
     state.step += 1
-    return {**sums, names.TRAIN_GRADIENT_NORM: norm.item()}
+    return {**{name: value / counts[name] for name, value in sums.items()}, names.TRAIN_GRADIENT_NORM: norm.item()}
 
 
 def _parts_of(loss: Loss) -> dict[str, float]:
@@ -215,7 +217,8 @@ def _judge(
         metrics |= validator(fake)
         metrics[names.VAL_SECONDS] = time.perf_counter() - began
         metrics[names.PARAMETERS] = float(sum(p.numel() for p in state.model.parameters()))
-        state.patience.after(metrics[config.early_stopping.metric], config.early_stopping.min_delta)
+        if config.early_stopping.metric in metrics:
+            state.patience.after(metrics[config.early_stopping.metric], config.early_stopping.min_delta)
     return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, parts, folder))
 
 

@@ -11,9 +11,9 @@ The holdout part is refused: each look at it wears it out, so it is kept for the
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +27,7 @@ from trainables.config import ConfigError, build, plain, require, require_member
 from trainables.data.canonical import Canonical, decode
 from trainables.data.dataset import DataConfig, DataParts, load_parts
 from trainables.diffusion.api import Generator
-from trainables.diffusion.sampling import SamplingConfig
+from trainables.diffusion.sampling import SamplingChanges
 from trainables.eval import pictures
 from trainables.eval.candidate import Sides, from_file, generated
 from trainables.eval.comparison import Comparison, MetricConfig
@@ -52,7 +52,7 @@ class EvalConfig:
     n: int = 0  # samples; 0: all that there are, one per real movement where a checkpoint makes them
     steps: int = 0  # network calls per sample; 0: those of `sampling`
     seed: int = 20240  # of the noise, and of the choice of rows where n leaves some out
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)  # the default: as the checkpoint was judged
+    sampling: SamplingChanges = field(default_factory=SamplingChanges)  # null: as the checkpoint was judged
     device: str = "cpu"
     out_dir: str = "evaluation"
     comparison: MetricConfig = field(default_factory=MetricConfig)
@@ -142,31 +142,35 @@ def of_checkpoint(config: EvalConfig, progress: Progress) -> Subject:
         CheckpointError: the checkpoint cannot be used, or was trained on data that are not those of today.
     """
     folder = Path(config.ckpt)
-    source, record = load(folder, config.device), load_record(folder)
+    source, record = _sampling_as_asked(load(folder, config.device), config), load_record(folder)
     data = build(DataConfig, record["config"]["data"])
     parts = load_parts(data)
     if record.get("data_sha256") != parts.sha256:
         raise CheckpointError(f"{folder}: trained on other data ({record.get('data_sha256')}); none is known to be new")
     people, training = _people(config, parts, data), decode(parts["train"], data.canonical)
     with _running(progress, "sampling"):
-        sides = generated(_like(source, config), source.canonical, people, training, config.n, config.seed)
+        sides = generated(
+            partial(source.like, seed=config.seed), source.canonical, people, training, config.n, config.seed
+        )
     kept = ("kind", "weights_sha256", "data_sha256", "epoch", "step")
     origin = {"checkpoint": config.ckpt, **{key: record[key] for key in kept if key in record}}
+    if isinstance(source, Generator):
+        origin["sampling"] = plain(source.sampling)
     return Subject(origin, data, parts, sides)
 
 
-def _like(source: MovementGenerator, config: EvalConfig) -> Callable[[Canonical], Canonical]:
-    """The generator with its seed and, where it is a diffusion, with its sampler bound.
+def _sampling_as_asked(source: MovementGenerator, config: EvalConfig) -> MovementGenerator:
+    """The generator, a diffusion with the changes of its sampling.
 
     Raises:
         ConfigError: a sampler is chosen for a generator that has none.
     """
     if isinstance(source, Generator):
-        sampling = config.sampling if config.sampling != SamplingConfig() else None
-        return partial(source.like, seed=config.seed, steps=config.steps or None, sampling=sampling)
-    chosen = config.steps > 0 or config.sampling != SamplingConfig()
+        sampling = config.sampling.over(source.sampling)
+        return replace(source, sampling=replace(sampling, steps=config.steps or sampling.steps))
+    chosen = config.steps > 0 or config.sampling != SamplingChanges()
     require(not chosen, "`steps` and `sampling` as they are by default for a generator without a sampler", "others")
-    return partial(source.like, seed=config.seed)
+    return source
 
 
 def of_file(config: EvalConfig, progress: Progress) -> Subject:

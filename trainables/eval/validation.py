@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from trainables import names
-from trainables.config import ConfigError, require, require_member
+from trainables.config import require, require_member
 from trainables.data.canonical import MEASURED_CONDITIONS, Canonical, CanonicalConfig, reobserve
 from trainables.eval.conditions import ConditionError, condition_errors
 from trainables.eval.features import FEATURES, movement_features
@@ -103,11 +103,12 @@ class Validator:
     def __call__(self, samples: Canonical) -> Mapping[str, float]:
         """All metrics of samples, one per row of `asked`, after re-observation.
 
-        `val/rejected` is the share of samples that no longer are movements then (no net displacement); they are left
-        out of all metrics with the movements that they were asked to match, and a model that has many is refused.
+        `val/rejected` is the share of samples that no longer are movements then (no net displacement, not finite); they
+        are left out of all metrics with the movements that they were asked to match. Where they are more than half,
+        nothing else is computed: what remains would speak of another model.
 
         Raises:
-            ConfigError: another number of samples, or fewer than half of them survive re-observation.
+            ConfigError: another number of samples.
         """
         require(
             len(samples) == len(self.asked),
@@ -115,8 +116,9 @@ class Validator:
             str(len(samples)),
         )
         produced, rows = reobserve(samples, self.canonical)
+        rejected = {names.VAL_REJECTED: 1.0 - len(rows) / len(samples)}
         if 2 * len(rows) < len(samples):
-            raise ConfigError(f"`usable samples >= half` must hold, but {len(rows)} of {len(samples)} are movements")
+            return rejected
         matched = self.observed.take(rows)
         real, fake = self.features[rows], movement_features(produced.deltas, produced.mask)
         test = self._test(real, fake, (matched.group, produced.group))
@@ -136,7 +138,7 @@ class Validator:
                     MEASURED_CONDITIONS,
                 )
             ),
-            names.VAL_REJECTED: 1.0 - len(rows) / len(samples),
+            **rejected,
         }
 
     def floor(self) -> NullBand:

@@ -13,15 +13,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from trainables.checkpoint import CheckpointError, load_checkpoint, select
-from trainables.config import ConfigError, build, require
-from trainables.data.canonical import RATE_HZ, Canonical, CanonicalConfig, with_deltas
+from trainables.config import ConfigError, build
+from trainables.data.canonical import Canonical, CanonicalConfig, with_deltas
 from trainables.data.dataset import CONDITION_WIDTH, Statistics
 from trainables.diffusion.api import WINDOW
 from trainables.diffusion.conditions import Conditions, asked_like
 from trainables.diffusion.samplers import row_noise
 from trainables.diffusion.sampling import blocks
 from trainables.gan.networks import GanModelConfig, MovementNetwork
-from trainables.seeding import generator
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +46,7 @@ class GanGenerator:
 
     def draw_conditions(self, count: int, seed: int, longest: int | None = None) -> Conditions:
         """Conditions of training movements (of at most `longest` steps), drawn with replacement."""
-        length = (self.known.raw[:, 0].exp() * RATE_HZ).round()
-        rows = torch.arange(len(self.known)) if longest is None else (length <= longest).nonzero().squeeze(1)
-        require(len(rows) > 0, "`seq_len >= the shortest known movement`", f"seq_len={longest}")
-        return self.known.take(rows[torch.randint(len(rows), (count,), generator=generator(seed, "conditions"))])
+        return self.known.draw(count, seed, longest)
 
     def stream(
         self, conditions: Conditions, frame: Canonical, *, seed: int, first: int = 0

@@ -8,7 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainables.checkpoint import CheckpointError, flatten, load_checkpoint, save_checkpoint, select
+from trainables.checkpoint import (
+    CheckpointError,
+    flatten,
+    load_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+    select,
+)
 from trainables.config import plain
 from trainables.data.dataset import CONDITION_WIDTH, DataParts, Statistics
 from trainables.diffusion.api import generator_record
@@ -35,19 +43,13 @@ class Player:
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights and the optimiser's moments, by name."""
-        slots: dict[int, dict[str, Tensor]] = self.optimizer.state_dict()["state"]
-        moments = {f"{index}.{name}": value for index, slot in slots.items() for name, value in slot.items()}
+        moments = optimizer_tensors(self.optimizer)
         return {**flatten("network", self.network.state_dict()), **flatten("optimizer", moments)}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Inverse of `tensors`."""
         self.network.load_state_dict(select("network", tensors))
-        slots: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in select("optimizer", tensors).items():
-            index, _, slot = name.partition(".")
-            slots.setdefault(int(index), {})[slot] = tensor
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": slots, "param_groups": groups})
+        restore_optimizer(self.optimizer, select("optimizer", tensors))
 
 
 @dataclass

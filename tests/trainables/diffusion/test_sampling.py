@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.diffusion.sampling import CHUNK, ROWS, WIDTH, blocks
+from trainables.config import ConfigError
+from trainables.diffusion.sampling import CHUNK, ROWS, WIDTH, SamplingChanges, SamplingConfig, blocks
 
 
 def masks(lengths: list[int], steps: int) -> Tensor:
@@ -53,3 +54,13 @@ def test_masks_are_those_of_the_rows() -> None:
         for row, found in zip(block.rows[: block.real], cut, strict=False):
             assert int(found.sum()) == int(mask[row].sum())
         assert bool((cut[block.real :].sum(dim=1) == 1).all())
+
+
+def test_what_is_not_asked_for_stays_as_it_was() -> None:
+    own = SamplingConfig("ddim", "trailing", 7, 1.5, 0.5)
+    assert SamplingChanges().over(own) == own
+    assert SamplingChanges(steps=20, guidance=1.0).over(own) == SamplingConfig("ddim", "trailing", 20, 1.0, 0.5)
+    with pytest.raises(ConfigError, match="`eta = 0` unless"):
+        SamplingChanges(sampler="dpmpp_2m").over(own)
+    with pytest.raises(ConfigError, match="sampler=euler"):
+        SamplingChanges(sampler="euler")

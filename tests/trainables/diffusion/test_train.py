@@ -238,6 +238,15 @@ def test_training_lowers_the_loss_on_people_it_has_not_seen() -> None:
     assert end.metrics[names.VAL_LOSS] < 0.9 * start.metrics[names.VAL_LOSS]
 
 
+def test_a_network_that_predicts_the_noise_learns_as_well() -> None:
+    """Untrained it makes no movements at all, so that nothing but their lack is told of it."""
+    noise = replace(TINY, steps_per_epoch=30, diffusion=NoiseConfig(objective="eps"))
+    start, *_, end = epochs(noise)
+    assert start.metrics[names.VAL_REJECTED] == 1.0
+    assert names.VAL_C2ST not in start.metrics
+    assert end.metrics[names.VAL_LOSS] < 0.9 * start.metrics[names.VAL_LOSS]
+
+
 def test_no_worker_but_the_first_evaluates() -> None:
     config = replace(TINY, epochs=1, steps_per_epoch=1)
     run = list(epochs(config, worker=Worker(rank=1, world_size=2)))

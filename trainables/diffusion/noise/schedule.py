@@ -95,11 +95,13 @@ class Prediction:
         target: (x_0, eps, alpha_t, sigma_t) -> what the network should output.
         velocity: (x_t, output, alpha_t, sigma_t) -> v.
         weight: (snr, gamma) -> weight of the squared error of the output, min-SNR.
+        least_alpha: alpha_t below which the velocity is not to be trusted.
     """
 
     target: Callable[[Tensor, Tensor, Coefficient, Coefficient], Tensor]
     velocity: Callable[[Tensor, Tensor, Coefficient, Coefficient], Tensor]
     weight: Callable[[Tensor, float], Tensor]
+    least_alpha: float = 0.0
 
 
 def _noise_to_velocity(x_t: Tensor, eps: Tensor, alpha_t: Coefficient, sigma_t: Coefficient) -> Tensor:
@@ -117,6 +119,7 @@ PREDICTIONS = {
         target=lambda x_0, eps, alpha_t, sigma_t: eps,
         velocity=_noise_to_velocity,
         weight=lambda snr, gamma: snr.clamp(max=gamma) / snr,
+        least_alpha=0.01,  # an error of the output is magnified 100 times at most
     ),
 }
 """Weights are those of an x_0 error, min(snr, gamma), in units of the output's error.
