@@ -57,6 +57,7 @@ ablations: venv ## quality: variants of the model against each other, some hours
 	@mkdir -p results/ablations
 	for suite in contrastive representation training latent conditioning; do \
 		$(RUN) -m benchmarks.ablations $$suite --output results/ablations/$$suite.json || exit 1; done
+	$(RUN) -m benchmarks.autoencoder --output results/ablations/autoencoder.json
 	$(RUN) -m benchmarks.augmentations --output results/ablations/augmentations.json
 
 tensorboard: venv ## show the curves of the trials under LOGDIR

@@ -35,6 +35,10 @@ def metrics_of(result: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 
+class TrainingDivergedError(RuntimeError):
+    """The loss became NaN or infinite: the run ends, nothing is skipped."""
+
+
 @dataclass(frozen=True)
 class Worker:
     """The place of this process among those that train one model together.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -24,7 +24,10 @@ class MovementGenerator(Protocol):
         """One sample per movement of `real`, under its condition; groups are kept."""
 
 
-LOADERS: dict[str, Callable[..., Any]] = {"diffusion": load_generator, "gan": load_gan}
+LOADERS: dict[str, Callable[[Path, torch.device | str], MovementGenerator]] = {
+    "diffusion": load_generator,
+    "gan": load_gan,
+}
 
 
 def load(checkpoint: Path, device: torch.device | str = "cpu") -> MovementGenerator:
@@ -37,5 +40,4 @@ def load(checkpoint: Path, device: torch.device | str = "cpu") -> MovementGenera
     if kind not in LOADERS:
         known = " or ".join(f"`{name}`" for name in LOADERS)
         raise CheckpointError(f"{checkpoint}: a checkpoint of kind {known} is needed, but got {kind}")
-    generator: MovementGenerator = LOADERS[kind](checkpoint, device)
-    return generator
+    return LOADERS[kind](checkpoint, device)

@@ -33,13 +33,9 @@ from trainables.diffusion.noise.schedule import diffuse
 from trainables.diffusion.objective import Draw, Loss, Objective, denoising_loss, diffusion_loss, draw
 from trainables.diffusion.ranking_term import draw_negatives
 from trainables.diffusion.state import State, initial_state, restore_state, save_state
-from trainables.epoch import ALONE, Epoch, Worker
+from trainables.epoch import ALONE, Epoch, TrainingDivergedError, Worker
 from trainables.eval.validation import Validator
 from trainables.seeding import derive, generator
-
-
-class TrainingDivergedError(RuntimeError):
-    """The loss became NaN or infinite: the run ends, nothing is skipped."""
 
 
 def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worker = ALONE) -> Iterator[Epoch]:
@@ -58,6 +54,11 @@ def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worke
         config.batch_size % shares == 0,
         "`workers * accumulate` divides `batch_size`",
         f"workers={worker.world_size}, accumulate={config.optim.accumulate}, batch_size={config.batch_size}",
+    )
+    require(
+        not config.latent.enabled or config.latent.batch_size % worker.world_size == 0,
+        "`workers` divides `latent.batch_size`",
+        f"workers={worker.world_size}, batch_size={config.latent.batch_size}",
     )
     parts = load_parts(config.data)
     dataset = training_set(parts, config.data.canonical, config.augmentation, config.seed)

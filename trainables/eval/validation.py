@@ -1,8 +1,8 @@
 """Judging samples during training: the same real rows, conditions, folds and kernel width in every epoch and trial.
 
-Each sample is asked to match one held-out movement (its duration, distance, direction and path length) and goes through
-the same observation model before features are taken, as the held-out movement itself does. With these common random
-numbers two trials differ by their models and not by the luck of the draw.
+Each sample is asked to match one held-out movement (its duration, distance, direction, path length and turning) and
+goes through the same observation model before features are taken, as the held-out movement itself does. With these
+common random numbers two trials differ by their models and not by the luck of the draw.
 
 Beside the two-sample tests stand precision and recall (of clusters, of neighbours, density and coverage), the distance
 to the training movements against that of the held-out people, and how well a sample meets what it was asked.

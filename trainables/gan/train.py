@@ -21,8 +21,7 @@ from trainables.config import require
 from trainables.data.dataset import Batch, DataParts, Sequences, Statistics, batches, load_parts
 from trainables.diffusion.augment import TrainingSet, training_set
 from trainables.diffusion.conditions import conditions_of
-from trainables.diffusion.train import TrainingDivergedError
-from trainables.epoch import ALONE, Epoch, Worker
+from trainables.epoch import ALONE, Epoch, TrainingDivergedError, Worker
 from trainables.eval.validation import Validator
 from trainables.gan.api import GanGenerator
 from trainables.gan.config import GameConfig, GanConfig

@@ -24,8 +24,8 @@ from trainables.diffusion.objective import Draw, NoiseConfig, Objective, diffusi
 from trainables.diffusion.ranking_term import ContrastiveConfig
 from trainables.diffusion.sampling import SamplingConfig
 from trainables.diffusion.state import initial_state
-from trainables.diffusion.train import TrainingDivergedError, autocast, epochs, learning_rate, optimise, shard
-from trainables.epoch import ALONE, Epoch, Worker
+from trainables.diffusion.train import autocast, epochs, learning_rate, optimise, shard
+from trainables.epoch import ALONE, Epoch, TrainingDivergedError, Worker
 from trainables.eval.validation import EvaluationConfig
 from trainables.seeding import generator
 

@@ -19,8 +19,7 @@ from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpo
 from trainables.config import ConfigError, build, plain
 from trainables.data.dataset import CONDITION_WIDTH, Batch, Sequences, Statistics
 from trainables.diffusion.augment import AugmentationConfig
-from trainables.diffusion.train import TrainingDivergedError
-from trainables.epoch import ALONE, Epoch, Worker
+from trainables.epoch import ALONE, Epoch, TrainingDivergedError, Worker
 from trainables.eval.validation import EvaluationConfig
 from trainables.gan.config import GameConfig, GanConfig
 from trainables.gan.cost import measure
