@@ -10,7 +10,7 @@ from scipy.stats import chisquare
 from torch import Tensor
 
 from trainables.config import ConfigError
-from trainables.contrastive.negatives import NEAR, SOURCES, ConditionQueue, Lenders, derangements, recalled
+from trainables.contrastive.negatives import NEAR, SOURCES, ConditionQueue, Lenders, derangements, differ, recalled
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -83,6 +83,14 @@ def test_a_recalled_row_is_distinct_and_never_the_row_itself(b: int, q: int, k: 
         for row, others in enumerate(lenders.rows.tolist()):
             assert len({row, *others}) == k + 1
             assert set(others) <= set(range(b + q))
+
+
+def test_columns_that_nobody_varies_do_not_dilute_a_difference() -> None:
+    condition = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)) * 0.1
+    padded = torch.cat([condition, torch.zeros(40, 2)], dim=1)
+    found, expected = (differ(each, each.flip(0)[:, None]) for each in (padded, condition))
+    assert torch.equal(found, expected)
+    assert 0 < int(expected.sum()) < 40
 
 
 def test_batch_and_queue_lend_alike() -> None:
