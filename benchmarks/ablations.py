@@ -75,6 +75,7 @@ SUITES: dict[str, dict[str, Overrides]] = {
         "no self-conditioning": {"model.self_condition": False},
         "no min-SNR weights": {"diffusion.min_snr_gamma": 0.0},
         "no augmentation": NO_VARIATIONS,
+        "no dropout": {"model.dropout": 0.0},
         "eps": {"diffusion.objective": "eps"},
         "log-SNR schedule": {"diffusion.schedule": "log_snr"},
     },

@@ -119,7 +119,8 @@ def read_conditions(path: Path) -> Float[Tensor, "N D"]:
     try:
         values = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise ConfigError(f"cond={path}: not a readable .npy file ({str(error).splitlines()[0]})") from None
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "damaged, or of another kind"
+        raise ConfigError(f"cond={path}: not a readable .npy file ({reason})") from None
     if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind != "f":
         got = f"{values.dtype} {list(values.shape)}" if isinstance(values, np.ndarray) else "an archive of arrays"
         raise ConfigError(f"cond={path}: a table [n, D] of floating-point numbers is needed, but got {got}")
