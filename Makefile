@@ -55,7 +55,7 @@ bench: venv $(VENV)/installed-bench-$(LOCK) ## speed: training and sampling besi
 
 ablations: venv ## quality: variants of the model against each other, some hours on one core
 	@mkdir -p results/ablations
-	for suite in contrastive representation training latent conditioning; do \
+	for suite in contrastive contrastive-cost representation training latent conditioning; do \
 		$(RUN) -m benchmarks.ablations $$suite --output results/ablations/$$suite.json || exit 1; done
 	$(RUN) -m benchmarks.autoencoder --output results/ablations/autoencoder.json
 	$(RUN) -m benchmarks.augmentations --output results/ablations/augmentations.json

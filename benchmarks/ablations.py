@@ -57,7 +57,7 @@ SUITES: dict[str, dict[str, Overrides]] = {
             for temperature in (0.2, 1.0, 5.0)
         },
     },
-    "contrastive cost": {
+    "contrastive-cost": {
         "weight 0": {},
         "share 1": {"contrastive.weight": 0.05, "contrastive.share": 1.0},
         "share 0.25": {"contrastive.weight": 0.05},
