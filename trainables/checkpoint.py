@@ -13,7 +13,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,26 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if not bool(torch.isfinite(tensor).all()):
             raise CheckpointError(f"{folder}: {name} holds NaN or infinity; take an earlier checkpoint of the run")
     return tensors, record
+
+
+@contextmanager
+def resumed(
+    folder: Path, kind: str, config: Mapping[str, Any], data_sha256: str
+) -> Iterator[tuple[dict[str, Tensor], dict[str, Any]]]:
+    """The checkpoint of the same run, for a block that puts its parts back where they were.
+
+    Raises:
+        CheckpointError: it belongs to another kind, configuration or data, or the block finds it not whole.
+    """
+    tensors, record = load_checkpoint(folder)
+    if record.get("kind") != kind or record.get("config") != config:
+        raise CheckpointError(f"{folder}: the checkpoint was made with another configuration; start a new run instead")
+    if record.get("data_sha256") != data_sha256:
+        raise CheckpointError(f"{folder}: the checkpoint was trained on other data ({record.get('data_sha256')})")
+    try:
+        yield tensors, record
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder}: not a whole checkpoint of this run ({str(error).splitlines()[0]})") from None
 
 
 def load_record(folder: Path) -> dict[str, Any]:

@@ -289,6 +289,12 @@ def one_pass(dataset: SequenceDataset, batch_size: int, order: torch.Generator) 
         yield trimmed(dataset[chunk[torch.randperm(len(chunk), generator=order)]])
 
 
+def shared(batch: Batch, index: int, count: int, device: torch.device) -> Batch:
+    """Rows index, index + count, ... of a batch, on a device."""
+    rows, (z, mask) = slice(index, None, count), batch.sequences
+    return Batch(Sequences(z[rows].to(device), mask[rows].to(device)), batch.condition[rows].to(device))
+
+
 def trimmed(batch: Batch) -> Batch:
     """The same batch without the steps that are padding in every row; masks are prefixes."""
     (z, mask), condition = batch

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from trainables.checkpoint import (
-    CheckpointError,
     flatten,
-    load_checkpoint,
     optimizer_tensors,
     restore_optimizer,
+    resumed,
     save_checkpoint,
     select,
 )
@@ -116,15 +115,8 @@ def restore_state(state: State, config: DiffusionConfig, parts: DataParts, folde
     Raises:
         CheckpointError: the checkpoint belongs to another configuration or other data.
     """
-    tensors, record = load_checkpoint(folder)
-    if record.get("config") != plain(config):
-        raise CheckpointError(f"{folder}: the checkpoint was made with another configuration; start a new run instead")
-    if record.get("data_sha256") != parts.sha256:
-        raise CheckpointError(f"{folder}: the checkpoint was trained on other data ({record.get('data_sha256')})")
-    try:
+    with resumed(folder, "diffusion", plain(config), parts.sha256) as (tensors, record):
         _load(state, tensors, record)
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{folder}: not a whole checkpoint of this run ({str(error).splitlines()[0]})") from None
 
 
 def _load(state: State, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:

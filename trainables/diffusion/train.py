@@ -23,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from trainables import names
 from trainables.command import run
 from trainables.config import require
-from trainables.data.dataset import Batch, DataParts, SequenceDataset, Sequences, batches, load_parts
+from trainables.data.dataset import Batch, DataParts, SequenceDataset, batches, load_parts, shared
 from trainables.diffusion.api import Generator, conditions_of
 from trainables.diffusion.augment import TrainingSet, training_set
 from trainables.diffusion.config import DiffusionConfig, OptimConfig
@@ -122,12 +122,9 @@ def _train_epoch(
 
 def shard(batch: Batch, drawn: Draw, index: int, count: int, device: torch.device) -> tuple[Batch, Draw]:
     """Rows index, index + count, ... of a batch and of its randomness, on a device."""
-    rows = slice(index, None, count)
-    (z, mask), condition = batch
-    mine = Batch(Sequences(z[rows].to(device), mask[rows].to(device)), condition[rows].to(device))
-    t, eps, drop, estimated = (part[rows].to(device) for part in drawn[:4])
+    t, eps, drop, estimated = (part[index::count].to(device) for part in drawn[:4])
     negatives = None if drawn.negatives is None else drawn.negatives.shard(index, count, device)
-    return mine, Draw(t, eps, drop, estimated, negatives)
+    return shared(batch, index, count, device), Draw(t, eps, drop, estimated, negatives)
 
 
 def optimise(

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from trainables import names
 from trainables.config import require
-from trainables.data.dataset import Batch, DataParts, Sequences, Statistics, batches, load_parts
+from trainables.data.dataset import Batch, DataParts, Statistics, batches, load_parts, shared
 from trainables.diffusion.augment import TrainingSet, training_set
 from trainables.diffusion.conditions import conditions_of
 from trainables.epoch import ALONE, Epoch, TrainingDivergedError, Worker
@@ -141,10 +141,8 @@ def _next(stream: Iterator[Batch], config: GanConfig, random: torch.Generator, w
 
 def shard(batch: Batch, drawn: Draw, worker: Worker) -> tuple[Batch, Draw]:
     """The slice of a batch and of its randomness that this worker computes, on its device."""
-    rows, place = slice(worker.rank, None, worker.world_size), worker.device
-    (z, mask), condition = batch
-    mine = Batch(Sequences(z[rows].to(place), mask[rows].to(place)), condition[rows].to(place))
-    return mine, Draw(*(part[rows].to(place) for part in drawn))
+    rank, size, place = worker.rank, worker.world_size, worker.device
+    return shared(batch, rank, size, place), Draw(*(part[rank::size].to(place) for part in drawn))
 
 
 def learning_rates(step: int, total: int, config: GameConfig) -> tuple[float, float]:
