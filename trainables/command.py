@@ -1,14 +1,16 @@
 """Command lines: Hydra composes `configs/` and the overrides, dataclasses check the result, errors are one line.
 
-    python -m platform.tune [--help] [--cfg job] [key=value ...]
+    python -m platform.tune [VERB] [--help] [--cfg job] [key=value ...]
 
-Overrides follow Hydra's grammar. Exit codes: 0 done, 1 the work failed, 2 wrong input, 130 interrupted.
+Overrides follow Hydra's grammar; a verb says what to do where a command can do several things. Exit codes: 0 done,
+1 the work failed, 2 wrong input, 130 interrupted; a command that has more of them says so in its help.
 """
 
 import difflib
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from trainables.config import ConfigError
+from trainables.config import ConfigError, require
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 FAILED = 1
@@ -37,6 +39,8 @@ class Command:
         sweeps: Whether `key=interval(...)` and other sweep overrides are accepted (and handed over as laws).
         preset_key: A key that chooses another file in the folder of `config_name`, of those that build on the same
             schemas: with "experiment", `experiment=cpu` composes diffusion/cpu.yaml. Empty: there is one file.
+        verbs: What the first word may be, and what it does; without one the command does what it is for.
+        switches: Options without a value (`--plan`), and what they do.
     """
 
     module: str
@@ -45,6 +49,8 @@ class Command:
     schemas: Mapping[str, Mapping[str, Any]]
     sweeps: bool = False
     preset_key: str = ""
+    verbs: Mapping[str, str] = field(default_factory=dict)
+    switches: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,32 +61,28 @@ class Request:
         given: Keys that the user set.
         laws: What the user gave instead of values.
         choices: Group -> its file ("trainable" -> "diffusion"), by default or by choice.
+        verb: The first word, empty where there was none.
+        switches: The switches that were given.
     """
 
     config: dict[str, Any]
     given: tuple[str, ...]
     laws: tuple[Override, ...]
     choices: Mapping[str, str] = field(default_factory=dict)
+    verb: str = ""
+    switches: frozenset[str] = frozenset()
 
 
 def run(command: Command, main: Callable[[Request], int], arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, call `main`, and turn every error that is no bug into one line and an exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        options = [argument for argument in arguments if argument.startswith("-")]
-        overrides = [argument for argument in arguments if argument not in options and argument != "job"]
-        if "job" in arguments and not {"--cfg", "-c"} & set(options):
-            raise ConfigError("job: an override has the form key=value; did you mean `--cfg job`?")
-        for option in options:
-            if option not in ("-h", "--help", "--cfg", "-c"):
-                raise ConfigError(
-                    f"{option}: there is no such option; known: --help, --cfg job, and key=value overrides"
-                )
-        request = parse(command, overrides)
-        if "-h" in options or "--help" in options:
+        verb, options, overrides = _divided(command, list(sys.argv[1:] if arguments is None else arguments))
+        switches = frozenset(options) & set(command.switches)
+        request = replace(parse(command, overrides), verb=verb, switches=switches)
+        if {"-h", "--help"} & set(options):
             print(_help(command, request))
             return 0
-        if "--cfg" in options or "-c" in options:
+        if {"--cfg", "-c"} & set(options):
             print(OmegaConf.to_yaml(OmegaConf.create(request.config)), end="")
             return 0
         return main(request)
@@ -92,6 +94,31 @@ def run(command: Command, main: Callable[[Request], int], arguments: Sequence[st
     except KeyboardInterrupt:
         print("interrupted: everything finished so far is recorded", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 PTH123  # `| head` has seen enough; nothing is left to flush
+        return 0
+
+
+def _divided(command: Command, arguments: list[str]) -> tuple[str, list[str], list[str]]:
+    """The verb, the options and the overrides of a command line.
+
+    Raises:
+        ConfigError: a verb or an option that the command does not have.
+    """
+    options = [argument for argument in arguments if argument.startswith("-")]
+    words = [argument for argument in arguments if not argument.startswith("-")]
+    shows = bool({"--cfg", "-c"} & set(options))
+    if "job" in words and not shows:
+        raise ConfigError("job: an override has the form key=value; did you mean `--cfg job`?")
+    overrides = [word for word in words if word != "job"]
+    known = ("--help", "--cfg job", *command.switches)
+    for option in options:
+        if option not in ("-h", "--help", "--cfg", "-c", *command.switches):
+            raise ConfigError(f"{option}: there is no such option; known: {', '.join(known)}, and key=value overrides")
+    if not overrides or "=" in overrides[0] or not command.verbs:
+        return "", options, overrides
+    require(overrides[0] in command.verbs, f"the first word in {{{', '.join(command.verbs)}}}", overrides[0])
+    return overrides[0], options, overrides[1:]
 
 
 def parse(command: Command, overrides: Sequence[str]) -> Request:
@@ -194,8 +221,14 @@ def _keys(node: Any, at: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _help(command: Command, request: Request) -> str:
+    verb = " [VERB]" if command.verbs else ""
+    switches = "".join(f" [{name}]" for name in command.switches)
+    words = {**command.verbs, **command.switches}
+    width = max(map(len, words), default=0)
+    listed = "".join(f"  {name:<{width}}  {text}\n" for name, text in words.items())
     return (
-        f"usage: python -m {command.module} [--help] [--cfg job] [key=value ...]\n\n{command.about.strip()}\n\n"
+        f"usage: python -m {command.module}{verb} [--help] [--cfg job]{switches} [key=value ...]\n\n"
+        f"{command.about.strip()}\n\n{listed}{chr(10) if listed else ''}"
         f"Every key with its present value (override any of them as key=value):\n\n"
         + OmegaConf.to_yaml(OmegaConf.create(request.config))
     )
