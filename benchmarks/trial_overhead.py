@@ -33,10 +33,12 @@ from ray import cloudpickle
 from rich.console import Console
 
 from platform.cluster import ray_instance
+from platform.disk import Guard
 from platform.progress import Progress
-from platform.search import METRICS, REASON, OptunaBridge
+from platform.recovery import METRICS, REASON
+from platform.search import OptunaBridge
 from platform.settings import BudgetConfig, Sweep, TuneConfig
-from platform.study import open_study
+from platform.study import OBJECTIVES, open_study
 from platform.tune import tuner
 from search_spaces import SPACES
 from trainables import names, session
@@ -46,6 +48,7 @@ from trainables.diffusion.config import DiffusionConfig
 from trainables.epoch import Epoch, Epochs, Trainable, Worker
 
 SPACE = SPACES["diffusion"]
+RECORD = {OBJECTIVES: [SPACE.metric]}
 MEMORY_TRIALS = 4
 SMALL = {"model.base_channels": 32, "steps_per_epoch": 20, "evaluation.movements": 100, "sampling.steps": 5}
 SEARCHED = ("contrastive.weight", "contrastive.temperature")  # where memory is measured: they change no size
@@ -111,7 +114,7 @@ def sweep_of(name: str, workload: str, trials: int, folder: Path, epochs: int = 
 
 def bare_loop(sweep: Sweep) -> Timing:
     """Ask and tell."""
-    study = open_study(sweep, {})
+    study = open_study(sweep, RECORD)
     began = time.time()
     for _ in range(sweep.settings.budget.trials):
         study.tell(study.ask(dict(sweep.space.parameters)), 0.5)
@@ -120,11 +123,12 @@ def bare_loop(sweep: Sweep) -> Timing:
 
 def run_sweep(sweep: Sweep, epochs: int = 0) -> tuple[Timing, optuna.Study]:
     """As `platform.tune` runs it, one trial at a time and silent."""
-    settings, study = sweep.settings, open_study(sweep, {})
-    bridge = OptunaBridge(study, sweep.space, settings.budget.trials, epochs)
+    settings, study = sweep.settings, open_study(sweep, RECORD)
+    bridge = OptunaBridge(study, sweep.space, settings.budget.trials, replace(sweep.goal, last_epoch=epochs))
     progress = Progress(bridge, epochs, settings.budget.wall_s, Console(file=io.StringIO()))
+    guard = Guard(settings.budget, settings.folder, bridge, progress.ends)
     began = time.time()
-    tuner(sweep, bridge, progress, 1, trial).fit()
+    tuner(sweep, bridge, progress, guard, 1, trial).fit()
     return timing(study, began), study
 
 

@@ -16,6 +16,8 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # our progress instead of Tune's
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our TensorBoard tags instead of Tune's
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # an epoch without the metric is the bridge's to judge
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # our one line per event instead of a traceback
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 
@@ -49,6 +51,14 @@ def ray_instance(address: str, scaling: ScalingConfig) -> Iterator[int]:
         yield available
     finally:
         ray.shutdown()
+
+
+def available_cpus(address: str, scaling: ScalingConfig) -> int:
+    """CPUs that a sweep will have; a local instance is not started for the answer."""
+    if address == "local":
+        return len(os.sched_getaffinity(0))
+    with ray_instance(address, scaling) as cpus:
+        return cpus
 
 
 def _own_address() -> dict[str, str]:

@@ -102,10 +102,6 @@ class Progress(Callback):
         if self.live is not None:
             self.live.stop()
 
-    def time_is_over(self) -> bool:
-        """Whether the wall time is spent."""
-        return time.monotonic() >= self.ends
-
     def left_s(self) -> float:
         """Seconds left: the wall time, or less where the pace so far lets the remaining trials end earlier."""
         now = time.monotonic()

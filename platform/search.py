@@ -2,75 +2,141 @@
 
 Every trial's end is told with the state that is true of it:
 
-    reached its last epoch with a finite metric      COMPLETE with the value
-    stopped by the scheduler or by the wall time     PRUNED with its intermediate values
-    crashed, or its metric is missing, NaN or inf    FAIL with the reason
+    reached its last epoch with finite objectives    COMPLETE with the values
+    stopped by the scheduler                         PRUNED with its intermediate values
+    crashed, or a metric is missing, NaN or inf      FAIL with the reason
+    cut by something that is no fault of its own     FAIL with the reason, and enqueued again from its last checkpoint
 
-A study that is opened again continues: what finished counts towards the budget, what was running when the driver died
-is told FAIL and its point is enqueued again, baselines are enqueued once, and the sampler's seed depends on the number
-of trials so far, so that a reopened study does not repeat its suggestions.
+A study that is opened again continues: what finished counts towards the budget, what was cut goes on, baselines are
+enqueued once, and the sampler's seed depends on the number of trials so far, so that a reopened study does not repeat
+its suggestions.
 """
 
 import math
+import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
+from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
+from platform.objectives import Constraint, Objective
+from platform.recovery import (
+    ATTEMPT,
+    FOLDER,
+    METRICS,
+    OVERRIDES,
+    RAY_TRIAL,
+    REASON,
+    REPEATS,
+    RESUMES,
+    RETRIED,
+    START,
+    continue_later,
+)
 from search_spaces import Space
 from trainables.config import require_member
 from trainables.epoch import metrics_of
-from trainables.names import CHECKPOINT_PATH, EPOCH
+from trainables.names import CHECKPOINT_PATH, DIRECTIONS, EPOCH, MINIMISED
 from trainables.seeding import derive
-
-RAY_TRIAL = "ray_trial_id"
-REASON = "reason"
-RETRIED = "enqueued_again"
-METRICS = "metrics"  # of the latest epoch
-FOLDER = "folder"  # where Tune keeps the trial
+from trainables.session import FAILURE, INTERRUPTED, RESUME_FROM
 
 SAMPLERS: dict[str, Any] = {
-    "tpe": lambda seed: TPESampler(seed=seed, multivariate=True, n_startup_trials=5),
-    "gp": lambda seed: GPSampler(seed=seed, n_startup_trials=5),
-    "nsga2": lambda seed: NSGAIISampler(seed=seed),
-    "qmc": lambda seed: QMCSampler(seed=seed, scramble=True),
-    "random": lambda seed: RandomSampler(seed=seed),
+    "tpe": lambda seed, joint: TPESampler(seed=seed, multivariate=True, group=joint, n_startup_trials=5),
+    "gp": lambda seed, joint: GPSampler(seed=seed, n_startup_trials=5, warn_independent_sampling=False),
+    "nsga2": lambda seed, joint: NSGAIISampler(seed=seed, population_size=16),
+    "qmc": lambda seed, joint: QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False),
+    "random": lambda seed, joint: RandomSampler(seed=seed),
 }
+MOST_SILENT_CRASHES = 2
+UNREACHABLE = "the trial's process could not be reached: Ray's node is gone"
+JOINT = ("tpe",)  # those that draw conditional parameters together with the others
 
 
-def make_sampler(name: str, seed: int, trials_so_far: int) -> BaseSampler:
+def make_sampler(name: str, seed: int, trials_so_far: int, conditional: bool = False) -> BaseSampler:
     """The named sampler, seeded by the study's seed and the number of trials that exist already."""
     require_member("sampler", name, SAMPLERS)
-    sampler: BaseSampler = SAMPLERS[name](derive(seed, "sampler", trials_so_far) % 2**32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # of QMC and of TPE's groups: chosen by name
+        sampler: BaseSampler = SAMPLERS[name](derive(seed, "sampler", trials_so_far) % 2**32, conditional)
     return sampler
+
+
+def drawn_apart(name: str, space: Space) -> tuple[str, ...]:
+    """Conditional parameters that a sampler draws at random, independently of the others."""
+    return () if name in (*JOINT, "random") else tuple(space.conditions)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What trials are told by.
+
+    Attributes:
+        rung: The metric by which the scheduler compares trials on their way; their intermediate value.
+        last_epoch: A trial that ends before this epoch was stopped.
+    """
+
+    objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...]
+    rung: str
+    last_epoch: int
+
+    @property
+    def rung_mode(self) -> str:
+        """How Tune spells the direction of the rung metric."""
+        return "min" if DIRECTIONS[self.rung] == MINIMISED else "max"
+
+    def values(self, metrics: Mapping[str, float]) -> list[float] | None:
+        """The objectives, in their order; None where one is missing."""
+        found = [objective.value(metrics) for objective in self.objectives]
+        return None if None in found else [value for value in found if value is not None]
+
+    def wrong(self, result: Mapping[str, Any]) -> str:
+        """Why a result is none: the first metric that is missing or not finite; empty where there is nothing wrong."""
+        needed = [name for objective in self.objectives for name in objective.terms]
+        for name in [*needed, *(constraint.metric for constraint in self.constraints)]:
+            if name not in result:
+                return f"{name} was never reported"
+            if not math.isfinite(result[name]):
+                return f"{name} is {result[name]}"
+        return ""
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
     """Trials that count towards the budget: they ran to a result or were stopped with one, or failed on their own."""
     trials = study.get_trials(deepcopy=False)
-    return [trial for trial in trials if trial.state.is_finished() and not trial.user_attrs.get(RETRIED)]
+    return [trial for trial in trials if trial.state.is_finished() and _counts(trial)]
 
 
-def recover_orphans(study: optuna.Study) -> int:
-    """Tell FAIL for every trial that a dead driver left RUNNING and enqueue its point again; returns how many."""
-    orphans = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    for orphan in orphans:
-        storage = study._storage
-        storage.set_trial_user_attr(orphan._trial_id, REASON, "the driver ended before the trial did")
-        storage.set_trial_user_attr(orphan._trial_id, RETRIED, True)
-        study.tell(orphan.number, state=TrialState.FAIL)
-        study.enqueue_trial({**orphan.system_attrs.get("fixed_params", {}), **orphan.params})
-    return len(orphans)
+def _counts(trial: FrozenTrial) -> bool:
+    return not trial.user_attrs.get(RETRIED) and REPEATS not in trial.user_attrs
 
 
-def enqueue_baselines(study: optuna.Study, space: Space) -> None:
-    """Enqueue the space's baseline points once in the life of a study."""
-    for point in space.baselines:
-        if set(point) == set(space.parameters):
+def owed(study: optuna.Study, trials: int) -> int:
+    """How many trials a study still has to run: up to the budget, and those asked for beside the search."""
+    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    return max(trials - len(finished(study)), sum(RESUMES in trial.user_attrs for trial in waiting), 0) + sum(
+        REPEATS in trial.user_attrs for trial in waiting
+    )
+
+
+def _is_owed(trial: FrozenTrial) -> bool:
+    """Whether a waiting trial has been begun or asked for beside the search."""
+    return bool({RESUMES, REPEATS} & set(trial.user_attrs))
+
+
+def enqueue_baselines(study: optuna.Study, space: Space, trials: int) -> None:
+    """Enqueue the space's baseline points once in the life of a study, as far as the budget of trials reaches."""
+    for point in space.baselines[:trials]:
+        if set(point) == {key for key in space.parameters if space.active(key, point)}:
             study.enqueue_trial(dict(point), skip_if_exists=True)
 
 
@@ -79,36 +145,70 @@ class OptunaBridge(Searcher):
 
     Args:
         study: An open study; the only place where results are kept.
-        space: What varies, and the metric that is minimised.
+        space: What varies.
         trials: The budget, trials of earlier runs of this study included.
-        last_epoch: A trial that ends before this epoch was stopped.
+        goal: Objectives, constraints and the last epoch.
+        retries: How often a trial that crashed is tried again, from its last checkpoint.
     """
 
-    def __init__(self, study: optuna.Study, space: Space, trials: int, last_epoch: int) -> None:
-        super().__init__(metric=space.metric, mode="min")
+    def __init__(self, study: optuna.Study, space: Space, trials: int, goal: Goal, retries: int = 0) -> None:
+        super().__init__(metric=goal.rung, mode=goal.rung_mode)
         self.study = study
         self.space = space
         self.trials = trials
-        self.last_epoch = last_epoch
+        self.goal = goal
+        self.retries = retries
         self.running: dict[str, optuna.Trial] = {}
+        self.tune_trials: dict[str, Trial] = {}
         self.reported: dict[int, int] = {}  # trial number -> its latest epoch
+        self.silent_crashes = 0  # in a row, without a word of any trial between them
+        self.stop_reason = ""  # why no trial can go on, by what trials have said
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a string
         """The next point, by dotted key; FINISHED when the budget is met."""
-        if len(finished(self.study)) + len(self.running) >= self.trials:
+        if not self._is_due():
             return Searcher.FINISHED if not self.running else None
-        trial = self.study.ask(dict(self.space.parameters))
+        trial = self.study.ask()
+        for key, law in self.space.parameters.items():
+            if self.space.active(key, trial.params):
+                _ask(trial, key, law)
         trial.set_user_attr(RAY_TRIAL, trial_id)
         self.running[trial_id] = trial
-        return dict(trial.params)
+        return {**trial.params, **trial.user_attrs.get(OVERRIDES, {}), **self._taken_up(trial)}
+
+    def _is_due(self) -> bool:
+        """Whether something was begun or asked for before, or the budget has room for another trial."""
+        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        searched = sum(REPEATS not in trial.user_attrs for trial in self.running.values())
+        return any(map(_is_owed, waiting)) or len(finished(self.study)) + searched < self.trials
+
+    def _taken_up(self, trial: optuna.Trial) -> dict[str, Any]:
+        """The history of the trial that this one goes on from, and where its checkpoint lies."""
+        start = trial.user_attrs.get(START)
+        if start is None:
+            return {}
+        earlier = self.study.get_trials(deepcopy=False)[trial.user_attrs[RESUMES]]
+        known = {EPOCH: start[EPOCH], **start[METRICS]}  # the driver may have ended before it heard of this epoch
+        for epoch, value in {**earlier.intermediate_values, start[EPOCH]: known[self.goal.rung]}.items():
+            if epoch <= start[EPOCH]:
+                self._report(trial, value, epoch)
+        trial.set_user_attr(METRICS, start[METRICS])
+        return {RESUME_FROM: start["checkpoint"]}
 
     def folder_name(self, trial: Trial) -> str:
         """The folder of a Tune trial: the study's number for it, and Tune's own id, which differs between retries."""
         return f"trial-{self.running[trial.trial_id].number:04d}-{trial.trial_id}"
 
+    def started(self, trial: Trial) -> None:
+        """Remember where Tune keeps a trial."""
+        if trial.trial_id in self.running and trial.trial_id not in self.tune_trials:
+            self.tune_trials[trial.trial_id] = trial
+            self.running[trial.trial_id].set_user_attr(FOLDER, trial.path)
+
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Keep the metric of an epoch as an intermediate value."""
         if trial_id in self.running:
+            self.silent_crashes = 0
             self._keep(self.running[trial_id], result)
 
     def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
@@ -118,38 +218,80 @@ class OptunaBridge(Searcher):
             return
         result = result or {}
         self._keep(trial, result)  # Tune hands the result that ends a trial to this call alone
-        state, value, reason = self._outcome(result, error)
+        if INTERRUPTED in result:
+            self.stop_reason = result[INTERRUPTED]
+            continue_later(self.study, trial.number, result[INTERRUPTED])
+        elif error:
+            self._crashed(trial, _last_words(self.tune_trials.get(trial_id)))
+        else:
+            self._tell(trial, self._last_known(trial, result))
+        self.tune_trials.pop(trial_id, None)
+
+    def _crashed(self, trial: optuna.Trial, reason: str) -> None:
+        """Try it again from its last checkpoint, as often as the budget says; then it has failed.
+
+        Where one crash follows the other and nobody reports anything, the fault is not the trials'.
+        """
+        self.silent_crashes += 1
+        attempt = trial.user_attrs.get(ATTEMPT, 0)
+        if self.silent_crashes > MOST_SILENT_CRASHES:
+            self.stop_reason = f"{self.silent_crashes} trials in a row crashed and none reported anything: {reason}"
+            continue_later(self.study, trial.number, reason)
+        elif reason == UNREACHABLE:
+            continue_later(self.study, trial.number, reason)
+        elif attempt < self.retries:
+            continue_later(self.study, trial.number, reason, **{ATTEMPT: attempt + 1})
+        else:
+            trial.set_user_attr(REASON, reason)
+            self.study.tell(trial, state=TrialState.FAIL)
+
+    def _last_known(self, trial: optuna.Trial, result: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The result, or where a continued trial had nothing left to do, what it was continued from."""
+        start = trial.user_attrs.get(START)
+        silent = EPOCH not in result and FAILURE not in result
+        return {EPOCH: start[EPOCH], **start[METRICS]} if start and silent else result
+
+    def _tell(self, trial: optuna.Trial, result: Mapping[str, Any]) -> None:
+        reason = str(result.get(FAILURE, "")) or self.goal.wrong(result)
         if reason:
             trial.set_user_attr(REASON, reason)
-        self.study.tell(trial, value, state=state)
-
-    def _outcome(self, result: Mapping[str, Any], error: bool) -> tuple[TrialState, float | None, str]:
-        value = result.get(self.space.metric)
-        if error:
-            return TrialState.FAIL, None, "the trial raised an error"
-        if value is None:
-            return TrialState.FAIL, None, f"{self.space.metric} was never reported"
-        if not math.isfinite(value):
-            return TrialState.FAIL, None, f"{self.space.metric} is {value}"
-        if result[EPOCH] < self.last_epoch:
-            return TrialState.PRUNED, None, f"stopped after epoch {result[EPOCH]} of {self.last_epoch}"
-        return TrialState.COMPLETE, float(value), ""
+            self.study.tell(trial, state=TrialState.FAIL)
+            return
+        for constraint in self.goal.constraints:
+            trial.set_constraint(constraint.text, constraint.excess(result))
+        values = self.goal.values(result)
+        if result[EPOCH] < self.goal.last_epoch:
+            trial.set_user_attr(REASON, f"stopped after epoch {result[EPOCH]} of {self.goal.last_epoch}")
+            single = len(self.goal.objectives) == 1
+            self.study.tell(trial, values if single else None, state=TrialState.PRUNED)
+        else:
+            self.study.tell(trial, values)
 
     def _keep(self, trial: optuna.Trial, result: Mapping[str, Any]) -> None:
-        """The metric as an intermediate value, all metrics of the latest epoch beside it."""
-        value = result.get(self.space.metric)
-        if not isinstance(value, int | float) or not math.isfinite(value):
+        """The intermediate value of an epoch, all metrics of the latest one beside it."""
+        metrics = metrics_of(result)
+        value = metrics.get(self.goal.rung)
+        if EPOCH not in result or value is None:
             return
-        self._report(trial, float(value), int(result[EPOCH]))
-        trial.set_user_attr(METRICS, metrics_of(result))
+        self._report(trial, value, int(result[EPOCH]))
+        trial.set_user_attr(METRICS, metrics)
         if CHECKPOINT_PATH in result:
             trial.set_user_attr(CHECKPOINT_PATH, result[CHECKPOINT_PATH])
 
     def _report(self, trial: optuna.Trial, value: float, epoch: int) -> None:
         """Report an epoch once: Tune repeats the last result, and a restarted trial what came after its checkpoint."""
         if epoch > self.reported.get(trial.number, -1):
-            trial.report(value, step=epoch)
+            if len(self.goal.objectives) == 1:
+                trial.report(value, step=epoch)
+            else:  # Optuna reports for one objective alone; what it stores is the same
+                trial.storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
             self.reported[trial.number] = epoch
+
+    def cut(self, reason: str) -> None:
+        """End what is running: it goes on from its last checkpoint when the study is opened again."""
+        for trial_id, trial in list(self.running.items()):
+            continue_later(self.study, trial.number, reason)
+            del self.running[trial_id]
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the study's storage has everything."""
@@ -158,10 +300,31 @@ class OptunaBridge(Searcher):
         """Nothing to restore: the study's storage has everything."""
 
 
-def close_unfinished(bridge: OptunaBridge) -> None:
-    """Tell the trials that were running when the time was over: stopped, with the intermediate values they have."""
-    for trial_id, trial in list(bridge.running.items()):
-        reported = bool(bridge.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
-        trial.set_user_attr(REASON, "stopped when the sweep's time was over")
-        bridge.study.tell(trial, state=TrialState.PRUNED if reported else TrialState.FAIL)
-        del bridge.running[trial_id]
+class Started(Callback):
+    """Tells the bridge where Tune keeps each trial."""
+
+    def __init__(self, bridge: OptunaBridge) -> None:
+        self.bridge = bridge
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self.bridge.started(trial)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles callbacks for `Tuner.restore`, which a study needs not."""
+        return {}
+
+
+def _ask(trial: optuna.Trial, key: str, law: BaseDistribution) -> None:
+    """One parameter by its distribution (Optuna's own `ask` does the same for all of them at once)."""
+    trial._suggest(key, law)
+
+
+def _last_words(trial: Trial | None) -> str:
+    """Why a trial crashed, from the file that Tune writes before it says so."""
+    file = Path(trial.error_file) if trial is not None and trial.error_file else None
+    lines = [line.strip() for line in file.read_text().splitlines() if line.strip()] if file and file.exists() else []
+    if any("ActorUnavailableError" in line for line in lines):
+        return UNREACHABLE
+    if any("ActorDiedError" in line for line in lines):
+        return "the trial's process died (killed, out of memory, or its node went away)"
+    return f"the trial raised an error: {lines[-1]}" if lines else "the trial raised an error"

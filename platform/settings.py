@@ -11,36 +11,65 @@ from typing import Any
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from platform.search import SAMPLERS
+from platform.objectives import Constraint, Objective
+from platform.search import SAMPLERS, Goal
 from search_spaces import SPACES, Space
 from trainables.command import Request
 from trainables.config import ConfigError, build, require, require_member, with_values
+from trainables.names import DIRECTIONS
 from trainables.session import TRAINABLES, ScalingConfig
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+BYTES = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
 class BudgetConfig:
-    """When a study ends: at so many trials (of all its runs together), or when this run's time is over."""
+    """When a study ends: at so many trials (of all its runs together), or when this run's time or the disk is used up.
+
+    What time or disk cut goes on from its last checkpoint when the same command runs again.
+    """
 
     trials: int = 8
     wall: str = "8m"
     concurrent: int = 0  # trials side by side; 0: as many as the CPUs carry
+    retries: int = 2  # of a trial that crashed, each from its last checkpoint
+    disk: str = "10GB"  # of the study's checkpoints; the worst go first, never the front, the finalists or what runs
+    reserve: str = "200MB"  # free space at storage_path below which the sweep stops
 
     def __post_init__(self) -> None:
         require(self.trials >= 1, "`trials >= 1`", f"trials={self.trials}")
         require(self.concurrent >= 0, "`concurrent >= 0`", f"concurrent={self.concurrent}")
         require(self.wall_s > 0, "`wall > 0`", f"wall={self.wall}")
+        require(self.retries >= 0, "`retries >= 0`", f"retries={self.retries}")
+        require(self.disk_bytes > 0, "`disk > 0`", f"disk={self.disk}")
+        require(self.reserve_bytes >= 0, "`reserve >= 0`", f"reserve={self.reserve}")
 
     @property
     def wall_s(self) -> float:
         """The wall time in seconds, from text such as 90s, 20m, 1.5h."""
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", self.wall)
-        if not match:
-            raise ConfigError(f"`wall` is a number with a unit s, m, h or d (as 20m), but got wall={self.wall}")
-        return float(match[1]) * UNITS[match[2]]
+        return _quantity("wall", self.wall, UNITS, "20m")
+
+    @property
+    def disk_bytes(self) -> int:
+        """The quota of checkpoints in bytes, from text such as 500MB, 2GB."""
+        return int(_quantity("disk", self.disk, BYTES, "2GB"))
+
+    @property
+    def reserve_bytes(self) -> int:
+        """The free space that is left alone, in bytes."""
+        return int(_quantity("reserve", self.reserve, BYTES, "200MB"))
+
+
+def _quantity(key: str, text: str, units: Mapping[str, float], example: str) -> float:
+    match = re.fullmatch(rf"(\d+(?:\.\d+)?)({'|'.join(units)})", text)
+    if not match:
+        *most, last = units
+        raise ConfigError(
+            f"`{key}` is a number with a unit {', '.join(most)} or {last} (as {example}), but got {key}={text}"
+        )
+    return float(match[1]) * units[match[2]]
 
 
 @dataclass(frozen=True)
@@ -49,6 +78,7 @@ class SchedulerConfig:
 
     grace_epochs: int = 2  # the first rung
     reduction_factor: float = 3.0
+    metric: str = ""  # compared at the rungs; empty: the first metric of the first objective
 
     def __post_init__(self) -> None:
         require(self.grace_epochs >= 1, "`grace_epochs >= 1`", f"grace_epochs={self.grace_epochs}")
@@ -66,19 +96,39 @@ class SchedulerConfig:
 
 
 @dataclass(frozen=True)
+class FinalistsConfig:
+    """How the best trials are judged again when the search is over."""
+
+    top: int = 3  # trials; 0 leaves it out
+    noise: int = 3  # fresh draws of the sampler's noise, common to all of them
+    repeats: int = 0  # trainings of each with another seed, so that the leaderboard knows the luck of one
+    holdout_budget: int = 32  # checkpoints that may ever be judged on the holdout part of these data
+
+    def __post_init__(self) -> None:
+        require(self.top >= 0, "`top >= 0`", f"top={self.top}")
+        require(self.noise >= 1, "`noise >= 1`", f"noise={self.noise}")
+        require(self.repeats >= 0, "`repeats >= 0`", f"repeats={self.repeats}")
+        require(self.holdout_budget >= 0, "`holdout_budget >= 0`", f"holdout_budget={self.holdout_budget}")
+
+
+@dataclass(frozen=True)
 class TuneConfig:
     """One sweep."""
 
     space: str = ""  # empty: the one that bears the trainable's name
-    study_name: str = ""  # empty: the trainable's name
+    study_name: str = ""  # empty: the name of the space
     storage_path: str = "results"  # everything a study leaves; shared by all nodes of a cluster
     storage: str = ""  # of Optuna: empty for a journal file beside the results, else a URL such as sqlite:///study.db
     seed: int = 0  # of the suggestions; trainable.seed is the one of the training
     sampler: str = "tpe"
+    objectives: tuple[str, ...] = ()  # empty: the space's metric; two make a Pareto front
+    constraints: tuple[str, ...] = ()  # as val/recall>=0.5: trials that break one stand behind all that keep them
+    reproduce: int | None = None  # a trial's number: train it again instead of searching, and compare
     address: str = "local"  # "auto": the cluster that this machine belongs to
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
     scaling: ScalingConfig = field(default_factory=ScalingConfig)
+    finalists: FinalistsConfig = field(default_factory=FinalistsConfig)
 
     def __post_init__(self) -> None:
         require_member("space", self.space or next(iter(SPACES)), SPACES)
@@ -102,6 +152,14 @@ class Sweep:
     fixed: tuple[str, ...]
 
     @property
+    def goal(self) -> Goal:
+        """What its trials are told by."""
+        settings = self.settings
+        objectives = tuple(map(Objective.parse, settings.objectives or (self.space.metric,)))
+        rung = settings.scheduler.metric or next(iter(objectives[0].terms))
+        return Goal(objectives, tuple(map(Constraint.parse, settings.constraints)), rung, self.epochs)
+
+    @property
     def epochs(self) -> int:
         """The last epoch of a trial that is not stopped."""
         return int(self.trainable["epochs"])
@@ -119,7 +177,8 @@ def sweep_of(request: Request) -> Sweep:
     trainable = config.pop("trainable")
     settings = build(TuneConfig, config)
     chosen = request.choices["trainable"]
-    settings = replace(settings, space=settings.space or chosen, study_name=settings.study_name or chosen)
+    space_name = settings.space or chosen
+    settings = replace(settings, space=space_name, study_name=settings.study_name or space_name)
     base = SPACES[settings.space]
     require(
         base.trainable == chosen,
@@ -132,10 +191,33 @@ def sweep_of(request: Request) -> Sweep:
     parameters = {key: law for key, law in base.parameters.items() if key not in given} | laws
     if not parameters:
         raise ConfigError("every key of the space is fixed; leave one free or give one a law, as key=interval(0,1)")
-    baselines = tuple(_baseline(point, parameters, trainable) for point in base.baselines)
-    space = replace(base, parameters=parameters, baselines=baselines)
+    space = _asked(base, parameters, trainable)
     _check_reach(space, trainable)
-    return Sweep(settings, trainable, space, tuple(key for key in base.parameters if key not in parameters))
+    sweep = Sweep(settings, trainable, space, tuple(key for key in base.parameters if key not in parameters))
+    _check_goal(sweep.goal)
+    return sweep
+
+
+def _asked(base: Space, parameters: Mapping[str, BaseDistribution], trainable: Mapping[str, Any]) -> Space:
+    """The space over the parameters that still vary: what a fixed key rules out is not asked for."""
+    ruled_out = {
+        key
+        for key, condition in base.conditions.items()
+        if condition.key not in parameters and value_at(trainable, condition.key) not in condition.values
+    }
+    left = {key: law for key, law in parameters.items() if key not in ruled_out}
+    conditions = {key: rule for key, rule in base.conditions.items() if key in left and rule.key in left}
+    baselines = tuple(_baseline(point, left, base, trainable) for point in base.baselines)
+    return replace(base, parameters=left, baselines=baselines, conditions=conditions)
+
+
+def _check_goal(goal: Goal) -> None:
+    texts = [objective.text for objective in goal.objectives]
+    require(len(set(texts)) == len(texts), "`objectives` differ from each other", ", ".join(texts))
+    require_member("scheduler.metric", goal.rung, DIRECTIONS)
+    same = len(goal.objectives) > 1 or DIRECTIONS[goal.rung] == goal.objectives[0].direction
+    law = "`the metric of the rungs and the objective are better in the same direction`"
+    require(same, law, f"{goal.rung} and {goal.objectives[0].text}", "set scheduler.metric")
 
 
 def _trainable_key(override: Override) -> str:
@@ -193,10 +275,11 @@ def _unquoted(item: Any) -> Any:
 
 
 def _baseline(
-    point: Mapping[str, Any], parameters: Mapping[str, BaseDistribution], trainable: Mapping[str, Any]
+    point: Mapping[str, Any], parameters: Mapping[str, BaseDistribution], base: Space, trainable: Mapping[str, Any]
 ) -> dict[str, Any]:
     """A baseline on the keys that vary now; a key that the space does not know stands at its configured value."""
-    return {key: point.get(key, value_at(trainable, key)) for key in parameters}
+    added = {key: value_at(trainable, key) for key in parameters if key not in base.parameters}
+    return {key: value for key, value in {**point, **added}.items() if key in parameters}
 
 
 def value_at(mapping: Mapping[str, Any], key: str) -> Any:

@@ -1,72 +1,167 @@
 """A study on disk: where Optuna keeps it, what is recorded with it, and how its trials rank."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from platform.search import FOLDER, METRICS, REASON, finished, make_sampler
+from platform.objectives import Objective
+from platform.recovery import METRICS, OVERRIDES, REASON, REPEATS, RESUMES, RETRIED, START, newest_checkpoint
+from platform.search import finished, make_sampler
 from platform.settings import Sweep
-from trainables import names
 from trainables.config import ConfigError
+from trainables.durable import locked
+from trainables.names import EPOCH
 
 JOURNAL = "study.journal"
+OBJECTIVES = "objectives"
+INTERRUPTED = "INTERRUPTED"  # the state of a trial that goes on when the study is opened again
+COMPARABLE = ("data_sha256", "config_hash", OBJECTIVES)
 
 
-def open_storage(sweep: Sweep) -> BaseStorage:
-    """The journal file of the study, or the database behind `storage=URL`."""
-    url, folder = sweep.settings.storage, sweep.settings.folder
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """The study of a folder for this driver alone; ends with the process whatever its end is.
+
+    Raises:
+        ConfigError: another driver runs this study, or the folder cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(folder))
+        except BlockingIOError:
+            raise ConfigError(
+                f"study_name={folder.name}: another sweep runs this study; wait for it or choose another name"
+            ) from None
+        except OSError as error:
+            raise ConfigError(f"storage_path={folder.parent}: cannot write there ({error.strerror})") from None
+        yield
+
+
+def open_storage(url: str, folder: Path) -> BaseStorage:
+    """The journal file in the folder of the study, or the database behind `storage=URL`.
+
+    Raises:
+        ConfigError: a database that cannot be used, a journal that is damaged.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if url:
             return RDBStorage(url)
     except OSError as error:
-        raise ConfigError(
-            f"storage_path={sweep.settings.storage_path}: cannot write there ({error.strerror})"
-        ) from None
+        raise ConfigError(f"storage_path={folder.parent}: cannot write there ({error.strerror})") from None
     except (ImportError, ValueError, SQLAlchemyError) as error:
         raise ConfigError(f"storage={url}: not a usable database URL ({str(error).splitlines()[0]})") from None
-    return JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+    return _journal(folder / JOURNAL)
+
+
+def _journal(file: Path) -> JournalStorage:
+    try:
+        return JournalStorage(JournalFileBackend(str(file)))
+    except ValueError as error:
+        raise ConfigError(f"{file}: a line of the journal is damaged ({error}); restore it from a copy") from None
+
+
+def mend(file: Path) -> int:
+    """Cut a last line that its writer was killed over (Optuna would read none after it); returns its bytes.
+
+    Nothing is lost by it: a record counts when its line is whole. Only for who holds the study.
+    """
+    if not file.exists():
+        return 0
+    with file.open("r+b") as stream:
+        content = stream.read()
+        whole = content.rfind(b"\n") + 1
+        stream.truncate(whole)
+    return len(content) - whole
 
 
 def open_study(sweep: Sweep, record: Mapping[str, Any]) -> optuna.Study:
     """Create the study or continue it.
 
     Args:
-        record: What makes trials comparable (data, configuration, code); stored with a new study.
+        record: What makes trials comparable (data, configuration, objectives); stored with a new study.
 
     Raises:
         ConfigError: an existing study of this name was made with another record.
     """
-    storage = open_storage(sweep)
-    name, seed = sweep.settings.study_name, sweep.settings.seed
-    study = optuna.create_study(storage=storage, study_name=name, direction="minimize", load_if_exists=True)
-    study.sampler = make_sampler(sweep.settings.sampler, seed, len(study.get_trials(deepcopy=False)))
-    known = study.user_attrs
+    settings = sweep.settings
+    storage = open_storage(settings.storage, settings.folder)
+    name = settings.study_name
+    known = next((one for one in optuna.get_all_study_summaries(storage) if one.study_name == name), None)
     for key, value in record.items():
-        if known.get(key, value) != value and key in COMPARABLE:
+        if known and key in COMPARABLE and known.user_attrs.get(key, value) != value:
             raise ConfigError(
-                f"study_name={name}: the study has another {key} ({known[key]}, now {value}); its trials cannot be "
-                "compared with new ones: choose another study_name or restore the old configuration"
+                f"study_name={name}: the study has another {key} ({known.user_attrs[key]}, now {value}); its trials "
+                "cannot be compared with new ones: choose another study_name or restore the old configuration"
             )
-        if key not in known:
+    directions: list[Any] = [objective.direction for objective in sweep.goal.objectives]
+    study = optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
+    study.sampler = make_sampler(
+        settings.sampler, settings.seed, len(study.get_trials(deepcopy=False)), bool(sweep.space.conditions)
+    )
+    for key, value in record.items():
+        if key not in study.user_attrs:
             study.set_user_attr(key, value)
     return study
 
 
-COMPARABLE = ("data_sha256", "config_hash", "metric")
+def load_study(storage_path: Path, study_name: str, storage: str = "") -> optuna.Study:
+    """An existing study, to be read; nothing is created.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    file = storage_path / study_name / JOURNAL
+    if not storage and not file.is_file():
+        known = sorted(path.parent.name for path in storage_path.glob(f"*/{JOURNAL}"))
+        there = f"known: {', '.join(known)}" if known else "there is none yet"
+        raise ConfigError(f"study_name={study_name}: no such study in {storage_path}; {there}")
+    try:
+        return optuna.load_study(study_name=study_name, storage=open_storage(storage, file.parent))
+    except KeyError:
+        raise ConfigError(f"study_name={study_name}: no such study in {storage}") from None
+
+
+def enqueue_repeats(study: optuna.Study, tie_breaker: str, top: int, repeats: int) -> int:
+    """Enqueue the best trials with other training seeds, each seed once; returns how many wait to be run."""
+    known = {_repeat_of(trial) for trial in study.get_trials(deepcopy=False)}
+    seed = study.user_attrs["config"]["seed"]
+    for trial in [ranked for ranked in ranking(study, tie_breaker) if ranked.state == "COMPLETE"][:top]:
+        for other in range(seed + 1, seed + 1 + repeats):
+            if (trial.number, other) not in known:
+                attributes = {REPEATS: trial.number, OVERRIDES: {"seed": other}}
+                study.enqueue_trial(dict(trial.params), user_attrs=attributes)
+    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    return sum(REPEATS in trial.user_attrs for trial in waiting)
+
+
+def _repeat_of(trial: FrozenTrial) -> tuple[int, int] | None:
+    """Whom a trial repeats, and with which seed."""
+    attributes = trial.user_attrs
+    return (attributes[REPEATS], attributes[OVERRIDES]["seed"]) if REPEATS in attributes else None
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """A trial as the ranking shows it."""
+    """A trial as the ranking shows it.
+
+    Attributes:
+        state: As Optuna spells it, or INTERRUPTED.
+        epoch: Of its metrics.
+        value: The first objective.
+        values: All of them.
+        history: Epoch -> the metric of the rungs.
+    """
 
     number: int
     state: str
@@ -77,41 +172,99 @@ class Ranked:
     history: Mapping[int, float]
     checkpoint: Path | None
     reason: str
+    values: tuple[float, ...] = ()
+    feasible: bool = True
+    front: bool = False  # no other trial is at least as good in every objective and better in one
+
+
+def objectives_of(study: optuna.Study) -> tuple[Objective, ...]:
+    """What the study optimises, in order.
+
+    Raises:
+        ConfigError: the study does not say; it was made by something else.
+    """
+    if OBJECTIVES not in study.user_attrs:
+        raise ConfigError(f"study_name={study.study_name}: the study does not record its objectives; start a new one")
+    return tuple(Objective.parse(text) for text in study.user_attrs[OBJECTIVES])
 
 
 def ranking(study: optuna.Study, tie_breaker: str) -> list[Ranked]:
-    """Finished trials, best first.
+    """Trials that ended or were cut, best first.
 
-    By the metric at their last report, whether they reached their last epoch or were stopped, ties by `tie_breaker`;
-    trials without a value stand last.
+    By their objectives at their last report, whether they reached their last epoch or were stopped: those that keep the
+    constraints first; of several objectives by fronts of trials that no other one dominates, then by the first
+    objective; ties by `tie_breaker`. Trials without a value stand last.
     """
-    return [_ranked(trial) for trial in sorted(finished(study), key=lambda trial: _merit(trial, tie_breaker))]
+    objectives = objectives_of(study)
+    shown = [_ranked(trial, objectives) for trial in shown_trials(study)]
+    signed = {trial.number: _signed(trial, objectives) for trial in shown}
+    fronts = _fronts({number: values for number, values in signed.items() if values})
+
+    def merit(trial: Ranked) -> tuple[Any, ...]:
+        values = signed[trial.number]
+        first = values[0] if values else math.inf
+        tie = trial.metrics.get(tie_breaker, math.inf)
+        return not trial.feasible, fronts.get(trial.number, math.inf), first, tie, trial.number
+
+    first_front = min((fronts[t.number] for t in shown if t.feasible and t.number in fronts), default=-1)
+    on_front = {t.number for t in shown if t.feasible and fronts.get(t.number) == first_front}
+    return [replace(trial, front=trial.number in on_front) for trial in sorted(shown, key=merit)]
 
 
-def _merit(trial: FrozenTrial, tie_breaker: str) -> tuple[float, float, int]:
-    metrics = trial.user_attrs.get(METRICS, {})
-    value = trial.value if trial.value is not None else math.inf
-    return value, metrics.get(tie_breaker, math.inf), trial.number
+def shown_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Those that count, and those that were cut and whose successors have not begun."""
+    trials = study.get_trials(deepcopy=False)
+    begun = {t.user_attrs[RESUMES] for t in trials if RESUMES in t.user_attrs and t.state != TrialState.WAITING}
+    cut = [t for t in trials if t.user_attrs.get(RETRIED) and t.number not in begun and METRICS in t.user_attrs]
+    return [*finished(study), *(trial for trial in cut if REPEATS not in trial.user_attrs)]
 
 
-def _ranked(trial: FrozenTrial) -> Ranked:
+def _signed(trial: Ranked, objectives: Sequence[Objective]) -> tuple[float, ...]:
+    """Objectives, so that smaller is better; none where one is missing."""
+    pairs = zip(trial.values, objectives, strict=True) if trial.values else ()
+    return tuple(value if objective.minimised else -value for value, objective in pairs)
+
+
+def _fronts(points: Mapping[int, tuple[float, ...]]) -> dict[int, int]:
+    """Number of the front of each point: 0 is dominated by none, 1 by those of front 0 alone, and so on."""
+    left, fronts, depth = dict(points), dict[int, int](), 0
+    while left:
+        free = [key for key, point in left.items() if not any(_dominates(other, point) for other in left.values())]
+        fronts |= dict.fromkeys(free, depth)
+        left = {key: point for key, point in left.items() if key not in fronts}
+        depth += 1
+    return fronts
+
+
+def _dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return a != b and all(x <= y for x, y in zip(a, b, strict=True))
+
+
+def _ranked(trial: FrozenTrial, objectives: Sequence[Objective]) -> Ranked:
     attributes = trial.user_attrs
+    metrics = attributes.get(METRICS, {})
+    cut = bool(attributes.get(RETRIED))
+    told = trial.values
+    if told is None and (cut or trial.state == TrialState.PRUNED):
+        told = [value for objective in objectives if (value := objective.value(metrics)) is not None]
+    values = tuple(told) if told and len(told) == len(objectives) else ()
+    newest = newest_checkpoint(trial, verified=False)
+    start = attributes.get(START, {})
     return Ranked(
         number=trial.number,
-        state=trial.state.name,
-        epoch=trial.last_step if trial.last_step is not None else 0,
-        value=trial.value if trial.value is not None else math.nan,
-        metrics=attributes.get(METRICS, {}),
+        state=INTERRUPTED if cut else trial.state.name,
+        epoch=trial.last_step if trial.last_step is not None else start.get(EPOCH, 0),
+        value=values[0] if values else math.nan,
+        metrics=metrics,
         params=trial.params,
         history=trial.intermediate_values,
-        checkpoint=_latest_checkpoint(attributes),
+        checkpoint=newest.path if newest else _path(start),
         reason=attributes.get(REASON, ""),
+        values=values,
+        feasible=all(value <= 0 for value in trial.constraints.values()),
     )
 
 
-def _latest_checkpoint(attributes: Mapping[str, Any]) -> Path | None:
-    """A worker group reports where its checkpoint is; a one-process trial keeps it in its own folder."""
-    if names.CHECKPOINT_PATH in attributes:
-        return Path(attributes[names.CHECKPOINT_PATH])
-    found = sorted(Path(attributes[FOLDER]).glob("checkpoint_*")) if FOLDER in attributes else []
-    return found[-1] if found else None
+def _path(start: Mapping[str, Any]) -> Path | None:
+    path = Path(start["checkpoint"]) if start else None
+    return path if path and path.is_dir() else None

@@ -8,13 +8,13 @@ from ray.tune.experiment import Trial
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from platform.search import FOLDER, OptunaBridge
+from platform.search import OptunaBridge
 from trainables.epoch import metrics_of
 from trainables.names import EPOCH
 
 
 class TensorBoard(Callback):
-    """Writes `folder/trial-N/` from the driver, and tells the study where each trial is kept."""
+    """Writes `folder/trial-N/` from the driver."""
 
     def __init__(self, bridge: OptunaBridge, folder: Path) -> None:
         self.bridge = bridge
@@ -26,7 +26,6 @@ class TensorBoard(Callback):
         asked = self.bridge.running.get(trial.trial_id)
         if asked is None or trial.trial_id in self.writers:
             return
-        asked.set_user_attr(FOLDER, trial.path)
         self.writers[trial.trial_id] = SummaryWriter(str(self.folder / f"trial-{asked.number:04d}"))
         self.params[trial.trial_id] = dict(asked.params)
 

@@ -2,8 +2,9 @@
 
 from search_spaces.diffusion import SPACE as DIFFUSION
 from search_spaces.gan import SPACE as GAN
-from search_spaces.space import Space
+from search_spaces.ranking import SPACE as RANKING
+from search_spaces.space import Condition, Space
 
-__all__ = ["SPACES", "Space"]
+__all__ = ["SPACES", "Condition", "Space"]
 
-SPACES: dict[str, Space] = {"diffusion": DIFFUSION, "gan": GAN}
+SPACES: dict[str, Space] = {"diffusion": DIFFUSION, "gan": GAN, "ranking": RANKING}

@@ -1,11 +1,19 @@
 """The form of a search space: parameters by dotted configuration key, each with its law, and the metric that judges."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from optuna.distributions import BaseDistribution
 
 Value = float | int | str | bool | None
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A parameter that has a meaning only where another one took one of these values."""
+
+    key: str
+    values: tuple[Value, ...]
 
 
 @dataclass(frozen=True)
@@ -18,6 +26,8 @@ class Space:
         metric: The reported metric that is minimised.
         tie_breaker: Compared where the metric is equal.
         baselines: Points that every study evaluates first.
+        conditions: Key of a parameter -> where it is asked for; elsewhere it stands at its configured value. The key
+            that a condition speaks of stands before it in `parameters`.
     """
 
     trainable: str
@@ -25,3 +35,9 @@ class Space:
     metric: str
     tie_breaker: str
     baselines: tuple[Mapping[str, Value], ...]
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
+
+    def active(self, key: str, chosen: Mapping[str, Value]) -> bool:
+        """Whether a parameter is asked for after those that were `chosen` before it."""
+        condition = self.conditions.get(key)
+        return condition is None or chosen.get(condition.key) in condition.values

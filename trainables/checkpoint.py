@@ -10,7 +10,6 @@ folder is renamed. Nothing is pickled, so that a checkpoint from elsewhere canno
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from trainables.durable import flush
 
 WEIGHTS = "weights.safetensors"
 RECORD = "record.json"
@@ -51,7 +52,7 @@ def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], record: Mapping
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
-    _flush(folder.parent)
+    flush(folder.parent)
 
 
 def _write(folder: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
@@ -60,7 +61,7 @@ def _write(folder: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any
     whole = {**record, "weights_sha256": file_sha256(weights)}
     (folder / RECORD).write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n")
     for path in (weights, folder / RECORD):
-        _flush(path)
+        flush(path)
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -148,11 +149,3 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
         index, _, moment = name.partition(".")
         slots.setdefault(int(index), {})[moment] = tensor
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

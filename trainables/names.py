@@ -36,3 +36,26 @@ CHECKPOINT_PATH = "checkpoint_path"
 def condition_error(column: str) -> str:
     """The name of the error of one column of the condition, beside the mean over columns."""
     return f"{VAL_CONDITION_ERROR}/{column}"
+
+
+MINIMISED = "minimize"  # as Optuna spells it
+MAXIMISED = "maximize"
+DIRECTIONS = {
+    VAL_LOSS: MINIMISED,
+    VAL_C2ST: MINIMISED,
+    VAL_C2ST_AUC: MINIMISED,
+    VAL_C2ST_EXCESS: MINIMISED,
+    VAL_MMD: MINIMISED,
+    VAL_PRD_PRECISION: MAXIMISED,
+    VAL_PRD_RECALL: MAXIMISED,
+    VAL_PRECISION: MAXIMISED,
+    VAL_RECALL: MAXIMISED,
+    VAL_DENSITY: MAXIMISED,
+    VAL_COVERAGE: MAXIMISED,
+    VAL_MEMORISATION: MAXIMISED,
+    VAL_MEMORISED_SHARE: MINIMISED,
+    VAL_CONDITION_ERROR: MINIMISED,
+    VAL_REJECTED: MINIMISED,
+    PARAMETERS: MINIMISED,
+}
+"""Which way a judged metric is better: what a search may have as an objective, a constraint or a rung."""

@@ -9,6 +9,8 @@ A one-process trial costs no process start when Tune reuses its actor. A worker 
 so its Tune trial holds the custom resource `trial_driver` instead of a CPU: it never takes a CPU its workers wait for.
 """
 
+import errno
+import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -20,17 +22,18 @@ import ray.train
 import ray.train.torch
 import torch
 from ray import tune
-from ray.train import WorkerGroupError
+from ray.train import TrainingFailedError, WorkerGroupError
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from trainables.config import build, require, require_member, with_values
 from trainables.diffusion import cost as diffusion_cost
 from trainables.diffusion import train as diffusion
 from trainables.diffusion.config import DiffusionConfig
-from trainables.epoch import Epoch, Trainable, Worker
+from trainables.epoch import Epoch, Trainable, Worker, metrics_of
 from trainables.gan import cost as gan_cost
 from trainables.gan import train as gan
 from trainables.gan.config import GanConfig
+from trainables.names import EPOCH
 from trainables.training_run import Line, RunFolder, recording
 
 TRAINABLES: dict[str, Trainable] = {
@@ -40,6 +43,10 @@ TRAINABLES: dict[str, Trainable] = {
 TRIAL_DRIVER = "trial_driver"  # custom resource of a trial that leads a worker group
 CONTROLLER_RETRIES = 3
 RUN = "ray"  # what Ray Train itself keeps of a run, beside our files
+RESUME_FROM = "resume_from"  # among a trial's parameters: the checkpoint of the trial that it goes on from
+FAILURE = "failure"  # a trial's last result: why it could not go on, and would not if it were tried again
+INTERRUPTED = "interrupted"  # a trial's last result: what stopped it that is no fault of its own
+METRICS_FILE = "metrics.json"  # in a trial's checkpoint: its epoch and metrics, for a driver that has not heard of them
 
 Report = Callable[[Epoch], object]
 
@@ -98,9 +105,36 @@ def drain(job: Job, report: Report, resume: Path | None, worker: Worker) -> None
 
 
 def trial(parameters: Mapping[str, Any], job: Job) -> None:
-    """Tune's function trainable: one trial of `job` with the suggested `parameters`."""
-    job = job.with_parameters(parameters)
-    (_train_in_group if job.scaling.num_workers else _train_in_process)(job)
+    """Tune's function trainable: one trial of `job` with the suggested `parameters`.
+
+    What cannot be helped by trying again (a diverged loss, wrong data) is reported as a failure and not raised, and a
+    full disk as an interruption: Tune would start the trial again.
+    """
+    searched = dict(parameters)
+    start = searched.pop(RESUME_FROM, None)
+    job = job.with_parameters(searched)
+    try:
+        (_train_in_group if job.scaling.num_workers else _train_in_process)(job, Path(start) if start else None)
+    except (TrainingFailedError, OSError, ValueError, RuntimeError) as error:
+        tune.report(_as_result(_as_raised(error)))
+
+
+def _as_result(error: BaseException) -> dict[str, str]:
+    """What an error means for a trial; one that is neither ours nor a full disk is raised again."""
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return {INTERRUPTED: f"no space is left on the disk ({text})"}
+    if type(error).__module__.partition(".")[0] == "trainables":
+        return {FAILURE: text}
+    raise error
+
+
+def _as_raised(error: BaseException) -> BaseException:
+    """The error as a worker of the group raised it; one of this process as it is."""
+    failures = getattr(error, "worker_failures", None) or {}
+    first = next(iter(failures.values()), error)
+    cause: BaseException = getattr(first, "_base_exc", first)
+    return cause
 
 
 def run(job: Job, folder: RunFolder, show: Callable[[Line], object]) -> None:
@@ -115,14 +149,13 @@ def run(job: Job, folder: RunFolder, show: Callable[[Line], object]) -> None:
     try:
         _fit_group(job, _recording_loop, {"job": job, "folder": folder}, RUN, [])
     except WorkerGroupError as error:
-        first = next(iter(error.worker_failures.values()))
-        raise getattr(first, "_base_exc", first) from error  # as the worker raised it: the user's errors are one line
+        raise _as_raised(error) from error  # the user's errors are one line
 
 
-def _train_in_process(job: Job) -> None:
+def _train_in_process(job: Job, start: Path | None) -> None:
     def train() -> None:
-        start = tune.get_checkpoint()
-        with start.as_directory() if start else nullcontext() as folder:
+        latest = tune.get_checkpoint()
+        with latest.as_directory() if latest else nullcontext(start) as folder:
             drain(job, _report_to_tune, Path(folder) if folder else None, Worker(device=local_device(job.scaling)))
 
     _fit_here(job, train, tune.get_context().get_trial_id())
@@ -155,15 +188,17 @@ def _saved(epoch: Epoch) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="epoch-") as folder:
         checkpoint = Path(folder) / "checkpoint"
         epoch.save(checkpoint)
+        (checkpoint / METRICS_FILE).write_text(json.dumps({EPOCH: epoch.number, **metrics_of(epoch.metrics)}))
         yield checkpoint
 
 
-def _train_in_group(job: Job) -> None:
+def _train_in_group(job: Job, start: Path | None) -> None:
     """Lead a worker group; its reports reach Tune through the callback, its checkpoints stay in Train's own storage.
 
     The run's name is the trial's, so that a restarted trial finds the run it left and goes on from its last checkpoint.
     """
-    _fit_group(job, _worker_loop, {"job": job}, f"group-{tune.get_context().get_trial_id()}", [TuneReportCallback()])
+    name = f"group-{tune.get_context().get_trial_id()}"
+    _fit_group(job, _worker_loop, {"job": job, "start": start}, name, [TuneReportCallback()])
 
 
 def _fit_group(
@@ -193,8 +228,8 @@ def _fit_group(
 
 
 def _worker_loop(settings: dict[str, Any]) -> None:
-    start = ray.train.get_checkpoint()
-    with start.as_directory() if start else nullcontext() as folder:
+    latest = ray.train.get_checkpoint()
+    with latest.as_directory() if latest else nullcontext(settings["start"]) as folder:
         drain(settings["job"], _report_to_train, Path(folder) if folder else None, _worker_of_group())
 
 

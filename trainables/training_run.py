@@ -12,14 +12,12 @@ opened again. The best epoch has the smallest C2ST excess on the validation part
 the first.
 """
 
-import fcntl
 import json
 import math
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ from omegaconf import OmegaConf
 from torch.utils.tensorboard import SummaryWriter
 
 from trainables.config import ConfigError, plain
+from trainables.durable import append, fresh, locked, point, replace
 from trainables.epoch import Epoch, metrics_of
 from trainables.names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD
 
@@ -75,7 +74,7 @@ class RunFolder:
     def record(self, epoch: Epoch) -> Line:
         """Write one epoch and return its line; the untrained model has metrics and no checkpoint."""
         line = {EPOCH: epoch.number, **metrics_of(epoch.metrics)}
-        _append(self.path / METRICS, json.dumps(line) + "\n")
+        append(self.path / METRICS, json.dumps(line) + "\n")
         if epoch.number:
             self._save(epoch)
         return line
@@ -83,8 +82,8 @@ class RunFolder:
     def _save(self, epoch: Epoch) -> None:
         folder = self.path / CHECKPOINTS / _name(epoch.number)
         epoch.save(folder)
-        _point(folder.parent / LAST, folder.name)
-        _point(folder.parent / BEST, _name(best_epoch(self.metrics())))
+        point(folder.parent / LAST, folder.name)
+        point(folder.parent / BEST, _name(best_epoch(self.metrics())))
         self._remove_unnamed()
 
     def cut(self) -> None:
@@ -93,9 +92,9 @@ class RunFolder:
         kept = [line for line in self.metrics() if line[EPOCH] <= last]
         if [line[EPOCH] for line in kept] != list(range(last + 1)):
             raise ConfigError(f"{self.path / METRICS}: lacks epochs up to {last}, the last one; start a new run")
-        _replace(self.path / METRICS, "".join(json.dumps(line) + "\n" for line in kept))
+        replace(self.path / METRICS, "".join(json.dumps(line) + "\n" for line in kept))
         if kept:
-            _point(self.path / CHECKPOINTS / BEST, _name(best_epoch(kept)))
+            point(self.path / CHECKPOINTS / BEST, _name(best_epoch(kept)))
         self._remove_unnamed()
 
     def _linked(self, name: str) -> Path | None:
@@ -163,32 +162,26 @@ def recording(folder: RunFolder) -> Iterator[Callable[[Epoch], Line]]:
 @contextmanager
 def _held(path: Path) -> Iterator[None]:
     """A lock on the folder, which ends with the process whatever its end is."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError as error:
-        raise ConfigError(f"out_dir={path}: cannot write there ({error.strerror})") from None
-    try:
-        _lock(descriptor, path)
+    with ExitStack() as stack:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(path))
+        except BlockingIOError:
+            raise ConfigError(
+                f"out_dir={path}: another process is training there; wait for it or choose another"
+            ) from None
+        except OSError as error:
+            raise ConfigError(f"out_dir={path}: cannot write there ({error.strerror})") from None
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, path: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ConfigError(f"out_dir={path}: another process is training there; wait for it or choose another") from None
 
 
 def _check_same_run(folder: RunFolder, run: Mapping[str, Any]) -> None:
     """Write config.yaml in an empty folder; elsewhere it must say the same."""
     file = folder.path / CONFIG
     if not file.exists():
-        if any(path != _fresh(file) for path in folder.path.iterdir()):
+        if any(path != fresh(file) for path in folder.path.iterdir()):
             raise ConfigError(f"out_dir={folder.path}: holds files and no {CONFIG}; choose an empty or a new folder")
-        _replace(file, OmegaConf.to_yaml(OmegaConf.create(dict(run))))
+        replace(file, OmegaConf.to_yaml(OmegaConf.create(dict(run))))
         return
     found = next(_differences(_read(file), run), None)
     if found:
@@ -221,31 +214,3 @@ def _name(epoch: int) -> str:
 
 def _number(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
-
-
-def _append(file: Path, text: str) -> None:
-    with file.open("a") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _fresh(path: Path) -> Path:
-    """Where what will stand at `path` is made."""
-    return path.with_name(f".{path.name}")
-
-
-def _replace(file: Path, text: str) -> None:
-    """Write a whole file in one atomic step."""
-    fresh = _fresh(file)
-    fresh.unlink(missing_ok=True)
-    _append(fresh, text)
-    fresh.replace(file)
-
-
-def _point(link: Path, target: str) -> None:
-    """Let a link name `target` in one atomic step."""
-    fresh = _fresh(link)
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(target)
-    fresh.replace(link)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
-from trainables import training_run
+from trainables import durable, training_run
 from trainables.checkpoint import load_checkpoint, save_checkpoint
 from trainables.config import ConfigError
 from trainables.epoch import Epoch
@@ -115,7 +115,9 @@ def cut_before(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
 
     for name in ("rename", "replace", "symlink_to", "unlink"):
         monkeypatch.setattr(Path, name, counted(getattr(Path, name)))
-    monkeypatch.setattr(training_run, "_append", counted(training_run._append))
+    append = counted(durable.append)
+    for module in (durable, training_run):
+        monkeypatch.setattr(module, "append", append)
     monkeypatch.setattr(shutil, "rmtree", counted(shutil.rmtree))
 
 

@@ -1,0 +1,131 @@
+"""Does the search find a better configuration than chance? Samplers against random search at an equal budget of trials.
+
+Every sampler searches the default space over the default data, without the baseline point that a sweep begins with,
+once per seed; the same trials, epochs and early stopping for all. The best trial of each sweep, as the sweep itself
+ranks them, is then judged on noise that no trial was judged by, and on the test people. Runs of one seed are compared
+with each other: the interval of the difference to random search is Student's over the seeds.
+
+`python -m benchmarks.search_quality --seeds 5 --trials 16 --output search_quality.json`
+"""
+
+import argparse
+import io
+import json
+import math
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+from rich.console import Console
+from scipy.stats import t as student
+
+from platform.cluster import ray_instance
+from platform.disk import Guard
+from platform.progress import Progress
+from platform.search import OptunaBridge
+from platform.settings import BudgetConfig, Sweep, TuneConfig
+from platform.study import OBJECTIVES, open_study, ranking
+from platform.tune import concurrency, tuner
+from search_spaces import SPACES
+from trainables.config import plain, with_values
+from trainables.diffusion.config import DiffusionConfig
+from trainables.judging import judge
+from trainables.names import VAL_C2ST, VAL_MMD
+
+SPACE = replace(SPACES["diffusion"], baselines=())
+SHORT = {"epochs": 6, "steps_per_epoch": 50, "sampling.steps": 10}
+NOISE = (71, 72, 73)  # no trial was judged by it
+FIGURES = {
+    "C2ST, validation": ("validation", VAL_C2ST),
+    "C2ST, test": ("test", VAL_C2ST),
+    "MMD, validation": ("validation", VAL_MMD),
+}
+
+
+def sweep_of(sampler: str, seed: int, trials: int, folder: Path) -> Sweep:
+    """One sweep of short trials with a study of its own."""
+    settings = TuneConfig(
+        study_name=f"{sampler}-{seed}",
+        storage_path=str(folder),
+        sampler=sampler,
+        seed=seed,
+        budget=BudgetConfig(trials, wall="1h"),
+    )
+    return Sweep(settings, with_values(plain(DiffusionConfig()), SHORT), SPACE, ())
+
+
+def run(sweep: Sweep, cpus: int) -> dict[str, Any]:
+    """Search, and judge the best trial anew; with the seconds that the search took."""
+    settings = sweep.settings
+    study = open_study(sweep, {OBJECTIVES: [SPACE.metric]})
+    bridge = OptunaBridge(study, sweep.space, settings.budget.trials, sweep.goal)
+    progress = Progress(bridge, sweep.epochs, settings.budget.wall_s, Console(file=io.StringIO()))
+    guard = Guard(settings.budget, settings.folder, bridge, progress.ends)
+    began = time.monotonic()
+    tuner(sweep, bridge, progress, guard, concurrency(settings, cpus)).fit()
+    spent = time.monotonic() - began
+    best = ranking(study, SPACE.tie_breaker)[0]
+    if best.checkpoint is None:
+        raise RuntimeError(f"{settings.study_name}: the best trial has no checkpoint")
+    judged = {part: judge(best.checkpoint, part, NOISE) for part in ("validation", "test")}
+    figures = {title: judged[part].figures[name].value for title, (part, name) in FIGURES.items()}
+    return {"best": best.params, "searched": best.value, "seconds": spent, **figures}
+
+
+def with_interval(values: Sequence[float]) -> str:
+    """Mean and half width of Student's 95 % interval; one value has none."""
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return f"{mean:.3f}"
+    half = float(student.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
+    return f"{mean:.3f} ± {half:.3f}"
+
+
+def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """One row per sampler, and one per difference to random search, paired by seed."""
+    rows = {name: {title: [run[title] for run in runs] for title in FIGURES} for name, runs in found.items()}
+    for name in [name for name in found if name != "random" and "random" in found]:
+        rows[f"{name} - random"] = {
+            title: [a - b for a, b in zip(rows[name][title], rows["random"][title], strict=True)] for title in FIGURES
+        }
+    lines = [f"{'':<16}" + "".join(f"{title:>20}" for title in FIGURES)]
+    lines += [
+        f"{name:<16}" + "".join(f"{with_interval(row[title]):>20}" for title in FIGURES) for name, row in rows.items()
+    ]
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--trials", type=int, default=16, help="of each sweep")
+    parser.add_argument("--samplers", nargs="+", default=["random", "tpe"])
+    parser.add_argument("--output", type=Path, help="also write the measurements as JSON here")
+    given = parser.parse_args(argv)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in given.samplers}
+    with tempfile.TemporaryDirectory(prefix="search-") as folder:
+        for seed in range(given.seeds):
+            for name in given.samplers:
+                sweep = sweep_of(name, seed, given.trials, Path(folder))
+                with ray_instance("local", sweep.settings.scaling) as cpus:
+                    found[name].append(run(sweep, cpus))
+                last = found[name][-1]
+                print(
+                    f"seed {seed} {name}: " + ", ".join(f"{title} {last[title]:.3f}" for title in FIGURES), flush=True
+                )
+            if given.output:
+                given.output.write_text(json.dumps({"trials": given.trials, "runs": found}, indent=2) + "\n")
+    print(table(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""What a suggestion costs when a study has grown: one ask and tell of each sampler at so many trials, over a journal.
+
+The study is a journal file in the space of the default sweep, as `platform.tune` keeps it, with trials of made-up
+values that were told before the clock starts. A suggestion is timed through the bridge that Tune asks: the budget is
+counted, the sampler asked, the trial's attributes written.
+
+`python -m benchmarks.suggestion --trials 300 --output suggestion.json`
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import optuna
+from optuna.trial import TrialState, create_trial
+
+from platform.search import SAMPLERS, OptunaBridge
+from platform.settings import BudgetConfig, Sweep, TuneConfig
+from platform.study import OBJECTIVES, open_study
+from search_spaces import SPACES
+from trainables.config import plain
+from trainables.diffusion.config import DiffusionConfig
+from trainables.names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD
+
+SPACE = SPACES["diffusion"]
+EPOCHS = 9
+
+
+def sweep_of(sampler: str, folder: Path, trials: int) -> Sweep:
+    """A sweep of the default space with a study of its own."""
+    settings = TuneConfig(
+        study_name=sampler, storage_path=str(folder), sampler=sampler, budget=BudgetConfig(trials=trials)
+    )
+    return Sweep(settings, plain(DiffusionConfig()), SPACE, ())
+
+
+def fill(study: optuna.Study, trials: int, rng: np.random.Generator) -> None:
+    """Trials at random points, two of three stopped on their way; worse with weight and alpha."""
+    random = optuna.samplers.RandomSampler(seed=0)
+    points = optuna.create_study(sampler=random)
+    for number in range(trials):
+        params = points.ask(dict(SPACE.parameters)).params
+        value = 0.05 + 0.3 * params["contrastive.weight"] + 0.1 * params["augmentation.alpha"] + rng.normal(0, 0.02)
+        last = EPOCHS if number % 3 == 0 else 2
+        study.add_trial(
+            create_trial(
+                state=TrialState.COMPLETE if last == EPOCHS else TrialState.PRUNED,
+                value=value,
+                params=params,
+                distributions=dict(SPACE.parameters),
+                intermediate_values={epoch: value + 0.3 / (1 + epoch) for epoch in range(last + 1)},
+            )
+        )
+
+
+def seconds(sampler: str, folder: Path, trials: int, repeats: int) -> list[float]:
+    """Seconds of each suggestion, each told before the next."""
+    sweep = sweep_of(sampler, folder, trials + repeats)
+    study = open_study(sweep, {OBJECTIVES: [SPACE.metric]})
+    fill(study, trials, np.random.default_rng(0))
+    bridge = OptunaBridge(study, SPACE, trials + repeats, sweep.goal)
+    found = []
+    for number in range(repeats):
+        began = time.perf_counter()
+        bridge.suggest(f"t{number}")
+        found.append(time.perf_counter() - began)
+        bridge.on_trial_complete(f"t{number}", {EPOCH: sweep.epochs, VAL_C2ST_EXCESS: 0.1, VAL_MMD: 0.01})
+    return found
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--trials", type=int, default=300, help="that the study has before the first suggestion")
+    parser.add_argument("--repeats", type=int, default=20, help="suggestions of each sampler")
+    parser.add_argument("--output", type=Path, help="also write the measurements as JSON here")
+    given = parser.parse_args(argv)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with tempfile.TemporaryDirectory(prefix="suggestion-") as folder:
+        found = {name: seconds(name, Path(folder), given.trials, given.repeats) for name in SAMPLERS}
+    print(f"{'ms per suggestion':<20}{'median':>10}{'min':>10}{'max':>10}   at {given.trials} trials")
+    for name, values in found.items():
+        shown = (1000 * value for value in (statistics.median(values), min(values), max(values)))
+        print(f"{name:<20}" + "".join(f"{value:>10.1f}" for value in shown))
+    if given.output:
+        given.output.write_text(json.dumps({"trials": given.trials, "seconds": found}, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

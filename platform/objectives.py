@@ -1,0 +1,98 @@
+"""What a sweep optimises: metrics by name, weighted sums of them, and bounds that a good trial keeps.
+
+val/c2st_excess                      a judged metric, in the direction in which it is better
+val/c2st_excess+2*val/mmd            a sum, minimised; what is better when larger is subtracted
+val/recall>=0.5                      a constraint; it holds when the bound is kept
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trainables.config import ConfigError
+from trainables.names import DIRECTIONS, MINIMISED
+
+TERM = re.compile(r"([+-]?)(?:(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\*)?([a-z0-9_]+/[a-z0-9_]+)")
+BOUND = re.compile(r"([a-z0-9_]+/[a-z0-9_]+)(<=|>=)([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A number of a trial that is optimised.
+
+    Attributes:
+        terms: Metric -> its weight in the sum.
+        direction: "minimize" or "maximize", as Optuna spells them.
+    """
+
+    text: str
+    terms: Mapping[str, float]
+    direction: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Objective":
+        """From a metric or a weighted sum of metrics.
+
+        Raises:
+            ConfigError: not of that form, or a metric that nobody computes.
+        """
+        bare, terms, at = text.replace(" ", ""), dict[str, float](), 0
+        while at < len(bare):
+            match = TERM.match(bare, at)
+            if not match or (at and not match[1]):
+                raise ConfigError(f"`objectives` are metrics or sums as val/c2st_excess+2*val/mmd, but got {text}")
+            terms[_known(match[3])] = float(f"{match[1]}{match[2] or 1}")
+            at = match.end()
+        if not terms:
+            raise ConfigError("`objectives` name metrics, but one is empty")
+        [direction] = {DIRECTIONS[name] for name in terms} if list(terms.values()) == [1.0] else {MINIMISED}
+        return cls(bare, terms, direction)
+
+    def value(self, metrics: Mapping[str, float]) -> float | None:
+        """The sum; None where a metric is missing."""
+        if any(name not in metrics for name in self.terms):
+            return None
+        return sum(weight * metrics[name] for name, weight in self.terms.items())
+
+    @property
+    def minimised(self) -> bool:
+        """Whether smaller is better."""
+        return self.direction == MINIMISED
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A bound that a metric keeps."""
+
+    text: str
+    metric: str
+    bound: float
+    at_most: bool
+
+    @classmethod
+    def parse(cls, text: str) -> "Constraint":
+        """From `metric<=bound` or `metric>=bound`.
+
+        Raises:
+            ConfigError: not of that form, or a metric that nobody computes.
+        """
+        match = BOUND.fullmatch(text.replace(" ", ""))
+        if not match:
+            raise ConfigError(f"`constraints` have the form val/recall>=0.5, but got {text}")
+        return cls(match[0], _known(match[1]), float(match[3]), match[2] == "<=")
+
+    def excess(self, metrics: Mapping[str, float]) -> float:
+        """How far the bound is broken; 0 or less where it is kept, infinite where the metric is missing."""
+        if self.metric not in metrics:
+            return float("inf")
+        over = metrics[self.metric] - self.bound
+        return over if self.at_most else -over
+
+
+def _known(metric: str) -> str:
+    if metric not in DIRECTIONS:
+        close = difflib.get_close_matches(metric, DIRECTIONS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(DIRECTIONS)}"
+        raise ConfigError(f"{metric}: nobody computes such a metric; {hint}")
+    return metric

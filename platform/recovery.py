@@ -1,0 +1,97 @@
+"""Exactly once: a trial that was cut, by whatever, goes on from its last checkpoint and counts once.
+
+A cut trial is told FAIL with the reason, and its point is enqueued again with the checkpoint to go on from. The order
+makes it safe to be cut in between: first the point is enqueued with the number of the trial that it resumes, then the
+trial is told; who finds it still running next time finds its successor too.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from trainables.checkpoint import CheckpointError, load_checkpoint, load_record
+from trainables.names import CHECKPOINT_PATH, EPOCH
+from trainables.session import METRICS_FILE
+
+RAY_TRIAL = "ray_trial_id"
+REASON = "reason"
+RETRIED = "enqueued_again"
+METRICS = "metrics"  # of the latest epoch
+FOLDER = "folder"  # where Tune keeps the trial
+RESUMES = "resumes"  # number of the trial that this one goes on from
+START = "start"  # checkpoint, epoch and metrics that it goes on from
+REPEATS = "repeats"  # number of the trial that this one repeats with another training seed
+OVERRIDES = "overrides"  # values of a trial beside those that are searched, by dotted key
+ATTEMPT = "attempt"  # how often a trial has crashed before this one
+KEPT = (REPEATS, OVERRIDES, ATTEMPT)  # attributes that a successor inherits
+
+
+class Found(NamedTuple):
+    """The newest whole checkpoint of a trial."""
+
+    path: Path
+    epoch: int
+    metrics: Mapping[str, float]
+
+
+def recover_orphans(study: optuna.Study) -> int:
+    """Take up every trial that a dead driver left RUNNING; returns how many."""
+    orphans = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    for orphan in orphans:
+        continue_later(study, orphan.number, "the driver ended before the trial did")
+    return len(orphans)
+
+
+def continue_later(study: optuna.Study, number: int, reason: str, **attributes: Any) -> None:
+    """Enqueue a running trial's point again, to go on from its last checkpoint, and tell that it was cut."""
+    trials = study.get_trials(deepcopy=False)
+    trial = trials[number]
+    if not any(other.user_attrs.get(RESUMES) == number for other in trials):
+        study.enqueue_trial(_point(trial), user_attrs={**_inherited(trial), **attributes, RESUMES: number})
+    storage = study._storage
+    storage.set_trial_user_attr(trial._trial_id, REASON, reason)
+    storage.set_trial_user_attr(trial._trial_id, RETRIED, True)
+    study.tell(number, state=TrialState.FAIL)
+
+
+def _point(trial: FrozenTrial) -> dict[str, Any]:
+    return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+
+
+def _inherited(trial: FrozenTrial) -> dict[str, Any]:
+    found = newest_checkpoint(trial)
+    kept = {name: trial.user_attrs[name] for name in KEPT if name in trial.user_attrs}
+    if found is None:
+        return kept | ({START: trial.user_attrs[START]} if START in trial.user_attrs else {})
+    return kept | {START: {"checkpoint": str(found.path), EPOCH: found.epoch, METRICS: dict(found.metrics)}}
+
+
+def newest_checkpoint(trial: FrozenTrial, verified: bool = True) -> Found | None:
+    """The newest checkpoint of a trial that is whole: the process that copied it may have been killed over it.
+
+    Args:
+        verified: Whether its tensors are read too, which takes as long as reading them does.
+    """
+    for folder in sorted(checkpoints(trial), key=lambda path: path.name, reverse=True):
+        try:
+            metrics = json.loads((folder / METRICS_FILE).read_text())
+            (load_checkpoint if verified else load_record)(folder)
+            return Found(folder, int(metrics.pop(EPOCH)), metrics)
+        except (CheckpointError, OSError, ValueError, KeyError):
+            continue
+    return None
+
+
+def checkpoints(trial: FrozenTrial) -> list[Path]:
+    """All checkpoint folders of a trial: in its own folder, or where its worker group keeps them."""
+    attributes = trial.user_attrs
+    folders = {Path(attributes[FOLDER])} if FOLDER in attributes else set()
+    if FOLDER in attributes and RAY_TRIAL in attributes:
+        folders.add(Path(attributes[FOLDER]).parent.parent / "groups" / f"group-{attributes[RAY_TRIAL]}")
+    if CHECKPOINT_PATH in attributes:
+        folders.add(Path(attributes[CHECKPOINT_PATH]).parent)
+    return [path for folder in folders for path in folder.glob("checkpoint_*") if path.is_dir()]

@@ -1,0 +1,96 @@
+"""Small real sweeps in processes of their own, watched through their study."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import optuna
+import psutil
+from optuna.trial import FrozenTrial, TrialState
+
+from platform.study import load_study
+from trainables.config import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = (
+    "trainable.steps_per_epoch=18",
+    "trainable.model.base_channels=16",
+    "trainable.evaluation.movements=100",
+    "trainable.sampling.steps=2",
+    "trainable.evaluation.probe=logistic",
+    "study_name=small",
+)
+PATIENCE_S = 240
+WORKING = ("ImplicitFunc", "RayTrainWorker", "raylet/raylet", "gcs_server")  # Ray's agents may take minutes to end
+
+
+class Sweep:
+    """`python -m platform.tune` with an empty home folder, as on a fresh machine; its output goes to a file."""
+
+    def __init__(self, home: Path, *overrides: str) -> None:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {"HOME": str(home)}
+        command = [sys.executable, "-m", "platform.tune", f"storage_path={home / 'results'}", *SMALL, *overrides]
+        self.home = home
+        self.log = home / f"log-{time.monotonic_ns()}.txt"
+        with self.log.open("w") as stream:
+            self.process = _started(command, environment, stream)
+        self.below: list[psutil.Process] = []
+
+    def wait(self) -> int:
+        """The exit code, at its end."""
+        return self.process.wait(PATIENCE_S)
+
+    def output(self) -> str:
+        """What it has printed so far, errors included."""
+        return self.log.read_text()
+
+    def study(self) -> optuna.Study:
+        """Its study, as a reader sees it."""
+        return load_study(self.home / "results", "small")
+
+    def until(self, holds: Callable[[optuna.Study], bool]) -> optuna.Study:
+        """Wait for something to be true of the study while the sweep runs; the test fails if it never is."""
+        ends = time.monotonic() + PATIENCE_S
+        while time.monotonic() < ends:
+            assert self.process.poll() is None, self.output()
+            try:
+                study = self.study()
+            except ConfigError:
+                time.sleep(0.5)
+                continue
+            if holds(study):
+                return study
+            time.sleep(0.1)
+        raise AssertionError(self.output())
+
+    def processes(self, title: str) -> list[psutil.Process]:
+        """Those that the sweep has started and whose command holds `title`."""
+        below = psutil.Process(self.process.pid).children(recursive=True)
+        self.below = [process for process in below if any(part in _title(process) for part in WORKING)]
+        return [process for process in below if title in _title(process)]
+
+    def left_behind(self) -> list[psutil.Process]:
+        """Working processes that were seen by `processes` and still live, when they have had a minute to end."""
+        return list(psutil.wait_procs(self.below, timeout=60)[1])
+
+
+def _started(command: list[str], environment: dict[str, str], stream: IO[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
+    )
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def running(study: optuna.Study) -> list[FrozenTrial]:
+    """Trials that Optuna holds for running."""
+    return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
