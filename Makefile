@@ -4,6 +4,7 @@
 PYTHON ?= python3
 ARGS ?=
 LOGDIR ?= results
+STORAGE ?= results/diffusion/study.journal
 VENV := .venv
 RUN := $(VENV)/bin/python
 # The contents name the stamp, not their dates: a clone or a change of branch installs nothing that is there already.
@@ -14,7 +15,7 @@ unexport PYTHONSAFEPATH # with it the root is not on the module path, and `platf
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv tune test lint format types contracts check bench ablations tensorboard clean
+.PHONY: help venv tune test lint format types contracts check bench ablations doctor dashboard tensorboard clean
 
 help: ## list the targets
 	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
@@ -52,6 +53,9 @@ bench: venv $(VENV)/installed-bench-$(LOCK) ## speed: training and sampling besi
 	$(RUN) -m benchmarks.contrastive --output results/bench/contrastive.json
 	$(RUN) -m benchmarks.evaluation --output results/bench/evaluation.json
 	$(RUN) -m benchmarks.trial_overhead --output results/bench/trial_overhead.json
+	$(RUN) -m benchmarks.suggestion --output results/bench/suggestion.json
+	$(RUN) -m benchmarks.sweep_throughput --output results/bench/sweep_throughput.json
+	$(RUN) -m benchmarks.search_quality --output results/bench/search_quality.json
 
 ablations: venv ## quality: variants of the model against each other, some hours on one core
 	@mkdir -p results/ablations
@@ -59,6 +63,12 @@ ablations: venv ## quality: variants of the model against each other, some hours
 		$(RUN) -m benchmarks.ablations $$suite --output results/ablations/$$suite.json || exit 1; done
 	$(RUN) -m benchmarks.autoencoder --output results/ablations/autoencoder.json
 	$(RUN) -m benchmarks.augmentations --output results/ablations/augmentations.json
+
+doctor: venv ## check what a sweep needs before it starts
+	$(RUN) -m platform.doctor $(ARGS)
+
+dashboard: venv $(VENV)/installed-dashboard-$(LOCK) ## show a study in the browser while it runs; STORAGE names a journal or a URL
+	$(VENV)/bin/optuna-dashboard $(STORAGE) --host 127.0.0.1 --port 8080 $(ARGS)
 
 tensorboard: venv ## show the curves of the trials under LOGDIR
 	$(RUN) -m tensorboard.main --logdir $(LOGDIR) $(ARGS)

@@ -3,8 +3,11 @@
 import logging
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -12,6 +15,9 @@ import ray
 from trainables.config import ConfigError, require
 from trainables.session import TRIAL_DRIVER, ScalingConfig
 
+CONNECT_S = 45.0
+PROBE = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False)"
+TOKEN = Path(".ray/auth_token")  # in the home folder
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # our progress instead of Tune's
@@ -20,6 +26,30 @@ ENVIRONMENT = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # our one line per event instead of a traceback
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
+
+
+def silence(address: str, within_s: float = CONNECT_S) -> str:
+    """Why no Ray answers at an address; empty if one does.
+
+    Another process tries it: `ray.init` waits for more than ten minutes where the token is wrong or the head is gone.
+    """
+    environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
+    with subprocess.Popen(
+        [sys.executable, "-c", PROBE, address],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            said = process.communicate(timeout=within_s)[1]
+        except subprocess.TimeoutExpired:
+            process.kill()
+            said = f"{process.communicate()[1]}\nno answer within {within_s:g} s"
+    if process.returncode == 0:
+        return ""
+    reason = "the token is refused" if "InvalidAuthToken" in said else said.strip().splitlines()[-1]
+    return f"address={address}: {reason}"
 
 
 @contextmanager
@@ -39,18 +69,24 @@ def ray_instance(address: str, scaling: ScalingConfig) -> Iterator[int]:
     if address == "local":
         cpus = len(os.sched_getaffinity(0))
         options |= {"num_cpus": cpus, "resources": {TRIAL_DRIVER: cpus}, "include_dashboard": scaling.num_workers > 0}
+    elif nobody := silence(address):
+        raise ConfigError(f"{nobody}; start Ray there, or take address=local")
+    with _environment(_own_address() if address == "local" else {}):
+        ray.init(**options)
     try:
-        with _environment(_own_address() if address == "local" else {}):
-            ray.init(**options)
-    except ConnectionError as error:
-        raise ConfigError(f"address={address}: no Ray there ({error}); start it, or take address=local") from None
-    try:
+        _close(Path.home() / TOKEN)
         available = int(ray.cluster_resources().get("CPU", 0))
         needed = scaling.cpus_per_trial()
         require(needed <= available, "`CPUs of a trial <= CPUs of Ray`", f"{needed} > {available}", "lower scaling.*")
         yield available
     finally:
         ray.shutdown()
+
+
+def _close(token: Path) -> None:
+    """Leave the token to its owner: Ray writes it for everybody to read."""
+    if token.is_file() and token.stat().st_uid == os.getuid():
+        token.chmod(0o600)
 
 
 def available_cpus(address: str, scaling: ScalingConfig) -> int:

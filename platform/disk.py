@@ -24,6 +24,10 @@ from platform.study import ranking
 CHECKED_S = 1.0  # Tune asks many times a second
 
 
+class SweepStoppedError(RuntimeError):
+    """The sweep cannot go on, through no fault of its trials; what it has done is recorded."""
+
+
 def size(folder: Path) -> int:
     """Bytes of all files below a folder; a file that goes meanwhile counts as gone."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.exists() else 0

@@ -259,13 +259,11 @@ class OptunaBridge(Searcher):
             return
         for constraint in self.goal.constraints:
             trial.set_constraint(constraint.text, constraint.excess(result))
-        values = self.goal.values(result)
         if result[EPOCH] < self.goal.last_epoch:
             trial.set_user_attr(REASON, f"stopped after epoch {result[EPOCH]} of {self.goal.last_epoch}")
-            single = len(self.goal.objectives) == 1
-            self.study.tell(trial, values if single else None, state=TrialState.PRUNED)
+            self.study.tell(trial, state=TrialState.PRUNED)
         else:
-            self.study.tell(trial, values)
+            self.study.tell(trial, self.goal.values(result))
 
     def _keep(self, trial: optuna.Trial, result: Mapping[str, Any]) -> None:
         """The intermediate value of an epoch, all metrics of the latest one beside it."""

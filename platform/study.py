@@ -11,13 +11,14 @@ import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from platform.objectives import Objective
 from platform.recovery import METRICS, OVERRIDES, REASON, REPEATS, RESUMES, RETRIED, START, newest_checkpoint
 from platform.search import finished, make_sampler
 from platform.settings import Sweep
-from trainables.config import ConfigError
+from trainables.config import ConfigError, require
 from trainables.durable import locked
 from trainables.names import EPOCH
 
@@ -126,6 +127,7 @@ def load_study(storage_path: Path, study_name: str, storage: str = "") -> optuna
         known = sorted(path.parent.name for path in storage_path.glob(f"*/{JOURNAL}"))
         there = f"known: {', '.join(known)}" if known else "there is none yet"
         raise ConfigError(f"study_name={study_name}: no such study in {storage_path}; {there}")
+    require_database(storage)
     try:
         return optuna.load_study(study_name=study_name, storage=open_storage(storage, file.parent))
     except KeyError:
@@ -149,6 +151,20 @@ def _repeat_of(trial: FrozenTrial) -> tuple[int, int] | None:
     """Whom a trial repeats, and with which seed."""
     attributes = trial.user_attrs
     return (attributes[REPEATS], attributes[OVERRIDES]["seed"]) if REPEATS in attributes else None
+
+
+def require_database(storage: str) -> None:
+    """Reading creates no database: SQLite would make a file.
+
+    Raises:
+        ConfigError: the file of the URL does not exist.
+    """
+    if not storage.startswith("sqlite"):
+        return
+    database = make_url(storage).database
+    require(
+        database is not None and Path(database).is_file(), "`storage` is a database that exists", f"storage={storage}"
+    )
 
 
 @dataclass(frozen=True)
@@ -244,10 +260,9 @@ def _ranked(trial: FrozenTrial, objectives: Sequence[Objective]) -> Ranked:
     attributes = trial.user_attrs
     metrics = attributes.get(METRICS, {})
     cut = bool(attributes.get(RETRIED))
-    told = trial.values
-    if told is None and (cut or trial.state == TrialState.PRUNED):
-        told = [value for objective in objectives if (value := objective.value(metrics)) is not None]
-    values = tuple(told) if told and len(told) == len(objectives) else ()
+    found = [value for objective in objectives if (value := objective.value(metrics)) is not None]
+    reached = (cut or trial.state == TrialState.PRUNED) and len(found) == len(objectives)
+    values = tuple(found if reached else trial.values or ())  # a stopped trial is told the metric of the rungs
     newest = newest_checkpoint(trial, verified=False)
     start = attributes.get(START, {})
     return Ranked(

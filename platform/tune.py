@@ -14,13 +14,18 @@ from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 from rich.console import Console
 
+from platform.browse import list_studies, show
 from platform.cluster import available_cpus, ray_instance
-from platform.disk import Guard, Quota
+from platform.comparison import compare
+from platform.disk import Guard, Quota, SweepStoppedError
 from platform.plan import describe_plan, make_plan
 from platform.progress import Progress
 from platform.recovery import recover_orphans
+from platform.report import write_report
+from platform.reproduce import reproduce
 from platform.search import Goal, OptunaBridge, Started, drawn_apart, enqueue_baselines, finished, owed
 from platform.settings import Sweep, TuneConfig, sweep_of
+from platform.source import source_of
 from platform.study import JOURNAL, OBJECTIVES, enqueue_repeats, held, load_study, mend, open_study
 from platform.summary import summarise
 from platform.tensorboard import TensorBoard
@@ -39,10 +44,17 @@ Search the parameters of a trainable by their judgement on held-out people.
   python -m platform.tune trainable.model.base_channels=64            fix a key of the space
   python -m platform.tune 'trainable.optim.lr=tag(log,interval(1e-4,3e-3))'   search any key: interval, range, choice
 
+  python -m platform.tune list                                        the studies, and what has come of them
+  python -m platform.tune show study_name=wide trials=[3]             one study, or trials of it
+  python -m platform.tune compare study_name=wide trials=[3,5]        what differs between trials, and by how much
+  python -m platform.tune report study_name=wide                      write its report.html anew
+  python -m platform.tune reproduce=3                                 train a trial again and compare
+
 The same command again continues the study; another study_name starts a new one.
 """
 
 PLAN = "--plan"
+AGAIN = "everything so far is recorded; find the remedy and run the same command again"
 
 COMMAND = Command(
     module="platform.tune",
@@ -54,11 +66,13 @@ COMMAND = Command(
     },
     sweeps=True,
     switches={PLAN: "print trials, expected time and disk, and start nothing"},
+    verbs={
+        "list": "the studies below storage_path",
+        "show": "a study, or those of its trials that are named",
+        "compare": "trials side by side",
+        "report": "write report.html of a study",
+    },
 )
-
-
-class SweepStoppedError(RuntimeError):
-    """The sweep cannot go on, through no fault of its trials; what it has done is recorded."""
 
 
 def main(request: Request) -> int:
@@ -66,6 +80,8 @@ def main(request: Request) -> int:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = Console()
     sweep = sweep_of(request)
+    if request.verb:
+        return _look(console, sweep, request.verb)
     data = load_parts(build(DataConfig, sweep.trainable["data"], at="trainable.data"))
     _print_data(console, data)
     if PLAN in request.switches:
@@ -75,12 +91,35 @@ def main(request: Request) -> int:
         if cut:
             console.print(f"the journal's last line had no end ({cut} bytes) and is cut: its writer was killed over it")
         study = open_study(sweep, record_of(sweep, data))
+        if sweep.settings.reproduce is not None:
+            return reproduce(console, sweep, study, data, sweep.settings.reproduce)
         resumed = recover_orphans(study)
         enqueue_baselines(study, sweep.space, sweep.settings.budget.trials)
         if resumed:
             console.print(f"{resumed} trial(s) that an earlier run left unfinished are enqueued again")
-        _search(console, sweep, study)
-        return summarise(console, sweep, study, data)
+        remaining = owed(study, sweep.settings.budget.trials)
+        if not remaining and not sweep.settings.finalists.repeats:
+            console.print(f"the budget of {sweep.settings.budget.trials} trials is met; raise budget.trials to go on")
+            return summarise(console, sweep, study, data)
+        with ray_instance(sweep.settings.address, sweep.settings.scaling) as cpus:
+            _search(console, sweep, study, cpus)
+            return summarise(console, sweep, study, data)
+
+
+def _look(console: Console, sweep: Sweep, verb: str) -> int:
+    """What a verb asks for; nothing is run, and only the report is written."""
+    settings, trials = sweep.settings, sweep.settings.trials
+    if verb == "list":
+        return list_studies(console, settings.folder.parent, settings.storage)
+    study = load_study(settings.folder.parent, settings.study_name, settings.storage)
+    if verb == "compare":
+        return compare(console, study, settings.folder, trials, sweep.space.tie_breaker)
+    if verb == "report":
+        console.print(
+            str(write_report(study, settings.folder, sweep.space.tie_breaker)), highlight=False, soft_wrap=True
+        )
+        return 0
+    return max(show(console, study, settings.folder, trial, sweep.space.tie_breaker) for trial in trials or (None,))
 
 
 def _plan_only(console: Console, sweep: Sweep) -> int:
@@ -115,40 +154,46 @@ def _print_data(console: Console, data: DataParts) -> None:
     console.print(f"  sha256 {data.sha256[:16]}", highlight=False)
 
 
-def _search(console: Console, sweep: Sweep, study: optuna.Study) -> None:
+def _search(console: Console, sweep: Sweep, study: optuna.Study, cpus: int) -> None:
     """Run what the budget has room for, then the repeats of the finalists; everything is in the study afterwards."""
-    settings = sweep.settings
+    settings, finalists = sweep.settings, sweep.settings.finalists
     remaining = owed(study, settings.budget.trials)
-    if remaining:
-        _run(console, sweep, study, remaining, halving=True)
-    else:
-        console.print(f"the budget of {settings.budget.trials} trials is met; raise budget.trials to go on")
-    asked = enqueue_repeats(study, sweep.space.tie_breaker, settings.finalists.top, settings.finalists.repeats)
-    if asked and not owed(study, settings.budget.trials) - asked:
-        console.print(f"Repeats: {asked} trainings of the best trials with other seeds", style="bold")
-        _run(console, sweep, study, asked, halving=False)
+    if remaining and not _run(console, sweep, study, remaining, cpus):
+        return
+    repeats = enqueue_repeats(study, sweep.space.tie_breaker, finalists.top, finalists.repeats)
+    if repeats:
+        console.print(f"Repeats: {repeats} trainings of the best trials with other seeds", style="bold")
+        _run(console, sweep, study, repeats, cpus, halving=False)
 
 
-def _run(console: Console, sweep: Sweep, study: optuna.Study, remaining: int, halving: bool) -> None:
+def _run(console: Console, sweep: Sweep, study: optuna.Study, remaining: int, cpus: int, halving: bool = True) -> bool:
+    """Run trials until none is owed; False if the time was over before.
+
+    Raises:
+        SweepStoppedError: the disk is full, or no trial can be run.
+    """
     settings = sweep.settings
-    with ray_instance(settings.address, settings.scaling) as cpus:
-        concurrent = min(concurrency(settings, cpus), remaining)
+    concurrent = min(concurrency(settings, cpus), remaining)
+    if halving:
         _print_plan(console, sweep, remaining, concurrent)
-        bridge = OptunaBridge(study, sweep.space, settings.budget.trials, sweep.goal, settings.budget.retries)
-        progress = Progress(bridge, sweep.epochs, settings.budget.wall_s, console)
-        guard = Guard(settings.budget, settings.folder, bridge, progress.ends)
-        try:
-            tuner(sweep, bridge, progress, guard, concurrent, halving=halving).fit()
-        finally:
-            progress.close()
+    bridge = OptunaBridge(study, sweep.space, settings.budget.trials, sweep.goal, settings.budget.retries)
+    progress = Progress(bridge, sweep.epochs, settings.budget.wall_s, console)
+    guard = Guard(settings.budget, settings.folder, bridge, progress.ends)
+    try:
+        tuner(sweep, bridge, progress, guard, concurrent, halving=halving).fit()
         if guard.reason:
             bridge.cut(guard.reason)
-        elif bridge.running:
-            raise KeyboardInterrupt  # Tune has caught it: what was running stays so, and the next run takes it up
-    if guard.reason:
+    except OSError as error:  # of the study's storage or of Tune's: what is running stays so and is taken up again
+        raise SweepStoppedError(f"cannot write ({error}); {AGAIN}") from None
+    finally:
+        progress.close()
+    if guard.by_time:
         console.print(guard.reason, style="yellow", highlight=False, soft_wrap=True)
-    if guard.reason and not guard.by_time:
-        raise SweepStoppedError(f"{guard.reason}; everything so far is recorded: make room and run the command again")
+    elif guard.reason:
+        raise SweepStoppedError(f"{guard.reason}; {AGAIN}")
+    elif bridge.running:
+        raise KeyboardInterrupt  # Tune has caught it: what was running stays so as well
+    return not guard.by_time
 
 
 def _print_plan(console: Console, sweep: Sweep, remaining: int, concurrent: int) -> None:
@@ -186,7 +231,14 @@ def tuner(
         halving: Whether trials are stopped early.
     """
     settings, folder = sweep.settings, sweep.settings.folder
-    job = Job(sweep.space.trainable, dict(sweep.trainable), settings.scaling, str(folder / "groups"))
+    job = Job(
+        sweep.space.trainable,
+        dict(sweep.trainable),
+        settings.scaling,
+        str(folder / "groups"),
+        bridge.study.user_attrs.get("data_sha256", ""),
+        source_of().keep(folder),
+    )
     trainable = tune.with_resources(tune.with_parameters(function, job=job), settings.scaling.trial_resources())
     quota = Quota(guard, sweep.space.tie_breaker, settings.finalists.top)
     return tune.Tuner(

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from platform import evaluate, train, tune
+from platform import doctor, evaluate, promote, train, tune
+from platform.preflight.scene import DoctorConfig
 from platform.settings import sweep_of
 from platform.train import TrainConfig
 from trainables.command import CONFIGS, Command, Request, parse
@@ -34,6 +35,8 @@ def without(config: Mapping[str, Any], *keys: str) -> dict[str, Any]:
 BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
     "tune": (tune.COMMAND, sweep_of),
     "train": (train.COMMAND, build_run),
+    "promote": (promote.COMMAND, lambda request: build(promote.PromoteConfig, request.config)),
+    "doctor": (doctor.COMMAND, lambda request: build(DoctorConfig, without(request.config, "trainable"))),
     "diffusion/train": (experiment.COMMAND, build_experiment),
     "diffusion/sample": (sample.COMMAND, lambda request: build(sample.SampleConfig, request.config)),
     "diffusion/eval": (diffusion_eval.COMMAND, lambda request: build(diffusion_eval.EvalConfig, request.config)),

@@ -30,8 +30,9 @@ class Epoch:
 
 
 def metrics_of(result: Mapping[str, Any]) -> dict[str, float]:
-    """The finite numbers of a result under our names (those with a slash)."""
-    numbers = {name: float(value) for name, value in result.items() if "/" in name and isinstance(value, int | float)}
+    """The finite numbers of a result under our names: those with a slash, but for the parameters that Tune repeats."""
+    ours = {name: value for name, value in result.items() if "/" in name and not name.startswith("config/")}
+    numbers = {name: float(value) for name, value in ours.items() if isinstance(value, int | float)}
     return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 

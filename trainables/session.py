@@ -14,7 +14,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from ray import tune
 from ray.train import TrainingFailedError, WorkerGroupError
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from trainables.config import build, require, require_member, with_values
+from trainables.config import build, plain, require, require_member, with_values
 from trainables.diffusion import cost as diffusion_cost
 from trainables.diffusion import train as diffusion
 from trainables.diffusion.config import DiffusionConfig
@@ -33,6 +33,7 @@ from trainables.epoch import Epoch, Trainable, Worker, metrics_of
 from trainables.gan import cost as gan_cost
 from trainables.gan import train as gan
 from trainables.gan.config import GanConfig
+from trainables.manifest import Manifest
 from trainables.names import EPOCH
 from trainables.training_run import Line, RunFolder, recording
 
@@ -79,12 +80,18 @@ class ScalingConfig:
 
 @dataclass(frozen=True)
 class Job:
-    """What a trial or a run trains; plain values, so that it travels to any worker."""
+    """What a trial or a run trains; plain values, so that it travels to any worker.
+
+    Attributes:
+        data_sha256, source: Of the data and of the driver's checkout, for the manifest of a trial.
+    """
 
     trainable: str
     config: Mapping[str, Any]
     scaling: ScalingConfig
     storage_path: str
+    data_sha256: str = ""
+    source: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require_member("trainable", self.trainable, TRAINABLES)
@@ -92,7 +99,7 @@ class Job:
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> "Job":
         """The same job with searched parameters in place, by dotted key."""
-        return Job(self.trainable, with_values(self.config, parameters), self.scaling, self.storage_path)
+        return replace(self, config=with_values(self.config, parameters))
 
 
 def drain(job: Job, report: Report, resume: Path | None, worker: Worker) -> None:
@@ -156,9 +163,26 @@ def _train_in_process(job: Job, start: Path | None) -> None:
     def train() -> None:
         latest = tune.get_checkpoint()
         with latest.as_directory() if latest else nullcontext(start) as folder:
-            drain(job, _report_to_tune, Path(folder) if folder else None, Worker(device=local_device(job.scaling)))
+            worker = Worker(device=local_device(job.scaling))
+            _write_manifest(job, worker, _trial_folder())
+            drain(job, _report_to_tune, Path(folder) if folder else None, worker)
 
     _fit_here(job, train, tune.get_context().get_trial_id())
+
+
+def _trial_folder() -> Path:
+    """Where Tune keeps this trial."""
+    return Path(tune.get_context().get_trial_dir())
+
+
+def _write_manifest(job: Job, worker: Worker, folder: Path) -> None:
+    """What this trial is trained with, in its folder; taken with the threads that it will have."""
+    torch.set_num_threads(job.scaling.cpus_per_worker)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = plain(build(TRAINABLES[job.trainable].config, job.config, at="trainable"))
+    Manifest.here(
+        job.trainable, config, job.data_sha256, job.source, device=worker.device, workers=worker.world_size
+    ).write(folder)
 
 
 def _fit_here(job: Job, train: Callable[[], None], name: str) -> None:
@@ -198,7 +222,8 @@ def _train_in_group(job: Job, start: Path | None) -> None:
     The run's name is the trial's, so that a restarted trial finds the run it left and goes on from its last checkpoint.
     """
     name = f"group-{tune.get_context().get_trial_id()}"
-    _fit_group(job, _worker_loop, {"job": job, "start": start}, name, [TuneReportCallback()])
+    settings = {"job": job, "start": start, "folder": _trial_folder()}
+    _fit_group(job, _worker_loop, settings, name, [TuneReportCallback()])
 
 
 def _fit_group(
@@ -230,7 +255,10 @@ def _fit_group(
 def _worker_loop(settings: dict[str, Any]) -> None:
     latest = ray.train.get_checkpoint()
     with latest.as_directory() if latest else nullcontext(settings["start"]) as folder:
-        drain(settings["job"], _report_to_train, Path(folder) if folder else None, _worker_of_group())
+        worker = _worker_of_group()
+        if worker.rank == 0:
+            _write_manifest(settings["job"], worker, settings["folder"])
+        drain(settings["job"], _report_to_train, Path(folder) if folder else None, worker)
 
 
 def _worker_of_group() -> Worker:

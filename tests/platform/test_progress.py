@@ -13,8 +13,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from ray.tune.experiment import Trial
 from rich.console import Console
 
+from platform.objectives import Objective
 from platform.progress import SHOWN, Progress, describe
-from platform.search import OptunaBridge
+from platform.search import Goal, OptunaBridge
 from search_spaces import Space
 from trainables.names import EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
 from trainables.progress import clock, number
@@ -28,6 +29,7 @@ SPACE = Space(
     VAL_MMD,
     (),
 )
+GOAL = Goal((Objective.parse(VAL_C2ST_EXCESS),), (), VAL_C2ST_EXCESS, EPOCHS)
 
 
 class Clock:
@@ -45,7 +47,7 @@ class Sweep:
     def __init__(self, trials: int = 10, terminal: bool = False, study: optuna.Study | None = None) -> None:
         self.text = io.StringIO()
         self.study = study or optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-        self.bridge = OptunaBridge(self.study, SPACE, trials, EPOCHS)
+        self.bridge = OptunaBridge(self.study, SPACE, trials, GOAL)
         console = Console(file=self.text, force_terminal=terminal, width=100, height=40)
         self.progress = Progress(self.bridge, EPOCHS, wall_s=600.0, console=console)
         self.progress.setup(stop=None)

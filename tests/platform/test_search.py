@@ -1,110 +1,30 @@
-"""The bridge over a real journal, driven as Tune drives a searcher: generator over concurrency limiter over bridge."""
+"""The bridge over a real journal: how trials end, what comes next, and when a study is over."""
 
 import math
+import pickle
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
-from ray.tune.experiment import Experiment, Trial
-from ray.tune.search import ConcurrencyLimiter, SearchGenerator
+from optuna.trial import TrialState
+from ray.tune.experiment import Trial
 
-from platform.search import (
-    METRICS,
-    RAY_TRIAL,
-    REASON,
-    RETRIED,
-    SAMPLERS,
-    OptunaBridge,
-    close_unfinished,
-    enqueue_baselines,
-    finished,
-    make_sampler,
-    recover_orphans,
-)
-from search_spaces import Space
+from platform.recovery import FOLDER, METRICS, REASON, recover_orphans
+from platform.search import SAMPLERS, OptunaBridge, Started, enqueue_baselines, finished, make_sampler
+from tests.platform.drivers import LAST, SPACE, Driver, result
 from trainables.config import ConfigError
 from trainables.names import CHECKPOINT_PATH, EPOCH, VAL_C2ST_EXCESS, VAL_MMD
 
 pytestmark = pytest.mark.filterwarnings("ignore:QMCSampler is experimental")
 
 ROOT = Path(__file__).resolve().parents[2]
-LAST = 4
-SPACE = Space(
-    trainable="diffusion",
-    parameters={
-        "weight": FloatDistribution(0.0, 1.0),
-        "optim.rate": FloatDistribution(1e-4, 1e-1, log=True),
-        "depth": IntDistribution(1, 7, step=2),
-        "width": CategoricalDistribution((16, 32)),
-    },
-    metric=VAL_C2ST_EXCESS,
-    tie_breaker=VAL_MMD,
-    baselines=(
-        {"weight": 0.0, "optim.rate": 1e-3, "depth": 1, "width": 16},
-        {"weight": 0.5, "optim.rate": 1e-3, "depth": 3, "width": 32},
-    ),
-)
-
-
-def nothing(config: Mapping[str, Any]) -> None:
-    """What every trial would run; no test here runs one."""
-
-
-class Driver:
-    """What a driver process holds: the reopened study, the bridge, and Tune's generator around it."""
-
-    def __init__(
-        self, folder: Path, trials: int = 100, sampler: str = "random", seed: int = 0, concurrent: int = 8
-    ) -> None:
-        storage = JournalStorage(JournalFileBackend(str(folder / "study.journal")))
-        self.study = optuna.create_study(storage=storage, study_name="s", load_if_exists=True)
-        self.study.sampler = make_sampler(sampler, seed, len(self.study.trials))
-        self.bridge = OptunaBridge(self.study, SPACE, trials, LAST)
-        self.search = SearchGenerator(ConcurrencyLimiter(self.bridge, concurrent))
-        self.search.add_configurations(
-            Experiment("sweep", run=nothing, num_samples=sys.maxsize, storage_path=str(folder))
-        )
-
-    def start(self) -> Trial:
-        """The next trial; the test fails where there is none."""
-        trial: Trial | None = self.search.next_trial()
-        assert trial is not None
-        return trial
-
-    def report(self, trial: Trial, epoch: int, value: float, **more: Any) -> None:
-        """A result after which Tune lets the trial go on."""
-        self.search.on_trial_result(trial.trial_id, result(epoch, value, **more))
-
-    def end(self, trial: Trial, epoch: int, value: float) -> None:
-        """The result that ends a trial: Tune hands it to this call alone."""
-        self.search.on_trial_complete(trial.trial_id, result(epoch, value))
-
-    def points(self, count: int) -> list[dict[str, Any]]:
-        """The parameters of the next trials, each ended at once with a value that grows with its weight."""
-        points = []
-        for _ in range(count):
-            trial = self.start()
-            points.append(dict(trial.config))
-            self.end(trial, LAST, 0.1 + trial.config["weight"])
-        return points
-
-    def told(self, trial: Trial) -> FrozenTrial:
-        """What the journal says of a trial."""
-        return next(t for t in self.study.get_trials() if t.user_attrs.get(RAY_TRIAL) == trial.trial_id)
-
-
-def result(epoch: int, value: float, **more: Any) -> dict[str, Any]:
-    """A result as Tune hands it on: our metrics, flat, among Tune's own keys."""
-    return {EPOCH: epoch, VAL_C2ST_EXCESS: value, VAL_MMD: 2 * value, "training_iteration": epoch + 1, **more}
 
 
 def lies_inside(value: Any, law: BaseDistribution) -> bool:
@@ -151,7 +71,8 @@ def test_a_restarted_trial_keeps_the_values_that_it_reported_first(driver: Drive
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_metric_that_is_not_finite_fails_with_the_reason(driver: Driver, value: float) -> None:
+def test_optunasearch_defect_a_nan_metric_leaves_no_trial_running(driver: Driver, value: float) -> None:
+    """It fails, with the reason and what it reported before."""
     trial = driver.start()
     driver.report(trial, 0, 0.4)
     driver.report(trial, 1, value)
@@ -178,10 +99,11 @@ def test_a_missing_metric_fails_with_the_reason(driver: Driver, last: dict[str, 
     assert told.user_attrs[REASON] == f"{VAL_C2ST_EXCESS} was never reported"
 
 
-def test_a_crash_fails_and_keeps_what_was_reported(driver: Driver) -> None:
+def test_optunasearch_defect_a_crashed_trial_is_not_stored_complete(driver: Driver) -> None:
+    """It fails and keeps what was reported."""
     trial = driver.start()
     driver.report(trial, 0, 0.4)
-    driver.search.on_trial_complete(trial.trial_id, error=True)
+    driver.crash(trial)
     told = driver.told(trial)
     assert (told.state, told.value, told.intermediate_values) == (TrialState.FAIL, None, {0: 0.4})
     assert told.user_attrs[REASON] == "the trial raised an error"
@@ -193,7 +115,8 @@ def test_a_crash_at_the_last_epoch_is_no_success(driver: Driver) -> None:
     assert driver.told(trial).state == TrialState.FAIL
 
 
-def test_a_stopped_trial_is_pruned_with_its_values(driver: Driver) -> None:
+def test_optunasearch_defect_a_trial_that_the_scheduler_stopped_is_not_stored_complete(driver: Driver) -> None:
+    """It is pruned, with its values."""
     trial = driver.start()
     driver.report(trial, 0, 0.4)
     driver.report(trial, 1, 0.35)
@@ -207,7 +130,7 @@ def test_a_stopped_trial_is_pruned_with_its_values(driver: Driver) -> None:
 def test_a_trial_is_told_once(driver: Driver) -> None:
     trial = driver.start()
     driver.end(trial, LAST, 0.3)
-    driver.search.on_trial_complete(trial.trial_id, error=True)
+    driver.crash(trial)
     driver.report(trial, LAST, 0.1)
     assert (driver.told(trial).state, driver.told(trial).value) == (TrialState.COMPLETE, 0.3)
 
@@ -233,6 +156,18 @@ def test_a_trial_gets_its_point_by_dotted_key(driver: Driver) -> None:
     assert set(trial.config) == set(SPACE.parameters)
 
 
+def test_the_study_learns_where_a_trial_is_kept_once_and_of_no_stranger(driver: Driver) -> None:
+    """Tune starts a trial again in the folder of its first start."""
+    trial, started = driver.start(), Started(driver.bridge)
+    before = driver.told(trial).user_attrs[FOLDER]
+    for trial_id in (trial.trial_id, "stranger"):
+        elsewhere = cast(Trial, SimpleNamespace(trial_id=trial_id, path="/elsewhere", error_file=None))
+        started.on_trial_start(0, [], elsewhere)
+    assert driver.told(trial).user_attrs[FOLDER] == before
+    assert list(driver.bridge.tune_trials) == [trial.trial_id]
+    assert vars(pickle.loads(pickle.dumps(started))) == {}
+
+
 def test_folders_bear_the_number_and_differ_between_retries(tmp_path: Path) -> None:
     names = []
     for _ in range(2):
@@ -252,7 +187,7 @@ def test_every_sampler_suggests_inside_the_laws(tmp_path: Path, name: str) -> No
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_a_reopened_study_does_not_repeat_its_suggestions(tmp_path: Path, name: str) -> None:
+def test_optunasearch_defect_the_same_seed_does_not_repeat_itself_after_reopening(tmp_path: Path, name: str) -> None:
     """Whole points: a model may rightly send single parameters to the same end of their law."""
     points = [point for _ in range(3) for point in Driver(tmp_path, sampler=name).points(3)]
     assert len({tuple(point.values()) for point in points}) == 9
@@ -261,17 +196,16 @@ def test_a_reopened_study_does_not_repeat_its_suggestions(tmp_path: Path, name: 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_the_same_seed_and_history_suggest_the_same(tmp_path: Path, name: str) -> None:
     """Two copies of one journal, of six trials each, go on alike; another seed goes on elsewhere."""
-    Driver(tmp_path, sampler=name).points(6)
+    Driver(tmp_path / "origin", sampler=name).points(6)
     for copy in ("first", "second", "other"):
-        (tmp_path / copy).mkdir()
-        shutil.copy(tmp_path / "study.journal", tmp_path / copy)
+        shutil.copytree(tmp_path / "origin", tmp_path / copy)
     first, second = (Driver(tmp_path / copy, sampler=name).points(2) for copy in ("first", "second"))
     other = Driver(tmp_path / "other", sampler=name, seed=1).points(2)
     assert first == second
     assert first[0] != other[0]
 
 
-def test_another_process_suggests_the_same(tmp_path: Path) -> None:
+def test_another_process_suggests_the_same() -> None:
     ask = (
         "import optuna; from optuna.distributions import FloatDistribution; from platform.search import make_sampler\n"
         "study = optuna.create_study(sampler=make_sampler('tpe', 7, 3))\n"
@@ -299,7 +233,7 @@ ENDINGS: tuple[Callable[[Driver, Trial], None], ...] = (
     lambda driver, trial: driver.end(trial, LAST, 0.2),
     lambda driver, trial: driver.end(trial, 1, 0.4),
     lambda driver, trial: driver.end(trial, LAST, math.nan),
-    lambda driver, trial: driver.search.on_trial_complete(trial.trial_id, error=True),
+    lambda driver, trial: driver.crash(trial),
 )
 
 
@@ -342,96 +276,30 @@ def test_a_met_budget_is_finished_at_once_and_a_larger_one_goes_on(tmp_path: Pat
     assert larger.search.next_trial() is None
 
 
-def test_orphans_fail_and_their_points_come_again(tmp_path: Path) -> None:
-    dead = Driver(tmp_path)
-    dead.points(1)
-    orphans = [dead.start() for _ in range(2)]
-    dead.report(orphans[0], 0, 0.4)
-    driver = Driver(tmp_path)
-    assert recover_orphans(driver.study) == 2
-    for orphan in orphans:
-        told = driver.told(orphan)
-        assert told.state == TrialState.FAIL
-        assert told.user_attrs[REASON] == "the driver ended before the trial did"
-        assert told.user_attrs[RETRIED] is True
-    assert [driver.start().config for _ in orphans] == [orphan.config for orphan in orphans]
-    assert driver.start().config not in [orphan.config for orphan in orphans]
-
-
-def test_recovery_touches_nothing_but_orphans(tmp_path: Path) -> None:
-    dead = Driver(tmp_path)
-    dead.points(2)
-    before = dead.study.get_trials()
-    driver = Driver(tmp_path)
-    assert recover_orphans(driver.study) == 0
-    assert driver.study.get_trials() == before
-
-
-def test_a_point_that_is_orphaned_again_and_again_counts_once(tmp_path: Path) -> None:
-    """Two trials of budget: one is lost twice, and both still run to their end, no third one does."""
-    point = Driver(tmp_path, trials=2).start().config
-    for _ in range(2):
-        again = Driver(tmp_path, trials=2)
-        assert recover_orphans(again.study) == 1
-        assert again.start().config == point
-    last = Driver(tmp_path, trials=2)
-    recover_orphans(last.study)
-    assert len(finished(last.study)) == 0
-    assert last.points(2)[0] == point
-    assert last.search.next_trial() is None
-    assert [trial.state.name for trial in last.study.trials] == ["FAIL", "FAIL", "FAIL", "COMPLETE", "COMPLETE"]
-
-
-def test_baselines_come_first_and_once_over_reopenings(tmp_path: Path) -> None:
+def test_optunasearch_defect_a_rerun_does_not_enqueue_its_points_again(tmp_path: Path) -> None:
+    """Baselines come first, and once over four openings."""
     points = []
     for _ in range(4):
         driver = Driver(tmp_path)
         recover_orphans(driver.study)
-        enqueue_baselines(driver.study, SPACE)
+        enqueue_baselines(driver.study, SPACE, 4)
         points += driver.points(1)
     assert points[:2] == list(SPACE.baselines)
     assert all(point not in SPACE.baselines for point in points[2:])
     assert len(Driver(tmp_path).study.trials) == 4
 
 
-def test_an_orphaned_baseline_is_enqueued_again_once(tmp_path: Path) -> None:
-    dead = Driver(tmp_path)
-    enqueue_baselines(dead.study, SPACE)
-    assert dead.start().config == SPACE.baselines[0]
-    driver = Driver(tmp_path)
-    recover_orphans(driver.study)
-    enqueue_baselines(driver.study, SPACE)
-    waiting = driver.study.get_trials(states=(TrialState.WAITING,))
-    assert [trial.system_attrs["fixed_params"] for trial in waiting] == [SPACE.baselines[1], SPACE.baselines[0]]
+def test_baselines_keep_within_the_budget_and_the_others_come_with_a_larger_one(tmp_path: Path) -> None:
+    for trials, expected in ((1, 1), (1, 1), (5, 2)):
+        study = Driver(tmp_path).study
+        enqueue_baselines(study, SPACE, trials)
+        assert len(study.trials) == expected
 
 
 def test_the_study_says_what_counts_towards_the_budget(tmp_path: Path) -> None:
     driver = Driver(tmp_path)
-    enqueue_baselines(driver.study, SPACE)
+    enqueue_baselines(driver.study, SPACE, 100)
     for end in ENDINGS:
         end(driver, driver.start())
     driver.start()
     assert [trial.number for trial in finished(driver.study)] == [0, 1, 2, 3]
-
-
-def test_what_still_runs_when_the_sweep_ends_is_told(driver: Driver) -> None:
-    reported, silent, ended = (driver.start() for _ in range(3))
-    driver.report(reported, 0, 0.4)
-    driver.report(reported, 1, 0.3)
-    driver.end(ended, LAST, 0.2)
-    close_unfinished(driver.bridge)
-    told = driver.told(reported)
-    assert (told.state, told.value, told.intermediate_values) == (TrialState.PRUNED, 0.3, {0: 0.4, 1: 0.3})
-    assert driver.told(silent).state == TrialState.FAIL
-    assert driver.told(ended).state == TrialState.COMPLETE
-    assert driver.told(silent).user_attrs[REASON] == told.user_attrs[REASON] == "stopped when the sweep's time was over"
-    assert driver.bridge.running == {}
-    assert driver.study.get_trials(states=(TrialState.RUNNING,)) == []
-
-
-def test_closing_twice_changes_nothing(driver: Driver) -> None:
-    driver.start()
-    close_unfinished(driver.bridge)
-    before = driver.study.get_trials()
-    close_unfinished(driver.bridge)
-    assert driver.study.get_trials() == before

@@ -12,7 +12,8 @@ from ray.tune.experiment import Trial
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 from tensorboard.plugins.hparams import metadata  # type: ignore[import-untyped]
 
-from platform.search import FOLDER, OptunaBridge
+from platform.objectives import Objective
+from platform.search import Goal, OptunaBridge
 from platform.tensorboard import TensorBoard
 from search_spaces import Space
 from trainables.epoch import metrics_of
@@ -25,13 +26,14 @@ SPACE = Space(
     VAL_MMD,
     (),
 )
+GOAL = Goal((Objective.parse(VAL_C2ST_EXCESS),), (), VAL_C2ST_EXCESS, 4)
 
 
 class Sweep:
     """A bridge over a study in memory and Tune's calls in its order."""
 
     def __init__(self, folder: Path) -> None:
-        self.bridge = OptunaBridge(optuna.create_study(), SPACE, 10, 4)
+        self.bridge = OptunaBridge(optuna.create_study(), SPACE, 10, GOAL)
         self.board = TensorBoard(self.bridge, folder)
         self.folder = folder
 
@@ -118,12 +120,6 @@ def test_a_restarted_trial_goes_on_in_its_run(sweep: Sweep) -> None:
     sweep.board.on_trial_complete(0, [], trial)
     assert [event.step for event in sweep.read(0).Scalars(VAL_MMD)] == [0, 1]
     assert len(list((sweep.folder / "trial-0000").iterdir())) == 1
-
-
-def test_the_study_learns_where_the_trial_is_kept(sweep: Sweep) -> None:
-    trial = sweep.start("a")
-    assert sweep.bridge.study.trials[0].user_attrs[FOLDER] == trial.path
-    sweep.board.on_trial_complete(0, [], trial)
 
 
 def test_an_ended_trial_and_a_stranger_write_nothing(sweep: Sweep) -> None:

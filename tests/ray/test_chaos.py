@@ -52,11 +52,11 @@ def kill(processes: list[psutil.Process]) -> None:
 
 CASES = {
     "driver": Case(lambda sweep: os.kill(sweep.process.pid, signal.SIGKILL), -signal.SIGKILL),
-    "driver of groups": Case(lambda sweep: os.kill(sweep.process.pid, signal.SIGKILL), -signal.SIGKILL, 2, 8, GROUPS),
+    "driver of groups": Case(lambda sweep: os.kill(sweep.process.pid, signal.SIGKILL), -signal.SIGKILL, 2, 6, GROUPS),
     "ctrl-c": Case(lambda sweep: os.kill(sweep.process.pid, signal.SIGINT), 130),
     "raylet": Case(lambda sweep: kill(sweep.processes("raylet/raylet")), None, 2, 40),  # trials outlive it by 20 s
     "trial": Case(lambda sweep: kill(sweep.processes("ImplicitFunc")), 0),
-    "train worker": Case(lambda sweep: kill(sweep.processes("RayTrainWorker")), 0, 2, 8, GROUPS),
+    "train worker": Case(lambda sweep: kill(sweep.processes("RayTrainWorker")), 0, 2, 6, GROUPS),
 }
 
 

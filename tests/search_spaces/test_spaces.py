@@ -1,6 +1,7 @@
 """Every space against the trainable that it varies."""
 
 import json
+from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
@@ -78,10 +79,11 @@ def test_the_trainable_has_laws_that_a_space_could_break(space: Space) -> None:
 
 
 def test_baselines_are_whole_points_inside_the_laws(space: Space) -> None:
+    """Whole: a value for every parameter that is active there, and for no other one."""
     for point in space.baselines:
-        assert set(point) == set(space.parameters)
-        for key, law in space.parameters.items():
-            value = point[key]
+        assert set(point) == {key for key in space.parameters if space.active(key, point)}
+        for key, value in point.items():
+            law = space.parameters[key]
             if isinstance(law, CategoricalDistribution):
                 assert value in law.choices
             else:
@@ -99,8 +101,36 @@ def test_baselines_survive_the_journal(space: Space) -> None:
         }
 
 
+def value_in(space: Space, point: Mapping[str, Any], key: str) -> Any:
+    """A value at a point, or where the space leaves the key alone, as it is configured; 0 where there is no such key."""
+    return point.get(key, leaves(configured(space)).get(key, 0))
+
+
+def test_conditions_speak_of_parameters_that_stand_before_them_and_of_values_that_they_take(space: Space) -> None:
+    """What is asked for first decides about what is asked for later; each parameter is active somewhere."""
+    order = list(space.parameters)
+    for key, condition in space.conditions.items():
+        assert order.index(condition.key) < order.index(key)
+        law = space.parameters[condition.key]
+        assert isinstance(law, CategoricalDistribution)
+        assert set() < set(condition.values) < set(law.choices)
+
+
+def test_a_parameter_is_active_where_its_condition_holds_and_always_without_one(space: Space) -> None:
+    """By the definition, for every choice of every parameter that others depend on."""
+    for key in space.parameters:
+        condition = space.conditions.get(key)
+        if condition is None:
+            assert space.active(key, {})
+            continue
+        for choice in samples(space.parameters[condition.key]):
+            assert space.active(key, {condition.key: choice}) == (choice in condition.values)
+        assert not space.active(key, {})
+
+
 def test_one_baseline_is_the_plain_model(space: Space) -> None:
     """No ranking term, nothing generated in the training set: what every other point must beat."""
     assert any(
-        point.get("contrastive.weight", 0) == 0 and point["augmentation.alpha"] == 0 for point in space.baselines
+        value_in(space, point, "contrastive.weight") == 0 and value_in(space, point, "augmentation.alpha") == 0
+        for point in space.baselines
     )

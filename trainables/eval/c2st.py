@@ -38,6 +38,29 @@ class C2STResult:
     n: int  # rows per class after equalising
 
 
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Scores of all rows by the probe that was not trained on them: the real ones, then as many fake ones.
+
+    Attributes:
+        is_fake: The truth, 0 or 1.
+        scores: Probability of "fake".
+        folds: Row numbers that each probe was tested on.
+        left_out: Columns that are constant in the real part.
+    """
+
+    is_fake: Indices
+    scores: Array
+    folds: tuple[Indices, ...]
+    left_out: tuple[str | int, ...]
+
+    @property
+    def correct(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Whether each real and each fake row was taken for what it is."""
+        right = (self.scores > 0.5) == (self.is_fake == 1)
+        return right[self.is_fake == 0], right[self.is_fake == 1]
+
+
 @dataclass(frozen=True)
 class NullBand:
     """Accuracy of real halves against each other: what counts as no difference."""
@@ -64,6 +87,40 @@ def classifier_two_sample_test(
     seed: int = 0,
     columns: Sequence[str] | None = None,
 ) -> C2STResult:
+    """Tell real from fake as `held_out_scores` does, and sum up how often the probe was right."""
+    held_out = held_out_scores(
+        real,
+        fake,
+        real_groups=real_groups,
+        fake_groups=fake_groups,
+        probe=probe,
+        folds=folds,
+        seed=seed,
+        columns=columns,
+    )
+    y, scores = held_out.is_fake, held_out.scores
+    per_fold = [balanced_accuracy_score(y[test], scores[test] > 0.5) for test in held_out.folds]
+    return C2STResult(
+        accuracy=float(balanced_accuracy_score(y, scores > 0.5)),
+        auc=float(np.mean([roc_auc_score(y[test], scores[test]) for test in held_out.folds])),
+        accuracy_std=float(np.std(per_fold)),
+        probe=probe,
+        left_out=held_out.left_out,
+        n=len(y) // 2,
+    )
+
+
+def held_out_scores(
+    real: Float[Tensor, "N F"],
+    fake: Float[Tensor, "M F"],
+    *,
+    real_groups: Groups | None = None,
+    fake_groups: Groups | None = None,
+    probe: str = "quadratic",
+    folds: int = 5,
+    seed: int = 0,
+    columns: Sequence[str] | None = None,
+) -> HeldOut:
     """Tell real from fake over stratified folds, on one thread; the same arguments give the same result.
 
     The larger sample is cut to the size of the smaller by a seeded choice. With groups (of a fake: the group of the
@@ -83,16 +140,7 @@ def classifier_two_sample_test(
     numbers = group_numbers(real_groups, fake_groups, (len(x_real), len(x_fake)))
     groups = None if numbers is None else numbers[np.concatenate([a, b + len(x_real)])]
     parts = list(_folds(y, groups, folds, seed))
-    scores = _held_out_scores(x, y, parts, probe, seed)
-    per_fold = [balanced_accuracy_score(y[test], scores[test] > 0.5) for _, test in parts]
-    return C2STResult(
-        accuracy=float(balanced_accuracy_score(y, scores > 0.5)),
-        auc=float(np.mean([roc_auc_score(y[test], scores[test]) for _, test in parts])),
-        accuracy_std=float(np.std(per_fold)),
-        probe=probe,
-        left_out=left_out,
-        n=len(a),
-    )
+    return HeldOut(y, _scores(x, y, parts, probe, seed), tuple(test for _, test in parts), left_out)
 
 
 def null_band(
@@ -134,7 +182,7 @@ def random_halves(rng: np.random.Generator, rows: int, groups: Groups | None) ->
     return order[0::2], order[1::2]
 
 
-def _held_out_scores(x: Array, y: Indices, parts: Sequence[tuple[Indices, Indices]], probe: str, seed: int) -> Array:
+def _scores(x: Array, y: Indices, parts: Sequence[tuple[Indices, Indices]], probe: str, seed: int) -> Array:
     """Probability of "fake" for each row, from the probe that was not trained on it."""
     scores = np.empty(len(y))
     with threadpool_limits(limits=1):

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from trainables.eval.tables import as_pair, equalise
@@ -32,7 +32,15 @@ ROUNDING = 1e-12  # of |x|^2 + r^2: whoever is nearer to the rim than this lies 
 def precision_recall(
     real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"], *, neighbours: int = 3, seed: int = 0
 ) -> tuple[float, float]:
-    """Improved (precision, recall), both in [0, 1]; time O(N^2 F), memory O(N).
+    """Improved (precision, recall), both in [0, 1]; raises ValueError as `precision_recall_rows` does."""
+    realistic, recalled = precision_recall_rows(real, fake, neighbours=neighbours, seed=seed)
+    return realistic.double().mean().item(), recalled.double().mean().item()
+
+
+def precision_recall_rows(
+    real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"], *, neighbours: int = 3, seed: int = 0
+) -> tuple[Bool[Tensor, "K"], Bool[Tensor, "K"]]:
+    """Which fakes lie in the ball of a real row, and which real rows in that of a fake; time O(N^2 F), memory O(N).
 
     Raises ValueError for non-finite values, differing columns, and unless `1 <= neighbours < rows of either sample`.
     """
@@ -42,7 +50,7 @@ def precision_recall(
     for rows, squares in _squared_distances(x, y):
         realistic |= (squares <= reach_x[rows, None]).any(dim=0)
         recalled[rows] = (squares <= reach_y).any(dim=1)
-    return realistic.double().mean().item(), recalled.double().mean().item()
+    return realistic, recalled
 
 
 def density_coverage(

@@ -75,10 +75,19 @@ class TrainingPaths:
 
     def __call__(self, deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Memorisation:
         """Ratio and share as at the top of this file."""
-        distance = nearest_distance(movement_paths(deltas, mask), self.paths)
-        median, near = distance.median().item(), self.reference.quantile(QUANTILE)
+        distance = self.distance(deltas, mask)
+        median = distance.median().item()
         ratio = median / self.reference.median().item()
-        return Memorisation(ratio, (distance <= near).double().mean().item(), median)
+        return Memorisation(ratio, (distance <= self.near).double().mean().item(), median)
+
+    def distance(self, deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Float[Tensor, "N"]:
+        """Of each sample to its nearest training movement."""
+        return nearest_distance(movement_paths(deltas, mask), self.paths)
+
+    @property
+    def near(self) -> float:
+        """A distance below which all but the `QUANTILE` of other people stay away."""
+        return self.reference.quantile(QUANTILE).item()
 
 
 def movement_paths(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Float[Tensor, "N P"]:

@@ -1,0 +1,189 @@
+"""Studies and trials in a terminal: what there is, how a study stands, and what one trial did.
+
+Everything is read and nothing is written or started, so that a running sweep can be looked at.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import make_url
+
+from platform.progress import describe
+from platform.records import (
+    Board,
+    View,
+    curve,
+    lineage,
+    manifest_of,
+    name_of_curves,
+    state_of,
+    states,
+    successor,
+    times,
+    trial_of,
+    view,
+)
+from platform.recovery import ATTEMPT, METRICS, REASON, REPEATS
+from platform.report import REPORT
+from platform.study import JOURNAL, load_study, open_storage
+from platform.terminal import columns, metric, plain, print_facts, print_heading, print_line, print_table, span
+from trainables.config import ConfigError
+from trainables.names import VAL_C2ST, VAL_MMD
+from trainables.progress import clock, number
+
+TRIALS = 12  # shown of a study; the report has all
+
+
+def list_studies(console: Console, storage_path: Path, storage: str = "") -> int:
+    """The studies below a storage path, or in a database, the latest first."""
+    found = sorted(_studies(storage_path, storage), key=lambda pair: _last(pair[0]), reverse=True)
+    if not found:
+        print_line(console, f"there is no study in {make_url(storage) if storage else storage_path} yet")
+        return 0
+    table = columns("study", "objectives", "~trials", ">best C2ST", "last activity")
+    for study, folder in found:
+        table.add_row(study.study_name, *_summary(study, folder))
+    print_table(console, table)
+    return 0
+
+
+def _studies(storage_path: Path, storage: str) -> Iterator[tuple[optuna.Study, Path]]:
+    if not storage:
+        names = sorted(file.parent.name for file in storage_path.glob(f"*/{JOURNAL}"))
+    else:
+        require_database(storage)
+        names = optuna.get_all_study_names(open_storage(storage, storage_path))
+    for name in names:
+        yield load_study(storage_path, name, storage), storage_path / name
+
+
+def _last(study: optuna.Study) -> float:
+    return max((time.timestamp() for time in times(study.get_trials(deepcopy=False))), default=0.0)
+
+
+def _summary(study: optuna.Study, folder: Path) -> tuple[str, str, str, str]:
+    """The cells of a study; one that no sweep has made has its trials alone."""
+    trials = study.get_trials(deepcopy=False)
+    when = times(trials)
+    counts, last = _counts(trials), f"{when[-1]:%Y-%m-%d %H:%M}" if when else "-"
+    try:
+        shown = view(study, folder, VAL_MMD)
+    except ConfigError as error:
+        return str(error), counts, "-", last
+    return ", ".join(objective.text for objective in shown.objectives), counts, _best(shown), last
+
+
+def _counts(trials: Sequence[FrozenTrial]) -> str:
+    return ", ".join(f"{count} {word}" for word, count in states(trials).items()) or "none yet"
+
+
+def _best(shown: View) -> str:
+    """C2ST of the best trial: judged again with its interval, else as the search saw it."""
+    row = next(iter((shown.board or {"rows": []})["rows"]), None)
+    if row and VAL_C2ST in row["validation"]:
+        return span(VAL_C2ST, row["validation"][VAL_C2ST])
+    return f"{number(shown.best.metrics.get(VAL_C2ST))} as searched" if shown.best else "-"
+
+
+def show(
+    console: Console, study: optuna.Study, folder: Path, trial: int | None = None, tie_breaker: str = VAL_MMD
+) -> int:
+    """A study, or one of its trials."""
+    shown = view(study, folder, tie_breaker)
+    if trial is None:
+        _show_study(console, shown)
+    else:
+        _show_trial(console, shown, trial_of(shown, trial))
+    return 0
+
+
+def _show_study(console: Console, shown: View) -> None:
+    attributes, when = shown.study.user_attrs, times(shown.trials)
+    facts = {
+        "objectives": ", ".join(objective.text for objective in shown.objectives),
+        "constraints": ", ".join(attributes.get("constraints", ())),
+        "data": str(attributes.get("data_sha256", ""))[:16],
+        "trials": _counts(shown.trials),
+        "ran": f"{when[0]:%Y-%m-%d %H:%M} to {when[-1]:%Y-%m-%d %H:%M}" if when else "",
+        "time inside": clock(sum(t.duration.total_seconds() for t in shown.trials if t.duration)),
+        "report": str(shown.folder / REPORT) if (shown.folder / REPORT).is_file() else "",
+    }
+    print_heading(console, f"Study {shown.study.study_name}")
+    print_facts(console, facts)
+    if shown.board is not None:
+        print_heading(console, "Leaderboard: the best trials judged again, 95 % intervals")
+        print_table(console, _leaderboard(shown.board))
+    if shown.judged:
+        more = f" (the first {TRIALS} of {len(shown.judged)})" if len(shown.judged) > TRIALS else ""
+        print_heading(console, f"Trials as the search ranks them{more}")
+        print_table(console, _ranking(shown))
+
+
+def _leaderboard(board: Board) -> Table:
+    table = columns(">trial", ">searched", ">fresh noise", ">holdout", ">MMD", ">P(best)", "~parameters")
+    for row in board["rows"]:
+        table.add_row(
+            str(row["trial"]),
+            number(row["searched"].get(VAL_C2ST)),
+            span(VAL_C2ST, row["validation"].get(VAL_C2ST)),
+            span(VAL_C2ST, (row["holdout"] or {}).get(VAL_C2ST)),
+            span(VAL_MMD, row["validation"].get(VAL_MMD)),
+            number(row["probability_best"], 2),
+            describe(dict(row["params"])),
+        )
+    return table
+
+
+def _ranking(shown: View) -> Table:
+    table = columns(">rank", ">trial", "state", ">epoch", ">C2ST", ">MMD", "~parameters")
+    for rank, trial in enumerate(shown.judged[:TRIALS], start=1):
+        c2st, mmd = number(trial.metrics.get(VAL_C2ST)), number(trial.metrics.get(VAL_MMD), 4)
+        state = state_of(shown.trials[trial.number]) + ("" if trial.feasible else ", breaks a constraint")
+        table.add_row(str(rank), str(trial.number), state, str(trial.epoch), c2st, mmd, describe(dict(trial.params)))
+    return table
+
+
+def _show_trial(console: Console, shown: View, trial: FrozenTrial) -> None:
+    ranked = next((one for one in shown.judged if one.number == trial.number), None)
+    attributes, after = trial.user_attrs, successor(shown.trials, trial.number)
+    line = lineage(shown.trials, trial.number)
+    facts = {
+        "state": state_of(trial),
+        "reason": attributes.get(REASON, ""),
+        "goes on from": ", ".join(map(str, line[:-1])),
+        "went on as": str(after.number) if after else "",
+        "repeats": str(attributes.get(REPEATS, "")),
+        "attempt": str(attributes[ATTEMPT] + 1) if ATTEMPT in attributes else "",
+        "ran": f"{trial.datetime_start:%Y-%m-%d %H:%M}" if trial.datetime_start else "",
+        "for": clock(trial.duration.total_seconds()) if trial.duration else "",
+        "checkpoint": str(ranked.checkpoint or "") if ranked else "",
+    }
+    print_heading(console, f"Trial {trial.number} of {shown.study.study_name}")
+    print_facts(console, facts)
+    for title, values in (("Parameters", trial.params), ("Metrics of the last epoch", attributes.get(METRICS, {}))):
+        if values:
+            print_heading(console, title)
+            print_facts(console, {name: plain(value) for name, value in values.items()})
+    points = curve(trial, shown.rung)
+    if points:
+        print_heading(console, "Epochs")
+        print_table(console, _epochs(name_of_curves(shown.rung), points))
+    _show_manifest(console, manifest_of(trial))
+
+
+def _epochs(name: str, points: Mapping[int, float]) -> Table:
+    table = columns(">epoch", f">{name}")
+    for epoch, value in points.items():
+        table.add_row(str(epoch), metric(name, value))
+    return table
+
+
+def _show_manifest(console: Console, manifest: Mapping[str, Any] | None) -> None:
+    if manifest is not None:
+        print_heading(console, "Trained with")
+        print_facts(console, {name: plain(value) for name, value in manifest.items() if name != "config"})

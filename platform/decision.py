@@ -1,0 +1,156 @@
+"""A decision on paper: the document that is kept with it either way, and what is printed of it."""
+
+import json
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from platform.challenger import Challenger
+from platform.latency import Latency
+from platform.promotion import Decision, Rule, to_json
+from platform.source import source_of
+from trainables.config import plain
+from trainables.eval.clustered import Interval
+from trainables.judging import Judgement
+from trainables.manifest import CODE, PACKAGES, code_sha256, installed
+from trainables.names import VAL_C2ST, VAL_MMD
+from trainables.progress import number
+from trainables.publication import now
+from trainables.registry import Published, Registry, RegistryError
+
+DIGITS = 4
+LATEST = 5  # refusals that are listed
+
+
+def heading(challenger: Challenger, champion: Published | None) -> dict[str, Any]:
+    """Who stands against whom, when, and by which code."""
+    record = challenger.record
+    kept = {key: record[key] for key in ("kind", "epoch", "weights_sha256", "data_sha256") if key in record}
+    came = {"study": challenger.study, "trial": challenger.trial, "params": dict(challenger.params)}
+    return {
+        "time": now(),
+        "challenger": {"checkpoint": str(challenger.checkpoint), **kept, **came},
+        "champion": None if champion is None else {"id": champion.id, "weights_sha256": champion.weights_sha256},
+        "versions": {"python": sys.version.split()[0], **{package: installed(package) for package in PACKAGES}},
+        "code_sha256": code_sha256(CODE),
+        "source": source_of().facts(),
+    }
+
+
+def refusal(reason: str) -> dict[str, Any]:
+    """A decision for which nothing had to be measured."""
+    return {"decision": "refused", "reason": reason, "figures": {}, "checks": []}
+
+
+def findings(
+    decision: Decision, challenger: Judgement, champion: Judgement | None, latency: Latency, rule: Rule
+) -> dict[str, Any]:
+    """A decision with all that it was made from: who computes it again comes to the same."""
+    data = {"data_sha256": challenger.data_sha256, "part": challenger.part, "movements": challenger.movements}
+    return {
+        **to_json(decision),
+        "data": {**data, "groups": list(challenger.groups), "seeds": list(challenger.seeds)},
+        "rule": plain(rule),
+        "confidence_of_intervals": rule.two_sided,
+        "latency_ms_per_movement": {side: list(values) for side, values in vars(latency).items()},
+        "judgements": {"challenger": challenger.to_json(), "champion": champion and champion.to_json()},
+    }
+
+
+def print_decision(console: Console, decision: Decision, latency: Latency, rule: Rule) -> None:
+    """Figures of both sides, latency, and each check."""
+    console.print(_figures(decision, rule))
+    ratio = f", the champion's {_spread(latency.champion)}, ratio {_spread(latency.ratios)}" if latency.ratios else ""
+    console.print(f"ms per movement: {_spread(latency.challenger)}{ratio}", highlight=False, soft_wrap=True)
+    console.print(_checks(decision))
+
+
+def _figures(decision: Decision, rule: Rule) -> Table:
+    table = _table(f"Figures (± {100 * rule.two_sided:g} % interval)", "figure")
+    for column in ("challenger", "champion", "difference"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, figure in decision.figures.items():
+        table.add_row(_short(name), *(_interval(side) for side in vars(figure).values()))
+    return table
+
+
+def _checks(decision: Decision) -> Table:
+    table = _table("Checks", "figure", "law")
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("held", no_wrap=True)
+    for check in decision.checks:
+        style = None if check.held else "bold red"
+        value, held = number(check.value, DIGITS), "yes" if check.held else "NO"
+        table.add_row(_short(check.figure), check.law, value, held, style=style)
+    return table
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("val/")
+
+
+def _interval(found: Interval | None) -> str:
+    return "-" if found is None else f"{found.value:.{DIGITS}f} ± {found.high - found.value:.{DIGITS}f}"
+
+
+def _spread(values: Sequence[float]) -> str:
+    """The median, with the smallest and the largest."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def history_table(registry: Registry) -> Table:
+    """Everyone who was published, in order, with the figures by which they were; a star before the champion."""
+    table, champion = _table("Champions", "", "entry", "published", "C2ST", "MMD", "from"), registry.champion_id()
+    for name in registry.history():
+        mark = "*" if name == champion else ""
+        try:
+            decision = registry.entry(name).decision
+        except RegistryError as error:
+            table.add_row(mark, name, "not whole", "-", "-", str(error), style="red")
+            continue
+        told = (_told(decision, figure) for figure in (VAL_C2ST, VAL_MMD))
+        table.add_row(mark, name, _minute(decision["published"]["time"]), *told, _origin(decision))
+    return table
+
+
+def refusals_table(registry: Registry) -> Table:
+    """The latest refusals and why."""
+    table = _table("Latest refusals", "decided", "challenger", "reason")
+    for file in registry.refusals()[-LATEST:]:
+        table.add_row(*_refusal(file))
+    return table
+
+
+def _refusal(file: Path) -> tuple[str, str, str]:
+    try:
+        decision = json.loads(file.read_text())
+        return _minute(decision["time"]), _origin(decision), str(decision["reason"])
+    except (AttributeError, OSError, ValueError, KeyError, TypeError):
+        return "-", "-", f"{file}: cannot be read"
+
+
+def _origin(decision: Mapping[str, Any]) -> str:
+    came = decision.get("challenger", {})
+    return f"trial {came['trial']} of {came['study']}" if came.get("study") else str(came.get("checkpoint", "-"))
+
+
+def _told(decision: Mapping[str, Any], name: str) -> str:
+    """A figure of the one who was published, as it was then."""
+    found = decision["figures"].get(name, {}).get("challenger")
+    return f"{found['value']:.{DIGITS}f}" if found and found["value"] is not None else "-"
+
+
+def _minute(time: str) -> str:
+    return time[:16].replace("T", " ")
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

@@ -1,0 +1,107 @@
+"""How long two generators take for the same movements, measured side by side so that a busy machine meets both alike.
+
+They take turns in this process, on one thread, and each turn gives one ratio. The median ratio is bounded from above by
+an order statistic: of n ratios the k-th smallest lies above the median with probability P(Binomial(n, 1/2) < k),
+whatever their distribution, so that the few turns in which the machine was elsewhere decide nothing.
+
+References: Practical Nonparametric Statistics (Conover, 1999), section 3.2, confidence interval for a quantile.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from scipy.stats import binom
+
+from trainables.config import require
+from trainables.data.canonical import Canonical
+from trainables.generators import MovementGenerator
+
+
+@dataclass(frozen=True)
+class LatencyConfig:
+    """What is timed."""
+
+    movements: int = 64  # one batch of a network call
+    repeats: int = 11  # two of them may be disturbed before a bound of 95 % confidence moves
+
+    def __post_init__(self) -> None:
+        require(self.movements >= 1, "`movements >= 1`", f"movements={self.movements}")
+        require(self.repeats >= 1, "`repeats >= 1`", f"repeats={self.repeats}")
+
+    def require_enough(self, confidence: float) -> None:
+        """Raise `ConfigError` unless so many repeats can bound the median ratio with this confidence."""
+        law = f"`1 - 2^-latency.repeats >= confidence` with confidence={confidence:g}"
+        enough = bounding_place(self.repeats, confidence) is not None
+        require(enough, law, f"latency.repeats={self.repeats}", "repeat more often")
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds per movement of each turn; the champion's are none where there is no champion."""
+
+    challenger: tuple[float, ...]
+    champion: tuple[float, ...] = ()
+
+    @property
+    def challenger_ms(self) -> float:
+        """The challenger's median."""
+        return statistics.median(self.challenger)
+
+    @property
+    def champion_ms(self) -> float | None:
+        """The champion's median."""
+        return statistics.median(self.champion) if self.champion else None
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """Challenger over champion, turn by turn."""
+        return tuple(a / b for a, b in zip(self.challenger, self.champion, strict=True)) if self.champion else ()
+
+    def ratio_bound(self, confidence: float) -> float | None:
+        """Upper one-sided bound of the median ratio; None for too few turns."""
+        place = bounding_place(len(self.ratios), confidence)
+        return None if place is None else sorted(self.ratios)[place - 1]
+
+
+def bounding_place(count: int, confidence: float) -> int | None:
+    """The place (from 1) of the smallest of `count` ordered values that bounds their median from above.
+
+    >>> bounding_place(11, 0.95), bounding_place(5, 0.95), bounding_place(4, 0.95)
+    (9, 5, None)
+    """
+    places = range(1, count + 1)
+    return next((place for place in places if binom.cdf(place - 1, count, 0.5) >= confidence), None)
+
+
+def measure(sides: Sequence[MovementGenerator], asked: Canonical, config: LatencyConfig) -> Latency:
+    """Time the challenger and, where there is one, the champion on the same movements; a first turn does not count.
+
+    Args:
+        sides: The challenger first.
+    """
+    rows = asked.take(torch.arange(min(config.movements, len(asked))))
+    with _one_thread():
+        turns = [[_ms_per_movement(side, rows) for side in sides] for _ in range(config.repeats + 1)][1:]
+    return Latency(*(tuple(side) for side in zip(*turns, strict=True)))
+
+
+def _ms_per_movement(
+    source: MovementGenerator, rows: Canonical, clock: Callable[[], float] = time.perf_counter
+) -> float:
+    began = clock()
+    source.like(rows, seed=0)
+    return 1000 * (clock() - began) / len(rows)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,204 @@
+"""The leaderboard: the best trials of a search judged again, with intervals instead of one lucky number.
+
+The trial that looks best of many looks better than it is, for it was chosen by its luck as well. So the finalists are
+judged once more: on the people of the validation part under fresh noise, common to all of them, and on the holdout
+part, which no trial ever saw and whose looks are counted. The order is that of the fresh judgement on the validation
+part; nothing is ordered by the holdout part, so that it stays what it is.
+"""
+
+import json
+import math
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+from rich.console import Console
+
+from platform.finalists import JUDGEMENTS, Archive, noise_seeds, on_holdout, on_validation
+from platform.holdout import LEDGER, Ledger
+from platform.recovery import METRICS, REPEATS
+from platform.settings import Sweep
+from platform.study import INTERRUPTED, Ranked
+from trainables import durable
+from trainables.eval.clustered import Interval, interval, probability_best
+from trainables.eval.metrics import NullBand
+from trainables.judging import Judgement
+from trainables.names import VAL_C2ST, VAL_MMD
+from trainables.seeding import derive
+
+LEADERBOARD = "leaderboard.json"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What real people score under the same probe, folds and rows.
+
+    Attributes:
+        floor: Random halves of the validation people against each other.
+        people: Training people against validation people: what a perfect copy of the training part would score.
+    """
+
+    floor: NullBand
+    people: float
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """`val/c2st` of trainings of one configuration with other seeds.
+
+    The trial that they repeat is none of them: it was chosen for its value, they were not.
+
+    Attributes:
+        sem: Standard error of the mean; None of one training alone.
+    """
+
+    n: int
+    mean: float
+    sem: float | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A finalist as it was judged again.
+
+    Attributes:
+        holdout: None where there was no look left, or the trial is to go on.
+        probability_best: That its figure is the smallest of all rows; None where it could not be computed.
+    """
+
+    trial: Ranked
+    validation: Judgement
+    holdout: Judgement | None = None
+    repeats: Repeats | None = None
+    probability_best: float | None = None
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Finalists, best first, under `seeds` of fresh noise.
+
+    Attributes:
+        looks: That the holdout part of these data has had so far, of the `budget`.
+        refused: Why rows have no look at the holdout part; None if nothing was refused.
+        left_out: Trial -> why it could not be judged on a part.
+    """
+
+    rows: tuple[Row, ...]
+    seeds: tuple[int, ...]
+    looks: int
+    budget: int
+    refused: str | None
+    left_out: Mapping[int, str]
+
+
+def leaderboard(
+    console: Console, sweep: Sweep, study: optuna.Study, ranked: Sequence[Ranked], by: str = VAL_C2ST
+) -> Leaderboard:
+    """Judge the finalists of a ranking again and order them.
+
+    A trial that was cut and goes on later is not worth a look at the holdout part yet.
+
+    Args:
+        by: The figure that orders the rows, smallest first; trials that break a constraint stand behind the others.
+
+    Raises:
+        LedgerError, ConfigError: the ledger or a kept judgement is damaged.
+    """
+    settings = sweep.settings
+    seeds = noise_seeds(settings.seed, settings.finalists.noise)
+    chosen = finalists_of(ranked, settings.finalists.top)
+    validation = on_validation(console, list(chosen), Archive(settings.folder / JUDGEMENTS, seeds))
+    rows = {path: Row(chosen[path], found) for path, found in validation.items() if isinstance(found, Judgement)}
+    ledger = Ledger(settings.folder.parent / LEDGER, settings.finalists.holdout_budget)
+    ended = {path: row.trial.number for path, row in rows.items() if row.trial.state != INTERRUPTED}
+    holdout, refused = on_holdout(console, ended, settings.study_name, ledger, seeds)
+    whole = [
+        replace(row, holdout=_known(holdout.get(path)), repeats=_repeats(study, row)) for path, row in rows.items()
+    ]
+    return Leaderboard(
+        _ordered(whole, by, settings.seed),
+        seeds,
+        sum(map(ledger.looks, {row.validation.data_sha256 for row in whole})),
+        ledger.budget,
+        refused,
+        {chosen[p].number: why for found in (validation, holdout) for p, why in found.items() if isinstance(why, str)},
+    )
+
+
+def finalists_of(ranked: Sequence[Ranked], top: int) -> dict[Path, Ranked]:
+    """The first trials of a ranking that have a result and a checkpoint, by their checkpoints."""
+    with_result = [trial for trial in ranked if trial.metrics and trial.state != TrialState.FAIL.name]
+    return dict([(trial.checkpoint, trial) for trial in with_result if trial.checkpoint is not None][:top])
+
+
+def _known(result: Judgement | str | None) -> Judgement | None:
+    return result if isinstance(result, Judgement) else None
+
+
+def _repeats(study: optuna.Study, row: Row) -> Repeats | None:
+    """Of the trainings that ran to their end; None where there are none."""
+    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    mine = [trial.user_attrs[METRICS] for trial in ended if trial.user_attrs.get(REPEATS) == row.trial.number]
+    values = [metrics[VAL_C2ST] for metrics in mine if VAL_C2ST in metrics]
+    if not values:
+        return None
+    sem = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+    return Repeats(len(values), statistics.mean(values), sem)
+
+
+def _ordered(rows: Sequence[Row], by: str, seed: int) -> tuple[Row, ...]:
+    """Rows by their figure, with the probability of each to be the best; those without the figure last."""
+    known = [row for row in rows if by in row.validation.figures]
+    figures = [row.validation.figures[by] for row in known]
+    probabilities = probability_best(figures, derive(seed, "best finalist")) if known else ()
+    told = [replace(row, probability_best=p) for row, p in zip(known, probabilities, strict=True)]
+    told.sort(key=lambda row: row.validation.figures[by].value)
+    ordered = [*told, *(row for row in rows if by not in row.validation.figures)]
+    return tuple(sorted(ordered, key=lambda row: not row.trial.feasible))
+
+
+def intervals(judgement: Judgement | None) -> dict[str, Interval]:
+    """The 95 % interval of every figure; none of no judgement."""
+    return {} if judgement is None else {name: interval(figure) for name, figure in judgement.figures.items()}
+
+
+def write(board: Leaderboard, folder: Path, study_name: str, reference: Reference) -> None:
+    """Write `leaderboard.json` into a study's folder in one atomic step."""
+    text = json.dumps(to_json(board, study_name, reference), indent=1, sort_keys=True, allow_nan=False)
+    durable.replace(folder / LEADERBOARD, text + "\n")
+
+
+def to_json(board: Leaderboard, study_name: str, reference: Reference) -> dict[str, Any]:
+    """The plain mapping of `leaderboard.json`: what a report draws, and whom a promotion takes for its challenger."""
+    return {
+        "study": study_name,
+        "floor": vars(reference.floor),
+        "people": reference.people,
+        "noise_seeds": list(board.seeds),
+        "holdout": {"asked": board.looks, "budget": board.budget, "refused": board.refused},
+        "left_out": [{"trial": trial, "reason": reason} for trial, reason in board.left_out.items()],
+        "rows": list(_rows_to_json(board)),
+    }
+
+
+def _rows_to_json(board: Leaderboard) -> Iterator[dict[str, Any]]:
+    for row in board.rows:
+        trial = row.trial
+        validation, holdout = ({k: vars(v) for k, v in intervals(j).items()} for j in (row.validation, row.holdout))
+        yield {
+            "trial": trial.number,
+            "epoch": trial.epoch,
+            "state": trial.state,
+            "feasible": trial.feasible,
+            "params": dict(trial.params),
+            "checkpoint": str(trial.checkpoint),
+            "searched": {name: trial.metrics[name] for name in (VAL_C2ST, VAL_MMD) if name in trial.metrics},
+            "validation": validation,
+            "holdout": holdout or None,
+            "repeats": None if row.repeats is None else vars(row.repeats),
+            "probability_best": row.probability_best,
+        }

@@ -1,0 +1,118 @@
+"""Every machine of a sweep: Python, packages, the code itself, and the limits of the system."""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import platform
+from platform.preflight.scene import FAIL, OK, WARNING, Finding, Scene, each, mib
+from platform.source import ROOT, source_of
+from trainables.node import Node, normal
+
+PYTHON = (3, 11)
+FULL_DISK = 0.95  # Ray puts no objects on a fuller disk
+FREE_BYTES = 5 * 2**30  # of a disk; a default sweep leaves some hundred MB
+SHARED_BYTES = 256 * 2**20  # containers start with 64 MB
+OPEN_FILES = 4096  # Ray warns below
+
+
+def check_python(scene: Scene) -> Finding:
+    """Recent enough, and the very same on all machines: Ray refuses to join others."""
+    versions = {node.python for node in scene.machines}
+    text = " and ".join(sorted(".".join(map(str, version)) for version in versions))
+    if min(versions)[:2] < PYTHON:
+        return Finding(FAIL, text, "make venv PYTHON=python3.11, or a later one")
+    return Finding(FAIL, text, "one version on all machines") if len(versions) > 1 else Finding(OK, text)
+
+
+def check_packages(scene: Scene) -> Finding:
+    """Whatever is installed stands at the version of constraints.txt, and nothing that is needed is missing."""
+    locked = pins((ROOT / "constraints.txt").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = [normal(re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0]) for line in project["dependencies"]]
+    return each(scene, lambda node: compare_packages(node.packages, locked, needed))
+
+
+def pins(constraints: str) -> dict[str, str]:
+    """Normal name -> version, from the text of constraints.txt."""
+    lines = [line.split("==") for line in constraints.splitlines() if "==" in line and not line.startswith("#")]
+    return {normal(name): version.strip() for name, version in lines}
+
+
+def compare_packages(installed: Mapping[str, str], locked: Mapping[str, str], needed: Sequence[str]) -> Finding:
+    """A local part (torch 2.13.0+cpu) is the builder's and does not count."""
+    missing = [f"{name} is missing" for name in needed if name not in installed]
+    other = [
+        f"{name} {installed[name]}, locked {version}"
+        for name, version in locked.items()
+        if name in installed and installed[name].partition("+")[0] != version
+    ]
+    if missing or other:
+        return Finding(FAIL, ", ".join(missing + other), "make venv")
+    return Finding(OK, f"{len(set(locked) & set(installed))} packages as in constraints.txt")
+
+
+def check_shim(scene: Scene) -> Finding:
+    """`platform` is this project's, and still answers as the standard library's."""
+    file = Path(platform.__file__).resolve()
+    remedy = f"start in {ROOT} with python -m, without PYTHONSAFEPATH"
+    if file.parent != ROOT / "platform":
+        return Finding(FAIL, f"`platform` is {file}", remedy)
+    same = platform.system() == os.uname().sysname and platform.python_version().startswith("3.")
+    return Finding(OK, "ours, and the standard one behind it") if same else Finding(FAIL, "does not answer", remedy)
+
+
+def check_code(scene: Scene) -> Finding:
+    """The commit, and the same code on every node (which need no git: hashes are compared)."""
+    source = source_of()
+    others = [node.host for node in scene.machines if node.code_sha256 != scene.driver.code_sha256]
+    if others:
+        return Finding(FAIL, f"other code in {', '.join(others)}", "`ray up cluster.yaml` copies this checkout there")
+    if source.commit is None:
+        return Finding(WARNING, f"no commit: {source.reason}", "trials record the hash of the code alone; install git")
+    if source.diff:
+        remedy = "commit, or rely on the patch that the study keeps"
+        return Finding(WARNING, f"commit {source.commit[:12]} and uncommitted changes", remedy)
+    return Finding(OK, f"commit {source.commit[:12]}, the same code on {len(scene.machines)} machine(s)")
+
+
+def check_open_files(scene: Scene) -> Finding:
+    """Ray's processes hold many sockets open."""
+    remedy = f"ulimit -n {16 * OPEN_FILES}"
+
+    def judge(node: Node) -> Finding:
+        text = f"{node.open_files} per process"
+        return Finding(OK, text) if node.open_files >= OPEN_FILES else Finding(WARNING, text, remedy)
+
+    return each(scene, judge)
+
+
+def check_shared_memory(scene: Scene) -> Finding:
+    """Ray's objects lie there; too little of it and they go to the disk."""
+
+    def judge(node: Node) -> Finding:
+        disk = node.disks.get("shared memory")
+        if disk is None:
+            return Finding(OK, "none on this system; Ray takes temporary files")
+        if disk.total_bytes < SHARED_BYTES:
+            return Finding(WARNING, mib(disk.total_bytes), "docker run --shm-size=2g, or mount a larger /dev/shm")
+        return Finding(OK, mib(disk.total_bytes))
+
+    return each(scene, judge)
+
+
+def check_disks(scene: Scene) -> Finding:
+    """Free space for results and for Ray's files."""
+
+    def judge(node: Node) -> Finding:
+        disks = {name: disk for name, disk in node.disks.items() if name != "shared memory"}
+        text = ", ".join(f"{name} {mib(disk.free_bytes)} free in {disk.folder}" for name, disk in disks.items())
+        if any(disk.free_bytes < (1 - FULL_DISK) * disk.total_bytes for disk in disks.values()):
+            return Finding(FAIL, text, "make room: Ray stops at 95 % full; another storage_path, another RAY_TMPDIR")
+        if any(disk.free_bytes < FREE_BYTES for disk in disks.values()):
+            return Finding(WARNING, text, "make room, or lower budget.disk")
+        return Finding(OK, text)
+
+    return each(scene, judge)

@@ -1,0 +1,114 @@
+"""What the checks read, and what they say: a `Scene` goes in, a `Finding` comes out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from trainables.data.dataset import DataConfig
+from trainables.node import Node
+from trainables.session import ScalingConfig
+
+OK, WARNING, FAIL = "ok", "warning", "FAIL"
+STATES = (OK, WARNING, FAIL)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found: its state, one line, and what to do where it is not ok."""
+
+    state: str
+    text: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class DoctorConfig:
+    """What is to be checked: the keys bear the names that they have in a sweep."""
+
+    storage_path: str = "results"
+    storage: str = ""  # of Optuna: empty for a journal file, else a URL
+    address: str = "local"
+    scaling: ScalingConfig = field(default_factory=ScalingConfig)
+    cluster: str = "cluster.yaml"
+    connect: bool = False  # log in to every machine of the cluster file
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The Ray instance at the address.
+
+    Attributes:
+        error: Why there is none; the rest is empty then.
+        silent: Nodes that could not answer, each with the reason.
+        apart_s: Host -> its clock minus the driver's; what the round trip hides is not counted.
+        capacity: Resources of each node.
+    """
+
+    error: str = ""
+    nodes: tuple[Node, ...] = ()
+    silent: tuple[str, ...] = ()
+    apart_s: Mapping[str, float] = field(default_factory=dict)
+    capacity: tuple[Mapping[str, float], ...] = ()
+
+    def total(self, resource: str) -> float:
+        """Of all nodes together."""
+        return sum(node.get(resource, 0.0) for node in self.capacity)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that the checks read."""
+
+    config: DoctorConfig
+    data: DataConfig
+    driver: Node
+    cluster: Cluster
+
+    @property
+    def machines(self) -> tuple[Node, ...]:
+        """The driver's first; a local instance is on the same one."""
+        return (self.driver,) if self.local else (self.driver, *self.cluster.nodes)
+
+    @property
+    def local(self) -> bool:
+        """Whether Ray lives and dies with the command."""
+        return self.config.address == "local"
+
+
+Check = Callable[[Scene], Finding]
+
+
+def each(scene: Scene, judge: Callable[[Node], Finding]) -> Finding:
+    """The worst finding over all machines, and on which of them."""
+    found = [(node.host, judge(node)) for node in scene.machines]
+    worst = max(STATES.index(finding.state) for _, finding in found)
+    hosts = [(host, finding) for host, finding in found if finding.state == STATES[worst]]
+    if len(scene.machines) == 1 or worst == 0:
+        return hosts[0][1]
+    text = "; ".join(f"{host}: {finding.text}" for host, finding in hosts)
+    return Finding(STATES[worst], text, hosts[0][1].remedy)
+
+
+def needs_ray(check: Check) -> Check:
+    """A check that says so where there is no Ray to look at."""
+
+    def checked(scene: Scene) -> Finding:
+        if scene.cluster.error:
+            return Finding(WARNING, f"not checked: no Ray at address={scene.config.address}", "repair `ray` first")
+        return check(scene)
+
+    return checked
+
+
+def examined(check: Check, scene: Scene) -> Finding:
+    """What a check finds; one that raises has failed, and stops no other."""
+    try:
+        return check(scene)
+    except Exception as error:  # noqa: BLE001  # whatever it is, the other checks are wanted too
+        ours = type(error).__module__.partition(".")[0] == "trainables"
+        text = " ".join(str(error).split())
+        return Finding(FAIL, text if ours else f"{type(error).__name__}: {text}", "correct what the line names")
+
+
+def mib(size: float) -> str:
+    """Bytes as a line shows them."""
+    return f"{size / 2**20:,.0f} MiB"

@@ -1,0 +1,58 @@
+"""Where a sweep reads and writes: the folder of the results, the study's database, the recordings."""
+
+import os
+import re
+from pathlib import Path
+
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from platform.preflight.scene import FAIL, OK, Finding, Scene
+from trainables.data.dataset import load_parts
+
+
+def check_storage(scene: Scene) -> Finding:
+    """The results' folder can be written here, and is the same folder on every node."""
+    place = scene.config.storage_path
+    if scene.driver.storage:
+        return Finding(FAIL, f"storage_path={place}: {scene.driver.storage}", "choose a folder that you may write to")
+    failed = [f"{node.host}: {node.storage}" for node in scene.cluster.nodes if node.storage]
+    if failed:
+        return Finding(FAIL, "; ".join(failed), "a storage_path that all nodes mount at the same place (NFS, say)")
+    return Finding(OK, f"{place} written and read by this process and {len(scene.cluster.nodes)} node(s)")
+
+
+def check_database(scene: Scene) -> Finding:
+    """Optuna's database answers; nothing is created in it."""
+    text = scene.config.storage
+    if not text:
+        return Finding(OK, "a journal file beside the results")
+    remedy = "start the database, check user, password and host; a driver such as psycopg must be installed"
+    try:
+        url = make_url(text)
+        if url.get_backend_name() == "sqlite":
+            return _sqlite(Path(url.database or ""))
+        create_engine(url).connect().close()
+    except (ImportError, ValueError, SQLAlchemyError) as error:
+        return Finding(FAIL, f"storage={_hidden(text)}: {str(error).splitlines()[0]}", remedy)
+    return Finding(OK, f"{url.render_as_string()} answers")
+
+
+def _sqlite(file: Path) -> Finding:
+    """A file that a study would create where it is absent."""
+    folder = file.absolute().parent
+    if not os.access(file if file.exists() else folder, os.W_OK):
+        return Finding(FAIL, f"storage=sqlite: {file} cannot be written", "choose a file that you may write to")
+    return Finding(OK, f"{file}{'' if file.exists() else ' will be made'}")
+
+
+def _hidden(url: str) -> str:
+    """A URL without its password."""
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
+
+
+def check_data(scene: Scene) -> Finding:
+    """The recordings can be read and give all four parts."""
+    parts = load_parts(scene.data)
+    sizes = ", ".join(f"{name} {len(part):,}" for name, part in parts.parts.items())
+    return Finding(OK, f"{scene.data.source}: {sizes}; sha256 {parts.sha256[:16]}")

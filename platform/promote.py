@@ -1,0 +1,197 @@
+"""`python -m platform.promote`: a challenger becomes champion if a paired test and all limits say so.
+
+Both are judged on people whom neither has seen (the holdout part, whose looks are counted), on the same movements,
+conditions and noise; the rule is `platform.promotion`. The decision is written down with its data and figures either
+way: in the registry's history where the challenger is promoted, else among its decisions.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from platform.challenger import FIRST, Challenger, of_checkpoint, of_leaderboard, require_same_form
+from platform.decision import findings, heading, history_table, print_decision, refusal, refusals_table
+from platform.finalists import noise_seeds
+from platform.holdout import LEDGER, PART, Ledger, Look
+from platform.latency import Latency, LatencyConfig, measure
+from platform.promotion import LimitsConfig, MarginsConfig, Rule, decide
+from trainables.checkpoint import CheckpointError
+from trainables.command import Command, Request, run
+from trainables.config import build, plain, require
+from trainables.data.dataset import DataConfig, load_parts
+from trainables.generators import load
+from trainables.judging import JUDGED_ON, Judgement, judge
+from trainables.publication import Publisher, held
+from trainables.registry import Published, Registry
+
+REFUSED = 3
+ABOUT = """
+Let a test decide whether a challenger becomes champion, and publish it if it does.
+
+  python -m platform.promote                              the first of the study's leaderboard
+  python -m platform.promote study_name=wide trial=12     another trial of a leaderboard
+  python -m platform.promote ckpt=FOLDER part=validation  any checkpoint; without a look at the holdout part
+
+Exit codes: 0 promoted (or rolled back, or listed), 3 refused, which is no error, 1 failed, 2 wrong input.
+"""
+
+
+@dataclass(frozen=True)
+class PromoteConfig:
+    """Who is judged, on whom, and by which rule."""
+
+    storage_path: str = "results"  # where the study, the ledger of the holdout part and the registry are
+    study_name: str = "diffusion"
+    trial: int = FIRST  # of the study's leaderboard; -1: its first
+    ckpt: str = ""  # a checkpoint folder, in place of a trial
+    part: str = PART  # of the data
+    noise: int = 3  # samples per movement, each under other noise
+    seed: int = 0  # of the noise, common to both; that of a study makes a look of its leaderboard serve again
+    confidence: float = 0.95  # one-sided
+    holdout_budget: int = 32  # looks at the holdout part of the same data, of all studies and promotions
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    margins: MarginsConfig = field(default_factory=MarginsConfig)
+    latency: LatencyConfig = field(default_factory=LatencyConfig)
+
+    def __post_init__(self) -> None:
+        require(self.part in JUDGED_ON, f"`part` in {{{', '.join(JUDGED_ON)}}}", f"part={self.part}")
+        require(self.noise >= 1, "`noise >= 1`", f"noise={self.noise}")
+        require(self.trial >= -1, "`trial >= 0` (or -1 for the leaderboard's first)", f"trial={self.trial}")
+        require(not (self.ckpt and self.trial >= 0), "at most one of `ckpt` and `trial`", "both")
+        require(self.holdout_budget >= 1, "`holdout_budget >= 1`", f"holdout_budget={self.holdout_budget}")
+        self.latency.require_enough(self.rule.confidence)
+
+    @property
+    def rule(self) -> Rule:
+        """When a challenger is promoted."""
+        return Rule(self.confidence, self.limits, self.margins)
+
+
+COMMAND = Command(
+    module="platform.promote",
+    config_name="promote",
+    about=ABOUT,
+    schemas={"promote_schema": plain(PromoteConfig())},
+    verbs={
+        "list": "the champion, everyone who was, with their figures, and the latest refusals",
+        "rollback": "make the champion before the present one champion again",
+    },
+)
+
+
+def main(request: Request) -> int:
+    """Decide, list or roll back."""
+    config = build(PromoteConfig, request.config)
+    return VERBS[request.verb](Console(), config, Registry.below(config.storage_path))
+
+
+def promote(console: Console, config: PromoteConfig, registry: Registry) -> int:
+    """Judge the challenger against the champion, write the decision, and publish the challenger if it is promoted.
+
+    Raises:
+        ConfigError, CheckpointError: no such challenger, or one that cannot be compared with the champion.
+        RegistryError, HoldoutSpentError, LedgerError: the registry or the ledger says no.
+    """
+    challenger = challenger_of(config)
+    with held(registry) as publisher:
+        champion = registry.champion()
+        if champion is not None and champion.weights_sha256 == challenger.weights_sha256:
+            reason = f"these weights are the champion already ({champion.id})"
+            return _refused(console, publisher, heading(challenger, champion) | refusal(reason))
+        if champion is not None:
+            require_same_form(challenger, champion)
+        return _decide(console, config, publisher, challenger, champion)
+
+
+def _decide(
+    console: Console, config: PromoteConfig, publisher: Publisher, challenger: Challenger, champion: Published | None
+) -> int:
+    with console.status("measuring the latency"):
+        latency = measured(config, challenger, champion)
+    seeds = noise_seeds(config.seed, config.noise)
+    with console.status(f"judging on the {config.part} part"):
+        mine = judged(config, Look.at(challenger.checkpoint, seeds, challenger.study, challenger.trial))
+        theirs = None if champion is None else judged(config, Look.at(champion.checkpoint, seeds, champion.id))
+    decision = decide(mine, theirs, latency, config.rule)
+    print_decision(console, decision, latency, config.rule)
+    written = heading(challenger, champion) | findings(decision, mine, theirs, latency, config.rule)
+    if not decision.promoted:
+        return _refused(console, publisher, written)
+    published = publisher.publish(challenger.checkpoint, written)
+    console.print(f"promoted: {published.id} is the champion; {decision.reason}", highlight=False, soft_wrap=True)
+    console.print(f"registry: {published.path}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _refused(console: Console, publisher: Publisher, written: Mapping[str, Any]) -> int:
+    file = publisher.refuse(written["challenger"]["weights_sha256"], written)
+    console.print(f"refused: {written['reason']}", highlight=False, soft_wrap=True)
+    console.print(f"decision: {file}", highlight=False, soft_wrap=True)
+    return REFUSED
+
+
+def challenger_of(config: PromoteConfig) -> Challenger:
+    """The checkpoint that the configuration names, verified."""
+    if config.ckpt:
+        return of_checkpoint(Path(config.ckpt))
+    return of_leaderboard(Path(config.storage_path).expanduser() / config.study_name, config.trial)
+
+
+def measured(config: PromoteConfig, challenger: Challenger, champion: Published | None) -> Latency:
+    """The latency of both on movements of the validation part.
+
+    Raises:
+        CheckpointError: a checkpoint holds no generator, or the data are not those that they were trained on.
+    """
+    parts = load_parts(build(DataConfig, challenger.record["config"]["data"]))
+    if parts.sha256 != challenger.record["data_sha256"]:
+        raise CheckpointError(f"{challenger.checkpoint}: trained on other data than today's ({parts.sha256})")
+    sides = [load(side.checkpoint) for side in (challenger, champion) if side is not None]
+    return measure(sides, parts["validation"], config.latency)
+
+
+def judged(config: PromoteConfig, look: Look) -> Judgement:
+    """The judgement of a look; one at the holdout part goes through the ledger."""
+    if config.part == PART:
+        return Ledger(Path(config.storage_path).expanduser() / LEDGER, config.holdout_budget).ask(look)
+    return judge(look.checkpoint, config.part, look.seeds)
+
+
+def list_registry(console: Console, config: PromoteConfig, registry: Registry) -> int:
+    """Print the history with the champion marked, and the latest refusals."""
+    if not registry.history() and not registry.refusals():
+        console.print(f"{registry.path}: nothing was published yet", highlight=False, soft_wrap=True)
+        return 0
+    console.print(history_table(registry))
+    if registry.refusals():
+        console.print(refusals_table(registry))
+    console.print(f"registry: {registry.path}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def roll_back(console: Console, config: PromoteConfig, registry: Registry) -> int:
+    """Make the champion before the present one champion again.
+
+    Raises:
+        RegistryError: there is none before.
+    """
+    with held(registry) as publisher:
+        published, passed = publisher.rollback()
+    for name in passed:
+        console.print(f"{name} is not whole and was passed over", style="red", highlight=False)
+    console.print(f"rolled back: {published.id} is the champion", highlight=False, soft_wrap=True)
+    return 0
+
+
+VERBS: dict[str, Callable[[Console, PromoteConfig, Registry], int]] = {
+    "": promote,
+    "list": list_registry,
+    "rollback": roll_back,
+}
+
+if __name__ == "__main__":
+    sys.exit(run(COMMAND, main))

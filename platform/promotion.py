@@ -1,0 +1,255 @@
+"""When a challenger replaces the champion: a paired test on people whom neither has seen, and limits that hold anyway.
+
+Both are judged on the same movements, conditions and noise, so that what makes a person hard for both leaves their
+difference; it is jackknifed over groups (`trainables.eval.clustered`). With d = challenger - champion, signed so that
+a positive d is worse, and u the upper end of its one-sided interval (Student's t, G - 1 degrees of freedom),
+
+    C2ST                                         u < 0         it is lower
+    MMD, precision, recall, memorised share      u <= margin   it is not worse by more than the margin
+    latency, a ratio                             u <= margin   distribution-free, over repeats (`platform.latency`)
+
+and the challenger's own figures keep their limits. All must hold: of an intersection-union test each part is made at
+the level of the whole, and none is corrected for the number of parts. An accuracy below one half is luck, so that a
+champion who stands there cannot be improved on. Where nobody is champion, the limits alone decide.
+
+References: Multiparameter Hypothesis Testing and Acceptance Sampling (Berger, 1982), theorem 1.
+"""
+
+import math
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from platform.latency import Latency
+from trainables import names
+from trainables.config import ConfigError, require
+from trainables.eval.clustered import Clustered, Interval, difference, interval
+from trainables.judging import Judgement
+
+CHANCE = 0.5  # the C2ST of movements that cannot be told from people's
+LATENCY = "latency"  # milliseconds per movement, on one thread
+SIGNS: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">=": operator.ge,
+    ">": operator.gt,
+}
+
+
+@dataclass(frozen=True)
+class LimitsConfig:
+    """What a champion's own figures must keep, whomever it replaces."""
+
+    c2st: float = 0.75  # at most; the best of a default sweep reads 0.57, an adversarial baseline 0.85
+    memorised_share: float = 0.05  # at most; other people read 0.01, a training set given out again 1
+    precision: float = 0.5  # at least; halves of real movements read 0.90
+    recall: float = 0.5  # at least; halves of real movements read 0.90
+    latency_ms_per_movement: float = 200.0  # at most, on one thread; the default model takes about 15
+
+    def __post_init__(self) -> None:
+        for name in ("c2st", "memorised_share", "precision", "recall"):
+            require(0 <= getattr(self, name) <= 1, f"`0 <= {name} <= 1`", f"{name}={getattr(self, name)}")
+        latency = self.latency_ms_per_movement
+        require(latency > 0, "`latency_ms_per_movement > 0`", f"latency_ms_per_movement={latency}")
+
+
+@dataclass(frozen=True)
+class MarginsConfig:
+    """How much worse than the champion a challenger with a lower C2ST may be."""
+
+    mmd: float = 0.01  # twice what the best of a default sweep reads
+    precision: float = 0.05
+    recall: float = 0.05
+    memorised_share: float = 0.02
+    latency_ratio: float = 1.5  # time of the challenger over time of the champion
+
+    def __post_init__(self) -> None:
+        for name, margin in vars(self).items():
+            require(0 <= margin < math.inf, f"`0 <= {name} < inf`", f"{name}={margin}")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The limits, the margins, and how sure one must be: 0.95 lets one equal challenger in twenty through."""
+
+    confidence: float = 0.95
+    limits: LimitsConfig = LimitsConfig()
+    margins: MarginsConfig = MarginsConfig()
+
+    def __post_init__(self) -> None:
+        require(0.5 < self.confidence < 1, "`0.5 < confidence < 1`", f"confidence={self.confidence}")
+
+    @property
+    def two_sided(self) -> float:
+        """Of the interval whose ends are the one-sided bounds."""
+        return 2 * self.confidence - 1
+
+
+@dataclass(frozen=True)
+class Check:
+    """One law of the rule, and whether it held.
+
+    Attributes:
+        figure: Whose law, by the names of `trainables.names`, or `LATENCY`.
+        law: In words, about `value`.
+        value: What was compared with the limit; None where it was not computed.
+    """
+
+    figure: str
+    law: str
+    value: float | None
+    limit: float
+    held: bool
+
+    def fault(self) -> str:
+        """What is wrong and by how much, for a sentence."""
+        if self.value is None:
+            return f"{self.figure}: `{self.law}` must hold, but it was not computed"
+        missed = abs(self.value - self.limit)
+        return f"{self.figure}: `{self.law}` must hold, but got {self.value:.4f}, off by {missed:.4f}"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of both sides, with intervals whose ends are one-sided bounds; None where it was not computed."""
+
+    challenger: Interval | None
+    champion: Interval | None
+    difference: Interval | None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether the challenger is promoted, and why."""
+
+    promoted: bool
+    reason: str
+    figures: Mapping[str, Figure]
+    checks: tuple[Check, ...]
+
+
+def decide(challenger: Judgement, champion: Judgement | None, latency: Latency, rule: Rule) -> Decision:
+    """The decision about a challenger; of the limits alone where there is no champion.
+
+    Raises:
+        ConfigError: fewer than two groups, or the two were not judged on the same movements under the same noise.
+    """
+    require(len(challenger.groups) >= 2, "`groups >= 2`", str(len(challenger.groups)), "judge on more people")
+    if champion is not None:
+        require_comparable(challenger, champion)
+    checks = (*_limits(challenger, latency, rule.limits), *_paired(challenger, champion, latency, rule))
+    promoted = all(check.held for check in checks)
+    reason = _gain(challenger, champion, rule) if promoted else "; ".join(c.fault() for c in checks if not c.held)
+    return Decision(promoted, reason, figures_of(challenger, champion, rule.two_sided), checks)
+
+
+def require_comparable(challenger: Judgement, champion: Judgement) -> None:
+    """Raise `ConfigError` unless both judgements are about the same movements under the same noise."""
+    for name in ("data_sha256", "part", "groups", "movements", "seeds"):
+        mine, theirs = getattr(challenger, name), getattr(champion, name)
+        if mine != theirs:
+            raise ConfigError(
+                f"challenger and champion cannot be compared: {name} is {mine} of the one and {theirs} of the other; "
+                "judge both on the same data, or begin another registry with another storage_path"
+            )
+
+
+def figures_of(challenger: Judgement, champion: Judgement | None, confidence: float) -> dict[str, Figure]:
+    """Every figure of either side, with two-sided intervals."""
+    found: dict[str, Figure] = {}
+    for name in {**challenger.figures, **(champion.figures if champion else {})}:
+        mine = challenger.figures.get(name)
+        theirs = champion.figures.get(name) if champion else None
+        paired = difference(mine, theirs) if mine and theirs else None
+        mine_theirs_paired = [None if side is None else interval(side, confidence) for side in (mine, theirs, paired)]
+        found[name] = Figure(*mine_theirs_paired)
+    return found
+
+
+def _limits(challenger: Judgement, latency: Latency, limits: LimitsConfig) -> Iterator[Check]:
+    """The challenger's own figures against their bounds; a bound is for the figure itself, not for its interval."""
+    bounds = {
+        names.VAL_C2ST: limits.c2st,
+        names.VAL_MEMORISED_SHARE: limits.memorised_share,
+        names.VAL_PRECISION: limits.precision,
+        names.VAL_RECALL: limits.recall,
+    }
+    for name, limit in bounds.items():
+        yield _check(name, "challenger", "<=" if _minimised(name) else ">=", limit, _value(challenger, name))
+    yield _check(LATENCY, "challenger", "<=", limits.latency_ms_per_movement, latency.challenger_ms)
+
+
+def _paired(challenger: Judgement, champion: Judgement | None, latency: Latency, rule: Rule) -> Iterator[Check]:
+    """The challenger against the champion: none where nobody is."""
+    if champion is None:
+        return
+    margins = {
+        names.VAL_MMD: rule.margins.mmd,
+        names.VAL_PRECISION: rule.margins.precision,
+        names.VAL_RECALL: rule.margins.recall,
+        names.VAL_MEMORISED_SHARE: rule.margins.memorised_share,
+    }
+    yield _check(names.VAL_C2ST, "champion", ">", CHANCE, _value(champion, names.VAL_C2ST))
+    bound = f"upper {100 * rule.confidence:g} % bound of"
+    for name, sign, margin in [(names.VAL_C2ST, "<", 0.0), *((name, "<=", margin) for name, margin in margins.items())]:
+        worsening = "challenger - champion" if _minimised(name) else "champion - challenger"
+        yield _check(name, f"{bound} {worsening}", sign, margin, _worsening(challenger, champion, name, rule))
+    ratio = latency.ratio_bound(rule.confidence)
+    yield _check(LATENCY, f"{bound} challenger / champion", "<=", rule.margins.latency_ratio, ratio)
+
+
+def _check(figure: str, subject: str, sign: str, limit: float, value: float | None) -> Check:
+    return Check(figure, f"{subject} {sign} {limit:g}", value, limit, value is not None and SIGNS[sign](value, limit))
+
+
+def _minimised(name: str) -> bool:
+    return names.DIRECTIONS[name] == names.MINIMISED
+
+
+def _worsening(challenger: Judgement, champion: Judgement, name: str, rule: Rule) -> float | None:
+    """Upper one-sided bound of how much worse the challenger's figure is; None where it is not known."""
+    mine, theirs = challenger.figures.get(name), champion.figures.get(name)
+    if mine is None or theirs is None:
+        return None
+    worse = difference(mine, theirs) if _minimised(name) else difference(theirs, mine)
+    return _finite(interval(worse, rule.two_sided).high)
+
+
+def _value(judgement: Judgement, name: str) -> float | None:
+    figure: Clustered | None = judgement.figures.get(name)
+    return None if figure is None else _finite(figure.value)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _gain(challenger: Judgement, champion: Judgement | None, rule: Rule) -> str:
+    """Why a challenger was promoted, in a sentence."""
+    mine = challenger.figures[names.VAL_C2ST]
+    if champion is None:
+        return f"the first champion: {names.VAL_C2ST} is {mine.value:.4f}, and every limit holds"
+    theirs = champion.figures[names.VAL_C2ST]
+    gain, sure = interval(difference(theirs, mine), rule.two_sided), f"{100 * rule.confidence:g} % confidence"
+    return (
+        f"{names.VAL_C2ST} is {mine.value:.4f} against the champion's {theirs.value:.4f}: lower by {gain.value:.4f}, "
+        f"with {sure} by {gain.low:.4f} or more; nothing else is worse than its margin"
+    )
+
+
+def to_json(decision: Decision) -> dict[str, Any]:
+    """A plain mapping of a decision, in which what is not finite is None."""
+    return {
+        "decision": "promoted" if decision.promoted else "refused",
+        "reason": decision.reason,
+        "figures": {
+            name: {side: found and _interval_json(found) for side, found in vars(figure).items()}
+            for name, figure in decision.figures.items()
+        },
+        "checks": [vars(check) for check in decision.checks],
+    }
+
+
+def _interval_json(found: Interval) -> dict[str, float | None]:
+    return {key: _finite(value) for key, value in vars(found).items()}

@@ -1,0 +1,67 @@
+"""Words and tables for a terminal, and for a file or a pipe, where nothing is cut to its width."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from trainables.eval.clustered import Interval
+from trainables.names import VAL_C2ST
+from trainables.progress import number
+
+WIDE = 300  # columns of a line that goes into a file or a pipe
+DIGITS = {VAL_C2ST: 3}  # of a metric; of any other one four
+
+
+def columns(*titles: str) -> Table:
+    """A table without lines; a title that begins with > stands to the right, one with ~ may be wrapped."""
+    drawn = Table(box=None, pad_edge=False)
+    for title in titles:
+        right, wrapped = title.startswith(">"), title.startswith("~")
+        drawn.add_column(Text(title.lstrip(">~")), justify="right" if right else "left", no_wrap=not wrapped)
+    return drawn
+
+
+def print_table(console: Console, drawn: Table) -> None:
+    """A table as wide as the terminal; in a file or a pipe as wide as it needs to be."""
+    (console if console.is_terminal else Console(file=console.file, width=WIDE)).print(drawn)
+
+
+def print_facts(console: Console, facts: Mapping[str, str]) -> None:
+    """Names and values; what is empty is left out."""
+    width = max(map(len, facts), default=0)
+    for name, value in facts.items():
+        if value:
+            print_line(console, f"  {name:<{width}}  {value}")
+
+
+def print_heading(console: Console, text: str) -> None:
+    """A line in bold."""
+    console.print(Text(text, style="bold"), soft_wrap=True)
+
+
+def print_line(console: Console, line: str) -> None:
+    """A line as it is, whatever brackets it has."""
+    console.print(Text(line), soft_wrap=True)
+
+
+def metric(name: str, value: float | None) -> str:
+    """A metric with its digits; a dash where there is none."""
+    return number(value, DIGITS.get(name, 4))
+
+
+def span(name: str, figure: Interval | Mapping[str, Any] | None) -> str:
+    """`0.570 (0.530 to 0.610)`."""
+    if figure is None:
+        return "-"
+    found = figure if isinstance(figure, Interval) else Interval(**figure)
+    return f"{metric(name, found.value)} ({metric(name, found.low)} to {metric(name, found.high)})"
+
+
+def plain(value: Any) -> str:
+    """A value in few digits; a mapping as names and values."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {plain(one)}" for name, one in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

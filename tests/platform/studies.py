@@ -1,0 +1,141 @@
+"""Studies as sweeps leave them, made by hand: trials of every state, and the leaderboard's file."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState, create_trial
+
+from platform.leaderboard import LEADERBOARD
+from platform.recovery import METRICS, REASON, RESUMES, RETRIED
+from platform.study import JOURNAL, OBJECTIVES
+from trainables.names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
+
+LAST = 4  # epoch
+LAWS: dict[str, BaseDistribution] = {
+    "contrastive.weight": FloatDistribution(0.0, 0.3),
+    "optim.lr": FloatDistribution(1e-4, 1e-2, log=True),
+    "model.base_channels": CategoricalDistribution((32, 48, 64)),
+    "contrastive.margin": FloatDistribution(0.05, 1.0),  # asked for in every third trial alone
+}
+FLOOR = {"mean": 0.49, "std": 0.03, "low": 0.43, "high": 0.56}
+
+
+def study_in(folder: Path, objectives: tuple[str, ...] = (VAL_C2ST_EXCESS,), **attributes: Any) -> optuna.Study:
+    """An empty study in the journal of a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    storage = JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+    study = optuna.create_study(storage=storage, study_name=folder.name, directions=["minimize" for _ in objectives])
+    for key, value in {OBJECTIVES: list(objectives), "rung": VAL_C2ST_EXCESS, **attributes}.items():
+        study.set_user_attr(key, value)
+    return study
+
+
+def params_of(number: int) -> dict[str, Any]:
+    """A point of its own for each trial."""
+    rng = np.random.default_rng(number)
+    point = {
+        "contrastive.weight": float(rng.uniform(0.0, 0.3)),
+        "optim.lr": float(math.exp(rng.uniform(math.log(1e-4), math.log(1e-2)))),
+        "model.base_channels": int(rng.choice((32, 48, 64))),
+    }
+    return point | ({"contrastive.margin": float(rng.uniform(0.05, 1.0))} if number % 3 == 0 else {})
+
+
+def add(
+    study: optuna.Study,
+    state: TrialState,
+    c2st: float | None = None,
+    attributes: Mapping[str, Any] = MappingProxyType({}),
+    epoch: int = LAST,
+) -> int:
+    """Add a trial as the bridge leaves it; its number."""
+    number = len(study.get_trials(deepcopy=False))
+    point = params_of(number)
+    metrics = {} if c2st is None else metrics_of(c2st)
+    told = [max(0.0, c2st - 0.5), metrics[VAL_MMD]][: len(study.directions)] if c2st is not None else None
+    single = len(study.directions) == 1
+    study.add_trial(
+        create_trial(
+            state=state,
+            values=told if state == TrialState.COMPLETE or (state == TrialState.PRUNED and single) else None,
+            params=point,
+            distributions={key: LAWS[key] for key in point},
+            user_attrs={METRICS: metrics, **attributes} if metrics else dict(attributes),
+            intermediate_values={} if c2st is None else _history(c2st, epoch),
+        )
+    )
+    return number
+
+
+def metrics_of(c2st: float) -> dict[str, float]:
+    """What a trial of this C2ST reports beside it."""
+    return {VAL_C2ST: c2st, VAL_C2ST_EXCESS: max(0.0, c2st - 0.5), VAL_MMD: 0.05 * (c2st - 0.48), VAL_RECALL: 0.6}
+
+
+def _history(c2st: float, epoch: int) -> dict[int, float]:
+    return {at: max(0.0, c2st - 0.5 + 0.4 * 2.0**-at * (at < epoch)) for at in range(epoch + 1)}
+
+
+def add_many(study: optuna.Study, count: int) -> None:
+    """Trials of every state, C2ST growing with the weight of the contrastive term."""
+    for number in range(count):
+        c2st = 0.52 + params_of(number)["contrastive.weight"] + 0.001 * (number % 7)
+        if number % 10 == 7:
+            add(study, TrialState.FAIL, attributes={REASON: f"{VAL_C2ST} is nan"})
+        elif number % 2:
+            add(study, TrialState.PRUNED, c2st, epoch=2, attributes={REASON: f"stopped after epoch 2 of {LAST}"})
+        else:
+            add(study, TrialState.COMPLETE, c2st)
+
+
+def add_cut(study: optuna.Study, reason: str) -> None:
+    """A trial that was cut, and the running one that goes on from it."""
+    cut = add(study, TrialState.FAIL, 0.7, epoch=1, attributes={REASON: reason, RETRIED: True})
+    add(study, TrialState.RUNNING, 0.65, epoch=2, attributes={RESUMES: cut})
+
+
+def write_board(study: optuna.Study, folder: Path, trials: list[int], **more: Any) -> None:
+    """The leaderboard's file: trials in this order, each judged 0.02 worse than it was searched, holdout 0.04."""
+
+    def span(value: float) -> dict[str, float]:
+        return {"value": value, "se": 0.02, "low": value - 0.05, "high": value + 0.05, "df": 8}
+
+    rows = []
+    for number in trials:
+        trial = study.get_trials(deepcopy=False)[number]
+        c2st, mmd = (trial.user_attrs[METRICS][name] for name in (VAL_C2ST, VAL_MMD))
+        rows.append(
+            {
+                "trial": number,
+                "epoch": trial.last_step,
+                "state": trial.state.name,
+                "feasible": True,
+                "params": trial.params,
+                "checkpoint": "/nowhere",
+                "searched": {VAL_C2ST: c2st, VAL_MMD: mmd},
+                "validation": {VAL_C2ST: span(c2st + 0.02), VAL_MMD: span(mmd)},
+                "holdout": {VAL_C2ST: span(c2st + 0.04), VAL_MMD: span(mmd)},
+                "repeats": None,
+                "probability_best": 1 / len(trials),
+            }
+        )
+    board = {
+        "study": study.study_name,
+        "floor": FLOOR,
+        "people": 0.585,
+        "noise_seeds": [1, 2, 3],
+        "holdout": {"asked": 3, "budget": 32, "refused": None},
+        "left_out": [],
+        "rows": rows,
+        **more,
+    }
+    (folder / LEADERBOARD).write_text(json.dumps(board))

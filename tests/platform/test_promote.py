@@ -1,0 +1,316 @@
+"""`python -m platform.promote` as it is typed: decided, written down either way, published, rolled back, refused."""
+
+import json
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from platform.holdout import LEDGER
+from platform.latency import Latency
+from platform.promote import COMMAND, REFUSED, PromoteConfig, main
+from platform.promotion import LimitsConfig, MarginsConfig, Rule, decide, to_json
+from trainables.checkpoint import RECORD, WEIGHTS, load_record, save_checkpoint
+from trainables.command import FAILED, WRONG_INPUT, run
+from trainables.config import build
+from trainables.diffusion.config import DiffusionConfig, ModelConfig
+from trainables.diffusion.sampling import SamplingConfig
+from trainables.diffusion.train import epochs
+from trainables.eval.validation import EvaluationConfig
+from trainables.judging import Judgement
+from trainables.publication import held
+from trainables.registry import Registry
+
+promote = partial(run, COMMAND, main)
+QUICK = ["noise=1", "confidence=0.9", "latency.movements=8", "latency.repeats=6"]
+ANYONE = ["limits.c2st=1", "limits.memorised_share=1", "limits.precision=0", "limits.recall=0"]
+FREE = ["margins.memorised_share=1", "margins.latency_ratio=100"]
+
+
+def trained(folder: Path, steps: int, seed: int = 0) -> Path:
+    """A checkpoint of a diffusion that was trained for some steps."""
+    judged = EvaluationConfig(movements=120, probe="logistic")
+    model, sampling = ModelConfig(base_channels=16), SamplingConfig(steps=2)
+    config = DiffusionConfig(
+        seed=seed, epochs=1, steps_per_epoch=steps, model=model, sampling=sampling, evaluation=judged
+    )
+    *_, last = epochs(config)
+    last.save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def poor(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("poor") / "checkpoint", 4)
+
+
+@pytest.fixture(scope="module")
+def better(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("better") / "checkpoint", 60)
+
+
+@pytest.fixture(scope="module")
+def crowned(poor: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A storage path whose champion is the poor one."""
+    storage = tmp_path_factory.mktemp("crowned")
+    assert promote([f"storage_path={storage}", f"ckpt={poor}", *QUICK, *ANYONE]) == 0
+    return storage
+
+
+@pytest.fixture
+def storage(crowned: Path, tmp_path: Path) -> Path:
+    """A copy to change."""
+    shutil.copytree(crowned, tmp_path / "results", symlinks=True)
+    return tmp_path / "results"
+
+
+def champion(storage: Path) -> str | None:
+    """Its weights."""
+    found = Registry.below(storage).champion()
+    return None if found is None else found.weights_sha256
+
+
+def weights(checkpoint: Path) -> str:
+    return str(load_record(checkpoint)["weights_sha256"])
+
+
+def refusals(storage: Path) -> list[dict[str, Any]]:
+    return [json.loads(file.read_text()) for file in Registry.below(storage).refusals()]
+
+
+def looks(storage: Path) -> int:
+    return sum(json.loads(line)["event"] == "look" for line in (storage / LEDGER).read_text().splitlines())
+
+
+def test_a_better_challenger_becomes_champion_and_its_decision_says_why(
+    storage: Path, poor: Path, better: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert promote([f"storage_path={storage}", f"ckpt={better}", *QUICK, *ANYONE, *FREE]) == 0
+    assert champion(storage) == weights(better)
+    out = capsys.readouterr().out
+    assert "promoted: 0002-" in out
+    entry = Registry.below(storage).champion()
+    assert entry is not None
+    decision = entry.decision
+    assert decision["decision"] == "promoted"
+    assert decision["reason"] in out
+    assert (decision["challenger"]["weights_sha256"], decision["champion"]["weights_sha256"]) == (
+        weights(better),
+        weights(poor),
+    )
+    assert decision["data"]["part"] == "holdout"
+    assert decision["data"]["movements"] == 120
+    assert all(check["held"] for check in decision["checks"])
+    assert decision["versions"]["torch"] == torch.__version__
+    assert looks(storage) == 2  # the champion's look of the first promotion served again
+
+
+def test_whoever_decides_again_from_the_document_comes_to_the_same(storage: Path, better: Path) -> None:
+    assert promote([f"storage_path={storage}", f"ckpt={better}", *QUICK]) == REFUSED
+    written = refusals(storage)[-1]
+    sides = [Judgement.from_json(written["judgements"][side]) for side in ("challenger", "champion")]
+    times = {side: tuple(values) for side, values in written["latency_ms_per_movement"].items()}
+    rule = written["rule"]
+    limits, margins = build(LimitsConfig, rule["limits"]), build(MarginsConfig, rule["margins"])
+    again = to_json(decide(sides[0], sides[1], Latency(**times), Rule(rule["confidence"], limits, margins)))
+    assert again == {key: written[key] for key in again}
+
+
+def test_a_refusal_names_what_failed_and_by_how_much_and_is_no_error(
+    storage: Path, poor: Path, better: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert promote([f"storage_path={storage}", f"ckpt={better}", *QUICK, *ANYONE, *FREE, "limits.c2st=0.5"]) == REFUSED
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert "refused: val/c2st: `challenger <= 0.5` must hold, but got 0." in printed.out
+    assert champion(storage) == weights(poor)
+    assert [found["decision"] for found in refusals(storage)] == ["refused"]
+
+
+def test_the_champion_itself_is_refused_without_a_look(
+    storage: Path, poor: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert promote([f"storage_path={storage}", f"ckpt={poor}", *QUICK]) == REFUSED
+    assert "these weights are the champion already (0001-" in capsys.readouterr().out
+    assert looks(storage) == 1
+    assert refusals(storage)[0]["champion"]["weights_sha256"] == weights(poor)
+
+
+def test_a_rollback_brings_the_one_before_back_and_the_list_shows_everyone(
+    storage: Path, poor: Path, better: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = f"storage_path={storage}"
+    assert promote([where, f"ckpt={better}", *QUICK, *ANYONE, *FREE, "part=validation"]) == 0
+    assert promote(["list", where]) == 0
+    assert [line[:8] for line in capsys.readouterr().out.splitlines() if line[3:7].isdigit()] == [
+        "   0001-",
+        "*  0002-",
+    ]
+    assert promote(["rollback", where]) == 0
+    assert "rolled back: 0001-" in capsys.readouterr().out
+    assert champion(storage) == weights(poor)
+    assert promote(["rollback", where]) == FAILED
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+    assert "there is no champion to go back to" in printed.err
+
+
+def test_a_champion_that_is_not_whole_stops_the_promotion_with_the_remedy(
+    storage: Path, poor: Path, better: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry = Registry.below(storage)
+    with held(registry) as publisher:
+        broken = publisher.publish(better, {"reason": "any", "figures": {}})
+    (broken.checkpoint / WEIGHTS).write_bytes(b"half")
+    where = f"storage_path={storage}"
+    assert promote([where, f"ckpt={better}", *QUICK]) == FAILED
+    error = capsys.readouterr().err
+    assert "truncated or altered" in error
+    assert "python -m platform.promote rollback" in error
+    assert promote(["list", where]) == 0
+    assert "not whole" in capsys.readouterr().out
+    assert promote(["rollback", where]) == 0
+    assert champion(storage) == weights(poor)
+
+
+def test_the_leaderboard_gives_the_challenger(
+    storage: Path, better: Path, poor: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"trial": 7, "checkpoint": str(better), "params": {"model.base_channels": 16}},
+        {"trial": 2, "checkpoint": str(poor), "params": {}},
+    ]
+    (storage / "wide").mkdir()
+    (storage / "wide" / "leaderboard.json").write_text(json.dumps({"rows": rows}))
+    command = [f"storage_path={storage}", "study_name=wide", *QUICK, *ANYONE, *FREE, "part=validation"]
+    assert promote([*command, "trial=2"]) == REFUSED  # the champion already
+    assert promote(command) == 0
+    found = Registry.below(storage).champion()
+    assert found is not None
+    told = found.decision["challenger"]
+    assert (told["study"], told["trial"], told["params"]) == ("wide", 7, {"model.base_channels": 16})
+    capsys.readouterr()
+    assert promote(["list", f"storage_path={storage}"]) == 0
+    assert "wide" in capsys.readouterr().out
+    assert promote([*command, "trial=3"]) == WRONG_INPUT
+    assert "trial=3: not on the leaderboard" in capsys.readouterr().err
+
+
+def test_a_spent_holdout_part_fails_in_one_line_and_changes_nothing(
+    storage: Path, better: Path, poor: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert promote([f"storage_path={storage}", f"ckpt={better}", *QUICK, "holdout_budget=1"]) == FAILED
+    printed = capsys.readouterr()
+    assert printed.err.count("\n") == 1
+    assert "these data have had 1" in printed.err
+    assert (champion(storage), refusals(storage), looks(storage)) == (weights(poor), [], 1)
+
+
+def changed(checkpoint: Path, folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """A copy of a checkpoint with another record."""
+    shutil.copytree(checkpoint, folder)
+    record = json.loads((folder / RECORD).read_text())
+    change(record)
+    (folder / RECORD).write_text(json.dumps(record))
+    return folder
+
+
+def test_what_cannot_be_compared_is_refused_before_a_look(
+    storage: Path, better: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other_data = changed(better, tmp_path / "data", lambda record: record.update(data_sha256="0"))
+    other_form = changed(better, tmp_path / "form", lambda record: record["config"]["evaluation"].update(movements=99))
+    for ckpt, key in ((other_data, "data_sha256"), (other_form, "evaluation")):
+        assert promote([f"storage_path={storage}", f"ckpt={ckpt}", *QUICK]) == WRONG_INPUT
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert f"its {key} is" in error
+    assert looks(storage) == 1
+
+
+def test_data_that_are_not_todays_are_refused_before_a_look(
+    better: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = changed(better, tmp_path / "old", lambda record: record.update(data_sha256="0"))
+    assert promote([f"storage_path={tmp_path / 'results'}", f"ckpt={old}", *QUICK]) == WRONG_INPUT
+    assert "trained on other data than today's" in capsys.readouterr().err
+    assert not (tmp_path / "results" / LEDGER).exists()
+
+
+def test_another_process_that_holds_the_registry_is_told(
+    storage: Path, better: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with held(Registry.below(storage)):
+        assert promote([f"storage_path={storage}", f"ckpt={better}", *QUICK]) == FAILED
+    assert "in use by another process" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        ([], "leaderboard.json: no such file; run `python -m platform.tune study_name=diffusion`"),
+        (["ckpt=nowhere"], "no such file"),
+        (["ckpt=a", "trial=1"], "at most one of `ckpt` and `trial`"),
+        (["part=train"], "`part` in {validation, test, holdout}"),
+        (["noise=0"], "`noise >= 1`"),
+        (["trial=-2"], "`trial >= 0`"),
+        (["holdout_budget=0"], "`holdout_budget >= 1`"),
+        (["confidence=95"], "`0.5 < confidence < 1`"),
+        (["limits.c2st=2"], "limits: `0 <= c2st <= 1`"),
+        (["margins.mdm=1"], "did you mean `margins.mmd`?"),
+        (["latency.repeats=4"], "latency.repeats >= confidence"),
+        (["noise=choice(1,2)"], "one value per key"),
+    ],
+)
+def test_wrong_input_is_one_line_and_leaves_nothing(
+    overrides: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert promote([f"storage_path={tmp_path / 'results'}", *overrides]) == WRONG_INPUT
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"rows": 3}', '{"rows": [{"trial": 1}]}'])
+def test_a_leaderboard_that_cannot_be_read_is_one_line(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "diffusion").mkdir()
+    (tmp_path / "diffusion" / "leaderboard.json").write_text(text)
+    assert promote([f"storage_path={tmp_path}"]) == WRONG_INPUT
+    error = capsys.readouterr().err
+    assert "not a readable leaderboard" in error
+    assert error.count("\n") == 1
+
+
+def test_a_leaderboard_without_rows_and_a_checkpoint_of_no_generator_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "diffusion").mkdir()
+    (tmp_path / "diffusion" / "leaderboard.json").write_text('{"rows": []}')
+    assert promote([f"storage_path={tmp_path}"]) == WRONG_INPUT
+    assert "(there: none); give a checkpoint as ckpt=FOLDER" in capsys.readouterr().err
+    save_checkpoint(tmp_path / "any", {"w": torch.zeros(1)}, {"kind": "any"})
+    assert promote([f"storage_path={tmp_path}", f"ckpt={tmp_path / 'any'}"]) == WRONG_INPUT
+    assert "the record lacks config, data_sha256" in capsys.readouterr().err
+
+
+def test_a_registry_without_anything_lists_nothing_and_is_not_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert promote(["list", f"storage_path={tmp_path / 'results'}"]) == 0
+    assert "nothing was published yet" in capsys.readouterr().out
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_help_names_every_key_and_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert promote(["--help"]) == 0
+    out = capsys.readouterr().out
+    named = ("0 promoted", "3 refused", "1 failed", "2 wrong input", "rollback", "list", "margins:", "latency_ratio:")
+    assert [word for word in named if word not in out] == []
+    assert PromoteConfig().rule == Rule()

@@ -1,0 +1,180 @@
+"""The command of a sweep: the scheduler's memory, what makes trials comparable, and the order of its phases."""
+
+import io
+import random
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
+from rich.console import Console
+
+from platform import tune
+from platform.recovery import RETRIED, recover_orphans
+from platform.settings import BudgetConfig, FinalistsConfig, SchedulerConfig, Sweep, TuneConfig
+from platform.study import COMPARABLE, OBJECTIVES, enqueue_repeats
+from platform.tune import concurrency, record_of, scheduler
+from search_spaces import SPACES
+from tests.platform.drivers import SPACE, Driver
+from trainables.data.dataset import DataParts
+from trainables.names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
+from trainables.session import ScalingConfig
+
+DATA = cast(DataParts, SimpleNamespace(sha256="d1"))
+
+
+def sweep_of(epochs: int, metric: str = VAL_C2ST_EXCESS, **settings: Any) -> Sweep:
+    halving = SchedulerConfig(grace_epochs=1, reduction_factor=2.0, metric=metric)
+    return Sweep(TuneConfig(scheduler=halving, **settings), {"epochs": epochs}, SPACE, ())
+
+
+def decisions(asha: Any, name: str, values: list[float], metric: str) -> list[str]:
+    """What ASHA says of a trial after each epoch, until it stops it."""
+    trial = cast(Trial, SimpleNamespace(trial_id=name))
+    asha.on_trial_add(None, trial)
+    said: list[str] = []
+    for epoch, value in enumerate(values):
+        said.append(asha.on_trial_result(None, trial, {EPOCH: epoch, metric: value}))
+        if said[-1] == AsyncHyperBandScheduler.STOP:
+            break
+    return said
+
+
+def told(study: optuna.Study, values: list[float], state: TrialState, **attributes: Any) -> None:
+    history = dict(enumerate(values))
+    ended = optuna.trial.create_trial(
+        state=state,
+        value=values[-1] if state == TrialState.COMPLETE else None,
+        intermediate_values=history,
+        user_attrs=attributes,
+    )
+    study.add_trial(ended)
+
+
+@pytest.mark.parametrize("metric", [VAL_C2ST_EXCESS, VAL_RECALL])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_scheduler_decides_as_one_that_saw_all_trials_of_the_study(seed: int, metric: str) -> None:
+    """Whatever number of trials came before; the metric is better small in one case and large in the other."""
+    rng, epochs = random.Random(seed), 9
+    sweep, study = sweep_of(epochs, metric), optuna.create_study()
+    whole: Any = scheduler(sweep, study)
+    differs = False
+    for number in range(25):
+        values = [rng.random() for _ in range(epochs + 1)]
+        reopened = scheduler(sweep, study)
+        said = decisions(whole, f"trial-{number}", values, metric)
+        assert decisions(reopened, f"again-{number}", values, metric) == said
+        differs |= decisions(scheduler(sweep, optuna.create_study()), "fresh", values, metric) != said
+        state = TrialState.COMPLETE if len(said) == len(values) else TrialState.PRUNED
+        told(study, values[: len(said)], (state, TrialState.FAIL)[number % 5 == 4])
+    assert differs  # the other side: one without a memory decides otherwise
+
+
+def test_a_cut_trial_is_remembered_as_its_successor_and_not_twice() -> None:
+    sweep, study = sweep_of(9), optuna.create_study()
+    for value in (0.1, 0.2, 0.3, 0.4):
+        told(study, [value] * 2, TrialState.PRUNED)
+    before = decisions(scheduler(sweep, study), "next", [0.25] * 10, VAL_C2ST_EXCESS)
+    for _ in range(8):
+        told(study, [0.01] * 2, TrialState.FAIL, **{RETRIED: True})
+    assert decisions(scheduler(sweep, study), "next", [0.25] * 10, VAL_C2ST_EXCESS) == before
+
+
+def test_a_study_of_two_objectives_has_the_same_memory(tmp_path: Path) -> None:
+    """By the rung metric, which need not be the first objective."""
+    settings: dict[str, Any] = {"objectives": (VAL_C2ST_EXCESS, VAL_MMD), "rung": VAL_MMD}
+    driver = Driver(tmp_path, **settings)
+    for value in (0.1, 0.2, 0.3):
+        driver.end(driver.start(), 2, 0.5 - value, **{VAL_MMD: value})
+    values = [1.0, 1.0, 0.25]
+    fresh, remembering = (scheduler(driver.sweep, study) for study in (optuna.create_study(), driver.study))
+    assert decisions(fresh, "next", values, VAL_MMD)[-1] == AsyncHyperBandScheduler.CONTINUE
+    assert decisions(remembering, "next", values, VAL_MMD)[-1] == AsyncHyperBandScheduler.STOP
+
+
+def test_without_rungs_nothing_is_stopped() -> None:
+    assert isinstance(scheduler(sweep_of(1), optuna.create_study()), FIFOScheduler)
+
+
+def test_the_record_of_a_study_holds_all_that_makes_trials_comparable() -> None:
+    sweep = sweep_of(9, objectives=(VAL_C2ST_EXCESS, VAL_MMD), constraints=("val/recall>=0.5",))
+    record = record_of(sweep, DATA)
+    assert set(COMPARABLE) <= set(record)
+    assert (record["data_sha256"], record[OBJECTIVES]) == ("d1", [VAL_C2ST_EXCESS, VAL_MMD])
+    assert (record["constraints"], record["rung"]) == (["val/recall>=0.5"], VAL_C2ST_EXCESS)
+    assert record["config_hash"] == record_of(sweep, DATA)["config_hash"]
+    assert record["config_hash"] != record_of(sweep_of(8), DATA)["config_hash"]
+    other = Sweep(sweep.settings, sweep.trainable, SPACES["diffusion"], ())
+    assert record["config_hash"] != record_of(other, DATA)["config_hash"]
+
+
+@pytest.mark.parametrize(
+    ("cpus", "per_trial", "asked", "expected"),
+    [(8, 1, 0, 8), (8, 3, 0, 2), (8, 1, 3, 3), (2, 1, 5, 2), (1, 4, 0, 1), (1, 4, 2, 1)],
+)
+def test_trials_side_by_side_never_wait_for_each_other(cpus: int, per_trial: int, asked: int, expected: int) -> None:
+    scaling, budget = ScalingConfig(cpus_per_worker=per_trial), BudgetConfig(concurrent=asked)
+    assert concurrency(TuneConfig(scaling=scaling, budget=budget), cpus) == expected
+
+
+class Phases(list[tuple[int, bool]]):
+    """Stands in for the run of a sweep: how many trials each phase was asked for, and whether they may be stopped."""
+
+    def __call__(self, console: Console, sweep: Sweep, study: optuna.Study, remaining: int, halving: bool) -> None:
+        self.append((remaining, halving))
+
+
+@pytest.fixture
+def phases(monkeypatch: pytest.MonkeyPatch) -> Phases:
+    found = Phases()
+    monkeypatch.setattr(tune, "_run", found)
+    return found
+
+
+def searched(driver: Driver, repeats: int) -> str:
+    """Run the phases of a sweep that has so many repeats of its best trial; what it prints."""
+    text = io.StringIO()
+    settings = vars(driver.sweep.settings) | {"finalists": FinalistsConfig(top=1, repeats=repeats)}
+    sweep = Sweep(TuneConfig(**settings), driver.sweep.trainable, SPACE, ())
+    tune._search(Console(file=text), sweep, driver.study)
+    return text.getvalue()
+
+
+def test_repeats_run_after_the_search_and_are_not_stopped_on_their_way(tmp_path: Path, phases: Phases) -> None:
+    driver = Driver(tmp_path, trials=2)
+    driver.points(2)
+    said = searched(driver, repeats=2)
+    assert phases == [(2, False)]
+    assert "the budget of 2 trials is met" in said
+    assert "2 trainings of the best trials with other seeds" in said
+
+
+def test_repeats_that_were_cut_go_on_as_repeats(tmp_path: Path, phases: Phases) -> None:
+    """One had begun when its driver was killed, one had not; a scheduler that stopped them would spoil the s.e.m."""
+    dead = Driver(tmp_path, trials=1)
+    dead.points(1)
+    enqueue_repeats(dead.study, VAL_MMD, top=1, repeats=2)
+    dead.start()
+    driver = Driver(tmp_path, trials=1)
+    recover_orphans(driver.study)
+    searched(driver, repeats=2)
+    assert phases == [(2, False)]
+
+
+def test_no_repeat_begins_while_the_search_owes_trials(tmp_path: Path, phases: Phases) -> None:
+    """The time was over before the budget was met."""
+    driver = Driver(tmp_path, trials=3)
+    driver.points(2)
+    searched(driver, repeats=2)
+    assert phases == [(1, True)]
+
+
+def test_a_met_budget_without_repeats_runs_nothing(tmp_path: Path, phases: Phases) -> None:
+    driver = Driver(tmp_path, trials=1)
+    driver.points(1)
+    assert "the budget of 1 trials is met" in searched(driver, repeats=0)
+    assert phases == []

@@ -1,0 +1,221 @@
+"""The manifest of a trial: the code, versions, processor, threads, seeds and data that it was trained with.
+
+It is taken by the process that trains, where it trains: on a cluster that is another machine than the driver's. What
+the driver alone knows, the state of its checkout, comes in as plain values. Where two manifests agree, training twice
+gives the same numbers to the last bit; `differences` says in words where they do not.
+"""
+
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainables.config import ConfigError, plain
+from trainables.durable import replace
+
+MANIFEST = "manifest.json"
+CODE = Path(__file__).resolve().parent
+CPUINFO = Path("/proc/cpuinfo")
+PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "ray", "optuna", "cursory")
+VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG")
+VECTORS = re.compile(r"(s?sse|avx|fma|f16c|amx|asimd|sve|neon|bf16)\w*")
+WORDS = {
+    "source.commit": "commit",
+    "source.diff_sha256": "uncommitted changes",
+    "source.constraints_sha256": "constraints.txt",
+    "source.reason": "why no commit is known",
+    "code_sha256": "code of trainables",
+    "data_sha256": "data",
+    "processor.flags_sha256": "flags of the processor",
+}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What one trial was trained with; plain values, equal to what its file gives back.
+
+    Attributes:
+        config: The trainable's whole configuration, searched values in place.
+        seeds: Dotted key of the configuration -> seed.
+        source: The driver's checkout: commit or why there is none, uncommitted changes, constraints.txt.
+        code_sha256: Over the files of `trainables` that this process runs.
+        workers: Processes that train the model together.
+    """
+
+    trainable: str
+    config: Mapping[str, Any]
+    seeds: Mapping[str, Any]
+    data_sha256: str
+    source: Mapping[str, Any]
+    code_sha256: str
+    versions: Mapping[str, Any]
+    processor: Mapping[str, Any]
+    threads: Mapping[str, Any]
+    numerics: Mapping[str, Any]
+    device: str
+    workers: int
+    machine: Mapping[str, Any]
+
+    @classmethod
+    def here(
+        cls,
+        trainable: str,
+        config: Mapping[str, Any],
+        data_sha256: str,
+        source: Mapping[str, Any],
+        *,
+        device: torch.device | str = "cpu",
+        workers: int = 1,
+    ) -> "Manifest":
+        """The manifest of this process, its threads and its device being as they are while it trains."""
+        taken = cls(
+            trainable=trainable,
+            config=config,
+            seeds=dict(seeds_of(config)),
+            data_sha256=data_sha256,
+            source=source,
+            code_sha256=code_sha256(CODE),
+            versions={"python": sys.version.split()[0], **{name: installed(name) for name in PACKAGES}},
+            processor=_processor(),
+            threads={"torch": torch.get_num_threads(), **{name: os.environ.get(name) for name in VARIABLES}},
+            numerics=_numerics(),
+            device=_device(torch.device(device)),
+            workers=workers,
+            machine=_machine(),
+        )
+        return cls(**plain(taken))
+
+    def to_json(self) -> dict[str, Any]:
+        """Nested plain values; inverse of `from_json`."""
+        return plain(self)
+
+    @classmethod
+    def from_json(cls, mapping: Any) -> "Manifest":
+        """From nested plain values; inverse of `to_json`.
+
+        Raises:
+            ConfigError: no mapping, or keys that are missing or too many.
+        """
+        expected = {field.name for field in fields(cls)}
+        if not isinstance(mapping, Mapping) or set(mapping) != expected:
+            raise ConfigError(f"a manifest has the keys {', '.join(sorted(expected))}, but got {mapping}")
+        return cls(**mapping)
+
+    def write(self, folder: Path) -> None:
+        """Write `manifest.json` into a folder, wholly or not at all; a trial that is started again replaces it."""
+        replace(folder / MANIFEST, json.dumps(self.to_json(), indent=1, sort_keys=True) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest | None":
+        """The manifest in a folder; None where there is none.
+
+        Raises:
+            ConfigError: a file that is none of ours.
+        """
+        file = folder / MANIFEST
+        try:
+            return cls.from_json(json.loads(file.read_text()))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{file}: not a readable manifest ({error}); remove it to go on without") from None
+
+
+def differences(before: Manifest, now: Manifest) -> list[str]:
+    """What differs, one line each: `versions.torch: 2.13.0, now 2.12.0`; none where the manifests agree."""
+    old, new = dict(_leaves(before.to_json())), dict(_leaves(now.to_json()))
+    changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    return [f"{WORDS.get(key, key)}: {_said(old.get(key))}, now {_said(new.get(key))}" for key in changed]
+
+
+def _leaves(node: Any, at: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value that is no mapping under its dotted key."""
+    if not isinstance(node, Mapping):
+        yield at, node
+        return
+    for name, child in node.items():
+        yield from _leaves(child, f"{at}.{name}" if at else str(name))
+
+
+def _said(value: Any) -> str:
+    """A value as a line shows it; of a hash its head."""
+    text = "none" if value is None else str(value)
+    return text[:12] if re.fullmatch(r"[0-9a-f]{40,64}", text) else text
+
+
+def seeds_of(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Every seed of a configuration under its dotted key.
+
+    >>> dict(seeds_of({"seed": 0, "evaluation": {"seed": 7, "folds": 5}}))
+    {'seed': 0, 'evaluation.seed': 7}
+    """
+    return ((key, value) for key, value in _leaves(config) if key.rpartition(".")[2] == "seed")
+
+
+def installed(package: str) -> str | None:
+    """The installed version of a package; None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+@cache
+def code_sha256(folder: Path) -> str:
+    """SHA-256 over the names and bytes of all Python files below a folder: equal code without git, read once."""
+    head = hashlib.sha256()
+    for file in sorted(folder.rglob("*.py")):
+        body = file.read_bytes()
+        head.update(f"{file.relative_to(folder).as_posix()} {len(body)}\n".encode() + body)
+    return head.hexdigest()
+
+
+def _processor() -> dict[str, Any]:
+    text = CPUINFO.read_text() if CPUINFO.is_file() else ""
+    return {**described_processor(text), "kernels": torch.backends.cpu.get_cpu_capability()}
+
+
+def described_processor(cpuinfo: str) -> dict[str, Any]:
+    """Model, vector extensions and a hash of all flags, from the text of /proc/cpuinfo; null what it does not say."""
+    model = _first(r"model name\s*:(.*)", cpuinfo)
+    flags = _first(r"(?:flags|Features)\s*:(.*)", cpuinfo)
+    words = sorted((flags or "").split())
+    return {
+        "model": model,
+        "vectors": [word for word in words if VECTORS.fullmatch(word)],
+        "flags_sha256": hashlib.sha256(" ".join(words).encode()).hexdigest() if words else None,
+    }
+
+
+def _first(line: str, text: str) -> str | None:
+    found = re.search(f"^{line}$", text, re.MULTILINE)
+    return found[1].strip() if found else None
+
+
+def _numerics() -> dict[str, Any]:
+    """The switches on which the last bits of a result depend."""
+    return {
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "matmul_precision": torch.get_float32_matmul_precision(),
+        "cudnn_deterministic": torch.backends.cudnn.deterministic,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "onednn": torch.backends.mkldnn.is_available(),
+    }
+
+
+def _device(device: torch.device) -> str:
+    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
+
+
+def _machine() -> dict[str, Any]:
+    here = os.uname()
+    return {"system": here.sysname, "release": here.release, "architecture": here.machine, "host": here.nodename}

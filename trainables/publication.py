@@ -1,0 +1,211 @@
+"""Changes of the registry: publications, rollbacks, and refusals written down; one process at a time.
+
+A publication copies the checkpoint into a hidden folder, flushes it, verifies the copy as a reader will, renames the
+folder into the history, lets the link name it, and writes a line into the log. Each step is atomic and the link is the
+truth: whoever takes the registry next writes the line that is missing, and removes what no link has ever named.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from trainables.checkpoint import RECORD, WEIGHTS, file_sha256, load_checkpoint
+from trainables.durable import append, flush, fresh, locked, point
+from trainables.registry import (
+    CHAMPION,
+    CHECKPOINT,
+    DECISION,
+    DECISIONS,
+    HISTORY,
+    LOG,
+    Published,
+    Registry,
+    RegistryError,
+    lineage_of,
+    number_of,
+    verified,
+)
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Changes a registry; given by `held` alone."""
+
+    registry: Registry
+
+    def publish(self, checkpoint: Path, decision: Mapping[str, Any]) -> Published:
+        """Make a copy of `checkpoint` the champion, with the decision that says why.
+
+        Raises:
+            CheckpointError: the checkpoint is not whole.
+            RegistryError: the registry cannot be written; the message says who is champion now.
+        """
+        _, record = load_checkpoint(checkpoint)
+        history = self.registry.history()
+        number = 1 + (number_of(history[-1]) if history else 0)
+        name = f"{number:04d}-{record['weights_sha256'][:12]}"
+        with self._writing():
+            self._add(name, checkpoint, decision)
+            self._crown(name)
+        return self.registry.entry(name)
+
+    def rollback(self) -> tuple[Published, tuple[str, ...]]:
+        """Make the champion before the present one champion again; with those passed over because they are not whole.
+
+        Where the link is damaged, the last champion is the one before.
+
+        Raises:
+            RegistryError: there is none before.
+        """
+        passed: list[str] = []
+        for name in reversed(self._before()):
+            try:
+                entry = self.registry.entry(name)
+            except RegistryError:
+                passed.append(name)
+                continue
+            with self._writing():
+                self._crown(name)
+            return entry, tuple(passed)
+        broken = f" ({', '.join(passed)}: not whole)" if passed else ""
+        raise RegistryError(f"{self.registry.path}: there is no champion to go back to{broken}; it stays as it is")
+
+    def refuse(self, weights_sha256: str, decision: Mapping[str, Any]) -> Path:
+        """Write down a decision against a checkpoint; the file."""
+        time = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        folder = self.registry.path / DECISIONS / f"{time}-refused-{weights_sha256[:12]}"
+        with self._writing():
+            staging = _emptied(fresh(folder))
+            append(staging / DECISION, _json(decision))
+            _place(staging, folder)
+        return folder / DECISION
+
+    def settle(self) -> None:
+        """Bring a new registry, or one that a process left in the middle of a change, into order."""
+        path, log = self.registry.path, self.registry.path / LOG
+        if not (path / HISTORY).exists():
+            append(log, "")
+            (path / HISTORY).mkdir()
+        for folder in (path, path / HISTORY, path / DECISIONS):
+            for left in folder.glob(".*"):
+                _remove(left)
+        _cut_torn_line(log)
+        self._write_missing_line()
+        known = {line["champion"] for line in self.registry.log()}
+        newest = max(map(number_of, known), default=0)
+        for name in self.registry.history():
+            if number_of(name) > newest:
+                _remove(path / HISTORY / name)
+
+    def _add(self, name: str, checkpoint: Path, decision: Mapping[str, Any]) -> None:
+        """A whole entry of the history, which nobody names yet."""
+        folder = self.registry.path / HISTORY / name
+        staging = _emptied(fresh(folder))
+        copy = staging / CHECKPOINT
+        copy.mkdir()
+        for file in (WEIGHTS, RECORD):
+            shutil.copyfile(checkpoint / file, copy / file)
+            flush(copy / file)
+        flush(copy)
+        published = {"id": name, "time": now(), "record_sha256": file_sha256(copy / RECORD)}
+        append(staging / DECISION, _json({**decision, "published": published}))
+        verified(staging, name)
+        _place(staging, folder)
+
+    def _crown(self, name: str) -> None:
+        point(self.registry.path / CHAMPION, f"{HISTORY}/{name}")
+        self._write_missing_line()
+
+    def _write_missing_line(self) -> None:
+        """The line of the last change of the link, where the log has none."""
+        lineage, champion = lineage_of(self.registry.log()), self._linked()
+        before = lineage[-1] if lineage else None
+        if champion in (None, before) or champion not in self.registry.history():
+            return
+        event = "rollback" if champion in lineage else "publication"
+        line = {"time": now(), "event": event, "champion": champion, "before": before}
+        append(self.registry.path / LOG, json.dumps(line) + "\n")
+
+    def _before(self) -> list[str]:
+        """Champions that the present one stands on; all of them, where it cannot be told who that is."""
+        lineage, champion = lineage_of(self.registry.log()), self._linked()
+        return lineage[: lineage.index(champion)] if champion in lineage else lineage
+
+    def _linked(self) -> str | None:
+        try:
+            return self.registry.champion_id()
+        except RegistryError:
+            return None
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turns what the disk refuses into one line that says who is champion now."""
+        try:
+            yield
+        except OSError as error:
+            raise RegistryError(
+                f"{self.registry.path}: cannot write there ({error.strerror}); the champion is {self._linked()}"
+            ) from None
+
+
+@contextmanager
+def held(registry: Registry) -> Iterator[Publisher]:
+    """A registry held against a second process, and settled after one that ended in the middle of a change.
+
+    Raises:
+        RegistryError: it is in use, cannot be written, or its log is damaged.
+    """
+    with ExitStack() as stack:
+        publisher = Publisher(registry)
+        try:
+            registry.path.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(registry.path))
+            publisher.settle()
+        except BlockingIOError:
+            raise RegistryError(f"{registry.path}: in use by another process; run the command again later") from None
+        except OSError as error:
+            raise RegistryError(f"{registry.path}: cannot write there ({error.strerror})") from None
+        yield publisher
+
+
+def now() -> str:
+    """The time as it is written down: UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _json(decision: Mapping[str, Any]) -> str:
+    return json.dumps(decision, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _emptied(folder: Path) -> Path:
+    """A new folder, with those above it."""
+    _remove(folder)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _place(staging: Path, folder: Path) -> None:
+    """Give a finished folder its name."""
+    flush(staging)
+    staging.rename(folder)
+    flush(folder.parent)
+
+
+def _cut_torn_line(log: Path) -> None:
+    """Take away the line that a process was writing when it ended."""
+    content = log.read_bytes() if log.exists() else b""
+    if not content.endswith(b"\n") and content:
+        os.truncate(log, content.rfind(b"\n") + 1)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

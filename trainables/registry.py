@@ -1,0 +1,187 @@
+"""The registry: the champion, everyone who was champion before, and why; a reader finds it whole at every moment.
+
+    registry/
+      champion -> history/0003-9f86d081884c     the one link that readers follow, replaced in one atomic step
+      history/0003-9f86d081884c/
+        checkpoint/                             a copy of its own
+        decision.json                           why it was published, and the hash that ties it to the checkpoint
+      decisions/<time>-refused-<hash>/decision.json
+      log.jsonl                                 publications and rollbacks in their order
+
+Entries are never changed and never deleted, so that a reader needs no lock; what it cannot verify to the last byte is
+an error with its remedy and no champion. `trainables.publication` makes the changes.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainables.checkpoint import RECORD, CheckpointError, file_sha256, load_checkpoint, load_record
+
+FOLDER = "registry"
+CHAMPION = "champion"
+HISTORY = "history"
+CHECKPOINT = "checkpoint"
+DECISION = "decision.json"
+DECISIONS = "decisions"
+LOG = "log.jsonl"
+ID = re.compile(r"\d{4,}-[0-9a-f]{12}")
+REMEDY = "bring the champion before it back with `python -m platform.promote rollback`"
+
+
+class RegistryError(RuntimeError):
+    """A registry that is damaged, in use, or cannot be written; the message is one line with the remedy."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """An entry of the history, verified.
+
+    Attributes:
+        id: Number of the publication, and head of the weights' hash.
+        path: Its folder, which stays what it is whoever becomes champion.
+        decision: Why it was published.
+    """
+
+    id: str
+    path: Path
+    decision: Mapping[str, Any]
+
+    @property
+    def checkpoint(self) -> Path:
+        """The folder to load."""
+        return self.path / CHECKPOINT
+
+    @property
+    def weights_sha256(self) -> str:
+        """Hash of the weights, by which a checkpoint is known wherever it lies."""
+        return str(load_record(self.checkpoint)["weights_sha256"])
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The registry in a folder, for readers."""
+
+    path: Path
+
+    @classmethod
+    def below(cls, storage_path: str | Path) -> "Registry":
+        """The registry of a storage path."""
+        return cls(Path(storage_path).expanduser().resolve() / FOLDER)
+
+    def champion(self) -> Published | None:
+        """The champion, verified to the last byte; None where nothing was ever published.
+
+        Raises:
+            RegistryError: something was published, and what stands there is not whole.
+        """
+        champion = self.champion_id()
+        return None if champion is None else self.entry(champion)
+
+    def champion_id(self) -> str | None:
+        """Whom the link names, without a look at the entry: cheap enough to be asked again and again.
+
+        Raises:
+            RegistryError: no link into the history, or none where there must be one.
+        """
+        link = self.path / CHAMPION
+        if link.is_symlink():
+            folder, _, name = str(link.readlink()).partition("/")
+            if folder == HISTORY and ID.fullmatch(name):
+                return name
+        elif not link.exists() and not self._was_published():
+            return None
+        first = "" if link.is_symlink() or not link.exists() else "move it away (copy registries with cp -a), then "
+        raise RegistryError(f"{link}: not a link to an entry of {HISTORY}; {first}{REMEDY}")
+
+    def entry(self, name: str) -> Published:
+        """An entry of the history.
+
+        Raises:
+            RegistryError: it is not there or not whole.
+        """
+        return verified(self.path / HISTORY / name, name)
+
+    def history(self) -> list[str]:
+        """The entries that there are, in the order of their publication."""
+        folders = (self.path / HISTORY).glob("*")
+        return sorted((path.name for path in folders if ID.fullmatch(path.name)), key=number_of)
+
+    def checkpoints(self) -> list[Path]:
+        """The checkpoints of the history, the champion's among them."""
+        return [self.path / HISTORY / name / CHECKPOINT for name in self.history()]
+
+    def keeps(self) -> list[Path]:
+        """Every file of the registry: none of them may be deleted to make room."""
+        return sorted(path for path in self.path.rglob("*") if path.is_file())
+
+    def refusals(self) -> list[Path]:
+        """The decisions that refused, in the order of time."""
+        return sorted((self.path / DECISIONS).glob(f"[!.]*/{DECISION}"))
+
+    def log(self) -> list[dict[str, Any]]:
+        """Publications and rollbacks in their order; a line without its end is being written and is left out.
+
+        Raises:
+            RegistryError: the log is missing beside a history, or a line is none of ours.
+        """
+        file = self.path / LOG
+        if not file.exists() and (self.path / HISTORY).exists():
+            raise RegistryError(f"{file}: no such file, and it says who was champion before whom; restore it")
+        whole = file.read_text(errors="replace").rpartition("\n")[0] if file.exists() else ""
+        return [_line(file, number, text) for number, text in enumerate(whole.splitlines(), start=1)]
+
+    def _was_published(self) -> bool:
+        file = self.path / LOG
+        return file.exists() and b"\n" in file.read_bytes()
+
+
+def lineage_of(log: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Champions, each after the one that a rollback from it brings back; the last is the present one.
+
+    >>> lineage_of([{"champion": "1"}, {"champion": "2"}, {"champion": "1"}, {"champion": "3"}])
+    ['1', '3']
+    """
+    lineage: list[str] = []
+    for line in log:
+        name = line["champion"]
+        lineage = [*(lineage[: lineage.index(name)] if name in lineage else lineage), name]
+    return lineage
+
+
+def verified(folder: Path, name: str) -> Published:
+    """The entry in a folder, if its decision speaks of the checkpoint beside it and that is whole.
+
+    Raises:
+        RegistryError: otherwise.
+    """
+    try:
+        decision = json.loads((folder / DECISION).read_text())
+        published = decision["published"]
+        found = {"id": name, "record_sha256": file_sha256(folder / CHECKPOINT / RECORD)}
+        if any(published[key] != value for key, value in found.items()):
+            raise RegistryError(f"{folder}: {DECISION} speaks of another checkpoint; {REMEDY}")
+        load_checkpoint(folder / CHECKPOINT)
+    except CheckpointError as error:
+        raise RegistryError(f"{error}; {REMEDY}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RegistryError(f"{folder}: {DECISION} or {RECORD} cannot be read ({error!r}); {REMEDY}") from None
+    return Published(name, folder, decision)
+
+
+def number_of(name: str) -> int:
+    """The number of a publication, from 1."""
+    return int(name.partition("-")[0])
+
+
+def _line(file: Path, number: int, text: str) -> dict[str, Any]:
+    try:
+        line = json.loads(text)
+        if ID.fullmatch(line["champion"]) and {"time", "event", "before"} <= set(line):
+            return dict(line)
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise RegistryError(f"{file}, line {number}: not a line of this log; restore the file from a copy")
