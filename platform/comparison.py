@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from platform.records import View, curve, judgements, name_of_curves, state_of, trial_of, view
-from platform.recovery import METRICS
+from platform.recovery import METRICS, last_epoch
 from platform.terminal import columns, metric, plain, print_heading, print_table, span
 from trainables.config import require
 from trainables.eval.clustered import difference, interval
@@ -62,7 +62,7 @@ def _different(chosen: Sequence[FrozenTrial]) -> Table:
 
 def _metrics(chosen: Sequence[FrozenTrial]) -> Table:
     table, told = _side_by_side(chosen), [trial.user_attrs.get(METRICS, {}) for trial in chosen]
-    table.add_row("epoch", *("-" if trial.last_step is None else str(trial.last_step) for trial in chosen))
+    table.add_row("epoch", *("-" if (last := last_epoch(trial)) is None else str(last) for trial in chosen))
     for name in DIRECTIONS:
         if any(name in metrics for metrics in told):
             table.add_row(name, *(metric(name, metrics.get(name)) for metrics in told))

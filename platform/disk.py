@@ -5,9 +5,11 @@ finalists, the Pareto front and trials that are to go on keep theirs; the regist
 not enough the sweep stops.
 """
 
+import os
 import shutil
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from optuna.trial import TrialState
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 
-from platform.recovery import RESUMES, START, checkpoints
+from platform.recovery import checkpoints, predecessors
 from platform.search import OptunaBridge
 from platform.settings import BudgetConfig
 from platform.study import ranking
@@ -30,17 +32,22 @@ class SweepStoppedError(RuntimeError):
 
 def size(folder: Path) -> int:
     """Bytes of all files below a folder; a file that goes meanwhile counts as gone."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.exists() else 0
+    total = 0
+    for at, _, files in os.walk(folder):
+        for name in files:
+            with suppress(FileNotFoundError):
+                total += (Path(at) / name).stat().st_size
+    return total
 
 
 def protected(study: optuna.Study, tie_breaker: str, finalists: int) -> set[int]:
     """Numbers of the trials whose checkpoints stay: best, front, running, and what waiting ones go on from."""
     ranked = ranking(study, tie_breaker)
     kept = {trial.number for trial in ranked if trial.front} | {trial.number for trial in ranked[:finalists]}
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
-        kept.add(trial.number)
-        if START in trial.user_attrs:
-            kept.add(trial.user_attrs[RESUMES])
+    trials = study.get_trials(deepcopy=False)
+    for trial in trials:
+        if trial.state in (TrialState.RUNNING, TrialState.WAITING):
+            kept |= {trial.number, *predecessors(trials, trial)}
     return kept
 
 

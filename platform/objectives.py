@@ -42,12 +42,22 @@ class Objective:
             match = TERM.match(bare, at)
             if not match or (at and not match[1]):
                 raise ConfigError(f"`objectives` are metrics or sums as val/c2st_excess+2*val/mmd, but got {text}")
+            if match[3] in terms:
+                raise ConfigError(f"`objectives`: {match[3]} stands twice in {text}; give it one weight")
             terms[_known(match[3])] = float(f"{match[1]}{match[2] or 1}")
             at = match.end()
         if not terms:
             raise ConfigError("`objectives` name metrics, but one is empty")
-        [direction] = {DIRECTIONS[name] for name in terms} if list(terms.values()) == [1.0] else {MINIMISED}
-        return cls(bare, terms, direction)
+        if list(terms.values()) == [1.0]:
+            [direction] = {DIRECTIONS[name] for name in terms}
+            return cls(bare, terms, direction)
+        for name, weight in terms.items():
+            if weight == 0 or (weight > 0) != (DIRECTIONS[name] == MINIMISED):
+                raise ConfigError(
+                    f"`objectives`: a sum is minimised, so what is better when larger is subtracted, all else added, "
+                    f"but got {weight:g}*{name} in {text}"
+                )
+        return cls(bare, terms, MINIMISED)
 
     def value(self, metrics: Mapping[str, float]) -> float | None:
         """The sum; None where a metric is missing."""

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from platform.search import OptunaBridge, finished
+from platform.search import OptunaBridge
 from trainables import names
 from trainables.progress import clock, number
 
@@ -108,8 +108,7 @@ class Progress(Callback):
         ended = sum(row.state != "running" for row in self.rows.values())
         if not ended:
             return self.ends - now
-        remaining = self.bridge.trials - len(finished(self.bridge.study))  # those of earlier runs count there
-        return min(self.ends - now, (now - self.began) / ended * max(remaining, 0))
+        return min(self.ends - now, (now - self.began) / ended * self.bridge.left())
 
     def _say(self, line: str) -> None:
         if self.live is None:
@@ -131,9 +130,8 @@ class Progress(Callback):
             epoch = "-" if row.epoch is None else f"{row.epoch}/{self.epochs}"
             cells = (str(row.trial), row.state, epoch, number(row.c2st), number(row.mmd, 4), describe(row.params))
             table.add_row(*cells, style=style)
-        ended = len(finished(self.bridge.study))
         spent = time.monotonic() - self.began
-        head = Text(f"{ended} of {self.bridge.trials} trials ended, {clock(spent)} spent, {clock(self.left_s())} left")
+        head = Text(f"{self.bridge.left()} trials to end, {clock(spent)} spent, {clock(self.left_s())} left")
         return Group(head, table)
 
 

@@ -15,7 +15,7 @@ from platform.finalists import JUDGEMENTS, VALIDATION, Archive
 from platform.holdout import LEDGER, PART, Ledger, Look
 from platform.leaderboard import LEADERBOARD
 from platform.objectives import Objective
-from platform.recovery import FOLDER, METRICS, RESUMES, RETRIED
+from platform.recovery import FOLDER, METRICS, RESUMES, RETRIED, history, last_epoch
 from platform.study import INTERRUPTED, Ranked, objectives_of, ranking, shown_trials
 from trainables.checkpoint import CheckpointError
 from trainables.config import ConfigError, require
@@ -141,9 +141,10 @@ def curve(trial: FrozenTrial, rung: str) -> dict[int, float]:
     The excess is 0 for all that is below one half, so that such an epoch stands at 0.5; the last one is known as it is.
     """
     shift = CHANCE if rung == VAL_C2ST_EXCESS else 0.0
-    points = {epoch: value + shift for epoch, value in sorted(trial.intermediate_values.items())}
+    points = {epoch: value + shift for epoch, value in sorted(history(trial).items())}
     raw = trial.user_attrs.get(METRICS, {}).get(name_of_curves(rung))
-    return points | ({trial.last_step: raw} if trial.last_step is not None and raw is not None else {})
+    last = last_epoch(trial)
+    return points | ({last: raw} if last is not None and raw is not None else {})
 
 
 def curves(shown: View) -> Iterator[tuple[FrozenTrial, dict[int, float]]]:

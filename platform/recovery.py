@@ -6,7 +6,7 @@ trial is told; who finds it still running next time finds its successor too.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ START = "start"  # checkpoint, epoch and metrics that it goes on from
 REPEATS = "repeats"  # number of the trial that this one repeats with another training seed
 OVERRIDES = "overrides"  # values of a trial beside those that are searched, by dotted key
 ATTEMPT = "attempt"  # how often a trial has crashed before this one
+HISTORY = "history"  # epoch -> the metric of the rungs, where Optuna takes no intermediate values
 KEPT = (REPEATS, OVERRIDES, ATTEMPT)  # attributes that a successor inherits
 
 
@@ -68,6 +69,24 @@ def _inherited(trial: FrozenTrial) -> dict[str, Any]:
     if found is None:
         return kept | ({START: trial.user_attrs[START]} if START in trial.user_attrs else {})
     return kept | {START: {"checkpoint": str(found.path), EPOCH: found.epoch, METRICS: dict(found.metrics)}}
+
+
+def history(trial: FrozenTrial) -> dict[int, float]:
+    """Epoch -> the metric of the rungs."""
+    told = trial.user_attrs.get(HISTORY, trial.intermediate_values)
+    return {int(epoch): value for epoch, value in told.items()}
+
+
+def last_epoch(trial: FrozenTrial) -> int | None:
+    """The latest epoch of a trial; None before its first."""
+    return max(history(trial), default=None)
+
+
+def predecessors(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> Iterator[int]:
+    """Numbers of the trials that a trial goes on from, the latest first."""
+    while RESUMES in trial.user_attrs:
+        trial = trials[trial.user_attrs[RESUMES]]
+        yield trial.number
 
 
 def newest_checkpoint(trial: FrozenTrial, verified: bool = True) -> Found | None:

@@ -32,7 +32,7 @@ from platform.records import (
     times,
     view,
 )
-from platform.recovery import ATTEMPT, METRICS, REASON, REPEATS, RESUMES, RETRIED
+from platform.recovery import ATTEMPT, METRICS, REASON, REPEATS, RESUMES, RETRIED, history, last_epoch
 from platform.search import finished
 from trainables.durable import replace
 from trainables.names import VAL_C2ST, VAL_MMD
@@ -195,7 +195,7 @@ def _row(shown: View, trial: FrozenTrial) -> dict[str, Any]:
     return {
         "trial": trial.number,
         "state": state_of(trial),
-        "epoch": trial.last_step,
+        "epoch": last_epoch(trial),
         "metrics": attributes.get(METRICS, {}),
         "params": trial.params,
         "reason": attributes.get(REASON, ""),
@@ -213,7 +213,7 @@ def _budget(shown: View) -> Iterator[tuple[str, str]]:
     """What was spent, as name and value."""
     when = times(shown.trials)
     ran = sum((t.duration.total_seconds() for t in shown.trials if t.duration), start=0.0)
-    epochs = sum(len([epoch for epoch in trial.intermediate_values if epoch]) for trial in shown.trials)
+    epochs = sum(len([epoch for epoch in history(trial) if epoch]) for trial in shown.trials)
     yield "trials that count", str(len(finished(shown.study)))
     yield "all trials", ", ".join(f"{count} {word}" for word, count in states(shown.trials).items()) or "none yet"
     yield "epochs", str(epochs)

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from platform.agreement import EQUAL, EXACT, Compared, compare, conclude, spreads, table
 from platform.finalists import JUDGEMENTS
-from platform.recovery import FOLDER, METRICS, OVERRIDES
+from platform.recovery import FOLDER, METRICS, OVERRIDES, last_epoch
 from platform.settings import Sweep
 from platform.source import source_of
 from trainables import names
@@ -91,12 +91,13 @@ def original_of(study: optuna.Study, trainable: str, number: int) -> Original:
     known = f"0 to {len(trials) - 1}" if trials else "none"
     require(0 <= number < len(trials), f"`reproduce` in the study's trials ({known})", f"reproduce={number}")
     trial = trials[number]
-    if not trial.state.is_finished() or trial.last_step is None or METRICS not in trial.user_attrs:
+    epoch = last_epoch(trial)
+    if not trial.state.is_finished() or epoch is None or METRICS not in trial.user_attrs:
         raise ConfigError(f"reproduce={number}: the trial is {trial.state.name} and has no result to compare with")
     folder = trial.user_attrs.get(FOLDER)
     manifest = Manifest.read(Path(folder)) if folder else None
     config = manifest.config if manifest else _configuration(study, trial)
-    return Original(number, trainable, config, trial.last_step, trial.user_attrs[METRICS], manifest)
+    return Original(number, trainable, config, epoch, trial.user_attrs[METRICS], manifest)
 
 
 def _configuration(study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:

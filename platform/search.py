@@ -14,7 +14,8 @@ its suggestions.
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,14 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, QMCSampler, R
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune import Callback
 from ray.tune.experiment import Trial
+from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from platform.objectives import Constraint, Objective
 from platform.recovery import (
     ATTEMPT,
     FOLDER,
+    HISTORY,
     METRICS,
     OVERRIDES,
     RAY_TRIAL,
@@ -41,6 +44,8 @@ from platform.recovery import (
     RETRIED,
     START,
     continue_later,
+    history,
+    predecessors,
 )
 from search_spaces import Space
 from trainables.config import require_member
@@ -121,11 +126,16 @@ def _counts(trial: FrozenTrial) -> bool:
 
 
 def owed(study: optuna.Study, trials: int) -> int:
-    """How many trials a study still has to run: up to the budget, and those asked for beside the search."""
+    """How many trials a search still has to run: up to the budget, and those that were begun before."""
     waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-    return max(trials - len(finished(study)), sum(RESUMES in trial.user_attrs for trial in waiting), 0) + sum(
-        REPEATS in trial.user_attrs for trial in waiting
-    )
+    begun = sum(RESUMES in trial.user_attrs and REPEATS not in trial.user_attrs for trial in waiting)
+    return max(trials - len(finished(study)), begun)
+
+
+def waiting_repeats(study: optuna.Study) -> int:
+    """Trainings with other seeds that are asked for and have not begun, or were cut."""
+    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    return sum(REPEATS in trial.user_attrs for trial in waiting)
 
 
 def _is_owed(trial: FrozenTrial) -> bool:
@@ -182,14 +192,22 @@ class OptunaBridge(Searcher):
         searched = sum(REPEATS not in trial.user_attrs for trial in self.running.values())
         return any(map(_is_owed, waiting)) or len(finished(self.study)) + searched < self.trials
 
+    def left(self) -> int:
+        """Trials that still have to end, those that run included."""
+        repeats = sum(REPEATS in trial.user_attrs for trial in self.running.values()) + waiting_repeats(self.study)
+        return max(self.trials - len(finished(self.study)), 0) + repeats
+
     def _taken_up(self, trial: optuna.Trial) -> dict[str, Any]:
         """The history of the trial that this one goes on from, and where its checkpoint lies."""
         start = trial.user_attrs.get(START)
         if start is None:
             return {}
-        earlier = self.study.get_trials(deepcopy=False)[trial.user_attrs[RESUMES]]
-        known = {EPOCH: start[EPOCH], **start[METRICS]}  # the driver may have ended before it heard of this epoch
-        for epoch, value in {**earlier.intermediate_values, start[EPOCH]: known[self.goal.rung]}.items():
+        trials, known = self.study.get_trials(deepcopy=False), dict[int, float]()
+        for number in predecessors(trials, trials[trial.number]):
+            known = {**history(trials[number]), **known}
+        if self.goal.rung in start[METRICS]:  # the driver may have ended before it heard of this epoch
+            known.setdefault(start[EPOCH], start[METRICS][self.goal.rung])
+        for epoch, value in sorted(known.items()):
             if epoch <= start[EPOCH]:
                 self._report(trial, value, epoch)
         trial.set_user_attr(METRICS, start[METRICS])
@@ -209,14 +227,30 @@ class OptunaBridge(Searcher):
         """Keep the metric of an epoch as an intermediate value."""
         if trial_id in self.running:
             self.silent_crashes = 0
-            self._keep(self.running[trial_id], result)
+            with self._writing():
+                self._keep(self.running[trial_id], result)
 
     def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
         """Tell how a trial ended; a trial is told once."""
-        trial = self.running.pop(trial_id, None)
-        if trial is None:
-            return
-        result = result or {}
+        if trial_id in self.running:
+            with self._writing():
+                self._end(trial_id, result or {}, error)
+                del self.running[trial_id]
+                self.tune_trials.pop(trial_id, None)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Where the study cannot be written the sweep stops, and its trials stay running for the next one.
+
+        (Tune would take the error for one of the trial.)
+        """
+        try:
+            yield
+        except OSError as error:
+            self.stop_reason = f"cannot write the study: {error}"
+
+    def _end(self, trial_id: str, result: Mapping[str, Any], error: bool) -> None:
+        trial = self.running[trial_id]
         self._keep(trial, result)  # Tune hands the result that ends a trial to this call alone
         if INTERRUPTED in result:
             self.stop_reason = result[INTERRUPTED]
@@ -225,7 +259,6 @@ class OptunaBridge(Searcher):
             self._crashed(trial, _last_words(self.tune_trials.get(trial_id)))
         else:
             self._tell(trial, self._last_known(trial, result))
-        self.tune_trials.pop(trial_id, None)
 
     def _crashed(self, trial: optuna.Trial, reason: str) -> None:
         """Try it again from its last checkpoint, as often as the budget says; then it has failed.
@@ -281,8 +314,8 @@ class OptunaBridge(Searcher):
         if epoch > self.reported.get(trial.number, -1):
             if len(self.goal.objectives) == 1:
                 trial.report(value, step=epoch)
-            else:  # Optuna reports for one objective alone; what it stores is the same
-                trial.storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
+            else:  # Optuna has intermediate values of one objective alone, and its TPE refuses others
+                trial.set_user_attr(HISTORY, {**trial.user_attrs.get(HISTORY, {}), str(epoch): value})
             self.reported[trial.number] = epoch
 
     def cut(self, reason: str) -> None:
@@ -299,17 +332,27 @@ class OptunaBridge(Searcher):
 
 
 class Started(Callback):
-    """Tells the bridge where Tune keeps each trial."""
+    """Tells the bridge where Tune keeps each trial, and the scheduler what a continued one had reached."""
 
-    def __init__(self, bridge: OptunaBridge) -> None:
+    def __init__(self, bridge: OptunaBridge, scheduler: TrialScheduler) -> None:
         self.bridge = bridge
+        self.scheduler = scheduler
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self.bridge.started(trial)
+        asked = self.bridge.running.get(trial.trial_id)
+        if asked is not None and START in asked.user_attrs:
+            remember(self.scheduler, trial, self.bridge.goal, history(self.bridge.study.trials[asked.number]))
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles callbacks for `Tuner.restore`, which a study needs not."""
         return {}
+
+
+def remember(scheduler: Any, trial: Any, goal: Goal, rungs: Mapping[int, float]) -> None:
+    """Let a scheduler see what a trial had reached before, epoch by epoch, as it saw it then."""
+    for epoch, value in rungs.items():
+        scheduler.on_trial_result(None, trial, {EPOCH: epoch, goal.rung: value})
 
 
 def _ask(trial: optuna.Trial, key: str, law: BaseDistribution) -> None:

@@ -279,7 +279,10 @@ def _baseline(
     point: Mapping[str, Any], parameters: Mapping[str, BaseDistribution], base: Space, trainable: Mapping[str, Any]
 ) -> dict[str, Any]:
     """A baseline on the keys that vary now; a key that the space does not know stands at its configured value."""
-    added = {key: value_at(trainable, key) for key in parameters if key not in base.parameters}
+    fixed = {key for key, condition in base.conditions.items() if condition.key not in parameters}
+    added = {
+        key: value_at(trainable, key) for key in parameters if key not in base.parameters or key in fixed - set(point)
+    }
     return {key: value for key, value in {**point, **added}.items() if key in parameters}
 
 

@@ -1,6 +1,7 @@
 """A study on disk: where Optuna keeps it, what is recorded with it, and how its trials rank."""
 
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -9,14 +10,14 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from platform.objectives import Objective
-from platform.recovery import METRICS, OVERRIDES, REASON, REPEATS, RESUMES, RETRIED, START, newest_checkpoint
-from platform.search import finished, make_sampler
+from platform.recovery import METRICS, OVERRIDES, REASON, REPEATS, RESUMES, RETRIED, START, history, newest_checkpoint
+from platform.search import finished, make_sampler, waiting_repeats
 from platform.settings import Sweep
 from trainables.config import ConfigError, require
 from trainables.durable import locked
@@ -25,7 +26,7 @@ from trainables.names import EPOCH
 JOURNAL = "study.journal"
 OBJECTIVES = "objectives"
 INTERRUPTED = "INTERRUPTED"  # the state of a trial that goes on when the study is opened again
-COMPARABLE = ("data_sha256", "config_hash", OBJECTIVES)
+COMPARABLE = ("data_sha256", "config_hash", OBJECTIVES, "constraints", "rung")
 
 
 @contextmanager
@@ -48,14 +49,18 @@ def held(folder: Path) -> Iterator[None]:
         yield
 
 
-def open_storage(url: str, folder: Path) -> BaseStorage:
+def open_storage(url: str, folder: Path, create: bool = True) -> BaseStorage:
     """The journal file in the folder of the study, or the database behind `storage=URL`.
+
+    Args:
+        create: Whether the folder is made where there is none.
 
     Raises:
         ConfigError: a database that cannot be used, a journal that is damaged.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if create:
+            folder.mkdir(parents=True, exist_ok=True)
         if url:
             return RDBStorage(url)
     except OSError as error:
@@ -65,9 +70,30 @@ def open_storage(url: str, folder: Path) -> BaseStorage:
     return _journal(folder / JOURNAL)
 
 
+class WholeLines(BaseJournalBackend):
+    """The journal file, in which a full disk leaves no half of a line: later ones would be lost behind it."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.backend = JournalFileBackend(str(file))
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        """As the file has them."""
+        return self.backend.read_logs(log_number_from)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """All of them or none."""
+        size = self.file.stat().st_size
+        try:
+            self.backend.append_logs(logs)
+        except OSError:
+            os.truncate(self.file, size)
+            raise
+
+
 def _journal(file: Path) -> JournalStorage:
     try:
-        return JournalStorage(JournalFileBackend(str(file)))
+        return JournalStorage(WholeLines(file))
     except ValueError as error:
         raise ConfigError(f"{file}: a line of the journal is damaged ({error}); restore it from a copy") from None
 
@@ -75,8 +101,10 @@ def _journal(file: Path) -> JournalStorage:
 def mend(file: Path) -> int:
     """Cut a last line that its writer was killed over (Optuna would read none after it); returns its bytes.
 
-    Nothing is lost by it: a record counts when its line is whole. Only for who holds the study.
+    Nothing is lost by it: a record counts when its line is whole. A lock of that writer goes too, for which Optuna
+    would wait half a minute. Only for who holds the study.
     """
+    file.with_name(f"{file.name}.lock").unlink(missing_ok=True)
     if not file.exists():
         return 0
     with file.open("r+b") as stream:
@@ -129,7 +157,7 @@ def load_study(storage_path: Path, study_name: str, storage: str = "") -> optuna
         raise ConfigError(f"study_name={study_name}: no such study in {storage_path}; {there}")
     require_database(storage)
     try:
-        return optuna.load_study(study_name=study_name, storage=open_storage(storage, file.parent))
+        return optuna.load_study(study_name=study_name, storage=open_storage(storage, file.parent, create=False))
     except KeyError:
         raise ConfigError(f"study_name={study_name}: no such study in {storage}") from None
 
@@ -143,8 +171,7 @@ def enqueue_repeats(study: optuna.Study, tie_breaker: str, top: int, repeats: in
             if (trial.number, other) not in known:
                 attributes = {REPEATS: trial.number, OVERRIDES: {"seed": other}}
                 study.enqueue_trial(dict(trial.params), user_attrs=attributes)
-    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-    return sum(REPEATS in trial.user_attrs for trial in waiting)
+    return waiting_repeats(study)
 
 
 def _repeat_of(trial: FrozenTrial) -> tuple[int, int] | None:
@@ -214,7 +241,9 @@ def ranking(study: optuna.Study, tie_breaker: str) -> list[Ranked]:
     objectives = objectives_of(study)
     shown = [_ranked(trial, objectives) for trial in shown_trials(study)]
     signed = {trial.number: _signed(trial, objectives) for trial in shown}
-    fronts = _fronts({number: values for number, values in signed.items() if values})
+    fronts = dict[int, int]()
+    for feasible in (True, False):  # a trial that breaks a constraint dominates none that keeps it
+        fronts |= _fronts({t.number: signed[t.number] for t in shown if t.feasible == feasible and signed[t.number]})
 
     def merit(trial: Ranked) -> tuple[Any, ...]:
         values = signed[trial.number]
@@ -222,8 +251,7 @@ def ranking(study: optuna.Study, tie_breaker: str) -> list[Ranked]:
         tie = trial.metrics.get(tie_breaker, math.inf)
         return not trial.feasible, fronts.get(trial.number, math.inf), first, tie, trial.number
 
-    first_front = min((fronts[t.number] for t in shown if t.feasible and t.number in fronts), default=-1)
-    on_front = {t.number for t in shown if t.feasible and fronts.get(t.number) == first_front}
+    on_front = {t.number for t in shown if t.feasible and fronts.get(t.number) == 0}
     return [replace(trial, front=trial.number in on_front) for trial in sorted(shown, key=merit)]
 
 
@@ -264,15 +292,15 @@ def _ranked(trial: FrozenTrial, objectives: Sequence[Objective]) -> Ranked:
     reached = (cut or trial.state == TrialState.PRUNED) and len(found) == len(objectives)
     values = tuple(found if reached else trial.values or ())  # a stopped trial is told the metric of the rungs
     newest = newest_checkpoint(trial, verified=False)
-    start = attributes.get(START, {})
+    start, seen = attributes.get(START, {}), history(trial)
     return Ranked(
         number=trial.number,
         state=INTERRUPTED if cut else trial.state.name,
-        epoch=trial.last_step if trial.last_step is not None else start.get(EPOCH, 0),
+        epoch=max(seen, default=start.get(EPOCH, 0)),
         value=values[0] if values else math.nan,
         metrics=metrics,
         params=trial.params,
-        history=trial.intermediate_values,
+        history=seen,
         checkpoint=newest.path if newest else _path(start),
         reason=attributes.get(REASON, ""),
         values=values,

@@ -11,6 +11,7 @@ from sqlalchemy.engine import make_url
 
 from platform.leaderboard import Leaderboard, Reference, leaderboard, to_json, write
 from platform.pictures import learning_curves
+from platform.report import REPORT, write_report
 from platform.settings import Sweep
 from platform.standings import c2st_at, print_failures, print_leaderboard, print_ranking, print_worth
 from platform.study import JOURNAL, Ranked, ranking

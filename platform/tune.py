@@ -5,9 +5,9 @@ stops the hopeless ones. The same command on an existing study continues it unti
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import optuna
 from ray import tune
@@ -20,10 +20,19 @@ from platform.comparison import compare
 from platform.disk import Guard, Quota, SweepStoppedError
 from platform.plan import describe_plan, make_plan
 from platform.progress import Progress
-from platform.recovery import recover_orphans
+from platform.recovery import history, recover_orphans
 from platform.report import write_report
 from platform.reproduce import reproduce
-from platform.search import Goal, OptunaBridge, Started, drawn_apart, enqueue_baselines, finished, owed
+from platform.search import (
+    OptunaBridge,
+    Started,
+    drawn_apart,
+    enqueue_baselines,
+    finished,
+    owed,
+    remember,
+    waiting_repeats,
+)
 from platform.settings import Sweep, TuneConfig, sweep_of
 from platform.source import source_of
 from platform.study import JOURNAL, OBJECTIVES, enqueue_repeats, held, load_study, mend, open_study
@@ -33,7 +42,7 @@ from trainables.command import Command, Request, run
 from trainables.config import build, digest, plain
 from trainables.data.dataset import DataConfig, DataParts, load_parts
 from trainables.names import EPOCH
-from trainables.session import TRAINABLES, Job, trial
+from trainables.session import TRAINABLES, TRIALS, Job, trial
 
 ABOUT = """
 Search the parameters of a trainable by their judgement on held-out people.
@@ -86,19 +95,20 @@ def main(request: Request) -> int:
     _print_data(console, data)
     if PLAN in request.switches:
         return _plan_only(console, sweep)
+    if sweep.settings.reproduce is not None:
+        settings = sweep.settings
+        study = load_study(settings.folder.parent, settings.study_name, settings.storage)
+        return reproduce(console, sweep, study, data, sweep.settings.reproduce)
     with held(sweep.settings.folder):
         cut = mend(sweep.settings.folder / JOURNAL)
         if cut:
             console.print(f"the journal's last line had no end ({cut} bytes) and is cut: its writer was killed over it")
         study = open_study(sweep, record_of(sweep, data))
-        if sweep.settings.reproduce is not None:
-            return reproduce(console, sweep, study, data, sweep.settings.reproduce)
         resumed = recover_orphans(study)
         enqueue_baselines(study, sweep.space, sweep.settings.budget.trials)
         if resumed:
             console.print(f"{resumed} trial(s) that an earlier run left unfinished are enqueued again")
-        remaining = owed(study, sweep.settings.budget.trials)
-        if not remaining and not sweep.settings.finalists.repeats:
+        if not owed(study, sweep.settings.budget.trials) and not sweep.settings.finalists.repeats:
             console.print(f"the budget of {sweep.settings.budget.trials} trials is met; raise budget.trials to go on")
             return summarise(console, sweep, study, data)
         with ray_instance(sweep.settings.address, sweep.settings.scaling) as cpus:
@@ -155,32 +165,39 @@ def _print_data(console: Console, data: DataParts) -> None:
 
 
 def _search(console: Console, sweep: Sweep, study: optuna.Study, cpus: int) -> None:
-    """Run what the budget has room for, then the repeats of the finalists; everything is in the study afterwards."""
+    """Repeats that an earlier run left, what the budget has room for, then the repeats of the finalists."""
     settings, finalists = sweep.settings, sweep.settings.finalists
+    left = waiting_repeats(study)
+    if left and not _run(console, sweep, study, left, cpus, trials=0):
+        return
     remaining = owed(study, settings.budget.trials)
-    if remaining and not _run(console, sweep, study, remaining, cpus):
+    if remaining and not _run(console, sweep, study, remaining, cpus, trials=settings.budget.trials):
         return
     repeats = enqueue_repeats(study, sweep.space.tie_breaker, finalists.top, finalists.repeats)
     if repeats:
-        console.print(f"Repeats: {repeats} trainings of the best trials with other seeds", style="bold")
-        _run(console, sweep, study, repeats, cpus, halving=False)
+        _run(console, sweep, study, repeats, cpus, trials=0)
 
 
-def _run(console: Console, sweep: Sweep, study: optuna.Study, remaining: int, cpus: int, halving: bool = True) -> bool:
+def _run(console: Console, sweep: Sweep, study: optuna.Study, remaining: int, cpus: int, trials: int) -> bool:
     """Run trials until none is owed; False if the time was over before.
+
+    Args:
+        trials: The budget of the search; 0 runs repeats, which no scheduler stops on their way.
 
     Raises:
         SweepStoppedError: the disk is full, or no trial can be run.
     """
     settings = sweep.settings
     concurrent = min(concurrency(settings, cpus), remaining)
-    if halving:
+    if trials:
         _print_plan(console, sweep, remaining, concurrent)
-    bridge = OptunaBridge(study, sweep.space, settings.budget.trials, sweep.goal, settings.budget.retries)
+    else:
+        console.print(f"Repeats: {remaining} training(s) of the best trials with other seeds", style="bold")
+    bridge = OptunaBridge(study, sweep.space, trials, sweep.goal, settings.budget.retries)
     progress = Progress(bridge, sweep.epochs, settings.budget.wall_s, console)
     guard = Guard(settings.budget, settings.folder, bridge, progress.ends)
     try:
-        tuner(sweep, bridge, progress, guard, concurrent, halving=halving).fit()
+        tuner(sweep, bridge, progress, guard, concurrent, halving=trials > 0).fit()
         if guard.reason:
             bridge.cut(guard.reason)
     except OSError as error:  # of the study's storage or of Tune's: what is running stays so and is taken up again
@@ -240,22 +257,23 @@ def tuner(
         source_of().keep(folder),
     )
     trainable = tune.with_resources(tune.with_parameters(function, job=job), settings.scaling.trial_resources())
+    chosen = scheduler(sweep, bridge.study) if halving else FIFOScheduler()
     quota = Quota(guard, sweep.space.tie_breaker, settings.finalists.top)
     return tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
             search_alg=bridge,
-            scheduler=scheduler(sweep, bridge.study) if halving else FIFOScheduler(),
+            scheduler=chosen,
             num_samples=-1,
             max_concurrent_trials=concurrent,
             reuse_actors=True,
             trial_dirname_creator=bridge.folder_name,
         ),
         run_config=tune.RunConfig(
-            name="trials",
+            name=TRIALS,
             storage_path=str(folder),
             stop=guard,
-            callbacks=[Started(bridge), TensorBoard(bridge, folder / "tensorboard"), progress, quota],
+            callbacks=[Started(bridge, chosen), TensorBoard(bridge, folder / "tensorboard"), progress, quota],
             failure_config=tune.FailureConfig(max_failures=0),  # the bridge tries again, where Optuna can see it
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
             verbose=0,
@@ -277,16 +295,10 @@ def scheduler(sweep: Sweep, study: optuna.Study) -> TrialScheduler:
         reduction_factor=settings.reduction_factor,
     )
     for earlier in finished(study):
-        _remember(asha, f"earlier-{earlier.number}", goal, earlier.intermediate_values)
+        seen: Any = SimpleNamespace(trial_id=f"earlier-{earlier.number}")  # ASHA asks a trial for its name alone
+        asha.on_trial_add(cast(Any, None), seen)
+        remember(asha, seen, goal, history(earlier))
     return asha
-
-
-def _remember(asha: Any, name: str, goal: Goal, rungs: Mapping[int, float]) -> None:
-    """Let ASHA see a trial of an earlier run, epoch by epoch, as it saw it then; it asks a trial for its name alone."""
-    seen = SimpleNamespace(trial_id=name)
-    asha.on_trial_add(None, seen)
-    for epoch, value in rungs.items():
-        asha.on_trial_result(None, seen, {EPOCH: epoch, goal.rung: value})
 
 
 if __name__ == "__main__":

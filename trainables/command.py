@@ -115,10 +115,11 @@ def _divided(command: Command, arguments: list[str]) -> tuple[str, list[str], li
     for option in options:
         if option not in ("-h", "--help", "--cfg", "-c", *command.switches):
             raise ConfigError(f"{option}: there is no such option; known: {', '.join(known)}, and key=value overrides")
-    if not overrides or "=" in overrides[0] or not command.verbs:
-        return "", options, overrides
-    require(overrides[0] in command.verbs, f"the first word in {{{', '.join(command.verbs)}}}", overrides[0])
-    return overrides[0], options, overrides[1:]
+    verbs = [word for word in overrides if "=" not in word] if command.verbs else []
+    for verb in verbs:
+        require(verb in command.verbs, f"`VERB` in {{{', '.join(command.verbs)}}}", verb)
+    require(len(verbs) <= 1, "`one verb`", " ".join(verbs))
+    return "".join(verbs), options, [word for word in overrides if word not in verbs]
 
 
 def parse(command: Command, overrides: Sequence[str]) -> Request:

@@ -11,6 +11,7 @@ so its Tune trial holds the custom resource `trial_driver` instead of a CPU: it 
 
 import errno
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -41,6 +42,7 @@ TRAINABLES: dict[str, Trainable] = {
     "diffusion": Trainable(DiffusionConfig, diffusion.epochs, diffusion_cost.measure),
     "gan": Trainable(GanConfig, gan.epochs, gan_cost.measure),
 }
+TRIALS = "trials"  # the folder of Tune's trials, beside that of their worker groups
 TRIAL_DRIVER = "trial_driver"  # custom resource of a trial that leads a worker group
 CONTROLLER_RETRIES = 3
 RUN = "ray"  # what Ray Train itself keeps of a run, beside our files
@@ -164,15 +166,15 @@ def _train_in_process(job: Job, start: Path | None) -> None:
         latest = tune.get_checkpoint()
         with latest.as_directory() if latest else nullcontext(start) as folder:
             worker = Worker(device=local_device(job.scaling))
-            _write_manifest(job, worker, _trial_folder())
+            _write_manifest(job, worker, _trial_folder(job))
             drain(job, _report_to_tune, Path(folder) if folder else None, worker)
 
     _fit_here(job, train, tune.get_context().get_trial_id())
 
 
-def _trial_folder() -> Path:
-    """Where Tune keeps this trial."""
-    return Path(tune.get_context().get_trial_dir())
+def _trial_folder(job: Job) -> Path:
+    """Where Tune keeps this trial; what Tune calls its directory is a place on this node, of the same name."""
+    return Path(job.storage_path).parent / TRIALS / Path(tune.get_context().get_trial_dir()).name
 
 
 def _write_manifest(job: Job, worker: Worker, folder: Path) -> None:
@@ -222,7 +224,7 @@ def _train_in_group(job: Job, start: Path | None) -> None:
     The run's name is the trial's, so that a restarted trial finds the run it left and goes on from its last checkpoint.
     """
     name = f"group-{tune.get_context().get_trial_id()}"
-    settings = {"job": job, "start": start, "folder": _trial_folder()}
+    settings = {"job": job, "start": start, "folder": _trial_folder(job)}
     _fit_group(job, _worker_loop, settings, name, [TuneReportCallback()])
 
 
@@ -230,6 +232,7 @@ def _fit_group(
     job: Job, loop: Callable[[dict[str, Any]], None], settings: dict[str, Any], name: str, callbacks: list[Any]
 ) -> None:
     """`loop(settings)` in each worker of a group, restarted after a failure as often as the job allows."""
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")  # by default a report, and an end, wait for 2 s
     scaling = job.scaling
     per_worker = {"CPU": float(scaling.cpus_per_worker)}
     if scaling.gpus_per_worker:

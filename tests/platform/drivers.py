@@ -1,4 +1,4 @@
-"""A study driven as Tune drives it: Tune's generator over its concurrency limiter over the bridge, over a real journal."""
+"""A study driven as Tune drives it: generator over concurrency limiter over bridge over a real journal."""
 
 import json
 import sys

@@ -1,6 +1,5 @@
 """Spaces in which a parameter has a meaning only where another one took certain values."""
 
-import logging
 from pathlib import Path
 
 import optuna
@@ -20,7 +19,6 @@ LOSS, TEMPERATURE, MARGIN = "contrastive.loss", "contrastive.temperature", "cont
 
 def with_trials(folder: Path, sampler: str, count: int) -> Driver:
     driver = Driver(folder, sampler=sampler, space=RANKING)
-    driver.study.sampler = make_sampler(sampler, 0, 0, conditional=True)
     for number in range(count):
         driver.end(driver.start(), LAST, 0.5 - 0.01 * number)
     return driver
@@ -28,7 +26,7 @@ def with_trials(folder: Path, sampler: str, count: int) -> Driver:
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_an_inactive_parameter_is_neither_asked_for_nor_configured(tmp_path: Path, name: str) -> None:
-    """Thirty trials, by which every loss has come up; each holds the parameters that are active there, and no others."""
+    """Thirty trials, by which either side has come up; each holds the parameters that are active there alone."""
     driver = with_trials(tmp_path, name, 30)
     points = [trial.params for trial in driver.study.get_trials()]
     assert {point[LOSS] for point in points} >= {"triplet", "hinge0"}
@@ -50,8 +48,12 @@ def jointly(driver: Driver) -> set[str]:
 
 
 def test_tpe_draws_conditional_parameters_together_with_the_others(tmp_path: Path) -> None:
-    assert jointly(with_trials(tmp_path, "tpe", 30)) == set(RANKING.parameters)
+    """The other side: without its groups of parameters it would draw them apart."""
+    driver = with_trials(tmp_path, "tpe", 30)
+    assert jointly(driver) == set(RANKING.parameters)
     assert drawn_apart("tpe", RANKING) == ()
+    driver.study.sampler = make_sampler("tpe", 0, 0, conditional=False)
+    assert jointly(driver) == set(RANKING.parameters) - {TEMPERATURE, MARGIN}
 
 
 @pytest.mark.parametrize("name", ["gp", "nsga2"])
@@ -66,24 +68,6 @@ def test_optunasearch_defect_no_conditional_parameter_is_drawn_apart_without_a_w
     expected = () if name in ("tpe", "random") else (TEMPERATURE, MARGIN)
     assert drawn_apart(name, RANKING) == expected
     assert drawn_apart(name, SPACE) == ()
-
-
-@pytest.mark.parametrize(("conditional", "warns"), [(True, False), (False, True)])
-def test_optuna_has_nothing_to_warn_of_when_it_draws_jointly(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, conditional: bool, warns: bool
-) -> None:
-    """The other side: without the groups of parameters Optuna falls back, and says so."""
-    driver = Driver(tmp_path, sampler="tpe", space=RANKING)
-    driver.study.sampler = make_sampler("tpe", 0, 0, conditional=conditional)
-    logger = logging.getLogger("optuna")
-    logger.addHandler(caplog.handler)
-    try:
-        for _ in range(20):
-            driver.end(driver.start(), LAST, 0.3)
-    finally:
-        logger.removeHandler(caplog.handler)
-    said = [record for record in caplog.records if "independent" in record.getMessage().lower()]
-    assert bool(said) == warns
 
 
 def test_a_study_of_a_conditional_space_gets_the_sampler_that_draws_jointly(tmp_path: Path) -> None:
@@ -107,7 +91,7 @@ def test_baselines_of_a_conditional_space_come_first_and_once_over_reopenings(tm
     assert points[0] == dict(RANKING.baselines[0])
     assert MARGIN not in points[0]
     assert all(point != points[0] for point in points[1:])
-    assert len(driver.study.trials) == 3
+    assert len(Driver(tmp_path, space=RANKING).study.trials) == 3
 
 
 def test_a_cut_trial_of_a_conditional_space_keeps_its_point(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import ray
 from rich.console import Console
 
-from platform import doctor
+from platform import cluster, doctor
 from platform.preflight import CHECKS
 from platform.preflight.instance import check_token
 from platform.preflight.machines import compare_packages, pins
@@ -445,7 +445,7 @@ def test_an_address_where_nobody_answers_is_not_waited_for() -> None:
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()
-        said = doctor.silence(f"127.0.0.1:{deaf.getsockname()[1]}", within_s=5)
+        said = cluster.silence(f"127.0.0.1:{deaf.getsockname()[1]}", within_s=5)
     assert "no answer within 5 s" in said
 
 

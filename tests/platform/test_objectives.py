@@ -17,7 +17,7 @@ from trainables.names import DIRECTIONS, EPOCH, MINIMISED, VAL_C2ST_EXCESS, VAL_
 
 pytestmark = pytest.mark.filterwarnings("ignore:QMCSampler is experimental")
 
-TWO = {"objectives": (VAL_C2ST_EXCESS, VAL_MMD)}
+TWO: dict[str, Any] = {"objectives": (VAL_C2ST_EXCESS, VAL_MMD)}
 BOUND = f"{VAL_RECALL}>=0.5"
 
 
@@ -222,8 +222,8 @@ def test_every_sampler_goes_on_after_trials_of_every_end(
 ) -> None:
     """Thirty trials, sixteen of them complete: beyond the random start of TPE and GP; reopened once on the way."""
     for _ in range(2):
-        driver = Driver(tmp_path, sampler=name, objectives=objectives, constraints=constraints)
-        trials = run_mixed(driver, 15)
+        run_mixed(Driver(tmp_path, sampler=name, objectives=objectives, constraints=constraints), 15)
+    trials = Driver(tmp_path, objectives=objectives, constraints=constraints).study.get_trials()
     states = [trial.state.name for trial in trials]
     assert {state: states.count(state) for state in set(states)} == {"COMPLETE": 16, "PRUNED": 6, "FAIL": 8}
     assert all(len(trial.values) == len(objectives) for trial in trials if trial.state == TrialState.COMPLETE)
@@ -290,7 +290,10 @@ def share_that_breaks(folder: Path, constraints: tuple[str, ...]) -> float:
 
 
 def test_tpe_learns_from_constraints(tmp_path: Path) -> None:
-    """Fixed seed. Null: without the constraint nearly all trials go where the objective is best, which breaks it."""
+    """Null: without the constraint nearly all trials go where the objective is best, which breaks it.
+
+    Fixed seed, so it never fails falsely; seeds 0 to 4 give shares of 1.0 against 0.23 to 0.48.
+    """
     free, bounded = share_that_breaks(tmp_path / "free", ()), share_that_breaks(tmp_path / "bounded", (BOUND,))
     assert free > 0.9
     assert bounded < 0.6

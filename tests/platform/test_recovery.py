@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
+from ray.tune.experiment import Trial
 
 from platform.recovery import (
     ATTEMPT,
@@ -152,12 +153,17 @@ def cut_metrics(checkpoint: Path) -> None:
     (checkpoint / METRICS_FILE).write_text('{"epoch": 2, "val/c2')
 
 
-DAMAGES = {
+def emptied(checkpoint: Path) -> None:
+    shutil.rmtree(checkpoint)
+    checkpoint.mkdir()
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
     "truncated tensors": truncate,
     "cut metrics": cut_metrics,
     "no metrics": lambda checkpoint: (checkpoint / METRICS_FILE).unlink(),
     "no record": lambda checkpoint: (checkpoint / "record.json").unlink(),
-    "empty folder": lambda checkpoint: [path.unlink() for path in checkpoint.iterdir()],
+    "empty folder": emptied,
 }
 
 
@@ -410,24 +416,24 @@ def check_exactly_once(driver: Driver, point: dict[str, Any]) -> None:
     assert finished(driver.study) == []
 
 
-@pytest.mark.parametrize("how", ["crash", "interrupted", "cut", "orphan"])
+ENDS: dict[str, Callable[[Driver, Trial], object]] = {
+    "crash": lambda driver, trial: driver.crash(trial),
+    "interrupted": lambda driver, trial: driver.search.on_trial_complete(trial.trial_id, {INTERRUPTED: "no space"}),
+    "cut": lambda driver, trial: driver.bridge.cut("the time is over"),
+    "orphan": lambda driver, trial: recover_orphans(driver.study),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
 def test_cut_at_any_write_a_trial_goes_on_exactly_once(tmp_path: Path, how: str) -> None:
     """For every k: the k-th line is the last that reaches the journal; then the study is opened again."""
     for writes in range(100):
         driver = Driver(tmp_path / str(writes), retries=1)
         trial = driver.start()
         newest = driver.checkpoint(trial, 1, 0.4)
-        end = {
-            "crash": lambda driver=driver, trial=trial: driver.crash(trial),
-            "interrupted": lambda driver=driver, trial=trial: driver.search.on_trial_complete(
-                trial.trial_id, {INTERRUPTED: "no space"}
-            ),
-            "cut": lambda driver=driver: driver.bridge.cut("the time is over"),
-            "orphan": lambda driver=driver: recover_orphans(driver.study),
-        }[how]
         with cut_after(driver.study, writes) as count:
             try:
-                end()
+                ENDS[how](driver, trial)
                 whole = True
             except CutError:
                 whole = False

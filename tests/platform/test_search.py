@@ -15,6 +15,7 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
 
 from platform.recovery import FOLDER, METRICS, REASON, recover_orphans
 from platform.search import SAMPLERS, OptunaBridge, Started, enqueue_baselines, finished, make_sampler
@@ -158,7 +159,7 @@ def test_a_trial_gets_its_point_by_dotted_key(driver: Driver) -> None:
 
 def test_the_study_learns_where_a_trial_is_kept_once_and_of_no_stranger(driver: Driver) -> None:
     """Tune starts a trial again in the folder of its first start."""
-    trial, started = driver.start(), Started(driver.bridge)
+    trial, started = driver.start(), Started(driver.bridge, FIFOScheduler())
     before = driver.told(trial).user_attrs[FOLDER]
     for trial_id in (trial.trial_id, "stranger"):
         elsewhere = cast(Trial, SimpleNamespace(trial_id=trial_id, path="/elsewhere", error_file=None))

@@ -2,18 +2,29 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
-from platform.settings import BudgetConfig, SchedulerConfig, Sweep, TuneConfig, ends, law_of, sweep_of, value_at
+from platform.settings import (
+    BudgetConfig,
+    FinalistsConfig,
+    SchedulerConfig,
+    Sweep,
+    TuneConfig,
+    ends,
+    law_of,
+    sweep_of,
+    value_at,
+)
 from platform.tune import COMMAND
 from search_spaces import SPACES, Space
 from trainables.command import parse
 from trainables.config import ConfigError
-from trainables.names import VAL_C2ST_EXCESS, VAL_MMD
+from trainables.names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
 
 DIFFUSION = SPACES["diffusion"]
 
@@ -172,6 +183,133 @@ def test_wall_time_is_read_with_its_unit(wall: str, seconds: float) -> None:
 def test_a_wrong_wall_time_is_named(wall: str) -> None:
     with pytest.raises(ConfigError, match=f"wall={wall}"):
         BudgetConfig(wall=wall)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("500MB", 500_000_000), ("2GB", 2 * 10**9), ("1.5KB", 1500), ("0.25TB", 25 * 10**10)]
+)
+def test_sizes_on_disk_are_read_with_their_unit(text: str, size: int) -> None:
+    assert BudgetConfig(disk=text).disk_bytes == BudgetConfig(reserve=text).reserve_bytes == size
+
+
+@pytest.mark.parametrize("text", ["", "10", "GB", "10 GB", "-1GB", "10gb", "10G", "1e3MB", "10GiB", "10GB5MB"])
+@pytest.mark.parametrize("key", ["disk", "reserve"])
+def test_a_wrong_size_is_one_line_that_names_it_and_gives_an_example(key: str, text: str) -> None:
+    wrong: dict[str, Any] = {key: text}
+    with pytest.raises(ConfigError) as caught:
+        BudgetConfig(**wrong)
+    assert all(part in str(caught.value) for part in (f"{key}={text}", "KB, MB, GB or TB", "as 2"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_quota_of_nothing_is_refused_and_a_reserve_of_nothing_is_not() -> None:
+    with pytest.raises(ConfigError, match=r"`disk > 0` must hold.*disk=0GB"):
+        BudgetConfig(disk="0GB")
+    assert BudgetConfig(reserve="0GB").reserve_bytes == 0
+
+
+@pytest.mark.parametrize(("key", "value"), [("trials", 0), ("concurrent", -1), ("retries", -1)])
+def test_a_wrong_budget_is_named(key: str, value: int) -> None:
+    wrong: dict[str, Any] = {key: value}
+    with pytest.raises(ConfigError, match=f"{key}={value}"):
+        BudgetConfig(**wrong)
+
+
+@pytest.mark.parametrize(("key", "lowest"), [("top", 0), ("noise", 1), ("repeats", 0), ("holdout_budget", 0)])
+def test_the_laws_of_the_finalists(key: str, lowest: int) -> None:
+    assert vars(FinalistsConfig(**{key: lowest}))[key] == lowest
+    with pytest.raises(ConfigError, match=rf"`{key} >= {lowest}` must hold.*{key}={lowest - 1}"):
+        FinalistsConfig(**{key: lowest - 1})
+
+
+def test_without_a_word_the_objective_is_the_metric_of_the_space_and_the_rungs_compare_it() -> None:
+    goal = sweep().goal
+    assert [objective.text for objective in goal.objectives] == [DIFFUSION.metric]
+    assert (goal.constraints, goal.rung, goal.rung_mode) == ((), DIFFUSION.metric, "min")
+    assert goal.last_epoch == sweep().epochs
+
+
+def test_objectives_constraints_and_rungs_of_the_command_line() -> None:
+    goal = sweep(f"objectives=[{VAL_MMD},{VAL_RECALL}]", "constraints=['val/recall>=0.5','val/c2st<=0.7']").goal
+    assert [(objective.text, objective.direction) for objective in goal.objectives] == [
+        (VAL_MMD, "minimize"),
+        (VAL_RECALL, "maximize"),
+    ]
+    assert [constraint.text for constraint in goal.constraints] == ["val/recall>=0.5", "val/c2st<=0.7"]
+    assert (goal.rung, goal.rung_mode) == (VAL_MMD, "min")
+    other = sweep(f"objectives=[{VAL_MMD},{VAL_RECALL}]", f"scheduler.metric={VAL_RECALL}").goal
+    assert (other.rung, other.rung_mode) == (VAL_RECALL, "max")
+
+
+def test_a_weighted_sum_is_compared_at_the_rungs_by_its_first_metric() -> None:
+    goal = sweep("objectives=['val/c2st_excess+2*val/mmd']").goal
+    assert (goal.objectives[0].terms, goal.rung) == ({VAL_C2ST_EXCESS: 1.0, VAL_MMD: 2.0}, VAL_C2ST_EXCESS)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        (["objectives=[val/c2stt]"], ("val/c2stt", "did you mean val/c2st?")),
+        (["objectives=[val/mmd,val/mmd]"], ("`objectives` differ from each other", "val/mmd, val/mmd")),
+        (["objectives=['val/mmd*2']"], ("`objectives`", "val/mmd*2")),
+        (["constraints=['val/recall>0.5']"], ("`constraints`", "val/recall>0.5")),
+        (["constraints=['val/rec>=0.5']"], ("val/rec", "did you mean val/recall?")),
+        (["scheduler.metric=val/nothing"], ("`scheduler.metric`", "val/nothing")),
+        (["objectives=[val/mmd]", "scheduler.metric=val/recall"], ("same direction", "val/recall and val/mmd")),
+        (["objectives=[val/recall]", "scheduler.metric=val/mmd"], ("same direction", "val/mmd and val/recall")),
+        (["sampler=tpee"], ("`sampler`", "sampler=tpee")),
+        (["study_name=../else"], ("`study_name`", "../else")),
+        (["finalists.noise=0"], ("finalists", "noise=0")),
+        (["budget.disk=much"], ("budget", "disk=much")),
+    ],
+)
+def test_wrong_settings_are_refused_with_one_line_before_anything_starts(
+    overrides: list[str], parts: tuple[str, ...]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        sweep(*overrides)
+    assert [part for part in parts if part not in str(caught.value)] == []
+    assert "\n" not in str(caught.value)
+
+
+def test_an_objective_that_is_better_when_larger_is_followed_by_a_rung_that_is_too() -> None:
+    goal = sweep(f"objectives=[{VAL_RECALL}]").goal
+    assert (goal.objectives[0].direction, goal.rung, goal.rung_mode) == ("maximize", VAL_RECALL, "max")
+    assert sweep(f"objectives=[{VAL_C2ST}]", f"scheduler.metric={VAL_MMD}").goal.rung == VAL_MMD
+
+
+LOSS, TEMPERATURE, MARGIN = "contrastive.loss", "contrastive.temperature", "contrastive.margin"
+
+
+@pytest.mark.parametrize(
+    ("loss", "ruled_out"), [("infonce", {MARGIN}), ("triplet", {TEMPERATURE}), ("hinge0", {TEMPERATURE, MARGIN})]
+)
+def test_a_fixed_key_rules_out_what_it_makes_meaningless(loss: str, ruled_out: set[str]) -> None:
+    fixed = sweep("space=ranking", f"trainable.{LOSS}={loss}")
+    assert set(fixed.space.parameters) == set(SPACES["ranking"].parameters) - ruled_out - {LOSS}
+    assert fixed.space.conditions == {}
+    assert fixed.fixed == (LOSS,)
+
+
+@pytest.mark.parametrize("loss", ["infonce", "triplet", "hinge0"])
+def test_baselines_stay_whole_when_a_key_is_fixed(loss: str) -> None:
+    """A study evaluates them first: one that lacked a value would be left out."""
+    space = sweep("space=ranking", f"trainable.{LOSS}={loss}").space
+    assert space.baselines
+    for point in space.baselines:
+        assert set(point) == {key for key in space.parameters if space.active(key, point)}
+
+
+def test_a_condition_stays_while_its_key_varies() -> None:
+    free = sweep("space=ranking", "trainable.contrastive.weight=0.1")
+    assert free.space.conditions == SPACES["ranking"].conditions
+    margin = sweep("space=ranking", f"trainable.{MARGIN}=0.2")
+    assert set(margin.space.conditions) == {TEMPERATURE}
+
+
+def test_a_law_that_never_takes_a_value_makes_what_depends_on_it_inactive_and_baselines_must_lie_in_it() -> None:
+    with pytest.raises(ConfigError, match=r"trainable\.contrastive\.loss: .*baseline"):
+        sweep("space=ranking", f"trainable.{LOSS}=choice(triplet,hinge0)")
 
 
 @pytest.mark.parametrize("reduction_factor", [1.3, 1.5, 2.0, 2.5, 3.0, 4.0])

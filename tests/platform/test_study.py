@@ -1,11 +1,13 @@
 """A study on disk: opened, continued, refused, read, mended, held by one driver, and ranked."""
 
 import math
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +143,8 @@ def test_a_folder_that_cannot_be_is_one_line_that_names_it(tmp_path: Path) -> No
 
 def named(*objectives: str, directions: tuple[str, ...] = ()) -> optuna.Study:
     """A study in memory that says what it optimises."""
-    study = optuna.create_study(directions=directions or ["minimize"] * len(objectives))
+    ways: list[Any] = list(directions) or ["minimize" for _ in objectives]
+    study = optuna.create_study(directions=ways)
     study.set_user_attr(OBJECTIVES, list(objectives))
     return study
 
@@ -292,21 +295,23 @@ def test_a_study_is_read_where_there_is_one_and_never_made(tmp_path: Path) -> No
 
 def test_reading_from_a_database_makes_nothing_either(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/s.db"
-    with pytest.raises(ConfigError, match="study_name=mine: no such study"):
+    with pytest.raises(ConfigError, match=r"`storage` is a database that exists.*s\.db"):
         load_study(tmp_path / "results", "mine", url)
     assert list(tmp_path.iterdir()) == []
     open_study(sweep_in(tmp_path, study_name="mine", storage=url), RECORD)
+    with pytest.raises(ConfigError, match="study_name=other: no such study"):
+        load_study(tmp_path / "elsewhere", "other", url)
     assert load_study(tmp_path / "elsewhere", "mine", url).user_attrs == RECORD
     assert not (tmp_path / "elsewhere").exists()
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Path]:
+def journal(tmp_path: Path) -> Path:
     """Of a study with two trials, the second one running."""
     study = open_study(sweep_in(tmp_path, study_name="mine"), RECORD)
     study.tell(study.ask(dict(LAW)), 0.25)
     study.ask(dict(LAW)).set_user_attr("last", "line")
-    yield tmp_path / "mine" / JOURNAL
+    return tmp_path / "mine" / JOURNAL
 
 
 def test_a_torn_last_line_is_cut_wherever_it_was_torn_and_optuna_reads_on(journal: Path, tmp_path: Path) -> None:
@@ -332,6 +337,28 @@ def test_a_torn_line_that_nobody_cuts_is_one_line_of_error_after_the_next_write(
     with pytest.raises(ConfigError, match=r"study\.journal: a line of the journal is damaged") as caught:
         load_study(tmp_path, "mine")
     assert "\n" not in str(caught.value)
+
+
+@contextmanager
+def files_end_at(size: int) -> Iterator[None]:
+    """No file of this process grows beyond a size: as on a disk without space, the first part of a line is written."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_line_that_the_full_disk_took_half_of_spoils_no_later_one(journal: Path, tmp_path: Path) -> None:
+    """Tune takes the error for the trial's and goes on; then there is room again, and others are written."""
+    study = load_study(tmp_path, "mine")
+    for room in (1, 20, 60):
+        with files_end_at(journal.stat().st_size + room), pytest.raises(OSError, match="too large"):
+            study.set_user_attr("lost", "x" * 100)
+        study.set_user_attr("room", room)
+        again = load_study(tmp_path, "mine")
+        assert (again.user_attrs["room"], "lost" in again.user_attrs) == (room, False)
 
 
 def test_a_whole_journal_and_none_at_all_need_no_mending(journal: Path) -> None:

@@ -102,7 +102,7 @@ def test_baselines_survive_the_journal(space: Space) -> None:
 
 
 def value_in(space: Space, point: Mapping[str, Any], key: str) -> Any:
-    """A value at a point, or where the space leaves the key alone, as it is configured; 0 where there is no such key."""
+    """A value at a point, else as it is configured; 0 where the configuration has no such key."""
     return point.get(key, leaves(configured(space)).get(key, 0))
 
 
