@@ -189,7 +189,7 @@ def test_a_terminal_shows_a_table_and_is_left_as_it_was() -> None:
     for index in range(SHOWN + 2):
         sweep.end(sweep.start(f"t{index}"), EPOCHS if index % 2 else 1)
     sweep.fail(sweep.start("last"))
-    frame = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", sweep.text.getvalue().rpartition("trials ended")[2])
+    frame = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", sweep.text.getvalue().rpartition("trials to end")[2])
     shown = [line.split()[:2] for line in frame.splitlines() if line.strip()[:1].isdigit()]
     ends = ["stopped", "done"] * SHOWN
     expected = [[str(index), ends[index]] for index in range(3, SHOWN + 2)] + [[str(SHOWN + 2), "failed"]]

@@ -27,7 +27,7 @@ from platform.recovery import (
     newest_checkpoint,
     recover_orphans,
 )
-from platform.search import MOST_SILENT_CRASHES, enqueue_baselines, finished, owed
+from platform.search import MOST_SILENT_CRASHES, enqueue_baselines, finished, owed, waiting_repeats
 from platform.study import enqueue_repeats
 from tests.platform.drivers import LAST, SPACE, Driver, result, saved
 from trainables.checkpoint import WEIGHTS
@@ -482,7 +482,7 @@ def test_repeats_are_enqueued_once_for_each_trial_and_seed(tmp_path: Path) -> No
     assert enqueue_repeats(driver.study, VAL_MMD, top=2, repeats=2) == 4
     repeats = [(trial.user_attrs[REPEATS], trial.user_attrs[OVERRIDES]["seed"]) for trial in waiting(driver)]
     assert repeats == [(number, seed) for number in best for seed in (1, 2)]
-    assert owed(driver.study, 3) == 4
+    assert (waiting_repeats(driver.study), owed(driver.study, 3)) == (4, 0)
 
 
 def test_repeats_hold_the_other_seed_and_count_beside_the_budget(tmp_path: Path) -> None:
@@ -505,7 +505,7 @@ def test_a_repeat_that_was_cut_is_owed_once_and_keeps_its_seed(tmp_path: Path) -
     Driver(tmp_path, trials=1).start()
     again = Driver(tmp_path, trials=1)
     recover_orphans(again.study)
-    assert owed(again.study, 1) == 1
+    assert waiting_repeats(again.study) == 1
     assert enqueue_repeats(again.study, VAL_MMD, top=1, repeats=1) == 1
     assert again.start().config == {**point, "seed": 1}
 

@@ -127,9 +127,9 @@ class Phases(list[tuple[int, bool]]):
     in_time = True
 
     def __call__(
-        self, console: Console, sweep: Sweep, study: optuna.Study, remaining: int, cpus: int, halving: bool = True
+        self, console: Console, sweep: Sweep, study: optuna.Study, remaining: int, cpus: int, trials: int
     ) -> bool:
-        self.append((remaining, halving))
+        self.append((remaining, trials > 0))
         return self.in_time
 
 
@@ -152,9 +152,8 @@ def searched(driver: Driver, repeats: int) -> str:
 def test_repeats_run_after_the_search_and_are_not_stopped_on_their_way(tmp_path: Path, phases: Phases) -> None:
     driver = Driver(tmp_path, trials=2)
     driver.points(2)
-    said = searched(driver, repeats=2)
+    searched(driver, repeats=2)
     assert phases == [(2, False)]
-    assert "2 trainings of the best trials with other seeds" in said
 
 
 def test_repeats_that_were_cut_go_on_as_repeats(tmp_path: Path, phases: Phases) -> None:
@@ -165,6 +164,7 @@ def test_repeats_that_were_cut_go_on_as_repeats(tmp_path: Path, phases: Phases) 
     dead.start()
     driver = Driver(tmp_path, trials=1)
     recover_orphans(driver.study)
+    phases.in_time = False
     searched(driver, repeats=2)
     assert phases == [(2, False)]
 
