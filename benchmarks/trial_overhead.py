@@ -5,8 +5,9 @@
 
 Both search the same parameters with the same sampler and a journal file each, one trial at a time, in one process: half
 of the bare loops run before the sweep and half after it. A trial's seconds pass from the tell before it to its own; the
-first counts from the start of its loop, the actor's start included. Another sweep trains a small epoch per trial and
-reads its process's memory: PSS counts a page that n processes share as 1/n, private those of it alone. Linux only.
+first counts from the start of its loop, the actor's start included. A sweep whose trials lead a Ray Train worker group
+of one, which does nothing either, tells what a group costs. Another sweep trains a small epoch per trial and reads its
+process's memory: PSS counts a page that n processes share as 1/n, private those of it alone. Linux only.
 
 `OMP_NUM_THREADS=1 python -m benchmarks.trial_overhead --trials 20 --output overhead.json`
 """
@@ -50,6 +51,7 @@ from trainables.epoch import Epoch, Epochs, Trainable, Worker
 SPACE = SPACES["diffusion"]
 RECORD = {OBJECTIVES: [SPACE.metric]}
 MEMORY_TRIALS = 4
+GROUP_TRIALS = 5
 SMALL = {"model.base_channels": 32, "steps_per_epoch": 20, "evaluation.movements": 100, "sampling.steps": 5}
 SEARCHED = ("contrastive.weight", "contrastive.temperature")  # where memory is measured: they change no size
 
@@ -79,9 +81,19 @@ LOOPS: dict[str, Epochs] = {"no-op": nothing, "small epoch": remembering}
 WORKLOADS = {name: Trainable(DiffusionConfig, loop, cost.measure) for name, loop in LOOPS.items()}
 
 
+WORKER_LOOP = session._worker_loop
+
+
+def worker_loop(settings: dict[str, Any]) -> None:
+    """The session's loop in a worker of a group that knows the workloads of this file."""
+    session.TRAINABLES.update(WORKLOADS)
+    WORKER_LOOP(settings)
+
+
 def trial(parameters: Mapping[str, Any], job: session.Job) -> None:
     """The session's trial in a worker that knows the workloads of this file."""
     session.TRAINABLES.update(WORKLOADS)
+    session._worker_loop = worker_loop
     session.trial(parameters, job)
 
 
@@ -110,6 +122,14 @@ def sweep_of(name: str, workload: str, trials: int, folder: Path, epochs: int = 
     config = with_values(plain(DiffusionConfig()), {**SMALL, "epochs": epochs} if epochs else {})
     build(DiffusionConfig, config, at="trainable")
     return Sweep(settings, config, replace(SPACE, trainable=workload, parameters=laws, baselines=()), ())
+
+
+GROUP = session.ScalingConfig(num_workers=1)
+
+
+def led(sweep: Sweep) -> Sweep:
+    """The same sweep, each trial in a worker group."""
+    return replace(sweep, settings=replace(sweep.settings, scaling=GROUP))
 
 
 def bare_loop(sweep: Sweep) -> Timing:
@@ -141,6 +161,8 @@ def measure(trials: int, folder: Path) -> tuple[dict[str, Timing], dict[str, dic
         bare, (no_op, _), again = bare_loop(before), run_sweep(idle), bare_loop(after)
         epoch, study = run_sweep(small, epochs=1)
         driver = memory_mb()
+    with ray_instance("local", GROUP):
+        group, _ = run_sweep(led(sweep_of("group", "no-op", GROUP_TRIALS, folder)))
     bare = Timing(bare.first_s, bare.following_s + again.following_s)
     first, *_, last = (told.user_attrs[METRICS] for told in study.get_trials(deepcopy=False))
     memory = {
@@ -148,7 +170,8 @@ def measure(trials: int, folder: Path) -> tuple[dict[str, Timing], dict[str, dic
         "trial, before its work": {name: first[f"before/{name}"] for name in driver},
         "trial, after an epoch": {name: last[f"after/{name}"] for name in driver},
     }
-    return {"bare loop": bare, "sweep, no-op": no_op, "sweep, small epoch": epoch}, memory
+    timings = {"bare loop": bare, "sweep, no-op": no_op, "worker groups, no-op": group, "sweep, small epoch": epoch}
+    return timings, memory
 
 
 def table(timings: Mapping[str, Timing], memory: Mapping[str, Mapping[str, float]]) -> str:
