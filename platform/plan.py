@@ -21,6 +21,7 @@ class Plan:
         trial_s: One trial that is never stopped, at the lightest and the heaviest corner of the space.
         steps: Its optimisation steps, likewise.
         sweep_s: All remaining trials under successive halving, at the mean of the two corners.
+        finalists_s: Repeats of the best trials, and judging those again on both parts; at the heaviest corner.
     """
 
     remaining: int
@@ -28,6 +29,7 @@ class Plan:
     trial_s: tuple[float, float]
     steps: tuple[int, int]
     sweep_s: float
+    finalists_s: float
     disk_bytes: int
 
 
@@ -46,8 +48,15 @@ def make_plan(sweep: Sweep, remaining: int, concurrent: int) -> Plan:
         (trial_s[0], trial_s[1]),
         (sweep.epochs * corners[0].steps_per_epoch, sweep.epochs * corners[1].steps_per_epoch),
         remaining * mean_s / concurrent,
+        _finalists_s(sweep, trial_s[1], corners[1].evaluation_s) / concurrent,
         2 * remaining * corners[1].checkpoint_bytes,  # Tune writes the next one before it deletes the last
     )
+
+
+def _finalists_s(sweep: Sweep, trial_s: float, evaluation_s: float) -> float:
+    """Seconds on one core: trainings with other seeds, and one evaluation per draw of noise and part."""
+    finalists = sweep.settings.finalists
+    return finalists.top * (finalists.repeats * trial_s + 2 * finalists.noise * evaluation_s)
 
 
 def _measure(sweep: Sweep, corner: Any) -> Cost:
@@ -77,6 +86,7 @@ def describe_plan(plan: Plan, sweep: Sweep) -> str:
     """The plan in a few aligned lines."""
     settings = sweep.settings
     rungs = ", ".join(map(str, settings.scheduler.rungs(sweep.epochs))) or "none"
+    finalists = settings.finalists
     low, high = (clock(seconds) for seconds in plan.trial_s)
     lines = {
         "study": f"{settings.study_name} in {settings.folder}",
@@ -87,7 +97,10 @@ def describe_plan(plan: Plan, sweep: Sweep) -> str:
         "full trial": f"{sweep.epochs} epochs, {plan.steps[0]:,} to {plan.steps[1]:,} steps, {low} to {high}",
         "halving": f"rungs at epochs {rungs}; one in {settings.scheduler.reduction_factor:g} goes on",
         "time": f"about {clock(plan.sweep_s)}; stopped at {settings.budget.wall}",
-        "disk": f"at most {plan.disk_bytes / 2**20:,.0f} MiB of checkpoints",
+        "finalists": f"{finalists.top} best, {finalists.repeats} repeats and {finalists.noise} draws of noise of each, "
+        f"about {clock(plan.finalists_s)}",
+        "disk": f"at most {min(plan.disk_bytes, settings.budget.disk_bytes) / 1e6:,.0f} MB of checkpoints, "
+        f"budget.disk={settings.budget.disk}",
     }
     width = max(map(len, lines))
     return "\n".join(f"  {name:<{width}}  {text}" for name, text in lines.items())

@@ -105,11 +105,12 @@ def test_the_plan_adds_up_what_the_trials_cost() -> None:
     assert plan.trial_s == pytest.approx(tuple(full))
     assert plan.steps == (12 * 32, 12 * 64)
     assert plan.sweep_s == pytest.approx(8 * (halved[0] + halved[1]) / 2 / 3)
+    assert plan.finalists_s == pytest.approx(3 * 3 * 2 * 2.0 / 3)  # three trials, three draws, two parts
     assert plan.disk_bytes == 2 * 8 * 64 * 2**20
 
 
 def test_the_description_names_everything_that_decides() -> None:
-    plan = Plan(8, 3, (65.0, 3700.0), (384, 12768), 605.0, 5 * 2**20)
+    plan = Plan(8, 3, (65.0, 3700.0), (384, 12768), 605.0, 65.0, 5_000_000)
     lines = describe_plan(plan, sweep_of(12)).splitlines()
     text = dict(line.split(maxsplit=1) for line in lines if not line.strip().startswith("full"))
     assert text["searched"] == "optim.lr, model.base_channels, data.source"
@@ -117,5 +118,6 @@ def test_the_description_names_everything_that_decides() -> None:
     assert text["trials"] == "8 to run of 10, 3 side by side, sampler tpe"
     assert text["halving"] == "rungs at epochs 2, 6; one in 3 goes on"
     assert text["time"] == "about 10:05; stopped at 20m"
-    assert text["disk"] == "at most 5 MiB of checkpoints"
+    assert text["finalists"] == "3 best, 0 repeats and 3 draws of noise of each, about 1:05"
+    assert text["disk"] == "at most 5 MB of checkpoints, budget.disk=10GB"
     assert any(line.endswith("12 epochs, 384 to 12,768 steps, 1:05 to 1:01:40") for line in lines)

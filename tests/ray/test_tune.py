@@ -21,6 +21,7 @@ SMALL = (
     "trainable.sampling.steps=2",
     "trainable.evaluation.probe=logistic",
     "scheduler.grace_epochs=2",
+    "finalists.noise=2",
     "study_name=small",
 )
 
@@ -36,11 +37,18 @@ def test_a_sweep_runs_leaves_everything_and_continues(tmp_path: Path) -> None:
     first = tune(tmp_path, "budget.trials=2")
     assert first.returncode == 0, first.stderr
     assert "\x1b" not in first.stdout  # no terminal: no control characters
-    for words in ("Plan", "trial 0: epoch 2/2", "Ranking", "untrained model", "floor", "checkpoint", "Next"):
+    for words in ("Plan", "trial 0: epoch 2/2", "Ranking", "Leaderboard", "untrained model", "floor", "report", "Next"):
         assert words in first.stdout
     study = tmp_path / "results" / "small"
     summary = json.loads((study / "summary.json").read_text())
+    board = json.loads((study / "leaderboard.json").read_text())
+    assert {row["trial"] for row in board["rows"]} == {0, 1}
+    assert board["holdout"] == {"asked": 2, "budget": 32, "refused": None}
+    assert "Leaderboard" in (study / "report.html").read_text()
     record = load_record(Path(summary["best"]["checkpoint"]))
+    for trial in summary["trials"]:
+        [manifest] = (study / "trials").glob(f"trial-{trial['trial']:04d}-*/manifest.json")
+        assert json.loads(manifest.read_text())["data_sha256"] == record["data_sha256"]
     assert record["epoch"] == 2
     assert 0.9 <= summary["untrained"] <= 1.0  # white noise is told apart almost always
     for picture in ("learning_curves", "gallery", "features"):
