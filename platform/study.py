@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -27,6 +28,11 @@ JOURNAL = "study.journal"
 OBJECTIVES = "objectives"
 INTERRUPTED = "INTERRUPTED"  # the state of a trial that goes on when the study is opened again
 COMPARABLE = ("data_sha256", "config_hash", OBJECTIVES, "constraints", "rung")
+
+
+def hidden(url: str) -> str:
+    """A URL without its password."""
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
 
 
 @contextmanager
@@ -66,7 +72,7 @@ def open_storage(url: str, folder: Path, create: bool = True) -> BaseStorage:
     except OSError as error:
         raise ConfigError(f"storage_path={folder.parent}: cannot write there ({error.strerror})") from None
     except (ImportError, ValueError, SQLAlchemyError) as error:
-        raise ConfigError(f"storage={url}: not a usable database URL ({str(error).splitlines()[0]})") from None
+        raise ConfigError(f"storage={hidden(url)}: not a usable database URL ({str(error).splitlines()[0]})") from None
     return _journal(folder / JOURNAL)
 
 

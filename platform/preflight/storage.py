@@ -1,13 +1,13 @@
 """Where a sweep reads and writes: the folder of the results, the study's database, the recordings."""
 
 import os
-import re
 from pathlib import Path
 
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from platform.preflight.scene import FAIL, OK, Finding, Scene
+from platform.study import hidden
 from trainables.data.dataset import load_parts
 
 
@@ -34,7 +34,7 @@ def check_database(scene: Scene) -> Finding:
             return _sqlite(Path(url.database or ""))
         create_engine(url).connect().close()
     except (ImportError, ValueError, SQLAlchemyError) as error:
-        return Finding(FAIL, f"storage={_hidden(text)}: {str(error).splitlines()[0]}", remedy)
+        return Finding(FAIL, f"storage={hidden(text)}: {str(error).splitlines()[0]}", remedy)
     return Finding(OK, f"{url.render_as_string()} answers")
 
 
@@ -44,11 +44,6 @@ def _sqlite(file: Path) -> Finding:
     if not os.access(file if file.exists() else folder, os.W_OK):
         return Finding(FAIL, f"storage=sqlite: {file} cannot be written", "choose a file that you may write to")
     return Finding(OK, f"{file}{'' if file.exists() else ' will be made'}")
-
-
-def _hidden(url: str) -> str:
-    """A URL without its password."""
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
 
 
 def check_data(scene: Scene) -> Finding:

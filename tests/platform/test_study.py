@@ -134,6 +134,13 @@ def test_a_wrong_storage_is_one_line_that_names_it(tmp_path: Path, url: str) -> 
     assert "\n" not in str(caught.value)
 
 
+def test_no_error_shows_a_password(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        open_study(sweep_in(tmp_path, storage="quux://someone:secret@host/study"), RECORD)
+    assert "secret" not in str(caught.value)
+    assert "storage=quux://someone:***@host/study" in str(caught.value)
+
+
 def test_a_folder_that_cannot_be_is_one_line_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"storage_path=.*/file: ") as caught:
