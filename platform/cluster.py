@@ -48,7 +48,8 @@ def silence(address: str, within_s: float = CONNECT_S) -> str:
             said = f"{process.communicate()[1]}\nno answer within {within_s:g} s"
     if process.returncode == 0:
         return ""
-    reason = "the token is refused" if "InvalidAuthToken" in said else said.strip().splitlines()[-1]
+    lines = said.strip().splitlines() or [f"the process that tried it ended with {process.returncode}"]
+    reason = "the token is refused" if "InvalidAuthToken" in said else lines[-1]
     return f"address={address}: {reason}"
 
 

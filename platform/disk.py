@@ -41,14 +41,12 @@ def size(folder: Path) -> int:
 
 
 def protected(study: optuna.Study, tie_breaker: str, finalists: int) -> set[int]:
-    """Numbers of the trials whose checkpoints stay: best, front, running, and what waiting ones go on from."""
+    """Numbers of the trials whose checkpoints stay: best, front, running, waiting, and those that these go on from."""
     ranked = ranking(study, tie_breaker)
     kept = {trial.number for trial in ranked if trial.front} | {trial.number for trial in ranked[:finalists]}
     trials = study.get_trials(deepcopy=False)
-    for trial in trials:
-        if trial.state in (TrialState.RUNNING, TrialState.WAITING):
-            kept |= {trial.number, *predecessors(trials, trial)}
-    return kept
+    kept |= {trial.number for trial in trials if trial.state in (TrialState.RUNNING, TrialState.WAITING)}
+    return kept.union(*(predecessors(trials, trials[number]) for number in kept))
 
 
 def prune(study: optuna.Study, tie_breaker: str, finalists: int, quota: int) -> int:

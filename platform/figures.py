@@ -58,11 +58,12 @@ def forest(board: Board, floor: NullBand | None) -> Figure:
     names = [f"trial {row['trial']}" for row in rows]
     figure = go.Figure()
     for part, colour, symbol in (("validation", RUN, "circle"), ("holdout", BEST, "diamond")):
-        told = [(name, row[part][VAL_C2ST]) for name, row in zip(names, rows, strict=True) if row[part]]
+        told = [(name, row[part][VAL_C2ST]) for name, row in zip(names, rows, strict=True) if _has_c2st(row, part)]
         if told:
             figure.add_trace(_intervals(told, {"validation": "fresh noise", "holdout": "holdout people"}[part]))
             figure.data[-1].update(marker={"color": colour, "symbol": symbol, "size": 9})
-    searched = [(name, row["searched"][VAL_C2ST]) for name, row in zip(names, rows, strict=True) if row["searched"]]
+    both = zip(names, rows, strict=True)
+    searched = [(name, row["searched"][VAL_C2ST]) for name, row in both if _has_c2st(row, "searched")]
     figure.add_scatter(
         x=[value for _, value in searched],
         y=[name for name, _ in searched],
@@ -77,9 +78,14 @@ def forest(board: Board, floor: NullBand | None) -> Figure:
     return plain(figure, 180 + 46 * len(rows), scattermode="group", scattergap=0.5)
 
 
+def _has_c2st(row: Mapping[str, Any], part: str) -> bool:
+    """Whether a finalist has a C2ST there: no look was left, or most of its samples were rejected."""
+    return VAL_C2ST in (row[part] or {})
+
+
 def _reach(rows: Sequence[Mapping[str, Any]], floor: NullBand | None) -> tuple[float, float]:
     """From the lowest to the highest end of an interval, and a little further."""
-    told = [row[part][VAL_C2ST] for row in rows for part in ("validation", "holdout") if row[part]]
+    told = [row[part][VAL_C2ST] for row in rows for part in ("validation", "holdout") if _has_c2st(row, part)]
     ends = [0.5, *([floor.low, floor.high] if floor else [])]
     low, high = min(ends + [one["low"] for one in told]), max(ends + [one["high"] for one in told])
     return low - 0.02, high + 0.02

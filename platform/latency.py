@@ -52,11 +52,6 @@ class Latency:
         return statistics.median(self.challenger)
 
     @property
-    def champion_ms(self) -> float | None:
-        """The champion's median."""
-        return statistics.median(self.champion) if self.champion else None
-
-    @property
     def ratios(self) -> tuple[float, ...]:
         """Challenger over champion, turn by turn."""
         return tuple(a / b for a, b in zip(self.challenger, self.champion, strict=True)) if self.champion else ()

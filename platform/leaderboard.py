@@ -112,7 +112,8 @@ def leaderboard(
     seeds = noise_seeds(settings.seed, settings.finalists.noise)
     chosen = finalists_of(ranked, settings.finalists.top)
     validation = on_validation(console, list(chosen), Archive(settings.folder / JUDGEMENTS, seeds))
-    rows = {path: Row(chosen[path], found) for path, found in validation.items() if isinstance(found, Judgement)}
+    judged = {path: validation[path] for path in chosen}  # they ended in any order, and looks go to the best first
+    rows = {path: Row(chosen[path], found) for path, found in judged.items() if isinstance(found, Judgement)}
     ledger = Ledger(settings.folder.parent / LEDGER, settings.finalists.holdout_budget)
     ended = {path: row.trial.number for path, row in rows.items() if row.trial.state != INTERRUPTED}
     holdout, refused = on_holdout(console, ended, settings.study_name, ledger, seeds)

@@ -14,6 +14,7 @@ from rich.text import Text
 from platform.search import OptunaBridge
 from trainables import names
 from trainables.progress import clock, number
+from trainables.session import FAILURE
 
 REDRAWN_S = 0.5  # Tune steps many times a second; only the clock moves between events
 SHOWN = 14  # rows of the live table; older finished trials scroll into the ranking
@@ -66,6 +67,9 @@ class Progress(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         row = self.rows.get(trial.trial_id)
+        if row is not None and FAILURE in result:
+            row.state = "failed"
+            self._say(f"trial {row.trial}: failed: {result[FAILURE]}")
         if row is None or names.EPOCH not in result:
             return
         row.epoch, row.c2st, row.mmd = result[names.EPOCH], result.get(names.VAL_C2ST), result.get(names.VAL_MMD)

@@ -60,7 +60,7 @@ def reproduce(console: Console, sweep: Sweep, study: optuna.Study, data: DataPar
     Raises:
         ConfigError: no such trial, one without a result, or other data than then.
     """
-    original = original_of(study, sweep.space.trainable, trial_number)
+    original = original_of(study, trial_number)
     _require_same_data(study, original, data)
     with _threads(original, sweep):
         now = _manifest(original, data)
@@ -81,7 +81,7 @@ def reproduce(console: Console, sweep: Sweep, study: optuna.Study, data: DataPar
     return code
 
 
-def original_of(study: optuna.Study, trainable: str, number: int) -> Original:
+def original_of(study: optuna.Study, number: int) -> Original:
     """A trial as it can be trained again.
 
     Raises:
@@ -97,6 +97,7 @@ def original_of(study: optuna.Study, trainable: str, number: int) -> Original:
     folder = trial.user_attrs.get(FOLDER)
     manifest = Manifest.read(Path(folder)) if folder else None
     config = manifest.config if manifest else _configuration(study, trial)
+    trainable = manifest.trainable if manifest else study.user_attrs["trainable"]
     return Original(number, trainable, config, epoch, trial.user_attrs[METRICS], manifest)
 
 

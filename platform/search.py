@@ -22,7 +22,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune import Callback
@@ -61,7 +61,8 @@ SAMPLERS: dict[str, Any] = {
     "qmc": lambda seed, joint: QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False),
     "random": lambda seed, joint: RandomSampler(seed=seed),
 }
-MOST_SILENT_CRASHES = 2
+MOST_SILENT_CRASHES = 2  # but never fewer than the attempts of one trial
+UNWRITABLE = (OSError, StorageInternalError)  # what a journal raises on a full disk, and what a database does
 UNREACHABLE = "the trial's process could not be reached: Ray's node is gone"
 JOINT = ("tpe",)  # those that draw conditional parameters together with the others
 
@@ -148,6 +149,11 @@ def enqueue_baselines(study: optuna.Study, space: Space, trials: int) -> None:
     for point in space.baselines[:trials]:
         if set(point) == {key for key in space.parameters if space.active(key, point)}:
             study.enqueue_trial(dict(point), skip_if_exists=True)
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a study cannot be written: a database's own words stand behind Optuna's."""
+    return next(iter(str(error.__cause__ or error).splitlines()), type(error).__name__)
 
 
 class OptunaBridge(Searcher):
@@ -246,8 +252,8 @@ class OptunaBridge(Searcher):
         """
         try:
             yield
-        except OSError as error:
-            self.stop_reason = f"cannot write the study: {error}"
+        except UNWRITABLE as error:
+            self.stop_reason = f"cannot write the study: {reason_of(error)}"
 
     def _end(self, trial_id: str, result: Mapping[str, Any], error: bool) -> None:
         trial = self.running[trial_id]
@@ -267,7 +273,7 @@ class OptunaBridge(Searcher):
         """
         self.silent_crashes += 1
         attempt = trial.user_attrs.get(ATTEMPT, 0)
-        if self.silent_crashes > MOST_SILENT_CRASHES:
+        if self.silent_crashes > max(MOST_SILENT_CRASHES, self.retries + 1):
             self.stop_reason = f"{self.silent_crashes} trials in a row crashed and none reported anything: {reason}"
             continue_later(self.study, trial.number, reason)
         elif reason == UNREACHABLE:

@@ -17,6 +17,7 @@ from search_spaces import SPACES, Space
 from trainables.command import Request
 from trainables.config import ConfigError, build, require, require_member, with_values
 from trainables.names import DIRECTIONS
+from trainables.registry import FOLDER as REGISTRY
 from trainables.session import TRAINABLES, ScalingConfig
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -136,6 +137,7 @@ class TuneConfig:
         require_member("sampler", self.sampler, SAMPLERS)
         named = not self.study_name or bool(NAME.fullmatch(self.study_name))
         require(named, f"`study_name` matches {NAME.pattern}", self.study_name)
+        require(self.study_name != REGISTRY, f"`study_name` is not {REGISTRY}", "it", "champions are kept there")
 
     @property
     def folder(self) -> Path:

@@ -10,24 +10,31 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.distributions import check_distribution_compatibility
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from platform.objectives import Objective
+from platform.objectives import Constraint, Objective
 from platform.recovery import METRICS, OVERRIDES, REASON, REPEATS, RESUMES, RETRIED, START, history, newest_checkpoint
 from platform.search import finished, make_sampler, waiting_repeats
 from platform.settings import Sweep
-from trainables.config import ConfigError, require
+from search_spaces import Space
+from trainables.config import ConfigError
 from trainables.durable import locked
 from trainables.names import EPOCH
 
 JOURNAL = "study.journal"
 OBJECTIVES = "objectives"
 INTERRUPTED = "INTERRUPTED"  # the state of a trial that goes on when the study is opened again
-COMPARABLE = ("data_sha256", "config_hash", OBJECTIVES, "constraints", "rung")
+CONSTRAINTS = "constraints"
+COMPARABLE = ("data_sha256", "config_hash", OBJECTIVES, CONSTRAINTS, "rung")
+
+
+class NoStudyError(ConfigError):
+    """There is no study of this name."""
 
 
 def hidden(url: str) -> str:
@@ -141,6 +148,7 @@ def open_study(sweep: Sweep, record: Mapping[str, Any]) -> optuna.Study:
             )
     directions: list[Any] = [objective.direction for objective in sweep.goal.objectives]
     study = optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
+    _require_laws_of_before(study, sweep.space)
     study.sampler = make_sampler(
         settings.sampler, settings.seed, len(study.get_trials(deepcopy=False)), bool(sweep.space.conditions)
     )
@@ -150,22 +158,38 @@ def open_study(sweep: Sweep, record: Mapping[str, Any]) -> optuna.Study:
     return study
 
 
+def _require_laws_of_before(study: optuna.Study, space: Space) -> None:
+    """Raise `ConfigError` where a law has other choices, or is of another kind, than it was for earlier trials.
+
+    Optuna would refuse it amid the sweep; other ends of an interval it allows.
+    """
+    known = {key: law for trial in study.get_trials(deepcopy=False) for key, law in trial.distributions.items()}
+    for key, law in space.parameters.items():
+        try:
+            check_distribution_compatibility(known.get(key, law), law)
+        except ValueError:
+            raise ConfigError(
+                f"study_name={study.study_name}: trainable.{key} was searched by {known[key]}, now by {law}; choose "
+                "another study_name or restore the old law"
+            ) from None
+
+
 def load_study(storage_path: Path, study_name: str, storage: str = "") -> optuna.Study:
     """An existing study, to be read; nothing is created.
 
     Raises:
-        ConfigError: there is none of this name.
+        NoStudyError: there is none of this name.
     """
     file = storage_path / study_name / JOURNAL
     if not storage and not file.is_file():
         known = sorted(path.parent.name for path in storage_path.glob(f"*/{JOURNAL}"))
         there = f"known: {', '.join(known)}" if known else "there is none yet"
-        raise ConfigError(f"study_name={study_name}: no such study in {storage_path}; {there}")
+        raise NoStudyError(f"study_name={study_name}: no such study in {storage_path}; {there}")
     require_database(storage)
     try:
         return optuna.load_study(study_name=study_name, storage=open_storage(storage, file.parent, create=False))
     except KeyError:
-        raise ConfigError(f"study_name={study_name}: no such study in {storage}") from None
+        raise NoStudyError(f"study_name={study_name}: no such study in {hidden(storage) or file}") from None
 
 
 def enqueue_repeats(study: optuna.Study, tie_breaker: str, top: int, repeats: int) -> int:
@@ -190,14 +214,13 @@ def require_database(storage: str) -> None:
     """Reading creates no database: SQLite would make a file.
 
     Raises:
-        ConfigError: the file of the URL does not exist.
+        NoStudyError: the file of the URL does not exist.
     """
     if not storage.startswith("sqlite"):
         return
     database = make_url(storage).database
-    require(
-        database is not None and Path(database).is_file(), "`storage` is a database that exists", f"storage={storage}"
-    )
+    if database is None or not Path(database).is_file():
+        raise NoStudyError(f"`storage` is a database that exists must hold, but got storage={storage}")
 
 
 @dataclass(frozen=True)
@@ -241,11 +264,12 @@ def ranking(study: optuna.Study, tie_breaker: str) -> list[Ranked]:
     """Trials that ended or were cut, best first.
 
     By their objectives at their last report, whether they reached their last epoch or were stopped: those that keep the
-    constraints first; of several objectives by fronts of trials that no other one dominates, then by the first
-    objective; ties by `tie_breaker`. Trials without a value stand last.
+    constraints first (of a trial that was cut: by its latest metrics); of several objectives by fronts of trials that
+    no other one dominates, then by the first objective; ties by `tie_breaker`. Trials without a value stand last.
     """
     objectives = objectives_of(study)
-    shown = [_ranked(trial, objectives) for trial in shown_trials(study)]
+    constraints = tuple(map(Constraint.parse, study.user_attrs.get(CONSTRAINTS, ())))
+    shown = [_ranked(trial, objectives, constraints) for trial in shown_trials(study)]
     signed = {trial.number: _signed(trial, objectives) for trial in shown}
     fronts = dict[int, int]()
     for feasible in (True, False):  # a trial that breaks a constraint dominates none that keeps it
@@ -255,7 +279,7 @@ def ranking(study: optuna.Study, tie_breaker: str) -> list[Ranked]:
         values = signed[trial.number]
         first = values[0] if values else math.inf
         tie = trial.metrics.get(tie_breaker, math.inf)
-        return not trial.feasible, fronts.get(trial.number, math.inf), first, tie, trial.number
+        return not values, not trial.feasible, fronts.get(trial.number, math.inf), first, tie, trial.number
 
     on_front = {t.number for t in shown if t.feasible and fronts.get(t.number) == 0}
     return [replace(trial, front=trial.number in on_front) for trial in sorted(shown, key=merit)]
@@ -290,7 +314,7 @@ def _dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
     return a != b and all(x <= y for x, y in zip(a, b, strict=True))
 
 
-def _ranked(trial: FrozenTrial, objectives: Sequence[Objective]) -> Ranked:
+def _ranked(trial: FrozenTrial, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> Ranked:
     attributes = trial.user_attrs
     metrics = attributes.get(METRICS, {})
     cut = bool(attributes.get(RETRIED))
@@ -299,6 +323,7 @@ def _ranked(trial: FrozenTrial, objectives: Sequence[Objective]) -> Ranked:
     values = tuple(found if reached else trial.values or ())  # a stopped trial is told the metric of the rungs
     newest = newest_checkpoint(trial, verified=False)
     start, seen = attributes.get(START, {}), history(trial)
+    broken = [constraint.excess(metrics) for constraint in constraints] if cut else list(trial.constraints.values())
     return Ranked(
         number=trial.number,
         state=INTERRUPTED if cut else trial.state.name,
@@ -310,7 +335,7 @@ def _ranked(trial: FrozenTrial, objectives: Sequence[Objective]) -> Ranked:
         checkpoint=newest.path if newest else _path(start),
         reason=attributes.get(REASON, ""),
         values=values,
-        feasible=all(value <= 0 for value in trial.constraints.values()),
+        feasible=all(value <= 0 for value in broken),
     )
 
 

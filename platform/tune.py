@@ -5,6 +5,7 @@ stops the hopeless ones. The same command on an existing study continues it unti
 """
 
 import sys
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -24,18 +25,20 @@ from platform.recovery import history, recover_orphans
 from platform.report import write_report
 from platform.reproduce import reproduce
 from platform.search import (
+    UNWRITABLE,
     OptunaBridge,
     Started,
     drawn_apart,
     enqueue_baselines,
     finished,
     owed,
+    reason_of,
     remember,
     waiting_repeats,
 )
 from platform.settings import Sweep, TuneConfig, sweep_of
 from platform.source import source_of
-from platform.study import JOURNAL, OBJECTIVES, enqueue_repeats, held, load_study, mend, open_study
+from platform.study import JOURNAL, OBJECTIVES, NoStudyError, enqueue_repeats, held, load_study, mend, open_study
 from platform.summary import summarise
 from platform.tensorboard import TensorBoard
 from trainables.command import Command, Request, run
@@ -99,6 +102,14 @@ def main(request: Request) -> int:
         settings = sweep.settings
         study = load_study(settings.folder.parent, settings.study_name, settings.storage)
         return reproduce(console, sweep, study, data, sweep.settings.reproduce)
+    try:
+        return _continued(console, sweep, data)
+    except UNWRITABLE as error:  # the study's storage or Tune's: what is running stays so and is taken up again
+        raise SweepStoppedError(f"cannot write ({reason_of(error)}); {AGAIN}") from None
+
+
+def _continued(console: Console, sweep: Sweep, data: DataParts) -> int:
+    """Open the study, take up what was left, run what is owed, and summarise."""
     with held(sweep.settings.folder):
         cut = mend(sweep.settings.folder / JOURNAL)
         if cut:
@@ -134,9 +145,11 @@ def _look(console: Console, sweep: Sweep, verb: str) -> int:
 
 def _plan_only(console: Console, sweep: Sweep) -> int:
     """The plan, from the study as it is; nothing is started and nothing is written."""
-    settings, done = sweep.settings, 0
-    if (settings.folder / JOURNAL).is_file() or settings.storage:
+    settings = sweep.settings
+    try:
         done = len(finished(load_study(settings.folder.parent, settings.study_name, settings.storage)))
+    except NoStudyError:
+        done = 0
     cpus = available_cpus(settings.address, settings.scaling)
     remaining = max(settings.budget.trials - done, 0)
     _print_plan(console, sweep, remaining, min(concurrency(settings, cpus), max(remaining, 1)))
@@ -167,22 +180,26 @@ def _print_data(console: Console, data: DataParts) -> None:
 def _search(console: Console, sweep: Sweep, study: optuna.Study, cpus: int) -> None:
     """Repeats that an earlier run left, what the budget has room for, then the repeats of the finalists."""
     settings, finalists = sweep.settings, sweep.settings.finalists
+    ends = time.monotonic() + settings.budget.wall_s
     left = waiting_repeats(study)
-    if left and not _run(console, sweep, study, left, cpus, trials=0):
+    if left and not _run(console, sweep, study, left, cpus, trials=0, ends=ends):
         return
     remaining = owed(study, settings.budget.trials)
-    if remaining and not _run(console, sweep, study, remaining, cpus, trials=settings.budget.trials):
+    if remaining and not _run(console, sweep, study, remaining, cpus, trials=settings.budget.trials, ends=ends):
         return
     repeats = enqueue_repeats(study, sweep.space.tie_breaker, finalists.top, finalists.repeats)
     if repeats:
-        _run(console, sweep, study, repeats, cpus, trials=0)
+        _run(console, sweep, study, repeats, cpus, trials=0, ends=ends)
 
 
-def _run(console: Console, sweep: Sweep, study: optuna.Study, remaining: int, cpus: int, trials: int) -> bool:
+def _run(
+    console: Console, sweep: Sweep, study: optuna.Study, remaining: int, cpus: int, trials: int, ends: float
+) -> bool:
     """Run trials until none is owed; False if the time was over before.
 
     Args:
         trials: The budget of the search; 0 runs repeats, which no scheduler stops on their way.
+        ends: When the time of all phases together is over, on the monotonic clock.
 
     Raises:
         SweepStoppedError: the disk is full, or no trial can be run.
@@ -194,14 +211,12 @@ def _run(console: Console, sweep: Sweep, study: optuna.Study, remaining: int, cp
     else:
         console.print(f"Repeats: {remaining} training(s) of the best trials with other seeds", style="bold")
     bridge = OptunaBridge(study, sweep.space, trials, sweep.goal, settings.budget.retries)
-    progress = Progress(bridge, sweep.epochs, settings.budget.wall_s, console)
+    progress = Progress(bridge, sweep.epochs, ends - time.monotonic(), console)
     guard = Guard(settings.budget, settings.folder, bridge, progress.ends)
     try:
         tuner(sweep, bridge, progress, guard, concurrent, halving=trials > 0).fit()
         if guard.reason:
             bridge.cut(guard.reason)
-    except OSError as error:  # of the study's storage or of Tune's: what is running stays so and is taken up again
-        raise SweepStoppedError(f"cannot write ({error}); {AGAIN}") from None
     finally:
         progress.close()
     if guard.by_time:

@@ -88,7 +88,7 @@ def study_with(
     """A study whose trial 0 is the trained one, some of its metrics changed."""
     config, lines = trained
     study = optuna.create_study(study_name="s")
-    for key, value in {"data_sha256": data.sha256, "config": CONFIG}.items():
+    for key, value in {"data_sha256": data.sha256, "config": CONFIG, "trainable": "diffusion"}.items():
         study.set_user_attr(key, value)
     place = folder / "trial"
     place.mkdir()

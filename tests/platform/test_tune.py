@@ -127,7 +127,7 @@ class Phases(list[tuple[int, bool]]):
     in_time = True
 
     def __call__(
-        self, console: Console, sweep: Sweep, study: optuna.Study, remaining: int, cpus: int, trials: int
+        self, console: Console, sweep: Sweep, study: optuna.Study, remaining: int, cpus: int, trials: int, ends: float
     ) -> bool:
         self.append((remaining, trials > 0))
         return self.in_time
