@@ -3,7 +3,7 @@
 Everything is read and nothing is written or started, so that a running sweep can be looked at.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,16 @@ TRIALS = 12  # shown of a study; the report has all
 
 def list_studies(console: Console, storage_path: Path, storage: str = "") -> int:
     """The studies below a storage path, or in a database, the latest first."""
-    found = sorted(_studies(storage_path, storage), key=lambda pair: _last(pair[0]), reverse=True)
-    if not found:
+    found, unreadable = list[tuple[optuna.Study, Path]](), list[str]()
+    for name in _names(storage_path, storage):
+        try:
+            found.append((load_study(storage_path, name, storage), storage_path / name))
+        except ConfigError as error:
+            unreadable.append(str(error))
+    for reason in unreadable:
+        print_line(console, f"cannot be read: {reason}")
+    found.sort(key=lambda pair: _last(pair[0]), reverse=True)
+    if not found and not unreadable:
         print_line(console, f"there is no study in {make_url(storage) if storage else storage_path} yet")
         return 0
     table = columns("study", "objectives", "~trials", ">best C2ST", "last activity")
@@ -52,14 +60,11 @@ def list_studies(console: Console, storage_path: Path, storage: str = "") -> int
     return 0
 
 
-def _studies(storage_path: Path, storage: str) -> Iterator[tuple[optuna.Study, Path]]:
+def _names(storage_path: Path, storage: str) -> list[str]:
     if not storage:
-        names = sorted(file.parent.name for file in storage_path.glob(f"*/{JOURNAL}"))
-    else:
-        require_database(storage)
-        names = optuna.get_all_study_names(open_storage(storage, storage_path))
-    for name in names:
-        yield load_study(storage_path, name, storage), storage_path / name
+        return sorted(file.parent.name for file in storage_path.glob(f"*/{JOURNAL}"))
+    require_database(storage)
+    return sorted(optuna.get_all_study_names(open_storage(storage, storage_path, create=False)))
 
 
 def _last(study: optuna.Study) -> float:

@@ -20,14 +20,15 @@ from rich.console import Console
 
 from platform.finalists import JUDGEMENTS, Archive, noise_seeds, on_holdout, on_validation
 from platform.holdout import LEDGER, Ledger
+from platform.objectives import Objective
 from platform.recovery import METRICS, REPEATS
 from platform.settings import Sweep
 from platform.study import INTERRUPTED, Ranked
 from trainables import durable
-from trainables.eval.clustered import Interval, interval, probability_best
+from trainables.eval.clustered import Clustered, Interval, interval, probability_best, weighted_sum
 from trainables.eval.metrics import NullBand
 from trainables.judging import Judgement
-from trainables.names import VAL_C2ST, VAL_MMD
+from trainables.names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
 from trainables.seeding import derive
 
 LEADERBOARD = "leaderboard.json"
@@ -82,12 +83,14 @@ class Leaderboard:
     """Finalists, best first, under `seeds` of fresh noise.
 
     Attributes:
+        by: What the rows are ordered by.
         looks: That the holdout part of these data has had so far, of the `budget`.
         refused: Why rows have no look at the holdout part; None if nothing was refused.
         left_out: Trial -> why it could not be judged on a part.
     """
 
     rows: tuple[Row, ...]
+    by: str
     seeds: tuple[int, ...]
     looks: int
     budget: int
@@ -95,15 +98,11 @@ class Leaderboard:
     left_out: Mapping[int, str]
 
 
-def leaderboard(
-    console: Console, sweep: Sweep, study: optuna.Study, ranked: Sequence[Ranked], by: str = VAL_C2ST
-) -> Leaderboard:
-    """Judge the finalists of a ranking again and order them.
+def leaderboard(console: Console, sweep: Sweep, study: optuna.Study, ranked: Sequence[Ranked]) -> Leaderboard:
+    """Judge the finalists of a ranking again and order them by the first objective.
 
-    A trial that was cut and goes on later is not worth a look at the holdout part yet.
-
-    Args:
-        by: The figure that orders the rows, smallest first; trials that break a constraint stand behind the others.
+    Trials that break a constraint stand behind the others. A trial that was cut and goes on later is not worth a look
+    at the holdout part yet.
 
     Raises:
         LedgerError, ConfigError: the ledger or a kept judgement is damaged.
@@ -120,14 +119,33 @@ def leaderboard(
     whole = [
         replace(row, holdout=_known(holdout.get(path)), repeats=_repeats(study, row)) for path, row in rows.items()
     ]
+    merits = {row.trial.number: merit(row.validation, sweep.goal.objectives[0]) for row in whole}
+    by = sweep.goal.objectives[0].text if all(merits.values()) else VAL_C2ST
+    if by == VAL_C2ST:
+        merits = {row.trial.number: row.validation.figures.get(VAL_C2ST) for row in whole}
     return Leaderboard(
-        _ordered(whole, by, settings.seed),
+        _ordered(whole, merits, settings.seed),
+        by,
         seeds,
         sum(map(ledger.looks, {row.validation.data_sha256 for row in whole})),
         ledger.budget,
         refused,
         {chosen[p].number: why for found in (validation, holdout) for p, why in found.items() if isinstance(why, str)},
     )
+
+
+def merit(judgement: Judgement, objective: Objective) -> Clustered | None:
+    """An objective as it was judged again, smaller being better; None where it has a figure that is not judged again.
+
+    In place of the excess over one half stands the C2ST itself: below one half the excess knows no order.
+    """
+    figures = {**judgement.figures}
+    if VAL_C2ST in figures:
+        figures[VAL_C2ST_EXCESS] = figures[VAL_C2ST]
+    if any(name not in figures for name in objective.terms):
+        return None
+    sign = 1.0 if objective.minimised else -1.0
+    return weighted_sum([figures[name] for name in objective.terms], [sign * w for w in objective.terms.values()])
 
 
 def finalists_of(ranked: Sequence[Ranked], top: int) -> dict[Path, Ranked]:
@@ -151,15 +169,18 @@ def _repeats(study: optuna.Study, row: Row) -> Repeats | None:
     return Repeats(len(values), statistics.mean(values), sem)
 
 
-def _ordered(rows: Sequence[Row], by: str, seed: int) -> tuple[Row, ...]:
-    """Rows by their figure, with the probability of each to be the best; those without the figure last."""
-    known = [row for row in rows if by in row.validation.figures]
-    figures = [row.validation.figures[by] for row in known]
-    probabilities = probability_best(figures, derive(seed, "best finalist")) if known else ()
-    told = [replace(row, probability_best=p) for row, p in zip(known, probabilities, strict=True)]
-    told.sort(key=lambda row: row.validation.figures[by].value)
-    ordered = [*told, *(row for row in rows if by not in row.validation.figures)]
-    return tuple(sorted(ordered, key=lambda row: not row.trial.feasible))
+def _ordered(rows: Sequence[Row], merits: Mapping[int, Clustered | None], seed: int) -> tuple[Row, ...]:
+    """Rows by their merit, with the probability of each to be the best; those without one last."""
+    known = {row.trial.number: figure for row in rows if (figure := merits[row.trial.number]) is not None}
+    found = probability_best(list(known.values()), derive(seed, "best finalist")) if known else ()
+    chances = dict(zip(known, found, strict=True))
+    told = [replace(row, probability_best=chances.get(row.trial.number)) for row in rows]
+
+    def place(row: Row) -> tuple[bool, float]:
+        figure = known.get(row.trial.number)
+        return not row.trial.feasible, math.inf if figure is None else figure.value
+
+    return tuple(sorted(told, key=place))
 
 
 def intervals(judgement: Judgement | None) -> dict[str, Interval]:
@@ -179,6 +200,7 @@ def to_json(board: Leaderboard, study_name: str, reference: Reference) -> dict[s
         "study": study_name,
         "floor": vars(reference.floor),
         "people": reference.people,
+        "by": board.by,
         "noise_seeds": list(board.seeds),
         "holdout": {"asked": board.looks, "budget": board.budget, "refused": board.refused},
         "left_out": [{"trial": trial, "reason": reason} for trial, reason in board.left_out.items()],

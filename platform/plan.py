@@ -37,8 +37,10 @@ def make_plan(sweep: Sweep, remaining: int, concurrent: int) -> Plan:
     """Measure both corners and add up the trials that remain."""
     before = torch.get_num_threads()
     torch.set_num_threads(sweep.settings.scaling.cpus_per_worker)
-    corners = [_measure(sweep, corner) for corner in (min, max)]
-    torch.set_num_threads(before)
+    try:
+        corners = [_measure(sweep, corner) for corner in (min, max)]
+    finally:
+        torch.set_num_threads(before)
     mean_epochs = expected_epochs(sweep)
     trial_s = [cost.evaluation_s + sweep.epochs * cost.epoch_s for cost in corners]
     mean_s = sum(cost.evaluation_s + mean_epochs * cost.epoch_s for cost in corners) / 2

@@ -54,6 +54,8 @@ from trainables.names import CHECKPOINT_PATH, DIRECTIONS, EPOCH, MINIMISED
 from trainables.seeding import derive
 from trainables.session import FAILURE, INTERRUPTED, RESUME_FROM
 
+MADE_WITH = "made_with"  # with what a trial was suggested and run: code, versions, data, sampler and its seed
+
 SAMPLERS: dict[str, Any] = {
     "tpe": lambda seed, joint: TPESampler(seed=seed, multivariate=True, group=joint, n_startup_trials=5),
     "gp": lambda seed, joint: GPSampler(seed=seed, n_startup_trials=5, warn_independent_sampling=False),
@@ -165,15 +167,25 @@ class OptunaBridge(Searcher):
         trials: The budget, trials of earlier runs of this study included.
         goal: Objectives, constraints and the last epoch.
         retries: How often a trial that crashed is tried again, from its last checkpoint.
+        made_with: Kept with every trial: code, versions, data, sampler and its seed.
     """
 
-    def __init__(self, study: optuna.Study, space: Space, trials: int, goal: Goal, retries: int = 0) -> None:
+    def __init__(
+        self,
+        study: optuna.Study,
+        space: Space,
+        trials: int,
+        goal: Goal,
+        retries: int = 0,
+        made_with: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(metric=goal.rung, mode=goal.rung_mode)
         self.study = study
         self.space = space
         self.trials = trials
         self.goal = goal
         self.retries = retries
+        self.made_with = dict(made_with or {})
         self.running: dict[str, optuna.Trial] = {}
         self.tune_trials: dict[str, Trial] = {}
         self.reported: dict[int, int] = {}  # trial number -> its latest epoch
@@ -189,6 +201,7 @@ class OptunaBridge(Searcher):
             if self.space.active(key, trial.params):
                 _ask(trial, key, law)
         trial.set_user_attr(RAY_TRIAL, trial_id)
+        trial.set_user_attr(MADE_WITH, self.made_with)
         self.running[trial_id] = trial
         return {**trial.params, **trial.user_attrs.get(OVERRIDES, {}), **self._taken_up(trial)}
 

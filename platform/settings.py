@@ -178,6 +178,8 @@ def sweep_of(request: Request) -> Sweep:
     """
     config = dict(request.config)
     trainable = config.pop("trainable")
+    named = isinstance(config["trials"], list) and bool(request.verb or not config["trials"])
+    require(named, "`trials` lists those that show and compare are about", f"{config['trials']}", "see budget.trials")
     settings = build(TuneConfig, config)
     chosen = request.choices["trainable"]
     space_name = settings.space or chosen

@@ -43,7 +43,7 @@ def print_leaderboard(console: Console, board: Leaderboard) -> None:
     if board.rows:
         console.print(_leaderboard(board))
         asked = f"{board.looks} of its {board.budget} looks have been taken"
-        console.print(f"P(best): probability of the smallest C2ST; holdout part: {asked}", highlight=False)
+        console.print(f"P(best): probability of the best {board.by}; holdout part: {asked}", highlight=False)
     for row in board.rows:
         if row.repeats is not None:
             console.print(f"trial {row.trial.number} {_repeats(row.repeats)}", highlight=False, soft_wrap=True)
@@ -71,7 +71,7 @@ def _figures(row: Row) -> tuple[str, ...]:
 
 
 def _repeats(repeats: Repeats) -> str:
-    error = "" if repeats.sem is None else f" ± {repeats.sem:.3f}"
+    error = "" if repeats.sem is None else f" ± {repeats.sem:.3f} (s.e.m.)"
     return f"trained again with {repeats.n} other seed(s): C2ST {repeats.mean:.3f}{error}"
 
 

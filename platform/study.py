@@ -31,6 +31,7 @@ OBJECTIVES = "objectives"
 INTERRUPTED = "INTERRUPTED"  # the state of a trial that goes on when the study is opened again
 CONSTRAINTS = "constraints"
 COMPARABLE = ("data_sha256", "config_hash", OBJECTIVES, CONSTRAINTS, "rung")
+FOLDER = "folder"  # of a study in a database: where its checkpoints are, and the lock of its driver
 
 
 class NoStudyError(ConfigError):
@@ -146,6 +147,12 @@ def open_study(sweep: Sweep, record: Mapping[str, Any]) -> optuna.Study:
                 f"study_name={name}: the study has another {key} ({known.user_attrs[key]}, now {value}); its trials "
                 "cannot be compared with new ones: choose another study_name or restore the old configuration"
             )
+    there = known.user_attrs.get(FOLDER) if known else None
+    if there not in (None, record.get(FOLDER)):
+        raise ConfigError(
+            f"storage_path={settings.storage_path}: the study {name} of this database is kept in {there}; give the "
+            "storage_path of its first run, or choose another study_name"
+        )
     directions: list[Any] = [objective.direction for objective in sweep.goal.objectives]
     study = optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
     _require_laws_of_before(study, sweep.space)

@@ -38,12 +38,23 @@ from platform.search import (
 )
 from platform.settings import Sweep, TuneConfig, sweep_of
 from platform.source import source_of
-from platform.study import JOURNAL, OBJECTIVES, NoStudyError, enqueue_repeats, held, load_study, mend, open_study
+from platform.study import (
+    FOLDER,
+    JOURNAL,
+    OBJECTIVES,
+    NoStudyError,
+    enqueue_repeats,
+    held,
+    load_study,
+    mend,
+    open_study,
+)
 from platform.summary import summarise
 from platform.tensorboard import TensorBoard
 from trainables.command import Command, Request, run
 from trainables.config import build, digest, plain
 from trainables.data.dataset import DataConfig, DataParts, load_parts
+from trainables.manifest import PACKAGES, installed
 from trainables.names import EPOCH
 from trainables.session import TRAINABLES, TRIALS, Job, trial
 
@@ -168,7 +179,7 @@ def record_of(sweep: Sweep, data: DataParts) -> dict[str, Any]:
         "rung": goal.rung,
         "config": sweep.trainable,
         "trainable": sweep.space.trainable,
-    }
+    } | ({FOLDER: str(sweep.settings.folder)} if sweep.settings.storage else {})
 
 
 def _print_data(console: Console, data: DataParts) -> None:
@@ -210,7 +221,7 @@ def _run(
         _print_plan(console, sweep, remaining, concurrent)
     else:
         console.print(f"Repeats: {remaining} training(s) of the best trials with other seeds", style="bold")
-    bridge = OptunaBridge(study, sweep.space, trials, sweep.goal, settings.budget.retries)
+    bridge = OptunaBridge(study, sweep.space, trials, sweep.goal, settings.budget.retries, made_with(sweep, study))
     progress = Progress(bridge, sweep.epochs, ends - time.monotonic(), console)
     guard = Guard(settings.budget, settings.folder, bridge, progress.ends)
     try:
@@ -226,6 +237,18 @@ def _run(
     elif bridge.running:
         raise KeyboardInterrupt  # Tune has caught it: what was running stays so as well
     return not guard.by_time
+
+
+def made_with(sweep: Sweep, study: optuna.Study) -> dict[str, Any]:
+    """What Optuna keeps with every trial, so that it is seen without the trial's folder."""
+    settings = sweep.settings
+    return {
+        **source_of().facts(),
+        "data_sha256": study.user_attrs["data_sha256"],
+        "sampler": settings.sampler,
+        "seed": settings.seed,
+        "versions": {name: installed(name) for name in PACKAGES},
+    }
 
 
 def _print_plan(console: Console, sweep: Sweep, remaining: int, concurrent: int) -> None:

@@ -110,14 +110,6 @@ class Registry:
         folders = (self.path / HISTORY).glob("*")
         return sorted((path.name for path in folders if ID.fullmatch(path.name)), key=number_of)
 
-    def checkpoints(self) -> list[Path]:
-        """The checkpoints of the history, the champion's among them."""
-        return [self.path / HISTORY / name / CHECKPOINT for name in self.history()]
-
-    def keeps(self) -> list[Path]:
-        """Every file of the registry: none of them may be deleted to make room."""
-        return sorted(path for path in self.path.rglob("*") if path.is_file())
-
     def refusals(self) -> list[Path]:
         """The decisions that refused, in the order of time."""
         return sorted((self.path / DECISIONS).glob(f"[!.]*/{DECISION}"))

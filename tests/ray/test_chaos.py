@@ -34,9 +34,14 @@ class Case:
     epochs: int = 8
     laws: tuple[str, ...] = ()
 
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """Of the command."""
+        return (*BASE, f"budget.trials={self.trials}", f"trainable.epochs={self.epochs}", *self.laws)
+
     def sweep(self, home: Path) -> Sweep:
         """One run of the command."""
-        return Sweep(home, *BASE, f"budget.trials={self.trials}", f"trainable.epochs={self.epochs}", *self.laws)
+        return Sweep(home, *self.overrides)
 
 
 def under_way(study: optuna.Study) -> bool:
@@ -84,6 +89,17 @@ def check_went_on(study: optuna.Study) -> None:
         kept = {epoch: value for epoch, value in before.items() if epoch <= trial.user_attrs[START][EPOCH]}
         assert {epoch: trial.intermediate_values[epoch] for epoch in kept} == kept
     assert max(trial.user_attrs[START][EPOCH] for trial in starts) >= 1
+
+
+def test_what_the_wall_time_cuts_goes_on_when_there_is_time_again(tmp_path: Path) -> None:
+    case = Case(lambda sweep: None, 0, trials=2, epochs=40)
+    first = Sweep(tmp_path, *case.overrides, "budget.wall=12s")
+    assert first.wait() == 0, first.output()  # to end by the time is to end as agreed
+    assert "time was over" in first.output()
+    again = Sweep(tmp_path, *case.overrides)
+    assert again.wait() == 0, again.output()
+    check_exactly_once(again.study(), case)
+    check_went_on(again.study())
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -69,8 +69,7 @@ def test_a_publication_copies_the_checkpoint_and_keeps_the_decision(registry: Re
     assert (champion.id, champion.path) == (name, registry.path / HISTORY / name)
     assert champion.decision["reason"] == "because of 1"
     assert name == f"0001-{champion.weights_sha256[:12]}"
-    assert registry.checkpoints() == [champion.checkpoint]
-    assert {path.name for path in registry.keeps()} == {WEIGHTS, RECORD, DECISION, LOG}
+    assert {path.name for path in registry.path.rglob("*") if path.is_file()} == {WEIGHTS, RECORD, DECISION, LOG}
 
 
 def test_rollbacks_go_back_one_by_one_and_a_publication_starts_from_where_they_end(

@@ -104,7 +104,7 @@ def test_what_is_not_whole_is_an_error_with_its_remedy_and_a_rollback_helps(regi
 def test_where_nothing_was_published_there_is_no_champion(tmp_path: Path) -> None:
     registry = Registry(tmp_path / "nowhere")
     assert registry.champion() is None
-    assert (registry.history(), registry.log(), registry.keeps(), registry.refusals()) == ([], [], [], [])
+    assert (registry.history(), registry.log(), registry.refusals()) == ([], [], [])
     assert not registry.path.exists()
     with held(registry):
         pass

@@ -67,6 +67,13 @@ def mean(figures: Sequence[Clustered]) -> Clustered:
     return Clustered(float(values.mean()), tuple(without.mean(axis=0).tolist()))
 
 
+def weighted_sum(figures: Sequence[Clustered], weights: Sequence[float]) -> Clustered:
+    """sum_k w_k figure_k, group by group; raises ValueError for figures over other groups."""
+    values, without = _tables(figures)
+    w = np.asarray(weights, dtype=np.float64)
+    return Clustered(float(w @ values), tuple((w @ without).tolist()))
+
+
 def difference(a: Clustered, b: Clustered) -> Clustered:
     """a - b, group by group: paired, for figures over the same rows. Raises ValueError for other groups."""
     values, without = _tables([a, b])
