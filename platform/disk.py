@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 
-from platform.recovery import checkpoints, predecessors
+from platform.recovery import checkpoints, newest_checkpoint, predecessors
 from platform.search import OptunaBridge
 from platform.settings import BudgetConfig
 from platform.study import ranking
@@ -41,12 +41,15 @@ def size(folder: Path) -> int:
 
 
 def protected(study: optuna.Study, tie_breaker: str, finalists: int) -> set[int]:
-    """Numbers of the trials whose checkpoints stay: best, front, running, waiting, and those that these go on from."""
-    ranked = ranking(study, tie_breaker)
-    kept = {trial.number for trial in ranked if trial.front} | {trial.number for trial in ranked[:finalists]}
-    trials = study.get_trials(deepcopy=False)
-    kept |= {trial.number for trial in trials if trial.state in (TrialState.RUNNING, TrialState.WAITING)}
-    return kept.union(*(predecessors(trials, trials[number]) for number in kept))
+    """Numbers of the trials whose checkpoints stay: best, front, running, waiting, and those that these go on from.
+
+    A trial that ended with a checkpoint of its own needs none of its predecessors.
+    """
+    ranked, trials = ranking(study, tie_breaker), study.get_trials(deepcopy=False)
+    best = {trial.number for trial in ranked if trial.front} | {trial.number for trial in ranked[:finalists]}
+    alive = {trial.number for trial in trials if trial.state in (TrialState.RUNNING, TrialState.WAITING)}
+    lent = alive | {number for number in best if newest_checkpoint(trials[number], verified=False) is None}
+    return (best | alive).union(*(predecessors(trials, trials[number]) for number in lent))
 
 
 def prune(study: optuna.Study, tie_breaker: str, finalists: int, quota: int) -> int:
