@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial
 from platform.importance import NotShownError
 from platform.progress import describe
 from platform.records import WORDS, Board, View, curves, state_of
-from platform.study import Ranked
+from platform.study import Ranked, dominates
 from trainables.eval.metrics import NullBand
 from trainables.names import MINIMISED, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
 from trainables.progress import number
@@ -114,7 +114,7 @@ def pareto(shown: View) -> Figure:
     if not trials:
         raise NotShownError(f"no trial has both {title(first)} and {title(second)} yet")
     points = {t.number: (signed(x[t.number], x_way), signed(y[t.number], y_way)) for t in trials if t.feasible}
-    front = {number for number, point in points.items() if not any(_dominates(o, point) for o in points.values())}
+    front = {number for number, point in points.items() if not any(dominates(o, point) for o in points.values())}
     figure = go.Figure()
     on_it = sorted((trial for trial in trials if trial.number in front), key=lambda trial: points[trial.number])
     figure.add_scatter(
@@ -145,10 +145,6 @@ def _axes(shown: View) -> list[tuple[str, tuple[dict[int, float], str]]]:
 def signed(value: float, direction: str) -> float:
     """The value, so that smaller is better."""
     return value if direction == MINIMISED else -value
-
-
-def _dominates(a: tuple[float, float], b: tuple[float, float]) -> bool:
-    return a != b and a[0] <= b[0] and a[1] <= b[1]
 
 
 def add_points(

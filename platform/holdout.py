@@ -19,7 +19,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,6 +26,7 @@ from trainables.checkpoint import load_record
 from trainables.config import digest
 from trainables.durable import flush
 from trainables.judging import Judgement, judge
+from trainables.publication import now
 
 LEDGER = "holdout.jsonl"  # in the storage path
 PART = "holdout"
@@ -124,14 +124,14 @@ class Ledger:
                     f"data have had {spent}; record new people, or raise the budget and believe its figures less"
                 )
             asker = {"study": look.study, "trial": look.trial, "checkpoint": str(look.checkpoint)}
-            _append(stream, {"event": "look", "time": _now(), **asker, **_plain(look.key)})
+            _append(stream, {"event": "look", "time": now(), **asker, **_plain(look.key)})
 
     def answer(self, look: Look, judgement: Judgement) -> None:
         """Keep the judgement of a look."""
         with self._held() as stream:
             list(_parsed(stream.read(), self.path))
             answer = {**_plain(look.key), "judgement": judgement.to_json()}
-            _append(stream, {"event": "judgement", "time": _now(), **answer})
+            _append(stream, {"event": "judgement", "time": now(), **answer})
 
     def _entries(self) -> list[Entry]:
         try:
@@ -202,7 +202,3 @@ def _judgement(entry: Entry) -> Judgement:
 def _plain(key: Key) -> dict[str, Any]:
     names = "checkpoint_sha256", "config_hash", "data_sha256", "seeds"
     return dict(zip(names, key, strict=True))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

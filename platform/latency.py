@@ -9,8 +9,7 @@ References: Practical Nonparametric Statistics (Conover, 1999), section 3.2, con
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +18,7 @@ from scipy.stats import binom
 from trainables.config import require
 from trainables.data.canonical import Canonical
 from trainables.generators import MovementGenerator
+from trainables.threads import threads
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def measure(sides: Sequence[MovementGenerator], asked: Canonical, config: Latenc
         sides: The challenger first.
     """
     rows = asked.take(torch.arange(min(config.movements, len(asked))))
-    with _one_thread():
+    with threads(1):
         turns = [[_ms_per_movement(side, rows) for side in sides] for _ in range(config.repeats + 1)][1:]
     return Latency(*(tuple(side) for side in zip(*turns, strict=True)))
 
@@ -90,13 +90,3 @@ def _ms_per_movement(
     began = clock()
     source.like(rows, seed=0)
     return 1000 * (clock() - began) / len(rows)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

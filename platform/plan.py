@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from platform.settings import Sweep, ends
@@ -11,6 +10,7 @@ from trainables.config import build, with_values
 from trainables.epoch import Cost
 from trainables.progress import clock
 from trainables.session import TRAINABLES
+from trainables.threads import threads
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,8 @@ class Plan:
 
 def make_plan(sweep: Sweep, remaining: int, concurrent: int) -> Plan:
     """Measure both corners and add up the trials that remain."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(sweep.settings.scaling.cpus_per_worker)
-    try:
+    with threads(sweep.settings.scaling.cpus_per_worker):
         corners = [_measure(sweep, corner) for corner in (min, max)]
-    finally:
-        torch.set_num_threads(before)
     mean_epochs = expected_epochs(sweep)
     trial_s = [cost.evaluation_s + sweep.epochs * cost.epoch_s for cost in corners]
     mean_s = sum(cost.evaluation_s + mean_epochs * cost.epoch_s for cost in corners) / 2

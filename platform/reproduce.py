@@ -6,8 +6,7 @@ in which equal models differ, where one was measured.
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from trainables.eval.validation import Validator
 from trainables.manifest import Manifest, differences
 from trainables.progress import Progress
 from trainables.session import TRAINABLES
+from trainables.threads import threads
 from trainables.training_run import RunFolder, opened, recording
 
 REPRODUCED = "reproduced"
@@ -62,7 +62,7 @@ def reproduce(console: Console, sweep: Sweep, study: optuna.Study, data: DataPar
     """
     original = original_of(study, trial_number)
     _require_same_data(study, original, data)
-    with _threads(original, sweep):
+    with threads(_threads(original, sweep)):
         now = _manifest(original, data)
         changed = ["the trial left no manifest: what it ran on is unknown"]
         if original.manifest:
@@ -116,16 +116,9 @@ def _require_same_data(study: optuna.Study, original: Original, data: DataParts)
     )
 
 
-@contextmanager
-def _threads(original: Original, sweep: Sweep) -> Iterator[None]:
+def _threads(original: Original, sweep: Sweep) -> int:
     """As many threads as the trial had: sums of floats depend on it."""
-    before = torch.get_num_threads()
-    known = original.manifest.threads["torch"] if original.manifest else sweep.settings.scaling.cpus_per_worker
-    torch.set_num_threads(known)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    return original.manifest.threads["torch"] if original.manifest else sweep.settings.scaling.cpus_per_worker
 
 
 def _device(original: Original) -> torch.device:

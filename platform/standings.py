@@ -7,6 +7,7 @@ from rich.table import Table
 
 from platform.leaderboard import Leaderboard, Reference, Repeats, Row, intervals
 from platform.progress import describe
+from platform.records import WORDS
 from platform.search import Goal
 from platform.study import Ranked
 from trainables.eval.clustered import Interval
@@ -14,7 +15,6 @@ from trainables.names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
 from trainables.progress import number
 
 SHOWN = 10
-ENDED = {"COMPLETE": "full", "PRUNED": "stopped"}
 BELOW = {VAL_C2ST_EXCESS: 0.5, VAL_C2ST: 0.0}  # what the metrics of rungs that tell the C2ST lack of it
 
 
@@ -33,7 +33,7 @@ def print_ranking(console: Console, trials: Sequence[Ranked]) -> None:
     table.add_column("parameters")
     for rank, trial in enumerate(trials[:SHOWN], start=1):
         c2st, mmd = (number(trial.metrics.get(name), digits) for name, digits in ((VAL_C2ST, 3), (VAL_MMD, 4)))
-        ended = ENDED.get(trial.state, trial.state.lower())
+        ended = WORDS[trial.state]
         table.add_row(str(rank), str(trial.number), str(trial.epoch), c2st, mmd, ended, describe(dict(trial.params)))
     console.print(table)
 

@@ -310,14 +310,15 @@ def _fronts(points: Mapping[int, tuple[float, ...]]) -> dict[int, int]:
     """Number of the front of each point: 0 is dominated by none, 1 by those of front 0 alone, and so on."""
     left, fronts, depth = dict(points), dict[int, int](), 0
     while left:
-        free = [key for key, point in left.items() if not any(_dominates(other, point) for other in left.values())]
+        free = [key for key, point in left.items() if not any(dominates(other, point) for other in left.values())]
         fronts |= dict.fromkeys(free, depth)
         left = {key: point for key, point in left.items() if key not in fronts}
         depth += 1
     return fronts
 
 
-def _dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+def dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    """Whether a is at least as small as b in every place, and smaller in one."""
     return a != b and all(x <= y for x, y in zip(a, b, strict=True))
 
 

@@ -8,8 +8,7 @@ Each figure is also computed without the rows of each group, from the same judge
 probes nor the manifolds nor the kernel width are fitted again. `trainables.eval.clustered` makes intervals of these.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -34,6 +33,7 @@ from trainables.eval.mmd import mmd_of_rows
 from trainables.eval.tables import Indices, standardise
 from trainables.eval.validation import EvaluationConfig, Validator
 from trainables.generators import load
+from trainables.threads import threads
 
 JUDGED_ON = PARTS[1:]  # whoever a generator learned from cannot judge it
 
@@ -100,7 +100,7 @@ def judge(checkpoint: Path, part: str, seeds: Sequence[int]) -> Judgement:
     now = load_parts(data).sha256
     if record.get("data_sha256") != now:
         raise CheckpointError(f"{checkpoint}: trained on other data ({record.get('data_sha256')}) than today's ({now})")
-    with _one_thread():
+    with threads(1):
         validator = _validator(data, part, build(EvaluationConfig, record["config"]["evaluation"]))
         asked = validator.asked
         each = [figures_by_group(validator, source.like(asked, seed=seed)) for seed in seeds]
@@ -130,17 +130,6 @@ def judged(checkpoint: Path, part: str, seeds: Sequence[int]) -> Judgement | str
 def _validator(data: DataConfig, part: str, evaluation: EvaluationConfig) -> Validator:
     parts = load_parts(data)
     return Validator.fit(parts[part], parts["train"], data.canonical, evaluation)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Torch on one thread, so that as many judgements as there are cores do not hinder each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def groups_of(validator: Validator) -> tuple[str, ...]:
