@@ -28,9 +28,10 @@ from scipy.stats import t as student
 from platform.cluster import ray_instance
 from platform.disk import Guard
 from platform.progress import Progress
+from platform.ranking import OBJECTIVES, ranking
 from platform.search import OptunaBridge
 from platform.settings import BudgetConfig, Sweep, TuneConfig
-from platform.study import OBJECTIVES, open_study, ranking
+from platform.study import open_study
 from platform.tune import concurrency, tuner
 from search_spaces import SPACES
 from trainables.config import plain, with_values

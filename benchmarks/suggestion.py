@@ -19,9 +19,11 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState, create_trial
 
-from platform.search import SAMPLERS, OptunaBridge
+from platform.ranking import OBJECTIVES
+from platform.samplers import SAMPLERS
+from platform.search import OptunaBridge
 from platform.settings import BudgetConfig, Sweep, TuneConfig
-from platform.study import OBJECTIVES, open_study
+from platform.study import open_study
 from search_spaces import SPACES
 from trainables.config import plain
 from trainables.diffusion.config import DiffusionConfig

@@ -31,9 +31,10 @@ from rich.console import Console
 from platform.cluster import ray_instance
 from platform.disk import Guard
 from platform.progress import Progress
+from platform.ranking import OBJECTIVES
 from platform.search import OptunaBridge
 from platform.settings import BudgetConfig, SchedulerConfig, Sweep, TuneConfig
-from platform.study import OBJECTIVES, open_study
+from platform.study import open_study
 from platform.tune import tuner
 from search_spaces import SPACES
 from trainables import session

@@ -30,7 +30,8 @@ from platform.records import (
 )
 from platform.recovery import ATTEMPT, METRICS, REASON, REPEATS
 from platform.report import REPORT
-from platform.study import JOURNAL, load_study, open_storage, require_database
+from platform.storage import JOURNAL, open_storage, require_database
+from platform.study import load_study
 from platform.terminal import columns, metric, plain, print_facts, print_heading, print_line, print_table, span
 from trainables.config import ConfigError
 from trainables.names import VAL_C2ST, VAL_MMD

@@ -72,7 +72,7 @@ def ray_instance(address: str, scaling: ScalingConfig) -> Iterator[int]:
         options |= {"num_cpus": cpus, "resources": {TRIAL_DRIVER: cpus}, "include_dashboard": scaling.num_workers > 0}
     elif nobody := silence(address):
         raise ConfigError(f"{nobody}; start Ray there, or take address=local")
-    with _environment(_own_address() if address == "local" else {}):
+    with environment(own_address() if address == "local" else {}):
         ray.init(**options)
     try:
         _close(Path.home() / TOKEN)
@@ -98,7 +98,7 @@ def available_cpus(address: str, scaling: ScalingConfig) -> int:
         return cpus
 
 
-def _own_address() -> dict[str, str]:
+def own_address() -> dict[str, str]:
     """Name the port of a local instance beforehand, and its address to every process that it starts.
 
     Ray Train's cleaner of placement groups asks "the latest instance on this machine" otherwise: with two of them it
@@ -111,7 +111,7 @@ def _own_address() -> dict[str, str]:
 
 
 @contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
+def environment(values: Mapping[str, str]) -> Iterator[None]:
     """Variables for the processes started inside, as they were again afterwards."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)

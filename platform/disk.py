@@ -18,10 +18,10 @@ from optuna.trial import TrialState
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 
+from platform.ranking import ranking
 from platform.recovery import checkpoints, newest_checkpoint, predecessors
 from platform.search import OptunaBridge
 from platform.settings import BudgetConfig
-from platform.study import ranking
 
 CHECKED_S = 1.0  # Tune asks many times a second
 

@@ -15,8 +15,8 @@ from optuna.trial import FrozenTrial
 
 from platform.importance import NotShownError
 from platform.progress import describe
+from platform.ranking import Ranked, dominates
 from platform.records import WORDS, Board, View, curves, state_of
-from platform.study import Ranked, dominates
 from trainables.eval.metrics import NullBand
 from trainables.names import MINIMISED, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
 from trainables.progress import number

@@ -21,9 +21,9 @@ from rich.console import Console
 from platform.finalists import JUDGEMENTS, Archive, noise_seeds, on_holdout, on_validation
 from platform.holdout import LEDGER, Ledger
 from platform.objectives import Objective
+from platform.ranking import INTERRUPTED, Ranked
 from platform.recovery import METRICS, REPEATS
 from platform.settings import Sweep
-from platform.study import INTERRUPTED, Ranked
 from trainables import durable
 from trainables.eval.clustered import Clustered, Interval, interval, probability_best, weighted_sum
 from trainables.eval.metrics import NullBand

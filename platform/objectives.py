@@ -6,9 +6,11 @@ val/recall>=0.5                      a constraint; it holds when the bound is ke
 """
 
 import difflib
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from trainables.config import ConfigError
 from trainables.names import DIRECTIONS, MINIMISED
@@ -98,6 +100,41 @@ class Constraint:
             return float("inf")
         over = metrics[self.metric] - self.bound
         return over if self.at_most else -over
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What trials are told by.
+
+    Attributes:
+        rung: The metric by which the scheduler compares trials on their way; their intermediate value.
+        last_epoch: A trial that ends before this epoch was stopped.
+    """
+
+    objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...]
+    rung: str
+    last_epoch: int
+
+    @property
+    def rung_mode(self) -> str:
+        """How Tune spells the direction of the rung metric."""
+        return "min" if DIRECTIONS[self.rung] == MINIMISED else "max"
+
+    def values(self, metrics: Mapping[str, float]) -> list[float] | None:
+        """The objectives, in their order; None where one is missing."""
+        found = [objective.value(metrics) for objective in self.objectives]
+        return None if None in found else [value for value in found if value is not None]
+
+    def wrong(self, result: Mapping[str, Any]) -> str:
+        """Why a result is none: the first metric that is missing or not finite; empty where there is nothing wrong."""
+        needed = [name for objective in self.objectives for name in objective.terms]
+        for name in [*needed, *(constraint.metric for constraint in self.constraints)]:
+            if name not in result:
+                return f"{name} was never reported"
+            if not math.isfinite(result[name]):
+                return f"{name} is {result[name]}"
+        return ""
 
 
 def _known(metric: str) -> str:

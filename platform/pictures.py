@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from platform.study import Ranked
+from platform.ranking import Ranked
 from trainables.eval.metrics import NullBand
 
 

@@ -15,8 +15,8 @@ from platform.finalists import JUDGEMENTS, VALIDATION, Archive
 from platform.holdout import LEDGER, PART, Ledger, Look
 from platform.leaderboard import LEADERBOARD
 from platform.objectives import Objective
+from platform.ranking import INTERRUPTED, Ranked, objectives_of, ranking, shown_trials
 from platform.recovery import FOLDER, METRICS, RESUMES, RETRIED, history, last_epoch
-from platform.study import INTERRUPTED, Ranked, objectives_of, ranking, shown_trials
 from trainables.checkpoint import CheckpointError
 from trainables.config import ConfigError, require
 from trainables.eval.metrics import NullBand

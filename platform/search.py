@@ -12,25 +12,21 @@ enqueued once, and the sampler's seed depends on the number of trials so far, so
 its suggestions.
 """
 
-import math
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import ExperimentalWarning, StorageInternalError
-from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from platform.objectives import Constraint, Objective
+from platform.objectives import Goal
 from platform.recovery import (
     ATTEMPT,
     FOLDER,
@@ -48,74 +44,14 @@ from platform.recovery import (
     predecessors,
 )
 from search_spaces import Space
-from trainables.config import require_member
 from trainables.epoch import metrics_of
-from trainables.names import CHECKPOINT_PATH, DIRECTIONS, EPOCH, MINIMISED
-from trainables.seeding import derive
+from trainables.names import CHECKPOINT_PATH, EPOCH
 from trainables.session import FAILURE, INTERRUPTED, RESUME_FROM
 
 MADE_WITH = "made_with"  # with what a trial was suggested and run: code, versions, data, sampler and its seed
-
-SAMPLERS: dict[str, Any] = {
-    "tpe": lambda seed, joint: TPESampler(seed=seed, multivariate=True, group=joint, n_startup_trials=5),
-    "gp": lambda seed, joint: GPSampler(seed=seed, n_startup_trials=5, warn_independent_sampling=False),
-    "nsga2": lambda seed, joint: NSGAIISampler(seed=seed, population_size=16),
-    "qmc": lambda seed, joint: QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False),
-    "random": lambda seed, joint: RandomSampler(seed=seed),
-}
 MOST_SILENT_CRASHES = 2  # but never fewer than the attempts of one trial
 UNWRITABLE = (OSError, StorageInternalError)  # what a journal raises on a full disk, and what a database does
 UNREACHABLE = "the trial's process could not be reached: Ray's node is gone"
-JOINT = ("tpe",)  # those that draw conditional parameters together with the others
-
-
-def make_sampler(name: str, seed: int, trials_so_far: int, conditional: bool = False) -> BaseSampler:
-    """The named sampler, seeded by the study's seed and the number of trials that exist already."""
-    require_member("sampler", name, SAMPLERS)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # of QMC and of TPE's groups: chosen by name
-        sampler: BaseSampler = SAMPLERS[name](derive(seed, "sampler", trials_so_far) % 2**32, conditional)
-    return sampler
-
-
-def drawn_apart(name: str, space: Space) -> tuple[str, ...]:
-    """Conditional parameters that a sampler draws at random, independently of the others."""
-    return () if name in (*JOINT, "random") else tuple(space.conditions)
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What trials are told by.
-
-    Attributes:
-        rung: The metric by which the scheduler compares trials on their way; their intermediate value.
-        last_epoch: A trial that ends before this epoch was stopped.
-    """
-
-    objectives: tuple[Objective, ...]
-    constraints: tuple[Constraint, ...]
-    rung: str
-    last_epoch: int
-
-    @property
-    def rung_mode(self) -> str:
-        """How Tune spells the direction of the rung metric."""
-        return "min" if DIRECTIONS[self.rung] == MINIMISED else "max"
-
-    def values(self, metrics: Mapping[str, float]) -> list[float] | None:
-        """The objectives, in their order; None where one is missing."""
-        found = [objective.value(metrics) for objective in self.objectives]
-        return None if None in found else [value for value in found if value is not None]
-
-    def wrong(self, result: Mapping[str, Any]) -> str:
-        """Why a result is none: the first metric that is missing or not finite; empty where there is nothing wrong."""
-        needed = [name for objective in self.objectives for name in objective.terms]
-        for name in [*needed, *(constraint.metric for constraint in self.constraints)]:
-            if name not in result:
-                return f"{name} was never reported"
-            if not math.isfinite(result[name]):
-                return f"{name} is {result[name]}"
-        return ""
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:

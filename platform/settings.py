@@ -11,8 +11,8 @@ from typing import Any
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from platform.objectives import Constraint, Objective
-from platform.search import SAMPLERS, Goal
+from platform.objectives import Constraint, Goal, Objective
+from platform.samplers import SAMPLERS
 from search_spaces import SPACES, Space
 from trainables.command import Request
 from trainables.config import ConfigError, build, require, require_member, with_values

@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.table import Table
 
 from platform.leaderboard import Leaderboard, Reference, Repeats, Row, intervals
+from platform.objectives import Goal
 from platform.progress import describe
+from platform.ranking import Ranked
 from platform.records import WORDS
-from platform.search import Goal
-from platform.study import Ranked
 from trainables.eval.clustered import Interval
 from trainables.names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
 from trainables.progress import number

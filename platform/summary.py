@@ -11,10 +11,11 @@ from sqlalchemy.engine import make_url
 
 from platform.leaderboard import Leaderboard, Reference, leaderboard, to_json, write
 from platform.pictures import learning_curves
+from platform.ranking import Ranked, ranking
 from platform.report import REPORT, write_report
 from platform.settings import Sweep
 from platform.standings import c2st_at, print_failures, print_leaderboard, print_ranking, print_worth
-from platform.study import JOURNAL, Ranked, ranking
+from platform.storage import JOURNAL
 from trainables import durable, generators
 from trainables.config import build
 from trainables.data.canonical import reobserve

@@ -21,14 +21,15 @@ from platform.comparison import compare
 from platform.disk import Guard, Quota, SweepStoppedError
 from platform.plan import describe_plan, make_plan
 from platform.progress import Progress
+from platform.ranking import OBJECTIVES
 from platform.recovery import history, recover_orphans
 from platform.report import write_report
 from platform.reproduce import reproduce
+from platform.samplers import drawn_apart
 from platform.search import (
     UNWRITABLE,
     OptunaBridge,
     Started,
-    drawn_apart,
     enqueue_baselines,
     finished,
     owed,
@@ -38,17 +39,8 @@ from platform.search import (
 )
 from platform.settings import Sweep, TuneConfig, sweep_of
 from platform.source import source_of
-from platform.study import (
-    FOLDER,
-    JOURNAL,
-    OBJECTIVES,
-    NoStudyError,
-    enqueue_repeats,
-    held,
-    load_study,
-    mend,
-    open_study,
-)
+from platform.storage import JOURNAL, NoStudyError, held, mend
+from platform.study import FOLDER, enqueue_repeats, load_study, open_study
 from platform.summary import summarise
 from platform.tensorboard import TensorBoard
 from trainables.command import Command, Request, run

@@ -117,7 +117,8 @@ def _divided(command: Command, arguments: list[str]) -> tuple[str, list[str], li
             raise ConfigError(f"{option}: there is no such option; known: {', '.join(known)}, and key=value overrides")
     verbs = [word for word in overrides if "=" not in word] if command.verbs else []
     for verb in verbs:
-        require(verb in command.verbs, f"`VERB` in {{{', '.join(command.verbs)}}}", verb)
+        if verb not in command.verbs:
+            raise ConfigError(f"{verb}: neither an override (key=value) nor a verb; verbs: {', '.join(command.verbs)}")
     require(len(verbs) <= 1, "`one verb`", " ".join(verbs))
     return "".join(verbs), options, [word for word in overrides if word not in verbs]
 

@@ -7,7 +7,7 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from platform.preflight.scene import FAIL, OK, Finding, Scene
-from platform.study import hidden
+from platform.storage import hidden
 from trainables.data.dataset import load_parts
 
 

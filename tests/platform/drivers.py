@@ -13,10 +13,11 @@ from optuna.trial import FrozenTrial, TrialState
 from ray.tune.experiment import Experiment, Trial
 from ray.tune.search import ConcurrencyLimiter, SearchGenerator
 
+from platform.ranking import OBJECTIVES
 from platform.recovery import FOLDER, RAY_TRIAL
 from platform.search import OptunaBridge
 from platform.settings import BudgetConfig, SchedulerConfig, Sweep, TuneConfig
-from platform.study import OBJECTIVES, open_study
+from platform.study import open_study
 from search_spaces import Space
 from trainables.checkpoint import save_checkpoint
 from trainables.names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD

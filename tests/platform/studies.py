@@ -15,8 +15,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
 
 from platform.leaderboard import LEADERBOARD
+from platform.ranking import OBJECTIVES
 from platform.recovery import METRICS, REASON, RESUMES, RETRIED
-from platform.study import JOURNAL, OBJECTIVES
+from platform.storage import JOURNAL
 from trainables.names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
 
 LAST = 4  # epoch

@@ -17,7 +17,7 @@ from platform.comparison import compare
 from platform.finalists import JUDGEMENTS, Archive
 from platform.holdout import LEDGER, Ledger, Look
 from platform.recovery import ATTEMPT, FOLDER, REASON, REPEATS
-from platform.study import JOURNAL
+from platform.storage import JOURNAL
 from tests.platform.studies import add, add_cut, add_many, study_in, write_board
 from trainables.config import ConfigError
 from trainables.eval.clustered import Clustered

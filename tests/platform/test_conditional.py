@@ -6,7 +6,8 @@ import optuna
 import pytest
 
 from platform.recovery import recover_orphans
-from platform.search import SAMPLERS, drawn_apart, enqueue_baselines, make_sampler
+from platform.samplers import SAMPLERS, drawn_apart, make_sampler
+from platform.search import enqueue_baselines
 from search_spaces import SPACES
 from tests.platform.drivers import LAST, SPACE, Driver
 from trainables.names import VAL_C2ST_EXCESS

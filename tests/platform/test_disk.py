@@ -15,10 +15,10 @@ from ray.tune.experiment import Trial
 
 from platform import disk
 from platform.disk import CHECKED_S, Guard, Quota, protected, prune, size
+from platform.ranking import ranking
 from platform.recovery import checkpoints, recover_orphans
 from platform.search import OptunaBridge
 from platform.settings import BudgetConfig
-from platform.study import ranking
 from tests.platform.drivers import LAST, Driver
 from trainables.names import VAL_C2ST_EXCESS, VAL_MMD
 from trainables.session import RESUME_FROM

@@ -15,9 +15,9 @@ from rich.console import Console
 from platform import finalists
 from platform.holdout import LEDGER, LedgerError
 from platform.leaderboard import LEADERBOARD, Reference, Repeats, finalists_of, leaderboard, to_json, write
+from platform.ranking import INTERRUPTED, Ranked
 from platform.recovery import METRICS, REPEATS
 from platform.settings import FinalistsConfig, Sweep, TuneConfig
-from platform.study import INTERRUPTED, Ranked
 from search_spaces import SPACES
 from trainables.checkpoint import RECORD
 from trainables.config import ConfigError, plain

@@ -8,9 +8,9 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from platform.objectives import Constraint, Objective
+from platform.ranking import ranking
 from platform.recovery import METRICS, REASON, recover_orphans
-from platform.search import SAMPLERS
-from platform.study import ranking
+from platform.samplers import SAMPLERS
 from tests.platform.drivers import LAST, Driver
 from trainables.config import ConfigError
 from trainables.names import DIRECTIONS, EPOCH, MINIMISED, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL

@@ -13,9 +13,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from ray.tune.experiment import Trial
 from rich.console import Console
 
-from platform.objectives import Objective
+from platform.objectives import Goal, Objective
 from platform.progress import SHOWN, Progress, describe
-from platform.search import Goal, OptunaBridge
+from platform.search import OptunaBridge
 from search_spaces import Space
 from trainables.names import EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
 from trainables.progress import clock, number

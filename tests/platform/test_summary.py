@@ -12,10 +12,10 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from platform import finalists, summary
+from platform.ranking import OBJECTIVES, Ranked
 from platform.recovery import FOLDER, METRICS, REASON
 from platform.settings import FinalistsConfig, Sweep, TuneConfig
 from platform.standings import c2st_at
-from platform.study import OBJECTIVES, Ranked
 from platform.summary import summarise
 from search_spaces import SPACES
 from trainables.checkpoint import RECORD

@@ -12,8 +12,8 @@ from ray.tune.experiment import Trial
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 from tensorboard.plugins.hparams import metadata  # type: ignore[import-untyped]
 
-from platform.objectives import Objective
-from platform.search import Goal, OptunaBridge
+from platform.objectives import Goal, Objective
+from platform.search import OptunaBridge
 from platform.tensorboard import TensorBoard
 from search_spaces import Space
 from trainables.epoch import metrics_of

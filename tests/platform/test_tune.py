@@ -14,9 +14,10 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
 from rich.console import Console
 
 from platform import tune
+from platform.ranking import OBJECTIVES
 from platform.recovery import RETRIED, recover_orphans
 from platform.settings import BudgetConfig, FinalistsConfig, SchedulerConfig, Sweep, TuneConfig
-from platform.study import COMPARABLE, OBJECTIVES, enqueue_repeats
+from platform.study import COMPARABLE, enqueue_repeats
 from platform.tune import concurrency, record_of, scheduler
 from search_spaces import SPACES
 from tests.platform.drivers import SPACE, Driver

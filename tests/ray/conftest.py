@@ -6,19 +6,21 @@ from collections.abc import Iterator
 import pytest
 import ray
 
+from platform.cluster import environment, own_address
 from tests.ray.jobs import CPUS
 from trainables.session import TRIAL_DRIVER
 
 
 @pytest.fixture(scope="module")
 def ray_with_dashboard() -> Iterator[None]:
-    ray.init(
-        address="local",
-        num_cpus=CPUS,
-        resources={TRIAL_DRIVER: CPUS},
-        include_dashboard=True,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    with environment(own_address()):  # other instances may run beside the tests
+        ray.init(
+            address="local",
+            num_cpus=CPUS,
+            resources={TRIAL_DRIVER: CPUS},
+            include_dashboard=True,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
     yield
     ray.shutdown()

@@ -1,0 +1,125 @@
+"""Where a study is kept, in a journal file of its folder or in a database, and who may write it."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from trainables.config import ConfigError
+from trainables.durable import locked
+
+JOURNAL = "study.journal"
+
+
+class NoStudyError(ConfigError):
+    """There is no study of this name."""
+
+
+def hidden(url: str) -> str:
+    """A URL without its password."""
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """The study of a folder for this driver alone; ends with the process whatever its end is.
+
+    Raises:
+        ConfigError: another driver runs this study, or the folder cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(folder))
+        except BlockingIOError:
+            raise ConfigError(
+                f"study_name={folder.name}: another sweep runs this study; wait for it or choose another name"
+            ) from None
+        except OSError as error:
+            raise ConfigError(f"storage_path={folder.parent}: cannot write there ({error.strerror})") from None
+        yield
+
+
+def open_storage(url: str, folder: Path, create: bool = True) -> BaseStorage:
+    """The journal file in the folder of the study, or the database behind `storage=URL`.
+
+    Args:
+        create: Whether the folder is made where there is none.
+
+    Raises:
+        ConfigError: a database that cannot be used, a journal that is damaged.
+    """
+    try:
+        if create:
+            folder.mkdir(parents=True, exist_ok=True)
+        if url:
+            return RDBStorage(url)
+    except OSError as error:
+        raise ConfigError(f"storage_path={folder.parent}: cannot write there ({error.strerror})") from None
+    except (ImportError, ValueError, SQLAlchemyError) as error:
+        raise ConfigError(f"storage={hidden(url)}: not a usable database URL ({str(error).splitlines()[0]})") from None
+    return _journal(folder / JOURNAL)
+
+
+def require_database(storage: str) -> None:
+    """Reading creates no database: SQLite would make a file.
+
+    Raises:
+        NoStudyError: the file of the URL does not exist.
+    """
+    if not storage.startswith("sqlite"):
+        return
+    database = make_url(storage).database
+    if database is None or not Path(database).is_file():
+        raise NoStudyError(f"`storage` is a database that exists must hold, but got storage={storage}")
+
+
+class WholeLines(BaseJournalBackend):
+    """The journal file, in which a full disk leaves no half of a line: later ones would be lost behind it."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.backend = JournalFileBackend(str(file))
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        """As the file has them."""
+        return self.backend.read_logs(log_number_from)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """All of them or none."""
+        size = self.file.stat().st_size
+        try:
+            self.backend.append_logs(logs)
+        except OSError:
+            os.truncate(self.file, size)
+            raise
+
+
+def _journal(file: Path) -> JournalStorage:
+    try:
+        return JournalStorage(WholeLines(file))
+    except ValueError as error:
+        raise ConfigError(f"{file}: a line of the journal is damaged ({error}); restore it from a copy") from None
+
+
+def mend(file: Path) -> int:
+    """Cut a last line that its writer was killed over (Optuna would read none after it); returns its bytes.
+
+    Nothing is lost by it: a record counts when its line is whole. A lock of that writer goes too, for which Optuna
+    would wait half a minute. Only for who holds the study.
+    """
+    file.with_name(f"{file.name}.lock").unlink(missing_ok=True)
+    if not file.exists():
+        return 0
+    with file.open("r+b") as stream:
+        content = stream.read()
+        whole = content.rfind(b"\n") + 1
+        stream.truncate(whole)
+    return len(content) - whole

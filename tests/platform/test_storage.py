@@ -1,0 +1,141 @@
+"""Where a study is kept: wrong places named, torn lines mended, a full disk survived, and one driver at a time."""
+
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from optuna.distributions import FloatDistribution
+
+from platform.storage import JOURNAL, held, mend, open_storage
+from platform.study import load_study
+from tests.platform.studies import study_in
+from trainables.config import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+LAW = {"x": FloatDistribution(0.0, 1.0)}
+
+
+@pytest.mark.parametrize("url", ["nonsense", "quux://study", "sqlite:////nowhere/at/all/s.db"])
+def test_a_wrong_storage_is_one_line_that_names_it(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match=f"storage={url}") as caught:
+        open_storage(url, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_error_shows_a_password(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        open_storage("quux://someone:secret@host/study", tmp_path)
+    assert "secret" not in str(caught.value)
+    assert "storage=quux://someone:***@host/study" in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_is_one_line_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"storage_path=.*/file: ") as caught:
+        open_storage("", tmp_path / "file" / "mine")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    """Of a study with two trials, the second one running."""
+    study = study_in(tmp_path / "mine")
+    study.tell(study.ask(dict(LAW)), 0.25)
+    study.ask(dict(LAW)).set_user_attr("last", "line")
+    return tmp_path / "mine" / JOURNAL
+
+
+def test_a_torn_last_line_is_cut_wherever_it_was_torn_and_optuna_reads_on(journal: Path, tmp_path: Path) -> None:
+    content = journal.read_bytes()
+    begins = content.rfind(b"\n", 0, len(content) - 1) + 1
+    for end in range(begins, len(content)):
+        journal.write_bytes(content[:end])
+        assert mend(journal) == end - begins
+        assert journal.read_bytes() == content[:begins]
+        study = load_study(tmp_path, "mine")
+        assert [trial.state.name for trial in study.trials] == ["COMPLETE", "RUNNING"]
+        study.set_user_attr("written", end)
+        assert load_study(tmp_path, "mine").user_attrs["written"] == end
+
+
+def test_a_torn_line_that_nobody_cuts_is_one_line_of_error_after_the_next_write(journal: Path, tmp_path: Path) -> None:
+    """The other side of the test above."""
+    journal.write_bytes(journal.read_bytes()[:-5])
+    study = load_study(tmp_path, "mine")
+    study.set_user_attr("written", 1)
+    with pytest.raises(ValueError, match="delimiter"):
+        study.set_user_attr("written", 2)
+    with pytest.raises(ConfigError, match=r"study\.journal: a line of the journal is damaged") as caught:
+        load_study(tmp_path, "mine")
+    assert "\n" not in str(caught.value)
+
+
+@contextmanager
+def files_end_at(size: int) -> Iterator[None]:
+    """No file of this process grows beyond a size: as on a disk without space, the first part of a line is written."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_line_that_the_full_disk_took_half_of_spoils_no_later_one(journal: Path, tmp_path: Path) -> None:
+    """Tune takes the error for the trial's and goes on; then there is room again, and others are written."""
+    study = load_study(tmp_path, "mine")
+    for room in (1, 20, 60):
+        with files_end_at(journal.stat().st_size + room), pytest.raises(OSError, match="too large"):
+            study.set_user_attr("lost", "x" * 100)
+        study.set_user_attr("room", room)
+        again = load_study(tmp_path, "mine")
+        assert (again.user_attrs["room"], "lost" in again.user_attrs) == (room, False)
+
+
+def test_a_whole_journal_and_none_at_all_need_no_mending(journal: Path) -> None:
+    before = journal.read_bytes()
+    assert mend(journal) == 0
+    assert journal.read_bytes() == before
+    assert mend(journal.with_name("none")) == 0
+    assert not journal.with_name("none").exists()
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from platform.storage import held
+with held(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_study_is_held_by_one_driver_until_its_end_whatever_that_is(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(ConfigError, match=r"study_name=mine: another sweep runs this study"), held(folder):
+            pass
+        other.send_signal(signal.SIGKILL)
+    with held(folder):
+        pass
+
+
+def test_a_study_is_free_after_the_block_that_held_it(tmp_path: Path) -> None:
+    with held(tmp_path / "a"), held(tmp_path / "b"), pytest.raises(ConfigError), held(tmp_path / "a"):
+        pass
+    with held(tmp_path / "a"):
+        pass
+
+
+def test_a_folder_that_cannot_be_held_is_one_line_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"storage_path=.*/file: cannot write there"), held(tmp_path / "file" / "s"):
+        pass
