@@ -1,7 +1,7 @@
 """Does the search find a better configuration than chance? Samplers against random search at an equal budget of trials.
 
-Every sampler searches the default space over the default data, without the baseline point that a sweep begins with,
-once per seed; the same trials, epochs and early stopping for all. The best trial of each sweep, as the sweep itself
+Every sampler searches the default space over the default data, once per seed; the same trials, epochs and early
+stopping for all. `+baseline` begins with the baseline point, as a sweep does; the others are without it. The best trial of each sweep, as the sweep itself
 ranks them, is then judged on noise that no trial was judged by, and on the test people. Runs of one seed are compared
 with each other: the interval of the difference to random search is Student's over the seeds.
 
@@ -29,7 +29,7 @@ from platform.cluster import ray_instance
 from platform.disk import Guard
 from platform.progress import Progress
 from platform.ranking import OBJECTIVES, ranking
-from platform.search import OptunaBridge
+from platform.search import OptunaBridge, enqueue_baselines
 from platform.settings import BudgetConfig, Sweep, TuneConfig
 from platform.study import open_study
 from platform.tune import concurrency, tuner
@@ -39,7 +39,8 @@ from trainables.diffusion.config import DiffusionConfig
 from trainables.judging import judge
 from trainables.names import VAL_C2ST, VAL_MMD
 
-SPACE = replace(SPACES["diffusion"], baselines=())
+SPACE = SPACES["diffusion"]
+BASELINE = "+baseline"
 SHORT = {"epochs": 6, "steps_per_epoch": 50, "sampling.steps": 10}
 NOISE = (71, 72, 73)  # no trial was judged by it
 FIGURES = {
@@ -49,22 +50,25 @@ FIGURES = {
 }
 
 
-def sweep_of(sampler: str, seed: int, trials: int, folder: Path) -> Sweep:
-    """One sweep of short trials with a study of its own."""
+def sweep_of(name: str, seed: int, trials: int, folder: Path) -> Sweep:
+    """One sweep of short trials with a study of its own; `name` is a sampler, or a sampler and `+baseline`."""
+    sampler = name.removesuffix(BASELINE)
+    space = SPACE if sampler != name else replace(SPACE, baselines=())
     settings = TuneConfig(
-        study_name=f"{sampler}-{seed}",
+        study_name=f"{sampler}-{len(space.baselines)}-{seed}",
         storage_path=str(folder),
         sampler=sampler,
         seed=seed,
         budget=BudgetConfig(trials, wall="1h"),
     )
-    return Sweep(settings, with_values(plain(DiffusionConfig()), SHORT), SPACE, ())
+    return Sweep(settings, with_values(plain(DiffusionConfig()), SHORT), space, ())
 
 
 def run(sweep: Sweep, cpus: int) -> dict[str, Any]:
     """Search, and judge the best trial anew; with the seconds that the search took."""
     settings = sweep.settings
     study = open_study(sweep, {OBJECTIVES: [SPACE.metric]})
+    enqueue_baselines(study, sweep.space, settings.budget.trials)
     bridge = OptunaBridge(study, sweep.space, settings.budget.trials, sweep.goal)
     progress = Progress(bridge, sweep.epochs, settings.budget.wall_s, Console(file=io.StringIO()))
     guard = Guard(settings.budget, settings.folder, bridge, progress.ends)
@@ -107,7 +111,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--trials", type=int, default=16, help="of each sweep")
-    parser.add_argument("--samplers", nargs="+", default=["random", "tpe"])
+    parser.add_argument("--samplers", nargs="+", default=["random", "tpe", f"tpe{BASELINE}"])
     parser.add_argument("--output", type=Path, help="also write the measurements as JSON here")
     given = parser.parse_args(argv)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
