@@ -1,9 +1,10 @@
 """Does the search find a better configuration than chance? Samplers against random search at an equal budget of trials.
 
 Every sampler searches the default space over the default data, once per seed; the same trials, epochs and early
-stopping for all. `+baseline` begins with the baseline point, as a sweep does; the others are without it. The best trial of each sweep, as the sweep itself
-ranks them, is then judged on noise that no trial was judged by, and on the test people. Runs of one seed are compared
-with each other: the interval of the difference to random search is Student's over the seeds.
+stopping for all. `+baseline` begins with the baseline point, as a sweep does; the others are without it. The best
+trial of each sweep, as the sweep itself ranks them, is then judged on noise that no trial was judged by, and on the
+test people. Runs of one seed are compared with each other: the interval of the difference to random search is
+Student's over the seeds.
 
 `python -m benchmarks.search_quality --seeds 5 --trials 16 --output search_quality.json`
 """
