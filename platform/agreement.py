@@ -16,6 +16,7 @@ from rich.table import Table
 from scipy import stats
 
 from platform.finalists import VALIDATION
+from platform.terminal import columns
 from trainables import names
 from trainables.judging import Judgement
 
@@ -109,10 +110,7 @@ def _apart(row: Compared) -> str:
 
 def table(compared: Sequence[Compared]) -> Table:
     """One row per figure; what is outside of its band is red."""
-    drawn = Table(title="Figures", title_justify="left", box=None, pad_edge=False)
-    drawn.add_column("metric", no_wrap=True)
-    for column in ("then", "now", "difference", "band", "verdict"):
-        drawn.add_column(column, justify="right", no_wrap=True)
+    drawn = columns("metric", ">then", ">now", ">difference", ">band", ">verdict", title="Figures")
     for row in compared:
         both = row.then is not None and row.now is not None
         apart = f"{(row.now or 0.0) - (row.then or 0.0):+.2g}" if both else "-"

@@ -14,6 +14,7 @@ from platform.challenger import Challenger
 from platform.latency import Latency
 from platform.promotion import Decision, Rule, to_json
 from platform.source import source_of
+from platform.terminal import columns
 from trainables.config import plain
 from trainables.eval.clustered import Interval
 from trainables.judging import Judgement
@@ -71,18 +72,15 @@ def print_decision(console: Console, decision: Decision, latency: Latency, rule:
 
 
 def _figures(decision: Decision, rule: Rule) -> Table:
-    table = _table(f"Figures (± {100 * rule.two_sided:g} % interval)", "figure")
-    for column in ("challenger", "champion", "difference"):
-        table.add_column(column, justify="right", no_wrap=True)
+    title = f"Figures (± {100 * rule.two_sided:g} % interval)"
+    table = columns("~figure", ">challenger", ">champion", ">difference", title=title)
     for name, figure in decision.figures.items():
         table.add_row(_short(name), *(_interval(side) for side in vars(figure).values()))
     return table
 
 
 def _checks(decision: Decision) -> Table:
-    table = _table("Checks", "figure", "law")
-    table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("held", no_wrap=True)
+    table = columns("~figure", "~law", ">value", "held", title="Checks")
     for check in decision.checks:
         style = None if check.held else "bold red"
         value, held = number(check.value, DIGITS), "yes" if check.held else "NO"
@@ -105,7 +103,8 @@ def _spread(values: Sequence[float]) -> str:
 
 def history_table(registry: Registry) -> Table:
     """Everyone who was published, in order, with the figures by which they were; a star before the champion."""
-    table, champion = _table("Champions", "", "entry", "published", "C2ST", "MMD", "from"), registry.champion_id()
+    titles = ("~", "~entry", "~published", "~C2ST", "~MMD", "~from")
+    table, champion = columns(*titles, title="Champions"), registry.champion_id()
     for name in registry.history():
         mark = "*" if name == champion else ""
         try:
@@ -120,7 +119,7 @@ def history_table(registry: Registry) -> Table:
 
 def refusals_table(registry: Registry) -> Table:
     """The latest refusals and why."""
-    table = _table("Latest refusals", "decided", "challenger", "reason")
+    table = columns("~decided", "~challenger", "~reason", title="Latest refusals")
     for file in registry.refusals()[-LATEST:]:
         table.add_row(*_refusal(file))
     return table
@@ -147,10 +146,3 @@ def _told(decision: Mapping[str, Any], name: str) -> str:
 
 def _minute(time: str) -> str:
     return time[:16].replace("T", " ")
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial
 
 from platform.importance import NotShownError
 from platform.progress import describe
+from platform.promotion import CHANCE
 from platform.ranking import Ranked, dominates
 from platform.records import WORDS, Board, View, curves, state_of
 from trainables.eval.metrics import NullBand
@@ -73,7 +74,7 @@ def forest(board: Board, floor: NullBand | None) -> Figure:
         hovertemplate="%{y}, as the search saw it: %{x:.3f}<extra></extra>",
     )
     _real_band(figure, floor, vertical=True)
-    figure.update_xaxes(title="C2ST (0.5: cannot be told apart)", range=_reach(rows, floor))
+    figure.update_xaxes(title=f"C2ST ({CHANCE}: cannot be told apart)", range=_reach(rows, floor))
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1])
     return plain(figure, 180 + 46 * len(rows), scattermode="group", scattergap=0.5)
 
@@ -86,7 +87,7 @@ def _has_c2st(row: Mapping[str, Any], part: str) -> bool:
 def _reach(rows: Sequence[Mapping[str, Any]], floor: NullBand | None) -> tuple[float, float]:
     """From the lowest to the highest end of an interval, and a little further."""
     told = [row[part][VAL_C2ST] for row in rows for part in ("validation", "holdout") if _has_c2st(row, part)]
-    ends = [0.5, *([floor.low, floor.high] if floor else [])]
+    ends = [CHANCE, *([floor.low, floor.high] if floor else [])]
     low, high = min(ends + [one["low"] for one in told]), max(ends + [one["high"] for one in told])
     return low - 0.02, high + 0.02
 

@@ -1,7 +1,8 @@
 """The finalists of a search, judged once more: as Ray tasks where Ray is running, and nothing twice.
 
 What is judged on the validation part is kept as a file in the study's folder, what is judged on the holdout part in its
-ledger (`platform.holdout`), each as soon as it is there. A checkpoint that cannot be judged has a reason instead.
+ledger (`platform.holdout`), each as soon as it is there; figures of other code than today's are computed again. A
+checkpoint that cannot be judged has a reason instead.
 """
 
 import json
@@ -39,7 +40,7 @@ class Archive:
     seeds: tuple[int, ...]
 
     def find(self, checkpoint: Path) -> Judgement | None:
-        """What was kept of a checkpoint.
+        """What was kept of a checkpoint, if today's code judged it.
 
         Raises:
             ConfigError: the file is damaged.
@@ -49,7 +50,8 @@ class Archive:
         except CheckpointError:
             return None
         try:
-            return Judgement.from_json(json.loads(file.read_text()))
+            kept = Judgement.from_json(json.loads(file.read_text()))
+            return kept if kept.is_of_today else None
         except FileNotFoundError:
             return None
         except ValueError as error:

@@ -11,7 +11,8 @@ One JSON object per line, appended under a lock and on the disk before anything 
     KEY:  "checkpoint_sha256": ..., "config_hash": ..., "data_sha256": ..., "seeds": [...]
 
 A look of the same key as an earlier one (the same weights, sampled alike under the same noise) costs nothing and has
-the answer of then. One whose process died before its judgement was written has been paid for: it is taken again free.
+the answer of then. One whose process died before its judgement was written, or which other code than today's answered,
+has been paid for: it is taken again free.
 """
 
 import fcntl
@@ -103,9 +104,9 @@ class Ledger:
         return judgement
 
     def judgement(self, look: Look) -> Judgement | None:
-        """What an earlier look of the same key found."""
-        mine = [entry for entry in self._entries() if entry["event"] == "judgement" and _key(entry) == look.key]
-        return _judgement(mine[0]) if mine else None
+        """What an earlier look of the same key found by today's code."""
+        mine = (entry for entry in self._entries() if entry["event"] == "judgement" and _key(entry) == look.key)
+        return next((found for found in map(_judgement, mine) if found.is_of_today), None)
 
     def looks(self, data_sha256: str) -> int:
         """How many looks at these data have been written down."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from platform.promotion import CHANCE
 from platform.ranking import Ranked
 from trainables.eval.metrics import NullBand
 
@@ -15,7 +16,7 @@ def learning_curves(trials: list[Ranked], floor: NullBand, file: Path) -> None:
     axis.axhspan(floor.low, floor.high, color="#009e73", alpha=0.2, label="real against real, 95 %")
     for rank, trial in enumerate(trials):
         epochs = sorted(trial.history)
-        values = [0.5 + trial.history[epoch] for epoch in epochs]
+        values = [CHANCE + trial.history[epoch] for epoch in epochs]
         best = rank == 0
         axis.plot(
             epochs,
@@ -28,7 +29,7 @@ def learning_curves(trials: list[Ranked], floor: NullBand, file: Path) -> None:
             label=f"trial {trial.number} (best)" if best else ("other trials" if rank == 1 else None),
         )
     axis.set_xlabel("epoch (0: untrained)")
-    axis.set_ylabel("C2ST on held-out people (0.5: cannot be told apart)")
+    axis.set_ylabel(f"C2ST on held-out people ({CHANCE}: cannot be told apart)")
     axis.set_ylim(0.42, 1.02)
     axis.legend(frameon=False)
     figure.savefig(file, dpi=110)

@@ -90,6 +90,7 @@ def describe_plan(plan: Plan, sweep: Sweep) -> str:
         "study": f"{settings.study_name} in {settings.folder}",
         "searched": ", ".join(sweep.space.parameters),
         "fixed": ", ".join(sweep.fixed) or "nothing of the space",
+        **_baselines(sweep),
         "trials": f"{plan.remaining} to run of {settings.budget.trials}, {plan.concurrent} side by side, "
         f"sampler {settings.sampler}",
         "full trial": f"{sweep.epochs} epochs, {plan.steps[0]:,} to {plan.steps[1]:,} steps, {low} to {high}",
@@ -102,3 +103,14 @@ def describe_plan(plan: Plan, sweep: Sweep) -> str:
     }
     width = max(map(len, lines))
     return "\n".join(f"  {name:<{width}}  {text}" for name, text in lines.items())
+
+
+def _baselines(sweep: Sweep) -> dict[str, str]:
+    """The line about baselines that are not run; none where all of them are."""
+    left_out = sweep.left_out
+    if not left_out:
+        return {}
+    total = len(sweep.space.baselines) + len(left_out)
+    outside = [f"{key}={value}" for values in left_out for key, value in values.items()]
+    lie = "lies outside of the law" if len(outside) == 1 else "lie outside of the laws"
+    return {"baselines": f"{len(left_out)} of {total} left out: {', '.join(outside)} {lie}"}

@@ -8,10 +8,10 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from platform.search import OptunaBridge
+from platform.terminal import columns
 from trainables import names
 from trainables.progress import clock, number
 from trainables.session import FAILURE
@@ -124,11 +124,7 @@ class Progress(Callback):
             self.drawn = time.monotonic()
 
     def _table(self) -> Group:
-        table = Table(box=None, pad_edge=False)
-        for column in ("trial", "state", "epoch", "C2ST", "MMD", "parameters"):
-            table.add_column(
-                column, no_wrap=column != "parameters", justify="left" if column == "parameters" else "right"
-            )
+        table = columns(">trial", ">state", ">epoch", ">C2ST", ">MMD", "~parameters")
         for row in list(self.rows.values())[-SHOWN:]:
             style = {"failed": "red", "stopped": "dim", "done": "green"}.get(row.state, "")
             epoch = "-" if row.epoch is None else f"{row.epoch}/{self.epochs}"

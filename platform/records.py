@@ -15,6 +15,7 @@ from platform.finalists import JUDGEMENTS, VALIDATION, Archive
 from platform.holdout import LEDGER, PART, Ledger, Look
 from platform.leaderboard import LEADERBOARD
 from platform.objectives import Objective
+from platform.promotion import CHANCE
 from platform.ranking import INTERRUPTED, Ranked, objectives_of, ranking, shown_trials
 from platform.recovery import FOLDER, METRICS, RESUMES, RETRIED, history, last_epoch
 from trainables.checkpoint import CheckpointError
@@ -25,7 +26,6 @@ from trainables.manifest import MANIFEST
 from trainables.names import VAL_C2ST, VAL_C2ST_EXCESS
 
 SUMMARY = "summary.json"
-CHANCE = 0.5  # C2ST of samples that cannot be told apart
 WORDS = {
     TrialState.COMPLETE.name: "full",
     TrialState.PRUNED.name: "stopped",

@@ -19,11 +19,11 @@ from rich.console import Console
 from platform.agreement import EQUAL, EXACT, Compared, compare, conclude, spreads, table
 from platform.finalists import JUDGEMENTS
 from platform.recovery import FOLDER, METRICS, OVERRIDES, last_epoch
-from platform.settings import Sweep
+from platform.settings import Sweep, value_at
 from platform.source import source_of
 from trainables import names
 from trainables.config import ConfigError, build, digest, require, with_values
-from trainables.data.dataset import DataParts
+from trainables.data.dataset import DataConfig, DataParts, load_parts
 from trainables.durable import replace
 from trainables.epoch import Worker
 from trainables.eval.validation import Validator
@@ -54,13 +54,18 @@ class Original:
     manifest: Manifest | None
 
 
-def reproduce(console: Console, sweep: Sweep, study: optuna.Study, data: DataParts, trial_number: int) -> int:
+def reproduce(console: Console, sweep: Sweep, study: optuna.Study, trial_number: int, given: Sequence[str] = ()) -> int:
     """Train a trial again and compare; 0 if every judged figure is equal or inside its band, else 1.
+
+    Args:
+        given: Keys that the command line sets; of the data none may differ from then.
 
     Raises:
         ConfigError: no such trial, one without a result, or other data than then.
     """
     original = original_of(study, trial_number)
+    _require_data_of_then(original, sweep.trainable, given)
+    data = load_parts(build(DataConfig, study.user_attrs["config"]["data"], at="trainable.data"))
     _require_same_data(study, original, data)
     with threads(_threads(original, sweep)):
         now = _manifest(original, data)
@@ -72,7 +77,7 @@ def reproduce(console: Console, sweep: Sweep, study: optuna.Study, data: DataPar
         found = trained_again(console, original, now, place / f"run-{fingerprint(now)}")
         compared = compare(original.metrics, found, {})
         if any(row.verdict != EQUAL for row in compared):
-            compared = compare(original.metrics, found, bands(original, data, sweep.settings.folder))
+            compared = compare(original.metrics, found, bands(original, sweep.settings.folder))
     console.print(table(compared))
     conclusion, code = conclude(compared)
     console.print(conclusion, highlight=False, soft_wrap=True)
@@ -104,6 +109,14 @@ def original_of(study: optuna.Study, number: int) -> Original:
 def _configuration(study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
     """The study's configuration with the trial's values; a repeated trial has another seed among its overrides."""
     return with_values(study.user_attrs["config"], {**trial.params, **trial.user_attrs.get(OVERRIDES, {})})
+
+
+def _require_data_of_then(original: Original, trainable: Mapping[str, Any], given: Sequence[str]) -> None:
+    """What the command line says of the data is what the trial was made with."""
+    for key in (name.removeprefix("trainable.") for name in given if name.startswith("trainable.data.")):
+        then, now = value_at(original.config, key), value_at(trainable, key)
+        law = f"`trainable.{key}` as trial {original.number} had it ({then})"
+        require(then == now, law, str(now), "leave it out: a trial is reproduced on the data that it was made with")
 
 
 def _require_same_data(study: optuna.Study, original: Original, data: DataParts) -> None:
@@ -157,11 +170,12 @@ def _begun(folder: RunFolder) -> int:
     return len(folder.metrics())
 
 
-def bands(original: Original, data: DataParts, study: Path) -> dict[str, float]:
+def bands(original: Original, study: Path) -> dict[str, float]:
     """Half the width of the band of every figure that has one."""
+    config = build(TRAINABLES[original.trainable].config, original.config, at="trainable")
+    data = load_parts(config.data)
     found = spreads(study / JUDGEMENTS, data.sha256) | dict.fromkeys(EXACT, 0.0)
     if names.VAL_C2ST in original.metrics:
-        config = build(TRAINABLES[original.trainable].config, original.config, at="trainable")
         validator = Validator.fit(data["validation"], data["train"], config.data.canonical, config.evaluation)
         floor = validator.floor()
         found |= dict.fromkeys((names.VAL_C2ST, names.VAL_C2ST_EXCESS), (floor.high - floor.low) / 2)

@@ -147,12 +147,18 @@ class TuneConfig:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A checked sweep: its settings, the trainable's whole configuration, and what varies in it."""
+    """A checked sweep: its settings, the trainable's whole configuration, and what varies in it.
+
+    Attributes:
+        fixed: Keys of the space that the user has set.
+        left_out: Of each of the space's baselines outside of a law of the command line, the values that lie there.
+    """
 
     settings: TuneConfig
     trainable: Mapping[str, Any]
     space: Space
     fixed: tuple[str, ...]
+    left_out: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def goal(self) -> Goal:
@@ -171,7 +177,8 @@ class Sweep:
 def sweep_of(request: Request) -> Sweep:
     """The sweep that a command line asks for, every law checked before anything starts.
 
-    A key of the space that the user sets is fixed at that value; a key that the user gives a law is searched.
+    A key of the space that the user sets is fixed at that value; a key that the user gives a law is searched, and
+    baselines outside of that law are left out.
 
     Raises:
         ConfigError: an unknown key, a wrong value, or a law that reaches values which the trainable refuses.
@@ -198,7 +205,8 @@ def sweep_of(request: Request) -> Sweep:
         raise ConfigError("every key of the space is fixed; leave one free or give one a law, as key=interval(0,1)")
     space = _asked(base, parameters, trainable)
     _check_reach(space, trainable)
-    sweep = Sweep(settings, trainable, space, tuple(key for key in base.parameters if key not in parameters))
+    space, left_out = _within(space, laws)
+    sweep = Sweep(settings, trainable, space, tuple(key for key in base.parameters if key not in parameters), left_out)
     _check_goal(sweep.goal)
     return sweep
 
@@ -318,15 +326,30 @@ def _check_reach(space: Space, trainable: Mapping[str, Any]) -> None:
     for key, law in space.parameters.items():
         for end, others in product(ends(law), ({}, lowest, highest)):
             build(cls, with_values(trainable, {**others, key: end}), at="trainable")
-    for point in space.baselines:
-        for key, value in point.items():
-            _check_baseline(key, value, space.parameters[key])
 
 
-def _check_baseline(key: str, value: Any, law: BaseDistribution) -> None:
-    choices = law.choices if isinstance(law, CategoricalDistribution) else None
-    inside = law._contains(law.to_internal_repr(value)) if choices is None else value in choices
-    require(inside, f"trainable.{key}: `the law includes the baseline`", f"{value} outside of {law}", "widen the law")
+def _within(space: Space, laws: Mapping[str, BaseDistribution]) -> tuple[Space, tuple[Mapping[str, Any], ...]]:
+    """The space without the baselines outside of the user's `laws`, and of each of those the values outside.
+
+    Raises:
+        ConfigError: a baseline lies outside of a law that stands in the space itself.
+    """
+    outside = [
+        {key: value for key, value in point.items() if not _includes(space.parameters[key], value)}
+        for point in space.baselines
+    ]
+    for key, value in (pair for values in outside for pair in values.items()):
+        law = f"trainable.{key}: `the law includes the baseline`"
+        require(key in laws, law, f"{value} outside of {space.parameters[key]}", "correct the search space")
+    kept = tuple(point for point, values in zip(space.baselines, outside, strict=True) if not values)
+    return replace(space, baselines=kept), tuple(filter(None, outside))
+
+
+def _includes(law: BaseDistribution, value: Any) -> bool:
+    """Whether a law can take a value; no range of numbers takes what is none."""
+    if isinstance(law, CategoricalDistribution):
+        return value in law.choices
+    return isinstance(value, int | float) and law._contains(law.to_internal_repr(value))
 
 
 def ends(law: BaseDistribution) -> tuple[Any, ...]:

@@ -8,14 +8,16 @@ from rich.table import Table
 from platform.leaderboard import Leaderboard, Reference, Repeats, Row, intervals
 from platform.objectives import Goal
 from platform.progress import describe
+from platform.promotion import CHANCE
 from platform.ranking import Ranked
 from platform.records import WORDS
+from platform.terminal import columns
 from trainables.eval.clustered import Interval
 from trainables.names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
 from trainables.progress import number
 
 SHOWN = 10
-BELOW = {VAL_C2ST_EXCESS: 0.5, VAL_C2ST: 0.0}  # what the metrics of rungs that tell the C2ST lack of it
+BELOW = {VAL_C2ST_EXCESS: CHANCE, VAL_C2ST: 0.0}  # what the metrics of rungs that tell the C2ST lack of it
 
 
 def print_failures(console: Console, ranked: Sequence[Ranked]) -> None:
@@ -27,10 +29,8 @@ def print_failures(console: Console, ranked: Sequence[Ranked]) -> None:
 
 def print_ranking(console: Console, trials: Sequence[Ranked]) -> None:
     """Trials by what the search knows of them."""
-    table = Table(title="Ranking, as the search saw it", title_justify="left", box=None, pad_edge=False)
-    for column in ("rank", "trial", "epochs", "C2ST", "MMD", "ended"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("parameters")
+    titles = (">rank", ">trial", ">epochs", ">C2ST", ">MMD", ">ended", "~parameters")
+    table = columns(*titles, title="Ranking, as the search saw it")
     for rank, trial in enumerate(trials[:SHOWN], start=1):
         c2st, mmd = (number(trial.metrics.get(name), digits) for name, digits in ((VAL_C2ST, 3), (VAL_MMD, 4)))
         ended = WORDS[trial.state]
@@ -55,9 +55,7 @@ def print_leaderboard(console: Console, board: Leaderboard) -> None:
 
 def _leaderboard(board: Leaderboard) -> Table:
     title = f"Leaderboard on {len(board.seeds)} fresh draws of noise, with 95 % intervals over people"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for column in ("rank", "trial", "C2ST", "MMD", "C2ST on holdout", "P(best)"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = columns(">rank", ">trial", ">C2ST", ">MMD", ">C2ST on holdout", ">P(best)", title=title)
     for rank, row in enumerate(board.rows, start=1):
         table.add_row(str(rank), str(row.trial.number), *_figures(row), style="bold" if rank == 1 else None)
     return table
@@ -82,10 +80,8 @@ def span(found: Interval | None) -> str:
 
 def print_worth(console: Console, goal: Goal, board: Leaderboard, best: Ranked, reference: Reference) -> None:
     """The C2ST of the best trial as the search saw it and judged again, between that of noise and that of people."""
-    title = "C2ST on held-out people (0.5: cannot be told apart)"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    table.add_column("against real movements of the validation part")
-    table.add_column("C2ST", justify="right", no_wrap=True)
+    title = f"C2ST on held-out people ({CHANCE}: cannot be told apart)"
+    table = columns("~against real movements of the validation part", ">C2ST", title=title)
     judged = (board.rows[0].validation, board.rows[0].holdout) if board.rows else (None, None)
     again, unseen = (intervals(judgement).get(VAL_C2ST) for judgement in judged)
     rung, floor, name = goal.rung, reference.floor, f"trial {best.number}"

@@ -3,12 +3,13 @@
 import os
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
+from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages.journal._file import BaseJournalFileLock, get_lock_file
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -34,16 +35,15 @@ def held(folder: Path) -> Iterator[None]:
     Raises:
         ConfigError: another driver runs this study, or the folder cannot be written.
     """
-    with ExitStack() as stack:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(folder))
-        except BlockingIOError:
-            raise ConfigError(
-                f"study_name={folder.name}: another sweep runs this study; wait for it or choose another name"
-            ) from None
-        except OSError as error:
-            raise ConfigError(f"storage_path={folder.parent}: cannot write there ({error.strerror})") from None
+    try:
+        lock = locked(folder)
+    except BlockingIOError:
+        raise ConfigError(
+            f"study_name={folder.name}: another sweep runs this study; wait for it or choose another name"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"storage_path={folder.parent}: cannot write there ({error.strerror})") from None
+    with lock:
         yield
 
 
@@ -86,20 +86,33 @@ class WholeLines(BaseJournalBackend):
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self.backend = JournalFileBackend(str(file))
+        self.lock = JournalFileSymlinkLock(str(file))  # the one that every other writer takes, optuna-dashboard too
+        self.backend = JournalFileBackend(str(file), lock_obj=_Taken())
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         """As the file has them."""
         return self.backend.read_logs(log_number_from)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """All of them or none."""
-        size = self.file.stat().st_size
-        try:
-            self.backend.append_logs(logs)
-        except OSError:
-            os.truncate(self.file, size)
-            raise
+        """All of them or none; nobody else writes before what was written in part is cut again."""
+        with get_lock_file(self.lock):
+            size = self.file.stat().st_size
+            try:
+                self.backend.append_logs(logs)
+            except OSError:
+                os.truncate(self.file, size)
+                raise
+
+
+class _Taken(BaseJournalFileLock):
+    """For a backend whose caller holds the lock."""
+
+    def acquire(self) -> bool:
+        """Nothing is left to do."""
+        return True
+
+    def release(self) -> None:
+        """The caller does."""
 
 
 def _journal(file: Path) -> JournalStorage:

@@ -15,12 +15,17 @@ WIDE = 300  # columns of a line that goes into a file or a pipe
 DIGITS = {VAL_C2ST: 3}  # of a metric; of any other one four
 
 
-def columns(*titles: str) -> Table:
-    """A table without lines; a title that begins with > stands to the right, one with ~ may be wrapped."""
-    drawn = Table(box=None, pad_edge=False)
-    for title in titles:
-        right, wrapped = title.startswith(">"), title.startswith("~")
-        drawn.add_column(Text(title.lstrip(">~")), justify="right" if right else "left", no_wrap=not wrapped)
+def columns(*titles: str, title: str | None = None) -> Table:
+    """A table without lines; a column's title that begins with > stands to the right, one with ~ may be wrapped."""
+    drawn = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for name in titles:
+        right, wrapped = name.startswith(">"), name.startswith("~")
+        drawn.add_column(
+            Text(name.lstrip(">~")),
+            justify="right" if right else "left",
+            no_wrap=not wrapped,
+            overflow="fold" if wrapped else "ellipsis",  # a path that is wrapped is told whole
+        )
     return drawn
 
 

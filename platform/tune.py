@@ -97,14 +97,14 @@ def main(request: Request) -> int:
     sweep = sweep_of(request)
     if request.verb:
         return _look(console, sweep, request.verb)
+    settings = sweep.settings
+    if settings.reproduce is not None and PLAN not in request.switches:
+        study = load_study(settings.folder.parent, settings.study_name, settings.storage)
+        return reproduce(console, sweep, study, settings.reproduce, request.given)
     data = load_parts(build(DataConfig, sweep.trainable["data"], at="trainable.data"))
     _print_data(console, data)
     if PLAN in request.switches:
         return _plan_only(console, sweep)
-    if sweep.settings.reproduce is not None:
-        settings = sweep.settings
-        study = load_study(settings.folder.parent, settings.study_name, settings.storage)
-        return reproduce(console, sweep, study, data, sweep.settings.reproduce)
     try:
         return _continued(console, sweep, data)
     except UNWRITABLE as error:  # the study's storage or Tune's: what is running stays so and is taken up again

@@ -2,9 +2,10 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+LOCK = ".lock"  # in a folder that one process at a time may change; it stays there, empty
 
 
 def append(file: Path, text: str) -> None:
@@ -47,16 +48,21 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """A folder held against other processes; the lock ends with the process, whatever its end is.
+def locked(folder: Path) -> IO[str]:
+    """A folder, made where there is none, held against other processes until the file that this returns is closed.
+
+    The lock ends with the process, whatever its end is. It is on a file open for writing: on NFS an exclusive one
+    cannot be had on a folder, nor on a file that is open for reading alone.
 
     Raises:
         BlockingIOError: another process holds it.
+        OSError: it cannot be written.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = (folder / LOCK).open("a")
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise
+    return lock

@@ -9,7 +9,7 @@ probes nor the manifolds nor the kernel width are fitted again. `trainables.eval
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from trainables.eval.mmd import mmd_of_rows
 from trainables.eval.tables import Indices, standardise
 from trainables.eval.validation import EvaluationConfig, Validator
 from trainables.generators import load
+from trainables.manifest import CODE, code_sha256
 from trainables.threads import threads
 
 JUDGED_ON = PARTS[1:]  # whoever a generator learned from cannot judge it
@@ -51,6 +52,7 @@ class Judgement:
         movements: That samples were asked to match, per noise.
         figures: By the names of `trainables.names`; only what could be computed under every noise.
         by_seed: The same figures, one value per noise.
+        code_sha256: Over the code that drew the samples and computed the figures: all of `trainables`.
     """
 
     checkpoint_sha256: str
@@ -62,6 +64,12 @@ class Judgement:
     movements: int
     figures: Mapping[str, Clustered]
     by_seed: Mapping[str, tuple[float, ...]]
+    code_sha256: str = field(default_factory=lambda: code_sha256(CODE))
+
+    @property
+    def is_of_today(self) -> bool:
+        """Whether the code of this process would come to the same figures, as far as code is the same code."""
+        return self.code_sha256 == code_sha256(CODE)
 
     def to_json(self) -> dict[str, Any]:
         """A plain mapping; `from_json` of it is the same judgement."""
@@ -71,7 +79,7 @@ class Judgement:
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "Judgement":
-        """The judgement of a plain mapping.
+        """The judgement of a plain mapping; one that names no code is of none that is known.
 
         Raises:
             ConfigError: it is not one.
@@ -80,7 +88,7 @@ class Judgement:
             figures = {k: Clustered(float(f["value"]), tuple(f["without"])) for k, f in plain["figures"].items()}
             tuples = {"seeds": tuple(plain["seeds"]), "groups": tuple(plain["groups"])}
             by_seed = {name: tuple(values) for name, values in plain["by_seed"].items()}
-            return cls(**{**plain, **tuples, "figures": figures, "by_seed": by_seed})
+            return cls(**{"code_sha256": "", **plain, **tuples, "figures": figures, "by_seed": by_seed})
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"not a judgement ({type(error).__name__}: {error})") from None
 

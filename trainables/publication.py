@@ -9,14 +9,14 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from trainables.checkpoint import RECORD, WEIGHTS, file_sha256, load_checkpoint
-from trainables.durable import append, flush, fresh, locked, point
+from trainables.durable import LOCK, append, flush, fresh, locked, point
 from trainables.registry import (
     CHAMPION,
     CHECKPOINT,
@@ -88,13 +88,17 @@ class Publisher:
 
     def settle(self) -> None:
         """Bring a new registry, or one that a process left in the middle of a change, into order."""
-        path, log = self.registry.path, self.registry.path / LOG
+        with self._writing():
+            self._settle(self.registry.path, self.registry.path / LOG)
+
+    def _settle(self, path: Path, log: Path) -> None:
         if not (path / HISTORY).exists():
             append(log, "")
             (path / HISTORY).mkdir()
         for folder in (path, path / HISTORY, path / DECISIONS):
             for left in folder.glob(".*"):
-                _remove(left)
+                if left.name != LOCK:  # held right now: whoever comes next would make another and hold that
+                    _remove(left)
         _cut_torn_line(log)
         self._write_missing_line()
         known = {line["champion"] for line in self.registry.log()}
@@ -161,16 +165,15 @@ def held(registry: Registry) -> Iterator[Publisher]:
     Raises:
         RegistryError: it is in use, cannot be written, or its log is damaged.
     """
-    with ExitStack() as stack:
+    try:
+        lock = locked(registry.path)
+    except BlockingIOError:
+        raise RegistryError(f"{registry.path}: in use by another process; run the command again later") from None
+    except OSError as error:
+        raise RegistryError(f"{registry.path}: cannot write there ({error.strerror})") from None
+    with lock:
         publisher = Publisher(registry)
-        try:
-            registry.path.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(registry.path))
-            publisher.settle()
-        except BlockingIOError:
-            raise RegistryError(f"{registry.path}: in use by another process; run the command again later") from None
-        except OSError as error:
-            raise RegistryError(f"{registry.path}: cannot write there ({error.strerror})") from None
+        publisher.settle()
         yield publisher
 
 

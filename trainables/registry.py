@@ -7,6 +7,7 @@
         decision.json                           why it was published, and the hash that ties it to the checkpoint
       decisions/<time>-refused-<hash>/decision.json
       log.jsonl                                 publications and rollbacks in their order
+      .lock                                     held while a process changes something
 
 Entries are never changed and never deleted, so that a reader needs no lock; what it cannot verify to the last byte is
 an error with its remedy and no champion. `trainables.publication` makes the changes.
@@ -68,9 +69,9 @@ class Registry:
     path: Path
 
     @classmethod
-    def below(cls, storage_path: str | Path) -> "Registry":
+    def below(cls, storage_path: str | Path, folder: str = FOLDER) -> "Registry":
         """The registry of a storage path."""
-        return cls(Path(storage_path).expanduser().resolve() / FOLDER)
+        return cls(Path(storage_path).expanduser().resolve() / folder)
 
     def champion(self) -> Published | None:
         """The champion, verified to the last byte; None where nothing was ever published.

@@ -5,6 +5,7 @@
       metrics.jsonl            one line per epoch, the untrained model's (epoch 0) first
       checkpoints/epoch-0007   whole checkpoints; the links `last` and `best` name the two that are kept
       tensorboard/             the same metrics as events
+      .lock                    held while a process trains
 
 An epoch is written in this order: its metrics, its checkpoint, the link `last`, the link `best`. Each step is atomic,
 and `last` is the truth: what lies beyond it was left by a run that was cut in between, and goes when the folder is
@@ -17,7 +18,7 @@ import math
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from omegaconf import OmegaConf
 from torch.utils.tensorboard import SummaryWriter
 
 from trainables.config import ConfigError, plain
-from trainables.durable import append, fresh, locked, point, replace
+from trainables.durable import LOCK, append, fresh, locked, point, replace
 from trainables.epoch import Epoch, metrics_of
 from trainables.names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD
 
@@ -162,25 +163,28 @@ def recording(folder: RunFolder) -> Iterator[Callable[[Epoch], Line]]:
 @contextmanager
 def _held(path: Path) -> Iterator[None]:
     """A lock on the folder, which ends with the process whatever its end is."""
-    with ExitStack() as stack:
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(path))
-        except BlockingIOError:
-            raise ConfigError(
-                f"out_dir={path}: another process is training there; wait for it or choose another"
-            ) from None
-        except OSError as error:
-            raise ConfigError(f"out_dir={path}: cannot write there ({error.strerror})") from None
+    try:
+        _check_nobody_elses(path)
+        lock = locked(path)
+    except BlockingIOError:
+        raise ConfigError(f"out_dir={path}: another process is training there; wait for it or choose another") from None
+    except OSError as error:
+        raise ConfigError(f"out_dir={path}: cannot write there ({error.strerror})") from None
+    with lock:
         yield
 
 
+def _check_nobody_elses(path: Path) -> None:
+    """Before the lock, which would leave a file there."""
+    found = {file.name for file in path.iterdir()} if path.is_dir() else set()
+    if CONFIG not in found and found - {fresh(path / CONFIG).name, LOCK}:
+        raise ConfigError(f"out_dir={path}: holds files and no {CONFIG}; choose an empty or a new folder")
+
+
 def _check_same_run(folder: RunFolder, run: Mapping[str, Any]) -> None:
-    """Write config.yaml in an empty folder; elsewhere it must say the same."""
+    """Write config.yaml in a new folder; elsewhere it must say the same."""
     file = folder.path / CONFIG
     if not file.exists():
-        if any(path != fresh(file) for path in folder.path.iterdir()):
-            raise ConfigError(f"out_dir={folder.path}: holds files and no {CONFIG}; choose an empty or a new folder")
         replace(file, OmegaConf.to_yaml(OmegaConf.create(dict(run))))
         return
     found = next(_differences(_read(file), run), None)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from platform.holdout import LEDGER, HoldoutSpentError, Ledger, LedgerError, Look
+from trainables import judging
 from trainables.checkpoint import RECORD, CheckpointError
 from trainables.eval.clustered import Clustered
 from trainables.judging import Judgement
@@ -80,6 +81,22 @@ def test_the_same_question_costs_nothing_and_has_the_answer_of_then(tmp_path: Pa
     assert ledger.ask(look(tmp_path, "w1"), judge) == first
     assert Ledger(ledger.path, 0).ask(look(tmp_path, "w1"), judge) == first
     assert (len(judge.asked), ledger.looks("d1")) == (1, 1)
+
+
+def test_what_other_code_answered_is_asked_again_and_paid_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line of a time when none was written down is of other code, too."""
+    ledger, judge = Ledger(tmp_path / LEDGER, 1), Judge()
+    first = ledger.ask(look(tmp_path, "w1"), judge)
+    asked, answered = lines(ledger)
+    del answered["judgement"]["code_sha256"]
+    ledger.path.write_text(f"{json.dumps(asked)}\n{json.dumps(answered)}\n")
+    assert ledger.judgement(look(tmp_path, "w1")) is None
+    assert ledger.ask(look(tmp_path, "w1"), judge) == first
+    assert (len(judge.asked), ledger.looks("d1")) == (2, 1)
+    monkeypatch.setattr(judging, "code_sha256", lambda folder: "other")
+    assert ledger.ask(look(tmp_path, "w1"), judge).code_sha256 == "other"
+    ledger.ask(look(tmp_path, "w1"), judge)
+    assert (len(judge.asked), ledger.looks("d1")) == (3, 1)
 
 
 def test_other_noise_is_another_question(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from platform.ranking import INTERRUPTED, Ranked
 from platform.recovery import METRICS, REPEATS
 from platform.settings import FinalistsConfig, Sweep, TuneConfig
 from search_spaces import SPACES
+from trainables import judging
 from trainables.checkpoint import RECORD
 from trainables.config import ConfigError, plain
 from trainables.diffusion.config import DiffusionConfig
@@ -129,6 +130,20 @@ def test_nothing_is_judged_twice(tmp_path: Path, study: optuna.Study, ranked: li
     assert (len(judge.asked), again) == (6, first)
     leaderboard(console(), sweep_in(tmp_path, top=4), study, ranked)
     assert judge.asked[6:] == [(3, "validation"), (3, "holdout")]
+
+
+def test_what_other_code_judged_is_judged_anew(
+    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the place of what it was, and at no cost."""
+    for code in ("other", "other", "another"):
+        monkeypatch.setattr(judging, "code_sha256", lambda folder, code=code: code)
+        board = leaderboard(console(), sweep_in(tmp_path, top=1, holdout_budget=1), study, ranked)
+        [row] = board.rows
+        assert row.holdout is not None
+        assert (row.validation.code_sha256, row.holdout.code_sha256, board.looks) == (code, code, 1)
+    assert judge.asked == [(0, "validation"), (0, "holdout")] * 2
+    assert len(list((tmp_path / "mine" / "judgements").iterdir())) == 1
 
 
 def test_a_checkpoint_judged_otherwise_is_judged_anew(

@@ -1,6 +1,7 @@
 """The plan of a sweep: epochs under successive halving, and seconds from the costs at both corners."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -121,3 +122,20 @@ def test_the_description_names_everything_that_decides() -> None:
     assert text["finalists"] == "3 best, 0 repeats and 3 draws of noise of each, about 1:05"
     assert text["disk"] == "at most 5 MB of checkpoints, budget.disk=10GB"
     assert any(line.endswith("12 epochs, 384 to 12,768 steps, 1:05 to 1:01:40") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "line"),
+    [
+        (({"a.b": 64},), "1 of 2 left out: a.b=64 lies outside of the law"),
+        (({"a.b": 64, "c": "x"},), "1 of 2 left out: a.b=64, c=x lie outside of the laws"),
+        (({"a.b": 64}, {"c": 0.5}), "2 of 3 left out: a.b=64, c=0.5 lie outside of the laws"),
+    ],
+)
+def test_the_description_says_which_baselines_are_not_run(left_out: tuple[dict[str, Any], ...], line: str) -> None:
+    plan = Plan(8, 3, (65.0, 3700.0), (384, 12768), 605.0, 65.0, 5_000_000)
+    whole = sweep_of(12)
+    narrowed = replace(whole, space=replace(SPACE, baselines=({"optim.lr": 1e-3},)), left_out=left_out)
+    described = [text.split(maxsplit=1) for text in describe_plan(plan, narrowed).splitlines()]
+    assert [text for name, text in described if name == "baselines"] == [line]
+    assert "baselines" not in describe_plan(plan, whole)

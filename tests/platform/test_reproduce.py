@@ -114,7 +114,7 @@ Trained = tuple[dict[str, Any], list[Mapping[str, Any]]]
 def test_a_trial_is_reproduced_bit_for_bit_to_its_last_epoch(tmp_path: Path, data: DataParts, trained: Trained) -> None:
     console, study = quiet(), study_with(tmp_path, data, trained)
     threads = torch.get_num_threads()
-    assert reproduce(console, sweep_in(tmp_path), study, data, 0) == 0
+    assert reproduce(console, sweep_in(tmp_path), study, 0) == 0
     assert torch.get_num_threads() == threads
     for words in ("nothing differs", "reproduced bit for bit", f"epoch {LAST}/{LAST}", VAL_MMD):
         assert words in said(console)
@@ -132,7 +132,7 @@ def test_a_trial_without_a_manifest_takes_the_studys_configuration(
     study = study_with(tmp_path, data, trained)
     (tmp_path / "trial" / MANIFEST).unlink()
     console = quiet()
-    assert reproduce(console, sweep_in(tmp_path), study, data, 0) == 0
+    assert reproduce(console, sweep_in(tmp_path), study, 0) == 0
     assert "left no manifest" in said(console)
     assert "bit for bit" in said(console)
 
@@ -152,12 +152,12 @@ def test_a_reproduction_that_was_cut_goes_on(
 
     monkeypatch.setattr(RunFolder, "record", cut)
     with pytest.raises(KeyboardInterrupt):
-        reproduce(quiet(), sweep, study, data, 0)
+        reproduce(quiet(), sweep, study, 0)
     began.append(-1)
-    assert reproduce(quiet(), sweep, study, data, 0) == 0
+    assert reproduce(quiet(), sweep, study, 0) == 0
     assert began[:2] == [0, 1]
     again = list(began)
-    assert reproduce(quiet(), sweep, study, data, 0) == 0
+    assert reproduce(quiet(), sweep, study, 0) == 0
     assert began == again  # it was whole: nothing is trained
 
 
@@ -167,7 +167,7 @@ def test_figures_of_then_that_are_outside_of_the_band_fail_by_name(
     then = metrics_of(trained[1][-1])
     changed = {VAL_C2ST: then[VAL_C2ST] - 0.4, TRAIN_LOSS: then[TRAIN_LOSS] + 1}
     console = quiet()
-    assert reproduce(console, sweep_in(tmp_path), study_with(tmp_path, data, trained, changed), data, 0) == 1
+    assert reproduce(console, sweep_in(tmp_path), study_with(tmp_path, data, trained, changed), 0) == 1
     assert f"outside of the noise band: {VAL_C2ST} (+0.4, band ±0." in said(console)
     report = json.loads((tmp_path / "s" / REPRODUCED / "trial-0000" / REPORT).read_text())
     verdicts = {row["metric"]: row["verdict"] for row in report["figures"]}
@@ -179,29 +179,56 @@ def test_what_differs_from_then_is_said(tmp_path: Path, data: DataParts, trained
     then = replace(then, versions={**then.versions, "numpy": "1.0"})
     small = {VAL_C2ST: metrics_of(trained[1][-1])[VAL_C2ST] + 1e-4}
     console = quiet()
-    assert reproduce(console, sweep_in(tmp_path), study_with(tmp_path, data, trained, small, then), data, 0) == 0
+    assert reproduce(console, sweep_in(tmp_path), study_with(tmp_path, data, trained, small, then), 0) == 0
     assert "versions.numpy: 1.0, now" in said(console)
     assert "commit: eeeeeeeeeeee, now" in said(console)
     assert "reproduced inside the noise band" in said(console)
 
 
 def test_other_data_are_refused_in_one_line(tmp_path: Path, data: DataParts, trained: Trained) -> None:
-    study = study_with(tmp_path, data, trained)
+    study = study_with(tmp_path, replace(data, sha256="f" * 64), trained)
     with pytest.raises(ConfigError, match="cannot be reproduced on other data") as caught:
-        reproduce(quiet(), sweep_in(tmp_path), study, replace(data, sha256="f" * 64), 0)
+        reproduce(quiet(), sweep_in(tmp_path), study, 0)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "s").exists()
 
 
-def test_a_trial_that_is_not_there_or_has_no_result_is_refused(tmp_path: Path, data: DataParts) -> None:
+OTHER = {"data.canonical.sequence_length": 48}
+
+
+def elsewhere(folder: Path) -> Sweep:
+    """A command line, or a default of today, with other data than the trial's."""
+    return replace(sweep_in(folder), trainable=with_values(CONFIG, OTHER))
+
+
+def test_a_trial_is_reproduced_on_its_own_data_whatever_the_defaults_are_now(
+    tmp_path: Path, data: DataParts, trained: Trained
+) -> None:
+    console, study = quiet(), study_with(tmp_path, data, trained)
+    assert reproduce(console, elsewhere(tmp_path), study, 0, ["reproduce", "trainable.epochs"]) == 0
+    assert "reproduced bit for bit" in said(console)
+
+
+def test_data_keys_of_the_command_line_that_differ_are_refused_in_one_line(
+    tmp_path: Path, data: DataParts, trained: Trained
+) -> None:
+    study, given = study_with(tmp_path, data, trained), ["trainable.data.canonical.sequence_length"]
+    with pytest.raises(ConfigError, match=r"sequence_length` as trial 0 had it \(64\).*48; leave it out") as caught:
+        reproduce(quiet(), elsewhere(tmp_path), study, 0, given)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "s").exists()
+    assert reproduce(quiet(), sweep_in(tmp_path), study, 0, given) == 0  # said, and the same
+
+
+def test_a_trial_that_is_not_there_or_has_no_result_is_refused(tmp_path: Path) -> None:
     study = optuna.create_study()
     with pytest.raises(ConfigError, match=r"trials \(none\).*reproduce=0"):
-        reproduce(quiet(), sweep_in(tmp_path), study, data, 0)
+        reproduce(quiet(), sweep_in(tmp_path), study, 0)
     study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL))
     with pytest.raises(ConfigError, match="is FAIL and has no result"):
-        reproduce(quiet(), sweep_in(tmp_path), study, data, 0)
+        reproduce(quiet(), sweep_in(tmp_path), study, 0)
     with pytest.raises(ConfigError, match="0 to 0"):
-        reproduce(quiet(), sweep_in(tmp_path), study, data, -1)
+        reproduce(quiet(), sweep_in(tmp_path), study, -1)
 
 
 # the comparison

@@ -1,6 +1,7 @@
 """What the command line does to a sweep: laws from Hydra's grammar, keys fixed and added, wrong ones refused."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,51 @@ def test_a_law_on_a_key_of_the_space_replaces_its_law() -> None:
     assert other.fixed == ()
 
 
+@pytest.mark.parametrize(
+    ("overrides", "outside"),
+    [
+        (["trainable.model.base_channels=choice(32,48)"], {"model.base_channels": 64}),
+        (["trainable.contrastive.temperature=interval(2,5)"], {"contrastive.temperature": 1.0}),
+        (["trainable.seed=9", "trainable.seed=range(0,9)"], {"seed": 9}),
+        (
+            ["trainable.model.base_channels=choice(32,48)", "trainable.contrastive.weight=interval(0.1,0.3)"],
+            {"contrastive.weight": 0.0, "model.base_channels": 64},
+        ),
+    ],
+)
+def test_a_baseline_outside_of_a_law_of_the_command_line_is_left_out(
+    overrides: list[str], outside: dict[str, Any]
+) -> None:
+    narrowed = sweep(*overrides)
+    assert narrowed.left_out == (outside,)
+    assert narrowed.space.baselines == ()
+    assert set(outside) <= set(narrowed.space.parameters)
+
+
+def test_baselines_inside_of_a_narrower_law_stay_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = tuple({**DIFFUSION.baselines[0], "model.base_channels": width} for width in (48, 64, 32))
+    monkeypatch.setitem(SPACES, "diffusion", replace(DIFFUSION, baselines=points))
+    narrowed = sweep("trainable.model.base_channels=choice(32,48)")
+    assert narrowed.space.baselines == (points[0], points[2])
+    assert narrowed.left_out == ({"model.base_channels": 64},)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_space_leaves_none_of_its_own_baselines_out_and_a_wrong_one_is_an_error(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = SPACES[name]
+    asked = (f"trainable={space.trainable}", f"space={name}", "trainable.seed=range(0,9)")
+    assert sweep(*asked).left_out == ()
+    assert len(sweep(*asked).space.baselines) == len(space.baselines) > 0
+    for key, within in space.parameters.items():
+        beyond = "elsewhere" if isinstance(within, CategoricalDistribution) else ends(within)[-1] + 1
+        points = tuple({**point, key: beyond} for point in space.baselines)
+        monkeypatch.setitem(SPACES, name, replace(space, baselines=points))
+        with pytest.raises(ConfigError, match=rf"trainable\.{key}: `the law includes the baseline`.*{beyond}"):
+            sweep(*asked)
+
+
 def test_all_keys_fixed_leave_nothing_to_search() -> None:
     everything = [f"trainable.{key}={ends(law)[0]}" for key, law in DIFFUSION.parameters.items()]
     with pytest.raises(ConfigError, match="every key of the space is fixed; leave one free"):
@@ -152,8 +198,6 @@ def test_keys_of_the_sweep_are_not_keys_of_the_trainable(monkeypatch: pytest.Mon
         (["trainable.contrastive.loss=choice(infonce,quux)"], ("trainable.contrastive", "`loss` in", "loss=quux")),
         (["trainable.model=interval(0,1)"], ("trainable.model", "group of keys")),
         (["seed=interval(0,1)"], ("seed", "`trainable.`", "seed=interval(0,1)")),
-        (["trainable.model.base_channels=choice(32,48)"], ("trainable.model.base_channels", "baseline", "64")),
-        (["trainable.seed=9", "trainable.seed=range(0,9)"], ("trainable.seed", "baseline", "9 outside")),
     ],
 )
 def test_laws_that_reach_wrong_values_are_refused_before_anything_starts(
@@ -307,9 +351,11 @@ def test_a_condition_stays_while_its_key_varies() -> None:
     assert set(margin.space.conditions) == {TEMPERATURE}
 
 
-def test_a_law_that_never_takes_a_value_makes_what_depends_on_it_inactive_and_baselines_must_lie_in_it() -> None:
-    with pytest.raises(ConfigError, match=r"trainable\.contrastive\.loss: .*baseline"):
-        sweep("space=ranking", f"trainable.{LOSS}=choice(triplet,hinge0)")
+def test_a_law_that_never_takes_a_value_leaves_out_the_baseline_with_that_value() -> None:
+    narrowed = sweep("space=ranking", f"trainable.{LOSS}=choice(triplet,hinge0)")
+    assert narrowed.left_out == ({LOSS: "infonce"},)
+    assert narrowed.space.baselines == ()
+    assert narrowed.space.conditions == SPACES["ranking"].conditions
 
 
 @pytest.mark.parametrize("reduction_factor", [1.3, 1.5, 2.0, 2.5, 3.0, 4.0])

@@ -1,17 +1,22 @@
 """Where a study is kept: wrong places named, torn lines mended, a full disk survived, and one driver at a time."""
 
+import errno
+import os
 import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optuna.distributions import FloatDistribution
+from optuna.storages.journal import JournalFileSymlinkLock
 
-from platform.storage import JOURNAL, held, mend, open_storage
+from platform.storage import JOURNAL, WholeLines, held, mend, open_storage
 from platform.study import load_study
 from tests.platform.studies import study_in
 from trainables.config import ConfigError
@@ -95,6 +100,57 @@ def test_a_line_that_the_full_disk_took_half_of_spoils_no_later_one(journal: Pat
         study.set_user_attr("room", room)
         again = load_study(tmp_path, "mine")
         assert (again.user_attrs["room"], "lost" in again.user_attrs) == (room, False)
+
+
+def test_a_line_that_another_wrote_while_ours_waited_outlives_the_cut(journal: Path) -> None:
+    """As optuna-dashboard does, under Optuna's lock; then the disk takes half of ours."""
+    other, ours = JournalFileSymlinkLock(str(journal)), WholeLines(journal)
+    before, theirs = journal.read_bytes(), b'{"op_code":2}\n'
+    with files_end_at(len(before + theirs) + 20), ThreadPoolExecutor(1) as pool:
+        other.acquire()
+        waiting = pool.submit(ours.append_logs, [{"lost": "x" * 100}])
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.3)
+        with journal.open("ab") as stream:
+            stream.write(theirs)
+        other.release()
+        with pytest.raises(OSError, match="too large"):
+            waiting.result(timeout=30)
+    assert journal.read_bytes() == before + theirs
+
+
+class Half:
+    """A backend on a full disk: another writer must wait until its half line is cut."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.locked = False
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        self.locked = self.file.with_name(f"{self.file.name}.lock").is_symlink()
+        with self.file.open("ab") as stream:
+            stream.write(b'{"whole":1}\n{"half"')
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_a_failed_write_left_is_cut_under_the_lock_that_it_was_written_under(
+    journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines, before, half = WholeLines(journal), journal.read_bytes(), Half(journal)
+    held: list[bool] = []
+    truncate = os.truncate
+
+    def watched(path: Path, size: int) -> None:
+        held.append(journal.with_name(f"{journal.name}.lock").is_symlink())
+        truncate(path, size)
+
+    monkeypatch.setattr(lines, "backend", half)
+    monkeypatch.setattr(os, "truncate", watched)
+    with pytest.raises(OSError, match="No space left"):
+        lines.append_logs([{}, {}])
+    assert (half.locked, held) == (True, [True])
+    assert journal.read_bytes() == before
+    assert not journal.with_name(f"{journal.name}.lock").is_symlink()
 
 
 def test_a_whole_journal_and_none_at_all_need_no_mending(journal: Path) -> None:

@@ -21,6 +21,7 @@ from platform.study import COMPARABLE, enqueue_repeats
 from platform.tune import concurrency, record_of, scheduler
 from search_spaces import SPACES
 from tests.platform.drivers import SPACE, Driver
+from trainables.command import parse
 from trainables.data.dataset import DataParts
 from trainables.names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
 from trainables.session import ScalingConfig
@@ -184,3 +185,20 @@ def test_a_met_budget_without_repeats_runs_nothing(tmp_path: Path, phases: Phase
     driver.points(1)
     assert searched(driver, repeats=0) == ""
     assert phases == []
+
+
+def test_a_reproduction_hears_what_the_command_line_sets_and_reads_no_data_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[Any] = []
+
+    def reproduced(console: Console, sweep: Sweep, study: object, number: int, given: tuple[str, ...]) -> int:
+        heard.append((study, number, given))
+        return 0
+
+    monkeypatch.setattr(tune, "reproduce", reproduced)
+    monkeypatch.setattr(tune, "load_study", lambda *place: "study")
+    monkeypatch.setattr(tune, "load_parts", lambda config: pytest.fail("the data of the command line were read"))
+    said = [f"storage_path={tmp_path}", "reproduce=3", "trainable.data.companding_px=0.5"]
+    assert tune.main(parse(tune.COMMAND, said)) == 0
+    assert heard == [("study", 3, ("storage_path", "reproduce", "trainable.data.companding_px"))]

@@ -69,7 +69,8 @@ def test_a_publication_copies_the_checkpoint_and_keeps_the_decision(registry: Re
     assert (champion.id, champion.path) == (name, registry.path / HISTORY / name)
     assert champion.decision["reason"] == "because of 1"
     assert name == f"0001-{champion.weights_sha256[:12]}"
-    assert {path.name for path in registry.path.rglob("*") if path.is_file()} == {WEIGHTS, RECORD, DECISION, LOG}
+    files = {path.name for path in registry.path.rglob("*") if path.is_file()}
+    assert files == {WEIGHTS, RECORD, DECISION, LOG, durable.LOCK}
 
 
 def test_rollbacks_go_back_one_by_one_and_a_publication_starts_from_where_they_end(
@@ -290,4 +291,13 @@ def test_readers_see_a_whole_champion_at_every_moment_and_a_killed_process_holds
     assert value_of(registry) in (1, 2)
     publish(registry, tmp_path, 3)
     assert value_of(registry) == 3
-    assert not list(registry.path.rglob(".*"))
+    assert list(registry.path.rglob(".*")) == [registry.path / durable.LOCK]
+
+
+def test_a_settled_registry_is_still_held(registry: Registry, tmp_path: Path) -> None:
+    """What settling removes has names like the lock's."""
+    with held(registry):
+        for _ in range(2):
+            with pytest.raises(RegistryError, match="in use by another process"), held(registry):
+                pass
+    assert publish(registry, tmp_path, 1)

@@ -228,6 +228,11 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     assert f"holds files and no {CONFIG}" in refusal(tmp_path)
 
 
+def test_a_run_that_ended_before_it_wrote_anything_left_no_folder_of_something_else(tmp_path: Path) -> None:
+    durable.locked(tmp_path).close()
+    assert train(tmp_path, 1) == [0, 1]
+
+
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert "cannot write there" in refusal(tmp_path / "file")

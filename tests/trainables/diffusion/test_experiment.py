@@ -14,6 +14,7 @@ import pytest
 from trainables.checkpoint import RECORD, WEIGHTS, load_checkpoint, load_record
 from trainables.command import INTERRUPTED, WRONG_INPUT, run
 from trainables.diffusion.experiment import COMMAND, main
+from trainables.durable import LOCK
 from trainables.training_run import BEST, CHECKPOINTS, CONFIG, LAST, METRICS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -79,7 +80,7 @@ def copied(folder: Path, to: Path) -> Path:
 
 
 def test_a_run_leaves_all_that_sampling_and_going_on_need(trained: Path) -> None:
-    assert {path.name for path in trained.iterdir()} == {CONFIG, METRICS, CHECKPOINTS, "tensorboard"}
+    assert {path.name for path in trained.iterdir()} == {CONFIG, METRICS, CHECKPOINTS, "tensorboard", LOCK}
     assert [line["epoch"] for line in lines(trained)] == [0, 1, 2]
     for link in (LAST, BEST):
         tensors, record = load_checkpoint(trained / CHECKPOINTS / link)
