@@ -24,7 +24,7 @@ SMALL = (
     "trainable.evaluation.probe=logistic",
     "study_name=small",
 )
-PATIENCE_S = 240
+PATIENCE_S = 600
 WORKING = ("ImplicitFunc", "RayTrainWorker", "raylet/raylet", "gcs_server")  # Ray's agents may take minutes to end
 
 
