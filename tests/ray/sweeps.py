@@ -1,6 +1,7 @@
 """Small real sweeps in processes of their own, watched through their study."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import psutil
 from optuna.trial import FrozenTrial, TrialState
 
 from platform.study import load_study
+from tests.ray.processes import below
 from trainables.config import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +44,12 @@ class Sweep:
 
     def wait(self) -> int:
         """The exit code, at its end."""
-        return self.process.wait(PATIENCE_S)
+        try:
+            return self.process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            raise AssertionError(f"no end within {PATIENCE_S} s\n{self.output()}") from None
 
     def output(self) -> str:
         """What it has printed so far, errors included."""
@@ -69,9 +76,8 @@ class Sweep:
 
     def processes(self, title: str) -> list[psutil.Process]:
         """Those that the sweep has started and whose command holds `title`."""
-        below = psutil.Process(self.process.pid).children(recursive=True)
-        self.below = [process for process in below if any(part in _title(process) for part in WORKING)]
-        return [process for process in below if title in _title(process)]
+        self.below = [process for part in WORKING for process in below(self.process.pid, part)]
+        return below(self.process.pid, title)
 
     def left_behind(self) -> list[psutil.Process]:
         """Working processes that were seen by `processes` and still live, when they have had a minute to end."""
@@ -82,13 +88,6 @@ def _started(command: list[str], environment: dict[str, str], stream: IO[str]) -
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
     )
-
-
-def _title(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
 
 
 def running(study: optuna.Study) -> list[FrozenTrial]:

@@ -1,18 +1,17 @@
 """Trials under a real Ray: in the trial's own process and in worker groups that are stopped and killed."""
 
-import os
 import signal
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import ray
 from ray import tune
 
 from tests.ray.jobs import CPUS, tiny_job
+from tests.ray.processes import below
 from trainables import names
 from trainables.checkpoint import load_checkpoint
 from trainables.config import build
@@ -112,11 +111,8 @@ def kill_after_first_epoch(title: str, epochs: Epochs, killed: threading.Event) 
     ends = time.monotonic() + 300
     while time.monotonic() < ends and not any(max(seen) >= 1 for seen in epochs.seen.values()):
         time.sleep(0.05)
-    for process in psutil.Process(os.getpid()).children(recursive=True):
-        if title in " ".join(process.cmdline()):
-            process.send_signal(signal.SIGKILL)
-            killed.set()
-            return
+    below(title=title)[0].send_signal(signal.SIGKILL)
+    killed.set()
 
 
 @pytest.mark.parametrize("title", ["RayTrainWorker", "ImplicitFunc"], ids=["train worker", "trial"])

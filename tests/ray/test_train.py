@@ -1,15 +1,14 @@
 """Runs in worker groups under a real Ray: recorded in a folder, gone on from it, errors as the worker raised them."""
 
-import os
 import signal
 import threading
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.ray.jobs import tiny_job
+from tests.ray.processes import below
 from trainables.checkpoint import load_checkpoint
 from trainables.config import build
 from trainables.data.recording_set import RecordingError
@@ -37,11 +36,8 @@ def kill_a_worker_after(folder: RunFolder, epoch: int, killed: threading.Event) 
     ends = time.monotonic() + 300
     while time.monotonic() < ends and not (folder.last and int(folder.last.name[-4:]) >= epoch):
         time.sleep(0.05)
-    for process in psutil.Process(os.getpid()).children(recursive=True):
-        if "RayTrainWorker" in " ".join(process.cmdline()):
-            process.send_signal(signal.SIGKILL)
-            killed.set()
-            return
+    below(title="RayTrainWorker")[0].send_signal(signal.SIGKILL)
+    killed.set()
 
 
 def test_a_group_whose_worker_is_killed_goes_on_from_the_folder(tmp_path: Path) -> None:
