@@ -1,14 +1,19 @@
 """Generators of movements by the kind of their checkpoint: whoever samples or judges need not know what they are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from trainables.checkpoint import CheckpointError, load_record
 from trainables.data.canonical import Canonical, CanonicalConfig
+from trainables.data.dataset import Statistics
 from trainables.diffusion.api import load_generator
+from trainables.diffusion.conditions import Conditions
+from trainables.diffusion.sampling import SamplingChanges, SamplingConfig
 from trainables.gan.api import load_gan
 
 
@@ -24,13 +29,49 @@ class MovementGenerator(Protocol):
         """One sample per movement of `real`, under its condition; groups are kept."""
 
 
-LOADERS: dict[str, Callable[[Path, torch.device | str], MovementGenerator]] = {
+@runtime_checkable
+class ServedGenerator(MovementGenerator, Protocol):
+    """A generator whose rows can be computed together with those of other requests."""
+
+    @property
+    def statistics(self) -> Statistics:
+        """Of the standardisation."""
+
+    @property
+    def known(self) -> Conditions:
+        """The conditions of the training movements."""
+
+    @property
+    def model(self) -> nn.Module:
+        """The network that is called."""
+
+    @property
+    def batch_invariant(self) -> bool:
+        """Whether no bit of a row depends on what is computed together with it."""
+
+    def form_of(self, sequence_length: int) -> CanonicalConfig:
+        """The canonical form at another length T; ConfigError where the form has none."""
+
+    def sampling_with(self, changes: SamplingChanges) -> SamplingConfig | None:
+        """How to sample with these changes, None where nothing can be chosen; ConfigError if they break a law."""
+
+    def rows(
+        self,
+        conditions: Conditions,
+        frame: Canonical,
+        keys: Sequence[tuple[int, int]],
+        sampling: SamplingConfig | None = None,
+    ) -> Float[Tensor, "N T C"]:
+        """Standardised samples, zero under the mask; row i depends on its key (seed, number) and condition alone."""
+
+
+LOADERS: dict[str, Callable[[Path, torch.device | str], ServedGenerator]] = {
     "diffusion": load_generator,
     "gan": load_gan,
 }
 
 
-def load(checkpoint: Path, device: torch.device | str = "cpu") -> MovementGenerator:
+def load(checkpoint: Path, device: torch.device | str = "cpu") -> ServedGenerator:
     """The generator of a checkpoint, of whatever kind.
 
     Raises:

@@ -155,3 +155,4 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 def test_the_registry_of_a_storage_path_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert Registry.below("results") == Registry(tmp_path / "results" / "registry")
+    assert Registry.below("results", "other") == Registry(tmp_path / "results" / "other")

@@ -23,7 +23,12 @@ def compand(steps_px: Float[Tensor, "*B T C"], scale_px: Scale) -> Float[Tensor,
 
 def expand(companded: Float[Tensor, "*B T C"], scale_px: Scale) -> Float[Tensor, "*B T C"]:
     """scale sinh(|u|) u / |u|, and the sinh of a third channel; inverse of `compand`."""
-    return _rescaled(companded, lambda length: scale_px * torch.sinh(length), torch.sinh)
+    return _rescaled(companded, lambda length: scale_px * _sinh(length), _sinh)
+
+
+def _sinh(u: Tensor) -> Tensor:
+    """By expm1, whose bits are those of its argument; `torch.sinh` rounds the last values of an array another way."""
+    return (torch.expm1(u) - torch.expm1(-u)) / 2
 
 
 def _rescaled(sequence: Tensor, wanted: Callable[[Tensor], Tensor], time: Callable[[Tensor], Tensor]) -> Tensor:

@@ -6,7 +6,7 @@ of the training part, from which conditions are drawn when none are asked for.
 
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,13 @@ from trainables.checkpoint import CheckpointError, flatten, load_checkpoint, sel
 from trainables.config import ConfigError, build, require
 from trainables.data.canonical import CONDITION_NAMES, Canonical, CanonicalConfig, with_deltas
 from trainables.data.dataset import CONDITION_WIDTH, DataParts, Statistics
-from trainables.diffusion.conditions import WIDTH_REMEDY, Conditions, asked_like, conditions_of
+from trainables.diffusion.conditions import WIDTH_REMEDY, Conditions, asked_like, conditions_of, form_at
 from trainables.diffusion.end_point import end_point_correction
 from trainables.diffusion.latents.autoencoder import Autoencoder, LatentConfig
 from trainables.diffusion.models.unet1d import UNet1D, UNetConfig
 from trainables.diffusion.noise.schedule import PREDICTIONS, SCHEDULES, Prediction, Schedule
-from trainables.diffusion.samplers import Correction, row_noise
-from trainables.diffusion.sampling import CHUNK, Block, SamplingConfig, blocks, draw_sample
+from trainables.diffusion.samplers import Correction, keyed_noise
+from trainables.diffusion.sampling import CHUNK, Block, SamplingChanges, SamplingConfig, blocks, draw_sample
 
 __all__ = [
     "CHECKPOINT_VARIABLE",
@@ -84,10 +84,7 @@ class Generator:
         Raises:
             ConfigError: another length than the trained one, in a form without padding.
         """
-        trained = self.canonical.sequence_length
-        free = self.canonical.form.padded or sequence_length == trained
-        require(free, f"`seq_len == {trained}` with {self.canonical.representation}", f"seq_len={sequence_length}")
-        return replace(self.canonical, sequence_length=sequence_length)
+        return form_at(self.canonical, sequence_length)
 
     def asked(self, raw: Float[Tensor, "N D"], count: int, seed: int) -> Conditions:
         """`count` given conditions in the directions of training movements.
@@ -98,10 +95,7 @@ class Generator:
         expected = (count, len(CONDITION_NAMES))
         law = f"`cond.shape == {expected}` ({', '.join(CONDITION_NAMES)})"
         require(tuple(raw.shape) == expected, law, str(tuple(raw.shape)), WIDTH_REMEDY)
-        conditions = Conditions(raw.detach().cpu().double(), self.draw_conditions(count, seed).angle)
-        law = "`target widths are unknown` to a model whose training part has none"
-        require(self.known.tell_widths or not conditions.tell_widths, law, "a width", WIDTH_REMEDY)
-        return conditions
+        return self.known.given(raw, seed)
 
     def draw_conditions(self, count: int, seed: int, longest: int | None = None) -> Conditions:
         """Conditions of training movements (of at most `longest` steps), drawn with replacement."""
@@ -128,36 +122,80 @@ class Generator:
         """
         sampling = sampling or self.sampling
         sampling = sampling if steps is None else replace(sampling, steps=steps)
-        self.model.eval()
         for rows in torch.arange(len(conditions)).split(WINDOW):
-            asked, empty = conditions.take(rows), frame.take(rows)
-            z = torch.zeros(*empty.mask.shape, len(self.statistics.mean))
-            for block in blocks(empty.mask, self.canonical.form.padded):
-                sample = self._sample(block, asked, empty, seed, first + int(rows[0]), sampling)
-                z[block.rows[: block.real], : block.width] = sample[: block.real, : z.shape[1]].cpu()
-            yield z
+            keys = [(seed, number) for number in (rows + first).tolist()]
+            yield self.rows(conditions.take(rows), frame.take(rows), keys, sampling)
+
+    def sampling_with(self, changes: SamplingChanges) -> SamplingConfig:
+        """How to sample with these changes to how the training was judged.
+
+        Raises:
+            ConfigError: they break a law, ask for more steps than there are diffusion times, or hold end points where
+                steps are no displacements.
+        """
+        sampling = changes.over(self.sampling)
+        sampling.times(self.schedule, self.prediction)
+        if sampling.inpaint:
+            self._require_displacements()
+        return sampling
+
+    @property
+    def batch_invariant(self) -> bool:
+        """Whether no bit of a row depends on what is computed together with it: on CPUs alone."""
+        return self.device.type == "cpu"
+
+    def rows(
+        self,
+        conditions: Conditions,
+        frame: Canonical,
+        keys: Sequence[tuple[int, int]],
+        sampling: SamplingConfig | None = None,
+    ) -> Float[Tensor, "N T C"]:
+        """Standardised samples, zero under the mask; row i depends on its key (seed, number) and condition alone.
+
+        Rows of different seeds share network calls.
+
+        Raises:
+            ConfigError: more steps than diffusion times, or end points held where steps are no displacements.
+            SamplingDivergedError: the network gives NaN or infinity.
+        """
+        self.model.eval()
+        z = torch.zeros(*frame.mask.shape, len(self.statistics.mean))
+        for block in blocks(frame.mask, self.canonical.form.padded):
+            sample = self._sample(block, conditions, frame, keys, sampling or self.sampling)
+            z[block.rows[: block.real], : block.width] = sample[: block.real, : z.shape[1]].cpu()
+        return z
 
     @torch.no_grad()
     def _sample(
-        self, block: Block, conditions: Conditions, frame: Canonical, seed: int, first: int, sampling: SamplingConfig
+        self,
+        block: Block,
+        conditions: Conditions,
+        frame: Canonical,
+        keys: Sequence[tuple[int, int]],
+        sampling: SamplingConfig,
     ) -> Float[Tensor, "R W C"]:
-        """The samples of one block, its filling included; row i of the window is sample number first + i."""
+        """The samples of one block, its filling included."""
         mask = block.mask_of(frame.mask, self.canonical.form.padded).to(self.device)
         inner = mask if self.decoder is None else self.decoder.latent_mask(mask)
         channels = len(self.statistics.mean) if self.decoder is None else self.decoder.channels
         condition = self.statistics.normalise_condition(conditions.raw[block.rows]).to(self.device)
-        numbers = (block.rows + first).tolist()
+        mine = [keys[row] for row in block.rows.tolist()]
 
         def noise(*purpose: str | int) -> Tensor:
-            return row_noise(numbers, inner.shape[1], channels, seed, *purpose).to(self.device)
+            return keyed_noise(mine, inner.shape[1], channels, *purpose).to(self.device)
 
         correct = self._correction(mask, frame.distance_px[block.rows]) if sampling.inpaint else None
         z = draw_sample(self.model, self.schedule, self.prediction, inner, condition, noise, sampling, correct)
         return z if self.decoder is None else self.decoder.decode(z, mask)
 
     def _correction(self, mask: Bool[Tensor, "R W"], distance_px: Float[Tensor, "R"]) -> Correction:
-        require(self.decoder is None, "`inpaint` needs a diffusion of steps", "one of latents", "set inpaint=false")
+        self._require_displacements()
         return end_point_correction(self.statistics, mask, distance_px)
+
+    def _require_displacements(self) -> None:
+        """What holds end points needs steps that are displacements."""
+        require(self.decoder is None, "`inpaint` needs a diffusion of steps", "one of latents", "set inpaint=false")
 
 
 def generator_record(parts: DataParts) -> dict[str, Tensor]:

@@ -54,6 +54,20 @@ class Conditions:
         require(len(rows) > 0, "`seq_len >= the shortest known movement`", f"seq_len={longest}")
         return self.take(rows[torch.randint(len(rows), (count,), generator=generator(seed, "conditions"))])
 
+    def given(self, raw: Float[Tensor, "N D"], seed: int, first: int = 0) -> "Conditions":
+        """Given conditions of the samples from number `first` on, in directions drawn from these.
+
+        Raises:
+            ConfigError: another number of columns, or a target width where none of these has one.
+        """
+        columns = len(CONDITION_NAMES)
+        law = f"`columns == {columns}` ({', '.join(CONDITION_NAMES)})"
+        require(raw.shape[1] == columns, law, f"{raw.shape[1]} columns", WIDTH_REMEDY)
+        given = Conditions(raw.detach().cpu().double(), self.draw(first + len(raw), seed).angle[first:])
+        law = "`target widths are unknown` to a model whose training part has none"
+        require(self.tell_widths or not given.tell_widths, law, "a width", WIDTH_REMEDY)
+        return given
+
     def frame(self, config: CanonicalConfig, group: tuple[str, ...] | None = None) -> Canonical:
         """Empty canonical movements of the asked duration, distance, direction and target width.
 
@@ -124,6 +138,19 @@ class Conditions:
             f"{longest / RATE_HZ:.3f} s",
             "ask for shorter movements or a longer seq_len",
         )
+
+
+def form_at(trained: CanonicalConfig, sequence_length: int) -> CanonicalConfig:
+    """The canonical form of a model at another length T.
+
+    Raises:
+        ConfigError: too few steps, or another length than the trained one, in a form without padding.
+    """
+    require(sequence_length >= MINIMUM_STEPS, f"`seq_len >= {MINIMUM_STEPS}`", f"seq_len={sequence_length}")
+    free = trained.form.padded or sequence_length == trained.sequence_length
+    law = f"`seq_len == {trained.sequence_length}` with {trained.representation}"
+    require(free, law, f"seq_len={sequence_length}")
+    return replace(trained, sequence_length=sequence_length)
 
 
 def frame_mask(duration_s: Float[Tensor, "N"], config: CanonicalConfig) -> Bool[Tensor, "N T"]:

@@ -85,13 +85,20 @@ SPACINGS = {"trailing": trailing_times, "log_snr": log_snr_times}
 def row_noise(
     rows: Sequence[int], sequence_length: int, channels: int, seed: int, *purpose: str | int
 ) -> Float[Tensor, "N T C"]:
-    """Gaussian noise of the samples numbered `rows`: each depends on (seed, purpose, its number) alone.
+    """Gaussian noise of the samples numbered `rows` of a seed; see `keyed_noise`."""
+    return keyed_noise([(seed, row) for row in rows], sequence_length, channels, *purpose)
+
+
+def keyed_noise(
+    keys: Sequence[tuple[int, int]], sequence_length: int, channels: int, *purpose: str | int
+) -> Float[Tensor, "N T C"]:
+    """Gaussian noise of samples by (seed, number): each depends on its key and the purpose alone.
 
     It is drawn in the order of time, so that the first steps have theirs whatever the length.
     """
     wanted = sequence_length * channels
     drawn = -(-wanted // NOISE_BLOCK) * NOISE_BLOCK
-    noise = [torch.randn(drawn, generator=generator(seed, *purpose, row))[:wanted] for row in rows]
+    noise = [torch.randn(drawn, generator=generator(seed, *purpose, number))[:wanted] for seed, number in keys]
     return (
         torch.stack(noise).view(-1, sequence_length, channels) if noise else torch.empty(0, sequence_length, channels)
     )

@@ -4,22 +4,22 @@ The counterpart of `trainables.diffusion.api`: the same conditions, frames and s
 of generators are asked for the same movements and are judged alike.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from trainables.checkpoint import CheckpointError, load_checkpoint, select
-from trainables.config import ConfigError, build
+from trainables.config import ConfigError, build, require
 from trainables.data.canonical import Canonical, CanonicalConfig, with_deltas
 from trainables.data.dataset import CONDITION_WIDTH, Statistics
 from trainables.diffusion.api import WINDOW
-from trainables.diffusion.conditions import Conditions, asked_like
-from trainables.diffusion.samplers import row_noise
-from trainables.diffusion.sampling import blocks
+from trainables.diffusion.conditions import Conditions, asked_like, form_at
+from trainables.diffusion.samplers import keyed_noise
+from trainables.diffusion.sampling import SamplingChanges, SamplingConfig, blocks
 from trainables.gan.networks import GanModelConfig, MovementNetwork
 
 
@@ -55,24 +55,60 @@ class GanGenerator:
 
         Row i is sample number first + i and depends on (seed, first + i, condition i) alone, up to rounding.
         """
+        for rows in torch.arange(len(conditions)).split(WINDOW):
+            keys = [(seed, number) for number in (rows + first).tolist()]
+            yield self.rows(conditions.take(rows), frame.take(rows), keys)
+
+    def form_of(self, sequence_length: int) -> CanonicalConfig:
+        """The canonical form at another length T.
+
+        Raises:
+            ConfigError: another length than the trained one, in a form without padding.
+        """
+        return form_at(self.canonical, sequence_length)
+
+    def sampling_with(self, changes: SamplingChanges) -> None:
+        """There is nothing to choose: a sample is one network call.
+
+        Raises:
+            ConfigError: something was chosen.
+        """
+        chosen = ", ".join(f"{name}={value}" for name, value in vars(changes).items() if value is not None)
+        require(not chosen, "`no sampler` of a GAN, which samples in one network call", chosen, "leave it out")
+
+    @property
+    def batch_invariant(self) -> bool:
+        """Whether no bit of a row depends on what is computed together with it: the last bits of its layers do."""
+        return False
+
+    def rows(
+        self,
+        conditions: Conditions,
+        frame: Canonical,
+        keys: Sequence[tuple[int, int]],
+        sampling: SamplingConfig | None = None,
+    ) -> Float[Tensor, "N T C"]:
+        """Standardised samples, zero under the mask; row i depends on its key (seed, number) and condition alone, up to
+        rounding. `sampling` is None: see `sampling_with`.
+        """
+        assert sampling is None
         self.model.eval()
         padded = self.canonical.form.padded
-        for rows in torch.arange(len(conditions)).split(WINDOW):
-            mask, z = frame.mask[rows], torch.zeros(*frame.mask[rows].shape, len(self.statistics.mean))
-            for block in blocks(mask, padded):
-                chosen = rows[block.rows]
-                sample = self._sample(block.mask_of(mask, padded), conditions.take(chosen), seed, chosen + first)
-                z[block.rows[: block.real], : block.width] = sample[: block.real, : z.shape[1]]
-            yield z
+        z = torch.zeros(*frame.mask.shape, len(self.statistics.mean))
+        for block in blocks(frame.mask, padded):
+            mine = [keys[row] for row in block.rows.tolist()]
+            sample = self._sample(block.mask_of(frame.mask, padded), conditions.take(block.rows), mine)
+            z[block.rows[: block.real], : block.width] = sample[: block.real, : z.shape[1]]
+        return z
 
     @torch.no_grad()
     def _sample(
-        self, mask: Bool[Tensor, "R W"], conditions: Conditions, seed: int, numbers: Int[Tensor, "R"]
+        self, mask: Bool[Tensor, "R W"], conditions: Conditions, keys: Sequence[tuple[int, int]]
     ) -> Float[Tensor, "R W C"]:
-        """One call of the network, for the samples of these numbers."""
-        order, config = numbers.tolist(), self.config
-        latent = row_noise(order, 1, config.latent_dim, seed, "latent").squeeze(1)
-        noise = row_noise(order, mask.shape[1], config.noise_channels, seed, "sample")
+        """One call of the network, for the samples of these keys."""
+        config = self.config
+        latent = keyed_noise(keys, 1, config.latent_dim, "latent").squeeze(1)
+        noise = keyed_noise(keys, mask.shape[1], config.noise_channels, "sample")
         condition = self.statistics.normalise_condition(conditions.raw)
         given = (part.to(self.device) for part in (latent, noise, mask, condition))
         z: Tensor = self.model(*given)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from trainables.checkpoint import RECORD, WEIGHTS, CheckpointError, file_sha256, load_checkpoint, save_checkpoint
 from trainables.config import ConfigError, plain
-from trainables.data.canonical import Canonical, CanonicalConfig, reobserve
+from trainables.data.canonical import Canonical, CanonicalConfig, decode, reobserve, with_deltas
 from trainables.data.dataset import DataConfig, DataParts, fit_statistics, load_parts
 from trainables.diffusion.api import (
     CHECKPOINT_VARIABLE,
@@ -28,7 +28,9 @@ from trainables.diffusion.api import (
     load_generator,
 )
 from trainables.diffusion.config import DiffusionConfig, ModelConfig, OptimConfig
+from trainables.diffusion.latents.autoencoder import Autoencoder, LatentConfig
 from trainables.diffusion.samplers import SAMPLERS, SPACINGS
+from trainables.diffusion.sampling import SamplingChanges
 from trainables.diffusion.state import initial_state, save_state
 from trainables.diffusion.train import epochs
 from trainables.epoch import ALONE
@@ -131,6 +133,54 @@ def test_a_sample_is_the_same_to_the_last_bit_alone_and_in_any_company(
     everything = rows_of(source, 0, WINDOW + 40, sampling)
     for first, count in ((0, 1), (17, 1), (255, 3), (100, 196)):
         assert_same(rows_of(source, first, count, sampling), everything[first : first + count])
+
+
+def test_rows_of_different_seeds_and_numbers_share_calls_and_are_the_same_to_the_last_bit(source: Generator) -> None:
+    conditions = Conditions(asked(CHUNK + 12), torch.zeros(CHUNK + 12, dtype=torch.float64))
+    frame = conditions.frame(source.form_of(80))
+    keys = [(row % 3, 5 * row) for row in range(len(conditions))]
+    sampling = SamplingConfig("ddim", steps=2, eta=1.0)
+    together = source.rows(conditions, frame, keys, sampling)
+    for row in (0, 7, 100, CHUNK + 11):
+        mine = torch.tensor([row])
+        (seed, number), stream = keys[row], source.stream
+        alone = stream(conditions.take(mine), frame.take(mine), seed=seed, first=number, sampling=sampling)
+        assert_same(torch.cat([*alone]), together[mine])
+
+
+@pytest.mark.parametrize("steps", [64, 51])
+def test_canonical_deltas_and_pixels_are_the_same_to_the_last_bit_in_any_company(source: Generator, steps: int) -> None:
+    """At an odd length too, where rows begin anywhere in what a processor computes at once."""
+    conditions, form = source.draw_conditions(200, seed=1, longest=steps), source.form_of(steps)
+    frame = conditions.frame(form)
+    z = source.rows(conditions, frame, [(1, row) for row in range(200)], SamplingConfig(steps=1)) * 2
+    deltas = source.statistics.denormalise(z, frame)
+    pixels = decode(with_deltas(frame, deltas), form).steps_px
+    for first, count in ((0, 1), (3, 1), (17, 5), (100, 99)):
+        rows = torch.arange(first, first + count)
+        alone = conditions.take(rows).frame(form)
+        assert torch.equal(source.statistics.denormalise(z[rows], alone), deltas[rows])
+        assert torch.equal(decode(with_deltas(alone, deltas[rows]), form).steps_px, pixels[rows])
+    assert float(deltas.abs().max()) > 0.1
+
+
+def test_given_conditions_are_placed_by_their_number(source: Generator) -> None:
+    whole = source.known.given(asked(30), seed=4)
+    assert_same(source.known.given(asked(30)[10:], seed=4, first=10).angle, whole.angle[10:])
+    assert torch.equal(whole.angle, source.draw_conditions(30, seed=4).angle)
+
+
+def test_changes_of_the_sampling_keep_the_rest_of_what_was_judged(source: Generator) -> None:
+    assert source.sampling_with(SamplingChanges()) == source.sampling
+    assert source.sampling_with(SamplingChanges(steps=7)) == replace(source.sampling, steps=7)
+    latent = replace(source, decoder=Autoencoder(2, LatentConfig(enabled=True)))
+    for changed, changes, says in (
+        (source, SamplingChanges(steps=1001), "steps <= timesteps"),
+        (source, SamplingChanges(eta=0.5), "eta = 0"),
+        (latent, SamplingChanges(inpaint=True), "set inpaint=false"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            changed.sampling_with(changes)
 
 
 def test_two_threads_change_nothing_of_that(source: Generator) -> None:
@@ -380,7 +430,7 @@ def test_requests_that_cannot_be_met_are_refused(checkpoint: Path) -> None:
         ({"cond": asked(4)[:, :4]}, "`cond.shape == (4, 5)` (log_duration_s, "),
         ({"cond": not_finite}, "`conditions are finite` must hold"),
         ({"cond": too_long}, "`duration <= 1.067 s` (T=64 steps at 60 Hz) must hold, but got 1.100 s"),
-        ({"seq_len": 7}, "`sequence_length >= 8`"),
+        ({"seq_len": 7}, "`seq_len >= 8` must hold, but got seq_len=7"),
         ({"steps": 0}, "`steps >= 1`"),
         ({"steps": 1001}, "`1 <= steps <= timesteps`"),
     ):

@@ -28,6 +28,7 @@ from trainables.diffusion.samplers import (
     ddim,
     dpmpp_2m,
     guided,
+    keyed_noise,
     noisiest_time,
     row_noise,
     trailing_times,
@@ -322,6 +323,9 @@ def test_the_noise_of_a_row_depends_on_seed_purpose_and_number_alone() -> None:
     assert torch.equal(row_noise(range(128, 200), 6, 2, 5, "sample"), rows[128:])
     assert not torch.equal(row_noise(range(200), 6, 2, 6, "sample"), rows)
     assert not torch.equal(row_noise(range(200), 6, 2, 5, "step", 0), rows)
+    mixed = keyed_noise([(5, 7), (6, 3), (5, 190)], 6, 2, "sample")
+    assert torch.equal(mixed[::2], rows[[7, 190]])
+    assert torch.equal(mixed[1:2], row_noise([3], 6, 2, 6, "sample"))
     assert len({tuple(row.flatten().tolist()) for row in rows}) == 200
 
 

@@ -14,6 +14,7 @@ from trainables.data.canonical import Canonical
 from trainables.data.dataset import DataConfig, DataParts, load_parts
 from trainables.diffusion.api import WINDOW
 from trainables.diffusion.conditions import Conditions, conditions_of
+from trainables.diffusion.sampling import SamplingChanges
 from trainables.epoch import ALONE
 from trainables.eval.validation import EvaluationConfig, Validator
 from trainables.gan.api import GanGenerator, load_gan
@@ -73,6 +74,21 @@ def test_samples_are_numbered(source: GanGenerator, people: Canonical) -> None:
     real = people.take(torch.arange(40))
     rest = source.stream(conditions_of(real).take(slice(30, 40)), real.take(torch.arange(30, 40)), seed=1, first=30)
     assert_close(next(rest), samples(source, real)[30:])
+
+
+def test_rows_of_different_seeds_and_numbers_share_calls(source: GanGenerator, people: Canonical) -> None:
+    asked, keys = conditions_of(people), [(row % 3, 5 * row) for row in range(len(people))]
+    together = source.rows(asked, people, keys)
+    for row in (0, 7, WINDOW + 9):
+        mine, (seed, number) = torch.tensor([row]), keys[row]
+        alone = source.stream(asked.take(mine), people.take(mine), seed=seed, first=number)
+        assert_close(torch.cat([*alone]), together[mine])
+
+
+def test_nothing_can_be_chosen_about_its_sampling(source: GanGenerator) -> None:
+    source.sampling_with(SamplingChanges())
+    with pytest.raises(ConfigError, match=r"`no sampler` of a GAN.*but got steps=4, guidance=2.0; leave it out"):
+        source.sampling_with(SamplingChanges(steps=4, guidance=2.0))
 
 
 def test_a_sample_depends_on_its_own_condition_alone(source: GanGenerator, people: Canonical) -> None:

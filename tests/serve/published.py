@@ -1,0 +1,117 @@
+"""Registries with small champions and detectors, for tests that need real ones."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from serve.models import Models
+from trainables import detectors
+from trainables.checkpoint import load_checkpoint, save_checkpoint
+from trainables.data.canonical import Canonical, CanonicalConfig
+from trainables.data.dataset import load_parts
+from trainables.diffusion.config import DiffusionConfig, ModelConfig, OptimConfig
+from trainables.diffusion.sampling import SamplingConfig
+from trainables.diffusion.train import epochs
+from trainables.epoch import ALONE
+from trainables.eval.validation import EvaluationConfig
+from trainables.gan.config import GanConfig
+from trainables.gan.networks import GanModelConfig
+from trainables.gan.state import initial_state, save_state
+from trainables.publication import held
+from trainables.registry import Registry
+
+DIFFUSION = DiffusionConfig(
+    epochs=1,
+    steps_per_epoch=6,
+    batch_size=16,
+    model=ModelConfig(base_channels=16),
+    optim=OptimConfig(lr=1e-2, warmup_steps=0),
+    sampling=SamplingConfig(steps=2),
+    evaluation=EvaluationConfig(movements=40, folds=2),
+)
+GAN = GanConfig(model=GanModelConfig(widths=(8, 12), latent_dim=4, noise_channels=2, embedding_dim=16))
+DECISION = {
+    "reason": "the first champion",
+    "confidence_of_intervals": 0.9,
+    "data": {"part": "holdout", "movements": 40, "groups": ["a", "b"], "data_sha256": "d" * 64},
+    "figures": {
+        "val/c2st": {
+            "challenger": {"value": 0.6, "se": 0.01, "low": 0.58, "high": 0.62, "df": 1},
+            "champion": None,
+            "difference": None,
+        },
+        "val/prd_recall": {"challenger": None, "champion": None, "difference": None},
+    },
+}
+
+
+def diffusion(folder: Path, seed: int = 0) -> Path:
+    """A checkpoint of a briefly trained diffusion."""
+    *_, last = epochs(replace(DIFFUSION, seed=seed))
+    last.save(folder)
+    return folder
+
+
+def gan(folder: Path) -> Path:
+    """A checkpoint of an adversarial generator that has not been trained."""
+    parts = load_parts(GAN.data)
+    save_state(initial_state(GAN, parts.statistics, ALONE), GAN, parts, folder)
+    return folder
+
+
+def altered(checkpoint: Path, folder: Path, change: Callable[[Tensor], Tensor]) -> Path:
+    """A whole checkpoint whose averaged weights were changed."""
+    tensors, record = load_checkpoint(checkpoint)
+    changed = {name: change(t) if name.startswith("ema.") else t for name, t in tensors.items()}
+    save_checkpoint(folder, changed, record)
+    return folder
+
+
+def publish(registry: Registry, checkpoint: Path, decision: Mapping[str, Any] = DECISION) -> str:
+    """The id of a checkpoint that is champion from now on."""
+    with held(registry) as publisher:
+        return publisher.publish(checkpoint, decision).id
+
+
+def serving(storage: Path, *checkpoints: Path) -> tuple[Models, list[str]]:
+    """Models of a storage path, the last of these checkpoints being champion, and the ids of all."""
+    ids = [publish(Registry.below(storage), checkpoint) for checkpoint in checkpoints]
+    models = Models.below(storage)
+    assert models.champions.swap()
+    return models, ids
+
+
+@dataclass(frozen=True)
+class Straightness:
+    """A detector that takes straight movements for bots: the score is distance over path, to some power.
+
+    Attributes:
+        power: Of the score; a negative one makes it a detector that does not work.
+    """
+
+    power: float = 1.0
+    canonical: CanonicalConfig = field(default_factory=CanonicalConfig)
+
+    def score(self, canonical: Canonical) -> Tensor:
+        """Probability of a bot."""
+        path: Tensor = canonical.deltas[..., :2].norm(dim=-1).sum(dim=1)
+        return path.clamp(min=1.0).reciprocal() ** self.power if self.power >= 0 else path * torch.nan
+
+
+KIND = "straightness"
+
+
+def load_straightness(checkpoint: Path, device: torch.device | str) -> Straightness:
+    """The detector of a checkpoint."""
+    tensors, _ = load_checkpoint(checkpoint)
+    return Straightness(float(tensors["power"]))
+
+
+def detector(storage: Path, folder: Path, power: float = 1.0) -> str:
+    """The id of a detector that is published from now on; a negative power makes one that does not work."""
+    save_checkpoint(folder, {"power": torch.tensor(power)}, {"kind": KIND})
+    return publish(Registry.below(storage, detectors.FOLDER), folder, {"reason": "a test"})

@@ -1,0 +1,129 @@
+"""The service as Ray is given it, and the command that starts it: options, files, and what is refused beforehand."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+import yaml
+from click.testing import CliRunner
+from ray.serve.schema import ServeDeploySchema
+from ray.serve.scripts import build
+
+from serve.app import anchored, with_settings
+from serve.launch import main
+from serve.settings import ServeConfig, is_loopback
+from serve.tokens import VARIABLE
+from trainables.config import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "serve" / "deploy.yaml"
+
+
+def deployed() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(DEPLOY.read_text())
+    return content
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> dict[str, Any]:
+    """What `serve build serve.app:app` writes: every option of every deployment."""
+    file = tmp_path / "built.yaml"
+    result = CliRunner().invoke(build, ["serve.app:app", "-o", str(file)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    content: dict[str, Any] = yaml.safe_load(file.read_text())
+    return {deployment["name"]: deployment for deployment in content["applications"][0]["deployments"]}
+
+
+def test_serve_build_knows_every_deployment_and_the_file_to_deploy_names_no_other(built: dict[str, Any]) -> None:
+    assert set(built) == {"Ingress", "Sampler"}
+    assert {deployment["name"] for deployment in deployed()["applications"][0]["deployments"]} <= set(built)
+
+
+def test_the_defaults_bound_every_queue_and_give_each_replica_the_cores_of_its_threads(built: dict[str, Any]) -> None:
+    settings = ServeConfig()
+    sampler, ingress = built["Sampler"], built["Ingress"]
+    assert sampler["max_queued_requests"] == settings.queue
+    assert sampler["ray_actor_options"]["num_cpus"] == settings.replicas.threads
+    assert sampler["user_config"] == {"champion": ""}
+    scaling = sampler["autoscaling_config"]
+    assert (scaling["min_replicas"], scaling["max_replicas"]) == (settings.replicas.minimum, settings.replicas.maximum)
+    most = settings.queue + settings.replicas.maximum * sampler["max_ongoing_requests"]
+    assert ingress["max_ongoing_requests"] > most  # the samplers' queue is full first, and says so in our words
+    assert ingress["max_queued_requests"] > 0
+    assert ingress["num_replicas"] == 1
+
+
+def test_the_file_to_deploy_is_one_for_ray_and_listens_on_this_machine_alone() -> None:
+    schema = ServeDeploySchema.model_validate(deployed())
+    assert schema.http_options.host is not None
+    assert is_loopback(schema.http_options.host)
+    (app,) = schema.applications
+    assert app.import_path == "serve.app:with_settings"
+    with_settings(app.args)
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        ({"prot": "1"}, "prot: there is no such key; did you mean `port`?"),
+        ({"limits.n": "many"}, "limits.n: Value 'many'"),
+        ({"replicas": {"minimum": 3}}, "`1 <= replicas.minimum <= replicas.maximum` must hold"),
+        ({"host": "0.0.0.0"}, "`host` and `port` are left out"),
+        ({"champion": "../x"}, "`champion` is an id"),
+    ],
+)
+def test_wrong_arguments_are_one_line(args: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        with_settings(args)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_texts_of_a_command_line_and_values_of_a_file_are_taken_alike() -> None:
+    with_settings({"queue": "3", "limits.steps": "7"})
+    with_settings({"queue": 3, "limits": {"steps": 7}})
+
+
+def test_importing_the_application_starts_nothing_and_makes_no_folder(tmp_path: Path) -> None:
+    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import serve.app, ray; print(ray.is_initialized())"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_refuses_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    tokens = tmp_path / "tokens"
+    tokens.write_text("too short\n")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for arguments, says in (
+            (["host=0.0.0.0"], "`a host that other machines reach needs a token` must hold, but got host=0.0.0.0"),
+            (['host="::"'], "`a host that other machines reach needs a token`"),
+            ([f"token_file={tokens}"], "a token is at least"),
+            ([f"token_file={tokens}.not"], "not a readable file"),
+            ([f"port={port}"], "Address already in use; take another with port=NUMBER"),
+            (["queue=0"], "`queue >= 1` must hold"),
+        ):
+            assert main([f"storage_path={tmp_path}", *arguments]) == 2, arguments
+            error = capsys.readouterr().err
+            assert error.startswith("error: ")
+            assert says in error
+            assert error.count("\n") == 1
+            assert "too short" not in error
+    assert not ray.is_initialized()
+
+
+def test_paths_are_those_of_whoever_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = anchored(ServeConfig("results", token_file="tokens"))
+    assert Path(settings.storage_path) == tmp_path / "results"
+    assert Path(settings.token_file) == tmp_path / "tokens"

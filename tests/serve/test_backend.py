@@ -1,0 +1,148 @@
+"""Laws of the backend in this process: the same bytes as without it, a bounded queue, a bounded wait, shared passes."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from serve import backend
+from serve.backend import Backend, LocalBackend
+from serve.compute import Answer, compute
+from serve.jobs import Drawn, Job, NoDetectorError, QueueFullError, TimedOutError, UnknownModelError
+from serve.models import Models
+from tests.serve.published import serving
+from trainables.data.recordings import Recording
+
+
+@pytest.fixture(scope="module")
+def models(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Models:
+    return serving(tmp_path_factory.mktemp("served"), checkpoint)[0]
+
+
+async def drawn(served: Backend, jobs: Sequence[Job]) -> list[Drawn]:
+    return await asyncio.gather(*(served.sample(job) for job in jobs))
+
+
+def test_clients_at_once_get_the_bytes_that_each_would_get_alone(models: Models) -> None:
+    jobs = [Job(1 + seed % 3, seed=seed, seq_len=(64, 51)[seed % 2]) for seed in range(12)]
+    served = LocalBackend(models)
+    found = asyncio.run(drawn(served, jobs))
+    served.close()
+    for job, each in zip(jobs, found, strict=True):
+        (alone,) = compute(models, [job])
+        assert isinstance(alone, Drawn)
+        assert each.deltas.tobytes() == alone.deltas.tobytes()
+
+
+class Gate:
+    """Passes that wait until they may go on, and the jobs of each."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.passes: list[list[Job]] = []
+        self.begun, self.open = threading.Event(), threading.Event()
+
+        def gated(models: Models, jobs: Sequence[Job]) -> list[Answer]:
+            self.passes.append(list(jobs))
+            self.begun.set()
+            assert self.open.wait(10.0)
+            return compute(models, jobs)
+
+        monkeypatch.setattr(backend, "compute", gated)
+
+
+async def asked_while_busy(gate: Gate, served: LocalBackend, jobs: Sequence[Job]) -> list[Any]:
+    """What becomes of jobs that come in while another one is computed."""
+    first = asyncio.create_task(served.sample(Job(1)))
+    await asyncio.to_thread(gate.begun.wait, 10.0)
+    others = [asyncio.create_task(served.sample(job)) for job in jobs]
+    await asyncio.sleep(0.05)
+    gate.open.set()
+    return [await first, *await asyncio.gather(*others, return_exceptions=True)]
+
+
+def test_what_comes_in_during_a_pass_shares_the_next_one_up_to_its_rows(
+    models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, jobs = Gate(monkeypatch), [Job(n, seed=n) for n in (4, 5, 2, 30, 1)]
+    served = LocalBackend(models, rows=12)
+    found = asyncio.run(asked_while_busy(gate, served, jobs))
+    served.close()
+    assert [[job.n for job in each] for each in gate.passes if each] == [[1], [4, 5, 2], [30], [1]]
+    assert [len(each.number) for each in found] == [1, 4, 5, 2, 30, 1]
+
+
+def test_a_full_queue_refuses_the_next_and_answers_the_others(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, served = Gate(monkeypatch), LocalBackend(models, queue=2)
+    found = asyncio.run(asked_while_busy(gate, served, [Job(2), Job(3), Job(4)]))
+    served.close()
+    assert [type(each) for each in found] == [Drawn, Drawn, Drawn, QueueFullError]
+    assert "2 requests wait already" in str(found[-1])
+    assert found[-1].retry_after_s > 0
+
+
+def test_who_waits_too_long_is_told_and_is_not_computed_any_more(
+    models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, served = Gate(monkeypatch), LocalBackend(models, timeout_s=0.1)
+
+    async def late() -> None:
+        first = asyncio.create_task(served.sample(Job(1)))
+        await asyncio.to_thread(gate.begun.wait, 10.0)
+        with pytest.raises(TimedOutError, match=r"not computed within 0.1 s"):
+            await served.sample(Job(2, seed=7))
+        gate.open.set()
+        with pytest.raises(TimedOutError):
+            await first
+
+    asyncio.run(late())
+    served.close()
+    assert [job.n for each in gate.passes for job in each] == [1]
+    monkeypatch.undo()
+    again = LocalBackend(models)
+    assert len(asyncio.run(again.sample(Job(2))).number) == 2
+    again.close()
+
+
+def test_errors_of_a_job_are_raised_to_its_client_alone(models: Models) -> None:
+    served = LocalBackend(models)
+
+    async def both() -> list[Drawn | BaseException]:
+        jobs = (Job(1), Job(1, model="0009-aaaaaaaaaaaa"))
+        return await asyncio.gather(*(served.sample(job) for job in jobs), return_exceptions=True)
+
+    good, bad = asyncio.run(both())
+    assert isinstance(good, Drawn)
+    assert isinstance(bad, UnknownModelError)
+    at = np.arange(30.0)
+    with pytest.raises(NoDetectorError):
+        asyncio.run(served.score([Recording(at * 10, at * 5, at, "test", "someone", "one")]))
+    served.close()
+
+
+def test_a_fault_of_our_own_reaches_everyone_who_waits_and_the_next_job_is_served(
+    models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = LocalBackend(models)
+
+    def faulty(*_: object) -> list[Answer]:
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr(backend, "compute", faulty)
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(served.sample(Job(1)))
+    monkeypatch.undo()
+    assert len(asyncio.run(served.sample(Job(3))).number) == 3
+    served.close()
+
+
+def test_it_describes_what_it_serves(models: Models) -> None:
+    served = LocalBackend(models)
+    told = asyncio.run(served.describe())
+    served.close()
+    assert told["model"]["id"] == models.champions.at().id
+    assert set(told["swap"]) == {"wanted", "error", "since"}
+    assert (told["swap"]["error"], told["replicas"], told["detector"]) == ("", 1, None)

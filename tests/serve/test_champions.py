@@ -1,0 +1,231 @@
+"""Laws of changing a champion: the old one stays until the new one has worked, and whoever is asked by id is served."""
+
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from serve.jobs import DamagedModelError, NoChampionError, NoDetectorError, UnknownModelError
+from serve.models import Models
+from tests.serve import published
+from tests.serve.published import KIND, detector, load_straightness, publish, serving
+from trainables import detectors
+from trainables.checkpoint import WEIGHTS, load_record
+from trainables.publication import held
+from trainables.registry import CHECKPOINT, HISTORY, Registry
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Path:
+    return tmp_path / "results"
+
+
+def test_where_nothing_was_published_nobody_is_served_and_the_first_champion_is(
+    storage: Path, checkpoint: Path
+) -> None:
+    models = Models.below(storage)
+    assert not models.champions.swap()
+    assert "nothing was published yet" in models.champions.swapped.error
+    with pytest.raises(NoChampionError, match="nothing was published yet"):
+        models.champions.at()
+    assert models.describe()["model"] is None
+    assert not storage.exists()
+    name = publish(Registry.below(storage), checkpoint)
+    assert models.champions.swap()
+    assert models.champions.at().id == name
+    assert models.champions.swapped.error == ""
+
+
+def test_a_swap_takes_whom_the_registry_names_and_a_pin_stays(storage: Path, checkpoint: Path, other: Path) -> None:
+    models, (first,) = serving(storage, checkpoint)
+    second = publish(Registry.below(storage), other)
+    assert models.champions.at().id == first
+    assert models.champions.swap()
+    assert models.champions.at().id == second
+    assert models.champions.swap(first)
+    assert models.champions.at().id == first
+    assert models.champions.swapped.wanted == first
+    with held(Registry.below(storage)) as publisher:
+        publisher.rollback()
+    assert models.champions.swap()
+    assert models.champions.at().id == first
+
+
+def test_older_champions_are_served_by_their_id_and_unknown_ids_are_not(
+    storage: Path, checkpoint: Path, other: Path
+) -> None:
+    models, (first, second) = serving(storage, checkpoint, other)
+    assert models.champions.at(second) is models.champions.at()
+    assert models.champions.at(first).weights_sha256 == load_record(checkpoint)["weights_sha256"]
+    assert models.champions.at(first) is models.champions.at(first)
+    for name in ("0009-aaaaaaaaaaaa", first[:-1], f"{first}/", f" {first}"):
+        with pytest.raises(UnknownModelError, match="nothing of this id was ever published"):
+            models.champions.at(name)
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "0001-aaaaaaaaaaaa/../../..", "0001-aaaaaaaaaaaa\n", "."])
+def test_what_is_no_id_never_reaches_the_file_system(
+    storage: Path, checkpoint: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models, _ = serving(storage, checkpoint)
+
+    def touched(path: Path, *_: object, **__: object) -> None:
+        raise AssertionError(f"{path} was looked at")
+
+    for look in ("is_dir", "exists", "open", "stat", "read_text", "read_bytes"):
+        monkeypatch.setattr(Path, look, touched)
+    with pytest.raises(UnknownModelError):
+        models.champions.at(name)
+    assert not models.champions.swap(name)
+    monkeypatch.undo()
+    assert models.champions.swapped.wanted == name
+
+
+BAD = ["weights changed by a bit", "an id that never was", "draws infinities", "another kind", "no folder"]
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_bad_champion_leaves_the_old_one_serving_and_says_why(
+    storage: Path, checkpoint: Path, tmp_path: Path, fault: str
+) -> None:
+    models, (first,) = serving(storage, checkpoint)
+    registry, before, wanted, name = Registry.below(storage), models.champions.at(), "", ""
+    if fault == "an id that never was":
+        wanted = "0007-aaaaaaaaaaaa"
+    elif fault == "another kind":
+        name = publish(registry, published.altered(checkpoint, tmp_path / "bad", lambda w: w[..., :1].contiguous()))
+    else:
+        bad = published.altered(checkpoint, tmp_path / "bad", lambda w: w * 1e19)
+        name = publish(registry, bad)
+    if fault == "weights changed by a bit":
+        (registry.path / HISTORY / name / CHECKPOINT / WEIGHTS).write_bytes(b"half")
+    elif fault == "no folder":
+        shutil.rmtree(registry.path / HISTORY / name)
+    says = {
+        "weights changed by a bit": "truncated or altered",
+        "an id that never was": "nothing of this id was ever published",
+        "draws infinities": "NaN or infinity",
+        "another kind": "do not fit",
+        "no folder": "nothing of this id was ever published",
+    }[fault]
+    assert not models.champions.swap(wanted)
+    error = models.champions.swapped.error
+    assert says in error
+    assert "\n" not in error
+    assert models.champions.at() is before
+    assert models.champions.at(first) is before
+    assert models.describe()["swap"]["error"] == error
+    assert models.describe()["model"]["id"] == first
+    assert models.champions.swap(first)
+    assert models.champions.swapped.error == ""
+
+
+def test_an_older_champion_that_is_not_whole_is_told_and_the_present_one_is_served(
+    storage: Path, checkpoint: Path, other: Path
+) -> None:
+    models, (first, second) = serving(storage, checkpoint, other)
+    (Registry.below(storage).path / HISTORY / first / CHECKPOINT / WEIGHTS).write_bytes(b"half")
+    with pytest.raises(DamagedModelError, match="truncated or altered"):
+        models.champions.at(first)
+    assert models.champions.at().id == second
+
+
+def test_following_swaps_only_when_the_registry_names_another(
+    storage: Path, checkpoint: Path, other: Path, tmp_path: Path
+) -> None:
+    models, (first,) = serving(storage, checkpoint)
+    since = models.champions.swapped
+    assert models.champions.follow()
+    assert models.champions.swapped is since
+    second = publish(Registry.below(storage), other)
+    assert models.champions.follow()
+    assert models.champions.at().id == second != first
+    bad = publish(Registry.below(storage), published.altered(checkpoint, tmp_path / "bad", lambda w: w * 1e19))
+    assert not models.champions.follow()
+    failed = models.champions.swapped
+    assert not models.champions.follow()
+    assert models.champions.swapped is failed  # the same bad one is not tried at every request
+    assert (models.champions.at().id, bad != second) == (second, True)
+
+
+def test_many_threads_that_ask_while_champions_change_always_get_a_whole_one(
+    storage: Path, checkpoint: Path, other: Path
+) -> None:
+    models, ids = serving(storage, checkpoint, other)
+    weights = {name: models.champions.at(name).weights_sha256 for name in ids}
+    found: list[bool] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            champion = models.champions.at()
+            found.append(champion.weights_sha256 == weights[champion.id])
+
+    askers = [threading.Thread(target=ask) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    for turn in range(20):
+        assert models.champions.swap(ids[turn % 2])
+    stop.set()
+    for asker in askers:
+        asker.join()
+    assert all(found)
+    assert len(found) > 20
+
+
+def test_the_card_holds_the_figures_of_the_decision_with_intervals_and_counts(storage: Path, checkpoint: Path) -> None:
+    models, (first,) = serving(storage, checkpoint)
+    card = models.describe()["model"]
+    record = load_record(checkpoint)
+    assert (card["id"], card["kind"], card["weights_sha256"]) == (first, "diffusion", record["weights_sha256"])
+    assert card["data_sha256"] == record["data_sha256"]
+    assert card["figures"] == {"val/c2st": {"value": 0.6, "low": 0.58, "high": 0.62, "n": 40, "groups": 2}}
+    assert card["judged_on"] == {"part": "holdout", "data_sha256": "d" * 64, "n": 40, "groups": 2}
+    assert card["confidence"] == 0.9
+    assert (card["representation"], card["sequence_length"], card["channels"]) == ("fixed_dt", 64, 2)
+    assert card["sampling"]["steps"] == 2
+    parameters = models.champions.at().generator.model.parameters()
+    assert card["parameters"] == sum(p.numel() for p in parameters)
+    assert any("synthetic" in line for line in card["limits_of_use"])
+
+
+def test_a_decision_without_figures_makes_a_card_without(storage: Path, checkpoint: Path) -> None:
+    publish(Registry.below(storage), checkpoint, {"reason": "any"})
+    models = Models.below(storage)
+    assert models.champions.swap()
+    card = models.champions.at().card
+    assert (card["figures"], card["confidence"], card["judged_on"]["n"]) == ({}, None, None)
+
+
+def test_detectors_have_a_registry_of_their_own_and_prove_themselves(
+    storage: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models, _ = serving(storage, checkpoint)
+    assert models.describe()["detector"] is None
+    with pytest.raises(NoDetectorError, match="registry-detector: nothing was published yet"):
+        models.detectors.at()
+    monkeypatch.setitem(detectors.LOADERS, KIND, load_straightness)
+    first = detector(storage, tmp_path / "good")
+    card = models.describe()["detector"]
+    assert card["id"] == first
+    assert any("never the sole basis" in line for line in card["limits_of_use"])
+    detector(storage, tmp_path / "bad", power=-1.0)
+    assert models.describe()["detector"]["id"] == first
+    assert "its score is no probability" in models.detectors.swapped.error
+    assert models.champions.at().id != first
+
+
+def test_a_checkpoint_of_no_detector_is_told(storage: Path, checkpoint: Path) -> None:
+    publish(Registry.below(storage, detectors.FOLDER), checkpoint)
+    models = Models.below(storage)
+    assert not models.detectors.swap()
+    assert "a checkpoint of a detector (none is known) is needed, but got diffusion" in models.detectors.swapped.error
+
+
+def test_an_adversarial_champion_has_a_card_without_sampling(storage: Path, adversarial: Path) -> None:
+    models, _ = serving(storage, adversarial)
+    card = models.champions.at().card
+    assert (card["kind"], card["sampling"]) == ("gan", None)
+    assert torch.isfinite(torch.tensor(float(card["parameters"])))

@@ -1,0 +1,175 @@
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from serve.guard import Entry, Guard, QuotaError, Quotas, error_reply
+from serve.settings import LimitsConfig, ServeConfig
+from serve.tokens import Tokens
+from tests.serve.fakes import AUTHORISED, FakeBackend, client_of, tokens
+
+LIMIT = 100
+SETTINGS = ServeConfig(limits=LimitsConfig(body_bytes=LIMIT), timeout_s=0.2)
+JSON = (b"content-type", b"application/json")
+HERE = (b"host", b"127.0.0.1:8000")
+
+
+class Application:
+    """Notes the bodies it is given."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.bodies.append((await receive())["body"])
+        await error_reply(200, "done")(scope, receive, send)
+
+
+def asked(
+    *messages: Message,
+    headers: Sequence[tuple[bytes, bytes]] = (JSON, HERE),
+    server: tuple[str, int] | None = ("127.0.0.1", 8000),
+    known: Tokens | None = None,
+    wait: bool = False,
+) -> tuple[int, list[bytes], int]:
+    """The statuses that a POST of these messages gets, the bodies that come through, and how many were received."""
+    app, left = Application(), list(messages)
+    entries: list[Entry] = []
+    sent: list[Message] = []
+    guard = Guard(app, SETTINGS, known or Tokens(), entries.append)
+
+    async def receive() -> Message:
+        if not left:
+            await asyncio.sleep(10.0 if wait else 0.0)
+            return {"type": "http.disconnect"}
+        return left.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/samples", "headers": list(headers), "server": server}
+    asyncio.run(guard(scope, receive, send))
+    assert [entry.status for entry in entries] == [sent[0]["status"]]
+    return sent[0]["status"], app.bodies, len(messages) - len(left)
+
+
+def part(body: bytes, more: bool = False) -> Message:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+@pytest.mark.parametrize("size", [0, 1, LIMIT])
+def test_a_body_within_its_limit_comes_through_whole_however_it_is_cut(size: int) -> None:
+    body = bytes(range(size))
+    assert asked(part(body)) == (200, [body], 1)
+    cut = [part(body[at : at + 1], more=True) for at in range(size)]
+    assert asked(*cut, part(b"")) == (200, [body], size + 1)
+
+
+def test_a_body_over_its_limit_is_413_and_read_to_its_end_so_that_its_sender_listens() -> None:
+    assert asked(part(b"x" * (LIMIT + 1))) == (413, [], 1)
+    assert asked(part(b"x" * LIMIT, more=True), part(b"x")) == (413, [], 2)
+
+
+def test_a_body_without_end_is_read_to_four_times_its_limit() -> None:
+    status, bodies, received = asked(*[part(b"x" * LIMIT, more=True)] * 50)
+    assert (status, bodies, received) == (413, [], 5)
+
+
+@pytest.mark.parametrize("length", [b"401", b"1e9", b"-1", b"9" * 5000, b"\xb2"])
+def test_a_length_that_says_too_much_or_nothing_is_413_before_a_byte_is_read(length: bytes) -> None:
+    assert asked(part(b"{}"), headers=[JSON, HERE, (b"content-length", length)]) == (413, [], 0)
+
+
+def test_a_body_that_stops_is_408_and_one_that_is_cut_off_400() -> None:
+    assert asked(part(b"{", more=True), wait=True) == (408, [], 1)
+    assert asked(part(b"{", more=True)) == (400, [], 1)
+
+
+@pytest.mark.parametrize("server", [("0.0.0.0", 8000), ("192.168.1.4", 8000), ("example.org", 80), ("", 0)])
+def test_without_tokens_an_address_that_others_reach_is_403(server: tuple[str, int] | None) -> None:
+    assert asked(part(b"{}"), server=server) == (403, [], 0)
+
+
+@pytest.mark.parametrize("server", [("0.0.0.0", 8000), ("192.168.1.4", 8000)])
+def test_with_tokens_it_is_served_to_who_has_one(server: tuple[str, int] | None) -> None:
+    told = [(name.lower().encode(), value.encode()) for name, value in AUTHORISED.items()]
+    assert asked(part(b"{}"), headers=[JSON, *told], server=server, known=tokens())[0] == 200
+    assert asked(part(b"{}"), headers=[JSON], server=server, known=tokens())[0] == 401
+
+
+@pytest.mark.parametrize("server", [("127.0.0.1", 8000), ("::1", 8000), None])
+@pytest.mark.parametrize("host", [b"127.0.0.1", b"127.0.0.1:8000", b"localhost:8000", b"[::1]", b"[::1]:8000"])
+def test_this_machine_is_served_by_its_own_names(server: tuple[str, int] | None, host: bytes) -> None:
+    assert asked(part(b"{}"), headers=[JSON, (b"host", host)], server=server)[0] == 200
+
+
+@pytest.mark.parametrize("host", [b"evil.example", b"evil.example:8000", b"127.0.0.1.evil.example", b"", b"\xff"])
+def test_a_page_that_rebinds_its_name_to_this_machine_is_403(host: bytes) -> None:
+    assert asked(part(b"{}"), headers=[JSON, (b"host", host)]) == (403, [], 0)
+
+
+def test_a_socket_for_messages_is_closed_and_the_lifespan_comes_through() -> None:
+    app = Application()
+    sent: list[str] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    async def receive() -> Message:
+        return {"type": "lifespan.startup", "body": b"startup"}
+
+    guard = Guard(app, SETTINGS, Tokens(), lambda entry: pytest.fail(entry.line()))
+    asyncio.run(guard({"type": "websocket", "path": "/", "headers": []}, receive, send))
+    assert (sent, app.bodies) == (["websocket.close"], [])
+    asyncio.run(guard({"type": "lifespan"}, receive, send))
+    assert app.bodies == [b"startup"]
+
+
+def test_a_line_of_the_log_is_one_line_whatever_the_path() -> None:
+    line = Entry("GET", '/a\n{"token": "root"}\x1b[31m' + "x" * 1000).line()
+    assert line.isprintable()
+    assert len(line) < 500
+
+
+def test_an_error_can_say_what_no_encoding_can() -> None:
+    body = bytes(error_reply(422, "n: got '\ud800'\nand more").body)
+    assert json.loads(body) == {"error": {"status": 422, "message": "n: got '\ud800' and more"}}
+
+
+def test_a_bucket_is_filled_over_a_minute_and_never_more_than_full() -> None:
+    now = [0.0]
+    quotas = Quotas(600, clock=lambda: now[0])
+    quotas.take("ada", 600)
+    with pytest.raises(QuotaError, match="`600 movements a minute`") as error:
+        quotas.take("ada", 100)
+    assert error.value.retry_after_s == 11
+    quotas.take("grace", 600)
+    now[0] = 9.9
+    with pytest.raises(QuotaError):
+        quotas.take("ada", 100)
+    now[0] = 10.0
+    quotas.take("ada", 100)
+    now[0] = 1e6
+    quotas.take("ada", 600)
+    with pytest.raises(QuotaError):
+        quotas.take("ada", 1)
+
+
+def test_a_quota_of_0_is_none() -> None:
+    for _ in range(3):
+        Quotas(0).take("ada", 10**9)
+
+
+def test_over_the_quota_is_429_with_the_time_to_wait_and_movements_to_score_count(tmp_path: Path) -> None:
+    limits = LimitsConfig(n=10, json_n=10)
+    with client_of(FakeBackend(scores=0.5), tmp_path, limits=limits, quota=10) as client:
+        assert client.post("/v1/samples", json={"n": 9}).status_code == 200
+        points = {"points": [[0, 0, 0], [16, 5, 5]]}
+        assert client.post("/v1/score", json={"movements": [points]}).status_code == 200
+        reply = client.post("/v1/samples", json={"n": 10})
+    assert reply.status_code == 429
+    assert 50 <= int(reply.headers["retry-after"]) <= 61
+    assert reply.json()["error"]["message"] == "`10 movements a minute` are this token's quota; ask again later"

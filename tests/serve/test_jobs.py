@@ -1,0 +1,123 @@
+"""Laws of jobs: what is refused before anything is computed, what may share a call, and what crosses processes."""
+
+import math
+import pickle
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from serve import jobs
+from serve.distributions import BINS, DISTRIBUTIONS
+from serve.jobs import FARTHEST_PX, LONGEST_S, ROWS_OF_A_SEED, SEEDS, Job, ServeError
+from trainables.config import ConfigError
+from trainables.data.canonical import CONDITION_NAMES
+from trainables.data.dataset import DataConfig, load_parts
+from trainables.diffusion.conditions import Conditions, conditions_of
+from trainables.diffusion.sampling import SamplingChanges
+
+ASKED = (math.log(0.5), math.log(300.0), 0.1, 1.0, math.nan)
+ERRORS = [error for error in vars(jobs).values() if isinstance(error, type) and issubclass(error, ServeError)]
+
+
+@pytest.mark.parametrize(
+    ("job", "says"),
+    [
+        ({"n": 0}, "`n >= 1` must hold, but got n=0"),
+        ({"first": -1}, "`0 <= first`"),
+        ({"first": ROWS_OF_A_SEED}, "go on with another seed"),
+        ({"seq_len": -1}, "`seq_len >= 0`"),
+        ({"seed": -1}, "`0 <= seed < 2^53`"),
+        ({"seed": SEEDS}, "`0 <= seed < 2^53`"),
+        ({"distribution": "any"}, "`distribution` in {even_distance, even_duration, training}"),
+        ({"conditions": (ASKED, ASKED)}, "`rows of conditions` is 1 or n=3 must hold, but got 2"),
+        ({"conditions": (ASKED[:4],)}, "`columns == 5` (log_duration_s, log_distance_px"),
+        ({"conditions": ((math.nan, *ASKED[1:]),)}, "`conditions are finite`"),
+        ({"conditions": ((*ASKED[:4], math.inf),)}, "`conditions are finite`"),
+        ({"conditions": ((math.log(1.1 * LONGEST_S), *ASKED[1:]),)}, "`log_duration_s <= log(60)`"),
+        ({"conditions": ((ASKED[0], math.log(1.1 * FARTHEST_PX), *ASKED[2:]),)}, "`log_distance_px <= log(65536)`"),
+        ({"conditions": (ASKED,), "distribution": "even_distance"}, "`distribution` is left out"),
+        ({"hardness": (0.5, 0.4)}, "`0 <= low <= high <= 1`"),
+        ({"hardness": (0.5, 1.1)}, "`0 <= low <= high <= 1`"),
+        ({"hardness": (math.nan, 0.5)}, "`0 <= low <= high <= 1`"),
+        ({"hardness": (0.1, 0.5), "conditions": (ASKED,) * 3}, "one row for all, or drawn, with `hardness`"),
+    ],
+)
+def test_what_breaks_a_law_is_refused_in_one_line(job: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Job(**{"n": 3, **job})
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_ends_of_the_laws_are_allowed() -> None:
+    assert Job(1, first=ROWS_OF_A_SEED - 1, seed=SEEDS - 1, hardness=(0.0, 1.0)).n == 1
+    assert Job(3, conditions=(ASKED,) * 3) == Job(3, conditions=(ASKED,) * 3)
+
+
+def test_jobs_share_a_call_whatever_their_rows_seeds_and_conditions() -> None:
+    one = Job(1, seed=1, seq_len=80, sampling=SamplingChanges(steps=4))
+    assert one.key == Job(7, first=3, seed=9, seq_len=80, sampling=SamplingChanges(steps=4), pixels=True).key
+    longer, finer = replace(one, seq_len=81), replace(one, sampling=SamplingChanges(steps=5))
+    older = replace(one, model="0001-aaaaaaaaaaaa")
+    assert len({job.key for job in (one, longer, finer, older)}) == 4
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_an_error_crosses_processes_with_its_status_and_its_line(error: type[ServeError]) -> None:
+    again = pickle.loads(pickle.dumps(error("a line")))
+    assert type(again) is error
+    assert str(again) == "a line"
+    assert (again.status, again.retry_after_s) == (error.status, error.retry_after_s)
+    assert 400 <= error.status < 600
+
+
+def test_jobs_cross_processes() -> None:
+    job = Job(2, conditions=(ASKED,), sampling=SamplingChanges(guidance=2.0), hardness=(0.2, 0.4))
+    again = pickle.loads(pickle.dumps(job))
+    assert repr(again) == repr(job)
+    assert again.key == job.key
+
+
+@pytest.fixture(scope="module")
+def known() -> Conditions:
+    return conditions_of(load_parts(DataConfig())["train"])
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_drawn_conditions_are_numbered_rows_of_one_endless_draw(known: Conditions, name: str) -> None:
+    draw = DISTRIBUTIONS[name]
+    whole = draw(known, 3000, 5, 64)
+    for count in (1, 3, 16, 17, 100, 2999):
+        part = draw(known, count, 5, 64)
+        assert torch.equal(part.angle, whole.angle[:count])
+        assert torch.equal(part.raw[:, :4], whole.raw[:count, :4])
+    assert not torch.equal(draw(known, 3000, 6, 64).angle, whole.angle)
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_drawn_conditions_are_whole_rows_of_training_movements_that_fit(known: Conditions, name: str) -> None:
+    drawn = DISTRIBUTIONS[name](known, 500, 0, 20)
+    rows = {tuple(row) for row in torch.cat([known.raw[:, :4], known.angle[:, None]], dim=1).tolist()}
+    assert all(tuple(row) in rows for row in torch.cat([drawn.raw[:, :4], drawn.angle[:, None]], dim=1).tolist())
+    assert float(drawn.raw[:, 0].exp().max()) * 60 < 20.5
+    with pytest.raises(ConfigError, match="seq_len=2"):
+        DISTRIBUTIONS[name](known, 5, 0, 2)
+
+
+@pytest.mark.parametrize("column", ["log_distance_px", "log_duration_s"])
+def test_an_even_distribution_has_as_many_of_each_range(known: Conditions, column: str) -> None:
+    """Of 8,000 rows, a share of 1 / bins each; 5 standard deviations are exceeded by chance in 1 of 200,000 draws."""
+    at, count = CONDITION_NAMES.index(column), 8000
+    fits = known.raw[(known.raw[:, 0].exp() * 60).round() <= 64, at]
+    drawn = DISTRIBUTIONS["even_" + column.split("_")[1]](known, count, 0, 64).raw[:, at]
+    low, high = float(fits.min()), float(fits.max())
+    found = [int(torch.histc(values, BINS, low, high).count_nonzero()) for values in (fits, drawn)]
+    share = 1 / found[0]
+    most = 5 * math.sqrt(count * share * (1 - share))
+    sizes = torch.histc(drawn, BINS, low, high)
+    assert found[0] == found[1]
+    assert float((sizes[sizes > 0] - count * share).abs().max()) < most
+    plain = torch.histc(DISTRIBUTIONS["training"](known, count, 0, 64).raw[:, at], BINS, low, high)
+    assert float((plain - count * share).abs().max()) > 2 * most

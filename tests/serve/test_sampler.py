@@ -1,0 +1,85 @@
+"""A replica without Ray: what it computes, and how its champion is changed from outside."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from serve.jobs import Drawn, Job, UnknownModelError
+from serve.sampler import Sampler
+from serve.settings import ServeConfig
+from tests.serve.published import publish
+from trainables.registry import Registry
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def champion(sampler: Sampler) -> str:
+    return str(asyncio.run(sampler.describe())["model"]["id"])
+
+
+def test_a_replica_computes_with_its_threads_and_champion(tmp_path: Path, checkpoint: Path) -> None:
+    name = publish(Registry.below(tmp_path), checkpoint)
+    sampler = Sampler(ServeConfig(str(tmp_path)))
+    assert torch.get_num_threads() == 1
+    drawn = asyncio.run(sampler.sample(Job(n=2, seed=3)))
+    answer = asyncio.run(sampler.answer(Job(n=2, seed=3)))
+    assert isinstance(answer, Drawn)
+    assert answer.model == drawn.model == name
+    assert np.array_equal(answer.deltas, drawn.deltas)
+
+
+def test_a_users_mistake_is_an_answer_for_the_ingress_and_raised_for_a_client_of_the_handle(
+    tmp_path: Path, checkpoint: Path
+) -> None:
+    publish(Registry.below(tmp_path), checkpoint)
+    sampler = Sampler(ServeConfig(str(tmp_path)))
+    unknown = Job(n=1, model="0009-aaaaaaaaaaaa")
+    assert isinstance(asyncio.run(sampler.answer(unknown)), UnknownModelError)
+    with pytest.raises(UnknownModelError):
+        asyncio.run(sampler.sample(unknown))
+    assert not isinstance(asyncio.run(sampler.verdict([])), list)  # no detector is published
+
+
+def test_a_user_config_pins_a_champion_and_lets_it_go(tmp_path: Path, checkpoint: Path, other: Path) -> None:
+    registry = Registry.below(tmp_path)
+    first, second = publish(registry, checkpoint), publish(registry, other)
+    sampler = Sampler(ServeConfig(str(tmp_path), champion=first))
+    assert champion(sampler) == first
+    asyncio.run(sampler.reconfigure({"champion": second}))
+    assert champion(sampler) == second
+    asyncio.run(sampler.reconfigure({"champion": first}))
+    asyncio.run(sampler.reconfigure({"champion": ""}))
+    assert champion(sampler) == second
+
+
+@pytest.mark.parametrize("user_config", [{"champion": "0009-aaaaaaaaaaaa"}, {"champion": "../x"}, {"champion": 3}])
+def test_a_user_config_that_is_wrong_is_told_and_ends_nothing(
+    tmp_path: Path, checkpoint: Path, user_config: dict[str, object]
+) -> None:
+    name = publish(Registry.below(tmp_path), checkpoint)
+    sampler = Sampler(ServeConfig(str(tmp_path)))
+    asyncio.run(sampler.reconfigure(user_config))
+    state = asyncio.run(sampler.describe())
+    assert state["model"]["id"] == name
+    assert state["swap"]["wanted"] == str(user_config["champion"])
+    assert state["swap"]["error"]
+
+
+def test_a_replica_without_a_champion_starts_and_serves_the_first_one_that_is_promoted(
+    tmp_path: Path, checkpoint: Path
+) -> None:
+    sampler = Sampler(ServeConfig(str(tmp_path)))
+    asyncio.run(sampler.reconfigure({"champion": ""}))
+    assert asyncio.run(sampler.describe())["model"] is None
+    name = publish(Registry.below(tmp_path), checkpoint)
+    asyncio.run(sampler.reconfigure({"champion": ""}))
+    assert champion(sampler) == name

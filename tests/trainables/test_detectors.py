@@ -1,0 +1,35 @@
+"""Laws of loading a detector by its kind."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from trainables import detectors
+from trainables.checkpoint import CheckpointError, save_checkpoint
+from trainables.data.canonical import Canonical, CanonicalConfig
+from trainables.detectors import MovementDetector, load_detector
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """Takes everybody for a bot by half."""
+
+    canonical: CanonicalConfig = field(default_factory=CanonicalConfig)
+
+    def score(self, canonical: Canonical) -> Tensor:
+        """One half each."""
+        return torch.full((len(canonical),), 0.5, dtype=torch.float64)
+
+
+def test_a_kind_decides_who_loads_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_checkpoint(tmp_path / "checkpoint", {"w": torch.zeros(1)}, {"kind": "undecided"})
+    with pytest.raises(CheckpointError, match=r"a detector \(none is known\) is needed, but got undecided"):
+        load_detector(tmp_path / "checkpoint")
+    monkeypatch.setitem(detectors.LOADERS, "undecided", lambda checkpoint, device: Undecided())
+    assert isinstance(load_detector(tmp_path / "checkpoint"), MovementDetector)
+    save_checkpoint(tmp_path / "other", {"w": torch.zeros(1)}, {"kind": "diffusion"})
+    with pytest.raises(CheckpointError, match=r"a detector \(`undecided`\) is needed, but got diffusion"):
+        load_detector(tmp_path / "other")
