@@ -15,7 +15,7 @@ unexport PYTHONSAFEPATH # with it the root is not on the module path, and `platf
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv tune test lint format types contracts check bench ablations doctor dashboard tensorboard clean
+.PHONY: help venv tune serve test lint format types contracts check bench ablations doctor dashboard tensorboard clean
 
 help: ## list the targets
 	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
@@ -25,6 +25,9 @@ venv: $(VENV)/installed-dev-$(LOCK) ## make or update .venv from constraints.txt
 
 tune: venv ## search for the best generator (the main job)
 	$(RUN) -m platform.tune $(ARGS)
+
+serve: venv ## serve the registry's champion on 127.0.0.1:8000, until Ctrl-C
+	$(RUN) -m serve $(ARGS)
 
 test: venv ## run the tests; ARGS="-m 'not ray'" leaves out those that start Ray
 	$(RUN) -m pytest $(ARGS)

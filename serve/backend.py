@@ -60,17 +60,19 @@ class LocalBackend:
         rows: Of a pass, at most; a larger job has one of its own.
         queue: Jobs that may wait.
         timeout_s: Until an answer.
-        wait_s: For company, before a pass that has room. Without it clients who ask again as soon as they are answered
-            fall into two shifts, the first of a single one.
+        patience: Share of the last pass's time that the next one may wait until everyone is there who was then.
+            Without it clients who ask again as soon as they are answered fall into two shifts, the first of a single
+            one. A lone client never waits.
     """
 
     def __init__(
-        self, models: Models, rows: int = 512, queue: int = 64, timeout_s: float = 60.0, wait_s: float = 0.005
+        self, models: Models, rows: int = 512, queue: int = 64, timeout_s: float = 300.0, patience: float = 0.25
     ) -> None:
         self.models, self._rows, self._queue = models, rows, queue
-        self._timeout_s, self._wait_s = timeout_s, wait_s
+        self._timeout_s, self._patience = timeout_s, patience
+        self._expected, self._last_s = 0, 0.0
         self._waiting: deque[tuple[Job, Future[Answer]]] = deque()
-        self._lock, self._worker = threading.Lock(), ThreadPoolExecutor(1, "compute")
+        self._lock, self._worker = threading.Condition(), ThreadPoolExecutor(1, "compute")
 
     async def sample(self, job: Job) -> Drawn:
         """The rows of a job; see `Backend.sample`."""
@@ -78,6 +80,7 @@ class LocalBackend:
         with self._lock:
             self._require_room()
             self._waiting.append((job, future))
+            self._lock.notify_all()
         self._worker.submit(self._drain)
         answer = await self._in_time(future)
         if isinstance(answer, ServeError):
@@ -112,20 +115,28 @@ class LocalBackend:
         """One pass over what waits; the turns of jobs that went with an earlier one find nothing."""
         self._await_company()
         taken = [(job, future) for job, future in self._take() if future.set_running_or_notify_cancel()]
+        if not taken:
+            return
+        began = time.monotonic()
         try:
             answers = compute(self.models, [job for job, _ in taken])
         except Exception as error:  # noqa: BLE001  # a fault of ours: whoever waits is told
             for _, future in taken:
                 future.set_exception(error)
             return
+        with self._lock:
+            self._expected, self._last_s = len(taken) + len(self._waiting), time.monotonic() - began
         for (_, future), answer in zip(taken, answers, strict=True):
             future.set_result(answer)
 
     def _await_company(self) -> None:
         with self._lock:
-            rows = sum(job.n for job, _ in self._waiting)
-        if 0 < rows < self._rows:
-            time.sleep(self._wait_s)
+            if self._waiting:
+                self._lock.wait_for(self._complete, self._patience * self._last_s)
+
+    def _complete(self) -> bool:
+        full = sum(job.n for job, _ in self._waiting) >= self._rows
+        return full or len(self._waiting) >= self._expected
 
     def _take(self) -> list[tuple[Job, Future[Answer]]]:
         """From the front of the queue as many as have room in a pass, at least one."""

@@ -27,7 +27,7 @@ from trainables.config import require
 from trainables.diffusion.sampling import SamplingChanges
 
 ARRAYS = ("deltas", "length", "condition", "angle", "number", "score", "steps_px")
-CHUNK = 1024  # rows of one request: half a second of one core's sampling, half a megabyte at T=64
+CHUNK = 512  # rows of one request: some seconds of one core, a quarter of a megabyte at T=64
 
 
 class Asked(TypedDict, total=False):

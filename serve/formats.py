@@ -37,7 +37,7 @@ DTYPES = {  # little endian, whatever the machine
 }
 FACTS = "facts"
 PROVENANCE = "synthetic"
-UNIT = "deltas: displacement per step in units of the net displacement, turned so that it points along +x"
+UNIT = "deltas: displacement per step in units of the asked net displacement, which points along +x"
 PIXELS = (
     "steps_px: trainables.data.canonical.decode (times exp(log_distance_px), turned by angle, "
     f"in whole pixels per 1/{RATE_HZ:g} s)"

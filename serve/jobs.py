@@ -5,8 +5,8 @@ computed together with. The rows of a seed are one endless sample: a job asks fo
 the chunks of a large sample are the whole, bit for bit. With `hardness` rows are looked through from `first` on, and
 the first n of them whose score lies inside are kept; the next chunk then starts behind the last number that was kept.
 
-The numbers drawn are canonical normalised deltas: displacements per step in units of the net displacement, turned so
-that it points along +x. They are no standardised values of a network.
+The numbers drawn are canonical normalised deltas: displacements per step in units of the asked net displacement, which
+points along +x. They are no standardised values of a network.
 """
 
 import math

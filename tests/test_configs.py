@@ -9,6 +9,8 @@ from platform import doctor, evaluate, promote, train, tune
 from platform.preflight.scene import DoctorConfig
 from platform.settings import sweep_of
 from platform.train import TrainConfig
+from serve import launch
+from serve.settings import ServeConfig
 from trainables.command import CONFIGS, Command, Request, parse
 from trainables.config import build
 from trainables.diffusion import experiment, sample
@@ -37,6 +39,7 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
     "train": (train.COMMAND, build_run),
     "promote": (promote.COMMAND, lambda request: build(promote.PromoteConfig, request.config)),
     "doctor": (doctor.COMMAND, lambda request: build(DoctorConfig, without(request.config, "trainable"))),
+    "serve": (launch.COMMAND, lambda request: build(ServeConfig, request.config)),
     "diffusion/train": (experiment.COMMAND, build_experiment),
     "diffusion/sample": (sample.COMMAND, lambda request: build(sample.SampleConfig, request.config)),
     "diffusion/eval": (diffusion_eval.COMMAND, lambda request: build(diffusion_eval.EvalConfig, request.config)),

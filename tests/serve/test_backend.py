@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -146,3 +147,41 @@ def test_it_describes_what_it_serves(models: Models) -> None:
     assert told["model"]["id"] == models.champions.at().id
     assert set(told["swap"]) == {"wanted", "error", "since"}
     assert (told["swap"]["error"], told["replicas"], told["detector"]) == ("", 1, None)
+
+
+def test_clients_who_ask_again_as_soon_as_they_are_answered_stay_in_one_pass(
+    models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first shift may be of one job; from the third pass on all eight share each, though they come one by one."""
+    passes = list[int]()
+
+    def slow(models: Models, jobs: Sequence[Job]) -> list[Answer]:
+        passes.append(len(jobs))
+        time.sleep(0.5)
+        return compute(models, jobs)
+
+    monkeypatch.setattr(backend, "compute", slow)
+    served = LocalBackend(models, patience=1.0)
+
+    async def client(number: int) -> None:
+        for _ in range(4):
+            await served.sample(Job(1, seed=number))
+            await asyncio.sleep(0.01 * number)
+
+    async def clients() -> None:
+        await asyncio.gather(*(client(number) for number in range(8)))
+
+    asyncio.run(clients())
+    served.close()
+    assert passes[2:-1] == [8] * len(passes[2:-1])
+    assert sum(passes) == 32
+
+
+def test_a_lone_client_does_not_wait(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = LocalBackend(models, patience=1.0)
+    waits = list[float]()
+    monkeypatch.setattr(served._lock, "wait", lambda timeout: waits.append(timeout))
+    for seed in range(3):
+        asyncio.run(served.sample(Job(1, seed=seed)))
+    served.close()
+    assert waits == []

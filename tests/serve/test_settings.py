@@ -38,7 +38,7 @@ def test_every_limit_is_at_least_1(name: str) -> None:
         ({"kept_batches": 0}, "`kept_batches >= 1`"),
         ({"limits": {"n": 100}}, "`limits.json_n <= limits.n`"),
         ({"batch": {"rows": 0}}, "`batch.rows >= 1`"),
-        ({"batch": {"wait_s": 1.5}}, "`0 <= batch.wait_s <= 1`"),
+        ({"batch": {"patience": 1.5}}, "`0 <= batch.patience <= 1`"),
         ({"replicas": {"minimum": 3}}, "`1 <= replicas.minimum <= replicas.maximum`"),
         ({"replicas": {"threads": 0}}, "`replicas.threads >= 1`"),
     ],

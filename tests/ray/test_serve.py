@@ -1,0 +1,235 @@
+"""The service on a real Ray: two replicas behind HTTP, promotions under load, dying replicas, a full queue."""
+
+import json
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import ray
+import requests
+from ray import serve
+from starlette.testclient import TestClient
+
+from platform.cluster import environment, own_address
+from serve.api import create_app
+from serve.app import application
+from serve.backend import LocalBackend
+from serve.models import Models
+from serve.settings import ReplicasConfig, ServeConfig
+from tests.serve import published
+from trainables.publication import held
+from trainables.registry import Registry
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+REPLICA = "ray::ServeReplica:default:Sampler"
+ASKED: dict[str, Any] = {"n": 3, "format": "safetensors", "pixels": True}
+WITHIN_S = 60.0  # for what takes about ten seconds on two cores
+
+
+@dataclass
+class Load:
+    """Clients that ask one after the other until they are told to end.
+
+    Attributes:
+        replies: (time of the reply, its status, id of its champion, seed, body).
+    """
+
+    url: str
+    clients: int
+    replies: list[tuple[float, int, str, int, bytes]] = field(default_factory=list)
+    ended: bool = False
+
+    def __enter__(self) -> "Load":
+        self._pool = ThreadPoolExecutor(self.clients)
+        self._futures = [self._pool.submit(self._ask, client) for client in range(self.clients)]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended = True
+        for future in self._futures:
+            future.result()
+        self._pool.shutdown()
+
+    def _ask(self, seed: int) -> None:
+        with requests.Session() as session:
+            while not self.ended:
+                reply = session.post(f"{self.url}/v1/samples", json={**ASKED, "seed": seed}, timeout=WITHIN_S)
+                model = reply.headers.get("X-Model-Id", "")
+                self.replies.append((time.monotonic(), reply.status_code, model, seed, reply.content))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(holds: Callable[[], bool], what: str) -> None:
+    """Wait for something that takes its time."""
+    ends = time.monotonic() + WITHIN_S
+    while not holds():
+        assert time.monotonic() < ends, what
+        time.sleep(0.05)
+
+
+def replicas() -> dict[int, psutil.Process]:
+    """The processes of the samplers."""
+    below = psutil.Process().children(recursive=True)
+    return {process.pid: process for process in below if " ".join(process.cmdline()).startswith(REPLICA)}
+
+
+def computed_here(storage: Path, body: dict[str, Any]) -> bytes:
+    """The reply of the service without Ray, in this process, for the champion that the body names."""
+    models = Models.below(storage)
+    models.champions.swap(body["model"])
+    backend = LocalBackend(models)
+    with TestClient(create_app(backend, ServeConfig(str(storage / "apart"))), base_url="http://localhost") as client:
+        reply = client.post("/v1/samples", json={**body, "model": ""})
+    backend.close()
+    assert reply.status_code == 200, reply.text
+    return reply.content
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return published.diffusion(tmp_path_factory.mktemp("one") / "checkpoint")
+
+
+@pytest.fixture(scope="module")
+def storage(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    storage = tmp_path_factory.mktemp("results")
+    published.publish(Registry.below(storage), checkpoint)
+    return storage
+
+
+@pytest.fixture(scope="module")
+def url(storage: Path) -> Iterator[str]:
+    """The service with two replicas."""
+    port = free_port()
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    with environment(own_address()):  # other instances may run beside the tests
+        ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    serve.start(http_options={"host": "127.0.0.1", "port": port})
+    serve.run(application(ServeConfig(str(storage), replicas=ReplicasConfig(2, 2))))
+    yield f"http://127.0.0.1:{port}"
+    serve.shutdown()
+    ray.shutdown()
+
+
+def ask(url: str, **asked: Any) -> requests.Response:
+    return requests.post(f"{url}/v1/samples", json={**ASKED, **asked}, timeout=WITHIN_S)
+
+
+def model_of(url: str) -> dict[str, Any]:
+    state: dict[str, Any] = requests.get(f"{url}/v1/model", timeout=WITHIN_S).json()
+    return state
+
+
+def test_a_reply_has_the_bytes_that_the_application_gives_in_one_process(url: str, storage: Path) -> None:
+    champion = model_of(url)["model"]["id"]
+    assert champion == Registry.below(storage).champion_id()
+    for body in (
+        {"n": 1, "seed": 3},
+        {"n": 40, "seed": 2**40, "first": 7, "seq_len": 80, "steps": 3, "format": "npy"},
+        {"n": 2, "seed": 0, "format": "json", "conditions": [[-0.7, 6.0, 0.1, 0.8, None]]},
+    ):
+        asked = {**ASKED, "pixels": False, **body}
+        assert requests.post(f"{url}/v1/samples", json=asked, timeout=WITHIN_S).content == computed_here(
+            storage, {**asked, "model": champion}
+        )
+    assert model_of(url)["replicas"] == 2
+
+
+def test_a_batch_id_brings_the_same_bytes_again(url: str) -> None:
+    reply = ask(url, seed=11)
+    again = requests.get(f"{url}/v1/samples/{reply.headers['X-Batch-Id']}", timeout=WITHIN_S)
+    assert again.content == reply.content
+
+
+def test_a_promotion_under_load_fails_no_request_and_mixes_no_two_champions(
+    url: str, storage: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    before = model_of(url)["model"]["id"]
+    other = published.altered(checkpoint, tmp_path / "other", lambda weight: weight * 0.9)
+    with Load(url, clients=4) as load:
+        until(lambda: len(load.replies) > 20, "the service answers")
+        after = published.publish(Registry.below(storage), other)
+        promoted = time.monotonic()
+        until(lambda: any(model == after for _, _, model, _, _ in load.replies), "the new champion answers")
+        until(lambda: all(model == after for _, _, model, _, _ in load.replies[-40:]), "the old one is gone")
+        count = len(load.replies)
+        until(lambda: len(load.replies) > count + 20, "the service answers")
+    assert {status for _, status, _, _, _ in load.replies} == {200}
+    assert {model for _, _, model, _, _ in load.replies} == {before, after}
+    assert max(at for at, _, model, _, _ in load.replies if model == before) - promoted < 5.0  # alone it takes 0.7 s
+    expected = {
+        (model, seed): computed_here(storage, {**ASKED, "seed": seed, "model": model})
+        for model in (before, after)
+        for seed in range(4)
+    }
+    assert expected[before, 0] != expected[after, 0]
+    assert all(body == expected[model, seed] for _, _, model, seed, body in load.replies)
+
+
+def test_a_bad_champion_leaves_the_old_one_serving_and_is_told(
+    url: str, storage: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    before, expected = model_of(url)["model"]["id"], ask(url, seed=5).content
+    registry = Registry.below(storage)
+    bad = published.publish(registry, published.altered(checkpoint, tmp_path / "bad", lambda weight: weight * 1e19))
+    until(lambda: model_of(url)["swap"]["error"] != "", "the error is told")
+    time.sleep(1.0)  # both replicas have tried
+    for _ in range(8):
+        state, health = model_of(url), requests.get(f"{url}/v1/health", timeout=WITHIN_S)
+        assert state["model"]["id"] == before != bad
+        assert "NaN or infinity" in state["swap"]["error"]
+        assert health.status_code == 200
+        assert health.json()["error"] == state["swap"]["error"]
+        assert ask(url, seed=5).content == expected
+    with held(registry) as publisher:
+        publisher.rollback()
+    until(lambda: all(model_of(url)["swap"]["error"] == "" for _ in range(8)), "the rollback is followed")
+
+
+def test_a_replica_that_is_killed_takes_no_reply_with_it_and_its_successor_gives_the_same_bytes(url: str) -> None:
+    with Load(url, clients=4) as load:
+        for _ in range(2):  # in turn, so that the first victim's successor is left alone with the load
+            until(lambda: len(replicas()) == 2 and model_of(url)["replicas"] == 2, "two replicas run")
+            oldest = min(replicas().values(), key=psutil.Process.create_time)
+            count = len(load.replies)
+            os.kill(oldest.pid, signal.SIGKILL)
+            until(lambda count=count: len(load.replies) > count + 20, "the other one answers")  # type: ignore[misc]
+            until(lambda gone=oldest.pid: gone not in replicas(), "it is gone")  # type: ignore[misc]
+    assert {status for _, status, _, _, _ in load.replies} == {200}  # what it took with it was asked again
+    for seed in range(4):
+        assert len({body for _, _, _, of, body in load.replies if of == seed}) == 1
+
+
+def test_a_full_queue_is_told_with_a_time_to_come_back(url: str, storage: Path) -> None:
+    settings = ServeConfig(str(storage), queue=1, replicas=ReplicasConfig(1, 1))
+    serve.run(application(settings, ongoing=1), name="narrow", route_prefix="/narrow")
+    try:
+        with ThreadPoolExecutor(12) as pool:
+            replies = [*pool.map(lambda seed: ask(f"{url}/narrow", n=64, steps=20, seed=seed), range(12))]
+    finally:
+        serve.delete("narrow")
+    assert {reply.status_code for reply in replies} == {200, 503}
+    refused = [reply for reply in replies if reply.status_code == 503]
+    assert {reply.headers["Retry-After"] for reply in refused} == {"1"}
+    assert {json.loads(reply.content)["error"]["status"] for reply in refused} == {503}
+
+
+def test_every_request_leaves_a_line_in_the_audit_log(url: str, storage: Path) -> None:
+    reply = ask(url, seed=77)
+    lines = [json.loads(line) for line in (storage / "serve" / "audit.jsonl").read_text().splitlines()]
+    assert [line["status"] for line in lines if line.get("batch") == reply.headers["X-Batch-Id"]] == [200]
