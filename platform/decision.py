@@ -57,7 +57,7 @@ def findings(
         **to_json(decision),
         "data": {**data, "groups": list(challenger.groups), "seeds": list(challenger.seeds)},
         "rule": plain(rule),
-        "confidence_of_intervals": rule.two_sided,
+        "confidence_of_intervals": round(rule.two_sided, 9),  # 2 * 0.95 - 1 is no 0.9 in binary
         "latency_ms_per_movement": {side: list(values) for side, values in vars(latency).items()},
         "judgements": {"challenger": challenger.to_json(), "champion": champion and champion.to_json()},
     }

@@ -52,11 +52,13 @@ class Champions(Generic[E]):
     Args:
         load: Published -> entry, which raises unless it works.
         none: The error where nothing is published.
+        what: The entries' name in its message.
     """
 
-    def __init__(self, registry: Registry, load: Callable[[Published], E], none: type[ServeError]) -> None:
+    def __init__(self, registry: Registry, load: Callable[[Published], E], none: type[ServeError], what: str) -> None:
         self.registry, self.swapped = registry, Swap()
         self._load, self._none = load, none
+        self._nothing = f"no {what}: nothing was published yet"
         self._present: E | None = None
         self._tried = ""
         self._kept: OrderedDict[str, E] = OrderedDict()
@@ -92,7 +94,7 @@ class Champions(Generic[E]):
         if present is not None and name in ("", present.id):
             return present
         if not name:
-            raise self._none(self.swapped.error or f"{self.registry.path.name}: nothing was published yet")
+            raise self._none(self.swapped.error or self._nothing)
         try:
             return self._older(name)
         except (CheckpointError, RegistryError) as error:
@@ -107,7 +109,7 @@ class Champions(Generic[E]):
         name = wanted or self.registry.champion_id() or ""
         self._tried = name
         if not name:
-            raise self._none(f"{self.registry.path.name}: nothing was published yet; promote a champion first")
+            raise self._none(self._nothing)
         if self._present is not None and self._present.id == name:
             return self._present
         return self._older(name)

@@ -53,8 +53,8 @@ class Models:
     @classmethod
     def below(cls, storage_path: str | Path) -> "Models":
         """Of a storage path; nothing is loaded before `champions.swap`."""
-        champions = Champions(Registry.below(storage_path), load_champion, NoChampionError)
-        return cls(champions, Champions(Registry.below(storage_path, FOLDER), load_judge, NoDetectorError))
+        champions = Champions(Registry.below(storage_path), load_champion, NoChampionError, "champion")
+        return cls(champions, Champions(Registry.below(storage_path, FOLDER), load_judge, NoDetectorError, "detector"))
 
     def describe(self) -> dict[str, Any]:
         """Cards, and the last change of the champion; see `Backend.describe`."""

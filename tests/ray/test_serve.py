@@ -23,8 +23,10 @@ from platform.cluster import environment, own_address
 from serve.api import create_app
 from serve.app import application
 from serve.backend import LocalBackend
+from serve.client import HardNegatives
 from serve.models import Models
 from serve.settings import ReplicasConfig, ServeConfig
+from tests.ray.processes import below
 from tests.serve import published
 from trainables.publication import held
 from trainables.registry import Registry
@@ -84,8 +86,7 @@ def until(holds: Callable[[], bool], what: str) -> None:
 
 def replicas() -> dict[int, psutil.Process]:
     """The processes of the samplers."""
-    below = psutil.Process().children(recursive=True)
-    return {process.pid: process for process in below if " ".join(process.cmdline()).startswith(REPLICA)}
+    return {process.pid: process for process in below(title=REPLICA)}
 
 
 def computed_here(storage: Path, body: dict[str, Any]) -> bytes:
@@ -148,6 +149,13 @@ def test_a_reply_has_the_bytes_that_the_application_gives_in_one_process(url: st
             storage, {**asked, "model": champion}
         )
     assert model_of(url)["replicas"] == 2
+
+
+def test_inside_the_cluster_the_handle_gives_what_http_gives(url: str) -> None:
+    outside = HardNegatives(url).draw(5, seed=3, chunk=2)
+    inside = HardNegatives(handle=serve.get_deployment_handle("Sampler", "default")).draw(5, seed=3)
+    assert inside.deltas.numpy().tobytes() == outside.deltas.numpy().tobytes()
+    assert (inside.model, inside.seed) == (outside.model, outside.seed)
 
 
 def test_a_batch_id_brings_the_same_bytes_again(url: str) -> None:
@@ -230,6 +238,11 @@ def test_a_full_queue_is_told_with_a_time_to_come_back(url: str, storage: Path) 
 
 
 def test_every_request_leaves_a_line_in_the_audit_log(url: str, storage: Path) -> None:
-    reply = ask(url, seed=77)
-    lines = [json.loads(line) for line in (storage / "serve" / "audit.jsonl").read_text().splitlines()]
-    assert [line["status"] for line in lines if line.get("batch") == reply.headers["X-Batch-Id"]] == [200]
+    batch = ask(url, seed=77).headers["X-Batch-Id"]
+
+    def statuses() -> list[int]:
+        lines = (storage / "serve" / "audit.jsonl").read_text().rpartition("\n")[0].splitlines()
+        return [line["status"] for line in map(json.loads, lines) if line.get("batch") == batch]
+
+    until(lambda: len(statuses()) > 0, "a line of the request")  # it is written behind the reply
+    assert statuses() == [200]

@@ -204,7 +204,7 @@ def test_detectors_have_a_registry_of_their_own_and_prove_themselves(
 ) -> None:
     models, _ = serving(storage, checkpoint)
     assert models.describe()["detector"] is None
-    with pytest.raises(NoDetectorError, match="registry-detector: nothing was published yet"):
+    with pytest.raises(NoDetectorError, match="no detector: nothing was published yet"):
         models.detectors.at()
     monkeypatch.setitem(detectors.LOADERS, KIND, load_straightness)
     first = detector(storage, tmp_path / "good")

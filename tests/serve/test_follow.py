@@ -30,7 +30,7 @@ def followed(registry: Registry) -> Iterator[Followed]:
     def make(
         load: Callable[[Published], Any] = lambda entry: entry, every_s: float = 3600.0, again_s: float = 3600.0
     ) -> tuple[Follower, Champions[Any]]:
-        champions: Champions[Any] = Champions(registry, load, NoChampionError)
+        champions: Champions[Any] = Champions(registry, load, NoChampionError, "champion")
         followers.append(Follower(champions, every_s, again_s))
         return followers[-1], champions
 
