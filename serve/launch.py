@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -78,9 +79,17 @@ def running(settings: ServeConfig) -> Iterator[None]:
         except RuntimeError as error:
             raise LaunchError(f"the replicas did not start: {error}") from None
         yield
-        serve.delete(NAME)  # `serve.shutdown` would end the controller too, with an alarm of Ray's
+        finish(settings.timeout_s)
     finally:
         ray.shutdown()
+
+
+def finish(within_s: float) -> None:
+    """Let the replicas answer what is inside them, and end them."""
+    serve.delete(NAME, _blocking=False)  # `serve.shutdown` ends the controller with an alarm; waiting, Ray gives 60 s
+    ends = time.monotonic() + within_s
+    while NAME in serve.status().applications and time.monotonic() < ends:
+        time.sleep(0.2)
 
 
 @contextmanager

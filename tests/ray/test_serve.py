@@ -120,11 +120,13 @@ def url(storage: Path) -> Iterator[str]:
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     with environment(own_address()):  # other instances may run beside the tests
         ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    serve.start(http_options={"host": "127.0.0.1", "port": port})
-    serve.run(application(ServeConfig(str(storage), replicas=ReplicasConfig(2, 2))))
-    yield f"http://127.0.0.1:{port}"
-    serve.shutdown()
-    ray.shutdown()
+    try:
+        serve.start(http_options={"host": "127.0.0.1", "port": port})
+        serve.run(application(ServeConfig(str(storage), replicas=ReplicasConfig(2, 2))))
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        serve.shutdown()
+        ray.shutdown()
 
 
 def ask(url: str, **asked: Any) -> requests.Response:
