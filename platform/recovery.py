@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from trainables.checkpoint import CheckpointError, load_checkpoint, load_record
 from trainables.names import CHECKPOINT_PATH, EPOCH
-from trainables.session import METRICS_FILE
+from trainables.session import BEFORE, METRICS_FILE
 
 RAY_TRIAL = "ray_trial_id"
 REASON = "reason"
@@ -23,7 +23,7 @@ RETRIED = "enqueued_again"
 METRICS = "metrics"  # of the latest epoch
 FOLDER = "folder"  # where Tune keeps the trial
 RESUMES = "resumes"  # number of the trial that this one goes on from
-START = "start"  # checkpoint, epoch and metrics that it goes on from
+START = "start"  # checkpoint, epoch, metrics and those of the epochs before it, that it goes on from
 REPEATS = "repeats"  # number of the trial that this one repeats with another training seed
 OVERRIDES = "overrides"  # values of a trial beside those that are searched, by dotted key
 ATTEMPT = "attempt"  # how often a trial has crashed before this one
@@ -37,6 +37,7 @@ class Found(NamedTuple):
     path: Path
     epoch: int
     metrics: Mapping[str, float]
+    before: Sequence[Mapping[str, float]] = ()  # epoch and metrics of all epochs before it
 
 
 def recover_orphans(study: optuna.Study) -> int:
@@ -68,7 +69,8 @@ def _inherited(trial: FrozenTrial) -> dict[str, Any]:
     kept = {name: trial.user_attrs[name] for name in KEPT if name in trial.user_attrs}
     if found is None:
         return kept | ({START: trial.user_attrs[START]} if START in trial.user_attrs else {})
-    return kept | {START: {"checkpoint": str(found.path), EPOCH: found.epoch, METRICS: dict(found.metrics)}}
+    start = {"checkpoint": str(found.path), EPOCH: found.epoch, METRICS: dict(found.metrics), BEFORE: found.before}
+    return kept | {START: start}
 
 
 def history(trial: FrozenTrial) -> dict[int, float]:
@@ -99,7 +101,8 @@ def newest_checkpoint(trial: FrozenTrial, verified: bool = True) -> Found | None
         try:
             metrics = json.loads((folder / METRICS_FILE).read_text())
             (load_checkpoint if verified else load_record)(folder)
-            return Found(folder, int(metrics.pop(EPOCH)), metrics)
+            before = metrics.pop(BEFORE, [])
+            return Found(folder, int(metrics.pop(EPOCH)), metrics, before)
         except (CheckpointError, OSError, ValueError, KeyError):
             continue
     return None

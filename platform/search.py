@@ -46,7 +46,7 @@ from platform.recovery import (
 from search_spaces import Space
 from trainables.epoch import metrics_of
 from trainables.names import CHECKPOINT_PATH, EPOCH
-from trainables.session import FAILURE, INTERRUPTED, RESUME_FROM
+from trainables.session import BEFORE, FAILURE, INTERRUPTED, RESUME_FROM
 
 MADE_WITH = "made_with"  # with what a trial was suggested and run: code, versions, data, sampler and its seed
 MOST_SILENT_CRASHES = 2  # but never fewer than the attempts of one trial
@@ -160,8 +160,9 @@ class OptunaBridge(Searcher):
         trials, known = self.study.get_trials(deepcopy=False), dict[int, float]()
         for number in predecessors(trials, trials[trial.number]):
             known = {**history(trials[number]), **known}
-        if self.goal.rung in start[METRICS]:  # the driver may have ended before it heard of this epoch
-            known.setdefault(start[EPOCH], start[METRICS][self.goal.rung])
+        for metrics in (*start.get(BEFORE, ()), {EPOCH: start[EPOCH], **start[METRICS]}):
+            if self.goal.rung in metrics:  # the driver may have ended before it heard of this epoch
+                known.setdefault(metrics[EPOCH], metrics[self.goal.rung])
         for epoch, value in sorted(known.items()):
             if epoch <= start[EPOCH]:
                 self._report(trial, value, epoch)

@@ -14,7 +14,7 @@ Every error has one shape, `{"error": {"status", "message"}}`, with a message of
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -62,7 +62,8 @@ def create_app(backend: Backend, settings: ServeConfig, tokens: Tokens | None = 
         ConfigError: tokens that cannot be read.
     """
     tokens = read_tokens(settings.token_file, os.environ) if tokens is None else tokens
-    batches = Batches(Path(settings.storage_path).expanduser() / FILE, settings.kept_batches)
+    file = Path(settings.storage_path).expanduser() / FILE
+    batches = Batches(file, settings.kept_batches, settings.kept_bytes)
     service = Service(backend, settings, batches, Quotas(settings.quota))
 
     @asynccontextmanager
@@ -109,8 +110,8 @@ class Service:
         require(count <= limits.score_n, f"`movements <= {limits.score_n}`", str(count), "send them in parts")
         longest = max(len(movement.points) for movement in asked.movements)
         require(longest <= limits.points, f"`points <= {limits.points}` of a movement", str(longest))
-        self._admit(http, n=count)
-        return JSONResponse({"scores": await self._in_time(self.backend.score(asked.recordings()))})
+        with self._admitted(http, n=count):
+            return JSONResponse({"scores": await self._in_time(self.backend.score(asked.recordings()))})
 
     async def model(self) -> Response:
         """The champion's card, the state of its last change, and the detector's card; null: a figure is not known."""
@@ -133,8 +134,8 @@ class Service:
     async def _reply(self, asked: SampleRequest, http: Request, kept: Kept | None) -> Response:
         require_within(asked, self.settings.limits)
         job = asked.job()
-        self._admit(http, n=asked.n, seq_len=asked.seq_len)
-        drawn = await self._in_time(self.backend.sample(job))
+        with self._admitted(http, n=asked.n, seq_len=asked.seq_len):
+            drawn = await self._in_time(self.backend.sample(job))
         request = request_of(asked, drawn)
         encode = partial(encoded, asked, drawn, batch_id_of(request))
         body, headers = encode() if drawn.deltas.nbytes <= INLINE_BYTES else await asyncio.to_thread(encode)
@@ -146,11 +147,11 @@ class Service:
         self.metrics.served(asked.n, drawn.seconds)
         return Response(body, headers=headers, media_type=FORMATS[asked.format].media_type)
 
-    def _admit(self, http: Request, *, n: int, **facts: int) -> None:
-        """Note what is asked, and take it from the quota."""
+    def _admitted(self, http: Request, *, n: int, **facts: int) -> AbstractContextManager[None]:
+        """Note what is asked, and take it from the quota for what is done inside."""
         entry = _entry(http)
         entry.facts.update(n=n, **facts)
-        self.quotas.take(entry.name, n)
+        return self.quotas.taken(entry.name, n)
 
     async def _in_time(self, work: Awaitable[Result]) -> Result:
         try:

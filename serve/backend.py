@@ -19,6 +19,7 @@ from serve.scoring import score
 from trainables.data.recordings import Recording
 
 R = TypeVar("R")
+LONGEST_WAIT_S = 0.1  # for company: clients who ask again at once are there by then, however long their pass took
 
 
 class Backend(Protocol):
@@ -48,21 +49,23 @@ class Backend(Protocol):
         Returns:
             "model": the champion's card, or None where there is none; "swap": {"wanted": id or "" (the registry's
             champion), "error": "" or one line, "since": time of the last change, ISO 8601}; "replicas": how many
-            compute; "detector": the detector's card, or None.
+            compute; "detector": the detector's card, or None; "detector_swap": as "swap", of the detector.
         """
 
 
 class LocalBackend:
     """Computes in one thread; what came in while it computed shares the next pass.
 
+    A job that nobody waits for any more, because its time is up or its client has gone, is given up at the next round.
+
     Args:
         models: Whose champion was brought by `champions.swap`.
         rows: Of a pass, at most; a larger job has one of its own.
         queue: Jobs that may wait.
         timeout_s: Until an answer.
-        patience: Share of the last pass's time that the next one may wait until everyone is there who was then.
-            Without it clients who ask again as soon as they are answered fall into two shifts, the first of a single
-            one. A lone client never waits.
+        patience: Share of the last pass's time that the next one may wait, `LONGEST_WAIT_S` at most, until everyone
+            is there who was then. Without it clients who ask again as soon as they are answered fall into two shifts,
+            the first of a single one. A lone client never waits.
     """
 
     def __init__(
@@ -114,25 +117,27 @@ class LocalBackend:
     def _drain(self) -> None:
         """One pass over what waits; the turns of jobs that went with an earlier one find nothing."""
         self._await_company()
-        taken = [(job, future) for job, future in self._take() if future.set_running_or_notify_cancel()]
+        taken = [(job, future) for job, future in self._take() if not future.cancelled()]
         if not taken:
             return
         began = time.monotonic()
         try:
-            answers = compute(self.models, [job for job, _ in taken])
+            answers = compute(self.models, [job for job, _ in taken], lambda at: not taken[at][1].cancelled())
         except Exception as error:  # noqa: BLE001  # a fault of ours: whoever waits is told
             for _, future in taken:
-                future.set_exception(error)
+                if future.set_running_or_notify_cancel():
+                    future.set_exception(error)
             return
         with self._lock:
             self._expected, self._last_s = len(taken) + len(self._waiting), time.monotonic() - began
         for (_, future), answer in zip(taken, answers, strict=True):
-            future.set_result(answer)
+            if future.set_running_or_notify_cancel():
+                future.set_result(answer)
 
     def _await_company(self) -> None:
         with self._lock:
             if self._waiting:
-                self._lock.wait_for(self._complete, self._patience * self._last_s)
+                self._lock.wait_for(self._complete, min(self._patience * self._last_s, LONGEST_WAIT_S))
 
     def _complete(self) -> bool:
         full = sum(job.n for job, _ in self._waiting) >= self._rows

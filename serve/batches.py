@@ -6,6 +6,7 @@ Several processes of one machine share the file.
 """
 
 import hashlib
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -15,8 +16,10 @@ from pathlib import Path
 
 from serve.jobs import ServeError
 
+LOG = logging.getLogger("serve.batches")
 FILE = "serve/batches.sqlite"
 WAIT_S = 5.0  # for another process that writes
+FEW = 16  # that go together where the file is too large
 SLACK = 256  # rows over the bound before the oldest go, so that not every request deletes one
 
 
@@ -24,6 +27,13 @@ class UnknownBatchError(ServeError):
     """No request is kept under this id."""
 
     status = 404
+
+
+class StoreError(ServeError):
+    """The file cannot be read or written for now: a full disk, or another process that writes for long."""
+
+    status = 503
+    retry_after_s = 5
 
 
 class ChangedBatchError(ServeError):
@@ -58,11 +68,11 @@ def batch_id_of(request: str) -> str:
 
 
 class Batches:
-    """The table in a file; at most `kept` requests (and a little slack) are in it, the latest."""
+    """The table in a file; at most `kept` requests (and a little slack) of `size` bytes are in it, the latest."""
 
-    def __init__(self, file: Path, kept: int) -> None:
+    def __init__(self, file: Path, kept: int, size: int = 1_000_000_000) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        self._kept, self._lock = kept, threading.Lock()
+        self._kept, self._size, self._lock = kept, size, threading.Lock()
         self._connection = sqlite3.connect(file, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
         # Readers and a writer side by side; a power cut may cost the last requests, never the file.
         for line in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", SCHEMA):
@@ -79,6 +89,23 @@ class Batches:
                     "(SELECT number FROM batches ORDER BY number DESC LIMIT 1 OFFSET ?)",
                     (self._kept,),
                 )
+            while self._used(cursor) > self._size and self._drop(cursor):
+                pass
+
+    @staticmethod
+    def _used(cursor: sqlite3.Cursor) -> int:
+        """Bytes of the file that hold something; its head tells them, whatever the number of rows."""
+        pages, free, each = (
+            int(cursor.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - free) * each
+
+    @staticmethod
+    def _drop(cursor: sqlite3.Cursor) -> bool:
+        """Forget the oldest few, all but the latest; whether there were any."""
+        oldest = "SELECT number FROM batches WHERE number < (SELECT MAX(number) FROM batches) ORDER BY number LIMIT ?"
+        return cursor.execute(f"DELETE FROM batches WHERE number IN ({oldest})", (FEW,)).rowcount > 0
 
     def find(self, batch_id: str) -> Kept:
         """The request of a batch.
@@ -103,5 +130,9 @@ class Batches:
 
     @contextmanager
     def _changes(self) -> Iterator[sqlite3.Cursor]:
-        with self._lock, closing(self._connection.cursor()) as cursor:
-            yield cursor
+        try:
+            with self._lock, closing(self._connection.cursor()) as cursor:
+                yield cursor
+        except sqlite3.Error as error:
+            LOG.error("the table of batches: %s: %s", type(error).__name__, error)
+            raise StoreError("the requests of batches cannot be kept or read for now; ask again later") from error

@@ -4,12 +4,15 @@ Jobs of one champion, length and way of sampling are drawn in one pass over all 
 and number. Where a generator's last bits depend on what is computed together, its jobs are drawn one by one. So are
 jobs that ask for a hardness, which cannot know beforehand how many rows they look through, and the jobs of a pass in
 which the network diverged, so that one bad request fails alone.
+
+Before every round of rows it is asked whether anybody still waits for them.
 """
 
 import time
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,7 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from serve.distributions import DISTRIBUTIONS
-from serve.jobs import ROWS_OF_A_SEED, BadRequestError, Drawn, Job, ServeError, ShortageError
+from serve.jobs import ROWS_OF_A_SEED, BadRequestError, Drawn, Job, ServeError, ShortageError, TimedOutError
 from serve.models import Champion, Judge, Models
 from serve.scoring import scored
 from trainables.config import ConfigError
@@ -29,6 +32,7 @@ from trainables.diffusion.sampling import SamplingConfig
 LOOKED_THROUGH = 32  # rows per asked one that a hardness may cost
 LEAST_LOOKED_THROUGH = 512
 ROUND = 64  # rows that are looked through at least at a time: half a network call
+LONGEST_ROUND = 512  # rows between two questions whether anybody still waits
 DIVERGED = "the network gives NaN or infinity under these conditions and settings; ask for less extreme ones"
 
 Answer = Drawn | ServeError
@@ -44,6 +48,7 @@ class Plan:
         sampling: None where the generator leaves nothing to choose.
         conditions: Of its first n rows.
         at: Its place among the jobs.
+        wanted: Whether anybody still waits for it.
     """
 
     job: Job
@@ -53,6 +58,7 @@ class Plan:
     sampling: SamplingConfig | None
     conditions: Conditions
     at: int
+    wanted: Callable[[], bool]
 
     @property
     def group(self) -> Hashable:
@@ -76,13 +82,17 @@ class Rows:
         return Rows(self.conditions.take(rows), self.canonical.take(rows), self.number[rows], score)
 
 
-def compute(models: Models, jobs: Sequence[Job]) -> list[Answer]:
-    """What was drawn for each job, or why nothing was; a job's answer does not depend on the others."""
+def compute(models: Models, jobs: Sequence[Job], wanted: Callable[[int], bool] = lambda at: True) -> list[Answer]:
+    """What was drawn for each job, or why nothing was; a job's answer does not depend on the others.
+
+    Args:
+        wanted: Place among the jobs -> whether anybody still waits for it; a pass without any is a `TimedOutError`.
+    """
     answers: dict[int, Answer] = {}
     groups: dict[Hashable, list[Plan]] = defaultdict(list)
     for at, job in enumerate(jobs):
         try:
-            plan = planned(models, job, at)
+            plan = planned(models, job, at, partial(wanted, at))
             groups[plan.group].append(plan)
         except ServeError as error:
             answers[at] = error
@@ -91,7 +101,7 @@ def compute(models: Models, jobs: Sequence[Job]) -> list[Answer]:
     return [answers[at] for at in range(len(jobs))]
 
 
-def planned(models: Models, job: Job, at: int = 0) -> Plan:
+def planned(models: Models, job: Job, at: int, wanted: Callable[[], bool]) -> Plan:
     """The models, settings and conditions of a job.
 
     Raises:
@@ -108,7 +118,7 @@ def planned(models: Models, job: Job, at: int = 0) -> Plan:
         conditions = asked_conditions(job, generator.known, form, job.first, job.n)
     except ConfigError as error:
         raise BadRequestError(str(error)) from None
-    return Plan(job, champion, judge, form, sampling, conditions, at)
+    return Plan(job, champion, judge, form, sampling, conditions, at, wanted)
 
 
 def asked_conditions(job: Job, known: Conditions, form: CanonicalConfig, first: int, count: int) -> Conditions:
@@ -136,21 +146,36 @@ def _answers(plans: Sequence[Plan]) -> list[Answer]:
             return [BadRequestError(DIVERGED)]
         return [answer for plan in plans for answer in _answers([plan])]
     except ServeError as error:
-        return [error]  # of a hardness, which is alone
+        return [error] * len(plans)  # of a hardness, which is alone, or of plans none of which is wanted
     seconds = time.perf_counter() - begun
     return [_answer(plan, rows, seconds) for plan, rows in zip(plans, found, strict=True)]
 
 
 def _pass(plans: Sequence[Plan]) -> list[Rows]:
-    """The rows of several jobs in one pass."""
+    """The rows of several jobs in one pass.
+
+    Raises:
+        TimedOutError: none of them is wanted any more.
+        SamplingDivergedError: the network gives NaN or infinity.
+    """
     sizes = [plan.job.n for plan in plans]
     conditions = Conditions(
         torch.cat([plan.conditions.raw for plan in plans]), torch.cat([plan.conditions.angle for plan in plans])
     )
     number = torch.cat([torch.arange(plan.job.first, plan.job.first + plan.job.n) for plan in plans])
     seeds = [plan.job.seed for plan in plans for _ in range(plan.job.n)]
-    rows = _draw(plans[0], conditions, number, seeds)
+    rounds = list[Rows]()
+    for mine in torch.arange(len(number)).split(LONGEST_ROUND):
+        _require_wanted(plans)
+        given = [seeds[row] for row in mine.tolist()]
+        rounds.append(_draw(plans[0], conditions.take(mine), number[mine], given))
+    rows = _joined(rounds)
     return [rows.take(mine) for mine in torch.arange(len(number)).split(sizes)] if len(plans) > 1 else [rows]
+
+
+def _require_wanted(plans: Sequence[Plan]) -> None:
+    if not any(plan.wanted() for plan in plans):
+        raise TimedOutError("given up: nobody waits for it any more")
 
 
 def _draw(plan: Plan, conditions: Conditions, number: Int[Tensor, "N"], seeds: Sequence[int]) -> Rows:
@@ -165,6 +190,7 @@ def _chosen(plan: Plan, judge: Judge) -> Rows:
 
     Raises:
         ShortageError: too few of the rows that may be looked through.
+        TimedOutError: it is not wanted any more.
         SamplingDivergedError: the network gives NaN or infinity.
     """
     job, parts, kept = plan.job, list[Rows](), 0
@@ -172,7 +198,8 @@ def _chosen(plan: Plan, judge: Judge) -> Rows:
     most = max(LOOKED_THROUGH * job.n, LEAST_LOOKED_THROUGH)
     end, start = min(job.first + most, ROWS_OF_A_SEED), job.first
     while kept < job.n and start < end:
-        stop = min(start + max(job.n - kept, ROUND), end)
+        _require_wanted([plan])
+        stop = min(start + min(max(job.n - kept, ROUND), LONGEST_ROUND), end)
         rows = _scored(plan, judge, start, stop)
         assert rows.score is not None
         inside = ((rows.score >= low) & (rows.score <= high)).nonzero().squeeze(1)
@@ -195,11 +222,14 @@ def _scored(plan: Plan, judge: Judge, start: int, stop: int) -> Rows:
 
 
 def _joined(parts: Sequence[Rows]) -> Rows:
-    """Several sets of rows as one."""
+    """Several sets of rows as one; all of them have scores, or none has."""
+    if len(parts) == 1:
+        return parts[0]
     raw, angle = (torch.cat([getattr(part.conditions, name) for part in parts]) for name in ("raw", "angle"))
-    score = torch.cat([part.score for part in parts if part.score is not None])
+    scores = [part.score for part in parts if part.score is not None]
     number = torch.cat([part.number for part in parts])
-    return Rows(Conditions(raw, angle), concatenate(*(part.canonical for part in parts)), number, score)
+    canonical = concatenate(*(part.canonical for part in parts))
+    return Rows(Conditions(raw, angle), canonical, number, torch.cat(scores) if scores else None)
 
 
 def _answer(plan: Plan, rows: Rows, seconds: float) -> Answer:

@@ -10,7 +10,8 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +28,7 @@ OPEN = ("/", "/openapi.json", "/v1/health")  # without a token: the page that as
 LOCAL = "local"  # whoever asks a service without tokens
 NOBODY = ""
 LENGTH = re.compile("[0-9]{1,15}")
+GONE = 499  # who asked went away before the reply
 PATH = 200  # characters of a path in the log
 
 
@@ -61,7 +63,7 @@ class BodyTimeError(ServeError):
 
 
 class BodyEndError(ServeError):
-    """A body whose sender went away before its end."""
+    """A body whose sender went away before its end, or whose end cannot be told."""
 
     status = 400
 
@@ -131,19 +133,26 @@ class Guard:
             await send(message)
 
         try:
-            headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-            entry.name = self._admitted(scope, headers)
-            self._require_acceptable(scope["method"], headers)
-            body = await self._body(receive)
-        except ServeError as error:
-            await error_reply(error.status, str(error), error.retry_after_s)(scope, receive, noted)
-        else:
-            await self.app(scope, _replayed(body, receive), noted)
+            await self._answered(scope, receive, noted, entry)
+        except asyncio.CancelledError:
+            entry.status = GONE
+            raise
         finally:
             entry.seconds = time.perf_counter() - started
             entry.route = getattr(scope.get("route"), "path", "")
             AUDIT.info(entry.line())
             self.watch(entry)
+
+    async def _answered(self, scope: Scope, receive: Receive, send: Send, entry: Entry) -> None:
+        try:
+            headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+            entry.name = self._admitted(scope, headers)
+            self._require_acceptable(scope["method"], headers)
+            body = await self._body(receive)
+        except ServeError as error:
+            await error_reply(error.status, str(error), error.retry_after_s)(scope, receive, send)
+        else:
+            await self.app(scope, _replayed(body, receive), send)
 
     def _admitted(self, scope: Scope, headers: Mapping[bytes, str]) -> str:
         """The name of whoever asks.
@@ -166,11 +175,13 @@ class Guard:
         return known if known is not None and scheme.lower() == "bearer" else NOBODY
 
     def _require_acceptable(self, method: str, headers: Mapping[bytes, str]) -> None:
-        """Raise `BodyTypeError` or `BodySizeError` where the head says already that the body cannot be taken."""
+        """Raise one of the errors of a body where the head says already that it cannot be taken."""
         media_type = headers.get(b"content-type", "").partition(";")[0].strip().lower()
         if method == "POST" and media_type != "application/json":
             raise BodyTypeError("a body is JSON: send `Content-Type: application/json`")
         length = headers.get(b"content-length", "0")
+        if not length.isascii() or not length.isdecimal():
+            raise BodyEndError("`Content-Length` is a number of bytes, in decimal digits")
         if not LENGTH.fullmatch(length) or int(length) > 4 * self.settings.limits.body_bytes:
             raise self._too_large()
 
@@ -256,3 +267,19 @@ class Quotas:
             error.retry_after_s = int((rows - left) * 60.0 / self._per_minute) + 1
             raise error
         self._left[name] = (left - rows, now)
+
+    @contextmanager
+    def taken(self, name: str, rows: int) -> Iterator[None]:
+        """The same around what is done for it: given back where the service fails, not whoever asked.
+
+        Raises:
+            QuotaError: as `take`.
+        """
+        self.take(name, rows)
+        try:
+            yield
+        except ServeError as error:
+            if error.status >= 500 and name in self._left:
+                left, since = self._left[name]
+                self._left[name] = (left + rows, since)
+            raise

@@ -10,7 +10,6 @@ points along +x. They are no standardised values of a network.
 """
 
 import math
-from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,11 +78,6 @@ class Job:
             require(0.0 <= low <= high <= 1.0, "`0 <= low <= high <= 1` of `hardness`", f"low={low}, high={high}")
             law = "`conditions` are one row for all, or drawn, with `hardness`"
             require(len(self.conditions) <= 1, law, f"{len(self.conditions)} rows")
-
-    @property
-    def key(self) -> Hashable:
-        """What jobs must have in common to share a network call."""
-        return (self.model, self.seq_len, self.sampling)
 
 
 def require_conditions(rows: tuple[tuple[float, ...], ...], n: int) -> None:
@@ -175,9 +169,9 @@ class NoChampionError(ServeError):
 
 
 class DamagedModelError(ServeError):
-    """A champion or detector that was published is not whole any more."""
+    """A champion or detector that was published cannot be loaded any more, or does not work; the others are served."""
 
-    status = 503
+    status = 410
 
 
 class QueueFullError(ServeError):
@@ -188,6 +182,6 @@ class QueueFullError(ServeError):
 
 
 class TimedOutError(ServeError):
-    """A request was not computed in time."""
+    """A request was not computed in time, or nobody waits for it any more."""
 
     status = 504

@@ -1,7 +1,8 @@
 """What is asked over HTTP and what is answered, as models: they check types, and the OpenAPI document is made of them.
 
 A field that is not known, a text in place of a number or a number that is not finite is refused with the field's name;
-laws that hang on the model or on the service's limits are checked behind it, in `serve.jobs` and `serve.api`.
+laws that hang on the model or on the service's limits are checked behind it, in `serve.jobs` and `serve.api`. Of a list
+the first wrong part alone is looked for (`fail_fast`): a body of many mistakes costs no more than one of one mistake.
 """
 
 import difflib
@@ -10,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic_core import PydanticCustomError
 
 from serve.distributions import DISTRIBUTIONS, TRAINING
 from serve.jobs import ROWS_OF_A_SEED, SEEDS, Job
@@ -22,6 +24,7 @@ from trainables.diffusion.sampling import SamplingChanges
 ID = "([0-9]{4,12}-[0-9a-f]{12})?"
 BATCH_ID = "[0-9a-f]{32}"
 GIVEN = "given"
+FIELDS = 64  # of one object, more than any message has
 SHOWN = 60  # characters of a wrong value that a message repeats
 MOVEMENT: list[JsonValue] = [
     [0, 100, 100],
@@ -42,11 +45,18 @@ def _one_of(known: Iterable[str], about: str) -> Any:
 class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _few(cls, told: Any) -> Any:
+        """Refuse what has so many fields that naming each one would take long."""
+        if isinstance(told, Mapping) and len(told) > FIELDS:
+            law = "`fields <= {most}` must hold, but got {got}"
+            raise PydanticCustomError("many_fields", law, {"most": FIELDS, "got": len(told)})
+        return told
 
-Row = Annotated[
-    list[float | None],
-    Field(json_schema_extra={"minItems": len(CONDITION_NAMES), "maxItems": len(CONDITION_NAMES)}),
-]
+
+WIDTH = {"minItems": len(CONDITION_NAMES), "maxItems": len(CONDITION_NAMES)}
+Row = Annotated[list[float | None], Field(fail_fast=True, json_schema_extra=WIDTH)]
 
 
 class SampleRequest(_Message):
@@ -71,6 +81,7 @@ class SampleRequest(_Message):
     )
     conditions: list[Row] | None = Field(
         None,
+        fail_fast=True,
         min_length=1,
         description=f"One row for all movements, or n: {', '.join(CONDITION_NAMES)}; natural logarithms, "
         "of the turning in radians plus 1. null: an unknown target width.",
@@ -83,7 +94,7 @@ class SampleRequest(_Message):
     guidance: float | None = Field(None, description="Strength of the condition; 1: the conditional model.")
     eta: float | None = Field(None, ge=0, le=1, description="Share of fresh noise; with sampler=ddim alone.")
     inpaint: bool | None = Field(None, description="Hold the net displacement to the asked one at every step.")
-    hardness: Annotated[list[float], Field(min_length=2, max_length=2)] | None = Field(
+    hardness: Annotated[list[float], Field(fail_fast=True, min_length=2, max_length=2)] | None = Field(
         None, description="Keep movements alone whose score by the published detector lies in [low, high]."
     )
     pixels: bool = Field(False, description="Also the de-normalised pixels per 60 Hz step; not with format=npy.")
@@ -125,14 +136,17 @@ class SampleRequest(_Message):
         return GIVEN if self.conditions else self.distribution or TRAINING
 
 
-Point = Annotated[list[float], Field(min_length=3, max_length=3)]
+Point = Annotated[list[float], Field(fail_fast=True, min_length=3, max_length=3)]
 
 
 class Movement(_Message):
     """One recorded movement."""
 
     points: list[Point] = Field(
-        min_length=2, description="[t_ms, x_px, y_px] in order of time, from any origin.", examples=[MOVEMENT]
+        fail_fast=True,
+        min_length=2,
+        description="[t_ms, x_px, y_px] in order of time, from any origin.",
+        examples=[MOVEMENT],
     )
 
     def recording(self, number: int) -> Recording:
@@ -150,7 +164,7 @@ class ScoreRequest(_Message):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"movements": [{"points": MOVEMENT}]}]})
 
-    movements: list[Movement] = Field(min_length=1)
+    movements: list[Movement] = Field(fail_fast=True, min_length=1)
 
     def recordings(self) -> Sequence[Recording]:
         """The movements as recordings."""

@@ -57,13 +57,14 @@ class Models:
         return cls(champions, Champions(Registry.below(storage_path, FOLDER), load_judge, NoDetectorError, "detector"))
 
     def describe(self) -> dict[str, Any]:
-        """Cards, and the last change of the champion; see `Backend.describe`."""
+        """Cards, and the last changes; see `Backend.describe`."""
         self.detectors.follow()
         champion, judge = self.champions.present, self.detectors.present
         return {
             "model": None if champion is None else dict(champion.card),
             "swap": vars(self.champions.swapped),
             "detector": None if judge is None else dict(judge.card),
+            "detector_swap": vars(self.detectors.swapped),
         }
 
 

@@ -25,12 +25,12 @@ class Sampler:
     """Draws and scores with the champion that is wanted: the registry's, or a pinned one."""
 
     def __init__(self, settings: ServeConfig) -> None:
-        torch.set_num_threads(settings.replicas.threads)
+        torch.set_num_threads(settings.replicas.threads)  # for good: the process is the replica's own
         models = Models.below(settings.storage_path)
         models.champions.swap(settings.champion)
         batch = settings.batch
         self._backend = LocalBackend(models, batch.rows, ONGOING, settings.timeout_s, batch.patience)
-        self._follower = Follower(models.champions)
+        self._follower, self._detectors = Follower(models.champions), Follower(models.detectors)
 
     async def reconfigure(self, user_config: Mapping[str, Any]) -> None:
         """Change to the champion that `{"champion": ID}` names, with "" to the registry's.

@@ -65,6 +65,7 @@ class ServeConfig:
     queue: int = 128  # requests that may wait for a replica; the next one is told to come back later
     timeout_s: float = 300.0  # from a request's head to its reply; the largest one takes a minute at 20 steps
     kept_batches: int = 100_000  # requests that can be asked for again by batch id; the oldest go first
+    kept_bytes: int = 1_000_000_000  # of their file; a request with conditions for each movement takes half a megabyte
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     batch: BatchConfig = field(default_factory=BatchConfig)
     replicas: ReplicasConfig = field(default_factory=ReplicasConfig)
@@ -80,6 +81,8 @@ class ServeConfig:
         require(self.queue >= 1, "`queue >= 1`", f"queue={self.queue}")
         require(0.0 < self.timeout_s < math.inf, "`0 < timeout_s < inf`", f"timeout_s={self.timeout_s}")
         require(self.kept_batches >= 1, "`kept_batches >= 1`", f"kept_batches={self.kept_batches}")
+        got = f"kept_bytes={self.kept_bytes}, limits.body_bytes={self.limits.body_bytes}"
+        require(self.kept_bytes >= 10 * self.limits.body_bytes, "`kept_bytes >= 10 limits.body_bytes`", got)
 
 
 def is_loopback(host: str) -> bool:

@@ -13,8 +13,8 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ RESUME_FROM = "resume_from"  # among a trial's parameters: the checkpoint of the
 FAILURE = "failure"  # a trial's last result: why it could not go on, and would not if it were tried again
 INTERRUPTED = "interrupted"  # a trial's last result: what stopped it that is no fault of its own
 METRICS_FILE = "metrics.json"  # in a trial's checkpoint: its epoch and metrics, for a driver that has not heard of them
+BEFORE = "before"  # in that file: epoch and metrics of all epochs before it
 
 Report = Callable[[Epoch], object]
 
@@ -167,7 +168,8 @@ def _train_in_process(job: Job, start: Path | None) -> None:
         with latest.as_directory() if latest else nullcontext(start) as folder:
             worker = Worker(device=local_device(job.scaling))
             _write_manifest(job, worker, _trial_folder(job))
-            drain(job, _report_to_tune, Path(folder) if folder else None, worker)
+            resume = Path(folder) if folder else None
+            drain(job, _Reports(_to_tune, resume), resume, worker)
 
     _fit_here(job, train, tune.get_context().get_trial_id())
 
@@ -200,22 +202,32 @@ def local_device(scaling: ScalingConfig) -> torch.device:
     return torch.device("cuda" if scaling.gpus_per_worker > 0 else "cpu")
 
 
-def _report_to_tune(epoch: Epoch) -> None:
-    if epoch.number == 0:
-        tune.report(dict(epoch.metrics))
-        return
-    with _saved(epoch) as folder:
-        tune.report(dict(epoch.metrics), checkpoint=tune.Checkpoint.from_directory(folder))
+def _to_tune(metrics: Mapping[str, Any], checkpoint: Path | None) -> None:
+    tune.report(dict(metrics), checkpoint=tune.Checkpoint.from_directory(checkpoint) if checkpoint else None)
 
 
-@contextmanager
-def _saved(epoch: Epoch) -> Iterator[Path]:
-    """A checkpoint of the epoch in a temporary folder, for as long as a report copies it."""
-    with tempfile.TemporaryDirectory(prefix="epoch-") as folder:
-        checkpoint = Path(folder) / "checkpoint"
-        epoch.save(checkpoint)
-        (checkpoint / METRICS_FILE).write_text(json.dumps({EPOCH: epoch.number, **metrics_of(epoch.metrics)}))
-        yield checkpoint
+class _Reports:
+    """Reports every epoch; its checkpoint carries the metrics of all epochs so far.
+
+    A driver that is killed may not have heard of the last few; who goes on from the checkpoint does not repeat them.
+    """
+
+    def __init__(self, report: Callable[[Mapping[str, Any], Path | None], object], resume: Path | None) -> None:
+        self.report = report
+        told = json.loads((resume / METRICS_FILE).read_text()) if resume else {}
+        self.told: list[dict[str, Any]] = [*told.pop(BEFORE, []), told] if told else []
+
+    def __call__(self, epoch: Epoch) -> None:
+        metrics, before = {EPOCH: epoch.number, **metrics_of(epoch.metrics)}, list(self.told)
+        self.told.append(metrics)
+        if epoch.number == 0:
+            self.report(epoch.metrics, None)
+            return
+        with tempfile.TemporaryDirectory(prefix="epoch-") as folder:
+            checkpoint = Path(folder) / "checkpoint"
+            epoch.save(checkpoint)
+            (checkpoint / METRICS_FILE).write_text(json.dumps({**metrics, BEFORE: before}))
+            self.report(epoch.metrics, checkpoint)
 
 
 def _train_in_group(job: Job, start: Path | None) -> None:
@@ -261,7 +273,9 @@ def _worker_loop(settings: dict[str, Any]) -> None:
         worker = _worker_of_group()
         if worker.rank == 0:
             _write_manifest(settings["job"], worker, settings["folder"])
-        drain(settings["job"], _report_to_train, Path(folder) if folder else None, worker)
+        resume = Path(folder) if folder else None
+        report = _Reports(_to_train, resume) if worker.rank == 0 else _take_part
+        drain(settings["job"], report, resume, worker)
 
 
 def _worker_of_group() -> Worker:
@@ -281,13 +295,13 @@ def _mean_over_workers(value: torch.Tensor) -> torch.Tensor:
     return total / torch.distributed.get_world_size()
 
 
-def _report_to_train(epoch: Epoch) -> None:
-    """Every worker reports (Train waits for all); rank 0 brings the metrics and the checkpoint."""
-    if ray.train.get_context().get_world_rank() != 0 or epoch.number == 0:
-        ray.train.report(dict(epoch.metrics))
-        return
-    with _saved(epoch) as folder:
-        ray.train.report(dict(epoch.metrics), checkpoint=ray.train.Checkpoint.from_directory(folder))
+def _to_train(metrics: Mapping[str, Any], checkpoint: Path | None) -> None:
+    ray.train.report(dict(metrics), checkpoint=ray.train.Checkpoint.from_directory(checkpoint) if checkpoint else None)
+
+
+def _take_part(epoch: Epoch) -> None:
+    """Train waits for the report of every worker, and takes that of rank 0."""
+    ray.train.report(dict(epoch.metrics))
 
 
 def _record_here(job: Job, folder: RunFolder, show: Callable[[Line], object]) -> None:

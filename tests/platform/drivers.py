@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -21,7 +21,7 @@ from platform.study import open_study
 from search_spaces import Space
 from trainables.checkpoint import save_checkpoint
 from trainables.names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD
-from trainables.session import METRICS_FILE
+from trainables.session import BEFORE, METRICS_FILE
 
 LAST = 4
 SPACE = Space(
@@ -130,10 +130,10 @@ def result(epoch: int, value: float, **more: Any) -> dict[str, Any]:
     return {EPOCH: epoch, VAL_C2ST_EXCESS: value, VAL_MMD: 2 * value, "training_iteration": epoch + 1, **more}
 
 
-def saved(folder: Path, epoch: int, metrics: Mapping[str, Any]) -> Path:
+def saved(folder: Path, epoch: int, metrics: Mapping[str, Any], before: Sequence[Mapping[str, Any]] = ()) -> Path:
     """A whole checkpoint of an epoch, with the metrics that a driver reads without having heard of them."""
     checkpoint = folder / f"checkpoint_{epoch:06d}"
     save_checkpoint(checkpoint, {"model.weight": torch.full((64,), float(epoch))}, {"kind": "diffusion"})
     ours = {name: value for name, value in metrics.items() if "/" in name}
-    (checkpoint / METRICS_FILE).write_text(json.dumps({EPOCH: epoch, **ours}))
+    (checkpoint / METRICS_FILE).write_text(json.dumps({EPOCH: epoch, **ours, BEFORE: before}))
     return checkpoint

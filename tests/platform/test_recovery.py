@@ -131,6 +131,17 @@ def test_a_checkpoint_that_the_driver_never_heard_of_brings_its_metric(tmp_path:
     assert driver.told(driver.start()).intermediate_values == {1: 0.4, 2: 0.3}
 
 
+def test_a_checkpoint_brings_the_metrics_of_all_epochs_that_the_driver_never_heard_of(tmp_path: Path) -> None:
+    dead = Driver(tmp_path)
+    orphan = dead.start()
+    dead.report(orphan, 1, 0.4)
+    before = [{EPOCH: epoch, VAL_C2ST_EXCESS: value} for epoch, value in ((0, 0.5), (1, 0.4), (2, 0.3))]
+    saved(dead.folder(orphan), 3, result(3, 0.2), before)
+    driver = Driver(tmp_path)
+    recover_orphans(driver.study)
+    assert driver.told(driver.start()).intermediate_values == {0: 0.5, 1: 0.4, 2: 0.3, 3: 0.2}
+
+
 def test_a_checkpoint_without_the_rung_metric_does_not_stop_the_sweep(tmp_path: Path) -> None:
     """An epoch whose metric was not finite has a checkpoint as well."""
     dead = Driver(tmp_path)

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from serve import backend
+from serve import compute as compute_module
 from serve.backend import Backend, LocalBackend
 from serve.compute import Answer, compute
 from serve.jobs import Drawn, Job, NoDetectorError, QueueFullError, TimedOutError, UnknownModelError
@@ -46,11 +47,11 @@ class Gate:
         self.passes: list[list[Job]] = []
         self.begun, self.open = threading.Event(), threading.Event()
 
-        def gated(models: Models, jobs: Sequence[Job]) -> list[Answer]:
+        def gated(models: Models, jobs: Sequence[Job], wanted: Callable[[int], bool]) -> list[Answer]:
             self.passes.append(list(jobs))
             self.begun.set()
             assert self.open.wait(10.0)
-            return compute(models, jobs)
+            return compute(models, jobs, wanted)
 
         monkeypatch.setattr(backend, "compute", gated)
 
@@ -108,6 +109,36 @@ def test_who_waits_too_long_is_told_and_is_not_computed_any_more(
     again.close()
 
 
+@pytest.mark.parametrize("goes", [False, True], ids=["its time is up", "its client goes"])
+def test_a_pass_that_nobody_waits_for_any_more_ends_at_the_next_round(
+    models: Models, monkeypatch: pytest.MonkeyPatch, goes: bool
+) -> None:
+    rounds, plain, second = list[int](), compute_module._draw, threading.Event()
+
+    def slow(*arguments: Any) -> Any:
+        rounds.append(len(arguments[2]))
+        if len(rounds) > 1:
+            second.set()
+        time.sleep(0.1)
+        return plain(*arguments)
+
+    monkeypatch.setattr(compute_module, "_draw", slow)
+    monkeypatch.setattr(compute_module, "LONGEST_ROUND", 1)
+    served = LocalBackend(models, timeout_s=60.0 if goes else 1.0)
+
+    async def given_up() -> None:
+        task = asyncio.create_task(served.sample(Job(200, seed=1)))
+        if goes:
+            await asyncio.to_thread(second.wait, 10.0)
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError if goes else TimedOutError):
+            await task
+
+    asyncio.run(given_up())
+    served.close()
+    assert 1 < len(rounds) < 100
+
+
 def test_errors_of_a_job_are_raised_to_its_client_alone(models: Models) -> None:
     served = LocalBackend(models)
 
@@ -155,12 +186,13 @@ def test_clients_who_ask_again_as_soon_as_they_are_answered_stay_in_one_pass(
     """The first shift may be of one job; from the third pass on all eight share each, though they come one by one."""
     passes = list[int]()
 
-    def slow(models: Models, jobs: Sequence[Job]) -> list[Answer]:
+    def slow(models: Models, jobs: Sequence[Job], wanted: Callable[[int], bool]) -> list[Answer]:
         passes.append(len(jobs))
         time.sleep(0.5)
-        return compute(models, jobs)
+        return compute(models, jobs, wanted)
 
     monkeypatch.setattr(backend, "compute", slow)
+    monkeypatch.setattr(backend, "LONGEST_WAIT_S", 0.5)
     served = LocalBackend(models, patience=1.0)
 
     async def client(number: int) -> None:
@@ -185,3 +217,16 @@ def test_a_lone_client_does_not_wait(models: Models, monkeypatch: pytest.MonkeyP
         asyncio.run(served.sample(Job(1, seed=seed)))
     served.close()
     assert waits == []
+
+
+def test_the_wait_for_company_is_short_however_long_the_last_pass_took(
+    models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, waits = LocalBackend(models, patience=0.25), list[float]()
+    monkeypatch.setattr(served._lock, "wait_for", lambda complete, timeout: waits.append(timeout))
+    for last_s in (0.2, 100.0):
+        served._expected, served._last_s = 5, last_s
+        asyncio.run(served.sample(Job(1)))
+    served.close()
+    assert waits == pytest.approx([0.05, backend.LONGEST_WAIT_S])
+    assert backend.LONGEST_WAIT_S <= 0.1

@@ -113,6 +113,34 @@ def test_several_mistakes_are_told_in_one_line_and_the_rest_is_counted(client: T
     assert refusal(client.post("/v1/samples", json=asked)) == (422, message)
 
 
+WRONG = ["a"] * 200_000
+MANY = {f"k{number}": 1 for number in range(80_000)}
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "message"),
+    [
+        ("samples", {"conditions": [WRONG]}, "conditions.0.0: input should be a valid number, but got 'a'"),
+        ("samples", {"conditions": [["a"]] * 120_000}, "conditions.0.0: input should be a valid number, but got 'a'"),
+        ("samples", {"hardness": WRONG}, "hardness.0: input should be a valid number, but got 'a'"),
+        ("samples", MANY, "body: `fields <= 64` must hold, but got 80001"),
+        ("score", {"movements": [{"points": [WRONG]}]}, "movements.0.points.0.0: input should be a valid number"),
+        ("score", {"movements": [{"points": [["a"]] * 120_000}]}, "movements.0.points.0.0: input should be a valid"),
+        ("score", {"movements": [{}] * 200_000}, "movements.0.points: it is needed and was left out"),
+        ("score", {"movements": [MANY]}, "movements.0: `fields <= 64` must hold, but got 80000"),
+    ],
+    ids=["row", "rows", "hardness", "fields", "point", "points", "movements", "fields of a movement"],
+)
+def test_of_a_megabyte_of_mistakes_the_first_alone_is_looked_for(
+    client: TestClient, path: str, asked: dict[str, Any], message: str
+) -> None:
+    body = json.dumps({"n": 1, **asked} if path == "samples" else asked, separators=(",", ":")).encode()
+    assert 500_000 < len(body) <= 1_000_000
+    status, told = refusal(client.post(f"/v1/{path}", content=body, headers=JSON))
+    assert (status, told[: len(message)]) == (422, message)
+    assert "more" not in told
+
+
 def test_a_wrong_value_is_repeated_in_part_only(client: TestClient) -> None:
     _, message = refusal(client.post("/v1/samples", json={"n": "x" * 10_000}))
     assert len(message) < 200

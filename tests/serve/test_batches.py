@@ -1,4 +1,3 @@
-import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -6,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.batches import SLACK, Batches, ChangedBatchError, Kept, UnknownBatchError, batch_id_of
+from serve.batches import SLACK, Batches, ChangedBatchError, Kept, StoreError, UnknownBatchError, batch_id_of
 
 KEPT = Kept('{"n":1}', "230d8358dc8e8890b4c58deeb62912ee2f20357ae92a5cc861b98e68fe31acb5")  # of b"body"
 
@@ -69,5 +68,36 @@ def test_other_bytes_than_the_kept_ones_are_an_error() -> None:
 def test_the_file_is_given_back(tmp_path: Path) -> None:
     batches = Batches(tmp_path / "b.sqlite", 10)
     batches.close()
-    with pytest.raises(sqlite3.ProgrammingError):
+    with pytest.raises(StoreError):
         batches.find("a")
+
+
+def test_a_table_that_cannot_be_used_is_an_error_for_now_and_the_reason_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    batches = Batches(tmp_path / "b.sqlite", 10)
+    batches._connection.execute("DROP TABLE batches")
+    for change in (lambda: batches.keep("a", KEPT), lambda: batches.find("a")):
+        with pytest.raises(StoreError, match="ask again later") as error:
+            change()
+        assert (error.value.status, error.value.retry_after_s) == (503, 5)
+    assert "no such table" in caplog.text
+
+
+def test_the_file_is_bounded_in_bytes_and_the_latest_stay(tmp_path: Path) -> None:
+    size, long = 4_000_000, Kept("x" * 100_000, "s")
+    batches = Batches(tmp_path / "b.sqlite", 10_000, size)
+    for number in range(200):
+        batches.keep(str(number), long)
+    assert (tmp_path / "b.sqlite").stat().st_size <= size + 200_000
+    assert 20 <= len(batches) <= 40
+    assert [batches.find(str(number)) for number in range(185, 200)] == [long] * 15
+    with pytest.raises(UnknownBatchError):
+        batches.find("0")
+
+
+def test_one_request_larger_than_the_file_may_be_is_kept_alone(tmp_path: Path) -> None:
+    batches = Batches(tmp_path / "b.sqlite", 10, 10_000)
+    for name in "ab":
+        batches.keep(name, Kept("x" * 100_000, "s"))
+    assert (len(batches), batches.find("b").sha256) == (1, "s")

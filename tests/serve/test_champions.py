@@ -2,19 +2,25 @@
 
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from serve import champions
+from serve.champions import Champions
 from serve.jobs import DamagedModelError, NoChampionError, NoDetectorError, UnknownModelError
 from serve.models import Models
 from tests.serve import published
 from tests.serve.published import KIND, detector, load_straightness, publish, serving
 from trainables import detectors
 from trainables.checkpoint import WEIGHTS, load_record
+from trainables.config import ConfigError
+from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.publication import held
-from trainables.registry import CHECKPOINT, HISTORY, Registry
+from trainables.registry import CHECKPOINT, HISTORY, Published, Registry
 
 
 @pytest.fixture
@@ -114,6 +120,7 @@ def test_a_bad_champion_leaves_the_old_one_serving_and_says_why(
     error = models.champions.swapped.error
     assert says in error
     assert "\n" not in error
+    assert str(storage.parent) not in error
     assert models.champions.at() is before
     assert models.champions.at(first) is before
     assert models.describe()["swap"]["error"] == error
@@ -127,9 +134,107 @@ def test_an_older_champion_that_is_not_whole_is_told_and_the_present_one_is_serv
 ) -> None:
     models, (first, second) = serving(storage, checkpoint, other)
     (Registry.below(storage).path / HISTORY / first / CHECKPOINT / WEIGHTS).write_bytes(b"half")
-    with pytest.raises(DamagedModelError, match="truncated or altered"):
+    with pytest.raises(DamagedModelError, match="truncated or altered") as caught:
         models.champions.at(first)
+    assert str(caught.value).startswith(f"registry/{HISTORY}/{first}/")
+    assert str(storage.parent) not in str(caught.value)
+    assert caught.value.status == 410
     assert models.champions.at().id == second
+
+
+class Loader:
+    """Loads what is published, unless it is told to fail."""
+
+    def __init__(self) -> None:
+        self.failure: Exception | None = None
+        self.tried: list[str] = []
+
+    def __call__(self, entry: Published) -> Published:
+        self.tried.append(entry.id)
+        if self.failure:
+            raise self.failure
+        return entry
+
+
+FAILURES = [SamplingDivergedError("NaN"), ConfigError("a law"), OSError(116, "Stale file handle"), ZeroDivisionError()]
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)
+def test_whatever_keeps_an_older_champion_from_loading_is_told_and_not_tried_at_every_request(
+    storage: Path, checkpoint: Path, failure: Exception
+) -> None:
+    first, load = publish(Registry.below(storage), checkpoint), Loader()
+    kept: Champions[Any] = Champions(Registry.below(storage), load, NoChampionError, "champion")
+    load.failure = failure
+    for _ in range(3):
+        with pytest.raises(DamagedModelError, match=r"\S"):
+            kept.at(first)
+    assert load.tried == [first]
+    load.failure = None
+    assert kept.swap(first)
+    assert kept.at(first).id == first
+
+
+def test_what_failed_is_forgotten_after_a_while_and_when_too_many_did(
+    storage: Path, checkpoint: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, load = Registry.below(storage), Loader()
+    first, second = publish(registry, checkpoint), publish(registry, other)
+    kept: Champions[Any] = Champions(registry, load, NoChampionError, "champion")
+    load.failure = OSError("stale")
+
+    def ask(name: str) -> None:
+        with pytest.raises(DamagedModelError, match="stale"):
+            kept.at(name)
+
+    monkeypatch.setattr(champions, "FAILED", 1)
+    for name in (first, first, second, first):
+        ask(name)
+    assert load.tried == [first, second, first]
+    monkeypatch.setattr(champions, "FAILED_S", 0.0)
+    ask(second)
+    load.failure = None
+    assert kept.at(second).id == second
+
+
+def test_a_registry_that_cannot_be_read_leaves_the_present_champion_and_says_why(
+    storage: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models, (first,) = serving(storage, checkpoint)
+
+    def stale(registry: Registry) -> str:
+        raise OSError(116, "Stale file handle", str(registry.path / "champion"))
+
+    monkeypatch.setattr(Registry, "champion_id", stale)
+    assert not models.champions.follow()
+    assert models.champions.swapped.error == "[Errno 116] Stale file handle: 'registry/champion'"
+    assert models.champions.at().id == first
+
+
+def test_who_follows_while_an_entry_is_loaded_gets_it(storage: Path, checkpoint: Path) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(entry: Published) -> Published:
+        begun.set()
+        assert go_on.wait(10.0)
+        return entry
+
+    kept: Champions[Any] = Champions(Registry.below(storage), slow, NoDetectorError, "detector")
+    name, found = publish(Registry.below(storage), checkpoint), list[str]()
+
+    def ask(ready: Callable[[], object]) -> None:
+        ready()
+        kept.follow()
+        found.append(kept.at().id)
+
+    askers = [threading.Thread(target=ask, args=(ready,)) for ready in (lambda: None, begun.wait)]
+    for asker in askers:
+        asker.start()
+    askers[1].join(0.2)
+    go_on.set()
+    for asker in askers:
+        asker.join()
+    assert found == [name, name]
 
 
 def test_following_swaps_only_when_the_registry_names_another(
@@ -213,7 +318,7 @@ def test_detectors_have_a_registry_of_their_own_and_prove_themselves(
     assert any("never the sole basis" in line for line in card["limits_of_use"])
     detector(storage, tmp_path / "bad", power=-1.0)
     assert models.describe()["detector"]["id"] == first
-    assert "its score is no probability" in models.detectors.swapped.error
+    assert "its score is no probability" in models.describe()["detector_swap"]["error"]
     assert models.champions.at().id != first
 
 

@@ -17,7 +17,16 @@ import torch
 from serve import compute as compute_module
 from serve.compute import Answer, compute
 from serve.distributions import DISTRIBUTIONS
-from serve.jobs import BadRequestError, Drawn, Job, NoDetectorError, ShortageError, UnknownModelError
+from serve.jobs import (
+    BadRequestError,
+    DamagedModelError,
+    Drawn,
+    Job,
+    NoDetectorError,
+    ShortageError,
+    TimedOutError,
+    UnknownModelError,
+)
 from serve.models import Models
 from serve.scoring import score
 from tests.serve.published import KIND, Straightness, detector, load_straightness, publish, serving
@@ -26,7 +35,9 @@ from trainables.data.canonical import RATE_HZ, decode, encode, with_deltas
 from trainables.data.dataset import observe_recordings
 from trainables.data.recordings import Recording
 from trainables.diffusion.api import generate_diffusion_samples
+from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.diffusion.sampling import SamplingChanges
+from trainables.gan.api import SLOTS, GanGenerator
 from trainables.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -197,7 +208,9 @@ def test_jobs_of_one_length_and_sampling_share_one_pass(models: Models, monkeypa
 def test_an_adversarial_champion_is_computed_job_by_job_with_the_same_bytes(
     adversarial: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """As on a GPU."""
     models, _ = serving(tmp_path, adversarial)
+    monkeypatch.setattr(GanGenerator, "batch_invariant", False)
     jobs = [Job(1, seed=1), Job(30, seed=2), Job(3, seed=2, first=4), Job(2, seed=3, seq_len=80, pixels=True)]
     alone = [contents(drawn(compute(models, [job])[0])) for job in jobs]
     calls = Calls(monkeypatch)
@@ -207,6 +220,58 @@ def test_an_adversarial_champion_is_computed_job_by_job_with_the_same_bytes(
     assert isinstance(refused, BadRequestError)
     assert "`no sampler` of a GAN" in str(refused)
     assert "steps=4" in str(refused)
+
+
+def test_chunks_of_an_adversarial_champion_are_the_whole_to_the_bit_in_any_company(
+    adversarial: Path, tmp_path: Path
+) -> None:
+    models, _ = serving(tmp_path, adversarial)
+    for given in ((), asked(1), asked(150)):
+        job = Job(150, seed=1, first=5, conditions=given, pixels=True)
+        whole = drawn(compute(models, [job])[0])
+        for edges in ([0, 1, 150], [0, SLOTS, 2 * SLOTS, 150], [0, 7, 77, 149, 150]):
+            spans = [*itertools.pairwise(edges)]
+            rows = [given if len(given) < 2 else given[low:high] for low, high in spans]
+            chunks = [
+                replace(job, n=high - low, first=job.first + low, conditions=mine)
+                for (low, high), mine in zip(spans, rows, strict=True)
+            ]
+            parts = [drawn(answer) for answer in compute(models, [Job(3, seed=2), *chunks])[1:]]
+            parts[0] = drawn(compute(models, chunks[:1])[0])
+            for name in ("deltas", "length", "condition", "angle", "number", "steps_px"):
+                joined = np.concatenate([getattr(part, name) for part in parts])
+                assert joined.tobytes() == getattr(whole, name).tobytes()
+
+
+def test_a_damaged_champion_fails_alone(checkpoint: Path, other: Path, tmp_path: Path) -> None:
+    models, (first, _) = serving(tmp_path, checkpoint, other)
+
+    def diverging(entry: Any) -> Any:
+        raise SamplingDivergedError("NaN")
+
+    models.champions._load = diverging
+    models.champions._kept.clear()
+    bad, good = compute(models, [Job(2, model=first), Job(2)])
+    assert isinstance(bad, DamagedModelError)
+    assert len(drawn(good).number) == 2
+
+
+def test_what_nobody_waits_for_is_given_up_between_rounds(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute_module, "LONGEST_ROUND", 4)
+    calls, asked_at = Calls(monkeypatch), list[int]()
+
+    def wanted(at: int) -> bool:
+        asked_at.append(at)
+        return at == 0 or len(calls.rows) < 2
+
+    (given_up,) = compute(models, [Job(20)], lambda at: len(calls.rows) < 2)
+    assert isinstance(given_up, TimedOutError)
+    assert calls.rows == [4, 4]
+    calls.rows.clear()
+    kept, together = compute(models, [Job(10), Job(10, seed=1)], wanted)
+    assert len(drawn(kept).number) == len(drawn(together).number) == 10
+    assert calls.rows == [4] * 5
+    assert set(asked_at) == {0}
 
 
 def test_old_and_new_champions_never_meet_in_an_answer(checkpoint: Path, other: Path, tmp_path: Path) -> None:
@@ -311,6 +376,13 @@ def test_a_hardness_that_next_to_no_row_has_is_told_with_the_counts(judged: Mode
     (found,) = compute(judged, [Job(3, seed=4, hardness=(0.0, 1e-9))])
     assert isinstance(found, ShortageError)
     assert "holds for 0 of the 512 rows from number 0 on, but n=3 were asked for" in str(found)
+
+
+def test_looking_for_a_hardness_ends_when_nobody_waits(judged: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = Calls(monkeypatch)
+    (given_up,) = compute(judged, [Job(3, seed=4, hardness=(0.0, 1e-9))], lambda at: len(calls.rows) < 2)
+    assert isinstance(given_up, TimedOutError)
+    assert len(calls.rows) == 2
 
 
 def test_a_named_detector_scores_whoever_is_published_later(judged: Models, tmp_path: Path) -> None:

@@ -60,6 +60,26 @@ def test_a_promotion_and_a_rollback_are_followed_by_the_thread(
     assert comes(first)
 
 
+def test_a_registry_that_cannot_be_read_for_a_while_does_not_end_the_thread(
+    registry: Registry, followed: Followed, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, plain, failures = publish(registry, checkpoint), Registry.champion_id, list[int]()
+
+    def stale(registry: Registry) -> str | None:
+        failures.append(1)
+        if len(failures) < 5:
+            raise OSError(116, "Stale file handle")
+        return plain(registry)
+
+    monkeypatch.setattr(Registry, "champion_id", stale)
+    _, champions = followed(every_s=0.01)
+    ends = time.monotonic() + 10.0
+    while champions.present is None and time.monotonic() < ends:
+        time.sleep(0.01)
+    assert champions.at().id == first
+    assert champions.swapped.error == ""
+
+
 def test_a_pinned_champion_stays_until_it_is_let_go(
     registry: Registry, followed: Followed, checkpoint: Path, other: Path
 ) -> None:

@@ -1,12 +1,14 @@
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from serve.guard import Entry, Guard, QuotaError, Quotas, error_reply
+from serve.jobs import QueueFullError, ServeError, ShortageError
 from serve.settings import LimitsConfig, ServeConfig
 from serve.tokens import Tokens
 from tests.serve.fakes import AUTHORISED, FakeBackend, client_of, tokens
@@ -78,9 +80,40 @@ def test_a_body_without_end_is_read_to_four_times_its_limit() -> None:
     assert (status, bodies, received) == (413, [], 5)
 
 
-@pytest.mark.parametrize("length", [b"401", b"1e9", b"-1", b"9" * 5000, b"\xb2"])
-def test_a_length_that_says_too_much_or_nothing_is_413_before_a_byte_is_read(length: bytes) -> None:
-    assert asked(part(b"{}"), headers=[JSON, HERE, (b"content-length", length)]) == (413, [], 0)
+@pytest.mark.parametrize(
+    ("length", "status"), [(b"401", 413), (b"9" * 5000, 413), (b"1e9", 400), (b"-1", 400), (b"", 400), (b"\xb2", 400)]
+)
+def test_a_length_that_says_too_much_is_413_and_one_that_is_none_400_before_a_byte_is_read(
+    length: bytes, status: int
+) -> None:
+    assert asked(part(b"{}"), headers=[JSON, HERE, (b"content-length", length)]) == (status, [], 0)
+
+
+def test_who_goes_away_before_the_reply_is_499_and_no_fault_of_the_service() -> None:
+    entries: list[Entry] = []
+
+    async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(60.0)
+
+    async def receive() -> Message:
+        return part(b"{}")
+
+    async def send(message: Message) -> None:
+        pytest.fail(str(message))
+
+    async def leave() -> None:
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": [JSON, HERE], "server": ("127.0.0.1", 1)}
+        with pytest.raises(asyncio.CancelledError):
+            await leaving(Guard(endless, SETTINGS, Tokens(), entries.append)(scope, receive, send))
+
+    async def leaving(asking: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(asking)
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await task
+
+    asyncio.run(leave())
+    assert [entry.status for entry in entries] == [499]
 
 
 def test_a_body_that_stops_is_408_and_one_that_is_cut_off_400() -> None:
@@ -156,6 +189,24 @@ def test_a_bucket_is_filled_over_a_minute_and_never_more_than_full() -> None:
     quotas.take("ada", 600)
     with pytest.raises(QuotaError):
         quotas.take("ada", 1)
+
+
+@pytest.mark.parametrize(("failure", "left"), [(QueueFullError("full"), 10), (ShortageError("3 of 8"), 4)])
+def test_a_quota_is_given_back_where_the_service_fails_and_not_who_asks(failure: ServeError, left: int) -> None:
+    quotas = Quotas(10, clock=lambda: 0.0)
+    with pytest.raises(type(failure)), quotas.taken("ada", 6):
+        raise failure
+    quotas.take("ada", left)
+    with pytest.raises(QuotaError):
+        quotas.take("ada", 1)
+
+
+def test_a_refused_request_costs_no_quota(tmp_path: Path) -> None:
+    backend, limits = FakeBackend(failure=QueueFullError("full")), LimitsConfig(n=10, json_n=10)
+    with client_of(backend, tmp_path, limits=limits, quota=10) as client:
+        assert [client.post("/v1/samples", json={"n": 10}).status_code for _ in range(3)] == [503] * 3
+        backend.failure = None
+        assert [client.post("/v1/samples", json={"n": 10}).status_code for _ in range(2)] == [200, 429]
 
 
 def test_a_quota_of_0_is_none() -> None:

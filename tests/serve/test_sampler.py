@@ -1,6 +1,7 @@
 """A replica without Ray: what it computes, and how its champion is changed from outside."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,10 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from serve import sampler as sampler_module
+from serve.follow import Follower
 from serve.jobs import Drawn, Job, UnknownModelError
 from serve.sampler import Sampler
 from serve.settings import ServeConfig
-from tests.serve.published import publish
+from tests.serve.published import KIND, Straightness, detector, load_straightness, publish
+from trainables import detectors
 from trainables.registry import Registry
 
 
@@ -83,3 +87,28 @@ def test_a_replica_without_a_champion_starts_and_serves_the_first_one_that_is_pr
     name = publish(Registry.below(tmp_path), checkpoint)
     asyncio.run(sampler.reconfigure({"champion": ""}))
     assert champion(sampler) == name
+
+
+def test_a_detector_that_could_not_be_loaded_is_told_and_tried_again(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = list[Path]()
+
+    def load(folder: Path, device: torch.device | str) -> Straightness:
+        tried.append(folder)
+        if len(tried) == 1:
+            raise OSError("stale file handle")
+        return load_straightness(folder, device)
+
+    monkeypatch.setitem(detectors.LOADERS, KIND, load)
+    monkeypatch.setattr(sampler_module, "Follower", lambda followed: Follower(followed, every_s=0.05, again_s=0.5))
+    publish(Registry.below(tmp_path), checkpoint)
+    name = detector(tmp_path, tmp_path / "detector")
+    sampler = Sampler(ServeConfig(str(tmp_path)))
+    state = asyncio.run(sampler.describe())
+    assert (state["detector"], state["detector_swap"]["error"]) == (None, "stale file handle")
+    ends = time.monotonic() + 10.0
+    while asyncio.run(sampler.describe())["detector"] is None and time.monotonic() < ends:
+        time.sleep(0.05)
+    state = asyncio.run(sampler.describe())
+    assert (state["detector"]["id"], state["detector_swap"]["error"]) == (name, "")

@@ -36,6 +36,7 @@ def test_every_limit_is_at_least_1(name: str) -> None:
         ({"timeout_s": 0.0}, "`0 < timeout_s < inf`"),
         ({"timeout_s": float("nan")}, "`0 < timeout_s < inf`"),
         ({"kept_batches": 0}, "`kept_batches >= 1`"),
+        ({"kept_bytes": 9_999_999}, "`kept_bytes >= 10 limits.body_bytes`"),
         ({"limits": {"n": 100}}, "`limits.json_n <= limits.n`"),
         ({"batch": {"rows": 0}}, "`batch.rows >= 1`"),
         ({"batch": {"patience": 1.5}}, "`0 <= batch.patience <= 1`"),

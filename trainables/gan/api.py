@@ -2,6 +2,9 @@
 
 The counterpart of `trainables.diffusion.api`: the same conditions, frames and standardisation, so that the two kinds
 of generators are asked for the same movements and are judged alike.
+
+The last bits of a row depend on how many share its network call, and at which place it stands there. So every call is
+of `SLOTS` rows, and sample number k stands at place k mod `SLOTS`, whatever stands at the others.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from trainables.checkpoint import CheckpointError, load_checkpoint, select
 from trainables.config import ConfigError, build, require
@@ -19,8 +23,10 @@ from trainables.data.dataset import CONDITION_WIDTH, Statistics
 from trainables.diffusion.api import WINDOW
 from trainables.diffusion.conditions import Conditions, asked_like, form_at
 from trainables.diffusion.samplers import keyed_noise
-from trainables.diffusion.sampling import SamplingChanges, SamplingConfig, blocks
+from trainables.diffusion.sampling import Block, SamplingChanges, SamplingConfig, blocks
 from trainables.gan.networks import GanModelConfig, MovementNetwork
+
+SLOTS = 32  # rows of a network call
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +59,7 @@ class GanGenerator:
     ) -> Iterator[Float[Tensor, "M T C"]]:
         """Standardised samples, `WINDOW` rows at a time, zero under the mask.
 
-        Row i is sample number first + i and depends on (seed, first + i, condition i) alone, up to rounding.
+        Row i is sample number first + i and depends on (seed, first + i, condition i) alone.
         """
         for rows in torch.arange(len(conditions)).split(WINDOW):
             keys = [(seed, number) for number in (rows + first).tolist()]
@@ -78,8 +84,8 @@ class GanGenerator:
 
     @property
     def batch_invariant(self) -> bool:
-        """Whether no bit of a row depends on what is computed together with it: the last bits of its layers do."""
-        return False
+        """Whether no bit of a row depends on what is computed together with it: on CPUs alone."""
+        return self.device.type == "cpu"
 
     def rows(
         self,
@@ -88,17 +94,21 @@ class GanGenerator:
         keys: Sequence[tuple[int, int]],
         sampling: SamplingConfig | None = None,
     ) -> Float[Tensor, "N T C"]:
-        """Standardised samples, zero under the mask; row i depends on its key (seed, number) and condition alone, up to
-        rounding. `sampling` is None: see `sampling_with`.
+        """Standardised samples, zero under the mask; row i depends on its key (seed, number) and condition alone.
+
+        `sampling` is None: see `sampling_with`.
         """
         assert sampling is None
         self.model.eval()
         padded = self.canonical.form.padded
+        slot = torch.tensor([number % SLOTS for _, number in keys], dtype=torch.int64)
         z = torch.zeros(*frame.mask.shape, len(self.statistics.mean))
         for block in blocks(frame.mask, padded):
-            mine = [keys[row] for row in block.rows.tolist()]
-            sample = self._sample(block.mask_of(frame.mask, padded), conditions.take(block.rows), mine)
-            z[block.rows[: block.real], : block.width] = sample[: block.real, : z.shape[1]]
+            for rows in turns(block.rows[: block.real], slot):
+                filled = rows[:1].repeat(SLOTS).scatter(0, slot[rows], rows)
+                mask = Block(filled, SLOTS, block.width).mask_of(frame.mask, padded)
+                sample = self._sample(mask, conditions.take(filled), [keys[row] for row in filled.tolist()])
+                z[rows, : block.width] = sample[slot[rows], : z.shape[1]]
         return z
 
     @torch.no_grad()
@@ -113,6 +123,13 @@ class GanGenerator:
         given = (part.to(self.device) for part in (latent, noise, mask, condition))
         z: Tensor = self.model(*given)
         return z.cpu()
+
+
+def turns(rows: Int[Tensor, "M"], slot: Int[Tensor, "N"]) -> Iterator[Int[Tensor, "K"]]:
+    """The rows parted so that no two of a part have the same slot: the first of each slot, the second ones, ..."""
+    before = F.one_hot(slot[rows], SLOTS).cumsum(dim=0).gather(1, slot[rows, None]).squeeze(1)
+    for turn in range(1, int(before.max()) + 1):
+        yield rows[before == turn]
 
 
 def load_gan(checkpoint: Path, device: torch.device | str = "cpu") -> GanGenerator:
