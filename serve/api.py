@@ -30,11 +30,12 @@ from starlette.exceptions import HTTPException
 from serve.backend import Backend
 from serve.batches import FILE, Batches, Kept, batch_id_of
 from serve.formats import BODY_HASH, FORMATS, arrays_of, canonical_json, facts_of, headers_of, null_for_nan
-from serve.guard import NOBODY, Entry, Guard, Quotas, error_reply
+from serve.guard import NOBODY, Entry, Guard, error_reply
 from serve.jobs import Drawn, NoChampionError, ServeError, TimedOutError
 from serve.messages import BATCH_ID, SampleRequest, ScoreRequest, one_line
 from serve.metrics import MEDIA_TYPE, Metrics
 from serve.openapi import DESCRIBED, with_limits
+from serve.quotas import Quotas
 from serve.settings import LimitsConfig, ServeConfig
 from serve.tokens import Tokens, read_tokens
 from trainables.config import ConfigError, require

@@ -22,7 +22,7 @@ from torch import Tensor
 from serve.distributions import TRAINING
 from serve.jobs import SEEDS, Drawn, Job
 from serve.patience import Patience, ServiceError
-from serve.remote import Answer, Http
+from serve.remote import TIMEOUT_S, Answer, Http
 from trainables.config import require
 from trainables.diffusion.sampling import SamplingChanges
 
@@ -115,7 +115,7 @@ class HardNegatives:
         token: str | None = None,
         *,
         handle: Any = None,
-        timeout_s: float = 60.0,
+        timeout_s: float = TIMEOUT_S,
         patience: Patience | None = None,
     ) -> None:
         """Ask a service.
@@ -124,7 +124,7 @@ class HardNegatives:
             url: Of the service: "http://127.0.0.1:8000".
             token: None: that of the environment variable HUMOUSE_TOKEN, if there is one.
             handle: In place of a URL, inside a Ray cluster: the `DeploymentHandle` of the sampler.
-            timeout_s: Of one attempt.
+            timeout_s: Of one attempt; what takes longer is given up, for it would again.
 
         Raises:
             ConfigError: not one of `url` and `handle`, a URL that is none, or a token that no header can carry.

@@ -19,15 +19,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from serve.distributions import DISTRIBUTIONS
 from serve.jobs import ROWS_OF_A_SEED, BadRequestError, Drawn, Job, ServeError, ShortageError, TimedOutError
-from serve.models import Champion, Judge, Models
+from serve.models import Judge, Models
+from serve.planning import Plan, asked_conditions, planned
 from serve.scoring import scored
-from trainables.config import ConfigError
-from trainables.data.canonical import Canonical, CanonicalConfig, concatenate, decode, with_deltas
+from trainables.data.canonical import Canonical, concatenate, decode, with_deltas
 from trainables.diffusion.conditions import Conditions
 from trainables.diffusion.samplers import SamplingDivergedError
-from trainables.diffusion.sampling import SamplingConfig
 
 LOOKED_THROUGH = 32  # rows per asked one that a hardness may cost
 LEAST_LOOKED_THROUGH = 512
@@ -36,35 +34,6 @@ LONGEST_ROUND = 512  # rows between two questions whether anybody still waits
 DIVERGED = "the network gives NaN or infinity under these conditions and settings; ask for less extreme ones"
 
 Answer = Drawn | ServeError
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """A job with the model that serves it.
-
-    Attributes:
-        judge: Of its hardness, if it asks for one.
-        form: Of its rows.
-        sampling: None where the generator leaves nothing to choose.
-        conditions: Of its first n rows.
-        at: Its place among the jobs.
-        wanted: Whether anybody still waits for it.
-    """
-
-    job: Job
-    champion: Champion
-    judge: Judge | None
-    form: CanonicalConfig
-    sampling: SamplingConfig | None
-    conditions: Conditions
-    at: int
-    wanted: Callable[[], bool]
-
-    @property
-    def group(self) -> Hashable:
-        """What shares a pass."""
-        alone = self.judge is not None or not self.champion.generator.batch_invariant
-        return (self.champion.id, self.form, self.sampling, self.at if alone else -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,41 +68,6 @@ def compute(models: Models, jobs: Sequence[Job], wanted: Callable[[int], bool] =
     for plans in groups.values():
         answers |= {plan.at: answer for plan, answer in zip(plans, _answers(plans), strict=True)}
     return [answers[at] for at in range(len(jobs))]
-
-
-def planned(models: Models, job: Job, at: int, wanted: Callable[[], bool]) -> Plan:
-    """The models, settings and conditions of a job.
-
-    Raises:
-        ServeError: there is no such model, or it cannot do what is asked.
-    """
-    champion, judge = models.champions.at(job.model), None
-    if job.hardness is not None:
-        models.detectors.follow()
-        judge = models.detectors.at(job.detector)
-    generator = champion.generator
-    try:
-        form = generator.form_of(job.seq_len or generator.canonical.sequence_length)
-        sampling = generator.sampling_with(job.sampling)
-        conditions = asked_conditions(job, generator.known, form, job.first, job.n)
-    except ConfigError as error:
-        raise BadRequestError(str(error)) from None
-    return Plan(job, champion, judge, form, sampling, conditions, at, wanted)
-
-
-def asked_conditions(job: Job, known: Conditions, form: CanonicalConfig, first: int, count: int) -> Conditions:
-    """Conditions of the rows [first, first + count) of a job, given or drawn.
-
-    Raises:
-        ConfigError: given ones that no movement of the form has, or a target width that the model never met.
-    """
-    if not job.conditions:
-        drawn = DISTRIBUTIONS[job.distribution](known, first + count, job.seed, form.sequence_length)
-        return drawn.take(slice(first, None))
-    raw = torch.tensor(job.conditions, dtype=torch.float64)
-    given = known.given(raw.expand(count, -1) if len(raw) == 1 else raw, job.seed, first)
-    given.check(form)
-    return given
 
 
 def _answers(plans: Sequence[Plan]) -> list[Answer]:

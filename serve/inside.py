@@ -28,13 +28,21 @@ class Inside:
 
     def draw(self, job: Job) -> Answer:
         """The rows of a job."""
-        drawn: Drawn = told(lambda: self.handle.answer.remote(job).result(timeout_s=self.timeout_s))
+        drawn: Drawn = told(lambda: self._result(self.handle.answer.remote(job)))
         return Answer(drawn, "")
 
     def describe(self) -> dict[str, Any]:
         """The card of the champion and the state of the service."""
-        described: dict[str, Any] = told(lambda: self.handle.describe.remote().result(timeout_s=self.timeout_s))
+        described: dict[str, Any] = told(lambda: self._result(self.handle.describe.remote()))
         return described
+
+    def _result(self, response: Any) -> Any:
+        """What comes in time; what does not is not computed any further."""
+        try:
+            return response.result(timeout_s=self.timeout_s)
+        except TimeoutError:
+            response.cancel()
+            raise
 
 
 def told(question: Callable[[], T]) -> T:
@@ -42,7 +50,7 @@ def told(question: Callable[[], T]) -> T:
 
     Raises:
         PassingError: a replica died, or too much waits.
-        ServiceError: anything that stays as it is.
+        ServiceError: anything that stays as it is, no answer in time among it.
     """
     try:
         answer = question()
@@ -59,6 +67,8 @@ def named(error: Exception) -> ServiceError:
     if isinstance(error, ServeError):
         kind = PassingError if error.status in PASSING else ServiceError
         return kind(f"{error.status}: {line}", error.status)
-    if isinstance(error, RayError | RayServeException | TimeoutError):
+    if isinstance(error, TimeoutError):
+        return ServiceError(f"no answer from the replicas in time ({line}); ask for fewer rows or steps, by `chunk`")
+    if isinstance(error, RayError | RayServeException):
         return PassingError(f"no answer from the replicas ({type(error).__name__}: {line})")
     return PassingError(f"500: {type(error).__name__}: {line}", 500)

@@ -178,12 +178,13 @@ class ScoreReply(BaseModel):
 
 
 class ModelReply(BaseModel):
-    """Who is served: the champion's card, and whether a change of it failed."""
+    """Who is served: the cards of champion and detector, and whether the last change of each failed."""
 
     model: dict[str, Any] | None
     swap: dict[str, Any]
     replicas: int
     detector: dict[str, Any] | None
+    detector_swap: dict[str, Any]
 
 
 class HealthReply(BaseModel):

@@ -5,7 +5,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, H
 from serve.guard import Entry
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
-OTHER = "other"  # a path that the application does not know: a label of its own for each would have no bound
+OTHER = "other"  # a path or method that the application does not know: a label for each would have no bound
+METHODS = ("GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE")
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)  # seconds
 
 
@@ -31,7 +32,8 @@ class Metrics:
 
     def ended(self, entry: Entry) -> None:
         """Count a request."""
-        method, route = (entry.method, entry.route) if entry.route else (OTHER, OTHER)
+        route = entry.route or OTHER
+        method = entry.method if entry.route and entry.method in METHODS else OTHER
         self._requests.labels(method, route, str(entry.status)).inc()
         self._seconds.labels(method, route).observe(entry.seconds)
 

@@ -16,17 +16,17 @@ ERRORS = {
     401: "a known token is needed, as `Authorization: Bearer TOKEN`",
     403: "this address is reachable from elsewhere and the service has no token: it answers nothing",
     404: "no batch of this id was made here, or too long ago; post its request again",
-    405: "Method Not Allowed",
-    408: "the body did not end within 60 s",
-    409: "no detector is published: nothing can be scored",
+    405: "the route is there, and not for this method; /openapi.json has them all",
+    408: "the body did not end within 300 s",
+    409: "no detector: nothing was published yet",
     410: "the bytes of this batch can no longer be made: the software is another one; post its request again",
     413: "`body <= 1000000 bytes` must hold, but got more; divide the request, by `first`",
     415: "a body is JSON: send `Content-Type: application/json`",
     422: "`n <= 4096` must hold, but got n=5000; ask for the rest by `first`",
     429: "`600000 movements a minute` are this token's quota; ask again later",
     500: "an error inside the service; its log says more",
-    503: "as many requests wait as may; ask again later",
-    504: "no reply within 60 s; ask for fewer movements or steps",
+    503: "as many requests wait as may (`queue`); ask again in a second",
+    504: "no reply within 300 s; ask for fewer movements or steps",
 }
 RETRIED = (429, 503)
 Reply = dict[str, Any]
@@ -42,6 +42,7 @@ MODEL = {
     "swap": {"wanted": "", "error": "", "since": "2026-01-31T12:00:00+00:00"},
     "replicas": 1,
     "detector": {"id": "0001-2c26b46b68ff", "kind": "detector"},
+    "detector_swap": {"wanted": "", "error": "", "since": "2026-01-31T12:00:00+00:00"},
 }
 METRICS = 'humouse_requests_total{method="POST",route="/v1/samples",status="200"} 3.0'
 
@@ -79,7 +80,7 @@ def _json(model: type[BaseModel], about: str, example: Mapping[str, Any]) -> Rep
 
 
 DESCRIBED: dict[str, Replies] = {
-    "POST /samples": {200: _movements("The movements."), **errors(400, 404, 409, 415, 422, 429)},
+    "POST /samples": {200: _movements("The movements."), **errors(400, 404, 409, 410, 415, 422, 429)},
     "GET /samples/{batch_id}": {200: _movements("The same bytes again."), **errors(404, 409, 410, 422, 429)},
     "POST /score": {
         200: _json(ScoreReply, "A probability of a bot for each movement.", {"scores": [0.93]}),

@@ -15,7 +15,7 @@ from serve.jobs import ServeError
 from trainables.config import require
 
 T = TypeVar("T")
-PASSING = (500, 502, 503, 504)  # statuses that the same question may not meet again
+PASSING = (500, 502, 503)  # statuses that the same question may not meet again; it would be too slow (504) once more
 
 
 class ServiceError(ServeError):
@@ -30,11 +30,11 @@ class ServiceError(ServeError):
 
 
 class PassingError(ServiceError):
-    """A failure that the same question may not meet again; `retry_after_s` is the least to wait before."""
+    """A failure that the same question may not meet again; `wait_s` is the least to wait before."""
 
-    def __init__(self, line: str, status: int = 0, retry_after_s: float = 0.0) -> None:
+    def __init__(self, line: str, status: int = 0, wait_s: float = 0.0) -> None:
         super().__init__(line, status)
-        self.args, self.wait_s = (line, status, retry_after_s), retry_after_s
+        self.args, self.wait_s = (line, status, wait_s), wait_s
 
 
 @dataclass(frozen=True)

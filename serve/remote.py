@@ -1,9 +1,10 @@
 """The service over HTTP, one question at a time: what is sent, and whether what comes back may be believed.
 
 A reply is taken only if the hash of its body is the one that its header names and its provenance is `synthetic`. What
-fails for now (no connection, 500, 502, 503, 504, a body that was damaged on its way) is a `PassingError`; any other
-refusal is a `ServiceError` with the service's own line. The token is sent to the URL that was given and to no other:
-redirections are not followed, and no message or text of an object holds it.
+fails for now (no connection, 500, 502, 503, 429 with a time to wait, a body that was damaged on its way) is a
+`PassingError`; any other refusal, or no answer in time, is a `ServiceError` with the service's own line. The token is
+sent to the URL that was given and to no other: redirections are not followed, and no message or text of an object
+holds it.
 """
 
 import hashlib
@@ -21,11 +22,13 @@ from requests.auth import AuthBase
 from serve.formats import BODY_HASH, HEADERS, PROVENANCE, FormatError, decode, null_for_nan
 from serve.jobs import Drawn, Job
 from serve.patience import PASSING, PassingError, ServiceError
+from serve.settings import ServeConfig
 from trainables.config import require
 
 VARIABLE = "HUMOUSE_TOKEN"
 TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750: what a header can carry
 CONNECT_S = 5.0
+TIMEOUT_S = ServeConfig.timeout_s + 30.0  # the service says first that it takes too long
 LINE = 500  # characters of a message at most
 FORMAT = "safetensors"
 
@@ -63,7 +66,7 @@ class Http:
 
     url: str
     token: str | None = field(default=None, repr=False)
-    timeout_s: float = 60.0
+    timeout_s: float = TIMEOUT_S
     _sessions: dict[int, requests.Session] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -111,9 +114,11 @@ class Http:
             )
         except requests.exceptions.SSLError:
             raise ServiceError(f"{url}: the service's certificate is not accepted") from None
+        except requests.ReadTimeout:
+            late = f"no answer within {self.timeout_s:g} s; ask for fewer rows or steps, by `chunk`"
+            raise ServiceError(f"{url}: {late}") from None
         except (
             requests.ConnectionError,
-            requests.Timeout,
             requests.exceptions.ChunkedEncodingError,
             requests.exceptions.ContentDecodingError,
         ) as error:
@@ -124,7 +129,10 @@ class Http:
 
     def _session(self) -> requests.Session:
         """The connections of this process: a forked one would read the answers to its parent's questions."""
-        return self._sessions.setdefault(os.getpid(), requests.Session())
+        here = os.getpid()
+        if here not in self._sessions:
+            self._sessions[here] = requests.Session()
+        return self._sessions[here]
 
 
 def body_of(job: Job) -> dict[str, Any]:
@@ -163,14 +171,15 @@ def _accepted(reply: requests.Response) -> requests.Response:
     """The reply where it is one.
 
     Raises:
-        PassingError: a failure for now.
+        PassingError: a failure for now, or a quota that says when it is filled again.
         ServiceError: any other status.
     """
     if reply.status_code == requests.codes.ok:
         return reply
     said = f"{reply.status_code}: {_line_of(reply)}"
-    if reply.status_code in PASSING:
-        raise PassingError(said, reply.status_code, _named_s(reply.headers.get("Retry-After", "")))
+    wait_s = _named_s(reply.headers.get("Retry-After", ""))
+    if reply.status_code in PASSING or (reply.status_code == requests.codes.too_many and wait_s > 0):
+        raise PassingError(said, reply.status_code, wait_s)
     raise ServiceError(said, reply.status_code)
 
 

@@ -1,6 +1,7 @@
 """The samplers as the ingress sees them: one handle, behind which Ray Serve picks a replica for each request.
 
-A job holds everything that decides its bytes, so one that a dying replica took with it is simply asked again.
+A job holds everything that decides its bytes, so one that a dying replica took with it is simply asked again. What is
+served is asked for once a second at most, whoever wants to know it: probes take no place in the queue of the samples.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ray import serve
-from ray.exceptions import RayActorError
+from ray.exceptions import ObjectLostError, RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
@@ -17,6 +18,8 @@ from serve.jobs import Drawn, Job, QueueFullError, ServeError
 from trainables.data.recordings import Recording
 
 ATTEMPTS = 3
+FRESH_S = 1.0  # for which a description is believed
+PROBE_S = 1.0  # until an older one is told in place of one that does not come
 COUNTED_S = 2.0  # for which a number of replicas is believed
 FULL = "as many requests wait as may (`queue`); ask again in a second"
 
@@ -34,6 +37,8 @@ class Replicas:
     def __init__(self, sampler: DeploymentHandle[Any]) -> None:
         self._sampler = sampler
         self._state: dict[str, Any] | None = None
+        self._look: asyncio.Task[dict[str, Any]] | None = None  # all who ask wait for one
+        self._looked = 0.0
         self._count, self._counted = 0, -COUNTED_S
 
     async def sample(self, job: Job) -> Drawn:
@@ -47,14 +52,24 @@ class Replicas:
         return scores
 
     async def describe(self) -> dict[str, Any]:
-        """See `Backend.describe`; what was true before where too much waits for a replica to be asked."""
+        """See `Backend.describe`; what was true before where too much waits for a replica to answer in a second."""
+        return {**await self._described(), "replicas": await self._running()}
+
+    async def _described(self) -> dict[str, Any]:
+        if self._look is None or (self._look.done() and time.monotonic() - self._looked > FRESH_S):
+            self._look, self._looked = asyncio.create_task(self._asked("describe")), time.monotonic()
+            self._look.add_done_callback(self._note)
+        look = asyncio.shield(self._look)  # who goes away leaves it to the others
+        if self._state is None:
+            return await look
         try:
-            self._state = await self._asked("describe")
-        except QueueFullError:
-            if self._state is None:
-                raise
-        assert self._state is not None
-        return {**self._state, "replicas": await self._running()}
+            return await asyncio.wait_for(look, PROBE_S)
+        except (QueueFullError, TimeoutError):
+            return self._state
+
+    def _note(self, look: "asyncio.Task[dict[str, Any]]") -> None:
+        if not look.cancelled() and look.exception() is None:
+            self._state = look.result()
 
     async def _asked(self, method: str, *arguments: Any) -> Any:
         """What a replica answers.
@@ -69,7 +84,7 @@ class Replicas:
                 raise QueueFullError(FULL) from None
             except DeploymentUnavailableError:
                 break
-            except RayActorError:
+            except (RayActorError, ObjectLostError):
                 continue
             if isinstance(answer, ServeError):
                 raise answer

@@ -184,6 +184,13 @@ def test_metrics_count_requests_and_movements(client: TestClient) -> None:
     assert "nowhere" not in text
 
 
+def test_metrics_know_the_methods_of_http_alone(client: TestClient) -> None:
+    for method in ("BREW", "DELETE"):
+        client.request(method, "/v1/model")
+    text = client.get("/v1/metrics").text
+    assert "BREW" not in text
+
+
 def test_the_page_takes_nothing_from_elsewhere(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

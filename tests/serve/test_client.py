@@ -7,13 +7,16 @@ import pickle
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import requests
 import torch
 
 from serve.api import create_app
@@ -21,6 +24,7 @@ from serve.client import HardNegatives
 from serve.formats import BODY_HASH, FORMATS, arrays_of, facts_of, headers_of
 from serve.jobs import Drawn, Job, NoDetectorError, ShortageError
 from serve.patience import PASSING, Patience, ServiceError
+from serve.remote import Http
 from serve.settings import ServeConfig
 from serve.tokens import read_tokens
 from tests.serve.fakes import CHAMPION, FakeBackend
@@ -201,12 +205,55 @@ def test_a_service_that_is_not_there_is_one_line() -> None:
         HardNegatives(address, patience=QUICK).sample(n=2)
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 415, 422, 429])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 415, 422, 504])
 def test_no_other_failure_is_asked_again(status: int) -> None:
     script = Script([error(status, "so it\nis", Retry_After="1")])
     with scripted(script) as address, pytest.raises(ServiceError, match=f"^{status}: so it is$"):
         HardNegatives(address, patience=QUICK).sample(n=2)
     assert len(script.asked) == 1
+
+
+def test_a_quota_that_says_when_it_is_filled_is_waited_for_and_one_that_does_not_is_the_end() -> None:
+    waits: list[float] = []
+    script = Script([error(429, Retry_After="7"), reply(Job(2, seed=1))])
+    with scripted(script) as address:
+        source = HardNegatives(address).source
+        QUICK.ask(lambda: source.draw(Job(2, seed=1)), waits.append)
+    assert waits == [7.0]
+    with scripted(Script([error(429)])) as address, pytest.raises(ServiceError, match=r"^429: a line$"):
+        HardNegatives(address, patience=QUICK).sample(n=2)
+
+
+def test_an_answer_that_does_not_come_in_time_is_not_asked_for_again() -> None:
+    def late() -> Said:
+        time.sleep(0.3)
+        return reply(Job(2, seed=1))
+
+    script = Script([late])
+    with scripted(script) as address, pytest.raises(ServiceError, match=r"no answer within 0.1 s; ask for fewer rows"):
+        HardNegatives(address, timeout_s=0.1, patience=QUICK).sample(n=2, seed=1)
+    assert len(script.asked) == 1
+
+
+def test_the_service_says_that_it_takes_too_long_before_its_client_gives_up() -> None:
+    timeouts = [
+        parameter.default for parameter in signature(HardNegatives).parameters.values() if "time" in parameter.name
+    ]
+    assert timeouts == [Http.timeout_s]
+    assert Http.timeout_s >= ServeConfig().timeout_s + 10.0
+
+
+def test_the_connections_of_a_process_are_kept(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[requests.Session] = []
+    kind = requests.Session
+
+    def session() -> requests.Session:
+        made.append(kind())
+        return made[-1]
+
+    monkeypatch.setattr(requests, "Session", session)
+    assert len(HardNegatives(url).draw(n=6, chunk=2).batch_ids) == 3
+    assert len(made) == 1
 
 
 def test_a_redirection_is_told_and_not_followed() -> None:

@@ -84,6 +84,16 @@ def test_safetensors_carries_its_facts_under_one_key_of_metadata() -> None:
     assert header["__metadata__"] == {"facts": canonical_json(facts(drawn()))}
 
 
+def test_json_is_the_canonical_text_of_facts_and_arrays_and_finite() -> None:
+    arrays = arrays_of(drawn())
+    lists = {name: null_for_nan(array.tolist()) for name, array in arrays.items()}
+    whole = canonical_json({**facts(drawn()), "arrays": lists})
+    assert FORMATS["json"].encode(arrays, facts(drawn())).decode() == whole
+    arrays["deltas"][0, 0, 0] = math.nan
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        FORMATS["json"].encode(arrays, facts(drawn()))
+
+
 def test_json_has_null_for_an_unknown_width_and_no_word_that_json_does_not_know() -> None:
     body = FORMATS["json"].encode(arrays_of(drawn()), facts(drawn()))
     assert json.loads(body, parse_constant=pytest.fail)["arrays"]["condition"][0] == [0.1, 2.0, 0.0, 0.3, None]

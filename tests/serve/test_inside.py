@@ -1,17 +1,20 @@
-"""The client on a handle: what is asked arrives, and each way of failing is hidden or told as over HTTP."""
+"""The handle of the replicas, for a client and for the ingress: each way of failing is hidden or told as over HTTP."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Generator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from ray.exceptions import ActorDiedError, RayTaskError
+from ray.exceptions import ActorDiedError, GetTimeoutError, ObjectLostError, OwnerDiedError, RayTaskError
 from ray.serve.exceptions import BackPressureError
 
+from serve import replicas
 from serve.client import HardNegatives
-from serve.jobs import Drawn, Job, QueueFullError, ShortageError
+from serve.jobs import Drawn, Job, QueueFullError, ShortageError, TimedOutError
 from serve.patience import Patience, ServiceError
+from serve.replicas import ATTEMPTS, Replicas, ReplicasLostError
 from tests.serve.fakes import CHAMPION, FakeBackend
 
 QUICK = Patience(attempts=3, first_s=0.001, longest_s=0.002)
@@ -21,11 +24,12 @@ class Handle:
     """As a `DeploymentHandle`: `handle.answer.remote(job).result(timeout_s=...)`; fails before it answers."""
 
     def __init__(self, *failures: Exception) -> None:
-        self.failures, self.jobs = list(failures), list[Job]()
+        self.failures, self.jobs, self.responses = list(failures), list[Job](), list[Response]()
         self.answer = self.describe = self
 
     def remote(self, job: Job | None = None) -> "Response":
-        return Response(lambda: self.compute(job))
+        self.responses.append(Response(lambda: self.compute(job)))
+        return self.responses[-1]
 
     def compute(self, job: Job | None) -> Any:
         if self.failures:
@@ -38,7 +42,13 @@ class Handle:
 
 class Response:
     def __init__(self, answer: Callable[[], Drawn]) -> None:
-        self.answer = answer
+        self.answer, self.cancelled = answer, False
+
+    def __await__(self) -> Generator[Any, None, Drawn]:
+        return asyncio.to_thread(self.answer).__await__()
+
+    def cancel(self) -> None:
+        self.cancelled = True
 
     def result(self, *, timeout_s: float) -> Drawn:
         assert timeout_s > 0
@@ -73,7 +83,6 @@ def test_a_handle_gives_what_a_service_gives() -> None:
     [
         BackPressureError(num_queued_requests=3, max_queued_requests=3),
         ActorDiedError(),
-        TimeoutError("late"),
         in_a_replica(QueueFullError("as many wait as may")),
         in_a_replica(KeyError("a fault of ours")),
     ],
@@ -94,3 +103,115 @@ def test_a_refusal_ends_at_once(failure: Exception) -> None:
         HardNegatives(handle=handle, patience=QUICK).sample(n=8)
     assert caught.value.status == 409
     assert not handle.jobs
+
+
+@pytest.mark.parametrize("late", [TimeoutError("late"), GetTimeoutError("late")], ids=["handle", "object"])
+def test_what_takes_too_long_is_cancelled_and_not_asked_again(late: Exception) -> None:
+    handle = Handle(late)
+    with pytest.raises(ServiceError, match=r"^no answer from the replicas in time \(late\); ask for fewer rows"):
+        HardNegatives(handle=handle, patience=QUICK).sample(n=8)
+    assert [response.cancelled for response in handle.responses] == [True]
+    with pytest.raises(ServiceError, match=r"^504: too long$"):
+        HardNegatives(handle=Handle(TimedOutError("too long")), patience=QUICK).sample(n=8)
+
+
+def test_what_comes_is_not_cancelled() -> None:
+    handle = Handle()
+    HardNegatives(handle=handle).sample(n=8)
+    assert [response.cancelled for response in handle.responses] == [False]
+
+
+def lost(kind: type[ObjectLostError]) -> Exception:
+    return kind("00", None, "")
+
+
+LOST = [lambda: lost(ObjectLostError), lambda: lost(OwnerDiedError), ActorDiedError]
+
+
+@pytest.mark.parametrize("failure", LOST)
+def test_the_ingress_asks_again_for_what_was_lost_with_its_replica(failure: Callable[[], Exception]) -> None:
+    handle: Any = Handle(failure(), failure())
+    drawn = asyncio.run(Replicas(handle).sample(Job(n=2, seed=1)))
+    assert (len(drawn.deltas), len(handle.responses)) == (2, 3)
+    handle = Handle(*[failure() for _ in range(ATTEMPTS)])
+    with pytest.raises(ReplicasLostError):
+        asyncio.run(Replicas(handle).sample(Job(n=2, seed=1)))
+
+
+class Described:
+    """A handle whose `describe` is to be let go on, and counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked, self.free, self.failure = 0, asyncio.Event(), list[Exception]()
+        self.describe = self
+
+    async def remote(self) -> dict[str, Any]:
+        self.asked += 1
+        await self.free.wait()
+        if self.failure:
+            raise self.failure[0]
+        return {"model": {"id": CHAMPION}, "asked": self.asked}
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds of the clock."""
+    seconds = [100.0]
+    monkeypatch.setattr(replicas, "time", SimpleNamespace(monotonic=lambda: seconds[0]))  # not that of the loop
+    monkeypatch.setattr(replicas, "running", lambda _: 2)
+    monkeypatch.setattr(replicas, "PROBE_S", 0.01)
+    return seconds
+
+
+def test_many_who_want_a_description_ask_once_a_second(now: list[float]) -> None:
+    async def flood() -> None:
+        handle: Any = Described()
+        backend = Replicas(handle)
+        many: list[Awaitable[Any]] = [asyncio.ensure_future(backend.describe()) for _ in range(50)]
+        await asyncio.sleep(0.05)
+        handle.free.set()
+        for state in [*await asyncio.gather(*many), await backend.describe()]:
+            assert state == {"model": {"id": CHAMPION}, "asked": 1, "replicas": 2}
+        now[0] += 1.5
+        assert (await backend.describe())["asked"] == handle.asked == 2
+
+    asyncio.run(flood())
+
+
+def test_while_no_replica_answers_the_last_description_is_told_and_one_question_waits(now: list[float]) -> None:
+    async def busy() -> None:
+        handle: Any = Described()
+        backend = Replicas(handle)
+        handle.free.set()
+        first = await backend.describe()
+        handle.free.clear()
+        now[0] += 10.0
+        assert [await backend.describe() for _ in range(3)] == [first] * 3
+        assert handle.asked == 2
+        handle.free.set()
+        await asyncio.sleep(0.01)
+        assert (await backend.describe())["asked"] == 2
+
+    asyncio.run(busy())
+
+
+def test_of_full_queues_the_last_description_is_told_and_of_lost_replicas_none(now: list[float]) -> None:
+    async def failing() -> None:
+        handle: Any = Described()
+        backend = Replicas(handle)
+        handle.free.set()
+        handle.failure = [BackPressureError(num_queued_requests=3, max_queued_requests=3)]
+        with pytest.raises(QueueFullError):
+            await backend.describe()
+        now[0] += 2.0
+        handle.failure = []
+        first = await backend.describe()
+        now[0] += 2.0
+        handle.failure = [BackPressureError(num_queued_requests=3, max_queued_requests=3)]
+        assert await backend.describe() == first
+        now[0] += 2.0
+        handle.failure = [ActorDiedError()]
+        with pytest.raises(ReplicasLostError):
+            await backend.describe()
+
+    asyncio.run(failing())

@@ -20,6 +20,7 @@ from schemathesis.specs.openapi.checks import (
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
+from serve.api import UNROUTABLE
 from serve.backend import LocalBackend
 from serve.messages import ErrorReply, ModelReply, SampleRequest, ScoreReply, ScoreRequest
 from serve.openapi import ERRORS
@@ -80,6 +81,17 @@ def test_every_error_has_an_example_of_its_shape(contract: dict[str, Any]) -> No
             if status != "200":
                 example = reply["content"]["application/json"]["example"]
                 assert ErrorReply.model_validate(example, strict=True).error.status == int(status)
+
+
+def test_the_examples_of_errors_are_what_is_said(tmp_path: Path) -> None:
+    assert ERRORS[405] == UNROUTABLE[405]
+    limit = ServeConfig().timeout_s
+    assert ERRORS[408] == f"the body did not end within {limit:g} s"
+    assert ERRORS[504] == f"no reply within {limit:g} s; ask for fewer movements or steps"
+    with client_of(FakeBackend(), tmp_path) as client:
+        for status, asked in ((422, {"n": 5000}), (413, {"n": 1, "model": "x" * 1_000_000})):
+            assert client.post("/v1/samples", json=asked).json()["error"]["message"] == ERRORS[status]
+        assert client.get(f"/v1/samples/{'0' * 32}").json()["error"]["message"] == ERRORS[404]
 
 
 def test_every_message_of_an_error_is_one_line() -> None:
