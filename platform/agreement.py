@@ -1,7 +1,8 @@
 """The figures of one training beside those of another: equal to the last bit, inside a measured band, or outside of it.
 
     C2ST and its excess    half the width of the null band: random halves of real people against each other
-    other judged metrics   95 % of the differences between two draws of the noise, from the judgements of the finalists
+    other judged metrics   95 % of the differences between two draws of what fresh seeds draw (a generator's noise, a
+                           detector's bots), from the judgements of the finalists
     counts, learning rate  none: they do not depend on luck
 
 Any other figure is shown and not judged. Seconds are not compared.

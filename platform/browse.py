@@ -20,7 +20,6 @@ from platform.records import (
     curve,
     lineage,
     manifest_of,
-    name_of_curves,
     state_of,
     states,
     successor,
@@ -32,9 +31,20 @@ from platform.recovery import ATTEMPT, METRICS, REASON, REPEATS
 from platform.report import REPORT
 from platform.storage import JOURNAL, open_storage, require_database
 from platform.study import load_study
-from platform.terminal import columns, metric, plain, print_facts, print_heading, print_line, print_table, span
+from platform.terminal import (
+    columns,
+    figure_columns,
+    figures_of,
+    metric,
+    plain,
+    print_facts,
+    print_heading,
+    print_line,
+    print_table,
+    span,
+)
 from trainables.config import ConfigError
-from trainables.names import VAL_C2ST, VAL_MMD
+from trainables.criteria import Criteria, shown_as, title
 from trainables.progress import clock, number
 
 TRIALS = 12  # shown of a study; the report has all
@@ -54,11 +64,22 @@ def list_studies(console: Console, storage_path: Path, storage: str = "") -> int
     if not found and not unreadable:
         print_line(console, f"there is no study in {make_url(storage) if storage else storage_path} yet")
         return 0
-    table = columns("study", "objectives", "~trials", ">best C2ST", "last activity")
-    for study, folder in found:
-        table.add_row(study.study_name, *_summary(study, folder))
+    views = [_view(study, folder) for study, folder in found]
+    judged_by = {shown.criteria.title for shown in views if isinstance(shown, View)}
+    [best] = judged_by if len(judged_by) == 1 else [""]
+    table = columns("study", "objectives", "~trials", f">best {best}".rstrip(), "last activity")
+    for (study, _), shown in zip(found, views, strict=True):
+        table.add_row(study.study_name, *_summary(study, shown, named=not best))
     print_table(console, table)
     return 0
+
+
+def _view(study: optuna.Study, folder: Path) -> View | str:
+    """What the study holds; why it cannot be told of one that no sweep has made."""
+    try:
+        return view(study, folder)
+    except ConfigError as error:
+        return str(error)
 
 
 def _names(storage_path: Path, storage: str) -> list[str]:
@@ -72,16 +93,19 @@ def _last(study: optuna.Study) -> float:
     return max((time.timestamp() for time in times(study.get_trials(deepcopy=False))), default=0.0)
 
 
-def _summary(study: optuna.Study, folder: Path) -> tuple[str, str, str, str]:
-    """The cells of a study; one that no sweep has made has its trials alone."""
+def _summary(study: optuna.Study, shown: View | str, named: bool) -> tuple[str, str, str, str]:
+    """The cells of a study; one that no sweep has made has its trials alone.
+
+    Args:
+        named: Whether the figure of the best trial is told with its name: not all studies have the same.
+    """
     trials = study.get_trials(deepcopy=False)
     when = times(trials)
     counts, last = _counts(trials), f"{when[-1]:%Y-%m-%d %H:%M}" if when else "-"
-    try:
-        shown = view(study, folder, VAL_MMD)
-    except ConfigError as error:
-        return str(error), counts, "-", last
-    return ", ".join(objective.text for objective in shown.objectives), counts, _best(shown), last
+    if isinstance(shown, str):
+        return shown, counts, "-", last
+    best = f"{shown.criteria.title} {_best(shown)}" if named and shown.best else _best(shown)
+    return ", ".join(objective.text for objective in shown.objectives), counts, best, last
 
 
 def _counts(trials: Sequence[FrozenTrial]) -> str:
@@ -89,16 +113,14 @@ def _counts(trials: Sequence[FrozenTrial]) -> str:
 
 
 def _best(shown: View) -> str:
-    """C2ST of the best trial: judged again with its interval, else as the search saw it."""
-    row = next(iter((shown.board or {"rows": []})["rows"]), None)
-    if row and VAL_C2ST in row["validation"]:
-        return span(VAL_C2ST, row["validation"][VAL_C2ST])
-    return f"{number(shown.best.metrics.get(VAL_C2ST))} as searched" if shown.best else "-"
+    """The headline of the best trial: judged again with its interval, else as the search saw it."""
+    row, name = next(iter((shown.board or {"rows": []})["rows"]), None), shown.criteria.headline
+    if row and name in row["validation"]:
+        return span(name, row["validation"][name])
+    return f"{number(shown.best.metrics.get(name))} as searched" if shown.best else "-"
 
 
-def show(
-    console: Console, study: optuna.Study, folder: Path, trial: int | None = None, tie_breaker: str = VAL_MMD
-) -> int:
+def show(console: Console, study: optuna.Study, folder: Path, trial: int | None = None, tie_breaker: str = "") -> int:
     """A study, or one of its trials."""
     shown = view(study, folder, tie_breaker)
     if trial is None:
@@ -123,22 +145,24 @@ def _show_study(console: Console, shown: View) -> None:
     print_facts(console, facts)
     if shown.board is not None:
         print_heading(console, "Leaderboard: the best trials judged again, 95 % intervals")
-        print_table(console, _leaderboard(shown.board))
+        print_table(console, _leaderboard(shown.board, shown.criteria))
     if shown.judged:
         more = f" (the first {TRIALS} of {len(shown.judged)})" if len(shown.judged) > TRIALS else ""
         print_heading(console, f"Trials as the search ranks them{more}")
         print_table(console, _ranking(shown))
 
 
-def _leaderboard(board: Board) -> Table:
-    table = columns(">trial", ">searched", ">fresh noise", ">holdout", ">MMD", ">P(best)", "~parameters")
+def _leaderboard(board: Board, criteria: Criteria) -> Table:
+    name, second = criteria.figures[:2]
+    titles = (">trial", ">searched", f">fresh {criteria.drawn}", ">holdout", f">{title(second)}", ">P(best)")
+    table = columns(*titles, "~parameters")
     for row in board["rows"]:
         table.add_row(
             str(row["trial"]),
-            number(row["searched"].get(VAL_C2ST)),
-            span(VAL_C2ST, row["validation"].get(VAL_C2ST)),
-            span(VAL_C2ST, (row["holdout"] or {}).get(VAL_C2ST)),
-            span(VAL_MMD, row["validation"].get(VAL_MMD)),
+            number(row["searched"].get(name)),
+            span(name, row["validation"].get(name)),
+            span(name, (row["holdout"] or {}).get(name)),
+            span(second, row["validation"].get(second)),
             number(row["probability_best"], 2),
             describe(dict(row["params"])),
         )
@@ -146,11 +170,11 @@ def _leaderboard(board: Board) -> Table:
 
 
 def _ranking(shown: View) -> Table:
-    table = columns(">rank", ">trial", "state", ">epoch", ">C2ST", ">MMD", "~parameters")
+    table = columns(">rank", ">trial", "state", ">epoch", *figure_columns(shown.criteria), "~parameters")
     for rank, trial in enumerate(shown.judged[:TRIALS], start=1):
-        c2st, mmd = number(trial.metrics.get(VAL_C2ST)), number(trial.metrics.get(VAL_MMD), 4)
+        told = figures_of(trial.metrics, shown.criteria)
         state = state_of(shown.trials[trial.number]) + ("" if trial.feasible else ", breaks a constraint")
-        table.add_row(str(rank), str(trial.number), state, str(trial.epoch), c2st, mmd, describe(dict(trial.params)))
+        table.add_row(str(rank), str(trial.number), state, str(trial.epoch), *told, describe(dict(trial.params)))
     return table
 
 
@@ -171,14 +195,14 @@ def _show_trial(console: Console, shown: View, trial: FrozenTrial) -> None:
     }
     print_heading(console, f"Trial {trial.number} of {shown.study.study_name}")
     print_facts(console, facts)
-    for title, values in (("Parameters", trial.params), ("Metrics of the last epoch", attributes.get(METRICS, {}))):
+    for heading, values in (("Parameters", trial.params), ("Metrics of the last epoch", attributes.get(METRICS, {}))):
         if values:
-            print_heading(console, title)
+            print_heading(console, heading)
             print_facts(console, {name: plain(value) for name, value in values.items()})
     points = curve(trial, shown.rung)
     if points:
         print_heading(console, "Epochs")
-        print_table(console, _epochs(name_of_curves(shown.rung), points))
+        print_table(console, _epochs(shown_as(shown.rung), points))
     _show_manifest(console, manifest_of(trial))
 
 

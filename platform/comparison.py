@@ -12,18 +12,17 @@ from optuna.trial import FrozenTrial
 from rich.console import Console
 from rich.table import Table
 
-from platform.records import View, curve, judgements, name_of_curves, state_of, trial_of, view
+from platform.records import View, curve, judgements, state_of, trial_of, view
 from platform.recovery import METRICS, last_epoch
 from platform.terminal import columns, metric, plain, print_heading, print_table, span
 from trainables.config import require
+from trainables.criteria import shown_as
 from trainables.eval.clustered import difference, interval
 from trainables.judging import Judgement
-from trainables.names import DIRECTIONS, VAL_MMD
+from trainables.names import DIRECTIONS
 
 
-def compare(
-    console: Console, study: optuna.Study, folder: Path, trials: Sequence[int], tie_breaker: str = VAL_MMD
-) -> int:
+def compare(console: Console, study: optuna.Study, folder: Path, trials: Sequence[int], tie_breaker: str = "") -> int:
     """Trials side by side: where their parameters differ, and their metrics; differences are to the first."""
     require(len(set(trials)) == len(trials) >= 2, "`trials` are two or more different ones", f"trials={list(trials)}")
     shown = view(study, folder, tie_breaker)
@@ -40,7 +39,7 @@ def _comparison(shown: View, chosen: Sequence[FrozenTrial]) -> Iterator[tuple[st
     curves = [curve(trial, shown.rung) for trial in chosen]
     common = set.intersection(*map(set, curves))
     if common:
-        name, table = name_of_curves(shown.rung), _side_by_side(chosen)
+        name, table = shown_as(shown.rung), _side_by_side(chosen)
         table.add_row(name, *(metric(name, points[max(common)]) for points in curves))
         yield f"At epoch {max(common)}, the last that all of them reached", table
     yield "At their last epoch", _metrics(chosen)

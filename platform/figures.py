@@ -15,56 +15,52 @@ from optuna.trial import FrozenTrial
 
 from platform.importance import NotShownError
 from platform.progress import describe
-from platform.promotion import CHANCE
 from platform.ranking import Ranked, dominates
 from platform.records import WORDS, Board, View, curves, state_of
+from trainables.criteria import FIGURES, Criteria, shown_as, symbol
 from trainables.eval.metrics import NullBand
-from trainables.names import MINIMISED, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.names import MINIMISED
 from trainables.progress import number
 
 Figure = dict[str, Any]
 BEST, RUN, STOPPED, REAL = "#d55e00", "#3a86c8", "#8b929c", "#009e73"
 COLOURS = {"full": RUN, "stopped": STOPPED, "cut": "#b07cc6", "running": "#c99700"}
 SYMBOLS = {"full": "circle", "stopped": "circle-open", "cut": "diamond-open", "running": "circle-dot"}
-TITLES = {VAL_C2ST: "C2ST", VAL_MMD: "MMD²"}
-
-
-def title(metric: str) -> str:
-    """A metric as an axis names it."""
-    return TITLES.get(metric, metric)
 
 
 def values_of(objective: str, trials: Iterable[Ranked]) -> dict[int, float]:
     """An objective by trial; C2ST itself in the place of its excess, which is 0 below one half."""
-    if objective == VAL_C2ST_EXCESS:
-        return {trial.number: trial.metrics[VAL_C2ST] for trial in trials if VAL_C2ST in trial.metrics}
-    return {trial.number: trial.metrics[objective] for trial in trials if objective in trial.metrics}
+    name = shown_as(objective)
+    return {trial.number: trial.metrics[name] for trial in trials if name in trial.metrics}
 
 
 def objectives(shown: View) -> dict[str, tuple[dict[int, float], str]]:
     """Name -> the values of all trials with a result, at their last report, and the direction."""
     found = {}
     for at, objective in enumerate(shown.objectives):
-        name = VAL_C2ST if objective.text == VAL_C2ST_EXCESS else objective.text
+        name = shown_as(objective.text)
         told = {trial.number: trial.values[at] for trial in shown.judged if trial.values}
         found[name] = (values_of(objective.text, shown.judged) or told, objective.direction)
     return found
 
 
-def forest(board: Board, floor: NullBand | None) -> Figure:
-    """C2ST of the finalists with 95 % intervals: as the search saw it, on fresh noise, on the holdout part."""
-    rows = [row for row in board["rows"] if VAL_C2ST in row["validation"]]
+def forest(board: Board, criteria: Criteria, floor: NullBand | None) -> Figure:
+    """The headline of the finalists with 95 % intervals: as the search saw it, on fresh draws, on the holdout part."""
+    headline = criteria.headline
+    rows = [row for row in board["rows"] if headline in row["validation"]]
     if not rows:
-        raise NotShownError("no finalist has been judged again by C2ST")
+        raise NotShownError(f"no finalist has been judged again by {criteria.title}")
     names = [f"trial {row['trial']}" for row in rows]
     figure = go.Figure()
-    for part, colour, symbol in (("validation", RUN, "circle"), ("holdout", BEST, "diamond")):
-        told = [(name, row[part][VAL_C2ST]) for name, row in zip(names, rows, strict=True) if _has_c2st(row, part)]
+    for part, label, colour, shape in (
+        ("validation", f"fresh {criteria.drawn}", RUN, "circle"),
+        ("holdout", "holdout people", BEST, "diamond"),
+    ):
+        told = _told_on(part, headline, names, rows)
         if told:
-            figure.add_trace(_intervals(told, {"validation": "fresh noise", "holdout": "holdout people"}[part]))
-            figure.data[-1].update(marker={"color": colour, "symbol": symbol, "size": 9})
-    both = zip(names, rows, strict=True)
-    searched = [(name, row["searched"][VAL_C2ST]) for name, row in both if _has_c2st(row, "searched")]
+            figure.add_trace(_intervals(told, label))
+            figure.data[-1].update(marker={"color": colour, "symbol": shape, "size": 9})
+    searched = _told_on("searched", headline, names, rows)
     figure.add_scatter(
         x=[value for _, value in searched],
         y=[name for name, _ in searched],
@@ -74,20 +70,21 @@ def forest(board: Board, floor: NullBand | None) -> Figure:
         hovertemplate="%{y}, as the search saw it: %{x:.3f}<extra></extra>",
     )
     _real_band(figure, floor, vertical=True)
-    figure.update_xaxes(title=f"C2ST ({CHANCE}: cannot be told apart)", range=_reach(rows, floor))
+    figure.update_xaxes(title=f"{symbol(headline)} ({criteria.scale})", range=_reach(rows, headline, floor))
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1])
     return plain(figure, 180 + 46 * len(rows), scattermode="group", scattergap=0.5)
 
 
-def _has_c2st(row: Mapping[str, Any], part: str) -> bool:
-    """Whether a finalist has a C2ST there: no look was left, or most of its samples were rejected."""
-    return VAL_C2ST in (row[part] or {})
+def _told_on(part: str, name: str, trials: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any]]:
+    """Trials with their figure there; without one where no look was left, or most samples were rejected."""
+    return [(trial, row[part][name]) for trial, row in zip(trials, rows, strict=True) if name in (row[part] or {})]
 
 
-def _reach(rows: Sequence[Mapping[str, Any]], floor: NullBand | None) -> tuple[float, float]:
+def _reach(rows: Sequence[Mapping[str, Any]], name: str, floor: NullBand | None) -> tuple[float, float]:
     """From the lowest to the highest end of an interval, and a little further."""
-    told = [row[part][VAL_C2ST] for row in rows for part in ("validation", "holdout") if _has_c2st(row, part)]
-    ends = [CHANCE, *([floor.low, floor.high] if floor else [])]
+    told = [row[part][name] for row in rows for part in ("validation", "holdout") if name in (row[part] or {})]
+    chance = FIGURES[name].chance
+    ends = [*([] if chance is None else [chance]), *([floor.low, floor.high] if floor else [])]
     low, high = min(ends + [one["low"] for one in told]), max(ends + [one["high"] for one in told])
     return low - 0.02, high + 0.02
 
@@ -108,12 +105,12 @@ def _intervals(told: Sequence[tuple[str, Mapping[str, float]]], name: str) -> go
 def pareto(shown: View) -> Figure:
     """Two metrics against each other over all trials with a result; those that none dominates stand out, joined.
 
-    The first two objectives, or of a single one C2ST against MMD.
+    The first two objectives, or of a single one the headline against the second figure of the kind.
     """
     (first, (x, x_way)), (second, (y, y_way)) = _axes(shown)
     trials = [trial for trial in shown.judged if trial.number in x and trial.number in y]
     if not trials:
-        raise NotShownError(f"no trial has both {title(first)} and {title(second)} yet")
+        raise NotShownError(f"no trial has both {symbol(first)} and {symbol(second)} yet")
     points = {t.number: (signed(x[t.number], x_way), signed(y[t.number], y_way)) for t in trials if t.feasible}
     front = {number for number, point in points.items() if not any(dominates(o, point) for o in points.values())}
     figure = go.Figure()
@@ -129,10 +126,10 @@ def pareto(shown: View) -> Figure:
     for word in ("stopped", "cut", "full"):
         add_points(figure, word, [t for t in trials if WORDS[t.state] == word and t.number not in front], x, y)
     add_points(figure, "on the front", on_it, x, y)
-    if first == VAL_C2ST:
+    if first == shown.criteria.headline:
         _real_band(figure, shown.floor, vertical=True)
-    figure.update_xaxes(title=title(first))
-    figure.update_yaxes(title=title(second))
+    figure.update_xaxes(title=symbol(first))
+    figure.update_yaxes(title=symbol(second))
     return plain(figure, 420)
 
 
@@ -140,7 +137,7 @@ def _axes(shown: View) -> list[tuple[str, tuple[dict[int, float], str]]]:
     pairs = list(objectives(shown).items())
     if len(pairs) > 1:
         return pairs[:2]
-    return [(name, (values_of(name, shown.judged), MINIMISED)) for name in (VAL_C2ST, VAL_MMD)]
+    return [(name, (values_of(name, shown.judged), MINIMISED)) for name in shown.criteria.figures[:2]]
 
 
 def signed(value: float, direction: str) -> float:
@@ -154,13 +151,13 @@ def add_points(
     """One kind of trials; a trial that breaks a constraint is a cross."""
     if not trials:
         return
-    colour, symbol = COLOURS.get(name, BEST), SYMBOLS.get(name, "star")
+    colour, shape = COLOURS.get(name, BEST), SYMBOLS.get(name, "star")
     figure.add_scatter(
         x=[x[trial.number] for trial in trials],
         y=[y[trial.number] for trial in trials],
         mode="markers",
         name=name,
-        marker={"color": colour, "symbol": [symbol if t.feasible else "x-thin-open" for t in trials], "size": 9},
+        marker={"color": colour, "symbol": [shape if t.feasible else "x-thin-open" for t in trials], "size": 9},
         text=[_told(trial.number, WORDS[trial.state], trial.params) for trial in trials],
         hovertemplate="%{text}<br>%{x:.4f}, %{y:.4f}<extra></extra>",
     )
@@ -175,10 +172,10 @@ def curves_of(shown: View, name: str) -> Figure:
     figure = go.Figure()
     for trial, points in sorted(told, key=lambda pair: pair[0].number == best):  # the best one on top
         figure.add_trace(_curve(trial, points, trial.number == best))
-    if name == VAL_C2ST:
+    if name == shown.criteria.headline:
         _real_band(figure, shown.floor, vertical=False)
     figure.update_xaxes(title="epoch (0: untrained)")
-    figure.update_yaxes(title=title(name))
+    figure.update_yaxes(title=symbol(name))
     return plain(figure, 440, hovermode="closest")
 
 

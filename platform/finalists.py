@@ -28,13 +28,13 @@ Result = Judgement | str  # or why there is none
 
 
 def noise_seeds(seed: int, count: int) -> tuple[int, ...]:
-    """Fresh noise for the finalists of a study, the same for all of them."""
+    """Fresh seeds for the finalists of a study, the same for all of them."""
     return tuple(derive(seed, "noise of the finalists", k) % 2**32 for k in range(count))
 
 
 @dataclass(frozen=True)
 class Archive:
-    """Judgements on the validation part under some noises, as files in a folder."""
+    """Judgements on the validation part under some seeds, as files in a folder."""
 
     folder: Path
     seeds: tuple[int, ...]
@@ -70,12 +70,18 @@ class Archive:
         return self.folder / f"{str(record.get('weights_sha256'))[:16]}-{VALIDATION}-{rest}.json"
 
 
-def on_validation(console: Console, checkpoints: Sequence[Path], archive: Archive) -> dict[Path, Result]:
-    """Judgements on the validation part, of the archive or fresh."""
+def on_validation(
+    console: Console, checkpoints: Sequence[Path], archive: Archive, drawn: str = "noise"
+) -> dict[Path, Result]:
+    """Judgements on the validation part, of the archive or fresh.
+
+    Args:
+        drawn: What the seeds draw anew, in a word.
+    """
     kept = {checkpoint: archive.find(checkpoint) for checkpoint in checkpoints}
     found: dict[Path, Result] = {checkpoint: known for checkpoint, known in kept.items() if known is not None}
     missing = [checkpoint for checkpoint in checkpoints if checkpoint not in found]
-    for checkpoint, result in _computed(console, missing, VALIDATION, archive.seeds):
+    for checkpoint, result in _computed(console, missing, VALIDATION, archive.seeds, drawn):
         found[checkpoint] = result
         if isinstance(result, Judgement):
             archive.keep(checkpoint, result)
@@ -83,7 +89,12 @@ def on_validation(console: Console, checkpoints: Sequence[Path], archive: Archiv
 
 
 def on_holdout(
-    console: Console, trials: Mapping[Path, int], study_name: str, ledger: Ledger, seeds: tuple[int, ...]
+    console: Console,
+    trials: Mapping[Path, int],
+    study_name: str,
+    ledger: Ledger,
+    seeds: tuple[int, ...],
+    drawn: str = "noise",
 ) -> tuple[dict[Path, Result], str | None]:
     """Judgements of checkpoints on the holdout part, in their order as far as there are looks; why one was refused."""
     found: dict[Path, Result] = {}
@@ -99,7 +110,7 @@ def on_holdout(
             taken[checkpoint] = look
         except HoldoutSpentError as error:
             refused = str(error)
-    for checkpoint, result in _computed(console, list(taken), PART, seeds):
+    for checkpoint, result in _computed(console, list(taken), PART, seeds, drawn):
         found[checkpoint] = result
         if isinstance(result, Judgement):
             ledger.answer(taken[checkpoint], result)
@@ -107,13 +118,13 @@ def on_holdout(
 
 
 def _computed(
-    console: Console, checkpoints: Sequence[Path], part: str, seeds: tuple[int, ...]
+    console: Console, checkpoints: Sequence[Path], part: str, seeds: tuple[int, ...], drawn: str
 ) -> Iterator[tuple[Path, Result]]:
     """Each checkpoint with its result as it ends, progress shown."""
     if not checkpoints:
         return
-    count, noises = len(checkpoints), len(seeds)
-    console.print(f"judging {count} finalist(s) on the {part} part, {noises} draw(s) of fresh noise each")
+    count, draws = len(checkpoints), len(seeds)
+    console.print(f"judging {count} finalist(s) on the {part} part, {draws} draw(s) of fresh {drawn} each")
     results = (in_tasks if ray.is_initialized() else in_turn)(checkpoints, part, seeds)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         yield from progress.track(results, total=count, description="judging")

@@ -1,9 +1,9 @@
 """The leaderboard: the best trials of a search judged again, with intervals instead of one lucky number.
 
 The trial that looks best of many looks better than it is, for it was chosen by its luck as well. So the finalists are
-judged once more: on the people of the validation part under fresh noise, common to all of them, and on the holdout
-part, which no trial ever saw and whose looks are counted. The order is that of the fresh judgement on the validation
-part; nothing is ordered by the holdout part, so that it stays what it is.
+judged once more: on the people of the validation part under fresh draws (of a generator's noise, of a detector's bots),
+common to all of them, and on the holdout part, which no trial ever saw and whose looks are counted. The order is that
+of the fresh judgement on the validation part; nothing is ordered by the holdout part, so that it stays what it is.
 """
 
 import json
@@ -25,10 +25,10 @@ from platform.ranking import INTERRUPTED, Ranked
 from platform.recovery import METRICS, REPEATS
 from platform.settings import Sweep
 from trainables import durable
+from trainables.criteria import Criteria, shown_as
 from trainables.eval.clustered import Clustered, Interval, interval, probability_best, weighted_sum
 from trainables.eval.metrics import NullBand
 from trainables.judging import Judgement
-from trainables.names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
 from trainables.seeding import derive
 
 LEADERBOARD = "leaderboard.json"
@@ -49,7 +49,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Repeats:
-    """`val/c2st` of trainings of one configuration with other seeds.
+    """The headline figure of trainings of one configuration with other seeds.
 
     The trial that they repeat is none of them: it was chosen for its value, they were not.
 
@@ -80,15 +80,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Finalists, best first, under `seeds` of fresh noise.
+    """Finalists, best first, under fresh `seeds`.
 
     Attributes:
+        criteria: What their kind is judged by.
         by: What the rows are ordered by.
         looks: That the holdout part of these data has had so far, of the `budget`.
         refused: Why rows have no look at the holdout part; None if nothing was refused.
         left_out: Trial -> why it could not be judged on a part.
     """
 
+    criteria: Criteria
     rows: tuple[Row, ...]
     by: str
     seeds: tuple[int, ...]
@@ -107,23 +109,25 @@ def leaderboard(console: Console, sweep: Sweep, study: optuna.Study, ranked: Seq
     Raises:
         LedgerError, ConfigError: the ledger or a kept judgement is damaged.
     """
-    settings = sweep.settings
+    settings, criteria = sweep.settings, sweep.criteria
     seeds = noise_seeds(settings.seed, settings.finalists.noise)
     chosen = finalists_of(ranked, settings.finalists.top)
-    validation = on_validation(console, list(chosen), Archive(settings.folder / JUDGEMENTS, seeds))
+    validation = on_validation(console, list(chosen), Archive(settings.folder / JUDGEMENTS, seeds), criteria.drawn)
     judged = {path: validation[path] for path in chosen}  # they ended in any order, and looks go to the best first
     rows = {path: Row(chosen[path], found) for path, found in judged.items() if isinstance(found, Judgement)}
     ledger = Ledger(settings.folder.parent / LEDGER, settings.finalists.holdout_budget)
     ended = {path: row.trial.number for path, row in rows.items() if row.trial.state != INTERRUPTED}
-    holdout, refused = on_holdout(console, ended, settings.study_name, ledger, seeds)
+    holdout, refused = on_holdout(console, ended, settings.study_name, ledger, seeds, criteria.drawn)
     whole = [
-        replace(row, holdout=_known(holdout.get(path)), repeats=_repeats(study, row)) for path, row in rows.items()
+        replace(row, holdout=_known(holdout.get(path)), repeats=_repeats(study, row, criteria.headline))
+        for path, row in rows.items()
     ]
     merits = {row.trial.number: merit(row.validation, sweep.goal.objectives[0]) for row in whole}
-    by = sweep.goal.objectives[0].text if all(merits.values()) else VAL_C2ST
-    if by == VAL_C2ST:
-        merits = {row.trial.number: row.validation.figures.get(VAL_C2ST) for row in whole}
+    by = sweep.goal.objectives[0].text if all(merits.values()) else criteria.headline
+    if by == criteria.headline:
+        merits = {row.trial.number: row.validation.figures.get(by) for row in whole}
     return Leaderboard(
+        criteria,
         _ordered(whole, merits, settings.seed),
         by,
         seeds,
@@ -139,13 +143,11 @@ def merit(judgement: Judgement, objective: Objective) -> Clustered | None:
 
     In place of the excess over one half stands the C2ST itself: below one half the excess knows no order.
     """
-    figures = {**judgement.figures}
-    if VAL_C2ST in figures:
-        figures[VAL_C2ST_EXCESS] = figures[VAL_C2ST]
-    if any(name not in figures for name in objective.terms):
+    names, figures = [shown_as(name) for name in objective.terms], judgement.figures
+    if any(name not in figures for name in names):
         return None
     sign = 1.0 if objective.minimised else -1.0
-    return weighted_sum([figures[name] for name in objective.terms], [sign * w for w in objective.terms.values()])
+    return weighted_sum([figures[name] for name in names], [sign * w for w in objective.terms.values()])
 
 
 def finalists_of(ranked: Sequence[Ranked], top: int) -> dict[Path, Ranked]:
@@ -158,11 +160,11 @@ def _known(result: Judgement | str | None) -> Judgement | None:
     return result if isinstance(result, Judgement) else None
 
 
-def _repeats(study: optuna.Study, row: Row) -> Repeats | None:
+def _repeats(study: optuna.Study, row: Row, headline: str) -> Repeats | None:
     """Of the trainings that ran to their end; None where there are none."""
     ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     mine = [trial.user_attrs[METRICS] for trial in ended if trial.user_attrs.get(REPEATS) == row.trial.number]
-    values = [metrics[VAL_C2ST] for metrics in mine if VAL_C2ST in metrics]
+    values = [metrics[headline] for metrics in mine if headline in metrics]
     if not values:
         return None
     sem = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
@@ -188,18 +190,18 @@ def intervals(judgement: Judgement | None) -> dict[str, Interval]:
     return {} if judgement is None else {name: interval(figure) for name, figure in judgement.figures.items()}
 
 
-def write(board: Leaderboard, folder: Path, study_name: str, reference: Reference) -> None:
+def write(board: Leaderboard, folder: Path, study_name: str, reference: Reference | None) -> None:
     """Write `leaderboard.json` into a study's folder in one atomic step."""
     text = json.dumps(to_json(board, study_name, reference), indent=1, sort_keys=True, allow_nan=False)
     durable.replace(folder / LEADERBOARD, text + "\n")
 
 
-def to_json(board: Leaderboard, study_name: str, reference: Reference) -> dict[str, Any]:
+def to_json(board: Leaderboard, study_name: str, reference: Reference | None) -> dict[str, Any]:
     """The plain mapping of `leaderboard.json`: what a report draws, and whom a promotion takes for its challenger."""
     return {
         "study": study_name,
-        "floor": vars(reference.floor),
-        "people": reference.people,
+        "floor": reference and vars(reference.floor),
+        "people": reference and reference.people,
         "by": board.by,
         "noise_seeds": list(board.seeds),
         "holdout": {"asked": board.looks, "budget": board.budget, "refused": board.refused},
@@ -219,7 +221,7 @@ def _rows_to_json(board: Leaderboard) -> Iterator[dict[str, Any]]:
             "feasible": trial.feasible,
             "params": dict(trial.params),
             "checkpoint": str(trial.checkpoint),
-            "searched": {name: trial.metrics[name] for name in (VAL_C2ST, VAL_MMD) if name in trial.metrics},
+            "searched": {name: trial.metrics[name] for name in board.criteria.figures if name in trial.metrics},
             "validation": validation,
             "holdout": holdout or None,
             "repeats": None if row.repeats is None else vars(row.repeats),

@@ -8,9 +8,10 @@ import plotly.graph_objects as go
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from plotly.colors import sample_colorscale
 
-from platform.figures import BEST, REAL, RUN, STOPPED, Figure, add_points, plain, signed, title
+from platform.figures import BEST, REAL, RUN, STOPPED, Figure, add_points, plain, signed
 from platform.importance import NotShownError, importances, in_memory
 from platform.records import WORDS, View
+from trainables.criteria import symbol
 from trainables.names import MINIMISED
 
 FADING = [[0.0, BEST], [0.25, "#c98a5c"], [1.0, STOPPED]]  # from the best to the worst
@@ -46,7 +47,7 @@ def parallel(shown: View, name: str, values: Mapping[int, float], direction: str
     if len(values) < 2:
         raise NotShownError("parallel coordinates need two trials with a result")
     target = {number: signed(value, direction) for number, value in values.items()}
-    label = title(name) if direction == MINIMISED else f"-{title(name)}"
+    label = symbol(name) if direction == MINIMISED else f"-{symbol(name)}"
     figure = optuna.visualization.plot_parallel_coordinate(in_memory(shown.trials, target), target_name=label)
     *lines, scale = figure.data
     for line in lines:  # Optuna's colours end in white, which is lost on white; the first coordinate is the objective
@@ -80,5 +81,5 @@ def _slice(shown: View, name: str, values: Mapping[int, float], key: str, law: B
     kind = "category" if categorical else "log" if getattr(law, "log", False) else "linear"
     order = [html.escape(str(choice)) for choice in law.choices] if isinstance(law, CategoricalDistribution) else None
     figure.update_xaxes(title=html.escape(key), type=kind, categoryarray=order)
-    figure.update_yaxes(title=title(name))
+    figure.update_yaxes(title=symbol(name))
     return plain(figure, 260)

@@ -1,6 +1,7 @@
 """The sweep as it runs: a live table in a terminal, one line per event in a log."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +12,10 @@ from rich.live import Live
 from rich.text import Text
 
 from platform.search import OptunaBridge
-from platform.terminal import columns
+from platform.terminal import columns, figure_columns, figures_of, metric
 from trainables import names
-from trainables.progress import clock, number
+from trainables.criteria import CRITERIA, title
+from trainables.progress import clock
 from trainables.session import FAILURE
 
 REDRAWN_S = 0.5  # Tune steps many times a second; only the clock moves between events
@@ -28,8 +30,7 @@ class Row:
     params: dict[str, Any]
     state: str = "running"
     epoch: int | None = None
-    c2st: float | None = None
-    mmd: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
 
 
@@ -44,6 +45,7 @@ class Progress(Callback):
 
     def __init__(self, bridge: OptunaBridge, epochs: int, wall_s: float, console: Console) -> None:
         self.bridge = bridge
+        self.criteria = CRITERIA[bridge.space.trainable]
         self.epochs = epochs
         self.console = console
         self.began = time.monotonic()
@@ -66,17 +68,15 @@ class Progress(Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        row = self.rows.get(trial.trial_id)
+        row, figures = self.rows.get(trial.trial_id), self.criteria.figures
         if row is not None and FAILURE in result:
             row.state = "failed"
             self._say(f"trial {row.trial}: failed: {result[FAILURE]}")
         if row is None or names.EPOCH not in result:
             return
-        row.epoch, row.c2st, row.mmd = result[names.EPOCH], result.get(names.VAL_C2ST), result.get(names.VAL_MMD)
-        self._say(
-            f"trial {row.trial}: epoch {row.epoch}/{self.epochs}  C2ST {number(row.c2st)}  MMD {number(row.mmd, 4)}"
-            f"  left {clock(self.left_s())}"
-        )
+        row.epoch, row.metrics = result[names.EPOCH], {name: result[name] for name in figures if name in result}
+        told = "  ".join(f"{title(name)} {metric(name, row.metrics.get(name))}" for name in figures)
+        self._say(f"trial {row.trial}: epoch {row.epoch}/{self.epochs}  {told}  left {clock(self.left_s())}")
         self._draw()
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -124,12 +124,12 @@ class Progress(Callback):
             self.drawn = time.monotonic()
 
     def _table(self) -> Group:
-        table = columns(">trial", ">state", ">epoch", ">C2ST", ">MMD", "~parameters")
+        table = columns(">trial", ">state", ">epoch", *figure_columns(self.criteria), "~parameters")
         for row in list(self.rows.values())[-SHOWN:]:
             style = {"failed": "red", "stopped": "dim", "done": "green"}.get(row.state, "")
             epoch = "-" if row.epoch is None else f"{row.epoch}/{self.epochs}"
-            cells = (str(row.trial), row.state, epoch, number(row.c2st), number(row.mmd, 4), describe(row.params))
-            table.add_row(*cells, style=style)
+            told = figures_of(row.metrics, self.criteria)
+            table.add_row(str(row.trial), row.state, epoch, *told, describe(row.params), style=style)
         spent = time.monotonic() - self.began
         head = Text(f"{self.bridge.left()} trials to end, {clock(spent)} spent, {clock(self.left_s())} left")
         return Group(head, table)

@@ -15,15 +15,14 @@ from platform.finalists import JUDGEMENTS, VALIDATION, Archive
 from platform.holdout import LEDGER, PART, Ledger, Look
 from platform.leaderboard import LEADERBOARD
 from platform.objectives import Objective
-from platform.promotion import CHANCE
 from platform.ranking import INTERRUPTED, Ranked, objectives_of, ranking, shown_trials
 from platform.recovery import FOLDER, METRICS, RESUMES, RETRIED, history, last_epoch
 from trainables.checkpoint import CheckpointError
 from trainables.config import ConfigError, require
+from trainables.criteria import CRITERIA, Criteria, offset, shown_as
 from trainables.eval.metrics import NullBand
 from trainables.judging import Judgement
 from trainables.manifest import MANIFEST
-from trainables.names import VAL_C2ST, VAL_C2ST_EXCESS
 
 SUMMARY = "summary.json"
 WORDS = {
@@ -47,10 +46,11 @@ class View:
         trials: All of them, by number.
         judged: Those that have a result, failed ones left out, best first.
         objectives: What is optimised.
+        criteria: What its kind of trainable is judged by.
         rung: The metric of the intermediate values.
         board: The leaderboard's file; None before the first.
-        floor: C2ST of real halves against each other; None before the first summary.
-        people: C2ST of training people against held-out ones.
+        floor: Headline of real halves against each other; None before the first summary, and where there is none.
+        people: Headline of training people against held-out ones.
     """
 
     study: optuna.Study
@@ -58,6 +58,7 @@ class View:
     trials: tuple[FrozenTrial, ...]
     judged: tuple[Ranked, ...]
     objectives: tuple[Objective, ...]
+    criteria: Criteria
     rung: str
     board: Board | None
     floor: NullBand | None
@@ -70,13 +71,16 @@ class View:
         return next((trial for trial in self.judged if trial.number in first), next(iter(self.judged), None))
 
 
-def view(study: optuna.Study, folder: Path, tie_breaker: str) -> View:
+def view(study: optuna.Study, folder: Path, tie_breaker: str = "") -> View:
     """Read a study and what its folder holds; nothing is written.
+
+    Args:
+        tie_breaker: Of the ranking; empty: the second figure of the study's kind.
 
     Raises:
         ConfigError: a study that no sweep has made, or a damaged file.
     """
-    objectives = objectives_of(study)
+    objectives, criteria = objectives_of(study), criteria_of(study)
     board = _json(folder / LEADERBOARD)
     reference = board or (_json(folder / SUMMARY) or {}).get("reference", {})
     floor = reference.get("floor")
@@ -84,13 +88,31 @@ def view(study: optuna.Study, folder: Path, tie_breaker: str) -> View:
         study,
         folder,
         tuple(study.get_trials(deepcopy=False)),
-        tuple(trial for trial in ranking(study, tie_breaker) if trial.metrics and trial.state != TrialState.FAIL.name),
+        tuple(
+            trial
+            for trial in ranking(study, tie_breaker or criteria.second)
+            if trial.metrics and trial.state != TrialState.FAIL.name
+        ),
         objectives,
+        criteria,
         study.user_attrs.get("rung", next(iter(objectives[0].terms))),
         board,
         NullBand(**floor) if floor else None,
         reference.get("people", reference.get("training_people")),
     )
+
+
+def criteria_of(study: optuna.Study) -> Criteria:
+    """What the trials of a study are judged by.
+
+    Raises:
+        ConfigError: the study does not say what it trained, or it is nothing that is known.
+    """
+    trainable = str(study.user_attrs.get("trainable"))
+    if trainable not in CRITERIA:
+        known = ", ".join(CRITERIA)
+        raise ConfigError(f"study_name={study.study_name}: its trainable is {trainable}, none of {known}; start anew")
+    return CRITERIA[trainable]
 
 
 def _json(file: Path) -> Any:
@@ -130,19 +152,13 @@ def times(trials: Sequence[FrozenTrial]) -> list[datetime]:
     return sorted(time for time in both if time is not None)
 
 
-def name_of_curves(rung: str) -> str:
-    """What curves show: C2ST itself where its excess over one half was reported."""
-    return VAL_C2ST if rung == VAL_C2ST_EXCESS else rung
-
-
 def curve(trial: FrozenTrial, rung: str) -> dict[int, float]:
-    """The rung metric by epoch; C2ST where its excess was reported.
+    """The metric of the rungs by epoch, as it is shown: C2ST where its excess was reported.
 
     The excess is 0 for all that is below one half, so that such an epoch stands at 0.5; the last one is known as it is.
     """
-    shift = CHANCE if rung == VAL_C2ST_EXCESS else 0.0
-    points = {epoch: value + shift for epoch, value in sorted(history(trial).items())}
-    raw = trial.user_attrs.get(METRICS, {}).get(name_of_curves(rung))
+    points = {epoch: value + offset(rung) for epoch, value in sorted(history(trial).items())}
+    raw = trial.user_attrs.get(METRICS, {}).get(shown_as(rung))
     last = last_epoch(trial)
     return points | ({last: raw} if last is not None and raw is not None else {})
 

@@ -25,7 +25,6 @@ from platform.records import (
     View,
     curve,
     manifest_of,
-    name_of_curves,
     state_of,
     states,
     successor,
@@ -34,8 +33,8 @@ from platform.records import (
 )
 from platform.recovery import ATTEMPT, METRICS, REASON, REPEATS, RESUMES, RETRIED, history, last_epoch
 from platform.search import finished
+from trainables.criteria import digits, offset, shown_as, symbol
 from trainables.durable import replace
-from trainables.names import VAL_C2ST, VAL_MMD
 from trainables.progress import clock, number
 
 REPORT = "report.html"
@@ -43,6 +42,8 @@ TEMPLATE = "report.html.j2"
 PICTURES = {
     "gallery.png": "Real movements beside generated ones, the same conditions at the same place.",
     "features.png": "Features of real and of generated movements laid over each other.",
+    "detection.png": "Bots caught by family, families never trained on in the strong colour; the curves of those; and "
+    "the scores of people and bots about the threshold.",
 }
 
 Rows = list[dict[str, Any]]
@@ -58,7 +59,7 @@ class Plot:
     reason: str = ""
 
 
-def write_report(study: optuna.Study, folder: Path, tie_breaker: str = VAL_MMD) -> Path:
+def write_report(study: optuna.Study, folder: Path, tie_breaker: str = "") -> Path:
     """Write the report of a study into its folder in one atomic step; the file."""
     file = folder / REPORT
     replace(file, render(view(study, folder, tie_breaker), datetime.now()))  # noqa: DTZ005  # local, as Optuna's times
@@ -75,9 +76,12 @@ def render(shown: View, now: datetime) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "value": _value, "interval": _interval, "clock": clock}
+    environment.filters |= {"symbol": symbol, "digits": digits}
     return environment.get_template(TEMPLATE).render(
         plotly_js=Markup(get_plotlyjs()),  # the library's own text
         shown=shown,
+        criteria=shown.criteria,
+        shifted=offset(shown.rung) != 0,
         head=dict(_head(shown, now)),
         worth=list(_worth(shown)),
         plots=dict(_plots(shown)),
@@ -120,17 +124,20 @@ def _code(shown: View) -> str:
 
 
 def _worth(shown: View) -> Iterator[tuple[str, Any]]:
-    """What the best trial is worth: a C2ST or an interval beside each name."""
-    best = shown.best
-    if best is None or VAL_C2ST not in best.metrics:
+    """What the best trial is worth: the headline or an interval of it beside each name."""
+    best, headline = shown.best, shown.criteria.headline
+    if best is None or headline not in best.metrics:
         return
-    points = curve(shown.trials[best.number], shown.rung) if name_of_curves(shown.rung) == VAL_C2ST else {}
+    points = curve(shown.trials[best.number], shown.rung) if shown_as(shown.rung) == headline else {}
     yield from ((name, points[at]) for at, name in ((0, "untrained"), (1, "after 1 epoch")) if at in points)
-    yield f"trial {best.number} after {best.epoch} epochs, as the search saw it", best.metrics[VAL_C2ST]
+    yield f"trial {best.number} after {best.epoch} epochs, as the search saw it", best.metrics[headline]
     row = next((row for row in (shown.board or {"rows": []})["rows"] if row["trial"] == best.number), None)
-    for part, name in (("validation", "under fresh noise"), ("holdout", "on people the search never saw")):
-        if row and row[part] and VAL_C2ST in row[part]:
-            yield f"the same trial, {name}", row[part][VAL_C2ST]
+    for part, name in (
+        ("validation", f"under fresh {shown.criteria.drawn}"),
+        ("holdout", "on people the search never saw"),
+    ):
+        if row and row[part] and headline in row[part]:
+            yield f"the same trial, {name}", row[part][headline]
     if shown.people is not None:
         yield "real movements of the training people", shown.people
     if shown.floor is not None:
@@ -139,13 +146,16 @@ def _worth(shown: View) -> Iterator[tuple[str, Any]]:
 
 def _plots(shown: View) -> Iterator[tuple[str, Plot]]:
     """The figures that every report has, by name."""
-    name = name_of_curves(shown.rung)
+    name, criteria = shown_as(shown.rung), shown.criteria
     first, (values, direction) = next(iter(figures.objectives(shown).items()))
     drawn: Mapping[str, tuple[str, Callable[[], figures.Figure]]] = {
-        "forest": ("C2ST of the finalists with intervals", lambda: figures.forest(_board(shown), shown.floor)),
+        "forest": (
+            f"{symbol(criteria.headline)} of the finalists with intervals",
+            lambda: figures.forest(_board(shown), criteria, shown.floor),
+        ),
         "pareto": ("Pareto front of all trials", lambda: figures.pareto(shown)),
         "parallel": ("Parameters of all trials", lambda: parameter_figures.parallel(shown, first, values, direction)),
-        "curves": (f"{figures.title(name)} of all trials over their epochs", lambda: figures.curves_of(shown, name)),
+        "curves": (f"{symbol(name)} of all trials over their epochs", lambda: figures.curves_of(shown, name)),
     }
     for key, (label, draw) in drawn.items():
         yield key, _drawn(key, label, draw)
@@ -167,7 +177,7 @@ def _drawn(id: str, label: str, draw: Callable[[], figures.Figure]) -> Plot:
 def _importances(shown: View) -> Iterator[Plot]:
     """One figure per objective."""
     for at, (name, (values, direction)) in enumerate(figures.objectives(shown).items()):
-        label = f"Importances for {figures.title(name)}"
+        label = f"Importances for {symbol(name)}"
         yield _drawn(f"importance-{at}", label, lambda v=values, d=direction: parameter_figures.importance(shown, v, d))  # type: ignore[misc]
 
 
@@ -175,7 +185,7 @@ def _slices(shown: View) -> Iterator[Plot]:
     """The first objective against each parameter."""
     name, (values, _) = next(iter(figures.objectives(shown).items()))
     for at, (key, figure) in enumerate(parameter_figures.slices(shown, name, values).items()):
-        yield Plot(f"slice-{at}", f"{figures.title(name)} against {key}", figure)
+        yield Plot(f"slice-{at}", f"{symbol(name)} against {key}", figure)
 
 
 def _pictures(folder: Path) -> Iterator[tuple[str, str]]:

@@ -18,15 +18,16 @@ from rich.console import Console
 
 from platform.agreement import EQUAL, EXACT, Compared, compare, conclude, spreads, table
 from platform.finalists import JUDGEMENTS
+from platform.kinds import KINDS
 from platform.recovery import FOLDER, METRICS, OVERRIDES, last_epoch
 from platform.settings import Sweep, value_at
 from platform.source import source_of
 from trainables import names
 from trainables.config import ConfigError, build, digest, require, with_values
+from trainables.criteria import CRITERIA
 from trainables.data.dataset import DataConfig, DataParts, load_parts
 from trainables.durable import replace
 from trainables.epoch import Worker
-from trainables.eval.validation import Validator
 from trainables.manifest import Manifest, differences
 from trainables.progress import Progress
 from trainables.session import TRAINABLES
@@ -157,7 +158,7 @@ def trained_again(console: Console, original: Original, now: Manifest, path: Pat
     config = build(trainable.config, original.config, at="trainable")
     with opened(path, original.trainable, config) as folder:
         now.write(folder.path)
-        progress = Progress(console, folder, original.epoch)
+        progress = Progress(console, folder, original.epoch, CRITERIA[original.trainable])
         with progress, recording(folder) as record:
             epochs = trainable.epochs(config, resume=folder.last, worker=Worker(device=_device(original)))
             for epoch in itertools.islice(epochs, original.epoch + 1 - _begun(folder)):
@@ -175,10 +176,10 @@ def bands(original: Original, study: Path) -> dict[str, float]:
     config = build(TRAINABLES[original.trainable].config, original.config, at="trainable")
     data = load_parts(config.data)
     found = spreads(study / JUDGEMENTS, data.sha256) | dict.fromkeys(EXACT, 0.0)
-    if names.VAL_C2ST in original.metrics:
-        validator = Validator.fit(data["validation"], data["train"], config.data.canonical, config.evaluation)
-        floor = validator.floor()
-        found |= dict.fromkeys((names.VAL_C2ST, names.VAL_C2ST_EXCESS), (floor.high - floor.low) / 2)
+    criteria, people = CRITERIA[original.trainable], KINDS[original.trainable].reference
+    if people is not None and criteria.headline in original.metrics:
+        floor = people(config).floor
+        found |= dict.fromkeys((criteria.headline, criteria.objective), (floor.high - floor.low) / 2)
     return found
 
 

@@ -16,6 +16,7 @@ from platform.samplers import SAMPLERS
 from search_spaces import SPACES, Space
 from trainables.command import Request
 from trainables.config import ConfigError, build, require, require_member, with_values
+from trainables.criteria import CRITERIA, Criteria
 from trainables.names import DIRECTIONS
 from trainables.registry import FOLDER as REGISTRY
 from trainables.session import TRAINABLES, ScalingConfig
@@ -101,7 +102,7 @@ class FinalistsConfig:
     """How the best trials are judged again when the search is over."""
 
     top: int = 3  # trials; 0 leaves it out
-    noise: int = 3  # fresh draws of the sampler's noise, common to all of them
+    noise: int = 3  # fresh draws of the sampler's noise, or of a detector's bots, common to all of them
     repeats: int = 0  # trainings of each with another seed, so that the leaderboard knows the luck of one
     holdout_budget: int = 32  # checkpoints that may ever be judged on the holdout part of these data
 
@@ -167,6 +168,11 @@ class Sweep:
         objectives = tuple(map(Objective.parse, settings.objectives or (self.space.metric,)))
         rung = settings.scheduler.metric or next(iter(objectives[0].terms))
         return Goal(objectives, tuple(map(Constraint.parse, settings.constraints)), rung, self.epochs)
+
+    @property
+    def criteria(self) -> Criteria:
+        """What its kind of trainable is judged by."""
+        return CRITERIA[self.space.trainable]
 
     @property
     def epochs(self) -> int:

@@ -8,16 +8,14 @@ from rich.table import Table
 from platform.leaderboard import Leaderboard, Reference, Repeats, Row, intervals
 from platform.objectives import Goal
 from platform.progress import describe
-from platform.promotion import CHANCE
 from platform.ranking import Ranked
 from platform.records import WORDS
-from platform.terminal import columns
+from platform.terminal import columns, figure_columns, figures_of, metric
+from trainables.criteria import Criteria, offset, shown_as
 from trainables.eval.clustered import Interval
-from trainables.names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
 from trainables.progress import number
 
 SHOWN = 10
-BELOW = {VAL_C2ST_EXCESS: CHANCE, VAL_C2ST: 0.0}  # what the metrics of rungs that tell the C2ST lack of it
 
 
 def print_failures(console: Console, ranked: Sequence[Ranked]) -> None:
@@ -27,14 +25,14 @@ def print_failures(console: Console, ranked: Sequence[Ranked]) -> None:
             console.print(f"trial {trial.number} failed: {trial.reason}", style="red", highlight=False)
 
 
-def print_ranking(console: Console, trials: Sequence[Ranked]) -> None:
+def print_ranking(console: Console, trials: Sequence[Ranked], criteria: Criteria) -> None:
     """Trials by what the search knows of them."""
-    titles = (">rank", ">trial", ">epochs", ">C2ST", ">MMD", ">ended", "~parameters")
+    titles = (">rank", ">trial", ">epochs", *figure_columns(criteria), ">ended", "~parameters")
     table = columns(*titles, title="Ranking, as the search saw it")
     for rank, trial in enumerate(trials[:SHOWN], start=1):
-        c2st, mmd = (number(trial.metrics.get(name), digits) for name, digits in ((VAL_C2ST, 3), (VAL_MMD, 4)))
+        told = figures_of(trial.metrics, criteria)
         ended = WORDS[trial.state]
-        table.add_row(str(rank), str(trial.number), str(trial.epoch), c2st, mmd, ended, describe(dict(trial.params)))
+        table.add_row(str(rank), str(trial.number), str(trial.epoch), *told, ended, describe(dict(trial.params)))
     console.print(table)
 
 
@@ -46,7 +44,8 @@ def print_leaderboard(console: Console, board: Leaderboard) -> None:
         console.print(f"P(best): probability of the best {board.by}; holdout part: {asked}", highlight=False)
     for row in board.rows:
         if row.repeats is not None:
-            console.print(f"trial {row.trial.number} {_repeats(row.repeats)}", highlight=False, soft_wrap=True)
+            told = _repeats(row.repeats, board.criteria)
+            console.print(f"trial {row.trial.number} {told}", highlight=False, soft_wrap=True)
     for trial, reason in board.left_out.items():
         console.print(f"trial {trial} could not be judged: {reason}", style="red", highlight=False, soft_wrap=True)
     if board.refused:
@@ -54,23 +53,25 @@ def print_leaderboard(console: Console, board: Leaderboard) -> None:
 
 
 def _leaderboard(board: Leaderboard) -> Table:
-    title = f"Leaderboard on {len(board.seeds)} fresh draws of noise, with 95 % intervals over people"
-    table = columns(">rank", ">trial", ">C2ST", ">MMD", ">C2ST on holdout", ">P(best)", title=title)
+    criteria = board.criteria
+    title = f"Leaderboard on {len(board.seeds)} fresh draws of {criteria.drawn}, with 95 % intervals over people"
+    first, second = figure_columns(criteria)[:2]
+    table = columns(">rank", ">trial", first, second, f">{criteria.title} on holdout", ">P(best)", title=title)
     for rank, row in enumerate(board.rows, start=1):
-        table.add_row(str(rank), str(row.trial.number), *_figures(row), style="bold" if rank == 1 else None)
+        table.add_row(str(rank), str(row.trial.number), *_figures(row, criteria), style="bold" if rank == 1 else None)
     return table
 
 
-def _figures(row: Row) -> tuple[str, ...]:
+def _figures(row: Row, criteria: Criteria) -> tuple[str, ...]:
     validation, holdout = intervals(row.validation), intervals(row.holdout)
-    mmd = validation[VAL_MMD].value if VAL_MMD in validation else None
-    c2st, unseen = span(validation.get(VAL_C2ST)), span(holdout.get(VAL_C2ST))
-    return c2st, number(mmd, 4), unseen, number(row.probability_best, 2)
+    second = validation[criteria.second].value if criteria.second in validation else None
+    first, unseen = (span(judged.get(criteria.headline)) for judged in (validation, holdout))
+    return first, metric(criteria.second, second), unseen, number(row.probability_best, 2)
 
 
-def _repeats(repeats: Repeats) -> str:
+def _repeats(repeats: Repeats, criteria: Criteria) -> str:
     error = "" if repeats.sem is None else f" ± {repeats.sem:.3f} (s.e.m.)"
-    return f"trained again with {repeats.n} other seed(s): C2ST {repeats.mean:.3f}{error}"
+    return f"trained again with {repeats.n} other seed(s): {criteria.title} {repeats.mean:.3f}{error}"
 
 
 def span(found: Interval | None) -> str:
@@ -78,27 +79,37 @@ def span(found: Interval | None) -> str:
     return "-" if found is None else f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
-def print_worth(console: Console, goal: Goal, board: Leaderboard, best: Ranked, reference: Reference) -> None:
-    """The C2ST of the best trial as the search saw it and judged again, between that of noise and that of people."""
-    title = f"C2ST on held-out people ({CHANCE}: cannot be told apart)"
-    table = columns("~against real movements of the validation part", ">C2ST", title=title)
+def print_worth(console: Console, goal: Goal, board: Leaderboard, best: Ranked, reference: Reference | None) -> None:
+    """The headline of the best trial as the search saw it and judged again, between no training and real people."""
+    criteria, rung, name = board.criteria, goal.rung, f"trial {best.number}"
+    table = columns(f"~{criteria.against}", f">{criteria.title}", title=criteria.meaning)
     judged = (board.rows[0].validation, board.rows[0].holdout) if board.rows else (None, None)
-    again, unseen = (intervals(judgement).get(VAL_C2ST) for judgement in judged)
-    rung, floor, name = goal.rung, reference.floor, f"trial {best.number}"
+    again, unseen = (intervals(judgement).get(criteria.headline) for judgement in judged)
     rows = [
-        ("untrained model", number(c2st_at(best, 0, rung))),
-        ("after 1 epoch", number(c2st_at(best, 1, rung))),
-        (f"{name} after {best.epoch} epochs, as the search saw it", number(best.metrics.get(VAL_C2ST))),
-        (f"{name} on fresh noise", span(again)),
+        ("untrained model", number(headline_at(best, 0, rung, criteria))),
+        ("after 1 epoch", number(headline_at(best, 1, rung, criteria))),
+        (f"{name} after {best.epoch} epochs, as the search saw it", number(best.metrics.get(criteria.headline))),
+        (f"{name} on fresh {criteria.drawn}", span(again)),
         (f"{name} against the people of the holdout part", span(unseen)),
-        ("real movements of the training people", number(reference.people)),
-        ("real movements of the same people (floor)", f"{floor.mean:.3f} [{floor.low:.3f}, {floor.high:.3f}]"),
+        *_of_people(reference),
     ]
     for cells in rows:
         table.add_row(*cells)
     console.print(table)
 
 
-def c2st_at(trial: Ranked, epoch: int, rung: str) -> float | None:
-    """C2ST of a trial after an epoch, where the metric of its rungs, of which its history is, tells it."""
-    return BELOW[rung] + trial.history[epoch] if epoch in trial.history and rung in BELOW else None
+def _of_people(reference: Reference | None) -> list[tuple[str, str]]:
+    """What real people score, where they can be judged in the same way."""
+    if reference is None:
+        return []
+    floor = reference.floor
+    return [
+        ("real movements of the training people", number(reference.people)),
+        ("real movements of the same people (floor)", f"{floor.mean:.3f} [{floor.low:.3f}, {floor.high:.3f}]"),
+    ]
+
+
+def headline_at(trial: Ranked, epoch: int, rung: str, criteria: Criteria) -> float | None:
+    """The headline of a trial after an epoch, where the metric of its rungs, of which its history is, tells it."""
+    told = epoch in trial.history and shown_as(rung) == criteria.headline
+    return offset(rung) + trial.history[epoch] if told else None

@@ -2,36 +2,33 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import optuna
 from rich.console import Console
 from sqlalchemy.engine import make_url
 
+from platform.kinds import KINDS
 from platform.leaderboard import Leaderboard, Reference, leaderboard, to_json, write
 from platform.pictures import learning_curves
 from platform.ranking import Ranked, ranking
 from platform.report import REPORT, write_report
 from platform.settings import Sweep
-from platform.standings import c2st_at, print_failures, print_leaderboard, print_ranking, print_worth
+from platform.standings import headline_at, print_failures, print_leaderboard, print_ranking, print_worth
 from platform.storage import JOURNAL
-from trainables import durable, generators
+from trainables import durable
 from trainables.config import build
-from trainables.data.canonical import reobserve
-from trainables.data.dataset import DataParts
-from trainables.eval.pictures import gallery, overlays
-from trainables.eval.validation import Validator
-from trainables.names import VAL_C2ST_EXCESS
+from trainables.criteria import shown_as
 from trainables.progress import interpreter
 from trainables.session import TRAINABLES
 
 
-def summarise(console: Console, sweep: Sweep, study: optuna.Study, data: DataParts) -> int:
+def summarise(console: Console, sweep: Sweep, study: optuna.Study) -> int:
     """Judge the finalists again, print what came of all trials, and write it down; 1 if none has a result, else 0.
 
     Leaves `leaderboard.json`, `summary.json` and pictures in the study's folder. The best trial is the first of the
-    leaderboard; without one (no checkpoint, `finalists.top=0`, a trainable that generates nothing) that of the ranking.
+    leaderboard; without one (no checkpoint, `finalists.top=0`, a trainable that is not judged again) that of the
+    ranking.
     """
     ranked = ranking(study, sweep.space.tie_breaker)
     print_failures(console, ranked)
@@ -39,11 +36,11 @@ def summarise(console: Console, sweep: Sweep, study: optuna.Study, data: DataPar
     if not trials:
         console.print("no trial has a result yet", style="red")
         return 1
-    print_ranking(console, trials)
+    print_ranking(console, trials, sweep.criteria)
     sweep.settings.folder.mkdir(parents=True, exist_ok=True)
     best, judged = trials[0], dict[str, Any]()
-    if sweep.space.trainable in generators.LOADERS:
-        best, judged = _judge_again(console, sweep, study, trials, data)
+    if sweep.space.trainable in KINDS:
+        best, judged = _judge_again(console, sweep, study, trials)
     _write(sweep, best, trials, judged)
     write_report(study, sweep.settings.folder, sweep.space.tie_breaker)
     _print_next(console, sweep, best)
@@ -51,45 +48,40 @@ def summarise(console: Console, sweep: Sweep, study: optuna.Study, data: DataPar
 
 
 def _judge_again(
-    console: Console, sweep: Sweep, study: optuna.Study, trials: Sequence[Ranked], data: DataParts
+    console: Console, sweep: Sweep, study: optuna.Study, trials: Sequence[Ranked]
 ) -> tuple[Ranked, dict[str, Any]]:
     """The best trial, and what `summary.json` says of the finalists and of people."""
-    config = build(TRAINABLES[sweep.space.trainable].config, sweep.trainable, at="trainable")
-    validator = Validator.fit(data["validation"], data["train"], config.data.canonical, config.evaluation)
-    reference = Reference(validator.floor(), validator.against(data["train"]))
+    config, kind = _config(sweep), KINDS[sweep.space.trainable]
+    reference = kind.reference(config) if kind.reference else None
     board = leaderboard(console, sweep, study, trials)
     best = board.rows[0].trial if board.rows else trials[0]
     write(board, sweep.settings.folder, sweep.settings.study_name, reference)
     print_leaderboard(console, board)
     print_worth(console, sweep.goal, board, best, reference)
-    _draw(sweep, board, best, [best, *(trial for trial in trials if trial is not best)], validator, reference)
+    _draw(sweep, board, best, [best, *(trial for trial in trials if trial is not best)], reference)
     rows = to_json(board, sweep.settings.study_name, reference)["rows"]
-    people = {"floor": vars(reference.floor), "training_people": reference.people}
-    return best, {"reference": people, "leaderboard": rows}
+    people = reference and {"floor": vars(reference.floor), "training_people": reference.people}
+    return best, {**({"reference": people} if people else {}), "leaderboard": rows}
 
 
-def _draw(
-    sweep: Sweep, board: Leaderboard, best: Ranked, trials: list[Ranked], validator: Validator, reference: Reference
-) -> None:
-    """Learning curves where the rungs tell the C2ST; gallery and overlays of the best trial's samples."""
-    pictures = sweep.settings.folder / "pictures"
+def _config(sweep: Sweep) -> Any:
+    return build(TRAINABLES[sweep.space.trainable].config, sweep.trainable, at="trainable")
+
+
+def _draw(sweep: Sweep, board: Leaderboard, best: Ranked, trials: list[Ranked], reference: Reference | None) -> None:
+    """Learning curves where the rungs tell the headline; the pictures that the best trial's kind has of it."""
+    pictures, criteria, rung = sweep.settings.folder / "pictures", sweep.criteria, sweep.goal.rung
     pictures.mkdir(parents=True, exist_ok=True)
-    if sweep.goal.rung == VAL_C2ST_EXCESS:
-        learning_curves(trials, reference.floor, pictures / "learning_curves.png")
+    if shown_as(rung) == criteria.headline:
+        floor = reference.floor if reference else None
+        learning_curves(trials, rung, criteria, floor, pictures / "learning_curves.png")
     if best.checkpoint is not None and best.number not in board.left_out:
-        _draw_samples(best.checkpoint, validator, pictures)
-
-
-def _draw_samples(checkpoint: Path, validator: Validator, pictures: Path) -> None:
-    """Made as they were judged in training."""
-    samples = generators.load(checkpoint).like(validator.asked, seed=validator.config.seed)
-    observed, rows = reobserve(samples, validator.canonical)
-    gallery(validator.observed.take(rows), observed, pictures / "gallery.png")
-    overlays(validator.observed, observed, pictures / "features.png")
+        judged = next((row.validation for row in board.rows if row.trial.number == best.number), None)
+        KINDS[sweep.space.trainable].draw(best.checkpoint, _config(sweep), judged, pictures)
 
 
 def _write(sweep: Sweep, best: Ranked, trials: Sequence[Ranked], judged: dict[str, Any]) -> None:
-    rung = sweep.goal.rung
+    rung, criteria = sweep.goal.rung, sweep.criteria
     summary = {
         "study": sweep.settings.study_name,
         "best": {
@@ -98,8 +90,8 @@ def _write(sweep: Sweep, best: Ranked, trials: Sequence[Ranked], judged: dict[st
             "metrics": best.metrics,
             "checkpoint": None if best.checkpoint is None else str(best.checkpoint),
         },
-        "untrained": c2st_at(best, 0, rung),
-        "one_epoch": c2st_at(best, 1, rung),
+        "untrained": headline_at(best, 0, rung, criteria),
+        "one_epoch": headline_at(best, 1, rung, criteria),
         "trials": [
             {"trial": t.number, "state": t.state, "epoch": t.epoch, "params": t.params, "metrics": t.metrics}
             for t in trials
@@ -127,7 +119,7 @@ def _print_next(console: Console, sweep: Sweep, best: Ranked) -> None:
     console.print("Next", style="bold")
     settings = sweep.settings
     for command in (
-        f"platform.evaluate ckpt={best.checkpoint} out_dir={folder / 'evaluation'}",
+        f"{sweep.criteria.closer} ckpt={best.checkpoint} out_dir={folder / 'evaluation'}",
         f"platform.promote study_name={settings.study_name} storage_path={settings.storage_path}",
     ):
         console.print(f"  {interpreter()} -m {command}", highlight=False, soft_wrap=True)

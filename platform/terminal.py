@@ -7,12 +7,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from trainables.criteria import Criteria, digits, title
 from trainables.eval.clustered import Interval
-from trainables.names import VAL_C2ST
 from trainables.progress import number
 
 WIDE = 300  # columns of a line that goes into a file or a pipe
-DIGITS = {VAL_C2ST: 3}  # of a metric; of any other one four
 
 
 def columns(*titles: str, title: str | None = None) -> Table:
@@ -54,7 +53,17 @@ def print_line(console: Console, line: str) -> None:
 
 def metric(name: str, value: float | None) -> str:
     """A metric with its digits; a dash where there is none."""
-    return number(value, DIGITS.get(name, 4))
+    return number(value, digits(name))
+
+
+def figure_columns(criteria: Criteria) -> list[str]:
+    """Titles of the columns of a kind's figures."""
+    return [f">{title(name)}" for name in criteria.figures]
+
+
+def figures_of(metrics: Mapping[str, float], criteria: Criteria) -> list[str]:
+    """The figures of a kind among metrics, each with its digits."""
+    return [metric(name, metrics.get(name)) for name in criteria.figures]
 
 
 def span(name: str, figure: Interval | Mapping[str, Any] | None) -> str:

@@ -16,6 +16,7 @@ from rich.console import Console
 from platform.cluster import ray_instance
 from trainables.command import Command, Request, run
 from trainables.config import build, plain
+from trainables.criteria import CRITERIA
 from trainables.progress import Progress
 from trainables.session import TRAINABLES, Job, ScalingConfig
 from trainables.session import run as run_job
@@ -25,7 +26,7 @@ ABOUT = """
 Train one model of a trainable and judge it on held-out people after every epoch.
 
   python -m platform.train                                    the diffusion model, in this process
-  python -m platform.train trainable=gan out_dir=results/gan  another trainable
+  python -m platform.train trainable=gan out_dir=results/gan  another trainable: gan, or detector
   python -m platform.train scaling.num_workers=2              two workers that share each batch
   python -m platform.train trainable.epochs=40 address=auto scaling.num_workers=4 out_dir=/shared/run
 
@@ -63,13 +64,14 @@ def main(request: Request) -> int:
     config = build(TRAINABLES[name].config, request.config["trainable"], at="trainable")
     with opened(Path(settings.out_dir or f"results/train/{name}"), name, config) as folder:
         job = Job(name, plain(config), settings.scaling, str(folder.path))
-        progress = Progress(Console(), folder, config.epochs)
+        criteria = CRITERIA[name]
+        progress = Progress(Console(), folder, config.epochs, criteria)
         with progress:
             if settings.scaling.num_workers:
                 _train_in_group(job, folder, progress, settings.address)
             else:
                 run_job(job, folder, progress)
-        progress.print_end("platform.evaluate ckpt=BEST")
+        progress.print_end(f"{criteria.closer} ckpt=BEST")
     return 0
 
 

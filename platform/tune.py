@@ -55,6 +55,7 @@ Search the parameters of a trainable by their judgement on held-out people.
 
   python -m platform.tune                                             the default sweep
   python -m platform.tune budget.trials=16 budget.wall=20m            a longer one
+  python -m platform.tune trainable=detector                          of another trainable: gan, or detector
   python -m platform.tune trainable.epochs=12 scaling.num_workers=1   each trial in a Ray Train worker group
   python -m platform.tune trainable.model.base_channels=64            fix a key of the space
   python -m platform.tune 'trainable.optim.lr=tag(log,interval(1e-4,3e-3))'   search any key: interval, range, choice
@@ -124,10 +125,10 @@ def _continued(console: Console, sweep: Sweep, data: DataParts) -> int:
             console.print(f"{resumed} trial(s) that an earlier run left unfinished are enqueued again")
         if not owed(study, sweep.settings.budget.trials) and not sweep.settings.finalists.repeats:
             console.print(f"the budget of {sweep.settings.budget.trials} trials is met; raise budget.trials to go on")
-            return summarise(console, sweep, study, data)
+            return summarise(console, sweep, study)
         with ray_instance(sweep.settings.address, sweep.settings.scaling) as cpus:
             _search(console, sweep, study, cpus)
-            return summarise(console, sweep, study, data)
+            return summarise(console, sweep, study)
 
 
 def _look(console: Console, sweep: Sweep, verb: str) -> int:

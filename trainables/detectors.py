@@ -10,6 +10,7 @@ from torch import Tensor
 
 from trainables.checkpoint import CheckpointError, load_record
 from trainables.data.canonical import Canonical, CanonicalConfig
+from trainables.detector.api import load_trained_detector
 
 FOLDER = "registry-detector"  # their registry below a storage path
 
@@ -26,7 +27,7 @@ class MovementDetector(Protocol):
         """Probability of a bot for each movement, in float64."""
 
 
-LOADERS: dict[str, Callable[[Path, torch.device | str], MovementDetector]] = {}
+LOADERS: dict[str, Callable[[Path, torch.device | str], MovementDetector]] = {"detector": load_trained_detector}
 
 
 def load_detector(checkpoint: Path, device: torch.device | str = "cpu") -> MovementDetector:
@@ -37,6 +38,6 @@ def load_detector(checkpoint: Path, device: torch.device | str = "cpu") -> Movem
     """
     kind = load_record(checkpoint).get("kind")
     if kind not in LOADERS:
-        known = " or ".join(f"`{name}`" for name in LOADERS) or "none is known"
+        known = " or ".join(f"`{name}`" for name in LOADERS)
         raise CheckpointError(f"{checkpoint}: a checkpoint of a detector ({known}) is needed, but got {kind}")
     return LOADERS[kind](checkpoint, device)

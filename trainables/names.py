@@ -10,6 +10,10 @@ TRAIN_CRITIC = "train/critic_loss"
 TRAIN_GENERATOR = "train/generator_loss"
 TRAIN_WASSERSTEIN = "train/wasserstein"
 TRAIN_GRADIENT_PENALTY = "train/gradient_penalty"
+TRAIN_CROSS_ENTROPY = "train/cross_entropy"
+TRAIN_TASK_CONTRASTIVE = "train/task_contrastive"
+TRAIN_EMBODIMENT_CONTRASTIVE = "train/embodiment_contrastive"
+TRAIN_CLUB = "train/club"
 TRAIN_LEARNING_RATE = "train/learning_rate"
 TRAIN_STEPS = "train/steps"
 TRAIN_SECONDS = "train/seconds"
@@ -28,6 +32,13 @@ VAL_MEMORISATION = "val/memorisation"
 VAL_MEMORISED_SHARE = "val/memorised_share"
 VAL_CONDITION_ERROR = "val/condition_error"
 VAL_REJECTED = "val/rejected"
+VAL_WORST_FAMILY_MISS = "val/worst_family_miss"  # 1 - TPR at the asked FPR, of the unseen family where it is largest
+VAL_UNSEEN_MISS = "val/unseen_miss"  # mean over the unseen families
+VAL_SEEN_MISS = "val/seen_miss"
+VAL_UNSEEN_AUC = "val/unseen_auc"
+VAL_SEEN_AUC = "val/seen_auc"
+VAL_CALIBRATION_ERROR = "val/calibration_error"
+VAL_BRIER = "val/brier"
 VAL_SECONDS = "val/seconds"
 PARAMETERS = "model/parameters"
 CHECKPOINT_PATH = "checkpoint_path"
@@ -36,6 +47,11 @@ CHECKPOINT_PATH = "checkpoint_path"
 def condition_error(column: str) -> str:
     """The name of the error of one column of the condition, beside the mean over columns."""
     return f"{VAL_CONDITION_ERROR}/{column}"
+
+
+def family_miss(family: str) -> str:
+    """The name of the share of one family's bots that are missed, beside the worst of them."""
+    return f"val/miss/{family}"
 
 
 MINIMISED = "minimize"  # as Optuna spells it
@@ -56,6 +72,13 @@ DIRECTIONS = {
     VAL_MEMORISED_SHARE: MINIMISED,
     VAL_CONDITION_ERROR: MINIMISED,
     VAL_REJECTED: MINIMISED,
+    VAL_WORST_FAMILY_MISS: MINIMISED,
+    VAL_UNSEEN_MISS: MINIMISED,
+    VAL_SEEN_MISS: MINIMISED,
+    VAL_UNSEEN_AUC: MAXIMISED,
+    VAL_SEEN_AUC: MAXIMISED,
+    VAL_CALIBRATION_ERROR: MINIMISED,
+    VAL_BRIER: MINIMISED,
     PARAMETERS: MINIMISED,
 }
 """Which way a judged metric is better: what a search may have as an objective, a constraint or a rung."""

@@ -12,14 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from trainables import names
+from trainables.criteria import Criteria, digits, title
 from trainables.training_run import BEST, CHECKPOINTS, METRICS, Line, RunFolder, best_epoch
 
 SHOWN = 14  # rows of the live table
-COLUMNS = {
-    "loss": (names.TRAIN_LOSS, 4),
-    "C2ST": (names.VAL_C2ST, 3),
-    "MMD": (names.VAL_MMD, 4),
-}
 REDRAWN_PER_S = 2  # between epochs only the clock moves
 
 
@@ -46,12 +42,14 @@ class Progress:
 
     Args:
         epochs: The number of the last epoch.
+        criteria: Of the kind of trainable.
     """
 
-    def __init__(self, console: Console, folder: RunFolder, epochs: int) -> None:
+    def __init__(self, console: Console, folder: RunFolder, epochs: int, criteria: Criteria) -> None:
         self.console = console
         self.folder = folder
         self.epochs = epochs
+        self.figures = (names.TRAIN_LOSS, *criteria.figures)
         self.lines = folder.metrics()
         self.began = time.monotonic()
         self.shown: list[float] = []  # when each epoch of this process was shown
@@ -76,7 +74,7 @@ class Progress:
         self.lines.append(line)
         self.shown.append(time.monotonic())
         if self.live is None:
-            values = "  ".join(f"{title} {number(line.get(name), n)}" for title, (name, n) in COLUMNS.items())
+            values = "  ".join(f"{title(name)} {_told(line, name)}" for name in self.figures)
             self._print(
                 f"{clock(self._spent_s()):>7}  epoch {self._epoch()}/{self.epochs}  {values}  left {self._left()}"
             )
@@ -87,7 +85,8 @@ class Progress:
         if not self.shown:
             self._print("nothing is left to train; another out_dir starts a new run")
         self.console.print(f"Best of {self._epoch()} epochs, and the untrained model", style="bold")
-        self.console.print(table([line for line in self.lines if line[names.EPOCH] in (0, best)], best))
+        ends = [line for line in self.lines if line[names.EPOCH] in (0, best)]
+        self.console.print(table(ends, best, self.figures))
         lines = {
             "checkpoint": self.folder.path / CHECKPOINTS / BEST,
             "numbers": self.folder.path / METRICS,
@@ -115,16 +114,20 @@ class Progress:
 
     def _table(self) -> RenderableType:
         head = Text(f"epoch {self._epoch()} of {self.epochs}, {clock(self._spent_s())} spent, {self._left()} left")
-        return Group(head, table(self.lines[-SHOWN:], best_epoch(self.lines) if self._epoch() else None))
+        return Group(head, table(self.lines[-SHOWN:], best_epoch(self.lines) if self._epoch() else None, self.figures))
 
 
-def table(lines: Sequence[Line], best: int | None) -> Table:
+def table(lines: Sequence[Line], best: int | None, figures: Sequence[str]) -> Table:
     """One row per epoch, the best one bold."""
     drawn = Table(box=None, pad_edge=False)
-    for column in ("epoch", *COLUMNS):
+    for column in ("epoch", *map(title, figures)):
         drawn.add_column(column, justify="right", no_wrap=True)
     for line in lines:
         epoch = int(line[names.EPOCH])
-        cells = (number(line.get(name), digits) for name, digits in COLUMNS.values())
+        cells = (_told(line, name) for name in figures)
         drawn.add_row(str(epoch), *cells, style="bold" if epoch == best else None)
     return drawn
+
+
+def _told(line: Line, name: str) -> str:
+    return number(line.get(name), digits(name))

@@ -27,6 +27,9 @@ from ray.train import TrainingFailedError, WorkerGroupError
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from trainables.config import build, plain, require, require_member, with_values
+from trainables.detector import cost as detector_cost
+from trainables.detector import train as detector
+from trainables.detector.config import DetectorConfig
 from trainables.diffusion import cost as diffusion_cost
 from trainables.diffusion import train as diffusion
 from trainables.diffusion.config import DiffusionConfig
@@ -41,6 +44,7 @@ from trainables.training_run import Line, RunFolder, recording
 TRAINABLES: dict[str, Trainable] = {
     "diffusion": Trainable(DiffusionConfig, diffusion.epochs, diffusion_cost.measure),
     "gan": Trainable(GanConfig, gan.epochs, gan_cost.measure),
+    "detector": Trainable(DetectorConfig, detector.epochs, detector_cost.measure),
 }
 TRIALS = "trials"  # the folder of Tune's trials, beside that of their worker groups
 TRIAL_DRIVER = "trial_driver"  # custom resource of a trial that leads a worker group

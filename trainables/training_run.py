@@ -9,8 +9,8 @@
 
 An epoch is written in this order: its metrics, its checkpoint, the link `last`, the link `best`. Each step is atomic,
 and `last` is the truth: what lies beyond it was left by a run that was cut in between, and goes when the folder is
-opened again. The best epoch has the smallest C2ST excess on the validation part, then the smallest MMD; of equals it is
-the first.
+opened again. The best epoch has the smallest objective of its kind of trainable (`trainables.criteria`), then the
+smallest second figure; of equals it is the first.
 """
 
 import json
@@ -28,9 +28,10 @@ from omegaconf import OmegaConf
 from torch.utils.tensorboard import SummaryWriter
 
 from trainables.config import ConfigError, plain
+from trainables.criteria import ORDER
 from trainables.durable import LOCK, append, fresh, locked, point, replace
 from trainables.epoch import Epoch, metrics_of
-from trainables.names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.names import EPOCH
 
 CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
@@ -114,13 +115,13 @@ class RunFolder:
 
 
 def best_epoch(lines: Sequence[Line]) -> int:
-    """The trained epoch with the smallest (C2ST excess, MMD); of equals the first; what was not computed is last.
+    """The trained epoch with the smallest figures in their `ORDER`; of equals the first; what is missing is last.
 
     >>> best_epoch([{"epoch": 0, "val/mmd": 0.1}, {"epoch": 1, "val/mmd": 0.4}, {"epoch": 2, "val/mmd": 0.3}])
     2
     """
     trained = [line for line in lines if line[EPOCH] > 0]
-    return int(min(trained, key=lambda line: [line.get(name, math.inf) for name in (VAL_C2ST_EXCESS, VAL_MMD)])[EPOCH])
+    return int(min(trained, key=lambda line: [line.get(name, math.inf) for name in ORDER])[EPOCH])
 
 
 @contextmanager

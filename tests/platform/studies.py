@@ -35,7 +35,12 @@ def study_in(folder: Path, objectives: tuple[str, ...] = (VAL_C2ST_EXCESS,), **a
     folder.mkdir(parents=True, exist_ok=True)
     storage = JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
     study = optuna.create_study(storage=storage, study_name=folder.name, directions=["minimize" for _ in objectives])
-    for key, value in {OBJECTIVES: list(objectives), "rung": VAL_C2ST_EXCESS, **attributes}.items():
+    for key, value in {
+        OBJECTIVES: list(objectives),
+        "rung": VAL_C2ST_EXCESS,
+        "trainable": "diffusion",
+        **attributes,
+    }.items():
         study.set_user_attr(key, value)
     return study
 

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from platform.holdout import LEDGER, HoldoutSpentError, Ledger, LedgerError, Look
-from trainables import judging
 from trainables.checkpoint import RECORD, CheckpointError
 from trainables.eval.clustered import Clustered
-from trainables.judging import Judgement
+from trainables.judging import Judgement, judgement
 
 
 def checkpoint(folder: Path, weights: str, data: str = "d1") -> Path:
@@ -93,7 +92,7 @@ def test_what_other_code_answered_is_asked_again_and_paid_once(tmp_path: Path, m
     assert ledger.judgement(look(tmp_path, "w1")) is None
     assert ledger.ask(look(tmp_path, "w1"), judge) == first
     assert (len(judge.asked), ledger.looks("d1")) == (2, 1)
-    monkeypatch.setattr(judging, "code_sha256", lambda folder: "other")
+    monkeypatch.setattr(judgement, "code_sha256", lambda folder: "other")
     assert ledger.ask(look(tmp_path, "w1"), judge).code_sha256 == "other"
     ledger.ask(look(tmp_path, "w1"), judge)
     assert (len(judge.asked), ledger.looks("d1")) == (3, 1)

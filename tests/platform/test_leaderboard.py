@@ -19,13 +19,12 @@ from platform.ranking import INTERRUPTED, Ranked
 from platform.recovery import METRICS, REPEATS
 from platform.settings import FinalistsConfig, Sweep, TuneConfig
 from search_spaces import SPACES
-from trainables import judging
 from trainables.checkpoint import RECORD
 from trainables.config import ConfigError, plain
 from trainables.diffusion.config import DiffusionConfig
 from trainables.eval.clustered import Clustered, interval
 from trainables.eval.metrics import NullBand
-from trainables.judging import Judgement
+from trainables.judging import Judgement, judgement
 from trainables.names import VAL_C2ST, VAL_MMD, VAL_REJECTED
 
 GROUPS = ("a", "b", "c", "d")
@@ -137,7 +136,7 @@ def test_what_other_code_judged_is_judged_anew(
 ) -> None:
     """In the place of what it was, and at no cost."""
     for code in ("other", "other", "another"):
-        monkeypatch.setattr(judging, "code_sha256", lambda folder, code=code: code)
+        monkeypatch.setattr(judgement, "code_sha256", lambda folder, code=code: code)
         board = leaderboard(console(), sweep_in(tmp_path, top=1, holdout_budget=1), study, ranked)
         [row] = board.rows
         assert row.holdout is not None

@@ -3,7 +3,7 @@
 import io
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import optuna
 import pytest
@@ -12,15 +12,17 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from platform import finalists, summary
+from platform.kinds import Kind
+from platform.leaderboard import Reference
 from platform.ranking import OBJECTIVES, Ranked
 from platform.recovery import FOLDER, METRICS, REASON
 from platform.settings import FinalistsConfig, Sweep, TuneConfig
-from platform.standings import c2st_at
+from platform.standings import headline_at
 from platform.summary import summarise
 from search_spaces import SPACES
 from trainables.checkpoint import RECORD
 from trainables.config import plain
-from trainables.data.dataset import DataParts
+from trainables.criteria import GENERATION
 from trainables.diffusion.config import DiffusionConfig
 from trainables.eval.clustered import Clustered
 from trainables.eval.metrics import NullBand
@@ -28,7 +30,7 @@ from trainables.judging import Judgement
 from trainables.names import EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_LOSS, VAL_MMD
 from trainables.session import METRICS_FILE
 
-NO_DATA = cast(DataParts, {"train": None, "validation": None})
+REFERENCE = Reference(NullBand(mean=0.51, std=0.02, low=0.46, high=0.56), 0.62)
 
 
 def sweep_in(folder: Path, **settings: Any) -> Sweep:
@@ -39,6 +41,7 @@ def sweep_in(folder: Path, **settings: Any) -> Sweep:
 def study_of(objective: str = VAL_C2ST_EXCESS) -> optuna.Study:
     study = optuna.create_study()
     study.set_user_attr(OBJECTIVES, [objective])
+    study.set_user_attr("trainable", "diffusion")
     return study
 
 
@@ -61,28 +64,10 @@ def add(
     study.add_trial(trial)
 
 
-class KnownValidator:
-    """Stands in for the judgement of real people against each other."""
-
-    def floor(self) -> NullBand:
-        return NullBand(mean=0.51, std=0.02, low=0.46, high=0.56)
-
-    def against(self, others: object) -> float:
-        return 0.62
-
-
-class Fitted:
-    """Stands in for the class of the validator."""
-
-    @staticmethod
-    def fit(*arguments: object) -> KnownValidator:
-        return KnownValidator()
-
-
 @pytest.fixture(autouse=True)
 def no_judgement_of_real_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(summary, "Validator", Fitted)
-    monkeypatch.setattr(summary, "_draw_samples", lambda checkpoint, validator, pictures: None)
+    known = Kind(lambda config: REFERENCE, lambda *checkpoint_and_place: None)
+    monkeypatch.setattr(summary, "KINDS", {"diffusion": known})
     monkeypatch.setattr(finalists, "judged", judged)
 
 
@@ -116,16 +101,16 @@ def read(sweep: Sweep, name: str) -> dict[str, Any]:
 
 def test_c2st_is_what_the_rungs_tell_of_it() -> None:
     trial = Ranked(0, "COMPLETE", 1, 0.0, {}, {}, {0: 0.45, 1: 0.0}, None, "")
-    assert [c2st_at(trial, epoch, VAL_C2ST_EXCESS) for epoch in (0, 1, 2)] == [0.95, 0.5, None]
-    assert [c2st_at(trial, epoch, VAL_C2ST) for epoch in (0, 2)] == [0.45, None]
-    assert c2st_at(trial, 0, VAL_MMD) is None
+    assert [headline_at(trial, epoch, VAL_C2ST_EXCESS, GENERATION) for epoch in (0, 1, 2)] == [0.95, 0.5, None]
+    assert [headline_at(trial, epoch, VAL_C2ST, GENERATION) for epoch in (0, 2)] == [0.45, None]
+    assert headline_at(trial, 0, VAL_MMD, GENERATION) is None
 
 
 def test_a_sweep_without_a_result_says_why_and_fails(tmp_path: Path) -> None:
     study = study_of()
     add(study, TrialState.FAIL, attributes={REASON: "the trial raised an error"})
     screen, text = console()
-    assert summarise(screen, sweep_in(tmp_path), study, NO_DATA) == 1
+    assert summarise(screen, sweep_in(tmp_path), study) == 1
     assert text.getvalue() == "trial 0 failed: the trial raised an error\nno trial has a result yet\n"
 
 
@@ -145,7 +130,7 @@ def study(tmp_path: Path) -> optuna.Study:
 def test_the_best_is_the_leaderboards_first(tmp_path: Path, study: optuna.Study) -> None:
     screen, text = console()
     sweep = sweep_in(tmp_path)
-    assert summarise(screen, sweep, study, NO_DATA) == 0
+    assert summarise(screen, sweep, study) == 0
     written, board = read(sweep, "summary.json"), read(sweep, "leaderboard.json")
     assert written["best"]["trial"] == board["rows"][0]["trial"] == 2
     assert written["best"]["checkpoint"].endswith("0.58/checkpoint_000000")
@@ -169,7 +154,7 @@ def test_the_best_is_the_leaderboards_first(tmp_path: Path, study: optuna.Study)
 
 def test_the_tables_fit_a_narrow_screen(tmp_path: Path, study: optuna.Study) -> None:
     screen, text = console(width=80)
-    summarise(screen, sweep_in(tmp_path), study, NO_DATA)
+    summarise(screen, sweep_in(tmp_path), study)
     lines = text.getvalue().splitlines()
     row = next(line for line in lines if "0.580 [" in line)
     assert "0.630 [" in row
@@ -180,7 +165,7 @@ def test_the_tables_fit_a_narrow_screen(tmp_path: Path, study: optuna.Study) -> 
 def test_without_finalists_the_best_is_the_rankings_first(tmp_path: Path, study: optuna.Study) -> None:
     screen, text = console()
     sweep = sweep_in(tmp_path, finalists=FinalistsConfig(top=0))
-    assert summarise(screen, sweep, study, NO_DATA) == 0
+    assert summarise(screen, sweep, study) == 0
     assert (read(sweep, "summary.json")["best"]["trial"], read(sweep, "leaderboard.json")["rows"]) == (1, [])
     assert "Leaderboard" not in text.getvalue()
 
@@ -190,7 +175,7 @@ def test_a_best_trial_without_a_checkpoint_has_no_next_command(tmp_path: Path) -
     add(study, TrialState.COMPLETE, 0.0, {0: 0.4, 1: 0.3}, {METRICS: {VAL_C2ST: 0.5, VAL_MMD: 0.01}})
     screen, text = console()
     sweep = sweep_in(tmp_path)
-    assert summarise(screen, sweep, study, NO_DATA) == 0
+    assert summarise(screen, sweep, study) == 0
     assert read(sweep, "summary.json")["best"]["checkpoint"] is None
     assert "ckpt=" not in text.getvalue()
 
@@ -200,7 +185,7 @@ def test_what_is_refused_or_left_out_is_told(tmp_path: Path, study: optuna.Study
         finalists, "judged", lambda path, *rest: "no good" if "0.64" in str(path) else judged(path, *rest)
     )
     screen, text = console()
-    summarise(screen, sweep_in(tmp_path, finalists=FinalistsConfig(holdout_budget=0)), study, NO_DATA)
+    summarise(screen, sweep_in(tmp_path, finalists=FinalistsConfig(holdout_budget=0)), study)
     assert "trial 1 could not be judged: no good" in text.getvalue()
     assert "no look at the holdout part: " in text.getvalue()
 
@@ -211,7 +196,7 @@ def test_another_objective_than_the_c2st_has_an_end_as_well(tmp_path: Path, obje
     study = study_of(objective)
     add(study, TrialState.COMPLETE, 0.3, {0: 0.9, 1: 0.3}, {METRICS: {VAL_LOSS: 0.3, VAL_C2ST: 0.6, VAL_MMD: 0.1}})
     sweep = sweep_in(tmp_path, objectives=(objective,))
-    assert summarise(console()[0], sweep, study, NO_DATA) == 0
+    assert summarise(console()[0], sweep, study) == 0
     told = read(sweep, "summary.json")["untrained"]
     assert told == (None if objective == VAL_LOSS else 0.9)
 
@@ -220,5 +205,5 @@ def test_repeats_are_a_line_under_the_table(tmp_path: Path, study: optuna.Study)
     for value in (0.6, 0.7):
         add(study, TrialState.COMPLETE, value - 0.5, attributes={"repeats": 2, METRICS: {VAL_C2ST: value}})
     screen, text = console()
-    summarise(screen, sweep_in(tmp_path), study, NO_DATA)
+    summarise(screen, sweep_in(tmp_path), study)
     assert "trial 2 trained again with 2 other seed(s): C2ST 0.650 ± 0.050" in text.getvalue()

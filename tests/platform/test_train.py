@@ -38,7 +38,7 @@ def test_a_run_of_either_command_is_the_same_run(tmp_path: Path, capsys: pytest.
 
 
 WRONG: dict[str, tuple[str, ...]] = {
-    "trainable=quux": ("`trainable` in {diffusion", "trainable=quux"),
+    "trainable=quux": ("`trainable` in {detector, diffusion", "trainable=quux"),
     "trainable.epochs=0": ("trainable: `epochs >= 1`", "epochs=0"),
     "trainable.sampling.steps=0": ("trainable.sampling: `steps >= 1`", "steps=0"),
     "trainable.optim.lrr=1": ("did you mean `trainable.optim.lr`?",),

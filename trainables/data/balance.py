@@ -1,11 +1,14 @@
-"""Count-based balance of real and generated training data: one scaling point, no weights.
+"""Balance of real and generated training data: one scaling point, a count or, in its place, a weight.
 
 `alpha` says how many generated movements join the real ones, as a share of the real count. That count is the only
 place where alpha acts. A per-sample weight beside it would scale the generated part twice (alpha squared), so a data
-set that carries a weight is refused.
+set that carries a weight is refused. The other way, equal counts and a weight, excludes the first.
 """
 
 from collections.abc import Sequence
+
+import torch
+from torch import Tensor
 
 from trainables.config import ConfigError, require
 
@@ -53,3 +56,27 @@ def validate_augmentation_balance(num_real: int, num_generated: int, alpha: floa
         )
     actual = num_generated / num_real if num_real else 0.0
     return f"balance: {num_real} real + {num_generated} generated, ratio {actual:.4f} (asked for {alpha:.4f})"
+
+
+def validate_weights(num_real: int, num_generated: int, weight: float, weights: Tensor) -> str:
+    """Check the weight-based balance, which takes the place of the count-based one: equal counts, one scaling point.
+
+    Args:
+        weights: Of every item in the loss, the real ones first.
+
+    Returns:
+        One line for the log: real, generated, actual and expected ratio of what they contribute.
+
+    Raises:
+        BalanceError: unequal counts, or weights other than 1 for real and `weight` for generated movements.
+    """
+    if num_generated != num_real:
+        raise BalanceError(
+            f"`generated == real` must hold where the generated part is weighted, but got generated={num_generated}, "
+            f"real={num_real}; a count beside the weight would scale it twice"
+        )
+    expected = torch.tensor([1.0] * num_real + [weight] * num_generated, dtype=weights.dtype)
+    if not torch.equal(weights, expected):
+        raise BalanceError(f"weights are 1 for real and {weight:g} for generated movements, but others were given")
+    ratio = float(weights[num_real:].sum() / weights[:num_real].sum()) if num_real else 0.0
+    return f"balance: {num_real} real + {num_generated} generated, weighted ratio {ratio:.4f} (asked for {weight:.4f})"

@@ -279,14 +279,19 @@ def one_pass(dataset: SequenceDataset, batch_size: int, order: torch.Generator) 
     Raises:
         ConfigError: fewer movements than a batch.
     """
-    require(len(dataset) >= batch_size, "`batch_size <= training movements`", f"{batch_size} > {len(dataset)}")
-    shuffled = torch.randperm(len(dataset), generator=order)
-    kept = shuffled[: len(dataset) // batch_size * batch_size]
-    length = dataset.sequences.mask[kept].sum(dim=1) + BUCKET * torch.rand(len(kept), generator=order)
-    chunks = kept[length.argsort()].split(batch_size)
+    for rows in like_lengths(dataset.sequences.mask.sum(dim=1), batch_size, order):
+        yield trimmed(dataset[rows])
+
+
+def like_lengths(length: Int[Tensor, "N"], batch_size: int, order: torch.Generator) -> Iterator[Int[Tensor, "B"]]:
+    """The rows of the batches of one pass over movements of these lengths, see `one_pass`."""
+    require(len(length) >= batch_size, "`batch_size <= training movements`", f"{batch_size} > {len(length)}")
+    shuffled = torch.randperm(len(length), generator=order)
+    kept = shuffled[: len(length) // batch_size * batch_size]
+    chunks = kept[(length[kept] + BUCKET * torch.rand(len(kept), generator=order)).argsort()].split(batch_size)
     for number in torch.randperm(len(chunks), generator=order).tolist():
         chunk = chunks[number]
-        yield trimmed(dataset[chunk[torch.randperm(len(chunk), generator=order)]])
+        yield chunk[torch.randperm(len(chunk), generator=order)]
 
 
 def shared(batch: Batch, index: int, count: int, device: torch.device) -> Batch:

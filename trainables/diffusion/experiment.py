@@ -11,6 +11,7 @@ from rich.console import Console
 
 from trainables.command import Command, Request
 from trainables.config import ConfigError, build, plain
+from trainables.criteria import GENERATION
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.train import epochs
 from trainables.epoch import Worker
@@ -57,7 +58,7 @@ def main(request: Request) -> int:
     place = build(PlaceConfig, here)
     config = build(DiffusionConfig, {key: value for key, value in request.config.items() if key not in here})
     with opened(Path(place.out_dir), "diffusion", config) as folder:
-        progress = Progress(Console(), folder, config.epochs)
+        progress = Progress(Console(), folder, config.epochs, GENERATION)
         with progress, recording(folder) as record:
             for epoch in epochs(config, resume=folder.last, worker=Worker(device=torch.device(place.device))):
                 progress(record(epoch))

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -26,7 +26,7 @@ from trainables.config import require
 from trainables.data.dataset import Batch, DataParts, SequenceDataset, batches, load_parts, shared
 from trainables.diffusion.api import Generator, conditions_of
 from trainables.diffusion.augment import TrainingSet, training_set
-from trainables.diffusion.config import DiffusionConfig, OptimConfig
+from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.latents.autoencoder import in_latents
 from trainables.diffusion.latents.fit import fit_autoencoder
 from trainables.diffusion.noise.schedule import diffuse
@@ -86,7 +86,18 @@ def _exhausted(state: State, config: DiffusionConfig, worker: Worker) -> bool:
     return worker.mean(torch.tensor(mine, device=worker.device)).item() > 0
 
 
-def learning_rate(step: int, total: int, config: OptimConfig) -> float:
+class Rates(Protocol):
+    """What decides a learning rate."""
+
+    @property
+    def lr(self) -> float: ...
+    @property
+    def warmup_steps(self) -> int: ...
+    @property
+    def final_lr_share(self) -> float: ...
+
+
+def learning_rate(step: int, total: int, config: Rates) -> float:
     """Linear warm-up to `lr`, then half a cosine down to `final_lr_share * lr` at step `total`."""
     if step < config.warmup_steps:
         return config.lr * (step + 1) / config.warmup_steps

@@ -1,0 +1,70 @@
+"""What the end of a sweep needs code for, by kind of trainable: real people as a reference, and pictures of the best.
+
+What is only told differently stands in the table of `trainables.criteria`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from platform.finalists import VALIDATION
+from platform.leaderboard import Reference, intervals
+from trainables import generators
+from trainables.checkpoint import load_record
+from trainables.config import build
+from trainables.data.canonical import reobserve
+from trainables.data.dataset import load_parts
+from trainables.detector.api import load_trained_detector
+from trainables.detector.config import DetectorConfig
+from trainables.detector.pictures import overview
+from trainables.eval.pictures import gallery, overlays
+from trainables.eval.validation import Validator
+from trainables.judging import Judgement
+from trainables.judging.detection import scores_on
+from trainables.judging.generation import validator_of
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What one kind of trainable brings with it.
+
+    Attributes:
+        reference: What real people score under a configuration; None where people cannot take the model's place.
+        draw: Pictures of a checkpoint in a folder, beside how it was judged again, if it was.
+    """
+
+    reference: Callable[[Any], Reference] | None
+    draw: Callable[[Path, Any, Judgement | None, Path], None]
+
+
+def people(config: Any) -> Reference:
+    """Real people against each other, and training people against held-out ones."""
+    validator = _validator(config)
+    return Reference(validator.floor(), validator.against(load_parts(config.data)["train"]))
+
+
+def draw_samples(checkpoint: Path, config: Any, judgement: Judgement | None, pictures: Path) -> None:
+    """Gallery and overlays of samples, made as they were judged in training."""
+    validator = _validator(config)
+    samples = generators.load(checkpoint).like(validator.asked, seed=validator.config.seed)
+    observed, rows = reobserve(samples, validator.canonical)
+    gallery(validator.observed.take(rows), observed, pictures / "gallery.png")
+    overlays(validator.observed, observed, pictures / "features.png")
+
+
+def _validator(config: Any) -> Validator:
+    return validator_of(config.data, VALIDATION, config.evaluation)
+
+
+def draw_scores(checkpoint: Path, config: Any, judgement: Judgement | None, pictures: Path) -> None:
+    """What a detector says of people and of the bots that it met in training, with intervals where judged again."""
+    own = build(DetectorConfig, load_record(checkpoint)["config"])
+    scores = scores_on(load_trained_detector(checkpoint), own, VALIDATION, own.judgement.seed)
+    bots = {family: told.flatten() for family, told in scores.bots.items()}
+    overview(scores.people, bots, scores.unseen, scores.fpr, intervals(judgement), pictures / "detection.png")
+
+
+GENERATOR, DETECTOR = Kind(people, draw_samples), Kind(None, draw_scores)
+KINDS: Mapping[str, Kind] = {"diffusion": GENERATOR, "gan": GENERATOR, "detector": DETECTOR}
+"""Name of a trainable -> what it brings; those that can be judged again."""

@@ -1,0 +1,138 @@
+"""`python -m platform.negatives url=URL out_dir=FOLDER`: movements of the service, kept for the trainings of detectors.
+
+They are drawn once, before a training, under the conditions of the training people; what cannot be brought into
+canonical form is drawn again. All of them are of one champion, whose hash is kept with them, even if another one is
+promoted meanwhile. Where the service fails for now it is asked again; where it stays away nothing is written.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from serve.client import Asked, HardNegatives, Samples, joined
+from serve.patience import ServiceError
+from trainables.checkpoint import CheckpointError
+from trainables.command import Command, Request, run
+from trainables.config import build, plain, require
+from trainables.data.canonical import Canonical, Movements, decode, with_deltas
+from trainables.data.dataset import DataConfig, load_parts
+from trainables.detector.negatives import conditions_for, made
+from trainables.detector.served import NotServedError, ServedMovements, write_served
+from trainables.diffusion.conditions import Conditions
+from trainables.seeding import generator
+
+ABOUT = """
+Draw hard negatives from the service and keep them, for trainable=detector negatives.served_folder=FOLDER.
+
+  python -m platform.negatives url=http://127.0.0.1:8000 out_dir=results/negatives n=2000
+  python -m platform.negatives url=http://127.0.0.1:8000 out_dir=results/hard n=500 hardness=[0.0,0.5]
+
+A token is read from HUMOUSE_TOKEN. Exit codes: 0 written, 1 the service refuses or stays away, 2 wrong input.
+"""
+
+
+@dataclass(frozen=True)
+class NegativesConfig:
+    """What is drawn from where."""
+
+    url: str = "http://127.0.0.1:8000"
+    out_dir: str = ""  # a folder that does not exist yet
+    n: int = 2000
+    seed: int = 0
+    steps: int | None = None  # network calls; null: as the champion was judged
+    hardness: tuple[float, ...] | None = None  # [low, high] of the published detector's score
+    timeout_s: float = 330.0  # of one request
+    data: DataConfig = field(default_factory=DataConfig)
+
+    def __post_init__(self) -> None:
+        require(bool(self.out_dir), "`out_dir` names a folder", "an empty text", "add out_dir=results/negatives")
+        require(self.n >= 1, "`n >= 1`", f"n={self.n}")
+        pair = self.hardness is None or len(self.hardness) == 2
+        require(pair, "`hardness` is [low, high]", f"hardness={self.hardness}")
+
+
+COMMAND = Command(
+    module="platform.negatives",
+    config_name="negatives",
+    about=ABOUT,
+    schemas={"negatives_schema": plain(NegativesConfig(out_dir="results/negatives"))},
+)
+
+
+def main(request: Request) -> int:
+    """Draw, say whose they are, write."""
+    console, config = Console(), build(NegativesConfig, request.config)
+    folder = Path(config.out_dir).expanduser().resolve()
+    if folder.exists():
+        raise CheckpointError(f"{folder}: it exists; take another out_dir, for nothing is written over")
+    client = HardNegatives(config.url, timeout_s=config.timeout_s)
+    with Progress(console=console, transient=True) as progress:
+        bar = progress.add_task("drawing", total=config.n)
+        try:
+            drawn = draw(client, config, lambda n: progress.advance(bar, n))
+        except ServiceError as error:
+            raise NotServedError(error.line) from None
+    write_served(drawn, folder)
+    console.print(
+        f"{folder}: {len(drawn.canonical)} movements of {drawn.model} ({drawn.model_sha256[:12]}), {drawn.refused} "
+        "refused and drawn again",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 0
+
+
+def draw(client: HardNegatives, config: NegativesConfig, drawn: Callable[[int], object]) -> ServedMovements:
+    """`n` movements of one champion; of those that cannot be used others are drawn, `ROUNDS` times at most.
+
+    Args:
+        drawn: Is told how many came.
+
+    Raises:
+        ServiceError: the service refuses, or stays away.
+        ShortageError: too many cannot be used.
+    """
+    form, said = config.data.canonical, list[Samples]()
+
+    def of_champion(like: Canonical, attempt: int) -> Movements:
+        model = said[0].model if said else ""
+        asked = _asked(config, like, attempt, model)
+        said.append(joined([*_told(client.stream(len(like), **asked), drawn)]))
+        return decode(_placed(said[-1], like, config), form)
+
+    like = conditions_for(load_parts(config.data)["train"], config.n, generator(config.seed, "served"))
+    canonical, refused = made("served", of_champion, like, form)
+    request = {name: getattr(config, name) for name in ("seed", "steps", "hardness")}
+    return ServedMovements(canonical, form, said[0].model, said[0].weights_sha256, request, refused)
+
+
+def _told(chunks: Iterable[Samples], drawn: Callable[[int], object]) -> Iterator[Samples]:
+    for chunk in chunks:
+        drawn(len(chunk))
+        yield chunk
+
+
+def _asked(config: NegativesConfig, like: Canonical, attempt: int, model: str) -> Asked:
+    """With a hardness the service draws the conditions: how many rows it looks through is not known beforehand."""
+    asked: Asked = {"seq_len": config.data.canonical.sequence_length, "seed": config.seed + attempt, "model": model}
+    if config.steps is not None:
+        asked["steps"] = config.steps
+    if config.hardness is not None:
+        return {**asked, "hardness": (config.hardness[0], config.hardness[1])}
+    return {**asked, "conditions": like.condition().tolist()}
+
+
+def _placed(samples: Samples, like: Canonical, config: NegativesConfig) -> Canonical:
+    """The movements under the conditions that they were drawn for."""
+    if config.hardness is None:
+        return with_deltas(like, samples.deltas.double())
+    frame = Conditions(samples.condition, samples.angle).frame(config.data.canonical, ("served",) * len(samples))
+    return with_deltas(frame, samples.deltas.double())
+
+
+if __name__ == "__main__":
+    sys.exit(run(COMMAND, main))

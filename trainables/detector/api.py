@@ -1,0 +1,88 @@
+"""A trained detector: canonical movements in, the probability of a bot out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from trainables.checkpoint import CheckpointError, load_checkpoint, select
+from trainables.config import ConfigError, build
+from trainables.data.canonical import Canonical, CanonicalConfig
+from trainables.data.dataset import Statistics
+from trainables.detector.examples import COLUMNS, Inputs, Scaling
+from trainables.detector.model import DetectorModelConfig, DetectorNetwork, Outputs
+from trainables.detector.state import KIND
+
+ROWS = 256  # of a network call
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """A network with everything that turns movements into its inputs.
+
+    Attributes:
+        temperature: What logits are divided by, so that probabilities are what they say on validation people and bots.
+    """
+
+    model: nn.Module
+    scaling: Scaling
+    canonical: CanonicalConfig
+    temperature: float = 1.0
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network computes."""
+        return next(self.model.parameters()).device
+
+    def score(self, canonical: Canonical) -> Float[Tensor, "N"]:
+        """Probability of a bot for each movement, float64; a row depends on its movement alone, up to rounding."""
+        return self.logit(canonical).sigmoid()
+
+    def logit(self, canonical: Canonical) -> Float[Tensor, "N"]:
+        """The calibrated logarithm of the odds of a bot, float64."""
+        return self.outputs(self.scaling.inputs(canonical)).logit.double() / self.temperature
+
+    @torch.no_grad()
+    def outputs(self, inputs: Inputs) -> Outputs:
+        """What the network says of each movement; those of like length share a call."""
+        order = inputs.mask.sum(dim=1).argsort()
+        parts = [self._call(inputs.take(rows)) for rows in order.split(ROWS)]
+        back = order.argsort()
+        return Outputs(*(torch.cat(part)[back].cpu() for part in zip(*parts, strict=True)))
+
+    def _call(self, inputs: Inputs) -> Outputs:
+        outputs: Outputs = self.model(*(part.to(self.device) for part in inputs))
+        return outputs
+
+
+def load_trained_detector(checkpoint: Path, device: torch.device | str = "cpu") -> Detector:
+    """The averaged weights of a detector's checkpoint, ready to score.
+
+    Raises:
+        CheckpointError: not a whole checkpoint of a detector, or its weights do not fit its own configuration.
+    """
+    tensors, record = load_checkpoint(checkpoint)
+    if record.get("kind") != KIND:
+        raise CheckpointError(f"{checkpoint}: a checkpoint of kind `{KIND}` is needed, but got {record.get('kind')}")
+    try:
+        return _detector(record, tensors, torch.device(device))
+    except (KeyError, RuntimeError, TypeError, ConfigError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{checkpoint}: weights and configuration do not fit: {reason}") from None
+
+
+def _detector(record: Mapping[str, Any], tensors: Mapping[str, Tensor], device: torch.device) -> Detector:
+    config = record["config"]
+    statistics, scales = Statistics(**select("statistics", tensors)), select("scaling", tensors)
+    network = DetectorNetwork(len(statistics.mean), len(COLUMNS), build(DetectorModelConfig, config["model"]))
+    network.load_state_dict(select("ema", tensors))
+    return Detector(
+        network.to(device).eval(),
+        Scaling(statistics, scales["features_mean"], scales["features_std"]),
+        build(CanonicalConfig, config["data"]["canonical"]),
+        float(record["temperature"]),
+    )

@@ -1,0 +1,33 @@
+"""What a detector's run will cost on this machine, from a few real steps."""
+
+from trainables.data.dataset import load_parts
+from trainables.detector.api import Detector
+from trainables.detector.config import DetectorConfig
+from trainables.detector.examples import Scaling, TrainingSet, label_maps
+from trainables.detector.state import initial_state
+from trainables.detector.train import items, optimise
+from trainables.detector.validation import Validator
+from trainables.diffusion.cost import seconds
+from trainables.epoch import Cost, Worker
+
+TENSORS_PER_WEIGHT = 4  # weight, two moments, average
+
+
+def measure(config: DetectorConfig) -> Cost:
+    """Time steps, a pass's bots and one judgement of this configuration with the torch threads that are set now."""
+    parts = load_parts(config.data)
+    scaling = Scaling.fit(parts)
+    dataset = TrainingSet(parts["train"], scaling, label_maps(parts), config)
+    state = initial_state(config, len(parts.statistics.mean), Worker())
+    examples, _ = dataset.dataset(dataset.negatives(0))
+    item = next(items(examples, config, 0))
+    step_s = seconds(lambda: optimise(state, config, item))
+    validator = Validator.fit(parts["validation"], scaling, config)
+    detector = Detector(state.ema.model, scaling, config.data.canonical)
+    made_s = seconds(lambda: dataset.dataset(dataset.negatives(0)))
+    return Cost(
+        step_s=step_s,
+        steps_per_epoch=config.steps_per_epoch,
+        evaluation_s=made_s + seconds(lambda: validator(detector)),
+        checkpoint_bytes=sum(4 * TENSORS_PER_WEIGHT * p.numel() for p in state.network.parameters()),
+    )

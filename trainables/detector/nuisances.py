@@ -1,0 +1,112 @@
+"""What says who recorded or prepared a movement, and nothing of the hand that made it.
+
+In a recording: its clock, its whole numbers, how many events it has. Of these the canonical form is to leave nothing,
+but what it cannot remove can still be seen in it, and these are the columns `CANONICAL`:
+
+    off_pixel_share, off_tick, width_known   a step that is not in whole pixels, a duration between two ticks, a target
+                                             width: not observed as recordings are, or prepared by somebody else
+    held_share                               a single still step between two fast ones: nobody halts for a sixtieth of
+                                             a second at full speed, but a recorder whose events are no denser than the
+                                             ticks skips one
+
+No nuisances are the other still steps, which are rests of the hand or slowness below a pixel, and how many steps there
+are, which is the duration. Duration, distance and direction are the condition that a movement was made under. A tick
+with two events of a faster recorder in it cannot be told from a movement that hurries, so that these columns say the
+least that is visible, not the most.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from trainables.data.canonical import RATE_HZ, Canonical, CanonicalConfig, decode, rotate
+from trainables.data.recordings import Recording
+from trainables.data.representation import prefix_mask
+from trainables.eval.tables import Array
+
+FAST_PX = 3.0  # per step: at this speed a neighbour is about as long, unless an event was missed
+ROUNDING = 1e-3  # pixels and ticks: in float32 a step of 2,000 px is known to 1e-4
+CONDITIONS = ("log_duration_s", "log_distance_px", "cos_angle", "sin_angle")
+
+
+def _quantile(share: float) -> Callable[[Recording], float]:
+    return lambda recording: float(np.quantile(np.diff(recording.t_ms), share))
+
+
+def _whole(values: Array) -> float:
+    return float((values == np.round(values)).mean())
+
+
+RAW: Mapping[str, Callable[[Recording], float]] = {
+    "interval_ms_q10": _quantile(0.1),
+    "interval_ms_q50": _quantile(0.5),
+    "interval_ms_q90": _quantile(0.9),
+    "first_interval_ms": lambda recording: float(recording.t_ms[1]),
+    "zero_interval_share": lambda recording: float((np.diff(recording.t_ms) == 0).mean()),
+    "distinct_interval_share": lambda r: len(np.unique(np.diff(r.t_ms).round(6))) / (len(r.t_ms) - 1),
+    "whole_ms_share": lambda recording: _whole(recording.t_ms),
+    "whole_px_share": lambda recording: _whole(np.concatenate([recording.x, recording.y])),
+    "log_points": lambda recording: float(np.log(len(recording.t_ms))),
+    "log_points_per_s": lambda r: float(np.log(len(r.t_ms) / max(r.t_ms[-1] / 1000, 1e-3))),
+    "repeated_point_share": lambda r: float(((np.diff(r.x) == 0) & (np.diff(r.y) == 0)).mean()),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """Canonical movements, and their steps in pixels at 60 Hz."""
+
+    canonical: Canonical
+    speed: Float[Tensor, "N S"]
+    mask: Bool[Tensor, "N S"]
+
+
+def _off_pixel_share(seen: _Seen) -> Float[Tensor, "N"]:
+    steps = rotate(seen.canonical.steps_px()[..., :2], seen.canonical.angle)
+    off = ((steps - steps.round()).abs() > ROUNDING).any(dim=-1) & seen.canonical.mask
+    return off.sum(dim=1) / seen.canonical.mask.sum(dim=1)
+
+
+def _off_tick(seen: _Seen) -> Float[Tensor, "N"]:
+    ticks = seen.canonical.duration_s * RATE_HZ
+    return ((ticks - ticks.round()).abs() > ROUNDING).double()
+
+
+def _held_share(seen: _Seen) -> Float[Tensor, "N"]:
+    """Over the steps; the first and the last one are never held."""
+    before, at, after = seen.speed[:, :-2], seen.speed[:, 1:-1], seen.speed[:, 2:]
+    held = (at == 0) & (torch.minimum(before, after) >= FAST_PX) & seen.mask[:, 2:]
+    return held.sum(dim=1) / seen.mask.sum(dim=1)
+
+
+CANONICAL: Mapping[str, Callable[[_Seen], Tensor]] = {
+    "off_pixel_share": _off_pixel_share,
+    "off_tick": _off_tick,
+    "width_known": lambda seen: (~seen.canonical.target_width_px.isnan()).double(),
+    "held_share": _held_share,
+}
+
+
+def raw_nuisances(recordings: Sequence[Recording]) -> Float[Tensor, "N F"]:
+    """Columns `RAW`, float64."""
+    table = [[feature(recording) for feature in RAW.values()] for recording in recordings]
+    return torch.tensor(table, dtype=torch.float64)
+
+
+def canonical_nuisances(canonical: Canonical, form: CanonicalConfig) -> Float[Tensor, "N F"]:
+    """Columns `CANONICAL`, float64."""
+    movements = decode(canonical, form)
+    speed = movements.steps_px.norm(dim=-1)
+    seen = _Seen(canonical, speed, prefix_mask(movements.length, speed.shape[1]))
+    return torch.stack([feature(seen).double() for feature in CANONICAL.values()], dim=1)
+
+
+def conditions(canonical: Canonical) -> Float[Tensor, "N F"]:
+    """Columns `CONDITIONS`, float64."""
+    angle = canonical.angle.double()
+    parts = (canonical.duration_s.log(), canonical.distance_px.log(), angle.cos(), angle.sin())
+    return torch.stack([part.double() for part in parts], dim=1)

@@ -1,0 +1,136 @@
+"""The detector with its optimisers, and its way into a checkpoint and back, bit for bit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainables.checkpoint import (
+    CheckpointError,
+    flatten,
+    load_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+    resumed,
+    save_checkpoint,
+    select,
+)
+from trainables.config import plain
+from trainables.contrastive.club import CLUB
+from trainables.data.dataset import DataParts
+from trainables.detector.config import DetectorConfig
+from trainables.detector.examples import COLUMNS, Scaling
+from trainables.detector.model import DetectorNetwork
+from trainables.diffusion.api import generator_record
+from trainables.diffusion.ema import ExponentialMovingAverage
+from trainables.epoch import Worker
+from trainables.seeding import derive
+
+KIND = "detector"
+
+
+@dataclass
+class State:
+    """Everything that training changes.
+
+    Attributes:
+        parallel: The network with gradients common to all workers; what is called where it is trained.
+        club: The network of the bound, whose weights every worker changes alike.
+    """
+
+    network: DetectorNetwork
+    parallel: nn.Module
+    optimizer: torch.optim.Optimizer
+    club: CLUB
+    club_optimizer: torch.optim.Optimizer
+    ema: ExponentialMovingAverage
+    step: int = 0
+    epoch: int = 0
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights, moments and averages, by name."""
+        return {
+            **flatten("network", self.network.state_dict()),
+            **flatten("optimizer", optimizer_tensors(self.optimizer)),
+            **flatten("club", self.club.state_dict()),
+            **flatten("club_optimizer", optimizer_tensors(self.club_optimizer)),
+            **flatten("ema", self.ema.model.state_dict()),
+        }
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Inverse of `tensors`."""
+        self.network.load_state_dict(select("network", tensors))
+        restore_optimizer(self.optimizer, select("optimizer", tensors))
+        self.club.load_state_dict(select("club", tensors))
+        restore_optimizer(self.club_optimizer, select("club_optimizer", tensors))
+        self.ema.model.load_state_dict(select("ema", tensors))
+
+
+def initial_state(config: DetectorConfig, channels: int, worker: Worker) -> State:
+    """The detector before the first step; its weights depend on the seed alone, or a part of them on a checkpoint's.
+
+    Raises:
+        CheckpointError: `model.frozen_from` holds no detector of this shape.
+    """
+    torch.manual_seed(derive(config.seed, "weights"))
+    network = DetectorNetwork(channels, len(COLUMNS), config.model).to(worker.device)
+    if config.model.frozen_from:
+        freeze(network, Path(config.model.frozen_from))
+    shared = config.loss.club_weight > 0  # a head that nothing is asked of gets no gradient, which workers wait for
+    network.task.requires_grad_(shared or config.loss.task_weight > 0)
+    network.embodiment.requires_grad_(shared or config.loss.embodiment_weight > 0)
+    width = config.model.embedding_dim
+    club = CLUB(width, width).to(worker.device)
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=config.optim.lr, weight_decay=config.optim.weight_decay, fused=True)
+    club_optimizer = torch.optim.Adam(club.parameters(), lr=config.loss.club_lr, fused=True)
+    ema = ExponentialMovingAverage(network, config.optim.ema_decay)
+    return State(network, worker.wrap(network), optimizer, club, club_optimizer, ema)
+
+
+def freeze(network: DetectorNetwork, folder: Path) -> None:
+    """Take over the trunk of a checkpoint and let it be."""
+    tensors, record = load_checkpoint(folder)
+    if record.get("kind") != KIND:
+        raise CheckpointError(f"{folder}: a checkpoint of kind `{KIND}` is needed, but got {record.get('kind')}")
+    try:
+        network.trunk.load_state_dict(select("trunk", select("ema", tensors)))
+    except RuntimeError:
+        raise CheckpointError(f"{folder}: its trunk has another shape than `model` asks for") from None
+    network.trunk.requires_grad_(False)
+
+
+def save_state(
+    state: State, config: DetectorConfig, parts: DataParts, scaling: Scaling, told: Mapping[str, Any], folder: Path
+) -> None:
+    """Write the whole state, and what scoring needs beside it, as a checkpoint.
+
+    Args:
+        told: What else the record says: labels, negatives, calibration, judgement; plain values.
+    """
+    scales = {"features_mean": scaling.mean, "features_std": scaling.std}
+    tensors = {**state.tensors(), **generator_record(parts), **flatten("scaling", scales)}
+    record = {
+        **told,
+        "kind": KIND,
+        "config": plain(config),
+        "data_sha256": parts.sha256,
+        "epoch": state.epoch,
+        "step": state.step,
+        "ema_updates": state.ema.updates,
+    }
+    save_checkpoint(folder, tensors, record)
+
+
+def restore_state(state: State, config: DetectorConfig, parts: DataParts, folder: Path) -> None:
+    """Bring back every changing part from a checkpoint of the same run.
+
+    Raises:
+        CheckpointError: the checkpoint belongs to another configuration or other data, or is not whole.
+    """
+    with resumed(folder, KIND, plain(config), parts.sha256) as (tensors, record):
+        state.load(tensors)
+        state.step, state.epoch, state.ema.updates = record["step"], record["epoch"], record["ema_updates"]

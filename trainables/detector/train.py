@@ -1,0 +1,163 @@
+"""The detector as a trainable: people against bots, epoch by epoch, judged on families of bots that it never met.
+
+Each epoch sets other bots beside the people, and every random stream is derived from (seed, purpose, epoch), so that a
+run resumed at any epoch continues as if never cut.
+"""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from trainables import names
+from trainables.config import require
+from trainables.data.dataset import DataParts, like_lengths, load_parts
+from trainables.detector.api import Detector
+from trainables.detector.config import DetectorConfig
+from trainables.detector.examples import DetectorDataset, Inputs, Item, Scaling, Targets, TrainingSet, label_maps
+from trainables.detector.model import Outputs
+from trainables.detector.objective import Losses, detector_loss
+from trainables.detector.state import State, initial_state, restore_state, save_state
+from trainables.detector.validation import Validator
+from trainables.diffusion.train import learning_rate
+from trainables.epoch import ALONE, Epoch, TrainingDivergedError, Worker
+from trainables.seeding import derive, generator
+
+PARTS_OF_LOSS = (
+    names.TRAIN_LOSS,
+    names.TRAIN_CROSS_ENTROPY,
+    names.TRAIN_TASK_CONTRASTIVE,
+    names.TRAIN_EMBODIMENT_CONTRASTIVE,
+    names.TRAIN_CLUB,
+)
+
+
+def epochs(config: DetectorConfig, *, resume: Path | None = None, worker: Worker = ALONE) -> Iterator[Epoch]:
+    """Train and yield the state after every epoch, beginning with the untrained detector (epoch 0).
+
+    Args:
+        resume: A checkpoint folder of the same configuration; the first epoch yielded is the one after it.
+
+    Raises:
+        ConfigError, RecordingError: wrong configuration or data, or too few negatives, before any training.
+        CheckpointError: a checkpoint that is unreadable or belongs to another configuration or data set.
+        TrainingDivergedError: a loss that is not finite.
+    """
+    require(
+        config.batch_size % worker.world_size == 0,
+        "`workers` divide `batch_size`",
+        f"workers={worker.world_size}, batch_size={config.batch_size}",
+    )
+    parts = load_parts(config.data)
+    scaling, maps = Scaling.fit(parts), label_maps(parts)
+    dataset = TrainingSet(parts["train"], scaling, maps, config)
+    dataset.dataset(dataset.negatives(0))  # whatever is wrong with a source is told before anything is trained
+    validator = Validator.fit(parts["validation"], scaling, config)
+    state = initial_state(config, len(parts.statistics.mean), worker)
+    if resume is not None:
+        restore_state(state, config, parts, resume)
+    else:
+        yield _judge(state, config, parts, dataset, validator, {}, worker)
+    while state.epoch < config.epochs:
+        training = _train_epoch(state, config, dataset, worker)
+        state.epoch += 1
+        yield _judge(state, config, parts, dataset, validator, training, worker)
+
+
+def _train_epoch(state: State, config: DetectorConfig, dataset: TrainingSet, worker: Worker) -> dict[str, float]:
+    began = time.perf_counter()
+    torch.manual_seed(derive(config.seed, "dropout", state.epoch, worker.rank))
+    examples, _ = dataset.dataset(dataset.negatives(state.epoch))
+    sums, counts = Counter[str](), Counter[str]()
+    for item in islice(items(examples, config, state.epoch), config.steps_per_epoch):
+        measured = optimise(state, config, item, worker)
+        sums.update(measured)
+        counts.update(measured.keys())
+    means = {name: value / counts[name] for name, value in sums.items()}
+    timing = {names.TRAIN_STEPS: float(state.step), names.TRAIN_SECONDS: time.perf_counter() - began}
+    return {**means, names.TRAIN_LEARNING_RATE: state.optimizer.param_groups[0]["lr"], **timing}
+
+
+def items(examples: DetectorDataset, config: DetectorConfig, epoch: int) -> Iterator[Item]:
+    """Batches of like lengths without end, pass after pass."""
+    order, length = generator(config.seed, "order", epoch), examples.inputs.mask.sum(dim=1)
+    while True:
+        for rows in like_lengths(length, config.batch_size, order):
+            yield examples[rows]
+
+
+def shard(item: Item, worker: Worker) -> Item:
+    """The rows of a batch that this worker computes, on its device."""
+    rows = slice(worker.rank, None, worker.world_size)
+    inputs, targets, *weight = item
+    mine = (
+        Inputs(*(part[rows].to(worker.device) for part in inputs)),
+        Targets(*(part[rows].to(worker.device) for part in targets)),
+    )
+    return (*mine, weight[0][rows].to(worker.device)) if weight else mine
+
+
+def optimise(state: State, config: DetectorConfig, item: Item, worker: Worker = ALONE) -> dict[str, float]:
+    """One step of AdamW on this worker's rows of a batch; returns the parts of the loss.
+
+    Raises:
+        TrainingDivergedError: the loss is NaN or infinite.
+    """
+    inputs, targets, *weight = shard(item, worker)
+    _set_learning_rate(state, config)
+    state.parallel.train()
+    state.network.trunk.train(not config.model.frozen_from)
+    outputs = Outputs(*state.parallel(*inputs))
+    weights = weight[0] if weight else None
+    losses = detector_loss(outputs, targets, weights, config.loss, state.club, state.club_optimizer)
+    if not math.isfinite(losses.total.item()):
+        raise TrainingDivergedError(
+            f"the loss is {losses.total.item()} at step {state.step}; lower optim.lr={config.optim.lr}"
+        )
+    state.optimizer.zero_grad(set_to_none=True)
+    losses.total.backward()
+    norm = nn.utils.clip_grad_norm_(state.network.parameters(), config.optim.grad_clip)
+    state.optimizer.step()
+    state.ema.update(state.network)
+    state.step += 1
+    return {**_parts_of(losses), names.TRAIN_GRADIENT_NORM: norm.item()}
+
+
+def _set_learning_rate(state: State, config: DetectorConfig) -> None:
+    rate = learning_rate(state.step, config.epochs * config.steps_per_epoch, config.optim)
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate
+
+
+def _parts_of(losses: Losses) -> dict[str, float]:
+    parts = dict(zip(PARTS_OF_LOSS, losses, strict=True))
+    return {name: part.item() for name, part in parts.items() if part is not None}
+
+
+def _judge(
+    state: State,
+    config: DetectorConfig,
+    parts: DataParts,
+    dataset: TrainingSet,
+    validator: Validator,
+    training: Mapping[str, float],
+    worker: Worker,
+) -> Epoch:
+    """Judge the averaged detector against the same bots in every epoch and trial; other workers wait for rank 0."""
+    metrics: dict[str, float] = {names.EPOCH: state.epoch, **training}
+    told: dict[str, Any] = {"labels": dataset.maps.to_json(), "temperature": 1.0}
+    if worker.rank == 0:
+        began = time.perf_counter()
+        detector = Detector(state.ema.model, dataset.scaling, config.data.canonical)
+        temperature, figures = validator(detector)
+        told["temperature"] = temperature
+        metrics |= figures
+        metrics[names.VAL_SECONDS] = time.perf_counter() - began
+        metrics[names.PARAMETERS] = float(sum(parameter.numel() for parameter in state.network.parameters()))
+    return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, parts, dataset.scaling, told, folder))

@@ -1,0 +1,83 @@
+"""Pictures of detection: how reliable probabilities are, which bots are caught, and what several movements add."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from trainables.eval.bootstrap import Estimate, Share
+from trainables.eval.calibration import Reliability
+from trainables.eval.pictures import DPI, FAKE, NULL, REAL
+
+COLOURS = {"seen": NULL, "kin": "#e69f00", "new": FAKE}  # what a family was to the training
+LEGEND = {"seen": "trained on", "kin": "trained on the like", "new": "never met"}
+
+
+def reliability_diagram(before: Reliability, after: Reliability, file: Path) -> None:
+    """Predicted against observed, bin by bin with Wilson's intervals, without and with the temperature."""
+    figure = Figure(figsize=(6.4, 5.6), layout="constrained")
+    axis = figure.subplots()
+    axis.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":")
+    for name, found, colour in (("as it is", before, FAKE), ("with temperature", after, REAL)):
+        _bins(axis, found, f"{name}: ECE {found.ece:.3f}, Brier {found.brier:.3f}", colour)
+    axis.set_xlabel("probability of a bot, mean of the bin")
+    axis.set_ylabel("share of bots in the bin, 95 %")
+    axis.set_title(f"{len(after.bins)} bins of equal mass; calibrated, the ECE would be {after.ece_if_calibrated:.3f}")
+    axis.legend(frameon=False, loc="upper left")
+    figure.savefig(file, dpi=DPI)
+
+
+def _bins(axis: Axes, found: Reliability, label: str, colour: str) -> None:
+    x, y, low, high = (
+        np.array([getattr(row, k) for row in found.bins]) for k in ("predicted", "observed", "low", "high")
+    )
+    reach = np.stack([y - low, high - y]).clip(min=0.0)
+    axis.errorbar(x, y, yerr=reach, color=colour, marker="o", markersize=4, linewidth=1.2, capsize=2, label=label)
+
+
+def caught_bars(rows: Sequence[tuple[str, str, Share]], fpr: float, file: Path) -> None:
+    """Share of bots caught with its interval, in the order of the rows from the top.
+
+    Args:
+        rows: Name, what its family was to the training (a key of `LEGEND`), and the share.
+    """
+    figure = Figure(figsize=(8.0, 1.2 + 0.28 * len(rows)), layout="constrained")
+    axis = figure.subplots()
+    place = np.arange(len(rows))[::-1]
+    for kind, label in LEGEND.items():
+        chosen = [(at, found) for at, (_, training, found) in zip(place, rows, strict=True) if training == kind]
+        if chosen:
+            at, found = zip(*chosen, strict=True)
+            value = np.array([one.value for one in found])
+            ends = np.array([[one.low for one in found], [one.high for one in found]])
+            reach = np.abs(ends - value)
+            axis.barh(at, value, 0.65, xerr=reach, color=COLOURS[kind], alpha=0.75, capsize=2, label=label)
+    axis.set_yticks(place, [name for name, *_ in rows], fontsize=8)
+    axis.set_xlim(0, 1.02)
+    axis.set_xlabel(f"share caught where {100 * fpr:g} % of validation people are accused")
+    axis.legend(frameon=False, loc="lower right")
+    figure.savefig(file, dpi=DPI)
+
+
+def session_curves(curves: Mapping[str, Sequence[tuple[int, Estimate, float]]], file: Path) -> None:
+    """ROC-AUC over the number of movements that are fused, with what independence would promise.
+
+    Args:
+        curves: Name of the bots -> n, the area, and the area if movements were independent.
+    """
+    figure = Figure(figsize=(6.4, 4.6), layout="constrained")
+    axis = figure.subplots()
+    for (name, points), colour in zip(curves.items(), (REAL, FAKE, NULL), strict=False):
+        n = [point[0] for point in points]
+        axis.plot(n, [area.value for _, area, _ in points], color=colour, marker="o", label=name)
+        ends = ([area.low for _, area, _ in points], [area.high for _, area, _ in points])
+        axis.fill_between(n, *ends, color=colour, alpha=0.15, linewidth=0)
+        axis.plot(
+            n, [promised for *_, promised in points], color=colour, linestyle=":", label=f"{name}, if independent"
+        )
+    axis.set_xlabel("movements of a session")
+    axis.set_ylabel("ROC-AUC of the session")
+    axis.legend(frameon=False, loc="lower right")
+    figure.savefig(file, dpi=DPI)

@@ -1,0 +1,97 @@
+"""Judging a detector again: people of a part against fresh bots of every style, with and without each person.
+
+Each seed draws other bots under the conditions of these people, families never trained on among them. The threshold at
+the asked share of accused people is fixed on the people of this very part, so that a figure says how well a detector
+ranks bots above people and nothing of a threshold that was fixed elsewhere.
+
+Without a person's movements the threshold is fixed again on the others, and the bots that imitate that person's
+conditions are left out with them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from trainables.checkpoint import CheckpointError
+from trainables.config import build
+from trainables.data.dataset import load_parts
+from trainables.detector.api import Detector, load_trained_detector
+from trainables.detector.config import DetectorConfig
+from trainables.detector.examples import Scaling
+from trainables.detector.misses import misses
+from trainables.detector.validation import Validator
+from trainables.eval.clustered import Clustered
+from trainables.judging.judgement import Findings
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What a detector says of a part's people, and of bots under their conditions; larger: likelier a bot.
+
+    Attributes:
+        bots: Family -> a row per style, a column per movement of `people`, whose conditions it has.
+        unseen: Families that were never trained on.
+        fpr: Share of the people who may be accused.
+    """
+
+    people: Float[Tensor, "N"]
+    bots: Mapping[str, Float[Tensor, "S N"]]
+    owners: tuple[str, ...]
+    unseen: tuple[str, ...]
+    fpr: float
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Who the people are, in order."""
+        return tuple(sorted(set(self.owners)))
+
+    def figures(self) -> dict[str, Clustered]:
+        """Each figure over all people, and without each of them."""
+        owner, rows = np.asarray(self.owners), np.arange(len(self.owners))
+        whole = self._figures_of(rows)
+        without = [self._figures_of(rows[owner != group]) for group in self.groups]
+        return {name: Clustered(value, tuple(one[name] for one in without)) for name, value in whole.items()}
+
+    def _figures_of(self, rows: Any) -> dict[str, float]:
+        bots = {family: scores[:, rows].flatten() for family, scores in self.bots.items()}
+        return misses(self.people[rows], bots, self.unseen, self.fpr)
+
+
+def findings(checkpoint: Path, record: Mapping[str, Any], part: str, seeds: Sequence[int]) -> Findings:
+    """A detector on the people of a part and bots of every style under their conditions, other ones for each seed.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be used, or its scores are not finite.
+        ConfigError: the record's configuration breaks a law, or a style of bots falls short.
+    """
+    detector = load_trained_detector(checkpoint)
+    config = build(DetectorConfig, record["config"])
+    drawn = [scores_on(detector, config, part, seed) for seed in seeds]
+    if not all(scores.isfinite().all() for one in drawn for scores in (one.people, *one.bots.values())):
+        raise CheckpointError(f"{checkpoint}: its scores are not finite")
+    return Findings(drawn[0].groups, len(drawn[0].people), tuple(one.figures() for one in drawn))
+
+
+def scores_on(detector: Detector, config: DetectorConfig, part: str, seed: int) -> Scores:
+    """Calibrated log odds of a bot, on a part's people and the bots of a seed."""
+    alike = DetectorConfig(data=config.data, judgement=replace(config.judgement, seed=seed))
+    validator = _validator(alike, part)  # detectors that differ in anything else meet the same bots, drawn once
+    people = detector.outputs(validator.people).logit.double() / detector.temperature
+    bots = {
+        family: (detector.outputs(inputs).logit.double() / detector.temperature).view(-1, len(people))
+        for family, inputs in validator.bots.items()
+    }
+    owners = load_parts(config.data)[part].group
+    return Scores(people, bots, owners, config.negatives.held_out, config.judgement.fpr)
+
+
+@lru_cache(maxsize=8)  # as many seeds of one part
+def _validator(config: DetectorConfig, part: str) -> Validator:
+    parts = load_parts(config.data)
+    return Validator.fit(parts[part], Scaling.fit(parts), config)
