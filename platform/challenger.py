@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from platform.kinds import KINDS
 from platform.leaderboard import LEADERBOARD
 from trainables.checkpoint import CheckpointError, load_checkpoint, load_record
 from trainables.config import ConfigError
@@ -31,6 +32,11 @@ class Challenger:
     params: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def kind(self) -> str:
+        """The trainable."""
+        return str(self.record["kind"])
+
+    @property
     def weights_sha256(self) -> str:
         """What tells it from others."""
         return str(self.record["weights_sha256"])
@@ -40,15 +46,18 @@ def of_checkpoint(folder: Path) -> Challenger:
     """A checkpoint by its folder.
 
     Raises:
-        CheckpointError: it is not whole, or no generator's.
+        CheckpointError: it is not whole, or of no kind that can be judged.
     """
     folder = folder.expanduser().absolute()
     _, record = load_checkpoint(folder)
     missing = [key for key in ("kind", "config", "data_sha256") if key not in record]
     if missing:
         raise CheckpointError(
-            f"{folder}: a generator's checkpoint is needed, but the record lacks {', '.join(missing)}"
+            f"{folder}: a checkpoint of a generator or detector is needed, but the record lacks {', '.join(missing)}"
         )
+    if record["kind"] not in KINDS:
+        known = " or ".join(f"`{name}`" for name in KINDS)
+        raise CheckpointError(f"{folder}: a checkpoint of kind {known} is needed, but got {record['kind']}")
     return Challenger(folder, record)
 
 
@@ -76,7 +85,14 @@ def require_same_form(challenger: Challenger, champion: Published) -> None:
 
 
 def _form(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {"data_sha256": record.get("data_sha256"), "evaluation": record["config"].get("evaluation")}
+    """What must be the same: the data, how it is judged, and the families of bots that a detector has never met."""
+    config = record["config"]
+    return {
+        "data_sha256": record.get("data_sha256"),
+        "evaluation": config.get("evaluation"),
+        "judgement": config.get("judgement"),
+        "negatives.held_out": config.get("negatives", {}).get("held_out"),
+    }
 
 
 def _row(file: Path, trial: int) -> dict[str, Any]:

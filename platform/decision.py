@@ -16,10 +16,10 @@ from platform.promotion import Decision, Rule, to_json
 from platform.source import source_of
 from platform.terminal import columns
 from trainables.config import plain
+from trainables.criteria import Criteria, title
 from trainables.eval.clustered import Interval
 from trainables.judging import Judgement
 from trainables.manifest import CODE, PACKAGES, code_sha256, installed
-from trainables.names import VAL_C2ST, VAL_MMD
 from trainables.progress import number
 from trainables.publication import now
 from trainables.registry import Published, Registry, RegistryError
@@ -72,8 +72,8 @@ def print_decision(console: Console, decision: Decision, latency: Latency, rule:
 
 
 def _figures(decision: Decision, rule: Rule) -> Table:
-    title = f"Figures (± {100 * rule.two_sided:g} % interval)"
-    table = columns("~figure", ">challenger", ">champion", ">difference", title=title)
+    heading = f"Figures (± {100 * rule.two_sided:g} % interval)"
+    table = columns("~figure", ">challenger", ">champion", ">difference", title=heading)
     for name, figure in decision.figures.items():
         table.add_row(_short(name), *(_interval(side) for side in vars(figure).values()))
     return table
@@ -101,9 +101,10 @@ def _spread(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
-def history_table(registry: Registry) -> Table:
+def history_table(registry: Registry, criteria: Criteria) -> Table:
     """Everyone who was published, in order, with the figures by which they were; a star before the champion."""
-    titles = ("~", "~entry", "~published", "~C2ST", "~MMD", "~from")
+    shown = criteria.figures[:2]
+    titles = ("~", "~entry", "~published", *(f"~{title(name)}" for name in shown), "~from")
     table, champion = columns(*titles, title="Champions"), registry.champion_id()
     for name in registry.history():
         mark = "*" if name == champion else ""
@@ -112,7 +113,7 @@ def history_table(registry: Registry) -> Table:
         except RegistryError as error:
             table.add_row(mark, name, "not whole", "-", "-", str(error), style="red")
             continue
-        told = (_told(decision, figure) for figure in (VAL_C2ST, VAL_MMD))
+        told = (_told(decision, figure) for figure in shown)
         table.add_row(mark, name, _minute(decision["published"]["time"]), *told, _origin(decision))
     return table
 

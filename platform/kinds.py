@@ -1,19 +1,20 @@
-"""What the end of a sweep needs code for, by kind of trainable: real people as a reference, and pictures of the best.
+"""What needs code of its own by kind of trainable: a reference of real people, pictures of the best, its champions.
 
 What is only told differently stands in the table of `trainables.criteria`.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from platform.finalists import VALIDATION
 from platform.leaderboard import Reference, intervals
-from trainables import generators
+from trainables import detectors, generators, registry
 from trainables.checkpoint import load_record
 from trainables.config import build
-from trainables.data.canonical import reobserve
+from trainables.data.canonical import Canonical, reobserve
 from trainables.data.dataset import load_parts
 from trainables.detector.api import load_trained_detector
 from trainables.detector.config import DetectorConfig
@@ -32,10 +33,14 @@ class Kind:
     Attributes:
         reference: What real people score under a configuration; None where people cannot take the model's place.
         draw: Pictures of a checkpoint in a folder, beside how it was judged again, if it was.
+        working: What a checkpoint does with movements, to be timed.
+        registry: The folder of its champions below a storage path.
     """
 
     reference: Callable[[Any], Reference] | None
     draw: Callable[[Path, Any, Judgement | None, Path], None]
+    working: Callable[[Path], Callable[[Canonical], object]]
+    registry: str
 
 
 def people(config: Any) -> Reference:
@@ -65,6 +70,17 @@ def draw_scores(checkpoint: Path, config: Any, judgement: Judgement | None, pict
     overview(scores.people, bots, scores.unseen, scores.fpr, intervals(judgement), pictures / "detection.png")
 
 
-GENERATOR, DETECTOR = Kind(people, draw_samples), Kind(None, draw_scores)
+def sampling(checkpoint: Path) -> Callable[[Canonical], object]:
+    """Samples under the conditions of movements."""
+    return partial(generators.load(checkpoint).like, seed=0)
+
+
+def scoring(checkpoint: Path) -> Callable[[Canonical], object]:
+    """Scores of movements."""
+    return detectors.load_detector(checkpoint).score
+
+
+GENERATOR = Kind(people, draw_samples, sampling, registry.FOLDER)
+DETECTOR = Kind(None, draw_scores, scoring, detectors.FOLDER)
 KINDS: Mapping[str, Kind] = {"diffusion": GENERATOR, "gan": GENERATOR, "detector": DETECTOR}
 """Name of a trainable -> what it brings; those that can be judged again."""

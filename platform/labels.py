@@ -66,7 +66,7 @@ def rows_of(config: DetectorConfig) -> Rows:
     people = concatenate(*parts.parts.values())
     like = conditions_for(people, len(people), generator(config.seed, "labels"))
     bots = SimpleBots(tuple(FAMILIES), config.data.canonical)(like, config.seed)
-    return Rows(label_maps(parts), concatenate(people, bots.canonical), (*(HUMAN,) * len(people), *bots.style))
+    return Rows(label_maps(), concatenate(people, bots.canonical), (*(HUMAN,) * len(people), *bots.style))
 
 
 def elsewhere(config: DetectorConfig) -> tuple[Tensor, str]:

@@ -1,4 +1,4 @@
-"""How long two generators take for the same movements, measured side by side so that a busy machine meets both alike.
+"""How long two models take for the same movements, measured side by side so that a busy machine meets both alike.
 
 They take turns in this process, on one thread, and each turn gives one ratio. The median ratio is bounded from above by
 an order statistic: of n ratios the k-th smallest lies above the median with probability P(Binomial(n, 1/2) < k),
@@ -17,8 +17,10 @@ from scipy.stats import binom
 
 from trainables.config import require
 from trainables.data.canonical import Canonical
-from trainables.generators import MovementGenerator
 from trainables.threads import threads
+
+Work = Callable[[Canonical], object]
+"""What is timed: samples under the conditions of movements, or their scores."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,11 @@ def bounding_place(count: int, confidence: float) -> int | None:
     return next((place for place in places if binom.cdf(place - 1, count, 0.5) >= confidence), None)
 
 
-def measure(sides: Sequence[MovementGenerator], asked: Canonical, config: LatencyConfig) -> Latency:
+def measure(sides: Sequence[Work], asked: Canonical, config: LatencyConfig) -> Latency:
     """Time the challenger and, where there is one, the champion on the same movements; a first turn does not count.
 
     Args:
-        sides: The challenger first.
+        sides: What both do, the challenger first.
     """
     rows = asked.take(torch.arange(min(config.movements, len(asked))))
     with threads(1):
@@ -84,9 +86,7 @@ def measure(sides: Sequence[MovementGenerator], asked: Canonical, config: Latenc
     return Latency(*(tuple(side) for side in zip(*turns, strict=True)))
 
 
-def _ms_per_movement(
-    source: MovementGenerator, rows: Canonical, clock: Callable[[], float] = time.perf_counter
-) -> float:
+def _ms_per_movement(work: Work, rows: Canonical, clock: Callable[[], float] = time.perf_counter) -> float:
     began = clock()
-    source.like(rows, seed=0)
+    work(rows)
     return 1000 * (clock() - began) / len(rows)

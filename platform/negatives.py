@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.progress import Progress
 
@@ -127,10 +128,17 @@ def _asked(config: NegativesConfig, like: Canonical, attempt: int, model: str) -
 
 
 def _placed(samples: Samples, like: Canonical, config: NegativesConfig) -> Canonical:
-    """The movements under the conditions that they were drawn for."""
-    if config.hardness is None:
-        return with_deltas(like, samples.deltas.double())
-    frame = Conditions(samples.condition, samples.angle).frame(config.data.canonical, ("served",) * len(samples))
+    """The movements under the conditions that they were drawn for.
+
+    Raises:
+        ConfigError: their steps are not those of the asked form.
+    """
+    form, frame = config.data.canonical, like
+    if config.hardness is not None:
+        frame = Conditions(samples.condition, samples.angle).frame(form, ("served",) * len(samples))
+    steps = frame.mask.sum(dim=1)
+    same = samples.deltas.shape == frame.deltas.shape and torch.equal(samples.length.long(), steps)
+    require(same, "`canonical form of the champion` is that of `data.canonical`", f"{samples.model} and {form}")
     return with_deltas(frame, samples.deltas.double())
 
 

@@ -1,7 +1,8 @@
 """`python -m platform.promote`: a challenger becomes champion if a paired test and all limits say so.
 
 Both are judged on people whom neither has seen (the holdout part, whose looks are counted), on the same movements,
-conditions and noise; the rule is `platform.promotion`. The decision is written down with its data and figures either
+conditions and noise, or against the same bots; the rule is `platform.promotion`. Generators and detectors have
+champions of their own. The decision is written down with its data and figures either
 way: in the registry's history where the challenger is promoted, else among its decisions.
 """
 
@@ -15,17 +16,21 @@ from rich.console import Console
 
 from platform.challenger import FIRST, Challenger, of_checkpoint, of_leaderboard, require_same_form
 from platform.decision import findings, heading, history_table, print_decision, refusal, refusals_table
+from platform.detection_rule import DetectorRuleConfig
 from platform.finalists import noise_seeds
 from platform.holdout import LEDGER, PART, Ledger, Look
+from platform.kinds import KINDS
 from platform.latency import Latency, LatencyConfig, measure
 from platform.promotion import LimitsConfig, MarginsConfig, Rule, decide
 from trainables.checkpoint import CheckpointError
 from trainables.command import Command, Request, run
-from trainables.config import build, plain, require
+from trainables.config import build, plain, require, require_member
+from trainables.criteria import CRITERIA
 from trainables.data.dataset import DataConfig, load_parts
-from trainables.generators import load
+from trainables.detectors import FOLDER as DETECTORS
 from trainables.judging import JUDGED_ON, Judgement, judge
 from trainables.publication import Publisher, held
+from trainables.registry import FOLDER as REGISTRY
 from trainables.registry import Published, Registry
 
 REFUSED = 3
@@ -34,7 +39,9 @@ Let a test decide whether a challenger becomes champion, and publish it if it do
 
   python -m platform.promote                              the first of the study's leaderboard
   python -m platform.promote study_name=wide trial=12     another trial of a leaderboard
+  python -m platform.promote study_name=detector          a detector, among the detectors
   python -m platform.promote ckpt=FOLDER part=validation  any checkpoint; without a look at the holdout part
+  python -m platform.promote list registry=registry-detector   the detectors who were champions
 
 Exit codes: 0 promoted (or rolled back, or listed), 3 refused, which is no error, 1 failed, 2 wrong input.
 """
@@ -49,12 +56,14 @@ class PromoteConfig:
     trial: int = FIRST  # of the study's leaderboard; -1: its first
     ckpt: str = ""  # a checkpoint folder, in place of a trial
     part: str = PART  # of the data
-    noise: int = 3  # samples per movement, each under other noise
+    noise: int = 3  # samples per movement, each under other noise; of a detector: draws of the bots
     seed: int = 0  # of the noise, common to both; that of a study makes a look of its leaderboard serve again
     confidence: float = 0.95  # one-sided
     holdout_budget: int = 32  # looks at the holdout part of the same data, of all studies and promotions
-    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    registry: str = REGISTRY  # that list and rollback are about; a promotion knows its own
+    limits: LimitsConfig = field(default_factory=LimitsConfig)  # of generators
     margins: MarginsConfig = field(default_factory=MarginsConfig)
+    detector: DetectorRuleConfig = field(default_factory=DetectorRuleConfig)  # limits and margins of detectors
     latency: LatencyConfig = field(default_factory=LatencyConfig)
 
     def __post_init__(self) -> None:
@@ -63,12 +72,22 @@ class PromoteConfig:
         require(self.trial >= -1, "`trial >= 0` (or -1 for the leaderboard's first)", f"trial={self.trial}")
         require(not (self.ckpt and self.trial >= 0), "at most one of `ckpt` and `trial`", "both")
         require(self.holdout_budget >= 1, "`holdout_budget >= 1`", f"holdout_budget={self.holdout_budget}")
+        require_member("registry", self.registry, CHAMPIONS)
         self.latency.require_enough(self.rule.confidence)
 
     @property
     def rule(self) -> Rule:
-        """When a challenger is promoted."""
+        """When a generator is promoted."""
         return Rule(self.confidence, self.limits, self.margins)
+
+
+CHAMPIONS = {kind.registry: CRITERIA[name] for name, kind in KINDS.items()}
+"""Folder of a registry -> what its champions are judged by."""
+RULES: dict[str, Callable[[PromoteConfig], Rule]] = {
+    REGISTRY: lambda config: config.rule,
+    DETECTORS: lambda config: config.detector.rule(config.confidence),
+}
+"""Folder of a registry -> when a challenger becomes champion there."""
 
 
 COMMAND = Command(
@@ -85,11 +104,10 @@ COMMAND = Command(
 
 def main(request: Request) -> int:
     """Decide, list or roll back."""
-    config = build(PromoteConfig, request.config)
-    return VERBS[request.verb](Console(), config, Registry.below(config.storage_path))
+    return VERBS[request.verb](Console(), build(PromoteConfig, request.config))
 
 
-def promote(console: Console, config: PromoteConfig, registry: Registry) -> int:
+def promote(console: Console, config: PromoteConfig) -> int:
     """Judge the challenger against the champion, write the decision, and publish the challenger if it is promoted.
 
     Raises:
@@ -97,6 +115,7 @@ def promote(console: Console, config: PromoteConfig, registry: Registry) -> int:
         RegistryError, HoldoutSpentError, LedgerError: the registry or the ledger says no.
     """
     challenger = challenger_of(config)
+    registry = Registry.below(config.storage_path, KINDS[challenger.kind].registry)
     with held(registry) as publisher:
         champion = registry.champion()
         if champion is not None and champion.weights_sha256 == challenger.weights_sha256:
@@ -112,13 +131,13 @@ def _decide(
 ) -> int:
     with console.status("measuring the latency"):
         latency = measured(config, challenger, champion)
-    seeds = noise_seeds(config.seed, config.noise)
+    rule, seeds = RULES[KINDS[challenger.kind].registry](config), noise_seeds(config.seed, config.noise)
     with console.status(f"judging on the {config.part} part"):
         mine = judged(config, Look.at(challenger.checkpoint, seeds, challenger.study, challenger.trial))
         theirs = None if champion is None else judged(config, Look.at(champion.checkpoint, seeds, champion.id))
-    decision = decide(mine, theirs, latency, config.rule)
-    print_decision(console, decision, latency, config.rule)
-    written = heading(challenger, champion) | findings(decision, mine, theirs, latency, config.rule)
+    decision = decide(mine, theirs, latency, rule)
+    print_decision(console, decision, latency, rule)
+    written = heading(challenger, champion) | findings(decision, mine, theirs, latency, rule)
     if not decision.promoted:
         return _refused(console, publisher, written)
     published = publisher.publish(challenger.checkpoint, written)
@@ -145,12 +164,13 @@ def measured(config: PromoteConfig, challenger: Challenger, champion: Published 
     """The latency of both on movements of the validation part.
 
     Raises:
-        CheckpointError: a checkpoint holds no generator, or the data are not those that they were trained on.
+        CheckpointError: a checkpoint cannot be used, or the data are not those that they were trained on.
     """
     parts = load_parts(build(DataConfig, challenger.record["config"]["data"]))
     if parts.sha256 != challenger.record["data_sha256"]:
         raise CheckpointError(f"{challenger.checkpoint}: trained on other data than today's ({parts.sha256})")
-    sides = [load(side.checkpoint) for side in (challenger, champion) if side is not None]
+    working = KINDS[challenger.kind].working
+    sides = [working(side.checkpoint) for side in (challenger, champion) if side is not None]
     return measure(sides, parts["validation"], config.latency)
 
 
@@ -161,25 +181,26 @@ def judged(config: PromoteConfig, look: Look) -> Judgement:
     return judge(look.checkpoint, config.part, look.seeds)
 
 
-def list_registry(console: Console, config: PromoteConfig, registry: Registry) -> int:
+def list_registry(console: Console, config: PromoteConfig) -> int:
     """Print the history with the champion marked, and the latest refusals."""
+    registry = Registry.below(config.storage_path, config.registry)
     if not registry.history() and not registry.refusals():
         console.print(f"{registry.path}: nothing was published yet", highlight=False, soft_wrap=True)
         return 0
-    console.print(history_table(registry))
+    console.print(history_table(registry, CHAMPIONS[config.registry]))
     if registry.refusals():
         console.print(refusals_table(registry))
     console.print(f"registry: {registry.path}", highlight=False, soft_wrap=True)
     return 0
 
 
-def roll_back(console: Console, config: PromoteConfig, registry: Registry) -> int:
+def roll_back(console: Console, config: PromoteConfig) -> int:
     """Make the champion before the present one champion again.
 
     Raises:
         RegistryError: there is none before.
     """
-    with held(registry) as publisher:
+    with held(Registry.below(config.storage_path, config.registry)) as publisher:
         published, passed = publisher.rollback()
     for name in passed:
         console.print(f"{name} is not whole and was passed over", style="red", highlight=False)
@@ -187,7 +208,7 @@ def roll_back(console: Console, config: PromoteConfig, registry: Registry) -> in
     return 0
 
 
-VERBS: dict[str, Callable[[Console, PromoteConfig, Registry], int]] = {
+VERBS: dict[str, Callable[[Console, PromoteConfig], int]] = {
     "": promote,
     "list": list_registry,
     "rollback": roll_back,

@@ -4,13 +4,14 @@ Both are judged on the same movements, conditions and noise, so that what makes 
 difference; it is jackknifed over groups (`trainables.eval.clustered`). With d = challenger - champion, signed so that
 a positive d is worse, and u the upper end of its one-sided interval (Student's t, G - 1 degrees of freedom),
 
-    C2ST                                         u < 0         it is lower
-    MMD, precision, recall, memorised share      u <= margin   it is not worse by more than the margin
+    the headline of the kind                     u < 0         it is lower: C2ST, or a detector's worst miss
+    other figures (MMD, precision, recall, ...)  u <= margin   it is not worse by more than the margin
     latency, a ratio                             u <= margin   distribution-free, over repeats (`platform.latency`)
 
 and the challenger's own figures keep their limits. All must hold: of an intersection-union test each part is made at
 the level of the whole, and none is corrected for the number of parts. An accuracy below one half is luck, so that a
-champion who stands there cannot be improved on. Where nobody is champion, the limits alone decide.
+champion who stands there cannot be improved on; nor can one that misses nothing. Where nobody is champion, the limits
+alone decide. The limits and margins of generators stand here, those of detectors in `platform.detection_rule`.
 
 References: Multiparameter Hypothesis Testing and Acceptance Sampling (Berger, 1982), theorem 1.
 """
@@ -19,15 +20,15 @@ import math
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from platform.latency import Latency
 from trainables import names
 from trainables.config import ConfigError, require
+from trainables.criteria import CRITERIA, FIGURES
 from trainables.eval.clustered import Clustered, Interval, difference, interval
 from trainables.judging import Judgement
 
-CHANCE = 0.5  # the C2ST of movements that cannot be told from people's
 LATENCY = "latency"  # milliseconds per movement, on one thread
 SIGNS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -35,6 +36,30 @@ SIGNS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     ">": operator.gt,
 }
+
+
+class Limits(Protocol):
+    """What a champion's own figures must keep, whomever it replaces."""
+
+    @property
+    def latency_ms_per_movement(self) -> float:
+        """At most, on one thread."""
+
+    @property
+    def laws(self) -> Mapping[str, tuple[str, float]]:
+        """Figure -> sign and bound."""
+
+
+class Margins(Protocol):
+    """How much worse than the champion a challenger with a lower headline may be."""
+
+    @property
+    def latency_ratio(self) -> float:
+        """Time of the challenger over time of the champion."""
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Figure -> how much worse it may be."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +78,16 @@ class LimitsConfig:
         latency = self.latency_ms_per_movement
         require(latency > 0, "`latency_ms_per_movement > 0`", f"latency_ms_per_movement={latency}")
 
+    @property
+    def laws(self) -> Mapping[str, tuple[str, float]]:
+        """Figure -> sign and bound."""
+        return {
+            names.VAL_C2ST: ("<=", self.c2st),
+            names.VAL_MEMORISED_SHARE: ("<=", self.memorised_share),
+            names.VAL_PRECISION: (">=", self.precision),
+            names.VAL_RECALL: (">=", self.recall),
+        }
+
 
 @dataclass(frozen=True)
 class MarginsConfig:
@@ -68,10 +103,20 @@ class MarginsConfig:
         for name, margin in vars(self).items():
             require(0 <= margin < math.inf, f"`0 <= {name} < inf`", f"{name}={margin}")
 
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Figure -> how much worse it may be."""
+        return {
+            names.VAL_MMD: self.mmd,
+            names.VAL_PRECISION: self.precision,
+            names.VAL_RECALL: self.recall,
+            names.VAL_MEMORISED_SHARE: self.memorised_share,
+        }
+
 
 @dataclass(frozen=True)
 class Rule:
-    """The limits, the margins, and how sure one must be of a lower C2ST.
+    """The limits, the margins, and how sure one must be of a lower headline.
 
     At 0.95 an equal challenger's C2ST is found to be lower once in twenty decisions where groups are of equal size, and
     once in eleven on the default holdout part, where one group has 182 of 328 rows. With the margins, which are broken
@@ -79,8 +124,8 @@ class Rule:
     """
 
     confidence: float = 0.95
-    limits: LimitsConfig = LimitsConfig()
-    margins: MarginsConfig = MarginsConfig()
+    limits: Limits = LimitsConfig()
+    margins: Margins = MarginsConfig()
 
     def __post_init__(self) -> None:
         require(0.5 < self.confidence < 1, "`0.5 < confidence < 1`", f"confidence={self.confidence}")
@@ -172,16 +217,10 @@ def figures_of(challenger: Judgement, champion: Judgement | None, confidence: fl
     return found
 
 
-def _limits(challenger: Judgement, latency: Latency, limits: LimitsConfig) -> Iterator[Check]:
+def _limits(challenger: Judgement, latency: Latency, limits: Limits) -> Iterator[Check]:
     """The challenger's own figures against their bounds; a bound is for the figure itself, not for its interval."""
-    bounds = {
-        names.VAL_C2ST: limits.c2st,
-        names.VAL_MEMORISED_SHARE: limits.memorised_share,
-        names.VAL_PRECISION: limits.precision,
-        names.VAL_RECALL: limits.recall,
-    }
-    for name, limit in bounds.items():
-        yield _check(name, "challenger", "<=" if _minimised(name) else ">=", limit, _value(challenger, name))
+    for name, (sign, limit) in limits.laws.items():
+        yield _check(name, "challenger", sign, limit, _value(challenger, name))
     yield _check(LATENCY, "challenger", "<=", limits.latency_ms_per_movement, latency.challenger_ms)
 
 
@@ -189,15 +228,10 @@ def _paired(challenger: Judgement, champion: Judgement | None, latency: Latency,
     """The challenger against the champion: none where nobody is."""
     if champion is None:
         return
-    margins = {
-        names.VAL_MMD: rule.margins.mmd,
-        names.VAL_PRECISION: rule.margins.precision,
-        names.VAL_RECALL: rule.margins.recall,
-        names.VAL_MEMORISED_SHARE: rule.margins.memorised_share,
-    }
-    yield _check(names.VAL_C2ST, "champion", ">", CHANCE, _value(champion, names.VAL_C2ST))
+    headline, margins = CRITERIA[challenger.kind].headline, rule.margins.figures
+    yield _check(headline, "champion", ">", FIGURES[headline].chance or 0.0, _value(champion, headline))
     bound = f"upper {100 * rule.confidence:g} % bound of"
-    for name, sign, margin in [(names.VAL_C2ST, "<", 0.0), *((name, "<=", margin) for name, margin in margins.items())]:
+    for name, sign, margin in [(headline, "<", 0.0), *((name, "<=", margin) for name, margin in margins.items())]:
         worsening = "challenger - champion" if _minimised(name) else "champion - challenger"
         yield _check(name, f"{bound} {worsening}", sign, margin, _worsening(challenger, champion, name, rule))
     ratio = latency.ratio_bound(rule.confidence)
@@ -232,13 +266,14 @@ def _finite(value: float) -> float | None:
 
 def _gain(challenger: Judgement, champion: Judgement | None, rule: Rule) -> str:
     """Why a challenger was promoted, in a sentence."""
-    mine = challenger.figures[names.VAL_C2ST]
+    headline = CRITERIA[challenger.kind].headline
+    mine = challenger.figures[headline]
     if champion is None:
-        return f"the first champion: {names.VAL_C2ST} is {mine.value:.4f}, and every limit holds"
-    theirs = champion.figures[names.VAL_C2ST]
+        return f"the first champion: {headline} is {mine.value:.4f}, and every limit holds"
+    theirs = champion.figures[headline]
     gain, sure = interval(difference(theirs, mine), rule.two_sided), f"{100 * rule.confidence:g} % confidence"
     return (
-        f"{names.VAL_C2ST} is {mine.value:.4f} against the champion's {theirs.value:.4f}: lower by {gain.value:.4f}, "
+        f"{headline} is {mine.value:.4f} against the champion's {theirs.value:.4f}: lower by {gain.value:.4f}, "
         f"with {sure} by {gain.low:.4f} or more; nothing else is worse than its margin"
     )
 

@@ -17,6 +17,7 @@ from search_spaces import SPACES, Space
 from trainables.command import Request
 from trainables.config import ConfigError, build, require, require_member, with_values
 from trainables.criteria import CRITERIA, Criteria
+from trainables.detectors import FOLDER as DETECTORS
 from trainables.names import DIRECTIONS
 from trainables.registry import FOLDER as REGISTRY
 from trainables.session import TRAINABLES, ScalingConfig
@@ -138,7 +139,8 @@ class TuneConfig:
         require_member("sampler", self.sampler, SAMPLERS)
         named = not self.study_name or bool(NAME.fullmatch(self.study_name))
         require(named, f"`study_name` matches {NAME.pattern}", self.study_name)
-        require(self.study_name != REGISTRY, f"`study_name` is not {REGISTRY}", "it", "champions are kept there")
+        for folder in (REGISTRY, DETECTORS):
+            require(self.study_name != folder, f"`study_name` is not {folder}", "it", "champions are kept there")
 
     @property
     def folder(self) -> Path:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from platform import doctor, evaluate, promote, train, tune
+from platform import doctor, evaluate, labels, negatives, promote, train, tune
+from platform.label_checks import LabelsConfig
 from platform.preflight.scene import DoctorConfig
 from platform.settings import sweep_of
 from platform.train import TrainConfig
@@ -39,6 +40,8 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
     "train": (train.COMMAND, build_run),
     "promote": (promote.COMMAND, lambda request: build(promote.PromoteConfig, request.config)),
     "doctor": (doctor.COMMAND, lambda request: build(DoctorConfig, without(request.config, "trainable"))),
+    "labels": (labels.COMMAND, lambda request: build(LabelsConfig, without(request.config, "trainable"))),
+    "negatives": (negatives.COMMAND, lambda request: build(negatives.NegativesConfig, request.config)),
     "serve": (launch.COMMAND, lambda request: build(ServeConfig, request.config)),
     "diffusion/train": (experiment.COMMAND, build_experiment),
     "diffusion/sample": (sample.COMMAND, lambda request: build(sample.SampleConfig, request.config)),

@@ -30,7 +30,6 @@ DECISION = "decision.json"
 DECISIONS = "decisions"
 LOG = "log.jsonl"
 ID = re.compile(r"\d{4,}-[0-9a-f]{12}")
-REMEDY = "bring the champion before it back with `python -m platform.promote rollback`"
 
 
 class RegistryError(RuntimeError):
@@ -96,7 +95,7 @@ class Registry:
         elif not link.exists() and not self._was_published():
             return None
         first = "" if link.is_symlink() or not link.exists() else "move it away (copy registries with cp -a), then "
-        raise RegistryError(f"{link}: not a link to an entry of {HISTORY}; {first}{REMEDY}")
+        raise RegistryError(f"{link}: not a link to an entry of {HISTORY}; {first}{remedy(self.path)}")
 
     def entry(self, name: str) -> Published:
         """An entry of the history.
@@ -145,23 +144,33 @@ def lineage_of(log: Sequence[Mapping[str, Any]]) -> list[str]:
     return lineage
 
 
+def remedy(registry: Path) -> str:
+    """What to do about a champion that is not whole."""
+    which = "" if registry.name == FOLDER else f" registry={registry.name}"
+    return f"bring the champion before it back with `python -m platform.promote rollback{which}`"
+
+
 def verified(folder: Path, name: str) -> Published:
     """The entry in a folder, if its decision speaks of the checkpoint beside it and that is whole.
+
+    Args:
+        folder: Two levels below its registry.
 
     Raises:
         RegistryError: otherwise.
     """
+    help_ = remedy(folder.parent.parent)
     try:
         decision = json.loads((folder / DECISION).read_text())
         published = decision["published"]
         found = {"id": name, "record_sha256": file_sha256(folder / CHECKPOINT / RECORD)}
         if any(published[key] != value for key, value in found.items()):
-            raise RegistryError(f"{folder}: {DECISION} speaks of another checkpoint; {REMEDY}")
+            raise RegistryError(f"{folder}: {DECISION} speaks of another checkpoint; {help_}")
         load_checkpoint(folder / CHECKPOINT)
     except CheckpointError as error:
-        raise RegistryError(f"{error}; {REMEDY}") from None
+        raise RegistryError(f"{error}; {help_}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RegistryError(f"{folder}: {DECISION} or {RECORD} cannot be read ({error!r}); {REMEDY}") from None
+        raise RegistryError(f"{folder}: {DECISION} or {RECORD} cannot be read ({error!r}); {help_}") from None
     return Published(name, folder, decision)
 
 

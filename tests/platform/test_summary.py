@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from platform import finalists, summary
-from platform.kinds import Kind
+from platform.kinds import GENERATOR
 from platform.leaderboard import Reference
 from platform.ranking import OBJECTIVES, Ranked
 from platform.recovery import FOLDER, METRICS, REASON
@@ -66,7 +67,7 @@ def add(
 
 @pytest.fixture(autouse=True)
 def no_judgement_of_real_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = Kind(lambda config: REFERENCE, lambda *checkpoint_and_place: None)
+    known = replace(GENERATOR, reference=lambda config: REFERENCE, draw=lambda *checkpoint_and_place: None)
     monkeypatch.setattr(summary, "KINDS", {"diffusion": known})
     monkeypatch.setattr(finalists, "judged", judged)
 

@@ -1,1 +1,1 @@
-"""Ranking losses over distances and the negatives they rank against."""
+"""Contrastive terms: ranking and supervised losses, the CLUB bound, and rows gathered over workers."""

@@ -212,6 +212,11 @@ def _task(octave: int, direction: str) -> str:
     return f"{low:04d}-{2 * low:04d} px {direction}" if low != EDGES_PX[-1] else f"{low:04d}+ px {direction}"
 
 
+def every_task() -> tuple[str, ...]:
+    """The name of every task that `task_names` can give: a generator may end in a bin that no person was asked for."""
+    return tuple(_task(octave, direction) for octave in range(len(EDGES_PX)) for direction in DIRECTIONS)
+
+
 def embodiment_names(styles: Iterable[str]) -> tuple[str, ...]:
     """Human for the style `human`, bot for every other."""
     return tuple(HUMAN if style == HUMAN else BOT for style in styles)

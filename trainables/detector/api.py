@@ -1,5 +1,6 @@
 """A trained detector: canonical movements in, the probability of a bot out."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainables.checkpoint import CheckpointError, load_checkpoint, select
-from trainables.config import ConfigError, build
+from trainables.config import build, require
 from trainables.data.canonical import Canonical, CanonicalConfig
 from trainables.data.dataset import Statistics
-from trainables.detector.examples import COLUMNS, Inputs, Scaling
+from trainables.detector.examples import WIDTH, Inputs, Scaling
 from trainables.detector.model import DetectorModelConfig, DetectorNetwork, Outputs
 from trainables.detector.state import KIND
 
@@ -70,19 +71,20 @@ def load_trained_detector(checkpoint: Path, device: torch.device | str = "cpu") 
         raise CheckpointError(f"{checkpoint}: a checkpoint of kind `{KIND}` is needed, but got {record.get('kind')}")
     try:
         return _detector(record, tensors, torch.device(device))
-    except (KeyError, RuntimeError, TypeError, ConfigError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{checkpoint}: weights and configuration do not fit: {reason}") from None
 
 
 def _detector(record: Mapping[str, Any], tensors: Mapping[str, Tensor], device: torch.device) -> Detector:
-    config = record["config"]
+    config, temperature = record["config"], float(record["temperature"])
+    require(0 < temperature < math.inf, "`0 < temperature < inf`", f"temperature={temperature}")
     statistics, scales = Statistics(**select("statistics", tensors)), select("scaling", tensors)
-    network = DetectorNetwork(len(statistics.mean), len(COLUMNS), build(DetectorModelConfig, config["model"]))
+    network = DetectorNetwork(len(statistics.mean), WIDTH, build(DetectorModelConfig, config["model"]))
     network.load_state_dict(select("ema", tensors))
     return Detector(
         network.to(device).eval(),
-        Scaling(statistics, scales["features_mean"], scales["features_std"]),
+        Scaling(statistics, **scales),
         build(CanonicalConfig, config["data"]["canonical"]),
-        float(record["temperature"]),
+        temperature,
     )

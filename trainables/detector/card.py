@@ -18,32 +18,30 @@ PURPOSE = (
     "It gives the probability that one movement of a mouse was made by a program, from the movement alone: pixel steps "
     "at 60 Hz, the duration and the distance. It knows nothing of who moves, of the page or of the device."
 )
-LIMITS = {
-    "Never alone": (
-        "Never the sole basis to block, charge or report a person. A high score is a reason to look at other evidence, "
-        "or to ask for another proof."
+LIMITS = {  # subject -> what is to be said of it: sentences that begin with the subject
+    "Never the sole basis": (
+        "to block, charge or report a person. A high score is a reason to look at other evidence, or to ask for another "
+        "proof."
     ),
-    "Touchpads": "These, trackballs, tablets and touch screens move otherwise than a mouse, and raise false positives.",
+    "Touchpads, trackballs, tablets and touch screens": "move otherwise than a mouse, and raise false positives.",
     "Motor impairments": (
-        "Tremor, spasticity, assistive pointers, head and eye control raise false positives. Whoever uses the scores "
+        "(tremor, spasticity, assistive pointers, head and eye control) raise false positives. Whoever uses the scores "
         "owes these people a way through that needs no pointer."
     ),
-    "Remote desktops": (
-        "These, virtual machines, screen sharing and slow computers bring events late and in bunches, and raise false "
-        "positives."
+    "Remote desktops, virtual machines, screen sharing and slow computers": (
+        "bring events late and in bunches, and raise false positives."
     ),
-    "Other people": (
-        "Few people stand behind the figures. Where another source of people is listed, its false-positive rate shows "
-        "what a change of device and task does: measure it on your own people, and fix the threshold there, before use."
+    "Few people": (
+        "stand behind the figures. Where another source of people is listed, its false-positive rate shows what a change "
+        "of device and task does: measure it on your own people, and fix the threshold there, before use."
     ),
-    "Rare events": "A threshold for a rate that too few people were there to resolve is a guess: see the thresholds.",
-    "Sessions": (
-        "The movements of one person are alike, so that the sum over a session says more than is known. Take its "
-        "threshold from sessions of people, not from its probability."
+    "A rate that too few people were there to resolve": "has a threshold that is a guess: see the thresholds.",
+    "The movements of one person": (
+        "are alike, so that the sum over a session says more than is known. Take its threshold from sessions of people, "
+        "not from its probability."
     ),
-    "New bots": (
-        "A family that was not in the training may pass unseen, and one that plays back recordings of people moves as "
-        "people do."
+    "A family that was not in the training": (
+        "may pass unseen, and one that plays back recordings of people moves as people do."
     ),
 }
 
@@ -94,7 +92,7 @@ class DetectorCard:
             f"# Detector card: {self.name}",
             PURPOSE,
             "## Limits of use",
-            _bullets([f"**{name}.** {text}" for name, text in LIMITS.items()]),
+            _bullets([f"**{subject}** {text}" for subject, text in LIMITS.items()]),
             "## In short",
             _bullets(self._short()),
             "## Made of",

@@ -37,6 +37,8 @@ class NegativesConfig:
             require(value is None or 0 < value <= most, f"`0 < {name} <= {most:g}`", f"{name}={value}")
         for family in self.held_out:
             require_member("held_out", family, FAMILIES)
+        once = len(set(self.held_out)) == len(self.held_out)
+        require(once, "`held_out` names each family once", f"{', '.join(self.held_out)}")
         shares = self.shares
         require(all(0 <= share < math.inf for share in shares.values()), "`0 <= share < inf`", f"{shares}")
         require(sum(shares.values()) > 0, "`sum of the shares > 0`", f"{shares}")
@@ -81,7 +83,7 @@ class LossConfig:
 class OptimConfig:
     """AdamW with linear warm-up and cosine decay, and an average of the weights."""
 
-    lr: float = 2e-3
+    lr: float = 5e-3
     weight_decay: float = 1e-2
     warmup_steps: int = 50
     final_lr_share: float = 0.05
@@ -114,7 +116,7 @@ class DetectorConfig:
 
     seed: int = 0
     epochs: int = 6
-    steps_per_epoch: int = 150
+    steps_per_epoch: int = 100  # on the default recordings; more of them fit the people by heart
     batch_size: int = 128
     data: DataConfig = field(default_factory=DataConfig)
     negatives: NegativesConfig = field(default_factory=NegativesConfig)

@@ -17,7 +17,7 @@ def measure(config: DetectorConfig) -> Cost:
     """Time steps, a pass's bots and one judgement of this configuration with the torch threads that are set now."""
     parts = load_parts(config.data)
     scaling = Scaling.fit(parts)
-    dataset = TrainingSet(parts["train"], scaling, label_maps(parts), config)
+    dataset = TrainingSet(parts["train"], scaling, label_maps(), config)
     state = initial_state(config, len(parts.statistics.mean), Worker())
     examples, _ = dataset.dataset(dataset.negatives(0))
     item = next(items(examples, config, 0))

@@ -5,7 +5,7 @@ count would scale the generated part twice. Under the weight-based one it is a t
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from trainables.data.balance import generated_count, validate_augmentation_balance, validate_weights
 from trainables.data.canonical import MEASURED_CONDITIONS, Canonical, concatenate
 from trainables.data.dataset import DataParts, Statistics
-from trainables.data.labels import HUMAN, LabelMaps, task_names
+from trainables.data.labels import HUMAN, LabelMaps, every_task, task_names
 from trainables.detector.bots import BOTS
 from trainables.detector.config import SOURCES, DetectorConfig
 from trainables.detector.negatives import Negatives, mixture
@@ -23,6 +23,8 @@ from trainables.eval.features import NEUROMOTOR_FEATURES, neuromotor_features
 from trainables.seeding import derive
 
 COLUMNS = (*NEUROMOTOR_FEATURES, *MEASURED_CONDITIONS)
+WIDTH = len(COLUMNS) + 1  # of what the network reads: the last column is the distance from people
+RIDGE = 1e-2  # of the covariance of standardised columns, some of which say nearly the same
 
 
 class Inputs(NamedTuple):
@@ -47,7 +49,7 @@ class Targets(NamedTuple):
     embodiment: Int[Tensor, "B"]
 
 
-Item = tuple[Inputs, Targets] | tuple[Inputs, Targets, Float[Tensor, "B"]]
+Item = tuple[Inputs, Targets] | tuple[Inputs, Targets, Float[Tensor, "_"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,23 +57,33 @@ class Scaling:
     """Standardisation of what the network reads, with the statistics of the training people.
 
     Attributes:
-        mean, std: Of the columns `COLUMNS`.
+        mean: Of the columns `COLUMNS`.
+        whitening: W with W W^T the inverse of their covariance, so that (x - mean) W is white.
     """
 
     steps: Statistics
     mean: Float[Tensor, "F"]
     std: Float[Tensor, "F"]
+    whitening: Float[Tensor, "F F"]
 
     @classmethod
     def fit(cls, parts: DataParts) -> "Scaling":
         """Of the training part; a column that does not vary there counts as it is."""
         table = columns(parts["train"])
-        std = table.std(dim=0)
-        return cls(parts.statistics, table.mean(dim=0), torch.where(std > 0, std, 1.0))
+        varies = (table != table[:1]).any(dim=0)  # the deviation of equal values is rounding, and no 0
+        std = torch.where(varies, table.std(dim=0), 1.0)
+        covariance = (table / std).T.cov() + RIDGE * torch.eye(len(COLUMNS), dtype=table.dtype)
+        return cls(parts.statistics, table.mean(dim=0), std, torch.linalg.cholesky(covariance.inverse()))
 
     def inputs(self, canonical: Canonical) -> Inputs:
-        """Standardised steps, and asinh of the standardised columns: bots may lie hundreds of deviations off."""
-        table = torch.asinh((columns(canonical) - self.mean) / self.std)
+        """Standardised steps, and `WIDTH` columns: asinh of the standardised ones, and how far they lie from people.
+
+        Bots may lie hundreds of deviations off, where a network knows nothing: asinh and the logarithm of the
+        Mahalanobis distance bring them near.
+        """
+        z = (columns(canonical) - self.mean) / self.std
+        distance = (z @ self.whitening).square().mean(dim=1, keepdim=True).log1p()
+        table = torch.cat([torch.asinh(z), distance], dim=1)
         return Inputs(self.steps.normalise(canonical), canonical.mask, table.float())
 
 
@@ -99,10 +111,9 @@ class DetectorDataset(Dataset[Item]):
         return pair if self.weight is None else (*pair, self.weight[rows])
 
 
-def label_maps(parts: DataParts) -> LabelMaps:
-    """The maps of a data set, whole: tasks of all its parts, people, and every source of bots."""
-    tasks = [name for part in parts.parts.values() for name in task_names(part)]
-    return LabelMaps.of(tasks, [HUMAN, *BOTS, *SOURCES[1:]])
+def label_maps() -> LabelMaps:
+    """The maps of every data set: all tasks that there can be, people, and every source of bots."""
+    return LabelMaps.of(every_task(), [HUMAN, *BOTS, *SOURCES[1:]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +139,15 @@ class TrainingSet:
         """The bots of pass `number`."""
         seed = derive(self.config.seed, "negatives", number)
         return mixture(self.real, self.count, self.config.negatives, self.config.data.canonical, seed)
+
+    def account(self) -> dict[str, Any]:
+        """What a record holds of them, as plain values: the label maps, and the bots and the balance of the first pass.
+
+        Raises whatever is wrong with a source of bots.
+        """
+        negatives = self.negatives(0)
+        told = {**negatives.account(), "balance": self.dataset(negatives)[1]}
+        return {"labels": self.maps.to_json(), "negatives": told}
 
     def dataset(self, negatives: Negatives) -> tuple[DetectorDataset, str]:
         """People and these bots, and one line on their balance.

@@ -1,12 +1,12 @@
 """The judgement of a detector by its scores: every style of bot, worst first, and every source of people.
 
-Two sets of scored movements come in. On the validation people the thresholds are fixed, and on them and the validation
-bots the temperature is fitted; nothing else is taken from there. All figures are of the held-out set:
+Two sets of scored movements come in. On the validation people the thresholds are fixed, and on them and as many of the
+validation bots the temperature is fitted; nothing else is taken from there. All figures are of the held-out set:
 
     bots      by style and by family: areas, F1 and equal error rate against the people of the validation's own source,
               and the share caught above each threshold; the style of which fewest are caught comes first
     people    by source and by person: the share accused above the same thresholds
-    all       calibration before and after the temperature, at the held-out set's own share of bots; sessions
+    both      calibration before and after the temperature, of the people and as many bots; sessions
 
 A family is `seen` if the detector was trained on it, `kin` if it was trained on one of the same mechanism (a Bézier
 curve of one's own is kin to anybody's), and `new` else: of a detector it is the last that counts.
@@ -19,7 +19,7 @@ from typing import Any
 
 from trainables.config import plain, require
 from trainables.detector.records import from_plain
-from trainables.detector.scored import Scored, joined
+from trainables.detector.scored import Scored, balanced, joined
 from trainables.detector.sessions import SessionFigures, SessionJudge
 from trainables.eval.bootstrap import BootstrapConfig, Share, share
 from trainables.eval.calibration import Reliability, Temperature, calibrate, reliability
@@ -79,7 +79,7 @@ class Calibration:
     """The temperature, and how reliable held-out probabilities are without and with it.
 
     Attributes:
-        prior: Share of bots in the held-out set, at which both are taken.
+        prior: Share of bots among the held-out movements that both are told of: one half, if there are enough bots.
     """
 
     temperature: Temperature
@@ -141,7 +141,8 @@ def judge_scores(
     """
     people = _compared(validation, held_out)
     thresholds = tuple(threshold_at_fpr(validation.people().score, fpr) for fpr in config.fprs)
-    temperature = calibrate(validation.score, validation.is_bot)
+    fitted_on = balanced(validation, generator(config.seed, "balance"))
+    temperature = calibrate(fitted_on.score, fitted_on.is_bot)
     judge = _Judge(people, thresholds, tuple(sorted(trained_on)), kin or {}, config)
     styles = judge.bots(held_out.bots(), "style")
     return DetectorJudgement(
@@ -174,7 +175,8 @@ def _compared(validation: Scored, held_out: Scored) -> Scored:
 
 
 def _calibration(temperature: Temperature, compared: Scored, config: FiguresConfig) -> Calibration:
-    """Reliability at the share of bots among these rows, without and with the temperature."""
+    """Reliability of people and as many bots, without and with the temperature."""
+    compared = balanced(compared, generator(config.seed, "balance"))
     is_bot = compared.is_bot
     prior, bins = is_bot.double().mean().item(), min(config.bins, len(compared))
     untouched = Temperature(1.0, temperature.prior, temperature.nll_before, temperature.nll_before)

@@ -5,17 +5,19 @@ model into canonical form. What cannot be brought there is asked for again and c
 error. Each row says what made it: its style and family, the kind of its source, and the model's weights.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from trainables.checkpoint import load_record
+from trainables.checkpoint import CheckpointError, load_record
 from trainables.config import ConfigError, require
 from trainables.data.canonical import (
     Canonical,
@@ -58,6 +60,11 @@ class Negatives:
     def __len__(self) -> int:
         return len(self.canonical)
 
+    def account(self) -> dict[str, Any]:
+        """What a record holds of them, as plain values: how many of each style, by which weights, and the refused."""
+        models = {style: model for style, model in zip(self.style, self.model, strict=True) if model}
+        return {"styles": dict(sorted(Counter(self.style).items())), "models": models, "refused": self.refused}
+
 
 Source = Callable[[Canonical, int], Negatives]
 """Conditions row by row, and a seed -> as many movements, in their order."""
@@ -89,7 +96,12 @@ class Fakes:
     canonical: CanonicalConfig
 
     def __call__(self, like: Canonical, seed: int) -> Negatives:
-        source, weights = load(self.checkpoint), str(load_record(self.checkpoint)["weights_sha256"])
+        record = load_record(self.checkpoint)
+        if record.get("kind") != self.kind:
+            raise CheckpointError(
+                f"{self.checkpoint}: a checkpoint of kind `{self.kind}` is needed, but got {record.get('kind')}"
+            )
+        source, weights = load(self.checkpoint), str(record["weights_sha256"])
         require(
             source.canonical == self.canonical,
             "`canonical form of the generator` is the detector's",
@@ -172,7 +184,7 @@ def others(rows: Int[Tensor, "M"], count: int) -> Int[Tensor, "K"]:
     return kept.nonzero().squeeze(1)
 
 
-def in_order(parts: Sequence[Negatives], places: Sequence[Int[Tensor, "M"]]) -> Negatives:
+def in_order(parts: Sequence[Negatives], places: Sequence[Tensor]) -> Negatives:
     """Several sets as one, each row at its place."""
     joined, order = together(parts), torch.cat([*places]).argsort()
     style, family, model = (

@@ -88,8 +88,9 @@ def _rates(axis: Axes, people: Float[Tensor, "N"], bots: Scores, colours: Mappin
         axis.step(rates.fpr[0], rates.tpr[0], where="post", color=colours[family], linewidth=1.6, label=name)
     axis.axvline(fpr, color="black", linewidth=0.8, linestyle=":")
     axis.set_xscale("symlog", linthresh=1 / len(people), linscale=0.3)
-    axis.set_xticks([0, 0.01, 0.1, 1], ["0", "1 %", "10 %", "100 %"])
     axis.set_xlim(0, 1)
+    axis.set_xticks([0, 0.01, 0.1, 1], ["0", "1 %", "10 %", "100 %"])
+    axis.set_xticks([], minor=True)
     axis.set_ylim(0, 1.02)
     axis.set_xlabel("share of people accused")
     axis.set_ylabel("share of bots caught")
@@ -107,13 +108,15 @@ def _joined(bots: Scores, order: list[str], colours: Mapping[str, str]) -> dict[
 
 def _odds(axis: Axes, people: Float[Tensor, "N"], bots: Mapping[str, tuple[Tensor, str]], threshold: float) -> None:
     """Histograms of log odds, each of area one."""
-    bins = np.linspace(-REACH, REACH, 49).tolist()
+    farthest = max(scores.abs().max().item() for scores in (people, *(scores for scores, _ in bots.values())))
+    reach = min(REACH, farthest + 0.5)
+    bins = np.linspace(-reach, reach, 49).tolist()
     for name, (scores, colour) in {"people": (people, PEOPLE), **bots}.items():
-        values = scores.clamp(-REACH, REACH).numpy()
+        values = scores.clamp(-reach, reach).numpy()
         axis.hist(values, bins, density=True, histtype="stepfilled", alpha=0.25, color=colour)
         axis.hist(values, bins, density=True, histtype="step", linewidth=1.2, color=colour, label=name)
-    axis.axvline(min(max(threshold, -REACH), REACH), color="black", linewidth=0.8, linestyle=":", label="threshold")
-    axis.set_xlim(-REACH, REACH)
+    axis.axvline(min(max(threshold, -reach), reach), color="black", linewidth=0.8, linestyle=":", label="threshold")
+    axis.set_xlim(-reach, reach)
     axis.set_ylim(0, 1.4 * axis.get_ylim()[1])  # room for the legend
     axis.set_yticks([])
     axis.set_xlabel("log odds of a bot")

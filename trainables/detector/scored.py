@@ -1,5 +1,6 @@
 """Scored movements: the probability of a bot for each, and all that a judgement has to know of who made it."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -88,6 +89,17 @@ class Scored:
         """The movements at `rows`, in that order."""
         told = {name: tuple(getattr(self, name)[row] for row in rows) for name in TOLD}
         return Scored(self.score[torch.tensor(rows, dtype=torch.int64)], **told)
+
+
+def balanced(part: Scored, random: torch.Generator) -> Scored:
+    """All people and as many bots, by chance and evenly over the styles; all bots where there are fewer."""
+    people, bots = part.people(), part.bots()
+    order = torch.randperm(len(bots), generator=random).tolist()
+    turns, seen = {}, Counter[str]()
+    for row in order:
+        turns[row] = seen[bots.style[row]]
+        seen[bots.style[row]] += 1
+    return joined(people, bots.take(sorted(order, key=turns.__getitem__)[: len(people)]))
 
 
 def joined(*parts: Scored) -> Scored:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from trainables.config import build, plain
+from trainables.config import build, plain, require
 from trainables.data.canonical import TENSORS, Canonical, CanonicalConfig
 
 KIND = "served_negatives"
@@ -43,15 +43,17 @@ class ServedMovements:
 
 
 def write_served(movements: ServedMovements, folder: Path) -> None:
-    """Write the folder, whole or not at all; it must not exist yet."""
-    tensors = {name: _finite(getattr(movements.canonical, name)) for name in TENSORS}
+    """Write the folder, whole or not at all.
+
+    Raises:
+        CheckpointError: the folder exists, or a movement is not finite.
+    """
+    tensors = {name: getattr(movements.canonical, name) for name in TENSORS}
+    width_px = tensors["target_width_px"]
+    tensors["target_width_px"] = torch.where(width_px.isnan(), UNKNOWN, width_px)
     told = {name: getattr(movements, name) for name in ("model", "model_sha256", "refused")}
     record = {"kind": KIND, "form": plain(movements.form), "request": dict(movements.request), **told}
     save_checkpoint(folder, tensors, {**record, "group": list(movements.canonical.group)})
-
-
-def _finite(tensor: Tensor) -> Tensor:
-    return tensor.nan_to_num(UNKNOWN) if tensor.is_floating_point() else tensor
 
 
 def read_served(folder: Path) -> ServedMovements:
@@ -63,8 +65,17 @@ def read_served(folder: Path) -> ServedMovements:
     tensors, record = load_checkpoint(folder)
     if record.get("kind") != KIND:
         raise CheckpointError(f"{folder}: movements of the service are needed, but got {record.get('kind')}")
-    width_px = tensors["target_width_px"]
-    tensors["target_width_px"] = torch.where(width_px == UNKNOWN, torch.nan, width_px)
-    canonical = Canonical(**{name: tensors[name] for name in TENSORS}, group=tuple(record["group"]))
+    try:
+        return _movements(tensors, record)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder}: not whole movements of the service ({str(error).splitlines()[0]})") from None
+
+
+def _movements(tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> ServedMovements:
+    width_px, group = tensors["target_width_px"], tuple(record["group"])
+    counts = {len(group), *(len(tensors[name]) for name in TENSORS)}
+    require(len(counts) == 1, "`as many groups as movements`", f"{sorted(counts)}")
+    known = torch.where(width_px == UNKNOWN, torch.nan, width_px)
+    canonical = Canonical(**{name: tensors[name] for name in TENSORS} | {"target_width_px": known}, group=group)
     told = {name: record[name] for name in ("model", "model_sha256", "request", "refused")}
     return ServedMovements(canonical, build(CanonicalConfig, record["form"]), **told)

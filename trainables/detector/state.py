@@ -22,7 +22,7 @@ from trainables.config import plain
 from trainables.contrastive.club import CLUB
 from trainables.data.dataset import DataParts
 from trainables.detector.config import DetectorConfig
-from trainables.detector.examples import COLUMNS, Scaling
+from trainables.detector.examples import WIDTH, Scaling
 from trainables.detector.model import DetectorNetwork
 from trainables.diffusion.api import generator_record
 from trainables.diffusion.ema import ExponentialMovingAverage
@@ -76,7 +76,7 @@ def initial_state(config: DetectorConfig, channels: int, worker: Worker) -> Stat
         CheckpointError: `model.frozen_from` holds no detector of this shape.
     """
     torch.manual_seed(derive(config.seed, "weights"))
-    network = DetectorNetwork(channels, len(COLUMNS), config.model).to(worker.device)
+    network = DetectorNetwork(channels, WIDTH, config.model).to(worker.device)
     if config.model.frozen_from:
         freeze(network, Path(config.model.frozen_from))
     shared = config.loss.club_weight > 0  # a head that nothing is asked of gets no gradient, which workers wait for
@@ -111,7 +111,7 @@ def save_state(
     Args:
         told: What else the record says: labels, negatives, calibration, judgement; plain values.
     """
-    scales = {"features_mean": scaling.mean, "features_std": scaling.std}
+    scales = {name: getattr(scaling, name) for name in ("mean", "std", "whitening")}
     tensors = {**state.tensors(), **generator_record(parts), **flatten("scaling", scales)}
     record = {
         **told,

@@ -57,7 +57,7 @@ ORIGINS: dict[str, Origin] = {
     "mousehumanizer": Origin("mousehumanizer"),
     "cursory_gen": Origin("cursory", ("replay",), replays=True),  # the nearest recording, morphed and jittered
 }
-KIN: dict[str, tuple[str, ...]] = {origin.family: origin.kin for origin in ORIGINS.values()}
+KIN_FAMILIES: dict[str, tuple[str, ...]] = {origin.family: origin.kin for origin in ORIGINS.values()}
 REPLAYS: tuple[str, ...] = tuple(origin.family for origin in ORIGINS.values() if origin.replays)
 
 

@@ -8,6 +8,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -55,19 +56,20 @@ def epochs(config: DetectorConfig, *, resume: Path | None = None, worker: Worker
         f"workers={worker.world_size}, batch_size={config.batch_size}",
     )
     parts = load_parts(config.data)
-    scaling, maps = Scaling.fit(parts), label_maps(parts)
+    scaling, maps = Scaling.fit(parts), label_maps()
     dataset = TrainingSet(parts["train"], scaling, maps, config)
-    dataset.dataset(dataset.negatives(0))  # whatever is wrong with a source is told before anything is trained
+    told = dataset.account()  # whatever is wrong with a source is told before anything is trained
     validator = Validator.fit(parts["validation"], scaling, config)
     state = initial_state(config, len(parts.statistics.mean), worker)
+    judge = partial(_judge, state, config, parts, scaling, told, validator, worker)
     if resume is not None:
         restore_state(state, config, parts, resume)
     else:
-        yield _judge(state, config, parts, dataset, validator, {}, worker)
+        yield judge({})
     while state.epoch < config.epochs:
         training = _train_epoch(state, config, dataset, worker)
         state.epoch += 1
-        yield _judge(state, config, parts, dataset, validator, training, worker)
+        yield judge(training)
 
 
 def _train_epoch(state: State, config: DetectorConfig, dataset: TrainingSet, worker: Worker) -> dict[str, float]:
@@ -144,20 +146,21 @@ def _judge(
     state: State,
     config: DetectorConfig,
     parts: DataParts,
-    dataset: TrainingSet,
+    scaling: Scaling,
+    told: Mapping[str, Any],
     validator: Validator,
-    training: Mapping[str, float],
     worker: Worker,
+    training: Mapping[str, float],
 ) -> Epoch:
     """Judge the averaged detector against the same bots in every epoch and trial; other workers wait for rank 0."""
     metrics: dict[str, float] = {names.EPOCH: state.epoch, **training}
-    told: dict[str, Any] = {"labels": dataset.maps.to_json(), "temperature": 1.0}
+    temperature = 1.0
     if worker.rank == 0:
         began = time.perf_counter()
-        detector = Detector(state.ema.model, dataset.scaling, config.data.canonical)
+        detector = Detector(state.ema.model, scaling, config.data.canonical)
         temperature, figures = validator(detector)
-        told["temperature"] = temperature
         metrics |= figures
         metrics[names.VAL_SECONDS] = time.perf_counter() - began
         metrics[names.PARAMETERS] = float(sum(parameter.numel() for parameter in state.network.parameters()))
-    return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, parts, dataset.scaling, told, folder))
+    record = {**told, "temperature": temperature}
+    return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, parts, scaling, record, folder))

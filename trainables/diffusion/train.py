@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -86,6 +86,7 @@ def _exhausted(state: State, config: DiffusionConfig, worker: Worker) -> bool:
     return worker.mean(torch.tensor(mine, device=worker.device)).item() > 0
 
 
+@runtime_checkable
 class Rates(Protocol):
     """What decides a learning rate."""
 

@@ -9,9 +9,9 @@ Bots made under the conditions of people stand in those people's groups and are 
 people are drawn among their own groups, so that no replicate is without people. A replicate in which a figure has no
 value (no bot was drawn) is left out, and an interval says how many it rests on.
 
-What it cannot do: with G people it knows G rows. With fewer than about ten the percentiles are too narrow, and of a
-share of exactly 0 or 1 every replicate is the same; there the exact binomial bound of N independent rows stands in
-their place (`share`), which is the least that must be granted, since rows of one person are not independent.
+What it cannot do: with G people it knows G rows, with fewer than about ten the percentiles are too narrow, and of one
+person, or of a share of exactly 0 or 1, every replicate is the same. The interval of a share therefore also holds the
+exact binomial one of independent rows: the least that must be granted, since rows of one person are alike.
 
 References: Bootstrapping clustered data (Field & Welsh, 2007), "cluster bootstrap",
 doi:10.1111/j.1467-9868.2007.00593.x. The use of confidence or fiducial limits illustrated in the case of the binomial
@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from scipy import stats
 from torch import Tensor
 
 from trainables.config import require
@@ -100,32 +101,31 @@ def estimate(figures: Float[Tensor, "R"], level: float) -> Estimate:
 
 
 def share(hit: Bool[Tensor, "N"], groups: Sequence[str], config: BootstrapConfig, random: torch.Generator) -> Share:
-    """The share of rows that are hits, with an interval by group; by the binomial bound where it is 0 or 1.
+    """The share of rows that are hits, with an interval by group that holds the binomial one.
 
     Raises ValueError for no rows.
     """
     if not len(hit):
         raise ValueError("`rows of a share >= 1` must hold, but got 0")
     names, number = np.unique(np.asarray(groups), return_inverse=True)
-    of_row = torch.from_numpy(number)
-    empty = torch.zeros(len(names), dtype=torch.float64)
-    hits, rows = empty.index_add(0, of_row, hit.double()), empty.index_add(0, of_row, torch.ones_like(hit.double()))
-    count = int(hit.sum())
-    if count in (0, len(hit)):
-        low, high = _binomial_bound(count, len(hit), config.level)
-    else:
-        weights = cluster_weights(names.tolist(), torch.zeros(len(names), dtype=torch.bool), config.replicates, random)
-        low, high = _percentiles((weights[1:] @ hits) / (weights[1:] @ rows), config.level)
-    return Share(count, len(hit), len(names), low, high)
+    empty, of_row = torch.zeros(len(names), dtype=torch.float64), torch.from_numpy(number)
+    hits, rows = (empty.index_add(0, of_row, part.double()) for part in (hit, torch.ones_like(hit)))
+    weights = cluster_weights(names.tolist(), torch.zeros(len(names), dtype=torch.bool), config.replicates, random)
+    by_group = _percentiles((weights[1:] @ hits) / (weights[1:] @ rows), config.level)
+    by_row = binomial_interval(int(hit.sum()), len(hit), config.level)
+    low, high = min(by_group[0], by_row[0]), max(by_group[1], by_row[1])
+    return Share(int(hit.sum()), len(hit), len(names), low, high)
+
+
+def binomial_interval(hits: int, n: int, level: float) -> tuple[float, float]:
+    """Clopper and Pearson's interval of a share of n independent rows: quantiles of beta distributions."""
+    rest = (1 - level) / 2
+    low = float(stats.beta.ppf(rest, hits, n - hits + 1)) if hits else 0.0
+    high = float(stats.beta.ppf(1 - rest, hits + 1, n - hits)) if hits < n else 1.0
+    return low, high
 
 
 def _percentiles(drawn: Float[Tensor, "R"], level: float) -> tuple[float, float]:
     ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
     low, high = drawn.quantile(ends).tolist()
     return low, high
-
-
-def _binomial_bound(hits: int, n: int, level: float) -> tuple[float, float]:
-    """Clopper and Pearson's interval for none or all of n independent rows: 1 - ((1 - level) / 2)^(1 / n) wide."""
-    reach = 1 - ((1 - level) / 2) ** (1 / n)
-    return (0.0, reach) if hits == 0 else (1 - reach, 1.0)

@@ -156,11 +156,6 @@ def reliability(
     )
 
 
-def expected_calibration_error(probability: Float[Tensor, "N"], is_bot: Bool[Tensor, "N"], bins: int = 15) -> float:
-    """Mean over rows of |mean of p - share of bots| in their bin of equal mass; raises as `reliability` does."""
-    return _error(*_sorted(probability, is_bot, bins)).item()
-
-
 def _sorted(
     probability: Float[Tensor, "N"], is_bot: Bool[Tensor, "N"], bins: int
 ) -> tuple[Float[Tensor, "N"], Float[Tensor, "N"], Int[Tensor, "N"], Int[Tensor, "N"]]:

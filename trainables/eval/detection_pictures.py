@@ -57,7 +57,8 @@ def caught_bars(rows: Sequence[tuple[str, str, Share]], fpr: float, file: Path) 
     axis.set_yticks(place, [name for name, *_ in rows], fontsize=8)
     axis.set_xlim(0, 1.02)
     axis.set_xlabel(f"share caught where {100 * fpr:g} % of validation people are accused")
-    axis.legend(frameon=False, loc="lower right")
+    axis.margins(y=0.01)
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
     figure.savefig(file, dpi=DPI)
 
 

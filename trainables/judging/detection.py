@@ -1,8 +1,9 @@
 """Judging a detector again: people of a part against fresh bots of every style, with and without each person.
 
 Each seed draws other bots under the conditions of these people, families never trained on among them. The threshold at
-the asked share of accused people is fixed on the people of this very part, so that a figure says how well a detector
-ranks bots above people and nothing of a threshold that was fixed elsewhere.
+the asked share of accused people is fixed on the people of this very part: a miss says how well a detector ranks bots
+above these people. What a threshold does to people who took no part in fixing it is told by one figure more, the share
+of this part's people who are accused at the threshold of the validation people.
 
 Without a person's movements the threshold is fixed again on the others, and the bots that imitate that person's
 conditions are left out with them.
@@ -27,7 +28,10 @@ from trainables.detector.examples import Scaling
 from trainables.detector.misses import misses
 from trainables.detector.validation import Validator
 from trainables.eval.clustered import Clustered
+from trainables.eval.detection import threshold_at_fpr
 from trainables.judging.judgement import Findings
+
+VAL_FPR = "val/fpr"  # of the people of a part at the threshold of the validation people; no trial reports it
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +42,15 @@ class Scores:
         bots: Family -> a row per style, a column per movement of `people`, whose conditions it has.
         unseen: Families that were never trained on.
         fpr: Share of the people who may be accused.
+        fixed: The threshold that the validation people allow, whoever is judged on.
     """
 
     people: Float[Tensor, "N"]
-    bots: Mapping[str, Float[Tensor, "S N"]]
+    bots: Mapping[str, Float[Tensor, "_ N"]]
     owners: tuple[str, ...]
     unseen: tuple[str, ...]
     fpr: float
+    fixed: float
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -60,7 +66,8 @@ class Scores:
 
     def _figures_of(self, rows: Any) -> dict[str, float]:
         bots = {family: scores[:, rows].flatten() for family, scores in self.bots.items()}
-        return misses(self.people[rows], bots, self.unseen, self.fpr)
+        accused = (self.people[rows] > self.fixed).double().mean().item()
+        return {**misses(self.people[rows], bots, self.unseen, self.fpr), VAL_FPR: accused}
 
 
 def findings(checkpoint: Path, record: Mapping[str, Any], part: str, seeds: Sequence[int]) -> Findings:
@@ -87,8 +94,10 @@ def scores_on(detector: Detector, config: DetectorConfig, part: str, seed: int) 
         family: (detector.outputs(inputs).logit.double() / detector.temperature).view(-1, len(people))
         for family, inputs in validator.bots.items()
     }
-    owners = load_parts(config.data)[part].group
-    return Scores(people, bots, owners, config.negatives.held_out, config.judgement.fpr)
+    parts = load_parts(config.data)
+    known = people if part == "validation" else detector.logit(parts["validation"])
+    fixed = threshold_at_fpr(known, config.judgement.fpr).value
+    return Scores(people, bots, parts[part].group, config.negatives.held_out, config.judgement.fpr, fixed)
 
 
 @lru_cache(maxsize=8)  # as many seeds of one part

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from trainables.config import ConfigError
-from trainables.eval.bootstrap import BootstrapConfig, cluster_weights, estimate, share
+from trainables.eval.bootstrap import BootstrapConfig, binomial_interval, cluster_weights, estimate, share
 from trainables.seeding import generator
 
 CONFIG = BootstrapConfig(replicates=400)
@@ -78,23 +78,35 @@ def test_a_share_counts_rows_and_groups() -> None:
     assert 0.0 <= found.low < found.value < found.high <= 1.0
 
 
-def test_the_interval_of_a_share_is_that_of_its_replicates_one_by_one() -> None:
-    hit = torch.tensor([True, False, True, False, False, True])
-    found = share(hit, PEOPLE, CONFIG, generator(5, "share"))
+def test_the_interval_of_a_share_is_that_of_its_replicates_one_by_one_if_it_holds_the_binomial_one() -> None:
+    """Half of the people are always hits, the others never: 200 rows, but 20 people."""
+    groups = [f"p{k}" for k in range(20) for _ in range(10)]
+    hit = torch.tensor([k % 2 == 0 for k in range(20) for _ in range(10)])
+    found = share(hit, groups, CONFIG, generator(5, "share"))
+    names = sorted(set(groups))
     drawn = []
-    for counts in cluster_weights(["a", "b", "c"], nobody(3), CONFIG.replicates, generator(5, "share"))[1:].tolist():
-        rows = [(h, dict(zip("abc", counts, strict=True))[o]) for h, o in zip(hit.tolist(), PEOPLE, strict=True)]
-        drawn.append(sum(h * weight for h, weight in rows) / sum(weight for _, weight in rows))
+    for counts in cluster_weights(names, nobody(20), CONFIG.replicates, generator(5, "share"))[1:].tolist():
+        weight = dict(zip(names, counts, strict=True))
+        rows = [(float(one), weight[owner]) for one, owner in zip(hit.tolist(), groups, strict=True)]
+        drawn.append(sum(one * w for one, w in rows) / sum(w for _, w in rows))
     assert [found.low, found.high] == pytest.approx(np.quantile(drawn, [0.025, 0.975]).tolist())
+    alone = binomial_interval(100, 200, 0.95)
+    assert found.low < alone[0] < alone[1] < found.high
 
 
-@pytest.mark.parametrize("all_of_them", [False, True])
-def test_none_or_all_of_n_rows_are_as_sure_as_n_independent_rows(all_of_them: bool) -> None:
-    """Clopper and Pearson: the bound p at which n rows give none with probability 2.5 %."""
-    found = share(torch.full((334,), all_of_them), ["a"] * 200 + ["b"] * 134, CONFIG, generator(0, "share"))
-    bound = 1 - found.low if all_of_them else found.high
-    assert math.comb(334, 0) * (1 - bound) ** 334 == pytest.approx(0.025)
-    assert found.value in (found.low, found.high)
+@pytest.mark.parametrize(("hits", "n"), [(0, 334), (1, 7), (3, 260), (6, 7), (50, 50)])
+def test_one_person_is_as_sure_as_so_many_independent_rows(hits: int, n: int) -> None:
+    """Clopper and Pearson: at either end, a share as far off or further comes with probability 2.5 %."""
+    found = share(torch.arange(n) < hits, ["a"] * n, CONFIG, generator(0, "share"))
+    if hits:
+        assert sum(math.comb(n, k) * found.low**k * (1 - found.low) ** (n - k) for k in range(hits, n + 1)) == (
+            pytest.approx(0.025)
+        )
+    if hits < n:
+        assert sum(math.comb(n, k) * found.high**k * (1 - found.high) ** (n - k) for k in range(hits + 1)) == (
+            pytest.approx(0.025)
+        )
+    assert (found.low == 0, found.high == 1) == (hits == 0, hits == n)
 
 
 def beta_shares(rng: np.random.Generator, people: int) -> tuple[list[bool], list[str]]:

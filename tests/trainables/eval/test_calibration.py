@@ -14,7 +14,6 @@ from trainables.eval.calibration import (
     HOTTEST,
     brier_score,
     calibrate,
-    expected_calibration_error,
     fit_temperature,
     log_odds,
     negative_log_likelihood,
@@ -106,7 +105,6 @@ def test_the_table_is_that_of_sorted_rows_cut_into_equal_parts(n: int, bins: int
         ece += size / n * abs(predicted - observed)
     assert start == n
     assert found.ece == pytest.approx(ece)
-    assert expected_calibration_error(p, is_bot, bins) == found.ece
 
 
 def test_rows_of_equal_probability_share_their_labels_so_that_their_order_has_no_say() -> None:

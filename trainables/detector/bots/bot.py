@@ -1,4 +1,4 @@
-"""What a bot is: a family and a function from conditions to movements; and one that follows a path by the clock."""
+"""A bot: a family and a function from conditions to movements; and one that follows a path by the clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,8 @@ class Bot:
 
     Attributes:
         family: Styles of one family are held out together.
-        generate: Movements with the distances, directions, durations, groups and targets of `like`, one per row.
+        generate: Movements with the distances, directions, durations, groups and targets of `like`, which has a row at
+            least; one per row.
     """
 
     family: str

@@ -35,6 +35,13 @@ def power_in_out(degree: int) -> Easing:
     return lambda u: torch.where(u < 0.5, (2.0 * u) ** degree / 2.0, 1.0 - (2.0 - 2.0 * u) ** degree / 2.0)
 
 
+def power_ends(degree: int) -> Easing:
+    """Half of `power_out`, then half of `power_in`: fast at both ends, as a curve in its own parameter may be."""
+    return lambda u: (
+        torch.where(u < 0.5, 1.0 - (1.0 - 2.0 * u).abs() ** degree, 1.0 + (2.0 * u - 1.0).abs() ** degree) / 2.0
+    )
+
+
 def sine_in_out(u: Float[Tensor, "*S"]) -> Float[Tensor, "*S"]:
     """Half a wave of the cosine."""
     return (1.0 - torch.cos(math.pi * u)) / 2.0
@@ -53,6 +60,7 @@ EASINGS: Mapping[str, Easing] = {
     "quadratic_in_out": power_in_out(2),
     "cubic_out": power_out(3),
     "cubic_in_out": power_in_out(3),
+    "quadratic_ends": power_ends(2),
     "sine_in_out": sine_in_out,
     "exponential_out": exponential_out,
 }

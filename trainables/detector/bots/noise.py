@@ -20,7 +20,7 @@ CELLS = (1.5, 6.0)  # of the slowest octave over the way: from one bow to a wave
 SWAY = (0.06, 0.3)  # amplitude of the gradients across the chord, over the distance; the noise reaches a fifth of it
 LEAST_SWAY_PX = 2.0  # below, a short way would not be shaken at all
 ALONG = 0.3  # of the sway across, along the chord
-JITTER_PX = (0.5, 4.0)  # standard deviation per axis: libraries shift a point by 1 to 5 px at random
+JITTER_PX = (0.5, 30.0)  # standard deviation per axis: libraries shift a point by 1 to 5 px at random, some by more
 WHITE = 0.5  # of the bots shift each point on its own, the others by a first-order autoregression
 MEMORY = (0.5, 0.95)  # its coefficient per event
 

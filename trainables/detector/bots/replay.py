@@ -1,4 +1,4 @@
-"""Bots that play recordings of people again: of this very movement with jitter, or of another one brought to its place.
+"""Bots that play recordings of people again: this very movement with jitter, or another one brought to its place.
 
 Both take the recording from `like` itself, and both stay with the person of the row: what was recorded of one person is
 replayed as that person's, so that a split by group also keeps recordings and their replays on one side.

@@ -1,4 +1,4 @@
-"""A bot that is pulled to the target by gravity and blown about by a changing wind, with its speed cut off at random.
+"""A bot that gravity pulls to the target and a changing wind blows about, its speed cut off at random.
 
 Per event, at the distance r to the target, with a uniform in [-1, 1]^2 and b uniform in [1/2, 1]:
 

@@ -50,6 +50,13 @@ def features(canonical: Canonical) -> torch.Tensor:
 # the registry
 
 
+def test_every_family_that_is_promised_is_there() -> None:
+    assert set(FAMILIES) == {
+        *("straight", "spline", "pid", "windmouse"),
+        *("minimum_jerk", "lognormal", "noise", "replay"),
+    }
+
+
 def test_families_partition_the_styles() -> None:
     listed = [style for family in FAMILIES.values() for style in family]
     assert sorted(listed) == sorted(BOTS)

@@ -1,4 +1,4 @@
-"""Laws of a bot's clock: it keeps to the asked duration, rests as often as stated, and its sleeps are never short."""
+"""Laws of a bot's clock: it keeps to the asked duration, rests as stated, and its sleeps are never short."""
 
 import pytest
 import torch

@@ -31,6 +31,18 @@ def test_a_batch_is_observed_as_each_of_its_rows(seed: int) -> None:
         assert not bool(steps[row, len(expected) :].any())
 
 
+def test_times_that_are_sums_of_ticks_are_on_the_ticks() -> None:
+    """Rounding puts some of the sums behind their tick; that makes no further step of them, and no late one."""
+    gap = torch.full((1, 120), PERIOD_MS, dtype=torch.float64)
+    t_ms = torch.cat([torch.zeros(1, 1, dtype=torch.float64), gap.cumsum(dim=1)], dim=1)
+    assert bool((t_ms > PERIOD_MS * torch.arange(121)).any())
+    for events in range(2, 122):
+        path = torch.arange(events, dtype=torch.float64)[None, :, None].expand(1, -1, 2)
+        steps, length = observe_events(t_ms[:, :events], path)
+        assert length.tolist() == [events - 1]
+        assert bool((steps == 1).all())
+
+
 def test_a_repeated_last_event_changes_nothing() -> None:
     t_ms, path = timed(20, 25, 9)
     steps, length = observe_events(t_ms, path)

@@ -1,4 +1,4 @@
-"""Laws of the smooth curves, against Bernstein polynomials, SciPy's B-splines, and the points that they must meet."""
+"""Laws of the smooth curves, against Bernstein polynomials, SciPy's B-splines, and points that they must meet."""
 
 import math
 

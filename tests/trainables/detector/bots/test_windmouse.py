@@ -1,5 +1,6 @@
 """Laws of the bot in the wind: the stated recursion, its arrival, and what wind and gravity do to the path."""
 
+import pytest
 import torch
 
 from tests.trainables.detector.bots.asked import asked, seeded
@@ -13,10 +14,11 @@ def forces(rows: int, step: float = 15.0, gravity: float = 9.0, wind: float = 3.
     return Forces(*(torch.full((rows, 1), v, dtype=torch.float64) for v in (step, gravity, wind, radius)))
 
 
-def test_positions_follow_the_stated_recursion() -> None:
+@pytest.mark.parametrize("strength", [3.0, 30.0])  # the second is more than the distance, near the target
+def test_positions_follow_the_stated_recursion(strength: float) -> None:
     """In plain loops, from the same draws: two for the wind, one for a new longest step, one for the cut."""
     distance_px = torch.tensor([400.0, 90.0, 9.0], dtype=torch.float64)
-    path, count = blown(distance_px, forces(3), seeded(4))
+    path, count = blown(distance_px, forces(3, wind=strength), seeded(4))
     random = seeded(4)
     at, v, wind = ([[0.0, 0.0] for _ in range(3)] for _ in range(3))
     longest, done = [15.0] * 3, [False] * 3
@@ -29,7 +31,7 @@ def test_positions_follow_the_stated_recursion() -> None:
             r = (gap[0] ** 2 + gap[1] ** 2) ** 0.5
             wind[i] = [w / 3**0.5 for w in wind[i]]
             if r >= 12.0:
-                wind[i] = [w + min(3.0, r) * (2 * a - 1) / 5**0.5 for w, a in zip(wind[i], (ax, ay), strict=True)]
+                wind[i] = [w + min(strength, r) * (2 * a - 1) / 5**0.5 for w, a in zip(wind[i], (ax, ay), strict=True)]
             else:
                 longest[i] = 3.0 + 3.0 * fresh if longest[i] < 3.0 else longest[i] / 5**0.5
             v[i] = [s + w + 9.0 * g / r for s, w, g in zip(v[i], wind[i], gap, strict=True)]

@@ -1,0 +1,56 @@
+"""Detectors of a few weights, and people to train them on, for tests."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from trainables.checkpoint import load_checkpoint
+from trainables.data.canonical import TENSORS, Canonical
+from trainables.data.dataset import DataConfig, load_parts
+from trainables.detector.config import DetectorConfig, NegativesConfig, OptimConfig
+from trainables.detector.model import DetectorModelConfig
+from trainables.epoch import Epoch
+
+Tensors = dict[str, Tensor]
+
+MODEL = DetectorModelConfig(width=4, features_width=6, fused_width=8, embedding_dim=4)
+TINY = DetectorConfig(
+    epochs=2,
+    steps_per_epoch=2,
+    batch_size=16,
+    negatives=NegativesConfig(alpha=0.1),
+    model=MODEL,
+    optim=OptimConfig(lr=1e-2, warmup_steps=0),
+)
+
+
+def people(count: int, part: str = "train") -> Canonical:
+    """The first movements of a part of the default recordings."""
+    return load_parts(DataConfig())[part].take(torch.arange(count))
+
+
+def saved(epoch: Epoch, folder: Path) -> Tensors:
+    """What an epoch writes."""
+    epoch.save(folder)
+    return load_checkpoint(folder)[0]
+
+
+def assert_equal(found: Tensors, expected: Tensors) -> None:
+    """Bit for bit."""
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(found[name], tensor), name
+
+
+def differ(one: Tensors, other: Tensors) -> bool:
+    """Whether any tensor does."""
+    return not all(torch.equal(one[name], tensor) for name, tensor in other.items())
+
+
+def assert_same_movements(found: Canonical, expected: Canonical) -> None:
+    """Bit for bit, an unknown target width being equal to another."""
+    assert found.group == expected.group
+    for name in TENSORS:
+        one, other = getattr(found, name), getattr(expected, name)
+        torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True, msg=name)
