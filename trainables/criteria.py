@@ -63,6 +63,7 @@ class Criteria:
         drawn: What a fresh seed draws anew when the best are judged again.
         pictured: What the pictures of the best show.
         closer: The module that looks closer at a checkpoint, ckpt=FOLDER.
+        instead: What orders the epochs of a run that has none of the figures.
     """
 
     figures: tuple[str, ...]
@@ -73,6 +74,7 @@ class Criteria:
     drawn: str
     pictured: str
     closer: str
+    instead: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:
@@ -107,7 +109,7 @@ GENERATION = Criteria(
     closer="platform.evaluate",
 )
 DETECTION = Criteria(
-    figures=(VAL_WORST_FAMILY_MISS, VAL_UNSEEN_MISS, VAL_SEEN_MISS),
+    figures=(VAL_WORST_FAMILY_MISS, VAL_UNSEEN_MISS),
     scale="0: every bot is caught",
     meaning="Bots missed, of the worst family never trained on (0: every bot is caught)",
     explained="Bots missed: of every family that was never trained on, the share of its movements that are not accused "
@@ -117,13 +119,14 @@ DETECTION = Criteria(
     drawn="bots",
     pictured="scores",
     closer="trainables.detector.judge",
+    instead=(VAL_SEEN_MISS,),  # where no family is held out
 )
 CRITERIA: Mapping[str, Criteria] = {"diffusion": GENERATION, "gan": GENERATION, "detector": DETECTION}
 """Name of a trainable, which is the kind of its checkpoints -> what it is judged by."""
 
 _RAW = {figure.excess: name for name, figure in FIGURES.items() if figure.excess}
 
-ORDER = tuple(name for c in dict.fromkeys(CRITERIA.values()) for name in (c.objective, *c.figures[1:]))
+ORDER = tuple(name for c in dict.fromkeys(CRITERIA.values()) for name in (c.objective, *c.figures[1:], *c.instead))
 """What orders the epochs of a run, of whatever kind: it has the figures of one kind alone."""
 
 

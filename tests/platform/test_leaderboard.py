@@ -25,7 +25,7 @@ from trainables.diffusion.config import DiffusionConfig
 from trainables.eval.clustered import Clustered, interval
 from trainables.eval.metrics import NullBand
 from trainables.judging import Judgement, judgement
-from trainables.names import VAL_C2ST, VAL_MMD, VAL_REJECTED
+from trainables.names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_REJECTED
 
 GROUPS = ("a", "b", "c", "d")
 REFERENCE = Reference(NullBand(0.5, 0.02, 0.46, 0.54), 0.58)
@@ -106,6 +106,7 @@ def test_rows_stand_in_the_order_of_fresh_noise(
 ) -> None:
     board = leaderboard(console(), sweep_in(tmp_path), study, ranked)
     assert [row.trial.number for row in board.rows] == [1, 2, 0]
+    assert board.by == VAL_C2ST_EXCESS  # by the C2ST itself, which knows an order below one half
     assert {part for _, part in judge.asked} == {"validation", "holdout"}
     assert (len(judge.asked), board.looks, board.budget, board.refused, dict(board.left_out)) == (6, 3, 32, None, {})
     probabilities = [row.probability_best for row in board.rows]

@@ -6,7 +6,15 @@ from search_spaces import SPACES, Space
 from trainables import detectors, generators
 from trainables.criteria import CRITERIA, DIGITS, FIGURES, ORDER, Criteria, digits, offset, shown_as, symbol, title
 from trainables.judging.checkpoints import JUDGES
-from trainables.names import DIRECTIONS, MINIMISED, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_WORST_FAMILY_MISS
+from trainables.names import (
+    DIRECTIONS,
+    MINIMISED,
+    VAL_C2ST,
+    VAL_C2ST_EXCESS,
+    VAL_MMD,
+    VAL_SEEN_MISS,
+    VAL_WORST_FAMILY_MISS,
+)
 from trainables.session import TRAINABLES
 from trainables.training_run import best_epoch
 
@@ -55,6 +63,8 @@ def test_a_metric_that_the_table_does_not_know_is_told_by_its_name() -> None:
 def test_the_best_epoch_of_a_detector_misses_fewest_of_the_worst_family() -> None:
     lines = [{"epoch": epoch, VAL_WORST_FAMILY_MISS: miss} for epoch, miss in enumerate([0.0, 0.5, 0.2, 0.2, 0.3])]
     assert best_epoch(lines) == 2
+    never_unseen = [{"epoch": epoch, VAL_SEEN_MISS: miss} for epoch, miss in enumerate([0.0, 0.5, 0.3, 0.2])]
+    assert best_epoch(never_unseen) == 3
 
 
 def test_the_order_of_epochs_holds_every_objective() -> None:

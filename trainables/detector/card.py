@@ -20,8 +20,8 @@ PURPOSE = (
 )
 LIMITS = {  # subject -> what is to be said of it: sentences that begin with the subject
     "Never the sole basis": (
-        "to block, charge or report a person. A high score is a reason to look at other evidence, or to ask for another "
-        "proof."
+        "to block, charge or report a person. A high score is a reason to look at other evidence, or to ask for "
+        "another proof."
     ),
     "Touchpads, trackballs, tablets and touch screens": "move otherwise than a mouse, and raise false positives.",
     "Motor impairments": (
@@ -32,13 +32,13 @@ LIMITS = {  # subject -> what is to be said of it: sentences that begin with the
         "bring events late and in bunches, and raise false positives."
     ),
     "Few people": (
-        "stand behind the figures. Where another source of people is listed, its false-positive rate shows what a change "
-        "of device and task does: measure it on your own people, and fix the threshold there, before use."
+        "stand behind the figures. Where another source of people is listed, its false-positive rate shows what a "
+        "change of device and task does: measure it on your own people, and fix the threshold there, before use."
     ),
     "A rate that too few people were there to resolve": "has a threshold that is a guess: see the thresholds.",
     "The movements of one person": (
-        "are alike, so that the sum over a session says more than is known. Take its threshold from sessions of people, "
-        "not from its probability."
+        "are alike, so that the sum over a session says more than is known. Take its threshold from sessions of "
+        "people, not from its probability."
     ),
     "A family that was not in the training": (
         "may pass unseen, and one that plays back recordings of people moves as people do."

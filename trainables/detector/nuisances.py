@@ -79,7 +79,7 @@ def _off_tick(seen: _Seen) -> Float[Tensor, "N"]:
 def _held_share(seen: _Seen) -> Float[Tensor, "N"]:
     """Over the steps; the first and the last one are never held."""
     before, at, after = seen.speed[:, :-2], seen.speed[:, 1:-1], seen.speed[:, 2:]
-    held = (at == 0) & (torch.minimum(before, after) >= FAST_PX) & seen.mask[:, 2:]
+    held = (at == 0) & (torch.minimum(before, after) >= FAST_PX)  # padding is not fast
     return held.sum(dim=1) / seen.mask.sum(dim=1)
 
 

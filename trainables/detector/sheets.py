@@ -96,13 +96,14 @@ def thresholds_sheet(judgement: DetectorJudgement) -> Sheet:
 def calibration_sheet(judgement: DetectorJudgement) -> Sheet:
     """Errors of the probabilities without and with the temperature."""
     found = judgement.calibration
+    bound = " (at its bound: none is best)" if found.temperature.is_at_bound else ""
     title = f"Calibration on held-out movements ({percent(found.prior)} bots)"
     return Sheet(
         title,
         ("", "temperature", "ECE", "ECE if calibrated", "Brier score"),
         (
             _calibration("as it is", 1.0, found.before),
-            _calibration("with temperature", found.temperature.value, found.after),
+            _calibration("with temperature" + bound, found.temperature.value, found.after),
         ),
     )
 

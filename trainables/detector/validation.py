@@ -17,9 +17,9 @@ from trainables.detector.api import Detector
 from trainables.detector.bots import BOTS, FAMILIES
 from trainables.detector.config import DetectorConfig
 from trainables.detector.examples import Inputs, Scaling
+from trainables.detector.misses import misses
 from trainables.detector.negatives import of_style
 from trainables.eval.calibration import fit_temperature, reliability
-from trainables.eval.detection import curve, roc_auc, threshold_at_fpr
 from trainables.seeding import generator
 
 BINS = 10  # of the calibration error
@@ -56,24 +56,10 @@ class Validator:
         bots = {family: detector.outputs(inputs).logit.double() for family, inputs in self.bots.items()}
         seen = [logits for family, logits in bots.items() if family not in self.unseen]
         temperature, calibration = self._calibration(people, seen or [*bots.values()])
-        return temperature, {**self._misses(people, bots), **calibration}
-
-    def _misses(self, people: Float[Tensor, "N"], bots: Mapping[str, Float[Tensor, "M"]]) -> dict[str, float]:
-        """Shares of bots missed at the threshold, and areas, of each family; unseen ones by the worst and the mean."""
-        threshold = threshold_at_fpr(people, self.fpr).value
-        missed = {family: (logits <= threshold).double().mean().item() for family, logits in bots.items()}
-        areas = {family: area(people, logits) for family, logits in bots.items()}
-        figures = {names.family_miss(family): value for family, value in missed.items()}
-        for kind, families in (("unseen", self.unseen), ("seen", [f for f in bots if f not in self.unseen])):
-            if families:
-                figures[f"val/{kind}_miss"] = sum(missed[f] for f in families) / len(families)
-                figures[f"val/{kind}_auc"] = sum(areas[f] for f in families) / len(families)
-        if self.unseen:
-            figures[names.VAL_WORST_FAMILY_MISS] = max(missed[family] for family in self.unseen)
-        return figures
+        return temperature, {**misses(people, bots, self.unseen, self.fpr), **calibration}
 
     def _calibration(
-        self, people: Float[Tensor, "N"], bots: Sequence[Float[Tensor, "M"]]
+        self, people: Float[Tensor, "N"], bots: Sequence[Float[Tensor, "_"]]
     ) -> tuple[float, dict[str, float]]:
         """Fitted on people and as many bots of the families that were trained on, in equal shares."""
         per_family = -(-len(people) // len(bots))
@@ -83,13 +69,6 @@ class Validator:
         temperature = fit_temperature(logits, is_bot)
         found = reliability((logits / temperature).sigmoid(), is_bot, BINS, generator(0, "ties"))
         return temperature, {names.VAL_BRIER: found.brier, names.VAL_CALIBRATION_ERROR: found.ece}
-
-
-def area(people: Float[Tensor, "N"], bots: Float[Tensor, "M"]) -> float:
-    """Area under the ROC curve."""
-    scores = torch.cat([people, bots])
-    is_bot = torch.arange(len(scores)) >= len(people)
-    return roc_auc(curve(scores, is_bot, torch.ones(1, len(scores), dtype=torch.float64))).item()
 
 
 def joined(parts: Sequence[Inputs]) -> Inputs:

@@ -3,10 +3,12 @@
 Temperature scaling divides the log odds by one number, found by maximum likelihood on people and bots that took no part
 in the training:
 
-    p = sigma(z / T)          T = argmin mean of log(1 + exp(-s z / T)),  s = 1 for a bot and -1 for a person
+    p = sigma(z / T)          T = argmin of the mean of -y log p - (1 - y) log(1 - p)
 
-It changes no order, hence no area and no rate at a threshold that is moved with it. The likelihood is convex in 1 / T,
-so the root of its slope is found by bisection in float64. Where all bots lie above all people it has no root; T then
+It changes no order, hence no area and no rate at a threshold that is moved with it. The labels are y = (n + 1) / (n + 2)
+for each of n bots and 1 / (m + 2) for each of m people, as if one more of either had come out either way: with labels 1
+and 0 the best T would be 0 wherever all bots lie above all people, and every score a certainty. The likelihood is convex
+in 1 / T, so the root of its slope is found by bisection in float64. Where bots lie below people there is no root; T then
 ends at a bound, and says so.
 
 A calibrated probability holds at the share of bots that it was fitted on, the prior. At another one, Bayes' rule adds
@@ -17,6 +19,7 @@ one row at most. Rows of equal p share the mean of their labels before they are 
 is never zero on finite data; beside it stands what a calibrated detector with the same p would have.
 
 References: On Calibration of Modern Neural Networks (Guo et al., 2017), section 4.2 and eq. 3, arXiv:1706.04599.
+Probabilistic outputs for support vector machines (Platt, 1999), section 2.2, for the labels.
 Verification of forecasts expressed in terms of probability (Brier, 1950). Mitigating bias in calibration error
 estimation (Roelofs et al., 2022), for bins of equal mass, arXiv:2012.08668. Probable inference, the law of succession,
 and statistical inference (Wilson, 1927), doi:10.1080/01621459.1927.10502953.
@@ -52,7 +55,7 @@ class Temperature:
 
     @property
     def is_at_bound(self) -> bool:
-        """Whether no temperature was best: bots and people do not overlap, or lie the wrong way round."""
+        """Whether no temperature was best: the scores do not tell bots from people, or the wrong way round."""
         return abs(math.log(self.value)) > math.log(HOTTEST) - 1e-6
 
     def __call__(self, probability: Float[Tensor, "N"], prior: float | None = None) -> Float[Tensor, "N"]:
@@ -110,7 +113,7 @@ def calibrate(probability: Float[Tensor, "N"], is_bot: Bool[Tensor, "N"]) -> Tem
 
 
 def fit_temperature(logits: Float[Tensor, "N"], is_bot: Bool[Tensor, "N"]) -> float:
-    """T that makes these labels most likely under sigma(z / T), from 1 / `HOTTEST` to `HOTTEST`.
+    """T that makes these labels, smoothed, most likely under sigma(z / T); from 1 / `HOTTEST` to `HOTTEST`.
 
     Raises ValueError for logits that are not finite, and without bots or people.
     """
@@ -118,7 +121,8 @@ def fit_temperature(logits: Float[Tensor, "N"], is_bot: Bool[Tensor, "N"]) -> fl
         raise ValueError(f"`logits` must be finite, but {int((~logits.isfinite()).sum())} of {len(logits)} are not")
     if bool(is_bot.all()) or not bool(is_bot.any()):
         raise ValueError(f"`bots >= 1` and `people >= 1` must hold, but got {int(is_bot.sum())} bots of {len(is_bot)}")
-    z, y = logits.double(), is_bot.double()
+    z, bots, people = logits.double(), int(is_bot.sum()), int((~is_bot).sum())
+    y = torch.where(is_bot, (bots + 1) / (bots + 2), 1 / (people + 2))
     low, high = -math.log(HOTTEST), math.log(HOTTEST)  # of log(1 / T), in which the slope grows
     for _ in range(BISECTIONS):
         middle = (low + high) / 2

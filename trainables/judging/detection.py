@@ -24,7 +24,7 @@ from trainables.config import build
 from trainables.data.dataset import load_parts
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import DetectorConfig
-from trainables.detector.examples import Scaling
+from trainables.detector.examples import Inputs, Scaling
 from trainables.detector.misses import misses
 from trainables.detector.validation import Validator
 from trainables.eval.clustered import Clustered
@@ -32,6 +32,10 @@ from trainables.eval.detection import threshold_at_fpr
 from trainables.judging.judgement import Findings
 
 VAL_FPR = "val/fpr"  # of the people of a part at the threshold of the validation people; no trial reports it
+
+
+class NotFiniteError(RuntimeError):
+    """A score is NaN or infinite."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,27 +81,35 @@ def findings(checkpoint: Path, record: Mapping[str, Any], part: str, seeds: Sequ
         CheckpointError: the checkpoint cannot be used, or its scores are not finite.
         ConfigError: the record's configuration breaks a law, or a style of bots falls short.
     """
-    detector = load_trained_detector(checkpoint)
-    config = build(DetectorConfig, record["config"])
-    drawn = [scores_on(detector, config, part, seed) for seed in seeds]
-    if not all(scores.isfinite().all() for one in drawn for scores in (one.people, *one.bots.values())):
-        raise CheckpointError(f"{checkpoint}: its scores are not finite")
+    detector, config = load_trained_detector(checkpoint), build(DetectorConfig, record["config"])
+    try:
+        drawn = [scores_on(detector, config, part, seed) for seed in seeds]
+    except NotFiniteError as error:
+        raise CheckpointError(f"{checkpoint}: {error}; train anew with a lower optim.lr") from None
     return Findings(drawn[0].groups, len(drawn[0].people), tuple(one.figures() for one in drawn))
 
 
 def scores_on(detector: Detector, config: DetectorConfig, part: str, seed: int) -> Scores:
-    """Calibrated log odds of a bot, on a part's people and the bots of a seed."""
+    """Calibrated log odds of a bot, on a part's people and the bots of a seed.
+
+    Raises:
+        NotFiniteError: one of them is NaN or infinite.
+    """
     alike = DetectorConfig(data=config.data, judgement=replace(config.judgement, seed=seed))
     validator = _validator(alike, part)  # detectors that differ in anything else meet the same bots, drawn once
-    people = detector.outputs(validator.people).logit.double() / detector.temperature
-    bots = {
-        family: (detector.outputs(inputs).logit.double() / detector.temperature).view(-1, len(people))
-        for family, inputs in validator.bots.items()
-    }
+    people = _log_odds(detector, validator.people)
+    bots = {family: _log_odds(detector, inputs).view(-1, len(people)) for family, inputs in validator.bots.items()}
     parts = load_parts(config.data)
-    known = people if part == "validation" else detector.logit(parts["validation"])
+    known = people if part == "validation" else _log_odds(detector, detector.scaling.inputs(parts["validation"]))
     fixed = threshold_at_fpr(known, config.judgement.fpr).value
     return Scores(people, bots, parts[part].group, config.negatives.held_out, config.judgement.fpr, fixed)
+
+
+def _log_odds(detector: Detector, inputs: Inputs) -> Float[Tensor, "N"]:
+    odds = detector.outputs(inputs).logit.double() / detector.temperature
+    if not bool(odds.isfinite().all()):
+        raise NotFiniteError("the detector's scores are not finite")
+    return odds
 
 
 @lru_cache(maxsize=8)  # as many seeds of one part

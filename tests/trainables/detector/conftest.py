@@ -1,14 +1,23 @@
 """Small checkpoints of generators and folders of served movements, made once for all tests of detectors."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.serve import published
-from tests.trainables.detector.tiny import people
+from tests.trainables.detector.tiny import TINY, few, people
 from trainables.data.canonical import CanonicalConfig
+from trainables.detector.config import DetectorConfig
 from trainables.detector.served import ServedMovements, write_served
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> DetectorConfig:
+    """A run of a few weights on a few people."""
+    counts = {"train": 150, "validation": 40, "test": 2, "holdout": 2}
+    return replace(TINY, data=few(tmp_path_factory.mktemp("few") / "recordings.parquet", counts))
 
 
 @pytest.fixture(scope="session")

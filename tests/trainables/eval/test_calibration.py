@@ -39,21 +39,48 @@ def test_the_temperature_undoes_what_made_the_scores_too_sure(sharpness: float) 
     assert not found.is_at_bound
 
 
+def smoothed(is_bot: Tensor) -> Tensor:
+    """Labels as if one more bot and one more person had come out either way."""
+    bots, people = int(is_bot.sum()), int((~is_bot).sum())
+    return torch.tensor([(bots + 1) / (bots + 2) if bot else 1 / (people + 2) for bot in is_bot.tolist()]).double()
+
+
 def test_no_temperature_on_a_grid_is_better() -> None:
+    """The oracle weighs each row once as a bot and once as a person."""
+    p, is_bot = labelled(2, 300, 2.0, shift=0.8)
+    found, y = calibrate(p, is_bot), smoothed(is_bot).tolist()
+
+    def loss(temperature: float) -> float:
+        calibrated = torch.sigmoid(log_odds(p) / temperature).tolist()
+        return sum(-a * math.log(q) - (1 - a) * math.log(1 - q) for a, q in zip(y, calibrated, strict=True)) / 300
+
+    grid = [loss(t) for t in np.geomspace(0.1, 10, 401).tolist()]
+    assert loss(found.value) <= min(grid) + 1e-12
+    assert loss(found.value) == pytest.approx(min(grid), abs=1e-5)
+    assert found.prior == is_bot.double().mean().item()
+
+
+def test_likelihoods_are_the_fields_own_and_grow() -> None:
     p, is_bot = labelled(2, 300, 2.0, shift=0.8)
     found = calibrate(p, is_bot)
-    grid = [log_loss(is_bot, torch.sigmoid(log_odds(p) / t).numpy()) for t in np.geomspace(0.1, 10, 401)]
-    assert found.nll_after <= min(grid) + 1e-12
-    assert found.nll_after == pytest.approx(min(grid), abs=1e-5)
     assert found.nll_before == pytest.approx(log_loss(is_bot, p.numpy()))
+    assert found.nll_after == pytest.approx(log_loss(is_bot, found(p).numpy()))
     assert found.nll_after < found.nll_before
-    assert found.prior == is_bot.double().mean().item()
 
 
 def test_at_the_temperature_the_slope_of_the_likelihood_is_zero() -> None:
     p, is_bot = labelled(3, 500, 0.6)
-    z, y, t = log_odds(p), is_bot.double(), calibrate(p, is_bot).value
-    assert (z * (torch.sigmoid(z / t) - y)).mean().item() == pytest.approx(0.0, abs=1e-12)
+    z, t = log_odds(p), calibrate(p, is_bot).value
+    assert (z * (torch.sigmoid(z / t) - smoothed(is_bot))).mean().item() == pytest.approx(0.0, abs=1e-7)
+
+
+def test_of_bots_all_above_people_nobody_is_certain() -> None:
+    """300 of either kind, all at log odds -z and z: the share that smoothed labels say, whatever z was."""
+    is_bot = torch.arange(600) >= 300
+    for z in (0.2, 1.0, 30.0):
+        found = calibrate(torch.sigmoid(torch.where(is_bot, z, -z).double()), is_bot)
+        assert not found.is_at_bound
+        assert found(torch.sigmoid(torch.tensor([z]).double())).item() == pytest.approx(301 / 302)
 
 
 def test_a_temperature_keeps_the_order_and_leaves_one_half() -> None:
@@ -65,11 +92,10 @@ def test_a_temperature_keeps_the_order_and_leaves_one_half() -> None:
     assert calibrated + calibrated.flip(0) == pytest.approx(torch.ones(101))
 
 
-@pytest.mark.parametrize(("right", "bound"), [(True, 1 / HOTTEST), (False, HOTTEST)])
-def test_where_no_temperature_is_best_it_ends_at_its_bound_and_says_so(right: bool, bound: float) -> None:
+def test_where_no_temperature_is_best_it_ends_at_its_bound_and_says_so() -> None:
     p = torch.linspace(0.05, 0.95, 20, dtype=torch.float64)
-    found = calibrate(p, (p > 0.5) == right)
-    assert found.value == pytest.approx(bound)
+    found = calibrate(p, p < 0.5)
+    assert found.value == pytest.approx(HOTTEST)
     assert found.is_at_bound
 
 
