@@ -14,6 +14,7 @@ from serve import launch
 from serve.settings import ServeConfig
 from trainables.command import CONFIGS, Command, Request, parse
 from trainables.config import build
+from trainables.detector import judge
 from trainables.diffusion import experiment, sample
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.models.unet1d import UNet1D
@@ -42,6 +43,7 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
     "doctor": (doctor.COMMAND, lambda request: build(DoctorConfig, without(request.config, "trainable"))),
     "labels": (labels.COMMAND, lambda request: build(LabelsConfig, without(request.config, "trainable"))),
     "negatives": (negatives.COMMAND, lambda request: build(negatives.NegativesConfig, request.config)),
+    "detector/judge": (judge.COMMAND, lambda request: build(judge.JudgeConfig, request.config)),
     "serve": (launch.COMMAND, lambda request: build(ServeConfig, request.config)),
     "diffusion/train": (experiment.COMMAND, build_experiment),
     "diffusion/sample": (sample.COMMAND, lambda request: build(sample.SampleConfig, request.config)),
@@ -53,7 +55,7 @@ FILES = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in 
 def chosen_by(file: str) -> tuple[str, list[str]]:
     """The command that composes a file, and the override that chooses it."""
     if file in BUILDERS:
-        return file, ["ckpt=checkpoint"] if file in ("diffusion/sample", "diffusion/eval") else []
+        return file, ["ckpt=checkpoint"] if file in ("diffusion/sample", "diffusion/eval", "detector/judge") else []
     folder, _, name = file.rpartition("/")
     return {"diffusion": ("diffusion/train", [f"experiment={name}"]), "trainable": ("train", [f"trainable={name}"])}[
         folder

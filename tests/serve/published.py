@@ -13,6 +13,10 @@ from trainables import detectors
 from trainables.checkpoint import load_checkpoint, save_checkpoint
 from trainables.data.canonical import Canonical, CanonicalConfig
 from trainables.data.dataset import load_parts
+from trainables.detector import state as detector_state
+from trainables.detector.config import DetectorConfig
+from trainables.detector.examples import Scaling
+from trainables.detector.model import DetectorModelConfig
 from trainables.diffusion.config import DiffusionConfig, ModelConfig, OptimConfig
 from trainables.diffusion.sampling import SamplingConfig
 from trainables.diffusion.train import epochs
@@ -34,6 +38,7 @@ DIFFUSION = DiffusionConfig(
     evaluation=EvaluationConfig(movements=40, folds=2),
 )
 GAN = GanConfig(model=GanModelConfig(widths=(8, 12), latent_dim=4, noise_channels=2, embedding_dim=16))
+DETECTOR = DetectorConfig(model=DetectorModelConfig(width=4, features_width=4, fused_width=8, embedding_dim=4))
 DECISION = {
     "reason": "the first champion",
     "confidence_of_intervals": 0.9,
@@ -60,6 +65,14 @@ def gan(folder: Path) -> Path:
     """A checkpoint of an adversarial generator that has not been trained."""
     parts = load_parts(GAN.data)
     save_state(initial_state(GAN, parts.statistics, ALONE), GAN, parts, folder)
+    return folder
+
+
+def network(folder: Path) -> Path:
+    """A checkpoint of a detector that has not been trained."""
+    parts = load_parts(DETECTOR.data)
+    state = detector_state.initial_state(DETECTOR, len(parts.statistics.mean), ALONE)
+    detector_state.save_state(state, DETECTOR, parts, Scaling.fit(parts), {"temperature": 1.0}, folder)
     return folder
 
 

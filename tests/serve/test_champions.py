@@ -18,6 +18,7 @@ from tests.serve.published import KIND, detector, load_straightness, publish, se
 from trainables import detectors
 from trainables.checkpoint import WEIGHTS, load_record
 from trainables.config import ConfigError
+from trainables.data.dataset import DataConfig, load_parts
 from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.publication import held
 from trainables.registry import CHECKPOINT, HISTORY, Published, Registry
@@ -322,11 +323,21 @@ def test_detectors_have_a_registry_of_their_own_and_prove_themselves(
     assert models.champions.at().id != first
 
 
+def test_a_detectors_network_judges(storage: Path, tmp_path: Path) -> None:
+    name = publish(Registry.below(storage, detectors.FOLDER), published.network(tmp_path / "network"))
+    models = Models.below(storage)
+    assert models.detectors.swap(), models.detectors.swapped.error
+    judge, alone = models.detectors.at(), detectors.load_detector(tmp_path / "network")
+    assert (judge.id, judge.card["kind"]) == (name, "detector")
+    people = load_parts(DataConfig())["validation"].take(torch.arange(5))
+    assert torch.equal(judge.detector.score(people), alone.score(people))
+
+
 def test_a_checkpoint_of_no_detector_is_told(storage: Path, checkpoint: Path) -> None:
     publish(Registry.below(storage, detectors.FOLDER), checkpoint)
     models = Models.below(storage)
     assert not models.detectors.swap()
-    assert "a checkpoint of a detector (none is known) is needed, but got diffusion" in models.detectors.swapped.error
+    assert "a checkpoint of a detector (`detector`) is needed, but got diffusion" in models.detectors.swapped.error
 
 
 def test_an_adversarial_champion_has_a_card_without_sampling(storage: Path, adversarial: Path) -> None:

@@ -26,10 +26,18 @@ class Undecided:
 
 def test_a_kind_decides_who_loads_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_checkpoint(tmp_path / "checkpoint", {"w": torch.zeros(1)}, {"kind": "undecided"})
-    with pytest.raises(CheckpointError, match=r"a detector \(none is known\) is needed, but got undecided"):
+    with pytest.raises(CheckpointError, match=r"a detector \(`detector`\) is needed, but got undecided"):
         load_detector(tmp_path / "checkpoint")
     monkeypatch.setitem(detectors.LOADERS, "undecided", lambda checkpoint, device: Undecided())
     assert isinstance(load_detector(tmp_path / "checkpoint"), MovementDetector)
     save_checkpoint(tmp_path / "other", {"w": torch.zeros(1)}, {"kind": "diffusion"})
-    with pytest.raises(CheckpointError, match=r"a detector \(`undecided`\) is needed, but got diffusion"):
+    with pytest.raises(CheckpointError, match=r"a detector \(`detector` or `undecided`\) is needed, but got diffusion"):
         load_detector(tmp_path / "other")
+
+
+def test_a_checkpoint_of_a_kind_that_is_known_is_loaded_by_its_own_laws(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "checkpoint", {"w": torch.zeros(1)}, {"kind": "detector"})
+    with pytest.raises(CheckpointError, match="weights and configuration do not fit"):
+        load_detector(tmp_path / "checkpoint")
+    with pytest.raises(CheckpointError, match="no such file"):
+        load_detector(tmp_path / "nothing")

@@ -61,7 +61,7 @@ class Validator:
     def _calibration(
         self, people: Float[Tensor, "N"], bots: Sequence[Float[Tensor, "_"]]
     ) -> tuple[float, dict[str, float]]:
-        """Fitted on people and as many bots of the families that were trained on, in equal shares."""
+        """Fitted on people and about as many bots of the families that were trained on, in equal shares."""
         per_family = -(-len(people) // len(bots))
         drawn = torch.cat([logits[:: max(len(logits) // per_family, 1)][:per_family] for logits in bots])
         logits = torch.cat([people, drawn])

@@ -5,11 +5,11 @@ in the training:
 
     p = sigma(z / T)          T = argmin of the mean of -y log p - (1 - y) log(1 - p)
 
-It changes no order, hence no area and no rate at a threshold that is moved with it. The labels are y = (n + 1) / (n + 2)
-for each of n bots and 1 / (m + 2) for each of m people, as if one more of either had come out either way: with labels 1
-and 0 the best T would be 0 wherever all bots lie above all people, and every score a certainty. The likelihood is convex
-in 1 / T, so the root of its slope is found by bisection in float64. Where bots lie below people there is no root; T then
-ends at a bound, and says so.
+It changes no order, hence no area and no rate at a threshold that is moved with it. Labels are y = (n + 1) / (n + 2)
+for each of n bots and 1 / (m + 2) for each of m people, as if one more of either had come out either way: with labels
+1 and 0 the best T would be 0 where all bots lie above all people, and every score a certainty. The likelihood is
+convex in 1 / T, so the root of its slope is found by bisection in float64. Where bots lie below people there is no
+root; T then ends at a bound, and says so.
 
 A calibrated probability holds at the share of bots that it was fitted on, the prior. At another one, Bayes' rule adds
 the difference of the priors' log odds.

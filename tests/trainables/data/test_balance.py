@@ -3,9 +3,10 @@
 from fractions import Fraction
 
 import pytest
+import torch
 
 from trainables.config import ConfigError
-from trainables.data.balance import BalanceError, generated_count, validate_augmentation_balance
+from trainables.data.balance import BalanceError, generated_count, validate_augmentation_balance, validate_weights
 
 PAIR = ("sequence", "condition")
 
@@ -63,3 +64,46 @@ def test_one_too_many_or_too_few_is_refused(num_real: int, alpha: float, off: in
 def test_an_item_with_a_weight_is_refused(sample: tuple[object, ...]) -> None:
     with pytest.raises(BalanceError, match=f"got {len(sample)} fields"):
         validate_augmentation_balance(100, 29, 0.29, sample)
+
+
+# the other way: equal counts and a weight
+
+
+@pytest.mark.parametrize(("num_real", "weight"), [(100, 0.29), (3, 1.0), (1166, 0.1), (0, 0.5)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_equal_counts_with_the_asked_weight_pass_and_are_told(num_real: int, weight: float, dtype: torch.dtype) -> None:
+    weights = torch.tensor([1.0] * num_real + [weight] * num_real, dtype=dtype)
+    line = validate_weights(num_real, num_real, weight, weights)
+    ratio = weight if num_real else 0.0
+    assert line == (
+        f"balance: {num_real} real + {num_real} generated, weighted ratio {ratio:.4f} (asked for {weight:.4f})"
+    )
+
+
+@pytest.mark.parametrize("off", [-1, 1, -90])
+def test_a_count_beside_the_weight_is_refused(off: int) -> None:
+    """Ten generated movements that weigh a tenth would be a hundredth of a hundred."""
+    weights = torch.tensor([1.0] * 100 + [0.1] * (100 + off))
+    with pytest.raises(BalanceError) as caught:
+        validate_weights(100, 100 + off, 0.1, weights)
+    for part in (f"generated={100 + off}", "real=100", "a count beside the weight would scale it twice"):
+        assert part in str(caught.value)
+
+
+def other_weights() -> dict[str, list[float]]:
+    """Of two real and two generated movements, where 0.5 was asked for."""
+    return {
+        "a real one": [1.0, 0.5, 0.5, 0.5],
+        "a generated one": [1.0, 1.0, 0.5, 0.51],
+        "twice": [1.0, 1.0, 0.25, 0.25],
+        "the wrong way round": [0.5, 0.5, 1.0, 1.0],
+        "scaled": [2.0, 2.0, 1.0, 1.0],
+        "one too few": [1.0, 1.0, 0.5],
+        "none": [1.0, 1.0, float("nan"), 0.5],
+    }
+
+
+@pytest.mark.parametrize("case", other_weights())
+def test_weights_other_than_the_asked_ones_are_refused(case: str) -> None:
+    with pytest.raises(BalanceError, match=r"^weights are 1 for real and 0.5 for generated movements, but others were"):
+        validate_weights(2, 2, 0.5, torch.tensor(other_weights()[case]))

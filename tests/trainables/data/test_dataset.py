@@ -18,6 +18,7 @@ from torch import Tensor
 from trainables.config import ConfigError
 from trainables.data.canonical import MEASURED_CONDITIONS, CanonicalConfig, encode
 from trainables.data.dataset import (
+    BUCKET,
     CONDITION_WIDTH,
     PARTS,
     SHARES,
@@ -27,8 +28,10 @@ from trainables.data.dataset import (
     SequenceDataset,
     batches,
     fit_statistics,
+    like_lengths,
     load_parts,
     observe_recordings,
+    one_pass,
     part_of,
 )
 from trainables.data.recordings import read_recordings
@@ -369,6 +372,29 @@ def test_the_order_is_the_generators_alone(dataset: SequenceDataset) -> None:
 def test_a_batch_larger_than_the_data_is_refused(dataset: SequenceDataset) -> None:
     with pytest.raises(ConfigError, match="`batch_size <= training movements` must hold, but got 51 > 50"):
         first_batches(dataset, 51, 1)
+
+
+@pytest.mark.parametrize("size", [1, 7, 16, 50])
+def test_rows_of_like_length_are_those_of_a_pass(dataset: SequenceDataset, size: int) -> None:
+    """Each row once at most, in full batches, drawn as `one_pass` draws them."""
+    length = dataset.sequences.mask.sum(dim=1)
+    chosen = [part.tolist() for part in like_lengths(length, size, torch.Generator().manual_seed(4))]
+    assert [len(part) for part in chosen] == [size] * (50 // size)
+    assert len(set(itertools.chain(*chosen))) == size * (50 // size)
+    assert chosen == [rows(batch) for batch in one_pass(dataset, size, torch.Generator().manual_seed(4))]
+
+
+def test_lengths_within_a_batch_are_alike() -> None:
+    """Sorted by length plus up to `BUCKET` steps: a batch of 10 of the lengths 1 to 500 spans 20 steps, not hundreds."""
+    length = torch.randperm(500, generator=torch.Generator().manual_seed(0)) + 1
+    spans = [int(length[part].max() - length[part].min()) for part in like_lengths(length, 10, torch.Generator())]
+    assert max(spans) <= 10 + 2 * BUCKET
+    assert min(spans) >= 9
+
+
+def test_more_rows_to_a_batch_than_there_are_is_refused() -> None:
+    with pytest.raises(ConfigError, match="`batch_size <= training movements` must hold, but got 4 > 3"):
+        next(like_lengths(torch.tensor([9, 8, 9]), 4, torch.Generator()))
 
 
 def test_encoding_by_part_equals_encoding_at_once(parts: DataParts) -> None:

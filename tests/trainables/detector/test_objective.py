@@ -227,7 +227,9 @@ WORKERS, TRAINED = 2, 3
 
 def state_of(loss: LossConfig, worker: Worker = ALONE) -> tuple[State, DetectorConfig]:
     """A detector in float64, without what workers draw for themselves."""
-    config = replace(TINY, loss=loss, model=replace(MODEL, dropout=0.0, drop_deep=0.0), optim=replace(TINY.optim, grad_clip=1e9))
+    config = replace(
+        TINY, loss=loss, model=replace(MODEL, dropout=0.0, drop_deep=0.0), optim=replace(TINY.optim, grad_clip=1e9)
+    )
     state = initial_state(config, C, ALONE)
     for module in (state.network, state.club, state.ema.model):
         module.double()

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from trainables.data.canonical import Canonical
 from trainables.detector.bots.events import PERIOD_MS, asked_steps
-from trainables.detector.bots.ranges import log_uniform, occasional, uniform
+from trainables.detector.bots.ranges import chance, log_uniform, occasional, uniform
 
-INTERVAL_MS = (4.0, 60.0)  # from tight loops over 125 Hz polling and WebDriver's 17 ms to scripts that sleep 50 ms
+INTERVAL_MS = (4.0, 20.0)  # from tight loops and 125 Hz polling to WebDriver's 17 ms and a 50 Hz loop
+SLOW = (0.2, (20.0, 60.0))  # probability and intervals of scripts that sleep 50 ms a step: some published bots do
 OVERSHOOT = (0.0, 0.3)  # mean lateness of a sleep over the interval: from a spinning loop to a busy desktop
 LEAD = (0.4, (0.0, 0.10))  # probability and share of the duration; a tenth of people start later than 7 % of it
 STALL = (0.15, (0.05, 0.20))  # a garbage collection or a slow page; a quarter of people rest 4 steps or more on the way
@@ -82,10 +83,16 @@ def draw_duration_ms(like: Canonical, random: torch.Generator) -> Float[Tensor, 
     return (asked_steps(like)[:, None] - uniform((0.0, 0.999), len(like), random)) * PERIOD_MS
 
 
+def draw_interval_ms(count: int, random: torch.Generator) -> Float[Tensor, "N 1"]:
+    """The interval of each bot's events."""
+    usual, slow = log_uniform(INTERVAL_MS, count, random), log_uniform(SLOW[1], count, random)
+    return torch.where(chance(SLOW[0], count, random), slow, usual)
+
+
 def draw_times(duration_ms: Float[Tensor, "N 1"], random: torch.Generator) -> Float[Tensor, "N P"]:
     """Times of events from 0 to the duration: sleeps of a bot's own interval, each late by an exponential share."""
     count, most = len(duration_ms), math.ceil(float(duration_ms.max()) / INTERVAL_MS[0])
-    interval, overshoot = log_uniform(INTERVAL_MS, count, random), uniform(OVERSHOOT, count, random)
+    interval, overshoot = draw_interval_ms(count, random), uniform(OVERSHOOT, count, random)
     late = torch.empty(count, most, dtype=torch.float64).exponential_(generator=random)
     sleeps = interval * (1.0 + overshoot * late)
     return torch.minimum(torch.cat([torch.zeros(count, 1), sleeps.cumsum(dim=1)], dim=1), duration_ms)

@@ -23,9 +23,9 @@ from torch import Tensor
 
 from trainables.data.canonical import Canonical, Movements
 from trainables.detector.bots.bot import Bot
-from trainables.detector.bots.clock import INTERVAL_MS, OVERSHOOT, draw_duration_ms, draw_rests
+from trainables.detector.bots.clock import OVERSHOOT, draw_duration_ms, draw_interval_ms, draw_rests
 from trainables.detector.bots.events import emit
-from trainables.detector.bots.ranges import log_uniform, uniform
+from trainables.detector.bots.ranges import uniform
 
 SHORTEST_STEP_PX = 3.0  # of M; the published model never cuts steps shorter than that off
 MEAN_STEP = 0.75  # of M, of steps that are cut off
@@ -47,7 +47,7 @@ class Forces(NamedTuple):
 def draw_forces(like: Canonical, duration_ms: Float[Tensor, "N 1"], random: torch.Generator) -> Forces:
     """Forces of bots that need about the asked time."""
     count = len(like)
-    events = (duration_ms / log_uniform(INTERVAL_MS, count, random)).clamp(min=1.0)
+    events = (duration_ms / draw_interval_ms(count, random)).clamp(min=1.0)
     step = (like.distance_px[:, None] / (MEAN_STEP * events)).clamp(min=SHORTEST_STEP_PX)
     return Forces(step, *(step * uniform(law, count, random) for law in (GRAVITY, WIND, RADIUS)))
 

@@ -5,7 +5,7 @@ import torch
 
 from tests.trainables.detector.bots.asked import asked, seeded
 from trainables.data.dataset import DataConfig, load_parts
-from trainables.detector.bots.clock import INTERVAL_MS, draw_duration_ms
+from trainables.detector.bots.clock import INTERVAL_MS, SLOW, draw_duration_ms
 from trainables.detector.bots.windmouse import Forces, blown, cut_off, draw_forces, windmouse
 
 
@@ -65,7 +65,7 @@ def test_the_drawn_forces_arrive_in_about_the_asked_time() -> None:
     duration_ms = draw_duration_ms(like, seeded())
     path, count = blown(like.distance_px, draw_forces(like, duration_ms, seeded(1)), seeded(2))
     interval_ms = duration_ms / count
-    assert float(((interval_ms > 0.5 * INTERVAL_MS[0]) & (interval_ms < 1.1 * INTERVAL_MS[1])).double().mean()) > 0.99
+    assert float(((interval_ms > 0.5 * INTERVAL_MS[0]) & (interval_ms < 1.1 * SLOW[1][1])).double().mean()) > 0.99
     assert float((count == path.shape[1] - 1).double().mean()) < 0.005
 
 
