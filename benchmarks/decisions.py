@@ -157,7 +157,7 @@ def decision(rng: np.random.Generator, gain: float, part: str) -> Decision:
 def judgement(figures: dict[str, Clustered], part: str) -> Judgement:
     """A judgement with these figures."""
     sizes, by_seed = SIZES[part], {name: (figure.value,) for name, figure in figures.items()}
-    return Judgement("0" * 64, "simulated", part, "0" * 64, (0,), groups_of(sizes), sum(sizes), figures, by_seed)
+    return Judgement("0" * 64, "diffusion", part, "0" * 64, (0,), groups_of(sizes), sum(sizes), figures, by_seed)
 
 
 def held(decision: Decision, name: str) -> bool:
