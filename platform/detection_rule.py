@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 
 from platform.promotion import Rule
 from trainables.config import require
-from trainables.judging.detection import VAL_FPR
-from trainables.names import VAL_SEEN_AUC, VAL_UNSEEN_AUC, VAL_WORST_FAMILY_MISS
+from trainables.names import VAL_FPR, VAL_SEEN_AUC, VAL_UNSEEN_AUC, VAL_WORST_FAMILY_MISS
 
 
 @dataclass(frozen=True)

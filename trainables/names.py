@@ -37,6 +37,7 @@ VAL_UNSEEN_MISS = "val/unseen_miss"  # mean over the unseen families
 VAL_SEEN_MISS = "val/seen_miss"
 VAL_UNSEEN_AUC = "val/unseen_auc"
 VAL_SEEN_AUC = "val/seen_auc"
+VAL_FPR = "val/fpr"  # of the people of a part at the threshold of the validation people; no trial reports it
 VAL_CALIBRATION_ERROR = "val/calibration_error"
 VAL_BRIER = "val/brier"
 VAL_SECONDS = "val/seconds"

@@ -3,7 +3,6 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,8 +18,7 @@ from trainables.detector.train import epochs
 from trainables.detectors import FOLDER
 from trainables.eval.clustered import Clustered
 from trainables.judging import Judgement
-from trainables.judging.detection import VAL_FPR
-from trainables.names import VAL_C2ST, VAL_SEEN_AUC, VAL_UNSEEN_AUC, VAL_WORST_FAMILY_MISS
+from trainables.names import VAL_C2ST, VAL_FPR, VAL_SEEN_AUC, VAL_UNSEEN_AUC, VAL_WORST_FAMILY_MISS
 from trainables.registry import Registry
 
 promote = partial(run, COMMAND, main)
@@ -104,11 +102,11 @@ ANYONE = ["detector.limits.worst_family_miss=1", "detector.limits.fpr=1", "detec
 FREE = ["detector.margins.unseen_auc=1", "detector.margins.seen_auc=1", "detector.margins.latency_ratio=1e3"]
 
 
-def trained(folder: Path, steps: int, **negatives: Any) -> Path:
+def trained(folder: Path, steps: int, held_out: str = "windmouse") -> Path:
     """A checkpoint of a detector that was trained for some steps."""
     model = DetectorModelConfig(width=8, features_width=16, fused_width=16)
     config = DetectorConfig(
-        epochs=1, steps_per_epoch=steps, batch_size=64, model=model, negatives=NegativesConfig(**negatives)
+        epochs=1, steps_per_epoch=steps, batch_size=64, model=model, negatives=NegativesConfig(held_out=(held_out,))
     )
     *_, last = epochs(config)
     last.save(folder)
@@ -122,7 +120,7 @@ def poor(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def better(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tmp_path_factory.mktemp("better") / "checkpoint", 80)
+    return trained(tmp_path_factory.mktemp("better") / "checkpoint", 200)
 
 
 def weights(checkpoint: Path) -> str:
@@ -180,7 +178,7 @@ def test_detectors_that_never_met_other_families_are_not_compared(
 ) -> None:
     """The worst of other families is another figure."""
     assert promote([f"storage_path={tmp_path}", f"ckpt={poor}", *QUICK, *ANYONE, "part=validation"]) == 0
-    changed = trained(tmp_path / "changed", 1, held_out=("pid",))
+    changed = trained(tmp_path / "changed", 1, held_out="pid")
     assert promote([f"storage_path={tmp_path}", f"ckpt={changed}", *QUICK, *ANYONE]) == WRONG_INPUT
     assert "its negatives.held_out is ['pid']" in capsys.readouterr().err
 

@@ -23,7 +23,7 @@ from trainables.eval.features import NEUROMOTOR_FEATURES, neuromotor_features
 from trainables.seeding import derive
 
 COLUMNS = (*NEUROMOTOR_FEATURES, *MEASURED_CONDITIONS)
-WIDTH = len(COLUMNS) + 1  # of what the network reads: the last column is the distance from people
+WIDTH = len(COLUMNS) + 3  # of what the network reads: beside them the distance from people, and the direction
 RIDGE = 1e-2  # of the covariance of standardised columns, some of which say nearly the same
 
 
@@ -76,14 +76,17 @@ class Scaling:
         return cls(parts.statistics, table.mean(dim=0), std, torch.linalg.cholesky(covariance.inverse()))
 
     def inputs(self, canonical: Canonical) -> Inputs:
-        """Standardised steps, and `WIDTH` columns: asinh of the standardised ones, and how far they lie from people.
+        """Standardised steps, and `WIDTH` columns: asinh of the standardised ones, how far they lie from people, and
+        cosine and sine of the direction on the screen.
 
         Bots may lie hundreds of deviations off, where a network knows nothing: asinh and the logarithm of the
-        Mahalanobis distance bring them near.
+        Mahalanobis distance bring them near. Without the direction, which the canonical form takes away, nothing could
+        tell the task.
         """
         z = (columns(canonical) - self.mean) / self.std
         distance = (z @ self.whitening).square().mean(dim=1, keepdim=True).log1p()
-        table = torch.cat([torch.asinh(z), distance], dim=1)
+        direction = torch.stack([canonical.angle.cos(), canonical.angle.sin()], dim=1)
+        table = torch.cat([torch.asinh(z), distance, direction], dim=1)
         return Inputs(self.steps.normalise(canonical), canonical.mask, table.float())
 
 

@@ -30,8 +30,7 @@ from trainables.detector.validation import Validator
 from trainables.eval.clustered import Clustered
 from trainables.eval.detection import threshold_at_fpr
 from trainables.judging.judgement import Findings
-
-VAL_FPR = "val/fpr"  # of the people of a part at the threshold of the validation people; no trial reports it
+from trainables.names import VAL_FPR
 
 
 class NotFiniteError(RuntimeError):

@@ -385,7 +385,7 @@ def test_rows_of_like_length_are_those_of_a_pass(dataset: SequenceDataset, size:
 
 
 def test_lengths_within_a_batch_are_alike() -> None:
-    """Sorted by length plus up to `BUCKET` steps: a batch of 10 of the lengths 1 to 500 spans 20 steps, not hundreds."""
+    """Sorted by length plus up to `BUCKET` steps: a batch of 10 of 1 to 500 spans 20 steps, not hundreds."""
     length = torch.randperm(500, generator=torch.Generator().manual_seed(0)) + 1
     spans = [int(length[part].max() - length[part].min()) for part in like_lengths(length, 10, torch.Generator())]
     assert max(spans) <= 10 + 2 * BUCKET

@@ -150,7 +150,7 @@ def test_a_checkpoint_of_another_kind_is_refused(checkpoint: Path, gan: Path, tm
         load_trained_detector(gan)
     tensors, record = load_checkpoint(checkpoint)
     save_checkpoint(tmp_path / "other", tensors, {**record, "kind": "diffusion"})
-    with pytest.raises(CheckpointError, match="kind `detector` is needed, but got diffusion$"):
+    with pytest.raises(CheckpointError, match=r"kind `detector` is needed, but got diffusion$"):
         load_trained_detector(tmp_path / "other")
     with pytest.raises(CheckpointError, match="no such file"):
         load_trained_detector(tmp_path / "nothing")

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ def test_columns_are_scaled_by_the_training_people(parts: DataParts, scaling: Sc
         np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_the_last_column_is_the_distance_from_the_training_people(parts: DataParts, scaling: Scaling) -> None:
+def test_a_column_more_is_the_distance_from_the_training_people(parts: DataParts, scaling: Scaling) -> None:
     """log(1 + d^2 / F), d being that of Mahalanobis over F standardised columns, with `RIDGE` on the diagonal."""
     table = columns(parts["train"]).numpy()
     z = (table - table.mean(axis=0)) / table.std(axis=0, ddof=1)
@@ -93,7 +94,20 @@ def test_the_last_column_is_the_distance_from_the_training_people(parts: DataPar
     for row, values in enumerate(columns(asked).numpy()):
         mine = (values - table.mean(axis=0)) / table.std(axis=0, ddof=1)
         square = mine @ np.linalg.solve(covariance, mine) / len(mine)
-        assert float(found[row, -1]) == pytest.approx(math.log1p(square), rel=1e-5)
+        assert float(found[row, len(COLUMNS)]) == pytest.approx(math.log1p(square), rel=1e-5)
+
+
+def test_two_columns_more_are_the_direction_on_the_screen(parts: DataParts, scaling: Scaling) -> None:
+    """Which the canonical form takes away: the same movement pointing elsewhere differs in them alone."""
+    asked = parts["validation"].take(torch.arange(4))
+    turned = replace(asked, angle=asked.angle + 1.0)
+    one, other = (scaling.inputs(movements) for movements in (asked, turned))
+    for row, angle in enumerate(asked.angle.tolist()):
+        expected = [math.cos(angle), math.sin(angle)]
+        assert one.features[row, -2:].tolist() == pytest.approx(expected, abs=1e-6)
+    assert torch.equal(one.features[:, :-2], other.features[:, :-2])
+    assert torch.equal(one.z, other.z)
+    assert not torch.isclose(one.features[:, -2:], other.features[:, -2:]).all(dim=1).any()
 
 
 def test_nobody_but_the_training_people_has_a_say_in_the_scaling(parts: DataParts, scaling: Scaling) -> None:
@@ -204,11 +218,11 @@ def test_the_maps_know_everybody_and_every_task(parts: DataParts) -> None:
 def test_labels_of_a_movement_are_the_same_in_any_pass_and_company(scaling: Scaling) -> None:
     given = training_set(scaling)
     first, second = (given.negatives(number) for number in (0, 1))
-    rows = torch.randperm(len(first))
-    shuffled = Negatives(
-        first.canonical.take(rows),
-        *(tuple(told[row] for row in rows.tolist()) for told in (first.style, first.family, first.model)),
-    )
+    rows = torch.randperm(len(first), generator=torch.Generator().manual_seed(0))
+    told: dict[str, Any] = {
+        name: tuple(getattr(first, name)[row] for row in rows.tolist()) for name in ("style", "family", "model")
+    }
+    shuffled = Negatives(first.canonical.take(rows), **told)
     sets = [given.dataset(negatives)[0].targets for negatives in (first, second, shuffled)]
     for targets in sets:
         for mine, theirs in zip(targets, sets[0], strict=True):

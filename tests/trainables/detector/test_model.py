@@ -87,7 +87,7 @@ def test_every_valid_step_and_every_feature_has_a_say(network: DetectorNetwork) 
 
 
 @pytest.mark.parametrize("chance", [{"dropout": 0.5}, {"drop_deep": 0.5}])
-def test_chance_acts_in_training_alone(chance: dict[str, float]) -> None:
+def test_chance_acts_in_training_alone(chance: dict[str, Any]) -> None:
     network = DetectorNetwork(C, F, replace(CERTAIN, **chance))
     z, mask, features = (part.float() if part.is_floating_point() else part for part in given())
 

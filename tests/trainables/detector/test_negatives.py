@@ -295,15 +295,28 @@ def test_refused_movements_of_all_sources_are_told_together(real: Canonical, mon
     torch.testing.assert_close(found.canonical.distance_px, like.distance_px)
 
 
+def test_a_bot_that_draws_again_draws_something_else(real: Canonical, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a movement of no use would come again and again."""
+    whole, dice = BOTS["straight_constant"], list[float]()
+
+    def generate(rows: Canonical, random: torch.Generator) -> Movements:
+        dice.append(float(torch.rand((), generator=random)))
+        return broken(whole.generate(rows, random), [] if len(rows) == 1 else [0])
+
+    monkeypatch.setitem(BOTS, "straight_constant", replace(whole, generate=generate))
+    assert of_style("straight_constant", real, FORM, 0).refused == 1
+    assert len(set(dice)) == 2
+
+
 # sources that cannot serve
 
 
 def test_a_generator_of_another_form_or_kind_is_refused(real: Canonical, gan: Path, diffusion: Path) -> None:
     with pytest.raises(ConfigError, match=r"^`canonical form of the generator` is the detector's must hold, but got"):
         Fakes("gan", gan, CanonicalConfig(sequence_length=65))(real, 0)
-    with pytest.raises(CheckpointError, match="kind `gan` is needed, but got diffusion$"):
+    with pytest.raises(CheckpointError, match=r"kind `gan` is needed, but got diffusion$"):
         Fakes("gan", diffusion, FORM)(real, 0)
-    with pytest.raises(CheckpointError, match="kind `diffusion` is needed, but got gan$"):
+    with pytest.raises(CheckpointError, match=r"kind `diffusion` is needed, but got gan$"):
         Fakes("diffusion", gan, FORM)(real, 0)
     with pytest.raises(CheckpointError, match="no such file"):
         Fakes("gan", gan / "nothing", FORM)(real, 0)

@@ -157,11 +157,12 @@ def test_without_weights_the_loss_is_cross_entropy_alone_bit_for_bit(monkeypatch
 def test_a_term_of_weight_0_is_not_computed_and_the_others_are_what_they_were(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    silent: dict[str, Any] = {name: 0.0}
     whole, _ = loss_of(outputs_of(), WHOLE)
     if name == "club_weight":
         forbid(monkeypatch, "_bound", "inner_steps")
     outputs = outputs_of()
-    losses, _ = loss_of(outputs, replace(WHOLE, **{name: 0.0}))
+    losses, _ = loss_of(outputs, replace(WHOLE, **silent))
     for other, mine, theirs in zip(WEIGHTS, losses[2:], whole[2:], strict=True):
         assert (mine is None) == (other == name)
         assert theirs is not None
@@ -172,7 +173,8 @@ def test_a_term_of_weight_0_is_not_computed_and_the_others_are_what_they_were(
 @pytest.mark.parametrize(("name", "head"), [("task_weight", "embodiment"), ("embodiment_weight", "task")])
 def test_one_contrastive_loss_shapes_its_own_embedding_alone(name: str, head: str) -> None:
     outputs = outputs_of()
-    losses, _ = loss_of(outputs, replace(PLAIN, **{name: 0.5}))
+    weight: dict[str, Any] = {name: 0.5}
+    losses, _ = loss_of(outputs, replace(PLAIN, **weight))
     losses.total.backward()
     mine = getattr(outputs, name.removesuffix("_weight")).grad
     assert mine is not None
@@ -210,7 +212,10 @@ def test_rows_weigh_in_cross_entropy_alone() -> None:
     weight = torch.full((ROWS,), 0.5, dtype=torch.float64)
     weighted, plain = loss_of(outputs_of(), WHOLE, weight)[0], loss_of(outputs_of(), WHOLE)[0]
     assert weighted.cross_entropy.item() == pytest.approx(0.5 * plain.cross_entropy.item(), abs=1e-12)
-    assert all(torch.equal(mine, theirs) for mine, theirs in zip(weighted[2:], plain[2:], strict=True))
+    for mine, theirs in zip(weighted[2:], plain[2:], strict=True):
+        assert mine is not None
+        assert theirs is not None
+        assert torch.equal(mine, theirs)
 
 
 # several workers

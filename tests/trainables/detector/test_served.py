@@ -59,7 +59,7 @@ def test_a_movement_that_is_not_finite_is_refused_and_not_repaired(
 
 
 def test_a_folder_of_something_else_is_refused(gan: Path, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="movements of the service are needed, but got gan$"):
+    with pytest.raises(CheckpointError, match=r"movements of the service are needed, but got gan$"):
         read_served(gan)
     with pytest.raises(CheckpointError, match="no such file"):
         read_served(tmp_path / "nothing")

@@ -273,7 +273,8 @@ def test_a_step_moves_the_detector_and_its_average(examples: DetectorDataset) ->
 def test_a_head_that_nothing_is_asked_of_stays_as_it_is(examples: DetectorDataset, silent: str, still: str) -> None:
     """Neither a gradient nor weight decay moves it, unless the bound has a weight."""
     for club_weight, moves in ((0.0, False), (0.1, True)):
-        config = replace(TINY, loss=replace(LossConfig(club_weight=club_weight), **{silent: 0.0}))
+        weights_of: dict[str, Any] = {"club_weight": club_weight, silent: 0.0}
+        config = replace(TINY, loss=LossConfig(**weights_of))
         state = initial_state(config, C, ALONE)
         before = weights(getattr(state.network, still))
         for _ in range(2):
@@ -323,7 +324,7 @@ def test_a_frozen_trunk_has_no_dropout(frozen: DetectorConfig, examples: Detecto
 
 
 def test_a_trunk_that_does_not_fit_is_refused(frozen: DetectorConfig, gan: Path, tmp_path: Path) -> None:
-    faults = {
+    faults: dict[str, dict[str, Any]] = {
         "its trunk has another shape than `model` asks for$": {"width": 6},
         "kind `detector` is needed, but got gan$": {"frozen_from": str(gan)},
         "no such file": {"frozen_from": str(tmp_path)},
@@ -414,8 +415,8 @@ def test_a_detector_learns_to_tell_what_can_be_told_by_the_steps_alone(examples:
 
 
 def test_a_short_run_learns_to_tell_people_from_bots(tiny: DetectorConfig) -> None:
-    """80 steps: of the seeds 0 to 7, of which the first is run, cross-entropy falls by 6 to 30 % from the first epoch to
-    the second, and the area under the curve of seen families rises from 0.20-0.72 to 0.91-0.94.
+    """80 steps: of the seeds 0 to 7, of which the first is run, cross-entropy falls by 6 to 30 % from the first epoch
+    to the second, and the area under the curve of seen families rises from 0.20-0.72 to 0.91-0.94.
     """
     config = replace(tiny, steps_per_epoch=40, batch_size=32, negatives=NegativesConfig(alpha=0.5))
     run = list(epochs(config))

@@ -21,6 +21,7 @@ from trainables.detector.validation import Validator
 
 UNSEEN = ("pid", "noise")
 FPR = 0.1
+Scores = dict[str, Tensor]
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +65,16 @@ class Case:
     figures: dict[str, float]
 
 
-def case(config: DetectorConfig, scaling: Scaling, seed: int = 0, ties: bool = False, **changes: Tensor) -> Case:
+def case(
+    config: DetectorConfig, scaling: Scaling, seed: int = 0, ties: bool = False, changes: Scores | None = None
+) -> Case:
     """Families of unequal size and shift; `changes` replace some of the scores."""
     random, start = torch.Generator().manual_seed(seed), 0
     logits, inputs = dict[str, Tensor](), dict[str, Inputs]()
     for number, name in enumerate(("people", *FAMILIES)):
         count = 40 if name == "people" else 10 + 7 * number
         drawn = torch.randn(count, generator=random) + (0.0 if name == "people" else 0.4 * number - 0.5)
-        logits[name] = changes.get(name, drawn.round() if ties else drawn)
+        logits[name] = (changes or {}).get(name, drawn.round() if ties else drawn)
         features = torch.zeros(count, WIDTH)
         features[:, 0] = torch.arange(start, start + count)
         inputs[name] = Inputs(torch.zeros(count, 8, 2), torch.ones(count, 8, dtype=torch.bool), features)
@@ -162,7 +165,7 @@ def test_the_threshold_is_fixed_on_people_alone(config: DetectorConfig, scaling:
     """Other scores of one family change its own figure and the means that it is part of."""
     one = case(config, scaling)
     worse = one.bots["spline"] - 100.0
-    other = case(config, scaling, spline=worse)
+    other = case(config, scaling, changes={"spline": worse})
     assert other.figures[names.family_miss("spline")] == 1.0
     for family in FAMILIES:
         if family != "spline":
@@ -174,12 +177,12 @@ def test_families_that_were_trained_on_have_no_say_in_the_figures_of_unseen_ones
 ) -> None:
     one = case(config, scaling)
     seen = next(family for family in FAMILIES if family not in UNSEEN)
-    other = case(config, scaling, **{seen: one.bots[seen] - 100.0})
+    other = case(config, scaling, changes={seen: one.bots[seen] - 100.0})
     for name in (names.VAL_WORST_FAMILY_MISS, names.VAL_UNSEEN_MISS, names.VAL_UNSEEN_AUC):
         assert other.figures[name] == one.figures[name]
     assert other.figures[names.VAL_SEEN_MISS] > one.figures[names.VAL_SEEN_MISS]
     assert other.figures[names.VAL_SEEN_AUC] < one.figures[names.VAL_SEEN_AUC]
-    other = case(config, scaling, pid=one.bots["pid"] - 100.0)
+    other = case(config, scaling, changes={"pid": one.bots["pid"] - 100.0})
     assert other.figures[names.VAL_WORST_FAMILY_MISS] == 1.0
     for name in (names.VAL_SEEN_MISS, names.VAL_SEEN_AUC, names.VAL_BRIER, names.VAL_CALIBRATION_ERROR):
         assert other.figures[name] == one.figures[name]
@@ -219,7 +222,7 @@ def test_the_temperature_makes_people_and_as_many_seen_bots_most_likely(
 ) -> None:
     """Twice the logits ask for twice the temperature, and no other one is better on the rows that it is fitted on."""
     one = case(config, scaling)
-    doubled = case(config, scaling, people=2 * one.people, **{name: 2 * z for name, z in one.bots.items()})
+    doubled = case(config, scaling, changes={name: 2 * z for name, z in {"people": one.people, **one.bots}.items()})
     assert doubled.temperature == pytest.approx(2 * one.temperature, rel=1e-6)
     for name, value in one.figures.items():
         assert doubled.figures[name] == pytest.approx(value, abs=1e-9), name
@@ -240,11 +243,11 @@ def test_brier_and_calibration_error_are_those_of_calibrated_probabilities(
 ) -> None:
     """A detector that knows all has hardly any of either; one that says nothing, a Brier score of one quarter."""
     sure = {name: torch.full((10 + 7 * (k + 1),), 50.0) for k, name in enumerate(FAMILIES)}
-    found = case(config, scaling, people=torch.full((40,), -50.0), **sure)
+    found = case(config, scaling, changes={"people": torch.full((40,), -50.0), **sure})
     assert found.figures[names.VAL_BRIER] == pytest.approx(1 / 42**2, rel=0.1)  # 40 people and 42 bots are no certainty
     assert found.figures[names.VAL_CALIBRATION_ERROR] == pytest.approx(1 / 42, rel=0.1)
     undecided = {name: torch.zeros(10 + 7 * (k + 1)) for k, name in enumerate(FAMILIES)}
-    found = case(config, scaling, people=torch.zeros(40), **undecided)
+    found = case(config, scaling, changes={"people": torch.zeros(40), **undecided})
     assert found.figures[names.VAL_BRIER] == pytest.approx(0.25)
 
 

@@ -16,8 +16,9 @@ from trainables.detector.model import DetectorModelConfig
 from trainables.detector.train import epochs
 from trainables.eval.clustered import interval
 from trainables.judging import JUDGED_ON, Judgement, judge, judged
-from trainables.judging.detection import VAL_FPR, Scores, scores_on
+from trainables.judging.detection import Scores, scores_on
 from trainables.names import (
+    VAL_FPR,
     VAL_SEEN_AUC,
     VAL_SEEN_MISS,
     VAL_UNSEEN_AUC,

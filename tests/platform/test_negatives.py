@@ -1,0 +1,326 @@
+"""Movements of a service in a folder: one champion's, as many as asked for, or one line and nothing written."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from platform import negatives
+from platform.negatives import COMMAND, main
+from serve.api import create_app
+from serve.client import HardNegatives
+from serve.jobs import Drawn, Job, ServeError, ShortageError
+from serve.patience import Patience
+from serve.settings import ServeConfig
+from serve.tokens import Tokens
+from tests.serve.fakes import CHAMPION, TOKEN, FakeBackend, tokens
+from tests.serve.servers import served
+from trainables.command import FAILED, WRONG_INPUT, run
+from trainables.data.canonical import CanonicalConfig, decode
+from trainables.data.dataset import DataConfig, load_parts
+from trainables.detector.config import NegativesConfig
+from trainables.detector.negatives import ROUNDS, conditions_for, mixture
+from trainables.detector.served import read_served
+from trainables.seeding import generator
+
+QUICK = Patience(attempts=3, first_s=0.001, longest_s=0.002)
+OTHER = "0002-bbbbbbbbbbbb"
+N = 9
+
+
+@dataclass
+class Service(FakeBackend):
+    """Draws straight movements of the asked duration, each step off its place by the seed.
+
+    Attributes:
+        stuck: Of each of the first rounds, how many rows stay where they are.
+        after: Champion from the first answer on.
+        heeds: Whether it draws from the champion that is asked for by id.
+        fails: Answers that are errors for now.
+    """
+
+    stuck: tuple[int, ...] = ()
+    after: str = CHAMPION
+    heeds: bool = True
+    fails: int = 0
+
+    async def sample(self, job: Job) -> Drawn:
+        """One answer."""
+        if self.fails:
+            self.fails -= 1
+            raise ServeError("for now")
+        drawn = await super().sample(job)
+        length = np.rint(np.exp(drawn.condition[:, 0]) * 60).astype(np.int32)
+        valid = np.arange(drawn.deltas.shape[1]) < length[:, None]
+        deltas = (1 + 0.1 * drawn.deltas * (1, 0)) / length[:, None, None] * (1, 0) * valid[..., None]
+        if len(self.jobs) <= len(self.stuck):
+            deltas[: self.stuck[len(self.jobs) - 1]] = 0.0
+        model = drawn.model if self.heeds else str(self.champion)
+        self.champion = self.after
+        return replace(drawn, deltas=deltas.astype(np.float32), length=length, model=model)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that gives up soon, without a token."""
+    monkeypatch.setattr(negatives, "HardNegatives", partial(HardNegatives, patience=QUICK))
+    monkeypatch.delenv("HUMOUSE_TOKEN", raising=False)
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+@pytest.fixture
+def url(service: Service, tmp_path: Path) -> Iterator[str]:
+    settings = ServeConfig(storage_path=str(tmp_path / "storage"))
+    with served(create_app(service, settings, Tokens())) as address:
+        yield address
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "made" / "negatives"
+
+
+def drawn(url: str, folder: Path, *overrides: str) -> int:
+    return run(COMMAND, main, [f"url={url}", f"out_dir={folder}", f"n={N}", *overrides])
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line of an error."""
+    captured = capsys.readouterr().err
+    assert captured.count("\n") == 1
+    assert captured.startswith("error: ")
+    return captured.strip()
+
+
+# what is written
+
+
+def test_movements_of_the_champion_under_the_conditions_of_training_people_are_kept(
+    url: str, folder: Path, service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert drawn(url, folder, "seed=4") == 0
+    kept, people = read_served(folder), load_parts(DataConfig())["train"]
+    assert (kept.model, kept.model_sha256, kept.refused) == (CHAMPION, "a" * 64, 0)
+    assert (kept.form, kept.request) == (CanonicalConfig(), {"seed": 4, "steps": None, "hardness": None})
+    like = conditions_for(people, N, generator(4, "served"))
+    assert len(kept.canonical) == N
+    assert kept.canonical.group == like.group
+    assert torch.equal(kept.canonical.duration_s, like.duration_s)
+    assert torch.equal(kept.canonical.mask, like.mask)
+    (job,) = service.jobs
+    assert (job.n, job.seq_len, job.seed, job.model, job.hardness) == (N, 64, 4, "", None)
+    asked = torch.tensor(job.conditions, dtype=torch.float64)
+    torch.testing.assert_close(asked, like.condition(), rtol=1e-6, atol=0, equal_nan=True)
+    assert capsys.readouterr().out.strip() == (
+        f"{folder}: {N} movements of {CHAMPION} (aaaaaaaaaaaa), 0 refused and drawn again"
+    )
+
+
+def test_they_pass_the_observation_model(url: str, folder: Path) -> None:
+    """Whole pixels, at most half of one off the path that the service drew, in the direction of the person's."""
+    assert drawn(url, folder) == 0
+    kept = read_served(folder).canonical
+    steps_px = decode(kept, CanonicalConfig()).steps_px
+    assert torch.equal(steps_px, steps_px.round())
+    like = conditions_for(load_parts(DataConfig())["train"], N, generator(0, "served"))
+    off = (kept.angle - like.angle + torch.pi) % (2 * torch.pi) - torch.pi
+    assert float(off.abs().max()) < 0.5
+    assert float((kept.distance_px / like.distance_px).log().abs().max()) < 0.5
+
+
+def test_a_training_learns_from_them(url: str, folder: Path) -> None:
+    assert drawn(url, folder) == 0
+    config = NegativesConfig(bots=0.0, served=1.0, served_folder=str(folder))
+    found = mixture(load_parts(DataConfig())["train"], N, config, CanonicalConfig(), 0)
+    assert (set(found.style), set(found.model)) == ({"served"}, {"a" * 64})
+
+
+def test_the_seed_decides_what_is_drawn(url: str, tmp_path: Path) -> None:
+    for number, seed in enumerate((1, 1, 2)):
+        assert drawn(url, tmp_path / str(number), f"seed={seed}") == 0
+    one, same, other = (read_served(tmp_path / str(number)).canonical.deltas for number in range(3))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_steps_and_length_are_asked_for(url: str, folder: Path, service: Service) -> None:
+    assert drawn(url, folder, "steps=3", "data.canonical.sequence_length=48") == 0
+    (job,) = service.jobs
+    assert (job.sampling.steps, job.seq_len) == (3, 48)
+    assert read_served(folder).form == CanonicalConfig(sequence_length=48)
+
+
+def test_with_a_hardness_the_service_draws_the_conditions(url: str, folder: Path, service: Service) -> None:
+    assert drawn(url, folder, "hardness=[0.0,0.5]") == 0
+    (job,) = service.jobs
+    assert (job.hardness, job.conditions) == ((0.0, 0.5), ())
+    kept = read_served(folder)
+    assert kept.request["hardness"] == [0.0, 0.5]
+    assert kept.canonical.group == ("served",) * N
+    assert kept.canonical.mask.sum(dim=1).tolist() == [22] * N  # exp(-1) s
+
+
+def test_what_cannot_be_used_is_drawn_again_and_counted(url: str, folder: Path, service: Service) -> None:
+    service.stuck = (3, 1)
+    assert drawn(url, folder) == 0
+    kept = read_served(folder)
+    assert kept.refused == 4
+    assert [job.n for job in service.jobs] == [N, 3, 1]
+    assert len({job.seed for job in service.jobs}) == 3
+    like = conditions_for(load_parts(DataConfig())["train"], N, generator(0, "served"))
+    assert torch.equal(kept.canonical.duration_s, like.duration_s)
+
+
+# one champion
+
+
+@pytest.mark.parametrize("reason", ["chunks", "refused"])
+def test_a_promotion_in_mid_run_mixes_nothing(
+    url: str, folder: Path, service: Service, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is asked for after the first answer is asked of the champion that gave it."""
+    service.after = OTHER
+    if reason == "chunks":
+        monkeypatch.setattr("serve.client.CHUNK", 4)
+    else:
+        service.stuck = (2, 1)
+    assert drawn(url, folder) == 0
+    assert [job.model for job in service.jobs] == ["", CHAMPION, CHAMPION]
+    assert service.champion == OTHER
+    assert read_served(folder).model == CHAMPION
+    assert len(read_served(folder).canonical) == N
+
+
+def test_a_service_that_answers_for_another_champion_is_not_believed(
+    url: str, folder: Path, service: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.client.CHUNK", 4)
+    service.after, service.heeds = OTHER, False
+    assert drawn(url, folder) == FAILED
+    assert f"of {CHAMPION} were asked for and 4 of {OTHER} came" in said(capsys)
+    assert not folder.parent.exists()
+
+
+# a service that fails
+
+
+def test_a_service_that_fails_for_now_is_asked_again(url: str, folder: Path, service: Service) -> None:
+    service.fails = 2
+    assert drawn(url, folder) == 0
+    assert len(read_served(folder).canonical) == N
+
+
+def test_a_service_that_stays_away_ends_in_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert drawn("http://127.0.0.1:9", folder) == FAILED
+    assert "(given up after 3 attempts)" in said(capsys)
+    assert not folder.parent.exists()
+
+
+@pytest.mark.parametrize("fault", ["refuses", "fails", "is too slow"])
+def test_a_service_that_fails_in_its_way_ends_in_one_line(
+    url: str, folder: Path, service: Service, fault: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = list[str]()
+    if fault == "refuses":
+        service.failure = ShortageError("3 of 9 rows")
+    elif fault == "fails":
+        service.fails = 100
+    else:
+        service.delay_s, overrides = 0.6, ["timeout_s=0.2"]
+    assert drawn(url, folder, *overrides) == FAILED
+    assert {"refuses": "409: 3 of 9 rows", "fails": "given up", "is too slow": "0.2 s"}[fault] in said(capsys)
+    assert not folder.parent.exists()
+
+
+def test_a_failure_after_some_chunks_leaves_nothing(
+    url: str, folder: Path, service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("serve.client.CHUNK", 4)
+    whole = Service.sample
+
+    async def sample(self: Service, job: Job) -> Drawn:
+        if self.jobs:
+            raise ShortageError("no more")
+        return await whole(self, job)
+
+    monkeypatch.setattr(Service, "sample", sample)
+    assert drawn(url, folder) == FAILED
+    assert "409: no more" in said(capsys)
+    assert len(service.jobs) == 1
+    assert not folder.parent.exists()
+
+
+def test_a_service_whose_movements_are_of_no_use_ends_in_one_line(
+    url: str, folder: Path, service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.stuck = (1,) * ROUNDS
+    assert drawn(url, folder) == WRONG_INPUT
+    assert f"`served` must make {N} movements, but 1 of them could not be brought into canonical form" in said(capsys)
+    assert not folder.parent.exists()
+
+
+def test_a_token_is_taken_from_the_environment(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with served(create_app(service, ServeConfig(storage_path=str(tmp_path / "storage")), tokens())) as address:
+        assert drawn(address, tmp_path / "without") == FAILED
+        assert "401: " in said(capsys)
+        monkeypatch.setenv("HUMOUSE_TOKEN", TOKEN)
+        assert drawn(address, tmp_path / "with") == 0
+    assert not (tmp_path / "without").exists()
+
+
+# wrong input
+
+
+def test_nothing_is_written_over_nor_asked_for(
+    url: str, tmp_path: Path, service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "kept").write_text("mine")
+    for place in (tmp_path, tmp_path / "kept"):
+        assert drawn(url, place) == WRONG_INPUT
+        assert said(capsys) == f"error: {place}: it exists; take another out_dir, for nothing is written over"
+    assert (tmp_path / "kept").read_text() == "mine"
+    assert not service.jobs
+
+
+@pytest.mark.parametrize(
+    ("override", "law"),
+    [
+        ("n=0", "`n >= 1`"),
+        ("out_dir=''", "`out_dir` names a folder"),
+        ("hardness=[0.1]", "`hardness` is [low, high]"),
+        ("hardness=[0.9,0.1]", "hardness"),
+        ("url=''", "`url` or `handle`, one of the two"),
+        ("seed=-1", "seed=-1"),
+        ("data.canonical.representation=splines", "representation"),
+        ("out_dirr=x", "there is no such key; did you mean `out_dir`?"),
+    ],
+)
+def test_a_broken_law_is_told_and_nothing_is_asked_for(
+    url: str, folder: Path, service: Service, override: str, law: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert drawn(url, folder, override) == WRONG_INPUT
+    assert law in said(capsys)
+    assert not service.jobs
+    assert not folder.parent.exists()
+
+
+@pytest.mark.parametrize("representation", ["normalised_time", "events"])
+def test_a_champion_of_another_form_is_refused(
+    url: str, folder: Path, representation: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its steps would be taken for what they are not."""
+    assert drawn(url, folder, f"data.canonical.representation={representation}") == WRONG_INPUT
+    line = said(capsys)
+    assert "`canonical form of the champion` is that of `data.canonical` must hold, but got" in line
+    assert representation in line
+    assert not folder.parent.exists()
