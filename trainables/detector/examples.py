@@ -70,8 +70,8 @@ class Scaling:
     def fit(cls, parts: DataParts) -> "Scaling":
         """Of the training part; a column that does not vary there counts as it is."""
         table = columns(parts["train"])
-        varies = (table != table[:1]).any(dim=0)  # the deviation of equal values is rounding, and no 0
-        std = torch.where(varies, table.std(dim=0), 1.0)
+        std = table.std(dim=0)
+        std = torch.where(std > 0, std, 1.0)
         covariance = (table / std).T.cov() + RIDGE * torch.eye(len(COLUMNS), dtype=table.dtype)
         return cls(parts.statistics, table.mean(dim=0), std, torch.linalg.cholesky(covariance.inverse()))
 

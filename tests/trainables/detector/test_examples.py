@@ -122,7 +122,7 @@ def test_nobody_but_the_training_people_has_a_say_in_the_scaling(parts: DataPart
 
 @pytest.mark.parametrize("count", [7, 1166])
 def test_a_column_that_does_not_vary_counts_as_it_is(parts: DataParts, count: int) -> None:
-    """Equal values may deviate by rounding from their own mean, which is no deviation to divide by."""
+    """Equal values have a deviation of 0 and no rounding, by which one could divide."""
     same = parts["train"].take(torch.full((count,), 3))
     found = Scaling.fit(replace(parts, parts={**parts.parts, "train": same}))
     assert torch.equal(found.std, torch.ones(len(COLUMNS), dtype=torch.float64))
