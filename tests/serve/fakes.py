@@ -71,7 +71,7 @@ class FakeBackend:
         await self._ready()
         card = None if self.champion is None else {"id": self.champion, "c2st": float("nan")}
         swap = {"wanted": "", "error": self.error, "since": "2026-01-01T00:00:00+00:00"}
-        return {"model": card, "swap": swap, "replicas": 1, "detector": None}
+        return {"model": card, "swap": swap, "replicas": 1, "detector": None, "detector_swap": swap | {"error": ""}}
 
     async def _ready(self) -> None:
         await asyncio.sleep(self.delay_s)

@@ -67,7 +67,7 @@ class Backend:
         """With everything that there may be."""
         swap = {"wanted": "", "error": self.error, "since": "2026-01-01T00:00:00+00:00"}
         detector = {"id": "0001-dddddddddddd", "limits_of_use": ["Never the sole basis."]} if self.detector else None
-        return {"model": CARD, "swap": swap, "replicas": 2, "detector": detector}
+        return {"model": CARD, "swap": swap, "replicas": 2, "detector": detector, "detector_swap": swap}
 
 
 def movement(seed: int, number: int) -> np.ndarray[Any, np.dtype[np.int32]]:
