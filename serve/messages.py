@@ -25,6 +25,7 @@ ID = "([0-9]{4,12}-[0-9a-f]{12})?"
 BATCH_ID = "[0-9a-f]{32}"
 GIVEN = "given"
 FIELDS = 64  # of one object, more than any message has
+FARTHEST = 1e15  # of a time or a position, from any origin: differences stay exact to a quarter
 SHOWN = 60  # characters of a wrong value that a message repeats
 MOVEMENT: list[JsonValue] = [
     [0, 100, 100],
@@ -136,7 +137,8 @@ class SampleRequest(_Message):
         return GIVEN if self.conditions else self.distribution or TRAINING
 
 
-Point = Annotated[list[float], Field(fail_fast=True, min_length=3, max_length=3)]
+Number = Annotated[float, Field(ge=-FARTHEST, le=FARTHEST)]
+Point = Annotated[list[Number], Field(fail_fast=True, min_length=3, max_length=3)]
 
 
 class Movement(_Message):

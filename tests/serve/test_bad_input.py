@@ -207,6 +207,10 @@ def test_a_batch_that_was_never_made_is_404(client: TestClient) -> None:
         ({"movements": []}, "movements: list should have at least 1 item after validation, not 0"),
         ({"movements": [{"points": [[0, 1, 2]]}]}, "movements.0.points: list should have at least 2 items"),
         ({"movements": [{"points": [[0, 1], [1, 2]]}]}, "movements.0.points.0: list should have at least 3 items"),
+        (
+            {"movements": [{"points": [[-1.7e308, 1, 2], [1.7e308, 1, 2]]}]},
+            "`movements.0.points.0.0 >= -1000000000000000.0` must hold",
+        ),
         ({"movements": [{"points": [[5, 1, 2], [4, 1, 2]]}]}, "a movement of client, session 0: `t_ms` must start at"),
         ({"movements": [{"points": [[0, 1, 2]] * 4097}]}, "`points <= 4096` of a movement must hold, but got 4097"),
         ({"movements": [{"points": [[0, 1, 2]] * 2}] * 257}, "`movements <= 256` must hold, but got 257"),
