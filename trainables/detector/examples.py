@@ -5,6 +5,7 @@ count would scale the generated part twice. Under the weight-based one it is a t
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -124,7 +125,7 @@ class TrainingSet:
     """The people of the training part, beside whom each pass sets other bots.
 
     Attributes:
-        maps: Of the labels of every movement that there can be, made once from all parts and sources.
+        maps: Of the labels of every movement that there can be.
     """
 
     real: Canonical
@@ -138,8 +139,16 @@ class TrainingSet:
         alpha = self.config.negatives.alpha
         return len(self.real) if alpha is None else generated_count(len(self.real), alpha)
 
+    @cached_property
+    def first(self) -> Negatives:
+        """The bots of pass 0: those of the account, too, since a generator takes its time for them."""
+        return self._made(0)
+
     def negatives(self, number: int) -> Negatives:
         """The bots of pass `number`."""
+        return self._made(number) if number else self.first
+
+    def _made(self, number: int) -> Negatives:
         seed = derive(self.config.seed, "negatives", number)
         return mixture(self.real, self.count, self.config.negatives, self.config.data.canonical, seed)
 
@@ -148,8 +157,7 @@ class TrainingSet:
 
         Raises whatever is wrong with a source of bots.
         """
-        negatives = self.negatives(0)
-        told = {**negatives.account(), "balance": self.dataset(negatives)[1]}
+        told = {**self.first.account(), "balance": self.dataset(self.first)[1]}
         return {"labels": self.maps.to_json(), "negatives": told}
 
     def dataset(self, negatives: Negatives) -> tuple[DetectorDataset, str]:

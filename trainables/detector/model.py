@@ -6,7 +6,7 @@ the logit of a bot, an embedding of the task (how far and in which direction) an
 
 The logit is the sum of a linear part, of the features alone, and of what the trunk adds, which is bounded and left out
 for a share of the training rows. Far from anything it has met a trunk says whatever it likes, and a linear function
-goes on as it went: against the bots of other people's making the sum errs half as often as the trunk alone.
+goes on as it went.
 
 Nothing normalises over a batch, so a row's output is a function of its own valid steps and features; nothing under the
 mask reaches it, and more padding changes nothing.

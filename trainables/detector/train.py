@@ -26,7 +26,7 @@ from trainables.detector.model import Outputs
 from trainables.detector.objective import Losses, detector_loss
 from trainables.detector.state import State, initial_state, restore_state, save_state
 from trainables.detector.validation import Validator
-from trainables.diffusion.train import learning_rate
+from trainables.diffusion.train import learning_rate, set_learning_rate
 from trainables.epoch import ALONE, Epoch, TrainingDivergedError, Worker
 from trainables.seeding import derive, generator
 
@@ -112,7 +112,8 @@ def optimise(state: State, config: DetectorConfig, item: Item, worker: Worker = 
         TrainingDivergedError: the loss is NaN or infinite.
     """
     inputs, targets, *weight = shard(item, worker)
-    _set_learning_rate(state, config)
+    total = config.epochs * config.steps_per_epoch
+    set_learning_rate(state.optimizer, learning_rate(state.step, total, config.optim))
     state.parallel.train()
     state.network.trunk.train(not config.model.frozen_from)
     outputs = Outputs(*state.parallel(*inputs))
@@ -129,12 +130,6 @@ def optimise(state: State, config: DetectorConfig, item: Item, worker: Worker = 
     state.ema.update(state.network)
     state.step += 1
     return {**_parts_of(losses), names.TRAIN_GRADIENT_NORM: norm.item()}
-
-
-def _set_learning_rate(state: State, config: DetectorConfig) -> None:
-    rate = learning_rate(state.step, config.epochs * config.steps_per_epoch, config.optim)
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
 
 
 def _parts_of(losses: Losses) -> dict[str, float]:

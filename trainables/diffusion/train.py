@@ -123,7 +123,7 @@ def _train_epoch(
             batch.condition, config.contrastive, streams["negatives"], queue, drawn.drop_condition, state.step
         )
         queue = queue.push(batch.condition)
-        _set_learning_rate(state.optimizer, learning_rate(state.step, total, config.optim))
+        set_learning_rate(state.optimizer, learning_rate(state.step, total, config.optim))
         measured = optimise(state, config, batch, drawn._replace(negatives=negatives), objective, worker)
         sums.update(measured)
         counts.update(measured.keys())
@@ -188,7 +188,8 @@ def _synchronised(model: nn.Module, last: bool) -> AbstractContextManager[Any]:
     return model.no_sync() if isinstance(model, DistributedDataParallel) and not last else nullcontext()
 
 
-def _set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Of all parameters."""
     for group in optimizer.param_groups:
         group["lr"] = lr
 

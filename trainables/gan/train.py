@@ -21,6 +21,7 @@ from trainables.config import require
 from trainables.data.dataset import Batch, DataParts, Statistics, batches, load_parts, shared
 from trainables.diffusion.augment import TrainingSet, training_set
 from trainables.diffusion.conditions import conditions_of
+from trainables.diffusion.train import set_learning_rate
 from trainables.epoch import ALONE, Epoch, TrainingDivergedError, Worker
 from trainables.eval.validation import Validator
 from trainables.gan.api import GanGenerator
@@ -90,8 +91,8 @@ def play(
         TrainingDivergedError: a loss is NaN or infinite.
     """
     critic_lr, generator_lr = learning_rates(state.step, config.epochs * config.steps_per_epoch, config.game)
-    _set_learning_rate(state.critic, critic_lr)
-    _set_learning_rate(state.generator, generator_lr)
+    set_learning_rate(state.critic.optimizer, critic_lr)
+    set_learning_rate(state.generator.optimizer, generator_lr)
     steps, sums = config.game.critic_steps, Counter[str]()
     for _ in range(steps):
         sums.update(train_critic(state, config, *_next(stream, config, random, worker)))
@@ -153,11 +154,6 @@ def learning_rates(step: int, total: int, config: GameConfig) -> tuple[float, fl
     share = 1.0 - (1.0 - config.final_lr_share) * min(step / total, 1.0)
     warm = min((step + 1) / config.warmup_steps, 1.0) if config.warmup_steps else 1.0
     return share * config.critic_lr, share * warm * config.generator_lr
-
-
-def _set_learning_rate(player: Player, lr: float) -> None:
-    for group in player.optimizer.param_groups:
-        group["lr"] = lr
 
 
 def _judge(

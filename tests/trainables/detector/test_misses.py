@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.trainables.detector.definitions import area_by_definition, missed_by_definition
 from trainables.detector.misses import area, misses
 from trainables.names import (
     VAL_SEEN_AUC,
@@ -24,17 +25,6 @@ def drawn(seed: int, count: int, shift: float = 0.0, ties: bool = False) -> Tens
     return scores.round() if ties else scores
 
 
-def missed_by_definition(people: list[float], bots: list[float]) -> float:
-    """The lowest threshold among the people's scores above which at most a share FPR of them lies."""
-    allowed = [t for t in people if sum(score > t for score in people) <= FPR * len(people)]
-    return sum(score <= min(allowed) for score in bots) / len(bots)
-
-
-def area_by_definition(people: list[float], bots: list[float]) -> float:
-    pairs = [(bot > person) + 0.5 * (bot == person) for bot in bots for person in people]
-    return sum(pairs) / len(pairs)
-
-
 @pytest.mark.parametrize("ties", [False, True])
 def test_shares_and_areas_are_their_definitions(ties: bool) -> None:
     for seed in range(20):
@@ -42,7 +32,7 @@ def test_shares_and_areas_are_their_definitions(ties: bool) -> None:
         bots = {name: drawn(100 * seed + k, 20 + k, k, ties) for k, name in enumerate("abcd")}
         found = misses(people, bots, {"b", "d", "never made"}, FPR)
         lists = {name: scores.tolist() for name, scores in bots.items()}
-        missed = {name: missed_by_definition(people.tolist(), scores) for name, scores in lists.items()}
+        missed = {name: missed_by_definition(people.tolist(), scores, FPR) for name, scores in lists.items()}
         areas = {name: area_by_definition(people.tolist(), scores) for name, scores in lists.items()}
         assert {name: found[family_miss(name)] for name in bots} == pytest.approx(missed)
         assert found[VAL_WORST_FAMILY_MISS] == pytest.approx(max(missed["b"], missed["d"]))

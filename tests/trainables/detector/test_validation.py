@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.trainables.detector.definitions import area_by_definition, missed_by_definition
 from tests.trainables.detector.tiny import assert_same_movements
 from trainables import names
 from trainables.data.canonical import Canonical, concatenate
@@ -125,17 +126,6 @@ def test_bots_of_training_are_others_than_those_of_judging(people: Canonical, co
 # figures
 
 
-def missed_by_definition(people: list[float], bots: list[float]) -> float:
-    """The share of bots at or below the lowest score of a person above which at most a share FPR of people lies."""
-    allowed = [t for t in people if sum(score > t for score in people) <= FPR * len(people)]
-    return sum(score <= min(allowed) for score in bots) / len(bots)
-
-
-def area_by_definition(people: list[float], bots: list[float]) -> float:
-    pairs = [(bot > person) + 0.5 * (bot == person) for bot in bots for person in people]
-    return sum(pairs) / len(pairs)
-
-
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("seed", range(3))
 def test_figures_are_their_definition_in_plain_loops(
@@ -143,7 +133,7 @@ def test_figures_are_their_definition_in_plain_loops(
 ) -> None:
     found = case(config, scaling, seed, ties)
     people, bots = found.people.tolist(), {family: scores.tolist() for family, scores in found.bots.items()}
-    missed = {family: missed_by_definition(people, scores) for family, scores in bots.items()}
+    missed = {family: missed_by_definition(people, scores, FPR) for family, scores in bots.items()}
     areas = {family: area_by_definition(people, scores) for family, scores in bots.items()}
     seen = [family for family in FAMILIES if family not in UNSEEN]
     expected = {

@@ -8,38 +8,13 @@ import torch
 from torch import Tensor
 from torch.autograd.functional import jvp
 
+from tests.trainables.physical.asked import ASKED, asked, seeded
 from trainables.config import ConfigError
 from trainables.data.canonical import Canonical, CanonicalConfig, Movements, encode, usable
-from trainables.data.dataset import DataConfig, load_parts
 from trainables.physical.minimum_jerk import GENERATORS, MinimumJerk, correlated_noise, minimum_jerk
 
 QUIET = MinimumJerk(submovements=1, endpoint_noise=0.0, motor_noise=0.0, tremor_px_s=0.0)
 generators = pytest.mark.parametrize("name", list(GENERATORS))
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def asked(lengths: list[int], distance_px: list[float], angle: list[float]) -> Canonical:
-    """What a generator is asked to match; it may look at durations, distances, directions and groups alone."""
-    count = len(lengths)
-    return Canonical(
-        torch.full((count, 64, 2), float("nan"), dtype=torch.float64),
-        torch.ones(count, 64, dtype=torch.bool),
-        torch.tensor(angle, dtype=torch.float64),
-        torch.tensor(distance_px, dtype=torch.float64),
-        torch.tensor(lengths) / 60.0,
-        tuple(f"person{i}" for i in range(count)),
-    )
-
-
-ASKED = asked([8, 20, 64, 33, 33], [8.0, 100.0, 1500.7, 40.2, 400.0], [0.0, 3.0, -1.2, 1.6, -3.1])
-
-
-@pytest.fixture(scope="module")
-def real() -> Canonical:
-    return load_parts(DataConfig())["train"]
 
 
 def derivatives(tau: Tensor, order: int) -> Tensor:

@@ -8,37 +8,12 @@ import pytest
 import torch
 from scipy.stats import lognorm
 
+from tests.trainables.physical.asked import ASKED, seeded
 from trainables.config import ConfigError
 from trainables.data.canonical import Canonical, CanonicalConfig, encode, usable
-from trainables.data.dataset import DataConfig, load_parts
 from trainables.physical.sigma_lognormal import CUT, SigmaLognormal, Strokes
 
 MODEL = SigmaLognormal()
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def asked(lengths: list[int], distance_px: list[float], angle: list[float]) -> Canonical:
-    """What a generator is asked to match; it may look at durations, distances, directions and groups alone."""
-    count = len(lengths)
-    return Canonical(
-        torch.full((count, 64, 2), float("nan"), dtype=torch.float64),
-        torch.ones(count, 64, dtype=torch.bool),
-        torch.tensor(angle, dtype=torch.float64),
-        torch.tensor(distance_px, dtype=torch.float64),
-        torch.tensor(lengths) / 60.0,
-        tuple(f"person{i}" for i in range(count)),
-    )
-
-
-ASKED = asked([8, 20, 64, 33, 33], [8.0, 100.0, 1500.7, 40.2, 400.0], [0.0, 3.0, -1.2, 1.6, -3.1])
-
-
-@pytest.fixture(scope="module")
-def real() -> Canonical:
-    return load_parts(DataConfig())["train"]
 
 
 def plans(count: int = 200, seed: int = 0) -> Strokes:

@@ -1,0 +1,11 @@
+"""The people of the default recordings that generators are compared with."""
+
+import pytest
+
+from trainables.data.canonical import Canonical
+from trainables.data.dataset import DataConfig, load_parts
+
+
+@pytest.fixture(scope="module")
+def real() -> Canonical:
+    return load_parts(DataConfig())["train"]
