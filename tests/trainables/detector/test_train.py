@@ -27,6 +27,7 @@ from trainables.detector.examples import WIDTH, DetectorDataset, Inputs, Item, S
 from trainables.detector.negatives import ShortageError
 from trainables.detector.state import State, initial_state, restore_state
 from trainables.detector.train import epochs, items, optimise, shard
+from trainables.diffusion.train import learning_rate
 from trainables.epoch import ALONE, Epoch, TrainingDivergedError, Worker
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -438,3 +439,11 @@ def test_the_measured_size_of_a_checkpoint_is_that_of_the_networks_tensors(tiny:
     assert cost.checkpoint_bytes == held
     assert cost.steps_per_epoch == tiny.steps_per_epoch
     assert min(cost.step_s, cost.evaluation_s) > 0
+
+
+def test_the_reported_learning_rate_is_the_last_one_used(busy: DetectorConfig, uncut: Run) -> None:
+    steps = busy.steps_per_epoch
+    found = [epoch.metrics[names.TRAIN_LEARNING_RATE] for epoch in uncut[0][1:]]
+    expected = [learning_rate(k * steps - 1, busy.epochs * steps, busy.optim) for k in range(1, busy.epochs + 1)]
+    assert found == expected
+    assert len(set(found)) == busy.epochs
