@@ -14,7 +14,7 @@ from serve import launch
 from serve.settings import ServeConfig
 from trainables.command import CONFIGS, Command, Request, parse
 from trainables.config import build
-from trainables.detector import judge
+from trainables.detector import family_folds, judge
 from trainables.diffusion import experiment, sample
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.models.unet1d import UNet1D
@@ -44,6 +44,7 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
     "labels": (labels.COMMAND, lambda request: build(LabelsConfig, without(request.config, "trainable"))),
     "negatives": (negatives.COMMAND, lambda request: build(negatives.NegativesConfig, request.config)),
     "detector/judge": (judge.COMMAND, lambda request: build(judge.JudgeConfig, request.config)),
+    "detector/leave_one_out": (family_folds.COMMAND, family_folds.configs),
     "serve": (launch.COMMAND, lambda request: build(ServeConfig, request.config)),
     "diffusion/train": (experiment.COMMAND, build_experiment),
     "diffusion/sample": (sample.COMMAND, lambda request: build(sample.SampleConfig, request.config)),

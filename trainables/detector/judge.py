@@ -12,7 +12,7 @@ The holdout part is refused: each look at it wears it out, so it is kept for the
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,22 +22,15 @@ from rich.console import Console
 from trainables.checkpoint import load_record
 from trainables.command import Command, Request, run
 from trainables.config import build, plain, require
-from trainables.data.canonical import Canonical
 from trainables.data.dataset import DataConfig, DataParts, load_parts
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.audit import Audit, audit
-from trainables.detector.bots import BOTS
 from trainables.detector.card import DetectorCard, Origin
 from trainables.detector.config import NegativesConfig
-from trainables.detector.judgement import FiguresConfig, judge_scores
-from trainables.detector.negatives import Negatives, of_style, together
-from trainables.detector.scored import Scored, joined
-from trainables.detector.sheets import sheets
-from trainables.detector.thirdparty import KIN_FAMILIES, canonical_bots, read_bots, read_people
+from trainables.detector.evaluation_set import EvaluationSet, Sides, require_judged_on
+from trainables.detector.judgement import FiguresConfig
+from trainables.detector.sheets import sheets, show
 from trainables.eval.detection_pictures import reliability_diagram
-
-JUDGED_ON = ("validation", "test")
-SIMPLE, OTHERS = "simple bots", "others' bots"
 
 
 @dataclass(frozen=True)
@@ -54,8 +47,7 @@ class JudgeConfig:
 
     def __post_init__(self) -> None:
         require(bool(self.ckpt), "`ckpt` names a checkpoint folder", "an empty text", "add ckpt=FOLDER")
-        remedy = "the holdout part is kept for the promotion" if self.part == "holdout" else ""
-        require(self.part in JUDGED_ON[1:], f"`part` in {{{', '.join(JUDGED_ON[1:])}}}", f"part={self.part}", remedy)
+        require_judged_on(self.part)
 
 
 COMMAND = Command(
@@ -78,8 +70,7 @@ def main(request: Request) -> int:
     (folder / "card.json").write_text(json.dumps(card.to_json(), indent=1, sort_keys=True) + "\n")
     calibration = card.judgement.calibration
     reliability_diagram(calibration.before, calibration.after, folder / "reliability.png")
-    for sheet in sheets(card.judgement):
-        console.print(sheet.terminal())
+    show(console, sheets(card.judgement))
     if card.audit is not None:
         console.print(card.audit.finding, highlight=False)
     console.print(f"card and pictures: {folder.resolve()}", highlight=False, soft_wrap=True)
@@ -96,47 +87,9 @@ def card_of(config: JudgeConfig) -> DetectorCard:
     detector, record = load_trained_detector(folder), load_record(folder)
     data = build(DataConfig, record["config"]["data"])
     parts = load_parts(data)
-    negatives = build(NegativesConfig, record["config"]["negatives"])
-    validation = joined(*compared(detector, parts["validation"], config.seed))
-    people, bots = parts[config.part], every_style(detector, parts[config.part], config.seed)
-    held_out = joined(*of_both(detector, people, bots), *others(detector, config, parts))
-    judgement = judge_scores(validation, held_out, trained_on(negatives), config.figures, KIN_FAMILIES)
-    return DetectorCard(folder.name, origin_of(record, data, parts), judgement, audited(people, bots, detector, config))
-
-
-def compared(detector: Detector, people: Canonical, seed: int) -> Iterator[Scored]:
-    """People and bots of every style under their conditions."""
-    return of_both(detector, people, every_style(detector, people, seed))
-
-
-def every_style(detector: Detector, people: Canonical, seed: int) -> Negatives:
-    """Bots of every style, each under the conditions of all these people."""
-    return together([of_style(style, people, detector.canonical, seed) for style in BOTS])
-
-
-def of_both(detector: Detector, people: Canonical, bots: Negatives) -> Iterator[Scored]:
-    """People of the detector's own source and simple bots, scored."""
-    yield Scored.of_people(detector.score(people), people.group, "recordings")
-    movements = bots.canonical
-    yield Scored.of_bots(detector.score(movements), movements.group, bots.style, bots.family, SIMPLE)
-
-
-def others(detector: Detector, config: JudgeConfig, parts: DataParts) -> Iterator[Scored]:
-    """Bots and people of other sources, scored."""
-    if config.bots:
-        bots = canonical_bots(read_bots(Path(config.bots)), detector.canonical)
-        score, group = detector.score(bots.canonical), bots.canonical.group
-        yield Scored.of_bots(score, group, bots.style, bots.family, OTHERS)
-    if config.people:
-        known = {group for name in ("train", "validation") for group in parts[name].group}
-        for source, people in read_people(Path(config.people), detector.canonical, known).items():
-            yield Scored.of_people(detector.score(people.canonical), people.canonical.group, source)
-
-
-def trained_on(negatives: NegativesConfig) -> tuple[str, ...]:
-    """Families that a detector learned from."""
-    kinds = [kind for kind, share in negatives.shares.items() if share > 0 and kind != "bots"]
-    return (*(negatives.families if negatives.bots > 0 else ()), *kinds)
+    met = EvaluationSet.of(parts, config.part, detector.canonical, config.seed, config.bots, config.people)
+    judgement = met.judgement(detector, build(NegativesConfig, record["config"]["negatives"]), config.figures)
+    return DetectorCard(folder.name, origin_of(record, data, parts), judgement, audited(met.held_out, detector, config))
 
 
 def origin_of(record: Mapping[str, Any], data: DataConfig, parts: DataParts) -> Origin:
@@ -150,9 +103,9 @@ def origin_of(record: Mapping[str, Any], data: DataConfig, parts: DataParts) -> 
     )
 
 
-def audited(people: Canonical, bots: Negatives, detector: Detector, config: JudgeConfig) -> Audit:
+def audited(met: Sides, detector: Detector, config: JudgeConfig) -> Audit:
     """Whether nuisances alone tell these bots from these people."""
-    return audit(people, bots.canonical, detector.canonical, config.figures.bootstrap, config.seed)
+    return audit(met.people, met.bots.canonical, detector.canonical, config.figures.bootstrap, config.seed)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,10 @@
 One detector per family, trained on all others, and each judged on all of them. The matrix holds the share caught of
 every family (column) by every detector (row); on its diagonal stand the families that the detector has not met. What a
 family gains by being trained on is the mean of its column without the diagonal, less the diagonal.
+
+    python -m trainables.detector.leave_one_out bots=bots.parquet
+
+trains these detectors, judges them and writes the table; the command stands in `family_folds`.
 """
 
 from collections.abc import Mapping
@@ -45,6 +49,13 @@ class LeaveOneOut:
         return cls(fprs.pop(), tuple(sorted(unseen, key=lambda row: (row.caught[0].value, row.name))), matrix)
 
     @property
+    def families(self) -> tuple[str, ...]:
+        """All that were judged: those left out in the order of their rows, then the others, fewest caught first."""
+        left_out = [row.name for row in self.unseen]
+        others = {name for shares in self.matrix.values() for name in shares} - set(left_out)
+        return (*left_out, *sorted(others, key=lambda name: (self._mean(name), name)))
+
+    @property
     def gains(self) -> Mapping[str, float | None]:
         """Family -> mean share caught by the detectors that were trained on it, less that of the one that was not."""
         return {row.name: self._gain(row) for row in self.unseen}
@@ -54,6 +65,11 @@ class LeaveOneOut:
             shares[row.name] for left_out, shares in self.matrix.items() if left_out != row.name and row.name in shares
         ]
         return sum(seen) / len(seen) - row.caught[0].value if seen else None
+
+    def _mean(self, name: str) -> float:
+        """Share of a family caught, mean over the detectors that were judged on it."""
+        found = [shares[name] for shares in self.matrix.values() if name in shares]
+        return sum(found) / len(found)
 
     def sheets(self) -> tuple[Sheet, ...]:
         """The families left out, and the matrix."""
@@ -80,14 +96,13 @@ class LeaveOneOut:
         return Sheet("Families never trained on, fewest caught first", columns, tuple(lines))
 
     def _matrix_sheet(self) -> Sheet:
-        names = [row.name for row in self.unseen]
-        others = sorted({name for shares in self.matrix.values() for name in shares} - set(names))
-        columns = [*names, *others]
-        lines = [(left, *(_cell(self.matrix[left].get(name), left == name) for name in columns)) for left in names]
-        title = (
-            f"TPR at {percent(self.fpr)} FPR: the family left out of the training by row, the family caught by column"
-        )
-        return Sheet(title, ("left out", *columns), tuple(lines))
+        left_out = [row.name for row in self.unseen]
+        lines = [
+            (name, *(_cell(self.matrix[without].get(name), name == without) for without in left_out))
+            for name in self.families
+        ]
+        title = f"TPR at {percent(self.fpr)} FPR: by row the family caught, by column the one left out of the training"
+        return Sheet(title, ("caught", *left_out), tuple(lines))
 
 
 def _left_out(family: str, judgement: DetectorJudgement) -> BotRow:
@@ -103,3 +118,10 @@ def _left_out(family: str, judgement: DetectorJudgement) -> BotRow:
 def _cell(value: float | None, is_left_out: bool) -> str:
     text = NONE if value is None else f"{value:.2f}"
     return f"[{text}]" if is_left_out else text
+
+
+if __name__ == "__main__":
+    from trainables.command import run
+    from trainables.detector import family_folds
+
+    raise SystemExit(run(family_folds.COMMAND, family_folds.main))

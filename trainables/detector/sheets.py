@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
+from rich.cells import cell_len
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +16,7 @@ from trainables.eval.calibration import Reliability
 
 SHOWN_PEOPLE = 10  # of all; the rest is in the JSON
 NONE = "-"
+WIDE = 300  # columns of a line that goes into a file or a pipe
 
 
 @dataclass(frozen=True)
@@ -23,20 +27,39 @@ class Sheet:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
-    def terminal(self) -> Table:
-        """For a terminal, without lines."""
-        drawn = Table(title=self.title, title_justify="left", box=None, pad_edge=False)
-        for number, name in enumerate(self.columns):
-            drawn.add_column(Text(name), justify="right" if number else "left", no_wrap=True)
+    def terminal(self, width: int) -> Group:
+        """For a terminal of `width` columns, without lines: the first columns that fit, and the names of the others."""
+        shown = self._fitting(width)
+        drawn = Table(box=None, pad_edge=False)
+        for number, name in enumerate(self.columns[:shown]):
+            drawn.add_column(Text(name), justify="right" if number else "left", overflow="fold")
         for row in self.rows:
-            drawn.add_row(*map(Text, row))
-        return drawn
+            drawn.add_row(*map(Text, row[:shown]))
+        left_out = f"too wide for this terminal: {', '.join(self.columns[shown:])}"
+        more = [Text(left_out, style="dim")] if shown < len(self.columns) else []
+        return Group(Text(self.title, style="bold"), drawn, *more)
+
+    def _fitting(self, width: int) -> int:
+        """How many columns stand side by side, a space between them; a head may be wrapped between its words."""
+        ends = accumulate((self._wide(number) + 1 for number in range(len(self.columns))), initial=-1)
+        return max(sum(end <= width for end in ends) - 1, 1)
+
+    def _wide(self, number: int) -> int:
+        words = self.columns[number].split()
+        return max(map(cell_len, [*words, *(row[number] for row in self.rows)]), default=0)
 
     def markdown(self) -> str:
         """With the title as a paragraph in bold."""
         ruler = ["---", *["---:"] * (len(self.columns) - 1)]
         lines = [_line(row) for row in (self.columns, ruler, *self.rows)]
         return f"**{self.title}**\n\n" + "\n".join(lines) + "\n"
+
+
+def show(console: Console, tables: Iterable[Sheet]) -> None:
+    """Print tables with an empty line after each: in a terminal what fits, into a file or a pipe all of it."""
+    page = console if console.is_terminal else Console(file=console.file, width=WIDE)
+    for sheet in tables:
+        page.print(sheet.terminal(page.width), Text())
 
 
 def sheets(judgement: DetectorJudgement) -> tuple[Sheet, ...]:
@@ -55,12 +78,12 @@ def sheets(judgement: DetectorJudgement) -> tuple[Sheet, ...]:
 def bots_sheet(title: str, rows: Iterable[BotRow], judgement: DetectorJudgement) -> Sheet:
     """A row per style or family."""
     caught = [f"TPR at {percent(t.target_fpr)} FPR" for t in judgement.thresholds]
-    columns = ("bots", "family", "training", "n", "ROC-AUC", "PR-AUC", "F1", "EER", *caught)
+    columns = ("bots", "met as", *caught, "ROC-AUC", "n", "family", "PR-AUC", "F1", "EER")
     lines = [
         (
-            *(row.name, row.family, row.training, str(row.figures.bots)),
-            *map(interval, (row.figures.auc, row.figures.pr_auc, row.figures.f1, row.figures.eer)),
-            *map(share_text, row.caught),
+            *(row.name, row.training, *map(share_text, row.caught), interval(row.figures.auc)),
+            *(str(row.figures.bots), row.family),
+            *map(interval, (row.figures.pr_auc, row.figures.f1, row.figures.eer)),
         )
         for row in rows
     ]

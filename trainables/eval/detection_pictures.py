@@ -5,13 +5,16 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from trainables.eval.bootstrap import Estimate, Share
 from trainables.eval.calibration import Reliability
 from trainables.eval.pictures import DPI, FAKE, NULL, REAL
 
 COLOURS = {"seen": NULL, "kin": "#e69f00", "new": FAKE}  # what a family was to the training
+MISSED = LinearSegmentedColormap.from_list("missed", [FAKE, "white"])  # none of a family caught to all of it
 LEGEND = {"seen": "trained on", "kin": "trained on the like", "new": "never met"}
 
 
@@ -81,4 +84,39 @@ def session_curves(curves: Mapping[str, Sequence[tuple[int, Estimate, float]]], 
     axis.set_xlabel("movements of a session")
     axis.set_ylabel("ROC-AUC of the session")
     axis.legend(frameon=False, loc="lower right")
+    figure.savefig(file, dpi=DPI)
+
+
+def caught_matrix(matrix: Mapping[str, Mapping[str, float]], families: Sequence[str], fpr: float, file: Path) -> None:
+    """Share of every family caught by every detector, the paler the more; what a detector was not trained on is framed.
+
+    Args:
+        matrix: Family left out of a detector's training -> family -> share that it catches.
+        families: All of them, those left out first; in this order from the top and from the left.
+    """
+    left_out = [name for name in families if name in matrix]
+    shares = np.array([[matrix[without].get(name, np.nan) for without in left_out] for name in families])
+    size = 3.2 + 0.62 * len(left_out), 2.0 + 0.36 * len(families)
+    figure = Figure(figsize=size, layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(shares, MISSED, vmin=0, vmax=1, aspect="auto")
+    for row, column in zip(*np.nonzero(~np.isnan(shares)), strict=True):
+        own = families[row] == left_out[column]
+        axis.text(
+            column,
+            row,
+            f"{shares[row, column]:.2f}",
+            ha="center",
+            va="center",
+            fontsize=8,
+            weight="bold" if own else None,
+        )
+        if own:
+            axis.add_patch(Rectangle((column - 0.47, row - 0.45), 0.94, 0.9, fill=False, linewidth=1.8))
+    axis.set_xticks(range(len(left_out)), left_out, rotation=40, ha="right")
+    axis.set_yticks(range(len(families)), families)
+    axis.set_xlabel("family left out of the training")
+    axis.set_ylabel("family caught")
+    axis.axhline(len(left_out) - 0.5, color="black", linewidth=0.8)
+    axis.set_title(f"share caught at {100 * fpr:g} % FPR\nframed: the family left out", fontsize=10)
     figure.savefig(file, dpi=DPI)

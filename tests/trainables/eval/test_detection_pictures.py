@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from trainables.eval.bootstrap import Estimate, Share
 from trainables.eval.calibration import reliability
-from trainables.eval.detection_pictures import LEGEND, caught_bars, reliability_diagram, session_curves
+from trainables.eval.detection_pictures import LEGEND, caught_bars, caught_matrix, reliability_diagram, session_curves
 from trainables.seeding import generator
 
 
@@ -40,3 +41,22 @@ def test_session_curves(tmp_path: Path) -> None:
     points = [(n, Estimate(0.7 + 0.02 * n, 0.6 + 0.02 * n, 0.8 + 0.02 * n, 100), 0.75 + 0.02 * n) for n in (1, 3, 10)]
     session_curves({"all bots": points, "sly": points[:1]}, tmp_path / "s.png")
     assert min(size(tmp_path / "s.png")) > 400
+
+
+@pytest.mark.parametrize("others", [0, 10])
+def test_the_matrix_grows_with_its_families(others: int, tmp_path: Path) -> None:
+    """Also where a family was not judged by every detector."""
+    families = ["pid", "noise", *(f"other {k}" for k in range(others))]
+    matrix = {"pid": dict.fromkeys(families, 0.3), "noise": {"pid": 0.9, "noise": 0.0}}
+    caught_matrix(matrix, families, 0.01, tmp_path / "m.png")
+    assert size(tmp_path / "m.png")[1] > 200 + 35 * len(families)
+
+
+def test_the_matrix_frames_what_was_left_out(tmp_path: Path) -> None:
+    """Without its own share a detector has no frame: some 250 dark pixels fewer, 60 of which are the number's."""
+    dark = []
+    for name, shares in {"a.png": {"pid": 1.0, "noise": 1.0}, "b.png": {"noise": 1.0}}.items():
+        caught_matrix({"pid": shares}, ["pid", "noise"], 0.01, tmp_path / name)
+        with Image.open(tmp_path / name) as picture:
+            dark.append(int((np.asarray(picture.convert("L")) < 60).sum()))
+    assert dark[0] > dark[1] + 150

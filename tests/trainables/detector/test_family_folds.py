@@ -1,0 +1,124 @@
+"""Laws of the command that leaves families out: each training without its family alone, taken up where it was cut."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.trainables.detector.tiny import TINY, few
+from trainables.checkpoint import load_record
+from trainables.command import parse, run
+from trainables.config import ConfigError, build, plain
+from trainables.data.dataset import load_parts
+from trainables.detector.config import DetectorConfig
+from trainables.detector.family_folds import COMMAND, configs, last_checkpoint, main, train, without
+from trainables.detector.judgement import DetectorJudgement
+from trainables.detector.leave_one_out import LeaveOneOut
+from trainables.detector.negatives import mixture
+
+FAMILIES = ("pid", "straight")
+JUDGED = ("figures.bootstrap.replicates=20", "figures.movements=[1]", "figures.bins=5", "figures.fprs=[0.05]")
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> DetectorConfig:
+    counts = {"train": 150, "validation": 40, "test": 30, "holdout": 2}
+    return replace(TINY, data=few(tmp_path_factory.mktemp("few") / "recordings.parquet", counts))
+
+
+def words(config: DetectorConfig, out_dir: Path) -> list[str]:
+    """The command line of a run on these people."""
+    return [
+        *JUDGED,
+        f"families=[{','.join(FAMILIES)}]",
+        f"out_dir={out_dir}",
+        "trainable.data.source=table",
+        f"trainable.data.path={config.data.path}",
+        *(f"trainable.{key}={getattr(config, key)}" for key in ("epochs", "steps_per_epoch", "batch_size")),
+        f"trainable.negatives.alpha={config.negatives.alpha}",
+        *(f"trainable.model.{key}={value}" for key, value in plain(config.model).items() if isinstance(value, int)),
+    ]
+
+
+@pytest.fixture(scope="module")
+def folder(config: DetectorConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the command leaves, the second fold cut after its first epoch and taken up."""
+    place = tmp_path_factory.mktemp("folds") / "out"
+    _, trainable = configs(parse(COMMAND, words(config, place)))
+
+    cut = train(without(FAMILIES[1], trainable), place / FAMILIES[1])
+    assert [next(cut), next(cut)] == [0, 1]
+    cut.close()
+    assert run(COMMAND, main, words(config, place)) == 0
+    return place
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_detector_is_trained_without_its_family_alone(family: str, folder: Path) -> None:
+    record = load_record(last_checkpoint(folder / family))
+    assert record["config"]["negatives"]["held_out"] == [family]
+    trainable = build(DetectorConfig, record["config"])
+    people = load_parts(trainable.data)["train"]
+    met = mixture(people, 60, trainable.negatives, trainable.data.canonical, seed=0)
+    assert family not in met.family
+    assert set(met.family) == set(trainable.negatives.families)
+    assert record["epoch"] == trainable.epochs
+
+
+def test_the_table_is_of_the_judgements_beside_the_runs(folder: Path) -> None:
+    content = json.loads((folder / "leave_one_out.json").read_text())
+    found = {
+        family: DetectorJudgement.from_json(json.loads((folder / family / "judgement.json").read_text()))
+        for family in FAMILIES
+    }
+    assert LeaveOneOut.from_json(content["table"]) == LeaveOneOut.of(found)
+    for family in FAMILIES:
+        assert content["weights_sha256"][family] == load_record(last_checkpoint(folder / family))["weights_sha256"]
+        assert family not in found[family].trained_on
+        assert {row.figures.people for row in found[family].families} == {30}
+    page = (folder / "leave_one_out.md").read_text()
+    assert all(sheet.markdown() in page for sheet in LeaveOneOut.of(found).sheets())
+    assert "30 movements of test people" in page
+    assert (folder / "leave_one_out.png").stat().st_size > 1000
+
+
+def test_what_is_whole_is_taken_up_and_what_was_cut_goes_on(
+    folder: Path, config: DetectorConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same command again trains nothing; a fold that was cut ends as one that was not."""
+    before = (folder / "leave_one_out.json").read_bytes()
+    assert run(COMMAND, main, words(config, folder)) == 0
+    said = capsys.readouterr().out
+    assert said.count("0 epochs trained") == 2
+    assert (folder / "leave_one_out.json").read_bytes() == before
+    _, trainable = configs(parse(COMMAND, words(config, tmp_path)))
+    assert [*train(without(FAMILIES[1], trainable), tmp_path / "whole")] == [0, 1, 2]
+    weights = [
+        load_record(last_checkpoint(path))["weights_sha256"] for path in (folder / FAMILIES[1], tmp_path / "whole")
+    ]
+    assert weights[0] == weights[1]
+
+
+def test_another_training_in_the_same_folder_is_refused(
+    folder: Path, config: DetectorConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(COMMAND, main, [*words(config, folder), "trainable.seed=5"]) == 2
+    assert "holds a run with seed=0, but now it is 5" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("families=[]", "`families >= 1` must hold"),
+        ("families=[pid,cursory]", "`families` in {.*pid.*} must hold, but got families=cursory"),
+        ("families=[pid,pid]", "`families` names each once"),
+        ("part=validation", "`part` in {test}.*the thresholds are fixed on the validation part"),
+        ("part=holdout", "kept for the promotion"),
+        ("trainable.negatives.held_out=[pid]", r"name them as families=\[...\]"),
+        ("trainable.epochs=0", "trainable: `epochs >= 1`"),
+    ],
+)
+def test_wrong_settings_are_one_line(word: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        configs(parse(COMMAND, [word]))
