@@ -10,14 +10,17 @@ from typing import Any
 
 from trainables.config import plain
 from trainables.detector.audit import Audit
+from trainables.detector.embeddings import EmbeddingProbes
 from trainables.detector.judgement import KIN, NEW, SEEN, BotRow, DetectorJudgement
 from trainables.detector.leave_one_out import LeaveOneOut
 from trainables.detector.sheets import interval, percent, share_text, sheets
+from trainables.detector.source_thresholds import OwnThreshold
 
 PURPOSE = (
     "It gives the probability that one movement of a mouse was made by a program, from the movement alone: pixel steps "
     "at 60 Hz, the duration and the distance. It knows nothing of who moves, of the page or of the device."
 )
+NOT_MADE = "Not made."
 LIMITS = {  # subject -> what is to be said of it: sentences that begin with the subject
     "Never the sole basis": (
         "to block, charge or report a person. A high score is a reason to look at other evidence, or to ask for "
@@ -66,13 +69,18 @@ class Origin:
 
 @dataclass(frozen=True)
 class DetectorCard:
-    """A detector in words and figures; `audit` and `leave_one_out` where they were made."""
+    """A detector in words and figures; `audit` and `leave_one_out` where they were made.
+
+    Attributes:
+        probes: Of the embeddings, or why there are none.
+    """
 
     name: str
     origin: Origin
     judgement: DetectorJudgement
     audit: Audit | None = None
     leave_one_out: LeaveOneOut | None = None
+    probes: EmbeddingProbes | str = NOT_MADE
 
     def to_json(self) -> dict[str, Any]:
         """A plain mapping: all of the card, with purpose and limits."""
@@ -84,7 +92,14 @@ class DetectorCard:
             "judgement": self.judgement.to_json(),
             "audit": None if self.audit is None else self.audit.to_json(),
             "leave_one_out": None if self.leave_one_out is None else self.leave_one_out.to_json(),
+            "probes": self.probes if isinstance(self.probes, str) else self.probes.to_json(),
         }
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """Sentences on what was examined beside the figures."""
+        probed = (self.probes,) if isinstance(self.probes, str) else self.probes.findings
+        return (*probed, *(self.audit.finding.splitlines() if self.audit is not None else ()))
 
     def markdown(self) -> str:
         """The page."""
@@ -101,6 +116,8 @@ class DetectorCard:
             *(sheet.markdown() for sheet in sheets(self.judgement)),
             "## Families left out of the training, one at a time",
             *self._left_out(),
+            "## What the embeddings tell",
+            *self._probed(),
             "## Shortcut audit",
             *self._audited(),
         ]
@@ -117,6 +134,7 @@ class DetectorCard:
             span = f"{percent(found.low)} to {percent(found.high)}"
             who = f"{found.groups} people of {row.name} whom it had not met"
             lines.append(f"Of {found.n} movements of {who}, {percent(found.value)} are accused ({span}).")
+        lines += [_own(row, rate) for row in self.judgement.own_thresholds]
         lines += [_worst(self.judgement.worst(training), training, rate) for training in (NEW, KIN, SEEN)]
         return lines
 
@@ -136,10 +154,27 @@ class DetectorCard:
             return ["Not measured."]
         return [sheet.markdown() for sheet in self.leave_one_out.sheets()]
 
+    def _probed(self) -> list[str]:
+        if isinstance(self.probes, str):
+            return [self.probes]
+        return [_bullets(self.probes.findings), self.probes.sheet().markdown()]
+
     def _audited(self) -> list[str]:
         if self.audit is None:
-            return ["Not made."]
+            return [NOT_MADE]
         return [_bullets(self.audit.finding.splitlines()), self.audit.sheet().markdown()]
+
+
+def _own(row: OwnThreshold, rate: str) -> str:
+    """Which threshold would accuse as few of another source's people, as far as that can be told."""
+    if row.fixed is None or row.accused is None or row.caught is None or row.caught_usually is None:
+        return f"For {row.source} no threshold of its own can be told: that takes two people, and one was there."
+    found = f"{percent(row.accused.value)} of the others' ({100 * row.accused.low:.1f} to {100 * row.accused.high:.1f})"
+    return (
+        f"For {row.source} a threshold of {row.fixed.value:.6f}, fixed for {rate} of {row.fixed.people} movements of "
+        f"{row.people - row.accused.groups} of its people, accuses {found}, and catches {share_text(row.caught)} of "
+        f"all bots; the one above catches {share_text(row.caught_usually)}."
+    )
 
 
 def _worst(row: BotRow | None, training: str, rate: str) -> str:

@@ -5,7 +5,7 @@
 
 Thresholds and temperature are fixed on the validation people and bots under their conditions; all figures are of the
 people of `part` and bots under theirs, of bots of others' making (`bots`) and of people of other sources (`people`).
-Writes `card.md`, `card.json`, `overview.png` and `reliability.png` into `out_dir`.
+Writes `card.md`, `card.json` and the pictures `caught.png`, `reliability.png` and `sessions.png` into `out_dir`.
 
 The holdout part is refused: each look at it wears it out, so it is kept for the promotion, which keeps a ledger.
 """
@@ -21,16 +21,19 @@ from rich.console import Console
 
 from trainables.checkpoint import load_record
 from trainables.command import Command, Request, run
-from trainables.config import build, plain, require
+from trainables.config import ConfigError, build, plain, require
+from trainables.data.canonical import concatenate
 from trainables.data.dataset import DataConfig, DataParts, load_parts
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.audit import Audit, audit
 from trainables.detector.card import DetectorCard, Origin
 from trainables.detector.config import NegativesConfig
+from trainables.detector.embeddings import EmbeddingProbes, embeddings_of, probe_embeddings
 from trainables.detector.evaluation_set import EvaluationSet, Sides, require_judged_on
-from trainables.detector.judgement import FiguresConfig
+from trainables.detector.judgement import DetectorJudgement, FiguresConfig
 from trainables.detector.sheets import sheets, show
-from trainables.eval.detection_pictures import reliability_diagram
+from trainables.eval.bootstrap import Estimate
+from trainables.eval.detection_pictures import caught_bars, reliability_diagram, session_curves
 
 
 @dataclass(frozen=True)
@@ -61,20 +64,29 @@ COMMAND = Command(
 
 
 def main(request: Request) -> int:
-    """Judge, write the card, print its tables."""
+    """Judge, write the card and its pictures, print its tables."""
     config, console = build(JudgeConfig, request.config), Console()
-    card = card_of(config)
-    folder = Path(config.out_dir)
+    card, folder = card_of(config), Path(config.out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "card.md").write_text(card.markdown())
     (folder / "card.json").write_text(json.dumps(card.to_json(), indent=1, sort_keys=True) + "\n")
-    calibration = card.judgement.calibration
-    reliability_diagram(calibration.before, calibration.after, folder / "reliability.png")
-    show(console, sheets(card.judgement))
-    if card.audit is not None:
-        console.print(card.audit.finding, highlight=False)
-    console.print(f"card and pictures: {folder.resolve()}", highlight=False, soft_wrap=True)
+    draw(card.judgement, folder)
+    probed = () if isinstance(card.probes, str) else (card.probes.sheet(),)
+    show(console, (*sheets(card.judgement), *probed))
+    for line in (*card.findings, f"card and pictures: {folder.resolve()}"):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     return 0
+
+
+def draw(judgement: DetectorJudgement, folder: Path) -> None:
+    """What is caught of every style, how reliable the probabilities are, and what several movements add."""
+    fpr, calibration = judgement.thresholds[0].target_fpr, judgement.calibration
+    caught_bars([(row.name, row.training, row.caught[0]) for row in judgement.styles], fpr, folder / "caught.png")
+    reliability_diagram(calibration.before, calibration.after, folder / "reliability.png")
+    curves: dict[str, list[tuple[int, Estimate, float]]] = {}
+    for row in judgement.sessions.rows:
+        curves.setdefault(row.bots, []).append((row.n, row.auc, row.auc_if_independent))
+    session_curves(curves, folder / "sessions.png")
 
 
 def card_of(config: JudgeConfig) -> DetectorCard:
@@ -89,7 +101,13 @@ def card_of(config: JudgeConfig) -> DetectorCard:
     parts = load_parts(data)
     met = EvaluationSet.of(parts, config.part, detector.canonical, config.seed, config.bots, config.people)
     judgement = met.judgement(detector, build(NegativesConfig, record["config"]["negatives"]), config.figures)
-    return DetectorCard(folder.name, origin_of(record, data, parts), judgement, audited(met.held_out, detector, config))
+    return DetectorCard(
+        folder.name,
+        origin_of(record, data, parts),
+        judgement,
+        audited(met.held_out, detector, config),
+        probes=probed(met, detector, config),
+    )
 
 
 def origin_of(record: Mapping[str, Any], data: DataConfig, parts: DataParts) -> Origin:
@@ -106,6 +124,17 @@ def origin_of(record: Mapping[str, Any], data: DataConfig, parts: DataParts) -> 
 def audited(met: Sides, detector: Detector, config: JudgeConfig) -> Audit:
     """Whether nuisances alone tell these bots from these people."""
     return audit(met.people, met.bots.canonical, detector.canonical, config.figures.bootstrap, config.seed)
+
+
+def probed(met: EvaluationSet, detector: Detector, config: JudgeConfig) -> EmbeddingProbes | str:
+    """What the embeddings tell of people whom the detector was not trained on; or why that is unknown."""
+    people = concatenate(met.validation.people, met.held_out.people)
+    try:
+        return probe_embeddings(
+            embeddings_of(detector), people, detector.canonical, config.figures.bootstrap, config.seed
+        )
+    except ConfigError as error:
+        return f"Not made: {error}."
 
 
 if __name__ == "__main__":

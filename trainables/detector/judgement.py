@@ -5,7 +5,7 @@ validation bots the temperature is fitted; nothing else is taken from there. All
 
     bots      by style and by family: areas, F1 and equal error rate against the people of the validation's own source,
               and the share caught above each threshold; the style of which fewest are caught comes first
-    people    by source and by person: the share accused above the same thresholds
+    people    by source and by person: the share accused above the same thresholds, and above one of a source's own
     both      calibration before and after the temperature, of the people and as many bots; sessions
 
 A family is `seen` if the detector was trained on it, `kin` if it was trained on one of the same mechanism (a Bézier
@@ -21,6 +21,7 @@ from trainables.config import plain, require
 from trainables.detector.records import from_plain
 from trainables.detector.scored import Scored, balanced, joined
 from trainables.detector.sessions import SessionFigures, SessionJudge
+from trainables.detector.source_thresholds import OwnThreshold, own_thresholds
 from trainables.eval.bootstrap import BootstrapConfig, Share, share
 from trainables.eval.calibration import Reliability, Temperature, calibrate, reliability
 from trainables.eval.detection import Detection, Threshold, detection, threshold_at_fpr
@@ -96,6 +97,7 @@ class DetectorJudgement:
         trained_on: Families of bots that it learned from.
         styles, families: Fewest caught first.
         sources, people: Most accused first.
+        own_thresholds: Of the sources that the thresholds are not from.
     """
 
     trained_on: tuple[str, ...]
@@ -105,6 +107,7 @@ class DetectorJudgement:
     families: tuple[BotRow, ...]
     sources: tuple[PeopleRow, ...]
     people: tuple[PeopleRow, ...]
+    own_thresholds: tuple[OwnThreshold, ...]
     calibration: Calibration
     sessions: SessionFigures
 
@@ -153,6 +156,7 @@ def judge_scores(
         families=judge.bots(held_out.bots(), "family"),
         sources=judge.accused(held_out.people(), "source"),
         people=judge.accused(held_out.people(), "group"),
+        own_thresholds=own_thresholds(held_out, thresholds[0], set(people.source), config.bootstrap, config.seed),
         calibration=_calibration(temperature, joined(people, held_out.bots()), config),
         sessions=SessionJudge(temperature, config.fprs[0], config.bootstrap, config.seed)(
             validation, joined(people, held_out.bots()), config.movements, [styles[0].name]

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from trainables.detector.judgement import BotRow, DetectorJudgement, PeopleRow
 from trainables.detector.sessions import SessionRow
+from trainables.detector.source_thresholds import OwnThreshold
 from trainables.eval.bootstrap import Estimate, Share
 from trainables.eval.calibration import Reliability
 
@@ -68,6 +69,7 @@ def sheets(judgement: DetectorJudgement) -> tuple[Sheet, ...]:
         bots_sheet("Bots by style, fewest caught first", judgement.styles, judgement),
         bots_sheet("Bots by family", judgement.families, judgement),
         people_sheet("People by source, most accused first", judgement.sources, judgement),
+        *([own_thresholds_sheet(judgement)] if judgement.own_thresholds else []),
         people_sheet(_people_title(judgement), judgement.people[:SHOWN_PEOPLE], judgement),
         thresholds_sheet(judgement),
         calibration_sheet(judgement),
@@ -98,6 +100,14 @@ def people_sheet(title: str, rows: Iterable[PeopleRow], judgement: DetectorJudge
         for row in rows
     ]
     return Sheet(title, ("who", "source", "people", "movements", *accused), tuple(lines))
+
+
+def own_thresholds_sheet(judgement: DetectorJudgement) -> Sheet:
+    """A row per source of people that the thresholds are not from."""
+    rate = percent(judgement.thresholds[0].target_fpr)
+    title = f"Thresholds of a source's own for {rate} FPR, fixed on half of its people, measured on the other half"
+    columns = ("source", "threshold", "FPR of the other half", "bots caught", "usually", "fixed on", "people")
+    return Sheet(title, columns, tuple(_own_threshold(row) for row in judgement.own_thresholds))
 
 
 def thresholds_sheet(judgement: DetectorJudgement) -> Sheet:
@@ -165,6 +175,14 @@ def percent(value: float) -> str:
 def _people_title(judgement: DetectorJudgement) -> str:
     total = len(judgement.people)
     return "People, most accused first" + (f" ({SHOWN_PEOPLE} of {total})" if total > SHOWN_PEOPLE else "")
+
+
+def _own_threshold(row: OwnThreshold) -> tuple[str, ...]:
+    if row.fixed is None or row.accused is None or row.caught is None or row.caught_usually is None:
+        return (row.source, "none: one person", NONE, NONE, NONE, NONE, str(row.people))
+    caught = (share_text(row.caught), share_text(row.caught_usually))
+    on = f"{row.fixed.people} of {row.people - row.accused.groups}"
+    return (row.source, f"{row.fixed.value:.6f}", counted(row.accused), *caught, on, str(row.people))
 
 
 def _calibration(name: str, temperature: float, found: Reliability) -> tuple[str, ...]:
