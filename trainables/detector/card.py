@@ -73,6 +73,7 @@ class DetectorCard:
 
     Attributes:
         probes: Of the embeddings, or why there are none.
+        left_out: What could not be judged, a line each.
     """
 
     name: str
@@ -81,6 +82,7 @@ class DetectorCard:
     audit: Audit | None = None
     leave_one_out: LeaveOneOut | None = None
     probes: EmbeddingProbes | str = NOT_MADE
+    left_out: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A plain mapping: all of the card, with purpose and limits."""
@@ -92,6 +94,7 @@ class DetectorCard:
             "judgement": self.judgement.to_json(),
             "audit": None if self.audit is None else self.audit.to_json(),
             "leave_one_out": None if self.leave_one_out is None else self.leave_one_out.to_json(),
+            "left_out": list(self.left_out),
             "probes": self.probes if isinstance(self.probes, str) else self.probes.to_json(),
         }
 
@@ -114,6 +117,8 @@ class DetectorCard:
             _bullets(self._made_of()),
             "## Figures",
             *(sheet.markdown() for sheet in sheets(self.judgement)),
+            "## Not judged",
+            _bullets(self.left_out or ("Nothing was left out.",)),
             "## Families left out of the training, one at a time",
             *self._left_out(),
             "## What the embeddings tell",

@@ -94,6 +94,18 @@ class EvaluationSet:
         held_out = joined(self.held_out.scored(detector), *self._others(detector))
         return judge_scores(self.validation.scored(detector), held_out, trained_on(negatives), config, KIN_FAMILIES)
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What of others' bots and people cannot be judged: how many, of whom, and why."""
+        bots = self.bots.dropped if self.bots is not None else {}
+        people = {f"people of {source}": part.dropped for source, part in self.people.items()}
+        return tuple(
+            f"{who}: {count} left out ({reason})"
+            for who, dropped in {**bots, **people}.items()
+            for reason, count in dropped.items()
+            if count
+        )
+
     def _others(self, detector: Detector) -> Iterator[Scored]:
         """Bots and people of other sources, scored."""
         if self.bots is not None:

@@ -31,6 +31,7 @@ from trainables.detector.config import NegativesConfig
 from trainables.detector.embeddings import EmbeddingProbes, embeddings_of, probe_embeddings
 from trainables.detector.evaluation_set import EvaluationSet, Sides, require_judged_on
 from trainables.detector.judgement import DetectorJudgement, FiguresConfig
+from trainables.detector.leave_one_out import table_of
 from trainables.detector.sheets import sheets, show
 from trainables.eval.bootstrap import Estimate
 from trainables.eval.detection_pictures import caught_bars, reliability_diagram, session_curves
@@ -45,6 +46,7 @@ class JudgeConfig:
     part: str = "test"
     bots: str = ""  # a table of recordings of bots: style, trajectory_id, t_ms, x, y
     people: str = ""  # a table of recordings of people of other sources
+    leave_one_out: str = ""  # leave_one_out.json of detectors trained as this one, for the card
     seed: int = 7  # of the bots
     figures: FiguresConfig = field(default_factory=FiguresConfig)
 
@@ -58,7 +60,8 @@ COMMAND = Command(
     config_name="detector/judge",
     about="Judge a detector on people and bots that it never met, and write its card:\n\n"
     "  python -m trainables.detector.judge ckpt=FOLDER\n"
-    "  python -m trainables.detector.judge ckpt=FOLDER bots=bots.parquet people=people.parquet",
+    "  python -m trainables.detector.judge ckpt=FOLDER bots=bots.parquet people=people.parquet\n"
+    "  python -m trainables.detector.judge ckpt=FOLDER leave_one_out=results/leave_one_out/leave_one_out.json",
     schemas={"detector/judge_schema": plain(JudgeConfig(ckpt="FOLDER")) | {"ckpt": ""}},
 )
 
@@ -73,7 +76,7 @@ def main(request: Request) -> int:
     draw(card.judgement, folder)
     probed = () if isinstance(card.probes, str) else (card.probes.sheet(),)
     show(console, (*sheets(card.judgement), *probed))
-    for line in (*card.findings, f"card and pictures: {folder.resolve()}"):
+    for line in (*card.left_out, *card.findings, f"card and pictures: {folder.resolve()}"):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     return 0
 
@@ -86,7 +89,7 @@ def draw(judgement: DetectorJudgement, folder: Path) -> None:
     curves: dict[str, list[tuple[int, Estimate, float]]] = {}
     for row in judgement.sessions.rows:
         curves.setdefault(row.bots, []).append((row.n, row.auc, row.auc_if_independent))
-    session_curves(curves, folder / "sessions.png")
+    session_curves({name: points for name, points in curves.items() if len(points) > 1}, folder / "sessions.png")
 
 
 def card_of(config: JudgeConfig) -> DetectorCard:
@@ -98,6 +101,7 @@ def card_of(config: JudgeConfig) -> DetectorCard:
     folder = Path(config.ckpt)
     detector, record = load_trained_detector(folder), load_record(folder)
     data = build(DataConfig, record["config"]["data"])
+    table = table_of(Path(config.leave_one_out), record["config"]) if config.leave_one_out else None
     parts = load_parts(data)
     met = EvaluationSet.of(parts, config.part, detector.canonical, config.seed, config.bots, config.people)
     judgement = met.judgement(detector, build(NegativesConfig, record["config"]["negatives"]), config.figures)
@@ -106,7 +110,9 @@ def card_of(config: JudgeConfig) -> DetectorCard:
         origin_of(record, data, parts),
         judgement,
         audited(met.held_out, detector, config),
+        table,
         probes=probed(met, detector, config),
+        left_out=met.left_out,
     )
 
 

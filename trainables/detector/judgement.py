@@ -20,7 +20,7 @@ from typing import Any
 from trainables.config import plain, require
 from trainables.detector.records import from_plain
 from trainables.detector.scored import Scored, balanced, joined
-from trainables.detector.sessions import SessionFigures, SessionJudge
+from trainables.detector.sessions import SessionFigures, SessionJudge, with_sessions
 from trainables.detector.source_thresholds import OwnThreshold, own_thresholds
 from trainables.eval.bootstrap import BootstrapConfig, Share, share
 from trainables.eval.calibration import Reliability, Temperature, calibrate, reliability
@@ -148,6 +148,7 @@ def judge_scores(
     temperature = calibrate(fitted_on.score, fitted_on.is_bot)
     judge = _Judge(people, thresholds, tuple(sorted(trained_on)), kin or {}, config)
     styles = judge.bots(held_out.bots(), "style")
+    fused = with_sessions((row.name for row in styles), held_out.bots(), config.movements[-1])[:1]
     return DetectorJudgement(
         judge.trained_on,
         config.bootstrap.level,
@@ -159,7 +160,7 @@ def judge_scores(
         own_thresholds=own_thresholds(held_out, thresholds[0], set(people.source), config.bootstrap, config.seed),
         calibration=_calibration(temperature, joined(people, held_out.bots()), config),
         sessions=SessionJudge(temperature, config.fprs[0], config.bootstrap, config.seed)(
-            validation, joined(people, held_out.bots()), config.movements, [styles[0].name]
+            validation, joined(people, held_out.bots()), config.movements, fused
         ),
     )
 

@@ -9,11 +9,13 @@ family gains by being trained on is the mean of its column without the diagonal,
 trains these detectors, judges them and writes the table; the command stands in `family_folds`.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from trainables.config import ConfigError, plain, require
+from trainables.config import ConfigError, plain, require, with_values
 from trainables.detector.judgement import SEEN, BotRow, DetectorJudgement
 from trainables.detector.records import from_plain
 from trainables.detector.sheets import NONE, Sheet, interval, percent, share_text
@@ -103,6 +105,23 @@ class LeaveOneOut:
         ]
         title = f"TPR at {percent(self.fpr)} FPR: by row the family caught, by column the one left out of the training"
         return Sheet(title, ("caught", *left_out), tuple(lines))
+
+
+def table_of(file: Path, trainable: Mapping[str, Any]) -> LeaveOneOut:
+    """The table that the command wrote, for the card of a detector that was trained with `trainable`.
+
+    Raises:
+        ConfigError: no such file or no such table, or one of detectors that were trained otherwise.
+    """
+    try:
+        content = json.loads(file.read_text())
+        table, theirs = content["table"], content["trainable"]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"leave_one_out={file}: not a table of families left out ({error})") from None
+    mine, theirs = (with_values(config, {"negatives.held_out": []}) for config in (trainable, theirs))
+    got = ", ".join(key for key in mine if mine[key] != theirs.get(key))
+    require(mine == theirs, "`leave_one_out` of detectors trained as this one", f"another {got}")
+    return LeaveOneOut.from_json(table)
 
 
 def _left_out(family: str, judgement: DetectorJudgement) -> BotRow:

@@ -1,5 +1,6 @@
 """What several movements of a session tell together: figures over n movements, and what independence would promise."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -130,6 +131,13 @@ class SessionJudge:
         if not 1 < len(set(part.session)) < len(part):
             return None
         return intraclass_correlation(log_odds(self.temperature(part.score)), part.session)
+
+
+def with_sessions(styles: Iterable[str], bots: Scored, n: int) -> list[str]:
+    """Those of the styles that have a session of at least `n` movements."""
+    sizes = Counter(zip(bots.style, bots.session, strict=True))
+    long = {style for (style, _), size in sizes.items() if size >= n}
+    return [style for style in styles if style in long]
 
 
 def _groups(part: Scored, found: Fused) -> list[str]:

@@ -23,8 +23,8 @@ def reliability_diagram(before: Reliability, after: Reliability, file: Path) -> 
     figure = Figure(figsize=(6.4, 5.6), layout="constrained")
     axis = figure.subplots()
     axis.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":")
-    for name, found, colour in (("as it is", before, FAKE), ("with temperature", after, REAL)):
-        _bins(axis, found, f"{name}: ECE {found.ece:.3f}, Brier {found.brier:.3f}", colour)
+    for name, found, colour, size in (("as it is", before, FAKE, 9), ("with temperature", after, REAL, 4)):
+        _bins(axis, found, f"{name}: ECE {found.ece:.3f}, Brier {found.brier:.3f}", colour, size)
     axis.set_xlabel("probability of a bot, mean of the bin")
     axis.set_ylabel("share of bots in the bin, 95 %")
     axis.set_title(f"{len(after.bins)} bins of equal mass; calibrated, the ECE would be {after.ece_if_calibrated:.3f}")
@@ -32,12 +32,13 @@ def reliability_diagram(before: Reliability, after: Reliability, file: Path) -> 
     figure.savefig(file, dpi=DPI)
 
 
-def _bins(axis: Axes, found: Reliability, label: str, colour: str) -> None:
+def _bins(axis: Axes, found: Reliability, label: str, colour: str, size: float) -> None:
+    """Markers of two sizes, so that neither hides the other where both say the same."""
     x, y, low, high = (
         np.array([getattr(row, k) for row in found.bins]) for k in ("predicted", "observed", "low", "high")
     )
     reach = np.stack([y - low, high - y]).clip(min=0.0)
-    axis.errorbar(x, y, yerr=reach, color=colour, marker="o", markersize=4, linewidth=1.2, capsize=2, label=label)
+    axis.errorbar(x, y, yerr=reach, color=colour, marker="o", markersize=size, linewidth=1.2, capsize=2, label=label)
 
 
 def caught_bars(rows: Sequence[tuple[str, str, Share]], fpr: float, file: Path) -> None:
@@ -81,6 +82,10 @@ def session_curves(curves: Mapping[str, Sequence[tuple[int, Estimate, float]]], 
         axis.plot(
             n, [promised for *_, promised in points], color=colour, linestyle=":", label=f"{name}, if independent"
         )
+    numbers = sorted({n for points in curves.values() for n, *_ in points})
+    axis.set_xscale("log")
+    axis.set_xticks(numbers, [str(n) for n in numbers])
+    axis.set_xticks([], minor=True)
     axis.set_xlabel("movements of a session")
     axis.set_ylabel("ROC-AUC of the session")
     axis.legend(frameon=False, loc="lower right")

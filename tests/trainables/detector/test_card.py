@@ -11,6 +11,7 @@ from trainables.detector.card import LIMITS, DetectorCard, Origin
 from trainables.detector.judgement import DetectorJudgement, FiguresConfig, judge_scores
 from trainables.detector.leave_one_out import LeaveOneOut
 from trainables.detector.scored import joined
+from trainables.detector.source_thresholds import OwnThreshold
 from trainables.eval.bootstrap import BootstrapConfig, Estimate
 
 CONFIG = FiguresConfig(bins=10, movements=(1, 3), bootstrap=BootstrapConfig(replicates=50))
@@ -57,7 +58,28 @@ def test_what_was_not_measured_is_said_not_to_have_been(card: DetectorCard) -> N
     page = card.markdown()
     assert "## Families left out of the training, one at a time\n\nNot measured." in page
     assert "## Shortcut audit\n\nNot made." in page
+    assert "## What the embeddings tell\n\nNot made." in page
     assert card.to_json()["audit"] is card.to_json()["leave_one_out"] is None
+
+
+def test_other_sources_have_thresholds_of_their_own(card: DetectorCard, judgement: DetectorJudgement) -> None:
+    [own] = judgement.own_thresholds
+    assert own.fixed is not None
+    page = card.markdown()
+    assert (
+        f"For elsewhere a threshold of {own.fixed.value:.6f}, fixed for 1 % of 40 movements of 2 of its people" in page
+    )
+    alone = replace(judgement, own_thresholds=(OwnThreshold("elsewhere", 1),))
+    assert "For elsewhere no threshold of its own can be told" in replace(card, judgement=alone).markdown()
+    assert "none: one person" in replace(card, judgement=alone).markdown()
+
+
+def test_what_was_left_out_is_counted_on_it(card: DetectorCard) -> None:
+    assert "## Not judged\n\n- Nothing was left out." in card.markdown()
+    lines = ("ghost_cursor: 288 left out (too long)",)
+    told = replace(card, left_out=lines)
+    assert f"## Not judged\n\n- {lines[0]}" in told.markdown()
+    assert told.to_json()["left_out"] == [*lines]
 
 
 def test_an_audit_and_a_table_of_families_stand_on_it(card: DetectorCard, judgement: DetectorJudgement) -> None:

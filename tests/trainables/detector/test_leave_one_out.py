@@ -1,13 +1,14 @@
 """Laws of leaving a family out: the diagonal is what a detector has not met, and nobody may cheat."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from tests.trainables.detector.scores import bots, people
 from trainables.config import ConfigError
 from trainables.detector.judgement import DetectorJudgement, FiguresConfig, judge_scores
-from trainables.detector.leave_one_out import LeaveOneOut
+from trainables.detector.leave_one_out import LeaveOneOut, table_of
 from trainables.detector.scored import Scored, joined
 from trainables.eval.bootstrap import BootstrapConfig
 
@@ -63,6 +64,7 @@ def test_a_table_survives_json(table: LeaveOneOut) -> None:
 def test_the_sheets_mark_what_was_left_out(table: LeaveOneOut) -> None:
     unseen, matrix = table.sheets()
     assert [row[0] for row in unseen.rows] == [row.name for row in table.unseen]
+    assert tuple(row[0] for row in matrix.rows) == table.families
     for row in matrix.rows:
         marked = [name for name, cell in zip(matrix.columns[1:], row[1:], strict=True) if cell.startswith("[")]
         assert marked == [row[0]]
@@ -78,3 +80,21 @@ def test_a_detector_that_met_the_family_or_was_not_judged_on_it_is_refused() -> 
     other = FiguresConfig(fprs=(0.1,), bins=5, movements=(1,), bootstrap=BootstrapConfig(replicates=50))
     with pytest.raises(ConfigError, match="one target FPR"):
         LeaveOneOut.of({"pid": judged("pid"), "noise": judged("noise", other)})
+
+
+def test_a_card_takes_the_table_of_detectors_that_were_trained_as_its_own(table: LeaveOneOut, tmp_path: Path) -> None:
+    """But for the family that each of them left out."""
+    file, mine = tmp_path / "leave_one_out.json", {"seed": 0, "negatives": {"alpha": 1.0, "held_out": ["pid"]}}
+    theirs = {"seed": 0, "negatives": {"alpha": 1.0, "held_out": []}}
+    file.write_text(json.dumps({"table": table.to_json(), "trainable": theirs}))
+    assert table_of(file, mine) == table
+    with pytest.raises(ConfigError, match="detectors trained as this one must hold, but got another seed"):
+        table_of(file, {**mine, "seed": 1})
+    with pytest.raises(ConfigError, match="another negatives"):
+        table_of(file, {**mine, "negatives": {"alpha": 2.0, "held_out": []}})
+    for text in ("", "[]", "{}", '{"table": {}}'):
+        (tmp_path / "bad.json").write_text(text)
+        with pytest.raises(ConfigError, match="not a table of families left out"):
+            table_of(tmp_path / "bad.json", mine)
+    with pytest.raises(ConfigError, match="not a table of families left out"):
+        table_of(tmp_path / "absent.json", mine)

@@ -7,7 +7,7 @@ import torch
 
 from tests.trainables.detector.scores import bots, people
 from trainables.detector.scored import Scored, joined
-from trainables.detector.sessions import ALL, SessionFigures, SessionJudge
+from trainables.detector.sessions import ALL, SessionFigures, SessionJudge, with_sessions
 from trainables.eval.bootstrap import BootstrapConfig
 from trainables.eval.calibration import Temperature
 from trainables.eval.detection import threshold_at_fpr
@@ -105,3 +105,12 @@ def test_a_temperature_weighs_all_movements_alike() -> None:
     assert one.auc.value == pytest.approx(other.auc.value, abs=1e-9)
     assert one.caught == other.caught
     assert torch.isfinite(torch.tensor(one.auc.low))
+
+
+def test_a_style_that_is_told_in_sessions_has_one_of_that_size() -> None:
+    of_bots = both(2, 0.0, persons=10, each=7).bots()
+    styles = sorted(set(of_bots.style))
+    assert with_sessions(styles[::-1], of_bots, 7) == styles[::-1]
+    assert with_sessions(styles, of_bots, 8) == []
+    few = of_bots.take([row for row, style in enumerate(of_bots.style) if style != styles[0] or row % 7])
+    assert with_sessions(styles, few, 7) == styles[1:]
