@@ -99,12 +99,10 @@ class EvaluationSet:
         """What of others' bots and people cannot be judged: how many, of whom, and why."""
         bots = self.bots.dropped if self.bots is not None else {}
         people = {f"people of {source}": part.dropped for source, part in self.people.items()}
-        return tuple(
-            f"{who}: {count} left out ({reason})"
-            for who, dropped in {**bots, **people}.items()
-            for reason, count in dropped.items()
-            if count
-        )
+        counted = {
+            who: [f"{n} {reason}" for reason, n in dropped.items() if n] for who, dropped in {**bots, **people}.items()
+        }
+        return tuple(f"{who}, left out: {', '.join(reasons)}" for who, reasons in counted.items() if reasons)
 
     def _others(self, detector: Detector) -> Iterator[Scored]:
         """Bots and people of other sources, scored."""

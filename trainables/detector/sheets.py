@@ -30,20 +30,30 @@ class Sheet:
 
     def terminal(self, width: int) -> Group:
         """For a terminal of `width` columns, without lines: the first columns that fit, and the names of the others."""
-        shown = self._fitting(width)
-        drawn = Table(box=None, pad_edge=False)
-        for number, name in enumerate(self.columns[:shown]):
-            drawn.add_column(Text(name), justify="right" if number else "left", overflow="fold")
+        gap = 2 if len(self._widths(width, 2)) == len(self.columns) else 1
+        widths = self._widths(width, gap)
+        shown = len(widths)
+        drawn = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
+        for number, (name, columns) in enumerate(zip(self.columns, widths, strict=False)):
+            drawn.add_column(Text(name), justify="right" if number else "left", overflow="fold", width=columns)
         for row in self.rows:
             drawn.add_row(*map(Text, row[:shown]))
         left_out = f"too wide for this terminal: {', '.join(self.columns[shown:])}"
         more = [Text(left_out, style="dim")] if shown < len(self.columns) else []
         return Group(Text(self.title, style="bold"), drawn, *more)
 
-    def _fitting(self, width: int) -> int:
-        """How many columns stand side by side, a space between them; a head may be wrapped between its words."""
-        ends = accumulate((self._wide(number) + 1 for number in range(len(self.columns))), initial=-1)
-        return max(sum(end <= width for end in ends) - 1, 1)
+    def _widths(self, width: int, gap: int) -> list[int]:
+        """Of the columns that stand side by side, with `gap` between two; a head is wrapped where it has no room."""
+        least = [self._wide(number) for number in range(len(self.columns))]
+        ends = accumulate((wide + gap for wide in least), initial=-gap)
+        shown = max(sum(end <= width for end in ends) - 1, 1)
+        room = width - sum(least[:shown]) - gap * (shown - 1)
+        widths = []
+        for wide, name in zip(least[:shown], self.columns, strict=False):
+            more = max(min(cell_len(name) - wide, room), 0)
+            widths.append(wide + more)
+            room -= more
+        return widths
 
     def _wide(self, number: int) -> int:
         words = self.columns[number].split()

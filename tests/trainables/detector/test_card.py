@@ -76,7 +76,7 @@ def test_other_sources_have_thresholds_of_their_own(card: DetectorCard, judgemen
 
 def test_what_was_left_out_is_counted_on_it(card: DetectorCard) -> None:
     assert "## Not judged\n\n- Nothing was left out." in card.markdown()
-    lines = ("ghost_cursor: 288 left out (too long)",)
+    lines = ("ghost_cursor, left out: 288 too long",)
     told = replace(card, left_out=lines)
     assert f"## Not judged\n\n- {lines[0]}" in told.markdown()
     assert told.to_json()["left_out"] == [*lines]

@@ -82,10 +82,10 @@ def test_people_of_another_source_have_their_rate_and_a_threshold_of_their_own(j
     assert own.fixed is not None
     assert own.accused is not None
     assert (own.fixed.people, own.accused.n) == (6, 5)
-    assert any(line.startswith("people of elsewhere: 1 left out (") for line in content["left_out"])
+    assert any(line.startswith("people of elsewhere, left out: 1 ") for line in content["left_out"])
     page = (judged / "card.md").read_text()
     assert f"For elsewhere a threshold of {own.fixed.value:.6f}, fixed for 10 % of 6 movements of 1 of" in page
-    assert "people of elsewhere: 1 left out (" in page
+    assert "people of elsewhere, left out: 1 longer than" in page
 
 
 def test_the_card_says_what_the_embeddings_tell(judged: Path) -> None:

@@ -41,6 +41,7 @@ def test_no_cell_of_a_judgement_is_cut(judgement: DetectorJudgement, width: int)
     assert max(map(len, lines)) <= width
     text = "\n".join(lines)
     assert "…" not in text
+    assert not any(line.lstrip().startswith("(") for line in lines)  # an interval stands beside its figure
     for sheet in sheets(judgement):
         for row in sheet.rows:
             assert any(line.startswith(f"{row[0]} ") for line in lines), row[0]
