@@ -29,8 +29,8 @@ tune: venv ## search for the best generator (the main job)
 serve: venv ## serve the registry's champion on 127.0.0.1:8000, until Ctrl-C
 	$(RUN) -m serve $(ARGS)
 
-test: venv ## run the tests; ARGS="-m 'not ray'" leaves out those that start Ray
-	$(RUN) -m pytest $(ARGS)
+test: venv ## run the tests on every core, at the end those that start Ray; ARGS="-m 'not ray'" leaves these out
+	$(RUN) -m tests.run $(ARGS)
 
 lint: venv ## look for mistakes and for lines that are not formatted
 	$(RUN) -m ruff check

@@ -1,0 +1,100 @@
+"""The two parts of the suite: what starts no Ray on every core, what does by itself, and one exit code of both."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.run import FAILED, FINE, NONE, main, parts
+
+ROOT = Path(__file__).resolve().parents[1]
+STOPPED, MISUSED = pytest.ExitCode.INTERRUPTED, pytest.ExitCode.USAGE_ERROR
+FILES = {
+    "pyproject.toml": "[tool.pytest.ini_options]\nmarkers = ['ray', 'slow']\n",
+    "test_one.py": """
+import os, pytest
+def told(name): open(f"told_{name}", "w").write(os.environ.get("PYTEST_XDIST_WORKER", "alone"))
+def test_first(): told("first")
+def test_second(): told("second")
+@pytest.mark.ray
+def test_ray(): told("ray")
+@pytest.mark.slow
+@pytest.mark.ray
+def test_slow_ray(): told("slow_ray")
+""",
+    "test_other.py": """
+import pytest
+from test_one import told
+def test_other(): told("other")
+@pytest.mark.slow
+def test_slow(): told("slow")
+""",
+}
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [
+        ((FINE, FINE), FINE),
+        ((FAILED, FINE), FAILED),
+        ((FINE, FAILED), FAILED),
+        ((FAILED, NONE), FAILED),
+        ((NONE, FINE), FINE),
+        ((FINE, NONE), FINE),
+        ((NONE, NONE), NONE),
+        ((FINE, STOPPED), STOPPED),
+        ((FAILED, MISUSED), MISUSED),
+        ((STOPPED,), STOPPED),
+        ((MISUSED,), MISUSED),
+    ],
+)
+def test_the_exit_code_tells_of_both_parts_and_an_interruption_ends_them(
+    codes: tuple[pytest.ExitCode, ...], expected: pytest.ExitCode
+) -> None:
+    left = list(codes)
+
+    def run(part: Sequence[str]) -> int:
+        return left.pop(0)
+
+    assert main([], run, 2) == expected
+    assert left == []
+
+
+def test_what_is_asked_narrows_both_parts_and_never_spreads_the_tests_of_ray() -> None:
+    spread, alone = parts(["-k", "schedule", "-m", "slow or other", "-n", "4", "tests/ray"], cores=2)
+    for part, markers in ((spread, "not ray and (slow or other)"), (alone, "ray and (slow or other)")):
+        assert part[-2:] == ["-m", markers]
+        assert part.count("-m") == 1
+        assert [word for word in ("-k", "schedule", "tests/ray") if word not in part] == []
+    last = [[after for word, after in pairwise(part) if word == "-n"][-1] for part in (spread, alone)]
+    assert last == ["4", "0"]
+    assert parts([], cores=3) == [["-n", "3", "--dist", "loadfile", "-m", "not ray"], ["-n", "0", "-m", "ray"]]
+
+
+@pytest.mark.parametrize(
+    ("markers", "ran"),
+    [
+        ([], {"first", "second", "other", "slow", "ray", "slow_ray"}),
+        (["-m", "slow"], {"slow", "slow_ray"}),
+    ],
+)
+def test_every_test_runs_in_its_part_and_those_of_a_file_together(
+    tmp_path: Path, markers: list[str], ran: set[str]
+) -> None:
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    ours = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    environment = ours | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    command = [sys.executable, "-m", "tests.run", "-p", "no:cacheprovider", "-p", "xdist", *markers]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = {path.name.removeprefix("told_"): path.read_text() for path in tmp_path.glob("told_*")}
+    assert told.keys() == ran
+    assert {name for name, worker in told.items() if worker == "alone"} == {name for name in ran if "ray" in name}
+    if not markers:
+        assert told["first"] == told["second"]
+        assert told["slow"] == told["other"]
