@@ -1,14 +1,19 @@
 """The contract: what it says is true, and nothing that it allows or forbids breaks the service."""
 
+import pkgutil
 from collections.abc import Iterator
 from contextlib import closing
-from functools import cache
+from functools import cache, reduce
+from importlib import import_module
+from operator import or_
 from pathlib import Path
 from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import constants_from_module
 from pydantic import BaseModel
 from schemathesis import BaseSchema, Case, GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -20,6 +25,7 @@ from schemathesis.specs.openapi.checks import (
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
+import serve
 from serve.api import UNROUTABLE
 from serve.backend import LocalBackend
 from serve.messages import ErrorReply, ModelReply, SampleRequest, ScoreReply, ScoreRequest
@@ -129,6 +135,22 @@ def test_the_limits_in_the_contract_are_those_in_force(contract: dict[str, Any])
 
 def test_the_contract_asks_for_a_bearer_token(contract: dict[str, Any]) -> None:
     assert [scheme["scheme"] for scheme in contract["components"]["securitySchemes"].values()] == ["bearer"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def constants_of_the_service() -> Iterator[None]:
+    """Hypothesis also draws constants that it finds in our imported modules, whichever these are: here those of serve.
+
+    Otherwise the same seed would draw other requests after other tests.
+    """
+    modules = [import_module(f"serve.{module.name}") for module in pkgutil.iter_modules(serve.__path__)]
+    constants = reduce(or_, map(constants_from_module, modules))
+    for kind in ("integers", "floats", "bytes", "strings"):  # sets: of another order in each process
+        setattr(constants, kind, sorted(getattr(constants, kind)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(providers, "_get_local_constants", lambda: constants)
+        patch.setattr(providers, "CONSTANTS_CACHE", {})
+        yield
 
 
 @cache
