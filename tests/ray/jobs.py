@@ -1,24 +1,33 @@
-"""Real diffusion runs that take seconds."""
+"""Real runs that take seconds."""
 
 from pathlib import Path
 from typing import Any
 
 from trainables.config import plain, with_values
-from trainables.diffusion.config import DiffusionConfig
-from trainables.session import Job, ScalingConfig
+from trainables.session import TRAINABLES, Job, ScalingConfig
 
 CPUS = 2
 
-TINY = {
-    "model.base_channels": 16,
-    "steps_per_epoch": 18,
-    "evaluation.movements": 100,
-    "sampling.steps": 2,
-    "evaluation.probe": "logistic",
+TINY: dict[str, dict[str, Any]] = {
+    "diffusion": {
+        "model.base_channels": 16,
+        "steps_per_epoch": 18,
+        "evaluation.movements": 100,
+        "sampling.steps": 2,
+        "evaluation.probe": "logistic",
+    },
+    "detector": {
+        "model.width": 8,
+        "model.fused_width": 16,
+        "steps_per_epoch": 12,
+        "batch_size": 64,
+        "negatives.alpha": 0.2,
+        "optim.warmup_steps": 0,
+    },
 }
 
 
-def tiny_job(folder: Path, epochs: int, scaling: ScalingConfig, **values: Any) -> Job:
-    """A real diffusion run that takes seconds."""
-    config = with_values(plain(DiffusionConfig()), {**TINY, "epochs": epochs, **values})
-    return Job("diffusion", config, scaling, str(folder / "groups"))
+def tiny_job(folder: Path, epochs: int, scaling: ScalingConfig, trainable: str = "diffusion", **values: Any) -> Job:
+    """A real run that takes seconds."""
+    config = with_values(plain(TRAINABLES[trainable].config()), {**TINY[trainable], "epochs": epochs, **values})
+    return Job(trainable, config, scaling, str(folder / "groups"))

@@ -82,7 +82,7 @@ def test_stopped_worker_groups_give_every_cpu_back(tmp_path: Path) -> None:
     assert free_cpus(within_s=60) == CPUS
 
 
-WHOLE = {
+WHOLE: dict[str, Any] = {
     "model.dropout": 0.0,  # workers drop other channels than one process would
     "contrastive.weight": 0.2,
     "contrastive.negatives": 2,

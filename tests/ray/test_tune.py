@@ -1,4 +1,4 @@
-"""The main command as a user types it: a small sweep, its outputs, and the same command again with a larger budget."""
+"""The main command as a user types it: small sweeps, their outputs, and the same command again with a larger budget."""
 
 import json
 import os
@@ -10,26 +10,25 @@ import pytest
 from PIL import Image
 
 from trainables.checkpoint import load_record
+from trainables.names import VAL_WORST_FAMILY_MISS
 
 pytestmark = pytest.mark.ray
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = (
-    "trainable.epochs=2",
+SMALL = ("trainable.epochs=2", "scheduler.grace_epochs=2", "finalists.noise=2", "study_name=small")
+GENERATORS = (
     "trainable.steps_per_epoch=18",
     "trainable.model.base_channels=16",
     "trainable.evaluation.movements=150",
     "trainable.sampling.steps=2",
     "trainable.evaluation.probe=logistic",
-    "scheduler.grace_epochs=2",
-    "finalists.noise=2",
-    "study_name=small",
 )
+DETECTORS = ("trainable=detector", "space=detector", "trainable.steps_per_epoch=12", "trainable.negatives.alpha=0.2")
 
 
-def tune(home: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+def tune(home: Path, *overrides: str, of: tuple[str, ...] = GENERATORS) -> subprocess.CompletedProcess[str]:
     """Run the command with an empty home folder, as on a fresh machine."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {"HOME": str(home)}
-    command = [sys.executable, "-m", "platform.tune", f"storage_path={home / 'results'}", *SMALL, *overrides]
+    command = [sys.executable, "-m", "platform.tune", f"storage_path={home / 'results'}", *SMALL, *of, *overrides]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=540, check=False)
 
 
@@ -67,3 +66,22 @@ def test_a_sweep_runs_leaves_everything_and_continues(tmp_path: Path) -> None:
     assert other.returncode == 2
     assert other.stderr.count("\n") == 1
     assert "study_name=small" in other.stderr
+
+
+def test_a_sweep_over_detectors_ends_with_a_leaderboard_by_fresh_bots(tmp_path: Path) -> None:
+    done = tune(tmp_path, "budget.trials=2", of=DETECTORS)
+    assert done.returncode == 0, done.stderr
+    for words in (
+        "trial 1: epoch 2/2  worst miss",
+        "Leaderboard on 2 fresh draws of bots",
+        "trainables.detector.judge",
+    ):
+        assert words in done.stdout
+    study = tmp_path / "results" / "small"
+    board, summary = (json.loads((study / f"{name}.json").read_text()) for name in ("leaderboard", "summary"))
+    assert board["by"] == VAL_WORST_FAMILY_MISS
+    assert {row["trial"] for row in board["rows"]} == {0, 1}
+    assert summary["best"]["trial"] == board["rows"][0]["trial"]
+    record = load_record(Path(summary["best"]["checkpoint"]))
+    assert (record["kind"], record["epoch"]) == ("detector", 2)
+    assert "Leaderboard" in (study / "report.html").read_text()
