@@ -331,9 +331,13 @@ def _check_reach(space: Space, trainable: Mapping[str, Any]) -> None:
     for key in space.parameters:
         value_at(trainable, key)
     lowest, highest = ({key: ends(law)[at] for key, law in space.parameters.items()} for at in (0, -1))
-    for key, law in space.parameters.items():
-        for end, others in product(ends(law), ({}, lowest, highest)):
-            build(cls, with_values(trainable, {**others, key: end}), at="trainable")
+    points = [
+        {**others, key: end}
+        for key, law in space.parameters.items()
+        for end, others in product(ends(law), ({}, lowest, highest))
+    ]
+    for point in {repr(point): point for point in points}.values():  # each key's lowest end beside all lowest is one
+        build(cls, with_values(trainable, point), at="trainable")
 
 
 def _within(space: Space, laws: Mapping[str, BaseDistribution]) -> tuple[Space, tuple[Mapping[str, Any], ...]]:

@@ -73,6 +73,11 @@ def test_what_is_built_holds_declared_types_and_stays_frozen() -> None:
         config.seed = 5  # type: ignore[misc]
 
 
+def test_what_was_built_before_leaves_no_trace() -> None:
+    assert build(Run, plain(OTHER)) == OTHER
+    assert build(Run, {}) == Run()
+
+
 def test_build_leaves_its_input_alone() -> None:
     mapping = {"seed": 1, "optim": {"lr": 0.5}}
     build(Run, mapping)
