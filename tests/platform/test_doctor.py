@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import pytest
@@ -330,13 +331,12 @@ def test_a_token_is_asked_for_and_is_its_owners_alone(
     ("mode", "folder_mode", "exposed"), [(0o644, 0o755, True), (0o600, 0o755, False), (0o644, 0o700, False)]
 )
 def test_a_token_is_exposed_by_its_bits_where_the_folders_let_others_in(
-    mode: int, folder_mode: int, exposed: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    mode: int, folder_mode: int, exposed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(exposed_token(tmp_path, mode, folder_mode)))
-    for folder in tmp_path.parents[:2]:
-        folder.chmod(0o755)
-    tmp_path.chmod(0o755)
-    assert check_token(a_scene()).state == (FAIL if exposed else OK)
+    with TemporaryDirectory() as name:  # that of pytest lies in folders which let nobody in
+        Path(name).chmod(0o755)
+        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(exposed_token(Path(name), mode, folder_mode)))
+        assert check_token(a_scene()).state == (FAIL if exposed else OK)
 
 
 def test_a_build_of_another_kind_is_the_locked_version() -> None:
