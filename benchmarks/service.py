@@ -109,7 +109,9 @@ class Service:
 
 @contextmanager
 def service(storage: Path, *settings: str) -> Iterator[Service]:
-    """The service of a storage path on a free port, without a quota.
+    """The service of a storage path on a free port, without a quota, in a process group of its own.
+
+    Ctrl-C reaches it through this block alone, which tells it to end, and ends the group where it does not.
 
     Raises:
         RuntimeError: it did not start, or did not end well.
@@ -118,17 +120,26 @@ def service(storage: Path, *settings: str) -> Iterator[Service]:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "serve", f"storage_path={storage}", f"port={port}", "quota=0", *settings]
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stdout is not None
     try:
         if not process.stdout.readline().startswith("http"):
             raise RuntimeError(f"the service did not start: {' '.join(command)}")
         yield Service(f"http://127.0.0.1:{port}", process)
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(2 * WITHIN_S)
+        end(process)
     if process.returncode != 0:
         raise RuntimeError(f"the service ended with exit code {process.returncode}")
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Tell a service to end; what is left of its group after a while is killed, Ray's own processes included."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(2 * WITHIN_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def trained(folder: Path) -> Path:

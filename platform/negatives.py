@@ -2,7 +2,8 @@
 
 They are drawn once, before a training, under the conditions of the training people; what cannot be brought into
 canonical form is drawn again. All of them are of one champion, whose hash is kept with them, even if another one is
-promoted meanwhile. Where the service fails for now it is asked again; where it stays away nothing is written.
+promoted meanwhile; with a hardness, all are scored by one detector. Where the service fails for now it is asked again;
+where it stays away nothing is written.
 """
 
 import sys
@@ -24,7 +25,7 @@ from trainables.data.dataset import DataConfig, load_parts
 from trainables.detector.negatives import conditions_for, made
 from trainables.detector.served import NotServedError, ServedMovements, write_served
 from trainables.diffusion.conditions import Conditions
-from trainables.seeding import generator
+from trainables.seeding import derive, generator
 
 ABOUT = """
 Draw hard negatives from the service and keep them, for trainable=detector negatives.served_folder=FOLDER.
@@ -34,6 +35,7 @@ Draw hard negatives from the service and keep them, for trainable=detector negat
 
 A token is read from HUMOUSE_TOKEN. Exit codes: 0 written, 1 the service refuses or stays away, 2 wrong input.
 """
+HARD_CHUNK = 64  # rows of a request with a hardness: 2,048 may be looked through, well within the service's time
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class NegativesConfig:
     url: str = "http://127.0.0.1:8000"
     out_dir: str = ""  # a folder that does not exist yet
     n: int = 2000
-    seed: int = 0
+    seed: int = 0  # of the streams that are asked of the service, one per attempt
     steps: int | None = None  # network calls; null: as the champion was judged
     hardness: tuple[float, ...] | None = None  # [low, high] of the published detector's score
     timeout_s: float = 330.0  # of one request
@@ -52,6 +54,7 @@ class NegativesConfig:
     def __post_init__(self) -> None:
         require(bool(self.out_dir), "`out_dir` names a folder", "an empty text", "add out_dir=results/negatives")
         require(self.n >= 1, "`n >= 1`", f"n={self.n}")
+        require(self.seed >= 0, "`seed >= 0`", f"seed={self.seed}")
         pair = self.hardness is None or len(self.hardness) == 2
         require(pair, "`hardness` is [low, high]", f"hardness={self.hardness}")
 
@@ -100,14 +103,17 @@ def draw(client: HardNegatives, config: NegativesConfig, drawn: Callable[[int], 
     form, said = config.data.canonical, list[Samples]()
 
     def of_champion(like: Canonical, attempt: int) -> Movements:
-        model = said[0].model if said else ""
-        asked = _asked(config, like, attempt, model)
+        asked = _asked(config, like, attempt)
+        if said:
+            asked |= {"model": said[0].model, "detector": said[0].detector}
         said.append(joined([*_told(client.stream(len(like), **asked), drawn)]))
         return decode(_placed(said[-1], like, config), form)
 
     like = conditions_for(load_parts(config.data)["train"], config.n, generator(config.seed, "served"))
     canonical, refused = made("served", of_champion, like, form)
     request = {name: getattr(config, name) for name in ("seed", "steps", "hardness")}
+    if config.hardness is not None:
+        request |= {"detector": said[0].detector, "looked_through": sum(int(each.number[-1]) + 1 for each in said)}
     return ServedMovements(canonical, form, said[0].model, said[0].weights_sha256, request, refused)
 
 
@@ -117,13 +123,14 @@ def _told(chunks: Iterable[Samples], drawn: Callable[[int], object]) -> Iterator
         yield chunk
 
 
-def _asked(config: NegativesConfig, like: Canonical, attempt: int, model: str) -> Asked:
+def _asked(config: NegativesConfig, like: Canonical, attempt: int) -> Asked:
     """With a hardness the service draws the conditions: how many rows it looks through is not known beforehand."""
-    asked: Asked = {"seq_len": config.data.canonical.sequence_length, "seed": config.seed + attempt, "model": model}
+    seed = derive(config.seed, "served", attempt) >> 10  # a whole number that JSON readers keep
+    asked: Asked = {"seq_len": config.data.canonical.sequence_length, "seed": seed}
     if config.steps is not None:
         asked["steps"] = config.steps
     if config.hardness is not None:
-        return {**asked, "hardness": (config.hardness[0], config.hardness[1])}
+        return {**asked, "hardness": (config.hardness[0], config.hardness[1]), "chunk": HARD_CHUNK}
     return {**asked, "conditions": like.condition().tolist()}
 
 

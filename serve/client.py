@@ -43,6 +43,7 @@ class Asked(TypedDict, total=False):
         hardness: Keep only movements whose score by the published detector lies inside [low, high].
         pixels: Whether `Samples.steps_px` is wanted too.
         model: Id of a champion, past or present.
+        detector: Id of the detector of `hardness`, past or present.
         chunk: Most rows of one request.
     """
 
@@ -56,6 +57,7 @@ class Asked(TypedDict, total=False):
     hardness: tuple[float, float] | None
     pixels: bool
     model: str
+    detector: str
     chunk: int
 
 
@@ -200,6 +202,7 @@ def job_of(n: int, asked: Asked) -> Job:
         hardness=asked.get("hardness"),
         pixels=asked.get("pixels", False),
         model=asked.get("model", ""),
+        detector=asked.get("detector", ""),
     )
 
 

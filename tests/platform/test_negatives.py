@@ -13,11 +13,11 @@ from platform import negatives
 from platform.negatives import COMMAND, main
 from serve.api import create_app
 from serve.client import HardNegatives
-from serve.jobs import Drawn, Job, ServeError, ShortageError
+from serve.jobs import SEEDS, Drawn, Job, ServeError, ShortageError
 from serve.patience import Patience
 from serve.settings import ServeConfig
 from serve.tokens import Tokens
-from tests.serve.fakes import CHAMPION, TOKEN, FakeBackend, tokens
+from tests.serve.fakes import CHAMPION, DETECTOR, TOKEN, FakeBackend, tokens
 from tests.serve.servers import served
 from trainables.command import FAILED, WRONG_INPUT, run
 from trainables.data.canonical import CanonicalConfig, decode
@@ -116,7 +116,7 @@ def test_movements_of_the_champion_under_the_conditions_of_training_people_are_k
     assert torch.equal(kept.canonical.duration_s, like.duration_s)
     assert torch.equal(kept.canonical.mask, like.mask)
     (job,) = service.jobs
-    assert (job.n, job.seq_len, job.seed, job.model, job.hardness) == (N, 64, 4, "", None)
+    assert (job.n, job.seq_len, job.model, job.hardness) == (N, 64, "", None)
     asked = torch.tensor(job.conditions, dtype=torch.float64)
     torch.testing.assert_close(asked, like.condition(), rtol=1e-6, atol=0, equal_nan=True)
     assert capsys.readouterr().out.strip() == (
@@ -163,7 +163,8 @@ def test_with_a_hardness_the_service_draws_the_conditions(url: str, folder: Path
     (job,) = service.jobs
     assert (job.hardness, job.conditions) == ((0.0, 0.5), ())
     kept = read_served(folder)
-    assert kept.request["hardness"] == [0.0, 0.5]
+    judged = {"hardness": [0.0, 0.5], "detector": DETECTOR, "looked_through": N}
+    assert kept.request == {"seed": 0, "steps": None} | judged
     assert kept.canonical.group == ("served",) * N
     assert kept.canonical.mask.sum(dim=1).tolist() == [22] * N  # exp(-1) s
 
@@ -177,6 +178,19 @@ def test_what_cannot_be_used_is_drawn_again_and_counted(url: str, folder: Path, 
     assert len({job.seed for job in service.jobs}) == 3
     like = conditions_for(load_parts(DataConfig())["train"], N, generator(0, "served"))
     assert torch.equal(kept.canonical.duration_s, like.duration_s)
+
+
+def test_no_two_seeds_share_a_stream_whatever_is_drawn_again(url: str, tmp_path: Path, service: Service) -> None:
+    known = set[int]()
+    for seed in (0, 1):
+        service.stuck = (3, 2, 1)
+        service.jobs.clear()
+        assert drawn(url, tmp_path / str(seed), f"seed={seed}") == 0
+        streams = {job.seed for job in service.jobs}
+        assert len(streams) == 4
+        assert all(0 <= stream < SEEDS for stream in streams)
+        assert not streams & known
+        known |= streams
 
 
 # one champion
@@ -197,6 +211,22 @@ def test_a_promotion_in_mid_run_mixes_nothing(
     assert service.champion == OTHER
     assert read_served(folder).model == CHAMPION
     assert len(read_served(folder).canonical) == N
+
+
+def test_what_is_drawn_again_is_scored_by_the_detector_that_scored_the_first(
+    url: str, folder: Path, service: Service
+) -> None:
+    service.stuck = (2, 1)
+    assert drawn(url, folder, "hardness=[0.0,0.5]") == 0
+    assert [(job.model, job.detector) for job in service.jobs] == [("", ""), *[(CHAMPION, DETECTOR)] * 2]
+
+
+def test_a_hardness_is_asked_for_in_chunks_that_the_service_can_look_through_in_its_time(
+    url: str, folder: Path, service: Service
+) -> None:
+    assert drawn(url, folder, "hardness=[0.0,0.5]", "n=150") == 0
+    assert [job.n for job in service.jobs] == [64, 64, 22]
+    assert len({job.seed for job in service.jobs}) == 1
 
 
 def test_a_service_that_answers_for_another_champion_is_not_believed(

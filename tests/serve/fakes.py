@@ -18,6 +18,7 @@ from trainables.data.canonical import CONDITION_NAMES
 from trainables.data.recordings import Recording
 
 CHAMPION = "0001-aaaaaaaaaaaa"
+DETECTOR = "0001-dddddddddddd"
 TRAINED_LENGTH = 16
 
 
@@ -56,7 +57,7 @@ class FakeBackend:
             seconds=0.25,
             score=None if job.hardness is None else np.full(job.n, job.hardness[0]),
             steps_px=np.ones((job.n, steps, 2), dtype=np.int32) if job.pixels else None,
-            detector="0001-dddddddddddd" if job.hardness else "",
+            detector=(job.detector or DETECTOR) if job.hardness else "",
         )
 
     async def score(self, movements: Sequence[Recording]) -> list[float]:

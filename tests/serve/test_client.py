@@ -122,6 +122,8 @@ def test_everything_that_is_asked_for_arrives(url: str, backend: FakeBackend) ->
     assert scored.score is not None
     assert scored.score.tolist() == [0.25] * 4
     assert scored.detector == backend.jobs[-1].detector != ""
+    other = HardNegatives(url).draw(n=1, hardness=(0.25, 0.5), detector="0002-eeeeeeeeeeee")
+    assert other.detector == backend.jobs[-1].detector == "0002-eeeeeeeeeeee"
 
 
 def test_a_card_is_read(url: str) -> None:

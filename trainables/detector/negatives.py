@@ -1,14 +1,19 @@
 """What stands beside the people: simple bots, fakes of generators, and movements drawn from the service.
 
-Every source makes one movement per row of `like`, under that row's conditions, and brings it through the observation
-model into canonical form. What cannot be brought there is asked for again and counted; a source that stays short is an
-error. Each row says what made it: its style and family, the kind of its source, and the model's weights.
+A source makes one movement per row, under that row's conditions, and brings it through the observation model into
+canonical form. What cannot be brought there is asked for again and counted; a source that stays short is an error. Each
+row says what made it: its style and family, the kind of its source, and the model's weights.
+
+Simple bots move anew in every pass. Generators do not: a pass of the default training takes 3 s, and drawing its 583
+samples from a diffusion 9 s on the same core. Their samples are drawn once, one per movement of the training people and
+the same for all seeds, and each pass takes those of other people. Served movements are a folder, of which each pass
+takes others by chance.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -35,6 +40,9 @@ from trainables.generators import load
 from trainables.seeding import derive, generator
 
 ROUNDS = 8  # in which a source may make good what could not be used
+POOLS = (
+    32  # in memory: of two generators, each movement of a person being asked for at most `alpha` times and once more
+)
 
 
 class ShortageError(ConfigError):
@@ -60,14 +68,21 @@ class Negatives:
     def __len__(self) -> int:
         return len(self.canonical)
 
+    def take(self, rows: Int[Tensor, "M"]) -> "Negatives":
+        """The movements at `rows`, in that order; the refused are told of all."""
+        style, family, model = (
+            tuple(told[row] for row in rows.tolist()) for told in (self.style, self.family, self.model)
+        )
+        return Negatives(self.canonical.take(rows), style, family, model, self.refused)
+
     def account(self) -> dict[str, Any]:
         """What a record holds of them, as plain values: how many of each style, by which weights, and the refused."""
         models = {style: model for style, model in zip(self.style, self.model, strict=True) if model}
         return {"styles": dict(sorted(Counter(self.style).items())), "models": models, "refused": self.refused}
 
 
-Source = Callable[[Canonical, int], Negatives]
-"""Conditions row by row, and a seed -> as many movements, in their order."""
+Source = Callable[[Canonical, Int[Tensor, "M"], int], Negatives]
+"""The people, rows of them that are the conditions, and a seed -> a movement per row, in their order."""
 
 
 @dataclass(frozen=True)
@@ -87,32 +102,63 @@ class SimpleBots:
         return in_order(made, parts)
 
 
-@dataclass(frozen=True, eq=False)
-class Fakes:
-    """Samples of a generator's checkpoint."""
+def anew(draw: Callable[[Canonical, int], Negatives]) -> Source:
+    """A source that is told the conditions of its rows, and draws in every pass."""
+    return lambda people, rows, seed: draw(people.take(rows), seed)
 
-    kind: str
-    checkpoint: Path
-    canonical: CanonicalConfig
 
-    def __call__(self, like: Canonical, seed: int) -> Negatives:
-        record = load_record(self.checkpoint)
-        if record.get("kind") != self.kind:
-            raise CheckpointError(
-                f"{self.checkpoint}: a checkpoint of kind `{self.kind}` is needed, but got {record.get('kind')}"
-            )
-        source, weights = load(self.checkpoint), str(record["weights_sha256"])
-        require(
-            source.canonical == self.canonical,
-            "`canonical form of the generator` is the detector's",
-            f"{source.canonical} and {self.canonical}",
-        )
+def fakes(
+    kind: str, checkpoint: Path, canonical: CanonicalConfig, people: Canonical, rows: Int[Tensor, "M"], seed: int
+) -> Negatives:
+    """Samples of a generator's checkpoint; a row that is asked for k times is taken from k pools, whatever the seed.
 
-        def draw(rows: Canonical, attempt: int) -> Movements:
-            return decode(source.like(rows, seed=derive(seed, "fakes", attempt) >> 10), self.canonical)
+    Raises:
+        CheckpointError: it cannot be read, or is of another kind.
+        ConfigError: its movements are of another canonical form.
+    """
+    weights, times = weights_of(kind, checkpoint), occurrences(rows)
+    places = [(times == k).nonzero().squeeze(1) for k in range(int(times.max()) + 1 if len(rows) else 1)]
+    pools = (pool(kind, checkpoint, weights, canonical, people, number) for number in range(len(places)))
+    return in_order([drawn.take(rows[mine]) for drawn, mine in zip(pools, places, strict=True)], places)
 
-        fakes, refused = made(self.kind, draw, like, self.canonical)
-        return _labelled(fakes, self.kind, self.kind, weights, refused)
+
+@lru_cache(maxsize=POOLS)
+def pool(
+    kind: str, checkpoint: Path, weights: str, canonical: CanonicalConfig, people: Canonical, number: int
+) -> Negatives:
+    """A sample per movement of these people, the same in every process; drawn once in this one."""
+    source = load(checkpoint)
+    require(
+        source.canonical == canonical,
+        "`canonical form of the generator` is the detector's",
+        f"{source.canonical} and {canonical}",
+    )
+
+    def draw(rows: Canonical, attempt: int) -> Movements:
+        return decode(source.like(rows, seed=derive(number, "fakes", attempt) >> 10), canonical)
+
+    found, refused = made(kind, draw, people, canonical)
+    return _labelled(found, kind, kind, weights, refused)
+
+
+def weights_of(kind: str, checkpoint: Path) -> str:
+    """Hash of a generator's weights. Raises CheckpointError if there are none, or of another kind."""
+    record = load_record(checkpoint)
+    if record.get("kind") != kind:
+        raise CheckpointError(f"{checkpoint}: a checkpoint of kind `{kind}` is needed, but got {record.get('kind')}")
+    return str(record["weights_sha256"])
+
+
+def occurrences(rows: Int[Tensor, "M"]) -> Int[Tensor, "M"]:
+    """How often each entry stood there before.
+
+    >>> occurrences(torch.tensor([4, 2, 4, 4])).tolist()
+    [0, 0, 1, 2]
+    """
+    order = rows.argsort(stable=True)
+    ordered, before = rows[order], torch.empty_like(rows)
+    before[order] = torch.arange(len(rows)) - torch.searchsorted(ordered, ordered)
+    return before
 
 
 def served(folder: Path, canonical: CanonicalConfig, like: Canonical, seed: int) -> Negatives:
@@ -186,11 +232,7 @@ def others(rows: Int[Tensor, "M"], count: int) -> Int[Tensor, "K"]:
 
 def in_order(parts: Sequence[Negatives], places: Sequence[Tensor]) -> Negatives:
     """Several sets as one, each row at its place."""
-    joined, order = together(parts), torch.cat([*places]).argsort()
-    style, family, model = (
-        tuple(told[i] for i in order.tolist()) for told in (joined.style, joined.family, joined.model)
-    )
-    return Negatives(joined.canonical.take(order), style, family, model, joined.refused)
+    return together(parts).take(torch.cat([*places]).argsort())
 
 
 def together(parts: Sequence[Negatives]) -> Negatives:
@@ -220,18 +262,23 @@ def apportion(count: int, shares: Mapping[str, float]) -> dict[str, int]:
 def sources_of(config: NegativesConfig, canonical: CanonicalConfig) -> dict[str, Source]:
     """The sources that have a share."""
     known: dict[str, Source] = {
-        "bots": SimpleBots(config.families, canonical),
-        "gan": Fakes("gan", Path(config.gan_checkpoint), canonical),
-        "diffusion": Fakes("diffusion", Path(config.diffusion_checkpoint), canonical),
-        "served": partial(served, Path(config.served_folder), canonical),
+        "bots": anew(SimpleBots(config.families, canonical)),
+        "gan": partial(fakes, "gan", Path(config.gan_checkpoint), canonical),
+        "diffusion": partial(fakes, "diffusion", Path(config.diffusion_checkpoint), canonical),
+        "served": anew(partial(served, Path(config.served_folder), canonical)),
     }
     return {name: source for name, source in known.items() if config.shares[name] > 0}
 
 
 def conditions_for(real: Canonical, count: int, random: torch.Generator) -> Canonical:
     """`count` of the real movements as conditions: each as often as any other, or once more."""
-    passes = [torch.randperm(len(real), generator=random) for _ in range(-(-count // len(real)))]
-    return real.take(torch.cat(passes)[:count] if passes else torch.arange(0))
+    return real.take(evenly(len(real), count, random))
+
+
+def evenly(rows: int, count: int, random: torch.Generator) -> Int[Tensor, "N"]:
+    """`count` of `rows` numbers by chance, each as often as any other, or once more."""
+    passes = [torch.randperm(rows, generator=random) for _ in range(-(-count // rows))]
+    return torch.cat(passes)[:count] if passes else torch.arange(0)
 
 
 def mixture(real: Canonical, count: int, config: NegativesConfig, canonical: CanonicalConfig, seed: int) -> Negatives:
@@ -243,10 +290,5 @@ def mixture(real: Canonical, count: int, config: NegativesConfig, canonical: Can
     """
     sources = sources_of(config, canonical)
     counts = apportion(count, {name: config.shares[name] for name in sources})
-    like = conditions_for(real, count, generator(seed, "conditions"))
-    parts, start = list[Negatives](), 0
-    for name, source in sources.items():
-        rows = torch.arange(start, start + counts[name])
-        parts.append(source(like.take(rows), derive(seed, name)))
-        start += counts[name]
-    return together(parts)
+    rows = evenly(len(real), count, generator(seed, "conditions")).split([*counts.values()])
+    return together([sources[name](real, mine, derive(seed, name)) for name, mine in zip(counts, rows, strict=True)])

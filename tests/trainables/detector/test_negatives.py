@@ -10,26 +10,30 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.serve import published
 from tests.trainables.detector.tiny import assert_same_movements, people
 from trainables.checkpoint import CheckpointError, load_record
 from trainables.config import ConfigError
 from trainables.data.canonical import Canonical, CanonicalConfig, Movements, decode, encode
+from trainables.detector import negatives
 from trainables.detector.bots import BOTS, FAMILIES
 from trainables.detector.config import SOURCES, NegativesConfig
 from trainables.detector.negatives import (
     ROUNDS,
-    Fakes,
     Negatives,
     ShortageError,
     SimpleBots,
     apportion,
     conditions_for,
+    fakes,
     made,
     mixture,
     of_style,
+    pool,
     served,
 )
 from trainables.detector.served import ServedMovements
+from trainables.generators import ServedGenerator, load
 from trainables.seeding import generator
 
 FORM = CanonicalConfig()
@@ -144,11 +148,50 @@ def test_every_movement_keeps_to_the_condition_of_its_row(real: Canonical) -> No
 
 
 def test_fakes_keep_the_duration_and_the_person_of_their_row(real: Canonical, gan: Path, diffusion: Path) -> None:
-    for kind, checkpoint in (("gan", gan), ("diffusion", diffusion)):
-        found = Fakes(kind, checkpoint, FORM)(real, 0)
-        assert found.canonical.group == real.group
-        assert torch.equal(found.canonical.duration_s, real.duration_s)
-        assert torch.equal(found.canonical.mask, real.mask)
+    for rows in (torch.arange(len(real)), torch.tensor([7, 3, 7, 59, 7])):
+        like = real.take(rows)
+        for kind, checkpoint in (("gan", gan), ("diffusion", diffusion)):
+            found = fakes(kind, checkpoint, FORM, real, rows, 0)
+            assert found.canonical.group == like.group
+            assert torch.equal(found.canonical.duration_s, like.duration_s)
+            assert torch.equal(found.canonical.mask, like.mask)
+
+
+def test_a_movement_that_is_asked_for_again_has_another_fake_in_one_pass_and_the_same_in_the_next(
+    real: Canonical, gan: Path
+) -> None:
+    one = fakes("gan", gan, FORM, real, torch.tensor([7, 3, 7, 7]), 0).canonical
+    assert len({row.numpy().tobytes() for row in one.deltas}) == 4
+    other = fakes("gan", gan, FORM, real, torch.tensor([3, 7]), 1).canonical
+    assert torch.equal(other.deltas, one.deltas[[1, 0]])
+
+
+def test_a_generator_is_loaded_and_drawn_from_once_for_all_passes(
+    real: Canonical, everything: NegativesConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool.cache_clear()
+    calls = list[str]()
+
+    def counted(checkpoint: Path) -> ServedGenerator:
+        calls.append(str(checkpoint))
+        return load(checkpoint)
+
+    monkeypatch.setattr(negatives, "load", counted)
+    for seed in range(4):
+        assert len(mixture(real, 50, everything, FORM, seed)) == 50
+    assert sorted(calls) == sorted([everything.gan_checkpoint, everything.diffusion_checkpoint])
+
+
+def test_other_weights_at_the_same_place_are_drawn_from_anew(real: Canonical, gan: Path, tmp_path: Path) -> None:
+    place, rows = tmp_path / "best", torch.arange(3)
+    place.symlink_to(gan)
+    one = fakes("gan", place, FORM, real, rows, 0)
+    other = published.altered(gan, tmp_path / "other", lambda weight: weight * 0.5)
+    place.unlink()
+    place.symlink_to(other)
+    found = fakes("gan", place, FORM, real, rows, 0)
+    assert found.model != one.model
+    assert not torch.equal(found.canonical.deltas, one.canonical.deltas)
 
 
 def test_bots_and_fakes_are_in_whole_pixels_at_60_hz_as_people_are(
@@ -312,14 +355,15 @@ def test_a_bot_that_draws_again_draws_something_else(real: Canonical, monkeypatc
 
 
 def test_a_generator_of_another_form_or_kind_is_refused(real: Canonical, gan: Path, diffusion: Path) -> None:
+    rows = torch.arange(2)
     with pytest.raises(ConfigError, match=r"^`canonical form of the generator` is the detector's must hold, but got"):
-        Fakes("gan", gan, CanonicalConfig(sequence_length=65))(real, 0)
+        fakes("gan", gan, CanonicalConfig(sequence_length=65), real, rows, 0)
     with pytest.raises(CheckpointError, match=r"kind `gan` is needed, but got diffusion$"):
-        Fakes("gan", diffusion, FORM)(real, 0)
+        fakes("gan", diffusion, FORM, real, rows, 0)
     with pytest.raises(CheckpointError, match=r"kind `diffusion` is needed, but got gan$"):
-        Fakes("diffusion", gan, FORM)(real, 0)
+        fakes("diffusion", gan, FORM, real, rows, 0)
     with pytest.raises(CheckpointError, match="no such file"):
-        Fakes("gan", gan / "nothing", FORM)(real, 0)
+        fakes("gan", gan / "nothing", FORM, real, rows, 0)
 
 
 def test_served_movements_are_drawn_by_chance_and_each_once(
