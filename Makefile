@@ -15,11 +15,11 @@ unexport PYTHONSAFEPATH # with it the root is not on the module path, and `platf
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv tune serve test lint format types contracts check bench ablations doctor dashboard tensorboard clean
+.PHONY: help venv tune serve test lint format types contracts check bench ablations hard-negatives doctor dashboard tensorboard clean
 
 help: ## list the targets
 	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
 venv: $(VENV)/installed-dev-$(LOCK) ## make or update .venv from constraints.txt
 
@@ -68,6 +68,9 @@ ablations: venv ## quality: variants of the model against each other, some hours
 		$(RUN) -m benchmarks.ablations $$suite --output results/ablations/$$suite.json || exit 1; done
 	$(RUN) -m benchmarks.autoencoder --output results/ablations/autoencoder.json
 	$(RUN) -m benchmarks.augmentations --output results/ablations/augmentations.json
+
+hard-negatives: venv ## do hard negatives help detectors against unseen bots? a quarter of an hour on one core
+	$(RUN) -m benchmarks.hard_negatives $(ARGS)
 
 doctor: venv ## check what a sweep needs before it starts
 	$(RUN) -m platform.doctor $(ARGS)

@@ -29,7 +29,7 @@ from trainables.diffusion.train import epochs
 from trainables.eval.validation import EvaluationConfig
 from trainables.generators import ServedGenerator
 from trainables.publication import held
-from trainables.registry import Registry
+from trainables.registry import FOLDER, Registry
 
 TRAINED = DiffusionConfig(epochs=1, steps_per_epoch=20, evaluation=EvaluationConfig(movements=100))
 REPLICA = "ray::ServeReplica:default:"  # the title of a replica's process, with the deployment's name after it
@@ -157,9 +157,9 @@ def altered(checkpoint: Path, folder: Path) -> Path:
     return folder
 
 
-def publish(storage: Path, checkpoint: Path) -> None:
-    """Make a checkpoint the champion of a storage path."""
-    with held(Registry.below(storage)) as publisher:
+def publish(storage: Path, checkpoint: Path, registry: str = FOLDER) -> None:
+    """Make a checkpoint the champion of a storage path, in a registry by its name."""
+    with held(Registry.below(storage, registry)) as publisher:
         publisher.publish(checkpoint, {"reason": "a measurement"})
 
 

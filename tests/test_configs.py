@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import hard_negatives
 from platform import doctor, evaluate, labels, negatives, promote, train, tune
 from platform.label_checks import LabelsConfig
 from platform.preflight.scene import DoctorConfig
@@ -43,6 +44,10 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
     "doctor": (doctor.COMMAND, lambda request: build(DoctorConfig, without(request.config, "trainable"))),
     "labels": (labels.COMMAND, lambda request: build(LabelsConfig, without(request.config, "trainable"))),
     "negatives": (negatives.COMMAND, lambda request: build(negatives.NegativesConfig, request.config)),
+    "hard_negatives": (
+        hard_negatives.COMMAND,
+        lambda request: build(hard_negatives.StudyConfig, request.config),
+    ),
     "detector/judge": (judge.COMMAND, lambda request: build(judge.JudgeConfig, request.config)),
     "detector/leave_one_out": (family_folds.COMMAND, family_folds.configs),
     "serve": (launch.COMMAND, lambda request: build(ServeConfig, request.config)),
