@@ -111,7 +111,7 @@ class Service:
 def service(storage: Path, *settings: str) -> Iterator[Service]:
     """The service of a storage path on a free port, without a quota, in a process group of its own.
 
-    Ctrl-C reaches it through this block alone, which tells it to end, and ends the group where it does not.
+    Whatever ends this block or its process in good order, Ctrl-C and SIGTERM included, ends the service.
 
     Raises:
         RuntimeError: it did not start, or did not end well.
@@ -122,12 +122,14 @@ def service(storage: Path, *settings: str) -> Iterator[Service]:
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stdout is not None
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         if not process.stdout.readline().startswith("http"):
             raise RuntimeError(f"the service did not start: {' '.join(command)}")
         yield Service(f"http://127.0.0.1:{port}", process)
     finally:
         end(process)
+        signal.signal(signal.SIGTERM, before)
     if process.returncode != 0:
         raise RuntimeError(f"the service ended with exit code {process.returncode}")
 

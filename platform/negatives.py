@@ -35,7 +35,6 @@ Draw hard negatives from the service and keep them, for trainable=detector negat
 
 A token is read from HUMOUSE_TOKEN. Exit codes: 0 written, 1 the service refuses or stays away, 2 wrong input.
 """
-HARD_CHUNK = 64  # rows of a request with a hardness: 2,048 may be looked through, well within the service's time
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def _asked(config: NegativesConfig, like: Canonical, attempt: int) -> Asked:
     if config.steps is not None:
         asked["steps"] = config.steps
     if config.hardness is not None:
-        return {**asked, "hardness": (config.hardness[0], config.hardness[1]), "chunk": HARD_CHUNK}
+        return {**asked, "hardness": (config.hardness[0], config.hardness[1])}
     return {**asked, "conditions": like.condition().tolist()}
 
 

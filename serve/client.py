@@ -28,6 +28,7 @@ from trainables.diffusion.sampling import SamplingChanges
 
 ARRAYS = ("deltas", "length", "condition", "angle", "number", "score", "steps_px")
 CHUNK = 512  # rows of one request: some seconds of one core, a quarter of a megabyte at T=64
+HARD_CHUNK = 128  # with a hardness, for which 4,096 may be looked through: a minute, and well within the service's time
 
 
 class Asked(TypedDict, total=False):
@@ -44,7 +45,7 @@ class Asked(TypedDict, total=False):
         pixels: Whether `Samples.steps_px` is wanted too.
         model: Id of a champion, past or present.
         detector: Id of the detector of `hardness`, past or present.
-        chunk: Most rows of one request.
+        chunk: Most rows of one request; fewer by default where each costs many, with a hardness.
     """
 
     seq_len: int
@@ -157,7 +158,7 @@ class HardNegatives:
         Raises:
             ConfigError: a value that breaks a law which needs no model to be checked; at once.
         """
-        chunk = asked.get("chunk", CHUNK)
+        chunk = asked.get("chunk", CHUNK if asked.get("hardness") is None else HARD_CHUNK)
         require(chunk >= 1, "`chunk >= 1`", f"chunk={chunk}")
         return self._chunks(job_of(n, asked), chunk)
 

@@ -225,7 +225,7 @@ def test_a_hardness_is_asked_for_in_chunks_that_the_service_can_look_through_in_
     url: str, folder: Path, service: Service
 ) -> None:
     assert drawn(url, folder, "hardness=[0.0,0.5]", "n=150") == 0
-    assert [job.n for job in service.jobs] == [64, 64, 22]
+    assert [job.n for job in service.jobs] == [128, 22]
     assert len({job.seed for job in service.jobs}) == 1
 
 
