@@ -104,9 +104,10 @@ def hard_negatives(
     if not place.exists():
         write_served(_drawn(diffusion, hardness, config, folder, console), place)
     kept = read_served(place)
-    found = {"weights": kept.model_sha256, "hardness": kept.request["hardness"]}
-    wanted = {"weights": weights_of("diffusion", diffusion), "hardness": [*hardness]}
-    require(found == wanted, f"`{place}` holds movements of {wanted}", str(found), "take another out_dir")
+    found = (kept.model_sha256, kept.request["hardness"])
+    wanted = (weights_of("diffusion", diffusion), [*hardness])
+    told, law = (f"{weights[:12]}, hardness {pair}" for weights, pair in (found, wanted))
+    require(found == wanted, f"`{place} holds movements of {law}`", told, "take another out_dir")
     return kept
 
 

@@ -144,7 +144,9 @@ def test_hard_negatives_are_found_and_those_of_another_champion_or_hardness_refu
     write_served(kept(), tmp_path / "served")
     found = sources.hard_negatives(gan, (0.0, 0.5), tiny, tmp_path, QUIET)
     assert len(found.canonical) == 20
-    with pytest.raises(ConfigError, match=r"'hardness': \[0.0, 0.4\]} must hold, but got .* take another out_dir$"):
+    with pytest.raises(
+        ConfigError, match=r"a{12}, hardness \[0.0, 0.4\]` must hold, but got a{12}, hardness \[0.0, 0.5\]; take"
+    ):
         sources.hard_negatives(gan, (0.0, 0.4), tiny, tmp_path, QUIET)
     monkeypatch.setattr(sources, "weights_of", lambda kind, checkpoint: "b" * 64)
     with pytest.raises(ConfigError, match=r"take another out_dir$"):
