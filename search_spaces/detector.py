@@ -8,11 +8,11 @@ SPACE = Space(
     trainable="detector",
     parameters={
         "negatives.alpha": FloatDistribution(0.25, 2.0, log=True),
-        "loss.task_weight": FloatDistribution(0.0, 0.3),
-        "loss.embodiment_weight": FloatDistribution(0.0, 0.5),
+        "loss.task_weight": FloatDistribution(0.0, 2.0),
+        "loss.embodiment_weight": FloatDistribution(0.0, 0.3),
         "loss.club_weight": FloatDistribution(0.0, 0.3),
         "loss.temperature": FloatDistribution(0.03, 0.3, log=True),
-        "model.width": CategoricalDistribution((16, 32, 48)),
+        "model.width": CategoricalDistribution((16, 24, 32, 48)),
     },
     metric="val/worst_family_miss",  # 1 - TPR at 1 % FPR
     tie_breaker="val/unseen_miss",
@@ -23,7 +23,7 @@ SPACE = Space(
             "loss.embodiment_weight": 0.0,
             "loss.club_weight": 0.0,
             "loss.temperature": 0.07,
-            "model.width": 32,
+            "model.width": 24,
         },
     ),
 )

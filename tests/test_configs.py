@@ -15,7 +15,7 @@ from serve import launch
 from serve.settings import ServeConfig
 from trainables.command import CONFIGS, Command, Request, parse
 from trainables.config import build
-from trainables.detector import family_folds, judge
+from trainables.detector import export, family_folds, judge
 from trainables.diffusion import experiment, sample
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.models.unet1d import UNet1D
@@ -49,19 +49,21 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
         lambda request: build(hard_negatives.StudyConfig, request.config),
     ),
     "detector/judge": (judge.COMMAND, lambda request: build(judge.JudgeConfig, request.config)),
+    "detector/export": (export.COMMAND, lambda request: build(export.ExportConfig, request.config)),
     "detector/leave_one_out": (family_folds.COMMAND, family_folds.configs),
     "serve": (launch.COMMAND, lambda request: build(ServeConfig, request.config)),
     "diffusion/train": (experiment.COMMAND, build_experiment),
     "diffusion/sample": (sample.COMMAND, lambda request: build(sample.SampleConfig, request.config)),
     "diffusion/eval": (diffusion_eval.COMMAND, lambda request: build(diffusion_eval.EvalConfig, request.config)),
 }
+OF_A_CHECKPOINT = ("diffusion/sample", "diffusion/eval", "detector/export", "detector/judge")
 FILES = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.rglob("*.yaml"))
 
 
 def chosen_by(file: str) -> tuple[str, list[str]]:
     """The command that composes a file, and the override that chooses it."""
     if file in BUILDERS:
-        return file, ["ckpt=checkpoint"] if file in ("diffusion/sample", "diffusion/eval", "detector/judge") else []
+        return file, ["ckpt=checkpoint"] if file in OF_A_CHECKPOINT else []
     folder, _, name = file.rpartition("/")
     return {"diffusion": ("diffusion/train", [f"experiment={name}"]), "trainable": ("train", [f"trainable={name}"])}[
         folder

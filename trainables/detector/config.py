@@ -63,12 +63,12 @@ class NegativesConfig:
 class LossConfig:
     """Binary cross-entropy, two supervised-contrastive losses, and what keeps their embeddings apart."""
 
-    task_weight: float = 0.05  # of the task embedding's contrastive loss
-    embodiment_weight: float = 0.1  # of the embodiment embedding's
+    task_weight: float = 1.0  # of the task embedding's contrastive loss; its head alone feels it
+    embodiment_weight: float = 0.05  # of the embodiment embedding's, which the trunk feels too
     temperature: float = 0.07  # of both
-    club_weight: float = 0.05  # of the bound on what the two embeddings say of each other
+    club_weight: float = 0.1  # of the bound on what the task embedding says of the other
     club_lr: float = 1e-3
-    club_steps: int = 2  # of the bound's own network, before each step of the detector
+    club_steps: int = 10  # of the bound's own network, before each step of the detector
 
     def __post_init__(self) -> None:
         for name in ("task_weight", "embodiment_weight", "club_weight"):

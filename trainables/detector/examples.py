@@ -20,26 +20,27 @@ from trainables.data.labels import HUMAN, LabelMaps, every_task, task_names
 from trainables.detector.bots import BOTS
 from trainables.detector.config import SOURCES, DetectorConfig
 from trainables.detector.negatives import Negatives, mixture
-from trainables.eval.features import NEUROMOTOR_FEATURES, neuromotor_features
+from trainables.eval.features import FEATURES, movement_features
 from trainables.seeding import derive
 
-COLUMNS = (*NEUROMOTOR_FEATURES, *MEASURED_CONDITIONS)
-WIDTH = len(COLUMNS) + 3  # of what the network reads: beside them the distance from people, and the direction
+COLUMNS = (*FEATURES, *MEASURED_CONDITIONS)
+WIDTH = len(COLUMNS) + 1  # of the features that the network reads: beside them the distance from people
 RIDGE = 1e-2  # of the covariance of standardised columns, some of which say nearly the same
 
 
 class Inputs(NamedTuple):
-    """What the network reads of each movement."""
+    """What the network reads of each movement; `direction` is that of the target, cosine and sine."""
 
     z: Float[Tensor, "B T C"]
     mask: Bool[Tensor, "B T"]
     features: Float[Tensor, "B F"]
+    direction: Float[Tensor, "B 2"]
 
     def take(self, rows: Int[Tensor, "M"]) -> "Inputs":
         """The movements at `rows` without steps that are padding in all of them; masks are prefixes."""
         mask = self.mask[rows]
         longest = int(mask.sum(dim=1).max())
-        return Inputs(self.z[rows, :longest], mask[:, :longest], self.features[rows])
+        return Inputs(self.z[rows, :longest], mask[:, :longest], self.features[rows], self.direction[rows])
 
 
 class Targets(NamedTuple):
@@ -77,24 +78,26 @@ class Scaling:
         return cls(parts.statistics, table.mean(dim=0), std, torch.linalg.cholesky(covariance.inverse()))
 
     def inputs(self, canonical: Canonical) -> Inputs:
-        """Standardised steps, and `WIDTH` columns: asinh of the standardised ones, how far they lie from people, and
-        cosine and sine of the direction on the screen.
+        """Standardised steps and features, and the direction on the screen, which the canonical form takes away."""
+        direction = torch.stack([canonical.angle.cos(), canonical.angle.sin()], dim=1)
+        features = self.features(columns(canonical))
+        return Inputs(self.steps.normalise(canonical), canonical.mask, features, direction.float())
+
+    def features(self, columns: Float[Tensor, "N F"]) -> Float[Tensor, "N W"]:
+        """asinh of the standardised columns, and how far they lie from people; `WIDTH` columns in float32.
 
         Bots may lie hundreds of deviations off, where a network knows nothing: asinh and the logarithm of the
-        Mahalanobis distance bring them near. Without the direction, which the canonical form takes away, nothing could
-        tell the task.
+        Mahalanobis distance bring them near.
         """
-        z = (columns(canonical) - self.mean) / self.std
+        z = (columns - self.mean) / self.std
         distance = (z @ self.whitening).square().mean(dim=1, keepdim=True).log1p()
-        direction = torch.stack([canonical.angle.cos(), canonical.angle.sin()], dim=1)
-        table = torch.cat([torch.asinh(z), distance, direction], dim=1)
-        return Inputs(self.steps.normalise(canonical), canonical.mask, table.float())
+        return torch.cat([torch.asinh(z.float()), distance.float()], dim=1)
 
 
 def columns(canonical: Canonical) -> Float[Tensor, "N F"]:
     """Columns `COLUMNS` of movements as they are, float64."""
     measured = canonical.measured_condition()
-    return torch.cat([neuromotor_features(canonical.deltas[..., :2], canonical.mask), measured], dim=1)
+    return torch.cat([movement_features(canonical.deltas[..., :2], canonical.mask), measured], dim=1)
 
 
 class DetectorDataset(Dataset[Item]):

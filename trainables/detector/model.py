@@ -1,12 +1,16 @@
-"""The detector's network: a temporal convolutional trunk beside a network on neuromotor features, fused into one.
+"""The detector's network: a temporal convolutional trunk fused with a network on kinematic features, and three heads.
 
 The trunk runs down a pyramid of residual stages over the standardised steps, each half as long as the one before, and
-gives the mean and the largest value over the valid steps of each stage. Three heads read what both sides are fused to:
-the logit of a bot, an embedding of the task (how far and in which direction) and one of the embodiment (human or bot).
+gives the mean and the largest value over the valid steps of each stage. With the features they are fused to one vector,
+which two heads read: the logit of a bot, and an embedding of the embodiment (human or bot).
 
-The logit is the sum of a linear part, of the features alone, and of what the trunk adds, which is bounded and left out
-for a share of the training rows. Far from anything it has met a trunk says whatever it likes, and a linear function
-goes on as it went.
+The logit is a sum: a linear function of the features, a network on them, and what the fused vector adds. Each but the
+linear one is left out for a share of the training rows, so that the others do not lean on it. Far from anything it has
+met a network says whatever it likes, and a linear function goes on as it went; so what the fused vector adds is bounded
+and fades with the distance from people, which is the last feature.
+
+The embedding of the task (how far, and in which direction) reads the features and the direction, not the fused vector:
+that one is made to tell bots from people, and what is nearly all that it says can hardly be taken out again.
 
 Nothing normalises over a batch, so a row's output is a function of its own valid steps and features; nothing under the
 mask reaches it, and more padding changes nothing.
@@ -27,6 +31,7 @@ from torch.nn import functional as F
 from trainables.config import require
 from trainables.diffusion.models.layers import Convolution, halve, hold
 
+FADE = 0.2  # width of that fading
 LOWEST = -1e4  # stands for padded steps where the largest value is taken
 
 
@@ -34,21 +39,24 @@ LOWEST = -1e4  # stands for padded steps where the largest value is taken
 class DetectorModelConfig:
     """Shape of the network."""
 
-    width: int = 32  # channels of the finest stage; the next ones have half as many again, and twice as many
-    features_width: int = 64  # of the network on features
+    width: int = 24  # channels of the finest stage; the next ones have half as many again, and twice as many
+    features_width: int = 64  # of the networks on features
     fused_width: int = 96
+    task_width: int = 32  # hidden, of the task's head
     embedding_dim: int = 32  # of the task and of the embodiment
     dropout: float = 0.1
-    deep_bound: float = 6.0  # of what the trunk may add to the logit
-    drop_deep: float = 0.5  # share of the training rows that the linear part has to tell alone
+    deep_bound: float = 2.0  # of what the fused vector may add to the logit
+    reach: float = 1.5  # log(1 + squared distance from people) at which half of it is left; one in a hundred is beyond
+    drop_part: float = 0.5  # share of the training rows that a part of the logit is left out of
     frozen_from: str = ""  # checkpoint of a detector whose trunk is kept as it is: the heads alone are trained
 
     def __post_init__(self) -> None:
-        for name in ("width", "features_width", "fused_width", "embedding_dim"):
+        for name in ("width", "features_width", "fused_width", "task_width", "embedding_dim"):
             require(getattr(self, name) >= 2, f"`{name} >= 2`", f"{name}={getattr(self, name)}")
-        for name in ("dropout", "drop_deep"):
+        for name in ("dropout", "drop_part"):
             require(0 <= getattr(self, name) < 1, f"`0 <= {name} < 1`", f"{name}={getattr(self, name)}")
         require(0 < self.deep_bound < math.inf, "`0 < deep_bound < inf`", f"deep_bound={self.deep_bound}")
+        require(math.isfinite(self.reach), "`reach` is finite", f"reach={self.reach}")
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -110,22 +118,36 @@ class Trunk(nn.Module):
 
 
 class DetectorNetwork(nn.Module):
-    """A trunk, its heads, and the linear part beside it."""
+    """A trunk, its heads, and what reads the features alone."""
 
     def __init__(self, channels: int, features: int, config: DetectorModelConfig) -> None:
         super().__init__()
         width, embedding = config.fused_width, config.embedding_dim
-        self.bound, self.drop_deep = config.deep_bound, config.drop_deep
+        self.bound, self.drop, self.reach = config.deep_bound, config.drop_part, config.reach
         self.trunk = Trunk(channels, features, config)
         self.wide = nn.Linear(features, 1)
+        self.shallow = _head(features, config.features_width, 1, nn.Dropout(config.dropout))
         self.deep = nn.Linear(width, 1)
-        self.task = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, embedding))
-        self.embodiment = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, embedding))
+        self.task = _head(features + 2, config.task_width, embedding)
+        self.embodiment = _head(width, width, embedding)
 
-    def forward(self, z: Float[Tensor, "B T C"], mask: Bool[Tensor, "B T"], features: Float[Tensor, "B F"]) -> Outputs:
+    def forward(
+        self,
+        z: Float[Tensor, "B T C"],
+        mask: Bool[Tensor, "B T"],
+        features: Float[Tensor, "B F"],
+        direction: Float[Tensor, "B 2"],
+    ) -> Outputs:
         fused = self.trunk(z, mask, features)
-        wide, deep = self.wide(features).squeeze(1), self.deep(fused).squeeze(1)
-        deep = self.bound * torch.tanh(deep / self.bound)
-        if self.training:
-            deep = deep * (torch.rand_like(deep) >= self.drop_deep)
-        return Outputs(wide + deep, self.task(fused), self.embodiment(fused))
+        met = torch.sigmoid((self.reach - features[:, -1:]) / FADE)
+        deep = self.bound * torch.tanh(self.deep(fused) / self.bound) * met
+        logit = self.wide(features) + self._sometimes(self.shallow(features)) + self._sometimes(deep)
+        return Outputs(logit.squeeze(1), self.task(torch.cat([features, direction], dim=1)), self.embodiment(fused))
+
+    def _sometimes(self, part: Float[Tensor, "B 1"]) -> Float[Tensor, "B 1"]:
+        """The part, left out by chance of some rows while training."""
+        return part * (torch.rand_like(part) >= self.drop) if self.training else part
+
+
+def _head(width: int, hidden: int, out: int, *between: nn.Module) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, hidden), nn.SiLU(), *between, nn.Linear(hidden, out))

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainables.contrastive.club import CLUB, inner_steps
+from trainables.contrastive.club import CLUB, inner_steps, standardised
 from trainables.contrastive.gather import gather
 from trainables.contrastive.supervised import supervised_contrastive
 from trainables.detector.config import LossConfig
@@ -69,5 +69,7 @@ def _bound(
     embodiment: Float[Tensor, "N E"],
     steps: int,
 ) -> Float[Tensor, ""]:
-    inner_steps(club, optimizer, task.detach(), embodiment.detach(), steps)
+    """Its gradient reaches the task's embedding alone: what the embodiment's one says is what a detector is for."""
+    task, embodiment = standardised(task), embodiment.detach()
+    inner_steps(club, optimizer, task, embodiment, steps)
     return club.upper_bound(task, embodiment)

@@ -30,6 +30,8 @@ from trainables.epoch import Worker
 from trainables.seeding import derive
 
 KIND = "detector"
+SCALES = {"wide": 5.0, "task": 0.2}
+"""Learning rates of parts over that of the others: the linear part goes far, a slow task head lets the bound follow."""
 
 
 @dataclass
@@ -79,16 +81,26 @@ def initial_state(config: DetectorConfig, channels: int, worker: Worker) -> Stat
     network = DetectorNetwork(channels, WIDTH, config.model).to(worker.device)
     if config.model.frozen_from:
         freeze(network, Path(config.model.frozen_from))
-    shared = config.loss.club_weight > 0  # a head that nothing is asked of gets no gradient, which workers wait for
-    network.task.requires_grad_(shared or config.loss.task_weight > 0)
-    network.embodiment.requires_grad_(shared or config.loss.embodiment_weight > 0)
+    loss = config.loss  # a head that nothing is asked of gets no gradient, which workers wait for
+    network.task.requires_grad_(loss.task_weight > 0 or loss.club_weight > 0)
+    network.embodiment.requires_grad_(loss.embodiment_weight > 0)
     width = config.model.embedding_dim
     club = CLUB(width, width).to(worker.device)
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=config.optim.lr, weight_decay=config.optim.weight_decay, fused=True)
+    optimizer = torch.optim.AdamW(
+        groups(network), lr=config.optim.lr, weight_decay=config.optim.weight_decay, fused=True
+    )
     club_optimizer = torch.optim.Adam(club.parameters(), lr=config.loss.club_lr, fused=True)
     ema = ExponentialMovingAverage(network, config.optim.ema_decay)
     return State(network, worker.wrap(network), optimizer, club, club_optimizer, ema)
+
+
+def groups(network: DetectorNetwork) -> list[dict[str, Any]]:
+    """What is trained, each part with the scale of its learning rate; what is not trained is in none."""
+    parts: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            parts.setdefault(SCALES.get(name.partition(".")[0], 1.0), []).append(parameter)
+    return [{"params": parameters, "scale": scale} for scale, parameters in parts.items()]
 
 
 def freeze(network: DetectorNetwork, folder: Path) -> None:

@@ -189,9 +189,9 @@ def _synchronised(model: nn.Module, last: bool) -> AbstractContextManager[Any]:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Of all parameters."""
+    """Of all parameters; a group's own `scale` multiplies it."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group.get("scale", 1.0)
 
 
 def autocast(device: torch.device, wanted: bool) -> AbstractContextManager[Any]:

@@ -13,12 +13,13 @@ doi:10.3200/35-09-004-RC, for the dimensionless jerk.
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from trainables.eval.motion import Motion, check_motion
-from trainables.eval.spectra import SPECTRAL_FEATURES, spectral_features, velocity_spectrum
+from trainables.eval.motion import Booleans, Floats, Motion, check_motion, norm, pack, packed
+from trainables.eval.spectra import SPECTRAL_FEATURES, band_features, spectral_features, velocity_spectrum
 
 __all__ = [
     "FEATURES",
@@ -35,108 +36,111 @@ ROUNDING = 1e-6  # relative: two speeds or headings closer than this are the sam
 SUBMOVEMENT_HEIGHT = 0.1  # of the smoothed peak: lower local maxima are tremor and quantisation
 
 
-def path_efficiency(motion: Motion) -> Float[Tensor, "N"]:
+def path_efficiency(motion: Motion) -> Float[Floats, "N"]:
     """Net displacement over path length, in (0, 1]."""
-    net = motion.deltas.sum(dim=1)
-    return torch.hypot(net[:, 0], net[:, 1]) / motion.length.sum(dim=1)
+    return norm(motion.deltas.sum(axis=1)) / motion.path
 
 
-def mean_abs_heading_change(motion: Motion) -> Float[Tensor, "N"]:
+def mean_abs_heading_change(motion: Motion) -> Float[Floats, "N"]:
     """Mean of |wrapped heading change| in radians, over consecutive moving steps; 0 if a single step moves."""
-    return _mean(*_heading_changes(motion))
+    return _mean(*motion.heading_changes)
 
 
-def heading_change_std(motion: Motion) -> Float[Tensor, "N"]:
+def heading_change_std(motion: Motion) -> Float[Floats, "N"]:
     """Standard deviation of |wrapped heading change|; 0 if a single step moves.
 
     Of the absolute value, because the sign of an exact reversal (frequent on a pixel grid) is rounding noise.
     """
-    return _std(*_heading_changes(motion))
+    return _std(*motion.heading_changes)
 
 
-def lateral_rms(motion: Motion) -> Float[Tensor, "N"]:
+def lateral_rms(motion: Motion) -> Float[Floats, "N"]:
     """Root mean square distance from the chord, over the positions after each step."""
-    return _mean(motion.lateral.square(), motion.mask).sqrt()
+    return np.sqrt(_mean(np.square(motion.lateral), motion.mask))
 
 
-def lateral_max(motion: Motion) -> Float[Tensor, "N"]:
+def lateral_max(motion: Motion) -> Float[Floats, "N"]:
     """Largest distance from the chord on either side."""
-    return motion.lateral.abs().amax(dim=1)
+    values: Floats = np.abs(motion.lateral).max(axis=1)
+    return values
 
 
-def speed_std(motion: Motion) -> Float[Tensor, "N"]:
+def speed_std(motion: Motion) -> Float[Floats, "N"]:
     """Standard deviation of the speed over the steps."""
     return _std(motion.speed, motion.mask)
 
 
-def log_speed_peak(motion: Motion) -> Float[Tensor, "N"]:
+def log_speed_peak(motion: Motion) -> Float[Floats, "N"]:
     """log of the largest speed; the mean speed along the chord is 1, so it is never negative."""
-    return motion.peak_speed.squeeze(1).log()
+    return np.log(motion.peak_speed[:, 0])
 
 
-def time_to_peak(motion: Motion) -> Float[Tensor, "N"]:
+def time_to_peak(motion: Motion) -> Float[Floats, "N"]:
     """Share of the duration that has passed in the middle of the first fastest step."""
     fastest = motion.speed >= (1 - ROUNDING) * motion.peak_speed
-    first = fastest.to(torch.int8).argmax(dim=1).to(torch.float64)
-    return (first + 0.5) / motion.steps
+    values: Floats = (fastest.argmax(axis=1) + 0.5) / motion.steps
+    return values
 
 
-def log_acceleration_rms(motion: Motion) -> Float[Tensor, "N"]:
+def log_acceleration_rms(motion: Motion) -> Float[Floats, "N"]:
     """log(1 + RMS of |second difference of position| / dt^2)."""
-    return _mean(_acceleration(motion).square(), motion.mask[:, 1:]).sqrt().log1p()
+    return np.log1p(np.sqrt(_mean(np.square(motion.acceleration), motion.mask[:, 1:])))
 
 
-def log_acceleration_peak(motion: Motion) -> Float[Tensor, "N"]:
+def log_acceleration_peak(motion: Motion) -> Float[Floats, "N"]:
     """log(1 + largest |second difference of position| / dt^2)."""
-    return _acceleration(motion).amax(dim=1).log1p()
+    values: Floats = np.log1p(motion.acceleration.max(axis=1))
+    return values
 
 
-def log_jerk_rms(motion: Motion) -> Float[Tensor, "N"]:
+def log_jerk_rms(motion: Motion) -> Float[Floats, "N"]:
     """log(1 + RMS of |third difference of position| / dt^3): the dimensionless jerk; sqrt(720) for minimum jerk."""
     a, rate = motion.deltas, motion.rate
-    jerk: Tensor = torch.linalg.vector_norm(a[:, 2:] - 2 * a[:, 1:-1] + a[:, :-2], dim=2) * rate.pow(3)
-    return _mean(jerk.square(), motion.mask[:, 2:]).sqrt().log1p()
+    jerk = norm(a[:, 2:] - 2 * a[:, 1:-1] + a[:, :-2]) * rate**3
+    return np.log1p(np.sqrt(_mean(np.square(jerk), motion.mask[:, 2:])))
 
 
-def path_first_half(motion: Motion) -> Float[Tensor, "N"]:
+def path_first_half(motion: Motion) -> Float[Floats, "N"]:
     """Share of the path travelled in the first half of the time; the middle step of an odd n counts by half."""
-    index = torch.arange(motion.mask.shape[1], device=motion.mask.device)
-    before_half = (motion.rate / 2 - index).clamp(0.0, 1.0)
-    return (motion.length * before_half).sum(dim=1) / motion.length.sum(dim=1)
+    before_half = np.clip(motion.rate / 2 - np.arange(motion.mask.shape[1]), 0.0, 1.0)
+    values: Floats = (motion.length * before_half).sum(axis=1) / motion.path
+    return values
 
 
-def still_share(motion: Motion) -> Float[Tensor, "N"]:
+def still_share(motion: Motion) -> Float[Floats, "N"]:
     """Share of the steps that have exactly zero length."""
-    return 1 - _mean(motion.moving.to(torch.float64), motion.mask)
+    return 1 - _share(motion.moving, motion.mask)
 
 
-def backward_share(motion: Motion) -> Float[Tensor, "N"]:
+def backward_share(motion: Motion) -> Float[Floats, "N"]:
     """Share of the moving steps that lead back along the chord (dx < 0 by more than rounding)."""
     backward = motion.deltas[..., 0] < -ROUNDING * motion.length
-    return _mean(backward.to(torch.float64), motion.moving)
+    return _share(backward, motion.moving)
 
 
-def submovements(motion: Motion) -> Float[Tensor, "N"]:
+def submovements(motion: Motion) -> Float[Floats, "N"]:
     """log(1 + count of local maxima of the smoothed speed above `SUBMOVEMENT_HEIGHT` of its peak).
 
     The smoothed speed is the mean of three neighbours, with rest before the first and after the last step. A plateau
     is one maximum. The logarithm of the count, not the count over n, because the number of submovements belongs to
     the movement and not to the sampling.
     """
-    rest = motion.speed.new_zeros(motion.speed.shape[0], 1)
-    padded = torch.cat([rest, motion.speed, rest], dim=1)
+    rest = np.zeros((len(motion.speed), 1))
+    padded = np.concatenate([rest, motion.speed, rest], axis=1)
     smooth = (padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]) / 3 * motion.mask
-    peak = smooth.amax(dim=1, keepdim=True)
-    slope = torch.cat([smooth, rest], dim=1) - torch.cat([rest, smooth], dim=1)
-    changes = slope.abs() > ROUNDING * peak
-    rising = _pack((slope > 0).to(torch.float64), changes) > 0
-    height = _pack(torch.cat([smooth, rest], dim=1), changes)
-    falls_next = ~rising[:, 1:] & _prefix(changes)[:, 1:]
+    peak = smooth.max(axis=1, keepdims=True)
+    around = np.concatenate([rest, smooth, rest], axis=1)
+    slope = around[:, 1:] - around[:, :-1]
+    changes = np.abs(slope) > ROUNDING * peak
+    rising = pack(np.where(slope > 0, 1.0, 0.0), changes) > 0
+    height = pack(around[:, 1:], changes)
+    falls_next = ~rising[:, 1:] & packed(changes)[:, 1:]
     maxima = rising[:, :-1] & falls_next & (height[:, :-1] > SUBMOVEMENT_HEIGHT * peak)
-    return maxima.sum(dim=1).to(torch.float64).log1p()
+    values: Floats = np.log1p(maxima.sum(axis=1).astype(np.float64))
+    return values
 
 
-NEUROMOTOR: Mapping[str, Callable[[Motion], Tensor]] = {
+NEUROMOTOR: Mapping[str, Callable[[Motion], Floats]] = {
     "path_efficiency": path_efficiency,
     "mean_abs_heading_change": mean_abs_heading_change,
     "heading_change_std": heading_change_std,
@@ -159,13 +163,13 @@ FEATURES: tuple[str, ...] = NEUROMOTOR_FEATURES + SPECTRAL_FEATURES
 
 def neuromotor_features(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Float[Tensor, "N 15"]:
     """Columns `NEUROMOTOR_FEATURES`, float64. Raises ValueError as `check_motion` does."""
-    motion = check_motion(deltas, mask)
-    return torch.stack([feature(motion) for feature in NEUROMOTOR.values()], dim=1)
+    return torch.from_numpy(_neuromotor(check_motion(deltas, mask))).to(deltas.device)
 
 
 def movement_features(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Float[Tensor, "N 20"]:
     """Columns `FEATURES`: neuromotor, then spectral; float64. Raises ValueError as `check_motion` does."""
-    return torch.cat([neuromotor_features(deltas, mask), spectral_features(deltas, mask)], dim=1)
+    motion = check_motion(deltas, mask)
+    return torch.from_numpy(np.concatenate([_neuromotor(motion), band_features(motion)], axis=1)).to(deltas.device)
 
 
 def kinematic_summary(features: Float[Tensor, "N F"]) -> dict[str, float]:
@@ -179,35 +183,22 @@ def kinematic_summary(features: Float[Tensor, "N F"]) -> dict[str, float]:
     return {f"{name}_{key}": values[i] for i, name in enumerate(names) for key, values in statistics.items()}
 
 
-def _acceleration(motion: Motion) -> Float[Tensor, "N T1"]:
-    """|second difference of position| / dt^2 between neighbouring valid steps, zero beyond them."""
-    change: Tensor = torch.linalg.vector_norm(motion.deltas.diff(dim=1), dim=2) * motion.rate.square()
-    return change * motion.mask[:, 1:]
+def _neuromotor(motion: Motion) -> Float[Floats, "N 15"]:
+    return np.stack([feature(motion) for feature in NEUROMOTOR.values()], axis=1)
 
 
-def _heading_changes(motion: Motion) -> tuple[Float[Tensor, "N T1"], Bool[Tensor, "N T1"]]:
-    """|angle| between successive moving steps, skipping still ones, and where such a pair exists."""
-    x, y = (_pack(motion.deltas[..., c], motion.moving) for c in (0, 1))
-    cross = x[:, :-1] * y[:, 1:] - y[:, :-1] * x[:, 1:]
-    dot = x[:, :-1] * x[:, 1:] + y[:, :-1] * y[:, 1:]
-    return torch.atan2(cross, dot).abs(), _prefix(motion.moving)[:, 1:]
-
-
-def _pack(values: Float[Tensor, "N T"], chosen: Bool[Tensor, "N T"]) -> Float[Tensor, "N T"]:
-    """The chosen values of each row moved to its front, in order; the rest follow."""
-    return values.gather(1, (~chosen).to(torch.int8).argsort(dim=1, stable=True))
-
-
-def _prefix(chosen: Bool[Tensor, "N T"]) -> Bool[Tensor, "N T"]:
-    """Where `_pack` has put the chosen values."""
-    return torch.arange(chosen.shape[1], device=chosen.device) < chosen.sum(dim=1, keepdim=True)
-
-
-def _mean(values: Float[Tensor, "N T"], valid: Bool[Tensor, "N T"]) -> Float[Tensor, "N"]:
+def _mean(values: Float[Floats, "N T"], valid: Bool[Booleans, "N T"]) -> Float[Floats, "N"]:
     """Mean over the valid entries of each row; 0 for a row without any."""
-    return torch.where(valid, values, 0.0).sum(dim=1) / valid.sum(dim=1).clamp(min=1)
+    mean: Floats = (values * valid).sum(axis=1) / np.maximum(valid.sum(axis=1), 1)
+    return mean
 
 
-def _std(values: Float[Tensor, "N T"], valid: Bool[Tensor, "N T"]) -> Float[Tensor, "N"]:
+def _share(chosen: Bool[Booleans, "N T"], valid: Bool[Booleans, "N T"]) -> Float[Floats, "N"]:
+    """Share of the valid entries of each row that are chosen; 0 for a row without any."""
+    values: Floats = (chosen & valid).sum(axis=1) / np.maximum(valid.sum(axis=1), 1)
+    return values
+
+
+def _std(values: Float[Floats, "N T"], valid: Bool[Booleans, "N T"]) -> Float[Floats, "N"]:
     """Standard deviation (of the population) over the valid entries of each row."""
-    return _mean((values - _mean(values, valid).unsqueeze(1)).square(), valid).sqrt()
+    return np.sqrt(_mean(np.square(values - _mean(values, valid)[:, None]), valid))

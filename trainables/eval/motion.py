@@ -8,6 +8,8 @@ lasts 1/n. Every derived quantity is therefore dimensionless. The hand is taken 
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -15,48 +17,76 @@ from torch import Tensor
 MINIMUM_STEPS = 4  # the third difference of position exists twice, so that a jerk can vary within a movement
 NET_TOLERANCE = 1e-3  # how far the net displacement may lie from (1, 0)
 
+Floats = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
+
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """Displacements in float64, exactly zero beyond the mask; made by `check_motion`."""
+    """Displacements in float64, exactly zero beyond the mask; made by `check_motion`.
 
-    deltas: Float[Tensor, "N T 2"]
-    mask: Bool[Tensor, "N T"]
+    Arrays and not tensors: a call of NumPy costs a third of one of PyTorch, which is all the time of a single movement.
+    """
+
+    deltas: Float[Floats, "N T 2"]
+    mask: Bool[Booleans, "N T"]
 
     @cached_property
-    def steps(self) -> Int[Tensor, "N"]:
+    def steps(self) -> Int[npt.NDArray[np.int64], "N"]:
         """Valid steps n of each movement."""
-        return self.mask.sum(dim=1)
+        values: npt.NDArray[np.int64] = self.mask.sum(axis=1)
+        return values
 
     @cached_property
-    def rate(self) -> Float[Tensor, "N 1"]:
+    def rate(self) -> Float[Floats, "N 1"]:
         """Steps per unit of time, 1/dt = n."""
-        return self.steps.to(torch.float64).unsqueeze(1)
+        return self.steps.astype(np.float64)[:, None]
 
     @cached_property
-    def length(self) -> Float[Tensor, "N T"]:
+    def length(self) -> Float[Floats, "N T"]:
         """Length of each step."""
-        return torch.hypot(self.deltas[..., 0], self.deltas[..., 1])
+        return np.hypot(self.deltas[..., 0], self.deltas[..., 1])
 
     @cached_property
-    def speed(self) -> Float[Tensor, "N T"]:
+    def path(self) -> Float[Floats, "N"]:
+        """Length of the whole path."""
+        total: Floats = self.length.sum(axis=1)
+        return total
+
+    @cached_property
+    def speed(self) -> Float[Floats, "N T"]:
         """Step length over dt; its mean over the valid steps is the length of the path."""
         return self.length * self.rate
 
     @cached_property
-    def peak_speed(self) -> Float[Tensor, "N 1"]:
+    def peak_speed(self) -> Float[Floats, "N 1"]:
         """Largest speed of each movement, positive because a movement moves."""
-        return self.speed.amax(dim=1, keepdim=True)
+        values: Floats = self.speed.max(axis=1, keepdims=True)
+        return values
 
     @cached_property
-    def moving(self) -> Bool[Tensor, "N T"]:
+    def moving(self) -> Bool[Booleans, "N T"]:
         """Steps of non-zero length."""
         return self.length > 0
 
     @cached_property
-    def lateral(self) -> Float[Tensor, "N T"]:
+    def lateral(self) -> Float[Floats, "N T"]:
         """Distance from the chord after each step, signed, in chord lengths; stays at its last value beyond."""
-        return self.deltas[..., 1].cumsum(dim=1)
+        return self.deltas[..., 1].cumsum(axis=1)
+
+    @cached_property
+    def acceleration(self) -> Float[Floats, "N T1"]:
+        """|second difference of position| / dt^2 between neighbouring valid steps, zero beyond them."""
+        change = self.deltas[:, 1:] - self.deltas[:, :-1]
+        return norm(change) * np.square(self.rate) * self.mask[:, 1:]
+
+    @cached_property
+    def heading_changes(self) -> tuple[Float[Floats, "N T1"], Bool[Booleans, "N T1"]]:
+        """|angle| between successive moving steps, skipping still ones, and where such a pair exists."""
+        x, y = (pack(self.deltas[..., c], self.moving) for c in (0, 1))
+        cross = x[:, :-1] * y[:, 1:] - y[:, :-1] * x[:, 1:]
+        dot = x[:, :-1] * x[:, 1:] + y[:, :-1] * y[:, 1:]
+        return np.abs(np.arctan2(cross, dot)), packed(self.moving)[:, 1:]
 
 
 def check_motion(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Motion:
@@ -68,20 +98,40 @@ def check_motion(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> M
     if deltas.ndim != 3 or deltas.shape[2] != 2 or mask.shape != deltas.shape[:2] or mask.dtype != torch.bool:
         got = f"{tuple(deltas.shape)} and {tuple(mask.shape)} of {mask.dtype}"
         raise ValueError(f"`deltas` must be [N, T, 2] and `mask` a boolean [N, T], but got {got}")
-    steps = mask.sum(dim=1)
-    _refuse((mask[:, 1:] & ~mask[:, :-1]).any(dim=1), "valid steps must be a prefix of the mask", steps)
+    valid, shown = mask.numpy(force=True), deltas.numpy(force=True)
+    steps = valid.sum(axis=1)
+    _refuse((valid[:, 1:] & ~valid[:, :-1]).any(axis=1), "valid steps must be a prefix of the mask", steps)
     _refuse(steps < MINIMUM_STEPS, f"a movement must have at least {MINIMUM_STEPS} valid steps; drop it first", steps)
-    kept = torch.where(mask.unsqueeze(2), deltas.detach().to(torch.float64), 0.0)
-    _refuse(~kept.isfinite().all(dim=2).all(dim=1), "displacements must be finite", steps)
-    _refuse((kept == 0).all(dim=2).all(dim=1), "a movement must have a moving step; drop still ones first", steps)
-    net = kept.sum(dim=1)
-    off = (net - net.new_tensor([1.0, 0.0])).abs().amax(dim=1) > NET_TOLERANCE
+    kept = np.where(valid[:, :, None], shown, 0.0).astype(np.float64)
+    rows = kept.reshape(len(kept), -1)
+    _refuse(np.any(~np.isfinite(rows), axis=1), "displacements must be finite", steps)
+    _refuse(np.all(rows == 0, axis=1), "a movement must have a moving step; drop still ones first", steps)
+    off = np.abs(kept.sum(axis=1) - (1.0, 0.0)).max(axis=1) > NET_TOLERANCE
     _refuse(off, "the net displacement must be (1, 0); bring the movements into the canonical frame first", steps)
-    return Motion(kept, mask)
+    return Motion(kept, valid)
 
 
-def _refuse(bad: Bool[Tensor, "N"], law: str, steps: Int[Tensor, "N"]) -> None:
+def _refuse(bad: Bool[Booleans, "N"], law: str, steps: Int[npt.NDArray[np.int64], "N"]) -> None:
     """Raise ValueError with the first row where `bad` holds."""
-    rows = bad.nonzero().flatten().tolist()
-    if rows:
-        raise ValueError(f"row {rows[0]} ({int(steps[rows[0]])} valid steps): {law} ({len(rows)} such rows)")
+    if bad.any():
+        rows = np.flatnonzero(bad)
+        raise ValueError(f"row {rows[0]} ({steps[rows[0]]} valid steps): {law} ({len(rows)} such rows)")
+
+
+def norm(vectors: Float[Floats, "*S 2"]) -> Float[Floats, "*S"]:
+    """Euclidean length."""
+    values: Floats = np.sqrt(np.square(vectors[..., 0]) + np.square(vectors[..., 1]))
+    return values
+
+
+def pack(values: Float[Floats, "N T"], chosen: Bool[Booleans, "N T"]) -> Float[Floats, "N T"]:
+    """The chosen values of each row moved to its front, in order; zeros follow."""
+    result = np.zeros_like(values)
+    result[packed(chosen)] = values[chosen]
+    return result
+
+
+def packed(chosen: Bool[Booleans, "N T"]) -> Bool[Booleans, "N T"]:
+    """Where `pack` has put the chosen values."""
+    values: Booleans = np.arange(chosen.shape[1]) < chosen.sum(axis=1, keepdims=True)
+    return values

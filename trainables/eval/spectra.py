@@ -15,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float
-from scipy.signal import periodogram
 from torch import Tensor
 
-from trainables.eval.motion import Motion, check_motion
+from trainables.eval.motion import Floats, Motion, check_motion
 
 BANDS = 5
 TAIL_BANDS = 2
@@ -27,15 +26,18 @@ SPECTRAL_FEATURES: tuple[str, ...] = tuple(f"log_power_band_{band}" for band in 
 SHARE_FLOOR = 1e-6  # added to a share before the logarithm
 ROUNDING_POWER = 1e-12  # of the mean squared speed: less variance than this is float32 rounding of a constant velocity
 
-Array = npt.NDArray[np.float64]
-
 
 def spectral_features(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Float[Tensor, "N 5"]:
     """Columns `SPECTRAL_FEATURES`: log10(share + `SHARE_FLOOR`) of each band; float64.
 
     Raises ValueError as `check_motion` does.
     """
-    return (band_shares(deltas, mask) + SHARE_FLOOR).log10()
+    return torch.from_numpy(band_features(check_motion(deltas, mask))).to(deltas.device)
+
+
+def band_features(motion: Motion) -> Float[Floats, "N 5"]:
+    """Columns `SPECTRAL_FEATURES` of movements that are checked."""
+    return np.log10(_band_shares(motion) + SHARE_FLOOR)
 
 
 def band_shares(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Float[Tensor, "N 5"]:
@@ -43,13 +45,17 @@ def band_shares(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Fl
 
     Raises ValueError as `check_motion` does.
     """
-    motion = check_motion(deltas, mask)
+    return torch.from_numpy(_band_shares(check_motion(deltas, mask))).to(deltas.device)
+
+
+def _band_shares(motion: Motion) -> Float[Floats, "N 5"]:
+    """Share of the power in each band of equal width from 0 to the Nyquist frequency, DC left out; float64."""
     shares = np.zeros((len(motion.steps), BANDS))
     for steps, rows, power in _power_shares(motion):
         bins = np.arange(1, power.shape[1] + 1)
         band = (2 * BANDS * bins - 1) // steps  # ceil(BANDS * 2k/n) - 1 in whole numbers
         shares[rows] = power @ np.eye(BANDS)[band]
-    return torch.from_numpy(shares).to(deltas.device)
+    return shares
 
 
 def velocity_spectra(
@@ -78,15 +84,15 @@ def velocity_spectrum(
     return velocity_spectra(deltas, mask, frequencies).mean(dim=0)
 
 
-def _power_shares(motion: Motion) -> Iterator[tuple[int, npt.NDArray[np.int64], Array]]:
+def _power_shares(motion: Motion) -> Iterator[tuple[int, npt.NDArray[np.int64], Floats]]:
     """For each distinct n: n, the rows [M] with that many steps, and their shares of power [M, n // 2] in bins 1.."""
-    velocity = (motion.deltas * motion.rate.unsqueeze(2)).cpu().numpy()
-    steps = motion.steps.cpu().numpy()
-    for n in np.unique(steps).tolist():
-        rows = np.flatnonzero(steps == n)
+    velocity = motion.deltas * motion.rate[:, :, None]
+    for n in np.unique(motion.steps).tolist():
+        rows = np.flatnonzero(motion.steps == n)
         v = velocity[rows, :n]
-        _, density = periodogram(v, fs=n, axis=1, detrend="constant")
-        power = density.sum(axis=2)[:, 1:]
+        amplitude = np.fft.rfft(v - v.mean(axis=1, keepdims=True), axis=1)[:, 1:]
+        power = (np.square(amplitude.real) + np.square(amplitude.imag)).sum(axis=2)
+        power[:, : (n - 1) // 2] *= 2  # one-sided: every bin below Nyquist stands for two
         total = power.sum(axis=1, keepdims=True)
-        moves = total > ROUNDING_POWER * np.square(v).sum(axis=2).mean(axis=1, keepdims=True)
+        moves = total > ROUNDING_POWER * n**2 * np.square(v).sum(axis=2).mean(axis=1, keepdims=True)
         yield n, rows, np.where(moves, power / np.where(moves, total, 1.0), 0.0)

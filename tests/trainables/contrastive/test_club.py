@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from trainables.config import ConfigError
-from trainables.contrastive.club import CLUB, LOG_VARIANCE, inner_steps
+from trainables.contrastive.club import CLUB, LOG_VARIANCE, inner_steps, standardised
 
 DIMENSIONS = 2
 
@@ -58,6 +58,18 @@ def test_the_log_variance_stays_within_its_bounds() -> None:
     torch.testing.assert_close(
         network()(torch.full((1, 3), 0.01, dtype=torch.float64)).log_variance, near, rtol=0.01, atol=0.01
     )
+
+
+@pytest.mark.parametrize("scale", [1e-2, 1.0, 30.0])
+def test_standardised_columns_have_mean_0_and_variance_1_whatever_their_scale(scale: float) -> None:
+    x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = standardised(scale * x + 5.0)
+    expected = (x - x.mean(dim=0)) / x.std(dim=0, correction=0)
+    torch.testing.assert_close(found, expected, rtol=0.01, atol=0)
+
+
+def test_a_column_that_does_not_vary_says_nothing() -> None:
+    assert not standardised(torch.full((7, 2), 3.0)).any()
 
 
 # gradients

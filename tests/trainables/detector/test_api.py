@@ -107,9 +107,9 @@ def test_movements_of_like_length_share_a_call(detector: Detector, movements: Ca
             super().__init__()
             self.inner = detector.model
 
-        def forward(self, z: Tensor, mask: Tensor, features: Tensor) -> Any:
+        def forward(self, z: Tensor, mask: Tensor, features: Tensor, direction: Tensor) -> Any:
             widths.append(z.shape[1])
-            return self.inner(z, mask, features)
+            return self.inner(z, mask, features, direction)
 
     several = concatenate(*[movements] * 4)
     replace(detector, model=Counted()).score(several)

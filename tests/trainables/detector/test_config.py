@@ -1,5 +1,6 @@
 """Laws of a detector's configuration: one way of balancing, sources with what they need, families held out whole."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -103,8 +104,9 @@ def test_bots_need_a_family_to_come_from_and_other_sources_do_not() -> None:
         ("model", {"fused_width": 1}, "`fused_width >= 2`"),
         ("model", {"embedding_dim": 1}, "`embedding_dim >= 2`"),
         ("model", {"dropout": 1.0}, "`0 <= dropout < 1`"),
-        ("model", {"drop_deep": 1.0}, "`0 <= drop_deep < 1`"),
+        ("model", {"drop_part": 1.0}, "`0 <= drop_part < 1`"),
         ("model", {"deep_bound": 0.0}, "`0 < deep_bound < inf`"),
+        ("model", {"reach": math.inf}, "`reach` is finite"),
         ("loss", {"task_weight": -0.1}, "`0 <= task_weight < inf`"),
         ("loss", {"embodiment_weight": float("nan")}, "`0 <= embodiment_weight < inf`"),
         ("loss", {"club_weight": float("inf")}, "`0 <= club_weight < inf`"),

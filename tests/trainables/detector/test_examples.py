@@ -97,17 +97,16 @@ def test_a_column_more_is_the_distance_from_the_training_people(parts: DataParts
         assert float(found[row, len(COLUMNS)]) == pytest.approx(math.log1p(square), rel=1e-5)
 
 
-def test_two_columns_more_are_the_direction_on_the_screen(parts: DataParts, scaling: Scaling) -> None:
-    """Which the canonical form takes away: the same movement pointing elsewhere differs in them alone."""
+def test_the_direction_on_the_screen_stands_apart(parts: DataParts, scaling: Scaling) -> None:
+    """The canonical form takes it away: the same movement pointing elsewhere differs in it alone."""
     asked = parts["validation"].take(torch.arange(4))
     turned = replace(asked, angle=asked.angle + 1.0)
     one, other = (scaling.inputs(movements) for movements in (asked, turned))
     for row, angle in enumerate(asked.angle.tolist()):
-        expected = [math.cos(angle), math.sin(angle)]
-        assert one.features[row, -2:].tolist() == pytest.approx(expected, abs=1e-6)
-    assert torch.equal(one.features[:, :-2], other.features[:, :-2])
+        assert one.direction[row].tolist() == pytest.approx([math.cos(angle), math.sin(angle)], abs=1e-6)
+    assert torch.equal(one.features, other.features)
     assert torch.equal(one.z, other.z)
-    assert not torch.isclose(one.features[:, -2:], other.features[:, -2:]).all(dim=1).any()
+    assert not torch.isclose(one.direction, other.direction).all(dim=1).any()
 
 
 def test_nobody_but_the_training_people_has_a_say_in_the_scaling(parts: DataParts, scaling: Scaling) -> None:

@@ -1,5 +1,6 @@
 """Laws of the network: a row is its own valid steps and features, and the outputs are the definition's."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.detector.model import DetectorModelConfig, DetectorNetwork, Outputs, Residual
+from trainables.detector.model import FADE, DetectorModelConfig, DetectorNetwork, Outputs, Residual
 from trainables.diffusion.models.layers import Convolution
 
 C, F = 2, 5
 CONFIG = DetectorModelConfig(width=4, features_width=6, fused_width=8, embedding_dim=3, dropout=0.3, deep_bound=0.5)
-CERTAIN = replace(CONFIG, dropout=0.0, drop_deep=0.0)
+CERTAIN = replace(CONFIG, dropout=0.0, drop_part=0.0)
 LENGTHS = (8, 13, 9, 12, 16, 11)
-Given = tuple[Tensor, Tensor, Tensor]
+Given = tuple[Tensor, Tensor, Tensor, Tensor]
 Array = NDArray[np.float64]
 
 
@@ -27,13 +28,14 @@ def network() -> DetectorNetwork:
 
 
 def given(steps: int = max(LENGTHS), seed: int = 0) -> Given:
-    """Steps of six lengths, zero beyond them, and features."""
+    """Steps of six lengths, zero beyond them, features and directions."""
     random = torch.Generator().manual_seed(seed)
     mask = torch.arange(steps) < torch.tensor(LENGTHS)[:, None]
     z = torch.zeros(len(LENGTHS), steps, C, dtype=torch.float64)
     for row, length in enumerate(LENGTHS):
         z[row, :length] = torch.randn(length, C, generator=torch.Generator().manual_seed(row), dtype=torch.float64)
-    return z, mask, torch.randn(len(LENGTHS), F, generator=random, dtype=torch.float64)
+    features, direction = (torch.randn(len(LENGTHS), n, generator=random, dtype=torch.float64) for n in (F, 2))
+    return z, mask, features, direction
 
 
 def assert_close(found: Outputs, expected: Outputs) -> None:
@@ -46,9 +48,9 @@ def assert_close(found: Outputs, expected: Outputs) -> None:
 
 @pytest.mark.parametrize("stuffing", [1.0, 1e9, float("inf"), float("nan")])
 def test_nothing_under_the_mask_reaches_an_output(network: DetectorNetwork, stuffing: float) -> None:
-    z, mask, features = given(steps=21)
+    z, mask, *rest = given(steps=21)
     stuffed = torch.where(mask[..., None], z, stuffing)
-    for one, other in zip(network(stuffed, mask, features), network(z, mask, features), strict=True):
+    for one, other in zip(network(stuffed, mask, *rest), network(z, mask, *rest), strict=True):
         assert torch.equal(one, other)
 
 
@@ -61,22 +63,20 @@ def test_more_padding_changes_nothing(network: DetectorNetwork, more: int) -> No
 @pytest.mark.parametrize("row", range(len(LENGTHS)))
 def test_rows_are_strangers_whatever_their_length(network: DetectorNetwork, row: int) -> None:
     """Alone and without padding, of odd and even length, a row is what it is in a batch; it takes no part in others."""
-    z, mask, features = given()
-    mine, together = slice(row, row + 1), network(z, mask, features)
-    length = LENGTHS[row]
-    alone = network(z[mine, :length], mask[mine, :length], features[mine])
-    assert_close(alone, Outputs(*(part[mine] for part in together)))
+    whole = given()
+    mine, together, length = slice(row, row + 1), network(*whole), LENGTHS[row]
+    z, mask, *rest = (part[mine] for part in whole)
+    assert_close(network(z[:, :length], mask[:, :length], *rest), Outputs(*(part[mine] for part in together)))
     others = torch.tensor([k for k in range(len(LENGTHS)) if k != row]).flip(0)
-    rest = network(z[others], mask[others], features[others])
-    assert_close(rest, Outputs(*(part[others] for part in together)))
+    assert_close(network(*(part[others] for part in whole)), Outputs(*(part[others] for part in together)))
 
 
 def test_every_valid_step_and_every_feature_has_a_say(network: DetectorNetwork) -> None:
     """Alternative to the above: what is not masked does reach the outputs, and those of its own row alone."""
-    z, mask, features = (part.clone() for part in given())
+    z, mask, features, direction = (part.clone() for part in given())
     z.requires_grad_()
     features.requires_grad_()
-    network(z, mask, features).logit[1].backward()
+    network(z, mask, features, direction).logit[1].backward()
     assert z.grad is not None
     assert features.grad is not None
     assert torch.equal(z.grad[1].abs().sum(dim=1) > 0, mask[1])
@@ -86,41 +86,78 @@ def test_every_valid_step_and_every_feature_has_a_say(network: DetectorNetwork) 
     assert not features.grad[others].any()
 
 
-@pytest.mark.parametrize("chance", [{"dropout": 0.5}, {"drop_deep": 0.5}])
+def test_the_direction_reaches_the_task_alone_and_the_steps_do_not_reach_it(network: DetectorNetwork) -> None:
+    z, mask, features, direction = given()
+    one, turned = network(z, mask, features, direction), network(z, mask, features, -direction)
+    assert torch.equal(one.logit, turned.logit)
+    assert torch.equal(one.embodiment, turned.embodiment)
+    assert not torch.isclose(one.task, turned.task).all(dim=1).any()
+    moved = network(2.0 * z, mask, features, direction)
+    assert torch.equal(one.task, moved.task)
+    assert not torch.isclose(one.embodiment, moved.embodiment).all(dim=1).any()
+
+
+@pytest.mark.parametrize("chance", [{"dropout": 0.5}, {"drop_part": 0.5}])
 def test_chance_acts_in_training_alone(chance: dict[str, Any]) -> None:
     network = DetectorNetwork(C, F, replace(CERTAIN, **chance))
-    z, mask, features = (part.float() if part.is_floating_point() else part for part in given())
+    inputs = [part.float() if part.is_floating_point() else part for part in given()]
 
     def logits() -> list[Tensor]:
-        return [network(z, mask, features).logit for _ in range(20)]
+        return [network(*inputs).logit for _ in range(20)]
 
     assert len({tuple(logit.tolist()) for logit in logits()}) > 1
     network.eval()
     assert len({tuple(logit.tolist()) for logit in logits()}) == 1
 
 
-def test_the_linear_part_tells_a_share_of_the_training_rows_alone() -> None:
+def test_what_the_fused_vector_adds_fades_with_the_distance_from_people() -> None:
+    """The last feature; half is left at `reach`, and next to nothing far beyond."""
+    torch.manual_seed(0)
+    network = DetectorNetwork(C, F, CERTAIN).double().eval()
+    z, mask, features, direction = given()
+    added = []
+    for distance in (-50.0, CERTAIN.reach, 50.0):
+        features[:, -1] = distance
+        deep = parts_of(network, (z, mask, features, direction))[2]
+        fused = network.trunk(z, mask, features)
+        whole = CERTAIN.deep_bound * torch.tanh(network.deep(fused).squeeze(1) / CERTAIN.deep_bound)
+        added.append((deep / whole).detach())
+    for found, expected in zip(added, (1.0, 0.5, 0.0), strict=True):
+        torch.testing.assert_close(found, torch.full_like(found, expected), rtol=0, atol=1e-9)
+
+
+def parts_of(network: DetectorNetwork, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """What the linear function, the network on the features and the fused vector have to say, each alone."""
+    features = inputs[2]
+    wide, shallow = network.wide(features).squeeze(1), network.shallow(features).squeeze(1)
+    return wide, shallow, network(*inputs).logit - wide - shallow
+
+
+def test_each_part_but_the_linear_one_is_left_out_of_a_share_of_the_training_rows() -> None:
     """Of 4,000 rows 0.3, each by chance: within 5 standard deviations, which fails falsely once in a million times."""
     torch.manual_seed(0)
-    network = DetectorNetwork(C, F, replace(CERTAIN, drop_deep=0.3)).double()
-    z, mask, features = (part[torch.arange(4000) % len(LENGTHS)] for part in given())
-    network.eval()
-    whole = network(z, mask, features)
+    network = DetectorNetwork(C, F, replace(CERTAIN, drop_part=0.3)).double().eval()
+    inputs = [part[torch.arange(4000) % len(LENGTHS)] for part in given()]
+    whole = network(*inputs)
+    wide, shallow, deep = parts_of(network, inputs)
     network.train()
-    trained = network(z, mask, features)
-    linear_alone = network.wide(features).squeeze(1)
-    alone, both = trained.logit == linear_alone, torch.isclose(trained.logit, whole.logit, rtol=0, atol=1e-12)
-    assert bool((alone ^ both).all())
-    assert abs(float(alone.double().mean()) - 0.3) < 5 * (0.3 * 0.7 / 4000) ** 0.5
+    trained = network(*inputs)
+    sums = {(a, b): wide + a * shallow + b * deep for a in (0, 1) for b in (0, 1)}
+    met = {kept: torch.isclose(trained.logit, total, rtol=0, atol=1e-12) for kept, total in sums.items()}
+    assert bool((torch.stack([*met.values()]).sum(dim=0) == 1).all())
+    for (a, b), rows in met.items():
+        share = (0.7 if a else 0.3) * (0.7 if b else 0.3)
+        assert abs(float(rows.double().mean()) - share) < 5 * (share * (1 - share) / 4000) ** 0.5
     assert_close(trained._replace(logit=whole.logit), whole)
 
 
-def test_what_the_trunk_adds_to_the_linear_part_is_bounded(network: DetectorNetwork) -> None:
+def test_what_the_fused_vector_adds_to_the_features_is_bounded(network: DetectorNetwork) -> None:
     with torch.no_grad():
         network.deep.weight.mul_(1e3)
-    z, mask, features = given()
-    added = (network(z, mask, features).logit - network.wide(features).squeeze(1)).detach()
-    assert float(added.abs().max()) <= CONFIG.deep_bound
+    z, mask, features, direction = given()
+    features[:, -1] = -50.0  # right amid people
+    *_, added = (part.detach() for part in parts_of(network, (z, mask, features, direction)))
+    assert float(added.abs().max()) <= CONFIG.deep_bound * (1 + 1e-12)
     assert float(added.abs().min()) > 0.9 * CONFIG.deep_bound
 
 
@@ -149,6 +186,11 @@ def linear(layer: Any, x: Array) -> Array:
     return np.asarray(layer.weight.detach().numpy() @ x + layer.bias.detach().numpy())
 
 
+def perceptron(layers: Any, x: Array) -> Array:
+    """Of one hidden layer; what stands between, if anything, acts in training alone."""
+    return linear(layers[-1], silu(linear(layers[0], x)))
+
+
 def normalised(layer: Any, x: Array) -> Array:
     scaled = (x - x.mean(axis=-1, keepdims=True)) / np.sqrt(x.var(axis=-1, keepdims=True) + layer.eps)
     return np.asarray(scaled * layer.weight.detach().numpy() + layer.bias.detach().numpy())
@@ -158,7 +200,7 @@ def residual(stage: Residual, h: Array) -> Array:
     return h + convolved(stage.conv2, silu(convolved(stage.conv1, silu(normalised(stage.norm, h)))))
 
 
-def by_definition(network: DetectorNetwork, z: Array, features: Array) -> list[Array]:
+def by_definition(network: DetectorNetwork, z: Array, features: Array, direction: Array) -> list[Array]:
     """The outputs of one movement without padding, step by step."""
     trunk: Any = network.trunk
     first, _, second = trunk.features
@@ -169,9 +211,11 @@ def by_definition(network: DetectorNetwork, z: Array, features: Array) -> list[A
         pooled += [h.mean(axis=0), h.max(axis=0)]
     norm, _, fuse, _ = trunk.fuse
     fused = silu(linear(fuse, normalised(norm, np.concatenate(pooled))))
-    deep = CONFIG.deep_bound * np.tanh(linear(network.deep, fused) / CONFIG.deep_bound)
-    heads: list[Any] = [network.task, network.embodiment]
-    return [linear(network.wide, features) + deep, *(linear(head[2], silu(linear(head[0], fused))) for head in heads)]
+    met = 1.0 / (1.0 + np.exp((features[-1] - CONFIG.reach) / FADE))
+    deep = CONFIG.deep_bound * np.tanh(linear(network.deep, fused) / CONFIG.deep_bound) * met
+    shallow = perceptron(network.shallow, features)
+    task = perceptron(network.task, np.concatenate([features, direction]))
+    return [linear(network.wide, features) + shallow + deep, task, perceptron(network.embodiment, fused)]
 
 
 def test_the_outputs_are_those_of_the_definition_in_plain_loops(network: DetectorNetwork) -> None:
@@ -180,10 +224,10 @@ def test_the_outputs_are_those_of_the_definition_in_plain_loops(network: Detecto
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.2 * torch.randn(parameter.shape, generator=random, dtype=torch.float64))
-    z, mask, features = given(steps=19)
-    outputs = network(z, mask, features)
+    z, mask, *rest = given(steps=19)
+    outputs = network(z, mask, *rest)
     for row, length in enumerate(LENGTHS):
-        expected = by_definition(network, z[row, :length].numpy(), features[row].numpy())
+        expected = by_definition(network, z[row, :length].numpy(), *(part[row].numpy() for part in rest))
         for part, wanted in zip(outputs, expected, strict=True):
             np.testing.assert_allclose(part[row].detach().numpy().reshape(-1), wanted, rtol=0, atol=1e-12)
 

@@ -13,7 +13,7 @@ from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 from tests.trainables.detector.tiny import MODEL, TINY
-from trainables.contrastive.club import CLUB
+from trainables.contrastive.club import CLUB, SMALLEST
 from trainables.detector import objective
 from trainables.detector.config import DetectorConfig, LossConfig
 from trainables.detector.examples import WIDTH, Inputs, Item, Targets
@@ -35,11 +35,12 @@ def batch(rows: int = ROWS, weighted: bool = False) -> Item:
     random = torch.Generator().manual_seed(0)
     mask = torch.arange(STEPS) < torch.randint(8, STEPS + 1, (rows, 1), generator=random)
     z = torch.randn(rows, STEPS, C, generator=random, dtype=torch.float64) * mask[..., None]
-    features = torch.randn(rows, WIDTH, generator=random, dtype=torch.float64)
+    features, direction = (torch.randn(rows, n, generator=random, dtype=torch.float64) for n in (WIDTH, 2))
+    inputs = Inputs(z, mask, features, direction)
     bot = torch.arange(rows) // 2 % 2
     targets = Targets(bot.double(), torch.arange(rows) // 2 % 5, bot)
     weight = torch.where(bot > 0, 0.25, 1.0).double()
-    return (Inputs(z, mask, features), targets, weight) if weighted else (Inputs(z, mask, features), targets)
+    return (inputs, targets, weight) if weighted else (inputs, targets)
 
 
 def outputs_of(rows: int = ROWS, seed: int = 1) -> Outputs:
@@ -99,7 +100,7 @@ def contrastive_by_definition(embeddings: Tensor, labels: Tensor, temperature: f
 
 def bound_by_definition(club: CLUB, task: Tensor, embodiment: Tensor) -> float:
     x, y = (rows / rows.norm(dim=1, keepdim=True) for rows in (task, embodiment))
-    q = club(x)
+    q = club((x - x.mean(dim=0)) / (x.var(dim=0, correction=0) + SMALLEST).sqrt())
 
     def log_density(i: int, j: int) -> float:
         terms = (y[j] - q.mean[i]) ** 2 / q.log_variance[i].exp() + q.log_variance[i]
@@ -185,6 +186,16 @@ def test_one_contrastive_loss_shapes_its_own_embedding_alone(name: str, head: st
 # the network of the bound
 
 
+def test_the_bound_shapes_the_embedding_of_the_task_alone() -> None:
+    """What the other embedding says is what a detector is for."""
+    outputs = outputs_of()
+    losses, _ = loss_of(outputs, replace(PLAIN, club_weight=0.5))
+    losses.total.backward()
+    assert outputs.task.grad is not None
+    assert outputs.task.grad.any()
+    assert outputs.embodiment.grad is None or not outputs.embodiment.grad.any()
+
+
 def test_the_bounds_network_takes_its_steps_first_and_the_detectors_gradient_never_reaches_it() -> None:
     outputs, (untouched, _) = outputs_of(), club_of()
     losses, club = loss_of(outputs, WHOLE)
@@ -233,7 +244,7 @@ WORKERS, TRAINED = 2, 3
 def state_of(loss: LossConfig, worker: Worker = ALONE) -> tuple[State, DetectorConfig]:
     """A detector in float64, without what workers draw for themselves."""
     config = replace(
-        TINY, loss=loss, model=replace(MODEL, dropout=0.0, drop_deep=0.0), optim=replace(TINY.optim, grad_clip=1e9)
+        TINY, loss=loss, model=replace(MODEL, dropout=0.0, drop_part=0.0), optim=replace(TINY.optim, grad_clip=1e9)
     )
     state = initial_state(config, C, ALONE)
     for module in (state.network, state.club, state.ema.model):
@@ -307,6 +318,6 @@ def test_the_network_takes_inputs_of_either_precision() -> None:
     torch.manual_seed(0)
     network = DetectorNetwork(C, WIDTH, MODEL).eval()
     inputs, *_ = batch()
-    single = network(inputs.z.float(), inputs.mask, inputs.features.float())
+    single = network(inputs.z.float(), inputs.mask, inputs.features.float(), inputs.direction.float())
     for one, other in zip(single, network.double()(*inputs), strict=True):
         torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-5)

@@ -52,7 +52,7 @@ class Told(torch.nn.Module):
         super().__init__()
         self.logits = torch.nn.Parameter(logits)
 
-    def forward(self, z: Tensor, mask: Tensor, features: Tensor) -> Outputs:
+    def forward(self, z: Tensor, mask: Tensor, features: Tensor, direction: Tensor) -> Outputs:
         return Outputs(self.logits[features[:, 0].long()], z[:, 0, :1], z[:, 0, :1])
 
 
@@ -78,7 +78,8 @@ def case(
         logits[name] = (changes or {}).get(name, drawn.round() if ties else drawn)
         features = torch.zeros(count, WIDTH)
         features[:, 0] = torch.arange(start, start + count)
-        inputs[name] = Inputs(torch.zeros(count, 8, 2), torch.ones(count, 8, dtype=torch.bool), features)
+        mask = torch.ones(count, 8, dtype=torch.bool)
+        inputs[name] = Inputs(torch.zeros(count, 8, 2), mask, features, torch.zeros(count, 2))
         start += count
     families = {name: inputs[name] for name in FAMILIES}
     detector = Detector(Told(torch.cat([*logits.values()])), scaling, config.data.canonical)

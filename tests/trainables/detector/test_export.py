@@ -1,0 +1,84 @@
+"""Laws of the exported detector: the checkpoint's scores, whatever the number and length, and a file that is known."""
+
+from pathlib import Path
+
+import onnxruntime
+import pytest
+import torch
+
+from tests.trainables.detector.tiny import TINY
+from trainables.checkpoint import CheckpointError, load_record
+from trainables.command import run
+from trainables.data.canonical import Canonical
+from trainables.data.dataset import DataParts, load_parts
+from trainables.detector.api import Detector, load_trained_detector
+from trainables.detector.export import COMMAND, OnnxDetector, main
+from trainables.detector.train import epochs
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A detector whose scores differ, for it was trained a little."""
+    folder = tmp_path_factory.mktemp("trained") / "checkpoint"
+    *_, last = epochs(TINY)
+    last.save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def parts() -> DataParts:
+    return load_parts(TINY.data)
+
+
+@pytest.fixture(scope="module")
+def file(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("exported") / "detector.onnx"
+    assert run(COMMAND, main, [f"ckpt={checkpoint}", f"out={out}"]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def detector(checkpoint: Path) -> Detector:
+    return load_trained_detector(checkpoint)
+
+
+def shortest(people: Canonical, count: int) -> Canonical:
+    return people.take(people.mask.sum(dim=1).argsort()[:count])
+
+
+@pytest.mark.parametrize("count", [1, 2, 300])
+def test_scores_are_those_of_the_checkpoint(file: Path, detector: Detector, parts: DataParts, count: int) -> None:
+    """In float32 to 1e-5; people's scores spread much wider than that."""
+    people = parts["train"].take(torch.arange(count))
+    found, expected = OnnxDetector.load(file).score(people), detector.score(people)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    assert found.dtype == torch.float64
+    assert count < 300 or float(expected.std()) > 1e-3
+
+
+def test_short_movements_without_padding_are_scored_alike(file: Path, detector: Detector, parts: DataParts) -> None:
+    few = shortest(parts["train"], 5)
+    length = int(few.mask.sum(dim=1).max())
+    assert length < TINY.data.canonical.sequence_length
+    bare = Canonical(**{**vars(few), "deltas": few.deltas[:, :length], "mask": few.mask[:, :length]})
+    torch.testing.assert_close(OnnxDetector.load(file).score(bare), detector.score(few), rtol=0, atol=1e-5)
+
+
+def test_the_file_says_of_which_weights_and_for_which_form_it_is(file: Path, checkpoint: Path) -> None:
+    assert OnnxDetector.load(file).canonical == TINY.data.canonical
+    said = onnxruntime.InferenceSession(file).get_modelmeta().custom_metadata_map
+    assert said["weights_sha256"] == load_record(checkpoint)["weights_sha256"]
+
+
+def test_what_was_not_exported_here_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "torn.onnx").write_bytes(b"no model")
+    for wrong in (tmp_path / "torn.onnx", tmp_path / "absent.onnx"):
+        with pytest.raises(CheckpointError, match=f"^{wrong}: no exported detector: [^\n]+$"):
+            OnnxDetector.load(wrong)
+
+
+def test_wrong_input_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(COMMAND, main, []) == 2
+    assert "`ckpt` names a checkpoint folder" in capsys.readouterr().err
+    assert run(COMMAND, main, ["ckpt=a", "out=detector.pt"]) == 2
+    assert "`out` ends in .onnx" in capsys.readouterr().err

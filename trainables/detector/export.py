@@ -1,0 +1,174 @@
+"""`python -m trainables.detector.export`: a detector as ONNX, to score single movements in under a millisecond.
+
+    python -m trainables.detector.export ckpt=FOLDER out=detector.onnx
+
+The file holds the averaged network with its scaling and temperature, and says of which checkpoint and for which
+canonical form; `OnnxDetector` scores with it. It takes movements of the form's whole length, so that in batches it
+gains little: there PyTorch leaves out what is padding in all of them.
+"""
+
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import torch
+from jaxtyping import Bool, Float
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph, InvalidProtobuf
+from rich.console import Console
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from trainables.checkpoint import CheckpointError, load_record
+from trainables.command import Command, Request, run
+from trainables.config import build, plain, require
+from trainables.data.canonical import Canonical, CanonicalConfig
+from trainables.data.companding import compand
+from trainables.data.dataset import DataConfig, load_parts
+from trainables.detector.api import Detector, load_trained_detector
+from trainables.detector.examples import columns
+
+UNREADABLE = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf)  # what a file that is no model raises
+INPUTS = ("steps_px", "mask", "columns", "angle")
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Which detector goes where."""
+
+    ckpt: str = ""
+    out: str = "detector.onnx"
+
+    def __post_init__(self) -> None:
+        require(bool(self.ckpt), "`ckpt` names a checkpoint folder", "an empty text", "add ckpt=FOLDER")
+        require(self.out.endswith(".onnx"), "`out` ends in .onnx", f"out={self.out}")
+
+
+class Scorer(nn.Module):
+    """Movements as they are -> the probability of a bot."""
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.network, self.scaling, self.temperature = detector.model, detector.scaling, detector.temperature
+
+    def forward(
+        self,
+        steps_px: Float[Tensor, "B T C"],
+        mask: Bool[Tensor, "B T"],
+        columns: Float[Tensor, "B F"],
+        angle: Float[Tensor, "B"],
+    ) -> Float[Tensor, "B"]:
+        """Steps and angle in float32: ONNX Runtime has no asinh in float64."""
+        mean, std, scale_px = (getattr(self.scaling.steps, name).float() for name in ("mean", "std", "scale_px"))
+        z = (compand(steps_px, scale_px) - mean) / std * mask[:, :, None]
+        direction = torch.stack([angle.cos(), angle.sin()], dim=1)
+        outputs = self.network(z, mask, self.scaling.features(columns), direction)
+        score: Tensor = (outputs.logit / self.temperature).sigmoid()
+        return score
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxDetector:
+    """An exported detector, on one thread.
+
+    Attributes:
+        session: Of ONNX Runtime.
+    """
+
+    session: Any
+    canonical: CanonicalConfig
+
+    @classmethod
+    def load(cls, file: Path) -> "OnnxDetector":
+        """Raises CheckpointError: no such file, or none that was exported here."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        try:
+            session = onnxruntime.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
+            said = session.get_modelmeta().custom_metadata_map
+            return cls(session, build(CanonicalConfig, json.loads(said["canonical"])))
+        except (KeyError, OSError, ValueError, *UNREADABLE) as error:
+            raise CheckpointError(f"{file}: no exported detector: {str(error).splitlines()[0]}") from None
+
+    def score(self, canonical: Canonical) -> Float[Tensor, "N"]:
+        """Probability of a bot for each movement, as `Detector.score` up to rounding."""
+        given = arguments(canonical, self.canonical)
+        (score,) = self.session.run(["score"], {name: part.numpy() for name, part in zip(INPUTS, given, strict=True)})
+        return torch.from_numpy(score).double()
+
+
+def arguments(canonical: Canonical, form: CanonicalConfig) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What `Scorer` takes, padded to the form's length."""
+    more = form.sequence_length - canonical.mask.shape[1]
+    steps, mask = pad(canonical.steps_px(), (0, 0, 0, more)), pad(canonical.mask, (0, more))
+    return steps.float(), mask, columns(canonical), canonical.angle.float()
+
+
+def export(detector: Detector, example: Canonical, said: dict[str, str], file: Path) -> None:
+    """Write the detector; any number of movements of the form's length can be scored with it.
+
+    Args:
+        example: Two movements or more.
+        said: Of the checkpoint, kept in the file.
+    """
+    given = arguments(example, detector.canonical)
+    batch = torch.export.Dim("batch")
+    with _quiet():
+        program = torch.onnx.export(
+            Scorer(detector).eval(),
+            given,
+            input_names=list(INPUTS),
+            output_names=["score"],
+            dynamic_shapes=({0: batch},) * len(INPUTS),
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None, "dynamo=True returns a program"
+    program.model.metadata_props.update({"canonical": json.dumps(plain(detector.canonical)), **said})
+    program.save(file)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what PyTorch 2.13 says of itself while it exports: deprecations, and that torchvision is not there."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`isinstance\\(treespec", FutureWarning)
+            warnings.filterwarnings("ignore", "# The axis name", UserWarning)
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+COMMAND = Command(
+    module="trainables.detector.export",
+    config_name="detector/export",
+    about="Export a detector as ONNX:\n\n  python -m trainables.detector.export ckpt=FOLDER out=detector.onnx",
+    schemas={"detector/export_schema": plain(ExportConfig(ckpt="FOLDER")) | {"ckpt": ""}},
+)
+
+
+def main(request: Request) -> int:
+    """Export, score the example with both, and say how far they lie apart."""
+    config = build(ExportConfig, request.config)
+    checkpoint, out = Path(config.ckpt), Path(config.out)
+    record = load_record(checkpoint)
+    detector = load_trained_detector(checkpoint)
+    example = load_parts(build(DataConfig, record["config"]["data"]))["validation"]
+    export(detector, example.take(torch.arange(2)), {"weights_sha256": str(record["weights_sha256"])}, out)
+    apart = (OnnxDetector.load(out).score(example) - detector.score(example)).abs().max().item()
+    Console(soft_wrap=True).print(f"{out}: scores {len(example)} movements as the checkpoint does, to {apart:.1e}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(COMMAND, main))
