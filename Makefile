@@ -60,6 +60,7 @@ bench: venv $(VENV)/installed-bench-$(LOCK) ## speed: training and sampling besi
 	$(RUN) -m benchmarks.decisions --output results/bench/decisions.json
 	$(RUN) -m benchmarks.sweep_throughput --output results/bench/sweep_throughput.json
 	$(RUN) -m benchmarks.search_quality --output results/bench/search_quality.json
+	$(RUN) -m benchmarks.detector_scoring --output results/bench/detector_scoring.json
 	$(RUN) -m benchmarks.serving --output results/bench/serving.json
 
 ablations: venv ## quality: variants of the model against each other, some hours on one core

@@ -76,7 +76,7 @@ class StudyConfig:
     gan_checkpoint: str = ""
     diffusion_checkpoint: str = ""
     bots: str = ""  # a table of recordings of bots of others' making: style, trajectory_id, t_ms, x, y
-    hardness: tuple[float, ...] = (0.0, 0.1)  # of the published detector's score: those that it takes for people without a doubt
+    hardness: tuple[float, ...] = (0.0, 0.1)  # of the published detector's score: clearly people to it
     gan: GanConfig = field(default_factory=GanConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     detector: DetectorConfig = field(default_factory=DetectorConfig)

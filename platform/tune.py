@@ -43,6 +43,7 @@ from platform.storage import JOURNAL, NoStudyError, held, mend
 from platform.study import FOLDER, enqueue_repeats, load_study, open_study
 from platform.summary import summarise
 from platform.tensorboard import TensorBoard
+from search_spaces import SPACES
 from trainables.command import Command, Request, run
 from trainables.config import build, digest, plain
 from trainables.data.dataset import DataConfig, DataParts, load_parts
@@ -81,6 +82,7 @@ COMMAND = Command(
         **{f"trainable/{name}_schema": plain(trainable.config()) for name, trainable in TRAINABLES.items()},
     },
     sweeps=True,
+    implied={f"space={name}": f"trainable={space.trainable}" for name, space in SPACES.items()},
     switches={PLAN: "print trials, expected time and disk, and start nothing"},
     verbs={
         "list": "the studies below storage_path",

@@ -41,6 +41,8 @@ class Command:
             schemas: with "experiment", `experiment=cpu` composes diffusion/cpu.yaml. Empty: there is one file.
         verbs: What the first word may be, and what it does; without one the command does what it is for.
         switches: Options without a value (`--plan`), and what they do.
+        implied: Override -> the choice of a group that follows from it where none is given ("space=gan" ->
+            "trainable=gan").
     """
 
     module: str
@@ -51,6 +53,7 @@ class Command:
     preset_key: str = ""
     verbs: Mapping[str, str] = field(default_factory=dict)
     switches: Mapping[str, str] = field(default_factory=dict)
+    implied: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ def parse(command: Command, overrides: Sequence[str]) -> Request:
     for name, node in command.schemas.items():
         group, _, leaf = name.rpartition("/")
         store.store(name=leaf, group=group or None, node=dict(node))
-    parsed = [_parse_override(text) for text in overrides]
+    parsed = _with_implied(command, [_parse_override(text) for text in overrides])
     config_name, parsed = _preset(command, parsed)
     laws = tuple(override for override in parsed if override.is_sweep_override())
     values = [override for override in parsed if not override.is_sweep_override()]
@@ -156,6 +159,13 @@ def parse(command: Command, overrides: Sequence[str]) -> Request:
     if not isinstance(plain, dict):
         raise TypeError("a configuration is a mapping")
     return Request({str(k): v for k, v in plain.items()}, tuple(str(o.key_or_group) for o in values), laws, choices)
+
+
+def _with_implied(command: Command, overrides: Sequence[Override]) -> list[Override]:
+    """The overrides, and the choices of groups that follow from them where the user made none."""
+    given = {str(override.key_or_group) for override in overrides}
+    implied = [command.implied[line] for override in overrides if (line := str(override.input_line)) in command.implied]
+    return [*overrides, *(_parse_override(text) for text in implied if text.partition("=")[0] not in given)]
 
 
 def _preset(command: Command, overrides: Sequence[Override]) -> tuple[str, list[Override]]:

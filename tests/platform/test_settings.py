@@ -391,9 +391,16 @@ def test_values_lie_under_dotted_keys() -> None:
             value_at(nested, missing)
 
 
+@pytest.mark.parametrize("name", SPACES)
+def test_a_space_brings_its_trainable_along(name: str) -> None:
+    found = sweep(f"space={name}")
+    assert found.space.trainable == SPACES[name].trainable
+    assert found == sweep(f"trainable={SPACES[name].trainable}", f"space={name}")
+
+
 def test_the_space_and_the_study_bear_the_trainables_name_unless_said_otherwise() -> None:
     found = sweep("trainable=gan")
     assert (found.space.trainable, found.settings.space, found.settings.study_name) == ("gan", "gan", "gan")
     assert sweep("trainable=gan", "study_name=mine").settings.study_name == "mine"
     with pytest.raises(ConfigError, match=r"`trainable=gan` with `space=gan` must hold, but got trainable=diffusion"):
-        sweep("space=gan")
+        sweep("trainable=diffusion", "space=gan")

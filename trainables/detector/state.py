@@ -12,6 +12,7 @@ from trainables.checkpoint import (
     CheckpointError,
     flatten,
     load_checkpoint,
+    load_record,
     optimizer_tensors,
     restore_optimizer,
     resumed,
@@ -113,6 +114,22 @@ def freeze(network: DetectorNetwork, folder: Path) -> None:
     except RuntimeError:
         raise CheckpointError(f"{folder}: its trunk has another shape than `model` asks for") from None
     network.trunk.requires_grad_(False)
+
+
+def frozen_weights(config: DetectorConfig, data_sha256: str) -> str:
+    """Hash of the checkpoint whose trunk is kept, "" if none is.
+
+    Raises:
+        CheckpointError: it was trained on other data, by which its inputs were scaled.
+    """
+    if not config.model.frozen_from:
+        return ""
+    record = load_record(Path(config.model.frozen_from))
+    theirs = str(record.get("data_sha256"))
+    if theirs != data_sha256:
+        told = f"{theirs[:12]}, not {data_sha256[:12]}"
+        raise CheckpointError(f"{config.model.frozen_from}: its trunk was trained on other data ({told})")
+    return str(record["weights_sha256"])
 
 
 def save_state(

@@ -24,7 +24,7 @@ from trainables.detector.config import DetectorConfig
 from trainables.detector.examples import DetectorDataset, Inputs, Item, Scaling, Targets, TrainingSet, label_maps
 from trainables.detector.model import Outputs
 from trainables.detector.objective import Losses, detector_loss
-from trainables.detector.state import State, initial_state, restore_state, save_state
+from trainables.detector.state import State, frozen_weights, initial_state, restore_state, save_state
 from trainables.detector.validation import Validator
 from trainables.diffusion.train import learning_rate, set_learning_rate
 from trainables.epoch import ALONE, Epoch, TrainingDivergedError, Worker
@@ -58,7 +58,8 @@ def epochs(config: DetectorConfig, *, resume: Path | None = None, worker: Worker
     parts = load_parts(config.data)
     scaling, maps = Scaling.fit(parts), label_maps()
     dataset = TrainingSet(parts["train"], scaling, maps, config)
-    told = dataset.account()  # whatever is wrong with a source is told before anything is trained
+    frozen = {"frozen": frozen_weights(config, parts.sha256)}
+    told = dataset.account() | frozen  # whatever is wrong with a source is told before anything is trained
     validator = Validator.fit(parts["validation"], scaling, config)
     state = initial_state(config, len(parts.statistics.mean), worker)
     judge = partial(_judge, state, config, parts, scaling, told, validator, worker)

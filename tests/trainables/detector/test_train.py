@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from tests.trainables.detector.tiny import TINY, Tensors, assert_equal, differ, saved
 from trainables import names
-from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint, select
+from trainables.checkpoint import CheckpointError, load_checkpoint, load_record, save_checkpoint, select
 from trainables.config import ConfigError, plain
 from trainables.data.dataset import DataConfig, DataParts, load_parts
 from trainables.data.labels import LabelMaps
@@ -320,7 +320,7 @@ def test_a_frozen_trunk_has_no_dropout(frozen: DetectorConfig, examples: Detecto
         optimise(state, config, item_of(examples))
         inputs, *_ = item_of(examples)
         with torch.no_grad():
-            one, other = (state.network.trunk(*inputs) for _ in range(2))
+            one, other = (state.network.trunk(*inputs[:3]) for _ in range(2))
         assert torch.equal(one, other) is not by_chance
 
 
@@ -333,6 +333,20 @@ def test_a_trunk_that_does_not_fit_is_refused(frozen: DetectorConfig, gan: Path,
     for line, change in faults.items():
         with pytest.raises(CheckpointError, match=line):
             initial_state(replace(frozen, model=replace(frozen.model, **change)), C, ALONE)
+
+
+def test_a_frozen_trunk_of_other_data_is_refused_since_its_inputs_are_scaled_otherwise(frozen: DetectorConfig) -> None:
+    other = replace(frozen, data=replace(frozen.data, companding_px=0.5))
+    with pytest.raises(
+        CheckpointError, match=r"its trunk was trained on other data \([0-9a-f]{12}, not [0-9a-f]{12}\)"
+    ):
+        next(epochs(other))
+
+
+def test_the_record_says_which_weights_are_frozen(frozen: DetectorConfig, uncut: Run, tmp_path: Path) -> None:
+    next(epochs(frozen)).save(tmp_path / "checkpoint")
+    assert load_record(tmp_path / "checkpoint")["frozen"] == load_record(uncut[2] / "2")["weights_sha256"]
+    assert load_record(uncut[2] / "2")["frozen"] == ""
 
 
 # several workers
