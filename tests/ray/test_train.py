@@ -57,7 +57,7 @@ def test_a_group_whose_worker_is_killed_goes_on_from_the_folder(trainable: str, 
 
 ALIKE = {
     "model.dropout": 0.0,  # each worker draws its own
-    "model.drop_deep": 0.0,
+    "model.drop_part": 0.0,
     "loss.task_weight": 0.2,
     "loss.embodiment_weight": 0.2,
     "loss.club_weight": 0.1,
