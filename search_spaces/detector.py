@@ -10,7 +10,7 @@ SPACE = Space(
         "negatives.alpha": FloatDistribution(0.25, 2.0, log=True),
         "loss.task_weight": FloatDistribution(0.0, 2.0),
         "loss.embodiment_weight": FloatDistribution(0.0, 0.3),
-        "loss.club_weight": FloatDistribution(0.0, 0.3),
+        "loss.club_weight": FloatDistribution(0.0, 1.0),
         "loss.temperature": FloatDistribution(0.03, 0.3, log=True),
         "model.width": CategoricalDistribution((16, 24, 32, 48)),
     },

@@ -66,7 +66,7 @@ class LossConfig:
     task_weight: float = 1.0  # of the task embedding's contrastive loss; its head alone feels it
     embodiment_weight: float = 0.05  # of the embodiment embedding's, which the trunk feels too
     temperature: float = 0.07  # of both
-    club_weight: float = 0.1  # of the bound on what the task embedding says of the other
+    club_weight: float = 0.3  # of the bound on what the task embedding says of the other
     club_lr: float = 1e-3
     club_steps: int = 10  # of the bound's own network, before each step of the detector
 
