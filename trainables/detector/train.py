@@ -84,7 +84,8 @@ def _train_epoch(state: State, config: DetectorConfig, dataset: TrainingSet, wor
         counts.update(measured.keys())
     means = {name: value / counts[name] for name, value in sums.items()}
     timing = {names.TRAIN_STEPS: float(state.step), names.TRAIN_SECONDS: time.perf_counter() - began}
-    return {**means, names.TRAIN_LEARNING_RATE: state.optimizer.param_groups[0]["lr"], **timing}
+    group = state.optimizer.param_groups[0]
+    return {**means, names.TRAIN_LEARNING_RATE: group["lr"] / group["scale"], **timing}
 
 
 def items(examples: DetectorDataset, config: DetectorConfig, epoch: int) -> Iterator[Item]:

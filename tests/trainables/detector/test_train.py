@@ -342,6 +342,18 @@ def test_a_frozen_trunk_of_other_data_is_refused_since_its_inputs_are_scaled_oth
         next(epochs(other))
 
 
+def test_parts_learn_at_their_own_rates_and_the_common_one_is_told(frozen: DetectorConfig) -> None:
+    """The first group is another one where the trunk is frozen."""
+    for config in (TINY, frozen):
+        plain = replace(config, epochs=1, optim=replace(config.optim, warmup_steps=0))
+        state = initial_state(plain, C, ALONE)
+        scales = [group["scale"] for group in state.optimizer.param_groups]
+        assert sorted(scales) == [0.2, 1.0, 5.0]
+        *_, last = epochs(plain)
+        total = plain.steps_per_epoch
+        assert last.metrics[names.TRAIN_LEARNING_RATE] == pytest.approx(learning_rate(total - 1, total, plain.optim))
+
+
 def test_the_record_says_which_weights_are_frozen(frozen: DetectorConfig, uncut: Run, tmp_path: Path) -> None:
     next(epochs(frozen)).save(tmp_path / "checkpoint")
     assert load_record(tmp_path / "checkpoint")["frozen"] == load_record(uncut[2] / "2")["weights_sha256"]
