@@ -103,7 +103,7 @@ def check_motion(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> M
     _refuse((valid[:, 1:] & ~valid[:, :-1]).any(axis=1), "valid steps must be a prefix of the mask", steps)
     _refuse(steps < MINIMUM_STEPS, f"a movement must have at least {MINIMUM_STEPS} valid steps; drop it first", steps)
     kept = np.where(valid[:, :, None], shown, 0.0).astype(np.float64)
-    rows = kept.reshape(len(kept), -1)
+    rows = kept.reshape(len(kept), 2 * kept.shape[1])
     _refuse(np.any(~np.isfinite(rows), axis=1), "displacements must be finite", steps)
     _refuse(np.all(rows == 0, axis=1), "a movement must have a moving step; drop still ones first", steps)
     off = np.abs(kept.sum(axis=1) - (1.0, 0.0)).max(axis=1) > NET_TOLERANCE

@@ -71,7 +71,13 @@ def start(folder: Path, *overrides: str) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=listen,
     )
+
+
+def listen() -> None:
+    """Ctrl-C is heard even where the tests were started in the background, whose children ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def copied(folder: Path, to: Path) -> Path:
