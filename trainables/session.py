@@ -13,6 +13,7 @@ import errno
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -49,6 +50,7 @@ TRAINABLES: dict[str, Trainable] = {
 TRIALS = "trials"  # the folder of Tune's trials, beside that of their worker groups
 TRIAL_DRIVER = "trial_driver"  # custom resource of a trial that leads a worker group
 CONTROLLER_RETRIES = 3
+PATIENCE_S = 3.0  # before a lost group is started anew; a stopped trial's controller outlives its workers by 0.2 s
 RUN = "ray"  # what Ray Train itself keeps of a run, beside our files
 RESUME_FROM = "resume_from"  # among a trial's parameters: the checkpoint of the trial that it goes on from
 FAILURE = "failure"  # a trial's last result: why it could not go on, and would not if it were tried again
@@ -249,7 +251,7 @@ def _fit_group(
 ) -> None:
     """`loop(settings)` in each worker of a group, restarted after a failure as often as the job allows."""
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")  # by default a report, and an end, wait for 2 s
-    scaling = job.scaling
+    scaling, patient = job.scaling, [*callbacks, Patience()]
     per_worker = {"CPU": float(scaling.cpus_per_worker)}
     if scaling.gpus_per_worker:
         per_worker["GPU"] = scaling.gpus_per_worker
@@ -262,13 +264,25 @@ def _fit_group(
         run_config=ray.train.RunConfig(
             name=name,
             storage_path=job.storage_path,
-            callbacks=callbacks,
+            callbacks=patient,
             failure_config=ray.train.FailureConfig(  # type: ignore[call-arg]  # Train V2 has the second limit
                 max_failures=scaling.max_failures, controller_failure_limit=CONTROLLER_RETRIES
             ),
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),
         ),
     ).fit()
+
+
+class Patience(ray.train.UserCallback):
+    """Waits before a lost worker group is started anew.
+
+    Where Tune stops a trial, Ray 2.60 ends the workers a moment before their controller. One that looks in between
+    starts others, in a placement group that is registered after its owner's death: nobody would ever remove it.
+    """
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+        """Long enough for a controller that is to end as well."""
+        time.sleep(PATIENCE_S)
 
 
 def _worker_loop(settings: dict[str, Any]) -> None:
