@@ -79,9 +79,8 @@ class Scaling:
 
     def inputs(self, canonical: Canonical) -> Inputs:
         """Standardised steps and features, and the direction on the screen, which the canonical form takes away."""
-        direction = torch.stack([canonical.angle.cos(), canonical.angle.sin()], dim=1)
         features = self.features(columns(canonical))
-        return Inputs(self.steps.normalise(canonical), canonical.mask, features, direction.float())
+        return Inputs(self.steps.normalise(canonical), canonical.mask, features, direction(canonical.angle).float())
 
     def features(self, columns: Float[Tensor, "N F"]) -> Float[Tensor, "N W"]:
         """asinh of the standardised columns, and how far they lie from people; `WIDTH` columns in float32.
@@ -92,6 +91,11 @@ class Scaling:
         z = (columns - self.mean) / self.std
         distance = (z @ self.whitening).square().mean(dim=1, keepdim=True).log1p()
         return torch.cat([torch.asinh(z.float()), distance.float()], dim=1)
+
+
+def direction(angle: Float[Tensor, "N"]) -> Float[Tensor, "N 2"]:
+    """Cosine and sine."""
+    return torch.stack([angle.cos(), angle.sin()], dim=1)
 
 
 def columns(canonical: Canonical) -> Float[Tensor, "N F"]:

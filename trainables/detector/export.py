@@ -32,7 +32,7 @@ from trainables.data.canonical import Canonical, CanonicalConfig
 from trainables.data.companding import compand
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.detector.api import Detector, load_trained_detector
-from trainables.detector.examples import columns
+from trainables.detector.examples import columns, direction
 
 UNREADABLE = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf)  # what a file that is no model raises
 INPUTS = ("steps_px", "mask", "columns", "angle")
@@ -67,8 +67,7 @@ class Scorer(nn.Module):
         """Steps and angle in float32: ONNX Runtime has no asinh in float64."""
         mean, std, scale_px = (getattr(self.scaling.steps, name).float() for name in ("mean", "std", "scale_px"))
         z = (compand(steps_px, scale_px) - mean) / std * mask[:, :, None]
-        direction = torch.stack([angle.cos(), angle.sin()], dim=1)
-        outputs = self.network(z, mask, self.scaling.features(columns), direction)
+        outputs = self.network(z, mask, self.scaling.features(columns), direction(angle))
         score: Tensor = (outputs.logit / self.temperature).sigmoid()
         return score
 

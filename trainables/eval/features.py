@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from trainables.eval.motion import Booleans, Floats, Motion, check_motion, norm, pack, packed
+from trainables.eval.motion import Booleans, Floats, Motion, check_motion, pack, packed
 from trainables.eval.spectra import SPECTRAL_FEATURES, band_features, spectral_features, velocity_spectrum
 
 __all__ = [
@@ -38,7 +38,8 @@ SUBMOVEMENT_HEIGHT = 0.1  # of the smoothed peak: lower local maxima are tremor 
 
 def path_efficiency(motion: Motion) -> Float[Floats, "N"]:
     """Net displacement over path length, in (0, 1]."""
-    return norm(motion.deltas.sum(axis=1)) / motion.path
+    net: Floats = np.linalg.norm(motion.deltas.sum(axis=1), axis=1)
+    return net / motion.path
 
 
 def mean_abs_heading_change(motion: Motion) -> Float[Floats, "N"]:
@@ -96,7 +97,7 @@ def log_acceleration_peak(motion: Motion) -> Float[Floats, "N"]:
 def log_jerk_rms(motion: Motion) -> Float[Floats, "N"]:
     """log(1 + RMS of |third difference of position| / dt^3): the dimensionless jerk; sqrt(720) for minimum jerk."""
     a, rate = motion.deltas, motion.rate
-    jerk = norm(a[:, 2:] - 2 * a[:, 1:-1] + a[:, :-2]) * rate**3
+    jerk = np.linalg.norm(a[:, 2:] - 2 * a[:, 1:-1] + a[:, :-2], axis=2) * rate**3
     return np.log1p(np.sqrt(_mean(np.square(jerk), motion.mask[:, 2:])))
 
 

@@ -77,8 +77,8 @@ class Motion:
     @cached_property
     def acceleration(self) -> Float[Floats, "N T1"]:
         """|second difference of position| / dt^2 between neighbouring valid steps, zero beyond them."""
-        change = self.deltas[:, 1:] - self.deltas[:, :-1]
-        return norm(change) * np.square(self.rate) * self.mask[:, 1:]
+        change: Floats = np.linalg.norm(self.deltas[:, 1:] - self.deltas[:, :-1], axis=2)
+        return change * np.square(self.rate) * self.mask[:, 1:]
 
     @cached_property
     def heading_changes(self) -> tuple[Float[Floats, "N T1"], Bool[Booleans, "N T1"]]:
@@ -116,12 +116,6 @@ def _refuse(bad: Bool[Booleans, "N"], law: str, steps: Int[npt.NDArray[np.int64]
     if bad.any():
         rows = np.flatnonzero(bad)
         raise ValueError(f"row {rows[0]} ({steps[rows[0]]} valid steps): {law} ({len(rows)} such rows)")
-
-
-def norm(vectors: Float[Floats, "*S 2"]) -> Float[Floats, "*S"]:
-    """Euclidean length."""
-    values: Floats = np.sqrt(np.square(vectors[..., 0]) + np.square(vectors[..., 1]))
-    return values
 
 
 def pack(values: Float[Floats, "N T"], chosen: Bool[Booleans, "N T"]) -> Float[Floats, "N T"]:
