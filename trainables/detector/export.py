@@ -162,6 +162,7 @@ def main(request: Request) -> int:
     checkpoint, out = Path(config.ckpt), Path(config.out)
     record = load_record(checkpoint)
     detector = load_trained_detector(checkpoint)
+    out.parent.mkdir(parents=True, exist_ok=True)
     example = load_parts(build(DataConfig, record["config"]["data"]))["validation"]
     export(detector, example.take(torch.arange(2)), {"weights_sha256": str(record["weights_sha256"])}, out)
     apart = (OnnxDetector.load(out).score(example) - detector.score(example)).abs().max().item()

@@ -32,7 +32,7 @@ def parts() -> DataParts:
 
 @pytest.fixture(scope="module")
 def file(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("exported") / "detector.onnx"
+    out = tmp_path_factory.mktemp("exported") / "a folder that is not there" / "detector.onnx"
     assert run(COMMAND, main, [f"ckpt={checkpoint}", f"out={out}"]) == 0
     return out
 
