@@ -15,7 +15,7 @@ unexport PYTHONSAFEPATH # with it the root is not on the module path, and `platf
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv tune serve test lint format types contracts check bench ablations hard-negatives doctor dashboard tensorboard clean
+.PHONY: help venv tune serve test lint format types contracts check map bench ablations hard-negatives doctor dashboard tensorboard clean
 
 help: ## list the targets
 	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
@@ -47,6 +47,9 @@ contracts: venv ## check the directions of the imports
 	PYTHONPATH=. $(VENV)/bin/lint-imports
 
 check: lint types contracts ## lint, types and contracts
+
+map: venv ## write docs/code-map.md from the docstrings of the modules
+	$(RUN) -m docs.generate.code_map
 
 bench: venv $(VENV)/installed-bench-$(LOCK) ## speed: training and sampling beside two other libraries, evaluation, trials
 	@mkdir -p results/bench

@@ -1,7 +1,6 @@
-"""The tree is what the README, the packaging and the design say of it."""
+"""The tree is what the packaging and the design say of it."""
 
 import ast
-import re
 import subprocess
 import sys
 import tomllib
@@ -15,33 +14,10 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
-OURS = {"benchmarks", "platform", "search_spaces", "serve", "tests", "trainables"}
+OURS = {"benchmarks", "docs", "platform", "search_spaces", "serve", "tests", "trainables"}
 RAY_DOORS = ("benchmarks/", "platform/", "serve/", "tests/", "trainables/session.py")
-MAP_LINE = re.compile(r"(?P<path>\S+) {2,}(?P<description>\S.*)")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-
-
-def tracked_files() -> list[str]:
-    """Paths that git tracks, from the root."""
-    if not (ROOT / ".git").exists():
-        pytest.skip("the tree is compared with what git tracks, and this copy has no .git")
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return [path for path in listed.stdout.split("\0") if path]
-
-
-def file_map() -> list[str]:
-    """Lines of the fenced block below the README's heading `## File map`."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    block = re.search(r"^## File map\n+```\w*\n(.*?)\n```$", readme, re.MULTILINE | re.DOTALL)
-    assert block, "README.md must hold a fenced block right below its heading `## File map`"
-    return block[1].split("\n")
-
-
-def mapped_paths() -> list[str]:
-    """The paths that the file map names, in its order."""
-    matches = [MAP_LINE.fullmatch(line) for line in file_map()]
-    return [match["path"] for match in matches if match]
 
 
 def python_files() -> list[Path]:
@@ -81,26 +57,6 @@ def pins() -> dict[str, Version]:
     return {canonicalize_name(name): Version(version) for name, version in parts}
 
 
-def test_each_line_of_the_file_map_is_a_path_and_a_description() -> None:
-    assert [line for line in file_map() if not MAP_LINE.fullmatch(line)] == []
-
-
-def test_the_file_map_names_each_path_once() -> None:
-    paths = mapped_paths()
-    assert [path for path in paths if paths.count(path) > 1] == []
-
-
-def test_the_file_map_equals_the_tree() -> None:
-    tree, paths = set(tracked_files()), mapped_paths()
-    folders = tuple(path for path in paths if path.endswith("/"))
-    covered = {path for path in tree if path.startswith(folders)}
-    assert sorted(path for path in covered if path.endswith(".py")) == [], "a folder with Python is listed file by file"
-    assert sorted(covered & set(paths)) == [], "listed, and once more by its folder"
-    assert sorted(tree - covered - set(paths)) == [], "in the tree, but not in the map"
-    assert sorted(path for path in paths if not any(file.startswith(path) for file in tree)) == [], "not in the tree"
-    assert sorted(path for path in paths if not path.endswith("/") and path not in tree) == [], "no file of the tree"
-
-
 def test_ray_is_met_at_its_doors_only() -> None:
     assert [path for path in files_importing("ray") if not path.startswith(RAY_DOORS)] == []
 
@@ -122,6 +78,7 @@ def test_the_import_contracts_hold() -> None:
     ("folders", "declared"),
     [
         (("platform", "search_spaces", "serve", "trainables"), PROJECT["dependencies"]),
+        (("docs",), PROJECT["dependencies"]),
         (("tests",), PROJECT["dependencies"] + EXTRAS["dev"]),
         (("benchmarks",), PROJECT["dependencies"] + EXTRAS["bench"] + ["denoising-diffusion-pytorch"]),
     ],

@@ -1,0 +1,1 @@
+"""Pages of the documentation; `docs.generate` writes those that are generated from the code."""

@@ -1,0 +1,1 @@
+"""Commands that write the generated pages; each runs as `python -m docs.generate.<name>`."""
