@@ -15,7 +15,7 @@ unexport PYTHONSAFEPATH # with it the root is not on the module path, and `platf
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv tune serve test lint format types contracts check map bench ablations hard-negatives doctor dashboard tensorboard clean
+.PHONY: help venv tune serve test lint format types contracts test-ids check map bench ablations hard-negatives doctor dashboard tensorboard clean
 
 help: ## list the targets
 	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
@@ -46,7 +46,10 @@ types: venv ## check the types, strictly
 contracts: venv ## check the directions of the imports
 	PYTHONPATH=. $(VENV)/bin/lint-imports
 
-check: lint types contracts ## lint, types and contracts
+test-ids: venv ## collect the tests twice and compare their ids
+	$(RUN) -m tests.ids
+
+check: lint types contracts test-ids ## lint, types, contracts and test ids
 
 map: venv ## write docs/code-map.md from the docstrings of the modules
 	$(RUN) -m docs.generate.code_map
