@@ -15,7 +15,7 @@ unexport PYTHONSAFEPATH # with it the root is not on the module path, and `platf
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv tune serve test lint format types contracts test-ids check map bench ablations hard-negatives doctor dashboard tensorboard clean
+.PHONY: help venv tune serve test lint format types contracts test-ids check map docs bench ablations hard-negatives doctor dashboard tensorboard clean
 
 help: ## list the targets
 	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
@@ -53,6 +53,11 @@ check: lint types contracts test-ids ## lint, types, contracts and test ids
 
 map: venv ## write docs/code-map.md from the docstrings of the modules
 	$(RUN) -m docs.generate.code_map
+
+docs: venv $(VENV)/installed-docs-$(LOCK) ## build the pages of docs/ as a site in build/docs/, offline; a broken link fails
+	$(RUN) -m sphinx -b html -W --keep-going -q -d build/doctrees docs build/docs
+	$(RUN) -m docs.generate.links
+	@echo 'wrote build/docs/index.html'
 
 bench: venv $(VENV)/installed-bench-$(LOCK) ## speed: training and sampling beside two other libraries, evaluation, trials
 	@mkdir -p results/bench
