@@ -15,51 +15,54 @@ unexport PYTHONSAFEPATH # with it the root is not on the module path, and `platf
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv tune serve test lint format types contracts test-ids check map docs bench ablations hard-negatives doctor dashboard tensorboard clean
+.PHONY: help venv tune serve test test-all lint format types contracts test-ids check map docs bench ablations hard-negatives doctor dashboard tensorboard clean
 
-help: ## list the targets
+help: ## at once ## list the targets, and what each costs on two cores once `make venv` was run
 	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ' ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  %-15s %-21s %s\n", $$1, $$2, $$3 }' Makefile
 
-venv: $(VENV)/installed-dev-$(LOCK) ## make or update .venv from constraints.txt
+venv: $(VENV)/installed-dev-$(LOCK) ## 5 min, 2.4 GB ## make or update .venv from constraints.txt
 
-tune: venv ## search for the best generator (the main job)
+tune: venv ## 10 min ## search for the best generator (the main job)
 	$(RUN) -m platform.tune $(ARGS)
 
-serve: venv ## serve the registry's champion on 127.0.0.1:8000, until Ctrl-C
+serve: venv ## until Ctrl-C ## serve the registry's champion on 127.0.0.1:8000
 	$(RUN) -m serve $(ARGS)
 
-test: venv ## run the tests on every core, at the end those that start Ray; ARGS="-m 'not ray'" leaves these out
+test: venv ## 8 min ## run the tests, at the end a few that start Ray; ARGS="-m 'not ray'" leaves these out
 	$(RUN) -m tests.run $(ARGS)
 
-lint: venv ## look for mistakes and for lines that are not formatted
+test-all: venv ## 25 min ## the same, and the killing, full-disk and load tests
+	$(RUN) -m tests.run --all $(ARGS)
+
+lint: venv ## seconds ## look for mistakes and for lines that are not formatted
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 
-format: venv ## format the code and repair what can be repaired by itself
+format: venv ## seconds ## format the code and repair what can be repaired by itself
 	$(RUN) -m ruff check --fix
 	$(RUN) -m ruff format
 
-types: venv ## check the types, strictly
+types: venv ## 1 min ## check the types, strictly
 	$(RUN) -m mypy
 
-contracts: venv ## check the directions of the imports
+contracts: venv ## seconds ## check the directions of the imports
 	PYTHONPATH=. $(VENV)/bin/lint-imports
 
-test-ids: venv ## collect the tests twice and compare their ids
+test-ids: venv ## 1 min ## collect the tests twice and compare their ids
 	$(RUN) -m tests.ids
 
-check: lint types contracts test-ids ## lint, types, contracts and test ids
+check: lint types contracts test-ids ## 2 min ## lint, types, contracts and test ids
 
-map: venv ## write docs/code-map.md from the docstrings of the modules
+map: venv ## seconds ## write docs/code-map.md from the docstrings of the modules
 	$(RUN) -m docs.generate.code_map
 
-docs: venv $(VENV)/installed-docs-$(LOCK) ## build the pages of docs/ as a site in build/docs/, offline; a broken link fails
+docs: venv $(VENV)/installed-docs-$(LOCK) ## 1 min ## build the pages of docs/ as a site in build/docs/, offline; a broken link fails
 	$(RUN) -m sphinx -b html -W --keep-going -q -d build/doctrees docs build/docs
 	$(RUN) -m docs.generate.links
 	@echo 'wrote build/docs/index.html'
 
-bench: venv $(VENV)/installed-bench-$(LOCK) ## speed: training and sampling beside two other libraries, evaluation, trials
+bench: venv $(VENV)/installed-bench-$(LOCK) ## 1 h, 1 GB more ## speed: training and sampling beside two other libraries, evaluation, trials
 	@mkdir -p results/bench
 	$(RUN) -m benchmarks.unet_step --output results/bench/unet_step.json
 	$(RUN) -m benchmarks.unet_step --size large --steps 200 --threads 2 --output results/bench/unet_step_large.json
@@ -74,26 +77,26 @@ bench: venv $(VENV)/installed-bench-$(LOCK) ## speed: training and sampling besi
 	$(RUN) -m benchmarks.detector_scoring --output results/bench/detector_scoring.json
 	$(RUN) -m benchmarks.serving --output results/bench/serving.json
 
-ablations: venv ## quality: variants of the model against each other, some hours on one core
+ablations: venv ## hours ## quality: variants of the model against each other, on one core
 	@mkdir -p results/ablations
 	for suite in contrastive contrastive-cost representation training latent conditioning; do \
 		$(RUN) -m benchmarks.ablations $$suite --output results/ablations/$$suite.json || exit 1; done
 	$(RUN) -m benchmarks.autoencoder --output results/ablations/autoencoder.json
 	$(RUN) -m benchmarks.augmentations --output results/ablations/augmentations.json
 
-hard-negatives: venv ## do hard negatives help detectors against unseen bots? a quarter of an hour on one core
+hard-negatives: venv ## 15 min ## do hard negatives help detectors against unseen bots? on one core
 	$(RUN) -m benchmarks.hard_negatives $(ARGS)
 
-doctor: venv ## check what a sweep needs before it starts
+doctor: venv ## 1 min ## check what a sweep needs before it starts
 	$(RUN) -m platform.doctor $(ARGS)
 
-dashboard: venv $(VENV)/installed-dashboard-$(LOCK) ## show a study in the browser while it runs; STORAGE names a journal or a URL
+dashboard: venv $(VENV)/installed-dashboard-$(LOCK) ## until Ctrl-C ## show a study in the browser while it runs; STORAGE names a journal or a URL
 	$(VENV)/bin/optuna-dashboard $(STORAGE) --host 127.0.0.1 --port 8080 $(ARGS)
 
-tensorboard: venv ## show the curves of the trials under LOGDIR
+tensorboard: venv ## until Ctrl-C ## show the curves of the trials under LOGDIR
 	$(RUN) -m tensorboard.main --logdir $(LOGDIR) $(ARGS)
 
-clean: ## remove what the tools leave behind; .venv and results stay
+clean: ## seconds ## remove what the tools leave behind; .venv and results stay
 	rm -rf build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 

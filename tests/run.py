@@ -1,8 +1,9 @@
-"""`python -m tests.run`: the whole suite; on every core what starts no Ray, then one test after another what does.
+"""`python -m tests.run`: first the tests that start no Ray, on every core, then those that do, one after another.
 
-Each Ray instance of the tests holds two CPUs, and some of its tests are about time: none of them has neighbours. All
-tests of a file run in the same process (`--dist loadfile`), which makes the trained models that they share only once.
-The arguments are pytest's: `-k schedule`, `-m "not slow"`, a folder, `-n 0` for one process, `--pdb` as well.
+Each Ray instance of the tests holds two CPUs, so none of its tests has neighbours. All tests of a file run in the same
+process (`--dist loadfile`), which makes the trained models that they share only once. `make test` leaves out the tests
+marked `heavy`, which kill processes, fill a disk or load the service; `--all` (`make test-all`) runs them as well.
+The other arguments are pytest's: `-k schedule`, `-m "not ray"`, a folder, `-n 0` for one process, `--pdb` as well.
 """
 
 import argparse
@@ -13,33 +14,34 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-FINE, FAILED, NONE = pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED
+PASSED, FAILED, NONE = pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED
 Run = Callable[[Sequence[str]], int]
 
 
 def parts(arguments: Sequence[str], cores: int) -> list[list[str]]:
-    """The arguments of the two calls of pytest; a marker expression among `arguments` narrows both."""
+    """Return the arguments of the two calls of pytest; a marker expression among `arguments` narrows both."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--all", dest="heavy", action="store_true")
     parser.add_argument("-m", dest="markers", default="")
     given, rest = parser.parse_known_args(arguments)
-    asked = f" and ({given.markers})" if given.markers else ""
-    everywhere = ["-n", str(cores), "--dist", "loadfile", *rest, "-m", f"not ray{asked}"]
-    return [everywhere, [*rest, "-n", "0", "-m", f"ray{asked}"]]
+    narrowed = ("" if given.heavy else " and not heavy") + (f" and ({given.markers})" if given.markers else "")
+    everywhere = ["-n", str(cores), "--dist", "loadfile", *rest, "-m", f"not ray{narrowed}"]
+    return [everywhere, [*rest, "-n", "0", "-m", f"ray{narrowed}"]]
 
 
 def main(arguments: Sequence[str], run: Run, cores: int) -> int:
-    """The first exit code that tells of a fault; failed tests do not keep the second part from running, Ctrl-C does."""
+    """Return the exit code of both parts; failed tests do not keep the second from running, Ctrl-C does."""
     codes: list[int] = []
     for part in parts(arguments, cores):
         codes.append(run(part))
-        if codes[-1] not in (FINE, FAILED, NONE):
+        if codes[-1] not in (PASSED, FAILED, NONE):
             return codes[-1]
-    told = [code for code in codes if code != NONE]
-    return max(told, default=NONE)
+    ran = [code for code in codes if code != NONE]
+    return max(ran, default=NONE)
 
 
-def pytest_ends(arguments: Sequence[str]) -> int:
-    """Its exit code; one thread per process, for there are as many processes as cores."""
+def run_pytest(arguments: Sequence[str]) -> int:
+    """Return its exit code; one thread per process, for there are as many processes as cores."""
     environment = {"OMP_NUM_THREADS": "1", **os.environ}
     process = subprocess.Popen([sys.executable, "-m", "pytest", *arguments], env=environment)
     while True:
@@ -50,4 +52,4 @@ def pytest_ends(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], pytest_ends, len(os.sched_getaffinity(0))))
+    sys.exit(main(sys.argv[1:], run_pytest, len(os.sched_getaffinity(0))))

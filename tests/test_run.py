@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.run import FAILED, FINE, NONE, main, parts
+from tests.run import FAILED, NONE, PASSED, main, parts
 
 ROOT = Path(__file__).resolve().parents[1]
 STOPPED, MISUSED = pytest.ExitCode.INTERRUPTED, pytest.ExitCode.USAGE_ERROR
 FILES = {
-    "pyproject.toml": "[tool.pytest.ini_options]\nmarkers = ['ray', 'slow']\n",
+    "pyproject.toml": "[tool.pytest.ini_options]\nmarkers = ['ray', 'heavy']\n",
     "test_one.py": """
 import os, pytest
 def told(name): open(f"told_{name}", "w").write(os.environ.get("PYTEST_XDIST_WORKER", "alone"))
@@ -22,16 +22,16 @@ def test_first(): told("first")
 def test_second(): told("second")
 @pytest.mark.ray
 def test_ray(): told("ray")
-@pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.ray
-def test_slow_ray(): told("slow_ray")
+def test_heavy_ray(): told("heavy_ray")
 """,
     "test_other.py": """
 import pytest
 from test_one import told
 def test_other(): told("other")
-@pytest.mark.slow
-def test_slow(): told("slow")
+@pytest.mark.heavy
+def test_heavy(): told("heavy")
 """,
 }
 
@@ -39,14 +39,14 @@ def test_slow(): told("slow")
 @pytest.mark.parametrize(
     ("codes", "expected"),
     [
-        ((FINE, FINE), FINE),
-        ((FAILED, FINE), FAILED),
-        ((FINE, FAILED), FAILED),
+        ((PASSED, PASSED), PASSED),
+        ((FAILED, PASSED), FAILED),
+        ((PASSED, FAILED), FAILED),
         ((FAILED, NONE), FAILED),
-        ((NONE, FINE), FINE),
-        ((FINE, NONE), FINE),
+        ((NONE, PASSED), PASSED),
+        ((PASSED, NONE), PASSED),
         ((NONE, NONE), NONE),
-        ((FINE, STOPPED), STOPPED),
+        ((PASSED, STOPPED), STOPPED),
         ((FAILED, MISUSED), MISUSED),
         ((STOPPED,), STOPPED),
         ((MISUSED,), MISUSED),
@@ -65,36 +65,40 @@ def test_the_exit_code_tells_of_both_parts_and_an_interruption_ends_them(
 
 
 def test_what_is_asked_narrows_both_parts_and_never_spreads_the_tests_of_ray() -> None:
-    spread, alone = parts(["-k", "schedule", "-m", "slow or other", "-n", "4", "tests/ray"], cores=2)
-    for part, markers in ((spread, "not ray and (slow or other)"), (alone, "ray and (slow or other)")):
+    spread, alone = parts(["-k", "schedule", "-m", "one or other", "-n", "4", "--all", "tests/ray"], cores=2)
+    for part, markers in ((spread, "not ray and (one or other)"), (alone, "ray and (one or other)")):
         assert part[-2:] == ["-m", markers]
         assert part.count("-m") == 1
         assert [word for word in ("-k", "schedule", "tests/ray") if word not in part] == []
     last = [[after for word, after in pairwise(part) if word == "-n"][-1] for part in (spread, alone)]
     assert last == ["4", "0"]
-    assert parts([], cores=3) == [["-n", "3", "--dist", "loadfile", "-m", "not ray"], ["-n", "0", "-m", "ray"]]
+    assert parts(["-m", "one"], cores=3) == [
+        ["-n", "3", "--dist", "loadfile", "-m", "not ray and not heavy and (one)"],
+        ["-n", "0", "-m", "ray and not heavy and (one)"],
+    ]
 
 
 @pytest.mark.parametrize(
-    ("markers", "ran"),
+    ("arguments", "ran"),
     [
-        ([], {"first", "second", "other", "slow", "ray", "slow_ray"}),
-        (["-m", "slow"], {"slow", "slow_ray"}),
+        ([], {"first", "second", "other", "ray"}),
+        (["--all"], {"first", "second", "other", "heavy", "ray", "heavy_ray"}),
+        (["--all", "-m", "heavy"], {"heavy", "heavy_ray"}),
     ],
 )
 def test_every_test_runs_in_its_part_and_those_of_a_file_together(
-    tmp_path: Path, markers: list[str], ran: set[str]
+    tmp_path: Path, arguments: list[str], ran: set[str]
 ) -> None:
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     ours = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     environment = ours | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    command = [sys.executable, "-m", "tests.run", "-p", "no:cacheprovider", "-p", "xdist", *markers]
+    command = [sys.executable, "-m", "tests.run", "-p", "no:cacheprovider", "-p", "xdist", *arguments]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     told = {path.name.removeprefix("told_"): path.read_text() for path in tmp_path.glob("told_*")}
     assert told.keys() == ran
     assert {name for name, worker in told.items() if worker == "alone"} == {name for name in ran if "ray" in name}
-    if not markers:
-        assert told["first"] == told["second"]
-        assert told["slow"] == told["other"]
+    for one, other in (("first", "second"), ("heavy", "other")):
+        if {one, other} <= ran:
+            assert told[one] == told[other]

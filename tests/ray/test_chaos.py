@@ -18,7 +18,7 @@ from search_spaces import SPACES
 from tests.ray.sweeps import Sweep, running
 from trainables.names import EPOCH
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.heavy]
 
 BASE = ("scheduler.grace_epochs=50", "finalists.top=0")
 GROUPS = ("scaling.num_workers=1", "scaling.max_failures=1")

@@ -16,7 +16,7 @@ from platform.recovery import RESUMES, RETRIED
 from platform.search import finished
 from tests.ray.sweeps import ROOT, SMALL
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.heavy]
 
 TRIALS, EPOCHS = 2, 5
 SCRIPT = """

@@ -31,7 +31,7 @@ from tests.serve import published
 from trainables.publication import held
 from trainables.registry import Registry
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = pytest.mark.ray
 
 REPLICA = "ray::ServeReplica:default:Sampler"
 ASKED: dict[str, Any] = {"n": 3, "format": "safetensors", "pixels": True}
@@ -166,6 +166,7 @@ def test_a_batch_id_brings_the_same_bytes_again(url: str) -> None:
     assert again.content == reply.content
 
 
+@pytest.mark.heavy
 def test_a_promotion_under_load_fails_no_request_and_mixes_no_two_champions(
     url: str, storage: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -211,6 +212,7 @@ def test_a_bad_champion_leaves_the_old_one_serving_and_is_told(
     until(lambda: all(model_of(url)["swap"]["error"] == "" for _ in range(8)), "the rollback is followed")
 
 
+@pytest.mark.heavy
 def test_a_replica_that_is_killed_takes_no_reply_with_it_and_its_successor_gives_the_same_bytes(url: str) -> None:
     with Load(url, clients=4) as load:
         for _ in range(2):  # in turn, so that the first victim's successor is left alone with the load
@@ -225,6 +227,7 @@ def test_a_replica_that_is_killed_takes_no_reply_with_it_and_its_successor_gives
         assert len({body for _, _, _, of, body in load.replies if of == seed}) == 1
 
 
+@pytest.mark.heavy
 def test_a_full_queue_is_told_with_a_time_to_come_back(url: str, storage: Path) -> None:
     settings = ServeConfig(str(storage), queue=1, replicas=ReplicasConfig(1, 1))
     serve.run(application(settings, ongoing=1), name="narrow", route_prefix="/narrow")

@@ -115,6 +115,7 @@ def kill_after_first_epoch(title: str, epochs: Epochs, killed: threading.Event) 
     killed.set()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("title", ["RayTrainWorker", "ImplicitFunc"], ids=["train worker", "trial"])
 def test_what_is_killed_resumes_from_its_checkpoint_and_leaks_no_cpu(title: str, tmp_path: Path) -> None:
     epochs, killed = Epochs(), threading.Event()

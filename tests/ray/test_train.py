@@ -42,6 +42,7 @@ def kill_a_worker_after(folder: RunFolder, epoch: int, killed: threading.Event) 
     killed.set()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("trainable", TINY)
 def test_a_group_whose_worker_is_killed_goes_on_from_the_folder(trainable: str, tmp_path: Path) -> None:
     killed, path = threading.Event(), tmp_path / "run"
