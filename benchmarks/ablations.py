@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from scipy import stats
 
-from trainables import generators, names
-from trainables.config import build, plain, with_values
+from trainables import generators
+from trainables.core.config import build, plain, with_values
 from trainables.data.canonical import reobserve
 from trainables.data.dataset import load_parts
 from trainables.diffusion.config import DiffusionConfig
@@ -29,6 +29,7 @@ from trainables.diffusion.train import epochs
 from trainables.eval.features import FEATURES, movement_features
 from trainables.eval.metrics import classifier_two_sample_test
 from trainables.eval.validation import Validator
+from trainables.training import metric_names as names
 
 Overrides = Mapping[str, Any]
 PROBES = ("logistic", "quadratic", "boosting", "forest")

@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import t as student
 
-from trainables.config import require
+from trainables.core.config import require
 
 COLOURS = ("#999999", "#56b4e9", "#0072b2", "#d55e00", "#009e73", "#cc79a7")  # safe for the colour-blind
 DPI = 110

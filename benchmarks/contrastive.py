@@ -22,14 +22,14 @@ from pathlib import Path
 
 import torch
 
+from trainables.core.seeding import generator
 from trainables.data.dataset import CONDITION_WIDTH, Batch, Sequences
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.objective import Objective, draw
 from trainables.diffusion.ranking_term import ContrastiveConfig, draw_negatives
 from trainables.diffusion.state import initial_state
 from trainables.diffusion.train import optimise
-from trainables.epoch import ALONE
-from trainables.seeding import generator
+from trainables.training.trainable import ALONE
 
 PLAIN = ContrastiveConfig()
 RANKED = ContrastiveConfig(weight=0.1)

@@ -34,9 +34,9 @@ import numpy.typing as npt
 
 from platform.latency import Latency
 from platform.promotion import Decision, Rule, decide
-from trainables import names
 from trainables.eval.clustered import Clustered, interval, jackknife
 from trainables.judging import Judgement
+from trainables.training import metric_names as names
 
 SIZES = {  # rows of each group, from `load_parts(DataConfig())`; a promotion asks the holdout part
     "validation": (203, 46, 30, 28, 12, 5, 5, 4, 1),

@@ -32,16 +32,16 @@ from rich.console import Console
 from benchmarks.arms import Outcome, by_family, compared, picture, tables
 from benchmarks.sources import Sources, checkpoint_of, hard_negatives, trained
 from benchmarks.unseen import UnseenJudge
-from trainables.checkpoint import load_record
-from trainables.command import Command, Request, run
-from trainables.config import build, plain, require
+from trainables.core.atomic_files import replace as write
+from trainables.core.cli import Command, Request, run
+from trainables.core.config import build, plain, require
+from trainables.core.formatting import clock
 from trainables.detector.api import load_trained_detector
 from trainables.detector.config import DetectorConfig, NegativesConfig
 from trainables.detector.negatives import weights_of
 from trainables.diffusion.config import DiffusionConfig
-from trainables.durable import replace as write
 from trainables.gan.config import GanConfig
-from trainables.progress import clock
+from trainables.training.checkpoint import load_record
 
 ABOUT = """
 Does training with hard negatives raise the share caught of bot families that were never trained on?

@@ -35,10 +35,10 @@ from platform.settings import BudgetConfig, Sweep, TuneConfig
 from platform.study import open_study
 from platform.tune import concurrency, tuner
 from search_spaces import SPACES
-from trainables.config import plain, with_values
+from trainables.core.config import plain, with_values
 from trainables.diffusion.config import DiffusionConfig
 from trainables.judging import judge
-from trainables.names import VAL_C2ST, VAL_MMD
+from trainables.training.metric_names import VAL_C2ST, VAL_MMD
 
 SPACE = SPACES["diffusion"]
 BASELINE = "+baseline"

@@ -21,15 +21,15 @@ import requests
 
 from benchmarks.clients import OK, WITHIN_S, Deltas, connection
 from serve.tokens import VARIABLE
-from trainables.checkpoint import load_checkpoint, load_record, save_checkpoint
 from trainables.data.canonical import with_deltas
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.sampling import SamplingChanges
 from trainables.diffusion.train import epochs
 from trainables.eval.validation import EvaluationConfig
 from trainables.generators import ServedGenerator
-from trainables.publication import held
-from trainables.registry import FOLDER, Registry
+from trainables.model_registry.publisher import held
+from trainables.model_registry.registry import FOLDER, Registry
+from trainables.training.checkpoint import load_checkpoint, load_record, save_checkpoint
 
 TRAINED = DiffusionConfig(epochs=1, steps_per_epoch=20, evaluation=EvaluationConfig(movements=100))
 REPLICA = "ray::ServeReplica:default:"  # the title of a replica's process, with the deployment's name after it

@@ -18,7 +18,7 @@ from benchmarks.clients import OK, Asker, Deltas, Load, Reply, bare, patient, re
 from benchmarks.service import REPLICA, TWO, Figure, Service, Stage, altered, drawn, publish, service, weights_of
 from serve.replicas import COUNTED_S
 from trainables.generators import load
-from trainables.registry import CHAMPION, Registry
+from trainables.model_registry.registry import CHAMPION, Registry
 
 N, STEPS = 3, 2
 SMALL = {"n": N, "steps": STEPS}

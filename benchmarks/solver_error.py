@@ -14,12 +14,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from trainables.checkpoint import load_record
-from trainables.config import build
+from trainables.core.config import build
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.diffusion.api import conditions_of, load_generator
 from trainables.diffusion.samplers import SAMPLERS, SPACINGS
 from trainables.diffusion.sampling import SamplingConfig
+from trainables.training.checkpoint import load_record
 
 CONVERGED = SamplingConfig("dpmpp_2m", "log_snr", 250)
 CALLS = (6, 8, 12, 20)

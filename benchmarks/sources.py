@@ -19,17 +19,17 @@ from platform.negatives import draw
 from serve.client import HardNegatives
 from serve.patience import ServiceError
 from trainables import detectors
-from trainables.config import require
-from trainables.criteria import CRITERIA
+from trainables.core.config import require
+from trainables.core.seeding import derive
 from trainables.data.balance import generated_count
 from trainables.data.dataset import load_parts
 from trainables.detector.config import DetectorConfig
 from trainables.detector.negatives import weights_of
 from trainables.detector.served import NotServedError, ServedMovements, read_served, write_served
-from trainables.progress import Progress
-from trainables.seeding import derive
 from trainables.session import TRAINABLES
-from trainables.training_run import Line, RunFolder, opened, recording
+from trainables.training.headline_metrics import CRITERIA
+from trainables.training.progress import Progress
+from trainables.training.run_folder import Line, RunFolder, opened, recording
 
 STORAGE = "storage"  # where champion and detector are published, and the service keeps its batches
 

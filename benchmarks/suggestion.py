@@ -25,9 +25,9 @@ from platform.search import OptunaBridge
 from platform.settings import BudgetConfig, Sweep, TuneConfig
 from platform.study import open_study
 from search_spaces import SPACES
-from trainables.config import plain
+from trainables.core.config import plain
 from trainables.diffusion.config import DiffusionConfig
-from trainables.names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.metric_names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD
 
 SPACE = SPACES["diffusion"]
 EPOCHS = 9

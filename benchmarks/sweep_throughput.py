@@ -38,10 +38,10 @@ from platform.study import open_study
 from platform.tune import tuner
 from search_spaces import SPACES
 from trainables import session
-from trainables.config import build, plain, with_values
+from trainables.core.config import build, plain, with_values
 from trainables.diffusion import cost, train
 from trainables.diffusion.config import DiffusionConfig
-from trainables.epoch import ALONE, Epoch, Trainable, Worker
+from trainables.training.trainable import ALONE, Epoch, Trainable, Worker
 
 SPACE = SPACES["diffusion"]
 SEARCHED = ("contrastive.temperature",)  # with weight 0 it changes nothing: all trials cost the same
@@ -81,7 +81,7 @@ def bare(config: Mapping[str, Any], count: int, log: Path) -> None:
     code = (
         "import json, sys, torch; torch.set_num_threads(1)\n"
         "from benchmarks.sweep_throughput import timed\n"
-        "from trainables.config import build\n"
+        "from trainables.core.config import build\n"
         "from trainables.diffusion.config import DiffusionConfig\n"
         "for _ in timed(build(DiffusionConfig, json.loads(sys.argv[1]))): pass"
     )

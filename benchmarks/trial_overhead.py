@@ -43,11 +43,12 @@ from platform.settings import BudgetConfig, Sweep, TuneConfig
 from platform.study import open_study
 from platform.tune import tuner
 from search_spaces import SPACES
-from trainables import names, session
-from trainables.config import build, plain, with_values
+from trainables import session
+from trainables.core.config import build, plain, with_values
 from trainables.diffusion import cost, train
 from trainables.diffusion.config import DiffusionConfig
-from trainables.epoch import Epoch, Epochs, Trainable, Worker
+from trainables.training import metric_names as names
+from trainables.training.trainable import Epoch, Epochs, Trainable, Worker
 
 SPACE = SPACES["diffusion"]
 RECORD = {OBJECTIVES: [SPACE.metric]}

@@ -11,8 +11,7 @@ from typing import Any
 
 import torch
 
-from trainables.checkpoint import file_sha256
-from trainables.config import require
+from trainables.core.config import require
 from trainables.data.canonical import Canonical
 from trainables.data.dataset import load_parts
 from trainables.detector.api import Detector
@@ -21,6 +20,7 @@ from trainables.detector.config import DetectorConfig
 from trainables.detector.negatives import of_style, together
 from trainables.detector.thirdparty import canonical_bots, read_bots
 from trainables.eval.detection import threshold_at_fpr
+from trainables.training.checkpoint import file_sha256
 
 SEED = 7  # of the simple bots
 

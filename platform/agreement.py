@@ -18,8 +18,8 @@ from scipy import stats
 
 from platform.finalists import VALIDATION
 from platform.terminal import columns
-from trainables import names
 from trainables.judging import Judgement
+from trainables.training import metric_names as names
 
 CONFIDENCE = 0.95
 FAMILIES = ("train/", "val/", "model/")  # Tune's results hold the searched values besides

@@ -43,9 +43,9 @@ from platform.terminal import (
     print_table,
     span,
 )
-from trainables.config import ConfigError
-from trainables.criteria import Criteria, shown_as, title
-from trainables.progress import clock, number
+from trainables.core.config import ConfigError
+from trainables.core.formatting import clock, number
+from trainables.training.headline_metrics import Criteria, shown_as, title
 
 TRIALS = 12  # shown of a study; the report has all
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from platform.kinds import KINDS
 from platform.leaderboard import LEADERBOARD
-from trainables.checkpoint import CheckpointError, load_checkpoint, load_record
-from trainables.config import ConfigError
-from trainables.registry import Published
+from trainables.core.config import ConfigError
+from trainables.model_registry.registry import Published
+from trainables.training.checkpoint import CheckpointError, load_checkpoint, load_record
 
 FIRST = -1  # in place of a trial's number: the leaderboard's first
 

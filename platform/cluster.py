@@ -12,7 +12,7 @@ from typing import Any
 
 import ray
 
-from trainables.config import ConfigError, require
+from trainables.core.config import ConfigError, require
 from trainables.session import TRIAL_DRIVER, ScalingConfig
 
 CONNECT_S = 45.0

@@ -15,11 +15,11 @@ from rich.table import Table
 from platform.records import View, curve, judgements, state_of, trial_of, view
 from platform.recovery import METRICS, last_epoch
 from platform.terminal import columns, metric, plain, print_heading, print_table, span
-from trainables.config import require
-from trainables.criteria import shown_as
+from trainables.core.config import require
 from trainables.eval.clustered import difference, interval
 from trainables.judging import Judgement
-from trainables.names import DIRECTIONS
+from trainables.training.headline_metrics import shown_as
+from trainables.training.metric_names import DIRECTIONS
 
 
 def compare(console: Console, study: optuna.Study, folder: Path, trials: Sequence[int], tie_breaker: str = "") -> int:

@@ -15,14 +15,14 @@ from platform.latency import Latency
 from platform.promotion import Decision, Rule, to_json
 from platform.source import source_of
 from platform.terminal import columns
-from trainables.config import plain
-from trainables.criteria import Criteria, title
+from trainables.core.config import plain
+from trainables.core.formatting import number
 from trainables.eval.clustered import Interval
 from trainables.judging import Judgement
-from trainables.manifest import CODE, PACKAGES, code_sha256, installed
-from trainables.progress import number
-from trainables.publication import now
-from trainables.registry import Published, Registry, RegistryError
+from trainables.model_registry.publisher import now
+from trainables.model_registry.registry import Published, Registry, RegistryError
+from trainables.training.headline_metrics import Criteria, title
+from trainables.training.manifest import CODE, PACKAGES, code_sha256, installed
 
 DIGITS = 4
 LATEST = 5  # refusals that are listed

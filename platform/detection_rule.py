@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from platform.promotion import Rule
-from trainables.config import require
-from trainables.names import VAL_FPR, VAL_SEEN_AUC, VAL_UNSEEN_AUC, VAL_WORST_FAMILY_MISS
+from trainables.core.config import require
+from trainables.training.metric_names import VAL_FPR, VAL_SEEN_AUC, VAL_UNSEEN_AUC, VAL_WORST_FAMILY_MISS
 
 
 @dataclass(frozen=True)

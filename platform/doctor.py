@@ -18,11 +18,11 @@ from rich.text import Text
 from platform.cluster import ray_instance, silence
 from platform.preflight import CHECKS
 from platform.preflight.scene import FAIL, OK, WARNING, Cluster, DoctorConfig, Finding, Scene, examined
-from trainables.command import FAILED, Command, Request, run
-from trainables.config import ConfigError, build, plain
+from trainables.core.cli import FAILED, Command, Request, run
+from trainables.core.config import ConfigError, build, plain
 from trainables.data.dataset import DataConfig
-from trainables.node import DRIVERS_FILE, Node, examine, now_s
 from trainables.session import TRAINABLES, ScalingConfig
+from trainables.training.node_probe import DRIVERS_FILE, Node, examine, now_s
 
 ABOUT = """
 Check what a sweep needs before it starts: versions, Ray, token, storage, resources, data.

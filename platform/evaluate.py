@@ -7,7 +7,7 @@ python -m platform.evaluate samples=FILE.parquet part=test
 import sys
 from dataclasses import replace
 
-from trainables.command import run
+from trainables.core.cli import run
 from trainables.eval import diffusion_eval
 
 MODULE = "platform.evaluate"

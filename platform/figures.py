@@ -17,10 +17,10 @@ from platform.importance import NotShownError
 from platform.progress import describe
 from platform.ranking import Ranked, dominates
 from platform.records import WORDS, Board, View, curves, state_of
-from trainables.criteria import FIGURES, Criteria, shown_as, symbol
+from trainables.core.formatting import number
 from trainables.eval.metrics import NullBand
-from trainables.names import MINIMISED
-from trainables.progress import number
+from trainables.training.headline_metrics import FIGURES, Criteria, shown_as, symbol
+from trainables.training.metric_names import MINIMISED
 
 Figure = dict[str, Any]
 BEST, RUN, STOPPED, REAL = "#d55e00", "#3a86c8", "#8b929c", "#009e73"

@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from platform.holdout import PART, HoldoutSpentError, Ledger, Look
-from trainables.checkpoint import CheckpointError, load_record
-from trainables.config import ConfigError, digest
-from trainables.durable import replace
+from trainables.core.atomic_files import replace
+from trainables.core.config import ConfigError, digest
+from trainables.core.seeding import derive
 from trainables.judging import Judgement, judged
-from trainables.seeding import derive
+from trainables.training.checkpoint import CheckpointError, load_record
 
 JUDGEMENTS = "judgements"
 VALIDATION = "validation"

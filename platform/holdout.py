@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from trainables.checkpoint import load_record
-from trainables.config import digest
-from trainables.durable import flush
+from trainables.core.atomic_files import flush
+from trainables.core.config import digest
 from trainables.judging import Judgement, judge
-from trainables.publication import now
+from trainables.model_registry.publisher import now
+from trainables.training.checkpoint import load_record
 
 LEDGER = "holdout.jsonl"  # in the storage path
 PART = "holdout"

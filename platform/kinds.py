@@ -1,6 +1,6 @@
 """What needs code of its own by kind of trainable: a reference of real people, pictures of the best, its champions.
 
-What is only told differently stands in the table of `trainables.criteria`.
+What is only told differently stands in the table of `trainables.training.headline_metrics`.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,9 +11,8 @@ from typing import Any
 
 from platform.finalists import VALIDATION
 from platform.leaderboard import Reference, intervals
-from trainables import detectors, generators, registry
-from trainables.checkpoint import load_record
-from trainables.config import build
+from trainables import detectors, generators
+from trainables.core.config import build
 from trainables.data.canonical import Canonical, reobserve
 from trainables.data.dataset import load_parts
 from trainables.detector.api import load_trained_detector
@@ -24,6 +23,8 @@ from trainables.eval.validation import Validator
 from trainables.judging import Judgement
 from trainables.judging.detection import scores_on
 from trainables.judging.generation import validator_of
+from trainables.model_registry import registry
+from trainables.training.checkpoint import load_record
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from platform.preflight.scene import FAIL, OK, Finding
-from trainables.config import ConfigError, require
+from trainables.core.config import ConfigError, require
+from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical
 from trainables.data.labels import KINDS, DatasetLabels, LabelMap, LabelMaps, task_names
-from trainables.seeding import generator
 
 UNKNOWN = "a name that no data set has"
 

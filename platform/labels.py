@@ -17,8 +17,9 @@ from platform.label_checks import CHECKS, LabelsConfig, Rows, Subject, examined,
 from platform.preflight.scene import FAIL
 from platform.source import ROOT
 from platform.terminal import columns, print_facts, print_heading, print_line, print_table
-from trainables.command import FAILED, Command, Request, run
-from trainables.config import ConfigError, build, plain
+from trainables.core.cli import FAILED, Command, Request, run
+from trainables.core.config import ConfigError, build, plain
+from trainables.core.seeding import generator
 from trainables.data.canonical import concatenate
 from trainables.data.dataset import load_parts
 from trainables.data.labels import HUMAN, KINDS, DatasetLabels, LabelMap
@@ -26,7 +27,6 @@ from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig
 from trainables.detector.examples import label_maps
 from trainables.detector.negatives import SimpleBots, conditions_for
-from trainables.seeding import generator
 
 ABOUT = """
 Check that a label means the same everywhere: those of the people of all parts and of bots of every style are made again

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import torch
 from scipy.stats import binom
 
-from trainables.config import require
+from trainables.core.config import require
+from trainables.core.threads import threads
 from trainables.data.canonical import Canonical
-from trainables.threads import threads
 
 Work = Callable[[Canonical], object]
 """What is timed: samples under the conditions of movements, or their scores."""

@@ -24,12 +24,12 @@ from platform.objectives import Objective
 from platform.ranking import INTERRUPTED, Ranked
 from platform.recovery import METRICS, REPEATS
 from platform.settings import Sweep
-from trainables import durable
-from trainables.criteria import Criteria, shown_as
+from trainables.core import atomic_files
+from trainables.core.seeding import derive
 from trainables.eval.clustered import Clustered, Interval, interval, probability_best, weighted_sum
 from trainables.eval.metrics import NullBand
 from trainables.judging import Judgement
-from trainables.seeding import derive
+from trainables.training.headline_metrics import Criteria, shown_as
 
 LEADERBOARD = "leaderboard.json"
 
@@ -193,7 +193,7 @@ def intervals(judgement: Judgement | None) -> dict[str, Interval]:
 def write(board: Leaderboard, folder: Path, study_name: str, reference: Reference | None) -> None:
     """Write `leaderboard.json` into a study's folder in one atomic step."""
     text = json.dumps(to_json(board, study_name, reference), indent=1, sort_keys=True, allow_nan=False)
-    durable.replace(folder / LEADERBOARD, text + "\n")
+    atomic_files.replace(folder / LEADERBOARD, text + "\n")
 
 
 def to_json(board: Leaderboard, study_name: str, reference: Reference | None) -> dict[str, Any]:

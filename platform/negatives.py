@@ -17,15 +17,15 @@ from rich.progress import Progress
 
 from serve.client import Asked, HardNegatives, Samples, joined
 from serve.patience import ServiceError
-from trainables.checkpoint import CheckpointError
-from trainables.command import Command, Request, run
-from trainables.config import build, plain, require
+from trainables.core.cli import Command, Request, run
+from trainables.core.config import build, plain, require
+from trainables.core.seeding import derive, generator
 from trainables.data.canonical import Canonical, Movements, decode, with_deltas
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.detector.negatives import conditions_for, made
 from trainables.detector.served import NotServedError, ServedMovements, write_served
 from trainables.diffusion.conditions import Conditions
-from trainables.seeding import derive, generator
+from trainables.training.checkpoint import CheckpointError
 
 ABOUT = """
 Draw hard negatives from the service and keep them, for trainable=detector negatives.served_folder=FOLDER.

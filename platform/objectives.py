@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trainables.config import ConfigError
-from trainables.names import DIRECTIONS, MINIMISED
+from trainables.core.config import ConfigError
+from trainables.training.metric_names import DIRECTIONS, MINIMISED
 
 TERM = re.compile(r"([+-]?)(?:(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\*)?([a-z0-9_]+/[a-z0-9_]+)")
 BOUND = re.compile(r"([a-z0-9_]+/[a-z0-9_]+)(<=|>=)([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)")

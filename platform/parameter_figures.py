@@ -11,8 +11,8 @@ from plotly.colors import sample_colorscale
 from platform.figures import BEST, REAL, RUN, STOPPED, Figure, add_points, plain, signed
 from platform.importance import NotShownError, importances, in_memory
 from platform.records import WORDS, View
-from trainables.criteria import symbol
-from trainables.names import MINIMISED
+from trainables.training.headline_metrics import symbol
+from trainables.training.metric_names import MINIMISED
 
 FADING = [[0.0, BEST], [0.25, "#c98a5c"], [1.0, STOPPED]]  # from the best to the worst
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from platform.ranking import Ranked
-from trainables.criteria import FIGURES, Criteria, offset
 from trainables.eval.metrics import NullBand
+from trainables.training.headline_metrics import FIGURES, Criteria, offset
 
 MARGIN = 0.08  # below chance, where a headline has one
 

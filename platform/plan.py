@@ -6,11 +6,11 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from platform.settings import Sweep, ends
-from trainables.config import build, with_values
-from trainables.epoch import Cost
-from trainables.progress import clock
+from trainables.core.config import build, with_values
+from trainables.core.formatting import clock
+from trainables.core.threads import threads
 from trainables.session import TRAINABLES
-from trainables.threads import threads
+from trainables.training.trainable import Cost
 
 
 @dataclass(frozen=True)

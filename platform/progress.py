@@ -13,10 +13,10 @@ from rich.text import Text
 
 from platform.search import OptunaBridge
 from platform.terminal import columns, figure_columns, figures_of, metric
-from trainables import names
-from trainables.criteria import CRITERIA, title
-from trainables.progress import clock
+from trainables.core.formatting import clock
 from trainables.session import FAILURE
+from trainables.training import metric_names as names
+from trainables.training.headline_metrics import CRITERIA, title
 
 REDRAWN_S = 0.5  # Tune steps many times a second; only the clock moves between events
 SHOWN = 14  # rows of the live table; older finished trials scroll into the ranking

@@ -22,16 +22,16 @@ from platform.holdout import LEDGER, PART, Ledger, Look
 from platform.kinds import KINDS
 from platform.latency import Latency, LatencyConfig, measure
 from platform.promotion import LimitsConfig, MarginsConfig, Rule, decide
-from trainables.checkpoint import CheckpointError
-from trainables.command import Command, Request, run
-from trainables.config import build, plain, require, require_member
-from trainables.criteria import CRITERIA
+from trainables.core.cli import Command, Request, run
+from trainables.core.config import build, plain, require, require_member
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.detectors import FOLDER as DETECTORS
 from trainables.judging import JUDGED_ON, Judgement, judge
-from trainables.publication import Publisher, held
-from trainables.registry import FOLDER as REGISTRY
-from trainables.registry import Published, Registry
+from trainables.model_registry.publisher import Publisher, held
+from trainables.model_registry.registry import FOLDER as REGISTRY
+from trainables.model_registry.registry import Published, Registry
+from trainables.training.checkpoint import CheckpointError
+from trainables.training.headline_metrics import CRITERIA
 
 REFUSED = 3
 ABOUT = """

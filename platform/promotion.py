@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from platform.latency import Latency
-from trainables import names
-from trainables.config import ConfigError, require
-from trainables.criteria import CRITERIA, FIGURES
+from trainables.core.config import ConfigError, require
 from trainables.eval.clustered import Clustered, Interval, difference, interval
 from trainables.judging import Judgement
+from trainables.training import metric_names as names
+from trainables.training.headline_metrics import CRITERIA, FIGURES
 
 LATENCY = "latency"  # milliseconds per movement, on one thread
 SIGNS: dict[str, Callable[[float, float], bool]] = {
@@ -141,7 +141,7 @@ class Check:
     """One law of the rule, and whether it held.
 
     Attributes:
-        figure: Whose law, by the names of `trainables.names`, or `LATENCY`.
+        figure: Whose law, by the names of `trainables.training.metric_names`, or `LATENCY`.
         law: In words, about `value`.
         value: What was compared with the limit; None where it was not computed.
     """

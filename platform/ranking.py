@@ -12,8 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 from platform.objectives import Constraint, Objective
 from platform.recovery import METRICS, REASON, REPEATS, RESUMES, RETRIED, START, history, newest_checkpoint
 from platform.search import finished
-from trainables.config import ConfigError
-from trainables.names import EPOCH
+from trainables.core.config import ConfigError
+from trainables.training.metric_names import EPOCH
 
 OBJECTIVES = "objectives"
 CONSTRAINTS = "constraints"

@@ -17,12 +17,12 @@ from platform.leaderboard import LEADERBOARD
 from platform.objectives import Objective
 from platform.ranking import INTERRUPTED, Ranked, objectives_of, ranking, shown_trials
 from platform.recovery import FOLDER, METRICS, RESUMES, RETRIED, history, last_epoch
-from trainables.checkpoint import CheckpointError
-from trainables.config import ConfigError, require
-from trainables.criteria import CRITERIA, Criteria, offset, shown_as
+from trainables.core.config import ConfigError, require
 from trainables.eval.metrics import NullBand
 from trainables.judging import Judgement
-from trainables.manifest import MANIFEST
+from trainables.training.checkpoint import CheckpointError
+from trainables.training.headline_metrics import CRITERIA, Criteria, offset, shown_as
+from trainables.training.manifest import MANIFEST
 
 SUMMARY = "summary.json"
 WORDS = {

@@ -33,9 +33,9 @@ from platform.records import (
 )
 from platform.recovery import ATTEMPT, METRICS, REASON, REPEATS, RESUMES, RETRIED, history, last_epoch
 from platform.search import finished
-from trainables.criteria import digits, offset, shown_as, symbol
-from trainables.durable import replace
-from trainables.progress import clock, number
+from trainables.core.atomic_files import replace
+from trainables.core.formatting import clock, number
+from trainables.training.headline_metrics import digits, offset, shown_as, symbol
 
 REPORT = "report.html"
 TEMPLATE = "report.html.j2"

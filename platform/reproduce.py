@@ -22,17 +22,17 @@ from platform.kinds import KINDS
 from platform.recovery import FOLDER, METRICS, OVERRIDES, last_epoch
 from platform.settings import Sweep, value_at
 from platform.source import source_of
-from trainables import names
-from trainables.config import ConfigError, build, digest, require, with_values
-from trainables.criteria import CRITERIA
+from trainables.core.atomic_files import replace
+from trainables.core.config import ConfigError, build, digest, require, with_values
+from trainables.core.threads import threads
 from trainables.data.dataset import DataConfig, DataParts, load_parts
-from trainables.durable import replace
-from trainables.epoch import Worker
-from trainables.manifest import Manifest, differences
-from trainables.progress import Progress
 from trainables.session import TRAINABLES
-from trainables.threads import threads
-from trainables.training_run import RunFolder, opened, recording
+from trainables.training import metric_names as names
+from trainables.training.headline_metrics import CRITERIA
+from trainables.training.manifest import Manifest, differences
+from trainables.training.progress import Progress
+from trainables.training.run_folder import RunFolder, opened, recording
+from trainables.training.trainable import Worker
 
 REPRODUCED = "reproduced"
 REPORT = "reproduction.json"

@@ -7,8 +7,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
 
 from search_spaces import Space
-from trainables.config import require_member
-from trainables.seeding import derive
+from trainables.core.config import require_member
+from trainables.core.seeding import derive
 
 SAMPLERS: dict[str, Any] = {
     "tpe": lambda seed, joint: TPESampler(seed=seed, multivariate=True, group=joint, n_startup_trials=5),

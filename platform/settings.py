@@ -14,13 +14,13 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from platform.objectives import Constraint, Goal, Objective
 from platform.samplers import SAMPLERS
 from search_spaces import SPACES, Space
-from trainables.command import Request
-from trainables.config import ConfigError, build, require, require_member, with_values
-from trainables.criteria import CRITERIA, Criteria
+from trainables.core.cli import Request
+from trainables.core.config import ConfigError, build, require, require_member, with_values
 from trainables.detectors import FOLDER as DETECTORS
-from trainables.names import DIRECTIONS
-from trainables.registry import FOLDER as REGISTRY
+from trainables.model_registry.registry import FOLDER as REGISTRY
 from trainables.session import TRAINABLES, ScalingConfig
+from trainables.training.headline_metrics import CRITERIA, Criteria
+from trainables.training.metric_names import DIRECTIONS
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 BYTES = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainables.checkpoint import file_sha256
-from trainables.durable import replace
+from trainables.core.atomic_files import replace
+from trainables.training.checkpoint import file_sha256
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = "source"  # of a study: uncommitted changes, one file per state of the checkout

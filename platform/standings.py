@@ -11,9 +11,9 @@ from platform.progress import describe
 from platform.ranking import Ranked
 from platform.records import WORDS
 from platform.terminal import columns, figure_columns, figures_of, metric
-from trainables.criteria import Criteria, offset, shown_as
+from trainables.core.formatting import number
 from trainables.eval.clustered import Interval
-from trainables.progress import number
+from trainables.training.headline_metrics import Criteria, offset, shown_as
 
 SHOWN = 10
 

@@ -13,8 +13,8 @@ from optuna.storages.journal._file import BaseJournalFileLock, get_lock_file
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from trainables.config import ConfigError
-from trainables.durable import locked
+from trainables.core.atomic_files import locked
+from trainables.core.config import ConfigError
 
 JOURNAL = "study.journal"
 

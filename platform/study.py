@@ -15,7 +15,7 @@ from platform.search import waiting_repeats
 from platform.settings import Sweep
 from platform.storage import JOURNAL, NoStudyError, hidden, open_storage, require_database
 from search_spaces import Space
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 
 COMPARABLE = ("data_sha256", "config_hash", OBJECTIVES, CONSTRAINTS, "rung")
 FOLDER = "folder"  # of a study in a database: where its checkpoints are, and the lock of its driver

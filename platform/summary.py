@@ -16,11 +16,11 @@ from platform.report import REPORT, write_report
 from platform.settings import Sweep
 from platform.standings import headline_at, print_failures, print_leaderboard, print_ranking, print_worth
 from platform.storage import JOURNAL
-from trainables import durable
-from trainables.config import build
-from trainables.criteria import shown_as
-from trainables.progress import interpreter
+from trainables.core import atomic_files
+from trainables.core.config import build
+from trainables.core.formatting import interpreter
 from trainables.session import TRAINABLES
+from trainables.training.headline_metrics import shown_as
 
 
 def summarise(console: Console, sweep: Sweep, study: optuna.Study) -> int:
@@ -98,7 +98,7 @@ def _write(sweep: Sweep, best: Ranked, trials: Sequence[Ranked], judged: dict[st
         ],
         **judged,
     }
-    durable.replace(sweep.settings.folder / "summary.json", json.dumps(summary, indent=1, sort_keys=True) + "\n")
+    atomic_files.replace(sweep.settings.folder / "summary.json", json.dumps(summary, indent=1, sort_keys=True) + "\n")
 
 
 def _print_next(console: Console, sweep: Sweep, best: Ranked) -> None:

@@ -9,8 +9,8 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from platform.search import OptunaBridge
-from trainables.epoch import metrics_of
-from trainables.names import EPOCH
+from trainables.training.metric_names import EPOCH
+from trainables.training.trainable import metrics_of
 
 
 class TensorBoard(Callback):

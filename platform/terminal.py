@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from trainables.criteria import Criteria, digits, title
+from trainables.core.formatting import number
 from trainables.eval.clustered import Interval
-from trainables.progress import number
+from trainables.training.headline_metrics import Criteria, digits, title
 
 WIDE = 300  # columns of a line that goes into a file or a pipe
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from rich.console import Console
 
 from platform.cluster import ray_instance
-from trainables.command import Command, Request, run
-from trainables.config import build, plain
-from trainables.criteria import CRITERIA
-from trainables.progress import Progress
+from trainables.core.cli import Command, Request, run
+from trainables.core.config import build, plain
 from trainables.session import TRAINABLES, Job, ScalingConfig
 from trainables.session import run as run_job
-from trainables.training_run import RunFolder, opened
+from trainables.training.headline_metrics import CRITERIA
+from trainables.training.progress import Progress
+from trainables.training.run_folder import RunFolder, opened
 
 ABOUT = """
 Train one model of a trainable and judge it on held-out people after every epoch.

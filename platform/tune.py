@@ -44,12 +44,12 @@ from platform.study import FOLDER, enqueue_repeats, load_study, open_study
 from platform.summary import summarise
 from platform.tensorboard import TensorBoard
 from search_spaces import SPACES
-from trainables.command import Command, Request, run
-from trainables.config import build, digest, plain
+from trainables.core.cli import Command, Request, run
+from trainables.core.config import build, digest, plain
 from trainables.data.dataset import DataConfig, DataParts, load_parts
-from trainables.manifest import PACKAGES, installed
-from trainables.names import EPOCH
 from trainables.session import TRAINABLES, TRIALS, Job, trial
+from trainables.training.manifest import PACKAGES, installed
+from trainables.training.metric_names import EPOCH
 
 ABOUT = """
 Search the parameters of a trainable by their judgement on held-out people.

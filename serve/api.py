@@ -38,7 +38,7 @@ from serve.openapi import DESCRIBED, with_limits
 from serve.quotas import Quotas
 from serve.settings import LimitsConfig, ServeConfig
 from serve.tokens import Tokens, read_tokens
-from trainables.config import ConfigError, require
+from trainables.core.config import ConfigError, require
 from trainables.data.recordings import RecordingError
 
 PAGE = Path(__file__).parent / "static" / "index.html"

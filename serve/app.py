@@ -25,7 +25,7 @@ from serve.guard import AUDIT
 from serve.replicas import Replicas
 from serve.sampler import ONGOING, Sampler
 from serve.settings import ServeConfig
-from trainables.config import build, require, with_values
+from trainables.core.config import build, require, with_values
 
 BUSY = 16  # requests per replica at which another one is started
 UPSCALE_S, DOWNSCALE_S = 5.0, 300.0

@@ -7,12 +7,12 @@ computed here. What the decision does not hold is None.
 from collections.abc import Mapping
 from typing import Any
 
-from trainables import names
-from trainables.checkpoint import load_record
-from trainables.config import plain
+from trainables.core.config import plain
 from trainables.diffusion.sampling import SamplingChanges
 from trainables.generators import ServedGenerator
-from trainables.registry import Published
+from trainables.model_registry.registry import Published
+from trainables.training import metric_names as names
+from trainables.training.checkpoint import load_record
 
 FIGURES = (
     names.VAL_C2ST,

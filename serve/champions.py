@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from serve.jobs import DamagedModelError, ServeError, UnknownModelError
-from trainables.publication import now
-from trainables.registry import HISTORY, ID, Published, Registry, RegistryError
+from trainables.model_registry.publisher import now
+from trainables.model_registry.registry import HISTORY, ID, Published, Registry, RegistryError
 
 KEPT = 3  # entries in memory: the present one, the one before, and one that a request names
 FAILED = 64  # ids that are remembered because they cannot be loaded

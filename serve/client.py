@@ -23,7 +23,7 @@ from serve.distributions import TRAINING
 from serve.jobs import SEEDS, Drawn, Job
 from serve.patience import Patience, ServiceError
 from serve.remote import TIMEOUT_S, Answer, Http
-from trainables.config import require
+from trainables.core.config import require
 from trainables.diffusion.sampling import SamplingChanges
 
 ARRAYS = ("deltas", "length", "condition", "angle", "number", "score", "steps_px")

@@ -9,10 +9,10 @@ from functools import partial
 
 import torch
 
-from trainables.config import require
+from trainables.core.config import require
+from trainables.core.seeding import generator
 from trainables.data.canonical import CONDITION_NAMES, RATE_HZ
 from trainables.diffusion.conditions import Conditions
-from trainables.seeding import generator
 
 TRAINING = "training"
 BINS = 8  # of an even distribution; one more halves the rarest of them on the default recordings

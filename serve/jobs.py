@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serve.distributions import DISTRIBUTIONS, TRAINING
-from trainables.config import require, require_member
+from trainables.core.config import require, require_member
 from trainables.data.canonical import CONDITION_NAMES
 from trainables.diffusion.sampling import SamplingChanges
 

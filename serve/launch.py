@@ -20,9 +20,9 @@ from ray.serve.config import ProxyLocation
 from serve.app import application
 from serve.settings import ServeConfig
 from serve.tokens import read_tokens, require_guarded
-from trainables.command import Command, Request, run
-from trainables.config import ConfigError, build, plain
-from trainables.registry import Registry
+from trainables.core.cli import Command, Request, run
+from trainables.core.config import ConfigError, build, plain
+from trainables.model_registry.registry import Registry
 
 ABOUT = """
 Serves the registry's champion: hard negatives over HTTP, and a page. A promotion is followed within a second.

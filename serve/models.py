@@ -17,7 +17,7 @@ from trainables.data.canonical import Movements, encode
 from trainables.detectors import FOLDER, MovementDetector, load_detector
 from trainables.diffusion.sampling import SamplingChanges
 from trainables.generators import ServedGenerator, load
-from trainables.registry import Published, Registry
+from trainables.model_registry.registry import Published, Registry
 
 
 @dataclass(frozen=True, eq=False)

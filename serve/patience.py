@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from serve.jobs import ServeError
-from trainables.config import require
+from trainables.core.config import require
 
 T = TypeVar("T")
 PASSING = (500, 502, 503)  # statuses that the same question may not meet again; it would be too slow (504) once more

@@ -8,7 +8,7 @@ import torch
 from serve.distributions import DISTRIBUTIONS
 from serve.jobs import BadRequestError, Job
 from serve.models import Champion, Judge, Models
-from trainables.config import ConfigError, require
+from trainables.core.config import ConfigError, require
 from trainables.data.canonical import CONDITION_NAMES, RATE_HZ, CanonicalConfig
 from trainables.diffusion.conditions import Conditions
 from trainables.diffusion.sampling import SamplingConfig

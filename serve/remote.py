@@ -23,7 +23,7 @@ from serve.formats import BODY_HASH, HEADERS, PROVENANCE, FormatError, decode, n
 from serve.jobs import Drawn, Job
 from serve.patience import PASSING, PassingError, ServiceError
 from serve.settings import ServeConfig
-from trainables.config import require
+from trainables.core.config import require
 
 VARIABLE = "HUMOUSE_TOKEN"
 TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750: what a header can carry

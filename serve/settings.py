@@ -4,8 +4,8 @@ import ipaddress
 import math
 from dataclasses import dataclass, field
 
-from trainables.config import require
-from trainables.registry import ID
+from trainables.core.config import require
+from trainables.model_registry.registry import ID
 
 
 @dataclass(frozen=True)

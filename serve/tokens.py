@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from serve.settings import is_loopback
-from trainables.config import ConfigError, require
+from trainables.core.config import ConfigError, require
 
 VARIABLE = "HUMOUSE_TOKENS"
 SHORTEST = 16  # characters: 96 bits where they were drawn by chance

@@ -13,8 +13,8 @@ from platform.settings import sweep_of
 from platform.train import TrainConfig
 from serve import launch
 from serve.settings import ServeConfig
-from trainables.command import CONFIGS, Command, Request, parse
-from trainables.config import build
+from trainables.core.cli import CONFIGS, Command, Request, parse
+from trainables.core.config import build
 from trainables.detector import export, family_folds, judge
 from trainables.diffusion import experiment, sample
 from trainables.diffusion.config import DiffusionConfig

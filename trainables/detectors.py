@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trainables.checkpoint import CheckpointError, load_record
 from trainables.data.canonical import Canonical, CanonicalConfig
 from trainables.detector.api import load_trained_detector
+from trainables.training.checkpoint import CheckpointError, load_record
 
 FOLDER = "registry-detector"  # their registry below a storage path
 

@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from trainables.checkpoint import CheckpointError, load_record
 from trainables.data.canonical import Canonical, CanonicalConfig
 from trainables.data.dataset import Statistics
 from trainables.diffusion.api import load_generator
 from trainables.diffusion.conditions import Conditions
 from trainables.diffusion.sampling import SamplingChanges, SamplingConfig
 from trainables.gan.api import load_gan
+from trainables.training.checkpoint import CheckpointError, load_record
 
 
 @runtime_checkable

@@ -27,20 +27,20 @@ from ray import tune
 from ray.train import TrainingFailedError, WorkerGroupError
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from trainables.config import build, plain, require, require_member, with_values
+from trainables.core.config import build, plain, require, require_member, with_values
 from trainables.detector import cost as detector_cost
 from trainables.detector import train as detector
 from trainables.detector.config import DetectorConfig
 from trainables.diffusion import cost as diffusion_cost
 from trainables.diffusion import train as diffusion
 from trainables.diffusion.config import DiffusionConfig
-from trainables.epoch import Epoch, Trainable, Worker, metrics_of
 from trainables.gan import cost as gan_cost
 from trainables.gan import train as gan
 from trainables.gan.config import GanConfig
-from trainables.manifest import Manifest
-from trainables.names import EPOCH
-from trainables.training_run import Line, RunFolder, recording
+from trainables.training.manifest import Manifest
+from trainables.training.metric_names import EPOCH
+from trainables.training.run_folder import Line, RunFolder, recording
+from trainables.training.trainable import Epoch, Trainable, Worker, metrics_of
 
 TRAINABLES: dict[str, Trainable] = {
     "diffusion": Trainable(DiffusionConfig, diffusion.epochs, diffusion_cost.measure),

@@ -9,7 +9,7 @@ from pathlib import Path
 import platform
 from platform.preflight.scene import FAIL, OK, WARNING, Finding, Scene, each, mib
 from platform.source import ROOT, source_of
-from trainables.node import Node, normal
+from trainables.training.node_probe import Node, normal
 
 PYTHON = (3, 11)
 FULL_DISK = 0.95  # Ray puts no objects on a fuller disk

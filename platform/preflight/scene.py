@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from trainables.data.dataset import DataConfig
-from trainables.node import Node
 from trainables.session import ScalingConfig
+from trainables.training.node_probe import Node
 
 OK, WARNING, FAIL = "ok", "warning", "FAIL"
 STATES = (OK, WARNING, FAIL)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.arms import FIGURES, Interval, Outcome, by_family, compared, differences, picture, tables
-from trainables.config import ConfigError, plain
+from trainables.core.config import ConfigError, plain
 
 BASE, OTHER = "simple", "simple + hard"
 T975 = {1: 12.7062, 2: 4.3027, 4: 2.7764}  # from a printed table

@@ -17,14 +17,14 @@ from benchmarks.sources import Sources, trained
 from benchmarks.unseen import UnseenJudge
 from tests.serve import published
 from tests.trainables.detector.tiny import TINY, few, people
-from trainables.command import WRONG_INPUT, run
-from trainables.config import ConfigError, build
+from trainables.core.cli import WRONG_INPUT, run
+from trainables.core.config import ConfigError, build
 from trainables.data.canonical import Canonical, CanonicalConfig
 from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig
 from trainables.detector.served import ServedMovements, write_served
 from trainables.session import TRAINABLES
-from trainables.training_run import RunFolder
+from trainables.training.run_folder import RunFolder
 
 QUIET = Console(quiet=True)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from trainables.core.seeding import generator
 from trainables.data.canonical import CanonicalConfig, encode
 from trainables.data.dataset import CONDITION_WIDTH, DataConfig, SequenceDataset, batches, load_parts
 from trainables.diffusion.api import Generator, conditions_of
@@ -14,12 +15,11 @@ from trainables.diffusion.objective import Objective, draw
 from trainables.diffusion.ranking_term import ContrastiveConfig, draw_negatives
 from trainables.diffusion.state import initial_state
 from trainables.diffusion.train import optimise
-from trainables.epoch import ALONE
 from trainables.eval.features import movement_features
 from trainables.eval.metrics import c2st, mmd_rbf, prd, standardise
-from trainables.names import TRAIN_LOSS
 from trainables.physical.minimum_jerk import MinimumJerk
-from trainables.seeding import generator
+from trainables.training.metric_names import TRAIN_LOSS
+from trainables.training.trainable import ALONE
 
 FILE = Path(__file__).with_name("golden.json")
 STEPS = 20

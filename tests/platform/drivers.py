@@ -19,9 +19,9 @@ from platform.search import OptunaBridge
 from platform.settings import BudgetConfig, SchedulerConfig, Sweep, TuneConfig
 from platform.study import open_study
 from search_spaces import Space
-from trainables.checkpoint import save_checkpoint
-from trainables.names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD
 from trainables.session import BEFORE, METRICS_FILE
+from trainables.training.checkpoint import save_checkpoint
+from trainables.training.metric_names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD
 
 LAST = 4
 SPACE = Space(

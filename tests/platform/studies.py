@@ -18,7 +18,7 @@ from platform.leaderboard import LEADERBOARD
 from platform.ranking import OBJECTIVES
 from platform.recovery import METRICS, REASON, RESUMES, RETRIED
 from platform.storage import JOURNAL
-from trainables.names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
+from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
 
 LAST = 4  # epoch
 LAWS: dict[str, BaseDistribution] = {

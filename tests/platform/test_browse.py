@@ -19,10 +19,10 @@ from platform.holdout import LEDGER, Ledger, Look
 from platform.recovery import ATTEMPT, FOLDER, REASON, REPEATS
 from platform.storage import JOURNAL
 from tests.platform.studies import add, add_cut, add_many, study_in, write_board
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.eval.clustered import Clustered
 from trainables.judging import Judgement
-from trainables.names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
 
 
 @pytest.fixture

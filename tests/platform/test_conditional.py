@@ -10,7 +10,7 @@ from platform.samplers import SAMPLERS, drawn_apart, make_sampler
 from platform.search import enqueue_baselines
 from search_spaces import SPACES
 from tests.platform.drivers import LAST, SPACE, Driver
-from trainables.names import VAL_C2ST_EXCESS
+from trainables.training.metric_names import VAL_C2ST_EXCESS
 
 pytestmark = pytest.mark.filterwarnings("ignore:QMCSampler is experimental")
 

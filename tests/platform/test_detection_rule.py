@@ -10,16 +10,16 @@ from platform.detection_rule import DetectorLimitsConfig, DetectorMarginsConfig,
 from platform.latency import Latency
 from platform.promote import COMMAND, REFUSED, main
 from platform.promotion import LATENCY, decide
-from trainables.checkpoint import RECORD, load_record
-from trainables.command import WRONG_INPUT, run
+from trainables.core.cli import WRONG_INPUT, run
 from trainables.detector.config import DetectorConfig, NegativesConfig
 from trainables.detector.model import DetectorModelConfig
 from trainables.detector.train import epochs
 from trainables.detectors import FOLDER
 from trainables.eval.clustered import Clustered
 from trainables.judging import Judgement
-from trainables.names import VAL_C2ST, VAL_FPR, VAL_SEEN_AUC, VAL_UNSEEN_AUC, VAL_WORST_FAMILY_MISS
-from trainables.registry import Registry
+from trainables.model_registry.registry import Registry
+from trainables.training.checkpoint import RECORD, load_record
+from trainables.training.metric_names import VAL_C2ST, VAL_FPR, VAL_SEEN_AUC, VAL_UNSEEN_AUC, VAL_WORST_FAMILY_MISS
 
 promote = partial(run, COMMAND, main)
 RULE = DetectorRuleConfig().rule(0.95)

@@ -31,16 +31,16 @@ from platform.source import source_of
 from platform.summary import summarise
 from search_spaces import SPACES
 from tests.platform.studies import add, study_in
-from trainables.checkpoint import RECORD
-from trainables.config import build, plain, with_values
+from trainables.core.config import build, plain, with_values
 from trainables.data.dataset import load_parts
 from trainables.detector.config import DetectorConfig
 from trainables.detector.train import epochs
-from trainables.epoch import metrics_of
 from trainables.eval.clustered import Clustered
 from trainables.judging import Judgement
-from trainables.manifest import Manifest
-from trainables.names import (
+from trainables.session import METRICS_FILE
+from trainables.training.checkpoint import RECORD
+from trainables.training.manifest import Manifest
+from trainables.training.metric_names import (
     EPOCH,
     VAL_BRIER,
     VAL_C2ST,
@@ -48,7 +48,7 @@ from trainables.names import (
     VAL_UNSEEN_MISS,
     VAL_WORST_FAMILY_MISS,
 )
-from trainables.session import METRICS_FILE
+from trainables.training.trainable import metrics_of
 
 SPACE = SPACES["detector"]
 OF_STUDY = {"rung": VAL_WORST_FAMILY_MISS, "trainable": "detector"}

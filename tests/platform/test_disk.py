@@ -20,8 +20,8 @@ from platform.recovery import checkpoints, recover_orphans
 from platform.search import OptunaBridge
 from platform.settings import BudgetConfig
 from tests.platform.drivers import LAST, Driver
-from trainables.names import VAL_C2ST_EXCESS, VAL_MMD
 from trainables.session import RESUME_FROM
+from trainables.training.metric_names import VAL_C2ST_EXCESS, VAL_MMD
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -20,12 +20,12 @@ from platform.preflight.instance import check_token
 from platform.preflight.machines import compare_packages, pins
 from platform.preflight.scene import FAIL, OK, WARNING, Cluster, DoctorConfig, Finding, Scene, examined
 from platform.source import ROOT, Source
-from trainables import node as node_module
-from trainables.command import FAILED, WRONG_INPUT, run
-from trainables.config import ConfigError
+from trainables.core.cli import FAILED, WRONG_INPUT, run
+from trainables.core.config import ConfigError
 from trainables.data.dataset import DataConfig
-from trainables.node import Disk, Node, examine, exchange, memory_bytes
 from trainables.session import TRIAL_DRIVER, ScalingConfig
+from trainables.training import node_probe as node_module
+from trainables.training.node_probe import Disk, Node, examine, exchange, memory_bytes
 
 GIB = 2**30
 ROOMY = Disk("/data", 100 * GIB, 200 * GIB)

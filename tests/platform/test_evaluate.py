@@ -3,7 +3,7 @@
 import pytest
 
 from platform import evaluate
-from trainables.command import WRONG_INPUT, run
+from trainables.core.cli import WRONG_INPUT, run
 from trainables.eval import diffusion_eval
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from platform.holdout import LEDGER, HoldoutSpentError, Ledger, LedgerError, Look
-from trainables.checkpoint import RECORD, CheckpointError
 from trainables.eval.clustered import Clustered
 from trainables.judging import Judgement, judgement
+from trainables.training.checkpoint import RECORD, CheckpointError
 
 
 def checkpoint(folder: Path, weights: str, data: str = "d1") -> Path:

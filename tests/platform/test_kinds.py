@@ -6,7 +6,6 @@ import pytest
 from PIL import Image
 
 from platform.kinds import KINDS
-from trainables.criteria import CRITERIA, FIGURES
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.detector.config import DetectorConfig
 from trainables.detector.model import DetectorModelConfig
@@ -15,6 +14,7 @@ from trainables.diffusion.config import DiffusionConfig
 from trainables.eval.validation import EvaluationConfig, Validator
 from trainables.judging import judge
 from trainables.judging.checkpoints import JUDGES
+from trainables.training.headline_metrics import CRITERIA, FIGURES
 
 
 def test_every_kind_that_can_be_judged_again_is_in_it() -> None:

@@ -17,8 +17,8 @@ from platform import labels as command
 from platform.label_checks import CHECKS, LabelsConfig, Rows, Subject, difference, examined, numbered, read
 from platform.preflight.scene import FAIL
 from platform.source import ROOT
-from trainables.command import FAILED, WRONG_INPUT, run
-from trainables.config import ConfigError, build
+from trainables.core.cli import FAILED, WRONG_INPUT, run
+from trainables.core.config import ConfigError, build
 from trainables.data.canonical import Canonical, CanonicalConfig, Movements, encode
 from trainables.data.labels import HUMAN, KINDS, DatasetLabels, LabelMap, LabelMaps, task_names
 from trainables.detector.bots import BOTS

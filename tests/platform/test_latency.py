@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from platform.latency import Latency, LatencyConfig, bounding_place, measure
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical, CanonicalConfig
 from trainables.data.dataset import DataConfig, load_parts
 

@@ -19,13 +19,13 @@ from platform.ranking import INTERRUPTED, Ranked
 from platform.recovery import METRICS, REPEATS
 from platform.settings import FinalistsConfig, Sweep, TuneConfig
 from search_spaces import SPACES
-from trainables.checkpoint import RECORD
-from trainables.config import ConfigError, plain
+from trainables.core.config import ConfigError, plain
 from trainables.diffusion.config import DiffusionConfig
 from trainables.eval.clustered import Clustered, interval
 from trainables.eval.metrics import NullBand
 from trainables.judging import Judgement, judgement
-from trainables.names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_REJECTED
+from trainables.training.checkpoint import RECORD
+from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_REJECTED
 
 GROUPS = ("a", "b", "c", "d")
 REFERENCE = Reference(NullBand(0.5, 0.02, 0.46, 0.54), 0.58)

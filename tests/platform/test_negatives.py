@@ -19,13 +19,13 @@ from serve.settings import ServeConfig
 from serve.tokens import Tokens
 from tests.serve.fakes import CHAMPION, DETECTOR, TOKEN, FakeBackend, tokens
 from tests.serve.servers import served
-from trainables.command import FAILED, WRONG_INPUT, run
+from trainables.core.cli import FAILED, WRONG_INPUT, run
+from trainables.core.seeding import generator
 from trainables.data.canonical import CanonicalConfig, decode
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.detector.config import NegativesConfig
 from trainables.detector.negatives import ROUNDS, conditions_for, mixture
 from trainables.detector.served import read_served
-from trainables.seeding import generator
 
 QUICK = Patience(attempts=3, first_s=0.001, longest_s=0.002)
 OTHER = "0002-bbbbbbbbbbbb"

@@ -12,8 +12,8 @@ from platform.ranking import ranking
 from platform.recovery import METRICS, REASON, recover_orphans
 from platform.samplers import SAMPLERS
 from tests.platform.drivers import LAST, Driver
-from trainables.config import ConfigError
-from trainables.names import DIRECTIONS, EPOCH, MINIMISED, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
+from trainables.core.config import ConfigError
+from trainables.training.metric_names import DIRECTIONS, EPOCH, MINIMISED, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
 
 pytestmark = pytest.mark.filterwarnings("ignore:QMCSampler is experimental")
 

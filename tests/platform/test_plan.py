@@ -11,11 +11,11 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from platform.plan import Plan, describe_plan, expected_epochs, make_plan
 from platform.settings import BudgetConfig, SchedulerConfig, Sweep, TuneConfig
 from search_spaces import Space
-from trainables.config import plain
+from trainables.core.config import plain
 from trainables.diffusion.config import DiffusionConfig
-from trainables.epoch import Cost, Epoch, Trainable
-from trainables.names import VAL_C2ST_EXCESS, VAL_MMD
 from trainables.session import TRAINABLES, ScalingConfig
+from trainables.training.metric_names import VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.trainable import Cost, Epoch, Trainable
 
 SPACE = Space(
     trainable="diffusion",

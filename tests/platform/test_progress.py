@@ -17,8 +17,8 @@ from platform.objectives import Goal, Objective
 from platform.progress import SHOWN, Progress, describe
 from platform.search import OptunaBridge
 from search_spaces import Space
-from trainables.names import EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
-from trainables.progress import clock, number
+from trainables.core.formatting import clock, number
+from trainables.training.metric_names import EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
 
 EPOCHS = 4
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"

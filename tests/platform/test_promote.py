@@ -14,16 +14,16 @@ from platform.holdout import LEDGER
 from platform.latency import Latency
 from platform.promote import COMMAND, REFUSED, PromoteConfig, main
 from platform.promotion import LimitsConfig, MarginsConfig, Rule, decide, to_json
-from trainables.checkpoint import RECORD, WEIGHTS, load_record, save_checkpoint
-from trainables.command import FAILED, WRONG_INPUT, run
-from trainables.config import build
+from trainables.core.cli import FAILED, WRONG_INPUT, run
+from trainables.core.config import build
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.sampling import SamplingConfig
 from trainables.diffusion.train import epochs
 from trainables.eval.validation import EvaluationConfig
 from trainables.judging import Judgement
-from trainables.publication import held
-from trainables.registry import Registry
+from trainables.model_registry.publisher import held
+from trainables.model_registry.registry import Registry
+from trainables.training.checkpoint import RECORD, WEIGHTS, load_record, save_checkpoint
 
 promote = partial(run, COMMAND, main)
 QUICK = ["noise=1", "confidence=0.9", "latency.movements=8", "latency.repeats=6"]

@@ -11,10 +11,10 @@ from scipy.stats import binom, t
 
 from platform.latency import Latency
 from platform.promotion import LATENCY, Decision, LimitsConfig, MarginsConfig, Rule, decide, to_json
-from trainables import names
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.eval.clustered import Clustered
 from trainables.judging import Judgement
+from trainables.training import metric_names as names
 
 GROUPS = 8
 GOOD = {

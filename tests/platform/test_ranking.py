@@ -15,9 +15,9 @@ from optuna.trial import TrialState
 
 from platform.ranking import INTERRUPTED, OBJECTIVES, objectives_of, ranking
 from platform.recovery import FOLDER, METRICS, OVERRIDES, REASON, REPEATS, RESUMES, RETRIED, START
-from trainables.config import ConfigError
-from trainables.names import CHECKPOINT_PATH, EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
+from trainables.core.config import ConfigError
 from trainables.session import METRICS_FILE
+from trainables.training.metric_names import CHECKPOINT_PATH, EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
 
 LAW = {"x": FloatDistribution(0.0, 1.0)}
 

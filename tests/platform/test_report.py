@@ -19,8 +19,8 @@ from platform.records import view
 from platform.recovery import METRICS, REASON
 from platform.report import REPORT, render, write_report
 from tests.platform.studies import LAST, add, add_cut, add_many, metrics_of, params_of, study_in, write_board
-from trainables.config import ConfigError
-from trainables.names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.core.config import ConfigError
+from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
 
 NOW = datetime(2026, 1, 2, 3, 4)  # noqa: DTZ001  # local, as Optuna's times
 HOSTILE = "</script><script>alert('x')</script> & <b>bold</b>"

@@ -23,15 +23,23 @@ from platform.reproduce import REPORT, REPRODUCED, reproduce
 from platform.settings import Sweep, TuneConfig
 from platform.source import source_of
 from search_spaces import SPACES
-from trainables.config import ConfigError, build, plain, with_values
+from trainables.core.config import ConfigError, build, plain, with_values
 from trainables.data.dataset import DataParts, load_parts
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.train import epochs
-from trainables.epoch import metrics_of
 from trainables.judging import Judgement
-from trainables.manifest import MANIFEST, Manifest
-from trainables.names import EPOCH, PARAMETERS, TRAIN_LOSS, TRAIN_SECONDS, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
-from trainables.training_run import RunFolder
+from trainables.training.manifest import MANIFEST, Manifest
+from trainables.training.metric_names import (
+    EPOCH,
+    PARAMETERS,
+    TRAIN_LOSS,
+    TRAIN_SECONDS,
+    VAL_C2ST,
+    VAL_C2ST_EXCESS,
+    VAL_MMD,
+)
+from trainables.training.run_folder import RunFolder
+from trainables.training.trainable import metrics_of
 
 TINY = {
     "epochs": 3,

@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from platform.samplers import SAMPLERS, make_sampler
 from tests.platform.drivers import SPACE, Driver
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 
 pytestmark = pytest.mark.filterwarnings("ignore:QMCSampler is experimental")
 

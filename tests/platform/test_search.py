@@ -15,7 +15,7 @@ from ray.tune.schedulers import FIFOScheduler
 from platform.recovery import FOLDER, METRICS, REASON, recover_orphans
 from platform.search import OptunaBridge, Started, enqueue_baselines, finished
 from tests.platform.drivers import LAST, SPACE, Driver, result
-from trainables.names import CHECKPOINT_PATH, EPOCH, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.metric_names import CHECKPOINT_PATH, EPOCH, VAL_C2ST_EXCESS, VAL_MMD
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ from platform.settings import (
 )
 from platform.tune import COMMAND
 from search_spaces import SPACES, Space
-from trainables.command import parse
-from trainables.config import ConfigError
-from trainables.names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
+from trainables.core.cli import parse
+from trainables.core.config import ConfigError
+from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
 
 DIFFUSION = SPACES["diffusion"]
 

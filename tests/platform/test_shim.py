@@ -158,9 +158,9 @@ def test_a_ray_worker_needs_nothing_of_ours_to_import_trainables() -> None:
 
     def work() -> tuple[str, str, str]:
         import platform
-        import trainables.config
+        import trainables.core.config
 
-        return str(platform.__file__), platform.system(), trainables.config.__name__
+        return str(platform.__file__), platform.system(), trainables.core.config.__name__
 
     ray.init(address="local", include_dashboard=False, num_cpus=1, log_to_driver=False)
     try:
@@ -168,7 +168,7 @@ def test_a_ray_worker_needs_nothing_of_ours_to_import_trainables() -> None:
     finally:
         ray.shutdown()
     assert file in (OURS, str(STANDARD))
-    assert (system, imported) == (platform.system(), "trainables.config")
+    assert (system, imported) == (platform.system(), "trainables.core.config")
 
 
 def test_one_thread_computes_in_every_test() -> None:

@@ -19,7 +19,7 @@ from optuna.storages.journal import JournalFileSymlinkLock
 from platform.storage import JOURNAL, WholeLines, held, mend, open_storage
 from platform.study import load_study
 from tests.platform.studies import study_in
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 LAW = {"x": FloatDistribution(0.0, 1.0)}

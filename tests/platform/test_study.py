@@ -12,9 +12,9 @@ from platform.settings import Sweep, TuneConfig
 from platform.storage import JOURNAL
 from platform.study import load_study, open_study
 from search_spaces import SPACES
-from trainables.config import ConfigError, plain
+from trainables.core.config import ConfigError, plain
 from trainables.diffusion.config import DiffusionConfig
-from trainables.names import VAL_C2ST_EXCESS
+from trainables.training.metric_names import VAL_C2ST_EXCESS
 
 LAW = {"x": FloatDistribution(0.0, 1.0)}
 RECORD = {

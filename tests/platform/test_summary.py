@@ -21,15 +21,15 @@ from platform.settings import FinalistsConfig, Sweep, TuneConfig
 from platform.standings import headline_at
 from platform.summary import summarise
 from search_spaces import SPACES
-from trainables.checkpoint import RECORD
-from trainables.config import plain
-from trainables.criteria import GENERATION
+from trainables.core.config import plain
 from trainables.diffusion.config import DiffusionConfig
 from trainables.eval.clustered import Clustered
 from trainables.eval.metrics import NullBand
 from trainables.judging import Judgement
-from trainables.names import EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_LOSS, VAL_MMD
 from trainables.session import METRICS_FILE
+from trainables.training.checkpoint import RECORD
+from trainables.training.headline_metrics import GENERATION
+from trainables.training.metric_names import EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_LOSS, VAL_MMD
 
 REFERENCE = Reference(NullBand(mean=0.51, std=0.02, low=0.46, high=0.56), 0.62)
 

@@ -16,8 +16,8 @@ from platform.objectives import Goal, Objective
 from platform.search import OptunaBridge
 from platform.tensorboard import TensorBoard
 from search_spaces import Space
-from trainables.epoch import metrics_of
-from trainables.names import EPOCH, TRAIN_LOSS, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.metric_names import EPOCH, TRAIN_LOSS, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.trainable import metrics_of
 
 SPACE = Space(
     "diffusion",

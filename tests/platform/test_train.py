@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from platform.train import COMMAND, main
-from trainables.command import WRONG_INPUT, run
+from trainables.core.cli import WRONG_INPUT, run
 from trainables.diffusion import experiment
-from trainables.training_run import CHECKPOINTS, LAST, METRICS
+from trainables.training.run_folder import CHECKPOINTS, LAST, METRICS
 
 TINY = {
     "epochs": "1",

@@ -21,10 +21,10 @@ from platform.study import COMPARABLE, enqueue_repeats
 from platform.tune import concurrency, record_of, scheduler
 from search_spaces import SPACES
 from tests.platform.drivers import SPACE, Driver
-from trainables.command import parse
+from trainables.core.cli import parse
 from trainables.data.dataset import DataParts
-from trainables.names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
 from trainables.session import ScalingConfig
+from trainables.training.metric_names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
 
 DATA = cast(DataParts, SimpleNamespace(sha256="d1"))
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from trainables.config import plain, with_values
+from trainables.core.config import plain, with_values
 from trainables.session import TRAINABLES, Job, ScalingConfig
 
 CPUS = 2

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from platform.study import load_study
 from tests.ray.processes import below
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = (

@@ -16,7 +16,7 @@ from platform.recovery import RESUMES, RETRIED, START
 from platform.search import finished
 from search_spaces import SPACES
 from tests.ray.sweeps import Sweep, running
-from trainables.names import EPOCH
+from trainables.training.metric_names import EPOCH
 
 pytestmark = [pytest.mark.ray, pytest.mark.heavy]
 

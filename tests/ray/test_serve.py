@@ -28,8 +28,8 @@ from serve.models import Models
 from serve.settings import ReplicasConfig, ServeConfig
 from tests.ray.processes import below
 from tests.serve import published
-from trainables.publication import held
-from trainables.registry import Registry
+from trainables.model_registry.publisher import held
+from trainables.model_registry.registry import Registry
 
 pytestmark = pytest.mark.ray
 

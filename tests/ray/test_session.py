@@ -12,13 +12,13 @@ from ray import tune
 
 from tests.ray.jobs import CPUS, tiny_job
 from tests.ray.processes import below
-from trainables import names
-from trainables.checkpoint import load_checkpoint
-from trainables.config import build
+from trainables.core.config import build
 from trainables.diffusion.api import load_generator
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.train import epochs
 from trainables.session import Job, ScalingConfig, trial
+from trainables.training import metric_names as names
+from trainables.training.checkpoint import load_checkpoint
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_with_dashboard")]
 

@@ -9,14 +9,14 @@ import pytest
 
 from tests.ray.jobs import TINY, tiny_job
 from tests.ray.processes import below
-from trainables.checkpoint import load_checkpoint
-from trainables.config import build
+from trainables.core.config import build
 from trainables.data.recording_set import RecordingError
 from trainables.detector.config import DetectorConfig
 from trainables.detector.train import epochs
-from trainables.names import EPOCH, TRAIN_CROSS_ENTROPY, TRAIN_LOSS, TRAIN_SECONDS, VAL_SECONDS
 from trainables.session import TRAINABLES, Job, ScalingConfig, run
-from trainables.training_run import RunFolder, opened
+from trainables.training.checkpoint import load_checkpoint
+from trainables.training.metric_names import EPOCH, TRAIN_CROSS_ENTROPY, TRAIN_LOSS, TRAIN_SECONDS, VAL_SECONDS
+from trainables.training.run_folder import RunFolder, opened
 
 pytestmark = [
     pytest.mark.ray,

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from trainables.checkpoint import load_record
-from trainables.names import VAL_WORST_FAMILY_MISS
+from trainables.training.checkpoint import load_record
+from trainables.training.metric_names import VAL_WORST_FAMILY_MISS
 
 pytestmark = pytest.mark.ray
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,10 +9,10 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search_spaces import SPACES, Space
-from trainables import names
-from trainables.command import CONFIGS
-from trainables.config import ConfigError, build, plain, with_values
+from trainables.core.cli import CONFIGS
+from trainables.core.config import ConfigError, build, plain, with_values
 from trainables.session import TRAINABLES
+from trainables.training import metric_names
 
 pytestmark = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys())
 
@@ -50,7 +50,7 @@ def test_every_key_is_a_value_of_the_trainables_configuration(space: Space) -> N
 
 
 def test_it_is_judged_by_two_names_that_are_logged(space: Space) -> None:
-    logged = {value for name, value in vars(names).items() if name.startswith("VAL_")}
+    logged = {value for name, value in vars(metric_names).items() if name.startswith("VAL_")}
     assert {space.metric, space.tie_breaker} <= logged
     assert space.metric != space.tie_breaker
 

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from serve.models import Models
 from trainables import detectors
-from trainables.checkpoint import load_checkpoint, save_checkpoint
 from trainables.data.canonical import Canonical, CanonicalConfig
 from trainables.data.dataset import load_parts
 from trainables.detector import state as detector_state
@@ -20,13 +19,14 @@ from trainables.detector.model import DetectorModelConfig
 from trainables.diffusion.config import DiffusionConfig, ModelConfig, OptimConfig
 from trainables.diffusion.sampling import SamplingConfig
 from trainables.diffusion.train import epochs
-from trainables.epoch import ALONE
 from trainables.eval.validation import EvaluationConfig
 from trainables.gan.config import GanConfig
 from trainables.gan.networks import GanModelConfig
 from trainables.gan.state import initial_state, save_state
-from trainables.publication import held
-from trainables.registry import Registry
+from trainables.model_registry.publisher import held
+from trainables.model_registry.registry import Registry
+from trainables.training.checkpoint import load_checkpoint, save_checkpoint
+from trainables.training.trainable import ALONE
 
 DIFFUSION = DiffusionConfig(
     epochs=1,

@@ -17,7 +17,7 @@ from serve.app import anchored, with_settings
 from serve.launch import main
 from serve.settings import ServeConfig, is_loopback
 from serve.tokens import VARIABLE
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "serve" / "deploy.yaml"

@@ -16,12 +16,12 @@ from serve.models import Models
 from tests.serve import published
 from tests.serve.published import KIND, detector, load_straightness, publish, serving
 from trainables import detectors
-from trainables.checkpoint import WEIGHTS, load_record
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.diffusion.samplers import SamplingDivergedError
-from trainables.publication import held
-from trainables.registry import CHECKPOINT, HISTORY, Published, Registry
+from trainables.model_registry.publisher import held
+from trainables.model_registry.registry import CHECKPOINT, HISTORY, Published, Registry
+from trainables.training.checkpoint import WEIGHTS, load_record
 
 
 @pytest.fixture

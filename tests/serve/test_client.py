@@ -29,7 +29,7 @@ from serve.settings import ServeConfig
 from serve.tokens import read_tokens
 from tests.serve.fakes import CHAMPION, FakeBackend
 from tests.serve.servers import Said, Script, scripted, served
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.diffusion.sampling import SamplingChanges
 
 QUICK = Patience(attempts=4, first_s=0.001, longest_s=0.002)

@@ -38,7 +38,7 @@ from trainables.diffusion.api import generate_diffusion_samples
 from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.diffusion.sampling import SamplingChanges
 from trainables.gan.api import SLOTS, GanGenerator
-from trainables.registry import Registry
+from trainables.model_registry.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[2]
 ARRAYS = ("deltas", "length", "condition", "angle", "number", "score", "steps_px")

@@ -11,8 +11,8 @@ from serve.champions import Champions
 from serve.follow import Follower
 from serve.jobs import NoChampionError
 from tests.serve.published import publish
-from trainables.publication import held
-from trainables.registry import Published, Registry
+from trainables.model_registry.publisher import held
+from trainables.model_registry.registry import Published, Registry
 
 Followed = Callable[..., tuple[Follower, Champions[Any]]]
 

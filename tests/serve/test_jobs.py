@@ -10,7 +10,7 @@ import torch
 from serve import jobs
 from serve.distributions import BINS, DISTRIBUTIONS
 from serve.jobs import FARTHEST_PX, LONGEST_S, ROWS_OF_A_SEED, SEEDS, Job, ServeError
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.data.canonical import CONDITION_NAMES
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.diffusion.conditions import Conditions, conditions_of

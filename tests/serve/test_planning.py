@@ -5,7 +5,7 @@ import torch
 
 from serve.jobs import Job
 from serve.planning import PIXEL_STEPS, require_few_steps
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.data.canonical import RATE_HZ
 from trainables.diffusion.conditions import Conditions
 

@@ -16,7 +16,7 @@ from serve.sampler import Sampler
 from serve.settings import ServeConfig
 from tests.serve.published import KIND, Straightness, detector, load_straightness, publish
 from trainables import detectors
-from trainables.registry import Registry
+from trainables.model_registry.registry import Registry
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import pytest
 
 from serve.settings import BatchConfig, LimitsConfig, ReplicasConfig, ServeConfig, is_loopback
 from serve.tokens import SHORTEST, Tokens, read_tokens, require_guarded
-from trainables.config import ConfigError, build, plain
+from trainables.core.config import ConfigError, build, plain
 
 LONG = "0123456789abcdef"
 

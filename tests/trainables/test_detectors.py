@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from trainables import detectors
-from trainables.checkpoint import CheckpointError, save_checkpoint
 from trainables.data.canonical import Canonical, CanonicalConfig
 from trainables.detectors import MovementDetector, load_detector
+from trainables.training.checkpoint import CheckpointError, save_checkpoint
 
 
 @dataclass(frozen=True)

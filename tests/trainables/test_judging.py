@@ -9,15 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from trainables import names
-from trainables.checkpoint import RECORD, CheckpointError
-from trainables.config import ConfigError, build
+from trainables.core.config import ConfigError, build
 from trainables.data.canonical import Canonical, encode, reobserve, with_deltas
 from trainables.data.dataset import DataConfig, DataParts, load_parts
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.sampling import SamplingConfig
 from trainables.diffusion.train import epochs
-from trainables.epoch import ALONE
 from trainables.eval.clustered import interval
 from trainables.eval.features import movement_features
 from trainables.eval.metrics import classifier_two_sample_test, mmd_rbf
@@ -30,6 +27,9 @@ from trainables.generators import LOADERS
 from trainables.judging import JUDGED_ON, Judgement, judge, judged
 from trainables.judging.generation import figures_by_group, groups_of
 from trainables.physical.minimum_jerk import MinimumJerk
+from trainables.training import metric_names as names
+from trainables.training.checkpoint import RECORD, CheckpointError
+from trainables.training.trainable import ALONE
 
 EVALUATION = EvaluationConfig(movements=120, probe="logistic")
 FIGURES = {

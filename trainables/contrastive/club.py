@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from trainables.config import require
+from trainables.core.config import require
 
 LOG_VARIANCE = 3.5  # its bound: variances from 0.03 to 33; a coordinate of a direction in 32 dimensions has 0.03
 SMALLEST = 1e-6  # variance by which a column is divided

@@ -23,7 +23,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from trainables.config import require
+from trainables.core.config import require
 
 
 def gather(*rows: Tensor) -> tuple[Tensor, ...]:

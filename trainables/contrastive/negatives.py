@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from trainables.config import require
+from trainables.core.config import require
 
 NEAR = 0.1  # conditions closer than this (RMS over columns, in standard deviations) count as equal
 

@@ -17,11 +17,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
-from trainables.config import require
+from trainables.core.config import require
+from trainables.core.seeding import generator
 from trainables.data.canonical import CanonicalConfig, Movements, usable
 from trainables.data.representation import prefix_mask
 from trainables.data.retime import retime
-from trainables.seeding import generator
 
 SLOW = 0.05  # of the peak step: where a recording may be cut without leaving a hand that stops in full motion
 JITTERED_PX = 6.0  # steps from this length on are jittered: one end moved by a pixel turns them by less than 10 degrees

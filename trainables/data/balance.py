@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trainables.config import ConfigError, require
+from trainables.core.config import ConfigError, require
 
 
 class BalanceError(ConfigError):

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from trainables.config import require, require_member
+from trainables.core.config import require, require_member
 from trainables.data.representation import REPRESENTATIONS, Representation, prefix_mask
 
 RATE_HZ = 60.0

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from trainables.config import ConfigError, require, require_member
+from trainables.core.config import ConfigError, require, require_member
 from trainables.data.canonical import (
     CONDITION_NAMES,
     MEASURED_CONDITIONS,

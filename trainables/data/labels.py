@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from trainables.config import ConfigError, require
+from trainables.core.config import ConfigError, require
 from trainables.data.canonical import MINIMUM_DISTANCE_PX, Canonical
 
 KINDS = ("task", "embodiment", "style")
@@ -35,12 +35,12 @@ DIRECTIONS = ("E", "SE", "S", "SW", "W", "NW", "N", "NE")  # as seen: y points d
 class LabelMap:
     """Numbers of names: a name's place among all of them in sorted order (by code points, in any locale).
 
-    >>> colours = LabelMap.of("colour", ["red", "blue", "red", "green"])
+    >>> colours = LabelMap.of("hue", ["red", "blue", "red", "green"])
     >>> colours.names, colours.encode(["red", "blue"]).tolist()
     (('blue', 'green', 'red'), [2, 0])
     >>> colours.encode(["blue", "gren"])
     Traceback (most recent call last):
-    trainables.config.ConfigError: `colour` of row 1 is not among the 3 known ones: got 'gren'; did you mean 'green'?
+    trainables.core.config.ConfigError: `hue` of row 1 is not among the 3 known ones: got 'gren'; did you mean 'green'?
     """
 
     kind: str

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from trainables.config import require
+from trainables.core.config import require
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from trainables.checkpoint import CheckpointError, load_checkpoint, select
-from trainables.config import build, require
+from trainables.core.config import build, require
 from trainables.data.canonical import Canonical, CanonicalConfig
 from trainables.data.dataset import Statistics
 from trainables.detector.examples import WIDTH, Inputs, Scaling
 from trainables.detector.model import DetectorModelConfig, DetectorNetwork, Outputs
 from trainables.detector.state import KIND
+from trainables.training.checkpoint import CheckpointError, load_checkpoint, select
 
 ROWS = 256  # of a network call
 

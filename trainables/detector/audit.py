@@ -22,7 +22,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from trainables.config import ConfigError, plain
+from trainables.core.config import ConfigError, plain
+from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical, CanonicalConfig
 from trainables.data.recordings import Recording
 from trainables.detector.nuisances import CANONICAL, CONDITIONS, RAW, canonical_nuisances, conditions, raw_nuisances
@@ -31,7 +32,6 @@ from trainables.eval.bootstrap import BootstrapConfig, Estimate, cluster_weights
 from trainables.eval.detection import curve, roc_auc
 from trainables.eval.probes import PROBES
 from trainables.eval.tables import CONSTANT, as_pair
-from trainables.seeding import generator
 
 PROBE = "forest"  # finds thresholds and combinations; where many columns tell, it does not stake all on one of them
 NEAR = 0.10  # an area up to one half and this much counts as near one half; its s.d. is 0.03 at 300 and 300 rows

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from trainables.config import plain
+from trainables.core.config import plain
 from trainables.detector.audit import Audit
 from trainables.detector.embeddings import EmbeddingProbes
 from trainables.detector.judgement import KIN, NEW, SEEN, BotRow, DetectorJudgement

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from trainables.config import require, require_member
+from trainables.core.config import require, require_member
 from trainables.data.dataset import DataConfig
 from trainables.detector.bots import FAMILIES
 from trainables.detector.model import DetectorModelConfig

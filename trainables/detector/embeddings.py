@@ -19,7 +19,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainables.config import plain
+from trainables.core.config import plain
+from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical, CanonicalConfig, concatenate
 from trainables.data.labels import HUMAN, embodiment_names, task_names
 from trainables.detector.api import Detector
@@ -28,7 +29,6 @@ from trainables.detector.negatives import SimpleBots
 from trainables.detector.sheets import Sheet, interval
 from trainables.eval.bootstrap import BootstrapConfig
 from trainables.eval.linear_probe import ProbeResult, linear_probe
-from trainables.seeding import generator
 
 TASK, EMBODIMENT = "task", "embodiment"
 PAIRS = ((TASK, TASK), (EMBODIMENT, EMBODIMENT), (TASK, EMBODIMENT), (EMBODIMENT, TASK))  # label <- embedding

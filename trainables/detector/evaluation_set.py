@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from trainables.config import require
+from trainables.core.config import require
 from trainables.data.canonical import Canonical, CanonicalConfig
 from trainables.data.dataset import DataParts
 from trainables.detector.api import Detector

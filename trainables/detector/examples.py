@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from trainables.core.seeding import derive
 from trainables.data.balance import generated_count, validate_augmentation_balance, validate_weights
 from trainables.data.canonical import MEASURED_CONDITIONS, Canonical, concatenate
 from trainables.data.dataset import DataParts, Statistics
@@ -21,7 +22,6 @@ from trainables.detector.bots import BOTS
 from trainables.detector.config import SOURCES, DetectorConfig
 from trainables.detector.negatives import Negatives, mixture
 from trainables.eval.features import FEATURES, movement_features
-from trainables.seeding import derive
 
 COLUMNS = (*FEATURES, *MEASURED_CONDITIONS)
 WIDTH = len(COLUMNS) + 1  # of the features that the network reads: beside them the distance from people

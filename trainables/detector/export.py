@@ -25,14 +25,14 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from trainables.checkpoint import CheckpointError, load_record
-from trainables.command import Command, Request, run
-from trainables.config import build, plain, require
+from trainables.core.cli import Command, Request, run
+from trainables.core.config import build, plain, require
 from trainables.data.canonical import Canonical, CanonicalConfig
 from trainables.data.companding import compand
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.examples import columns, direction
+from trainables.training.checkpoint import CheckpointError, load_record
 
 UNREADABLE = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf)  # what a file that is no model raises
 INPUTS = ("steps_px", "mask", "columns", "angle")

@@ -20,9 +20,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from trainables.checkpoint import load_record
-from trainables.command import Command, Request
-from trainables.config import build, plain, require, require_member
+from trainables.core.atomic_files import replace as write
+from trainables.core.cli import Command, Request
+from trainables.core.config import build, plain, require, require_member
+from trainables.core.formatting import clock
 from trainables.data.dataset import load_parts
 from trainables.detector.api import load_trained_detector
 from trainables.detector.bots import FAMILIES
@@ -32,10 +33,9 @@ from trainables.detector.judgement import DetectorJudgement, FiguresConfig
 from trainables.detector.leave_one_out import LeaveOneOut
 from trainables.detector.sheets import NONE, percent, share_text, show
 from trainables.detector.train import epochs
-from trainables.durable import replace as write
 from trainables.eval.detection_pictures import caught_matrix
-from trainables.progress import clock
-from trainables.training_run import CHECKPOINTS, LAST, opened, recording
+from trainables.training.checkpoint import load_record
+from trainables.training.run_folder import CHECKPOINTS, LAST, opened, recording
 
 TITLE = "# Families of bots left out of the training, one at a time"
 HELD_OUT = "trainable.negatives.held_out"

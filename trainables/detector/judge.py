@@ -19,9 +19,8 @@ from typing import Any
 
 from rich.console import Console
 
-from trainables.checkpoint import load_record
-from trainables.command import Command, Request, run
-from trainables.config import ConfigError, build, plain, require
+from trainables.core.cli import Command, Request, run
+from trainables.core.config import ConfigError, build, plain, require
 from trainables.data.canonical import concatenate
 from trainables.data.dataset import DataConfig, DataParts, load_parts
 from trainables.detector.api import Detector, load_trained_detector
@@ -35,6 +34,7 @@ from trainables.detector.leave_one_out import table_of
 from trainables.detector.sheets import sheets, show
 from trainables.eval.bootstrap import Estimate
 from trainables.eval.detection_pictures import caught_bars, reliability_diagram, session_curves
+from trainables.training.checkpoint import load_record
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from trainables.config import plain, require
+from trainables.core.config import plain, require
+from trainables.core.seeding import generator
 from trainables.detector.records import from_plain
 from trainables.detector.scored import Scored, balanced, joined
 from trainables.detector.sessions import SessionFigures, SessionJudge, with_sessions
@@ -25,7 +26,6 @@ from trainables.detector.source_thresholds import OwnThreshold, own_thresholds
 from trainables.eval.bootstrap import BootstrapConfig, Share, share
 from trainables.eval.calibration import Reliability, Temperature, calibrate, reliability
 from trainables.eval.detection import Detection, Threshold, detection, threshold_at_fpr
-from trainables.seeding import generator
 
 SEEN, KIN, NEW = "seen", "kin", "new"  # what a family was to the training
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainables.config import ConfigError, plain, require, with_values
+from trainables.core.config import ConfigError, plain, require, with_values
 from trainables.detector.judgement import SEEN, BotRow, DetectorJudgement
 from trainables.detector.records import from_plain
 from trainables.detector.sheets import NONE, Sheet, interval, percent, share_text
@@ -140,7 +140,7 @@ def _cell(value: float | None, is_left_out: bool) -> str:
 
 
 if __name__ == "__main__":
-    from trainables.command import run
+    from trainables.core.cli import run
     from trainables.detector import family_folds
 
     raise SystemExit(run(family_folds.COMMAND, family_folds.main))

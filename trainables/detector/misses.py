@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trainables import names
 from trainables.eval.detection import curve, roc_auc, threshold_at_fpr
+from trainables.training import metric_names as names
 
 
 def misses(

@@ -28,7 +28,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainables.config import require
+from trainables.core.config import require
 from trainables.diffusion.models.layers import Convolution, halve, hold
 
 FADE = 0.2  # width of that fading

@@ -22,8 +22,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from trainables.checkpoint import CheckpointError, load_record
-from trainables.config import ConfigError, require
+from trainables.core.config import ConfigError, require
+from trainables.core.seeding import derive, generator
 from trainables.data.canonical import (
     Canonical,
     CanonicalConfig,
@@ -37,7 +37,7 @@ from trainables.detector.bots import BOTS, FAMILIES
 from trainables.detector.config import NegativesConfig
 from trainables.detector.served import read_served
 from trainables.generators import load
-from trainables.seeding import derive, generator
+from trainables.training.checkpoint import CheckpointError, load_record
 
 ROUNDS = 8  # in which a source may make good what could not be used
 POOLS = (

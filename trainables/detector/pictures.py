@@ -16,7 +16,7 @@ from torch import Tensor
 
 from trainables.eval.clustered import Interval
 from trainables.eval.detection import curve, threshold_at_fpr
-from trainables.names import family_miss
+from trainables.training.metric_names import family_miss
 
 PEOPLE, WORST, UNSEEN, SEEN = "#0072b2", "#d55e00", "#e69f00", "#999999"
 REACH = 12.0  # log odds beyond which scores are counted at the edge: 6 in a million

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 
 R = TypeVar("R")
 
 
 def from_plain(cls: type[R], content: Mapping[str, Any]) -> R:
-    """The record that `trainables.config.plain` made this mapping of.
+    """The record that `trainables.core.config.plain` made this mapping of.
 
     Raises:
         ConfigError: it is not one: a key is missing or unknown, or a value is of another type.

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from trainables.config import require
+from trainables.core.config import require
 from trainables.data.labels import HUMAN
 
 TOLD = ("group", "session", "style", "family", "source")

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from trainables.config import build, plain, require
+from trainables.core.config import build, plain, require
 from trainables.data.canonical import TENSORS, Canonical, CanonicalConfig
+from trainables.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 
 KIND = "served_negatives"
 UNKNOWN = 0.0  # an unknown target width, which is NaN elsewhere: a checkpoint holds finite numbers alone

@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from trainables.core.seeding import generator
 from trainables.detector.scored import Scored, joined
 from trainables.eval.bootstrap import BootstrapConfig, Estimate, Share, cluster_weights, estimate, share
 from trainables.eval.calibration import Temperature, log_odds
 from trainables.eval.detection import CHUNK, curve, roc_auc, threshold_at_fpr
 from trainables.eval.fusion import Fused, dealt_anew, fused, intraclass_correlation
-from trainables.seeding import generator
 
 ALL = "all bots"
 DEALS = 20  # of movements over sessions: the mean of their areas stands for independence

@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from trainables.core.seeding import generator
 from trainables.detector.scored import Scored
 from trainables.eval.bootstrap import BootstrapConfig, Share, share
 from trainables.eval.detection import Threshold, threshold_at_fpr
-from trainables.seeding import generator
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainables.checkpoint import (
+from trainables.contrastive.club import CLUB
+from trainables.core.config import plain
+from trainables.core.seeding import derive
+from trainables.data.dataset import DataParts
+from trainables.detector.config import DetectorConfig
+from trainables.detector.examples import WIDTH, Scaling
+from trainables.detector.model import DetectorNetwork
+from trainables.diffusion.api import generator_record
+from trainables.diffusion.ema import ExponentialMovingAverage
+from trainables.training.checkpoint import (
     CheckpointError,
     flatten,
     load_checkpoint,
@@ -19,16 +28,7 @@ from trainables.checkpoint import (
     save_checkpoint,
     select,
 )
-from trainables.config import plain
-from trainables.contrastive.club import CLUB
-from trainables.data.dataset import DataParts
-from trainables.detector.config import DetectorConfig
-from trainables.detector.examples import WIDTH, Scaling
-from trainables.detector.model import DetectorNetwork
-from trainables.diffusion.api import generator_record
-from trainables.diffusion.ema import ExponentialMovingAverage
-from trainables.epoch import Worker
-from trainables.seeding import derive
+from trainables.training.trainable import Worker
 
 KIND = "detector"
 SCALES = {"wide": 5.0, "task": 0.2}

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical, CanonicalConfig
 from trainables.data.dataset import observe_recordings
 from trainables.data.recordings import Recording, RecordingError, read_recordings

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from trainables import names
-from trainables.config import require
+from trainables.core.config import require
+from trainables.core.seeding import derive, generator
 from trainables.data.dataset import DataParts, like_lengths, load_parts
 from trainables.detector.api import Detector
 from trainables.detector.config import DetectorConfig
@@ -27,8 +27,8 @@ from trainables.detector.objective import Losses, detector_loss
 from trainables.detector.state import State, frozen_weights, initial_state, restore_state, save_state
 from trainables.detector.validation import Validator
 from trainables.diffusion.train import learning_rate, set_learning_rate
-from trainables.epoch import ALONE, Epoch, TrainingDivergedError, Worker
-from trainables.seeding import derive, generator
+from trainables.training import metric_names as names
+from trainables.training.trainable import ALONE, Epoch, TrainingDivergedError, Worker
 
 PARTS_OF_LOSS = (
     names.TRAIN_LOSS,

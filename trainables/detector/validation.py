@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trainables import names
+from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical
 from trainables.detector.api import Detector
 from trainables.detector.bots import BOTS, FAMILIES
@@ -20,7 +20,7 @@ from trainables.detector.examples import Inputs, Scaling
 from trainables.detector.misses import misses
 from trainables.detector.negatives import of_style
 from trainables.eval.calibration import fit_temperature, reliability
-from trainables.seeding import generator
+from trainables.training import metric_names as names
 
 BINS = 10  # of the calibration error
 

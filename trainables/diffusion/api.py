@@ -15,8 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from trainables.checkpoint import CheckpointError, flatten, load_checkpoint, select
-from trainables.config import ConfigError, build, require
+from trainables.core.config import ConfigError, build, require
 from trainables.data.canonical import CONDITION_NAMES, Canonical, CanonicalConfig, with_deltas
 from trainables.data.dataset import CONDITION_WIDTH, DataParts, Statistics
 from trainables.diffusion.conditions import WIDTH_REMEDY, Conditions, asked_like, conditions_of, form_at
@@ -26,6 +25,7 @@ from trainables.diffusion.models.unet1d import UNet1D, UNetConfig
 from trainables.diffusion.noise.schedule import PREDICTIONS, SCHEDULES, Prediction, Schedule
 from trainables.diffusion.samplers import Correction, keyed_noise
 from trainables.diffusion.sampling import CHUNK, Block, SamplingChanges, SamplingConfig, blocks, draw_sample
+from trainables.training.checkpoint import CheckpointError, flatten, load_checkpoint, select
 
 __all__ = [
     "CHECKPOINT_VARIABLE",

@@ -6,7 +6,8 @@ from functools import cached_property
 
 import torch
 
-from trainables.config import ConfigError, require, require_member
+from trainables.core.config import ConfigError, require, require_member
+from trainables.core.seeding import generator
 from trainables.data.augment import VariationsConfig, augment
 from trainables.data.balance import generated_count, validate_augmentation_balance
 from trainables.data.canonical import (
@@ -21,7 +22,6 @@ from trainables.data.canonical import (
 )
 from trainables.data.dataset import DataParts, SequenceDataset, Statistics
 from trainables.physical.minimum_jerk import GENERATORS
-from trainables.seeding import generator
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from trainables.config import require
+from trainables.core.config import require
+from trainables.core.seeding import generator
 from trainables.data.canonical import (
     CONDITION_NAMES,
     MEASURED_CONDITIONS,
@@ -22,7 +23,6 @@ from trainables.data.canonical import (
     CanonicalConfig,
 )
 from trainables.data.representation import prefix_mask
-from trainables.seeding import generator
 
 WIDTH_REMEDY = "an unknown target width is NaN"
 ROUNDING = 1e-6  # of logarithms, between float32 and float64

@@ -3,8 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from trainables import names
-from trainables.config import require
+from trainables.core.config import require
 from trainables.data.dataset import DataConfig
 from trainables.diffusion.api import unet_mapping
 from trainables.diffusion.augment import AugmentationConfig
@@ -14,6 +13,7 @@ from trainables.diffusion.objective import NoiseConfig
 from trainables.diffusion.ranking_term import ContrastiveConfig
 from trainables.diffusion.sampling import SamplingConfig
 from trainables.eval.validation import EvaluationConfig
+from trainables.training import metric_names as names
 
 STOPPING_METRICS = (names.VAL_LOSS, names.VAL_C2ST_EXCESS, names.VAL_MMD)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import torch
 
+from trainables.core.seeding import generator
 from trainables.data.dataset import SequenceDataset, batches, load_parts
 from trainables.diffusion.api import CHUNK
 from trainables.diffusion.config import DiffusionConfig
@@ -13,8 +14,7 @@ from trainables.diffusion.objective import Objective, draw
 from trainables.diffusion.ranking_term import draw_negatives
 from trainables.diffusion.state import initial_state
 from trainables.diffusion.train import optimise
-from trainables.epoch import Cost, Worker
-from trainables.seeding import generator
+from trainables.training.trainable import Cost, Worker
 
 REPEATS = 3
 PROBE_S = 0.6  # features, probe and MMD of one evaluation, beside the sampling

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from trainables.config import require
+from trainables.core.config import require
 from trainables.data.dataset import Statistics
 from trainables.diffusion.samplers import Correction
 

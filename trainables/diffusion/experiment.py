@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from trainables.command import Command, Request
-from trainables.config import ConfigError, build, plain
-from trainables.criteria import GENERATION
+from trainables.core.cli import Command, Request
+from trainables.core.config import ConfigError, build, plain
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.train import epochs
-from trainables.epoch import Worker
-from trainables.progress import Progress
-from trainables.training_run import opened, recording
+from trainables.training.headline_metrics import GENERATION
+from trainables.training.progress import Progress
+from trainables.training.run_folder import opened, recording
+from trainables.training.trainable import Worker
 
 ABOUT = """
 Train the diffusion model on people's movements and judge it on held-out people after every epoch.

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from trainables.config import require, require_member
 from trainables.contrastive.ranking import squared_distance
+from trainables.core.config import require, require_member
 from trainables.data.dataset import Batch
 from trainables.diffusion.noise.schedule import (
     PREDICTIONS,

@@ -16,7 +16,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from trainables.config import require, require_member
 from trainables.contrastive.negatives import SOURCES, ConditionQueue
 from trainables.contrastive.ranking import (
     NORMALISATIONS,
@@ -25,6 +24,7 @@ from trainables.contrastive.ranking import (
     row_weights,
     squared_distance,
 )
+from trainables.core.config import require, require_member
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,13 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
-from trainables.checkpoint import load_record
-from trainables.command import Command, Request, run
-from trainables.config import ConfigError, build, plain, require, require_member
+from trainables.core.cli import Command, Request, run
+from trainables.core.config import ConfigError, build, plain, require, require_member
 from trainables.data.canonical import CanonicalConfig, Movements, decode, with_deltas
 from trainables.diffusion.api import WINDOW, Conditions, Generator, load_generator
 from trainables.diffusion.sample_files import FORMATS, SampleFiles
 from trainables.diffusion.sampling import SamplingChanges
+from trainables.training.checkpoint import load_record
 
 
 @dataclass(frozen=True)

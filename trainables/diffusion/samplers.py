@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from trainables.config import require
+from trainables.core.config import require
+from trainables.core.seeding import generator
 from trainables.diffusion.noise.schedule import Prediction, Schedule, signal_and_noise
-from trainables.seeding import generator
 
 Velocity = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """(x_t [B,T,C], t [B], estimate [B,T,C]) -> v [B,T,C]; condition, mask and guidance are already bound."""

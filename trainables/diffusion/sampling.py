@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainables.config import require, require_member
+from trainables.core.config import require, require_member
 from trainables.diffusion.noise.schedule import Prediction, Schedule
 from trainables.diffusion.samplers import SAMPLERS, SPACINGS, Correction, Denoiser, ddim, guided, noisiest_time
 

@@ -8,7 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainables.checkpoint import (
+from trainables.core.config import plain
+from trainables.core.seeding import derive
+from trainables.data.dataset import DataParts
+from trainables.diffusion.api import generator_record
+from trainables.diffusion.config import DiffusionConfig
+from trainables.diffusion.ema import ExponentialMovingAverage
+from trainables.diffusion.latents.autoencoder import Autoencoder
+from trainables.diffusion.models.unet1d import UNet1D
+from trainables.training.checkpoint import (
     flatten,
     optimizer_tensors,
     restore_optimizer,
@@ -16,15 +24,7 @@ from trainables.checkpoint import (
     save_checkpoint,
     select,
 )
-from trainables.config import plain
-from trainables.data.dataset import DataParts
-from trainables.diffusion.api import generator_record
-from trainables.diffusion.config import DiffusionConfig
-from trainables.diffusion.ema import ExponentialMovingAverage
-from trainables.diffusion.latents.autoencoder import Autoencoder
-from trainables.diffusion.models.unet1d import UNet1D
-from trainables.epoch import Worker
-from trainables.seeding import derive
+from trainables.training.trainable import Worker
 
 
 @dataclass

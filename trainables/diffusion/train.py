@@ -20,9 +20,9 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from trainables import names
-from trainables.command import run
-from trainables.config import require
+from trainables.core.cli import run
+from trainables.core.config import require
+from trainables.core.seeding import derive, generator
 from trainables.data.dataset import Batch, DataParts, SequenceDataset, batches, load_parts, shared
 from trainables.diffusion.api import Generator, conditions_of
 from trainables.diffusion.augment import TrainingSet, training_set
@@ -33,9 +33,9 @@ from trainables.diffusion.noise.schedule import diffuse
 from trainables.diffusion.objective import Draw, Loss, Objective, denoising_loss, diffusion_loss, draw
 from trainables.diffusion.ranking_term import draw_negatives
 from trainables.diffusion.state import State, initial_state, restore_state, save_state
-from trainables.epoch import ALONE, Epoch, TrainingDivergedError, Worker
 from trainables.eval.validation import Validator
-from trainables.seeding import derive, generator
+from trainables.training import metric_names as names
+from trainables.training.trainable import ALONE, Epoch, TrainingDivergedError, Worker
 
 
 def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worker = ALONE) -> Iterator[Epoch]:
@@ -170,7 +170,10 @@ def optimise(
     state.optimizer.step()
     state.ema.update(state.model)
     state.step += 1
-    return {**{name: value / counts[name] for name, value in sums.items()}, names.TRAIN_GRADIENT_NORM: norm.item()}
+    return {
+        **{name: value / counts[name] for name, value in sums.items()},
+        names.TRAIN_GRADIENT_NORM: norm.item(),
+    }
 
 
 def _parts_of(loss: Loss) -> dict[str, float]:

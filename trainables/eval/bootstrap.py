@@ -27,7 +27,7 @@ from jaxtyping import Bool, Float
 from scipy import stats
 from torch import Tensor
 
-from trainables.config import require
+from trainables.core.config import require
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.eval.probes import PROBES
 from trainables.eval.tables import Groups, Indices, as_pair, as_table, equalise, group_numbers, varying
 

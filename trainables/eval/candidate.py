@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from trainables.config import require
+from trainables.core.config import require
+from trainables.core.seeding import generator
 from trainables.data.canonical import MINIMUM_STEPS, Canonical, CanonicalConfig, Movements, decode, encode, usable
 from trainables.eval.samples import Observed, judged
-from trainables.seeding import generator
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from functools import cached_property
 from jaxtyping import Float
 from torch import Tensor
 
-from trainables.config import require, require_member
+from trainables.core.config import require, require_member
 from trainables.data.canonical import Canonical
 from trainables.eval.features import FEATURES, movement_features
 from trainables.eval.metrics import PROBES, Standardised, standardise

@@ -21,9 +21,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from trainables.checkpoint import CheckpointError, file_sha256, load_record
-from trainables.command import Command, Request, run
-from trainables.config import ConfigError, build, plain, require, require_member
+from trainables.core.cli import Command, Request, run
+from trainables.core.config import ConfigError, build, plain, require, require_member
 from trainables.data.canonical import Canonical, decode
 from trainables.data.dataset import DataConfig, DataParts, load_parts
 from trainables.diffusion.api import Generator
@@ -35,6 +34,7 @@ from trainables.eval.key_figures import key_figures
 from trainables.eval.report import CHECKS, METRICS, Numbers
 from trainables.eval.samples import Observed, people_of, read_movements
 from trainables.generators import MovementGenerator, load
+from trainables.training.checkpoint import CheckpointError, file_sha256, load_record
 
 JUDGED_ON = ("validation", "test")
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "cursory")

@@ -29,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.eval.bootstrap import BootstrapConfig, Estimate, cluster_weights, estimate
 from trainables.eval.probes import Winsoriser
 from trainables.eval.tables import Array, Indices, as_table

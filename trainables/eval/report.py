@@ -17,7 +17,8 @@ from jaxtyping import Float
 from scipy.stats import ks_2samp
 from torch import Tensor
 
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
+from trainables.core.seeding import generator
 from trainables.data.canonical import MEASURED_CONDITIONS, RATE_HZ, Canonical
 from trainables.eval.c2st import random_halves
 from trainables.eval.comparison import Comparison
@@ -36,7 +37,6 @@ from trainables.eval.metrics import (
 )
 from trainables.eval.mmd import TEST_ROWS
 from trainables.eval.spectra import BANDS, SHARE_FLOOR, TAIL_BANDS, TAIL_FROM, band_shares, velocity_spectra
-from trainables.seeding import generator
 
 KS_CRITICAL = 1.358  # of sqrt(n m / (n + m)) KS: exceeded with 5 % chance by equal distributions, rows independent
 GRID = torch.arange(1, 33, dtype=torch.float64) / 32  # frequencies of the spectra, of Nyquist

@@ -27,7 +27,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from trainables.config import ConfigError, require
+from trainables.core.config import ConfigError, require
 from trainables.data.canonical import (
     CONDITION_NAMES,
     MEASURED_CONDITIONS,

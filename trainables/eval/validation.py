@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trainables import names
-from trainables.config import require, require_member
+from trainables.core.config import require, require_member
+from trainables.core.seeding import generator
 from trainables.data.canonical import MEASURED_CONDITIONS, Canonical, CanonicalConfig, reobserve
 from trainables.eval.conditions import ConditionError, condition_errors
 from trainables.eval.features import FEATURES, movement_features
@@ -35,7 +35,7 @@ from trainables.eval.metrics import (
     precision_recall,
     standardise,
 )
-from trainables.seeding import generator
+from trainables.training import metric_names as names
 
 MINIMUM_MOVEMENTS = 40  # half of them may be lost to re-observation, and PRD needs a row for each of 20 clusters
 

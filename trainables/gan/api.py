@@ -16,8 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainables.checkpoint import CheckpointError, load_checkpoint, select
-from trainables.config import ConfigError, build, require
+from trainables.core.config import ConfigError, build, require
 from trainables.data.canonical import Canonical, CanonicalConfig, with_deltas
 from trainables.data.dataset import CONDITION_WIDTH, Statistics
 from trainables.diffusion.api import WINDOW
@@ -25,6 +24,7 @@ from trainables.diffusion.conditions import Conditions, asked_like, form_at
 from trainables.diffusion.samplers import keyed_noise
 from trainables.diffusion.sampling import Block, SamplingChanges, SamplingConfig, blocks
 from trainables.gan.networks import GanModelConfig, MovementNetwork
+from trainables.training.checkpoint import CheckpointError, load_checkpoint, select
 
 SLOTS = 32  # rows of a network call
 

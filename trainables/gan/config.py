@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from trainables.config import require
+from trainables.core.config import require
 from trainables.data.dataset import DataConfig
 from trainables.diffusion.augment import AugmentationConfig
 from trainables.eval.validation import EvaluationConfig

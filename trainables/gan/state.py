@@ -8,7 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainables.checkpoint import (
+from trainables.core.config import plain
+from trainables.core.seeding import derive
+from trainables.data.dataset import CONDITION_WIDTH, DataParts, Statistics
+from trainables.diffusion.api import generator_record
+from trainables.diffusion.ema import ExponentialMovingAverage
+from trainables.gan.config import GanConfig
+from trainables.gan.networks import Critic, MovementNetwork
+from trainables.training.checkpoint import (
     flatten,
     optimizer_tensors,
     restore_optimizer,
@@ -16,14 +23,7 @@ from trainables.checkpoint import (
     save_checkpoint,
     select,
 )
-from trainables.config import plain
-from trainables.data.dataset import CONDITION_WIDTH, DataParts, Statistics
-from trainables.diffusion.api import generator_record
-from trainables.diffusion.ema import ExponentialMovingAverage
-from trainables.epoch import Worker
-from trainables.gan.config import GanConfig
-from trainables.gan.networks import Critic, MovementNetwork
-from trainables.seeding import derive
+from trainables.training.trainable import Worker
 
 KIND = "gan"
 

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from trainables import detectors, generators
-from trainables.checkpoint import CheckpointError, load_record
-from trainables.config import ConfigError, build, require
+from trainables.core.config import ConfigError, build, require
+from trainables.core.threads import threads
 from trainables.data.dataset import PARTS, DataConfig, load_parts
 from trainables.data.recordings import RecordingError
 from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.eval.clustered import mean
 from trainables.judging import detection, generation
 from trainables.judging.judgement import Findings, Judgement
-from trainables.threads import threads
+from trainables.training.checkpoint import CheckpointError, load_record
 
 JUDGED_ON = PARTS[1:]  # whoever a model learned from cannot judge it
 

@@ -19,8 +19,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from trainables.checkpoint import CheckpointError
-from trainables.config import build
+from trainables.core.config import build
 from trainables.data.dataset import load_parts
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import DetectorConfig
@@ -30,7 +29,8 @@ from trainables.detector.validation import Validator
 from trainables.eval.clustered import Clustered
 from trainables.eval.detection import threshold_at_fpr
 from trainables.judging.judgement import Findings
-from trainables.names import VAL_FPR
+from trainables.training.checkpoint import CheckpointError
+from trainables.training.metric_names import VAL_FPR
 
 
 class NotFiniteError(RuntimeError):

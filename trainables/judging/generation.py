@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables import names
-from trainables.config import build
+from trainables.core.config import build
 from trainables.data.canonical import Canonical, reobserve
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.eval.c2st import held_out_scores
@@ -29,6 +28,7 @@ from trainables.eval.tables import Indices, standardise
 from trainables.eval.validation import EvaluationConfig, Validator
 from trainables.generators import load
 from trainables.judging.judgement import Findings
+from trainables.training import metric_names as names
 
 
 def findings(checkpoint: Path, record: Mapping[str, Any], part: str, seeds: Sequence[int]) -> Findings:

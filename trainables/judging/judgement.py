@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.eval.clustered import Clustered
-from trainables.manifest import CODE, code_sha256
+from trainables.training.manifest import CODE, code_sha256
 
 
 class Findings(NamedTuple):
@@ -33,10 +33,11 @@ class Judgement:
         checkpoint_sha256: Of its weights.
         kind: Of its trainable.
         part: Of the data, whose hash is `data_sha256`.
-        seeds: Of what is drawn anew (`trainables.criteria`): a generator's noise, a detector's bots; figures are means.
+        seeds: Of what is drawn anew (`trainables.training.headline_metrics`): a generator's noise, a detector's bots;
+            figures are means.
         groups: Who made the movements; a figure's `without` is in this order.
         movements: Of people, under whose conditions samples or bots were drawn for each seed.
-        figures: By the names of `trainables.names`; only what could be computed under every seed.
+        figures: By the names of `trainables.training.metric_names`; only what could be computed under every seed.
         by_seed: The same figures, one value per seed.
         code_sha256: Over the code that drew the movements and computed the figures: all of `trainables`.
     """

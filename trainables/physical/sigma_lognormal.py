@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from trainables.config import require
+from trainables.core.config import require
 from trainables.data.canonical import RATE_HZ, Canonical, Movements, rotate
 from trainables.data.representation import prefix_mask
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.config import ConfigError
 from trainables.contrastive.club import CLUB, LOG_VARIANCE, inner_steps, standardised
+from trainables.core.config import ConfigError
 
 DIMENSIONS = 2
 

@@ -10,10 +10,10 @@ from torch.multiprocessing.spawn import spawn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
-from trainables.config import ConfigError
 from trainables.contrastive.club import CLUB, inner_steps
 from trainables.contrastive.gather import gather
 from trainables.contrastive.supervised import supervised_contrastive
+from trainables.core.config import ConfigError
 
 WORKERS, ROWS, STEPS = 2, 12, 3  # rows of the whole batch
 TASKS = torch.tensor(

@@ -9,8 +9,8 @@ import torch
 from scipy.stats import chisquare
 from torch import Tensor
 
-from trainables.config import ConfigError
 from trainables.contrastive.negatives import NEAR, SOURCES, ConditionQueue, Lenders, derangements, differ, recalled
+from trainables.core.config import ConfigError
 
 
 def seeded(seed: int = 0) -> torch.Generator:

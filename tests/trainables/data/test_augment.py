@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from tests.trainables.data.takes import assert_same_movements, gap, positions, takes
-from trainables.config import ConfigError, build, plain
+from trainables.core.config import ConfigError, build, plain
+from trainables.core.seeding import generator
 from trainables.data.augment import (
     AUGMENTATIONS,
     JITTERED_PX,
@@ -29,7 +30,6 @@ from trainables.data.augment import (
 )
 from trainables.data.canonical import CanonicalConfig, Movements, encode, usable
 from trainables.data.representation import prefix_mask
-from trainables.seeding import generator
 
 PIXEL = math.sqrt(0.5) + 1e-9  # the farthest that rounding both coordinates moves a point
 FORM = CanonicalConfig()

@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.data.balance import BalanceError, generated_count, validate_augmentation_balance, validate_weights
 
 PAIR = ("sequence", "condition")

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.data.canonical import (
     CONDITION_NAMES,
     MEASURED_CONDITIONS,

@@ -15,7 +15,7 @@ import torch
 from scipy.stats import chisquare
 from torch import Tensor
 
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.data.canonical import MEASURED_CONDITIONS, CanonicalConfig, encode
 from trainables.data.dataset import (
     BUCKET,

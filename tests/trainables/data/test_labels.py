@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical, CanonicalConfig, Movements, encode
 from trainables.data.dataset import PARTS, DataConfig, load_parts
 from trainables.data.labels import (

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.data.segment import (
     JUMP_MS,
     JUMP_PX,

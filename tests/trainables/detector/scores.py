@@ -2,8 +2,8 @@
 
 import torch
 
+from trainables.core.seeding import generator
 from trainables.detector.scored import Scored, joined
-from trainables.seeding import generator
 
 STYLES = {"clear": ("plain", 4.0), "fair": ("plain", 2.0), "sly": ("crafty", 0.7)}  # style -> family, shift in log odds
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.checkpoint import RECORD, CheckpointError, load_checkpoint, save_checkpoint, select
 from trainables.data.canonical import Canonical, concatenate
 from trainables.data.dataset import load_parts
 from trainables.detector import api
@@ -23,7 +22,8 @@ from trainables.detector.negatives import of_style
 from trainables.detector.state import initial_state
 from trainables.detector.train import epochs
 from trainables.detectors import LOADERS, MovementDetector, load_detector
-from trainables.epoch import ALONE
+from trainables.training.checkpoint import RECORD, CheckpointError, load_checkpoint, save_checkpoint, select
+from trainables.training.trainable import ALONE
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical, CanonicalConfig, concatenate, encode, usable
 from trainables.data.dataset import DataConfig, load_parts, observe_recordings, part_of
 from trainables.data.recordings import Recording, read_recordings

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.trainables.detector.tiny import TINY
-from trainables.config import ConfigError, build, plain
+from trainables.core.config import ConfigError, build, plain
 from trainables.detector.bots import FAMILIES
 from trainables.detector.config import SOURCES, DetectorConfig, NegativesConfig
 

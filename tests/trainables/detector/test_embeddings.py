@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tests.trainables.detector.tiny import people
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
+from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical, CanonicalConfig
 from trainables.data.labels import LabelMap, task_names
 from trainables.detector.embeddings import (
@@ -23,7 +24,6 @@ from trainables.detector.embeddings import (
 )
 from trainables.eval.bootstrap import BootstrapConfig, Estimate
 from trainables.eval.linear_probe import ProbeResult
-from trainables.seeding import generator
 
 CONFIG = BootstrapConfig(replicates=200)
 COUNT, PERSONS, WIDTH = 300, 12, 8

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.trainables.detector.tiny import assert_same_movements, people
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.data.canonical import CanonicalConfig
 from trainables.data.dataset import DataConfig, DataParts, load_parts
 from trainables.detector.bots import BOTS

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tests.trainables.detector.tiny import TINY, people
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.data.balance import BalanceError, validate_augmentation_balance
 from trainables.data.canonical import Canonical, concatenate
 from trainables.data.dataset import DataConfig, DataParts, load_parts

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from tests.trainables.detector.tiny import TINY
-from trainables.checkpoint import CheckpointError, load_record
-from trainables.command import run
+from trainables.core.cli import run
 from trainables.data.canonical import Canonical
 from trainables.data.dataset import DataParts, load_parts
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.export import COMMAND, OnnxDetector, main
 from trainables.detector.train import epochs
+from trainables.training.checkpoint import CheckpointError, load_record
 
 
 @pytest.fixture(scope="module")

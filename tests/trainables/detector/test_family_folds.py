@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from tests.trainables.detector.tiny import TINY, few
-from trainables.checkpoint import load_record
-from trainables.command import parse, run
-from trainables.config import ConfigError, build, plain
+from trainables.core.cli import parse, run
+from trainables.core.config import ConfigError, build, plain
 from trainables.data.dataset import load_parts
 from trainables.detector.config import DetectorConfig
 from trainables.detector.family_folds import COMMAND, configs, last_checkpoint, main, train, without
 from trainables.detector.judgement import DetectorJudgement
 from trainables.detector.leave_one_out import LeaveOneOut
 from trainables.detector.negatives import mixture
+from trainables.training.checkpoint import load_record
 
 FAMILIES = ("pid", "straight")
 JUDGED = ("figures.bootstrap.replicates=20", "figures.movements=[1]", "figures.bins=5", "figures.fprs=[0.05]")

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from tests.trainables.detector.tiny import TINY, few
-from trainables.command import parse, run
-from trainables.config import ConfigError, build
+from trainables.core.cli import parse, run
+from trainables.core.config import ConfigError, build
 from trainables.data.dataset import load_parts
 from trainables.detector.api import load_trained_detector
 from trainables.detector.bots import BOTS

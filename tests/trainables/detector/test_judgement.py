@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from tests.trainables.detector.scores import bots, judged_set, people
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.detector.judgement import KIN, NEW, SEEN, DetectorJudgement, FiguresConfig, judge_scores
 from trainables.detector.scored import Scored, joined
 from trainables.detector.sheets import sheets

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.trainables.detector.scores import bots, people
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.detector.judgement import DetectorJudgement, FiguresConfig, judge_scores
 from trainables.detector.leave_one_out import LeaveOneOut, table_of
 from trainables.detector.scored import Scored, joined

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tests.trainables.detector.definitions import area_by_definition, missed_by_definition
 from trainables.detector.misses import area, misses
-from trainables.names import (
+from trainables.training.metric_names import (
     VAL_SEEN_AUC,
     VAL_SEEN_MISS,
     VAL_UNSEEN_AUC,

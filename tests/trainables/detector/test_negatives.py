@@ -12,8 +12,8 @@ from torch import Tensor
 
 from tests.serve import published
 from tests.trainables.detector.tiny import assert_same_movements, people
-from trainables.checkpoint import CheckpointError, load_record
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
+from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical, CanonicalConfig, Movements, decode, encode
 from trainables.detector import negatives
 from trainables.detector.bots import BOTS, FAMILIES
@@ -34,7 +34,7 @@ from trainables.detector.negatives import (
 )
 from trainables.detector.served import ServedMovements
 from trainables.generators import ServedGenerator, load
-from trainables.seeding import generator
+from trainables.training.checkpoint import CheckpointError, load_record
 
 FORM = CanonicalConfig()
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from tests.trainables.detector.scores import judged_set, people
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
+from trainables.core.seeding import generator
 from trainables.data.labels import HUMAN
 from trainables.detector.scored import TOLD, Scored, balanced, joined
-from trainables.seeding import generator
 
 
 def test_people_and_bots_are_told_apart_and_nothing_is_lost() -> None:

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from tests.trainables.detector.tiny import assert_same_movements
-from trainables.checkpoint import RECORD, WEIGHTS, CheckpointError, load_checkpoint, save_checkpoint
 from trainables.data.canonical import CanonicalConfig
 from trainables.detector.served import ServedMovements, read_served, write_served
+from trainables.training.checkpoint import RECORD, WEIGHTS, CheckpointError, load_checkpoint, save_checkpoint
 
 
 def test_what_is_read_is_what_was_written(kept: ServedMovements, folder: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.data.canonical import CanonicalConfig
 from trainables.data.dataset import DataConfig, load_parts, part_of
 from trainables.data.recordings import RecordingError

@@ -16,9 +16,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from tests.trainables.detector.tiny import TINY, Tensors, assert_equal, differ, saved
-from trainables import names
-from trainables.checkpoint import CheckpointError, load_checkpoint, load_record, save_checkpoint, select
-from trainables.config import ConfigError, plain
+from trainables.core.config import ConfigError, plain
 from trainables.data.dataset import DataConfig, DataParts, load_parts
 from trainables.data.labels import LabelMaps
 from trainables.detector.config import DetectorConfig, LossConfig, NegativesConfig, OptimConfig
@@ -28,7 +26,9 @@ from trainables.detector.negatives import ShortageError
 from trainables.detector.state import State, initial_state, restore_state
 from trainables.detector.train import epochs, items, optimise, shard
 from trainables.diffusion.train import learning_rate
-from trainables.epoch import ALONE, Epoch, TrainingDivergedError, Worker
+from trainables.training import metric_names as names
+from trainables.training.checkpoint import CheckpointError, load_checkpoint, load_record, save_checkpoint, select
+from trainables.training.trainable import ALONE, Epoch, TrainingDivergedError, Worker
 
 ROOT = Path(__file__).resolve().parents[3]
 CLOCKS = (names.TRAIN_SECONDS, names.VAL_SECONDS)
@@ -131,7 +131,7 @@ def test_what_is_learnt_from_and_the_seed_decide(busy: DetectorConfig, uncut: Ru
 def test_another_process_finds_the_same(tiny: DetectorConfig) -> None:
     code = (
         "import torch; torch.set_num_threads(1); from itertools import islice; "
-        "from trainables.config import build; from trainables.detector.config import DetectorConfig; "
+        "from trainables.core.config import build; from trainables.detector.config import DetectorConfig; "
         "from trainables.detector.train import epochs; "
         f"_, first = islice(epochs(build(DetectorConfig, {plain(tiny)!r})), 2); "
         "print({k: v for k, v in first.metrics.items() if 'seconds' not in k})"
@@ -169,7 +169,12 @@ def test_epochs_are_numbered_from_the_untrained_detector(busy: DetectorConfig, u
 def test_only_what_was_computed_is_reported(tiny: DetectorConfig, uncut: Run) -> None:
     run, _, _ = uncut
     terms = {names.TRAIN_TASK_CONTRASTIVE, names.TRAIN_EMBODIMENT_CONTRASTIVE, names.TRAIN_CLUB}
-    whole = {names.TRAIN_LOSS, names.TRAIN_CROSS_ENTROPY, names.TRAIN_GRADIENT_NORM, names.TRAIN_LEARNING_RATE}
+    whole = {
+        names.TRAIN_LOSS,
+        names.TRAIN_CROSS_ENTROPY,
+        names.TRAIN_GRADIENT_NORM,
+        names.TRAIN_LEARNING_RATE,
+    }
     assert not any(name.startswith("train/") for name in run[0].metrics)
     assert all(terms | whole <= set(epoch.metrics) for epoch in run[1:])
     assert all(names.VAL_WORST_FAMILY_MISS in epoch.metrics for epoch in run)

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from tests.trainables.detector.definitions import area_by_definition, missed_by_definition
 from tests.trainables.detector.tiny import assert_same_movements
-from trainables import names
 from trainables.data.canonical import Canonical, concatenate
 from trainables.data.dataset import load_parts
 from trainables.detector.api import Detector
@@ -19,6 +18,7 @@ from trainables.detector.examples import WIDTH, Inputs, Scaling
 from trainables.detector.model import Outputs
 from trainables.detector.negatives import of_style
 from trainables.detector.validation import Validator
+from trainables.training import metric_names as names
 
 UNSEEN = ("pid", "noise")
 FPR = 0.1
@@ -175,7 +175,12 @@ def test_families_that_were_trained_on_have_no_say_in_the_figures_of_unseen_ones
     assert other.figures[names.VAL_SEEN_AUC] < one.figures[names.VAL_SEEN_AUC]
     other = case(config, scaling, changes={"pid": one.bots["pid"] - 100.0})
     assert other.figures[names.VAL_WORST_FAMILY_MISS] == 1.0
-    for name in (names.VAL_SEEN_MISS, names.VAL_SEEN_AUC, names.VAL_BRIER, names.VAL_CALIBRATION_ERROR):
+    for name in (
+        names.VAL_SEEN_MISS,
+        names.VAL_SEEN_AUC,
+        names.VAL_BRIER,
+        names.VAL_CALIBRATION_ERROR,
+    ):
         assert other.figures[name] == one.figures[name]
     assert other.temperature == one.temperature
 

@@ -8,13 +8,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from trainables.checkpoint import load_checkpoint
 from trainables.data.canonical import TENSORS, Canonical
 from trainables.data.dataset import DataConfig, load_parts, part_of
 from trainables.data.recordings import read_recordings
 from trainables.detector.config import DetectorConfig, NegativesConfig, OptimConfig
 from trainables.detector.model import DetectorModelConfig
-from trainables.epoch import Epoch
+from trainables.training.checkpoint import load_checkpoint
+from trainables.training.trainable import Epoch
 
 Tensors = dict[str, Tensor]
 

@@ -12,8 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from trainables.checkpoint import RECORD, WEIGHTS, CheckpointError, file_sha256, load_checkpoint, save_checkpoint
-from trainables.config import ConfigError, plain
+from trainables.core.config import ConfigError, plain
 from trainables.data.canonical import Canonical, CanonicalConfig, decode, reobserve, with_deltas
 from trainables.data.dataset import DataConfig, DataParts, fit_statistics, load_parts
 from trainables.diffusion.api import (
@@ -33,8 +32,16 @@ from trainables.diffusion.samplers import SAMPLERS, SPACINGS
 from trainables.diffusion.sampling import SamplingChanges
 from trainables.diffusion.state import initial_state, save_state
 from trainables.diffusion.train import epochs
-from trainables.epoch import ALONE
 from trainables.eval.validation import EvaluationConfig, Validator
+from trainables.training.checkpoint import (
+    RECORD,
+    WEIGHTS,
+    CheckpointError,
+    file_sha256,
+    load_checkpoint,
+    save_checkpoint,
+)
+from trainables.training.trainable import ALONE
 
 CONFIG = DiffusionConfig(
     epochs=1,

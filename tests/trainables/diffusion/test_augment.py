@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from trainables.config import ConfigError, build
+from trainables.core.config import ConfigError, build
+from trainables.core.seeding import generator
 from trainables.data.augment import AUGMENTATIONS, VariationsConfig
 from trainables.data.balance import BalanceError, generated_count
 from trainables.data.canonical import TENSORS, Canonical, CanonicalConfig, Movements, encode
@@ -22,7 +23,6 @@ from trainables.diffusion.augment import AugmentationConfig, TrainingSet, genera
 from trainables.eval.features import movement_features
 from trainables.eval.metrics import classifier_two_sample_test
 from trainables.physical.minimum_jerk import GENERATORS
-from trainables.seeding import generator
 
 FORM = CanonicalConfig()
 names = pytest.mark.parametrize("name", list(GENERATORS))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.data.dataset import Statistics
 from trainables.diffusion.end_point import end_point_correction, hold_end_point
 

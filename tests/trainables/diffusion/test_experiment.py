@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from trainables.checkpoint import RECORD, WEIGHTS, load_checkpoint, load_record
-from trainables.command import INTERRUPTED, WRONG_INPUT, run
+from trainables.core.atomic_files import LOCK
+from trainables.core.cli import INTERRUPTED, WRONG_INPUT, run
 from trainables.diffusion.experiment import COMMAND, main
-from trainables.durable import LOCK
-from trainables.training_run import BEST, CHECKPOINTS, CONFIG, LAST, METRICS
+from trainables.training.checkpoint import RECORD, WEIGHTS, load_checkpoint, load_record
+from trainables.training.run_folder import BEST, CHECKPOINTS, CONFIG, LAST, METRICS
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY = (

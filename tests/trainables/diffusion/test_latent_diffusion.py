@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainables import names
-from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint, select
-from trainables.config import build, plain
+from trainables.core.config import build, plain
 from trainables.data.canonical import CanonicalConfig
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.diffusion.api import Generator, load_generator
@@ -17,8 +15,10 @@ from trainables.diffusion.latents.autoencoder import LatentConfig
 from trainables.diffusion.sampling import SamplingConfig
 from trainables.diffusion.state import initial_state
 from trainables.diffusion.train import epochs
-from trainables.epoch import ALONE, Epoch
 from trainables.eval.validation import EvaluationConfig
+from trainables.training import metric_names as names
+from trainables.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint, select
+from trainables.training.trainable import ALONE, Epoch
 
 LATENT = LatentConfig(enabled=True, channels=8, width=8, groups=4, steps=3, batch_size=16)
 TINY = DiffusionConfig(

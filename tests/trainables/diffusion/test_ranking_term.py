@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.config import ConfigError
 from trainables.contrastive.negatives import SOURCES, ConditionQueue
 from trainables.contrastive.ranking import NORMALISATIONS, RANKING_LOSSES
+from trainables.core.config import ConfigError
 from trainables.diffusion.models.unet1d import UNet1D, UNetConfig
 from trainables.diffusion.ranking_term import (
     ContrastiveConfig,

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from trainables.command import WRONG_INPUT, run
-from trainables.config import ConfigError
+from trainables.core.cli import WRONG_INPUT, run
+from trainables.core.config import ConfigError
 from trainables.data.canonical import CONDITION_NAMES, CanonicalConfig, Movements, usable
 from trainables.data.dataset import observe_recordings
 from trainables.data.recordings import read_recordings

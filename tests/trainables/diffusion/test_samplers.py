@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.diffusion.noise.schedule import (
     PREDICTIONS,
     SCHEDULES,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.diffusion.sampling import CHUNK, ROWS, WIDTH, SamplingChanges, SamplingConfig, blocks
 
 

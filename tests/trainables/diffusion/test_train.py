@@ -10,9 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables import names
-from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from trainables.config import ConfigError, build, plain
+from trainables.core.config import ConfigError, build, plain
+from trainables.core.seeding import generator
 from trainables.data.canonical import MEASURED_CONDITIONS
 from trainables.data.dataset import Batch, DataConfig, SequenceDataset, load_parts
 from trainables.diffusion import train
@@ -25,9 +24,10 @@ from trainables.diffusion.ranking_term import ContrastiveConfig
 from trainables.diffusion.sampling import SamplingConfig
 from trainables.diffusion.state import initial_state
 from trainables.diffusion.train import autocast, epochs, learning_rate, optimise, shard
-from trainables.epoch import ALONE, Epoch, TrainingDivergedError, Worker
 from trainables.eval.validation import EvaluationConfig
-from trainables.seeding import generator
+from trainables.training import metric_names as names
+from trainables.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from trainables.training.trainable import ALONE, Epoch, TrainingDivergedError, Worker
 
 TINY = DiffusionConfig(
     epochs=2,
@@ -210,7 +210,7 @@ def test_epochs_are_numbered_from_the_untrained_model(uncut: tuple[list[Epoch], 
 def test_only_what_was_computed_is_reported(uncut: tuple[list[Epoch], list[State], Path]) -> None:
     run, _, _ = uncut
     ranking = {names.TRAIN_RANKING, names.TRAIN_RANKING_ACCURACY}
-    known = {value for name, value in vars(names).items() if name.isupper() and isinstance(value, str)}
+    known = {value for name, value in vars(metric_names).items() if name.isupper() and isinstance(value, str)}
     known |= {names.condition_error(column) for column in MEASURED_CONDITIONS}
     assert not any(name.startswith("train/") for name in run[0].metrics)
     assert all(ranking <= set(epoch.metrics) <= known for epoch in run[1:])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.config import ConfigError, build
+from trainables.core.config import ConfigError, build
 from trainables.diffusion.models.layers import ModulatedNorm, halve
 from trainables.diffusion.models.modulate import EPS, modulate
 from trainables.diffusion.models.unet1d import UNet1D, UNetConfig

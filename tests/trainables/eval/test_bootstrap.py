@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
+from trainables.core.seeding import generator
 from trainables.eval.bootstrap import BootstrapConfig, binomial_interval, cluster_weights, estimate, share
-from trainables.seeding import generator
 
 CONFIG = BootstrapConfig(replicates=400)
 MEAN_RATE = 0.2  # of Beta(2, 8)

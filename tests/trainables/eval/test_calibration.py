@@ -9,6 +9,7 @@ import torch
 from sklearn.metrics import brier_score_loss, log_loss
 from torch import Tensor
 
+from trainables.core.seeding import generator
 from trainables.eval.calibration import (
     CERTAIN,
     HOTTEST,
@@ -20,7 +21,6 @@ from trainables.eval.calibration import (
     reliability,
     wilson,
 )
-from trainables.seeding import generator
 
 
 def labelled(seed: int, count: int, sharpness: float = 1.0, shift: float = 0.0) -> tuple[Tensor, Tensor]:

@@ -9,10 +9,10 @@ import torch
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 from torch import Tensor
 
+from trainables.core.seeding import generator
 from trainables.eval import detection as figures
 from trainables.eval.bootstrap import BootstrapConfig, cluster_weights
 from trainables.eval.detection import curve, detection, equal_error_rate, pr_auc, roc_auc, threshold_at_fpr
-from trainables.seeding import generator
 
 CONFIG = BootstrapConfig(replicates=200, level=0.9)
 ONE = torch.ones(1, 1, dtype=torch.float64)

@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
+from trainables.core.seeding import generator
 from trainables.eval.bootstrap import Estimate, Share
 from trainables.eval.calibration import reliability
 from trainables.eval.detection_pictures import LEGEND, caught_bars, caught_matrix, reliability_diagram, session_curves
-from trainables.seeding import generator
 
 
 def size(file: Path) -> tuple[int, int]:

@@ -10,8 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from trainables import names
-from trainables.command import WRONG_INPUT, run
+from trainables.core.cli import WRONG_INPUT, run
 from trainables.data.canonical import RATE_HZ, decode
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.diffusion.api import load_generator
@@ -22,6 +21,7 @@ from trainables.eval.diffusion_eval import COMMAND, main
 from trainables.eval.validation import EvaluationConfig
 from trainables.gan import config as gan
 from trainables.gan.train import epochs as gan_epochs
+from trainables.training import metric_names as names
 
 QUICK = ["steps=1", "comparison.probes=[quadratic]", "comparison.null_repeats=2", "comparison.permutations=19"]
 evaluate = partial(run, COMMAND, main)

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from trainables.core.seeding import generator
 from trainables.eval.calibration import log_odds
 from trainables.eval.fusion import dealt_anew, fused, in_sessions, intraclass_correlation
-from trainables.seeding import generator
 
 SESSIONS = ["a", "b", "a", "a", "b", "a", "c"]
 

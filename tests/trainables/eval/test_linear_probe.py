@@ -6,11 +6,11 @@ import torch
 from sklearn.metrics import balanced_accuracy_score
 from torch import Tensor
 
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
+from trainables.core.seeding import generator
 from trainables.eval import linear_probe as module
 from trainables.eval.bootstrap import BootstrapConfig, Estimate
 from trainables.eval.linear_probe import ProbeResult, balanced_logistic, linear_probe
-from trainables.seeding import generator
 
 CONFIG = BootstrapConfig(replicates=200)
 PEOPLE = 20

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
+from trainables.core.seeding import generator
 from trainables.data.canonical import MEASURED_CONDITIONS, Canonical, CanonicalConfig, encode
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.eval.comparison import MINIMUM_MOVEMENTS, Comparison, MetricConfig
@@ -18,7 +19,6 @@ from trainables.eval.features import FEATURES, movement_features
 from trainables.eval.report import CHECKS, METRICS
 from trainables.eval.spectra import SHARE_FLOOR
 from trainables.physical.minimum_jerk import MinimumJerk
-from trainables.seeding import generator
 
 CONFIG = MetricConfig(probes=("logistic", "quadratic"), null_repeats=2, permutations=99)
 

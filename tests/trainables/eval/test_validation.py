@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from trainables import names
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.data.canonical import MEASURED_CONDITIONS, Canonical, CanonicalConfig, encode, with_deltas
 from trainables.data.dataset import DataConfig, DataParts, load_parts
 from trainables.data.representation import REPRESENTATIONS
@@ -17,6 +16,7 @@ from trainables.eval.features import movement_features
 from trainables.eval.metrics import PROBES, median_distance
 from trainables.eval.validation import EvaluationConfig, Validator
 from trainables.physical.minimum_jerk import MinimumJerk
+from trainables.training import metric_names as names
 
 FORM = CanonicalConfig()
 LIMITS = {  # of the null: mean over 30 splits, their standard deviation
@@ -159,7 +159,11 @@ def test_whoever_was_asked_is_the_answer_in_every_representation(representation:
     found = judge(judge.asked)
     assert judge.observed.deltas.shape[2] == 2
     assert [found[name] for name in sorted(ERRORS)] == [0.0] * len(ERRORS)
-    assert (found[names.VAL_C2ST_EXCESS], found[names.VAL_REJECTED], found[names.VAL_MEMORISATION]) == (0.0, 0.0, 1.0)
+    assert (
+        found[names.VAL_C2ST_EXCESS],
+        found[names.VAL_REJECTED],
+        found[names.VAL_MEMORISATION],
+    ) == (0.0, 0.0, 1.0)
 
 
 def test_a_small_difference_reads_smaller_than_a_large_one(validator: Validator) -> None:

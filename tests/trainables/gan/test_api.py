@@ -8,19 +8,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.checkpoint import RECORD, CheckpointError, load_checkpoint, save_checkpoint
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical
 from trainables.data.dataset import DataConfig, DataParts, load_parts
 from trainables.diffusion.api import WINDOW
 from trainables.diffusion.conditions import Conditions, conditions_of
 from trainables.diffusion.sampling import SamplingChanges
-from trainables.epoch import ALONE
 from trainables.eval.validation import EvaluationConfig, Validator
 from trainables.gan.api import GanGenerator, load_gan
 from trainables.gan.config import GanConfig
 from trainables.gan.networks import GanModelConfig
 from trainables.gan.state import initial_state, save_state
+from trainables.training.checkpoint import RECORD, CheckpointError, load_checkpoint, save_checkpoint
+from trainables.training.trainable import ALONE
 
 CONFIG = GanConfig(model=GanModelConfig(widths=(8, 12), latent_dim=4, noise_channels=2, embedding_dim=16))
 

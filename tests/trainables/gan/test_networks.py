@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.data.companding import compand, expand
 from trainables.data.dataset import CONDITION_WIDTH, Statistics
 from trainables.gan.networks import Critic, GanModelConfig, MovementNetwork, companded_path, places

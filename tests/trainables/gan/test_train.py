@@ -14,12 +14,9 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from trainables import names
-from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from trainables.config import ConfigError, build, plain
+from trainables.core.config import ConfigError, build, plain
 from trainables.data.dataset import CONDITION_WIDTH, Batch, Sequences, Statistics
 from trainables.diffusion.augment import AugmentationConfig
-from trainables.epoch import ALONE, Epoch, TrainingDivergedError, Worker
 from trainables.eval.validation import EvaluationConfig
 from trainables.gan.config import GameConfig, GanConfig
 from trainables.gan.cost import measure
@@ -27,6 +24,9 @@ from trainables.gan.networks import GanModelConfig
 from trainables.gan.objective import Draw, critic_loss, draw, generator_loss
 from trainables.gan.state import Player, State, initial_state
 from trainables.gan.train import epochs, learning_rates, play, shard, train_critic, train_generator
+from trainables.training import metric_names as names
+from trainables.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from trainables.training.trainable import ALONE, Epoch, TrainingDivergedError, Worker
 
 TINY = GanConfig(
     epochs=2,
@@ -150,7 +150,12 @@ def test_epochs_are_numbered_from_the_untrained_model(uncut: tuple[list[Epoch], 
 
 def test_only_what_was_computed_is_reported(uncut: tuple[list[Epoch], list[Tensors], Path]) -> None:
     run, _, _ = uncut
-    game = {names.TRAIN_CRITIC, names.TRAIN_GENERATOR, names.TRAIN_WASSERSTEIN, names.TRAIN_GRADIENT_PENALTY}
+    game = {
+        names.TRAIN_CRITIC,
+        names.TRAIN_GENERATOR,
+        names.TRAIN_WASSERSTEIN,
+        names.TRAIN_GRADIENT_PENALTY,
+    }
     assert not any(name.startswith("train/") for name in run[0].metrics)
     assert all(game <= set(epoch.metrics) for epoch in run[1:])
     assert all(names.VAL_C2ST in epoch.metrics and names.VAL_LOSS not in epoch.metrics for epoch in run)

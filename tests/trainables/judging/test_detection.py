@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainables.checkpoint import load_checkpoint, save_checkpoint
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.detector.api import load_trained_detector
 from trainables.detector.bots import FAMILIES
@@ -17,7 +16,8 @@ from trainables.detector.train import epochs
 from trainables.eval.clustered import interval
 from trainables.judging import JUDGED_ON, Judgement, judge, judged
 from trainables.judging.detection import Scores, scores_on
-from trainables.names import (
+from trainables.training.checkpoint import load_checkpoint, save_checkpoint
+from trainables.training.metric_names import (
     VAL_FPR,
     VAL_SEEN_AUC,
     VAL_SEEN_MISS,

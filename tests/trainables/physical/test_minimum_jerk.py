@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.functional import jvp
 
 from tests.trainables.physical.asked import ASKED, asked, seeded
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical, CanonicalConfig, Movements, encode, usable
 from trainables.physical.minimum_jerk import GENERATORS, MinimumJerk, correlated_noise, minimum_jerk
 

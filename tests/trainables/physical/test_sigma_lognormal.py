@@ -9,7 +9,7 @@ import torch
 from scipy.stats import lognorm
 
 from tests.trainables.physical.asked import ASKED, seeded
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical, CanonicalConfig, encode, usable
 from trainables.physical.sigma_lognormal import CUT, SigmaLognormal, Strokes
 

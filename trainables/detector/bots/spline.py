@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from trainables.config import require
+from trainables.core.config import require
 from trainables.data.canonical import Canonical
 from trainables.detector.bots.bot import Bot, Following
 from trainables.detector.bots.easing import EASINGS, eased

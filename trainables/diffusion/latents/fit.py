@@ -16,11 +16,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
+from trainables.core.seeding import derive, generator
 from trainables.data.dataset import Batch, SequenceDataset, batches
 from trainables.diffusion.latents.autoencoder import FACTOR, Autoencoder, LatentConfig
-from trainables.epoch import ALONE, Worker
-from trainables.seeding import derive, generator
+from trainables.training.trainable import ALONE, Worker
 
 CHUNK = 512  # sequences encoded at once for the statistics
 

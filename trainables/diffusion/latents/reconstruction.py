@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainables.config import require
+from trainables.core.config import require
 from trainables.data.canonical import Canonical, CanonicalConfig, Movements, decode, reobserve, with_deltas
 from trainables.data.dataset import Statistics
 from trainables.data.representation import prefix_mask

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Real
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainables.config import require
+from trainables.core.config import require
 from trainables.diffusion.models.layers import (
     Convolution,
     ModulatedNorm,

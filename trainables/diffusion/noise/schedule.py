@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from trainables.config import require
+from trainables.core.config import require
 
 MAXIMUM_BETA = 0.999
 Coefficient = Tensor | float

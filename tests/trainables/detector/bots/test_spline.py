@@ -8,7 +8,7 @@ import torch
 from scipy.interpolate import BSpline
 
 from tests.trainables.detector.bots.asked import asked, seeded
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.detector.bots.spline import (
     B_SPLINE,
     CATMULL_ROM,

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.config import ConfigError, build, plain
+from trainables.core.config import ConfigError, build, plain
 from trainables.data.dataset import DataConfig, SequenceDataset, load_parts
 from trainables.diffusion.latents.autoencoder import Autoencoder, LatentConfig
 from trainables.diffusion.latents.fit import autoencoder_loss, fit_autoencoder, standardise_latents
-from trainables.epoch import Worker
+from trainables.training.trainable import Worker
 
 SMALL = LatentConfig(width=8, groups=4, steps=8, batch_size=32)
 LENGTHS = [37, 20, 13, 1]

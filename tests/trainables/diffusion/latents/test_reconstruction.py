@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical, CanonicalConfig, Movements
 from trainables.data.dataset import DataConfig, DataParts, load_parts
 from trainables.diffusion.latents.autoencoder import Autoencoder, LatentConfig

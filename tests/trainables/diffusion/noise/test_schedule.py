@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from trainables.config import ConfigError
+from trainables.core.config import ConfigError
 from trainables.diffusion.noise.schedule import (
     SCHEDULES,
     cosine_schedule,

@@ -9,8 +9,8 @@
 
 An epoch is written in this order: its metrics, its checkpoint, the link `last`, the link `best`. Each step is atomic,
 and `last` is the truth: what lies beyond it was left by a run that was cut in between, and goes when the folder is
-opened again. The best epoch has the smallest objective of its kind of trainable (`trainables.criteria`), then the
-smallest second figure; of equals it is the first.
+opened again. The best epoch has the smallest objective of its kind of trainable
+(`trainables.training.headline_metrics`), then the smallest second figure; of equals it is the first.
 """
 
 import json
@@ -27,11 +27,11 @@ import yaml
 from omegaconf import OmegaConf
 from torch.utils.tensorboard import SummaryWriter
 
-from trainables.config import ConfigError, plain
-from trainables.criteria import ORDER
-from trainables.durable import LOCK, append, fresh, locked, point, replace
-from trainables.epoch import Epoch, metrics_of
-from trainables.names import EPOCH
+from trainables.core.atomic_files import LOCK, append, fresh, locked, point, replace
+from trainables.core.config import ConfigError, plain
+from trainables.training.headline_metrics import ORDER
+from trainables.training.metric_names import EPOCH
+from trainables.training.trainable import Epoch, metrics_of
 
 CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"

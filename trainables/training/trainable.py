@@ -20,7 +20,7 @@ class Epoch:
 
     Attributes:
         number: 0 is the untrained model.
-        metrics: Only what was computed in this epoch; names from `trainables.names`.
+        metrics: Only what was computed in this epoch; names from `trainables.training.metric_names`.
         save: Writes a checkpoint, whole or not at all, as a folder that must not exist yet.
     """
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 
-from trainables.manifest import CODE, code_sha256
+from trainables.training.manifest import CODE, code_sha256
 
 DRIVERS_FILE = "driver"
 SHARED_MEMORY = Path("/dev/shm")

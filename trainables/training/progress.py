@@ -1,9 +1,7 @@
 """A training run as it goes: a live table in a terminal, one line per epoch in a log, and how it ended."""
 
-import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
@@ -11,30 +9,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from trainables import names
-from trainables.criteria import Criteria, digits, title
-from trainables.training_run import BEST, CHECKPOINTS, METRICS, Line, RunFolder, best_epoch
+from trainables.core.formatting import clock, interpreter, number
+from trainables.training import metric_names as names
+from trainables.training.headline_metrics import Criteria, digits, title
+from trainables.training.run_folder import BEST, CHECKPOINTS, METRICS, Line, RunFolder, best_epoch
 
 SHOWN = 14  # rows of the live table
 REDRAWN_PER_S = 2  # between epochs only the clock moves
-
-
-def clock(seconds: float) -> str:
-    """Seconds as 4:05 or 1:04:05."""
-    minutes, rest = divmod(max(int(seconds), 0), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """A metric for a table; a dash where there is none yet."""
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
-def interpreter() -> str:
-    """This Python as one would type it here."""
-    here, python = Path.cwd(), Path(sys.executable)
-    return str(python.relative_to(here)) if python.is_relative_to(here) else str(python)
 
 
 class Progress:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trainables.durable import LOCK, locked
+from trainables.core.atomic_files import LOCK, locked
 
 
 def flock_of_nfs(lock: int, operation: int) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,10 +12,18 @@ from typing import Any
 import pytest
 import torch
 
-from trainables import manifest
-from trainables.config import ConfigError, plain
+import trainables
+from trainables.core.config import ConfigError, plain
 from trainables.diffusion.config import DiffusionConfig
-from trainables.manifest import MANIFEST, Manifest, code_sha256, described_processor, differences, seeds_of
+from trainables.training.manifest import (
+    CODE,
+    MANIFEST,
+    Manifest,
+    code_sha256,
+    described_processor,
+    differences,
+    seeds_of,
+)
 
 SOURCE = {"commit": "a" * 40, "reason": None, "dirty": True, "diff_sha256": "b" * 64, "constraints_sha256": "c" * 64}
 CONFIG = {"seed": 3, "evaluation": {"seed": 7, "folds": 5}, "betas": (0.9, 0.999)}
@@ -81,11 +90,11 @@ def test_a_key_that_only_one_of_them_has_differs() -> None:
 
 def test_another_process_on_this_machine_takes_the_same_manifest() -> None:
     script = (
-        "import json, sys, torch; from trainables.manifest import Manifest; torch.set_num_threads(1);"
+        "import json, sys, torch; from trainables.training.manifest import Manifest; torch.set_num_threads(1);"
         "print(json.dumps(Manifest.here('diffusion', json.loads(sys.argv[1]), 'd' * 64, {}).to_json()))"
     )
     command = [sys.executable, "-c", script, json.dumps(CONFIG)]
-    root = Path(manifest.__file__).parents[1]
+    root = CODE.parent
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
     assert Manifest.from_json(json.loads(done.stdout)) == Manifest.here("diffusion", CONFIG, "d" * 64, {})
 
@@ -108,6 +117,20 @@ def test_the_hash_of_code_is_that_of_its_definition_and_sees_names_and_bytes(tmp
     others = [{**body, "a.py": "x = 2\n"}, renamed, {**body, "e.py": ""}]
     hashes = {code_sha256(folder(f"other{number}", files)) for number, files in enumerate(others)}
     assert len(hashes | {expected.hexdigest()}) == 4
+
+
+def test_a_change_in_any_package_of_trainables_changes_the_hash(tmp_path: Path) -> None:
+    assert Path(trainables.__file__).parent == CODE
+    copy = shutil.copytree(CODE, tmp_path / "trainables", ignore=shutil.ignore_patterns("__pycache__"))
+    before = code_sha256(copy)
+    assert before == code_sha256(CODE)
+    for package in sorted({file.parent for file in copy.rglob("*.py")}):
+        changed = package / "__init__.py"
+        text = changed.read_text()
+        changed.write_text(text + "changed = 1\n")
+        assert code_sha256(copy) != before, package
+        changed.write_text(text)
+    assert code_sha256(copy) == before
 
 
 INTEL = (

@@ -8,7 +8,7 @@ ties. A headline with a `chance` is read beside real people judged against each 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trainables.names import (
+from trainables.training.metric_names import (
     TRAIN_LOSS,
     VAL_C2ST,
     VAL_C2ST_EXCESS,

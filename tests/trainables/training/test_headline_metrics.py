@@ -4,9 +4,21 @@ import pytest
 
 from search_spaces import SPACES, Space
 from trainables import detectors, generators
-from trainables.criteria import CRITERIA, DIGITS, FIGURES, ORDER, Criteria, digits, offset, shown_as, symbol, title
 from trainables.judging.checkpoints import JUDGES
-from trainables.names import (
+from trainables.session import TRAINABLES
+from trainables.training.headline_metrics import (
+    CRITERIA,
+    DIGITS,
+    FIGURES,
+    ORDER,
+    Criteria,
+    digits,
+    offset,
+    shown_as,
+    symbol,
+    title,
+)
+from trainables.training.metric_names import (
     DIRECTIONS,
     MINIMISED,
     VAL_C2ST,
@@ -15,8 +27,7 @@ from trainables.names import (
     VAL_SEEN_MISS,
     VAL_WORST_FAMILY_MISS,
 )
-from trainables.session import TRAINABLES
-from trainables.training_run import best_epoch
+from trainables.training.run_folder import best_epoch
 
 EVERY_KIND = pytest.mark.parametrize("criteria", CRITERIA.values(), ids=CRITERIA.keys())
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from trainables.seeding import derive, generator
+from trainables.core.seeding import derive, generator
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 GOLDEN = [2077702453695817234, 4761921975702974394, 1010599690753118703]  # BLAKE2b-64("0/shuffle") >> 1, and so on
 NAMES = ["order", "noise", "negatives", "dropout", "weights", "sample"]
 
@@ -60,6 +60,6 @@ def test_neighbouring_streams_are_uncorrelated() -> None:
 
 
 def test_seeds_are_the_same_in_another_process() -> None:
-    code = "from trainables.seeding import derive; print([derive(s, n, 3) for s in (0, 9) for n in ('a', 'b')])"
+    code = "from trainables.core.seeding import derive; print([derive(s, n, 3) for s in (0, 9) for n in ('a', 'b')])"
     other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert other.stdout.strip() == str([derive(s, n, 3) for s in (0, 9) for n in ("a", "b")])

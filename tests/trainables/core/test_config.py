@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from trainables.config import ConfigError, build, digest, plain, require, require_member, with_values
+from trainables.core.config import ConfigError, build, digest, plain, require, require_member, with_values
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CHOICES = {"sum": 1, "mean": 2}
 
 
@@ -159,6 +159,6 @@ def test_a_digest_ignores_the_order_of_keys_and_nothing_else() -> None:
 
 def test_a_digest_is_the_same_in_another_process() -> None:
     value = plain(OTHER)
-    code = f"import json; from trainables.config import digest; print(digest(json.loads({json.dumps(value)!r})))"
+    code = f"import json; from trainables.core.config import digest; print(digest(json.loads({json.dumps(value)!r})))"
     other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert other.stdout.strip() == digest(value)

@@ -13,12 +13,23 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
-from trainables import durable, training_run
-from trainables.checkpoint import load_checkpoint, save_checkpoint
-from trainables.config import ConfigError
-from trainables.epoch import Epoch
-from trainables.names import EPOCH, TRAIN_LOSS, VAL_C2ST_EXCESS, VAL_MMD
-from trainables.training_run import BEST, CHECKPOINTS, CONFIG, EVENTS, LAST, METRICS, best_epoch, opened, recording
+from trainables.core import atomic_files
+from trainables.core.config import ConfigError
+from trainables.training import run_folder
+from trainables.training.checkpoint import load_checkpoint, save_checkpoint
+from trainables.training.metric_names import EPOCH, TRAIN_LOSS, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.run_folder import (
+    BEST,
+    CHECKPOINTS,
+    CONFIG,
+    EVENTS,
+    LAST,
+    METRICS,
+    best_epoch,
+    opened,
+    recording,
+)
+from trainables.training.trainable import Epoch
 
 EXCESS = (0.5, 0.3, 0.2, 0.25, 0.2, 0.4)  # of epochs 0 to 5; epochs 2 and 4 are equal, and MMD decides
 MMD = (0.9, 0.5, 0.4, 0.1, 0.3, 0.2)
@@ -115,8 +126,8 @@ def cut_before(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
 
     for name in ("rename", "replace", "symlink_to", "unlink"):
         monkeypatch.setattr(Path, name, counted(getattr(Path, name)))
-    append = counted(durable.append)
-    for module in (durable, training_run):
+    append = counted(atomic_files.append)
+    for module in (atomic_files, run_folder):
         monkeypatch.setattr(module, "append", append)
     monkeypatch.setattr(shutil, "rmtree", counted(shutil.rmtree))
 
@@ -229,7 +240,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_run_that_ended_before_it_wrote_anything_left_no_folder_of_something_else(tmp_path: Path) -> None:
-    durable.locked(tmp_path).close()
+    atomic_files.locked(tmp_path).close()
     assert train(tmp_path, 1) == [0, 1]
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainables.checkpoint import RECORD, WEIGHTS, save_checkpoint
-from trainables.publication import held
-from trainables.registry import CHAMPION, CHECKPOINT, DECISION, HISTORY, LOG, Registry, RegistryError
+from trainables.model_registry.publisher import held
+from trainables.model_registry.registry import CHAMPION, CHECKPOINT, DECISION, HISTORY, LOG, Registry, RegistryError
+from trainables.training.checkpoint import RECORD, WEIGHTS, save_checkpoint
 
 
 @pytest.fixture

@@ -15,9 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from trainables.checkpoint import RECORD, WEIGHTS, file_sha256, load_checkpoint
-from trainables.durable import LOCK, append, flush, fresh, locked, point
-from trainables.registry import (
+from trainables.core.atomic_files import LOCK, append, flush, fresh, locked, point
+from trainables.model_registry.registry import (
     CHAMPION,
     CHECKPOINT,
     DECISION,
@@ -31,6 +30,7 @@ from trainables.registry import (
     number_of,
     verified,
 )
+from trainables.training.checkpoint import RECORD, WEIGHTS, file_sha256, load_checkpoint
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import yaml
 
 from platform.settings import TuneConfig, sweep_of
 from platform.tune import COMMAND
-from trainables import command
-from trainables.command import FAILED, INTERRUPTED, WRONG_INPUT, Command, Request, parse, run
-from trainables.config import ConfigError, build
+from trainables.core import cli
+from trainables.core.cli import FAILED, INTERRUPTED, WRONG_INPUT, Command, Request, parse, run
+from trainables.core.config import ConfigError, build
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 BAKE = Command(
     module="bake",
     config_name="bake",
@@ -31,7 +31,7 @@ def bakery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "filling").mkdir()
     (tmp_path / "filling" / "apple.yaml").write_text("grams: 300\n")
     (tmp_path / "filling" / "plum.yaml").write_text("grams: 250\nstoned: true\n")
-    monkeypatch.setattr(command, "CONFIGS", tmp_path)
+    monkeypatch.setattr(cli, "CONFIGS", tmp_path)
     return tmp_path
 
 

@@ -19,11 +19,11 @@ from typing import Any
 
 import torch
 
-from trainables.config import ConfigError, plain
-from trainables.durable import replace
+from trainables.core.atomic_files import replace
+from trainables.core.config import ConfigError, plain
 
 MANIFEST = "manifest.json"
-CODE = Path(__file__).resolve().parent
+CODE = Path(__file__).resolve().parents[1]  # all of `trainables`, whatever package this file stands in
 CPUINFO = Path("/proc/cpuinfo")
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "ray", "optuna", "cursory")
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG")

@@ -10,7 +10,7 @@
       .lock                                     held while a process changes something
 
 Entries are never changed and never deleted, so that a reader needs no lock; what it cannot verify to the last byte is
-an error with its remedy and no champion. `trainables.publication` makes the changes.
+an error with its remedy and no champion. `trainables.model_registry.publisher` makes the changes.
 """
 
 import json
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainables.checkpoint import RECORD, CheckpointError, file_sha256, load_checkpoint, load_record
+from trainables.training.checkpoint import RECORD, CheckpointError, file_sha256, load_checkpoint, load_record
 
 FOLDER = "registry"
 CHAMPION = "champion"

@@ -22,9 +22,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from trainables.config import ConfigError, require
+from trainables.core.config import ConfigError, require
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 FAILED = 1
 WRONG_INPUT = 2
 INTERRUPTED = 130

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from trainables.criteria import GENERATION
-from trainables.names import EPOCH, TRAIN_LOSS, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
-from trainables.progress import SHOWN, Progress
-from trainables.training_run import METRICS, Line, RunFolder
+from trainables.training.headline_metrics import GENERATION
+from trainables.training.metric_names import EPOCH, TRAIN_LOSS, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.progress import SHOWN, Progress
+from trainables.training.run_folder import METRICS, Line, RunFolder
 
 EPOCHS = 4
 

@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 import torch
 
-from trainables import durable, publication
-from trainables.checkpoint import RECORD, WEIGHTS, CheckpointError, save_checkpoint
-from trainables.publication import held
-from trainables.registry import CHAMPION, DECISION, HISTORY, LOG, Registry, RegistryError, lineage_of
+from trainables.core import atomic_files
+from trainables.model_registry import publisher as publication
+from trainables.model_registry.publisher import held
+from trainables.model_registry.registry import CHAMPION, DECISION, HISTORY, LOG, Registry, RegistryError, lineage_of
+from trainables.training.checkpoint import RECORD, WEIGHTS, CheckpointError, save_checkpoint
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +71,7 @@ def test_a_publication_copies_the_checkpoint_and_keeps_the_decision(registry: Re
     assert champion.decision["reason"] == "because of 1"
     assert name == f"0001-{champion.weights_sha256[:12]}"
     files = {path.name for path in registry.path.rglob("*") if path.is_file()}
-    assert files == {WEIGHTS, RECORD, DECISION, LOG, durable.LOCK}
+    assert files == {WEIGHTS, RECORD, DECISION, LOG, atomic_files.LOCK}
 
 
 def test_rollbacks_go_back_one_by_one_and_a_publication_starts_from_where_they_end(
@@ -116,8 +117,8 @@ def cut_before(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
 
     for name in ("rename", "replace", "symlink_to", "unlink", "mkdir"):
         monkeypatch.setattr(Path, name, counted(getattr(Path, name)))
-    append = counted(durable.append)
-    for module in (durable, publication):
+    append = counted(atomic_files.append)
+    for module in (atomic_files, publication):
         monkeypatch.setattr(module, "append", append)
     for name in ("rmtree", "copyfile"):
         monkeypatch.setattr(shutil, name, counted(getattr(shutil, name)))
@@ -291,7 +292,7 @@ def test_readers_see_a_whole_champion_at_every_moment_and_a_killed_process_holds
     assert value_of(registry) in (1, 2)
     publish(registry, tmp_path, 3)
     assert value_of(registry) == 3
-    assert list(registry.path.rglob(".*")) == [registry.path / durable.LOCK]
+    assert list(registry.path.rglob(".*")) == [registry.path / atomic_files.LOCK]
 
 
 def test_a_settled_registry_is_still_held(registry: Registry, tmp_path: Path) -> None:

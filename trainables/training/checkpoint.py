@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from trainables.durable import flush
+from trainables.core.atomic_files import flush
 
 WEIGHTS = "weights.safetensors"
 RECORD = "record.json"

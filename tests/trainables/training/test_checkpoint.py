@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.checkpoint import (
+from trainables.training.checkpoint import (
     RECORD,
     WEIGHTS,
     CheckpointError,

@@ -1,0 +1,22 @@
+"""Format seconds, numbers and the interpreter's path for tables and messages."""
+
+import sys
+from pathlib import Path
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 4:05 or 1:04:05."""
+    minutes, rest = divmod(max(int(seconds), 0), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A metric for a table; a dash where there is none yet."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def interpreter() -> str:
+    """This Python as one would type it here."""
+    here, python = Path.cwd(), Path(sys.executable)
+    return str(python.relative_to(here)) if python.is_relative_to(here) else str(python)

@@ -1,0 +1,1 @@
+"""The registry of champions and the publication of a checkpoint into it."""

@@ -1,0 +1,1 @@
+"""The contract of a trainable, its checkpoints, run folders, manifests and metric names."""
