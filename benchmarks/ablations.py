@@ -25,7 +25,7 @@ from trainables.core.config import build, plain, with_values
 from trainables.data.canonical import reobserve
 from trainables.data.dataset import load_parts
 from trainables.diffusion.config import DiffusionConfig
-from trainables.diffusion.train import epochs
+from trainables.diffusion.loop import epochs
 from trainables.eval.features import FEATURES, movement_features
 from trainables.eval.metrics import classifier_two_sample_test
 from trainables.eval.validation import Validator

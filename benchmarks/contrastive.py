@@ -25,10 +25,10 @@ import torch
 from trainables.core.seeding import generator
 from trainables.data.dataset import CONDITION_WIDTH, Batch, Sequences
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
+from trainables.diffusion.loop import optimise
 from trainables.diffusion.objective import Objective, draw
 from trainables.diffusion.ranking_term import ContrastiveConfig, draw_negatives
 from trainables.diffusion.state import initial_state
-from trainables.diffusion.train import optimise
 from trainables.training.trainable import ALONE
 
 PLAIN = ContrastiveConfig()

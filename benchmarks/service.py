@@ -23,8 +23,8 @@ from benchmarks.clients import OK, WITHIN_S, Deltas, connection
 from serve.tokens import VARIABLE
 from trainables.data.canonical import with_deltas
 from trainables.diffusion.config import DiffusionConfig
+from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling import SamplingChanges
-from trainables.diffusion.train import epochs
 from trainables.eval.validation import EvaluationConfig
 from trainables.generators import ServedGenerator
 from trainables.model_registry.publisher import held

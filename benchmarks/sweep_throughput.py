@@ -39,7 +39,7 @@ from platform.tune import tuner
 from search_spaces import SPACES
 from trainables import session
 from trainables.core.config import build, plain, with_values
-from trainables.diffusion import cost, train
+from trainables.diffusion import cost, loop
 from trainables.diffusion.config import DiffusionConfig
 from trainables.training.trainable import ALONE, Epoch, Trainable, Worker
 
@@ -52,7 +52,7 @@ LOG = "BENCH_LOG"  # the variable that names the folder of logs; workers inherit
 def timed(config: DiffusionConfig, *, resume: Path | None = None, worker: Worker = ALONE) -> Iterator[Epoch]:
     """The diffusion trainable; the end of each epoch is written to a log of this training."""
     log = Path(os.environ[LOG]) / f"{os.getpid()}-{time.monotonic_ns()}"
-    for epoch in train.epochs(config, resume=resume, worker=worker):
+    for epoch in loop.epochs(config, resume=resume, worker=worker):
         with log.open("a") as stream:
             stream.write(f"{epoch.number} {time.time()}\n")
         yield epoch

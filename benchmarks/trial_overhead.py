@@ -45,7 +45,8 @@ from platform.tune import tuner
 from search_spaces import SPACES
 from trainables import session
 from trainables.core.config import build, plain, with_values
-from trainables.diffusion import cost, train
+from trainables.diffusion import cost
+from trainables.diffusion import loop as train
 from trainables.diffusion.config import DiffusionConfig
 from trainables.training import metric_names as names
 from trainables.training.trainable import Epoch, Epochs, Trainable, Worker

@@ -24,7 +24,7 @@ from trainables.data.canonical import Canonical, Movements, decode, with_deltas
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.detector.negatives import conditions_for, made
 from trainables.detector.served import NotServedError, ServedMovements, write_served
-from trainables.diffusion.conditions import Conditions
+from trainables.generation.conditions import Conditions
 from trainables.training.checkpoint import CheckpointError
 
 ABOUT = """

@@ -24,8 +24,8 @@ from serve.models import Judge, Models
 from serve.planning import Plan, asked_conditions, planned
 from serve.scoring import scored
 from trainables.data.canonical import Canonical, concatenate, decode, with_deltas
-from trainables.diffusion.conditions import Conditions
 from trainables.diffusion.samplers import SamplingDivergedError
+from trainables.generation.conditions import Conditions
 
 LOOKED_THROUGH = 32  # rows per asked one that a hardness may cost
 LEAST_LOOKED_THROUGH = 512

@@ -12,7 +12,7 @@ import torch
 from trainables.core.config import require
 from trainables.core.seeding import generator
 from trainables.data.canonical import CONDITION_NAMES, RATE_HZ
-from trainables.diffusion.conditions import Conditions
+from trainables.generation.conditions import Conditions
 
 TRAINING = "training"
 BINS = 8  # of an even distribution; one more halves the rarest of them on the default recordings

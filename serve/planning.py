@@ -10,8 +10,8 @@ from serve.jobs import BadRequestError, Job
 from serve.models import Champion, Judge, Models
 from trainables.core.config import ConfigError, require
 from trainables.data.canonical import CONDITION_NAMES, RATE_HZ, CanonicalConfig
-from trainables.diffusion.conditions import Conditions
 from trainables.diffusion.sampling import SamplingConfig
+from trainables.generation.conditions import Conditions
 
 PIXEL_STEPS = 2**21  # of a reply: 4096 movements of 8.5 s at 60 Hz
 

@@ -16,7 +16,8 @@ from serve.settings import ServeConfig
 from trainables.core.cli import CONFIGS, Command, Request, parse
 from trainables.core.config import build
 from trainables.detector import export, family_folds, judge
-from trainables.diffusion import experiment, sample
+from trainables.diffusion import sample
+from trainables.diffusion import train as experiment
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.models.unet1d import UNet1D
 from trainables.eval import diffusion_eval

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from trainables.data.canonical import Canonical, CanonicalConfig
 from trainables.data.dataset import Statistics
 from trainables.diffusion.api import load_generator
-from trainables.diffusion.conditions import Conditions
 from trainables.diffusion.sampling import SamplingChanges, SamplingConfig
 from trainables.gan.api import load_gan
+from trainables.generation.conditions import Conditions
 from trainables.training.checkpoint import CheckpointError, load_record
 
 

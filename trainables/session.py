@@ -32,7 +32,7 @@ from trainables.detector import cost as detector_cost
 from trainables.detector import train as detector
 from trainables.detector.config import DetectorConfig
 from trainables.diffusion import cost as diffusion_cost
-from trainables.diffusion import train as diffusion
+from trainables.diffusion import loop as diffusion
 from trainables.diffusion.config import DiffusionConfig
 from trainables.gan import cost as gan_cost
 from trainables.gan import train as gan

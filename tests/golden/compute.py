@@ -11,10 +11,10 @@ from trainables.data.canonical import CanonicalConfig, encode
 from trainables.data.dataset import CONDITION_WIDTH, DataConfig, SequenceDataset, batches, load_parts
 from trainables.diffusion.api import Generator, conditions_of
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
+from trainables.diffusion.loop import optimise
 from trainables.diffusion.objective import Objective, draw
 from trainables.diffusion.ranking_term import ContrastiveConfig, draw_negatives
 from trainables.diffusion.state import initial_state
-from trainables.diffusion.train import optimise
 from trainables.eval.features import movement_features
 from trainables.eval.metrics import c2st, mmd_rbf, prd, standardise
 from trainables.physical.minimum_jerk import MinimumJerk

@@ -17,8 +17,8 @@ from platform.promotion import LimitsConfig, MarginsConfig, Rule, decide, to_jso
 from trainables.core.cli import FAILED, WRONG_INPUT, run
 from trainables.core.config import build
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
+from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling import SamplingConfig
-from trainables.diffusion.train import epochs
 from trainables.eval.validation import EvaluationConfig
 from trainables.judging import Judgement
 from trainables.model_registry.publisher import held

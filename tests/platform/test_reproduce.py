@@ -26,7 +26,7 @@ from search_spaces import SPACES
 from trainables.core.config import ConfigError, build, plain, with_values
 from trainables.data.dataset import DataParts, load_parts
 from trainables.diffusion.config import DiffusionConfig
-from trainables.diffusion.train import epochs
+from trainables.diffusion.loop import epochs
 from trainables.judging import Judgement
 from trainables.training.manifest import MANIFEST, Manifest
 from trainables.training.metric_names import (

@@ -7,7 +7,7 @@ import pytest
 
 from platform.train import COMMAND, main
 from trainables.core.cli import WRONG_INPUT, run
-from trainables.diffusion import experiment
+from trainables.diffusion import train as experiment
 from trainables.training.run_folder import CHECKPOINTS, LAST, METRICS
 
 TINY = {

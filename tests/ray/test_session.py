@@ -15,7 +15,7 @@ from tests.ray.processes import below
 from trainables.core.config import build
 from trainables.diffusion.api import load_generator
 from trainables.diffusion.config import DiffusionConfig
-from trainables.diffusion.train import epochs
+from trainables.diffusion.loop import epochs
 from trainables.session import Job, ScalingConfig, trial
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import load_checkpoint

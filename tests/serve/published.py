@@ -17,8 +17,8 @@ from trainables.detector.config import DetectorConfig
 from trainables.detector.examples import Scaling
 from trainables.detector.model import DetectorModelConfig
 from trainables.diffusion.config import DiffusionConfig, ModelConfig, OptimConfig
+from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling import SamplingConfig
-from trainables.diffusion.train import epochs
 from trainables.eval.validation import EvaluationConfig
 from trainables.gan.config import GanConfig
 from trainables.gan.networks import GanModelConfig

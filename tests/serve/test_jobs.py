@@ -13,8 +13,8 @@ from serve.jobs import FARTHEST_PX, LONGEST_S, ROWS_OF_A_SEED, SEEDS, Job, Serve
 from trainables.core.config import ConfigError
 from trainables.data.canonical import CONDITION_NAMES
 from trainables.data.dataset import DataConfig, load_parts
-from trainables.diffusion.conditions import Conditions, conditions_of
 from trainables.diffusion.sampling import SamplingChanges
+from trainables.generation.conditions import Conditions, conditions_of
 
 ASKED = (math.log(0.5), math.log(300.0), 0.1, 1.0, math.nan)
 ERRORS = [error for error in vars(jobs).values() if isinstance(error, type) and issubclass(error, ServeError)]

@@ -7,7 +7,7 @@ from serve.jobs import Job
 from serve.planning import PIXEL_STEPS, require_few_steps
 from trainables.core.config import ConfigError
 from trainables.data.canonical import RATE_HZ
-from trainables.diffusion.conditions import Conditions
+from trainables.generation.conditions import Conditions
 
 STEPS = 1024
 

@@ -13,8 +13,8 @@ from trainables.core.config import ConfigError, build
 from trainables.data.canonical import Canonical, encode, reobserve, with_deltas
 from trainables.data.dataset import DataConfig, DataParts, load_parts
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
+from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling import SamplingConfig
-from trainables.diffusion.train import epochs
 from trainables.eval.clustered import interval
 from trainables.eval.features import movement_features
 from trainables.eval.metrics import classifier_two_sample_test, mmd_rbf

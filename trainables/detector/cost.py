@@ -7,7 +7,7 @@ from trainables.detector.examples import Scaling, TrainingSet, label_maps
 from trainables.detector.state import initial_state
 from trainables.detector.train import items, optimise
 from trainables.detector.validation import Validator
-from trainables.diffusion.cost import seconds
+from trainables.training.timing import seconds
 from trainables.training.trainable import Cost, Worker
 
 TENSORS_PER_WEIGHT = 4  # weight, two moments, average

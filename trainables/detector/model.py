@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainables.core.config import require
-from trainables.diffusion.models.layers import Convolution, halve, hold
+from trainables.nn.layers import Convolution, halve, hold
 
 FADE = 0.2  # width of that fading
 LOWEST = -1e4  # stands for padded steps where the largest value is taken

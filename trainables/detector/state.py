@@ -15,8 +15,8 @@ from trainables.data.dataset import DataParts
 from trainables.detector.config import DetectorConfig
 from trainables.detector.examples import WIDTH, Scaling
 from trainables.detector.model import DetectorNetwork
-from trainables.diffusion.api import generator_record
-from trainables.diffusion.ema import ExponentialMovingAverage
+from trainables.generation.conditions import generator_record
+from trainables.nn.ema import ExponentialMovingAverage
 from trainables.training.checkpoint import (
     CheckpointError,
     flatten,

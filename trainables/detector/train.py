@@ -26,7 +26,7 @@ from trainables.detector.model import Outputs
 from trainables.detector.objective import Losses, detector_loss
 from trainables.detector.state import State, frozen_weights, initial_state, restore_state, save_state
 from trainables.detector.validation import Validator
-from trainables.diffusion.train import learning_rate, set_learning_rate
+from trainables.nn.lr_schedule import learning_rate, set_learning_rate
 from trainables.training import metric_names as names
 from trainables.training.trainable import ALONE, Epoch, TrainingDivergedError, Worker
 

@@ -17,15 +17,17 @@ from torch import Tensor, nn
 
 from trainables.core.config import ConfigError, build, require
 from trainables.data.canonical import CONDITION_NAMES, Canonical, CanonicalConfig, with_deltas
-from trainables.data.dataset import CONDITION_WIDTH, DataParts, Statistics
-from trainables.diffusion.conditions import WIDTH_REMEDY, Conditions, asked_like, conditions_of, form_at
-from trainables.diffusion.end_point import end_point_correction
+from trainables.data.dataset import CONDITION_WIDTH, Statistics
+from trainables.diffusion.end_point_inpainting import end_point_correction
 from trainables.diffusion.latents.autoencoder import Autoencoder, LatentConfig
 from trainables.diffusion.models.unet1d import UNet1D, UNetConfig
 from trainables.diffusion.noise.schedule import PREDICTIONS, SCHEDULES, Prediction, Schedule
-from trainables.diffusion.samplers import Correction, keyed_noise
-from trainables.diffusion.sampling import CHUNK, Block, SamplingChanges, SamplingConfig, blocks, draw_sample
-from trainables.training.checkpoint import CheckpointError, flatten, load_checkpoint, select
+from trainables.diffusion.samplers import Correction
+from trainables.diffusion.sampling import SamplingChanges, SamplingConfig, draw_sample
+from trainables.generation.blocks import CHUNK, WINDOW, Block, blocks
+from trainables.generation.conditions import WIDTH_REMEDY, Conditions, asked_like, conditions_of, form_at
+from trainables.generation.keyed_noise import keyed_noise
+from trainables.training.checkpoint import CheckpointError, load_checkpoint, select
 
 __all__ = [
     "CHECKPOINT_VARIABLE",
@@ -36,13 +38,11 @@ __all__ = [
     "SamplingConfig",
     "conditions_of",
     "generate_diffusion_samples",
-    "generator_record",
     "load_generator",
     "unet_mapping",
 ]
 
 CHECKPOINT_VARIABLE = "HUMOUSE_CHECKPOINT"
-WINDOW = 2 * CHUNK  # samples that are sorted by length, computed, and handed over together
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,12 +196,6 @@ class Generator:
     def _require_displacements(self) -> None:
         """What holds end points needs steps that are displacements."""
         require(self.decoder is None, "`inpaint` needs a diffusion of steps", "one of latents", "set inpaint=false")
-
-
-def generator_record(parts: DataParts) -> dict[str, Tensor]:
-    """The tensors that a checkpoint carries for sampling: statistics and known conditions."""
-    known = conditions_of(parts["train"])
-    return {**flatten("statistics", vars(parts.statistics)), **flatten("known", known.tensors())}
 
 
 def load_generator(checkpoint: Path, device: torch.device | str = "cpu") -> Generator:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from trainables.core.config import require
 from trainables.data.dataset import DataConfig
 from trainables.diffusion.api import unet_mapping
-from trainables.diffusion.augment import AugmentationConfig
 from trainables.diffusion.latents.autoencoder import LatentConfig
 from trainables.diffusion.models.unet1d import UNetConfig
 from trainables.diffusion.objective import NoiseConfig
 from trainables.diffusion.ranking_term import ContrastiveConfig
 from trainables.diffusion.sampling import SamplingConfig
 from trainables.eval.validation import EvaluationConfig
+from trainables.generation.training_set import AugmentationConfig
 from trainables.training import metric_names as names
 
 STOPPING_METRICS = (names.VAL_LOSS, names.VAL_C2ST_EXCESS, names.VAL_MMD)

@@ -1,8 +1,5 @@
 """What a run will cost on this machine, from a few real steps."""
 
-import time
-from collections.abc import Callable
-
 import torch
 
 from trainables.core.seeding import generator
@@ -10,14 +7,12 @@ from trainables.data.dataset import SequenceDataset, batches, load_parts
 from trainables.diffusion.api import CHUNK
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.latents.autoencoder import in_latents
+from trainables.diffusion.loop import optimise
 from trainables.diffusion.objective import Objective, draw
 from trainables.diffusion.ranking_term import draw_negatives
 from trainables.diffusion.state import initial_state
-from trainables.diffusion.train import optimise
+from trainables.training.timing import PROBE_S, seconds
 from trainables.training.trainable import Cost, Worker
-
-REPEATS = 3
-PROBE_S = 0.6  # features, probe and MMD of one evaluation, beside the sampling
 
 
 def measure(config: DiffusionConfig) -> Cost:
@@ -46,14 +41,3 @@ def measure(config: DiffusionConfig) -> Cost:
         evaluation_s=PROBE_S + call_s * config.sampling.steps * samples / len(rows.condition),
         checkpoint_bytes=sum(4 * p.numel() * p.element_size() for p in state.model.parameters()),
     )
-
-
-def seconds(action: Callable[[], object]) -> float:
-    """Median seconds of a few runs after one that warms up."""
-    action()
-    times = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - began)
-    return sorted(times)[REPEATS // 2]

@@ -24,9 +24,10 @@ from torch import Tensor
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import ConfigError, build, plain, require, require_member
 from trainables.data.canonical import CanonicalConfig, Movements, decode, with_deltas
-from trainables.diffusion.api import WINDOW, Conditions, Generator, load_generator
+from trainables.diffusion.api import Conditions, Generator, load_generator
 from trainables.diffusion.sample_files import FORMATS, SampleFiles
 from trainables.diffusion.sampling import SamplingChanges
+from trainables.generation.blocks import WINDOW
 from trainables.training.checkpoint import load_record
 
 

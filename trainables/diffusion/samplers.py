@@ -6,14 +6,13 @@ predicted, for networks with self-conditioning; the first call gets None.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from trainables.core.config import require
-from trainables.core.seeding import generator
 from trainables.diffusion.noise.schedule import Prediction, Schedule, signal_and_noise
 
 Velocity = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -24,8 +23,6 @@ Denoiser = Callable[[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tenso
 
 Correction = Callable[[Tensor], Tensor]
 """x_0 [B,T,C] -> x_0: what every prediction of the data is held to."""
-
-NOISE_BLOCK = 16  # `torch.randn` draws by as many values; a last block that is not full would be drawn another way
 
 
 class SamplingDivergedError(ValueError):
@@ -77,31 +74,6 @@ def _check_steps(steps: int, noisiest: int) -> None:
 
 
 SPACINGS = {"trailing": trailing_times, "log_snr": log_snr_times}
-
-
-# noise
-
-
-def row_noise(
-    rows: Sequence[int], sequence_length: int, channels: int, seed: int, *purpose: str | int
-) -> Float[Tensor, "N T C"]:
-    """Gaussian noise of the samples numbered `rows` of a seed; see `keyed_noise`."""
-    return keyed_noise([(seed, row) for row in rows], sequence_length, channels, *purpose)
-
-
-def keyed_noise(
-    keys: Sequence[tuple[int, int]], sequence_length: int, channels: int, *purpose: str | int
-) -> Float[Tensor, "N T C"]:
-    """Gaussian noise of samples by (seed, number): each depends on its key and the purpose alone.
-
-    It is drawn in the order of time, so that the first steps have theirs whatever the length.
-    """
-    wanted = sequence_length * channels
-    drawn = -(-wanted // NOISE_BLOCK) * NOISE_BLOCK
-    noise = [torch.randn(drawn, generator=generator(seed, *purpose, number))[:wanted] for seed, number in keys]
-    return (
-        torch.stack(noise).view(-1, sequence_length, channels) if noise else torch.empty(0, sequence_length, channels)
-    )
 
 
 # samplers

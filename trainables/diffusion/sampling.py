@@ -12,24 +12,16 @@ Cutting also spares the padding: with T=200 the default recordings are sampled t
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn import functional as F
 
 from trainables.core.config import require, require_member
 from trainables.diffusion.noise.schedule import Prediction, Schedule
 from trainables.diffusion.samplers import SAMPLERS, SPACINGS, Correction, Denoiser, ddim, guided, noisiest_time
-
-CHUNK = 128  # rows per network call at most: larger ones leave the cache of a CPU core
-WIDTH = 64  # classes of half the width cost small requests up to 30 % and spare large ones 5 %
-ROWS = 8  # matrix kernels work on as many rows at once
-STRIDE = 8  # the network fills its input up to a multiple of it anyway
 
 
 @dataclass(frozen=True)
@@ -84,41 +76,6 @@ class SamplingChanges:
             ConfigError: they break a law of `SamplingConfig`.
         """
         return replace(sampling, **{name: value for name, value in vars(self).items() if value is not None})
-
-
-class Block(NamedTuple):
-    """Rows that share a network call.
-
-    Attributes:
-        rows: Their numbers, then that of the first one again and again up to a multiple of `ROWS`.
-        real: How many of them are no filling.
-        width: Steps of the call.
-    """
-
-    rows: Int[Tensor, "R"]
-    real: int
-    width: int
-
-    def mask_of(self, mask: Bool[Tensor, "N T"], padded: bool) -> Bool[Tensor, "R W"]:
-        """The rows' masks at the call's width; where there is padding the filling has a single valid step."""
-        cut = F.pad(mask, (0, max(self.width - mask.shape[1], 0)))[self.rows, : self.width]
-        if padded:
-            cut[self.real :, 1:] = False
-        return cut
-
-
-def blocks(mask: Bool[Tensor, "N T"], padded: bool) -> Iterator[Block]:
-    """Every row once, with others of its width; at least one row of filling where there is padding."""
-    width = _widths(mask) if padded else torch.full((len(mask),), mask.shape[1])
-    for each in width.unique().tolist():
-        for rows in (width == each).nonzero().squeeze(1).split(CHUNK - padded):
-            wanted = -(-(len(rows) + padded) // ROWS) * ROWS
-            yield Block(torch.cat([rows, rows[:1].expand(wanted - len(rows))]), len(rows), each)
-
-
-def _widths(mask: Bool[Tensor, "N T"]) -> Int[Tensor, "N"]:
-    longest = -(-mask.shape[1] // STRIDE) * STRIDE
-    return (-(-mask.sum(dim=1) // WIDTH) * WIDTH).clamp(max=longest)
 
 
 def draw_sample(

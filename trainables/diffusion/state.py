@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from trainables.core.config import plain
 from trainables.core.seeding import derive
 from trainables.data.dataset import DataParts
-from trainables.diffusion.api import generator_record
 from trainables.diffusion.config import DiffusionConfig
-from trainables.diffusion.ema import ExponentialMovingAverage
 from trainables.diffusion.latents.autoencoder import Autoencoder
 from trainables.diffusion.models.unet1d import UNet1D
+from trainables.generation.conditions import generator_record
+from trainables.nn.ema import ExponentialMovingAverage
 from trainables.training.checkpoint import (
     flatten,
     optimizer_tensors,

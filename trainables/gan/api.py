@@ -19,11 +19,11 @@ from torch.nn import functional as F
 from trainables.core.config import ConfigError, build, require
 from trainables.data.canonical import Canonical, CanonicalConfig, with_deltas
 from trainables.data.dataset import CONDITION_WIDTH, Statistics
-from trainables.diffusion.api import WINDOW
-from trainables.diffusion.conditions import Conditions, asked_like, form_at
-from trainables.diffusion.samplers import keyed_noise
-from trainables.diffusion.sampling import Block, SamplingChanges, SamplingConfig, blocks
+from trainables.diffusion.sampling import SamplingChanges, SamplingConfig
 from trainables.gan.networks import GanModelConfig, MovementNetwork
+from trainables.generation.blocks import WINDOW, Block, blocks
+from trainables.generation.conditions import Conditions, asked_like, form_at
+from trainables.generation.keyed_noise import keyed_noise
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, select
 
 SLOTS = 32  # rows of a network call

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from trainables.core.config import require
 from trainables.data.dataset import DataConfig
-from trainables.diffusion.augment import AugmentationConfig
 from trainables.eval.validation import EvaluationConfig
 from trainables.gan.networks import GanModelConfig
+from trainables.generation.training_set import AugmentationConfig
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from itertools import cycle
 
 from trainables.core.seeding import generator
 from trainables.data.dataset import SequenceDataset, batches, load_parts
-from trainables.diffusion.conditions import conditions_of
-from trainables.diffusion.cost import PROBE_S, seconds
-from trainables.diffusion.sampling import CHUNK
 from trainables.gan.api import GanGenerator
 from trainables.gan.config import GanConfig
 from trainables.gan.state import count_parameters, initial_state
 from trainables.gan.train import play
+from trainables.generation.blocks import CHUNK
+from trainables.generation.conditions import conditions_of
+from trainables.training.timing import PROBE_S, seconds
 from trainables.training.trainable import Cost, Worker
 
 TENSORS_PER_WEIGHT = (4, 3)  # generator: weight, two moments, average; critic: without the average

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from trainables.core.config import require
 from trainables.data.dataset import CONDITION_WIDTH, Statistics
-from trainables.diffusion.models.layers import Convolution, double, halve, hold
+from trainables.nn.layers import Convolution, double, halve, hold
 
 PLACES = 7  # channels that tell a step where it stands
 SMOOTH = 1e-4  # px^2 under square roots, which have no second derivative at 0

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from trainables.core.config import plain
 from trainables.core.seeding import derive
 from trainables.data.dataset import CONDITION_WIDTH, DataParts, Statistics
-from trainables.diffusion.api import generator_record
-from trainables.diffusion.ema import ExponentialMovingAverage
 from trainables.gan.config import GanConfig
 from trainables.gan.networks import Critic, MovementNetwork
+from trainables.generation.conditions import generator_record
+from trainables.nn.ema import ExponentialMovingAverage
 from trainables.training.checkpoint import (
     flatten,
     optimizer_tensors,

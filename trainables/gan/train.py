@@ -19,15 +19,15 @@ from torch import Tensor
 from trainables.core.config import require
 from trainables.core.seeding import generator
 from trainables.data.dataset import Batch, DataParts, Statistics, batches, load_parts, shared
-from trainables.diffusion.augment import TrainingSet, training_set
-from trainables.diffusion.conditions import conditions_of
-from trainables.diffusion.train import set_learning_rate
 from trainables.eval.validation import Validator
 from trainables.gan.api import GanGenerator
 from trainables.gan.config import GameConfig, GanConfig
 from trainables.gan.dequantise import dequantised
 from trainables.gan.objective import Draw, critic_loss, draw, generator_loss
 from trainables.gan.state import Player, State, count_parameters, initial_state, restore_state, save_state
+from trainables.generation.conditions import conditions_of
+from trainables.generation.training_set import TrainingSet, training_set
+from trainables.nn.lr_schedule import set_learning_rate
 from trainables.training import metric_names as names
 from trainables.training.trainable import ALONE, Epoch, TrainingDivergedError, Worker
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables.detector.model import FADE, DetectorModelConfig, DetectorNetwork, Outputs, Residual
-from trainables.diffusion.models.layers import Convolution
+from trainables.nn.layers import Convolution
 
 C, F = 2, 5
 CONFIG = DetectorModelConfig(width=4, features_width=6, fused_width=8, embedding_dim=3, dropout=0.3, deep_bound=0.5)

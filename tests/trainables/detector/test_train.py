@@ -25,7 +25,7 @@ from trainables.detector.examples import WIDTH, DetectorDataset, Inputs, Item, S
 from trainables.detector.negatives import ShortageError
 from trainables.detector.state import State, initial_state, restore_state
 from trainables.detector.train import epochs, items, optimise, shard
-from trainables.diffusion.train import learning_rate
+from trainables.nn.lr_schedule import learning_rate
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, load_record, save_checkpoint, select
 from trainables.training.trainable import ALONE, Epoch, TrainingDivergedError, Worker

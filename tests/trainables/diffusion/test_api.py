@@ -28,10 +28,10 @@ from trainables.diffusion.api import (
 )
 from trainables.diffusion.config import DiffusionConfig, ModelConfig, OptimConfig
 from trainables.diffusion.latents.autoencoder import Autoencoder, LatentConfig
+from trainables.diffusion.loop import epochs
 from trainables.diffusion.samplers import SAMPLERS, SPACINGS
 from trainables.diffusion.sampling import SamplingChanges
 from trainables.diffusion.state import initial_state, save_state
-from trainables.diffusion.train import epochs
 from trainables.eval.validation import EvaluationConfig, Validator
 from trainables.training.checkpoint import (
     RECORD,

@@ -12,9 +12,9 @@ from trainables.data.dataset import DataConfig, load_parts
 from trainables.diffusion.api import Generator, load_generator
 from trainables.diffusion.config import DiffusionConfig, ModelConfig, OptimConfig
 from trainables.diffusion.latents.autoencoder import LatentConfig
+from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling import SamplingConfig
 from trainables.diffusion.state import initial_state
-from trainables.diffusion.train import epochs
 from trainables.eval.validation import EvaluationConfig
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint, select

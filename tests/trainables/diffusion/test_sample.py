@@ -16,12 +16,13 @@ from trainables.core.config import ConfigError
 from trainables.data.canonical import CONDITION_NAMES, CanonicalConfig, Movements, usable
 from trainables.data.dataset import observe_recordings
 from trainables.data.recordings import read_recordings
-from trainables.diffusion.api import WINDOW, SamplingConfig, generate_diffusion_samples, load_generator
+from trainables.diffusion.api import SamplingConfig, generate_diffusion_samples, load_generator
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
+from trainables.diffusion.loop import epochs
 from trainables.diffusion.sample import COMMAND, SampleConfig, main, read_conditions, sampled
 from trainables.diffusion.sample_files import FORMATS, SampleFiles
-from trainables.diffusion.train import epochs
 from trainables.eval.validation import EvaluationConfig
+from trainables.generation.blocks import WINDOW
 
 
 @pytest.fixture(scope="module")

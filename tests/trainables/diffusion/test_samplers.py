@@ -28,11 +28,10 @@ from trainables.diffusion.samplers import (
     ddim,
     dpmpp_2m,
     guided,
-    keyed_noise,
     noisiest_time,
-    row_noise,
     trailing_times,
 )
+from trainables.generation.keyed_noise import keyed_noise
 
 SCHEDULE = cosine_schedule(1000)
 FINE = log_snr_schedule(10_001, highest=8.0)  # no clipped betas, and next to no noise at its last time
@@ -73,7 +72,7 @@ def exact(schedule: Schedule, s: float, x_t: Tensor) -> Tensor:
 
 
 def start(count: int = 4) -> Tensor:
-    return row_noise(range(count), 6, 2, 0, "sample").double()
+    return keyed_noise([(0, row) for row in range(count)], 6, 2, "sample").double()
 
 
 def times_of(steps: int, spacing: str = "trailing", schedule: Schedule = SCHEDULE) -> Tensor:
@@ -164,10 +163,11 @@ def test_a_single_data_point_is_reached_in_any_number_of_steps(name: str, spacin
 
 def variance(eta: float, scale: float = 1.0) -> float:
     """Of 20,000 samples from the Gaussian denoiser of s = 1/2, whose fresh noise is scaled."""
-    model, x_t = gaussian_velocity(SCHEDULE, 0.5), row_noise(range(50), 200, 2, 1, "sample").double()
+    model = gaussian_velocity(SCHEDULE, 0.5)
+    x_t = keyed_noise([(1, row) for row in range(50)], 200, 2, "sample").double()
 
     def fresh(step: int) -> Tensor:
-        return scale * row_noise(range(50), 200, 2, 1, "step", step).double()
+        return scale * keyed_noise([(1, row) for row in range(50)], 200, 2, "step", step).double()
 
     return float(ddim(model, SCHEDULE, x_t, times_of(250), eta=eta, fresh=fresh).var())
 
@@ -312,36 +312,6 @@ def test_the_noisiest_time_is_the_last_one_unless_that_would_magnify_errors() ->
     hopeless = Schedule(torch.full((3,), 1e-3), torch.ones(3))
     with pytest.raises(ConfigError, match=r"^`alpha_t >= 0.01` at some t must hold"):
         noisiest_time(hopeless, PREDICTIONS["eps"])
-
-
-# noise
-
-
-def test_the_noise_of_a_row_depends_on_seed_purpose_and_number_alone() -> None:
-    rows = row_noise(range(200), 6, 2, 5, "sample")
-    assert torch.equal(row_noise([7, 3, 7], 6, 2, 5, "sample"), rows[[7, 3, 7]])
-    assert torch.equal(row_noise(range(128, 200), 6, 2, 5, "sample"), rows[128:])
-    assert not torch.equal(row_noise(range(200), 6, 2, 6, "sample"), rows)
-    assert not torch.equal(row_noise(range(200), 6, 2, 5, "step", 0), rows)
-    mixed = keyed_noise([(5, 7), (6, 3), (5, 190)], 6, 2, "sample")
-    assert torch.equal(mixed[::2], rows[[7, 190]])
-    assert torch.equal(mixed[1:2], row_noise([3], 6, 2, 6, "sample"))
-    assert len({tuple(row.flatten().tolist()) for row in rows}) == 200
-
-
-@pytest.mark.parametrize("channels", [2, 3, 8])
-def test_the_first_steps_have_their_noise_whatever_the_length(channels: int) -> None:
-    longest = row_noise(range(3), 90, channels, 5, "sample")
-    for length in (1, 8, 41, 64, 65, 89):
-        assert torch.equal(row_noise(range(3), length, channels, 5, "sample"), longest[:, :length])
-
-
-def test_the_noise_is_normal() -> None:
-    """24,000 values: mean and variance within 5 s.d. (false failure 6e-7 each), which noise of 1.05 times is not."""
-    noise = row_noise(range(200), 60, 2, 5, "sample")
-    assert abs(float(noise.mean())) < 5 / 24_000**0.5
-    for scale, holds in ((1.0, True), (1.05, False)):
-        assert (abs(float((scale * noise).var()) - 1) < 5 * (2 / 24_000) ** 0.5) is holds
 
 
 # what the network says, and guidance

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from trainables.core.config import ConfigError
-from trainables.diffusion.sampling import CHUNK, ROWS, WIDTH, SamplingChanges, SamplingConfig, blocks
+from trainables.diffusion.sampling import SamplingChanges, SamplingConfig
+from trainables.generation.blocks import CHUNK, ROWS, WIDTH, blocks
 
 
 def masks(lengths: list[int], steps: int) -> Tensor:

@@ -1,460 +1,178 @@
-"""Laws of a training run: the seed decides all of it, a cut leaves no trace, and what is off changes nothing."""
+"""`python -m trainables.diffusion.train` as it is typed: what it leaves, how it goes on, and what it refuses."""
 
-import math
-from dataclasses import replace
-from itertools import islice
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from torch import Tensor
 
-from trainables.core.config import ConfigError, build, plain
-from trainables.core.seeding import generator
-from trainables.data.canonical import MEASURED_CONDITIONS
-from trainables.data.dataset import Batch, DataConfig, SequenceDataset, load_parts
-from trainables.diffusion import train
-from trainables.diffusion.augment import AugmentationConfig
-from trainables.diffusion.config import DiffusionConfig, EarlyStoppingConfig, ModelConfig, OptimConfig
-from trainables.diffusion.models.unet1d import UNet1D
-from trainables.diffusion.noise.schedule import cosine_schedule
-from trainables.diffusion.objective import Draw, NoiseConfig, Objective, diffusion_loss, draw
-from trainables.diffusion.ranking_term import ContrastiveConfig
-from trainables.diffusion.sampling import SamplingConfig
-from trainables.diffusion.state import initial_state
-from trainables.diffusion.train import autocast, epochs, learning_rate, optimise, shard
-from trainables.eval.validation import EvaluationConfig
-from trainables.training import metric_names as names
-from trainables.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from trainables.training.trainable import ALONE, Epoch, TrainingDivergedError, Worker
+from trainables.core.atomic_files import LOCK
+from trainables.core.cli import INTERRUPTED, WRONG_INPUT, run
+from trainables.diffusion.train import COMMAND, main
+from trainables.training.checkpoint import RECORD, WEIGHTS, load_checkpoint, load_record
+from trainables.training.run_folder import BEST, CHECKPOINTS, CONFIG, LAST, METRICS
 
-TINY = DiffusionConfig(
-    epochs=2,
-    steps_per_epoch=4,
-    batch_size=16,
-    model=ModelConfig(base_channels=16),
-    optim=OptimConfig(lr=1e-2, warmup_steps=3),
-    sampling=SamplingConfig(steps=2),
-    evaluation=EvaluationConfig(movements=40, folds=2),
+ROOT = Path(__file__).resolve().parents[3]
+TINY = (
+    "experiment=cpu",
+    "steps_per_epoch=2",
+    "batch_size=8",
+    "model.base_channels=16",
+    "evaluation.movements=40",
+    "sampling.steps=1",
+    "evaluation.folds=2",
+    "evaluation.probe=logistic",
 )
-BUSY = replace(
-    TINY,
-    augmentation=AugmentationConfig(0.3),
-    contrastive=ContrastiveConfig(weight=0.5, negatives=2, source="queue", queue_size=20, every=2),
-    diffusion=NoiseConfig(timesteps=100, condition_dropout=0.3),
-    early_stopping=EarlyStoppingConfig(patience=9),
-)  # every stream of randomness is in use
-SCHEDULE = cosine_schedule()
-OBJECTIVE = Objective.of(TINY.diffusion)
-CPU = torch.device("cpu")
-CLOCKS = (names.TRAIN_SECONDS, names.VAL_SECONDS)
-State = dict[str, Tensor]
 
 
-def saved(epoch: Epoch, folder: Path) -> State:
-    epoch.save(folder)
-    return load_checkpoint(folder)[0]
+def train(folder: Path, *overrides: str) -> int:
+    return run(COMMAND, main, [*TINY, f"out_dir={folder}", *overrides])
 
 
-def timeless(epoch: Epoch) -> dict[str, float]:
-    return {name: value for name, value in epoch.metrics.items() if name not in CLOCKS}
+def lines(folder: Path) -> list[dict[str, Any]]:
+    """Metrics of every epoch without the clocks."""
+    found = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+    return [{name: value for name, value in line.items() if not name.endswith("seconds")} for line in found]
 
 
-def trained(config: DiffusionConfig, folder: Path) -> State:
-    """Weights, averaged weights and optimiser after the last epoch."""
-    *_, last = epochs(config)
-    return saved(last, folder)
-
-
-def assert_equal(found: State, expected: State) -> None:
-    assert found.keys() == expected.keys()
-    for name, tensor in expected.items():
-        assert torch.equal(found[name], tensor), name
-
-
-def differ(one: State, other: State) -> bool:
-    return not all(torch.equal(one[name], tensor) for name, tensor in other.items())
-
-
-def first_batch(size: int = 16) -> Batch:
-    parts = load_parts(DataConfig())
-    return SequenceDataset(parts["train"], parts.statistics)[torch.arange(size)]
+def complaint(capsys: pytest.CaptureFixture[str], folder: Path, *overrides: str) -> str:
+    """The one line that wrong input is answered with."""
+    assert train(folder, *overrides) == WRONG_INPUT
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    return err
 
 
 @pytest.fixture(scope="module")
-def uncut(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Epoch], list[State], Path]:
-    """A run with everything switched on, saved after each epoch."""
-    folder, run, states = tmp_path_factory.mktemp("uncut"), [], []
-    for epoch in epochs(BUSY):
-        run.append(epoch)
-        states.append(saved(epoch, folder / str(epoch.number)))
-    return run, states, folder
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two epochs, as a user starts it."""
+    folder = tmp_path_factory.mktemp("results") / "run"
+    done = start(folder, "epochs=2")
+    out, err = done.communicate(timeout=300)
+    assert done.returncode == 0, err
+    assert "\x1b" not in out
+    assert [f"epoch {epoch}/2" in out for epoch in range(4)] == [True, True, True, False]
+    return folder
 
 
-@pytest.fixture(scope="module")
-def baseline(tmp_path_factory: pytest.TempPathFactory) -> State:
-    return trained(TINY, tmp_path_factory.mktemp("baseline") / "last")
-
-
-# reproducibility
-
-
-def test_a_run_cut_after_an_epoch_and_resumed_is_the_uncut_run_bit_for_bit(
-    uncut: tuple[list[Epoch], list[State], Path], tmp_path: Path
-) -> None:
-    run, states, folder = uncut
-    torch.rand(77)  # what happened before in this process plays no part
-    for cut in (0, 1):
-        rest = []
-        for epoch in epochs(BUSY, resume=folder / str(cut)):
-            rest.append(epoch.number)
-            assert timeless(epoch) == timeless(run[epoch.number])
-            assert_equal(saved(epoch, tmp_path / f"{cut}-{epoch.number}"), states[epoch.number])
-        assert rest == [1, 2][cut:]
-    assert list(epochs(BUSY, resume=folder / "2")) == []
-
-
-def test_every_part_of_the_state_is_trained_and_saved(uncut: tuple[list[Epoch], list[State], Path]) -> None:
-    """Else the test above could pass on states that never move."""
-    _, states, _ = uncut
-    for part in ("model.", "ema.", "optimizer."):
-        one, two = ({k: v for k, v in state.items() if k.startswith(part)} for state in states[1:])
-        assert one.keys() == two.keys() != set()
-        assert differ(one, two)
-    assert differ(
-        {k: v for k, v in states[2].items() if k.startswith("model.")},
-        {k.replace("ema.", "model."): v for k, v in states[2].items() if k.startswith("ema.")},
+def start(folder: Path, *overrides: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "trainables.diffusion.train", *TINY, f"out_dir={folder}", *overrides]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=listen,
     )
 
 
-def test_the_caller_may_draw_random_numbers_between_epochs(baseline: State, tmp_path: Path) -> None:
-    torch.manual_seed(12345)
-    run = epochs(TINY)
-    for number in range(TINY.epochs):
-        assert next(run).number == number
-        torch.rand(number + 1)
-    assert_equal(saved(next(run), tmp_path / "last"), baseline)
+def listen() -> None:
+    """Ctrl-C is heard even where the tests were started in the background, whose children ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def test_no_two_steps_share_their_randomness(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the rows of a batch nor times, noise and forgotten conditions come again in a later epoch."""
-    steps: list[tuple[Batch, Draw]] = []
-
-    def watched(batch: Batch, *given: Any, estimates: bool = False) -> Draw:
-        steps.append((batch, draw(batch, *given, estimates=estimates)))
-        return steps[-1][1]
-
-    monkeypatch.setattr(train, "draw", watched)
-    for _ in epochs(TINY):
-        pass
-    taken = [pair for pair in steps if len(pair[0].condition) == TINY.batch_size]
-    assert len(taken) == 8
-    for part in (lambda batch, _: batch.condition, lambda _, drawn: drawn.t, lambda _, drawn: drawn.eps):
-        assert len({tuple(part(*pair).flatten().tolist()) for pair in taken}) == 8
+def copied(folder: Path, to: Path) -> Path:
+    subprocess.run(["cp", "-a", str(folder), str(to)], check=True)
+    return to
 
 
-def test_the_seed_decides(baseline: State, tmp_path: Path) -> None:
-    other = trained(replace(TINY, seed=1), tmp_path / "other")
-    trained_parts = [name for name in baseline if name.startswith(("model.", "ema."))]
-    assert differ({k: other[k] for k in trained_parts}, {k: baseline[k] for k in trained_parts})
+def test_a_run_leaves_all_that_sampling_and_going_on_need(trained: Path) -> None:
+    assert {path.name for path in trained.iterdir()} == {CONFIG, METRICS, CHECKPOINTS, "tensorboard", LOCK}
+    assert [line["epoch"] for line in lines(trained)] == [0, 1, 2]
+    for link in (LAST, BEST):
+        tensors, record = load_checkpoint(trained / CHECKPOINTS / link)
+        assert record["kind"] == "diffusion"
+        assert any(name.startswith("ema.") for name in tensors)
 
 
-def test_the_weights_at_the_start_are_the_seeds_alone() -> None:
-    def start(seed: int) -> list[Tensor]:
-        torch.rand(seed + 3)
-        return list(initial_state(replace(TINY, seed=seed), ALONE).model.parameters())
+def test_a_run_that_is_interrupted_goes_on_as_if_it_never_was(tmp_path: Path) -> None:
+    uncut, cut = tmp_path / "uncut", tmp_path / "cut"
+    assert train(uncut, "epochs=5") == 0
+    process = start(cut, "epochs=5")
+    ends = time.monotonic() + 240
+    while not (cut / CHECKPOINTS / LAST).exists() and time.monotonic() < ends:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == INTERRUPTED, err
+    assert err == "interrupted: everything finished so far is recorded\n"
+    assert 1 <= load_record(cut / CHECKPOINTS / LAST)["epoch"] < 5
+    assert train(cut, "epochs=5") == 0
+    assert [line["epoch"] for line in lines(cut)] == list(range(6))
+    assert (cut / CHECKPOINTS / BEST).readlink() == (uncut / CHECKPOINTS / BEST).readlink()
 
-    assert all(map(torch.equal, start(0), start(0)))
-    assert not all(map(torch.equal, start(0), start(1)))
+
+def test_a_length_that_the_strides_do_not_divide_is_padded_under_the_mask(tmp_path: Path) -> None:
+    assert train(tmp_path / "odd", "epochs=1", "data.canonical.sequence_length=45") == 0
+    assert len(lines(tmp_path / "odd")) == 2
 
 
-# what is off changes nothing
+# what is refused
 
 
-@pytest.mark.parametrize(
-    "off",
-    [
-        {"contrastive": ContrastiveConfig(weight=0.0, temperature=0.01, negatives=999, share=1.0)},
-        {"augmentation": AugmentationConfig(alpha=0.0, generator="minimum_jerk")},
-    ],
-    ids=["contrastive weight 0", "alpha 0"],
-)
-def test_what_is_switched_off_leaves_the_baseline_bit_for_bit(
-    baseline: State, off: dict[str, Any], tmp_path: Path
+WRONG: dict[str, tuple[str, ...]] = {
+    "experiment=quux": ("`experiment` in {cpu, train}", "experiment=quux"),
+    "experiment=sample": ("`experiment` in {cpu, train}", "experiment=sample"),
+    "experiment=../tune": ("`experiment` in {cpu, train}", "experiment=../tune"),
+    "steps_per_epoch=0": ("`steps_per_epoch >= 1`", "steps_per_epoch=0"),
+    "epochs=0": ("`epochs >= 1`", "epochs=0"),
+    "sampling.steps=0": ("sampling: `steps >= 1`", "steps=0"),
+    "sampling.steps=-3": ("sampling: `steps >= 1`", "steps=-3"),
+    "diffusion.timesteps=0": ("diffusion: `timesteps >= 1`", "timesteps=0"),
+    "data.canonical.sequence_length=4": ("data.canonical: `sequence_length >= 8`", "4"),
+    "model.base_channels=20": ("model: ", "groups"),
+    "optim.lrr=1": ("optim.lrr: there is no such key; did you mean `optim.lr`?",),
+    "optim.lr=nan": ("optim: `0 < lr < inf`", "lr=nan"),
+    "epochs=interval(1,3)": ("this command takes one value per key",),
+    "device=quux": ("device=quux",),
+    "data.path=nowhere.csv": ("nowhere.csv",),
+}
+
+
+@pytest.mark.parametrize("override", WRONG)
+def test_wrong_input_is_one_line_that_names_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, override: str
 ) -> None:
-    assert_equal(trained(replace(TINY, **off), tmp_path / "off"), baseline)
+    line = complaint(capsys, tmp_path / "run", override)
+    assert [part for part in WRONG[override] if part not in line] == []
 
 
-@pytest.mark.parametrize(
-    "on",
-    [{"contrastive": ContrastiveConfig(weight=1e-3)}, {"augmentation": AugmentationConfig(alpha=0.01)}],
-    ids=["contrastive weight", "alpha"],
-)
-def test_what_is_switched_on_does_not(baseline: State, on: dict[str, Any], tmp_path: Path) -> None:
-    assert differ(trained(replace(TINY, **on), tmp_path / "on"), baseline)
+def test_another_configuration_is_refused_and_named(capsys: pytest.CaptureFixture[str], trained: Path) -> None:
+    line = complaint(capsys, trained, "epochs=2", "optim.lr=1e-4")
+    assert "holds a run with optim.lr=0.002, but now it is 0.0001" in line
 
 
-# what an epoch tells
+def test_a_truncated_checkpoint_is_refused(capsys: pytest.CaptureFixture[str], trained: Path, tmp_path: Path) -> None:
+    folder = copied(trained, tmp_path / "run")
+    weights = folder / CHECKPOINTS / LAST / WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:1000])
+    assert "truncated or altered" in complaint(capsys, folder, "epochs=2")
 
 
-def test_epochs_are_numbered_from_the_untrained_model(uncut: tuple[list[Epoch], list[State], Path]) -> None:
-    run, _, folder = uncut
-    assert [epoch.number for epoch in run] == [0, 1, 2] == [epoch.metrics[names.EPOCH] for epoch in run]
-    assert [epoch.metrics.get(names.TRAIN_STEPS) for epoch in run] == [None, 4.0, 8.0]
-    records = [load_checkpoint(folder / str(number))[1] for number in range(3)]
-    assert [record["step"] for record in records] == [0, 4, 8] == [record["ema_updates"] for record in records]
-    assert all(record["config"] == plain(BUSY) and record["kind"] == "diffusion" for record in records)
-
-
-def test_only_what_was_computed_is_reported(uncut: tuple[list[Epoch], list[State], Path]) -> None:
-    run, _, _ = uncut
-    ranking = {names.TRAIN_RANKING, names.TRAIN_RANKING_ACCURACY}
-    known = {value for name, value in vars(metric_names).items() if name.isupper() and isinstance(value, str)}
-    known |= {names.condition_error(column) for column in MEASURED_CONDITIONS}
-    assert not any(name.startswith("train/") for name in run[0].metrics)
-    assert all(ranking <= set(epoch.metrics) <= known for epoch in run[1:])
-    assert all(math.isfinite(value) for epoch in run for value in epoch.metrics.values())
-    *_, plain_epoch = epochs(TINY)
-    assert not ranking & set(plain_epoch.metrics)
-
-
-def test_the_untrained_model_has_the_loss_of_predicting_nothing() -> None:
-    """Its head is zero, so the validation loss is the mean square of v over valid steps, movement by movement."""
-    parts = load_parts(DataConfig())
-    dataset = SequenceDataset(parts["validation"], parts.statistics)
-    batch = dataset[torch.arange(len(dataset))]
-    drawn = draw(batch, TINY.diffusion, generator(TINY.evaluation.seed, "validation loss"))
-    total = 0.0
-    for z, mask, eps, t in zip(*batch.sequences, drawn.eps, drawn.t, strict=True):
-        v = (SCHEDULE.alpha[t] * eps - SCHEDULE.sigma[t] * z)[mask]
-        total += float(v.square().mean())
-    untrained = next(epochs(TINY))
-    assert untrained.metrics[names.VAL_LOSS] == pytest.approx(total / len(dataset), rel=1e-5)
-
-
-def test_training_lowers_the_loss_on_people_it_has_not_seen() -> None:
-    start, *_, end = epochs(replace(TINY, steps_per_epoch=30))
-    assert end.metrics[names.VAL_LOSS] < 0.9 * start.metrics[names.VAL_LOSS]
-
-
-def test_a_network_that_predicts_the_noise_learns_as_well() -> None:
-    """Untrained it makes no movements at all, so that nothing but their lack is told of it."""
-    noise = replace(TINY, steps_per_epoch=30, diffusion=NoiseConfig(objective="eps"))
-    start, *_, end = epochs(noise)
-    assert start.metrics[names.VAL_REJECTED] == 1.0
-    assert names.VAL_C2ST not in start.metrics
-    assert end.metrics[names.VAL_LOSS] < 0.9 * start.metrics[names.VAL_LOSS]
-
-
-def test_no_worker_but_the_first_evaluates() -> None:
-    config = replace(TINY, epochs=1, steps_per_epoch=1)
-    run = list(epochs(config, worker=Worker(rank=1, world_size=2)))
-    assert not any(name.startswith(("val/", "model/")) for epoch in run for name in epoch.metrics)
-    assert names.TRAIN_LOSS in run[1].metrics
-
-
-# resuming is for the same run
-
-
-@pytest.mark.parametrize(
-    "other", [{"seed": 1}, {"epochs": 3}, {"optim": OptimConfig(lr=2e-2, warmup_steps=3)}], ids=str
-)
-def test_a_checkpoint_of_another_configuration_is_refused(
-    uncut: tuple[list[Epoch], list[State], Path], other: dict[str, Any]
+def test_a_checkpoint_without_its_record_is_refused(
+    capsys: pytest.CaptureFixture[str], trained: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(CheckpointError, match="made with another configuration"):
-        next(epochs(replace(BUSY, **other), resume=uncut[2] / "1"))
+    folder = copied(trained, tmp_path / "run")
+    (folder / CHECKPOINTS / LAST / RECORD).unlink()
+    assert "no such file; a checkpoint is a folder" in complaint(capsys, folder, "epochs=2")
 
 
-def test_a_checkpoint_of_other_data_is_refused(uncut: tuple[list[Epoch], list[State], Path], tmp_path: Path) -> None:
-    tensors, record = load_checkpoint(uncut[2] / "1")
-    save_checkpoint(tmp_path / "other", tensors, {**record, "data_sha256": "0" * 64})
-    with pytest.raises(CheckpointError, match="trained on other data"):
-        next(epochs(BUSY, resume=tmp_path / "other"))
-
-
-def test_a_missing_checkpoint_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no such file"):
-        next(epochs(BUSY, resume=tmp_path / "nowhere"))
-
-
-# one step
-
-
-def test_a_loss_that_is_not_finite_ends_the_run_before_the_weights_change() -> None:
-    state, batch = initial_state(TINY, ALONE), first_batch()
-    drawn = draw(batch, TINY.diffusion, torch.Generator().manual_seed(0))
-    before = [parameter.detach().clone() for parameter in state.model.parameters()]
-    bad = drawn._replace(eps=torch.full_like(drawn.eps, float("nan")))
-    with pytest.raises(TrainingDivergedError, match=r"^the loss is nan at step 0; lower optim\.lr=0\.01$"):
-        optimise(state, TINY, batch, bad, OBJECTIVE)
-    assert all(map(torch.equal, before, state.model.parameters()))
-    assert (state.step, state.ema.updates) == (0, 0)
-
-
-def test_gradients_are_clipped_to_the_norm_that_was_asked_for() -> None:
-    """Plain gradient descent with rate 1 then moves the weights by at most that far, and here by exactly that."""
-    config = replace(TINY, optim=replace(TINY.optim, grad_clip=1e-3))
-    state, batch = initial_state(config, ALONE), first_batch()
-    state.optimizer = torch.optim.SGD(state.model.parameters(), lr=1.0)
-    before = torch.cat([parameter.detach().flatten() for parameter in state.model.parameters()])
-    drawn = draw(batch, TINY.diffusion, torch.Generator().manual_seed(0))
-    parts = optimise(state, config, batch, drawn, OBJECTIVE)
-    after = torch.cat([parameter.detach().flatten() for parameter in state.model.parameters()])
-    assert parts[names.TRAIN_GRADIENT_NORM] > 1e-2
-    assert float((after - before).norm()) == pytest.approx(1e-3, rel=1e-2)
-
-
-@pytest.mark.parametrize("world_size", [2, 4])
-def test_workers_share_a_batch_and_its_randomness_and_their_mean_loss_is_its_loss(world_size: int) -> None:
-    batch, model = first_batch(), UNet1D(TINY.model.unet()).eval()
-    torch.nn.init.normal_(model.head.weight, std=0.1)
-    drawn = draw(batch, BUSY.diffusion, torch.Generator().manual_seed(0))
-    shares = [shard(batch, drawn, rank, world_size, CPU) for rank in range(world_size)]
-    for row in range(16):
-        (mine, my_draw), place = shares[row % world_size], row // world_size
-        expected = (*batch.sequences, batch.condition, *drawn[:4])
-        for found, whole in zip((*mine.sequences, mine.condition, *my_draw[:4]), expected, strict=True):
-            assert torch.equal(found[place], whole[row])
-
-    def loss(given: tuple[Batch, Draw]) -> Tensor:
-        return diffusion_loss(model, OBJECTIVE, *given, ContrastiveConfig()).total.detach()
-
-    torch.testing.assert_close(torch.stack([loss(share) for share in shares]).mean(), loss((batch, drawn)))
-
-
-def gradients_of(config: DiffusionConfig) -> Tensor:
-    """Of one step of plain descent with rate 1: how far it moves the weights."""
-    state, batch = initial_state(config, ALONE), first_batch()
-    torch.nn.init.normal_(state.model.get_parameter("head.weight"), std=0.1)
-    state.optimizer = torch.optim.SGD(state.model.parameters(), lr=1.0)
-    before = torch.cat([parameter.detach().flatten() for parameter in state.model.parameters()])
-    drawn = draw(batch, config.diffusion, torch.Generator().manual_seed(0), estimates=True)
-    optimise(state, config, batch, drawn, OBJECTIVE)
-    return torch.cat([parameter.detach().flatten() for parameter in state.model.parameters()]) - before
-
-
-@pytest.mark.parametrize("accumulate", [2, 8])
-def test_accumulated_parts_have_the_gradient_of_the_whole_batch(accumulate: int) -> None:
-    config = replace(TINY, model=ModelConfig(base_channels=16, dropout=0.0), optim=replace(TINY.optim, grad_clip=1e9))
-    whole = gradients_of(config)
-    parts = gradients_of(replace(config, optim=replace(config.optim, accumulate=accumulate)))
-    assert float((whole - parts).norm()) < 1e-5 * float(whole.norm())
-    assert float(whole.norm()) > 1e-3
-
-
-def test_a_batch_that_its_workers_cannot_share_is_refused() -> None:
-    config = replace(TINY, optim=replace(TINY.optim, accumulate=2))
-    with pytest.raises(ConfigError, match="but got workers=3, accumulate=2, batch_size=16"):
-        next(epochs(config, worker=Worker(rank=0, world_size=3)))
-
-
-# early stopping
-
-
-def judged_as(values: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Validation losses as they are told, epoch by epoch, whatever was trained."""
-    told = iter(values)
-    monkeypatch.setattr(train, "_validation_loss", lambda *_: next(told))
-
-
-def stopping(patience: int, min_delta: float = 0.0) -> DiffusionConfig:
-    config = EarlyStoppingConfig(patience=patience, min_delta=min_delta)
-    return replace(TINY, epochs=6, steps_per_epoch=1, early_stopping=config)
-
-
-@pytest.mark.parametrize(
-    ("patience", "min_delta", "last"), [(0, 0.0, 6), (1, 0.0, 3), (2, 0.0, 6), (2, 0.3, 4), (5, 0.5, 6)]
-)
-def test_a_run_ends_when_validation_has_not_improved_for_as_long_as_is_endured(
-    patience: int, min_delta: float, last: int, monkeypatch: pytest.MonkeyPatch
+def test_a_checkpoint_of_another_run_is_refused(
+    capsys: pytest.CaptureFixture[str], trained: Path, tmp_path: Path
 ) -> None:
-    judged_as([5.0, 4.0, 3.0, 3.5, 2.9, 2.8, 2.7], monkeypatch)
-    assert [epoch.number for epoch in epochs(stopping(patience, min_delta))][-1] == last
-
-
-def test_a_resumed_run_has_not_forgotten_how_long_it_waited(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    judged_as([5.0, 4.0, 4.5, 4.4, 4.3], monkeypatch)
-    *_, second = islice(epochs(stopping(2)), 3)
-    second.save(tmp_path / "2")
-    assert [epoch.number for epoch in epochs(stopping(2), resume=tmp_path / "2")] == [3]
-
-
-def test_the_first_worker_decides_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another worker, which never evaluates, stops if the mean of all flags is above 0, and not before."""
-    flags = iter([0.0, 0.0, 0.5])
-    worker = Worker(rank=1, world_size=2, mean=lambda _: torch.tensor(next(flags)))
-    assert [epoch.number for epoch in epochs(stopping(1), worker=worker)] == [0, 1, 2]
-
-
-# the learning rate
-
-
-@pytest.mark.parametrize(("warmup", "total"), [(0, 50), (10, 50), (50, 50), (80, 50)])
-def test_the_learning_rate_warms_up_linearly_and_falls_by_half_a_cosine(warmup: int, total: int) -> None:
-    config = OptimConfig(lr=0.4, warmup_steps=warmup, final_lr_share=0.1)
-    for step in range(total):
-        if step < warmup:
-            expected = 0.4 * (step + 1) / warmup
-        else:
-            expected = 0.04 + 0.36 * (math.cos((step - warmup) / (total - warmup) * math.pi) + 1) / 2
-        assert learning_rate(step, total, config) == pytest.approx(expected, rel=1e-12)
-    if warmup < total:
-        assert learning_rate(warmup, total, config) == pytest.approx(0.4)
-        assert learning_rate(total, total, config) == learning_rate(total + 5, total, config) == pytest.approx(0.04)
-
-
-def test_the_reported_learning_rate_is_the_last_one_used(uncut: tuple[list[Epoch], list[State], Path]) -> None:
-    found = [epoch.metrics[names.TRAIN_LEARNING_RATE] for epoch in uncut[0][1:]]
-    assert found == [learning_rate(step, 8, BUSY.optim) for step in (3, 7)]
-
-
-# configuration
-
-
-def test_a_configuration_comes_back_from_its_plain_form() -> None:
-    assert build(DiffusionConfig, plain(BUSY)) == BUSY
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "law"),
-    [
-        ("epochs", 0, "`epochs >= 1`"),
-        ("steps_per_epoch", 0, "`steps_per_epoch >= 1`"),
-        ("batch_size", 1, "`batch_size >= 2`"),
-        ("contrastive", {"weight": 1.0, "negatives": 64}, "`contrastive.negatives < batch_size`"),
-        ("model", {"base_channels": 20}, "`groups` divides every width"),
-        ("diffusion", {"schedule": "linear"}, "`schedule` in {cosine, log_snr}"),
-        ("diffusion", {"timesteps": 0}, "`timesteps >= 1`"),
-        ("diffusion", {"condition_dropout": 1.0}, "`0 <= condition_dropout < 1`"),
-        ("diffusion", {"objective": "x0"}, "`objective` in {eps, v}"),
-        ("diffusion", {"min_snr_gamma": -1.0}, "`min_snr_gamma >= 0`"),
-        ("diffusion", {"estimate_share": 1.5}, "`0 <= estimate_share <= 1`"),
-        ("optim", {"accumulate": 0}, "`accumulate >= 1`"),
-        ("optim", {"accumulate": 3}, "`accumulate` divides `batch_size`"),
-        ("early_stopping", {"metric": "val/nothing"}, "`metric` in {val/loss, val/c2st_excess, val/mmd}"),
-        ("early_stopping", {"patience": -1}, "`patience >= 0`"),
-        ("early_stopping", {"min_delta": -0.5}, "`0 <= min_delta < inf`"),
-        ("optim", {"lr": 0.0}, "`0 < lr < inf`"),
-        ("optim", {"weight_decay": -1.0}, "`weight_decay >= 0`"),
-        ("optim", {"betas": [0.9, 1.0]}, "`betas` are two numbers in [0, 1)"),
-        ("optim", {"betas": [0.9]}, "`betas` are two numbers in [0, 1)"),
-        ("optim", {"grad_clip": 0.0}, "`grad_clip > 0`"),
-        ("optim", {"ema_decay": 1.0}, "`0 <= ema_decay < 1`"),
-        ("optim", {"warmup_steps": -1}, "`warmup_steps >= 0`"),
-        ("optim", {"final_lr_share": 2.0}, "`0 <= final_lr_share <= 1`"),
-    ],
-)
-def test_a_broken_law_is_told(key: str, value: Any, law: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        build(DiffusionConfig, {key: value}, at="trainable")
-    assert str(caught.value).startswith("trainable")
-    assert law in str(caught.value)
-
-
-def test_reduced_precision_is_for_devices_that_compute_in_it() -> None:
-    x = torch.randn(4, 4)
-    for wanted in (True, False):
-        with autocast(torch.device("cpu"), wanted):
-            assert (x @ x).dtype == torch.float32
+    folder, other = copied(trained, tmp_path / "run"), tmp_path / "other"
+    assert train(other, "epochs=2", "seed=3") == 0
+    last = (folder / CHECKPOINTS / LAST).resolve()
+    subprocess.run(["rm", "-r", str(last)], check=True)
+    copied((other / CHECKPOINTS / LAST).resolve(), last)
+    capsys.readouterr()
+    assert "another configuration" in complaint(capsys, folder, "epochs=2")

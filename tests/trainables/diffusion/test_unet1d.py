@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from trainables.core.config import ConfigError, build
-from trainables.diffusion.models.layers import ModulatedNorm, halve
-from trainables.diffusion.models.modulate import EPS, modulate
 from trainables.diffusion.models.unet1d import UNet1D, UNetConfig
+from trainables.nn.layers import ModulatedNorm, halve
+from trainables.nn.modulate import EPS, modulate
 
 SMALL = UNetConfig(condition_dim=3, base_channels=8, groups=4, embedding_dim=16)
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}

@@ -15,8 +15,8 @@ from trainables.data.canonical import RATE_HZ, decode
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.diffusion.api import load_generator
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
+from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling import SamplingConfig
-from trainables.diffusion.train import epochs
 from trainables.eval.diffusion_eval import COMMAND, main
 from trainables.eval.validation import EvaluationConfig
 from trainables.gan import config as gan

@@ -11,14 +11,14 @@ from torch import Tensor
 from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical
 from trainables.data.dataset import DataConfig, DataParts, load_parts
-from trainables.diffusion.api import WINDOW
-from trainables.diffusion.conditions import Conditions, conditions_of
 from trainables.diffusion.sampling import SamplingChanges
 from trainables.eval.validation import EvaluationConfig, Validator
 from trainables.gan.api import GanGenerator, load_gan
 from trainables.gan.config import GanConfig
 from trainables.gan.networks import GanModelConfig
 from trainables.gan.state import initial_state, save_state
+from trainables.generation.blocks import WINDOW
+from trainables.generation.conditions import Conditions, conditions_of
 from trainables.training.checkpoint import RECORD, CheckpointError, load_checkpoint, save_checkpoint
 from trainables.training.trainable import ALONE
 

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from trainables.core.config import require
 from trainables.data.dataset import Batch, Sequences
-from trainables.diffusion.models.layers import Convolution, ModulatedNorm, double, halve, hold
+from trainables.nn.layers import Convolution, ModulatedNorm, double, halve, hold
 
 STAGES = 2  # each halves the time
 FACTOR = 2**STAGES  # steps per latent step

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainables.core.config import require
-from trainables.diffusion.models.layers import (
+from trainables.nn.layers import (
     Convolution,
     ModulatedNorm,
     ResidualBlock,

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Real
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainables.diffusion.models.modulate import modulate
+from trainables.nn.modulate import modulate
 
 
 def hold(h: Float[Tensor, "B T C"], valid: Float[Tensor, "B T 1"] | None) -> Float[Tensor, "B T C"]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables.diffusion.ema import ExponentialMovingAverage
+from trainables.nn.ema import ExponentialMovingAverage
 
 
 def network() -> nn.Module:

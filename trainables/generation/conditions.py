@@ -22,7 +22,9 @@ from trainables.data.canonical import (
     Canonical,
     CanonicalConfig,
 )
+from trainables.data.dataset import DataParts
 from trainables.data.representation import prefix_mask
+from trainables.training.checkpoint import flatten
 
 WIDTH_REMEDY = "an unknown target width is NaN"
 ROUNDING = 1e-6  # of logarithms, between float32 and float64
@@ -169,3 +171,9 @@ def asked_like(real: Canonical, learnt: Conditions) -> Conditions:
     """The conditions of real movements, without target widths for a model that met none in `learnt`."""
     asked = conditions_of(real)
     return asked if learnt.tell_widths else asked.without_widths()
+
+
+def generator_record(parts: DataParts) -> dict[str, Tensor]:
+    """The tensors that a checkpoint carries for sampling: statistics and known conditions."""
+    known = conditions_of(parts["train"])
+    return {**flatten("statistics", vars(parts.statistics)), **flatten("known", known.tensors())}

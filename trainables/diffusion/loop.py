@@ -1,0 +1,228 @@
+"""The diffusion trainable: a denoiser of human movements, trained epoch by epoch and judged on held-out people.
+
+One optimisation step: draw t, noise, forgotten conditions and negatives for the whole batch; every worker takes its
+rows of it, in as many parts as are asked for; denoising loss plus ranking term; clip; AdamW; EMA. Every random stream
+is derived from (seed, purpose, epoch), so that a run resumed at any epoch continues as if never cut.
+
+    python -m trainables.diffusion.train experiment=cpu
+"""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from trainables.core.config import require
+from trainables.core.seeding import derive, generator
+from trainables.data.dataset import Batch, DataParts, SequenceDataset, batches, load_parts, shared
+from trainables.diffusion.api import Generator, conditions_of
+from trainables.diffusion.config import DiffusionConfig
+from trainables.diffusion.latents.autoencoder import in_latents
+from trainables.diffusion.latents.fit import fit_autoencoder
+from trainables.diffusion.noise.schedule import diffuse
+from trainables.diffusion.objective import Draw, Loss, Objective, denoising_loss, diffusion_loss, draw
+from trainables.diffusion.ranking_term import draw_negatives
+from trainables.diffusion.state import State, initial_state, restore_state, save_state
+from trainables.eval.validation import Validator
+from trainables.generation.training_set import TrainingSet, training_set
+from trainables.nn.lr_schedule import learning_rate, set_learning_rate
+from trainables.training import metric_names as names
+from trainables.training.trainable import ALONE, Epoch, TrainingDivergedError, Worker
+
+
+def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worker = ALONE) -> Iterator[Epoch]:
+    """Train and yield the state after every epoch, beginning with the untrained model (epoch 0).
+
+    Args:
+        resume: A checkpoint folder of the same configuration; the first epoch yielded is the one after it.
+
+    Raises:
+        ConfigError, RecordingError: wrong configuration or data, before any training.
+        CheckpointError: `resume` is unreadable or belongs to another configuration or data set.
+        TrainingDivergedError: a loss that is not finite.
+    """
+    shares = worker.world_size * config.optim.accumulate
+    require(
+        config.batch_size % shares == 0,
+        "`workers * accumulate` divides `batch_size`",
+        f"workers={worker.world_size}, accumulate={config.optim.accumulate}, batch_size={config.batch_size}",
+    )
+    require(
+        not config.latent.enabled or config.latent.batch_size % worker.world_size == 0,
+        "`workers` divides `latent.batch_size`",
+        f"workers={worker.world_size}, batch_size={config.latent.batch_size}",
+    )
+    parts = load_parts(config.data)
+    dataset = training_set(parts, config.data.canonical, config.augmentation, config.seed)
+    objective = Objective.of(config.diffusion)
+    validator = Validator.fit(parts["validation"], parts["train"], config.data.canonical, config.evaluation)
+    state = initial_state(config, worker)
+    if resume is not None:
+        restore_state(state, config, parts, resume)
+    else:
+        if config.latent.enabled:
+            state.autoencoder = fit_autoencoder(dataset.dataset, config.latent, config.seed, worker)
+        yield _judge(state, config, parts, objective, validator, {}, worker)
+    while state.epoch < config.epochs and not _exhausted(state, config, worker):
+        training = _train_epoch(state, config, dataset, objective, worker)
+        state.epoch += 1
+        yield _judge(state, config, parts, objective, validator, training, worker)
+
+
+def _exhausted(state: State, config: DiffusionConfig, worker: Worker) -> bool:
+    """Whether validation has not improved for too long; rank 0, which alone evaluates, decides for all workers."""
+    patience = config.early_stopping.patience
+    if patience == 0:
+        return False
+    mine = float(worker.rank == 0 and state.patience.stale >= patience)
+    return worker.mean(torch.tensor(mine, device=worker.device)).item() > 0
+
+
+def _train_epoch(
+    state: State, config: DiffusionConfig, dataset: TrainingSet, objective: Objective, worker: Worker
+) -> dict[str, float]:
+    began = time.perf_counter()
+    torch.manual_seed(derive(config.seed, "dropout", state.epoch, worker.rank))
+    streams = {use: generator(config.seed, use, state.epoch) for use in ("order", "noise", "negatives")}
+    total = config.epochs * config.steps_per_epoch
+    queue = config.contrastive.queue(dataset.dataset.condition.shape[1])
+    sums, counts = Counter[str](), Counter[str]()
+    for batch in islice(batches(dataset.fresh, config.batch_size, streams["order"]), config.steps_per_epoch):
+        batch = in_latents(state.autoencoder, batch)
+        drawn = draw(batch, config.diffusion, streams["noise"], estimates=config.model.self_condition)
+        negatives = draw_negatives(
+            batch.condition, config.contrastive, streams["negatives"], queue, drawn.drop_condition, state.step
+        )
+        queue = queue.push(batch.condition)
+        set_learning_rate(state.optimizer, learning_rate(state.step, total, config.optim))
+        measured = optimise(state, config, batch, drawn._replace(negatives=negatives), objective, worker)
+        sums.update(measured)
+        counts.update(measured.keys())
+    means = {name: value / counts[name] for name, value in sums.items()}
+    timing = {names.TRAIN_STEPS: float(state.step), names.TRAIN_SECONDS: time.perf_counter() - began}
+    return {**means, names.TRAIN_LEARNING_RATE: state.optimizer.param_groups[0]["lr"], **timing}
+
+
+def shard(batch: Batch, drawn: Draw, index: int, count: int, device: torch.device) -> tuple[Batch, Draw]:
+    """Rows index, index + count, ... of a batch and of its randomness, on a device."""
+    t, eps, drop, estimated = (part[index::count].to(device) for part in drawn[:4])
+    negatives = None if drawn.negatives is None else drawn.negatives.shard(index, count, device)
+    return shared(batch, index, count, device), Draw(t, eps, drop, estimated, negatives)
+
+
+def optimise(
+    state: State, config: DiffusionConfig, batch: Batch, drawn: Draw, objective: Objective, worker: Worker = ALONE
+) -> dict[str, float]:
+    """One step of AdamW on this worker's rows of a batch, in `accumulate` parts; returns the parts of the loss.
+
+    Parts and workers have equally many rows, so the mean of their gradients is the gradient of the whole batch; the
+    ranking term alone takes its unit of distance from each part.
+
+    Raises:
+        TrainingDivergedError: the loss is NaN or infinite.
+    """
+    state.parallel.train()
+    state.optimizer.zero_grad(set_to_none=True)
+    parts, sums, counts = config.optim.accumulate, Counter[str](), Counter[str]()
+    for part in range(parts):
+        mine = shard(batch, drawn, worker.rank + part * worker.world_size, parts * worker.world_size, worker.device)
+        with _synchronised(state.parallel, part == parts - 1):
+            with autocast(worker.device, config.optim.mixed_precision):
+                loss = diffusion_loss(state.parallel, objective, *mine, config.contrastive, worker.mean)
+            (loss.total / parts).backward()
+        if not math.isfinite(loss.total.item()):
+            raise TrainingDivergedError(
+                f"the loss is {loss.total.item()} at step {state.step}; lower optim.lr={config.optim.lr}"
+            )
+        measured = _parts_of(loss)
+        sums.update(measured)
+        counts.update(measured.keys())
+    norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.optim.grad_clip)
+    state.optimizer.step()
+    state.ema.update(state.model)
+    state.step += 1
+    return {
+        **{name: value / counts[name] for name, value in sums.items()},
+        names.TRAIN_GRADIENT_NORM: norm.item(),
+    }
+
+
+def _parts_of(loss: Loss) -> dict[str, float]:
+    parts = {
+        names.TRAIN_LOSS: loss.total,
+        names.TRAIN_DENOISING: loss.denoising,
+        names.TRAIN_RANKING: loss.ranking,
+        names.TRAIN_RANKING_ACCURACY: loss.ranking_accuracy,
+    }
+    return {name: part.item() for name, part in parts.items() if part is not None}
+
+
+def _synchronised(model: nn.Module, last: bool) -> AbstractContextManager[Any]:
+    """Workers exchange gradients once a step: after the last part."""
+    return model.no_sync() if isinstance(model, DistributedDataParallel) and not last else nullcontext()
+
+
+def autocast(device: torch.device, wanted: bool) -> AbstractContextManager[Any]:
+    """bfloat16 autocast where the device has units for it; elsewhere it would be several times slower than float32."""
+    native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, torch.bfloat16) if wanted and native else nullcontext()
+
+
+def _judge(
+    state: State,
+    config: DiffusionConfig,
+    parts: DataParts,
+    objective: Objective,
+    validator: Validator,
+    training: Mapping[str, float],
+    worker: Worker,
+) -> Epoch:
+    """Evaluate the averaged weights with the same noise in every epoch and trial; other workers wait for rank 0."""
+    metrics: dict[str, float] = {names.EPOCH: state.epoch, **training}
+    if worker.rank == 0:
+        began = time.perf_counter()
+        sampler = Generator(
+            state.ema.model,
+            objective.schedule,
+            parts.statistics,
+            config.data.canonical,
+            conditions_of(parts["train"]),
+            state.autoencoder,
+            objective.prediction,
+            config.sampling,
+        )
+        metrics[names.VAL_LOSS] = _validation_loss(state, config, parts, objective, worker.device)
+        fake = sampler.like(validator.asked, seed=config.evaluation.seed)
+        metrics |= validator(fake)
+        metrics[names.VAL_SECONDS] = time.perf_counter() - began
+        metrics[names.PARAMETERS] = float(sum(p.numel() for p in state.model.parameters()))
+        if config.early_stopping.metric in metrics:
+            state.patience.after(metrics[config.early_stopping.metric], config.early_stopping.min_delta)
+    return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, parts, folder))
+
+
+@torch.no_grad()
+def _validation_loss(
+    state: State, config: DiffusionConfig, parts: DataParts, objective: Objective, device: torch.device
+) -> float:
+    """Denoising error of the averaged weights on the validation part, same times and noise in every epoch and trial.
+
+    Without min-SNR weights and without estimates, so that it compares configurations that differ in them.
+    """
+    dataset = SequenceDataset(parts["validation"], parts.statistics)
+    batch = in_latents(state.autoencoder, dataset[torch.arange(len(dataset))])
+    drawn = draw(batch, config.diffusion, generator(config.evaluation.seed, "validation loss"))
+    batch, drawn = shard(batch, drawn, 0, 1, device)
+    alpha_t, sigma_t = objective.schedule.at(drawn.t)
+    x_t = diffuse(batch.sequences.z, drawn.eps, alpha_t, sigma_t)
+    target = objective.prediction.target(batch.sequences.z, drawn.eps, alpha_t, sigma_t)
+    output = state.ema.model(x_t, drawn.t, batch.sequences.mask, batch.condition)
+    return denoising_loss(target, output, batch.sequences.mask).mean().item()

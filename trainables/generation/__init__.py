@@ -1,0 +1,1 @@
+"""What all generators share: conditions, training sets with generated movements, blocks of rows and keyed noise."""
