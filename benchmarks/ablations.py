@@ -26,9 +26,9 @@ from trainables.data.canonical import reobserve
 from trainables.data.dataset import load_parts
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.loop import epochs
-from trainables.eval.features import FEATURES, movement_features
+from trainables.eval.features.kinematic import FEATURES, movement_features
+from trainables.eval.generation.validator import Validator
 from trainables.eval.metrics import classifier_two_sample_test
-from trainables.eval.validation import Validator
 from trainables.training import metric_names as names
 
 Overrides = Mapping[str, Any]

@@ -20,7 +20,7 @@ from trainables.data.augment import AUGMENTATIONS, VariationsConfig, augment
 from trainables.data.canonical import Canonical, CanonicalConfig, Movements, decode, encode, usable
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.data.representation import interpolate, prefix_mask
-from trainables.eval.features import movement_features
+from trainables.eval.features.kinematic import movement_features
 from trainables.eval.metrics import PROBES, classifier_two_sample_test
 
 FORM = CanonicalConfig()

@@ -34,7 +34,7 @@ import numpy.typing as npt
 
 from platform.latency import Latency
 from platform.promotion import Decision, Rule, decide
-from trainables.eval.clustered import Clustered, interval, jackknife
+from trainables.eval.intervals.jackknife import Clustered, interval, jackknife
 from trainables.judging import Judgement
 from trainables.training import metric_names as names
 

@@ -25,7 +25,7 @@ from trainables.data.canonical import with_deltas
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling import SamplingChanges
-from trainables.eval.validation import EvaluationConfig
+from trainables.eval.generation.validator import EvaluationConfig
 from trainables.generators import ServedGenerator
 from trainables.model_registry.publisher import held
 from trainables.model_registry.registry import FOLDER, Registry

@@ -19,7 +19,7 @@ from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig
 from trainables.detector.negatives import of_style, together
 from trainables.detector.thirdparty import canonical_bots, read_bots
-from trainables.eval.detection import threshold_at_fpr
+from trainables.eval.detection.roc import threshold_at_fpr
 from trainables.training.checkpoint import file_sha256
 
 SEED = 7  # of the simple bots

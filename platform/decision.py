@@ -17,7 +17,7 @@ from platform.source import source_of
 from platform.terminal import columns
 from trainables.core.config import plain
 from trainables.core.formatting import number
-from trainables.eval.clustered import Interval
+from trainables.eval.intervals.jackknife import Interval
 from trainables.judging import Judgement
 from trainables.model_registry.publisher import now
 from trainables.model_registry.registry import Published, Registry, RegistryError

@@ -18,8 +18,8 @@ from trainables.data.dataset import load_parts
 from trainables.detector.api import load_trained_detector
 from trainables.detector.config import DetectorConfig
 from trainables.detector.pictures import overview
-from trainables.eval.pictures import gallery, overlays
-from trainables.eval.validation import Validator
+from trainables.eval.generation.plots import gallery, overlays
+from trainables.eval.generation.validator import Validator
 from trainables.judging import Judgement
 from trainables.judging.detection import scores_on
 from trainables.judging.generation import validator_of

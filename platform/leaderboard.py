@@ -26,7 +26,7 @@ from platform.recovery import METRICS, REPEATS
 from platform.settings import Sweep
 from trainables.core import atomic_files
 from trainables.core.seeding import derive
-from trainables.eval.clustered import Clustered, Interval, interval, probability_best, weighted_sum
+from trainables.eval.intervals.jackknife import Clustered, Interval, interval, probability_best, weighted_sum
 from trainables.eval.metrics import NullBand
 from trainables.judging import Judgement
 from trainables.training.headline_metrics import Criteria, shown_as

@@ -1,8 +1,8 @@
 """When a challenger replaces the champion: a paired test on people whom neither has seen, and limits that hold anyway.
 
 Both are judged on the same movements, conditions and noise, so that what makes a person hard for both leaves their
-difference; it is jackknifed over groups (`trainables.eval.clustered`). With d = challenger - champion, signed so that
-a positive d is worse, and u the upper end of its one-sided interval (Student's t, G - 1 degrees of freedom),
+difference; it is jackknifed over groups (`trainables.eval.intervals.jackknife`). With d = challenger - champion,
+signed so that a positive d is worse, and u the upper end of its one-sided interval (Student's t, G - 1 degrees of freedom),
 
     the headline of the kind                     u < 0         it is lower: C2ST, or a detector's worst miss
     other figures (MMD, precision, recall, ...)  u <= margin   it is not worse by more than the margin
@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 from platform.latency import Latency
 from trainables.core.config import ConfigError, require
-from trainables.eval.clustered import Clustered, Interval, difference, interval
+from trainables.eval.intervals.jackknife import Clustered, Interval, difference, interval
 from trainables.judging import Judgement
 from trainables.training import metric_names as names
 from trainables.training.headline_metrics import CRITERIA, FIGURES

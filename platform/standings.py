@@ -12,7 +12,7 @@ from platform.ranking import Ranked
 from platform.records import WORDS
 from platform.terminal import columns, figure_columns, figures_of, metric
 from trainables.core.formatting import number
-from trainables.eval.clustered import Interval
+from trainables.eval.intervals.jackknife import Interval
 from trainables.training.headline_metrics import Criteria, offset, shown_as
 
 SHOWN = 10

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trainables.core.formatting import number
-from trainables.eval.clustered import Interval
+from trainables.eval.intervals.jackknife import Interval
 from trainables.training.headline_metrics import Criteria, digits, title
 
 WIDE = 300  # columns of a line that goes into a file or a pipe

@@ -15,7 +15,7 @@ from trainables.diffusion.loop import optimise
 from trainables.diffusion.objective import Objective, draw
 from trainables.diffusion.ranking_term import ContrastiveConfig, draw_negatives
 from trainables.diffusion.state import initial_state
-from trainables.eval.features import movement_features
+from trainables.eval.features.kinematic import movement_features
 from trainables.eval.metrics import c2st, mmd_rbf, prd, standardise
 from trainables.physical.minimum_jerk import MinimumJerk
 from trainables.training.metric_names import TRAIN_LOSS

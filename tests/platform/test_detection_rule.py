@@ -15,7 +15,7 @@ from trainables.detector.config import DetectorConfig, NegativesConfig
 from trainables.detector.model import DetectorModelConfig
 from trainables.detector.train import epochs
 from trainables.detectors import FOLDER
-from trainables.eval.clustered import Clustered
+from trainables.eval.intervals.jackknife import Clustered
 from trainables.judging import Judgement
 from trainables.model_registry.registry import Registry
 from trainables.training.checkpoint import RECORD, load_record

@@ -35,7 +35,7 @@ from trainables.core.config import build, plain, with_values
 from trainables.data.dataset import load_parts
 from trainables.detector.config import DetectorConfig
 from trainables.detector.train import epochs
-from trainables.eval.clustered import Clustered
+from trainables.eval.intervals.jackknife import Clustered
 from trainables.judging import Judgement
 from trainables.session import METRICS_FILE
 from trainables.training.checkpoint import RECORD

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from platform.holdout import LEDGER, HoldoutSpentError, Ledger, LedgerError, Look
-from trainables.eval.clustered import Clustered
+from trainables.eval.intervals.jackknife import Clustered
 from trainables.judging import Judgement, judgement
 from trainables.training.checkpoint import RECORD, CheckpointError
 

@@ -11,7 +11,7 @@ from trainables.detector.config import DetectorConfig
 from trainables.detector.model import DetectorModelConfig
 from trainables.detector.train import epochs
 from trainables.diffusion.config import DiffusionConfig
-from trainables.eval.validation import EvaluationConfig, Validator
+from trainables.eval.generation.validator import EvaluationConfig, Validator
 from trainables.judging import judge
 from trainables.judging.checkpoints import JUDGES
 from trainables.training.headline_metrics import CRITERIA, FIGURES

@@ -21,7 +21,7 @@ from platform.settings import FinalistsConfig, Sweep, TuneConfig
 from search_spaces import SPACES
 from trainables.core.config import ConfigError, plain
 from trainables.diffusion.config import DiffusionConfig
-from trainables.eval.clustered import Clustered, interval
+from trainables.eval.intervals.jackknife import Clustered, interval
 from trainables.eval.metrics import NullBand
 from trainables.judging import Judgement, judgement
 from trainables.training.checkpoint import RECORD

@@ -19,7 +19,7 @@ from trainables.core.config import build
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling import SamplingConfig
-from trainables.eval.validation import EvaluationConfig
+from trainables.eval.generation.validator import EvaluationConfig
 from trainables.judging import Judgement
 from trainables.model_registry.publisher import held
 from trainables.model_registry.registry import Registry

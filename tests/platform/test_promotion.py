@@ -12,7 +12,7 @@ from scipy.stats import binom, t
 from platform.latency import Latency
 from platform.promotion import LATENCY, Decision, LimitsConfig, MarginsConfig, Rule, decide, to_json
 from trainables.core.config import ConfigError
-from trainables.eval.clustered import Clustered
+from trainables.eval.intervals.jackknife import Clustered
 from trainables.judging import Judgement
 from trainables.training import metric_names as names
 

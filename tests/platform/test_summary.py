@@ -23,7 +23,7 @@ from platform.summary import summarise
 from search_spaces import SPACES
 from trainables.core.config import plain
 from trainables.diffusion.config import DiffusionConfig
-from trainables.eval.clustered import Clustered
+from trainables.eval.intervals.jackknife import Clustered
 from trainables.eval.metrics import NullBand
 from trainables.judging import Judgement
 from trainables.session import METRICS_FILE

@@ -19,7 +19,7 @@ from trainables.detector.model import DetectorModelConfig
 from trainables.diffusion.config import DiffusionConfig, ModelConfig, OptimConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling import SamplingConfig
-from trainables.eval.validation import EvaluationConfig
+from trainables.eval.generation.validator import EvaluationConfig
 from trainables.gan.config import GanConfig
 from trainables.gan.networks import GanModelConfig
 from trainables.gan.state import initial_state, save_state

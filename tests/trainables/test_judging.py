@@ -15,11 +15,11 @@ from trainables.data.dataset import DataConfig, DataParts, load_parts
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling import SamplingConfig
-from trainables.eval.clustered import interval
-from trainables.eval.features import movement_features
+from trainables.eval.features.kinematic import movement_features
+from trainables.eval.generation.validator import EvaluationConfig, Validator
+from trainables.eval.intervals.jackknife import interval
 from trainables.eval.metrics import classifier_two_sample_test, mmd_rbf
-from trainables.eval.mmd import mmd_of_rows
-from trainables.eval.validation import EvaluationConfig, Validator
+from trainables.eval.two_sample.mmd import mmd_of_rows
 from trainables.gan.config import GanConfig
 from trainables.gan.networks import GanModelConfig
 from trainables.gan.state import initial_state, save_state

@@ -28,10 +28,10 @@ from trainables.data.canonical import Canonical, CanonicalConfig
 from trainables.data.recordings import Recording
 from trainables.detector.nuisances import CANONICAL, CONDITIONS, RAW, canonical_nuisances, conditions, raw_nuisances
 from trainables.detector.sheets import NONE, Sheet, interval
-from trainables.eval.bootstrap import BootstrapConfig, Estimate, cluster_weights, estimate
-from trainables.eval.detection import curve, roc_auc
-from trainables.eval.probes import PROBES
-from trainables.eval.tables import CONSTANT, as_pair
+from trainables.eval.detection.roc import curve, roc_auc
+from trainables.eval.features.feature_tables import CONSTANT, as_pair
+from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig, Estimate, cluster_weights, estimate
+from trainables.eval.two_sample.probes import PROBES
 
 PROBE = "forest"  # finds thresholds and combinations; where many columns tell, it does not stake all on one of them
 NEAR = 0.10  # an area up to one half and this much counts as near one half; its s.d. is 0.03 at 300 and 300 rows

@@ -27,8 +27,8 @@ from trainables.detector.api import Detector
 from trainables.detector.bots import FAMILIES
 from trainables.detector.negatives import SimpleBots
 from trainables.detector.sheets import Sheet, interval
-from trainables.eval.bootstrap import BootstrapConfig
-from trainables.eval.linear_probe import ProbeResult, linear_probe
+from trainables.eval.detection.linear_probe import ProbeResult, linear_probe
+from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig
 
 TASK, EMBODIMENT = "task", "embodiment"
 PAIRS = ((TASK, TASK), (EMBODIMENT, EMBODIMENT), (TASK, EMBODIMENT), (EMBODIMENT, TASK))  # label <- embedding

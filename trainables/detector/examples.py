@@ -21,7 +21,7 @@ from trainables.data.labels import HUMAN, LabelMaps, every_task, task_names
 from trainables.detector.bots import BOTS
 from trainables.detector.config import SOURCES, DetectorConfig
 from trainables.detector.negatives import Negatives, mixture
-from trainables.eval.features import FEATURES, movement_features
+from trainables.eval.features.kinematic import FEATURES, movement_features
 
 COLUMNS = (*FEATURES, *MEASURED_CONDITIONS)
 WIDTH = len(COLUMNS) + 1  # of the features that the network reads: beside them the distance from people

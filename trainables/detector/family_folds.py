@@ -33,7 +33,7 @@ from trainables.detector.judgement import DetectorJudgement, FiguresConfig
 from trainables.detector.leave_one_out import LeaveOneOut
 from trainables.detector.sheets import NONE, percent, share_text, show
 from trainables.detector.train import epochs
-from trainables.eval.detection_pictures import caught_matrix
+from trainables.eval.detection.plots import caught_matrix
 from trainables.training.checkpoint import load_record
 from trainables.training.run_folder import CHECKPOINTS, LAST, opened, recording
 

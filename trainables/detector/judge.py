@@ -32,8 +32,8 @@ from trainables.detector.evaluation_set import EvaluationSet, Sides, require_jud
 from trainables.detector.judgement import DetectorJudgement, FiguresConfig
 from trainables.detector.leave_one_out import table_of
 from trainables.detector.sheets import sheets, show
-from trainables.eval.bootstrap import Estimate
-from trainables.eval.detection_pictures import caught_bars, reliability_diagram, session_curves
+from trainables.eval.detection.plots import caught_bars, reliability_diagram, session_curves
+from trainables.eval.intervals.cluster_bootstrap import Estimate
 from trainables.training.checkpoint import load_record
 
 

@@ -23,9 +23,9 @@ from trainables.detector.records import from_plain
 from trainables.detector.scored import Scored, balanced, joined
 from trainables.detector.sessions import SessionFigures, SessionJudge, with_sessions
 from trainables.detector.source_thresholds import OwnThreshold, own_thresholds
-from trainables.eval.bootstrap import BootstrapConfig, Share, share
-from trainables.eval.calibration import Reliability, Temperature, calibrate, reliability
-from trainables.eval.detection import Detection, Threshold, detection, threshold_at_fpr
+from trainables.eval.detection.calibration import Reliability, Temperature, calibrate, reliability
+from trainables.eval.detection.roc import Detection, Threshold, detection, threshold_at_fpr
+from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig, Share, share
 
 SEEN, KIN, NEW = "seen", "kin", "new"  # what a family was to the training
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trainables.eval.detection import curve, roc_auc, threshold_at_fpr
+from trainables.eval.detection.roc import curve, roc_auc, threshold_at_fpr
 from trainables.training import metric_names as names
 
 

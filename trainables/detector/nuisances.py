@@ -26,7 +26,7 @@ from torch import Tensor
 from trainables.data.canonical import RATE_HZ, Canonical, CanonicalConfig, decode, rotate
 from trainables.data.recordings import Recording
 from trainables.data.representation import prefix_mask
-from trainables.eval.tables import Array
+from trainables.eval.features.feature_tables import Array
 
 FAST_PX = 3.0  # per step: at this speed a neighbour is about as long, unless an event was missed
 ROUNDING = 1e-3  # pixels and ticks: in float32 a step of 2,000 px is known to 1e-4

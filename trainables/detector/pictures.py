@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from trainables.eval.clustered import Interval
-from trainables.eval.detection import curve, threshold_at_fpr
+from trainables.eval.detection.roc import curve, threshold_at_fpr
+from trainables.eval.intervals.jackknife import Interval
 from trainables.training.metric_names import family_miss
 
 PEOPLE, WORST, UNSEEN, SEEN = "#0072b2", "#d55e00", "#e69f00", "#999999"

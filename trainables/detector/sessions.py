@@ -10,10 +10,17 @@ from torch import Tensor
 
 from trainables.core.seeding import generator
 from trainables.detector.scored import Scored, joined
-from trainables.eval.bootstrap import BootstrapConfig, Estimate, Share, cluster_weights, estimate, share
-from trainables.eval.calibration import Temperature, log_odds
-from trainables.eval.detection import CHUNK, curve, roc_auc, threshold_at_fpr
-from trainables.eval.fusion import Fused, dealt_anew, fused, intraclass_correlation
+from trainables.eval.detection.calibration import Temperature, log_odds
+from trainables.eval.detection.roc import CHUNK, curve, roc_auc, threshold_at_fpr
+from trainables.eval.detection.session_fusion import Fused, dealt_anew, fused, intraclass_correlation
+from trainables.eval.intervals.cluster_bootstrap import (
+    BootstrapConfig,
+    Estimate,
+    Share,
+    cluster_weights,
+    estimate,
+    share,
+)
 
 ALL = "all bots"
 DEALS = 20  # of movements over sessions: the mean of their areas stands for independence

@@ -12,8 +12,8 @@ from rich.text import Text
 from trainables.detector.judgement import BotRow, DetectorJudgement, PeopleRow
 from trainables.detector.sessions import SessionRow
 from trainables.detector.source_thresholds import OwnThreshold
-from trainables.eval.bootstrap import Estimate, Share
-from trainables.eval.calibration import Reliability
+from trainables.eval.detection.calibration import Reliability
+from trainables.eval.intervals.cluster_bootstrap import Estimate, Share
 
 SHOWN_PEOPLE = 10  # of all; the rest is in the JSON
 NONE = "-"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from trainables.core.seeding import generator
 from trainables.detector.scored import Scored
-from trainables.eval.bootstrap import BootstrapConfig, Share, share
-from trainables.eval.detection import Threshold, threshold_at_fpr
+from trainables.eval.detection.roc import Threshold, threshold_at_fpr
+from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig, Share, share
 
 
 @dataclass(frozen=True)

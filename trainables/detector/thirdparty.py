@@ -23,7 +23,7 @@ from trainables.data.canonical import Canonical, CanonicalConfig
 from trainables.data.dataset import observe_recordings
 from trainables.data.recordings import Recording, RecordingError, read_recordings
 from trainables.data.rows import error_at, existing, require_columns
-from trainables.eval.samples import judged
+from trainables.eval.generation.movement_reader import judged
 
 COLUMNS = ("style", "trajectory_id", "t_ms", "x", "y")
 BEZIER = "bezier"  # the family of those who draw one Bézier curve from start to end

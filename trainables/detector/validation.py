@@ -19,7 +19,7 @@ from trainables.detector.config import DetectorConfig
 from trainables.detector.examples import Inputs, Scaling
 from trainables.detector.misses import misses
 from trainables.detector.negatives import of_style
-from trainables.eval.calibration import fit_temperature, reliability
+from trainables.eval.detection.calibration import fit_temperature, reliability
 from trainables.training import metric_names as names
 
 BINS = 10  # of the calibration error

@@ -11,7 +11,7 @@ from trainables.diffusion.models.unet1d import UNetConfig
 from trainables.diffusion.objective import NoiseConfig
 from trainables.diffusion.ranking_term import ContrastiveConfig
 from trainables.diffusion.sampling import SamplingConfig
-from trainables.eval.validation import EvaluationConfig
+from trainables.eval.generation.validator import EvaluationConfig
 from trainables.generation.training_set import AugmentationConfig
 from trainables.training import metric_names as names
 

@@ -31,7 +31,7 @@ from trainables.diffusion.noise.schedule import diffuse
 from trainables.diffusion.objective import Draw, Loss, Objective, denoising_loss, diffusion_loss, draw
 from trainables.diffusion.ranking_term import draw_negatives
 from trainables.diffusion.state import State, initial_state, restore_state, save_state
-from trainables.eval.validation import Validator
+from trainables.eval.generation.validator import Validator
 from trainables.generation.training_set import TrainingSet, training_set
 from trainables.nn.lr_schedule import learning_rate, set_learning_rate
 from trainables.training import metric_names as names

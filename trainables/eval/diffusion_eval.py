@@ -27,12 +27,12 @@ from trainables.data.canonical import Canonical, decode
 from trainables.data.dataset import DataConfig, DataParts, load_parts
 from trainables.diffusion.api import Generator
 from trainables.diffusion.sampling import SamplingChanges
-from trainables.eval import pictures
-from trainables.eval.candidate import Sides, from_file, generated
-from trainables.eval.comparison import Comparison, MetricConfig
-from trainables.eval.key_figures import key_figures
-from trainables.eval.report import CHECKS, METRICS, Numbers
-from trainables.eval.samples import Observed, people_of, read_movements
+from trainables.eval.generation import plots
+from trainables.eval.generation.comparison import Comparison, MetricConfig
+from trainables.eval.generation.movement_reader import Observed, people_of, read_movements
+from trainables.eval.generation.real_and_fake import Sides, from_file, generated
+from trainables.eval.generation.report import CHECKS, METRICS, Numbers
+from trainables.eval.generation.report_table import key_figures
 from trainables.generators import MovementGenerator, load
 from trainables.training.checkpoint import CheckpointError, file_sha256, load_record
 
@@ -209,10 +209,10 @@ def _draw(comparison: Comparison, metrics: Numbers, folder: Path) -> list[str]:
     """The pictures that the chosen metrics have, and a gallery; their names."""
     real, fake = comparison.real, comparison.fake
     drawn = {
-        "gallery": lambda file: pictures.gallery(real, fake, file, paired=comparison.paired),
-        "overlays": lambda file: pictures.overlays(real, fake, file),
-        "spectra": lambda file: pictures.spectra(metrics["spectra"], file),
-        "c2st": lambda file: pictures.probe_bars(metrics["c2st"], comparison.config.probes, file),
+        "gallery": lambda file: plots.gallery(real, fake, file, paired=comparison.paired),
+        "overlays": lambda file: plots.overlays(real, fake, file),
+        "spectra": lambda file: plots.spectra(metrics["spectra"], file),
+        "c2st": lambda file: plots.probe_bars(metrics["c2st"], comparison.config.probes, file),
     }
     wanted = {"gallery": True, "overlays": "kinematics" in metrics, "spectra": "spectra" in metrics}
     names = [name for name in drawn if wanted.get(name, name in metrics)]

@@ -4,12 +4,12 @@ All take samples as tables [N, F] of features, real first. `c2st` scales inside 
 columns to the scale of the real part with `standardise`.
 """
 
-from trainables.eval.c2st import C2STResult, NullBand, c2st, classifier_two_sample_test, null_band
-from trainables.eval.manifold import density_coverage, precision_recall
-from trainables.eval.mmd import MMDTest, median_distance, mmd_rbf, mmd_test
-from trainables.eval.prd import prd
-from trainables.eval.probes import PROBES
-from trainables.eval.tables import Standardised, standardise
+from trainables.eval.features.feature_tables import Standardised, standardise
+from trainables.eval.two_sample.c2st import C2STResult, NullBand, c2st, classifier_two_sample_test, null_band
+from trainables.eval.two_sample.manifold import density_coverage, precision_recall
+from trainables.eval.two_sample.mmd import MMDTest, median_distance, mmd_rbf, mmd_test
+from trainables.eval.two_sample.prd import prd
+from trainables.eval.two_sample.probes import PROBES
 
 __all__ = [
     "PROBES",

@@ -19,7 +19,7 @@ from torch import Tensor
 from trainables.core.config import require
 from trainables.core.seeding import generator
 from trainables.data.dataset import Batch, DataParts, Statistics, batches, load_parts, shared
-from trainables.eval.validation import Validator
+from trainables.eval.generation.validator import Validator
 from trainables.gan.api import GanGenerator
 from trainables.gan.config import GameConfig, GanConfig
 from trainables.gan.dequantise import dequantised

@@ -15,7 +15,7 @@ from trainables.core.threads import threads
 from trainables.data.dataset import PARTS, DataConfig, load_parts
 from trainables.data.recordings import RecordingError
 from trainables.diffusion.samplers import SamplingDivergedError
-from trainables.eval.clustered import mean
+from trainables.eval.intervals.jackknife import mean
 from trainables.judging import detection, generation
 from trainables.judging.judgement import Findings, Judgement
 from trainables.training.checkpoint import CheckpointError, load_record

@@ -26,8 +26,8 @@ from trainables.detector.config import DetectorConfig
 from trainables.detector.examples import Inputs, Scaling
 from trainables.detector.misses import misses
 from trainables.detector.validation import Validator
-from trainables.eval.clustered import Clustered
-from trainables.eval.detection import threshold_at_fpr
+from trainables.eval.detection.roc import threshold_at_fpr
+from trainables.eval.intervals.jackknife import Clustered
 from trainables.judging.judgement import Findings
 from trainables.training.checkpoint import CheckpointError
 from trainables.training.metric_names import VAL_FPR

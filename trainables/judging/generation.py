@@ -19,13 +19,13 @@ from torch import Tensor
 from trainables.core.config import build
 from trainables.data.canonical import Canonical, reobserve
 from trainables.data.dataset import DataConfig, load_parts
-from trainables.eval.c2st import held_out_scores
-from trainables.eval.clustered import Clustered, jackknife
-from trainables.eval.features import FEATURES, movement_features
-from trainables.eval.manifold import precision_recall_rows
-from trainables.eval.mmd import mmd_of_rows
-from trainables.eval.tables import Indices, standardise
-from trainables.eval.validation import EvaluationConfig, Validator
+from trainables.eval.features.feature_tables import Indices, standardise
+from trainables.eval.features.kinematic import FEATURES, movement_features
+from trainables.eval.generation.validator import EvaluationConfig, Validator
+from trainables.eval.intervals.jackknife import Clustered, jackknife
+from trainables.eval.two_sample.c2st import held_out_scores
+from trainables.eval.two_sample.manifold import precision_recall_rows
+from trainables.eval.two_sample.mmd import mmd_of_rows
 from trainables.generators import load
 from trainables.judging.judgement import Findings
 from trainables.training import metric_names as names

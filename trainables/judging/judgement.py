@@ -1,6 +1,6 @@
 """What judging a checkpoint again gives: each figure under fresh seeds, with and without each person, as plain JSON.
 
-`trainables.eval.clustered` makes intervals of these.
+`trainables.eval.intervals.jackknife` makes intervals of these.
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from trainables.core.config import ConfigError
-from trainables.eval.clustered import Clustered
+from trainables.eval.intervals.jackknife import Clustered
 from trainables.training.manifest import CODE, code_sha256
 
 

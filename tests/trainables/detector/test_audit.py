@@ -15,7 +15,7 @@ from trainables.data.recordings import Recording, read_recordings
 from trainables.detector.audit import Audit, audit, exposure
 from trainables.detector.nuisances import RAW, raw_nuisances
 from trainables.detector.thirdparty import ORIGINS, read_bots
-from trainables.eval.bootstrap import BootstrapConfig
+from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig
 
 FORM = CanonicalConfig()
 CONFIG = BootstrapConfig(replicates=100)

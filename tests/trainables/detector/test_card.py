@@ -12,7 +12,7 @@ from trainables.detector.judgement import DetectorJudgement, FiguresConfig, judg
 from trainables.detector.leave_one_out import LeaveOneOut
 from trainables.detector.scored import joined
 from trainables.detector.source_thresholds import OwnThreshold
-from trainables.eval.bootstrap import BootstrapConfig, Estimate
+from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig, Estimate
 
 CONFIG = FiguresConfig(bins=10, movements=(1, 3), bootstrap=BootstrapConfig(replicates=50))
 ORIGIN = Origin("a" * 64, "b" * 64, "cursory", {"training": "1,166 movements of 41 people"}, "1", {"gan": "c" * 64})

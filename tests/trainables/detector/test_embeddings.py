@@ -22,8 +22,8 @@ from trainables.detector.embeddings import (
     Embeddings,
     probe_embeddings,
 )
-from trainables.eval.bootstrap import BootstrapConfig, Estimate
-from trainables.eval.linear_probe import ProbeResult
+from trainables.eval.detection.linear_probe import ProbeResult
+from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig, Estimate
 
 CONFIG = BootstrapConfig(replicates=200)
 COUNT, PERSONS, WIDTH = 300, 12, 8

@@ -32,7 +32,7 @@ from trainables.detector.examples import (
     label_maps,
 )
 from trainables.detector.negatives import Negatives
-from trainables.eval.features import neuromotor_features
+from trainables.eval.features.kinematic import neuromotor_features
 
 REAL = 40
 

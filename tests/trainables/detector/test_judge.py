@@ -19,7 +19,7 @@ from trainables.detector.evaluation_set import EvaluationSet
 from trainables.detector.judge import COMMAND, JudgeConfig, main, probed
 from trainables.detector.judgement import DetectorJudgement
 from trainables.detector.train import epochs
-from trainables.eval.detection import threshold_at_fpr
+from trainables.eval.detection.roc import threshold_at_fpr
 
 FIGURES = ("figures.bootstrap.replicates=20", "figures.movements=[1,2]", "figures.bins=5", "figures.fprs=[0.1]")
 PICTURES = ("caught.png", "reliability.png", "sessions.png")

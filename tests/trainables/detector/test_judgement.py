@@ -13,8 +13,8 @@ from trainables.core.config import ConfigError
 from trainables.detector.judgement import KIN, NEW, SEEN, DetectorJudgement, FiguresConfig, judge_scores
 from trainables.detector.scored import Scored, joined
 from trainables.detector.sheets import sheets
-from trainables.eval.bootstrap import BootstrapConfig
-from trainables.eval.detection import threshold_at_fpr
+from trainables.eval.detection.roc import threshold_at_fpr
+from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig
 
 CONFIG = FiguresConfig(fprs=(0.05, 0.01), bins=10, movements=(1, 3), bootstrap=BootstrapConfig(replicates=100))
 ELSEWHERE = people(7, persons=6, each=15, source="elsewhere", shift=1.5)

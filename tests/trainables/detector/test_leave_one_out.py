@@ -10,7 +10,7 @@ from trainables.core.config import ConfigError
 from trainables.detector.judgement import DetectorJudgement, FiguresConfig, judge_scores
 from trainables.detector.leave_one_out import LeaveOneOut, table_of
 from trainables.detector.scored import Scored, joined
-from trainables.eval.bootstrap import BootstrapConfig
+from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig
 
 CONFIG = FiguresConfig(fprs=(0.05,), bins=5, movements=(1,), bootstrap=BootstrapConfig(replicates=50))
 FAMILIES = ("bezier", "noise", "pid")

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from trainables.detector.pictures import overview
-from trainables.eval.clustered import Interval
+from trainables.eval.intervals.jackknife import Interval
 from trainables.training.metric_names import family_miss
 
 JUDGED = {family_miss("a_bot"): Interval(0.4, 0.1, -0.1, 1.2, 7), family_miss("other"): Interval(0.0, 0.0, 0.0, 0.0, 7)}

@@ -8,10 +8,10 @@ import torch
 from tests.trainables.detector.scores import bots, people
 from trainables.detector.scored import Scored, joined
 from trainables.detector.sessions import ALL, SessionFigures, SessionJudge, with_sessions
-from trainables.eval.bootstrap import BootstrapConfig
-from trainables.eval.calibration import Temperature
-from trainables.eval.detection import threshold_at_fpr
-from trainables.eval.fusion import fused
+from trainables.eval.detection.calibration import Temperature
+from trainables.eval.detection.roc import threshold_at_fpr
+from trainables.eval.detection.session_fusion import fused
+from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig
 
 ONE = Temperature(1.0, 0.5, 0.0, 0.0)
 JUDGE = SessionJudge(ONE, 0.05, BootstrapConfig(replicates=100), 0)

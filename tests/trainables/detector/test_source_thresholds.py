@@ -5,8 +5,8 @@ import pytest
 from tests.trainables.detector.scores import bots, people
 from trainables.detector.scored import Scored, joined
 from trainables.detector.source_thresholds import OwnThreshold, halves, own_thresholds
-from trainables.eval.bootstrap import BootstrapConfig
-from trainables.eval.detection import threshold_at_fpr
+from trainables.eval.detection.roc import threshold_at_fpr
+from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig
 
 CONFIG = BootstrapConfig(replicates=100)
 LAB = people(1, persons=20, each=30, own=0.0)

@@ -32,7 +32,7 @@ from trainables.diffusion.loop import epochs
 from trainables.diffusion.samplers import SAMPLERS, SPACINGS
 from trainables.diffusion.sampling import SamplingChanges
 from trainables.diffusion.state import initial_state, save_state
-from trainables.eval.validation import EvaluationConfig, Validator
+from trainables.eval.generation.validator import EvaluationConfig, Validator
 from trainables.training.checkpoint import (
     RECORD,
     WEIGHTS,

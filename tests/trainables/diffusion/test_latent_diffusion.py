@@ -15,7 +15,7 @@ from trainables.diffusion.latents.autoencoder import LatentConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling import SamplingConfig
 from trainables.diffusion.state import initial_state
-from trainables.eval.validation import EvaluationConfig
+from trainables.eval.generation.validator import EvaluationConfig
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint, select
 from trainables.training.trainable import ALONE, Epoch

@@ -23,7 +23,7 @@ from trainables.diffusion.objective import Draw, NoiseConfig, Objective, diffusi
 from trainables.diffusion.ranking_term import ContrastiveConfig
 from trainables.diffusion.sampling import SamplingConfig
 from trainables.diffusion.state import initial_state
-from trainables.eval.validation import EvaluationConfig
+from trainables.eval.generation.validator import EvaluationConfig
 from trainables.generation.training_set import AugmentationConfig
 from trainables.nn.lr_schedule import learning_rate
 from trainables.training import metric_names as names

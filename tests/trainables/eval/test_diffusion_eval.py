@@ -18,7 +18,7 @@ from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling import SamplingConfig
 from trainables.eval.diffusion_eval import COMMAND, main
-from trainables.eval.validation import EvaluationConfig
+from trainables.eval.generation.validator import EvaluationConfig
 from trainables.gan import config as gan
 from trainables.gan.train import epochs as gan_epochs
 from trainables.training import metric_names as names

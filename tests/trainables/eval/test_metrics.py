@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.eval import metrics, mmd
+from trainables.eval import metrics
+from trainables.eval.features.feature_tables import equalise
 from trainables.eval.metrics import median_distance, mmd_rbf, prd, standardise
-from trainables.eval.prd import cluster_histograms, max_f_score, prd_curve
-from trainables.eval.tables import equalise
+from trainables.eval.two_sample import mmd
+from trainables.eval.two_sample.prd import cluster_histograms, max_f_score, prd_curve
 
 
 def normal(seed: int, n: int, f: int, shift: float = 0.0, scale: float = 1.0) -> Tensor:

@@ -12,7 +12,7 @@ from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical
 from trainables.data.dataset import DataConfig, DataParts, load_parts
 from trainables.diffusion.sampling import SamplingChanges
-from trainables.eval.validation import EvaluationConfig, Validator
+from trainables.eval.generation.validator import EvaluationConfig, Validator
 from trainables.gan.api import GanGenerator, load_gan
 from trainables.gan.config import GanConfig
 from trainables.gan.networks import GanModelConfig

@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from trainables.core.config import ConfigError, build, plain
 from trainables.data.dataset import CONDITION_WIDTH, Batch, Sequences, Statistics
-from trainables.eval.validation import EvaluationConfig
+from trainables.eval.generation.validator import EvaluationConfig
 from trainables.gan.config import GameConfig, GanConfig
 from trainables.gan.cost import measure
 from trainables.gan.networks import GanModelConfig

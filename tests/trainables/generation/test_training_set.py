@@ -18,7 +18,7 @@ from trainables.data.balance import BalanceError, generated_count
 from trainables.data.canonical import TENSORS, Canonical, CanonicalConfig, Movements, encode
 from trainables.data.dataset import DataConfig, DataParts, SequenceDataset, load_parts
 from trainables.data.representation import REPRESENTATIONS, interpolate, prefix_mask
-from trainables.eval.features import movement_features
+from trainables.eval.features.kinematic import movement_features
 from trainables.eval.metrics import classifier_two_sample_test
 from trainables.generation import training_set as augment
 from trainables.generation.training_set import AugmentationConfig, TrainingSet, generate, training_set

@@ -13,7 +13,7 @@ from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig, NegativesConfig
 from trainables.detector.model import DetectorModelConfig
 from trainables.detector.train import epochs
-from trainables.eval.clustered import interval
+from trainables.eval.intervals.jackknife import interval
 from trainables.judging import JUDGED_ON, Judgement, judge, judged
 from trainables.judging.detection import Scores, scores_on
 from trainables.training.checkpoint import load_checkpoint, save_checkpoint

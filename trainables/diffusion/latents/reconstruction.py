@@ -17,7 +17,7 @@ from trainables.data.canonical import Canonical, CanonicalConfig, Movements, dec
 from trainables.data.dataset import Statistics
 from trainables.data.representation import prefix_mask
 from trainables.diffusion.latents.autoencoder import Autoencoder
-from trainables.eval.features import FEATURES, movement_features
+from trainables.eval.features.kinematic import FEATURES, movement_features
 from trainables.eval.metrics import classifier_two_sample_test
 
 RELATIVE: Mapping[str, str] = {

@@ -19,8 +19,8 @@ from trainables.data.canonical import Canonical, CanonicalConfig, Movements, enc
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.data.representation import REPRESENTATIONS
 from trainables.detector.bots import BOTS, FAMILIES
-from trainables.eval.c2st import classifier_two_sample_test
-from trainables.eval.features import movement_features
+from trainables.eval.features.kinematic import movement_features
+from trainables.eval.two_sample.c2st import classifier_two_sample_test
 
 ROOT = Path(__file__).resolve().parents[4]
 EXTREME = asked(*EXTREMES.values())

@@ -1,0 +1,168 @@
+"""Copies of training movements are found, however they are disturbed; people who were not copied are not accused."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from trainables.data.canonical import Canonical, CanonicalConfig, reobserve, with_deltas
+from trainables.data.dataset import DataConfig, DataParts, load_parts
+from trainables.eval.generation.memorisation import (
+    POINTS,
+    Memorisation,
+    TrainingPaths,
+    movement_paths,
+    nearest_distance,
+)
+
+FORM = CanonicalConfig()
+
+
+@pytest.fixture(scope="module")
+def parts() -> DataParts:
+    return load_parts(DataConfig())
+
+
+@pytest.fixture(scope="module")
+def training(parts: DataParts) -> TrainingPaths:
+    train, held_out = parts["train"], parts["validation"]
+    return TrainingPaths.fit(train.deltas, train.mask, held_out.deltas, held_out.mask)
+
+
+def judged(training: TrainingPaths, samples: Canonical) -> Memorisation:
+    observed, _ = reobserve(samples, FORM)
+    return training(observed.deltas, observed.mask)
+
+
+def some(part: Canonical, count: int, seed: int = 0) -> Canonical:
+    return part.take(torch.randperm(len(part), generator=torch.Generator().manual_seed(seed))[:count])
+
+
+def jittered(part: Canonical, px: float) -> Canonical:
+    noise = torch.randn(part.deltas.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    shift = px * noise / part.distance_px[:, None, None] * part.mask[..., None]
+    return with_deltas(part, part.deltas + shift)
+
+
+# definitions
+
+
+def path_by_hand(deltas: list[list[float]], steps: int) -> list[float]:
+    """Walk step by step to each moment and stop between two points where it falls between them."""
+    coordinates = []
+    for k in range(1, POINTS + 1):
+        moment = steps * k / (POINTS + 1)
+        whole = min(math.floor(moment), steps - 1)
+        for axis in (0, 1):
+            walked = sum(step[axis] for step in deltas[:whole])
+            coordinates.append((walked + (moment - whole) * deltas[whole][axis]) / math.sqrt(POINTS))
+    return coordinates
+
+
+def test_a_path_is_walked_to_equal_moments_whatever_lies_beyond_the_mask(parts: DataParts) -> None:
+    few = some(parts["train"], 12)
+    deltas = torch.where(few.mask[..., None], few.deltas, torch.nan)
+    found = movement_paths(deltas, few.mask)
+    for row, steps in enumerate(few.mask.sum(dim=1).tolist()):
+        assert found[row].tolist() == pytest.approx(path_by_hand(few.deltas[row].tolist(), steps), abs=1e-12)
+
+
+def test_ratio_and_share_equal_their_definition(parts: DataParts, training: TrainingPaths) -> None:
+    samples = jittered(some(parts["train"], 21), 3.0)
+    own = movement_paths(samples.deltas, samples.mask).tolist()
+    distances = sorted(min(math.dist(path, other) for other in training.paths.tolist()) for path in own)
+    reference = training.reference.sort().values.tolist()
+    place = 0.01 * (len(reference) - 1)
+    low = int(place)
+    near = reference[low] + (place - low) * (reference[low + 1] - reference[low])
+    found = training(samples.deltas, samples.mask)
+    assert found.median == pytest.approx(distances[10])
+    assert found.ratio == pytest.approx(distances[10] / reference[(len(reference) - 1) // 2])
+    assert found.share == sum(d <= near for d in distances) / 21
+
+
+def test_the_reference_is_held_out_people_against_the_training_part(parts: DataParts, training: TrainingPaths) -> None:
+    held_out = parts["validation"]
+    found = training(held_out.deltas, held_out.mask)
+    assert found.ratio == 1.0
+    assert found.share == pytest.approx(0.01, abs=0.005)
+
+
+def test_the_distance_does_not_depend_on_the_company(training: TrainingPaths) -> None:
+    rows = training.paths[::7] + 0.01
+    together = nearest_distance(rows, training.paths)
+    assert torch.equal(together[3:4], nearest_distance(rows[3:4], training.paths))
+
+
+# null
+
+
+def test_people_who_were_not_copied_read_like_people(parts: DataParts, training: TrainingPaths) -> None:
+    """Null: other people of the test part. Their share of 260 would exceed 0.05 by chance with probability 1e-6
+    were they draws of the reference; people differ, and the median of a whole part by some percent more.
+    """
+    found = judged(training, parts["test"])
+    assert 0.8 < found.ratio < 1.25
+    assert found.share < 0.05
+
+
+# alternatives
+
+
+def turned(part: Canonical) -> Canonical:
+    return replace(part, angle=part.angle + 1.0)
+
+
+def resized(part: Canonical) -> Canonical:
+    return replace(part, distance_px=1.3 * part.distance_px)
+
+
+def half_a_pixel_off(part: Canonical) -> Canonical:
+    return jittered(part, 0.5)
+
+
+@pytest.mark.parametrize("disturbed", [lambda part: part, turned, resized, half_a_pixel_off])
+def test_copies_are_found_after_the_rounding_to_pixels(
+    parts: DataParts, training: TrainingPaths, disturbed: object
+) -> None:
+    found = judged(training, disturbed(some(parts["train"], 300)))  # type: ignore[operator]
+    assert found.ratio < 0.15
+    assert found.share > 0.9
+
+
+def test_an_exact_copy_has_distance_zero(parts: DataParts, training: TrainingPaths) -> None:
+    assert judged(training, some(parts["train"], 100)) == Memorisation(0.0, 1.0, 0.0)
+
+
+def test_the_share_of_copies_among_fresh_movements_is_read_off(parts: DataParts, training: TrainingPaths) -> None:
+    """A quarter of copies leaves the median nearly alone: that is what the share is for."""
+    fresh, copies = some(parts["test"], 225), jittered(some(parts["train"], 75), 0.3)
+    deltas, mask = (torch.cat([getattr(part, name) for part in (fresh, copies)]) for name in ("deltas", "mask"))
+    found = training(deltas, mask)
+    assert found.ratio > 0.6
+    assert found.share == pytest.approx(0.25, abs=0.03)
+
+
+# refusals
+
+
+def test_training_movements_are_no_reference(parts: DataParts) -> None:
+    train = parts["train"]
+    with pytest.raises(ValueError, match="is the same data in both parts"):
+        TrainingPaths.fit(train.deltas, train.mask, train.deltas[:50], train.mask[:50])
+
+
+@pytest.mark.parametrize("spoilt", [torch.nan, torch.inf])
+def test_positions_that_are_not_finite_are_refused(parts: DataParts, spoilt: float) -> None:
+    few = some(parts["train"], 3)
+    deltas: Tensor = few.deltas.clone()
+    deltas[1, 2, 0] = spoilt
+    with pytest.raises(ValueError, match="finite"):
+        movement_paths(deltas, few.mask)
+
+
+def test_a_movement_without_steps_is_refused() -> None:
+    with pytest.raises(ValueError, match="valid steps"):
+        movement_paths(torch.zeros(1, 4, 2), torch.zeros(1, 4, dtype=torch.bool))

@@ -1,0 +1,183 @@
+"""The numbers of a report: null and alternative of every metric, oracles, and the checks that come with each."""
+
+import json
+import statistics
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from trainables.core.config import ConfigError
+from trainables.core.seeding import generator
+from trainables.data.canonical import MEASURED_CONDITIONS, Canonical, CanonicalConfig, encode
+from trainables.data.dataset import DataConfig, load_parts
+from trainables.eval.features.kinematic import FEATURES, movement_features
+from trainables.eval.features.spectral import SHARE_FLOOR
+from trainables.eval.generation.comparison import MINIMUM_MOVEMENTS, Comparison, MetricConfig
+from trainables.eval.generation.report import CHECKS, METRICS
+from trainables.physical.minimum_jerk import MinimumJerk
+
+CONFIG = MetricConfig(probes=("logistic", "quadratic"), null_repeats=2, permutations=99)
+
+
+def of(real: Canonical, fake: Canonical, **options: Any) -> Comparison:
+    return Comparison(real, fake, load_parts(DataConfig())["train"], CONFIG, **options)
+
+
+@pytest.fixture(scope="module")
+def people() -> Canonical:
+    return load_parts(DataConfig())["validation"]
+
+
+@pytest.fixture(scope="module")
+def null(people: Canonical) -> Comparison:
+    """Every second movement of each group against the others."""
+    groups = [[row for row, group in enumerate(people.group) if group == name] for name in sorted(set(people.group))]
+    halves = ([row for group in groups for row in group[first::2]] for first in (0, 1))
+    real, fake = (people.take(torch.tensor(half)) for half in halves)
+    return of(real, fake)
+
+
+@pytest.fixture(scope="module")
+def alternative(null: Comparison) -> Comparison:
+    """Minimum-jerk movements under the conditions of the real ones."""
+    bots = encode(MinimumJerk()(null.real, generator(0, "bots")), CanonicalConfig())
+    return of(null.real, bots)
+
+
+DIFFERENCE: dict[str, Callable[[dict[str, Any]], float]] = {  # grows with the difference of real and fake
+    "c2st": lambda found: min(found[probe]["accuracy"] for probe in CONFIG.probes),
+    "mmd": lambda found: found["mmd"],
+    "prd": lambda found: 1 - min(found[name] for name in ("prd_precision", "recall", "coverage")),
+    "kinematics": lambda found: max(found[name]["ks"] for name in FEATURES) - found["ks_5_percent"],
+    "spectra": lambda found: abs(found["tail"]["log10_ratio"]),
+}
+BOUND = {"c2st": 0.70, "mmd": 0.05, "prd": 0.65, "kinematics": 0.15, "spectra": 0.3}
+
+
+# Null: about 167 against 167 rows of the same people, rows and seeds fixed. Standard deviations over fresh halves are
+# 0.03 of an accuracy, 0.003 of MMD^2, 0.04 of recall and of a KS distance, 0.05 of the tail's log ratio: every bound
+# is at least four of them above what halves have in the mean, so a fresh split fails for less than 1 in 10,000.
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_metric_is_small_for_the_same_people_and_large_for_bots(
+    metric: str, null: Comparison, alternative: Comparison
+) -> None:
+    difference = DIFFERENCE[metric]
+    assert difference(METRICS[metric](null)) < BOUND[metric] < difference(METRICS[metric](alternative))
+
+
+@pytest.mark.parametrize("name", [*METRICS, *CHECKS])
+def test_numbers_are_finite_json_and_the_same_every_time(name: str, null: Comparison) -> None:
+    metric = {**METRICS, **CHECKS}[name]
+    text = json.dumps(metric(null), allow_nan=False)
+    assert text == json.dumps(metric(replace(null)), allow_nan=False)
+
+
+def kolmogorov_smirnov(a: list[float], b: list[float]) -> float:
+    """Largest distance between the shares of values up to x."""
+    return max(abs(sum(v <= x for v in a) / len(a) - sum(v <= x for v in b) / len(b)) for x in a + b)
+
+
+def test_kinematics_are_the_plain_statistics_of_each_feature(alternative: Comparison) -> None:
+    found = METRICS["kinematics"](alternative)
+    tables = [movement_features(p.deltas, p.mask).T.tolist() for p in (alternative.real, alternative.fake)]
+    for name, real, fake in zip(FEATURES, *tables, strict=True):
+        means, spread = (statistics.fmean(real), statistics.fmean(fake)), statistics.stdev(real)
+        assert found[name]["real_mean"] == pytest.approx(means[0])
+        assert found[name]["fake_std"] == pytest.approx(statistics.stdev(fake))
+        assert found[name]["standardised_difference"] == pytest.approx((means[1] - means[0]) / spread)
+        assert found[name]["ks"] == pytest.approx(kolmogorov_smirnov(real, fake))
+    n, m = len(alternative.real), len(alternative.fake)
+    assert found["ks_5_percent"] == pytest.approx(1.358 * ((n + m) / (n * m)) ** 0.5)
+
+
+def test_a_feature_without_variance_in_the_real_part_has_no_standardised_difference(people: Canonical) -> None:
+    deltas = torch.zeros(60, 20, 2, dtype=torch.float64)
+    deltas[..., 0] = 1 / 20
+    mask = torch.ones(60, 20, dtype=torch.bool)
+    ones = torch.ones(60, dtype=torch.float64)
+    uniform = Canonical(deltas, mask, 0 * ones, 100 * ones, ones / 3, tuple(f"g{i % 6}" for i in range(60)))
+    bent = replace(uniform, deltas=uniform.deltas.clone())
+    bent.deltas[::2, :, 1] = torch.sin(torch.arange(20) * torch.pi / 10) / 50  # sums to zero
+    found = METRICS["kinematics"](of(bent, uniform))
+    assert found["still_share"]["standardised_difference"] is None
+    assert found["lateral_rms"]["standardised_difference"] is not None
+
+
+def test_the_tail_is_the_power_of_the_upper_two_bands(alternative: Comparison) -> None:
+    found = METRICS["spectra"](alternative)
+    shares = {}
+    for name, part in (("real", alternative.real), ("fake", alternative.fake)):
+        bands = 10 ** movement_features(part.deltas, part.mask)[:, -5:] - SHARE_FLOOR
+        shares[name] = float((bands[:, 3] + bands[:, 4]).mean())
+        assert found["tail"][f"{name}_share"] == pytest.approx(shares[name], abs=1e-12)
+        assert sum(found[f"{name}_band_shares"]) == pytest.approx(1.0)
+    ratio = (shares["fake"] + SHARE_FLOOR) / (shares["real"] + SHARE_FLOOR)
+    assert 10 ** found["tail"]["log10_ratio"] == pytest.approx(ratio)
+    assert found["tail"]["from_hz"] == found["bands_hz"][3] == 18.0
+
+
+def test_more_rows_than_the_permutation_test_holds_are_chosen_by_the_seed_and_said(
+    null: Comparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = METRICS["mmd"](null)
+    monkeypatch.setattr("trainables.eval.generation.report.TEST_ROWS", 200)
+    part = METRICS["mmd"](null)
+    assert (whole["rows_tested"], part["rows_tested"]) == ([len(null.real), len(null.fake)], [100, 100])
+    assert part["mmd"] == whole["mmd"]
+
+
+def test_copies_of_training_movements_are_found(people: Canonical) -> None:
+    training = load_parts(DataConfig())["train"]
+    copied = CHECKS["memorisation"](of(people, training.take(torch.arange(50))))
+    assert (copied["ratio"], copied["share"]) == (0.0, 1.0)
+    with pytest.raises(ConfigError, match="is the same data in both parts"):
+        CHECKS["memorisation"](of(training, people))
+
+
+def test_condition_errors_compare_what_was_asked_with_what_was_made(people: Canonical) -> None:
+    asked: Tensor = people.condition()
+    asked[::2, -1] = 3.0  # a width that is asked cannot be missed
+    obeyed, shifted = (CHECKS["conditions"](of(people, people, asked=a)) for a in (asked, asked - 0.5))
+    assert obeyed["mean_median_absolute_sd"] == 0.0
+    assert all(shifted[name]["bias"] == pytest.approx(0.5) for name in MEASURED_CONDITIONS)
+    assert set(shifted) == {"mean_median_absolute_sd", *MEASURED_CONDITIONS}
+    assert "not_measured" in CHECKS["conditions"](of(people, people))
+
+
+def test_folds_keep_a_fake_with_the_group_it_was_made_after_else_alone(null: Comparison) -> None:
+    assert null.paired
+    assert null.fake_groups == null.fake.group
+    strangers = of(null.real, replace(null.fake, group=("somebody",) * len(null.fake)))
+    assert not strangers.paired
+    assert len(set(strangers.fake_groups)) == len(null.fake)
+    assert set(strangers.fake_groups).isdisjoint(null.real.group)
+    assert METRICS["mmd"](strangers)["exchanged"] == "movements"
+
+
+def test_too_few_movements_or_groups_are_refused(people: Canonical) -> None:
+    few = people.take(torch.arange(MINIMUM_MOVEMENTS - 1))
+    for real, fake, says in ((few, people, "usable real"), (people, few, "usable fake")):
+        with pytest.raises(ConfigError, match=says):
+            of(real, fake)
+    alone = replace(people, group=("one",) * len(people))
+    with pytest.raises(ConfigError, match="groups of real movements >= folds"):
+        of(alone, people)
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ({"probes": ()}, "probes"),
+        ({"probes": ("svm",)}, "probes=svm"),
+        ({"folds": 1}, "folds >= 2"),
+        ({"null_repeats": 1}, "null_repeats >= 2"),
+        ({"permutations": 0}, "permutations >= 1"),
+    ],
+)
+def test_settings_that_measure_nothing_are_refused(setting: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        MetricConfig(**setting)

@@ -1,0 +1,304 @@
+"""Laws of the judgement during training: common to all trials, silent on people, loud on anything else."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from statistics import median, stdev
+from typing import Any
+
+import pytest
+import torch
+
+from trainables.core.config import ConfigError
+from trainables.data.canonical import MEASURED_CONDITIONS, Canonical, CanonicalConfig, encode, with_deltas
+from trainables.data.dataset import DataConfig, DataParts, load_parts
+from trainables.data.representation import REPRESENTATIONS
+from trainables.eval.features.kinematic import movement_features
+from trainables.eval.generation.validator import EvaluationConfig, Validator
+from trainables.eval.metrics import PROBES, median_distance
+from trainables.physical.minimum_jerk import MinimumJerk
+from trainables.training import metric_names as names
+
+FORM = CanonicalConfig()
+LIMITS = {  # of the null: mean over 30 splits, their standard deviation
+    names.VAL_PRD_PRECISION: (0.960, 0.010),
+    names.VAL_PRD_RECALL: (0.953, 0.015),
+    names.VAL_PRECISION: (0.900, 0.023),
+    names.VAL_RECALL: (0.891, 0.026),
+    names.VAL_DENSITY: (1.006, 0.076),
+    names.VAL_COVERAGE: (0.966, 0.013),
+    names.VAL_MEMORISATION: (1.011, 0.074),
+    names.VAL_MEMORISED_SHARE: (0.015, 0.012),
+}
+ERRORS = {names.VAL_CONDITION_ERROR, *map(names.condition_error, MEASURED_CONDITIONS)}
+TESTS = {names.VAL_C2ST, names.VAL_C2ST_AUC, names.VAL_C2ST_EXCESS, names.VAL_MMD}
+METRICS = TESTS | set(LIMITS) | ERRORS | {names.VAL_REJECTED}
+CONFIG = EvaluationConfig(movements=160)
+UNEASY = 0.64  # four standard deviations above 0.5, see the test of the null
+
+
+@pytest.fixture(scope="module")
+def parts() -> DataParts:
+    return load_parts(DataConfig())
+
+
+@pytest.fixture(scope="module")
+def validator(parts: DataParts) -> Validator:
+    return Validator.fit(parts["validation"], parts["train"], FORM, CONFIG)
+
+
+def halves(part: Canonical, seed: int) -> Iterator[Canonical]:
+    order = torch.randperm(len(part), generator=torch.Generator().manual_seed(seed))
+    yield from (part.take(rows) for rows in order.chunk(2))
+
+
+def smooth(like: Canonical) -> Canonical:
+    """Machines under the conditions of people: perfect minimum-jerk profiles."""
+    machine = MinimumJerk(submovements=1, endpoint_noise=0.0, motor_noise=0.0, tremor_px_s=0.0)
+    return encode(machine(like, torch.Generator().manual_seed(0)), FORM)
+
+
+# null and alternative
+
+
+def test_people_are_not_told_from_the_same_people(parts: DataParts) -> None:
+    """Null: random halves of the validation part, 160 rows a class, ten splits.
+
+    Over 60 splits the accuracy has mean 0.4995 and s.d. 0.034, the MMD 0.0002 and 0.0019. Limits are 4 s.d. for one
+    split (false failure of ten: 3e-4) and for the means of ten (6e-5 each).
+    """
+    accuracies, distances = [], []
+    for seed in range(10):
+        one, other = halves(parts["validation"], seed)
+        judge = Validator.fit(one, parts["train"], FORM, CONFIG)
+        found = judge(other.take(torch.arange(len(judge.asked))))
+        accuracies.append(found[names.VAL_C2ST])
+        distances.append(found[names.VAL_MMD])
+        assert found[names.VAL_REJECTED] == 0.0
+        assert found[names.VAL_C2ST_EXCESS] == max(0.0, accuracies[-1] - 0.5)
+    assert min(accuracies) < 0.5 < max(accuracies) < UNEASY
+    assert abs(sum(accuracies) / 10 - 0.5) < 0.045
+    assert abs(sum(distances) / 10) < 0.003
+
+
+def test_people_read_like_people_by_every_other_metric(parts: DataParts) -> None:
+    """Null of the metrics in `LIMITS`, three other splits; 4.5 s.d. each (false failure of all 24 reads: 2e-4)."""
+    for seed in range(100, 103):
+        one, other = halves(parts["validation"], seed)
+        judge = Validator.fit(one, parts["train"], FORM, CONFIG)
+        found = judge(other.take(torch.arange(len(judge.asked))))
+        for name, (mean, std) in LIMITS.items():
+            assert abs(found[name] - mean) < 4.5 * std, name
+
+
+def test_machines_are_told_from_people(validator: Validator) -> None:
+    """Alternative: the same conditions, other movements."""
+    found = validator(smooth(validator.asked))
+    assert found[names.VAL_C2ST] > 0.9
+    assert found[names.VAL_C2ST_AUC] > 0.95
+    assert found[names.VAL_MMD] > 0.1
+    for name in (names.VAL_PRD_RECALL, names.VAL_RECALL, names.VAL_COVERAGE):
+        assert found[name] < 0.5
+
+
+def test_a_generator_with_few_ideas_loses_recall_and_coverage_but_no_precision(validator: Validator) -> None:
+    """Sixteen movements of people, ten times each: nothing unreal about any."""
+    found = validator(validator.asked.take(torch.arange(160) // 10 * 10))
+    assert found[names.VAL_PRECISION] == 1.0
+    assert found[names.VAL_RECALL] < 0.3
+    assert found[names.VAL_COVERAGE] < 0.6
+
+
+def test_copies_of_training_movements_are_called_so(parts: DataParts, validator: Validator) -> None:
+    """They pass the tests of realism, which is why this one stands beside them."""
+    rows = torch.randperm(len(parts["train"]), generator=torch.Generator().manual_seed(0))[:160]
+    found = validator(replace(parts["train"].take(rows), group=validator.asked.group))
+    assert found[names.VAL_C2ST] < UNEASY
+    assert found[names.VAL_MEMORISATION] == 0.0
+    assert found[names.VAL_MEMORISED_SHARE] == 1.0
+
+
+# what was asked
+
+
+def test_the_condition_error_is_the_median_in_standard_deviations_of_the_training_part(
+    parts: DataParts, validator: Validator
+) -> None:
+    produced = smooth(validator.asked)
+    found, training = validator(produced), parts["train"].condition()
+    errors = []
+    for i, name in enumerate(MEASURED_CONDITIONS):
+        miss = (produced.condition()[:, i] - validator.asked.condition()[:, i]).abs().tolist()
+        errors.append(median(miss) / stdev(training[:, i].tolist()))
+        assert found[names.condition_error(name)] == pytest.approx(errors[-1], rel=1e-9, abs=1e-12)
+    assert found[names.VAL_CONDITION_ERROR] == pytest.approx(sum(errors) / len(errors))
+    assert found[names.condition_error("log1p_turning_rad")] > 0.5
+    assert found[names.condition_error("log_duration_s")] == 0.0
+
+
+def test_a_target_width_is_nothing_that_a_movement_shows(parts: DataParts, validator: Validator) -> None:
+    people = parts["validation"]
+    width_px = torch.linspace(5.0, 50.0, len(people), dtype=torch.float64)
+    width_px[::3] = torch.nan
+    judge = Validator.fit(replace(people, target_width_px=width_px), parts["train"], FORM, CONFIG)
+    assert not bool(judge.asked.condition()[:, -1].isnan().all())
+    assert judge(smooth(judge.asked)) == validator(smooth(validator.asked))
+
+
+def test_samples_of_other_conditions_miss_each_of_them(validator: Validator) -> None:
+    rows = torch.randperm(160, generator=torch.Generator().manual_seed(0))
+    found = validator(replace(validator.asked.take(rows), group=validator.asked.group))
+    assert all(found[name] > 0.3 for name in ERRORS)
+
+
+@pytest.mark.parametrize("representation", list(REPRESENTATIONS))
+def test_whoever_was_asked_is_the_answer_in_every_representation(representation: str) -> None:
+    """A model's form is not the form of judgement: people come back from either as they were observed."""
+    data = DataConfig(canonical=CanonicalConfig(representation))
+    parts = load_parts(data)
+    judge = Validator.fit(parts["validation"], parts["train"], data.canonical, CONFIG)
+    found = judge(judge.asked)
+    assert judge.observed.deltas.shape[2] == 2
+    assert [found[name] for name in sorted(ERRORS)] == [0.0] * len(ERRORS)
+    assert (
+        found[names.VAL_C2ST_EXCESS],
+        found[names.VAL_REJECTED],
+        found[names.VAL_MEMORISATION],
+    ) == (0.0, 0.0, 1.0)
+
+
+def test_a_small_difference_reads_smaller_than_a_large_one(validator: Validator) -> None:
+    """A quarter of machines among people, half, and machines alone."""
+    people, machines = validator.asked, smooth(validator.asked)
+    readings = []
+    for share in (0.0, 0.25, 0.5, 1.0):
+        machine = torch.rand(len(people), generator=torch.Generator().manual_seed(1)) < share
+        mixed = torch.where(machine[:, None, None], machines.deltas, people.deltas)
+        found = validator(with_deltas(people, mixed))
+        readings.append((found[names.VAL_C2ST], found[names.VAL_MMD]))
+    assert readings == sorted(readings)
+    assert readings[0][0] <= 0.5
+
+
+def test_the_floor_is_that_of_real_against_real(validator: Validator) -> None:
+    floor = validator.floor()
+    assert 0.42 < floor.mean < 0.56
+    assert 0.0 < floor.std < 0.08
+    assert floor.high < validator(smooth(validator.asked))[names.VAL_C2ST]
+
+
+def test_other_people_read_like_people(validator: Validator, parts: DataParts) -> None:
+    """Against people of another part: some difference there is, since people differ, but none like that to machines."""
+    assert 0.4 < validator.against(parts["test"]) < 0.8
+    assert validator.against(smooth(parts["test"])) > 0.85
+
+
+# common to all trials
+
+
+def test_the_same_samples_get_the_same_numbers(parts: DataParts, validator: Validator) -> None:
+    torch.rand(5)
+    again = Validator.fit(parts["validation"], parts["train"], FORM, CONFIG)
+    fake = smooth(validator.asked)
+    assert dict(again(fake)) == dict(validator(fake)) == dict(validator(fake))
+    assert again.floor() == validator.floor()
+
+
+def test_the_asked_movements_are_held_out_ones_without_repetition(parts: DataParts, validator: Validator) -> None:
+    held_out = [tuple(row.flatten().tolist()) for row in parts["validation"].deltas]
+    asked = [tuple(row.flatten().tolist()) for row in validator.asked.deltas]
+    assert len(asked) == 160
+    assert set(asked) <= set(held_out)
+    places = [held_out.index(row) for row in asked]
+    assert places == sorted(places)
+    other = Validator.fit(parts["validation"], parts["train"], FORM, replace(CONFIG, seed=1)).asked
+    assert not torch.equal(other.deltas, validator.asked.deltas)
+
+
+def test_more_than_there_are_is_all_there_are(parts: DataParts) -> None:
+    asked = Validator.fit(parts["validation"], parts["train"], FORM, EvaluationConfig()).asked
+    assert torch.equal(asked.deltas, parts["validation"].deltas)
+
+
+def test_sigma_is_fixed_on_standardised_real_features(validator: Validator) -> None:
+    features = movement_features(validator.asked.deltas, validator.asked.mask)
+    varying = features[:, features.std(dim=0) > 1e-6]
+    scaled = (varying - varying.mean(dim=0)) / varying.std(dim=0, correction=0)
+    assert validator.sigma == pytest.approx(median_distance(scaled), rel=1e-9)
+
+
+@pytest.mark.parametrize("probe", list(PROBES))
+def test_every_probe_judges(parts: DataParts, probe: str) -> None:
+    judge = Validator.fit(parts["validation"], parts["train"], FORM, replace(CONFIG, folds=2, probe=probe))
+    found = judge(smooth(judge.asked))
+    assert set(found) == METRICS
+    assert found[names.VAL_C2ST_EXCESS] == max(0.0, found[names.VAL_C2ST] - 0.5) > 0.2
+
+
+# samples are observed before they are judged
+
+
+def test_a_difference_that_the_screen_does_not_show_does_not_count(validator: Validator) -> None:
+    """A tenth of a pixel vanishes in whole pixels; without observation it would give every sample away."""
+    random = torch.Generator().manual_seed(0)
+    pixels = (torch.rand(validator.asked.deltas.shape, generator=random, dtype=torch.float64) - 0.5) * 0.2
+    noise = pixels / validator.asked.distance_px[:, None, None] * validator.asked.mask[..., None]
+    disturbed = with_deltas(validator.asked, validator.asked.deltas + noise)
+    assert dict(validator(disturbed)) == dict(validator(validator.asked))
+
+
+def still(asked: Canonical, count: int) -> Canonical:
+    """`count` of them, spread over all people, do not move."""
+    deltas = asked.deltas.clone()
+    deltas[torch.linspace(0, len(asked) - 1, count).long()] = 0.0
+    return with_deltas(asked, deltas)
+
+
+@pytest.mark.parametrize("count", [1, 8, 80])
+def test_samples_that_do_not_move_are_counted_and_left_out(validator: Validator, count: int) -> None:
+    found = validator(still(validator.asked, count))
+    assert found[names.VAL_REJECTED] == pytest.approx(count / 160)
+    assert found[names.VAL_C2ST] < UNEASY
+
+
+def test_of_a_model_most_of_whose_samples_do_not_move_nothing_else_is_told(validator: Validator) -> None:
+    assert names.VAL_C2ST in validator(still(validator.asked, 80))
+    assert validator(still(validator.asked, 81)) == {names.VAL_REJECTED: pytest.approx(81 / 160)}
+
+
+@pytest.mark.parametrize(("key", "value"), [("movements", 39), ("folds", 1), ("probe", "oracle")])
+def test_a_config_checks_itself(key: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=f"{key}={value}"):
+        replace(CONFIG, **{key: value})
+
+
+@pytest.mark.parametrize("value", [0.0, float("inf"), float("nan")])
+def test_samples_that_are_no_movements_are_all_counted(validator: Validator, value: float) -> None:
+    none = with_deltas(validator.asked, torch.full_like(validator.asked.deltas, value))
+    assert validator(none) == {names.VAL_REJECTED: 1.0}
+
+
+def test_rejected_samples_leave_with_the_movements_they_were_asked_to_match(validator: Validator) -> None:
+    """Even where they are all of one person: the folds then hold the other people, real and fake."""
+    owner = validator.asked.group[0]
+    theirs = torch.tensor([group == owner for group in validator.asked.group])
+    deltas = validator.asked.deltas.clone()
+    deltas[theirs] = 0.0
+    metrics = validator(with_deltas(validator.asked, deltas))
+    assert metrics[names.VAL_REJECTED] == pytest.approx(theirs.double().mean().item())
+    assert metrics[names.VAL_C2ST] <= 0.5  # what is left equals the real part row by row
+
+
+def test_too_few_held_out_movements_are_refused(parts: DataParts) -> None:
+    few = parts["validation"].take(torch.arange(39))
+    with pytest.raises(ConfigError, match=r"^`held-out movements >= 40` must hold, but got 39; read more"):
+        Validator.fit(few, parts["train"], FORM, CONFIG)
+
+
+def test_training_people_are_not_held_out(parts: DataParts) -> None:
+    with pytest.raises(ValueError, match="is the same data in both parts"):
+        Validator.fit(parts["train"], parts["train"], FORM, CONFIG)
+
+
+def test_there_is_one_sample_per_asked_movement(validator: Validator) -> None:
+    with pytest.raises(ConfigError, match="one per row"):
+        validator(validator.asked.take(torch.arange(100)))

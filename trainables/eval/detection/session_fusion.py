@@ -1,0 +1,103 @@
+"""One verdict on several movements of a session: the sum of their log odds, and how far independence holds.
+
+If the n movements of a session were independent given who moves, Bayes' rule would add what each says beyond the prior:
+
+    L = logit(prior) + sum_i (l_i - logit(prior))          l_i = log p_i / (1 - p_i), calibrated at that prior
+
+They are not: a person has a way of moving, and one who looks like a bot once does so again. The sum then says more than
+is known. The failure is measured in two ways. `intraclass_correlation` is the share of the variance of the log odds
+that is the session's own, rho; the variance of a sum of n is then 1 + (n - 1) rho times that of independent movements.
+And the same figures are computed with the movements of a class dealt anew over its sessions: what independence would
+have promised.
+
+A session of fewer than n movements gives none; what is left over at the end of one is not used. Both are counted.
+
+References: Intraclass correlations: uses in assessing rater reliability (Shrout & Fleiss, 1979), ICC(1),
+doi:10.1037/0033-2909.86.2.420; for groups of unequal size, A review of inference procedures for the intraclass
+correlation coefficient in the one-way random effects model (Donner, 1986), doi:10.2307/1403259.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from trainables.eval.detection.calibration import log_odds
+
+
+@dataclass(frozen=True, eq=False)
+class Fused:
+    """Verdicts on n movements each.
+
+    Attributes:
+        log_odds: Of a bot.
+        rows: Of the movements that each is about.
+        unused: Movements that are in none: of sessions too short, and left over.
+    """
+
+    log_odds: Float[Tensor, "M"]
+    rows: Int[Tensor, "M n"]
+    unused: int
+
+
+def fused(scores: Float[Tensor, "N"], sessions: Sequence[str], n: int, prior: float = 0.5) -> Fused:
+    """The calibrated scores of each session, in the order of the rows and `n` at a time, as one verdict.
+
+    Args:
+        scores: Probabilities of a bot that are calibrated at `prior`, the share of bots.
+
+    Raises ValueError unless `n >= 1` and `0 < prior < 1`.
+    """
+    if not 0 < prior < 1:
+        raise ValueError(f"`0 < prior < 1` must hold, but got {prior}")
+    rows, offset = in_sessions(sessions, n), math.log(prior / (1 - prior))
+    total = offset + (log_odds(scores)[rows] - offset).sum(dim=1)
+    return Fused(total, rows, len(sessions) - rows.numel())
+
+
+def in_sessions(sessions: Sequence[str], n: int) -> Int[Tensor, "M n"]:
+    """Row numbers of every session, in order and `n` at a time; the rest of a session is left out.
+
+    Raises ValueError unless `n >= 1`.
+    """
+    if n < 1:
+        raise ValueError(f"`n >= 1` must hold, but got {n}")
+    rows: dict[str, list[int]] = {}
+    for row, session in enumerate(sessions):
+        rows.setdefault(session, []).append(row)
+    whole = [found[: len(found) // n * n] for found in rows.values()]
+    return torch.tensor([row for found in whole for row in found], dtype=torch.int64).view(-1, n)
+
+
+def dealt_anew(values: Float[Tensor, "N"], kinds: Sequence[str], random: torch.Generator) -> Float[Tensor, "N"]:
+    """The values with those of each kind in a random order: sessions keep their sizes and lose their own ways."""
+    kind = torch.from_numpy(np.unique(np.asarray(kinds), return_inverse=True)[1])
+    key = kind + torch.rand(len(kind), generator=random, dtype=torch.float64)
+    result = values.clone()
+    result[kind.argsort(stable=True)] = values[key.argsort()]
+    return result
+
+
+def intraclass_correlation(values: Float[Tensor, "N"], sessions: Sequence[str]) -> float:
+    """rho = (MSB - MSW) / (MSB + (m - 1) MSW), m the mean size of G sessions corrected for their inequality.
+
+    One-way analysis of variance: mean squares between and within sessions, m = (N - sum_g n_g^2 / N) / (G - 1). It may
+    be negative by chance, and is 0 where all values are equal.
+
+    Raises ValueError unless there are two sessions and one of at least two movements.
+    """
+    names, number = np.unique(np.asarray(sessions), return_inverse=True)
+    of_row, N, G = torch.from_numpy(number), len(number), len(names)
+    if G < 2 or N <= G:
+        raise ValueError(f"`sessions >= 2` with `movements > sessions` must hold, but got {G} sessions of {N}")
+    x, size = values.double(), of_row.bincount().double()
+    means = torch.zeros(G, dtype=torch.float64).index_add(0, of_row, x) / size
+    between = (size * (means - x.mean()).square()).sum() / (G - 1)
+    within = (x - means[of_row]).square().sum() / (N - G)
+    m = (N - size.square().sum() / N) / (G - 1)
+    total = between + (m - 1) * within
+    return ((between - within) / total).item() if total > 0 else 0.0

@@ -1,0 +1,1 @@
+"""Evaluation of generated movements beside real ones: validator, comparison, report and plots."""

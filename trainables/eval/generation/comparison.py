@@ -1,0 +1,82 @@
+"""Real and fake movements side by side: how they are compared, and what all metrics of them share."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from jaxtyping import Float
+from torch import Tensor
+
+from trainables.core.config import require, require_member
+from trainables.data.canonical import Canonical
+from trainables.eval.features.kinematic import FEATURES, movement_features
+from trainables.eval.metrics import PROBES, Standardised, standardise
+
+MINIMUM_MOVEMENTS = 40  # of either kind: halves of the real ones are clustered into 20
+
+
+@dataclass(frozen=True)
+class MetricConfig:
+    """How real and fake are compared."""
+
+    probes: tuple[str, ...] = tuple(PROBES)
+    folds: int = 5
+    null_repeats: int = 10  # random halvings of the real movements behind each null band
+    permutations: int = 999  # of the labels behind a p-value, which is therefore never below 0.001
+    seed: int = 20240  # of folds, halvings and permutations
+
+    def __post_init__(self) -> None:
+        require(bool(self.probes), "`probes` name at least one", "none")
+        for probe in self.probes:
+            require_member("probes", probe, PROBES)
+        require(self.folds >= 2, "`folds >= 2`", f"folds={self.folds}")
+        require(self.null_repeats >= 2, "`null_repeats >= 2`", f"null_repeats={self.null_repeats}")
+        require(self.permutations >= 1, "`permutations >= 1`", f"permutations={self.permutations}")
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Real and fake movements in one form, with what is known of their origin.
+
+    Attributes:
+        training: Movements that a generator may have learnt from.
+        asked: Raw conditions that each fake was to meet, columns as in `CONDITION_NAMES`, where they are known.
+
+    Raises:
+        ConfigError: fewer movements than `MINIMUM_MOVEMENTS`, or fewer real groups than folds.
+    """
+
+    real: Canonical
+    fake: Canonical
+    training: Canonical
+    config: MetricConfig
+    asked: Float[Tensor, "M D"] | None = None
+
+    def __post_init__(self) -> None:
+        for name, part in (("real", self.real), ("fake", self.fake)):
+            law = f"`usable {name} movements >= {MINIMUM_MOVEMENTS}`"
+            require(len(part) >= MINIMUM_MOVEMENTS, law, str(len(part)), "give more movements")
+        groups = len(set(self.real.group))
+        remedy = "give recordings of more people, or name each session as a user of its own"
+        require(groups >= self.config.folds, "`groups of real movements >= folds`", f"{groups} groups", remedy)
+
+    @cached_property
+    def paired(self) -> bool:
+        """Whether every fake bears the group of a real movement, as samples made under real conditions do."""
+        return set(self.fake.group) <= set(self.real.group)
+
+    @cached_property
+    def fake_groups(self) -> tuple[str, ...]:
+        """What folds may not cut: the group of the real movement a fake was made after, else the fake alone."""
+        return self.fake.group if self.paired else tuple(f"fake {row}" for row in range(len(self.fake)))
+
+    @cached_property
+    def features(self) -> tuple[Float[Tensor, "N F"], Float[Tensor, "M F"]]:
+        """Features of real and fake, columns as in `FEATURES`."""
+        real, fake = (movement_features(part.deltas, part.mask) for part in (self.real, self.fake))
+        return real, fake
+
+    @cached_property
+    def scaled(self) -> Standardised:
+        """The features on the scale of the real part."""
+        real, fake = self.features
+        return standardise(real, fake, columns=FEATURES)

@@ -1,0 +1,1 @@
+"""Confidence intervals over users: jackknife and cluster bootstrap."""

@@ -1,0 +1,1 @@
+"""Two-sample metrics: C2ST with its probes, MMD, PRD, and k-nearest-neighbour manifolds."""

@@ -1,0 +1,204 @@
+"""Classifier two-sample test: how well can a probe tell real movements from fake ones?
+
+The held-out balanced accuracy of a classifier trained to separate the two samples: 0.5 if it finds no difference,
+1 if it is never wrong. It is a lower bound of what some classifier could do, so a report names the probe, and gives
+the real-against-real floor (`null_band`) beside the value.
+
+References: Revisiting Classifier Two-Sample Tests (Lopez-Paz & Oquab, 2017), arXiv:1610.06545.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from trainables.core.config import ConfigError
+from trainables.eval.features.feature_tables import Groups, Indices, as_pair, as_table, equalise, group_numbers, varying
+from trainables.eval.two_sample.probes import PROBES
+
+Array = npt.NDArray[np.float64]
+BAND = 1.96  # standard deviations on either side of the mean: 95 % of a normal distribution
+
+
+@dataclass(frozen=True)
+class C2STResult:
+    """Outcome of one test; accuracies are balanced and held out."""
+
+    accuracy: float  # predictions of all folds pooled
+    auc: float  # ROC AUC, mean over folds: scores of different fits are not comparable
+    accuracy_std: float  # standard deviation of the accuracy over folds
+    probe: str
+    left_out: tuple[str | int, ...]  # columns that are constant in the real part
+    n: int  # rows per class after equalising
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Scores of all rows by the probe that was not trained on them: the real ones, then as many fake ones.
+
+    Attributes:
+        is_fake: The truth, 0 or 1.
+        scores: Probability of "fake".
+        folds: Row numbers that each probe was tested on.
+        left_out: Columns that are constant in the real part.
+    """
+
+    is_fake: Indices
+    scores: Array
+    folds: tuple[Indices, ...]
+    left_out: tuple[str | int, ...]
+
+    @property
+    def correct(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Whether each real and each fake row was taken for what it is."""
+        right = (self.scores > 0.5) == (self.is_fake == 1)
+        return right[self.is_fake == 0], right[self.is_fake == 1]
+
+
+@dataclass(frozen=True)
+class NullBand:
+    """Accuracy of real halves against each other: what counts as no difference."""
+
+    mean: float
+    std: float
+    low: float  # mean - BAND std
+    high: float  # mean + BAND std
+
+
+def c2st(real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"]) -> float:
+    """Held-out balanced accuracy with the defaults of `classifier_two_sample_test`."""
+    return classifier_two_sample_test(real, fake).accuracy
+
+
+def classifier_two_sample_test(
+    real: Float[Tensor, "N F"],
+    fake: Float[Tensor, "M F"],
+    *,
+    real_groups: Groups | None = None,
+    fake_groups: Groups | None = None,
+    probe: str = "quadratic",
+    folds: int = 5,
+    seed: int = 0,
+    columns: Sequence[str] | None = None,
+) -> C2STResult:
+    """Tell real from fake as `held_out_scores` does, and sum up how often the probe was right."""
+    held_out = held_out_scores(
+        real,
+        fake,
+        real_groups=real_groups,
+        fake_groups=fake_groups,
+        probe=probe,
+        folds=folds,
+        seed=seed,
+        columns=columns,
+    )
+    y, scores = held_out.is_fake, held_out.scores
+    per_fold = [balanced_accuracy_score(y[test], scores[test] > 0.5) for test in held_out.folds]
+    return C2STResult(
+        accuracy=float(balanced_accuracy_score(y, scores > 0.5)),
+        auc=float(np.mean([roc_auc_score(y[test], scores[test]) for test in held_out.folds])),
+        accuracy_std=float(np.std(per_fold)),
+        probe=probe,
+        left_out=held_out.left_out,
+        n=len(y) // 2,
+    )
+
+
+def held_out_scores(
+    real: Float[Tensor, "N F"],
+    fake: Float[Tensor, "M F"],
+    *,
+    real_groups: Groups | None = None,
+    fake_groups: Groups | None = None,
+    probe: str = "quadratic",
+    folds: int = 5,
+    seed: int = 0,
+    columns: Sequence[str] | None = None,
+) -> HeldOut:
+    """Tell real from fake over stratified folds, on one thread; the same arguments give the same result.
+
+    The larger sample is cut to the size of the smaller by a seeded choice. With groups (of a fake: the group of the
+    real row whose condition it was made from) no group stands in the training and the test part of a fold at once.
+    Columns without variance in the real part are left out; `columns` gives them names.
+
+    Raises ValueError for non-finite values (naming row and column), an unknown probe, groups of one part only or of
+    the wrong number; ConfigError for fewer rows or groups than folds, and folds that hold one class only.
+    """
+    if probe not in PROBES:
+        raise ValueError(f"`probe` must be one of {', '.join(PROBES)}, but got {probe!r}")
+    x_real, x_fake = as_pair(real, fake, columns)
+    keep, left_out = varying(x_real, columns)
+    a, b = equalise(x_real, x_fake, seed)
+    x = np.concatenate([x_real[a], x_fake[b]])[:, keep]
+    y = np.repeat(np.array([0, 1], dtype=np.int64), len(a))
+    numbers = group_numbers(real_groups, fake_groups, (len(x_real), len(x_fake)))
+    groups = None if numbers is None else numbers[np.concatenate([a, b + len(x_real)])]
+    parts = list(_folds(y, groups, folds, seed))
+    return HeldOut(y, _scores(x, y, parts, probe, seed), tuple(test for _, test in parts), left_out)
+
+
+def null_band(
+    real: Float[Tensor, "N F"],
+    *,
+    groups: Groups | None = None,
+    probe: str = "quadratic",
+    repeats: int = 10,
+    folds: int = 5,
+    seed: int = 0,
+) -> NullBand:
+    """C2ST accuracy between random halves of the real part: the floor that a perfect generator would reach.
+
+    The rows of each group are halved at random, so that both halves hold the same people, as real and fake rows do.
+    Each half has N/2 rows; at n rows per class the band narrows by about sqrt(N / (2 n)).
+    Raises ValueError as `classifier_two_sample_test` does, and if `repeats < 2`.
+    """
+    if repeats < 2:
+        raise ValueError(f"`repeats >= 2` must hold for a standard deviation, but got {repeats}")
+    as_table(real, "real")
+    rng, accuracies = np.random.default_rng(seed), []
+    for _ in range(repeats):
+        halves = random_halves(rng, len(real), groups)
+        parts = [real[half.tolist()] for half in halves]
+        owners = [None if groups is None else [groups[i] for i in half.tolist()] for half in halves]
+        result = classifier_two_sample_test(
+            parts[0], parts[1], real_groups=owners[0], fake_groups=owners[1], probe=probe, folds=folds, seed=seed
+        )
+        accuracies.append(result.accuracy)
+    mean, std = float(np.mean(accuracies)), float(np.std(accuracies, ddof=1))
+    return NullBand(mean, std, mean - BAND * std, mean + BAND * std)
+
+
+def random_halves(rng: np.random.Generator, rows: int, groups: Groups | None) -> tuple[Indices, Indices]:
+    """All rows in two random halves; with groups each group is halved, odd rows going to either half in turn."""
+    order = rng.permutation(rows)
+    if groups is not None:
+        order = order[np.argsort(np.asarray(groups)[order], kind="stable")]
+    return order[0::2], order[1::2]
+
+
+def _scores(x: Array, y: Indices, parts: Sequence[tuple[Indices, Indices]], probe: str, seed: int) -> Array:
+    """Probability of "fake" for each row, from the probe that was not trained on it."""
+    scores = np.empty(len(y))
+    with threadpool_limits(limits=1):
+        for train, test in parts:
+            scores[test] = PROBES[probe](seed).fit(x[train], y[train]).predict_proba(x[test])[:, 1]
+    return scores
+
+
+def _folds(y: Indices, groups: Indices | None, folds: int, seed: int) -> Iterator[tuple[Indices, Indices]]:
+    """Training and test rows of each fold, both classes in each."""
+    units = len(y) // 2 if groups is None else len(np.unique(groups))
+    if not 2 <= folds <= units:
+        unit = "rows per class" if groups is None else "groups"
+        raise ConfigError(f"`2 <= folds <= {unit}` must hold, but got folds={folds} and {units} {unit}")
+    splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
+    for k, (train, test) in enumerate(splitter(folds, shuffle=True, random_state=seed).split(y, y, groups)):
+        if len(np.unique(y[train])) < 2 or len(np.unique(y[test])) < 2:
+            raise ConfigError(f"fold {k} of {folds} must hold real and fake rows; use fewer folds or more groups")
+        yield train, test
