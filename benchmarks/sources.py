@@ -24,8 +24,8 @@ from trainables.core.seeding import derive
 from trainables.data.balance import generated_count
 from trainables.data.dataset import load_parts
 from trainables.detector.config import DetectorConfig
-from trainables.detector.negatives import weights_of
-from trainables.detector.served import NotServedError, ServedMovements, read_served, write_served
+from trainables.detector.dataset.negatives import weights_of
+from trainables.detector.dataset.served_negatives import NotServedError, ServedMovements, read_served, write_served
 from trainables.session import TRAINABLES
 from trainables.training.headline_metrics import CRITERIA
 from trainables.training.progress import Progress

@@ -17,8 +17,8 @@ from trainables.data.dataset import load_parts
 from trainables.detector.api import Detector
 from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig
-from trainables.detector.negatives import of_style, together
-from trainables.detector.thirdparty import canonical_bots, read_bots
+from trainables.detector.dataset.external_bots import canonical_bots, read_bots
+from trainables.detector.dataset.negatives import of_style, together
 from trainables.eval.detection.roc import threshold_at_fpr
 from trainables.training.checkpoint import file_sha256
 

@@ -17,7 +17,7 @@ from trainables.data.canonical import Canonical, reobserve
 from trainables.data.dataset import load_parts
 from trainables.detector.api import load_trained_detector
 from trainables.detector.config import DetectorConfig
-from trainables.detector.pictures import overview
+from trainables.detector.evaluation.plots import overview
 from trainables.eval.generation.plots import gallery, overlays
 from trainables.eval.generation.validator import Validator
 from trainables.judging import Judgement

@@ -25,8 +25,8 @@ from trainables.data.dataset import load_parts
 from trainables.data.labels import HUMAN, KINDS, DatasetLabels, LabelMap
 from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig
-from trainables.detector.examples import label_maps
-from trainables.detector.negatives import SimpleBots, conditions_for
+from trainables.detector.dataset.negatives import SimpleBots, conditions_for
+from trainables.detector.dataset.training_set import label_maps
 
 ABOUT = """
 Check that a label means the same everywhere: those of the people of all parts and of bots of every style are made again

@@ -22,8 +22,8 @@ from trainables.core.config import build, plain, require
 from trainables.core.seeding import derive, generator
 from trainables.data.canonical import Canonical, Movements, decode, with_deltas
 from trainables.data.dataset import DataConfig, load_parts
-from trainables.detector.negatives import conditions_for, made
-from trainables.detector.served import NotServedError, ServedMovements, write_served
+from trainables.detector.dataset.negatives import conditions_for, made
+from trainables.detector.dataset.served_negatives import NotServedError, ServedMovements, write_served
 from trainables.generation.conditions import Conditions
 from trainables.training.checkpoint import CheckpointError
 

@@ -2,7 +2,8 @@
 
 Both are judged on the same movements, conditions and noise, so that what makes a person hard for both leaves their
 difference; it is jackknifed over groups (`trainables.eval.intervals.jackknife`). With d = challenger - champion,
-signed so that a positive d is worse, and u the upper end of its one-sided interval (Student's t, G - 1 degrees of freedom),
+signed so that a positive d is worse, and u the upper end of its one-sided interval (Student's t, G - 1 degrees of
+freedom),
 
     the headline of the kind                     u < 0         it is lower: C2ST, or a detector's worst miss
     other figures (MMD, precision, recall, ...)  u <= margin   it is not worse by more than the margin

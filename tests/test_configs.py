@@ -15,7 +15,8 @@ from serve import launch
 from serve.settings import ServeConfig
 from trainables.core.cli import CONFIGS, Command, Request, parse
 from trainables.core.config import build
-from trainables.detector import export, family_folds, judge
+from trainables.detector import evaluate as judge
+from trainables.detector import export, leave_one_out
 from trainables.diffusion import sample
 from trainables.diffusion import train as experiment
 from trainables.diffusion.config import DiffusionConfig
@@ -51,7 +52,7 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
     ),
     "detector/judge": (judge.COMMAND, lambda request: build(judge.JudgeConfig, request.config)),
     "detector/export": (export.COMMAND, lambda request: build(export.ExportConfig, request.config)),
-    "detector/leave_one_out": (family_folds.COMMAND, family_folds.configs),
+    "detector/leave_one_out": (leave_one_out.COMMAND, leave_one_out.configs),
     "serve": (launch.COMMAND, lambda request: build(ServeConfig, request.config)),
     "diffusion/train": (experiment.COMMAND, build_experiment),
     "diffusion/sample": (sample.COMMAND, lambda request: build(sample.SampleConfig, request.config)),

@@ -16,13 +16,14 @@ from benchmarks.hard_negatives import ARMS, BASE, COMMAND, StudyConfig, detector
 from benchmarks.sources import Sources, trained
 from benchmarks.unseen import UnseenJudge
 from tests.serve import published
+from tests.shared_data import SHARED
 from tests.trainables.detector.tiny import TINY, few, people
 from trainables.core.cli import WRONG_INPUT, run
 from trainables.core.config import ConfigError, build
 from trainables.data.canonical import Canonical, CanonicalConfig
 from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig
-from trainables.detector.served import ServedMovements, write_served
+from trainables.detector.dataset.served_negatives import ServedMovements, write_served
 from trainables.session import TRAINABLES
 from trainables.training.run_folder import RunFolder
 
@@ -192,7 +193,7 @@ def test_without_a_family_there_is_nothing_to_judge(tiny: DetectorConfig) -> Non
 
 
 def test_others_bots_are_judged_by_their_families(tiny: DetectorConfig) -> None:
-    file = Path(__file__).resolve().parents[2].parent / "shared/data/bots_thirdparty.parquet"
+    file = SHARED / "bots_thirdparty.parquet"
     if not file.exists():
         pytest.skip(f"{file} is not in the repository: its bots may not be redistributed")
     judge = UnseenJudge.fit(tiny, str(file))

@@ -24,8 +24,8 @@ from trainables.core.seeding import generator
 from trainables.data.canonical import CanonicalConfig, decode
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.detector.config import NegativesConfig
-from trainables.detector.negatives import ROUNDS, conditions_for, mixture
-from trainables.detector.served import read_served
+from trainables.detector.dataset.negatives import ROUNDS, conditions_for, mixture
+from trainables.detector.dataset.served_negatives import read_served
 
 QUICK = Patience(attempts=3, first_s=0.001, longest_s=0.002)
 OTHER = "0002-bbbbbbbbbbbb"

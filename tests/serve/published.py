@@ -14,7 +14,7 @@ from trainables.data.canonical import Canonical, CanonicalConfig
 from trainables.data.dataset import load_parts
 from trainables.detector import state as detector_state
 from trainables.detector.config import DetectorConfig
-from trainables.detector.examples import Scaling
+from trainables.detector.dataset.training_set import Scaling
 from trainables.detector.model import DetectorModelConfig
 from trainables.diffusion.config import DiffusionConfig, ModelConfig, OptimConfig
 from trainables.diffusion.loop import epochs

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from trainables.core.config import build, require
 from trainables.data.canonical import Canonical, CanonicalConfig
 from trainables.data.dataset import Statistics
-from trainables.detector.examples import WIDTH, Inputs, Scaling
+from trainables.detector.dataset.training_set import WIDTH, Inputs, Scaling
 from trainables.detector.model import DetectorModelConfig, DetectorNetwork, Outputs
 from trainables.detector.state import KIND
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, select

@@ -3,10 +3,10 @@
 from trainables.data.dataset import load_parts
 from trainables.detector.api import Detector
 from trainables.detector.config import DetectorConfig
-from trainables.detector.examples import Scaling, TrainingSet, label_maps
+from trainables.detector.dataset.training_set import Scaling, TrainingSet, label_maps
+from trainables.detector.evaluation.validator import Validator
 from trainables.detector.state import initial_state
 from trainables.detector.train import items, optimise
-from trainables.detector.validation import Validator
 from trainables.training.timing import seconds
 from trainables.training.trainable import Cost, Worker
 

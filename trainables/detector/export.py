@@ -31,7 +31,7 @@ from trainables.data.canonical import Canonical, CanonicalConfig
 from trainables.data.companding import compand
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.detector.api import Detector, load_trained_detector
-from trainables.detector.examples import columns, direction
+from trainables.detector.dataset.training_set import columns, direction
 from trainables.training.checkpoint import CheckpointError, load_record
 
 UNREADABLE = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf)  # what a file that is no model raises

@@ -17,7 +17,7 @@ from trainables.contrastive.club import CLUB, inner_steps, standardised
 from trainables.contrastive.gather import gather
 from trainables.contrastive.supervised import supervised_contrastive
 from trainables.detector.config import LossConfig
-from trainables.detector.examples import Targets
+from trainables.detector.dataset.training_set import Targets
 from trainables.detector.model import Outputs
 
 

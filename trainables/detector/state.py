@@ -13,7 +13,7 @@ from trainables.core.config import plain
 from trainables.core.seeding import derive
 from trainables.data.dataset import DataParts
 from trainables.detector.config import DetectorConfig
-from trainables.detector.examples import WIDTH, Scaling
+from trainables.detector.dataset.training_set import WIDTH, Scaling
 from trainables.detector.model import DetectorNetwork
 from trainables.generation.conditions import generator_record
 from trainables.nn.ema import ExponentialMovingAverage

@@ -21,11 +21,19 @@ from trainables.core.seeding import derive, generator
 from trainables.data.dataset import DataParts, like_lengths, load_parts
 from trainables.detector.api import Detector
 from trainables.detector.config import DetectorConfig
-from trainables.detector.examples import DetectorDataset, Inputs, Item, Scaling, Targets, TrainingSet, label_maps
+from trainables.detector.dataset.training_set import (
+    DetectorDataset,
+    Inputs,
+    Item,
+    Scaling,
+    Targets,
+    TrainingSet,
+    label_maps,
+)
+from trainables.detector.evaluation.validator import Validator
 from trainables.detector.model import Outputs
 from trainables.detector.objective import Losses, detector_loss
 from trainables.detector.state import State, frozen_weights, initial_state, restore_state, save_state
-from trainables.detector.validation import Validator
 from trainables.nn.lr_schedule import learning_rate, set_learning_rate
 from trainables.training import metric_names as names
 from trainables.training.trainable import ALONE, Epoch, TrainingDivergedError, Worker

@@ -23,9 +23,9 @@ from trainables.core.config import build
 from trainables.data.dataset import load_parts
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import DetectorConfig
-from trainables.detector.examples import Inputs, Scaling
-from trainables.detector.misses import misses
-from trainables.detector.validation import Validator
+from trainables.detector.dataset.training_set import Inputs, Scaling
+from trainables.detector.evaluation.miss_rates import misses
+from trainables.detector.evaluation.validator import Validator
 from trainables.eval.detection.roc import threshold_at_fpr
 from trainables.eval.intervals.jackknife import Clustered
 from trainables.judging.judgement import Findings

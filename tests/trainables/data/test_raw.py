@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.shared_data import SHARED
 from trainables.data.raw import (
     DUPLICATE,
     NOT_A_MOVE,
@@ -18,7 +19,6 @@ from trainables.data.recordings import RecordingError
 from trainables.data.segment import SLOW_SESSION, MovementRule
 from trainables.data.stream import CLOCK_BACK, JUMP, STILL
 
-SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the recordings in ../shared/data are not here")
 
 READ = {"balabit": read_balabit, "sapimouse": read_sapimouse}

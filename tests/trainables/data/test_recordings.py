@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.shared_data import SHARED
 from trainables.data import cursory
 from trainables.data.recordings import (
     READERS,
@@ -25,7 +26,6 @@ from trainables.data.recordings import (
     read_recordings,
 )
 
-SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the recordings in ../shared/data are not here")
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.shared_data import SHARED
 from trainables.data.recordings import RecordingError, RecordingSet, read_recordings
 from trainables.data.segment import SLOW_SESSION
 from trainables.data.stream import STILL
 from trainables.data.table import TOO_SHORT
 
-SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the recordings in ../shared/data are not here")
 
 

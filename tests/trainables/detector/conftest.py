@@ -10,7 +10,7 @@ from tests.serve import published
 from tests.trainables.detector.tiny import TINY, few, people
 from trainables.data.canonical import CanonicalConfig
 from trainables.detector.config import DetectorConfig
-from trainables.detector.served import ServedMovements, write_served
+from trainables.detector.dataset.served_negatives import ServedMovements, write_served
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import torch
 
 from trainables.core.seeding import generator
-from trainables.detector.scored import Scored, joined
+from trainables.detector.evaluation.scored_movements import Scored, joined
 
 STYLES = {"clear": ("plain", 4.0), "fair": ("plain", 2.0), "sly": ("crafty", 0.7)}  # style -> family, shift in log odds
 

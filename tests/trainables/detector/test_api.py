@@ -17,8 +17,8 @@ from trainables.detector import api
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.bots import BOTS
 from trainables.detector.config import DetectorConfig
-from trainables.detector.examples import Inputs, Scaling
-from trainables.detector.negatives import of_style
+from trainables.detector.dataset.negatives import of_style
+from trainables.detector.dataset.training_set import Inputs, Scaling
 from trainables.detector.state import initial_state
 from trainables.detector.train import epochs
 from trainables.detectors import LOADERS, MovementDetector, load_detector

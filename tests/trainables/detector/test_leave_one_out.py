@@ -1,100 +1,124 @@
-"""Laws of leaving a family out: the diagonal is what a detector has not met, and nobody may cheat."""
+"""Laws of the command that leaves families out: each training without its family alone, taken up where it was cut."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.trainables.detector.scores import bots, people
-from trainables.core.config import ConfigError
-from trainables.detector.judgement import DetectorJudgement, FiguresConfig, judge_scores
-from trainables.detector.leave_one_out import LeaveOneOut, table_of
-from trainables.detector.scored import Scored, joined
-from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig
+from tests.trainables.detector.tiny import TINY, few
+from trainables.core.cli import parse, run
+from trainables.core.config import ConfigError, build, plain
+from trainables.data.dataset import load_parts
+from trainables.detector.config import DetectorConfig
+from trainables.detector.dataset.negatives import mixture
+from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut
+from trainables.detector.evaluation.report import DetectorJudgement
+from trainables.detector.leave_one_out import COMMAND, configs, last_checkpoint, main, train, without
+from trainables.training.checkpoint import load_record
 
-CONFIG = FiguresConfig(fprs=(0.05,), bins=5, movements=(1,), bootstrap=BootstrapConfig(replicates=50))
-FAMILIES = ("bezier", "noise", "pid")
-
-
-def scored(seed: int, left_out: str) -> Scored:
-    """Bots of a family are shifted by 3, of the one left out by 1 in the log odds."""
-    of_people = people(seed, persons=10, each=20)
-    styles = {f"{name} style": (name, 1.0 if name == left_out else 3.0) for name in FAMILIES}
-    return joined(of_people, bots(seed, of_people, styles))
-
-
-def judged(left_out: str, config: FiguresConfig = CONFIG) -> DetectorJudgement:
-    others = [name for name in FAMILIES if name != left_out]
-    return judge_scores(scored(1, left_out), scored(2, left_out), others, config)
+FAMILIES = ("pid", "straight")
+JUDGED = ("figures.bootstrap.replicates=20", "figures.movements=[1]", "figures.bins=5", "figures.fprs=[0.05]")
 
 
 @pytest.fixture(scope="module")
-def table() -> LeaveOneOut:
-    return LeaveOneOut.of({name: judged(name) for name in FAMILIES})
+def config(tmp_path_factory: pytest.TempPathFactory) -> DetectorConfig:
+    counts = {"train": 150, "validation": 40, "test": 30, "holdout": 2}
+    return replace(TINY, data=few(tmp_path_factory.mktemp("few") / "recordings.parquet", counts))
 
 
-def test_the_diagonal_is_the_family_that_was_left_out(table: LeaveOneOut) -> None:
-    for row in table.unseen:
-        assert table.matrix[row.name][row.name] == row.caught[0].value
-        assert table.matrix[row.name] == {other.name: other.caught[0].value for other in judged(row.name).families}
+def words(config: DetectorConfig, out_dir: Path) -> list[str]:
+    """The command line of a run on these people."""
+    return [
+        *JUDGED,
+        f"families=[{','.join(FAMILIES)}]",
+        f"out_dir={out_dir}",
+        "trainable.data.source=table",
+        f"trainable.data.path={config.data.path}",
+        *(f"trainable.{key}={getattr(config, key)}" for key in ("epochs", "steps_per_epoch", "batch_size")),
+        f"trainable.negatives.alpha={config.negatives.alpha}",
+        *(f"trainable.model.{key}={value}" for key, value in plain(config.model).items() if isinstance(value, int)),
+    ]
 
 
-def test_the_least_caught_come_first(table: LeaveOneOut) -> None:
-    shares = [row.caught[0].value for row in table.unseen]
-    assert shares == sorted(shares)
-    assert {row.name for row in table.unseen} == set(FAMILIES)
+@pytest.fixture(scope="module")
+def folder(config: DetectorConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the command leaves, the second fold cut after its first epoch and taken up."""
+    place = tmp_path_factory.mktemp("folds") / "out"
+    _, trainable = configs(parse(COMMAND, words(config, place)))
+
+    cut = train(without(FAMILIES[1], trainable), place / FAMILIES[1])
+    assert [next(cut), next(cut)] == [0, 1]
+    cut.close()
+    assert run(COMMAND, main, words(config, place)) == 0
+    return place
 
 
-def test_the_gain_is_the_column_without_the_diagonal_less_the_diagonal(table: LeaveOneOut) -> None:
-    for name in FAMILIES:
-        seen = [table.matrix[other][name] for other in FAMILIES if other != name]
-        gain = table.gains[name]
-        assert gain == pytest.approx(sum(seen) / 2 - table.matrix[name][name])
-        assert gain is not None
-        assert gain > 0.2
-    alone = LeaveOneOut.of({"pid": judged("pid")})
-    assert alone.gains == {"pid": None}
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_detector_is_trained_without_its_family_alone(family: str, folder: Path) -> None:
+    record = load_record(last_checkpoint(folder / family))
+    assert record["config"]["negatives"]["held_out"] == [family]
+    trainable = build(DetectorConfig, record["config"])
+    people = load_parts(trainable.data)["train"]
+    met = mixture(people, 60, trainable.negatives, trainable.data.canonical, seed=0)
+    assert family not in met.family
+    assert set(met.family) == set(trainable.negatives.families)
+    assert record["epoch"] == trainable.epochs
 
 
-def test_a_table_survives_json(table: LeaveOneOut) -> None:
-    text = json.dumps(table.to_json(), allow_nan=False)
-    assert LeaveOneOut.from_json(json.loads(text)) == table
+def test_the_table_is_of_the_judgements_beside_the_runs(folder: Path) -> None:
+    content = json.loads((folder / "leave_one_out.json").read_text())
+    found = {
+        family: DetectorJudgement.from_json(json.loads((folder / family / "judgement.json").read_text()))
+        for family in FAMILIES
+    }
+    assert LeaveOneOut.from_json(content["table"]) == LeaveOneOut.of(found)
+    for family in FAMILIES:
+        assert content["weights_sha256"][family] == load_record(last_checkpoint(folder / family))["weights_sha256"]
+        assert family not in found[family].trained_on
+        assert {row.figures.people for row in found[family].families} == {30}
+    page = (folder / "leave_one_out.md").read_text()
+    assert all(sheet.markdown() in page for sheet in LeaveOneOut.of(found).sheets())
+    assert "30 movements of test people" in page
+    assert (folder / "leave_one_out.png").stat().st_size > 1000
 
 
-def test_the_sheets_mark_what_was_left_out(table: LeaveOneOut) -> None:
-    unseen, matrix = table.sheets()
-    assert [row[0] for row in unseen.rows] == [row.name for row in table.unseen]
-    assert tuple(row[0] for row in matrix.rows) == table.families
-    for row in matrix.rows:
-        marked = [name for name, cell in zip(matrix.columns[1:], row[1:], strict=True) if cell.startswith("[")]
-        assert marked == [row[0]]
+def test_what_is_whole_is_taken_up_and_what_was_cut_goes_on(
+    folder: Path, config: DetectorConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same command again trains nothing; a fold that was cut ends as one that was not."""
+    before = (folder / "leave_one_out.json").read_bytes()
+    assert run(COMMAND, main, words(config, folder)) == 0
+    said = capsys.readouterr().out
+    assert said.count("0 epochs trained") == 2
+    assert (folder / "leave_one_out.json").read_bytes() == before
+    _, trainable = configs(parse(COMMAND, words(config, tmp_path)))
+    assert [*train(without(FAMILIES[1], trainable), tmp_path / "whole")] == [0, 1, 2]
+    weights = [
+        load_record(last_checkpoint(path))["weights_sha256"] for path in (folder / FAMILIES[1], tmp_path / "whole")
+    ]
+    assert weights[0] == weights[1]
 
 
-def test_a_detector_that_met_the_family_or_was_not_judged_on_it_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"`noise` left out of the training.*bezier, noise"):
-        LeaveOneOut.of({"noise": judged("pid")})
-    with pytest.raises(ConfigError, match=r"`wind` was left out.*must be judged on"):
-        LeaveOneOut.of({"wind": judged("pid")})
-    with pytest.raises(ConfigError, match="judgements >= 1"):
-        LeaveOneOut.of({})
-    other = FiguresConfig(fprs=(0.1,), bins=5, movements=(1,), bootstrap=BootstrapConfig(replicates=50))
-    with pytest.raises(ConfigError, match="one target FPR"):
-        LeaveOneOut.of({"pid": judged("pid"), "noise": judged("noise", other)})
+def test_another_training_in_the_same_folder_is_refused(
+    folder: Path, config: DetectorConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(COMMAND, main, [*words(config, folder), "trainable.seed=5"]) == 2
+    assert "holds a run with seed=0, but now it is 5" in capsys.readouterr().err
 
 
-def test_a_card_takes_the_table_of_detectors_that_were_trained_as_its_own(table: LeaveOneOut, tmp_path: Path) -> None:
-    """But for the family that each of them left out."""
-    file, mine = tmp_path / "leave_one_out.json", {"seed": 0, "negatives": {"alpha": 1.0, "held_out": ["pid"]}}
-    theirs = {"seed": 0, "negatives": {"alpha": 1.0, "held_out": []}}
-    file.write_text(json.dumps({"table": table.to_json(), "trainable": theirs}))
-    assert table_of(file, mine) == table
-    with pytest.raises(ConfigError, match="detectors trained as this one must hold, but got another seed"):
-        table_of(file, {**mine, "seed": 1})
-    with pytest.raises(ConfigError, match="another negatives"):
-        table_of(file, {**mine, "negatives": {"alpha": 2.0, "held_out": []}})
-    for text in ("", "[]", "{}", '{"table": {}}'):
-        (tmp_path / "bad.json").write_text(text)
-        with pytest.raises(ConfigError, match="not a table of families left out"):
-            table_of(tmp_path / "bad.json", mine)
-    with pytest.raises(ConfigError, match="not a table of families left out"):
-        table_of(tmp_path / "absent.json", mine)
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("families=[]", "`families >= 1` must hold"),
+        ("families=[pid,cursory]", "`families` in {.*pid.*} must hold, but got families=cursory"),
+        ("families=[pid,pid]", "`families` names each once"),
+        ("part=validation", "`part` in {test}.*the thresholds are fixed on the validation part"),
+        ("part=holdout", "kept for the promotion"),
+        ("trainable.negatives.held_out=[pid]", r"name them as families=\[...\]"),
+        ("trainable.epochs=0", "trainable: `epochs >= 1`"),
+    ],
+)
+def test_wrong_settings_are_one_line(word: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        configs(parse(COMMAND, [word]))

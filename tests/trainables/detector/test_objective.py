@@ -16,7 +16,7 @@ from tests.trainables.detector.tiny import MODEL, TINY
 from trainables.contrastive.club import CLUB, SMALLEST
 from trainables.detector import objective
 from trainables.detector.config import DetectorConfig, LossConfig
-from trainables.detector.examples import WIDTH, Inputs, Item, Targets
+from trainables.detector.dataset.training_set import WIDTH, Inputs, Item, Targets
 from trainables.detector.model import DetectorNetwork, Outputs
 from trainables.detector.objective import Losses, cross_entropy, detector_loss
 from trainables.detector.state import State, initial_state

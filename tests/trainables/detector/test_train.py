@@ -21,8 +21,17 @@ from trainables.data.dataset import DataConfig, DataParts, load_parts
 from trainables.data.labels import LabelMaps
 from trainables.detector.config import DetectorConfig, LossConfig, NegativesConfig, OptimConfig
 from trainables.detector.cost import measure
-from trainables.detector.examples import WIDTH, DetectorDataset, Inputs, Item, Scaling, Targets, TrainingSet, label_maps
-from trainables.detector.negatives import ShortageError
+from trainables.detector.dataset.negatives import ShortageError
+from trainables.detector.dataset.training_set import (
+    WIDTH,
+    DetectorDataset,
+    Inputs,
+    Item,
+    Scaling,
+    Targets,
+    TrainingSet,
+    label_maps,
+)
 from trainables.detector.state import State, initial_state, restore_state
 from trainables.detector.train import epochs, items, optimise, shard
 from trainables.nn.lr_schedule import learning_rate

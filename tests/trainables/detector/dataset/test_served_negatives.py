@@ -1,0 +1,128 @@
+"""Laws of a folder of served movements: what is read is what was written, and a damaged folder is told in one line."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.trainables.detector.tiny import assert_same_movements
+from trainables.data.canonical import CanonicalConfig
+from trainables.detector.dataset.served_negatives import ServedMovements, read_served, write_served
+from trainables.training.checkpoint import RECORD, WEIGHTS, CheckpointError, load_checkpoint, save_checkpoint
+
+
+def test_what_is_read_is_what_was_written(kept: ServedMovements, folder: Path) -> None:
+    found = read_served(folder)
+    assert_same_movements(found.canonical, kept.canonical)
+    assert found.canonical.target_width_px.isnan().sum() == 20
+    for name in ("form", "model", "model_sha256", "request", "refused"):
+        assert getattr(found, name) == getattr(kept, name), name
+
+
+@pytest.mark.parametrize("form", [CanonicalConfig("events", 48), CanonicalConfig("normalised_time", 32)])
+def test_the_form_travels_with_the_movements(kept: ServedMovements, tmp_path: Path, form: CanonicalConfig) -> None:
+    write_served(replace(kept, form=form), tmp_path / "folder")
+    assert read_served(tmp_path / "folder").form == form
+
+
+def test_nothing_is_written_over(kept: ServedMovements, folder: Path) -> None:
+    before = (folder / WEIGHTS).read_bytes()
+    with pytest.raises(CheckpointError, match="exists already"):
+        write_served(replace(kept, model="another"), folder)
+    assert (folder / WEIGHTS).read_bytes() == before
+    assert read_served(folder).model == kept.model
+
+
+@pytest.mark.parametrize("name", ["deltas", "distance_px", "target_width_px"])
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_a_movement_that_is_not_finite_is_refused_and_not_repaired(
+    kept: ServedMovements, tmp_path: Path, name: str, value: float
+) -> None:
+    """A target width alone may be NaN: it is unknown then."""
+    tensor = getattr(kept.canonical, name).clone()
+    tensor.view(-1)[4] = value
+    movements = replace(kept, canonical=replace(kept.canonical, **{name: tensor}))
+    if name == "target_width_px" and value != value:
+        write_served(movements, tmp_path / "folder")
+        assert read_served(tmp_path / "folder").canonical.target_width_px[4].isnan()
+    else:
+        with pytest.raises(CheckpointError, match=f"^{name} holds NaN or infinity"):
+            write_served(movements, tmp_path / "folder")
+        assert not any(tmp_path.iterdir())
+
+
+# damage
+
+
+def test_a_folder_of_something_else_is_refused(gan: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"movements of the service are needed, but got gan$"):
+        read_served(gan)
+    with pytest.raises(CheckpointError, match="no such file"):
+        read_served(tmp_path / "nothing")
+
+
+def test_altered_movements_are_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / RECORD).write_bytes((folder / RECORD).read_bytes())
+    (tmp_path / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match="truncated or altered"):
+        read_served(tmp_path)
+
+
+def without(name: str) -> Callable[[dict[str, Any], dict[str, Any]], None]:
+    def change(tensors: dict[str, Any], record: dict[str, Any]) -> None:
+        (tensors if name in tensors else record).pop(name)
+
+    return change
+
+
+def fewer(tensors: dict[str, Any], record: dict[str, Any]) -> None:
+    record["group"] = record["group"][:-1]
+
+
+def shorter(tensors: dict[str, Any], record: dict[str, Any]) -> None:
+    tensors["angle"] = tensors["angle"][:-1]
+
+
+def of_another_form(tensors: dict[str, Any], record: dict[str, Any]) -> None:
+    record["form"] = {"representation": "splines"}
+
+
+def of_no_form(tensors: dict[str, Any], record: dict[str, Any]) -> None:
+    record["form"] = None
+
+
+MISSING = ("model", "model_sha256", "request", "refused", "group", "form", "deltas", "target_width_px")
+DAMAGE = [*map(without, MISSING), fewer, shorter, of_another_form, of_no_form]
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=[*MISSING, "fewer", "shorter", "of_another_form", "of_no_form"])
+def test_a_damaged_folder_is_told_in_one_line(
+    folder: Path, tmp_path: Path, damage: Callable[[dict[str, Any], dict[str, Any]], None]
+) -> None:
+    tensors, record = load_checkpoint(folder)
+    damage(tensors, record)
+    save_checkpoint(tmp_path / "folder", tensors, record)
+    with pytest.raises(CheckpointError) as caught:
+        read_served(tmp_path / "folder")
+    assert str(caught.value).startswith(f"{tmp_path / 'folder'}: not whole movements of the service (")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unreadable_record_is_told(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes())
+    (tmp_path / RECORD).write_text("{")
+    with pytest.raises(CheckpointError, match="not a readable JSON record"):
+        read_served(tmp_path)
+    (tmp_path / RECORD).write_text(json.dumps([1]))
+    with pytest.raises(CheckpointError, match="a record is a JSON object"):
+        read_served(tmp_path)
+
+
+def test_what_is_unknown_stays_unknown_where_every_width_is(kept: ServedMovements, tmp_path: Path) -> None:
+    unknown = replace(kept.canonical, target_width_px=torch.full((30,), torch.nan, dtype=torch.float64))
+    write_served(replace(kept, canonical=unknown), tmp_path / "folder")
+    assert bool(read_served(tmp_path / "folder").canonical.target_width_px.isnan().all())

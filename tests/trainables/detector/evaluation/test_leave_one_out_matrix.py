@@ -1,0 +1,100 @@
+"""Laws of leaving a family out: the diagonal is what a detector has not met, and nobody may cheat."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.trainables.detector.scores import bots, people
+from trainables.core.config import ConfigError
+from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut, table_of
+from trainables.detector.evaluation.report import DetectorJudgement, FiguresConfig, judge_scores
+from trainables.detector.evaluation.scored_movements import Scored, joined
+from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig
+
+CONFIG = FiguresConfig(fprs=(0.05,), bins=5, movements=(1,), bootstrap=BootstrapConfig(replicates=50))
+FAMILIES = ("bezier", "noise", "pid")
+
+
+def scored(seed: int, left_out: str) -> Scored:
+    """Bots of a family are shifted by 3, of the one left out by 1 in the log odds."""
+    of_people = people(seed, persons=10, each=20)
+    styles = {f"{name} style": (name, 1.0 if name == left_out else 3.0) for name in FAMILIES}
+    return joined(of_people, bots(seed, of_people, styles))
+
+
+def judged(left_out: str, config: FiguresConfig = CONFIG) -> DetectorJudgement:
+    others = [name for name in FAMILIES if name != left_out]
+    return judge_scores(scored(1, left_out), scored(2, left_out), others, config)
+
+
+@pytest.fixture(scope="module")
+def table() -> LeaveOneOut:
+    return LeaveOneOut.of({name: judged(name) for name in FAMILIES})
+
+
+def test_the_diagonal_is_the_family_that_was_left_out(table: LeaveOneOut) -> None:
+    for row in table.unseen:
+        assert table.matrix[row.name][row.name] == row.caught[0].value
+        assert table.matrix[row.name] == {other.name: other.caught[0].value for other in judged(row.name).families}
+
+
+def test_the_least_caught_come_first(table: LeaveOneOut) -> None:
+    shares = [row.caught[0].value for row in table.unseen]
+    assert shares == sorted(shares)
+    assert {row.name for row in table.unseen} == set(FAMILIES)
+
+
+def test_the_gain_is_the_column_without_the_diagonal_less_the_diagonal(table: LeaveOneOut) -> None:
+    for name in FAMILIES:
+        seen = [table.matrix[other][name] for other in FAMILIES if other != name]
+        gain = table.gains[name]
+        assert gain == pytest.approx(sum(seen) / 2 - table.matrix[name][name])
+        assert gain is not None
+        assert gain > 0.2
+    alone = LeaveOneOut.of({"pid": judged("pid")})
+    assert alone.gains == {"pid": None}
+
+
+def test_a_table_survives_json(table: LeaveOneOut) -> None:
+    text = json.dumps(table.to_json(), allow_nan=False)
+    assert LeaveOneOut.from_json(json.loads(text)) == table
+
+
+def test_the_sheets_mark_what_was_left_out(table: LeaveOneOut) -> None:
+    unseen, matrix = table.sheets()
+    assert [row[0] for row in unseen.rows] == [row.name for row in table.unseen]
+    assert tuple(row[0] for row in matrix.rows) == table.families
+    for row in matrix.rows:
+        marked = [name for name, cell in zip(matrix.columns[1:], row[1:], strict=True) if cell.startswith("[")]
+        assert marked == [row[0]]
+
+
+def test_a_detector_that_met_the_family_or_was_not_judged_on_it_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"`noise` left out of the training.*bezier, noise"):
+        LeaveOneOut.of({"noise": judged("pid")})
+    with pytest.raises(ConfigError, match=r"`wind` was left out.*must be judged on"):
+        LeaveOneOut.of({"wind": judged("pid")})
+    with pytest.raises(ConfigError, match="judgements >= 1"):
+        LeaveOneOut.of({})
+    other = FiguresConfig(fprs=(0.1,), bins=5, movements=(1,), bootstrap=BootstrapConfig(replicates=50))
+    with pytest.raises(ConfigError, match="one target FPR"):
+        LeaveOneOut.of({"pid": judged("pid"), "noise": judged("noise", other)})
+
+
+def test_a_card_takes_the_table_of_detectors_that_were_trained_as_its_own(table: LeaveOneOut, tmp_path: Path) -> None:
+    """But for the family that each of them left out."""
+    file, mine = tmp_path / "leave_one_out.json", {"seed": 0, "negatives": {"alpha": 1.0, "held_out": ["pid"]}}
+    theirs = {"seed": 0, "negatives": {"alpha": 1.0, "held_out": []}}
+    file.write_text(json.dumps({"table": table.to_json(), "trainable": theirs}))
+    assert table_of(file, mine) == table
+    with pytest.raises(ConfigError, match="detectors trained as this one must hold, but got another seed"):
+        table_of(file, {**mine, "seed": 1})
+    with pytest.raises(ConfigError, match="another negatives"):
+        table_of(file, {**mine, "negatives": {"alpha": 2.0, "held_out": []}})
+    for text in ("", "[]", "{}", '{"table": {}}'):
+        (tmp_path / "bad.json").write_text(text)
+        with pytest.raises(ConfigError, match="not a table of families left out"):
+            table_of(tmp_path / "bad.json", mine)
+    with pytest.raises(ConfigError, match="not a table of families left out"):
+        table_of(tmp_path / "absent.json", mine)

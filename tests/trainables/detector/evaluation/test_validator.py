@@ -1,0 +1,251 @@
+"""Laws of judging a detector in training: a threshold from people alone, families apart, and a temperature."""
+
+import math
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.trainables.detector.definitions import area_by_definition, missed_by_definition
+from tests.trainables.detector.tiny import assert_same_movements
+from trainables.data.canonical import Canonical, concatenate
+from trainables.data.dataset import load_parts
+from trainables.detector.api import Detector
+from trainables.detector.bots import BOTS, FAMILIES
+from trainables.detector.config import DetectorConfig, JudgementConfig, NegativesConfig
+from trainables.detector.dataset.negatives import of_style
+from trainables.detector.dataset.training_set import WIDTH, Inputs, Scaling
+from trainables.detector.evaluation.validator import Validator
+from trainables.detector.model import Outputs
+from trainables.training import metric_names as names
+
+UNSEEN = ("pid", "noise")
+FPR = 0.1
+Scores = dict[str, Tensor]
+
+
+@pytest.fixture(scope="module")
+def config(tiny: DetectorConfig) -> DetectorConfig:
+    return replace(tiny, negatives=NegativesConfig(held_out=UNSEEN), judgement=JudgementConfig(fpr=FPR, seed=3))
+
+
+@pytest.fixture(scope="module")
+def people(config: DetectorConfig) -> Canonical:
+    return load_parts(config.data)["validation"]
+
+
+@pytest.fixture(scope="module")
+def scaling(config: DetectorConfig) -> Scaling:
+    return Scaling.fit(load_parts(config.data))
+
+
+@pytest.fixture(scope="module")
+def validator(people: Canonical, scaling: Scaling, config: DetectorConfig) -> Validator:
+    return Validator.fit(people, scaling, config)
+
+
+class Told(torch.nn.Module):
+    """A detector whose logits are read off a table, by what stands in the first feature."""
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__()
+        self.logits = torch.nn.Parameter(logits)
+
+    def forward(self, z: Tensor, mask: Tensor, features: Tensor, direction: Tensor) -> Outputs:
+        return Outputs(self.logits[features[:, 0].long()], z[:, 0, :1], z[:, 0, :1])
+
+
+@dataclass
+class Case:
+    """Scores of people and families, and the figures that are said of them."""
+
+    people: Tensor
+    bots: dict[str, Tensor]
+    temperature: float
+    figures: dict[str, float]
+
+
+def case(
+    config: DetectorConfig, scaling: Scaling, seed: int = 0, ties: bool = False, changes: Scores | None = None
+) -> Case:
+    """Families of unequal size and shift; `changes` replace some of the scores."""
+    random, start = torch.Generator().manual_seed(seed), 0
+    logits, inputs = dict[str, Tensor](), dict[str, Inputs]()
+    for number, name in enumerate(("people", *FAMILIES)):
+        count = 40 if name == "people" else 10 + 7 * number
+        drawn = torch.randn(count, generator=random) + (0.0 if name == "people" else 0.4 * number - 0.5)
+        logits[name] = (changes or {}).get(name, drawn.round() if ties else drawn)
+        features = torch.zeros(count, WIDTH)
+        features[:, 0] = torch.arange(start, start + count)
+        mask = torch.ones(count, 8, dtype=torch.bool)
+        inputs[name] = Inputs(torch.zeros(count, 8, 2), mask, features, torch.zeros(count, 2))
+        start += count
+    families = {name: inputs[name] for name in FAMILIES}
+    detector = Detector(Told(torch.cat([*logits.values()])), scaling, config.data.canonical)
+    temperature, figures = Validator(inputs["people"], families, UNSEEN, FPR)(detector)
+    return Case(logits["people"], {name: logits[name] for name in FAMILIES}, temperature, figures)
+
+
+# who is judged
+
+
+def test_every_style_makes_a_movement_under_the_conditions_of_every_person(
+    validator: Validator, people: Canonical, scaling: Scaling, config: DetectorConfig
+) -> None:
+    assert torch.equal(validator.people.features, scaling.inputs(people).features)
+    assert set(validator.bots) == set(FAMILIES)
+    for family, styles in FAMILIES.items():
+        made = [of_style(style, people, config.data.canonical, 3).canonical for style in styles]
+        expected = scaling.inputs(concatenate(*made))
+        assert len(validator.bots[family].z) == len(styles) * len(people)
+        for mine, theirs in zip(validator.bots[family], expected, strict=True):
+            assert torch.equal(mine, theirs)
+    assert (validator.unseen, validator.fpr) == (UNSEEN, FPR)
+
+
+def test_all_trials_of_a_study_are_judged_on_the_same_bots(
+    validator: Validator, people: Canonical, scaling: Scaling, config: DetectorConfig
+) -> None:
+    """Whatever they learn from; another seed of the judgement draws others."""
+    alike = replace(config, seed=8, negatives=NegativesConfig(alpha=0.25))
+    same = Validator.fit(people, scaling, alike)
+    other = Validator.fit(people, scaling, replace(config, judgement=JudgementConfig(seed=4)))
+    for family in FAMILIES:
+        assert torch.equal(same.bots[family].features, validator.bots[family].features)
+        assert not torch.equal(other.bots[family].features, validator.bots[family].features)
+
+
+def test_bots_of_training_are_others_than_those_of_judging(people: Canonical, config: DetectorConfig) -> None:
+    judged = of_style("straight_constant", people, config.data.canonical, config.judgement.seed).canonical
+    again = of_style("straight_constant", people, config.data.canonical, config.judgement.seed).canonical
+    assert_same_movements(judged, again)
+    trained = of_style("straight_constant", people, config.data.canonical, config.seed).canonical
+    assert not torch.equal(judged.deltas, trained.deltas)
+
+
+# figures
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_figures_are_their_definition_in_plain_loops(
+    config: DetectorConfig, scaling: Scaling, seed: int, ties: bool
+) -> None:
+    found = case(config, scaling, seed, ties)
+    people, bots = found.people.tolist(), {family: scores.tolist() for family, scores in found.bots.items()}
+    missed = {family: missed_by_definition(people, scores, FPR) for family, scores in bots.items()}
+    areas = {family: area_by_definition(people, scores) for family, scores in bots.items()}
+    seen = [family for family in FAMILIES if family not in UNSEEN]
+    expected = {
+        **{names.family_miss(family): value for family, value in missed.items()},
+        names.VAL_WORST_FAMILY_MISS: max(missed[family] for family in UNSEEN),
+        names.VAL_UNSEEN_MISS: sum(missed[family] for family in UNSEEN) / len(UNSEEN),
+        names.VAL_UNSEEN_AUC: sum(areas[family] for family in UNSEEN) / len(UNSEEN),
+        names.VAL_SEEN_MISS: sum(missed[family] for family in seen) / len(seen),
+        names.VAL_SEEN_AUC: sum(areas[family] for family in seen) / len(seen),
+    }
+    calibration = {names.VAL_BRIER, names.VAL_CALIBRATION_ERROR}
+    assert set(found.figures) == set(expected) | calibration
+    for name, value in expected.items():
+        assert found.figures[name] == pytest.approx(value, abs=1e-12), name
+    assert all(name in names.DIRECTIONS for name in found.figures if not name.startswith("val/miss/"))
+
+
+def test_the_threshold_is_fixed_on_people_alone(config: DetectorConfig, scaling: Scaling) -> None:
+    """Other scores of one family change its own figure and the means that it is part of."""
+    one = case(config, scaling)
+    worse = one.bots["spline"] - 100.0
+    other = case(config, scaling, changes={"spline": worse})
+    assert other.figures[names.family_miss("spline")] == 1.0
+    for family in FAMILIES:
+        if family != "spline":
+            assert other.figures[names.family_miss(family)] == one.figures[names.family_miss(family)]
+
+
+def test_families_that_were_trained_on_have_no_say_in_the_figures_of_unseen_ones(
+    config: DetectorConfig, scaling: Scaling
+) -> None:
+    one = case(config, scaling)
+    seen = next(family for family in FAMILIES if family not in UNSEEN)
+    other = case(config, scaling, changes={seen: one.bots[seen] - 100.0})
+    for name in (names.VAL_WORST_FAMILY_MISS, names.VAL_UNSEEN_MISS, names.VAL_UNSEEN_AUC):
+        assert other.figures[name] == one.figures[name]
+    assert other.figures[names.VAL_SEEN_MISS] > one.figures[names.VAL_SEEN_MISS]
+    assert other.figures[names.VAL_SEEN_AUC] < one.figures[names.VAL_SEEN_AUC]
+    other = case(config, scaling, changes={"pid": one.bots["pid"] - 100.0})
+    assert other.figures[names.VAL_WORST_FAMILY_MISS] == 1.0
+    for name in (
+        names.VAL_SEEN_MISS,
+        names.VAL_SEEN_AUC,
+        names.VAL_BRIER,
+        names.VAL_CALIBRATION_ERROR,
+    ):
+        assert other.figures[name] == one.figures[name]
+    assert other.temperature == one.temperature
+
+
+def test_without_held_out_families_nothing_is_said_of_unseen_ones(
+    validator: Validator, config: DetectorConfig, scaling: Scaling
+) -> None:
+    torch.manual_seed(0)
+    detector = Detector(Told(torch.randn(2)), scaling, config.data.canonical)
+    whole = {family: inputs._replace(features=inputs.features * 0) for family, inputs in validator.bots.items()}
+    people = validator.people._replace(features=validator.people.features * 0)
+    _, figures = Validator(people, whole, (), FPR)(detector)
+    assert not {names.VAL_WORST_FAMILY_MISS, names.VAL_UNSEEN_MISS, names.VAL_UNSEEN_AUC} & set(figures)
+    _, figures = Validator(people, whole, tuple(FAMILIES), FPR)(detector)
+    assert not {names.VAL_SEEN_MISS, names.VAL_SEEN_AUC} & set(figures)
+    assert figures[names.VAL_UNSEEN_AUC] == 0.5  # all scores are equal
+    assert figures[names.VAL_WORST_FAMILY_MISS] == 1.0
+
+
+# calibration
+
+
+def log_loss(logits: list[float], labels: list[bool], temperature: float) -> float:
+    """Cross-entropy with the labels of a fit, of which none is quite 0 or 1: (n + 1) / (n + 2) of n rows of a kind."""
+    bots, people = sum(labels), len(labels) - sum(labels)
+    total = 0.0
+    for z, bot in zip(logits, labels, strict=True):
+        y = (bots + 1) / (bots + 2) if bot else 1 / (people + 2)
+        total += y * math.log1p(math.exp(-z / temperature)) + (1 - y) * math.log1p(math.exp(z / temperature))
+    return total / len(labels)
+
+
+def test_the_temperature_makes_people_and_as_many_seen_bots_most_likely(
+    config: DetectorConfig, scaling: Scaling
+) -> None:
+    """Twice the logits ask for twice the temperature, and no other one is better on the rows that it is fitted on."""
+    one = case(config, scaling)
+    doubled = case(config, scaling, changes={name: 2 * z for name, z in {"people": one.people, **one.bots}.items()})
+    assert doubled.temperature == pytest.approx(2 * one.temperature, rel=1e-6)
+    for name, value in one.figures.items():
+        assert doubled.figures[name] == pytest.approx(value, abs=1e-9), name
+    seen = [z for name, z in one.bots.items() if name not in UNSEEN]
+    share = -(-40 // len(seen))
+    logits, labels = one.people.tolist(), [False] * 40
+    for z in seen:
+        step = max(len(z) // share, 1)
+        drawn = [z.tolist()[k] for k in range(0, len(z), step)][:share]
+        logits, labels = logits + drawn, labels + [True] * len(drawn)
+    best = log_loss(logits, labels, one.temperature)
+    for factor in (0.5, 0.9, 0.99, 1.01, 1.1, 2.0):
+        assert log_loss(logits, labels, factor * one.temperature) > best
+
+
+def test_brier_and_calibration_error_are_those_of_calibrated_probabilities(
+    config: DetectorConfig, scaling: Scaling
+) -> None:
+    """A detector that knows all has hardly any of either; one that says nothing, a Brier score of one quarter."""
+    sure = {name: torch.full((10 + 7 * (k + 1),), 50.0) for k, name in enumerate(FAMILIES)}
+    found = case(config, scaling, changes={"people": torch.full((40,), -50.0), **sure})
+    assert found.figures[names.VAL_BRIER] == pytest.approx(1 / 42**2, rel=0.1)  # 40 people and 42 bots are no certainty
+    assert found.figures[names.VAL_CALIBRATION_ERROR] == pytest.approx(1 / 42, rel=0.1)
+    undecided = {name: torch.zeros(10 + 7 * (k + 1)) for k, name in enumerate(FAMILIES)}
+    found = case(config, scaling, changes={"people": torch.zeros(40), **undecided})
+    assert found.figures[names.VAL_BRIER] == pytest.approx(0.25)
+
+
+def test_every_style_is_of_a_family_that_is_judged() -> None:
+    assert sorted(style for styles in FAMILIES.values() for style in styles) == sorted(BOTS)

@@ -1,0 +1,1 @@
+"""Training data of the detector: negatives of every origin and the epochs made of them."""

@@ -1,0 +1,185 @@
+"""What the detector is trained on: people and bots as inputs with their labels, and the checked account of both.
+
+An item is a pair (inputs, targets). Under the count-based balance there is nothing else in it: a weight beside the
+count would scale the generated part twice. Under the weight-based one it is a triple whose last part is the weight.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from trainables.core.seeding import derive
+from trainables.data.balance import generated_count, validate_augmentation_balance, validate_weights
+from trainables.data.canonical import MEASURED_CONDITIONS, Canonical, concatenate
+from trainables.data.dataset import DataParts, Statistics
+from trainables.data.labels import HUMAN, LabelMaps, every_task, task_names
+from trainables.detector.bots import BOTS
+from trainables.detector.config import SOURCES, DetectorConfig
+from trainables.detector.dataset.negatives import Negatives, mixture
+from trainables.eval.features.kinematic import FEATURES, movement_features
+
+COLUMNS = (*FEATURES, *MEASURED_CONDITIONS)
+WIDTH = len(COLUMNS) + 1  # of the features that the network reads: beside them the distance from people
+RIDGE = 1e-2  # of the covariance of standardised columns, some of which say nearly the same
+
+
+class Inputs(NamedTuple):
+    """What the network reads of each movement; `direction` is that of the target, cosine and sine."""
+
+    z: Float[Tensor, "B T C"]
+    mask: Bool[Tensor, "B T"]
+    features: Float[Tensor, "B F"]
+    direction: Float[Tensor, "B 2"]
+
+    def take(self, rows: Int[Tensor, "M"]) -> "Inputs":
+        """The movements at `rows` without steps that are padding in all of them; masks are prefixes."""
+        mask = self.mask[rows]
+        longest = int(mask.sum(dim=1).max())
+        return Inputs(self.z[rows, :longest], mask[:, :longest], self.features[rows], self.direction[rows])
+
+
+class Targets(NamedTuple):
+    """What the network is to say: 1 for a bot, and the labels of the two embeddings in their maps."""
+
+    bot: Float[Tensor, "B"]
+    task: Int[Tensor, "B"]
+    embodiment: Int[Tensor, "B"]
+
+
+Item = tuple[Inputs, Targets] | tuple[Inputs, Targets, Float[Tensor, "_"]]
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """Standardisation of what the network reads, with the statistics of the training people.
+
+    Attributes:
+        mean: Of the columns `COLUMNS`.
+        whitening: W with W W^T the inverse of their covariance, so that (x - mean) W is white.
+    """
+
+    steps: Statistics
+    mean: Float[Tensor, "F"]
+    std: Float[Tensor, "F"]
+    whitening: Float[Tensor, "F F"]
+
+    @classmethod
+    def fit(cls, parts: DataParts) -> "Scaling":
+        """Of the training part; a column that does not vary there counts as it is."""
+        table = columns(parts["train"])
+        std = table.std(dim=0)
+        std = torch.where(std > 0, std, 1.0)
+        covariance = (table / std).T.cov() + RIDGE * torch.eye(len(COLUMNS), dtype=table.dtype)
+        return cls(parts.statistics, table.mean(dim=0), std, torch.linalg.cholesky(covariance.inverse()))
+
+    def inputs(self, canonical: Canonical) -> Inputs:
+        """Standardised steps and features, and the direction on the screen, which the canonical form takes away."""
+        features = self.features(columns(canonical))
+        return Inputs(self.steps.normalise(canonical), canonical.mask, features, direction(canonical.angle).float())
+
+    def features(self, columns: Float[Tensor, "N F"]) -> Float[Tensor, "N W"]:
+        """asinh of the standardised columns, and how far they lie from people; `WIDTH` columns in float32.
+
+        Bots may lie hundreds of deviations off, where a network knows nothing: asinh and the logarithm of the
+        Mahalanobis distance bring them near.
+        """
+        z = (columns - self.mean) / self.std
+        distance = (z @ self.whitening).square().mean(dim=1, keepdim=True).log1p()
+        return torch.cat([torch.asinh(z.float()), distance.float()], dim=1)
+
+
+def direction(angle: Float[Tensor, "N"]) -> Float[Tensor, "N 2"]:
+    """Cosine and sine."""
+    return torch.stack([angle.cos(), angle.sin()], dim=1)
+
+
+def columns(canonical: Canonical) -> Float[Tensor, "N F"]:
+    """Columns `COLUMNS` of movements as they are, float64."""
+    measured = canonical.measured_condition()
+    return torch.cat([movement_features(canonical.deltas[..., :2], canonical.mask), measured], dim=1)
+
+
+class DetectorDataset(Dataset[Item]):
+    """People and bots in memory.
+
+    Args:
+        weight: Of each movement in the loss; None where bots are balanced by their count.
+    """
+
+    def __init__(self, inputs: Inputs, targets: Targets, weight: Float[Tensor, "N"] | None = None) -> None:
+        self.inputs, self.targets, self.weight = inputs, targets, weight
+
+    def __len__(self) -> int:
+        return len(self.targets.bot)
+
+    def __getitem__(self, rows: Int[Tensor, "B"]) -> Item:
+        pair = (self.inputs.take(rows), Targets(*(part[rows] for part in self.targets)))
+        return pair if self.weight is None else (*pair, self.weight[rows])
+
+
+def label_maps() -> LabelMaps:
+    """The maps of every data set: all tasks that there can be, people, and every source of bots."""
+    return LabelMaps.of(every_task(), [HUMAN, *BOTS, *SOURCES[1:]])
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """The people of the training part, beside whom each pass sets other bots.
+
+    Attributes:
+        maps: Of the labels of every movement that there can be.
+    """
+
+    real: Canonical
+    scaling: Scaling
+    maps: LabelMaps
+    config: DetectorConfig
+
+    @property
+    def count(self) -> int:
+        """How many bots stand beside the people."""
+        alpha = self.config.negatives.alpha
+        return len(self.real) if alpha is None else generated_count(len(self.real), alpha)
+
+    @cached_property
+    def first(self) -> Negatives:
+        """The bots of pass 0: those of the account, too, since a generator takes its time for them."""
+        return self._made(0)
+
+    def negatives(self, number: int) -> Negatives:
+        """The bots of pass `number`."""
+        return self._made(number) if number else self.first
+
+    def _made(self, number: int) -> Negatives:
+        seed = derive(self.config.seed, "negatives", number)
+        return mixture(self.real, self.count, self.config.negatives, self.config.data.canonical, seed)
+
+    def account(self) -> dict[str, Any]:
+        """What a record holds of them, as plain values: the label maps, and the bots and the balance of the first pass.
+
+        Raises whatever is wrong with a source of bots.
+        """
+        told = {**self.first.account(), "balance": self.dataset(self.first)[1]}
+        return {"labels": self.maps.to_json(), "negatives": told}
+
+    def dataset(self, negatives: Negatives) -> tuple[DetectorDataset, str]:
+        """People and these bots, and one line on their balance.
+
+        Raises:
+            BalanceError: another number of bots, or other weights, than was asked for.
+        """
+        alpha, weight = self.config.negatives.alpha, self.config.negatives.weight
+        movements = concatenate(self.real, negatives.canonical)
+        labels = self.maps.label(task_names(movements), (HUMAN,) * len(self.real) + negatives.style)
+        targets = Targets(labels.is_bot.float(), labels.task, labels.embodiment)
+        weights = None if weight is None else torch.where(labels.is_bot, weight, 1.0)
+        dataset = DetectorDataset(self.scaling.inputs(movements), targets, weights)
+        if weights is not None and weight is not None:
+            return dataset, validate_weights(len(self.real), len(negatives), weight, weights)
+        item = dataset[torch.arange(1)]
+        return dataset, validate_augmentation_balance(len(self.real), len(negatives), alpha or 0.0, item)

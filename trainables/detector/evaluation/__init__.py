@@ -1,0 +1,1 @@
+"""Evaluation of a detector: sets, thresholds, tables, plots, audits and the model card."""
