@@ -35,7 +35,7 @@ import numpy.typing as npt
 from platform.latency import Latency
 from platform.promotion import Decision, Rule, decide
 from trainables.eval.intervals.jackknife import Clustered, interval, jackknife
-from trainables.judging import Judgement
+from trainables.model_evaluation import Judgement
 from trainables.training import metric_names as names
 
 SIZES = {  # rows of each group, from `load_parts(DataConfig())`; a promotion asks the holdout part

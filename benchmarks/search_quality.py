@@ -37,7 +37,7 @@ from platform.tune import concurrency, tuner
 from search_spaces import SPACES
 from trainables.core.config import plain, with_values
 from trainables.diffusion.config import DiffusionConfig
-from trainables.judging import judge
+from trainables.model_evaluation import judge
 from trainables.training.metric_names import VAL_C2ST, VAL_MMD
 
 SPACE = SPACES["diffusion"]

@@ -18,7 +18,7 @@ from scipy import stats
 
 from platform.finalists import VALIDATION
 from platform.terminal import columns
-from trainables.judging import Judgement
+from trainables.model_evaluation import Judgement
 from trainables.training import metric_names as names
 
 CONFIDENCE = 0.95

@@ -17,7 +17,7 @@ from platform.recovery import METRICS, last_epoch
 from platform.terminal import columns, metric, plain, print_heading, print_table, span
 from trainables.core.config import require
 from trainables.eval.intervals.jackknife import difference, interval
-from trainables.judging import Judgement
+from trainables.model_evaluation import Judgement
 from trainables.training.headline_metrics import shown_as
 from trainables.training.metric_names import DIRECTIONS
 

@@ -18,7 +18,7 @@ from platform.terminal import columns
 from trainables.core.config import plain
 from trainables.core.formatting import number
 from trainables.eval.intervals.jackknife import Interval
-from trainables.judging import Judgement
+from trainables.model_evaluation import Judgement
 from trainables.model_registry.publisher import now
 from trainables.model_registry.registry import Published, Registry, RegistryError
 from trainables.training.headline_metrics import Criteria, title

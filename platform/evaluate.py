@@ -8,14 +8,14 @@ import sys
 from dataclasses import replace
 
 from trainables.core.cli import run
-from trainables.eval import diffusion_eval
+from trainables.model_evaluation import evaluate_generator
 
 MODULE = "platform.evaluate"
 COMMAND = replace(
-    diffusion_eval.COMMAND,
+    evaluate_generator.COMMAND,
     module=MODULE,
-    about=diffusion_eval.COMMAND.about.replace(diffusion_eval.COMMAND.module, MODULE),
+    about=evaluate_generator.COMMAND.about.replace(evaluate_generator.COMMAND.module, MODULE),
 )
 
 if __name__ == "__main__":
-    sys.exit(run(COMMAND, diffusion_eval.main))
+    sys.exit(run(COMMAND, evaluate_generator.main))

@@ -18,7 +18,7 @@ from platform.holdout import PART, HoldoutSpentError, Ledger, Look
 from trainables.core.atomic_files import replace
 from trainables.core.config import ConfigError, digest
 from trainables.core.seeding import derive
-from trainables.judging import Judgement, judged
+from trainables.model_evaluation import Judgement, judged
 from trainables.training.checkpoint import CheckpointError, load_record
 
 JUDGEMENTS = "judgements"

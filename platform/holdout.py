@@ -25,7 +25,7 @@ from typing import IO, Any
 
 from trainables.core.atomic_files import flush
 from trainables.core.config import digest
-from trainables.judging import Judgement, judge
+from trainables.model_evaluation import Judgement, judge
 from trainables.model_registry.publisher import now
 from trainables.training.checkpoint import load_record
 

@@ -20,9 +20,9 @@ from trainables.detector.config import DetectorConfig
 from trainables.detector.evaluation.plots import overview
 from trainables.eval.generation.plots import gallery, overlays
 from trainables.eval.generation.validator import Validator
-from trainables.judging import Judgement
-from trainables.judging.detection import scores_on
-from trainables.judging.generation import validator_of
+from trainables.model_evaluation import Judgement
+from trainables.model_evaluation.detector import scores_on
+from trainables.model_evaluation.generator import validator_of
 from trainables.model_registry import registry
 from trainables.training.checkpoint import load_record
 

@@ -28,7 +28,7 @@ from trainables.core import atomic_files
 from trainables.core.seeding import derive
 from trainables.eval.intervals.jackknife import Clustered, Interval, interval, probability_best, weighted_sum
 from trainables.eval.metrics import NullBand
-from trainables.judging import Judgement
+from trainables.model_evaluation import Judgement
 from trainables.training.headline_metrics import Criteria, shown_as
 
 LEADERBOARD = "leaderboard.json"

@@ -26,7 +26,7 @@ from trainables.core.cli import Command, Request, run
 from trainables.core.config import build, plain, require, require_member
 from trainables.data.dataset import DataConfig, load_parts
 from trainables.detectors import FOLDER as DETECTORS
-from trainables.judging import JUDGED_ON, Judgement, judge
+from trainables.model_evaluation import JUDGED_ON, Judgement, judge
 from trainables.model_registry.publisher import Publisher, held
 from trainables.model_registry.registry import FOLDER as REGISTRY
 from trainables.model_registry.registry import Published, Registry

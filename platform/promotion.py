@@ -26,7 +26,7 @@ from typing import Any, Protocol
 from platform.latency import Latency
 from trainables.core.config import ConfigError, require
 from trainables.eval.intervals.jackknife import Clustered, Interval, difference, interval
-from trainables.judging import Judgement
+from trainables.model_evaluation import Judgement
 from trainables.training import metric_names as names
 from trainables.training.headline_metrics import CRITERIA, FIGURES
 

@@ -19,7 +19,7 @@ from platform.ranking import INTERRUPTED, Ranked, objectives_of, ranking, shown_
 from platform.recovery import FOLDER, METRICS, RESUMES, RETRIED, history, last_epoch
 from trainables.core.config import ConfigError, require
 from trainables.eval.metrics import NullBand
-from trainables.judging import Judgement
+from trainables.model_evaluation import Judgement
 from trainables.training.checkpoint import CheckpointError
 from trainables.training.headline_metrics import CRITERIA, Criteria, offset, shown_as
 from trainables.training.manifest import MANIFEST

@@ -21,7 +21,7 @@ from trainables.diffusion import sample
 from trainables.diffusion import train as experiment
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.models.unet1d import UNet1D
-from trainables.eval import diffusion_eval
+from trainables.model_evaluation import evaluate_generator
 from trainables.session import TRAINABLES
 
 
@@ -56,7 +56,10 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
     "serve": (launch.COMMAND, lambda request: build(ServeConfig, request.config)),
     "diffusion/train": (experiment.COMMAND, build_experiment),
     "diffusion/sample": (sample.COMMAND, lambda request: build(sample.SampleConfig, request.config)),
-    "diffusion/eval": (diffusion_eval.COMMAND, lambda request: build(diffusion_eval.EvalConfig, request.config)),
+    "diffusion/eval": (
+        evaluate_generator.COMMAND,
+        lambda request: build(evaluate_generator.EvalConfig, request.config),
+    ),
 }
 OF_A_CHECKPOINT = ("diffusion/sample", "diffusion/eval", "detector/export", "detector/judge")
 FILES = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.rglob("*.yaml"))
@@ -85,7 +88,7 @@ def test_every_command_has_its_file(command: Command) -> None:
 
 
 def test_the_platforms_evaluation_is_the_same_command() -> None:
-    assert parse(evaluate.COMMAND, []) == parse(diffusion_eval.COMMAND, [])
+    assert parse(evaluate.COMMAND, []) == parse(evaluate_generator.COMMAND, [])
 
 
 def test_the_preset_of_the_seed_carries_its_values() -> None:

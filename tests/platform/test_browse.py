@@ -21,7 +21,7 @@ from platform.storage import JOURNAL
 from tests.platform.studies import add, add_cut, add_many, study_in, write_board
 from trainables.core.config import ConfigError
 from trainables.eval.intervals.jackknife import Clustered
-from trainables.judging import Judgement
+from trainables.model_evaluation import Judgement
 from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
 
 

@@ -16,7 +16,7 @@ from trainables.detector.model import DetectorModelConfig
 from trainables.detector.train import epochs
 from trainables.detectors import FOLDER
 from trainables.eval.intervals.jackknife import Clustered
-from trainables.judging import Judgement
+from trainables.model_evaluation import Judgement
 from trainables.model_registry.registry import Registry
 from trainables.training.checkpoint import RECORD, load_record
 from trainables.training.metric_names import VAL_C2ST, VAL_FPR, VAL_SEEN_AUC, VAL_UNSEEN_AUC, VAL_WORST_FAMILY_MISS

@@ -36,7 +36,7 @@ from trainables.data.dataset import load_parts
 from trainables.detector.config import DetectorConfig
 from trainables.detector.train import epochs
 from trainables.eval.intervals.jackknife import Clustered
-from trainables.judging import Judgement
+from trainables.model_evaluation import Judgement
 from trainables.session import METRICS_FILE
 from trainables.training.checkpoint import RECORD
 from trainables.training.manifest import Manifest

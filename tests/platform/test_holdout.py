@@ -11,7 +11,7 @@ import pytest
 
 from platform.holdout import LEDGER, HoldoutSpentError, Ledger, LedgerError, Look
 from trainables.eval.intervals.jackknife import Clustered
-from trainables.judging import Judgement, judgement
+from trainables.model_evaluation import Judgement, result
 from trainables.training.checkpoint import RECORD, CheckpointError
 
 
@@ -92,7 +92,7 @@ def test_what_other_code_answered_is_asked_again_and_paid_once(tmp_path: Path, m
     assert ledger.judgement(look(tmp_path, "w1")) is None
     assert ledger.ask(look(tmp_path, "w1"), judge) == first
     assert (len(judge.asked), ledger.looks("d1")) == (2, 1)
-    monkeypatch.setattr(judgement, "code_sha256", lambda folder: "other")
+    monkeypatch.setattr(result, "code_sha256", lambda folder: "other")
     assert ledger.ask(look(tmp_path, "w1"), judge).code_sha256 == "other"
     ledger.ask(look(tmp_path, "w1"), judge)
     assert (len(judge.asked), ledger.looks("d1")) == (3, 1)

@@ -12,8 +12,8 @@ from trainables.detector.model import DetectorModelConfig
 from trainables.detector.train import epochs
 from trainables.diffusion.config import DiffusionConfig
 from trainables.eval.generation.validator import EvaluationConfig, Validator
-from trainables.judging import judge
-from trainables.judging.checkpoints import JUDGES
+from trainables.model_evaluation import judge
+from trainables.model_evaluation.reevaluate import JUDGES
 from trainables.training.headline_metrics import CRITERIA, FIGURES
 
 

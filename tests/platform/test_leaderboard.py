@@ -23,7 +23,7 @@ from trainables.core.config import ConfigError, plain
 from trainables.diffusion.config import DiffusionConfig
 from trainables.eval.intervals.jackknife import Clustered, interval
 from trainables.eval.metrics import NullBand
-from trainables.judging import Judgement, judgement
+from trainables.model_evaluation import Judgement, result
 from trainables.training.checkpoint import RECORD
 from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_REJECTED
 
@@ -137,7 +137,7 @@ def test_what_other_code_judged_is_judged_anew(
 ) -> None:
     """In the place of what it was, and at no cost."""
     for code in ("other", "other", "another"):
-        monkeypatch.setattr(judgement, "code_sha256", lambda folder, code=code: code)
+        monkeypatch.setattr(result, "code_sha256", lambda folder, code=code: code)
         board = leaderboard(console(), sweep_in(tmp_path, top=1, holdout_budget=1), study, ranked)
         [row] = board.rows
         assert row.holdout is not None

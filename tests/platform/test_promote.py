@@ -20,7 +20,7 @@ from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling import SamplingConfig
 from trainables.eval.generation.validator import EvaluationConfig
-from trainables.judging import Judgement
+from trainables.model_evaluation import Judgement
 from trainables.model_registry.publisher import held
 from trainables.model_registry.registry import Registry
 from trainables.training.checkpoint import RECORD, WEIGHTS, load_record, save_checkpoint

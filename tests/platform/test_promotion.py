@@ -13,7 +13,7 @@ from platform.latency import Latency
 from platform.promotion import LATENCY, Decision, LimitsConfig, MarginsConfig, Rule, decide, to_json
 from trainables.core.config import ConfigError
 from trainables.eval.intervals.jackknife import Clustered
-from trainables.judging import Judgement
+from trainables.model_evaluation import Judgement
 from trainables.training import metric_names as names
 
 GROUPS = 8

@@ -27,7 +27,7 @@ from trainables.core.config import ConfigError, build, plain, with_values
 from trainables.data.dataset import DataParts, load_parts
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.loop import epochs
-from trainables.judging import Judgement
+from trainables.model_evaluation import Judgement
 from trainables.training.manifest import MANIFEST, Manifest
 from trainables.training.metric_names import (
     EPOCH,

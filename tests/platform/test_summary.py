@@ -25,7 +25,7 @@ from trainables.core.config import plain
 from trainables.diffusion.config import DiffusionConfig
 from trainables.eval.intervals.jackknife import Clustered
 from trainables.eval.metrics import NullBand
-from trainables.judging import Judgement
+from trainables.model_evaluation import Judgement
 from trainables.session import METRICS_FILE
 from trainables.training.checkpoint import RECORD
 from trainables.training.headline_metrics import GENERATION

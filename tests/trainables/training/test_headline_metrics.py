@@ -4,7 +4,7 @@ import pytest
 
 from search_spaces import SPACES, Space
 from trainables import detectors, generators
-from trainables.judging.checkpoints import JUDGES
+from trainables.model_evaluation.reevaluate import JUDGES
 from trainables.session import TRAINABLES
 from trainables.training.headline_metrics import (
     CRITERIA,

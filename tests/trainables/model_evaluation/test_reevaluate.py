@@ -24,8 +24,8 @@ from trainables.gan.config import GanConfig
 from trainables.gan.networks import GanModelConfig
 from trainables.gan.state import initial_state, save_state
 from trainables.generators import LOADERS
-from trainables.judging import JUDGED_ON, Judgement, judge, judged
-from trainables.judging.generation import figures_by_group, groups_of
+from trainables.model_evaluation import JUDGED_ON, Judgement, judge, judged
+from trainables.model_evaluation.generator import figures_by_group, groups_of
 from trainables.physical.minimum_jerk import MinimumJerk
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import RECORD, CheckpointError

@@ -28,7 +28,7 @@ from trainables.detector.evaluation.miss_rates import misses
 from trainables.detector.evaluation.validator import Validator
 from trainables.eval.detection.roc import threshold_at_fpr
 from trainables.eval.intervals.jackknife import Clustered
-from trainables.judging.judgement import Findings
+from trainables.model_evaluation.result import Findings
 from trainables.training.checkpoint import CheckpointError
 from trainables.training.metric_names import VAL_FPR
 

@@ -14,8 +14,8 @@ from trainables.detector.config import DetectorConfig, NegativesConfig
 from trainables.detector.model import DetectorModelConfig
 from trainables.detector.train import epochs
 from trainables.eval.intervals.jackknife import interval
-from trainables.judging import JUDGED_ON, Judgement, judge, judged
-from trainables.judging.detection import Scores, scores_on
+from trainables.model_evaluation import JUDGED_ON, Judgement, judge, judged
+from trainables.model_evaluation.detector import Scores, scores_on
 from trainables.training.checkpoint import load_checkpoint, save_checkpoint
 from trainables.training.metric_names import (
     VAL_FPR,

@@ -27,7 +27,7 @@ from trainables.eval.two_sample.c2st import held_out_scores
 from trainables.eval.two_sample.manifold import precision_recall_rows
 from trainables.eval.two_sample.mmd import mmd_of_rows
 from trainables.generators import load
-from trainables.judging.judgement import Findings
+from trainables.model_evaluation.result import Findings
 from trainables.training import metric_names as names
 
 

@@ -16,15 +16,15 @@ from trainables.data.dataset import PARTS, DataConfig, load_parts
 from trainables.data.recordings import RecordingError
 from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.eval.intervals.jackknife import mean
-from trainables.judging import detection, generation
-from trainables.judging.judgement import Findings, Judgement
+from trainables.model_evaluation import detector, generator
+from trainables.model_evaluation.result import Findings, Judgement
 from trainables.training.checkpoint import CheckpointError, load_record
 
 JUDGED_ON = PARTS[1:]  # whoever a model learned from cannot judge it
 
 JUDGES: dict[str, Callable[[Path, Mapping[str, Any], str, Sequence[int]], Findings]] = {
-    **dict.fromkeys(generators.LOADERS, generation.findings),
-    **dict.fromkeys(detectors.LOADERS, detection.findings),
+    **dict.fromkeys(generators.LOADERS, generator.findings),
+    **dict.fromkeys(detectors.LOADERS, detector.findings),
 }
 """Kind of a checkpoint -> what finds its figures."""
 

@@ -1,0 +1,212 @@
+"""Evaluate a generator's checkpoint, or a file of samples made elsewhere, on held-out users."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from trainables.core.cli import Command, Request
+from trainables.core.config import ConfigError, build, plain, require, require_member
+from trainables.data.canonical import Canonical, decode
+from trainables.data.dataset import DataConfig, DataParts, load_parts
+from trainables.diffusion.api import Generator
+from trainables.diffusion.sampling import SamplingChanges
+from trainables.eval.generation import plots
+from trainables.eval.generation.comparison import Comparison, MetricConfig
+from trainables.eval.generation.movement_reader import Observed, people_of, read_movements
+from trainables.eval.generation.real_and_fake import Sides, from_file, generated
+from trainables.eval.generation.report import CHECKS, METRICS, Numbers
+from trainables.eval.generation.report_table import key_figures
+from trainables.generators import MovementGenerator, load
+from trainables.training.checkpoint import CheckpointError, file_sha256, load_record
+
+JUDGED_ON = ("validation", "test")
+PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "cursory")
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """What is judged, on which people, by which metrics."""
+
+    ckpt: str = ""  # checkpoint folder, or
+    samples: str = ""  # a file of movements: .parquet, .csv, .npy
+    metrics: tuple[str, ...] = tuple(METRICS)
+    part: str = "validation"  # of the data set; test for the last word
+    val_split: str = ""  # a file of real movements to compare with, in place of `part`
+    n: int = 0  # samples; 0: all that there are, one per real movement where a checkpoint makes them
+    steps: int = 0  # network calls per sample; 0: those of `sampling`
+    seed: int = 20240  # of the noise, and of the choice of rows where n leaves some out
+    sampling: SamplingChanges = field(default_factory=SamplingChanges)  # null: as the checkpoint was judged
+    device: str = "cpu"
+    out_dir: str = "evaluation"
+    comparison: MetricConfig = field(default_factory=MetricConfig)
+    data: DataConfig = field(default_factory=DataConfig)  # for samples of a file; a checkpoint brings its own
+
+    def __post_init__(self) -> None:
+        given = "both" if self.ckpt and self.samples else "neither"
+        require(bool(self.ckpt) != bool(self.samples), "exactly one of `ckpt` and `samples`", given)
+        require(bool(self.metrics), f"`metrics` name at least one of {', '.join(METRICS)}", "none")
+        for metric in self.metrics:
+            require_member("metrics", metric, METRICS)
+        remedy = "the holdout part is kept for the promotion" if self.part == "holdout" else ""
+        require(self.part in JUDGED_ON, f"`part` in {{{', '.join(JUDGED_ON)}}}", f"part={self.part}", remedy)
+        require(self.n >= 0, "`n >= 0`", f"n={self.n}")
+        require(self.steps >= 0, "`steps >= 1` (or 0 for those of `sampling`)", f"steps={self.steps}")
+
+
+COMMAND = Command(
+    module="trainables.eval.diffusion_eval",
+    config_name="diffusion/eval",
+    about="Judge a checkpoint, or movements made elsewhere, on held-out people:\n\n"
+    "  python -m trainables.eval.diffusion_eval ckpt=FOLDER metrics=[c2st,mmd,prd,kinematics,spectra]\n"
+    "  python -m trainables.eval.diffusion_eval samples=FILE.parquet part=test",
+    schemas={"diffusion/eval_schema": plain(EvalConfig(ckpt="FOLDER")) | {"ckpt": ""}},  # neither is a law broken
+)
+
+
+def main(request: Request) -> int:
+    """Judge, write the report and the pictures, and print the figures that matter most."""
+    config, console = build(EvalConfig, request.config), Console()
+    if config.ckpt and (own := [key for key in request.given if key.startswith("data.")]):
+        raise ConfigError(f"{own[0]}: a checkpoint brings its own data; to compare with other people give val_split")
+    with Progress(console=console, transient=True) as progress:
+        numbers, comparison = evaluate(config, progress)
+    folder = Path(config.out_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers["pictures"] = _draw(comparison, numbers["metrics"], folder)
+    text = json.dumps(numbers, indent=1, sort_keys=True, allow_nan=False)
+    (folder / "report.json").write_text(text + "\n")
+    console.print(key_figures(numbers))
+    console.print(f"report and pictures: {folder.resolve()}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def evaluate(config: EvalConfig, progress: Progress) -> tuple[Numbers, Comparison]:
+    """Every number of the report, and the movements that it is about.
+
+    Raises:
+        ConfigError, CheckpointError, RecordingError: what is wrong with the command or its files, in one line.
+    """
+    subject = (of_checkpoint if config.ckpt else of_file)(config, progress)
+    sides = subject.sides
+    comparison = Comparison(sides.real, sides.fake, sides.training, config.comparison, sides.asked)
+    work = {**CHECKS, **{name: METRICS[name] for name in config.metrics}}
+    found = {name: work[name](comparison) for name in progress.track(work, description="measuring")}
+    return {
+        "subject": subject.origin,
+        "real": {"people": config.val_split or config.part, **_account("real", sides.real, sides)},
+        "fake": _account("fake", sides.fake, sides),
+        "training": {"movements": len(sides.training), "groups": len(set(sides.training.group))},
+        "data": {**plain(subject.data), "sha256": subject.parts.sha256},
+        "config": plain(config),
+        "checks": {name: found[name] for name in CHECKS},
+        "metrics": {name: found[name] for name in config.metrics},
+        "versions": {"python": sys.version.split()[0], **{package: version(package) for package in PACKAGES}},
+    }, comparison
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """Who is judged, on which data.
+
+    Attributes:
+        origin: For the report: the checkpoint or the file, with its hash.
+    """
+
+    origin: Numbers
+    data: DataConfig
+    parts: DataParts
+    sides: Sides
+
+
+def of_checkpoint(config: EvalConfig, progress: Progress) -> Subject:
+    """Samples of a checkpoint, one per movement of the people it is compared with.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be used, or was trained on data that are not those of today.
+    """
+    folder = Path(config.ckpt)
+    source, record = _sampling_as_asked(load(folder, config.device), config), load_record(folder)
+    data = build(DataConfig, record["config"]["data"])
+    parts = load_parts(data)
+    if record.get("data_sha256") != parts.sha256:
+        raise CheckpointError(f"{folder}: trained on other data ({record.get('data_sha256')}); none is known to be new")
+    people, training = _people(config, parts, data), decode(parts["train"], data.canonical)
+    with _running(progress, "sampling"):
+        sides = generated(
+            partial(source.like, seed=config.seed), source.canonical, people, training, config.n, config.seed
+        )
+    kept = ("kind", "weights_sha256", "data_sha256", "epoch", "step")
+    origin = {"checkpoint": config.ckpt, **{key: record[key] for key in kept if key in record}}
+    if isinstance(source, Generator):
+        origin["sampling"] = plain(source.sampling)
+    return Subject(origin, data, parts, sides)
+
+
+def _sampling_as_asked(source: MovementGenerator, config: EvalConfig) -> MovementGenerator:
+    """The generator, a diffusion with the changes of its sampling.
+
+    Raises:
+        ConfigError: a sampler is chosen for a generator that has none.
+    """
+    if isinstance(source, Generator):
+        sampling = config.sampling.over(source.sampling)
+        return replace(source, sampling=replace(sampling, steps=config.steps or sampling.steps))
+    chosen = config.steps > 0 or config.sampling != SamplingChanges()
+    require(not chosen, "`steps` and `sampling` as they are by default for a generator without a sampler", "others")
+    return source
+
+
+def of_file(config: EvalConfig, progress: Progress) -> Subject:
+    """The movements of a file.
+
+    Raises:
+        RecordingError: the file cannot be read.
+    """
+    path, parts = Path(config.samples), load_parts(config.data)
+    with _running(progress, "reading"):
+        file = read_movements(path)
+    people, training = _people(config, parts, config.data), decode(parts["train"], config.data.canonical)
+    sides = from_file(file, people, training, config.data.canonical, config.n, config.seed)
+    origin = {"samples": config.samples, "sha256": file_sha256(path), "events_left_out": dict(file.events)}
+    return Subject(origin, config.data, parts, sides)
+
+
+def _people(config: EvalConfig, parts: DataParts, data: DataConfig) -> Observed:
+    return read_movements(Path(config.val_split)) if config.val_split else people_of(parts, config.part, data.canonical)
+
+
+@contextmanager
+def _running(progress: Progress, description: str) -> Iterator[None]:
+    """A bar of unknown length while something runs that cannot say how far it is."""
+    task = progress.add_task(description, total=None)
+    yield
+    progress.update(task, total=1, completed=1)
+
+
+def _account(side: str, judged: Canonical, sides: Sides) -> Numbers:
+    counts = {"read": sides.read[side], "judged": len(judged), "dropped": dict(sides.dropped[side])}
+    return {**counts, "groups": len(set(judged.group))}
+
+
+def _draw(comparison: Comparison, metrics: Numbers, folder: Path) -> list[str]:
+    """The pictures that the chosen metrics have, and a gallery; their names."""
+    real, fake = comparison.real, comparison.fake
+    drawn = {
+        "gallery": lambda file: plots.gallery(real, fake, file, paired=comparison.paired),
+        "overlays": lambda file: plots.overlays(real, fake, file),
+        "spectra": lambda file: plots.spectra(metrics["spectra"], file),
+        "c2st": lambda file: plots.probe_bars(metrics["c2st"], comparison.config.probes, file),
+    }
+    wanted = {"gallery": True, "overlays": "kinematics" in metrics, "spectra": "spectra" in metrics}
+    names = [name for name in drawn if wanted.get(name, name in metrics)]
+    for name in names:
+        drawn[name](folder / f"{name}.png")
+    return [f"{name}.png" for name in names]
