@@ -32,8 +32,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from platform.latency import Latency
-from platform.promotion import Decision, Rule, decide
+from platform.promotion.latency import Latency
+from platform.promotion.rule import Decision, Rule, decide
 from trainables.eval.intervals.jackknife import Clustered, interval, jackknife
 from trainables.model_evaluation import Judgement
 from trainables.training import metric_names as names

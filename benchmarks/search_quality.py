@@ -26,14 +26,14 @@ import optuna
 from rich.console import Console
 from scipy.stats import t as student
 
-from platform.cluster import ray_instance
-from platform.disk import Guard
-from platform.progress import Progress
-from platform.ranking import OBJECTIVES, ranking
-from platform.search import OptunaBridge, enqueue_baselines
-from platform.settings import BudgetConfig, Sweep, TuneConfig
-from platform.study import open_study
-from platform.tune import concurrency, tuner
+from platform.core.ray_instance import ray_instance
+from platform.study.config import BudgetConfig, Sweep, TuneConfig
+from platform.study.ranking import OBJECTIVES, ranking
+from platform.study.searcher import OptunaBridge, enqueue_baselines
+from platform.study.study import open_study
+from platform.sweep.disk_budget import Guard
+from platform.sweep.progress import Progress
+from platform.sweep.runner import concurrency, tuner
 from search_spaces import SPACES
 from trainables.core.config import plain, with_values
 from trainables.diffusion.config import DiffusionConfig

@@ -19,11 +19,11 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState, create_trial
 
-from platform.ranking import OBJECTIVES
-from platform.samplers import SAMPLERS
-from platform.search import OptunaBridge
-from platform.settings import BudgetConfig, Sweep, TuneConfig
-from platform.study import open_study
+from platform.study.config import BudgetConfig, Sweep, TuneConfig
+from platform.study.ranking import OBJECTIVES
+from platform.study.samplers import SAMPLERS
+from platform.study.searcher import OptunaBridge
+from platform.study.study import open_study
 from search_spaces import SPACES
 from trainables.core.config import plain
 from trainables.diffusion.config import DiffusionConfig

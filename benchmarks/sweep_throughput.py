@@ -28,14 +28,14 @@ import torch
 from ray import cloudpickle
 from rich.console import Console
 
-from platform.cluster import ray_instance
-from platform.disk import Guard
-from platform.progress import Progress
-from platform.ranking import OBJECTIVES
-from platform.search import OptunaBridge
-from platform.settings import BudgetConfig, SchedulerConfig, Sweep, TuneConfig
-from platform.study import open_study
-from platform.tune import tuner
+from platform.core.ray_instance import ray_instance
+from platform.study.config import BudgetConfig, SchedulerConfig, Sweep, TuneConfig
+from platform.study.ranking import OBJECTIVES
+from platform.study.searcher import OptunaBridge
+from platform.study.study import open_study
+from platform.sweep.disk_budget import Guard
+from platform.sweep.progress import Progress
+from platform.sweep.runner import tuner
 from search_spaces import SPACES
 from trainables import session
 from trainables.core.config import build, plain, with_values

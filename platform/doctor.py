@@ -15,9 +15,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 from rich.text import Text
 
-from platform.cluster import ray_instance, silence
+from platform.core.ray_instance import ray_instance, silence
 from platform.preflight import CHECKS
-from platform.preflight.scene import FAIL, OK, WARNING, Cluster, DoctorConfig, Finding, Scene, examined
+from platform.preflight.context import FAIL, OK, WARNING, Cluster, DoctorConfig, Finding, Scene, examined
 from trainables.core.cli import FAILED, Command, Request, run
 from trainables.core.config import ConfigError, build, plain
 from trainables.data.dataset import DataConfig

@@ -13,10 +13,10 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from platform.label_checks import CHECKS, LabelsConfig, Rows, Subject, examined, numbered
-from platform.preflight.scene import FAIL
-from platform.source import ROOT
-from platform.terminal import columns, print_facts, print_heading, print_line, print_table
+from platform.core.console import columns, print_facts, print_heading, print_line, print_table
+from platform.core.provenance import ROOT
+from platform.preflight.context import FAIL
+from platform.preflight.label_checks import CHECKS, LabelsConfig, Rows, Subject, examined, numbered
 from trainables.core.cli import FAILED, Command, Request, run
 from trainables.core.config import ConfigError, build, plain
 from trainables.core.seeding import generator

@@ -1,7 +1,7 @@
 """`python -m platform.promote`: a challenger becomes champion if a paired test and all limits say so.
 
 Both are judged on people whom neither has seen (the holdout part, whose looks are counted), on the same movements,
-conditions and noise, or against the same bots; the rule is `platform.promotion`. Generators and detectors have
+conditions and noise, or against the same bots; the rule is `platform.promotion.rule`. Generators and detectors have
 champions of their own. The decision is written down with its data and figures either
 way: in the registry's history where the challenger is promoted, else among its decisions.
 """
@@ -14,14 +14,14 @@ from typing import Any
 
 from rich.console import Console
 
-from platform.challenger import FIRST, Challenger, of_checkpoint, of_leaderboard, require_same_form
-from platform.decision import findings, heading, history_table, print_decision, refusal, refusals_table
-from platform.detection_rule import DetectorRuleConfig
-from platform.finalists import noise_seeds
-from platform.holdout import LEDGER, PART, Ledger, Look
-from platform.kinds import KINDS
-from platform.latency import Latency, LatencyConfig, measure
-from platform.promotion import LimitsConfig, MarginsConfig, Rule, decide
+from platform.leaderboard.finalists import noise_seeds
+from platform.leaderboard.holdout_ledger import LEDGER, PART, Ledger, Look
+from platform.leaderboard.model_types import KINDS
+from platform.promotion.challenger import FIRST, Challenger, of_checkpoint, of_leaderboard, require_same_form
+from platform.promotion.decision_record import findings, heading, history_table, print_decision, refusal, refusals_table
+from platform.promotion.detector_rule import DetectorRuleConfig
+from platform.promotion.latency import Latency, LatencyConfig, measure
+from platform.promotion.rule import LimitsConfig, MarginsConfig, Rule, decide
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import build, plain, require, require_member
 from trainables.data.dataset import DataConfig, load_parts

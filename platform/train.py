@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from platform.cluster import ray_instance
+from platform.core.ray_instance import ray_instance
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import build, plain
 from trainables.session import TRAINABLES, Job, ScalingConfig

@@ -7,9 +7,9 @@ import pytest
 
 from benchmarks import hard_negatives
 from platform import doctor, evaluate, labels, negatives, promote, train, tune
-from platform.label_checks import LabelsConfig
-from platform.preflight.scene import DoctorConfig
-from platform.settings import sweep_of
+from platform.preflight.context import DoctorConfig
+from platform.preflight.label_checks import LabelsConfig
+from platform.study.search_space import sweep_of
 from platform.train import TrainConfig
 from serve import launch
 from serve.settings import ServeConfig

@@ -5,7 +5,7 @@ gathered: this machine, the nodes of the Ray instance with their own view of the
 """
 
 from platform.preflight.cluster_file import check_cluster_file, check_connection
-from platform.preflight.instance import check_clocks, check_ray, check_resources, check_token
+from platform.preflight.context import Check
 from platform.preflight.machines import (
     check_code,
     check_disks,
@@ -15,7 +15,7 @@ from platform.preflight.machines import (
     check_shared_memory,
     check_shim,
 )
-from platform.preflight.scene import Check
+from platform.preflight.ray_instance import check_clocks, check_ray, check_resources, check_token
 from platform.preflight.storage import check_data, check_database, check_storage
 
 CHECKS: dict[str, Check] = {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from platform.preflight.scene import FAIL, OK, WARNING, Finding, Scene
+from platform.preflight.context import FAIL, OK, WARNING, Finding, Scene
 from trainables.core.config import ConfigError
 
 DOCUMENTATION = [ipaddress.ip_network(block) for block in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")]

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import platform
-from platform.preflight.scene import FAIL, OK, WARNING, Finding, Scene, each, mib
-from platform.source import ROOT, source_of
+from platform.core.provenance import ROOT, source_of
+from platform.preflight.context import FAIL, OK, WARNING, Finding, Scene, each, mib
 from trainables.training.node_probe import Node, normal
 
 PYTHON = (3, 11)

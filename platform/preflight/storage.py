@@ -6,8 +6,8 @@ from pathlib import Path
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from platform.preflight.scene import FAIL, OK, Finding, Scene
-from platform.storage import hidden
+from platform.preflight.context import FAIL, OK, Finding, Scene
+from platform.study.storage import hidden
 from trainables.data.dataset import load_parts
 
 

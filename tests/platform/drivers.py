@@ -13,11 +13,11 @@ from optuna.trial import FrozenTrial, TrialState
 from ray.tune.experiment import Experiment, Trial
 from ray.tune.search import ConcurrencyLimiter, SearchGenerator
 
-from platform.ranking import OBJECTIVES
-from platform.recovery import FOLDER, RAY_TRIAL
-from platform.search import OptunaBridge
-from platform.settings import BudgetConfig, SchedulerConfig, Sweep, TuneConfig
-from platform.study import open_study
+from platform.study.config import BudgetConfig, SchedulerConfig, Sweep, TuneConfig
+from platform.study.ranking import OBJECTIVES
+from platform.study.resume import FOLDER, RAY_TRIAL
+from platform.study.searcher import OptunaBridge
+from platform.study.study import open_study
 from search_spaces import Space
 from trainables.session import BEFORE, METRICS_FILE
 from trainables.training.checkpoint import save_checkpoint

@@ -14,10 +14,10 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
 
-from platform.leaderboard import LEADERBOARD
-from platform.ranking import OBJECTIVES
-from platform.recovery import METRICS, REASON, RESUMES, RETRIED
-from platform.storage import JOURNAL
+from platform.leaderboard.leaderboard import LEADERBOARD
+from platform.study.ranking import OBJECTIVES
+from platform.study.resume import METRICS, REASON, RESUMES, RETRIED
+from platform.study.storage import JOURNAL
 from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
 
 LAST = 4  # epoch

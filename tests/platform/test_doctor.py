@@ -14,12 +14,13 @@ import pytest
 import ray
 from rich.console import Console
 
-from platform import cluster, doctor
+from platform import doctor
+from platform.core import ray_instance as cluster
+from platform.core.provenance import ROOT, Source
 from platform.preflight import CHECKS
-from platform.preflight.instance import check_token
+from platform.preflight.context import FAIL, OK, WARNING, Cluster, DoctorConfig, Finding, Scene, examined
 from platform.preflight.machines import compare_packages, pins
-from platform.preflight.scene import FAIL, OK, WARNING, Cluster, DoctorConfig, Finding, Scene, examined
-from platform.source import ROOT, Source
+from platform.preflight.ray_instance import check_token
 from trainables.core.cli import FAILED, WRONG_INPUT, run
 from trainables.core.config import ConfigError
 from trainables.data.dataset import DataConfig

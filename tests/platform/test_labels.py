@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from platform import labels as command
-from platform.label_checks import CHECKS, LabelsConfig, Rows, Subject, difference, examined, numbered, read
-from platform.preflight.scene import FAIL
-from platform.source import ROOT
+from platform.core.provenance import ROOT
+from platform.preflight.context import FAIL
+from platform.preflight.label_checks import CHECKS, LabelsConfig, Rows, Subject, difference, examined, numbered, read
 from trainables.core.cli import FAILED, WRONG_INPUT, run
 from trainables.core.config import ConfigError, build
 from trainables.data.canonical import Canonical, CanonicalConfig, Movements, encode

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from platform.holdout import LEDGER
-from platform.latency import Latency
+from platform.leaderboard.holdout_ledger import LEDGER
 from platform.promote import COMMAND, REFUSED, PromoteConfig, main
-from platform.promotion import LimitsConfig, MarginsConfig, Rule, decide, to_json
+from platform.promotion.latency import Latency
+from platform.promotion.rule import LimitsConfig, MarginsConfig, Rule, decide, to_json
 from trainables.core.cli import FAILED, WRONG_INPUT, run
 from trainables.core.config import build
 from trainables.diffusion.config import DiffusionConfig, ModelConfig

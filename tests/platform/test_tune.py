@@ -14,11 +14,13 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
 from rich.console import Console
 
 from platform import tune
-from platform.ranking import OBJECTIVES
-from platform.recovery import RETRIED, recover_orphans
-from platform.settings import BudgetConfig, FinalistsConfig, SchedulerConfig, Sweep, TuneConfig
-from platform.study import COMPARABLE, enqueue_repeats
-from platform.tune import concurrency, record_of, scheduler
+from platform.study.config import BudgetConfig, FinalistsConfig, SchedulerConfig, Sweep, TuneConfig
+from platform.study.ranking import OBJECTIVES
+from platform.study.resume import RETRIED, recover_orphans
+from platform.study.study import COMPARABLE, enqueue_repeats
+from platform.sweep import runner
+from platform.sweep.runner import concurrency, scheduler
+from platform.tune import record_of
 from search_spaces import SPACES
 from tests.platform.drivers import SPACE, Driver
 from trainables.core.cli import parse
@@ -138,7 +140,7 @@ class Phases(list[tuple[int, bool]]):
 @pytest.fixture
 def phases(monkeypatch: pytest.MonkeyPatch) -> Phases:
     found = Phases()
-    monkeypatch.setattr(tune, "_run", found)
+    monkeypatch.setattr(runner, "run_trials", found)
     return found
 
 
@@ -147,7 +149,7 @@ def searched(driver: Driver, repeats: int) -> str:
     text = io.StringIO()
     settings = vars(driver.sweep.settings) | {"finalists": FinalistsConfig(top=1, repeats=repeats)}
     sweep = Sweep(TuneConfig(**settings), driver.sweep.trainable, SPACE, ())
-    tune._search(Console(file=text), sweep, driver.study, cpus=2)
+    runner.search_trials(Console(file=text), sweep, driver.study, cpus=2)
     return text.getvalue()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import ray
 
-from platform.cluster import environment, own_address
+from platform.core.ray_instance import environment, own_address
 from tests.ray.jobs import CPUS
 from trainables.session import TRIAL_DRIVER
 

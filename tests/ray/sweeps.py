@@ -13,7 +13,7 @@ import optuna
 import psutil
 from optuna.trial import FrozenTrial, TrialState
 
-from platform.study import load_study
+from platform.study.study import load_study
 from tests.ray.processes import below
 from trainables.core.config import ConfigError
 

@@ -12,8 +12,8 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
-from platform.recovery import RESUMES, RETRIED, START
-from platform.search import finished
+from platform.study.resume import RESUMES, RETRIED, START
+from platform.study.searcher import finished
 from search_spaces import SPACES
 from tests.ray.sweeps import Sweep, running
 from trainables.training.metric_names import EPOCH

@@ -5,7 +5,7 @@ import os
 import pytest
 import ray
 
-from platform.cluster import ray_instance
+from platform.core.ray_instance import ray_instance
 from trainables.session import ScalingConfig
 
 pytestmark = pytest.mark.ray

@@ -12,8 +12,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from platform.recovery import RESUMES, RETRIED
-from platform.search import finished
+from platform.study.resume import RESUMES, RETRIED
+from platform.study.searcher import finished
 from tests.ray.sweeps import ROOT, SMALL
 
 pytestmark = [pytest.mark.ray, pytest.mark.heavy]

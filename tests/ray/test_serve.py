@@ -19,7 +19,7 @@ import requests
 from ray import serve
 from starlette.testclient import TestClient
 
-from platform.cluster import environment, own_address
+from platform.core.ray_instance import environment, own_address
 from serve.api import create_app
 from serve.app import application
 from serve.backend import LocalBackend

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from platform.settings import TuneConfig, sweep_of
+from platform.study.config import TuneConfig
+from platform.study.search_space import sweep_of
 from platform.tune import COMMAND
 from trainables.core import cli
 from trainables.core.cli import FAILED, INTERRUPTED, WRONG_INPUT, Command, Request, parse, run

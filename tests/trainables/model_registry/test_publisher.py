@@ -253,8 +253,8 @@ def test_the_lineage_is_the_stack_of_publications_and_rollbacks() -> None:
 ENDLESS = """
 import sys
 from pathlib import Path
-from trainables.publication import held
-from trainables.registry import Registry, RegistryError
+from trainables.model_registry.publisher import held
+from trainables.model_registry.registry import Registry, RegistryError
 print("ready", flush=True)
 while True:
     try:

@@ -1,0 +1,89 @@
+"""Words and tables for a terminal, and for a file or a pipe, where nothing is cut to its width."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from trainables.core.formatting import number
+from trainables.eval.intervals.jackknife import Interval
+from trainables.training.headline_metrics import Criteria, digits, title
+
+WIDE = 300  # columns of a line that goes into a file or a pipe
+
+
+def columns(*titles: str, title: str | None = None) -> Table:
+    """A table without lines; a column's title that begins with > stands to the right, one with ~ may be wrapped."""
+    drawn = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for name in titles:
+        right, wrapped = name.startswith(">"), name.startswith("~")
+        drawn.add_column(
+            Text(name.lstrip(">~")),
+            justify="right" if right else "left",
+            no_wrap=not wrapped,
+            overflow="fold" if wrapped else "ellipsis",  # a path that is wrapped is told whole
+        )
+    return drawn
+
+
+def print_table(console: Console, drawn: Table) -> None:
+    """A table as wide as the terminal; in a file or a pipe as wide as it needs to be."""
+    (console if console.is_terminal else Console(file=console.file, width=WIDE)).print(drawn)
+
+
+def print_facts(console: Console, facts: Mapping[str, str]) -> None:
+    """Names and values; what is empty is left out."""
+    width = max(map(len, facts), default=0)
+    for name, value in facts.items():
+        if value:
+            print_line(console, f"  {name:<{width}}  {value}")
+
+
+def print_heading(console: Console, text: str) -> None:
+    """A line in bold."""
+    console.print(Text(text, style="bold"), soft_wrap=True)
+
+
+def print_line(console: Console, line: str) -> None:
+    """A line as it is, whatever brackets it has."""
+    console.print(Text(line), soft_wrap=True)
+
+
+def metric(name: str, value: float | None) -> str:
+    """A metric with its digits; a dash where there is none."""
+    return number(value, digits(name))
+
+
+def figure_columns(criteria: Criteria) -> list[str]:
+    """Titles of the columns of a kind's figures."""
+    return [f">{title(name)}" for name in criteria.figures]
+
+
+def figures_of(metrics: Mapping[str, float], criteria: Criteria) -> list[str]:
+    """The figures of a kind among metrics, each with its digits."""
+    return [metric(name, metrics.get(name)) for name in criteria.figures]
+
+
+def span(name: str, figure: Interval | Mapping[str, Any] | None) -> str:
+    """`0.570 (0.530 to 0.610)`."""
+    if figure is None:
+        return "-"
+    found = figure if isinstance(figure, Interval) else Interval(**figure)
+    return f"{metric(name, found.value)} ({metric(name, found.low)} to {metric(name, found.high)})"
+
+
+def plain(value: Any) -> str:
+    """A value in few digits; a mapping as names and values."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {plain(one)}" for name, one in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def describe(params: dict[str, Any]) -> str:
+    """Parameters in a short line: the last part of each key and its value."""
+    return "  ".join(
+        f"{key.rpartition('.')[2]} {value:.3g}" if isinstance(value, float) else f"{key.rpartition('.')[2]} {value}"
+        for key, value in params.items()
+    )

@@ -1,0 +1,1 @@
+"""Re-evaluate the best trials, rank them, and log every holdout evaluation."""

@@ -1,0 +1,145 @@
+"""The finalists of a search, judged once more: as Ray tasks where Ray is running, and nothing twice.
+
+What is judged on the validation part is kept as a file in the study's folder, what is judged on the holdout part in its
+ledger (`platform.leaderboard.holdout_ledger`), each as soon as it is there; figures of other code than today's are
+computed again. A checkpoint that cannot be judged has a reason instead.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray
+from rich.console import Console
+from rich.progress import Progress
+
+from platform.leaderboard.holdout_ledger import PART, HoldoutSpentError, Ledger, Look
+from trainables.core.atomic_files import replace
+from trainables.core.config import ConfigError, digest
+from trainables.core.seeding import derive
+from trainables.model_evaluation import Judgement, judged
+from trainables.training.checkpoint import CheckpointError, load_record
+
+JUDGEMENTS = "judgements"
+VALIDATION = "validation"
+
+Result = Judgement | str  # or why there is none
+
+
+def noise_seeds(seed: int, count: int) -> tuple[int, ...]:
+    """Fresh seeds for the finalists of a study, the same for all of them."""
+    return tuple(derive(seed, "noise of the finalists", k) % 2**32 for k in range(count))
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Judgements on the validation part under some seeds, as files in a folder."""
+
+    folder: Path
+    seeds: tuple[int, ...]
+
+    def find(self, checkpoint: Path) -> Judgement | None:
+        """What was kept of a checkpoint, if today's code judged it.
+
+        Raises:
+            ConfigError: the file is damaged.
+        """
+        try:
+            file = self._file(checkpoint)
+        except CheckpointError:
+            return None
+        try:
+            kept = Judgement.from_json(json.loads(file.read_text()))
+            return kept if kept.is_of_today else None
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise ConfigError(f"{file}: {error}; delete the file and the checkpoint is judged again") from None
+
+    def keep(self, checkpoint: Path, judgement: Judgement) -> None:
+        """Write a judgement in one atomic step."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(judgement.to_json(), sort_keys=True, allow_nan=False)
+        replace(self._file(checkpoint), text + "\n")
+
+    def _file(self, checkpoint: Path) -> Path:
+        """Named by the weights, and by all that a judgement depends on beside them."""
+        record = load_record(checkpoint)
+        rest = digest({"seeds": self.seeds, "config": record.get("config"), "data": record.get("data_sha256")})
+        return self.folder / f"{str(record.get('weights_sha256'))[:16]}-{VALIDATION}-{rest}.json"
+
+
+def on_validation(
+    console: Console, checkpoints: Sequence[Path], archive: Archive, drawn: str = "noise"
+) -> dict[Path, Result]:
+    """Judgements on the validation part, of the archive or fresh.
+
+    Args:
+        drawn: What the seeds draw anew, in a word.
+    """
+    kept = {checkpoint: archive.find(checkpoint) for checkpoint in checkpoints}
+    found: dict[Path, Result] = {checkpoint: known for checkpoint, known in kept.items() if known is not None}
+    missing = [checkpoint for checkpoint in checkpoints if checkpoint not in found]
+    for checkpoint, result in _computed(console, missing, VALIDATION, archive.seeds, drawn):
+        found[checkpoint] = result
+        if isinstance(result, Judgement):
+            archive.keep(checkpoint, result)
+    return found
+
+
+def on_holdout(
+    console: Console,
+    trials: Mapping[Path, int],
+    study_name: str,
+    ledger: Ledger,
+    seeds: tuple[int, ...],
+    drawn: str = "noise",
+) -> tuple[dict[Path, Result], str | None]:
+    """Judgements of checkpoints on the holdout part, in their order as far as there are looks; why one was refused."""
+    found: dict[Path, Result] = {}
+    taken, refused = dict[Path, Look](), None
+    for checkpoint, trial in trials.items():
+        look = Look.at(checkpoint, seeds, study_name, trial)
+        known = ledger.judgement(look)
+        if known is not None:
+            found[checkpoint] = known
+            continue
+        try:
+            ledger.write_down(look)
+            taken[checkpoint] = look
+        except HoldoutSpentError as error:
+            refused = str(error)
+    for checkpoint, result in _computed(console, list(taken), PART, seeds, drawn):
+        found[checkpoint] = result
+        if isinstance(result, Judgement):
+            ledger.answer(taken[checkpoint], result)
+    return found, refused
+
+
+def _computed(
+    console: Console, checkpoints: Sequence[Path], part: str, seeds: tuple[int, ...], drawn: str
+) -> Iterator[tuple[Path, Result]]:
+    """Each checkpoint with its result as it ends, progress shown."""
+    if not checkpoints:
+        return
+    count, draws = len(checkpoints), len(seeds)
+    console.print(f"judging {count} finalist(s) on the {part} part, {draws} draw(s) of fresh {drawn} each")
+    results = (in_tasks if ray.is_initialized() else in_turn)(checkpoints, part, seeds)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield from progress.track(results, total=count, description="judging")
+
+
+def in_turn(checkpoints: Sequence[Path], part: str, seeds: tuple[int, ...]) -> Iterator[tuple[Path, Result]]:
+    """Judgements one after the other, in this process."""
+    for checkpoint in checkpoints:
+        yield checkpoint, judged(checkpoint, part, seeds)
+
+
+def in_tasks(checkpoints: Sequence[Path], part: str, seeds: tuple[int, ...]) -> Iterator[tuple[Path, Result]]:
+    """Judgements as Ray tasks of one CPU each, as they end."""
+    task = ray.remote(num_cpus=1)(judged)
+    waiting = {task.remote(checkpoint, part, seeds): checkpoint for checkpoint in checkpoints}
+    while waiting:
+        [ended], _ = ray.wait(list(waiting), num_returns=1)
+        yield waiting.pop(ended), ray.get(ended)

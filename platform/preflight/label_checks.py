@@ -1,0 +1,189 @@
+"""What can be wrong with labels: each check makes those of all rows again in another way and compares them.
+
+`CHECKS` holds them by name, in the order in which they are printed. A label that is made where the batch is, from the
+names in it, or in an order that a process chooses, does not survive them.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, Dataset
+
+from platform.preflight.context import FAIL, OK, Finding
+from trainables.core.config import ConfigError, require
+from trainables.core.seeding import generator
+from trainables.data.canonical import Canonical
+from trainables.data.labels import KINDS, DatasetLabels, LabelMap, LabelMaps, task_names
+
+UNKNOWN = "a name that no data set has"
+
+
+@dataclass(frozen=True)
+class LabelsConfig:
+    """In which ways the labels are made again."""
+
+    batch_sizes: tuple[int, ...] = (7, 128, 1000)
+    num_workers: tuple[int, ...] = (0, 1, 2)  # of a DataLoader; 0 is this process
+    shuffles: int = 3
+
+    def __post_init__(self) -> None:
+        sizes, workers = self.batch_sizes, self.num_workers
+        require(bool(sizes) and min(sizes) >= 1, "`batch_sizes >= 1`, at least one", f"batch_sizes={sizes}")
+        require(bool(workers) and min(workers) >= 0, "`num_workers >= 0`, at least one", f"num_workers={workers}")
+        require(self.shuffles >= 1, "`shuffles >= 1`", f"shuffles={self.shuffles}")
+
+
+class Rows(Dataset[Tensor]):
+    """Movements and their styles: asked for some, it labels them as a batch of a training is labelled."""
+
+    def __init__(self, maps: LabelMaps, movements: Canonical, styles: Sequence[str]) -> None:
+        self.maps, self.movements, self.styles = maps, movements, tuple(styles)
+
+    def __len__(self) -> int:
+        return len(self.styles)
+
+    def __getitem__(self, rows: Sequence[int]) -> Tensor:
+        """[B, 4]: the number of each row, then its labels as in `KINDS`."""
+        taken = torch.tensor(rows)
+        return numbered(taken, self.maps.label(task_names(self.movements.take(taken)), [self.styles[i] for i in rows]))
+
+    def labels(self) -> DatasetLabels:
+        """Of all rows at once."""
+        return self.maps.label(task_names(self.movements), self.styles)
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What is checked.
+
+    Attributes:
+        labels: Of all rows, as they were made once.
+        elsewhere: What a fresh process makes of the same configuration: its labels [N, 4] and their hash.
+    """
+
+    labels: DatasetLabels
+    rows: Rows
+    config: LabelsConfig
+    elsewhere: Callable[[], tuple[Tensor, str]]
+
+
+Check = Callable[[Subject], Finding]
+
+
+def check_maps(subject: Subject) -> Finding:
+    """Names and numbers are each other's inverse, in sorted order, and survive a record."""
+    maps = subject.labels.maps
+    again = LabelMaps.from_json(json.loads(json.dumps(maps.to_json())))
+    wrong = [kind for kind in KINDS if not _inverse(getattr(again, kind))]
+    if wrong or again.sha256 != maps.sha256:
+        return Finding(FAIL, f"names and numbers of {', '.join(wrong) or 'a record'} are not each other's inverse")
+    return Finding(OK, "each name has one number, in sorted order, and a record gives both back")
+
+
+def check_unknown(subject: Subject) -> Finding:
+    """A name that no map holds is refused by each of them."""
+    taken = [kind for kind in KINDS if not _refuses(getattr(subject.labels.maps, kind))]
+    return Finding(FAIL if taken else OK, f"taken by {', '.join(taken)}" if taken else "refused by all maps")
+
+
+def check_batch_sizes(subject: Subject) -> Finding:
+    """In their order, in batches of each size."""
+    sizes = subject.config.batch_sizes
+    return _compared(subject, f"batches of {_listed(sizes)}", {f"batches of {n}": read(subject.rows, n) for n in sizes})
+
+
+def check_shuffles(subject: Subject) -> Finding:
+    """In random orders, in batches of each size."""
+    sizes, orders = subject.config.batch_sizes, range(subject.config.shuffles)
+    found = {f"batches of {n}, order {k}": read(subject.rows, n, k) for n in sizes for k in orders}
+    return _compared(subject, f"{len(orders)} random orders in batches of {_listed(sizes)}", found)
+
+
+def check_workers(subject: Subject) -> Finding:
+    """By each number of workers of a DataLoader, in a random order."""
+    size, numbers = sorted(subject.config.batch_sizes)[len(subject.config.batch_sizes) // 2], subject.config.num_workers
+    found = {f"num_workers={k}": read(subject.rows, size, 0, k) for k in numbers}
+    return _compared(subject, f"num_workers={_listed(numbers)} in batches of {size}", found)
+
+
+def check_process(subject: Subject) -> Finding:
+    """By a fresh interpreter, in which strings have other hashes."""
+    found, sha256 = subject.elsewhere()
+    finding = _compared(subject, "a fresh process with another PYTHONHASHSEED", {"a fresh process": found})
+    if finding.state == OK and sha256 != subject.labels.sha256:
+        return Finding(FAIL, f"a fresh process: the same numbers for other names, sha256 {sha256[:16]}")
+    return finding
+
+
+CHECKS: dict[str, Check] = {
+    "maps": check_maps,
+    "unknown names": check_unknown,
+    "batch sizes": check_batch_sizes,
+    "shuffles": check_shuffles,
+    "workers": check_workers,
+    "another process": check_process,
+}
+
+
+def examined(check: Check, subject: Subject) -> Finding:
+    """What a check finds; one that raises has failed, and stops no other."""
+    try:
+        return check(subject)
+    except Exception as error:  # noqa: BLE001  # whatever it is, the other checks are wanted too
+        return Finding(FAIL, f"{type(error).__name__}: {str(error).strip().splitlines()[-1]}")
+
+
+def numbered(rows: Tensor, labels: DatasetLabels) -> Tensor:
+    """[N, 4]: the number of each row, then its labels as in `KINDS`."""
+    return torch.stack([rows, *(getattr(labels, kind) for kind in KINDS)], dim=1)
+
+
+def read(rows: Rows, batch_size: int, shuffle: int | None = None, workers: int = 0) -> Tensor:
+    """The labels [N, 4] of one pass of a DataLoader, sorted by the number of their row."""
+    count = len(rows)
+    order = range(count) if shuffle is None else torch.randperm(count, generator=generator(shuffle, "labels")).tolist()
+    batches = BatchSampler(order, batch_size, drop_last=False)
+    found = torch.cat(list(DataLoader(rows, batch_size=None, sampler=batches, num_workers=workers)))
+    return found[found[:, 0].argsort()]
+
+
+def difference(found: Tensor, expected: DatasetLabels) -> str:
+    """How labels [N, 4] differ from those made once, in words; empty where they do not."""
+    whole = numbered(torch.arange(len(expected)), expected)
+    if not torch.equal(found[:, 0], whole[:, 0]):
+        return f"{len(found):,} rows came where each of {len(whole):,} is to come once"
+    wrong = (found != whole).any(dim=1).nonzero().squeeze(1)
+    if not len(wrong):
+        return ""
+    row = int(wrong[0])
+    pairs = zip(KINDS, found[row, 1:].tolist(), whole[row, 1:].tolist(), strict=True)
+    told = ", ".join(f"{kind} {again} and not {once}" for kind, again, once in pairs if again != once)
+    return f"{len(wrong):,} of {len(whole):,} rows differ, the first is row {row}: {told}"
+
+
+def _compared(subject: Subject, ways: str, found: Mapping[str, Tensor]) -> Finding:
+    told = {way: difference(labels, subject.labels) for way, labels in found.items()}
+    wrong = [f"{way}: {text}" for way, text in told.items() if text]
+    if wrong:
+        return Finding(FAIL, f"{len(wrong)} of {len(told)} readings differ; {wrong[0]}")
+    return Finding(OK, f"{len(subject.rows):,} rows agree over {ways}")
+
+
+def _inverse(found: LabelMap) -> bool:
+    numbers = torch.arange(len(found))
+    return torch.equal(found.encode(found.decode(numbers)), numbers) and list(found.names) == sorted(found.names)
+
+
+def _refuses(found: LabelMap) -> bool:
+    try:
+        found.encode([UNKNOWN])
+    except ConfigError:
+        return True
+    return False
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))

@@ -1,0 +1,115 @@
+"""Who would be champion: the first of a study's leaderboard, another trial of it, or any checkpoint."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from platform.leaderboard.leaderboard import LEADERBOARD
+from platform.leaderboard.model_types import KINDS
+from trainables.core.config import ConfigError
+from trainables.model_registry.registry import Published
+from trainables.training.checkpoint import CheckpointError, load_checkpoint, load_record
+
+FIRST = -1  # in place of a trial's number: the leaderboard's first
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """A checkpoint and where it comes from.
+
+    Attributes:
+        record: Of the checkpoint, whose weights are whole.
+        trial: Of `study`; None for a checkpoint that was given by its folder.
+        params: What the search chose.
+    """
+
+    checkpoint: Path
+    record: Mapping[str, Any]
+    study: str = ""
+    trial: int | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """The trainable."""
+        return str(self.record["kind"])
+
+    @property
+    def weights_sha256(self) -> str:
+        """What tells it from others."""
+        return str(self.record["weights_sha256"])
+
+
+def of_checkpoint(folder: Path) -> Challenger:
+    """A checkpoint by its folder.
+
+    Raises:
+        CheckpointError: it is not whole, or of no kind that can be judged.
+    """
+    folder = folder.expanduser().absolute()
+    _, record = load_checkpoint(folder)
+    missing = [key for key in ("kind", "config", "data_sha256") if key not in record]
+    if missing:
+        raise CheckpointError(
+            f"{folder}: a checkpoint of a generator or detector is needed, but the record lacks {', '.join(missing)}"
+        )
+    if record["kind"] not in KINDS:
+        known = " or ".join(f"`{name}`" for name in KINDS)
+        raise CheckpointError(f"{folder}: a checkpoint of kind {known} is needed, but got {record['kind']}")
+    return Challenger(folder, record)
+
+
+def of_leaderboard(study: Path, trial: int) -> Challenger:
+    """A trial of the leaderboard in a study's folder.
+
+    Raises:
+        ConfigError: there is no leaderboard, or the trial is not on it.
+        CheckpointError: its checkpoint is not whole.
+    """
+    row = _row(study / LEADERBOARD, trial)
+    found = of_checkpoint(Path(row["checkpoint"]))
+    return Challenger(found.checkpoint, found.record, study.name, row["trial"], row["params"])
+
+
+def require_same_form(challenger: Challenger, champion: Published) -> None:
+    """Raise `ConfigError` unless both were trained on the same data and are judged in the same way."""
+    mine, theirs = (_form(record) for record in (challenger.record, load_record(champion.checkpoint)))
+    for key, value in mine.items():
+        if value != theirs[key]:
+            raise ConfigError(
+                f"{challenger.checkpoint}: cannot be compared with the champion {champion.id}: its {key} is {value}, "
+                f"the champion's {theirs[key]}; train it alike, or begin another registry with another storage_path"
+            )
+
+
+def _form(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be the same: the data, how it is judged, and the families of bots that a detector has never met."""
+    config = record["config"]
+    return {
+        "data_sha256": record.get("data_sha256"),
+        "evaluation": config.get("evaluation"),
+        "judgement": config.get("judgement"),
+        "negatives.held_out": config.get("negatives", {}).get("held_out"),
+    }
+
+
+def _row(file: Path, trial: int) -> dict[str, Any]:
+    try:
+        rows = [
+            {key: row[key] for key in ("trial", "checkpoint", "params")} for row in json.loads(file.read_text())["rows"]
+        ]
+    except FileNotFoundError:
+        remedy = f"run `python -m platform.tune study_name={file.parent.name}` to its end, or give ckpt=FOLDER"
+        raise ConfigError(f"{file}: no such file; {remedy}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{file}: not a readable leaderboard ({error!r}); run the sweep's command again") from None
+    chosen = [row for row in rows if trial in (FIRST, row["trial"])]
+    if not chosen:
+        listed, wanted = (
+            ", ".join(str(row["trial"]) for row in rows) or "none",
+            "" if trial == FIRST else f"trial={trial}: ",
+        )
+        raise ConfigError(f"{wanted}not on the leaderboard {file} (there: {listed}); give a checkpoint as ckpt=FOLDER")
+    return chosen[0]

@@ -1,0 +1,149 @@
+"""A decision on paper: the document that is kept with it either way, and what is printed of it."""
+
+import json
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from platform.core.console import columns
+from platform.core.provenance import source_of
+from platform.promotion.challenger import Challenger
+from platform.promotion.latency import Latency
+from platform.promotion.rule import Decision, Rule, to_json
+from trainables.core.config import plain
+from trainables.core.formatting import number
+from trainables.eval.intervals.jackknife import Interval
+from trainables.model_evaluation import Judgement
+from trainables.model_registry.publisher import now
+from trainables.model_registry.registry import Published, Registry, RegistryError
+from trainables.training.headline_metrics import Criteria, title
+from trainables.training.manifest import CODE, PACKAGES, code_sha256, installed
+
+DIGITS = 4
+LATEST = 5  # refusals that are listed
+
+
+def heading(challenger: Challenger, champion: Published | None) -> dict[str, Any]:
+    """Who stands against whom, when, and by which code."""
+    record = challenger.record
+    kept = {key: record[key] for key in ("kind", "epoch", "weights_sha256", "data_sha256") if key in record}
+    came = {"study": challenger.study, "trial": challenger.trial, "params": dict(challenger.params)}
+    return {
+        "time": now(),
+        "challenger": {"checkpoint": str(challenger.checkpoint), **kept, **came},
+        "champion": None if champion is None else {"id": champion.id, "weights_sha256": champion.weights_sha256},
+        "versions": {"python": sys.version.split()[0], **{package: installed(package) for package in PACKAGES}},
+        "code_sha256": code_sha256(CODE),
+        "source": source_of().facts(),
+    }
+
+
+def refusal(reason: str) -> dict[str, Any]:
+    """A decision for which nothing had to be measured."""
+    return {"decision": "refused", "reason": reason, "figures": {}, "checks": []}
+
+
+def findings(
+    decision: Decision, challenger: Judgement, champion: Judgement | None, latency: Latency, rule: Rule
+) -> dict[str, Any]:
+    """A decision with all that it was made from: who computes it again comes to the same."""
+    data = {"data_sha256": challenger.data_sha256, "part": challenger.part, "movements": challenger.movements}
+    return {
+        **to_json(decision),
+        "data": {**data, "groups": list(challenger.groups), "seeds": list(challenger.seeds)},
+        "rule": plain(rule),
+        "confidence_of_intervals": round(rule.two_sided, 9),  # 2 * 0.95 - 1 is no 0.9 in binary
+        "latency_ms_per_movement": {side: list(values) for side, values in vars(latency).items()},
+        "judgements": {"challenger": challenger.to_json(), "champion": champion and champion.to_json()},
+    }
+
+
+def print_decision(console: Console, decision: Decision, latency: Latency, rule: Rule) -> None:
+    """Figures of both sides, latency, and each check."""
+    console.print(_figures(decision, rule))
+    ratio = f", the champion's {_spread(latency.champion)}, ratio {_spread(latency.ratios)}" if latency.ratios else ""
+    console.print(f"ms per movement: {_spread(latency.challenger)}{ratio}", highlight=False, soft_wrap=True)
+    console.print(_checks(decision))
+
+
+def _figures(decision: Decision, rule: Rule) -> Table:
+    heading = f"Figures (± {100 * rule.two_sided:g} % interval)"
+    table = columns("~figure", ">challenger", ">champion", ">difference", title=heading)
+    for name, figure in decision.figures.items():
+        table.add_row(_short(name), *(_interval(side) for side in vars(figure).values()))
+    return table
+
+
+def _checks(decision: Decision) -> Table:
+    table = columns("~figure", "~law", ">value", "held", title="Checks")
+    for check in decision.checks:
+        style = None if check.held else "bold red"
+        value, held = number(check.value, DIGITS), "yes" if check.held else "NO"
+        table.add_row(_short(check.figure), check.law, value, held, style=style)
+    return table
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("val/")
+
+
+def _interval(found: Interval | None) -> str:
+    return "-" if found is None else f"{found.value:.{DIGITS}f} ± {found.high - found.value:.{DIGITS}f}"
+
+
+def _spread(values: Sequence[float]) -> str:
+    """The median, with the smallest and the largest."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def history_table(registry: Registry, criteria: Criteria) -> Table:
+    """Everyone who was published, in order, with the figures by which they were; a star before the champion."""
+    shown = criteria.figures[:2]
+    titles = ("~", "~entry", "~published", *(f"~{title(name)}" for name in shown), "~from")
+    table, champion = columns(*titles, title="Champions"), registry.champion_id()
+    for name in registry.history():
+        mark = "*" if name == champion else ""
+        try:
+            decision = registry.entry(name).decision
+        except RegistryError as error:
+            table.add_row(mark, name, "not whole", "-", "-", str(error), style="red")
+            continue
+        told = (_told(decision, figure) for figure in shown)
+        table.add_row(mark, name, _minute(decision["published"]["time"]), *told, _origin(decision))
+    return table
+
+
+def refusals_table(registry: Registry) -> Table:
+    """The latest refusals and why."""
+    table = columns("~decided", "~challenger", "~reason", title="Latest refusals")
+    for file in registry.refusals()[-LATEST:]:
+        table.add_row(*_refusal(file))
+    return table
+
+
+def _refusal(file: Path) -> tuple[str, str, str]:
+    try:
+        decision = json.loads(file.read_text())
+        return _minute(decision["time"]), _origin(decision), str(decision["reason"])
+    except (AttributeError, OSError, ValueError, KeyError, TypeError):
+        return "-", "-", f"{file}: cannot be read"
+
+
+def _origin(decision: Mapping[str, Any]) -> str:
+    came = decision.get("challenger", {})
+    return f"trial {came['trial']} of {came['study']}" if came.get("study") else str(came.get("checkpoint", "-"))
+
+
+def _told(decision: Mapping[str, Any], name: str) -> str:
+    """A figure of the one who was published, as it was then."""
+    found = decision["figures"].get(name, {}).get("challenger")
+    return f"{found['value']:.{DIGITS}f}" if found and found["value"] is not None else "-"
+
+
+def _minute(time: str) -> str:
+    return time[:16].replace("T", " ")

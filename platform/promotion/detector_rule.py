@@ -1,0 +1,64 @@
+"""When a detector replaces the champion: what its own figures must keep, and how much worse than it they may be.
+
+The test is that of `platform.promotion.rule`: the share of bots that are missed, of the worst family never trained on,
+must be lower, paired on the same people and the same bots. A threshold is worth what it does to people who took no part
+in fixing it, so that the share of the part's people whom the threshold of the validation people accuses has a limit.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from platform.promotion.rule import Rule
+from trainables.core.config import require
+from trainables.training.metric_names import VAL_FPR, VAL_SEEN_AUC, VAL_UNSEEN_AUC, VAL_WORST_FAMILY_MISS
+
+
+@dataclass(frozen=True)
+class DetectorLimitsConfig:
+    """What a champion's own figures must keep, whomever it replaces."""
+
+    worst_family_miss: float = 0.75  # at most; a detector that knows nothing misses 0.99
+    fpr: float = 0.04  # at most, of people it was not fixed on; 1 % of 334 people is 0.3 to 2.6 % of others like them
+    latency_ms_per_movement: float = 2.0  # at most, on one thread
+
+    def __post_init__(self) -> None:
+        for name in ("worst_family_miss", "fpr"):
+            require(0 <= getattr(self, name) <= 1, f"`0 <= {name} <= 1`", f"{name}={getattr(self, name)}")
+        latency = self.latency_ms_per_movement
+        require(latency > 0, "`latency_ms_per_movement > 0`", f"latency_ms_per_movement={latency}")
+
+    @property
+    def laws(self) -> Mapping[str, tuple[str, float]]:
+        """Figure -> sign and bound."""
+        return {VAL_WORST_FAMILY_MISS: ("<=", self.worst_family_miss), VAL_FPR: ("<=", self.fpr)}
+
+
+@dataclass(frozen=True)
+class DetectorMarginsConfig:
+    """How much worse than the champion a challenger that misses fewer of the worst family may be."""
+
+    unseen_auc: float = 0.03  # what is missed at one threshold rests on a few people, an area on all of them
+    seen_auc: float = 0.03  # eleven in twelve pairs that differ by their seed alone keep each
+    latency_ratio: float = 2.0  # time of the challenger over time of the champion
+
+    def __post_init__(self) -> None:
+        for name, margin in vars(self).items():
+            require(0 <= margin < math.inf, f"`0 <= {name} < inf`", f"{name}={margin}")
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Figure -> how much worse it may be."""
+        return {VAL_UNSEEN_AUC: self.unseen_auc, VAL_SEEN_AUC: self.seen_auc}
+
+
+@dataclass(frozen=True)
+class DetectorRuleConfig:
+    """Limits and margins of detectors."""
+
+    limits: DetectorLimitsConfig = field(default_factory=DetectorLimitsConfig)
+    margins: DetectorMarginsConfig = field(default_factory=DetectorMarginsConfig)
+
+    def rule(self, confidence: float) -> Rule:
+        """The rule with this one-sided confidence."""
+        return Rule(confidence, self.limits, self.margins)

@@ -1,0 +1,296 @@
+"""When a challenger replaces the champion: a paired test on people whom neither has seen, and limits that hold anyway.
+
+Both are judged on the same movements, conditions and noise, so that what makes a person hard for both leaves their
+difference; it is jackknifed over groups (`trainables.eval.intervals.jackknife`). With d = challenger - champion,
+signed so that a positive d is worse, and u the upper end of its one-sided interval (Student's t, G - 1 degrees of
+freedom),
+
+    the headline of the kind                     u < 0         it is lower: C2ST, or a detector's worst miss
+    other figures (MMD, precision, recall, ...)  u <= margin   it is not worse by more than the margin
+    latency, a ratio                             u <= margin   distribution-free, `platform.promotion.latency`
+
+and the challenger's own figures keep their limits. All must hold: of an intersection-union test each part is made at
+the level of the whole, and none is corrected for the number of parts. An accuracy below one half is luck, so that a
+champion who stands there cannot be improved on; nor can one that misses nothing. Where nobody is champion, the limits
+alone decide. The limits and margins of generators stand here, those of detectors in `platform.promotion.detector_rule`.
+
+References: Multiparameter Hypothesis Testing and Acceptance Sampling (Berger, 1982), theorem 1.
+"""
+
+import math
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from platform.promotion.latency import Latency
+from trainables.core.config import ConfigError, require
+from trainables.eval.intervals.jackknife import Clustered, Interval, difference, interval
+from trainables.model_evaluation import Judgement
+from trainables.training import metric_names as names
+from trainables.training.headline_metrics import CRITERIA, FIGURES
+
+LATENCY = "latency"  # milliseconds per movement, on one thread
+SIGNS: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">=": operator.ge,
+    ">": operator.gt,
+}
+
+
+class Limits(Protocol):
+    """What a champion's own figures must keep, whomever it replaces."""
+
+    @property
+    def latency_ms_per_movement(self) -> float:
+        """At most, on one thread."""
+
+    @property
+    def laws(self) -> Mapping[str, tuple[str, float]]:
+        """Figure -> sign and bound."""
+
+
+class Margins(Protocol):
+    """How much worse than the champion a challenger with a lower headline may be."""
+
+    @property
+    def latency_ratio(self) -> float:
+        """Time of the challenger over time of the champion."""
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Figure -> how much worse it may be."""
+
+
+@dataclass(frozen=True)
+class LimitsConfig:
+    """What a champion's own figures must keep, whomever it replaces."""
+
+    c2st: float = 0.75  # at most; the best of a default sweep reads 0.57, an adversarial baseline 0.85
+    memorised_share: float = 0.05  # at most; other people read 0.01, a training set given out again 1
+    precision: float = 0.5  # at least; halves of real movements read 0.90
+    recall: float = 0.5  # at least; halves of real movements read 0.90
+    latency_ms_per_movement: float = 200.0  # at most, on one thread; the default model takes about 15
+
+    def __post_init__(self) -> None:
+        for name in ("c2st", "memorised_share", "precision", "recall"):
+            require(0 <= getattr(self, name) <= 1, f"`0 <= {name} <= 1`", f"{name}={getattr(self, name)}")
+        latency = self.latency_ms_per_movement
+        require(latency > 0, "`latency_ms_per_movement > 0`", f"latency_ms_per_movement={latency}")
+
+    @property
+    def laws(self) -> Mapping[str, tuple[str, float]]:
+        """Figure -> sign and bound."""
+        return {
+            names.VAL_C2ST: ("<=", self.c2st),
+            names.VAL_MEMORISED_SHARE: ("<=", self.memorised_share),
+            names.VAL_PRECISION: (">=", self.precision),
+            names.VAL_RECALL: (">=", self.recall),
+        }
+
+
+@dataclass(frozen=True)
+class MarginsConfig:
+    """How much worse than the champion a challenger with a lower C2ST may be."""
+
+    mmd: float = 0.02  # four in five equal pairs or more keep each (`benchmarks.decisions`)
+    precision: float = 0.1
+    recall: float = 0.1
+    memorised_share: float = 0.03
+    latency_ratio: float = 1.5  # time of the challenger over time of the champion
+
+    def __post_init__(self) -> None:
+        for name, margin in vars(self).items():
+            require(0 <= margin < math.inf, f"`0 <= {name} < inf`", f"{name}={margin}")
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Figure -> how much worse it may be."""
+        return {
+            names.VAL_MMD: self.mmd,
+            names.VAL_PRECISION: self.precision,
+            names.VAL_RECALL: self.recall,
+            names.VAL_MEMORISED_SHARE: self.memorised_share,
+        }
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The limits, the margins, and how sure one must be of a lower headline.
+
+    At 0.95 an equal challenger's C2ST is found to be lower once in twenty decisions where groups are of equal size, and
+    once in eleven on the default holdout part, where one group has 182 of 328 rows. With the margins, which are broken
+    by chance as well, one equal challenger in seventeen is promoted there (`benchmarks.decisions`).
+    """
+
+    confidence: float = 0.95
+    limits: Limits = LimitsConfig()
+    margins: Margins = MarginsConfig()
+
+    def __post_init__(self) -> None:
+        require(0.5 < self.confidence < 1, "`0.5 < confidence < 1`", f"confidence={self.confidence}")
+
+    @property
+    def two_sided(self) -> float:
+        """Of the interval whose ends are the one-sided bounds."""
+        return 2 * self.confidence - 1
+
+
+@dataclass(frozen=True)
+class Check:
+    """One law of the rule, and whether it held.
+
+    Attributes:
+        figure: Whose law, by the names of `trainables.training.metric_names`, or `LATENCY`.
+        law: In words, about `value`.
+        value: What was compared with the limit; None where it was not computed.
+    """
+
+    figure: str
+    law: str
+    value: float | None
+    limit: float
+    held: bool
+
+    def fault(self) -> str:
+        """What is wrong and by how much, for a sentence."""
+        if self.value is None:
+            return f"{self.figure}: `{self.law}` must hold, but it was not computed"
+        missed = abs(self.value - self.limit)
+        return f"{self.figure}: `{self.law}` must hold, but got {self.value:.4f}, off by {missed:.4f}"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of both sides, with intervals whose ends are one-sided bounds; None where it was not computed."""
+
+    challenger: Interval | None
+    champion: Interval | None
+    difference: Interval | None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether the challenger is promoted, and why."""
+
+    promoted: bool
+    reason: str
+    figures: Mapping[str, Figure]
+    checks: tuple[Check, ...]
+
+
+def decide(challenger: Judgement, champion: Judgement | None, latency: Latency, rule: Rule) -> Decision:
+    """The decision about a challenger; of the limits alone where there is no champion.
+
+    Raises:
+        ConfigError: fewer than two groups, or the two were not judged on the same movements under the same noise.
+    """
+    require(len(challenger.groups) >= 2, "`groups >= 2`", str(len(challenger.groups)), "judge on more people")
+    if champion is not None:
+        require_comparable(challenger, champion)
+    checks = (*_limits(challenger, latency, rule.limits), *_paired(challenger, champion, latency, rule))
+    promoted = all(check.held for check in checks)
+    reason = _gain(challenger, champion, rule) if promoted else "; ".join(c.fault() for c in checks if not c.held)
+    return Decision(promoted, reason, figures_of(challenger, champion, rule.two_sided), checks)
+
+
+def require_comparable(challenger: Judgement, champion: Judgement) -> None:
+    """Raise `ConfigError` unless both judgements are about the same movements under the same noise."""
+    for name in ("data_sha256", "part", "groups", "movements", "seeds"):
+        mine, theirs = getattr(challenger, name), getattr(champion, name)
+        if mine != theirs:
+            raise ConfigError(
+                f"challenger and champion cannot be compared: {name} is {mine} of the one and {theirs} of the other; "
+                "judge both on the same data, or begin another registry with another storage_path"
+            )
+
+
+def figures_of(challenger: Judgement, champion: Judgement | None, confidence: float) -> dict[str, Figure]:
+    """Every figure of either side, with two-sided intervals."""
+    found: dict[str, Figure] = {}
+    for name in {**challenger.figures, **(champion.figures if champion else {})}:
+        mine = challenger.figures.get(name)
+        theirs = champion.figures.get(name) if champion else None
+        paired = difference(mine, theirs) if mine and theirs else None
+        mine_theirs_paired = [None if side is None else interval(side, confidence) for side in (mine, theirs, paired)]
+        found[name] = Figure(*mine_theirs_paired)
+    return found
+
+
+def _limits(challenger: Judgement, latency: Latency, limits: Limits) -> Iterator[Check]:
+    """The challenger's own figures against their bounds; a bound is for the figure itself, not for its interval."""
+    for name, (sign, limit) in limits.laws.items():
+        yield _check(name, "challenger", sign, limit, _value(challenger, name))
+    yield _check(LATENCY, "challenger", "<=", limits.latency_ms_per_movement, latency.challenger_ms)
+
+
+def _paired(challenger: Judgement, champion: Judgement | None, latency: Latency, rule: Rule) -> Iterator[Check]:
+    """The challenger against the champion: none where nobody is."""
+    if champion is None:
+        return
+    headline, margins = CRITERIA[challenger.kind].headline, rule.margins.figures
+    yield _check(headline, "champion", ">", FIGURES[headline].chance or 0.0, _value(champion, headline))
+    bound = f"upper {100 * rule.confidence:g} % bound of"
+    for name, sign, margin in [(headline, "<", 0.0), *((name, "<=", margin) for name, margin in margins.items())]:
+        worsening = "challenger - champion" if _minimised(name) else "champion - challenger"
+        yield _check(name, f"{bound} {worsening}", sign, margin, _worsening(challenger, champion, name, rule))
+    ratio = latency.ratio_bound(rule.confidence)
+    yield _check(LATENCY, f"{bound} challenger / champion", "<=", rule.margins.latency_ratio, ratio)
+
+
+def _check(figure: str, subject: str, sign: str, limit: float, value: float | None) -> Check:
+    return Check(figure, f"{subject} {sign} {limit:g}", value, limit, value is not None and SIGNS[sign](value, limit))
+
+
+def _minimised(name: str) -> bool:
+    return names.DIRECTIONS[name] == names.MINIMISED
+
+
+def _worsening(challenger: Judgement, champion: Judgement, name: str, rule: Rule) -> float | None:
+    """Upper one-sided bound of how much worse the challenger's figure is; None where it is not known."""
+    mine, theirs = challenger.figures.get(name), champion.figures.get(name)
+    if mine is None or theirs is None:
+        return None
+    worse = difference(mine, theirs) if _minimised(name) else difference(theirs, mine)
+    return _finite(interval(worse, rule.two_sided).high)
+
+
+def _value(judgement: Judgement, name: str) -> float | None:
+    figure: Clustered | None = judgement.figures.get(name)
+    return None if figure is None else _finite(figure.value)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _gain(challenger: Judgement, champion: Judgement | None, rule: Rule) -> str:
+    """Why a challenger was promoted, in a sentence."""
+    headline = CRITERIA[challenger.kind].headline
+    mine = challenger.figures[headline]
+    if champion is None:
+        return f"the first champion: {headline} is {mine.value:.4f}, and every limit holds"
+    theirs = champion.figures[headline]
+    gain, sure = interval(difference(theirs, mine), rule.two_sided), f"{100 * rule.confidence:g} % confidence"
+    return (
+        f"{headline} is {mine.value:.4f} against the champion's {theirs.value:.4f}: lower by {gain.value:.4f}, "
+        f"with {sure} by {gain.low:.4f} or more; nothing else is worse than its margin"
+    )
+
+
+def to_json(decision: Decision) -> dict[str, Any]:
+    """A plain mapping of a decision, in which what is not finite is None."""
+    return {
+        "decision": "promoted" if decision.promoted else "refused",
+        "reason": decision.reason,
+        "figures": {
+            name: {side: found and _interval_json(found) for side, found in vars(figure).items()}
+            for name, figure in decision.figures.items()
+        },
+        "checks": [vars(check) for check in decision.checks],
+    }
+
+
+def _interval_json(found: Interval) -> dict[str, float | None]:
+    return {key: _finite(value) for key, value in vars(found).items()}

@@ -1,0 +1,219 @@
+"""Studies and trials in a terminal: what there is, how a study stands, and what one trial did.
+
+Everything is read and nothing is written or started, so that a running sweep can be looked at.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import make_url
+
+from platform.core.console import (
+    columns,
+    describe,
+    figure_columns,
+    figures_of,
+    metric,
+    plain,
+    print_facts,
+    print_heading,
+    print_line,
+    print_table,
+    span,
+)
+from platform.report.html import REPORT
+from platform.report.study_view import (
+    Board,
+    View,
+    curve,
+    lineage,
+    manifest_of,
+    state_of,
+    states,
+    successor,
+    times,
+    trial_of,
+    view,
+)
+from platform.study.resume import ATTEMPT, METRICS, REASON, REPEATS
+from platform.study.storage import JOURNAL, open_storage, require_database
+from platform.study.study import load_study
+from trainables.core.config import ConfigError
+from trainables.core.formatting import clock, number
+from trainables.training.headline_metrics import Criteria, shown_as, title
+
+TRIALS = 12  # shown of a study; the report has all
+
+
+def list_studies(console: Console, storage_path: Path, storage: str = "") -> int:
+    """The studies below a storage path, or in a database, the latest first."""
+    found, unreadable = list[tuple[optuna.Study, Path]](), list[str]()
+    for name in _names(storage_path, storage):
+        try:
+            found.append((load_study(storage_path, name, storage), storage_path / name))
+        except ConfigError as error:
+            unreadable.append(str(error))
+    for reason in unreadable:
+        print_line(console, f"cannot be read: {reason}")
+    found.sort(key=lambda pair: _last(pair[0]), reverse=True)
+    if not found and not unreadable:
+        print_line(console, f"there is no study in {make_url(storage) if storage else storage_path} yet")
+        return 0
+    views = [_view(study, folder) for study, folder in found]
+    judged_by = {shown.criteria.title for shown in views if isinstance(shown, View)}
+    [best] = judged_by if len(judged_by) == 1 else [""]
+    table = columns("study", "objectives", "~trials", f">best {best}".rstrip(), "last activity")
+    for (study, _), shown in zip(found, views, strict=True):
+        table.add_row(study.study_name, *_summary(study, shown, named=not best))
+    print_table(console, table)
+    return 0
+
+
+def _view(study: optuna.Study, folder: Path) -> View | str:
+    """What the study holds; why it cannot be told of one that no sweep has made."""
+    try:
+        return view(study, folder)
+    except ConfigError as error:
+        return str(error)
+
+
+def _names(storage_path: Path, storage: str) -> list[str]:
+    if not storage:
+        return sorted(file.parent.name for file in storage_path.glob(f"*/{JOURNAL}"))
+    require_database(storage)
+    return sorted(optuna.get_all_study_names(open_storage(storage, storage_path, create=False)))
+
+
+def _last(study: optuna.Study) -> float:
+    return max((time.timestamp() for time in times(study.get_trials(deepcopy=False))), default=0.0)
+
+
+def _summary(study: optuna.Study, shown: View | str, named: bool) -> tuple[str, str, str, str]:
+    """The cells of a study; one that no sweep has made has its trials alone.
+
+    Args:
+        named: Whether the figure of the best trial is told with its name: not all studies have the same.
+    """
+    trials = study.get_trials(deepcopy=False)
+    when = times(trials)
+    counts, last = _counts(trials), f"{when[-1]:%Y-%m-%d %H:%M}" if when else "-"
+    if isinstance(shown, str):
+        return shown, counts, "-", last
+    best = f"{shown.criteria.title} {_best(shown)}" if named and shown.best else _best(shown)
+    return ", ".join(objective.text for objective in shown.objectives), counts, best, last
+
+
+def _counts(trials: Sequence[FrozenTrial]) -> str:
+    return ", ".join(f"{count} {word}" for word, count in states(trials).items()) or "none yet"
+
+
+def _best(shown: View) -> str:
+    """The headline of the best trial: judged again with its interval, else as the search saw it."""
+    row, name = next(iter((shown.board or {"rows": []})["rows"]), None), shown.criteria.headline
+    if row and name in row["validation"]:
+        return span(name, row["validation"][name])
+    return f"{number(shown.best.metrics.get(name))} as searched" if shown.best else "-"
+
+
+def show(console: Console, study: optuna.Study, folder: Path, trial: int | None = None, tie_breaker: str = "") -> int:
+    """A study, or one of its trials."""
+    shown = view(study, folder, tie_breaker)
+    if trial is None:
+        _show_study(console, shown)
+    else:
+        _show_trial(console, shown, trial_of(shown, trial))
+    return 0
+
+
+def _show_study(console: Console, shown: View) -> None:
+    attributes, when = shown.study.user_attrs, times(shown.trials)
+    facts = {
+        "objectives": ", ".join(objective.text for objective in shown.objectives),
+        "constraints": ", ".join(attributes.get("constraints", ())),
+        "data": str(attributes.get("data_sha256", ""))[:16],
+        "trials": _counts(shown.trials),
+        "ran": f"{when[0]:%Y-%m-%d %H:%M} to {when[-1]:%Y-%m-%d %H:%M}" if when else "",
+        "time inside": clock(sum(t.duration.total_seconds() for t in shown.trials if t.duration)),
+        "report": str(shown.folder / REPORT) if (shown.folder / REPORT).is_file() else "",
+    }
+    print_heading(console, f"Study {shown.study.study_name}")
+    print_facts(console, facts)
+    if shown.board is not None:
+        print_heading(console, "Leaderboard: the best trials judged again, 95 % intervals")
+        print_table(console, _leaderboard(shown.board, shown.criteria))
+    if shown.judged:
+        more = f" (the first {TRIALS} of {len(shown.judged)})" if len(shown.judged) > TRIALS else ""
+        print_heading(console, f"Trials as the search ranks them{more}")
+        print_table(console, _ranking(shown))
+
+
+def _leaderboard(board: Board, criteria: Criteria) -> Table:
+    name, second = criteria.figures[:2]
+    titles = (">trial", ">searched", f">fresh {criteria.drawn}", ">holdout", f">{title(second)}", ">P(best)")
+    table = columns(*titles, "~parameters")
+    for row in board["rows"]:
+        table.add_row(
+            str(row["trial"]),
+            number(row["searched"].get(name)),
+            span(name, row["validation"].get(name)),
+            span(name, (row["holdout"] or {}).get(name)),
+            span(second, row["validation"].get(second)),
+            number(row["probability_best"], 2),
+            describe(dict(row["params"])),
+        )
+    return table
+
+
+def _ranking(shown: View) -> Table:
+    table = columns(">rank", ">trial", "state", ">epoch", *figure_columns(shown.criteria), "~parameters")
+    for rank, trial in enumerate(shown.judged[:TRIALS], start=1):
+        told = figures_of(trial.metrics, shown.criteria)
+        state = state_of(shown.trials[trial.number]) + ("" if trial.feasible else ", breaks a constraint")
+        table.add_row(str(rank), str(trial.number), state, str(trial.epoch), *told, describe(dict(trial.params)))
+    return table
+
+
+def _show_trial(console: Console, shown: View, trial: FrozenTrial) -> None:
+    ranked = next((one for one in shown.judged if one.number == trial.number), None)
+    attributes, after = trial.user_attrs, successor(shown.trials, trial.number)
+    line = lineage(shown.trials, trial.number)
+    facts = {
+        "state": state_of(trial),
+        "reason": attributes.get(REASON, ""),
+        "goes on from": ", ".join(map(str, line[:-1])),
+        "went on as": str(after.number) if after else "",
+        "repeats": str(attributes.get(REPEATS, "")),
+        "attempt": str(attributes[ATTEMPT] + 1) if ATTEMPT in attributes else "",
+        "ran": f"{trial.datetime_start:%Y-%m-%d %H:%M}" if trial.datetime_start else "",
+        "for": clock(trial.duration.total_seconds()) if trial.duration else "",
+        "checkpoint": str(ranked.checkpoint or "") if ranked else "",
+    }
+    print_heading(console, f"Trial {trial.number} of {shown.study.study_name}")
+    print_facts(console, facts)
+    for heading, values in (("Parameters", trial.params), ("Metrics of the last epoch", attributes.get(METRICS, {}))):
+        if values:
+            print_heading(console, heading)
+            print_facts(console, {name: plain(value) for name, value in values.items()})
+    points = curve(trial, shown.rung)
+    if points:
+        print_heading(console, "Epochs")
+        print_table(console, _epochs(shown_as(shown.rung), points))
+    _show_manifest(console, manifest_of(trial))
+
+
+def _epochs(name: str, points: Mapping[int, float]) -> Table:
+    table = columns(">epoch", f">{name}")
+    for epoch, value in points.items():
+        table.add_row(str(epoch), metric(name, value))
+    return table
+
+
+def _show_manifest(console: Console, manifest: Mapping[str, Any] | None) -> None:
+    if manifest is not None:
+        print_heading(console, "Trained with")
+        print_facts(console, {name: plain(value) for name, value in manifest.items() if name != "config"})

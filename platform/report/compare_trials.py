@@ -1,0 +1,94 @@
+"""Trials of a study side by side: what sets their parameters apart, and how far apart their figures are.
+
+Figures of the search are single numbers, lucky or not. Where trials were judged again, on the same rows and under the
+same noise, the interval of their difference says whether they differ at all.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import optuna
+from optuna.trial import FrozenTrial
+from rich.console import Console
+from rich.table import Table
+
+from platform.core.console import columns, metric, plain, print_heading, print_table, span
+from platform.report.study_view import View, curve, judgements, state_of, trial_of, view
+from platform.study.resume import METRICS, last_epoch
+from trainables.core.config import require
+from trainables.eval.intervals.jackknife import difference, interval
+from trainables.model_evaluation import Judgement
+from trainables.training.headline_metrics import shown_as
+from trainables.training.metric_names import DIRECTIONS
+
+
+def compare(console: Console, study: optuna.Study, folder: Path, trials: Sequence[int], tie_breaker: str = "") -> int:
+    """Trials side by side: where their parameters differ, and their metrics; differences are to the first."""
+    require(len(set(trials)) == len(trials) >= 2, "`trials` are two or more different ones", f"trials={list(trials)}")
+    shown = view(study, folder, tie_breaker)
+    chosen = [trial_of(shown, number) for number in trials]
+    for title, table in _comparison(shown, chosen):
+        print_heading(console, title)
+        print_table(console, table)
+    return 0
+
+
+def _comparison(shown: View, chosen: Sequence[FrozenTrial]) -> Iterator[tuple[str, Table]]:
+    """Titles and tables."""
+    yield "Parameters that differ", _different(chosen)
+    curves = [curve(trial, shown.rung) for trial in chosen]
+    common = set.intersection(*map(set, curves))
+    if common:
+        name, table = shown_as(shown.rung), _side_by_side(chosen)
+        table.add_row(name, *(metric(name, points[max(common)]) for points in curves))
+        yield f"At epoch {max(common)}, the last that all of them reached", table
+    yield "At their last epoch", _metrics(chosen)
+    judged = _judged_again(shown, chosen)
+    if judged is not None:
+        yield "Judged again, with the 95 % interval of the difference to the first", judged
+
+
+def _different(chosen: Sequence[FrozenTrial]) -> Table:
+    table = _side_by_side(chosen)
+    for key in dict.fromkeys(key for trial in chosen for key in trial.params):
+        values = [plain(trial.params[key]) if key in trial.params else "-" for trial in chosen]
+        if len(set(values)) > 1:
+            table.add_row(key, *values)
+    if not table.row_count:
+        table.add_row("none")
+    return table
+
+
+def _metrics(chosen: Sequence[FrozenTrial]) -> Table:
+    table, told = _side_by_side(chosen), [trial.user_attrs.get(METRICS, {}) for trial in chosen]
+    table.add_row("epoch", *("-" if (last := last_epoch(trial)) is None else str(last) for trial in chosen))
+    for name in DIRECTIONS:
+        if any(name in metrics for metrics in told):
+            table.add_row(name, *(metric(name, metrics.get(name)) for metrics in told))
+    return table
+
+
+def _judged_again(shown: View, chosen: Sequence[FrozenTrial]) -> Table | None:
+    """Figures of the trials that have judgements under the same noise on the same rows; None if there are not two."""
+    checkpoints = {trial.number: trial.checkpoint for trial in shown.judged}
+    kept = {trial.number: judgements(shown, checkpoints.get(trial.number)) for trial in chosen}
+    first, *others = chosen
+    table = columns("part", "figure", f">trial {first.number}", *(f">trial {t.number}" for t in others))
+    for part, base in kept[first.number].items():
+        for name, figure in base.figures.items():
+            cells = [_apart(kept[other.number].get(part), base, name) for other in others]
+            table.add_row(part, name, span(name, interval(figure)), *cells)
+    told = any(kept[other.number] for other in others)
+    return table if table.row_count and told else None
+
+
+def _apart(judgement: Judgement | None, base: Judgement, name: str) -> str:
+    """`0.560; 0.012 (-0.010 to 0.034)`: the figure, and how far it lies from the first one's."""
+    if judgement is None or name not in judgement.figures or judgement.groups != base.groups:
+        return "-"
+    figure = judgement.figures[name]
+    return f"{metric(name, figure.value)}; {span(name, interval(difference(figure, base.figures[name])))}"
+
+
+def _side_by_side(chosen: Sequence[FrozenTrial]) -> Table:
+    return columns("", *(f">trial {trial.number} ({state_of(trial)})" for trial in chosen))

@@ -1,0 +1,43 @@
+"""Pictures of a study."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from platform.study.ranking import Ranked
+from trainables.eval.metrics import NullBand
+from trainables.training.headline_metrics import FIGURES, Criteria, offset
+
+MARGIN = 0.08  # below chance, where a headline has one
+
+
+def learning_curves(trials: list[Ranked], rung: str, criteria: Criteria, floor: NullBand | None, file: Path) -> None:
+    """The headline of every trial over its epochs, the best one drawn strongly, above the real-against-real band.
+
+    Args:
+        rung: The metric of their histories: the headline, or its excess.
+    """
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axis = figure.subplots()
+    if floor is not None:
+        axis.axhspan(floor.low, floor.high, color="#009e73", alpha=0.2, label="real against real, 95 %")
+    for rank, trial in enumerate(trials):
+        epochs = sorted(trial.history)
+        values = [offset(rung) + trial.history[epoch] for epoch in epochs]
+        best = rank == 0
+        axis.plot(
+            epochs,
+            values,
+            color="#d55e00" if best else "#999999",
+            linewidth=2.2 if best else 1.0,
+            marker="o",
+            markersize=4 if best else 2,
+            zorder=3 if best else 2,
+            label=f"trial {trial.number} (best)" if best else ("other trials" if rank == 1 else None),
+        )
+    chance = FIGURES[criteria.headline].chance
+    axis.set_xlabel("epoch (0: untrained)")
+    axis.set_ylabel(criteria.meaning)
+    axis.set_ylim(-0.02 if chance is None else chance - MARGIN, 1.02)
+    axis.legend(frameon=False)
+    figure.savefig(file, dpi=110)

@@ -1,0 +1,229 @@
+"""Figures of a study's report: plotly data and layout as plain mappings, drawn by the page in its own light or dark.
+
+Colours say the same everywhere and are safe for the colour-blind: vermilion is the best or what lies on the front, blue
+what was judged or ran in full, grey what was stopped, green the reference of real people or of chance. They stand out
+on white and on black, so that no figure knows on which it is drawn.
+"""
+
+import html
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+from optuna.trial import FrozenTrial
+
+from platform.core.console import describe
+from platform.report.importance import NotShownError
+from platform.report.study_view import WORDS, Board, View, curves, state_of
+from platform.study.ranking import Ranked, dominates
+from trainables.core.formatting import number
+from trainables.eval.metrics import NullBand
+from trainables.training.headline_metrics import FIGURES, Criteria, shown_as, symbol
+from trainables.training.metric_names import MINIMISED
+
+Figure = dict[str, Any]
+BEST, RUN, STOPPED, REAL = "#d55e00", "#3a86c8", "#8b929c", "#009e73"
+COLOURS = {"full": RUN, "stopped": STOPPED, "cut": "#b07cc6", "running": "#c99700"}
+SYMBOLS = {"full": "circle", "stopped": "circle-open", "cut": "diamond-open", "running": "circle-dot"}
+
+
+def values_of(objective: str, trials: Iterable[Ranked]) -> dict[int, float]:
+    """An objective by trial; C2ST itself in the place of its excess, which is 0 below one half."""
+    name = shown_as(objective)
+    return {trial.number: trial.metrics[name] for trial in trials if name in trial.metrics}
+
+
+def objectives(shown: View) -> dict[str, tuple[dict[int, float], str]]:
+    """Name -> the values of all trials with a result, at their last report, and the direction."""
+    found = {}
+    for at, objective in enumerate(shown.objectives):
+        name = shown_as(objective.text)
+        told = {trial.number: trial.values[at] for trial in shown.judged if trial.values}
+        found[name] = (values_of(objective.text, shown.judged) or told, objective.direction)
+    return found
+
+
+def forest(board: Board, criteria: Criteria, floor: NullBand | None) -> Figure:
+    """The headline of the finalists with 95 % intervals: as the search saw it, on fresh draws, on the holdout part."""
+    headline = criteria.headline
+    rows = [row for row in board["rows"] if headline in row["validation"]]
+    if not rows:
+        raise NotShownError(f"no finalist has been judged again by {criteria.title}")
+    names = [f"trial {row['trial']}" for row in rows]
+    figure = go.Figure()
+    for part, label, colour, shape in (
+        ("validation", f"fresh {criteria.drawn}", RUN, "circle"),
+        ("holdout", "holdout people", BEST, "diamond"),
+    ):
+        told = _told_on(part, headline, names, rows)
+        if told:
+            figure.add_trace(_intervals(told, label))
+            figure.data[-1].update(marker={"color": colour, "symbol": shape, "size": 9})
+    searched = _told_on("searched", headline, names, rows)
+    figure.add_scatter(
+        x=[value for _, value in searched],
+        y=[name for name, _ in searched],
+        mode="markers",
+        name="as the search saw it",
+        marker={"color": STOPPED, "symbol": "line-ns-open", "size": 12, "line": {"width": 2}},
+        hovertemplate="%{y}, as the search saw it: %{x:.3f}<extra></extra>",
+    )
+    _real_band(figure, floor, vertical=True)
+    figure.update_xaxes(title=f"{symbol(headline)} ({criteria.scale})", range=_reach(rows, headline, floor))
+    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1])
+    return plain(figure, 180 + 46 * len(rows), scattermode="group", scattergap=0.5)
+
+
+def _told_on(part: str, name: str, trials: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any]]:
+    """Trials with their figure there; without one where no look was left, or most samples were rejected."""
+    return [(trial, row[part][name]) for trial, row in zip(trials, rows, strict=True) if name in (row[part] or {})]
+
+
+def _reach(rows: Sequence[Mapping[str, Any]], name: str, floor: NullBand | None) -> tuple[float, float]:
+    """From the lowest to the highest end of an interval, and a little further."""
+    told = [row[part][name] for row in rows for part in ("validation", "holdout") if name in (row[part] or {})]
+    chance = FIGURES[name].chance
+    ends = [*([] if chance is None else [chance]), *([floor.low, floor.high] if floor else [])]
+    low, high = min(ends + [one["low"] for one in told]), max(ends + [one["high"] for one in told])
+    return low - 0.02, high + 0.02
+
+
+def _intervals(told: Sequence[tuple[str, Mapping[str, float]]], name: str) -> go.Scatter:
+    return go.Scatter(
+        x=[figure["value"] for _, figure in told],
+        y=[trial for trial, _ in told],
+        error_x={"array": [figure["high"] - figure["value"] for _, figure in told], "thickness": 1.6, "width": 4},
+        customdata=[[figure["low"], figure["high"]] for _, figure in told],
+        mode="markers",
+        name=name,
+        orientation="h",
+        hovertemplate=f"%{{y}}, {name}: %{{x:.3f}} (%{{customdata[0]:.3f}} to %{{customdata[1]:.3f}})<extra></extra>",
+    )
+
+
+def pareto(shown: View) -> Figure:
+    """Two metrics against each other over all trials with a result; those that none dominates stand out, joined.
+
+    The first two objectives, or of a single one the headline against the second figure of the kind.
+    """
+    (first, (x, x_way)), (second, (y, y_way)) = _axes(shown)
+    trials = [trial for trial in shown.judged if trial.number in x and trial.number in y]
+    if not trials:
+        raise NotShownError(f"no trial has both {symbol(first)} and {symbol(second)} yet")
+    points = {t.number: (signed(x[t.number], x_way), signed(y[t.number], y_way)) for t in trials if t.feasible}
+    front = {number for number, point in points.items() if not any(dominates(o, point) for o in points.values())}
+    figure = go.Figure()
+    on_it = sorted((trial for trial in trials if trial.number in front), key=lambda trial: points[trial.number])
+    figure.add_scatter(
+        x=[x[trial.number] for trial in on_it],
+        y=[y[trial.number] for trial in on_it],
+        mode="lines",
+        line={"color": BEST, "shape": "hv", "width": 1.4, "dash": "dot"},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    for word in ("stopped", "cut", "full"):
+        add_points(figure, word, [t for t in trials if WORDS[t.state] == word and t.number not in front], x, y)
+    add_points(figure, "on the front", on_it, x, y)
+    if first == shown.criteria.headline:
+        _real_band(figure, shown.floor, vertical=True)
+    figure.update_xaxes(title=symbol(first))
+    figure.update_yaxes(title=symbol(second))
+    return plain(figure, 420)
+
+
+def _axes(shown: View) -> list[tuple[str, tuple[dict[int, float], str]]]:
+    pairs = list(objectives(shown).items())
+    if len(pairs) > 1:
+        return pairs[:2]
+    return [(name, (values_of(name, shown.judged), MINIMISED)) for name in shown.criteria.figures[:2]]
+
+
+def signed(value: float, direction: str) -> float:
+    """The value, so that smaller is better."""
+    return value if direction == MINIMISED else -value
+
+
+def add_points(
+    figure: go.Figure, name: str, trials: Sequence[Ranked], x: Mapping[int, Any], y: Mapping[int, float]
+) -> None:
+    """One kind of trials; a trial that breaks a constraint is a cross."""
+    if not trials:
+        return
+    colour, shape = COLOURS.get(name, BEST), SYMBOLS.get(name, "star")
+    figure.add_scatter(
+        x=[x[trial.number] for trial in trials],
+        y=[y[trial.number] for trial in trials],
+        mode="markers",
+        name=name,
+        marker={"color": colour, "symbol": [shape if t.feasible else "x-thin-open" for t in trials], "size": 9},
+        text=[_told(trial.number, WORDS[trial.state], trial.params) for trial in trials],
+        hovertemplate="%{text}<br>%{x:.4f}, %{y:.4f}<extra></extra>",
+    )
+
+
+def curves_of(shown: View, name: str) -> Figure:
+    """The rung metric of every trial over its epochs, running ones too; the best one strong, above the real band."""
+    told = list(curves(shown))
+    if not told:
+        raise NotShownError("no trial has reported an epoch yet")
+    best = shown.best.number if shown.best else None
+    figure = go.Figure()
+    for trial, points in sorted(told, key=lambda pair: pair[0].number == best):  # the best one on top
+        figure.add_trace(_curve(trial, points, trial.number == best))
+    if name == shown.criteria.headline:
+        _real_band(figure, shown.floor, vertical=False)
+    figure.update_xaxes(title="epoch (0: untrained)")
+    figure.update_yaxes(title=symbol(name))
+    return plain(figure, 440, hovermode="closest")
+
+
+def _curve(trial: FrozenTrial, points: Mapping[int, float], best: bool) -> go.Scatter:
+    word = state_of(trial)
+    colour = BEST if best else COLOURS.get(word, STOPPED)
+    return go.Scatter(
+        x=list(points),
+        y=list(points.values()),
+        mode="lines+markers",
+        line={"color": colour, "width": 2.6 if best else 1.2},
+        marker={"size": 6 if best else 4},
+        opacity=1.0 if best else 0.55,
+        text=[_told(trial.number, word, trial.params)] * len(points),
+        hovertemplate="%{text}<br>epoch %{x}: %{y:.3f}<extra></extra>",
+        showlegend=best,
+        name=f"trial {trial.number} (best)",
+    )
+
+
+def _told(trial: int, state: str, params: Mapping[str, Any]) -> str:
+    """What a point says of its trial; plotly reads a little HTML in it, so that none may come from a value."""
+    return f"<b>trial {trial}</b>, {state}<br>{html.escape(describe(dict(params))).replace('  ', '<br>')}"
+
+
+def _real_band(figure: go.Figure, floor: NullBand | None, vertical: bool) -> None:
+    """Where real halves of the validation part lie against each other, 95 %."""
+    if floor is None:
+        return
+    name = f"real against real, 95 %: {number(floor.low)} to {number(floor.high)}"
+    band = {"fillcolor": REAL, "opacity": 0.16, "line_width": 0, "layer": "below"}
+    if vertical:
+        figure.add_vrect(x0=floor.low, x1=floor.high, **band)
+    else:
+        figure.add_hrect(y0=floor.low, y1=floor.high, **band)
+    key = {"color": REAL, "symbol": "square", "size": 10, "opacity": 0.5}
+    figure.add_scatter(x=[None], y=[None], mode="markers", marker=key, name=name, hoverinfo="skip")
+
+
+def plain(figure: go.Figure, height: int, **layout: Any) -> Figure:
+    """Data and layout without a template: the page has two, and takes the one of its light."""
+    figure.update_layout(
+        template="none",
+        height=height,
+        margin={"l": 56, "r": 12, "t": 8, "b": 48},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
+        **layout,
+    )
+    plain: Figure = json.loads(figure.to_json())
+    del plain["layout"]["template"]
+    return plain

@@ -1,0 +1,114 @@
+"""The tables that end a sweep: the ranking as the search saw it, the leaderboard, and what its first row is worth."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from platform.core.console import columns, describe, figure_columns, figures_of, metric
+from platform.leaderboard.leaderboard import Leaderboard, Reference, Repeats, Row, intervals
+from platform.report.study_view import WORDS
+from platform.study.objectives import Goal
+from platform.study.ranking import Ranked
+from trainables.core.formatting import number
+from trainables.eval.intervals.jackknife import Interval
+from trainables.training.headline_metrics import Criteria, offset, shown_as
+
+SHOWN = 10
+
+
+def print_failures(console: Console, ranked: Sequence[Ranked]) -> None:
+    """Why trials failed, a line each."""
+    for trial in ranked:
+        if trial.state == "FAIL":
+            console.print(f"trial {trial.number} failed: {trial.reason}", style="red", highlight=False)
+
+
+def print_ranking(console: Console, trials: Sequence[Ranked], criteria: Criteria) -> None:
+    """Trials by what the search knows of them."""
+    titles = (">rank", ">trial", ">epochs", *figure_columns(criteria), ">ended", "~parameters")
+    table = columns(*titles, title="Ranking, as the search saw it")
+    for rank, trial in enumerate(trials[:SHOWN], start=1):
+        told = figures_of(trial.metrics, criteria)
+        ended = WORDS[trial.state]
+        table.add_row(str(rank), str(trial.number), str(trial.epoch), *told, ended, describe(dict(trial.params)))
+    console.print(table)
+
+
+def print_leaderboard(console: Console, board: Leaderboard) -> None:
+    """The finalists with their intervals; what could not be judged or was refused, with the reason."""
+    if board.rows:
+        console.print(_leaderboard(board))
+        asked = f"{board.looks} of its {board.budget} looks have been taken"
+        console.print(f"P(best): probability of the best {board.by}; holdout part: {asked}", highlight=False)
+    for row in board.rows:
+        if row.repeats is not None:
+            told = _repeats(row.repeats, board.criteria)
+            console.print(f"trial {row.trial.number} {told}", highlight=False, soft_wrap=True)
+    for trial, reason in board.left_out.items():
+        console.print(f"trial {trial} could not be judged: {reason}", style="red", highlight=False, soft_wrap=True)
+    if board.refused:
+        console.print(f"no look at the holdout part: {board.refused}", style="yellow", highlight=False, soft_wrap=True)
+
+
+def _leaderboard(board: Leaderboard) -> Table:
+    criteria = board.criteria
+    title = f"Leaderboard on {len(board.seeds)} fresh draws of {criteria.drawn}, with 95 % intervals over people"
+    first, second = figure_columns(criteria)[:2]
+    table = columns(">rank", ">trial", first, second, f">{criteria.title} on holdout", ">P(best)", title=title)
+    for rank, row in enumerate(board.rows, start=1):
+        table.add_row(str(rank), str(row.trial.number), *_figures(row, criteria), style="bold" if rank == 1 else None)
+    return table
+
+
+def _figures(row: Row, criteria: Criteria) -> tuple[str, ...]:
+    validation, holdout = intervals(row.validation), intervals(row.holdout)
+    second = validation[criteria.second].value if criteria.second in validation else None
+    first, unseen = (span(judged.get(criteria.headline)) for judged in (validation, holdout))
+    return first, metric(criteria.second, second), unseen, number(row.probability_best, 2)
+
+
+def _repeats(repeats: Repeats, criteria: Criteria) -> str:
+    error = "" if repeats.sem is None else f" ± {repeats.sem:.3f} (s.e.m.)"
+    return f"trained again with {repeats.n} other seed(s): {criteria.title} {repeats.mean:.3f}{error}"
+
+
+def span(found: Interval | None) -> str:
+    """A figure with the ends of its interval; a dash where there is none."""
+    return "-" if found is None else f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+def print_worth(console: Console, goal: Goal, board: Leaderboard, best: Ranked, reference: Reference | None) -> None:
+    """The headline of the best trial as the search saw it and judged again, between no training and real people."""
+    criteria, rung, name = board.criteria, goal.rung, f"trial {best.number}"
+    table = columns(f"~{criteria.against}", f">{criteria.title}", title=criteria.meaning)
+    judged = (board.rows[0].validation, board.rows[0].holdout) if board.rows else (None, None)
+    again, unseen = (intervals(judgement).get(criteria.headline) for judgement in judged)
+    rows = [
+        ("untrained model", number(headline_at(best, 0, rung, criteria))),
+        ("after 1 epoch", number(headline_at(best, 1, rung, criteria))),
+        (f"{name} after {best.epoch} epochs, as the search saw it", number(best.metrics.get(criteria.headline))),
+        (f"{name} on fresh {criteria.drawn}", span(again)),
+        (f"{name} against the people of the holdout part", span(unseen)),
+        *_of_people(reference),
+    ]
+    for cells in rows:
+        table.add_row(*cells)
+    console.print(table)
+
+
+def _of_people(reference: Reference | None) -> list[tuple[str, str]]:
+    """What real people score, where they can be judged in the same way."""
+    if reference is None:
+        return []
+    floor = reference.floor
+    return [
+        ("real movements of the training people", number(reference.people)),
+        ("real movements of the same people (floor)", f"{floor.mean:.3f} [{floor.low:.3f}, {floor.high:.3f}]"),
+    ]
+
+
+def headline_at(trial: Ranked, epoch: int, rung: str, criteria: Criteria) -> float | None:
+    """The headline of a trial after an epoch, where the metric of its rungs, of which its history is, tells it."""
+    told = epoch in trial.history and shown_as(rung) == criteria.headline
+    return offset(rung) + trial.history[epoch] if told else None

@@ -1,0 +1,1 @@
+"""An Optuna study: configuration, search space, objectives, samplers, storage and resumption."""

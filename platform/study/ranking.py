@@ -1,0 +1,142 @@
+"""How the trials of a study rank: by constraints, by fronts of what no other trial dominates, then by the objective."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from platform.study.objectives import Constraint, Objective
+from platform.study.resume import METRICS, REASON, REPEATS, RESUMES, RETRIED, START, history, newest_checkpoint
+from platform.study.searcher import finished
+from trainables.core.config import ConfigError
+from trainables.training.metric_names import EPOCH
+
+OBJECTIVES = "objectives"
+CONSTRAINTS = "constraints"
+INTERRUPTED = "INTERRUPTED"  # the state of a trial that goes on when the study is opened again
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A trial as the ranking shows it.
+
+    Attributes:
+        state: As Optuna spells it, or INTERRUPTED.
+        epoch: Of its metrics.
+        value: The first objective.
+        values: All of them.
+        history: Epoch -> the metric of the rungs.
+    """
+
+    number: int
+    state: str
+    epoch: int
+    value: float
+    metrics: Mapping[str, float]
+    params: Mapping[str, Any]
+    history: Mapping[int, float]
+    checkpoint: Path | None
+    reason: str
+    values: tuple[float, ...] = ()
+    feasible: bool = True
+    front: bool = False  # no other trial is at least as good in every objective and better in one
+
+
+def objectives_of(study: optuna.Study) -> tuple[Objective, ...]:
+    """What the study optimises, in order.
+
+    Raises:
+        ConfigError: the study does not say; it was made by something else.
+    """
+    if OBJECTIVES not in study.user_attrs:
+        raise ConfigError(f"study_name={study.study_name}: the study does not record its objectives; start a new one")
+    return tuple(Objective.parse(text) for text in study.user_attrs[OBJECTIVES])
+
+
+def ranking(study: optuna.Study, tie_breaker: str) -> list[Ranked]:
+    """Trials that ended or were cut, best first.
+
+    By their objectives at their last report, whether they reached their last epoch or were stopped: those that keep the
+    constraints first (of a trial that was cut: by its latest metrics); of several objectives by fronts of trials that
+    no other one dominates, then by the first objective; ties by `tie_breaker`. Trials without a value stand last.
+    """
+    objectives = objectives_of(study)
+    constraints = tuple(map(Constraint.parse, study.user_attrs.get(CONSTRAINTS, ())))
+    shown = [_ranked(trial, objectives, constraints) for trial in shown_trials(study)]
+    signed = {trial.number: _signed(trial, objectives) for trial in shown}
+    fronts = dict[int, int]()
+    for feasible in (True, False):  # a trial that breaks a constraint dominates none that keeps it
+        fronts |= _fronts({t.number: signed[t.number] for t in shown if t.feasible == feasible and signed[t.number]})
+
+    def merit(trial: Ranked) -> tuple[Any, ...]:
+        values = signed[trial.number]
+        first = values[0] if values else math.inf
+        tie = trial.metrics.get(tie_breaker, math.inf)
+        return not values, not trial.feasible, fronts.get(trial.number, math.inf), first, tie, trial.number
+
+    on_front = {t.number for t in shown if t.feasible and fronts.get(t.number) == 0}
+    return [replace(trial, front=trial.number in on_front) for trial in sorted(shown, key=merit)]
+
+
+def shown_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Those that count, and those that were cut and whose successors have not begun."""
+    trials = study.get_trials(deepcopy=False)
+    begun = {t.user_attrs[RESUMES] for t in trials if RESUMES in t.user_attrs and t.state != TrialState.WAITING}
+    cut = [t for t in trials if t.user_attrs.get(RETRIED) and t.number not in begun and METRICS in t.user_attrs]
+    return [*finished(study), *(trial for trial in cut if REPEATS not in trial.user_attrs)]
+
+
+def _signed(trial: Ranked, objectives: Sequence[Objective]) -> tuple[float, ...]:
+    """Objectives, so that smaller is better; none where one is missing."""
+    pairs = zip(trial.values, objectives, strict=True) if trial.values else ()
+    return tuple(value if objective.minimised else -value for value, objective in pairs)
+
+
+def _fronts(points: Mapping[int, tuple[float, ...]]) -> dict[int, int]:
+    """Number of the front of each point: 0 is dominated by none, 1 by those of front 0 alone, and so on."""
+    left, fronts, depth = dict(points), dict[int, int](), 0
+    while left:
+        free = [key for key, point in left.items() if not any(dominates(other, point) for other in left.values())]
+        fronts |= dict.fromkeys(free, depth)
+        left = {key: point for key, point in left.items() if key not in fronts}
+        depth += 1
+    return fronts
+
+
+def dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    """Whether a is at least as small as b in every place, and smaller in one."""
+    return a != b and all(x <= y for x, y in zip(a, b, strict=True))
+
+
+def _ranked(trial: FrozenTrial, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> Ranked:
+    attributes = trial.user_attrs
+    metrics = attributes.get(METRICS, {})
+    cut = bool(attributes.get(RETRIED))
+    found = [value for objective in objectives if (value := objective.value(metrics)) is not None]
+    reached = (cut or trial.state == TrialState.PRUNED) and len(found) == len(objectives)
+    values = tuple(found if reached else trial.values or ())  # a stopped trial is told the metric of the rungs
+    newest = newest_checkpoint(trial, verified=False)
+    start, seen = attributes.get(START, {}), history(trial)
+    broken = [constraint.excess(metrics) for constraint in constraints] if cut else list(trial.constraints.values())
+    return Ranked(
+        number=trial.number,
+        state=INTERRUPTED if cut else trial.state.name,
+        epoch=max(seen, default=start.get(EPOCH, 0)),
+        value=values[0] if values else math.nan,
+        metrics=metrics,
+        params=trial.params,
+        history=seen,
+        checkpoint=newest.path if newest else _path(start),
+        reason=attributes.get(REASON, ""),
+        values=values,
+        feasible=all(value <= 0 for value in broken),
+    )
+
+
+def _path(start: Mapping[str, Any]) -> Path | None:
+    path = Path(start["checkpoint"]) if start else None
+    return path if path and path.is_dir() else None

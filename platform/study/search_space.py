@@ -1,0 +1,209 @@
+"""Turn a command line's overrides into a checked search space."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from platform.study.config import Sweep, TuneConfig
+from platform.study.objectives import Goal
+from search_spaces import SPACES, Space
+from trainables.core.cli import Request
+from trainables.core.config import ConfigError, build, require, require_member, with_values
+from trainables.session import TRAINABLES
+from trainables.training.metric_names import DIRECTIONS
+
+
+def sweep_of(request: Request) -> Sweep:
+    """The sweep that a command line asks for, every law checked before anything starts.
+
+    A key of the space that the user sets is fixed at that value; a key that the user gives a law is searched, and
+    baselines outside of that law are left out.
+
+    Raises:
+        ConfigError: an unknown key, a wrong value, or a law that reaches values which the trainable refuses.
+    """
+    config = dict(request.config)
+    trainable = config.pop("trainable")
+    named = isinstance(config["trials"], list) and bool(request.verb or not config["trials"])
+    require(named, "`trials` lists those that show and compare are about", f"{config['trials']}", "see budget.trials")
+    settings = build(TuneConfig, config)
+    chosen = request.choices["trainable"]
+    space_name = settings.space or chosen
+    settings = replace(settings, space=space_name, study_name=settings.study_name or space_name)
+    base = SPACES[settings.space]
+    require(
+        base.trainable == chosen,
+        f"`trainable={base.trainable}` with `space={settings.space}`",
+        f"trainable={chosen}",
+        f"add trainable={base.trainable}",
+    )
+    given = {key.removeprefix("trainable.") for key in request.given if key.startswith("trainable.")}
+    laws = {_trainable_key(override): law_of(override) for override in request.laws}
+    parameters = {key: law for key, law in base.parameters.items() if key not in given} | laws
+    if not parameters:
+        raise ConfigError("every key of the space is fixed; leave one free or give one a law, as key=interval(0,1)")
+    space = _asked(base, parameters, trainable)
+    _check_reach(space, trainable)
+    space, left_out = _within(space, laws)
+    sweep = Sweep(settings, trainable, space, tuple(key for key in base.parameters if key not in parameters), left_out)
+    _check_goal(sweep.goal)
+    return sweep
+
+
+def _asked(base: Space, parameters: Mapping[str, BaseDistribution], trainable: Mapping[str, Any]) -> Space:
+    """The space over the parameters that still vary: what a fixed key rules out is not asked for."""
+    ruled_out = {
+        key
+        for key, condition in base.conditions.items()
+        if condition.key not in parameters and value_at(trainable, condition.key) not in condition.values
+    }
+    left = {key: law for key, law in parameters.items() if key not in ruled_out}
+    conditions = {key: rule for key, rule in base.conditions.items() if key in left and rule.key in left}
+    baselines = tuple(_baseline(point, left, base, trainable) for point in base.baselines)
+    return replace(base, parameters=left, baselines=baselines, conditions=conditions)
+
+
+def _check_goal(goal: Goal) -> None:
+    texts = [objective.text for objective in goal.objectives]
+    require(len(set(texts)) == len(texts), "`objectives` differ from each other", ", ".join(texts))
+    require_member("scheduler.metric", goal.rung, DIRECTIONS)
+    same = len(goal.objectives) > 1 or DIRECTIONS[goal.rung] == goal.objectives[0].direction
+    law = "`the metric of the rungs and the objective are better in the same direction`"
+    require(same, law, f"{goal.rung} and {goal.objectives[0].text}", "set scheduler.metric")
+
+
+def _trainable_key(override: Override) -> str:
+    key = str(override.key_or_group)
+    if not key.startswith("trainable."):
+        raise ConfigError(f"{key}: only keys below `trainable.` can be searched, but got {override.input_line}")
+    return key.removeprefix("trainable.")
+
+
+def law_of(override: Override) -> BaseDistribution:
+    """An Optuna distribution from Hydra's sweep grammar.
+
+    choice(a, b) is categorical; range(1, 9, 2) whole numbers, the end left out; interval(0, 1) continuous;
+    tag(log, interval(1e-4, 1e-2)) logarithmic.
+
+    Raises:
+        ConfigError: a form that is not a law.
+    """
+    sweep = override.value()
+    try:
+        if isinstance(sweep, IntervalSweep):
+            return _interval(sweep)
+        if isinstance(sweep, ChoiceSweep | RangeSweep) and sweep.tags:
+            raise ValueError(f"tag({', '.join(sorted(sweep.tags))}, ...) has no meaning here; log takes an interval")
+        if isinstance(sweep, ChoiceSweep):
+            return CategoricalDistribution([_unquoted(item) for item in sweep.list])
+        if isinstance(sweep, RangeSweep):
+            return _range(sweep)
+    except ValueError as error:
+        raise ConfigError(f"{override.input_line}: {error}") from None
+    raise ConfigError(f"{override.input_line}: a law is interval(...), range(...), choice(...) or tag(log, ...)")
+
+
+def _interval(sweep: IntervalSweep) -> BaseDistribution:
+    low, high, log = sweep.start, sweep.end, "log" in sweep.tags
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError("interval needs two finite ends")
+    if sweep.tags - {"log"}:
+        raise ValueError(f"the only tag is log, but got {', '.join(sorted(sweep.tags))}")
+    return FloatDistribution(float(low), float(high), log=log)
+
+
+def _range(sweep: RangeSweep) -> BaseDistribution:
+    start, stop, step = sweep.start, sweep.stop, sweep.step
+    if start is None or stop is None:
+        raise ValueError("range needs start and stop")
+    if isinstance(start, int) and isinstance(stop, int) and isinstance(step, int) and step >= 1:
+        last = stop - 1 - (stop - 1 - start) % step  # Hydra's range leaves its end out, as Python's does
+        return IntDistribution(start, last, step=step)
+    raise ValueError("range takes whole numbers in steps of 1 or more; use interval for continuous values")
+
+
+def _unquoted(item: Any) -> Any:
+    return getattr(item, "text", item)
+
+
+def _baseline(
+    point: Mapping[str, Any], parameters: Mapping[str, BaseDistribution], base: Space, trainable: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A baseline on the keys that vary now; a key that the space does not know stands at its configured value."""
+    fixed = {key for key, condition in base.conditions.items() if condition.key not in parameters}
+    added = {
+        key: value_at(trainable, key) for key in parameters if key not in base.parameters or key in fixed - set(point)
+    }
+    return {key: value for key, value in {**point, **added}.items() if key in parameters}
+
+
+def value_at(mapping: Mapping[str, Any], key: str) -> Any:
+    """The value under a dotted key of a nested mapping.
+
+    Raises:
+        ConfigError: there is no such key.
+    """
+    node: Any = mapping
+    for name in key.split("."):
+        if not isinstance(node, Mapping) or name not in node:
+            raise ConfigError(f"trainable.{key}: there is no such key; see --cfg job")
+        node = node[name]
+    return node
+
+
+def _check_reach(space: Space, trainable: Mapping[str, Any]) -> None:
+    """Build the trainable's configuration where trials may go, so that none meets a wrong one later.
+
+    Every end of every law is tried beside the configured values, beside all lowest and beside all highest ends, for
+    some laws hold between keys.
+    """
+    cls = TRAINABLES[space.trainable].config
+    build(cls, trainable, at="trainable")
+    for key in space.parameters:
+        value_at(trainable, key)
+    lowest, highest = ({key: ends(law)[at] for key, law in space.parameters.items()} for at in (0, -1))
+    points = [
+        {**others, key: end}
+        for key, law in space.parameters.items()
+        for end, others in product(ends(law), ({}, lowest, highest))
+    ]
+    for point in {repr(point): point for point in points}.values():  # each key's lowest end beside all lowest is one
+        build(cls, with_values(trainable, point), at="trainable")
+
+
+def _within(space: Space, laws: Mapping[str, BaseDistribution]) -> tuple[Space, tuple[Mapping[str, Any], ...]]:
+    """The space without the baselines outside of the user's `laws`, and of each of those the values outside.
+
+    Raises:
+        ConfigError: a baseline lies outside of a law that stands in the space itself.
+    """
+    outside = [
+        {key: value for key, value in point.items() if not _includes(space.parameters[key], value)}
+        for point in space.baselines
+    ]
+    for key, value in (pair for values in outside for pair in values.items()):
+        law = f"trainable.{key}: `the law includes the baseline`"
+        require(key in laws, law, f"{value} outside of {space.parameters[key]}", "correct the search space")
+    kept = tuple(point for point, values in zip(space.baselines, outside, strict=True) if not values)
+    return replace(space, baselines=kept), tuple(filter(None, outside))
+
+
+def _includes(law: BaseDistribution, value: Any) -> bool:
+    """Whether a law can take a value; no range of numbers takes what is none."""
+    if isinstance(law, CategoricalDistribution):
+        return value in law.choices
+    return isinstance(value, int | float) and law._contains(law.to_internal_repr(value))
+
+
+def ends(law: BaseDistribution) -> tuple[Any, ...]:
+    """The choices of a categorical law, else its lowest and highest value."""
+    if isinstance(law, CategoricalDistribution):
+        return law.choices
+    if isinstance(law, FloatDistribution | IntDistribution):
+        return (law.low, law.high)
+    raise TypeError(f"no ends of {law}")

@@ -1,0 +1,110 @@
+"""A study: opened or continued, with the record that makes its trials comparable, and read without being made."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import check_distribution_compatibility
+from optuna.trial import FrozenTrial
+
+from platform.study.config import Sweep
+from platform.study.ranking import CONSTRAINTS, OBJECTIVES, ranking
+from platform.study.resume import OVERRIDES, REPEATS
+from platform.study.samplers import make_sampler
+from platform.study.searcher import waiting_repeats
+from platform.study.storage import JOURNAL, NoStudyError, hidden, open_storage, require_database
+from search_spaces import Space
+from trainables.core.config import ConfigError
+
+COMPARABLE = ("data_sha256", "config_hash", OBJECTIVES, CONSTRAINTS, "rung")
+FOLDER = "folder"  # of a study in a database: where its checkpoints are, and the lock of its driver
+
+
+def open_study(sweep: Sweep, record: Mapping[str, Any]) -> optuna.Study:
+    """Create the study or continue it.
+
+    Args:
+        record: What makes trials comparable (data, configuration, objectives); stored with a new study.
+
+    Raises:
+        ConfigError: an existing study of this name was made with another record.
+    """
+    settings = sweep.settings
+    storage = open_storage(settings.storage, settings.folder)
+    name = settings.study_name
+    known = next((one for one in optuna.get_all_study_summaries(storage) if one.study_name == name), None)
+    for key, value in record.items():
+        if known and key in COMPARABLE and known.user_attrs.get(key, value) != value:
+            raise ConfigError(
+                f"study_name={name}: the study has another {key} ({known.user_attrs[key]}, now {value}); its trials "
+                "cannot be compared with new ones: choose another study_name or restore the old configuration"
+            )
+    there = known.user_attrs.get(FOLDER) if known else None
+    if there not in (None, record.get(FOLDER)):
+        raise ConfigError(
+            f"storage_path={settings.storage_path}: the study {name} of this database is kept in {there}; give the "
+            "storage_path of its first run, or choose another study_name"
+        )
+    directions: list[Any] = [objective.direction for objective in sweep.goal.objectives]
+    study = optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
+    _require_laws_of_before(study, sweep.space)
+    study.sampler = make_sampler(
+        settings.sampler, settings.seed, len(study.get_trials(deepcopy=False)), bool(sweep.space.conditions)
+    )
+    for key, value in record.items():
+        if key not in study.user_attrs:
+            study.set_user_attr(key, value)
+    return study
+
+
+def _require_laws_of_before(study: optuna.Study, space: Space) -> None:
+    """Raise `ConfigError` where a law has other choices, or is of another kind, than it was for earlier trials.
+
+    Optuna would refuse it amid the sweep; other ends of an interval it allows.
+    """
+    known = {key: law for trial in study.get_trials(deepcopy=False) for key, law in trial.distributions.items()}
+    for key, law in space.parameters.items():
+        try:
+            check_distribution_compatibility(known.get(key, law), law)
+        except ValueError:
+            raise ConfigError(
+                f"study_name={study.study_name}: trainable.{key} was searched by {known[key]}, now by {law}; choose "
+                "another study_name or restore the old law"
+            ) from None
+
+
+def load_study(storage_path: Path, study_name: str, storage: str = "") -> optuna.Study:
+    """An existing study, to be read; nothing is created.
+
+    Raises:
+        NoStudyError: there is none of this name.
+    """
+    file = storage_path / study_name / JOURNAL
+    if not storage and not file.is_file():
+        known = sorted(path.parent.name for path in storage_path.glob(f"*/{JOURNAL}"))
+        there = f"known: {', '.join(known)}" if known else "there is none yet"
+        raise NoStudyError(f"study_name={study_name}: no such study in {storage_path}; {there}")
+    require_database(storage)
+    try:
+        return optuna.load_study(study_name=study_name, storage=open_storage(storage, file.parent, create=False))
+    except KeyError:
+        raise NoStudyError(f"study_name={study_name}: no such study in {hidden(storage) or file}") from None
+
+
+def enqueue_repeats(study: optuna.Study, tie_breaker: str, top: int, repeats: int) -> int:
+    """Enqueue the best trials with other training seeds, each seed once; returns how many wait to be run."""
+    known = {_repeat_of(trial) for trial in study.get_trials(deepcopy=False)}
+    seed = study.user_attrs["config"]["seed"]
+    for trial in [ranked for ranked in ranking(study, tie_breaker) if ranked.state == "COMPLETE"][:top]:
+        for other in range(seed + 1, seed + 1 + repeats):
+            if (trial.number, other) not in known:
+                attributes = {REPEATS: trial.number, OVERRIDES: {"seed": other}}
+                study.enqueue_trial(dict(trial.params), user_attrs=attributes)
+    return waiting_repeats(study)
+
+
+def _repeat_of(trial: FrozenTrial) -> tuple[int, int] | None:
+    """Whom a trial repeats, and with which seed."""
+    attributes = trial.user_attrs
+    return (attributes[REPEATS], attributes[OVERRIDES]["seed"]) if REPEATS in attributes else None

@@ -1,0 +1,1 @@
+"""Run a sweep with Ray Tune: cost estimate, runner, progress, disk budget, summary, reproduction."""

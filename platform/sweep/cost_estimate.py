@@ -1,0 +1,117 @@
+"""What a sweep will cost, from measurements at the lightest and the heaviest corner of its space."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+
+from platform.study.config import Sweep
+from platform.study.search_space import ends
+from trainables.core.config import build, with_values
+from trainables.core.formatting import clock
+from trainables.core.threads import threads
+from trainables.session import TRAINABLES
+from trainables.training.trainable import Cost
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Seconds of a sweep whose trials run `concurrent` side by side.
+
+    Attributes:
+        trial_s: One trial that is never stopped, at the lightest and the heaviest corner of the space.
+        steps: Its optimisation steps, likewise.
+        sweep_s: All remaining trials under successive halving, at the mean of the two corners.
+        finalists_s: Repeats of the best trials, and judging those again on both parts; at the heaviest corner.
+    """
+
+    remaining: int
+    concurrent: int
+    trial_s: tuple[float, float]
+    steps: tuple[int, int]
+    sweep_s: float
+    finalists_s: float
+    disk_bytes: int
+
+
+def make_plan(sweep: Sweep, remaining: int, concurrent: int) -> Plan:
+    """Measure both corners and add up the trials that remain."""
+    with threads(sweep.settings.scaling.cpus_per_worker):
+        corners = [_measure(sweep, corner) for corner in (min, max)]
+    mean_epochs = expected_epochs(sweep)
+    trial_s = [cost.evaluation_s + sweep.epochs * cost.epoch_s for cost in corners]
+    mean_s = sum(cost.evaluation_s + mean_epochs * cost.epoch_s for cost in corners) / 2
+    return Plan(
+        remaining,
+        concurrent,
+        (trial_s[0], trial_s[1]),
+        (sweep.epochs * corners[0].steps_per_epoch, sweep.epochs * corners[1].steps_per_epoch),
+        remaining * mean_s / concurrent,
+        _finalists_s(sweep, trial_s[1], corners[1].evaluation_s) / concurrent,
+        2 * remaining * corners[1].checkpoint_bytes,  # Tune writes the next one before it deletes the last
+    )
+
+
+def _finalists_s(sweep: Sweep, trial_s: float, evaluation_s: float) -> float:
+    """Seconds on one core: trainings with other seeds, and one evaluation per draw of noise and part."""
+    finalists = sweep.settings.finalists
+    return finalists.top * (finalists.repeats * trial_s + 2 * finalists.noise * evaluation_s)
+
+
+def _measure(sweep: Sweep, corner: Any) -> Cost:
+    trainable = TRAINABLES[sweep.space.trainable]
+    values = {key: _corner(law, corner) for key, law in sweep.space.parameters.items()}
+    return trainable.measure(build(trainable.config, with_values(sweep.trainable, values), at="trainable"))
+
+
+def _corner(law: BaseDistribution, corner: Any) -> Any:
+    """The smallest or largest value of a law; of choices without an order, the first."""
+    values = ends(law)
+    numbers = all(isinstance(value, int | float) for value in values)
+    return corner(values) if numbers or not isinstance(law, CategoricalDistribution) else values[0]
+
+
+def expected_epochs(sweep: Sweep) -> float:
+    """Mean epochs of a trial when one in `reduction_factor` passes each rung; young rungs let more pass."""
+    scheduler = sweep.settings.scheduler
+    keep, mean, before = 1.0, 0.0, 0
+    for rung in [*[rung for rung in scheduler.rungs(sweep.epochs) if rung < sweep.epochs], sweep.epochs]:
+        mean += keep * (rung - before)
+        keep, before = keep / scheduler.reduction_factor, rung
+    return mean
+
+
+def describe_plan(plan: Plan, sweep: Sweep) -> str:
+    """The plan in a few aligned lines."""
+    settings = sweep.settings
+    rungs = ", ".join(map(str, settings.scheduler.rungs(sweep.epochs))) or "none"
+    finalists = settings.finalists
+    low, high = (clock(seconds) for seconds in plan.trial_s)
+    lines = {
+        "study": f"{settings.study_name} in {settings.folder}",
+        "searched": ", ".join(sweep.space.parameters),
+        "fixed": ", ".join(sweep.fixed) or "nothing of the space",
+        **_baselines(sweep),
+        "trials": f"{plan.remaining} to run of {settings.budget.trials}, {plan.concurrent} side by side, "
+        f"sampler {settings.sampler}",
+        "full trial": f"{sweep.epochs} epochs, {plan.steps[0]:,} to {plan.steps[1]:,} steps, {low} to {high}",
+        "halving": f"rungs at epochs {rungs}; one in {settings.scheduler.reduction_factor:g} goes on",
+        "time": f"about {clock(plan.sweep_s)}; stopped at {settings.budget.wall}",
+        "finalists": f"{finalists.top} best, {finalists.repeats} repeats and {finalists.noise} draws of noise of each, "
+        f"about {clock(plan.finalists_s)}",
+        "disk": f"at most {min(plan.disk_bytes, settings.budget.disk_bytes) / 1e6:,.0f} MB of checkpoints, "
+        f"budget.disk={settings.budget.disk}",
+    }
+    width = max(map(len, lines))
+    return "\n".join(f"  {name:<{width}}  {text}" for name, text in lines.items())
+
+
+def _baselines(sweep: Sweep) -> dict[str, str]:
+    """The line about baselines that are not run; none where all of them are."""
+    left_out = sweep.left_out
+    if not left_out:
+        return {}
+    total = len(sweep.space.baselines) + len(left_out)
+    outside = [f"{key}={value}" for values in left_out for key, value in values.items()]
+    lie = "lies outside of the law" if len(outside) == 1 else "lie outside of the laws"
+    return {"baselines": f"{len(left_out)} of {total} left out: {', '.join(outside)} {lie}"}

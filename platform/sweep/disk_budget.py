@@ -1,0 +1,145 @@
+"""The disk as a budget: a quota of checkpoints, and free space below which a sweep stops while it still can write.
+
+When the checkpoints of a study outgrow the quota, those of trials that ended go, the worst first. What runs, the
+finalists, the Pareto front and trials that are to go on keep theirs; the registry has copies of its own. Where that is
+not enough the sweep stops.
+"""
+
+import shutil
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+from ray.tune import Callback, Stopper
+from ray.tune.experiment import Trial
+
+from platform.core.disk_usage import size
+from platform.study.config import BudgetConfig
+from platform.study.ranking import ranking
+from platform.study.resume import checkpoints, newest_checkpoint, predecessors
+from platform.study.searcher import OptunaBridge
+
+CHECKED_S = 1.0  # Tune asks many times a second
+
+
+class SweepStoppedError(RuntimeError):
+    """The sweep cannot go on, through no fault of its trials; what it has done is recorded."""
+
+
+def protected(study: optuna.Study, tie_breaker: str, finalists: int) -> set[int]:
+    """Numbers of the trials whose checkpoints stay: best, front, running, waiting, and those that these go on from.
+
+    A trial that ended with a checkpoint of its own needs none of its predecessors.
+    """
+    ranked, trials = ranking(study, tie_breaker), study.get_trials(deepcopy=False)
+    best = {trial.number for trial in ranked if trial.front} | {trial.number for trial in ranked[:finalists]}
+    alive = {trial.number for trial in trials if trial.state in (TrialState.RUNNING, TrialState.WAITING)}
+    lent = alive | {number for number in best if newest_checkpoint(trials[number], verified=False) is None}
+    return (best | alive).union(*(predecessors(trials, trials[number]) for number in lent))
+
+
+def prune(study: optuna.Study, tie_breaker: str, finalists: int, quota: int) -> int:
+    """Remove checkpoints of the worst trials until the quota is kept; returns the bytes that are left."""
+    trials = study.get_trials(deepcopy=False)
+    found = {trial.number: checkpoints(trial) for trial in trials}
+    sizes = {number: sum(map(size, folders)) for number, folders in found.items()}
+    kept = protected(study, tie_breaker, finalists)
+    order = [trial.number for trial in reversed(ranking(study, tie_breaker))]
+    ended = [number for number in found if number not in order]  # cut ones, whose successors have begun
+    total = sum(sizes.values())
+    for number in (*ended, *order):
+        if total <= quota:
+            break
+        if number not in kept and sizes[number]:
+            _remove(found[number])
+            total -= sizes[number]
+    return total
+
+
+def _remove(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder)
+
+
+class Guard(Stopper):
+    """Stops the whole sweep when its time is over or the disk is used up; `reason` says which.
+
+    Args:
+        ends: When the time is over, on the monotonic clock.
+        folder: Of the study.
+    """
+
+    def __init__(self, budget: BudgetConfig, folder: Path, bridge: OptunaBridge, ends: float) -> None:
+        self.budget = budget
+        self.folder = folder
+        self.bridge = bridge
+        self.ends = ends
+        self.over_quota = 0
+        self.reason = ""
+        self.checked = -CHECKED_S
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """No single trial is stopped here."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether the sweep has to end now."""
+        now = time.monotonic()
+        if not self.reason and now - self.checked >= CHECKED_S:
+            self.checked = now
+            self.reason = self._found()
+        return bool(self.reason)
+
+    @property
+    def by_time(self) -> bool:
+        """Whether it was the wall time: an end that was agreed upon."""
+        return self.reason == self._time_over()
+
+    def _time_over(self) -> str:
+        return f"stopped when the sweep's time was over (budget.wall={self.budget.wall})"
+
+    def _found(self) -> str:
+        free = shutil.disk_usage(self.folder).free
+        if self.bridge.stop_reason:
+            return self.bridge.stop_reason
+        if free < self.budget.reserve_bytes:
+            left = f"{free / 1e6:,.0f} MB are free at {self.folder}"
+            return f"the disk is full: {left}, budget.reserve={self.budget.reserve}"
+        if self.over_quota:
+            return (
+                f"{self.over_quota / 1e6:,.0f} MB of checkpoints of running and best trials alone exceed "
+                f"budget.disk={self.budget.disk}"
+            )
+        return self._time_over() if time.monotonic() >= self.ends else ""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles it for `Tuner.restore`, which a study needs not."""
+        return {}
+
+
+class Quota(Callback):
+    """Keeps the quota after every end of a trial."""
+
+    def __init__(self, guard: Guard, tie_breaker: str, finalists: int) -> None:
+        self.guard = guard
+        self.tie_breaker = tie_breaker
+        self.finalists = finalists
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self.keep()
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self.keep()
+
+    def keep(self) -> None:
+        """Remove what is over the quota; what cannot be removed stops the sweep."""
+        quota = self.guard.budget.disk_bytes
+        left = prune(self.guard.bridge.study, self.tie_breaker, self.finalists, quota)
+        self.guard.over_quota = left if left > quota else 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles callbacks for `Tuner.restore`, which a study needs not."""
+        return {}

@@ -1,0 +1,179 @@
+"""Run the trials of a sweep: Ray Tune executes them, the searcher suggests them, ASHA stops some early."""
+
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import optuna
+from ray import tune
+from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
+from rich.console import Console
+
+from platform.core.provenance import source_of
+from platform.study.config import Sweep, TuneConfig
+from platform.study.resume import history
+from platform.study.samplers import drawn_apart
+from platform.study.searcher import OptunaBridge, Started, finished, owed, remember, waiting_repeats
+from platform.study.study import enqueue_repeats
+from platform.sweep.cost_estimate import describe_plan, make_plan
+from platform.sweep.disk_budget import Guard, Quota, SweepStoppedError
+from platform.sweep.progress import Progress
+from platform.sweep.tensorboard import TensorBoard
+from trainables.session import TRIALS, Job, trial
+from trainables.training.manifest import PACKAGES, installed
+from trainables.training.metric_names import EPOCH
+
+AGAIN = "everything so far is recorded; find the remedy and run the same command again"
+
+
+def search_trials(console: Console, sweep: Sweep, study: optuna.Study, cpus: int) -> None:
+    """Repeats that an earlier run left, what the budget has room for, then the repeats of the finalists."""
+    settings, finalists = sweep.settings, sweep.settings.finalists
+    ends = time.monotonic() + settings.budget.wall_s
+    left = waiting_repeats(study)
+    if left and not run_trials(console, sweep, study, left, cpus, trials=0, ends=ends):
+        return
+    remaining = owed(study, settings.budget.trials)
+    if remaining and not run_trials(console, sweep, study, remaining, cpus, trials=settings.budget.trials, ends=ends):
+        return
+    repeats = enqueue_repeats(study, sweep.space.tie_breaker, finalists.top, finalists.repeats)
+    if repeats:
+        run_trials(console, sweep, study, repeats, cpus, trials=0, ends=ends)
+
+
+def run_trials(
+    console: Console, sweep: Sweep, study: optuna.Study, remaining: int, cpus: int, trials: int, ends: float
+) -> bool:
+    """Run trials until none is owed; False if the time was over before.
+
+    Args:
+        trials: The budget of the search; 0 runs repeats, which no scheduler stops on their way.
+        ends: When the time of all phases together is over, on the monotonic clock.
+
+    Raises:
+        SweepStoppedError: the disk is full, or no trial can be run.
+    """
+    settings = sweep.settings
+    concurrent = min(concurrency(settings, cpus), remaining)
+    if trials:
+        print_plan(console, sweep, remaining, concurrent)
+    else:
+        console.print(f"Repeats: {remaining} training(s) of the best trials with other seeds", style="bold")
+    bridge = OptunaBridge(study, sweep.space, trials, sweep.goal, settings.budget.retries, made_with(sweep, study))
+    progress = Progress(bridge, sweep.epochs, ends - time.monotonic(), console)
+    guard = Guard(settings.budget, settings.folder, bridge, progress.ends)
+    try:
+        tuner(sweep, bridge, progress, guard, concurrent, halving=trials > 0).fit()
+        if guard.reason:
+            bridge.cut(guard.reason)
+    finally:
+        progress.close()
+    if guard.by_time:
+        console.print(guard.reason, style="yellow", highlight=False, soft_wrap=True)
+    elif guard.reason:
+        raise SweepStoppedError(f"{guard.reason}; {AGAIN}")
+    elif bridge.running:
+        raise KeyboardInterrupt  # Tune has caught it: what was running stays so as well
+    return not guard.by_time
+
+
+def made_with(sweep: Sweep, study: optuna.Study) -> dict[str, Any]:
+    """What Optuna keeps with every trial, so that it is seen without the trial's folder."""
+    settings = sweep.settings
+    return {
+        **source_of().facts(),
+        "data_sha256": study.user_attrs["data_sha256"],
+        "sampler": settings.sampler,
+        "seed": settings.seed,
+        "versions": {name: installed(name) for name in PACKAGES},
+    }
+
+
+def print_plan(console: Console, sweep: Sweep, remaining: int, concurrent: int) -> None:
+    """Print trials, expected time and disk of what is left to run."""
+    console.print("Plan", style="bold")
+    console.print(describe_plan(make_plan(sweep, remaining, concurrent), sweep), highlight=False, soft_wrap=True)
+    apart = drawn_apart(sweep.settings.sampler, sweep.space)
+    if apart:
+        console.print(
+            f"  sampler={sweep.settings.sampler} draws {', '.join(apart)} at random, apart from the other parameters, "
+            "because they are conditional; sampler=tpe draws all of them jointly",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def concurrency(settings: TuneConfig, cpus: int) -> int:
+    """Trials side by side: what was asked for, but never more than the CPUs carry, so that none waits for another."""
+    fitting = max(cpus // settings.scaling.cpus_per_trial(), 1)
+    return min(settings.budget.concurrent or fitting, fitting)
+
+
+def tuner(
+    sweep: Sweep,
+    bridge: OptunaBridge,
+    progress: Progress,
+    guard: Guard,
+    concurrent: int,
+    function: Callable[..., None] = trial,
+    halving: bool = True,
+) -> tune.Tuner:
+    """The Tuner of a sweep: trials by the bridge until its budget is met, actors reused from trial to trial.
+
+    Args:
+        function: Tune's function trainable of a `Job`; a benchmark puts its own in place.
+        halving: Whether trials are stopped early.
+    """
+    settings, folder = sweep.settings, sweep.settings.folder
+    job = Job(
+        sweep.space.trainable,
+        dict(sweep.trainable),
+        settings.scaling,
+        str(folder / "groups"),
+        bridge.study.user_attrs.get("data_sha256", ""),
+        source_of().keep(folder),
+    )
+    trainable = tune.with_resources(tune.with_parameters(function, job=job), settings.scaling.trial_resources())
+    chosen = scheduler(sweep, bridge.study) if halving else FIFOScheduler()
+    quota = Quota(guard, sweep.space.tie_breaker, settings.finalists.top)
+    return tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=bridge,
+            scheduler=chosen,
+            num_samples=-1,
+            max_concurrent_trials=concurrent,
+            reuse_actors=True,
+            trial_dirname_creator=bridge.folder_name,
+        ),
+        run_config=tune.RunConfig(
+            name=TRIALS,
+            storage_path=str(folder),
+            stop=guard,
+            callbacks=[Started(bridge, chosen), TensorBoard(bridge, folder / "tensorboard"), progress, quota],
+            failure_config=tune.FailureConfig(max_failures=0),  # the bridge tries again, where Optuna can see it
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+            verbose=0,
+        ),
+    )
+
+
+def scheduler(sweep: Sweep, study: optuna.Study) -> TrialScheduler:
+    """ASHA on the rung metric, with the memory of the study's earlier trials; none if its first rung comes too late."""
+    settings, goal = sweep.settings.scheduler, sweep.goal
+    if not settings.rungs(sweep.epochs):
+        return FIFOScheduler()
+    asha = AsyncHyperBandScheduler(
+        time_attr=EPOCH,
+        metric=goal.rung,
+        mode=goal.rung_mode,
+        max_t=sweep.epochs,
+        grace_period=settings.grace_epochs,
+        reduction_factor=settings.reduction_factor,
+    )
+    for earlier in finished(study):
+        seen: Any = SimpleNamespace(trial_id=f"earlier-{earlier.number}")  # ASHA asks a trial for its name alone
+        asha.on_trial_add(cast(Any, None), seen)
+        remember(asha, seen, goal, history(earlier))
+    return asha

@@ -1,0 +1,125 @@
+"""The end of a sweep: the finalists judged again, tables, pictures, `summary.json`, and the next command."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+from rich.console import Console
+from sqlalchemy.engine import make_url
+
+from platform.leaderboard.leaderboard import Leaderboard, Reference, leaderboard, to_json, write
+from platform.leaderboard.model_types import KINDS
+from platform.report.html import REPORT, write_report
+from platform.report.learning_curves import learning_curves
+from platform.report.tables import headline_at, print_failures, print_leaderboard, print_ranking, print_worth
+from platform.study.config import Sweep
+from platform.study.ranking import Ranked, ranking
+from platform.study.storage import JOURNAL
+from trainables.core import atomic_files
+from trainables.core.config import build
+from trainables.core.formatting import interpreter
+from trainables.session import TRAINABLES
+from trainables.training.headline_metrics import shown_as
+
+
+def summarise(console: Console, sweep: Sweep, study: optuna.Study) -> int:
+    """Judge the finalists again, print what came of all trials, and write it down; 1 if none has a result, else 0.
+
+    Leaves `leaderboard.json`, `summary.json` and pictures in the study's folder. The best trial is the first of the
+    leaderboard; without one (no checkpoint, `finalists.top=0`, a trainable that is not judged again) that of the
+    ranking.
+    """
+    ranked = ranking(study, sweep.space.tie_breaker)
+    print_failures(console, ranked)
+    trials = [trial for trial in ranked if trial.metrics and trial.state != "FAIL"]
+    if not trials:
+        console.print("no trial has a result yet", style="red")
+        return 1
+    print_ranking(console, trials, sweep.criteria)
+    sweep.settings.folder.mkdir(parents=True, exist_ok=True)
+    best, judged = trials[0], dict[str, Any]()
+    if sweep.space.trainable in KINDS:
+        best, judged = _judge_again(console, sweep, study, trials)
+    _write(sweep, best, trials, judged)
+    write_report(study, sweep.settings.folder, sweep.space.tie_breaker)
+    _print_next(console, sweep, best)
+    return 0
+
+
+def _judge_again(
+    console: Console, sweep: Sweep, study: optuna.Study, trials: Sequence[Ranked]
+) -> tuple[Ranked, dict[str, Any]]:
+    """The best trial, and what `summary.json` says of the finalists and of people."""
+    config, kind = _config(sweep), KINDS[sweep.space.trainable]
+    reference = kind.reference(config) if kind.reference else None
+    board = leaderboard(console, sweep, study, trials)
+    best = board.rows[0].trial if board.rows else trials[0]
+    write(board, sweep.settings.folder, sweep.settings.study_name, reference)
+    print_leaderboard(console, board)
+    print_worth(console, sweep.goal, board, best, reference)
+    _draw(sweep, board, best, [best, *(trial for trial in trials if trial is not best)], reference)
+    rows = to_json(board, sweep.settings.study_name, reference)["rows"]
+    people = reference and {"floor": vars(reference.floor), "training_people": reference.people}
+    return best, {**({"reference": people} if people else {}), "leaderboard": rows}
+
+
+def _config(sweep: Sweep) -> Any:
+    return build(TRAINABLES[sweep.space.trainable].config, sweep.trainable, at="trainable")
+
+
+def _draw(sweep: Sweep, board: Leaderboard, best: Ranked, trials: list[Ranked], reference: Reference | None) -> None:
+    """Learning curves where the rungs tell the headline; the pictures that the best trial's kind has of it."""
+    pictures, criteria, rung = sweep.settings.folder / "pictures", sweep.criteria, sweep.goal.rung
+    pictures.mkdir(parents=True, exist_ok=True)
+    if shown_as(rung) == criteria.headline:
+        floor = reference.floor if reference else None
+        learning_curves(trials, rung, criteria, floor, pictures / "learning_curves.png")
+    if best.checkpoint is not None and best.number not in board.left_out:
+        judged = next((row.validation for row in board.rows if row.trial.number == best.number), None)
+        KINDS[sweep.space.trainable].draw(best.checkpoint, _config(sweep), judged, pictures)
+
+
+def _write(sweep: Sweep, best: Ranked, trials: Sequence[Ranked], judged: dict[str, Any]) -> None:
+    rung, criteria = sweep.goal.rung, sweep.criteria
+    summary = {
+        "study": sweep.settings.study_name,
+        "best": {
+            "trial": best.number,
+            "params": best.params,
+            "metrics": best.metrics,
+            "checkpoint": None if best.checkpoint is None else str(best.checkpoint),
+        },
+        "untrained": headline_at(best, 0, rung, criteria),
+        "one_epoch": headline_at(best, 1, rung, criteria),
+        "trials": [
+            {"trial": t.number, "state": t.state, "epoch": t.epoch, "params": t.params, "metrics": t.metrics}
+            for t in trials
+        ],
+        **judged,
+    }
+    atomic_files.replace(sweep.settings.folder / "summary.json", json.dumps(summary, indent=1, sort_keys=True) + "\n")
+
+
+def _print_next(console: Console, sweep: Sweep, best: Ranked) -> None:
+    folder = sweep.settings.folder
+    lines = {
+        "checkpoint": str(best.checkpoint or "none: the best trial was stopped before its first"),
+        "report": str(folder / REPORT),
+        "pictures": str(folder / "pictures"),
+        "TensorBoard": f"make tensorboard LOGDIR={folder / 'tensorboard'}",
+        "numbers": str(folder / "summary.json"),
+        "study": str(make_url(sweep.settings.storage) if sweep.settings.storage else folder / JOURNAL),  # no password
+    }
+    console.print("Where", style="bold")
+    for name, value in lines.items():
+        console.print(f"  {name:<12} {value}", highlight=False, soft_wrap=True)
+    if best.checkpoint is None:
+        return
+    console.print("Next", style="bold")
+    settings = sweep.settings
+    for command in (
+        f"{sweep.criteria.closer} ckpt={best.checkpoint} out_dir={folder / 'evaluation'}",
+        f"platform.promote study_name={settings.study_name} storage_path={settings.storage_path}",
+    ):
+        console.print(f"  {interpreter()} -m {command}", highlight=False, soft_wrap=True)

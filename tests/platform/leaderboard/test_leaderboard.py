@@ -1,0 +1,267 @@
+"""Laws of the leaderboard: the order of fresh noise, nothing judged twice, nothing ordered by the holdout part."""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from rich.console import Console
+
+from platform.leaderboard import finalists
+from platform.leaderboard.holdout_ledger import LEDGER, LedgerError
+from platform.leaderboard.leaderboard import LEADERBOARD, Reference, Repeats, finalists_of, leaderboard, to_json, write
+from platform.study.config import FinalistsConfig, Sweep, TuneConfig
+from platform.study.ranking import INTERRUPTED, Ranked
+from platform.study.resume import METRICS, REPEATS
+from search_spaces import SPACES
+from trainables.core.config import ConfigError, plain
+from trainables.diffusion.config import DiffusionConfig
+from trainables.eval.intervals.jackknife import Clustered, interval
+from trainables.eval.metrics import NullBand
+from trainables.model_evaluation import Judgement, result
+from trainables.training.checkpoint import RECORD
+from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_REJECTED
+
+GROUPS = ("a", "b", "c", "d")
+REFERENCE = Reference(NullBand(0.5, 0.02, 0.46, 0.54), 0.58)
+C2ST = {0: 0.70, 1: 0.60, 2: 0.65, 3: 0.90}  # on fresh noise, by trial: the ranking of the search is 0, 1, 2, 3
+
+
+def spread(value: float) -> Clustered:
+    return Clustered(value, (value - 0.01, value + 0.02, value - 0.02, value + 0.01))
+
+
+class Judge:
+    """Stands in for the judgement of a checkpoint, whose hash tells the trial, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, str]] = []
+        self.broken: set[int] = set()
+        self.still: set[int] = set()
+
+    def __call__(self, checkpoint: Path, part: str, seeds: Sequence[int]) -> Judgement | str:
+        record = json.loads((checkpoint / RECORD).read_text())
+        trial = int(record["weights_sha256"])
+        self.asked.append((trial, part))
+        if trial in self.broken:
+            return f"{checkpoint}: holds NaN"
+        values = {VAL_C2ST: C2ST[trial] + 0.1 * (part == "holdout"), VAL_MMD: 0.01 * trial, VAL_REJECTED: 0.0}
+        kept = [VAL_REJECTED] if trial in self.still else list(values)
+        figures, by_seed = {n: spread(values[n]) for n in kept}, {n: (values[n],) * len(seeds) for n in kept}
+        return Judgement(str(trial), "diffusion", part, "d1", tuple(seeds), GROUPS, 40, figures, by_seed)
+
+
+@pytest.fixture
+def judge(monkeypatch: pytest.MonkeyPatch) -> Judge:
+    judge = Judge()
+    monkeypatch.setattr(finalists, "judged", judge)
+    return judge
+
+
+@pytest.fixture
+def ranked(tmp_path: Path) -> list[Ranked]:
+    """Four trials in the order of the search."""
+    trials = []
+    for number in C2ST:
+        folder = tmp_path / "trials" / str(number)
+        folder.mkdir(parents=True)
+        record = {"weights_sha256": str(number), "data_sha256": "d1", "config": {"seed": 0}}
+        (folder / RECORD).write_text(json.dumps(record))
+        metrics = {VAL_C2ST: 0.55 + 0.01 * number, VAL_MMD: 0.001}
+        trials.append(Ranked(number, "COMPLETE", 9, 0.05, metrics, {"x": number}, {}, folder, ""))
+    return trials
+
+
+def sweep_in(folder: Path, seed: int = 0, **settings: Any) -> Sweep:
+    tune = TuneConfig(
+        storage_path=str(folder), study_name="mine", space="diffusion", seed=seed, finalists=FinalistsConfig(**settings)
+    )
+    return Sweep(tune, plain(DiffusionConfig()), SPACES["diffusion"], ())
+
+
+def console() -> Console:
+    return Console(file=io.StringIO(), width=120)
+
+
+@pytest.fixture
+def study() -> optuna.Study:
+    return optuna.create_study()
+
+
+def test_finalists_are_the_first_with_a_result_and_a_checkpoint(ranked: list[Ranked]) -> None:
+    one, two, three, four = ranked
+    others = [replace(one, checkpoint=None), replace(two, state="FAIL"), replace(three, metrics={}), four]
+    assert [trial.number for trial in finalists_of(others, 3).values()] == [3]
+    assert [trial.number for trial in finalists_of(ranked, 2).values()] == [0, 1]
+    assert finalists_of(ranked, 0) == {}
+
+
+def test_rows_stand_in_the_order_of_fresh_noise(
+    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge
+) -> None:
+    board = leaderboard(console(), sweep_in(tmp_path), study, ranked)
+    assert [row.trial.number for row in board.rows] == [1, 2, 0]
+    assert board.by == VAL_C2ST_EXCESS  # by the C2ST itself, which knows an order below one half
+    assert {part for _, part in judge.asked} == {"validation", "holdout"}
+    assert (len(judge.asked), board.looks, board.budget, board.refused, dict(board.left_out)) == (6, 3, 32, None, {})
+    probabilities = [row.probability_best for row in board.rows]
+    assert sum(p for p in probabilities if p is not None) == pytest.approx(1.0)
+    assert probabilities == [1.0, 0.0, 0.0]  # their jackknives differ by a constant: there is no doubt
+
+
+def test_the_noise_is_common_fresh_and_the_studys(
+    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge
+) -> None:
+    board = leaderboard(console(), sweep_in(tmp_path, noise=4), study, ranked)
+    assert {row.validation.seeds for row in board.rows} == {board.seeds}
+    assert len(set(board.seeds) - {DiffusionConfig().evaluation.seed}) == 4
+    assert leaderboard(console(), sweep_in(tmp_path, seed=1, noise=4), study, ranked).seeds != board.seeds
+
+
+def test_nothing_is_judged_twice(tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge) -> None:
+    first = leaderboard(console(), sweep_in(tmp_path), study, ranked)
+    assert len(judge.asked) == 6
+    again = leaderboard(console(), sweep_in(tmp_path), study, ranked)
+    assert (len(judge.asked), again) == (6, first)
+    leaderboard(console(), sweep_in(tmp_path, top=4), study, ranked)
+    assert judge.asked[6:] == [(3, "validation"), (3, "holdout")]
+
+
+def test_what_other_code_judged_is_judged_anew(
+    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the place of what it was, and at no cost."""
+    for code in ("other", "other", "another"):
+        monkeypatch.setattr(result, "code_sha256", lambda folder, code=code: code)
+        board = leaderboard(console(), sweep_in(tmp_path, top=1, holdout_budget=1), study, ranked)
+        [row] = board.rows
+        assert row.holdout is not None
+        assert (row.validation.code_sha256, row.holdout.code_sha256, board.looks) == (code, code, 1)
+    assert judge.asked == [(0, "validation"), (0, "holdout")] * 2
+    assert len(list((tmp_path / "mine" / "judgements").iterdir())) == 1
+
+
+def test_a_checkpoint_judged_otherwise_is_judged_anew(
+    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge
+) -> None:
+    """The same weights under another configuration are another generator."""
+    leaderboard(console(), sweep_in(tmp_path, top=1), study, ranked)
+    assert ranked[0].checkpoint is not None
+    file = ranked[0].checkpoint / RECORD
+    file.write_text(json.dumps({**json.loads(file.read_text()), "config": {"seed": 1}}))
+    leaderboard(console(), sweep_in(tmp_path, top=1), study, ranked)
+    assert judge.asked == [(0, "validation"), (0, "holdout")] * 2
+
+
+def test_a_damaged_judgement_is_one_line_that_names_the_file(
+    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge
+) -> None:
+    leaderboard(console(), sweep_in(tmp_path, top=1), study, ranked)
+    [file] = (tmp_path / "mine" / "judgements").iterdir()
+    file.write_text('{"kind": ')
+    with pytest.raises(ConfigError, match=rf"{file.name}: .*delete the file") as caught:
+        leaderboard(console(), sweep_in(tmp_path, top=1), study, ranked)
+    assert "\n" not in str(caught.value)
+
+
+def test_when_the_looks_are_spent_the_leaderboard_still_comes(
+    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge
+) -> None:
+    """First come, first served: the order of the ranking, not that of the judgement."""
+    board = leaderboard(console(), sweep_in(tmp_path, holdout_budget=1), study, ranked)
+    assert [(row.trial.number, row.holdout is not None) for row in board.rows] == [(1, False), (2, False), (0, True)]
+    assert board.refused is not None
+    assert all(words in board.refused for words in (LEDGER, "< 1", "have had 1"))
+    assert (board.looks, [asked for asked in judge.asked if asked[1] == "holdout"]) == (1, [(0, "holdout")])
+    none = leaderboard(console(), sweep_in(tmp_path / "other", holdout_budget=0), study, ranked)
+    assert (len(none.rows), none.looks, [row.holdout for row in none.rows]) == (3, 0, [None] * 3)
+
+
+def test_a_damaged_ledger_is_not_passed_over(
+    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge
+) -> None:
+    (tmp_path / LEDGER).write_text("damage\n")
+    with pytest.raises(LedgerError, match="line 1"):
+        leaderboard(console(), sweep_in(tmp_path), study, ranked)
+
+
+def test_what_cannot_be_judged_is_left_out_with_its_reason_and_costs_no_look(
+    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge
+) -> None:
+    judge.broken = {1}
+    board = leaderboard(console(), sweep_in(tmp_path), study, ranked)
+    assert [row.trial.number for row in board.rows] == [2, 0]
+    assert board.left_out[1].endswith("holds NaN")
+    assert board.looks == 2
+
+
+def test_a_checkpoint_without_a_record_is_left_out(tmp_path: Path, study: optuna.Study, ranked: list[Ranked]) -> None:
+    """By the true judgement."""
+    assert ranked[0].checkpoint is not None
+    (ranked[0].checkpoint / RECORD).unlink()
+    board = leaderboard(console(), sweep_in(tmp_path, top=1), study, ranked)
+    assert (board.rows, board.looks) == ((), 0)
+    assert "no such file" in board.left_out[0]
+
+
+def test_trials_that_break_a_constraint_stand_behind(
+    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge
+) -> None:
+    ranked[1] = replace(ranked[1], feasible=False)
+    board = leaderboard(console(), sweep_in(tmp_path, top=4), study, ranked)
+    assert [row.trial.number for row in board.rows] == [2, 0, 3, 1]
+
+
+def test_a_figure_that_could_not_be_computed_stands_last_without_a_probability(
+    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge
+) -> None:
+    judge.still = {1}
+    board = leaderboard(console(), sweep_in(tmp_path), study, ranked)
+    assert [(row.trial.number, row.probability_best) for row in board.rows] == [(2, 1.0), (0, 0.0), (1, None)]
+
+
+def test_what_goes_on_later_is_not_worth_a_look(
+    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge
+) -> None:
+    ranked[0] = replace(ranked[0], state=INTERRUPTED)
+    board = leaderboard(console(), sweep_in(tmp_path, top=2), study, ranked)
+    assert [(row.trial.number, row.holdout is not None) for row in board.rows] == [(1, True), (0, False)]
+
+
+def test_repeats_stand_beside_whom_they_repeat(
+    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge
+) -> None:
+    """Those that ran to their end; the chosen trial itself is none of them."""
+    for state, value, of in (("COMPLETE", 0.6, 0), ("COMPLETE", 0.7, 0), ("PRUNED", 0.9, 0), ("COMPLETE", 0.5, 1)):
+        attributes = {REPEATS: of, METRICS: {VAL_C2ST: value}}
+        study.add_trial(optuna.trial.create_trial(state=TrialState[state], value=value, user_attrs=attributes))
+    found = {row.trial.number: row.repeats for row in leaderboard(console(), sweep_in(tmp_path), study, ranked).rows}
+    assert found[0] is not None
+    assert [found[0].n, found[0].mean, found[0].sem] == pytest.approx([2, 0.65, 0.05])
+    assert found[1] == Repeats(1, 0.5, None)
+    assert found[2] is None
+
+
+def test_the_file_says_all_of_it(tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge) -> None:
+    board = leaderboard(console(), sweep_in(tmp_path, top=2, holdout_budget=1), study, ranked)
+    (tmp_path / "mine").mkdir(exist_ok=True)
+    write(board, tmp_path / "mine", "mine", REFERENCE)
+    found = json.loads((tmp_path / "mine" / LEADERBOARD).read_text(), parse_constant=pytest.fail)
+    assert found == json.loads(json.dumps(to_json(board, "mine", REFERENCE)))
+    assert (found["study"], found["people"], found["floor"]["mean"]) == ("mine", 0.58, 0.5)
+    assert found["noise_seeds"] == list(board.seeds)
+    assert (found["holdout"]["asked"], found["holdout"]["budget"]) == (1, 1)
+    assert "have had 1" in found["holdout"]["refused"]
+    first, second = found["rows"]
+    expected = interval(spread(0.60))
+    assert first["validation"][VAL_C2ST] == vars(expected)
+    assert (first["trial"], first["epoch"], first["state"], first["params"]) == (1, 9, "COMPLETE", {"x": 1})
+    assert first["searched"] == {VAL_C2ST: 0.56, VAL_MMD: 0.001}
+    assert (first["holdout"], first["repeats"], first["probability_best"]) == (None, None, 1.0)
+    assert second["holdout"][VAL_C2ST]["value"] == pytest.approx(0.8)
+    assert second["checkpoint"] == str(ranked[0].checkpoint)

@@ -1,0 +1,199 @@
+"""The promotion of detectors: its limits and margins one by one, and the command with champions of their own."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from platform.promote import COMMAND, REFUSED, main
+from platform.promotion.detector_rule import DetectorLimitsConfig, DetectorMarginsConfig, DetectorRuleConfig
+from platform.promotion.latency import Latency
+from platform.promotion.rule import LATENCY, decide
+from trainables.core.cli import WRONG_INPUT, run
+from trainables.detector.config import DetectorConfig, NegativesConfig
+from trainables.detector.model import DetectorModelConfig
+from trainables.detector.train import epochs
+from trainables.detectors import FOLDER
+from trainables.eval.intervals.jackknife import Clustered
+from trainables.model_evaluation import Judgement
+from trainables.model_registry.registry import Registry
+from trainables.training.checkpoint import RECORD, load_record
+from trainables.training.metric_names import VAL_C2ST, VAL_FPR, VAL_SEEN_AUC, VAL_UNSEEN_AUC, VAL_WORST_FAMILY_MISS
+
+promote = partial(run, COMMAND, main)
+RULE = DetectorRuleConfig().rule(0.95)
+LIMITS, MARGINS = DetectorLimitsConfig(), DetectorMarginsConfig()
+GOOD = {VAL_WORST_FAMILY_MISS: 0.4, VAL_UNSEEN_AUC: 0.95, VAL_SEEN_AUC: 0.96, VAL_FPR: 0.01}
+SAME_SPEED = Latency((0.1,) * 9, (0.1,) * 9)
+BETTER = {**GOOD, VAL_WORST_FAMILY_MISS: 0.3}
+
+
+def exact(figures: dict[str, float], groups: int = 8) -> Judgement:
+    """Figures that are the same whoever is left out: their intervals have no width."""
+    clustered = {name: Clustered(value, (value,) * groups) for name, value in figures.items()}
+    who = tuple(f"person {number}" for number in range(groups))
+    return Judgement("0" * 64, "detector", "holdout", "d" * 64, (1,), who, 40, clustered, {})
+
+
+def test_a_challenger_that_misses_fewer_of_the_worst_family_is_promoted_and_the_reason_says_so() -> None:
+    decision = decide(exact(BETTER), exact(GOOD), SAME_SPEED, RULE)
+    assert decision.promoted
+    assert decision.reason.startswith(f"{VAL_WORST_FAMILY_MISS} is 0.3000 against the champion's 0.4000")
+    assert VAL_C2ST not in {check.figure for check in decision.checks}
+
+
+def test_an_equal_or_worse_one_is_not() -> None:
+    for worse in (0.0, 0.1):
+        decision = decide(exact({**GOOD, VAL_WORST_FAMILY_MISS: 0.4 + worse}), exact(GOOD), SAME_SPEED, RULE)
+        assert [check.figure for check in decision.checks if not check.held] == [VAL_WORST_FAMILY_MISS]
+
+
+def test_a_lower_figure_that_people_disagree_about_is_no_proof() -> None:
+    """0.1 fewer, all of it due to one person of eight: without that one both miss the same."""
+    without = [0.3] * 7 + [0.4]
+    unsure = exact(BETTER)
+    figures = {**unsure.figures, VAL_WORST_FAMILY_MISS: Clustered(0.3, tuple(without))}
+    decision = decide(Judgement(**{**vars(unsure), "figures": figures}), exact(GOOD), SAME_SPEED, RULE)
+    assert not decision.promoted
+
+
+@pytest.mark.parametrize(("name", "limit"), [(VAL_WORST_FAMILY_MISS, LIMITS.worst_family_miss), (VAL_FPR, LIMITS.fpr)])
+def test_limits_hold_for_the_first_champion_too(name: str, limit: float) -> None:
+    at, above = (decide(exact({**GOOD, name: limit + step}), None, SAME_SPEED, RULE) for step in (0.0, 1e-6))
+    assert at.promoted
+    assert [check.figure for check in above.checks if not check.held] == [name]
+
+
+@pytest.mark.parametrize(("name", "margin"), [(VAL_UNSEEN_AUC, MARGINS.unseen_auc), (VAL_SEEN_AUC, MARGINS.seen_auc)])
+def test_other_figures_may_be_worse_by_their_margin(name: str, margin: float) -> None:
+    inside, outside = (
+        decide(exact({**BETTER, name: GOOD[name] - margin - step}), exact(GOOD), SAME_SPEED, RULE)
+        for step in (-1e-6, 1e-6)
+    )
+    assert inside.promoted
+    assert [check.figure for check in outside.checks if not check.held] == [name]
+
+
+def test_a_slow_one_is_refused() -> None:
+    slow = Latency((0.1 * MARGINS.latency_ratio * 1.01,) * 9, (0.1,) * 9)
+    decision = decide(exact(BETTER), exact(GOOD), slow, RULE)
+    assert [check.figure for check in decision.checks if not check.held] == [LATENCY]
+    late = Latency((LIMITS.latency_ms_per_movement + 0.01,) * 9)
+    assert [check.figure for check in decide(exact(GOOD), None, late, RULE).checks if not check.held] == [LATENCY]
+
+
+def test_a_champion_that_misses_nothing_cannot_be_improved_on() -> None:
+    champion = exact({**GOOD, VAL_WORST_FAMILY_MISS: 0.0})
+    decision = decide(exact({**GOOD, VAL_WORST_FAMILY_MISS: 0.0}), champion, SAME_SPEED, RULE)
+    assert f"{VAL_WORST_FAMILY_MISS}: `champion > 0` must hold" in decision.reason
+
+
+def test_a_figure_that_was_not_computed_is_not_kept() -> None:
+    decision = decide(exact({k: v for k, v in GOOD.items() if k != VAL_FPR}), None, SAME_SPEED, RULE)
+    assert f"{VAL_FPR}: `challenger <= {LIMITS.fpr:g}` must hold, but it was not computed" in decision.reason
+
+
+# as typed
+
+
+QUICK = ["noise=1", "confidence=0.9", "latency.movements=8", "latency.repeats=6"]
+ANYONE = ["detector.limits.worst_family_miss=1", "detector.limits.fpr=1", "detector.limits.latency_ms_per_movement=1e3"]
+FREE = ["detector.margins.unseen_auc=1", "detector.margins.seen_auc=1", "detector.margins.latency_ratio=1e3"]
+
+
+def trained(folder: Path, steps: int, held_out: str = "windmouse") -> Path:
+    """A checkpoint of a detector that was trained for some steps."""
+    model = DetectorModelConfig(width=8, features_width=16, fused_width=16)
+    config = DetectorConfig(
+        epochs=1, steps_per_epoch=steps, batch_size=64, model=model, negatives=NegativesConfig(held_out=(held_out,))
+    )
+    *_, last = epochs(config)
+    last.save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def poor(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("poor") / "checkpoint", 2)
+
+
+@pytest.fixture(scope="module")
+def better(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("better") / "checkpoint", 200)
+
+
+def weights(checkpoint: Path) -> str:
+    return str(load_record(checkpoint)["weights_sha256"])
+
+
+def champion(storage: Path) -> str | None:
+    found = Registry.below(storage, FOLDER).champion()
+    return None if found is None else found.weights_sha256
+
+
+def test_a_better_detector_becomes_champion_among_detectors(
+    poor: Path, better: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    storage = f"storage_path={tmp_path}"
+    assert promote([storage, f"ckpt={poor}", *QUICK]) == REFUSED
+    assert f"{VAL_WORST_FAMILY_MISS}: `challenger <= 0.75` must hold" in capsys.readouterr().out
+    assert promote([storage, f"ckpt={poor}", *QUICK, *ANYONE]) == 0
+    assert champion(tmp_path) == weights(poor)
+    (tmp_path / "detector").mkdir()
+    row = {"trial": 3, "checkpoint": str(better), "params": {"model.width": 8}}
+    (tmp_path / "detector" / "leaderboard.json").write_text(json.dumps({"rows": [row]}))
+    assert promote([storage, "study_name=detector", *QUICK, *ANYONE, *FREE]) == 0
+    assert champion(tmp_path) == weights(better)
+    assert Registry.below(tmp_path).champion() is None  # generators have their own
+    entry = Registry.below(tmp_path, FOLDER).champion()
+    assert entry is not None
+    told = entry.decision
+    assert (told["challenger"]["kind"], told["challenger"]["trial"], told["data"]["part"]) == ("detector", 3, "holdout")
+    assert VAL_WORST_FAMILY_MISS in told["reason"]
+    capsys.readouterr()
+    assert promote(["list", storage]) == 0
+    assert "nothing was published yet" in capsys.readouterr().out
+    assert promote(["list", storage, f"registry={FOLDER}"]) == 0
+    out = capsys.readouterr().out
+    assert "worst miss" in out
+    assert "*  0002-" in out
+    assert promote(["rollback", storage, f"registry={FOLDER}"]) == 0
+    assert champion(tmp_path) == weights(poor)
+
+
+def test_a_champion_that_is_not_whole_names_its_own_registry(
+    poor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert promote([f"storage_path={tmp_path}", f"ckpt={poor}", *QUICK, *ANYONE, "part=validation"]) == 0
+    [entry] = (tmp_path / FOLDER / "history").iterdir()
+    (entry / "checkpoint" / RECORD).write_text("{}")
+    capsys.readouterr()
+    promote([f"storage_path={tmp_path}", f"ckpt={poor}", *QUICK, *ANYONE])
+    assert f"python -m platform.promote rollback registry={FOLDER}" in capsys.readouterr().err
+
+
+def test_detectors_that_never_met_other_families_are_not_compared(
+    poor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The worst of other families is another figure."""
+    assert promote([f"storage_path={tmp_path}", f"ckpt={poor}", *QUICK, *ANYONE, "part=validation"]) == 0
+    changed = trained(tmp_path / "changed", 1, held_out="pid")
+    assert promote([f"storage_path={tmp_path}", f"ckpt={changed}", *QUICK, *ANYONE]) == WRONG_INPUT
+    assert "its negatives.held_out is ['pid']" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("detector.limits.fpr=2", "detector.limits: `0 <= fpr <= 1`"),
+        ("detector.limits.latency_ms_per_movement=0", "`latency_ms_per_movement > 0`"),
+        ("detector.margins.seen_auc=-1", "`0 <= seen_auc < inf`"),
+        ("registry=mine", "`registry` in {registry, registry-detector}"),
+    ],
+)
+def test_wrong_input_is_one_line(override: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert promote([f"storage_path={tmp_path / 'results'}", override]) == WRONG_INPUT
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1

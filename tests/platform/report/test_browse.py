@@ -1,0 +1,217 @@
+"""Studies and trials in a terminal: listed, shown, compared; nothing is made by looking."""
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from rich.console import Console
+
+from platform.leaderboard.finalists import JUDGEMENTS, Archive
+from platform.leaderboard.holdout_ledger import LEDGER, Ledger, Look
+from platform.report import compare_trials, study_view
+from platform.report.browse import list_studies, show
+from platform.report.compare_trials import compare
+from platform.study.resume import ATTEMPT, FOLDER, REASON, REPEATS
+from platform.study.storage import JOURNAL
+from tests.platform.studies import add, add_cut, add_many, study_in, write_board
+from trainables.core.config import ConfigError
+from trainables.eval.intervals.jackknife import Clustered
+from trainables.model_evaluation import Judgement
+from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
+
+
+@pytest.fixture
+def console() -> Console:
+    """A console that is no terminal."""
+    return Console(file=io.StringIO())
+
+
+def lines(console: Console) -> list[str]:
+    """What was said, spaces made one."""
+    assert isinstance(console.file, io.StringIO)
+    return [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
+
+
+def files(folder: Path) -> set[tuple[str, int]]:
+    return {(str(path), path.stat().st_size) for path in folder.rglob("*")}
+
+
+def test_studies_are_listed_with_their_states_and_their_best(console: Console, tmp_path: Path) -> None:
+    first, second = study_in(tmp_path / "first"), study_in(tmp_path / "second", (VAL_C2ST_EXCESS, VAL_MMD))
+    add_many(first, 8)
+    add(second, TrialState.COMPLETE, 0.6)
+    write_board(second, tmp_path / "second", [0])
+    study_in(tmp_path / "third")
+    before = files(tmp_path)
+    assert list_studies(console, tmp_path) == 0
+    assert files(tmp_path) == before
+    head, *rows = lines(console)
+    assert head == "study objectives trials best C2ST last activity"
+    by_name = {row.split()[0]: row for row in rows}
+    assert "4 full, 3 stopped, 1 failed" in by_name["first"]
+    assert "as searched" in by_name["first"]
+    assert by_name["second"].startswith("second val/c2st_excess, val/mmd 1 full 0.620 (0.570 to 0.670) 2")
+    assert by_name["third"] == "third val/c2st_excess none yet - -"
+    assert list(by_name)[-1] == "third"  # the latest first, and those without activity last
+
+
+def test_where_there_is_no_study_nothing_is_made(console: Console, tmp_path: Path) -> None:
+    assert list_studies(console, tmp_path / "nowhere") == 0
+    assert lines(console) == [f"there is no study in {tmp_path / 'nowhere'} yet"]
+    with pytest.raises(ConfigError, match="a database that exists"):
+        list_studies(console, tmp_path, f"sqlite:///{tmp_path}/s.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_studies_of_a_database_are_listed_too(console: Console, tmp_path: Path) -> None:
+    """One that no sweep has made says so."""
+    url = f"sqlite:///{tmp_path}/s.db"
+    optuna.create_study(storage=url, study_name="theirs")
+    list_studies(console, tmp_path, url)
+    assert lines(console)[1].startswith("theirs study_name=theirs: the study does not record its objectives")
+
+
+def test_a_study_is_shown_with_leaderboard_and_ranking(console: Console, tmp_path: Path) -> None:
+    study = study_in(tmp_path / "s", data_sha256="d" * 64, constraints=["val/recall>=0.5"])
+    add_many(study, 30)
+    write_board(study, tmp_path / "s", [4, 0])
+    assert show(console, study, tmp_path / "s") == 0
+    said = lines(console)
+    facts = ["Study s", "objectives val/c2st_excess", "constraints val/recall>=0.5", f"data {'d' * 16}"]
+    assert all(fact in said for fact in facts)
+    board = said.index("Leaderboard: the best trials judged again, 95 % intervals")
+    assert [line.split()[0] for line in said[board + 2 : board + 4]] == ["4", "0"]
+    ranking = said.index("Trials as the search ranks them (the first 12 of 27)")
+    values = [float(line.split()[4]) for line in said[ranking + 2 :]]
+    assert len(values) == 12
+    assert values == sorted(values)
+
+
+def test_a_trial_is_shown_with_where_it_came_from(console: Console, tmp_path: Path) -> None:
+    study = study_in(tmp_path / "s")
+    add_cut(study, "the driver ended before the trial did [again]")
+    folder = tmp_path / "s" / "trials" / "one"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps({"config": {"a": 1}, "seeds": {"seed": 3}, "data_sha256": "d1"}))
+    add(study, TrialState.COMPLETE, 0.47, attributes={REPEATS: 0, ATTEMPT: 1, FOLDER: str(folder)})
+    for number in (0, 1, 2):
+        assert show(console, study, tmp_path / "s", number) == 0
+    said = lines(console)
+    expected = [
+        "state cut",
+        "reason the driver ended before the trial did [again]",
+        "went on as 1",
+        "goes on from 0",
+        "repeats 0",
+        "attempt 2",
+        "val/c2st 0.47",
+        "4 0.470",
+        "seeds seed 3",
+    ]
+    assert [line for line in expected if line not in said] == []
+
+
+@pytest.mark.parametrize("number", [-1, 2, 99])
+def test_a_trial_that_is_none_is_refused_with_those_that_are(console: Console, tmp_path: Path, number: int) -> None:
+    study = study_in(tmp_path / "s")
+    add_many(study, 2)
+    with pytest.raises(ConfigError, match=rf"a trial of s \(0 to 1\).*trial {number}"):
+        show(console, study, tmp_path / "s", number)
+
+
+@pytest.mark.parametrize("trials", [[], [0], [0, 0]])
+def test_less_than_two_trials_cannot_be_compared(console: Console, tmp_path: Path, trials: list[int]) -> None:
+    study = study_in(tmp_path / "s")
+    add_many(study, 2)
+    with pytest.raises(ConfigError, match="two or more different ones"):
+        compare(console, study, tmp_path / "s", trials)
+
+
+def test_trials_are_compared_where_both_have_been(console: Console, tmp_path: Path) -> None:
+    """The last epoch that both reached: 0.6 after 2 epochs, and 0.55 that still was 0.1 higher then."""
+    study = study_in(tmp_path / "s")
+    add(study, TrialState.PRUNED, 0.6, epoch=2)
+    add(study, TrialState.COMPLETE, 0.55)
+    assert compare(console, study, tmp_path / "s", [0, 1]) == 0
+    said = lines(console)
+    assert "trial 0 (stopped) trial 1 (full)" in said
+    at = said.index("At epoch 2, the last that all of them reached")
+    assert said[at + 2] == "val/c2st 0.600 0.650"
+    end = said.index("At their last epoch")
+    assert said[end + 2 : end + 4] == ["epoch 2 4", "val/c2st 0.600 0.550"]
+    margin = next(line for line in said if line.startswith("contrastive.margin"))
+    assert margin.endswith(" -")  # the second one was not asked for it
+    assert not any("Judged again" in line for line in said)
+
+
+def judgement(values: Sequence[float], part: str = "validation") -> Judgement:
+    """Of rows of one figure, one row per group: its mean with and without each."""
+    total, count = sum(values), len(values)
+    figure = Clustered(total / count, tuple((total - value) / (count - 1) for value in values))
+    groups = tuple(f"g{at}" for at in range(count))
+    return Judgement("sha", "diffusion", part, "d1", (1, 2, 3), groups, count, {VAL_C2ST: figure}, {})
+
+
+def test_judgements_are_found_where_they_are_kept(tmp_path: Path) -> None:
+    """In the study's folder and in the ledger, under the leaderboard's noise; nowhere before there is a leaderboard."""
+    study = study_in(tmp_path / "s")
+    add(study, TrialState.COMPLETE, 0.6)
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    (checkpoint / "record.json").write_text(json.dumps({"weights_sha256": "sha", "data_sha256": "d1"}))
+    known, looked = judgement([0.5, 0.6, 0.3]), judgement([0.6, 0.7, 0.7], "holdout")
+    Archive(tmp_path / "s" / JUDGEMENTS, (1, 2, 3)).keep(checkpoint, known)
+    Ledger(tmp_path / LEDGER, 1).ask(Look.at(checkpoint, (1, 2, 3)), lambda *asked: looked)
+    assert study_view.judgements(study_view.view(study, tmp_path / "s", VAL_MMD), checkpoint) == {}
+    write_board(study, tmp_path / "s", [0])
+    shown = study_view.view(study, tmp_path / "s", VAL_MMD)
+    assert study_view.judgements(shown, checkpoint) == {"validation": known, "holdout": looked}
+    assert study_view.judgements(shown, None) == study_view.judgements(shown, tmp_path / "gone") == {}
+
+
+def test_what_was_judged_again_is_compared_pair_by_pair(
+    console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three groups, apart by 0.1, 0.1 and 0.4: 0.2, and t(2, 97.5 %) = 4.303 times the s.e. 0.1 of that mean."""
+    study = study_in(tmp_path / "s")
+    add(study, TrialState.COMPLETE, 0.6)
+    add(study, TrialState.COMPLETE, 0.7)
+    kept = iter([{"validation": judgement([0.5, 0.6, 0.3])}, {"validation": judgement([0.6, 0.7, 0.7])}])
+
+    def known(shown: study_view.View, checkpoint: Any) -> dict[str, Judgement]:
+        return next(kept)
+
+    monkeypatch.setattr(compare_trials, "judgements", known)
+    compare(console, study, tmp_path / "s", [0, 1])
+    last = lines(console)[-1]
+    assert last.startswith("validation val/c2st 0.467 (")
+    assert last.endswith("0.667; 0.200 (-0.230 to 0.630)")
+
+
+def test_a_pipe_gets_whole_lines_and_a_terminal_its_width(tmp_path: Path) -> None:
+    study = study_in(tmp_path / "s")
+    add_many(study, 4)
+    pipe = Console(file=io.StringIO(), width=40)
+    terminal = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=60)
+    for screen in (pipe, terminal):
+        show(screen, study, tmp_path / "s")
+    assert "…" not in str(lines(pipe))
+    assert any("base_channels" in line and "margin" in line for line in lines(pipe))
+    assert all(len(line) <= 60 for line in lines(terminal))
+
+
+def test_looking_at_a_journal_leaves_it_as_it_is(console: Console, tmp_path: Path) -> None:
+    study = study_in(tmp_path / "s")
+    add_many(study, 3)
+    before = (tmp_path / "s" / JOURNAL).read_bytes()
+    list_studies(console, tmp_path)
+    show(console, study, tmp_path / "s", 1)
+    compare(console, study, tmp_path / "s", [0, 1])
+    assert (tmp_path / "s" / JOURNAL).read_bytes() == before
+    assert {path.name for path in (tmp_path / "s").iterdir()} == {JOURNAL}
+    assert REASON in study.trials[1].user_attrs

@@ -1,0 +1,118 @@
+"""Spaces in which a parameter has a meaning only where another one took certain values."""
+
+from pathlib import Path
+
+import optuna
+import pytest
+
+from platform.study.resume import recover_orphans
+from platform.study.samplers import SAMPLERS, drawn_apart, make_sampler
+from platform.study.searcher import enqueue_baselines
+from search_spaces import SPACES
+from tests.platform.drivers import LAST, SPACE, Driver
+from trainables.training.metric_names import VAL_C2ST_EXCESS
+
+pytestmark = pytest.mark.filterwarnings("ignore:QMCSampler is experimental")
+
+RANKING = SPACES["ranking"]
+LOSS, TEMPERATURE, MARGIN = "contrastive.loss", "contrastive.temperature", "contrastive.margin"
+
+
+def with_trials(folder: Path, sampler: str, count: int) -> Driver:
+    driver = Driver(folder, sampler=sampler, space=RANKING)
+    for number in range(count):
+        driver.end(driver.start(), LAST, 0.5 - 0.01 * number)
+    return driver
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_an_inactive_parameter_is_neither_asked_for_nor_configured(tmp_path: Path, name: str) -> None:
+    """Thirty trials, by which either side has come up; each holds the parameters that are active there alone."""
+    driver = with_trials(tmp_path, name, 30)
+    points = [trial.params for trial in driver.study.get_trials()]
+    assert {point[LOSS] for point in points} >= {"triplet", "hinge0"}
+    for point in points:
+        active = {key for key in RANKING.parameters if RANKING.active(key, point)}
+        assert set(point) == active
+        assert (TEMPERATURE in point, MARGIN in point) == (
+            point[LOSS] in ("infonce", "softplus", "logistic"),
+            point[LOSS] == "triplet",
+        )
+    assert driver.start().config.keys() == driver.study.get_trials()[-1].params.keys()
+
+
+def jointly(driver: Driver) -> set[str]:
+    """The parameters that a sampler draws together, for the next trial."""
+    trial = driver.study.ask()
+    last = driver.study.get_trials(deepcopy=False)[trial.number]
+    return set(driver.study.sampler.infer_relative_search_space(driver.study, last))
+
+
+def test_tpe_draws_conditional_parameters_together_with_the_others(tmp_path: Path) -> None:
+    """The other side: without its groups of parameters it would draw them apart."""
+    driver = with_trials(tmp_path, "tpe", 30)
+    assert jointly(driver) == set(RANKING.parameters)
+    assert drawn_apart("tpe", RANKING) == ()
+    driver.study.sampler = make_sampler("tpe", 0, 0, conditional=False)
+    assert jointly(driver) == set(RANKING.parameters) - {TEMPERATURE, MARGIN}
+
+
+@pytest.mark.parametrize("name", ["gp", "nsga2"])
+def test_what_a_sampler_draws_apart_is_named(tmp_path: Path, name: str) -> None:
+    apart = set(RANKING.parameters) - jointly(with_trials(tmp_path, name, 30))
+    assert set(drawn_apart(name, RANKING)) == apart == {TEMPERATURE, MARGIN}
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_optunasearch_defect_no_conditional_parameter_is_drawn_apart_without_a_word(name: str) -> None:
+    """Said before the sweep starts; random draws all of them apart, which is what it is asked for."""
+    expected = () if name in ("tpe", "random") else (TEMPERATURE, MARGIN)
+    assert drawn_apart(name, RANKING) == expected
+    assert drawn_apart(name, SPACE) == ()
+
+
+def test_a_study_of_a_conditional_space_gets_the_sampler_that_draws_jointly(tmp_path: Path) -> None:
+    conditional, plain = (
+        Driver(tmp_path / name, sampler="tpe", space=space) for name, space in (("a", RANKING), ("b", SPACE))
+    )
+    assert isinstance(conditional.study.sampler, optuna.samplers.TPESampler)
+    groups = [vars(driver.study.sampler)["_group"] for driver in (conditional, plain)]
+    assert groups == [True, False]
+
+
+def test_baselines_of_a_conditional_space_come_first_and_once_over_reopenings(tmp_path: Path) -> None:
+    points = []
+    for _ in range(3):
+        driver = Driver(tmp_path, space=RANKING)
+        recover_orphans(driver.study)
+        enqueue_baselines(driver.study, RANKING, 10)
+        trial = driver.start()
+        points.append(dict(trial.config))
+        driver.end(trial, LAST, 0.3)
+    assert points[0] == dict(RANKING.baselines[0])
+    assert MARGIN not in points[0]
+    assert all(point != points[0] for point in points[1:])
+    assert len(Driver(tmp_path, space=RANKING).study.trials) == 3
+
+
+def test_a_cut_trial_of_a_conditional_space_keeps_its_point(tmp_path: Path) -> None:
+    dead = Driver(tmp_path, space=RANKING)
+    points = [dead.start().config for _ in range(6)]
+    driver = Driver(tmp_path, space=RANKING)
+    recover_orphans(driver.study)
+    assert [driver.start().config for _ in points] == points
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_two_objectives_and_a_bound_over_a_conditional_space(tmp_path: Path, name: str) -> None:
+    driver = Driver(
+        tmp_path,
+        sampler=name,
+        space=RANKING,
+        objectives=(VAL_C2ST_EXCESS, "val/mmd"),
+        constraints=("val/recall>=0.5",),
+    )
+    for number in range(24):
+        more = {"val/recall": number % 3 / 2}
+        driver.end(driver.start(), LAST if number % 2 else 2, 0.5 - 0.01 * number, **more)
+    assert len(driver.study.trials) == 24

@@ -1,0 +1,299 @@
+"""What a sweep optimises: sums and bounds by their text, and studies of two objectives with constraints."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from platform.study.objectives import Constraint, Objective
+from platform.study.ranking import ranking
+from platform.study.resume import METRICS, REASON, recover_orphans
+from platform.study.samplers import SAMPLERS
+from tests.platform.drivers import LAST, Driver
+from trainables.core.config import ConfigError
+from trainables.training.metric_names import DIRECTIONS, EPOCH, MINIMISED, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
+
+pytestmark = pytest.mark.filterwarnings("ignore:QMCSampler is experimental")
+
+TWO: dict[str, Any] = {"objectives": (VAL_C2ST_EXCESS, VAL_MMD)}
+BOUND = f"{VAL_RECALL}>=0.5"
+
+
+@pytest.mark.parametrize("name", DIRECTIONS)
+def test_a_metric_alone_keeps_its_direction(name: str) -> None:
+    objective = Objective.parse(name)
+    assert (objective.terms, objective.direction, objective.text) == ({name: 1.0}, DIRECTIONS[name], name)
+    assert objective.minimised == (DIRECTIONS[name] == MINIMISED)
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("val/c2st+val/mmd", {"val/c2st": 1.0, "val/mmd": 1.0}),
+        ("val/c2st + 2 * val/mmd", {"val/c2st": 1.0, "val/mmd": 2.0}),
+        ("0.5*val/c2st+1e-3*val/mmd", {"val/c2st": 0.5, "val/mmd": 1e-3}),
+        ("val/c2st-val/recall", {"val/c2st": 1.0, "val/recall": -1.0}),
+        ("-val/recall", {"val/recall": -1.0}),
+        ("val/c2st-0.25*val/recall+val/mmd", {"val/c2st": 1.0, "val/recall": -0.25, "val/mmd": 1.0}),
+    ],
+)
+def test_a_sum_is_minimised_with_the_weights_that_stand_there(text: str, terms: dict[str, float]) -> None:
+    objective = Objective.parse(text)
+    assert (objective.terms, objective.direction) == (terms, MINIMISED)
+    metrics = {name: 0.1 * (index + 1) for index, name in enumerate(DIRECTIONS)}
+    total = 0.0
+    for name, weight in terms.items():
+        total += weight * metrics[name]
+    assert objective.value(metrics) == pytest.approx(total)
+    assert Objective.parse(objective.text) == objective
+
+
+def test_a_sum_without_one_of_its_metrics_has_no_value() -> None:
+    objective = Objective.parse("val/c2st+val/mmd")
+    assert objective.value({"val/c2st": 0.5}) is None
+    assert objective.value({}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("", "empty"),
+        ("val/c2st val/mmd", "nobody computes"),
+        ("val/c2st+", "val/c2st+"),
+        ("2val/mmd", "2val/mmd"),
+        ("val/c2st*2", "val/c2st*2"),
+        ("c2st", "c2st"),
+        ("val/c2stt", "did you mean val/c2st?"),
+        ("val/c2st+val/nonsense", "nobody computes"),
+        ("train/loss", "train/loss"),
+    ],
+)
+def test_what_is_no_objective_is_one_line_that_names_it(text: str, part: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Objective.parse(text)
+    assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["val/mmd+val/mmd", "val/c2st+val/mmd+2*val/c2st"])
+def test_a_metric_that_stands_twice_in_a_sum_is_refused(text: str) -> None:
+    """Neither term may be dropped without a word."""
+    with pytest.raises(ConfigError, match="twice"):
+        Objective.parse(text)
+
+
+@pytest.mark.parametrize("text", ["val/c2st+val/recall", "2*val/recall", "val/c2st-val/mmd", "val/c2st+0*val/mmd"])
+def test_a_sum_that_would_reward_what_is_worse_is_refused(text: str) -> None:
+    """A sum is minimised: what is better when larger is subtracted, what is better when smaller is added."""
+    with pytest.raises(ConfigError):
+        Objective.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "broken"),
+    [
+        ("val/recall>=0.5", (0.5, 0.9), (0.49, 0.0)),
+        ("val/mmd<=0.01", (0.01, -0.5), (0.011, 3.0)),
+        ("val/mmd <= 1e-2", (0.01,), (0.02,)),
+        ("val/mmd<=-0.5", (-0.5,), (-0.4,)),
+    ],
+)
+def test_a_bound_is_kept_where_its_excess_is_not_positive(
+    text: str, kept: tuple[float, ...], broken: tuple[float, ...]
+) -> None:
+    constraint = Constraint.parse(text)
+    assert all(constraint.excess({constraint.metric: value}) <= 0 for value in kept)
+    assert all(constraint.excess({constraint.metric: value}) > 0 for value in broken)
+    assert constraint.excess({}) == math.inf
+
+
+def test_an_excess_says_how_far_a_bound_is_broken() -> None:
+    assert Constraint.parse("val/recall>=0.5").excess({"val/recall": 0.2}) == pytest.approx(0.3)
+    assert Constraint.parse("val/mmd<=0.1").excess({"val/mmd": 0.4}) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "val/recall", "val/recall>0.5", "val/recall=>0.5", "0.5<=val/recall", "val/recall>=x"]
+)
+def test_what_is_no_bound_is_one_line_that_names_it(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Constraint.parse(text)
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bound_of_an_unknown_metric_names_the_metric() -> None:
+    with pytest.raises(ConfigError, match=r"val/rec: nobody computes such a metric; did you mean val/recall\?"):
+        Constraint.parse("val/rec>=0.5")
+
+
+def test_two_objectives_are_told_in_their_order_with_intermediate_values_of_the_rung(tmp_path: Path) -> None:
+    for objectives in ((VAL_C2ST_EXCESS, VAL_MMD), (VAL_MMD, VAL_C2ST_EXCESS)):
+        driver = Driver(tmp_path / objectives[0], objectives=objectives, rung=VAL_C2ST_EXCESS)
+        trial = driver.start()
+        driver.report(trial, 0, 0.5)
+        driver.end(trial, LAST, 0.1)
+        told = driver.told(trial)
+        expected = {VAL_C2ST_EXCESS: 0.1, VAL_MMD: 0.2}
+        assert (told.state, told.values) == (TrialState.COMPLETE, [expected[name] for name in objectives])
+        [shown] = ranking(driver.study, VAL_MMD)
+        assert shown.history == {0: 0.5, LAST: 0.1}
+        assert shown.values == tuple(expected[name] for name in objectives)
+
+
+def test_optunasearch_defect_a_missing_second_objective_leaves_no_trial_running(tmp_path: Path) -> None:
+    driver = Driver(tmp_path, **TWO)
+    for second in (None, math.nan):
+        trial = driver.start()
+        last = {EPOCH: LAST, VAL_C2ST_EXCESS: 0.1} | ({} if second is None else {VAL_MMD: second})
+        driver.search.on_trial_complete(trial.trial_id, last)
+        told = driver.told(trial)
+        assert (told.state, told.values) == (TrialState.FAIL, None)
+        why = "was never reported" if second is None else "is nan"
+        assert told.user_attrs[REASON] == f"{VAL_MMD} {why}"
+    assert driver.in_state(TrialState.RUNNING) == []
+
+
+def test_a_stopped_trial_of_two_objectives_has_no_values_and_ranks_by_its_metrics(tmp_path: Path) -> None:
+    driver = Driver(tmp_path, **TWO)
+    stopped, full = driver.start(), driver.start()
+    driver.report(stopped, 1, 0.3)
+    driver.end(stopped, 2, 0.2)
+    driver.end(full, LAST, 0.4)
+    told = driver.told(stopped)
+    assert (told.state, told.values) == (TrialState.PRUNED, None)
+    assert told.user_attrs[METRICS] == {VAL_C2ST_EXCESS: 0.2, VAL_MMD: 0.4}
+    first, second = ranking(driver.study, VAL_MMD)
+    assert (first.number, first.values, first.history, first.epoch) == (0, (0.2, 0.4), {1: 0.3, 2: 0.2}, 2)
+    assert (second.number, second.values) == (1, (0.4, 0.8))
+
+
+def test_the_history_of_a_trial_of_two_objectives_survives_a_cut(tmp_path: Path) -> None:
+    dead = Driver(tmp_path, **TWO)
+    dead.report(trial := dead.start(), 0, 0.5)
+    dead.checkpoint(trial, 1, 0.4)
+    driver = Driver(tmp_path, **TWO)
+    recover_orphans(driver.study)
+    again = driver.start()
+    driver.end(again, LAST, 0.1)
+    assert ranking(driver.study, VAL_MMD)[0].history == {0: 0.5, 1: 0.4, LAST: 0.1}
+
+
+def test_a_weighted_sum_ranks_stopped_trials_by_the_sum_and_not_by_the_rung(tmp_path: Path) -> None:
+    """The rung metric tells the scheduler who goes on; the objective tells who is better."""
+    driver = Driver(tmp_path, objectives=("val/c2st_excess+10*val/mmd",), rung=VAL_C2ST_EXCESS)
+    stopped, full = driver.start(), driver.start()
+    driver.end(stopped, 2, 0.3)
+    driver.end(full, LAST, 0.2)
+    told = driver.told(full)
+    assert told.value == pytest.approx(0.2 + 10 * 0.4)
+    shown = {trial.number: trial.value for trial in ranking(driver.study, VAL_MMD)}
+    assert shown == {0: pytest.approx(0.3 + 10 * 0.6), 1: pytest.approx(0.2 + 10 * 0.4)}
+    assert [trial.number for trial in ranking(driver.study, VAL_MMD)] == [1, 0]
+
+
+def run_mixed(driver: Driver, count: int) -> list[FrozenTrial]:
+    """Trials that end in turn complete, stopped, failed and by a crash; the first objective falls with the weight.
+
+    The second one rises with it, and so does the recall that constraints bound: 0 without any weight.
+    """
+    for number in range(count):
+        trial = driver.start()
+        weight = float(trial.config["weight"])
+        more = {VAL_MMD: weight**2, VAL_RECALL: weight}
+        driver.report(trial, 1, 1.1 - weight, **more)
+        ends: list[Any] = [
+            lambda trial=trial, w=weight, more=more: driver.end(trial, LAST, 1 - w, **more),
+            lambda trial=trial, w=weight, more=more: driver.end(trial, 2, 1 - w, **more),
+            lambda trial=trial, w=weight: driver.end(trial, LAST, math.nan),
+            lambda trial=trial: driver.crash(trial),
+        ]
+        ends[(0, 1, 0, 2, 0, 3)[number % 6]]()
+    return driver.study.get_trials(deepcopy=False)
+
+
+@pytest.mark.parametrize("constraints", [(), (BOUND,)], ids=["free", "bounded"])
+@pytest.mark.parametrize("objectives", [(VAL_C2ST_EXCESS,), (VAL_C2ST_EXCESS, VAL_MMD)], ids=["one", "two"])
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_goes_on_after_trials_of_every_end(
+    tmp_path: Path, name: str, objectives: tuple[str, ...], constraints: tuple[str, ...]
+) -> None:
+    """Thirty trials, sixteen of them complete: beyond the random start of TPE and GP; reopened once on the way."""
+    for _ in range(2):
+        run_mixed(Driver(tmp_path, sampler=name, objectives=objectives, constraints=constraints), 15)
+    trials = Driver(tmp_path, objectives=objectives, constraints=constraints).study.get_trials()
+    states = [trial.state.name for trial in trials]
+    assert {state: states.count(state) for state in set(states)} == {"COMPLETE": 16, "PRUNED": 6, "FAIL": 8}
+    assert all(len(trial.values) == len(objectives) for trial in trials if trial.state == TrialState.COMPLETE)
+
+
+def test_the_second_generation_of_nsga2_has_parents(tmp_path: Path) -> None:
+    """Sixteen complete trials make a generation; those that were stopped or failed are no parents."""
+    driver = Driver(tmp_path, sampler="nsga2", constraints=(BOUND,), **TWO)
+    trials = run_mixed(driver, 40)
+    keys = [key for key in driver.study._storage.get_study_system_attrs(driver.study._study_id) if "parent" in key]
+    assert keys
+    assert trials[-1].params
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_study_that_is_reopened_with_another_constraint_goes_on_or_says_why_not(tmp_path: Path, name: str) -> None:
+    """Trials of earlier runs were not judged by it."""
+    run_mixed(Driver(tmp_path, sampler=name), 12)
+    try:
+        driver = Driver(tmp_path, sampler=name, constraints=(BOUND,))
+    except ConfigError:
+        return
+    run_mixed(driver, 12)
+
+
+def test_optunasearch_defect_constraints_reach_optuna(tmp_path: Path) -> None:
+    """In every state that has a result, under their text; 0 or less is kept."""
+    other = f"{VAL_MMD}<=0.5"
+    driver = Driver(tmp_path, constraints=(BOUND, other))
+    for epoch, recall in ((LAST, 0.75), (2, 0.25)):
+        trial = driver.start()
+        driver.end(trial, epoch, 0.1, **{VAL_RECALL: recall})
+        assert driver.told(trial).constraints == {BOUND: 0.5 - recall, other: pytest.approx(0.2 - 0.5)}
+    assert [trial.feasible for trial in ranking(driver.study, VAL_MMD)] == [True, False]
+
+
+@pytest.mark.parametrize("recall", [None, math.nan])
+def test_a_trial_without_the_metric_of_a_constraint_fails_with_the_reason(tmp_path: Path, recall: float | None) -> None:
+    driver = Driver(tmp_path, constraints=(BOUND,))
+    trial = driver.start()
+    driver.end(trial, LAST, 0.1, **({} if recall is None else {VAL_RECALL: recall}))
+    told = driver.told(trial)
+    assert told.state == TrialState.FAIL
+    assert told.user_attrs[REASON] == f"{VAL_RECALL} " + ("was never reported" if recall is None else "is nan")
+
+
+def test_trials_that_keep_the_constraints_rank_before_those_that_break_one(tmp_path: Path) -> None:
+    driver = Driver(tmp_path, constraints=(BOUND,))
+    for value, recall in ((0.1, 0.4), (0.3, 0.6), (0.2, 0.5), (0.05, 0.1)):
+        driver.end(driver.start(), LAST, value, **{VAL_RECALL: recall})
+    assert [trial.number for trial in ranking(driver.study, VAL_MMD)] == [2, 1, 3, 0]
+
+
+def share_that_breaks(folder: Path, constraints: tuple[str, ...]) -> float:
+    """How many of trials 21 to 60 have a weight above one half, where the objective is best and recall too low."""
+    broken = []
+    driver = Driver(folder, sampler="tpe", constraints=constraints, seed=3)
+    for _ in range(60):
+        trial = driver.start()
+        weight = float(trial.config["weight"])
+        driver.end(trial, LAST, 1 - weight, **{VAL_RECALL: 1 - weight})
+        broken.append(weight > 0.5)
+    return sum(broken[20:]) / 40
+
+
+def test_tpe_learns_from_constraints(tmp_path: Path) -> None:
+    """Null: without the constraint nearly all trials go where the objective is best, which breaks it.
+
+    Fixed seed, so it never fails falsely; seeds 0 to 4 give shares of 1.0 against 0.23 to 0.48.
+    """
+    free, bounded = share_that_breaks(tmp_path / "free", ()), share_that_breaks(tmp_path / "bounded", (BOUND,))
+    assert free > 0.9
+    assert bounded < 0.6

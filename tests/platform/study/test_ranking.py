@@ -1,0 +1,184 @@
+"""How trials rank: by constraints, fronts and objectives, whatever end they came to, and what is shown of each."""
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState
+
+from platform.study.ranking import INTERRUPTED, OBJECTIVES, objectives_of, ranking
+from platform.study.resume import FOLDER, METRICS, OVERRIDES, REASON, REPEATS, RESUMES, RETRIED, START
+from trainables.core.config import ConfigError
+from trainables.session import METRICS_FILE
+from trainables.training.metric_names import CHECKPOINT_PATH, EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
+
+LAW = {"x": FloatDistribution(0.0, 1.0)}
+
+
+def add(
+    study: optuna.Study,
+    state: TrialState,
+    value: float | Sequence[float] | None = None,
+    history: dict[int, float] | None = None,
+    attributes: dict[str, Any] | None = None,
+    constraints: dict[str, float] | None = None,
+) -> None:
+    """A trial that ended, as the bridge tells it."""
+    trial = optuna.trial.create_trial(
+        state=state,
+        values=value if isinstance(value, Sequence) or value is None else [value],
+        params={"x": 0.5},
+        distributions=dict(LAW),
+        intermediate_values=history or {},
+        user_attrs=attributes or {},
+        constraints=constraints,
+    )
+    study.add_trial(trial)
+
+
+def named(*objectives: str, directions: tuple[str, ...] = ()) -> optuna.Study:
+    """A study in memory that says what it optimises."""
+    ways: list[Any] = list(directions) or ["minimize" for _ in objectives]
+    study = optuna.create_study(directions=ways)
+    study.set_user_attr(OBJECTIVES, list(objectives))
+    return study
+
+
+@pytest.fixture
+def mixed() -> optuna.Study:
+    """Trials of every state; the number says nothing about the merit."""
+    study = named(VAL_C2ST_EXCESS)
+    add(study, TrialState.FAIL, attributes={REASON: "val/c2st_excess is nan"})
+    add(study, TrialState.PRUNED, history={0: 0.3, 2: 0.1}, attributes={METRICS: {VAL_C2ST_EXCESS: 0.1, VAL_MMD: 0.2}})
+    add(study, TrialState.COMPLETE, 0.2, {0: 0.4, 4: 0.2}, attributes={METRICS: {VAL_MMD: 0.5, VAL_C2ST: 0.7}})
+    add(study, TrialState.COMPLETE, 0.0, attributes={METRICS: {VAL_MMD: 0.3}})
+    add(study, TrialState.RUNNING)
+    add(study, TrialState.COMPLETE, 0.0, attributes={METRICS: {VAL_MMD: 0.2}})
+    add(study, TrialState.PRUNED, history={2: 0.1}, attributes={METRICS: {VAL_C2ST_EXCESS: 0.1, VAL_MMD: 0.1}})
+    add(study, TrialState.WAITING)
+    add(study, TrialState.COMPLETE, 0.0)
+    add(study, TrialState.COMPLETE, 0.0, attributes={METRICS: {VAL_MMD: 0.2}})
+    return study
+
+
+def test_trials_rank_by_metric_then_tie_breaker_then_number(mixed: optuna.Study) -> None:
+    """Full or stopped; one without a tie breaker is the last among its equals, one without a value the last of all."""
+    assert [trial.number for trial in ranking(mixed, VAL_MMD)] == [5, 9, 3, 8, 6, 1, 2, 0]
+
+
+def test_a_ranked_trial_says_what_happened(mixed: optuna.Study) -> None:
+    by_number = {trial.number: trial for trial in ranking(mixed, VAL_MMD)}
+    full, failed = by_number[2], by_number[0]
+    assert (full.state, full.epoch, full.value, full.history) == ("COMPLETE", 4, 0.2, {0: 0.4, 4: 0.2})
+    assert (full.metrics, full.params, full.checkpoint) == ({VAL_MMD: 0.5, VAL_C2ST: 0.7}, {"x": 0.5}, None)
+    assert (failed.state, failed.epoch, failed.reason) == ("FAIL", 0, "val/c2st_excess is nan")
+    assert math.isnan(failed.value)
+
+
+def test_the_checkpoint_is_the_newest_in_its_folder_or_what_it_went_on_from(tmp_path: Path) -> None:
+    for epoch in (2, 10, 9):
+        written(tmp_path / "own" / f"checkpoint_{epoch:06d}", epoch)
+    start = written(tmp_path / "earlier" / "checkpoint_000001", 1)
+    from_start = {START: {"checkpoint": str(start), EPOCH: 1, METRICS: {}}, RESUMES: 0}
+    study = named(VAL_C2ST_EXCESS)
+    reported = str(tmp_path / "own" / "checkpoint_000002")
+    for attributes in (
+        {FOLDER: str(tmp_path / "own")},
+        {FOLDER: str(tmp_path / "nothing"), CHECKPOINT_PATH: reported},
+        {FOLDER: str(tmp_path / "nothing")},
+        {},
+        from_start,
+    ):
+        add(study, TrialState.COMPLETE, 0.1, attributes=attributes)
+    newest = tmp_path / "own" / "checkpoint_000010"
+    assert [trial.checkpoint for trial in ranking(study, VAL_MMD)] == [newest, newest, None, None, start]
+
+
+def written(folder: Path, epoch: int) -> Path:
+    """What a ranking reads of a checkpoint: its metrics and its record, no tensors."""
+    folder.mkdir(parents=True)
+    (folder / METRICS_FILE).write_text(f'{{"{EPOCH}": {epoch}}}')
+    (folder / "record.json").write_text("{}")
+    return folder
+
+
+def test_a_cut_trial_is_shown_until_its_successor_has_begun() -> None:
+    cut = {RETRIED: True, METRICS: {VAL_C2ST_EXCESS: 0.1}, REASON: "the time is over"}
+    for state, expected in ((TrialState.WAITING, [INTERRUPTED]), (TrialState.RUNNING, []), (TrialState.FAIL, ["FAIL"])):
+        study = named(VAL_C2ST_EXCESS)
+        add(study, TrialState.FAIL, attributes=cut)
+        add(study, state, attributes={RESUMES: 0})
+        assert [trial.state for trial in ranking(study, VAL_MMD)] == expected
+
+
+def test_repeats_are_no_part_of_a_ranking() -> None:
+    study = named(VAL_C2ST_EXCESS)
+    add(study, TrialState.COMPLETE, 0.3)
+    repeat = {REPEATS: 0, OVERRIDES: {"seed": 1}, METRICS: {VAL_C2ST_EXCESS: 0.1}}
+    add(study, TrialState.COMPLETE, 0.1, attributes=repeat)
+    add(study, TrialState.FAIL, attributes={**repeat, RETRIED: True})
+    assert [trial.number for trial in ranking(study, VAL_MMD)] == [0]
+
+
+def test_a_study_that_does_not_say_what_it_optimises_is_named() -> None:
+    study = optuna.create_study(study_name="theirs")
+    with pytest.raises(ConfigError, match=r"study_name=theirs: the study does not record its objectives"):
+        objectives_of(study)
+
+
+GRID = st.sampled_from([0.0, 0.25, 0.5, 0.75])
+POINTS = st.lists(st.tuples(GRID, GRID, st.booleans(), st.booleans()), max_size=9)
+
+
+def dominates(a: tuple[float, float], b: tuple[float, float]) -> bool:
+    """At least as good in both and better in one; smaller is better in the first, larger in the second."""
+    return a[0] <= b[0] and a[1] >= b[1] and (a[0] < b[0] or a[1] > b[1])
+
+
+def depth(number: int, among: dict[int, tuple[float, float]]) -> int:
+    """How many fronts have to go before none is left that dominates the point."""
+    left, gone = dict(among), 0
+    while True:
+        front = [n for n in left if not any(dominates(left[m], left[n]) for m in left if m != n)]
+        if number in front:
+            return gone
+        left = {n: point for n, point in left.items() if n not in front}
+        gone += 1
+
+
+@given(POINTS)
+def test_fronts_are_those_of_the_definition_and_feasible_trials_stand_before_all_others(
+    points: list[tuple[float, float, bool, bool]],
+) -> None:
+    """Complete trials and stopped ones, some of which break a constraint; the front is one of trials that keep it."""
+    study = named(VAL_C2ST_EXCESS, VAL_RECALL, directions=("minimize", "maximize"))
+    kept, broken = dict[int, tuple[float, float]](), dict[int, tuple[float, float]]()
+    for number, (first, second, full, feasible) in enumerate(points):
+        state = TrialState.COMPLETE if full else TrialState.PRUNED
+        metrics = {METRICS: {VAL_C2ST_EXCESS: first, VAL_RECALL: second}}
+        bound = {"bound": -0.1 if feasible else 0.1}
+        add(study, state, (first, second) if full else None, attributes=metrics, constraints=bound)
+        (kept if feasible else broken)[number] = (first, second)
+    found = ranking(study, VAL_MMD)
+    order = [*sorted(kept, key=lambda n: (depth(n, kept), kept[n][0], n))]
+    order += sorted(broken, key=lambda n: (depth(n, broken), broken[n][0], n))
+    assert [trial.number for trial in found] == order
+    assert {trial.number for trial in found if trial.front} == {n for n in kept if depth(n, kept) == 0}
+    assert [trial.feasible for trial in found] == [True] * len(kept) + [False] * len(broken)
+
+
+def test_three_hundred_trials_rank_in_no_time() -> None:
+    """After each end of a trial the quota asks for the ranking, twice."""
+    study = named(VAL_C2ST_EXCESS)
+    for number in range(300):
+        add(study, TrialState.COMPLETE, (number * 37 % 300) / 300)
+    began = time.perf_counter()
+    assert [trial.value for trial in ranking(study, VAL_MMD)] == [number / 300 for number in range(300)]
+    assert time.perf_counter() - began < 1.0

@@ -1,0 +1,81 @@
+"""Every sampler over a real journal: inside the laws, repeatable by seed and history, and on after a reopening."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from platform.study.samplers import SAMPLERS, make_sampler
+from tests.platform.drivers import SPACE, Driver
+from trainables.core.config import ConfigError
+
+pytestmark = pytest.mark.filterwarnings("ignore:QMCSampler is experimental")
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def lies_inside(value: Any, law: BaseDistribution) -> bool:
+    """Membership by the definition of each law."""
+    if isinstance(law, CategoricalDistribution):
+        return any(type(value) is type(choice) and value == choice for choice in law.choices)
+    if isinstance(law, IntDistribution):
+        return type(value) is int and value in range(law.low, law.high + 1, law.step)
+    return isinstance(law, FloatDistribution) and type(value) is float and law.low <= value <= law.high
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_suggests_inside_the_laws(tmp_path: Path, name: str) -> None:
+    """Twelve points: beyond the random start of every sampler, so that its model is asked too."""
+    for point in Driver(tmp_path, sampler=name).points(12):
+        outside = {key: value for key, value in point.items() if not lies_inside(value, SPACE.parameters[key])}
+        assert outside == {}
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_optunasearch_defect_the_same_seed_does_not_repeat_itself_after_reopening(tmp_path: Path, name: str) -> None:
+    """Whole points: a model may rightly send single parameters to the same end of their law."""
+    points = [point for _ in range(3) for point in Driver(tmp_path, sampler=name).points(3)]
+    assert len({tuple(point.values()) for point in points}) == 9
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_same_seed_and_history_suggest_the_same(tmp_path: Path, name: str) -> None:
+    """Two copies of one journal, of six trials each, go on alike; another seed goes on elsewhere."""
+    Driver(tmp_path / "origin", sampler=name).points(6)
+    for copy in ("first", "second", "other"):
+        shutil.copytree(tmp_path / "origin", tmp_path / copy)
+    first, second = (Driver(tmp_path / copy, sampler=name).points(2) for copy in ("first", "second"))
+    other = Driver(tmp_path / "other", sampler=name, seed=1).points(2)
+    assert first == second
+    assert first[0] != other[0]
+
+
+def test_another_process_suggests_the_same() -> None:
+    ask = (
+        "import optuna\n"
+        "from optuna.distributions import FloatDistribution\n"
+        "from platform.study.samplers import make_sampler\n"
+        "study = optuna.create_study(sampler=make_sampler('tpe', 7, 3))\n"
+        "print(study.ask({'x': FloatDistribution(0, 1)}).params['x'])"
+    )
+    done = subprocess.run([sys.executable, "-c", ask], cwd=ROOT, capture_output=True, text=True, check=True)
+    here = optuna.create_study(sampler=make_sampler("tpe", 7, 3)).ask({"x": FloatDistribution(0, 1)})
+    assert float(done.stdout) == here.params["x"]
+
+
+def test_the_sampler_depends_on_the_number_of_trials() -> None:
+    def first(trials: int) -> float:
+        study = optuna.create_study(sampler=make_sampler("random", 0, trials))
+        return float(study.ask({"x": FloatDistribution(0, 1)}).params["x"])
+
+    assert len({first(trials) for trials in range(20)}) == 20
+
+
+def test_an_unknown_sampler_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"`sampler` in \{gp, nsga2, qmc, random, tpe\} must hold.*sampler=cmaes"):
+        make_sampler("cmaes", 0, 0)

@@ -1,0 +1,291 @@
+"""A sweep over a detector at its end: tables, files and report as a generator has them, by its own figures."""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState
+from ray.tune.experiment import Trial
+from rich.console import Console
+
+from platform.core.provenance import source_of
+from platform.leaderboard import finalists
+from platform.leaderboard.finalists import JUDGEMENTS
+from platform.leaderboard.model_types import DETECTOR
+from platform.report.browse import list_studies, show
+from platform.report.compare_trials import compare
+from platform.study.config import FinalistsConfig, Sweep, TuneConfig
+from platform.study.objectives import Goal, Objective
+from platform.study.ranking import OBJECTIVES
+from platform.study.resume import FOLDER, METRICS, OVERRIDES
+from platform.study.searcher import OptunaBridge
+from platform.sweep import summary
+from platform.sweep.progress import Progress
+from platform.sweep.reproduce import REPORT, REPRODUCED, reproduce
+from platform.sweep.summary import summarise
+from search_spaces import SPACES
+from tests.platform.studies import add, study_in
+from trainables.core.config import build, plain, with_values
+from trainables.data.dataset import load_parts
+from trainables.detector.config import DetectorConfig
+from trainables.detector.train import epochs
+from trainables.eval.intervals.jackknife import Clustered
+from trainables.model_evaluation import Judgement
+from trainables.session import METRICS_FILE
+from trainables.training.checkpoint import RECORD
+from trainables.training.manifest import Manifest
+from trainables.training.metric_names import (
+    EPOCH,
+    VAL_BRIER,
+    VAL_C2ST,
+    VAL_SEEN_MISS,
+    VAL_UNSEEN_MISS,
+    VAL_WORST_FAMILY_MISS,
+)
+from trainables.training.trainable import metrics_of
+
+SPACE = SPACES["detector"]
+OF_STUDY = {"rung": VAL_WORST_FAMILY_MISS, "trainable": "detector"}
+
+
+def sweep_in(folder: Path, **settings: Any) -> Sweep:
+    tune = TuneConfig(storage_path=str(folder), study_name="mine", space="detector", **settings)
+    return Sweep(tune, plain(DetectorConfig()), SPACE, ())
+
+
+def metrics(worst: float) -> dict[str, float]:
+    return {VAL_WORST_FAMILY_MISS: worst, VAL_UNSEEN_MISS: worst / 2, VAL_SEEN_MISS: worst / 10}
+
+
+def judged(checkpoint: Path, part: str, seeds: tuple[int, ...]) -> Judgement:
+    """A miss that is told by the weights' hash, 0.1 higher on the holdout part."""
+    weights = json.loads((checkpoint / RECORD).read_text())["weights_sha256"]
+    figures = {
+        name: Clustered(value, (value - 0.01, value + 0.01))
+        for name, value in metrics(float(weights) + 0.1 * (part == "holdout")).items()
+    }
+    by_seed = {name: (figure.value - 0.02, figure.value + 0.02) for name, figure in figures.items()}
+    return Judgement(weights, "detector", part, "d1", seeds, ("a", "b"), 40, figures, by_seed)
+
+
+def add_trial(study: optuna.Study, folder: Path, searched: float, again: str) -> None:
+    """A trial that ran to its end, its checkpoint named by what it misses of fresh bots."""
+    place = folder / again / "checkpoint_000000"
+    place.mkdir(parents=True)
+    (place / RECORD).write_text(json.dumps({"weights_sha256": again, "data_sha256": "d1", "config": {}}))
+    (place / METRICS_FILE).write_text(json.dumps({EPOCH: 1, **metrics(searched)}))
+    study.add_trial(
+        optuna.trial.create_trial(
+            value=searched,
+            params={"loss.temperature": searched},
+            distributions={"loss.temperature": FloatDistribution(0.0, 1.0)},
+            intermediate_values={0: 0.99, 1: 0.5, 6: searched},
+            user_attrs={METRICS: metrics(searched), FOLDER: str(place.parent)},
+        )
+    )
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, Judgement | None]]:
+    """Judgements are those of hashes; what pictures were asked for."""
+    asked: list[tuple[Path, Judgement | None]] = []
+
+    def draw(checkpoint: Path, config: Any, judgement: Judgement | None, pictures: Path) -> None:
+        asked.append((checkpoint, judgement))
+
+    monkeypatch.setattr(finalists, "judged", judged)
+    monkeypatch.setattr(summary, "KINDS", {"detector": replace(DETECTOR, draw=draw)})
+    return asked
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> optuna.Study:
+    """The search liked trial 0 best, fresh bots like trial 1."""
+    study = study_in(tmp_path / "mine", (VAL_WORST_FAMILY_MISS,), **OF_STUDY)
+    add_trial(study, tmp_path, 0.20, "0.35")
+    add_trial(study, tmp_path, 0.22, "0.25")
+    return study
+
+
+def console(width: int = 120) -> tuple[Console, io.StringIO]:
+    text = io.StringIO()
+    return Console(file=text, width=width), text
+
+
+def test_the_end_of_a_sweep_tells_its_own_figures(
+    tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, Judgement | None]]
+) -> None:
+    screen, text = console()
+    assert summarise(screen, sweep_in(tmp_path), study) == 0
+    said = text.getvalue()
+    assert "C2ST" not in said
+    assert "MMD" not in said
+    rows = {
+        "untrained": "0.990",
+        "after 1 epoch": "0.500",
+        "as the search saw it": "0.220",
+        "on fresh bots": "0.250 [",
+        "of the holdout part": "0.350 [",
+    }
+    after = said[said.index("Bots missed") :].splitlines()
+    for name, value in rows.items():
+        assert any(name in line and value in line for line in after), name
+    assert "(floor)" not in said
+    assert "Leaderboard on 3 fresh draws of bots" in said
+    assert "judging 2 finalist(s) on the holdout part, 3 draw(s) of fresh bots each" in said
+    assert f"trainables.detector.judge ckpt={tmp_path}/0.25/checkpoint_000000" in said
+    [(checkpoint, judgement)] = drawn
+    assert (checkpoint.parent.name, judgement and judgement.checkpoint_sha256) == ("0.25", "0.25")
+    assert (tmp_path / "mine" / "pictures" / "learning_curves.png").stat().st_size > 0
+
+
+def test_the_files_hold_no_reference_that_there_is_none_of(
+    tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, Judgement | None]]
+) -> None:
+    summarise(console()[0], sweep_in(tmp_path), study)
+    board, told = (json.loads((tmp_path / "mine" / f"{name}.json").read_text()) for name in ("leaderboard", "summary"))
+    assert (board["floor"], board["people"], board["by"]) == (None, None, VAL_WORST_FAMILY_MISS)
+    assert [row["trial"] for row in board["rows"]] == [1, 0]
+    assert board["rows"][0]["searched"] == {VAL_WORST_FAMILY_MISS: 0.22, VAL_UNSEEN_MISS: 0.11}
+    assert "reference" not in told
+    assert (told["best"]["trial"], told["untrained"], told["one_epoch"]) == (1, 0.99, 0.5)
+
+
+def test_the_tables_fit_a_narrow_screen(
+    tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, Judgement | None]]
+) -> None:
+    screen, text = console(width=80)
+    summarise(screen, sweep_in(tmp_path), study)
+    assert not any("…" in line for line in text.getvalue().splitlines())
+
+
+def test_without_finalists_there_still_is_an_end(
+    tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, Judgement | None]]
+) -> None:
+    assert summarise(console()[0], sweep_in(tmp_path, finalists=FinalistsConfig(top=0)), study) == 0
+    assert drawn == [(tmp_path / "0.35" / "checkpoint_000000", None)]
+
+
+def test_the_report_tells_its_own_figures(
+    tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, Judgement | None]]
+) -> None:
+    summarise(console()[0], sweep_in(tmp_path), study)
+    page = (tmp_path / "mine" / "report.html").read_text()
+    page = page[page.rindex("<body>") :]
+    for words in (
+        "worst miss 0.220 as the search saw it",
+        "worst miss,<br>fresh bots",
+        "read off anew under fresh bots",
+        "Scores of the best",
+        "unseen miss,<br>fresh bots",
+        'id="forest"',
+        'id="pareto"',
+        "worst miss (0: every bot is caught)",
+    ):
+        assert words in page, words
+    assert [word for word in ("C2ST", "MMD", "real against real", "(floor)", "excess") if word in page] == []
+
+
+def test_studies_of_several_kinds_stand_in_one_list_with_the_names_of_their_figures(
+    tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, Judgement | None]]
+) -> None:
+    screen, text = console(200)
+    list_studies(screen, tmp_path)
+    assert "best worst miss" in text.getvalue().splitlines()[0]
+    generator = study_in(tmp_path / "theirs")
+    add(generator, TrialState.COMPLETE, 0.6)
+    summarise(console()[0], sweep_in(tmp_path), study)
+    screen, text = console(200)
+    list_studies(screen, tmp_path)
+    head, *rows = [" ".join(line.split()) for line in text.getvalue().splitlines()]
+    assert head == "study objectives trials best last activity"
+    assert any(row.startswith("mine val/worst_family_miss 2 full worst miss 0.250 (") for row in rows)
+    assert any("C2ST 0.600 as searched" in row for row in rows)
+
+
+def test_a_study_and_its_trials_are_shown_and_compared(
+    tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, Judgement | None]]
+) -> None:
+    summarise(console()[0], sweep_in(tmp_path), study)
+    screen, text = console(200)
+    assert show(screen, study, tmp_path / "mine") == 0
+    assert show(screen, study, tmp_path / "mine", 0) == 0
+    assert compare(screen, study, tmp_path / "mine", [0, 1]) == 0
+    said = text.getvalue()
+    for words in ("fresh bots", "worst miss", "unseen miss", "0.250 (", "0.350 (", f"{VAL_WORST_FAMILY_MISS} "):
+        assert words in said, words
+    assert VAL_C2ST not in said
+    assert "Judged again" in said
+
+
+def test_the_progress_of_a_sweep_shows_the_figures_of_the_kind() -> None:
+    text = io.StringIO()
+    goal = Goal((Objective.parse(SPACE.metric),), (), SPACE.metric, 6)
+    bridge = OptunaBridge(optuna.create_study(), SPACE, 2, goal)
+    progress = Progress(bridge, 6, wall_s=60.0, console=Console(file=text, width=200))
+    trial = cast(Trial, SimpleNamespace(trial_id="a", error_file=""))
+    assert isinstance(bridge.suggest("a"), dict)
+    progress.on_trial_start(0, [], trial)
+    progress.on_trial_result(0, [], trial, {EPOCH: 1, **metrics(0.4)})
+    assert "epoch 1/6  worst miss 0.400  unseen miss 0.200  left" in text.getvalue()
+
+
+# trained again
+
+
+TINY = {"epochs": 1, "steps_per_epoch": 2, "batch_size": 16, "model.width": 8, "model.fused_width": 16}
+CONFIG = with_values(plain(DetectorConfig()), TINY)
+
+
+def reproduced(folder: Path, changed: Mapping[str, float]) -> tuple[int, str, dict[str, Any]]:
+    """A trained trial, some of whose metrics are changed, trained again: exit code, words, and rows by metric."""
+    data = load_parts(DetectorConfig().data)
+    *_, last = epochs(build(DetectorConfig, CONFIG))
+    study = optuna.create_study(study_name="mine")
+    for key, value in {
+        OBJECTIVES: [VAL_WORST_FAMILY_MISS],
+        **OF_STUDY,
+        "data_sha256": data.sha256,
+        "config": CONFIG,
+    }.items():
+        study.set_user_attr(key, value)
+    (folder / "trial").mkdir(parents=True)
+    Manifest.here("detector", CONFIG, data.sha256, source_of().facts()).write(folder / "trial")
+    told = {METRICS: {**metrics_of(last.metrics), **changed}, FOLDER: str(folder / "trial"), OVERRIDES: {}}
+    study.add_trial(optuna.trial.create_trial(value=0.5, intermediate_values={1: 0.5}, user_attrs=told))
+    (folder / "mine" / JUDGEMENTS).mkdir(parents=True)
+    by_seed = {VAL_WORST_FAMILY_MISS: (0.5, 0.52, 0.51)}
+    kept = Judgement("c", "detector", "validation", data.sha256, (1, 2, 3), ("a",), 40, {}, by_seed)
+    (folder / "mine" / JUDGEMENTS / "one.json").write_text(json.dumps(kept.to_json()))
+    screen, text = console(200)
+    code = reproduce(screen, Sweep(sweep_in(folder).settings, CONFIG, SPACE, ()), study, 0)
+    rows = json.loads((folder / "mine" / REPRODUCED / "trial-0000" / REPORT).read_text())["figures"]
+    return code, text.getvalue(), {row["metric"]: row for row in rows}
+
+
+def test_a_detector_is_reproduced_bit_for_bit(tmp_path: Path) -> None:
+    code, said, rows = reproduced(tmp_path, {})
+    assert (code, {row["verdict"] for row in rows.values()}) == (0, {"equal"})
+    assert "worst miss" in said
+    assert "reproduced bit for bit" in said
+
+
+def test_the_band_of_a_detectors_figure_is_what_fresh_bots_change(tmp_path: Path) -> None:
+    """Two draws differ by t(2, 97.5 %) = 4.303 times sqrt(2) times the s.d. 0.01 of these three."""
+    *_, last = epochs(build(DetectorConfig, CONFIG))
+    then = last.metrics[VAL_WORST_FAMILY_MISS]
+    band = 4.3027 * 2**0.5 * 0.01
+    code, said, rows = reproduced(tmp_path / "near", {VAL_WORST_FAMILY_MISS: then + 0.9 * band, VAL_BRIER: 0.9})
+    assert (code, rows[VAL_WORST_FAMILY_MISS]["verdict"]) == (0, "inside")
+    assert rows[VAL_WORST_FAMILY_MISS]["band"] == pytest.approx(band, rel=1e-4)
+    assert rows[VAL_BRIER]["verdict"] == "not judged"
+    code, said, rows = reproduced(tmp_path / "far", {VAL_WORST_FAMILY_MISS: then + 1.1 * band})
+    assert code == 1
+    assert f"outside of the noise band: {VAL_WORST_FAMILY_MISS}" in said

@@ -1,0 +1,269 @@
+"""The disk as a budget: what may be removed and in which order, and when a sweep has to stop."""
+
+import pickle
+import shutil
+import time
+from collections import namedtuple
+from pathlib import Path
+from threading import Event, Thread
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from optuna.trial import TrialState
+from ray.tune.experiment import Trial
+
+from platform.core.disk_usage import size
+from platform.study.config import BudgetConfig
+from platform.study.ranking import ranking
+from platform.study.resume import checkpoints, recover_orphans
+from platform.study.searcher import OptunaBridge
+from platform.sweep import disk_budget
+from platform.sweep.disk_budget import CHECKED_S, Guard, Quota, protected, prune
+from tests.platform.drivers import LAST, Driver
+from trainables.session import RESUME_FROM
+from trainables.training.metric_names import VAL_C2ST_EXCESS, VAL_MMD
+
+Usage = namedtuple("Usage", "total used free")
+
+
+def with_trials(driver: Driver, *values: float) -> Driver:
+    """Trials that ended with these values, each with a checkpoint."""
+    for value in values:
+        trial = driver.start()
+        driver.checkpoint(trial, LAST - 1, value)
+        driver.end(trial, LAST, value)
+    return driver
+
+
+def holders(driver: Driver) -> set[int]:
+    """Numbers of the trials that still have a checkpoint."""
+    return {trial.number for trial in driver.study.get_trials() if checkpoints(trial)}
+
+
+def bytes_of(driver: Driver) -> int:
+    return sum(size(path) for trial in driver.study.get_trials() for path in checkpoints(trial))
+
+
+def test_the_size_of_a_folder_is_that_of_all_files_below(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "one").write_bytes(b"1" * 10)
+    (tmp_path / "a" / "b" / "two").write_bytes(b"2" * 200)
+    assert (size(tmp_path), size(tmp_path / "a" / "b"), size(tmp_path / "none")) == (210, 200, 0)
+
+
+def test_files_that_go_while_their_folder_is_measured_count_as_gone(tmp_path: Path) -> None:
+    """Tune removes the checkpoint before the last one at any time; a thread does so all the time here."""
+    (tmp_path / "stays").write_bytes(b"12345")
+    over = Event()
+
+    def come_and_go() -> None:
+        while not over.is_set():
+            (tmp_path / "checkpoint").mkdir()
+            for name in "abcdefgh":
+                (tmp_path / "checkpoint" / name).write_bytes(b"12345")
+            shutil.rmtree(tmp_path / "checkpoint")
+
+    thread = Thread(target=come_and_go)
+    thread.start()
+    try:
+        sizes = {size(tmp_path) for _ in range(1000)}
+    finally:
+        over.set()
+        thread.join()
+    assert sizes <= {5 * count for count in range(1, 10)}
+
+
+def test_a_quota_that_is_kept_removes_nothing(tmp_path: Path) -> None:
+    driver = with_trials(Driver(tmp_path), 0.3, 0.1, 0.2)
+    whole = bytes_of(driver)
+    assert prune(driver.study, VAL_MMD, 1, whole) == whole
+    assert holders(driver) == {0, 1, 2}
+
+
+def test_the_worst_go_first_and_no_more_than_needed(tmp_path: Path) -> None:
+    """Five checkpoints of one size; by quota those of the best so many stay."""
+    driver = with_trials(Driver(tmp_path), 0.3, 0.1, 0.5, 0.2, 0.4)
+    each = bytes_of(driver) // 5
+    for stay, expected in ((4, {0, 1, 3, 4}), (3, {0, 1, 3}), (2, {1, 3}), (1, {1})):
+        left = prune(driver.study, VAL_MMD, 1, stay * each + 1)
+        assert left == bytes_of(driver) <= stay * each + 1
+        assert holders(driver) == expected
+
+
+@pytest.mark.parametrize("finalists", [0, 1, 3])
+def test_finalists_keep_theirs_whatever_the_quota(tmp_path: Path, finalists: int) -> None:
+    driver = with_trials(Driver(tmp_path), 0.3, 0.1, 0.5, 0.2, 0.4)
+    assert prune(driver.study, VAL_MMD, finalists, 0) == bytes_of(driver) > 0
+    best = {trial.number for trial in ranking(driver.study, VAL_MMD)[: max(finalists, 1)]}
+    assert holders(driver) == best
+
+
+def test_the_pareto_front_keeps_its_checkpoints(tmp_path: Path) -> None:
+    driver = Driver(tmp_path, objectives=(VAL_C2ST_EXCESS, VAL_MMD))
+    for first, second in ((0.1, 0.5), (0.3, 0.3), (0.4, 0.4), (0.5, 0.1), (0.6, 0.2)):
+        trial = driver.start()
+        driver.checkpoint(trial, 3, first)
+        driver.end(trial, LAST, first, **{VAL_MMD: second})
+    prune(driver.study, VAL_MMD, 0, 0)
+    assert holders(driver) == {0, 1, 3}
+
+
+def test_what_runs_and_what_waiting_trials_go_on_from_stays(tmp_path: Path) -> None:
+    """Trial 1 was cut and waits to go on, 3 is its successor; 2 runs; the best is 0."""
+    driver = with_trials(Driver(tmp_path), 0.1)
+    cut = driver.start()
+    driver.checkpoint(cut, 1, 0.9)
+    driver.bridge.cut("the time is over")
+    again = Driver(tmp_path)
+    again.study.enqueue_trial({"weight": 0.5})
+    assert protected(again.study, VAL_MMD, 1) >= {0, 1, 2}
+    taken = again.start()
+    assert RESUME_FROM in taken.config
+    running = again.start()
+    again.checkpoint(running, 1, 0.8)
+    prune(again.study, VAL_MMD, 1, 0)
+    assert holders(again) == {0, 1, again.told(running).number}
+
+
+def test_a_start_stays_when_the_trial_in_between_was_cut_before_its_own_checkpoint(tmp_path: Path) -> None:
+    """Trial 1 went on from trial 0 and was cut at once; trial 2 goes on from trial 0 as well."""
+    first = Driver(tmp_path)
+    start = first.checkpoint(first.start(), 1, 0.4)
+    second = Driver(tmp_path)
+    recover_orphans(second.study)
+    second.start()
+    third = Driver(tmp_path)
+    recover_orphans(third.study)
+    for begun in (False, True):
+        if begun:
+            assert third.start().config[RESUME_FROM] == str(start)
+        prune(third.study, VAL_MMD, 1, 0)
+        assert start.is_dir()
+
+
+def test_a_cut_trial_whose_successor_has_its_own_checkpoint_goes_first(tmp_path: Path) -> None:
+    driver = with_trials(Driver(tmp_path, retries=1), 0.1, 0.2)
+    crashed = driver.start()
+    driver.checkpoint(crashed, 1, 0.3)
+    driver.crash(crashed)
+    again = driver.start()
+    driver.checkpoint(again, 2, 0.3)
+    driver.end(again, LAST, 0.05)
+    whole = bytes_of(driver)
+    prune(driver.study, VAL_MMD, 1, whole - 1)
+    assert holders(driver) == {0, 1, 3}
+
+
+def test_a_removed_checkpoint_is_none_of_the_ranking(tmp_path: Path) -> None:
+    driver = with_trials(Driver(tmp_path), 0.1, 0.2)
+    prune(driver.study, VAL_MMD, 1, 0)
+    assert [trial.checkpoint is None for trial in ranking(driver.study, VAL_MMD)] == [False, True]
+
+
+class Bridge(SimpleNamespace):
+    """What a guard asks a bridge: whether trials have said that none can go on."""
+
+
+@pytest.fixture
+def free(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Bytes that are free, as the test sets them."""
+    bytes_free = [10**12]
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(2 * 10**12, 0, bytes_free[0]))
+    return bytes_free
+
+
+def guard_of(folder: Path, left_s: float = 600.0, stop_reason: str = "", **budget: Any) -> Guard:
+    bridge = cast(OptunaBridge, Bridge(stop_reason=stop_reason))
+    return Guard(BudgetConfig(**budget), folder, bridge, time.monotonic() + left_s)
+
+
+def test_a_sweep_with_time_and_room_goes_on(tmp_path: Path, free: list[int]) -> None:
+    guard = guard_of(tmp_path)
+    assert not guard.stop_all()
+    assert not guard("trial", {})
+    assert guard.reason == ""
+    assert not guard.by_time
+
+
+def test_the_end_of_the_time_is_an_end_that_was_agreed_upon(tmp_path: Path, free: list[int]) -> None:
+    guard = guard_of(tmp_path, left_s=-1.0, wall="90s")
+    assert guard.stop_all()
+    assert guard.by_time
+    assert "time was over (budget.wall=90s)" in guard.reason
+
+
+def test_free_space_below_the_reserve_stops_the_sweep_and_says_what_is_left(tmp_path: Path, free: list[int]) -> None:
+    free[0] = 200_000_000
+    assert not guard_of(tmp_path, reserve="200MB").stop_all()
+    free[0] -= 1
+    guard = guard_of(tmp_path, reserve="200MB")
+    assert guard.stop_all()
+    assert not guard.by_time
+    assert all(part in guard.reason for part in ("200 MB are free", str(tmp_path), "budget.reserve=200MB"))
+
+
+def test_what_trials_have_said_stops_the_sweep(tmp_path: Path, free: list[int]) -> None:
+    guard = guard_of(tmp_path, stop_reason="no space is left on the disk")
+    assert guard.stop_all()
+    assert guard.reason == "no space is left on the disk"
+    assert not guard.by_time
+
+
+def test_a_full_disk_is_the_reason_even_when_the_time_is_over_too(tmp_path: Path, free: list[int]) -> None:
+    """Who is told that the time was over would run the command again, into the full disk."""
+    free[0] = 0
+    guard = guard_of(tmp_path, left_s=-1.0)
+    assert guard.stop_all()
+    assert not guard.by_time
+
+
+def test_a_quota_that_cannot_be_kept_stops_the_sweep(tmp_path: Path, free: list[int]) -> None:
+    driver = with_trials(Driver(tmp_path), 0.1, 0.2)
+    guard = Guard(BudgetConfig(disk="0.0001MB"), tmp_path, driver.bridge, time.monotonic() + 600)
+    Quota(guard, VAL_MMD, 1).keep()
+    assert holders(driver) == {0}
+    assert guard.over_quota == bytes_of(driver) > 100
+    assert guard.stop_all()
+    assert "exceed budget.disk=0.0001MB" in guard.reason
+
+
+@pytest.mark.parametrize("event", ["on_trial_complete", "on_trial_error"])
+def test_the_quota_is_kept_after_every_end_of_a_trial(tmp_path: Path, event: str) -> None:
+    driver = with_trials(Driver(tmp_path), 0.1, 0.2, 0.3)
+    quota = 2 * bytes_of(driver) // 3
+    guard = Guard(BudgetConfig(disk=f"{quota / 1e3:.6f}KB"), tmp_path, driver.bridge, time.monotonic() + 600)
+    getattr(Quota(guard, VAL_MMD, 1), event)(0, [], cast(Trial, None))
+    assert holders(driver) == {0, 1}
+    assert guard.over_quota == 0
+
+
+def test_the_disk_is_looked_at_now_and_then_and_a_reason_stays(
+    tmp_path: Path, free: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tune asks many times a second."""
+    now = [1000.0]
+    monkeypatch.setattr(disk_budget, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    guard = Guard(BudgetConfig(), tmp_path, cast(OptunaBridge, Bridge(stop_reason="")), 2000.0)
+    assert not guard.stop_all()
+    free[0] = 0
+    assert not guard.stop_all()
+    now[0] += CHECKED_S
+    assert guard.stop_all()
+    free[0] = 10**12
+    now[0] += CHECKED_S
+    assert guard.stop_all()
+
+
+def test_guard_and_quota_can_be_pickled_without_their_study(tmp_path: Path) -> None:
+    guard = guard_of(tmp_path)
+    for thing in (guard, Quota(guard, VAL_MMD, 1)):
+        assert vars(pickle.loads(pickle.dumps(thing))) == {}
+
+
+def test_nothing_is_removed_while_trials_only_run(tmp_path: Path) -> None:
+    driver = Driver(tmp_path)
+    for _ in range(2):
+        driver.checkpoint(driver.start(), 1, 0.4)
+    assert prune(driver.study, VAL_MMD, 1, 0) == bytes_of(driver) > 0
+    assert len(driver.in_state(TrialState.RUNNING)) == 2

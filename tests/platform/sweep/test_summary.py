@@ -1,0 +1,211 @@
+"""The end of a sweep: what is shown, what is written, and who is the best."""
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState
+from rich.console import Console
+
+from platform.leaderboard import finalists
+from platform.leaderboard.leaderboard import Reference
+from platform.leaderboard.model_types import GENERATOR
+from platform.report.tables import headline_at
+from platform.study.config import FinalistsConfig, Sweep, TuneConfig
+from platform.study.ranking import OBJECTIVES, Ranked
+from platform.study.resume import FOLDER, METRICS, REASON
+from platform.sweep import summary
+from platform.sweep.summary import summarise
+from search_spaces import SPACES
+from trainables.core.config import plain
+from trainables.diffusion.config import DiffusionConfig
+from trainables.eval.intervals.jackknife import Clustered
+from trainables.eval.metrics import NullBand
+from trainables.model_evaluation import Judgement
+from trainables.session import METRICS_FILE
+from trainables.training.checkpoint import RECORD
+from trainables.training.headline_metrics import GENERATION
+from trainables.training.metric_names import EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_LOSS, VAL_MMD
+
+REFERENCE = Reference(NullBand(mean=0.51, std=0.02, low=0.46, high=0.56), 0.62)
+
+
+def sweep_in(folder: Path, **settings: Any) -> Sweep:
+    tune = TuneConfig(storage_path=str(folder), study_name="mine", space="diffusion", **settings)
+    return Sweep(tune, plain(DiffusionConfig()), SPACES["diffusion"], ())
+
+
+def study_of(objective: str = VAL_C2ST_EXCESS) -> optuna.Study:
+    study = optuna.create_study()
+    study.set_user_attr(OBJECTIVES, [objective])
+    study.set_user_attr("trainable", "diffusion")
+    return study
+
+
+def add(
+    study: optuna.Study,
+    state: TrialState,
+    value: float | None = None,
+    history: dict[int, float] | None = None,
+    attributes: dict[str, Any] | None = None,
+) -> None:
+    """A trial that ended, as the bridge tells it."""
+    trial = optuna.trial.create_trial(
+        state=state,
+        value=value,
+        params={"x": 0.5},
+        distributions={"x": FloatDistribution(0.0, 1.0)},
+        intermediate_values=history or {},
+        user_attrs=attributes or {},
+    )
+    study.add_trial(trial)
+
+
+@pytest.fixture(autouse=True)
+def no_judgement_of_real_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = replace(GENERATOR, reference=lambda config: REFERENCE, draw=lambda *checkpoint_and_place: None)
+    monkeypatch.setattr(summary, "KINDS", {"diffusion": known})
+    monkeypatch.setattr(finalists, "judged", judged)
+
+
+def judged(checkpoint: Path, part: str, seeds: tuple[int, ...]) -> Judgement:
+    """A C2ST that is told by the weights' hash, 0.05 higher on the holdout part."""
+    weights = json.loads((checkpoint / RECORD).read_text())["weights_sha256"]
+    c2st = float(weights) + 0.05 * (part == "holdout")
+    figures = {VAL_C2ST: Clustered(c2st, (c2st - 0.01, c2st + 0.01)), VAL_MMD: Clustered(0.0123, (0.01, 0.02))}
+    return Judgement(weights, "diffusion", part, "d1", seeds, ("a", "b"), 40, figures, {})
+
+
+def checkpoint(folder: Path, c2st_on_fresh_noise: str) -> dict[str, str]:
+    """A trial's folder with a checkpoint, as a user attribute."""
+    path = folder / c2st_on_fresh_noise / "checkpoint_000000"
+    path.mkdir(parents=True)
+    record = {"weights_sha256": c2st_on_fresh_noise, "data_sha256": "d1", "config": {}}
+    (path / RECORD).write_text(json.dumps(record))
+    (path / METRICS_FILE).write_text(json.dumps({EPOCH: 1, VAL_C2ST: 0.5}))
+    return {FOLDER: str(path.parent)}
+
+
+def console(width: int = 120) -> tuple[Console, io.StringIO]:
+    text = io.StringIO()
+    return Console(file=text, width=width), text
+
+
+def read(sweep: Sweep, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((sweep.settings.folder / name).read_text(), parse_constant=pytest.fail)
+    return found
+
+
+def test_c2st_is_what_the_rungs_tell_of_it() -> None:
+    trial = Ranked(0, "COMPLETE", 1, 0.0, {}, {}, {0: 0.45, 1: 0.0}, None, "")
+    assert [headline_at(trial, epoch, VAL_C2ST_EXCESS, GENERATION) for epoch in (0, 1, 2)] == [0.95, 0.5, None]
+    assert [headline_at(trial, epoch, VAL_C2ST, GENERATION) for epoch in (0, 2)] == [0.45, None]
+    assert headline_at(trial, 0, VAL_MMD, GENERATION) is None
+
+
+def test_a_sweep_without_a_result_says_why_and_fails(tmp_path: Path) -> None:
+    study = study_of()
+    add(study, TrialState.FAIL, attributes={REASON: "the trial raised an error"})
+    screen, text = console()
+    assert summarise(screen, sweep_in(tmp_path), study) == 1
+    assert text.getvalue() == "trial 0 failed: the trial raised an error\nno trial has a result yet\n"
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> optuna.Study:
+    """The search liked trial 1 best, fresh noise likes trial 2; one failed, one has no checkpoint."""
+    study = study_of()
+    add(study, TrialState.FAIL, attributes={REASON: "val/c2st_excess is nan"})
+    liked = {METRICS: {VAL_C2ST: 0.55, VAL_MMD: 0.01}, **checkpoint(tmp_path, "0.64")}
+    add(study, TrialState.COMPLETE, 0.05, {0: 0.4, 1: 0.3, 9: 0.05}, liked)
+    better = {METRICS: {VAL_C2ST: 0.57, VAL_MMD: 0.02}, **checkpoint(tmp_path, "0.58")}
+    add(study, TrialState.COMPLETE, 0.07, {0: 0.45, 1: 0.2, 9: 0.07}, better)
+    add(study, TrialState.PRUNED, 0.2, {2: 0.2}, {METRICS: {VAL_C2ST: 0.7, VAL_MMD: 0.03}})
+    return study
+
+
+def test_the_best_is_the_leaderboards_first(tmp_path: Path, study: optuna.Study) -> None:
+    screen, text = console()
+    sweep = sweep_in(tmp_path)
+    assert summarise(screen, sweep, study) == 0
+    written, board = read(sweep, "summary.json"), read(sweep, "leaderboard.json")
+    assert written["best"]["trial"] == board["rows"][0]["trial"] == 2
+    assert written["best"]["checkpoint"].endswith("0.58/checkpoint_000000")
+    assert written["leaderboard"] == board["rows"]
+    assert [trial["trial"] for trial in written["trials"]] == [1, 2, 3]
+    floor = {"mean": 0.51, "std": 0.02, "low": 0.46, "high": 0.56}
+    assert written["reference"] == {"floor": floor, "training_people": 0.62}
+    assert (written["untrained"], written["one_epoch"]) == (0.95, 0.7)
+    assert (sweep.settings.folder / "pictures" / "learning_curves.png").stat().st_size > 0
+    shown = text.getvalue()
+    assert all(
+        part in shown for part in ("trial 0 failed: val/c2st_excess is nan", "Leaderboard", "Ranking", "P(best)")
+    )
+    worth = {"untrained": "0.950", "as the search saw": "0.570", "fresh noise": "0.580 [", "holdout": "0.630 ["}
+    worth |= {"training people": "0.620", "floor": "0.510 [0.460, 0.560]"}
+    after = shown[shown.index("cannot be told apart") :].splitlines()
+    for name, value in worth.items():
+        assert any(name in line and value in line for line in after), name
+    assert "ckpt=" in shown
+
+
+def test_the_tables_fit_a_narrow_screen(tmp_path: Path, study: optuna.Study) -> None:
+    screen, text = console(width=80)
+    summarise(screen, sweep_in(tmp_path), study)
+    lines = text.getvalue().splitlines()
+    row = next(line for line in lines if "0.580 [" in line)
+    assert "0.630 [" in row
+    assert row.rstrip().endswith("1.00") or row.rstrip()[-4:-2] == "0."
+    assert not any("…" in line for line in lines)
+
+
+def test_without_finalists_the_best_is_the_rankings_first(tmp_path: Path, study: optuna.Study) -> None:
+    screen, text = console()
+    sweep = sweep_in(tmp_path, finalists=FinalistsConfig(top=0))
+    assert summarise(screen, sweep, study) == 0
+    assert (read(sweep, "summary.json")["best"]["trial"], read(sweep, "leaderboard.json")["rows"]) == (1, [])
+    assert "Leaderboard" not in text.getvalue()
+
+
+def test_a_best_trial_without_a_checkpoint_has_no_next_command(tmp_path: Path) -> None:
+    study = study_of()
+    add(study, TrialState.COMPLETE, 0.0, {0: 0.4, 1: 0.3}, {METRICS: {VAL_C2ST: 0.5, VAL_MMD: 0.01}})
+    screen, text = console()
+    sweep = sweep_in(tmp_path)
+    assert summarise(screen, sweep, study) == 0
+    assert read(sweep, "summary.json")["best"]["checkpoint"] is None
+    assert "ckpt=" not in text.getvalue()
+
+
+def test_what_is_refused_or_left_out_is_told(tmp_path: Path, study: optuna.Study, monkeypatch: Any) -> None:
+    monkeypatch.setattr(
+        finalists, "judged", lambda path, *rest: "no good" if "0.64" in str(path) else judged(path, *rest)
+    )
+    screen, text = console()
+    summarise(screen, sweep_in(tmp_path, finalists=FinalistsConfig(holdout_budget=0)), study)
+    assert "trial 1 could not be judged: no good" in text.getvalue()
+    assert "no look at the holdout part: " in text.getvalue()
+
+
+@pytest.mark.parametrize("objective", [VAL_LOSS, f"{VAL_C2ST}+2*{VAL_MMD}"])
+def test_another_objective_than_the_c2st_has_an_end_as_well(tmp_path: Path, objective: str) -> None:
+    """Rungs that do not tell the C2ST, and a judgement that has none."""
+    study = study_of(objective)
+    add(study, TrialState.COMPLETE, 0.3, {0: 0.9, 1: 0.3}, {METRICS: {VAL_LOSS: 0.3, VAL_C2ST: 0.6, VAL_MMD: 0.1}})
+    sweep = sweep_in(tmp_path, objectives=(objective,))
+    assert summarise(console()[0], sweep, study) == 0
+    told = read(sweep, "summary.json")["untrained"]
+    assert told == (None if objective == VAL_LOSS else 0.9)
+
+
+def test_repeats_are_a_line_under_the_table(tmp_path: Path, study: optuna.Study) -> None:
+    for value in (0.6, 0.7):
+        add(study, TrialState.COMPLETE, value - 0.5, attributes={"repeats": 2, METRICS: {VAL_C2ST: value}})
+    screen, text = console()
+    summarise(screen, sweep_in(tmp_path), study)
+    assert "trial 2 trained again with 2 other seed(s): C2ST 0.650 ± 0.050" in text.getvalue()
