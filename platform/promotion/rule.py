@@ -5,7 +5,7 @@ difference; it is jackknifed over groups (`trainables.eval.intervals.jackknife`)
 signed so that a positive d is worse, and u the upper end of its one-sided interval (Student's t, G - 1 degrees of
 freedom),
 
-    the headline of the kind                     u < 0         it is lower: C2ST, or a detector's worst miss
+    the headline of the kind                     u < 0         it is lower: C2ST, or a detector's worst FNR
     other figures (MMD, precision, recall, ...)  u <= margin   it is not worse by more than the margin
     latency, a ratio                             u <= margin   distribution-free, `platform.promotion.latency`
 

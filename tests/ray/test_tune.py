@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from trainables.training.checkpoint import load_record
-from trainables.training.metric_names import VAL_WORST_FAMILY_MISS
+from trainables.training.metric_names import VAL_FNR_WORST_UNSEEN
 
 pytestmark = pytest.mark.ray
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,14 +72,14 @@ def test_a_sweep_over_detectors_ends_with_a_leaderboard_by_fresh_bots(tmp_path: 
     done = tune(tmp_path, "budget.trials=2", of=DETECTORS)
     assert done.returncode == 0, done.stderr
     for words in (
-        "trial 1: epoch 2/2  worst miss",
+        "trial 1: epoch 2/2  worst FNR",
         "Leaderboard on 2 fresh draws of bots",
         "trainables.detector.judge",
     ):
         assert words in done.stdout
     study = tmp_path / "results" / "small"
     board, summary = (json.loads((study / f"{name}.json").read_text()) for name in ("leaderboard", "summary"))
-    assert board["by"] == VAL_WORST_FAMILY_MISS
+    assert board["by"] == VAL_FNR_WORST_UNSEEN
     assert {row["trial"] for row in board["rows"]} == {0, 1}
     assert summary["best"]["trial"] == board["rows"][0]["trial"]
     record = load_record(Path(summary["best"]["checkpoint"]))

@@ -12,10 +12,10 @@ from trainables.training.metric_names import (
     TRAIN_LOSS,
     VAL_C2ST,
     VAL_C2ST_EXCESS,
+    VAL_FNR_SEEN,
+    VAL_FNR_UNSEEN,
+    VAL_FNR_WORST_UNSEEN,
     VAL_MMD,
-    VAL_SEEN_MISS,
-    VAL_UNSEEN_MISS,
-    VAL_WORST_FAMILY_MISS,
 )
 
 DIGITS = 4  # of a metric that the table does not know
@@ -44,9 +44,9 @@ FIGURES: Mapping[str, Figure] = {
     TRAIN_LOSS: Figure("loss"),
     VAL_C2ST: Figure("C2ST", digits=3, chance=CHANCE, excess=VAL_C2ST_EXCESS),
     VAL_MMD: Figure("MMD", symbol="MMD²"),
-    VAL_WORST_FAMILY_MISS: Figure("worst miss", digits=3),
-    VAL_UNSEEN_MISS: Figure("unseen miss", digits=3),
-    VAL_SEEN_MISS: Figure("seen miss", digits=3),
+    VAL_FNR_WORST_UNSEEN: Figure("worst FNR", digits=3),
+    VAL_FNR_UNSEEN: Figure("unseen FNR", digits=3),
+    VAL_FNR_SEEN: Figure("seen FNR", digits=3),
 }
 
 
@@ -109,7 +109,7 @@ GENERATION = Criteria(
     closer="platform.evaluate",
 )
 DETECTION = Criteria(
-    figures=(VAL_WORST_FAMILY_MISS, VAL_UNSEEN_MISS),
+    figures=(VAL_FNR_WORST_UNSEEN, VAL_FNR_UNSEEN),
     scale="0: every bot is caught",
     meaning="Bots missed, of the worst family never trained on (0: every bot is caught)",
     explained="Bots missed: of every family that was never trained on, the share of its movements that are not accused "
@@ -119,7 +119,7 @@ DETECTION = Criteria(
     drawn="bots",
     pictured="scores",
     closer="trainables.detector.judge",
-    instead=(VAL_SEEN_MISS,),  # where no family is held out
+    instead=(VAL_FNR_SEEN,),  # where no family is held out
 )
 CRITERIA: Mapping[str, Criteria] = {"diffusion": GENERATION, "gan": GENERATION, "detector": DETECTION}
 """Name of a trainable, which is the kind of its checkpoints -> what it is judged by."""

@@ -32,9 +32,9 @@ VAL_MEMORISATION = "val/memorisation"
 VAL_MEMORISED_SHARE = "val/memorised_share"
 VAL_CONDITION_ERROR = "val/condition_error"
 VAL_REJECTED = "val/rejected"
-VAL_WORST_FAMILY_MISS = "val/worst_family_miss"  # 1 - TPR at the asked FPR, of the unseen family where it is largest
-VAL_UNSEEN_MISS = "val/unseen_miss"  # mean over the unseen families
-VAL_SEEN_MISS = "val/seen_miss"
+VAL_FNR_WORST_UNSEEN = "val/fnr_at_fpr_worst_unseen"  # at the asked FPR, of the unseen family where it is largest
+VAL_FNR_UNSEEN = "val/fnr_unseen"  # mean over the unseen families
+VAL_FNR_SEEN = "val/fnr_seen"
 VAL_UNSEEN_AUC = "val/unseen_auc"
 VAL_SEEN_AUC = "val/seen_auc"
 VAL_FPR = "val/fpr"  # of the people of a part at the threshold of the validation people; no trial reports it
@@ -50,9 +50,9 @@ def condition_error(column: str) -> str:
     return f"{VAL_CONDITION_ERROR}/{column}"
 
 
-def family_miss(family: str) -> str:
+def family_fnr(family: str) -> str:
     """The name of the share of one family's bots that are missed, beside the worst of them."""
-    return f"val/miss/{family}"
+    return f"val/fnr/{family}"
 
 
 MINIMISED = "minimize"  # as Optuna spells it
@@ -73,9 +73,9 @@ DIRECTIONS = {
     VAL_MEMORISED_SHARE: MINIMISED,
     VAL_CONDITION_ERROR: MINIMISED,
     VAL_REJECTED: MINIMISED,
-    VAL_WORST_FAMILY_MISS: MINIMISED,
-    VAL_UNSEEN_MISS: MINIMISED,
-    VAL_SEEN_MISS: MINIMISED,
+    VAL_FNR_WORST_UNSEEN: MINIMISED,
+    VAL_FNR_UNSEEN: MINIMISED,
+    VAL_FNR_SEEN: MINIMISED,
     VAL_UNSEEN_AUC: MAXIMISED,
     VAL_SEEN_AUC: MAXIMISED,
     VAL_CALIBRATION_ERROR: MINIMISED,

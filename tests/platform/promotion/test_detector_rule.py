@@ -19,14 +19,14 @@ from trainables.eval.intervals.jackknife import Clustered
 from trainables.model_evaluation import Judgement
 from trainables.model_registry.registry import Registry
 from trainables.training.checkpoint import RECORD, load_record
-from trainables.training.metric_names import VAL_C2ST, VAL_FPR, VAL_SEEN_AUC, VAL_UNSEEN_AUC, VAL_WORST_FAMILY_MISS
+from trainables.training.metric_names import VAL_C2ST, VAL_FNR_WORST_UNSEEN, VAL_FPR, VAL_SEEN_AUC, VAL_UNSEEN_AUC
 
 promote = partial(run, COMMAND, main)
 RULE = DetectorRuleConfig().rule(0.95)
 LIMITS, MARGINS = DetectorLimitsConfig(), DetectorMarginsConfig()
-GOOD = {VAL_WORST_FAMILY_MISS: 0.4, VAL_UNSEEN_AUC: 0.95, VAL_SEEN_AUC: 0.96, VAL_FPR: 0.01}
+GOOD = {VAL_FNR_WORST_UNSEEN: 0.4, VAL_UNSEEN_AUC: 0.95, VAL_SEEN_AUC: 0.96, VAL_FPR: 0.01}
 SAME_SPEED = Latency((0.1,) * 9, (0.1,) * 9)
-BETTER = {**GOOD, VAL_WORST_FAMILY_MISS: 0.3}
+BETTER = {**GOOD, VAL_FNR_WORST_UNSEEN: 0.3}
 
 
 def exact(figures: dict[str, float], groups: int = 8) -> Judgement:
@@ -39,26 +39,28 @@ def exact(figures: dict[str, float], groups: int = 8) -> Judgement:
 def test_a_challenger_that_misses_fewer_of_the_worst_family_is_promoted_and_the_reason_says_so() -> None:
     decision = decide(exact(BETTER), exact(GOOD), SAME_SPEED, RULE)
     assert decision.promoted
-    assert decision.reason.startswith(f"{VAL_WORST_FAMILY_MISS} is 0.3000 against the champion's 0.4000")
+    assert decision.reason.startswith(f"{VAL_FNR_WORST_UNSEEN} is 0.3000 against the champion's 0.4000")
     assert VAL_C2ST not in {check.figure for check in decision.checks}
 
 
 def test_an_equal_or_worse_one_is_not() -> None:
     for worse in (0.0, 0.1):
-        decision = decide(exact({**GOOD, VAL_WORST_FAMILY_MISS: 0.4 + worse}), exact(GOOD), SAME_SPEED, RULE)
-        assert [check.figure for check in decision.checks if not check.held] == [VAL_WORST_FAMILY_MISS]
+        decision = decide(exact({**GOOD, VAL_FNR_WORST_UNSEEN: 0.4 + worse}), exact(GOOD), SAME_SPEED, RULE)
+        assert [check.figure for check in decision.checks if not check.held] == [VAL_FNR_WORST_UNSEEN]
 
 
 def test_a_lower_figure_that_people_disagree_about_is_no_proof() -> None:
     """0.1 fewer, all of it due to one person of eight: without that one both miss the same."""
     without = [0.3] * 7 + [0.4]
     unsure = exact(BETTER)
-    figures = {**unsure.figures, VAL_WORST_FAMILY_MISS: Clustered(0.3, tuple(without))}
+    figures = {**unsure.figures, VAL_FNR_WORST_UNSEEN: Clustered(0.3, tuple(without))}
     decision = decide(Judgement(**{**vars(unsure), "figures": figures}), exact(GOOD), SAME_SPEED, RULE)
     assert not decision.promoted
 
 
-@pytest.mark.parametrize(("name", "limit"), [(VAL_WORST_FAMILY_MISS, LIMITS.worst_family_miss), (VAL_FPR, LIMITS.fpr)])
+@pytest.mark.parametrize(
+    ("name", "limit"), [(VAL_FNR_WORST_UNSEEN, LIMITS.fnr_at_fpr_worst_unseen), (VAL_FPR, LIMITS.fpr)]
+)
 def test_limits_hold_for_the_first_champion_too(name: str, limit: float) -> None:
     at, above = (decide(exact({**GOOD, name: limit + step}), None, SAME_SPEED, RULE) for step in (0.0, 1e-6))
     assert at.promoted
@@ -84,9 +86,9 @@ def test_a_slow_one_is_refused() -> None:
 
 
 def test_a_champion_that_misses_nothing_cannot_be_improved_on() -> None:
-    champion = exact({**GOOD, VAL_WORST_FAMILY_MISS: 0.0})
-    decision = decide(exact({**GOOD, VAL_WORST_FAMILY_MISS: 0.0}), champion, SAME_SPEED, RULE)
-    assert f"{VAL_WORST_FAMILY_MISS}: `champion > 0` must hold" in decision.reason
+    champion = exact({**GOOD, VAL_FNR_WORST_UNSEEN: 0.0})
+    decision = decide(exact({**GOOD, VAL_FNR_WORST_UNSEEN: 0.0}), champion, SAME_SPEED, RULE)
+    assert f"{VAL_FNR_WORST_UNSEEN}: `champion > 0` must hold" in decision.reason
 
 
 def test_a_figure_that_was_not_computed_is_not_kept() -> None:
@@ -98,7 +100,11 @@ def test_a_figure_that_was_not_computed_is_not_kept() -> None:
 
 
 QUICK = ["noise=1", "confidence=0.9", "latency.movements=8", "latency.repeats=6"]
-ANYONE = ["detector.limits.worst_family_miss=1", "detector.limits.fpr=1", "detector.limits.latency_ms_per_movement=1e3"]
+ANYONE = [
+    "detector.limits.fnr_at_fpr_worst_unseen=1",
+    "detector.limits.fpr=1",
+    "detector.limits.latency_ms_per_movement=1e3",
+]
 FREE = ["detector.margins.unseen_auc=1", "detector.margins.seen_auc=1", "detector.margins.latency_ratio=1e3"]
 
 
@@ -137,7 +143,7 @@ def test_a_better_detector_becomes_champion_among_detectors(
 ) -> None:
     storage = f"storage_path={tmp_path}"
     assert promote([storage, f"ckpt={poor}", *QUICK]) == REFUSED
-    assert f"{VAL_WORST_FAMILY_MISS}: `challenger <= 0.75` must hold" in capsys.readouterr().out
+    assert f"{VAL_FNR_WORST_UNSEEN}: `challenger <= 0.75` must hold" in capsys.readouterr().out
     assert promote([storage, f"ckpt={poor}", *QUICK, *ANYONE]) == 0
     assert champion(tmp_path) == weights(poor)
     (tmp_path / "detector").mkdir()
@@ -150,13 +156,13 @@ def test_a_better_detector_becomes_champion_among_detectors(
     assert entry is not None
     told = entry.decision
     assert (told["challenger"]["kind"], told["challenger"]["trial"], told["data"]["part"]) == ("detector", 3, "holdout")
-    assert VAL_WORST_FAMILY_MISS in told["reason"]
+    assert VAL_FNR_WORST_UNSEEN in told["reason"]
     capsys.readouterr()
     assert promote(["list", storage]) == 0
     assert "nothing was published yet" in capsys.readouterr().out
     assert promote(["list", storage, f"registry={FOLDER}"]) == 0
     out = capsys.readouterr().out
-    assert "worst miss" in out
+    assert "worst FNR" in out
     assert "*  0002-" in out
     assert promote(["rollback", storage, f"registry={FOLDER}"]) == 0
     assert champion(tmp_path) == weights(poor)

@@ -45,14 +45,14 @@ from trainables.training.metric_names import (
     EPOCH,
     VAL_BRIER,
     VAL_C2ST,
-    VAL_SEEN_MISS,
-    VAL_UNSEEN_MISS,
-    VAL_WORST_FAMILY_MISS,
+    VAL_FNR_SEEN,
+    VAL_FNR_UNSEEN,
+    VAL_FNR_WORST_UNSEEN,
 )
 from trainables.training.trainable import metrics_of
 
 SPACE = SPACES["detector"]
-OF_STUDY = {"rung": VAL_WORST_FAMILY_MISS, "trainable": "detector"}
+OF_STUDY = {"rung": VAL_FNR_WORST_UNSEEN, "trainable": "detector"}
 
 
 def sweep_in(folder: Path, **settings: Any) -> Sweep:
@@ -61,7 +61,7 @@ def sweep_in(folder: Path, **settings: Any) -> Sweep:
 
 
 def metrics(worst: float) -> dict[str, float]:
-    return {VAL_WORST_FAMILY_MISS: worst, VAL_UNSEEN_MISS: worst / 2, VAL_SEEN_MISS: worst / 10}
+    return {VAL_FNR_WORST_UNSEEN: worst, VAL_FNR_UNSEEN: worst / 2, VAL_FNR_SEEN: worst / 10}
 
 
 def judged(checkpoint: Path, part: str, seeds: tuple[int, ...]) -> Judgement:
@@ -108,7 +108,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, Judgement | None]
 @pytest.fixture
 def study(tmp_path: Path) -> optuna.Study:
     """The search liked trial 0 best, fresh bots like trial 1."""
-    study = study_in(tmp_path / "mine", (VAL_WORST_FAMILY_MISS,), **OF_STUDY)
+    study = study_in(tmp_path / "mine", (VAL_FNR_WORST_UNSEEN,), **OF_STUDY)
     add_trial(study, tmp_path, 0.20, "0.35")
     add_trial(study, tmp_path, 0.22, "0.25")
     return study
@@ -151,9 +151,9 @@ def test_the_files_hold_no_reference_that_there_is_none_of(
 ) -> None:
     summarise(console()[0], sweep_in(tmp_path), study)
     board, told = (json.loads((tmp_path / "mine" / f"{name}.json").read_text()) for name in ("leaderboard", "summary"))
-    assert (board["floor"], board["people"], board["by"]) == (None, None, VAL_WORST_FAMILY_MISS)
+    assert (board["floor"], board["people"], board["by"]) == (None, None, VAL_FNR_WORST_UNSEEN)
     assert [row["trial"] for row in board["rows"]] == [1, 0]
-    assert board["rows"][0]["searched"] == {VAL_WORST_FAMILY_MISS: 0.22, VAL_UNSEEN_MISS: 0.11}
+    assert board["rows"][0]["searched"] == {VAL_FNR_WORST_UNSEEN: 0.22, VAL_FNR_UNSEEN: 0.11}
     assert "reference" not in told
     assert (told["best"]["trial"], told["untrained"], told["one_epoch"]) == (1, 0.99, 0.5)
 
@@ -180,14 +180,14 @@ def test_the_report_tells_its_own_figures(
     page = (tmp_path / "mine" / "report.html").read_text()
     page = page[page.rindex("<body>") :]
     for words in (
-        "worst miss 0.220 as the search saw it",
-        "worst miss,<br>fresh bots",
+        "worst FNR 0.220 as the search saw it",
+        "worst FNR,<br>fresh bots",
         "read off anew under fresh bots",
         "Scores of the best",
-        "unseen miss,<br>fresh bots",
+        "unseen FNR,<br>fresh bots",
         'id="forest"',
         'id="pareto"',
-        "worst miss (0: every bot is caught)",
+        "worst FNR (0: every bot is caught)",
     ):
         assert words in page, words
     assert [word for word in ("C2ST", "MMD", "real against real", "(floor)", "excess") if word in page] == []
@@ -198,7 +198,7 @@ def test_studies_of_several_kinds_stand_in_one_list_with_the_names_of_their_figu
 ) -> None:
     screen, text = console(200)
     list_studies(screen, tmp_path)
-    assert "best worst miss" in text.getvalue().splitlines()[0]
+    assert "best worst FNR" in text.getvalue().splitlines()[0]
     generator = study_in(tmp_path / "theirs")
     add(generator, TrialState.COMPLETE, 0.6)
     summarise(console()[0], sweep_in(tmp_path), study)
@@ -206,7 +206,7 @@ def test_studies_of_several_kinds_stand_in_one_list_with_the_names_of_their_figu
     list_studies(screen, tmp_path)
     head, *rows = [" ".join(line.split()) for line in text.getvalue().splitlines()]
     assert head == "study objectives trials best last activity"
-    assert any(row.startswith("mine val/worst_family_miss 2 full worst miss 0.250 (") for row in rows)
+    assert any(row.startswith("mine val/fnr_at_fpr_worst_unseen 2 full worst FNR 0.250 (") for row in rows)
     assert any("C2ST 0.600 as searched" in row for row in rows)
 
 
@@ -219,7 +219,7 @@ def test_a_study_and_its_trials_are_shown_and_compared(
     assert show(screen, study, tmp_path / "mine", 0) == 0
     assert compare(screen, study, tmp_path / "mine", [0, 1]) == 0
     said = text.getvalue()
-    for words in ("fresh bots", "worst miss", "unseen miss", "0.250 (", "0.350 (", f"{VAL_WORST_FAMILY_MISS} "):
+    for words in ("fresh bots", "worst FNR", "unseen FNR", "0.250 (", "0.350 (", f"{VAL_FNR_WORST_UNSEEN} "):
         assert words in said, words
     assert VAL_C2ST not in said
     assert "Judged again" in said
@@ -234,7 +234,7 @@ def test_the_progress_of_a_sweep_shows_the_figures_of_the_kind() -> None:
     assert isinstance(bridge.suggest("a"), dict)
     progress.on_trial_start(0, [], trial)
     progress.on_trial_result(0, [], trial, {EPOCH: 1, **metrics(0.4)})
-    assert "epoch 1/6  worst miss 0.400  unseen miss 0.200  left" in text.getvalue()
+    assert "epoch 1/6  worst FNR 0.400  unseen FNR 0.200  left" in text.getvalue()
 
 
 # trained again
@@ -250,7 +250,7 @@ def reproduced(folder: Path, changed: Mapping[str, float]) -> tuple[int, str, di
     *_, last = epochs(build(DetectorConfig, CONFIG))
     study = optuna.create_study(study_name="mine")
     for key, value in {
-        OBJECTIVES: [VAL_WORST_FAMILY_MISS],
+        OBJECTIVES: [VAL_FNR_WORST_UNSEEN],
         **OF_STUDY,
         "data_sha256": data.sha256,
         "config": CONFIG,
@@ -261,7 +261,7 @@ def reproduced(folder: Path, changed: Mapping[str, float]) -> tuple[int, str, di
     told = {METRICS: {**metrics_of(last.metrics), **changed}, FOLDER: str(folder / "trial"), OVERRIDES: {}}
     study.add_trial(optuna.trial.create_trial(value=0.5, intermediate_values={1: 0.5}, user_attrs=told))
     (folder / "mine" / JUDGEMENTS).mkdir(parents=True)
-    by_seed = {VAL_WORST_FAMILY_MISS: (0.5, 0.52, 0.51)}
+    by_seed = {VAL_FNR_WORST_UNSEEN: (0.5, 0.52, 0.51)}
     kept = Judgement("c", "detector", "validation", data.sha256, (1, 2, 3), ("a",), 40, {}, by_seed)
     (folder / "mine" / JUDGEMENTS / "one.json").write_text(json.dumps(kept.to_json()))
     screen, text = console(200)
@@ -273,19 +273,19 @@ def reproduced(folder: Path, changed: Mapping[str, float]) -> tuple[int, str, di
 def test_a_detector_is_reproduced_bit_for_bit(tmp_path: Path) -> None:
     code, said, rows = reproduced(tmp_path, {})
     assert (code, {row["verdict"] for row in rows.values()}) == (0, {"equal"})
-    assert "worst miss" in said
+    assert "worst FNR" in said
     assert "reproduced bit for bit" in said
 
 
 def test_the_band_of_a_detectors_figure_is_what_fresh_bots_change(tmp_path: Path) -> None:
     """Two draws differ by t(2, 97.5 %) = 4.303 times sqrt(2) times the s.d. 0.01 of these three."""
     *_, last = epochs(build(DetectorConfig, CONFIG))
-    then = last.metrics[VAL_WORST_FAMILY_MISS]
+    then = last.metrics[VAL_FNR_WORST_UNSEEN]
     band = 4.3027 * 2**0.5 * 0.01
-    code, said, rows = reproduced(tmp_path / "near", {VAL_WORST_FAMILY_MISS: then + 0.9 * band, VAL_BRIER: 0.9})
-    assert (code, rows[VAL_WORST_FAMILY_MISS]["verdict"]) == (0, "inside")
-    assert rows[VAL_WORST_FAMILY_MISS]["band"] == pytest.approx(band, rel=1e-4)
+    code, said, rows = reproduced(tmp_path / "near", {VAL_FNR_WORST_UNSEEN: then + 0.9 * band, VAL_BRIER: 0.9})
+    assert (code, rows[VAL_FNR_WORST_UNSEEN]["verdict"]) == (0, "inside")
+    assert rows[VAL_FNR_WORST_UNSEEN]["band"] == pytest.approx(band, rel=1e-4)
     assert rows[VAL_BRIER]["verdict"] == "not judged"
-    code, said, rows = reproduced(tmp_path / "far", {VAL_WORST_FAMILY_MISS: then + 1.1 * band})
+    code, said, rows = reproduced(tmp_path / "far", {VAL_FNR_WORST_UNSEEN: then + 1.1 * band})
     assert code == 1
-    assert f"outside of the noise band: {VAL_WORST_FAMILY_MISS}" in said
+    assert f"outside of the noise band: {VAL_FNR_WORST_UNSEEN}" in said

@@ -186,7 +186,7 @@ def test_only_what_was_computed_is_reported(tiny: DetectorConfig, uncut: Run) ->
     }
     assert not any(name.startswith("train/") for name in run[0].metrics)
     assert all(terms | whole <= set(epoch.metrics) for epoch in run[1:])
-    assert all(names.VAL_WORST_FAMILY_MISS in epoch.metrics for epoch in run)
+    assert all(names.VAL_FNR_WORST_UNSEEN in epoch.metrics for epoch in run)
     assert all(math.isfinite(value) for epoch in run for value in epoch.metrics.values())
     _, silent = islice(epochs(replace(tiny, loss=SILENT)), 2)
     assert not terms & set(silent.metrics)

@@ -18,20 +18,20 @@ from trainables.model_evaluation import JUDGED_ON, Judgement, judge, judged
 from trainables.model_evaluation.detector import Scores, scores_on
 from trainables.training.checkpoint import load_checkpoint, save_checkpoint
 from trainables.training.metric_names import (
+    VAL_FNR_SEEN,
+    VAL_FNR_UNSEEN,
+    VAL_FNR_WORST_UNSEEN,
     VAL_FPR,
     VAL_SEEN_AUC,
-    VAL_SEEN_MISS,
     VAL_UNSEEN_AUC,
-    VAL_UNSEEN_MISS,
-    VAL_WORST_FAMILY_MISS,
-    family_miss,
+    family_fnr,
 )
 
 CONFIG = DetectorConfig(
     epochs=1, steps_per_epoch=12, batch_size=32, model=DetectorModelConfig(width=8, features_width=16, fused_width=16)
 )
-FIGURES = {VAL_WORST_FAMILY_MISS, VAL_UNSEEN_MISS, VAL_SEEN_MISS, VAL_UNSEEN_AUC, VAL_SEEN_AUC} | {
-    family_miss(family) for family in FAMILIES
+FIGURES = {VAL_FNR_WORST_UNSEEN, VAL_FNR_UNSEEN, VAL_FNR_SEEN, VAL_UNSEEN_AUC, VAL_SEEN_AUC} | {
+    family_fnr(family) for family in FAMILIES
 }
 
 
@@ -67,7 +67,7 @@ def test_every_held_out_part_judges_by_its_own_people(trained: tuple[Path, dict[
     found = judge(trained[0], part, [3])
     assert found.groups == tuple(sorted(set(people.group)))
     assert (found.part, found.seeds, found.movements) == (part, (3,), len(people))
-    assert interval(found.figures[VAL_WORST_FAMILY_MISS]).df == len(found.groups) - 1
+    assert interval(found.figures[VAL_FNR_WORST_UNSEEN]).df == len(found.groups) - 1
     assert Judgement.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False))) == found
 
 
@@ -95,12 +95,12 @@ def test_without_a_person_the_threshold_is_fixed_on_the_others_and_their_bots_co
     told = scores()
     found = told.figures()
     for family in told.bots:
-        figure = found[family_miss(family)]
+        figure = found[family_fnr(family)]
         assert figure.value == pytest.approx(missed(told, family))
         assert figure.without == pytest.approx([missed(told, family, group) for group in told.groups])
     worst = [max(missed(told, family, group) for family in ("pid", "replay")) for group in told.groups]
-    assert found[VAL_WORST_FAMILY_MISS].without == pytest.approx(worst)
-    assert found[VAL_WORST_FAMILY_MISS].without[1] < found[VAL_WORST_FAMILY_MISS].value  # nobody is like b
+    assert found[VAL_FNR_WORST_UNSEEN].without == pytest.approx(worst)
+    assert found[VAL_FNR_WORST_UNSEEN].without[1] < found[VAL_FNR_WORST_UNSEEN].value  # nobody is like b
 
 
 def test_people_are_accused_at_a_threshold_that_is_fixed_elsewhere() -> None:
@@ -146,7 +146,7 @@ def test_intervals_over_people_cover_what_fresh_people_show() -> None:
     truth = sum(figure.value for figure in found) / len(found)
     spans = [interval(figure) for figure in found[:200]]
     assert sum(span.low <= truth <= span.high for span in spans) >= 168
-    far = interval(drawn(0, 12.0).figures()[VAL_WORST_FAMILY_MISS])
+    far = interval(drawn(0, 12.0).figures()[VAL_FNR_WORST_UNSEEN])
     assert (far.value, far.low, far.high) == (0.0, 0.0, 0.0)
 
 

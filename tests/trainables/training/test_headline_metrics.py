@@ -23,9 +23,9 @@ from trainables.training.metric_names import (
     MINIMISED,
     VAL_C2ST,
     VAL_C2ST_EXCESS,
+    VAL_FNR_SEEN,
+    VAL_FNR_WORST_UNSEEN,
     VAL_MMD,
-    VAL_SEEN_MISS,
-    VAL_WORST_FAMILY_MISS,
 )
 from trainables.training.run_folder import best_epoch
 
@@ -72,9 +72,9 @@ def test_a_metric_that_the_table_does_not_know_is_told_by_its_name() -> None:
 
 
 def test_the_best_epoch_of_a_detector_misses_fewest_of_the_worst_family() -> None:
-    lines = [{"epoch": epoch, VAL_WORST_FAMILY_MISS: miss} for epoch, miss in enumerate([0.0, 0.5, 0.2, 0.2, 0.3])]
+    lines = [{"epoch": epoch, VAL_FNR_WORST_UNSEEN: miss} for epoch, miss in enumerate([0.0, 0.5, 0.2, 0.2, 0.3])]
     assert best_epoch(lines) == 2
-    never_unseen = [{"epoch": epoch, VAL_SEEN_MISS: miss} for epoch, miss in enumerate([0.0, 0.5, 0.3, 0.2])]
+    never_unseen = [{"epoch": epoch, VAL_FNR_SEEN: miss} for epoch, miss in enumerate([0.0, 0.5, 0.3, 0.2])]
     assert best_epoch(never_unseen) == 3
 
 

@@ -26,12 +26,12 @@ def misses(
     missed = {family: (scores <= threshold).double().mean().item() for family, scores in bots.items()}
     areas = {family: area(people, scores) for family, scores in bots.items()}
     new, known = ([family for family in bots if (family in unseen) == told] for told in (True, False))
-    figures = {names.family_miss(family): value for family, value in missed.items()}
+    figures = {names.family_fnr(family): value for family, value in missed.items()}
     if new:
-        figures[names.VAL_WORST_FAMILY_MISS] = max(missed[family] for family in new)
+        figures[names.VAL_FNR_WORST_UNSEEN] = max(missed[family] for family in new)
     for families, miss, auc in (
-        (new, names.VAL_UNSEEN_MISS, names.VAL_UNSEEN_AUC),
-        (known, names.VAL_SEEN_MISS, names.VAL_SEEN_AUC),
+        (new, names.VAL_FNR_UNSEEN, names.VAL_UNSEEN_AUC),
+        (known, names.VAL_FNR_SEEN, names.VAL_SEEN_AUC),
     ):
         if families:
             figures[miss] = sum(missed[family] for family in families) / len(families)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from trainables.eval.detection.roc import curve, threshold_at_fpr
 from trainables.eval.intervals.jackknife import Interval
-from trainables.training.metric_names import family_miss
+from trainables.training.metric_names import family_fnr
 
 PEOPLE, WORST, UNSEEN, SEEN = "#0072b2", "#d55e00", "#e69f00", "#999999"
 REACH = 12.0  # log odds beyond which scores are counted at the edge: 6 in a million
@@ -39,7 +39,7 @@ def overview(
         people, bots: Calibrated log odds of a bot; of bots by family.
         unseen: Families never trained on.
         fpr: Share of the people who may be accused.
-        intervals: Shares missed of families that were judged again, by `names.family_miss`.
+        intervals: Shares missed of families that were judged again, by `names.family_fnr`.
     """
     threshold = threshold_at_fpr(people, fpr).value
     caught = {family: (scores > threshold).double().mean().item() for family, scores in bots.items()}
@@ -67,7 +67,7 @@ def _bars(
     axis.barh(range(len(families)), list(caught.values()), color=[colours[family] for family in families], alpha=0.75)
     axis.set_yticks(range(len(families)), [f"{family.replace('_', ' ')}  {caught[family]:.2f}" for family in families])
     for place, family in enumerate(families):
-        missed = intervals.get(family_miss(family))
+        missed = intervals.get(family_fnr(family))
         if missed is not None:
             ends = np.clip([1 - missed.high, 1 - missed.low], 0, 1)
             value = 1 - missed.value

@@ -9,12 +9,12 @@ from torch import Tensor
 from tests.trainables.detector.definitions import area_by_definition, missed_by_definition
 from trainables.detector.evaluation.miss_rates import area, misses
 from trainables.training.metric_names import (
+    VAL_FNR_SEEN,
+    VAL_FNR_UNSEEN,
+    VAL_FNR_WORST_UNSEEN,
     VAL_SEEN_AUC,
-    VAL_SEEN_MISS,
     VAL_UNSEEN_AUC,
-    VAL_UNSEEN_MISS,
-    VAL_WORST_FAMILY_MISS,
-    family_miss,
+    family_fnr,
 )
 
 FPR = 0.1
@@ -34,20 +34,20 @@ def test_shares_and_areas_are_their_definitions(ties: bool) -> None:
         lists = {name: scores.tolist() for name, scores in bots.items()}
         missed = {name: missed_by_definition(people.tolist(), scores, FPR) for name, scores in lists.items()}
         areas = {name: area_by_definition(people.tolist(), scores) for name, scores in lists.items()}
-        assert {name: found[family_miss(name)] for name in bots} == pytest.approx(missed)
-        assert found[VAL_WORST_FAMILY_MISS] == pytest.approx(max(missed["b"], missed["d"]))
-        assert found[VAL_UNSEEN_MISS] == pytest.approx((missed["b"] + missed["d"]) / 2)
-        assert found[VAL_SEEN_MISS] == pytest.approx((missed["a"] + missed["c"]) / 2)
+        assert {name: found[family_fnr(name)] for name in bots} == pytest.approx(missed)
+        assert found[VAL_FNR_WORST_UNSEEN] == pytest.approx(max(missed["b"], missed["d"]))
+        assert found[VAL_FNR_UNSEEN] == pytest.approx((missed["b"] + missed["d"]) / 2)
+        assert found[VAL_FNR_SEEN] == pytest.approx((missed["a"] + missed["c"]) / 2)
         assert found[VAL_UNSEEN_AUC] == pytest.approx((areas["b"] + areas["d"]) / 2)
         assert found[VAL_SEEN_AUC] == pytest.approx((areas["a"] + areas["c"]) / 2)
 
 
 @pytest.mark.parametrize(
     ("unseen", "absent"),
-    [((), {VAL_WORST_FAMILY_MISS, VAL_UNSEEN_MISS, VAL_UNSEEN_AUC}), (("a",), {VAL_SEEN_MISS, VAL_SEEN_AUC})],
+    [((), {VAL_FNR_WORST_UNSEEN, VAL_FNR_UNSEEN, VAL_UNSEEN_AUC}), (("a",), {VAL_FNR_SEEN, VAL_SEEN_AUC})],
 )
 def test_what_there_is_no_family_for_is_not_told(unseen: tuple[str, ...], absent: set[str]) -> None:
-    everything = {VAL_WORST_FAMILY_MISS, VAL_UNSEEN_MISS, VAL_UNSEEN_AUC, VAL_SEEN_MISS, VAL_SEEN_AUC}
+    everything = {VAL_FNR_WORST_UNSEEN, VAL_FNR_UNSEEN, VAL_UNSEEN_AUC, VAL_FNR_SEEN, VAL_SEEN_AUC}
     found = misses(drawn(0, 20), {"a": drawn(1, 9)}, unseen, FPR)
     assert everything - set(found) == absent
 
@@ -58,8 +58,8 @@ def test_bots_that_move_as_people_are_missed_and_those_far_off_are_not() -> None
     Bots eight standard deviations off are all caught.
     """
     found = misses(drawn(1, 1000), {"alike": drawn(2, 400), "far": drawn(3, 400, shift=8.0)}, (), FPR)
-    assert abs(found[family_miss("alike")] - 0.9) < 0.095
-    assert found[family_miss("far")] == 0.0
+    assert abs(found[family_fnr("alike")] - 0.9) < 0.095
+    assert found[family_fnr("far")] == 0.0
 
 
 def test_scores_that_are_not_finite_are_refused() -> None:

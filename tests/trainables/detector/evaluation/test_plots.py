@@ -12,9 +12,9 @@ from torch import Tensor
 
 from trainables.detector.evaluation.plots import overview
 from trainables.eval.intervals.jackknife import Interval
-from trainables.training.metric_names import family_miss
+from trainables.training.metric_names import family_fnr
 
-JUDGED = {family_miss("a_bot"): Interval(0.4, 0.1, -0.1, 1.2, 7), family_miss("other"): Interval(0.0, 0.0, 0.0, 0.0, 7)}
+JUDGED = {family_fnr("a_bot"): Interval(0.4, 0.1, -0.1, 1.2, 7), family_fnr("other"): Interval(0.0, 0.0, 0.0, 0.0, 7)}
 
 
 def scores(count: int, shift: float) -> Tensor:

@@ -138,18 +138,18 @@ def test_figures_are_their_definition_in_plain_loops(
     areas = {family: area_by_definition(people, scores) for family, scores in bots.items()}
     seen = [family for family in FAMILIES if family not in UNSEEN]
     expected = {
-        **{names.family_miss(family): value for family, value in missed.items()},
-        names.VAL_WORST_FAMILY_MISS: max(missed[family] for family in UNSEEN),
-        names.VAL_UNSEEN_MISS: sum(missed[family] for family in UNSEEN) / len(UNSEEN),
+        **{names.family_fnr(family): value for family, value in missed.items()},
+        names.VAL_FNR_WORST_UNSEEN: max(missed[family] for family in UNSEEN),
+        names.VAL_FNR_UNSEEN: sum(missed[family] for family in UNSEEN) / len(UNSEEN),
         names.VAL_UNSEEN_AUC: sum(areas[family] for family in UNSEEN) / len(UNSEEN),
-        names.VAL_SEEN_MISS: sum(missed[family] for family in seen) / len(seen),
+        names.VAL_FNR_SEEN: sum(missed[family] for family in seen) / len(seen),
         names.VAL_SEEN_AUC: sum(areas[family] for family in seen) / len(seen),
     }
     calibration = {names.VAL_BRIER, names.VAL_CALIBRATION_ERROR}
     assert set(found.figures) == set(expected) | calibration
     for name, value in expected.items():
         assert found.figures[name] == pytest.approx(value, abs=1e-12), name
-    assert all(name in names.DIRECTIONS for name in found.figures if not name.startswith("val/miss/"))
+    assert all(name in names.DIRECTIONS for name in found.figures if not name.startswith("val/fnr/"))
 
 
 def test_the_threshold_is_fixed_on_people_alone(config: DetectorConfig, scaling: Scaling) -> None:
@@ -157,10 +157,10 @@ def test_the_threshold_is_fixed_on_people_alone(config: DetectorConfig, scaling:
     one = case(config, scaling)
     worse = one.bots["spline"] - 100.0
     other = case(config, scaling, changes={"spline": worse})
-    assert other.figures[names.family_miss("spline")] == 1.0
+    assert other.figures[names.family_fnr("spline")] == 1.0
     for family in FAMILIES:
         if family != "spline":
-            assert other.figures[names.family_miss(family)] == one.figures[names.family_miss(family)]
+            assert other.figures[names.family_fnr(family)] == one.figures[names.family_fnr(family)]
 
 
 def test_families_that_were_trained_on_have_no_say_in_the_figures_of_unseen_ones(
@@ -169,14 +169,14 @@ def test_families_that_were_trained_on_have_no_say_in_the_figures_of_unseen_ones
     one = case(config, scaling)
     seen = next(family for family in FAMILIES if family not in UNSEEN)
     other = case(config, scaling, changes={seen: one.bots[seen] - 100.0})
-    for name in (names.VAL_WORST_FAMILY_MISS, names.VAL_UNSEEN_MISS, names.VAL_UNSEEN_AUC):
+    for name in (names.VAL_FNR_WORST_UNSEEN, names.VAL_FNR_UNSEEN, names.VAL_UNSEEN_AUC):
         assert other.figures[name] == one.figures[name]
-    assert other.figures[names.VAL_SEEN_MISS] > one.figures[names.VAL_SEEN_MISS]
+    assert other.figures[names.VAL_FNR_SEEN] > one.figures[names.VAL_FNR_SEEN]
     assert other.figures[names.VAL_SEEN_AUC] < one.figures[names.VAL_SEEN_AUC]
     other = case(config, scaling, changes={"pid": one.bots["pid"] - 100.0})
-    assert other.figures[names.VAL_WORST_FAMILY_MISS] == 1.0
+    assert other.figures[names.VAL_FNR_WORST_UNSEEN] == 1.0
     for name in (
-        names.VAL_SEEN_MISS,
+        names.VAL_FNR_SEEN,
         names.VAL_SEEN_AUC,
         names.VAL_BRIER,
         names.VAL_CALIBRATION_ERROR,
@@ -193,11 +193,11 @@ def test_without_held_out_families_nothing_is_said_of_unseen_ones(
     whole = {family: inputs._replace(features=inputs.features * 0) for family, inputs in validator.bots.items()}
     people = validator.people._replace(features=validator.people.features * 0)
     _, figures = Validator(people, whole, (), FPR)(detector)
-    assert not {names.VAL_WORST_FAMILY_MISS, names.VAL_UNSEEN_MISS, names.VAL_UNSEEN_AUC} & set(figures)
+    assert not {names.VAL_FNR_WORST_UNSEEN, names.VAL_FNR_UNSEEN, names.VAL_UNSEEN_AUC} & set(figures)
     _, figures = Validator(people, whole, tuple(FAMILIES), FPR)(detector)
-    assert not {names.VAL_SEEN_MISS, names.VAL_SEEN_AUC} & set(figures)
+    assert not {names.VAL_FNR_SEEN, names.VAL_SEEN_AUC} & set(figures)
     assert figures[names.VAL_UNSEEN_AUC] == 0.5  # all scores are equal
-    assert figures[names.VAL_WORST_FAMILY_MISS] == 1.0
+    assert figures[names.VAL_FNR_WORST_UNSEEN] == 1.0
 
 
 # calibration
