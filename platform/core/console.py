@@ -7,10 +7,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from trainables.core.formatting import number
+from trainables.core.formatting import format_interval, number
 from trainables.eval.intervals.jackknife import Interval
 from trainables.training.headline_metrics import Criteria, digits, title
 
+BOUNDS = ("value", "low", "high")
 WIDE = 300  # columns of a line that goes into a file or a pipe
 
 
@@ -66,12 +67,12 @@ def figures_of(metrics: Mapping[str, float], criteria: Criteria) -> list[str]:
     return [metric(name, metrics.get(name)) for name in criteria.figures]
 
 
-def span(name: str, figure: Interval | Mapping[str, Any] | None) -> str:
-    """`0.570 (0.530 to 0.610)`."""
-    if figure is None:
+def metric_interval(name: str, interval: Interval | Mapping[str, Any] | None) -> str:
+    """Return a metric with its interval, each with the metric's digits; a dash where there is none."""
+    if interval is None:
         return "-"
-    found = figure if isinstance(figure, Interval) else Interval(**figure)
-    return f"{metric(name, found.value)} ({metric(name, found.low)} to {metric(name, found.high)})"
+    value, low, high = (interval[key] if isinstance(interval, Mapping) else getattr(interval, key) for key in BOUNDS)
+    return format_interval(value, low, high, digits(name))
 
 
 def plain(value: Any) -> str:

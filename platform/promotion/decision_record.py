@@ -16,7 +16,7 @@ from platform.promotion.challenger import Challenger
 from platform.promotion.latency import Latency
 from platform.promotion.rule import Decision, Rule, to_json
 from trainables.core.config import plain
-from trainables.core.formatting import number
+from trainables.core.formatting import format_interval, number
 from trainables.eval.intervals.jackknife import Interval
 from trainables.model_evaluation import Judgement
 from trainables.model_registry.publisher import now
@@ -72,7 +72,7 @@ def print_decision(console: Console, decision: Decision, latency: Latency, rule:
 
 
 def _figures(decision: Decision, rule: Rule) -> Table:
-    heading = f"Figures (± {100 * rule.two_sided:g} % interval)"
+    heading = f"Figures with {100 * rule.two_sided:g} % intervals"
     table = columns("~figure", ">challenger", ">champion", ">difference", title=heading)
     for name, figure in decision.figures.items():
         table.add_row(_short(name), *(_interval(side) for side in vars(figure).values()))
@@ -93,7 +93,7 @@ def _short(name: str) -> str:
 
 
 def _interval(found: Interval | None) -> str:
-    return "-" if found is None else f"{found.value:.{DIGITS}f} ± {found.high - found.value:.{DIGITS}f}"
+    return "-" if found is None else format_interval(found.value, found.low, found.high, DIGITS)
 
 
 def _spread(values: Sequence[float]) -> str:

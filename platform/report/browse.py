@@ -19,12 +19,12 @@ from platform.core.console import (
     figure_columns,
     figures_of,
     metric,
+    metric_interval,
     plain,
     print_facts,
     print_heading,
     print_line,
     print_table,
-    span,
 )
 from platform.report.html import REPORT
 from platform.report.study_view import (
@@ -116,7 +116,7 @@ def _best(shown: View) -> str:
     """The headline of the best trial: judged again with its interval, else as the search saw it."""
     row, name = next(iter((shown.board or {"rows": []})["rows"]), None), shown.criteria.headline
     if row and name in row["validation"]:
-        return span(name, row["validation"][name])
+        return metric_interval(name, row["validation"][name])
     return f"{number(shown.best.metrics.get(name))} as searched" if shown.best else "-"
 
 
@@ -160,9 +160,9 @@ def _leaderboard(board: Board, criteria: Criteria) -> Table:
         table.add_row(
             str(row["trial"]),
             number(row["searched"].get(name)),
-            span(name, row["validation"].get(name)),
-            span(name, (row["holdout"] or {}).get(name)),
-            span(second, row["validation"].get(second)),
+            metric_interval(name, row["validation"].get(name)),
+            metric_interval(name, (row["holdout"] or {}).get(name)),
+            metric_interval(second, row["validation"].get(second)),
             number(row["probability_best"], 2),
             describe(dict(row["params"])),
         )

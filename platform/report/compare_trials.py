@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 from rich.console import Console
 from rich.table import Table
 
-from platform.core.console import columns, metric, plain, print_heading, print_table, span
+from platform.core.console import columns, metric, metric_interval, plain, print_heading, print_table
 from platform.report.study_view import View, curve, judgements, state_of, trial_of, view
 from platform.study.resume import METRICS, last_epoch
 from trainables.core.config import require
@@ -77,17 +77,17 @@ def _judged_again(shown: View, chosen: Sequence[FrozenTrial]) -> Table | None:
     for part, base in kept[first.number].items():
         for name, figure in base.figures.items():
             cells = [_apart(kept[other.number].get(part), base, name) for other in others]
-            table.add_row(part, name, span(name, interval(figure)), *cells)
+            table.add_row(part, name, metric_interval(name, interval(figure)), *cells)
     told = any(kept[other.number] for other in others)
     return table if table.row_count and told else None
 
 
 def _apart(judgement: Judgement | None, base: Judgement, name: str) -> str:
-    """`0.560; 0.012 (-0.010 to 0.034)`: the figure, and how far it lies from the first one's."""
+    """`0.560; 0.012 [-0.010, 0.034]`: the figure, and how far it lies from the first one's."""
     if judgement is None or name not in judgement.figures or judgement.groups != base.groups:
         return "-"
     figure = judgement.figures[name]
-    return f"{metric(name, figure.value)}; {span(name, interval(difference(figure, base.figures[name])))}"
+    return f"{metric(name, figure.value)}; {metric_interval(name, interval(difference(figure, base.figures[name])))}"
 
 
 def _side_by_side(chosen: Sequence[FrozenTrial]) -> Table:

@@ -24,7 +24,7 @@ from platform.report.study_view import Board, View, curve, manifest_of, state_of
 from platform.study.resume import ATTEMPT, METRICS, REASON, REPEATS, RESUMES, RETRIED, history, last_epoch
 from platform.study.searcher import finished
 from trainables.core.atomic_files import replace
-from trainables.core.formatting import clock, number
+from trainables.core.formatting import clock, format_interval, number
 from trainables.training.headline_metrics import digits, offset, shown_as, symbol
 
 REPORT = "report.html"
@@ -228,8 +228,7 @@ def _value(value: Any) -> str:
 
 
 def _interval(figure: Any, digits: int = 3) -> str:
-    """A figure with its interval below it; a plain number where none is known."""
+    """A figure with its interval; a plain number where none is known."""
     if not isinstance(figure, Mapping):
         return number(figure, digits)
-    value, low, high = (number(figure[key], digits) for key in ("value", "low", "high"))
-    return Markup("{}<small>{} to {}</small>").format(value, low, high)
+    return format_interval(figure["value"], figure["low"], figure["high"], digits)

@@ -17,7 +17,7 @@ from platform.core.console import describe
 from platform.report.importance import NotShownError
 from platform.report.study_view import WORDS, Board, View, curves, state_of
 from platform.study.ranking import Ranked, dominates
-from trainables.core.formatting import number
+from trainables.core.formatting import format_interval
 from trainables.eval.metrics import NullBand
 from trainables.training.headline_metrics import FIGURES, Criteria, shown_as, symbol
 from trainables.training.metric_names import MINIMISED
@@ -98,7 +98,7 @@ def _intervals(told: Sequence[tuple[str, Mapping[str, float]]], name: str) -> go
         mode="markers",
         name=name,
         orientation="h",
-        hovertemplate=f"%{{y}}, {name}: %{{x:.3f}} (%{{customdata[0]:.3f}} to %{{customdata[1]:.3f}})<extra></extra>",
+        hovertemplate=f"%{{y}}, {name}: %{{x:.3f}} [%{{customdata[0]:.3f}}, %{{customdata[1]:.3f}}]<extra></extra>",
     )
 
 
@@ -205,7 +205,7 @@ def _real_band(figure: go.Figure, floor: NullBand | None, vertical: bool) -> Non
     """Where real halves of the validation part lie against each other, 95 %."""
     if floor is None:
         return
-    name = f"real against real, 95 %: {number(floor.low)} to {number(floor.high)}"
+    name = f"real against real, 95 %: {format_interval(floor.mean, floor.low, floor.high)}"
     band = {"fillcolor": REAL, "opacity": 0.16, "line_width": 0, "layer": "below"}
     if vertical:
         figure.add_vrect(x0=floor.low, x1=floor.high, **band)

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from platform.core.console import columns, describe, figure_columns, figures_of, metric
+from platform.core.console import columns, describe, figure_columns, figures_of, metric, metric_interval
 from platform.leaderboard.leaderboard import Leaderboard, Reference, Repeats, Row, intervals
 from platform.report.study_view import WORDS
 from platform.study.objectives import Goal
 from platform.study.ranking import Ranked
-from trainables.core.formatting import number
-from trainables.eval.intervals.jackknife import Interval
+from trainables.core.formatting import format_interval, number
 from trainables.training.headline_metrics import Criteria, offset, shown_as
 
 SHOWN = 10
@@ -64,18 +63,15 @@ def _leaderboard(board: Leaderboard) -> Table:
 def _figures(row: Row, criteria: Criteria) -> tuple[str, ...]:
     validation, holdout = intervals(row.validation), intervals(row.holdout)
     second = validation[criteria.second].value if criteria.second in validation else None
-    first, unseen = (span(judged.get(criteria.headline)) for judged in (validation, holdout))
+    first, unseen = (
+        metric_interval(criteria.headline, judged.get(criteria.headline)) for judged in (validation, holdout)
+    )
     return first, metric(criteria.second, second), unseen, number(row.probability_best, 2)
 
 
 def _repeats(repeats: Repeats, criteria: Criteria) -> str:
     error = "" if repeats.sem is None else f" ± {repeats.sem:.3f} (s.e.m.)"
     return f"trained again with {repeats.n} other seed(s): {criteria.title} {repeats.mean:.3f}{error}"
-
-
-def span(found: Interval | None) -> str:
-    """A figure with the ends of its interval; a dash where there is none."""
-    return "-" if found is None else f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
 def print_worth(console: Console, goal: Goal, board: Leaderboard, best: Ranked, reference: Reference | None) -> None:
@@ -88,8 +84,8 @@ def print_worth(console: Console, goal: Goal, board: Leaderboard, best: Ranked, 
         ("untrained model", number(headline_at(best, 0, rung, criteria))),
         ("after 1 epoch", number(headline_at(best, 1, rung, criteria))),
         (f"{name} after {best.epoch} epochs, as the search saw it", number(best.metrics.get(criteria.headline))),
-        (f"{name} on fresh {criteria.drawn}", span(again)),
-        (f"{name} against the people of the holdout part", span(unseen)),
+        (f"{name} on fresh {criteria.drawn}", metric_interval(criteria.headline, again)),
+        (f"{name} against the people of the holdout part", metric_interval(criteria.headline, unseen)),
         *_of_people(reference),
     ]
     for cells in rows:
@@ -104,7 +100,7 @@ def _of_people(reference: Reference | None) -> list[tuple[str, str]]:
     floor = reference.floor
     return [
         ("real movements of the training people", number(reference.people)),
-        ("real movements of the same people (floor)", f"{floor.mean:.3f} [{floor.low:.3f}, {floor.high:.3f}]"),
+        ("real movements of the same people (floor)", format_interval(floor.mean, floor.low, floor.high)),
     ]
 
 

@@ -16,6 +16,14 @@ def number(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def format_interval(value: float, low: float, high: float, digits: int = 3) -> str:
+    """Return a value with the bounds of its interval: `0.580 [0.493, 0.668]`, the one print form of intervals.
+
+    Every table, report and message calls this function.
+    """
+    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
 def interpreter() -> str:
     """This Python as one would type it here."""
     here, python = Path.cwd(), Path(sys.executable)

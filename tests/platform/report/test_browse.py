@@ -55,7 +55,7 @@ def test_studies_are_listed_with_their_states_and_their_best(console: Console, t
     by_name = {row.split()[0]: row for row in rows}
     assert "4 full, 3 stopped, 1 failed" in by_name["first"]
     assert "as searched" in by_name["first"]
-    assert by_name["second"].startswith("second val/c2st_excess, val/mmd 1 full 0.620 (0.570 to 0.670) 2")
+    assert by_name["second"].startswith("second val/c2st_excess, val/mmd 1 full 0.620 [0.570, 0.670] 2")
     assert by_name["third"] == "third val/c2st_excess none yet - -"
     assert list(by_name)[-1] == "third"  # the latest first, and those without activity last
 
@@ -189,8 +189,8 @@ def test_what_was_judged_again_is_compared_pair_by_pair(
     monkeypatch.setattr(compare_trials, "judgements", known)
     compare(console, study, tmp_path / "s", [0, 1])
     last = lines(console)[-1]
-    assert last.startswith("validation val/c2st 0.467 (")
-    assert last.endswith("0.667; 0.200 (-0.230 to 0.630)")
+    assert last.startswith("validation val/c2st 0.467 [")
+    assert last.endswith("0.667; 0.200 [-0.230, 0.630]")
 
 
 def test_a_pipe_gets_whole_lines_and_a_terminal_its_width(tmp_path: Path) -> None:

@@ -137,8 +137,8 @@ def test_the_best_trial_stands_beside_its_references(tmp_path: Path) -> None:
     add(study, TrialState.COMPLETE, 0.6)
     write_board(study, tmp_path / "s", [0])
     text = page_of(study, tmp_path / "s").text
-    rows = ["untrained 1.000", "after 1 epoch 0.800", "as the search saw it 0.600", "fresh noise 0.620 0.570 to 0.670"]
-    rows += ["never saw 0.640 0.590 to 0.690", "training people 0.585", "(floor) 0.490 0.430 to 0.560"]
+    rows = ["untrained 1.000", "after 1 epoch 0.800", "as the search saw it 0.600", "fresh noise 0.620 [0.570, 0.670]"]
+    rows += ["never saw 0.640 [0.590, 0.690]", "training people 0.585", "(floor) 0.490 [0.430, 0.560]"]
     places = [text.index(row) for row in rows]
     assert places == sorted(places)
 
