@@ -12,13 +12,15 @@ import json
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from trainables.data.augment import AUGMENTATIONS, VariationsConfig, augment
-from trainables.data.canonical import Canonical, CanonicalConfig, Movements, decode, encode, usable
-from trainables.data.dataset import DataConfig, load_parts
+from trainables.data.augment import AUGMENTATIONS, augment
+from trainables.data.canonical import Canonical, Movements, decode, encode, usable
+from trainables.data.config import CanonicalConfig, DataConfig, VariationsConfig
+from trainables.data.dataset import load_parts
 from trainables.data.representation import interpolate, prefix_mask
 from trainables.eval.features.kinematic import movement_features
 from trainables.eval.metrics import PROBES, classifier_two_sample_test
@@ -44,8 +46,12 @@ def in_a_pass(movements: Movements, random: torch.Generator) -> Movements:
 
 def variations() -> dict[str, Variation]:
     """Every row of the table by its name."""
-    each: dict[str, Variation] = {name: getattr(VariationsConfig(), name) for name in AUGMENTATIONS}
+    each = {name: partial(_varied, name) for name in AUGMENTATIONS}
     return {**each, "a default pass": in_a_pass, "plain stretch": plain_stretch}
+
+
+def _varied(name: str, movements: Movements, random: torch.Generator) -> Movements:
+    return AUGMENTATIONS[name](movements, getattr(VariationsConfig(), name), random)
 
 
 def accuracy(real: Canonical, varied: Movements, probe: str) -> float:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import torch
 
-from trainables.data.dataset import DataConfig, SequenceDataset, load_parts
+from trainables.data.config import DataConfig
+from trainables.data.dataset import SequenceDataset, load_parts
 from trainables.diffusion.latents.autoencoder import LatentConfig
 from trainables.diffusion.latents.fit import fit_autoencoder
 from trainables.diffusion.latents.reconstruction import reconstruction_report

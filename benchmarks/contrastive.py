@@ -23,7 +23,8 @@ from pathlib import Path
 import torch
 
 from trainables.core.seeding import generator
-from trainables.data.dataset import CONDITION_WIDTH, Batch, Sequences
+from trainables.data.config import CONDITION_WIDTH
+from trainables.data.dataset import Batch, Sequences
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import optimise
 from trainables.diffusion.objective import Objective, draw

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from trainables.core.config import build
-from trainables.data.dataset import DataConfig, load_parts
+from trainables.data.config import DataConfig
+from trainables.data.dataset import load_parts
 from trainables.diffusion.api import conditions_of, load_generator
 from trainables.diffusion.samplers import SAMPLERS, SPACINGS
 from trainables.diffusion.sampling import SamplingConfig

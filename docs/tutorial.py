@@ -19,8 +19,8 @@ import pandas as pd
 import requests
 
 from serve.client import HardNegatives
-from trainables.data.canonical import CanonicalConfig
-from trainables.data.dataset import DataConfig, load_parts
+from trainables.data.config import CanonicalConfig, DataConfig
+from trainables.data.dataset import load_parts
 from trainables.data.recordings import read_recordings
 
 FOLDER = Path("results/tutorial")

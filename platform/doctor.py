@@ -20,7 +20,7 @@ from platform.preflight import CHECKS
 from platform.preflight.context import FAIL, OK, WARNING, Cluster, DoctorConfig, Finding, Scene, examined
 from trainables.core.cli import FAILED, Command, Request, run
 from trainables.core.config import ConfigError, build, plain
-from trainables.data.dataset import DataConfig
+from trainables.data.config import DataConfig
 from trainables.session import TRAINABLES, ScalingConfig
 from trainables.training.node_probe import DRIVERS_FILE, Node, examine, now_s
 

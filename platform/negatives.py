@@ -21,7 +21,8 @@ from trainables.core.cli import Command, Request, run
 from trainables.core.config import build, plain, require
 from trainables.core.seeding import derive, generator
 from trainables.data.canonical import Canonical, Movements, decode, with_deltas
-from trainables.data.dataset import DataConfig, load_parts
+from trainables.data.config import DataConfig
+from trainables.data.dataset import load_parts
 from trainables.detector.dataset.negatives import conditions_for, made
 from trainables.detector.dataset.served_negatives import NotServedError, ServedMovements, write_served
 from trainables.generation.conditions import Conditions

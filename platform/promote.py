@@ -24,7 +24,8 @@ from platform.promotion.latency import Latency, LatencyConfig, measure
 from platform.promotion.rule import LimitsConfig, MarginsConfig, Rule, decide
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import build, plain, require, require_member
-from trainables.data.dataset import DataConfig, load_parts
+from trainables.data.config import DataConfig
+from trainables.data.dataset import load_parts
 from trainables.detectors import FOLDER as DETECTORS
 from trainables.model_evaluation import JUDGED_ON, Judgement, judge
 from trainables.model_registry.publisher import Publisher, held

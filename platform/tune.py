@@ -34,7 +34,8 @@ from platform.sweep.summary import summarise
 from search_spaces import SPACES
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import build, digest, plain
-from trainables.data.dataset import DataConfig, DataParts, load_parts
+from trainables.data.config import DataConfig
+from trainables.data.dataset import DataParts, load_parts
 from trainables.session import TRAINABLES
 
 ABOUT = """

@@ -21,7 +21,8 @@ from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
 from serve.jobs import Drawn
-from trainables.data.canonical import CONDITION_NAMES, RATE_HZ
+from trainables.data.canonical import RATE_HZ
+from trainables.data.config import CONDITION_NAMES
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Facts = Mapping[str, Any]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from serve.distributions import DISTRIBUTIONS, TRAINING
 from trainables.core.config import require, require_member
-from trainables.data.canonical import CONDITION_NAMES
+from trainables.data.config import CONDITION_NAMES
 from trainables.diffusion.sampling import SamplingChanges
 
 ROWS_OF_A_SEED = 2**22  # conditions are drawn from the first row on: the last of so many waits 30 ms for that

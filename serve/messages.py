@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from serve.distributions import DISTRIBUTIONS, TRAINING
 from serve.jobs import ROWS_OF_A_SEED, SEEDS, Job
-from trainables.data.canonical import CONDITION_NAMES
+from trainables.data.config import CONDITION_NAMES
 from trainables.data.recordings import Recording
 from trainables.diffusion.samplers import SAMPLERS, SPACINGS
 from trainables.diffusion.sampling import SamplingChanges

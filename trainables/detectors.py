@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trainables.data.canonical import Canonical, CanonicalConfig
+from trainables.data.canonical import Canonical
+from trainables.data.config import CanonicalConfig
 from trainables.detector.api import load_trained_detector
 from trainables.training.checkpoint import CheckpointError, load_record
 

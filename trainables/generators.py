@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from trainables.data.canonical import Canonical, CanonicalConfig
+from trainables.data.canonical import Canonical
+from trainables.data.config import CanonicalConfig
 from trainables.data.dataset import Statistics
 from trainables.diffusion.api import load_generator
 from trainables.diffusion.sampling import SamplingChanges, SamplingConfig

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from trainables.data.dataset import DataConfig
+from trainables.data.config import DataConfig
 from trainables.session import ScalingConfig
 from trainables.training.node_probe import Node
 

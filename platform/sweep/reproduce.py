@@ -26,7 +26,8 @@ from platform.sweep.metric_tolerance import EQUAL, EXACT, Compared, compare, con
 from trainables.core.atomic_files import replace
 from trainables.core.config import ConfigError, build, digest, require, with_values
 from trainables.core.threads import threads
-from trainables.data.dataset import DataConfig, DataParts, load_parts
+from trainables.data.config import DataConfig
+from trainables.data.dataset import DataParts, load_parts
 from trainables.session import TRAINABLES
 from trainables.training import metric_names as names
 from trainables.training.headline_metrics import CRITERIA

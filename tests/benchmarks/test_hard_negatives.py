@@ -20,7 +20,8 @@ from tests.shared_data import SHARED
 from tests.trainables.detector.tiny import TINY, few, people
 from trainables.core.cli import WRONG_INPUT, run
 from trainables.core.config import ConfigError, build
-from trainables.data.canonical import Canonical, CanonicalConfig
+from trainables.data.canonical import Canonical
+from trainables.data.config import CanonicalConfig
 from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.served_negatives import ServedMovements, write_served

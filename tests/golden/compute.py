@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 
 from trainables.core.seeding import generator
-from trainables.data.canonical import CanonicalConfig, encode
-from trainables.data.dataset import CONDITION_WIDTH, DataConfig, SequenceDataset, batches, load_parts
+from trainables.data.canonical import encode
+from trainables.data.config import CONDITION_WIDTH, CanonicalConfig, DataConfig
+from trainables.data.dataset import SequenceDataset, batches, load_parts
 from trainables.diffusion.api import Generator, conditions_of
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import optimise

@@ -23,7 +23,7 @@ from platform.preflight.machines import compare_packages, pins
 from platform.preflight.ray_instance import check_token
 from trainables.core.cli import FAILED, WRONG_INPUT, run
 from trainables.core.config import ConfigError
-from trainables.data.dataset import DataConfig
+from trainables.data.config import DataConfig
 from trainables.session import TRIAL_DRIVER, ScalingConfig
 from trainables.training import node_probe as node_module
 from trainables.training.node_probe import Disk, Node, examine, exchange, memory_bytes

@@ -19,7 +19,8 @@ from platform.preflight.context import FAIL
 from platform.preflight.label_checks import CHECKS, LabelsConfig, Rows, Subject, difference, examined, numbered, read
 from trainables.core.cli import FAILED, WRONG_INPUT, run
 from trainables.core.config import ConfigError, build
-from trainables.data.canonical import Canonical, CanonicalConfig, Movements, encode
+from trainables.data.canonical import Canonical, Movements, encode
+from trainables.data.config import CanonicalConfig
 from trainables.data.labels import HUMAN, KINDS, DatasetLabels, LabelMap, LabelMaps, task_names
 from trainables.detector.bots import BOTS
 from trainables.detector.config import DetectorConfig

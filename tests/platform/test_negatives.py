@@ -21,8 +21,9 @@ from tests.serve.fakes import CHAMPION, DETECTOR, TOKEN, FakeBackend, tokens
 from tests.serve.servers import served
 from trainables.core.cli import FAILED, WRONG_INPUT, run
 from trainables.core.seeding import generator
-from trainables.data.canonical import CanonicalConfig, decode
-from trainables.data.dataset import DataConfig, load_parts
+from trainables.data.canonical import decode
+from trainables.data.config import CanonicalConfig, DataConfig
+from trainables.data.dataset import load_parts
 from trainables.detector.config import NegativesConfig
 from trainables.detector.dataset.negatives import ROUNDS, conditions_for, mixture
 from trainables.detector.dataset.served_negatives import read_served

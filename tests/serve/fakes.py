@@ -14,7 +14,7 @@ from serve.backend import Backend
 from serve.jobs import Drawn, Job, NoDetectorError, ServeError
 from serve.settings import ServeConfig
 from serve.tokens import Tokens, read_tokens
-from trainables.data.canonical import CONDITION_NAMES
+from trainables.data.config import CONDITION_NAMES
 from trainables.data.recordings import Recording
 
 CHAMPION = "0001-aaaaaaaaaaaa"

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from serve.models import Models
 from trainables import detectors
-from trainables.data.canonical import Canonical, CanonicalConfig
+from trainables.data.canonical import Canonical
+from trainables.data.config import CanonicalConfig
 from trainables.data.dataset import load_parts
 from trainables.detector import state as detector_state
 from trainables.detector.config import DetectorConfig

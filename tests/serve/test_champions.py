@@ -17,7 +17,8 @@ from tests.serve import published
 from tests.serve.published import KIND, detector, load_straightness, publish, serving
 from trainables import detectors
 from trainables.core.config import ConfigError
-from trainables.data.dataset import DataConfig, load_parts
+from trainables.data.config import DataConfig
+from trainables.data.dataset import load_parts
 from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.model_registry.publisher import held
 from trainables.model_registry.registry import CHECKPOINT, HISTORY, Published, Registry

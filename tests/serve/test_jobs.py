@@ -11,8 +11,8 @@ from serve import jobs
 from serve.distributions import BINS, DISTRIBUTIONS
 from serve.jobs import FARTHEST_PX, LONGEST_S, ROWS_OF_A_SEED, SEEDS, Job, ServeError
 from trainables.core.config import ConfigError
-from trainables.data.canonical import CONDITION_NAMES
-from trainables.data.dataset import DataConfig, load_parts
+from trainables.data.config import CONDITION_NAMES, DataConfig
+from trainables.data.dataset import load_parts
 from trainables.diffusion.sampling import SamplingChanges
 from trainables.generation.conditions import Conditions, conditions_of
 

@@ -8,7 +8,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from functools import cache
 from typing import Any, TypeVar, cast, get_type_hints
 
@@ -33,8 +33,8 @@ def require(holds: bool, law: str, got: str, remedy: str = "") -> None:
         raise ConfigError(f"{law} must hold, but got {got}" + (f"; {remedy}" if remedy else ""))
 
 
-def require_member(key: str, value: object, known: Mapping[str, object]) -> None:
-    """Raise `ConfigError` unless `value` is a key of the dict of choices `known`."""
+def require_member(key: str, value: object, known: Collection[str]) -> None:
+    """Raise `ConfigError` unless `value` is one of the choices `known`, the keys of a dict or their names alone."""
     require(value in known, f"`{key}` in {{{', '.join(sorted(known))}}}", f"{key}={value}")
 
 

@@ -4,22 +4,32 @@ Each takes whole-pixel 60 Hz movements to whole-pixel 60 Hz movements and keeps 
 still steps, single pixels, the changes of heading of slow steps. None draws if its probability is 0, and each draws
 from a stream of its own, so that switching one off leaves the draws of the others as they were.
 
-What a two-sample test sees of each stands beside its default (`python -m benchmarks.augmentations`).
+What a two-sample test sees of each stands beside its default in `trainables.data.config`
+(`python -m benchmarks.augmentations`).
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
-from trainables.core.config import require
 from trainables.core.seeding import generator
-from trainables.data.canonical import CanonicalConfig, Movements, usable
+from trainables.data.canonical import Movements, usable
+from trainables.data.config import (
+    CanonicalConfig,
+    Crop,
+    GoalShift,
+    Jitter,
+    Mirror,
+    TimeStretch,
+    TimeWarp,
+    VariationsConfig,
+)
 from trainables.data.representation import prefix_mask
 from trainables.data.retime import retime
 
@@ -28,162 +38,83 @@ JITTERED_PX = 6.0  # steps from this length on are jittered: one end moved by a 
 NEIGHBOURS = ((1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0))
 
 
-@runtime_checkable
-class Augmentation(Protocol):
-    """A function of movements and randomness; `probability` is the share of the rows that it is meant for."""
-
-    @property
-    def probability(self) -> float: ...
-
-    def __call__(self, movements: Movements, random: torch.Generator) -> Movements: ...
-
-
-@dataclass(frozen=True)
-class Crop:
+def crop(movements: Movements, config: Crop, random: torch.Generator) -> Movements:
     """A contiguous part of the movement; the canonical form rescales it to unit net displacement.
 
     Up to `strength` of the steps are cut off at each end, at a tick drawn from those with a step slower than `SLOW` of
     the peak on either side; a movement without such a tick is left whole.
     """
-
-    probability: float = 0.0
-    strength: float = 0.1
-
-    def __post_init__(self) -> None:
-        _check(self.probability, self.strength, 0.4)
-
-    def __call__(self, movements: Movements, random: torch.Generator) -> Movements:
-        tick, end = torch.arange(movements.steps_px.shape[1] + 1), movements.length[:, None]
-        quiet, margin = _quiet_ticks(movements), self.strength * end
-        first = _one_of((tick == 0) | (quiet & (tick <= margin)), random)
-        last = _one_of((tick == end) | (quiet & (tick >= end - margin) & (tick < end)), random)
-        return cut(movements, first, last - first)
+    tick, end = torch.arange(movements.steps_px.shape[1] + 1), movements.length[:, None]
+    quiet, margin = _quiet_ticks(movements), config.strength * end
+    first = _one_of((tick == 0) | (quiet & (tick <= margin)), random)
+    last = _one_of((tick == end) | (quiet & (tick >= end - margin) & (tick < end)), random)
+    return cut(movements, first, last - first)
 
 
-@dataclass(frozen=True)
-class TimeStretch:
+def stretch(movements: Movements, config: TimeStretch, random: torch.Generator) -> Movements:
     """The same path in a duration that is longer or shorter by up to `strength` of it."""
-
-    probability: float = 0.25
-    strength: float = 0.1
-
-    def __post_init__(self) -> None:
-        _check(self.probability, self.strength, 0.5)
-
-    def __call__(self, movements: Movements, random: torch.Generator) -> Movements:
-        factor = 1 + self.strength * _symmetric(len(movements), random)
-        length = (movements.length * factor).round()
-        tick = torch.arange(movements.steps_px.shape[1] + 1) * (length / movements.length)[:, None]
-        return retime(movements, tick, random)
+    factor = 1 + config.strength * _symmetric(len(movements), random)
+    length = (movements.length * factor).round()
+    tick = torch.arange(movements.steps_px.shape[1] + 1) * (length / movements.length)[:, None]
+    return retime(movements, tick, random)
 
 
-@dataclass(frozen=True)
-class TimeWarp:
+def warp(movements: Movements, config: TimeWarp, random: torch.Generator) -> Movements:
     """The same path in the same duration, locally faster or slower by up to `strength`.
 
     New time u + a sin(k pi u) / (k pi) at the relative time u, with |a| <= strength and k = 1, 2 or 3 waves.
     """
-
-    probability: float = 0.5
-    strength: float = 0.1
-
-    def __post_init__(self) -> None:
-        _check(self.probability, self.strength, 0.5)
-
-    def __call__(self, movements: Movements, random: torch.Generator) -> Movements:
-        length, tick = movements.length[:, None], torch.arange(movements.steps_px.shape[1] + 1, dtype=torch.float64)
-        a = self.strength * _symmetric(len(movements), random)[:, None]
-        k_pi = math.pi * torch.randint(1, 4, (len(movements), 1), generator=random)
-        clock = tick + length * a * torch.sin(k_pi * tick / length) / k_pi
-        clock = torch.where(tick < length, clock, tick)
-        return retime(movements, clock, random)
+    length, tick = movements.length[:, None], torch.arange(movements.steps_px.shape[1] + 1, dtype=torch.float64)
+    a = config.strength * _symmetric(len(movements), random)[:, None]
+    k_pi = math.pi * torch.randint(1, 4, (len(movements), 1), generator=random)
+    clock = tick + length * a * torch.sin(k_pi * tick / length) / k_pi
+    clock = torch.where(tick < length, clock, tick)
+    return retime(movements, clock, random)
 
 
-@dataclass(frozen=True)
-class GoalShift:
+def shift_goal(movements: Movements, config: GoalShift, random: torch.Generator) -> Movements:
     """The whole movement turned and scaled, so that its end moves by up to `strength` of the distance, any direction.
 
     With d as a complex number each step becomes (1 + strength z) d, z uniform in the unit disc. Steps are rounded and
     not positions, so that still steps stay still and no other step becomes so.
     """
-
-    probability: float = 0.5
-    strength: float = 0.05
-
-    def __post_init__(self) -> None:
-        _check(self.probability, self.strength, 0.3)
-
-    def __call__(self, movements: Movements, random: torch.Generator) -> Movements:
-        radius = self.strength * torch.rand(len(movements), 1, generator=random, dtype=torch.float64).sqrt()
-        z = torch.polar(radius, math.pi * _symmetric(len(movements), random)[:, None])
-        moved = (1 + z) * torch.view_as_complex(movements.steps_px.double().contiguous())
-        return replace(movements, steps_px=torch.view_as_real(moved).round())
+    radius = config.strength * torch.rand(len(movements), 1, generator=random, dtype=torch.float64).sqrt()
+    z = torch.polar(radius, math.pi * _symmetric(len(movements), random)[:, None])
+    moved = (1 + z) * torch.view_as_complex(movements.steps_px.double().contiguous())
+    return replace(movements, steps_px=torch.view_as_real(moved).round())
 
 
-@dataclass(frozen=True)
-class Mirror:
+def mirror(movements: Movements, config: Mirror, random: torch.Generator) -> Movements:
     """The movement in a mirror: (dx, -dy) on the screen, in canonical form the lateral sign alone."""
-
-    probability: float = 0.5
-
-    def __post_init__(self) -> None:
-        _check(self.probability)
-
-    def __call__(self, movements: Movements, random: torch.Generator) -> Movements:
-        return replace(movements, steps_px=movements.steps_px * torch.tensor([1.0, -1.0]))
+    return replace(movements, steps_px=movements.steps_px * torch.tensor([1.0, -1.0]))
 
 
-@dataclass(frozen=True)
-class Jitter:
+def jitter(movements: Movements, config: Jitter, random: torch.Generator) -> Movements:
     """A share of `strength` of the points moved by one pixel, one point's noise leaving all others where they were.
 
     Only points between two steps of at least `JITTERED_PX`: slow and still steps, and both ends, stay exact.
     """
-
-    probability: float = 0.5
-    strength: float = 0.1
-
-    def __post_init__(self) -> None:
-        _check(self.probability, self.strength, 1.0)
-
-    def __call__(self, movements: Movements, random: torch.Generator) -> Movements:
-        fast = movements.steps_px.norm(dim=-1) >= JITTERED_PX
-        free = fast[:, 1:] & fast[:, :-1]
-        chosen = free & (torch.rand(free.shape, generator=random) < self.strength)
-        neighbour = torch.tensor(NEIGHBOURS, dtype=torch.float64)[torch.randint(4, free.shape, generator=random)]
-        moved = pad(neighbour * chosen[..., None], (0, 0, 1, 1)).diff(dim=1)
-        return replace(movements, steps_px=movements.steps_px + moved)
+    fast = movements.steps_px.norm(dim=-1) >= JITTERED_PX
+    free = fast[:, 1:] & fast[:, :-1]
+    chosen = free & (torch.rand(free.shape, generator=random) < config.strength)
+    neighbour = torch.tensor(NEIGHBOURS, dtype=torch.float64)[torch.randint(4, free.shape, generator=random)]
+    moved = pad(neighbour * chosen[..., None], (0, 0, 1, 1)).diff(dim=1)
+    return replace(movements, steps_px=movements.steps_px + moved)
 
 
-AUGMENTATIONS: dict[str, type[Augmentation]] = {  # in the order in which they are applied
-    "crop": Crop,
-    "stretch": TimeStretch,
-    "warp": TimeWarp,
-    "goal": GoalShift,
-    "mirror": Mirror,
-    "jitter": Jitter,
+Augmentation = Callable[[Movements, Any, torch.Generator], Movements]
+"""(movements, how strongly, randomness) -> as many movements."""
+
+AUGMENTATIONS: dict[
+    str, Augmentation
+] = {  # by their field of `VariationsConfig`, in the order in which they are applied
+    "crop": crop,
+    "stretch": stretch,
+    "warp": warp,
+    "goal": shift_goal,
+    "mirror": mirror,
+    "jitter": jitter,
 }
-
-
-@dataclass(frozen=True)
-class VariationsConfig:
-    """How often and how strongly the recorded movements of a training pass are varied.
-
-    Beside each the C2ST of all movements varied against themselves as recorded (degree-2 probe, 0.5 is no difference);
-    a whole pass at these defaults reads 0.508.
-    """
-
-    crop: Crop = field(default_factory=Crop)  # 0.538, so off: what remains begins and ends with less rest
-    stretch: TimeStretch = field(default_factory=TimeStretch)  # 0.526, so a quarter of the rows
-    warp: TimeWarp = field(default_factory=TimeWarp)  # 0.515
-    goal: GoalShift = field(default_factory=GoalShift)  # 0.502
-    mirror: Mirror = field(default_factory=Mirror)  # 0.500, exactly: no feature knows left from right
-    jitter: Jitter = field(default_factory=Jitter)  # 0.510
-
-    def active(self) -> Mapping[str, Augmentation]:
-        """Those with a probability above 0, in the order of `AUGMENTATIONS`."""
-        chosen: dict[str, Augmentation] = {name: getattr(self, name) for name in AUGMENTATIONS}
-        return {name: augmentation for name, augmentation in chosen.items() if augmentation.probability > 0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,10 +137,10 @@ def augment(
     """Each active augmentation in turn, on rows drawn with its probability; every row stays, in order and `usable`."""
     seed = int(torch.randint(2**62, (), generator=random)) if config.active() else 0
     changed, refused = torch.zeros(len(movements), dtype=torch.bool), {}
-    for name, augmentation in config.active().items():
+    for name, variation in config.active().items():
         stream = generator(seed, name)
-        rows = (torch.rand(len(movements), generator=stream) < augmentation.probability).nonzero().squeeze(1)
-        result = augmentation(movements.take(rows), stream)
+        rows = (torch.rand(len(movements), generator=stream) < variation.probability).nonzero().squeeze(1)
+        result = AUGMENTATIONS[name](movements.take(rows), variation, stream)
         kept, _ = usable(result, canonical)
         movements = replace_rows(movements, rows[kept], result.take(kept))
         changed[rows[kept]] = True
@@ -251,9 +182,3 @@ def _one_of(chosen: Bool[Tensor, "N P"], random: torch.Generator) -> Int[Tensor,
 def _symmetric(count: int, random: torch.Generator) -> Float[Tensor, "N"]:
     """Uniform in [-1, 1)."""
     return 2 * torch.rand(count, generator=random, dtype=torch.float64) - 1
-
-
-def _check(probability: float, strength: float = 0.0, strongest: float = 0.0) -> None:
-    """Raise ConfigError unless the probability is one and the strength lies in [0, `strongest`]."""
-    require(0 <= probability <= 1, "`0 <= probability <= 1`", f"probability={probability}")
-    require(0 <= strength <= strongest, f"`0 <= strength <= {strongest:g}`", f"strength={strength}")

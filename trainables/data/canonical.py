@@ -21,15 +21,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from trainables.core.config import require, require_member
-from trainables.data.representation import REPRESENTATIONS, Representation, prefix_mask
+from trainables.data.config import MINIMUM_STEPS, CanonicalConfig
+from trainables.data.representation import REPRESENTATIONS, prefix_mask
 
 RATE_HZ = 60.0
-MEASURED_CONDITIONS = ("log_duration_s", "log_distance_px", "log_path_ratio", "log1p_turning_rad")
-CONDITION_NAMES = (*MEASURED_CONDITIONS, "log_target_width_px")  # the last is no part of the movement: NaN if unknown
 TENSORS = ("deltas", "mask", "angle", "distance_px", "duration_s", "target_width_px")
 UNKNOWN_PX = torch.tensor(math.nan, dtype=torch.float64)  # a target width, of every row
-MINIMUM_STEPS = 8  # a third difference and five spectral bands need as many
 MINIMUM_DISTANCE_PX = 8.0  # below, whole pixels say little about the shape of a movement
 
 
@@ -127,25 +124,6 @@ def _of_each_row(width_px: Tensor, count: int) -> Float[Tensor, "N"]:
     return width_px.expand(count) if width_px is UNKNOWN_PX else width_px
 
 
-@dataclass(frozen=True)
-class CanonicalConfig:
-    """Which canonical form, and how many steps it has."""
-
-    representation: str = "fixed_dt"  # native 60 Hz steps: no interpolation pattern for a generator to imitate
-    sequence_length: int = 64  # T; 1.07 s at 60 Hz, which 88 % of the default recordings do not exceed
-
-    def __post_init__(self) -> None:
-        require_member("representation", self.representation, REPRESENTATIONS)
-        require(
-            self.sequence_length >= MINIMUM_STEPS, f"`sequence_length >= {MINIMUM_STEPS}`", str(self.sequence_length)
-        )
-
-    @property
-    def form(self) -> Representation:
-        """The representation itself."""
-        return REPRESENTATIONS[self.representation]
-
-
 def observe(
     t_ms: npt.NDArray[np.float64], x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
@@ -208,7 +186,9 @@ def usable(movements: Movements, config: CanonicalConfig) -> tuple[Int[Tensor, "
 
 def encode(movements: Movements, config: CanonicalConfig) -> Canonical:
     """Canonical form of movements that are all `usable`: rotate, divide by the distance, keep what was removed."""
-    sequence, mask = config.form.encode(movements.steps_px, movements.length, config.sequence_length)
+    sequence, mask = REPRESENTATIONS[config.representation].encode(
+        movements.steps_px, movements.length, config.sequence_length
+    )
     net = movements.steps_px.sum(dim=1)
     distance, angle = net.norm(dim=-1), torch.atan2(net[:, 1], net[:, 0])
     duration_s, width_px = movements.length / RATE_HZ, movements.target_width_px
@@ -220,7 +200,7 @@ def decode(canonical: Canonical, config: CanonicalConfig) -> Movements:
     """Back to the screen: to the asked distance, direction and duration, each 60 Hz step in whole pixels."""
     length = (canonical.duration_s * RATE_HZ).round().long()
     placed = _turned(canonical.steps_px().double(), canonical.angle)
-    steps = config.form.decode(placed, canonical.mask, length)
+    steps = REPRESENTATIONS[config.representation].decode(placed, canonical.mask, length)
     return Movements(steps, length, canonical.group, canonical.target_width_px)
 
 

@@ -9,7 +9,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,41 +18,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from trainables.core.config import ConfigError, require, require_member
-from trainables.data.canonical import (
-    CONDITION_NAMES,
-    MEASURED_CONDITIONS,
-    TENSORS,
-    Canonical,
-    CanonicalConfig,
-    Movements,
-    encode,
-    observe,
-    pack,
-    usable,
-)
+from trainables.core.config import ConfigError, require
+from trainables.data.canonical import TENSORS, Canonical, Movements, encode, observe, pack, usable
 from trainables.data.companding import compand, expand
-from trainables.data.recordings import READERS, Recording, read_recordings
+from trainables.data.config import MEASURED_CONDITIONS, CanonicalConfig, DataConfig
+from trainables.data.recordings import Recording, read_recordings
 
 PARTS = ("train", "validation", "test", "holdout")
-CONDITION_WIDTH = len(CONDITION_NAMES) + 1  # of a network's condition: the last column says whether a width is known
 SHARES = (0.60, 0.15, 0.12, 0.13)  # of the hash range; the default recordings fall 1,315 / 383 / 314 / 344
 BUCKET = 8.0  # steps; the network's internal length is a multiple of it
 SPLIT_SALT = "split-17670"  # chosen among 20,000 by the parts' sizes alone: each has both kinds of groups
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Which recordings, in which form."""
-
-    source: str = "cursory"  # the embedded default; see `trainables.data.recordings.READERS`
-    path: str | None = None  # file or folder, for every source but the embedded one
-    canonical: CanonicalConfig = field(default_factory=CanonicalConfig)
-    companding_px: float = 0.25  # well under a pixel: steps of 0 and 1 then lie as far apart as those of 1 and 8
-
-    def __post_init__(self) -> None:
-        require_member("source", self.source, READERS)
-        require(0 < self.companding_px < math.inf, "`0 < companding_px < inf`", f"companding_px={self.companding_px}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,16 +22,10 @@ class Representation:
     """How 60 Hz pixel steps become a sequence of T steps, and such a sequence becomes 60 Hz pixel steps again.
 
     Attributes:
-        channels: C of the sequence: two of displacement, in `events` a third of time.
-        bounded: Whether T bounds the duration.
-        padded: Whether the mask follows from the duration; else every step is valid.
         encode: (steps [N, S, 2], length [N], T) -> sequence [N, T, C] and mask [N, T].
         decode: (sequence [N, T, C], mask, length [N]) -> whole-pixel steps [N, S, 2], zero beyond the length.
     """
 
-    channels: int
-    bounded: bool
-    padded: bool
     encode: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
     decode: Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -108,7 +102,7 @@ def interpolate(path: Float[Tensor, "N P 2"], at: Float[Tensor, "N Q"]) -> Float
 
 
 REPRESENTATIONS: dict[str, Representation] = {
-    "fixed_dt": Representation(2, True, True, _fixed_dt_encode, _fixed_dt_decode),
-    "normalised_time": Representation(2, False, False, _normalised_time_encode, _normalised_time_decode),
-    "events": Representation(3, True, False, _events_encode, _events_decode),
+    "fixed_dt": Representation(_fixed_dt_encode, _fixed_dt_decode),
+    "normalised_time": Representation(_normalised_time_encode, _normalised_time_decode),
+    "events": Representation(_events_encode, _events_decode),
 }

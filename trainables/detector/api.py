@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainables.core.config import build, require
-from trainables.data.canonical import Canonical, CanonicalConfig
+from trainables.data.canonical import Canonical
+from trainables.data.config import CanonicalConfig
 from trainables.data.dataset import Statistics
 from trainables.detector.dataset.training_set import WIDTH, Inputs, Scaling
 from trainables.detector.model import DetectorModelConfig, DetectorNetwork, Outputs

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 from trainables.core.config import require, require_member
-from trainables.data.dataset import DataConfig
+from trainables.data.config import DataConfig
 from trainables.detector.bots import FAMILIES
 from trainables.detector.model import DetectorModelConfig
 

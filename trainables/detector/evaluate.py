@@ -22,7 +22,8 @@ from rich.console import Console
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import ConfigError, build, plain, require
 from trainables.data.canonical import concatenate
-from trainables.data.dataset import DataConfig, DataParts, load_parts
+from trainables.data.config import DataConfig
+from trainables.data.dataset import DataParts, load_parts
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import NegativesConfig
 from trainables.detector.evaluation.embedding_probes import EmbeddingProbes, embeddings_of, probe_embeddings

@@ -27,9 +27,10 @@ from torch.nn.functional import pad
 
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import build, plain, require
-from trainables.data.canonical import Canonical, CanonicalConfig
+from trainables.data.canonical import Canonical
 from trainables.data.companding import compand
-from trainables.data.dataset import DataConfig, load_parts
+from trainables.data.config import CanonicalConfig, DataConfig
+from trainables.data.dataset import load_parts
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.dataset.training_set import columns, direction
 from trainables.training.checkpoint import CheckpointError, load_record

@@ -16,8 +16,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from trainables.core.config import ConfigError, build, require
-from trainables.data.canonical import CONDITION_NAMES, Canonical, CanonicalConfig, with_deltas
-from trainables.data.dataset import CONDITION_WIDTH, Statistics
+from trainables.data.canonical import Canonical, with_deltas
+from trainables.data.config import CONDITION_NAMES, CONDITION_WIDTH, CanonicalConfig
+from trainables.data.dataset import Statistics
 from trainables.diffusion.end_point_inpainting import end_point_correction
 from trainables.diffusion.latents.autoencoder import Autoencoder, LatentConfig
 from trainables.diffusion.models.unet1d import UNet1D, UNetConfig

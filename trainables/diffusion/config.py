@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 from trainables.core.config import require
-from trainables.data.dataset import DataConfig
+from trainables.data.config import DataConfig
 from trainables.diffusion.api import unet_mapping
 from trainables.diffusion.latents.autoencoder import LatentConfig
 from trainables.diffusion.models.unet1d import UNetConfig

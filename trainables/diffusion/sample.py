@@ -23,7 +23,8 @@ from torch import Tensor
 
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import ConfigError, build, plain, require, require_member
-from trainables.data.canonical import CanonicalConfig, Movements, decode, with_deltas
+from trainables.data.canonical import Movements, decode, with_deltas
+from trainables.data.config import CanonicalConfig
 from trainables.diffusion.api import Conditions, Generator, load_generator
 from trainables.diffusion.sample_files import FORMATS, SampleFiles
 from trainables.diffusion.sampling import SamplingChanges

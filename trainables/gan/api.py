@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainables.core.config import ConfigError, build, require
-from trainables.data.canonical import Canonical, CanonicalConfig, with_deltas
-from trainables.data.dataset import CONDITION_WIDTH, Statistics
+from trainables.data.canonical import Canonical, with_deltas
+from trainables.data.config import CONDITION_WIDTH, CanonicalConfig
+from trainables.data.dataset import Statistics
 from trainables.diffusion.sampling import SamplingChanges, SamplingConfig
 from trainables.gan.networks import GanModelConfig, MovementNetwork
 from trainables.generation.blocks import WINDOW, Block, blocks

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 from trainables.core.config import require
-from trainables.data.dataset import DataConfig
+from trainables.data.config import DataConfig
 from trainables.eval.generation.validator import EvaluationConfig
 from trainables.gan.networks import GanModelConfig
 from trainables.generation.training_set import AugmentationConfig

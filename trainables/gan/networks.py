@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainables.core.config import require
-from trainables.data.dataset import CONDITION_WIDTH, Statistics
+from trainables.data.config import CONDITION_WIDTH
+from trainables.data.dataset import Statistics
 from trainables.nn.layers import Convolution, double, halve, hold
 
 PLACES = 7  # channels that tell a step where it stands

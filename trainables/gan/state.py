@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from trainables.core.config import plain
 from trainables.core.seeding import derive
-from trainables.data.dataset import CONDITION_WIDTH, DataParts, Statistics
+from trainables.data.config import CONDITION_WIDTH
+from trainables.data.dataset import DataParts, Statistics
 from trainables.gan.config import GanConfig
 from trainables.gan.networks import Critic, MovementNetwork
 from trainables.generation.conditions import generator_record

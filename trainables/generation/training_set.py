@@ -8,18 +8,10 @@ import torch
 
 from trainables.core.config import ConfigError, require, require_member
 from trainables.core.seeding import generator
-from trainables.data.augment import VariationsConfig, augment
+from trainables.data.augment import augment
 from trainables.data.balance import generated_count, validate_augmentation_balance
-from trainables.data.canonical import (
-    TENSORS,
-    Canonical,
-    CanonicalConfig,
-    Movements,
-    concatenate,
-    decode,
-    encode,
-    usable,
-)
+from trainables.data.canonical import TENSORS, Canonical, Movements, concatenate, decode, encode, usable
+from trainables.data.config import CanonicalConfig, VariationsConfig
 from trainables.data.dataset import DataParts, SequenceDataset, Statistics
 from trainables.physical.minimum_jerk import GENERATORS
 

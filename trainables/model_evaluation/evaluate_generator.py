@@ -15,7 +15,8 @@ from rich.progress import Progress
 from trainables.core.cli import Command, Request
 from trainables.core.config import ConfigError, build, plain, require, require_member
 from trainables.data.canonical import Canonical, decode
-from trainables.data.dataset import DataConfig, DataParts, load_parts
+from trainables.data.config import DataConfig
+from trainables.data.dataset import DataParts, load_parts
 from trainables.diffusion.api import Generator
 from trainables.diffusion.sampling import SamplingChanges
 from trainables.eval.generation import plots

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from trainables.core.config import build
 from trainables.data.canonical import Canonical, reobserve
-from trainables.data.dataset import DataConfig, load_parts
+from trainables.data.config import DataConfig
+from trainables.data.dataset import load_parts
 from trainables.eval.features.feature_tables import Indices, standardise
 from trainables.eval.features.kinematic import FEATURES, movement_features
 from trainables.eval.generation.validator import EvaluationConfig, Validator

@@ -12,7 +12,8 @@ from typing import Any
 from trainables import detectors, generators
 from trainables.core.config import ConfigError, build, require
 from trainables.core.threads import threads
-from trainables.data.dataset import PARTS, DataConfig, load_parts
+from trainables.data.config import DataConfig
+from trainables.data.dataset import PARTS, load_parts
 from trainables.data.recordings import RecordingError
 from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.eval.intervals.jackknife import mean

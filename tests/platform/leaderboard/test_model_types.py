@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from platform.leaderboard.model_types import KINDS
-from trainables.data.dataset import DataConfig, load_parts
+from trainables.data.config import DataConfig
+from trainables.data.dataset import load_parts
 from trainables.detector.config import DetectorConfig
 from trainables.detector.model import DetectorModelConfig
 from trainables.detector.train import epochs

@@ -10,8 +10,9 @@ import torch
 
 from platform.promotion.latency import Latency, LatencyConfig, bounding_place, measure
 from trainables.core.config import ConfigError
-from trainables.data.canonical import Canonical, CanonicalConfig
-from trainables.data.dataset import DataConfig, load_parts
+from trainables.data.canonical import Canonical
+from trainables.data.config import CanonicalConfig, DataConfig
+from trainables.data.dataset import load_parts
 
 
 @dataclass

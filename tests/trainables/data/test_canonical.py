@@ -14,14 +14,10 @@ from torch import Tensor
 
 from trainables.core.config import ConfigError
 from trainables.data.canonical import (
-    CONDITION_NAMES,
-    MEASURED_CONDITIONS,
     MINIMUM_DISTANCE_PX,
-    MINIMUM_STEPS,
     RATE_HZ,
     TENSORS,
     Canonical,
-    CanonicalConfig,
     Movements,
     concatenate,
     decode,
@@ -33,6 +29,7 @@ from trainables.data.canonical import (
     usable,
     with_deltas,
 )
+from trainables.data.config import CONDITION_NAMES, MEASURED_CONDITIONS, MINIMUM_STEPS, CanonicalConfig
 from trainables.data.representation import REPRESENTATIONS, interpolate, prefix_mask
 
 Path2D = npt.NDArray[np.float64]

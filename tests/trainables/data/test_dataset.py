@@ -16,14 +16,13 @@ from scipy.stats import chisquare
 from torch import Tensor
 
 from trainables.core.config import ConfigError
-from trainables.data.canonical import MEASURED_CONDITIONS, CanonicalConfig, encode
+from trainables.data.canonical import encode
+from trainables.data.config import CONDITION_WIDTH, MEASURED_CONDITIONS, CanonicalConfig, DataConfig
 from trainables.data.dataset import (
     BUCKET,
-    CONDITION_WIDTH,
     PARTS,
     SHARES,
     Batch,
-    DataConfig,
     DataParts,
     SequenceDataset,
     batches,

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from trainables.core.config import ConfigError
-from trainables.data.canonical import Canonical, CanonicalConfig, Movements, encode
-from trainables.data.dataset import PARTS, DataConfig, load_parts
+from trainables.data.canonical import Canonical, Movements, encode
+from trainables.data.config import CanonicalConfig, DataConfig
+from trainables.data.dataset import PARTS, load_parts
 from trainables.data.labels import (
     DIRECTIONS,
     EDGES_PX,

@@ -8,7 +8,7 @@ import torch
 
 from tests.serve import published
 from tests.trainables.detector.tiny import TINY, few, people
-from trainables.data.canonical import CanonicalConfig
+from trainables.data.config import CanonicalConfig
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.served_negatives import ServedMovements, write_served
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from trainables import detectors
-from trainables.data.canonical import Canonical, CanonicalConfig
+from trainables.data.canonical import Canonical
+from trainables.data.config import CanonicalConfig
 from trainables.detectors import MovementDetector, load_detector
 from trainables.training.checkpoint import CheckpointError, save_checkpoint
 

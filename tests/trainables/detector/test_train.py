@@ -17,7 +17,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from tests.trainables.detector.tiny import TINY, Tensors, assert_equal, differ, saved
 from trainables.core.config import ConfigError, plain
-from trainables.data.dataset import DataConfig, DataParts, load_parts
+from trainables.data.config import DataConfig
+from trainables.data.dataset import DataParts, load_parts
 from trainables.data.labels import LabelMaps
 from trainables.detector.config import DetectorConfig, LossConfig, NegativesConfig, OptimConfig
 from trainables.detector.cost import measure

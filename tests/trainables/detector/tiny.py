@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from trainables.data.canonical import TENSORS, Canonical
-from trainables.data.dataset import DataConfig, load_parts, part_of
+from trainables.data.config import DataConfig
+from trainables.data.dataset import load_parts, part_of
 from trainables.data.recordings import read_recordings
 from trainables.detector.config import DetectorConfig, NegativesConfig, OptimConfig
 from trainables.detector.model import DetectorModelConfig

@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from trainables.core.config import ConfigError, plain
-from trainables.data.canonical import Canonical, CanonicalConfig, decode, reobserve, with_deltas
-from trainables.data.dataset import DataConfig, DataParts, fit_statistics, load_parts
+from trainables.data.canonical import Canonical, decode, reobserve, with_deltas
+from trainables.data.config import CanonicalConfig, DataConfig
+from trainables.data.dataset import DataParts, fit_statistics, load_parts
 from trainables.diffusion.api import (
     CHECKPOINT_VARIABLE,
     CHUNK,

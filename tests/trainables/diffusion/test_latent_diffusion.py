@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from trainables.core.config import build, plain
-from trainables.data.canonical import CanonicalConfig
-from trainables.data.dataset import DataConfig, load_parts
+from trainables.data.config import CanonicalConfig, DataConfig
+from trainables.data.dataset import load_parts
 from trainables.diffusion.api import Generator, load_generator
 from trainables.diffusion.config import DiffusionConfig, ModelConfig, OptimConfig
 from trainables.diffusion.latents.autoencoder import LatentConfig

@@ -13,7 +13,8 @@ import torch
 
 from trainables.core.cli import WRONG_INPUT, run
 from trainables.core.config import ConfigError
-from trainables.data.canonical import CONDITION_NAMES, CanonicalConfig, Movements, usable
+from trainables.data.canonical import Movements, usable
+from trainables.data.config import CONDITION_NAMES, CanonicalConfig
 from trainables.data.dataset import observe_recordings
 from trainables.data.recordings import read_recordings
 from trainables.diffusion.api import SamplingConfig, generate_diffusion_samples, load_generator

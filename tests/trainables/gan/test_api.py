@@ -10,7 +10,8 @@ from torch import Tensor
 
 from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical
-from trainables.data.dataset import DataConfig, DataParts, load_parts
+from trainables.data.config import DataConfig
+from trainables.data.dataset import DataParts, load_parts
 from trainables.diffusion.sampling import SamplingChanges
 from trainables.eval.generation.validator import EvaluationConfig, Validator
 from trainables.gan.api import GanGenerator, load_gan

@@ -4,8 +4,9 @@ import math
 
 import torch
 
-from trainables.data.canonical import CanonicalConfig, decode, with_deltas
-from trainables.data.dataset import DataConfig, SequenceDataset, Sequences, load_parts
+from trainables.data.canonical import decode, with_deltas
+from trainables.data.config import CanonicalConfig, DataConfig
+from trainables.data.dataset import SequenceDataset, Sequences, load_parts
 from trainables.gan.dequantise import RADIUS_PX, dequantised, disc
 
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from trainables.core.config import ConfigError
 from trainables.data.companding import compand, expand
-from trainables.data.dataset import CONDITION_WIDTH, Statistics
+from trainables.data.config import CONDITION_WIDTH
+from trainables.data.dataset import Statistics
 from trainables.gan.networks import Critic, GanModelConfig, MovementNetwork, companded_path, places
 
 C, D, LENGTHS = 3, CONDITION_WIDTH, (8, 13, 21, 30)

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.data.dataset import CONDITION_WIDTH, Batch, Sequences, Statistics
+from trainables.data.config import CONDITION_WIDTH
+from trainables.data.dataset import Batch, Sequences, Statistics
 from trainables.gan.networks import Critic, GanModelConfig
 from trainables.gan.objective import critic_loss, draw, generator_loss, gradient_penalty
 

@@ -15,7 +15,8 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from trainables.core.config import ConfigError, build, plain
-from trainables.data.dataset import CONDITION_WIDTH, Batch, Sequences, Statistics
+from trainables.data.config import CONDITION_WIDTH
+from trainables.data.dataset import Batch, Sequences, Statistics
 from trainables.eval.generation.validator import EvaluationConfig
 from trainables.gan.config import GameConfig, GanConfig
 from trainables.gan.cost import measure

@@ -13,10 +13,11 @@ from torch.nn.functional import pad
 
 from trainables.core.config import ConfigError, build
 from trainables.core.seeding import generator
-from trainables.data.augment import AUGMENTATIONS, VariationsConfig
+from trainables.data.augment import AUGMENTATIONS
 from trainables.data.balance import BalanceError, generated_count
-from trainables.data.canonical import TENSORS, Canonical, CanonicalConfig, Movements, encode
-from trainables.data.dataset import DataConfig, DataParts, SequenceDataset, load_parts
+from trainables.data.canonical import TENSORS, Canonical, Movements, encode
+from trainables.data.config import CanonicalConfig, DataConfig, VariationsConfig
+from trainables.data.dataset import DataParts, SequenceDataset, load_parts
 from trainables.data.representation import REPRESENTATIONS, interpolate, prefix_mask
 from trainables.eval.features.kinematic import movement_features
 from trainables.eval.metrics import classifier_two_sample_test

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainables.data.dataset import DataConfig, load_parts
+from trainables.data.config import DataConfig
+from trainables.data.dataset import load_parts
 from trainables.detector.api import load_trained_detector
 from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig, NegativesConfig

@@ -12,7 +12,8 @@ from PIL import Image
 
 from trainables.core.cli import WRONG_INPUT, run
 from trainables.data.canonical import RATE_HZ, decode
-from trainables.data.dataset import DataConfig, load_parts
+from trainables.data.config import DataConfig
+from trainables.data.dataset import load_parts
 from trainables.diffusion.api import load_generator
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs

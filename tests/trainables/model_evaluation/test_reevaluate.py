@@ -11,7 +11,8 @@ import torch
 
 from trainables.core.config import ConfigError, build
 from trainables.data.canonical import Canonical, encode, reobserve, with_deltas
-from trainables.data.dataset import DataConfig, DataParts, load_parts
+from trainables.data.config import DataConfig
+from trainables.data.dataset import DataParts, load_parts
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling import SamplingConfig

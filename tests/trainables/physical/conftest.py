@@ -3,7 +3,8 @@
 import pytest
 
 from trainables.data.canonical import Canonical
-from trainables.data.dataset import DataConfig, load_parts
+from trainables.data.config import DataConfig
+from trainables.data.dataset import load_parts
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ from torch.autograd.functional import jvp
 
 from tests.trainables.physical.asked import ASKED, asked, seeded
 from trainables.core.config import ConfigError
-from trainables.data.canonical import Canonical, CanonicalConfig, Movements, encode, usable
+from trainables.data.canonical import Canonical, Movements, encode, usable
+from trainables.data.config import CanonicalConfig
 from trainables.physical.minimum_jerk import GENERATORS, MinimumJerk, correlated_noise, minimum_jerk
 
 QUIET = MinimumJerk(submovements=1, endpoint_noise=0.0, motor_noise=0.0, tremor_px_s=0.0)

@@ -10,7 +10,8 @@ from scipy.stats import lognorm
 
 from tests.trainables.physical.asked import ASKED, seeded
 from trainables.core.config import ConfigError
-from trainables.data.canonical import Canonical, CanonicalConfig, encode, usable
+from trainables.data.canonical import Canonical, encode, usable
+from trainables.data.config import CanonicalConfig
 from trainables.physical.sigma_lognormal import CUT, SigmaLognormal, Strokes
 
 MODEL = SigmaLognormal()

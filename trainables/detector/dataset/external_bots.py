@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainables.core.config import ConfigError
-from trainables.data.canonical import Canonical, CanonicalConfig
+from trainables.data.canonical import Canonical
+from trainables.data.config import CanonicalConfig
 from trainables.data.dataset import observe_recordings
 from trainables.data.recordings import Recording, RecordingError, read_recordings
 from trainables.data.rows import error_at, existing, require_columns

@@ -24,15 +24,8 @@ from torch import Tensor
 
 from trainables.core.config import ConfigError, require
 from trainables.core.seeding import derive, generator
-from trainables.data.canonical import (
-    Canonical,
-    CanonicalConfig,
-    Movements,
-    concatenate,
-    decode,
-    encode,
-    usable,
-)
+from trainables.data.canonical import Canonical, Movements, concatenate, decode, encode, usable
+from trainables.data.config import CanonicalConfig
 from trainables.detector.bots import BOTS, FAMILIES
 from trainables.detector.config import NegativesConfig
 from trainables.detector.dataset.served_negatives import read_served

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from trainables.core.config import build, plain, require
-from trainables.data.canonical import TENSORS, Canonical, CanonicalConfig
+from trainables.data.canonical import TENSORS, Canonical
+from trainables.data.config import CanonicalConfig
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 
 KIND = "served_negatives"

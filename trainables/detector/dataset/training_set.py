@@ -15,7 +15,8 @@ from torch.utils.data import Dataset
 
 from trainables.core.seeding import derive
 from trainables.data.balance import generated_count, validate_augmentation_balance, validate_weights
-from trainables.data.canonical import MEASURED_CONDITIONS, Canonical, concatenate
+from trainables.data.canonical import Canonical, concatenate
+from trainables.data.config import MEASURED_CONDITIONS
 from trainables.data.dataset import DataParts, Statistics
 from trainables.data.labels import HUMAN, LabelMaps, every_task, task_names
 from trainables.detector.bots import BOTS

@@ -21,7 +21,8 @@ from torch.nn import functional as F
 
 from trainables.core.config import plain
 from trainables.core.seeding import generator
-from trainables.data.canonical import Canonical, CanonicalConfig, concatenate
+from trainables.data.canonical import Canonical, concatenate
+from trainables.data.config import CanonicalConfig
 from trainables.data.labels import HUMAN, embodiment_names, task_names
 from trainables.detector.api import Detector
 from trainables.detector.bots import FAMILIES

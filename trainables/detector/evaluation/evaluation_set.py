@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from trainables.core.config import require
-from trainables.data.canonical import Canonical, CanonicalConfig
+from trainables.data.canonical import Canonical
+from trainables.data.config import CanonicalConfig
 from trainables.data.dataset import DataParts
 from trainables.detector.api import Detector
 from trainables.detector.bots import BOTS

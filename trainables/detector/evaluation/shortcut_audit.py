@@ -24,7 +24,8 @@ from torch import Tensor
 
 from trainables.core.config import ConfigError, plain
 from trainables.core.seeding import generator
-from trainables.data.canonical import Canonical, CanonicalConfig
+from trainables.data.canonical import Canonical
+from trainables.data.config import CanonicalConfig
 from trainables.data.recordings import Recording
 from trainables.detector.evaluation.nuisance_features import (
     CANONICAL,

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainables.core.config import require
-from trainables.data.canonical import Canonical, CanonicalConfig, Movements, decode, reobserve, with_deltas
+from trainables.data.canonical import Canonical, Movements, decode, reobserve, with_deltas
+from trainables.data.config import CanonicalConfig
 from trainables.data.dataset import Statistics
 from trainables.data.representation import prefix_mask
 from trainables.diffusion.latents.autoencoder import Autoencoder

@@ -28,16 +28,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from trainables.core.config import ConfigError, require
-from trainables.data.canonical import (
-    CONDITION_NAMES,
-    MEASURED_CONDITIONS,
-    Canonical,
-    CanonicalConfig,
-    Movements,
-    decode,
-    encode,
-    usable,
-)
+from trainables.data.canonical import Canonical, Movements, decode, encode, usable
+from trainables.data.config import CONDITION_NAMES, MEASURED_CONDITIONS, CanonicalConfig
 from trainables.data.dataset import DataParts, observe_recordings
 from trainables.data.recordings import Recording, RecordingError, RecordingSet, read_recordings
 

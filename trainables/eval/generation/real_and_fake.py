@@ -14,7 +14,8 @@ from torch import Tensor
 
 from trainables.core.config import require
 from trainables.core.seeding import generator
-from trainables.data.canonical import MINIMUM_STEPS, Canonical, CanonicalConfig, Movements, decode, encode, usable
+from trainables.data.canonical import Canonical, Movements, decode, encode, usable
+from trainables.data.config import MINIMUM_STEPS, CanonicalConfig
 from trainables.eval.generation.movement_reader import Observed, judged
 
 

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from trainables.core.config import require, require_member
 from trainables.core.seeding import generator
-from trainables.data.canonical import MEASURED_CONDITIONS, Canonical, CanonicalConfig, reobserve
+from trainables.data.canonical import Canonical, reobserve
+from trainables.data.config import MEASURED_CONDITIONS, CanonicalConfig
 from trainables.eval.features.kinematic import FEATURES, movement_features
 from trainables.eval.generation.condition_error import ConditionError, condition_errors
 from trainables.eval.generation.memorisation import Memorisation, TrainingPaths

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from trainables.data.canonical import Canonical, CanonicalConfig, encode, pack
+from trainables.data.canonical import Canonical, encode, pack
+from trainables.data.config import CanonicalConfig
 from trainables.detector.bots import BOTS
 
 EXTREMES = {  # steps at 60 Hz and net displacement in pixels

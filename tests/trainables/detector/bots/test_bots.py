@@ -15,8 +15,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tests.trainables.detector.bots.asked import EXTREMES, asked, hashes, seeded
-from trainables.data.canonical import Canonical, CanonicalConfig, Movements, encode, usable
-from trainables.data.dataset import DataConfig, load_parts
+from trainables.data.canonical import Canonical, Movements, encode, usable
+from trainables.data.config import CanonicalConfig, DataConfig
+from trainables.data.dataset import load_parts
 from trainables.data.representation import REPRESENTATIONS
 from trainables.detector.bots import BOTS, FAMILIES
 from trainables.eval.features.kinematic import movement_features

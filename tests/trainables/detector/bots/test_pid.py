@@ -3,7 +3,8 @@
 import torch
 
 from tests.trainables.detector.bots.asked import asked, seeded
-from trainables.data.dataset import DataConfig, load_parts
+from trainables.data.config import DataConfig
+from trainables.data.dataset import load_parts
 from trainables.detector.bots.pid import CONTROL_STEPS, TIME, Gains, controlled, draw_gains, pid, settled
 
 ALONG = torch.tensor([[1.0, 0.0]], dtype=torch.float64)

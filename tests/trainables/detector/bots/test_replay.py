@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from tests.trainables.detector.bots.asked import asked, bowed, seeded
-from trainables.data.canonical import RATE_HZ, Canonical, CanonicalConfig, encode, rotate
-from trainables.data.dataset import DataConfig, load_parts
+from trainables.data.canonical import RATE_HZ, Canonical, encode, rotate
+from trainables.data.config import CanonicalConfig, DataConfig
+from trainables.data.dataset import load_parts
 from trainables.detector.bots import BOTS
 from trainables.detector.bots.events import PERIOD_MS, asked_steps, emit
 from trainables.detector.bots.replay import REACH, bent, late, others, read, recorded, transferred, turned, warped

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tests.trainables.detector.bots.asked import asked, seeded
-from trainables.data.dataset import DataConfig, load_parts
+from trainables.data.config import DataConfig
+from trainables.data.dataset import load_parts
 from trainables.detector.bots.clock import INTERVAL_MS, SLOW, draw_duration_ms
 from trainables.detector.bots.windmouse import Forces, blown, cut_off, draw_forces, windmouse
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests.shared_data import SHARED
 from trainables.core.config import ConfigError
-from trainables.data.canonical import CanonicalConfig
-from trainables.data.dataset import DataConfig, load_parts, part_of
+from trainables.data.config import CanonicalConfig, DataConfig
+from trainables.data.dataset import load_parts, part_of
 from trainables.data.recordings import RecordingError
 from trainables.detector.bots import FAMILIES
 from trainables.detector.dataset.external_bots import (

@@ -14,7 +14,8 @@ from tests.serve import published
 from tests.trainables.detector.tiny import assert_same_movements, people
 from trainables.core.config import ConfigError
 from trainables.core.seeding import generator
-from trainables.data.canonical import Canonical, CanonicalConfig, Movements, decode, encode
+from trainables.data.canonical import Canonical, Movements, decode, encode
+from trainables.data.config import CanonicalConfig
 from trainables.detector.bots import BOTS, FAMILIES
 from trainables.detector.config import SOURCES, NegativesConfig
 from trainables.detector.dataset import negatives

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.trainables.detector.tiny import assert_same_movements
-from trainables.data.canonical import CanonicalConfig
+from trainables.data.config import CanonicalConfig
 from trainables.detector.dataset.served_negatives import ServedMovements, read_served, write_served
 from trainables.training.checkpoint import RECORD, WEIGHTS, CheckpointError, load_checkpoint, save_checkpoint
 

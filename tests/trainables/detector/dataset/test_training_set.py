@@ -15,7 +15,8 @@ from tests.trainables.detector.tiny import TINY, people
 from trainables.core.config import ConfigError
 from trainables.data.balance import BalanceError, validate_augmentation_balance
 from trainables.data.canonical import Canonical, concatenate
-from trainables.data.dataset import DataConfig, DataParts, load_parts
+from trainables.data.config import DataConfig
+from trainables.data.dataset import DataParts, load_parts
 from trainables.data.labels import BOT, HUMAN, LabelMaps, task_names
 from trainables.detector.bots import BOTS
 from trainables.detector.config import SOURCES, NegativesConfig

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from tests.trainables.detector.tiny import people
 from trainables.core.config import ConfigError
 from trainables.core.seeding import generator
-from trainables.data.canonical import Canonical, CanonicalConfig
+from trainables.data.canonical import Canonical
+from trainables.data.config import CanonicalConfig
 from trainables.data.labels import LabelMap, task_names
 from trainables.detector.evaluation.embedding_probes import (
     EMBODIMENT,

@@ -7,8 +7,8 @@ import pytest
 
 from tests.trainables.detector.tiny import assert_same_movements, people
 from trainables.core.config import ConfigError
-from trainables.data.canonical import CanonicalConfig
-from trainables.data.dataset import DataConfig, DataParts, load_parts
+from trainables.data.config import CanonicalConfig, DataConfig
+from trainables.data.dataset import DataParts, load_parts
 from trainables.detector.bots import BOTS
 from trainables.detector.config import NegativesConfig
 from trainables.detector.dataset.external_bots import OthersPeople

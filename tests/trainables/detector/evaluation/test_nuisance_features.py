@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.data.canonical import Canonical, CanonicalConfig, Movements, encode
+from trainables.data.canonical import Canonical, Movements, encode
+from trainables.data.config import CanonicalConfig
 from trainables.data.recordings import Recording
 from trainables.detector.evaluation.nuisance_features import (
     CANONICAL,

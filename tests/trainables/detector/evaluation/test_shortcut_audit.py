@@ -9,8 +9,9 @@ import torch
 
 from tests.shared_data import SHARED
 from trainables.core.config import ConfigError
-from trainables.data.canonical import Canonical, CanonicalConfig, concatenate, encode, usable
-from trainables.data.dataset import DataConfig, load_parts, observe_recordings, part_of
+from trainables.data.canonical import Canonical, concatenate, encode, usable
+from trainables.data.config import CanonicalConfig, DataConfig
+from trainables.data.dataset import load_parts, observe_recordings, part_of
 from trainables.data.recordings import Recording, read_recordings
 from trainables.detector.dataset.external_bots import ORIGINS, read_bots
 from trainables.detector.evaluation.nuisance_features import RAW, raw_nuisances

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from trainables.core.config import ConfigError, build, plain
-from trainables.data.dataset import DataConfig, SequenceDataset, load_parts
+from trainables.data.config import DataConfig
+from trainables.data.dataset import SequenceDataset, load_parts
 from trainables.diffusion.latents.autoencoder import Autoencoder, LatentConfig
 from trainables.diffusion.latents.fit import autoencoder_loss, fit_autoencoder, standardise_latents
 from trainables.training.trainable import Worker

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from trainables.core.config import ConfigError
-from trainables.data.canonical import Canonical, CanonicalConfig, Movements
-from trainables.data.dataset import DataConfig, DataParts, load_parts
+from trainables.data.canonical import Canonical, Movements
+from trainables.data.config import CanonicalConfig, DataConfig
+from trainables.data.dataset import DataParts, load_parts
 from trainables.diffusion.latents.autoencoder import Autoencoder, LatentConfig
 from trainables.diffusion.latents.reconstruction import (
     position_rms_px,

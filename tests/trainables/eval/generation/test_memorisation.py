@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.data.canonical import Canonical, CanonicalConfig, reobserve, with_deltas
-from trainables.data.dataset import DataConfig, DataParts, load_parts
+from trainables.data.canonical import Canonical, reobserve, with_deltas
+from trainables.data.config import CanonicalConfig, DataConfig
+from trainables.data.dataset import DataParts, load_parts
 from trainables.eval.generation.memorisation import (
     POINTS,
     Memorisation,

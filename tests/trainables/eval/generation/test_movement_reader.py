@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 import torch
 
-from trainables.data.canonical import CONDITION_NAMES, MEASURED_CONDITIONS, RATE_HZ, CanonicalConfig, encode
-from trainables.data.dataset import DataConfig, load_parts
+from trainables.data.canonical import RATE_HZ, encode
+from trainables.data.config import CONDITION_NAMES, MEASURED_CONDITIONS, CanonicalConfig, DataConfig
+from trainables.data.dataset import load_parts
 from trainables.data.recordings import read_recordings
 from trainables.eval.generation.movement_reader import judged, people_of, read_movements
 

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from trainables.core.config import ConfigError
 from trainables.core.seeding import generator
-from trainables.data.canonical import MEASURED_CONDITIONS, Canonical, CanonicalConfig, encode
-from trainables.data.dataset import DataConfig, load_parts
+from trainables.data.canonical import Canonical, encode
+from trainables.data.config import MEASURED_CONDITIONS, CanonicalConfig, DataConfig
+from trainables.data.dataset import load_parts
 from trainables.eval.features.kinematic import FEATURES, movement_features
 from trainables.eval.features.spectral import SHARE_FLOOR
 from trainables.eval.generation.comparison import MINIMUM_MOVEMENTS, Comparison, MetricConfig

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from trainables.core.config import ConfigError
-from trainables.data.canonical import MEASURED_CONDITIONS, Canonical, CanonicalConfig, encode, with_deltas
-from trainables.data.dataset import DataConfig, DataParts, load_parts
+from trainables.data.canonical import Canonical, encode, with_deltas
+from trainables.data.config import MEASURED_CONDITIONS, CanonicalConfig, DataConfig
+from trainables.data.dataset import DataParts, load_parts
 from trainables.data.representation import REPRESENTATIONS
 from trainables.eval.features.kinematic import movement_features
 from trainables.eval.generation.validator import EvaluationConfig, Validator

@@ -1,0 +1,167 @@
+"""Configuration of the data: which recordings, in which form, varied how; imports no torch, so that `--help` is fast.
+
+The names of choices stand here; a test compares them with the dicts of functions that the choices name.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from trainables.core.config import require, require_member
+
+SOURCES = ("cursory", "balabit", "sapimouse", "table")  # the keys of `trainables.data.recordings.READERS`
+MINIMUM_STEPS = 8  # a third difference and five spectral bands need as many
+MEASURED_CONDITIONS = ("log_duration_s", "log_distance_px", "log_path_ratio", "log1p_turning_rad")
+CONDITION_NAMES = (*MEASURED_CONDITIONS, "log_target_width_px")  # the last is no part of the movement: NaN if unknown
+CONDITION_WIDTH = len(CONDITION_NAMES) + 1  # of a network's condition: the last column says whether a width is known
+
+
+@dataclass(frozen=True)
+class Form:
+    """Shape of a sequence in one representation.
+
+    Attributes:
+        channels: C of the sequence: two of displacement, in `events` a third of time.
+        bounded: Whether T bounds the duration.
+        padded: Whether the mask follows from the duration; else every step is valid.
+    """
+
+    channels: int
+    bounded: bool
+    padded: bool
+
+
+FORMS: Mapping[str, Form] = {  # the keys of `trainables.data.representation.REPRESENTATIONS`
+    "fixed_dt": Form(2, bounded=True, padded=True),
+    "normalised_time": Form(2, bounded=False, padded=False),
+    "events": Form(3, bounded=True, padded=False),
+}
+
+
+@dataclass(frozen=True)
+class CanonicalConfig:
+    """Which canonical form, and how many steps it has."""
+
+    representation: str = "fixed_dt"  # native 60 Hz steps: no interpolation pattern for a generator to imitate
+    sequence_length: int = 64  # T; 1.07 s at 60 Hz, which 88 % of the default recordings do not exceed
+
+    def __post_init__(self) -> None:
+        require_member("representation", self.representation, FORMS)
+        require(
+            self.sequence_length >= MINIMUM_STEPS, f"`sequence_length >= {MINIMUM_STEPS}`", str(self.sequence_length)
+        )
+
+    @property
+    def form(self) -> Form:
+        """The shape of its sequences."""
+        return FORMS[self.representation]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which recordings, in which form."""
+
+    source: str = "cursory"  # the embedded default; see `trainables.data.recordings.READERS`
+    path: str | None = None  # file or folder, for every source but the embedded one
+    canonical: CanonicalConfig = field(default_factory=CanonicalConfig)
+    companding_px: float = 0.25  # well under a pixel: steps of 0 and 1 then lie as far apart as those of 1 and 8
+
+    def __post_init__(self) -> None:
+        require_member("source", self.source, SOURCES)
+        require(0 < self.companding_px < math.inf, "`0 < companding_px < inf`", f"companding_px={self.companding_px}")
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Cut up to `strength` of the steps off at each end."""
+
+    probability: float = 0.0
+    strength: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check(self.probability, self.strength, 0.4)
+
+
+@dataclass(frozen=True)
+class TimeStretch:
+    """Keep the path and make the duration longer or shorter by up to `strength` of it."""
+
+    probability: float = 0.25
+    strength: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check(self.probability, self.strength, 0.5)
+
+
+@dataclass(frozen=True)
+class TimeWarp:
+    """Keep path and duration and make the pace locally faster or slower by up to `strength`."""
+
+    probability: float = 0.5
+    strength: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check(self.probability, self.strength, 0.5)
+
+
+@dataclass(frozen=True)
+class GoalShift:
+    """Turn and scale the whole movement, so that its end moves by up to `strength` of the distance."""
+
+    probability: float = 0.5
+    strength: float = 0.05
+
+    def __post_init__(self) -> None:
+        _check(self.probability, self.strength, 0.3)
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Mirror the movement: (dx, -dy)."""
+
+    probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check(self.probability)
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """Move a share of `strength` of the fast points by one pixel."""
+
+    probability: float = 0.5
+    strength: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check(self.probability, self.strength, 1.0)
+
+
+Variation = Crop | TimeStretch | TimeWarp | GoalShift | Mirror | Jitter
+"""How often one augmentation is applied, and how strongly; applied by `trainables.data.augment`."""
+
+
+@dataclass(frozen=True)
+class VariationsConfig:
+    """How often and how strongly the recorded movements of a training pass are varied.
+
+    Beside each the C2ST of all movements varied against themselves as recorded (degree-2 probe, 0.5 is no difference);
+    a whole pass at these defaults reads 0.508.
+    """
+
+    crop: Crop = field(default_factory=Crop)  # 0.538, so off: what remains begins and ends with less rest
+    stretch: TimeStretch = field(default_factory=TimeStretch)  # 0.526, so a quarter of the rows
+    warp: TimeWarp = field(default_factory=TimeWarp)  # 0.515
+    goal: GoalShift = field(default_factory=GoalShift)  # 0.502
+    mirror: Mirror = field(default_factory=Mirror)  # 0.500, exactly: no feature knows left from right
+    jitter: Jitter = field(default_factory=Jitter)  # 0.510
+
+    def active(self) -> Mapping[str, Variation]:
+        """Those with a probability above 0, in the order in which they are applied."""
+        chosen: dict[str, Variation] = dict(vars(self))
+        return {name: variation for name, variation in chosen.items() if variation.probability > 0}
+
+
+def _check(probability: float, strength: float = 0.0, strongest: float = 0.0) -> None:
+    """Raise ConfigError unless the probability is one and the strength lies in [0, `strongest`]."""
+    require(0 <= probability <= 1, "`0 <= probability <= 1`", f"probability={probability}")
+    require(0 <= strength <= strongest, f"`0 <= strength <= {strongest:g}`", f"strength={strength}")
