@@ -101,7 +101,7 @@ def judged(checkpoint: Path, config: DiffusionConfig) -> dict[str, float]:
     """Accuracy of each probe between the validation movements and samples of the same conditions."""
     parts, judge = load_parts(config.data), config.evaluation
     validator = Validator.fit(parts["validation"], parts["train"], config.data.canonical, judge)
-    samples = generators.load(checkpoint).like(validator.asked, seed=judge.seed)
+    samples = generators.load(checkpoint).like(validator.held_out, seed=judge.seed)
     observed, rows = reobserve(samples, config.data.canonical)
     real, fake = validator.features[rows], movement_features(observed.deltas, observed.mask)
     groups = validator.observed.take(rows).group

@@ -34,8 +34,8 @@ import numpy.typing as npt
 
 from platform.promotion.latency import Latency
 from platform.promotion.rule import Decision, Rule, decide
-from trainables.eval.intervals.jackknife import Clustered, interval, jackknife
-from trainables.model_evaluation import Judgement
+from trainables.eval.intervals.jackknife import JackknifeEstimate, interval, jackknife
+from trainables.model_evaluation import EvaluationResult
 from trainables.training import metric_names as names
 
 SIZES = {  # rows of each group, from `load_parts(DataConfig())`; a promotion asks the holdout part
@@ -131,7 +131,7 @@ def draw(rng: np.random.Generator, spread: Spread, sizes: Sequence[int]) -> Rows
     return spread.truth + spread.sd * (math.sqrt(spread.person) * people + math.sqrt(1 - spread.person) * own)
 
 
-def clustered(rows: Rows, sizes: Sequence[int]) -> Clustered:
+def clustered(rows: Rows, sizes: Sequence[int]) -> JackknifeEstimate:
     """The mean of rows, and without those of each group."""
     groups = groups_of(sizes)
     return jackknife(lambda kept: float(rows[kept].mean()), np.repeat(groups, sizes).tolist(), groups)
@@ -145,7 +145,7 @@ def groups_of(sizes: Sequence[int]) -> tuple[str, ...]:
 def decision(rng: np.random.Generator, gain: float, part: str) -> Decision:
     """One decision about a challenger whose C2ST is lower by `gain` in truth, and everything else the same."""
     sizes = SIZES[part]
-    challenger, champion = dict[str, Clustered](), dict[str, Clustered]()
+    challenger, champion = dict[str, JackknifeEstimate](), dict[str, JackknifeEstimate]()
     for name, spread in SPREADS.items():
         mine, theirs = draw(rng, spread, sizes)
         challenger[name] = clustered(mine - (gain if name == names.VAL_C2ST else 0.0), sizes)
@@ -154,10 +154,10 @@ def decision(rng: np.random.Generator, gain: float, part: str) -> Decision:
     return decide(sides[0], sides[1], SAME_SPEED, Rule())
 
 
-def judgement(figures: dict[str, Clustered], part: str) -> Judgement:
+def judgement(figures: dict[str, JackknifeEstimate], part: str) -> EvaluationResult:
     """A judgement with these figures."""
     sizes, by_seed = SIZES[part], {name: (figure.value,) for name, figure in figures.items()}
-    return Judgement("0" * 64, "diffusion", part, "0" * 64, (0,), groups_of(sizes), sum(sizes), figures, by_seed)
+    return EvaluationResult("0" * 64, "diffusion", part, "0" * 64, (0,), groups_of(sizes), sum(sizes), figures, by_seed)
 
 
 def held(decision: Decision, name: str) -> bool:

@@ -37,7 +37,7 @@ from platform.sweep.runner import concurrency, tuner
 from search_spaces import SPACES
 from trainables.core.config import plain, with_values
 from trainables.diffusion.config import DiffusionConfig
-from trainables.model_evaluation import judge
+from trainables.model_evaluation import evaluate
 from trainables.training.metric_names import VAL_C2ST, VAL_MMD
 
 SPACE = SPACES["diffusion"]
@@ -79,8 +79,8 @@ def run(sweep: Sweep, cpus: int) -> dict[str, Any]:
     best = ranking(study, SPACE.tie_breaker)[0]
     if best.checkpoint is None:
         raise RuntimeError(f"{settings.study_name}: the best trial has no checkpoint")
-    judged = {part: judge(best.checkpoint, part, NOISE) for part in ("validation", "test")}
-    figures = {title: judged[part].figures[name].value for title, (part, name) in FIGURES.items()}
+    judged = {part: evaluate(best.checkpoint, part, NOISE) for part in ("validation", "test")}
+    figures = {title: judged[part].metrics[name].value for title, (part, name) in FIGURES.items()}
     return {"best": best.params, "searched": best.value, "seconds": spent, **figures}
 
 

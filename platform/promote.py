@@ -27,7 +27,7 @@ from trainables.core.config import build, plain, require, require_member
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_parts
 from trainables.detectors import FOLDER as DETECTORS
-from trainables.model_evaluation import JUDGED_ON, Judgement, judge
+from trainables.model_evaluation import EVALUATION_SPLITS, EvaluationResult, evaluate
 from trainables.model_registry.publisher import Publisher, held
 from trainables.model_registry.registry import FOLDER as REGISTRY
 from trainables.model_registry.registry import Published, Registry
@@ -68,7 +68,7 @@ class PromoteConfig:
     latency: LatencyConfig = field(default_factory=LatencyConfig)
 
     def __post_init__(self) -> None:
-        require(self.part in JUDGED_ON, f"`part` in {{{', '.join(JUDGED_ON)}}}", f"part={self.part}")
+        require(self.part in EVALUATION_SPLITS, f"`part` in {{{', '.join(EVALUATION_SPLITS)}}}", f"part={self.part}")
         require(self.noise >= 1, "`noise >= 1`", f"noise={self.noise}")
         require(self.trial >= -1, "`trial >= 0` (or -1 for the leaderboard's first)", f"trial={self.trial}")
         require(not (self.ckpt and self.trial >= 0), "at most one of `ckpt` and `trial`", "both")
@@ -175,11 +175,11 @@ def measured(config: PromoteConfig, challenger: Challenger, champion: Published 
     return measure(sides, parts["validation"], config.latency)
 
 
-def judged(config: PromoteConfig, look: Look) -> Judgement:
+def judged(config: PromoteConfig, look: Look) -> EvaluationResult:
     """The judgement of a look; one at the holdout part goes through the ledger."""
     if config.part == PART:
         return Ledger(Path(config.storage_path).expanduser() / LEDGER, config.holdout_budget).ask(look)
-    return judge(look.checkpoint, config.part, look.seeds)
+    return evaluate(look.checkpoint, config.part, look.seeds)
 
 
 def list_registry(console: Console, config: PromoteConfig) -> int:

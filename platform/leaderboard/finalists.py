@@ -18,13 +18,13 @@ from platform.leaderboard.holdout_ledger import PART, HoldoutSpentError, Ledger,
 from trainables.core.atomic_files import replace
 from trainables.core.config import ConfigError, digest
 from trainables.core.seeding import derive
-from trainables.model_evaluation import Judgement, judged
+from trainables.model_evaluation import EvaluationResult, try_evaluate
 from trainables.training.checkpoint import CheckpointError, load_record
 
 JUDGEMENTS = "judgements"
 VALIDATION = "validation"
 
-Result = Judgement | str  # or why there is none
+Result = EvaluationResult | str  # or why there is none
 
 
 def noise_seeds(seed: int, count: int) -> tuple[int, ...]:
@@ -39,7 +39,7 @@ class Archive:
     folder: Path
     seeds: tuple[int, ...]
 
-    def find(self, checkpoint: Path) -> Judgement | None:
+    def find(self, checkpoint: Path) -> EvaluationResult | None:
         """What was kept of a checkpoint, if today's code judged it.
 
         Raises:
@@ -50,14 +50,14 @@ class Archive:
         except CheckpointError:
             return None
         try:
-            kept = Judgement.from_json(json.loads(file.read_text()))
+            kept = EvaluationResult.from_json(json.loads(file.read_text()))
             return kept if kept.is_of_today else None
         except FileNotFoundError:
             return None
         except ValueError as error:
             raise ConfigError(f"{file}: {error}; delete the file and the checkpoint is judged again") from None
 
-    def keep(self, checkpoint: Path, judgement: Judgement) -> None:
+    def keep(self, checkpoint: Path, judgement: EvaluationResult) -> None:
         """Write a judgement in one atomic step."""
         self.folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(judgement.to_json(), sort_keys=True, allow_nan=False)
@@ -83,7 +83,7 @@ def on_validation(
     missing = [checkpoint for checkpoint in checkpoints if checkpoint not in found]
     for checkpoint, result in _computed(console, missing, VALIDATION, archive.seeds, drawn):
         found[checkpoint] = result
-        if isinstance(result, Judgement):
+        if isinstance(result, EvaluationResult):
             archive.keep(checkpoint, result)
     return found
 
@@ -112,7 +112,7 @@ def on_holdout(
             refused = str(error)
     for checkpoint, result in _computed(console, list(taken), PART, seeds, drawn):
         found[checkpoint] = result
-        if isinstance(result, Judgement):
+        if isinstance(result, EvaluationResult):
             ledger.answer(taken[checkpoint], result)
     return found, refused
 
@@ -133,12 +133,12 @@ def _computed(
 def in_turn(checkpoints: Sequence[Path], part: str, seeds: tuple[int, ...]) -> Iterator[tuple[Path, Result]]:
     """Judgements one after the other, in this process."""
     for checkpoint in checkpoints:
-        yield checkpoint, judged(checkpoint, part, seeds)
+        yield checkpoint, try_evaluate(checkpoint, part, seeds)
 
 
 def in_tasks(checkpoints: Sequence[Path], part: str, seeds: tuple[int, ...]) -> Iterator[tuple[Path, Result]]:
     """Judgements as Ray tasks of one CPU each, as they end."""
-    task = ray.remote(num_cpus=1)(judged)
+    task = ray.remote(num_cpus=1)(try_evaluate)
     waiting = {task.remote(checkpoint, part, seeds): checkpoint for checkpoint in checkpoints}
     while waiting:
         [ended], _ = ray.wait(list(waiting), num_returns=1)

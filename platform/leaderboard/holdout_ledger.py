@@ -25,7 +25,7 @@ from typing import IO, Any
 
 from trainables.core.atomic_files import flush
 from trainables.core.config import digest
-from trainables.model_evaluation import Judgement, judge
+from trainables.model_evaluation import EvaluationResult, evaluate
 from trainables.model_registry.publisher import now
 from trainables.training.checkpoint import load_record
 
@@ -88,7 +88,9 @@ class Ledger:
     path: Path
     budget: int
 
-    def ask(self, look: Look, judged: Callable[[Path, str, Sequence[int]], Judgement] = judge) -> Judgement:
+    def ask(
+        self, look: Look, run: Callable[[Path, str, Sequence[int]], EvaluationResult] = evaluate
+    ) -> EvaluationResult:
         """The judgement of a look: of the ledger, or else computed after it was written down.
 
         Raises:
@@ -99,11 +101,11 @@ class Ledger:
         if known is not None:
             return known
         self.write_down(look)
-        judgement = judged(look.checkpoint, PART, look.seeds)
+        judgement = run(look.checkpoint, PART, look.seeds)
         self.answer(look, judgement)
         return judgement
 
-    def judgement(self, look: Look) -> Judgement | None:
+    def judgement(self, look: Look) -> EvaluationResult | None:
         """What an earlier look of the same key found by today's code."""
         mine = (entry for entry in self._entries() if entry["event"] == "judgement" and _key(entry) == look.key)
         return next((found for found in map(_judgement, mine) if found.is_of_today), None)
@@ -127,7 +129,7 @@ class Ledger:
             asker = {"study": look.study, "trial": look.trial, "checkpoint": str(look.checkpoint)}
             _append(stream, {"event": "look", "time": now(), **asker, **_plain(look.key)})
 
-    def answer(self, look: Look, judgement: Judgement) -> None:
+    def answer(self, look: Look, judgement: EvaluationResult) -> None:
         """Keep the judgement of a look."""
         with self._held() as stream:
             list(_parsed(stream.read(), self.path))
@@ -196,8 +198,8 @@ def _key(entry: Entry) -> Key:
     return *hashes, tuple(entry["seeds"])
 
 
-def _judgement(entry: Entry) -> Judgement:
-    return Judgement.from_json(entry["judgement"])
+def _judgement(entry: Entry) -> EvaluationResult:
+    return EvaluationResult.from_json(entry["judgement"])
 
 
 def _plain(key: Key) -> dict[str, Any]:

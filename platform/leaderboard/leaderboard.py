@@ -26,9 +26,9 @@ from platform.study.ranking import INTERRUPTED, Ranked
 from platform.study.resume import METRICS, REPEATS
 from trainables.core import atomic_files
 from trainables.core.seeding import derive
-from trainables.eval.intervals.jackknife import Clustered, Interval, interval, probability_best, weighted_sum
+from trainables.eval.intervals.jackknife import Interval, JackknifeEstimate, interval, probability_best, weighted_sum
 from trainables.eval.metrics import NullBand
-from trainables.model_evaluation import Judgement
+from trainables.model_evaluation import EvaluationResult
 from trainables.training.headline_metrics import Criteria, shown_as
 
 LEADERBOARD = "leaderboard.json"
@@ -72,8 +72,8 @@ class Row:
     """
 
     trial: Ranked
-    validation: Judgement
-    holdout: Judgement | None = None
+    validation: EvaluationResult
+    holdout: EvaluationResult | None = None
     repeats: Repeats | None = None
     probability_best: float | None = None
 
@@ -114,7 +114,7 @@ def leaderboard(console: Console, sweep: Sweep, study: optuna.Study, ranked: Seq
     chosen = finalists_of(ranked, settings.finalists.top)
     validation = on_validation(console, list(chosen), Archive(settings.folder / JUDGEMENTS, seeds), criteria.drawn)
     judged = {path: validation[path] for path in chosen}  # they ended in any order, and looks go to the best first
-    rows = {path: Row(chosen[path], found) for path, found in judged.items() if isinstance(found, Judgement)}
+    rows = {path: Row(chosen[path], found) for path, found in judged.items() if isinstance(found, EvaluationResult)}
     ledger = Ledger(settings.folder.parent / LEDGER, settings.finalists.holdout_budget)
     ended = {path: row.trial.number for path, row in rows.items() if row.trial.state != INTERRUPTED}
     holdout, refused = on_holdout(console, ended, settings.study_name, ledger, seeds, criteria.drawn)
@@ -125,7 +125,7 @@ def leaderboard(console: Console, sweep: Sweep, study: optuna.Study, ranked: Seq
     merits = {row.trial.number: merit(row.validation, sweep.goal.objectives[0]) for row in whole}
     by = sweep.goal.objectives[0].text if all(merits.values()) else criteria.headline
     if by == criteria.headline:
-        merits = {row.trial.number: row.validation.figures.get(by) for row in whole}
+        merits = {row.trial.number: row.validation.metrics.get(by) for row in whole}
     return Leaderboard(
         criteria,
         _ordered(whole, merits, settings.seed),
@@ -138,12 +138,12 @@ def leaderboard(console: Console, sweep: Sweep, study: optuna.Study, ranked: Seq
     )
 
 
-def merit(judgement: Judgement, objective: Objective) -> Clustered | None:
+def merit(judgement: EvaluationResult, objective: Objective) -> JackknifeEstimate | None:
     """An objective as it was judged again, smaller being better; None where it has a figure that is not judged again.
 
     In place of the excess over one half stands the C2ST itself: below one half the excess knows no order.
     """
-    names, figures = [shown_as(name) for name in objective.terms], judgement.figures
+    names, figures = [shown_as(name) for name in objective.terms], judgement.metrics
     if any(name not in figures for name in names):
         return None
     sign = 1.0 if objective.minimised else -1.0
@@ -156,8 +156,8 @@ def finalists_of(ranked: Sequence[Ranked], top: int) -> dict[Path, Ranked]:
     return dict([(trial.checkpoint, trial) for trial in with_result if trial.checkpoint is not None][:top])
 
 
-def _known(result: Judgement | str | None) -> Judgement | None:
-    return result if isinstance(result, Judgement) else None
+def _known(result: EvaluationResult | str | None) -> EvaluationResult | None:
+    return result if isinstance(result, EvaluationResult) else None
 
 
 def _repeats(study: optuna.Study, row: Row, headline: str) -> Repeats | None:
@@ -171,7 +171,7 @@ def _repeats(study: optuna.Study, row: Row, headline: str) -> Repeats | None:
     return Repeats(len(values), statistics.mean(values), sem)
 
 
-def _ordered(rows: Sequence[Row], merits: Mapping[int, Clustered | None], seed: int) -> tuple[Row, ...]:
+def _ordered(rows: Sequence[Row], merits: Mapping[int, JackknifeEstimate | None], seed: int) -> tuple[Row, ...]:
     """Rows by their merit, with the probability of each to be the best; those without one last."""
     known = {row.trial.number: figure for row in rows if (figure := merits[row.trial.number]) is not None}
     found = probability_best(list(known.values()), derive(seed, "best finalist")) if known else ()
@@ -185,9 +185,9 @@ def _ordered(rows: Sequence[Row], merits: Mapping[int, Clustered | None], seed: 
     return tuple(sorted(told, key=place))
 
 
-def intervals(judgement: Judgement | None) -> dict[str, Interval]:
+def intervals(judgement: EvaluationResult | None) -> dict[str, Interval]:
     """The 95 % interval of every figure; none of no judgement."""
-    return {} if judgement is None else {name: interval(figure) for name, figure in judgement.figures.items()}
+    return {} if judgement is None else {name: interval(figure) for name, figure in judgement.metrics.items()}
 
 
 def write(board: Leaderboard, folder: Path, study_name: str, reference: Reference | None) -> None:

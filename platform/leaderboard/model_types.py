@@ -20,7 +20,7 @@ from trainables.detector.config import DetectorConfig
 from trainables.detector.evaluation.plots import overview
 from trainables.eval.generation.plots import gallery, overlays
 from trainables.eval.generation.validator import Validator
-from trainables.model_evaluation import Judgement
+from trainables.model_evaluation import EvaluationResult
 from trainables.model_evaluation.detector import scores_on
 from trainables.model_evaluation.generator import validator_of
 from trainables.model_registry import registry
@@ -39,7 +39,7 @@ class Kind:
     """
 
     reference: Callable[[Any], Reference] | None
-    draw: Callable[[Path, Any, Judgement | None, Path], None]
+    draw: Callable[[Path, Any, EvaluationResult | None, Path], None]
     working: Callable[[Path], Callable[[Canonical], object]]
     registry: str
 
@@ -50,10 +50,10 @@ def people(config: Any) -> Reference:
     return Reference(validator.floor(), validator.against(load_parts(config.data)["train"]))
 
 
-def draw_samples(checkpoint: Path, config: Any, judgement: Judgement | None, pictures: Path) -> None:
+def draw_samples(checkpoint: Path, config: Any, judgement: EvaluationResult | None, pictures: Path) -> None:
     """Gallery and overlays of samples, made as they were judged in training."""
     validator = _validator(config)
-    samples = generators.load(checkpoint).like(validator.asked, seed=validator.config.seed)
+    samples = generators.load(checkpoint).like(validator.held_out, seed=validator.config.seed)
     observed, rows = reobserve(samples, validator.canonical)
     gallery(validator.observed.take(rows), observed, pictures / "gallery.png")
     overlays(validator.observed, observed, pictures / "features.png")
@@ -63,12 +63,12 @@ def _validator(config: Any) -> Validator:
     return validator_of(config.data, VALIDATION, config.evaluation)
 
 
-def draw_scores(checkpoint: Path, config: Any, judgement: Judgement | None, pictures: Path) -> None:
+def draw_scores(checkpoint: Path, config: Any, judgement: EvaluationResult | None, pictures: Path) -> None:
     """What a detector says of people and of the bots that it met in training, with intervals where judged again."""
     own = build(DetectorConfig, load_record(checkpoint)["config"])
     scores = scores_on(load_trained_detector(checkpoint), own, VALIDATION, own.judgement.seed)
     bots = {family: told.flatten() for family, told in scores.bots.items()}
-    overview(scores.people, bots, scores.unseen, scores.fpr, intervals(judgement), pictures / "detection.png")
+    overview(scores.human, bots, scores.unseen, scores.fpr, intervals(judgement), pictures / "detection.png")
 
 
 def sampling(checkpoint: Path) -> Callable[[Canonical], object]:

@@ -18,7 +18,7 @@ from platform.promotion.rule import Decision, Rule, to_json
 from trainables.core.config import plain
 from trainables.core.formatting import format_interval, number
 from trainables.eval.intervals.jackknife import Interval
-from trainables.model_evaluation import Judgement
+from trainables.model_evaluation import EvaluationResult
 from trainables.model_registry.publisher import now
 from trainables.model_registry.registry import Published, Registry, RegistryError
 from trainables.training.headline_metrics import Criteria, title
@@ -49,13 +49,13 @@ def refusal(reason: str) -> dict[str, Any]:
 
 
 def findings(
-    decision: Decision, challenger: Judgement, champion: Judgement | None, latency: Latency, rule: Rule
+    decision: Decision, challenger: EvaluationResult, champion: EvaluationResult | None, latency: Latency, rule: Rule
 ) -> dict[str, Any]:
     """A decision with all that it was made from: who computes it again comes to the same."""
     data = {"data_sha256": challenger.data_sha256, "part": challenger.part, "movements": challenger.movements}
     return {
         **to_json(decision),
-        "data": {**data, "groups": list(challenger.groups), "seeds": list(challenger.seeds)},
+        "data": {**data, "groups": list(challenger.users), "seeds": list(challenger.seeds)},
         "rule": plain(rule),
         "confidence_of_intervals": round(rule.two_sided, 9),  # 2 * 0.95 - 1 is no 0.9 in binary
         "latency_ms_per_movement": {side: list(values) for side, values in vars(latency).items()},

@@ -25,8 +25,8 @@ from typing import Any, Protocol
 
 from platform.promotion.latency import Latency
 from trainables.core.config import ConfigError, require
-from trainables.eval.intervals.jackknife import Clustered, Interval, difference, interval
-from trainables.model_evaluation import Judgement
+from trainables.eval.intervals.jackknife import Interval, JackknifeEstimate, difference, interval
+from trainables.model_evaluation import EvaluationResult
 from trainables.training import metric_names as names
 from trainables.training.headline_metrics import CRITERIA, FIGURES
 
@@ -180,13 +180,13 @@ class Decision:
     checks: tuple[Check, ...]
 
 
-def decide(challenger: Judgement, champion: Judgement | None, latency: Latency, rule: Rule) -> Decision:
+def decide(challenger: EvaluationResult, champion: EvaluationResult | None, latency: Latency, rule: Rule) -> Decision:
     """The decision about a challenger; of the limits alone where there is no champion.
 
     Raises:
         ConfigError: fewer than two groups, or the two were not judged on the same movements under the same noise.
     """
-    require(len(challenger.groups) >= 2, "`groups >= 2`", str(len(challenger.groups)), "judge on more people")
+    require(len(challenger.users) >= 2, "`users >= 2`", str(len(challenger.users)), "evaluate on more users")
     if champion is not None:
         require_comparable(challenger, champion)
     checks = (*_limits(challenger, latency, rule.limits), *_paired(challenger, champion, latency, rule))
@@ -195,9 +195,9 @@ def decide(challenger: Judgement, champion: Judgement | None, latency: Latency, 
     return Decision(promoted, reason, figures_of(challenger, champion, rule.two_sided), checks)
 
 
-def require_comparable(challenger: Judgement, champion: Judgement) -> None:
+def require_comparable(challenger: EvaluationResult, champion: EvaluationResult) -> None:
     """Raise `ConfigError` unless both judgements are about the same movements under the same noise."""
-    for name in ("data_sha256", "part", "groups", "movements", "seeds"):
+    for name in ("data_sha256", "part", "users", "movements", "seeds"):
         mine, theirs = getattr(challenger, name), getattr(champion, name)
         if mine != theirs:
             raise ConfigError(
@@ -206,26 +206,28 @@ def require_comparable(challenger: Judgement, champion: Judgement) -> None:
             )
 
 
-def figures_of(challenger: Judgement, champion: Judgement | None, confidence: float) -> dict[str, Figure]:
+def figures_of(challenger: EvaluationResult, champion: EvaluationResult | None, confidence: float) -> dict[str, Figure]:
     """Every figure of either side, with two-sided intervals."""
     found: dict[str, Figure] = {}
-    for name in {**challenger.figures, **(champion.figures if champion else {})}:
-        mine = challenger.figures.get(name)
-        theirs = champion.figures.get(name) if champion else None
+    for name in {**challenger.metrics, **(champion.metrics if champion else {})}:
+        mine = challenger.metrics.get(name)
+        theirs = champion.metrics.get(name) if champion else None
         paired = difference(mine, theirs) if mine and theirs else None
         mine_theirs_paired = [None if side is None else interval(side, confidence) for side in (mine, theirs, paired)]
         found[name] = Figure(*mine_theirs_paired)
     return found
 
 
-def _limits(challenger: Judgement, latency: Latency, limits: Limits) -> Iterator[Check]:
+def _limits(challenger: EvaluationResult, latency: Latency, limits: Limits) -> Iterator[Check]:
     """The challenger's own figures against their bounds; a bound is for the figure itself, not for its interval."""
     for name, (sign, limit) in limits.laws.items():
         yield _check(name, "challenger", sign, limit, _value(challenger, name))
     yield _check(LATENCY, "challenger", "<=", limits.latency_ms_per_movement, latency.challenger_ms)
 
 
-def _paired(challenger: Judgement, champion: Judgement | None, latency: Latency, rule: Rule) -> Iterator[Check]:
+def _paired(
+    challenger: EvaluationResult, champion: EvaluationResult | None, latency: Latency, rule: Rule
+) -> Iterator[Check]:
     """The challenger against the champion: none where nobody is."""
     if champion is None:
         return
@@ -247,17 +249,17 @@ def _minimised(name: str) -> bool:
     return names.DIRECTIONS[name] == names.MINIMISED
 
 
-def _worsening(challenger: Judgement, champion: Judgement, name: str, rule: Rule) -> float | None:
+def _worsening(challenger: EvaluationResult, champion: EvaluationResult, name: str, rule: Rule) -> float | None:
     """Upper one-sided bound of how much worse the challenger's figure is; None where it is not known."""
-    mine, theirs = challenger.figures.get(name), champion.figures.get(name)
+    mine, theirs = challenger.metrics.get(name), champion.metrics.get(name)
     if mine is None or theirs is None:
         return None
     worse = difference(mine, theirs) if _minimised(name) else difference(theirs, mine)
     return _finite(interval(worse, rule.two_sided).high)
 
 
-def _value(judgement: Judgement, name: str) -> float | None:
-    figure: Clustered | None = judgement.figures.get(name)
+def _value(judgement: EvaluationResult, name: str) -> float | None:
+    figure: JackknifeEstimate | None = judgement.metrics.get(name)
     return None if figure is None else _finite(figure.value)
 
 
@@ -265,13 +267,13 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _gain(challenger: Judgement, champion: Judgement | None, rule: Rule) -> str:
+def _gain(challenger: EvaluationResult, champion: EvaluationResult | None, rule: Rule) -> str:
     """Why a challenger was promoted, in a sentence."""
     headline = CRITERIA[challenger.kind].headline
-    mine = challenger.figures[headline]
+    mine = challenger.metrics[headline]
     if champion is None:
         return f"the first champion: {headline} is {mine.value:.4f}, and every limit holds"
-    theirs = champion.figures[headline]
+    theirs = champion.metrics[headline]
     gain, sure = interval(difference(theirs, mine), rule.two_sided), f"{100 * rule.confidence:g} % confidence"
     return (
         f"{headline} is {mine.value:.4f} against the champion's {theirs.value:.4f}: lower by {gain.value:.4f}, "

@@ -17,7 +17,7 @@ from platform.report.study_view import View, curve, judgements, state_of, trial_
 from platform.study.resume import METRICS, last_epoch
 from trainables.core.config import require
 from trainables.eval.intervals.jackknife import difference, interval
-from trainables.model_evaluation import Judgement
+from trainables.model_evaluation import EvaluationResult
 from trainables.training.headline_metrics import shown_as
 from trainables.training.metric_names import DIRECTIONS
 
@@ -75,19 +75,19 @@ def _judged_again(shown: View, chosen: Sequence[FrozenTrial]) -> Table | None:
     first, *others = chosen
     table = columns("part", "figure", f">trial {first.number}", *(f">trial {t.number}" for t in others))
     for part, base in kept[first.number].items():
-        for name, figure in base.figures.items():
+        for name, figure in base.metrics.items():
             cells = [_apart(kept[other.number].get(part), base, name) for other in others]
             table.add_row(part, name, metric_interval(name, interval(figure)), *cells)
     told = any(kept[other.number] for other in others)
     return table if table.row_count and told else None
 
 
-def _apart(judgement: Judgement | None, base: Judgement, name: str) -> str:
+def _apart(judgement: EvaluationResult | None, base: EvaluationResult, name: str) -> str:
     """`0.560; 0.012 [-0.010, 0.034]`: the figure, and how far it lies from the first one's."""
-    if judgement is None or name not in judgement.figures or judgement.groups != base.groups:
+    if judgement is None or name not in judgement.metrics or judgement.users != base.users:
         return "-"
-    figure = judgement.figures[name]
-    return f"{metric(name, figure.value)}; {metric_interval(name, interval(difference(figure, base.figures[name])))}"
+    figure = judgement.metrics[name]
+    return f"{metric(name, figure.value)}; {metric_interval(name, interval(difference(figure, base.metrics[name])))}"
 
 
 def _side_by_side(chosen: Sequence[FrozenTrial]) -> Table:

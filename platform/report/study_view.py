@@ -19,7 +19,7 @@ from platform.study.ranking import INTERRUPTED, Ranked, objectives_of, ranking, 
 from platform.study.resume import FOLDER, METRICS, RESUMES, RETRIED, history, last_epoch
 from trainables.core.config import ConfigError, require
 from trainables.eval.metrics import NullBand
-from trainables.model_evaluation import Judgement
+from trainables.model_evaluation import EvaluationResult
 from trainables.training.checkpoint import CheckpointError
 from trainables.training.headline_metrics import CRITERIA, Criteria, offset, shown_as
 from trainables.training.manifest import MANIFEST
@@ -192,7 +192,7 @@ def manifest_of(trial: FrozenTrial) -> dict[str, Any] | None:
     return found
 
 
-def judgements(shown: View, checkpoint: Path | None) -> dict[str, Judgement]:
+def judgements(shown: View, checkpoint: Path | None) -> dict[str, EvaluationResult]:
     """Part -> the judgement of a checkpoint under the leaderboard's noise, as far as it is kept.
 
     Raises:

@@ -18,7 +18,7 @@ from scipy import stats
 
 from platform.core.console import columns
 from platform.leaderboard.finalists import VALIDATION
-from trainables.model_evaluation import Judgement
+from trainables.model_evaluation import EvaluationResult
 from trainables.training import metric_names as names
 
 CONFIDENCE = 0.95
@@ -48,7 +48,7 @@ def spreads(folder: Path, data_sha256: str) -> dict[str, float]:
     """
     squares, freedom = dict[str, float](), dict[str, int]()
     for file in sorted(folder.glob("*.json")):
-        judgement = Judgement.from_json(json.loads(file.read_text()))
+        judgement = EvaluationResult.from_json(json.loads(file.read_text()))
         if judgement.part != VALIDATION or judgement.data_sha256 != data_sha256:
             continue
         for metric, values in judgement.by_seed.items():

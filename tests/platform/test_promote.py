@@ -20,7 +20,7 @@ from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling import SamplingConfig
 from trainables.eval.generation.validator import EvaluationConfig
-from trainables.model_evaluation import Judgement
+from trainables.model_evaluation import EvaluationResult
 from trainables.model_registry.publisher import held
 from trainables.model_registry.registry import Registry
 from trainables.training.checkpoint import RECORD, WEIGHTS, load_record, save_checkpoint
@@ -112,7 +112,7 @@ def test_a_better_challenger_becomes_champion_and_its_decision_says_why(
 def test_whoever_decides_again_from_the_document_comes_to_the_same(storage: Path, better: Path) -> None:
     assert promote([f"storage_path={storage}", f"ckpt={better}", *QUICK]) == REFUSED
     written = refusals(storage)[-1]
-    sides = [Judgement.from_json(written["judgements"][side]) for side in ("challenger", "champion")]
+    sides = [EvaluationResult.from_json(written["judgements"][side]) for side in ("challenger", "champion")]
     times = {side: tuple(values) for side, values in written["latency_ms_per_movement"].items()}
     rule = written["rule"]
     limits, margins = build(LimitsConfig, rule["limits"]), build(MarginsConfig, rule["margins"])

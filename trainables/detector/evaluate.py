@@ -27,7 +27,7 @@ from trainables.data.dataset import DataParts, load_parts
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import NegativesConfig
 from trainables.detector.evaluation.embedding_probes import EmbeddingProbes, embeddings_of, probe_embeddings
-from trainables.detector.evaluation.evaluation_set import EvaluationSet, Sides, require_judged_on
+from trainables.detector.evaluation.evaluation_set import EvaluationSet, Sides, require_detector_split
 from trainables.detector.evaluation.leave_one_out_matrix import table_of
 from trainables.detector.evaluation.model_card import DetectorCard, Origin
 from trainables.detector.evaluation.report import DetectorJudgement, FiguresConfig
@@ -53,7 +53,7 @@ class JudgeConfig:
 
     def __post_init__(self) -> None:
         require(bool(self.ckpt), "`ckpt` names a checkpoint folder", "an empty text", "add ckpt=FOLDER")
-        require_judged_on(self.part)
+        require_detector_split(self.part)
 
 
 COMMAND = Command(

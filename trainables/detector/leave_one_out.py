@@ -29,7 +29,7 @@ from trainables.data.dataset import load_parts
 from trainables.detector.api import load_trained_detector
 from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig
-from trainables.detector.evaluation.evaluation_set import EvaluationSet, require_judged_on
+from trainables.detector.evaluation.evaluation_set import EvaluationSet, require_detector_split
 from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut
 from trainables.detector.evaluation.report import DetectorJudgement, FiguresConfig
 from trainables.detector.evaluation.tables import NONE, percent, share_text, show
@@ -69,7 +69,7 @@ class FoldsConfig:
             require_member("families", family, FAMILIES)
         once = len(set(self.families)) == len(self.families)
         require(once, "`families` names each once", ", ".join(self.families))
-        require_judged_on(self.part)
+        require_detector_split(self.part)
 
 
 COMMAND: Command = Command(

@@ -200,7 +200,7 @@ def _judge(
             config.sampling,
         )
         metrics[names.VAL_LOSS] = _validation_loss(state, config, parts, objective, worker.device)
-        fake = sampler.like(validator.asked, seed=config.evaluation.seed)
+        fake = sampler.like(validator.held_out, seed=config.evaluation.seed)
         metrics |= validator(fake)
         metrics[names.VAL_SECONDS] = time.perf_counter() - began
         metrics[names.PARAMETERS] = float(sum(p.numel() for p in state.model.parameters()))

@@ -170,7 +170,7 @@ def _judge(
         began = time.perf_counter()
         known = conditions_of(parts["train"])
         sampler = GanGenerator(state.ema.model, config.model, parts.statistics, config.data.canonical, known)
-        metrics |= validator(sampler.like(validator.asked, seed=config.evaluation.seed))
+        metrics |= validator(sampler.like(validator.held_out, seed=config.evaluation.seed))
         metrics[names.VAL_SECONDS] = time.perf_counter() - began
         metrics[names.PARAMETERS] = float(count_parameters([state.generator.network]))
     return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, parts, folder))

@@ -1,6 +1,6 @@
-"""Judging a checkpoint again, of whatever kind: fresh seeds, any held-out part, with and without each person."""
+"""Evaluate a checkpoint of any kind under new seeds, on any held-out split, with and without each user."""
 
-from trainables.model_evaluation.reevaluate import JUDGED_ON, judge, judged
-from trainables.model_evaluation.result import Judgement
+from trainables.model_evaluation.reevaluate import EVALUATION_SPLITS, evaluate, try_evaluate
+from trainables.model_evaluation.result import EvaluationResult
 
-__all__ = ["JUDGED_ON", "Judgement", "judge", "judged"]
+__all__ = ["EVALUATION_SPLITS", "EvaluationResult", "evaluate", "try_evaluate"]

@@ -1,12 +1,12 @@
-"""Judging a detector again: people of a part against fresh bots of every style, with and without each person.
+"""Evaluate a detector again: users of a split against new bots of every style, with and without each user.
 
-Each seed draws other bots under the conditions of these people, families never trained on among them. The threshold at
-the asked share of accused people is fixed on the people of this very part: a miss says how well a detector ranks bots
-above these people. What a threshold does to people who took no part in fixing it is told by one figure more, the share
-of this part's people who are accused at the threshold of the validation people.
+Each seed makes other bots under the conditions of these users' movements, unseen families among them. The threshold at
+the configured FPR is fitted on the users of this very split: an FNR says how well a detector ranks bots above these
+users. One more metric, the FPR of these users at the threshold that is fitted on the validation users, says what a
+threshold does to users on whom it was not fitted.
 
-Without a person's movements the threshold is fixed again on the others, and the bots that imitate that person's
-conditions are left out with them.
+Without a user's movements the threshold is fitted again on the others, and the bots that were made under that user's
+conditions are left out as well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,11 @@ from trainables.data.dataset import load_parts
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.training_set import Inputs, Scaling
-from trainables.detector.evaluation.miss_rates import misses
+from trainables.detector.evaluation.miss_rates import fnr_metrics
 from trainables.detector.evaluation.validator import Validator
 from trainables.eval.detection.roc import threshold_at_fpr
-from trainables.eval.intervals.jackknife import Clustered
-from trainables.model_evaluation.result import Findings
+from trainables.eval.intervals.jackknife import JackknifeEstimate
+from trainables.model_evaluation.result import MetricsBySeed
 from trainables.training.checkpoint import CheckpointError
 from trainables.training.metric_names import VAL_FPR
 
@@ -39,69 +39,73 @@ class NotFiniteError(RuntimeError):
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """What a detector says of a part's people, and of bots under their conditions; larger: likelier a bot.
+    """A detector's scores of a split's users, and of bots under their conditions; larger: likelier a bot.
 
     Attributes:
-        bots: Family -> a row per style, a column per movement of `people`, whose conditions it has.
-        unseen: Families that were never trained on.
-        fpr: Share of the people who may be accused.
-        fixed: The threshold that the validation people allow, whoever is judged on.
+        human: One score per movement of a user.
+        bots: Family -> a row per style, a column per movement of a user, under whose conditions the bot moved.
+        owners: User of each movement.
+        unseen: Families that were left out of the training.
+        fpr: Target FPR of the threshold.
+        validation_threshold: Threshold at that FPR on the validation users, whatever the split.
     """
 
-    people: Float[Tensor, "N"]
+    human: Float[Tensor, "N"]
     bots: Mapping[str, Float[Tensor, "_ N"]]
     owners: tuple[str, ...]
     unseen: tuple[str, ...]
     fpr: float
-    fixed: float
+    validation_threshold: float
 
     @property
-    def groups(self) -> tuple[str, ...]:
-        """Who the people are, in order."""
+    def users(self) -> tuple[str, ...]:
+        """The users, sorted."""
         return tuple(sorted(set(self.owners)))
 
-    def figures(self) -> dict[str, Clustered]:
-        """Each figure over all people, and without each of them."""
+    def metrics(self) -> dict[str, JackknifeEstimate]:
+        """Return each metric over all users, and without each of them."""
         owner, rows = np.asarray(self.owners), np.arange(len(self.owners))
-        whole = self._figures_of(rows)
-        without = [self._figures_of(rows[owner != group]) for group in self.groups]
-        return {name: Clustered(value, tuple(one[name] for one in without)) for name, value in whole.items()}
+        whole = self._metrics_of(rows)
+        without = [self._metrics_of(rows[owner != user]) for user in self.users]
+        return {
+            name: JackknifeEstimate(value, tuple(metrics[name] for metrics in without)) for name, value in whole.items()
+        }
 
-    def _figures_of(self, rows: Any) -> dict[str, float]:
+    def _metrics_of(self, rows: Any) -> dict[str, float]:
         bots = {family: scores[:, rows].flatten() for family, scores in self.bots.items()}
-        accused = (self.people[rows] > self.fixed).double().mean().item()
-        return {**misses(self.people[rows], bots, self.unseen, self.fpr), VAL_FPR: accused}
+        fpr = (self.human[rows] > self.validation_threshold).double().mean().item()
+        return {**fnr_metrics(self.human[rows], bots, self.unseen, self.fpr), VAL_FPR: fpr}
 
 
-def findings(checkpoint: Path, record: Mapping[str, Any], part: str, seeds: Sequence[int]) -> Findings:
-    """A detector on the people of a part and bots of every style under their conditions, other ones for each seed.
+def metrics_by_seed(checkpoint: Path, record: Mapping[str, Any], part: str, seeds: Sequence[int]) -> MetricsBySeed:
+    """Return the metrics of a detector on a split's users and, for each seed, other bots under their conditions.
 
     Raises:
-        CheckpointError: the checkpoint cannot be used, or its scores are not finite.
-        ConfigError: the record's configuration breaks a law, or a style of bots falls short.
+        CheckpointError: The checkpoint cannot be used, or its scores are not finite.
+        ConfigError: The recorded configuration is invalid, or a bot style makes too few movements.
     """
     detector, config = load_trained_detector(checkpoint), build(DetectorConfig, record["config"])
     try:
-        drawn = [scores_on(detector, config, part, seed) for seed in seeds]
+        scores = [scores_on(detector, config, part, seed) for seed in seeds]
     except NotFiniteError as error:
-        raise CheckpointError(f"{checkpoint}: {error}; train anew with a lower optim.lr") from None
-    return Findings(drawn[0].groups, len(drawn[0].people), tuple(one.figures() for one in drawn))
+        raise CheckpointError(f"{checkpoint}: {error}; train again with a lower optim.lr") from None
+    return MetricsBySeed(scores[0].users, len(scores[0].human), tuple(one.metrics() for one in scores))
 
 
 def scores_on(detector: Detector, config: DetectorConfig, part: str, seed: int) -> Scores:
-    """Calibrated log odds of a bot, on a part's people and the bots of a seed.
+    """Return the calibrated log odds of a bot, for a split's users and the bots of a seed.
 
     Raises:
-        NotFiniteError: one of them is NaN or infinite.
+        NotFiniteError: A score is NaN or infinite.
     """
-    alike = DetectorConfig(data=config.data, judgement=replace(config.judgement, seed=seed))
-    validator = _validator(alike, part)  # detectors that differ in anything else meet the same bots, drawn once
-    people = _log_odds(detector, validator.people)
-    bots = {family: _log_odds(detector, inputs).view(-1, len(people)) for family, inputs in validator.bots.items()}
+    shared = DetectorConfig(data=config.data, judgement=replace(config.judgement, seed=seed))
+    validator = _validator(shared, part)  # detectors that differ in anything else get the same bots, made once
+    human = _log_odds(detector, validator.human)
+    bots = {family: _log_odds(detector, inputs).view(-1, len(human)) for family, inputs in validator.bots.items()}
     parts = load_parts(config.data)
-    known = people if part == "validation" else _log_odds(detector, detector.scaling.inputs(parts["validation"]))
-    fixed = threshold_at_fpr(known, config.judgement.fpr).value
-    return Scores(people, bots, parts[part].group, config.negatives.held_out, config.judgement.fpr, fixed)
+    validation = human if part == "validation" else _log_odds(detector, detector.scaling.inputs(parts["validation"]))
+    threshold = threshold_at_fpr(validation, config.judgement.fpr).value
+    return Scores(human, bots, parts[part].group, config.negatives.held_out, config.judgement.fpr, threshold)
 
 
 def _log_odds(detector: Detector, inputs: Inputs) -> Float[Tensor, "N"]:
@@ -111,7 +115,7 @@ def _log_odds(detector: Detector, inputs: Inputs) -> Float[Tensor, "N"]:
     return odds
 
 
-@lru_cache(maxsize=8)  # as many seeds of one part
+@lru_cache(maxsize=8)  # as many seeds of one split
 def _validator(config: DetectorConfig, part: str) -> Validator:
     parts = load_parts(config.data)
     return Validator.fit(parts[part], Scaling.fit(parts), config)

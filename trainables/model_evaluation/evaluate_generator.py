@@ -28,7 +28,7 @@ from trainables.eval.generation.report_table import key_figures
 from trainables.generators import MovementGenerator, load
 from trainables.training.checkpoint import CheckpointError, file_sha256, load_record
 
-JUDGED_ON = ("validation", "test")
+GENERATOR_SPLITS = ("validation", "test")
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "cursory")
 
 
@@ -57,7 +57,9 @@ class EvalConfig:
         for metric in self.metrics:
             require_member("metrics", metric, METRICS)
         remedy = "the holdout part is kept for the promotion" if self.part == "holdout" else ""
-        require(self.part in JUDGED_ON, f"`part` in {{{', '.join(JUDGED_ON)}}}", f"part={self.part}", remedy)
+        require(
+            self.part in GENERATOR_SPLITS, f"`part` in {{{', '.join(GENERATOR_SPLITS)}}}", f"part={self.part}", remedy
+        )
         require(self.n >= 0, "`n >= 0`", f"n={self.n}")
         require(self.steps >= 0, "`steps >= 1` (or 0 for those of `sampling`)", f"steps={self.steps}")
 

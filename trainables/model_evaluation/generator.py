@@ -1,9 +1,9 @@
-"""Judging a generator again: samples of fresh noise against the people of a part, with and without each of them.
+"""Evaluate a generator again: samples of new seeds against the users of a split, with and without each user.
 
-Each seed gives one sample per held-out movement under noise that no trial was judged by; rows, folds, probes and kernel
-width are fixed as `Validator` fixes them.
+Each seed gives one sample per held-out movement under noise that no trial was evaluated with; rows, folds, probes and
+kernel width are fixed as `Validator` fixes them.
 
-Each figure is also computed without the rows of each group, from the same judgement of the remaining rows: neither the
+Each metric is also computed without the rows of each user, from the same scores of the remaining rows: neither the
 probes nor the manifolds nor the kernel width are fitted again.
 """
 
@@ -23,69 +23,69 @@ from trainables.data.dataset import load_parts
 from trainables.eval.features.feature_tables import Indices, standardise
 from trainables.eval.features.kinematic import FEATURES, movement_features
 from trainables.eval.generation.validator import EvaluationConfig, Validator
-from trainables.eval.intervals.jackknife import Clustered, jackknife
+from trainables.eval.intervals.jackknife import JackknifeEstimate, jackknife
 from trainables.eval.two_sample.c2st import held_out_scores
 from trainables.eval.two_sample.manifold import precision_recall_rows
 from trainables.eval.two_sample.mmd import mmd_of_rows
 from trainables.generators import load
-from trainables.model_evaluation.result import Findings
+from trainables.model_evaluation.result import MetricsBySeed
 from trainables.training import metric_names as names
 
 
-def findings(checkpoint: Path, record: Mapping[str, Any], part: str, seeds: Sequence[int]) -> Findings:
-    """Samples of a checkpoint against the people of a part, under its own evaluation configuration.
+def metrics_by_seed(checkpoint: Path, record: Mapping[str, Any], part: str, seeds: Sequence[int]) -> MetricsBySeed:
+    """Return the metrics of a checkpoint's samples against the users of a split, under its evaluation configuration.
 
     Raises:
-        CheckpointError: the checkpoint cannot be used.
-        SamplingDivergedError: the network gives NaN or infinity.
+        CheckpointError: The checkpoint cannot be used.
+        SamplingDivergedError: The network returns NaN or infinity.
     """
     source, config = load(checkpoint), record["config"]
     validator = validator_of(build(DataConfig, config["data"]), part, build(EvaluationConfig, config["evaluation"]))
-    each = [figures_by_group(validator, source.like(validator.asked, seed=seed)) for seed in seeds]
-    return Findings(groups_of(validator), len(validator.asked), tuple(each))
+    by_seed = [metrics_by_user(validator, source.like(validator.held_out, seed=seed)) for seed in seeds]
+    return MetricsBySeed(users_of(validator), len(validator.held_out), tuple(by_seed))
 
 
 @lru_cache(maxsize=2)
 def validator_of(data: DataConfig, part: str, evaluation: EvaluationConfig) -> Validator:
-    """Who judges samples on a part."""
+    """Return the validator of a split."""
     parts = load_parts(data)
     return Validator.fit(parts[part], parts["train"], data.canonical, evaluation)
 
 
-def groups_of(validator: Validator) -> tuple[str, ...]:
-    """Whose movements are asked for, in order."""
-    return tuple(sorted(set(validator.asked.group)))
+def users_of(validator: Validator) -> tuple[str, ...]:
+    """Return the users of the held-out movements, sorted."""
+    return tuple(sorted(set(validator.held_out.group)))
 
 
-def figures_by_group(validator: Validator, samples: Canonical) -> dict[str, Clustered]:
-    """Figures of one sample per asked movement, with and without each group; the values are the validator's own.
+def metrics_by_user(validator: Validator, samples: Canonical) -> dict[str, JackknifeEstimate]:
+    """Return the metrics of one sample per held-out movement, with and without each user; values as the validator's.
 
-    Samples that no longer are movements after re-observation leave with the movements that they were asked to match.
-    Where they are more than half, their share is all that is told, as there.
+    Samples that are no movements after re-observation are left out together with the held-out movements that they
+    match. If they are more than half, their share is the only metric, as in the validator.
     """
     produced, rows = reobserve(samples, validator.canonical)
     place = torch.full((len(samples),), -1).index_put((rows,), torch.arange(len(rows))).numpy()
-    rejected = {names.VAL_REJECTED: lambda asked: float((place[asked] < 0).mean())}
-    known = {} if 2 * len(rows) < len(samples) else _figures(validator, produced, rows)
+    rejected = {names.VAL_REJECTED: lambda held_out: float((place[held_out] < 0).mean())}
+    usable = {} if 2 * len(rows) < len(samples) else _metrics(validator, produced, rows)
 
-    def among_known(statistic: "Figure") -> Callable[[Indices], float]:
-        return lambda asked: statistic(place[asked][place[asked] >= 0], asked)
+    def among_usable(metric: "Metric") -> Callable[[Indices], float]:
+        return lambda held_out: metric(place[held_out][place[held_out] >= 0], held_out)
 
-    statistics = rejected | {name: among_known(statistic) for name, statistic in known.items()}
-    owners, groups = validator.asked.group, groups_of(validator)
-    return {name: jackknife(statistic, owners, groups) for name, statistic in statistics.items()}
-
-
-Figure = Callable[[Indices, Indices], float]  # of chosen samples, and of the asked movements that were chosen with them
+    statistics = rejected | {name: among_usable(metric) for name, metric in usable.items()}
+    owners, users = validator.held_out.group, users_of(validator)
+    return {name: jackknife(statistic, owners, users) for name, statistic in statistics.items()}
 
 
-def _figures(validator: Validator, produced: Canonical, rows: Tensor) -> dict[str, Figure]:
-    """Each figure as a function of the rows that it is about: everything is fitted here, nothing afterwards."""
+Metric = Callable[[Indices, Indices], float]  # of chosen samples, and of the held-out movements chosen with them
+
+
+def _metrics(validator: Validator, produced: Canonical, rows: Tensor) -> dict[str, Metric]:
+    """Return each metric as a function of chosen rows: everything is fitted here and nothing afterwards."""
     config, training = validator.config, validator.training
     real, fake = validator.features[rows], movement_features(produced.deltas, produced.mask)
     matched = validator.observed.take(rows).group
     scaled = standardise(real, fake, columns=FEATURES)
-    taken_for_real, taken_for_fake = held_out_scores(
+    real_correct, fake_correct = held_out_scores(
         real,
         fake,
         real_groups=matched,
@@ -102,10 +102,10 @@ def _figures(validator: Validator, produced: Canonical, rows: Tensor) -> dict[st
     distance, reference = training.distance(produced.deltas, produced.mask), training.reference
     near = (distance <= training.near).numpy()
     return {
-        names.VAL_C2ST: lambda kept, _: float(np.mean([taken_for_real[kept].mean(), taken_for_fake[kept].mean()])),
+        names.VAL_C2ST: lambda kept, _: float(np.mean([real_correct[kept].mean(), fake_correct[kept].mean()])),
         names.VAL_MMD: lambda kept, _: mmd(kept),
         names.VAL_PRECISION: lambda kept, _: float(realistic[kept].mean()),
         names.VAL_RECALL: lambda kept, _: float(recalled[kept].mean()),
-        names.VAL_MEMORISATION: lambda kept, asked: (distance[kept].median() / reference[asked].median()).item(),
+        names.VAL_MEMORISATION: lambda kept, held_out: (distance[kept].median() / reference[held_out].median()).item(),
         names.VAL_MEMORISED_SHARE: lambda kept, _: float(near[kept].mean()),
     }

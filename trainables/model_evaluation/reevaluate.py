@@ -1,8 +1,8 @@
-"""The door to judging again: a checkpoint of whatever kind, on people whom it was not trained on.
+"""Evaluate a checkpoint of any kind again, on users whom it was not trained on.
 
-A search keeps the trial that looked best under one draw (of the sampler's noise, of the bots) and on one part of the
-people, so that its figures are better than it is. Here a checkpoint is judged under several draws that no trial was
-judged by, on the part that is asked for.
+A search keeps the trial that was best under one sample (of the sampler's noise, of the bots) and on one split, so its
+metrics are optimistic. Here a checkpoint is evaluated under several new seeds that no trial was evaluated with, on the
+split that is named.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,55 +18,57 @@ from trainables.data.recordings import RecordingError
 from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.eval.intervals.jackknife import mean
 from trainables.model_evaluation import detector, generator
-from trainables.model_evaluation.result import Findings, Judgement
+from trainables.model_evaluation.result import EvaluationResult, MetricsBySeed
 from trainables.training.checkpoint import CheckpointError, load_record
 
-JUDGED_ON = PARTS[1:]  # whoever a model learned from cannot judge it
+EVALUATION_SPLITS = PARTS[1:]  # all but the training split
 
-JUDGES: dict[str, Callable[[Path, Mapping[str, Any], str, Sequence[int]], Findings]] = {
-    **dict.fromkeys(generators.LOADERS, generator.findings),
-    **dict.fromkeys(detectors.LOADERS, detector.findings),
+EVALUATORS: dict[str, Callable[[Path, Mapping[str, Any], str, Sequence[int]], MetricsBySeed]] = {
+    **dict.fromkeys(generators.LOADERS, generator.metrics_by_seed),
+    **dict.fromkeys(detectors.LOADERS, detector.metrics_by_seed),
 }
-"""Kind of a checkpoint -> what finds its figures."""
+"""Kind of a checkpoint -> function that computes its metrics."""
 
 
-def judge(checkpoint: Path, part: str, seeds: Sequence[int]) -> Judgement:
-    """A checkpoint on the people of a part, under its own configuration of the judgement, on one thread.
+def evaluate(checkpoint: Path, part: str, seeds: Sequence[int]) -> EvaluationResult:
+    """Evaluate a checkpoint on a split, under its own evaluation configuration, on one thread.
 
     Raises:
-        ConfigError: the training part or none, no seed, or the same twice.
-        CheckpointError: the checkpoint cannot be used, or was trained on data that are not those of today.
-        SamplingDivergedError: a generator's network gives NaN or infinity.
+        ConfigError: The training split or an unknown one, no seed, or a seed given twice.
+        CheckpointError: The checkpoint cannot be used, or was trained on other data than the present ones.
+        SamplingDivergedError: A generator's network returns NaN or infinity.
     """
-    require(part in JUDGED_ON, f"`part` in {{{', '.join(JUDGED_ON)}}}", f"part={part}")
+    require(part in EVALUATION_SPLITS, f"`part` in {{{', '.join(EVALUATION_SPLITS)}}}", f"part={part}")
     require(0 < len(seeds) == len(set(seeds)), "`seeds` are different, at least one", f"seeds={list(seeds)}")
     record = load_record(checkpoint)
     kind = record.get("kind")
-    if kind not in JUDGES:
-        known = " or ".join(f"`{name}`" for name in JUDGES)
-        raise CheckpointError(f"{checkpoint}: a checkpoint of kind {known} is needed, but got {kind}")
-    now = load_parts(build(DataConfig, record["config"]["data"])).sha256
-    if record.get("data_sha256") != now:
-        raise CheckpointError(f"{checkpoint}: trained on other data ({record.get('data_sha256')}) than today's ({now})")
+    if kind not in EVALUATORS:
+        known = " or ".join(f"`{name}`" for name in EVALUATORS)
+        raise CheckpointError(f"{checkpoint}: expected a checkpoint of kind {known}, but got {kind}")
+    data_sha256 = load_parts(build(DataConfig, record["config"]["data"])).sha256
+    if record.get("data_sha256") != data_sha256:
+        raise CheckpointError(
+            f"{checkpoint}: trained on other data ({record.get('data_sha256')}) than the present ones ({data_sha256})"
+        )
     with threads(1):
-        groups, movements, each = JUDGES[kind](checkpoint, record, part, seeds)
-    found = [name for name in each[0] if all(name in figures for figures in each)]
-    return Judgement(
+        users, movements, by_seed = EVALUATORS[kind](checkpoint, record, part, seeds)
+    common = [name for name in by_seed[0] if all(name in metrics for metrics in by_seed)]
+    return EvaluationResult(
         checkpoint_sha256=record["weights_sha256"],
         kind=kind,
         part=part,
-        data_sha256=now,
+        data_sha256=data_sha256,
         seeds=tuple(seeds),
-        groups=groups,
+        users=users,
         movements=movements,
-        figures={name: mean([figures[name] for figures in each]) for name in found},
-        by_seed={name: tuple(figures[name].value for figures in each) for name in found},
+        metrics={name: mean([metrics[name] for metrics in by_seed]) for name in common},
+        by_seed={name: tuple(metrics[name].value for metrics in by_seed) for name in common},
     )
 
 
-def judged(checkpoint: Path, part: str, seeds: Sequence[int]) -> Judgement | str:
-    """The judgement, or why there is none: for a task among others, which go on."""
+def try_evaluate(checkpoint: Path, part: str, seeds: Sequence[int]) -> EvaluationResult | str:
+    """Return the evaluation result, or the reason why there is none, so that a failed task does not stop the others."""
     try:
-        return judge(checkpoint, part, seeds)
+        return evaluate(checkpoint, part, seeds)
     except (CheckpointError, ConfigError, RecordingError, SamplingDivergedError) as error:
         return " ".join(str(error).split())

@@ -1,6 +1,6 @@
-"""What judging a checkpoint again gives: each figure under fresh seeds, with and without each person, as plain JSON.
+"""Frozen record of an evaluation: each metric under new seeds, with and without each user, as plain JSON.
 
-`trainables.eval.intervals.jackknife` makes intervals of these.
+`trainables.eval.intervals.jackknife` turns these into intervals.
 """
 
 from collections.abc import Mapping
@@ -8,38 +8,40 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from trainables.core.config import ConfigError
-from trainables.eval.intervals.jackknife import Clustered
+from trainables.eval.intervals.jackknife import JackknifeEstimate
 from trainables.training.manifest import CODE, code_sha256
 
+RENAMED = {"figures": "metrics", "groups": "users"}  # keys of results written by older versions
 
-class Findings(NamedTuple):
-    """What one checkpoint came to on one part of the data.
+
+class MetricsBySeed(NamedTuple):
+    """Metrics of one checkpoint on one split, seed by seed.
 
     Attributes:
-        movements: Of people, under whose conditions samples or bots were drawn for each seed.
-        each: The figures under each seed.
+        movements: Number of the users' movements; for each seed, samples or bots are made under their conditions.
+        seeds: The metrics under each seed.
     """
 
-    groups: tuple[str, ...]
+    users: tuple[str, ...]
     movements: int
-    each: tuple[Mapping[str, Clustered], ...]
+    seeds: tuple[Mapping[str, JackknifeEstimate], ...]
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """One checkpoint on one part of the data, under fresh seeds.
+class EvaluationResult:
+    """Metrics of one checkpoint on one split of the data, under new seeds.
 
     Attributes:
-        checkpoint_sha256: Of its weights.
-        kind: Of its trainable.
-        part: Of the data, whose hash is `data_sha256`.
-        seeds: Of what is drawn anew (`trainables.training.headline_metrics`): a generator's noise, a detector's bots;
-            figures are means.
-        groups: Who made the movements; a figure's `without` is in this order.
-        movements: Of people, under whose conditions samples or bots were drawn for each seed.
-        figures: By the names of `trainables.training.metric_names`; only what could be computed under every seed.
-        by_seed: The same figures, one value per seed.
-        code_sha256: Over the code that drew the movements and computed the figures: all of `trainables`.
+        checkpoint_sha256: Hash of its weights.
+        kind: Name of its trainable.
+        part: Split of the data whose hash is `data_sha256`.
+        seeds: Seeds of what is sampled again (`trainables.training.headline_metrics`): a generator's noise, a
+            detector's bots; metrics are means over them.
+        users: Users who made the movements; a metric's `without` is in this order.
+        movements: Number of the users' movements; for each seed, samples or bots are made under their conditions.
+        metrics: By the names of `trainables.training.metric_names`; only those computed under every seed.
+        by_seed: The same metrics, one value per seed.
+        code_sha256: Hash of the code that sampled the movements and computed the metrics: all of `trainables`.
     """
 
     checkpoint_sha256: str
@@ -47,34 +49,40 @@ class Judgement:
     part: str
     data_sha256: str
     seeds: tuple[int, ...]
-    groups: tuple[str, ...]
+    users: tuple[str, ...]
     movements: int
-    figures: Mapping[str, Clustered]
+    metrics: Mapping[str, JackknifeEstimate]
     by_seed: Mapping[str, tuple[float, ...]]
     code_sha256: str = field(default_factory=lambda: code_sha256(CODE))
 
     @property
     def is_of_today(self) -> bool:
-        """Whether the code of this process would come to the same figures, as far as code is the same code."""
+        """Whether the running code is the code that computed the metrics."""
         return self.code_sha256 == code_sha256(CODE)
 
     def to_json(self) -> dict[str, Any]:
-        """A plain mapping; `from_json` of it is the same judgement."""
-        figures = {name: {"value": f.value, "without": list(f.without)} for name, f in self.figures.items()}
-        lists = {"seeds": list(self.seeds), "groups": list(self.groups)}
-        return {**vars(self), **lists, "figures": figures, "by_seed": {k: list(v) for k, v in self.by_seed.items()}}
+        """Return a plain mapping; `from_json` inverts it."""
+        metrics = {name: {"value": m.value, "without": list(m.without)} for name, m in self.metrics.items()}
+        lists = {"seeds": list(self.seeds), "users": list(self.users)}
+        return {**vars(self), **lists, "metrics": metrics, "by_seed": {k: list(v) for k, v in self.by_seed.items()}}
 
     @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> "Judgement":
-        """The judgement of a plain mapping; one that names no code is of none that is known.
+    def from_json(cls, plain: Mapping[str, Any]) -> "EvaluationResult":
+        """Return the result of a plain mapping, also of one with the keys `figures` and `groups` of older versions.
+
+        A mapping without `code_sha256` was computed by unknown code.
 
         Raises:
-            ConfigError: it is not one.
+            ConfigError: The mapping is no evaluation result.
         """
         try:
-            figures = {k: Clustered(float(f["value"]), tuple(f["without"])) for k, f in plain["figures"].items()}
-            tuples = {"seeds": tuple(plain["seeds"]), "groups": tuple(plain["groups"])}
-            by_seed = {name: tuple(values) for name, values in plain["by_seed"].items()}
-            return cls(**{"code_sha256": "", **plain, **tuples, "figures": figures, "by_seed": by_seed})
+            content = {RENAMED.get(key, key): value for key, value in plain.items()}
+            metrics = {
+                name: JackknifeEstimate(float(metric["value"]), tuple(metric["without"]))
+                for name, metric in content["metrics"].items()
+            }
+            tuples = {"seeds": tuple(content["seeds"]), "users": tuple(content["users"])}
+            by_seed = {name: tuple(values) for name, values in content["by_seed"].items()}
+            return cls(**{"code_sha256": "", **content, **tuples, "metrics": metrics, "by_seed": by_seed})
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ConfigError(f"not a judgement ({type(error).__name__}: {error})") from None
+            raise ConfigError(f"not an evaluation result ({type(error).__name__}: {error})") from None

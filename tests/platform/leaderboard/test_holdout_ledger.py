@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from platform.leaderboard.holdout_ledger import LEDGER, HoldoutSpentError, Ledger, LedgerError, Look
-from trainables.eval.intervals.jackknife import Clustered
-from trainables.model_evaluation import Judgement, result
+from trainables.eval.intervals.jackknife import JackknifeEstimate
+from trainables.model_evaluation import EvaluationResult, result
 from trainables.training.checkpoint import RECORD, CheckpointError
 
 
@@ -33,17 +33,17 @@ class Judge:
     def __init__(self) -> None:
         self.asked: list[Path] = []
 
-    def __call__(self, path: Path, part: str, seeds: Sequence[int]) -> Judgement:
+    def __call__(self, path: Path, part: str, seeds: Sequence[int]) -> EvaluationResult:
         self.asked.append(path)
         record = json.loads((path / RECORD).read_text())
-        figures = {"val/c2st": Clustered(0.6, (0.5, 0.7))}
+        figures = {"val/c2st": JackknifeEstimate(0.6, (0.5, 0.7))}
         hashes = record["weights_sha256"], record["data_sha256"]
-        return Judgement(
+        return EvaluationResult(
             hashes[0], "gan", part, hashes[1], tuple(seeds), ("a", "b"), 40, figures, {"val/c2st": (0.6,) * len(seeds)}
         )
 
 
-def dies(path: Path, part: str, seeds: Sequence[int]) -> Judgement:
+def dies(path: Path, part: str, seeds: Sequence[int]) -> EvaluationResult:
     raise KeyboardInterrupt
 
 
@@ -58,7 +58,7 @@ def test_a_look_is_written_down_with_its_answer(tmp_path: Path) -> None:
     assert (asked["event"], asked["study"], asked["trial"], asked["seeds"]) == ("look", "study", 3, [1, 2])
     assert (asked["checkpoint_sha256"], asked["data_sha256"]) == ("w1", "d1")
     assert all(answered[name] == asked[name] for name in ("checkpoint_sha256", "config_hash", "data_sha256", "seeds"))
-    assert Judgement.from_json(answered["judgement"]) == found
+    assert EvaluationResult.from_json(answered["judgement"]) == found
     assert found.part == "holdout"
     assert all(entry["time"].endswith("+00:00") for entry in (asked, answered))
 
@@ -66,7 +66,7 @@ def test_a_look_is_written_down_with_its_answer(tmp_path: Path) -> None:
 def test_the_line_stands_before_the_look_is_taken(tmp_path: Path) -> None:
     ledger, seen = Ledger(tmp_path / LEDGER, 2), list[str]()
 
-    def watching(path: Path, part: str, seeds: Sequence[int]) -> Judgement:
+    def watching(path: Path, part: str, seeds: Sequence[int]) -> EvaluationResult:
         seen.extend(entry["event"] for entry in lines(ledger))
         return Judge()(path, part, seeds)
 

@@ -21,9 +21,9 @@ from platform.study.resume import METRICS, REPEATS
 from search_spaces import SPACES
 from trainables.core.config import ConfigError, plain
 from trainables.diffusion.config import DiffusionConfig
-from trainables.eval.intervals.jackknife import Clustered, interval
+from trainables.eval.intervals.jackknife import JackknifeEstimate, interval
 from trainables.eval.metrics import NullBand
-from trainables.model_evaluation import Judgement, result
+from trainables.model_evaluation import EvaluationResult, result
 from trainables.training.checkpoint import RECORD
 from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_REJECTED
 
@@ -32,8 +32,8 @@ REFERENCE = Reference(NullBand(0.5, 0.02, 0.46, 0.54), 0.58)
 C2ST = {0: 0.70, 1: 0.60, 2: 0.65, 3: 0.90}  # on fresh noise, by trial: the ranking of the search is 0, 1, 2, 3
 
 
-def spread(value: float) -> Clustered:
-    return Clustered(value, (value - 0.01, value + 0.02, value - 0.02, value + 0.01))
+def spread(value: float) -> JackknifeEstimate:
+    return JackknifeEstimate(value, (value - 0.01, value + 0.02, value - 0.02, value + 0.01))
 
 
 class Judge:
@@ -44,7 +44,7 @@ class Judge:
         self.broken: set[int] = set()
         self.still: set[int] = set()
 
-    def __call__(self, checkpoint: Path, part: str, seeds: Sequence[int]) -> Judgement | str:
+    def __call__(self, checkpoint: Path, part: str, seeds: Sequence[int]) -> EvaluationResult | str:
         record = json.loads((checkpoint / RECORD).read_text())
         trial = int(record["weights_sha256"])
         self.asked.append((trial, part))
@@ -53,13 +53,13 @@ class Judge:
         values = {VAL_C2ST: C2ST[trial] + 0.1 * (part == "holdout"), VAL_MMD: 0.01 * trial, VAL_REJECTED: 0.0}
         kept = [VAL_REJECTED] if trial in self.still else list(values)
         figures, by_seed = {n: spread(values[n]) for n in kept}, {n: (values[n],) * len(seeds) for n in kept}
-        return Judgement(str(trial), "diffusion", part, "d1", tuple(seeds), GROUPS, 40, figures, by_seed)
+        return EvaluationResult(str(trial), "diffusion", part, "d1", tuple(seeds), GROUPS, 40, figures, by_seed)
 
 
 @pytest.fixture
 def judge(monkeypatch: pytest.MonkeyPatch) -> Judge:
     judge = Judge()
-    monkeypatch.setattr(finalists, "judged", judge)
+    monkeypatch.setattr(finalists, "try_evaluate", judge)
     return judge
 
 

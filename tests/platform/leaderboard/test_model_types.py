@@ -13,13 +13,13 @@ from trainables.detector.model import DetectorModelConfig
 from trainables.detector.train import epochs
 from trainables.diffusion.config import DiffusionConfig
 from trainables.eval.generation.validator import EvaluationConfig, Validator
-from trainables.model_evaluation import judge
-from trainables.model_evaluation.reevaluate import JUDGES
+from trainables.model_evaluation import evaluate
+from trainables.model_evaluation.reevaluate import EVALUATORS
 from trainables.training.headline_metrics import CRITERIA, FIGURES
 
 
 def test_every_kind_that_can_be_judged_again_is_in_it() -> None:
-    assert set(KINDS) == set(JUDGES)
+    assert set(KINDS) == set(EVALUATORS)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -43,7 +43,7 @@ def test_the_scores_of_a_detector_are_drawn_with_and_without_a_judgement(tmp_pat
     *_, last = epochs(DetectorConfig(epochs=1, steps_per_epoch=3, batch_size=16, model=model))
     last.save(tmp_path / "checkpoint")
     pictures = []
-    for judgement in (None, judge(tmp_path / "checkpoint", "validation", [1])):
+    for judgement in (None, evaluate(tmp_path / "checkpoint", "validation", [1])):
         KINDS["detector"].draw(tmp_path / "checkpoint", None, judgement, tmp_path)
         pictures.append((tmp_path / "detection.png").read_bytes())
         with Image.open(tmp_path / "detection.png") as image:

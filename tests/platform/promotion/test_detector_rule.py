@@ -15,8 +15,8 @@ from trainables.detector.config import DetectorConfig, NegativesConfig
 from trainables.detector.model import DetectorModelConfig
 from trainables.detector.train import epochs
 from trainables.detectors import FOLDER
-from trainables.eval.intervals.jackknife import Clustered
-from trainables.model_evaluation import Judgement
+from trainables.eval.intervals.jackknife import JackknifeEstimate
+from trainables.model_evaluation import EvaluationResult
 from trainables.model_registry.registry import Registry
 from trainables.training.checkpoint import RECORD, load_record
 from trainables.training.metric_names import VAL_C2ST, VAL_FNR_WORST_UNSEEN, VAL_FPR, VAL_SEEN_AUC, VAL_UNSEEN_AUC
@@ -29,11 +29,11 @@ SAME_SPEED = Latency((0.1,) * 9, (0.1,) * 9)
 BETTER = {**GOOD, VAL_FNR_WORST_UNSEEN: 0.3}
 
 
-def exact(figures: dict[str, float], groups: int = 8) -> Judgement:
+def exact(figures: dict[str, float], groups: int = 8) -> EvaluationResult:
     """Figures that are the same whoever is left out: their intervals have no width."""
-    clustered = {name: Clustered(value, (value,) * groups) for name, value in figures.items()}
+    clustered = {name: JackknifeEstimate(value, (value,) * groups) for name, value in figures.items()}
     who = tuple(f"person {number}" for number in range(groups))
-    return Judgement("0" * 64, "detector", "holdout", "d" * 64, (1,), who, 40, clustered, {})
+    return EvaluationResult("0" * 64, "detector", "holdout", "d" * 64, (1,), who, 40, clustered, {})
 
 
 def test_a_challenger_that_misses_fewer_of_the_worst_family_is_promoted_and_the_reason_says_so() -> None:
@@ -53,8 +53,8 @@ def test_a_lower_figure_that_people_disagree_about_is_no_proof() -> None:
     """0.1 fewer, all of it due to one person of eight: without that one both miss the same."""
     without = [0.3] * 7 + [0.4]
     unsure = exact(BETTER)
-    figures = {**unsure.figures, VAL_FNR_WORST_UNSEEN: Clustered(0.3, tuple(without))}
-    decision = decide(Judgement(**{**vars(unsure), "figures": figures}), exact(GOOD), SAME_SPEED, RULE)
+    figures = {**unsure.metrics, VAL_FNR_WORST_UNSEEN: JackknifeEstimate(0.3, tuple(without))}
+    decision = decide(EvaluationResult(**{**vars(unsure), "metrics": figures}), exact(GOOD), SAME_SPEED, RULE)
     assert not decision.promoted
 
 

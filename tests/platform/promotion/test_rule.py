@@ -12,8 +12,8 @@ from scipy.stats import binom, t
 from platform.promotion.latency import Latency
 from platform.promotion.rule import LATENCY, Decision, LimitsConfig, MarginsConfig, Rule, decide, to_json
 from trainables.core.config import ConfigError
-from trainables.eval.intervals.jackknife import Clustered
-from trainables.model_evaluation import Judgement
+from trainables.eval.intervals.jackknife import JackknifeEstimate
+from trainables.model_evaluation import EvaluationResult
 from trainables.training import metric_names as names
 
 GROUPS = 8
@@ -33,34 +33,36 @@ MARGINS = {
 SAME_SPEED = Latency((10.0,) * 9, (10.0,) * 9)
 
 
-def clustered(rows: Sequence[Sequence[float]]) -> Clustered:
+def clustered(rows: Sequence[Sequence[float]]) -> JackknifeEstimate:
     """The mean over all rows of all groups, and without each group, in plain loops."""
 
     def mean_without(left_out: int) -> float:
         kept = [value for group, values in enumerate(rows) if group != left_out for value in values]
         return math.fsum(kept) / len(kept)
 
-    return Clustered(mean_without(-1), tuple(mean_without(group) for group in range(len(rows))))
+    return JackknifeEstimate(mean_without(-1), tuple(mean_without(group) for group in range(len(rows))))
 
 
-def judgement(figures: Mapping[str, Clustered], groups: int = GROUPS) -> Judgement:
+def judgement(figures: Mapping[str, JackknifeEstimate], groups: int = GROUPS) -> EvaluationResult:
     who = tuple(f"person {number}" for number in range(groups))
     by_seed = {name: (figure.value,) for name, figure in figures.items()}
-    return Judgement("0" * 64, "diffusion", "holdout", "d" * 64, (1,), who, 40, dict(figures), by_seed)
+    return EvaluationResult("0" * 64, "diffusion", "holdout", "d" * 64, (1,), who, 40, dict(figures), by_seed)
 
 
-def exact(figures: Mapping[str, float], groups: int = GROUPS) -> Judgement:
+def exact(figures: Mapping[str, float], groups: int = GROUPS) -> EvaluationResult:
     """Figures that are the same whoever is left out: their intervals have no width."""
-    return judgement({name: Clustered(value, (value,) * groups) for name, value in figures.items()}, groups)
+    return judgement({name: JackknifeEstimate(value, (value,) * groups) for name, value in figures.items()}, groups)
 
 
-def drawn(rng: np.random.Generator, change: Mapping[str, float], sizes: Sequence[int]) -> tuple[Judgement, Judgement]:
+def drawn(
+    rng: np.random.Generator, change: Mapping[str, float], sizes: Sequence[int]
+) -> tuple[EvaluationResult, EvaluationResult]:
     """A challenger and a champion whose true figures differ by `change`.
 
     A row of a person is the true figure, plus what the person does to both sides, plus what it does to one side, plus
     noise of its own.
     """
-    sides: tuple[dict[str, Clustered], dict[str, Clustered]] = ({}, {})
+    sides: tuple[dict[str, JackknifeEstimate], dict[str, JackknifeEstimate]] = ({}, {})
     for name, truth in GOOD.items():
         scale = 0.05 if name in (names.VAL_C2ST, names.VAL_PRECISION, names.VAL_RECALL) else 0.01
         common = rng.normal(0, scale / 4, len(sizes))
@@ -139,7 +141,7 @@ def test_the_difference_is_paired() -> None:
     rng = np.random.default_rng(3)
     person = rng.normal(0.65, 0.1, GROUPS)
     rows = [[[level + shift] for level in person] for shift in (0.0, 0.02)]
-    sides = [{**exact(GOOD).figures, names.VAL_C2ST: clustered(side)} for side in rows]
+    sides = [{**exact(GOOD).metrics, names.VAL_C2ST: clustered(side)} for side in rows]
     decision = decide(judgement(sides[0]), judgement(sides[1]), SAME_SPEED, Rule())
     assert decision.promoted
     figure = decision.figures[names.VAL_C2ST]
@@ -152,7 +154,7 @@ def test_what_is_compared_with_the_limit_is_the_one_sided_bound_of_the_textbook(
     """Groups of one row each: the jackknife's standard error is that of a mean of eight differences."""
     differences = [0.01, -0.03, -0.02, -0.05, 0.0, -0.01, -0.04, -0.02]
     sides = [clustered([[0.6 + d] for d in differences]), clustered([[0.6]] * GROUPS)]
-    judgements = [judgement({**exact(GOOD).figures, names.VAL_C2ST: side}) for side in sides]
+    judgements = [judgement({**exact(GOOD).metrics, names.VAL_C2ST: side}) for side in sides]
     decision = decide(judgements[0], judgements[1], SAME_SPEED, Rule(confidence=0.9))
     bounds = [check.value for check in decision.checks if check.law == "upper 90 % bound of challenger - champion < 0"]
     mean = sum(differences) / GROUPS
@@ -201,12 +203,12 @@ def test_what_was_not_computed_on_either_side_is_refused(name: str, value: float
         assert to_json(decision)["checks"]
 
 
-@pytest.mark.parametrize("key", ["data_sha256", "part", "groups", "movements", "seeds"])
+@pytest.mark.parametrize("key", ["data_sha256", "part", "users", "movements", "seeds"])
 def test_judgements_of_other_movements_or_noise_are_not_compared(key: str) -> None:
     other: dict[str, Any] = {
         "data_sha256": "e",
         "part": "test",
-        "groups": ("a",) * GROUPS,
+        "users": ("a",) * GROUPS,
         "movements": 41,
         "seeds": (2,),
     }
@@ -215,7 +217,7 @@ def test_judgements_of_other_movements_or_noise_are_not_compared(key: str) -> No
 
 
 def test_one_group_gives_no_interval_and_is_refused_as_input() -> None:
-    with pytest.raises(ConfigError, match="`groups >= 2` must hold, but got 1"):
+    with pytest.raises(ConfigError, match="`users >= 2` must hold, but got 1"):
         decide(exact(GOOD, groups=1), None, SAME_SPEED, Rule())
 
 

@@ -20,8 +20,8 @@ from platform.study.resume import ATTEMPT, FOLDER, REASON, REPEATS
 from platform.study.storage import JOURNAL
 from tests.platform.studies import add, add_cut, add_many, study_in, write_board
 from trainables.core.config import ConfigError
-from trainables.eval.intervals.jackknife import Clustered
-from trainables.model_evaluation import Judgement
+from trainables.eval.intervals.jackknife import JackknifeEstimate
+from trainables.model_evaluation import EvaluationResult
 from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
 
 
@@ -149,12 +149,12 @@ def test_trials_are_compared_where_both_have_been(console: Console, tmp_path: Pa
     assert not any("Judged again" in line for line in said)
 
 
-def judgement(values: Sequence[float], part: str = "validation") -> Judgement:
+def judgement(values: Sequence[float], part: str = "validation") -> EvaluationResult:
     """Of rows of one figure, one row per group: its mean with and without each."""
     total, count = sum(values), len(values)
-    figure = Clustered(total / count, tuple((total - value) / (count - 1) for value in values))
+    figure = JackknifeEstimate(total / count, tuple((total - value) / (count - 1) for value in values))
     groups = tuple(f"g{at}" for at in range(count))
-    return Judgement("sha", "diffusion", part, "d1", (1, 2, 3), groups, count, {VAL_C2ST: figure}, {})
+    return EvaluationResult("sha", "diffusion", part, "d1", (1, 2, 3), groups, count, {VAL_C2ST: figure}, {})
 
 
 def test_judgements_are_found_where_they_are_kept(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_what_was_judged_again_is_compared_pair_by_pair(
     add(study, TrialState.COMPLETE, 0.7)
     kept = iter([{"validation": judgement([0.5, 0.6, 0.3])}, {"validation": judgement([0.6, 0.7, 0.7])}])
 
-    def known(shown: study_view.View, checkpoint: Any) -> dict[str, Judgement]:
+    def known(shown: study_view.View, checkpoint: Any) -> dict[str, EvaluationResult]:
         return next(kept)
 
     monkeypatch.setattr(compare_trials, "judgements", known)

@@ -36,8 +36,8 @@ from trainables.core.config import build, plain, with_values
 from trainables.data.dataset import load_parts
 from trainables.detector.config import DetectorConfig
 from trainables.detector.train import epochs
-from trainables.eval.intervals.jackknife import Clustered
-from trainables.model_evaluation import Judgement
+from trainables.eval.intervals.jackknife import JackknifeEstimate
+from trainables.model_evaluation import EvaluationResult
 from trainables.session import METRICS_FILE
 from trainables.training.checkpoint import RECORD
 from trainables.training.manifest import Manifest
@@ -64,15 +64,15 @@ def metrics(worst: float) -> dict[str, float]:
     return {VAL_FNR_WORST_UNSEEN: worst, VAL_FNR_UNSEEN: worst / 2, VAL_FNR_SEEN: worst / 10}
 
 
-def judged(checkpoint: Path, part: str, seeds: tuple[int, ...]) -> Judgement:
+def judged(checkpoint: Path, part: str, seeds: tuple[int, ...]) -> EvaluationResult:
     """A miss that is told by the weights' hash, 0.1 higher on the holdout part."""
     weights = json.loads((checkpoint / RECORD).read_text())["weights_sha256"]
     figures = {
-        name: Clustered(value, (value - 0.01, value + 0.01))
+        name: JackknifeEstimate(value, (value - 0.01, value + 0.01))
         for name, value in metrics(float(weights) + 0.1 * (part == "holdout")).items()
     }
     by_seed = {name: (figure.value - 0.02, figure.value + 0.02) for name, figure in figures.items()}
-    return Judgement(weights, "detector", part, "d1", seeds, ("a", "b"), 40, figures, by_seed)
+    return EvaluationResult(weights, "detector", part, "d1", seeds, ("a", "b"), 40, figures, by_seed)
 
 
 def add_trial(study: optuna.Study, folder: Path, searched: float, again: str) -> None:
@@ -93,11 +93,11 @@ def add_trial(study: optuna.Study, folder: Path, searched: float, again: str) ->
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, Judgement | None]]:
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, EvaluationResult | None]]:
     """Judgements are those of hashes; what pictures were asked for."""
-    asked: list[tuple[Path, Judgement | None]] = []
+    asked: list[tuple[Path, EvaluationResult | None]] = []
 
-    def draw(checkpoint: Path, config: Any, judgement: Judgement | None, pictures: Path) -> None:
+    def draw(checkpoint: Path, config: Any, judgement: EvaluationResult | None, pictures: Path) -> None:
         asked.append((checkpoint, judgement))
 
     monkeypatch.setattr(finalists, "judged", judged)
@@ -120,7 +120,7 @@ def console(width: int = 120) -> tuple[Console, io.StringIO]:
 
 
 def test_the_end_of_a_sweep_tells_its_own_figures(
-    tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, Judgement | None]]
+    tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, EvaluationResult | None]]
 ) -> None:
     screen, text = console()
     assert summarise(screen, sweep_in(tmp_path), study) == 0
@@ -147,7 +147,7 @@ def test_the_end_of_a_sweep_tells_its_own_figures(
 
 
 def test_the_files_hold_no_reference_that_there_is_none_of(
-    tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, Judgement | None]]
+    tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, EvaluationResult | None]]
 ) -> None:
     summarise(console()[0], sweep_in(tmp_path), study)
     board, told = (json.loads((tmp_path / "mine" / f"{name}.json").read_text()) for name in ("leaderboard", "summary"))
@@ -159,7 +159,7 @@ def test_the_files_hold_no_reference_that_there_is_none_of(
 
 
 def test_the_tables_fit_a_narrow_screen(
-    tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, Judgement | None]]
+    tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, EvaluationResult | None]]
 ) -> None:
     screen, text = console(width=80)
     summarise(screen, sweep_in(tmp_path), study)
@@ -167,14 +167,14 @@ def test_the_tables_fit_a_narrow_screen(
 
 
 def test_without_finalists_there_still_is_an_end(
-    tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, Judgement | None]]
+    tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, EvaluationResult | None]]
 ) -> None:
     assert summarise(console()[0], sweep_in(tmp_path, finalists=FinalistsConfig(top=0)), study) == 0
     assert drawn == [(tmp_path / "0.35" / "checkpoint_000000", None)]
 
 
 def test_the_report_tells_its_own_figures(
-    tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, Judgement | None]]
+    tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, EvaluationResult | None]]
 ) -> None:
     summarise(console()[0], sweep_in(tmp_path), study)
     page = (tmp_path / "mine" / "report.html").read_text()
@@ -194,7 +194,7 @@ def test_the_report_tells_its_own_figures(
 
 
 def test_studies_of_several_kinds_stand_in_one_list_with_the_names_of_their_figures(
-    tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, Judgement | None]]
+    tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, EvaluationResult | None]]
 ) -> None:
     screen, text = console(200)
     list_studies(screen, tmp_path)
@@ -211,7 +211,7 @@ def test_studies_of_several_kinds_stand_in_one_list_with_the_names_of_their_figu
 
 
 def test_a_study_and_its_trials_are_shown_and_compared(
-    tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, Judgement | None]]
+    tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, EvaluationResult | None]]
 ) -> None:
     summarise(console()[0], sweep_in(tmp_path), study)
     screen, text = console(200)
@@ -262,7 +262,7 @@ def reproduced(folder: Path, changed: Mapping[str, float]) -> tuple[int, str, di
     study.add_trial(optuna.trial.create_trial(value=0.5, intermediate_values={1: 0.5}, user_attrs=told))
     (folder / "mine" / JUDGEMENTS).mkdir(parents=True)
     by_seed = {VAL_FNR_WORST_UNSEEN: (0.5, 0.52, 0.51)}
-    kept = Judgement("c", "detector", "validation", data.sha256, (1, 2, 3), ("a",), 40, {}, by_seed)
+    kept = EvaluationResult("c", "detector", "validation", data.sha256, (1, 2, 3), ("a",), 40, {}, by_seed)
     (folder / "mine" / JUDGEMENTS / "one.json").write_text(json.dumps(kept.to_json()))
     screen, text = console(200)
     code = reproduce(screen, Sweep(sweep_in(folder).settings, CONFIG, SPACE, ()), study, 0)

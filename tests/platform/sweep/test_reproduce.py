@@ -27,7 +27,7 @@ from trainables.core.config import ConfigError, build, plain, with_values
 from trainables.data.dataset import DataParts, load_parts
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.loop import epochs
-from trainables.model_evaluation import Judgement
+from trainables.model_evaluation import EvaluationResult
 from trainables.training.manifest import MANIFEST, Manifest
 from trainables.training.metric_names import (
     EPOCH,
@@ -285,7 +285,7 @@ def judgement(
 ) -> None:
     folder.mkdir(exist_ok=True)
     by_seed = {metric: tuple(drawn) for metric, drawn in values.items()}
-    found = Judgement("c", "diffusion", part, of, (1, 2), ("g",), 40, {}, by_seed)
+    found = EvaluationResult("c", "diffusion", part, of, (1, 2), ("g",), 40, {}, by_seed)
     (folder / f"{name}.json").write_text(json.dumps(found.to_json()))
 
 

@@ -24,9 +24,9 @@ from platform.sweep.summary import summarise
 from search_spaces import SPACES
 from trainables.core.config import plain
 from trainables.diffusion.config import DiffusionConfig
-from trainables.eval.intervals.jackknife import Clustered
+from trainables.eval.intervals.jackknife import JackknifeEstimate
 from trainables.eval.metrics import NullBand
-from trainables.model_evaluation import Judgement
+from trainables.model_evaluation import EvaluationResult
 from trainables.session import METRICS_FILE
 from trainables.training.checkpoint import RECORD
 from trainables.training.headline_metrics import GENERATION
@@ -73,12 +73,15 @@ def no_judgement_of_real_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finalists, "judged", judged)
 
 
-def judged(checkpoint: Path, part: str, seeds: tuple[int, ...]) -> Judgement:
+def judged(checkpoint: Path, part: str, seeds: tuple[int, ...]) -> EvaluationResult:
     """A C2ST that is told by the weights' hash, 0.05 higher on the holdout part."""
     weights = json.loads((checkpoint / RECORD).read_text())["weights_sha256"]
     c2st = float(weights) + 0.05 * (part == "holdout")
-    figures = {VAL_C2ST: Clustered(c2st, (c2st - 0.01, c2st + 0.01)), VAL_MMD: Clustered(0.0123, (0.01, 0.02))}
-    return Judgement(weights, "diffusion", part, "d1", seeds, ("a", "b"), 40, figures, {})
+    figures = {
+        VAL_C2ST: JackknifeEstimate(c2st, (c2st - 0.01, c2st + 0.01)),
+        VAL_MMD: JackknifeEstimate(0.0123, (0.01, 0.02)),
+    }
+    return EvaluationResult(weights, "diffusion", part, "d1", seeds, ("a", "b"), 40, figures, {})
 
 
 def checkpoint(folder: Path, c2st_on_fresh_noise: str) -> dict[str, str]:

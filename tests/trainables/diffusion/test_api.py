@@ -407,7 +407,7 @@ def test_a_loaded_generator_samples_as_the_one_in_training_did(parts: DataParts,
     last.save(tmp_path / "checkpoint")
     validator = Validator.fit(parts["validation"], parts["train"], CanonicalConfig(), CONFIG.evaluation)
     fake = load_generator(tmp_path / "checkpoint").like(
-        validator.asked, seed=CONFIG.evaluation.seed, sampling=CONFIG.sampling
+        validator.held_out, seed=CONFIG.evaluation.seed, sampling=CONFIG.sampling
     )
     for name, value in validator(fake).items():
         assert last.metrics[name] == value

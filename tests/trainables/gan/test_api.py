@@ -124,9 +124,9 @@ def test_samples_are_movements_that_the_validator_takes(source: GanGenerator, pa
     """Each of the asked duration, direction and group, nothing after its last step."""
     held_out = parts["validation"]
     validator = Validator.fit(held_out, parts["train"], CONFIG.data.canonical, EvaluationConfig(movements=60, folds=2))
-    fake = source.like(validator.asked, seed=0)
-    assert torch.equal(fake.mask, validator.asked.mask)
-    assert fake.group == validator.asked.group
+    fake = source.like(validator.held_out, seed=0)
+    assert torch.equal(fake.mask, validator.held_out.mask)
+    assert fake.group == validator.held_out.group
     assert not fake.deltas[~fake.mask].any()
     assert 0.0 <= validator(fake)["val/c2st"] <= 1.0
 

@@ -1,4 +1,4 @@
-"""Laws of judging a detector again: the validator's figures under its seed, and honest ones without each person."""
+"""Laws of re-evaluating a detector: the validator's metrics under its seed, and recomputed ones without each user."""
 
 import json
 from dataclasses import replace
@@ -15,7 +15,7 @@ from trainables.detector.config import DetectorConfig, NegativesConfig
 from trainables.detector.model import DetectorModelConfig
 from trainables.detector.train import epochs
 from trainables.eval.intervals.jackknife import interval
-from trainables.model_evaluation import JUDGED_ON, Judgement, judge, judged
+from trainables.model_evaluation import EVALUATION_SPLITS, EvaluationResult, evaluate, try_evaluate
 from trainables.model_evaluation.detector import Scores, scores_on
 from trainables.training.checkpoint import load_checkpoint, save_checkpoint
 from trainables.training.metric_names import (
@@ -38,103 +38,103 @@ FIGURES = {VAL_FNR_WORST_UNSEEN, VAL_FNR_UNSEEN, VAL_FNR_SEEN, VAL_UNSEEN_AUC, V
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
-    """A checkpoint of a briefly trained detector, and how its training judged it."""
+    """A checkpoint of a briefly trained detector, and the metrics of its training."""
     folder = tmp_path_factory.mktemp("run") / "checkpoint"
     *_, last = epochs(CONFIG)
     last.save(folder)
     return folder, dict(last.metrics)
 
 
-def test_under_the_validators_own_seed_the_figures_are_its_own(trained: tuple[Path, dict[str, float]]) -> None:
-    found = judge(trained[0], "validation", [CONFIG.judgement.seed])
-    assert set(found.figures) == FIGURES | {VAL_FPR}
+def test_under_the_validators_seed_the_metrics_equal_its_metrics(trained: tuple[Path, dict[str, float]]) -> None:
+    found = evaluate(trained[0], "validation", [CONFIG.judgement.seed])
+    assert set(found.metrics) == FIGURES | {VAL_FPR}
     for name in FIGURES:
-        assert found.figures[name].value == pytest.approx(trained[1][name], rel=1e-12), name
+        assert found.metrics[name].value == pytest.approx(trained[1][name], rel=1e-12), name
     assert (found.kind, found.movements) == ("detector", len(load_parts(CONFIG.data)["validation"]))
 
 
 def test_values_are_means_over_fresh_bots(trained: tuple[Path, dict[str, float]]) -> None:
-    both, first, second = (judge(trained[0], "test", seeds) for seeds in ([1, 2], [1], [2]))
-    assert first.figures != second.figures
-    for name, figure in both.figures.items():
-        one, other = first.figures[name], second.figures[name]
+    both, first, second = (evaluate(trained[0], "test", seeds) for seeds in ([1, 2], [1], [2]))
+    assert first.metrics != second.metrics
+    for name, figure in both.metrics.items():
+        one, other = first.metrics[name], second.metrics[name]
         assert both.by_seed[name] == (one.value, other.value)
         assert figure.value == pytest.approx((one.value + other.value) / 2)
 
 
-@pytest.mark.parametrize("part", JUDGED_ON)
-def test_every_held_out_part_judges_by_its_own_people(trained: tuple[Path, dict[str, float]], part: str) -> None:
+@pytest.mark.parametrize("part", EVALUATION_SPLITS)
+def test_each_held_out_split_is_evaluated_on_its_users(trained: tuple[Path, dict[str, float]], part: str) -> None:
     people = load_parts(CONFIG.data)[part]
-    found = judge(trained[0], part, [3])
-    assert found.groups == tuple(sorted(set(people.group)))
+    found = evaluate(trained[0], part, [3])
+    assert found.users == tuple(sorted(set(people.group)))
     assert (found.part, found.seeds, found.movements) == (part, (3,), len(people))
-    assert interval(found.figures[VAL_FNR_WORST_UNSEEN]).df == len(found.groups) - 1
-    assert Judgement.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False))) == found
+    assert interval(found.metrics[VAL_FNR_WORST_UNSEEN]).df == len(found.users) - 1
+    assert EvaluationResult.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False))) == found
 
 
-def scores(seed: int = 0, styles: int = 2) -> Scores:
-    """Of four people with 5 to 20 movements, one of whom is taken for a bot."""
+def example(seed: int = 0, styles: int = 2) -> Scores:
+    """Return scores of four users with 5 to 20 movements, one of whom moves like a bot."""
     owners = tuple("a" * 20 + "b" * 5 + "c" * 9 + "d" * 6)
     random = torch.Generator().manual_seed(seed)
     people = torch.randn(40, generator=random, dtype=torch.float64)
     people[20:25] += 3.0
     shifts = {"straight": 4.0, "pid": 2.5, "replay": 0.5}
     bots = {f: torch.randn(styles, 40, generator=random, dtype=torch.float64) + shift for f, shift in shifts.items()}
-    return Scores(people, bots, owners, ("pid", "replay"), 0.1, fixed=2.0)
+    return Scores(people, bots, owners, ("pid", "replay"), 0.1, validation_threshold=2.0)
 
 
-def missed(told: Scores, family: str, left_out: str = "") -> float:
-    """By the definition: the threshold on the others, and the bots that imitate them."""
-    rows = [row for row, owner in enumerate(told.owners) if owner != left_out]
-    people = sorted((told.people[row].item() for row in rows), reverse=True)
+def fnr(scores: Scores, family: str, left_out: str = "") -> float:
+    """Return the FNR by its definition: the threshold on the other users, and the bots made under their conditions."""
+    rows = [row for row, owner in enumerate(scores.owners) if owner != left_out]
+    people = sorted((scores.human[row].item() for row in rows), reverse=True)
     threshold = people[int(0.1 * len(rows) + 1e-9)]
-    bots = [score.item() for style in told.bots[family] for row, score in enumerate(style) if row in rows]
+    bots = [score.item() for style in scores.bots[family] for row, score in enumerate(style) if row in rows]
     return float(sum(score <= threshold for score in bots) / len(bots))
 
 
-def test_without_a_person_the_threshold_is_fixed_on_the_others_and_their_bots_count() -> None:
-    told = scores()
-    found = told.figures()
-    for family in told.bots:
+def test_without_a_user_the_threshold_is_fitted_on_the_others_and_their_bots_count() -> None:
+    scores = example()
+    found = scores.metrics()
+    for family in scores.bots:
         figure = found[family_fnr(family)]
-        assert figure.value == pytest.approx(missed(told, family))
-        assert figure.without == pytest.approx([missed(told, family, group) for group in told.groups])
-    worst = [max(missed(told, family, group) for family in ("pid", "replay")) for group in told.groups]
+        assert figure.value == pytest.approx(fnr(scores, family))
+        assert figure.without == pytest.approx([fnr(scores, family, group) for group in scores.users])
+    worst = [max(fnr(scores, family, group) for family in ("pid", "replay")) for group in scores.users]
     assert found[VAL_FNR_WORST_UNSEEN].without == pytest.approx(worst)
-    assert found[VAL_FNR_WORST_UNSEEN].without[1] < found[VAL_FNR_WORST_UNSEEN].value  # nobody is like b
+    assert found[VAL_FNR_WORST_UNSEEN].without[1] < found[VAL_FNR_WORST_UNSEEN].value  # only b moves like a bot
 
 
-def test_people_are_accused_at_a_threshold_that_is_fixed_elsewhere() -> None:
-    """And stays where it is when a person is left out."""
-    told = scores()
-    found = told.figures()[VAL_FPR]
-    accused = [(score.item() > 2.0, owner) for score, owner in zip(told.people, told.owners, strict=True)]
-    assert found.value == pytest.approx(sum(hit for hit, _ in accused) / 40)
-    for group, without in zip(told.groups, found.without, strict=True):
-        others = [hit for hit, owner in accused if owner != group]
+def test_the_fpr_is_measured_at_a_threshold_that_is_fitted_elsewhere() -> None:
+    """The threshold stays the same when a user is left out."""
+    scores = example()
+    found = scores.metrics()[VAL_FPR]
+    flagged = [(score.item() > 2.0, owner) for score, owner in zip(scores.human, scores.owners, strict=True)]
+    assert found.value == pytest.approx(sum(hit for hit, _ in flagged) / 40)
+    for group, without in zip(scores.users, found.without, strict=True):
+        others = [hit for hit, owner in flagged if owner != group]
         assert without == pytest.approx(sum(others) / len(others))
 
 
-@pytest.mark.parametrize("part", JUDGED_ON)
-def test_that_threshold_is_the_validation_peoples_on_every_part(
+@pytest.mark.parametrize("part", EVALUATION_SPLITS)
+def test_that_threshold_is_the_validation_users_on_every_split(
     trained: tuple[Path, dict[str, float]], part: str
 ) -> None:
-    """On those people themselves it accuses as many as it may: 3 of 334."""
+    """On those users themselves it flags as many movements as the target FPR allows: 3 of 334."""
     detector, parts = load_trained_detector(trained[0]), load_parts(CONFIG.data)
     allowed = int(CONFIG.judgement.fpr * len(parts["validation"]))
     threshold = detector.logit(parts["validation"]).sort(descending=True).values[allowed].item()
-    accused = (detector.logit(parts[part]) > threshold).double().mean().item()
-    found = judge(trained[0], part, [3]).figures[VAL_FPR]
-    assert found.value == pytest.approx(accused)
+    flagged = (detector.logit(parts[part]) > threshold).double().mean().item()
+    found = evaluate(trained[0], part, [3]).metrics[VAL_FPR]
+    assert found.value == pytest.approx(flagged)
     if part == "validation":
         assert found.value == pytest.approx(allowed / len(parts[part]))
 
 
-def test_intervals_over_people_cover_what_fresh_people_show() -> None:
-    """Eight people of ten movements each, of whom bots differ by one standard deviation: the area is 0.76.
+def test_intervals_over_users_cover_the_mean_over_new_users() -> None:
+    """Eight users of ten movements each; bots differ from them by one standard deviation, so that the area is 0.76.
 
     The truth is the mean of 400 draws. Of 200 intervals of 95 % at least 168 cover it: at a coverage of 0.92, which is
-    less than eight groups of equal size have, fewer come once in 10,000 seeds. Of bots far off the interval is a point.
+    less than eight users of equal size have, fewer come once in 10,000 seeds. Of bots far off the interval is a point.
     """
 
     def drawn(seed: int, shift: float) -> Scores:
@@ -143,15 +143,17 @@ def test_intervals_over_people_cover_what_fresh_people_show() -> None:
         bots = torch.randn(1, 80, generator=random, dtype=torch.float64) + shift
         return Scores(people, {"pid": bots}, tuple(f"p{row % 8}" for row in range(80)), ("pid",), 0.1, 0.0)
 
-    found = [drawn(seed, 1.0).figures()[VAL_UNSEEN_AUC] for seed in range(400)]
+    found = [drawn(seed, 1.0).metrics()[VAL_UNSEEN_AUC] for seed in range(400)]
     truth = sum(figure.value for figure in found) / len(found)
     spans = [interval(figure) for figure in found[:200]]
     assert sum(span.low <= truth <= span.high for span in spans) >= 168
-    far = interval(drawn(0, 12.0).figures()[VAL_FNR_WORST_UNSEEN])
+    far = interval(drawn(0, 12.0).metrics()[VAL_FNR_WORST_UNSEEN])
     assert (far.value, far.low, far.high) == (0.0, 0.0, 0.0)
 
 
-def test_detectors_that_were_trained_otherwise_meet_the_same_bots(trained: tuple[Path, dict[str, float]]) -> None:
+def test_detectors_of_other_configurations_get_the_same_bots(
+    trained: tuple[Path, dict[str, float]],
+) -> None:
     detector = load_trained_detector(trained[0])
     other = replace(CONFIG, seed=5, negatives=NegativesConfig(alpha=0.5, held_out=("pid",)))
     mine, theirs = (scores_on(detector, config, "validation", 7) for config in (CONFIG, other))
@@ -159,14 +161,14 @@ def test_detectors_that_were_trained_otherwise_meet_the_same_bots(trained: tuple
     assert (mine.unseen, theirs.unseen) == (CONFIG.negatives.held_out, ("pid",))
     fresh = scores_on(detector, CONFIG, "validation", 8)
     assert not any(torch.equal(mine.bots[family], fresh.bots[family]) for family in FAMILIES)
-    assert torch.equal(mine.people, fresh.people)
+    assert torch.equal(mine.human, fresh.human)
 
 
-def test_scores_that_are_not_finite_are_no_judgement(trained: tuple[Path, dict[str, float]], tmp_path: Path) -> None:
+def test_scores_that_are_not_finite_give_a_reason(trained: tuple[Path, dict[str, float]], tmp_path: Path) -> None:
     tensors, record = load_checkpoint(trained[0])
     broken = {name: torch.full_like(t, 3e38) if name.startswith("ema.") else t for name, t in tensors.items()}
     save_checkpoint(tmp_path / "broken", broken, record)
-    found = judged(tmp_path / "broken", "validation", [1])
+    found = try_evaluate(tmp_path / "broken", "validation", [1])
     assert isinstance(found, str)
     assert "scores are not finite" in found
 
@@ -174,7 +176,7 @@ def test_scores_that_are_not_finite_are_no_judgement(trained: tuple[Path, dict[s
 def test_a_detector_of_other_data_is_refused(trained: tuple[Path, dict[str, float]], tmp_path: Path) -> None:
     tensors, record = load_checkpoint(trained[0])
     save_checkpoint(tmp_path / "other", tensors, {**record, "data_sha256": "d2"})
-    found = judged(tmp_path / "other", "validation", [1])
+    found = try_evaluate(tmp_path / "other", "validation", [1])
     assert isinstance(found, str)
     assert "trained on other data (d2)" in found
     assert DataConfig() == CONFIG.data

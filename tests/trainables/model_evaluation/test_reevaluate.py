@@ -1,4 +1,4 @@
-"""Laws of judging again: the validator's own figures under its own noise, and honest ones without each group."""
+"""Laws of re-evaluation: the validator's metrics under its noise, and recomputed ones without each user."""
 
 import json
 from pathlib import Path
@@ -25,8 +25,8 @@ from trainables.gan.config import GanConfig
 from trainables.gan.networks import GanModelConfig
 from trainables.gan.state import initial_state, save_state
 from trainables.generators import LOADERS
-from trainables.model_evaluation import JUDGED_ON, Judgement, judge, judged
-from trainables.model_evaluation.generator import figures_by_group, groups_of
+from trainables.model_evaluation import EVALUATION_SPLITS, EvaluationResult, evaluate, try_evaluate
+from trainables.model_evaluation.generator import metrics_by_user, users_of
 from trainables.physical.minimum_jerk import MinimumJerk
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import RECORD, CheckpointError
@@ -51,7 +51,7 @@ def parts() -> DataParts:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
-    """A checkpoint of a briefly trained diffusion, and how its training judged it."""
+    """A checkpoint of a briefly trained diffusion, and the metrics of its training."""
     folder, model = tmp_path_factory.mktemp("run") / "checkpoint", ModelConfig(base_channels=16)
     sampling = SamplingConfig(steps=2)
     config = DiffusionConfig(epochs=1, steps_per_epoch=12, model=model, sampling=sampling, evaluation=EVALUATION)
@@ -76,77 +76,85 @@ def validator(parts: DataParts) -> Validator:
 
 @pytest.fixture(scope="module")
 def machines(validator: Validator) -> Canonical:
-    """Like people, but one can tell."""
+    """Return synthetic movements that can be told from human ones."""
     machine = MinimumJerk(submovements=2)
-    return encode(machine(validator.asked, torch.Generator().manual_seed(0)), DataConfig().canonical)
+    return encode(machine(validator.held_out, torch.Generator().manual_seed(0)), DataConfig().canonical)
 
 
-def test_under_the_validators_own_noise_the_figures_are_its_own(trained: tuple[Path, dict[str, float]]) -> None:
-    found = judge(trained[0], "validation", [EVALUATION.seed])
-    assert set(found.figures) == FIGURES
-    for name, figure in found.figures.items():
+def test_under_the_validators_noise_the_metrics_equal_its_metrics(trained: tuple[Path, dict[str, float]]) -> None:
+    found = evaluate(trained[0], "validation", [EVALUATION.seed])
+    assert set(found.metrics) == FIGURES
+    for name, figure in found.metrics.items():
         assert figure.value == pytest.approx(trained[1][name], rel=1e-9, abs=1e-12), name
     assert found.movements == 120
 
 
 def test_values_are_means_over_fresh_noises(trained: tuple[Path, dict[str, float]]) -> None:
-    both, first, second = (judge(trained[0], "test", seeds) for seeds in ([1, 2], [1], [2]))
-    for name, figure in both.figures.items():
-        one, other = first.figures[name], second.figures[name]
+    both, first, second = (evaluate(trained[0], "test", seeds) for seeds in ([1, 2], [1], [2]))
+    for name, figure in both.metrics.items():
+        one, other = first.metrics[name], second.metrics[name]
         assert both.by_seed[name] == (one.value, other.value)
         assert figure.value == pytest.approx((one.value + other.value) / 2)
         for at, without in enumerate(figure.without):
             assert without == pytest.approx((one.without[at] + other.without[at]) / 2)
-    assert first.figures != second.figures
+    assert first.metrics != second.metrics
 
 
-@pytest.mark.parametrize("part", JUDGED_ON)
-def test_every_held_out_part_judges_by_its_own_people(untrained_gan: Path, parts: DataParts, part: str) -> None:
-    found = judge(untrained_gan, part, [3])
+@pytest.mark.parametrize("part", EVALUATION_SPLITS)
+def test_each_held_out_split_is_evaluated_on_its_users(untrained_gan: Path, parts: DataParts, part: str) -> None:
+    found = evaluate(untrained_gan, part, [3])
     assert (found.kind, found.part, found.seeds, found.data_sha256) == ("gan", part, (3,), parts.sha256)
-    assert set(found.groups) <= set(parts[part].group)
-    assert all(len(figure.without) == len(found.groups) for figure in found.figures.values())
-    assert interval(found.figures[names.VAL_C2ST]).df == len(found.groups) - 1
+    assert set(found.users) <= set(parts[part].group)
+    assert all(len(figure.without) == len(found.users) for figure in found.metrics.values())
+    assert interval(found.metrics[names.VAL_C2ST]).df == len(found.users) - 1
 
 
-def test_a_judgement_survives_json(untrained_gan: Path) -> None:
-    found = judge(untrained_gan, "validation", [1])
-    assert Judgement.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False))) == found
+def test_a_result_is_restored_from_its_json(untrained_gan: Path) -> None:
+    found = evaluate(untrained_gan, "validation", [1])
+    assert EvaluationResult.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False))) == found
 
 
-@pytest.mark.parametrize("plain", [{}, {"figures": 1}, {"figures": {"val/c2st": {"value": "x"}}}, {"more": 1}])
-def test_what_is_no_judgement_is_said_to_be_none(plain: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=r"^not a judgement"):
-        Judgement.from_json(plain)
+def test_a_result_of_an_older_version_is_read(untrained_gan: Path) -> None:
+    found = evaluate(untrained_gan, "validation", [1])
+    content = found.to_json()
+    old = {{"metrics": "figures", "users": "groups"}.get(key, key): value for key, value in content.items()}
+    assert set(old) != set(content)
+    assert EvaluationResult.from_json(old) == found
 
 
-def test_figures_without_a_group_are_those_of_the_other_rows(validator: Validator, machines: Canonical) -> None:
+@pytest.mark.parametrize("plain", [{}, {"metrics": 1}, {"metrics": {"val/c2st": {"value": "x"}}}, {"more": 1}])
+def test_a_mapping_that_is_no_result_is_refused(plain: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"^not an evaluation result"):
+        EvaluationResult.from_json(plain)
+
+
+def test_metrics_without_a_user_are_those_of_the_other_rows(validator: Validator, machines: Canonical) -> None:
     """Nothing is fitted again: predictions, balls, kernel width and the reference of distances stay what they were."""
-    found, groups = figures_by_group(validator, machines), groups_of(validator)
+    found, users = metrics_by_user(validator, machines), users_of(validator)
     everything = validator(machines)
-    one_person = np.array([group == groups[0] for group in validator.asked.group])
-    kept = 1 - one_person.mean()
+    one_user = np.array([group == users[0] for group in validator.held_out.group])
+    kept = 1 - one_user.mean()
     for name in (names.VAL_PRECISION, names.VAL_RECALL, names.VAL_MEMORISED_SHARE):
         figure = found[name]
         assert figure.value == everything[name]
-        of_the_person = (figure.value - kept * figure.without[0]) / (1 - kept)
-        assert -1e-9 <= of_the_person <= 1 + 1e-9, name
-        assert of_the_person * one_person.sum() == pytest.approx(round(of_the_person * one_person.sum()), abs=1e-6)
+        of_the_user = (figure.value - kept * figure.without[0]) / (1 - kept)
+        assert -1e-9 <= of_the_user <= 1 + 1e-9, name
+        assert of_the_user * one_user.sum() == pytest.approx(round(of_the_user * one_user.sum()), abs=1e-6)
 
 
-def test_the_accuracy_without_a_group_counts_the_other_rows(validator: Validator, machines: Canonical) -> None:
+def test_the_accuracy_without_a_user_counts_the_other_rows(validator: Validator, machines: Canonical) -> None:
     """From the predictions of the very same probes: each row is right or wrong, with or without the others."""
-    found = figures_by_group(validator, machines)[names.VAL_C2ST]
+    found = metrics_by_user(validator, machines)[names.VAL_C2ST]
     test = classifier_two_sample_test(
         validator.features,
         movement_features(machines.deltas, machines.mask),
-        real_groups=validator.asked.group,
+        real_groups=validator.held_out.group,
         fake_groups=machines.group,
         probe=EVALUATION.probe,
         seed=EVALUATION.seed,
     )
     assert found.value == test.accuracy
-    sizes = [sum(owner == group for owner in validator.asked.group) for group in groups_of(validator)]
+    sizes = [sum(owner == group for owner in validator.held_out.group) for group in users_of(validator)]
     right = [2 * (120 * found.value - (120 - n) * w) for n, w in zip(sizes, found.without, strict=True)]
     for count, size in zip(right, sizes, strict=True):
         assert count == pytest.approx(round(count), abs=1e-6)
@@ -154,14 +162,14 @@ def test_the_accuracy_without_a_group_counts_the_other_rows(validator: Validator
     assert sum(right) == pytest.approx(2 * 120 * found.value)
 
 
-def test_the_ratio_of_distances_without_a_group_leaves_it_out_on_both_sides(
+def test_the_ratio_of_distances_without_a_user_leaves_them_out_on_both_sides(
     validator: Validator, machines: Canonical
 ) -> None:
     produced, _ = reobserve(machines, validator.canonical)
     distance = validator.training.distance(produced.deltas, produced.mask).tolist()
-    found = figures_by_group(validator, machines)[names.VAL_MEMORISATION]
-    for group, without in zip(groups_of(validator), found.without, strict=True):
-        others = [i for i, owner in enumerate(validator.asked.group) if owner != group]
+    found = metrics_by_user(validator, machines)[names.VAL_MEMORISATION]
+    for group, without in zip(users_of(validator), found.without, strict=True):
+        others = [i for i, owner in enumerate(validator.held_out.group) if owner != group]
         samples, people = ([d[i] for i in others] for d in (distance, validator.training.reference.tolist()))
         assert without == pytest.approx(median_low(samples) / median_low(people))
 
@@ -178,13 +186,13 @@ def test_mmd_of_chosen_rows_is_that_of_those_rows(validator: Validator) -> None:
 
 
 def test_rejected_samples_leave_with_their_partners(validator: Validator, machines: Canonical) -> None:
-    """A third of the samples of one person do not move: the share says so, and without that person it is 0."""
-    groups = groups_of(validator)
-    theirs = [i for i, owner in enumerate(validator.asked.group) if owner == groups[0]]
+    """A third of one user's samples do not move: the rejected share counts them, and without that user it is 0."""
+    users = users_of(validator)
+    theirs = [i for i, owner in enumerate(validator.held_out.group) if owner == users[0]]
     deltas = machines.deltas.clone()
     deltas[theirs[::3]] = 0.0
     still = with_deltas(machines, deltas)
-    found, expected = figures_by_group(validator, still), validator(still)
+    found, expected = metrics_by_user(validator, still), validator(still)
     for name, figure in found.items():
         assert figure.value == pytest.approx(expected[name], rel=1e-9, abs=1e-12), name
     rejected = found[names.VAL_REJECTED]
@@ -193,21 +201,21 @@ def test_rejected_samples_leave_with_their_partners(validator: Validator, machin
     assert all(share > rejected.value for share in rejected.without[1:])
 
 
-def test_of_a_model_most_of_whose_samples_do_not_move_nothing_else_is_told(validator: Validator) -> None:
-    none = with_deltas(validator.asked, torch.zeros_like(validator.asked.deltas))
-    assert set(figures_by_group(validator, none)) == {names.VAL_REJECTED}
+def test_if_most_samples_do_not_move_the_rejected_share_is_the_only_metric(validator: Validator) -> None:
+    none = with_deltas(validator.held_out, torch.zeros_like(validator.held_out.deltas))
+    assert set(metrics_by_user(validator, none)) == {names.VAL_REJECTED}
 
 
-def test_whoever_was_learned_from_does_not_judge(untrained_gan: Path) -> None:
+def test_the_training_split_is_refused(untrained_gan: Path) -> None:
     for part in ("train", "tset"):
         with pytest.raises(ConfigError, match=f"part={part}"):
-            judge(untrained_gan, part, [1])
+            evaluate(untrained_gan, part, [1])
 
 
 @pytest.mark.parametrize("seeds", [[], [1, 1]])
 def test_noises_are_different_and_at_least_one(untrained_gan: Path, seeds: list[int]) -> None:
     with pytest.raises(ConfigError, match="`seeds` are different"):
-        judge(untrained_gan, "validation", seeds)
+        evaluate(untrained_gan, "validation", seeds)
 
 
 def altered(checkpoint: Path, folder: Path, **values: Any) -> Path:
@@ -223,27 +231,27 @@ def altered(checkpoint: Path, folder: Path, **values: Any) -> Path:
 
 def test_other_data_than_todays_are_refused(untrained_gan: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="trained on other data"):
-        judge(altered(untrained_gan, tmp_path, data_sha256="d2"), "validation", [1])
+        evaluate(altered(untrained_gan, tmp_path, data_sha256="d2"), "validation", [1])
 
 
 def test_a_task_hands_back_the_reason_instead_of_raising_it(untrained_gan: Path, tmp_path: Path) -> None:
-    found = judged(altered(untrained_gan, tmp_path, kind="critic"), "validation", [1])
+    found = try_evaluate(altered(untrained_gan, tmp_path, kind="critic"), "validation", [1])
     assert isinstance(found, str)
     assert all(kind in found for kind in (*LOADERS, "critic"))
     assert "\n" not in found
-    assert isinstance(judged(untrained_gan, "validation", [1]), Judgement)
+    assert isinstance(try_evaluate(untrained_gan, "validation", [1]), EvaluationResult)
 
 
 def test_threads_are_as_many_as_before(untrained_gan: Path) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        judge(untrained_gan, "validation", [1])
+        evaluate(untrained_gan, "validation", [1])
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
 
 
-def test_the_record_of_a_checkpoint_says_how_it_is_judged(untrained_gan: Path) -> None:
+def test_the_record_of_a_checkpoint_holds_its_evaluation_configuration(untrained_gan: Path) -> None:
     record = json.loads((untrained_gan / RECORD).read_text())
     assert build(EvaluationConfig, record["config"]["evaluation"]) == EVALUATION

@@ -4,7 +4,7 @@ import pytest
 
 from search_spaces import SPACES, Space
 from trainables import detectors, generators
-from trainables.model_evaluation.reevaluate import JUDGES
+from trainables.model_evaluation.reevaluate import EVALUATORS
 from trainables.session import TRAINABLES
 from trainables.training.headline_metrics import (
     CRITERIA,
@@ -37,8 +37,8 @@ def test_every_trainable_is_judged_by_something() -> None:
 
 
 def test_every_kind_of_checkpoint_can_be_judged_again() -> None:
-    assert set(JUDGES) == {*generators.LOADERS, *detectors.LOADERS}
-    assert set(JUDGES) <= set(CRITERIA)
+    assert set(EVALUATORS) == {*generators.LOADERS, *detectors.LOADERS}
+    assert set(EVALUATORS) <= set(CRITERIA)
 
 
 @EVERY_KIND

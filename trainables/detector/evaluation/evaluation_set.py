@@ -30,8 +30,8 @@ from trainables.detector.evaluation.report import DetectorJudgement, FiguresConf
 from trainables.detector.evaluation.scored_movements import Scored, joined
 
 SIMPLE, OTHERS = "simple bots", "others' bots"
-JUDGED_ON = ("test",)
-NOT_JUDGED_ON = {
+DETECTOR_SPLITS = ("test",)
+REFUSED_SPLITS = {
     "validation": "the thresholds are fixed on the validation part",
     "holdout": "the holdout part is kept for the promotion",
 }
@@ -114,10 +114,10 @@ class EvaluationSet:
             yield Scored.of_people(detector.score(people.canonical), people.canonical.group, source)
 
 
-def require_judged_on(part: str) -> None:
+def require_detector_split(part: str) -> None:
     """Raise ConfigError unless detectors are judged on `part`."""
-    law = f"`part` in {{{', '.join(JUDGED_ON)}}}"
-    require(part in JUDGED_ON, law, f"part={part}", NOT_JUDGED_ON.get(part, ""))
+    law = f"`part` in {{{', '.join(DETECTOR_SPLITS)}}}"
+    require(part in DETECTOR_SPLITS, law, f"part={part}", REFUSED_SPLITS.get(part, ""))
 
 
 def trained_on(negatives: NegativesConfig) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from trainables.eval.detection.roc import curve, roc_auc, threshold_at_fpr
 from trainables.training import metric_names as names
 
 
-def misses(
+def fnr_metrics(
     people: Float[Tensor, "N"], bots: Mapping[str, Float[Tensor, "_"]], unseen: Collection[str], fpr: float
 ) -> dict[str, float]:
     """Shares of bots that are not accused where at most a share `fpr` of these people is, and areas under the curve.

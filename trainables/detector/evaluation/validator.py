@@ -18,7 +18,7 @@ from trainables.detector.bots import BOTS, FAMILIES
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.negatives import of_style
 from trainables.detector.dataset.training_set import Inputs, Scaling
-from trainables.detector.evaluation.miss_rates import misses
+from trainables.detector.evaluation.miss_rates import fnr_metrics
 from trainables.eval.detection.calibration import fit_temperature, reliability
 from trainables.training import metric_names as names
 
@@ -30,12 +30,12 @@ class Validator:
     """People and bots as inputs; made by `fit`, called with a detector.
 
     Attributes:
-        people: The validation part.
+        human: The validation split's movements.
         bots: Family -> its movements, all styles alike.
         unseen: Families that were never trained on.
     """
 
-    people: Inputs
+    human: Inputs
     bots: Mapping[str, Inputs]
     unseen: tuple[str, ...]
     fpr: float
@@ -52,11 +52,11 @@ class Validator:
 
     def __call__(self, detector: Detector) -> tuple[float, dict[str, float]]:
         """The temperature that calibrates a detector of temperature 1, and its figures."""
-        people = detector.outputs(self.people).logit.double()
+        people = detector.outputs(self.human).logit.double()
         bots = {family: detector.outputs(inputs).logit.double() for family, inputs in self.bots.items()}
         seen = [logits for family, logits in bots.items() if family not in self.unseen]
         temperature, calibration = self._calibration(people, seen or [*bots.values()])
-        return temperature, {**misses(people, bots, self.unseen, self.fpr), **calibration}
+        return temperature, {**fnr_metrics(people, bots, self.unseen, self.fpr), **calibration}
 
     def _calibration(
         self, people: Float[Tensor, "N"], bots: Sequence[Float[Tensor, "_"]]

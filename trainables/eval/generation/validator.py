@@ -63,15 +63,15 @@ class Validator:
     """Real features and everything else that a comparison fixes; made by `fit`, called with samples.
 
     Attributes:
-        asked: The held-out movements whose conditions the samples are asked to match, row by row.
-        observed: The same movements in the form in which samples are judged, 60 Hz steps of whole pixels.
-        features: Theirs, columns as in `FEATURES`.
-        sigma: Width of the kernel, fixed on them.
-        training: Paths of the training movements, and how near the held-out people come to them.
+        held_out: Held-out movements, under whose conditions the samples are generated row by row.
+        observed: The same movements in the form in which samples are compared, 60 Hz steps of whole pixels.
+        features: Features of `observed`, columns as in `FEATURES`.
+        sigma: Width of the kernel, fitted on `features`.
+        training: Paths of the training movements, and the distance of the held-out movements to them.
         condition_std: Standard deviation of each measured column of the condition in the training part.
     """
 
-    asked: Canonical
+    held_out: Canonical
     observed: Canonical
     features: Float[Tensor, "N F"]
     sigma: float
@@ -93,16 +93,16 @@ class Validator:
         count, law = len(held_out), f"`held-out movements >= {MINIMUM_MOVEMENTS}`"
         require(count >= MINIMUM_MOVEMENTS, law, str(count), "read more recordings")
         order = torch.randperm(count, generator=generator(config.seed, "validation rows"))
-        asked = held_out.take(order[: config.movements].sort().values)
-        observed, learnt = (_observed(part, canonical) for part in (asked, training))
+        chosen = held_out.take(order[: config.movements].sort().values)
+        observed, learnt = (_observed(part, canonical) for part in (chosen, training))
         features = movement_features(observed.deltas, observed.mask)
         sigma = median_distance(standardise(features, columns=FEATURES).real)
         paths = TrainingPaths.fit(learnt.deltas, learnt.mask, observed.deltas, observed.mask)
         condition_std = learnt.measured_condition().std(dim=0)
-        return cls(asked, observed, features, sigma, paths, condition_std, canonical, config)
+        return cls(chosen, observed, features, sigma, paths, condition_std, canonical, config)
 
     def __call__(self, samples: Canonical) -> Mapping[str, float]:
-        """All metrics of samples, one per row of `asked`, after re-observation.
+        """All metrics of samples, one per row of `held_out`, after re-observation.
 
         `val/rejected` is the share of samples that no longer are movements then (no net displacement, not finite); they
         are left out of all metrics with the movements that they were asked to match. Where they are more than half,
@@ -112,8 +112,8 @@ class Validator:
             ConfigError: another number of samples.
         """
         require(
-            len(samples) == len(self.asked),
-            f"`samples == {len(self.asked)}`, one per row of `asked`",
+            len(samples) == len(self.held_out),
+            f"`samples == {len(self.held_out)}`, one per row of `held_out`",
             str(len(samples)),
         )
         produced, rows = reobserve(samples, self.canonical)
@@ -146,12 +146,12 @@ class Validator:
         """Real against real: random halves of the held-out movements under the same probe and folds."""
         config = self.config
         return null_band(
-            self.features, groups=self.asked.group, probe=config.probe, folds=config.folds, seed=config.seed
+            self.features, groups=self.held_out.group, probe=config.probe, folds=config.folds, seed=config.seed
         )
 
     def against(self, others: Canonical) -> float:
         """C2ST of the held-out movements against other real people: what a perfect copy of those would score."""
-        rows = torch.randperm(len(others), generator=generator(self.config.seed, "other people"))[: len(self.asked)]
+        rows = torch.randperm(len(others), generator=generator(self.config.seed, "other people"))[: len(self.held_out)]
         chosen = _observed(others.take(rows), self.canonical)
         return self._test(self.features, movement_features(chosen.deltas, chosen.mask), None).accuracy
 

@@ -33,7 +33,7 @@ Statistic = Callable[[Indices], float]
 
 
 @dataclass(frozen=True)
-class Clustered:
+class JackknifeEstimate:
     """A figure over all rows, and over all rows but those of one group, for each group."""
 
     value: float
@@ -51,36 +51,36 @@ class Interval:
     df: int
 
 
-def jackknife(statistic: Statistic, owners: Sequence[str], groups: Sequence[str]) -> Clustered:
+def jackknife(statistic: Statistic, owners: Sequence[str], groups: Sequence[str]) -> JackknifeEstimate:
     """A statistic of row numbers, over all rows and without those of each of `groups` in turn.
 
     Args:
         owners: The group of each row. A group of `groups` that owns none changes nothing when it is left out.
     """
     owner, rows = np.asarray(owners), np.arange(len(owners))
-    return Clustered(statistic(rows), tuple(statistic(rows[owner != group]) for group in groups))
+    return JackknifeEstimate(statistic(rows), tuple(statistic(rows[owner != group]) for group in groups))
 
 
-def mean(figures: Sequence[Clustered]) -> Clustered:
+def mean(figures: Sequence[JackknifeEstimate]) -> JackknifeEstimate:
     """The mean of figures over the same groups, as over several draws of noise."""
     values, without = _tables(figures)
-    return Clustered(float(values.mean()), tuple(without.mean(axis=0).tolist()))
+    return JackknifeEstimate(float(values.mean()), tuple(without.mean(axis=0).tolist()))
 
 
-def weighted_sum(figures: Sequence[Clustered], weights: Sequence[float]) -> Clustered:
+def weighted_sum(figures: Sequence[JackknifeEstimate], weights: Sequence[float]) -> JackknifeEstimate:
     """sum_k w_k figure_k, group by group; raises ValueError for figures over other groups."""
     values, without = _tables(figures)
     w = np.asarray(weights, dtype=np.float64)
-    return Clustered(float(w @ values), tuple((w @ without).tolist()))
+    return JackknifeEstimate(float(w @ values), tuple((w @ without).tolist()))
 
 
-def difference(a: Clustered, b: Clustered) -> Clustered:
+def difference(a: JackknifeEstimate, b: JackknifeEstimate) -> JackknifeEstimate:
     """a - b, group by group: paired, for figures over the same rows. Raises ValueError for other groups."""
     values, without = _tables([a, b])
-    return Clustered(float(values[0] - values[1]), tuple((without[0] - without[1]).tolist()))
+    return JackknifeEstimate(float(values[0] - values[1]), tuple((without[0] - without[1]).tolist()))
 
 
-def interval(figure: Clustered, confidence: float = 0.95) -> Interval:
+def interval(figure: JackknifeEstimate, confidence: float = 0.95) -> Interval:
     """The figure with its standard error and two-sided interval.
 
     Raises ValueError unless `0 < confidence < 1`, and for fewer than two groups.
@@ -93,7 +93,7 @@ def interval(figure: Clustered, confidence: float = 0.95) -> Interval:
     return Interval(value, se, value - reach, value + reach, df)
 
 
-def probability_best(figures: Sequence[Clustered], seed: int) -> tuple[float, ...]:
+def probability_best(figures: Sequence[JackknifeEstimate], seed: int) -> tuple[float, ...]:
     """How probable it is that each figure is the smallest, given what is known of all of them together.
 
     The share of draws in which it is, from the multivariate t about the figures, with the jackknife's covariances as
@@ -110,7 +110,7 @@ def probability_best(figures: Sequence[Clustered], seed: int) -> tuple[float, ..
     return tuple((smallest / smallest.sum(axis=0)).mean(axis=1).tolist())
 
 
-def _tables(figures: Sequence[Clustered]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _tables(figures: Sequence[JackknifeEstimate]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Values [K] and values without each group [K, G]."""
     counts = {len(figure.without) for figure in figures}
     if len(counts) != 1:
@@ -119,7 +119,7 @@ def _tables(figures: Sequence[Clustered]) -> tuple[npt.NDArray[np.float64], npt.
     return np.array(values, dtype=np.float64), np.array(without, dtype=np.float64)
 
 
-def _deviations(figures: Sequence[Clustered]) -> npt.NDArray[np.float64]:
+def _deviations(figures: Sequence[JackknifeEstimate]) -> npt.NDArray[np.float64]:
     """D [K, G] with D D' the jackknife's covariance: theta_(-g) about its mean over groups, times sqrt((G - 1) / G)."""
     without = _tables(figures)[1]
     groups = without.shape[1]

@@ -12,7 +12,7 @@ from trainables.data.dataset import DataParts, load_parts
 from trainables.detector.bots import BOTS
 from trainables.detector.config import NegativesConfig
 from trainables.detector.dataset.external_bots import OthersPeople
-from trainables.detector.evaluation.evaluation_set import EvaluationSet, Sides, require_judged_on, trained_on
+from trainables.detector.evaluation.evaluation_set import EvaluationSet, Sides, require_detector_split, trained_on
 
 FORM = CanonicalConfig()
 
@@ -66,6 +66,6 @@ def test_a_detector_was_trained_on_all_families_but_those_held_out_and_on_its_ge
 
 @pytest.mark.parametrize("part", ["train", "validation", "holdout", ""])
 def test_detectors_are_judged_on_the_test_part_alone(part: str) -> None:
-    require_judged_on("test")
+    require_detector_split("test")
     with pytest.raises(ConfigError, match=f"`part` in {{test}} must hold, but got part={part}"):
-        require_judged_on(part)
+        require_detector_split(part)

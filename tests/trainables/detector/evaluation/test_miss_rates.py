@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.trainables.detector.definitions import area_by_definition, missed_by_definition
-from trainables.detector.evaluation.miss_rates import area, misses
+from trainables.detector.evaluation.miss_rates import area, fnr_metrics
 from trainables.training.metric_names import (
     VAL_FNR_SEEN,
     VAL_FNR_UNSEEN,
@@ -30,7 +30,7 @@ def test_shares_and_areas_are_their_definitions(ties: bool) -> None:
     for seed in range(20):
         people = drawn(seed, 37, ties=ties)
         bots = {name: drawn(100 * seed + k, 20 + k, k, ties) for k, name in enumerate("abcd")}
-        found = misses(people, bots, {"b", "d", "never made"}, FPR)
+        found = fnr_metrics(people, bots, {"b", "d", "never made"}, FPR)
         lists = {name: scores.tolist() for name, scores in bots.items()}
         missed = {name: missed_by_definition(people.tolist(), scores, FPR) for name, scores in lists.items()}
         areas = {name: area_by_definition(people.tolist(), scores) for name, scores in lists.items()}
@@ -48,7 +48,7 @@ def test_shares_and_areas_are_their_definitions(ties: bool) -> None:
 )
 def test_what_there_is_no_family_for_is_not_told(unseen: tuple[str, ...], absent: set[str]) -> None:
     everything = {VAL_FNR_WORST_UNSEEN, VAL_FNR_UNSEEN, VAL_UNSEEN_AUC, VAL_FNR_SEEN, VAL_SEEN_AUC}
-    found = misses(drawn(0, 20), {"a": drawn(1, 9)}, unseen, FPR)
+    found = fnr_metrics(drawn(0, 20), {"a": drawn(1, 9)}, unseen, FPR)
     assert everything - set(found) == absent
 
 
@@ -57,14 +57,14 @@ def test_bots_that_move_as_people_are_missed_and_those_far_off_are_not() -> None
 
     Bots eight standard deviations off are all caught.
     """
-    found = misses(drawn(1, 1000), {"alike": drawn(2, 400), "far": drawn(3, 400, shift=8.0)}, (), FPR)
+    found = fnr_metrics(drawn(1, 1000), {"alike": drawn(2, 400), "far": drawn(3, 400, shift=8.0)}, (), FPR)
     assert abs(found[family_fnr("alike")] - 0.9) < 0.095
     assert found[family_fnr("far")] == 0.0
 
 
 def test_scores_that_are_not_finite_are_refused() -> None:
     with pytest.raises(ValueError, match="must be finite"):
-        misses(torch.tensor([0.0, torch.nan]), {"a": drawn(1, 3)}, (), FPR)
+        fnr_metrics(torch.tensor([0.0, torch.nan]), {"a": drawn(1, 3)}, (), FPR)
 
 
 def test_the_area_knows_nothing_of_the_scale() -> None:

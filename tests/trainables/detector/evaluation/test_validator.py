@@ -93,7 +93,7 @@ def case(
 def test_every_style_makes_a_movement_under_the_conditions_of_every_person(
     validator: Validator, people: Canonical, scaling: Scaling, config: DetectorConfig
 ) -> None:
-    assert torch.equal(validator.people.features, scaling.inputs(people).features)
+    assert torch.equal(validator.human.features, scaling.inputs(people).features)
     assert set(validator.bots) == set(FAMILIES)
     for family, styles in FAMILIES.items():
         made = [of_style(style, people, config.data.canonical, 3).canonical for style in styles]
@@ -191,7 +191,7 @@ def test_without_held_out_families_nothing_is_said_of_unseen_ones(
     torch.manual_seed(0)
     detector = Detector(Told(torch.randn(2)), scaling, config.data.canonical)
     whole = {family: inputs._replace(features=inputs.features * 0) for family, inputs in validator.bots.items()}
-    people = validator.people._replace(features=validator.people.features * 0)
+    people = validator.human._replace(features=validator.human.features * 0)
     _, figures = Validator(people, whole, (), FPR)(detector)
     assert not {names.VAL_FNR_WORST_UNSEEN, names.VAL_FNR_UNSEEN, names.VAL_UNSEEN_AUC} & set(figures)
     _, figures = Validator(people, whole, tuple(FAMILIES), FPR)(detector)

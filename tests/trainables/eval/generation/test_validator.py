@@ -71,7 +71,7 @@ def test_people_are_not_told_from_the_same_people(parts: DataParts) -> None:
     for seed in range(10):
         one, other = halves(parts["validation"], seed)
         judge = Validator.fit(one, parts["train"], FORM, CONFIG)
-        found = judge(other.take(torch.arange(len(judge.asked))))
+        found = judge(other.take(torch.arange(len(judge.held_out))))
         accuracies.append(found[names.VAL_C2ST])
         distances.append(found[names.VAL_MMD])
         assert found[names.VAL_REJECTED] == 0.0
@@ -86,14 +86,14 @@ def test_people_read_like_people_by_every_other_metric(parts: DataParts) -> None
     for seed in range(100, 103):
         one, other = halves(parts["validation"], seed)
         judge = Validator.fit(one, parts["train"], FORM, CONFIG)
-        found = judge(other.take(torch.arange(len(judge.asked))))
+        found = judge(other.take(torch.arange(len(judge.held_out))))
         for name, (mean, std) in LIMITS.items():
             assert abs(found[name] - mean) < 4.5 * std, name
 
 
 def test_machines_are_told_from_people(validator: Validator) -> None:
     """Alternative: the same conditions, other movements."""
-    found = validator(smooth(validator.asked))
+    found = validator(smooth(validator.held_out))
     assert found[names.VAL_C2ST] > 0.9
     assert found[names.VAL_C2ST_AUC] > 0.95
     assert found[names.VAL_MMD] > 0.1
@@ -103,7 +103,7 @@ def test_machines_are_told_from_people(validator: Validator) -> None:
 
 def test_a_generator_with_few_ideas_loses_recall_and_coverage_but_no_precision(validator: Validator) -> None:
     """Sixteen movements of people, ten times each: nothing unreal about any."""
-    found = validator(validator.asked.take(torch.arange(160) // 10 * 10))
+    found = validator(validator.held_out.take(torch.arange(160) // 10 * 10))
     assert found[names.VAL_PRECISION] == 1.0
     assert found[names.VAL_RECALL] < 0.3
     assert found[names.VAL_COVERAGE] < 0.6
@@ -112,7 +112,7 @@ def test_a_generator_with_few_ideas_loses_recall_and_coverage_but_no_precision(v
 def test_copies_of_training_movements_are_called_so(parts: DataParts, validator: Validator) -> None:
     """They pass the tests of realism, which is why this one stands beside them."""
     rows = torch.randperm(len(parts["train"]), generator=torch.Generator().manual_seed(0))[:160]
-    found = validator(replace(parts["train"].take(rows), group=validator.asked.group))
+    found = validator(replace(parts["train"].take(rows), group=validator.held_out.group))
     assert found[names.VAL_C2ST] < UNEASY
     assert found[names.VAL_MEMORISATION] == 0.0
     assert found[names.VAL_MEMORISED_SHARE] == 1.0
@@ -124,11 +124,11 @@ def test_copies_of_training_movements_are_called_so(parts: DataParts, validator:
 def test_the_condition_error_is_the_median_in_standard_deviations_of_the_training_part(
     parts: DataParts, validator: Validator
 ) -> None:
-    produced = smooth(validator.asked)
+    produced = smooth(validator.held_out)
     found, training = validator(produced), parts["train"].condition()
     errors = []
     for i, name in enumerate(MEASURED_CONDITIONS):
-        miss = (produced.condition()[:, i] - validator.asked.condition()[:, i]).abs().tolist()
+        miss = (produced.condition()[:, i] - validator.held_out.condition()[:, i]).abs().tolist()
         errors.append(median(miss) / stdev(training[:, i].tolist()))
         assert found[names.condition_error(name)] == pytest.approx(errors[-1], rel=1e-9, abs=1e-12)
     assert found[names.VAL_CONDITION_ERROR] == pytest.approx(sum(errors) / len(errors))
@@ -141,13 +141,13 @@ def test_a_target_width_is_nothing_that_a_movement_shows(parts: DataParts, valid
     width_px = torch.linspace(5.0, 50.0, len(people), dtype=torch.float64)
     width_px[::3] = torch.nan
     judge = Validator.fit(replace(people, target_width_px=width_px), parts["train"], FORM, CONFIG)
-    assert not bool(judge.asked.condition()[:, -1].isnan().all())
-    assert judge(smooth(judge.asked)) == validator(smooth(validator.asked))
+    assert not bool(judge.held_out.condition()[:, -1].isnan().all())
+    assert judge(smooth(judge.held_out)) == validator(smooth(validator.held_out))
 
 
 def test_samples_of_other_conditions_miss_each_of_them(validator: Validator) -> None:
     rows = torch.randperm(160, generator=torch.Generator().manual_seed(0))
-    found = validator(replace(validator.asked.take(rows), group=validator.asked.group))
+    found = validator(replace(validator.held_out.take(rows), group=validator.held_out.group))
     assert all(found[name] > 0.3 for name in ERRORS)
 
 
@@ -157,7 +157,7 @@ def test_whoever_was_asked_is_the_answer_in_every_representation(representation:
     data = DataConfig(canonical=CanonicalConfig(representation))
     parts = load_parts(data)
     judge = Validator.fit(parts["validation"], parts["train"], data.canonical, CONFIG)
-    found = judge(judge.asked)
+    found = judge(judge.held_out)
     assert judge.observed.deltas.shape[2] == 2
     assert [found[name] for name in sorted(ERRORS)] == [0.0] * len(ERRORS)
     assert (
@@ -169,7 +169,7 @@ def test_whoever_was_asked_is_the_answer_in_every_representation(representation:
 
 def test_a_small_difference_reads_smaller_than_a_large_one(validator: Validator) -> None:
     """A quarter of machines among people, half, and machines alone."""
-    people, machines = validator.asked, smooth(validator.asked)
+    people, machines = validator.held_out, smooth(validator.held_out)
     readings = []
     for share in (0.0, 0.25, 0.5, 1.0):
         machine = torch.rand(len(people), generator=torch.Generator().manual_seed(1)) < share
@@ -184,7 +184,7 @@ def test_the_floor_is_that_of_real_against_real(validator: Validator) -> None:
     floor = validator.floor()
     assert 0.42 < floor.mean < 0.56
     assert 0.0 < floor.std < 0.08
-    assert floor.high < validator(smooth(validator.asked))[names.VAL_C2ST]
+    assert floor.high < validator(smooth(validator.held_out))[names.VAL_C2ST]
 
 
 def test_other_people_read_like_people(validator: Validator, parts: DataParts) -> None:
@@ -199,29 +199,29 @@ def test_other_people_read_like_people(validator: Validator, parts: DataParts) -
 def test_the_same_samples_get_the_same_numbers(parts: DataParts, validator: Validator) -> None:
     torch.rand(5)
     again = Validator.fit(parts["validation"], parts["train"], FORM, CONFIG)
-    fake = smooth(validator.asked)
+    fake = smooth(validator.held_out)
     assert dict(again(fake)) == dict(validator(fake)) == dict(validator(fake))
     assert again.floor() == validator.floor()
 
 
 def test_the_asked_movements_are_held_out_ones_without_repetition(parts: DataParts, validator: Validator) -> None:
     held_out = [tuple(row.flatten().tolist()) for row in parts["validation"].deltas]
-    asked = [tuple(row.flatten().tolist()) for row in validator.asked.deltas]
+    asked = [tuple(row.flatten().tolist()) for row in validator.held_out.deltas]
     assert len(asked) == 160
     assert set(asked) <= set(held_out)
     places = [held_out.index(row) for row in asked]
     assert places == sorted(places)
-    other = Validator.fit(parts["validation"], parts["train"], FORM, replace(CONFIG, seed=1)).asked
-    assert not torch.equal(other.deltas, validator.asked.deltas)
+    other = Validator.fit(parts["validation"], parts["train"], FORM, replace(CONFIG, seed=1)).held_out
+    assert not torch.equal(other.deltas, validator.held_out.deltas)
 
 
 def test_more_than_there_are_is_all_there_are(parts: DataParts) -> None:
-    asked = Validator.fit(parts["validation"], parts["train"], FORM, EvaluationConfig()).asked
+    asked = Validator.fit(parts["validation"], parts["train"], FORM, EvaluationConfig()).held_out
     assert torch.equal(asked.deltas, parts["validation"].deltas)
 
 
 def test_sigma_is_fixed_on_standardised_real_features(validator: Validator) -> None:
-    features = movement_features(validator.asked.deltas, validator.asked.mask)
+    features = movement_features(validator.held_out.deltas, validator.held_out.mask)
     varying = features[:, features.std(dim=0) > 1e-6]
     scaled = (varying - varying.mean(dim=0)) / varying.std(dim=0, correction=0)
     assert validator.sigma == pytest.approx(median_distance(scaled), rel=1e-9)
@@ -230,7 +230,7 @@ def test_sigma_is_fixed_on_standardised_real_features(validator: Validator) -> N
 @pytest.mark.parametrize("probe", list(PROBES))
 def test_every_probe_judges(parts: DataParts, probe: str) -> None:
     judge = Validator.fit(parts["validation"], parts["train"], FORM, replace(CONFIG, folds=2, probe=probe))
-    found = judge(smooth(judge.asked))
+    found = judge(smooth(judge.held_out))
     assert set(found) == METRICS
     assert found[names.VAL_C2ST_EXCESS] == max(0.0, found[names.VAL_C2ST] - 0.5) > 0.2
 
@@ -241,10 +241,10 @@ def test_every_probe_judges(parts: DataParts, probe: str) -> None:
 def test_a_difference_that_the_screen_does_not_show_does_not_count(validator: Validator) -> None:
     """A tenth of a pixel vanishes in whole pixels; without observation it would give every sample away."""
     random = torch.Generator().manual_seed(0)
-    pixels = (torch.rand(validator.asked.deltas.shape, generator=random, dtype=torch.float64) - 0.5) * 0.2
-    noise = pixels / validator.asked.distance_px[:, None, None] * validator.asked.mask[..., None]
-    disturbed = with_deltas(validator.asked, validator.asked.deltas + noise)
-    assert dict(validator(disturbed)) == dict(validator(validator.asked))
+    pixels = (torch.rand(validator.held_out.deltas.shape, generator=random, dtype=torch.float64) - 0.5) * 0.2
+    noise = pixels / validator.held_out.distance_px[:, None, None] * validator.held_out.mask[..., None]
+    disturbed = with_deltas(validator.held_out, validator.held_out.deltas + noise)
+    assert dict(validator(disturbed)) == dict(validator(validator.held_out))
 
 
 def still(asked: Canonical, count: int) -> Canonical:
@@ -256,14 +256,14 @@ def still(asked: Canonical, count: int) -> Canonical:
 
 @pytest.mark.parametrize("count", [1, 8, 80])
 def test_samples_that_do_not_move_are_counted_and_left_out(validator: Validator, count: int) -> None:
-    found = validator(still(validator.asked, count))
+    found = validator(still(validator.held_out, count))
     assert found[names.VAL_REJECTED] == pytest.approx(count / 160)
     assert found[names.VAL_C2ST] < UNEASY
 
 
 def test_of_a_model_most_of_whose_samples_do_not_move_nothing_else_is_told(validator: Validator) -> None:
-    assert names.VAL_C2ST in validator(still(validator.asked, 80))
-    assert validator(still(validator.asked, 81)) == {names.VAL_REJECTED: pytest.approx(81 / 160)}
+    assert names.VAL_C2ST in validator(still(validator.held_out, 80))
+    assert validator(still(validator.held_out, 81)) == {names.VAL_REJECTED: pytest.approx(81 / 160)}
 
 
 @pytest.mark.parametrize(("key", "value"), [("movements", 39), ("folds", 1), ("probe", "oracle")])
@@ -274,17 +274,17 @@ def test_a_config_checks_itself(key: str, value: Any) -> None:
 
 @pytest.mark.parametrize("value", [0.0, float("inf"), float("nan")])
 def test_samples_that_are_no_movements_are_all_counted(validator: Validator, value: float) -> None:
-    none = with_deltas(validator.asked, torch.full_like(validator.asked.deltas, value))
+    none = with_deltas(validator.held_out, torch.full_like(validator.held_out.deltas, value))
     assert validator(none) == {names.VAL_REJECTED: 1.0}
 
 
 def test_rejected_samples_leave_with_the_movements_they_were_asked_to_match(validator: Validator) -> None:
     """Even where they are all of one person: the folds then hold the other people, real and fake."""
-    owner = validator.asked.group[0]
-    theirs = torch.tensor([group == owner for group in validator.asked.group])
-    deltas = validator.asked.deltas.clone()
+    owner = validator.held_out.group[0]
+    theirs = torch.tensor([group == owner for group in validator.held_out.group])
+    deltas = validator.held_out.deltas.clone()
     deltas[theirs] = 0.0
-    metrics = validator(with_deltas(validator.asked, deltas))
+    metrics = validator(with_deltas(validator.held_out, deltas))
     assert metrics[names.VAL_REJECTED] == pytest.approx(theirs.double().mean().item())
     assert metrics[names.VAL_C2ST] <= 0.5  # what is left equals the real part row by row
 
@@ -302,4 +302,4 @@ def test_training_people_are_not_held_out(parts: DataParts) -> None:
 
 def test_there_is_one_sample_per_asked_movement(validator: Validator) -> None:
     with pytest.raises(ConfigError, match="one per row"):
-        validator(validator.asked.take(torch.arange(100)))
+        validator(validator.held_out.take(torch.arange(100)))

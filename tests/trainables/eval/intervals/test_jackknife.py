@@ -8,20 +8,29 @@ import pytest
 from scipy import stats
 
 from trainables.eval.features.feature_tables import Indices
-from trainables.eval.intervals.jackknife import Clustered, difference, interval, jackknife, mean, probability_best
+from trainables.eval.intervals.jackknife import (
+    JackknifeEstimate,
+    difference,
+    interval,
+    jackknife,
+    mean,
+    probability_best,
+)
 
 SIZES = (10, 20, 30, 40, 50, 60, 70, 80)
 GROUPS = tuple("abcdefgh")
 
 
-def mean_of_groups(means: np.ndarray, sizes: tuple[int, ...] = SIZES) -> Clustered:
+def mean_of_groups(means: np.ndarray, sizes: tuple[int, ...] = SIZES) -> JackknifeEstimate:
     """The mean over all rows of groups with these means, by the definition."""
     rows = [(group, float(value), size) for group, (value, size) in enumerate(zip(means, sizes, strict=True))]
 
     def over(kept: list[tuple[int, float, int]]) -> float:
         return sum(value * size for _, value, size in kept) / sum(size for *_, size in kept)
 
-    return Clustered(over(rows), tuple(over([row for row in rows if row[0] != group]) for group in range(len(sizes))))
+    return JackknifeEstimate(
+        over(rows), tuple(over([row for row in rows if row[0] != group]) for group in range(len(sizes)))
+    )
 
 
 def test_each_group_is_left_out_in_turn() -> None:
@@ -38,7 +47,7 @@ def test_each_group_is_left_out_in_turn() -> None:
 
 
 def test_the_standard_error_is_the_definition() -> None:
-    figure = Clustered(0.6, (0.55, 0.62, 0.61, 0.7))
+    figure = JackknifeEstimate(0.6, (0.55, 0.62, 0.61, 0.7))
     centre, total = sum(figure.without) / 4, 0.0
     for value in figure.without:
         total += (value - centre) ** 2
@@ -95,7 +104,9 @@ def test_what_makes_a_group_hard_for_both_leaves_their_difference() -> None:
 
 
 def test_the_mean_over_draws_of_noise_is_taken_group_by_group() -> None:
-    assert mean([Clustered(1.0, (2.0, 4.0)), Clustered(3.0, (4.0, 8.0))]) == Clustered(2.0, (3.0, 6.0))
+    assert mean([JackknifeEstimate(1.0, (2.0, 4.0)), JackknifeEstimate(3.0, (4.0, 8.0))]) == JackknifeEstimate(
+        2.0, (3.0, 6.0)
+    )
 
 
 def test_of_two_figures_the_probability_is_that_of_their_paired_difference() -> None:
@@ -112,7 +123,7 @@ def test_of_two_figures_the_probability_is_that_of_their_paired_difference() -> 
 def test_equal_candidates_share() -> None:
     same = mean_of_groups(draws(1, 0.1, seed=4)[0])
     assert probability_best([same] * 4, seed=0) == pytest.approx((0.25,) * 4)
-    assert probability_best([Clustered(1.0, (1.0, 1.0))] * 2, seed=0) == (0.5, 0.5)
+    assert probability_best([JackknifeEstimate(1.0, (1.0, 1.0))] * 2, seed=0) == (0.5, 0.5)
     assert probability_best([same], seed=0) == (1.0,)
 
 
@@ -140,8 +151,8 @@ def test_the_same_seed_gives_the_same_probabilities() -> None:
 
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match=r"groups >= 2.*got 1"):
-        interval(Clustered(0.5, (0.5,)))
+        interval(JackknifeEstimate(0.5, (0.5,)))
     with pytest.raises(ValueError, match=r"confidence=1\.0"):
-        interval(Clustered(0.5, (0.5, 0.6)), confidence=1.0)
+        interval(JackknifeEstimate(0.5, (0.5, 0.6)), confidence=1.0)
     with pytest.raises(ValueError, match=r"same groups, but got \[2, 3\]"):
-        difference(Clustered(0.5, (0.5, 0.6)), Clustered(0.5, (0.5, 0.6, 0.7)))
+        difference(JackknifeEstimate(0.5, (0.5, 0.6)), JackknifeEstimate(0.5, (0.5, 0.6, 0.7)))
