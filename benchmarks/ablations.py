@@ -23,7 +23,7 @@ from scipy import stats
 from trainables import generators
 from trainables.core.config import build, plain, with_values
 from trainables.data.canonical import reobserve
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.loop import epochs
 from trainables.eval.features.kinematic import FEATURES, movement_features
@@ -99,8 +99,8 @@ def run(overrides: Overrides, seed: int, steps: int) -> dict[str, float]:
 
 def judged(checkpoint: Path, config: DiffusionConfig) -> dict[str, float]:
     """Accuracy of each probe between the validation movements and samples of the same conditions."""
-    parts, judge = load_parts(config.data), config.evaluation
-    validator = Validator.fit(parts["validation"], parts["train"], config.data.canonical, judge)
+    splits, judge = load_splits(config.data), config.evaluation
+    validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, judge)
     samples = generators.load(checkpoint).like(validator.held_out, seed=judge.seed)
     observed, rows = reobserve(samples, config.data.canonical)
     real, fake = validator.features[rows], movement_features(observed.deltas, observed.mask)

@@ -1,6 +1,6 @@
 """What a two-sample test sees of each augmentation: varied recordings against the same recordings as they are.
 
-Each row varies every movement of the default training part at the augmentation's default strength. Two more vary them
+Each row varies every movement of the default training split at the augmentation's default strength. Two more vary them
 as a training pass does by default, and stretch them by reading positions at equal distances, without regard to the
 recorder. C2ST accuracy by group folds: median, smallest and largest over the seeds; 0.5 is no difference.
 
@@ -20,7 +20,7 @@ import torch
 from trainables.data.augment import AUGMENTATIONS, augment
 from trainables.data.canonical import Canonical, Movements, decode, encode, usable
 from trainables.data.config import CanonicalConfig, DataConfig, VariationsConfig
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.data.representation import interpolate, prefix_mask
 from trainables.eval.features.kinematic import movement_features
 from trainables.eval.metrics import PROBES, classifier_two_sample_test
@@ -64,7 +64,7 @@ def accuracy(real: Canonical, varied: Movements, probe: str) -> float:
 
 def measure(variation: Variation, seeds: int, probes: list[str]) -> dict[str, list[float]]:
     """Accuracy of each probe for each seed."""
-    real = load_parts(DataConfig())["train"]
+    real = load_splits(DataConfig())["train"]
     movements = decode(real, FORM)
     varied = [variation(movements, torch.Generator().manual_seed(seed)) for seed in range(seeds)]
     return {probe: [accuracy(real, one, probe) for one in varied] for probe in probes}

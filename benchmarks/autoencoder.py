@@ -15,20 +15,20 @@ from pathlib import Path
 import torch
 
 from trainables.data.config import DataConfig
-from trainables.data.dataset import SequenceDataset, load_parts
+from trainables.data.dataset import SequenceDataset, load_splits
 from trainables.diffusion.latents.autoencoder import LatentConfig
 from trainables.diffusion.latents.fit import fit_autoencoder
 from trainables.diffusion.latents.reconstruction import reconstruction_report
 
 
 def measure(channels: int, seed: int) -> dict[str, float]:
-    """Fit on the training part, reconstruct the validation part."""
+    """Fit on the training split, reconstruct the validation split."""
     config = DataConfig()
-    parts, began = load_parts(config), time.perf_counter()
+    splits, began = load_splits(config), time.perf_counter()
     latent = LatentConfig(enabled=True, channels=channels)
-    autoencoder = fit_autoencoder(SequenceDataset(parts["train"], parts.statistics), latent, seed)
+    autoencoder = fit_autoencoder(SequenceDataset(splits["train"], splits.statistics), latent, seed)
     fitted_s = time.perf_counter() - began
-    report = reconstruction_report(autoencoder, parts["validation"], parts.statistics, config.canonical)
+    report = reconstruction_report(autoencoder, splits["validation"], splits.statistics, config.canonical)
     return {"channels": channels, "fit s": fitted_s, **report}
 
 

@@ -7,14 +7,14 @@ alike. Both sides are drawn as
 
 over groups as large as those of the default data; the rest is the project's own: the jackknife over groups, the
 intervals, the rule with its defaults. Decisions: a challenger equal to the champion, or better in C2ST alone; the five
-figures are drawn apart from each other. Coverage: how many 95 % intervals of a mean over the validation part hold its
+figures are drawn apart from each other. Coverage: how many 95 % intervals of a mean over the validation split hold its
 truth. `sd` is the standard deviation of the difference in C2ST, over all decisions of a line.
 
 `SPREADS` come from five checkpoints of a default sweep (C2ST from 0.54 to 0.80), with three draws of noise each, on the
-validation and the test part: variance of a row and the share of it that is the person's, by a one-way analysis of
+validation and the test split: variance of a row and the share of it that is the person's, by a one-way analysis of
 variance, and what is common by that of the differences between checkpoints. MMD, which is no mean over rows, is given
 what reproduces its jackknifed standard errors. The jackknife then finds standard errors of the difference in C2ST of
-0.018 and 0.019 on the two parts (medians); between those checkpoints it found 0.013 and 0.020.
+0.018 and 0.019 on the two splits (medians); between those checkpoints it found 0.013 and 0.020.
 
 `python -m benchmarks.decisions --decisions 1000 --output decisions.json`
 """
@@ -38,7 +38,7 @@ from trainables.eval.intervals.jackknife import JackknifeEstimate, interval, jac
 from trainables.model_evaluation import EvaluationResult
 from trainables.training import metric_names as names
 
-SIZES = {  # rows of each group, from `load_parts(DataConfig())`; a promotion asks the holdout part
+SIZES = {  # rows of each group, from `load_splits(DataConfig())`; a promotion asks the holdout split
     "validation": (203, 46, 30, 28, 12, 5, 5, 4, 1),
     "test": (134, 86, 20, 8, 6, 4, 2),
     "holdout": (182, 74, 42, 19, 4, 3, 3, 1),
@@ -99,7 +99,7 @@ class Decisions:
         promoted: Where all of them held, and the limits.
     """
 
-    part: str
+    split: str
     gain: float
     sd: float
     held: dict[str, Rate]
@@ -110,7 +110,7 @@ class Decisions:
 class Coverage:
     """How often the 95 % interval of a mean holds its truth, where the rows of a person correlate."""
 
-    part: str
+    split: str
     correlation: float
     held: Rate
 
@@ -142,22 +142,24 @@ def groups_of(sizes: Sequence[int]) -> tuple[str, ...]:
     return tuple(f"person {number}" for number in range(len(sizes)))
 
 
-def decision(rng: np.random.Generator, gain: float, part: str) -> Decision:
+def decision(rng: np.random.Generator, gain: float, split: str) -> Decision:
     """One decision about a challenger whose C2ST is lower by `gain` in truth, and everything else the same."""
-    sizes = SIZES[part]
+    sizes = SIZES[split]
     challenger, champion = dict[str, JackknifeEstimate](), dict[str, JackknifeEstimate]()
     for name, spread in SPREADS.items():
         mine, theirs = draw(rng, spread, sizes)
         challenger[name] = clustered(mine - (gain if name == names.VAL_C2ST else 0.0), sizes)
         champion[name] = clustered(theirs, sizes)
-    sides = [judgement(figures, part) for figures in (challenger, champion)]
+    sides = [judgement(figures, split) for figures in (challenger, champion)]
     return decide(sides[0], sides[1], SAME_SPEED, Rule())
 
 
-def judgement(figures: dict[str, JackknifeEstimate], part: str) -> EvaluationResult:
+def judgement(figures: dict[str, JackknifeEstimate], split: str) -> EvaluationResult:
     """A judgement with these figures."""
-    sizes, by_seed = SIZES[part], {name: (figure.value,) for name, figure in figures.items()}
-    return EvaluationResult("0" * 64, "diffusion", part, "0" * 64, (0,), groups_of(sizes), sum(sizes), figures, by_seed)
+    sizes, by_seed = SIZES[split], {name: (figure.value,) for name, figure in figures.items()}
+    return EvaluationResult(
+        "0" * 64, "diffusion", split, "0" * 64, (0,), groups_of(sizes), sum(sizes), figures, by_seed
+    )
 
 
 def held(decision: Decision, name: str) -> bool:
@@ -165,20 +167,20 @@ def held(decision: Decision, name: str) -> bool:
     return all(check.held for check in decision.checks if check.figure == name and check.law.startswith("upper"))
 
 
-def decided(part: str, gain: float, count: int) -> Decisions:
+def decided(split: str, gain: float, count: int) -> Decisions:
     """So many decisions of one kind."""
-    rng = np.random.default_rng([DECIDED_ON.index(part), GAINS.index(gain)])
-    found = [decision(rng, gain, part) for _ in range(count)]
+    rng = np.random.default_rng([DECIDED_ON.index(split), GAINS.index(gain)])
+    found = [decision(rng, gain, split) for _ in range(count)]
     differences = [apart.value for each in found if (apart := each.figures[names.VAL_C2ST].difference) is not None]
     figures = {name: rate([held(each, name) for each in found]) for name in SPREADS}
-    return Decisions(part, gain, statistics.stdev(differences), figures, rate([each.promoted for each in found]))
+    return Decisions(split, gain, statistics.stdev(differences), figures, rate([each.promoted for each in found]))
 
 
-def covered(part: str, correlation: float, count: int) -> Coverage:
+def covered(split: str, correlation: float, count: int) -> Coverage:
     """So many intervals of a mean whose truth is 0."""
     rng, spread = np.random.default_rng(CORRELATIONS.index(correlation)), Spread(0.0, 1.0, correlation, common=0.0)
-    intervals = [interval(clustered(draw(rng, spread, SIZES[part])[0], SIZES[part])) for _ in range(count)]
-    return Coverage(part, correlation, rate([each.low <= 0.0 <= each.high for each in intervals]))
+    intervals = [interval(clustered(draw(rng, spread, SIZES[split])[0], SIZES[split])) for _ in range(count)]
+    return Coverage(split, correlation, rate([each.low <= 0.0 <= each.high for each in intervals]))
 
 
 def rate(found: Sequence[bool]) -> Rate:
@@ -190,7 +192,7 @@ def rate(found: Sequence[bool]) -> Rate:
 def row(line: Decisions) -> str:
     """One line of the table of decisions."""
     rates = (*line.held.values(), line.promoted)
-    return f"{line.part:<9}{line.gain:>9g}{line.sd:>8.4f}" + "".join(f"{each!s:>16}" for each in rates)
+    return f"{line.split:<9}{line.gain:>9g}{line.sd:>8.4f}" + "".join(f"{each!s:>16}" for each in rates)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -202,16 +204,16 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     columns = [*(name.removeprefix("val/") for name in SPREADS), "promoted"]
     print("% of decisions in which each figure's comparison held\n")
-    print(f"{'part':<9}{'better by':>9}{'sd':>8}" + "".join(f"{name:>16}" for name in columns))
+    print(f"{'split':<9}{'better by':>9}{'sd':>8}" + "".join(f"{name:>16}" for name in columns))
     decisions = []
-    for part, gain in product(DECIDED_ON, GAINS):
-        decisions.append(decided(part, gain, given.decisions))
+    for split, gain in product(DECIDED_ON, GAINS):
+        decisions.append(decided(split, gain, given.decisions))
         print(row(decisions[-1]), flush=True)
     print("\n% of 95 % intervals that hold the truth\n")
-    print(f"{'part':<12}{'correlation':>12}{'held':>16}")
+    print(f"{'split':<12}{'correlation':>12}{'held':>16}")
     coverage = [covered(COVERED_ON, correlation, given.intervals) for correlation in CORRELATIONS]
     for each in coverage:
-        print(f"{each.part:<12}{each.correlation:>12g}{each.held!s:>16}")
+        print(f"{each.split:<12}{each.correlation:>12g}{each.held!s:>16}")
     if given.output:
         found = {"decisions": [*map(asdict, decisions)], "coverage": [*map(asdict, coverage)]}
         given.output.write_text(json.dumps(found, indent=2) + "\n")

@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 
 from trainables.data.canonical import Canonical
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import DetectorConfig
 from trainables.detector.export import OnnxDetector, export
@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="detector-") as folder:
         detector = load_trained_detector(given.checkpoint or fresh(Path(folder)))
-    people = load_parts(replace(DetectorConfig().data, canonical=detector.canonical))["train"]
+    people = load_splits(replace(DetectorConfig().data, canonical=detector.canonical))["train"]
     found = measure(detector, people, given.movements, given.repeats)
     print(f"{'':<14}{'batched, 1/s':>14}{'per cpu s':>12}{'single, ms':>12}{'cpu ms':>9}")
     for name, row in found.items():

@@ -79,8 +79,8 @@ def run(sweep: Sweep, cpus: int) -> dict[str, Any]:
     best = ranking(study, SPACE.tie_breaker)[0]
     if best.checkpoint is None:
         raise RuntimeError(f"{settings.study_name}: the best trial has no checkpoint")
-    judged = {part: evaluate(best.checkpoint, part, NOISE) for part in ("validation", "test")}
-    figures = {title: judged[part].metrics[name].value for title, (part, name) in FIGURES.items()}
+    judged = {split: evaluate(best.checkpoint, split, NOISE) for split in ("validation", "test")}
+    figures = {title: judged[split].metrics[name].value for title, (split, name) in FIGURES.items()}
     return {"best": best.params, "searched": best.value, "seconds": spent, **figures}
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from trainables.core.config import build
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.diffusion.api import conditions_of, load_generator
 from trainables.diffusion.samplers import SAMPLERS, SPACINGS
 from trainables.diffusion.sampling import SamplingConfig
@@ -39,8 +39,8 @@ class Row:
 def measure(checkpoint: Path, rows: int, seed: int) -> list[Row]:
     """Every sampler and spacing, under the conditions of validation movements."""
     source = load_generator(checkpoint)
-    parts = load_parts(build(DataConfig, load_record(checkpoint)["config"]["data"]))
-    people = parts["validation"].take(torch.arange(rows))
+    splits = load_splits(build(DataConfig, load_record(checkpoint)["config"]["data"]))
+    people = splits["validation"].take(torch.arange(rows))
 
     def samples(sampling: SamplingConfig) -> Tensor:
         return torch.cat([*source.stream(conditions_of(people), people, seed=seed, sampling=sampling)])

@@ -22,7 +22,7 @@ from trainables import detectors
 from trainables.core.config import require
 from trainables.core.seeding import derive
 from trainables.data.balance import generated_count
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.negatives import weights_of
 from trainables.detector.dataset.served_negatives import NotServedError, ServedMovements, read_served, write_served
@@ -117,7 +117,7 @@ def _drawn(
     detector = published_detector(config, folder / "published", console)
     publish(folder / STORAGE, diffusion)
     publish(folder / STORAGE, detector, detectors.FOLDER)
-    count = generated_count(len(load_parts(config.data)["train"]), config.negatives.alpha or 1.0)
+    count = generated_count(len(load_splits(config.data)["train"]), config.negatives.alpha or 1.0)
     console.print(f"[bold]served[/bold]: {count} movements with a score in {[*hardness]}")
     with service(folder / STORAGE, *ONE) as running, drawing(console, count) as advance:
         wanted = Wanted(running.url, str(folder), count, config.seed, hardness=hardness, data=config.data)

@@ -13,7 +13,7 @@ import torch
 
 from trainables.core.config import require
 from trainables.data.canonical import Canonical
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.detector.api import Detector
 from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig
@@ -49,13 +49,13 @@ class UnseenJudge:
         Raises:
             ConfigError, RecordingError: no family at all, or a file that cannot be read.
         """
-        parts, held_out = load_parts(config.data), config.negatives.held_out
+        splits, held_out = load_splits(config.data), config.negatives.held_out
         law = "`families never trained on >= 1`"
         require(bool(held_out) or bool(others), law, "none", "hold some out, or add bots=FILE")
-        found = {family: _simple(family, parts["test"], config) for family in held_out} | _others(others, config)
+        found = {family: _simple(family, splits["test"], config) for family in held_out} | _others(others, config)
         file = file_sha256(Path(others)) if others else ""
         told = {"seed": SEED, "fpr": config.judgement.fpr, "families": [*found], "bots_sha256": file}
-        return cls(parts["validation"], parts["test"], found, config.judgement.fpr, told)
+        return cls(splits["validation"], splits["test"], found, config.judgement.fpr, told)
 
     def __call__(self, detector: Detector) -> dict[str, Any]:
         """`caught`, by family, and `accused`, of test people: shares above the threshold."""

@@ -20,7 +20,7 @@ import requests
 
 from serve.client import HardNegatives
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.data.recordings import read_recordings
 
 FOLDER = Path("results/tutorial")
@@ -62,7 +62,7 @@ print(pd.read_csv(CSV).head(3))
 # that is dropped is counted by reason.
 
 # %%
-data = load_parts(DataConfig(source="table", path=str(CSV), canonical=CanonicalConfig(sequence_length=64)))
+data = load_splits(DataConfig(source="table", path=str(CSV), canonical=CanonicalConfig(sequence_length=64)))
 print(data.table())
 
 # %% [markdown]

@@ -1,7 +1,7 @@
 """`python -m platform.evaluate`: the evaluation of `trainables.eval.diffusion_eval`, as a command of the platform.
 
 python -m platform.evaluate ckpt=FOLDER
-python -m platform.evaluate samples=FILE.parquet part=test
+python -m platform.evaluate samples=FILE.parquet split=test
 """
 
 import sys

@@ -1,6 +1,6 @@
 """`python -m platform.labels check`: every movement has the same labels in every batch, order, worker and process.
 
-The labels of the configured data, of the people of all parts and of simple bots of every style, are made once and
+The labels of the configured data, of the people of all splits and of simple bots of every style, are made once and
 printed; then they are made again wherever a training could make them, and compared row by row.
 """
 
@@ -21,7 +21,7 @@ from trainables.core.cli import FAILED, Command, Request, run
 from trainables.core.config import ConfigError, build, plain
 from trainables.core.seeding import generator
 from trainables.data.canonical import concatenate
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.data.labels import HUMAN, KINDS, DatasetLabels, LabelMap
 from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig
@@ -29,8 +29,8 @@ from trainables.detector.dataset.negatives import SimpleBots, conditions_for
 from trainables.detector.dataset.training_set import label_maps
 
 ABOUT = """
-Check that a label means the same everywhere: those of the people of all parts and of bots of every style are made again
-in batches of several sizes, in random orders, by workers of a DataLoader and in a fresh process, and compared.
+Check that a label means the same everywhere: those of the people of all splits and of bots of every style are made
+again in batches of several sizes, in random orders, by workers of a DataLoader and in a fresh process, and compared.
 
   python -m platform.labels check
   python -m platform.labels check trainable.data.source=table trainable.data.path=mine.parquet
@@ -61,9 +61,9 @@ def main(request: Request) -> int:
 
 
 def rows_of(config: DetectorConfig) -> Rows:
-    """The people of all parts, then as many simple bots of all families under their conditions."""
-    parts = load_parts(config.data)
-    people = concatenate(*parts.parts.values())
+    """The people of all splits, then as many simple bots of all families under their conditions."""
+    splits = load_splits(config.data)
+    people = concatenate(*splits.splits.values())
     like = conditions_for(people, len(people), generator(config.seed, "labels"))
     bots = SimpleBots(tuple(FAMILIES), config.data.canonical)(like, config.seed)
     return Rows(label_maps(), concatenate(people, bots.canonical), (*(HUMAN,) * len(people), *bots.style))

@@ -22,7 +22,7 @@ from trainables.core.config import build, plain, require
 from trainables.core.seeding import derive, generator
 from trainables.data.canonical import Canonical, Movements, decode, with_deltas
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.detector.dataset.negatives import conditions_for, made
 from trainables.detector.dataset.served_negatives import NotServedError, ServedMovements, write_served
 from trainables.generation.conditions import Conditions
@@ -109,7 +109,7 @@ def draw(client: HardNegatives, config: NegativesConfig, drawn: Callable[[int], 
         said.append(joined([*_told(client.stream(len(like), **asked), drawn)]))
         return decode(_placed(said[-1], like, config), form)
 
-    like = conditions_for(load_parts(config.data)["train"], config.n, generator(config.seed, "served"))
+    like = conditions_for(load_splits(config.data)["train"], config.n, generator(config.seed, "served"))
     canonical, refused = made("served", of_champion, like, form)
     request = {name: getattr(config, name) for name in ("seed", "steps", "hardness")}
     if config.hardness is not None:

@@ -1,6 +1,6 @@
 """`python -m platform.promote`: a challenger becomes champion if a paired test and all limits say so.
 
-Both are judged on people whom neither has seen (the holdout part, whose looks are counted), on the same movements,
+Both are judged on people whom neither has seen (the holdout split, whose looks are counted), on the same movements,
 conditions and noise, or against the same bots; the rule is `platform.promotion.rule`. Generators and detectors have
 champions of their own. The decision is written down with its data and figures either
 way: in the registry's history where the challenger is promoted, else among its decisions.
@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from platform.leaderboard.finalists import noise_seeds
-from platform.leaderboard.holdout_ledger import LEDGER, PART, Ledger, Look
+from platform.leaderboard.holdout_ledger import HOLDOUT, LEDGER, Ledger, Look
 from platform.leaderboard.model_types import KINDS
 from platform.promotion.challenger import FIRST, Challenger, of_checkpoint, of_leaderboard, require_same_form
 from platform.promotion.decision_record import findings, heading, history_table, print_decision, refusal, refusals_table
@@ -25,7 +25,7 @@ from platform.promotion.rule import LimitsConfig, MarginsConfig, Rule, decide
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import build, plain, require, require_member
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.detectors import FOLDER as DETECTORS
 from trainables.model_evaluation import EVALUATION_SPLITS, EvaluationResult, evaluate
 from trainables.model_registry.publisher import Publisher, held
@@ -41,7 +41,7 @@ Let a test decide whether a challenger becomes champion, and publish it if it do
   python -m platform.promote                              the first of the study's leaderboard
   python -m platform.promote study_name=wide trial=12     another trial of a leaderboard
   python -m platform.promote study_name=detector          a detector, among the detectors
-  python -m platform.promote ckpt=FOLDER part=validation  any checkpoint; without a look at the holdout part
+  python -m platform.promote ckpt=FOLDER split=validation  any checkpoint; without a look at the holdout split
   python -m platform.promote list registry=registry-detector   the detectors who were champions
 
 Exit codes: 0 promoted (or rolled back, or listed), 3 refused, which is no error, 1 failed, 2 wrong input.
@@ -52,15 +52,15 @@ Exit codes: 0 promoted (or rolled back, or listed), 3 refused, which is no error
 class PromoteConfig:
     """Who is judged, on whom, and by which rule."""
 
-    storage_path: str = "results"  # where the study, the ledger of the holdout part and the registry are
+    storage_path: str = "results"  # where the study, the ledger of the holdout split and the registry are
     study_name: str = "diffusion"
     trial: int = FIRST  # of the study's leaderboard; -1: its first
     ckpt: str = ""  # a checkpoint folder, in place of a trial
-    part: str = PART  # of the data
+    split: str = HOLDOUT  # of the data
     noise: int = 3  # samples per movement, each under other noise; of a detector: draws of the bots
     seed: int = 0  # of the noise, common to both; that of a study makes a look of its leaderboard serve again
     confidence: float = 0.95  # one-sided
-    holdout_budget: int = 32  # looks at the holdout part of the same data, of all studies and promotions
+    holdout_budget: int = 32  # looks at the holdout split of the same data, of all studies and promotions
     registry: str = REGISTRY  # that list and rollback are about; a promotion knows its own
     limits: LimitsConfig = field(default_factory=LimitsConfig)  # of generators
     margins: MarginsConfig = field(default_factory=MarginsConfig)
@@ -68,7 +68,9 @@ class PromoteConfig:
     latency: LatencyConfig = field(default_factory=LatencyConfig)
 
     def __post_init__(self) -> None:
-        require(self.part in EVALUATION_SPLITS, f"`part` in {{{', '.join(EVALUATION_SPLITS)}}}", f"part={self.part}")
+        require(
+            self.split in EVALUATION_SPLITS, f"`split` in {{{', '.join(EVALUATION_SPLITS)}}}", f"split={self.split}"
+        )
         require(self.noise >= 1, "`noise >= 1`", f"noise={self.noise}")
         require(self.trial >= -1, "`trial >= 0` (or -1 for the leaderboard's first)", f"trial={self.trial}")
         require(not (self.ckpt and self.trial >= 0), "at most one of `ckpt` and `trial`", "both")
@@ -133,7 +135,7 @@ def _decide(
     with console.status("measuring the latency"):
         latency = measured(config, challenger, champion)
     rule, seeds = RULES[KINDS[challenger.kind].registry](config), noise_seeds(config.seed, config.noise)
-    with console.status(f"judging on the {config.part} part"):
+    with console.status(f"judging on the {config.split} split"):
         mine = judged(config, Look.at(challenger.checkpoint, seeds, challenger.study, challenger.trial))
         theirs = None if champion is None else judged(config, Look.at(champion.checkpoint, seeds, champion.id))
     decision = decide(mine, theirs, latency, rule)
@@ -162,24 +164,24 @@ def challenger_of(config: PromoteConfig) -> Challenger:
 
 
 def measured(config: PromoteConfig, challenger: Challenger, champion: Published | None) -> Latency:
-    """The latency of both on movements of the validation part.
+    """The latency of both on movements of the validation split.
 
     Raises:
         CheckpointError: a checkpoint cannot be used, or the data are not those that they were trained on.
     """
-    parts = load_parts(build(DataConfig, challenger.record["config"]["data"]))
-    if parts.sha256 != challenger.record["data_sha256"]:
-        raise CheckpointError(f"{challenger.checkpoint}: trained on other data than today's ({parts.sha256})")
+    splits = load_splits(build(DataConfig, challenger.record["config"]["data"]))
+    if splits.sha256 != challenger.record["data_sha256"]:
+        raise CheckpointError(f"{challenger.checkpoint}: trained on other data than today's ({splits.sha256})")
     working = KINDS[challenger.kind].working
     sides = [working(side.checkpoint) for side in (challenger, champion) if side is not None]
-    return measure(sides, parts["validation"], config.latency)
+    return measure(sides, splits["validation"], config.latency)
 
 
 def judged(config: PromoteConfig, look: Look) -> EvaluationResult:
-    """The judgement of a look; one at the holdout part goes through the ledger."""
-    if config.part == PART:
+    """The judgement of a look; one at the holdout split goes through the ledger."""
+    if config.split == HOLDOUT:
         return Ledger(Path(config.storage_path).expanduser() / LEDGER, config.holdout_budget).ask(look)
-    return evaluate(look.checkpoint, config.part, look.seeds)
+    return evaluate(look.checkpoint, config.split, look.seeds)
 
 
 def list_registry(console: Console, config: PromoteConfig) -> int:

@@ -35,7 +35,7 @@ from search_spaces import SPACES
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import build, digest, plain
 from trainables.data.config import DataConfig
-from trainables.data.dataset import DataParts, load_parts
+from trainables.data.dataset import DataSplits, load_splits
 from trainables.session import TRAINABLES
 
 ABOUT = """
@@ -90,7 +90,7 @@ def main(request: Request) -> int:
     if settings.reproduce is not None and PLAN not in request.switches:
         study = load_study(settings.folder.parent, settings.study_name, settings.storage)
         return reproduce(console, sweep, study, settings.reproduce, request.given)
-    data = load_parts(build(DataConfig, sweep.trainable["data"], at="trainable.data"))
+    data = load_splits(build(DataConfig, sweep.trainable["data"], at="trainable.data"))
     _print_data(console, data)
     if PLAN in request.switches:
         return _plan_only(console, sweep)
@@ -100,7 +100,7 @@ def main(request: Request) -> int:
         raise SweepStoppedError(f"cannot write ({reason_of(error)}); {AGAIN}") from None
 
 
-def _continued(console: Console, sweep: Sweep, data: DataParts) -> int:
+def _continued(console: Console, sweep: Sweep, data: DataSplits) -> int:
     """Open the study, take up what was left, run what is owed, and summarise."""
     with held(sweep.settings.folder):
         cut = mend(sweep.settings.folder / JOURNAL)
@@ -148,7 +148,7 @@ def _plan_only(console: Console, sweep: Sweep) -> int:
     return 0
 
 
-def record_of(sweep: Sweep, data: DataParts) -> dict[str, Any]:
+def record_of(sweep: Sweep, data: DataSplits) -> dict[str, Any]:
     """What makes the trials of a study comparable: data, fixed configuration, and judgement."""
     searched = set(sweep.space.parameters)
     goal = sweep.goal
@@ -163,7 +163,7 @@ def record_of(sweep: Sweep, data: DataParts) -> dict[str, Any]:
     } | ({FOLDER: str(sweep.settings.folder)} if sweep.settings.storage else {})
 
 
-def _print_data(console: Console, data: DataParts) -> None:
+def _print_data(console: Console, data: DataSplits) -> None:
     console.print("Data", style="bold")
     console.print("  " + data.table().replace("\n", "\n  "), highlight=False)
     console.print(f"  sha256 {data.sha256[:16]}", highlight=False)

@@ -74,13 +74,13 @@ def _origin(published: Published) -> dict[str, Any]:
 
 
 def _judged(decision: Mapping[str, Any]) -> dict[str, Any]:
-    """Figures with interval, movements and groups, on which part of the data, and how sure the intervals are."""
+    """Figures with interval, movements and groups, on which split of the data, and how sure the intervals are."""
     data, figures = decision.get("data", {}), decision.get("figures", {})
     count = {"n": data.get("movements"), "groups": len(data["groups"]) if "groups" in data else None}
     found = {name: figures.get(name, {}).get("challenger") for name in FIGURES}
     ends = ("value", "low", "high")
     return {
-        "judged_on": {"part": data.get("part"), "data_sha256": data.get("data_sha256"), **count},
+        "judged_on": {"split": data.get("split", data.get("part")), "data_sha256": data.get("data_sha256"), **count},
         "confidence": decision.get("confidence_of_intervals"),
         "figures": {name: {**{end: f[end] for end in ends}, **count} for name, f in found.items() if f},
     }

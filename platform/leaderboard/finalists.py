@@ -1,7 +1,7 @@
 """The finalists of a search, judged once more: as Ray tasks where Ray is running, and nothing twice.
 
-What is judged on the validation part is kept as a file in the study's folder, what is judged on the holdout part in its
-ledger (`platform.leaderboard.holdout_ledger`), each as soon as it is there; figures of other code than today's are
+What is judged on the validation split is kept as a file in the study's folder, what is judged on the holdout split in
+its ledger (`platform.leaderboard.holdout_ledger`), each as soon as it is there; figures of other code than today's are
 computed again. A checkpoint that cannot be judged has a reason instead.
 """
 
@@ -14,7 +14,7 @@ import ray
 from rich.console import Console
 from rich.progress import Progress
 
-from platform.leaderboard.holdout_ledger import PART, HoldoutSpentError, Ledger, Look
+from platform.leaderboard.holdout_ledger import HOLDOUT, HoldoutSpentError, Ledger, Look
 from trainables.core.atomic_files import replace
 from trainables.core.config import ConfigError, digest
 from trainables.core.seeding import derive
@@ -34,7 +34,7 @@ def noise_seeds(seed: int, count: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Archive:
-    """Judgements on the validation part under some seeds, as files in a folder."""
+    """Judgements on the validation split under some seeds, as files in a folder."""
 
     folder: Path
     seeds: tuple[int, ...]
@@ -73,7 +73,7 @@ class Archive:
 def on_validation(
     console: Console, checkpoints: Sequence[Path], archive: Archive, drawn: str = "noise"
 ) -> dict[Path, Result]:
-    """Judgements on the validation part, of the archive or fresh.
+    """Judgements on the validation split, of the archive or fresh.
 
     Args:
         drawn: What the seeds draw anew, in a word.
@@ -96,7 +96,7 @@ def on_holdout(
     seeds: tuple[int, ...],
     drawn: str = "noise",
 ) -> tuple[dict[Path, Result], str | None]:
-    """Judgements of checkpoints on the holdout part, in their order as far as there are looks; why one was refused."""
+    """Judgements of checkpoints on the holdout split, in their order as far as there are looks; why one was refused."""
     found: dict[Path, Result] = {}
     taken, refused = dict[Path, Look](), None
     for checkpoint, trial in trials.items():
@@ -110,7 +110,7 @@ def on_holdout(
             taken[checkpoint] = look
         except HoldoutSpentError as error:
             refused = str(error)
-    for checkpoint, result in _computed(console, list(taken), PART, seeds, drawn):
+    for checkpoint, result in _computed(console, list(taken), HOLDOUT, seeds, drawn):
         found[checkpoint] = result
         if isinstance(result, EvaluationResult):
             ledger.answer(taken[checkpoint], result)
@@ -118,28 +118,28 @@ def on_holdout(
 
 
 def _computed(
-    console: Console, checkpoints: Sequence[Path], part: str, seeds: tuple[int, ...], drawn: str
+    console: Console, checkpoints: Sequence[Path], split: str, seeds: tuple[int, ...], drawn: str
 ) -> Iterator[tuple[Path, Result]]:
     """Each checkpoint with its result as it ends, progress shown."""
     if not checkpoints:
         return
     count, draws = len(checkpoints), len(seeds)
-    console.print(f"judging {count} finalist(s) on the {part} part, {draws} draw(s) of fresh {drawn} each")
-    results = (in_tasks if ray.is_initialized() else in_turn)(checkpoints, part, seeds)
+    console.print(f"judging {count} finalist(s) on the {split} split, {draws} draw(s) of fresh {drawn} each")
+    results = (in_tasks if ray.is_initialized() else in_turn)(checkpoints, split, seeds)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         yield from progress.track(results, total=count, description="judging")
 
 
-def in_turn(checkpoints: Sequence[Path], part: str, seeds: tuple[int, ...]) -> Iterator[tuple[Path, Result]]:
+def in_turn(checkpoints: Sequence[Path], split: str, seeds: tuple[int, ...]) -> Iterator[tuple[Path, Result]]:
     """Judgements one after the other, in this process."""
     for checkpoint in checkpoints:
-        yield checkpoint, try_evaluate(checkpoint, part, seeds)
+        yield checkpoint, try_evaluate(checkpoint, split, seeds)
 
 
-def in_tasks(checkpoints: Sequence[Path], part: str, seeds: tuple[int, ...]) -> Iterator[tuple[Path, Result]]:
+def in_tasks(checkpoints: Sequence[Path], split: str, seeds: tuple[int, ...]) -> Iterator[tuple[Path, Result]]:
     """Judgements as Ray tasks of one CPU each, as they end."""
     task = ray.remote(num_cpus=1)(try_evaluate)
-    waiting = {task.remote(checkpoint, part, seeds): checkpoint for checkpoint in checkpoints}
+    waiting = {task.remote(checkpoint, split, seeds): checkpoint for checkpoint in checkpoints}
     while waiting:
         [ended], _ = ray.wait(list(waiting), num_returns=1)
         yield waiting.pop(ended), ray.get(ended)

@@ -1,6 +1,6 @@
-"""The ledger of the holdout part: every look at it is written down before it is taken, and there are only so many.
+"""The ledger of the holdout split: every look at it is written down before it is taken, and there are only so many.
 
-The holdout part can say how good a generator is as long as nothing was chosen by it. Each further checkpoint that is
+The holdout split can say how good a generator is as long as nothing was chosen by it. Each further checkpoint that is
 judged on it wears it out, so that the looks at the same data are counted over all studies and promotions of a storage
 path, and refused beyond their budget.
 
@@ -30,14 +30,14 @@ from trainables.model_registry.publisher import now
 from trainables.training.checkpoint import load_record
 
 LEDGER = "holdout.jsonl"  # in the storage path
-PART = "holdout"
+HOLDOUT = "holdout"
 
 Key = tuple[str, str, str, tuple[int, ...]]
 Entry = Mapping[str, Any]
 
 
 class HoldoutSpentError(RuntimeError):
-    """There is no look left at the holdout part of these data."""
+    """There is no look left at the holdout split of these data."""
 
 
 class LedgerError(RuntimeError):
@@ -46,7 +46,7 @@ class LedgerError(RuntimeError):
 
 @dataclass(frozen=True)
 class Look:
-    """One checkpoint on the holdout part, under some noises.
+    """One checkpoint on the holdout split, under some noises.
 
     Attributes:
         study: Who asks, with `trial`; for the reader of the ledger.
@@ -79,7 +79,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The looks at a storage path's holdout part.
+    """The looks at a storage path's holdout split.
 
     Attributes:
         budget: Looks that one set of data allows for in all.
@@ -101,7 +101,7 @@ class Ledger:
         if known is not None:
             return known
         self.write_down(look)
-        judgement = run(look.checkpoint, PART, look.seeds)
+        judgement = run(look.checkpoint, HOLDOUT, look.seeds)
         self.answer(look, judgement)
         return judgement
 
@@ -123,7 +123,7 @@ class Ledger:
             spent = _looks(entries, look.data_sha256)
             if spent >= self.budget:
                 raise HoldoutSpentError(
-                    f"{self.path}: `looks at the holdout part < {self.budget}` must hold for another one, but these "
+                    f"{self.path}: `looks at the holdout split < {self.budget}` must hold for another one, but these "
                     f"data have had {spent}; record new people, or raise the budget and believe its figures less"
                 )
             asker = {"study": look.study, "trial": look.trial, "checkpoint": str(look.checkpoint)}

@@ -1,9 +1,10 @@
 """The leaderboard: the best trials of a search judged again, with intervals instead of one lucky number.
 
 The trial that looks best of many looks better than it is, for it was chosen by its luck as well. So the finalists are
-judged once more: on the people of the validation part under fresh draws (of a generator's noise, of a detector's bots),
-common to all of them, and on the holdout part, which no trial ever saw and whose looks are counted. The order is that
-of the fresh judgement on the validation part; nothing is ordered by the holdout part, so that it stays what it is.
+judged once more: on the people of the validation split under fresh draws (of a generator's noise, of a detector's
+bots), common to all of them, and on the holdout split, which no trial ever saw and whose looks are counted. The order
+is that of the fresh judgement on the validation split; nothing is ordered by the holdout split, so that it stays what
+it is.
 """
 
 import json
@@ -40,7 +41,7 @@ class Reference:
 
     Attributes:
         floor: Random halves of the validation people against each other.
-        people: Training people against validation people: what a perfect copy of the training part would score.
+        people: Training people against validation people: what a perfect copy of the training split would score.
     """
 
     floor: NullBand
@@ -85,9 +86,9 @@ class Leaderboard:
     Attributes:
         criteria: What their kind is judged by.
         by: What the rows are ordered by.
-        looks: That the holdout part of these data has had so far, of the `budget`.
-        refused: Why rows have no look at the holdout part; None if nothing was refused.
-        left_out: Trial -> why it could not be judged on a part.
+        looks: That the holdout split of these data has had so far, of the `budget`.
+        refused: Why rows have no look at the holdout split; None if nothing was refused.
+        left_out: Trial -> why it could not be judged on a split.
     """
 
     criteria: Criteria
@@ -104,7 +105,7 @@ def leaderboard(console: Console, sweep: Sweep, study: optuna.Study, ranked: Seq
     """Judge the finalists of a ranking again and order them by the first objective.
 
     Trials that break a constraint stand behind the others. A trial that was cut and goes on later is not worth a look
-    at the holdout part yet.
+    at the holdout split yet.
 
     Raises:
         LedgerError, ConfigError: the ledger or a kept judgement is damaged.

@@ -14,7 +14,7 @@ from platform.leaderboard.leaderboard import Reference, intervals
 from trainables import detectors, generators
 from trainables.core.config import build
 from trainables.data.canonical import Canonical, reobserve
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.detector.api import load_trained_detector
 from trainables.detector.config import DetectorConfig
 from trainables.detector.evaluation.plots import overview
@@ -47,7 +47,7 @@ class Kind:
 def people(config: Any) -> Reference:
     """Real people against each other, and training people against held-out ones."""
     validator = _validator(config)
-    return Reference(validator.floor(), validator.against(load_parts(config.data)["train"]))
+    return Reference(validator.floor(), validator.against(load_splits(config.data)["train"]))
 
 
 def draw_samples(checkpoint: Path, config: Any, judgement: EvaluationResult | None, pictures: Path) -> None:

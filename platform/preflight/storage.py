@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from platform.preflight.context import FAIL, OK, Finding, Scene
 from platform.study.storage import hidden
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 
 
 def check_storage(scene: Scene) -> Finding:
@@ -47,7 +47,7 @@ def _sqlite(file: Path) -> Finding:
 
 
 def check_data(scene: Scene) -> Finding:
-    """The recordings can be read and give all four parts."""
-    parts = load_parts(scene.data)
-    sizes = ", ".join(f"{name} {len(part):,}" for name, part in parts.parts.items())
-    return Finding(OK, f"{scene.data.source}: {sizes}; sha256 {parts.sha256[:16]}")
+    """The recordings can be read and give all four splits."""
+    splits = load_splits(scene.data)
+    sizes = ", ".join(f"{name} {len(split):,}" for name, split in splits.splits.items())
+    return Finding(OK, f"{scene.data.source}: {sizes}; sha256 {splits.sha256[:16]}")

@@ -52,7 +52,7 @@ def findings(
     decision: Decision, challenger: EvaluationResult, champion: EvaluationResult | None, latency: Latency, rule: Rule
 ) -> dict[str, Any]:
     """A decision with all that it was made from: who computes it again comes to the same."""
-    data = {"data_sha256": challenger.data_sha256, "part": challenger.part, "movements": challenger.movements}
+    data = {"data_sha256": challenger.data_sha256, "split": challenger.split, "movements": challenger.movements}
     return {
         **to_json(decision),
         "data": {**data, "groups": list(challenger.users), "seeds": list(challenger.seeds)},

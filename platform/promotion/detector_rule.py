@@ -2,7 +2,7 @@
 
 The test is that of `platform.promotion.rule`: the share of bots that are missed, of the worst family never trained on,
 must be lower, paired on the same people and the same bots. A threshold is worth what it does to people who took no part
-in fixing it, so that the share of the part's people whom the threshold of the validation people accuses has a limit.
+in fixing it, so that the share of the split's people whom the threshold of the validation people accuses has a limit.
 """
 
 import math

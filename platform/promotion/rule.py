@@ -120,7 +120,7 @@ class Rule:
     """The limits, the margins, and how sure one must be of a lower headline.
 
     At 0.95 an equal challenger's C2ST is found to be lower once in twenty decisions where groups are of equal size, and
-    once in eleven on the default holdout part, where one group has 182 of 328 rows. With the margins, which are broken
+    once in eleven on the default holdout split, where one group has 182 of 328 rows. With the margins, which are broken
     by chance as well, one equal challenger in seventeen is promoted there (`benchmarks.decisions`).
     """
 
@@ -197,7 +197,7 @@ def decide(challenger: EvaluationResult, champion: EvaluationResult | None, late
 
 def require_comparable(challenger: EvaluationResult, champion: EvaluationResult) -> None:
     """Raise `ConfigError` unless both judgements are about the same movements under the same noise."""
-    for name in ("data_sha256", "part", "users", "movements", "seeds"):
+    for name in ("data_sha256", "split", "users", "movements", "seeds"):
         mine, theirs = getattr(challenger, name), getattr(champion, name)
         if mine != theirs:
             raise ConfigError(

@@ -73,11 +73,11 @@ def _judged_again(shown: View, chosen: Sequence[FrozenTrial]) -> Table | None:
     checkpoints = {trial.number: trial.checkpoint for trial in shown.judged}
     kept = {trial.number: judgements(shown, checkpoints.get(trial.number)) for trial in chosen}
     first, *others = chosen
-    table = columns("part", "figure", f">trial {first.number}", *(f">trial {t.number}" for t in others))
-    for part, base in kept[first.number].items():
+    table = columns("split", "figure", f">trial {first.number}", *(f">trial {t.number}" for t in others))
+    for split, base in kept[first.number].items():
         for name, figure in base.metrics.items():
-            cells = [_apart(kept[other.number].get(part), base, name) for other in others]
-            table.add_row(part, name, metric_interval(name, interval(figure)), *cells)
+            cells = [_apart(kept[other.number].get(split), base, name) for other in others]
+            table.add_row(split, name, metric_interval(name, interval(figure)), *cells)
     told = any(kept[other.number] for other in others)
     return table if table.row_count and told else None
 

@@ -122,12 +122,12 @@ def _worth(shown: View) -> Iterator[tuple[str, Any]]:
     yield from ((name, points[at]) for at, name in ((0, "untrained"), (1, "after 1 epoch")) if at in points)
     yield f"trial {best.number} after {best.epoch} epochs, as the search saw it", best.metrics[headline]
     row = next((row for row in (shown.board or {"rows": []})["rows"] if row["trial"] == best.number), None)
-    for part, name in (
+    for split, name in (
         ("validation", f"under fresh {shown.criteria.drawn}"),
         ("holdout", "on people the search never saw"),
     ):
-        if row and row[part] and headline in row[part]:
-            yield f"the same trial, {name}", row[part][headline]
+        if row and row[split] and headline in row[split]:
+            yield f"the same trial, {name}", row[split][headline]
     if shown.people is not None:
         yield "real movements of the training people", shown.people
     if shown.floor is not None:

@@ -45,18 +45,18 @@ def objectives(shown: View) -> dict[str, tuple[dict[int, float], str]]:
 
 
 def forest(board: Board, criteria: Criteria, floor: NullBand | None) -> Figure:
-    """The headline of the finalists with 95 % intervals: as the search saw it, on fresh draws, on the holdout part."""
+    """The headline of the finalists with 95 % intervals: as the search saw it, on fresh draws, on the holdout split."""
     headline = criteria.headline
     rows = [row for row in board["rows"] if headline in row["validation"]]
     if not rows:
         raise NotShownError(f"no finalist has been judged again by {criteria.title}")
     names = [f"trial {row['trial']}" for row in rows]
     figure = go.Figure()
-    for part, label, colour, shape in (
+    for split, label, colour, shape in (
         ("validation", f"fresh {criteria.drawn}", RUN, "circle"),
         ("holdout", "holdout people", BEST, "diamond"),
     ):
-        told = _told_on(part, headline, names, rows)
+        told = _told_on(split, headline, names, rows)
         if told:
             figure.add_trace(_intervals(told, label))
             figure.data[-1].update(marker={"color": colour, "symbol": shape, "size": 9})
@@ -75,14 +75,14 @@ def forest(board: Board, criteria: Criteria, floor: NullBand | None) -> Figure:
     return plain(figure, 180 + 46 * len(rows), scattermode="group", scattergap=0.5)
 
 
-def _told_on(part: str, name: str, trials: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any]]:
+def _told_on(split: str, name: str, trials: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any]]:
     """Trials with their figure there; without one where no look was left, or most samples were rejected."""
-    return [(trial, row[part][name]) for trial, row in zip(trials, rows, strict=True) if name in (row[part] or {})]
+    return [(trial, row[split][name]) for trial, row in zip(trials, rows, strict=True) if name in (row[split] or {})]
 
 
 def _reach(rows: Sequence[Mapping[str, Any]], name: str, floor: NullBand | None) -> tuple[float, float]:
     """From the lowest to the highest end of an interval, and a little further."""
-    told = [row[part][name] for row in rows for part in ("validation", "holdout") if name in (row[part] or {})]
+    told = [row[split][name] for row in rows for split in ("validation", "holdout") if name in (row[split] or {})]
     chance = FIGURES[name].chance
     ends = [*([] if chance is None else [chance]), *([floor.low, floor.high] if floor else [])]
     low, high = min(ends + [one["low"] for one in told]), max(ends + [one["high"] for one in told])
@@ -202,7 +202,7 @@ def _told(trial: int, state: str, params: Mapping[str, Any]) -> str:
 
 
 def _real_band(figure: go.Figure, floor: NullBand | None, vertical: bool) -> None:
-    """Where real halves of the validation part lie against each other, 95 %."""
+    """Where real halves of the validation split lie against each other, 95 %."""
     if floor is None:
         return
     name = f"real against real, 95 %: {format_interval(floor.mean, floor.low, floor.high)}"

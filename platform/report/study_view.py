@@ -12,7 +12,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from platform.leaderboard.finalists import JUDGEMENTS, VALIDATION, Archive
-from platform.leaderboard.holdout_ledger import LEDGER, PART, Ledger, Look
+from platform.leaderboard.holdout_ledger import HOLDOUT, LEDGER, Ledger, Look
 from platform.leaderboard.leaderboard import LEADERBOARD
 from platform.study.objectives import Objective
 from platform.study.ranking import INTERRUPTED, Ranked, objectives_of, ranking, shown_trials
@@ -193,7 +193,7 @@ def manifest_of(trial: FrozenTrial) -> dict[str, Any] | None:
 
 
 def judgements(shown: View, checkpoint: Path | None) -> dict[str, EvaluationResult]:
-    """Part -> the judgement of a checkpoint under the leaderboard's noise, as far as it is kept.
+    """Split -> the judgement of a checkpoint under the leaderboard's noise, as far as it is kept.
 
     Raises:
         ConfigError, LedgerError: a damaged file.
@@ -206,5 +206,5 @@ def judgements(shown: View, checkpoint: Path | None) -> dict[str, EvaluationResu
     except CheckpointError:
         return {}
     ledger = Ledger(shown.folder.parent / LEDGER, shown.board["holdout"]["budget"])
-    found = {VALIDATION: Archive(shown.folder / JUDGEMENTS, seeds).find(checkpoint), PART: ledger.judgement(look)}
-    return {part: judgement for part, judgement in found.items() if judgement is not None}
+    found = {VALIDATION: Archive(shown.folder / JUDGEMENTS, seeds).find(checkpoint), HOLDOUT: ledger.judgement(look)}
+    return {split: judgement for split, judgement in found.items() if judgement is not None}

@@ -39,7 +39,7 @@ def print_leaderboard(console: Console, board: Leaderboard) -> None:
     if board.rows:
         console.print(_leaderboard(board))
         asked = f"{board.looks} of its {board.budget} looks have been taken"
-        console.print(f"P(best): probability of the best {board.by}; holdout part: {asked}", highlight=False)
+        console.print(f"P(best): probability of the best {board.by}; holdout split: {asked}", highlight=False)
     for row in board.rows:
         if row.repeats is not None:
             told = _repeats(row.repeats, board.criteria)
@@ -47,7 +47,7 @@ def print_leaderboard(console: Console, board: Leaderboard) -> None:
     for trial, reason in board.left_out.items():
         console.print(f"trial {trial} could not be judged: {reason}", style="red", highlight=False, soft_wrap=True)
     if board.refused:
-        console.print(f"no look at the holdout part: {board.refused}", style="yellow", highlight=False, soft_wrap=True)
+        console.print(f"no look at the holdout split: {board.refused}", style="yellow", highlight=False, soft_wrap=True)
 
 
 def _leaderboard(board: Leaderboard) -> Table:
@@ -85,7 +85,7 @@ def print_worth(console: Console, goal: Goal, board: Leaderboard, best: Ranked, 
         ("after 1 epoch", number(headline_at(best, 1, rung, criteria))),
         (f"{name} after {best.epoch} epochs, as the search saw it", number(best.metrics.get(criteria.headline))),
         (f"{name} on fresh {criteria.drawn}", metric_interval(criteria.headline, again)),
-        (f"{name} against the people of the holdout part", metric_interval(criteria.headline, unseen)),
+        (f"{name} against the people of the holdout split", metric_interval(criteria.headline, unseen)),
         *_of_people(reference),
     ]
     for cells in rows:

@@ -99,7 +99,7 @@ class FinalistsConfig:
     top: int = 3  # trials; 0 leaves it out
     noise: int = 3  # fresh draws of the sampler's noise, or of a detector's bots, common to all of them
     repeats: int = 0  # trainings of each with another seed, so that the leaderboard knows the luck of one
-    holdout_budget: int = 32  # checkpoints that may ever be judged on the holdout part of these data
+    holdout_budget: int = 32  # checkpoints that may ever be judged on the holdout split of these data
 
     def __post_init__(self) -> None:
         require(self.top >= 0, "`top >= 0`", f"top={self.top}")

@@ -22,7 +22,7 @@ class Plan:
         trial_s: One trial that is never stopped, at the lightest and the heaviest corner of the space.
         steps: Its optimisation steps, likewise.
         sweep_s: All remaining trials under successive halving, at the mean of the two corners.
-        finalists_s: Repeats of the best trials, and judging those again on both parts; at the heaviest corner.
+        finalists_s: Repeats of the best trials, and judging those again on both splits; at the heaviest corner.
     """
 
     remaining: int
@@ -53,7 +53,7 @@ def make_plan(sweep: Sweep, remaining: int, concurrent: int) -> Plan:
 
 
 def _finalists_s(sweep: Sweep, trial_s: float, evaluation_s: float) -> float:
-    """Seconds on one core: trainings with other seeds, and one evaluation per draw of noise and part."""
+    """Seconds on one core: trainings with other seeds, and one evaluation per draw of noise and split."""
     finalists = sweep.settings.finalists
     return finalists.top * (finalists.repeats * trial_s + 2 * finalists.noise * evaluation_s)
 

@@ -49,7 +49,7 @@ def spreads(folder: Path, data_sha256: str) -> dict[str, float]:
     squares, freedom = dict[str, float](), dict[str, int]()
     for file in sorted(folder.glob("*.json")):
         judgement = EvaluationResult.from_json(json.loads(file.read_text()))
-        if judgement.part != VALIDATION or judgement.data_sha256 != data_sha256:
+        if judgement.split != VALIDATION or judgement.data_sha256 != data_sha256:
             continue
         for metric, values in judgement.by_seed.items():
             mean = sum(values) / len(values)

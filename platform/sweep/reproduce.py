@@ -27,7 +27,7 @@ from trainables.core.atomic_files import replace
 from trainables.core.config import ConfigError, build, digest, require, with_values
 from trainables.core.threads import threads
 from trainables.data.config import DataConfig
-from trainables.data.dataset import DataParts, load_parts
+from trainables.data.dataset import DataSplits, load_splits
 from trainables.session import TRAINABLES
 from trainables.training import metric_names as names
 from trainables.training.headline_metrics import CRITERIA
@@ -68,7 +68,7 @@ def reproduce(console: Console, sweep: Sweep, study: optuna.Study, trial_number:
     """
     original = original_of(study, trial_number)
     _require_data_of_then(original, sweep.trainable, given)
-    data = load_parts(build(DataConfig, study.user_attrs["config"]["data"], at="trainable.data"))
+    data = load_splits(build(DataConfig, study.user_attrs["config"]["data"], at="trainable.data"))
     _require_same_data(study, original, data)
     with threads(_threads(original, sweep)):
         now = _manifest(original, data)
@@ -122,7 +122,7 @@ def _require_data_of_then(original: Original, trainable: Mapping[str, Any], give
         require(then == now, law, str(now), "leave it out: a trial is reproduced on the data that it was made with")
 
 
-def _require_same_data(study: optuna.Study, original: Original, data: DataParts) -> None:
+def _require_same_data(study: optuna.Study, original: Original, data: DataSplits) -> None:
     then = original.manifest.data_sha256 if original.manifest else study.user_attrs["data_sha256"]
     require(
         then == data.sha256,
@@ -143,7 +143,7 @@ def _device(original: Original) -> torch.device:
     return torch.device("cuda" if cuda and torch.cuda.is_available() else "cpu")
 
 
-def _manifest(original: Original, data: DataParts) -> Manifest:
+def _manifest(original: Original, data: DataSplits) -> Manifest:
     facts = source_of().facts()
     return Manifest.here(original.trainable, original.config, data.sha256, facts, device=_device(original))
 
@@ -176,7 +176,7 @@ def _begun(folder: RunFolder) -> int:
 def bands(original: Original, study: Path) -> dict[str, float]:
     """Half the width of the band of every figure that has one."""
     config = build(TRAINABLES[original.trainable].config, original.config, at="trainable")
-    data = load_parts(config.data)
+    data = load_splits(config.data)
     found = spreads(study / JUDGEMENTS, data.sha256) | dict.fromkeys(EXACT, 0.0)
     criteria, people = CRITERIA[original.trainable], KINDS[original.trainable].reference
     if people is not None and criteria.headline in original.metrics:

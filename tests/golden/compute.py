@@ -9,7 +9,7 @@ import torch
 from trainables.core.seeding import generator
 from trainables.data.canonical import encode
 from trainables.data.config import CONDITION_WIDTH, CanonicalConfig, DataConfig
-from trainables.data.dataset import SequenceDataset, batches, load_parts
+from trainables.data.dataset import SequenceDataset, batches, load_splits
 from trainables.diffusion.api import Generator, conditions_of
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import optimise
@@ -33,24 +33,24 @@ CONFIG = DiffusionConfig(
 
 def goldens() -> dict[str, list[float]]:
     """A loss curve of 20 steps, one DDIM sample of the model it leaves, and the metrics of a fixed pair."""
-    parts, objective = load_parts(DataConfig()), Objective.of(CONFIG.diffusion)
+    splits, objective = load_splits(DataConfig()), Objective.of(CONFIG.diffusion)
     state, random = initial_state(CONFIG, ALONE), generator(CONFIG.seed, "golden")
-    dataset, queue = SequenceDataset(parts["train"], parts.statistics), CONFIG.contrastive.queue(CONDITION_WIDTH)
+    dataset, queue = SequenceDataset(splits["train"], splits.statistics), CONFIG.contrastive.queue(CONDITION_WIDTH)
     losses = []
     for batch in islice(batches(lambda _: dataset, 32, random), STEPS):
         drawn = draw(batch, CONFIG.diffusion, random, estimates=True)
         negatives = draw_negatives(batch.condition, CONFIG.contrastive, random, queue, drawn.drop_condition)
         drawn = drawn._replace(negatives=negatives)
         losses.append(optimise(state, CONFIG, batch, drawn, objective)[TRAIN_LOSS])
-    one = parts["validation"].take(torch.arange(1))
-    known = conditions_of(parts["train"])
-    sampler = Generator(state.ema.model, objective.schedule, parts.statistics, CanonicalConfig(), known)
+    one = splits["validation"].take(torch.arange(1))
+    known = conditions_of(splits["train"])
+    sampler = Generator(state.ema.model, objective.schedule, splits.statistics, CanonicalConfig(), known)
     z = next(sampler.stream(conditions_of(one), one, seed=3, steps=5))
     return {"loss": losses, "sample": z[0, :8].flatten().tolist(), "metrics": _metrics_of_a_pair()}
 
 
 def _metrics_of_a_pair() -> list[float]:
-    real = load_parts(DataConfig())["validation"].take(torch.arange(150))
+    real = load_splits(DataConfig())["validation"].take(torch.arange(150))
     fake = encode(MinimumJerk()(real, generator(2, "golden")), CanonicalConfig())
     pair = [movement_features(part.deltas, part.mask) for part in (real, fake)]
     scaled = standardise(pair[0], pair[1])

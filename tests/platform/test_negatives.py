@@ -23,7 +23,7 @@ from trainables.core.cli import FAILED, WRONG_INPUT, run
 from trainables.core.seeding import generator
 from trainables.data.canonical import decode
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.detector.config import NegativesConfig
 from trainables.detector.dataset.negatives import ROUNDS, conditions_for, mixture
 from trainables.detector.dataset.served_negatives import read_served
@@ -108,7 +108,7 @@ def test_movements_of_the_champion_under_the_conditions_of_training_people_are_k
     url: str, folder: Path, service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert drawn(url, folder, "seed=4") == 0
-    kept, people = read_served(folder), load_parts(DataConfig())["train"]
+    kept, people = read_served(folder), load_splits(DataConfig())["train"]
     assert (kept.model, kept.model_sha256, kept.refused) == (CHAMPION, "a" * 64, 0)
     assert (kept.form, kept.request) == (CanonicalConfig(), {"seed": 4, "steps": None, "hardness": None})
     like = conditions_for(people, N, generator(4, "served"))
@@ -131,7 +131,7 @@ def test_they_pass_the_observation_model(url: str, folder: Path) -> None:
     kept = read_served(folder).canonical
     steps_px = decode(kept, CanonicalConfig()).steps_px
     assert torch.equal(steps_px, steps_px.round())
-    like = conditions_for(load_parts(DataConfig())["train"], N, generator(0, "served"))
+    like = conditions_for(load_splits(DataConfig())["train"], N, generator(0, "served"))
     off = (kept.angle - like.angle + torch.pi) % (2 * torch.pi) - torch.pi
     assert float(off.abs().max()) < 0.5
     assert float((kept.distance_px / like.distance_px).log().abs().max()) < 0.5
@@ -140,7 +140,7 @@ def test_they_pass_the_observation_model(url: str, folder: Path) -> None:
 def test_a_training_learns_from_them(url: str, folder: Path) -> None:
     assert drawn(url, folder) == 0
     config = NegativesConfig(bots=0.0, served=1.0, served_folder=str(folder))
-    found = mixture(load_parts(DataConfig())["train"], N, config, CanonicalConfig(), 0)
+    found = mixture(load_splits(DataConfig())["train"], N, config, CanonicalConfig(), 0)
     assert (set(found.style), set(found.model)) == ({"served"}, {"a" * 64})
 
 
@@ -177,7 +177,7 @@ def test_what_cannot_be_used_is_drawn_again_and_counted(url: str, folder: Path, 
     assert kept.refused == 4
     assert [job.n for job in service.jobs] == [N, 3, 1]
     assert len({job.seed for job in service.jobs}) == 3
-    like = conditions_for(load_parts(DataConfig())["train"], N, generator(0, "served"))
+    like = conditions_for(load_splits(DataConfig())["train"], N, generator(0, "served"))
     assert torch.equal(kept.canonical.duration_s, like.duration_s)
 
 

@@ -102,7 +102,7 @@ def test_a_better_challenger_becomes_champion_and_its_decision_says_why(
         weights(better),
         weights(poor),
     )
-    assert decision["data"]["part"] == "holdout"
+    assert decision["data"]["split"] == "holdout"
     assert decision["data"]["movements"] == 120
     assert all(check["held"] for check in decision["checks"])
     assert decision["versions"]["torch"] == torch.__version__
@@ -144,7 +144,7 @@ def test_a_rollback_brings_the_one_before_back_and_the_list_shows_everyone(
     storage: Path, poor: Path, better: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = f"storage_path={storage}"
-    assert promote([where, f"ckpt={better}", *QUICK, *ANYONE, *FREE, "part=validation"]) == 0
+    assert promote([where, f"ckpt={better}", *QUICK, *ANYONE, *FREE, "split=validation"]) == 0
     assert promote(["list", where]) == 0
     assert [line[:8] for line in capsys.readouterr().out.splitlines() if line[3:7].isdigit()] == [
         "   0001-",
@@ -186,7 +186,7 @@ def test_the_leaderboard_gives_the_challenger(
     ]
     (storage / "wide").mkdir()
     (storage / "wide" / "leaderboard.json").write_text(json.dumps({"rows": rows}))
-    command = [f"storage_path={storage}", "study_name=wide", *QUICK, *ANYONE, *FREE, "part=validation"]
+    command = [f"storage_path={storage}", "study_name=wide", *QUICK, *ANYONE, *FREE, "split=validation"]
     assert promote([*command, "trial=2"]) == REFUSED  # the champion already
     assert promote(command) == 0
     found = Registry.below(storage).champion()
@@ -200,7 +200,7 @@ def test_the_leaderboard_gives_the_challenger(
     assert "trial=3: not on the leaderboard" in capsys.readouterr().err
 
 
-def test_a_spent_holdout_part_fails_in_one_line_and_changes_nothing(
+def test_a_spent_holdout_split_fails_in_one_line_and_changes_nothing(
     storage: Path, better: Path, poor: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert promote([f"storage_path={storage}", f"ckpt={better}", *QUICK, "holdout_budget=1"]) == FAILED
@@ -255,7 +255,7 @@ def test_another_process_that_holds_the_registry_is_told(
         ([], "leaderboard.json: no such file; run `python -m platform.tune study_name=diffusion`"),
         (["ckpt=nowhere"], "no such file"),
         (["ckpt=a", "trial=1"], "at most one of `ckpt` and `trial`"),
-        (["part=train"], "`part` in {validation, test, holdout}"),
+        (["split=train"], "`split` in {validation, test, holdout}"),
         (["noise=0"], "`noise >= 1`"),
         (["trial=-2"], "`trial >= 0`"),
         (["holdout_budget=0"], "`holdout_budget >= 1`"),

@@ -24,11 +24,11 @@ from platform.tune import record_of
 from search_spaces import SPACES
 from tests.platform.drivers import SPACE, Driver
 from trainables.core.cli import parse
-from trainables.data.dataset import DataParts
+from trainables.data.dataset import DataSplits
 from trainables.session import ScalingConfig
 from trainables.training.metric_names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
 
-DATA = cast(DataParts, SimpleNamespace(sha256="d1"))
+DATA = cast(DataSplits, SimpleNamespace(sha256="d1"))
 
 
 def sweep_of(epochs: int, metric: str = VAL_C2ST_EXCESS, **settings: Any) -> Sweep:
@@ -200,7 +200,7 @@ def test_a_reproduction_hears_what_the_command_line_sets_and_reads_no_data_by_it
 
     monkeypatch.setattr(tune, "reproduce", reproduced)
     monkeypatch.setattr(tune, "load_study", lambda *place: "study")
-    monkeypatch.setattr(tune, "load_parts", lambda config: pytest.fail("the data of the command line were read"))
+    monkeypatch.setattr(tune, "load_splits", lambda config: pytest.fail("the data of the command line were read"))
     said = [f"storage_path={tmp_path}", "reproduce=3", "trainable.data.companding_px=0.5"]
     assert tune.main(parse(tune.COMMAND, said)) == 0
     assert heard == [("study", 3, ("storage_path", "reproduce", "trainable.data.companding_px"))]

@@ -12,7 +12,7 @@ from serve.models import Models
 from trainables import detectors
 from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.detector import state as detector_state
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.training_set import Scaling
@@ -43,7 +43,7 @@ DETECTOR = DetectorConfig(model=DetectorModelConfig(width=4, features_width=4, f
 DECISION = {
     "reason": "the first champion",
     "confidence_of_intervals": 0.9,
-    "data": {"part": "holdout", "movements": 40, "groups": ["a", "b"], "data_sha256": "d" * 64},
+    "data": {"split": "holdout", "movements": 40, "groups": ["a", "b"], "data_sha256": "d" * 64},
     "figures": {
         "val/c2st": {
             "challenger": {"value": 0.6, "se": 0.01, "low": 0.58, "high": 0.62, "df": 1},
@@ -64,16 +64,16 @@ def diffusion(folder: Path, seed: int = 0) -> Path:
 
 def gan(folder: Path) -> Path:
     """A checkpoint of an adversarial generator that has not been trained."""
-    parts = load_parts(GAN.data)
-    save_state(initial_state(GAN, parts.statistics, ALONE), GAN, parts, folder)
+    splits = load_splits(GAN.data)
+    save_state(initial_state(GAN, splits.statistics, ALONE), GAN, splits, folder)
     return folder
 
 
 def network(folder: Path) -> Path:
     """A checkpoint of a detector that has not been trained."""
-    parts = load_parts(DETECTOR.data)
-    state = detector_state.initial_state(DETECTOR, len(parts.statistics.mean), ALONE)
-    detector_state.save_state(state, DETECTOR, parts, Scaling.fit(parts), {"temperature": 1.0}, folder)
+    splits = load_splits(DETECTOR.data)
+    state = detector_state.initial_state(DETECTOR, len(splits.statistics.mean), ALONE)
+    detector_state.save_state(state, DETECTOR, splits, Scaling.fit(splits), {"temperature": 1.0}, folder)
     return folder
 
 

@@ -18,7 +18,7 @@ from tests.serve.published import KIND, detector, load_straightness, publish, se
 from trainables import detectors
 from trainables.core.config import ConfigError
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.model_registry.publisher import held
 from trainables.model_registry.registry import CHECKPOINT, HISTORY, Published, Registry
@@ -289,7 +289,7 @@ def test_the_card_holds_the_figures_of_the_decision_with_intervals_and_counts(st
     assert (card["id"], card["kind"], card["weights_sha256"]) == (first, "diffusion", record["weights_sha256"])
     assert card["data_sha256"] == record["data_sha256"]
     assert card["figures"] == {"val/c2st": {"value": 0.6, "low": 0.58, "high": 0.62, "n": 40, "groups": 2}}
-    assert card["judged_on"] == {"part": "holdout", "data_sha256": "d" * 64, "n": 40, "groups": 2}
+    assert card["judged_on"] == {"split": "holdout", "data_sha256": "d" * 64, "n": 40, "groups": 2}
     assert card["confidence"] == 0.9
     assert (card["representation"], card["sequence_length"], card["channels"]) == ("fixed_dt", 64, 2)
     assert card["sampling"]["steps"] == 2
@@ -330,7 +330,7 @@ def test_a_detectors_network_judges(storage: Path, tmp_path: Path) -> None:
     assert models.detectors.swap(), models.detectors.swapped.error
     judge, alone = models.detectors.at(), detectors.load_detector(tmp_path / "network")
     assert (judge.id, judge.card["kind"]) == (name, "detector")
-    people = load_parts(DataConfig())["validation"].take(torch.arange(5))
+    people = load_splits(DataConfig())["validation"].take(torch.arange(5))
     assert torch.equal(judge.detector.score(people), alone.score(people))
 
 

@@ -12,7 +12,7 @@ from serve.distributions import BINS, DISTRIBUTIONS
 from serve.jobs import FARTHEST_PX, LONGEST_S, ROWS_OF_A_SEED, SEEDS, Job, ServeError
 from trainables.core.config import ConfigError
 from trainables.data.config import CONDITION_NAMES, DataConfig
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.diffusion.sampling import SamplingChanges
 from trainables.generation.conditions import Conditions, conditions_of
 
@@ -72,7 +72,7 @@ def test_jobs_cross_processes() -> None:
 
 @pytest.fixture(scope="module")
 def known() -> Conditions:
-    return conditions_of(load_parts(DataConfig())["train"])
+    return conditions_of(load_splits(DataConfig())["train"])
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)

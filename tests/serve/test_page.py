@@ -32,7 +32,7 @@ CARD = {
     "representation": "fixed_dt",
     "sequence_length": 64,
     "published": "2026-01-02T03:04:05+00:00",
-    "judged_on": {"part": "validation", "n": 334, "groups": 9},
+    "judged_on": {"split": "validation", "n": 334, "groups": 9},
     "confidence": 0.9,
     "figures": {"val/c2st": FIGURE, "val/mmd": {**FIGURE, "value": None}, "val/new": FIGURE},
     "sampling": {"sampler": "dpmpp_2m", "steps": 20, "guidance": 1.0},

@@ -29,7 +29,7 @@ REMEDY = "install cursory==2.1.0, or choose another `source`"
 BLOCK_STARTS = (0, 93, 138, 213, 450, 512, 650, 669, 915, 1068, 1266, 1513, 1698, 2262)
 
 # (first row, SapiMouse user): recovered by matching the recordings with the public SapiMouse sessions, and named as
-# there, so that one person falls into one part of a split whichever data set the recording came from. From UNKNOWN_FROM
+# there, so that one person falls into one split whichever data set the recording came from. From UNKNOWN_FROM
 # on nobody could be recovered, and the session block stands for the person.
 USER_STARTS = (
     *((0, 64), (93, 119), (138, 90), (213, 63), (261, 55), (296, 52), (331, 110), (357, 39), (364, 37), (375, 30)),

@@ -1,7 +1,7 @@
-"""From recordings to the four parts of a data set, and from a part to batches.
+"""From recordings to the four splits of a data set, and from a split to batches.
 
-A part is decided by a hash of the group (the person, else the recording session), so that nobody stands in two parts,
-whatever the order, the number or the source of the recordings. Statistics come from the training part alone.
+A split is decided by a hash of the group (the person, else the recording session), so that nobody stands in two splits,
+whatever the order, the number or the source of the recordings. Statistics come from the training split alone.
 """
 
 import functools
@@ -24,15 +24,15 @@ from trainables.data.companding import compand, expand
 from trainables.data.config import MEASURED_CONDITIONS, CanonicalConfig, DataConfig
 from trainables.data.recordings import Recording, read_recordings
 
-PARTS = ("train", "validation", "test", "holdout")
+SPLITS = ("train", "validation", "test", "holdout")
 SHARES = (0.60, 0.15, 0.12, 0.13)  # of the hash range; the default recordings fall 1,315 / 383 / 314 / 344
 BUCKET = 8.0  # steps; the network's internal length is a multiple of it
-SPLIT_SALT = "split-17670"  # chosen among 20,000 by the parts' sizes alone: each has both kinds of groups
+SPLIT_SALT = "split-17670"  # chosen among 20,000 by the sizes of the splits alone: each has both kinds of groups
 
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """Standardisation of sequences and conditions with the training part's statistics.
+    """Standardisation of sequences and conditions with the training split's statistics.
 
     A step is modelled in pixels, companded: z = (compand(d) - mean) / std per channel over valid steps.
 
@@ -104,8 +104,8 @@ class SequenceDataset(Dataset[Batch]):
 
 
 @dataclass(frozen=True, eq=False)
-class DataParts:
-    """The four parts of a data set, their statistics, and the account of what was left out.
+class DataSplits:
+    """The four splits of a data set, their statistics, and the account of what was left out.
 
     Attributes:
         dropped: Reason -> movements left out, over reading and canonicalisation.
@@ -113,35 +113,35 @@ class DataParts:
         sha256: Over configuration, values and groups: equal if and only if the training data are.
     """
 
-    parts: Mapping[str, Canonical]
+    splits: Mapping[str, Canonical]
     statistics: Statistics
     read: int
     dropped: Mapping[str, int]
     repaired: Mapping[str, int]
     sha256: str
 
-    def __getitem__(self, part: str) -> Canonical:
-        return self.parts[part]
+    def __getitem__(self, split: str) -> Canonical:
+        return self.splits[split]
 
     def table(self) -> str:
-        """Sizes of the parts and what was dropped and why, aligned for a terminal."""
+        """Sizes of the splits and what was dropped and why, aligned for a terminal."""
         rows = [("movements read", self.read)]
         rows += [(f"  dropped: {reason}", n) for reason, n in self.dropped.items() if n]
-        rows += [(f"  {name} ({len(set(part.group))} groups)", len(part)) for name, part in self.parts.items()]
+        rows += [(f"  {name} ({len(set(split.group))} groups)", len(split)) for name, split in self.splits.items()]
         rows += [(f"  raw events left out: {reason}", n) for reason, n in self.repaired.items() if n]
         width = max(len(label) for label, _ in rows)
         return "\n".join(f"{label:<{width}}  {count:>7,}" for label, count in rows)
 
 
-def part_of(group: str) -> str:
-    """The part that a group belongs to, from the hash of its name alone."""
+def split_of(group: str) -> str:
+    """The split that a group belongs to, from the hash of its name alone."""
     head = hashlib.blake2b(f"{SPLIT_SALT}/{group}".encode(), digest_size=8).digest()
     position, edge = int.from_bytes(head, "big") / 2**64, 0.0
-    for part, share in zip(PARTS[:-1], SHARES[:-1], strict=True):
+    for split, share in zip(SPLITS[:-1], SHARES[:-1], strict=True):
         edge += share
         if position < edge:
-            return part
-    return PARTS[-1]
+            return split
+    return SPLITS[-1]
 
 
 def observe_recordings(recordings: Sequence[Recording]) -> Movements:
@@ -160,13 +160,13 @@ def fit_statistics(canonical: Canonical, scale_px: float) -> Statistics:
     Raises:
         ConfigError: fewer than two movements, or a measured column that does not vary.
     """
-    require(len(canonical) >= 2, "`movements in the training part >= 2`", str(len(canonical)), "read more recordings")
+    require(len(canonical) >= 2, "`movements in the training split >= 2`", str(len(canonical)), "read more recordings")
     steps = compand(canonical.steps_px(), scale_px)[canonical.mask]
     condition = canonical.condition()
     channels = ("dx", "dy", "ticks")[: steps.shape[1]]
     for names, values in ((channels, steps), (MEASURED_CONDITIONS, condition[:, :-1])):
         for name, std in zip(names, values.std(dim=0).tolist(), strict=True):
-            require(std > 0, f"`standard deviation of {name} > 0` in the training part", str(std))
+            require(std > 0, f"`standard deviation of {name} > 0` in the training split", str(std))
     mean, std = (torch.stack(parts) for parts in zip(*map(_moments, condition.unbind(dim=1)), strict=True))
     return Statistics(steps.mean(dim=0), steps.std(dim=0), mean, std, torch.tensor(scale_px, dtype=torch.float64))
 
@@ -179,61 +179,61 @@ def _moments(column: Float[Tensor, "N"]) -> tuple[Float[Tensor, ""], Float[Tenso
 
 
 @functools.lru_cache(maxsize=2)
-def load_parts(config: DataConfig) -> DataParts:
+def load_splits(config: DataConfig) -> DataSplits:
     """Read, observe, split and canonicalise once per process.
 
     Raises:
         RecordingError: the recordings cannot be read.
-        ConfigError: a part is empty after dropping, or another than the training part alone has target widths.
+        ConfigError: a split is empty after dropping, or another than the training split alone has target widths.
     """
     recordings = read_recordings(config.source, Path(config.path) if config.path else None)
     movements = observe_recordings(recordings.recordings)
     rows, unusable = usable(movements, config.canonical)
     dropped = Counter(recordings.dropped) + Counter(unusable)
-    parts = _split(movements.take(rows), config.canonical)
-    _require_widths_to_learn_from(parts)
-    return DataParts(
-        parts,
-        fit_statistics(parts["train"], config.companding_px),
+    splits = _split(movements.take(rows), config.canonical)
+    _require_widths_to_learn_from(splits)
+    return DataSplits(
+        splits,
+        fit_statistics(splits["train"], config.companding_px),
         recordings.read,
         dropped,
         recordings.repaired_events,
-        _hash(config, parts),
+        _hash(config, splits),
     )
 
 
 def _split(movements: Movements, config: CanonicalConfig) -> dict[str, Canonical]:
-    part = [part_of(group) for group in movements.group]
-    parts = {}
-    for name in PARTS:
-        rows = torch.tensor([i for i, p in enumerate(part) if p == name], dtype=torch.int64)
+    split = [split_of(group) for group in movements.group]
+    splits = {}
+    for name in SPLITS:
+        rows = torch.tensor([i for i, p in enumerate(split) if p == name], dtype=torch.int64)
         if not len(rows):
             raise ConfigError(
-                f"the {name} part is empty: {len(movements)} usable movements of {len(set(movements.group))} groups "
+                f"the {name} split is empty: {len(movements)} usable movements of {len(set(movements.group))} groups "
                 "are too few for a split by group; read recordings of more people"
             )
-        parts[name] = encode(movements.take(rows), config)
-    return parts
+        splits[name] = encode(movements.take(rows), config)
+    return splits
 
 
-def _require_widths_to_learn_from(parts: Mapping[str, Canonical]) -> None:
+def _require_widths_to_learn_from(splits: Mapping[str, Canonical]) -> None:
     """A network that has never met a target width says nothing under one."""
-    known = [name for name in PARTS if not bool(parts[name].target_width_px.isnan().all())]
+    known = [name for name in SPLITS if not bool(splits[name].target_width_px.isnan().all())]
     require(
         not known or "train" in known,
-        "`target widths in the training part` where another has some",
+        "`target widths in the training split` where another has some",
         f"none there, but some in {', '.join(known)}",
         "read recordings of more people, or leave the widths out",
     )
 
 
-def _hash(config: DataConfig, parts: Mapping[str, Canonical]) -> str:
+def _hash(config: DataConfig, splits: Mapping[str, Canonical]) -> str:
     head = hashlib.sha256(repr(config.canonical).encode())
-    for name in PARTS:
-        part = parts[name]
-        head.update("\n".join([name, *part.group]).encode())
+    for name in SPLITS:
+        split = splits[name]
+        head.update("\n".join([name, *split.group]).encode())
         for tensor in TENSORS:
-            head.update(getattr(part, tensor).contiguous().numpy().tobytes())
+            head.update(getattr(split, tensor).contiguous().numpy().tobytes())
     return head.hexdigest()
 
 

@@ -121,7 +121,7 @@ class LabelMaps:
 
     @classmethod
     def of(cls, tasks: Iterable[str], styles: Iterable[str]) -> "LabelMaps":
-        """Maps of all tasks and styles of a data set, whole: its parts, people and bots together."""
+        """Maps of all tasks and styles of a data set, whole: its splits, people and bots together."""
         known = tuple(styles)
         kinds = (tasks, embodiment_names(known), known)
         return cls(*(LabelMap.of(kind, names) for kind, names in zip(KINDS, kinds, strict=True)))

@@ -115,7 +115,7 @@ def segment(
 
 
 def trim(x: FloatArray, y: FloatArray, part: slice) -> slice:
-    """`part` without the still rows at its ends: from the last row at its first place to the first at its last."""
+    """`split` without the still rows at its ends: from the last row at its first place to the first at its last."""
     moves = np.flatnonzero((np.diff(x[part]) != 0) | (np.diff(y[part]) != 0))
     if not len(moves):
         return slice(part.start, part.start + 1)

@@ -44,7 +44,7 @@ def movements_of(stream: Stream, rule: MovementRule = DEFAULT_RULE) -> Recording
 
 
 def _take(stream: Stream, part: slice) -> Recording:
-    """The movement that `part` holds, with times from its first event."""
+    """The movement that `split` holds, with times from its first event."""
     t_ms = stream.t_ms[part] - stream.t_ms[part.start]
     owner, aim = (stream.source, stream.user, stream.session), aim_at(stream.target, part.start)
     return Recording(t_ms, stream.x[part], stream.y[part], *owner, *aim)

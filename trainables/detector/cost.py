@@ -1,6 +1,6 @@
 """What a detector's run will cost on this machine, from a few real steps."""
 
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.detector.api import Detector
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.training_set import Scaling, TrainingSet, label_maps
@@ -15,14 +15,14 @@ TENSORS_PER_WEIGHT = 4  # weight, two moments, average
 
 def measure(config: DetectorConfig) -> Cost:
     """Time steps, a pass's bots and one judgement of this configuration with the torch threads that are set now."""
-    parts = load_parts(config.data)
-    scaling = Scaling.fit(parts)
-    dataset = TrainingSet(parts["train"], scaling, label_maps(), config)
-    state = initial_state(config, len(parts.statistics.mean), Worker())
+    splits = load_splits(config.data)
+    scaling = Scaling.fit(splits)
+    dataset = TrainingSet(splits["train"], scaling, label_maps(), config)
+    state = initial_state(config, len(splits.statistics.mean), Worker())
     examples, _ = dataset.dataset(dataset.negatives(0))
     item = next(items(examples, config, 0))
     step_s = seconds(lambda: optimise(state, config, item))
-    validator = Validator.fit(parts["validation"], scaling, config)
+    validator = Validator.fit(splits["validation"], scaling, config)
     detector = Detector(state.ema.model, scaling, config.data.canonical)
     made_s = seconds(lambda: dataset.dataset(dataset.negatives(0)))
     return Cost(

@@ -4,10 +4,10 @@
     python -m trainables.detector.judge ckpt=FOLDER bots=bots.parquet people=people.parquet out_dir=judgement
 
 Thresholds and temperature are fixed on the validation people and bots under their conditions; all figures are of the
-people of `part` and bots under theirs, of bots of others' making (`bots`) and of people of other sources (`people`).
+people of `split` and bots under theirs, of bots of others' making (`bots`) and of people of other sources (`people`).
 Writes `card.md`, `card.json` and the pictures `caught.png`, `reliability.png` and `sessions.png` into `out_dir`.
 
-The holdout part is refused: each look at it wears it out, so it is kept for the promotion, which keeps a ledger.
+The holdout split is refused: each look at it wears it out, so it is kept for the promotion, which keeps a ledger.
 """
 
 import json
@@ -23,7 +23,7 @@ from trainables.core.cli import Command, Request, run
 from trainables.core.config import ConfigError, build, plain, require
 from trainables.data.canonical import concatenate
 from trainables.data.config import DataConfig
-from trainables.data.dataset import DataParts, load_parts
+from trainables.data.dataset import DataSplits, load_splits
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import NegativesConfig
 from trainables.detector.evaluation.embedding_probes import EmbeddingProbes, embeddings_of, probe_embeddings
@@ -44,7 +44,7 @@ class JudgeConfig:
 
     ckpt: str = ""
     out_dir: str = "judgement"
-    part: str = "test"
+    split: str = "test"
     bots: str = ""  # a table of recordings of bots: style, trajectory_id, t_ms, x, y
     people: str = ""  # a table of recordings of people of other sources
     leave_one_out: str = ""  # leave_one_out.json of detectors trained as this one, for the card
@@ -53,7 +53,7 @@ class JudgeConfig:
 
     def __post_init__(self) -> None:
         require(bool(self.ckpt), "`ckpt` names a checkpoint folder", "an empty text", "add ckpt=FOLDER")
-        require_detector_split(self.part)
+        require_detector_split(self.split)
 
 
 COMMAND = Command(
@@ -103,12 +103,12 @@ def card_of(config: JudgeConfig) -> DetectorCard:
     detector, record = load_trained_detector(folder), load_record(folder)
     data = build(DataConfig, record["config"]["data"])
     table = table_of(Path(config.leave_one_out), record["config"]) if config.leave_one_out else None
-    parts = load_parts(data)
-    met = EvaluationSet.of(parts, config.part, detector.canonical, config.seed, config.bots, config.people)
+    splits = load_splits(data)
+    met = EvaluationSet.of(splits, config.split, detector.canonical, config.seed, config.bots, config.people)
     judgement = met.judgement(detector, build(NegativesConfig, record["config"]["negatives"]), config.figures)
     return DetectorCard(
         folder.name,
-        origin_of(record, data, parts),
+        origin_of(record, data, splits),
         judgement,
         audited(met.held_out, detector, config),
         table,
@@ -117,12 +117,12 @@ def card_of(config: JudgeConfig) -> DetectorCard:
     )
 
 
-def origin_of(record: Mapping[str, Any], data: DataConfig, parts: DataParts) -> Origin:
+def origin_of(record: Mapping[str, Any], data: DataConfig, splits: DataSplits) -> Origin:
     """What the detector was made of."""
     negatives = record["config"]["negatives"]
     alpha = negatives["alpha"]
     told = f"{alpha:g} by count" if alpha is not None else f"as many, each with the weight {negatives['weight']:g}"
-    people = {name: f"{len(part)} movements of {len(set(part.group))}" for name, part in parts.parts.items()}
+    people = {name: f"{len(split)} movements of {len(set(split.group))}" for name, split in splits.splits.items()}
     return Origin(
         record["weights_sha256"], record["data_sha256"], data.source, people, told, dict(record["negatives"]["models"])
     )

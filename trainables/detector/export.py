@@ -30,7 +30,7 @@ from trainables.core.config import build, plain, require
 from trainables.data.canonical import Canonical
 from trainables.data.companding import compand
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.dataset.training_set import columns, direction
 from trainables.training.checkpoint import CheckpointError, load_record
@@ -164,7 +164,7 @@ def main(request: Request) -> int:
     record = load_record(checkpoint)
     detector = load_trained_detector(checkpoint)
     out.parent.mkdir(parents=True, exist_ok=True)
-    example = load_parts(build(DataConfig, record["config"]["data"]))["validation"]
+    example = load_splits(build(DataConfig, record["config"]["data"]))["validation"]
     export(detector, example.take(torch.arange(2)), {"weights_sha256": str(record["weights_sha256"])}, out)
     apart = (OnnxDetector.load(out).score(example) - detector.score(example)).abs().max().item()
     Console(soft_wrap=True).print(f"{out}: scores {len(example)} movements as the checkpoint does, to {apart:.1e}")

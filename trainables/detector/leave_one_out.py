@@ -25,7 +25,7 @@ from trainables.core.atomic_files import replace as write
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import build, plain, require, require_member
 from trainables.core.formatting import clock
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.detector.api import load_trained_detector
 from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig
@@ -58,7 +58,7 @@ class FoldsConfig:
 
     out_dir: str = "results/leave_one_out"
     families: tuple[str, ...] = tuple(FAMILIES)
-    part: str = "test"
+    split: str = "test"
     bots: str = ""  # a table of recordings of bots: style, trajectory_id, t_ms, x, y
     seed: int = 7  # of the bots
     figures: FiguresConfig = field(default_factory=FiguresConfig)
@@ -69,7 +69,7 @@ class FoldsConfig:
             require_member("families", family, FAMILIES)
         once = len(set(self.families)) == len(self.families)
         require(once, "`families` names each once", ", ".join(self.families))
-        require_detector_split(self.part)
+        require_detector_split(self.split)
 
 
 COMMAND: Command = Command(
@@ -86,7 +86,9 @@ COMMAND: Command = Command(
 def main(request: Request) -> int:
     """Train and judge a detector per family, write the table, print it."""
     console, (config, trainable) = Console(), configs(request)
-    met = EvaluationSet.of(load_parts(trainable.data), config.part, trainable.data.canonical, config.seed, config.bots)
+    met = EvaluationSet.of(
+        load_splits(trainable.data), config.split, trainable.data.canonical, config.seed, config.bots
+    )
     table = LeaveOneOut.of(judged_folds(config, trainable, met, console))
     write_table(table, config, trainable)
     show(console, table.sheets())
@@ -179,7 +181,7 @@ def _told_of(table: LeaveOneOut, config: FoldsConfig, trainable: DetectorConfig)
     return (
         f"Each detector was trained for {trainable.epochs} epochs without one family of bots, its threshold fixed for "
         f"{percent(table.fpr)} FPR on validation people, and judged on bots under the conditions of "
-        f"{table.unseen[0].figures.people} movements of {config.part} people whom it had not met."
+        f"{table.unseen[0].figures.people} movements of {config.split} people whom it had not met."
     )
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainables.contrastive.club import CLUB
 from trainables.core.config import plain
 from trainables.core.seeding import derive
-from trainables.data.dataset import DataParts
+from trainables.data.dataset import DataSplits
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.training_set import WIDTH, Scaling
 from trainables.detector.model import DetectorNetwork
@@ -97,11 +97,11 @@ def initial_state(config: DetectorConfig, channels: int, worker: Worker) -> Stat
 
 def groups(network: DetectorNetwork) -> list[dict[str, Any]]:
     """What is trained, each part with the scale of its learning rate; what is not trained is in none."""
-    parts: dict[float, list[nn.Parameter]] = {}
+    splits: dict[float, list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            parts.setdefault(SCALES.get(name.partition(".")[0], 1.0), []).append(parameter)
-    return [{"params": parameters, "scale": scale} for scale, parameters in parts.items()]
+            splits.setdefault(SCALES.get(name.partition(".")[0], 1.0), []).append(parameter)
+    return [{"params": parameters, "scale": scale} for scale, parameters in splits.items()]
 
 
 def freeze(network: DetectorNetwork, folder: Path) -> None:
@@ -133,7 +133,7 @@ def frozen_weights(config: DetectorConfig, data_sha256: str) -> str:
 
 
 def save_state(
-    state: State, config: DetectorConfig, parts: DataParts, scaling: Scaling, told: Mapping[str, Any], folder: Path
+    state: State, config: DetectorConfig, splits: DataSplits, scaling: Scaling, told: Mapping[str, Any], folder: Path
 ) -> None:
     """Write the whole state, and what scoring needs beside it, as a checkpoint.
 
@@ -141,12 +141,12 @@ def save_state(
         told: What else the record says: labels, negatives, calibration, judgement; plain values.
     """
     scales = {name: getattr(scaling, name) for name in ("mean", "std", "whitening")}
-    tensors = {**state.tensors(), **generator_record(parts), **flatten("scaling", scales)}
+    tensors = {**state.tensors(), **generator_record(splits), **flatten("scaling", scales)}
     record = {
         **told,
         "kind": KIND,
         "config": plain(config),
-        "data_sha256": parts.sha256,
+        "data_sha256": splits.sha256,
         "epoch": state.epoch,
         "step": state.step,
         "ema_updates": state.ema.updates,
@@ -154,12 +154,12 @@ def save_state(
     save_checkpoint(folder, tensors, record)
 
 
-def restore_state(state: State, config: DetectorConfig, parts: DataParts, folder: Path) -> None:
+def restore_state(state: State, config: DetectorConfig, splits: DataSplits, folder: Path) -> None:
     """Bring back every changing part from a checkpoint of the same run.
 
     Raises:
         CheckpointError: the checkpoint belongs to another configuration or other data, or is not whole.
     """
-    with resumed(folder, KIND, plain(config), parts.sha256) as (tensors, record):
+    with resumed(folder, KIND, plain(config), splits.sha256) as (tensors, record):
         state.load(tensors)
         state.step, state.epoch, state.ema.updates = record["step"], record["epoch"], record["ema_updates"]

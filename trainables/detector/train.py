@@ -18,7 +18,7 @@ from torch import nn
 
 from trainables.core.config import require
 from trainables.core.seeding import derive, generator
-from trainables.data.dataset import DataParts, like_lengths, load_parts
+from trainables.data.dataset import DataSplits, like_lengths, load_splits
 from trainables.detector.api import Detector
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.training_set import (
@@ -63,16 +63,16 @@ def epochs(config: DetectorConfig, *, resume: Path | None = None, worker: Worker
         "`workers` divide `batch_size`",
         f"workers={worker.world_size}, batch_size={config.batch_size}",
     )
-    parts = load_parts(config.data)
-    scaling, maps = Scaling.fit(parts), label_maps()
-    dataset = TrainingSet(parts["train"], scaling, maps, config)
-    frozen = {"frozen": frozen_weights(config, parts.sha256)}
+    splits = load_splits(config.data)
+    scaling, maps = Scaling.fit(splits), label_maps()
+    dataset = TrainingSet(splits["train"], scaling, maps, config)
+    frozen = {"frozen": frozen_weights(config, splits.sha256)}
     told = dataset.account() | frozen  # whatever is wrong with a source is told before anything is trained
-    validator = Validator.fit(parts["validation"], scaling, config)
-    state = initial_state(config, len(parts.statistics.mean), worker)
-    judge = partial(_judge, state, config, parts, scaling, told, validator, worker)
+    validator = Validator.fit(splits["validation"], scaling, config)
+    state = initial_state(config, len(splits.statistics.mean), worker)
+    judge = partial(_judge, state, config, splits, scaling, told, validator, worker)
     if resume is not None:
-        restore_state(state, config, parts, resume)
+        restore_state(state, config, splits, resume)
     else:
         yield judge({})
     while state.epoch < config.epochs:
@@ -150,7 +150,7 @@ def _parts_of(losses: Losses) -> dict[str, float]:
 def _judge(
     state: State,
     config: DetectorConfig,
-    parts: DataParts,
+    splits: DataSplits,
     scaling: Scaling,
     told: Mapping[str, Any],
     validator: Validator,
@@ -168,4 +168,4 @@ def _judge(
         metrics[names.VAL_SECONDS] = time.perf_counter() - began
         metrics[names.PARAMETERS] = float(sum(parameter.numel() for parameter in state.network.parameters()))
     record = {**told, "temperature": temperature}
-    return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, parts, scaling, record, folder))
+    return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, splits, scaling, record, folder))

@@ -1,7 +1,7 @@
 """Samples from a trained model: conditions in, canonical movements out.
 
 A checkpoint carries what sampling needs beside the weights: the standardisation, the canonical form, and the conditions
-of the training part, from which conditions are drawn when none are asked for.
+of the training split, from which conditions are drawn when none are asked for.
 """
 
 import os

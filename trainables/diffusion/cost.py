@@ -3,7 +3,7 @@
 import torch
 
 from trainables.core.seeding import generator
-from trainables.data.dataset import SequenceDataset, batches, load_parts
+from trainables.data.dataset import SequenceDataset, batches, load_splits
 from trainables.diffusion.api import CHUNK
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.latents.autoencoder import in_latents
@@ -17,8 +17,8 @@ from trainables.training.trainable import Cost, Worker
 
 def measure(config: DiffusionConfig) -> Cost:
     """Time optimisation steps and network calls of this configuration with the torch threads that are set now."""
-    parts = load_parts(config.data)
-    dataset = SequenceDataset(parts["train"], parts.statistics)
+    splits = load_splits(config.data)
+    dataset = SequenceDataset(splits["train"], splits.statistics)
     objective = Objective.of(config.diffusion)
     state = initial_state(config, Worker())
     random = generator(config.seed, "cost")
@@ -34,7 +34,7 @@ def measure(config: DiffusionConfig) -> Cost:
                 rows.sequences.z, torch.zeros(len(rows.condition)), rows.sequences.mask, rows.condition
             )
         )
-    samples = min(config.evaluation.movements, len(parts["validation"]))
+    samples = min(config.evaluation.movements, len(splits["validation"]))
     return Cost(
         step_s=step_s,
         steps_per_epoch=config.steps_per_epoch,

@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from trainables.core.config import require
 from trainables.core.seeding import derive, generator
-from trainables.data.dataset import Batch, DataParts, SequenceDataset, batches, load_parts, shared
+from trainables.data.dataset import Batch, DataSplits, SequenceDataset, batches, load_splits, shared
 from trainables.diffusion.api import Generator, conditions_of
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.latents.autoencoder import in_latents
@@ -60,21 +60,21 @@ def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worke
         "`workers` divides `latent.batch_size`",
         f"workers={worker.world_size}, batch_size={config.latent.batch_size}",
     )
-    parts = load_parts(config.data)
-    dataset = training_set(parts, config.data.canonical, config.augmentation, config.seed)
+    splits = load_splits(config.data)
+    dataset = training_set(splits, config.data.canonical, config.augmentation, config.seed)
     objective = Objective.of(config.diffusion)
-    validator = Validator.fit(parts["validation"], parts["train"], config.data.canonical, config.evaluation)
+    validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, config.evaluation)
     state = initial_state(config, worker)
     if resume is not None:
-        restore_state(state, config, parts, resume)
+        restore_state(state, config, splits, resume)
     else:
         if config.latent.enabled:
             state.autoencoder = fit_autoencoder(dataset.dataset, config.latent, config.seed, worker)
-        yield _judge(state, config, parts, objective, validator, {}, worker)
+        yield _judge(state, config, splits, objective, validator, {}, worker)
     while state.epoch < config.epochs and not _exhausted(state, config, worker):
         training = _train_epoch(state, config, dataset, objective, worker)
         state.epoch += 1
-        yield _judge(state, config, parts, objective, validator, training, worker)
+        yield _judge(state, config, splits, objective, validator, training, worker)
 
 
 def _exhausted(state: State, config: DiffusionConfig, worker: Worker) -> bool:
@@ -179,7 +179,7 @@ def autocast(device: torch.device, wanted: bool) -> AbstractContextManager[Any]:
 def _judge(
     state: State,
     config: DiffusionConfig,
-    parts: DataParts,
+    splits: DataSplits,
     objective: Objective,
     validator: Validator,
     training: Mapping[str, float],
@@ -192,32 +192,32 @@ def _judge(
         sampler = Generator(
             state.ema.model,
             objective.schedule,
-            parts.statistics,
+            splits.statistics,
             config.data.canonical,
-            conditions_of(parts["train"]),
+            conditions_of(splits["train"]),
             state.autoencoder,
             objective.prediction,
             config.sampling,
         )
-        metrics[names.VAL_LOSS] = _validation_loss(state, config, parts, objective, worker.device)
+        metrics[names.VAL_LOSS] = _validation_loss(state, config, splits, objective, worker.device)
         fake = sampler.like(validator.held_out, seed=config.evaluation.seed)
         metrics |= validator(fake)
         metrics[names.VAL_SECONDS] = time.perf_counter() - began
         metrics[names.PARAMETERS] = float(sum(p.numel() for p in state.model.parameters()))
         if config.early_stopping.metric in metrics:
             state.patience.after(metrics[config.early_stopping.metric], config.early_stopping.min_delta)
-    return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, parts, folder))
+    return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, splits, folder))
 
 
 @torch.no_grad()
 def _validation_loss(
-    state: State, config: DiffusionConfig, parts: DataParts, objective: Objective, device: torch.device
+    state: State, config: DiffusionConfig, splits: DataSplits, objective: Objective, device: torch.device
 ) -> float:
-    """Denoising error of the averaged weights on the validation part, same times and noise in every epoch and trial.
+    """Denoising error of the averaged weights on the validation split, same times and noise in every epoch and trial.
 
     Without min-SNR weights and without estimates, so that it compares configurations that differ in them.
     """
-    dataset = SequenceDataset(parts["validation"], parts.statistics)
+    dataset = SequenceDataset(splits["validation"], splits.statistics)
     batch = in_latents(state.autoencoder, dataset[torch.arange(len(dataset))])
     drawn = draw(batch, config.diffusion, generator(config.evaluation.seed, "validation loss"))
     batch, drawn = shard(batch, drawn, 0, 1, device)

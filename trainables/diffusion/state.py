@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainables.core.config import plain
 from trainables.core.seeding import derive
-from trainables.data.dataset import DataParts
+from trainables.data.dataset import DataSplits
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.latents.autoencoder import Autoencoder
 from trainables.diffusion.models.unet1d import UNet1D
@@ -88,19 +88,19 @@ def _untrained(config: DiffusionConfig, worker: Worker) -> Autoencoder | None:
     return autoencoder.to(worker.device).requires_grad_(False)
 
 
-def save_state(state: State, config: DiffusionConfig, parts: DataParts, folder: Path) -> None:
+def save_state(state: State, config: DiffusionConfig, splits: DataSplits, folder: Path) -> None:
     """Write the whole state, and what sampling needs beside it, as a checkpoint."""
     tensors = {
         **flatten("model", state.model.state_dict()),
         **flatten("ema", state.ema.model.state_dict()),
         **flatten("optimizer", optimizer_tensors(state.optimizer)),
         **flatten("autoencoder", state.autoencoder.state_dict() if state.autoencoder else {}),
-        **generator_record(parts),
+        **generator_record(splits),
     }
     record = {
         "kind": "diffusion",
         "config": plain(config),
-        "data_sha256": parts.sha256,
+        "data_sha256": splits.sha256,
         "epoch": state.epoch,
         "step": state.step,
         "ema_updates": state.ema.updates,
@@ -109,13 +109,13 @@ def save_state(state: State, config: DiffusionConfig, parts: DataParts, folder: 
     save_checkpoint(folder, tensors, record)
 
 
-def restore_state(state: State, config: DiffusionConfig, parts: DataParts, folder: Path) -> None:
+def restore_state(state: State, config: DiffusionConfig, splits: DataSplits, folder: Path) -> None:
     """Bring back every changing part from a checkpoint of the same run.
 
     Raises:
         CheckpointError: the checkpoint belongs to another configuration or other data.
     """
-    with resumed(folder, "diffusion", plain(config), parts.sha256) as (tensors, record):
+    with resumed(folder, "diffusion", plain(config), splits.sha256) as (tensors, record):
         _load(state, tensors, record)
 
 

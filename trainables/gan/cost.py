@@ -3,7 +3,7 @@
 from itertools import cycle
 
 from trainables.core.seeding import generator
-from trainables.data.dataset import SequenceDataset, batches, load_parts
+from trainables.data.dataset import SequenceDataset, batches, load_splits
 from trainables.gan.api import GanGenerator
 from trainables.gan.config import GanConfig
 from trainables.gan.state import count_parameters, initial_state
@@ -18,18 +18,18 @@ TENSORS_PER_WEIGHT = (4, 3)  # generator: weight, two moments, average; critic: 
 
 def measure(config: GanConfig) -> Cost:
     """Time steps of the game and samples of this configuration with the torch threads that are set now."""
-    parts = load_parts(config.data)
-    dataset = SequenceDataset(parts["train"], parts.statistics)
-    state = initial_state(config, parts.statistics, Worker())
+    splits = load_splits(config.data)
+    dataset = SequenceDataset(splits["train"], splits.statistics)
+    state = initial_state(config, splits.statistics, Worker())
     random = generator(config.seed, "cost")
     rounds = [next(batches(lambda _: dataset, config.batch_size, random)) for _ in range(config.game.critic_steps + 1)]
     stream = cycle(rounds)
     step_s = seconds(lambda: play(state, config, stream, random))
-    known = conditions_of(parts["train"])
-    sampler = GanGenerator(state.ema.model, config.model, parts.statistics, config.data.canonical, known)
-    rows = parts["train"].take(known.raw[:CHUNK, 0].argsort())
+    known = conditions_of(splits["train"])
+    sampler = GanGenerator(state.ema.model, config.model, splits.statistics, config.data.canonical, known)
+    rows = splits["train"].take(known.raw[:CHUNK, 0].argsort())
     call_s = seconds(lambda: sampler.like(rows, seed=0))
-    samples = min(config.evaluation.movements, len(parts["validation"]))
+    samples = min(config.evaluation.movements, len(splits["validation"]))
     weights = (count_parameters([state.generator.network]), count_parameters([state.critic.network]))
     return Cost(
         step_s=step_s,

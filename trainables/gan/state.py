@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainables.core.config import plain
 from trainables.core.seeding import derive
 from trainables.data.config import CONDITION_WIDTH
-from trainables.data.dataset import DataParts, Statistics
+from trainables.data.dataset import DataSplits, Statistics
 from trainables.gan.config import GanConfig
 from trainables.gan.networks import Critic, MovementNetwork
 from trainables.generation.conditions import generator_record
@@ -77,18 +77,18 @@ def _player(network: nn.Module, config: GanConfig, worker: Worker) -> Player:
     return Player(network, worker.wrap(network), torch.optim.Adam(network.parameters(), betas=betas, fused=True))
 
 
-def save_state(state: State, config: GanConfig, parts: DataParts, folder: Path) -> None:
+def save_state(state: State, config: GanConfig, splits: DataSplits, folder: Path) -> None:
     """Write the whole state, and what sampling needs beside it, as a checkpoint."""
     tensors = {
         **flatten("generator", state.generator.tensors()),
         **flatten("critic", state.critic.tensors()),
         **flatten("ema", state.ema.model.state_dict()),
-        **generator_record(parts),
+        **generator_record(splits),
     }
     record = {
         "kind": KIND,
         "config": plain(config),
-        "data_sha256": parts.sha256,
+        "data_sha256": splits.sha256,
         "epoch": state.epoch,
         "step": state.step,
         "ema_updates": state.ema.updates,
@@ -96,13 +96,13 @@ def save_state(state: State, config: GanConfig, parts: DataParts, folder: Path) 
     save_checkpoint(folder, tensors, record)
 
 
-def restore_state(state: State, config: GanConfig, parts: DataParts, folder: Path) -> None:
+def restore_state(state: State, config: GanConfig, splits: DataSplits, folder: Path) -> None:
     """Bring back every changing part from a checkpoint of the same run.
 
     Raises:
         CheckpointError: the checkpoint belongs to another configuration or other data, or is not whole.
     """
-    with resumed(folder, KIND, plain(config), parts.sha256) as (tensors, record):
+    with resumed(folder, KIND, plain(config), splits.sha256) as (tensors, record):
         _load(state, tensors, record)
 
 

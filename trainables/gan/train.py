@@ -18,7 +18,7 @@ from torch import Tensor
 
 from trainables.core.config import require
 from trainables.core.seeding import generator
-from trainables.data.dataset import Batch, DataParts, Statistics, batches, load_parts, shared
+from trainables.data.dataset import Batch, DataSplits, Statistics, batches, load_splits, shared
 from trainables.eval.generation.validator import Validator
 from trainables.gan.api import GanGenerator
 from trainables.gan.config import GameConfig, GanConfig
@@ -48,18 +48,18 @@ def epochs(config: GanConfig, *, resume: Path | None = None, worker: Worker = AL
         "`workers` divide `batch_size`",
         f"workers={worker.world_size}, batch_size={config.batch_size}",
     )
-    parts = load_parts(config.data)
-    dataset = training_set(parts, config.data.canonical, config.augmentation, config.seed)
-    validator = Validator.fit(parts["validation"], parts["train"], config.data.canonical, config.evaluation)
-    state = initial_state(config, parts.statistics, worker)
+    splits = load_splits(config.data)
+    dataset = training_set(splits, config.data.canonical, config.augmentation, config.seed)
+    validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, config.evaluation)
+    state = initial_state(config, splits.statistics, worker)
     if resume is not None:
-        restore_state(state, config, parts, resume)
+        restore_state(state, config, splits, resume)
     else:
-        yield _judge(state, config, parts, validator, {}, worker)
+        yield _judge(state, config, splits, validator, {}, worker)
     while state.epoch < config.epochs:
         training = _train_epoch(state, config, dataset, worker)
         state.epoch += 1
-        yield _judge(state, config, parts, validator, training, worker)
+        yield _judge(state, config, splits, validator, training, worker)
 
 
 def _train_epoch(state: State, config: GanConfig, dataset: TrainingSet, worker: Worker) -> dict[str, float]:
@@ -159,7 +159,7 @@ def learning_rates(step: int, total: int, config: GameConfig) -> tuple[float, fl
 def _judge(
     state: State,
     config: GanConfig,
-    parts: DataParts,
+    splits: DataSplits,
     validator: Validator,
     training: Mapping[str, float],
     worker: Worker,
@@ -168,9 +168,9 @@ def _judge(
     metrics: dict[str, float] = {names.EPOCH: state.epoch, **training}
     if worker.rank == 0:
         began = time.perf_counter()
-        known = conditions_of(parts["train"])
-        sampler = GanGenerator(state.ema.model, config.model, parts.statistics, config.data.canonical, known)
+        known = conditions_of(splits["train"])
+        sampler = GanGenerator(state.ema.model, config.model, splits.statistics, config.data.canonical, known)
         metrics |= validator(sampler.like(validator.held_out, seed=config.evaluation.seed))
         metrics[names.VAL_SECONDS] = time.perf_counter() - began
         metrics[names.PARAMETERS] = float(count_parameters([state.generator.network]))
-    return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, parts, folder))
+    return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, splits, folder))

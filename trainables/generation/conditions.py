@@ -15,7 +15,7 @@ from trainables.core.config import require
 from trainables.core.seeding import generator
 from trainables.data.canonical import MINIMUM_DISTANCE_PX, RATE_HZ, Canonical
 from trainables.data.config import CONDITION_NAMES, MEASURED_CONDITIONS, MINIMUM_STEPS, CanonicalConfig
-from trainables.data.dataset import DataParts
+from trainables.data.dataset import DataSplits
 from trainables.data.representation import prefix_mask
 from trainables.training.checkpoint import flatten
 
@@ -59,7 +59,7 @@ class Conditions:
         law = f"`columns == {columns}` ({', '.join(CONDITION_NAMES)})"
         require(raw.shape[1] == columns, law, f"{raw.shape[1]} columns", WIDTH_REMEDY)
         given = Conditions(raw.detach().cpu().double(), self.draw(first + len(raw), seed).angle[first:])
-        law = "`target widths are unknown` to a model whose training part has none"
+        law = "`target widths are unknown` to a model whose training split has none"
         require(self.tell_widths or not given.tell_widths, law, "a width", WIDTH_REMEDY)
         return given
 
@@ -166,7 +166,7 @@ def asked_like(real: Canonical, learnt: Conditions) -> Conditions:
     return asked if learnt.tell_widths else asked.without_widths()
 
 
-def generator_record(parts: DataParts) -> dict[str, Tensor]:
+def generator_record(splits: DataSplits) -> dict[str, Tensor]:
     """The tensors that a checkpoint carries for sampling: statistics and known conditions."""
-    known = conditions_of(parts["train"])
-    return {**flatten("statistics", vars(parts.statistics)), **flatten("known", known.tensors())}
+    known = conditions_of(splits["train"])
+    return {**flatten("statistics", vars(splits.statistics)), **flatten("known", known.tensors())}

@@ -12,7 +12,7 @@ from trainables.data.augment import augment
 from trainables.data.balance import generated_count, validate_augmentation_balance
 from trainables.data.canonical import TENSORS, Canonical, Movements, concatenate, decode, encode, usable
 from trainables.data.config import CanonicalConfig, VariationsConfig
-from trainables.data.dataset import DataParts, SequenceDataset, Statistics
+from trainables.data.dataset import DataSplits, SequenceDataset, Statistics
 from trainables.physical.minimum_jerk import GENERATORS
 
 
@@ -69,16 +69,16 @@ class TrainingSet:
         return replace(self.real, **tensors), result.refused
 
 
-def training_set(parts: DataParts, canonical: CanonicalConfig, config: AugmentationConfig, seed: int) -> TrainingSet:
-    """The real training part with `generated_count(real, alpha)` generated movements behind it.
+def training_set(splits: DataSplits, canonical: CanonicalConfig, config: AugmentationConfig, seed: int) -> TrainingSet:
+    """The real training split with `generated_count(real, alpha)` generated movements behind it.
 
-    At alpha 0 nothing is drawn and the set is the real part itself.
+    At alpha 0 nothing is drawn and the set is the training split itself.
     """
-    real = parts["train"]
+    real = splits["train"]
     generated = generate(real, canonical, config, seed)
-    dataset = SequenceDataset(concatenate(real, generated), parts.statistics)
+    dataset = SequenceDataset(concatenate(real, generated), splits.statistics)
     balance = validate_augmentation_balance(len(real), len(generated), config.alpha, dataset[0])
-    return TrainingSet(dataset, balance, real, generated, parts.statistics, canonical, config.variations)
+    return TrainingSet(dataset, balance, real, generated, splits.statistics, canonical, config.variations)
 
 
 def generate(real: Canonical, canonical: CanonicalConfig, config: AugmentationConfig, seed: int) -> Canonical:

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from trainables.core.config import build
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.training_set import Inputs, Scaling
@@ -77,7 +77,7 @@ class Scores:
         return {**fnr_metrics(self.human[rows], bots, self.unseen, self.fpr), VAL_FPR: fpr}
 
 
-def metrics_by_seed(checkpoint: Path, record: Mapping[str, Any], part: str, seeds: Sequence[int]) -> MetricsBySeed:
+def metrics_by_seed(checkpoint: Path, record: Mapping[str, Any], split: str, seeds: Sequence[int]) -> MetricsBySeed:
     """Return the metrics of a detector on a split's users and, for each seed, other bots under their conditions.
 
     Raises:
@@ -86,26 +86,26 @@ def metrics_by_seed(checkpoint: Path, record: Mapping[str, Any], part: str, seed
     """
     detector, config = load_trained_detector(checkpoint), build(DetectorConfig, record["config"])
     try:
-        scores = [scores_on(detector, config, part, seed) for seed in seeds]
+        scores = [scores_on(detector, config, split, seed) for seed in seeds]
     except NotFiniteError as error:
         raise CheckpointError(f"{checkpoint}: {error}; train again with a lower optim.lr") from None
     return MetricsBySeed(scores[0].users, len(scores[0].human), tuple(one.metrics() for one in scores))
 
 
-def scores_on(detector: Detector, config: DetectorConfig, part: str, seed: int) -> Scores:
+def scores_on(detector: Detector, config: DetectorConfig, split: str, seed: int) -> Scores:
     """Return the calibrated log odds of a bot, for a split's users and the bots of a seed.
 
     Raises:
         NotFiniteError: A score is NaN or infinite.
     """
     shared = DetectorConfig(data=config.data, judgement=replace(config.judgement, seed=seed))
-    validator = _validator(shared, part)  # detectors that differ in anything else get the same bots, made once
+    validator = _validator(shared, split)  # detectors that differ in anything else get the same bots, made once
     human = _log_odds(detector, validator.human)
     bots = {family: _log_odds(detector, inputs).view(-1, len(human)) for family, inputs in validator.bots.items()}
-    parts = load_parts(config.data)
-    validation = human if part == "validation" else _log_odds(detector, detector.scaling.inputs(parts["validation"]))
+    splits = load_splits(config.data)
+    validation = human if split == "validation" else _log_odds(detector, detector.scaling.inputs(splits["validation"]))
     threshold = threshold_at_fpr(validation, config.judgement.fpr).value
-    return Scores(human, bots, parts[part].group, config.negatives.held_out, config.judgement.fpr, threshold)
+    return Scores(human, bots, splits[split].group, config.negatives.held_out, config.judgement.fpr, threshold)
 
 
 def _log_odds(detector: Detector, inputs: Inputs) -> Float[Tensor, "N"]:
@@ -116,6 +116,6 @@ def _log_odds(detector: Detector, inputs: Inputs) -> Float[Tensor, "N"]:
 
 
 @lru_cache(maxsize=8)  # as many seeds of one split
-def _validator(config: DetectorConfig, part: str) -> Validator:
-    parts = load_parts(config.data)
-    return Validator.fit(parts[part], Scaling.fit(parts), config)
+def _validator(config: DetectorConfig, split: str) -> Validator:
+    splits = load_splits(config.data)
+    return Validator.fit(splits[split], Scaling.fit(splits), config)

@@ -16,7 +16,7 @@ from trainables.core.cli import Command, Request
 from trainables.core.config import ConfigError, build, plain, require, require_member
 from trainables.data.canonical import Canonical, decode
 from trainables.data.config import DataConfig
-from trainables.data.dataset import DataParts, load_parts
+from trainables.data.dataset import DataSplits, load_splits
 from trainables.diffusion.api import Generator
 from trainables.diffusion.sampling import SamplingChanges
 from trainables.eval.generation import plots
@@ -39,8 +39,8 @@ class EvalConfig:
     ckpt: str = ""  # checkpoint folder, or
     samples: str = ""  # a file of movements: .parquet, .csv, .npy
     metrics: tuple[str, ...] = tuple(METRICS)
-    part: str = "validation"  # of the data set; test for the last word
-    val_split: str = ""  # a file of real movements to compare with, in place of `part`
+    split: str = "validation"  # of the data set; test for the last word
+    val_split: str = ""  # a file of real movements to compare with, in place of `split`
     n: int = 0  # samples; 0: all that there are, one per real movement where a checkpoint makes them
     steps: int = 0  # network calls per sample; 0: those of `sampling`
     seed: int = 20240  # of the noise, and of the choice of rows where n leaves some out
@@ -56,9 +56,12 @@ class EvalConfig:
         require(bool(self.metrics), f"`metrics` name at least one of {', '.join(METRICS)}", "none")
         for metric in self.metrics:
             require_member("metrics", metric, METRICS)
-        remedy = "the holdout part is kept for the promotion" if self.part == "holdout" else ""
+        remedy = "the holdout split is kept for the promotion" if self.split == "holdout" else ""
         require(
-            self.part in GENERATOR_SPLITS, f"`part` in {{{', '.join(GENERATOR_SPLITS)}}}", f"part={self.part}", remedy
+            self.split in GENERATOR_SPLITS,
+            f"`split` in {{{', '.join(GENERATOR_SPLITS)}}}",
+            f"split={self.split}",
+            remedy,
         )
         require(self.n >= 0, "`n >= 0`", f"n={self.n}")
         require(self.steps >= 0, "`steps >= 1` (or 0 for those of `sampling`)", f"steps={self.steps}")
@@ -69,7 +72,7 @@ COMMAND = Command(
     config_name="diffusion/eval",
     about="Judge a checkpoint, or movements made elsewhere, on held-out people:\n\n"
     "  python -m trainables.eval.diffusion_eval ckpt=FOLDER metrics=[c2st,mmd,prd,kinematics,spectra]\n"
-    "  python -m trainables.eval.diffusion_eval samples=FILE.parquet part=test",
+    "  python -m trainables.eval.diffusion_eval samples=FILE.parquet split=test",
     schemas={"diffusion/eval_schema": plain(EvalConfig(ckpt="FOLDER")) | {"ckpt": ""}},  # neither is a law broken
 )
 
@@ -104,10 +107,10 @@ def evaluate(config: EvalConfig, progress: Progress) -> tuple[Numbers, Compariso
     found = {name: work[name](comparison) for name in progress.track(work, description="measuring")}
     return {
         "subject": subject.origin,
-        "real": {"people": config.val_split or config.part, **_account("real", sides.real, sides)},
+        "real": {"people": config.val_split or config.split, **_account("real", sides.real, sides)},
         "fake": _account("fake", sides.fake, sides),
         "training": {"movements": len(sides.training), "groups": len(set(sides.training.group))},
-        "data": {**plain(subject.data), "sha256": subject.parts.sha256},
+        "data": {**plain(subject.data), "sha256": subject.splits.sha256},
         "config": plain(config),
         "checks": {name: found[name] for name in CHECKS},
         "metrics": {name: found[name] for name in config.metrics},
@@ -125,7 +128,7 @@ class Subject:
 
     origin: Numbers
     data: DataConfig
-    parts: DataParts
+    splits: DataSplits
     sides: Sides
 
 
@@ -138,10 +141,10 @@ def of_checkpoint(config: EvalConfig, progress: Progress) -> Subject:
     folder = Path(config.ckpt)
     source, record = _sampling_as_asked(load(folder, config.device), config), load_record(folder)
     data = build(DataConfig, record["config"]["data"])
-    parts = load_parts(data)
-    if record.get("data_sha256") != parts.sha256:
+    splits = load_splits(data)
+    if record.get("data_sha256") != splits.sha256:
         raise CheckpointError(f"{folder}: trained on other data ({record.get('data_sha256')}); none is known to be new")
-    people, training = _people(config, parts, data), decode(parts["train"], data.canonical)
+    people, training = _people(config, splits, data), decode(splits["train"], data.canonical)
     with _running(progress, "sampling"):
         sides = generated(
             partial(source.like, seed=config.seed), source.canonical, people, training, config.n, config.seed
@@ -150,7 +153,7 @@ def of_checkpoint(config: EvalConfig, progress: Progress) -> Subject:
     origin = {"checkpoint": config.ckpt, **{key: record[key] for key in kept if key in record}}
     if isinstance(source, Generator):
         origin["sampling"] = plain(source.sampling)
-    return Subject(origin, data, parts, sides)
+    return Subject(origin, data, splits, sides)
 
 
 def _sampling_as_asked(source: MovementGenerator, config: EvalConfig) -> MovementGenerator:
@@ -173,17 +176,19 @@ def of_file(config: EvalConfig, progress: Progress) -> Subject:
     Raises:
         RecordingError: the file cannot be read.
     """
-    path, parts = Path(config.samples), load_parts(config.data)
+    path, splits = Path(config.samples), load_splits(config.data)
     with _running(progress, "reading"):
         file = read_movements(path)
-    people, training = _people(config, parts, config.data), decode(parts["train"], config.data.canonical)
+    people, training = _people(config, splits, config.data), decode(splits["train"], config.data.canonical)
     sides = from_file(file, people, training, config.data.canonical, config.n, config.seed)
     origin = {"samples": config.samples, "sha256": file_sha256(path), "events_left_out": dict(file.events)}
-    return Subject(origin, config.data, parts, sides)
+    return Subject(origin, config.data, splits, sides)
 
 
-def _people(config: EvalConfig, parts: DataParts, data: DataConfig) -> Observed:
-    return read_movements(Path(config.val_split)) if config.val_split else people_of(parts, config.part, data.canonical)
+def _people(config: EvalConfig, splits: DataSplits, data: DataConfig) -> Observed:
+    return (
+        read_movements(Path(config.val_split)) if config.val_split else people_of(splits, config.split, data.canonical)
+    )
 
 
 @contextmanager

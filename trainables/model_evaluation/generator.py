@@ -19,7 +19,7 @@ from torch import Tensor
 from trainables.core.config import build
 from trainables.data.canonical import Canonical, reobserve
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.eval.features.feature_tables import Indices, standardise
 from trainables.eval.features.kinematic import FEATURES, movement_features
 from trainables.eval.generation.validator import EvaluationConfig, Validator
@@ -32,7 +32,7 @@ from trainables.model_evaluation.result import MetricsBySeed
 from trainables.training import metric_names as names
 
 
-def metrics_by_seed(checkpoint: Path, record: Mapping[str, Any], part: str, seeds: Sequence[int]) -> MetricsBySeed:
+def metrics_by_seed(checkpoint: Path, record: Mapping[str, Any], split: str, seeds: Sequence[int]) -> MetricsBySeed:
     """Return the metrics of a checkpoint's samples against the users of a split, under its evaluation configuration.
 
     Raises:
@@ -40,16 +40,16 @@ def metrics_by_seed(checkpoint: Path, record: Mapping[str, Any], part: str, seed
         SamplingDivergedError: The network returns NaN or infinity.
     """
     source, config = load(checkpoint), record["config"]
-    validator = validator_of(build(DataConfig, config["data"]), part, build(EvaluationConfig, config["evaluation"]))
+    validator = validator_of(build(DataConfig, config["data"]), split, build(EvaluationConfig, config["evaluation"]))
     by_seed = [metrics_by_user(validator, source.like(validator.held_out, seed=seed)) for seed in seeds]
     return MetricsBySeed(users_of(validator), len(validator.held_out), tuple(by_seed))
 
 
 @lru_cache(maxsize=2)
-def validator_of(data: DataConfig, part: str, evaluation: EvaluationConfig) -> Validator:
+def validator_of(data: DataConfig, split: str, evaluation: EvaluationConfig) -> Validator:
     """Return the validator of a split."""
-    parts = load_parts(data)
-    return Validator.fit(parts[part], parts["train"], data.canonical, evaluation)
+    splits = load_splits(data)
+    return Validator.fit(splits[split], splits["train"], data.canonical, evaluation)
 
 
 def users_of(validator: Validator) -> tuple[str, ...]:

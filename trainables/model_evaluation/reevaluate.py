@@ -13,7 +13,7 @@ from trainables import detectors, generators
 from trainables.core.config import ConfigError, build, require
 from trainables.core.threads import threads
 from trainables.data.config import DataConfig
-from trainables.data.dataset import PARTS, load_parts
+from trainables.data.dataset import SPLITS, load_splits
 from trainables.data.recordings import RecordingError
 from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.eval.intervals.jackknife import mean
@@ -21,7 +21,7 @@ from trainables.model_evaluation import detector, generator
 from trainables.model_evaluation.result import EvaluationResult, MetricsBySeed
 from trainables.training.checkpoint import CheckpointError, load_record
 
-EVALUATION_SPLITS = PARTS[1:]  # all but the training split
+EVALUATION_SPLITS = SPLITS[1:]  # all but the training split
 
 EVALUATORS: dict[str, Callable[[Path, Mapping[str, Any], str, Sequence[int]], MetricsBySeed]] = {
     **dict.fromkeys(generators.LOADERS, generator.metrics_by_seed),
@@ -30,7 +30,7 @@ EVALUATORS: dict[str, Callable[[Path, Mapping[str, Any], str, Sequence[int]], Me
 """Kind of a checkpoint -> function that computes its metrics."""
 
 
-def evaluate(checkpoint: Path, part: str, seeds: Sequence[int]) -> EvaluationResult:
+def evaluate(checkpoint: Path, split: str, seeds: Sequence[int]) -> EvaluationResult:
     """Evaluate a checkpoint on a split, under its own evaluation configuration, on one thread.
 
     Raises:
@@ -38,25 +38,25 @@ def evaluate(checkpoint: Path, part: str, seeds: Sequence[int]) -> EvaluationRes
         CheckpointError: The checkpoint cannot be used, or was trained on other data than the present ones.
         SamplingDivergedError: A generator's network returns NaN or infinity.
     """
-    require(part in EVALUATION_SPLITS, f"`part` in {{{', '.join(EVALUATION_SPLITS)}}}", f"part={part}")
+    require(split in EVALUATION_SPLITS, f"`split` in {{{', '.join(EVALUATION_SPLITS)}}}", f"split={split}")
     require(0 < len(seeds) == len(set(seeds)), "`seeds` are different, at least one", f"seeds={list(seeds)}")
     record = load_record(checkpoint)
     kind = record.get("kind")
     if kind not in EVALUATORS:
         known = " or ".join(f"`{name}`" for name in EVALUATORS)
         raise CheckpointError(f"{checkpoint}: expected a checkpoint of kind {known}, but got {kind}")
-    data_sha256 = load_parts(build(DataConfig, record["config"]["data"])).sha256
+    data_sha256 = load_splits(build(DataConfig, record["config"]["data"])).sha256
     if record.get("data_sha256") != data_sha256:
         raise CheckpointError(
             f"{checkpoint}: trained on other data ({record.get('data_sha256')}) than the present ones ({data_sha256})"
         )
     with threads(1):
-        users, movements, by_seed = EVALUATORS[kind](checkpoint, record, part, seeds)
+        users, movements, by_seed = EVALUATORS[kind](checkpoint, record, split, seeds)
     common = [name for name in by_seed[0] if all(name in metrics for metrics in by_seed)]
     return EvaluationResult(
         checkpoint_sha256=record["weights_sha256"],
         kind=kind,
-        part=part,
+        split=split,
         data_sha256=data_sha256,
         seeds=tuple(seeds),
         users=users,
@@ -66,9 +66,9 @@ def evaluate(checkpoint: Path, part: str, seeds: Sequence[int]) -> EvaluationRes
     )
 
 
-def try_evaluate(checkpoint: Path, part: str, seeds: Sequence[int]) -> EvaluationResult | str:
+def try_evaluate(checkpoint: Path, split: str, seeds: Sequence[int]) -> EvaluationResult | str:
     """Return the evaluation result, or the reason why there is none, so that a failed task does not stop the others."""
     try:
-        return evaluate(checkpoint, part, seeds)
+        return evaluate(checkpoint, split, seeds)
     except (CheckpointError, ConfigError, RecordingError, SamplingDivergedError) as error:
         return " ".join(str(error).split())

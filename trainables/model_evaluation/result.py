@@ -11,7 +11,7 @@ from trainables.core.config import ConfigError
 from trainables.eval.intervals.jackknife import JackknifeEstimate
 from trainables.training.manifest import CODE, code_sha256
 
-RENAMED = {"figures": "metrics", "groups": "users"}  # keys of results written by older versions
+RENAMED = {"part": "split", "figures": "metrics", "groups": "users"}  # keys of results written by older versions
 
 
 class MetricsBySeed(NamedTuple):
@@ -34,7 +34,7 @@ class EvaluationResult:
     Attributes:
         checkpoint_sha256: Hash of its weights.
         kind: Name of its trainable.
-        part: Split of the data whose hash is `data_sha256`.
+        split: Split of the data whose hash is `data_sha256`.
         seeds: Seeds of what is sampled again (`trainables.training.headline_metrics`): a generator's noise, a
             detector's bots; metrics are means over them.
         users: Users who made the movements; a metric's `without` is in this order.
@@ -46,7 +46,7 @@ class EvaluationResult:
 
     checkpoint_sha256: str
     kind: str
-    part: str
+    split: str
     data_sha256: str
     seeds: tuple[int, ...]
     users: tuple[str, ...]
@@ -68,7 +68,7 @@ class EvaluationResult:
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "EvaluationResult":
-        """Return the result of a plain mapping, also of one with the keys `figures` and `groups` of older versions.
+        """Return the result of a plain mapping, also of one with the keys of older versions.
 
         A mapping without `code_sha256` was computed by unknown code.
 

@@ -59,7 +59,7 @@ class Criteria:
         scale: Of the headline, for an axis: "0.5: cannot be told apart".
         meaning: Of the headline, in the words of a table's title.
         explained: The same in sentences, for a report.
-        against: What the figures of the validation part are measured on.
+        against: What the figures of the validation split are measured on.
         drawn: What a fresh seed draws anew when the best are judged again.
         pictured: What the pictures of the best show.
         closer: The module that looks closer at a checkpoint, ckpt=FOLDER.
@@ -103,7 +103,7 @@ GENERATION = Criteria(
     meaning=f"C2ST on held-out people ({CHANCE}: cannot be told apart)",
     explained="C2ST on held-out people: the share of movements that a probe attributes rightly. One half means that "
     "they cannot be told apart.",
-    against="against real movements of the validation part",
+    against="against real movements of the validation split",
     drawn="noise",
     pictured="samples",
     closer="platform.evaluate",
@@ -115,7 +115,7 @@ DETECTION = Criteria(
     explained="Bots missed: of every family that was never trained on, the share of its movements that are not accused "
     "at a threshold fixed on held-out people, of whom only a small share may be accused (judgement.fpr). The largest "
     "of these shares counts.",
-    against="against bots under the conditions of the validation part",
+    against="against bots under the conditions of the validation split",
     drawn="bots",
     pictured="scores",
     closer="trainables.detector.judge",

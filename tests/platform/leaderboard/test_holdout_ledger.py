@@ -33,17 +33,17 @@ class Judge:
     def __init__(self) -> None:
         self.asked: list[Path] = []
 
-    def __call__(self, path: Path, part: str, seeds: Sequence[int]) -> EvaluationResult:
+    def __call__(self, path: Path, split: str, seeds: Sequence[int]) -> EvaluationResult:
         self.asked.append(path)
         record = json.loads((path / RECORD).read_text())
         figures = {"val/c2st": JackknifeEstimate(0.6, (0.5, 0.7))}
         hashes = record["weights_sha256"], record["data_sha256"]
         return EvaluationResult(
-            hashes[0], "gan", part, hashes[1], tuple(seeds), ("a", "b"), 40, figures, {"val/c2st": (0.6,) * len(seeds)}
+            hashes[0], "gan", split, hashes[1], tuple(seeds), ("a", "b"), 40, figures, {"val/c2st": (0.6,) * len(seeds)}
         )
 
 
-def dies(path: Path, part: str, seeds: Sequence[int]) -> EvaluationResult:
+def dies(path: Path, split: str, seeds: Sequence[int]) -> EvaluationResult:
     raise KeyboardInterrupt
 
 
@@ -59,16 +59,16 @@ def test_a_look_is_written_down_with_its_answer(tmp_path: Path) -> None:
     assert (asked["checkpoint_sha256"], asked["data_sha256"]) == ("w1", "d1")
     assert all(answered[name] == asked[name] for name in ("checkpoint_sha256", "config_hash", "data_sha256", "seeds"))
     assert EvaluationResult.from_json(answered["judgement"]) == found
-    assert found.part == "holdout"
+    assert found.split == "holdout"
     assert all(entry["time"].endswith("+00:00") for entry in (asked, answered))
 
 
 def test_the_line_stands_before_the_look_is_taken(tmp_path: Path) -> None:
     ledger, seen = Ledger(tmp_path / LEDGER, 2), list[str]()
 
-    def watching(path: Path, part: str, seeds: Sequence[int]) -> EvaluationResult:
+    def watching(path: Path, split: str, seeds: Sequence[int]) -> EvaluationResult:
         seen.extend(entry["event"] for entry in lines(ledger))
-        return Judge()(path, part, seeds)
+        return Judge()(path, split, seeds)
 
     ledger.ask(look(tmp_path, "w1"), watching)
     assert seen == ["look"]
@@ -120,7 +120,7 @@ def test_looks_end_with_the_budget_and_other_data_have_their_own(tmp_path: Path)
         ledger.ask(look(tmp_path, weights), judge)
     before = ledger.path.read_bytes()
     with pytest.raises(
-        HoldoutSpentError, match=r"looks at the holdout part < 2.*have had 2; record new people"
+        HoldoutSpentError, match=r"looks at the holdout split < 2.*have had 2; record new people"
     ) as caught:
         ledger.ask(look(tmp_path, "w3"), judge)
     assert "\n" not in str(caught.value)

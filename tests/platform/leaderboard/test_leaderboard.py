@@ -1,4 +1,4 @@
-"""Laws of the leaderboard: the order of fresh noise, nothing judged twice, nothing ordered by the holdout part."""
+"""Laws of the leaderboard: the order of fresh noise, nothing judged twice, nothing ordered by the holdout split."""
 
 import io
 import json
@@ -44,16 +44,16 @@ class Judge:
         self.broken: set[int] = set()
         self.still: set[int] = set()
 
-    def __call__(self, checkpoint: Path, part: str, seeds: Sequence[int]) -> EvaluationResult | str:
+    def __call__(self, checkpoint: Path, split: str, seeds: Sequence[int]) -> EvaluationResult | str:
         record = json.loads((checkpoint / RECORD).read_text())
         trial = int(record["weights_sha256"])
-        self.asked.append((trial, part))
+        self.asked.append((trial, split))
         if trial in self.broken:
             return f"{checkpoint}: holds NaN"
-        values = {VAL_C2ST: C2ST[trial] + 0.1 * (part == "holdout"), VAL_MMD: 0.01 * trial, VAL_REJECTED: 0.0}
+        values = {VAL_C2ST: C2ST[trial] + 0.1 * (split == "holdout"), VAL_MMD: 0.01 * trial, VAL_REJECTED: 0.0}
         kept = [VAL_REJECTED] if trial in self.still else list(values)
         figures, by_seed = {n: spread(values[n]) for n in kept}, {n: (values[n],) * len(seeds) for n in kept}
-        return EvaluationResult(str(trial), "diffusion", part, "d1", tuple(seeds), GROUPS, 40, figures, by_seed)
+        return EvaluationResult(str(trial), "diffusion", split, "d1", tuple(seeds), GROUPS, 40, figures, by_seed)
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_rows_stand_in_the_order_of_fresh_noise(
     board = leaderboard(console(), sweep_in(tmp_path), study, ranked)
     assert [row.trial.number for row in board.rows] == [1, 2, 0]
     assert board.by == VAL_C2ST_EXCESS  # by the C2ST itself, which knows an order below one half
-    assert {part for _, part in judge.asked} == {"validation", "holdout"}
+    assert {split for _, split in judge.asked} == {"validation", "holdout"}
     assert (len(judge.asked), board.looks, board.budget, board.refused, dict(board.left_out)) == (6, 3, 32, None, {})
     probabilities = [row.probability_best for row in board.rows]
     assert sum(p for p in probabilities if p is not None) == pytest.approx(1.0)

@@ -7,7 +7,7 @@ from PIL import Image
 
 from platform.leaderboard.model_types import KINDS
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.detector.config import DetectorConfig
 from trainables.detector.model import DetectorModelConfig
 from trainables.detector.train import epochs
@@ -30,12 +30,12 @@ def test_people_are_a_reference_where_the_headline_has_a_chance(name: str) -> No
 
 def test_the_reference_is_the_validators_own() -> None:
     evaluation = EvaluationConfig(movements=60, folds=2, probe="logistic")
-    config, parts = DiffusionConfig(evaluation=evaluation), load_parts(DataConfig())
-    validator = Validator.fit(parts["validation"], parts["train"], config.data.canonical, evaluation)
+    config, splits = DiffusionConfig(evaluation=evaluation), load_splits(DataConfig())
+    validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, evaluation)
     reference = KINDS["diffusion"].reference
     assert reference is not None
     found = reference(config)
-    assert (found.floor, found.people) == (validator.floor(), validator.against(parts["train"]))
+    assert (found.floor, found.people) == (validator.floor(), validator.against(splits["train"]))
 
 
 def test_the_scores_of_a_detector_are_drawn_with_and_without_a_judgement(tmp_path: Path) -> None:

@@ -155,7 +155,11 @@ def test_a_better_detector_becomes_champion_among_detectors(
     entry = Registry.below(tmp_path, FOLDER).champion()
     assert entry is not None
     told = entry.decision
-    assert (told["challenger"]["kind"], told["challenger"]["trial"], told["data"]["part"]) == ("detector", 3, "holdout")
+    assert (told["challenger"]["kind"], told["challenger"]["trial"], told["data"]["split"]) == (
+        "detector",
+        3,
+        "holdout",
+    )
     assert VAL_FNR_WORST_UNSEEN in told["reason"]
     capsys.readouterr()
     assert promote(["list", storage]) == 0
@@ -171,7 +175,7 @@ def test_a_better_detector_becomes_champion_among_detectors(
 def test_a_champion_that_is_not_whole_names_its_own_registry(
     poor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert promote([f"storage_path={tmp_path}", f"ckpt={poor}", *QUICK, *ANYONE, "part=validation"]) == 0
+    assert promote([f"storage_path={tmp_path}", f"ckpt={poor}", *QUICK, *ANYONE, "split=validation"]) == 0
     [entry] = (tmp_path / FOLDER / "history").iterdir()
     (entry / "checkpoint" / RECORD).write_text("{}")
     capsys.readouterr()
@@ -183,7 +187,7 @@ def test_detectors_that_never_met_other_families_are_not_compared(
     poor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The worst of other families is another figure."""
-    assert promote([f"storage_path={tmp_path}", f"ckpt={poor}", *QUICK, *ANYONE, "part=validation"]) == 0
+    assert promote([f"storage_path={tmp_path}", f"ckpt={poor}", *QUICK, *ANYONE, "split=validation"]) == 0
     changed = trained(tmp_path / "changed", 1, held_out="pid")
     assert promote([f"storage_path={tmp_path}", f"ckpt={changed}", *QUICK, *ANYONE]) == WRONG_INPUT
     assert "its negatives.held_out is ['pid']" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from platform.promotion.latency import Latency, LatencyConfig, bounding_place, m
 from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 
 
 @dataclass
@@ -42,7 +42,7 @@ def test_the_place_bounds_the_median_as_often_as_it_says() -> None:
 
 
 def test_two_generators_take_turns_on_the_same_movements() -> None:
-    asked, sides = load_parts(DataConfig())["validation"], [Sleeper(0.004), Sleeper(0.001)]
+    asked, sides = load_splits(DataConfig())["validation"], [Sleeper(0.004), Sleeper(0.001)]
     threads = torch.get_num_threads()
     working = [partial(side.like, seed=0) for side in sides]
     found = measure(working, asked, LatencyConfig(movements=2, repeats=5))

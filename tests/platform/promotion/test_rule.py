@@ -203,11 +203,11 @@ def test_what_was_not_computed_on_either_side_is_refused(name: str, value: float
         assert to_json(decision)["checks"]
 
 
-@pytest.mark.parametrize("key", ["data_sha256", "part", "users", "movements", "seeds"])
+@pytest.mark.parametrize("key", ["data_sha256", "split", "users", "movements", "seeds"])
 def test_judgements_of_other_movements_or_noise_are_not_compared(key: str) -> None:
     other: dict[str, Any] = {
         "data_sha256": "e",
-        "part": "test",
+        "split": "test",
         "users": ("a",) * GROUPS,
         "movements": 41,
         "seeds": (2,),

@@ -149,12 +149,12 @@ def test_trials_are_compared_where_both_have_been(console: Console, tmp_path: Pa
     assert not any("Judged again" in line for line in said)
 
 
-def judgement(values: Sequence[float], part: str = "validation") -> EvaluationResult:
+def judgement(values: Sequence[float], split: str = "validation") -> EvaluationResult:
     """Of rows of one figure, one row per group: its mean with and without each."""
     total, count = sum(values), len(values)
     figure = JackknifeEstimate(total / count, tuple((total - value) / (count - 1) for value in values))
     groups = tuple(f"g{at}" for at in range(count))
-    return EvaluationResult("sha", "diffusion", part, "d1", (1, 2, 3), groups, count, {VAL_C2ST: figure}, {})
+    return EvaluationResult("sha", "diffusion", split, "d1", (1, 2, 3), groups, count, {VAL_C2ST: figure}, {})
 
 
 def test_judgements_are_found_where_they_are_kept(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from platform.sweep.summary import summarise
 from search_spaces import SPACES
 from tests.platform.studies import add, study_in
 from trainables.core.config import build, plain, with_values
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.detector.config import DetectorConfig
 from trainables.detector.train import epochs
 from trainables.eval.intervals.jackknife import JackknifeEstimate
@@ -64,15 +64,15 @@ def metrics(worst: float) -> dict[str, float]:
     return {VAL_FNR_WORST_UNSEEN: worst, VAL_FNR_UNSEEN: worst / 2, VAL_FNR_SEEN: worst / 10}
 
 
-def judged(checkpoint: Path, part: str, seeds: tuple[int, ...]) -> EvaluationResult:
-    """A miss that is told by the weights' hash, 0.1 higher on the holdout part."""
+def judged(checkpoint: Path, split: str, seeds: tuple[int, ...]) -> EvaluationResult:
+    """A miss that is told by the weights' hash, 0.1 higher on the holdout split."""
     weights = json.loads((checkpoint / RECORD).read_text())["weights_sha256"]
     figures = {
         name: JackknifeEstimate(value, (value - 0.01, value + 0.01))
-        for name, value in metrics(float(weights) + 0.1 * (part == "holdout")).items()
+        for name, value in metrics(float(weights) + 0.1 * (split == "holdout")).items()
     }
     by_seed = {name: (figure.value - 0.02, figure.value + 0.02) for name, figure in figures.items()}
-    return EvaluationResult(weights, "detector", part, "d1", seeds, ("a", "b"), 40, figures, by_seed)
+    return EvaluationResult(weights, "detector", split, "d1", seeds, ("a", "b"), 40, figures, by_seed)
 
 
 def add_trial(study: optuna.Study, folder: Path, searched: float, again: str) -> None:
@@ -132,14 +132,14 @@ def test_the_end_of_a_sweep_tells_its_own_figures(
         "after 1 epoch": "0.500",
         "as the search saw it": "0.220",
         "on fresh bots": "0.250 [",
-        "of the holdout part": "0.350 [",
+        "of the holdout split": "0.350 [",
     }
     after = said[said.index("Bots missed") :].splitlines()
     for name, value in rows.items():
         assert any(name in line and value in line for line in after), name
     assert "(floor)" not in said
     assert "Leaderboard on 3 fresh draws of bots" in said
-    assert "judging 2 finalist(s) on the holdout part, 3 draw(s) of fresh bots each" in said
+    assert "judging 2 finalist(s) on the holdout split, 3 draw(s) of fresh bots each" in said
     assert f"trainables.detector.judge ckpt={tmp_path}/0.25/checkpoint_000000" in said
     [(checkpoint, judgement)] = drawn
     assert (checkpoint.parent.name, judgement and judgement.checkpoint_sha256) == ("0.25", "0.25")
@@ -246,7 +246,7 @@ CONFIG = with_values(plain(DetectorConfig()), TINY)
 
 def reproduced(folder: Path, changed: Mapping[str, float]) -> tuple[int, str, dict[str, Any]]:
     """A trained trial, some of whose metrics are changed, trained again: exit code, words, and rows by metric."""
-    data = load_parts(DetectorConfig().data)
+    data = load_splits(DetectorConfig().data)
     *_, last = epochs(build(DetectorConfig, CONFIG))
     study = optuna.create_study(study_name="mine")
     for key, value in {

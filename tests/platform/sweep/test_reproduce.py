@@ -24,7 +24,7 @@ from platform.sweep.metric_tolerance import EQUAL, INSIDE, NOT_JUDGED, OUTSIDE, 
 from platform.sweep.reproduce import REPORT, REPRODUCED, reproduce
 from search_spaces import SPACES
 from trainables.core.config import ConfigError, build, plain, with_values
-from trainables.data.dataset import DataParts, load_parts
+from trainables.data.dataset import DataSplits, load_splits
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.loop import epochs
 from trainables.model_evaluation import EvaluationResult
@@ -66,8 +66,8 @@ def quiet() -> Console:
 
 
 @pytest.fixture(scope="module")
-def data() -> DataParts:
-    return load_parts(DiffusionConfig().data)
+def data() -> DataSplits:
+    return load_splits(DiffusionConfig().data)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def sweep_in(folder: Path) -> Sweep:
 
 def study_with(
     folder: Path,
-    data: DataParts,
+    data: DataSplits,
     trained: tuple[dict[str, Any], list[Mapping[str, Any]]],
     changed: Mapping[str, float] | None = None,
     manifest: Manifest | None = None,
@@ -119,7 +119,9 @@ def study_with(
 Trained = tuple[dict[str, Any], list[Mapping[str, Any]]]
 
 
-def test_a_trial_is_reproduced_bit_for_bit_to_its_last_epoch(tmp_path: Path, data: DataParts, trained: Trained) -> None:
+def test_a_trial_is_reproduced_bit_for_bit_to_its_last_epoch(
+    tmp_path: Path, data: DataSplits, trained: Trained
+) -> None:
     console, study = quiet(), study_with(tmp_path, data, trained)
     threads = torch.get_num_threads()
     assert reproduce(console, sweep_in(tmp_path), study, 0) == 0
@@ -135,7 +137,7 @@ def test_a_trial_is_reproduced_bit_for_bit_to_its_last_epoch(tmp_path: Path, dat
 
 
 def test_a_trial_without_a_manifest_takes_the_studys_configuration(
-    tmp_path: Path, data: DataParts, trained: Trained
+    tmp_path: Path, data: DataSplits, trained: Trained
 ) -> None:
     study = study_with(tmp_path, data, trained)
     (tmp_path / "trial" / MANIFEST).unlink()
@@ -146,7 +148,7 @@ def test_a_trial_without_a_manifest_takes_the_studys_configuration(
 
 
 def test_a_reproduction_that_was_cut_goes_on(
-    tmp_path: Path, data: DataParts, trained: Trained, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, data: DataSplits, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study, sweep = study_with(tmp_path, data, trained), sweep_in(tmp_path)
     began: list[int] = []
@@ -170,7 +172,7 @@ def test_a_reproduction_that_was_cut_goes_on(
 
 
 def test_figures_of_then_that_are_outside_of_the_band_fail_by_name(
-    tmp_path: Path, data: DataParts, trained: Trained
+    tmp_path: Path, data: DataSplits, trained: Trained
 ) -> None:
     then = metrics_of(trained[1][-1])
     changed = {VAL_C2ST: then[VAL_C2ST] - 0.4, TRAIN_LOSS: then[TRAIN_LOSS] + 1}
@@ -182,7 +184,7 @@ def test_figures_of_then_that_are_outside_of_the_band_fail_by_name(
     assert (verdicts[VAL_C2ST], verdicts[TRAIN_LOSS], verdicts[VAL_MMD]) == (OUTSIDE, NOT_JUDGED, EQUAL)
 
 
-def test_what_differs_from_then_is_said(tmp_path: Path, data: DataParts, trained: Trained) -> None:
+def test_what_differs_from_then_is_said(tmp_path: Path, data: DataSplits, trained: Trained) -> None:
     then = Manifest.here("diffusion", trained[0], data.sha256, {"commit": "e" * 40})
     then = replace(then, versions={**then.versions, "numpy": "1.0"})
     small = {VAL_C2ST: metrics_of(trained[1][-1])[VAL_C2ST] + 1e-4}
@@ -193,7 +195,7 @@ def test_what_differs_from_then_is_said(tmp_path: Path, data: DataParts, trained
     assert "reproduced inside the noise band" in said(console)
 
 
-def test_other_data_are_refused_in_one_line(tmp_path: Path, data: DataParts, trained: Trained) -> None:
+def test_other_data_are_refused_in_one_line(tmp_path: Path, data: DataSplits, trained: Trained) -> None:
     study = study_with(tmp_path, replace(data, sha256="f" * 64), trained)
     with pytest.raises(ConfigError, match="cannot be reproduced on other data") as caught:
         reproduce(quiet(), sweep_in(tmp_path), study, 0)
@@ -210,7 +212,7 @@ def elsewhere(folder: Path) -> Sweep:
 
 
 def test_a_trial_is_reproduced_on_its_own_data_whatever_the_defaults_are_now(
-    tmp_path: Path, data: DataParts, trained: Trained
+    tmp_path: Path, data: DataSplits, trained: Trained
 ) -> None:
     console, study = quiet(), study_with(tmp_path, data, trained)
     assert reproduce(console, elsewhere(tmp_path), study, 0, ["reproduce", "trainable.epochs"]) == 0
@@ -218,7 +220,7 @@ def test_a_trial_is_reproduced_on_its_own_data_whatever_the_defaults_are_now(
 
 
 def test_data_keys_of_the_command_line_that_differ_are_refused_in_one_line(
-    tmp_path: Path, data: DataParts, trained: Trained
+    tmp_path: Path, data: DataSplits, trained: Trained
 ) -> None:
     study, given = study_with(tmp_path, data, trained), ["trainable.data.canonical.sequence_length"]
     with pytest.raises(ConfigError, match=r"sequence_length` as trial 0 had it \(64\).*48; leave it out") as caught:
@@ -281,11 +283,11 @@ def test_the_figure_that_moved_farthest_in_its_band_is_named() -> None:
 
 
 def judgement(
-    folder: Path, name: str, values: Mapping[str, list[float]], part: str = "validation", of: str = "d"
+    folder: Path, name: str, values: Mapping[str, list[float]], split: str = "validation", of: str = "d"
 ) -> None:
     folder.mkdir(exist_ok=True)
     by_seed = {metric: tuple(drawn) for metric, drawn in values.items()}
-    found = EvaluationResult("c", "diffusion", part, of, (1, 2), ("g",), 40, {}, by_seed)
+    found = EvaluationResult("c", "diffusion", split, of, (1, 2), ("g",), 40, {}, by_seed)
     (folder / f"{name}.json").write_text(json.dumps(found.to_json()))
 
 
@@ -293,7 +295,7 @@ def test_the_spread_pools_the_variances_of_all_judgements_of_these_data(tmp_path
     folder = tmp_path / "judgements"
     judgement(folder, "a", {VAL_MMD: [1.0, 2.0, 4.0], "val/never": [0.0, 0.0], "val/once": [3.0]})
     judgement(folder, "b", {VAL_MMD: [7.0, 7.5]})
-    judgement(folder, "c", {VAL_MMD: [0.0, 100.0]}, part="holdout")
+    judgement(folder, "c", {VAL_MMD: [0.0, 100.0]}, split="holdout")
     judgement(folder, "d", {VAL_MMD: [0.0, 100.0]}, of="other")
     variance = (2 * statistics.variance([1.0, 2.0, 4.0]) + statistics.variance([7.0, 7.5])) / 3
     found = spreads(folder, "d")

@@ -73,15 +73,15 @@ def no_judgement_of_real_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finalists, "judged", judged)
 
 
-def judged(checkpoint: Path, part: str, seeds: tuple[int, ...]) -> EvaluationResult:
-    """A C2ST that is told by the weights' hash, 0.05 higher on the holdout part."""
+def judged(checkpoint: Path, split: str, seeds: tuple[int, ...]) -> EvaluationResult:
+    """A C2ST that is told by the weights' hash, 0.05 higher on the holdout split."""
     weights = json.loads((checkpoint / RECORD).read_text())["weights_sha256"]
-    c2st = float(weights) + 0.05 * (part == "holdout")
+    c2st = float(weights) + 0.05 * (split == "holdout")
     figures = {
         VAL_C2ST: JackknifeEstimate(c2st, (c2st - 0.01, c2st + 0.01)),
         VAL_MMD: JackknifeEstimate(0.0123, (0.01, 0.02)),
     }
-    return EvaluationResult(weights, "diffusion", part, "d1", seeds, ("a", "b"), 40, figures, {})
+    return EvaluationResult(weights, "diffusion", split, "d1", seeds, ("a", "b"), 40, figures, {})
 
 
 def checkpoint(folder: Path, c2st_on_fresh_noise: str) -> dict[str, str]:
@@ -192,7 +192,7 @@ def test_what_is_refused_or_left_out_is_told(tmp_path: Path, study: optuna.Study
     screen, text = console()
     summarise(screen, sweep_in(tmp_path, finalists=FinalistsConfig(holdout_budget=0)), study)
     assert "trial 1 could not be judged: no good" in text.getvalue()
-    assert "no look at the holdout part: " in text.getvalue()
+    assert "no look at the holdout split: " in text.getvalue()
 
 
 @pytest.mark.parametrize("objective", [VAL_LOSS, f"{VAL_C2ST}+2*{VAL_MMD}"])

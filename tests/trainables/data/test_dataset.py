@@ -20,18 +20,18 @@ from trainables.data.canonical import encode
 from trainables.data.config import CONDITION_WIDTH, MEASURED_CONDITIONS, CanonicalConfig, DataConfig
 from trainables.data.dataset import (
     BUCKET,
-    PARTS,
     SHARES,
+    SPLITS,
     Batch,
-    DataParts,
+    DataSplits,
     SequenceDataset,
     batches,
     fit_statistics,
     like_lengths,
-    load_parts,
+    load_splits,
     observe_recordings,
     one_pass,
-    part_of,
+    split_of,
 )
 from trainables.data.recordings import read_recordings
 
@@ -40,67 +40,67 @@ SIZES = {"train": 1166, "validation": 334, "test": 260, "holdout": 328}
 DROPPED = {"longer than T=64 steps at 60 Hz": 268}
 
 
-def people(part: str, count: int) -> list[str]:
+def people(split: str, count: int) -> list[str]:
     names = (f"person{i}" for i in itertools.count())
-    return list(itertools.islice((name for name in names if part_of(name) == part), count))
+    return list(itertools.islice((name for name in names if split_of(name) == split), count))
 
 
-def table(parts: tuple[str, ...] = PARTS, seed: int = 0) -> pd.DataFrame:
-    """Two people per part, four movements each, one row per movement."""
+def table(splits: tuple[str, ...] = SPLITS, seed: int = 0) -> pd.DataFrame:
+    """Two people per split, four movements each, one row per movement."""
     rng, rows = np.random.default_rng(seed), []
-    owners = [(part, person) for part in parts for person in people(part, 2)]
-    for part, person in owners:
+    owners = [(split, person) for split in splits for person in people(split, 2)]
+    for split, person in owners:
         for movement in range(4):
             points = int(rng.integers(12, 40))
             walk = np.rint(rng.normal((6.0, 2.0), 3.0, size=(points, 2))).cumsum(axis=0)
             t_ms = np.linspace(0.0, points * 16.0, points)
             rows.append({"user": person, "session": f"{movement}", "t_ms": t_ms, "x": walk[:, 0], "y": walk[:, 1]})
-            rows[-1]["part"] = part
+            rows[-1]["split"] = split
     return pd.DataFrame(rows)
 
 
-def load(frame: pd.DataFrame, path: Path, sequence_length: int = 64) -> DataParts:
-    frame.drop(columns="part").to_parquet(path, index=False)
-    return load_parts(DataConfig("table", str(path), CanonicalConfig(sequence_length=sequence_length)))
+def load(frame: pd.DataFrame, path: Path, sequence_length: int = 64) -> DataSplits:
+    frame.drop(columns="split").to_parquet(path, index=False)
+    return load_splits(DataConfig("table", str(path), CanonicalConfig(sequence_length=sequence_length)))
 
 
 @pytest.fixture(scope="module")
-def parts() -> DataParts:
-    return load_parts(DataConfig())
+def splits() -> DataSplits:
+    return load_splits(DataConfig())
 
 
 # the split
 
 
-def test_the_default_recordings_have_the_published_sizes(parts: DataParts) -> None:
-    assert {name: len(parts[name]) for name in PARTS} == SIZES
-    assert {reason: count for reason, count in parts.dropped.items() if count} == DROPPED
-    assert parts.read == sum(SIZES.values()) + sum(DROPPED.values()) == 2356
+def test_the_default_recordings_have_the_published_sizes(splits: DataSplits) -> None:
+    assert {name: len(splits[name]) for name in SPLITS} == SIZES
+    assert {reason: count for reason, count in splits.dropped.items() if count} == DROPPED
+    assert splits.read == sum(SIZES.values()) + sum(DROPPED.values()) == 2356
 
 
-def test_the_account_shows_every_number(parts: DataParts) -> None:
-    account = parts.table()
+def test_the_account_shows_every_number(splits: DataSplits) -> None:
+    account = splits.table()
     for count in (2356, *SIZES.values(), *DROPPED.values()):
         assert f"{count:,}" in account
 
 
-def test_nobody_stands_in_two_parts(parts: DataParts) -> None:
-    for one, other in itertools.combinations(PARTS, 2):
-        assert not set(parts[one].group) & set(parts[other].group)
+def test_nobody_stands_in_two_splits(splits: DataSplits) -> None:
+    for one, other in itertools.combinations(SPLITS, 2):
+        assert not set(splits[one].group) & set(splits[other].group)
 
 
-def test_a_part_is_decided_by_the_name_alone(parts: DataParts) -> None:
-    for name in PARTS:
-        assert {part_of(group) for group in parts[name].group} == {name}
+def test_a_split_is_decided_by_the_name_alone(splits: DataSplits) -> None:
+    for name in SPLITS:
+        assert {split_of(group) for group in splits[name].group} == {name}
 
 
-def test_the_split_holds_for_every_movement_that_was_read(parts: DataParts) -> None:
+def test_the_split_holds_for_every_movement_that_was_read(splits: DataSplits) -> None:
     """Counted from the recordings themselves, one by one."""
     expected: Counter[str] = Counter()
     for recording in read_recordings("cursory").recordings:
         movement = observe_recordings([recording])
         if int(movement.length[0]) <= 64:
-            expected[part_of(recording.user)] += 1
+            expected[split_of(recording.user)] += 1
     assert expected == SIZES
 
 
@@ -109,33 +109,33 @@ def test_order_and_number_of_recordings_do_not_move_anybody(tmp_path: Path) -> N
     shuffled = frame.sample(frac=1.0, random_state=1)
     fewer = frame.iloc[::2]
     for number, rows_of in enumerate((frame, shuffled, fewer)):
-        parts = load(rows_of, tmp_path / f"{number}.parquet")
-        assert {name: set(parts[name].group) for name in PARTS} == {name: set(people(name, 2)) for name in PARTS}
+        splits = load(rows_of, tmp_path / f"{number}.parquet")
+        assert {name: set(splits[name].group) for name in SPLITS} == {name: set(people(name, 2)) for name in SPLITS}
 
 
-def test_names_and_hash_are_the_same_in_another_process(parts: DataParts) -> None:
-    names = sorted({group for name in PARTS for group in parts[name].group})
+def test_names_and_hash_are_the_same_in_another_process(splits: DataSplits) -> None:
+    names = sorted({group for name in SPLITS for group in splits[name].group})
     code = (
-        "from trainables.data.dataset import DataConfig, load_parts, part_of; "
-        f"print([part_of(name) for name in {names!r}]); print(load_parts(DataConfig()).sha256)"
+        "from trainables.data.dataset import DataConfig, load_splits, split_of; "
+        f"print([split_of(name) for name in {names!r}]); print(load_splits(DataConfig()).sha256)"
     )
     other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert other.stdout.splitlines() == [str([part_of(name) for name in names]), parts.sha256]
+    assert other.stdout.splitlines() == [str([split_of(name) for name in names]), splits.sha256]
 
 
-def test_parts_have_their_shares() -> None:
-    """Null: 20,000 names over four parts, chi-squared p > 1e-4 (the false-failure rate); equal shares are refuted."""
-    counts = Counter(part_of(f"name {i}") for i in range(20_000))
-    found = [counts[name] for name in PARTS]
+def test_splits_have_their_shares() -> None:
+    """Null: 20,000 names over four splits, chi-squared p > 1e-4 (the false-failure rate); equal shares are refuted."""
+    counts = Counter(split_of(f"name {i}") for i in range(20_000))
+    found = [counts[name] for name in SPLITS]
     assert sum(SHARES) == pytest.approx(1.0)
     assert chisquare(found, [share * 20_000 for share in SHARES]).pvalue > 1e-4
     assert chisquare(found, [5000.0] * 4).pvalue < 1e-4
 
 
-@pytest.mark.parametrize("missing", PARTS)
-def test_a_part_without_movements_is_refused_by_name(tmp_path: Path, missing: str) -> None:
-    kept = tuple(name for name in PARTS if name != missing)
-    with pytest.raises(ConfigError, match=f"^the {missing} part is empty: 24 usable movements of 6 groups"):
+@pytest.mark.parametrize("missing", SPLITS)
+def test_a_split_without_movements_is_refused_by_name(tmp_path: Path, missing: str) -> None:
+    kept = tuple(name for name in SPLITS if name != missing)
+    with pytest.raises(ConfigError, match=f"^the {missing} split is empty: 24 usable movements of 6 groups"):
         load(table(kept), tmp_path / "table.parquet")
 
 
@@ -157,26 +157,26 @@ def width_of(user: str, session: str) -> float:
     return math.nan if int(session) % 2 else 10.0 + int(session) + len(user)
 
 
-def widened(frame: pd.DataFrame, among: tuple[str, ...] = PARTS) -> pd.DataFrame:
+def widened(frame: pd.DataFrame, among: tuple[str, ...] = SPLITS) -> pd.DataFrame:
     told = [
-        width_of(user, session) if part in among else math.nan
-        for user, session, part in zip(frame.user, frame.session, frame.part, strict=True)
+        width_of(user, session) if split in among else math.nan
+        for user, session, split in zip(frame.user, frame.session, frame.split, strict=True)
     ]
     return frame.assign(target_x=5.0, target_y=6.0, target_width=told)
 
 
 def test_widths_reach_the_movements_that_they_were_recorded_with(tmp_path: Path) -> None:
     frame = widened(table())
-    parts = load(frame, tmp_path / "wide.parquet")
-    for name in PARTS:
-        expected = [width_of(u, s) for u, s, p in zip(frame.user, frame.session, frame.part, strict=True) if p == name]
-        assert parts[name].target_width_px.tolist() == pytest.approx(expected, abs=0.0, nan_ok=True)
-    assert load(frame.drop(columns="target_width"), tmp_path / "none.parquet").sha256 != parts.sha256
+    splits = load(frame, tmp_path / "wide.parquet")
+    for name in SPLITS:
+        expected = [width_of(u, s) for u, s, p in zip(frame.user, frame.session, frame.split, strict=True) if p == name]
+        assert splits[name].target_width_px.tolist() == pytest.approx(expected, abs=0.0, nan_ok=True)
+    assert load(frame.drop(columns="target_width"), tmp_path / "none.parquet").sha256 != splits.sha256
 
 
 def test_widths_that_nothing_can_be_learnt_from_are_refused(tmp_path: Path) -> None:
     frame = widened(table(), ("test", "holdout"))
-    with pytest.raises(ConfigError, match=r"^`target widths in the training part` .* but some in test, holdout; "):
+    with pytest.raises(ConfigError, match=r"^`target widths in the training split` .* but some in test, holdout; "):
         load(frame, tmp_path / "wide.parquet")
     load(widened(table(), ("train",)), tmp_path / "narrow.parquet")
 
@@ -184,16 +184,16 @@ def test_widths_that_nothing_can_be_learnt_from_are_refused(tmp_path: Path) -> N
 # standardisation
 
 
-def test_statistics_come_from_the_training_part_alone(tmp_path: Path) -> None:
+def test_statistics_come_from_the_training_split_alone(tmp_path: Path) -> None:
     frame = table()
     first = vars(load(frame, tmp_path / "first.parquet").statistics)
 
     def doubled(of: list[str], file: str) -> dict[str, Tensor]:
-        chosen = frame.part.isin(of)
+        chosen = frame.split.isin(of)
         changed = frame.assign(x=[2 * x if c else x for x, c in zip(frame.x, chosen, strict=True)])
         return vars(load(changed, tmp_path / file).statistics)
 
-    elsewhere, inside = doubled(list(PARTS[1:]), "elsewhere.parquet"), doubled(["train"], "inside.parquet")
+    elsewhere, inside = doubled(list(SPLITS[1:]), "elsewhere.parquet"), doubled(["train"], "inside.parquet")
     for name, value in first.items():
         assert torch.equal(value, elsewhere[name])
     assert not any(torch.equal(first[name], inside[name]) for name in ("mean", "std", "condition_mean"))
@@ -202,9 +202,9 @@ def test_statistics_come_from_the_training_part_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "widths", [[], [40.0], [40.0] * 9, [8.0, 16.0, 64.0, 64.0], "all"], ids=["none", "one", "equal", "some", "all"]
 )
-def test_widths_are_standardised_over_the_rows_that_know_them(parts: DataParts, widths: list[float] | str) -> None:
+def test_widths_are_standardised_over_the_rows_that_know_them(splits: DataSplits, widths: list[float] | str) -> None:
     """Column by column in plain loops; where they are not known both columns are zero."""
-    real = parts["train"].take(torch.arange(60))
+    real = splits["train"].take(torch.arange(60))
     told = [5.0 + i for i in range(60)] if isinstance(widths, str) else [*widths, *[math.nan] * (60 - len(widths))]
     canonical = replace(real, target_width_px=torch.tensor(told, dtype=torch.float64))
     statistics = fit_statistics(canonical, 0.25)
@@ -221,52 +221,52 @@ def test_widths_are_standardised_over_the_rows_that_know_them(parts: DataParts, 
     assert not bool(plain[:, -2:].any())
 
 
-def test_normalising_is_undone_by_denormalising(parts: DataParts) -> None:
-    for name in PARTS:
-        part = parts[name]
-        z = parts.statistics.normalise(part)
+def test_normalising_is_undone_by_denormalising(splits: DataSplits) -> None:
+    for name in SPLITS:
+        split = splits[name]
+        z = splits.statistics.normalise(split)
         assert z.dtype == torch.float32
-        back = parts.statistics.denormalise(z, part)
+        back = splits.statistics.denormalise(z, split)
         assert back.dtype == torch.float64
-        torch.testing.assert_close(back, part.deltas, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(back, split.deltas, rtol=1e-5, atol=1e-6)
 
 
-def test_denormalising_is_undone_by_normalising(parts: DataParts) -> None:
+def test_denormalising_is_undone_by_normalising(splits: DataSplits) -> None:
     """For any z of the size that a model makes, not for those of recordings alone."""
-    part = parts["test"]
-    z = torch.randn(part.deltas.shape, generator=torch.Generator().manual_seed(0)) * part.mask[..., None]
-    back = parts.statistics.normalise(replace(part, deltas=parts.statistics.denormalise(z, part)))
+    split = splits["test"]
+    z = torch.randn(split.deltas.shape, generator=torch.Generator().manual_seed(0)) * split.mask[..., None]
+    back = splits.statistics.normalise(replace(split, deltas=splits.statistics.denormalise(z, split)))
     torch.testing.assert_close(back, z, rtol=1e-5, atol=1e-5)
 
 
-def test_nothing_stands_under_the_mask(parts: DataParts) -> None:
-    part = parts["validation"]
-    z = parts.statistics.normalise(part)
-    assert torch.equal(z[~part.mask], torch.zeros_like(z[~part.mask]))
-    deltas = parts.statistics.denormalise(torch.ones_like(z), part)
-    assert torch.equal(deltas[~part.mask], torch.zeros_like(deltas[~part.mask]))
+def test_nothing_stands_under_the_mask(splits: DataSplits) -> None:
+    split = splits["validation"]
+    z = splits.statistics.normalise(split)
+    assert torch.equal(z[~split.mask], torch.zeros_like(z[~split.mask]))
+    deltas = splits.statistics.denormalise(torch.ones_like(z), split)
+    assert torch.equal(deltas[~split.mask], torch.zeros_like(deltas[~split.mask]))
 
 
-def test_the_training_part_is_standardised(parts: DataParts) -> None:
-    dataset = SequenceDataset(parts["train"], parts.statistics)
+def test_the_training_split_is_standardised(splits: DataSplits) -> None:
+    dataset = SequenceDataset(splits["train"], splits.statistics)
     measured = dataset.condition[:, : len(MEASURED_CONDITIONS)]
     for values in (dataset.sequences.z[dataset.sequences.mask], measured):
         torch.testing.assert_close(values.mean(dim=0), torch.zeros(values.shape[1]), rtol=0.0, atol=1e-4)
         torch.testing.assert_close(values.std(dim=0), torch.ones(values.shape[1]), rtol=0.0, atol=1e-4)
-    assert abs(float(SequenceDataset(parts["holdout"], parts.statistics).condition.mean())) > 1e-3
+    assert abs(float(SequenceDataset(splits["holdout"], splits.statistics).condition.mean())) > 1e-3
 
 
-def test_a_condition_that_does_not_vary_is_refused(parts: DataParts) -> None:
-    train = parts["train"]
+def test_a_condition_that_does_not_vary_is_refused(splits: DataSplits) -> None:
+    train = splits["train"]
     constant = replace(train, duration_s=torch.ones_like(train.duration_s))
     with pytest.raises(ConfigError, match="`standard deviation of log_duration_s > 0`"):
         fit_statistics(constant, 0.25)
-    with pytest.raises(ConfigError, match="`movements in the training part >= 2`"):
+    with pytest.raises(ConfigError, match="`movements in the training split >= 2`"):
         fit_statistics(train.take(torch.tensor([0])), 0.25)
 
 
-def test_an_item_is_a_pair_and_carries_no_weight(parts: DataParts) -> None:
-    dataset = SequenceDataset(parts["test"], parts.statistics)
+def test_an_item_is_a_pair_and_carries_no_weight(splits: DataSplits) -> None:
+    dataset = SequenceDataset(splits["test"], splits.statistics)
     sequences, condition = dataset[3]
     assert len(dataset) == SIZES["test"]
     assert torch.equal(sequences.z, dataset.sequences.z[3])
@@ -287,9 +287,9 @@ def test_recordings_are_observed_one_by_one() -> None:
 
 
 @pytest.fixture(scope="module")
-def dataset(parts: DataParts) -> SequenceDataset:
+def dataset(splits: DataSplits) -> SequenceDataset:
     """Its first condition is the number of the row."""
-    numbered = SequenceDataset(parts["test"].take(torch.arange(50)), parts.statistics)
+    numbered = SequenceDataset(splits["test"].take(torch.arange(50)), splits.statistics)
     numbered.condition[:, 0] = torch.arange(50)
     return numbered
 
@@ -330,9 +330,9 @@ def test_sequences_masks_and_conditions_stay_together(dataset: SequenceDataset) 
             assert torch.equal(batch.condition[i], dataset.condition[row])
 
 
-def test_batches_are_of_like_length_and_carry_no_padding_that_all_share(parts: DataParts) -> None:
-    """A batch of 64 random rows of the training part has nearly always one of the longest: about 63 steps."""
-    dataset = SequenceDataset(parts["train"], parts.statistics)
+def test_batches_are_of_like_length_and_carry_no_padding_that_all_share(splits: DataSplits) -> None:
+    """A batch of 64 random rows of the training split has nearly always one of the longest: about 63 steps."""
+    dataset = SequenceDataset(splits["train"], splits.statistics)
     lengths = [batch.sequences.mask.sum(dim=1) for batch in first_batches(dataset, 64, 18)]
     assert all(
         int(length.max()) == batch.sequences.mask.shape[1]
@@ -342,9 +342,9 @@ def test_batches_are_of_like_length_and_carry_no_padding_that_all_share(parts: D
     assert valid / computed > 0.8
 
 
-def test_the_rows_of_a_batch_are_in_random_order(parts: DataParts) -> None:
+def test_the_rows_of_a_batch_are_in_random_order(splits: DataSplits) -> None:
     """Correlation of place and length over 1,152 rows: |r| < 0.12 by chance, 4 s.d.; sorted batches have 0.3."""
-    dataset = SequenceDataset(parts["train"], parts.statistics)
+    dataset = SequenceDataset(splits["train"], splits.statistics)
     lengths = torch.stack([batch.sequences.mask.sum(dim=1) for batch in first_batches(dataset, 64, 18)]).double()
     place = torch.arange(64).double().expand_as(lengths)
     assert abs(float(torch.corrcoef(torch.stack([place.flatten(), lengths.flatten()]))[0, 1])) < 0.12
@@ -396,10 +396,10 @@ def test_more_rows_to_a_batch_than_there_are_is_refused() -> None:
         next(like_lengths(torch.tensor([9, 8, 9]), 4, torch.Generator()))
 
 
-def test_encoding_by_part_equals_encoding_at_once(parts: DataParts) -> None:
+def test_encoding_by_split_equals_encoding_at_once(splits: DataSplits) -> None:
     """A movement's canonical form does not depend on its companions."""
-    recordings = [r for r in read_recordings("cursory").recordings if r.user == parts["test"].group[0]]
+    recordings = [r for r in read_recordings("cursory").recordings if r.user == splits["test"].group[0]]
     movements = observe_recordings(recordings)
     movements = movements.take((movements.length <= 64).nonzero().squeeze(1))
-    mine = torch.tensor([i for i, group in enumerate(parts["test"].group) if group == recordings[0].user])
-    assert torch.equal(encode(movements, CanonicalConfig()).deltas, parts["test"].take(mine).deltas)
+    mine = torch.tensor([i for i, group in enumerate(splits["test"].group) if group == recordings[0].user])
+    assert torch.equal(encode(movements, CanonicalConfig()).deltas, splits["test"].take(mine).deltas)

@@ -17,7 +17,7 @@ from torch import Tensor
 from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical, Movements, encode
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import PARTS, load_parts
+from trainables.data.dataset import SPLITS, load_splits
 from trainables.data.labels import (
     DIRECTIONS,
     EDGES_PX,
@@ -262,7 +262,7 @@ def test_the_name_of_a_task_is_its_own_and_sorts_by_distance() -> None:
 
 
 def test_a_task_is_the_rows_own() -> None:
-    people = load_parts(DataConfig())["validation"]
+    people = load_splits(DataConfig())["validation"]
     whole = task_names(people)
     rows = torch.randperm(len(people), generator=torch.Generator().manual_seed(0))[:50]
     assert task_names(people.take(rows)) == tuple(whole[i] for i in rows.tolist())
@@ -277,6 +277,6 @@ def test_movements_that_no_bin_holds_are_refused() -> None:
 
 
 def test_every_recording_has_a_task() -> None:
-    parts = load_parts(DataConfig())
-    names = [name for part in PARTS for name in task_names(parts[part])]
+    splits = load_splits(DataConfig())
+    names = [name for split in SPLITS for name in task_names(splits[split])]
     assert 30 <= len(set(names)) <= 72

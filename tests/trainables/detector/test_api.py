@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from trainables.data.canonical import Canonical, concatenate
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.detector import api
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.bots import BOTS
@@ -43,7 +43,7 @@ def detector(checkpoint: Path) -> Detector:
 @pytest.fixture(scope="module")
 def movements(tiny: DetectorConfig) -> Canonical:
     """People of many lengths, and bots."""
-    real = load_parts(tiny.data)["validation"]
+    real = load_splits(tiny.data)["validation"]
     return concatenate(real, *(of_style(style, real, tiny.data.canonical, 0).canonical for style in list(BOTS)[:3]))
 
 
@@ -64,7 +64,7 @@ def test_what_is_loaded_scores_as_what_was_saved(
     tensors, record = load_checkpoint(checkpoint)
     network = initial_state(replace(tiny, seed=5), 2, ALONE).network.eval()
     network.load_state_dict(select("ema", tensors))
-    inputs = Scaling.fit(load_parts(tiny.data)).inputs(movements)
+    inputs = Scaling.fit(load_splits(tiny.data)).inputs(movements)
     with torch.no_grad():
         logit = network(*inputs).logit.double() / record["temperature"]
     torch.testing.assert_close(detector.score(movements), torch.sigmoid(logit), rtol=0, atol=1e-6)

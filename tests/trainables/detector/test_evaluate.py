@@ -11,7 +11,7 @@ from PIL import Image
 from tests.trainables.detector.tiny import TINY, few
 from trainables.core.cli import parse, run
 from trainables.core.config import ConfigError, build
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.detector.api import load_trained_detector
 from trainables.detector.bots import BOTS
 from trainables.detector.config import DetectorConfig
@@ -63,13 +63,13 @@ def test_thresholds_are_the_validation_peoples_and_figures_the_test_peoples(
     judged: Path, checkpoint: Path, config: DetectorConfig
 ) -> None:
     found = DetectorJudgement.from_json(json.loads((judged / "card.json").read_text())["judgement"])
-    detector, parts = load_trained_detector(checkpoint), load_parts(config.data)
-    threshold = threshold_at_fpr(detector.score(parts["validation"]).double(), 0.1)
+    detector, splits = load_trained_detector(checkpoint), load_splits(config.data)
+    threshold = threshold_at_fpr(detector.score(splits["validation"]).double(), 0.1)
     assert found.thresholds == (threshold,)
     own = next(row for row in found.sources if row.name == "recordings")
-    assert own.accused[0].hits == (detector.score(parts["test"]) > threshold.value).sum()
+    assert own.accused[0].hits == (detector.score(splits["test"]) > threshold.value).sum()
     assert {row.name for row in found.styles} == set(BOTS)
-    assert {row.figures.bots for row in found.styles} == {len(parts["test"])}
+    assert {row.figures.bots for row in found.styles} == {len(splits["test"])}
     assert set(found.trained_on) == set(config.negatives.families)
 
 
@@ -102,9 +102,9 @@ def test_its_pictures_are_drawn(name: str, judged: Path) -> None:
 
 def test_too_few_people_for_a_probe_are_no_reason_to_write_no_card(config: DetectorConfig, checkpoint: Path) -> None:
     """The reason stands in the place of the figures."""
-    detector, parts = load_trained_detector(checkpoint), load_parts(config.data)
-    alone = {name: replace(part, group=("one",) * len(part)) for name, part in parts.parts.items()}
-    met = EvaluationSet.of(replace(parts, parts=alone), "test", detector.canonical, 0)
+    detector, splits = load_trained_detector(checkpoint), load_splits(config.data)
+    alone = {name: replace(split, group=("one",) * len(split)) for name, split in splits.splits.items()}
+    met = EvaluationSet.of(replace(splits, splits=alone), "test", detector.canonical, 0)
     said = probed(met, detector, build(JudgeConfig, {"ckpt": str(checkpoint)}))
     assert said == "Not made: `2 <= folds <= groups` must hold, but got folds=5 and 1 groups."
 
@@ -113,9 +113,9 @@ def test_too_few_people_for_a_probe_are_no_reason_to_write_no_card(config: Detec
     ("word", "says"),
     [
         ("ckpt=", "`ckpt` names a checkpoint folder"),
-        ("part=validation", "the thresholds are fixed on the validation part"),
-        ("part=holdout", "the holdout part is kept for the promotion"),
-        ("part=everything", "`part` in {test} must hold, but got part=everything"),
+        ("split=validation", "the thresholds are fixed on the validation split"),
+        ("split=holdout", "the holdout split is kept for the promotion"),
+        ("split=everything", "`split` in {test} must hold, but got split=everything"),
         ("figures.fprs=[]", "`fprs` falling"),
     ],
 )

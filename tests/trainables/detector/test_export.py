@@ -9,7 +9,7 @@ import torch
 from tests.trainables.detector.tiny import TINY
 from trainables.core.cli import run
 from trainables.data.canonical import Canonical
-from trainables.data.dataset import DataParts, load_parts
+from trainables.data.dataset import DataSplits, load_splits
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.export import COMMAND, OnnxDetector, main
 from trainables.detector.train import epochs
@@ -26,8 +26,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def parts() -> DataParts:
-    return load_parts(TINY.data)
+def splits() -> DataSplits:
+    return load_splits(TINY.data)
 
 
 @pytest.fixture(scope="module")
@@ -47,17 +47,17 @@ def shortest(people: Canonical, count: int) -> Canonical:
 
 
 @pytest.mark.parametrize("count", [1, 2, 300])
-def test_scores_are_those_of_the_checkpoint(file: Path, detector: Detector, parts: DataParts, count: int) -> None:
+def test_scores_are_those_of_the_checkpoint(file: Path, detector: Detector, splits: DataSplits, count: int) -> None:
     """In float32 to 1e-5; people's scores spread much wider than that."""
-    people = parts["train"].take(torch.arange(count))
+    people = splits["train"].take(torch.arange(count))
     found, expected = OnnxDetector.load(file).score(people), detector.score(people)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
     assert found.dtype == torch.float64
     assert count < 300 or float(expected.std()) > 1e-3
 
 
-def test_short_movements_without_padding_are_scored_alike(file: Path, detector: Detector, parts: DataParts) -> None:
-    few = shortest(parts["train"], 5)
+def test_short_movements_without_padding_are_scored_alike(file: Path, detector: Detector, splits: DataSplits) -> None:
+    few = shortest(splits["train"], 5)
     length = int(few.mask.sum(dim=1).max())
     assert length < TINY.data.canonical.sequence_length
     bare = Canonical(**{**vars(few), "deltas": few.deltas[:, :length], "mask": few.mask[:, :length]})

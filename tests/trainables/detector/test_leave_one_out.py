@@ -9,7 +9,7 @@ import pytest
 from tests.trainables.detector.tiny import TINY, few
 from trainables.core.cli import parse, run
 from trainables.core.config import ConfigError, build, plain
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.negatives import mixture
 from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut
@@ -59,7 +59,7 @@ def test_every_detector_is_trained_without_its_family_alone(family: str, folder:
     record = load_record(last_checkpoint(folder / family))
     assert record["config"]["negatives"]["held_out"] == [family]
     trainable = build(DetectorConfig, record["config"])
-    people = load_parts(trainable.data)["train"]
+    people = load_splits(trainable.data)["train"]
     met = mixture(people, 60, trainable.negatives, trainable.data.canonical, seed=0)
     assert family not in met.family
     assert set(met.family) == set(trainable.negatives.families)
@@ -113,8 +113,8 @@ def test_another_training_in_the_same_folder_is_refused(
         ("families=[]", "`families >= 1` must hold"),
         ("families=[pid,cursory]", "`families` in {.*pid.*} must hold, but got families=cursory"),
         ("families=[pid,pid]", "`families` names each once"),
-        ("part=validation", "`part` in {test}.*the thresholds are fixed on the validation part"),
-        ("part=holdout", "kept for the promotion"),
+        ("split=validation", "`split` in {test}.*the thresholds are fixed on the validation split"),
+        ("split=holdout", "kept for the promotion"),
         ("trainable.negatives.held_out=[pid]", r"name them as families=\[...\]"),
         ("trainable.epochs=0", "trainable: `epochs >= 1`"),
     ],

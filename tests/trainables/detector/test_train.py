@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tests.trainables.detector.tiny import TINY, Tensors, assert_equal, differ, saved
 from trainables.core.config import ConfigError, plain
 from trainables.data.config import DataConfig
-from trainables.data.dataset import DataParts, load_parts
+from trainables.data.dataset import DataSplits, load_splits
 from trainables.data.labels import LabelMaps
 from trainables.detector.config import DetectorConfig, LossConfig, NegativesConfig, OptimConfig
 from trainables.detector.cost import measure
@@ -71,15 +71,15 @@ def uncut(busy: DetectorConfig, tmp_path_factory: pytest.TempPathFactory) -> Run
 
 
 @pytest.fixture(scope="module")
-def parts() -> DataParts:
-    return load_parts(DataConfig())
+def splits() -> DataSplits:
+    return load_splits(DataConfig())
 
 
 @pytest.fixture(scope="module")
-def examples(parts: DataParts) -> DetectorDataset:
+def examples(splits: DataSplits) -> DetectorDataset:
     """People and as many bots."""
     config = replace(TINY, negatives=NegativesConfig(alpha=1.0))
-    given = TrainingSet(parts["train"].take(torch.arange(200)), Scaling.fit(parts), label_maps(), config)
+    given = TrainingSet(splits["train"].take(torch.arange(200)), Scaling.fit(splits), label_maps(), config)
     return given.dataset(given.negatives(0))[0]
 
 
@@ -216,7 +216,7 @@ def test_no_worker_but_the_first_judges(tiny: DetectorConfig) -> None:
 
 def restore(config: DetectorConfig, folder: Path) -> None:
     """Bring a detector of this configuration to where a checkpoint was."""
-    restore_state(initial_state(config, C, ALONE), config, load_parts(config.data), folder)
+    restore_state(initial_state(config, C, ALONE), config, load_splits(config.data), folder)
 
 
 def test_a_checkpoint_of_another_run_is_refused(busy: DetectorConfig, uncut: Run, tmp_path: Path) -> None:

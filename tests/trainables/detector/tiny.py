@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainables.data.canonical import TENSORS, Canonical
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_parts, part_of
+from trainables.data.dataset import load_splits, split_of
 from trainables.data.recordings import read_recordings
 from trainables.detector.config import DetectorConfig, NegativesConfig, OptimConfig
 from trainables.detector.model import DetectorModelConfig
@@ -31,21 +31,21 @@ TINY = DetectorConfig(
 
 
 def few(file: Path, counts: Mapping[str, int]) -> DataConfig:
-    """So many of each part of the default recordings, as a table in a file: all that a run costs is their number."""
+    """So many of each split of the default recordings, as a table in a file: all that a run costs is their number."""
     left, rows = Counter(counts), []
     for number, recording in enumerate(read_recordings("cursory").recordings):
-        part, usable = part_of(recording.user), recording.t_ms[-1] - recording.t_ms[0] < 1000
-        if usable and left[part] > 0:
-            left[part] -= 1
+        split, usable = split_of(recording.user), recording.t_ms[-1] - recording.t_ms[0] < 1000
+        if usable and left[split] > 0:
+            left[split] -= 1
             points = {"t_ms": recording.t_ms, "x": recording.x, "y": recording.y}
             rows.append({"user": recording.user, "session": str(number), **points})
     pd.DataFrame(rows).to_parquet(file, index=False)
     return DataConfig("table", str(file))
 
 
-def people(count: int, part: str = "train") -> Canonical:
-    """The first movements of a part of the default recordings."""
-    return load_parts(DataConfig())[part].take(torch.arange(count))
+def people(count: int, split: str = "train") -> Canonical:
+    """The first movements of a split of the default recordings."""
+    return load_splits(DataConfig())[split].take(torch.arange(count))
 
 
 def saved(epoch: Epoch, folder: Path) -> Tensors:

@@ -15,7 +15,7 @@ from torch import Tensor
 from trainables.core.config import ConfigError, plain
 from trainables.data.canonical import Canonical, decode, reobserve, with_deltas
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import DataParts, fit_statistics, load_parts
+from trainables.data.dataset import DataSplits, fit_statistics, load_splits
 from trainables.diffusion.api import (
     CHECKPOINT_VARIABLE,
     CHUNK,
@@ -71,8 +71,8 @@ def source(checkpoint: Path) -> Generator:
 
 
 @pytest.fixture(scope="module")
-def parts() -> DataParts:
-    return load_parts(DataConfig())
+def splits() -> DataSplits:
+    return load_splits(DataConfig())
 
 
 def asked(n: int, seed: int = 0) -> Tensor:
@@ -246,12 +246,12 @@ def test_samples_last_as_long_as_asked(checkpoint: Path) -> None:
         assert not bool(row[length:].any())
 
 
-def test_drawn_conditions_are_those_of_training_movements_that_fit(source: Generator, parts: DataParts) -> None:
+def test_drawn_conditions_are_those_of_training_movements_that_fit(source: Generator, splits: DataSplits) -> None:
     def together(conditions: Conditions) -> set[tuple[float, ...]]:
         rows = zip(conditions.raw[:, :-1].tolist(), conditions.angle.tolist(), strict=True)
         return {(*raw, angle) for raw, angle in rows}
 
-    known = together(conditions_of(parts["train"]))
+    known = together(conditions_of(splits["train"]))
     for longest in (None, 64, 20):
         drawn = source.draw_conditions(300, seed=0, longest=longest)
         assert together(drawn) <= known
@@ -262,8 +262,8 @@ def test_drawn_conditions_are_those_of_training_movements_that_fit(source: Gener
         source.draw_conditions(1, seed=0, longest=3)
 
 
-def test_the_frame_of_real_conditions_is_that_of_the_real_movements(parts: DataParts) -> None:
-    real = parts["validation"]
+def test_the_frame_of_real_conditions_is_that_of_the_real_movements(splits: DataSplits) -> None:
+    real = splits["validation"]
     frame = conditions_of(real).frame(CanonicalConfig(), real.group)
     assert torch.equal(frame.mask, real.mask)
     assert torch.equal(frame.angle, real.angle)
@@ -273,8 +273,8 @@ def test_the_frame_of_real_conditions_is_that_of_the_real_movements(parts: DataP
     assert frame.group == real.group
 
 
-def test_samples_like_real_movements_keep_their_frame(source: Generator, parts: DataParts) -> None:
-    real = parts["validation"].take(torch.arange(30))
+def test_samples_like_real_movements_keep_their_frame(source: Generator, splits: DataSplits) -> None:
+    real = splits["validation"].take(torch.arange(30))
     fake = source.like(real, seed=3, steps=2)
     for name in ("mask", "angle", "distance_px", "duration_s"):
         assert torch.equal(getattr(fake, name), getattr(real, name))
@@ -285,16 +285,16 @@ def test_samples_like_real_movements_keep_their_frame(source: Generator, parts: 
     assert torch.equal(first.deltas, fake.deltas[:7])
 
 
-def test_samples_can_be_taken_back_to_the_screen(source: Generator, parts: DataParts) -> None:
-    real = parts["validation"].take(torch.arange(30))
+def test_samples_can_be_taken_back_to_the_screen(source: Generator, splits: DataSplits) -> None:
+    real = splits["validation"].take(torch.arange(30))
     observed, rows = reobserve(source.like(real, seed=3, steps=2), source.canonical)
     net = observed.deltas.sum(dim=1)
     assert len(rows) == len(observed) > 0
     torch.testing.assert_close(net, torch.tensor([1.0, 0.0]).double().expand_as(net), rtol=0.0, atol=1e-9)
 
 
-def test_guidance_one_is_no_guidance(source: Generator, parts: DataParts) -> None:
-    real = parts["validation"].take(torch.arange(5))
+def test_guidance_one_is_no_guidance(source: Generator, splits: DataSplits) -> None:
+    real = splits["validation"].take(torch.arange(5))
     default = source.like(real, seed=0, steps=2).deltas
     one, two = (source.like(real, seed=0, sampling=SamplingConfig(steps=2, guidance=w)).deltas for w in (1.0, 2.0))
     assert torch.equal(default, one)
@@ -302,17 +302,17 @@ def test_guidance_one_is_no_guidance(source: Generator, parts: DataParts) -> Non
 
 
 @pytest.mark.parametrize("inpaint", [False, True])
-def test_inpainted_samples_end_where_they_were_asked_to(source: Generator, parts: DataParts, inpaint: bool) -> None:
+def test_inpainted_samples_end_where_they_were_asked_to(source: Generator, splits: DataSplits, inpaint: bool) -> None:
     """Before pixels are rounded; the briefly trained model alone misses by far."""
-    real = parts["validation"].take(torch.arange(30))
+    real = splits["validation"].take(torch.arange(30))
     fake = source.like(real, seed=0, sampling=SamplingConfig(steps=4, inpaint=inpaint))
     missed = (fake.deltas.sum(dim=1) - torch.tensor([1.0, 0.0])).norm(dim=1)
     assert bool((missed < 1e-4).all()) is inpaint
     assert not bool(fake.deltas[~fake.mask].any())
 
 
-def test_fresh_noise_comes_from_the_seed(source: Generator, parts: DataParts) -> None:
-    real, noisy = parts["validation"].take(torch.arange(5)), SamplingConfig("ddim", steps=3, eta=1.0)
+def test_fresh_noise_comes_from_the_seed(source: Generator, splits: DataSplits) -> None:
+    real, noisy = splits["validation"].take(torch.arange(5)), SamplingConfig("ddim", steps=3, eta=1.0)
     first, again, other = (source.like(real, seed=seed, sampling=noisy).deltas for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.allclose(first, other)
@@ -334,20 +334,20 @@ def test_the_checkpoint_may_come_from_the_environment(checkpoint: Path, monkeypa
 
 
 @pytest.fixture(scope="module")
-def wide(parts: DataParts) -> Canonical:
+def wide(splits: DataSplits) -> Canonical:
     """The training movements, every other one with a target of 10 to 80 px."""
-    width_px = torch.linspace(10.0, 80.0, len(parts["train"]), dtype=torch.float64)
+    width_px = torch.linspace(10.0, 80.0, len(splits["train"]), dtype=torch.float64)
     width_px[::2] = math.nan
-    return replace(parts["train"], target_width_px=width_px)
+    return replace(splits["train"], target_width_px=width_px)
 
 
 @pytest.fixture(scope="module")
-def of_widths(parts: DataParts, wide: Canonical, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def of_widths(splits: DataSplits, wide: Canonical, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint, untrained but not silent, that has met them."""
     folder = tmp_path_factory.mktemp("wide") / "checkpoint"
     state = initial_state(CONFIG, ALONE)
     torch.nn.init.normal_(state.ema.model.get_parameter("head.weight"), std=0.1)
-    told = replace(parts, parts={**parts.parts, "train": wide}, statistics=fit_statistics(wide, 0.25))
+    told = replace(splits, splits={**splits.splits, "train": wide}, statistics=fit_statistics(wide, 0.25))
     save_state(state, CONFIG, told, folder)
     return folder
 
@@ -374,8 +374,10 @@ def test_each_width_and_an_unknown_one_have_samples_of_their_own(of_widths: Path
         assert float((one - other).abs().flatten(1).amax(dim=1).min()) > 1e-4
 
 
-def test_a_width_counts_only_for_a_model_that_has_met_one(of_widths: Path, source: Generator, parts: DataParts) -> None:
-    real = parts["validation"].take(torch.arange(6))
+def test_a_width_counts_only_for_a_model_that_has_met_one(
+    of_widths: Path, source: Generator, splits: DataSplits
+) -> None:
+    real = splits["validation"].take(torch.arange(6))
     wide = replace(real, target_width_px=torch.full((6,), 40.0, dtype=torch.float64))
     for model, counts in ((load_generator(of_widths), True), (source, False)):
         plain, aimed = (model.like(people, seed=0, steps=2) for people in (real, wide))
@@ -385,7 +387,7 @@ def test_a_width_counts_only_for_a_model_that_has_met_one(of_widths: Path, sourc
 
 def test_a_width_that_cannot_be_met_is_refused(checkpoint: Path, of_widths: Path) -> None:
     for folder, width, law in (
-        (checkpoint, 3.0, "`target widths are unknown` to a model whose training part has none must hold"),
+        (checkpoint, 3.0, "`target widths are unknown` to a model whose training split has none must hold"),
         (of_widths, math.inf, "`0 < target width < inf px` must hold, but got inf px; an unknown target width is NaN"),
         (of_widths, -math.inf, "`0 < target width < inf px` must hold, but got 0 px; an unknown target width is NaN"),
     ):
@@ -401,11 +403,11 @@ def test_a_width_that_cannot_be_met_is_refused(checkpoint: Path, of_widths: Path
 # what was saved is what samples
 
 
-def test_a_loaded_generator_samples_as_the_one_in_training_did(parts: DataParts, tmp_path: Path) -> None:
+def test_a_loaded_generator_samples_as_the_one_in_training_did(splits: DataSplits, tmp_path: Path) -> None:
     """The validation metrics of an epoch can be measured again from its checkpoint, to the last bit."""
     *_, last = epochs(CONFIG)
     last.save(tmp_path / "checkpoint")
-    validator = Validator.fit(parts["validation"], parts["train"], CanonicalConfig(), CONFIG.evaluation)
+    validator = Validator.fit(splits["validation"], splits["train"], CanonicalConfig(), CONFIG.evaluation)
     fake = load_generator(tmp_path / "checkpoint").like(
         validator.held_out, seed=CONFIG.evaluation.seed, sampling=CONFIG.sampling
     )
@@ -413,14 +415,14 @@ def test_a_loaded_generator_samples_as_the_one_in_training_did(parts: DataParts,
         assert last.metrics[name] == value
 
 
-def test_a_checkpoint_carries_the_statistics_and_conditions_of_its_training_part(
-    source: Generator, parts: DataParts
+def test_a_checkpoint_carries_the_statistics_and_conditions_of_its_training_split(
+    source: Generator, splits: DataSplits
 ) -> None:
-    for name, value in vars(parts.statistics).items():
+    for name, value in vars(splits.statistics).items():
         assert torch.equal(getattr(source.statistics, name), value)
-    assert torch.equal(source.known.raw[:, :-1], parts["train"].measured_condition())
+    assert torch.equal(source.known.raw[:, :-1], splits["train"].measured_condition())
     assert bool(source.known.raw[:, -1].isnan().all())
-    assert torch.equal(source.known.angle, parts["train"].angle)
+    assert torch.equal(source.known.angle, splits["train"].angle)
     assert (source.canonical, len(source.schedule)) == (CanonicalConfig(), 1000)
     assert not source.model.training
 

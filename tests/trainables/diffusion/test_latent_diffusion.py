@@ -8,7 +8,7 @@ import torch
 
 from trainables.core.config import build, plain
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.diffusion.api import Generator, load_generator
 from trainables.diffusion.config import DiffusionConfig, ModelConfig, OptimConfig
 from trainables.diffusion.latents.autoencoder import LatentConfig
@@ -76,7 +76,7 @@ def loaded(run: Run) -> Generator:
 
 
 def test_a_loaded_generator_answers_in_sequences_that_end_with_their_mask(run: Run) -> None:
-    asked = load_parts(TINY.data)["validation"].take(torch.arange(150))
+    asked = load_splits(TINY.data)["validation"].take(torch.arange(150))
     generator = loaded(run)
     samples = generator.like(asked, seed=3, steps=2)
     assert samples.deltas.shape == asked.deltas.shape

@@ -13,7 +13,7 @@ from torch import Tensor
 from trainables.core.config import ConfigError, build, plain
 from trainables.core.seeding import generator
 from trainables.data.config import MEASURED_CONDITIONS, DataConfig
-from trainables.data.dataset import Batch, SequenceDataset, load_parts
+from trainables.data.dataset import Batch, SequenceDataset, load_splits
 from trainables.diffusion import loop
 from trainables.diffusion.config import DiffusionConfig, EarlyStoppingConfig, ModelConfig, OptimConfig
 from trainables.diffusion.loop import autocast, epochs, optimise, shard
@@ -79,8 +79,8 @@ def differ(one: State, other: State) -> bool:
 
 
 def first_batch(size: int = 16) -> Batch:
-    parts = load_parts(DataConfig())
-    return SequenceDataset(parts["train"], parts.statistics)[torch.arange(size)]
+    splits = load_splits(DataConfig())
+    return SequenceDataset(splits["train"], splits.statistics)[torch.arange(size)]
 
 
 @pytest.fixture(scope="module")
@@ -222,8 +222,8 @@ def test_only_what_was_computed_is_reported(uncut: tuple[list[Epoch], list[State
 
 def test_the_untrained_model_has_the_loss_of_predicting_nothing() -> None:
     """Its head is zero, so the validation loss is the mean square of v over valid steps, movement by movement."""
-    parts = load_parts(DataConfig())
-    dataset = SequenceDataset(parts["validation"], parts.statistics)
+    splits = load_splits(DataConfig())
+    dataset = SequenceDataset(splits["validation"], splits.statistics)
     batch = dataset[torch.arange(len(dataset))]
     drawn = draw(batch, TINY.diffusion, generator(TINY.evaluation.seed, "validation loss"))
     total = 0.0

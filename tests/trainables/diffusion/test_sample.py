@@ -133,7 +133,7 @@ def test_conditions_may_come_from_a_file(checkpoint: Path, tmp_path: Path) -> No
         (conditions(9)[0], "a table [n, D] of floating-point numbers is needed, but got float64 [5]"),
         (conditions(9) * np.nan, "`conditions are finite` must hold"),
         (conditions(9) + 5.0, "`duration <= 1.067 s`"),
-        (np.nan_to_num(conditions(9), nan=3.0), "`target widths are unknown` to a model whose training part has none"),
+        (np.nan_to_num(conditions(9), nan=3.0), "`target widths are unknown` to a model whose training split has none"),
         (np.array([["a", "b"]]), "a table [n, D] of floating-point numbers is needed"),
         (np.array([[None]], dtype=object), "not a readable .npy file"),
         (b"not an array", "not a readable .npy file"),

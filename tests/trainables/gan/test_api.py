@@ -11,7 +11,7 @@ from torch import Tensor
 from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical
 from trainables.data.config import DataConfig
-from trainables.data.dataset import DataParts, load_parts
+from trainables.data.dataset import DataSplits, load_splits
 from trainables.diffusion.sampling import SamplingChanges
 from trainables.eval.generation.validator import EvaluationConfig, Validator
 from trainables.gan.api import GanGenerator, load_gan
@@ -27,14 +27,14 @@ CONFIG = GanConfig(model=GanModelConfig(widths=(8, 12), latent_dim=4, noise_chan
 
 
 @pytest.fixture(scope="module")
-def parts() -> DataParts:
-    return load_parts(DataConfig())
+def splits() -> DataSplits:
+    return load_splits(DataConfig())
 
 
 @pytest.fixture(scope="module")
-def checkpoint(parts: DataParts, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkpoint(splits: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "checkpoint"
-    save_state(initial_state(CONFIG, parts.statistics, ALONE), CONFIG, parts, folder)
+    save_state(initial_state(CONFIG, splits.statistics, ALONE), CONFIG, splits, folder)
     return folder
 
 
@@ -44,9 +44,9 @@ def source(checkpoint: Path) -> GanGenerator:
 
 
 @pytest.fixture(scope="module")
-def people(parts: DataParts) -> Canonical:
+def people(splits: DataSplits) -> Canonical:
     """Movements to be asked for again, more than one call of the network takes."""
-    return parts["train"].take(torch.arange(WINDOW + 10))
+    return splits["train"].take(torch.arange(WINDOW + 10))
 
 
 def samples(source: GanGenerator, real: Canonical, seed: int = 1, conditions: Conditions | None = None) -> Tensor:
@@ -58,10 +58,10 @@ def assert_close(found: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(found, expected, rtol=0.0, atol=1e-5)
 
 
-def test_what_is_loaded_samples_as_what_was_saved(source: GanGenerator, parts: DataParts) -> None:
-    network = initial_state(CONFIG, parts.statistics, ALONE).ema.model
+def test_what_is_loaded_samples_as_what_was_saved(source: GanGenerator, splits: DataSplits) -> None:
+    network = initial_state(CONFIG, splits.statistics, ALONE).ema.model
     fresh = GanGenerator(network, CONFIG.model, source.statistics, source.canonical, source.known)
-    real = parts["validation"].take(torch.arange(9))
+    real = splits["validation"].take(torch.arange(9))
     assert torch.equal(fresh.like(real, seed=3).deltas, source.like(real, seed=3).deltas)
 
 
@@ -120,10 +120,10 @@ def test_samples_are_the_seeds_and_no_two_rows_share_their_noise(source: GanGene
     assert len({tuple(row.flatten().tolist()) for row in drawn}) == 8
 
 
-def test_samples_are_movements_that_the_validator_takes(source: GanGenerator, parts: DataParts) -> None:
+def test_samples_are_movements_that_the_validator_takes(source: GanGenerator, splits: DataSplits) -> None:
     """Each of the asked duration, direction and group, nothing after its last step."""
-    held_out = parts["validation"]
-    validator = Validator.fit(held_out, parts["train"], CONFIG.data.canonical, EvaluationConfig(movements=60, folds=2))
+    held_out = splits["validation"]
+    validator = Validator.fit(held_out, splits["train"], CONFIG.data.canonical, EvaluationConfig(movements=60, folds=2))
     fake = source.like(validator.held_out, seed=0)
     assert torch.equal(fake.mask, validator.held_out.mask)
     assert fake.group == validator.held_out.group
@@ -131,9 +131,9 @@ def test_samples_are_movements_that_the_validator_takes(source: GanGenerator, pa
     assert 0.0 <= validator(fake)["val/c2st"] <= 1.0
 
 
-def test_conditions_are_drawn_from_the_training_people(source: GanGenerator, parts: DataParts) -> None:
+def test_conditions_are_drawn_from_the_training_people(source: GanGenerator, splits: DataSplits) -> None:
     drawn = source.draw_conditions(200, seed=0, longest=20)
-    known = {tuple(row) for row in parts["train"].condition()[:, :4].tolist()}  # the width of a target may be unknown
+    known = {tuple(row) for row in splits["train"].condition()[:, :4].tolist()}  # the width of a target may be unknown
     assert all(tuple(row) in known for row in drawn.raw[:, :4].tolist())
     assert float(drawn.raw[:, 0].exp().max()) * 60 < 20.5
     assert not torch.equal(drawn.angle, source.draw_conditions(200, seed=1, longest=20).angle)

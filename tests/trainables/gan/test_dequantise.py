@@ -6,26 +6,26 @@ import torch
 
 from trainables.data.canonical import decode, with_deltas
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import SequenceDataset, Sequences, load_parts
+from trainables.data.dataset import SequenceDataset, Sequences, load_splits
 from trainables.gan.dequantise import RADIUS_PX, dequantised, disc
 
 
 def test_rounding_takes_dequantised_recordings_back_to_what_they_were() -> None:
     """Through the whole chain of a sample, whatever direction a movement has on the screen."""
-    parts = load_parts(DataConfig())
-    real = parts["train"].take(torch.arange(200))
-    sequences = SequenceDataset(real, parts.statistics).sequences
-    shifted = dequantised(sequences, parts.statistics, torch.Generator().manual_seed(0))
+    splits = load_splits(DataConfig())
+    real = splits["train"].take(torch.arange(200))
+    sequences = SequenceDataset(real, splits.statistics).sequences
+    shifted = dequantised(sequences, splits.statistics, torch.Generator().manual_seed(0))
     assert float((shifted.z - sequences.z)[real.mask].abs().min(dim=1).values.min()) > 0
     assert not shifted.z[~real.mask].any()
-    found = decode(with_deltas(real, parts.statistics.denormalise(shifted.z, real)), CanonicalConfig())
+    found = decode(with_deltas(real, splits.statistics.denormalise(shifted.z, real)), CanonicalConfig())
     assert torch.equal(found.steps_px, decode(real, CanonicalConfig()).steps_px)
 
 
 def test_a_channel_of_time_is_left_as_it_is() -> None:
-    parts = load_parts(DataConfig(canonical=CanonicalConfig("events")))
-    z, mask = SequenceDataset(parts["train"].take(torch.arange(20)), parts.statistics).sequences
-    shifted = dequantised(Sequences(z, mask), parts.statistics, torch.Generator().manual_seed(0))
+    splits = load_splits(DataConfig(canonical=CanonicalConfig("events")))
+    z, mask = SequenceDataset(splits["train"].take(torch.arange(20)), splits.statistics).sequences
+    shifted = dequantised(Sequences(z, mask), splits.statistics, torch.Generator().manual_seed(0))
     torch.testing.assert_close(shifted.z[..., 2], z[..., 2])
     assert bool((shifted.z[..., :2] != z[..., :2]).any(dim=2)[mask].all())
 

@@ -1,5 +1,5 @@
-"""Laws of the training set: alpha 0 is the real part, any other alpha an exact count behind it; each pass varies the
-real movements, and no pass the generated ones.
+"""Laws of the training set: alpha 0 is the real movements, any other alpha an exact count behind it; each pass varies
+the real movements, and no pass the generated ones.
 """
 
 import math
@@ -17,7 +17,7 @@ from trainables.data.augment import AUGMENTATIONS
 from trainables.data.balance import BalanceError, generated_count
 from trainables.data.canonical import TENSORS, Canonical, Movements, encode
 from trainables.data.config import CanonicalConfig, DataConfig, VariationsConfig
-from trainables.data.dataset import DataParts, SequenceDataset, load_parts
+from trainables.data.dataset import DataSplits, SequenceDataset, load_splits
 from trainables.data.representation import REPRESENTATIONS, interpolate, prefix_mask
 from trainables.eval.features.kinematic import movement_features
 from trainables.eval.metrics import classifier_two_sample_test
@@ -33,8 +33,8 @@ ALL = build(VariationsConfig, {name: {"probability": 1.0} for name in AUGMENTATI
 
 
 @pytest.fixture(scope="module")
-def parts() -> DataParts:
-    return load_parts(DataConfig())
+def splits() -> DataSplits:
+    return load_splits(DataConfig())
 
 
 def tensors(dataset: SequenceDataset) -> Iterator[Tensor]:
@@ -47,38 +47,38 @@ def assert_equal(found: Tensor, expected: Tensor) -> None:
 
 
 @names
-def test_alpha_zero_is_the_real_part_bit_for_bit(parts: DataParts, name: str) -> None:
+def test_alpha_zero_is_the_real_part_bit_for_bit(splits: DataSplits, name: str) -> None:
     torch.manual_seed(0)
     state = torch.get_rng_state()
     for seed in (0, 1):
-        found = training_set(parts, FORM, AugmentationConfig(0.0, name), seed).dataset
-        expected = SequenceDataset(parts["train"], parts.statistics)
+        found = training_set(splits, FORM, AugmentationConfig(0.0, name), seed).dataset
+        expected = SequenceDataset(splits["train"], splits.statistics)
         assert all(map(torch.equal, tensors(found), tensors(expected)))
     assert torch.equal(torch.get_rng_state(), state)
 
 
 @names
 @pytest.mark.parametrize("alpha", [0.001, 0.29, 1.0, 1.5])
-def test_exactly_as_many_are_generated_as_were_asked_for(parts: DataParts, name: str, alpha: float) -> None:
-    real, found = parts["train"], training_set(parts, FORM, AugmentationConfig(alpha, name), 0)
+def test_exactly_as_many_are_generated_as_were_asked_for(splits: DataSplits, name: str, alpha: float) -> None:
+    real, found = splits["train"], training_set(splits, FORM, AugmentationConfig(alpha, name), 0)
     count = generated_count(len(real), alpha)
     assert len(found.dataset) == len(real) + count
     assert f"{len(real)} real + {count} generated" in found.balance
 
 
 @names
-def test_the_real_movements_stand_first_and_unchanged(parts: DataParts, name: str) -> None:
-    real = SequenceDataset(parts["train"], parts.statistics)
-    found = training_set(parts, FORM, AugmentationConfig(0.3, name), 0).dataset
+def test_the_real_movements_stand_first_and_unchanged(splits: DataSplits, name: str) -> None:
+    real = SequenceDataset(splits["train"], splits.statistics)
+    found = training_set(splits, FORM, AugmentationConfig(0.3, name), 0).dataset
     for ours, theirs in zip(tensors(found), tensors(real), strict=True):
         assert torch.equal(ours[: len(real)], theirs)
         assert bool(torch.isfinite(ours).all())
 
 
 @names
-def test_generated_movements_have_the_conditions_of_real_ones(parts: DataParts, name: str) -> None:
+def test_generated_movements_have_the_conditions_of_real_ones(splits: DataSplits, name: str) -> None:
     """Duration, distance, direction and owner belong to one real movement each, and movements are not repeated."""
-    real, made = parts["train"], generate(parts["train"], FORM, AugmentationConfig(0.2, name), 0)
+    real, made = splits["train"], generate(splits["train"], FORM, AugmentationConfig(0.2, name), 0)
 
     def known(part: Canonical) -> list[tuple[object, ...]]:
         columns = [part.duration_s, part.distance_px, part.angle]
@@ -93,9 +93,9 @@ def test_generated_movements_have_the_conditions_of_real_ones(parts: DataParts, 
 
 
 @names
-def test_what_is_generated_depends_on_the_seed_alone(parts: DataParts, name: str) -> None:
+def test_what_is_generated_depends_on_the_seed_alone(splits: DataSplits, name: str) -> None:
     config = AugmentationConfig(0.05, name)
-    one, same, other = (generate(parts["train"], FORM, config, seed) for seed in (0, 0, 1))
+    one, same, other = (generate(splits["train"], FORM, config, seed) for seed in (0, 0, 1))
     for k in TENSORS:
         assert_equal(getattr(one, k), getattr(same, k))
     assert not torch.equal(one.distance_px, other.distance_px)
@@ -103,13 +103,13 @@ def test_what_is_generated_depends_on_the_seed_alone(parts: DataParts, name: str
 
 @forms
 @names
-def test_target_widths_stay_with_their_movements(parts: DataParts, representation: str, name: str) -> None:
+def test_target_widths_stay_with_their_movements(splits: DataSplits, representation: str, name: str) -> None:
     """Of the real ones, varied, in their order; of the generated ones with the direction of whoever they are like."""
     form = CanonicalConfig(representation, 64)
-    known = load_parts(DataConfig(canonical=form))
+    known = load_splits(DataConfig(canonical=form))
     real = known["train"].take(torch.arange(80))
     real = replace(real, target_width_px=torch.tensor([math.nan, 12.0, 30.0, 47.0] * 20, dtype=torch.float64))
-    told = replace(known, parts={**known.parts, "train": real})
+    told = replace(known, splits={**known.splits, "train": real})
     training = training_set(told, form, AugmentationConfig(0.5, name, ALL), 0)
     found, _ = training.varied(seeded())
     assert_equal(found.target_width_px, real.target_width_px)
@@ -124,14 +124,14 @@ def test_target_widths_stay_with_their_movements(parts: DataParts, representatio
 @forms
 def test_all_representations_can_be_augmented(representation: str) -> None:
     form = CanonicalConfig(representation, 64)
-    parts = load_parts(DataConfig(canonical=form))
-    made = generate(parts["train"], form, AugmentationConfig(0.05), 0)
+    splits = load_splits(DataConfig(canonical=form))
+    made = generate(splits["train"], form, AugmentationConfig(0.05), 0)
     net = made.deltas[..., :2].sum(dim=1)
     torch.testing.assert_close(net, torch.tensor([1.0, 0.0]).double().expand_as(net), rtol=0.0, atol=1e-9)
 
 
 def test_a_generator_whose_movements_cannot_be_used_is_refused(
-    parts: DataParts, monkeypatch: pytest.MonkeyPatch
+    splits: DataSplits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two of its movements stand still; they are neither replaced nor left out."""
 
@@ -142,15 +142,15 @@ def test_a_generator_whose_movements_cannot_be_used_is_refused(
 
     monkeypatch.setitem(GENERATORS, "lame", lame)
     with pytest.raises(ConfigError, match=r"`generated == 12` must hold, but lame gave 10 usable \(net .* 8 px: 2\)"):
-        generate(parts["train"], FORM, AugmentationConfig(0.01, "lame"), 0)
+        generate(splits["train"], FORM, AugmentationConfig(0.01, "lame"), 0)
 
 
 @pytest.mark.parametrize("off", [-1, 1])
-def test_a_wrong_count_never_reaches_training(parts: DataParts, monkeypatch: pytest.MonkeyPatch, off: int) -> None:
+def test_a_wrong_count_never_reaches_training(splits: DataSplits, monkeypatch: pytest.MonkeyPatch, off: int) -> None:
     true_count = generated_count
     monkeypatch.setattr(augment, "generated_count", lambda *given: true_count(*given) + off)
     with pytest.raises(BalanceError, match=r"`generated == round\(alpha \* real\)`"):
-        training_set(parts, FORM, AugmentationConfig(0.29), 0)
+        training_set(splits, FORM, AugmentationConfig(0.29), 0)
 
 
 # passes
@@ -161,8 +161,8 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def varied_set(form: CanonicalConfig, variations: VariationsConfig, alpha: float = 0.0) -> TrainingSet:
-    parts = load_parts(DataConfig(canonical=form))
-    return training_set(parts, form, AugmentationConfig(alpha, variations=variations), 0)
+    splits = load_splits(DataConfig(canonical=form))
+    return training_set(splits, form, AugmentationConfig(alpha, variations=variations), 0)
 
 
 def test_with_every_variation_off_a_pass_is_the_data_set_itself() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.detector.api import load_trained_detector
 from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig, NegativesConfig
@@ -50,7 +50,7 @@ def test_under_the_validators_seed_the_metrics_equal_its_metrics(trained: tuple[
     assert set(found.metrics) == FIGURES | {VAL_FPR}
     for name in FIGURES:
         assert found.metrics[name].value == pytest.approx(trained[1][name], rel=1e-12), name
-    assert (found.kind, found.movements) == ("detector", len(load_parts(CONFIG.data)["validation"]))
+    assert (found.kind, found.movements) == ("detector", len(load_splits(CONFIG.data)["validation"]))
 
 
 def test_values_are_means_over_fresh_bots(trained: tuple[Path, dict[str, float]]) -> None:
@@ -62,12 +62,12 @@ def test_values_are_means_over_fresh_bots(trained: tuple[Path, dict[str, float]]
         assert figure.value == pytest.approx((one.value + other.value) / 2)
 
 
-@pytest.mark.parametrize("part", EVALUATION_SPLITS)
-def test_each_held_out_split_is_evaluated_on_its_users(trained: tuple[Path, dict[str, float]], part: str) -> None:
-    people = load_parts(CONFIG.data)[part]
-    found = evaluate(trained[0], part, [3])
+@pytest.mark.parametrize("split", EVALUATION_SPLITS)
+def test_each_held_out_split_is_evaluated_on_its_users(trained: tuple[Path, dict[str, float]], split: str) -> None:
+    people = load_splits(CONFIG.data)[split]
+    found = evaluate(trained[0], split, [3])
     assert found.users == tuple(sorted(set(people.group)))
-    assert (found.part, found.seeds, found.movements) == (part, (3,), len(people))
+    assert (found.split, found.seeds, found.movements) == (split, (3,), len(people))
     assert interval(found.metrics[VAL_FNR_WORST_UNSEEN]).df == len(found.users) - 1
     assert EvaluationResult.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False))) == found
 
@@ -115,19 +115,19 @@ def test_the_fpr_is_measured_at_a_threshold_that_is_fitted_elsewhere() -> None:
         assert without == pytest.approx(sum(others) / len(others))
 
 
-@pytest.mark.parametrize("part", EVALUATION_SPLITS)
+@pytest.mark.parametrize("split", EVALUATION_SPLITS)
 def test_that_threshold_is_the_validation_users_on_every_split(
-    trained: tuple[Path, dict[str, float]], part: str
+    trained: tuple[Path, dict[str, float]], split: str
 ) -> None:
     """On those users themselves it flags as many movements as the target FPR allows: 3 of 334."""
-    detector, parts = load_trained_detector(trained[0]), load_parts(CONFIG.data)
-    allowed = int(CONFIG.judgement.fpr * len(parts["validation"]))
-    threshold = detector.logit(parts["validation"]).sort(descending=True).values[allowed].item()
-    flagged = (detector.logit(parts[part]) > threshold).double().mean().item()
-    found = evaluate(trained[0], part, [3]).metrics[VAL_FPR]
+    detector, splits = load_trained_detector(trained[0]), load_splits(CONFIG.data)
+    allowed = int(CONFIG.judgement.fpr * len(splits["validation"]))
+    threshold = detector.logit(splits["validation"]).sort(descending=True).values[allowed].item()
+    flagged = (detector.logit(splits[split]) > threshold).double().mean().item()
+    found = evaluate(trained[0], split, [3]).metrics[VAL_FPR]
     assert found.value == pytest.approx(flagged)
-    if part == "validation":
-        assert found.value == pytest.approx(allowed / len(parts[part]))
+    if split == "validation":
+        assert found.value == pytest.approx(allowed / len(splits[split]))
 
 
 def test_intervals_over_users_cover_the_mean_over_new_users() -> None:

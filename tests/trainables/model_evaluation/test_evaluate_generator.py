@@ -13,7 +13,7 @@ from PIL import Image
 from trainables.core.cli import WRONG_INPUT, run
 from trainables.data.canonical import RATE_HZ, decode
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.diffusion.api import load_generator
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs
@@ -48,7 +48,7 @@ def report(trained: tuple[Path, dict[str, float]], tmp_path_factory: pytest.Temp
 @pytest.fixture(scope="module")
 def samples(trained: tuple[Path, dict[str, float]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The samples that the checkpoint is judged by, as a table like anybody's."""
-    source, asked = load_generator(trained[0]), load_parts(DataConfig())["validation"]
+    source, asked = load_generator(trained[0]), load_splits(DataConfig())["validation"]
     movements = decode(source.like(asked, seed=20240, steps=1), source.canonical)
     paths = [torch.cat([torch.zeros(1, 2), s[:n].cumsum(0)]) for s, n in zip(*movement_parts(movements), strict=True)]
     table = {"t_ms": [[i * 1000 / RATE_HZ for i in range(len(p))] for p in paths]}
@@ -107,7 +107,7 @@ def test_a_file_of_the_same_samples_is_judged_like_the_checkpoint(samples: Path,
 
 
 def test_the_same_command_writes_the_same_bytes_and_n_chooses(samples: Path, tmp_path: Path) -> None:
-    command = [f"samples={samples}", f"out_dir={tmp_path}", "n=60", "part=test", "metrics=[mmd]", *QUICK]
+    command = [f"samples={samples}", f"out_dir={tmp_path}", "n=60", "split=test", "metrics=[mmd]", *QUICK]
     written = []
     for _ in range(2):
         assert evaluate(command) == 0
@@ -118,7 +118,7 @@ def test_the_same_command_writes_the_same_bytes_and_n_chooses(samples: Path, tmp
     assert read(tmp_path)["pictures"] == ["gallery.png"]
 
 
-def test_other_people_can_stand_in_for_the_part(samples: Path, tmp_path: Path) -> None:
+def test_other_people_can_stand_in_for_the_split(samples: Path, tmp_path: Path) -> None:
     """The samples themselves as the people: nothing tells them from themselves."""
     command = [f"samples={samples}", f"val_split={samples}", f"out_dir={tmp_path}", "metrics=[kinematics]", *QUICK]
     assert evaluate(command) == 0
@@ -148,8 +148,8 @@ def test_a_gan_is_judged_by_the_same_command_but_has_no_sampler_to_choose(
         (["ckpt=a", "samples=b.npy"], "exactly one of `ckpt` and `samples`"),
         (["ckpt=nowhere"], "no such file"),
         (["samples=nowhere.parquet"], "no such file"),
-        (["samples=nowhere.npy", "part=holdout"], "the holdout part is kept for the promotion"),
-        (["samples=a.npy", "part=train"], "`part` in {validation, test}"),
+        (["samples=nowhere.npy", "split=holdout"], "the holdout split is kept for the promotion"),
+        (["samples=a.npy", "split=train"], "`split` in {validation, test}"),
         (["samples=a.npy", "metrics=[c2st,fid]"], "metrics=fid"),
         (["samples=a.npy", "metrics=[]"], "`metrics` name at least one"),
         (["samples=a.npy", "n=-1"], "`n >= 0`"),

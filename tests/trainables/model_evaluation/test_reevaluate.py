@@ -12,7 +12,7 @@ import torch
 from trainables.core.config import ConfigError, build
 from trainables.data.canonical import Canonical, encode, reobserve, with_deltas
 from trainables.data.config import DataConfig
-from trainables.data.dataset import DataParts, load_parts
+from trainables.data.dataset import DataSplits, load_splits
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling import SamplingConfig
@@ -45,8 +45,8 @@ FIGURES = {
 
 
 @pytest.fixture(scope="module")
-def parts() -> DataParts:
-    return load_parts(DataConfig())
+def splits() -> DataSplits:
+    return load_splits(DataConfig())
 
 
 @pytest.fixture(scope="module")
@@ -61,17 +61,17 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, f
 
 
 @pytest.fixture(scope="module")
-def untrained_gan(parts: DataParts, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def untrained_gan(splits: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("gan") / "checkpoint"
     model = GanModelConfig(widths=(8, 12), latent_dim=4, noise_channels=2, embedding_dim=16)
     config = GanConfig(model=model, evaluation=EVALUATION)
-    save_state(initial_state(config, parts.statistics, ALONE), config, parts, folder)
+    save_state(initial_state(config, splits.statistics, ALONE), config, splits, folder)
     return folder
 
 
 @pytest.fixture(scope="module")
-def validator(parts: DataParts) -> Validator:
-    return Validator.fit(parts["validation"], parts["train"], DataConfig().canonical, EVALUATION)
+def validator(splits: DataSplits) -> Validator:
+    return Validator.fit(splits["validation"], splits["train"], DataConfig().canonical, EVALUATION)
 
 
 @pytest.fixture(scope="module")
@@ -100,11 +100,11 @@ def test_values_are_means_over_fresh_noises(trained: tuple[Path, dict[str, float
     assert first.metrics != second.metrics
 
 
-@pytest.mark.parametrize("part", EVALUATION_SPLITS)
-def test_each_held_out_split_is_evaluated_on_its_users(untrained_gan: Path, parts: DataParts, part: str) -> None:
-    found = evaluate(untrained_gan, part, [3])
-    assert (found.kind, found.part, found.seeds, found.data_sha256) == ("gan", part, (3,), parts.sha256)
-    assert set(found.users) <= set(parts[part].group)
+@pytest.mark.parametrize("split", EVALUATION_SPLITS)
+def test_each_held_out_split_is_evaluated_on_its_users(untrained_gan: Path, splits: DataSplits, split: str) -> None:
+    found = evaluate(untrained_gan, split, [3])
+    assert (found.kind, found.split, found.seeds, found.data_sha256) == ("gan", split, (3,), splits.sha256)
+    assert set(found.users) <= set(splits[split].group)
     assert all(len(figure.without) == len(found.users) for figure in found.metrics.values())
     assert interval(found.metrics[names.VAL_C2ST]).df == len(found.users) - 1
 
@@ -207,9 +207,9 @@ def test_if_most_samples_do_not_move_the_rejected_share_is_the_only_metric(valid
 
 
 def test_the_training_split_is_refused(untrained_gan: Path) -> None:
-    for part in ("train", "tset"):
-        with pytest.raises(ConfigError, match=f"part={part}"):
-            evaluate(untrained_gan, part, [1])
+    for split in ("train", "tset"):
+        with pytest.raises(ConfigError, match=f"split={split}"):
+            evaluate(untrained_gan, split, [1])
 
 
 @pytest.mark.parametrize("seeds", [[], [1, 1]])

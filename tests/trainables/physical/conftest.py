@@ -4,9 +4,9 @@ import pytest
 
 from trainables.data.canonical import Canonical
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 
 
 @pytest.fixture(scope="module")
 def real() -> Canonical:
-    return load_parts(DataConfig())["train"]
+    return load_splits(DataConfig())["train"]

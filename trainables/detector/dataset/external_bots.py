@@ -138,7 +138,7 @@ def read_people(path: Path, form: CanonicalConfig, known: Collection[str]) -> di
     """People of a table of recordings whom the detector does not know, by their source.
 
     Args:
-        known: People of the training and the validation part. A person has one name in all sources.
+        known: People of the training and the validation split. A person has one name in all sources.
 
     Raises:
         RecordingError: the table cannot be read.

@@ -17,7 +17,7 @@ from trainables.core.seeding import derive
 from trainables.data.balance import generated_count, validate_augmentation_balance, validate_weights
 from trainables.data.canonical import Canonical, concatenate
 from trainables.data.config import MEASURED_CONDITIONS
-from trainables.data.dataset import DataParts, Statistics
+from trainables.data.dataset import DataSplits, Statistics
 from trainables.data.labels import HUMAN, LabelMaps, every_task, task_names
 from trainables.detector.bots import BOTS
 from trainables.detector.config import SOURCES, DetectorConfig
@@ -70,13 +70,13 @@ class Scaling:
     whitening: Float[Tensor, "F F"]
 
     @classmethod
-    def fit(cls, parts: DataParts) -> "Scaling":
-        """Of the training part; a column that does not vary there counts as it is."""
-        table = columns(parts["train"])
+    def fit(cls, splits: DataSplits) -> "Scaling":
+        """Of the training split; a column that does not vary there counts as it is."""
+        table = columns(splits["train"])
         std = table.std(dim=0)
         std = torch.where(std > 0, std, 1.0)
         covariance = (table / std).T.cov() + RIDGE * torch.eye(len(COLUMNS), dtype=table.dtype)
-        return cls(parts.statistics, table.mean(dim=0), std, torch.linalg.cholesky(covariance.inverse()))
+        return cls(splits.statistics, table.mean(dim=0), std, torch.linalg.cholesky(covariance.inverse()))
 
     def inputs(self, canonical: Canonical) -> Inputs:
         """Standardised steps and features, and the direction on the screen, which the canonical form takes away."""
@@ -130,7 +130,7 @@ def label_maps() -> LabelMaps:
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """The people of the training part, beside whom each pass sets other bots.
+    """The people of the training split, beside whom each pass sets other bots.
 
     Attributes:
         maps: Of the labels of every movement that there can be.

@@ -1,8 +1,8 @@
-"""Whom detectors are judged on: people of two parts, bots of every style under their conditions, and those of others.
+"""Whom detectors are judged on: people of two splits, bots of every style under their conditions, and those of others.
 
 Thresholds and temperature are fixed on the validation people and the bots under their conditions; all figures are of
-the people of another part and the bots under theirs, of bots of others' making and of people of other sources. A set is
-made once, and every detector that is judged on it meets the same movements.
+the people of another split and the bots under theirs, of bots of others' making and of people of other sources. A set
+is made once, and every detector that is judged on it meets the same movements.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from trainables.core.config import require
 from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
-from trainables.data.dataset import DataParts
+from trainables.data.dataset import DataSplits
 from trainables.detector.api import Detector
 from trainables.detector.bots import BOTS
 from trainables.detector.config import NegativesConfig
@@ -32,8 +32,8 @@ from trainables.detector.evaluation.scored_movements import Scored, joined
 SIMPLE, OTHERS = "simple bots", "others' bots"
 DETECTOR_SPLITS = ("test",)
 REFUSED_SPLITS = {
-    "validation": "the thresholds are fixed on the validation part",
-    "holdout": "the holdout part is kept for the promotion",
+    "validation": "the thresholds are fixed on the validation split",
+    "holdout": "the holdout split is kept for the promotion",
 }
 
 
@@ -75,17 +75,17 @@ class EvaluationSet:
 
     @classmethod
     def of(
-        cls, parts: DataParts, part: str, form: CanonicalConfig, seed: int, bots: str = "", people: str = ""
+        cls, splits: DataSplits, split: str, form: CanonicalConfig, seed: int, bots: str = "", people: str = ""
     ) -> "EvaluationSet":
-        """The people of `part`, and those of the files that are named.
+        """The people of `split`, and those of the files that are named.
 
         Raises:
             ConfigError, RecordingError: what is wrong with the files, in one line.
         """
-        known = {group for name in ("train", "validation") for group in parts[name].group}
+        known = {group for name in ("train", "validation") for group in splits[name].group}
         return cls(
-            Sides.of(parts["validation"], form, seed),
-            Sides.of(parts[part], form, seed),
+            Sides.of(splits["validation"], form, seed),
+            Sides.of(splits[split], form, seed),
             canonical_bots(read_bots(Path(bots)), form) if bots else None,
             read_people(Path(people), form, known) if people else {},
         )
@@ -114,10 +114,10 @@ class EvaluationSet:
             yield Scored.of_people(detector.score(people.canonical), people.canonical.group, source)
 
 
-def require_detector_split(part: str) -> None:
-    """Raise ConfigError unless detectors are judged on `part`."""
-    law = f"`part` in {{{', '.join(DETECTOR_SPLITS)}}}"
-    require(part in DETECTOR_SPLITS, law, f"part={part}", REFUSED_SPLITS.get(part, ""))
+def require_detector_split(split: str) -> None:
+    """Raise ConfigError unless detectors are judged on `split`."""
+    law = f"`split` in {{{', '.join(DETECTOR_SPLITS)}}}"
+    require(split in DETECTOR_SPLITS, law, f"split={split}", REFUSED_SPLITS.get(split, ""))
 
 
 def trained_on(negatives: NegativesConfig) -> tuple[str, ...]:

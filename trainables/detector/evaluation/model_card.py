@@ -55,7 +55,7 @@ class Origin:
 
     Attributes:
         weights_sha256, data_sha256: Of its weights, and of the recordings that it learned from.
-        people: Part -> movements and people, in words.
+        people: Split -> movements and people, in words.
         generators: Kind of generated negatives -> hash of the model that made them.
     """
 
@@ -148,7 +148,7 @@ class DetectorCard:
         bots = ", ".join(self.judgement.trained_on) or "none"
         lines = [
             f"Weights {origin.weights_sha256[:16]}, recordings {origin.source} ({origin.data_sha256[:16]}).",
-            *(f"People, {part}: {told}." for part, told in origin.people.items()),
+            *(f"People, {split}: {told}." for split, told in origin.people.items()),
             f"Bots to people in the training: {origin.alpha}.",
             f"Families of bots in the training: {bots}.",
         ]

@@ -3,7 +3,7 @@
 A linear map folds each four steps into a latent step and its transpose unfolds them: with 8 channels for 2 this loses
 nothing before any training. A path of residual convolutions beside it, two strides of 2 down and two doublings up, adds
 what is not linear. There is no attention, so that a latent step speaks of its neighbourhood. Latents are standardised
-per channel with the statistics of the training part: a diffusion over them sees mean 0 and variance 1.
+per channel with the statistics of the training split: a diffusion over them sees mean 0 and variance 1.
 
 What stands at padded steps never reaches a valid one, neither in the latents nor in the reconstruction, and more
 padding changes nothing. A latent step is valid if one of its four steps is.

@@ -2,7 +2,7 @@
 
     error_i = produced_i - asked_i, in the column's unit;    median |error|,    bias = mean error,    correlation
 
-Divided by the standard deviation of the training part, columns of different units can be compared and averaged: 0 is
+Divided by the standard deviation of the training split, columns of different units can be compared and averaged: 0 is
 obedience; 0.67 to 0.95 (a median of |difference| in standard deviations) is a sample that ignores what it was asked.
 """
 
@@ -31,7 +31,7 @@ class ConditionError:
 def condition_errors(
     asked: Float[Tensor, "N D"], produced: Float[Tensor, "M D"], std: Float[Tensor, "_"], names: Sequence[str]
 ) -> tuple[ConditionError, ...]:
-    """One error per column, in order; `std` are the standard deviations of the training part.
+    """One error per column, in order; `std` are the standard deviations of the training split.
 
     Raises ValueError for non-finite conditions (naming row and column), a std that is not positive, and conditions,
     std or names that differ in number.

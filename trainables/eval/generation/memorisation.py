@@ -64,13 +64,13 @@ class TrainingPaths:
     ) -> "TrainingPaths":
         """Paths of the training movements and distances of the held-out ones.
 
-        Raises ValueError if half of the held-out movements stand in the training part: that is no reference.
+        Raises ValueError if half of the held-out movements stand in the training split: that is no reference.
         """
         paths = movement_paths(deltas, mask)
         reference = nearest_distance(movement_paths(held_out_deltas, held_out_mask), paths)
         if not reference.median() > 0:
-            law = "the median distance of held-out movements to the training part must be positive"
-            raise ValueError(f"{law}, but got {reference.median().item()}; is the same data in both parts?")
+            law = "the median distance of held-out movements to the training split must be positive"
+            raise ValueError(f"{law}, but got {reference.median().item()}; is the same data in both splits?")
         return cls(paths, reference)
 
     def __call__(self, deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Memorisation:

@@ -30,7 +30,7 @@ from torch import Tensor
 from trainables.core.config import ConfigError, require
 from trainables.data.canonical import Canonical, Movements, decode, encode, usable
 from trainables.data.config import CONDITION_NAMES, MEASURED_CONDITIONS, CanonicalConfig
-from trainables.data.dataset import DataParts, observe_recordings
+from trainables.data.dataset import DataSplits, observe_recordings
 from trainables.data.recordings import Recording, RecordingError, RecordingSet, read_recordings
 
 
@@ -73,9 +73,9 @@ class Observed:
     asked: Float[Tensor, "N D"] | None = None
 
 
-def people_of(parts: DataParts, part: str, form: CanonicalConfig) -> Observed:
-    """The movements of a part of a data set whose canonical form is `form`."""
-    movements = decode(parts[part], form)
+def people_of(splits: DataSplits, split: str, form: CanonicalConfig) -> Observed:
+    """The movements of a split of a data set whose canonical form is `form`."""
+    movements = decode(splits[split], form)
     return Observed(movements, len(movements), {}, {})
 
 

@@ -190,7 +190,7 @@ def memorisation(comparison: Comparison) -> Numbers:
     """How near fakes come to the training movements, against how near the real ones do, who are not in it.
 
     Raises:
-        ConfigError: half of the real movements stand in the training part, so that they are no reference.
+        ConfigError: half of the real movements stand in the training split, so that they are no reference.
     """
     training, real, fake = comparison.training, comparison.real, comparison.fake
     try:

@@ -42,7 +42,7 @@ def _key_rows(metrics: Numbers, checks: Numbers) -> Iterator[tuple[str, str, str
         shares = f"{100 * tail['fake_share']:.2f} % of the power"
         yield f"tail over {tail['from_hz']:g} Hz", shares, f"{100 * tail['real_share']:.2f} %"
     near = checks["memorisation"]
-    yield "distance to the training part", f"{near['ratio']:.2f} of other people's", "1 (copies: 0)"
+    yield "distance to the training split", f"{near['ratio']:.2f} of other people's", "1 (copies: 0)"
     asked = checks["conditions"]
     error = asked.get("mean_median_absolute_sd")
     yield "condition error", "-" if error is None else f"{error:.2f} s.d.", asked.get("not_measured", "0")

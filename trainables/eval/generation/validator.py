@@ -43,9 +43,9 @@ MINIMUM_MOVEMENTS = 40  # half of them may be lost to re-observation, and PRD ne
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """How a model is judged on the validation part."""
+    """How a model is judged on the validation split."""
 
-    movements: int = 512  # at most; the default validation part has fewer
+    movements: int = 512  # at most; the default validation split has fewer
     probe: str = "quadratic"
     folds: int = 5
     seed: int = 20240  # of noise, rows and folds: common to all trials of a study
@@ -68,7 +68,7 @@ class Validator:
         features: Features of `observed`, columns as in `FEATURES`.
         sigma: Width of the kernel, fitted on `features`.
         training: Paths of the training movements, and the distance of the held-out movements to them.
-        condition_std: Standard deviation of each measured column of the condition in the training part.
+        condition_std: Standard deviation of each measured column of the condition in the training split.
     """
 
     held_out: Canonical
@@ -84,11 +84,11 @@ class Validator:
     def fit(
         cls, held_out: Canonical, training: Canonical, canonical: CanonicalConfig, config: EvaluationConfig
     ) -> "Validator":
-        """Choose the rows, take their features, and fix all references on them and on the training part.
+        """Choose the rows, take their features, and fix all references on them and on the training split.
 
         Raises:
             ConfigError: fewer than `MINIMUM_MOVEMENTS` held-out movements.
-            ValueError: half of the held-out movements stand in the training part.
+            ValueError: half of the held-out movements stand in the training split.
         """
         count, law = len(held_out), f"`held-out movements >= {MINIMUM_MOVEMENTS}`"
         require(count >= MINIMUM_MOVEMENTS, law, str(count), "read more recordings")
@@ -198,6 +198,6 @@ def _memorisation(found: Memorisation) -> dict[str, float]:
 
 
 def _condition_errors(errors: Sequence[ConditionError]) -> dict[str, float]:
-    """Median absolute error of each column in standard deviations of the training part, and their mean."""
+    """Median absolute error of each column in standard deviations of the training split, and their mean."""
     columns = {names.condition_error(error.name): error.median_absolute_sd for error in errors}
     return {names.VAL_CONDITION_ERROR: sum(columns.values()) / len(columns), **columns}

@@ -7,7 +7,7 @@ rows. With theta over all rows and theta_(-g) over all rows but those of group g
 
 Nothing is assumed of the dependence within a group, only that groups are independent of each other. It is exact for the
 mean of groups of equal size. The t has fewer degrees of freedom than G - 1 where one group holds most rows: in the
-default validation part one has 203 of 334, and a 95 % interval of a mean covers 0.92 where rows are independent, 0.88
+default validation split one has 203 of 334, and a 95 % interval of a mean covers 0.92 where rows are independent, 0.88
 where a tenth of their variance is their group's (0.947 and 0.936 with eight groups of 10 to 80 rows).
 
 Two figures over the same rows are compared by the difference of their jackknives, group by group: what makes a group

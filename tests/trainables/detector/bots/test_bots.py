@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from tests.trainables.detector.bots.asked import EXTREMES, asked, hashes, seeded
 from trainables.data.canonical import Canonical, Movements, encode, usable
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.data.representation import REPRESENTATIONS
 from trainables.detector.bots import BOTS, FAMILIES
 from trainables.eval.features.kinematic import movement_features
@@ -31,12 +31,12 @@ styles = pytest.mark.parametrize("style", list(BOTS))
 
 @pytest.fixture(scope="module")
 def real() -> Canonical:
-    return load_parts(DataConfig())["train"]
+    return load_splits(DataConfig())["train"]
 
 
 @pytest.fixture(scope="module")
 def people(real: Canonical) -> Canonical:
-    """Every other movement of the training part."""
+    """Every other movement of the training split."""
     return real.take(torch.arange(0, len(real), 2))
 
 

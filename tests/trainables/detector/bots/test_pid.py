@@ -4,7 +4,7 @@ import torch
 
 from tests.trainables.detector.bots.asked import asked, seeded
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.detector.bots.pid import CONTROL_STEPS, TIME, Gains, controlled, draw_gains, pid, settled
 
 ALONG = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
@@ -66,7 +66,7 @@ def test_the_end_is_the_first_step_that_is_near_and_slow() -> None:
 
 def test_nearly_all_loops_settle_before_the_simulation_ends() -> None:
     """Under 1 % of the drawn ones do not: they are put on the target from a few pixels away, as a click would."""
-    like = load_parts(DataConfig())["train"]
+    like = load_splits(DataConfig())["train"]
     target = torch.stack([like.angle.cos(), like.angle.sin()], dim=1)
     states = controlled(target, draw_gains(len(like), seeded()), seeded(1))
     left_px = (states[:, -1, :2] - target).norm(dim=1) * like.distance_px

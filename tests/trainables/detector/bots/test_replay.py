@@ -6,7 +6,7 @@ import torch
 from tests.trainables.detector.bots.asked import asked, bowed, seeded
 from trainables.data.canonical import RATE_HZ, Canonical, encode, rotate
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.detector.bots import BOTS
 from trainables.detector.bots.events import PERIOD_MS, asked_steps, emit
 from trainables.detector.bots.replay import REACH, bent, late, others, read, recorded, transferred, turned, warped
@@ -18,7 +18,7 @@ ENDS = torch.tensor([[0.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
 
 @pytest.fixture(scope="module")
 def real() -> Canonical:
-    return load_parts(DataConfig())["train"]
+    return load_splits(DataConfig())["train"]
 
 
 @pytest.mark.parametrize("representation", ["fixed_dt", "events"])

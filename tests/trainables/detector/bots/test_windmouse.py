@@ -5,7 +5,7 @@ import torch
 
 from tests.trainables.detector.bots.asked import asked, seeded
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.detector.bots.clock import INTERVAL_MS, SLOW, draw_duration_ms
 from trainables.detector.bots.windmouse import Forces, blown, cut_off, draw_forces, windmouse
 
@@ -62,7 +62,7 @@ def test_velocities_over_the_longest_step_are_cut_to_a_share_of_it() -> None:
 
 def test_the_drawn_forces_arrive_in_about_the_asked_time() -> None:
     """Own intervals are near the stated ones when all is scaled to the asked duration, and hardly a bot circles on."""
-    like = load_parts(DataConfig())["train"]
+    like = load_splits(DataConfig())["train"]
     duration_ms = draw_duration_ms(like, seeded())
     path, count = blown(like.distance_px, draw_forces(like, duration_ms, seeded(1)), seeded(2))
     interval_ms = duration_ms / count

@@ -10,7 +10,7 @@ import pytest
 from tests.shared_data import SHARED
 from trainables.core.config import ConfigError
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import load_parts, part_of
+from trainables.data.dataset import load_splits, split_of
 from trainables.data.recordings import RecordingError
 from trainables.detector.bots import FAMILIES
 from trainables.detector.dataset.external_bots import (
@@ -141,9 +141,9 @@ def test_the_published_bots_are_twelve_styles_over_the_same_pairs() -> None:
 
 @needs_shared
 def test_of_sapimouse_only_people_whom_the_default_data_do_not_train_on_are_left() -> None:
-    parts = load_parts(DataConfig())
-    known = {*parts["train"].group, *parts["validation"].group}
+    splits = load_splits(DataConfig())
+    known = {*splits["train"].group, *splits["validation"].group}
     (people,) = read_people(SHARED / "humans_sapimouse.parquet", FORM, known).values()
     assert not set(people.canonical.group) & known
-    assert {part_of(group) for group in people.canonical.group} <= {"train", "validation", "test", "holdout"}
+    assert {split_of(group) for group in people.canonical.group} <= {"train", "validation", "test", "holdout"}
     assert 1000 < len(people.canonical) < 11162

@@ -16,7 +16,7 @@ from trainables.core.config import ConfigError
 from trainables.data.balance import BalanceError, validate_augmentation_balance
 from trainables.data.canonical import Canonical, concatenate
 from trainables.data.config import DataConfig
-from trainables.data.dataset import DataParts, load_parts
+from trainables.data.dataset import DataSplits, load_splits
 from trainables.data.labels import BOT, HUMAN, LabelMaps, task_names
 from trainables.detector.bots import BOTS
 from trainables.detector.config import SOURCES, NegativesConfig
@@ -39,13 +39,13 @@ REAL = 40
 
 
 @pytest.fixture(scope="module")
-def parts() -> DataParts:
-    return load_parts(DataConfig())
+def splits() -> DataSplits:
+    return load_splits(DataConfig())
 
 
 @pytest.fixture(scope="module")
-def scaling(parts: DataParts) -> Scaling:
-    return Scaling.fit(parts)
+def scaling(splits: DataSplits) -> Scaling:
+    return Scaling.fit(splits)
 
 
 def training_set(scaling: Scaling, alpha: float | None = 0.5, weight: float | None = None) -> TrainingSet:
@@ -62,8 +62,8 @@ def without_last(negatives: Negatives) -> Negatives:
 # scaling
 
 
-def test_columns_are_the_features_and_what_a_movement_shows_of_its_condition(parts: DataParts) -> None:
-    few = parts["validation"].take(torch.arange(3))
+def test_columns_are_the_features_and_what_a_movement_shows_of_its_condition(splits: DataSplits) -> None:
+    few = splits["validation"].take(torch.arange(3))
     found = columns(few)
     assert found.shape == (3, len(COLUMNS))
     assert found.dtype == torch.float64
@@ -72,10 +72,10 @@ def test_columns_are_the_features_and_what_a_movement_shows_of_its_condition(par
     assert torch.equal(named["path_efficiency"], neuromotor_features(few.deltas, few.mask)[:, 0])
 
 
-def test_columns_are_scaled_by_the_training_people(parts: DataParts, scaling: Scaling) -> None:
+def test_columns_are_scaled_by_the_training_people(splits: DataSplits, scaling: Scaling) -> None:
     """Mean and sample deviation of each column over them in plain loops, then asinh of what is asked."""
-    table = columns(parts["train"]).numpy()
-    asked = parts["validation"].take(torch.arange(4))
+    table = columns(splits["train"]).numpy()
+    asked = splits["validation"].take(torch.arange(4))
     for number, column in enumerate(table.T):
         mean = math.fsum(column) / len(column)
         deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in column) / (len(column) - 1))
@@ -84,12 +84,12 @@ def test_columns_are_scaled_by_the_training_people(parts: DataParts, scaling: Sc
         np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_a_column_more_is_the_distance_from_the_training_people(parts: DataParts, scaling: Scaling) -> None:
+def test_a_column_more_is_the_distance_from_the_training_people(splits: DataSplits, scaling: Scaling) -> None:
     """log(1 + d^2 / F), d being that of Mahalanobis over F standardised columns, with `RIDGE` on the diagonal."""
-    table = columns(parts["train"]).numpy()
+    table = columns(splits["train"]).numpy()
     z = (table - table.mean(axis=0)) / table.std(axis=0, ddof=1)
     covariance = np.cov(z.T) + RIDGE * np.eye(z.shape[1])
-    asked = parts["validation"].take(torch.arange(4))
+    asked = splits["validation"].take(torch.arange(4))
     found = scaling.inputs(asked).features
     assert found.shape == (4, WIDTH)
     for row, values in enumerate(columns(asked).numpy()):
@@ -98,9 +98,9 @@ def test_a_column_more_is_the_distance_from_the_training_people(parts: DataParts
         assert float(found[row, len(COLUMNS)]) == pytest.approx(math.log1p(square), rel=1e-5)
 
 
-def test_the_direction_on_the_screen_stands_apart(parts: DataParts, scaling: Scaling) -> None:
+def test_the_direction_on_the_screen_stands_apart(splits: DataSplits, scaling: Scaling) -> None:
     """The canonical form takes it away: the same movement pointing elsewhere differs in it alone."""
-    asked = parts["validation"].take(torch.arange(4))
+    asked = splits["validation"].take(torch.arange(4))
     turned = replace(asked, angle=asked.angle + 1.0)
     one, other = (scaling.inputs(movements) for movements in (asked, turned))
     for row, angle in enumerate(asked.angle.tolist()):
@@ -110,23 +110,23 @@ def test_the_direction_on_the_screen_stands_apart(parts: DataParts, scaling: Sca
     assert not torch.isclose(one.direction, other.direction).all(dim=1).any()
 
 
-def test_nobody_but_the_training_people_has_a_say_in_the_scaling(parts: DataParts, scaling: Scaling) -> None:
-    others = {name: parts[name if name == "train" else "train"].take(torch.arange(3)) for name in parts.parts}
-    found = Scaling.fit(replace(parts, parts={**others, "train": parts["train"]}))
+def test_nobody_but_the_training_people_has_a_say_in_the_scaling(splits: DataSplits, scaling: Scaling) -> None:
+    others = {name: splits[name if name == "train" else "train"].take(torch.arange(3)) for name in splits.splits}
+    found = Scaling.fit(replace(splits, splits={**others, "train": splits["train"]}))
     assert torch.equal(found.mean, scaling.mean)
     assert torch.equal(found.std, scaling.std)
     assert torch.equal(found.whitening, scaling.whitening)
-    fewer = Scaling.fit(replace(parts, parts={**parts.parts, "train": people(500)}))
+    fewer = Scaling.fit(replace(splits, splits={**splits.splits, "train": people(500)}))
     assert not torch.equal(fewer.mean, scaling.mean)
 
 
 @pytest.mark.parametrize("count", [7, 1166])
-def test_a_column_that_does_not_vary_counts_as_it_is(parts: DataParts, count: int) -> None:
+def test_a_column_that_does_not_vary_counts_as_it_is(splits: DataSplits, count: int) -> None:
     """Equal values have a deviation of 0 and no rounding, by which one could divide."""
-    same = parts["train"].take(torch.full((count,), 3))
-    found = Scaling.fit(replace(parts, parts={**parts.parts, "train": same}))
+    same = splits["train"].take(torch.full((count,), 3))
+    found = Scaling.fit(replace(splits, splits={**splits.splits, "train": same}))
     assert torch.equal(found.std, torch.ones(len(COLUMNS), dtype=torch.float64))
-    assert float(found.inputs(parts["train"]).features.abs().max()) < 10
+    assert float(found.inputs(splits["train"]).features.abs().max()) < 10
 
 
 def test_bots_hundreds_of_deviations_off_stay_within_reach(scaling: Scaling) -> None:
@@ -135,9 +135,9 @@ def test_bots_hundreds_of_deviations_off_stay_within_reach(scaling: Scaling) -> 
     assert 1 < float(scaling.inputs(still).features.abs().max()) < 10
 
 
-def test_steps_are_standardised_and_zero_under_the_mask(parts: DataParts, scaling: Scaling) -> None:
-    inputs = scaling.inputs(parts["train"])
-    assert torch.equal(inputs.mask, parts["train"].mask)
+def test_steps_are_standardised_and_zero_under_the_mask(splits: DataSplits, scaling: Scaling) -> None:
+    inputs = scaling.inputs(splits["train"])
+    assert torch.equal(inputs.mask, splits["train"].mask)
     assert not inputs.z[~inputs.mask].any()
     valid = inputs.z[inputs.mask].double()
     torch.testing.assert_close(valid.mean(dim=0), torch.zeros(2, dtype=torch.float64), rtol=0, atol=1e-5)
@@ -205,12 +205,12 @@ def test_an_item_with_a_weight_is_refused_where_bots_are_counted(scaling: Scalin
 # labels
 
 
-def test_the_maps_know_everybody_and_every_task(parts: DataParts) -> None:
+def test_the_maps_know_everybody_and_every_task(splits: DataSplits) -> None:
     maps = label_maps()
     assert set(maps.style.names) == {HUMAN, *BOTS, *SOURCES[1:]}
     assert set(maps.embodiment.names) == {HUMAN, BOT}
-    for part in parts.parts.values():
-        maps.task.encode(task_names(part))
+    for split in splits.splits.values():
+        maps.task.encode(task_names(split))
     assert LabelMaps.from_json(maps.to_json()) == maps
     assert maps.sha256 == label_maps().sha256
 

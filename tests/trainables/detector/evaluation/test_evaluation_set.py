@@ -8,7 +8,7 @@ import pytest
 from tests.trainables.detector.tiny import assert_same_movements, people
 from trainables.core.config import ConfigError
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import DataParts, load_parts
+from trainables.data.dataset import DataSplits, load_splits
 from trainables.detector.bots import BOTS
 from trainables.detector.config import NegativesConfig
 from trainables.detector.dataset.external_bots import OthersPeople
@@ -18,22 +18,24 @@ FORM = CanonicalConfig()
 
 
 @pytest.fixture(scope="module")
-def parts() -> DataParts:
-    """A few movements of each part."""
-    whole = load_parts(DataConfig())
+def splits() -> DataSplits:
+    """A few movements of each split."""
+    whole = load_splits(DataConfig())
     return replace(
-        whole, parts={name: part.take(part.mask.sum(dim=1)[:12].argsort()) for name, part in whole.parts.items()}
+        whole, splits={name: split.take(split.mask.sum(dim=1)[:12].argsort()) for name, split in whole.splits.items()}
     )
 
 
 @pytest.fixture(scope="module")
-def met(parts: DataParts) -> EvaluationSet:
-    return EvaluationSet.of(parts, "test", FORM, 7)
+def met(splits: DataSplits) -> EvaluationSet:
+    return EvaluationSet.of(splits, "test", FORM, 7)
 
 
-def test_figures_are_of_the_part_and_thresholds_of_the_validation_people(met: EvaluationSet, parts: DataParts) -> None:
-    assert_same_movements(met.validation.people, parts["validation"])
-    assert_same_movements(met.held_out.people, parts["test"])
+def test_figures_are_of_the_split_and_thresholds_of_the_validation_people(
+    met: EvaluationSet, splits: DataSplits
+) -> None:
+    assert_same_movements(met.validation.people, splits["validation"])
+    assert_same_movements(met.held_out.people, splits["test"])
     assert (met.bots, met.people, met.left_out) == (None, {}, ())
 
 
@@ -42,10 +44,10 @@ def test_every_style_makes_a_movement_for_everyone(met: EvaluationSet) -> None:
     assert met.held_out.bots.canonical.group == met.held_out.people.group * len(BOTS)
 
 
-def test_the_seed_makes_the_bots_and_nothing_else_does(met: EvaluationSet, parts: DataParts) -> None:
-    again = Sides.of(parts["test"], FORM, 7)
+def test_the_seed_makes_the_bots_and_nothing_else_does(met: EvaluationSet, splits: DataSplits) -> None:
+    again = Sides.of(splits["test"], FORM, 7)
     assert_same_movements(again.bots.canonical, met.held_out.bots.canonical)
-    other = Sides.of(parts["test"], FORM, 8).bots.canonical.deltas
+    other = Sides.of(splits["test"], FORM, 8).bots.canonical.deltas
     assert not other.equal(met.held_out.bots.canonical.deltas)
 
 
@@ -64,8 +66,8 @@ def test_a_detector_was_trained_on_all_families_but_those_held_out_and_on_its_ge
     assert trained_on(replace(config, bots=0.0)) == ("gan",)
 
 
-@pytest.mark.parametrize("part", ["train", "validation", "holdout", ""])
-def test_detectors_are_judged_on_the_test_part_alone(part: str) -> None:
+@pytest.mark.parametrize("split", ["train", "validation", "holdout", ""])
+def test_detectors_are_judged_on_the_test_split_alone(split: str) -> None:
     require_detector_split("test")
-    with pytest.raises(ConfigError, match=f"`part` in {{test}} must hold, but got part={part}"):
-        require_detector_split(part)
+    with pytest.raises(ConfigError, match=f"`split` in {{test}} must hold, but got split={split}"):
+        require_detector_split(split)

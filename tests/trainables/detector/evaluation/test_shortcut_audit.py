@@ -11,7 +11,7 @@ from tests.shared_data import SHARED
 from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical, concatenate, encode, usable
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import load_parts, observe_recordings, part_of
+from trainables.data.dataset import load_splits, observe_recordings, split_of
 from trainables.data.recordings import Recording, read_recordings
 from trainables.detector.dataset.external_bots import ORIGINS, read_bots
 from trainables.detector.evaluation.nuisance_features import RAW, raw_nuisances
@@ -107,8 +107,8 @@ def test_bots_under_other_conditions_are_told_of(people: list[Recording]) -> Non
 
 
 def test_people_against_people_of_the_same_recorders_pass() -> None:
-    """Null: every second movement of each person of the training part against the others."""
-    part = load_parts(DataConfig())["train"]
+    """Null: every second movement of each person of the training split against the others."""
+    part = load_splits(DataConfig())["train"]
     groups = [[row for row, group in enumerate(part.group) if group == name] for name in sorted(set(part.group))]
     one, other = (part.take(torch.tensor([row for rows in groups for row in rows[k::2]])) for k in (0, 1))
     found = audit(one, other, FORM, CONFIG, 0)
@@ -163,7 +163,7 @@ def test_too_few_people_are_refused(people: list[Recording]) -> None:
 def test_published_bots_are_all_found_by_their_raw_recordings() -> None:
     """What the canonical form is for: clocks and whole numbers alone tell every published style from people."""
     bots = read_bots(SHARED / "bots_thirdparty.parquet")
-    people = [r for r in read_recordings("cursory").recordings if part_of(r.user) == "train"][::3]
+    people = [r for r in read_recordings("cursory").recordings if split_of(r.user) == "train"][::3]
     table, owners = raw_nuisances(people), [r.user for r in people]
     for style in ORIGINS:
         own = [r for r, name in zip(bots.recordings, bots.style, strict=True) if name == style]

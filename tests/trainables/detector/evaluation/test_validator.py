@@ -10,7 +10,7 @@ from torch import Tensor
 from tests.trainables.detector.definitions import area_by_definition, missed_by_definition
 from tests.trainables.detector.tiny import assert_same_movements
 from trainables.data.canonical import Canonical, concatenate
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.detector.api import Detector
 from trainables.detector.bots import BOTS, FAMILIES
 from trainables.detector.config import DetectorConfig, JudgementConfig, NegativesConfig
@@ -32,12 +32,12 @@ def config(tiny: DetectorConfig) -> DetectorConfig:
 
 @pytest.fixture(scope="module")
 def people(config: DetectorConfig) -> Canonical:
-    return load_parts(config.data)["validation"]
+    return load_splits(config.data)["validation"]
 
 
 @pytest.fixture(scope="module")
 def scaling(config: DetectorConfig) -> Scaling:
-    return Scaling.fit(load_parts(config.data))
+    return Scaling.fit(load_splits(config.data))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainables.core.config import ConfigError, build, plain
 from trainables.data.config import DataConfig
-from trainables.data.dataset import SequenceDataset, load_parts
+from trainables.data.dataset import SequenceDataset, load_splits
 from trainables.diffusion.latents.autoencoder import Autoencoder, LatentConfig
 from trainables.diffusion.latents.fit import autoencoder_loss, fit_autoencoder, standardise_latents
 from trainables.training.trainable import Worker
@@ -38,8 +38,8 @@ def inputs(channels: int = 2, lengths: list[int] = LENGTHS, steps: int = STEPS) 
 
 
 def dataset(rows: int = 96) -> SequenceDataset:
-    parts = load_parts(DataConfig())
-    return SequenceDataset(parts["train"].take(torch.arange(rows)), parts.statistics)
+    splits = load_splits(DataConfig())
+    return SequenceDataset(splits["train"].take(torch.arange(rows)), splits.statistics)
 
 
 def tensors(autoencoder: Autoencoder) -> dict[str, Tensor]:
@@ -149,7 +149,7 @@ def test_the_loss_of_a_batch_is_the_mean_over_the_workers() -> None:
     torch.testing.assert_close(torch.stack(shares).mean(), whole)
 
 
-def test_fitted_latents_have_mean_zero_and_variance_one_over_the_training_part() -> None:
+def test_fitted_latents_have_mean_zero_and_variance_one_over_the_training_split() -> None:
     data = dataset()
     latents, coarse = fit_autoencoder(data, SMALL, seed=0).encode(*data.sequences)
     std, mean = torch.std_mean(latents[coarse], dim=0)

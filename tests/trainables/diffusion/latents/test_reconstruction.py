@@ -8,7 +8,7 @@ import torch
 from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical, Movements
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import DataParts, load_parts
+from trainables.data.dataset import DataSplits, load_splits
 from trainables.diffusion.latents.autoencoder import Autoencoder, LatentConfig
 from trainables.diffusion.latents.reconstruction import (
     position_rms_px,
@@ -21,13 +21,13 @@ NATIVE = CanonicalConfig()
 CONFIG = LatentConfig(width=8, groups=4)
 
 
-def parts(canonical: CanonicalConfig = NATIVE) -> DataParts:
-    return load_parts(DataConfig(canonical=canonical))
+def splits(canonical: CanonicalConfig = NATIVE) -> DataSplits:
+    return load_splits(DataConfig(canonical=canonical))
 
 
 def some(canonical: CanonicalConfig = NATIVE) -> Canonical:
     """200 held-out movements; the probe's five folds need as many groups."""
-    return parts(canonical)["validation"].take(torch.arange(200))
+    return splits(canonical)["validation"].take(torch.arange(200))
 
 
 def untrained(channels: int, sequence_channels: int = 2) -> Autoencoder:
@@ -36,7 +36,7 @@ def untrained(channels: int, sequence_channels: int = 2) -> Autoencoder:
 
 
 def report(autoencoder: Autoencoder, canonical: CanonicalConfig = NATIVE) -> dict[str, float]:
-    return reconstruction_report(autoencoder, some(canonical), parts(canonical).statistics, canonical)
+    return reconstruction_report(autoencoder, some(canonical), splits(canonical).statistics, canonical)
 
 
 @pytest.mark.parametrize("representation", ["fixed_dt", "events"])
@@ -62,7 +62,7 @@ def test_what_loses_three_quarters_of_the_numbers_is_reported_so() -> None:
 
 def test_a_reconstruction_keeps_the_conditions_and_the_masks() -> None:
     real = some()
-    found = reconstruct(untrained(2), real, parts().statistics)
+    found = reconstruct(untrained(2), real, splits().statistics)
     for name in ("mask", "angle", "distance_px", "duration_s"):
         assert torch.equal(getattr(found, name), getattr(real, name))
     assert found.group == real.group
@@ -72,7 +72,7 @@ def test_a_reconstruction_keeps_the_conditions_and_the_masks() -> None:
 def test_reconstructions_that_are_no_movements_are_counted_and_none_at_all_is_an_error() -> None:
     autoencoder = untrained(8)
     torch.nn.init.zeros_(autoencoder.decoder.unfold.weight)
-    still = parts().statistics
+    still = splits().statistics
     still = replace(still, mean=torch.zeros(2, dtype=torch.float64))
     with pytest.raises(ConfigError, match="none of 200"):
         reconstruction_report(autoencoder, some(), still, NATIVE)

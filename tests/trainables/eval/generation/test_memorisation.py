@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trainables.data.canonical import Canonical, reobserve, with_deltas
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import DataParts, load_parts
+from trainables.data.dataset import DataSplits, load_splits
 from trainables.eval.generation.memorisation import (
     POINTS,
     Memorisation,
@@ -22,13 +22,13 @@ FORM = CanonicalConfig()
 
 
 @pytest.fixture(scope="module")
-def parts() -> DataParts:
-    return load_parts(DataConfig())
+def splits() -> DataSplits:
+    return load_splits(DataConfig())
 
 
 @pytest.fixture(scope="module")
-def training(parts: DataParts) -> TrainingPaths:
-    train, held_out = parts["train"], parts["validation"]
+def training(splits: DataSplits) -> TrainingPaths:
+    train, held_out = splits["train"], splits["validation"]
     return TrainingPaths.fit(train.deltas, train.mask, held_out.deltas, held_out.mask)
 
 
@@ -62,16 +62,16 @@ def path_by_hand(deltas: list[list[float]], steps: int) -> list[float]:
     return coordinates
 
 
-def test_a_path_is_walked_to_equal_moments_whatever_lies_beyond_the_mask(parts: DataParts) -> None:
-    few = some(parts["train"], 12)
+def test_a_path_is_walked_to_equal_moments_whatever_lies_beyond_the_mask(splits: DataSplits) -> None:
+    few = some(splits["train"], 12)
     deltas = torch.where(few.mask[..., None], few.deltas, torch.nan)
     found = movement_paths(deltas, few.mask)
     for row, steps in enumerate(few.mask.sum(dim=1).tolist()):
         assert found[row].tolist() == pytest.approx(path_by_hand(few.deltas[row].tolist(), steps), abs=1e-12)
 
 
-def test_ratio_and_share_equal_their_definition(parts: DataParts, training: TrainingPaths) -> None:
-    samples = jittered(some(parts["train"], 21), 3.0)
+def test_ratio_and_share_equal_their_definition(splits: DataSplits, training: TrainingPaths) -> None:
+    samples = jittered(some(splits["train"], 21), 3.0)
     own = movement_paths(samples.deltas, samples.mask).tolist()
     distances = sorted(min(math.dist(path, other) for other in training.paths.tolist()) for path in own)
     reference = training.reference.sort().values.tolist()
@@ -84,8 +84,10 @@ def test_ratio_and_share_equal_their_definition(parts: DataParts, training: Trai
     assert found.share == sum(d <= near for d in distances) / 21
 
 
-def test_the_reference_is_held_out_people_against_the_training_part(parts: DataParts, training: TrainingPaths) -> None:
-    held_out = parts["validation"]
+def test_the_reference_is_held_out_people_against_the_training_split(
+    splits: DataSplits, training: TrainingPaths
+) -> None:
+    held_out = splits["validation"]
     found = training(held_out.deltas, held_out.mask)
     assert found.ratio == 1.0
     assert found.share == pytest.approx(0.01, abs=0.005)
@@ -100,11 +102,11 @@ def test_the_distance_does_not_depend_on_the_company(training: TrainingPaths) ->
 # null
 
 
-def test_people_who_were_not_copied_read_like_people(parts: DataParts, training: TrainingPaths) -> None:
-    """Null: other people of the test part. Their share of 260 would exceed 0.05 by chance with probability 1e-6
-    were they draws of the reference; people differ, and the median of a whole part by some percent more.
+def test_people_who_were_not_copied_read_like_people(splits: DataSplits, training: TrainingPaths) -> None:
+    """Null: other people of the test split. Their share of 260 would exceed 0.05 by chance with probability 1e-6
+    were they draws of the reference; people differ, and the median of a whole split by some percent more.
     """
-    found = judged(training, parts["test"])
+    found = judged(training, splits["test"])
     assert 0.8 < found.ratio < 1.25
     assert found.share < 0.05
 
@@ -126,20 +128,20 @@ def half_a_pixel_off(part: Canonical) -> Canonical:
 
 @pytest.mark.parametrize("disturbed", [lambda part: part, turned, resized, half_a_pixel_off])
 def test_copies_are_found_after_the_rounding_to_pixels(
-    parts: DataParts, training: TrainingPaths, disturbed: object
+    splits: DataSplits, training: TrainingPaths, disturbed: object
 ) -> None:
-    found = judged(training, disturbed(some(parts["train"], 300)))  # type: ignore[operator]
+    found = judged(training, disturbed(some(splits["train"], 300)))  # type: ignore[operator]
     assert found.ratio < 0.15
     assert found.share > 0.9
 
 
-def test_an_exact_copy_has_distance_zero(parts: DataParts, training: TrainingPaths) -> None:
-    assert judged(training, some(parts["train"], 100)) == Memorisation(0.0, 1.0, 0.0)
+def test_an_exact_copy_has_distance_zero(splits: DataSplits, training: TrainingPaths) -> None:
+    assert judged(training, some(splits["train"], 100)) == Memorisation(0.0, 1.0, 0.0)
 
 
-def test_the_share_of_copies_among_fresh_movements_is_read_off(parts: DataParts, training: TrainingPaths) -> None:
+def test_the_share_of_copies_among_fresh_movements_is_read_off(splits: DataSplits, training: TrainingPaths) -> None:
     """A quarter of copies leaves the median nearly alone: that is what the share is for."""
-    fresh, copies = some(parts["test"], 225), jittered(some(parts["train"], 75), 0.3)
+    fresh, copies = some(splits["test"], 225), jittered(some(splits["train"], 75), 0.3)
     deltas, mask = (torch.cat([getattr(part, name) for part in (fresh, copies)]) for name in ("deltas", "mask"))
     found = training(deltas, mask)
     assert found.ratio > 0.6
@@ -149,15 +151,15 @@ def test_the_share_of_copies_among_fresh_movements_is_read_off(parts: DataParts,
 # refusals
 
 
-def test_training_movements_are_no_reference(parts: DataParts) -> None:
-    train = parts["train"]
-    with pytest.raises(ValueError, match="is the same data in both parts"):
+def test_training_movements_are_no_reference(splits: DataSplits) -> None:
+    train = splits["train"]
+    with pytest.raises(ValueError, match="is the same data in both splits"):
         TrainingPaths.fit(train.deltas, train.mask, train.deltas[:50], train.mask[:50])
 
 
 @pytest.mark.parametrize("spoilt", [torch.nan, torch.inf])
-def test_positions_that_are_not_finite_are_refused(parts: DataParts, spoilt: float) -> None:
-    few = some(parts["train"], 3)
+def test_positions_that_are_not_finite_are_refused(splits: DataSplits, spoilt: float) -> None:
+    few = some(splits["train"], 3)
     deltas: Tensor = few.deltas.clone()
     deltas[1, 2, 0] = spoilt
     with pytest.raises(ValueError, match="finite"):

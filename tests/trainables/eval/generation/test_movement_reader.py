@@ -11,7 +11,7 @@ import torch
 
 from trainables.data.canonical import RATE_HZ, encode
 from trainables.data.config import CONDITION_NAMES, MEASURED_CONDITIONS, CanonicalConfig, DataConfig
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.data.recordings import read_recordings
 from trainables.eval.generation.movement_reader import judged, people_of, read_movements
 
@@ -56,13 +56,13 @@ def test_every_movement_is_judged_or_counted_under_one_reason(tmp_path: Path) ->
     assert found.read == len(result) + sum(found.dropped.values()) + sum(result.dropped.values())
 
 
-def test_a_part_is_judged_in_the_form_that_it_is_kept_in() -> None:
-    part = load_parts(DataConfig())["validation"]
-    people = people_of(load_parts(DataConfig()), "validation", FORM)
+def test_a_split_is_judged_in_the_form_that_it_is_kept_in() -> None:
+    split = load_splits(DataConfig())["validation"]
+    people = people_of(load_splits(DataConfig()), "validation", FORM)
     result = judged(people.movements, FORM)
-    assert (people.read, result.dropped) == (len(part), {})
-    torch.testing.assert_close(result.canonical.deltas, part.deltas, rtol=0, atol=1e-12)
-    assert result.canonical.group == part.group
+    assert (people.read, result.dropped) == (len(split), {})
+    torch.testing.assert_close(result.canonical.deltas, split.deltas, rtol=0, atol=1e-12)
+    assert result.canonical.group == split.group
 
 
 def test_conditions_of_a_table_belong_to_its_movements_of_two_points_or_more(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from trainables.core.config import ConfigError
 from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical, encode
 from trainables.data.config import MEASURED_CONDITIONS, CanonicalConfig, DataConfig
-from trainables.data.dataset import load_parts
+from trainables.data.dataset import load_splits
 from trainables.eval.features.kinematic import FEATURES, movement_features
 from trainables.eval.features.spectral import SHARE_FLOOR
 from trainables.eval.generation.comparison import MINIMUM_MOVEMENTS, Comparison, MetricConfig
@@ -25,12 +25,12 @@ CONFIG = MetricConfig(probes=("logistic", "quadratic"), null_repeats=2, permutat
 
 
 def of(real: Canonical, fake: Canonical, **options: Any) -> Comparison:
-    return Comparison(real, fake, load_parts(DataConfig())["train"], CONFIG, **options)
+    return Comparison(real, fake, load_splits(DataConfig())["train"], CONFIG, **options)
 
 
 @pytest.fixture(scope="module")
 def people() -> Canonical:
-    return load_parts(DataConfig())["validation"]
+    return load_splits(DataConfig())["validation"]
 
 
 @pytest.fixture(scope="module")
@@ -132,10 +132,10 @@ def test_more_rows_than_the_permutation_test_holds_are_chosen_by_the_seed_and_sa
 
 
 def test_copies_of_training_movements_are_found(people: Canonical) -> None:
-    training = load_parts(DataConfig())["train"]
+    training = load_splits(DataConfig())["train"]
     copied = CHECKS["memorisation"](of(people, training.take(torch.arange(50))))
     assert (copied["ratio"], copied["share"]) == (0.0, 1.0)
-    with pytest.raises(ConfigError, match="is the same data in both parts"):
+    with pytest.raises(ConfigError, match="is the same data in both splits"):
         CHECKS["memorisation"](of(training, people))
 
 

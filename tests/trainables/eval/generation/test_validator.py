@@ -11,7 +11,7 @@ import torch
 from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical, encode, with_deltas
 from trainables.data.config import MEASURED_CONDITIONS, CanonicalConfig, DataConfig
-from trainables.data.dataset import DataParts, load_parts
+from trainables.data.dataset import DataSplits, load_splits
 from trainables.data.representation import REPRESENTATIONS
 from trainables.eval.features.kinematic import movement_features
 from trainables.eval.generation.validator import EvaluationConfig, Validator
@@ -38,13 +38,13 @@ UNEASY = 0.64  # four standard deviations above 0.5, see the test of the null
 
 
 @pytest.fixture(scope="module")
-def parts() -> DataParts:
-    return load_parts(DataConfig())
+def splits() -> DataSplits:
+    return load_splits(DataConfig())
 
 
 @pytest.fixture(scope="module")
-def validator(parts: DataParts) -> Validator:
-    return Validator.fit(parts["validation"], parts["train"], FORM, CONFIG)
+def validator(splits: DataSplits) -> Validator:
+    return Validator.fit(splits["validation"], splits["train"], FORM, CONFIG)
 
 
 def halves(part: Canonical, seed: int) -> Iterator[Canonical]:
@@ -61,16 +61,16 @@ def smooth(like: Canonical) -> Canonical:
 # null and alternative
 
 
-def test_people_are_not_told_from_the_same_people(parts: DataParts) -> None:
-    """Null: random halves of the validation part, 160 rows a class, ten splits.
+def test_people_are_not_told_from_the_same_people(splits: DataSplits) -> None:
+    """Null: random halves of the validation split, 160 rows a class, ten splits.
 
     Over 60 splits the accuracy has mean 0.4995 and s.d. 0.034, the MMD 0.0002 and 0.0019. Limits are 4 s.d. for one
     split (false failure of ten: 3e-4) and for the means of ten (6e-5 each).
     """
     accuracies, distances = [], []
     for seed in range(10):
-        one, other = halves(parts["validation"], seed)
-        judge = Validator.fit(one, parts["train"], FORM, CONFIG)
+        one, other = halves(splits["validation"], seed)
+        judge = Validator.fit(one, splits["train"], FORM, CONFIG)
         found = judge(other.take(torch.arange(len(judge.held_out))))
         accuracies.append(found[names.VAL_C2ST])
         distances.append(found[names.VAL_MMD])
@@ -81,11 +81,11 @@ def test_people_are_not_told_from_the_same_people(parts: DataParts) -> None:
     assert abs(sum(distances) / 10) < 0.003
 
 
-def test_people_read_like_people_by_every_other_metric(parts: DataParts) -> None:
+def test_people_read_like_people_by_every_other_metric(splits: DataSplits) -> None:
     """Null of the metrics in `LIMITS`, three other splits; 4.5 s.d. each (false failure of all 24 reads: 2e-4)."""
     for seed in range(100, 103):
-        one, other = halves(parts["validation"], seed)
-        judge = Validator.fit(one, parts["train"], FORM, CONFIG)
+        one, other = halves(splits["validation"], seed)
+        judge = Validator.fit(one, splits["train"], FORM, CONFIG)
         found = judge(other.take(torch.arange(len(judge.held_out))))
         for name, (mean, std) in LIMITS.items():
             assert abs(found[name] - mean) < 4.5 * std, name
@@ -109,10 +109,10 @@ def test_a_generator_with_few_ideas_loses_recall_and_coverage_but_no_precision(v
     assert found[names.VAL_COVERAGE] < 0.6
 
 
-def test_copies_of_training_movements_are_called_so(parts: DataParts, validator: Validator) -> None:
+def test_copies_of_training_movements_are_called_so(splits: DataSplits, validator: Validator) -> None:
     """They pass the tests of realism, which is why this one stands beside them."""
-    rows = torch.randperm(len(parts["train"]), generator=torch.Generator().manual_seed(0))[:160]
-    found = validator(replace(parts["train"].take(rows), group=validator.held_out.group))
+    rows = torch.randperm(len(splits["train"]), generator=torch.Generator().manual_seed(0))[:160]
+    found = validator(replace(splits["train"].take(rows), group=validator.held_out.group))
     assert found[names.VAL_C2ST] < UNEASY
     assert found[names.VAL_MEMORISATION] == 0.0
     assert found[names.VAL_MEMORISED_SHARE] == 1.0
@@ -121,11 +121,11 @@ def test_copies_of_training_movements_are_called_so(parts: DataParts, validator:
 # what was asked
 
 
-def test_the_condition_error_is_the_median_in_standard_deviations_of_the_training_part(
-    parts: DataParts, validator: Validator
+def test_the_condition_error_is_the_median_in_standard_deviations_of_the_training_split(
+    splits: DataSplits, validator: Validator
 ) -> None:
     produced = smooth(validator.held_out)
-    found, training = validator(produced), parts["train"].condition()
+    found, training = validator(produced), splits["train"].condition()
     errors = []
     for i, name in enumerate(MEASURED_CONDITIONS):
         miss = (produced.condition()[:, i] - validator.held_out.condition()[:, i]).abs().tolist()
@@ -136,11 +136,11 @@ def test_the_condition_error_is_the_median_in_standard_deviations_of_the_trainin
     assert found[names.condition_error("log_duration_s")] == 0.0
 
 
-def test_a_target_width_is_nothing_that_a_movement_shows(parts: DataParts, validator: Validator) -> None:
-    people = parts["validation"]
+def test_a_target_width_is_nothing_that_a_movement_shows(splits: DataSplits, validator: Validator) -> None:
+    people = splits["validation"]
     width_px = torch.linspace(5.0, 50.0, len(people), dtype=torch.float64)
     width_px[::3] = torch.nan
-    judge = Validator.fit(replace(people, target_width_px=width_px), parts["train"], FORM, CONFIG)
+    judge = Validator.fit(replace(people, target_width_px=width_px), splits["train"], FORM, CONFIG)
     assert not bool(judge.held_out.condition()[:, -1].isnan().all())
     assert judge(smooth(judge.held_out)) == validator(smooth(validator.held_out))
 
@@ -155,8 +155,8 @@ def test_samples_of_other_conditions_miss_each_of_them(validator: Validator) -> 
 def test_whoever_was_asked_is_the_answer_in_every_representation(representation: str) -> None:
     """A model's form is not the form of judgement: people come back from either as they were observed."""
     data = DataConfig(canonical=CanonicalConfig(representation))
-    parts = load_parts(data)
-    judge = Validator.fit(parts["validation"], parts["train"], data.canonical, CONFIG)
+    splits = load_splits(data)
+    judge = Validator.fit(splits["validation"], splits["train"], data.canonical, CONFIG)
     found = judge(judge.held_out)
     assert judge.observed.deltas.shape[2] == 2
     assert [found[name] for name in sorted(ERRORS)] == [0.0] * len(ERRORS)
@@ -187,37 +187,37 @@ def test_the_floor_is_that_of_real_against_real(validator: Validator) -> None:
     assert floor.high < validator(smooth(validator.held_out))[names.VAL_C2ST]
 
 
-def test_other_people_read_like_people(validator: Validator, parts: DataParts) -> None:
-    """Against people of another part: some difference there is, since people differ, but none like that to machines."""
-    assert 0.4 < validator.against(parts["test"]) < 0.8
-    assert validator.against(smooth(parts["test"])) > 0.85
+def test_other_people_read_like_people(validator: Validator, splits: DataSplits) -> None:
+    """Against people of another split: people differ, but less than machines do."""
+    assert 0.4 < validator.against(splits["test"]) < 0.8
+    assert validator.against(smooth(splits["test"])) > 0.85
 
 
 # common to all trials
 
 
-def test_the_same_samples_get_the_same_numbers(parts: DataParts, validator: Validator) -> None:
+def test_the_same_samples_get_the_same_numbers(splits: DataSplits, validator: Validator) -> None:
     torch.rand(5)
-    again = Validator.fit(parts["validation"], parts["train"], FORM, CONFIG)
+    again = Validator.fit(splits["validation"], splits["train"], FORM, CONFIG)
     fake = smooth(validator.held_out)
     assert dict(again(fake)) == dict(validator(fake)) == dict(validator(fake))
     assert again.floor() == validator.floor()
 
 
-def test_the_asked_movements_are_held_out_ones_without_repetition(parts: DataParts, validator: Validator) -> None:
-    held_out = [tuple(row.flatten().tolist()) for row in parts["validation"].deltas]
+def test_the_asked_movements_are_held_out_ones_without_repetition(splits: DataSplits, validator: Validator) -> None:
+    held_out = [tuple(row.flatten().tolist()) for row in splits["validation"].deltas]
     asked = [tuple(row.flatten().tolist()) for row in validator.held_out.deltas]
     assert len(asked) == 160
     assert set(asked) <= set(held_out)
     places = [held_out.index(row) for row in asked]
     assert places == sorted(places)
-    other = Validator.fit(parts["validation"], parts["train"], FORM, replace(CONFIG, seed=1)).held_out
+    other = Validator.fit(splits["validation"], splits["train"], FORM, replace(CONFIG, seed=1)).held_out
     assert not torch.equal(other.deltas, validator.held_out.deltas)
 
 
-def test_more_than_there_are_is_all_there_are(parts: DataParts) -> None:
-    asked = Validator.fit(parts["validation"], parts["train"], FORM, EvaluationConfig()).held_out
-    assert torch.equal(asked.deltas, parts["validation"].deltas)
+def test_more_than_there_are_is_all_there_are(splits: DataSplits) -> None:
+    asked = Validator.fit(splits["validation"], splits["train"], FORM, EvaluationConfig()).held_out
+    assert torch.equal(asked.deltas, splits["validation"].deltas)
 
 
 def test_sigma_is_fixed_on_standardised_real_features(validator: Validator) -> None:
@@ -228,8 +228,8 @@ def test_sigma_is_fixed_on_standardised_real_features(validator: Validator) -> N
 
 
 @pytest.mark.parametrize("probe", list(PROBES))
-def test_every_probe_judges(parts: DataParts, probe: str) -> None:
-    judge = Validator.fit(parts["validation"], parts["train"], FORM, replace(CONFIG, folds=2, probe=probe))
+def test_every_probe_judges(splits: DataSplits, probe: str) -> None:
+    judge = Validator.fit(splits["validation"], splits["train"], FORM, replace(CONFIG, folds=2, probe=probe))
     found = judge(smooth(judge.held_out))
     assert set(found) == METRICS
     assert found[names.VAL_C2ST_EXCESS] == max(0.0, found[names.VAL_C2ST] - 0.5) > 0.2
@@ -289,15 +289,15 @@ def test_rejected_samples_leave_with_the_movements_they_were_asked_to_match(vali
     assert metrics[names.VAL_C2ST] <= 0.5  # what is left equals the real part row by row
 
 
-def test_too_few_held_out_movements_are_refused(parts: DataParts) -> None:
-    few = parts["validation"].take(torch.arange(39))
+def test_too_few_held_out_movements_are_refused(splits: DataSplits) -> None:
+    few = splits["validation"].take(torch.arange(39))
     with pytest.raises(ConfigError, match=r"^`held-out movements >= 40` must hold, but got 39; read more"):
-        Validator.fit(few, parts["train"], FORM, CONFIG)
+        Validator.fit(few, splits["train"], FORM, CONFIG)
 
 
-def test_training_people_are_not_held_out(parts: DataParts) -> None:
-    with pytest.raises(ValueError, match="is the same data in both parts"):
-        Validator.fit(parts["train"], parts["train"], FORM, CONFIG)
+def test_training_people_are_not_held_out(splits: DataSplits) -> None:
+    with pytest.raises(ValueError, match="is the same data in both splits"):
+        Validator.fit(splits["train"], splits["train"], FORM, CONFIG)
 
 
 def test_there_is_one_sample_per_asked_movement(validator: Validator) -> None:

@@ -73,7 +73,7 @@ def test_only_the_linear_probe_is_blind_to_a_collapsed_variance(probe: str) -> N
         assert accuracy > 0.72
 
 
-# 20 null tests at the size of a validation part: the mean accuracy has a standard error of about 0.006.
+# 20 null tests at the size of a validation split: the mean accuracy has a standard error of about 0.006.
 def test_the_default_probe_is_unbiased_at_250_rows_and_20_columns() -> None:
     accuracies = [c2st(normal(2 * k, 250, 20), normal(2 * k + 1, 250, 20)) for k in range(20)]
     assert abs(np.mean(accuracies) - 0.5) < 0.02
