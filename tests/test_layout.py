@@ -78,7 +78,7 @@ def test_the_import_contracts_hold() -> None:
     ("folders", "declared"),
     [
         (("platform", "search_spaces", "serve", "trainables"), PROJECT["dependencies"]),
-        (("docs",), PROJECT["dependencies"]),
+        (("docs",), PROJECT["dependencies"] + EXTRAS["docs"] + EXTRAS["dev"]),
         (("tests",), PROJECT["dependencies"] + EXTRAS["dev"]),
         (("benchmarks",), PROJECT["dependencies"] + EXTRAS["bench"] + ["denoising-diffusion-pytorch"]),
     ],

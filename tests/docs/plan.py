@@ -1,0 +1,169 @@
+"""What becomes of each command that the documentation shows: how it is run with a small budget, or why it is not.
+
+`RUNS` is in the order in which the commands are run, all in one folder, so that later ones use what earlier ones left.
+A command is written here as a page shows it. `small` is added to it; of two values of a key the later one counts.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+CHECKPOINT = "results/train/diffusion/checkpoints/last"
+"""What stands for CHECKPOINT where a command is run."""
+TINY = "trainable.epochs=1 trainable.steps_per_epoch=2"
+SAMPLED = f"{TINY} trainable.batch_size=8 trainable.sampling.steps=2"
+GAN = f"{TINY} trainable.batch_size=8"
+SEARCH = "budget.trials=1 budget.time_limit=10m finalists.top=0"
+LIFTED = "limits.c2st=1 limits.precision=0 limits.recall=0 limits.memorised_share=1 eval_seeds=1 latency.repeats=8"
+
+
+class Run(NamedTuple):
+    """A command that is run.
+
+    Attributes:
+        small: What is added to it.
+        codes: The exit codes that are no fault.
+    """
+
+    command: str
+    small: str = ""
+    codes: tuple[int, ...] = (0,)
+
+
+BEFORE_THE_SERVICE = (
+    Run("python -m platform.doctor", codes=(0, 1)),  # it may find something on the machine that runs the tests
+    Run("python -m platform.train", f"{SAMPLED} trainable.model.base_channels=16 trainable.model.groups=4"),
+    Run("python -m platform.train trainable=gan", GAN),
+    Run("python -m platform.train trainable=detector", TINY),
+    Run("python -m trainables.diffusion.train experiment=cpu", "epochs=1 steps_per_epoch=2 sampling.steps=2"),
+    Run(
+        "python -m platform.train trainable=gan scaling.num_workers=2 out_dir=results/train/gan2",
+        GAN,
+    ),
+    Run(
+        "python -m platform.train trainable.data.source=table trainable.data.path=recordings.csv "
+        "out_dir=results/train/own",
+        SAMPLED,
+    ),
+    Run("python -m platform.tune --plan", SAMPLED),
+    Run(
+        "python -m platform.tune",
+        f"{SAMPLED} budget.trials=2 budget.time_limit=10m finalists.top=1 finalists.eval_seeds=1",
+    ),
+    Run("make tune", SAMPLED + " budget.trials=2 finalists.top=1 finalists.eval_seeds=1"),
+    Run(
+        "python -m platform.tune budget.trials=40 budget.time_limit=2h",
+        f"{SAMPLED} budget.trials=2 finalists.top=1 finalists.eval_seeds=1",
+    ),
+    Run("python -m platform.tune study_name=wide trainable.model.base_channels=64", f"{SAMPLED} {SEARCH}"),
+    Run(
+        "python -m platform.tune study_name=lr 'trainable.optim.lr=tag(log,interval(1e-4,5e-3))'", f"{SAMPLED} {SEARCH}"
+    ),
+    Run("python -m platform.tune trainable=gan", f"{GAN} {SEARCH}"),
+    Run("python -m platform.tune space=diffusion_ranking_loss", f"{SAMPLED} {SEARCH}"),
+    Run("python -m platform.tune trainable=detector", f"{TINY} {SEARCH} finalists.top=1 finalists.eval_seeds=1"),
+    Run("python -m platform.tune study_name=group scaling.num_workers=2", f"{SAMPLED} {SEARCH}"),
+    Run(
+        "python -m platform.tune study_name=own trainable.data.source=table trainable.data.path=recordings.csv",
+        f"{SAMPLED} {SEARCH}",
+    ),
+    Run("python -m platform.tune list"),
+    Run("python -m platform.tune show study_name=diffusion"),
+    Run("python -m platform.tune show study_name=diffusion trials=[0]"),
+    Run("python -m platform.tune compare study_name=diffusion trials=[0,1]"),
+    Run("python -m platform.tune report study_name=diffusion"),
+    Run("python -m platform.tune reproduce study_name=diffusion trials=[0]"),
+    Run("python -m platform.labels"),
+    Run("python -m platform.evaluate ckpt=CHECKPOINT", "metrics=[mmd]"),
+    Run("python -m platform.evaluate ckpt=CHECKPOINT seed=7", "metrics=[spectra] out_dir=evaluation/seed"),
+    Run("python -m platform.evaluate ckpt=CHECKPOINT split=test out_dir=evaluation/test", "metrics=[kinematics]"),
+    Run("python -m platform.evaluate samples=theirs.parquet out_dir=evaluation/theirs", "metrics=[mmd]"),
+    Run("python -m platform.evaluate ckpt=results/train/detector/checkpoints/last out_dir=evaluation/detector"),
+    Run(
+        "python -m platform.evaluate ckpt=results/train/detector/checkpoints/last bots=bots.parquet "
+        "out_dir=evaluation/bots"
+    ),
+    Run("python -m trainables.detector.export ckpt=results/train/detector/checkpoints/last out=detector.onnx"),
+    Run("python -m trainables.detector.leave_one_out families=[pid,noise]", TINY),
+    Run("python -m trainables.diffusion.sample ckpt=CHECKPOINT n=2000 out_dir=generated", "n=20 out_dir=generated/a"),
+    Run(
+        "python -m trainables.diffusion.sample ckpt=CHECKPOINT n=2000 steps=20 seq_len=64 out_dir=generated",
+        "n=20 out_dir=generated/b",
+    ),
+    Run(
+        "python -m trainables.diffusion.sample ckpt=CHECKPOINT n=100000 steps=8 format=[parquet] "
+        "out_dir=generated/fast",
+        "n=20",
+    ),
+    Run("python -m platform.promote study_name=diffusion", LIFTED),
+    Run("python -m platform.promote study_name=diffusion trial=0", LIFTED, codes=(0, 3)),
+    Run("python -m platform.promote ckpt=CHECKPOINT split=validation", LIFTED, codes=(0, 3)),
+    Run(
+        "python -m platform.promote study_name=detector",
+        "detector.limits.fpr=1 detector.limits.fnr_at_fpr_worst_unseen=1 eval_seeds=1 latency.repeats=8",
+    ),
+    Run("python -m platform.promote list"),
+    Run("python -m platform.promote list registry=registry-detector"),
+    Run("python -m benchmarks.decisions", "--decisions 4 --intervals 10"),
+    Run("python -m benchmarks.contrastive", "--repeats 1 --batch 8 --base 16"),
+    Run("python -m benchmarks.solver_error CHECKPOINT", "--rows 2"),
+    Run("python -m benchmarks.augmentations", "--seeds 1 --probes quadratic"),
+    Run("python -m benchmarks.suggestion", "--trials 12 --repeats 1"),
+    Run("make tensorboard LOGDIR=results/diffusion/tensorboard", "--inspect"),
+)
+SERVICE = Run("python -m serve")
+"""Runs in the background for the commands that follow and for the blocks of Python."""
+BESIDE_THE_SERVICE = (
+    Run(
+        "curl -s localhost:8000/v1/samples -H 'Content-Type: application/json' "
+        """-d '{"n": 1000, "seed": 7, "format": "npy"}' -o negatives.npy"""
+    ),
+    Run("python -m platform.negatives url=http://127.0.0.1:8000 out_dir=results/negatives n=500", "n=200"),
+)
+AFTER_THE_SERVICE = (
+    Run(
+        "python -m platform.train trainable=detector trainable.negatives.served=1 "
+        "trainable.negatives.served_folder=results/negatives out_dir=results/train/hard",
+        TINY + " trainable.negatives.alpha=0.1",
+    ),
+    Run("python -m platform.promote rollback", codes=(0, 1)),
+)
+RUNS = (*BEFORE_THE_SERVICE, SERVICE, *BESIDE_THE_SERVICE, *AFTER_THE_SERVICE)
+
+HOURS = "takes minutes to hours on two cores, and has no smaller budget that runs the same code"
+MACHINES = "needs the machines of a cluster"
+INSTALLS = "installs packages; continuous integration runs it"
+EXCEPTIONS: Mapping[str, str] = {
+    "make test": "it is what runs this list",
+    "make venv": INSTALLS,
+    "make venv PYTHON=python3.12": INSTALLS,
+    "make docs": INSTALLS,
+    "make bench": HOURS,
+    'make hard-negatives ARGS="bots=bots.parquet"': HOURS,
+    "make serve": "a server until Ctrl-C; `python -m serve`, which it calls, is run",
+    "make dashboard STORAGE=results/diffusion/study.journal": "installs an extra, then a server until Ctrl-C",
+    "python -m trainables.diffusion.train experiment=train": "a network for a GPU; experiment=cpu is run",
+    "python -m benchmarks.ablations representation --seeds 1": HOURS,
+    "python -m benchmarks.ablations contrastive --steps 600": HOURS,
+    "python -m benchmarks.ablations contrastive-cost --seeds 1 --steps 600": HOURS,
+    "python -m benchmarks.ablations training --steps 600": HOURS,
+    "python -m benchmarks.autoencoder": HOURS,
+    "python -m benchmarks.sweep_throughput": HOURS,
+    "python -m benchmarks.search_quality --trials 12": HOURS,
+    "python -m benchmarks.serving": HOURS,
+    "locust -f benchmarks/load.py --headless -u 16 -r 16 -t 60s --host http://127.0.0.1:8000": (
+        "needs the extra `bench` and a service for a minute"
+    ),
+    "serve run serve.app:app": "a server until Ctrl-C; the tests of the service deploy the same application",
+    "RAY_AUTH_MODE=token serve deploy serve/deploy.yaml": MACHINES,
+    "RAY_AUTH_MODE=token ray get-auth-token --generate": "writes into the home folder",
+    "python -m platform.doctor connect=true": MACHINES,
+    "python -m platform.doctor address=auto storage_path=/mnt/humouse": MACHINES,
+    "python -m platform.tune address=auto storage_path=/mnt/humouse scaling.num_workers=2": MACHINES,
+    "python -m platform.train address=auto scaling.num_workers=4 out_dir=/mnt/humouse/train": MACHINES,
+    "ray up cluster.yaml": MACHINES,
+    "ray down cluster.yaml": MACHINES,
+    "ray dashboard cluster.yaml": MACHINES,
+    "ray exec cluster.yaml 'cd ~/humouse-lab && RAY_AUTH_MODE=token make tune "
+    """ARGS="address=auto storage_path=/mnt/humouse"'""": MACHINES,
+}
+"""Commands that are parsed only, with the reason: the target exists, and the configuration composes."""
