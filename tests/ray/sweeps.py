@@ -1,9 +1,8 @@
-"""Small real sweeps in processes of their own, watched through their study."""
+"""Sweeps of the stand-in in processes of their own, watched through their study."""
 
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,32 +13,25 @@ import psutil
 from optuna.trial import FrozenTrial, TrialState
 
 from platform.study.study import load_study
+from tests.ray import standin
 from tests.ray.processes import below
 from trainables.core.config import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = (
-    "trainable.steps_per_epoch=18",
-    "trainable.model.base_channels=16",
-    "trainable.evaluation.movements=100",
-    "trainable.sampling.steps=2",
-    "trainable.evaluation.probe=logistic",
-    "study_name=small",
-)
+SMALL = ("trainable.model.base_channels=16", "study_name=small")
 PATIENCE_S = 600
 WORKING = ("ImplicitFunc", "RayTrainWorker", "raylet/raylet", "gcs_server")  # Ray's agents may take minutes to end
 
 
 class Sweep:
-    """`python -m platform.tune` with an empty home folder, as on a fresh machine; its output goes to a file."""
+    """`platform.tune` over the stand-in with an empty home folder, as on a fresh machine; its output goes to a file."""
 
     def __init__(self, home: Path, *overrides: str) -> None:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {"HOME": str(home)}
-        command = [sys.executable, "-m", "platform.tune", f"storage_path={home / 'results'}", *SMALL, *overrides]
+        command = [*standin.COMMAND, f"storage_path={home / 'results'}", *SMALL, *overrides]
         self.home = home
         self.log = home / f"log-{time.monotonic_ns()}.txt"
         with self.log.open("w") as stream:
-            self.process = _started(command, environment, stream)
+            self.process = _started(command, environment_of(home), stream)
         self.below: list[psutil.Process] = []
 
     def wait(self) -> int:
@@ -54,6 +46,14 @@ class Sweep:
     def output(self) -> str:
         """What it has printed so far, errors included."""
         return self.log.read_text()
+
+    def signal(self, name: str) -> Path:
+        """The file by which the stand-in is told something."""
+        return self.home / name
+
+    def send(self, number: int) -> None:
+        """Send the command's own process a signal."""
+        os.kill(self.process.pid, number)
 
     def study(self) -> optuna.Study:
         """Its study, as a reader sees it."""
@@ -82,6 +82,12 @@ class Sweep:
     def left_behind(self) -> list[psutil.Process]:
         """Working processes that were seen by `processes` and still live, when they have had a minute to end."""
         return list(psutil.wait_procs(self.below, timeout=60)[1])
+
+
+def environment_of(home: Path) -> dict[str, str]:
+    """Return the environment of a fresh machine, whose signals to the stand-in stand in the home folder."""
+    ours = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    return ours | {"HOME": str(home), standin.SIGNALS: str(home)}
 
 
 def _started(command: list[str], environment: dict[str, str], stream: IO[str]) -> subprocess.Popen[bytes]:

@@ -1,6 +1,5 @@
 """Exactly once: each part of a sweep is killed for real, and the same command ends what was begun."""
 
-import os
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -15,38 +14,41 @@ from optuna.trial import TrialState
 from platform.study.resume import RESUMES, RETRIED, START
 from platform.study.searcher import finished
 from search_spaces import SPACES
+from tests.ray.standin import HELD_EPOCH, HOLD, LATE
 from tests.ray.sweeps import Sweep, running
 from trainables.training.metric_names import EPOCH
 
 pytestmark = [pytest.mark.ray, pytest.mark.heavy]
 
-BASE = ("scheduler.grace_epochs=50", "finalists.top=0")
+BASE = ("scheduler.grace_epochs=50", "finalists.top=0", "budget.wall=1h")
 GROUPS = ("scaling.num_workers=1", "scaling.max_failures=1")
 
 
 @dataclass(frozen=True)
 class Case:
-    """Who is killed, in a sweep of how many trials and epochs, and the exit code of the run that it happens to."""
+    """An interruption of a sweep.
 
-    kill: Callable[[Sweep], None]
+    Attributes:
+        interrupt: Kills a part of the sweep, or ends it.
+        code: Of the run that it happens to; None is any but 0.
+        again: Whether the same command is needed again to meet the budget.
+    """
+
+    interrupt: Callable[[Sweep], None]
     code: int | None
+    again: bool = True
     trials: int = 3
     epochs: int = 8
-    laws: tuple[str, ...] = ()
-
-    @property
-    def overrides(self) -> tuple[str, ...]:
-        """Of the command."""
-        return (*BASE, f"budget.trials={self.trials}", f"trainable.epochs={self.epochs}", *self.laws)
+    scaling: tuple[str, ...] = ()
 
     def sweep(self, home: Path) -> Sweep:
-        """One run of the command."""
-        return Sweep(home, *self.overrides)
+        """Start one run of the command."""
+        return Sweep(home, *BASE, f"budget.trials={self.trials}", f"trainable.epochs={self.epochs}", *self.scaling)
 
 
 def under_way(study: optuna.Study) -> bool:
-    """Whether a running trial has a checkpoint and is far from its end."""
-    return any(trial.last_step in (2, 3) for trial in running(study))
+    """Whether a running trial has a checkpoint and waits, far from its end."""
+    return any(trial.last_step == HELD_EPOCH - 1 for trial in running(study))
 
 
 def kill(processes: list[psutil.Process]) -> None:
@@ -56,12 +58,13 @@ def kill(processes: list[psutil.Process]) -> None:
 
 
 CASES = {
-    "driver": Case(lambda sweep: os.kill(sweep.process.pid, signal.SIGKILL), -signal.SIGKILL),
-    "driver of groups": Case(lambda sweep: os.kill(sweep.process.pid, signal.SIGKILL), -signal.SIGKILL, 2, 6, GROUPS),
-    "ctrl-c": Case(lambda sweep: os.kill(sweep.process.pid, signal.SIGINT), 130),
-    "raylet": Case(lambda sweep: kill(sweep.processes("raylet/raylet")), None, 2, 40),  # trials outlive it by 20 s
-    "trial": Case(lambda sweep: kill(sweep.processes("ImplicitFunc")), 0),
-    "train worker": Case(lambda sweep: kill(sweep.processes("RayTrainWorker")), 0, 2, 6, GROUPS),
+    "driver": Case(lambda sweep: sweep.send(signal.SIGKILL), -signal.SIGKILL),
+    "driver of groups": Case(lambda sweep: sweep.send(signal.SIGKILL), -signal.SIGKILL, True, 2, 6, GROUPS),
+    "ctrl-c": Case(lambda sweep: sweep.send(signal.SIGINT), 130),
+    "wall time": Case(lambda sweep: sweep.signal(LATE).touch(), 0),
+    "raylet": Case(lambda sweep: kill(sweep.processes("raylet/raylet")), None),  # trials outlive it by 20 s
+    "trial": Case(lambda sweep: kill(sweep.processes("ImplicitFunc")), 0, again=False),
+    "train worker": Case(lambda sweep: kill(sweep.processes("RayTrainWorker")), 0, False, 2, 6, GROUPS),
 }
 
 
@@ -91,35 +94,26 @@ def check_went_on(study: optuna.Study) -> None:
     assert max(trial.user_attrs[START][EPOCH] for trial in starts) >= 1
 
 
-def test_what_the_wall_time_cuts_goes_on_when_there_is_time_again(tmp_path: Path) -> None:
-    case = Case(lambda sweep: None, 0, trials=2, epochs=40)
-    for wall_s in (12, 36, 108):  # a busy machine may need longer until there is a checkpoint to go on from
-        first = Sweep(tmp_path, *case.overrides, f"budget.wall={wall_s}s")
-        code = first.wait()
-        assert "time was over" in first.output()
-        if any(max(trial.intermediate_values, default=0) > 0 for trial in first.study().get_trials(deepcopy=False)):
-            assert code == 0, first.output()  # to end by the time is to end as agreed; without any result it is not
-            break
-    again = Sweep(tmp_path, *case.overrides)
-    assert again.wait() == 0, again.output()
-    check_exactly_once(again.study(), case)
-    check_went_on(again.study())
-
-
 @pytest.mark.parametrize("name", CASES)
-def test_the_same_command_ends_what_a_killed_part_left(name: str, tmp_path: Path) -> None:
+def test_the_same_command_ends_what_was_interrupted(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     first = case.sweep(tmp_path)
+    first.signal(HOLD).touch()
     first.until(under_way)
     first.processes("")
-    case.kill(first)
+    case.interrupt(first)
+    if not case.again:  # where the sweep survives, it ends what was interrupted
+        first.signal(HOLD).unlink()
     code = first.wait()
     assert first.left_behind() == []
-    if code != 0:
+    assert code == case.code or (case.code is None and code > 0), first.output()
+    assert ("time was over" in first.output()) == (name == "wall time")
+    if case.again:
+        first.signal(HOLD).unlink()
+        first.signal(LATE).unlink(missing_ok=True)
         again = case.sweep(tmp_path)
         assert again.wait() == 0, again.output()
-        assert "left unfinished are enqueued again" in again.output()
-    assert code == case.code or (case.code is None and code > 0), first.output()
+        assert ("left unfinished are enqueued again" in again.output()) == (name != "wall time")  # then at its end
     check_exactly_once(first.study(), case)
     if name != "train worker":  # Ray Train starts the group again within the trial
         check_went_on(first.study())

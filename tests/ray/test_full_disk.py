@@ -1,9 +1,8 @@
 """A disk that fills up under a sweep: it ends cleanly, and with room again the same command ends what was begun."""
 
-import os
+import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import optuna
@@ -14,7 +13,8 @@ from optuna.trial import TrialState
 
 from platform.study.resume import RESUMES, RETRIED
 from platform.study.searcher import finished
-from tests.ray.sweeps import ROOT, SMALL
+from tests.ray import standin
+from tests.ray.sweeps import ROOT, SMALL, environment_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.heavy]
 
@@ -33,13 +33,12 @@ def in_a_small_disk(folder: Path, size: str, reserve: str) -> None:
     disk = folder / "disk"
     disk.mkdir()
     laws = (f"budget.trials={TRIALS}", f"trainable.epochs={EPOCHS}", "scheduler.grace_epochs=50", "finalists.top=0")
-    command = " ".join([sys.executable, "-m", "platform.tune", f"storage_path={disk}", *SMALL, *laws])
+    command = shlex.join([*standin.COMMAND, f"storage_path={disk}", *SMALL, *laws])
     script = SCRIPT.format(size=size, reserve=reserve, disk=disk, log=folder, command=command)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {"HOME": str(folder)}
     done = subprocess.run(
         ["unshare", "-rm", "bash", "-c", script],
         cwd=ROOT,
-        env=environment,
+        env=environment_of(folder),
         timeout=400,
         check=False,
         capture_output=True,
