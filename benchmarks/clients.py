@@ -84,7 +84,7 @@ def patient(url: str, asked: Mapping[str, Any]) -> Question:
     def question(seed: int) -> Reply:
         began = time.time()
         try:
-            samples = negatives.draw(**asked, seed=seed)
+            samples = negatives.fetch(**asked, seed=seed)
         except ServiceError as error:
             return Reply(seed, began, time.time(), error.status)
         return Reply(seed, began, time.time(), OK, samples.weights_sha256, samples.deltas.numpy())

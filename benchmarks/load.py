@@ -11,9 +11,9 @@ import os
 from locust import FastHttpUser, constant
 
 from serve.formats import BODY_HASH
-from serve.remote import VARIABLE
+from serve.remote import TOKEN_VARIABLE
 
-TOKEN = os.environ.get(VARIABLE, "")
+TOKEN = os.environ.get(TOKEN_VARIABLE, "")
 
 
 def one(user: FastHttpUser) -> None:

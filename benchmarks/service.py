@@ -20,7 +20,7 @@ import psutil
 import requests
 
 from benchmarks.clients import OK, WITHIN_S, Deltas, connection
-from serve.tokens import VARIABLE
+from serve.tokens import TOKENS_VARIABLE
 from trainables.data.canonical import with_deltas
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.loop import epochs
@@ -119,7 +119,7 @@ def service(storage: Path, *settings: str) -> Iterator[Service]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "serve", f"storage_path={storage}", f"port={port}", "quota=0", *settings]
-    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    environment = {name: value for name, value in os.environ.items() if name != TOKENS_VARIABLE}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stdout is not None
     before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))

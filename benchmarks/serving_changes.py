@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.clients import OK, Asker, Deltas, Load, Reply, bare, patient, require_equal, until
 from benchmarks.service import REPLICA, TWO, Figure, Service, Stage, altered, drawn, publish, service, weights_of
-from serve.replicas import COUNTED_S
+from serve.replicas import COUNT_TTL_S
 from trainables.generators import load
 from trainables.model_registry.registry import CHAMPION, Registry
 
@@ -88,7 +88,7 @@ def killed(served: Service, name: str, asker: Asker, expected: Sequence[Deltas])
         before, at = served.processes(victim), time.time()
         os.kill(before[0].pid, signal.SIGKILL)
         until(lambda: len({*served.processes(victim)} - {before[0]}) == len(before), "a successor")
-        time.sleep(1.0 + COUNTED_S)  # for which the number before is believed
+        time.sleep(1.0 + COUNT_TTL_S)  # for which the number before is believed
         until(lambda: served.replicas() == 2, "two replicas")
         clients.answered(100)
     good = sorted((reply for reply in clients.replies if reply.status == OK), key=lambda reply: reply.ended)

@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from serve.client import Asked, HardNegatives, Samples, joined
+from serve.client import HardNegatives, SampleOptions, Samples, joined
 from serve.patience import ServiceError
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import build, plain, require
@@ -123,10 +123,10 @@ def _told(chunks: Iterable[Samples], drawn: Callable[[int], object]) -> Iterator
         yield chunk
 
 
-def _asked(config: NegativesConfig, like: Canonical, attempt: int) -> Asked:
+def _asked(config: NegativesConfig, like: Canonical, attempt: int) -> SampleOptions:
     """With a hardness the service draws the conditions: how many rows it looks through is not known beforehand."""
     seed = derive(config.seed, "served", attempt) >> 10  # a whole number that JSON readers keep
-    asked: Asked = {"seq_len": config.data.canonical.sequence_length, "seed": seed}
+    asked: SampleOptions = {"seq_len": config.data.canonical.sequence_length, "seed": seed}
     if config.steps is not None:
         asked["steps"] = config.steps
     if config.hardness is not None:

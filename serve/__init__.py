@@ -1,1 +1,1 @@
-"""The champion behind HTTP."""
+"""Serve the champion over HTTP."""

@@ -1,4 +1,4 @@
-"""`python -m serve`: the champion behind HTTP on this machine, until Ctrl-C."""
+"""Run the service on this machine until Ctrl-C: `python -m serve`."""
 
 import sys
 

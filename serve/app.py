@@ -1,11 +1,11 @@
-"""The deployments on Ray Serve: an ingress that checks and writes replies, and samplers that compute.
+"""Ray Serve deployments: an ingress that validates requests and encodes responses, and samplers that compute.
 
     serve run serve.app:app                                   with the defaults of `serve.settings`
-    serve run serve.app:with_settings storage_path=FOLDER     with others: key=value, dotted where they are nested
+    serve run serve.app:with_settings storage_path=FOLDER     with other settings: key=value, dotted for nested keys
     serve deploy serve/deploy.yaml                            on a running cluster, from a file
-    serve build serve.app:app -o FILE                         such a file with every option of the deployments
+    serve build serve.app:app -o FILE                         writes such a file with every option of the deployments
 
-Where Ray listens is a matter of its own `http_options` there; `python -m serve` sets them from our settings.
+These commands take the address to listen on from Ray's `http_options`; `python -m serve` sets it from our settings.
 """
 
 import logging
@@ -22,65 +22,65 @@ from ray.serve.handle import DeploymentHandle
 
 from serve.api import create_app
 from serve.guard import AUDIT
-from serve.replicas import Replicas
-from serve.sampler import ONGOING, Sampler
+from serve.replicas import ReplicaBackend
+from serve.sampler import MAX_ONGOING, Sampler
 from serve.settings import ServeConfig
 from trainables.core.config import build, require, with_values
 
-BUSY = 16  # requests per replica at which another one is started
+TARGET_ONGOING = 16  # requests per replica above which another one is started
 UPSCALE_S, DOWNSCALE_S = 5.0, 300.0
-ROOM = 256  # requests inside the ingress beyond those that samplers take: they are told that the queue is full, in JSON
+INGRESS_MARGIN = 256  # requests in the ingress beyond those of the samplers: they get our JSON error of a full queue
 AUDIT_FILE = "serve/audit.jsonl"  # below the storage path
 AUDIT_BYTES, AUDIT_FILES = 50_000_000, 5
-QUIET = {"log_level": "WARNING", "enable_access_log": False}  # the audit log says it
+QUIET = {"log_level": "WARNING", "enable_access_log": False}  # the audit log has it
 
 
 @serve.ingress()
 class Ingress:
-    """The HTTP application before the samplers; it computes nothing itself."""
+    """Deployment of the HTTP application; it computes nothing itself."""
 
     def __init__(self, sampler: DeploymentHandle[Any], settings: ServeConfig) -> None:
         self._sampler, self._settings = sampler, settings
-        keep_audit(Path(settings.storage_path) / AUDIT_FILE)
+        configure_audit_log(Path(settings.storage_path) / AUDIT_FILE)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        """What Ray Serve asks for."""
-        return create_app(Replicas(self._sampler), self._settings)
+        """Return the ASGI application; Ray Serve calls this hook."""
+        return create_app(ReplicaBackend(self._sampler), self._settings)
 
 
-def application(settings: ServeConfig, ongoing: int = ONGOING) -> Application:
-    """The service; `ongoing` requests may be inside one replica."""
-    settings = anchored(settings)
-    inside = settings.queue + settings.replicas.maximum * ongoing
+def application(settings: ServeConfig, max_ongoing: int = MAX_ONGOING) -> Application:
+    """Return the Ray Serve application; at most `max_ongoing` requests are inside one replica."""
+    settings = with_absolute_paths(settings)
+    inside = settings.queue + settings.replicas.maximum * max_ongoing
     sampler = serve.deployment(
         name=Sampler.__name__,
         autoscaling_config={
             "min_replicas": settings.replicas.minimum,
             "max_replicas": settings.replicas.maximum,
-            "target_ongoing_requests": BUSY,
+            "target_ongoing_requests": TARGET_ONGOING,
             "upscale_delay_s": UPSCALE_S,
             "downscale_delay_s": DOWNSCALE_S,
         },
         user_config={"champion": settings.champion},
         ray_actor_options={"num_cpus": settings.replicas.threads},
-        max_ongoing_requests=ongoing,
+        max_ongoing_requests=max_ongoing,
         max_queued_requests=settings.queue,
-        **_common(settings),
+        **_shared_options(settings),
     )(Sampler)
     ingress = serve.deployment(
         name=Ingress.__name__,
         num_replicas=1,  # quotas and metrics are counted in one process
         ray_actor_options={"num_cpus": 0},
-        max_ongoing_requests=inside + ROOM,
-        max_queued_requests=ROOM,
+        max_ongoing_requests=inside + INGRESS_MARGIN,
+        max_queued_requests=INGRESS_MARGIN,
         backpressure_config={"retry_after_s": 1},
-        **_common(settings),
+        **_shared_options(settings),
     )(Ingress)
     return ingress.bind(sampler.bind(settings), settings)
 
 
-def anchored(settings: ServeConfig) -> ServeConfig:
-    """The same settings with the paths made absolute: those of whoever calls, for replicas run elsewhere."""
+def with_absolute_paths(settings: ServeConfig) -> ServeConfig:
+    """Return the settings with absolute paths, resolved in the caller's folder: replicas run in other folders."""
     token_file = str(Path(settings.token_file).expanduser().resolve()) if settings.token_file else ""
     return replace(
         settings, storage_path=str(Path(settings.storage_path).expanduser().resolve()), token_file=token_file
@@ -88,26 +88,26 @@ def anchored(settings: ServeConfig) -> ServeConfig:
 
 
 def with_settings(args: Mapping[str, Any]) -> Application:
-    """The service for `serve run` and `serve deploy`, from `key=value` or from the `args` of a file.
+    """Return the application for `serve run` and `serve deploy`, from `key=value` or from the `args` of a file.
 
     Raises:
-        ConfigError: an unknown key or a wrong value, or the address to listen on, which is Ray's there.
+        ConfigError: a key is unknown, a value is wrong, or `host` or `port` is given, which Ray sets there.
     """
     ours = sorted({"host", "port"} & set(args))
-    require(not ours, "`host` and `port` are left out (Ray's `http_options` say them)", " and ".join(ours))
+    require(not ours, "neither `host` nor `port`", " and ".join(ours), "set them in Ray's `http_options`")
     return application(build(ServeConfig, with_values({}, args)))
 
 
-def keep_audit(file: Path) -> None:
-    """Write the audit log of this process to a file, which is divided where it grows large."""
+def configure_audit_log(file: Path) -> None:
+    """Write the audit log of this process to a rotating file."""
     file.parent.mkdir(parents=True, exist_ok=True)
     handler = RotatingFileHandler(file, maxBytes=AUDIT_BYTES, backupCount=AUDIT_FILES)
     AUDIT.handlers, AUDIT.propagate = [handler], False
     AUDIT.setLevel(logging.INFO)
 
 
-def _common(settings: ServeConfig) -> dict[str, Any]:
-    """What both deployments have: a shutdown that waits for the requests inside, and a quiet log."""
+def _shared_options(settings: ServeConfig) -> dict[str, Any]:
+    """Return the options of both deployments: graceful shutdown, health checks, and a quiet log."""
     return {
         "graceful_shutdown_wait_loop_s": 0.5,
         "graceful_shutdown_timeout_s": settings.timeout_s,

@@ -1,8 +1,8 @@
-"""Which request stands behind a batch id, so that its bytes can be made again: a bounded table on disk.
+"""Batch store: the request behind each batch id, so that its bytes can be reproduced; a bounded SQLite table.
 
-A batch id is the head of a hash over the settled request, in which seed and champion are named: equal requests to the
-same champion share one. With the request the hash of the bytes is kept: who asks again gets these bytes or an error.
-Several processes of one machine share the file.
+A batch id is a prefix of the hash of the resolved request, which names seed and champion: equal requests to the same
+champion share one id. The hash of the response is stored with the request, so a repeated request gets the same bytes or
+an error. Several processes of one machine share the file.
 """
 
 import hashlib
@@ -18,26 +18,26 @@ from serve.jobs import ServeError
 
 LOG = logging.getLogger("serve.batches")
 FILE = "serve/batches.sqlite"
-WAIT_S = 5.0  # for another process that writes
-FEW = 16  # that go together where the file is too large
-SLACK = 256  # rows over the bound before the oldest go, so that not every request deletes one
+LOCK_TIMEOUT_S = 5.0  # wait for another process that writes
+DELETED_AT_ONCE = 16  # rows, where the file is too large
+SLACK = 256  # rows over the limit before the oldest are deleted, so that not every request deletes one
 
 
 class UnknownBatchError(ServeError):
-    """No request is kept under this id."""
+    """No request is stored under this id."""
 
     status = 404
 
 
 class StoreError(ServeError):
-    """The file cannot be read or written for now: a full disk, or another process that writes for long."""
+    """The file cannot be read or written for now: a full disk, or a long write of another process."""
 
     status = 503
     retry_after_s = 5
 
 
 class ChangedBatchError(ServeError):
-    """The request is kept, and what it gives today are other bytes."""
+    """The stored request now yields other bytes."""
 
     status = 410
 
@@ -49,52 +49,52 @@ CREATE TABLE IF NOT EXISTS batches (
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A request that was answered, as JSON, and the SHA-256 of the bytes that answered it."""
+class StoredRequest:
+    """Answered request as JSON, and the SHA-256 of the response body."""
 
     request: str
     sha256: str
 
-    def require(self, body: bytes) -> None:
-        """Raise `ChangedBatchError` unless these are the bytes."""
+    def check(self, body: bytes) -> None:
+        """Raise `ChangedBatchError` unless `body` is the original response."""
         if hashlib.sha256(body).hexdigest() != self.sha256:
-            reason = "the bytes of this batch can no longer be made: the software is another one"
-            raise ChangedBatchError(f"{reason}; post its request again")
+            reason = "the bytes of this batch cannot be reproduced: the software has changed"
+            raise ChangedBatchError(f"{reason}; send the request again")
 
 
 def batch_id_of(request: str) -> str:
-    """32 hexadecimal digits for a settled request as canonical JSON, in which the champion is named."""
+    """Return the batch id, 32 hexadecimal digits, of a resolved request as canonical JSON."""
     return hashlib.sha256(request.encode()).hexdigest()[:32]
 
 
-class Batches:
-    """The table in a file; at most `kept` requests (and a little slack) of `size` bytes are in it, the latest."""
+class BatchStore:
+    """SQLite table of the latest requests: at most `max_rows` (and some slack), in a file of about `max_bytes`."""
 
-    def __init__(self, file: Path, kept: int, size: int = 1_000_000_000) -> None:
+    def __init__(self, file: Path, max_rows: int, max_bytes: int = 1_000_000_000) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        self._kept, self._size, self._lock = kept, size, threading.Lock()
-        self._connection = sqlite3.connect(file, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
+        self._max_rows, self._max_bytes, self._lock = max_rows, max_bytes, threading.Lock()
+        self._connection = sqlite3.connect(file, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         # Readers and a writer side by side; a power cut may cost the last requests, never the file.
         for line in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", SCHEMA):
             self._connection.execute(line)
 
-    def keep(self, batch_id: str, kept: Kept) -> None:
-        """Remember a request; one that is there already becomes the latest."""
-        with self._changes() as cursor:
-            row = (batch_id, kept.request, kept.sha256)
+    def put(self, batch_id: str, stored: StoredRequest) -> None:
+        """Store a request as the latest; one that is already there moves to the end."""
+        with self._cursor() as cursor:
+            row = (batch_id, stored.request, stored.sha256)
             cursor.execute("INSERT OR REPLACE INTO batches (id, request, sha256) VALUES (?, ?, ?)", row)
             if cursor.lastrowid is not None and cursor.lastrowid % SLACK == 0:
                 cursor.execute(
                     "DELETE FROM batches WHERE number <= "
                     "(SELECT number FROM batches ORDER BY number DESC LIMIT 1 OFFSET ?)",
-                    (self._kept,),
+                    (self._max_rows,),
                 )
-            while self._used(cursor) > self._size and self._drop(cursor):
+            while self._used_bytes(cursor) > self._max_bytes and self._delete_oldest(cursor):
                 pass
 
     @staticmethod
-    def _used(cursor: sqlite3.Cursor) -> int:
-        """Bytes of the file that hold something; its head tells them, whatever the number of rows."""
+    def _used_bytes(cursor: sqlite3.Cursor) -> int:
+        """Return the bytes of the used pages, which the file's header holds: the cost does not grow with the rows."""
         pages, free, each = (
             int(cursor.execute(f"PRAGMA {name}").fetchone()[0])
             for name in ("page_count", "freelist_count", "page_size")
@@ -102,37 +102,37 @@ class Batches:
         return (pages - free) * each
 
     @staticmethod
-    def _drop(cursor: sqlite3.Cursor) -> bool:
-        """Forget the oldest few, all but the latest; whether there were any."""
+    def _delete_oldest(cursor: sqlite3.Cursor) -> bool:
+        """Delete the oldest few rows, never the latest one; return whether there were any."""
         oldest = "SELECT number FROM batches WHERE number < (SELECT MAX(number) FROM batches) ORDER BY number LIMIT ?"
-        return cursor.execute(f"DELETE FROM batches WHERE number IN ({oldest})", (FEW,)).rowcount > 0
+        return cursor.execute(f"DELETE FROM batches WHERE number IN ({oldest})", (DELETED_AT_ONCE,)).rowcount > 0
 
-    def find(self, batch_id: str) -> Kept:
-        """The request of a batch.
+    def find(self, batch_id: str) -> StoredRequest:
+        """Return the request of a batch.
 
         Raises:
-            UnknownBatchError: it was never made here, or so many others since that it is forgotten.
+            UnknownBatchError: the id is unknown, or so old that its row was deleted.
         """
-        with self._changes() as cursor:
+        with self._cursor() as cursor:
             row = cursor.execute("SELECT request, sha256 FROM batches WHERE id = ?", (batch_id,)).fetchone()
         if row is None:
-            raise UnknownBatchError("no batch of this id was made here, or too long ago; post its request again")
-        return Kept(*row)
+            raise UnknownBatchError("unknown or expired batch id; send the request again")
+        return StoredRequest(*row)
 
     def __len__(self) -> int:
-        with self._changes() as cursor:
+        with self._cursor() as cursor:
             return int(cursor.execute("SELECT COUNT(*) FROM batches").fetchone()[0])
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         with self._lock:
             self._connection.close()
 
     @contextmanager
-    def _changes(self) -> Iterator[sqlite3.Cursor]:
+    def _cursor(self) -> Iterator[sqlite3.Cursor]:
         try:
             with self._lock, closing(self._connection.cursor()) as cursor:
                 yield cursor
         except sqlite3.Error as error:
-            LOG.error("the table of batches: %s: %s", type(error).__name__, error)
-            raise StoreError("the requests of batches cannot be kept or read for now; ask again later") from error
+            LOG.error("batch store: %s: %s", type(error).__name__, error)
+            raise StoreError("the batch store is temporarily unavailable; retry later") from error

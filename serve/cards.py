@@ -1,7 +1,7 @@
-"""The card of a model: what it is, how well it did when it was published, and what it must not be used for.
+"""Model cards: what a model is, its metrics at publication with intervals, and its limits of use.
 
-Figures are those of the decision that published it, over people whom it had not seen, with their intervals; nothing is
-computed here. What the decision does not hold is None.
+The metrics are those of the promotion decision, over users that the model had not seen; nothing is computed here. A
+value that the decision does not hold is None.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from trainables.model_registry.registry import Published
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import load_record
 
-FIGURES = (
+CARD_METRICS = (
     names.VAL_C2ST,
     names.VAL_C2ST_AUC,
     names.VAL_MMD,
@@ -29,9 +29,9 @@ FIGURES = (
     names.VAL_REJECTED,
 )
 GENERATOR_LIMITS = (
-    "It exists to harden detectors: its movements are synthetic negatives, and every reply says so.",
-    "It returns canonical normalised deltas; it injects no input, schedules no clicks and drives no browser.",
-    "It imitates no particular person, and nothing optimises evasion of a detector for a client.",
+    "Intended to harden detectors: its movements are synthetic negatives, and every response says so.",
+    "Returns canonical normalised deltas; it injects no input, schedules no clicks and drives no browser.",
+    "Imitates no particular person, and nothing optimises evasion of a detector for a client.",
 )
 DETECTOR_LIMITS = (
     "A score is never the sole basis to block a person.",
@@ -40,10 +40,10 @@ DETECTOR_LIMITS = (
 
 
 def generator_card(published: Published, generator: ServedGenerator) -> dict[str, Any]:
-    """The card of a champion, as plain values for JSON."""
+    """Return the model card of a champion, as plain values for JSON."""
     sampling = generator.sampling_with(SamplingChanges())
     return {
-        **_origin(published),
+        **_common_fields(published),
         "parameters": sum(parameter.numel() for parameter in generator.model.parameters()),
         "representation": generator.canonical.representation,
         "sequence_length": generator.canonical.sequence_length,
@@ -55,12 +55,12 @@ def generator_card(published: Published, generator: ServedGenerator) -> dict[str
 
 
 def detector_card(published: Published) -> dict[str, Any]:
-    """The card of a detector, as plain values for JSON."""
-    return {**_origin(published), "limits_of_use": list(DETECTOR_LIMITS)}
+    """Return the model card of a detector, as plain values for JSON."""
+    return {**_common_fields(published), "limits_of_use": list(DETECTOR_LIMITS)}
 
 
-def _origin(published: Published) -> dict[str, Any]:
-    """Which model, of which data, why it was published, and its figures then."""
+def _common_fields(published: Published) -> dict[str, Any]:
+    """Return id, hashes, reason and time of the publication, and the evaluation behind it."""
     decision, record = published.decision, load_record(published.checkpoint)
     return {
         "id": published.id,
@@ -69,18 +69,18 @@ def _origin(published: Published) -> dict[str, Any]:
         "data_sha256": record.get("data_sha256"),
         "published": decision["published"].get("time"),
         "reason": decision.get("reason"),
-        **_judged(decision),
+        **_evaluation(decision),
     }
 
 
-def _judged(decision: Mapping[str, Any]) -> dict[str, Any]:
-    """Figures with interval, movements and groups, on which split of the data, and how sure the intervals are."""
-    data, figures = decision.get("data", {}), decision.get("figures", {})
+def _evaluation(decision: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metrics with intervals, movements and groups, the evaluation split, and the confidence level."""
+    data, metrics = decision.get("data", {}), decision.get("figures", {})
     count = {"n": data.get("movements"), "groups": len(data["groups"]) if "groups" in data else None}
-    found = {name: figures.get(name, {}).get("challenger") for name in FIGURES}
+    found = {name: metrics.get(name, {}).get("challenger") for name in CARD_METRICS}
     ends = ("value", "low", "high")
     return {
         "judged_on": {"split": data.get("split", data.get("part")), "data_sha256": data.get("data_sha256"), **count},
         "confidence": decision.get("confidence_of_intervals"),
-        "figures": {name: {**{end: f[end] for end in ends}, **count} for name, f in found.items() if f},
+        "figures": {name: {**{end: m[end] for end in ends}, **count} for name, m in found.items() if m},
     }

@@ -1,10 +1,10 @@
-"""Who is served: the present entry of a registry, older ones by their id, and the one place where the present changes.
+"""Hot swap: the current model of a registry, an LRU cache of older ones, and the only place where the current changes.
 
-A new entry is loaded and tried before it takes the place; if anything is wrong with it the old one stays, and
-`swapped.error` says why in one line. Whoever asks gets one object and keeps it until the reply is made, so that two
-champions never meet in it. Generators and detectors are kept the same way, each in a registry of their own.
+A new entry is loaded and tried before it becomes current; if anything is wrong with it the old one stays, and
+`last_swap.error` holds the reason in one line. A caller gets one object and keeps it until its response is made, so no
+response mixes two champions. Generators and detectors are handled alike, each in a registry of their own.
 
-These lines reach whoever asks over HTTP: they name files by their place below the storage path.
+The error lines are sent to HTTP clients: they name files relative to the storage path.
 """
 
 import threading
@@ -19,30 +19,30 @@ from serve.jobs import DamagedModelError, ServeError, UnknownModelError
 from trainables.model_registry.publisher import now
 from trainables.model_registry.registry import HISTORY, ID, Published, Registry, RegistryError
 
-KEPT = 3  # entries in memory: the present one, the one before, and one that a request names
-FAILED = 64  # ids that are remembered because they cannot be loaded
-FAILED_S = 60.0  # for which they are: a shared storage may lag behind, but no request is to load a checkpoint in vain
+CACHE_SIZE = 3  # models in memory: the current one, the one before, and one that a request names
+FAILURES = 64  # ids that are remembered because they could not be loaded
+FAILURE_TTL_S = 60.0  # time that they are: shared storage may lag behind, but no request is to load a model in vain
 
 
-class Entry(Protocol):
-    """What can be published."""
+class LoadedModel(Protocol):
+    """Model in memory that came from a registry entry."""
 
     @property
     def id(self) -> str:
-        """In the registry's history."""
+        """Id in the history of the registry."""
 
 
-E = TypeVar("E", bound=Entry)
+M = TypeVar("M", bound=LoadedModel)
 
 
 @dataclass(frozen=True)
 class Swap:
-    """The last change that was asked for.
+    """State of the last swap.
 
     Attributes:
         wanted: Id; "": the registry's champion.
-        error: Why the one before stayed, in one line; "": nothing went wrong.
-        since: When, ISO 8601.
+        error: Reason why the previous model stayed, in one line; "": the swap succeeded.
+        since: Time of the swap, ISO 8601.
     """
 
     wanted: str = ""
@@ -50,130 +50,130 @@ class Swap:
     since: str = ""
 
 
-class Champions(Generic[E]):
-    """What a registry has published: one present entry, and a few older ones by their id.
+class RegistryModels(Generic[M]):
+    """Models of a registry: the current one, and a few older ones by id.
 
     Args:
-        load: Published -> entry, which raises unless it works.
-        none: The error where nothing is published.
-        what: The entries' name in its message.
+        load: Registry entry -> model; it raises unless the model works.
+        missing: Error class where nothing is published.
+        noun: Name of the models in its message.
     """
 
-    def __init__(self, registry: Registry, load: Callable[[Published], E], none: type[ServeError], what: str) -> None:
-        self.registry, self.swapped = registry, Swap()
-        self._load, self._none = load, none
-        self._nothing = f"no {what}: nothing was published yet"
-        self._present: E | None = None
+    def __init__(
+        self, registry: Registry, load: Callable[[Published], M], missing: type[ServeError], noun: str
+    ) -> None:
+        self.registry, self.last_swap = registry, Swap()
+        self._load, self._missing = load, missing
+        self._none_published = f"no {noun} published yet"
+        self._current: M | None = None
         self._tried = ""
-        self._kept: OrderedDict[str, E] = OrderedDict()
-        self._failed: OrderedDict[str, tuple[str, float]] = OrderedDict()  # id -> line, time at which it is forgotten
-        self._lock, self._changing = threading.Lock(), threading.Lock()
+        self._cache: OrderedDict[str, M] = OrderedDict()
+        self._failures: OrderedDict[str, tuple[str, float]] = OrderedDict()  # id -> error line, time of its expiry
+        self._lock, self._swapping = threading.Lock(), threading.Lock()
 
     def swap(self, wanted: str = "") -> bool:
-        """Make an entry the present one, by its id or as the registry has it; whether it is now. Never raises."""
-        with self._changing:
+        """Make a model current, by id or the registry's champion; return whether it is now. Never raises."""
+        with self._swapping:
             return self._swap(wanted)
 
     def follow(self) -> bool:
-        """Swap if the registry has another champion than was tried last; one reading of a link if not. Never raises.
+        """Swap if the registry names another champion than was tried last; return whether all is well. Never raises.
 
-        Who comes while one is loaded waits until it is.
+        Without a change it costs one reading of a link. A caller waits for a load that is under way.
         """
-        with self._changing:
+        with self._swapping:
             with suppress(RegistryError, OSError):
                 if (self.registry.champion_id() or "") == self._tried:
-                    return not self.swapped.error
+                    return not self.last_swap.error
             return self._swap("")
 
-    def at(self, name: str = "") -> E:
-        """The entry of an id, the present one without.
+    def get(self, name: str = "") -> M:
+        """Return the model with an id, or the current one.
 
         Raises:
-            UnknownModelError: there never was one.
-            DamagedModelError: it cannot be loaded, or does not work.
-            ServeError: nothing is published yet (`none`).
+            UnknownModelError: no entry has this id.
+            DamagedModelError: the model cannot be loaded, or does not work.
+            ServeError: nothing is published yet (`missing`).
         """
-        present = self._present
-        if present is not None and name in ("", present.id):
-            return present
+        current = self._current
+        if current is not None and name in ("", current.id):
+            return current
         if not name:
-            raise self._none(self.swapped.error or self._nothing)
-        self._require_whole(name)
+            raise self._missing(self.last_swap.error or self._none_published)
+        self._raise_if_failed(name)
         try:
-            return self._older(name)
+            return self._loaded(name)
         except UnknownModelError:
             raise
-        except Exception as error:  # noqa: BLE001  # whatever is wrong with it is no fault of who shares the pass
-            raise self._damaged(name, error) from None
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with it must not fail the rest of the batch
+            raise self._remembered(name, error) from None
 
     @property
-    def present(self) -> E | None:
-        """The present entry, if there is one."""
-        return self._present
+    def current(self) -> M | None:
+        """The current model, if there is one."""
+        return self._current
 
     def _swap(self, wanted: str) -> bool:
         try:
-            self._present = self._next(wanted)
+            self._current = self._next(wanted)
             error = ""
-        except Exception as problem:  # noqa: BLE001  # whatever is wrong with it, the one before must stay
+        except Exception as problem:  # noqa: BLE001  # whatever is wrong with it, the previous model must stay
             error = self._line(problem)
-        self.swapped = Swap(wanted, error, now())
+        self.last_swap = Swap(wanted, error, now())
         return not error
 
-    def _require_whole(self, name: str) -> None:
+    def _raise_if_failed(self, name: str) -> None:
         with self._lock:
-            line, forgotten = self._failed.get(name, ("", 0.0))
-        if time.monotonic() < forgotten:
+            line, expiry = self._failures.get(name, ("", 0.0))
+        if time.monotonic() < expiry:
             raise DamagedModelError(line)
 
-    def _damaged(self, name: str, error: Exception) -> DamagedModelError:
-        """An entry's error, which is remembered for a while."""
+    def _remembered(self, name: str, error: Exception) -> DamagedModelError:
+        """Return the error of a model as one of ours, and remember it for a while."""
         line = self._line(error)
         with self._lock:
-            self._failed[name] = (line, time.monotonic() + FAILED_S)
-            self._failed.move_to_end(name)
-            while len(self._failed) > FAILED:
-                self._failed.popitem(last=False)
+            self._failures[name] = (line, time.monotonic() + FAILURE_TTL_S)
+            self._failures.move_to_end(name)
+            while len(self._failures) > FAILURES:
+                self._failures.popitem(last=False)
         return DamagedModelError(line)
 
     def _line(self, error: Exception) -> str:
-        """What an error says, in one line and without the place of the storage path."""
-        said = str(error).replace(str(self.registry.path), self.registry.path.name)
-        return " ".join(said.split()) or type(error).__name__
+        """Return the message of an error in one line, without the absolute storage path."""
+        message = str(error).replace(str(self.registry.path), self.registry.path.name)
+        return " ".join(message.split()) or type(error).__name__
 
-    def _next(self, wanted: str) -> E:
+    def _next(self, wanted: str) -> M:
         name = wanted or self.registry.champion_id() or ""
         self._tried = name
         if not name:
-            raise self._none(self._nothing)
-        if self._present is not None and self._present.id == name:
-            return self._present
-        return self._older(name)
+            raise self._missing(self._none_published)
+        if self._current is not None and self._current.id == name:
+            return self._current
+        return self._loaded(name)
 
-    def _older(self, name: str) -> E:
-        """An entry by its id, loaded where it is not in memory."""
+    def _loaded(self, name: str) -> M:
+        """Return the model with an id, from the cache or loaded into it."""
         with self._lock:
-            if name in self._kept:
-                self._kept.move_to_end(name)
-                return self._kept[name]
-        entry = self._load(published(self.registry, name))
+            if name in self._cache:
+                self._cache.move_to_end(name)
+                return self._cache[name]
+        model = self._load(entry_of(self.registry, name))
         with self._lock:
-            self._failed.pop(name, None)
-            self._kept[name] = entry
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-        return entry
+            self._failures.pop(name, None)
+            self._cache[name] = model
+            while len(self._cache) > CACHE_SIZE:
+                self._cache.popitem(last=False)
+        return model
 
 
-def published(registry: Registry, name: str) -> Published:
-    """The entry of an id; only what looks like one ever becomes part of a path.
+def entry_of(registry: Registry, name: str) -> Published:
+    """Return the registry entry with an id; only a well-formed id ever becomes part of a path.
 
     Raises:
         UnknownModelError: there is none.
-        RegistryError: it is not whole.
+        RegistryError: the entry is incomplete.
     """
     if not ID.fullmatch(name) or not (registry.path / HISTORY / name).is_dir():
-        raise UnknownModelError(
-            f"{name[:40]!r}: nothing of this id was ever published; `GET /v1/model` names what is served"
-        )
+        raise UnknownModelError(f"{name[:40]!r}: unknown model id; `GET /v1/model` returns the current one")
     return registry.entry(name)

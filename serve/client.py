@@ -1,12 +1,12 @@
-"""Hard negatives as tensors: from the service over HTTP, or inside a cluster from the replicas' handle.
+"""Python client for hard negatives as tensors: over HTTP, or inside a Ray cluster by the replicas' handle.
 
     from serve.client import HardNegatives
     negatives = HardNegatives("http://127.0.0.1:8000")
     deltas = negatives.sample(n=2000, seed=7)  # [2000, T, 2]
 
-A large sample is asked for in chunks, which are the whole bit for bit. The first reply decides whose they are: all the
-others ask for the same champion by its id, so that a promotion in between mixes nothing. The seed is drawn here if none
-is given: a question that is put again after a failure is the same question, and has the same answer.
+A large sample is requested in chunks, which equal the whole bit for bit. The first response decides the champion: all
+further chunks name it by id, so a promotion in between does not mix two champions. A missing seed is drawn here, so a
+request that is repeated after a failure is the same request, with the same response.
 """
 
 import secrets
@@ -20,32 +20,32 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from serve.distributions import TRAINING
-from serve.jobs import SEEDS, Drawn, Job
-from serve.patience import Patience, ServiceError
-from serve.remote import TIMEOUT_S, Answer, Http
+from serve.jobs import SEED_LIMIT, Job, SampleResult
+from serve.patience import RetryPolicy, ServiceError
+from serve.remote import TIMEOUT_S, ClientResponse, HttpClient
 from trainables.core.config import require
 from trainables.diffusion.sampling import SamplingChanges
 
 ARRAYS = ("deltas", "length", "condition", "angle", "number", "score", "steps_px")
-CHUNK = 512  # rows of one request: some seconds of one core, a quarter of a megabyte at T=64
-HARD_CHUNK = 128  # with a hardness, for which 4,096 may be looked through: a minute, and well within the service's time
+CHUNK_ROWS = 512  # rows of one request: some seconds of one core, a quarter of a megabyte at T=64
+HARDNESS_CHUNK_ROWS = 128  # with a hardness, for which 4,096 may be scanned: a minute, well within the timeout
 
 
-class Asked(TypedDict, total=False):
-    """What may be asked for beside the number of movements; what is left out is as the champion was judged.
+class SampleOptions(TypedDict, total=False):
+    """Options of a sample; by default those of the champion's evaluation.
 
     Attributes:
-        seq_len: T, where the champion's form allows another than its own.
-        seed: Of the whole sample; None: drawn, and told in `Samples.seed`.
+        seq_len: T, where the champion's form supports other lengths than its own.
+        seed: Seed of the whole sample; None: a random one, returned as `Samples.seed`.
         conditions: Raw rows [1 or n, D], columns as in `trainables.data.canonical.CONDITION_NAMES`, NaN for an unknown
             target width.
-        distribution: Where conditions come from that are not given: a name of `serve.distributions.DISTRIBUTIONS`.
+        distribution: Source of conditions that are not given: a name of `serve.distributions.DISTRIBUTIONS`.
         steps, sampler, guidance: As in `trainables.diffusion.sampling.SamplingConfig`.
         hardness: Keep only movements whose score by the published detector lies inside [low, high].
-        pixels: Whether `Samples.steps_px` is wanted too.
-        model: Id of a champion, past or present.
-        detector: Id of the detector of `hardness`, past or present.
-        chunk: Most rows of one request; fewer by default where each costs many, with a hardness.
+        pixels: Whether to return `Samples.steps_px` too.
+        model: Id of a current or past champion.
+        detector: Id of the detector for `hardness`, current or past.
+        chunk: Most rows of one request; the default is smaller with a hardness, where each row costs more.
     """
 
     seq_len: int
@@ -64,18 +64,18 @@ class Asked(TypedDict, total=False):
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """N movements with everything that was said of them; all of one champion and one seed.
+    """N movements with their metadata; all of one champion and one seed.
 
     Attributes:
-        deltas: Canonical normalised deltas, float32: displacements per step in units of the asked net displacement,
+        deltas: Canonical normalised deltas, float32: displacements per step in units of the requested net displacement,
             which points along +x; zero after the last step. A sample ends near (1, 0), and seldom on it.
         length: Valid steps.
-        condition: Raw, columns as in `trainables.data.canonical.CONDITION_NAMES`.
+        condition: Raw conditions, columns as in `trainables.data.canonical.CONDITION_NAMES`.
         angle: Direction on the screen, radians.
-        number: Of each row in the endless sample of the seed.
-        score: Probability of a bot by `detector`, where hardness was asked for.
-        steps_px: Whole-pixel steps at 60 Hz, where pixels were asked for.
-        batch_ids: By which the service draws the chunks again; none inside a cluster.
+        number: Row number in the sequence of the seed.
+        score: Probability of a bot by `detector`, where hardness was requested.
+        steps_px: Whole-pixel steps at 60 Hz, where pixels were requested.
+        batch_ids: Ids by which the service reproduces the chunks; none inside a cluster.
     """
 
     deltas: Float[Tensor, "N T C"]
@@ -95,21 +95,21 @@ class Samples:
         return len(self.deltas)
 
 
-class Source(Protocol):
-    """Where replies come from."""
+class ServiceClient(Protocol):
+    """Transport of requests: `HttpClient` or `HandleClient`."""
 
-    def draw(self, job: Job) -> Answer:
-        """The rows of a job."""
+    def sample(self, job: Job) -> ClientResponse:
+        """Request the samples of a job."""
 
     def describe(self) -> dict[str, Any]:
-        """As `Backend.describe` says."""
+        """Return what `Backend.describe` does."""
 
 
 class HardNegatives:
-    """Movements that a detector shall learn from, by the champion that a service serves.
+    """Client for synthetic movements, sampled by the champion of a service, to train detectors on.
 
-    Every method waits and asks again where the service fails for now, and raises `ServiceError` with its own line where
-    it refuses or stays away.
+    Every method retries failures that may pass, and raises `ServiceError` with the message of the service for a
+    permanent one or when the retries are used up.
     """
 
     def __init__(
@@ -119,52 +119,54 @@ class HardNegatives:
         *,
         handle: Any = None,
         timeout_s: float = TIMEOUT_S,
-        patience: Patience | None = None,
+        retry: RetryPolicy | None = None,
     ) -> None:
-        """Ask a service.
+        """Create a client; nothing is sent yet.
 
         Args:
-            url: Of the service: "http://127.0.0.1:8000".
-            token: None: that of the environment variable HUMOUSE_TOKEN, if there is one.
+            url: URL of the service: "http://127.0.0.1:8000".
+            token: None: read from the environment variable HUMOUSE_TOKEN, if it is set.
             handle: In place of a URL, inside a Ray cluster: the `DeploymentHandle` of the sampler.
-            timeout_s: Of one attempt; what takes longer is given up, for it would again.
+            timeout_s: Timeout of one attempt, which is not retried: it would time out again.
 
         Raises:
-            ConfigError: not one of `url` and `handle`, a URL that is none, or a token that no header can carry.
+            ConfigError: not exactly one of `url` and `handle`, a malformed URL, or a token that no header can carry.
         """
         one = bool(url) != (handle is not None)
-        require(one, "`url` or `handle`, one of the two", "both" if url else "neither")
-        self.patience = patience or Patience()
-        self.source: Source = Http(url, token, timeout_s) if handle is None else _inside(handle, timeout_s)
+        require(one, "exactly one of `url` and `handle`", "both" if url else "neither")
+        self.retry = retry or RetryPolicy()
+        self.client: ServiceClient = (
+            HttpClient(url, token, timeout_s) if handle is None else _handle_client(handle, timeout_s)
+        )
 
     def __repr__(self) -> str:
-        return f"HardNegatives({self.source!r})"
+        return f"HardNegatives({self.client!r})"
 
-    def sample(self, n: int, **asked: Unpack[Asked]) -> Float[Tensor, "N T C"]:
-        """`n` movements: canonical normalised deltas, float32."""
-        return torch.cat(list(self.batches(n, **asked)))
+    def sample(self, n: int, **options: Unpack[SampleOptions]) -> Float[Tensor, "N T C"]:
+        """Return `n` movements as canonical normalised deltas, float32."""
+        return torch.cat(list(self.batches(n, **options)))
 
-    def batches(self, n: int, **asked: Unpack[Asked]) -> Iterator[Float[Tensor, "N T C"]]:
-        """The same movements chunk by chunk, as they come."""
-        return (chunk.deltas for chunk in self.stream(n, **asked))
+    def batches(self, n: int, **options: Unpack[SampleOptions]) -> Iterator[Float[Tensor, "N T C"]]:
+        """Yield the same deltas chunk by chunk, as they arrive."""
+        return (chunk.deltas for chunk in self.stream(n, **options))
 
-    def draw(self, n: int, **asked: Unpack[Asked]) -> Samples:
-        """`n` movements with everything that was said of them."""
-        return joined(list(self.stream(n, **asked)))
+    def fetch(self, n: int, **options: Unpack[SampleOptions]) -> Samples:
+        """Return `n` movements with their metadata."""
+        return joined(list(self.stream(n, **options)))
 
-    def stream(self, n: int, **asked: Unpack[Asked]) -> Iterator[Samples]:
-        """The same chunk by chunk.
+    def stream(self, n: int, **options: Unpack[SampleOptions]) -> Iterator[Samples]:
+        """Yield `n` movements with their metadata chunk by chunk.
 
         Raises:
-            ConfigError: a value that breaks a law which needs no model to be checked; at once.
+            ConfigError: an option is out of bounds, as far as that is known without the model; before the first chunk.
         """
-        chunk = asked.get("chunk", CHUNK if asked.get("hardness") is None else HARD_CHUNK)
+        chunk = options.get("chunk", CHUNK_ROWS if options.get("hardness") is None else HARDNESS_CHUNK_ROWS)
         require(chunk >= 1, "`chunk >= 1`", f"chunk={chunk}")
-        return self._chunks(job_of(n, asked), chunk)
+        return self._chunks(job_of(n, options), chunk)
 
     def model(self) -> dict[str, Any]:
-        """The card of the champion, the state of its replicas, and the card of the detector."""
-        return self.patience.ask(self.source.describe)
+        """Return the model cards of champion and detector, and the state of the replicas."""
+        return self.retry.call(self.client.describe)
 
     def _chunks(self, whole: Job, chunk: int) -> Iterator[Samples]:
         job, done = whole, 0
@@ -177,54 +179,54 @@ class HardNegatives:
             job = replace(job, first=int(samples.number[-1]) + 1, model=samples.model, detector=samples.detector)
 
     def _chunk(self, job: Job) -> Samples:
-        drawn, batch_id = self.patience.ask(lambda: self.source.draw(job))
-        require_answer(job, drawn)
-        arrays: dict[str, Any] = {name: _tensor(getattr(drawn, name)) for name in ARRAYS}
-        told = {name: getattr(drawn, name) for name in ("model", "weights_sha256", "detector")}
-        return Samples(**arrays, **told, seed=job.seed, batch_ids=(batch_id,) if batch_id else ())
+        result, batch_id = self.retry.call(lambda: self.client.sample(job))
+        require_match(job, result)
+        arrays: dict[str, Any] = {name: _tensor(getattr(result, name)) for name in ARRAYS}
+        origin = {name: getattr(result, name) for name in ("model", "weights_sha256", "detector")}
+        return Samples(**arrays, **origin, seed=job.seed, batch_ids=(batch_id,) if batch_id else ())
 
 
-def job_of(n: int, asked: Asked) -> Job:
-    """The whole of what is asked for as one job, of however many rows.
+def job_of(n: int, options: SampleOptions) -> Job:
+    """Return a whole sample as one job, however large.
 
     Raises:
-        ConfigError: a value breaks its law.
+        ConfigError: an option is out of bounds.
     """
-    seed, conditions = asked.get("seed"), asked.get("conditions")
+    seed, conditions = options.get("seed"), options.get("conditions")
     return Job(
         n,
-        seq_len=asked.get("seq_len", 0),
-        seed=secrets.randbelow(SEEDS) if seed is None else seed,
+        seq_len=options.get("seq_len", 0),
+        seed=secrets.randbelow(SEED_LIMIT) if seed is None else seed,
         conditions=() if conditions is None else tuple(tuple(map(float, row)) for row in conditions),
-        distribution=asked.get("distribution", TRAINING),
+        distribution=options.get("distribution", TRAINING),
         sampling=SamplingChanges(
-            sampler=asked.get("sampler"), steps=asked.get("steps"), guidance=asked.get("guidance")
+            sampler=options.get("sampler"), steps=options.get("steps"), guidance=options.get("guidance")
         ),
-        hardness=asked.get("hardness"),
-        pixels=asked.get("pixels", False),
-        model=asked.get("model", ""),
-        detector=asked.get("detector", ""),
+        hardness=options.get("hardness"),
+        pixels=options.get("pixels", False),
+        model=options.get("model", ""),
+        detector=options.get("detector", ""),
     )
 
 
-def require_answer(job: Job, drawn: Drawn) -> None:
-    """Raise `ServiceError` where a reply answers another question than the job."""
-    number, rows = drawn.number, np.arange(job.first, job.first + job.n)
+def require_match(job: Job, result: SampleResult) -> None:
+    """Raise `ServiceError` where the rows, the champion or the detector of a result are not those of the job."""
+    number, rows = result.number, np.arange(job.first, job.first + job.n)
     if job.hardness is None:
-        asked = np.array_equal(number, rows)
+        matches = np.array_equal(number, rows)
     else:
-        asked = len(number) == job.n and bool((np.diff(number, prepend=job.first - 1) > 0).all())
+        matches = len(number) == job.n and bool((np.diff(number, prepend=job.first - 1) > 0).all())
     for name, wanted in (("model", job.model), ("detector", job.detector)):
-        asked = asked and wanted in ("", getattr(drawn, name))
-    if not asked or len(drawn.deltas) != job.n:
+        matches = matches and wanted in ("", getattr(result, name))
+    if not matches or len(result.deltas) != job.n:
         raise ServiceError(
-            f"`a reply holds what was asked for` must hold, but rows {job.first} to {job.first + job.n - 1} "
-            f"of {job.model or 'the champion'} were asked for and {len(drawn.deltas)} of {drawn.model} came"
+            f"the response does not match the request: expected rows {job.first} to {job.first + job.n - 1} of "
+            f"{job.model or 'the champion'}, but got {len(result.deltas)} rows of {result.model}"
         )
 
 
 def joined(chunks: Sequence[Samples]) -> Samples:
-    """Chunks of one sample as one; pixel steps are filled up to the longest with zeros."""
+    """Concatenate the chunks of one sample; pixel steps are padded to the longest with zeros."""
     longest = max((chunk.steps_px.shape[1] for chunk in chunks if chunk.steps_px is not None), default=0)
     parts = {name: [getattr(chunk, name) for chunk in chunks] for name in ARRAYS}
     if chunks[0].steps_px is not None:
@@ -240,11 +242,11 @@ def _rows_of(conditions: tuple[tuple[float, ...], ...], start: int, rows: int) -
 
 
 def _tensor(array: Any) -> Tensor | None:
-    """A tensor of its own memory: what a cluster hands over may not be written to."""
+    """Return a tensor with its own memory: arrays that Ray transfers are read-only."""
     return None if array is None else torch.from_numpy(np.array(array))
 
 
-def _inside(handle: Any, timeout_s: float) -> Source:
-    from serve.inside import Inside  # Ray takes seconds to load; whoever asks over HTTP need not have it
+def _handle_client(handle: Any, timeout_s: float) -> ServiceClient:
+    from serve.inside import HandleClient  # importing Ray takes seconds, and a client over HTTP does not need it
 
-    return Inside(handle, timeout_s)
+    return HandleClient(handle, timeout_s)

@@ -1,7 +1,7 @@
-"""Where the conditions of a request come from if it names none: distributions over what training movements were.
+"""Distributions over the conditions of training movements, from which a request without conditions is sampled.
 
-Each draws row i by (seed, i) and the longest duration alone, so that the first rows are the same however many are
-drawn: rows [a, b) of one seed are a slice of its rows [0, b).
+Row i depends on (seed, i) and the longest allowed duration alone, so rows [a, b) of a seed are a slice of its rows
+[0, b), however many are sampled.
 """
 
 from collections.abc import Callable
@@ -23,19 +23,19 @@ Distribution = Callable[[Conditions, int, int, int], Conditions]
 
 
 def training(known: Conditions, count: int, seed: int, longest: int) -> Conditions:
-    """Those of training movements, with replacement: jointly as they were made."""
+    """Sample whole rows of the training conditions with replacement, which keeps their joint distribution."""
     return known.draw(count, seed, longest)
 
 
 def even(known: Conditions, count: int, seed: int, longest: int, *, column: str) -> Conditions:
-    """Those of training movements, but equally many of each of `BINS` equal ranges of a column that is not empty.
+    """Sample whole rows of the training conditions, uniform over the non-empty of `BINS` equal ranges of a column.
 
     Raises:
         ConfigError: no training movement is as short as `longest` steps.
     """
     steps = (known.raw[:, 0].exp() * RATE_HZ).round()
     rows = (steps <= longest).nonzero().squeeze(1)
-    require(len(rows) > 0, "`seq_len >= the shortest known movement`", f"seq_len={longest}")
+    require(len(rows) > 0, "`seq_len >= the shortest training movement`", f"seq_len={longest}")
     values = known.raw[rows, CONDITION_NAMES.index(column)]
     edges = torch.linspace(float(values.min()), float(values.max()), BINS + 1, dtype=values.dtype)
     place = torch.bucketize(values, edges[1:-1])

@@ -1,55 +1,55 @@
-"""Follows the registry: as soon as its link names another champion, the replica changes to it.
+"""Registry watcher: polls the registry's champion link, and swaps the model as soon as it names another champion.
 
-Every replica follows by itself, within `EVERY_S` of a promotion, in whatever way the application was deployed. Ray's
-own way, a new `user_config` from outside, changes a replica as it runs only where the application came from a file; one
-that came with `serve run` is started anew by it (2 replicas: 6 s without a reply). It is the way to pin a champion.
+Every replica polls by itself and swaps within `POLL_S` of a promotion, however the application was deployed. Ray's own
+mechanism, a new `user_config`, updates a running replica only where the application was deployed from a file; with
+`serve run` it restarts the replicas (2 replicas: 6 s without a response). It is used to pin a champion.
 
-A look costs one `readlink`. A change that failed is tried again every `AGAIN_S`: a shared storage may lag behind.
+A poll costs one `readlink`. A failed swap is retried every `RETRY_S`: shared storage may lag behind.
 """
 
 import threading
 import time
 from typing import Any
 
-from serve.champions import Champions
+from serve.champions import RegistryModels
 
-EVERY_S = 0.5
-AGAIN_S = 10.0
+POLL_S = 0.5
+RETRY_S = 10.0
 
 
-class Follower:
-    """Keeps the present entry of `champions` the one that is wanted: the registry's champion, or a pinned one."""
+class RegistryWatcher:
+    """Thread that keeps the current model of `models` at the registry's champion, or at a pinned one."""
 
-    def __init__(self, champions: Champions[Any], every_s: float = EVERY_S, again_s: float = AGAIN_S) -> None:
-        self._champions, self._every_s, self._again_s = champions, every_s, again_s
+    def __init__(self, models: RegistryModels[Any], poll_s: float = POLL_S, retry_s: float = RETRY_S) -> None:
+        self._models, self._poll_s, self._retry_s = models, poll_s, retry_s
         self._pinned, self._failed_at = "", 0.0
         self._lock, self._stopped = threading.Lock(), threading.Event()
-        self._thread = threading.Thread(target=self._run, name="follow-registry", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="registry-watcher", daemon=True)
         self._thread.start()
 
-    def want(self, pinned: str) -> bool:
-        """Change to a champion by its id, or with "" to the registry's, and stay with that; whether it serves now."""
+    def pin(self, champion: str) -> bool:
+        """Swap to a champion by id and stay with it, or with "" follow the registry; return whether it is current."""
         with self._lock:
-            self._pinned = pinned
-            return self._noted(self._champions.swap(pinned))
+            self._pinned = champion
+            return self._noted(self._models.swap(champion))
 
-    def look(self) -> bool:
-        """Change if the registry has another champion, or if a change failed a while ago; whether all is well."""
+    def poll(self) -> bool:
+        """Swap if the registry has another champion, or retry a failed swap when due; return whether all is well."""
         with self._lock:
-            if self._failed_at and time.monotonic() - self._failed_at >= self._again_s:
+            if self._failed_at and time.monotonic() - self._failed_at >= self._retry_s:
                 self._failed_at = 0.0
-                return self._noted(self._champions.swap(self._pinned))
-            return bool(self._pinned) or self._noted(self._champions.follow())
+                return self._noted(self._models.swap(self._pinned))
+            return bool(self._pinned) or self._noted(self._models.follow())
 
     def stop(self) -> None:
-        """Follow no longer; a change that has begun comes to its end."""
+        """Stop polling; a swap that has begun is finished."""
         self._stopped.set()
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopped.wait(self._every_s):
-            self.look()
+        while not self._stopped.wait(self._poll_s):
+            self.poll()
 
-    def _noted(self, serves: bool) -> bool:
-        self._failed_at = 0.0 if serves else self._failed_at or time.monotonic()
-        return serves
+    def _noted(self, succeeded: bool) -> bool:
+        self._failed_at = 0.0 if succeeded else self._failed_at or time.monotonic()
+        return succeeded

@@ -1,10 +1,10 @@
-"""A reply as bytes and back, in three formats: the service encodes, its client decodes.
+"""Response bodies in three formats: the service encodes, its client decodes.
 
-    npy          the deltas alone, float32, little endian, [n, T, C]; everything else stands in the reply's headers
-    safetensors  all arrays; the facts as JSON under the one key `facts` of its metadata
-    json         the facts, and all arrays under `arrays`; NaN (an unknown target width) is null
+    npy          the deltas alone, float32, little endian, [n, T, C]; the metadata is in the response headers
+    safetensors  all arrays; the metadata as JSON under the key `facts` of its own metadata
+    json         the metadata, and all arrays under `arrays`; NaN (an unknown target width) is null
 
-The same arrays and facts give the same bytes, in every process: a reply can be told by its hash.
+The same arrays and metadata give the same bytes in every process, so a response is identified by its hash.
 """
 
 import hashlib
@@ -20,14 +20,14 @@ import numpy.typing as npt
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
-from serve.jobs import Drawn
+from serve.jobs import SampleResult
 from trainables.data.canonical import RATE_HZ
 from trainables.data.config import CONDITION_NAMES
 
 Arrays = Mapping[str, npt.NDArray[Any]]
-Facts = Mapping[str, Any]
+Metadata = Mapping[str, Any]
 
-DTYPES = {  # little endian, whatever the machine
+DTYPES = {  # little endian on every machine
     "deltas": "<f4",
     "length": "<i4",
     "condition": "<f8",
@@ -36,14 +36,15 @@ DTYPES = {  # little endian, whatever the machine
     "score": "<f8",
     "steps_px": "<i4",
 }
-FACTS = "facts"
+METADATA_KEY = "facts"
 PROVENANCE = "synthetic"
+# Texts of the metadata: part of the bytes that a batch id stands for.
 UNIT = "deltas: displacement per step in units of the asked net displacement, which points along +x"
 PIXELS = (
     "steps_px: trainables.data.canonical.decode (times exp(log_distance_px), turned by angle, "
     f"in whole pixels per 1/{RATE_HZ:g} s)"
 )
-HEADERS = {  # facts that every reply carries beside its body
+HEADERS = {  # metadata -> header that repeats it on every response
     "model": "X-Model-Id",
     "weights_sha256": "X-Model-Sha256",
     "batch_id": "X-Batch-Id",
@@ -56,44 +57,44 @@ BODY_HASH = "X-Content-Sha256"
 
 
 class FormatError(ValueError):
-    """Bytes that are no reply in the format that they claim."""
+    """The bytes are not a valid response in the declared format."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """One way to write a reply.
+    """Encoder and decoder of one format.
 
     Attributes:
-        encode: Arrays and facts -> bytes.
-        decode: The bytes -> arrays and facts, as far as the format carries them.
-        whole: Whether it carries every array and fact.
+        encode: Arrays and metadata -> bytes.
+        decode: Bytes -> arrays and metadata, as far as the format carries them.
+        whole: Whether the format carries all arrays and metadata.
     """
 
     media_type: str
-    encode: Callable[[Arrays, Facts], bytes]
+    encode: Callable[[Arrays, Metadata], bytes]
     decode: Callable[[bytes], tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]]
     whole: bool = True
 
 
-def arrays_of(drawn: Drawn) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of a reply by their names, in the types of the wire."""
-    present = {name: getattr(drawn, name) for name in DTYPES if getattr(drawn, name) is not None}
+def arrays_of(result: SampleResult) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of a response by name, in the types of the wire."""
+    present = {name: getattr(result, name) for name in DTYPES if getattr(result, name) is not None}
     return {name: np.ascontiguousarray(array, dtype=DTYPES[name]) for name, array in present.items()}
 
 
-def facts_of(drawn: Drawn, *, batch_id: str, seed: int, first: int, conditions: str) -> dict[str, Any]:
-    """What is said of a reply besides its numbers; nothing of it depends on when or where it was computed.
+def metadata_of(result: SampleResult, *, batch_id: str, seed: int, first: int, conditions: str) -> dict[str, Any]:
+    """Return the metadata of a response; none of it depends on when or where the response was computed.
 
     Args:
-        conditions: The distribution from which they were drawn, or "given".
+        conditions: The distribution that conditions were sampled from, or "given".
     """
-    condition = np.ascontiguousarray(drawn.condition, dtype=DTYPES["condition"])
-    n, steps, channels = drawn.deltas.shape
+    condition = np.ascontiguousarray(result.condition, dtype=DTYPES["condition"])
+    n, steps, channels = result.deltas.shape
     return {
         "provenance": PROVENANCE,
-        "model": drawn.model,
-        "weights_sha256": drawn.weights_sha256,
-        "detector": drawn.detector,
+        "model": result.model,
+        "weights_sha256": result.weights_sha256,
+        "detector": result.detector,
         "batch_id": batch_id,
         "seed": seed,
         "first": first,
@@ -105,27 +106,27 @@ def facts_of(drawn: Drawn, *, batch_id: str, seed: int, first: int, conditions: 
         "conditions_sha256": hashlib.sha256(condition.tobytes()).hexdigest(),
         "condition_names": list(CONDITION_NAMES),
         "unit": UNIT,
-        "pixels": "" if drawn.steps_px is None else PIXELS,
+        "pixels": "" if result.steps_px is None else PIXELS,
     }
 
 
-def headers_of(facts: Facts, body: bytes) -> dict[str, str]:
-    """The headers of a reply: its facts in short, and the hash of its body."""
-    told = {header: str(facts[name]) for name, header in HEADERS.items()}
-    return {**told, BODY_HASH: hashlib.sha256(body).hexdigest()}
+def headers_of(metadata: Metadata, body: bytes) -> dict[str, str]:
+    """Return the headers of a response: the main metadata, and the hash of its body."""
+    headers = {header: str(metadata[name]) for name, header in HEADERS.items()}
+    return {**headers, BODY_HASH: hashlib.sha256(body).hexdigest()}
 
 
 def canonical_json(value: Any) -> str:
-    """The one JSON text of a value: sorted keys, no blanks, ASCII alone.
+    """Return the canonical JSON text of a value: sorted keys, no whitespace, ASCII only.
 
     Raises:
-        ValueError: NaN or infinity, which JSON has no word for.
+        ValueError: NaN or infinity, which JSON cannot express.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def null_for_nan(value: Any) -> Any:
-    """The same nested value with None for every number that is not finite.
+    """Return the same nested value with None in place of every number that is not finite.
 
     >>> null_for_nan({"a": [1.0, float("nan")]})
     {'a': [1.0, None]}
@@ -137,7 +138,7 @@ def null_for_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _encode_npy(arrays: Arrays, facts: Facts) -> bytes:
+def _encode_npy(arrays: Arrays, metadata: Metadata) -> bytes:
     stream = io.BytesIO()
     np.lib.format.write_array(stream, arrays["deltas"], version=(1, 0), allow_pickle=False)
     return stream.getvalue()
@@ -147,30 +148,30 @@ def _decode_npy(body: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any
     return {"deltas": np.lib.format.read_array(io.BytesIO(body), allow_pickle=False)}, {}
 
 
-def _encode_safetensors(arrays: Arrays, facts: Facts) -> bytes:
-    # One key of metadata: several would be written in an order that changes from process to process.
-    return save_safetensors(dict(arrays), {FACTS: canonical_json(facts)})
+def _encode_safetensors(arrays: Arrays, metadata: Metadata) -> bytes:
+    # One key only: safetensors would write several in an order that changes from process to process.
+    return save_safetensors(dict(arrays), {METADATA_KEY: canonical_json(metadata)})
 
 
 def _decode_safetensors(body: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     arrays = load_safetensors(body)
     header = json.loads(body[8 : 8 + int.from_bytes(body[:8], "little")])
-    return arrays, json.loads(header["__metadata__"][FACTS])
+    return arrays, json.loads(header["__metadata__"][METADATA_KEY])
 
 
-def _encode_json(arrays: Arrays, facts: Facts) -> bytes:
-    members = {name: canonical_json(value) for name, value in facts.items()}
+def _encode_json(arrays: Arrays, metadata: Metadata) -> bytes:
+    members = {name: canonical_json(value) for name, value in metadata.items()}
     members["arrays"] = _object({name: _rows(array, name == "condition") for name, array in arrays.items()})
     return _object(members).encode()
 
 
 def _object(members: Mapping[str, str]) -> str:
-    """The canonical JSON of an object whose values are JSON already."""
+    """Return the canonical JSON of an object whose values are JSON already."""
     return "{" + ",".join(f"{canonical_json(name)}:{members[name]}" for name in sorted(members)) + "}"
 
 
 def _rows(array: npt.NDArray[Any], unknown: bool) -> str:
-    """An array as JSON, row by row: one call for all of it would hold up every other thread until its end.
+    """Return an array as JSON, encoded row by row: one call for all of it would hold the GIL until its end.
 
     Args:
         unknown: Whether NaN, an unknown value, becomes null.
@@ -180,9 +181,9 @@ def _rows(array: npt.NDArray[Any], unknown: bool) -> str:
 
 
 def _decode_json(body: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
-    facts = json.loads(body)
-    arrays = facts.pop("arrays")
-    return {name: np.array(values, dtype=DTYPES[name]) for name, values in arrays.items()}, facts
+    metadata = json.loads(body)
+    arrays = metadata.pop("arrays")
+    return {name: np.array(values, dtype=DTYPES[name]) for name, values in arrays.items()}, metadata
 
 
 FORMATS = {
@@ -193,12 +194,13 @@ FORMATS = {
 
 
 def decode(body: bytes, name: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
-    """The arrays and the facts of a reply in the format `name`; of npy the deltas alone.
+    """Return the arrays and the metadata of a body in the format `name`; of npy the deltas alone.
 
     Raises:
-        FormatError: the bytes are none of that format.
+        FormatError: the bytes are not valid in that format.
     """
     try:
         return FORMATS[name].decode(body)
-    except Exception as error:  # noqa: BLE001  # each library has errors of its own for bytes that it cannot read
-        raise FormatError(f"{len(body)} bytes are no {name} reply ({type(error).__name__}); ask again") from None
+    except Exception as error:  # noqa: BLE001  # each library has its own errors for bytes that it cannot read
+        reason = f"{len(body)} bytes are not a valid {name} response ({type(error).__name__})"
+        raise FormatError(f"{reason}; check the URL") from None

@@ -1,8 +1,8 @@
-"""Who may ask, how much, and a line about each request: around the application, before it sees anything.
+"""ASGI middleware: authentication, limits on the request body, and an audit log with one line per request.
 
-In this order, each with its status: an address or host name of this machine alone where there are no tokens (403), a
-bearer token (401), JSON where there is a body (415), a body within its limit (413) and in time (408). What is refused
-never reaches the application, and a body is read to four times its limit at most, so that its sender hears the answer.
+Checks, in this order, each with its status: without tokens, a loopback address and host name (403); a bearer token
+(401); JSON where there is a body (415); a body within its size limit (413) and received in time (408). A refused
+request never reaches the application. A body is read up to four times its limit, so that its sender gets the response.
 """
 
 import asyncio
@@ -23,141 +23,142 @@ from serve.settings import ServeConfig, is_loopback
 from serve.tokens import Tokens
 
 AUDIT = logging.getLogger("serve.audit")
-OPEN = ("/", "/openapi.json", "/v1/health")  # without a token: the page that asks for it, the contract, the probe
-LOCAL = "local"  # whoever asks a service without tokens
-NOBODY = ""
-LENGTH = re.compile("[0-9]{1,15}")
-GONE = 499  # who asked went away before the reply
-PATH = 200  # characters of a path in the log
+PUBLIC_PATHS = ("/", "/openapi.json", "/v1/health")  # no token: the page (which asks for one), the schema, the probe
+LOCAL = "local"  # name of every client of a service without tokens
+ANONYMOUS = ""  # name of a client without a known token
+CONTENT_LENGTH = re.compile("[0-9]{1,15}")
+CLIENT_CLOSED_REQUEST = 499  # as nginx logs it: the client disconnected before the response
+MAX_PATH = 200  # characters of a path in the log
 
 
-class RefusedError(ServeError):
-    """An address that nobody guards, or a name that is not this machine's."""
+class ForbiddenError(ServeError):
+    """No tokens are configured, and the request came by a non-loopback address or host name."""
 
     status = 403
 
 
 class UnauthorizedError(ServeError):
-    """No token, or one that is not known."""
+    """The token is missing or unknown."""
 
     status = 401
 
 
-class BodyTypeError(ServeError):
-    """A body that is no JSON."""
+class MediaTypeError(ServeError):
+    """The body is not JSON by its content type."""
 
     status = 415
 
 
-class BodySizeError(ServeError):
-    """A body over its limit."""
+class BodyTooLargeError(ServeError):
+    """The body exceeds its size limit."""
 
     status = 413
 
 
-class BodyTimeError(ServeError):
-    """A body that did not come to its end in time."""
+class BodyTimeoutError(ServeError):
+    """The body was not received in time."""
 
     status = 408
 
 
-class BodyEndError(ServeError):
-    """A body whose sender went away before its end, or whose end cannot be told."""
+class MalformedBodyError(ServeError):
+    """The client disconnected before the end of the body, or its `Content-Length` is not a number."""
 
     status = 400
 
 
 @dataclass
-class Entry:
-    """What is noted of a request.
+class RequestRecord:
+    """Facts about one request, for the audit log and the metrics.
 
     Attributes:
-        name: Of the token; "": none that is known.
-        route: The path as the application knows it; "": none of its paths.
-        facts: What the application adds: n, seq_len, batch.
+        name: Name of the token; "": no known token.
+        route: Path template of the matched route; "": no route matched.
+        facts: Fields that the application adds: n, seq_len, batch, model.
     """
 
     method: str
     path: str
-    name: str = NOBODY
+    name: str = ANONYMOUS
     route: str = ""
     status: int = 500
     seconds: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
 
     def line(self) -> str:
-        """As JSON for the audit log."""
+        """Return the record as one line of JSON for the audit log."""
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
-        told = {"time": stamp, "token": self.name, "method": self.method, "path": self.path[:PATH]}
-        return json.dumps({**told, "status": self.status, **self.facts, "ms": round(self.seconds * 1e3, 1)})
+        head = {"time": stamp, "token": self.name, "method": self.method, "path": self.path[:MAX_PATH]}
+        return json.dumps({**head, "status": self.status, **self.facts, "ms": round(self.seconds * 1e3, 1)})
 
 
 @dataclass(frozen=True)
-class Guard:
-    """The application behind its guard.
+class RequestMiddleware:
+    """ASGI middleware around the application.
 
     Attributes:
-        watch: Called with the entry of every request after its end.
+        on_end: Called with the record of every request after its end.
     """
 
     app: ASGIApp
     settings: ServeConfig
     tokens: Tokens
-    watch: Callable[[Entry], None]
+    on_end: Callable[[RequestRecord], None]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An ASGI application; nothing but HTTP is let through."""
+        """Handle HTTP and the lifespan; close websockets."""
         if scope["type"] == "http":
-            await self._guarded(scope, receive, send)
+            await self._recorded(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1008})
 
-    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started, entry = time.perf_counter(), Entry(scope["method"], scope["path"])
-        scope.setdefault("state", {})["entry"] = entry
+    async def _recorded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started, record = time.perf_counter(), RequestRecord(scope["method"], scope["path"])
+        scope.setdefault("state", {})["record"] = record
 
-        async def noted(message: Message) -> None:
+        async def recording_send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                entry.status = message["status"]
+                record.status = message["status"]
                 extra = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
                 message = {**message, "headers": [*message["headers"], *extra]}
             await send(message)
 
         try:
-            await self._answered(scope, receive, noted, entry)
+            await self._checked(scope, receive, recording_send, record)
         except asyncio.CancelledError:
-            entry.status = GONE
+            record.status = CLIENT_CLOSED_REQUEST
             raise
         finally:
-            entry.seconds = time.perf_counter() - started
-            entry.route = getattr(scope.get("route"), "path", "")
-            AUDIT.info(entry.line())
-            self.watch(entry)
+            record.seconds = time.perf_counter() - started
+            record.route = getattr(scope.get("route"), "path", "")
+            AUDIT.info(record.line())
+            self.on_end(record)
 
-    async def _answered(self, scope: Scope, receive: Receive, send: Send, entry: Entry) -> None:
+    async def _checked(self, scope: Scope, receive: Receive, send: Send, record: RequestRecord) -> None:
         try:
             headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-            entry.name = self._admitted(scope, headers)
-            self._require_acceptable(scope["method"], headers)
-            body = await self._body(receive)
+            record.name = self._authenticate(scope, headers)
+            self._check_headers(scope["method"], headers)
+            body = await self._read_body(receive)
         except ServeError as error:
-            await error_reply(error.status, str(error), error.retry_after_s)(scope, receive, send)
+            await error_response(error.status, str(error), error.retry_after_s)(scope, receive, send)
         else:
             await self.app(scope, _replayed(body, receive), send)
 
-    def _admitted(self, scope: Scope, headers: Mapping[bytes, str]) -> str:
-        """The name of whoever asks.
+    def _authenticate(self, scope: Scope, headers: Mapping[bytes, str]) -> str:
+        """Return the name of the client.
 
         Raises:
-            RefusedError, UnauthorizedError: see the file's head.
+            ForbiddenError: no tokens are configured, and the address or host name is not a loopback one.
+            UnauthorizedError: the token is missing or unknown, and the path is not public.
         """
         if not len(self.tokens):
-            _require_local(scope.get("server"), headers.get(b"host", ""))
+            _require_loopback(scope.get("server"), headers.get(b"host", ""))
         name = self._name(headers.get(b"authorization", ""))
-        if name == NOBODY and not (scope["path"] in OPEN and scope["method"] == "GET"):
-            raise UnauthorizedError("a known token is needed, as `Authorization: Bearer TOKEN`")
+        if name == ANONYMOUS and not (scope["path"] in PUBLIC_PATHS and scope["method"] == "GET"):
+            raise UnauthorizedError("missing or unknown token; send `Authorization: Bearer TOKEN`")
         return name
 
     def _name(self, authorization: str) -> str:
@@ -165,24 +166,24 @@ class Guard:
             return LOCAL
         scheme, _, token = authorization.partition(" ")
         known = self.tokens.name_of(token.strip())
-        return known if known is not None and scheme.lower() == "bearer" else NOBODY
+        return known if known is not None and scheme.lower() == "bearer" else ANONYMOUS
 
-    def _require_acceptable(self, method: str, headers: Mapping[bytes, str]) -> None:
-        """Raise one of the errors of a body where the head says already that it cannot be taken."""
+    def _check_headers(self, method: str, headers: Mapping[bytes, str]) -> None:
+        """Raise `MediaTypeError`, `MalformedBodyError` or `BodyTooLargeError` where the headers rule the body out."""
         media_type = headers.get(b"content-type", "").partition(";")[0].strip().lower()
         if method == "POST" and media_type != "application/json":
-            raise BodyTypeError("a body is JSON: send `Content-Type: application/json`")
+            raise MediaTypeError("unsupported content type; send JSON with `Content-Type: application/json`")
         length = headers.get(b"content-length", "0")
         if not length.isascii() or not length.isdecimal():
-            raise BodyEndError("`Content-Length` is a number of bytes, in decimal digits")
-        if not LENGTH.fullmatch(length) or int(length) > 4 * self.settings.limits.body_bytes:
+            raise MalformedBodyError("expected `Content-Length` to be a number of bytes in decimal digits")
+        if not CONTENT_LENGTH.fullmatch(length) or int(length) > 4 * self.settings.limits.body_bytes:
             raise self._too_large()
 
-    async def _body(self, receive: Receive) -> bytes:
-        """The whole body.
+    async def _read_body(self, receive: Receive) -> bytes:
+        """Return the whole body.
 
         Raises:
-            BodySizeError, BodyTimeError, BodyEndError: see there.
+            BodyTooLargeError, BodyTimeoutError, MalformedBodyError: see there.
         """
         limit, parts, size, more = self.settings.limits.body_bytes, [], 0, True
         try:
@@ -190,34 +191,34 @@ class Guard:
                 while more and size <= 4 * limit:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise BodyEndError("the body ended before its last byte; send it again")
+                        raise MalformedBodyError("the request body is incomplete; send it again")
                     part, more = message.get("body", b""), message.get("more_body", False)
                     size += len(part)
                     if size <= limit:
                         parts.append(part)
         except TimeoutError:
-            raise BodyTimeError(f"the body did not end within {self.settings.timeout_s:g} s") from None
+            raise BodyTimeoutError(f"request body not received within {self.settings.timeout_s:g} s") from None
         if size > limit:
             raise self._too_large()
         return b"".join(parts)
 
-    def _too_large(self) -> BodySizeError:
+    def _too_large(self) -> BodyTooLargeError:
         limit = self.settings.limits.body_bytes
-        return BodySizeError(f"`body <= {limit} bytes` must hold, but got more; divide the request, by `first`")
+        return BodyTooLargeError(f"expected `body <= {limit} bytes`, but got more; split the request with `first`")
 
 
-def _require_local(server: Iterable[Any] | None, host: str) -> None:
-    """Without tokens: a loopback address, asked by a name of this machine, so that no web page can rebind its own."""
+def _require_loopback(server: Iterable[Any] | None, host: str) -> None:
+    """Raise `ForbiddenError` unless both address and `Host` are loopback: no web page can rebind its own name to us."""
     address = str(next(iter(server))) if server else "localhost"
     if not is_loopback(address):
-        raise RefusedError("this address is reachable from elsewhere and the service has no token: it answers nothing")
+        raise ForbiddenError("no token is configured: requests by a non-loopback address are refused")
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
     if not is_loopback(name.strip("[]")):
-        raise RefusedError("a service without tokens is asked as localhost or 127.0.0.1; `Host` says another name")
+        raise ForbiddenError("no token is configured: expected the header `Host` to be localhost or 127.0.0.1")
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives the body at once and then what comes after it."""
+    """Return a `receive` that yields the whole body at once, then passes on what follows."""
     waiting = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:
@@ -226,11 +227,11 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def error_reply(status: int, message: str, retry_after_s: int = 0) -> Response:
-    """The one shape of every error."""
+def error_response(status: int, message: str, retry_after_s: int = 0) -> Response:
+    """Return the JSON response that every error has: `{"error": {"status", "message"}}`."""
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     if retry_after_s > 0:
         headers["Retry-After"] = str(retry_after_s)
-    # ASCII: a message may repeat half a surrogate pair of the request, which UTF-8 has no bytes for.
+    # ASCII: a message may repeat half a surrogate pair of the request, which UTF-8 cannot encode.
     content = json.dumps({"error": {"status": status, "message": " ".join(message.split())}})
     return Response(content, status, headers, "application/json")

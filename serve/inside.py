@@ -1,4 +1,4 @@
-"""The service inside its cluster: the replicas' handle in place of HTTP, the same failures under the same names."""
+"""Client inside the Ray cluster: the replicas' deployment handle in place of HTTP, with the same errors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,36 +8,36 @@ from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
-from serve.jobs import Drawn, Job, ServeError
-from serve.patience import PASSING, PassingError, ServiceError
-from serve.remote import Answer
+from serve.jobs import Job, SampleResult, ServeError
+from serve.patience import RETRYABLE, RetryableError, ServiceError
+from serve.remote import ClientResponse
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
-class Inside:
-    """The deployment that computes, asked from a thread without an event loop, as training loops are.
+class HandleClient:
+    """Client of the sampler deployment, for a thread without an event loop, such as a training loop.
 
     Attributes:
-        timeout_s: Of one question.
+        timeout_s: Timeout of one request.
     """
 
     handle: DeploymentHandle[Any]
     timeout_s: float
 
-    def draw(self, job: Job) -> Answer:
-        """The rows of a job."""
-        drawn: Drawn = told(lambda: self._result(self.handle.answer.remote(job)))
-        return Answer(drawn, "")
+    def sample(self, job: Job) -> ClientResponse:
+        """Request the samples of a job."""
+        result: SampleResult = translate_errors(lambda: self._result(self.handle.sample_or_error.remote(job)))
+        return ClientResponse(result, "")
 
     def describe(self) -> dict[str, Any]:
-        """The card of the champion and the state of the service."""
-        described: dict[str, Any] = told(lambda: self._result(self.handle.describe.remote()))
-        return described
+        """Return the model cards and the state of the service."""
+        description: dict[str, Any] = translate_errors(lambda: self._result(self.handle.describe.remote()))
+        return description
 
     def _result(self, response: Any) -> Any:
-        """What comes in time; what does not is not computed any further."""
+        """Wait for a result; after the timeout, cancel its computation."""
         try:
             return response.result(timeout_s=self.timeout_s)
         except TimeoutError:
@@ -45,30 +45,30 @@ class Inside:
             raise
 
 
-def told(question: Callable[[], T]) -> T:
-    """The answer, or what went wrong in the words of `serve.patience`.
+def translate_errors(call: Callable[[], T]) -> T:
+    """Return the result of a call, with errors of the service and of Ray as those of `serve.patience`.
 
     Raises:
-        PassingError: a replica died, or too much waits.
-        ServiceError: anything that stays as it is, no answer in time among it.
+        RetryableError: a replica died, or the queue is full.
+        ServiceError: a permanent error, or no response in time.
     """
     try:
-        answer = question()
+        result = call()
     except (ServeError, RayError, RayServeException, TimeoutError) as error:
-        raise named(error.cause if isinstance(error, RayTaskError) else error) from None
-    if isinstance(answer, ServeError):  # returned, so that it is no error in a replica's log
-        raise named(answer)
-    return answer
+        raise to_service_error(error.cause if isinstance(error, RayTaskError) else error) from None
+    if isinstance(result, ServeError):  # returned rather than raised, so that it is no error in a replica's log
+        raise to_service_error(result)
+    return result
 
 
-def named(error: Exception) -> ServiceError:
-    """A failure of a replica or of Ray as one of ours, with its first line."""
+def to_service_error(error: Exception) -> ServiceError:
+    """Convert a failure of a replica or of Ray to a `ServiceError` with its first line."""
     line = " ".join((str(error).splitlines() or [type(error).__name__])[0].split())
     if isinstance(error, ServeError):
-        kind = PassingError if error.status in PASSING else ServiceError
+        kind = RetryableError if error.status in RETRYABLE else ServiceError
         return kind(f"{error.status}: {line}", error.status)
     if isinstance(error, TimeoutError):
-        return ServiceError(f"no answer from the replicas in time ({line}); ask for fewer rows or steps, by `chunk`")
+        return ServiceError(f"no response from the replicas in time ({line}); request fewer rows or steps with `chunk`")
     if isinstance(error, RayError | RayServeException):
-        return PassingError(f"no answer from the replicas ({type(error).__name__}: {line})")
-    return PassingError(f"500: {type(error).__name__}: {line}", 500)
+        return RetryableError(f"no response from the replicas ({type(error).__name__}: {line})")
+    return RetryableError(f"500: {type(error).__name__}: {line}", 500)

@@ -1,12 +1,12 @@
-"""What crosses between the processes of the service: a job, what was drawn for it, and what may go wrong instead.
+"""Records that cross between the processes of the service: a job, its result, and the errors in place of a result.
 
-A job holds everything that decides the bytes of its reply, so that the same job gives the same bytes whatever it is
-computed together with. The rows of a seed are one endless sample: a job asks for those numbered [first, first + n), and
-the chunks of a large sample are the whole, bit for bit. With `hardness` rows are looked through from `first` on, and
-the first n of them whose score lies inside are kept; the next chunk then starts behind the last number that was kept.
+A job holds everything that decides the bytes of its response, so the same job gives the same bytes whatever it is
+computed together with. The rows of a seed form one endless sequence: a job requests rows [first, first + n), and the
+chunks of a large sample equal the whole, bit for bit. With `hardness`, rows are scanned from `first` on and the first n
+whose score lies inside are kept; the next chunk starts after the last row that was kept.
 
-The numbers drawn are canonical normalised deltas: displacements per step in units of the asked net displacement, which
-points along +x. They are no standardised values of a network.
+Samples are canonical normalised deltas: displacements per step in units of the requested net displacement, which points
+along +x. They are not the standardised values of a network.
 """
 
 import math
@@ -20,33 +20,33 @@ from trainables.core.config import require, require_member
 from trainables.data.config import CONDITION_NAMES
 from trainables.diffusion.sampling import SamplingChanges
 
-ROWS_OF_A_SEED = 2**22  # conditions are drawn from the first row on: the last of so many waits 30 ms for that
-SEEDS = 2**53  # whole numbers that JSON readers keep
-LONGEST_S = 60.0  # of an asked movement, where the form bounds no duration
-AS_JUDGED = SamplingChanges()
-FARTHEST_PX = 65536.0  # wider than any screen; pixels then fit their integers
+ROWS_PER_SEED = 2**22  # conditions are sampled from row 0 on: that takes 30 ms for the last of so many rows
+SEED_LIMIT = 2**53  # integers that JSON readers keep exactly
+MAX_DURATION_S = 60.0  # of a requested movement, where the canonical form does not bound the duration
+DEFAULT_SAMPLING = SamplingChanges()  # the settings that the model was evaluated with
+MAX_DISTANCE_PX = 65536.0  # wider than any screen; pixels then fit their integers
 
 
 @dataclass(frozen=True)
 class Job:
-    """One request after its checks.
+    """Validated request for samples.
 
     Attributes:
         n: Number of movements.
-        first: Number of the first one.
+        first: Number of the first row.
         seq_len: T; 0: the trained length.
-        seed: Of the noise, and of the conditions where they are drawn.
+        seed: Seed of the noise, and of the conditions where they are sampled.
         conditions: Raw rows, columns as in `CONDITION_NAMES`, NaN for an unknown target width: one for all, or n;
-            none: drawn from `distribution`.
+            none: sampled from `distribution`.
         distribution: A name of `DISTRIBUTIONS`.
-        sampling: What is asked for in place of the model's own way from noise to a sample.
+        sampling: Sampler settings that replace the model's own.
         hardness: Keep only rows whose detector score, the probability of a bot, lies inside [low, high].
-        pixels: Whether the de-normalised pixel steps are made as well.
-        model: Id of a champion, past or present; "": the present one.
-        detector: Id of the detector of `hardness`; "": the present one.
+        pixels: Whether to return the denormalised pixel steps as well.
+        model: Id of a current or past champion; "": the current one.
+        detector: Id of the detector for `hardness`; "": the current one.
 
     Raises:
-        ConfigError: a value breaks the law of its field.
+        ConfigError: a field is out of bounds.
     """
 
     n: int
@@ -55,7 +55,7 @@ class Job:
     seed: int = 0
     conditions: tuple[tuple[float, ...], ...] = ()
     distribution: str = TRAINING
-    sampling: SamplingChanges = AS_JUDGED
+    sampling: SamplingChanges = DEFAULT_SAMPLING
     hardness: tuple[float, float] | None = None
     pixels: bool = False
     model: str = ""
@@ -63,53 +63,53 @@ class Job:
 
     def __post_init__(self) -> None:
         require(self.n >= 1, "`n >= 1`", f"n={self.n}")
-        within = self.first >= 0 and self.first + self.n <= ROWS_OF_A_SEED
+        within = self.first >= 0 and self.first + self.n <= ROWS_PER_SEED
         got = f"first={self.first}, n={self.n}"
-        require(within, f"`0 <= first` and `first + n <= {ROWS_OF_A_SEED}`", got, "go on with another seed")
+        require(within, f"`0 <= first` and `first + n <= {ROWS_PER_SEED}`", got, "continue with another seed")
         require(self.seq_len >= 0, "`seq_len >= 0`", f"seq_len={self.seq_len}")
-        require(0 <= self.seed < SEEDS, "`0 <= seed < 2^53`", f"seed={self.seed}")
+        require(0 <= self.seed < SEED_LIMIT, "`0 <= seed < 2^53`", f"seed={self.seed}")
         require_member("distribution", self.distribution, DISTRIBUTIONS)
         require_conditions(self.conditions, self.n)
         if self.conditions:
-            law = "`distribution` is left out where `conditions` are given"
+            law = "no `distribution` together with `conditions`"
             require(self.distribution == TRAINING, law, f"distribution={self.distribution}")
         if self.hardness is not None:
             low, high = self.hardness
-            require(0.0 <= low <= high <= 1.0, "`0 <= low <= high <= 1` of `hardness`", f"low={low}, high={high}")
-            law = "`conditions` are one row for all, or drawn, with `hardness`"
+            require(0.0 <= low <= high <= 1.0, "`0 <= low <= high <= 1` for `hardness`", f"low={low}, high={high}")
+            law = "at most one row of `conditions` together with `hardness`"
             require(len(self.conditions) <= 1, law, f"{len(self.conditions)} rows")
 
 
 def require_conditions(rows: tuple[tuple[float, ...], ...], n: int) -> None:
-    """Raise `ConfigError` unless there is no row, one, or n, of the right width and of what fits on a screen."""
-    require(len(rows) in (0, 1, n), f"`rows of conditions` is 1 or n={n}", str(len(rows)))
+    """Raise `ConfigError` unless there are 0, 1 or n rows, each of the right width, finite and within bounds."""
+    require(len(rows) in (0, 1, n), f"`conditions` to have 1 row or n={n} rows", f"{len(rows)} rows")
     for at, row in enumerate(rows):
         law = f"`columns == {len(CONDITION_NAMES)}` ({', '.join(CONDITION_NAMES)})"
         require(len(row) == len(CONDITION_NAMES), law, f"{len(row)} in row {at}", "an unknown target width is NaN")
         finite = all(math.isfinite(value) for value in row[:-1]) and not math.isinf(row[-1])
-        require(finite, "`conditions are finite` (an unknown target width alone is NaN)", f"row {at}: {list(row)}")
-        for name, limit in (("log_duration_s", LONGEST_S), ("log_distance_px", FARTHEST_PX)):
+        require(finite, "finite `conditions` (only an unknown target width is NaN)", f"row {at}: {list(row)}")
+        for name, limit in (("log_duration_s", MAX_DURATION_S), ("log_distance_px", MAX_DISTANCE_PX)):
             value = row[CONDITION_NAMES.index(name)]
             require(value <= math.log(limit), f"`{name} <= log({limit:g})`", f"{value:g} in row {at}")
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
-    """What was drawn for a job, as numpy arrays, which Ray moves without a copy.
+class SampleResult:
+    """Samples of a job as numpy arrays, which Ray transfers without a copy.
 
     Attributes:
         deltas: Canonical normalised deltas, zero after the last step.
         length: Valid steps of each row of `deltas`.
-        condition: Raw, columns as in `CONDITION_NAMES`; NaN: unknown target width.
+        condition: Raw conditions, columns as in `CONDITION_NAMES`; NaN: unknown target width.
         angle: Direction on the screen, radians.
-        number: Of each row in the endless sample of the seed.
-        score: The detector's probability of a bot, where `hardness` was asked for.
+        number: Row number in the sequence of the seed.
+        score: The detector's probability of a bot, where `hardness` was requested.
         steps_px: Whole-pixel steps at 60 Hz, by `trainables.data.canonical.decode`, zero after a movement's end
-            (its duration, a condition); where `pixels` was asked for.
-        model: Id of the champion that was asked.
-        weights_sha256: Of its weights.
-        detector: Id of the detector that scored; "": none did.
-        seconds: Of sampling, for everything that was computed together with the job.
+            (its duration, a condition); where `pixels` was requested.
+        model: Id of the champion that sampled.
+        weights_sha256: SHA-256 of its weights.
+        detector: Id of the detector that scored; "": no scores.
+        seconds: Sampling time of the whole batch that the job was part of.
     """
 
     deltas: npt.NDArray[np.float32]
@@ -126,11 +126,11 @@ class Drawn:
 
 
 class ServeError(Exception):
-    """Why there is no reply, in one line.
+    """Reason for a missing response, in one line.
 
     Attributes:
-        status: Of HTTP.
-        retry_after_s: After which asking again makes sense; 0: it makes none.
+        status: HTTP status.
+        retry_after_s: Seconds after which a retry makes sense; 0: a retry makes no sense.
     """
 
     status: int = 500
@@ -138,50 +138,50 @@ class ServeError(Exception):
 
 
 class BadRequestError(ServeError):
-    """A value breaks its law; the line names law, value and remedy."""
+    """A value is out of bounds; the line names the bound, the value and the remedy."""
 
     status = 422
 
 
 class UnknownModelError(ServeError):
-    """No champion or detector of this id was ever published."""
+    """No champion or detector with this id was ever published."""
 
     status = 404
 
 
 class NoDetectorError(ServeError):
-    """A score is asked for, and no detector is published."""
+    """A score is requested, and no detector is published."""
 
     status = 409
 
 
 class ShortageError(ServeError):
-    """Too few rows have a score inside the asked hardness."""
+    """Too few rows have a score inside the requested hardness."""
 
     status = 409
 
 
 class NoChampionError(ServeError):
-    """There is no champion to serve yet."""
+    """No champion is published yet."""
 
     status = 503
     retry_after_s = 5
 
 
 class DamagedModelError(ServeError):
-    """A champion or detector that was published cannot be loaded any more, or does not work; the others are served."""
+    """A published champion or detector cannot be loaded any more, or does not work; the others are still served."""
 
     status = 410
 
 
 class QueueFullError(ServeError):
-    """As many requests wait as may."""
+    """The request queue is full."""
 
     status = 503
     retry_after_s = 1
 
 
 class TimedOutError(ServeError):
-    """A request was not computed in time, or nobody waits for it any more."""
+    """A request was not computed in time, or was cancelled by its client."""
 
     status = 504

@@ -1,8 +1,8 @@
-"""What is asked over HTTP and what is answered, as models: they check types, and the OpenAPI document is made of them.
+"""Pydantic schemas of requests and responses: they check types, and the OpenAPI document is generated from them.
 
-A field that is not known, a text in place of a number or a number that is not finite is refused with the field's name;
-laws that hang on the model or on the service's limits are checked behind it, in `serve.jobs` and `serve.api`. Of a list
-the first wrong part alone is looked for (`fail_fast`): a body of many mistakes costs no more than one of one mistake.
+An unknown field, a string in place of a number or a number that is not finite is refused with the name of the field.
+Bounds that depend on the model or on the service's limits are checked later, in `serve.jobs` and `serve.api`.
+Validation of a list stops at the first wrong item (`fail_fast`): many errors in a body cost no more than one.
 """
 
 import difflib
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
 from serve.distributions import DISTRIBUTIONS, TRAINING
-from serve.jobs import ROWS_OF_A_SEED, SEEDS, Job
+from serve.jobs import ROWS_PER_SEED, SEED_LIMIT, Job
 from trainables.data.config import CONDITION_NAMES
 from trainables.data.recordings import Recording
 from trainables.diffusion.samplers import SAMPLERS, SPACINGS
@@ -24,9 +24,9 @@ from trainables.diffusion.sampling import SamplingChanges
 ID = "([0-9]{4,12}-[0-9a-f]{12})?"
 BATCH_ID = "[0-9a-f]{32}"
 GIVEN = "given"
-FIELDS = 64  # of one object, more than any message has
-FARTHEST = 1e15  # of a time or a position, from any origin: differences stay exact to a quarter
-SHOWN = 60  # characters of a wrong value that a message repeats
+MAX_FIELDS = 64  # of one object, more than any schema has
+MAX_COORDINATE = 1e15  # of a time or a position, from any origin: differences stay exact to a quarter
+MAX_SHOWN = 60  # characters of a wrong value that a message repeats
 MOVEMENT: list[JsonValue] = [
     [0, 100, 100],
     [16, 104, 101],
@@ -39,29 +39,29 @@ MOVEMENT: list[JsonValue] = [
 CONDITION: list[JsonValue] = [-0.69, 5.99, 0.05, 0.8, None]
 
 
-def _one_of(known: Iterable[str], about: str) -> Any:
-    return Field(None, description=about, json_schema_extra={"enum": [*known, None]})
+def _one_of(known: Iterable[str], description: str) -> Any:
+    return Field(None, description=description, json_schema_extra={"enum": [*known, None]})
 
 
-class _Message(BaseModel):
+class _RequestModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
-    def _few(cls, told: Any) -> Any:
-        """Refuse what has so many fields that naming each one would take long."""
-        if isinstance(told, Mapping) and len(told) > FIELDS:
-            law = "`fields <= {most}` must hold, but got {got}"
-            raise PydanticCustomError("many_fields", law, {"most": FIELDS, "got": len(told)})
-        return told
+    def _bound_fields(cls, body: Any) -> Any:
+        """Refuse a body with so many fields that naming each one would take long."""
+        if isinstance(body, Mapping) and len(body) > MAX_FIELDS:
+            message = "expected `fields <= {most}`, but got {got}"
+            raise PydanticCustomError("many_fields", message, {"most": MAX_FIELDS, "got": len(body)})
+        return body
 
 
 WIDTH = {"minItems": len(CONDITION_NAMES), "maxItems": len(CONDITION_NAMES)}
 Row = Annotated[list[float | None], Field(fail_fast=True, json_schema_extra=WIDTH)]
 
 
-class SampleRequest(_Message):
-    """Movements that are wanted. The same seed and request give the same bytes, whatever they are computed with."""
+class SampleRequest(_RequestModel):
+    """Request for movements. The same seed and request give the same bytes, whatever the load of the service."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -74,45 +74,51 @@ class SampleRequest(_Message):
     )
 
     n: int = Field(ge=1, description="Number of movements.")
-    first: int = Field(0, ge=0, lt=ROWS_OF_A_SEED, description="Number of the first one in the seed's endless sample.")
-    seq_len: int = Field(0, ge=0, description="Steps T of the arrays; 0: as the model was trained.")
-    seed: int | None = Field(None, ge=0, lt=SEEDS, description="Left out: a fresh one, told in the reply.")
+    first: int = Field(
+        0, ge=0, lt=ROWS_PER_SEED, description="Number of the first row in the endless sequence of the seed."
+    )
+    seq_len: int = Field(0, ge=0, description="Steps T of the arrays; 0: the trained length.")
+    seed: int | None = Field(
+        None, ge=0, lt=SEED_LIMIT, description="Default: a random seed, returned with the response."
+    )
     format: Literal["npy", "safetensors", "json"] = Field(
-        "safetensors", description="Of the reply; see `serve.formats`."
+        "safetensors", description="Format of the response body; npy holds the deltas alone."
     )
     conditions: list[Row] | None = Field(
         None,
         fail_fast=True,
         min_length=1,
-        description=f"One row for all movements, or n: {', '.join(CONDITION_NAMES)}; natural logarithms, "
-        "of the turning in radians plus 1. null: an unknown target width.",
+        description=f"One row for all movements, or n rows: {', '.join(CONDITION_NAMES)}; natural logarithms, "
+        "for the turning that of 1 plus radians. null: an unknown target width.",
         examples=[[CONDITION]],
     )
-    distribution: str | None = _one_of(DISTRIBUTIONS, f"What conditions are drawn from; left out: {TRAINING}.")
-    sampler: str | None = _one_of(SAMPLERS, "Left out, as all of the next ones: as the model was judged.")
-    spacing: str | None = _one_of(SPACINGS, "Of the sampler's steps.")
+    distribution: str | None = _one_of(DISTRIBUTIONS, f"Distribution to sample conditions from; default: {TRAINING}.")
+    sampler: str | None = _one_of(SAMPLERS, "Default, as for the next fields: the setting of the model's evaluation.")
+    spacing: str | None = _one_of(SPACINGS, "Spacing of the sampler's time steps.")
     steps: int | None = Field(None, ge=1, description="Network calls per movement.")
-    guidance: float | None = Field(None, description="Strength of the condition; 1: the conditional model.")
-    eta: float | None = Field(None, ge=0, le=1, description="Share of fresh noise; with sampler=ddim alone.")
-    inpaint: bool | None = Field(None, description="Hold the net displacement to the asked one at every step.")
+    guidance: float | None = Field(None, description="Classifier-free guidance weight; 1: the plain conditional model.")
+    eta: float | None = Field(None, ge=0, le=1, description="Share of fresh noise; for sampler=ddim only.")
+    inpaint: bool | None = Field(None, description="Fix the net displacement to the requested one at every step.")
     hardness: Annotated[list[float], Field(fail_fast=True, min_length=2, max_length=2)] | None = Field(
-        None, description="Keep movements alone whose score by the published detector lies in [low, high]."
+        None, description="Keep only movements whose score by the published detector lies in [low, high]."
     )
-    pixels: bool = Field(False, description="Also the de-normalised pixels per 60 Hz step; not with format=npy.")
-    model: str = Field("", pattern=f"^{ID}$", description="Id of a champion, past or present; empty: the present one.")
+    pixels: bool = Field(False, description="Also return whole-pixel steps at 60 Hz; not with format=npy.")
+    model: str = Field(
+        "", pattern=f"^{ID}$", description="Id of a current or past champion; empty: the current champion."
+    )
     detector: str = Field(
-        "", pattern=f"^{ID}$", description="Id of the detector of `hardness`; empty: the present one."
+        "", pattern=f"^{ID}$", description="Id of the detector for `hardness`; empty: the current detector."
     )
 
-    def settled(self) -> "SampleRequest":
-        """The same with a seed."""
-        return self if self.seed is not None else self.model_copy(update={"seed": secrets.randbelow(SEEDS)})
+    def with_seed(self) -> "SampleRequest":
+        """Return the same request with a seed, a random one where none is given."""
+        return self if self.seed is not None else self.model_copy(update={"seed": secrets.randbelow(SEED_LIMIT)})
 
     def job(self) -> Job:
-        """What is to be computed.
+        """Return the job of this request.
 
         Raises:
-            ConfigError: a value breaks a law of `Job` or of the sampler.
+            ConfigError: a value violates a bound of `Job` or of the sampler.
         """
         unknown = float("nan")
         rows = tuple(tuple(unknown if v is None else v for v in row) for row in self.conditions or ())
@@ -132,16 +138,16 @@ class SampleRequest(_Message):
         )
 
     @property
-    def origin(self) -> str:
-        """Where the conditions come from: "given", or the distribution's name."""
+    def conditions_source(self) -> str:
+        """Source of the conditions: "given", or the name of the distribution."""
         return GIVEN if self.conditions else self.distribution or TRAINING
 
 
-Number = Annotated[float, Field(ge=-FARTHEST, le=FARTHEST)]
+Number = Annotated[float, Field(ge=-MAX_COORDINATE, le=MAX_COORDINATE)]
 Point = Annotated[list[Number], Field(fail_fast=True, min_length=3, max_length=3)]
 
 
-class Movement(_Message):
+class Movement(_RequestModel):
     """One recorded movement."""
 
     points: list[Point] = Field(
@@ -152,16 +158,16 @@ class Movement(_Message):
     )
 
     def recording(self, number: int) -> Recording:
-        """As the readers of recordings give it.
+        """Return the movement as a recording, with time from 0.
 
         Raises:
-            RecordingError: a time that decreases.
+            RecordingError: the times decrease.
         """
         t_ms, x, y = np.array(self.points, dtype=np.float64).T
         return Recording(t_ms - t_ms[0], x, y, "http", "client", str(number))
 
 
-class ScoreRequest(_Message):
+class ScoreRequest(_RequestModel):
     """Movements to be scored by the published detector."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"movements": [{"points": MOVEMENT}]}]})
@@ -169,18 +175,18 @@ class ScoreRequest(_Message):
     movements: list[Movement] = Field(fail_fast=True, min_length=1)
 
     def recordings(self) -> Sequence[Recording]:
-        """The movements as recordings."""
+        """Return the movements as recordings."""
         return [movement.recording(number) for number, movement in enumerate(self.movements)]
 
 
-class ScoreReply(BaseModel):
-    """One probability of a bot per movement; never the sole basis to block a person."""
+class ScoreResponse(BaseModel):
+    """Probability of a bot for each movement; never the sole basis to block a person."""
 
     scores: list[float]
 
 
-class ModelReply(BaseModel):
-    """Who is served: the cards of champion and detector, and whether the last change of each failed."""
+class ModelResponse(BaseModel):
+    """Model cards of champion and detector, and whether the last swap of each failed."""
 
     model: dict[str, Any] | None
     swap: dict[str, Any]
@@ -189,8 +195,8 @@ class ModelReply(BaseModel):
     detector_swap: dict[str, Any]
 
 
-class HealthReply(BaseModel):
-    """Ready to serve; with a token also who is served and why a change of the model failed."""
+class HealthResponse(BaseModel):
+    """Readiness; with a token also the id of the model and the error of a failed swap."""
 
     ready: bool
     model: str = ""
@@ -198,7 +204,7 @@ class HealthReply(BaseModel):
 
 
 class Arrays(BaseModel):
-    """The numbers of a reply; see `serve.jobs.Drawn`."""
+    """Arrays of a response; see `serve.jobs.SampleResult`."""
 
     deltas: list[list[list[float]]] = Field(description="[n, T, C]")
     length: list[int]
@@ -209,8 +215,8 @@ class Arrays(BaseModel):
     steps_px: list[list[list[int]]] | None = Field(None, description="[n, S, 2]")
 
 
-class SampleReply(BaseModel):
-    """A reply as JSON; the other formats carry the same."""
+class SampleResponse(BaseModel):
+    """Samples and their metadata as JSON; safetensors carries the same."""
 
     provenance: Literal["synthetic"]
     model: str
@@ -231,24 +237,24 @@ class SampleReply(BaseModel):
     arrays: Arrays
 
 
-class Reason(BaseModel):
-    """Why there is no reply."""
+class ErrorDetail(BaseModel):
+    """HTTP status and message of an error."""
 
     status: int
     message: str
 
 
-class ErrorReply(BaseModel):
-    """The one shape of every error."""
+class ErrorResponse(BaseModel):
+    """Body of every error."""
 
-    error: Reason
+    error: ErrorDetail
 
 
 def one_line(errors: Sequence[Mapping[str, Any]], known: Iterable[str]) -> str:
-    """What pydantic found, as one line: of three fields at most, the rest as a count.
+    """Return pydantic's errors as one line: at most three of them, the rest as a count.
 
     Args:
-        known: Names of fields, for whoever misspelt one.
+        known: Names of fields, to suggest one for an unknown name.
     """
     lines = [_line(error, known) for error in errors[:3]]
     return "; ".join(lines) + (f"; and {len(errors) - 3} more" if len(errors) > 3 else "")
@@ -259,16 +265,16 @@ def _line(error: Mapping[str, Any], known: Iterable[str]) -> str:
     value, context = error.get("input"), error.get("ctx", {})
     if error["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
-        return f"{field[:SHOWN]}: there is no such field" + (f"; did you mean `{close[0]}`?" if close else "")
+        return f"{field[:MAX_SHOWN]}: unknown field" + (f"; did you mean `{close[0]}`?" if close else "")
     for bound, sign in (("ge", ">="), ("le", "<="), ("lt", "<")):
         if bound in context:
-            return f"`{field} {sign} {context[bound]}` must hold, but got {field}={_cut(value)}"
+            return f"expected `{field} {sign} {context[bound]}`, but got {field}={_cut(value)}"
     if error["type"] == "missing":
-        return f"{field}: it is needed and was left out"
+        return f"{field}: required field is missing"
     shown = "" if isinstance(value, dict | list | bytes) else f", but got {_cut(value)}"
-    return f"{field[:SHOWN]}: {error['msg'][:1].lower()}{error['msg'][1:]}{shown}"
+    return f"{field[:MAX_SHOWN]}: {error['msg'][:1].lower()}{error['msg'][1:]}{shown}"
 
 
 def _cut(value: object) -> str:
     text = " ".join(repr(value).split())
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"

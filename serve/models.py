@@ -1,6 +1,6 @@
-"""The two kinds of models that the service knows: champions, which draw movements, and detectors, which judge them.
+"""Models that the service loads: champions, which sample movements, and detectors, which score them.
 
-Neither takes its place before it has worked once: a champion draws two movements, a detector scores one.
+A model is tried before it becomes current: a champion samples two movements, a detector scores one.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from serve.cards import detector_card, generator_card
-from serve.champions import Champions
+from serve.champions import RegistryModels
 from serve.jobs import NoChampionError, NoDetectorError, ServeError
 from trainables.data.canonical import Movements, encode
 from trainables.detectors import FOLDER, MovementDetector, load_detector
@@ -22,7 +22,7 @@ from trainables.model_registry.registry import Published, Registry
 
 @dataclass(frozen=True, eq=False)
 class Champion:
-    """A generator that was published, with its card."""
+    """Published generator, with its model card."""
 
     id: str
     generator: ServedGenerator
@@ -30,13 +30,13 @@ class Champion:
 
     @property
     def weights_sha256(self) -> str:
-        """Of the checkpoint."""
+        """SHA-256 of the checkpoint's weights."""
         return str(self.card["weights_sha256"])
 
 
 @dataclass(frozen=True, eq=False)
-class Judge:
-    """A detector that was published, with its card."""
+class ServedDetector:
+    """Published detector, with its model card."""
 
     id: str
     detector: MovementDetector
@@ -45,56 +45,59 @@ class Judge:
 
 @dataclass(frozen=True, eq=False)
 class Models:
-    """Everything that a process serves."""
+    """Generators and detectors of one process."""
 
-    champions: Champions[Champion]
-    detectors: Champions[Judge]
+    champions: RegistryModels[Champion]
+    detectors: RegistryModels[ServedDetector]
 
     @classmethod
     def below(cls, storage_path: str | Path) -> "Models":
-        """Of a storage path; nothing is loaded before `champions.swap`."""
-        champions = Champions(Registry.below(storage_path), load_champion, NoChampionError, "champion")
-        return cls(champions, Champions(Registry.below(storage_path, FOLDER), load_judge, NoDetectorError, "detector"))
+        """Return the models of a storage path; nothing is loaded before `champions.swap`."""
+        generators, detectors = Registry.below(storage_path), Registry.below(storage_path, FOLDER)
+        return cls(
+            RegistryModels(generators, load_champion, NoChampionError, "champion"),
+            RegistryModels(detectors, load_served_detector, NoDetectorError, "detector"),
+        )
 
     def describe(self) -> dict[str, Any]:
-        """Cards, and the last changes; see `Backend.describe`."""
+        """Return the model cards and the last swaps; see `Backend.describe`."""
         self.detectors.follow()
-        champion, judge = self.champions.present, self.detectors.present
+        champion, detector = self.champions.current, self.detectors.current
         return {
             "model": None if champion is None else dict(champion.card),
-            "swap": vars(self.champions.swapped),
-            "detector": None if judge is None else dict(judge.card),
-            "detector_swap": vars(self.detectors.swapped),
+            "swap": vars(self.champions.last_swap),
+            "detector": None if detector is None else dict(detector.card),
+            "detector_swap": vars(self.detectors.last_swap),
         }
 
 
 def load_champion(entry: Published) -> Champion:
-    """The generator of an entry, after it has drawn two movements.
+    """Load the generator of an entry, and sample two movements to check that it works.
 
     Raises:
-        CheckpointError, ConfigError, SamplingDivergedError: it cannot be loaded, or cannot draw.
-        ServeError: what it draws is not finite.
+        CheckpointError, ConfigError, SamplingDivergedError: it cannot be loaded, or cannot sample.
+        ServeError: its samples are not finite.
     """
     generator = load(entry.checkpoint)
     conditions = generator.known.draw(2, 0)
     frame = conditions.frame(generator.canonical)
     z = generator.rows(conditions, frame, [(0, 0), (0, 1)], generator.sampling_with(SamplingChanges()))
     if not bool(torch.isfinite(generator.statistics.denormalise(z, frame)).all()):
-        raise ServeError(f"{entry.id}: what it draws is not finite")
+        raise ServeError(f"{entry.id}: its samples are not finite")
     return Champion(entry.id, generator, generator_card(entry, generator))
 
 
-def load_judge(entry: Published) -> Judge:
-    """The detector of an entry, after it has scored a movement.
+def load_served_detector(entry: Published) -> ServedDetector:
+    """Load the detector of an entry, and score one movement to check that it works.
 
     Raises:
         CheckpointError: it cannot be loaded.
-        ServeError: its score is no probability.
+        ServeError: its score is not a probability.
     """
     detector = load_detector(entry.checkpoint)
     steps_px = torch.ones(1, 16, 2, dtype=torch.float64)
     straight = encode(Movements(steps_px, torch.tensor([16]), ("straight",)), detector.canonical)
     score = detector.score(straight)
     if score.shape != (1,) or not 0.0 <= float(score) <= 1.0:
-        raise ServeError(f"{entry.id}: its score is no probability ({score.tolist()})")
-    return Judge(entry.id, detector, detector_card(entry))
+        raise ServeError(f"{entry.id}: its score is not a probability ({score.tolist()})")
+    return ServedDetector(entry.id, detector, detector_card(entry))

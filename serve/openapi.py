@@ -1,4 +1,4 @@
-"""The contract of the service as OpenAPI says it: examples of every body and every error, and the limits in force."""
+"""OpenAPI document of the service: examples of every body and every error, and the limits in force."""
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -8,29 +8,29 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from serve.formats import BODY_HASH, FORMATS, HEADERS
-from serve.messages import ErrorReply, HealthReply, ModelReply, SampleReply, ScoreReply
+from serve.messages import ErrorResponse, HealthResponse, ModelResponse, SampleResponse, ScoreResponse
 from serve.settings import LimitsConfig
 
 ERRORS = {
-    400: "the body is not JSON: Unterminated string starting at (character 6)",
-    401: "a known token is needed, as `Authorization: Bearer TOKEN`",
-    403: "this address is reachable from elsewhere and the service has no token: it answers nothing",
-    404: "no batch of this id was made here, or too long ago; post its request again",
-    405: "the route is there, and not for this method; /openapi.json has them all",
-    408: "the body did not end within 300 s",
-    409: "no detector: nothing was published yet",
-    410: "the bytes of this batch can no longer be made: the software is another one; post its request again",
-    413: "`body <= 1000000 bytes` must hold, but got more; divide the request, by `first`",
-    415: "a body is JSON: send `Content-Type: application/json`",
-    422: "`n <= 4096` must hold, but got n=5000; ask for the rest by `first`",
-    429: "`600000 movements a minute` are this token's quota; ask again later",
-    500: "an error inside the service; its log says more",
-    503: "as many requests wait as may (`queue`); ask again in a second",
-    504: "no reply within 300 s; ask for fewer movements or steps",
+    400: "invalid JSON body: Unterminated string starting at (character 6)",
+    401: "missing or unknown token; send `Authorization: Bearer TOKEN`",
+    403: "no token is configured: requests by a non-loopback address are refused",
+    404: "unknown or expired batch id; send the request again",
+    405: "method not allowed on this route; see /openapi.json",
+    408: "request body not received within 300 s",
+    409: "no detector published yet",
+    410: "the bytes of this batch cannot be reproduced: the software has changed; send the request again",
+    413: "expected `body <= 1000000 bytes`, but got more; split the request with `first`",
+    415: "unsupported content type; send JSON with `Content-Type: application/json`",
+    422: "`n <= 4096` must hold, but got n=5000; request the rest with `first`",
+    429: "quota of 600000 movements per minute exceeded; retry later",
+    500: "internal server error; see the log of the service",
+    503: "the request queue is full; retry in a second",
+    504: "no response within 300 s; request fewer movements or steps",
 }
-RETRIED = (429, 503)
-Reply = dict[str, Any]
-Replies = dict[int | str, Reply]
+WITH_RETRY_AFTER = (429, 503)
+ResponseSpec = dict[str, Any]
+ResponseSpecs = dict[int | str, ResponseSpec]
 
 CARD = {
     "id": "0003-9f86d081884c",
@@ -47,70 +47,73 @@ MODEL = {
 METRICS = 'humouse_requests_total{method="POST",route="/v1/samples",status="200"} 3.0'
 
 
-def errors(*statuses: int) -> Replies:
-    """The errors of a route, each with its example; those of the guard and of a busy service are any route's."""
+def errors(*statuses: int) -> ResponseSpecs:
+    """Return the errors of a route with examples; those of the middleware and of an overloaded service always apply."""
     return {status: _error(status) for status in sorted({401, 403, 408, 413, 500, 503, 504, *statuses})}
 
 
-def _error(status: int) -> Reply:
+def _error(status: int) -> ResponseSpec:
     example = {"error": {"status": status, "message": ERRORS[status]}}
-    reply: Reply = {
-        "model": ErrorReply,
+    spec: ResponseSpec = {
+        "model": ErrorResponse,
         "description": HTTPStatus(status).phrase,
         "content": {"application/json": {"example": example}},
     }
-    if status in RETRIED:
-        reply["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
-    return reply
+    if status in WITH_RETRY_AFTER:
+        spec["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+    return spec
 
 
-def _movements(about: str) -> Reply:
-    """A reply with movements, in any of the formats."""
+def _movements(description: str) -> ResponseSpec:
+    """Return the specification of a response with movements, in any of the formats."""
     binary = {"schema": {"type": "string", "format": "binary"}}
     return {
-        "model": SampleReply,
-        "description": about,
+        "model": SampleResponse,
+        "description": description,
         "headers": {header: {"schema": {"type": "string"}} for header in (*HEADERS.values(), BODY_HASH)},
         "content": {kind.media_type: binary for name, kind in FORMATS.items() if name != "json"},
     }
 
 
-def _json(model: type[BaseModel], about: str, example: Mapping[str, Any]) -> Reply:
-    return {"model": model, "description": about, "content": {"application/json": {"example": dict(example)}}}
+def _json(model: type[BaseModel], description: str, example: Mapping[str, Any]) -> ResponseSpec:
+    return {"model": model, "description": description, "content": {"application/json": {"example": dict(example)}}}
 
 
-DESCRIBED: dict[str, Replies] = {
-    "POST /samples": {200: _movements("The movements."), **errors(400, 404, 409, 410, 415, 422, 429)},
-    "GET /samples/{batch_id}": {200: _movements("The same bytes again."), **errors(404, 409, 410, 422, 429)},
+RESPONSES: dict[str, ResponseSpecs] = {
+    "POST /samples": {200: _movements("Sampled movements."), **errors(400, 404, 409, 410, 415, 422, 429)},
+    "GET /samples/{batch_id}": {
+        200: _movements("The same bytes as the first response."),
+        **errors(404, 409, 410, 422, 429),
+    },
     "POST /score": {
-        200: _json(ScoreReply, "A probability of a bot for each movement.", {"scores": [0.93]}),
+        200: _json(ScoreResponse, "Probability of a bot for each movement.", {"scores": [0.93]}),
         **errors(400, 409, 415, 422, 429),
     },
-    "GET /model": {200: _json(ModelReply, "The cards.", MODEL), **errors()},
+    "GET /model": {200: _json(ModelResponse, "Model cards and the state of the last swap.", MODEL), **errors()},
     "GET /health": {
-        200: _json(HealthReply, "Ready.", {"ready": True, "model": CARD["id"], "error": ""}),
+        200: _json(HealthResponse, "Ready to serve.", {"ready": True, "model": CARD["id"], "error": ""}),
         **errors(),
     },
     "GET /metrics": {
-        200: {"description": "Prometheus' text format.", "content": {"text/plain": {"example": METRICS}}},
+        200: {"description": "Prometheus text format.", "content": {"text/plain": {"example": METRICS}}},
         **errors(),
     },
 }
 
 
 def with_limits(app: FastAPI, limits: LimitsConfig) -> Callable[[], dict[str, Any]]:
-    """The document of the application with the limits that this service was given."""
+    """Return a function that generates the application's OpenAPI document with the configured limits."""
     plain = app.openapi
 
     def document() -> dict[str, Any]:
-        contract = plain()
-        schemas = contract["components"]["schemas"]
-        asked = schemas["SampleRequest"]["properties"]
-        asked["n"]["maximum"] = limits.n
-        asked["seq_len"]["maximum"] = limits.seq_len
-        asked["steps"]["anyOf"][0]["maximum"] = limits.steps
+        schema = plain()
+        schemas = schema["components"]["schemas"]
+        request = schemas["SampleRequest"]["properties"]
+        request["n"]["maximum"] = limits.n
+        request["seq_len"]["maximum"] = limits.seq_len
+        request["steps"]["anyOf"][0]["maximum"] = limits.steps
         schemas["ScoreRequest"]["properties"]["movements"]["maxItems"] = limits.score_n
         schemas["Movement"]["properties"]["points"]["maxItems"] = limits.points
-        return contract
+        return schema
 
     return document

@@ -1,4 +1,4 @@
-"""How many movements each token may still ask for."""
+"""Rate limit: movements per minute for each token."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,23 +8,23 @@ from serve.jobs import ServeError
 
 
 class QuotaError(ServeError):
-    """More movements than the quota of a token."""
+    """More movements than the quota of the token allows."""
 
     status = 429
 
 
 class Quotas:
-    """Movements that each token may still ask for: a bucket that a minute fills."""
+    """Token-bucket rate limiter: one bucket of movements per token, refilled within a minute."""
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_minute, self._clock = per_minute, clock
-        self._left: dict[str, tuple[float, float]] = {}  # name -> movements left, when that was so
+        self._left: dict[str, tuple[float, float]] = {}  # name -> movements left, and the time of that count
 
     def take(self, name: str, rows: int) -> None:
-        """Take `rows` out of the bucket of `name`.
+        """Take `rows` from the bucket of `name`.
 
         Raises:
-            QuotaError: they are not in it; it says when they will be.
+            QuotaError: the bucket holds fewer; the error says when it will hold them.
         """
         if self._per_minute == 0:
             return
@@ -33,14 +33,14 @@ class Quotas:
         left = min(left + (now - since) * self._per_minute / 60.0, float(self._per_minute))
         self._left[name] = (left, now)
         if rows > left:
-            error = QuotaError(f"`{self._per_minute} movements a minute` are this token's quota; ask again later")
+            error = QuotaError(f"quota of {self._per_minute} movements per minute exceeded; retry later")
             error.retry_after_s = int((rows - left) * 60.0 / self._per_minute) + 1
             raise error
         self._left[name] = (left - rows, now)
 
     @contextmanager
-    def taken(self, name: str, rows: int) -> Iterator[None]:
-        """The same around what is done for it: given back where the service fails, not whoever asked.
+    def charge(self, name: str, rows: int) -> Iterator[None]:
+        """Take `rows` around the work for them; refund them where the service fails, not where the client errs.
 
         Raises:
             QuotaError: as `take`.

@@ -1,10 +1,9 @@
-"""The service over HTTP, one question at a time: what is sent, and whether what comes back may be believed.
+"""HTTP client of the service: sends one request at a time, and verifies the response.
 
-A reply is taken only if the hash of its body is the one that its header names and its provenance is `synthetic`. What
-fails for now (no connection, 500, 502, 503, 429 with a time to wait, a body that was damaged on its way) is a
-`PassingError`; any other refusal, or no answer in time, is a `ServiceError` with the service's own line. The token is
-sent to the URL that was given and to no other: redirections are not followed, and no message or text of an object
-holds it.
+A response is accepted only if the hash of its body equals the one in its header and its provenance is `synthetic`. A
+failure that may pass (no connection, 500, 502, 503, 429 with `Retry-After`, a damaged body) is a `RetryableError`; any
+other error, or no response in time, is a `ServiceError` with the message of the service. The token is sent only to the
+given URL: redirects are not followed, and no message or representation of an object contains it.
 """
 
 import hashlib
@@ -20,28 +19,28 @@ import requests
 from requests.auth import AuthBase
 
 from serve.formats import BODY_HASH, HEADERS, PROVENANCE, FormatError, decode, null_for_nan
-from serve.jobs import Drawn, Job
-from serve.patience import PASSING, PassingError, ServiceError
+from serve.jobs import Job, SampleResult
+from serve.patience import RETRYABLE, RetryableError, ServiceError
 from serve.settings import ServeConfig
 from trainables.core.config import require
 
-VARIABLE = "HUMOUSE_TOKEN"
-TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750: what a header can carry
+TOKEN_VARIABLE = "HUMOUSE_TOKEN"
+TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750: valid in a header
 CONNECT_S = 5.0
-TIMEOUT_S = ServeConfig.timeout_s + 30.0  # the service says first that it takes too long
-LINE = 500  # characters of a message at most
+TIMEOUT_S = ServeConfig.timeout_s + 30.0  # the service reports its own timeout first
+MAX_LINE = 500  # characters of a message
 FORMAT = "safetensors"
 
 
-class Answer(NamedTuple):
-    """What was drawn for a job, and the id by which the service draws it again ("": it keeps none)."""
+class ClientResponse(NamedTuple):
+    """Samples of a job, and the batch id by which the service reproduces them ("": none)."""
 
-    drawn: Drawn
+    result: SampleResult
     batch_id: str
 
 
-class Bearer(AuthBase):
-    """The token of a question; also where there is none, so that no `.netrc` adds one."""
+class BearerAuth(AuthBase):
+    """Bearer token of a request; also used without a token, so that no `.netrc` adds one."""
 
     def __init__(self, token: str) -> None:
         self._header = f"Bearer {token}" if token else ""
@@ -53,15 +52,15 @@ class Bearer(AuthBase):
 
 
 @dataclass(frozen=True)
-class Http:
-    """A service at a URL.
+class HttpClient:
+    """Client of the service at a URL.
 
     Attributes:
-        token: None: that of the environment.
-        timeout_s: Without a byte of the reply.
+        token: None: read from the environment.
+        timeout_s: Time without a byte of the response.
 
     Raises:
-        ConfigError: a URL that is none, or a token that no header can carry.
+        ConfigError: the URL is malformed, or the token cannot be sent in a header.
     """
 
     url: str
@@ -71,73 +70,73 @@ class Http:
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
-        named = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
         shown = self.url.rpartition("@")[2]
-        require(named and not parts.query, "`url` is http(s)://host[:port][/path]", repr(shown))
+        require(valid and not parts.query, "`url` to be http(s)://host[:port][/path]", repr(shown))
         require(self.timeout_s > 0, "`timeout_s > 0`", f"timeout_s={self.timeout_s}")
-        token = os.environ.get(VARIABLE, "") if self.token is None else self.token
-        law = f"`token` (or the variable {VARIABLE}) is of A-Z a-z 0-9 . _ ~ + / - with = at its end"
-        require(token == "" or TOKEN.fullmatch(token) is not None, law, f"{len(token)} other characters")
+        token = os.environ.get(TOKEN_VARIABLE, "") if self.token is None else self.token
+        law = f"`token` (or the variable {TOKEN_VARIABLE}) to consist of A-Z a-z 0-9 . _ ~ + / - with = at its end"
+        require(token == "" or TOKEN.fullmatch(token) is not None, law, f"others among its {len(token)} characters")
         object.__setattr__(self, "token", token)
 
-    def __reduce__(self) -> tuple[type["Http"], tuple[str, str | None, float]]:
-        return Http, (self.url, self.token, self.timeout_s)
+    def __reduce__(self) -> tuple[type["HttpClient"], tuple[str, str | None, float]]:
+        return HttpClient, (self.url, self.token, self.timeout_s)
 
-    def draw(self, job: Job) -> Answer:
-        """The rows of a job."""
-        reply = self._reply("POST", "/v1/samples", body_of(job))
-        _require_whole(reply)
-        arrays, facts = _decoded(reply)
-        for provenance in (reply.headers.get(HEADERS["provenance"]), facts["provenance"]):
+    def sample(self, job: Job) -> ClientResponse:
+        """Request the samples of a job."""
+        response = self._request("POST", "/v1/samples", request_body(job))
+        _require_intact(response)
+        arrays, metadata = _decoded(response)
+        for provenance in (response.headers.get(HEADERS["provenance"]), metadata["provenance"]):
             require_synthetic(provenance)
-        told = {name: facts[name] for name in ("model", "weights_sha256", "detector")}
-        seconds = sampling_s(reply.headers.get("Server-Timing", ""))
-        return Answer(Drawn(**arrays, **told, seconds=seconds), str(facts["batch_id"]))
+        origin = {name: metadata[name] for name in ("model", "weights_sha256", "detector")}
+        seconds = sampling_s(response.headers.get("Server-Timing", ""))
+        return ClientResponse(SampleResult(**arrays, **origin, seconds=seconds), str(metadata["batch_id"]))
 
     def describe(self) -> dict[str, Any]:
-        """The card of the champion and the state of the service."""
+        """Return the model cards and the state of the service."""
         try:
-            return dict(self._reply("GET", "/v1/model").json())
+            return dict(self._request("GET", "/v1/model").json())
         except ValueError:
-            raise ServiceError(f"{self.url}/v1/model: no JSON object came; is this the service?") from None
+            raise ServiceError(f"{self.url}/v1/model: the response is not a JSON object; check the URL") from None
 
-    def _reply(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> requests.Response:
+    def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> requests.Response:
         url = self.url.rstrip("/") + path
         try:
-            reply = self._session().request(
+            response = self._session().request(
                 method,
                 url,
                 json=body,
-                auth=Bearer(self.token or ""),
+                auth=BearerAuth(self.token or ""),
                 timeout=(CONNECT_S, self.timeout_s),
                 allow_redirects=False,
             )
         except requests.exceptions.SSLError:
-            raise ServiceError(f"{url}: the service's certificate is not accepted") from None
+            raise ServiceError(f"{url}: TLS certificate verification failed") from None
         except requests.ReadTimeout:
-            late = f"no answer within {self.timeout_s:g} s; ask for fewer rows or steps, by `chunk`"
+            late = f"no response within {self.timeout_s:g} s; request fewer rows or steps with `chunk`"
             raise ServiceError(f"{url}: {late}") from None
         except (
             requests.ConnectionError,
             requests.exceptions.ChunkedEncodingError,
             requests.exceptions.ContentDecodingError,
         ) as error:
-            raise PassingError(f"{url}: no whole answer ({type(error).__name__})") from None
+            raise RetryableError(f"{url}: no complete response ({type(error).__name__})") from None
         except requests.RequestException as error:
-            raise ServiceError(f"{url}: cannot be asked ({type(error).__name__})") from None
-        return _accepted(reply)
+            raise ServiceError(f"{url}: the request failed ({type(error).__name__})") from None
+        return _require_ok(response)
 
     def _session(self) -> requests.Session:
-        """The connections of this process: a forked one would read the answers to its parent's questions."""
-        here = os.getpid()
-        if here not in self._sessions:
-            self._sessions[here] = requests.Session()
-        return self._sessions[here]
+        """Return the session of this process: a forked one would read the responses to its parent's requests."""
+        process = os.getpid()
+        if process not in self._sessions:
+            self._sessions[process] = requests.Session()
+        return self._sessions[process]
 
 
-def body_of(job: Job) -> dict[str, Any]:
-    """A job as the service's JSON; what is left to the service is left out."""
-    asked = {"seq_len": job.seq_len, "model": job.model, "detector": job.detector, "pixels": job.pixels}
+def request_body(job: Job) -> dict[str, Any]:
+    """Return a job as the JSON of a request; fields with the service's default are omitted."""
+    optional = {"seq_len": job.seq_len, "model": job.model, "detector": job.detector, "pixels": job.pixels}
     conditions = {"conditions": null_for_nan(job.conditions)} if job.conditions else {"distribution": job.distribution}
     return {
         "n": job.n,
@@ -145,14 +144,14 @@ def body_of(job: Job) -> dict[str, Any]:
         "seed": job.seed,
         "format": FORMAT,
         **conditions,
-        **{name: value for name, value in asked.items() if value},
+        **{name: value for name, value in optional.items() if value},
         **{name: value for name, value in vars(job.sampling).items() if value is not None},
         **({} if job.hardness is None else {"hardness": list(job.hardness)}),
     }
 
 
 def sampling_s(timing: str) -> float:
-    """What a header `Server-Timing` says of sampling, NaN where it says nothing.
+    """Return the sampling time of a `Server-Timing` header, NaN where there is none.
 
     >>> sampling_s("sampling;dur=12.5")
     0.0125
@@ -162,52 +161,53 @@ def sampling_s(timing: str) -> float:
 
 
 def require_synthetic(provenance: object) -> None:
-    """Raise `ServiceError` for numbers that do not say that they are generated: they may be a person's."""
+    """Raise `ServiceError` for data that is not marked as synthetic: it may be a person's."""
     if provenance != PROVENANCE:
-        raise ServiceError(f"`provenance == {PROVENANCE}` must hold, but got {provenance!r}; the reply is not used")
+        raise ServiceError(f"expected `provenance == {PROVENANCE}`, but got {provenance!r}; the response is discarded")
 
 
-def _accepted(reply: requests.Response) -> requests.Response:
-    """The reply where it is one.
+def _require_ok(response: requests.Response) -> requests.Response:
+    """Return a response with status 200.
 
     Raises:
-        PassingError: a failure for now, or a quota that says when it is filled again.
+        RetryableError: a failure that may pass, or a quota with the time of its refill.
         ServiceError: any other status.
     """
-    if reply.status_code == requests.codes.ok:
-        return reply
-    said = f"{reply.status_code}: {_line_of(reply)}"
-    wait_s = _named_s(reply.headers.get("Retry-After", ""))
-    if reply.status_code in PASSING or (reply.status_code == requests.codes.too_many and wait_s > 0):
-        raise PassingError(said, reply.status_code, wait_s)
-    raise ServiceError(said, reply.status_code)
+    if response.status_code == requests.codes.ok:
+        return response
+    line = f"{response.status_code}: {_message_of(response)}"
+    min_wait_s = _retry_after_s(response.headers.get("Retry-After", ""))
+    if response.status_code in RETRYABLE or (response.status_code == requests.codes.too_many and min_wait_s > 0):
+        raise RetryableError(line, response.status_code, min_wait_s)
+    raise ServiceError(line, response.status_code)
 
 
-def _line_of(reply: requests.Response) -> str:
-    """What the service says of a failure, or what stands between it and us."""
-    if reply.is_redirect:
-        return f"redirects to {reply.headers['Location']}; give the URL where it leads"
+def _message_of(response: requests.Response) -> str:
+    """Return the error message of the service, or of a proxy before it."""
+    if response.is_redirect:
+        return f"redirects to {response.headers['Location']}; use that URL"
     try:
-        said = str(reply.json()["error"]["message"])
+        message = str(response.json()["error"]["message"])
     except (ValueError, KeyError, TypeError):
-        said = f"{reply.reason or 'no reason'} (not in the words of the service)"
-    return " ".join(said.split())[:LINE]
+        message = f"{response.reason or 'no reason'} (not an error response of the service)"
+    return " ".join(message.split())[:MAX_LINE]
 
 
-def _named_s(text: str) -> float:
-    """The seconds of a header `Retry-After`; 0 for a date, which needs a clock that agrees."""
+def _retry_after_s(text: str) -> float:
+    """Return the seconds of a `Retry-After` header; 0 for a date, which would need synchronised clocks."""
     return float(text) if re.fullmatch(r"\d{1,9}", text) else 0.0
 
 
-def _require_whole(reply: requests.Response) -> None:
-    named, found = reply.headers.get(BODY_HASH), hashlib.sha256(reply.content).hexdigest()
+def _require_intact(response: requests.Response) -> None:
+    """Raise `RetryableError` unless the body has the hash of its header."""
+    named, found = response.headers.get(BODY_HASH), hashlib.sha256(response.content).hexdigest()
     if named != found:
-        heard = f"{len(reply.content)} bytes with {found[:12]}"
-        raise PassingError(f"`SHA-256 of a reply == {BODY_HASH}` must hold, but got {heard} for {str(named)[:12]}")
+        got = f"{len(response.content)} bytes with {found[:12]} instead of {str(named)[:12]}"
+        raise RetryableError(f"expected the SHA-256 of the body to equal {BODY_HASH}, but got {got}")
 
 
-def _decoded(reply: requests.Response) -> tuple[dict[str, Any], dict[str, Any]]:
+def _decoded(response: requests.Response) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
-        return decode(reply.content, FORMAT)
+        return decode(response.content, FORMAT)
     except FormatError as error:
-        raise ServiceError(f"{error} ({reply.headers.get('Content-Type')} came)") from None
+        raise ServiceError(f"{error} (Content-Type: {response.headers.get('Content-Type')})") from None

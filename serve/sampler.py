@@ -1,8 +1,8 @@
-"""A replica: the models in one process, which computes what the ingress hands over, and follows the registry.
+"""Sampler replica: loads the models in one process, computes the jobs of the ingress, and watches the registry.
 
-Nothing of Ray stands here; `serve.app` deploys the class. The event loop is left free: one thread computes, another
-changes the champion. What a client may have done wrong is returned and not raised, so that a replica's log holds the
-service's own errors alone.
+This module does not use Ray; `serve.app` deploys the class. The event loop stays free: one thread computes, another
+swaps the champion. Errors that a client may have caused are returned rather than raised, so that a replica's log holds
+only the service's own errors.
 """
 
 import asyncio
@@ -12,54 +12,54 @@ from typing import Any
 import torch
 
 from serve.backend import LocalBackend
-from serve.follow import Follower
-from serve.jobs import Drawn, Job, ServeError
+from serve.follow import RegistryWatcher
+from serve.jobs import Job, SampleResult, ServeError
 from serve.models import Models
 from serve.settings import ServeConfig
 from trainables.data.recordings import Recording
 
-ONGOING = 64  # requests inside one replica: what a pass can be made of; Ray's default of 5 would bound it
+MAX_ONGOING = 64  # requests inside one replica, from which batches are formed; Ray's default of 5 would bound them
 
 
 class Sampler:
-    """Draws and scores with the champion that is wanted: the registry's, or a pinned one."""
+    """Samples and scores with the registry's champion, or a pinned one."""
 
     def __init__(self, settings: ServeConfig) -> None:
-        torch.set_num_threads(settings.replicas.threads)  # for good: the process is the replica's own
+        torch.set_num_threads(settings.replicas.threads)  # never restored: the process is the replica's own
         models = Models.below(settings.storage_path)
         models.champions.swap(settings.champion)
         batch = settings.batch
-        self._backend = LocalBackend(models, batch.rows, ONGOING, settings.timeout_s, batch.patience)
-        self._follower, self._detectors = Follower(models.champions), Follower(models.detectors)
+        self._backend = LocalBackend(models, batch.rows, MAX_ONGOING, settings.timeout_s, batch.wait_fraction)
+        self._champions, self._detectors = RegistryWatcher(models.champions), RegistryWatcher(models.detectors)
 
     async def reconfigure(self, user_config: Mapping[str, Any]) -> None:
-        """Change to the champion that `{"champion": ID}` names, with "" to the registry's.
+        """Swap to the champion that `{"champion": ID}` names, with "" to the registry's.
 
-        It never raises, for that would end the replica: what is wrong with the change stands in `describe`.
+        It never raises, for that would end the replica: `describe` returns the error of a failed swap.
         """
-        await asyncio.to_thread(self._follower.want, str(user_config.get("champion", "")))
+        await asyncio.to_thread(self._champions.pin, str(user_config.get("champion", "")))
 
-    async def sample(self, job: Job) -> Drawn:
-        """The rows of a job; see `Backend.sample`."""
+    async def sample(self, job: Job) -> SampleResult:
+        """Sample the rows of a job; see `Backend.sample`."""
         return await self._backend.sample(job)
 
     async def score(self, movements: Sequence[Recording]) -> list[float]:
-        """See `Backend.score`."""
+        """Return the scores of recorded movements; see `Backend.score`."""
         return await self._backend.score(movements)
 
     async def describe(self) -> dict[str, Any]:
-        """See `Backend.describe`."""
+        """Return the model cards and the last swaps; see `Backend.describe`."""
         return await self._backend.describe()
 
-    async def answer(self, job: Job) -> Drawn | ServeError:
-        """The rows of a job, or why there are none."""
+    async def sample_or_error(self, job: Job) -> SampleResult | ServeError:
+        """Return the samples of a job, or the error in their place."""
         try:
             return await self._backend.sample(job)
         except ServeError as error:
             return error
 
-    async def verdict(self, movements: Sequence[Recording]) -> list[float] | ServeError:
-        """The detector's scores, or why there are none."""
+    async def score_or_error(self, movements: Sequence[Recording]) -> list[float] | ServeError:
+        """Return the detector's scores, or the error in their place."""
         try:
             return await self._backend.score(movements)
         except ServeError as error:

@@ -1,6 +1,7 @@
-"""What the published detector says of movements, recorded or drawn: both reach it by the chain that recordings go.
+"""Bot scores by the published detector, for recorded and for sampled movements, which take the same path to it.
 
-Whole pixels at 60 Hz, then the canonical form that the detector takes; what is no movement there has no score.
+Both become whole pixels at 60 Hz, then the canonical form of the detector; a movement that cannot be encoded has no
+score.
 """
 
 from collections.abc import Sequence
@@ -9,38 +10,40 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from serve.jobs import LONGEST_S, BadRequestError
-from serve.models import Judge, Models
+from serve.jobs import MAX_DURATION_S, BadRequestError
+from serve.models import Models, ServedDetector
 from trainables.data.canonical import Movements, encode, usable
 from trainables.data.dataset import observe_recordings
 from trainables.data.recordings import Recording
 
 
 def score(models: Models, recordings: Sequence[Recording]) -> list[float]:
-    """The probability of a bot for each recorded movement.
+    """Return the probability of a bot for each recorded movement.
 
     Raises:
-        NoDetectorError: none is published.
-        BadRequestError: a recording that the canonical form does not hold.
+        NoDetectorError: no detector is published.
+        BadRequestError: a recording cannot be brought into canonical form.
     """
     models.detectors.follow()
-    judge = models.detectors.at()
+    detector = models.detectors.get()
     for at, recording in enumerate(recordings):
-        if recording.t_ms[-1] > 1000.0 * LONGEST_S:
-            raise BadRequestError(f"movement {at}: `duration <= {LONGEST_S:g} s` must hold; cut it where it rests")
+        if recording.t_ms[-1] > 1000.0 * MAX_DURATION_S:
+            got = f"{recording.t_ms[-1] / 1000.0:g} s"
+            law = f"`duration <= {MAX_DURATION_S:g} s`"
+            raise BadRequestError(f"movement {at}: expected {law}, but got {got}; split it where the pointer rests")
     movements = observe_recordings(recordings)
-    scores = scored(judge, movements)
+    scores = scored(detector, movements)
     for at in scores.isnan().nonzero().squeeze(1).tolist()[:1]:
-        _, dropped = usable(movements.take(torch.tensor([at])), judge.detector.canonical)
+        _, dropped = usable(movements.take(torch.tensor([at])), detector.detector.canonical)
         raise BadRequestError(f"movement {at}: {next(reason for reason, count in dropped.items() if count)}")
     return [float(value) for value in scores]
 
 
-def scored(judge: Judge, movements: Movements) -> Float[Tensor, "N"]:
-    """Scores in float64, NaN where the canonical form holds no such movement."""
-    form = judge.detector.canonical
+def scored(detector: ServedDetector, movements: Movements) -> Float[Tensor, "N"]:
+    """Return scores in float64, NaN for movements that have no canonical form."""
+    form = detector.detector.canonical
     rows, _ = usable(movements, form)
     scores = torch.full((len(movements),), torch.nan, dtype=torch.float64)
     if len(rows):
-        scores[rows] = judge.detector.score(encode(movements.take(rows), form)).double()
+        scores[rows] = detector.detector.score(encode(movements.take(rows), form)).double()
     return scores

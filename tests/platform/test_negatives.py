@@ -13,8 +13,8 @@ from platform import negatives
 from platform.negatives import COMMAND, main
 from serve.api import create_app
 from serve.client import HardNegatives
-from serve.jobs import SEEDS, Drawn, Job, ServeError, ShortageError
-from serve.patience import Patience
+from serve.jobs import SEED_LIMIT, Job, SampleResult, ServeError, ShortageError
+from serve.patience import RetryPolicy
 from serve.settings import ServeConfig
 from serve.tokens import Tokens
 from tests.serve.fakes import CHAMPION, DETECTOR, TOKEN, FakeBackend, tokens
@@ -28,7 +28,7 @@ from trainables.detector.config import NegativesConfig
 from trainables.detector.dataset.negatives import ROUNDS, conditions_for, mixture
 from trainables.detector.dataset.served_negatives import read_served
 
-QUICK = Patience(attempts=3, first_s=0.001, longest_s=0.002)
+QUICK = RetryPolicy(attempts=3, first_wait_s=0.001, max_wait_s=0.002)
 OTHER = "0002-bbbbbbbbbbbb"
 N = 9
 
@@ -49,7 +49,7 @@ class Service(FakeBackend):
     heeds: bool = True
     fails: int = 0
 
-    async def sample(self, job: Job) -> Drawn:
+    async def sample(self, job: Job) -> SampleResult:
         """One answer."""
         if self.fails:
             self.fails -= 1
@@ -68,7 +68,7 @@ class Service(FakeBackend):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that gives up soon, without a token."""
-    monkeypatch.setattr(negatives, "HardNegatives", partial(HardNegatives, patience=QUICK))
+    monkeypatch.setattr(negatives, "HardNegatives", partial(HardNegatives, retry=QUICK))
     monkeypatch.delenv("HUMOUSE_TOKEN", raising=False)
 
 
@@ -189,7 +189,7 @@ def test_no_two_seeds_share_a_stream_whatever_is_drawn_again(url: str, tmp_path:
         assert drawn(url, tmp_path / str(seed), f"seed={seed}") == 0
         streams = {job.seed for job in service.jobs}
         assert len(streams) == 4
-        assert all(0 <= stream < SEEDS for stream in streams)
+        assert all(0 <= stream < SEED_LIMIT for stream in streams)
         assert not streams & known
         known |= streams
 
@@ -204,7 +204,7 @@ def test_a_promotion_in_mid_run_mixes_nothing(
     """Whatever is asked for after the first answer is asked of the champion that gave it."""
     service.after = OTHER
     if reason == "chunks":
-        monkeypatch.setattr("serve.client.CHUNK", 4)
+        monkeypatch.setattr("serve.client.CHUNK_ROWS", 4)
     else:
         service.stuck = (2, 1)
     assert drawn(url, folder) == 0
@@ -233,10 +233,10 @@ def test_a_hardness_is_asked_for_in_chunks_that_the_service_can_look_through_in_
 def test_a_service_that_answers_for_another_champion_is_not_believed(
     url: str, folder: Path, service: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serve.client.CHUNK", 4)
+    monkeypatch.setattr("serve.client.CHUNK_ROWS", 4)
     service.after, service.heeds = OTHER, False
     assert drawn(url, folder) == FAILED
-    assert f"of {CHAMPION} were asked for and 4 of {OTHER} came" in said(capsys)
+    assert f"of {CHAMPION}, but got 4 rows of {OTHER}" in said(capsys)
     assert not folder.parent.exists()
 
 
@@ -274,10 +274,10 @@ def test_a_service_that_fails_in_its_way_ends_in_one_line(
 def test_a_failure_after_some_chunks_leaves_nothing(
     url: str, folder: Path, service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("serve.client.CHUNK", 4)
+    monkeypatch.setattr("serve.client.CHUNK_ROWS", 4)
     whole = Service.sample
 
-    async def sample(self: Service, job: Job) -> Drawn:
+    async def sample(self: Service, job: Job) -> SampleResult:
         if self.jobs:
             raise ShortageError("no more")
         return await whole(self, job)
@@ -330,7 +330,7 @@ def test_nothing_is_written_over_nor_asked_for(
         ("out_dir=''", "`out_dir` names a folder"),
         ("hardness=[0.1]", "`hardness` is [low, high]"),
         ("hardness=[0.9,0.1]", "hardness"),
-        ("url=''", "`url` or `handle`, one of the two"),
+        ("url=''", "exactly one of `url` and `handle`"),
         ("seed=-1", "seed=-1"),
         ("data.canonical.representation=splines", "representation"),
         ("out_dirr=x", "there is no such key; did you mean `out_dir`?"),

@@ -1,4 +1,4 @@
-"""The service on a real Ray: two replicas behind HTTP, promotions under load, dying replicas, a full queue."""
+"""Tests of the service on a real Ray instance: promotions under load, dying replicas, a full queue."""
 
 import json
 import logging
@@ -34,21 +34,21 @@ from trainables.model_registry.registry import Registry
 pytestmark = pytest.mark.ray
 
 REPLICA = "ray::ServeReplica:default:Sampler"
-ASKED: dict[str, Any] = {"n": 3, "format": "safetensors", "pixels": True}
-WITHIN_S = 60.0  # for what takes about ten seconds on two cores
+REQUEST: dict[str, Any] = {"n": 3, "format": "safetensors", "pixels": True}
+WITHIN_S = 60.0  # limit of what takes about ten seconds on two cores
 
 
 @dataclass
 class Load:
-    """Clients that ask one after the other until they are told to end.
+    """Clients that send requests without a pause until the block ends.
 
     Attributes:
-        replies: (time of the reply, its status, id of its champion, seed, body).
+        responses: (time, status, id of the champion, seed, body) of each response.
     """
 
     url: str
     clients: int
-    replies: list[tuple[float, int, str, int, bytes]] = field(default_factory=list)
+    responses: list[tuple[float, int, str, int, bytes]] = field(default_factory=list)
     ended: bool = False
 
     def __enter__(self) -> "Load":
@@ -65,9 +65,9 @@ class Load:
     def _ask(self, seed: int) -> None:
         with requests.Session() as session:
             while not self.ended:
-                reply = session.post(f"{self.url}/v1/samples", json={**ASKED, "seed": seed}, timeout=WITHIN_S)
-                model = reply.headers.get("X-Model-Id", "")
-                self.replies.append((time.monotonic(), reply.status_code, model, seed, reply.content))
+                response = session.post(f"{self.url}/v1/samples", json={**REQUEST, "seed": seed}, timeout=WITHIN_S)
+                model = response.headers.get("X-Model-Id", "")
+                self.responses.append((time.monotonic(), response.status_code, model, seed, response.content))
 
 
 def free_port() -> int:
@@ -77,7 +77,7 @@ def free_port() -> int:
 
 
 def until(holds: Callable[[], bool], what: str) -> None:
-    """Wait for something that takes its time."""
+    """Wait until a condition holds."""
     ends = time.monotonic() + WITHIN_S
     while not holds():
         assert time.monotonic() < ends, what
@@ -85,20 +85,20 @@ def until(holds: Callable[[], bool], what: str) -> None:
 
 
 def replicas() -> dict[int, psutil.Process]:
-    """The processes of the samplers."""
+    """Return the processes of the samplers by id."""
     return {process.pid: process for process in below(title=REPLICA)}
 
 
 def computed_here(storage: Path, body: dict[str, Any]) -> bytes:
-    """The reply of the service without Ray, in this process, for the champion that the body names."""
+    """Return the response of the service without Ray, in this process, for the champion that the body names."""
     models = Models.below(storage)
     models.champions.swap(body["model"])
     backend = LocalBackend(models)
     with TestClient(create_app(backend, ServeConfig(str(storage / "apart"))), base_url="http://localhost") as client:
-        reply = client.post("/v1/samples", json={**body, "model": ""})
+        response = client.post("/v1/samples", json={**body, "model": ""})
     backend.close()
-    assert reply.status_code == 200, reply.text
-    return reply.content
+    assert response.status_code == 200, response.text
+    return response.content
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def storage(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(storage: Path) -> Iterator[str]:
-    """The service with two replicas."""
+    """Run the service with two replicas; yield its URL."""
     port = free_port()
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     with environment(own_address()):  # other instances may run beside the tests
@@ -130,7 +130,7 @@ def url(storage: Path) -> Iterator[str]:
 
 
 def ask(url: str, **asked: Any) -> requests.Response:
-    return requests.post(f"{url}/v1/samples", json={**ASKED, **asked}, timeout=WITHIN_S)
+    return requests.post(f"{url}/v1/samples", json={**REQUEST, **asked}, timeout=WITHIN_S)
 
 
 def model_of(url: str) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def model_of(url: str) -> dict[str, Any]:
     return state
 
 
-def test_a_reply_has_the_bytes_that_the_application_gives_in_one_process(url: str, storage: Path) -> None:
+def test_a_response_has_the_bytes_of_the_application_in_one_process(url: str, storage: Path) -> None:
     champion = model_of(url)["model"]["id"]
     assert champion == Registry.below(storage).champion_id()
     for body in (
@@ -146,59 +146,59 @@ def test_a_reply_has_the_bytes_that_the_application_gives_in_one_process(url: st
         {"n": 40, "seed": 2**40, "first": 7, "seq_len": 80, "steps": 3, "format": "npy"},
         {"n": 2, "seed": 0, "format": "json", "conditions": [[-0.7, 6.0, 0.1, 0.8, None]]},
     ):
-        asked = {**ASKED, "pixels": False, **body}
+        asked = {**REQUEST, "pixels": False, **body}
         assert requests.post(f"{url}/v1/samples", json=asked, timeout=WITHIN_S).content == computed_here(
             storage, {**asked, "model": champion}
         )
     assert model_of(url)["replicas"] == 2
 
 
-def test_inside_the_cluster_the_handle_gives_what_http_gives(url: str) -> None:
-    outside = HardNegatives(url).draw(5, seed=3, chunk=2)
-    inside = HardNegatives(handle=serve.get_deployment_handle("Sampler", "default")).draw(5, seed=3)
+def test_inside_the_cluster_the_handle_returns_the_same_as_http(url: str) -> None:
+    outside = HardNegatives(url).fetch(5, seed=3, chunk=2)
+    inside = HardNegatives(handle=serve.get_deployment_handle("Sampler", "default")).fetch(5, seed=3)
     assert inside.deltas.numpy().tobytes() == outside.deltas.numpy().tobytes()
     assert (inside.model, inside.seed) == (outside.model, outside.seed)
 
 
-def test_a_batch_id_brings_the_same_bytes_again(url: str) -> None:
-    reply = ask(url, seed=11)
-    again = requests.get(f"{url}/v1/samples/{reply.headers['X-Batch-Id']}", timeout=WITHIN_S)
-    assert again.content == reply.content
+def test_a_batch_id_reproduces_the_bytes(url: str) -> None:
+    response = ask(url, seed=11)
+    again = requests.get(f"{url}/v1/samples/{response.headers['X-Batch-Id']}", timeout=WITHIN_S)
+    assert again.content == response.content
 
 
 @pytest.mark.heavy
-def test_a_promotion_under_load_fails_no_request_and_mixes_no_two_champions(
+def test_a_promotion_under_load_fails_no_request_and_mixes_no_champions(
     url: str, storage: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     before = model_of(url)["model"]["id"]
     other = published.altered(checkpoint, tmp_path / "other", lambda weight: weight * 0.9)
     with Load(url, clients=4) as load:
-        until(lambda: len(load.replies) > 20, "the service answers")
+        until(lambda: len(load.responses) > 20, "the service answers")
         after = published.publish(Registry.below(storage), other)
         promoted = time.monotonic()
-        until(lambda: any(model == after for _, _, model, _, _ in load.replies), "the new champion answers")
-        until(lambda: all(model == after for _, _, model, _, _ in load.replies[-40:]), "the old one is gone")
-        count = len(load.replies)
-        until(lambda: len(load.replies) > count + 20, "the service answers")
-    assert {status for _, status, _, _, _ in load.replies} == {200}
-    assert {model for _, _, model, _, _ in load.replies} == {before, after}
-    assert max(at for at, _, model, _, _ in load.replies if model == before) - promoted < 5.0  # alone it takes 0.7 s
+        until(lambda: any(model == after for _, _, model, _, _ in load.responses), "the new champion answers")
+        until(lambda: all(model == after for _, _, model, _, _ in load.responses[-40:]), "the old one is gone")
+        count = len(load.responses)
+        until(lambda: len(load.responses) > count + 20, "the service answers")
+    assert {status for _, status, _, _, _ in load.responses} == {200}
+    assert {model for _, _, model, _, _ in load.responses} == {before, after}
+    assert max(at for at, _, model, _, _ in load.responses if model == before) - promoted < 5.0  # alone it takes 0.7 s
     expected = {
-        (model, seed): computed_here(storage, {**ASKED, "seed": seed, "model": model})
+        (model, seed): computed_here(storage, {**REQUEST, "seed": seed, "model": model})
         for model in (before, after)
         for seed in range(4)
     }
     assert expected[before, 0] != expected[after, 0]
-    assert all(body == expected[model, seed] for _, _, model, seed, body in load.replies)
+    assert all(body == expected[model, seed] for _, _, model, seed, body in load.responses)
 
 
-def test_a_bad_champion_leaves_the_old_one_serving_and_is_told(
+def test_a_bad_champion_leaves_the_old_one_serving_and_is_reported(
     url: str, storage: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     before, expected = model_of(url)["model"]["id"], ask(url, seed=5).content
     registry = Registry.below(storage)
     bad = published.publish(registry, published.altered(checkpoint, tmp_path / "bad", lambda weight: weight * 1e19))
-    until(lambda: model_of(url)["swap"]["error"] != "", "the error is told")
+    until(lambda: model_of(url)["swap"]["error"] != "", "the error is reported")
     time.sleep(1.0)  # both replicas have tried
     for _ in range(8):
         state, health = model_of(url), requests.get(f"{url}/v1/health", timeout=WITHIN_S)
@@ -213,33 +213,33 @@ def test_a_bad_champion_leaves_the_old_one_serving_and_is_told(
 
 
 @pytest.mark.heavy
-def test_a_replica_that_is_killed_takes_no_reply_with_it_and_its_successor_gives_the_same_bytes(url: str) -> None:
+def test_a_killed_replica_fails_no_request_and_its_successor_returns_the_same_bytes(url: str) -> None:
     with Load(url, clients=4) as load:
         for _ in range(2):  # in turn, so that the first victim's successor is left alone with the load
             until(lambda: len(replicas()) == 2 and model_of(url)["replicas"] == 2, "two replicas run")
             oldest = min(replicas().values(), key=psutil.Process.create_time)
-            count = len(load.replies)
+            count = len(load.responses)
             os.kill(oldest.pid, signal.SIGKILL)
-            until(lambda count=count: len(load.replies) > count + 20, "the other one answers")  # type: ignore[misc]
+            until(lambda count=count: len(load.responses) > count + 20, "the other one answers")  # type: ignore[misc]
             until(lambda gone=oldest.pid: gone not in replicas(), "it is gone")  # type: ignore[misc]
-    assert {status for _, status, _, _, _ in load.replies} == {200}  # what it took with it was asked again
+    assert {status for _, status, _, _, _ in load.responses} == {200}  # its requests were sent again
     for seed in range(4):
-        assert len({body for _, _, _, of, body in load.replies if of == seed}) == 1
+        assert len({body for _, _, _, of, body in load.responses if of == seed}) == 1
 
 
 @pytest.mark.heavy
-def test_a_full_queue_is_told_with_a_time_to_come_back(url: str, storage: Path) -> None:
+def test_a_full_queue_is_503_with_retry_after(url: str, storage: Path) -> None:
     settings = ServeConfig(str(storage), queue=1, replicas=ReplicasConfig(1, 1))
-    serve.run(application(settings, ongoing=1), name="narrow", route_prefix="/narrow")
+    serve.run(application(settings, max_ongoing=1), name="narrow", route_prefix="/narrow")
     try:
         with ThreadPoolExecutor(12) as pool:
-            replies = [*pool.map(lambda seed: ask(f"{url}/narrow", n=64, steps=20, seed=seed), range(12))]
+            responses = [*pool.map(lambda seed: ask(f"{url}/narrow", n=64, steps=20, seed=seed), range(12))]
     finally:
         serve.delete("narrow")
-    assert {reply.status_code for reply in replies} == {200, 503}
-    refused = [reply for reply in replies if reply.status_code == 503]
-    assert {reply.headers["Retry-After"] for reply in refused} == {"1"}
-    assert {json.loads(reply.content)["error"]["status"] for reply in refused} == {503}
+    assert {response.status_code for response in responses} == {200, 503}
+    refused = [response for response in responses if response.status_code == 503]
+    assert {response.headers["Retry-After"] for response in refused} == {"1"}
+    assert {json.loads(response.content)["error"]["status"] for response in refused} == {503}
 
 
 def test_every_request_leaves_a_line_in_the_audit_log(url: str, storage: Path) -> None:
@@ -249,5 +249,5 @@ def test_every_request_leaves_a_line_in_the_audit_log(url: str, storage: Path) -
         lines = (storage / "serve" / "audit.jsonl").read_text().rpartition("\n")[0].splitlines()
         return [line["status"] for line in map(json.loads, lines) if line.get("batch") == batch]
 
-    until(lambda: len(statuses()) > 0, "a line of the request")  # it is written behind the reply
+    until(lambda: len(statuses()) > 0, "a line of the request")  # it is written behind the response
     assert statuses() == [200]

@@ -1,4 +1,4 @@
-"""A backend without a model, whose numbers follow from the job alone, and the application around it."""
+"""Fake backend whose numbers follow from the job alone, and a client of the application around it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from serve.api import create_app
 from serve.backend import Backend
-from serve.jobs import Drawn, Job, NoDetectorError, ServeError
+from serve.jobs import Job, NoDetectorError, SampleResult, ServeError
 from serve.settings import ServeConfig
 from serve.tokens import Tokens, read_tokens
 from trainables.data.config import CONDITION_NAMES
@@ -24,11 +24,11 @@ TRAINED_LENGTH = 16
 
 @dataclass
 class FakeBackend:
-    """What it is told to be; a job's row is drawn from (seed, number).
+    """Backend without a model; a row is sampled from (seed, number).
 
     Attributes:
-        failure: Raised in place of an answer.
-        delay_s: Before an answer.
+        failure: Raised in place of a result.
+        delay_s: Delay of every result.
     """
 
     champion: str | None = CHAMPION
@@ -39,14 +39,14 @@ class FakeBackend:
     salt: int = 0
     jobs: list[Job] = field(default_factory=list)
 
-    async def sample(self, job: Job) -> Drawn:
-        """Normal numbers."""
+    async def sample(self, job: Job) -> SampleResult:
+        """Return normal random numbers."""
         self.jobs.append(job)
         await self._ready()
         steps, numbers = job.seq_len or TRAINED_LENGTH, np.arange(job.first, job.first + job.n)
         rows = [np.random.default_rng([self.salt, job.seed, int(number)]).normal(size=(steps, 2)) for number in numbers]
         given = np.array(job.conditions or [(-1.0, 5.0, 0.1, 0.5, np.nan)], dtype=np.float64)
-        return Drawn(
+        return SampleResult(
             deltas=np.array(rows, dtype=np.float32),
             length=np.full(job.n, steps, dtype=np.int32),
             condition=np.broadcast_to(given, (job.n, len(CONDITION_NAMES))),
@@ -61,14 +61,14 @@ class FakeBackend:
         )
 
     async def score(self, movements: Sequence[Recording]) -> list[float]:
-        """The same score for all."""
+        """Return the same score for all."""
         await self._ready()
         if self.scores is None:
-            raise NoDetectorError("no detector is published: nothing can be scored")
+            raise NoDetectorError("no detector published yet")
         return [self.scores] * len(movements)
 
     async def describe(self) -> dict[str, Any]:
-        """As it was told."""
+        """Return a description with the given champion and error."""
         await self._ready()
         card = None if self.champion is None else {"id": self.champion, "c2st": float("nan")}
         swap = {"wanted": "", "error": self.error, "since": "2026-01-01T00:00:00+00:00"}
@@ -85,21 +85,21 @@ AUTHORISED = {"Authorization": f"Bearer {TOKEN}"}
 
 
 def tokens() -> Tokens:
-    """Ada's, alone."""
+    """Return tokens with one name, ada."""
     return read_tokens("", {"HUMOUSE_TOKENS": f"ada={TOKEN}"})
 
 
 def client_of(
     backend: Backend, storage: Path, known: Tokens | None = None, origin: str = "http://127.0.0.1", **settings: Any
 ) -> TestClient:
-    """A client of the application in this process; without `known` it has no tokens."""
+    """Return a client of the application in this process; without `known` it has no tokens."""
     config = ServeConfig(storage_path=str(storage), **settings)
     app = create_app(backend, config, Tokens() if known is None else known)
     return TestClient(app, base_url=origin, raise_server_exceptions=False)
 
 
 class BusyError(ServeError):
-    """A full queue."""
+    """The queue is full."""
 
     status = 503
     retry_after_s = 3

@@ -56,21 +56,21 @@ DECISION = {
 
 
 def diffusion(folder: Path, seed: int = 0) -> Path:
-    """A checkpoint of a briefly trained diffusion."""
+    """Write a checkpoint of a briefly trained diffusion."""
     *_, last = epochs(replace(DIFFUSION, seed=seed))
     last.save(folder)
     return folder
 
 
 def gan(folder: Path) -> Path:
-    """A checkpoint of an adversarial generator that has not been trained."""
+    """Write a checkpoint of an untrained GAN."""
     splits = load_splits(GAN.data)
     save_state(initial_state(GAN, splits.statistics, ALONE), GAN, splits, folder)
     return folder
 
 
 def network(folder: Path) -> Path:
-    """A checkpoint of a detector that has not been trained."""
+    """Write a checkpoint of an untrained detector."""
     splits = load_splits(DETECTOR.data)
     state = detector_state.initial_state(DETECTOR, len(splits.statistics.mean), ALONE)
     detector_state.save_state(state, DETECTOR, splits, Scaling.fit(splits), {"temperature": 1.0}, folder)
@@ -78,7 +78,7 @@ def network(folder: Path) -> Path:
 
 
 def altered(checkpoint: Path, folder: Path, change: Callable[[Tensor], Tensor]) -> Path:
-    """A whole checkpoint whose averaged weights were changed."""
+    """Write a copy of a checkpoint with changed EMA weights."""
     tensors, record = load_checkpoint(checkpoint)
     changed = {name: change(t) if name.startswith("ema.") else t for name, t in tensors.items()}
     save_checkpoint(folder, changed, record)
@@ -86,13 +86,13 @@ def altered(checkpoint: Path, folder: Path, change: Callable[[Tensor], Tensor]) 
 
 
 def publish(registry: Registry, checkpoint: Path, decision: Mapping[str, Any] = DECISION) -> str:
-    """The id of a checkpoint that is champion from now on."""
+    """Publish a checkpoint as champion; return its id."""
     with held(registry) as publisher:
         return publisher.publish(checkpoint, decision).id
 
 
 def serving(storage: Path, *checkpoints: Path) -> tuple[Models, list[str]]:
-    """Models of a storage path, the last of these checkpoints being champion, and the ids of all."""
+    """Publish checkpoints, the last as champion; return the loaded models and the ids."""
     ids = [publish(Registry.below(storage), checkpoint) for checkpoint in checkpoints]
     models = Models.below(storage)
     assert models.champions.swap()
@@ -101,17 +101,17 @@ def serving(storage: Path, *checkpoints: Path) -> tuple[Models, list[str]]:
 
 @dataclass(frozen=True)
 class Straightness:
-    """A detector that takes straight movements for bots: the score is distance over path, to some power.
+    """Detector that takes straight movements for bots: the score is distance over path, to some power.
 
     Attributes:
-        power: Of the score; a negative one makes it a detector that does not work.
+        power: Power of the score; a negative one makes it a detector that does not work.
     """
 
     power: float = 1.0
     canonical: CanonicalConfig = field(default_factory=CanonicalConfig)
 
     def score(self, canonical: Canonical) -> Tensor:
-        """Probability of a bot."""
+        """Return the probability of a bot."""
         path: Tensor = canonical.deltas[..., :2].norm(dim=-1).sum(dim=1)
         return path.clamp(min=1.0).reciprocal() ** self.power if self.power >= 0 else path * torch.nan
 
@@ -120,12 +120,12 @@ KIND = "straightness"
 
 
 def load_straightness(checkpoint: Path, device: torch.device | str) -> Straightness:
-    """The detector of a checkpoint."""
+    """Load the detector of a checkpoint."""
     tensors, _ = load_checkpoint(checkpoint)
     return Straightness(float(tensors["power"]))
 
 
 def detector(storage: Path, folder: Path, power: float = 1.0) -> str:
-    """The id of a detector that is published from now on; a negative power makes one that does not work."""
+    """Publish a detector and return its id; a negative power makes one that does not work."""
     save_checkpoint(folder, {"power": torch.tensor(power)}, {"kind": KIND})
     return publish(Registry.below(storage, detectors.FOLDER), folder, {"reason": "a test"})

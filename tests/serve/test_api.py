@@ -15,7 +15,7 @@ from serve import api
 from serve.backend import LocalBackend
 from serve.compute import compute
 from serve.formats import FORMATS, HEADERS, arrays_of, decode
-from serve.jobs import BadRequestError, Drawn, NoChampionError, UnknownModelError
+from serve.jobs import BadRequestError, NoChampionError, SampleResult, UnknownModelError
 from serve.messages import SampleRequest
 from tests.serve.fakes import AUTHORISED, CHAMPION, TOKEN, TRAINED_LENGTH, BusyError, FakeBackend, client_of, tokens
 from tests.serve.published import serving
@@ -37,29 +37,29 @@ def client(backend: FakeBackend, tmp_path: Path) -> Iterator[TestClient]:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_reply_holds_what_the_backend_drew_and_says_who_made_it(client: TestClient, name: str) -> None:
-    reply = client.post("/v1/samples", json={"n": 3, "seed": 5, "format": name})
-    assert reply.status_code == 200
-    arrays, _ = decode(reply.content, name)
+def test_a_response_holds_the_samples_of_the_backend_and_names_the_model(client: TestClient, name: str) -> None:
+    response = client.post("/v1/samples", json={"n": 3, "seed": 5, "format": name})
+    assert response.status_code == 200
+    arrays, _ = decode(response.content, name)
     rows = [np.random.default_rng((0, 5, number)).normal(size=(TRAINED_LENGTH, 2)) for number in range(3)]
     np.testing.assert_array_equal(arrays["deltas"], np.array(rows, dtype=np.float32))
-    assert reply.headers["content-type"] == FORMATS[name].media_type
-    assert reply.headers["x-model-id"] == CHAMPION
-    assert reply.headers["x-seed"] == "5"
-    assert reply.headers["x-provenance"] == "synthetic"
-    assert reply.headers["x-conditions"] == "training"
-    assert reply.headers["x-content-sha256"] == hashlib.sha256(reply.content).hexdigest()
-    assert reply.headers["server-timing"] == "sampling;dur=250.0"
+    assert response.headers["content-type"] == FORMATS[name].media_type
+    assert response.headers["x-model-id"] == CHAMPION
+    assert response.headers["x-seed"] == "5"
+    assert response.headers["x-provenance"] == "synthetic"
+    assert response.headers["x-conditions"] == "training"
+    assert response.headers["x-content-sha256"] == hashlib.sha256(response.content).hexdigest()
+    assert response.headers["server-timing"] == "sampling;dur=250.0"
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if FORMATS[name].whole])
-def test_the_facts_of_the_body_are_those_of_the_headers(client: TestClient, name: str) -> None:
-    reply = client.post("/v1/samples", json={"n": 2, "format": name, "conditions": [WIDE], "pixels": True})
-    arrays, facts = decode(reply.content, name)
-    assert {header: str(facts[fact]) for fact, header in HEADERS.items()}.items() <= dict(
-        zip(HEADERS.values(), map(reply.headers.__getitem__, HEADERS.values()), strict=True)
+def test_the_metadata_of_the_body_equals_the_headers(client: TestClient, name: str) -> None:
+    response = client.post("/v1/samples", json={"n": 2, "format": name, "conditions": [WIDE], "pixels": True})
+    arrays, metadata = decode(response.content, name)
+    assert {header: str(metadata[key]) for key, header in HEADERS.items()}.items() <= dict(
+        zip(HEADERS.values(), map(response.headers.__getitem__, HEADERS.values()), strict=True)
     ).items()
-    assert (facts["n"], facts["seq_len"], facts["conditions"]) == (2, TRAINED_LENGTH, "given")
+    assert (metadata["n"], metadata["seq_len"], metadata["conditions"]) == (2, TRAINED_LENGTH, "given")
     np.testing.assert_array_equal(arrays["condition"], [WIDE, WIDE])
     assert "steps_px" in arrays
 
@@ -82,16 +82,16 @@ def test_every_field_reaches_the_job(client: TestClient, backend: FakeBackend) -
     assert job.model == "0002-bbbbbbbbbbbb"
 
 
-def test_hardness_and_a_distribution_reach_the_job_as_well(client: TestClient, backend: FakeBackend) -> None:
+def test_hardness_and_distribution_reach_the_job_too(client: TestClient, backend: FakeBackend) -> None:
     asked = {"n": 1, "hardness": [0, 0.25], "distribution": "even_distance", "detector": "0001-dddddddddddd"}
-    reply = client.post("/v1/samples", json=asked)
+    response = client.post("/v1/samples", json=asked)
     (job,) = backend.jobs
     assert (job.hardness, job.distribution, job.detector) == ((0.0, 0.25), "even_distance", "0001-dddddddddddd")
-    assert reply.headers["x-conditions"] == "even_distance"
-    assert "score" in decode(reply.content, "safetensors")[0]
+    assert response.headers["x-conditions"] == "even_distance"
+    assert "score" in decode(response.content, "safetensors")[0]
 
 
-def test_a_seed_that_is_left_out_is_drawn_and_told_and_gives_the_same_bytes(client: TestClient) -> None:
+def test_a_missing_seed_is_random_and_returned_and_reproduces_the_bytes(client: TestClient) -> None:
     first, other = (client.post("/v1/samples", json={"n": 2}) for _ in range(2))
     assert first.headers["x-seed"] != other.headers["x-seed"]
     again = client.post("/v1/samples", json={"n": 2, "seed": int(first.headers["x-seed"])})
@@ -99,7 +99,7 @@ def test_a_seed_that_is_left_out_is_drawn_and_told_and_gives_the_same_bytes(clie
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_batch_id_gives_the_same_bytes_again_also_after_a_restart_and_a_promotion(
+def test_a_batch_id_reproduces_the_bytes_even_after_a_restart_and_a_promotion(
     client: TestClient, tmp_path: Path, name: str
 ) -> None:
     asked = {"n": 2, "format": name, "pixels": FORMATS[name].whole, "conditions": [UNKNOWN]}
@@ -119,15 +119,15 @@ def test_equal_requests_share_a_batch_id_whether_the_champion_is_named_or_not(cl
     assert ids[0] == ids[1] != ids[2]
 
 
-def test_bytes_that_would_be_others_are_refused_and_not_sent(client: TestClient, backend: FakeBackend) -> None:
+def test_a_batch_whose_bytes_would_differ_is_refused(client: TestClient, backend: FakeBackend) -> None:
     batch = client.post("/v1/samples", json={"n": 1}).headers["x-batch-id"]
     backend.salt = 1
-    reply = client.get(f"/v1/samples/{batch}")
-    assert reply.status_code == 410
-    assert "can no longer be made" in reply.json()["error"]["message"]
+    response = client.get(f"/v1/samples/{batch}")
+    assert response.status_code == 410
+    assert "cannot be reproduced" in response.json()["error"]["message"]
 
 
-def test_a_large_reply_is_the_same_as_the_parts_it_is_asked_in(client: TestClient) -> None:
+def test_a_large_response_equals_its_chunks(client: TestClient) -> None:
     def deltas(**asked: Any) -> npt.NDArray[Any]:
         body = client.post("/v1/samples", json={"seed": 3, "seq_len": 64, "format": "npy", **asked}).content
         return decode(body, "npy")[0]["deltas"]
@@ -137,13 +137,13 @@ def test_a_large_reply_is_the_same_as_the_parts_it_is_asked_in(client: TestClien
     np.testing.assert_array_equal(whole, np.concatenate([deltas(n=200), deltas(n=100, first=200)]))
 
 
-def test_the_champions_card_is_told_with_null_for_what_is_not_known(client: TestClient) -> None:
+def test_the_model_card_has_null_for_unknown_values(client: TestClient) -> None:
     state = client.get("/v1/model").json()
     assert state["model"] == {"id": CHAMPION, "c2st": None}
     assert (state["swap"]["error"], state["replicas"], state["detector"]) == ("", 1, None)
 
 
-def test_health_names_the_champion_and_a_failed_change(client: TestClient, backend: FakeBackend) -> None:
+def test_health_names_the_champion_and_a_failed_swap(client: TestClient, backend: FakeBackend) -> None:
     assert client.get("/v1/health").json() == {"ready": True, "model": CHAMPION, "error": ""}
     backend.error = "0002-bbbbbbbbbbbb: truncated"
     assert client.get("/v1/health").json()["error"] == backend.error
@@ -151,18 +151,18 @@ def test_health_names_the_champion_and_a_failed_change(client: TestClient, backe
 
 def test_health_is_503_where_there_is_no_champion(client: TestClient, backend: FakeBackend) -> None:
     backend.champion, backend.error = None, "the registry is damaged"
-    reply = client.get("/v1/health")
-    assert (reply.status_code, reply.headers["retry-after"]) == (503, "5")
-    assert reply.json()["error"]["message"] == "no champion can be served: the registry is damaged"
+    response = client.get("/v1/health")
+    assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+    assert response.json()["error"]["message"] == "no champion is loaded: the registry is damaged"
 
 
-def test_who_has_no_token_hears_of_health_and_of_nothing_else(tmp_path: Path) -> None:
+def test_without_a_token_health_says_ready_and_no_more(tmp_path: Path) -> None:
     backend = FakeBackend(error="secrets of the disk")
     with client_of(backend, tmp_path, tokens()) as client:
         assert client.get("/v1/health").json() == {"ready": True}
         assert client.get("/v1/health", headers=AUTHORISED).json()["error"] == backend.error
         backend.champion = None
-        assert client.get("/v1/health").json()["error"]["message"] == "no champion can be served"
+        assert client.get("/v1/health").json()["error"]["message"] == "no champion is loaded"
 
 
 def test_a_detector_scores_movements_from_any_origin_of_time(client: TestClient, backend: FakeBackend) -> None:
@@ -184,53 +184,53 @@ def test_metrics_count_requests_and_movements(client: TestClient) -> None:
     assert "nowhere" not in text
 
 
-def test_metrics_know_the_methods_of_http_alone(client: TestClient) -> None:
+def test_metrics_have_labels_for_known_http_methods_only(client: TestClient) -> None:
     for method in ("BREW", "DELETE"):
         client.request(method, "/v1/model")
     text = client.get("/v1/metrics").text
     assert "BREW" not in text
 
 
-def test_the_page_takes_nothing_from_elsewhere(
+def test_the_page_loads_nothing_from_other_origins(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "index.html").write_text("<title>movements</title>")
     monkeypatch.setattr(api, "PAGE", tmp_path / "index.html")
-    reply = client.get("/")
-    assert reply.text == "<title>movements</title>"
-    assert reply.headers["content-security-policy"].startswith("default-src 'self' ")
+    response = client.get("/")
+    assert response.text == "<title>movements</title>"
+    assert response.headers["content-security-policy"].startswith("default-src 'self' ")
 
 
 @pytest.mark.parametrize(
     ("failure", "status", "retry_after"),
     [
-        (BusyError("as many wait as may"), 503, "3"),
-        (NoChampionError("nobody yet"), 503, "5"),
+        (BusyError("the queue is full"), 503, "3"),
+        (NoChampionError("no champion published yet"), 503, "5"),
         (UnknownModelError("never published"), 404, None),
-        (BadRequestError("`seq_len >= 9` must hold, but got 8"), 422, None),
+        (BadRequestError("expected `seq_len >= 9`, but got 8"), 422, None),
     ],
 )
-def test_what_the_backend_refuses_is_told_in_its_words(
+def test_an_error_of_the_backend_keeps_its_status_and_message(
     client: TestClient, backend: FakeBackend, failure: Exception, status: int, retry_after: str | None
 ) -> None:
     backend.failure = failure
-    reply = client.post("/v1/samples", json={"n": 1})
-    assert (reply.status_code, reply.headers.get("retry-after")) == (status, retry_after)
-    assert reply.json() == {"error": {"status": status, "message": str(failure)}}
+    response = client.post("/v1/samples", json={"n": 1})
+    assert (response.status_code, response.headers.get("retry-after")) == (status, retry_after)
+    assert response.json() == {"error": {"status": status, "message": str(failure)}}
 
 
-def test_what_nobody_foresaw_is_500_without_its_details(client: TestClient, backend: FakeBackend) -> None:
+def test_an_unexpected_error_is_500_without_its_details(client: TestClient, backend: FakeBackend) -> None:
     backend.failure = RuntimeError("/home/secret")
-    reply = client.post("/v1/samples", json={"n": 1})
-    assert reply.status_code == 500
-    assert reply.json() == {"error": {"status": 500, "message": "an error inside the service; its log says more"}}
+    response = client.post("/v1/samples", json={"n": 1})
+    assert response.status_code == 500
+    assert response.json() == {"error": {"status": 500, "message": "internal server error; see the log of the service"}}
 
 
 def test_a_backend_that_does_not_answer_is_504(tmp_path: Path) -> None:
     with client_of(FakeBackend(delay_s=5.0), tmp_path, timeout_s=0.05) as client:
-        for reply in (client.post("/v1/samples", json={"n": 1}), client.get("/v1/model")):
-            assert reply.status_code == 504
-            assert reply.json()["error"]["message"] == "no reply within 0.05 s; ask for fewer movements or steps"
+        for response in (client.post("/v1/samples", json={"n": 1}), client.get("/v1/model")):
+            assert response.status_code == 504
+            assert response.json()["error"]["message"] == "no response within 0.05 s; request fewer movements or steps"
 
 
 def test_the_audit_log_has_a_line_per_request_with_a_name_and_no_token(
@@ -239,27 +239,27 @@ def test_the_audit_log_has_a_line_per_request_with_a_name_and_no_token(
     with client_of(FakeBackend(), tmp_path, tokens()) as client, caplog.at_level(logging.INFO, "serve.audit"):
         batch = client.post("/v1/samples", json={"n": 3, "seq_len": 20}, headers=AUTHORISED).headers["x-batch-id"]
         client.post("/v1/samples", json={"n": 3}, headers={"Authorization": "Bearer wrong-token-of-nobody"})
-    drew, refused = [json.loads(record.message) for record in caplog.records if record.name == "serve.audit"]
-    told = {"token": "ada", "method": "POST", "path": "/v1/samples", "status": 200, "n": 3, "seq_len": 20}
-    assert {**told, "batch": batch, "model": CHAMPION}.items() <= drew.items()
-    assert set(drew) == {*told, "time", "batch", "model", "ms"}
+    sampled, refused = [json.loads(record.message) for record in caplog.records if record.name == "serve.audit"]
+    fields = {"token": "ada", "method": "POST", "path": "/v1/samples", "status": 200, "n": 3, "seq_len": 20}
+    assert {**fields, "batch": batch, "model": CHAMPION}.items() <= sampled.items()
+    assert set(sampled) == {*fields, "time", "batch", "model", "ms"}
     assert (refused["token"], refused["status"]) == ("", 401)
     assert TOKEN not in caplog.text
     assert "wrong-token-of-nobody" not in caplog.text
 
 
-def test_a_champion_that_really_draws_is_served_as_it_is_computed_here(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_real_champion_is_served_with_the_bytes_computed_here(checkpoint: Path, tmp_path: Path) -> None:
     asked = {"n": 5, "seed": 3, "pixels": True, "conditions": [UNKNOWN]}
     models, (champion,) = serving(tmp_path, checkpoint)
     with closing(LocalBackend(models)) as local, client_of(local, tmp_path) as client:
-        reply = client.post("/v1/samples", json=asked)
-        arrays, facts = decode(reply.content, "safetensors")
-        batch = reply.headers["x-batch-id"]
-        assert client.get(f"/v1/samples/{batch}").content == reply.content
-        assert client.get("/v1/model").json()["model"]["id"] == facts["model"] == champion
+        response = client.post("/v1/samples", json=asked)
+        arrays, metadata = decode(response.content, "safetensors")
+        batch = response.headers["x-batch-id"]
+        assert client.get(f"/v1/samples/{batch}").content == response.content
+        assert client.get("/v1/model").json()["model"]["id"] == metadata["model"] == champion
         assert client.get("/v1/health").json()["ready"]
-    (drawn,) = compute(models, [SampleRequest.model_validate(asked).job()])
-    assert isinstance(drawn, Drawn)
-    for name, array in arrays_of(drawn).items():
+    (result,) = compute(models, [SampleRequest.model_validate(asked).job()])
+    assert isinstance(result, SampleResult)
+    for name, array in arrays_of(result).items():
         assert arrays[name].tobytes() == array.tobytes()
-    assert facts["weights_sha256"] == drawn.weights_sha256
+    assert metadata["weights_sha256"] == result.weights_sha256

@@ -1,4 +1,4 @@
-"""The service as Ray is given it, and the command that starts it: options, files, and what is refused beforehand."""
+"""Tests of the Ray Serve deployments and of the command that starts them: options, files, early refusals."""
 
 import socket
 import subprocess
@@ -13,10 +13,10 @@ from click.testing import CliRunner
 from ray.serve.schema import ServeDeploySchema
 from ray.serve.scripts import build
 
-from serve.app import anchored, with_settings
+from serve.app import with_absolute_paths, with_settings
 from serve.launch import main
 from serve.settings import ServeConfig, is_loopback
-from serve.tokens import VARIABLE
+from serve.tokens import TOKENS_VARIABLE
 from trainables.core.config import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ def deployed() -> dict[str, Any]:
 
 @pytest.fixture
 def built(tmp_path: Path) -> dict[str, Any]:
-    """What `serve build serve.app:app` writes: every option of every deployment."""
+    """Options of every deployment, as `serve build serve.app:app` writes them."""
     file = tmp_path / "built.yaml"
     result = CliRunner().invoke(build, ["serve.app:app", "-o", str(file)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
@@ -38,7 +38,7 @@ def built(tmp_path: Path) -> dict[str, Any]:
     return {deployment["name"]: deployment for deployment in content["applications"][0]["deployments"]}
 
 
-def test_serve_build_knows_every_deployment_and_the_file_to_deploy_names_no_other(built: dict[str, Any]) -> None:
+def test_serve_build_has_every_deployment_that_the_deploy_file_names(built: dict[str, Any]) -> None:
     assert set(built) == {"Ingress", "Sampler"}
     assert {deployment["name"] for deployment in deployed()["applications"][0]["deployments"]} <= set(built)
 
@@ -52,12 +52,12 @@ def test_the_defaults_bound_every_queue_and_give_each_replica_the_cores_of_its_t
     scaling = sampler["autoscaling_config"]
     assert (scaling["min_replicas"], scaling["max_replicas"]) == (settings.replicas.minimum, settings.replicas.maximum)
     most = settings.queue + settings.replicas.maximum * sampler["max_ongoing_requests"]
-    assert ingress["max_ongoing_requests"] > most  # the samplers' queue is full first, and says so in our words
+    assert ingress["max_ongoing_requests"] > most  # the samplers' queue is full first, with our error
     assert ingress["max_queued_requests"] > 0
     assert ingress["num_replicas"] == 1
 
 
-def test_the_file_to_deploy_is_one_for_ray_and_listens_on_this_machine_alone() -> None:
+def test_the_deploy_file_is_valid_for_ray_and_listens_on_this_machine_only() -> None:
     schema = ServeDeploySchema.model_validate(deployed())
     assert schema.http_options.host is not None
     assert is_loopback(schema.http_options.host)
@@ -72,18 +72,18 @@ def test_the_file_to_deploy_is_one_for_ray_and_listens_on_this_machine_alone() -
         ({"prot": "1"}, "prot: there is no such key; did you mean `port`?"),
         ({"limits.n": "many"}, "limits.n: Value 'many'"),
         ({"replicas": {"minimum": 3}}, "`1 <= replicas.minimum <= replicas.maximum` must hold"),
-        ({"host": "0.0.0.0"}, "`host` and `port` are left out"),
-        ({"champion": "../x"}, "`champion` is an id"),
+        ({"host": "0.0.0.0"}, "neither `host` nor `port`"),
+        ({"champion": "../x"}, "`champion` to be an id"),
     ],
 )
-def test_wrong_arguments_are_one_line(args: dict[str, Any], says: str) -> None:
+def test_wrong_arguments_are_refused_in_one_line(args: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError) as caught:
         with_settings(args)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_texts_of_a_command_line_and_values_of_a_file_are_taken_alike() -> None:
+def test_strings_of_a_command_line_and_values_of_a_file_are_equivalent() -> None:
     with_settings({"queue": "3", "limits.steps": "7"})
     with_settings({"queue": 3, "limits": {"steps": 7}})
 
@@ -98,7 +98,7 @@ def test_importing_the_application_starts_nothing_and_makes_no_folder(tmp_path: 
 def test_the_command_refuses_before_anything_starts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(TOKENS_VARIABLE, raising=False)
     tokens = tmp_path / "tokens"
     tokens.write_text("too short\n")
     with socket.socket() as taken:
@@ -106,11 +106,11 @@ def test_the_command_refuses_before_anything_starts(
         taken.listen()
         port = taken.getsockname()[1]
         for arguments, says in (
-            (["host=0.0.0.0"], "`a host that other machines reach needs a token` must hold, but got host=0.0.0.0"),
-            (['host="::"'], "`a host that other machines reach needs a token`"),
-            ([f"token_file={tokens}"], "a token is at least"),
-            ([f"token_file={tokens}.not"], "not a readable file"),
-            ([f"port={port}"], "Address already in use; take another with port=NUMBER"),
+            (["host=0.0.0.0"], "a token for a host that other machines can reach must hold, but got host=0.0.0.0"),
+            (['host="::"'], "a token for a host that other machines can reach"),
+            ([f"token_file={tokens}"], "invalid token format; expected at least"),
+            ([f"token_file={tokens}.not"], "not a readable text file"),
+            ([f"port={port}"], "Address already in use; choose another with port=NUMBER"),
             (["queue=0"], "`queue >= 1` must hold"),
         ):
             assert main([f"storage_path={tmp_path}", *arguments]) == 2, arguments
@@ -122,8 +122,8 @@ def test_the_command_refuses_before_anything_starts(
     assert not ray.is_initialized()
 
 
-def test_paths_are_those_of_whoever_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_are_resolved_in_the_folder_of_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    settings = anchored(ServeConfig("results", token_file="tokens"))
+    settings = with_absolute_paths(ServeConfig("results", token_file="tokens"))
     assert Path(settings.storage_path) == tmp_path / "results"
     assert Path(settings.token_file) == tmp_path / "tokens"

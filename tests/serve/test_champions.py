@@ -1,4 +1,4 @@
-"""Laws of changing a champion: the old one stays until the new one has worked, and whoever is asked by id is served."""
+"""Tests of the hot swap: the old model stays until the new one has worked, and models are served by id."""
 
 import shutil
 import threading
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from serve import champions
-from serve.champions import Champions
+from serve.champions import RegistryModels
 from serve.jobs import DamagedModelError, NoChampionError, NoDetectorError, UnknownModelError
 from serve.models import Models
 from tests.serve import published
@@ -30,76 +30,76 @@ def storage(tmp_path: Path) -> Path:
     return tmp_path / "results"
 
 
-def test_where_nothing_was_published_nobody_is_served_and_the_first_champion_is(
+def test_without_a_publication_there_is_no_champion_and_the_first_one_is_served(
     storage: Path, checkpoint: Path
 ) -> None:
     models = Models.below(storage)
     assert not models.champions.swap()
-    assert "nothing was published yet" in models.champions.swapped.error
-    with pytest.raises(NoChampionError, match="nothing was published yet"):
-        models.champions.at()
+    assert "no champion published yet" in models.champions.last_swap.error
+    with pytest.raises(NoChampionError, match="no champion published yet"):
+        models.champions.get()
     assert models.describe()["model"] is None
     assert not storage.exists()
     name = publish(Registry.below(storage), checkpoint)
     assert models.champions.swap()
-    assert models.champions.at().id == name
-    assert models.champions.swapped.error == ""
+    assert models.champions.get().id == name
+    assert models.champions.last_swap.error == ""
 
 
-def test_a_swap_takes_whom_the_registry_names_and_a_pin_stays(storage: Path, checkpoint: Path, other: Path) -> None:
+def test_a_swap_loads_the_registrys_champion_or_a_pinned_one(storage: Path, checkpoint: Path, other: Path) -> None:
     models, (first,) = serving(storage, checkpoint)
     second = publish(Registry.below(storage), other)
-    assert models.champions.at().id == first
+    assert models.champions.get().id == first
     assert models.champions.swap()
-    assert models.champions.at().id == second
+    assert models.champions.get().id == second
     assert models.champions.swap(first)
-    assert models.champions.at().id == first
-    assert models.champions.swapped.wanted == first
+    assert models.champions.get().id == first
+    assert models.champions.last_swap.wanted == first
     with held(Registry.below(storage)) as publisher:
         publisher.rollback()
     assert models.champions.swap()
-    assert models.champions.at().id == first
+    assert models.champions.get().id == first
 
 
-def test_older_champions_are_served_by_their_id_and_unknown_ids_are_not(
+def test_past_champions_are_served_by_id_and_unknown_ids_are_refused(
     storage: Path, checkpoint: Path, other: Path
 ) -> None:
     models, (first, second) = serving(storage, checkpoint, other)
-    assert models.champions.at(second) is models.champions.at()
-    assert models.champions.at(first).weights_sha256 == load_record(checkpoint)["weights_sha256"]
-    assert models.champions.at(first) is models.champions.at(first)
+    assert models.champions.get(second) is models.champions.get()
+    assert models.champions.get(first).weights_sha256 == load_record(checkpoint)["weights_sha256"]
+    assert models.champions.get(first) is models.champions.get(first)
     for name in ("0009-aaaaaaaaaaaa", first[:-1], f"{first}/", f" {first}"):
-        with pytest.raises(UnknownModelError, match="nothing of this id was ever published"):
-            models.champions.at(name)
+        with pytest.raises(UnknownModelError, match="unknown model id"):
+            models.champions.get(name)
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "0001-aaaaaaaaaaaa/../../..", "0001-aaaaaaaaaaaa\n", "."])
-def test_what_is_no_id_never_reaches_the_file_system(
+def test_a_malformed_id_never_reaches_the_file_system(
     storage: Path, checkpoint: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models, _ = serving(storage, checkpoint)
 
     def touched(path: Path, *_: object, **__: object) -> None:
-        raise AssertionError(f"{path} was looked at")
+        raise AssertionError(f"{path} was accessed")
 
-    for look in ("is_dir", "exists", "open", "stat", "read_text", "read_bytes"):
-        monkeypatch.setattr(Path, look, touched)
+    for access in ("is_dir", "exists", "open", "stat", "read_text", "read_bytes"):
+        monkeypatch.setattr(Path, access, touched)
     with pytest.raises(UnknownModelError):
-        models.champions.at(name)
+        models.champions.get(name)
     assert not models.champions.swap(name)
     monkeypatch.undo()
-    assert models.champions.swapped.wanted == name
+    assert models.champions.last_swap.wanted == name
 
 
 BAD = ["weights changed by a bit", "an id that never was", "draws infinities", "another kind", "no folder"]
 
 
 @pytest.mark.parametrize("fault", BAD)
-def test_a_bad_champion_leaves_the_old_one_serving_and_says_why(
+def test_a_bad_champion_leaves_the_old_one_serving_and_reports_the_reason(
     storage: Path, checkpoint: Path, tmp_path: Path, fault: str
 ) -> None:
     models, (first,) = serving(storage, checkpoint)
-    registry, before, wanted, name = Registry.below(storage), models.champions.at(), "", ""
+    registry, before, wanted, name = Registry.below(storage), models.champions.get(), "", ""
     if fault == "an id that never was":
         wanted = "0007-aaaaaaaaaaaa"
     elif fault == "another kind":
@@ -113,39 +113,39 @@ def test_a_bad_champion_leaves_the_old_one_serving_and_says_why(
         shutil.rmtree(registry.path / HISTORY / name)
     says = {
         "weights changed by a bit": "truncated or altered",
-        "an id that never was": "nothing of this id was ever published",
+        "an id that never was": "unknown model id",
         "draws infinities": "NaN or infinity",
         "another kind": "do not fit",
-        "no folder": "nothing of this id was ever published",
+        "no folder": "unknown model id",
     }[fault]
     assert not models.champions.swap(wanted)
-    error = models.champions.swapped.error
+    error = models.champions.last_swap.error
     assert says in error
     assert "\n" not in error
     assert str(storage.parent) not in error
-    assert models.champions.at() is before
-    assert models.champions.at(first) is before
+    assert models.champions.get() is before
+    assert models.champions.get(first) is before
     assert models.describe()["swap"]["error"] == error
     assert models.describe()["model"]["id"] == first
     assert models.champions.swap(first)
-    assert models.champions.swapped.error == ""
+    assert models.champions.last_swap.error == ""
 
 
-def test_an_older_champion_that_is_not_whole_is_told_and_the_present_one_is_served(
+def test_a_damaged_past_champion_is_an_error_and_the_current_one_is_served(
     storage: Path, checkpoint: Path, other: Path
 ) -> None:
     models, (first, second) = serving(storage, checkpoint, other)
     (Registry.below(storage).path / HISTORY / first / CHECKPOINT / WEIGHTS).write_bytes(b"half")
     with pytest.raises(DamagedModelError, match="truncated or altered") as caught:
-        models.champions.at(first)
+        models.champions.get(first)
     assert str(caught.value).startswith(f"registry/{HISTORY}/{first}/")
     assert str(storage.parent) not in str(caught.value)
     assert caught.value.status == 410
-    assert models.champions.at().id == second
+    assert models.champions.get().id == second
 
 
 class Loader:
-    """Loads what is published, unless it is told to fail."""
+    """Loads an entry, or raises `failure`."""
 
     def __init__(self) -> None:
         self.failure: Exception | None = None
@@ -158,48 +158,53 @@ class Loader:
         return entry
 
 
-FAILURES = [SamplingDivergedError("NaN"), ConfigError("a law"), OSError(116, "Stale file handle"), ZeroDivisionError()]
+FAILURES = [
+    SamplingDivergedError("NaN"),
+    ConfigError("a bound"),
+    OSError(116, "Stale file handle"),
+    ZeroDivisionError(),
+]
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)
-def test_whatever_keeps_an_older_champion_from_loading_is_told_and_not_tried_at_every_request(
+def test_a_past_champion_that_failed_to_load_is_an_error_and_is_not_loaded_at_every_request(
     storage: Path, checkpoint: Path, failure: Exception
 ) -> None:
     first, load = publish(Registry.below(storage), checkpoint), Loader()
-    kept: Champions[Any] = Champions(Registry.below(storage), load, NoChampionError, "champion")
+    models: RegistryModels[Any] = RegistryModels(Registry.below(storage), load, NoChampionError, "champion")
     load.failure = failure
     for _ in range(3):
         with pytest.raises(DamagedModelError, match=r"\S"):
-            kept.at(first)
+            models.get(first)
     assert load.tried == [first]
     load.failure = None
-    assert kept.swap(first)
-    assert kept.at(first).id == first
+    assert models.swap(first)
+    assert models.get(first).id == first
 
 
-def test_what_failed_is_forgotten_after_a_while_and_when_too_many_did(
+def test_failures_are_forgotten_after_a_while_and_when_there_are_too_many(
     storage: Path, checkpoint: Path, other: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry, load = Registry.below(storage), Loader()
     first, second = publish(registry, checkpoint), publish(registry, other)
-    kept: Champions[Any] = Champions(registry, load, NoChampionError, "champion")
+    models: RegistryModels[Any] = RegistryModels(registry, load, NoChampionError, "champion")
     load.failure = OSError("stale")
 
     def ask(name: str) -> None:
         with pytest.raises(DamagedModelError, match="stale"):
-            kept.at(name)
+            models.get(name)
 
-    monkeypatch.setattr(champions, "FAILED", 1)
+    monkeypatch.setattr(champions, "FAILURES", 1)
     for name in (first, first, second, first):
         ask(name)
     assert load.tried == [first, second, first]
-    monkeypatch.setattr(champions, "FAILED_S", 0.0)
+    monkeypatch.setattr(champions, "FAILURE_TTL_S", 0.0)
     ask(second)
     load.failure = None
-    assert kept.at(second).id == second
+    assert models.get(second).id == second
 
 
-def test_a_registry_that_cannot_be_read_leaves_the_present_champion_and_says_why(
+def test_a_registry_that_cannot_be_read_leaves_the_current_champion_and_reports_the_reason(
     storage: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models, (first,) = serving(storage, checkpoint)
@@ -209,11 +214,11 @@ def test_a_registry_that_cannot_be_read_leaves_the_present_champion_and_says_why
 
     monkeypatch.setattr(Registry, "champion_id", stale)
     assert not models.champions.follow()
-    assert models.champions.swapped.error == "[Errno 116] Stale file handle: 'registry/champion'"
-    assert models.champions.at().id == first
+    assert models.champions.last_swap.error == "[Errno 116] Stale file handle: 'registry/champion'"
+    assert models.champions.get().id == first
 
 
-def test_who_follows_while_an_entry_is_loaded_gets_it(storage: Path, checkpoint: Path) -> None:
+def test_a_caller_that_follows_while_a_model_is_loaded_gets_it(storage: Path, checkpoint: Path) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def slow(entry: Published) -> Published:
@@ -221,68 +226,70 @@ def test_who_follows_while_an_entry_is_loaded_gets_it(storage: Path, checkpoint:
         assert go_on.wait(10.0)
         return entry
 
-    kept: Champions[Any] = Champions(Registry.below(storage), slow, NoDetectorError, "detector")
+    models: RegistryModels[Any] = RegistryModels(Registry.below(storage), slow, NoDetectorError, "detector")
     name, found = publish(Registry.below(storage), checkpoint), list[str]()
 
     def ask(ready: Callable[[], object]) -> None:
         ready()
-        kept.follow()
-        found.append(kept.at().id)
+        models.follow()
+        found.append(models.get().id)
 
-    askers = [threading.Thread(target=ask, args=(ready,)) for ready in (lambda: None, begun.wait)]
-    for asker in askers:
-        asker.start()
-    askers[1].join(0.2)
+    callers = [threading.Thread(target=ask, args=(ready,)) for ready in (lambda: None, begun.wait)]
+    for caller in callers:
+        caller.start()
+    callers[1].join(0.2)
     go_on.set()
-    for asker in askers:
-        asker.join()
+    for caller in callers:
+        caller.join()
     assert found == [name, name]
 
 
-def test_following_swaps_only_when_the_registry_names_another(
+def test_following_swaps_only_when_the_registry_names_another_champion(
     storage: Path, checkpoint: Path, other: Path, tmp_path: Path
 ) -> None:
     models, (first,) = serving(storage, checkpoint)
-    since = models.champions.swapped
+    since = models.champions.last_swap
     assert models.champions.follow()
-    assert models.champions.swapped is since
+    assert models.champions.last_swap is since
     second = publish(Registry.below(storage), other)
     assert models.champions.follow()
-    assert models.champions.at().id == second != first
+    assert models.champions.get().id == second != first
     bad = publish(Registry.below(storage), published.altered(checkpoint, tmp_path / "bad", lambda w: w * 1e19))
     assert not models.champions.follow()
-    failed = models.champions.swapped
+    failed = models.champions.last_swap
     assert not models.champions.follow()
-    assert models.champions.swapped is failed  # the same bad one is not tried at every request
-    assert (models.champions.at().id, bad != second) == (second, True)
+    assert models.champions.last_swap is failed  # the same bad one is not loaded at every request
+    assert (models.champions.get().id, bad != second) == (second, True)
 
 
-def test_many_threads_that_ask_while_champions_change_always_get_a_whole_one(
+def test_threads_get_a_consistent_champion_while_champions_are_swapped(
     storage: Path, checkpoint: Path, other: Path
 ) -> None:
     models, ids = serving(storage, checkpoint, other)
-    weights = {name: models.champions.at(name).weights_sha256 for name in ids}
+    weights = {name: models.champions.get(name).weights_sha256 for name in ids}
     found: list[bool] = []
     stop = threading.Event()
 
     def ask() -> None:
         while not stop.is_set():
-            champion = models.champions.at()
+            champion = models.champions.get()
             found.append(champion.weights_sha256 == weights[champion.id])
 
-    askers = [threading.Thread(target=ask) for _ in range(4)]
-    for asker in askers:
-        asker.start()
+    callers = [threading.Thread(target=ask) for _ in range(4)]
+    for caller in callers:
+        caller.start()
     for turn in range(20):
         assert models.champions.swap(ids[turn % 2])
     stop.set()
-    for asker in askers:
-        asker.join()
+    for caller in callers:
+        caller.join()
     assert all(found)
     assert len(found) > 20
 
 
-def test_the_card_holds_the_figures_of_the_decision_with_intervals_and_counts(storage: Path, checkpoint: Path) -> None:
+def test_the_model_card_holds_the_metrics_of_the_decision_with_intervals_and_counts(
+    storage: Path, checkpoint: Path
+) -> None:
     models, (first,) = serving(storage, checkpoint)
     card = models.describe()["model"]
     record = load_record(checkpoint)
@@ -293,26 +300,26 @@ def test_the_card_holds_the_figures_of_the_decision_with_intervals_and_counts(st
     assert card["confidence"] == 0.9
     assert (card["representation"], card["sequence_length"], card["channels"]) == ("fixed_dt", 64, 2)
     assert card["sampling"]["steps"] == 2
-    parameters = models.champions.at().generator.model.parameters()
+    parameters = models.champions.get().generator.model.parameters()
     assert card["parameters"] == sum(p.numel() for p in parameters)
     assert any("synthetic" in line for line in card["limits_of_use"])
 
 
-def test_a_decision_without_figures_makes_a_card_without(storage: Path, checkpoint: Path) -> None:
+def test_a_decision_without_metrics_makes_a_card_without_metrics(storage: Path, checkpoint: Path) -> None:
     publish(Registry.below(storage), checkpoint, {"reason": "any"})
     models = Models.below(storage)
     assert models.champions.swap()
-    card = models.champions.at().card
+    card = models.champions.get().card
     assert (card["figures"], card["confidence"], card["judged_on"]["n"]) == ({}, None, None)
 
 
-def test_detectors_have_a_registry_of_their_own_and_prove_themselves(
+def test_detectors_have_their_own_registry_and_are_tried_before_a_swap(
     storage: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models, _ = serving(storage, checkpoint)
     assert models.describe()["detector"] is None
-    with pytest.raises(NoDetectorError, match="no detector: nothing was published yet"):
-        models.detectors.at()
+    with pytest.raises(NoDetectorError, match="no detector published yet"):
+        models.detectors.get()
     monkeypatch.setitem(detectors.LOADERS, KIND, load_straightness)
     first = detector(storage, tmp_path / "good")
     card = models.describe()["detector"]
@@ -320,29 +327,29 @@ def test_detectors_have_a_registry_of_their_own_and_prove_themselves(
     assert any("never the sole basis" in line for line in card["limits_of_use"])
     detector(storage, tmp_path / "bad", power=-1.0)
     assert models.describe()["detector"]["id"] == first
-    assert "its score is no probability" in models.describe()["detector_swap"]["error"]
-    assert models.champions.at().id != first
+    assert "its score is not a probability" in models.describe()["detector_swap"]["error"]
+    assert models.champions.get().id != first
 
 
-def test_a_detectors_network_judges(storage: Path, tmp_path: Path) -> None:
+def test_a_detector_of_the_registry_scores_like_its_checkpoint(storage: Path, tmp_path: Path) -> None:
     name = publish(Registry.below(storage, detectors.FOLDER), published.network(tmp_path / "network"))
     models = Models.below(storage)
-    assert models.detectors.swap(), models.detectors.swapped.error
-    judge, alone = models.detectors.at(), detectors.load_detector(tmp_path / "network")
-    assert (judge.id, judge.card["kind"]) == (name, "detector")
+    assert models.detectors.swap(), models.detectors.last_swap.error
+    served, alone = models.detectors.get(), detectors.load_detector(tmp_path / "network")
+    assert (served.id, served.card["kind"]) == (name, "detector")
     people = load_splits(DataConfig())["validation"].take(torch.arange(5))
-    assert torch.equal(judge.detector.score(people), alone.score(people))
+    assert torch.equal(served.detector.score(people), alone.score(people))
 
 
-def test_a_checkpoint_of_no_detector_is_told(storage: Path, checkpoint: Path) -> None:
+def test_a_checkpoint_that_is_not_a_detector_is_refused(storage: Path, checkpoint: Path) -> None:
     publish(Registry.below(storage, detectors.FOLDER), checkpoint)
     models = Models.below(storage)
     assert not models.detectors.swap()
-    assert "a checkpoint of a detector (`detector`) is needed, but got diffusion" in models.detectors.swapped.error
+    assert "a checkpoint of a detector (`detector`) is needed, but got diffusion" in models.detectors.last_swap.error
 
 
-def test_an_adversarial_champion_has_a_card_without_sampling(storage: Path, adversarial: Path) -> None:
+def test_a_gan_has_a_card_without_sampler_settings(storage: Path, adversarial: Path) -> None:
     models, _ = serving(storage, adversarial)
-    card = models.champions.at().card
+    card = models.champions.get().card
     assert (card["kind"], card["sampling"]) == ("gan", None)
     assert torch.isfinite(torch.tensor(float(card["parameters"])))

@@ -1,4 +1,4 @@
-"""The client against servers that answer, that fail in every way, and that are not what they should be."""
+"""Tests of the client against a real service, failing servers, and servers that are not the service."""
 
 import asyncio
 import hashlib
@@ -21,18 +21,18 @@ import torch
 
 from serve.api import create_app
 from serve.client import HardNegatives
-from serve.formats import BODY_HASH, FORMATS, arrays_of, facts_of, headers_of
-from serve.jobs import Drawn, Job, NoDetectorError, ShortageError
-from serve.patience import PASSING, Patience, ServiceError
-from serve.remote import Http
+from serve.formats import BODY_HASH, FORMATS, arrays_of, headers_of, metadata_of
+from serve.jobs import Job, NoDetectorError, SampleResult, ShortageError
+from serve.patience import RETRYABLE, RetryPolicy, ServiceError
+from serve.remote import HttpClient
 from serve.settings import ServeConfig
 from serve.tokens import read_tokens
 from tests.serve.fakes import CHAMPION, FakeBackend
-from tests.serve.servers import Said, Script, scripted, served
+from tests.serve.servers import Script, ScriptedResponse, scripted, served
 from trainables.core.config import ConfigError
 from trainables.diffusion.sampling import SamplingChanges
 
-QUICK = Patience(attempts=4, first_s=0.001, longest_s=0.002)
+QUICK = RetryPolicy(attempts=4, first_wait_s=0.001, max_wait_s=0.002)
 TOKEN = "correct-horse-battery-staple"
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,22 +53,22 @@ def url(backend: FakeBackend, tmp_path: Path) -> Iterator[str]:
         yield address
 
 
-def computed(**asked: Any) -> Drawn:
-    """What the backend draws, without a service."""
+def computed(**asked: Any) -> SampleResult:
+    """Return the samples of the backend, without a service."""
     return asyncio.run(FakeBackend().sample(Job(**asked)))
 
 
-def reply(job: Job, **changes: Any) -> Said:
-    """A right answer to a job, but for the changes of its facts."""
-    drawn = asyncio.run(FakeBackend().sample(job))
-    facts = facts_of(drawn, batch_id="b" * 32, seed=job.seed, first=job.first, conditions="training") | changes
-    body = FORMATS["safetensors"].encode(arrays_of(drawn), facts)
-    return Said(200, body, headers_of(facts, body))
+def response(job: Job, **changes: Any) -> ScriptedResponse:
+    """Return the correct response to a job, with changes of its metadata."""
+    result = asyncio.run(FakeBackend().sample(job))
+    metadata = metadata_of(result, batch_id="b" * 32, seed=job.seed, first=job.first, conditions="training") | changes
+    body = FORMATS["safetensors"].encode(arrays_of(result), metadata)
+    return ScriptedResponse(200, body, headers_of(metadata, body))
 
 
-def error(status: int, message: str = "a line", **headers: str) -> Said:
+def error(status: int, message: str = "a line", **headers: str) -> ScriptedResponse:
     body = json.dumps({"error": {"status": status, "message": message}}).encode()
-    return Said(status, body, {name.replace("_", "-"): value for name, value in headers.items()})
+    return ScriptedResponse(status, body, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
 def test_a_sample_is_what_the_service_computes(url: str) -> None:
@@ -80,7 +80,7 @@ def test_a_sample_is_what_the_service_computes(url: str) -> None:
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7, 8, 100])
 def test_chunks_of_any_size_give_the_same_sample(url: str, backend: FakeBackend, chunk: int) -> None:
     conditions = [[-1.0, 5.0, 0.1, 0.5, float("nan")], *([[-0.5, 4.0, 0.2, 0.3, 3.0]] * 6)]
-    drawn = HardNegatives(url).draw(n=7, seed=3, conditions=conditions, pixels=True, chunk=chunk)
+    drawn = HardNegatives(url).fetch(n=7, seed=3, conditions=conditions, pixels=True, chunk=chunk)
     whole = computed(n=7, seed=3, conditions=tuple(map(tuple, conditions)), pixels=True)
     assert np.array_equal(drawn.deltas.numpy(), whole.deltas)
     assert np.array_equal(drawn.condition.numpy(), whole.condition, equal_nan=True)
@@ -92,46 +92,46 @@ def test_chunks_of_any_size_give_the_same_sample(url: str, backend: FakeBackend,
     assert (drawn.model, drawn.seed, len(drawn)) == (CHAMPION, 3, 7)
 
 
-def test_a_stream_asks_for_a_chunk_when_it_is_wanted(url: str, backend: FakeBackend) -> None:
+def test_a_stream_requests_a_chunk_when_it_is_consumed(url: str, backend: FakeBackend) -> None:
     chunks = HardNegatives(url).batches(n=1000, seed=1, chunk=10)
     assert not backend.jobs
     assert [len(next(chunks)), len(next(chunks)), len(backend.jobs)] == [10, 10, 2]
 
 
-def test_a_promotion_amid_a_sample_mixes_nothing(url: str, backend: FakeBackend) -> None:
+def test_a_promotion_during_a_sample_does_not_mix_champions(url: str, backend: FakeBackend) -> None:
     chunks = HardNegatives(url).stream(n=6, chunk=2)
     first = next(chunks)
     backend.champion = "0002-bbbbbbbbbbbb"
     assert {first.model, *(chunk.model for chunk in chunks)} == {CHAMPION}
     assert [job.model for job in backend.jobs] == ["", CHAMPION, CHAMPION]
-    assert HardNegatives(url).draw(n=1).model == "0002-bbbbbbbbbbbb"
+    assert HardNegatives(url).fetch(n=1).model == "0002-bbbbbbbbbbbb"
 
 
-def test_a_seed_that_is_left_out_is_one_for_all_chunks_and_is_told(url: str) -> None:
-    one, other = (HardNegatives(url).draw(n=4, chunk=2) for _ in range(2))
+def test_a_missing_seed_is_random_and_the_same_for_all_chunks_and_returned(url: str) -> None:
+    one, other = (HardNegatives(url).fetch(n=4, chunk=2) for _ in range(2))
     assert one.seed != other.seed
     assert torch.equal(HardNegatives(url).sample(n=4, seed=one.seed), one.deltas)
 
 
-def test_everything_that_is_asked_for_arrives(url: str, backend: FakeBackend) -> None:
+def test_every_option_reaches_the_job(url: str, backend: FakeBackend) -> None:
     HardNegatives(url).sample(n=1, steps=5, sampler="ddim", guidance=1.5, hardness=(0.25, 0.5), distribution="training")
     [job] = backend.jobs
     assert job.sampling == SamplingChanges(steps=5, sampler="ddim", guidance=1.5)
     assert job.hardness == (0.25, 0.5)
-    scored = HardNegatives(url).draw(n=4, hardness=(0.25, 0.5), chunk=2)
+    scored = HardNegatives(url).fetch(n=4, hardness=(0.25, 0.5), chunk=2)
     assert scored.score is not None
     assert scored.score.tolist() == [0.25] * 4
     assert scored.detector == backend.jobs[-1].detector != ""
-    other = HardNegatives(url).draw(n=1, hardness=(0.25, 0.5), detector="0002-eeeeeeeeeeee")
+    other = HardNegatives(url).fetch(n=1, hardness=(0.25, 0.5), detector="0002-eeeeeeeeeeee")
     assert other.detector == backend.jobs[-1].detector == "0002-eeeeeeeeeeee"
 
 
-def test_a_card_is_read(url: str) -> None:
+def test_the_model_card_is_returned(url: str) -> None:
     assert HardNegatives(url).model()["model"]["id"] == CHAMPION
 
 
 @pytest.mark.parametrize("failure", [ShortageError("3 of 8 rows"), NoDetectorError("no detector is published")])
-def test_a_refusal_ends_at_once_with_the_line_of_the_service(
+def test_a_permanent_error_is_raised_at_once_with_the_message_of_the_service(
     url: str, backend: FakeBackend, failure: Exception
 ) -> None:
     backend.failure = failure
@@ -140,7 +140,7 @@ def test_a_refusal_ends_at_once_with_the_line_of_the_service(
     assert (caught.value.status, len(backend.jobs)) == (409, 1)
 
 
-def test_a_law_of_the_service_is_told_in_its_words(url: str) -> None:
+def test_a_limit_of_the_service_is_reported_with_its_message(url: str) -> None:
     with pytest.raises(ServiceError, match=r"^422: `n <= 4096` must hold"):
         HardNegatives(url).sample(n=5000, chunk=5000)
 
@@ -155,97 +155,102 @@ def test_a_law_of_the_service_is_told_in_its_words(url: str) -> None:
         {"n": 3, "conditions": [[1.0]]},
     ],
 )
-def test_what_breaks_a_law_is_never_sent(url: str, backend: FakeBackend, asked: Any) -> None:
+def test_an_option_out_of_bounds_is_never_sent(url: str, backend: FakeBackend, asked: Any) -> None:
     with pytest.raises(ConfigError, match="must hold"):
         HardNegatives(url).stream(**asked)
     assert not backend.jobs
 
 
-@pytest.mark.parametrize("status", PASSING)
-def test_a_failure_for_now_is_hidden(status: int) -> None:
-    script = Script([error(status), error(status), reply(Job(2, seed=1))])
+@pytest.mark.parametrize("status", RETRYABLE)
+def test_a_failure_that_passes_is_retried(status: int) -> None:
+    script = Script([error(status), error(status), response(Job(2, seed=1))])
     with scripted(script) as address:
-        found = HardNegatives(address, patience=QUICK).sample(n=2, seed=1)
+        found = HardNegatives(address, retry=QUICK).sample(n=2, seed=1)
     assert np.array_equal(found.numpy(), computed(n=2, seed=1).deltas)
-    assert len({body for _, body in script.asked}) == 1
-    assert len(script.asked) == 3
+    assert len({body for _, body in script.requests}) == 1
+    assert len(script.requests) == 3
 
 
-def _cut() -> Said:
-    said = reply(Job(2, seed=1))
-    return replace(said, body=said.body[:-9], length=len(said.body))
+def _cut() -> ScriptedResponse:
+    whole = response(Job(2, seed=1))
+    return replace(whole, body=whole.body[:-9], length=len(whole.body))
 
 
-def _damaged() -> Said:
-    said = reply(Job(2, seed=1))
-    return replace(said, body=said.body[:-1] + bytes([said.body[-1] ^ 1]))
+def _damaged() -> ScriptedResponse:
+    whole = response(Job(2, seed=1))
+    return replace(whole, body=whole.body[:-1] + bytes([whole.body[-1] ^ 1]))
 
 
-@pytest.mark.parametrize("broken", [_cut, _damaged, lambda: Said(length=10), lambda: Said(200, b"<html>")])
-def test_a_reply_that_was_damaged_on_its_way_is_asked_for_again(broken: Any) -> None:
-    script = Script([broken, broken, reply(Job(2, seed=1))])
+@pytest.mark.parametrize(
+    "broken", [_cut, _damaged, lambda: ScriptedResponse(length=10), lambda: ScriptedResponse(200, b"<html>")]
+)
+def test_a_damaged_response_is_requested_again(broken: Any) -> None:
+    script = Script([broken, broken, response(Job(2, seed=1))])
     with scripted(script) as address:
-        found = HardNegatives(address, patience=QUICK).sample(n=2, seed=1)
+        found = HardNegatives(address, retry=QUICK).sample(n=2, seed=1)
     assert np.array_equal(found.numpy(), computed(n=2, seed=1).deltas)
 
 
 @pytest.mark.parametrize(
     ("broken", "line"),
-    [(_damaged, "SHA-256 of a reply"), (_cut, "no whole answer"), (error(503), "503: a line")],
+    [(_damaged, "SHA-256 of the body"), (_cut, "no complete response"), (error(503), "503: a line")],
 )
-def test_what_stays_broken_ends_after_so_many_attempts(broken: Any, line: str) -> None:
+def test_a_failure_that_stays_ends_after_the_attempts(broken: Any, line: str) -> None:
     script = Script([broken])
     with scripted(script) as address, pytest.raises(ServiceError, match=rf"{line}.* \(given up after 4 attempts\)$"):
-        HardNegatives(address, patience=QUICK).sample(n=2, seed=1)
-    assert len(script.asked) == QUICK.attempts
+        HardNegatives(address, retry=QUICK).sample(n=2, seed=1)
+    assert len(script.requests) == QUICK.attempts
 
 
-def test_a_service_that_is_not_there_is_one_line() -> None:
+def test_an_unreachable_service_is_one_line() -> None:
     with scripted(Script([error(500)])) as address:
         pass
-    with pytest.raises(ServiceError, match=r"no whole answer \(ConnectionError\) \(given up after 4 attempts\)$"):
-        HardNegatives(address, patience=QUICK).sample(n=2)
+    with pytest.raises(ServiceError, match=r"no complete response \(ConnectionError\) \(given up after 4 attempts\)$"):
+        HardNegatives(address, retry=QUICK).sample(n=2)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 415, 422, 504])
-def test_no_other_failure_is_asked_again(status: int) -> None:
+def test_no_other_failure_is_retried(status: int) -> None:
     script = Script([error(status, "so it\nis", Retry_After="1")])
     with scripted(script) as address, pytest.raises(ServiceError, match=f"^{status}: so it is$"):
-        HardNegatives(address, patience=QUICK).sample(n=2)
-    assert len(script.asked) == 1
+        HardNegatives(address, retry=QUICK).sample(n=2)
+    assert len(script.requests) == 1
 
 
-def test_a_quota_that_says_when_it_is_filled_is_waited_for_and_one_that_does_not_is_the_end() -> None:
+def test_429_is_retried_with_a_retry_after_header_only() -> None:
     waits: list[float] = []
-    script = Script([error(429, Retry_After="7"), reply(Job(2, seed=1))])
+    script = Script([error(429, Retry_After="7"), response(Job(2, seed=1))])
     with scripted(script) as address:
-        source = HardNegatives(address).source
-        QUICK.ask(lambda: source.draw(Job(2, seed=1)), waits.append)
+        client = HardNegatives(address).client
+        QUICK.call(lambda: client.sample(Job(2, seed=1)), waits.append)
     assert waits == [7.0]
     with scripted(Script([error(429)])) as address, pytest.raises(ServiceError, match=r"^429: a line$"):
-        HardNegatives(address, patience=QUICK).sample(n=2)
+        HardNegatives(address, retry=QUICK).sample(n=2)
 
 
-def test_an_answer_that_does_not_come_in_time_is_not_asked_for_again() -> None:
-    def late() -> Said:
+def test_a_timeout_is_not_retried() -> None:
+    def late() -> ScriptedResponse:
         time.sleep(0.3)
-        return reply(Job(2, seed=1))
+        return response(Job(2, seed=1))
 
     script = Script([late])
-    with scripted(script) as address, pytest.raises(ServiceError, match=r"no answer within 0.1 s; ask for fewer rows"):
-        HardNegatives(address, timeout_s=0.1, patience=QUICK).sample(n=2, seed=1)
-    assert len(script.asked) == 1
+    with (
+        scripted(script) as address,
+        pytest.raises(ServiceError, match=r"no response within 0.1 s; request fewer rows"),
+    ):
+        HardNegatives(address, timeout_s=0.1, retry=QUICK).sample(n=2, seed=1)
+    assert len(script.requests) == 1
 
 
-def test_the_service_says_that_it_takes_too_long_before_its_client_gives_up() -> None:
+def test_the_service_times_out_before_its_client() -> None:
     timeouts = [
         parameter.default for parameter in signature(HardNegatives).parameters.values() if "time" in parameter.name
     ]
-    assert timeouts == [Http.timeout_s]
-    assert Http.timeout_s >= ServeConfig().timeout_s + 10.0
+    assert timeouts == [HttpClient.timeout_s]
+    assert HttpClient.timeout_s >= ServeConfig().timeout_s + 10.0
 
 
-def test_the_connections_of_a_process_are_kept(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_reuses_its_session(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[requests.Session] = []
     kind = requests.Session
 
@@ -254,121 +259,126 @@ def test_the_connections_of_a_process_are_kept(url: str, monkeypatch: pytest.Mon
         return made[-1]
 
     monkeypatch.setattr(requests, "Session", session)
-    assert len(HardNegatives(url).draw(n=6, chunk=2).batch_ids) == 3
+    assert len(HardNegatives(url).fetch(n=6, chunk=2).batch_ids) == 3
     assert len(made) == 1
 
 
-def test_a_redirection_is_told_and_not_followed() -> None:
+def test_a_redirect_is_reported_and_not_followed() -> None:
     elsewhere = Script([error(500)])
     with scripted(elsewhere) as other:
-        script = Script([Said(307, b"", {"Location": other})])
+        script = Script([ScriptedResponse(307, b"", {"Location": other})])
         with scripted(script) as address, pytest.raises(ServiceError, match=f"^307: redirects to {other}"):
-            HardNegatives(address, TOKEN, patience=QUICK).sample(n=2)
-    assert not elsewhere.asked
+            HardNegatives(address, TOKEN, retry=QUICK).sample(n=2)
+    assert not elsewhere.requests
 
 
-def test_the_time_that_the_service_names_is_kept() -> None:
+def test_the_retry_after_time_of_the_service_is_respected() -> None:
     waits: list[float] = []
-    script = Script([error(503, Retry_After="7"), error(503, Retry_After="tomorrow"), reply(Job(2, seed=1))])
+    script = Script([error(503, Retry_After="7"), error(503, Retry_After="tomorrow"), response(Job(2, seed=1))])
     with scripted(script) as address:
-        source = HardNegatives(address).source
-        patience = Patience(first_s=0.1, longest_s=0.2)
-        patience.ask(lambda: source.draw(Job(2, seed=1)), waits.append)
+        client = HardNegatives(address).client
+        policy = RetryPolicy(first_wait_s=0.1, max_wait_s=0.2)
+        policy.call(lambda: client.sample(Job(2, seed=1)), waits.append)
     assert waits[0] == 7.0
     assert 0.1 <= waits[1] <= 0.2
 
 
-def test_a_service_that_names_too_long_a_time_is_given_up() -> None:
+def test_a_too_long_retry_after_time_ends_the_attempts() -> None:
     script = Script([error(503, Retry_After="3600")])
     with scripted(script) as address, pytest.raises(ServiceError, match="given up after 1 attempt"):
         HardNegatives(address).sample(n=2)
 
 
 def test_waits_double_up_to_a_bound_and_differ() -> None:
-    patience = Patience(first_s=1.0, longest_s=5.0)
+    policy = RetryPolicy(first_wait_s=1.0, max_wait_s=5.0)
     for attempt, full in enumerate([1.0, 2.0, 4.0, 5.0, 5.0], start=1):
-        waits = {patience.wait_s(attempt) for _ in range(50)}
+        waits = {policy.wait_s(attempt) for _ in range(50)}
         assert full / 2 <= min(waits) < max(waits) <= full
-    assert patience.wait_s(5000) <= 5.0
+    assert policy.wait_s(5000) <= 5.0
 
 
 @pytest.mark.parametrize("place", ["header", "facts", "neither"])
-def test_numbers_that_do_not_say_that_they_are_synthetic_are_refused(place: str) -> None:
-    said = reply(Job(2, seed=1), **({} if place == "header" else {"provenance": "recorded"}))
+def test_data_that_is_not_marked_as_synthetic_is_refused(place: str) -> None:
+    base = response(Job(2, seed=1), **({} if place == "header" else {"provenance": "recorded"}))
     marked = {} if place == "neither" else {"X-Provenance": "recorded" if place == "header" else "synthetic"}
-    headers = {name: value for name, value in said.headers.items() if name != "X-Provenance"} | marked
-    script = Script([replace(said, headers=headers)])
-    with scripted(script) as address, pytest.raises(ServiceError, match="`provenance == synthetic` must hold"):
-        HardNegatives(address, patience=QUICK).sample(n=2, seed=1)
-    assert len(script.asked) == 1
+    headers = {name: value for name, value in base.headers.items() if name != "X-Provenance"} | marked
+    script = Script([replace(base, headers=headers)])
+    with scripted(script) as address, pytest.raises(ServiceError, match="expected `provenance == synthetic`"):
+        HardNegatives(address, retry=QUICK).sample(n=2, seed=1)
+    assert len(script.requests) == 1
 
 
 @pytest.mark.parametrize("other", [Job(2, first=2, seed=1), Job(3, seed=1), Job(2, seed=1, model="0009-cccccccccccc")])
-def test_an_answer_to_another_question_is_refused(other: Job) -> None:
+def test_a_response_to_another_request_is_refused(other: Job) -> None:
     pinned = {"model": CHAMPION}
-    with scripted(Script([reply(other)])) as address, pytest.raises(ServiceError, match="what was asked for"):
-        HardNegatives(address, patience=QUICK).sample(n=2, seed=1, **pinned)  # type: ignore[arg-type]
+    with (
+        scripted(Script([response(other)])) as address,
+        pytest.raises(ServiceError, match="does not match the request"),
+    ):
+        HardNegatives(address, retry=QUICK).sample(n=2, seed=1, **pinned)  # type: ignore[arg-type]
 
 
-def test_bytes_that_are_no_reply_are_refused_though_their_hash_is_right() -> None:
-    said = Said(200, b"<html>", {BODY_HASH: hashlib.sha256(b"<html>").hexdigest()})
-    with scripted(Script([said])) as address, pytest.raises(ServiceError, match="are no safetensors reply"):
-        HardNegatives(address, patience=QUICK).sample(n=2)
+def test_malformed_bytes_with_the_right_hash_are_refused() -> None:
+    page = ScriptedResponse(200, b"<html>", {BODY_HASH: hashlib.sha256(b"<html>").hexdigest()})
+    with scripted(Script([page])) as address, pytest.raises(ServiceError, match="are not a valid safetensors response"):
+        HardNegatives(address, retry=QUICK).sample(n=2)
 
 
-def test_the_token_is_sent_and_in_no_text(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    script = Script([error(401, "a known token is needed")])
+def test_the_token_is_sent_and_appears_in_no_text(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    script = Script([error(401, "unknown token")])
     caplog.set_level(0)
     with scripted(script) as address:
-        given = HardNegatives(address, TOKEN, patience=QUICK)
+        given = HardNegatives(address, TOKEN, retry=QUICK)
         monkeypatch.setenv("HUMOUSE_TOKEN", TOKEN[::-1])
-        for client in (given, HardNegatives(address, patience=QUICK), HardNegatives(address, "", patience=QUICK)):
-            with pytest.raises(ServiceError, match=r"^401: a known token is needed$") as caught:
+        for client in (given, HardNegatives(address, retry=QUICK), HardNegatives(address, "", retry=QUICK)):
+            with pytest.raises(ServiceError, match=r"^401: unknown token$") as caught:
                 client.sample(n=1)
-            said = repr(client) + str(client) + repr(client.source) + repr(caught.value) + caplog.text
-            assert TOKEN not in said
-            assert TOKEN[::-1] not in said
-    assert [token for token, _ in script.asked] == [f"Bearer {TOKEN}", f"Bearer {TOKEN[::-1]}", None]
+            text = repr(client) + str(client) + repr(client.client) + repr(caught.value) + caplog.text
+            assert TOKEN not in text
+            assert TOKEN[::-1] not in text
+    assert [token for token, _ in script.requests] == [f"Bearer {TOKEN}", f"Bearer {TOKEN[::-1]}", None]
 
 
-def test_a_file_of_passwords_adds_no_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_netrc_file_adds_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login user password pass\n")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     script = Script([error(401)])
     with scripted(script) as address, pytest.raises(ServiceError, match=r"^401"):
         HardNegatives(address).sample(n=1)
-    assert script.asked[0][0] is None
+    assert script.requests[0][0] is None
 
 
 @pytest.mark.parametrize("token", [f"{TOKEN}\n", f" {TOKEN}", "tökén", "a b"])
-def test_a_token_that_no_header_carries_is_refused_without_being_shown(token: str) -> None:
+def test_a_malformed_token_is_refused_without_being_shown(token: str) -> None:
     with pytest.raises(ConfigError, match="`token`") as caught:
         HardNegatives("http://127.0.0.1:1", token)
     assert token.strip() not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://host", "http://", "http://user:secret@host", "http://h?q=1"])
-def test_a_url_that_is_none_is_refused(url: str) -> None:
+def test_a_malformed_url_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="`url`") as caught:
         HardNegatives(url)
     assert "secret" not in str(caught.value)
 
 
-def test_one_of_url_and_handle_is_needed() -> None:
+def test_exactly_one_of_url_and_handle_is_accepted() -> None:
     with pytest.raises(ConfigError, match="but got neither"):
         HardNegatives()
     with pytest.raises(ConfigError, match="but got both"):
         HardNegatives("http://host", handle=object())
 
 
-def test_a_client_crosses_into_another_process(url: str) -> None:
+def test_a_client_can_be_pickled(url: str) -> None:
     client = HardNegatives(url, TOKEN)
     client.sample(n=1)
     again = pickle.loads(pickle.dumps(client))
     assert torch.equal(again.sample(n=2, seed=1), client.sample(n=2, seed=1))
 
 
-def test_the_three_lines_of_a_plain_script_work(url: str) -> None:
+def test_the_example_script_works(url: str) -> None:
     script = f"from serve.client import HardNegatives\nprint(tuple(HardNegatives({url!r}).sample(n=3).shape))"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("(3, 16, 2)\n", "")

@@ -1,4 +1,4 @@
-"""A replica follows the registry: promotions, rollbacks, pins, and what fails for a while."""
+"""Tests of the registry watcher: promotions, rollbacks, pins, and failures that pass."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from serve.champions import Champions
-from serve.follow import Follower
+from serve.champions import RegistryModels
+from serve.follow import RegistryWatcher
 from serve.jobs import NoChampionError
 from tests.serve.published import publish
 from trainables.model_registry.publisher import held
 from trainables.model_registry.registry import Published, Registry
 
-Followed = Callable[..., tuple[Follower, Champions[Any]]]
+Watched = Callable[..., tuple[RegistryWatcher, RegistryModels[Any]]]
 
 
 @pytest.fixture
@@ -23,30 +23,30 @@ def registry(tmp_path: Path) -> Registry:
 
 
 @pytest.fixture
-def followed(registry: Registry) -> Iterator[Followed]:
-    """Makes a follower, by default one that looks only when it is told to, of champions that are loaded in no time."""
-    followers: list[Follower] = []
+def watched(registry: Registry) -> Iterator[Watched]:
+    """Make a watcher, by default one that polls only by `poll()`, of models that are loaded without delay."""
+    watchers: list[RegistryWatcher] = []
 
     def make(
-        load: Callable[[Published], Any] = lambda entry: entry, every_s: float = 3600.0, again_s: float = 3600.0
-    ) -> tuple[Follower, Champions[Any]]:
-        champions: Champions[Any] = Champions(registry, load, NoChampionError, "champion")
-        followers.append(Follower(champions, every_s, again_s))
-        return followers[-1], champions
+        load: Callable[[Published], Any] = lambda entry: entry, poll_s: float = 3600.0, retry_s: float = 3600.0
+    ) -> tuple[RegistryWatcher, RegistryModels[Any]]:
+        champions: RegistryModels[Any] = RegistryModels(registry, load, NoChampionError, "champion")
+        watchers.append(RegistryWatcher(champions, poll_s, retry_s))
+        return watchers[-1], champions
 
     yield make
-    for follower in followers:
-        follower.stop()
+    for watcher in watchers:
+        watcher.stop()
 
 
-def test_a_promotion_and_a_rollback_are_followed_by_the_thread(
-    registry: Registry, followed: Followed, checkpoint: Path, other: Path
+def test_the_thread_follows_a_promotion_and_a_rollback(
+    registry: Registry, watched: Watched, checkpoint: Path, other: Path
 ) -> None:
-    _, champions = followed(every_s=0.01)
+    _, champions = watched(poll_s=0.01)
 
     def comes(name: str) -> bool:
         ends = time.monotonic() + 10.0
-        while champions.present is None or champions.present.id != name:
+        while champions.current is None or champions.current.id != name:
             if time.monotonic() > ends:
                 return False
             time.sleep(0.01)
@@ -60,8 +60,8 @@ def test_a_promotion_and_a_rollback_are_followed_by_the_thread(
     assert comes(first)
 
 
-def test_a_registry_that_cannot_be_read_for_a_while_does_not_end_the_thread(
-    registry: Registry, followed: Followed, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_registry_that_cannot_be_read_for_a_while_does_not_stop_the_thread(
+    registry: Registry, watched: Watched, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, plain, failures = publish(registry, checkpoint), Registry.champion_id, list[int]()
 
@@ -72,28 +72,28 @@ def test_a_registry_that_cannot_be_read_for_a_while_does_not_end_the_thread(
         return plain(registry)
 
     monkeypatch.setattr(Registry, "champion_id", stale)
-    _, champions = followed(every_s=0.01)
+    _, champions = watched(poll_s=0.01)
     ends = time.monotonic() + 10.0
-    while champions.present is None and time.monotonic() < ends:
+    while champions.current is None and time.monotonic() < ends:
         time.sleep(0.01)
-    assert champions.at().id == first
-    assert champions.swapped.error == ""
+    assert champions.get().id == first
+    assert champions.last_swap.error == ""
 
 
-def test_a_pinned_champion_stays_until_it_is_let_go(
-    registry: Registry, followed: Followed, checkpoint: Path, other: Path
+def test_a_pinned_champion_stays_until_it_is_unpinned(
+    registry: Registry, watched: Watched, checkpoint: Path, other: Path
 ) -> None:
-    follower, champions = followed()
+    watcher, champions = watched()
     first, second = publish(registry, checkpoint), publish(registry, other)
-    assert follower.want(first)
-    assert follower.look()
-    assert champions.at().id == first
-    assert follower.want("")
-    assert champions.at().id == second
+    assert watcher.pin(first)
+    assert watcher.poll()
+    assert champions.get().id == first
+    assert watcher.pin("")
+    assert champions.get().id == second
 
 
-def test_a_champion_that_failed_is_tried_again_after_a_while_and_not_before(
-    registry: Registry, followed: Followed, checkpoint: Path, other: Path
+def test_a_failed_swap_is_retried_after_a_while_and_not_before(
+    registry: Registry, watched: Watched, checkpoint: Path, other: Path
 ) -> None:
     tried, lag = list[str](), True
 
@@ -103,20 +103,20 @@ def test_a_champion_that_failed_is_tried_again_after_a_while_and_not_before(
             raise OSError("stale file handle")
         return entry
 
-    follower, champions = followed(load, again_s=0.2)
+    watcher, champions = watched(load, retry_s=0.2)
     first = publish(registry, checkpoint)
-    assert follower.look()
+    assert watcher.poll()
     second = publish(registry, other)
     for _ in range(5):
-        assert not follower.look()
+        assert not watcher.poll()
     assert tried == [first, second]
-    assert champions.at().id == first
-    assert champions.swapped.error == "stale file handle"
+    assert champions.get().id == first
+    assert champions.last_swap.error == "stale file handle"
     time.sleep(0.25)
-    assert not follower.look()
-    assert not follower.look()
+    assert not watcher.poll()
+    assert not watcher.poll()
     assert tried == [first, second, second]
     lag = False
     time.sleep(0.25)
-    assert follower.look()
-    assert champions.at().id == second
+    assert watcher.poll()
+    assert champions.get().id == second

@@ -1,4 +1,4 @@
-"""The handle of the replicas, for a client and for the ingress: each way of failing is hidden or told as over HTTP."""
+"""Tests of the replicas' handle, for a client and for the ingress: failures are retried or reported as over HTTP."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
@@ -12,20 +12,20 @@ from ray.serve.exceptions import BackPressureError
 
 from serve import replicas
 from serve.client import HardNegatives
-from serve.jobs import Drawn, Job, QueueFullError, ShortageError, TimedOutError
-from serve.patience import Patience, ServiceError
-from serve.replicas import ATTEMPTS, Replicas, ReplicasLostError
+from serve.jobs import Job, QueueFullError, SampleResult, ShortageError, TimedOutError
+from serve.patience import RetryPolicy, ServiceError
+from serve.replicas import ATTEMPTS, ReplicaBackend, ReplicasLostError
 from tests.serve.fakes import CHAMPION, FakeBackend
 
-QUICK = Patience(attempts=3, first_s=0.001, longest_s=0.002)
+QUICK = RetryPolicy(attempts=3, first_wait_s=0.001, max_wait_s=0.002)
 
 
 class Handle:
-    """As a `DeploymentHandle`: `handle.answer.remote(job).result(timeout_s=...)`; fails before it answers."""
+    """Fake `DeploymentHandle`: `handle.sample_or_error.remote(job).result(timeout_s=...)`; failures come first."""
 
     def __init__(self, *failures: Exception) -> None:
         self.failures, self.jobs, self.responses = list(failures), list[Job](), list[Response]()
-        self.answer = self.describe = self
+        self.sample_or_error = self.describe = self
 
     def remote(self, job: Job | None = None) -> "Response":
         self.responses.append(Response(lambda: self.compute(job)))
@@ -41,36 +41,36 @@ class Handle:
 
 
 class Response:
-    def __init__(self, answer: Callable[[], Drawn]) -> None:
+    def __init__(self, answer: Callable[[], SampleResult]) -> None:
         self.answer, self.cancelled = answer, False
 
-    def __await__(self) -> Generator[Any, None, Drawn]:
+    def __await__(self) -> Generator[Any, None, SampleResult]:
         return asyncio.to_thread(self.answer).__await__()
 
     def cancel(self) -> None:
         self.cancelled = True
 
-    def result(self, *, timeout_s: float) -> Drawn:
+    def result(self, *, timeout_s: float) -> SampleResult:
         assert timeout_s > 0
         return self.answer()
 
 
 def _raised_or_returned(failure: Exception) -> Exception:
-    """A replica returns what a client did wrong; everything else is raised."""
+    """Return an error that a client caused, as a replica does; raise any other."""
     if type(failure) is ShortageError:
         return failure
     raise failure
 
 
 def in_a_replica(cause: Exception) -> Exception:
-    """An exception as Ray brings it from another process."""
+    """Return an exception as Ray transfers it from another process."""
     error: Exception = RayTaskError("sample", f"Traceback\n  of many lines\n{cause}", cause).as_instanceof_cause()
     return error
 
 
-def test_a_handle_gives_what_a_service_gives() -> None:
+def test_a_handle_gives_the_same_samples_as_the_service() -> None:
     handle = Handle()
-    drawn = HardNegatives(handle=handle).draw(n=5, seed=3, chunk=2)
+    drawn = HardNegatives(handle=handle).fetch(n=5, seed=3, chunk=2)
     whole = asyncio.run(FakeBackend().sample(Job(5, seed=3)))
     assert torch.equal(drawn.deltas, torch.from_numpy(whole.deltas))
     assert [job.model for job in handle.jobs] == ["", CHAMPION, CHAMPION]
@@ -83,39 +83,39 @@ def test_a_handle_gives_what_a_service_gives() -> None:
     [
         BackPressureError(num_queued_requests=3, max_queued_requests=3),
         ActorDiedError(),
-        in_a_replica(QueueFullError("as many wait as may")),
-        in_a_replica(KeyError("a fault of ours")),
+        in_a_replica(QueueFullError("the queue is full")),
+        in_a_replica(KeyError("a bug")),
     ],
     ids=lambda failure: type(failure).__name__,
 )
-def test_a_failure_for_now_is_hidden_and_one_that_stays_is_one_line(failure: Exception) -> None:
-    assert len(HardNegatives(handle=Handle(failure, failure), patience=QUICK).sample(n=2)) == 2
+def test_a_failure_that_passes_is_retried_and_one_that_stays_is_one_line(failure: Exception) -> None:
+    assert len(HardNegatives(handle=Handle(failure, failure), retry=QUICK).sample(n=2)) == 2
     with pytest.raises(ServiceError, match=r"\(given up after 3 attempts\)$") as caught:
-        HardNegatives(handle=Handle(*[failure] * 3), patience=QUICK).sample(n=2)
+        HardNegatives(handle=Handle(*[failure] * 3), retry=QUICK).sample(n=2)
     assert "\n" not in str(caught.value)
     assert "Traceback" not in str(caught.value)
 
 
 @pytest.mark.parametrize("failure", [ShortageError("3 of 8"), in_a_replica(ShortageError("3 of 8"))])
-def test_a_refusal_ends_at_once(failure: Exception) -> None:
+def test_a_permanent_error_is_raised_at_once(failure: Exception) -> None:
     handle = Handle(failure)
     with pytest.raises(ServiceError, match=r"^409: 3 of 8$") as caught:
-        HardNegatives(handle=handle, patience=QUICK).sample(n=8)
+        HardNegatives(handle=handle, retry=QUICK).sample(n=8)
     assert caught.value.status == 409
     assert not handle.jobs
 
 
 @pytest.mark.parametrize("late", [TimeoutError("late"), GetTimeoutError("late")], ids=["handle", "object"])
-def test_what_takes_too_long_is_cancelled_and_not_asked_again(late: Exception) -> None:
+def test_a_timeout_is_cancelled_and_not_retried(late: Exception) -> None:
     handle = Handle(late)
-    with pytest.raises(ServiceError, match=r"^no answer from the replicas in time \(late\); ask for fewer rows"):
-        HardNegatives(handle=handle, patience=QUICK).sample(n=8)
+    with pytest.raises(ServiceError, match=r"^no response from the replicas in time \(late\); request fewer rows"):
+        HardNegatives(handle=handle, retry=QUICK).sample(n=8)
     assert [response.cancelled for response in handle.responses] == [True]
     with pytest.raises(ServiceError, match=r"^504: too long$"):
-        HardNegatives(handle=Handle(TimedOutError("too long")), patience=QUICK).sample(n=8)
+        HardNegatives(handle=Handle(TimedOutError("too long")), retry=QUICK).sample(n=8)
 
 
-def test_what_comes_is_not_cancelled() -> None:
+def test_a_result_in_time_is_not_cancelled() -> None:
     handle = Handle()
     HardNegatives(handle=handle).sample(n=8)
     assert [response.cancelled for response in handle.responses] == [False]
@@ -129,17 +129,17 @@ LOST = [lambda: lost(ObjectLostError), lambda: lost(OwnerDiedError), ActorDiedEr
 
 
 @pytest.mark.parametrize("failure", LOST)
-def test_the_ingress_asks_again_for_what_was_lost_with_its_replica(failure: Callable[[], Exception]) -> None:
+def test_the_ingress_resends_a_job_that_was_lost_with_its_replica(failure: Callable[[], Exception]) -> None:
     handle: Any = Handle(failure(), failure())
-    drawn = asyncio.run(Replicas(handle).sample(Job(n=2, seed=1)))
+    drawn = asyncio.run(ReplicaBackend(handle).sample(Job(n=2, seed=1)))
     assert (len(drawn.deltas), len(handle.responses)) == (2, 3)
     handle = Handle(*[failure() for _ in range(ATTEMPTS)])
     with pytest.raises(ReplicasLostError):
-        asyncio.run(Replicas(handle).sample(Job(n=2, seed=1)))
+        asyncio.run(ReplicaBackend(handle).sample(Job(n=2, seed=1)))
 
 
-class Described:
-    """A handle whose `describe` is to be let go on, and counts how often it was asked."""
+class DescribeHandle:
+    """Fake handle whose `describe` waits for `free` and counts its calls."""
 
     def __init__(self) -> None:
         self.asked, self.free, self.failure = 0, asyncio.Event(), list[Exception]()
@@ -155,18 +155,18 @@ class Described:
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds of the clock."""
+    """Replace the clock; return its seconds, to be changed by the test."""
     seconds = [100.0]
     monkeypatch.setattr(replicas, "time", SimpleNamespace(monotonic=lambda: seconds[0]))  # not that of the loop
     monkeypatch.setattr(replicas, "running", lambda _: 2)
-    monkeypatch.setattr(replicas, "PROBE_S", 0.01)
+    monkeypatch.setattr(replicas, "DESCRIPTION_WAIT_S", 0.01)
     return seconds
 
 
-def test_many_who_want_a_description_ask_once_a_second(now: list[float]) -> None:
+def test_many_callers_share_one_description_per_second(now: list[float]) -> None:
     async def flood() -> None:
-        handle: Any = Described()
-        backend = Replicas(handle)
+        handle: Any = DescribeHandle()
+        backend = ReplicaBackend(handle)
         many: list[Awaitable[Any]] = [asyncio.ensure_future(backend.describe()) for _ in range(50)]
         await asyncio.sleep(0.05)
         handle.free.set()
@@ -178,10 +178,10 @@ def test_many_who_want_a_description_ask_once_a_second(now: list[float]) -> None
     asyncio.run(flood())
 
 
-def test_while_no_replica_answers_the_last_description_is_told_and_one_question_waits(now: list[float]) -> None:
+def test_while_no_replica_responds_the_cached_description_is_returned_and_one_query_waits(now: list[float]) -> None:
     async def busy() -> None:
-        handle: Any = Described()
-        backend = Replicas(handle)
+        handle: Any = DescribeHandle()
+        backend = ReplicaBackend(handle)
         handle.free.set()
         first = await backend.describe()
         handle.free.clear()
@@ -195,10 +195,10 @@ def test_while_no_replica_answers_the_last_description_is_told_and_one_question_
     asyncio.run(busy())
 
 
-def test_of_full_queues_the_last_description_is_told_and_of_lost_replicas_none(now: list[float]) -> None:
+def test_with_full_queues_the_cached_description_is_returned_and_with_lost_replicas_none(now: list[float]) -> None:
     async def failing() -> None:
-        handle: Any = Described()
-        backend = Replicas(handle)
+        handle: Any = DescribeHandle()
+        backend = ReplicaBackend(handle)
         handle.free.set()
         handle.failure = [BackPressureError(num_queued_requests=3, max_queued_requests=3)]
         with pytest.raises(QueueFullError):

@@ -1,4 +1,4 @@
-"""Laws of jobs: what is refused before anything is computed, and what crosses processes."""
+"""Tests of jobs: bounds that are checked before anything is computed, and pickling."""
 
 import math
 import pickle
@@ -9,14 +9,14 @@ import torch
 
 from serve import jobs
 from serve.distributions import BINS, DISTRIBUTIONS
-from serve.jobs import FARTHEST_PX, LONGEST_S, ROWS_OF_A_SEED, SEEDS, Job, ServeError
+from serve.jobs import MAX_DISTANCE_PX, MAX_DURATION_S, ROWS_PER_SEED, SEED_LIMIT, Job, ServeError
 from trainables.core.config import ConfigError
 from trainables.data.config import CONDITION_NAMES, DataConfig
 from trainables.data.dataset import load_splits
 from trainables.diffusion.sampling import SamplingChanges
 from trainables.generation.conditions import Conditions, conditions_of
 
-ASKED = (math.log(0.5), math.log(300.0), 0.1, 1.0, math.nan)
+ROW = (math.log(0.5), math.log(300.0), 0.1, 1.0, math.nan)
 ERRORS = [error for error in vars(jobs).values() if isinstance(error, type) and issubclass(error, ServeError)]
 
 
@@ -25,38 +25,41 @@ ERRORS = [error for error in vars(jobs).values() if isinstance(error, type) and 
     [
         ({"n": 0}, "`n >= 1` must hold, but got n=0"),
         ({"first": -1}, "`0 <= first`"),
-        ({"first": ROWS_OF_A_SEED}, "go on with another seed"),
+        ({"first": ROWS_PER_SEED}, "continue with another seed"),
         ({"seq_len": -1}, "`seq_len >= 0`"),
         ({"seed": -1}, "`0 <= seed < 2^53`"),
-        ({"seed": SEEDS}, "`0 <= seed < 2^53`"),
+        ({"seed": SEED_LIMIT}, "`0 <= seed < 2^53`"),
         ({"distribution": "any"}, "`distribution` in {even_distance, even_duration, training}"),
-        ({"conditions": (ASKED, ASKED)}, "`rows of conditions` is 1 or n=3 must hold, but got 2"),
-        ({"conditions": (ASKED[:4],)}, "`columns == 5` (log_duration_s, log_distance_px"),
-        ({"conditions": ((math.nan, *ASKED[1:]),)}, "`conditions are finite`"),
-        ({"conditions": ((*ASKED[:4], math.inf),)}, "`conditions are finite`"),
-        ({"conditions": ((math.log(1.1 * LONGEST_S), *ASKED[1:]),)}, "`log_duration_s <= log(60)`"),
-        ({"conditions": ((ASKED[0], math.log(1.1 * FARTHEST_PX), *ASKED[2:]),)}, "`log_distance_px <= log(65536)`"),
-        ({"conditions": (ASKED,), "distribution": "even_distance"}, "`distribution` is left out"),
+        ({"conditions": (ROW, ROW)}, "`conditions` to have 1 row or n=3 rows must hold, but got 2 rows"),
+        ({"conditions": (ROW[:4],)}, "`columns == 5` (log_duration_s, log_distance_px"),
+        ({"conditions": ((math.nan, *ROW[1:]),)}, "finite `conditions`"),
+        ({"conditions": ((*ROW[:4], math.inf),)}, "finite `conditions`"),
+        ({"conditions": ((math.log(1.1 * MAX_DURATION_S), *ROW[1:]),)}, "`log_duration_s <= log(60)`"),
+        ({"conditions": ((ROW[0], math.log(1.1 * MAX_DISTANCE_PX), *ROW[2:]),)}, "`log_distance_px <= log(65536)`"),
+        ({"conditions": (ROW,), "distribution": "even_distance"}, "no `distribution` together with `conditions`"),
         ({"hardness": (0.5, 0.4)}, "`0 <= low <= high <= 1`"),
         ({"hardness": (0.5, 1.1)}, "`0 <= low <= high <= 1`"),
         ({"hardness": (math.nan, 0.5)}, "`0 <= low <= high <= 1`"),
-        ({"hardness": (0.1, 0.5), "conditions": (ASKED,) * 3}, "one row for all, or drawn, with `hardness`"),
+        (
+            {"hardness": (0.1, 0.5), "conditions": (ROW,) * 3},
+            "at most one row of `conditions` together with `hardness`",
+        ),
     ],
 )
-def test_what_breaks_a_law_is_refused_in_one_line(job: dict[str, Any], says: str) -> None:
+def test_a_value_out_of_bounds_is_refused_in_one_line(job: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError) as caught:
         Job(**{"n": 3, **job})
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_the_ends_of_the_laws_are_allowed() -> None:
-    assert Job(1, first=ROWS_OF_A_SEED - 1, seed=SEEDS - 1, hardness=(0.0, 1.0)).n == 1
-    assert Job(3, conditions=(ASKED,) * 3) == Job(3, conditions=(ASKED,) * 3)
+def test_the_bounds_themselves_are_allowed() -> None:
+    assert Job(1, first=ROWS_PER_SEED - 1, seed=SEED_LIMIT - 1, hardness=(0.0, 1.0)).n == 1
+    assert Job(3, conditions=(ROW,) * 3) == Job(3, conditions=(ROW,) * 3)
 
 
 @pytest.mark.parametrize("error", ERRORS)
-def test_an_error_crosses_processes_with_its_status_and_its_line(error: type[ServeError]) -> None:
+def test_an_error_is_pickled_with_its_status_and_its_line(error: type[ServeError]) -> None:
     again = pickle.loads(pickle.dumps(error("a line")))
     assert type(again) is error
     assert str(again) == "a line"
@@ -64,8 +67,8 @@ def test_an_error_crosses_processes_with_its_status_and_its_line(error: type[Ser
     assert 400 <= error.status < 600
 
 
-def test_jobs_cross_processes() -> None:
-    job = Job(2, conditions=(ASKED,), sampling=SamplingChanges(guidance=2.0), hardness=(0.2, 0.4))
+def test_jobs_can_be_pickled() -> None:
+    job = Job(2, conditions=(ROW,), sampling=SamplingChanges(guidance=2.0), hardness=(0.2, 0.4))
     again = pickle.loads(pickle.dumps(job))
     assert repr(again) == repr(job)
 
@@ -76,7 +79,7 @@ def known() -> Conditions:
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_drawn_conditions_are_numbered_rows_of_one_endless_draw(known: Conditions, name: str) -> None:
+def test_sampled_conditions_are_numbered_rows_of_one_endless_sequence(known: Conditions, name: str) -> None:
     draw = DISTRIBUTIONS[name]
     whole = draw(known, 3000, 5, 64)
     for count in (1, 3, 16, 17, 100, 2999):
@@ -87,7 +90,7 @@ def test_drawn_conditions_are_numbered_rows_of_one_endless_draw(known: Condition
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_drawn_conditions_are_whole_rows_of_training_movements_that_fit(known: Conditions, name: str) -> None:
+def test_sampled_conditions_are_whole_rows_of_training_movements_that_fit(known: Conditions, name: str) -> None:
     drawn = DISTRIBUTIONS[name](known, 500, 0, 20)
     rows = {tuple(row) for row in torch.cat([known.raw[:, :4], known.angle[:, None]], dim=1).tolist()}
     assert all(tuple(row) in rows for row in torch.cat([drawn.raw[:, :4], drawn.angle[:, None]], dim=1).tolist())
@@ -97,7 +100,7 @@ def test_drawn_conditions_are_whole_rows_of_training_movements_that_fit(known: C
 
 
 @pytest.mark.parametrize("column", ["log_distance_px", "log_duration_s"])
-def test_an_even_distribution_has_as_many_of_each_range(known: Conditions, column: str) -> None:
+def test_an_even_distribution_is_uniform_over_its_ranges(known: Conditions, column: str) -> None:
     """Of 8,000 rows, a share of 1 / bins each; 5 standard deviations are exceeded by chance in 1 of 200,000 draws."""
     at, count = CONDITION_NAMES.index(column), 8000
     fits = known.raw[(known.raw[:, 0].exp() * 60).round() <= 64, at]

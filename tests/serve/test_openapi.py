@@ -1,4 +1,4 @@
-"""The contract: what it says is true, and nothing that it allows or forbids breaks the service."""
+"""Tests of the OpenAPI document: it is true, and no request that it allows or forbids breaks the service."""
 
 import pkgutil
 from collections.abc import Iterator
@@ -26,9 +26,9 @@ from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
 import serve
-from serve.api import UNROUTABLE
+from serve.api import HTTP_ERRORS
 from serve.backend import LocalBackend
-from serve.messages import ErrorReply, ModelReply, SampleRequest, ScoreReply, ScoreRequest
+from serve.messages import ErrorResponse, ModelResponse, SampleRequest, ScoreRequest, ScoreResponse
 from serve.openapi import ERRORS
 from serve.settings import LimitsConfig, ServeConfig
 from tests.serve.fakes import AUTHORISED, FakeBackend, client_of, tokens
@@ -48,7 +48,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
 
 @pytest.fixture(scope="module")
 def sampling(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    """The service with a small champion that really draws, for few steps."""
+    """Client of the service with a small real champion, with few sampler steps."""
     storage = tmp_path_factory.mktemp("sampling")
     models, _ = serving(storage, checkpoint)
     few = LimitsConfig(n=4, json_n=4, seq_len=96, steps=2, score_n=2)
@@ -83,29 +83,29 @@ def test_every_route_is_versioned_and_described_with_its_errors(contract: dict[s
 
 def test_every_error_has_an_example_of_its_shape(contract: dict[str, Any]) -> None:
     for operation in operations(contract).values():
-        for status, reply in operation["responses"].items():
+        for status, response in operation["responses"].items():
             if status != "200":
-                example = reply["content"]["application/json"]["example"]
-                assert ErrorReply.model_validate(example, strict=True).error.status == int(status)
+                example = response["content"]["application/json"]["example"]
+                assert ErrorResponse.model_validate(example, strict=True).error.status == int(status)
 
 
-def test_the_examples_of_errors_are_what_is_said(tmp_path: Path) -> None:
-    assert ERRORS[405] == UNROUTABLE[405]
+def test_the_examples_of_errors_are_the_messages_of_the_service(tmp_path: Path) -> None:
+    assert ERRORS[405] == HTTP_ERRORS[405]
     limit = ServeConfig().timeout_s
-    assert ERRORS[408] == f"the body did not end within {limit:g} s"
-    assert ERRORS[504] == f"no reply within {limit:g} s; ask for fewer movements or steps"
+    assert ERRORS[408] == f"request body not received within {limit:g} s"
+    assert ERRORS[504] == f"no response within {limit:g} s; request fewer movements or steps"
     with client_of(FakeBackend(), tmp_path) as client:
         for status, asked in ((422, {"n": 5000}), (413, {"n": 1, "model": "x" * 1_000_000})):
             assert client.post("/v1/samples", json=asked).json()["error"]["message"] == ERRORS[status]
         assert client.get(f"/v1/samples/{'0' * 32}").json()["error"]["message"] == ERRORS[404]
 
 
-def test_every_message_of_an_error_is_one_line() -> None:
+def test_every_error_message_is_one_line() -> None:
     assert all(message.splitlines() == [message] for message in ERRORS.values())
 
 
 @pytest.mark.parametrize("model", [SampleRequest, ScoreRequest])
-def test_every_example_of_a_request_is_served(
+def test_every_example_of_a_request_succeeds(
     client: TestClient, contract: dict[str, Any], model: type[BaseModel]
 ) -> None:
     examples = contract["components"]["schemas"][model.__name__]["examples"]
@@ -116,32 +116,32 @@ def test_every_example_of_a_request_is_served(
     assert examples
 
 
-@pytest.mark.parametrize(("route", "model"), [("GET /v1/model", ModelReply), ("POST /v1/score", ScoreReply)])
-def test_examples_of_replies_have_the_shape_that_is_promised(
+@pytest.mark.parametrize(("route", "model"), [("GET /v1/model", ModelResponse), ("POST /v1/score", ScoreResponse)])
+def test_examples_of_responses_match_their_schemas(
     contract: dict[str, Any], route: str, model: type[BaseModel]
 ) -> None:
     content = operations(contract)[route]["responses"]["200"]["content"]["application/json"]
     model.model_validate(content["example"], strict=True, extra="forbid")
 
 
-def test_the_limits_in_the_contract_are_those_in_force(contract: dict[str, Any]) -> None:
+def test_the_limits_in_the_document_are_those_in_force(contract: dict[str, Any]) -> None:
     schemas = contract["components"]["schemas"]
-    asked = schemas["SampleRequest"]["properties"]
-    assert (asked["n"]["maximum"], asked["seq_len"]["maximum"]) == (SMALL.n, SMALL.seq_len)
-    assert asked["steps"]["anyOf"][0]["maximum"] == SMALL.steps
+    request = schemas["SampleRequest"]["properties"]
+    assert (request["n"]["maximum"], request["seq_len"]["maximum"]) == (SMALL.n, SMALL.seq_len)
+    assert request["steps"]["anyOf"][0]["maximum"] == SMALL.steps
     assert schemas["ScoreRequest"]["properties"]["movements"]["maxItems"] == SMALL.score_n
     assert ServeConfig().limits.n != SMALL.n
 
 
-def test_the_contract_asks_for_a_bearer_token(contract: dict[str, Any]) -> None:
+def test_the_document_declares_bearer_authentication(contract: dict[str, Any]) -> None:
     assert [scheme["scheme"] for scheme in contract["components"]["securitySchemes"].values()] == ["bearer"]
 
 
 @pytest.fixture(autouse=True, scope="module")
 def constants_of_the_service() -> Iterator[None]:
-    """Hypothesis also draws constants that it finds in our imported modules, whichever these are: here those of serve.
+    """Make Hypothesis use the constants of serve/ only: by default it also uses those of all our imported modules.
 
-    Otherwise the same seed would draw other requests after other tests.
+    Otherwise the same seed would generate other requests after other tests.
     """
     modules = [import_module(f"serve.{module.name}") for module in pkgutil.iter_modules(serve.__path__)]
     constants = reduce(or_, map(constants_from_module, modules))
@@ -172,7 +172,7 @@ QUIET = settings(
 )
 
 
-OPERATIONS = [  # and what a request that the contract forbids must be told by some of the examples
+OPERATIONS = [  # with the statuses that some of the forbidden requests must get
     ("/v1/samples", "POST", {422}),
     ("/v1/samples/{batch_id}", "GET", {422}),
     ("/v1/score", "POST", {422}),
@@ -183,7 +183,7 @@ OPERATIONS = [  # and what a request that the contract forbids must be told by s
 
 
 def statuses_of(client: TestClient, path: str, method: str, mode: GenerationMode) -> set[int]:
-    """The statuses of drawn requests, each of which the contract must foresee for the route."""
+    """Return the statuses of generated requests, each of which the document must declare for the route."""
     statuses = set()
 
     @QUIET
@@ -196,20 +196,18 @@ def statuses_of(client: TestClient, path: str, method: str, mode: GenerationMode
 
 
 @pytest.mark.parametrize(("path", "method", "_"), OPERATIONS)
-def test_no_request_that_the_contract_allows_breaks_the_service(
-    client: TestClient, path: str, method: str, _: set[int] | None
-) -> None:
+def test_no_allowed_request_breaks_the_service(client: TestClient, path: str, method: str, _: set[int] | None) -> None:
     statuses = statuses_of(client, path, method, GenerationMode.POSITIVE)
     assert statuses >= ({404} if "{" in path else {200})
 
 
 @pytest.mark.parametrize("path", ["/v1/samples", "/v1/score"])
-def test_nothing_that_the_contract_allows_breaks_a_champion_that_really_draws(sampling: TestClient, path: str) -> None:
+def test_no_allowed_request_breaks_a_real_champion(sampling: TestClient, path: str) -> None:
     assert statuses_of(sampling, path, "POST", GenerationMode.POSITIVE) >= ({409} if "score" in path else {200, 422})
 
 
-@pytest.mark.parametrize(("path", "method", "told"), [each for each in OPERATIONS if each[2]])
-def test_no_request_that_the_contract_forbids_breaks_the_service(
-    client: TestClient, path: str, method: str, told: set[int]
+@pytest.mark.parametrize(("path", "method", "expected"), [each for each in OPERATIONS if each[2]])
+def test_no_forbidden_request_breaks_the_service(
+    client: TestClient, path: str, method: str, expected: set[int]
 ) -> None:
-    assert statuses_of(client, path, method, GenerationMode.NEGATIVE) >= told
+    assert statuses_of(client, path, method, GenerationMode.NEGATIVE) >= expected

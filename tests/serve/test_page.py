@@ -1,4 +1,4 @@
-"""The page in a real browser: drawn, animated, steered, recorded with a real mouse, and alone with its own origin."""
+"""Tests of the page in a real browser: gallery, controls, recording with a real mouse, and no foreign requests."""
 
 import math
 import time
@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from serve.api import PAGE, create_app
-from serve.jobs import Drawn, Job
+from serve.jobs import Job, SampleResult
 from serve.settings import ServeConfig
 from serve.tokens import read_tokens
 from tests.serve.browser import Page, browser, needs_browser
@@ -43,35 +43,35 @@ STEPS = 30  # of a movement of the backend below: half a second
 
 @dataclass
 class Backend:
-    """The fake one, with whole cards and movements that look like some: curved, of bell-shaped speed."""
+    """Fake backend with complete cards and realistic movements: curved, with a bell-shaped speed."""
 
     fake: FakeBackend = field(default_factory=lambda: FakeBackend(scores=0.25))
     error: str = ""
     detector: bool = False
     scored: list[Recording] = field(default_factory=list)
 
-    async def sample(self, job: Job) -> Drawn:
-        """Of the fake one, but in pixels."""
-        drawn = await self.fake.sample(job)
-        condition = drawn.condition.copy()
+    async def sample(self, job: Job) -> SampleResult:
+        """Return samples of the fake backend with pixel steps."""
+        result = await self.fake.sample(job)
+        condition = result.condition.copy()
         condition[:, 0] = math.log(STEPS / 60)
-        steps = np.stack([movement(job.seed, int(row)) for row in drawn.number])
-        return replace(drawn, condition=condition, steps_px=steps)
+        steps = np.stack([movement(job.seed, int(row)) for row in result.number])
+        return replace(result, condition=condition, steps_px=steps)
 
     async def score(self, movements: Sequence[Recording]) -> list[float]:
-        """Of the fake one."""
+        """Return the scores of the fake backend, and record the movements."""
         self.scored += movements
         return await self.fake.score(movements)
 
     async def describe(self) -> dict[str, Any]:
-        """With everything that there may be."""
+        """Return a description with every field."""
         swap = {"wanted": "", "error": self.error, "since": "2026-01-01T00:00:00+00:00"}
         detector = {"id": "0001-dddddddddddd", "limits_of_use": ["Never the sole basis."]} if self.detector else None
         return {"model": CARD, "swap": swap, "replicas": 2, "detector": detector, "detector_swap": swap}
 
 
 def movement(seed: int, number: int) -> np.ndarray[Any, np.dtype[np.int32]]:
-    """[S, 2] pixel steps, longer in the middle, with zeros behind its end."""
+    """Return pixel steps [S, 2], longer in the middle, with zeros after the end."""
     rng = np.random.default_rng((seed, number))
     way = (1 - np.cos(np.linspace(0, math.pi, STEPS + 1))) / 2
     angle, bend, far = rng.uniform(0, 2 * math.pi), rng.uniform(-1.2, 1.2), rng.uniform(80, 900)
@@ -99,18 +99,18 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
 @pytest.fixture
 def page(tab: Page) -> Iterator[Page]:
-    """A tab in which nothing was asked or complained of; at the end nothing must have been complained of."""
+    """Return an empty tab; at the end of the test its console must be empty."""
     tab.open("about:blank")
     tab.requests.clear()
-    tab.complaints.clear()
+    tab.console.clear()
     tab.size(1100, 900)
     yield tab
-    assert tab.complaints == []
+    assert tab.console == []
 
 
-def opened(page: Page, url: str, drawn: int = 12) -> Page:
+def opened(page: Page, url: str, shown: int = 12) -> Page:
     page.open(url)
-    page.wait(f"document.documentElement.dataset.drawn === '{drawn}' && document.querySelector('#card dl')")
+    page.wait(f"document.documentElement.dataset.shown === '{shown}' && document.querySelector('#card dl')")
     return page
 
 
@@ -128,7 +128,7 @@ def text(page: Page, place: str = "") -> str:
 
 
 def target(page: Page) -> list[float]:
-    """Where the target stands in the window, and its side."""
+    """Return the centre of the target in the window, and its side."""
     found: list[float] = page.value(
         "(box => [box.left + box.width / 2, box.top + box.height / 2, box.width])"
         "(document.querySelector('.target').getBoundingClientRect())"
@@ -137,7 +137,7 @@ def target(page: Page) -> list[float]:
 
 
 def record(page: Page, targets: int) -> list[list[float]]:
-    """Record movements with the real mouse to so many targets; where these stood, by the frame's corner."""
+    """Record movements with the real mouse; return the positions of the targets relative to the frame."""
     press(page, "start")
     left, top = page.value("(box => [box.left, box.top])(document.getElementById('stage').getBoundingClientRect())")
     x, y, stood = left + 5, top + 5, []
@@ -152,7 +152,7 @@ def record(page: Page, targets: int) -> list[list[float]]:
     return stood
 
 
-def test_a_gallery_is_drawn_and_moves_in_real_time(page: Page, url: str, backend: Backend, tmp_path: Path) -> None:
+def test_the_gallery_is_animated_in_real_time(page: Page, url: str, backend: Backend, tmp_path: Path) -> None:
     opened(page, url)
     assert backend.fake.jobs[0].n == page.value("document.querySelectorAll('#movements canvas').length") == 12
     inked = (
@@ -171,39 +171,39 @@ def test_a_gallery_is_drawn_and_moves_in_real_time(page: Page, url: str, backend
     assert text(page, "movements").count("0.50 s") == 12
 
 
-def test_the_page_asks_its_own_origin_alone(page: Page, url: str) -> None:
+def test_the_page_sends_requests_to_its_own_origin_only(page: Page, url: str) -> None:
     opened(page, url)
     assert set(page.requests) == {f"{url}/", f"{url}/v1/samples", f"{url}/v1/model"}
     assert page.value("fetch('http://127.0.0.1:9/').then(() => 'sent', () => 'held')") == "held"
-    assert any("Content Security Policy" in line for line in page.complaints)
-    page.complaints.clear()
+    assert any("Content Security Policy" in line for line in page.console)
+    page.console.clear()
 
 
-def test_controls_ask_for_what_they_say(page: Page, url: str, backend: Backend) -> None:
+def test_the_controls_set_the_fields_of_the_request(page: Page, url: str, backend: Backend) -> None:
     opened(page, url)
     fill(page, n=5, seed=77, steps=3)
-    page.value("document.getElementById('ask').requestSubmit()")
-    page.wait("document.documentElement.dataset.drawn === '5'")
+    page.value("document.getElementById('request').requestSubmit()")
+    page.wait("document.documentElement.dataset.shown === '5'")
     job = backend.fake.jobs[-1]
     assert (job.n, job.seed, job.sampling.steps, job.pixels) == (5, 77, 3, True)
-    assert text(page, "gallery-said") == "5 movements of seed 77."
+    assert text(page, "gallery-status") == "5 movements, seed 77."
     fill(page, n=65)
-    page.value("document.getElementById('ask').requestSubmit()")
+    page.value("document.getElementById('request').requestSubmit()")
     assert backend.fake.jobs[-1] is job
 
 
-def test_a_failure_is_told_where_it_happened_and_the_gallery_stays(page: Page, url: str, backend: Backend) -> None:
+def test_an_error_is_shown_at_its_place_and_the_gallery_stays(page: Page, url: str, backend: Backend) -> None:
     opened(page, url)
     fill(page, steps=101)
-    page.value("document.getElementById('ask').requestSubmit()")
-    page.wait("document.getElementById('gallery-said').classList.contains('wrong')")
-    assert text(page, "gallery-said") == "`steps <= 100` must hold, but got steps=101"
+    page.value("document.getElementById('request').requestSubmit()")
+    page.wait("document.getElementById('gallery-status').classList.contains('wrong')")
+    assert text(page, "gallery-status") == "`steps <= 100` must hold, but got steps=101"
     assert page.value("document.querySelectorAll('#movements canvas').length") == 12
-    assert [line for line in page.complaints if "422" not in line] == []
-    page.complaints.clear()
+    assert [line for line in page.console if "422" not in line] == []
+    page.console.clear()
 
 
-def test_the_card_shows_figures_with_their_intervals_and_what_failed(page: Page, url: str, backend: Backend) -> None:
+def test_the_card_shows_metrics_with_their_intervals_and_a_failed_swap(page: Page, url: str, backend: Backend) -> None:
     backend.error = f"0002-bbbbbbbbbbbb: {HOSTILE}"
     card = text(opened(page, url), "card")
     for said in (
@@ -211,25 +211,25 @@ def test_the_card_shows_figures_with_their_intervals_and_what_failed(page: Page,
         "1,210,880",
         "90 % interval",
         "0.581",
-        "0.519 to 0.643",
+        "[0.519, 0.643]",
         "n = 334",
-        "9 groups",
+        "9 users",
         "val/new",
         "\N{EN DASH}",  # a value that is not known
     ):
         assert said in card
     assert HOSTILE in card.split("\n")[0]
-    assert "goes on serving" in card.split("\n")[0]
+    assert "is still served" in card.split("\n")[0]
     assert CARD["limits_of_use"][1] in card  # type: ignore[index]
     assert page.value("document.querySelectorAll('#card img').length") == 0
 
 
-def test_a_recording_is_saved_as_the_file_that_the_data_reader_takes(page: Page, url: str, tmp_path: Path) -> None:
-    """With the real mouse; a busy machine may rest in the middle of a movement, which cuts it in two."""
+def test_a_recording_is_saved_as_a_file_for_the_data_reader(page: Page, url: str, tmp_path: Path) -> None:
+    """Use the real mouse; on a busy machine it may pause inside a movement, which splits it in two."""
     page.downloads(tmp_path)
     opened(page, url)
     page.value("document.getElementById('record').scrollIntoView()")
-    fill(page, person='A, "B"')
+    fill(page, user='A, "B"')
     before = list(page.requests)
     stood = record(page, 4)
     page.key("Escape", 27)
@@ -244,8 +244,8 @@ def test_a_recording_is_saved_as_the_file_that_the_data_reader_takes(page: Page,
         assert one.target_width_px in {side for *_, side in stood}
 
 
-def test_a_movement_that_is_read_is_the_one_that_was_made(page: Page, url: str, tmp_path: Path) -> None:
-    """With events of known times: 31 of them, 16 ms from one to the next, straight to each target, and the click."""
+def test_a_saved_movement_equals_the_recorded_one(page: Page, url: str, tmp_path: Path) -> None:
+    """Send events of known times: 31 of them, 16 ms apart, straight to each target, then the click."""
     page.downloads(tmp_path)
     opened(page, url)
     press(page, "start")
@@ -292,24 +292,24 @@ def _downloaded(folder: Path) -> Path:
 def test_nothing_is_recorded_before_start_or_after_stop(page: Page, url: str) -> None:
     opened(page, url)
     page.value("document.getElementById('record').scrollIntoView()")
-    stir = "kept.length + (recording?.rows.length ?? 0)"
+    events = "kept.length + (recording?.rows.length ?? 0)"
     for at in range(5):
         page.mouse("mouseMoved", 300 + at, 500)
-    assert page.value(stir) == 0
+    assert page.value(events) == 0
     record(page, 1)
     press(page, "stop")
-    held = page.value(stir)
-    assert held > 8
+    recorded = page.value(events)
+    assert recorded > 8
     for at in range(5):
         page.mouse("mouseMoved", 300 + at, 500)
-    assert page.value(stir) == held
+    assert page.value(events) == recorded
     assert page.value("JSON.stringify([sessionStorage, localStorage, document.cookie])") == '[{},{},""]'
     press(page, "discard")
-    assert page.value(stir) == 0
+    assert page.value(events) == 0
     assert page.value("document.getElementById('save').disabled")
 
 
-def test_events_that_the_browser_joined_are_recorded_one_by_one(page: Page, url: str) -> None:
+def test_coalesced_events_are_recorded_one_by_one(page: Page, url: str) -> None:
     opened(page, url)
     press(page, "start")
     page.value(
@@ -319,7 +319,7 @@ def test_events_that_the_browser_joined_are_recorded_one_by_one(page: Page, url:
     assert page.value("recording.rows.map(row => row.x + stage.getBoundingClientRect().left + 1)") == [7, 8, 9]
 
 
-def test_a_whole_round_stops_by_itself(page: Page, url: str) -> None:
+def test_a_recording_stops_after_the_last_target(page: Page, url: str) -> None:
     opened(page, url)
     page.value("document.getElementById('record').scrollIntoView()")
     press(page, "start")
@@ -344,16 +344,16 @@ def test_a_movement_is_scored_where_a_detector_is_published(page: Page, url: str
     assert "Never the sole basis." in text(page, "detector")
 
 
-def test_without_a_detector_the_page_says_that_nothing_can_be_scored(page: Page, url: str) -> None:
+def test_without_a_detector_scoring_is_disabled(page: Page, url: str) -> None:
     opened(page, url)
     page.value("document.getElementById('record').scrollIntoView()")
     record(page, 1)
     press(page, "stop")
-    assert text(page, "detector") == "No detector is published: nothing can be scored."
+    assert text(page, "detector") == "No detector is published: scoring is not available."
     assert page.value("document.getElementById('score').disabled")
 
 
-def test_a_token_is_asked_for_and_kept_in_this_tab_alone(page: Page, backend: Backend, tmp_path: Path) -> None:
+def test_a_token_is_requested_and_stored_in_this_tab_only(page: Page, backend: Backend, tmp_path: Path) -> None:
     tokens = read_tokens("", {"HUMOUSE_TOKENS": TOKEN})
     with served(create_app(backend, ServeConfig(storage_path=str(tmp_path)), tokens)) as url:
         page.open(url)
@@ -361,18 +361,18 @@ def test_a_token_is_asked_for_and_kept_in_this_tab_alone(page: Page, backend: Ba
         assert not backend.fake.jobs
         fill(page, token=TOKEN)
         page.value("document.getElementById('access').requestSubmit()")
-        page.wait("document.documentElement.dataset.drawn === '12'")
+        page.wait("document.documentElement.dataset.shown === '12'")
     assert page.value("[JSON.stringify(localStorage), document.cookie, document.getElementById('token').value]") == [
         "{}",
         "",
         "",
     ]
     assert TOKEN not in str(page.value("document.documentElement.outerHTML + location.href"))
-    assert [line for line in page.complaints if "401" not in line] == []
-    page.complaints.clear()
+    assert [line for line in page.console if "401" not in line] == []
+    page.console.clear()
 
 
-def test_whoever_wants_less_motion_gets_none(page: Page, url: str) -> None:
+def test_reduced_motion_stops_the_animation(page: Page, url: str) -> None:
     page.size(1100, 900, still=True)
     opened(page, url)
     assert page.value("document.documentElement.dataset.frames") is None
@@ -381,7 +381,7 @@ def test_whoever_wants_less_motion_gets_none(page: Page, url: str) -> None:
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1100, False), (1100, True), (360, False), (360, True)])
-def test_the_page_is_seen_in_both_lights_and_fits_its_width(
+def test_the_page_has_both_colour_schemes_and_fits_its_width(
     page: Page, url: str, tmp_path: Path, width: int, dark: bool
 ) -> None:
     page.size(width, 900, dark=dark)
@@ -391,10 +391,10 @@ def test_the_page_is_seen_in_both_lights_and_fits_its_width(
     counts = image.histogram()
     paper = max(range(256), key=counts.__getitem__)
     assert (paper < 40) == dark
-    assert 0.6 < counts[paper] / sum(counts) < 0.99  # mostly paper, and not paper alone
+    assert 0.6 < counts[paper] / sum(counts) < 0.99  # mostly background, and not background alone
 
 
-def test_every_control_can_be_reached_by_the_keyboard_and_has_a_name(page: Page, url: str) -> None:
+def test_every_control_is_reachable_by_keyboard_and_has_a_name(page: Page, url: str) -> None:
     opened(page, url)
     name = "one.innerText || one.labels?.[0]?.textContent"
     assert page.value(f"[...document.querySelectorAll('input, button, a')].every(one => {name})")
@@ -402,10 +402,10 @@ def test_every_control_can_be_reached_by_the_keyboard_and_has_a_name(page: Page,
     for _ in range(12):
         page.key("Tab", 9)
         reached.append(str(page.value("document.activeElement.id || document.activeElement.hash")))
-    assert {"n", "seed", "steps", "play", "person", "start", "#gallery", "#model", "#record"} <= set(reached)
+    assert {"n", "seed", "steps", "play", "user", "start", "#gallery", "#model", "#record"} <= set(reached)
 
 
-def test_the_page_is_one_file_without_addresses_of_others() -> None:
+def test_the_page_is_one_file_without_external_urls() -> None:
     page = PAGE.read_text()
     assert "http://" not in page
     assert "https://" not in page

@@ -1,4 +1,4 @@
-"""A replica without Ray: what it computes, and how its champion is changed from outside."""
+"""Tests of a sampler replica without Ray: its results, and how its champion is swapped from outside."""
 
 import asyncio
 import time
@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from serve import sampler as sampler_module
-from serve.follow import Follower
-from serve.jobs import Drawn, Job, UnknownModelError
+from serve.follow import RegistryWatcher
+from serve.jobs import Job, SampleResult, UnknownModelError
 from serve.sampler import Sampler
 from serve.settings import ServeConfig
 from tests.serve.published import KIND, Straightness, detector, load_straightness, publish
@@ -34,26 +34,26 @@ def test_a_replica_computes_with_its_threads_and_champion(tmp_path: Path, checkp
     name = publish(Registry.below(tmp_path), checkpoint)
     sampler = Sampler(ServeConfig(str(tmp_path)))
     assert torch.get_num_threads() == 1
-    drawn = asyncio.run(sampler.sample(Job(n=2, seed=3)))
-    answer = asyncio.run(sampler.answer(Job(n=2, seed=3)))
-    assert isinstance(answer, Drawn)
-    assert answer.model == drawn.model == name
-    assert np.array_equal(answer.deltas, drawn.deltas)
+    sampled = asyncio.run(sampler.sample(Job(n=2, seed=3)))
+    answer = asyncio.run(sampler.sample_or_error(Job(n=2, seed=3)))
+    assert isinstance(answer, SampleResult)
+    assert answer.model == sampled.model == name
+    assert np.array_equal(answer.deltas, sampled.deltas)
 
 
-def test_a_users_mistake_is_an_answer_for_the_ingress_and_raised_for_a_client_of_the_handle(
+def test_an_error_of_a_client_is_returned_to_the_ingress_and_raised_for_a_handle(
     tmp_path: Path, checkpoint: Path
 ) -> None:
     publish(Registry.below(tmp_path), checkpoint)
     sampler = Sampler(ServeConfig(str(tmp_path)))
     unknown = Job(n=1, model="0009-aaaaaaaaaaaa")
-    assert isinstance(asyncio.run(sampler.answer(unknown)), UnknownModelError)
+    assert isinstance(asyncio.run(sampler.sample_or_error(unknown)), UnknownModelError)
     with pytest.raises(UnknownModelError):
         asyncio.run(sampler.sample(unknown))
-    assert not isinstance(asyncio.run(sampler.verdict([])), list)  # no detector is published
+    assert not isinstance(asyncio.run(sampler.score_or_error([])), list)  # no detector is published
 
 
-def test_a_user_config_pins_a_champion_and_lets_it_go(tmp_path: Path, checkpoint: Path, other: Path) -> None:
+def test_a_user_config_pins_and_unpins_a_champion(tmp_path: Path, checkpoint: Path, other: Path) -> None:
     registry = Registry.below(tmp_path)
     first, second = publish(registry, checkpoint), publish(registry, other)
     sampler = Sampler(ServeConfig(str(tmp_path), champion=first))
@@ -66,7 +66,7 @@ def test_a_user_config_pins_a_champion_and_lets_it_go(tmp_path: Path, checkpoint
 
 
 @pytest.mark.parametrize("user_config", [{"champion": "0009-aaaaaaaaaaaa"}, {"champion": "../x"}, {"champion": 3}])
-def test_a_user_config_that_is_wrong_is_told_and_ends_nothing(
+def test_a_wrong_user_config_is_reported_and_does_not_stop_the_replica(
     tmp_path: Path, checkpoint: Path, user_config: dict[str, object]
 ) -> None:
     name = publish(Registry.below(tmp_path), checkpoint)
@@ -78,7 +78,7 @@ def test_a_user_config_that_is_wrong_is_told_and_ends_nothing(
     assert state["swap"]["error"]
 
 
-def test_a_replica_without_a_champion_starts_and_serves_the_first_one_that_is_promoted(
+def test_a_replica_without_a_champion_starts_and_serves_the_first_promoted_one(
     tmp_path: Path, checkpoint: Path
 ) -> None:
     sampler = Sampler(ServeConfig(str(tmp_path)))
@@ -89,7 +89,7 @@ def test_a_replica_without_a_champion_starts_and_serves_the_first_one_that_is_pr
     assert champion(sampler) == name
 
 
-def test_a_detector_that_could_not_be_loaded_is_told_and_tried_again(
+def test_a_detector_that_failed_to_load_is_reported_and_retried(
     tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried = list[Path]()
@@ -101,7 +101,9 @@ def test_a_detector_that_could_not_be_loaded_is_told_and_tried_again(
         return load_straightness(folder, device)
 
     monkeypatch.setitem(detectors.LOADERS, KIND, load)
-    monkeypatch.setattr(sampler_module, "Follower", lambda followed: Follower(followed, every_s=0.05, again_s=0.5))
+    monkeypatch.setattr(
+        sampler_module, "RegistryWatcher", lambda models: RegistryWatcher(models, poll_s=0.05, retry_s=0.5)
+    )
     publish(Registry.below(tmp_path), checkpoint)
     name = detector(tmp_path, tmp_path / "detector")
     sampler = Sampler(ServeConfig(str(tmp_path)))
