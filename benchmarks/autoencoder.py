@@ -16,7 +16,7 @@ import torch
 
 from trainables.data.config import DataConfig
 from trainables.data.dataset import SequenceDataset, load_splits
-from trainables.diffusion.latents.autoencoder import LatentConfig
+from trainables.diffusion.latents.config import LatentConfig
 from trainables.diffusion.latents.fit import fit_autoencoder
 from trainables.diffusion.latents.reconstruction import reconstruction_report
 

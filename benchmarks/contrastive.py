@@ -28,7 +28,8 @@ from trainables.data.dataset import Batch, Sequences
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import optimise
 from trainables.diffusion.objective import Objective, draw
-from trainables.diffusion.ranking_term import ContrastiveConfig, draw_negatives
+from trainables.diffusion.ranking_config import ContrastiveConfig
+from trainables.diffusion.ranking_term import condition_queue, draw_negatives
 from trainables.diffusion.state import initial_state
 from trainables.training.trainable import ALONE
 
@@ -76,7 +77,9 @@ def training_step(config: DiffusionConfig, steps: int) -> Callable[[], object]:
         torch.randn(size, steps, channels, generator=random), torch.ones(size, steps, dtype=torch.bool)
     )
     batch = Batch(sequences, torch.randn(size, width, generator=random))
-    queue = config.contrastive.queue(width).push(torch.randn(config.contrastive.queue_size, width, generator=random))
+    queue = condition_queue(config.contrastive, width).push(
+        torch.randn(config.contrastive.queue_size, width, generator=random)
+    )
 
     def step() -> None:
         nonlocal queue

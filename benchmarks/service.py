@@ -24,8 +24,8 @@ from serve.tokens import TOKENS_VARIABLE
 from trainables.data.canonical import with_deltas
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.loop import epochs
-from trainables.diffusion.sampling import SamplingChanges
-from trainables.eval.generation.validator import EvaluationConfig
+from trainables.diffusion.sampling_config import SamplingChanges
+from trainables.eval.generation.config import EvaluationConfig
 from trainables.generators import ServedGenerator
 from trainables.model_registry.publisher import held
 from trainables.model_registry.registry import FOLDER, Registry

@@ -19,7 +19,7 @@ from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits
 from trainables.diffusion.api import conditions_of, load_generator
 from trainables.diffusion.samplers import SAMPLERS, SPACINGS
-from trainables.diffusion.sampling import SamplingConfig
+from trainables.diffusion.sampling_config import SamplingConfig
 from trainables.training.checkpoint import load_record
 
 CONVERGED = SamplingConfig("dpmpp_2m", "log_snr", 250)

@@ -49,6 +49,7 @@ from trainables.diffusion import cost
 from trainables.diffusion import loop as train
 from trainables.diffusion.config import DiffusionConfig
 from trainables.training import metric_names as names
+from trainables.training.scaling import ScalingConfig
 from trainables.training.trainable import Epoch, Epochs, Trainable, Worker
 
 SPACE = SPACES["diffusion"]
@@ -127,7 +128,7 @@ def sweep_of(name: str, workload: str, trials: int, folder: Path, epochs: int = 
     return Sweep(settings, config, replace(SPACE, trainable=workload, parameters=laws, baselines=()), ())
 
 
-GROUP = session.ScalingConfig(num_workers=1)
+GROUP = ScalingConfig(num_workers=1)
 
 
 def led(sweep: Sweep) -> Sweep:
@@ -160,7 +161,7 @@ def measure(trials: int, folder: Path) -> tuple[dict[str, Timing], dict[str, dic
     session.TRAINABLES.update(WORKLOADS)
     before, idle, after = (sweep_of(at, "no-op", trials, folder) for at in ("bare-before", "no-op", "bare-after"))
     small = sweep_of("epoch", "small epoch", MEMORY_TRIALS, folder, epochs=1)
-    with ray_instance("local", session.ScalingConfig()):
+    with ray_instance("local", ScalingConfig()):
         bare, (no_op, _), again = bare_loop(before), run_sweep(idle), bare_loop(after)
         epoch, study = run_sweep(small, epochs=1)
         driver = memory_mb()

@@ -26,7 +26,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainables.diffusion.models.unet1d import UNet1D, UNetConfig
+from trainables.diffusion.models.config import UNetConfig
+from trainables.diffusion.models.unet1d import UNet1D
 
 Predict = Callable[[Float[Tensor, "B T C"], Int[Tensor, "B"]], Float[Tensor, "B T C"]]
 CHANNELS = 2

@@ -21,8 +21,9 @@ from platform.preflight.context import FAIL, OK, WARNING, Cluster, DoctorConfig,
 from trainables.core.cli import FAILED, Command, Request, run
 from trainables.core.config import ConfigError, build, plain
 from trainables.data.config import DataConfig
-from trainables.session import TRAINABLES, ScalingConfig
+from trainables.session import TRAINABLES
 from trainables.training.node_probe import DRIVERS_FILE, Node, examine, now_s
+from trainables.training.scaling import ScalingConfig
 
 ABOUT = """
 Check what a sweep needs before it starts: versions, Ray, token, storage, resources, data.

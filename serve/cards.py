@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainables.core.config import plain
-from trainables.diffusion.sampling import SamplingChanges
+from trainables.diffusion.sampling_config import SamplingChanges
 from trainables.generators import ServedGenerator
 from trainables.model_registry.registry import Published
 from trainables.training import metric_names as names

@@ -24,7 +24,7 @@ from serve.jobs import SEED_LIMIT, Job, SampleResult
 from serve.patience import RetryPolicy, ServiceError
 from serve.remote import TIMEOUT_S, ClientResponse, HttpClient
 from trainables.core.config import require
-from trainables.diffusion.sampling import SamplingChanges
+from trainables.diffusion.sampling_config import SamplingChanges
 
 ARRAYS = ("deltas", "length", "condition", "angle", "number", "score", "steps_px")
 CHUNK_ROWS = 512  # rows of one request: some seconds of one core, a quarter of a megabyte at T=64

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from serve.distributions import DISTRIBUTIONS, TRAINING
 from trainables.core.config import require, require_member
 from trainables.data.config import CONDITION_NAMES
-from trainables.diffusion.sampling import SamplingChanges
+from trainables.diffusion.sampling_config import SamplingChanges
 
 ROWS_PER_SEED = 2**22  # conditions are sampled from row 0 on: that takes 30 ms for the last of so many rows
 SEED_LIMIT = 2**53  # integers that JSON readers keep exactly

@@ -19,7 +19,7 @@ from serve.jobs import ROWS_PER_SEED, SEED_LIMIT, Job
 from trainables.data.config import CONDITION_NAMES
 from trainables.data.recordings import Recording
 from trainables.diffusion.samplers import SAMPLERS, SPACINGS
-from trainables.diffusion.sampling import SamplingChanges
+from trainables.diffusion.sampling_config import SamplingChanges
 
 ID = "([0-9]{4,12}-[0-9a-f]{12})?"
 BATCH_ID = "[0-9a-f]{32}"

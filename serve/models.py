@@ -15,7 +15,7 @@ from serve.champions import RegistryModels
 from serve.jobs import NoChampionError, NoDetectorError, ServeError
 from trainables.data.canonical import Movements, encode
 from trainables.detectors import FOLDER, MovementDetector, load_detector
-from trainables.diffusion.sampling import SamplingChanges
+from trainables.diffusion.sampling_config import SamplingChanges
 from trainables.generators import ServedGenerator, load
 from trainables.model_registry.registry import Published, Registry
 

@@ -11,7 +11,7 @@ from serve.models import Champion, Models, ServedDetector
 from trainables.core.config import ConfigError, require
 from trainables.data.canonical import RATE_HZ
 from trainables.data.config import CONDITION_NAMES, CanonicalConfig
-from trainables.diffusion.sampling import SamplingConfig
+from trainables.diffusion.sampling_config import SamplingConfig
 from trainables.generation.conditions import Conditions
 
 MAX_PIXEL_STEPS = 2**21  # of a response: 4096 movements of 8.5 s at 60 Hz

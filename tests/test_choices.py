@@ -1,20 +1,50 @@
 """The names of choices, which configurations check without importing what is chosen, are the keys of those dicts."""
 
 from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
-import trainables.data.config
+from trainables.contrastive.negatives import SOURCES
+from trainables.contrastive.ranking import NORMALISATIONS, RANKING_LOSSES
 from trainables.data.recordings import READERS
 from trainables.data.representation import REPRESENTATIONS
+from trainables.detector.bots import FAMILIES
+from trainables.diffusion.noise.schedule import PREDICTIONS, SCHEDULES
+from trainables.diffusion.samplers import SAMPLERS, SPACINGS
+from trainables.eval.metrics import PROBES
+from trainables.physical.minimum_jerk import GENERATORS
 
-CHOICES: dict[str, tuple[Iterable[str], Iterable[str]]] = {
-    "sources of recordings": (trainables.data.config.SOURCES, READERS),
-    "representations": (trainables.data.config.FORMS, REPRESENTATIONS),
+CHOICES: dict[str, Iterable[str]] = {
+    "trainables.data.config.FORMS": REPRESENTATIONS,
+    "trainables.data.config.SOURCE_NAMES": READERS,
+    "trainables.detector.config.FAMILY_NAMES": FAMILIES,
+    "trainables.diffusion.noise.config.PREDICTION_NAMES": PREDICTIONS,
+    "trainables.diffusion.noise.config.SCHEDULE_NAMES": SCHEDULES,
+    "trainables.diffusion.ranking_config.LOSS_NAMES": RANKING_LOSSES,
+    "trainables.diffusion.ranking_config.NORMALISATION_NAMES": NORMALISATIONS,
+    "trainables.diffusion.ranking_config.SOURCE_NAMES": SOURCES,
+    "trainables.diffusion.sampling_config.SAMPLER_NAMES": SAMPLERS,
+    "trainables.diffusion.sampling_config.SPACING_NAMES": SPACINGS,
+    "trainables.eval.generation.config.PROBE_NAMES": PROBES,
+    "trainables.generation.config.GENERATOR_NAMES": GENERATORS,
 }
+"""Where the names of a choice stand -> what is chosen."""
+ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.mark.parametrize("choice", CHOICES)
-def test_the_names_of_a_choice_are_its_functions(choice: str) -> None:
-    names, functions = CHOICES[choice]
-    assert list(names) == list(functions)
+@pytest.mark.parametrize("place", CHOICES)
+def test_the_names_of_a_choice_are_those_of_what_is_chosen(place: str) -> None:
+    module, _, name = place.rpartition(".")
+    assert list(getattr(import_module(module), name)) == list(CHOICES[place])
+
+
+def test_every_choice_of_a_configuration_is_compared() -> None:
+    found = {
+        f"{file.relative_to(ROOT).with_suffix('').as_posix().replace('/', '.')}.{name}"
+        for file in ROOT.glob("trainables/**/*config.py")
+        for name in (line.split(" = ")[0] for line in file.read_text().splitlines())
+        if name.isupper() and name.endswith("_NAMES")
+    }
+    assert found - {"trainables.data.config.CONDITION_NAMES"} == set(CHOICES) - {"trainables.data.config.FORMS"}

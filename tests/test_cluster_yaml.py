@@ -12,7 +12,7 @@ import yaml
 from jsonschema import ValidationError
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from trainables.session import TRIAL_DRIVER
+from trainables.training.scaling import TRIAL_DRIVER
 
 ROOT = Path(__file__).resolve().parents[1]
 CLUSTER: dict[str, Any] = yaml.safe_load((ROOT / "cluster.yaml").read_text(encoding="utf-8"))

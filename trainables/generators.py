@@ -12,7 +12,7 @@ from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
 from trainables.data.dataset import Statistics
 from trainables.diffusion.api import load_generator
-from trainables.diffusion.sampling import SamplingChanges, SamplingConfig
+from trainables.diffusion.sampling_config import SamplingChanges, SamplingConfig
 from trainables.gan.api import load_gan
 from trainables.generation.conditions import Conditions
 from trainables.training.checkpoint import CheckpointError, load_record

@@ -40,6 +40,7 @@ from trainables.gan.config import GanConfig
 from trainables.training.manifest import Manifest
 from trainables.training.metric_names import EPOCH
 from trainables.training.run_folder import Line, RunFolder, recording
+from trainables.training.scaling import ScalingConfig
 from trainables.training.trainable import Epoch, Trainable, Worker, metrics_of
 
 TRAINABLES: dict[str, Trainable] = {
@@ -48,7 +49,6 @@ TRAINABLES: dict[str, Trainable] = {
     "detector": Trainable(DetectorConfig, detector.epochs, detector_cost.measure),
 }
 TRIALS = "trials"  # the folder of Tune's trials, beside that of their worker groups
-TRIAL_DRIVER = "trial_driver"  # custom resource of a trial that leads a worker group
 CONTROLLER_RETRIES = 3
 PATIENCE_S = 3.0  # before a lost group is started anew; a stopped trial's controller outlives its workers by 0.2 s
 RUN = "ray"  # what Ray Train itself keeps of a run, beside our files
@@ -59,32 +59,6 @@ METRICS_FILE = "metrics.json"  # in a trial's checkpoint: its epoch and metrics,
 BEFORE = "before"  # in that file: epoch and metrics of all epochs before it
 
 Report = Callable[[Epoch], object]
-
-
-@dataclass(frozen=True)
-class ScalingConfig:
-    """Who trains one model: 0 workers is the trial's own process, N >= 1 a group of worker processes."""
-
-    num_workers: int = 0
-    cpus_per_worker: int = 1  # also the worker's torch threads: more trials beat more threads
-    gpus_per_worker: float = 0.0
-    max_failures: int = 2  # restarts from the last checkpoint before a trial counts as failed
-
-    def __post_init__(self) -> None:
-        require(self.num_workers >= 0, "`num_workers >= 0`", f"num_workers={self.num_workers}")
-        require(self.cpus_per_worker >= 1, "`cpus_per_worker >= 1`", f"cpus_per_worker={self.cpus_per_worker}")
-        require(self.gpus_per_worker >= 0, "`gpus_per_worker >= 0`", f"gpus_per_worker={self.gpus_per_worker}")
-        require(self.max_failures >= 0, "`max_failures >= 0`", f"max_failures={self.max_failures}")
-
-    def trial_resources(self) -> dict[str, float]:
-        """What Tune reserves for the trial itself, beside its workers' placement group."""
-        if self.num_workers:
-            return {"CPU": 0, TRIAL_DRIVER: 1}
-        return {"CPU": float(self.cpus_per_worker), "GPU": self.gpus_per_worker}
-
-    def cpus_per_trial(self) -> int:
-        """CPUs that a trial needs altogether."""
-        return max(self.num_workers, 1) * self.cpus_per_worker
 
 
 @dataclass(frozen=True)

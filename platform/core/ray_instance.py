@@ -13,7 +13,7 @@ from typing import Any
 import ray
 
 from trainables.core.config import ConfigError, require
-from trainables.session import TRIAL_DRIVER, ScalingConfig
+from trainables.training.scaling import TRIAL_DRIVER, ScalingConfig
 
 CONNECT_S = 45.0
 PROBE = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False)"

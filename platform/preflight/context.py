@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from trainables.data.config import DataConfig
-from trainables.session import ScalingConfig
 from trainables.training.node_probe import Node
+from trainables.training.scaling import ScalingConfig
 
 OK, WARNING, FAIL = "ok", "warning", "FAIL"
 STATES = (OK, WARNING, FAIL)

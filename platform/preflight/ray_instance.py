@@ -7,7 +7,7 @@ from pathlib import Path
 
 from platform.core.ray_instance import TOKEN
 from platform.preflight.context import FAIL, OK, WARNING, Finding, Scene, mib, needs_ray
-from trainables.session import TRIAL_DRIVER
+from trainables.training.scaling import TRIAL_DRIVER
 
 PROCESS_BYTES = 800 * 2**20  # of a process that trains; measured about 740 MB
 APART_S = 2.0  # clocks; the order of events in logs becomes wrong

@@ -13,8 +13,8 @@ from search_spaces import SPACES, Space
 from trainables.core.config import ConfigError, require, require_member
 from trainables.detectors import FOLDER as DETECTORS
 from trainables.model_registry.registry import FOLDER as REGISTRY
-from trainables.session import ScalingConfig
 from trainables.training.headline_metrics import CRITERIA, Criteria
+from trainables.training.scaling import ScalingConfig
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 BYTES = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}

@@ -14,7 +14,8 @@ from trainables.diffusion.api import Generator, conditions_of
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import optimise
 from trainables.diffusion.objective import Objective, draw
-from trainables.diffusion.ranking_term import ContrastiveConfig, draw_negatives
+from trainables.diffusion.ranking_config import ContrastiveConfig
+from trainables.diffusion.ranking_term import condition_queue, draw_negatives
 from trainables.diffusion.state import initial_state
 from trainables.eval.features.kinematic import movement_features
 from trainables.eval.metrics import c2st, mmd_rbf, prd, standardise
@@ -35,7 +36,10 @@ def goldens() -> dict[str, list[float]]:
     """A loss curve of 20 steps, one DDIM sample of the model it leaves, and the metrics of a fixed pair."""
     splits, objective = load_splits(DataConfig()), Objective.of(CONFIG.diffusion)
     state, random = initial_state(CONFIG, ALONE), generator(CONFIG.seed, "golden")
-    dataset, queue = SequenceDataset(splits["train"], splits.statistics), CONFIG.contrastive.queue(CONDITION_WIDTH)
+    dataset, queue = (
+        SequenceDataset(splits["train"], splits.statistics),
+        condition_queue(CONFIG.contrastive, CONDITION_WIDTH),
+    )
     losses = []
     for batch in islice(batches(lambda _: dataset, 32, random), STEPS):
         drawn = draw(batch, CONFIG.diffusion, random, estimates=True)

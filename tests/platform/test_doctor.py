@@ -24,9 +24,9 @@ from platform.preflight.ray_instance import check_token
 from trainables.core.cli import FAILED, WRONG_INPUT, run
 from trainables.core.config import ConfigError
 from trainables.data.config import DataConfig
-from trainables.session import TRIAL_DRIVER, ScalingConfig
 from trainables.training import node_probe as node_module
 from trainables.training.node_probe import Disk, Node, examine, exchange, memory_bytes
+from trainables.training.scaling import TRIAL_DRIVER, ScalingConfig
 
 GIB = 2**30
 ROOMY = Disk("/data", 100 * GIB, 200 * GIB)

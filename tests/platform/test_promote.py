@@ -18,8 +18,8 @@ from trainables.core.cli import FAILED, WRONG_INPUT, run
 from trainables.core.config import build
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs
-from trainables.diffusion.sampling import SamplingConfig
-from trainables.eval.generation.validator import EvaluationConfig
+from trainables.diffusion.sampling_config import SamplingConfig
+from trainables.eval.generation.config import EvaluationConfig
 from trainables.model_evaluation import EvaluationResult
 from trainables.model_registry.publisher import held
 from trainables.model_registry.registry import Registry

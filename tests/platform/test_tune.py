@@ -25,8 +25,8 @@ from search_spaces import SPACES
 from tests.platform.drivers import SPACE, Driver
 from trainables.core.cli import parse
 from trainables.data.dataset import DataSplits
-from trainables.session import ScalingConfig
 from trainables.training.metric_names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
+from trainables.training.scaling import ScalingConfig
 
 DATA = cast(DataSplits, SimpleNamespace(sha256="d1"))
 

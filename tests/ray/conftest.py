@@ -8,7 +8,7 @@ import ray
 
 from platform.core.ray_instance import environment, own_address
 from tests.ray.jobs import CPUS
-from trainables.session import TRIAL_DRIVER
+from trainables.training.scaling import TRIAL_DRIVER
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from trainables.core.config import plain, with_values
-from trainables.session import TRAINABLES, Job, ScalingConfig
+from trainables.session import TRAINABLES, Job
+from trainables.training.scaling import ScalingConfig
 
 CPUS = 2
 

@@ -6,7 +6,7 @@ import pytest
 import ray
 
 from platform.core.ray_instance import ray_instance
-from trainables.session import ScalingConfig
+from trainables.training.scaling import ScalingConfig
 
 pytestmark = pytest.mark.ray
 

@@ -16,9 +16,10 @@ from trainables.core.config import build
 from trainables.diffusion.api import load_generator
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.loop import epochs
-from trainables.session import Job, ScalingConfig, trial
+from trainables.session import Job, trial
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import load_checkpoint
+from trainables.training.scaling import ScalingConfig
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_with_dashboard")]
 

@@ -14,15 +14,13 @@ from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
 from trainables.data.dataset import load_splits
 from trainables.detector import state as detector_state
-from trainables.detector.config import DetectorConfig
+from trainables.detector.config import DetectorConfig, DetectorModelConfig
 from trainables.detector.dataset.training_set import Scaling
-from trainables.detector.model import DetectorModelConfig
 from trainables.diffusion.config import DiffusionConfig, ModelConfig, OptimConfig
 from trainables.diffusion.loop import epochs
-from trainables.diffusion.sampling import SamplingConfig
-from trainables.eval.generation.validator import EvaluationConfig
-from trainables.gan.config import GanConfig
-from trainables.gan.networks import GanModelConfig
+from trainables.diffusion.sampling_config import SamplingConfig
+from trainables.eval.generation.config import EvaluationConfig
+from trainables.gan.config import GanConfig, GanModelConfig
 from trainables.gan.state import initial_state, save_state
 from trainables.model_registry.publisher import held
 from trainables.model_registry.registry import Registry

@@ -19,7 +19,7 @@ from serve.jobs import BadRequestError, NoChampionError, SampleResult, UnknownMo
 from serve.messages import SampleRequest
 from tests.serve.fakes import AUTHORISED, CHAMPION, TOKEN, TRAINED_LENGTH, BusyError, FakeBackend, client_of, tokens
 from tests.serve.published import serving
-from trainables.diffusion.sampling import SamplingChanges
+from trainables.diffusion.sampling_config import SamplingChanges
 
 WIDE = [-1.0, 5.0, 0.1, 0.5, 3.0]
 UNKNOWN = [-1.0, 5.0, 0.1, 0.5, None]

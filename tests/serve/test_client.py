@@ -30,7 +30,7 @@ from serve.tokens import read_tokens
 from tests.serve.fakes import CHAMPION, FakeBackend
 from tests.serve.servers import Script, ScriptedResponse, scripted, served
 from trainables.core.config import ConfigError
-from trainables.diffusion.sampling import SamplingChanges
+from trainables.diffusion.sampling_config import SamplingChanges
 
 QUICK = RetryPolicy(attempts=4, first_wait_s=0.001, max_wait_s=0.002)
 TOKEN = "correct-horse-battery-staple"

@@ -36,7 +36,7 @@ from trainables.data.dataset import observe_recordings
 from trainables.data.recordings import Recording
 from trainables.diffusion.api import generate_diffusion_samples
 from trainables.diffusion.samplers import SamplingDivergedError
-from trainables.diffusion.sampling import SamplingChanges
+from trainables.diffusion.sampling_config import SamplingChanges
 from trainables.gan.api import SLOTS, GanGenerator
 from trainables.model_registry.registry import Registry
 

@@ -13,7 +13,7 @@ from serve.jobs import MAX_DISTANCE_PX, MAX_DURATION_S, ROWS_PER_SEED, SEED_LIMI
 from trainables.core.config import ConfigError
 from trainables.data.config import CONDITION_NAMES, DataConfig
 from trainables.data.dataset import load_splits
-from trainables.diffusion.sampling import SamplingChanges
+from trainables.diffusion.sampling_config import SamplingChanges
 from trainables.generation.conditions import Conditions, conditions_of
 
 ROW = (math.log(0.5), math.log(300.0), 0.1, 1.0, math.nan)

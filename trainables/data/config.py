@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from trainables.core.config import require, require_member
 
-SOURCES = ("cursory", "balabit", "sapimouse", "table")  # the keys of `trainables.data.recordings.READERS`
+SOURCE_NAMES = ("cursory", "balabit", "sapimouse", "table")  # the keys of `trainables.data.recordings.READERS`
 MINIMUM_STEPS = 8  # a third difference and five spectral bands need as many
 MEASURED_CONDITIONS = ("log_duration_s", "log_distance_px", "log_path_ratio", "log1p_turning_rad")
 CONDITION_NAMES = (*MEASURED_CONDITIONS, "log_target_width_px")  # the last is no part of the movement: NaN if unknown
@@ -67,7 +67,7 @@ class DataConfig:
     companding_px: float = 0.25  # well under a pixel: steps of 0 and 1 then lie as far apart as those of 1 and 8
 
     def __post_init__(self) -> None:
-        require_member("source", self.source, SOURCES)
+        require_member("source", self.source, SOURCE_NAMES)
         require(0 < self.companding_px < math.inf, "`0 < companding_px < inf`", f"companding_px={self.companding_px}")
 
 

@@ -14,8 +14,9 @@ from trainables.core.config import build, require
 from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
 from trainables.data.dataset import Statistics
+from trainables.detector.config import DetectorModelConfig
 from trainables.detector.dataset.training_set import WIDTH, Inputs, Scaling
-from trainables.detector.model import DetectorModelConfig, DetectorNetwork, Outputs
+from trainables.detector.model import DetectorNetwork, Outputs
 from trainables.detector.state import KIND
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, select
 

@@ -5,9 +5,17 @@ from dataclasses import dataclass, field
 
 from trainables.core.config import require, require_member
 from trainables.data.config import DataConfig
-from trainables.detector.bots import FAMILIES
-from trainables.detector.model import DetectorModelConfig
 
+FAMILY_NAMES = (
+    "straight",
+    "spline",
+    "pid",
+    "windmouse",
+    "minimum_jerk",
+    "lognormal",
+    "noise",
+    "replay",
+)  # of simple bots
 SOURCES = ("bots", "gan", "diffusion", "served")
 
 
@@ -36,7 +44,7 @@ class NegativesConfig:
         for name, value, most in (("alpha", self.alpha, 10.0), ("weight", self.weight, 1.0)):
             require(value is None or 0 < value <= most, f"`0 < {name} <= {most:g}`", f"{name}={value}")
         for family in self.held_out:
-            require_member("held_out", family, FAMILIES)
+            require_member("held_out", family, FAMILY_NAMES)
         once = len(set(self.held_out)) == len(self.held_out)
         require(once, "`held_out` names each family once", f"{', '.join(self.held_out)}")
         shares = self.shares
@@ -56,7 +64,36 @@ class NegativesConfig:
     @property
     def families(self) -> tuple[str, ...]:
         """Families of simple bots to learn from."""
-        return tuple(family for family in FAMILIES if family not in self.held_out)
+        return tuple(family for family in FAMILY_NAMES if family not in self.held_out)
+
+
+@dataclass(frozen=True)
+class DetectorModelConfig:
+    """Shape of the network."""
+
+    width: int = 24  # channels of the finest stage; the next ones have half as many again, and twice as many
+    features_width: int = 64  # of the networks on features
+    fused_width: int = 96
+    task_width: int = 32  # hidden, of the task's head
+    embedding_dim: int = 32  # of the task and of the embodiment
+    dropout: float = 0.1
+    deep_bound: float = 2.0  # of what the fused vector may add to the logit
+    reach: float = 1.5  # log(1 + squared distance from people) at which half of it is left; one in a hundred is beyond
+    drop_part: float = 0.5  # share of the training rows that a part of the logit is left out of
+    frozen_from: str = ""  # checkpoint of a detector whose trunk is kept as it is: the heads alone are trained
+
+    def __post_init__(self) -> None:
+        for name in ("width", "features_width", "fused_width", "task_width", "embedding_dim"):
+            require(getattr(self, name) >= 2, f"`{name} >= 2`", f"{name}={getattr(self, name)}")
+        for name in ("dropout", "drop_part"):
+            require(0 <= getattr(self, name) < 1, f"`0 <= {name} < 1`", f"{name}={getattr(self, name)}")
+        require(0 < self.deep_bound < math.inf, "`0 < deep_bound < inf`", f"deep_bound={self.deep_bound}")
+        require(math.isfinite(self.reach), "`reach` is finite", f"reach={self.reach}")
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of each stage, finest first."""
+        return (self.width, self.width * 3 // 2, self.width * 2)
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,12 @@ from trainables.data.config import DataConfig
 from trainables.data.dataset import DataSplits, load_splits
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import NegativesConfig
+from trainables.detector.evaluation.config import FiguresConfig
 from trainables.detector.evaluation.embedding_probes import EmbeddingProbes, embeddings_of, probe_embeddings
 from trainables.detector.evaluation.evaluation_set import EvaluationSet, Sides, require_detector_split
 from trainables.detector.evaluation.leave_one_out_matrix import table_of
 from trainables.detector.evaluation.model_card import DetectorCard, Origin
-from trainables.detector.evaluation.report import DetectorJudgement, FiguresConfig
+from trainables.detector.evaluation.report import DetectorJudgement
 from trainables.detector.evaluation.shortcut_audit import Audit, audit
 from trainables.detector.evaluation.tables import sheets, show
 from trainables.eval.detection.plots import caught_bars, reliability_diagram, session_curves

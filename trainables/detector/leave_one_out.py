@@ -29,9 +29,10 @@ from trainables.data.dataset import load_splits
 from trainables.detector.api import load_trained_detector
 from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig
+from trainables.detector.evaluation.config import FiguresConfig
 from trainables.detector.evaluation.evaluation_set import EvaluationSet, require_detector_split
 from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut
-from trainables.detector.evaluation.report import DetectorJudgement, FiguresConfig
+from trainables.detector.evaluation.report import DetectorJudgement
 from trainables.detector.evaluation.tables import NONE, percent, share_text, show
 from trainables.detector.train import epochs
 from trainables.eval.detection.plots import caught_matrix

@@ -19,8 +19,6 @@ References: Wide & Deep Learning for Recommender Systems (Cheng et al., 2016), s
 """
 
 import itertools
-import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -28,40 +26,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainables.core.config import require
+from trainables.detector.config import DetectorModelConfig
 from trainables.nn.layers import Convolution, halve, hold
 
 FADE = 0.2  # width of that fading
 LOWEST = -1e4  # stands for padded steps where the largest value is taken
-
-
-@dataclass(frozen=True)
-class DetectorModelConfig:
-    """Shape of the network."""
-
-    width: int = 24  # channels of the finest stage; the next ones have half as many again, and twice as many
-    features_width: int = 64  # of the networks on features
-    fused_width: int = 96
-    task_width: int = 32  # hidden, of the task's head
-    embedding_dim: int = 32  # of the task and of the embodiment
-    dropout: float = 0.1
-    deep_bound: float = 2.0  # of what the fused vector may add to the logit
-    reach: float = 1.5  # log(1 + squared distance from people) at which half of it is left; one in a hundred is beyond
-    drop_part: float = 0.5  # share of the training rows that a part of the logit is left out of
-    frozen_from: str = ""  # checkpoint of a detector whose trunk is kept as it is: the heads alone are trained
-
-    def __post_init__(self) -> None:
-        for name in ("width", "features_width", "fused_width", "task_width", "embedding_dim"):
-            require(getattr(self, name) >= 2, f"`{name} >= 2`", f"{name}={getattr(self, name)}")
-        for name in ("dropout", "drop_part"):
-            require(0 <= getattr(self, name) < 1, f"`0 <= {name} < 1`", f"{name}={getattr(self, name)}")
-        require(0 < self.deep_bound < math.inf, "`0 < deep_bound < inf`", f"deep_bound={self.deep_bound}")
-        require(math.isfinite(self.reach), "`reach` is finite", f"reach={self.reach}")
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Channels of each stage, finest first."""
-        return (self.width, self.width * 3 // 2, self.width * 2)
 
 
 class Outputs(NamedTuple):

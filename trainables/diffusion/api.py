@@ -17,14 +17,17 @@ from torch import Tensor, nn
 
 from trainables.core.config import ConfigError, build, require
 from trainables.data.canonical import Canonical, with_deltas
-from trainables.data.config import CONDITION_NAMES, CONDITION_WIDTH, CanonicalConfig
+from trainables.data.config import CONDITION_NAMES, CanonicalConfig
 from trainables.data.dataset import Statistics
 from trainables.diffusion.end_point_inpainting import end_point_correction
-from trainables.diffusion.latents.autoencoder import Autoencoder, LatentConfig
-from trainables.diffusion.models.unet1d import UNet1D, UNetConfig
+from trainables.diffusion.latents.autoencoder import Autoencoder
+from trainables.diffusion.latents.config import LatentConfig
+from trainables.diffusion.models.config import UNetConfig, unet_mapping
+from trainables.diffusion.models.unet1d import UNet1D
 from trainables.diffusion.noise.schedule import PREDICTIONS, SCHEDULES, Prediction, Schedule
 from trainables.diffusion.samplers import Correction
-from trainables.diffusion.sampling import SamplingChanges, SamplingConfig, draw_sample
+from trainables.diffusion.sampling import draw_sample, sampling_times
+from trainables.diffusion.sampling_config import SamplingChanges, SamplingConfig
 from trainables.generation.blocks import CHUNK, WINDOW, Block, blocks
 from trainables.generation.conditions import WIDTH_REMEDY, Conditions, asked_like, conditions_of, form_at
 from trainables.generation.keyed_noise import keyed_noise
@@ -135,7 +138,7 @@ class Generator:
                 steps are no displacements.
         """
         sampling = changes.over(self.sampling)
-        sampling.times(self.schedule, self.prediction)
+        sampling_times(sampling, self.schedule, self.prediction)
         if sampling.inpaint:
             self._require_displacements()
         return sampling
@@ -242,11 +245,6 @@ def _decoder(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Autoen
     decoder = Autoencoder(len(tensors["statistics.mean"]), latent)
     decoder.load_state_dict(select("autoencoder", tensors))
     return decoder.requires_grad_(False)
-
-
-def unet_mapping(model: Mapping[str, Any]) -> dict[str, Any]:
-    """The UNet's configuration from the `model` section of a run's configuration."""
-    return {"channels": 2, "condition_dim": CONDITION_WIDTH, **model}
 
 
 def generate_diffusion_samples(

@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 
 from trainables.core.config import require
 from trainables.data.config import DataConfig
-from trainables.diffusion.api import unet_mapping
-from trainables.diffusion.latents.autoencoder import LatentConfig
-from trainables.diffusion.models.unet1d import UNetConfig
-from trainables.diffusion.objective import NoiseConfig
-from trainables.diffusion.ranking_term import ContrastiveConfig
-from trainables.diffusion.sampling import SamplingConfig
-from trainables.eval.generation.validator import EvaluationConfig
-from trainables.generation.training_set import AugmentationConfig
+from trainables.diffusion.latents.config import LatentConfig
+from trainables.diffusion.models.config import UNetConfig, unet_mapping
+from trainables.diffusion.noise.config import NoiseConfig
+from trainables.diffusion.ranking_config import ContrastiveConfig
+from trainables.diffusion.sampling_config import SamplingConfig
+from trainables.eval.generation.config import EvaluationConfig
+from trainables.generation.config import AugmentationConfig
 from trainables.training import metric_names as names
 
 STOPPING_METRICS = (names.VAL_LOSS, names.VAL_C2ST_EXCESS, names.VAL_MMD)

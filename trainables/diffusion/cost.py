@@ -9,7 +9,7 @@ from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.latents.autoencoder import in_latents
 from trainables.diffusion.loop import optimise
 from trainables.diffusion.objective import Objective, draw
-from trainables.diffusion.ranking_term import draw_negatives
+from trainables.diffusion.ranking_term import condition_queue, draw_negatives
 from trainables.diffusion.state import initial_state
 from trainables.training.timing import PROBE_S, seconds
 from trainables.training.trainable import Cost, Worker
@@ -24,7 +24,7 @@ def measure(config: DiffusionConfig) -> Cost:
     random = generator(config.seed, "cost")
     batch = in_latents(state.autoencoder, next(batches(lambda _: dataset, config.batch_size, random)))
     drawn = draw(batch, config.diffusion, random, estimates=config.model.self_condition)
-    queue = config.contrastive.queue(batch.condition.shape[1])
+    queue = condition_queue(config.contrastive, batch.condition.shape[1])
     negatives = draw_negatives(batch.condition, config.contrastive, random, queue)
     step_s = seconds(lambda: optimise(state, config, batch, drawn._replace(negatives=negatives), objective))
     rows = in_latents(state.autoencoder, dataset[torch.arange(min(CHUNK, len(dataset)))])

@@ -29,7 +29,7 @@ from trainables.diffusion.latents.autoencoder import in_latents
 from trainables.diffusion.latents.fit import fit_autoencoder
 from trainables.diffusion.noise.schedule import diffuse
 from trainables.diffusion.objective import Draw, Loss, Objective, denoising_loss, diffusion_loss, draw
-from trainables.diffusion.ranking_term import draw_negatives
+from trainables.diffusion.ranking_term import condition_queue, draw_negatives
 from trainables.diffusion.state import State, initial_state, restore_state, save_state
 from trainables.eval.generation.validator import Validator
 from trainables.generation.training_set import TrainingSet, training_set
@@ -93,7 +93,7 @@ def _train_epoch(
     torch.manual_seed(derive(config.seed, "dropout", state.epoch, worker.rank))
     streams = {use: generator(config.seed, use, state.epoch) for use in ("order", "noise", "negatives")}
     total = config.epochs * config.steps_per_epoch
-    queue = config.contrastive.queue(dataset.dataset.condition.shape[1])
+    queue = condition_queue(config.contrastive, dataset.dataset.condition.shape[1])
     sums, counts = Counter[str](), Counter[str]()
     for batch in islice(batches(dataset.fresh, config.batch_size, streams["order"]), config.steps_per_epoch):
         batch = in_latents(state.autoencoder, batch)

@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from trainables.contrastive.ranking import squared_distance
-from trainables.core.config import require, require_member
 from trainables.data.dataset import Batch
+from trainables.diffusion.noise.config import NoiseConfig
 from trainables.diffusion.noise.schedule import (
     PREDICTIONS,
     SCHEDULES,
@@ -25,30 +25,11 @@ from trainables.diffusion.noise.schedule import (
     diffuse,
     signal_and_noise,
 )
-from trainables.diffusion.ranking_term import ContrastiveConfig, Inputs, Negatives, predict, ranking_term
+from trainables.diffusion.ranking_config import ContrastiveConfig
+from trainables.diffusion.ranking_term import Inputs, Negatives, predict, ranking_term
 
 Denoiser = Callable[..., Tensor]
 """The network: the parts of `Inputs`, in their order -> output [B,T,C]."""
-
-
-@dataclass(frozen=True)
-class NoiseConfig:
-    """The diffusion process and what the network says about it."""
-
-    objective: str = "v"  # better conditioned than eps at every noise level
-    schedule: str = "cosine"
-    timesteps: int = 1000
-    min_snr_gamma: float = 5.0  # 0 switches the weights off
-    condition_dropout: float = 0.1  # share of rows that train the unconditional model, for guidance
-    estimate_share: float = 0.5  # of rows that see their own estimate, where the model takes one
-
-    def __post_init__(self) -> None:
-        require_member("objective", self.objective, PREDICTIONS)
-        require_member("schedule", self.schedule, SCHEDULES)
-        require(self.timesteps >= 1, "`timesteps >= 1`", f"timesteps={self.timesteps}")
-        require(self.min_snr_gamma >= 0, "`min_snr_gamma >= 0`", f"min_snr_gamma={self.min_snr_gamma}")
-        require(0 <= self.condition_dropout < 1, "`0 <= condition_dropout < 1`", str(self.condition_dropout))
-        require(0 <= self.estimate_share <= 1, "`0 <= estimate_share <= 1`", str(self.estimate_share))
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,8 @@ from trainables.data.canonical import Movements, decode, with_deltas
 from trainables.data.config import CanonicalConfig
 from trainables.diffusion.api import Conditions, Generator, load_generator
 from trainables.diffusion.sample_files import FORMATS, SampleFiles
-from trainables.diffusion.sampling import SamplingChanges
+from trainables.diffusion.sampling import sampling_times
+from trainables.diffusion.sampling_config import SamplingChanges
 from trainables.generation.blocks import WINDOW
 from trainables.training.checkpoint import load_record
 
@@ -80,7 +81,7 @@ def main(request: Request) -> int:
     canonical = source.form_of(config.seq_len or source.canonical.sequence_length)
     conditions = _conditions(config, source, canonical)
     source = replace(source, sampling=config.changes.over(source.sampling))
-    source.sampling.times(source.schedule, source.prediction)  # its law before anything is written
+    sampling_times(source.sampling, source.schedule, source.prediction)  # its law before anything is written
     folder, shape = Path(config.out_dir), (config.n, canonical.sequence_length, canonical.form.channels)
     with SampleFiles(folder, config.format, shape, _record(config, source)) as files, Progress() as progress:
         task = progress.add_task("sampling", total=config.n)

@@ -20,8 +20,9 @@ from trainables.core.config import ConfigError, build, require
 from trainables.data.canonical import Canonical, with_deltas
 from trainables.data.config import CONDITION_WIDTH, CanonicalConfig
 from trainables.data.dataset import Statistics
-from trainables.diffusion.sampling import SamplingChanges, SamplingConfig
-from trainables.gan.networks import GanModelConfig, MovementNetwork
+from trainables.diffusion.sampling_config import SamplingChanges, SamplingConfig
+from trainables.gan.config import GanModelConfig
+from trainables.gan.networks import MovementNetwork
 from trainables.generation.blocks import WINDOW, Block, blocks
 from trainables.generation.conditions import Conditions, asked_like, form_at
 from trainables.generation.keyed_noise import keyed_noise

@@ -5,9 +5,30 @@ from dataclasses import dataclass, field
 
 from trainables.core.config import require
 from trainables.data.config import DataConfig
-from trainables.eval.generation.validator import EvaluationConfig
-from trainables.gan.networks import GanModelConfig
-from trainables.generation.training_set import AugmentationConfig
+from trainables.eval.generation.config import EvaluationConfig
+from trainables.generation.config import AugmentationConfig
+
+
+@dataclass(frozen=True)
+class GanModelConfig:
+    """Shape of both networks."""
+
+    widths: tuple[int, ...] = (32, 48, 64, 96)  # channels of each stage, finest first; 0.2M parameters a network
+    blocks: int = 1  # residual blocks of each stage
+    latent_dim: int = 32  # what is decided once for a whole movement
+    noise_channels: int = 8  # what is decided step by step
+    embedding_dim: int = 128
+
+    def __post_init__(self) -> None:
+        require(len(self.widths) >= 1, "`widths` has a stage", "none", "give one width per stage")
+        require(min(self.widths) >= 1, "`widths >= 1`", f"widths={self.widths}")
+        for name in ("blocks", "latent_dim", "noise_channels", "embedding_dim"):
+            require(getattr(self, name) >= 1, f"`{name} >= 1`", f"{name}={getattr(self, name)}")
+
+    @property
+    def length_multiple(self) -> int:
+        """The product of the strides, which the internal length is a multiple of."""
+        return int(2 ** (len(self.widths) - 1))
 
 
 @dataclass(frozen=True)

@@ -14,43 +14,20 @@ References: Improved Training of Wasserstein GANs (Gulrajani et al., 2017), sect
 
 import itertools
 import math
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainables.core.config import require
 from trainables.data.config import CONDITION_WIDTH
 from trainables.data.dataset import Statistics
+from trainables.gan.config import GanModelConfig
 from trainables.nn.layers import Convolution, double, halve, hold
 
 PLACES = 7  # channels that tell a step where it stands
 SMOOTH = 1e-4  # px^2 under square roots, which have no second derivative at 0
 LONGEST = 12.0  # companded length of a step that no screen holds: an untrained generator may ask for more than e^80 px
-
-
-@dataclass(frozen=True)
-class GanModelConfig:
-    """Shape of both networks."""
-
-    widths: tuple[int, ...] = (32, 48, 64, 96)  # channels of each stage, finest first; 0.2M parameters a network
-    blocks: int = 1  # residual blocks of each stage
-    latent_dim: int = 32  # what is decided once for a whole movement
-    noise_channels: int = 8  # what is decided step by step
-    embedding_dim: int = 128
-
-    def __post_init__(self) -> None:
-        require(len(self.widths) >= 1, "`widths` has a stage", "none", "give one width per stage")
-        require(min(self.widths) >= 1, "`widths >= 1`", f"widths={self.widths}")
-        for name in ("blocks", "latent_dim", "noise_channels", "embedding_dim"):
-            require(getattr(self, name) >= 1, f"`{name} >= 1`", f"{name}={getattr(self, name)}")
-
-    @property
-    def length_multiple(self) -> int:
-        """The product of the strides, which the internal length is a multiple of."""
-        return int(2 ** (len(self.widths) - 1))
 
 
 class Block(nn.Module):

@@ -1,32 +1,20 @@
 """The training set: real movements, varied anew in every pass, and by count those of a generator not learnt."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 
-from trainables.core.config import ConfigError, require, require_member
+from trainables.core.config import ConfigError
 from trainables.core.seeding import generator
 from trainables.data.augment import augment
 from trainables.data.balance import generated_count, validate_augmentation_balance
 from trainables.data.canonical import TENSORS, Canonical, Movements, concatenate, decode, encode, usable
 from trainables.data.config import CanonicalConfig, VariationsConfig
 from trainables.data.dataset import DataSplits, SequenceDataset, Statistics
+from trainables.generation.config import AugmentationConfig
 from trainables.physical.minimum_jerk import GENERATORS
-
-
-@dataclass(frozen=True)
-class AugmentationConfig:
-    """Generated movements in the training set, by count, without weight; and how the real ones are varied."""
-
-    alpha: float = 0.0  # generated over real
-    generator: str = "minimum_jerk"
-    variations: VariationsConfig = field(default_factory=VariationsConfig)
-
-    def __post_init__(self) -> None:
-        require(0 <= self.alpha <= 10, "`0 <= alpha <= 10`", f"alpha={self.alpha}")
-        require_member("generator", self.generator, GENERATORS)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,9 +18,10 @@ from trainables.data.canonical import Canonical, decode
 from trainables.data.config import DataConfig
 from trainables.data.dataset import DataSplits, load_splits
 from trainables.diffusion.api import Generator
-from trainables.diffusion.sampling import SamplingChanges
+from trainables.diffusion.sampling_config import SamplingChanges
 from trainables.eval.generation import plots
-from trainables.eval.generation.comparison import Comparison, MetricConfig
+from trainables.eval.generation.comparison import Comparison
+from trainables.eval.generation.config import MetricConfig
 from trainables.eval.generation.movement_reader import Observed, people_of, read_movements
 from trainables.eval.generation.real_and_fake import Sides, from_file, generated
 from trainables.eval.generation.report import CHECKS, METRICS, Numbers

@@ -8,11 +8,11 @@ from PIL import Image
 from platform.leaderboard.model_types import KINDS
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits
-from trainables.detector.config import DetectorConfig
-from trainables.detector.model import DetectorModelConfig
+from trainables.detector.config import DetectorConfig, DetectorModelConfig
 from trainables.detector.train import epochs
 from trainables.diffusion.config import DiffusionConfig
-from trainables.eval.generation.validator import EvaluationConfig, Validator
+from trainables.eval.generation.config import EvaluationConfig
+from trainables.eval.generation.validator import Validator
 from trainables.model_evaluation import evaluate
 from trainables.model_evaluation.reevaluate import EVALUATORS
 from trainables.training.headline_metrics import CRITERIA, FIGURES

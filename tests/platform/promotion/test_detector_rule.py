@@ -11,8 +11,7 @@ from platform.promotion.detector_rule import DetectorLimitsConfig, DetectorMargi
 from platform.promotion.latency import Latency
 from platform.promotion.rule import LATENCY, decide
 from trainables.core.cli import WRONG_INPUT, run
-from trainables.detector.config import DetectorConfig, NegativesConfig
-from trainables.detector.model import DetectorModelConfig
+from trainables.detector.config import DetectorConfig, DetectorModelConfig, NegativesConfig
 from trainables.detector.train import epochs
 from trainables.detectors import FOLDER
 from trainables.eval.intervals.jackknife import JackknifeEstimate

@@ -13,8 +13,9 @@ from platform.sweep.cost_estimate import Plan, describe_plan, expected_epochs, m
 from search_spaces import Space
 from trainables.core.config import plain
 from trainables.diffusion.config import DiffusionConfig
-from trainables.session import TRAINABLES, ScalingConfig
+from trainables.session import TRAINABLES
 from trainables.training.metric_names import VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.scaling import ScalingConfig
 from trainables.training.trainable import Cost, Epoch, Trainable
 
 SPACE = Space(

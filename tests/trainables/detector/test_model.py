@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.detector.model import FADE, DetectorModelConfig, DetectorNetwork, Outputs, Residual
+from trainables.detector.config import DetectorModelConfig
+from trainables.detector.model import FADE, DetectorNetwork, Outputs, Residual
 from trainables.nn.layers import Convolution
 
 C, F = 2, 5

@@ -28,12 +28,14 @@ from trainables.diffusion.api import (
     load_generator,
 )
 from trainables.diffusion.config import DiffusionConfig, ModelConfig, OptimConfig
-from trainables.diffusion.latents.autoencoder import Autoencoder, LatentConfig
+from trainables.diffusion.latents.autoencoder import Autoencoder
+from trainables.diffusion.latents.config import LatentConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.samplers import SAMPLERS, SPACINGS
-from trainables.diffusion.sampling import SamplingChanges
+from trainables.diffusion.sampling_config import SamplingChanges
 from trainables.diffusion.state import initial_state, save_state
-from trainables.eval.generation.validator import EvaluationConfig, Validator
+from trainables.eval.generation.config import EvaluationConfig
+from trainables.eval.generation.validator import Validator
 from trainables.training.checkpoint import (
     RECORD,
     WEIGHTS,

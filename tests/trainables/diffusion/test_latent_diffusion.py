@@ -11,11 +11,11 @@ from trainables.data.config import CanonicalConfig, DataConfig
 from trainables.data.dataset import load_splits
 from trainables.diffusion.api import Generator, load_generator
 from trainables.diffusion.config import DiffusionConfig, ModelConfig, OptimConfig
-from trainables.diffusion.latents.autoencoder import LatentConfig
+from trainables.diffusion.latents.config import LatentConfig
 from trainables.diffusion.loop import epochs
-from trainables.diffusion.sampling import SamplingConfig
+from trainables.diffusion.sampling_config import SamplingConfig
 from trainables.diffusion.state import initial_state
-from trainables.eval.generation.validator import EvaluationConfig
+from trainables.eval.generation.config import EvaluationConfig
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint, select
 from trainables.training.trainable import ALONE, Epoch

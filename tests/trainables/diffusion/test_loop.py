@@ -18,13 +18,14 @@ from trainables.diffusion import loop
 from trainables.diffusion.config import DiffusionConfig, EarlyStoppingConfig, ModelConfig, OptimConfig
 from trainables.diffusion.loop import autocast, epochs, optimise, shard
 from trainables.diffusion.models.unet1d import UNet1D
+from trainables.diffusion.noise.config import NoiseConfig
 from trainables.diffusion.noise.schedule import cosine_schedule
-from trainables.diffusion.objective import Draw, NoiseConfig, Objective, diffusion_loss, draw
-from trainables.diffusion.ranking_term import ContrastiveConfig
-from trainables.diffusion.sampling import SamplingConfig
+from trainables.diffusion.objective import Draw, Objective, diffusion_loss, draw
+from trainables.diffusion.ranking_config import ContrastiveConfig
+from trainables.diffusion.sampling_config import SamplingConfig
 from trainables.diffusion.state import initial_state
-from trainables.eval.generation.validator import EvaluationConfig
-from trainables.generation.training_set import AugmentationConfig
+from trainables.eval.generation.config import EvaluationConfig
+from trainables.generation.config import AugmentationConfig
 from trainables.nn.lr_schedule import learning_rate
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint

@@ -12,19 +12,13 @@ from torch import Tensor
 
 from trainables.contrastive.negatives import ConditionQueue, derangements
 from trainables.data.dataset import Batch, Sequences
-from trainables.diffusion.models.unet1d import UNet1D, UNetConfig
+from trainables.diffusion.models.config import UNetConfig
+from trainables.diffusion.models.unet1d import UNet1D
+from trainables.diffusion.noise.config import NoiseConfig
 from trainables.diffusion.noise.schedule import PREDICTIONS, cosine_schedule
-from trainables.diffusion.objective import (
-    Denoiser,
-    Draw,
-    Loss,
-    NoiseConfig,
-    Objective,
-    denoising_loss,
-    diffusion_loss,
-    draw,
-)
-from trainables.diffusion.ranking_term import ContrastiveConfig, draw_negatives
+from trainables.diffusion.objective import Denoiser, Draw, Loss, Objective, denoising_loss, diffusion_loss, draw
+from trainables.diffusion.ranking_config import ContrastiveConfig
+from trainables.diffusion.ranking_term import draw_negatives
 
 SMALL = UNetConfig(condition_dim=3, base_channels=16, channel_mults=(1.0, 1.5), groups=4, embedding_dim=16)
 SCHEDULE = cosine_schedule(100)

@@ -12,15 +12,10 @@ from torch import Tensor
 from trainables.contrastive.negatives import SOURCES, ConditionQueue
 from trainables.contrastive.ranking import NORMALISATIONS, RANKING_LOSSES
 from trainables.core.config import ConfigError
-from trainables.diffusion.models.unet1d import UNet1D, UNetConfig
-from trainables.diffusion.ranking_term import (
-    ContrastiveConfig,
-    Inputs,
-    Negatives,
-    draw_negatives,
-    predict,
-    ranking_term,
-)
+from trainables.diffusion.models.config import UNetConfig
+from trainables.diffusion.models.unet1d import UNet1D
+from trainables.diffusion.ranking_config import ContrastiveConfig
+from trainables.diffusion.ranking_term import Inputs, Negatives, condition_queue, draw_negatives, predict, ranking_term
 
 SMALL = UNetConfig(
     condition_dim=3, base_channels=16, channel_mults=(1.0, 1.5), groups=4, embedding_dim=16, self_condition=True
@@ -102,7 +97,7 @@ def test_the_mean_weight_over_steps_is_the_weight(every: int) -> None:
 @pytest.mark.parametrize(("k", "share"), [(1, 1.0), (3, 0.5), (7, 0.1)])
 def test_the_conditions_of_the_first_rows_negatives_travel(source: str, k: int, share: float) -> None:
     config, inputs = replace(CONFIG, source=source, negatives=k, share=share), inputs_of()
-    queue = config.queue(3).push(inputs_of(20, seed=5).condition)
+    queue = condition_queue(config, 3).push(inputs_of(20, seed=5).condition)
     past = queue.rows if source == "queue" else torch.empty(0, 3)
     assert len(queue.rows) == len(past)
     found = draw_negatives(inputs.condition, config, seeded(2), queue, inputs.drop_condition)

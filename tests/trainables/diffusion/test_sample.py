@@ -22,7 +22,7 @@ from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sample import COMMAND, SampleConfig, main, read_conditions, sampled
 from trainables.diffusion.sample_files import FORMATS, SampleFiles
-from trainables.eval.generation.validator import EvaluationConfig
+from trainables.eval.generation.config import EvaluationConfig
 from trainables.generation.blocks import WINDOW
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from trainables.core.config import ConfigError
-from trainables.diffusion.sampling import SamplingChanges, SamplingConfig
+from trainables.diffusion.sampling_config import SamplingChanges, SamplingConfig
 from trainables.generation.blocks import CHUNK, ROWS, WIDTH, blocks
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from trainables.core.config import ConfigError, build
-from trainables.diffusion.models.unet1d import UNet1D, UNetConfig
+from trainables.diffusion.models.config import UNetConfig
+from trainables.diffusion.models.unet1d import UNet1D
 from trainables.nn.layers import ModulatedNorm, halve
 from trainables.nn.modulate import EPS, modulate
 

@@ -12,11 +12,11 @@ from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical
 from trainables.data.config import DataConfig
 from trainables.data.dataset import DataSplits, load_splits
-from trainables.diffusion.sampling import SamplingChanges
-from trainables.eval.generation.validator import EvaluationConfig, Validator
+from trainables.diffusion.sampling_config import SamplingChanges
+from trainables.eval.generation.config import EvaluationConfig
+from trainables.eval.generation.validator import Validator
 from trainables.gan.api import GanGenerator, load_gan
-from trainables.gan.config import GanConfig
-from trainables.gan.networks import GanModelConfig
+from trainables.gan.config import GanConfig, GanModelConfig
 from trainables.gan.state import initial_state, save_state
 from trainables.generation.blocks import WINDOW
 from trainables.generation.conditions import Conditions, conditions_of

@@ -11,7 +11,8 @@ from trainables.core.config import ConfigError
 from trainables.data.companding import compand, expand
 from trainables.data.config import CONDITION_WIDTH
 from trainables.data.dataset import Statistics
-from trainables.gan.networks import Critic, GanModelConfig, MovementNetwork, companded_path, places
+from trainables.gan.config import GanModelConfig
+from trainables.gan.networks import Critic, MovementNetwork, companded_path, places
 
 C, D, LENGTHS = 3, CONDITION_WIDTH, (8, 13, 21, 30)
 CONFIG = GanModelConfig(widths=(8, 12, 16), latent_dim=5, noise_channels=3, embedding_dim=10)

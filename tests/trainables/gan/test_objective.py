@@ -6,7 +6,8 @@ from torch import Tensor
 
 from trainables.data.config import CONDITION_WIDTH
 from trainables.data.dataset import Batch, Sequences, Statistics
-from trainables.gan.networks import Critic, GanModelConfig
+from trainables.gan.config import GanModelConfig
+from trainables.gan.networks import Critic
 from trainables.gan.objective import critic_loss, draw, generator_loss, gradient_penalty
 
 B, T, C, D = 4, 12, 2, CONDITION_WIDTH

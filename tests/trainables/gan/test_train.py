@@ -17,14 +17,13 @@ from torch.nn.parallel import DistributedDataParallel
 from trainables.core.config import ConfigError, build, plain
 from trainables.data.config import CONDITION_WIDTH
 from trainables.data.dataset import Batch, Sequences, Statistics
-from trainables.eval.generation.validator import EvaluationConfig
-from trainables.gan.config import GameConfig, GanConfig
+from trainables.eval.generation.config import EvaluationConfig
+from trainables.gan.config import GameConfig, GanConfig, GanModelConfig
 from trainables.gan.cost import measure
-from trainables.gan.networks import GanModelConfig
 from trainables.gan.objective import Draw, critic_loss, draw, generator_loss
 from trainables.gan.state import Player, State, initial_state
 from trainables.gan.train import epochs, learning_rates, play, shard, train_critic, train_generator
-from trainables.generation.training_set import AugmentationConfig
+from trainables.generation.config import AugmentationConfig
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from trainables.training.trainable import ALONE, Epoch, TrainingDivergedError, Worker

@@ -22,7 +22,8 @@ from trainables.data.representation import REPRESENTATIONS, interpolate, prefix_
 from trainables.eval.features.kinematic import movement_features
 from trainables.eval.metrics import classifier_two_sample_test
 from trainables.generation import training_set as augment
-from trainables.generation.training_set import AugmentationConfig, TrainingSet, generate, training_set
+from trainables.generation.config import AugmentationConfig
+from trainables.generation.training_set import TrainingSet, generate, training_set
 from trainables.physical.minimum_jerk import GENERATORS
 
 FORM = CanonicalConfig()

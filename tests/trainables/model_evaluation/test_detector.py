@@ -11,8 +11,7 @@ from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits
 from trainables.detector.api import load_trained_detector
 from trainables.detector.bots import FAMILIES
-from trainables.detector.config import DetectorConfig, NegativesConfig
-from trainables.detector.model import DetectorModelConfig
+from trainables.detector.config import DetectorConfig, DetectorModelConfig, NegativesConfig
 from trainables.detector.train import epochs
 from trainables.eval.intervals.jackknife import interval
 from trainables.model_evaluation import EVALUATION_SPLITS, EvaluationResult, evaluate, try_evaluate

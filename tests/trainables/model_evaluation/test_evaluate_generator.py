@@ -17,8 +17,8 @@ from trainables.data.dataset import load_splits
 from trainables.diffusion.api import load_generator
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs
-from trainables.diffusion.sampling import SamplingConfig
-from trainables.eval.generation.validator import EvaluationConfig
+from trainables.diffusion.sampling_config import SamplingConfig
+from trainables.eval.generation.config import EvaluationConfig
 from trainables.gan import config as gan
 from trainables.gan.train import epochs as gan_epochs
 from trainables.model_evaluation.evaluate_generator import COMMAND, main

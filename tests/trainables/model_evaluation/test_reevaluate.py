@@ -15,14 +15,14 @@ from trainables.data.config import DataConfig
 from trainables.data.dataset import DataSplits, load_splits
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs
-from trainables.diffusion.sampling import SamplingConfig
+from trainables.diffusion.sampling_config import SamplingConfig
 from trainables.eval.features.kinematic import movement_features
-from trainables.eval.generation.validator import EvaluationConfig, Validator
+from trainables.eval.generation.config import EvaluationConfig
+from trainables.eval.generation.validator import Validator
 from trainables.eval.intervals.jackknife import interval
 from trainables.eval.metrics import classifier_two_sample_test, mmd_rbf
 from trainables.eval.two_sample.mmd import mmd_of_rows
-from trainables.gan.config import GanConfig
-from trainables.gan.networks import GanModelConfig
+from trainables.gan.config import GanConfig, GanModelConfig
 from trainables.gan.state import initial_state, save_state
 from trainables.generators import LOADERS
 from trainables.model_evaluation import EVALUATION_SPLITS, EvaluationResult, evaluate, try_evaluate

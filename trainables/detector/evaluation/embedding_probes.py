@@ -29,7 +29,7 @@ from trainables.detector.bots import FAMILIES
 from trainables.detector.dataset.negatives import SimpleBots
 from trainables.detector.evaluation.tables import Sheet, interval
 from trainables.eval.detection.linear_probe import ProbeResult, linear_probe
-from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig
+from trainables.eval.intervals.config import BootstrapConfig
 
 TASK, EMBODIMENT = "task", "embodiment"
 PAIRS = ((TASK, TASK), (EMBODIMENT, EMBODIMENT), (TASK, EMBODIMENT), (EMBODIMENT, TASK))  # label <- embedding

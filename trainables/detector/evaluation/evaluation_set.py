@@ -26,7 +26,8 @@ from trainables.detector.dataset.external_bots import (
     read_people,
 )
 from trainables.detector.dataset.negatives import Negatives, of_style, together
-from trainables.detector.evaluation.report import DetectorJudgement, FiguresConfig, judge_scores
+from trainables.detector.evaluation.config import FiguresConfig
+from trainables.detector.evaluation.report import DetectorJudgement, judge_scores
 from trainables.detector.evaluation.scored_movements import Scored, joined
 
 SIMPLE, OTHERS = "simple bots", "others' bots"

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from trainables.core.seeding import generator
 from trainables.detector.evaluation.scored_movements import Scored
 from trainables.eval.detection.roc import Threshold, threshold_at_fpr
-from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig, Share, share
+from trainables.eval.intervals.cluster_bootstrap import Share, share
+from trainables.eval.intervals.config import BootstrapConfig
 
 
 @dataclass(frozen=True)

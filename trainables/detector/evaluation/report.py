@@ -13,40 +13,21 @@ curve of one's own is kin to anybody's), and `new` else: of a detector it is the
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import Any
 
 from trainables.core.config import plain, require
 from trainables.core.seeding import generator
+from trainables.detector.evaluation.config import FiguresConfig
 from trainables.detector.evaluation.per_source_thresholds import OwnThreshold, own_thresholds
 from trainables.detector.evaluation.scored_movements import Scored, balanced, joined
 from trainables.detector.evaluation.sessions import SessionFigures, SessionJudge, with_sessions
 from trainables.detector.records import from_plain
 from trainables.eval.detection.calibration import Reliability, Temperature, calibrate, reliability
 from trainables.eval.detection.roc import Detection, Threshold, detection, threshold_at_fpr
-from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig, Share, share
+from trainables.eval.intervals.cluster_bootstrap import Share, share
 
 SEEN, KIN, NEW = "seen", "kin", "new"  # what a family was to the training
-
-
-@dataclass(frozen=True)
-class FiguresConfig:
-    """Which figures, and how sure."""
-
-    fprs: tuple[float, ...] = (0.01, 0.001)  # shares of people who may be accused; by the first the rows are ordered
-    bins: int = 15  # of the reliability table
-    movements: tuple[int, ...] = (1, 3, 5, 10)  # of a session
-    bootstrap: BootstrapConfig = field(default_factory=BootstrapConfig)
-    seed: int = 20240  # of the intervals
-
-    def __post_init__(self) -> None:
-        law = "`fprs` falling, in (0, 1), at least one"
-        falling = bool(self.fprs) and all(high > low for high, low in pairwise(self.fprs))
-        require(falling and 0 < self.fprs[-1] <= self.fprs[0] < 1, law, f"fprs={self.fprs}")
-        require(self.bins >= 1, "`bins >= 1`", f"bins={self.bins}")
-        rising = bool(self.movements) and all(low < high for low, high in pairwise(self.movements))
-        require(rising and self.movements[0] >= 1, "`movements` rising, from 1 on", f"movements={self.movements}")
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,8 @@ from trainables.detector.evaluation.scored_movements import Scored, joined
 from trainables.eval.detection.calibration import Temperature, log_odds
 from trainables.eval.detection.roc import CHUNK, curve, roc_auc, threshold_at_fpr
 from trainables.eval.detection.session_fusion import Fused, dealt_anew, fused, intraclass_correlation
-from trainables.eval.intervals.cluster_bootstrap import (
-    BootstrapConfig,
-    Estimate,
-    Share,
-    cluster_weights,
-    estimate,
-    share,
-)
+from trainables.eval.intervals.cluster_bootstrap import Estimate, Share, cluster_weights, estimate, share
+from trainables.eval.intervals.config import BootstrapConfig
 
 ALL = "all bots"
 DEALS = 20  # of movements over sessions: the mean of their areas stands for independence

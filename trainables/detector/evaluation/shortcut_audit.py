@@ -38,7 +38,8 @@ from trainables.detector.evaluation.nuisance_features import (
 from trainables.detector.evaluation.tables import NONE, Sheet, interval
 from trainables.eval.detection.roc import curve, roc_auc
 from trainables.eval.features.feature_tables import CONSTANT, as_pair
-from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig, Estimate, cluster_weights, estimate
+from trainables.eval.intervals.cluster_bootstrap import Estimate, cluster_weights, estimate
+from trainables.eval.intervals.config import BootstrapConfig
 from trainables.eval.two_sample.probes import PROBES
 
 PROBE = "forest"  # finds thresholds and combinations; where many columns tell, it does not stake all on one of them

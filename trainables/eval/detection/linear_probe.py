@@ -31,7 +31,8 @@ from torch import Tensor
 
 from trainables.core.config import ConfigError
 from trainables.eval.features.feature_tables import Array, Indices, as_table
-from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig, Estimate, cluster_weights, estimate
+from trainables.eval.intervals.cluster_bootstrap import Estimate, cluster_weights, estimate
+from trainables.eval.intervals.config import BootstrapConfig
 from trainables.eval.two_sample.probes import Winsoriser
 
 ITERATIONS = 2000  # of L-BFGS on standardised columns; dozens suffice

@@ -25,7 +25,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig, Estimate, cluster_weights, estimate
+from trainables.eval.intervals.cluster_bootstrap import Estimate, cluster_weights, estimate
+from trainables.eval.intervals.config import BootstrapConfig
 
 ROUNDING = 1e-9  # of target times n: 0.29 x 100 is 28.999999999999996 in floating point, and 29 people
 CHUNK = 250  # replicates at a time: their weights and sums over 5,000 rows take 40 MB

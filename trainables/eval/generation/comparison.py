@@ -6,31 +6,11 @@ from functools import cached_property
 from jaxtyping import Float
 from torch import Tensor
 
-from trainables.core.config import require, require_member
+from trainables.core.config import require
 from trainables.data.canonical import Canonical
 from trainables.eval.features.kinematic import FEATURES, movement_features
-from trainables.eval.metrics import PROBES, Standardised, standardise
-
-MINIMUM_MOVEMENTS = 40  # of either kind: halves of the real ones are clustered into 20
-
-
-@dataclass(frozen=True)
-class MetricConfig:
-    """How real and fake are compared."""
-
-    probes: tuple[str, ...] = tuple(PROBES)
-    folds: int = 5
-    null_repeats: int = 10  # random halvings of the real movements behind each null band
-    permutations: int = 999  # of the labels behind a p-value, which is therefore never below 0.001
-    seed: int = 20240  # of folds, halvings and permutations
-
-    def __post_init__(self) -> None:
-        require(bool(self.probes), "`probes` name at least one", "none")
-        for probe in self.probes:
-            require_member("probes", probe, PROBES)
-        require(self.folds >= 2, "`folds >= 2`", f"folds={self.folds}")
-        require(self.null_repeats >= 2, "`null_repeats >= 2`", f"null_repeats={self.null_repeats}")
-        require(self.permutations >= 1, "`permutations >= 1`", f"permutations={self.permutations}")
+from trainables.eval.generation.config import MINIMUM_MOVEMENTS, MetricConfig
+from trainables.eval.metrics import Standardised, standardise
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,15 +15,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trainables.core.config import require, require_member
+from trainables.core.config import require
 from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical, reobserve
 from trainables.data.config import MEASURED_CONDITIONS, CanonicalConfig
 from trainables.eval.features.kinematic import FEATURES, movement_features
 from trainables.eval.generation.condition_error import ConditionError, condition_errors
+from trainables.eval.generation.config import MINIMUM_MOVEMENTS, EvaluationConfig
 from trainables.eval.generation.memorisation import Memorisation, TrainingPaths
 from trainables.eval.metrics import (
-    PROBES,
     C2STResult,
     NullBand,
     Standardised,
@@ -37,25 +37,6 @@ from trainables.eval.metrics import (
     standardise,
 )
 from trainables.training import metric_names as names
-
-MINIMUM_MOVEMENTS = 40  # half of them may be lost to re-observation, and PRD needs a row for each of 20 clusters
-
-
-@dataclass(frozen=True)
-class EvaluationConfig:
-    """How a model is judged on the validation split."""
-
-    movements: int = 512  # at most; the default validation split has fewer
-    probe: str = "quadratic"
-    folds: int = 5
-    seed: int = 20240  # of noise, rows and folds: common to all trials of a study
-
-    def __post_init__(self) -> None:
-        require(
-            self.movements >= MINIMUM_MOVEMENTS, f"`movements >= {MINIMUM_MOVEMENTS}`", f"movements={self.movements}"
-        )
-        require(self.folds >= 2, "`folds >= 2`", f"folds={self.folds}")
-        require_member("probe", self.probe, PROBES)
 
 
 @dataclass(frozen=True, eq=False)

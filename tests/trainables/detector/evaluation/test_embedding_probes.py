@@ -24,7 +24,8 @@ from trainables.detector.evaluation.embedding_probes import (
     probe_embeddings,
 )
 from trainables.eval.detection.linear_probe import ProbeResult
-from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig, Estimate
+from trainables.eval.intervals.cluster_bootstrap import Estimate
+from trainables.eval.intervals.config import BootstrapConfig
 
 CONFIG = BootstrapConfig(replicates=200)
 COUNT, PERSONS, WIDTH = 300, 12, 8

@@ -7,10 +7,11 @@ import pytest
 
 from tests.trainables.detector.scores import bots, people
 from trainables.core.config import ConfigError
+from trainables.detector.evaluation.config import FiguresConfig
 from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut, table_of
-from trainables.detector.evaluation.report import DetectorJudgement, FiguresConfig, judge_scores
+from trainables.detector.evaluation.report import DetectorJudgement, judge_scores
 from trainables.detector.evaluation.scored_movements import Scored, joined
-from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig
+from trainables.eval.intervals.config import BootstrapConfig
 
 CONFIG = FiguresConfig(fprs=(0.05,), bins=5, movements=(1,), bootstrap=BootstrapConfig(replicates=50))
 FAMILIES = ("bezier", "noise", "pid")

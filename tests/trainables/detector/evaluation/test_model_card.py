@@ -6,13 +6,15 @@ from dataclasses import replace
 import pytest
 
 from tests.trainables.detector.scores import judged_set, people
+from trainables.detector.evaluation.config import FiguresConfig
 from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut
 from trainables.detector.evaluation.model_card import LIMITS, DetectorCard, Origin
 from trainables.detector.evaluation.per_source_thresholds import OwnThreshold
-from trainables.detector.evaluation.report import DetectorJudgement, FiguresConfig, judge_scores
+from trainables.detector.evaluation.report import DetectorJudgement, judge_scores
 from trainables.detector.evaluation.scored_movements import joined
 from trainables.detector.evaluation.shortcut_audit import Audit, Exposure
-from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig, Estimate
+from trainables.eval.intervals.cluster_bootstrap import Estimate
+from trainables.eval.intervals.config import BootstrapConfig
 
 CONFIG = FiguresConfig(bins=10, movements=(1, 3), bootstrap=BootstrapConfig(replicates=50))
 ORIGIN = Origin("a" * 64, "b" * 64, "cursory", {"training": "1,166 movements of 41 people"}, "1", {"gan": "c" * 64})

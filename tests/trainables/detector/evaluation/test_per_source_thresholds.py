@@ -6,7 +6,7 @@ from tests.trainables.detector.scores import bots, people
 from trainables.detector.evaluation.per_source_thresholds import OwnThreshold, halves, own_thresholds
 from trainables.detector.evaluation.scored_movements import Scored, joined
 from trainables.eval.detection.roc import threshold_at_fpr
-from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig
+from trainables.eval.intervals.config import BootstrapConfig
 
 CONFIG = BootstrapConfig(replicates=100)
 LAB = people(1, persons=20, each=30, own=0.0)

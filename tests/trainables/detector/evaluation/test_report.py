@@ -10,11 +10,12 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from tests.trainables.detector.scores import bots, judged_set, people
 from trainables.core.config import ConfigError
-from trainables.detector.evaluation.report import KIN, NEW, SEEN, DetectorJudgement, FiguresConfig, judge_scores
+from trainables.detector.evaluation.config import FiguresConfig
+from trainables.detector.evaluation.report import KIN, NEW, SEEN, DetectorJudgement, judge_scores
 from trainables.detector.evaluation.scored_movements import Scored, joined
 from trainables.detector.evaluation.tables import sheets
 from trainables.eval.detection.roc import threshold_at_fpr
-from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig
+from trainables.eval.intervals.config import BootstrapConfig
 
 CONFIG = FiguresConfig(fprs=(0.05, 0.01), bins=10, movements=(1, 3), bootstrap=BootstrapConfig(replicates=100))
 ELSEWHERE = people(7, persons=6, each=15, source="elsewhere", shift=1.5)

@@ -11,7 +11,7 @@ from trainables.detector.evaluation.sessions import ALL, SessionFigures, Session
 from trainables.eval.detection.calibration import Temperature
 from trainables.eval.detection.roc import threshold_at_fpr
 from trainables.eval.detection.session_fusion import fused
-from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig
+from trainables.eval.intervals.config import BootstrapConfig
 
 ONE = Temperature(1.0, 0.5, 0.0, 0.0)
 JUDGE = SessionJudge(ONE, 0.05, BootstrapConfig(replicates=100), 0)

@@ -16,7 +16,7 @@ from trainables.data.recordings import Recording, read_recordings
 from trainables.detector.dataset.external_bots import ORIGINS, read_bots
 from trainables.detector.evaluation.nuisance_features import RAW, raw_nuisances
 from trainables.detector.evaluation.shortcut_audit import Audit, audit, exposure
-from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig
+from trainables.eval.intervals.config import BootstrapConfig
 
 FORM = CanonicalConfig()
 CONFIG = BootstrapConfig(replicates=100)

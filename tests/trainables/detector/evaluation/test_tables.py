@@ -6,9 +6,10 @@ import pytest
 from rich.console import Console
 
 from tests.trainables.detector.scores import judged_set
-from trainables.detector.evaluation.report import DetectorJudgement, FiguresConfig, judge_scores
+from trainables.detector.evaluation.config import FiguresConfig
+from trainables.detector.evaluation.report import DetectorJudgement, judge_scores
 from trainables.detector.evaluation.tables import Sheet, sheets, show
-from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig
+from trainables.eval.intervals.config import BootstrapConfig
 
 CONFIG = FiguresConfig(bins=10, movements=(1, 3), bootstrap=BootstrapConfig(replicates=50))
 TABLE = Sheet("a title", ("who", "first figure", "second", "third"), (("a_long_name", "0.123", "1", "[2]"),))

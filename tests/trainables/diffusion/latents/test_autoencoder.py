@@ -11,7 +11,8 @@ from torch import Tensor
 from trainables.core.config import ConfigError, build, plain
 from trainables.data.config import DataConfig
 from trainables.data.dataset import SequenceDataset, load_splits
-from trainables.diffusion.latents.autoencoder import Autoencoder, LatentConfig
+from trainables.diffusion.latents.autoencoder import Autoencoder
+from trainables.diffusion.latents.config import LatentConfig
 from trainables.diffusion.latents.fit import autoencoder_loss, fit_autoencoder, standardise_latents
 from trainables.training.trainable import Worker
 

@@ -9,7 +9,8 @@ from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical, Movements
 from trainables.data.config import CanonicalConfig, DataConfig
 from trainables.data.dataset import DataSplits, load_splits
-from trainables.diffusion.latents.autoencoder import Autoencoder, LatentConfig
+from trainables.diffusion.latents.autoencoder import Autoencoder
+from trainables.diffusion.latents.config import LatentConfig
 from trainables.diffusion.latents.reconstruction import (
     position_rms_px,
     reconstruct,

@@ -10,7 +10,8 @@ from trainables.core.config import ConfigError
 from trainables.core.seeding import generator
 from trainables.eval.detection import linear_probe as module
 from trainables.eval.detection.linear_probe import ProbeResult, balanced_logistic, linear_probe
-from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig, Estimate
+from trainables.eval.intervals.cluster_bootstrap import Estimate
+from trainables.eval.intervals.config import BootstrapConfig
 
 CONFIG = BootstrapConfig(replicates=200)
 PEOPLE = 20

@@ -12,7 +12,8 @@ from torch import Tensor
 from trainables.core.seeding import generator
 from trainables.eval.detection import roc as figures
 from trainables.eval.detection.roc import curve, detection, equal_error_rate, pr_auc, roc_auc, threshold_at_fpr
-from trainables.eval.intervals.cluster_bootstrap import BootstrapConfig, cluster_weights
+from trainables.eval.intervals.cluster_bootstrap import cluster_weights
+from trainables.eval.intervals.config import BootstrapConfig
 
 CONFIG = BootstrapConfig(replicates=200, level=0.9)
 ONE = torch.ones(1, 1, dtype=torch.float64)

@@ -17,7 +17,8 @@ from trainables.data.config import MEASURED_CONDITIONS, CanonicalConfig, DataCon
 from trainables.data.dataset import load_splits
 from trainables.eval.features.kinematic import FEATURES, movement_features
 from trainables.eval.features.spectral import SHARE_FLOOR
-from trainables.eval.generation.comparison import MINIMUM_MOVEMENTS, Comparison, MetricConfig
+from trainables.eval.generation.comparison import Comparison
+from trainables.eval.generation.config import MINIMUM_MOVEMENTS, MetricConfig
 from trainables.eval.generation.report import CHECKS, METRICS
 from trainables.physical.minimum_jerk import MinimumJerk
 

@@ -14,7 +14,8 @@ from trainables.data.config import MEASURED_CONDITIONS, CanonicalConfig, DataCon
 from trainables.data.dataset import DataSplits, load_splits
 from trainables.data.representation import REPRESENTATIONS
 from trainables.eval.features.kinematic import movement_features
-from trainables.eval.generation.validator import EvaluationConfig, Validator
+from trainables.eval.generation.config import EvaluationConfig
+from trainables.eval.generation.validator import Validator
 from trainables.eval.metrics import PROBES, median_distance
 from trainables.physical.minimum_jerk import MinimumJerk
 from trainables.training import metric_names as names

@@ -10,13 +10,8 @@ from torch import Tensor
 
 from trainables.core.config import ConfigError
 from trainables.core.seeding import generator
-from trainables.eval.intervals.cluster_bootstrap import (
-    BootstrapConfig,
-    binomial_interval,
-    cluster_weights,
-    estimate,
-    share,
-)
+from trainables.eval.intervals.cluster_bootstrap import binomial_interval, cluster_weights, estimate, share
+from trainables.eval.intervals.config import BootstrapConfig
 
 CONFIG = BootstrapConfig(replicates=400)
 MEAN_RATE = 0.2  # of Beta(2, 8)
