@@ -96,7 +96,7 @@ def differences(outcomes: Sequence[Outcome], arm: str, base: str, figure: Figure
     """
     mine, theirs = of_arm(outcomes, arm), of_arm(outcomes, base)
     same = list(mine) == list(theirs)
-    require(same, f"`seeds of {arm}` are those of {base}", f"{[*mine]} and {[*theirs]}", "train the missing ones")
+    require(same, f"`seeds of {arm} == seeds of {base}`", f"{[*mine]} and {[*theirs]}", "train the missing ones")
     return [figure(mine[seed]) - figure(theirs[seed]) for seed in mine]
 
 

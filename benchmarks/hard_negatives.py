@@ -85,11 +85,11 @@ class StudyConfig:
         require(self.seeds >= 2, "`seeds >= 2`", f"seeds={self.seeds}", "one training says nothing of another")
         require(self.threads >= 1, "`threads >= 1`", f"threads={self.threads}")
         pair = len(self.hardness) == 2 and 0 <= self.hardness[0] <= self.hardness[1] <= 1
-        require(pair, "`hardness` is [low, high] in [0, 1]", f"hardness={[*self.hardness]}")
+        require(pair, "`hardness` to be [low, high] in [0, 1]", f"hardness={[*self.hardness]}")
         same = self.gan.data == self.diffusion.data == self.detector.data
-        require(same, "`data` of gan, diffusion and detector are the same", "others")
+        require(same, "`data` of gan, diffusion and detector to be the same", "others")
         shares, ours = self.detector.negatives.shares, NegativesConfig().shares
-        require(shares == ours, "`shares of detector.negatives` are left to the arms", f"{shares}")
+        require(shares == ours, "`shares of detector.negatives` to be left to the arms", f"{shares}")
 
 
 COMMAND = Command(

@@ -107,7 +107,7 @@ def hard_negatives(
     found = (kept.model_sha256, kept.request["hardness"])
     wanted = (weights_of("diffusion", diffusion), [*hardness])
     told, law = (f"{weights[:12]}, hardness {pair}" for weights, pair in (found, wanted))
-    require(found == wanted, f"`{place} holds movements of {law}`", told, "take another out_dir")
+    require(found == wanted, f"`{place}` to hold movements of {law}", told, "take another out_dir")
     return kept
 
 

@@ -198,7 +198,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, help="also write the measurements as JSON here")
     given = parser.parse_args(argv)
     if given.trials < 2:
-        parser.error(f"`trials >= 2` must hold, but got {given.trials}; the first one is reported apart")
+        parser.error(f"expected `trials >= 2`, but got {given.trials}; the first one is reported apart")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a worker could not import this file: not its platform
     with tempfile.TemporaryDirectory(prefix="overhead-") as folder:

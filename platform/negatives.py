@@ -52,11 +52,11 @@ class NegativesConfig:
     data: DataConfig = field(default_factory=DataConfig)
 
     def __post_init__(self) -> None:
-        require(bool(self.out_dir), "`out_dir` names a folder", "an empty text", "add out_dir=results/negatives")
+        require(bool(self.out_dir), "`out_dir` to be a folder", "an empty text", "add out_dir=results/negatives")
         require(self.n >= 1, "`n >= 1`", f"n={self.n}")
         require(self.seed >= 0, "`seed >= 0`", f"seed={self.seed}")
         pair = self.hardness is None or len(self.hardness) == 2
-        require(pair, "`hardness` is [low, high]", f"hardness={self.hardness}")
+        require(pair, "`hardness` to be [low, high]", f"hardness={self.hardness}")
 
 
 COMMAND = Command(
@@ -145,7 +145,7 @@ def _placed(samples: Samples, like: Canonical, config: NegativesConfig) -> Canon
         frame = Conditions(samples.condition, samples.angle).frame(form, ("served",) * len(samples))
     steps = frame.mask.sum(dim=1)
     same = samples.deltas.shape == frame.deltas.shape and torch.equal(samples.length.long(), steps)
-    require(same, "`canonical form of the champion` is that of `data.canonical`", f"{samples.model} and {form}")
+    require(same, "the canonical form of the champion to be that of `data.canonical`", f"{samples.model} and {form}")
     return with_deltas(frame, samples.deltas.double())
 
 

@@ -22,7 +22,7 @@ ERRORS = {
     410: "the bytes of this batch cannot be reproduced: the software has changed; send the request again",
     413: "expected `body <= 1000000 bytes`, but got more; split the request with `first`",
     415: "unsupported content type; send JSON with `Content-Type: application/json`",
-    422: "`n <= 4096` must hold, but got n=5000; request the rest with `first`",
+    422: "expected `n <= 4096`, but got n=5000; request the rest with `first`",
     429: "quota of 600000 movements per minute exceeded; retry later",
     500: "internal server error; see the log of the service",
     503: "the request queue is full; retry in a second",

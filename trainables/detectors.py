@@ -40,5 +40,5 @@ def load_detector(checkpoint: Path, device: torch.device | str = "cpu") -> Movem
     kind = load_record(checkpoint).get("kind")
     if kind not in LOADERS:
         known = " or ".join(f"`{name}`" for name in LOADERS)
-        raise CheckpointError(f"{checkpoint}: a checkpoint of a detector ({known}) is needed, but got {kind}")
+        raise CheckpointError(f"{checkpoint}: expected a checkpoint of a detector ({known}), but got {kind}")
     return LOADERS[kind](checkpoint, device)

@@ -81,5 +81,5 @@ def load(checkpoint: Path, device: torch.device | str = "cpu") -> ServedGenerato
     kind = load_record(checkpoint).get("kind")
     if kind not in LOADERS:
         known = " or ".join(f"`{name}`" for name in LOADERS)
-        raise CheckpointError(f"{checkpoint}: a checkpoint of kind {known} is needed, but got {kind}")
+        raise CheckpointError(f"{checkpoint}: expected a checkpoint of kind {known}, but got {kind}")
     return LOADERS[kind](checkpoint, device)

@@ -78,7 +78,7 @@ class Job:
 
     def __post_init__(self) -> None:
         require_member("trainable", self.trainable, TRAINABLES)
-        require(Path(self.storage_path).is_absolute(), "`storage_path is absolute`", self.storage_path)
+        require(Path(self.storage_path).is_absolute(), "`storage_path` to be an absolute path", self.storage_path)
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> "Job":
         """The same job with searched parameters in place, by dotted key."""

@@ -123,7 +123,7 @@ class Ledger:
             spent = _looks(entries, look.data_sha256)
             if spent >= self.budget:
                 raise HoldoutSpentError(
-                    f"{self.path}: `looks at the holdout split < {self.budget}` must hold for another one, but these "
+                    f"{self.path}: expected `looks at the holdout split < {self.budget}` for another one, but these "
                     f"data have had {spent}; record new people, or raise the budget and believe its figures less"
                 )
             asker = {"study": look.study, "trial": look.trial, "checkpoint": str(look.checkpoint)}

@@ -31,8 +31,14 @@ class LabelsConfig:
 
     def __post_init__(self) -> None:
         sizes, workers = self.batch_sizes, self.num_workers
-        require(bool(sizes) and min(sizes) >= 1, "`batch_sizes >= 1`, at least one", f"batch_sizes={sizes}")
-        require(bool(workers) and min(workers) >= 0, "`num_workers >= 0`, at least one", f"num_workers={workers}")
+        require(
+            bool(sizes) and min(sizes) >= 1, "`batch_sizes` to be numbers >= 1, at least one", f"batch_sizes={sizes}"
+        )
+        require(
+            bool(workers) and min(workers) >= 0,
+            "`num_workers` to be numbers >= 0, at least one",
+            f"num_workers={workers}",
+        )
         require(self.shuffles >= 1, "`shuffles >= 1`", f"shuffles={self.shuffles}")
 
 

@@ -53,11 +53,11 @@ def of_checkpoint(folder: Path) -> Challenger:
     missing = [key for key in ("kind", "config", "data_sha256") if key not in record]
     if missing:
         raise CheckpointError(
-            f"{folder}: a checkpoint of a generator or detector is needed, but the record lacks {', '.join(missing)}"
+            f"{folder}: expected a checkpoint of a generator or detector, but the record lacks {', '.join(missing)}"
         )
     if record["kind"] not in KINDS:
         known = " or ".join(f"`{name}`" for name in KINDS)
-        raise CheckpointError(f"{folder}: a checkpoint of kind {known} is needed, but got {record['kind']}")
+        raise CheckpointError(f"{folder}: expected a checkpoint of kind {known}, but got {record['kind']}")
     return Challenger(folder, record)
 
 

@@ -156,9 +156,9 @@ class Check:
     def fault(self) -> str:
         """What is wrong and by how much, for a sentence."""
         if self.value is None:
-            return f"{self.figure}: `{self.law}` must hold, but it was not computed"
+            return f"{self.figure}: expected `{self.law}`, but it was not computed"
         missed = abs(self.value - self.limit)
-        return f"{self.figure}: `{self.law}` must hold, but got {self.value:.4f}, off by {missed:.4f}"
+        return f"{self.figure}: expected `{self.law}`, but got {self.value:.4f}, off by {missed:.4f}"
 
 
 @dataclass(frozen=True)

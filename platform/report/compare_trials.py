@@ -24,7 +24,7 @@ from trainables.training.metric_names import DIRECTIONS
 
 def compare(console: Console, study: optuna.Study, folder: Path, trials: Sequence[int], tie_breaker: str = "") -> int:
     """Trials side by side: where their parameters differ, and their metrics; differences are to the first."""
-    require(len(set(trials)) == len(trials) >= 2, "`trials` are two or more different ones", f"trials={list(trials)}")
+    require(len(set(trials)) == len(trials) >= 2, "`trials` to be two or more different ones", f"trials={list(trials)}")
     shown = view(study, folder, tie_breaker)
     chosen = [trial_of(shown, number) for number in trials]
     for title, table in _comparison(shown, chosen):

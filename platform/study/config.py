@@ -64,7 +64,8 @@ def _quantity(key: str, text: str, units: Mapping[str, float], example: str) -> 
     if not match:
         *most, last = units
         raise ConfigError(
-            f"`{key}` is a number with a unit {', '.join(most)} or {last} (as {example}), but got {key}={text}"
+            f"expected `{key}` to be a number with a unit {', '.join(most)} or {last} (as {example}), "
+            f"but got {key}={text}"
         )
     return float(match[1]) * units[match[2]]
 
@@ -132,9 +133,9 @@ class TuneConfig:
         require_member("space", self.space or next(iter(SPACES)), SPACES)
         require_member("sampler", self.sampler, SAMPLERS)
         named = not self.study_name or bool(NAME.fullmatch(self.study_name))
-        require(named, f"`study_name` matches {NAME.pattern}", self.study_name)
+        require(named, f"`study_name` to match {NAME.pattern}", self.study_name)
         for folder in (REGISTRY, DETECTORS):
-            require(self.study_name != folder, f"`study_name` is not {folder}", "it", "champions are kept there")
+            require(self.study_name != folder, f"a `study_name` other than {folder}", "it", "champions are kept there")
 
     @property
     def folder(self) -> Path:

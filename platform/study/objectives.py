@@ -43,7 +43,9 @@ class Objective:
         while at < len(bare):
             match = TERM.match(bare, at)
             if not match or (at and not match[1]):
-                raise ConfigError(f"`objectives` are metrics or sums as val/c2st_excess+2*val/mmd, but got {text}")
+                raise ConfigError(
+                    f"expected `objectives` to be metrics or sums as val/c2st_excess+2*val/mmd, but got {text}"
+                )
             if match[3] in terms:
                 raise ConfigError(f"`objectives`: {match[3]} stands twice in {text}; give it one weight")
             terms[_known(match[3])] = float(f"{match[1]}{match[2] or 1}")
@@ -91,7 +93,7 @@ class Constraint:
         """
         match = BOUND.fullmatch(text.replace(" ", ""))
         if not match:
-            raise ConfigError(f"`constraints` have the form val/recall>=0.5, but got {text}")
+            raise ConfigError(f"expected `constraints` of the form val/recall>=0.5, but got {text}")
         return cls(match[0], _known(match[1]), float(match[3]), match[2] == "<=")
 
     def excess(self, metrics: Mapping[str, float]) -> float:

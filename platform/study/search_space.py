@@ -30,7 +30,7 @@ def sweep_of(request: Request) -> Sweep:
     config = dict(request.config)
     trainable = config.pop("trainable")
     named = isinstance(config["trials"], list) and bool(request.verb or not config["trials"])
-    require(named, "`trials` lists those that show and compare are about", f"{config['trials']}", "see budget.trials")
+    require(named, "`trials` to list the trials of a verb", f"{config['trials']}", "see budget.trials")
     settings = build(TuneConfig, config)
     chosen = request.choices["trainable"]
     space_name = settings.space or chosen
@@ -70,10 +70,10 @@ def _asked(base: Space, parameters: Mapping[str, BaseDistribution], trainable: M
 
 def _check_goal(goal: Goal) -> None:
     texts = [objective.text for objective in goal.objectives]
-    require(len(set(texts)) == len(texts), "`objectives` differ from each other", ", ".join(texts))
+    require(len(set(texts)) == len(texts), "`objectives` to differ from each other", ", ".join(texts))
     require_member("scheduler.metric", goal.rung, DIRECTIONS)
     same = len(goal.objectives) > 1 or DIRECTIONS[goal.rung] == goal.objectives[0].direction
-    law = "`the metric of the rungs and the objective are better in the same direction`"
+    law = "the scheduler's metric and the objective to improve in the same direction"
     require(same, law, f"{goal.rung} and {goal.objectives[0].text}", "set scheduler.metric")
 
 
@@ -113,7 +113,7 @@ def _interval(sweep: IntervalSweep) -> BaseDistribution:
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError("interval needs two finite ends")
     if sweep.tags - {"log"}:
-        raise ValueError(f"the only tag is log, but got {', '.join(sorted(sweep.tags))}")
+        raise ValueError(f"expected no tag but log, but got {', '.join(sorted(sweep.tags))}")
     return FloatDistribution(float(low), float(high), log=log)
 
 
@@ -187,7 +187,7 @@ def _within(space: Space, laws: Mapping[str, BaseDistribution]) -> tuple[Space, 
         for point in space.baselines
     ]
     for key, value in (pair for values in outside for pair in values.items()):
-        law = f"trainable.{key}: `the law includes the baseline`"
+        law = f"the distribution of `trainable.{key}` to include the baseline"
         require(key in laws, law, f"{value} outside of {space.parameters[key]}", "correct the search space")
     kept = tuple(point for point, values in zip(space.baselines, outside, strict=True) if not values)
     return replace(space, baselines=kept), tuple(filter(None, outside))

@@ -78,7 +78,7 @@ def require_database(storage: str) -> None:
         return
     database = make_url(storage).database
     if database is None or not Path(database).is_file():
-        raise NoStudyError(f"`storage` is a database that exists must hold, but got storage={storage}")
+        raise NoStudyError(f"expected `storage` to be an existing database, but got storage={storage}")
 
 
 class WholeLines(BaseJournalBackend):

@@ -126,7 +126,7 @@ def _require_same_data(study: optuna.Study, original: Original, data: DataSplits
     then = original.manifest.data_sha256 if original.manifest else study.user_attrs["data_sha256"]
     require(
         then == data.sha256,
-        "`data of now == data of then`",
+        "the same data as the recorded trial",
         f"{data.sha256[:12]} and {then[:12]}",
         "a trial cannot be reproduced on other data; restore them",
     )

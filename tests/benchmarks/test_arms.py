@@ -54,7 +54,7 @@ def test_an_interval_holds_the_truth_in_95_percent_and_finds_a_shift(shift: floa
 
 
 def test_one_value_has_no_interval() -> None:
-    with pytest.raises(ConfigError, match="`seeds >= 2` must hold, but got 1"):
+    with pytest.raises(ConfigError, match="expected `seeds >= 2`, but got 1"):
         Interval.over([0.5])
 
 
@@ -68,7 +68,7 @@ def test_differences_are_of_the_same_seed_whatever_the_order() -> None:
 
 def test_arms_of_other_seeds_are_not_compared() -> None:
     missing = [each for each in outcomes() if (each.arm, each.seed) != (OTHER, 1)]
-    with pytest.raises(ConfigError, match=r"`seeds of simple \+ hard` are those of simple must hold, but got \[0, 2\]"):
+    with pytest.raises(ConfigError, match=r"expected `seeds of simple \+ hard == seeds of simple`, but got \[0, 2\]"):
         compared(missing, BASE)
 
 

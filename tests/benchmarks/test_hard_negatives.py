@@ -146,9 +146,7 @@ def test_hard_negatives_are_found_and_those_of_another_champion_or_hardness_refu
     write_served(kept(), tmp_path / "served")
     found = sources.hard_negatives(gan, (0.0, 0.5), tiny, tmp_path, QUIET)
     assert len(found.canonical) == 20
-    with pytest.raises(
-        ConfigError, match=r"a{12}, hardness \[0.0, 0.4\]` must hold, but got a{12}, hardness \[0.0, 0.5\]; take"
-    ):
+    with pytest.raises(ConfigError, match=r"a{12}, hardness \[0.0, 0.4\], but got a{12}, hardness \[0.0, 0.5\]; take"):
         sources.hard_negatives(gan, (0.0, 0.4), tiny, tmp_path, QUIET)
     monkeypatch.setattr(sources, "weights_of", lambda kind, checkpoint: "b" * 64)
     with pytest.raises(ConfigError, match=r"take another out_dir$"):
@@ -189,7 +187,7 @@ def test_families_are_those_held_out_under_the_conditions_of_test_people(tiny: D
 
 def test_without_a_family_there_is_nothing_to_judge(tiny: DetectorConfig) -> None:
     nothing = replace(tiny, negatives=replace(tiny.negatives, held_out=()))
-    with pytest.raises(ConfigError, match=r"`families never trained on >= 1` must hold, but got none"):
+    with pytest.raises(ConfigError, match=r"expected `families never trained on >= 1`, but got none"):
         UnseenJudge.fit(nothing, "")
 
 
@@ -211,10 +209,10 @@ def test_others_bots_are_judged_by_their_families(tiny: DetectorConfig) -> None:
     [
         ("seeds=1", "`seeds >= 2`"),
         ("threads=0", "`threads >= 1`"),
-        ("hardness=[0.5]", "`hardness` is [low, high] in [0, 1]"),
-        ("hardness=[0.9,0.1]", "`hardness` is [low, high] in [0, 1]"),
-        ("detector.negatives.bots=0.5", "`shares of detector.negatives` are left to the arms"),
-        ("detector.data.canonical.sequence_length=48", "`data` of gan, diffusion and detector are the same"),
+        ("hardness=[0.5]", "`hardness` to be [low, high] in [0, 1]"),
+        ("hardness=[0.9,0.1]", "`hardness` to be [low, high] in [0, 1]"),
+        ("detector.negatives.bots=0.5", "`shares of detector.negatives` to be left to the arms"),
+        ("detector.data.canonical.sequence_length=48", "`data` of gan, diffusion and detector to be the same"),
         ("detector.negatives.held_out=[]", "`families never trained on >= 1`"),
         ("bots=nothing.parquet", "nothing.parquet"),
         ("arms=3", "there is no such key"),
@@ -236,13 +234,13 @@ def test_a_checkpoint_of_another_kind_is_one_line(key: str, tmp_path: Path, caps
     wrong = published.network(tmp_path / "checkpoint")
     assert run(COMMAND, main, [f"out_dir={tmp_path / 'out'}", f"{key}={wrong}"]) == WRONG_INPUT
     kind = key.partition("_")[0]
-    assert capsys.readouterr().err == (f"error: {wrong}: a checkpoint of kind `{kind}` is needed, but got detector\n")
+    assert capsys.readouterr().err == (f"error: {wrong}: expected a checkpoint of kind `{kind}`, but got detector\n")
     assert not (tmp_path / "out").exists()
 
 
 def test_both_checkpoints_are_looked_at_before_one_is_trained(gan: Path, tmp_path: Path) -> None:
     config = build(StudyConfig, {"diffusion_checkpoint": str(gan)})
-    with pytest.raises(ValueError, match=r"a checkpoint of kind `diffusion` is needed, but got gan$"):
+    with pytest.raises(ValueError, match=r"expected a checkpoint of kind `diffusion`, but got gan$"):
         sources_of(config, tmp_path / "out", QUIET)
     assert not (tmp_path / "out").exists()
 

@@ -261,7 +261,7 @@ def test_a_fresh_process_that_fails_says_why(said: str, told: str, monkeypatch: 
         ("num_workers=[-1]", "num_workers=(-1,)"),
         ("shuffles=0", "`shuffles >= 1`"),
         ("shuffle=1", "did you mean `shuffles`?"),
-        ("trainable.data.source=quux", "trainable.data: `source`"),
+        ("trainable.data.source=quux", "trainable.data: expected `source`"),
         ("trainable.negatives.alpha=-1", "trainable.negatives"),
     ],
 )

@@ -327,8 +327,8 @@ def test_nothing_is_written_over_nor_asked_for(
     ("override", "law"),
     [
         ("n=0", "`n >= 1`"),
-        ("out_dir=''", "`out_dir` names a folder"),
-        ("hardness=[0.1]", "`hardness` is [low, high]"),
+        ("out_dir=''", "`out_dir` to be a folder"),
+        ("hardness=[0.1]", "`hardness` to be [low, high]"),
         ("hardness=[0.9,0.1]", "hardness"),
         ("url=''", "exactly one of `url` and `handle`"),
         ("seed=-1", "seed=-1"),
@@ -352,6 +352,6 @@ def test_a_champion_of_another_form_is_refused(
     """Its steps would be taken for what they are not."""
     assert drawn(url, folder, f"data.canonical.representation={representation}") == WRONG_INPUT
     line = said(capsys)
-    assert "`canonical form of the champion` is that of `data.canonical` must hold, but got" in line
+    assert "expected the canonical form of the champion to be that of `data.canonical`, but got" in line
     assert representation in line
     assert not folder.parent.exists()

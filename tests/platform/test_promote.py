@@ -126,7 +126,7 @@ def test_a_refusal_names_what_failed_and_by_how_much_and_is_no_error(
     assert promote([f"storage_path={storage}", f"ckpt={better}", *QUICK, *ANYONE, *FREE, "limits.c2st=0.5"]) == REFUSED
     printed = capsys.readouterr()
     assert printed.err == ""
-    assert "refused: val/c2st: `challenger <= 0.5` must hold, but got 0." in printed.out
+    assert "refused: val/c2st: expected `challenger <= 0.5`, but got 0." in printed.out
     assert champion(storage) == weights(poor)
     assert [found["decision"] for found in refusals(storage)] == ["refused"]
 
@@ -260,7 +260,7 @@ def test_another_process_that_holds_the_registry_is_told(
         (["trial=-2"], "`trial >= 0`"),
         (["holdout_budget=0"], "`holdout_budget >= 1`"),
         (["confidence=95"], "`0.5 < confidence < 1`"),
-        (["limits.c2st=2"], "limits: `0 <= c2st <= 1`"),
+        (["limits.c2st=2"], "limits: expected `0 <= c2st <= 1`"),
         (["margins.mdm=1"], "did you mean `margins.mmd`?"),
         (["latency.repeats=4"], "latency.repeats >= confidence"),
         (["noise=choice(1,2)"], "one value per key"),

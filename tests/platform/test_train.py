@@ -39,10 +39,10 @@ def test_a_run_of_either_command_is_the_same_run(tmp_path: Path, capsys: pytest.
 
 WRONG: dict[str, tuple[str, ...]] = {
     "trainable=quux": ("`trainable` in {detector, diffusion", "trainable=quux"),
-    "trainable.epochs=0": ("trainable: `epochs >= 1`", "epochs=0"),
-    "trainable.sampling.steps=0": ("trainable.sampling: `steps >= 1`", "steps=0"),
+    "trainable.epochs=0": ("trainable: expected `epochs >= 1`", "epochs=0"),
+    "trainable.sampling.steps=0": ("trainable.sampling: expected `steps >= 1`", "steps=0"),
     "trainable.optim.lrr=1": ("did you mean `trainable.optim.lr`?",),
-    "scaling.num_workers=-1": ("scaling: `num_workers >= 0`",),
+    "scaling.num_workers=-1": ("scaling: expected `num_workers >= 0`",),
     "scaling.num_worker=2": ("did you mean `scaling.num_workers`?",),
     "trainable.optim.lr=interval(0,1)": ("one value per key",),
 }

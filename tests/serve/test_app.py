@@ -71,7 +71,7 @@ def test_the_deploy_file_is_valid_for_ray_and_listens_on_this_machine_only() -> 
     [
         ({"prot": "1"}, "prot: there is no such key; did you mean `port`?"),
         ({"limits.n": "many"}, "limits.n: Value 'many'"),
-        ({"replicas": {"minimum": 3}}, "`1 <= replicas.minimum <= replicas.maximum` must hold"),
+        ({"replicas": {"minimum": 3}}, "expected `1 <= replicas.minimum <= replicas.maximum`"),
         ({"host": "0.0.0.0"}, "neither `host` nor `port`"),
         ({"champion": "../x"}, "`champion` to be an id"),
     ],
@@ -106,12 +106,12 @@ def test_the_command_refuses_before_anything_starts(
         taken.listen()
         port = taken.getsockname()[1]
         for arguments, says in (
-            (["host=0.0.0.0"], "a token for a host that other machines can reach must hold, but got host=0.0.0.0"),
+            (["host=0.0.0.0"], "expected a token for a host that other machines can reach, but got host=0.0.0.0"),
             (['host="::"'], "a token for a host that other machines can reach"),
             ([f"token_file={tokens}"], "invalid token format; expected at least"),
             ([f"token_file={tokens}.not"], "not a readable text file"),
             ([f"port={port}"], "Address already in use; choose another with port=NUMBER"),
-            (["queue=0"], "`queue >= 1` must hold"),
+            (["queue=0"], "expected `queue >= 1`"),
         ):
             assert main([f"storage_path={tmp_path}", *arguments]) == 2, arguments
             error = capsys.readouterr().err

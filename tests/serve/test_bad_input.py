@@ -22,27 +22,27 @@ CASES = [
     # values
     ({"n": 0}, "expected `n >= 1`, but got n=0"),
     ({"n": -3}, "expected `n >= 1`, but got n=-3"),
-    ({"n": 4097}, "`n <= 4096` must hold, but got n=4097; request the rest with `first`"),
-    ({"n": 10**30}, "`n <= 4096` must hold, but got n=1000000000000000000000000000000; request the rest with `first`"),
-    ({"n": 257, "format": "json"}, "`n <= 256` with format=json must hold, but got n=257; use format=safetensors"),
-    ({"seq_len": 513}, "`seq_len <= 512` must hold, but got seq_len=513"),
-    ({"steps": 101}, "`steps <= 100` must hold, but got steps=101"),
+    ({"n": 4097}, "expected `n <= 4096`, but got n=4097; request the rest with `first`"),
+    ({"n": 10**30}, "expected `n <= 4096`, but got n=1000000000000000000000000000000; request the rest with `first`"),
+    ({"n": 257, "format": "json"}, "expected `n <= 256` with format=json, but got n=257; use format=safetensors"),
+    ({"seq_len": 513}, "expected `seq_len <= 512`, but got seq_len=513"),
+    ({"steps": 101}, "expected `steps <= 100`, but got steps=101"),
     ({"steps": 0}, "expected `steps >= 1`, but got steps=0"),
     ({"seed": -1}, "expected `seed >= 0`, but got seed=-1"),
     ({"seed": 2**53}, "expected `seed < 9007199254740992`, but got seed=9007199254740992"),
     ({"first": -1}, "expected `first >= 0`, but got first=-1"),
     ({"eta": 1.5}, "expected `eta <= 1.0`, but got eta=1.5"),
-    ({"sampler": "euler"}, "`sampler` in {ddim, dpmpp_2m} must hold, but got sampler=euler"),
+    ({"sampler": "euler"}, "expected `sampler` in {ddim, dpmpp_2m}, but got sampler=euler"),
     ({"format": "pickle"}, "format: input should be 'npy', 'safetensors' or 'json', but got 'pickle'"),
-    ({"format": "npy", "pixels": True}, "format=safetensors or json with `pixels` must hold, but got format=npy"),
-    ({"hardness": [0.9, 0.1]}, "`0 <= low <= high <= 1` for `hardness` must hold, but got low=0.9, high=0.1"),
+    ({"format": "npy", "pixels": True}, "expected format=safetensors or json with `pixels`, but got format=npy"),
+    ({"hardness": [0.9, 0.1]}, "expected `0 <= low <= high <= 1` for `hardness`, but got low=0.9, high=0.1"),
     # conditions
-    ({"conditions": [ROW[1:]]}, f"`columns == 5` ({NAMES}) must hold, but got 4 in row 0; {REMEDY}"),
-    ({"conditions": [[*ROW, 1.0]]}, f"`columns == 5` ({NAMES}) must hold, but got 6 in row 0; {REMEDY}"),
-    ({"conditions": [ROW] * 3}, "`conditions` to have 1 row or n=2 rows must hold, but got 3 rows"),
+    ({"conditions": [ROW[1:]]}, f"expected `columns == 5` ({NAMES}), but got 4 in row 0; {REMEDY}"),
+    ({"conditions": [[*ROW, 1.0]]}, f"expected `columns == 5` ({NAMES}), but got 6 in row 0; {REMEDY}"),
+    ({"conditions": [ROW] * 3}, "expected `conditions` to have 1 row or n=2 rows, but got 3 rows"),
     (
         {"conditions": [ROW], "distribution": "even_distance"},
-        "no `distribution` together with `conditions` must hold, but got distribution=even_distance",
+        "expected no `distribution` together with `conditions`, but got distribution=even_distance",
     ),
     # types
     ({"n": "2"}, "n: input should be a valid integer, but got '2'"),
@@ -104,7 +104,7 @@ def test_numbers_that_are_not_finite_and_bodies_without_fields_are_422(
 def test_a_condition_that_is_null_where_a_value_is_needed_is_422(client: TestClient) -> None:
     status, message = refusal(client.post("/v1/samples", json={"n": 1, "conditions": [[None, 5.0, 0.1, 0.5, None]]}))
     assert status == 422
-    assert message.startswith("finite `conditions` (only an unknown target width is NaN) must hold, but got row 0")
+    assert message.startswith("expected finite `conditions` (only an unknown target width is NaN), but got row 0")
 
 
 def test_several_errors_are_one_line_and_the_rest_is_counted(client: TestClient) -> None:
@@ -212,8 +212,8 @@ def test_an_unknown_batch_id_is_404(client: TestClient) -> None:
             "expected `movements.0.points.0.0 >= -1000000000000000.0`",
         ),
         ({"movements": [{"points": [[5, 1, 2], [4, 1, 2]]}]}, "a movement of client, session 0: `t_ms` must start at"),
-        ({"movements": [{"points": [[0, 1, 2]] * 4097}]}, "`points <= 4096` per movement must hold, but got 4097"),
-        ({"movements": [{"points": [[0, 1, 2]] * 2}] * 257}, "`movements <= 256` must hold, but got 257"),
+        ({"movements": [{"points": [[0, 1, 2]] * 4097}]}, "expected `points <= 4096` per movement, but got 4097"),
+        ({"movements": [{"points": [[0, 1, 2]] * 2}] * 257}, "expected `movements <= 256`, but got 257"),
         ({"movements": [{"points": [[0, 1, 2]] * 2, "user": "x"}]}, "movements.0.user: unknown field"),
     ],
 )

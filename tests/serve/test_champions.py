@@ -345,7 +345,7 @@ def test_a_checkpoint_that_is_not_a_detector_is_refused(storage: Path, checkpoin
     publish(Registry.below(storage, detectors.FOLDER), checkpoint)
     models = Models.below(storage)
     assert not models.detectors.swap()
-    assert "a checkpoint of a detector (`detector`) is needed, but got diffusion" in models.detectors.last_swap.error
+    assert "expected a checkpoint of a detector (`detector`), but got diffusion" in models.detectors.last_swap.error
 
 
 def test_a_gan_has_a_card_without_sampler_settings(storage: Path, adversarial: Path) -> None:

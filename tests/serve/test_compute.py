@@ -218,7 +218,7 @@ def test_a_generator_that_is_not_batch_invariant_is_computed_job_by_job_with_the
     assert sorted(calls.rows) == [1, 2, 3, 30]
     (refused,) = compute(models, [Job(1, sampling=SamplingChanges(steps=4))])
     assert isinstance(refused, BadRequestError)
-    assert "`no sampler` of a GAN" in str(refused)
+    assert "expected no sampler for a GAN" in str(refused)
     assert "steps=4" in str(refused)
 
 
@@ -287,7 +287,7 @@ def test_a_result_never_mixes_two_champions(checkpoint: Path, other: Path, tmp_p
 
 BAD = {
     "an unknown model": (Job(2, model="0009-aaaaaaaaaaaa"), UnknownModelError, "unknown model id"),
-    "a length too short": (Job(2, seq_len=2), BadRequestError, "`seq_len >= 8` must hold, but got seq_len=2"),
+    "a length too short": (Job(2, seq_len=2), BadRequestError, "expected `seq_len >= 8`, but got seq_len=2"),
     "a movement too long": (Job(1, seq_len=16, conditions=raw_conditions(1)), BadRequestError, "a longer seq_len"),
     "a target width": (
         Job(1, conditions=((*raw_conditions(1)[0][:4], 3.0),)),

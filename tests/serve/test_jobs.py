@@ -23,14 +23,14 @@ ERRORS = [error for error in vars(jobs).values() if isinstance(error, type) and 
 @pytest.mark.parametrize(
     ("job", "says"),
     [
-        ({"n": 0}, "`n >= 1` must hold, but got n=0"),
+        ({"n": 0}, "expected `n >= 1`, but got n=0"),
         ({"first": -1}, "`0 <= first`"),
         ({"first": ROWS_PER_SEED}, "continue with another seed"),
         ({"seq_len": -1}, "`seq_len >= 0`"),
         ({"seed": -1}, "`0 <= seed < 2^53`"),
         ({"seed": SEED_LIMIT}, "`0 <= seed < 2^53`"),
         ({"distribution": "any"}, "`distribution` in {even_distance, even_duration, training}"),
-        ({"conditions": (ROW, ROW)}, "`conditions` to have 1 row or n=3 rows must hold, but got 2 rows"),
+        ({"conditions": (ROW, ROW)}, "expected `conditions` to have 1 row or n=3 rows, but got 2 rows"),
         ({"conditions": (ROW[:4],)}, "`columns == 5` (log_duration_s, log_distance_px"),
         ({"conditions": ((math.nan, *ROW[1:]),)}, "finite `conditions`"),
         ({"conditions": ((*ROW[:4], math.inf),)}, "finite `conditions`"),

@@ -197,7 +197,7 @@ def test_an_error_is_shown_at_its_place_and_the_gallery_stays(page: Page, url: s
     fill(page, steps=101)
     page.value("document.getElementById('request').requestSubmit()")
     page.wait("document.getElementById('gallery-status').classList.contains('wrong')")
-    assert text(page, "gallery-status") == "`steps <= 100` must hold, but got steps=101"
+    assert text(page, "gallery-status") == "expected `steps <= 100`, but got steps=101"
     assert page.value("document.querySelectorAll('#movements canvas').length") == 12
     assert [line for line in page.console if "422" not in line] == []
     page.console.clear()

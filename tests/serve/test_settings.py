@@ -18,7 +18,7 @@ def test_the_defaults_are_valid_and_survive_a_round_trip() -> None:
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(LimitsConfig)])
 def test_every_limit_is_at_least_1(name: str) -> None:
-    with pytest.raises(ConfigError, match=re.escape(f"`limits.{name} >= 1` must hold, but got 0")):
+    with pytest.raises(ConfigError, match=re.escape(f"expected `limits.{name} >= 1`, but got 0")):
         LimitsConfig(**{name: 0})
 
 
@@ -45,7 +45,7 @@ def test_every_limit_is_at_least_1(name: str) -> None:
     ],
 )
 def test_a_value_out_of_bounds_is_named_with_its_bound(values: dict[str, Any], law: str) -> None:
-    with pytest.raises(ConfigError, match=re.escape(f"{law} must hold, but got")):
+    with pytest.raises(ConfigError, match=re.escape(f"expected {law}, but got")):
         build(ServeConfig, values)
 
 
@@ -106,6 +106,6 @@ def test_a_token_file_that_is_missing_or_empty_is_an_error(tmp_path: Path) -> No
         read_tokens(str(tmp_path / "none"), {})
     (tmp_path / "empty").write_text("# nobody\n")
     with pytest.raises(
-        ConfigError, match=r"at least one token in the token file must hold, but got none in token_file="
+        ConfigError, match=r"expected at least one token in the token file, but got none in token_file="
     ):
         read_tokens(str(tmp_path / "empty"), {})

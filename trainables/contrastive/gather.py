@@ -44,7 +44,7 @@ def gather(*rows: Tensor) -> tuple[Tensor, ...]:
 def _require_even(rows: tuple[Tensor, ...]) -> None:
     counts = _dealt(torch.tensor([[len(tensor) for tensor in rows]], device=rows[0].device))
     even = bool((counts == counts[0, 0]).all())
-    require(even, "`rows of each worker` the same", f"{counts.tolist()}", "let the workers divide the batch")
+    require(even, "the same number of rows in each worker", f"{counts.tolist()}", "let the workers divide the batch")
 
 
 def _dealt(tensor: Tensor) -> Tensor:

@@ -122,7 +122,7 @@ def _divided(command: Command, arguments: list[str]) -> tuple[str, list[str], li
     for verb in verbs:
         if verb not in command.verbs:
             raise ConfigError(f"{verb}: neither an override (key=value) nor a verb; verbs: {', '.join(command.verbs)}")
-    require(len(verbs) <= 1, "`one verb`", " ".join(verbs))
+    require(len(verbs) <= 1, "one verb", " ".join(verbs))
     return "".join(verbs), options, [word for word in overrides if word not in verbs]
 
 
@@ -177,7 +177,7 @@ def _preset(command: Command, overrides: Sequence[Override]) -> tuple[str, list[
     known = sorted(path.stem for path in (CONFIGS / folder).glob("*.yaml") if _builds_on(path, command.schemas))
     if name not in known:
         choices = ", ".join(known)
-        raise ConfigError(f"`{command.preset_key}` in {{{choices}}} must hold, but got {chosen[-1].input_line}")
+        raise ConfigError(f"expected `{command.preset_key}` in {{{choices}}}, but got {chosen[-1].input_line}")
     return str(folder / name), [override for override in overrides if override not in chosen]
 
 
@@ -209,7 +209,7 @@ def _check_group(override: Override) -> None:
     key = str(override.key_or_group)
     choices = sorted(path.stem for path in (CONFIGS / key).glob("*.yaml"))
     if override.value() not in choices:
-        raise ConfigError(f"`{key}` in {{{', '.join(choices)}}} must hold, but got {override.input_line}")
+        raise ConfigError(f"expected `{key}` in {{{', '.join(choices)}}}, but got {override.input_line}")
 
 
 def _check_key(override: Override, known: Mapping[str, Any]) -> None:

@@ -27,10 +27,10 @@ def require(holds: bool, law: str, got: str, remedy: str = "") -> None:
 
     >>> require(3 <= 1, "`low <= high`", "low=3, high=1")
     Traceback (most recent call last):
-    trainables.core.config.ConfigError: `low <= high` must hold, but got low=3, high=1
+    trainables.core.config.ConfigError: expected `low <= high`, but got low=3, high=1
     """
     if not holds:
-        raise ConfigError(f"{law} must hold, but got {got}" + (f"; {remedy}" if remedy else ""))
+        raise ConfigError(f"expected {law}, but got {got}" + (f"; {remedy}" if remedy else ""))
 
 
 def require_member(key: str, value: object, known: Collection[str]) -> None:

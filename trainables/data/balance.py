@@ -46,7 +46,7 @@ def validate_augmentation_balance(num_real: int, num_generated: int, alpha: floa
     expected = generated_count(num_real, alpha)
     if num_generated != expected:
         raise BalanceError(
-            f"`generated == round(alpha * real)` must hold, but got generated={num_generated}, alpha={alpha}, "
+            f"expected `generated == round(alpha * real)`, but got generated={num_generated}, alpha={alpha}, "
             f"real={num_real} (expected {expected}); generate as many as asked for"
         )
     if len(sample) != 2:
@@ -72,7 +72,7 @@ def validate_weights(num_real: int, num_generated: int, weight: float, weights: 
     """
     if num_generated != num_real:
         raise BalanceError(
-            f"`generated == real` must hold where the generated part is weighted, but got generated={num_generated}, "
+            f"expected `generated == real` where the generated part is weighted, but got generated={num_generated}, "
             f"real={num_real}; a count beside the weight would scale it twice"
         )
     expected = torch.tensor([1.0] * num_real + [weight] * num_generated, dtype=weights.dtype)

@@ -88,7 +88,7 @@ def _content() -> bytes:
     found = hashlib.sha256(content).hexdigest()
     if found != SHA256:
         raise RecordingError(
-            f"{file}: the recordings must be those of cursory 2.0.1 or 2.1.0 (sha256 {SHA256[:12]}...), "
+            f"{file}: expected the recordings of cursory 2.0.1 or 2.1.0 (sha256 {SHA256[:12]}...), "
             f"since users are known by row, but got {found[:12]}...; {REMEDY}"
         )
     return content

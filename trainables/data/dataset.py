@@ -221,7 +221,7 @@ def _require_widths_to_learn_from(splits: Mapping[str, Canonical]) -> None:
     known = [name for name in SPLITS if not bool(splits[name].target_width_px.isnan().all())]
     require(
         not known or "train" in known,
-        "`target widths in the training split` where another has some",
+        "target widths in the training split where another has some",
         f"none there, but some in {', '.join(known)}",
         "read recordings of more people, or leave the widths out",
     )

@@ -49,7 +49,7 @@ class LabelMap:
     def __post_init__(self) -> None:
         require(all(self.names), f"`names of {self.kind}` that are not empty", repr(self.names))
         ordered = bool(self.names) and self.names == tuple(sorted(set(self.names)))
-        require(ordered, f"`names of {self.kind}` sorted, each once, at least one", repr(self.names))
+        require(ordered, f"`names of {self.kind}` to be sorted, each once, at least one", repr(self.names))
 
     @classmethod
     def of(cls, kind: str, names: Iterable[str]) -> "LabelMap":
@@ -65,10 +65,12 @@ class LabelMap:
         """
         keys, names = {"kind", "names", "sha256"}, content.get("names")
         whole = set(content) == keys and isinstance(names, list)
-        require(whole, "`a label map` of kind, names (a list) and sha256", repr(dict(content)))
+        require(whole, "a label map of kind, names (a list) and sha256", repr(dict(content)))
         found = cls(content["kind"], tuple(map(str, content["names"])))
         same = found.sha256 == content["sha256"]
-        require(same, f"`sha256` of the {found.kind} labels", f"{content['sha256']}, theirs is {found.sha256}")
+        require(
+            same, f"`sha256` to be that of the {found.kind} labels", f"{content['sha256']}, theirs is {found.sha256}"
+        )
         return found
 
     def __len__(self) -> int:
@@ -129,10 +131,10 @@ class LabelMaps:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "LabelMaps":
         """Inverse of `to_json`; raises ConfigError for a map that is missing, of another kind, or altered."""
-        require(set(content) == set(KINDS), f"`label maps` {', '.join(KINDS)}", str(sorted(content)))
+        require(set(content) == set(KINDS), f"the label maps {', '.join(KINDS)}", str(sorted(content)))
         maps = [LabelMap.from_json(content[kind]) for kind in KINDS]
         kinds = tuple(found.kind for found in maps)
-        require(kinds == KINDS, f"`kinds of the label maps` {', '.join(KINDS)}", ", ".join(kinds))
+        require(kinds == KINDS, f"label maps of the kinds {', '.join(KINDS)}", ", ".join(kinds))
         return cls(*maps)
 
     @property
@@ -150,7 +152,7 @@ class LabelMaps:
         Raises:
             ConfigError: a task or a style that the maps do not hold, or unequal numbers of them.
         """
-        require(len(tasks) == len(styles), "`a task and a style for each row`", f"{len(tasks)} and {len(styles)}")
+        require(len(tasks) == len(styles), "a task and a style for each row", f"{len(tasks)} and {len(styles)}")
         columns = (tasks, embodiment_names(styles), styles)
         encoded = (getattr(self, kind).encode(names) for kind, names in zip(KINDS, columns, strict=True))
         return DatasetLabels(self, *encoded)

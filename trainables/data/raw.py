@@ -96,7 +96,7 @@ def _owner(layout: SessionLayout, path: Path) -> tuple[str, str]:
     """User and session of a file `userN/session_ID`."""
     folder = path.resolve().parent.name
     if not re.fullmatch(r"user\d+", folder):
-        raise RecordingError(f"{path}: a session file must lie in a folder named userN, but lies in {folder!r}")
+        raise RecordingError(f"{path}: expected a session file to lie in a folder named userN, but got {folder!r}")
     return f"{layout.source}/{folder}", path.stem.removeprefix("session_")
 
 

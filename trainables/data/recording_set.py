@@ -41,7 +41,7 @@ class Recording:
         points = len(self.t_ms)
         if points < 2 or not points == len(self.x) == len(self.y):
             raise RecordingError(
-                f"{self._name}: `2 <= len(t_ms) == len(x) == len(y)` must hold, "
+                f"{self._name}: expected `2 <= len(t_ms) == len(x) == len(y)`, "
                 f"but got {points}, {len(self.x)} and {len(self.y)}"
             )
         if not all(np.isfinite(values).all() for values in (self.t_ms, self.x, self.y)):
@@ -51,7 +51,7 @@ class Recording:
         width_px = self.target_width_px
         if width_px is not None and (self.target is None or not 0 < width_px < math.inf):
             raise RecordingError(
-                f"{self._name}: `0 < target_width_px < inf` of a `target` must hold, "
+                f"{self._name}: expected `0 < target_width_px < inf` of a `target`, "
                 f"but got {width_px} and target {self.target}"
             )
 
@@ -73,7 +73,7 @@ class RecordingSet:
         kept, dropped = len(self.recordings), sum(self.dropped.values())
         if self.read != kept + dropped:
             raise RecordingError(
-                f"`read == kept + dropped` must hold, but got read={self.read}, kept={kept}, dropped={dropped}"
+                f"expected `read == kept + dropped`, but got read={self.read}, kept={kept}, dropped={dropped}"
             )
 
 

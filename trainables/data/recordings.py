@@ -42,5 +42,5 @@ def read_recordings(source: str, path: Path | None = None) -> RecordingSet:
         RecordingError: an unknown source, a path that is missing or not wanted, or whatever the reader finds wrong.
     """
     if source not in READERS:
-        raise RecordingError(f"`source` must be one of {', '.join(READERS)}, but got {source!r}")
+        raise RecordingError(f"expected `source` to be one of {', '.join(READERS)}, but got {source!r}")
     return READERS[source](path)

@@ -90,7 +90,7 @@ def numbers(path: Path, frame: pd.DataFrame, column: str) -> npt.NDArray[np.floa
     if bad.any():
         first = int(np.argmax(bad))
         got = frame[column].iloc[first]
-        law = f"`{column}` must be a finite number, but got {'nothing' if pd.isna(got) else repr(str(got))}"
+        law = f"expected `{column}` to be a finite number, but got {'nothing' if pd.isna(got) else repr(str(got))}"
         raise error_at(path, int(frame.index[first]), law)
     return values
 
@@ -106,7 +106,7 @@ def positive_or_unknown(path: Path, frame: pd.DataFrame, column: str) -> npt.NDA
     wrong = values <= 0
     if wrong.any():
         first = int(np.argmax(wrong))
-        law = f"`{column}` must be above 0, or empty where it is unknown, but got {values[first]:g}"
+        law = f"expected `{column}` to be above 0, or empty where it is unknown, but got {values[first]:g}"
         raise error_at(path, int(frame.index[first]), law)
     return values
 

@@ -107,7 +107,7 @@ def segment(
     require(pause_ms > 0, "`pause_ms > 0`", f"pause_ms={pause_ms}")
     if not len(t_ms) == len(x) == len(y) == len(is_break):
         lengths = f"{len(t_ms)}, {len(x)}, {len(y)}, {len(is_break)}"
-        raise ValueError(f"`t_ms`, `x`, `y` and `is_break` must have one length, but got {lengths}")
+        raise ValueError(f"expected `t_ms`, `x`, `y` and `is_break` to have one length, but got {lengths}")
     dt_ms = np.diff(t_ms)
     rests = _with_first(True, (dt_ms > pause_ms) | (dt_ms < 0), len(t_ms))
     starts = np.flatnonzero(is_break | rests | is_jump(t_ms, x, y, jump_px, jump_ms)).tolist()

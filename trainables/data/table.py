@@ -62,7 +62,7 @@ def read_table(path: Path | None, rule: MovementRule = DEFAULT_RULE) -> Recordin
         if any(_is_list(table.schema.field(column).type) for column in SIGNAL):
             return _read_movements(path, table)
         return _read_events(path, numbered(path, table.to_pandas(), first_row=1), rule)
-    raise RecordingError(f"{path}: a table must end in .csv or .parquet, but got {path.suffix!r}")
+    raise RecordingError(f"{path}: expected a table to end in .csv or .parquet, but got {path.suffix!r}")
 
 
 def _read_parquet(path: Path) -> pa.Table:
@@ -130,7 +130,7 @@ def _require_non_decreasing(
     back = np.flatnonzero((np.diff(t_ms) < 0) & together)
     if len(back):
         first = int(back[np.argmin(rows[back + 1])])
-        law = f"`t_ms` must not decrease within a {unit}, but got {t_ms[first + 1]} after {t_ms[first]}"
+        law = f"expected `t_ms` not to decrease within a {unit}, but got {t_ms[first + 1]} after {t_ms[first]}"
         remedy = "sort the rows by time, or name another session where a clock starts anew"
         raise error_at(path, int(rows[first + 1]), f"{law}; {remedy}")
 
@@ -174,11 +174,11 @@ def _lists(path: Path, table: pa.Table, column: str) -> _Lists:
         raise RecordingError(f"{path}: `t_ms`, `x` and `y` must all be lists or all be numbers, but `{column}` is not")
     if values.null_count:
         row = int(np.argmax(pc.is_null(values).to_numpy())) + 1
-        raise error_at(path, row, f"`{column}` must be a list, but got nothing")
+        raise error_at(path, row, f"expected `{column}` to be a list, but got nothing")
     try:
         flat = pc.list_flatten(values).cast(pa.float64())
     except pa.ArrowException:
-        raise RecordingError(f"{path}: `{column}` must hold lists of numbers, but holds {values.type}") from None
+        raise RecordingError(f"{path}: expected `{column}` to hold lists of numbers, but got {values.type}") from None
     return _Lists(pc.list_value_length(values).to_numpy().astype(np.int64), flat.to_numpy())
 
 
@@ -186,13 +186,13 @@ def _require_equal_lengths(path: Path, times: _Lists, found: _Lists, column: str
     differs = np.flatnonzero(times.lengths != found.lengths)
     if len(differs):
         first = int(differs[0])
-        law = f"`{column}` must be as long as `t_ms`, but got {found.lengths[first]} and {times.lengths[first]} values"
-        raise error_at(path, first + 1, law)
+        got = f"{found.lengths[first]} and {times.lengths[first]} values"
+        raise error_at(path, first + 1, f"expected `{column}` to be as long as `t_ms`, but got {got}")
 
 
 def _require_finite(path: Path, found: _Lists, rows: npt.NDArray[np.int64], column: str) -> None:
     bad = np.flatnonzero(~np.isfinite(found.values))
     if len(bad):
         first = int(bad[0])
-        law = f"`{column}` must hold finite numbers, but got {found.values[first]}"
+        law = f"expected `{column}` to hold finite numbers, but got {found.values[first]}"
         raise error_at(path, int(rows[first]), law)

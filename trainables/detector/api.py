@@ -70,7 +70,7 @@ def load_trained_detector(checkpoint: Path, device: torch.device | str = "cpu") 
     """
     tensors, record = load_checkpoint(checkpoint)
     if record.get("kind") != KIND:
-        raise CheckpointError(f"{checkpoint}: a checkpoint of kind `{KIND}` is needed, but got {record.get('kind')}")
+        raise CheckpointError(f"{checkpoint}: expected a checkpoint of kind `{KIND}`, but got {record.get('kind')}")
     try:
         return _detector(record, tensors, torch.device(device))
     except (KeyError, RuntimeError, TypeError, ValueError) as error:

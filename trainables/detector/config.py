@@ -46,7 +46,7 @@ class NegativesConfig:
         for family in self.held_out:
             require_member("held_out", family, FAMILY_NAMES)
         once = len(set(self.held_out)) == len(self.held_out)
-        require(once, "`held_out` names each family once", f"{', '.join(self.held_out)}")
+        require(once, "`held_out` to name each family once", f"{', '.join(self.held_out)}")
         shares = self.shares
         require(all(0 <= share < math.inf for share in shares.values()), "`0 <= share < inf`", f"{shares}")
         require(sum(shares.values()) > 0, "`sum of the shares > 0`", f"{shares}")
@@ -88,7 +88,7 @@ class DetectorModelConfig:
         for name in ("dropout", "drop_part"):
             require(0 <= getattr(self, name) < 1, f"`0 <= {name} < 1`", f"{name}={getattr(self, name)}")
         require(0 < self.deep_bound < math.inf, "`0 < deep_bound < inf`", f"deep_bound={self.deep_bound}")
-        require(math.isfinite(self.reach), "`reach` is finite", f"reach={self.reach}")
+        require(math.isfinite(self.reach), "`reach` to be finite", f"reach={self.reach}")
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -53,7 +53,7 @@ class JudgeConfig:
     figures: FiguresConfig = field(default_factory=FiguresConfig)
 
     def __post_init__(self) -> None:
-        require(bool(self.ckpt), "`ckpt` names a checkpoint folder", "an empty text", "add ckpt=FOLDER")
+        require(bool(self.ckpt), "`ckpt` to be a checkpoint folder", "an empty text", "add ckpt=FOLDER")
         require_detector_split(self.split)
 
 

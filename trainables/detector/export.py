@@ -47,8 +47,8 @@ class ExportConfig:
     out: str = "detector.onnx"
 
     def __post_init__(self) -> None:
-        require(bool(self.ckpt), "`ckpt` names a checkpoint folder", "an empty text", "add ckpt=FOLDER")
-        require(self.out.endswith(".onnx"), "`out` ends in .onnx", f"out={self.out}")
+        require(bool(self.ckpt), "`ckpt` to be a checkpoint folder", "an empty text", "add ckpt=FOLDER")
+        require(self.out.endswith(".onnx"), "`out` to end in .onnx", f"out={self.out}")
 
 
 class Scorer(nn.Module):

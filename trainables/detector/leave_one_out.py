@@ -69,7 +69,7 @@ class FoldsConfig:
         for family in self.families:
             require_member("families", family, FAMILIES)
         once = len(set(self.families)) == len(self.families)
-        require(once, "`families` names each once", ", ".join(self.families))
+        require(once, "`families` to name each family once", ", ".join(self.families))
         require_detector_split(self.split)
 
 
@@ -105,7 +105,9 @@ def configs(request: Request) -> tuple[FoldsConfig, DetectorConfig]:
     """
     trainable = build(DetectorConfig, request.config["trainable"], at="trainable")
     config = build(FoldsConfig, {key: value for key, value in request.config.items() if key != "trainable"})
-    require(HELD_OUT not in request.given, f"`{HELD_OUT}` left to this command", "it", "name them as families=[...]")
+    require(
+        HELD_OUT not in request.given, f"`{HELD_OUT}` to be left to this command", "it", "name them as families=[...]"
+    )
     return config, trainable
 
 

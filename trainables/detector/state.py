@@ -108,7 +108,7 @@ def freeze(network: DetectorNetwork, folder: Path) -> None:
     """Take over the trunk of a checkpoint and let it be."""
     tensors, record = load_checkpoint(folder)
     if record.get("kind") != KIND:
-        raise CheckpointError(f"{folder}: a checkpoint of kind `{KIND}` is needed, but got {record.get('kind')}")
+        raise CheckpointError(f"{folder}: expected a checkpoint of kind `{KIND}`, but got {record.get('kind')}")
     try:
         network.trunk.load_state_dict(select("trunk", select("ema", tensors)))
     except RuntimeError:

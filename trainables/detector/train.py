@@ -60,7 +60,7 @@ def epochs(config: DetectorConfig, *, resume: Path | None = None, worker: Worker
     """
     require(
         config.batch_size % worker.world_size == 0,
-        "`workers` divide `batch_size`",
+        "`workers` to divide `batch_size`",
         f"workers={worker.world_size}, batch_size={config.batch_size}",
     )
     splits = load_splits(config.data)

@@ -199,7 +199,7 @@ class Generator:
 
     def _require_displacements(self) -> None:
         """What holds end points needs steps that are displacements."""
-        require(self.decoder is None, "`inpaint` needs a diffusion of steps", "one of latents", "set inpaint=false")
+        require(self.decoder is None, "`inpaint` only with a diffusion of steps", "one of latents", "set inpaint=false")
 
 
 def load_generator(checkpoint: Path, device: torch.device | str = "cpu") -> Generator:
@@ -211,7 +211,7 @@ def load_generator(checkpoint: Path, device: torch.device | str = "cpu") -> Gene
     """
     tensors, record = load_checkpoint(checkpoint)
     if record.get("kind") != "diffusion":
-        raise CheckpointError(f"{checkpoint}: a checkpoint of kind `diffusion` is needed, but got {record.get('kind')}")
+        raise CheckpointError(f"{checkpoint}: expected a checkpoint of kind `diffusion`, but got {record.get('kind')}")
     try:
         return _generator(record["config"], tensors, torch.device(device))
     except (KeyError, RuntimeError, TypeError, ConfigError) as error:
@@ -279,7 +279,7 @@ def generate_diffusion_samples(
         SamplingDivergedError: the network gives NaN or infinity.
     """
     where = checkpoint or os.environ.get(CHECKPOINT_VARIABLE)
-    require(bool(where), "`checkpoint` or the variable HUMOUSE_CHECKPOINT names a folder", "neither")
+    require(bool(where), "`checkpoint` or the variable HUMOUSE_CHECKPOINT to name a folder", "neither")
     require(n >= 1, "`n >= 1`", f"n={n}")
     source = load_generator(Path(str(where)), device)
     canonical = source.form_of(seq_len)

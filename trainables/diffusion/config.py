@@ -53,7 +53,7 @@ class OptimConfig:
         require(0 < self.lr < math.inf, "`0 < lr < inf`", f"lr={self.lr}")
         require(self.weight_decay >= 0, "`weight_decay >= 0`", f"weight_decay={self.weight_decay}")
         valid = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
-        require(valid, "`betas` are two numbers in [0, 1)", f"betas={self.betas}")
+        require(valid, "`betas` to be two numbers in [0, 1)", f"betas={self.betas}")
         require(self.grad_clip > 0, "`grad_clip > 0`", f"grad_clip={self.grad_clip}")
         require(0 <= self.ema_decay < 1, "`0 <= ema_decay < 1`", f"ema_decay={self.ema_decay}")
         require(self.warmup_steps >= 0, "`warmup_steps >= 0`", f"warmup_steps={self.warmup_steps}")
@@ -101,12 +101,12 @@ class DiffusionConfig:
         require(steps <= timesteps, "`sampling.steps <= diffusion.timesteps`", f"steps={steps}, timesteps={timesteps}")
         plain_steps = not self.latent.enabled and self.data.canonical.form.channels == 2
         form = f"latent.enabled={self.latent.enabled}, representation={self.data.canonical.representation}"
-        require(plain_steps or not self.sampling.inpaint, "`inpaint` needs a diffusion of steps (dx, dy)", form)
+        require(plain_steps or not self.sampling.inpaint, "`inpaint` only with a diffusion of steps (dx, dy)", form)
         require(self.steps_per_epoch >= 1, "`steps_per_epoch >= 1`", f"steps_per_epoch={self.steps_per_epoch}")
         require(self.batch_size >= 2, "`batch_size >= 2`", f"batch_size={self.batch_size}")
         require(
             self.batch_size % self.optim.accumulate == 0,
-            "`accumulate` divides `batch_size`",
+            "`accumulate` to divide `batch_size`",
             f"accumulate={self.optim.accumulate}, batch_size={self.batch_size}",
         )
         require(

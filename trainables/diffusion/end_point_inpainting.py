@@ -24,7 +24,9 @@ def end_point_correction(
         ConfigError: a representation whose steps are not all displacements.
     """
     channels = len(statistics.mean)
-    require(channels == STEP_CHANNELS, "`inpaint` needs steps (dx, dy)", f"{channels} channels", "set inpaint=false")
+    require(
+        channels == STEP_CHANNELS, "`inpaint` only with steps (dx, dy)", f"{channels} channels", "set inpaint=false"
+    )
     end = torch.stack([distance_px, torch.zeros_like(distance_px)], dim=1).to(mask.device)
 
     def correct(x_0: Float[Tensor, "B T C"]) -> Float[Tensor, "B T C"]:

@@ -52,12 +52,12 @@ def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worke
     shares = worker.world_size * config.optim.accumulate
     require(
         config.batch_size % shares == 0,
-        "`workers * accumulate` divides `batch_size`",
+        "`workers * accumulate` to divide `batch_size`",
         f"workers={worker.world_size}, accumulate={config.optim.accumulate}, batch_size={config.batch_size}",
     )
     require(
         not config.latent.enabled or config.latent.batch_size % worker.world_size == 0,
-        "`workers` divides `latent.batch_size`",
+        "`workers` to divide `latent.batch_size`",
         f"workers={worker.world_size}, batch_size={config.latent.batch_size}",
     )
     splits = load_splits(config.data)

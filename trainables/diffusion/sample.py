@@ -55,7 +55,7 @@ class SampleConfig:
     def __post_init__(self) -> None:
         require(self.n >= 1, "`n >= 1`", f"n={self.n}")
         require(self.seq_len >= 0, "`seq_len >= 0`", f"seq_len={self.seq_len}")
-        require(len(self.format) > 0, "`format` names one at least", "format=[]")
+        require(len(self.format) > 0, "`format` to name at least one", "format=[]")
         for name in self.format:
             require_member("format", name, FORMATS)
 
@@ -76,7 +76,7 @@ COMMAND = Command(
 def main(request: Request) -> int:
     """Sample, write, and say where."""
     config = build(SampleConfig, request.config)
-    require(bool(config.ckpt), "`ckpt` names a checkpoint folder", "ckpt=''")
+    require(bool(config.ckpt), "`ckpt` to be a checkpoint folder", "ckpt=''")
     source = load_generator(Path(config.ckpt), config.device)
     canonical = source.form_of(config.seq_len or source.canonical.sequence_length)
     conditions = _conditions(config, source, canonical)
@@ -126,7 +126,7 @@ def read_conditions(path: Path) -> Float[Tensor, "N D"]:
         raise ConfigError(f"cond={path}: not a readable .npy file ({reason})") from None
     if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind != "f":
         got = f"{values.dtype} {list(values.shape)}" if isinstance(values, np.ndarray) else "an archive of arrays"
-        raise ConfigError(f"cond={path}: a table [n, D] of floating-point numbers is needed, but got {got}")
+        raise ConfigError(f"cond={path}: expected a table [n, D] of floating-point numbers, but got {got}")
     return torch.from_numpy(values.astype(np.float64))
 
 

@@ -24,7 +24,7 @@ class SamplingConfig:
         require_member("sampler", self.sampler, SAMPLER_NAMES)
         require_member("spacing", self.spacing, SPACING_NAMES)
         require(self.steps >= 1, "`steps >= 1`", f"steps={self.steps}")
-        require(math.isfinite(self.guidance), "`guidance` is finite", f"guidance={self.guidance}")
+        require(math.isfinite(self.guidance), "`guidance` to be finite", f"guidance={self.guidance}")
         require(0.0 <= self.eta <= 1.0, "`0 <= eta <= 1`", f"eta={self.eta}")
         only_ddim = self.eta == 0.0 or self.sampler == "ddim"
         require(only_ddim, "`eta = 0` unless `sampler = ddim`", f"eta={self.eta}, sampler={self.sampler}")

@@ -82,7 +82,7 @@ class GanGenerator:
             ConfigError: something was chosen.
         """
         chosen = ", ".join(f"{name}={value}" for name, value in vars(changes).items() if value is not None)
-        require(not chosen, "`no sampler` of a GAN, which samples in one network call", chosen, "leave it out")
+        require(not chosen, "no sampler for a GAN, which samples in one network call", chosen, "leave it out")
 
     @property
     def batch_invariant(self) -> bool:
@@ -142,7 +142,7 @@ def load_gan(checkpoint: Path, device: torch.device | str = "cpu") -> GanGenerat
     """
     tensors, record = load_checkpoint(checkpoint)
     if record.get("kind") != "gan":
-        raise CheckpointError(f"{checkpoint}: a checkpoint of kind `gan` is needed, but got {record.get('kind')}")
+        raise CheckpointError(f"{checkpoint}: expected a checkpoint of kind `gan`, but got {record.get('kind')}")
     try:
         config = build(GanModelConfig, record["config"]["model"])
         statistics = Statistics(**select("statistics", tensors))

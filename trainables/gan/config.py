@@ -20,7 +20,7 @@ class GanModelConfig:
     embedding_dim: int = 128
 
     def __post_init__(self) -> None:
-        require(len(self.widths) >= 1, "`widths` has a stage", "none", "give one width per stage")
+        require(len(self.widths) >= 1, "`widths` to have a stage", "none", "give one width per stage")
         require(min(self.widths) >= 1, "`widths >= 1`", f"widths={self.widths}")
         for name in ("blocks", "latent_dim", "noise_channels", "embedding_dim"):
             require(getattr(self, name) >= 1, f"`{name} >= 1`", f"{name}={getattr(self, name)}")
@@ -52,7 +52,7 @@ class GameConfig:
         require(self.warmup_steps >= 0, "`warmup_steps >= 0`", f"warmup_steps={self.warmup_steps}")
         require(0 <= self.final_lr_share <= 1, "`0 <= final_lr_share <= 1`", str(self.final_lr_share))
         valid = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
-        require(valid, "`betas` are two numbers in [0, 1)", f"betas={self.betas}")
+        require(valid, "`betas` to be two numbers in [0, 1)", f"betas={self.betas}")
         require(0 <= self.gradient_penalty < math.inf, "`0 <= gradient_penalty < inf`", str(self.gradient_penalty))
         require(0 <= self.ema_decay < 1, "`0 <= ema_decay < 1`", f"ema_decay={self.ema_decay}")
 

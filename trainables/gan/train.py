@@ -45,7 +45,7 @@ def epochs(config: GanConfig, *, resume: Path | None = None, worker: Worker = AL
     """
     require(
         config.batch_size % worker.world_size == 0,
-        "`workers` divide `batch_size`",
+        "`workers` to divide `batch_size`",
         f"workers={worker.world_size}, batch_size={config.batch_size}",
     )
     splits = load_splits(config.data)

@@ -59,7 +59,7 @@ class Conditions:
         law = f"`columns == {columns}` ({', '.join(CONDITION_NAMES)})"
         require(raw.shape[1] == columns, law, f"{raw.shape[1]} columns", WIDTH_REMEDY)
         given = Conditions(raw.detach().cpu().double(), self.draw(first + len(raw), seed).angle[first:])
-        law = "`target widths are unknown` to a model whose training split has none"
+        law = "unknown target widths for a model whose training split has none"
         require(self.tell_widths or not given.tell_widths, law, "a width", WIDTH_REMEDY)
         return given
 
@@ -110,7 +110,7 @@ class Conditions:
         law = f"`columns == {expected}` ({', '.join(CONDITION_NAMES)})"
         require(columns == expected, law, f"{columns} columns", WIDTH_REMEDY)
         measured, width_px = self.raw[:, : len(MEASURED_CONDITIONS)].double(), self.raw[:, -1].double().exp()
-        require(bool(torch.isfinite(measured).all()), "`conditions are finite`", "NaN or infinity in a condition")
+        require(bool(torch.isfinite(measured).all()), "`conditions` to be finite", "NaN or infinity in a condition")
         wrong = width_px[~(width_px.isnan() | ((width_px > 0) & (width_px < math.inf)))]
         require(
             not len(wrong),

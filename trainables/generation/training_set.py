@@ -85,6 +85,6 @@ def generate(real: Canonical, canonical: CanonicalConfig, config: AugmentationCo
     if len(rows) != count:
         reasons = ", ".join(f"{reason}: {n}" for reason, n in dropped.items() if n)
         raise ConfigError(
-            f"`generated == {count}` must hold, but {config.generator} gave {len(rows)} usable ({reasons})"
+            f"expected `generated == {count}`, but {config.generator} gave {len(rows)} usable ({reasons})"
         )
     return encode(movements, canonical)

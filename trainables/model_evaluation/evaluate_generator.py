@@ -54,7 +54,7 @@ class EvalConfig:
     def __post_init__(self) -> None:
         given = "both" if self.ckpt and self.samples else "neither"
         require(bool(self.ckpt) != bool(self.samples), "exactly one of `ckpt` and `samples`", given)
-        require(bool(self.metrics), f"`metrics` name at least one of {', '.join(METRICS)}", "none")
+        require(bool(self.metrics), f"`metrics` to name at least one of {', '.join(METRICS)}", "none")
         for metric in self.metrics:
             require_member("metrics", metric, METRICS)
         remedy = "the holdout split is kept for the promotion" if self.split == "holdout" else ""
@@ -167,7 +167,7 @@ def _sampling_as_asked(source: MovementGenerator, config: EvalConfig) -> Movemen
         sampling = config.sampling.over(source.sampling)
         return replace(source, sampling=replace(sampling, steps=config.steps or sampling.steps))
     chosen = config.steps > 0 or config.sampling != SamplingChanges()
-    require(not chosen, "`steps` and `sampling` as they are by default for a generator without a sampler", "others")
+    require(not chosen, "the defaults of `steps` and `sampling` for a generator without a sampler", "others")
     return source
 
 

@@ -39,7 +39,7 @@ def evaluate(checkpoint: Path, split: str, seeds: Sequence[int]) -> EvaluationRe
         SamplingDivergedError: A generator's network returns NaN or infinity.
     """
     require(split in EVALUATION_SPLITS, f"`split` in {{{', '.join(EVALUATION_SPLITS)}}}", f"split={split}")
-    require(0 < len(seeds) == len(set(seeds)), "`seeds` are different, at least one", f"seeds={list(seeds)}")
+    require(0 < len(seeds) == len(set(seeds)), "`seeds` to be different, at least one", f"seeds={list(seeds)}")
     record = load_record(checkpoint)
     kind = record.get("kind")
     if kind not in EVALUATORS:

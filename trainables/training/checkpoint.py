@@ -116,7 +116,7 @@ def load_record(folder: Path) -> dict[str, Any]:
     except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path}: not a readable JSON record ({error})") from None
     if not isinstance(record, dict):
-        raise CheckpointError(f"{path}: a record is a JSON object, but got {type(record).__name__}")
+        raise CheckpointError(f"{path}: expected a record to be a JSON object, but got {type(record).__name__}")
     return record
 
 

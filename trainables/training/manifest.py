@@ -107,7 +107,7 @@ class Manifest:
         """
         expected = {field.name for field in fields(cls)}
         if not isinstance(mapping, Mapping) or set(mapping) != expected:
-            raise ConfigError(f"a manifest has the keys {', '.join(sorted(expected))}, but got {mapping}")
+            raise ConfigError(f"expected a manifest to have the keys {', '.join(sorted(expected))}, but got {mapping}")
         return cls(**mapping)
 
     def write(self, folder: Path) -> None:

@@ -109,7 +109,7 @@ def test_one_that_is_better_in_c2st_and_worse_in_one_figure_is_refused_for_that_
     worse = exact({**GOOD, names.VAL_C2ST: 0.55, name: GOOD[name] + 1.5 * MARGINS[name]})
     decision = decide(worse, exact(GOOD), SAME_SPEED, Rule())
     assert failed(decision) == [name]
-    assert decision.reason.startswith(f"{name}: `upper 95 % bound of")
+    assert decision.reason.startswith(f"{name}: expected `upper 95 % bound of")
     off = abs(MARGINS[name]) / 2
     assert decision.reason.endswith(f"off by {off:.4f}")
 
@@ -133,7 +133,7 @@ def test_one_whose_figures_are_the_champions_is_refused() -> None:
 def test_a_champion_who_cannot_be_told_from_people_is_not_improved_on() -> None:
     champion, luckier = exact({**GOOD, names.VAL_C2ST: 0.5}), exact({**GOOD, names.VAL_C2ST: 0.42})
     decision = decide(luckier, champion, SAME_SPEED, Rule())
-    assert decision.reason == f"{names.VAL_C2ST}: `champion > 0.5` must hold, but got 0.5000, off by 0.0000"
+    assert decision.reason == f"{names.VAL_C2ST}: expected `champion > 0.5`, but got 0.5000, off by 0.0000"
 
 
 def test_the_difference_is_paired() -> None:
@@ -181,7 +181,7 @@ def test_where_nobody_is_champion_each_limit_alone_refuses(name: str) -> None:
 def test_a_limit_holds_for_who_improves_on_the_champion_as_well() -> None:
     champion, challenger = exact({**GOOD, names.VAL_C2ST: 0.9}), exact({**GOOD, names.VAL_C2ST: 0.8})
     decision = decide(challenger, champion, SAME_SPEED, Rule())
-    assert decision.reason == f"{names.VAL_C2ST}: `challenger <= 0.75` must hold, but got 0.8000, off by 0.0500"
+    assert decision.reason == f"{names.VAL_C2ST}: expected `challenger <= 0.75`, but got 0.8000, off by 0.0500"
 
 
 def test_a_slower_challenger_is_refused_and_a_few_disturbed_turns_decide_nothing() -> None:
@@ -217,7 +217,7 @@ def test_judgements_of_other_movements_or_noise_are_not_compared(key: str) -> No
 
 
 def test_one_group_gives_no_interval_and_is_refused_as_input() -> None:
-    with pytest.raises(ConfigError, match="`users >= 2` must hold, but got 1"):
+    with pytest.raises(ConfigError, match="expected `users >= 2`, but got 1"):
         decide(exact(GOOD, groups=1), None, SAME_SPEED, Rule())
 
 

@@ -77,5 +77,5 @@ def test_the_sampler_depends_on_the_number_of_trials() -> None:
 
 
 def test_an_unknown_sampler_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"`sampler` in \{gp, nsga2, qmc, random, tpe\} must hold.*sampler=cmaes"):
+    with pytest.raises(ConfigError, match=r"expected `sampler` in \{gp, nsga2, qmc, random, tpe\}.*sampler=cmaes"):
         make_sampler("cmaes", 0, 0)

@@ -124,7 +124,7 @@ def test_inner_steps_are_so_many_steps_of_the_optimiser_on_the_learning_loss() -
 
 def test_no_steps_are_refused() -> None:
     club = network()
-    with pytest.raises(ConfigError, match=r"`count >= 1` must hold, but got count=0"):
+    with pytest.raises(ConfigError, match=r"expected `count >= 1`, but got count=0"):
         inner_steps(club, torch.optim.SGD(club.parameters(), lr=0.1), torch.ones(2, 3), torch.ones(2, 2), 0)
 
 

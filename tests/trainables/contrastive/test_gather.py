@@ -163,7 +163,7 @@ def test_what_all_workers_ask_of_a_row_comes_back_to_its_owner(workers: list[Fou
 def test_uneven_shards_are_refused_by_all_workers_alike(workers: list[Found]) -> None:
     assert workers[0]["said"] == workers[1]["said"]
     between, within = workers[0]["said"]
-    law = "`rows of each worker` the same must hold, but got"
+    law = "expected the same number of rows in each worker, but got"
     assert between == f"{law} [[3], [4]]; let the workers divide the batch"
     assert within == f"{law} [[3, 4], [3, 4]]; let the workers divide the batch"
 

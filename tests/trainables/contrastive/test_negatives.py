@@ -132,7 +132,7 @@ def test_negatives_are_the_generators_alone_whatever_the_source(source: str) -> 
 @pytest.mark.parametrize(("b", "k"), [(4, 4), (4, 9), (1, 1), (4, 0)])
 def test_more_negatives_than_others_are_refused_whatever_the_source(source: str, b: int, k: int) -> None:
     """Also with a full queue: at the beginning of an epoch it is empty."""
-    with pytest.raises(ConfigError, match=rf"^`1 <= negatives < batch_size`.*negatives={k}, batch_size={b}$"):
+    with pytest.raises(ConfigError, match=rf"^expected `1 <= negatives < batch_size`.*negatives={k}, batch_size={b}$"):
         SOURCES[source](conditions(b), conditions(20), k, seeded())
 
 

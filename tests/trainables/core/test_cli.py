@@ -127,7 +127,7 @@ def test_a_preset_that_is_none_of_the_commands_names_those_that_are(
     assert run(presets, lambda _: 0, [f"recipe={name}"]) == WRONG_INPUT
     err = capsys.readouterr().err
     assert err.count("\n") == 1
-    assert f"`recipe` in {{quick, slow}} must hold, but got recipe={name}" in err
+    assert f"expected `recipe` in {{quick, slow}}, but got recipe={name}" in err
 
 
 @pytest.mark.usefixtures("bakery")
@@ -165,10 +165,10 @@ def test_an_interrupt_is_said_and_has_its_own_code(capsys: pytest.CaptureFixture
 @pytest.mark.usefixtures("bakery")
 def test_the_users_errors_are_one_line_however_long(capsys: pytest.CaptureFixture[str]) -> None:
     def refuse(request: Request) -> int:
-        raise ConfigError("`a < b` must hold,\n  but got\ta=2, b=1")
+        raise ConfigError("expected `a < b`,\n  but got\ta=2, b=1")
 
     assert run(BAKE, refuse, []) == WRONG_INPUT
-    assert capsys.readouterr().err == "error: `a < b` must hold, but got a=2, b=1\n"
+    assert capsys.readouterr().err == "error: expected `a < b`, but got a=2, b=1\n"
 
 
 class BurntError(RuntimeError):

@@ -122,14 +122,14 @@ def test_a_value_of_another_type_is_named_by_its_key(mapping: dict[str, Any], ke
 
 
 def test_a_law_of_the_config_is_told_with_the_place_where_it_broke() -> None:
-    law = "`seed >= 0` must hold, but got seed=-1; choose another"
+    law = "expected `seed >= 0`, but got seed=-1; choose another"
     assert complaint({"seed": -1}) == law
     assert complaint({"seed": -1}, at="trainable") == f"trainable: {law}"
-    assert complaint({"optim": {"lr": -1}}, at="trainable").startswith("trainable.optim: `lr > 0`")
+    assert complaint({"optim": {"lr": -1}}, at="trainable").startswith("trainable.optim: expected `lr > 0`")
 
 
 def test_a_choice_that_does_not_exist_lists_those_that_do() -> None:
-    assert complaint({"reduction": "max"}) == "`reduction` in {mean, sum} must hold, but got reduction=max"
+    assert complaint({"reduction": "max"}) == "expected `reduction` in {mean, sum}, but got reduction=max"
 
 
 @pytest.mark.parametrize(("holds", "remedy"), [(True, ""), (False, ""), (False, "do so")])
@@ -139,7 +139,7 @@ def test_require_raises_if_and_only_if_the_law_is_broken(holds: bool, remedy: st
         return
     with pytest.raises(ConfigError) as caught:
         require(holds, "`a < b`", "a=2, b=1", remedy)
-    assert str(caught.value) == "`a < b` must hold, but got a=2, b=1" + (f"; {remedy}" if remedy else "")
+    assert str(caught.value) == "expected `a < b`, but got a=2, b=1" + (f"; {remedy}" if remedy else "")
 
 
 def test_dotted_keys_replace_single_values_of_a_copy() -> None:

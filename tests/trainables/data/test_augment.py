@@ -351,9 +351,9 @@ def test_the_probability_is_the_share_of_the_rows() -> None:
 @pytest.mark.parametrize(
     ("make", "law"),
     [
-        (lambda: Mirror(1.1), r"`0 <= probability <= 1` must hold, but got probability=1\.1"),
+        (lambda: Mirror(1.1), r"expected `0 <= probability <= 1`, but got probability=1\.1"),
         (lambda: Jitter(math.nan), "probability=nan"),
-        (lambda: Crop(0.5, 0.45), r"`0 <= strength <= 0\.4` must hold, but got strength=0\.45"),
+        (lambda: Crop(0.5, 0.45), r"expected `0 <= strength <= 0\.4`, but got strength=0\.45"),
         (lambda: TimeStretch(0.5, -0.1), r"strength=-0\.1"),
         (lambda: TimeWarp(0.5, 0.6), r"`0 <= strength <= 0\.5`"),
         (lambda: GoalShift(0.5, 0.4), r"`0 <= strength <= 0\.3`"),

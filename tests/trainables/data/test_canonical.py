@@ -333,7 +333,7 @@ def test_normalised_time_holds_movements_of_any_length() -> None:
 
 
 def test_a_movement_that_is_too_long_is_refused_and_not_cut() -> None:
-    with pytest.raises(ConfigError, match=r"^`length <= sequence_length` must hold.*T=64"):
+    with pytest.raises(ConfigError, match=r"^expected `length <= sequence_length`.*T=64"):
         encode(pixel_paths([20, 65]), FIXED)
 
 

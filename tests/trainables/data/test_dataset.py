@@ -176,7 +176,7 @@ def test_widths_reach_the_movements_that_they_were_recorded_with(tmp_path: Path)
 
 def test_widths_that_nothing_can_be_learnt_from_are_refused(tmp_path: Path) -> None:
     frame = widened(table(), ("test", "holdout"))
-    with pytest.raises(ConfigError, match=r"^`target widths in the training split` .* but some in test, holdout; "):
+    with pytest.raises(ConfigError, match=r"^expected target widths in the training split .* some in test, holdout; "):
         load(frame, tmp_path / "wide.parquet")
     load(widened(table(), ("train",)), tmp_path / "narrow.parquet")
 
@@ -369,7 +369,7 @@ def test_the_order_is_the_generators_alone(dataset: SequenceDataset) -> None:
 
 
 def test_a_batch_larger_than_the_data_is_refused(dataset: SequenceDataset) -> None:
-    with pytest.raises(ConfigError, match="`batch_size <= training movements` must hold, but got 51 > 50"):
+    with pytest.raises(ConfigError, match="expected `batch_size <= training movements`, but got 51 > 50"):
         first_batches(dataset, 51, 1)
 
 
@@ -392,7 +392,7 @@ def test_lengths_within_a_batch_are_alike() -> None:
 
 
 def test_more_rows_to_a_batch_than_there_are_is_refused() -> None:
-    with pytest.raises(ConfigError, match="`batch_size <= training movements` must hold, but got 4 > 3"):
+    with pytest.raises(ConfigError, match="expected `batch_size <= training movements`, but got 4 > 3"):
         next(like_lengths(torch.tensor([9, 8, 9]), 4, torch.Generator()))
 
 

@@ -88,7 +88,7 @@ def test_an_unknown_name_is_an_error_that_names_the_nearest_and_never_class_0() 
 
 @pytest.mark.parametrize("label", [-1, 3])
 def test_a_number_without_a_name_is_an_error(label: int) -> None:
-    with pytest.raises(ConfigError, match=rf"`0 <= task label < 3` must hold, but got {label}"):
+    with pytest.raises(ConfigError, match=rf"expected `0 <= task label < 3`, but got {label}"):
         LabelMap.of("task", TASKS).decode(torch.tensor([0, label]))
 
 
@@ -270,7 +270,7 @@ def test_a_task_is_the_rows_own() -> None:
 
 def test_movements_that_no_bin_holds_are_refused() -> None:
     canonical = straight_to((100.0, 0.0))
-    with pytest.raises(ConfigError, match=r"`distance_px >= 8` must hold, but got 7\.0"):
+    with pytest.raises(ConfigError, match=r"expected `distance_px >= 8`, but got 7\.0"):
         task_names(replace(canonical, distance_px=canonical.distance_px * 0.07))
     with pytest.raises(ConfigError, match="finite `angle`"):
         task_names(replace(canonical, angle=canonical.angle * math.nan))

@@ -235,12 +235,13 @@ def test_errors_name_the_file_and_the_row(tmp_path: Path, source: str) -> None:
     path = broken(4, lambda row: row.replace(",50", ",fifty"))
     with pytest.raises(RecordingError) as error:
         read(path)
-    assert str(error.value) == f"{path}, row 4: `y` must be a finite number, but got 'fifty'"
-    with pytest.raises(RecordingError, match=r"row 5: `y` must be a finite number, but got nothing"):
+    assert str(error.value) == f"{path}, row 4: expected `y` to be a finite number, but got 'fifty'"
+    with pytest.raises(RecordingError, match=r"row 5: expected `y` to be a finite number, but got nothing"):
         read(broken(5, lambda row: row.removesuffix("50")))
     with pytest.raises(RecordingError, match=r"row 6: `state` must not be empty"):
         read(broken(6, lambda row: row.replace("Move", "")))
-    with pytest.raises(RecordingError, match=r"row 7: `client timestamp` must be a finite number, but got nothing"):
+    nothing = "row 7: expected `client timestamp` to be a finite number, but got nothing"
+    with pytest.raises(RecordingError, match=nothing):
         read(broken(7, lambda row: ""))  # an empty line inside the file
     with pytest.raises(RecordingError, match=r"session_1.*cannot be read as CSV.*line 8"):
         read(broken(8, lambda row: row + ",1,2"))
@@ -258,7 +259,9 @@ def test_errors_without_a_row(tmp_path: Path, source: str) -> None:
         read(tmp_path)
     with pytest.raises(RecordingError, match="the file holds no rows"):
         read(write(tmp_path, source, []))
-    with pytest.raises(RecordingError, match="must lie in a folder named userN, but lies in 'somebody'"):
+    with pytest.raises(
+        RecordingError, match="expected a session file to lie in a folder named userN, but got 'somebody'"
+    ):
         read(write(tmp_path, source, moves(), user="somebody"))
     empty = write(tmp_path, source, moves())
     empty.write_text("")

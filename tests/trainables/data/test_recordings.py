@@ -168,7 +168,7 @@ def test_a_missing_package_or_file_is_named(monkeypatch: pytest.MonkeyPatch, tmp
 @pytest.mark.parametrize(
     ("content", "law"),
     [
-        (gzip.compress(b"[]", mtime=0), "must be those of cursory 2.0.1 or 2.1.0 .*, but got 4f53cda18c2b"),
+        (gzip.compress(b"[]", mtime=0), "expected the recordings of cursory 2.0.1 or 2.1.0 .*, but got 4f53cda18c2b"),
         (b"[]", "cannot be read: Not a gzipped file"),
         (gzip.compress(b"[]" * 99, mtime=0)[:-9], "cannot be read: Compressed file ended"),
     ],
@@ -183,7 +183,9 @@ def test_another_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 def test_an_unknown_source_and_a_path_too_many_or_missing(tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match="must be one of cursory, balabit, sapimouse, table, but got 'cursori'"):
+    with pytest.raises(
+        RecordingError, match="expected `source` to be one of cursory, balabit, sapimouse, table, but got 'cursori'"
+    ):
         read_recordings("cursori")
     with pytest.raises(
         RecordingError, match="source 'cursory' is read from the installed package: `path` must be empty"
@@ -202,8 +204,8 @@ def test_every_other_source_needs_a_path_that_exists(source: str, tmp_path: Path
 @pytest.mark.parametrize(
     ("t_ms", "x", "law"),
     [
-        ([0.0], [1.0], "`2 <= len.* must hold, but got 1, 1 and 1"),
-        ([0.0, 1.0], [1.0, 2.0, 3.0], "must hold, but got 2, 3 and 2"),
+        ([0.0], [1.0], "expected `2 <= len.*, but got 1, 1 and 1"),
+        ([0.0, 1.0], [1.0, 2.0, 3.0], r"== len\(y\)`, but got 2, 3 and 2"),
         ([0.0, 1.0], [1.0, np.nan], "must be finite"),
         ([0.0, np.inf], [1.0, 2.0], "must be finite"),
         ([5.0, 6.0], [1.0, 2.0], "must start at 0 and not decrease"),
@@ -219,9 +221,7 @@ def test_a_recording_checks_itself(t_ms: list[float], x: list[float], law: str) 
     ("target", "width_px"), [((1.0, 2.0), 0.0), ((1.0, 2.0), np.inf), ((1.0, 2.0), np.nan), (None, 16.0)]
 )
 def test_a_target_width_is_above_zero_and_of_a_target(target: tuple[float, float] | None, width_px: float) -> None:
-    with pytest.raises(
-        RecordingError, match=f"`0 < target_width_px < inf` of a `target` must hold, but got {width_px}"
-    ):
+    with pytest.raises(RecordingError, match=f"expected `0 < target_width_px < inf` of a `target`, but got {width_px}"):
         Recording(np.arange(2.0), np.zeros(2), np.zeros(2), "test", "me", "s", target, width_px)
     assert (
         Recording(np.arange(2.0), np.zeros(2), np.zeros(2), "test", "me", "s", (1.0, 2.0), 16.0).target_width_px == 16
@@ -233,7 +233,7 @@ def test_equal_times_are_allowed() -> None:
 
 
 def test_an_account_that_does_not_add_up_is_refused() -> None:
-    with pytest.raises(RecordingError, match="must hold, but got read=3, kept=1, dropped=1"):
+    with pytest.raises(RecordingError, match=r"expected `read == kept \+ dropped`, but got read=3, kept=1, dropped=1"):
         RecordingSet((recording(),), 3, {"reason": 1})
 
 

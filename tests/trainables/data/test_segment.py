@@ -94,7 +94,7 @@ def test_segment_refuses_unequal_lengths_and_a_pause_of_zero() -> None:
     t_ms, x, y, none = straight(4)
     with pytest.raises(ValueError, match="one length, but got 4, 4, 3, 4"):
         segment(t_ms, x, y[:3], none)
-    with pytest.raises(ConfigError, match=r"`pause_ms > 0` must hold, but got pause_ms=0\.0"):
+    with pytest.raises(ConfigError, match=r"expected `pause_ms > 0`, but got pause_ms=0\.0"):
         segment(t_ms, x, y, none, pause_ms=0.0)
 
 
@@ -160,9 +160,9 @@ def test_the_median_step_counts_neither_pauses_between_movements_nor_equal_times
 @pytest.mark.parametrize(
     ("values", "law"),
     [
-        ({"minimum_points": 1}, "`minimum_points >= 2` must hold, but got minimum_points=1"),
-        ({"minimum_distance_px": 0.0}, "`minimum_distance_px > 0` must hold"),
-        ({"minimum_duration_ms": 7000.0}, "must hold, but got minimum_duration_ms=7000.0, maximum_duration_ms=6000.0"),
+        ({"minimum_points": 1}, "expected `minimum_points >= 2`, but got minimum_points=1"),
+        ({"minimum_distance_px": 0.0}, "expected `minimum_distance_px > 0`"),
+        ({"minimum_duration_ms": 7000.0}, "< inf`, but got minimum_duration_ms=7000.0, maximum_duration_ms=6000.0"),
         ({"minimum_duration_ms": float("nan")}, "minimum_duration_ms=nan"),
         ({"maximum_duration_ms": float("inf")}, "maximum_duration_ms=inf"),
     ],

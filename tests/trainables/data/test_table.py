@@ -134,9 +134,9 @@ def test_a_width_needs_a_target(path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "law"),
     [
-        (0.0, "`target_width` must be above 0, or empty where it is unknown, but got 0"),
-        (-3.0, "`target_width` must be above 0, or empty where it is unknown, but got -3"),
-        (np.inf, "`target_width` must be a finite number, but got 'inf'"),
+        (0.0, "expected `target_width` to be above 0, or empty where it is unknown, but got 0"),
+        (-3.0, "expected `target_width` to be above 0, or empty where it is unknown, but got -3"),
+        (np.inf, "expected `target_width` to be a finite number, but got 'inf'"),
     ],
 )
 def test_a_width_that_is_none_is_named_with_its_row(path: Path, value: float, law: str) -> None:
@@ -148,7 +148,7 @@ def test_a_width_that_is_none_is_named_with_its_row(path: Path, value: float, la
 
 def test_words_are_no_width(tmp_path: Path) -> None:
     frame = events(target_x=1.0, target_y=2.0, target_width=["", "wide", *[""] * 10])
-    with pytest.raises(RecordingError, match="row 3: `target_width` must be a finite number, but got 'wide'"):
+    with pytest.raises(RecordingError, match="row 3: expected `target_width` to be a finite number, but got 'wide'"):
         read(frame, tmp_path / "mine.csv")
 
 
@@ -169,7 +169,7 @@ def test_a_value_that_is_no_finite_number_is_named_with_its_row(path: Path, colu
     with pytest.raises(RecordingError) as error:
         read(frame, path)
     message = str(error.value)
-    assert message.startswith(f"{path}, row {5 + first_row(path)}: `{column}` must be a finite number, but got ")
+    assert message.startswith(f"{path}, row {5 + first_row(path)}: expected `{column}` to be a finite number, but got ")
 
 
 @pytest.mark.parametrize("column", ["user", "session", "source"])
@@ -187,7 +187,8 @@ def test_a_time_that_decreases_is_named_with_its_row(path: Path) -> None:
     with pytest.raises(RecordingError) as error:
         read(frame, path)
     assert str(error.value) == (
-        f"{path}, row {15 + first_row(path)}: `t_ms` must not decrease within a session, but got 1105.0 after 1120.0; "
+        f"{path}, row {15 + first_row(path)}: expected `t_ms` not to decrease within a session, "
+        "but got 1105.0 after 1120.0; "
         "sort the rows by time, or name another session where a clock starts anew"
     )
 
@@ -195,7 +196,7 @@ def test_a_time_that_decreases_is_named_with_its_row(path: Path) -> None:
 def test_of_several_rows_whose_time_decreases_the_first_of_the_file_is_named(path: Path) -> None:
     frame = pd.concat([events(user="a"), events(user="b")]).sort_index(kind="stable").reset_index(drop=True)
     frame.loc[[11, 20], "t_ms"] = 0.0  # row 11 is b's, row 20 is a's
-    with pytest.raises(RecordingError, match=rf"row {11 + first_row(path)}: `t_ms` must not decrease"):
+    with pytest.raises(RecordingError, match=rf"row {11 + first_row(path)}: expected `t_ms` not to decrease"):
         read(frame, path)
 
 
@@ -229,10 +230,10 @@ def test_files_without_rows_or_sense(path: Path) -> None:
 
 
 def test_a_folder_and_another_suffix_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match=r"a table must end in \.csv or \.parquet, but got ''"):
+    with pytest.raises(RecordingError, match=r"expected a table to end in \.csv or \.parquet, but got ''"):
         read_recordings("table", tmp_path)
     (tmp_path / "mine.xlsx").write_text("")
-    with pytest.raises(RecordingError, match=r"a table must end in \.csv or \.parquet, but got '\.xlsx'"):
+    with pytest.raises(RecordingError, match=r"expected a table to end in \.csv or \.parquet, but got '\.xlsx'"):
         read_recordings("table", tmp_path / "mine.xlsx")
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(RecordingError, match="cannot be read as CSV"):
@@ -247,7 +248,7 @@ def test_line_ends_and_a_byte_order_mark_change_nothing(tmp_path: Path, ends: st
     assert recording.x.tolist() == [10.0 * i for i in range(12)]
     broken = path.read_text(encoding="utf-8").replace("70.0", "seventy")
     path.write_bytes(broken.encode())
-    with pytest.raises(RecordingError, match="row 9: `x` must be a finite number, but got 'seventy'"):
+    with pytest.raises(RecordingError, match="row 9: expected `x` to be a finite number, but got 'seventy'"):
         read_recordings("table", path)
 
 
@@ -280,17 +281,26 @@ def test_movements_of_a_single_point_are_dropped_and_counted(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("columns", "law"),
     [
-        ({"x": [[1, 2, 3], [4]]}, "row 2: `x` must be as long as `t_ms`, but got 1 and 2 values"),
-        ({"y": [[1.0, 1.0, 1.0], [2.0, None]]}, "row 2: `y` must hold finite numbers, but got nan"),
-        ({"x": [[1.0, np.inf, 1.0], [2.0, 2.0]]}, "row 1: `x` must hold finite numbers, but got inf"),
-        ({"t_ms": [[0, 16, 32], [16, 0]]}, "row 2: `t_ms` must not decrease within a movement, but got 0.0 after 16.0"),
-        ({"x": [[1, 2, 3], None]}, "row 2: `x` must be a list, but got nothing"),
+        ({"x": [[1, 2, 3], [4]]}, "row 2: expected `x` to be as long as `t_ms`, but got 1 and 2 values"),
+        ({"y": [[1.0, 1.0, 1.0], [2.0, None]]}, "row 2: expected `y` to hold finite numbers, but got nan"),
+        ({"x": [[1.0, np.inf, 1.0], [2.0, 2.0]]}, "row 1: expected `x` to hold finite numbers, but got inf"),
+        (
+            {"t_ms": [[0, 16, 32], [16, 0]]},
+            "row 2: expected `t_ms` not to decrease within a movement, but got 0.0 after 16.0",
+        ),
+        ({"x": [[1, 2, 3], None]}, "row 2: expected `x` to be a list, but got nothing"),
         ({"user": ["u1", None]}, "row 2: `user` must not be empty"),
         ({"target_width": [1.0, 2.0]}, "missing column target_x, target_y; present: "),
-        ({"target_x": 1.0, "target_y": 1.0, "target_width": [2.0, 0.0]}, "row 2: `target_width` must be above 0"),
-        ({"target_x": [1.0, None], "target_y": 1.0}, "row 2: `target_x` must be a finite number, but got nothing"),
+        (
+            {"target_x": 1.0, "target_y": 1.0, "target_width": [2.0, 0.0]},
+            "row 2: expected `target_width` to be above 0",
+        ),
+        (
+            {"target_x": [1.0, None], "target_y": 1.0},
+            "row 2: expected `target_x` to be a finite number, but got nothing",
+        ),
         ({"y": [5, 6]}, "must all be lists or all be numbers, but `y` is not"),
-        ({"x": [["a", "b", "c"], ["d", "e"]]}, "`x` must hold lists of numbers, but holds list"),
+        ({"x": [["a", "b", "c"], ["d", "e"]]}, "expected `x` to hold lists of numbers, but got list"),
     ],
 )
 def test_errors_of_movements_in_lists(tmp_path: Path, columns: dict[str, Any], law: str) -> None:

@@ -146,11 +146,11 @@ def test_inputs_are_trimmed_and_given_to_the_device_of_the_network(detector: Det
 
 
 def test_a_checkpoint_of_another_kind_is_refused(checkpoint: Path, gan: Path, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=rf"^{gan}: a checkpoint of kind `detector` is needed, but got gan$"):
+    with pytest.raises(CheckpointError, match=rf"^{gan}: expected a checkpoint of kind `detector`, but got gan$"):
         load_trained_detector(gan)
     tensors, record = load_checkpoint(checkpoint)
     save_checkpoint(tmp_path / "other", tensors, {**record, "kind": "diffusion"})
-    with pytest.raises(CheckpointError, match=r"kind `detector` is needed, but got diffusion$"):
+    with pytest.raises(CheckpointError, match=r"kind `detector`, but got diffusion$"):
         load_trained_detector(tmp_path / "other")
     with pytest.raises(CheckpointError, match="no such file"):
         load_trained_detector(tmp_path / "nothing")

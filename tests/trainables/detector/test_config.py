@@ -30,7 +30,7 @@ def test_a_configuration_comes_back_from_its_plain_form(config: DetectorConfig) 
 
 
 def test_count_and_weight_exclude_each_other_and_one_of_them_is_needed() -> None:
-    law = "trainable.negatives: `alpha` or `weight`, one of the two must hold, but got"
+    law = "trainable.negatives: expected `alpha` or `weight`, one of the two, but got"
     remedy = "both would scale the generated part twice"
     assert refusal(weight=0.5) == f"{law} alpha=1.0, weight=0.5; {remedy}"
     assert refusal(alpha=None) == f"{law} alpha=None, weight=None; {remedy}"
@@ -41,8 +41,8 @@ def test_count_and_weight_exclude_each_other_and_one_of_them_is_needed() -> None
 
 @pytest.mark.parametrize("value", [0.0, -0.5, float("nan"), float("inf"), 11.0])
 def test_a_balance_beyond_its_law_is_refused(value: float) -> None:
-    assert f"`0 < alpha <= 10` must hold, but got alpha={value}" in refusal(alpha=value)
-    assert f"`0 < weight <= 1` must hold, but got weight={value}" in refusal(alpha=None, weight=value)
+    assert f"expected `0 < alpha <= 10`, but got alpha={value}" in refusal(alpha=value)
+    assert f"expected `0 < weight <= 1`, but got weight={value}" in refusal(alpha=None, weight=value)
 
 
 # sources
@@ -51,18 +51,18 @@ def test_a_balance_beyond_its_law_is_refused(value: float) -> None:
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("share", [-0.1, float("nan"), float("inf")])
 def test_a_share_that_is_none_is_refused(source: str, share: float) -> None:
-    assert "`0 <= share < inf` must hold" in refusal(**{source: share})
+    assert "expected `0 <= share < inf`" in refusal(**{source: share})
 
 
 def test_without_any_share_there_would_be_no_bots() -> None:
-    assert "`sum of the shares > 0` must hold" in refusal(bots=0.0)
+    assert "expected `sum of the shares > 0`" in refusal(bots=0.0)
 
 
 @pytest.mark.parametrize(
     ("source", "key"), [("gan", "gan_checkpoint"), ("diffusion", "diffusion_checkpoint"), ("served", "served_folder")]
 )
 def test_a_source_with_a_share_says_where_it_is(source: str, key: str) -> None:
-    assert refusal(**{source: 0.5}).endswith(f"`{key}` with `{source} > 0` must hold, but got {source}=0.5")
+    assert refusal(**{source: 0.5}).endswith(f"expected `{key}` with `{source} > 0`, but got {source}=0.5")
     config = build(NegativesConfig, {"bots": 0.0, source: 0.5, key: "somewhere"})
     assert config.shares == {**dict.fromkeys(SOURCES, 0.0), source: 0.5}
     assert build(NegativesConfig, {key: "somewhere"}).shares[source] == 0.0
@@ -86,7 +86,7 @@ def test_held_out_is_a_family_that_there_is_and_each_once() -> None:
 
 def test_bots_need_a_family_to_come_from_and_other_sources_do_not() -> None:
     everything: dict[str, Any] = {"held_out": list(FAMILIES)}
-    assert refusal(**everything).endswith("`families to train on` with `bots > 0` must hold, but got all are held out")
+    assert refusal(**everything).endswith("expected `families to train on` with `bots > 0`, but got all are held out")
     assert build(NegativesConfig, {**everything, "bots": 0.0, "gan": 1.0, "gan_checkpoint": "x"}).families == ()
 
 
@@ -106,7 +106,7 @@ def test_bots_need_a_family_to_come_from_and_other_sources_do_not() -> None:
         ("model", {"dropout": 1.0}, "`0 <= dropout < 1`"),
         ("model", {"drop_part": 1.0}, "`0 <= drop_part < 1`"),
         ("model", {"deep_bound": 0.0}, "`0 < deep_bound < inf`"),
-        ("model", {"reach": math.inf}, "`reach` is finite"),
+        ("model", {"reach": math.inf}, "`reach` to be finite"),
         ("loss", {"task_weight": -0.1}, "`0 <= task_weight < inf`"),
         ("loss", {"embodiment_weight": float("nan")}, "`0 <= embodiment_weight < inf`"),
         ("loss", {"club_weight": float("inf")}, "`0 <= club_weight < inf`"),

@@ -106,16 +106,16 @@ def test_too_few_people_for_a_probe_are_no_reason_to_write_no_card(config: Detec
     alone = {name: replace(split, group=("one",) * len(split)) for name, split in splits.splits.items()}
     met = EvaluationSet.of(replace(splits, splits=alone), "test", detector.canonical, 0)
     said = probed(met, detector, build(JudgeConfig, {"ckpt": str(checkpoint)}))
-    assert said == "Not made: `2 <= folds <= groups` must hold, but got folds=5 and 1 groups."
+    assert said == "Not made: expected `2 <= folds <= groups`, but got folds=5 and 1 groups."
 
 
 @pytest.mark.parametrize(
     ("word", "says"),
     [
-        ("ckpt=", "`ckpt` names a checkpoint folder"),
+        ("ckpt=", "`ckpt` to be a checkpoint folder"),
         ("split=validation", "the thresholds are fixed on the validation split"),
         ("split=holdout", "the holdout split is kept for the promotion"),
-        ("split=everything", "`split` in {test} must hold, but got split=everything"),
+        ("split=everything", "expected `split` in {test}, but got split=everything"),
         ("figures.fprs=[]", "`fprs` falling"),
     ],
 )

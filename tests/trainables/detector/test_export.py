@@ -79,6 +79,6 @@ def test_what_was_not_exported_here_is_refused_in_one_line(tmp_path: Path) -> No
 
 def test_wrong_input_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(COMMAND, main, []) == 2
-    assert "`ckpt` names a checkpoint folder" in capsys.readouterr().err
+    assert "`ckpt` to be a checkpoint folder" in capsys.readouterr().err
     assert run(COMMAND, main, ["ckpt=a", "out=detector.pt"]) == 2
-    assert "`out` ends in .onnx" in capsys.readouterr().err
+    assert "`out` to end in .onnx" in capsys.readouterr().err

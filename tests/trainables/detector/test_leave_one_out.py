@@ -110,13 +110,13 @@ def test_another_training_in_the_same_folder_is_refused(
 @pytest.mark.parametrize(
     ("word", "says"),
     [
-        ("families=[]", "`families >= 1` must hold"),
-        ("families=[pid,cursory]", "`families` in {.*pid.*} must hold, but got families=cursory"),
-        ("families=[pid,pid]", "`families` names each once"),
+        ("families=[]", "expected `families >= 1`"),
+        ("families=[pid,cursory]", "expected `families` in {.*pid.*}, but got families=cursory"),
+        ("families=[pid,pid]", "`families` to name each family once"),
         ("split=validation", "`split` in {test}.*the thresholds are fixed on the validation split"),
         ("split=holdout", "kept for the promotion"),
         ("trainable.negatives.held_out=[pid]", r"name them as families=\[...\]"),
-        ("trainable.epochs=0", "trainable: `epochs >= 1`"),
+        ("trainable.epochs=0", "trainable: expected `epochs >= 1`"),
     ],
 )
 def test_wrong_settings_are_one_line(word: str, says: str) -> None:

@@ -243,12 +243,12 @@ def test_a_checkpoint_without_a_part_is_refused(busy: DetectorConfig, uncut: Run
 
 
 def test_a_batch_that_workers_cannot_share_equally_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"`workers` divide `batch_size`.*workers=3, batch_size=16"):
+    with pytest.raises(ConfigError, match=r"`workers` to divide `batch_size`.*workers=3, batch_size=16"):
         next(epochs(TINY, worker=Worker(rank=0, world_size=3)))
 
 
 def test_a_batch_beyond_the_training_set_is_refused(tiny: DetectorConfig) -> None:
-    with pytest.raises(ConfigError, match=r"`batch_size <= training movements` must hold, but got 166 > 165"):
+    with pytest.raises(ConfigError, match=r"expected `batch_size <= training movements`, but got 166 > 165"):
         list(islice(epochs(replace(tiny, batch_size=166)), 2))
 
 
@@ -256,7 +256,7 @@ def test_a_source_of_bots_that_falls_short_is_told_before_anything_is_trained(
     tiny: DetectorConfig, folder: Path
 ) -> None:
     short = NegativesConfig(alpha=0.5, bots=0.0, served=1.0, served_folder=str(folder))
-    with pytest.raises(ShortageError, match=r"`served movements >= 75` must hold, but .* has 30"):
+    with pytest.raises(ShortageError, match=r"expected `served movements >= 75`, but .* has 30"):
         next(epochs(replace(tiny, negatives=short)))
 
 
@@ -342,7 +342,7 @@ def test_a_frozen_trunk_has_no_dropout(frozen: DetectorConfig, examples: Detecto
 def test_a_trunk_that_does_not_fit_is_refused(frozen: DetectorConfig, gan: Path, tmp_path: Path) -> None:
     faults: dict[str, dict[str, Any]] = {
         "its trunk has another shape than `model` asks for$": {"width": 6},
-        "kind `detector` is needed, but got gan$": {"frozen_from": str(gan)},
+        "kind `detector`, but got gan$": {"frozen_from": str(gan)},
         "no such file": {"frozen_from": str(tmp_path)},
     }
     for line, change in faults.items():

@@ -260,7 +260,7 @@ def test_drawn_conditions_are_those_of_training_movements_that_fit(source: Gener
         steps = (drawn.raw[:, 0].exp() * 60).round()
         assert int(steps.max()) <= (longest or 64)
     assert len(together(source.draw_conditions(300, seed=0))) > 200
-    with pytest.raises(ConfigError, match=r"^`seq_len >= the shortest known movement`.*seq_len=3"):
+    with pytest.raises(ConfigError, match=r"^expected `seq_len >= the shortest known movement`.*seq_len=3"):
         source.draw_conditions(1, seed=0, longest=3)
 
 
@@ -389,16 +389,18 @@ def test_a_width_counts_only_for_a_model_that_has_met_one(
 
 def test_a_width_that_cannot_be_met_is_refused(checkpoint: Path, of_widths: Path) -> None:
     for folder, width, law in (
-        (checkpoint, 3.0, "`target widths are unknown` to a model whose training split has none must hold"),
-        (of_widths, math.inf, "`0 < target width < inf px` must hold, but got inf px; an unknown target width is NaN"),
-        (of_widths, -math.inf, "`0 < target width < inf px` must hold, but got 0 px; an unknown target width is NaN"),
+        (checkpoint, 3.0, "expected unknown target widths for a model whose training split has none, but got a width"),
+        (of_widths, math.inf, "expected `0 < target width < inf px`, but got inf px; an unknown target width is NaN"),
+        (of_widths, -math.inf, "expected `0 < target width < inf px`, but got 0 px; an unknown target width is NaN"),
     ):
         cond = asked(4)
         cond[2, -1] = width
         with pytest.raises(ConfigError) as caught:
             samples(folder, cond=cond)
         assert str(caught.value).startswith(law)
-    with pytest.raises(ConfigError, match=r"^`columns == 5` \(log_duration_s, .* an unknown target width is NaN$"):
+    with pytest.raises(
+        ConfigError, match=r"^expected `columns == 5` \(log_duration_s, .* an unknown target width is NaN$"
+    ):
         Conditions(asked(2)[:, :4], torch.zeros(2, dtype=torch.float64)).check(CanonicalConfig())
 
 
@@ -437,12 +439,12 @@ def test_requests_that_cannot_be_met_are_refused(checkpoint: Path) -> None:
     too_long[2, 0] = math.log(LONGEST_S + 2 / 60)
     not_finite[1, 1] = float("nan")
     for options, law in (
-        ({"n": 0}, "`n >= 1` must hold, but got n=0"),
+        ({"n": 0}, "expected `n >= 1`, but got n=0"),
         ({"cond": asked(3)}, "`cond.shape == (4, 5)` (log_duration_s, "),
         ({"cond": asked(4)[:, :4]}, "`cond.shape == (4, 5)` (log_duration_s, "),
-        ({"cond": not_finite}, "`conditions are finite` must hold"),
-        ({"cond": too_long}, "`duration <= 1.067 s` (T=64 steps at 60 Hz) must hold, but got 1.100 s"),
-        ({"seq_len": 7}, "`seq_len >= 8` must hold, but got seq_len=7"),
+        ({"cond": not_finite}, "expected `conditions` to be finite"),
+        ({"cond": too_long}, "expected `duration <= 1.067 s` (T=64 steps at 60 Hz), but got 1.100 s"),
+        ({"seq_len": 7}, "expected `seq_len >= 8`, but got seq_len=7"),
         ({"steps": 0}, "`steps >= 1`"),
         ({"steps": 1001}, "`1 <= steps <= timesteps`"),
     ):
@@ -454,19 +456,21 @@ def test_requests_that_cannot_be_met_are_refused(checkpoint: Path) -> None:
 
 def test_someone_must_name_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(CHECKPOINT_VARIABLE, raising=False)
-    with pytest.raises(ConfigError, match=r"^`checkpoint` or the variable HUMOUSE_CHECKPOINT names a folder"):
+    with pytest.raises(
+        ConfigError, match=r"^expected `checkpoint` or the variable HUMOUSE_CHECKPOINT to name a folder"
+    ):
         generate_diffusion_samples(1, 64)
 
 
 @pytest.mark.parametrize(
     ("values", "law"),
     [
-        ({"sampler": "euler"}, "`sampler` in {ddim, dpmpp_2m} must hold, but got sampler=euler"),
-        ({"spacing": "even"}, "`spacing` in {log_snr, trailing} must hold, but got spacing=even"),
-        ({"steps": 0}, "`steps >= 1` must hold, but got steps=0"),
-        ({"guidance": math.nan}, "`guidance` is finite must hold, but got guidance=nan"),
-        ({"eta": 1.5}, "`0 <= eta <= 1` must hold, but got eta=1.5"),
-        ({"eta": 0.5, "sampler": "dpmpp_2m"}, "`eta = 0` unless `sampler = ddim` must hold, but got eta=0.5"),
+        ({"sampler": "euler"}, "expected `sampler` in {ddim, dpmpp_2m}, but got sampler=euler"),
+        ({"spacing": "even"}, "expected `spacing` in {log_snr, trailing}, but got spacing=even"),
+        ({"steps": 0}, "expected `steps >= 1`, but got steps=0"),
+        ({"guidance": math.nan}, "expected `guidance` to be finite, but got guidance=nan"),
+        ({"eta": 1.5}, "expected `0 <= eta <= 1`, but got eta=1.5"),
+        ({"eta": 0.5, "sampler": "dpmpp_2m"}, "expected `eta = 0` unless `sampler = ddim`, but got eta=0.5"),
     ],
 )
 def test_impossible_settings_are_refused(values: dict[str, Any], law: str) -> None:
@@ -501,7 +505,7 @@ def test_a_truncated_checkpoint_is_refused(checkpoint: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("tensors", "record", "reason"),
     [
-        ({}, {"kind": "critic"}, "a checkpoint of kind `diffusion` is needed, but got critic"),
+        ({}, {"kind": "critic"}, "expected a checkpoint of kind `diffusion`, but got critic"),
         (
             {},
             {"config": plain(replace(CONFIG, model=ModelConfig(base_channels=32)))},

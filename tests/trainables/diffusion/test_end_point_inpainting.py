@@ -81,5 +81,5 @@ def test_a_corrected_prediction_ends_where_it_was_asked_to() -> None:
 
 
 def test_steps_with_a_channel_of_time_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^`inpaint` needs steps \(dx, dy\) must hold, but got 3 channels;"):
+    with pytest.raises(ConfigError, match=r"^expected `inpaint` only with steps \(dx, dy\), but got 3 channels;"):
         end_point_correction(statistics(3), MASK, END[:, 0])

@@ -123,17 +123,17 @@ def test_conditions_may_come_from_a_file(checkpoint: Path, tmp_path: Path) -> No
     [
         (
             conditions(9)[:, :3],
-            f"`cond.shape == (9, 5)` ({', '.join(CONDITION_NAMES)}) must hold, but got (9, 3)",
+            f"expected `cond.shape == (9, 5)` ({', '.join(CONDITION_NAMES)}), but got (9, 3)",
         ),
         (
             conditions(8),
-            f"`cond.shape == (9, 5)` ({', '.join(CONDITION_NAMES)}) must hold, but got (8, 5)",
+            f"expected `cond.shape == (9, 5)` ({', '.join(CONDITION_NAMES)}), but got (8, 5)",
         ),
-        (np.ones((9, 5), np.int64), "a table [n, D] of floating-point numbers is needed, but got int64 [9, 5]"),
-        (conditions(9)[0], "a table [n, D] of floating-point numbers is needed, but got float64 [5]"),
-        (conditions(9) * np.nan, "`conditions are finite` must hold"),
+        (np.ones((9, 5), np.int64), "expected a table [n, D] of floating-point numbers, but got int64 [9, 5]"),
+        (conditions(9)[0], "expected a table [n, D] of floating-point numbers, but got float64 [5]"),
+        (conditions(9) * np.nan, "expected `conditions` to be finite"),
         (conditions(9) + 5.0, "`duration <= 1.067 s`"),
-        (np.nan_to_num(conditions(9), nan=3.0), "`target widths are unknown` to a model whose training split has none"),
+        (np.nan_to_num(conditions(9), nan=3.0), "unknown target widths for a model whose training split has none"),
         (np.array([["a", "b"]]), "a table [n, D] of floating-point numbers is needed"),
         (np.array([[None]], dtype=object), "not a readable .npy file"),
         (b"not an array", "not a readable .npy file"),

@@ -268,7 +268,7 @@ def test_workers_share_a_batch_and_their_mean_losses_are_its_losses() -> None:
 
 
 def test_a_batch_that_workers_cannot_share_equally_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"`workers` divide `batch_size`.*workers=3, batch_size=16"):
+    with pytest.raises(ConfigError, match=r"`workers` to divide `batch_size`.*workers=3, batch_size=16"):
         next(epochs(TINY, worker=Worker(rank=0, world_size=3)))
 
 
@@ -357,7 +357,7 @@ def test_a_configuration_comes_back_from_its_plain_form() -> None:
         ("game", {"critic_steps": 0}, "`critic_steps >= 1`"),
         ("game", {"critic_lr": 0.0}, "`0 < critic_lr < inf`"),
         ("game", {"generator_lr": float("inf")}, "`0 < generator_lr < inf`"),
-        ("game", {"betas": [0.0]}, "`betas` are two numbers in [0, 1)"),
+        ("game", {"betas": [0.0]}, "`betas` to be two numbers in [0, 1)"),
         ("game", {"gradient_penalty": -1.0}, "`0 <= gradient_penalty < inf`"),
         ("game", {"warmup_steps": -1}, "`warmup_steps >= 0`"),
         ("game", {"ema_decay": 1.0}, "`0 <= ema_decay < 1`"),

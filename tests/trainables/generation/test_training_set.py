@@ -142,7 +142,7 @@ def test_a_generator_whose_movements_cannot_be_used_is_refused(
         return movements
 
     monkeypatch.setitem(GENERATORS, "lame", lame)
-    with pytest.raises(ConfigError, match=r"`generated == 12` must hold, but lame gave 10 usable \(net .* 8 px: 2\)"):
+    with pytest.raises(ConfigError, match=r"expected `generated == 12`, but lame gave 10 usable \(net .* 8 px: 2\)"):
         generate(splits["train"], FORM, AugmentationConfig(0.01, "lame"), 0)
 
 

@@ -188,10 +188,10 @@ def test_corrections_leave_their_trace_on_the_way() -> None:
 
 @pytest.mark.parametrize("name", ["endpoint_noise", "motor_noise", "noise_time_s", "tremor_px_s"])
 def test_a_negative_amount_of_noise_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"^`{name} >= 0` must hold, but got -0.1"):
+    with pytest.raises(ConfigError, match=f"^expected `{name} >= 0`, but got -0.1"):
         MinimumJerk(**{name: -0.1})  # type: ignore[arg-type]
 
 
 def test_a_movement_has_a_submovement() -> None:
-    with pytest.raises(ConfigError, match=r"^`submovements >= 1`"):
+    with pytest.raises(ConfigError, match=r"^expected `submovements >= 1`"):
         MinimumJerk(submovements=0)

@@ -116,7 +116,7 @@ def test_a_broken_record_is_refused(folder: Path, content: bytes, read: Callable
 @pytest.mark.parametrize("content", ["[1, 2]", '"text"', "null", "3"])
 def test_a_record_that_is_no_object_is_refused(folder: Path, content: str) -> None:
     (folder / RECORD).write_text(content)
-    assert "a record is a JSON object" in refusal(load_checkpoint, folder, RECORD)
+    assert "expected a record to be a JSON object, but got" in refusal(load_checkpoint, folder, RECORD)
 
 
 def test_a_record_without_the_hash_is_refused(folder: Path) -> None:

@@ -123,7 +123,7 @@ def pool(
     source = load(checkpoint)
     require(
         source.canonical == canonical,
-        "`canonical form of the generator` is the detector's",
+        "the canonical form of the generator to be the detector's",
         f"{source.canonical} and {canonical}",
     )
 
@@ -138,7 +138,7 @@ def weights_of(kind: str, checkpoint: Path) -> str:
     """Hash of a generator's weights. Raises CheckpointError if there are none, or of another kind."""
     record = load_record(checkpoint)
     if record.get("kind") != kind:
-        raise CheckpointError(f"{checkpoint}: a checkpoint of kind `{kind}` is needed, but got {record.get('kind')}")
+        raise CheckpointError(f"{checkpoint}: expected a checkpoint of kind `{kind}`, but got {record.get('kind')}")
     return str(record["weights_sha256"])
 
 
@@ -162,10 +162,12 @@ def served(folder: Path, canonical: CanonicalConfig, like: Canonical, seed: int)
         ConfigError: they are of another canonical form.
     """
     kept = read_served(folder)
-    require(kept.form == canonical, f"`canonical form of {folder}` is the detector's", f"{kept.form} and {canonical}")
+    require(
+        kept.form == canonical, f"the canonical form of {folder} to be the detector's", f"{kept.form} and {canonical}"
+    )
     if len(kept.canonical) < len(like):
         raise ShortageError(
-            f"`served movements >= {len(like)}` must hold, but {folder} has {len(kept.canonical)}; draw more of them"
+            f"expected `served movements >= {len(like)}`, but {folder} has {len(kept.canonical)}; draw more of them"
         )
     rows = torch.randperm(len(kept.canonical), generator=generator(seed, "served"))[: len(like)]
     return _labelled(kept.canonical.take(rows), "served", "served", kept.model_sha256)

@@ -65,7 +65,7 @@ def read_served(folder: Path) -> ServedMovements:
     """
     tensors, record = load_checkpoint(folder)
     if record.get("kind") != KIND:
-        raise CheckpointError(f"{folder}: movements of the service are needed, but got {record.get('kind')}")
+        raise CheckpointError(f"{folder}: expected movements of the service, but got {record.get('kind')}")
     try:
         return _movements(tensors, record)
     except (KeyError, TypeError, ValueError) as error:
@@ -75,7 +75,7 @@ def read_served(folder: Path) -> ServedMovements:
 def _movements(tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> ServedMovements:
     width_px, group = tensors["target_width_px"], tuple(record["group"])
     counts = {len(group), *(len(tensors[name]) for name in TENSORS)}
-    require(len(counts) == 1, "`as many groups as movements`", f"{sorted(counts)}")
+    require(len(counts) == 1, "as many groups as movements", f"{sorted(counts)}")
     known = torch.where(width_px == UNKNOWN, torch.nan, width_px)
     canonical = Canonical(**{name: tensors[name] for name in TENSORS} | {"target_width_px": known}, group=group)
     told = {name: record[name] for name in ("model", "model_sha256", "request", "refused")}

@@ -18,9 +18,9 @@ class FiguresConfig:
     seed: int = 20240  # of the intervals
 
     def __post_init__(self) -> None:
-        law = "`fprs` falling, in (0, 1), at least one"
+        law = "`fprs` to be falling, in (0, 1), at least one"
         falling = bool(self.fprs) and all(high > low for high, low in pairwise(self.fprs))
         require(falling and 0 < self.fprs[-1] <= self.fprs[0] < 1, law, f"fprs={self.fprs}")
         require(self.bins >= 1, "`bins >= 1`", f"bins={self.bins}")
         rising = bool(self.movements) and all(low < high for low, high in pairwise(self.movements))
-        require(rising and self.movements[0] >= 1, "`movements` rising, from 1 on", f"movements={self.movements}")
+        require(rising and self.movements[0] >= 1, "`movements` to be rising, from 1 on", f"movements={self.movements}")

@@ -45,7 +45,7 @@ class LeaveOneOut:
         """
         require(bool(judgements), "`judgements >= 1`", "0")
         fprs = {judgement.thresholds[0].target_fpr for judgement in judgements.values()}
-        require(len(fprs) == 1, "`one target FPR of all judgements`", f"{sorted(fprs)}")
+        require(len(fprs) == 1, "one target FPR in all judgements", f"{sorted(fprs)}")
         unseen = [_left_out(family, judgement) for family, judgement in judgements.items()]
         matrix = {f: {row.name: row.caught[0].value for row in j.families} for f, j in judgements.items()}
         return cls(fprs.pop(), tuple(sorted(unseen, key=lambda row: (row.caught[0].value, row.name))), matrix)
@@ -128,10 +128,10 @@ def _left_out(family: str, judgement: DetectorJudgement) -> BotRow:
     """The row of the family that a detector was trained without."""
     for row in judgement.families:
         if row.name == family:
-            require(row.training != SEEN, f"`{family}` left out of the training", ", ".join(judgement.trained_on))
+            require(row.training != SEEN, f"`{family}` to be left out of the training", ", ".join(judgement.trained_on))
             return row
     known = ", ".join(row.name for row in judgement.families)
-    raise ConfigError(f"`{family}` was left out of the training, and must be judged on, but got {known}")
+    raise ConfigError(f"expected an evaluation on `{family}`, which was left out of the training, but got {known}")
 
 
 def _cell(value: float | None, is_left_out: bool) -> str:

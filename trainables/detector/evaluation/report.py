@@ -152,11 +152,11 @@ def _compared(validation: Scored, held_out: Scored) -> Scored:
         for kind, rows in (("people", part.people()), ("bots", part.bots())):
             require(len(rows) > 0, f"`{name} {kind} >= 1`", "0")
     both = set(validation.people().group) & set(held_out.people().group)
-    require(not both, "`nobody in the validation and the held-out set`", ", ".join(sorted(both)[:3]))
+    require(not both, "nobody in both the validation and the held-out set", ", ".join(sorted(both)[:3]))
     sources = set(validation.people().source)
     people = held_out.people().where("source", sources)
     got = f"{', '.join(sorted(set(held_out.people().source)))}"
-    require(len(people) > 0, f"`held-out people of {', '.join(sorted(sources))}`", got)
+    require(len(people) > 0, f"held-out people of {', '.join(sorted(sources))}", got)
     return people
 
 

@@ -39,7 +39,7 @@ class Scored:
 
     def __post_init__(self) -> None:
         counts = {len(getattr(self, name)) for name in TOLD} | {len(self.score)}
-        require(len(counts) == 1, "`columns of scored movements` of one length", f"{sorted(counts)}")
+        require(len(counts) == 1, "columns of scored movements to be of one length", f"{sorted(counts)}")
         bad = (~((self.score >= 0) & (self.score <= 1))).nonzero().squeeze(1).tolist()
         got = f"{self.score[bad[0]].item()} in row {bad[0]} ({self.style[bad[0]]})" if bad else ""
         require(not bad, "`0 <= score <= 1`", got)

@@ -193,7 +193,7 @@ def _areas_over_folds(
     """Area of probes on rows they were not fitted to, over pairs within a fold: scores of two fits are not compared."""
     people = len(set(groups))
     if not 2 <= folds <= people:
-        raise ConfigError(f"`2 <= folds <= groups` must hold, but got folds={folds} and {people} groups")
+        raise ConfigError(f"expected `2 <= folds <= groups`, but got folds={folds} and {people} groups")
     y, won, pairs = is_bot.numpy(), torch.zeros(len(weights), dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with threadpool_limits(limits=1):

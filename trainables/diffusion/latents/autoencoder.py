@@ -119,7 +119,7 @@ class Autoencoder(nn.Module):
         expected = (len(mask), -(-length // FACTOR), self.channels)
         if latents.shape != expected:
             raise ValueError(
-                f"`latents` must be [B, ceil(T/{FACTOR}), Cz] = {expected}, but got {tuple(latents.shape)}"
+                f"expected `latents` to be [B, ceil(T/{FACTOR}), Cz] = {expected}, but got {tuple(latents.shape)}"
             )
         coarse = self.latent_mask(mask)
         codes = (latents * self.std + self.mean).masked_fill(~coarse[:, :, None], 0.0)
@@ -140,7 +140,7 @@ class Autoencoder(nn.Module):
         """Latents before standardisation, zero at invalid steps, and their mask."""
         if z.shape[2] != self.sequence_channels or mask.shape != z.shape[:2]:
             raise ValueError(
-                f"`z` must be [B, T, {self.sequence_channels}] and `mask` [B, T], "
+                f"expected `z` to be [B, T, {self.sequence_channels}] and `mask` [B, T], "
                 f"but got {tuple(z.shape)} and {tuple(mask.shape)}"
             )
         masks = coarser(padded(mask))

@@ -23,7 +23,9 @@ class LatentConfig:
         for name in ("channels", "width", "groups", "steps", "batch_size"):
             value = getattr(self, name)
             require(value >= 1, f"`latent.{name} >= 1`", f"{name}={value}")
-        require(self.width % self.groups == 0, "`groups` divides `width`", f"groups={self.groups}, width={self.width}")
+        require(
+            self.width % self.groups == 0, "`groups` to divide `width`", f"groups={self.groups}, width={self.width}"
+        )
         require(self.lr > 0, "`lr > 0`", f"lr={self.lr}")
         require(self.noise >= 0, "`noise >= 0`", f"noise={self.noise}")
         require(self.scale_weight >= 0, "`scale_weight >= 0`", f"scale_weight={self.scale_weight}")

@@ -53,9 +53,14 @@ def reconstruction_report(
     """
     decoded = reconstruct(autoencoder, canonical, statistics)
     fake, rows = reobserve(decoded, config)
-    require(len(rows) > 0, "`a reconstruction is a movement`", f"none of {len(canonical)}", "train the autoencoder")
+    require(
+        len(rows) > 0,
+        "at least one reconstruction to be a movement",
+        f"none of {len(canonical)}",
+        "train the autoencoder",
+    )
     real, kept = reobserve(canonical.take(rows), config)
-    require(len(kept) == len(rows), "`originals survive re-observation`", f"{len(kept)} of {len(rows)}")
+    require(len(kept) == len(rows), "every original to survive re-observation", f"{len(kept)} of {len(rows)}")
     screen = [decode(each.take(rows), config) for each in (canonical, decoded)]
     real_features, fake_features = (movement_features(each.deltas, each.mask) for each in (real, fake))
     test = classifier_two_sample_test(

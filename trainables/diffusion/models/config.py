@@ -30,14 +30,16 @@ class UNetConfig:
             self.condition_dim >= 0, "`condition_dim >= 0`", f"condition_dim={self.condition_dim}", "0: no condition"
         )
         require(0.0 <= self.dropout < 1.0, "`0 <= dropout < 1`", f"dropout={self.dropout}", "0 turns it off")
-        require(len(self.channel_mults) > 0, "`channel_mults` has a stage", "none", "give one factor per stage")
+        require(len(self.channel_mults) > 0, "`channel_mults` to have a stage", "none", "give one factor per stage")
         even = self.embedding_dim >= 2 and self.embedding_dim % 2 == 0
-        require(even, "`embedding_dim` positive and even", f"embedding_dim={self.embedding_dim}", "choose an even one")
+        require(
+            even, "`embedding_dim` to be positive and even", f"embedding_dim={self.embedding_dim}", "choose an even one"
+        )
         for mult in self.channel_mults:
             self._check_width(mult)
         require(
             self.widths[-1] % self.attention_heads == 0,
-            "`attention_heads` divides the last width",
+            "`attention_heads` to divide the last width",
             f"attention_heads={self.attention_heads}, width={self.widths[-1]}",
             "choose a divisor of the width",
         )
@@ -56,13 +58,13 @@ class UNetConfig:
         width = self.base_channels * mult
         require(
             width >= 1 and width == round(width),
-            "`base_channels * mult` is a positive integer",
+            "`base_channels * mult` to be a positive integer",
             f"base_channels={self.base_channels}, mult={mult}",
             "choose a base that the factors keep whole",
         )
         require(
             round(width) % self.groups == 0,
-            "`groups` divides every width",
+            "`groups` to divide every width",
             f"groups={self.groups}, width={round(width)}",
             "choose fewer groups or another base_channels",
         )

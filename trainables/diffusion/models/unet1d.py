@@ -71,8 +71,8 @@ class Embedding(nn.Module):
             return self.null[None]
         if condition.shape[-1] != self.condition_dim:
             raise ValueError(
-                f"`condition` must have width condition_dim={self.condition_dim}, but got {condition.shape[-1]}; "
-                "build it as for training"
+                f"expected `condition` to have width condition_dim={self.condition_dim}, "
+                f"but got {condition.shape[-1]}; build it as for training"
             )
         embedded: Tensor = self.condition(condition)
         return embedded if drop_condition is None else torch.where(drop_condition[:, None], self.null, embedded)
@@ -168,10 +168,13 @@ class UNet1D(nn.Module):
 
     def _check(self, x: Float[Tensor, "B T C"], mask: Bool[Tensor, "B T"]) -> None:
         if x.shape[2] != self.config.channels:
-            raise ValueError(f"`x` must have {self.config.channels} channels, but got {x.shape[2]}; set `channels`")
+            raise ValueError(
+                f"expected `x` to have {self.config.channels} channels, but got {x.shape[2]}; set `channels`"
+            )
         if mask.shape != x.shape[:2]:
             raise ValueError(
-                f"`mask` must be [B, T] = {tuple(x.shape[:2])}, but got {tuple(mask.shape)}; give one flag per step"
+                f"expected `mask` to be [B, T] = {tuple(x.shape[:2])}, but got {tuple(mask.shape)}; "
+                "give one flag per step"
             )
 
 

@@ -120,7 +120,7 @@ def fit_temperature(logits: Float[Tensor, "N"], is_bot: Bool[Tensor, "N"]) -> fl
     if not bool(logits.isfinite().all()):
         raise ValueError(f"`logits` must be finite, but {int((~logits.isfinite()).sum())} of {len(logits)} are not")
     if bool(is_bot.all()) or not bool(is_bot.any()):
-        raise ValueError(f"`bots >= 1` and `people >= 1` must hold, but got {int(is_bot.sum())} bots of {len(is_bot)}")
+        raise ValueError(f"expected `bots >= 1` and `people >= 1`, but got {int(is_bot.sum())} bots of {len(is_bot)}")
     z, bots, people = logits.double(), int(is_bot.sum()), int((~is_bot).sum())
     y = torch.where(is_bot, (bots + 1) / (bots + 2), 1 / (people + 2))
     low, high = -math.log(HOTTEST), math.log(HOTTEST)  # of log(1 / T), in which the slope grows
@@ -166,7 +166,7 @@ def _sorted(
     """Probabilities from the least on, their labels, the bin of each row and the tie that it is in."""
     _check(probability)
     if not 1 <= bins <= len(probability):
-        raise ValueError(f"`1 <= bins <= rows` must hold, but got bins={bins} and {len(probability)} rows")
+        raise ValueError(f"expected `1 <= bins <= rows`, but got bins={bins} and {len(probability)} rows")
     order = probability.argsort(stable=True)
     p, y = probability[order].double(), is_bot[order].double()
     bin_of = torch.arange(bins).repeat_interleave(torch.tensor([len(part) for part in p.tensor_split(bins)]))
@@ -208,4 +208,4 @@ def _check(probability: Float[Tensor, "N"]) -> None:
     bad = (~((probability >= 0) & (probability <= 1))).nonzero().squeeze(1)
     if len(bad):
         row = bad[0].item()
-        raise ValueError(f"a probability lies in [0, 1], but got {probability[bad[0]].item()} in row {row}")
+        raise ValueError(f"expected a probability in [0, 1], but got {probability[bad[0]].item()} in row {row}")

@@ -86,7 +86,7 @@ def linear_probe(
     """
     x = as_table(embeddings, "embeddings")
     if not len(x) == len(labels) == len(groups):
-        raise ValueError(f"labels and groups must be one per row, but got {len(x)}, {len(labels)} and {len(groups)}")
+        raise ValueError(f"expected one label and one group per row, but got {len(x)}, {len(labels)} and {len(groups)}")
     rows, left_out = _in_enough_groups(labels, groups, folds)
     names, y = np.unique([labels[row] for row in rows], return_inverse=True)
     owners = [groups[row] for row in rows]
@@ -115,12 +115,12 @@ def _in_enough_groups(labels: Sequence[str], groups: Sequence[str], folds: int) 
     """Rows of the classes that at least `folds` groups have, and the number of rows of each other class."""
     people = len(set(groups))
     if not 2 <= folds <= people:
-        raise ConfigError(f"`2 <= folds <= groups` must hold, but got folds={folds} and {people} groups")
+        raise ConfigError(f"expected `2 <= folds <= groups`, but got folds={folds} and {people} groups")
     groups_of = Counter(label for label, _ in set(zip(labels, groups, strict=True)))
     rare = {label for label, count in groups_of.items() if count < folds}
     if len(groups_of) - len(rare) < 2:
         raise ConfigError(
-            f"`classes in at least {folds} groups >= 2` must hold, but got {len(groups_of) - len(rare)} "
+            f"expected `classes in at least {folds} groups >= 2`, but got {len(groups_of) - len(rare)} "
             f"of {len(groups_of)}; ask for fewer folds"
         )
     kept = [row for row, label in enumerate(labels) if label not in rare]

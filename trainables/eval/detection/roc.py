@@ -97,7 +97,7 @@ def threshold_at_fpr(people: Float[Tensor, "N"], target_fpr: float) -> Threshold
     Raises ValueError unless `0 < target_fpr < 1`, for no people, and scores that are not finite.
     """
     if not 0 < target_fpr < 1:
-        raise ValueError(f"`0 < target_fpr < 1` must hold, but got {target_fpr}")
+        raise ValueError(f"expected `0 < target_fpr < 1`, but got {target_fpr}")
     _check(people)
     value = people.double().sort(descending=True).values[_allowed(target_fpr, len(people))].item()
     return Threshold(target_fpr, value, int((people > value).sum()), len(people))
@@ -168,7 +168,7 @@ def detection(
     """
     bots, people = int(is_bot.sum()), int((~is_bot).sum())
     if not bots or not people:
-        raise ValueError(f"`bots >= 1` and `people >= 1` must hold, but got {bots} and {people}")
+        raise ValueError(f"expected `bots >= 1` and `people >= 1`, but got {bots} and {people}")
     scores, figures = scores.double(), []
     for weights in cluster_weights(groups, is_bot, config.replicates, random).split(CHUNK):
         rates = curve(scores, is_bot, weights)
@@ -185,4 +185,4 @@ def _check(scores: Float[Tensor, "N"]) -> None:
     bad = (~scores.isfinite()).nonzero().squeeze(1)
     if len(bad) or not len(scores):
         got = f"{scores[bad[0]].item()} in row {bad[0].item()}" if len(bad) else "none"
-        raise ValueError(f"`scores` must be finite, at least one, but got {got}")
+        raise ValueError(f"expected `scores` to be finite, at least one, but got {got}")

@@ -53,7 +53,7 @@ def fused(scores: Float[Tensor, "N"], sessions: Sequence[str], n: int, prior: fl
     Raises ValueError unless `n >= 1` and `0 < prior < 1`.
     """
     if not 0 < prior < 1:
-        raise ValueError(f"`0 < prior < 1` must hold, but got {prior}")
+        raise ValueError(f"expected `0 < prior < 1`, but got {prior}")
     rows, offset = in_sessions(sessions, n), math.log(prior / (1 - prior))
     total = offset + (log_odds(scores)[rows] - offset).sum(dim=1)
     return Fused(total, rows, len(sessions) - rows.numel())
@@ -65,7 +65,7 @@ def in_sessions(sessions: Sequence[str], n: int) -> Int[Tensor, "M n"]:
     Raises ValueError unless `n >= 1`.
     """
     if n < 1:
-        raise ValueError(f"`n >= 1` must hold, but got {n}")
+        raise ValueError(f"expected `n >= 1`, but got {n}")
     rows: dict[str, list[int]] = {}
     for row, session in enumerate(sessions):
         rows.setdefault(session, []).append(row)
@@ -93,7 +93,7 @@ def intraclass_correlation(values: Float[Tensor, "N"], sessions: Sequence[str]) 
     names, number = np.unique(np.asarray(sessions), return_inverse=True)
     of_row, N, G = torch.from_numpy(number), len(number), len(names)
     if G < 2 or N <= G:
-        raise ValueError(f"`sessions >= 2` with `movements > sessions` must hold, but got {G} sessions of {N}")
+        raise ValueError(f"expected `sessions >= 2` with `movements > sessions`, but got {G} sessions of {N}")
     x, size = values.double(), of_row.bincount().double()
     means = torch.zeros(G, dtype=torch.float64).index_add(0, of_row, x) / size
     between = (size * (means - x.mean()).square()).sum() / (G - 1)

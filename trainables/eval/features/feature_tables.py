@@ -23,9 +23,11 @@ Groups = Sequence[str] | Sequence[int]
 def as_table(samples: Float[Tensor, "N F"], name: str, columns: Sequence[str] | None = None) -> Array:
     """The samples in float64. Raises ValueError naming row and column of the first non-finite value."""
     if samples.ndim != 2 or samples.shape[0] < 2 or samples.shape[1] < 1:
-        raise ValueError(f"`{name}` must be [N >= 2, F >= 1], but got {list(samples.shape)}")
+        raise ValueError(f"expected `{name}` to be [N >= 2, F >= 1], but got {list(samples.shape)}")
     if columns is not None and len(columns) != samples.shape[1]:
-        raise ValueError(f"`columns` must name each of the {samples.shape[1]} columns, but got {len(columns)} names")
+        raise ValueError(
+            f"expected `columns` to name each of the {samples.shape[1]} columns, but got {len(columns)} names"
+        )
     table = samples.detach().to("cpu", torch.float64).numpy()
     bad = np.argwhere(~np.isfinite(table))
     if len(bad):
@@ -75,7 +77,7 @@ def group_numbers(real_groups: Groups | None, fake_groups: Groups | None, sizes:
     if real_groups is None or fake_groups is None:
         raise ValueError("`real_groups` and `fake_groups` must be given together, but one is missing")
     if (len(real_groups), len(fake_groups)) != sizes:
-        raise ValueError(f"groups must be one per row {sizes}, but got {(len(real_groups), len(fake_groups))}")
+        raise ValueError(f"expected one group per row {sizes}, but got {(len(real_groups), len(fake_groups))}")
     numbers: Indices = np.unique(np.concatenate([real_groups, fake_groups]), return_inverse=True)[1]
     return numbers
 

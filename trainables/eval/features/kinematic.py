@@ -177,7 +177,7 @@ def kinematic_summary(features: Float[Tensor, "N F"]) -> dict[str, float]:
     """`{name}_mean` and `{name}_std` (over the N movements) of each column of one of the functions above."""
     known = {len(names): names for names in (NEUROMOTOR_FEATURES, SPECTRAL_FEATURES, FEATURES)}
     if features.ndim != 2 or features.shape[1] not in known or features.shape[0] < 2:
-        raise ValueError(f"`features` must be [N >= 2, F in {sorted(known)}], but got {list(features.shape)}")
+        raise ValueError(f"expected `features` to be [N >= 2, F in {sorted(known)}], but got {list(features.shape)}")
     columns = features.to(torch.float64)
     statistics = {"mean": columns.mean(dim=0).tolist(), "std": columns.std(dim=0).tolist()}
     names = known[features.shape[1]]

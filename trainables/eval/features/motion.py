@@ -97,7 +97,7 @@ def check_motion(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> M
     """
     if deltas.ndim != 3 or deltas.shape[2] != 2 or mask.shape != deltas.shape[:2] or mask.dtype != torch.bool:
         got = f"{tuple(deltas.shape)} and {tuple(mask.shape)} of {mask.dtype}"
-        raise ValueError(f"`deltas` must be [N, T, 2] and `mask` a boolean [N, T], but got {got}")
+        raise ValueError(f"expected `deltas` to be [N, T, 2] and `mask` a boolean [N, T], but got {got}")
     valid, shown = mask.numpy(force=True), deltas.numpy(force=True)
     steps = valid.sum(axis=1)
     _refuse((valid[:, 1:] & ~valid[:, :-1]).any(axis=1), "valid steps must be a prefix of the mask", steps)

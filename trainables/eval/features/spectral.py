@@ -69,7 +69,7 @@ def velocity_spectra(
     """
     motion, grid = check_motion(deltas, mask), frequencies.detach().cpu().to(torch.float64).numpy()
     if not ((grid > 0) & (grid <= 1)).all():
-        raise ValueError(f"`frequencies` are relative to Nyquist and must lie in (0, 1], but got {grid.tolist()}")
+        raise ValueError(f"expected `frequencies` relative to Nyquist, in (0, 1], but got {grid.tolist()}")
     density = np.zeros((len(motion.steps), len(grid)))
     for steps, rows, power in _power_shares(motion):
         bins = 2 * np.arange(1, power.shape[1] + 1) / steps

@@ -38,9 +38,9 @@ def condition_errors(
     """
     if asked.shape != produced.shape or len(std) != asked.shape[1]:
         got = f"{list(asked.shape)}, {list(produced.shape)} and {len(std)}"
-        raise ValueError(f"`asked` and `produced` must be [N, D] and `std` [D], but got {got}")
+        raise ValueError(f"expected `asked` and `produced` to be [N, D] and `std` [D], but got {got}")
     if not (std > 0).all() or not std.isfinite().all():
-        raise ValueError(f"`std` must be positive and finite in every column, but got {std.tolist()}")
+        raise ValueError(f"expected `std` to be positive and finite in every column, but got {std.tolist()}")
     x, y = (torch.from_numpy(table) for table in as_pair(asked, produced, names))
     return tuple(_column_error(name, x[:, i], y[:, i], std[i].item()) for i, name in enumerate(names))
 

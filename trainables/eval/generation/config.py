@@ -36,7 +36,7 @@ class MetricConfig:
     seed: int = 20240  # of folds, halvings and permutations
 
     def __post_init__(self) -> None:
-        require(bool(self.probes), "`probes` name at least one", "none")
+        require(bool(self.probes), "`probes` to name at least one", "none")
         for probe in self.probes:
             require_member("probes", probe, PROBE_NAMES)
         require(self.folds >= 2, "`folds >= 2`", f"folds={self.folds}")

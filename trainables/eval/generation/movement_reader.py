@@ -132,7 +132,7 @@ def _load_array(path: Path) -> npt.NDArray[np.float64]:
     if not isinstance(points, np.ndarray) or points.ndim != 3 or points.shape[2] != 3 or points.dtype.kind not in "fiu":
         got = f"{list(points.shape)} of {points.dtype}" if isinstance(points, np.ndarray) else "an archive"
         raise RecordingError(
-            f"{path}: an array of movements must be numbers [N, P, 3] with (t_ms, x, y), but got {got}; "
+            f"{path}: expected an array of movements to be numbers [N, P, 3] with (t_ms, x, y), but got {got}; "
             "of the sampling command's files take samples.parquet"
         )
     return points.astype(np.float64)
@@ -175,5 +175,5 @@ def _asked(path: Path) -> Float[Tensor, "N D"] | None:
         asked[:, column] = torch.from_numpy(values)
     measured, width = asked.tensor_split([len(MEASURED_CONDITIONS)], dim=1)
     finite = bool(measured.isfinite().all()) and not bool(width.isinf().any())
-    require(finite, "`conditions are finite`", f"NaN or infinity in a condition of {path}")
+    require(finite, "`conditions` to be finite", f"NaN or infinity in a condition of {path}")
     return asked

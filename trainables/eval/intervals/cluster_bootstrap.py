@@ -83,7 +83,9 @@ def estimate(figures: Float[Tensor, "R"], level: float) -> Estimate:
     """
     value, drawn = figures[0], figures[1:][~figures[1:].isnan()]
     if bool(value.isnan()) or not len(drawn):
-        raise ValueError(f"a figure and its replicates must have values, but got {value.item()} and {len(drawn)}")
+        raise ValueError(
+            f"expected a figure and its replicates to have values, but got {value.item()} and {len(drawn)}"
+        )
     low, high = _percentiles(drawn, level)
     return Estimate(value.item(), low, high, len(drawn))
 
@@ -94,7 +96,7 @@ def share(hit: Bool[Tensor, "N"], groups: Sequence[str], config: BootstrapConfig
     Raises ValueError for no rows.
     """
     if not len(hit):
-        raise ValueError("`rows of a share >= 1` must hold, but got 0")
+        raise ValueError("expected `rows of a share >= 1`, but got 0")
     names, number = np.unique(np.asarray(groups), return_inverse=True)
     empty, of_row = torch.zeros(len(names), dtype=torch.float64), torch.from_numpy(number)
     hits, rows = (empty.index_add(0, of_row, part.double()) for part in (hit, torch.ones_like(hit)))

@@ -86,7 +86,7 @@ def interval(figure: JackknifeEstimate, confidence: float = 0.95) -> Interval:
     Raises ValueError unless `0 < confidence < 1`, and for fewer than two groups.
     """
     if not 0 < confidence < 1:
-        raise ValueError(f"`0 < confidence < 1` must hold, but got confidence={confidence}")
+        raise ValueError(f"expected `0 < confidence < 1`, but got confidence={confidence}")
     value, deviations = figure.value, _deviations([figure])
     se, df = float(np.sqrt((deviations**2).sum())), len(figure.without) - 1
     reach = float(stats.t.ppf((1 + confidence) / 2, df)) * se
@@ -114,7 +114,7 @@ def _tables(figures: Sequence[JackknifeEstimate]) -> tuple[npt.NDArray[np.float6
     """Values [K] and values without each group [K, G]."""
     counts = {len(figure.without) for figure in figures}
     if len(counts) != 1:
-        raise ValueError(f"figures must be over the same groups, but got {sorted(counts)} groups")
+        raise ValueError(f"expected figures over the same groups, but got {sorted(counts)} groups")
     values, without = [figure.value for figure in figures], [figure.without for figure in figures]
     return np.array(values, dtype=np.float64), np.array(without, dtype=np.float64)
 
@@ -124,6 +124,6 @@ def _deviations(figures: Sequence[JackknifeEstimate]) -> npt.NDArray[np.float64]
     without = _tables(figures)[1]
     groups = without.shape[1]
     if groups < 2:
-        raise ValueError(f"`groups >= 2` must hold for a standard error, but got {groups}")
+        raise ValueError(f"expected `groups >= 2` for a standard error, but got {groups}")
     deviations: npt.NDArray[np.float64] = without - without.mean(axis=1, keepdims=True)
     return deviations * math.sqrt((groups - 1) / groups)

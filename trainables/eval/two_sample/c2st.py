@@ -131,7 +131,7 @@ def held_out_scores(
     the wrong number; ConfigError for fewer rows or groups than folds, and folds that hold one class only.
     """
     if probe not in PROBES:
-        raise ValueError(f"`probe` must be one of {', '.join(PROBES)}, but got {probe!r}")
+        raise ValueError(f"expected `probe` to be one of {', '.join(PROBES)}, but got {probe!r}")
     x_real, x_fake = as_pair(real, fake, columns)
     keep, left_out = varying(x_real, columns)
     a, b = equalise(x_real, x_fake, seed)
@@ -159,7 +159,7 @@ def null_band(
     Raises ValueError as `classifier_two_sample_test` does, and if `repeats < 2`.
     """
     if repeats < 2:
-        raise ValueError(f"`repeats >= 2` must hold for a standard deviation, but got {repeats}")
+        raise ValueError(f"expected `repeats >= 2` for a standard deviation, but got {repeats}")
     as_table(real, "real")
     rng, accuracies = np.random.default_rng(seed), []
     for _ in range(repeats):
@@ -196,7 +196,7 @@ def _folds(y: Indices, groups: Indices | None, folds: int, seed: int) -> Iterato
     units = len(y) // 2 if groups is None else len(np.unique(groups))
     if not 2 <= folds <= units:
         unit = "rows per class" if groups is None else "groups"
-        raise ConfigError(f"`2 <= folds <= {unit}` must hold, but got folds={folds} and {units} {unit}")
+        raise ConfigError(f"expected `2 <= folds <= {unit}`, but got folds={folds} and {units} {unit}")
     splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
     for k, (train, test) in enumerate(splitter(folds, shuffle=True, random_state=seed).split(y, y, groups)):
         if len(np.unique(y[train])) < 2 or len(np.unique(y[test])) < 2:

@@ -89,7 +89,7 @@ def _equal_parts(real: Tensor, fake: Tensor, neighbours: int, seed: int) -> tupl
     tables = as_pair(real, fake)
     chosen = equalise(*tables, seed)
     if not 1 <= neighbours < len(chosen[0]):
-        raise ValueError(f"`1 <= neighbours < {len(chosen[0])}` rows must hold, but got neighbours={neighbours}")
+        raise ValueError(f"expected `1 <= neighbours < {len(chosen[0])}` rows, but got neighbours={neighbours}")
     centre = np.median(tables[0], axis=0)
     x, y = (torch.from_numpy(table[rows] - centre) for table, rows in zip(tables, chosen, strict=True))
     return x, y

@@ -78,7 +78,7 @@ def mmd_test(
     n, m = len(real), len(fake)
     if n + m > TEST_ROWS or permutations < 1:
         law, got = f"`rows of both <= {TEST_ROWS}` and `permutations >= 1`", f"{n + m} and {permutations}"
-        raise ValueError(f"{law} must hold, but got {got}; test a seeded choice of rows")
+        raise ValueError(f"expected {law}, but got {got}; test a seeded choice of rows")
     is_fake, groups = np.arange(n + m) >= n, group_numbers(real_groups, fake_groups, (n, m))
     kernel, rng = _kernel_matrix(_scaled(real, fake, sigma)), np.random.default_rng(seed)
     drawn = np.stack([is_fake] + [_relabelled(is_fake, groups, rng) for _ in range(permutations)], axis=1)
@@ -101,7 +101,7 @@ def mmd_of_rows(real: Float[Tensor, "N F"], fake: Float[Tensor, "N F"], sigma: f
     def statistic(rows: Indices) -> float:
         count, z = len(rows), torch.zeros(len(x), dtype=torch.float64)
         if count < 2:
-            raise ValueError(f"`rows >= 2` must hold for an unbiased MMD, but got {count}")
+            raise ValueError(f"expected `rows >= 2` for an unbiased MMD, but got {count}")
         z[rows] = 1.0
         return (z @ (within @ z) / (count * (count - 1)) - 2 * (z @ (between @ z)) / count**2).item()
 
@@ -121,7 +121,7 @@ def _scaled(real: Tensor, fake: Tensor, sigma: float | None) -> Float[Tensor, "R
     pooled = torch.cat([torch.from_numpy(table) for table in as_pair(real, fake)])
     width = median_distance(pooled) if sigma is None else sigma
     if not 0 < width < float("inf"):
-        raise ValueError(f"`sigma` must be positive and finite, but got {width}; are half of all rows equal?")
+        raise ValueError(f"expected `sigma` to be positive and finite, but got {width}; are half of all rows equal?")
     return (pooled - pooled.mean(dim=0)) / (width * 2**0.5)
 
 

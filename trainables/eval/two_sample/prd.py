@@ -41,11 +41,13 @@ def prd(
     """
     if clusters < 2 or angles < 3 or clusterings < 1:
         got = f"{clusters}, {angles} and {clusterings}"
-        raise ValueError(f"`clusters >= 2`, `angles >= 3` and `clusterings >= 1` must hold, but got {got}")
+        raise ValueError(f"expected `clusters >= 2`, `angles >= 3` and `clusterings >= 1`, but got {got}")
     x, y = as_pair(real, fake)
     a, b = equalise(x, y, seed)
     if len(a) < clusters:
-        raise ValueError(f"`clusters` must not exceed the rows of either sample, but got {clusters} and {len(a)}")
+        raise ValueError(
+            f"expected `clusters` not to exceed the rows of either sample, but got {clusters} and {len(a)}"
+        )
     union = np.concatenate([x[a], y[b]])
     histograms = (cluster_histograms(union, len(a), clusters, seed + k) for k in range(clusterings))
     precision, recall = np.mean([prd_curve(p, q, angles) for p, q in histograms], axis=0)

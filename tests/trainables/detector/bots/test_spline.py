@@ -39,7 +39,7 @@ def test_a_bezier_curve_is_the_sum_of_bernstein_polynomials(degree: int) -> None
 
 
 def test_a_bezier_curve_has_inner_points() -> None:
-    with pytest.raises(ConfigError, match=r"^`degree >= 2` must hold, but got 1"):
+    with pytest.raises(ConfigError, match=r"^expected `degree >= 2`, but got 1"):
         Bezier(1)
 
 

@@ -357,11 +357,11 @@ def test_a_bot_that_draws_again_draws_something_else(real: Canonical, monkeypatc
 
 def test_a_generator_of_another_form_or_kind_is_refused(real: Canonical, gan: Path, diffusion: Path) -> None:
     rows = torch.arange(2)
-    with pytest.raises(ConfigError, match=r"^`canonical form of the generator` is the detector's must hold, but got"):
+    with pytest.raises(ConfigError, match=r"^expected the canonical form of the generator to be the detector's,"):
         fakes("gan", gan, CanonicalConfig(sequence_length=65), real, rows, 0)
-    with pytest.raises(CheckpointError, match=r"kind `gan` is needed, but got diffusion$"):
+    with pytest.raises(CheckpointError, match=r"kind `gan`, but got diffusion$"):
         fakes("gan", diffusion, FORM, real, rows, 0)
-    with pytest.raises(CheckpointError, match=r"kind `diffusion` is needed, but got gan$"):
+    with pytest.raises(CheckpointError, match=r"kind `diffusion`, but got gan$"):
         fakes("diffusion", gan, FORM, real, rows, 0)
     with pytest.raises(CheckpointError, match="no such file"):
         fakes("gan", gan / "nothing", FORM, real, rows, 0)
@@ -381,9 +381,9 @@ def test_served_movements_are_drawn_by_chance_and_each_once(
 
 
 def test_served_movements_that_do_not_suffice_are_an_error(real: Canonical, folder: Path) -> None:
-    with pytest.raises(ShortageError, match=rf"`served movements >= 31` must hold, but {folder} has 30; draw more"):
+    with pytest.raises(ShortageError, match=rf"expected `served movements >= 31`, but {folder} has 30; draw more"):
         served(folder, FORM, real.take(torch.arange(31)), 0)
-    with pytest.raises(ConfigError, match=rf"^`canonical form of {folder}` is the detector's must hold"):
+    with pytest.raises(ConfigError, match=rf"^expected the canonical form of {folder} to be the detector's"):
         served(folder, CanonicalConfig("events"), real, 0)
 
 

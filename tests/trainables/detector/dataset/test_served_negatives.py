@@ -59,7 +59,7 @@ def test_a_movement_that_is_not_finite_is_refused_and_not_repaired(
 
 
 def test_a_folder_of_something_else_is_refused(gan: Path, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"movements of the service are needed, but got gan$"):
+    with pytest.raises(CheckpointError, match=r"expected movements of the service, but got gan$"):
         read_served(gan)
     with pytest.raises(CheckpointError, match="no such file"):
         read_served(tmp_path / "nothing")
@@ -118,7 +118,7 @@ def test_an_unreadable_record_is_told(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="not a readable JSON record"):
         read_served(tmp_path)
     (tmp_path / RECORD).write_text(json.dumps([1]))
-    with pytest.raises(CheckpointError, match="a record is a JSON object"):
+    with pytest.raises(CheckpointError, match="expected a record to be a JSON object, but got"):
         read_served(tmp_path)
 
 

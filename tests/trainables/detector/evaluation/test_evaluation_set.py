@@ -69,5 +69,5 @@ def test_a_detector_was_trained_on_all_families_but_those_held_out_and_on_its_ge
 @pytest.mark.parametrize("split", ["train", "validation", "holdout", ""])
 def test_detectors_are_judged_on_the_test_split_alone(split: str) -> None:
     require_detector_split("test")
-    with pytest.raises(ConfigError, match=f"`split` in {{test}} must hold, but got split={split}"):
+    with pytest.raises(ConfigError, match=f"expected `split` in {{test}}, but got split={split}"):
         require_detector_split(split)

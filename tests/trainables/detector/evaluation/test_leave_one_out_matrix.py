@@ -72,9 +72,11 @@ def test_the_sheets_mark_what_was_left_out(table: LeaveOneOut) -> None:
 
 
 def test_a_detector_that_met_the_family_or_was_not_judged_on_it_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"`noise` left out of the training.*bezier, noise"):
+    with pytest.raises(ConfigError, match=r"expected `noise` to be left out of the training.*bezier, noise"):
         LeaveOneOut.of({"noise": judged("pid")})
-    with pytest.raises(ConfigError, match=r"`wind` was left out.*must be judged on"):
+    with pytest.raises(
+        ConfigError, match=r"expected an evaluation on `wind`, which was left out of the training, but got"
+    ):
         LeaveOneOut.of({"wind": judged("pid")})
     with pytest.raises(ConfigError, match="judgements >= 1"):
         LeaveOneOut.of({})
@@ -89,7 +91,8 @@ def test_a_card_takes_the_table_of_detectors_that_were_trained_as_its_own(table:
     theirs = {"seed": 0, "negatives": {"alpha": 1.0, "held_out": []}}
     file.write_text(json.dumps({"table": table.to_json(), "trainable": theirs}))
     assert table_of(file, mine) == table
-    with pytest.raises(ConfigError, match="detectors trained as this one must hold, but got another seed"):
+    law = "expected `leave_one_out` of detectors trained as this one"
+    with pytest.raises(ConfigError, match=f"{law}, but got another seed"):
         table_of(file, {**mine, "seed": 1})
     with pytest.raises(ConfigError, match="another negatives"):
         table_of(file, {**mine, "negatives": {"alpha": 2.0, "held_out": []}})

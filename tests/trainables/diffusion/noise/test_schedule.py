@@ -103,5 +103,5 @@ def test_each_row_gets_its_own_time_in_float32(name: str) -> None:
 
 @schedules
 def test_a_schedule_has_a_step(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"^`timesteps >= 1` must hold, but got 0"):
+    with pytest.raises(ConfigError, match=r"^expected `timesteps >= 1`, but got 0"):
         SCHEDULES[name](0)

@@ -209,7 +209,7 @@ def test_a_target_outside_of_zero_and_one_is_refused(target: float) -> None:
 
 def test_scores_that_are_not_finite_are_refused_by_row() -> None:
     bad = torch.tensor([0.1, torch.nan, 0.3])
-    with pytest.raises(ValueError, match="must be finite, at least one, but got nan in row 1"):
+    with pytest.raises(ValueError, match="to be finite, at least one, but got nan in row 1"):
         threshold_at_fpr(bad, 0.1)
     with pytest.raises(ValueError, match="nan in row 1"):
         curve(bad, torch.tensor([True, False, True]), torch.ones(1, 3))

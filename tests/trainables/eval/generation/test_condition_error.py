@@ -75,14 +75,14 @@ def test_a_value_that_is_not_finite_is_named() -> None:
 
 @pytest.mark.parametrize("std", [0.0, -1.0, math.nan, math.inf])
 def test_a_standard_deviation_that_is_none_is_refused(std: float) -> None:
-    with pytest.raises(ValueError, match="`std` must be positive"):
+    with pytest.raises(ValueError, match="expected `std` to be positive"):
         condition_errors(drawn(1, 10), drawn(2, 10), torch.tensor([1.0, std, 1.0]), NAMES)
 
 
 def test_shapes_and_names_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"must be .* but got \[10, 3\], \[10, 3\] and 2"):
+    with pytest.raises(ValueError, match=r"to be .* but got \[10, 3\], \[10, 3\] and 2"):
         condition_errors(drawn(1, 10), drawn(2, 10), torch.ones(2), NAMES)
-    with pytest.raises(ValueError, match=r"must be .* but got \[10, 3\], \[9, 3\] and 3"):
+    with pytest.raises(ValueError, match=r"to be .* but got \[10, 3\], \[9, 3\] and 3"):
         condition_errors(drawn(1, 10), drawn(2, 9), STD, NAMES)
     with pytest.raises(ValueError, match="3 columns, but got 2 names"):
         condition_errors(drawn(1, 10), drawn(2, 10), STD, NAMES[:2])

@@ -292,7 +292,7 @@ def test_rejected_samples_leave_with_the_movements_they_were_asked_to_match(vali
 
 def test_too_few_held_out_movements_are_refused(splits: DataSplits) -> None:
     few = splits["validation"].take(torch.arange(39))
-    with pytest.raises(ConfigError, match=r"^`held-out movements >= 40` must hold, but got 39; read more"):
+    with pytest.raises(ConfigError, match=r"^expected `held-out movements >= 40`, but got 39; read more"):
         Validator.fit(few, splits["train"], FORM, CONFIG)
 
 

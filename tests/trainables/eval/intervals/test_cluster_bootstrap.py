@@ -66,7 +66,7 @@ def test_the_interval_is_that_of_the_percentiles() -> None:
 
 def test_a_figure_without_a_value_is_refused() -> None:
     nan = torch.full((3,), torch.nan, dtype=torch.float64)
-    with pytest.raises(ValueError, match="must have values, but got nan and 0"):
+    with pytest.raises(ValueError, match="to have values, but got nan and 0"):
         estimate(nan, 0.9)
     nan[0] = 0.5
     with pytest.raises(ValueError, match=r"but got 0\.5 and 0"):
