@@ -9,8 +9,8 @@ Four arms of detectors, alike but for what half of their bots are, trained with 
 
 The hard ones come from the running service: the diffusion and a detector of a seed of its own are published, `python -m
 serve` draws movements whose score lies in `hardness`, and the service is ended. A detector counts as it is after its
-last epoch: none is chosen by the families that it is judged on. See `benchmarks.unseen` for these, and
-`benchmarks.arms` for the intervals.
+last epoch: none is chosen by the families that it is judged on. See `benchmarks.support.unseen` for these, and
+`benchmarks.support.arms` for the intervals.
 
 Simple bots move anew in every epoch. The others are drawn once, fakes one per movement of the training people and hard
 ones as many as a training has bots, and an epoch takes about half of them, by chance. Fakes have the conditions of
@@ -29,9 +29,9 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from benchmarks.arms import Outcome, by_family, compared, picture, tables
-from benchmarks.sources import Sources, checkpoint_of, hard_negatives, trained
-from benchmarks.unseen import UnseenJudge
+from benchmarks.support.arms import Outcome, by_family, compared, picture, tables
+from benchmarks.support.sources import Sources, checkpoint_of, hard_negatives, trained
+from benchmarks.support.unseen import UnseenJudge
 from trainables.core.atomic_files import replace as write
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import build, plain, require

@@ -29,10 +29,10 @@ import fastapi
 import ray
 import torch
 
-from benchmarks.clients import Load, Question, bare, patient, require_equal
-from benchmarks.service import ONE, Figure, Service, Stage, drawn, service, trained
 from benchmarks.serving_changes import kill, swap
 from benchmarks.serving_memory import memory
+from benchmarks.support.clients import Load, Question, bare, patient, require_equal
+from benchmarks.support.service import ONE, Figure, Service, Stage, drawn, service, trained
 from trainables.generators import ServedGenerator, load
 
 WARM_UP = 2  # rounds that are not measured

@@ -14,8 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.clients import OK, Asker, Deltas, Load, Reply, bare, patient, require_equal, until
-from benchmarks.service import REPLICA, TWO, Figure, Service, Stage, altered, drawn, publish, service, weights_of
+from benchmarks.support.clients import OK, Asker, Deltas, Load, Reply, bare, patient, require_equal, until
+from benchmarks.support.service import (
+    REPLICA,
+    TWO,
+    Figure,
+    Service,
+    Stage,
+    altered,
+    drawn,
+    publish,
+    service,
+    weights_of,
+)
 from serve.replicas import COUNT_TTL_S
 from trainables.generators import load
 from trainables.model_registry.registry import CHAMPION, Registry

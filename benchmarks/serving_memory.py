@@ -21,8 +21,8 @@ import psutil
 import requests
 from scipy.stats import theilslopes
 
-from benchmarks.clients import OK, WITHIN_S, connection
-from benchmarks.service import REPLICA, TWO, Figure, Service, Stage, service
+from benchmarks.support.clients import OK, WITHIN_S, connection
+from benchmarks.support.service import REPLICA, TWO, Figure, Service, Stage, service
 from serve.formats import FORMATS, HEADERS
 
 WATCHED = {

@@ -10,11 +10,12 @@ import pytest
 from rich.console import Console
 from torch import Tensor
 
-from benchmarks import hard_negatives, sources
-from benchmarks.arms import Outcome
+from benchmarks import hard_negatives
 from benchmarks.hard_negatives import ARMS, BASE, COMMAND, StudyConfig, detector_of, main, outcome, report, sources_of
-from benchmarks.sources import Sources, trained
-from benchmarks.unseen import UnseenJudge
+from benchmarks.support import sources
+from benchmarks.support.arms import Outcome
+from benchmarks.support.sources import Sources, trained
+from benchmarks.support.unseen import UnseenJudge
 from tests.serve import published
 from tests.shared_data import SHARED
 from tests.trainables.detector.tiny import TINY, few, people

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.arms import FIGURES, Interval, Outcome, by_family, compared, differences, picture, tables
+from benchmarks.support.arms import FIGURES, Interval, Outcome, by_family, compared, differences, picture, tables
 from trainables.core.config import ConfigError, plain
 
 BASE, OTHER = "simple", "simple + hard"

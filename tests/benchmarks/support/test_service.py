@@ -7,8 +7,8 @@ import time
 import psutil
 import pytest
 
-from benchmarks import service
-from benchmarks.service import end
+from benchmarks.support import service
+from benchmarks.support.service import end
 
 CHILD = "import time; time.sleep(60)"
 PARENT = f"""

@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 import requests
 
-from benchmarks.clients import OK, WITHIN_S, Deltas, connection
+from benchmarks.support.clients import OK, WITHIN_S, Deltas, connection
 from serve.tokens import TOKENS_VARIABLE
 from trainables.data.canonical import with_deltas
 from trainables.diffusion.config import DiffusionConfig

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress as Bar
 
-from benchmarks.service import ONE, publish, service
+from benchmarks.support.service import ONE, publish, service
 from platform.negatives import NegativesConfig as Wanted
 from platform.negatives import draw
 from serve.client import HardNegatives
