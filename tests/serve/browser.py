@@ -31,7 +31,7 @@ QUIET = (
     "--remote-debugging-port=0",
     "about:blank",
 )
-WITHIN_S = 30.0
+WITHIN_S = 60.0
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium is installed")
 
 

@@ -12,7 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 LOOPBACK = "127.0.0.1"
-WITHIN_S = 20.0
+WITHIN_S = 60.0
 
 
 @contextmanager

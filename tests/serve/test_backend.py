@@ -113,13 +113,13 @@ def test_a_job_that_times_out_is_not_computed_any_more(models: Models, monkeypat
 def test_a_batch_without_waiting_clients_ends_at_the_next_chunk(
     models: Models, monkeypatch: pytest.MonkeyPatch, goes: bool
 ) -> None:
-    chunks, plain, second = list[int](), compute_module._sampled, threading.Event()
+    chunks, plain, second, gone = list[int](), compute_module._sampled, threading.Event(), threading.Event()
 
     def slow(*arguments: Any) -> Any:
         chunks.append(len(arguments[2]))
         if len(chunks) > 1:
             second.set()
-        time.sleep(0.1)
+            gone.wait(60.0)
         return plain(*arguments)
 
     monkeypatch.setattr(compute_module, "_sampled", slow)
@@ -129,14 +129,15 @@ def test_a_batch_without_waiting_clients_ends_at_the_next_chunk(
     async def cancelled() -> None:
         task = asyncio.create_task(served.sample(Job(200, seed=1)))
         if goes:
-            await asyncio.to_thread(second.wait, 10.0)
+            await asyncio.to_thread(second.wait, 60.0)
             task.cancel()
         with pytest.raises(asyncio.CancelledError if goes else TimedOutError):
             await task
 
     asyncio.run(cancelled())
+    gone.set()
     served.close()
-    assert 1 < len(chunks) < 100
+    assert 1 <= len(chunks) <= 2
 
 
 def test_errors_of_a_job_are_raised_to_its_client_alone(models: Models) -> None:
@@ -192,8 +193,8 @@ def test_clients_that_repeat_their_request_at_once_stay_in_one_batch(
         return compute(models, jobs, wanted)
 
     monkeypatch.setattr(backend, "compute", slow)
-    monkeypatch.setattr(backend, "MAX_BATCH_WAIT_S", 0.5)
-    served = LocalBackend(models, wait_fraction=1.0)
+    monkeypatch.setattr(backend, "MAX_BATCH_WAIT_S", 2.0)
+    served = LocalBackend(models, wait_fraction=4.0)
 
     async def client(number: int) -> None:
         for _ in range(4):

@@ -282,7 +282,7 @@ def test_a_saved_movement_equals_the_recorded_one(page: Page, url: str, tmp_path
 
 
 def _downloaded(folder: Path) -> Path:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not (found := list(folder.glob("*.csv"))):
         assert time.monotonic() < until
         time.sleep(0.05)
