@@ -25,7 +25,7 @@ from trainables.data.dataset import load_splits
 from trainables.data.labels import HUMAN, KINDS, DatasetLabels, LabelMap
 from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig
-from trainables.detector.dataset.negatives import SimpleBots, conditions_for
+from trainables.detector.dataset.negatives import ScriptedBots, conditions_for
 from trainables.detector.dataset.training_set import label_maps
 
 ABOUT = """
@@ -65,7 +65,7 @@ def rows_of(config: DetectorConfig) -> Rows:
     splits = load_splits(config.data)
     people = concatenate(*splits.splits.values())
     like = conditions_for(people, len(people), generator(config.seed, "labels"))
-    bots = SimpleBots(tuple(FAMILIES), config.data.canonical)(like, config.seed)
+    bots = ScriptedBots(tuple(FAMILIES), config.data.canonical)(like, config.seed)
     return Rows(label_maps(), concatenate(people, bots.canonical), (*(HUMAN,) * len(people), *bots.style))
 
 

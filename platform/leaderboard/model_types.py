@@ -17,8 +17,8 @@ from trainables.data.canonical import Canonical, reobserve
 from trainables.data.dataset import load_splits
 from trainables.detector.api import load_trained_detector
 from trainables.detector.config import DetectorConfig
-from trainables.detector.evaluation.plots import overview
-from trainables.eval.generation.plots import gallery, overlays
+from trainables.detector.evaluation.plots import plot_overview
+from trainables.eval.generation.plots import plot_gallery, plot_overlays
 from trainables.eval.generation.validator import Validator
 from trainables.model_evaluation import EvaluationResult
 from trainables.model_evaluation.detector import scores_on
@@ -47,7 +47,7 @@ class Kind:
 def people(config: Any) -> Reference:
     """Real people against each other, and training people against held-out ones."""
     validator = _validator(config)
-    return Reference(validator.floor(), validator.against(load_splits(config.data)["train"]))
+    return Reference(validator.floor(), validator.c2st_against(load_splits(config.data)["train"]))
 
 
 def draw_samples(checkpoint: Path, config: Any, judgement: EvaluationResult | None, pictures: Path) -> None:
@@ -55,8 +55,8 @@ def draw_samples(checkpoint: Path, config: Any, judgement: EvaluationResult | No
     validator = _validator(config)
     samples = generators.load(checkpoint).like(validator.held_out, seed=validator.config.seed)
     observed, rows = reobserve(samples, validator.canonical)
-    gallery(validator.observed.take(rows), observed, pictures / "gallery.png")
-    overlays(validator.observed, observed, pictures / "features.png")
+    plot_gallery(validator.observed.take(rows), observed, pictures / "gallery.png")
+    plot_overlays(validator.observed, observed, pictures / "features.png")
 
 
 def _validator(config: Any) -> Validator:
@@ -68,7 +68,7 @@ def draw_scores(checkpoint: Path, config: Any, judgement: EvaluationResult | Non
     own = build(DetectorConfig, load_record(checkpoint)["config"])
     scores = scores_on(load_trained_detector(checkpoint), own, VALIDATION, own.judgement.seed)
     bots = {family: told.flatten() for family, told in scores.bots.items()}
-    overview(scores.human, bots, scores.unseen, scores.fpr, intervals(judgement), pictures / "detection.png")
+    plot_overview(scores.human, bots, scores.unseen, scores.fpr, intervals(judgement), pictures / "detection.png")
 
 
 def sampling(checkpoint: Path) -> Callable[[Canonical], object]:

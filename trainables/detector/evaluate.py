@@ -1,13 +1,13 @@
-"""`python -m trainables.detector.judge`: a detector judged on people and bots that it never met, and its card.
+"""`python -m trainables.detector.judge`: evaluate a detector on users and bots outside its training; write its card.
 
     python -m trainables.detector.judge ckpt=FOLDER
-    python -m trainables.detector.judge ckpt=FOLDER bots=bots.parquet people=people.parquet out_dir=judgement
+    python -m trainables.detector.judge ckpt=FOLDER bots=bots.parquet people=people.parquet out_dir=evaluation
 
-Thresholds and temperature are fixed on the validation people and bots under their conditions; all figures are of the
-people of `split` and bots under theirs, of bots of others' making (`bots`) and of people of other sources (`people`).
-Writes `card.md`, `card.json` and the pictures `caught.png`, `reliability.png` and `sessions.png` into `out_dir`.
+Thresholds and temperature are fitted on the validation users and bots under their conditions; all metrics are of the
+users of `split` and bots under theirs, of third-party bots (`bots`) and of users of other sources (`people`). Writes
+`card.md`, `card.json` and the plots `detected.png`, `reliability.png` and `sessions.png` into `out_dir`.
 
-The holdout split is refused: each look at it wears it out, so it is kept for the promotion, which keeps a ledger.
+The holdout split is refused: it is reserved for the promotion, which counts its evaluations in a ledger.
 """
 
 import json
@@ -26,31 +26,33 @@ from trainables.data.config import DataConfig
 from trainables.data.dataset import DataSplits, load_splits
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import NegativesConfig
-from trainables.detector.evaluation.config import FiguresConfig
+from trainables.detector.evaluation.config import DetectorMetricsConfig
 from trainables.detector.evaluation.embedding_probes import EmbeddingProbes, embeddings_of, probe_embeddings
-from trainables.detector.evaluation.evaluation_set import EvaluationSet, Sides, require_detector_split
+from trainables.detector.evaluation.evaluation_set import EvaluationSet, HumansAndBots, require_detector_split
 from trainables.detector.evaluation.leave_one_out_matrix import table_of
-from trainables.detector.evaluation.model_card import DetectorCard, Origin
-from trainables.detector.evaluation.report import DetectorJudgement
+from trainables.detector.evaluation.model_card import DetectorCard, TrainingData
+from trainables.detector.evaluation.report import (
+    DetectorEvaluation,
+)
 from trainables.detector.evaluation.shortcut_audit import Audit, audit
-from trainables.detector.evaluation.tables import sheets, show
-from trainables.eval.detection.plots import caught_bars, reliability_diagram, session_curves
+from trainables.detector.evaluation.tables import show, tables
+from trainables.eval.detection.plots import plot_detection_rates, plot_reliability, plot_sessions
 from trainables.eval.intervals.cluster_bootstrap import Estimate
 from trainables.training.checkpoint import load_record
 
 
 @dataclass(frozen=True)
 class JudgeConfig:
-    """Which detector is judged on whom."""
+    """Detector and data of an evaluation."""
 
     ckpt: str = ""
-    out_dir: str = "judgement"
+    out_dir: str = "evaluation"
     split: str = "test"
     bots: str = ""  # a table of recordings of bots: style, trajectory_id, t_ms, x, y
     people: str = ""  # a table of recordings of people of other sources
     leave_one_out: str = ""  # leave_one_out.json of detectors trained as this one, for the card
     seed: int = 7  # of the bots
-    figures: FiguresConfig = field(default_factory=FiguresConfig)
+    figures: DetectorMetricsConfig = field(default_factory=DetectorMetricsConfig)
 
     def __post_init__(self) -> None:
         require(bool(self.ckpt), "`ckpt` to be a checkpoint folder", "an empty text", "add ckpt=FOLDER")
@@ -60,7 +62,7 @@ class JudgeConfig:
 COMMAND = Command(
     module="trainables.detector.judge",
     config_name="detector/judge",
-    about="Judge a detector on people and bots that it never met, and write its card:\n\n"
+    about="Evaluate a detector on users and bots outside its training, and write its card:\n\n"
     "  python -m trainables.detector.judge ckpt=FOLDER\n"
     "  python -m trainables.detector.judge ckpt=FOLDER bots=bots.parquet people=people.parquet\n"
     "  python -m trainables.detector.judge ckpt=FOLDER leave_one_out=results/leave_one_out/leave_one_out.json",
@@ -69,80 +71,88 @@ COMMAND = Command(
 
 
 def main(request: Request) -> int:
-    """Judge, write the card and its pictures, print its tables."""
+    """Evaluate, write the card and its plots, print its tables."""
     config, console = build(JudgeConfig, request.config), Console()
     card, folder = card_of(config), Path(config.out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "card.md").write_text(card.markdown())
     (folder / "card.json").write_text(json.dumps(card.to_json(), indent=1, sort_keys=True) + "\n")
-    draw(card.judgement, folder)
-    probed = () if isinstance(card.probes, str) else (card.probes.sheet(),)
-    show(console, (*sheets(card.judgement), *probed))
-    for line in (*card.left_out, *card.findings, f"card and pictures: {folder.resolve()}"):
+    plot(card.evaluation, folder)
+    probed = () if isinstance(card.probes, str) else (card.probes.table(),)
+    show(console, (*tables(card.evaluation), *probed))
+    for line in (*card.excluded, *card.findings, f"card and plots: {folder.resolve()}"):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     return 0
 
 
-def draw(judgement: DetectorJudgement, folder: Path) -> None:
-    """What is caught of every style, how reliable the probabilities are, and what several movements add."""
-    fpr, calibration = judgement.thresholds[0].target_fpr, judgement.calibration
-    caught_bars([(row.name, row.training, row.caught[0]) for row in judgement.styles], fpr, folder / "caught.png")
-    reliability_diagram(calibration.before, calibration.after, folder / "reliability.png")
+def plot(evaluation: DetectorEvaluation, folder: Path) -> None:
+    """Plot the TPR of every style, the reliability of the probabilities, and the ROC-AUC of sessions."""
+    fpr, calibration = evaluation.thresholds[0].target_fpr, evaluation.calibration
+    plot_detection_rates(
+        [(row.name, row.training, row.detected[0]) for row in evaluation.styles], fpr, folder / "detected.png"
+    )
+    plot_reliability(calibration.before, calibration.after, folder / "reliability.png")
     curves: dict[str, list[tuple[int, Estimate, float]]] = {}
-    for row in judgement.sessions.rows:
+    for row in evaluation.sessions.rows:
         curves.setdefault(row.bots, []).append((row.n, row.auc, row.auc_if_independent))
-    session_curves({name: points for name, points in curves.items() if len(points) > 1}, folder / "sessions.png")
+    plot_sessions({name: points for name, points in curves.items() if len(points) > 1}, folder / "sessions.png")
 
 
 def card_of(config: JudgeConfig) -> DetectorCard:
-    """The card of a checkpoint.
+    """Return the model card of a checkpoint.
 
     Raises:
-        ConfigError, CheckpointError, RecordingError: what is wrong with the command or its files, in one line.
+        ConfigError, CheckpointError, RecordingError: The command or one of its files cannot be used.
     """
     folder = Path(config.ckpt)
     detector, record = load_trained_detector(folder), load_record(folder)
     data = build(DataConfig, record["config"]["data"])
     table = table_of(Path(config.leave_one_out), record["config"]) if config.leave_one_out else None
     splits = load_splits(data)
-    met = EvaluationSet.of(splits, config.split, detector.canonical, config.seed, config.bots, config.people)
-    judgement = met.judgement(detector, build(NegativesConfig, record["config"]["negatives"]), config.figures)
+    evaluation_set = EvaluationSet.of(splits, config.split, detector.canonical, config.seed, config.bots, config.people)
+    negatives = build(NegativesConfig, record["config"]["negatives"])
+    evaluation = evaluation_set.evaluate(detector, negatives, config.figures)
     return DetectorCard(
         folder.name,
-        origin_of(record, data, splits),
-        judgement,
-        audited(met.held_out, detector, config),
+        training_data_of(record, data, splits),
+        evaluation,
+        audited(evaluation_set.held_out, detector, config),
         table,
-        probes=probed(met, detector, config),
-        left_out=met.left_out,
+        probes=probed(evaluation_set, detector, config),
+        excluded=evaluation_set.excluded,
     )
 
 
-def origin_of(record: Mapping[str, Any], data: DataConfig, splits: DataSplits) -> Origin:
-    """What the detector was made of."""
+def training_data_of(record: Mapping[str, Any], data: DataConfig, splits: DataSplits) -> TrainingData:
+    """Return the training data of a checkpoint."""
     negatives = record["config"]["negatives"]
     alpha = negatives["alpha"]
-    told = f"{alpha:g} by count" if alpha is not None else f"as many, each with the weight {negatives['weight']:g}"
-    people = {name: f"{len(split)} movements of {len(set(split.group))}" for name, split in splits.splits.items()}
-    return Origin(
-        record["weights_sha256"], record["data_sha256"], data.source, people, told, dict(record["negatives"]["models"])
+    balance = f"{alpha:g} by count" if alpha is not None else f"as many, each with weight {negatives['weight']:g}"
+    counts = {name: f"{len(split)} movements of {len(set(split.group))} users" for name, split in splits.splits.items()}
+    return TrainingData(
+        record["weights_sha256"],
+        record["data_sha256"],
+        data.source,
+        counts,
+        balance,
+        dict(record["negatives"]["models"]),
     )
 
 
-def audited(met: Sides, detector: Detector, config: JudgeConfig) -> Audit:
-    """Whether nuisances alone tell these bots from these people."""
-    return audit(met.people, met.bots.canonical, detector.canonical, config.figures.bootstrap, config.seed)
+def audited(held_out: HumansAndBots, detector: Detector, config: JudgeConfig) -> Audit:
+    """Audit the held-out bots and users for shortcuts."""
+    return audit(held_out.humans, held_out.bots.canonical, detector.canonical, config.figures.bootstrap, config.seed)
 
 
-def probed(met: EvaluationSet, detector: Detector, config: JudgeConfig) -> EmbeddingProbes | str:
-    """What the embeddings tell of people whom the detector was not trained on; or why that is unknown."""
-    people = concatenate(met.validation.people, met.held_out.people)
+def probed(evaluation_set: EvaluationSet, detector: Detector, config: JudgeConfig) -> EmbeddingProbes | str:
+    """Probe the embeddings of users outside the training, or return the reason why they cannot be probed."""
+    humans = concatenate(evaluation_set.validation.humans, evaluation_set.held_out.humans)
     try:
         return probe_embeddings(
-            embeddings_of(detector), people, detector.canonical, config.figures.bootstrap, config.seed
+            embeddings_of(detector), humans, detector.canonical, config.figures.bootstrap, config.seed
         )
     except ConfigError as error:
-        return f"Not made: {error}."
+        return f"Not measured: {error}."
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""One detector per family of bots, trained without it and judged: the folds of `leave_one_out`, as a command.
+"""Train and evaluate one detector per family of bots, each without that family: the folds of `leave_one_out_matrix`.
 
     out_dir/
-      FAMILY/               the training run of the detector that never met FAMILY, and its judgement.json
-      leave_one_out.json    the table, with the settings and the hash of each detector's weights
-      leave_one_out.md      the same to be read
-      leave_one_out.png     the same to be seen
+      FAMILY/               training run of the detector without FAMILY, and its evaluation.json
+      leave_one_out.json    the table, with the configuration and the hash of each detector's weights
+      leave_one_out.md      the table in Markdown
+      leave_one_out.png     the table as a plot
 
-Every detector is judged as it is after its last epoch: the best one would be chosen by the very family that it is to
-meet for the first time. A run that was cut goes on after its last epoch, and one that is whole is taken up as it is.
+Every detector is evaluated after its last epoch: the best epoch would be selected by the very family that was left out.
+An interrupted run resumes after its last epoch, and a complete one is used as it is.
 """
 
 import json
@@ -29,40 +29,42 @@ from trainables.data.dataset import load_splits
 from trainables.detector.api import load_trained_detector
 from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig
-from trainables.detector.evaluation.config import FiguresConfig
+from trainables.detector.evaluation.config import DetectorMetricsConfig
 from trainables.detector.evaluation.evaluation_set import EvaluationSet, require_detector_split
 from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut
-from trainables.detector.evaluation.report import DetectorJudgement
-from trainables.detector.evaluation.tables import NONE, percent, share_text, show
+from trainables.detector.evaluation.report import (
+    DetectorEvaluation,
+)
+from trainables.detector.evaluation.tables import NONE, percent, rate_text, show
 from trainables.detector.train import epochs
-from trainables.eval.detection.plots import caught_matrix
+from trainables.eval.detection.plots import plot_detection_matrix
 from trainables.training.checkpoint import load_record
 from trainables.training.run_folder import CHECKPOINTS, LAST, opened, recording
 
-TITLE = "# Families of bots left out of the training, one at a time"
+TITLE = "# Leave-one-family-out"
 HELD_OUT = "trainable.negatives.held_out"
 ABOUT = """
-Train one detector per family of simple bots, each without that family, and judge all of them on all families.
+Train one detector per family of scripted bots, each without that family, and evaluate all of them on all families.
 
   python -m trainables.detector.leave_one_out
   python -m trainables.detector.leave_one_out bots=bots.parquet trainable.negatives.alpha=2 out_dir=results/alpha2
   python -m trainables.detector.leave_one_out families=[pid,noise] trainable.epochs=2 out_dir=results/two
 
-The same command again goes on where it was cut, and takes up the detectors that are whole; another `trainable` takes
-another out_dir.
+The same command resumes an interrupted run and uses complete detectors as they are; another `trainable` needs another
+out_dir.
 """
 
 
 @dataclass(frozen=True)
 class FoldsConfig:
-    """Which families are left out, one at a time, and on whom the detectors are judged."""
+    """Families that are left out, one at a time, and data on which the detectors are evaluated."""
 
     out_dir: str = "results/leave_one_out"
     families: tuple[str, ...] = tuple(FAMILIES)
     split: str = "test"
     bots: str = ""  # a table of recordings of bots: style, trajectory_id, t_ms, x, y
     seed: int = 7  # of the bots
-    figures: FiguresConfig = field(default_factory=FiguresConfig)
+    figures: DetectorMetricsConfig = field(default_factory=DetectorMetricsConfig)
 
     def __post_init__(self) -> None:
         require(bool(self.families), "`families >= 1`", "0", f"take some of {', '.join(FAMILIES)}")
@@ -85,23 +87,23 @@ COMMAND: Command = Command(
 
 
 def main(request: Request) -> int:
-    """Train and judge a detector per family, write the table, print it."""
+    """Train and evaluate a detector per family, write the table, print it."""
     console, (config, trainable) = Console(), configs(request)
-    met = EvaluationSet.of(
+    evaluation_set = EvaluationSet.of(
         load_splits(trainable.data), config.split, trainable.data.canonical, config.seed, config.bots
     )
-    table = LeaveOneOut.of(judged_folds(config, trainable, met, console))
+    table = LeaveOneOut.of(evaluate_folds(config, trainable, evaluation_set, console))
     write_table(table, config, trainable)
-    show(console, table.sheets())
-    console.print(f"table, picture and detectors: {Path(config.out_dir).resolve()}", highlight=False, soft_wrap=True)
+    show(console, table.tables())
+    console.print(f"table, plot and detectors: {Path(config.out_dir).resolve()}", highlight=False, soft_wrap=True)
     return 0
 
 
 def configs(request: Request) -> tuple[FoldsConfig, DetectorConfig]:
-    """The settings of the folds, and those that all detectors share.
+    """Return the configuration of the folds, and that of all detectors.
 
     Raises:
-        ConfigError: a value that breaks a law, or families held out by hand.
+        ConfigError: An invalid value, or `negatives.held_out` in the command.
     """
     trainable = build(DetectorConfig, request.config["trainable"], at="trainable")
     config = build(FoldsConfig, {key: value for key, value in request.config.items() if key != "trainable"})
@@ -111,11 +113,11 @@ def configs(request: Request) -> tuple[FoldsConfig, DetectorConfig]:
     return config, trainable
 
 
-def judged_folds(
-    config: FoldsConfig, trainable: DetectorConfig, met: EvaluationSet, console: Console
-) -> dict[str, DetectorJudgement]:
-    """Family left out -> judgement of the detector without it; tells each as it comes, with the time left."""
-    judgements, spent_s, columns = {}, list[float](), (TextColumn("{task.description}"), BarColumn())
+def evaluate_folds(
+    config: FoldsConfig, trainable: DetectorConfig, evaluation_set: EvaluationSet, console: Console
+) -> dict[str, DetectorEvaluation]:
+    """Return the evaluation of the detector without each family; prints each when it is complete, and the time left."""
+    evaluations, spent_s, columns = {}, list[float](), (TextColumn("{task.description}"), BarColumn())
     with Progress(*columns, MofNCompleteColumn(), TextColumn("epochs"), console=console, transient=True) as progress:
         for number, family in enumerate(config.families, start=1):
             began, fold, trained = time.monotonic(), without(family, trainable), 0
@@ -123,31 +125,31 @@ def judged_folds(
             for epoch in train(fold, folder_of(config, family)):
                 progress.update(bar, completed=epoch)
                 trained += epoch > 0
-            judgements[family] = judge(fold, folder_of(config, family), met, config.figures)
+            evaluations[family] = evaluate(fold, folder_of(config, family), evaluation_set, config.figures)
             progress.remove_task(bar)
             spent_s += [time.monotonic() - began] * bool(trained)
             left = clock(sum(spent_s) / len(spent_s) * (len(config.families) - number)) if spent_s else NONE
-            told = f"{number}/{len(config.families)}  {_found(family, judgements[family])}, {trained} epochs trained"
-            console.print(f"{told}, {left} left", highlight=False, soft_wrap=True)
-    return judgements
+            result = f"{number}/{len(config.families)}  {_result(family, evaluations[family])}"
+            console.print(f"{result}, {trained} epochs trained, {left} left", highlight=False, soft_wrap=True)
+    return evaluations
 
 
 def without(family: str, trainable: DetectorConfig) -> DetectorConfig:
-    """The same training, with that family alone held out."""
+    """Return the training configuration with that family alone held out."""
     return replace(trainable, negatives=replace(trainable.negatives, held_out=(family,)))
 
 
 def folder_of(config: FoldsConfig, family: str) -> Path:
-    """Of a fold's run."""
+    """Return the folder of a fold's run."""
     return Path(config.out_dir) / family
 
 
 def train(config: DetectorConfig, path: Path) -> Generator[int, None, None]:
-    """Train up to the last epoch, from wherever the folder has got to; yields the numbers of the epochs.
+    """Train up to the last epoch, from the last checkpoint in the folder, and yield the numbers of the epochs.
 
     Raises:
-        ConfigError: the folder holds another run, or is in use.
-        CheckpointError: what it holds was trained on other data.
+        ConfigError: The folder holds another run, or is in use.
+        CheckpointError: The checkpoint was trained on other data.
     """
     with opened(path, "detector", config) as folder, recording(folder) as record:
         for epoch in epochs(config, resume=folder.last):
@@ -155,44 +157,45 @@ def train(config: DetectorConfig, path: Path) -> Generator[int, None, None]:
             yield epoch.number
 
 
-def judge(config: DetectorConfig, path: Path, met: EvaluationSet, figures: FiguresConfig) -> DetectorJudgement:
-    """The judgement of a trained fold, written beside its run."""
+def evaluate(
+    config: DetectorConfig, path: Path, evaluation_set: EvaluationSet, metrics: DetectorMetricsConfig
+) -> DetectorEvaluation:
+    """Evaluate the detector of a fold and write the evaluation beside its run."""
     detector = load_trained_detector(last_checkpoint(path))
-    judgement = met.judgement(detector, config.negatives, figures)
-    write(path / "judgement.json", _json(judgement.to_json()))
-    return judgement
+    evaluation = evaluation_set.evaluate(detector, config.negatives, metrics)
+    write(path / "evaluation.json", _json(evaluation.to_json()))
+    return evaluation
 
 
 def last_checkpoint(path: Path) -> Path:
-    """Of a run's last epoch."""
+    """Return the checkpoint of a run's last epoch."""
     return path / CHECKPOINTS / LAST
 
 
 def write_table(table: LeaveOneOut, config: FoldsConfig, trainable: DetectorConfig) -> None:
-    """As JSON with what it was made of, as a page and as a picture."""
+    """Write the table as JSON with its configuration, as Markdown and as a plot."""
     folder = Path(config.out_dir)
     weights = {f: load_record(last_checkpoint(folder_of(config, f)))["weights_sha256"] for f in config.families}
     made_of = {"settings": plain(config), "trainable": plain(trainable), "weights_sha256": weights}
     write(folder / "leave_one_out.json", _json({"table": table.to_json(), **made_of}))
-    page = (TITLE, _told_of(table, config, trainable), *(sheet.markdown().strip() for sheet in table.sheets()))
+    page = (TITLE, _description(table, config, trainable), *(table.markdown().strip() for table in table.tables()))
     write(folder / "leave_one_out.md", "\n\n".join(page) + "\n")
-    caught_matrix(table.matrix, table.families, table.fpr, folder / "leave_one_out.png")
+    plot_detection_matrix(table.matrix, table.families, table.fpr, folder / "leave_one_out.png")
 
 
-def _told_of(table: LeaveOneOut, config: FoldsConfig, trainable: DetectorConfig) -> str:
-    """What the figures are of."""
+def _description(table: LeaveOneOut, config: FoldsConfig, trainable: DetectorConfig) -> str:
+    """Return a paragraph on the detectors and the data."""
     return (
-        f"Each detector was trained for {trainable.epochs} epochs without one family of bots, its threshold fixed for "
-        f"{percent(table.fpr)} FPR on validation people, and judged on bots under the conditions of "
-        f"{table.unseen[0].figures.people} movements of {config.split} people whom it had not met."
+        f"Each detector was trained for {trainable.epochs} epochs without one family of bots, its threshold fitted at "
+        f"{percent(table.fpr)} FPR on validation users, and evaluated on bots under the conditions of "
+        f"{table.unseen[0].metrics.humans} movements of users of the {config.split} split."
     )
 
 
-def _found(family: str, judgement: DetectorJudgement) -> str:
-    """`without pid: 0.71 (0.60-0.80) of it caught at 1 % FPR`."""
-    row = next(row for row in judgement.families if row.name == family)
-    caught, rate = share_text(row.caught[0]), percent(judgement.thresholds[0].target_fpr)
-    return f"without {family}: {caught} of it caught at {rate} FPR"
+def _result(family: str, evaluation: DetectorEvaluation) -> str:
+    """Return `without pid: TPR 0.71 [0.60, 0.80] at 1 % FPR`."""
+    row = next(row for row in evaluation.families if row.name == family)
+    return f"without {family}: TPR {rate_text(row.detected[0])} at {percent(evaluation.thresholds[0].target_fpr)} FPR"
 
 
 def _json(content: Mapping[str, Any]) -> str:

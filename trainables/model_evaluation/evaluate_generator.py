@@ -22,10 +22,10 @@ from trainables.diffusion.sampling_config import SamplingChanges
 from trainables.eval.generation import plots
 from trainables.eval.generation.comparison import Comparison
 from trainables.eval.generation.config import MetricConfig
-from trainables.eval.generation.movement_reader import Observed, people_of, read_movements
-from trainables.eval.generation.real_and_fake import Sides, from_file, generated
+from trainables.eval.generation.movement_reader import Observed, movements_of, read_movements
+from trainables.eval.generation.real_and_fake import RealAndFake, from_file, generated
 from trainables.eval.generation.report import CHECKS, METRICS, Numbers
-from trainables.eval.generation.report_table import key_figures
+from trainables.eval.generation.report_table import key_metrics
 from trainables.generators import MovementGenerator, load
 from trainables.training.checkpoint import CheckpointError, file_sha256, load_record
 
@@ -90,7 +90,7 @@ def main(request: Request) -> int:
     numbers["pictures"] = _draw(comparison, numbers["metrics"], folder)
     text = json.dumps(numbers, indent=1, sort_keys=True, allow_nan=False)
     (folder / "report.json").write_text(text + "\n")
-    console.print(key_figures(numbers))
+    console.print(key_metrics(numbers))
     console.print(f"report and pictures: {folder.resolve()}", highlight=False, soft_wrap=True)
     return 0
 
@@ -120,7 +120,7 @@ def evaluate(config: EvalConfig, progress: Progress) -> tuple[Numbers, Compariso
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class EvaluationInput:
     """Who is judged, on which data.
 
     Attributes:
@@ -130,10 +130,10 @@ class Subject:
     origin: Numbers
     data: DataConfig
     splits: DataSplits
-    sides: Sides
+    sides: RealAndFake
 
 
-def of_checkpoint(config: EvalConfig, progress: Progress) -> Subject:
+def of_checkpoint(config: EvalConfig, progress: Progress) -> EvaluationInput:
     """Samples of a checkpoint, one per movement of the people it is compared with.
 
     Raises:
@@ -154,7 +154,7 @@ def of_checkpoint(config: EvalConfig, progress: Progress) -> Subject:
     origin = {"checkpoint": config.ckpt, **{key: record[key] for key in kept if key in record}}
     if isinstance(source, Generator):
         origin["sampling"] = plain(source.sampling)
-    return Subject(origin, data, splits, sides)
+    return EvaluationInput(origin, data, splits, sides)
 
 
 def _sampling_as_asked(source: MovementGenerator, config: EvalConfig) -> MovementGenerator:
@@ -171,7 +171,7 @@ def _sampling_as_asked(source: MovementGenerator, config: EvalConfig) -> Movemen
     return source
 
 
-def of_file(config: EvalConfig, progress: Progress) -> Subject:
+def of_file(config: EvalConfig, progress: Progress) -> EvaluationInput:
     """The movements of a file.
 
     Raises:
@@ -183,12 +183,14 @@ def of_file(config: EvalConfig, progress: Progress) -> Subject:
     people, training = _people(config, splits, config.data), decode(splits["train"], config.data.canonical)
     sides = from_file(file, people, training, config.data.canonical, config.n, config.seed)
     origin = {"samples": config.samples, "sha256": file_sha256(path), "events_left_out": dict(file.events)}
-    return Subject(origin, config.data, splits, sides)
+    return EvaluationInput(origin, config.data, splits, sides)
 
 
 def _people(config: EvalConfig, splits: DataSplits, data: DataConfig) -> Observed:
     return (
-        read_movements(Path(config.val_split)) if config.val_split else people_of(splits, config.split, data.canonical)
+        read_movements(Path(config.val_split))
+        if config.val_split
+        else movements_of(splits, config.split, data.canonical)
     )
 
 
@@ -200,19 +202,19 @@ def _running(progress: Progress, description: str) -> Iterator[None]:
     progress.update(task, total=1, completed=1)
 
 
-def _account(side: str, judged: Canonical, sides: Sides) -> Numbers:
-    counts = {"read": sides.read[side], "judged": len(judged), "dropped": dict(sides.dropped[side])}
-    return {**counts, "groups": len(set(judged.group))}
+def _account(side: str, canonicalise: Canonical, sides: RealAndFake) -> Numbers:
+    counts = {"read": sides.read[side], "judged": len(canonicalise), "dropped": dict(sides.dropped[side])}
+    return {**counts, "groups": len(set(canonicalise.group))}
 
 
 def _draw(comparison: Comparison, metrics: Numbers, folder: Path) -> list[str]:
     """The pictures that the chosen metrics have, and a gallery; their names."""
     real, fake = comparison.real, comparison.fake
     drawn = {
-        "gallery": lambda file: plots.gallery(real, fake, file, paired=comparison.paired),
-        "overlays": lambda file: plots.overlays(real, fake, file),
-        "spectra": lambda file: plots.spectra(metrics["spectra"], file),
-        "c2st": lambda file: plots.probe_bars(metrics["c2st"], comparison.config.probes, file),
+        "gallery": lambda file: plots.plot_gallery(real, fake, file, paired=comparison.paired),
+        "overlays": lambda file: plots.plot_overlays(real, fake, file),
+        "spectra": lambda file: plots.plot_spectra(metrics["spectra"], file),
+        "c2st": lambda file: plots.plot_probe_accuracy(metrics["c2st"], comparison.config.probes, file),
     }
     wanted = {"gallery": True, "overlays": "kinematics" in metrics, "spectra": "spectra" in metrics}
     names = [name for name in drawn if wanted.get(name, name in metrics)]

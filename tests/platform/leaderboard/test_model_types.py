@@ -35,7 +35,7 @@ def test_the_reference_is_the_validators_own() -> None:
     reference = KINDS["diffusion"].reference
     assert reference is not None
     found = reference(config)
-    assert (found.floor, found.people) == (validator.floor(), validator.against(splits["train"]))
+    assert (found.floor, found.people) == (validator.floor(), validator.c2st_against(splits["train"]))
 
 
 def test_the_scores_of_a_detector_are_drawn_with_and_without_a_judgement(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Laws of the command that judges a detector: what it writes, what it prints, and what it refuses."""
+"""Laws of the command that evaluates a detector: its files, its output, and its refusals."""
 
 import json
 from dataclasses import replace
@@ -17,12 +17,12 @@ from trainables.detector.bots import BOTS
 from trainables.detector.config import DetectorConfig
 from trainables.detector.evaluate import COMMAND, JudgeConfig, main, probed
 from trainables.detector.evaluation.evaluation_set import EvaluationSet
-from trainables.detector.evaluation.report import DetectorJudgement
+from trainables.detector.evaluation.report import DetectorEvaluation
 from trainables.detector.train import epochs
 from trainables.eval.detection.roc import threshold_at_fpr
 
-FIGURES = ("figures.bootstrap.replicates=20", "figures.movements=[1,2]", "figures.bins=5", "figures.fprs=[0.1]")
-PICTURES = ("caught.png", "reliability.png", "sessions.png")
+METRICS = ("figures.bootstrap.replicates=20", "figures.movements=[1,2]", "figures.bins=5", "figures.fprs=[0.1]")
+PLOTS = ("detected.png", "reliability.png", "sessions.png")
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +41,10 @@ def checkpoint(config: DetectorConfig, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="module")
 def elsewhere(config: DetectorConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dozen of the detector's own recordings, as if of two strangers, one of them too long for the form."""
+    """Write a dozen of the detector's own recordings as of two external users, one of them too long for the form."""
     rows = pd.read_parquet(str(config.data.path)).head(12).to_dict("records")
     for number, row in enumerate(rows):
-        row.update(user=f"stranger {number % 2}", source="elsewhere")
+        row.update(user=f"external {number % 2}", source="elsewhere")
         if number == 11:
             row["t_ms"] = row["t_ms"] * 50
     file = tmp_path_factory.mktemp("elsewhere") / "people.parquet"
@@ -53,70 +53,69 @@ def elsewhere(config: DetectorConfig, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="module")
-def judged(checkpoint: Path, elsewhere: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("judged") / "out"
-    assert run(COMMAND, main, [f"ckpt={checkpoint}", f"people={elsewhere}", f"out_dir={folder}", *FIGURES]) == 0
+def evaluated(checkpoint: Path, elsewhere: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("evaluated") / "out"
+    assert run(COMMAND, main, [f"ckpt={checkpoint}", f"people={elsewhere}", f"out_dir={folder}", *METRICS]) == 0
     return folder
 
 
-def test_thresholds_are_the_validation_peoples_and_figures_the_test_peoples(
-    judged: Path, checkpoint: Path, config: DetectorConfig
+def test_thresholds_are_of_the_validation_users_and_metrics_of_the_test_users(
+    evaluated: Path, checkpoint: Path, config: DetectorConfig
 ) -> None:
-    found = DetectorJudgement.from_json(json.loads((judged / "card.json").read_text())["judgement"])
+    found = DetectorEvaluation.from_json(json.loads((evaluated / "card.json").read_text())["evaluation"])
     detector, splits = load_trained_detector(checkpoint), load_splits(config.data)
     threshold = threshold_at_fpr(detector.score(splits["validation"]).double(), 0.1)
     assert found.thresholds == (threshold,)
     own = next(row for row in found.sources if row.name == "recordings")
-    assert own.accused[0].hits == (detector.score(splits["test"]) > threshold.value).sum()
+    assert own.flagged[0].hits == (detector.score(splits["test"]) > threshold.value).sum()
     assert {row.name for row in found.styles} == set(BOTS)
-    assert {row.figures.bots for row in found.styles} == {len(splits["test"])}
+    assert {row.metrics.bots for row in found.styles} == {len(splits["test"])}
     assert set(found.trained_on) == set(config.negatives.families)
 
 
-def test_people_of_another_source_have_their_rate_and_a_threshold_of_their_own(judged: Path) -> None:
-    content = json.loads((judged / "card.json").read_text())
-    found = DetectorJudgement.from_json(content["judgement"])
-    assert {row.name: row.accused[0].n for row in found.sources}["elsewhere"] == 11
-    [own] = found.own_thresholds
-    assert (own.source, own.people) == ("elsewhere", 2)
-    assert own.fixed is not None
-    assert own.accused is not None
-    assert (own.fixed.people, own.accused.n) == (6, 5)
-    assert any(line.startswith("people of elsewhere, left out: 1 ") for line in content["left_out"])
-    page = (judged / "card.md").read_text()
-    assert f"For elsewhere a threshold of {own.fixed.value:.6f}, fixed for 10 % of 6 movements of 1 of" in page
-    assert "people of elsewhere, left out: 1 longer than" in page
+def test_users_of_another_source_have_their_own_fpr_and_threshold(evaluated: Path) -> None:
+    content = json.loads((evaluated / "card.json").read_text())
+    found = DetectorEvaluation.from_json(content["evaluation"])
+    assert {row.name: row.flagged[0].n for row in found.sources}["elsewhere"] == 11
+    [own] = found.source_thresholds
+    assert (own.source, own.users) == ("elsewhere", 2)
+    assert own.threshold is not None
+    assert own.flagged is not None
+    assert (own.threshold.n, own.flagged.n) == (6, 5)
+    assert any(line.startswith("users of elsewhere, excluded: 1 ") for line in content["excluded"])
+    page = (evaluated / "card.md").read_text()
+    assert f"elsewhere: threshold {own.threshold.value:.6f}, fitted at 10 % FPR on 6 movements of 1 of" in page
+    assert "users of elsewhere, excluded: 1 longer than" in page
 
 
-def test_the_card_says_what_the_embeddings_tell(judged: Path) -> None:
-    probes = json.loads((judged / "card.json").read_text())["probes"]
+def test_the_card_holds_the_embedding_probes(evaluated: Path) -> None:
+    probes = json.loads((evaluated / "card.json").read_text())["probes"]
     assert len(probes["probes"]) == 4
-    assert all(probe["finding"] in (judged / "card.md").read_text() for probe in probes["probes"])
+    assert all(probe["finding"] in (evaluated / "card.md").read_text() for probe in probes["probes"])
 
 
-@pytest.mark.parametrize("name", PICTURES)
-def test_its_pictures_are_drawn(name: str, judged: Path) -> None:
-    with Image.open(judged / name) as picture:
-        assert min(picture.size) > 400
+@pytest.mark.parametrize("name", PLOTS)
+def test_its_plots_are_written(name: str, evaluated: Path) -> None:
+    with Image.open(evaluated / name) as plot:
+        assert min(plot.size) > 400
 
 
-def test_too_few_people_for_a_probe_are_no_reason_to_write_no_card(config: DetectorConfig, checkpoint: Path) -> None:
-    """The reason stands in the place of the figures."""
+def test_with_too_few_users_for_a_probe_the_card_states_the_reason(config: DetectorConfig, checkpoint: Path) -> None:
     detector, splits = load_trained_detector(checkpoint), load_splits(config.data)
     alone = {name: replace(split, group=("one",) * len(split)) for name, split in splits.splits.items()}
-    met = EvaluationSet.of(replace(splits, splits=alone), "test", detector.canonical, 0)
-    said = probed(met, detector, build(JudgeConfig, {"ckpt": str(checkpoint)}))
-    assert said == "Not made: expected `2 <= folds <= groups`, but got folds=5 and 1 groups."
+    evaluation_set = EvaluationSet.of(replace(splits, splits=alone), "test", detector.canonical, 0)
+    reason = probed(evaluation_set, detector, build(JudgeConfig, {"ckpt": str(checkpoint)}))
+    assert reason == "Not measured: expected `2 <= folds <= groups`, but got folds=5 and 1 groups."
 
 
 @pytest.mark.parametrize(
     ("word", "says"),
     [
         ("ckpt=", "`ckpt` to be a checkpoint folder"),
-        ("split=validation", "the thresholds are fixed on the validation split"),
-        ("split=holdout", "the holdout split is kept for the promotion"),
+        ("split=validation", "the thresholds are fitted on the validation split"),
+        ("split=holdout", "the holdout split is reserved for the promotion"),
         ("split=everything", "expected `split` in {test}, but got split=everything"),
-        ("figures.fprs=[]", "`fprs` falling"),
+        ("figures.fprs=[]", "`fprs` to be falling"),
     ],
 )
 def test_wrong_settings_are_one_line(word: str, says: str) -> None:
@@ -132,7 +131,7 @@ def test_wrong_settings_are_one_line(word: str, says: str) -> None:
         ("people=nowhere.parquet", "nowhere.parquet"),
     ],
 )
-def test_what_is_not_there_is_one_line(
+def test_an_absent_file_is_one_line(
     word: str, says: str, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(COMMAND, main, [f"ckpt={checkpoint}", word, f"out_dir={tmp_path / 'out'}"]) == 2

@@ -1,4 +1,4 @@
-"""Laws of the command that leaves families out: each training without its family alone, taken up where it was cut."""
+"""Laws of the leave-one-out command: each detector is trained without its family alone, and a run resumes."""
 
 import json
 from dataclasses import replace
@@ -13,12 +13,12 @@ from trainables.data.dataset import load_splits
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.negatives import mixture
 from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut
-from trainables.detector.evaluation.report import DetectorJudgement
+from trainables.detector.evaluation.report import DetectorEvaluation
 from trainables.detector.leave_one_out import COMMAND, configs, last_checkpoint, main, train, without
 from trainables.training.checkpoint import load_record
 
 FAMILIES = ("pid", "straight")
-JUDGED = ("figures.bootstrap.replicates=20", "figures.movements=[1]", "figures.bins=5", "figures.fprs=[0.05]")
+METRICS = ("figures.bootstrap.replicates=20", "figures.movements=[1]", "figures.bins=5", "figures.fprs=[0.05]")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> DetectorConfig:
 def words(config: DetectorConfig, out_dir: Path) -> list[str]:
     """The command line of a run on these people."""
     return [
-        *JUDGED,
+        *METRICS,
         f"families=[{','.join(FAMILIES)}]",
         f"out_dir={out_dir}",
         "trainable.data.source=table",
@@ -43,13 +43,13 @@ def words(config: DetectorConfig, out_dir: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def folder(config: DetectorConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the command leaves, the second fold cut after its first epoch and taken up."""
+    """Return the output of the command, whose second fold was interrupted after its first epoch and resumed."""
     place = tmp_path_factory.mktemp("folds") / "out"
     _, trainable = configs(parse(COMMAND, words(config, place)))
 
-    cut = train(without(FAMILIES[1], trainable), place / FAMILIES[1])
-    assert [next(cut), next(cut)] == [0, 1]
-    cut.close()
+    interrupted = train(without(FAMILIES[1], trainable), place / FAMILIES[1])
+    assert [next(interrupted), next(interrupted)] == [0, 1]
+    interrupted.close()
     assert run(COMMAND, main, words(config, place)) == 0
     return place
 
@@ -60,33 +60,33 @@ def test_every_detector_is_trained_without_its_family_alone(family: str, folder:
     assert record["config"]["negatives"]["held_out"] == [family]
     trainable = build(DetectorConfig, record["config"])
     people = load_splits(trainable.data)["train"]
-    met = mixture(people, 60, trainable.negatives, trainable.data.canonical, seed=0)
-    assert family not in met.family
-    assert set(met.family) == set(trainable.negatives.families)
+    negatives = mixture(people, 60, trainable.negatives, trainable.data.canonical, seed=0)
+    assert family not in negatives.family
+    assert set(negatives.family) == set(trainable.negatives.families)
     assert record["epoch"] == trainable.epochs
 
 
-def test_the_table_is_of_the_judgements_beside_the_runs(folder: Path) -> None:
+def test_the_table_is_of_the_evaluations_beside_the_runs(folder: Path) -> None:
     content = json.loads((folder / "leave_one_out.json").read_text())
     found = {
-        family: DetectorJudgement.from_json(json.loads((folder / family / "judgement.json").read_text()))
+        family: DetectorEvaluation.from_json(json.loads((folder / family / "evaluation.json").read_text()))
         for family in FAMILIES
     }
     assert LeaveOneOut.from_json(content["table"]) == LeaveOneOut.of(found)
     for family in FAMILIES:
         assert content["weights_sha256"][family] == load_record(last_checkpoint(folder / family))["weights_sha256"]
         assert family not in found[family].trained_on
-        assert {row.figures.people for row in found[family].families} == {30}
+        assert {row.metrics.humans for row in found[family].families} == {30}
     page = (folder / "leave_one_out.md").read_text()
-    assert all(sheet.markdown() in page for sheet in LeaveOneOut.of(found).sheets())
-    assert "30 movements of test people" in page
+    assert all(table.markdown() in page for table in LeaveOneOut.of(found).tables())
+    assert "30 movements of users of the test split" in page
     assert (folder / "leave_one_out.png").stat().st_size > 1000
 
 
-def test_what_is_whole_is_taken_up_and_what_was_cut_goes_on(
+def test_complete_detectors_are_kept_and_interrupted_ones_resume(
     folder: Path, config: DetectorConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The same command again trains nothing; a fold that was cut ends as one that was not."""
+    """The same command again trains nothing; a resumed fold ends with the weights of an uninterrupted one."""
     before = (folder / "leave_one_out.json").read_bytes()
     assert run(COMMAND, main, words(config, folder)) == 0
     said = capsys.readouterr().out
@@ -113,8 +113,8 @@ def test_another_training_in_the_same_folder_is_refused(
         ("families=[]", "expected `families >= 1`"),
         ("families=[pid,cursory]", "expected `families` in {.*pid.*}, but got families=cursory"),
         ("families=[pid,pid]", "`families` to name each family once"),
-        ("split=validation", "`split` in {test}.*the thresholds are fixed on the validation split"),
-        ("split=holdout", "kept for the promotion"),
+        ("split=validation", "`split` in {test}.*the thresholds are fitted on the validation split"),
+        ("split=holdout", "reserved for the promotion"),
         ("trainable.negatives.held_out=[pid]", r"name them as families=\[...\]"),
         ("trainable.epochs=0", "trainable: expected `epochs >= 1`"),
     ],

@@ -79,7 +79,7 @@ Source = Callable[[Canonical, Int[Tensor, "M"], int], Negatives]
 
 
 @dataclass(frozen=True)
-class SimpleBots:
+class ScriptedBots:
     """Bots of some families; the rows are shared evenly over their styles, by chance."""
 
     families: tuple[str, ...]
@@ -257,7 +257,7 @@ def apportion(count: int, shares: Mapping[str, float]) -> dict[str, int]:
 def sources_of(config: NegativesConfig, canonical: CanonicalConfig) -> dict[str, Source]:
     """The sources that have a share."""
     known: dict[str, Source] = {
-        "bots": anew(SimpleBots(config.families, canonical)),
+        "bots": anew(ScriptedBots(config.families, canonical)),
         "gan": partial(fakes, "gan", Path(config.gan_checkpoint), canonical),
         "diffusion": partial(fakes, "diffusion", Path(config.diffusion_checkpoint), canonical),
         "served": anew(partial(served, Path(config.served_folder), canonical)),

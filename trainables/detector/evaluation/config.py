@@ -8,7 +8,7 @@ from trainables.eval.intervals.config import BootstrapConfig
 
 
 @dataclass(frozen=True)
-class FiguresConfig:
+class DetectorMetricsConfig:
     """Which figures, and how sure."""
 
     fprs: tuple[float, ...] = (0.01, 0.001)  # shares of people who may be accused; by the first the rows are ordered

@@ -1,8 +1,8 @@
-"""Whom detectors are judged on: people of two splits, bots of every style under their conditions, and those of others.
+"""Movements on which detectors are evaluated: users of two splits, bots under their conditions, and external files.
 
-Thresholds and temperature are fixed on the validation people and the bots under their conditions; all figures are of
-the people of another split and the bots under theirs, of bots of others' making and of people of other sources. A set
-is made once, and every detector that is judged on it meets the same movements.
+Thresholds and temperature are fitted on the validation users and the bots under their conditions; all metrics are of
+the users of another split and the bots under theirs, of third-party bots and of users of other sources. A set is made
+once, and every detector is evaluated on the same movements.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,110 +18,119 @@ from trainables.detector.api import Detector
 from trainables.detector.bots import BOTS
 from trainables.detector.config import NegativesConfig
 from trainables.detector.dataset.external_bots import (
-    KIN_FAMILIES,
-    OthersBots,
-    OthersPeople,
+    RELATED_FAMILIES,
+    ExternalUsers,
+    ThirdPartyBots,
     canonical_bots,
     read_bots,
-    read_people,
+    read_users,
 )
 from trainables.detector.dataset.negatives import Negatives, of_style, together
-from trainables.detector.evaluation.config import FiguresConfig
-from trainables.detector.evaluation.report import DetectorJudgement, judge_scores
-from trainables.detector.evaluation.scored_movements import Scored, joined
+from trainables.detector.evaluation.config import DetectorMetricsConfig
+from trainables.detector.evaluation.report import (
+    DetectorEvaluation,
+    evaluate_scores,
+)
+from trainables.detector.evaluation.scored_movements import ScoredMovements, joined
 
-SIMPLE, OTHERS = "simple bots", "others' bots"
+SCRIPTED, THIRD_PARTY = "scripted bots", "third-party bots"
 DETECTOR_SPLITS = ("test",)
 REFUSED_SPLITS = {
-    "validation": "the thresholds are fixed on the validation split",
-    "holdout": "the holdout split is kept for the promotion",
+    "validation": "the thresholds are fitted on the validation split",
+    "holdout": "the holdout split is reserved for the promotion",
 }
 
 
-class Sides(NamedTuple):
-    """People of the detectors' own source, and bots of every style under the conditions of all of them."""
+class HumansAndBots(NamedTuple):
+    """Users of the detectors' own source, and bots of every style under the conditions of all their movements."""
 
-    people: Canonical
+    humans: Canonical
     bots: Negatives
 
     @classmethod
-    def of(cls, people: Canonical, form: CanonicalConfig, seed: int) -> "Sides":
-        """These people, and bots made for them."""
-        return cls(people, together([of_style(style, people, form, seed) for style in BOTS]))
+    def of(cls, humans: Canonical, form: CanonicalConfig, seed: int) -> "HumansAndBots":
+        """Return these users with bots made under their conditions."""
+        return cls(humans, together([of_style(style, humans, form, seed) for style in BOTS]))
 
-    def scored(self, detector: Detector) -> Scored:
-        """Both, scored."""
+    def scored(self, detector: Detector) -> ScoredMovements:
+        """Return both with the scores of a detector."""
         bots = self.bots.canonical
         return joined(
-            Scored.of_people(detector.score(self.people), self.people.group, "recordings"),
-            Scored.of_bots(detector.score(bots), bots.group, self.bots.style, self.bots.family, SIMPLE),
+            ScoredMovements.of_users(detector.score(self.humans), self.humans.group, "recordings"),
+            ScoredMovements.of_bots(detector.score(bots), bots.group, self.bots.style, self.bots.family, SCRIPTED),
         )
 
 
 @dataclass(frozen=True, eq=False)
 class EvaluationSet:
-    """Movements that detectors are judged on.
+    """Movements on which detectors are evaluated.
 
     Attributes:
-        validation: What thresholds and temperature are fixed on.
-        held_out: What the figures are of, and beside it:
-        bots: Of others' making, where there are any.
-        people: Source -> people of it, whom no detector knows.
+        validation: For thresholds and temperature.
+        held_out: For the metrics, together with:
+        bots: Third-party bots, if there are any.
+        users: Source -> users of it who are in no training or validation split.
     """
 
-    validation: Sides
-    held_out: Sides
-    bots: OthersBots | None
-    people: Mapping[str, OthersPeople]
+    validation: HumansAndBots
+    held_out: HumansAndBots
+    bots: ThirdPartyBots | None
+    users: Mapping[str, ExternalUsers]
 
     @classmethod
     def of(
-        cls, splits: DataSplits, split: str, form: CanonicalConfig, seed: int, bots: str = "", people: str = ""
+        cls, splits: DataSplits, split: str, form: CanonicalConfig, seed: int, bots: str = "", users: str = ""
     ) -> "EvaluationSet":
-        """The people of `split`, and those of the files that are named.
+        """Return the users of `split`, and those of the files `bots` and `users`.
 
         Raises:
-            ConfigError, RecordingError: what is wrong with the files, in one line.
+            ConfigError, RecordingError: A file cannot be used.
         """
         known = {group for name in ("train", "validation") for group in splits[name].group}
         return cls(
-            Sides.of(splits["validation"], form, seed),
-            Sides.of(splits[split], form, seed),
+            HumansAndBots.of(splits["validation"], form, seed),
+            HumansAndBots.of(splits[split], form, seed),
             canonical_bots(read_bots(Path(bots)), form) if bots else None,
-            read_people(Path(people), form, known) if people else {},
+            read_users(Path(users), form, known) if users else {},
         )
 
-    def judgement(self, detector: Detector, negatives: NegativesConfig, config: FiguresConfig) -> DetectorJudgement:
-        """The judgement of a detector that was trained on these negatives."""
-        held_out = joined(self.held_out.scored(detector), *self._others(detector))
-        return judge_scores(self.validation.scored(detector), held_out, trained_on(negatives), config, KIN_FAMILIES)
+    def evaluate(
+        self, detector: Detector, negatives: NegativesConfig, config: DetectorMetricsConfig
+    ) -> DetectorEvaluation:
+        """Evaluate a detector that was trained on these negatives."""
+        held_out = joined(self.held_out.scored(detector), *self._external(detector))
+        return evaluate_scores(
+            self.validation.scored(detector), held_out, trained_on(negatives), config, RELATED_FAMILIES
+        )
 
     @property
-    def left_out(self) -> tuple[str, ...]:
-        """What of others' bots and people cannot be judged: how many, of whom, and why."""
+    def excluded(self) -> tuple[str, ...]:
+        """A line per third-party style and source of users with movements that cannot be used, and the reasons."""
         bots = self.bots.dropped if self.bots is not None else {}
-        people = {f"people of {source}": part.dropped for source, part in self.people.items()}
-        counted = {
-            who: [f"{n} {reason}" for reason, n in dropped.items() if n] for who, dropped in {**bots, **people}.items()
+        users = {f"users of {source}": external.dropped for source, external in self.users.items()}
+        counts = {
+            name: [f"{n} {reason}" for reason, n in dropped.items() if n] for name, dropped in {**bots, **users}.items()
         }
-        return tuple(f"{who}, left out: {', '.join(reasons)}" for who, reasons in counted.items() if reasons)
+        return tuple(f"{name}, excluded: {', '.join(reasons)}" for name, reasons in counts.items() if reasons)
 
-    def _others(self, detector: Detector) -> Iterator[Scored]:
-        """Bots and people of other sources, scored."""
+    def _external(self, detector: Detector) -> Iterator[ScoredMovements]:
+        """Yield third-party bots and users of other sources with their scores."""
         if self.bots is not None:
             movements = self.bots.canonical
-            yield Scored.of_bots(detector.score(movements), movements.group, self.bots.style, self.bots.family, OTHERS)
-        for source, people in self.people.items():
-            yield Scored.of_people(detector.score(people.canonical), people.canonical.group, source)
+            yield ScoredMovements.of_bots(
+                detector.score(movements), movements.group, self.bots.style, self.bots.family, THIRD_PARTY
+            )
+        for source, external in self.users.items():
+            yield ScoredMovements.of_users(detector.score(external.canonical), external.canonical.group, source)
 
 
 def require_detector_split(split: str) -> None:
-    """Raise ConfigError unless detectors are judged on `split`."""
+    """Raise ConfigError unless detectors may be evaluated on `split`."""
     law = f"`split` in {{{', '.join(DETECTOR_SPLITS)}}}"
     require(split in DETECTOR_SPLITS, law, f"split={split}", REFUSED_SPLITS.get(split, ""))
 
 
 def trained_on(negatives: NegativesConfig) -> tuple[str, ...]:
-    """Families that a detector learned from."""
+    """Return the families and kinds of negatives that a detector was trained on."""
     kinds = [kind for kind, share in negatives.shares.items() if share > 0 and kind != "bots"]
     return (*(negatives.families if negatives.bots > 0 else ()), *kinds)

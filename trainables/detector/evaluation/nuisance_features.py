@@ -1,18 +1,17 @@
-"""What says who recorded or prepared a movement, and nothing of the hand that made it.
+"""Nuisance features: traces of the recorder or the preparation of a movement, and not of the movement itself.
 
-In a recording: its clock, its whole numbers, how many events it has. Of these the canonical form is to leave nothing,
-but what it cannot remove can still be seen in it, and these are the columns `CANONICAL`:
+In a recording: its clock, its whole numbers, its number of events. The canonical form is meant to remove them; what it
+cannot remove remains visible, in the columns `CANONICAL`:
 
     off_pixel_share, off_tick, width_known   a step that is not in whole pixels, a duration between two ticks, a target
-                                             width: not observed as recordings are, or prepared by somebody else
-    held_share                               a single still step between two fast ones: nobody halts for a sixtieth of
-                                             a second at full speed, but a recorder whose events are no denser than the
-                                             ticks skips one
+                                             width: not observed as recordings are, or prepared otherwise
+    held_share                               a single still step between two fast ones: a hand does not stop for a
+                                             sixtieth of a second at full speed, but a recorder whose events are no
+                                             denser than the ticks skips one
 
-No nuisances are the other still steps, which are rests of the hand or slowness below a pixel, and how many steps there
-are, which is the duration. Duration, distance and direction are the condition that a movement was made under. A tick
-with two events of a faster recorder in it cannot be told from a movement that hurries, so that these columns say the
-least that is visible, not the most.
+Other still steps are no nuisances, but rests of the hand or motion below a pixel, and neither is the number of steps,
+which is the duration. Duration, distance and direction are the condition of a movement. A tick with two events of a
+faster recorder cannot be told from a fast movement, so that these columns are a lower bound of what is visible.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -58,56 +57,56 @@ RAW: Mapping[str, Callable[[Recording], float]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
-    """Canonical movements, and their steps in pixels at 60 Hz."""
+class _Motion:
+    """Canonical movements, and the lengths of their steps in pixels at 60 Hz."""
 
     canonical: Canonical
     speed: Float[Tensor, "N S"]
     mask: Bool[Tensor, "N S"]
 
 
-def _off_pixel_share(seen: _Seen) -> Float[Tensor, "N"]:
-    steps = rotate(seen.canonical.steps_px()[..., :2], seen.canonical.angle)
-    off = ((steps - steps.round()).abs() > ROUNDING).any(dim=-1) & seen.canonical.mask
-    return off.sum(dim=1) / seen.canonical.mask.sum(dim=1)
+def _off_pixel_share(motion: _Motion) -> Float[Tensor, "N"]:
+    steps = rotate(motion.canonical.steps_px()[..., :2], motion.canonical.angle)
+    off = ((steps - steps.round()).abs() > ROUNDING).any(dim=-1) & motion.canonical.mask
+    return off.sum(dim=1) / motion.canonical.mask.sum(dim=1)
 
 
-def _off_tick(seen: _Seen) -> Float[Tensor, "N"]:
-    ticks = seen.canonical.duration_s * RATE_HZ
+def _off_tick(motion: _Motion) -> Float[Tensor, "N"]:
+    ticks = motion.canonical.duration_s * RATE_HZ
     return ((ticks - ticks.round()).abs() > ROUNDING).double()
 
 
-def _held_share(seen: _Seen) -> Float[Tensor, "N"]:
-    """Over the steps; the first and the last one are never held."""
-    before, at, after = seen.speed[:, :-2], seen.speed[:, 1:-1], seen.speed[:, 2:]
+def _held_share(motion: _Motion) -> Float[Tensor, "N"]:
+    """Return the share of held steps; the first and the last one are never held."""
+    before, at, after = motion.speed[:, :-2], motion.speed[:, 1:-1], motion.speed[:, 2:]
     held = (at == 0) & (torch.minimum(before, after) >= FAST_PX)  # padding is not fast
-    return held.sum(dim=1) / seen.mask.sum(dim=1)
+    return held.sum(dim=1) / motion.mask.sum(dim=1)
 
 
-CANONICAL: Mapping[str, Callable[[_Seen], Tensor]] = {
+CANONICAL: Mapping[str, Callable[[_Motion], Tensor]] = {
     "off_pixel_share": _off_pixel_share,
     "off_tick": _off_tick,
-    "width_known": lambda seen: (~seen.canonical.target_width_px.isnan()).double(),
+    "width_known": lambda motion: (~motion.canonical.target_width_px.isnan()).double(),
     "held_share": _held_share,
 }
 
 
 def raw_nuisances(recordings: Sequence[Recording]) -> Float[Tensor, "N F"]:
-    """Columns `RAW`, float64."""
+    """Return the columns `RAW`, float64."""
     table = [[feature(recording) for feature in RAW.values()] for recording in recordings]
     return torch.tensor(table, dtype=torch.float64)
 
 
 def canonical_nuisances(canonical: Canonical, form: CanonicalConfig) -> Float[Tensor, "N F"]:
-    """Columns `CANONICAL`, float64."""
+    """Return the columns `CANONICAL`, float64."""
     movements = decode(canonical, form)
     speed = movements.steps_px.norm(dim=-1)
-    seen = _Seen(canonical, speed, prefix_mask(movements.length, speed.shape[1]))
-    return torch.stack([feature(seen).double() for feature in CANONICAL.values()], dim=1)
+    motion = _Motion(canonical, speed, prefix_mask(movements.length, speed.shape[1]))
+    return torch.stack([feature(motion).double() for feature in CANONICAL.values()], dim=1)
 
 
 def conditions(canonical: Canonical) -> Float[Tensor, "N F"]:
-    """Columns `CONDITIONS`, float64."""
+    """Return the columns `CONDITIONS`, float64."""
     angle = canonical.angle.double()
     parts = (canonical.duration_s.log(), canonical.distance_px.log(), angle.cos(), angle.sin())
     return torch.stack([part.double() for part in parts], dim=1)

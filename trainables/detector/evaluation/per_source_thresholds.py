@@ -1,9 +1,9 @@
-"""A threshold of a source's own: fixed on one half of its people, measured on the other half, and what it costs.
+"""Threshold per source of users: fitted on one half of its users, tested on the other half, with its cost in TPR.
 
-On another device, with another recorder or at another task people move otherwise, and a threshold that accuses 1 % of
-some accuses 27 % of others. Which one would accuse 1 % there can be told of the source's own people alone, and whether
-it does only of people on whom it was not fixed: so there must be two of them. A stricter threshold lets bots through:
-the share of all bots that it catches stands beside that of the usual one.
+On another device, with another recorder or in another task users move differently, and a threshold of 1 % FPR on some
+users may flag 27 % of the movements of others. The threshold of 1 % FPR there can only be fitted on users of that
+source, and only be tested on users on whom it was not fitted: so there must be two of them. A stricter threshold
+detects fewer bots: its TPR stands beside that of the default threshold.
 """
 
 from collections import Counter
@@ -11,58 +11,65 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from trainables.core.seeding import generator
-from trainables.detector.evaluation.scored_movements import Scored
+from trainables.detector.evaluation.scored_movements import ScoredMovements
 from trainables.eval.detection.roc import Threshold, threshold_at_fpr
-from trainables.eval.intervals.cluster_bootstrap import Share, share
+from trainables.eval.intervals.cluster_bootstrap import Proportion, proportion
 from trainables.eval.intervals.config import BootstrapConfig
 
 
 @dataclass(frozen=True)
-class OwnThreshold:
-    """What fixing a threshold on half of a source's people came to.
+class SourceThreshold:
+    """Threshold fitted on half of a source's users, and its rates.
 
     Attributes:
-        people: Of the source.
-        fixed: On the movements of one half of them; None with fewer than two people, as all that follows.
-        accused: Of the other half.
-        caught, caught_usually: Of all bots: above this threshold, and above the one of the validation people.
+        users: Number of users of the source.
+        threshold: Fitted on the movements of one half of them; None for fewer than two users, as are all that follow.
+        flagged: FPR on the other half.
+        detected, detected_at_default: TPR on all bots, at this threshold and at that of the validation users.
     """
 
     source: str
-    people: int
-    fixed: Threshold | None = None
-    accused: Share | None = None
-    caught: Share | None = None
-    caught_usually: Share | None = None
+    users: int
+    threshold: Threshold | None = None
+    flagged: Proportion | None = None
+    detected: Proportion | None = None
+    detected_at_default: Proportion | None = None
 
 
-def own_thresholds(
-    held_out: Scored, usual: Threshold, known: Collection[str], config: BootstrapConfig, seed: int
-) -> tuple[OwnThreshold, ...]:
-    """A row per source of people that is not `known`, each at the target rate of the `usual` threshold."""
-    people = held_out.people()
-    sources = sorted(set(people.source) - set(known))
+def source_thresholds(
+    held_out: ScoredMovements, default: Threshold, known: Collection[str], config: BootstrapConfig, seed: int
+) -> tuple[SourceThreshold, ...]:
+    """Return a row per source of users that is not in `known`, each at the target FPR of the `default` threshold."""
+    humans = held_out.humans()
+    sources = sorted(set(humans.source) - set(known))
     return tuple(
-        _of_source(people.where("source", [source]), held_out.bots(), usual, config, seed) for source in sources
+        _of_source(humans.where("source", [source]), held_out.bots(), default, config, seed) for source in sources
     )
 
 
-def _of_source(people: Scored, bots: Scored, usual: Threshold, config: BootstrapConfig, seed: int) -> OwnThreshold:
-    def above(part: Scored, value: float) -> Share:
-        return share(part.score > value, part.group, config, generator(seed, "own thresholds"))
+def _of_source(
+    humans: ScoredMovements, bots: ScoredMovements, default: Threshold, config: BootstrapConfig, seed: int
+) -> SourceThreshold:
+    def above(movements: ScoredMovements, value: float) -> Proportion:
+        return proportion(movements.score > value, movements.group, config, generator(seed, "own thresholds"))
 
-    one, other = (people.where("group", half) for half in halves(people.group))
-    source, count = people.source[0], len(set(people.group))
-    if not len(other):
-        return OwnThreshold(source, count)
-    fixed = threshold_at_fpr(one.score, usual.target_fpr)
-    return OwnThreshold(
-        source, count, fixed, above(other, fixed.value), above(bots, fixed.value), above(bots, usual.value)
+    fitted, tested = (humans.where("group", half) for half in halves(humans.group))
+    source, count = humans.source[0], len(set(humans.group))
+    if not len(tested):
+        return SourceThreshold(source, count)
+    threshold = threshold_at_fpr(fitted.score, default.target_fpr)
+    return SourceThreshold(
+        source,
+        count,
+        threshold,
+        above(tested, threshold.value),
+        above(bots, threshold.value),
+        above(bots, default.value),
     )
 
 
 def halves(groups: Sequence[str]) -> tuple[set[str], set[str]]:
-    """Groups in two parts of about as many rows: the largest first, each to the part that has fewer so far.
+    """Split groups into two halves of similar row counts: the largest first, each to the half with fewer rows so far.
 
     >>> one, other = halves(["a", "b", "b", "b", "c", "c"])
     >>> sorted(one), sorted(other)

@@ -1,7 +1,7 @@
-"""A picture of what a detector says: bots caught by family, the curves of the unseen ones, and the scores.
+"""Plot the scores of a detector: TPR by family, ROC curves of the unseen families, and histograms of the log odds.
 
-Colours are safe for the colour-blind and say the same in all three panels: blue is people, vermilion the family never
-trained on of which most bots are missed, the lighter one the others never trained on, grey what was trained on.
+Colours are safe for the colour-blind and have the same meaning in all three panels: blue is users, vermilion the unseen
+family with the lowest TPR, the lighter one the other unseen families, grey the seen ones.
 """
 
 from collections.abc import Collection, Mapping
@@ -18,38 +18,38 @@ from trainables.eval.detection.roc import curve, threshold_at_fpr
 from trainables.eval.intervals.jackknife import Interval
 from trainables.training.metric_names import family_fnr
 
-PEOPLE, WORST, UNSEEN, SEEN = "#0072b2", "#d55e00", "#e69f00", "#999999"
-REACH = 12.0  # log odds beyond which scores are counted at the edge: 6 in a million
+HUMAN, WORST, UNSEEN, SEEN = "#0072b2", "#d55e00", "#e69f00", "#999999"
+REACH = 12.0  # log odds at which scores are clipped: a probability of 6 in a million
 DPI = 110
 
 Scores = Mapping[str, Float[Tensor, "_"]]
 
 
-def overview(
-    people: Float[Tensor, "N"],
+def plot_overview(
+    human: Float[Tensor, "N"],
     bots: Scores,
     unseen: Collection[str],
     fpr: float,
     intervals: Mapping[str, Interval],
     file: Path,
 ) -> None:
-    """Three panels in one picture.
+    """Plot the three panels into one file.
 
     Args:
-        people, bots: Calibrated log odds of a bot; of bots by family.
-        unseen: Families never trained on.
-        fpr: Share of the people who may be accused.
-        intervals: Shares missed of families that were judged again, by `names.family_fnr`.
+        human, bots: Calibrated log odds of a bot; of bots by family.
+        unseen: Families that were left out of the training.
+        fpr: Target FPR of the threshold.
+        intervals: Intervals of the re-evaluated FNR by family, by `names.family_fnr`.
     """
-    threshold = threshold_at_fpr(people, fpr).value
-    caught = {family: (scores > threshold).double().mean().item() for family, scores in bots.items()}
-    order = sorted(bots, key=lambda family: (family not in unseen, caught[family]))
+    threshold = threshold_at_fpr(human, fpr).value
+    tpr = {family: (scores > threshold).double().mean().item() for family, scores in bots.items()}
+    order = sorted(bots, key=lambda family: (family not in unseen, tpr[family]))
     colours = {family: _colour(family, order[0], unseen) for family in order}
     figure = Figure(figsize=(14, 4.6), layout="constrained")
     bars, rates, odds = figure.subplots(1, 3, width_ratios=[1.15, 1, 1.25])
-    _bars(bars, {family: caught[family] for family in order}, colours, intervals, fpr)
-    _rates(rates, people, {family: bots[family] for family in order if family in unseen}, colours, fpr)
-    _odds(odds, people, _joined(bots, order, colours), threshold)
+    _plot_bars(bars, {family: tpr[family] for family in order}, colours, intervals, fpr)
+    _plot_roc(rates, human, {family: bots[family] for family in order if family in unseen}, colours, fpr)
+    _plot_log_odds(odds, human, _joined(bots, order, colours), threshold)
     figure.savefig(file, dpi=DPI)
 
 
@@ -59,59 +59,61 @@ def _colour(family: str, worst: str, unseen: Collection[str]) -> str:
     return WORST if family == worst else UNSEEN
 
 
-def _bars(
-    axis: Axes, caught: Mapping[str, float], colours: Mapping[str, str], intervals: Mapping[str, Interval], fpr: float
+def _plot_bars(
+    axis: Axes, tpr: Mapping[str, float], colours: Mapping[str, str], intervals: Mapping[str, Interval], fpr: float
 ) -> None:
-    """A bar per family, the worst on top; where it was judged again, that figure with its interval as a point."""
-    families = list(caught)
-    axis.barh(range(len(families)), list(caught.values()), color=[colours[family] for family in families], alpha=0.75)
-    axis.set_yticks(range(len(families)), [f"{family.replace('_', ' ')}  {caught[family]:.2f}" for family in families])
+    """Plot a bar per family, the worst on top, and a point with its interval for a re-evaluated TPR."""
+    families = list(tpr)
+    axis.barh(range(len(families)), list(tpr.values()), color=[colours[family] for family in families], alpha=0.75)
+    axis.set_yticks(range(len(families)), [f"{family.replace('_', ' ')}  {tpr[family]:.2f}" for family in families])
     for place, family in enumerate(families):
-        missed = intervals.get(family_fnr(family))
-        if missed is not None:
-            ends = np.clip([1 - missed.high, 1 - missed.low], 0, 1)
-            value = 1 - missed.value
+        fnr = intervals.get(family_fnr(family))
+        if fnr is not None:
+            ends = np.clip([1 - fnr.high, 1 - fnr.low], 0, 1)
+            value = 1 - fnr.value
             error = [[max(value - ends[0], 0)], [max(ends[1] - value, 0)]]
             axis.errorbar(value, place, xerr=error, color="black", marker="o", markersize=3, capsize=3, linewidth=1)
     axis.invert_yaxis()
     axis.set_xlim(0, 1.02)
-    axis.set_xlabel(f"share caught at {100 * fpr:g} % of people accused")
-    axis.set_title("points: fresh bots, 95 % over people" if intervals else "bots caught by family", fontsize=10)
+    axis.set_xlabel(f"TPR at {100 * fpr:g} % FPR")
+    axis.set_title("points: new bots, 95 % intervals over users" if intervals else "TPR by family", fontsize=10)
 
 
-def _rates(axis: Axes, people: Float[Tensor, "N"], bots: Scores, colours: Mapping[str, str], fpr: float) -> None:
-    """The ROC curve of each family never trained on; its foot is one person of N."""
+def _plot_roc(axis: Axes, human: Float[Tensor, "N"], bots: Scores, colours: Mapping[str, str], fpr: float) -> None:
+    """Plot the ROC curve of each unseen family; the linear part of the axis ends at one movement of N."""
     for family, scores in bots.items():
-        both, name = torch.cat([people, scores]), family.replace("_", " ")
-        is_bot = torch.arange(len(both)) >= len(people)
+        both, name = torch.cat([human, scores]), family.replace("_", " ")
+        is_bot = torch.arange(len(both)) >= len(human)
         rates = curve(both, is_bot, torch.ones(1, len(both), dtype=torch.float64))
         axis.step(rates.fpr[0], rates.tpr[0], where="post", color=colours[family], linewidth=1.6, label=name)
     axis.axvline(fpr, color="black", linewidth=0.8, linestyle=":")
-    axis.set_xscale("symlog", linthresh=1 / len(people), linscale=0.3)
+    axis.set_xscale("symlog", linthresh=1 / len(human), linscale=0.3)
     axis.set_xlim(0, 1)
     axis.set_xticks([0, 0.01, 0.1, 1], ["0", "1 %", "10 %", "100 %"])
     axis.set_xticks([], minor=True)
     axis.set_ylim(0, 1.02)
-    axis.set_xlabel("share of people accused")
-    axis.set_ylabel("share of bots caught")
-    axis.set_title("families never trained on", fontsize=10)
+    axis.set_xlabel("FPR")
+    axis.set_ylabel("TPR")
+    axis.set_title("unseen families", fontsize=10)
     if bots:
         axis.legend(frameon=False, loc="lower right")
 
 
 def _joined(bots: Scores, order: list[str], colours: Mapping[str, str]) -> dict[str, tuple[Tensor, str]]:
-    """What the histograms tell apart: the worst unseen family, all other unseen ones, those that were trained on."""
-    titles = {WORST: order[0], UNSEEN: "other bots never trained on", SEEN: "bots trained on"}
-    found = {colour: [bots[family] for family in order if colours[family] == colour] for colour in titles}
-    return {titles[colour]: (torch.cat(scores), colour) for colour, scores in found.items() if scores}
+    """Return the scores of each histogram: the worst unseen family, the other unseen ones, the seen ones."""
+    titles = {WORST: order[0], UNSEEN: "other unseen families", SEEN: "seen families"}
+    by_colour = {colour: [bots[family] for family in order if colours[family] == colour] for colour in titles}
+    return {titles[colour]: (torch.cat(scores), colour) for colour, scores in by_colour.items() if scores}
 
 
-def _odds(axis: Axes, people: Float[Tensor, "N"], bots: Mapping[str, tuple[Tensor, str]], threshold: float) -> None:
-    """Histograms of log odds, each of area one."""
-    farthest = max(scores.abs().max().item() for scores in (people, *(scores for scores, _ in bots.values())))
+def _plot_log_odds(
+    axis: Axes, human: Float[Tensor, "N"], bots: Mapping[str, tuple[Tensor, str]], threshold: float
+) -> None:
+    """Plot histograms of the log odds, each of area one."""
+    farthest = max(scores.abs().max().item() for scores in (human, *(scores for scores, _ in bots.values())))
     reach = min(REACH, farthest + 0.5)
     bins = np.linspace(-reach, reach, 49).tolist()
-    for name, (scores, colour) in {"people": (people, PEOPLE), **bots}.items():
+    for name, (scores, colour) in {"users": (human, HUMAN), **bots}.items():
         values = scores.clamp(-reach, reach).numpy()
         axis.hist(values, bins, density=True, histtype="stepfilled", alpha=0.25, color=colour)
         axis.hist(values, bins, density=True, histtype="step", linewidth=1.2, color=colour, label=name)

@@ -1,15 +1,15 @@
-"""The judgement of a detector by its scores: every style of bot, worst first, and every source of people.
+"""Evaluate a detector by its scores: every style of bot, the worst first, and every source of users.
 
-Two sets of scored movements come in. On the validation people the thresholds are fixed, and on them and as many of the
-validation bots the temperature is fitted; nothing else is taken from there. All figures are of the held-out set:
+There are two sets of scored movements. The thresholds are fitted on the validation users, the temperature on them and
+as many of the validation bots; nothing else is taken from that set. All metrics are of the held-out set:
 
-    bots      by style and by family: areas, F1 and equal error rate against the people of the validation's own source,
-              and the share caught above each threshold; the style of which fewest are caught comes first
-    people    by source and by person: the share accused above the same thresholds, and above one of a source's own
-    both      calibration before and after the temperature, of the people and as many bots; sessions
+    bots      by style and by family: ROC-AUC, PR-AUC, F1 and equal error rate against the users of the validation
+              source, and the TPR at each threshold; the style with the lowest TPR comes first
+    users     by source and by user: the FPR at the same thresholds, and at one fitted on the source itself
+    both      calibration before and after the temperature, on the users and as many bots; sessions
 
-A family is `seen` if the detector was trained on it, `kin` if it was trained on one of the same mechanism (a Bézier
-curve of one's own is kin to anybody's), and `new` else: of a detector it is the last that counts.
+A family is `seen` if the detector was trained on it, `related` if it was trained on one of the same mechanism (someone
+else's Bézier curve and our own), and `unseen` otherwise: the last ones say how a detector generalises.
 """
 
 from collections.abc import Collection, Mapping
@@ -18,50 +18,50 @@ from typing import Any
 
 from trainables.core.config import plain, require
 from trainables.core.seeding import generator
-from trainables.detector.evaluation.config import FiguresConfig
-from trainables.detector.evaluation.per_source_thresholds import OwnThreshold, own_thresholds
-from trainables.detector.evaluation.scored_movements import Scored, balanced, joined
-from trainables.detector.evaluation.sessions import SessionFigures, SessionJudge, with_sessions
+from trainables.detector.evaluation.config import DetectorMetricsConfig
+from trainables.detector.evaluation.per_source_thresholds import SourceThreshold, source_thresholds
+from trainables.detector.evaluation.scored_movements import ScoredMovements, balanced, joined
+from trainables.detector.evaluation.sessions import SessionEvaluator, SessionMetrics, with_sessions
 from trainables.detector.records import from_plain
 from trainables.eval.detection.calibration import Reliability, Temperature, calibrate, reliability
-from trainables.eval.detection.roc import Detection, Threshold, detection, threshold_at_fpr
-from trainables.eval.intervals.cluster_bootstrap import Share, share
+from trainables.eval.detection.roc import DetectionMetrics, Threshold, detection_metrics, threshold_at_fpr
+from trainables.eval.intervals.cluster_bootstrap import Proportion, proportion
 
-SEEN, KIN, NEW = "seen", "kin", "new"  # what a family was to the training
+SEEN, RELATED, UNSEEN = "seen", "related", "unseen"  # relation of a family to the training
 
 
 @dataclass(frozen=True)
 class BotRow:
-    """Bots of a style or of a family against people.
+    """Metrics of the bots of a style or of a family.
 
     Attributes:
-        training: `SEEN`, `KIN` or `NEW`.
-        caught: Share above each threshold, in their order.
+        training: Relation of the family to the training: `SEEN`, `RELATED` or `UNSEEN`.
+        detected: TPR at each threshold, in their order.
     """
 
     name: str
     family: str
     source: str
     training: str
-    figures: Detection
-    caught: tuple[Share, ...]
+    metrics: DetectionMetrics
+    detected: tuple[Proportion, ...]
 
 
 @dataclass(frozen=True)
-class PeopleRow:
-    """People of a source, or one of them: the share accused above each threshold."""
+class UserRow:
+    """FPR at each threshold, of the users of a source or of one user."""
 
     name: str
     source: str
-    accused: tuple[Share, ...]
+    flagged: tuple[Proportion, ...]
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The temperature, and how reliable held-out probabilities are without and with it.
+    """Temperature, and reliability of held-out probabilities before and after it.
 
     Attributes:
-        prior: Share of bots among the held-out movements that both are told of: one half, if there are enough bots.
+        prior: Share of bots among the held-out movements of both tables: one half, if there are enough bots.
     """
 
     temperature: Temperature
@@ -71,14 +71,14 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class DetectorJudgement:
-    """All figures of one detector on one held-out set.
+class DetectorEvaluation:
+    """Metrics of one detector on one held-out set.
 
     Attributes:
-        trained_on: Families of bots that it learned from.
-        styles, families: Fewest caught first.
-        sources, people: Most accused first.
-        own_thresholds: Of the sources that the thresholds are not from.
+        trained_on: Families of bots in the training.
+        styles, families: Lowest TPR first.
+        sources, users: Highest FPR first.
+        source_thresholds: One per source of users other than that of the thresholds.
     """
 
     trained_on: tuple[str, ...]
@@ -86,140 +86,140 @@ class DetectorJudgement:
     thresholds: tuple[Threshold, ...]
     styles: tuple[BotRow, ...]
     families: tuple[BotRow, ...]
-    sources: tuple[PeopleRow, ...]
-    people: tuple[PeopleRow, ...]
-    own_thresholds: tuple[OwnThreshold, ...]
+    sources: tuple[UserRow, ...]
+    users: tuple[UserRow, ...]
+    source_thresholds: tuple[SourceThreshold, ...]
     calibration: Calibration
-    sessions: SessionFigures
+    sessions: SessionMetrics
 
-    def worst(self, training: str = NEW) -> BotRow | None:
-        """The family of which fewest are caught among those that were `training` to the detector; None if none was."""
+    def worst(self, training: str = UNSEEN) -> BotRow | None:
+        """Return the family with the lowest TPR among those of a relation to the training; None if there is none."""
         return next((row for row in self.families if row.training == training), None)
 
     def to_json(self) -> dict[str, Any]:
-        """A plain mapping; `from_json` of it is the same judgement."""
+        """Return a plain mapping; `from_json` inverts it."""
         return plain(self)
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "DetectorJudgement":
-        """The judgement of a plain mapping. Raises ConfigError if it is none."""
+    def from_json(cls, content: Mapping[str, Any]) -> "DetectorEvaluation":
+        """Return the evaluation of a plain mapping. Raises ConfigError for any other mapping."""
         return from_plain(cls, content)
 
 
-def judge_scores(
-    validation: Scored,
-    held_out: Scored,
+def evaluate_scores(
+    validation: ScoredMovements,
+    held_out: ScoredMovements,
     trained_on: Collection[str],
-    config: FiguresConfig,
-    kin: Mapping[str, Collection[str]] | None = None,
-) -> DetectorJudgement:
-    """Judge a detector by its scores.
+    config: DetectorMetricsConfig,
+    related: Mapping[str, Collection[str]] | None = None,
+) -> DetectorEvaluation:
+    """Evaluate a detector by its scores.
 
     Args:
-        trained_on: Families of bots.
-        kin: Family -> families of the same mechanism.
+        trained_on: Families of bots in the training.
+        related: Family -> families of the same mechanism.
 
     Raises:
-        ConfigError: people or bots are missing, someone stands in both sets, or nobody in the held-out set is of a
-            source of the validation people.
+        ConfigError: A set without users or bots, a user in both sets, or no held-out user of a source of the
+            validation users.
     """
-    people = _compared(validation, held_out)
-    thresholds = tuple(threshold_at_fpr(validation.people().score, fpr) for fpr in config.fprs)
+    humans = _compared(validation, held_out)
+    thresholds = tuple(threshold_at_fpr(validation.humans().score, fpr) for fpr in config.fprs)
     fitted_on = balanced(validation, generator(config.seed, "balance"))
     temperature = calibrate(fitted_on.score, fitted_on.is_bot)
-    judge = _Judge(people, thresholds, tuple(sorted(trained_on)), kin or {}, config)
-    styles = judge.bots(held_out.bots(), "style")
+    rows = _Rows(humans, thresholds, tuple(sorted(trained_on)), related or {}, config)
+    styles = rows.of_bots(held_out.bots(), "style")
     fused = with_sessions((row.name for row in styles), held_out.bots(), config.movements[-1])[:1]
-    return DetectorJudgement(
-        judge.trained_on,
+    return DetectorEvaluation(
+        rows.trained_on,
         config.bootstrap.level,
         thresholds,
         styles=styles,
-        families=judge.bots(held_out.bots(), "family"),
-        sources=judge.accused(held_out.people(), "source"),
-        people=judge.accused(held_out.people(), "group"),
-        own_thresholds=own_thresholds(held_out, thresholds[0], set(people.source), config.bootstrap, config.seed),
-        calibration=_calibration(temperature, joined(people, held_out.bots()), config),
-        sessions=SessionJudge(temperature, config.fprs[0], config.bootstrap, config.seed)(
-            validation, joined(people, held_out.bots()), config.movements, fused
+        families=rows.of_bots(held_out.bots(), "family"),
+        sources=rows.of_users(held_out.humans(), "source"),
+        users=rows.of_users(held_out.humans(), "group"),
+        source_thresholds=source_thresholds(held_out, thresholds[0], set(humans.source), config.bootstrap, config.seed),
+        calibration=_calibration(temperature, joined(humans, held_out.bots()), config),
+        sessions=SessionEvaluator(temperature, config.fprs[0], config.bootstrap, config.seed)(
+            validation, joined(humans, held_out.bots()), config.movements, fused
         ),
     )
 
 
-def _compared(validation: Scored, held_out: Scored) -> Scored:
-    """The held-out people whom bots are compared with: those of the sources that the thresholds are from."""
-    for name, part in (("validation", validation), ("held-out", held_out)):
-        for kind, rows in (("people", part.people()), ("bots", part.bots())):
+def _compared(validation: ScoredMovements, held_out: ScoredMovements) -> ScoredMovements:
+    """Return the held-out users with whom bots are compared: those of the sources of the validation users."""
+    for name, movements in (("validation", validation), ("held-out", held_out)):
+        for kind, rows in (("users", movements.humans()), ("bots", movements.bots())):
             require(len(rows) > 0, f"`{name} {kind} >= 1`", "0")
-    both = set(validation.people().group) & set(held_out.people().group)
-    require(not both, "nobody in both the validation and the held-out set", ", ".join(sorted(both)[:3]))
-    sources = set(validation.people().source)
-    people = held_out.people().where("source", sources)
-    got = f"{', '.join(sorted(set(held_out.people().source)))}"
-    require(len(people) > 0, f"held-out people of {', '.join(sorted(sources))}", got)
-    return people
+    both = set(validation.humans().group) & set(held_out.humans().group)
+    require(not both, "no user in both the validation and the held-out set", ", ".join(sorted(both)[:3]))
+    sources = set(validation.humans().source)
+    humans = held_out.humans().where("source", sources)
+    got = f"{', '.join(sorted(set(held_out.humans().source)))}"
+    require(len(humans) > 0, f"held-out users of {', '.join(sorted(sources))}", got)
+    return humans
 
 
-def _calibration(temperature: Temperature, compared: Scored, config: FiguresConfig) -> Calibration:
-    """Reliability of people and as many bots, without and with the temperature."""
+def _calibration(temperature: Temperature, compared: ScoredMovements, config: DetectorMetricsConfig) -> Calibration:
+    """Return the reliability of users and as many bots, before and after the temperature."""
     compared = balanced(compared, generator(config.seed, "balance"))
     is_bot = compared.is_bot
     prior, bins = is_bot.double().mean().item(), min(config.bins, len(compared))
-    untouched = Temperature(1.0, temperature.prior, temperature.nll_before, temperature.nll_before)
+    identity = Temperature(1.0, temperature.prior, temperature.nll_before, temperature.nll_before)
     before, after = (
         reliability(by(compared.score, prior), is_bot, bins, generator(config.seed, "labels"))
-        for by in (untouched, temperature)
+        for by in (identity, temperature)
     )
     return Calibration(temperature, prior, before, after)
 
 
 @dataclass(frozen=True)
-class _Judge:
-    """Rows of a judgement, all against the same people and above the same thresholds."""
+class _Rows:
+    """Builds the rows of an evaluation, all against the same users and at the same thresholds."""
 
-    against: Scored
+    against: ScoredMovements
     thresholds: tuple[Threshold, ...]
     trained_on: tuple[str, ...]
-    kin: Mapping[str, Collection[str]]
-    config: FiguresConfig
+    related: Mapping[str, Collection[str]]
+    config: DetectorMetricsConfig
 
-    def bots(self, bots: Scored, column: str) -> tuple[BotRow, ...]:
-        """A row per name in `column`, fewest caught first; then by area, then by name."""
-        rows = [self._bots(name, bots.where(column, [name])) for name in sorted(set(getattr(bots, column)))]
-        return tuple(sorted(rows, key=lambda row: (row.caught[0].value, row.figures.auc.value, row.name)))
+    def of_bots(self, bots: ScoredMovements, column: str) -> tuple[BotRow, ...]:
+        """Return a row per name in `column`, lowest TPR first; then by area, then by name."""
+        rows = [self._row(name, bots.where(column, [name])) for name in sorted(set(getattr(bots, column)))]
+        return tuple(sorted(rows, key=lambda row: (row.detected[0].value, row.metrics.auc.value, row.name)))
 
-    def accused(self, people: Scored, column: str) -> tuple[PeopleRow, ...]:
-        """A row per name in `column`, most accused first; then by name."""
-        names = sorted({*zip(getattr(people, column), people.source, strict=True)})
+    def of_users(self, humans: ScoredMovements, column: str) -> tuple[UserRow, ...]:
+        """Return a row per name in `column`, highest FPR first; then by name."""
+        names = sorted({*zip(getattr(humans, column), humans.source, strict=True)})
         rows = []
         for name, source in names:
-            part = people.where(column, [name]).where("source", [source])
-            rows.append(PeopleRow(name, source, self._above(part)))
-        return tuple(sorted(rows, key=lambda row: (-row.accused[0].value, row.name)))
+            chosen = humans.where(column, [name]).where("source", [source])
+            rows.append(UserRow(name, source, self._above(chosen)))
+        return tuple(sorted(rows, key=lambda row: (-row.flagged[0].value, row.name)))
 
-    def _bots(self, name: str, bots: Scored) -> BotRow:
+    def _row(self, name: str, bots: ScoredMovements) -> BotRow:
         both = joined(self.against, bots)
-        figures = detection(
+        metrics = detection_metrics(
             both.score,
             both.is_bot,
             both.group,
             self.thresholds[0].value,
             self.config.bootstrap,
-            generator(self.config.seed, "bots"),  # the same draws of people in every row
+            generator(self.config.seed, "bots"),  # the same resampled users in every row
         )
         family, source = bots.family[0], ", ".join(sorted(set(bots.source)))
-        return BotRow(name, family, source, self._training(family), figures, self._above(bots))
+        return BotRow(name, family, source, self._training(family), metrics, self._above(bots))
 
-    def _above(self, part: Scored) -> tuple[Share, ...]:
-        """The share of these rows above each threshold."""
+    def _above(self, movements: ScoredMovements) -> tuple[Proportion, ...]:
+        """Return the proportion of these rows above each threshold."""
         settings = self.config.bootstrap
-        draws = (generator(self.config.seed, "shares") for _ in self.thresholds)
+        streams = (generator(self.config.seed, "shares") for _ in self.thresholds)
         return tuple(
-            share(part.score > threshold.value, part.group, settings, random)
-            for threshold, random in zip(self.thresholds, draws, strict=True)
+            proportion(movements.score > threshold.value, movements.group, settings, random)
+            for threshold, random in zip(self.thresholds, streams, strict=True)
         )
 
     def _training(self, family: str) -> str:
         if family in self.trained_on:
             return SEEN
-        return KIN if set(self.kin.get(family, ())) & set(self.trained_on) else NEW
+        return RELATED if set(self.related.get(family, ())) & set(self.trained_on) else UNSEEN

@@ -1,4 +1,4 @@
-"""Scored movements: the probability of a bot for each, and all that a judgement has to know of who made it."""
+"""Scored movements: the bot probability of each, with the user, session, style, family and source that made it."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,22 +12,22 @@ from torch import Tensor
 from trainables.core.config import require
 from trainables.data.labels import HUMAN
 
-TOLD = ("group", "session", "style", "family", "source")
+COLUMNS = ("group", "session", "style", "family", "source")
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
-    """N movements of people and bots, with the probability of a bot.
+class ScoredMovements:
+    """N movements of users and bots, with the probability of a bot.
 
     Attributes:
-        score: In [0, 1].
-        group: Who made it; of a bot, whose conditions it was made under. Rows of one group are drawn together.
-        session: What several movements are fused over: of people, usually the group.
-        style, family: Of a bot; `HUMAN` for people.
-        source: Of people, who recorded them; of bots, where they come from.
+        score: Probability of a bot, in [0, 1].
+        group: User who made the movement, or under whose conditions a bot made it: the unit of the bootstrap.
+        session: Unit over which several movements are fused: for users, the user.
+        style, family: Style and family of a bot; `HUMAN` for users.
+        source: Recorder of a user's movement, or origin of a bot.
 
     Raises:
-        ConfigError: columns of unequal length, or a score that is no probability.
+        ConfigError: Columns of unequal length, or a score that is no probability.
     """
 
     score: Float[Tensor, "N"]
@@ -38,7 +38,7 @@ class Scored:
     source: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        counts = {len(getattr(self, name)) for name in TOLD} | {len(self.score)}
+        counts = {len(getattr(self, name)) for name in COLUMNS} | {len(self.score)}
         require(len(counts) == 1, "columns of scored movements to be of one length", f"{sorted(counts)}")
         bad = (~((self.score >= 0) & (self.score <= 1))).nonzero().squeeze(1).tolist()
         got = f"{self.score[bad[0]].item()} in row {bad[0]} ({self.style[bad[0]]})" if bad else ""
@@ -48,10 +48,10 @@ class Scored:
         return len(self.score)
 
     @classmethod
-    def of_people(cls, score: Float[Tensor, "N"], group: Sequence[str], source: str) -> "Scored":
-        """Movements of people of one source; a person is a session."""
-        n, people = len(score), tuple(group)
-        return cls(score.double(), people, people, (HUMAN,) * n, (HUMAN,) * n, (source,) * n)
+    def of_users(cls, score: Float[Tensor, "N"], group: Sequence[str], source: str) -> "ScoredMovements":
+        """Return the movements of users of one source; each user is a session."""
+        n, users = len(score), tuple(group)
+        return cls(score.double(), users, users, (HUMAN,) * n, (HUMAN,) * n, (source,) * n)
 
     @classmethod
     def of_bots(
@@ -62,47 +62,47 @@ class Scored:
         family: Sequence[str],
         source: str,
         session: Sequence[str] | None = None,
-    ) -> "Scored":
-        """Movements of bots; unless told otherwise, a style under one person's conditions is a session."""
+    ) -> "ScoredMovements":
+        """Return the movements of bots; by default each style under the conditions of one user is a session."""
         sessions = session if session is not None else [f"{s}/{g}" for s, g in zip(style, group, strict=True)]
         return cls(score.double(), tuple(group), tuple(sessions), tuple(style), tuple(family), (source,) * len(score))
 
     @property
     def is_bot(self) -> Bool[Tensor, "N"]:
-        """Which rows are bots."""
+        """Mask of the rows of bots."""
         return torch.tensor([style != HUMAN for style in self.style], dtype=torch.bool)
 
-    def where(self, column: str, names: Iterable[str]) -> "Scored":
-        """The rows whose `column` is one of the names."""
+    def where(self, column: str, names: Iterable[str]) -> "ScoredMovements":
+        """Return the rows whose `column` is one of the names."""
         wanted = set(names)
         return self.take([row for row, name in enumerate(getattr(self, column)) if name in wanted])
 
-    def people(self) -> "Scored":
-        """The rows of people."""
+    def humans(self) -> "ScoredMovements":
+        """Return the rows of users."""
         return self.where("style", [HUMAN])
 
-    def bots(self) -> "Scored":
-        """The rows of bots."""
+    def bots(self) -> "ScoredMovements":
+        """Return the rows of bots."""
         return self.where("style", set(self.style) - {HUMAN})
 
-    def take(self, rows: Sequence[int]) -> "Scored":
-        """The movements at `rows`, in that order."""
-        told = {name: tuple(getattr(self, name)[row] for row in rows) for name in TOLD}
-        return Scored(self.score[torch.tensor(rows, dtype=torch.int64)], **told)
+    def take(self, rows: Sequence[int]) -> "ScoredMovements":
+        """Return the movements at `rows`, in that order."""
+        columns = {name: tuple(getattr(self, name)[row] for row in rows) for name in COLUMNS}
+        return ScoredMovements(self.score[torch.tensor(rows, dtype=torch.int64)], **columns)
 
 
-def balanced(part: Scored, random: torch.Generator) -> Scored:
-    """All people and as many bots, by chance and evenly over the styles; all bots where there are fewer."""
-    people, bots = part.people(), part.bots()
+def balanced(part: ScoredMovements, random: torch.Generator) -> ScoredMovements:
+    """Return all human rows and as many bots, sampled evenly over the styles; all bots if there are fewer."""
+    humans, bots = part.humans(), part.bots()
     order = torch.randperm(len(bots), generator=random).tolist()
     turns, seen = {}, Counter[str]()
     for row in order:
         turns[row] = seen[bots.style[row]]
         seen[bots.style[row]] += 1
-    return joined(people, bots.take(sorted(order, key=turns.__getitem__)[: len(people)]))
+    return joined(humans, bots.take(sorted(order, key=turns.__getitem__)[: len(humans)]))
 
 
-def joined(*parts: Scored) -> Scored:
-    """Several sets as one, one after the other."""
-    told = {name: tuple(chain.from_iterable(getattr(part, name) for part in parts)) for name in TOLD}
-    return Scored(torch.cat([part.score for part in parts]), **told)
+def joined(*parts: ScoredMovements) -> ScoredMovements:
+    """Concatenate several sets."""
+    columns = {name: tuple(chain.from_iterable(getattr(part, name) for part in parts)) for name in COLUMNS}
+    return ScoredMovements(torch.cat([part.score for part in parts]), **columns)

@@ -1,15 +1,15 @@
-"""The shortcut audit: how well bots are told from people by what is no movement, before and after canonicalisation.
+"""Shortcut audit: separability of bots and users by nuisance features, before and after canonicalisation.
 
-A detector that reads the recorder's clock instead of the hand is worth nothing against a bot that keeps another clock.
-So a probe is given nuisances alone, over folds by person, and its area is to be near one half:
+A detector that reads the recorder's clock instead of the movement fails against a bot with another clock. So a probe is
+fitted to nuisance features alone, over folds by user, and its ROC-AUC is expected near one half:
 
     raw         of recordings: intervals between events, whole milliseconds and pixels, events per second, repeated
-                points. They give bots away before canonicalisation; that is what it is for.
-    canonical   what of these can still be seen in the canonical form. To be near one half.
-    condition   duration, distance and direction. No nuisance, but no movement either: bots that are to be told by how
-                they move are made under the conditions of people, and these are then near one half too.
+                points. They reveal bots before canonicalisation, which is there to remove them.
+    canonical   what remains visible of them in the canonical form. Expected near one half.
+    condition   duration, distance and direction. Not a nuisance, but not movement either: bots that are to be detected
+                by their movement are made under the conditions of users, and then these are near one half as well.
 
-Which quantities are nuisances, and which belong to the movement, is told in `nuisances`.
+`nuisance_features` defines which features are nuisances and which belong to the movement.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,25 +35,25 @@ from trainables.detector.evaluation.nuisance_features import (
     conditions,
     raw_nuisances,
 )
-from trainables.detector.evaluation.tables import NONE, Sheet, interval
+from trainables.detector.evaluation.tables import NONE, Table, interval
 from trainables.eval.detection.roc import curve, roc_auc
 from trainables.eval.features.feature_tables import CONSTANT, as_pair
 from trainables.eval.intervals.cluster_bootstrap import Estimate, cluster_weights, estimate
 from trainables.eval.intervals.config import BootstrapConfig
 from trainables.eval.two_sample.probes import PROBES
 
-PROBE = "forest"  # finds thresholds and combinations; where many columns tell, it does not stake all on one of them
-NEAR = 0.10  # an area up to one half and this much counts as near one half; its s.d. is 0.03 at 300 and 300 rows
+PROBE = "forest"  # finds thresholds and combinations, and spreads over all informative columns
+NEAR = 0.10  # a ROC-AUC up to one half plus this counts as near one half; its s.d. is 0.03 at 300 and 300 rows
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """How much one kind of nuisance gives away.
+    """Separability of bots and users by one kind of features.
 
     Attributes:
-        auc: Held-out area of the probe on all of them, over pairs within a fold; one half if none varies.
-        by_feature: Name -> area of that one alone, in the direction in which it tells more; most telling first.
-        constant: Names of those that are the same in all people and bots.
+        auc: Held-out ROC-AUC of the probe on all features, over pairs within a fold; one half if none varies.
+        by_feature: Feature -> ROC-AUC of that feature alone, in the direction that gives more; largest first.
+        constant: Names of the features that do not vary.
     """
 
     auc: Estimate
@@ -62,19 +62,20 @@ class Exposure:
 
     @property
     def is_near_half(self) -> bool:
-        """Whether the probe is as good as blind."""
+        """Whether the probe does not separate bots from users."""
         return self.auc.value <= 0.5 + NEAR
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What nuisances tell, of as many people's movements and bots' ones.
+    """Separability of bots and users by each kind of features.
 
     Attributes:
-        raw: Of the recordings; None where bots were never recorded.
+        humans, bots: Number of movements.
+        raw: Of the recordings; None if the bots have none.
     """
 
-    people: int
+    humans: int
     bots: int
     raw: Exposure | None
     canonical: Exposure
@@ -82,42 +83,42 @@ class Audit:
 
     @property
     def passed(self) -> bool:
-        """Whether nuisances in the canonical form tell nothing."""
+        """Whether nuisances in the canonical form do not separate bots from users."""
         return self.canonical.is_near_half
 
     @property
     def finding(self) -> str:
-        """One line on each kind, a failure first."""
+        """A line per kind of features, a failure first."""
         lines = [self._of_canonical()]
         if not self.condition.is_near_half:
             lines.append(
-                f"conditions alone tell bots from people ({_told(self.condition)}): part of a high figure may be that"
+                f"conditions alone separate bots from users ({_summary(self.condition)}): metrics may be due to them"
             )
         if self.raw is not None:
-            lines.append(f"raw recordings: {_told(self.raw)}")
+            lines.append(f"raw recordings: {_summary(self.raw)}")
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, object]:
-        """A plain mapping, with the finding."""
+        """Return a plain mapping, with the finding."""
         return {**plain(self), "passed": self.passed, "finding": self.finding}
 
-    def sheet(self) -> Sheet:
-        """A row per kind of nuisance."""
+    def table(self) -> Table:
+        """Return a table with a row per kind of features."""
         kinds = {"raw recordings": self.raw, "canonical form": self.canonical, "conditions": self.condition}
-        lines = [(kind, *_cells(found)) for kind, found in kinds.items() if found is not None]
-        return Sheet(f"Shortcut audit ({self.people} people's movements, {self.bots} of bots)", _COLUMNS, tuple(lines))
+        lines = [(kind, *_cells(exposure)) for kind, exposure in kinds.items() if exposure is not None]
+        return Table(f"Shortcut audit ({self.humans} movements of users, {self.bots} of bots)", _COLUMNS, tuple(lines))
 
     def _of_canonical(self) -> str:
         if self.passed:
-            return f"passed: nuisances in the canonical form are near one half ({_told(self.canonical)})"
+            return f"passed: nuisances in the canonical form are near one half ({_summary(self.canonical)})"
         return (
-            f"FAILED: nuisances in the canonical form tell bots from people ({_told(self.canonical)}); a detector can "
-            "read these instead of the movement, so its figures on these bots are no evidence"
+            f"FAILED: nuisances in the canonical form separate bots from users ({_summary(self.canonical)}); a "
+            "detector can use these instead of the movement, so its metrics on these bots are no evidence"
         )
 
 
 def audit(
-    people: Canonical,
+    humans: Canonical,
     bots: Canonical,
     form: CanonicalConfig,
     config: BootstrapConfig,
@@ -125,61 +126,61 @@ def audit(
     raw: tuple[Sequence[Recording], Sequence[Recording]] | None = None,
     folds: int = 5,
 ) -> Audit:
-    """Audit bots against people.
+    """Audit bots against users.
 
     Args:
-        form: That both are in.
-        raw: Recordings of people and of bots, where there are any; their users are the groups.
+        form: Canonical form of both.
+        raw: Recordings of users and of bots, if there are any; the fields `user` are the groups.
 
     Raises:
-        ConfigError: fewer groups than folds, or a fold that holds people or bots alone.
+        ConfigError: Fewer groups than folds, or a fold without users or without bots.
     """
 
     def expose(tables: tuple[Tensor, Tensor], names: Sequence[str], groups: tuple[Sequence[str], ...]) -> Exposure:
         return exposure(*tables, names, *groups, config=config, seed=seed, folds=folds)
 
-    owners = people.group, bots.group
+    owners = humans.group, bots.group
     recorded = None
     if raw is not None:
         users = tuple([recording.user for recording in part] for part in raw)
         recorded = expose((raw_nuisances(raw[0]), raw_nuisances(raw[1])), tuple(RAW), users)
     return Audit(
-        len(people),
+        len(humans),
         len(bots),
         recorded,
-        expose((canonical_nuisances(people, form), canonical_nuisances(bots, form)), tuple(CANONICAL), owners),
-        expose((conditions(people), conditions(bots)), CONDITIONS, owners),
+        expose((canonical_nuisances(humans, form), canonical_nuisances(bots, form)), tuple(CANONICAL), owners),
+        expose((conditions(humans), conditions(bots)), CONDITIONS, owners),
     )
 
 
 def exposure(
-    people: Float[Tensor, "N F"],
+    humans: Float[Tensor, "N F"],
     bots: Float[Tensor, "M F"],
     names: Sequence[str],
-    people_groups: Sequence[str],
+    human_groups: Sequence[str],
     bot_groups: Sequence[str],
     *,
     config: BootstrapConfig,
     seed: int,
     folds: int = 5,
 ) -> Exposure:
-    """The area of a probe over folds by group, with its interval, and that of each column alone.
+    """Return the ROC-AUC of a probe over folds by group, with its interval, and that of each column alone.
 
     Raises ValueError for values that are not finite (naming row and column); ConfigError as `audit` does.
     """
-    x = np.concatenate(as_pair(people, bots, names))
-    is_bot = torch.arange(len(x)) >= len(people)
-    groups = [*people_groups, *bot_groups]
+    x = np.concatenate(as_pair(humans, bots, names))
+    is_bot = torch.arange(len(x)) >= len(humans)
+    groups = [*human_groups, *bot_groups]
     varies = x.std(axis=0) > CONSTANT * (1 + np.abs(x.mean(axis=0)))
-    constant = tuple(name for name, told in zip(names, varies.tolist(), strict=True) if not told)
+    constant = tuple(name for name, does_vary in zip(names, varies.tolist(), strict=True) if not does_vary)
     one = torch.ones(1, len(x), dtype=torch.float64)
-    alone = {name: _direct(torch.from_numpy(x[:, k]), is_bot, one) for k, name in enumerate(names) if varies[k]}
-    telling = dict(sorted(alone.items(), key=lambda item: (-item[1], item[0])))
+    alone = {name: _area(torch.from_numpy(x[:, k]), is_bot, one) for k, name in enumerate(names) if varies[k]}
+    by_feature = dict(sorted(alone.items(), key=lambda item: (-item[1], item[0])))
     weights = cluster_weights(groups, is_bot, config.replicates, generator(seed, "audit"))
     if not varies.any():
-        return Exposure(Estimate(0.5, 0.5, 0.5, config.replicates), telling, constant)
+        return Exposure(Estimate(0.5, 0.5, 0.5, config.replicates), by_feature, constant)
     areas = _areas_over_folds(x[:, varies], is_bot, groups, weights, seed, folds)
-    return Exposure(estimate(areas, config.level), telling, constant)
+    return Exposure(estimate(areas, config.level), by_feature, constant)
 
 
 def _areas_over_folds(
@@ -190,37 +191,37 @@ def _areas_over_folds(
     seed: int,
     folds: int,
 ) -> Float[Tensor, "R"]:
-    """Area of probes on rows they were not fitted to, over pairs within a fold: scores of two fits are not compared."""
-    people = len(set(groups))
-    if not 2 <= folds <= people:
-        raise ConfigError(f"expected `2 <= folds <= groups`, but got folds={folds} and {people} groups")
+    """Return the ROC-AUC on held-out rows over pairs within a fold: scores of two fits are not comparable."""
+    count = len(set(groups))
+    if not 2 <= folds <= count:
+        raise ConfigError(f"expected `2 <= folds <= groups`, but got folds={folds} and {count} groups")
     y, won, pairs = is_bot.numpy(), torch.zeros(len(weights), dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with threadpool_limits(limits=1):
         for number, (train, test) in enumerate(splitter.split(x, y, groups)):
             if not 0 < y[train].mean() < 1 or not 0 < y[test].mean() < 1:
-                raise ConfigError(f"fold {number} of {folds} must hold people and bots; use fewer folds or more people")
+                raise ConfigError(f"fold {number} of {folds} must hold users and bots; use fewer folds or more users")
             scores = PROBES[PROBE](seed).fit(x[train], y[train]).predict_proba(x[test])[:, 1]
             rates = curve(torch.from_numpy(scores), is_bot[test], weights[:, test])
-            met = rates.caught[:, -1] * rates.accused[:, -1]
-            won, pairs = won + torch.where(met > 0, met * roc_auc(rates), 0.0), pairs + met
+            in_fold = rates.detected[:, -1] * rates.flagged[:, -1]
+            won, pairs = won + torch.where(in_fold > 0, in_fold * roc_auc(rates), 0.0), pairs + in_fold
     return won / pairs
 
 
-def _direct(column: Float[Tensor, "N"], is_bot: Bool[Tensor, "N"], one: Float[Tensor, "R N"]) -> float:
+def _area(column: Float[Tensor, "N"], is_bot: Bool[Tensor, "N"], one: Float[Tensor, "R N"]) -> float:
     area = roc_auc(curve(column, is_bot, one)).item()
     return max(area, 1 - area)
 
 
-_COLUMNS = ("", "AUC of the probe", "most telling", "alone", "constant")
+_COLUMNS = ("", "ROC-AUC of the probe", "best feature", "its ROC-AUC", "constant")
 
 
-def _cells(found: Exposure) -> tuple[str, ...]:
-    name, alone = next(iter(found.by_feature.items()), (NONE, None))
-    return interval(found.auc), name, NONE if alone is None else f"{alone:.3f}", str(len(found.constant))
+def _cells(exposure: Exposure) -> tuple[str, ...]:
+    name, alone = next(iter(exposure.by_feature.items()), (NONE, None))
+    return interval(exposure.auc), name, NONE if alone is None else f"{alone:.3f}", str(len(exposure.constant))
 
 
-def _told(found: Exposure) -> str:
-    """`AUC 0.930 (0.901-0.951), held_share alone 0.81`."""
-    first = next((f", {name} alone {value:.2f}" for name, value in found.by_feature.items()), "")
-    return f"AUC {interval(found.auc)}{first}"
+def _summary(exposure: Exposure) -> str:
+    """Return `ROC-AUC 0.930 [0.901, 0.951], held_share alone 0.81`."""
+    first = next((f", {name} alone {value:.2f}" for name, value in exposure.by_feature.items()), "")
+    return f"ROC-AUC {interval(exposure.auc)}{first}"

@@ -1,50 +1,51 @@
-"""Tables of a judgement, written once and drawn twice: for a terminal and in Markdown."""
+"""Tables of an evaluation: written once, printed in a terminal and in Markdown."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from rich import table as rich_table
 from rich.cells import cell_len
 from rich.console import Console, Group
-from rich.table import Table
 from rich.text import Text
 
-from trainables.detector.evaluation.per_source_thresholds import OwnThreshold
-from trainables.detector.evaluation.report import BotRow, DetectorJudgement, PeopleRow
+from trainables.core.formatting import format_interval
+from trainables.detector.evaluation.per_source_thresholds import SourceThreshold
+from trainables.detector.evaluation.report import BotRow, DetectorEvaluation, UserRow
 from trainables.detector.evaluation.sessions import SessionRow
 from trainables.eval.detection.calibration import Reliability
-from trainables.eval.intervals.cluster_bootstrap import Estimate, Share
+from trainables.eval.intervals.cluster_bootstrap import Estimate, Proportion
 
-SHOWN_PEOPLE = 10  # of all; the rest is in the JSON
+SHOWN_USERS = 10  # of all; the JSON file has the others
 NONE = "-"
-WIDE = 300  # columns of a line that goes into a file or a pipe
+WIDE = 300  # columns of a line that is written to a file or a pipe
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """A table as text; the first column stands to the left, all others to the right."""
+class Table:
+    """Table of text cells; the first column is aligned left, all others right."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
     def terminal(self, width: int) -> Group:
-        """For a terminal of `width` columns, without lines: the first columns that fit, and the names of the others."""
+        """Return the table for a terminal of `width` columns: the columns that fit, and the names of the others."""
         gap = 2 if len(self._widths(width, 2)) == len(self.columns) else 1
         widths = self._widths(width, gap)
         shown = len(widths)
-        drawn = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
+        grid = rich_table.Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
         for number, (name, columns) in enumerate(zip(self.columns, widths, strict=False)):
-            drawn.add_column(Text(name), justify="right" if number else "left", overflow="fold", width=columns)
+            grid.add_column(Text(name), justify="right" if number else "left", overflow="fold", width=columns)
         for row in self.rows:
-            drawn.add_row(*map(Text, row[:shown]))
-        left_out = f"too wide for this terminal: {', '.join(self.columns[shown:])}"
-        more = [Text(left_out, style="dim")] if shown < len(self.columns) else []
-        return Group(Text(self.title, style="bold"), drawn, *more)
+            grid.add_row(*map(Text, row[:shown]))
+        hidden = f"too wide for this terminal: {', '.join(self.columns[shown:])}"
+        more = [Text(hidden, style="dim")] if shown < len(self.columns) else []
+        return Group(Text(self.title, style="bold"), grid, *more)
 
     def _widths(self, width: int, gap: int) -> list[int]:
-        """Of the columns that stand side by side, with `gap` between two; a head is wrapped where it has no room."""
-        least = [self._wide(number) for number in range(len(self.columns))]
+        """Return the widths of the columns that fit, with `gap` between two; a heading wraps if it has no room."""
+        least = [self._minimum(number) for number in range(len(self.columns))]
         ends = accumulate((wide + gap for wide in least), initial=-gap)
         shown = max(sum(end <= width for end in ends) - 1, 1)
         room = width - sum(least[:shown]) - gap * (shown - 1)
@@ -55,160 +56,158 @@ class Sheet:
             room -= more
         return widths
 
-    def _wide(self, number: int) -> int:
+    def _minimum(self, number: int) -> int:
         words = self.columns[number].split()
         return max(map(cell_len, [*words, *(row[number] for row in self.rows)]), default=0)
 
     def markdown(self) -> str:
-        """With the title as a paragraph in bold."""
+        """Return the table in Markdown, with the title as a paragraph in bold."""
         ruler = ["---", *["---:"] * (len(self.columns) - 1)]
         lines = [_line(row) for row in (self.columns, ruler, *self.rows)]
         return f"**{self.title}**\n\n" + "\n".join(lines) + "\n"
 
 
-def show(console: Console, tables: Iterable[Sheet]) -> None:
-    """Print tables with an empty line after each: in a terminal what fits, into a file or a pipe all of it."""
+def show(console: Console, tables: Iterable[Table]) -> None:
+    """Print tables with an empty line after each: in a terminal the columns that fit, to a file or a pipe all."""
     page = console if console.is_terminal else Console(file=console.file, width=WIDE)
-    for sheet in tables:
-        page.print(sheet.terminal(page.width), Text())
+    for table in tables:
+        page.print(table.terminal(page.width), Text())
 
 
-def sheets(judgement: DetectorJudgement) -> tuple[Sheet, ...]:
-    """Everything that is read of a judgement, in the order in which it is read."""
+def tables(evaluation: DetectorEvaluation) -> tuple[Table, ...]:
+    """Return all tables of an evaluation, in reading order."""
     return (
-        bots_sheet("Bots by style, fewest caught first", judgement.styles, judgement),
-        bots_sheet("Bots by family", judgement.families, judgement),
-        people_sheet("People by source, most accused first", judgement.sources, judgement),
-        *([own_thresholds_sheet(judgement)] if judgement.own_thresholds else []),
-        people_sheet(_people_title(judgement), judgement.people[:SHOWN_PEOPLE], judgement),
-        thresholds_sheet(judgement),
-        calibration_sheet(judgement),
-        sessions_sheet(judgement),
+        bots_table("Bots by style, lowest TPR first", evaluation.styles, evaluation),
+        bots_table("Bots by family", evaluation.families, evaluation),
+        users_table("Users by source, highest FPR first", evaluation.sources, evaluation),
+        *([source_thresholds_table(evaluation)] if evaluation.source_thresholds else []),
+        users_table(_users_title(evaluation), evaluation.users[:SHOWN_USERS], evaluation),
+        thresholds_table(evaluation),
+        calibration_table(evaluation),
+        sessions_table(evaluation),
     )
 
 
-def bots_sheet(title: str, rows: Iterable[BotRow], judgement: DetectorJudgement) -> Sheet:
-    """A row per style or family."""
-    caught = [f"TPR at {percent(t.target_fpr)} FPR" for t in judgement.thresholds]
-    columns = ("bots", "met as", *caught, "ROC-AUC", "n", "family", "PR-AUC", "F1", "EER")
+def bots_table(title: str, rows: Iterable[BotRow], evaluation: DetectorEvaluation) -> Table:
+    """Return a table with a row per style or family."""
+    rates = [f"TPR at {percent(t.target_fpr)} FPR" for t in evaluation.thresholds]
+    columns = ("bots", "in training", *rates, "ROC-AUC", "n", "family", "PR-AUC", "F1", "EER")
     lines = [
         (
-            *(row.name, row.training, *map(share_text, row.caught), interval(row.figures.auc)),
-            *(str(row.figures.bots), row.family),
-            *map(interval, (row.figures.pr_auc, row.figures.f1, row.figures.eer)),
+            *(row.name, row.training, *map(rate_text, row.detected), interval(row.metrics.auc)),
+            *(str(row.metrics.bots), row.family),
+            *map(interval, (row.metrics.pr_auc, row.metrics.f1, row.metrics.eer)),
         )
         for row in rows
     ]
-    return Sheet(f"{title} ({percent(judgement.level)} intervals)", columns, tuple(lines))
+    return Table(f"{title} ({percent(evaluation.level)} intervals)", columns, tuple(lines))
 
 
-def people_sheet(title: str, rows: Iterable[PeopleRow], judgement: DetectorJudgement) -> Sheet:
-    """A row per source or person: how many are accused of how many."""
-    accused = [f"FPR, asked for {percent(t.target_fpr)}" for t in judgement.thresholds]
+def users_table(title: str, rows: Iterable[UserRow], evaluation: DetectorEvaluation) -> Table:
+    """Return a table with a row per source or user: the number and the rate of flagged movements."""
+    rates = [f"FPR at a target of {percent(t.target_fpr)}" for t in evaluation.thresholds]
     lines = [
-        (row.name, row.source, str(row.accused[0].groups), str(row.accused[0].n), *map(counted, row.accused))
+        (row.name, row.source, str(row.flagged[0].users), str(row.flagged[0].n), *map(counted, row.flagged))
         for row in rows
     ]
-    return Sheet(title, ("who", "source", "people", "movements", *accused), tuple(lines))
+    return Table(title, ("user", "source", "users", "movements", *rates), tuple(lines))
 
 
-def own_thresholds_sheet(judgement: DetectorJudgement) -> Sheet:
-    """A row per source of people that the thresholds are not from."""
-    rate = percent(judgement.thresholds[0].target_fpr)
-    title = f"Thresholds of a source's own for {rate} FPR, fixed on half of its people, measured on the other half"
-    columns = ("source", "threshold", "FPR of the other half", "bots caught", "usually", "fixed on", "people")
-    return Sheet(title, columns, tuple(_own_threshold(row) for row in judgement.own_thresholds))
+def source_thresholds_table(evaluation: DetectorEvaluation) -> Table:
+    """Return a table with a row per source of users other than that of the thresholds."""
+    rate = percent(evaluation.thresholds[0].target_fpr)
+    title = f"Thresholds per source at {rate} FPR, fitted on half of its users, tested on the other half"
+    columns = ("source", "threshold", "FPR of the other half", "TPR", "default-threshold TPR", "fitted on", "users")
+    return Table(title, columns, tuple(_source_threshold(row) for row in evaluation.source_thresholds))
 
 
-def thresholds_sheet(judgement: DetectorJudgement) -> Sheet:
-    """What the thresholds were fixed on, and what may be expected of them."""
+def thresholds_table(evaluation: DetectorEvaluation) -> Table:
+    """Return a table of the thresholds, their false positives on the users of the fit, and their expected FPR."""
     lines = [
         (
             percent(t.target_fpr),
             f"{t.value:.6f}",
-            f"{t.accused} of {t.people}",
+            f"{t.flagged} of {t.n}",
             percent(t.expected_fpr),
-            "yes" if t.is_resolved else "no: too few people",
+            "yes" if t.is_resolved else "no: too few movements",
         )
-        for t in judgement.thresholds
+        for t in evaluation.thresholds
     ]
-    columns = ("FPR asked for", "threshold", "accused there", "expected of new people", "resolved")
-    return Sheet("Thresholds, fixed on validation people", columns, tuple(lines))
+    columns = ("target FPR", "threshold", "FP at threshold", "expected FPR on new users", "enough data")
+    return Table("Thresholds, fitted on validation users", columns, tuple(lines))
 
 
-def calibration_sheet(judgement: DetectorJudgement) -> Sheet:
-    """Errors of the probabilities without and with the temperature."""
-    found = judgement.calibration
-    bound = " (at its bound: none is best)" if found.temperature.is_at_bound else ""
-    title = f"Calibration on held-out movements ({percent(found.prior)} bots)"
-    return Sheet(
+def calibration_table(evaluation: DetectorEvaluation) -> Table:
+    """Return a table of the calibration errors before and after the temperature."""
+    calibration = evaluation.calibration
+    bound = " (at its bound: no maximum)" if calibration.temperature.is_at_bound else ""
+    title = f"Calibration on held-out movements ({percent(calibration.prior)} bots)"
+    return Table(
         title,
         ("", "temperature", "ECE", "ECE if calibrated", "Brier score"),
         (
-            _calibration("as it is", 1.0, found.before),
-            _calibration("with temperature" + bound, found.temperature.value, found.after),
+            _calibration("uncalibrated", 1.0, calibration.before),
+            _calibration("with temperature" + bound, calibration.temperature.value, calibration.after),
         ),
     )
 
 
-def sessions_sheet(judgement: DetectorJudgement) -> Sheet:
-    """A row per number of movements that are fused."""
-    found = judgement.sessions
-    alike = (f"{kind} {_optional(rho)}" for kind, rho in _correlations(judgement))
-    title = f"Sessions: n movements fused; correlation within a session: {', '.join(alike)}"
-    lines = [_session(row) for row in found.rows]
-    columns = ("bots", "n", "ROC-AUC", "if independent", f"TPR at {percent(found.fpr)} FPR", "FPR")
-    return Sheet(title, columns, tuple(lines))
+def sessions_table(evaluation: DetectorEvaluation) -> Table:
+    """Return a table with a row per number of fused movements."""
+    sessions = evaluation.sessions
+    correlations = f"users {_optional(sessions.human_correlation)}, bots {_optional(sessions.bots_correlation)}"
+    title = f"Sessions: n movements fused; correlation within a session: {correlations}"
+    lines = [_session(row) for row in sessions.rows]
+    columns = ("bots", "n", "ROC-AUC", "ROC-AUC if independent", f"TPR at {percent(sessions.fpr)} FPR", "FPR")
+    return Table(title, columns, tuple(lines))
 
 
-def interval(figure: Estimate) -> str:
-    """`0.912 (0.880-0.940)`."""
-    return f"{figure.value:.3f} ({figure.low:.3f}-{figure.high:.3f})"
+def interval(metric: Estimate) -> str:
+    """Return `0.912 [0.880, 0.940]`."""
+    return format_interval(metric.value, metric.low, metric.high)
 
 
-def share_text(figure: Share) -> str:
-    """`0.71 (0.60-0.80)`."""
-    return f"{figure.value:.2f} ({figure.low:.2f}-{figure.high:.2f})"
+def rate_text(rate: Proportion) -> str:
+    """Return `0.71 [0.60, 0.80]`."""
+    return format_interval(rate.value, rate.low, rate.high, 2)
 
 
-def counted(figure: Share) -> str:
-    """`3/260 = 1.2 % (0.4-2.1)`."""
-    low, high = 100 * figure.low, 100 * figure.high
-    return f"{figure.hits}/{figure.n} = {percent(figure.value)} ({low:.1f}-{high:.1f})"
+def percent_text(rate: Proportion) -> str:
+    """Return `1.2 [0.4, 2.1] %`."""
+    return f"{format_interval(100 * rate.value, 100 * rate.low, 100 * rate.high, 1)} %"
+
+
+def counted(rate: Proportion) -> str:
+    """Return `3/260 = 1.2 [0.4, 2.1] %`."""
+    return f"{rate.hits}/{rate.n} = {percent_text(rate)}"
 
 
 def percent(value: float) -> str:
-    """`1 %`, `0.1 %`, `1.19 %`."""
+    """Return `1 %`, `0.1 %`, `1.19 %`."""
     return f"{100 * value:.3g} %"
 
 
-def _people_title(judgement: DetectorJudgement) -> str:
-    total = len(judgement.people)
-    return "People, most accused first" + (f" ({SHOWN_PEOPLE} of {total})" if total > SHOWN_PEOPLE else "")
+def _users_title(evaluation: DetectorEvaluation) -> str:
+    total = len(evaluation.users)
+    return "Users, highest FPR first" + (f" ({SHOWN_USERS} of {total})" if total > SHOWN_USERS else "")
 
 
-def _own_threshold(row: OwnThreshold) -> tuple[str, ...]:
-    if row.fixed is None or row.accused is None or row.caught is None or row.caught_usually is None:
-        return (row.source, "none: one person", NONE, NONE, NONE, NONE, str(row.people))
-    caught = (share_text(row.caught), share_text(row.caught_usually))
-    on = f"{row.fixed.people} of {row.people - row.accused.groups}"
-    return (row.source, f"{row.fixed.value:.6f}", counted(row.accused), *caught, on, str(row.people))
+def _source_threshold(row: SourceThreshold) -> tuple[str, ...]:
+    if row.threshold is None or row.flagged is None or row.detected is None or row.detected_at_default is None:
+        return (row.source, "none: one user", NONE, NONE, NONE, NONE, str(row.users))
+    rates = (rate_text(row.detected), rate_text(row.detected_at_default))
+    fitted_on = f"{row.threshold.n} of {row.users - row.flagged.users}"
+    return (row.source, f"{row.threshold.value:.6f}", counted(row.flagged), *rates, fitted_on, str(row.users))
 
 
-def _calibration(name: str, temperature: float, found: Reliability) -> tuple[str, ...]:
-    return (name, f"{temperature:.3f}", *(f"{v:.4f}" for v in (found.ece, found.ece_if_calibrated, found.brier)))
+def _calibration(name: str, temperature: float, table: Reliability) -> tuple[str, ...]:
+    return (name, f"{temperature:.3f}", *(f"{v:.4f}" for v in (table.ece, table.ece_if_calibrated, table.brier)))
 
 
 def _session(row: SessionRow) -> tuple[str, ...]:
-    caught, accused = (
-        NONE if part is None else form(part) for part, form in ((row.caught, share_text), (row.accused, counted))
-    )
-    return (row.bots, str(row.n), interval(row.auc), f"{row.auc_if_independent:.3f}", caught, accused)
-
-
-def _correlations(judgement: DetectorJudgement) -> tuple[tuple[str, float | None], ...]:
-    found = judgement.sessions
-    return ("people", found.people_correlation), ("bots", found.bots_correlation)
+    tpr = NONE if row.detected is None else rate_text(row.detected)
+    fpr = NONE if row.flagged is None else counted(row.flagged)
+    return (row.bots, str(row.n), interval(row.auc), f"{row.auc_if_independent:.3f}", tpr, fpr)
 
 
 def _optional(value: float | None) -> str:

@@ -1,7 +1,7 @@
-"""Judging a detector during training: the same people, and the same bots of every style, in every epoch and trial.
+"""Validate a detector during training: the same users, and the same bots of every style, in every epoch and trial.
 
-Each style makes one movement under the conditions of every validation person's movement, families that were never
-trained on among them. The threshold is fixed on the people; a family counts by the share of its bots that stay below.
+Each style makes one movement under the conditions of every validation movement, unseen families among them. The
+threshold is fitted on the users; the metric of a family is its FNR, the share of its bots at or below the threshold.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,12 +27,13 @@ BINS = 10  # of the calibration error
 
 @dataclass(frozen=True, eq=False)
 class Validator:
-    """People and bots as inputs; made by `fit`, called with a detector.
+    """Inputs of users and bots; made by `fit`, called with a detector.
 
     Attributes:
         human: The validation split's movements.
-        bots: Family -> its movements, all styles alike.
-        unseen: Families that were never trained on.
+        bots: Family -> movements of all its styles.
+        unseen: Families that were left out of the training.
+        fpr: Target FPR of the threshold.
     """
 
     human: Inputs
@@ -41,36 +42,36 @@ class Validator:
     fpr: float
 
     @classmethod
-    def fit(cls, people: Canonical, scaling: Scaling, config: DetectorConfig) -> "Validator":
-        """Bots of every style under the conditions of these people."""
+    def fit(cls, humans: Canonical, scaling: Scaling, config: DetectorConfig) -> "Validator":
+        """Make bots of every style under the conditions of these users' movements."""
         seed, canonical = config.judgement.seed, config.data.canonical
-        made = {style: of_style(style, people, canonical, seed).canonical for style in BOTS}
+        made = {style: of_style(style, humans, canonical, seed).canonical for style in BOTS}
         bots = {
             family: joined([scaling.inputs(made[style]) for style in styles]) for family, styles in FAMILIES.items()
         }
-        return cls(scaling.inputs(people), bots, config.negatives.held_out, config.judgement.fpr)
+        return cls(scaling.inputs(humans), bots, config.negatives.held_out, config.judgement.fpr)
 
     def __call__(self, detector: Detector) -> tuple[float, dict[str, float]]:
-        """The temperature that calibrates a detector of temperature 1, and its figures."""
-        people = detector.outputs(self.human).logit.double()
+        """Return the temperature that calibrates a detector of temperature 1, and its metrics."""
+        human = detector.outputs(self.human).logit.double()
         bots = {family: detector.outputs(inputs).logit.double() for family, inputs in self.bots.items()}
         seen = [logits for family, logits in bots.items() if family not in self.unseen]
-        temperature, calibration = self._calibration(people, seen or [*bots.values()])
-        return temperature, {**fnr_metrics(people, bots, self.unseen, self.fpr), **calibration}
+        temperature, calibration = self._calibration(human, seen or [*bots.values()])
+        return temperature, {**fnr_metrics(human, bots, self.unseen, self.fpr), **calibration}
 
     def _calibration(
-        self, people: Float[Tensor, "N"], bots: Sequence[Float[Tensor, "_"]]
+        self, human: Float[Tensor, "N"], bots: Sequence[Float[Tensor, "_"]]
     ) -> tuple[float, dict[str, float]]:
-        """Fitted on people and about as many bots of the families that were trained on, in equal shares."""
-        per_family = -(-len(people) // len(bots))
-        drawn = torch.cat([logits[:: max(len(logits) // per_family, 1)][:per_family] for logits in bots])
-        logits = torch.cat([people, drawn])
-        is_bot = torch.arange(len(logits)) >= len(people)
+        """Fit on the users and about as many bots of the seen families, in equal shares."""
+        per_family = -(-len(human) // len(bots))
+        chosen = torch.cat([logits[:: max(len(logits) // per_family, 1)][:per_family] for logits in bots])
+        logits = torch.cat([human, chosen])
+        is_bot = torch.arange(len(logits)) >= len(human)
         temperature = fit_temperature(logits, is_bot)
-        found = reliability((logits / temperature).sigmoid(), is_bot, BINS, generator(0, "ties"))
-        return temperature, {names.VAL_BRIER: found.brier, names.VAL_CALIBRATION_ERROR: found.ece}
+        table = reliability((logits / temperature).sigmoid(), is_bot, BINS, generator(0, "ties"))
+        return temperature, {names.VAL_BRIER: table.brier, names.VAL_CALIBRATION_ERROR: table.ece}
 
 
 def joined(parts: Sequence[Inputs]) -> Inputs:
-    """Several sets of inputs as one."""
+    """Concatenate several sets of inputs."""
     return Inputs(*(torch.cat(part) for part in zip(*parts, strict=True)))

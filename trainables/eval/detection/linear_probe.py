@@ -1,15 +1,15 @@
-"""What a frozen embedding tells of a label: the held-out balanced accuracy of a fresh linear classifier.
+"""Linear probe of a frozen embedding: the held-out balanced accuracy of a new linear classifier of a label.
 
-A logistic regression is fitted to embeddings that are never trained on again, and asked for the labels of people whom
-it has not met (folds by group, so that knowing a person is no help). Balanced accuracy is the mean over classes of the
-share that is recognised: 1 / K for K classes if the embedding says nothing, whatever their sizes. Classes are weighted
-by their inverse size in the fit, else a rare one would be passed over and its information go unnoticed.
+A logistic regression is fitted to frozen embeddings and predicts the labels of held-out users (folds by group, so that
+recognising a user does not help). Balanced accuracy is the mean recall over the classes: 1 / K for K classes if the
+embedding holds no information, whatever their sizes. The fit weights classes by their inverse size, else it would
+neglect a rare one and miss its information.
 
-"Embodiment stands in its embedding, and the task does not" is then two figures: the probe of one is high, and the
-interval of the other holds its chance level. A linear probe finds what is linearly there; a bound such as CLUB's is no
-substitute for it.
+"The embedding encodes the embodiment and not the task" is then two numbers: the accuracy of one probe is high, and the
+interval of the other contains the chance level. A linear probe finds linear information only; a bound such as CLUB's
+is no substitute for it.
 
-A class that fewer groups than folds have cannot be in every fold; it is left out, by name and with its count of rows.
+A class in fewer groups than folds cannot be in every fold; it is left out, and its name and number of rows reported.
 
 References: Understanding intermediate layers using linear classifier probes (Alain & Bengio, 2016), arXiv:1610.01644.
 The balanced accuracy and its posterior distribution (Brodersen et al., 2010), doi:10.1109/ICPR.2010.764.
@@ -40,13 +40,13 @@ ITERATIONS = 2000  # of L-BFGS on standardised columns; dozens suffice
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """How well a label can be read from an embedding.
+    """Accuracy of a linear probe.
 
     Attributes:
-        accuracy: Balanced, held out, with an interval by group.
-        recall: Class -> share of its rows that were recognised.
-        left_out: Class that too few groups have -> its rows.
-        n: Rows that were probed.
+        accuracy: Balanced accuracy on held-out rows, with an interval by group.
+        recall: Class -> share of its rows that are recognised.
+        left_out: Class in too few groups -> its number of rows.
+        n: Number of probed rows.
     """
 
     accuracy: Estimate
@@ -56,12 +56,12 @@ class ProbeResult:
 
     @property
     def chance(self) -> float:
-        """1 / K: the balanced accuracy of an embedding that says nothing."""
+        """Chance level 1 / K: the balanced accuracy of an embedding without information."""
         return 1 / len(self.recall)
 
     @property
     def is_near_chance(self) -> bool:
-        """Whether the interval of the accuracy holds the chance level, or lies below it."""
+        """Whether the interval of the accuracy contains the chance level, or lies below it."""
         return self.accuracy.low <= self.chance
 
 
@@ -75,11 +75,11 @@ def linear_probe(
     seed: int = 0,
     config: BootstrapConfig = BootstrapConfig(),  # noqa: B008  # frozen
 ) -> ProbeResult:
-    """A fresh probe of the labels, fitted and asked over folds by group, on one thread.
+    """Fit and test a probe of the labels over folds by group, on one thread.
 
     Args:
-        random: Of the bootstrap.
-        seed: Of the folds.
+        random: Generator of the bootstrap.
+        seed: Seed of the folds.
 
     Raises ValueError for non-finite embeddings (naming row and column), and for labels or groups of another number;
     ConfigError for fewer groups than folds, and if fewer than two classes are in enough groups.
@@ -98,7 +98,7 @@ def linear_probe(
 
 
 def balanced_logistic() -> Pipeline:
-    """Multinomial logistic regression with classes of equal weight, on winsorised and standardised columns."""
+    """Return a multinomial logistic regression with classes of equal weight, on winsorised and standardised columns."""
     regression = LogisticRegression(C=1.0, class_weight="balanced", max_iter=ITERATIONS)
     return make_pipeline(Winsoriser(), StandardScaler(), regression)
 
@@ -106,29 +106,29 @@ def balanced_logistic() -> Pipeline:
 def _recall(
     correct: Bool[Tensor, "N"], is_class: Float[Tensor, "N K"], weights: Float[Tensor, "R N"]
 ) -> Float[Tensor, "R K"]:
-    """Share of each class that was recognised; NaN where a replicate has none of it."""
+    """Return the recall of each class; NaN where a replicate has none of it."""
     recognised: Tensor = (weights * correct) @ is_class
     return recognised / (weights @ is_class)
 
 
 def _in_enough_groups(labels: Sequence[str], groups: Sequence[str], folds: int) -> tuple[list[int], dict[str, int]]:
-    """Rows of the classes that at least `folds` groups have, and the number of rows of each other class."""
-    people = len(set(groups))
-    if not 2 <= folds <= people:
-        raise ConfigError(f"expected `2 <= folds <= groups`, but got folds={folds} and {people} groups")
+    """Return the rows of the classes in at least `folds` groups, and the number of rows of each other class."""
+    count = len(set(groups))
+    if not 2 <= folds <= count:
+        raise ConfigError(f"expected `2 <= folds <= groups`, but got folds={folds} and {count} groups")
     groups_of = Counter(label for label, _ in set(zip(labels, groups, strict=True)))
     rare = {label for label, count in groups_of.items() if count < folds}
     if len(groups_of) - len(rare) < 2:
         raise ConfigError(
             f"expected `classes in at least {folds} groups >= 2`, but got {len(groups_of) - len(rare)} "
-            f"of {len(groups_of)}; ask for fewer folds"
+            f"of {len(groups_of)}; use fewer folds"
         )
     kept = [row for row, label in enumerate(labels) if label not in rare]
     return kept, dict(sorted(Counter(label for label in labels if label in rare).items()))
 
 
 def _held_out_predictions(x: Array, y: Indices, owners: Sequence[str], folds: int, seed: int) -> Indices:
-    """The class of each row by the probe that was not fitted to its group."""
+    """Return the class of each row, predicted by the probe that was not fitted to its group."""
     predicted = np.empty_like(y)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with threadpool_limits(limits=1):

@@ -1,4 +1,4 @@
-"""Pictures of detection: how reliable probabilities are, which bots are caught, and what several movements add."""
+"""Plot the reliability of probabilities, detection rates by style, and the ROC-AUC of sessions."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,21 +10,21 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from trainables.eval.detection.calibration import Reliability
-from trainables.eval.intervals.cluster_bootstrap import Estimate, Share
+from trainables.eval.intervals.cluster_bootstrap import Estimate, Proportion
 from trainables.eval.plot_style import DPI, FAKE, NULL, REAL
 
-COLOURS = {"seen": NULL, "kin": "#e69f00", "new": FAKE}  # what a family was to the training
-MISSED = LinearSegmentedColormap.from_list("missed", [FAKE, "white"])  # none of a family caught to all of it
-LEGEND = {"seen": "trained on", "kin": "trained on the like", "new": "never met"}
+COLOURS = {"seen": NULL, "related": "#e69f00", "unseen": FAKE}  # by the relation of a family to the training
+DETECTED = LinearSegmentedColormap.from_list("detected", [FAKE, "white"])  # from TPR 0 to TPR 1
+LEGEND = {"seen": "trained on", "related": "trained on a related family", "unseen": "not trained on"}
 
 
-def reliability_diagram(before: Reliability, after: Reliability, file: Path) -> None:
-    """Predicted against observed, bin by bin with Wilson's intervals, without and with the temperature."""
+def plot_reliability(before: Reliability, after: Reliability, file: Path) -> None:
+    """Plot observed against predicted probability, bin by bin with Wilson's intervals, before and after calibration."""
     figure = Figure(figsize=(6.4, 5.6), layout="constrained")
     axis = figure.subplots()
     axis.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":")
-    for name, found, colour, size in (("as it is", before, FAKE, 9), ("with temperature", after, REAL, 4)):
-        _bins(axis, found, f"{name}: ECE {found.ece:.3f}, Brier {found.brier:.3f}", colour, size)
+    for name, table, colour, size in (("uncalibrated", before, FAKE, 9), ("with temperature", after, REAL, 4)):
+        _plot_bins(axis, table, f"{name}: ECE {table.ece:.3f}, Brier {table.brier:.3f}", colour, size)
     axis.set_xlabel("probability of a bot, mean of the bin")
     axis.set_ylabel("share of bots in the bin, 95 %")
     axis.set_title(f"{len(after.bins)} bins of equal mass; calibrated, the ECE would be {after.ece_if_calibrated:.3f}")
@@ -32,45 +32,45 @@ def reliability_diagram(before: Reliability, after: Reliability, file: Path) -> 
     figure.savefig(file, dpi=DPI)
 
 
-def _bins(axis: Axes, found: Reliability, label: str, colour: str, size: float) -> None:
-    """Markers of two sizes, so that neither hides the other where both say the same."""
+def _plot_bins(axis: Axes, table: Reliability, label: str, colour: str, size: float) -> None:
+    """Plot one table; markers differ in size, so that neither hides the other where both agree."""
     x, y, low, high = (
-        np.array([getattr(row, k) for row in found.bins]) for k in ("predicted", "observed", "low", "high")
+        np.array([getattr(row, k) for row in table.bins]) for k in ("predicted", "observed", "low", "high")
     )
     reach = np.stack([y - low, high - y]).clip(min=0.0)
     axis.errorbar(x, y, yerr=reach, color=colour, marker="o", markersize=size, linewidth=1.2, capsize=2, label=label)
 
 
-def caught_bars(rows: Sequence[tuple[str, str, Share]], fpr: float, file: Path) -> None:
-    """Share of bots caught with its interval, in the order of the rows from the top.
+def plot_detection_rates(rows: Sequence[tuple[str, str, Proportion]], fpr: float, file: Path) -> None:
+    """Plot the TPR of each row with its interval, from top to bottom.
 
     Args:
-        rows: Name, what its family was to the training (a key of `LEGEND`), and the share.
+        rows: Name, relation of its family to the training (a key of `LEGEND`), and TPR.
     """
     figure = Figure(figsize=(8.0, 1.2 + 0.28 * len(rows)), layout="constrained")
     axis = figure.subplots()
     place = np.arange(len(rows))[::-1]
     for kind, label in LEGEND.items():
-        chosen = [(at, found) for at, (_, training, found) in zip(place, rows, strict=True) if training == kind]
+        chosen = [(at, tpr) for at, (_, training, tpr) in zip(place, rows, strict=True) if training == kind]
         if chosen:
-            at, found = zip(*chosen, strict=True)
-            value = np.array([one.value for one in found])
-            ends = np.array([[one.low for one in found], [one.high for one in found]])
+            at, rates = zip(*chosen, strict=True)
+            value = np.array([tpr.value for tpr in rates])
+            ends = np.array([[tpr.low for tpr in rates], [tpr.high for tpr in rates]])
             reach = np.abs(ends - value)
             axis.barh(at, value, 0.65, xerr=reach, color=COLOURS[kind], alpha=0.75, capsize=2, label=label)
     axis.set_yticks(place, [name for name, *_ in rows], fontsize=8)
     axis.set_xlim(0, 1.02)
-    axis.set_xlabel(f"share caught where {100 * fpr:g} % of validation people are accused")
+    axis.set_xlabel(f"TPR at {100 * fpr:g} % FPR on validation users")
     axis.margins(y=0.01)
     figure.legend(loc="outside upper center", ncols=3, frameon=False)
     figure.savefig(file, dpi=DPI)
 
 
-def session_curves(curves: Mapping[str, Sequence[tuple[int, Estimate, float]]], file: Path) -> None:
-    """ROC-AUC over the number of movements that are fused, with what independence would promise.
+def plot_sessions(curves: Mapping[str, Sequence[tuple[int, Estimate, float]]], file: Path) -> None:
+    """Plot the ROC-AUC over the number of fused movements, beside that of independent movements.
 
     Args:
-        curves: Name of the bots -> n, the area, and the area if movements were independent.
+        curves: Name of the bots -> n, ROC-AUC, and ROC-AUC if movements were independent.
     """
     figure = Figure(figsize=(6.4, 4.6), layout="constrained")
     axis = figure.subplots()
@@ -80,7 +80,7 @@ def session_curves(curves: Mapping[str, Sequence[tuple[int, Estimate, float]]], 
         ends = ([area.low for _, area, _ in points], [area.high for _, area, _ in points])
         axis.fill_between(n, *ends, color=colour, alpha=0.15, linewidth=0)
         axis.plot(
-            n, [promised for *_, promised in points], color=colour, linestyle=":", label=f"{name}, if independent"
+            n, [independent for *_, independent in points], color=colour, linestyle=":", label=f"{name}, if independent"
         )
     numbers = sorted({n for points in curves.values() for n, *_ in points})
     axis.set_xscale("log")
@@ -92,25 +92,27 @@ def session_curves(curves: Mapping[str, Sequence[tuple[int, Estimate, float]]], 
     figure.savefig(file, dpi=DPI)
 
 
-def caught_matrix(matrix: Mapping[str, Mapping[str, float]], families: Sequence[str], fpr: float, file: Path) -> None:
-    """Share of every family caught by every detector, the paler the more; what a detector was not trained on is framed.
+def plot_detection_matrix(
+    matrix: Mapping[str, Mapping[str, float]], families: Sequence[str], fpr: float, file: Path
+) -> None:
+    """Plot the TPR of every detector on every family, paler for higher; the family left out of its training is framed.
 
     Args:
-        matrix: Family left out of a detector's training -> family -> share that it catches.
-        families: All of them, those left out first; in this order from the top and from the left.
+        matrix: Family left out of a detector's training -> family -> TPR.
+        families: All families, those left out first; in this order from the top and from the left.
     """
     left_out = [name for name in families if name in matrix]
-    shares = np.array([[matrix[without].get(name, np.nan) for without in left_out] for name in families])
+    rates = np.array([[matrix[without].get(name, np.nan) for without in left_out] for name in families])
     size = 3.2 + 0.62 * len(left_out), 2.0 + 0.36 * len(families)
     figure = Figure(figsize=size, layout="constrained")
     axis = figure.subplots()
-    axis.imshow(shares, MISSED, vmin=0, vmax=1, aspect="auto")
-    for row, column in zip(*np.nonzero(~np.isnan(shares)), strict=True):
+    axis.imshow(rates, DETECTED, vmin=0, vmax=1, aspect="auto")
+    for row, column in zip(*np.nonzero(~np.isnan(rates)), strict=True):
         own = families[row] == left_out[column]
         axis.text(
             column,
             row,
-            f"{shares[row, column]:.2f}",
+            f"{rates[row, column]:.2f}",
             ha="center",
             va="center",
             fontsize=8,
@@ -121,7 +123,7 @@ def caught_matrix(matrix: Mapping[str, Mapping[str, float]], families: Sequence[
     axis.set_xticks(range(len(left_out)), left_out, rotation=40, ha="right")
     axis.set_yticks(range(len(families)), families)
     axis.set_xlabel("family left out of the training")
-    axis.set_ylabel("family caught")
+    axis.set_ylabel("family of the bots")
     axis.axhline(len(left_out) - 0.5, color="black", linewidth=0.8)
-    axis.set_title(f"share caught at {100 * fpr:g} % FPR\nframed: the family left out", fontsize=10)
+    axis.set_title(f"TPR at {100 * fpr:g} % FPR\nframed: the family left out", fontsize=10)
     figure.savefig(file, dpi=DPI)

@@ -1,16 +1,15 @@
-"""One verdict on several movements of a session: the sum of their log odds, and how far independence holds.
+"""Fuse several movements of a session into one score, the sum of their log odds, and measure their dependence.
 
-If the n movements of a session were independent given who moves, Bayes' rule would add what each says beyond the prior:
+If the n movements of a session were independent given their class, Bayes' rule would add their log likelihood ratios:
 
     L = logit(prior) + sum_i (l_i - logit(prior))          l_i = log p_i / (1 - p_i), calibrated at that prior
 
-They are not: a person has a way of moving, and one who looks like a bot once does so again. The sum then says more than
-is known. The failure is measured in two ways. `intraclass_correlation` is the share of the variance of the log odds
-that is the session's own, rho; the variance of a sum of n is then 1 + (n - 1) rho times that of independent movements.
-And the same figures are computed with the movements of a class dealt anew over its sessions: what independence would
-have promised.
+They are not: the movements of a user are alike, and a user with one movement like a bot's has more of them, so that the
+sum is overconfident. This is measured in two ways. `intraclass_correlation` is the share rho of the variance of the log
+odds that lies between sessions; the variance of a sum of n is then 1 + (n - 1) rho times that of independent movements.
+And the same metrics are computed with the movements of a class shuffled over its sessions: those of independent ones.
 
-A session of fewer than n movements gives none; what is left over at the end of one is not used. Both are counted.
+A session of fewer than n movements has no score; movements left over at its end are not used. Both are counted.
 
 References: Intraclass correlations: uses in assessing rater reliability (Shrout & Fleiss, 1979), ICC(1),
 doi:10.1037/0033-2909.86.2.420; for groups of unequal size, A review of inference procedures for the intraclass
@@ -30,13 +29,13 @@ from trainables.eval.detection.calibration import log_odds
 
 
 @dataclass(frozen=True, eq=False)
-class Fused:
-    """Verdicts on n movements each.
+class FusedScores:
+    """Session scores of n movements each.
 
     Attributes:
-        log_odds: Of a bot.
-        rows: Of the movements that each is about.
-        unused: Movements that are in none: of sessions too short, and left over.
+        log_odds: Fused log odds of a bot.
+        rows: Row numbers of the movements of each score.
+        unused: Number of movements without a score: in short sessions, or left over.
     """
 
     log_odds: Float[Tensor, "M"]
@@ -44,23 +43,23 @@ class Fused:
     unused: int
 
 
-def fused(scores: Float[Tensor, "N"], sessions: Sequence[str], n: int, prior: float = 0.5) -> Fused:
-    """The calibrated scores of each session, in the order of the rows and `n` at a time, as one verdict.
+def fuse(scores: Float[Tensor, "N"], sessions: Sequence[str], n: int, prior: float = 0.5) -> FusedScores:
+    """Return the fused scores of each session, `n` movements at a time in the order of the rows.
 
     Args:
-        scores: Probabilities of a bot that are calibrated at `prior`, the share of bots.
+        scores: Probabilities of a bot, calibrated at a share `prior` of bots.
 
     Raises ValueError unless `n >= 1` and `0 < prior < 1`.
     """
     if not 0 < prior < 1:
         raise ValueError(f"expected `0 < prior < 1`, but got {prior}")
-    rows, offset = in_sessions(sessions, n), math.log(prior / (1 - prior))
+    rows, offset = session_rows(sessions, n), math.log(prior / (1 - prior))
     total = offset + (log_odds(scores)[rows] - offset).sum(dim=1)
-    return Fused(total, rows, len(sessions) - rows.numel())
+    return FusedScores(total, rows, len(sessions) - rows.numel())
 
 
-def in_sessions(sessions: Sequence[str], n: int) -> Int[Tensor, "M n"]:
-    """Row numbers of every session, in order and `n` at a time; the rest of a session is left out.
+def session_rows(sessions: Sequence[str], n: int) -> Int[Tensor, "M n"]:
+    """Return the row numbers of every session, `n` at a time in order; the rest of a session is left out.
 
     Raises ValueError unless `n >= 1`.
     """
@@ -73,8 +72,8 @@ def in_sessions(sessions: Sequence[str], n: int) -> Int[Tensor, "M n"]:
     return torch.tensor([row for found in whole for row in found], dtype=torch.int64).view(-1, n)
 
 
-def dealt_anew(values: Float[Tensor, "N"], kinds: Sequence[str], random: torch.Generator) -> Float[Tensor, "N"]:
-    """The values with those of each kind in a random order: sessions keep their sizes and lose their own ways."""
+def shuffle_within(values: Float[Tensor, "N"], kinds: Sequence[str], random: torch.Generator) -> Float[Tensor, "N"]:
+    """Return the values shuffled within each kind: sessions keep their sizes and lose their dependence."""
     kind = torch.from_numpy(np.unique(np.asarray(kinds), return_inverse=True)[1])
     key = kind + torch.rand(len(kind), generator=random, dtype=torch.float64)
     result = values.clone()
@@ -83,7 +82,7 @@ def dealt_anew(values: Float[Tensor, "N"], kinds: Sequence[str], random: torch.G
 
 
 def intraclass_correlation(values: Float[Tensor, "N"], sessions: Sequence[str]) -> float:
-    """rho = (MSB - MSW) / (MSB + (m - 1) MSW), m the mean size of G sessions corrected for their inequality.
+    """Return rho = (MSB - MSW) / (MSB + (m - 1) MSW), m the mean size of G sessions corrected for their inequality.
 
     One-way analysis of variance: mean squares between and within sessions, m = (N - sum_g n_g^2 / N) / (G - 1). It may
     be negative by chance, and is 0 where all values are equal.
@@ -93,7 +92,7 @@ def intraclass_correlation(values: Float[Tensor, "N"], sessions: Sequence[str]) 
     names, number = np.unique(np.asarray(sessions), return_inverse=True)
     of_row, N, G = torch.from_numpy(number), len(number), len(names)
     if G < 2 or N <= G:
-        raise ValueError(f"expected `sessions >= 2` with `movements > sessions`, but got {G} sessions of {N}")
+        raise ValueError(f"expected `sessions >= 2` and `movements > sessions`, but got {G} sessions and {N} movements")
     x, size = values.double(), of_row.bincount().double()
     means = torch.zeros(G, dtype=torch.float64).index_add(0, of_row, x) / size
     between = (size * (means - x.mean()).square()).sum() / (G - 1)

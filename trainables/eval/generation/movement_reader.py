@@ -35,7 +35,7 @@ from trainables.data.recordings import Recording, RecordingError, RecordingSet, 
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class Canonicalised:
     """Movements in canonical form, and the account of those that were left out.
 
     Attributes:
@@ -51,10 +51,10 @@ class Judged:
         return len(self.rows)
 
 
-def judged(movements: Movements, form: CanonicalConfig) -> Judged:
+def canonicalise(movements: Movements, form: CanonicalConfig) -> Canonicalised:
     """The movements that the form can hold, in that form: step for step what recordings go through."""
     rows, dropped = usable(movements, form)
-    return Judged(encode(movements.take(rows), form), rows, {reason: n for reason, n in dropped.items() if n})
+    return Canonicalised(encode(movements.take(rows), form), rows, {reason: n for reason, n in dropped.items() if n})
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +73,8 @@ class Observed:
     asked: Float[Tensor, "N D"] | None = None
 
 
-def people_of(splits: DataSplits, split: str, form: CanonicalConfig) -> Observed:
-    """The movements of a split of a data set whose canonical form is `form`."""
+def movements_of(splits: DataSplits, split: str, form: CanonicalConfig) -> Observed:
+    """Return the movements of a split of a data set in the canonical form `form`."""
     movements = decode(splits[split], form)
     return Observed(movements, len(movements), {}, {})
 

@@ -28,7 +28,7 @@ LARGE, SMALL = 11, 8  # sizes of text in points
 GALLERY_ROWS, GALLERY_COLUMNS = 5, 4
 
 
-def gallery(real: Canonical, fake: Canonical, file: Path, seed: int = 0, *, paired: bool = True) -> None:
+def plot_gallery(real: Canonical, fake: Canonical, file: Path, seed: int = 0, *, paired: bool = True) -> None:
     """Real movements beside generated ones, a dot per 60 Hz step, and their speeds below.
 
     Args:
@@ -77,7 +77,7 @@ def _speeds(axis: Axes, part: Canonical, colour: str) -> None:
     axis.set_xlabel("time (durations)")
 
 
-def overlays(real: Canonical, fake: Canonical, file: Path) -> None:
+def plot_overlays(real: Canonical, fake: Canonical, file: Path) -> None:
     """Distributions of every feature, real against generated: four large, the rest small, each with its KS distance."""
     tables = [movement_features(part.deltas, part.mask) for part in (real, fake)]
     figure = Figure(figsize=(13, 9.5), layout="constrained")
@@ -107,7 +107,7 @@ def _histogram(axis: Axes, title: str, real: Float[Tensor, "N"], fake: Float[Ten
     axis.tick_params(labelsize=size - 1)
 
 
-def spectra(numbers: Mapping[str, Any], file: Path) -> None:
+def plot_spectra(numbers: Mapping[str, Any], file: Path) -> None:
     """Mean velocity spectra with their interquartile bands, the tail marked, and how far each band is off.
 
     Args:
@@ -151,7 +151,7 @@ def _ratios(axis: Axes, edges_hz: list[float], log10_ratios: list[float]) -> Non
     axis.set_title("log10 of generated over real power")
 
 
-def probe_bars(numbers: Mapping[str, Any], probes: tuple[str, ...], file: Path) -> None:
+def plot_probe_accuracy(numbers: Mapping[str, Any], probes: tuple[str, ...], file: Path) -> None:
     """Held-out accuracy of each probe with its s.d. over folds, its AUC, and the band of real against real.
 
     Args:

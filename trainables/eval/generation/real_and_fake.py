@@ -16,11 +16,11 @@ from trainables.core.config import require
 from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical, Movements, decode, encode, usable
 from trainables.data.config import MINIMUM_STEPS, CanonicalConfig
-from trainables.eval.generation.movement_reader import Observed, judged
+from trainables.eval.generation.movement_reader import Observed, canonicalise
 
 
 @dataclass(frozen=True, eq=False)
-class Sides:
+class RealAndFake:
     """Real, candidate and training movements in one form.
 
     Attributes:
@@ -44,7 +44,7 @@ def generated(
     training: Movements,
     n: int,
     seed: int,
-) -> Sides:
+) -> RealAndFake:
     """One sample per movement of (n of) the people; row i of `fake` was asked to be like row i of `real`.
 
     A sample that is no movement any more is left out together with the one it was asked to match.
@@ -59,31 +59,33 @@ def generated(
     real = people.movements.take(fitting[_chosen(len(fitting), n, seed)])
     made = decode(like(encode(real, form)), form)
     shared = common_form(form, real, made, training)
-    fake = judged(made, shared)
+    fake = canonicalise(made, shared)
     partners = encode(real.take(fake.rows), shared)
-    return Sides(
+    return RealAndFake(
         partners,
         fake.canonical,
-        judged(training, shared).canonical,
+        canonicalise(training, shared).canonical,
         partners.condition(),
         {"real": people.read, "fake": len(made)},
         {"real": _counted(people.dropped, dropped), "fake": fake.dropped},
     )
 
 
-def from_file(file: Observed, people: Observed, training: Movements, form: CanonicalConfig, n: int, seed: int) -> Sides:
+def from_file(
+    file: Observed, people: Observed, training: Movements, form: CanonicalConfig, n: int, seed: int
+) -> RealAndFake:
     """The movements (n of them) of a file beside all people, whatever they were made after.
 
     Raises:
         ConfigError: more samples than the file holds in this form.
     """
     form = common_form(form, people.movements, file.movements, training)
-    fake, real = judged(file.movements, form), judged(people.movements, form)
+    fake, real = canonicalise(file.movements, form), canonicalise(people.movements, form)
     rows = _chosen(len(fake), n, seed)
-    return Sides(
+    return RealAndFake(
         real.canonical,
         fake.canonical.take(rows),
-        judged(training, form).canonical,
+        canonicalise(training, form).canonical,
         None if file.asked is None else file.asked[fake.rows[rows]],
         {"real": people.read, "fake": file.read},
         {"real": _counted(people.dropped, real.dropped), "fake": _counted(file.dropped, fake.dropped)},

@@ -7,7 +7,7 @@ from rich.table import Table
 from trainables.eval.generation.report import PAIRS, Numbers
 
 
-def key_figures(report: Numbers) -> Table:
+def key_metrics(report: Numbers) -> Table:
     """The figures that matter most as a table for a terminal, each beside its reference."""
     table = Table("", "measured", "reference", title="Real against generated", title_justify="left", box=None)
     for row in _key_rows(report["metrics"], report["checks"]):

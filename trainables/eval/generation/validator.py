@@ -130,7 +130,7 @@ class Validator:
             self.features, groups=self.held_out.group, probe=config.probe, folds=config.folds, seed=config.seed
         )
 
-    def against(self, others: Canonical) -> float:
+    def c2st_against(self, others: Canonical) -> float:
         """C2ST of the held-out movements against other real people: what a perfect copy of those would score."""
         rows = torch.randperm(len(others), generator=generator(self.config.seed, "other people"))[: len(self.held_out)]
         chosen = _observed(others.take(rows), self.canonical)

@@ -39,7 +39,7 @@ class C2STResult:
 
 
 @dataclass(frozen=True, eq=False)
-class HeldOut:
+class HeldOutScores:
     """Scores of all rows by the probe that was not trained on them: the real ones, then as many fake ones.
 
     Attributes:
@@ -120,7 +120,7 @@ def held_out_scores(
     folds: int = 5,
     seed: int = 0,
     columns: Sequence[str] | None = None,
-) -> HeldOut:
+) -> HeldOutScores:
     """Tell real from fake over stratified folds, on one thread; the same arguments give the same result.
 
     The larger sample is cut to the size of the smaller by a seeded choice. With groups (of a fake: the group of the
@@ -140,7 +140,7 @@ def held_out_scores(
     numbers = group_numbers(real_groups, fake_groups, (len(x_real), len(x_fake)))
     groups = None if numbers is None else numbers[np.concatenate([a, b + len(x_real)])]
     parts = list(_folds(y, groups, folds, seed))
-    return HeldOut(y, _scores(x, y, parts, probe, seed), tuple(test for _, test in parts), left_out)
+    return HeldOutScores(y, _scores(x, y, parts, probe, seed), tuple(test for _, test in parts), left_out)
 
 
 def null_band(

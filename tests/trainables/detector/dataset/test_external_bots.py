@@ -1,4 +1,4 @@
-"""Laws of others' bots and people: read as they are, grouped by what they share, and no acquaintance among them."""
+"""Laws of third-party bots and external users: read unchanged, grouped by pair of points, without known users."""
 
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,12 @@ from trainables.data.dataset import load_splits, split_of
 from trainables.data.recordings import RecordingError
 from trainables.detector.bots import FAMILIES
 from trainables.detector.dataset.external_bots import (
-    KIN_FAMILIES,
     ORIGINS,
+    RELATED_FAMILIES,
     REPLAYS,
     canonical_bots,
     read_bots,
-    read_people,
+    read_users,
 )
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the recordings in ../shared/data are not here")
@@ -27,7 +27,7 @@ FORM = CanonicalConfig()
 
 
 def row(style: str, number: int, events: int = 40) -> dict[str, Any]:
-    """A straight movement of `events` events, 10 ms apart, from 5 ms on."""
+    """Return a straight movement of `events` events, 10 ms apart, from 5 ms on."""
     t_ms = [5.0 + 10.0 * k for k in range(events)]
     points = {"t_ms": t_ms, "x": [3.5 * k for k in range(events)], "y": [0.0] * events}
     return {"style": style, "trajectory_id": number, **points}
@@ -38,7 +38,7 @@ def saved(path: Path, *rows: dict[str, Any]) -> Path:
     return path
 
 
-def test_bots_are_read_as_they_are_with_the_pair_of_points_as_their_group(tmp_path: Path) -> None:
+def test_bots_are_read_unchanged_with_the_pair_of_points_as_their_group(tmp_path: Path) -> None:
     found = read_bots(saved(tmp_path / "b.parquet", row("pyclick", 3), row("ghost_cursor", 3), row("pyclick", 4)))
     assert found.style == ("pyclick", "ghost_cursor", "pyclick")
     assert [r.user for r in found.recordings] == ["pair 3", "pair 3", "pair 4"]
@@ -46,7 +46,7 @@ def test_bots_are_read_as_they_are_with_the_pair_of_points_as_their_group(tmp_pa
     assert found.recordings[0].x.tolist() == [3.5 * k for k in range(40)]
 
 
-def test_bots_that_the_form_cannot_hold_are_counted_by_style_and_reason(tmp_path: Path) -> None:
+def test_bots_that_the_form_cannot_represent_are_counted_by_style_and_reason(tmp_path: Path) -> None:
     rows = [row("pyclick", 1), row("pyclick", 2, events=4), row("ghost_cursor", 3, events=200), row("ghost_cursor", 4)]
     found = canonical_bots(read_bots(saved(tmp_path / "b.parquet", *rows)), FORM)
     assert found.style == ("pyclick", "ghost_cursor")
@@ -59,9 +59,9 @@ def test_bots_that_the_form_cannot_hold_are_counted_by_style_and_reason(tmp_path
     }
 
 
-def test_if_the_form_can_hold_none_it_is_an_error(tmp_path: Path) -> None:
+def test_a_file_of_unusable_bots_is_refused(tmp_path: Path) -> None:
     bots = read_bots(saved(tmp_path / "b.parquet", row("pyclick", 1, events=3)))
-    with pytest.raises(ConfigError, match="can hold none of 1 bots"):
+    with pytest.raises(ConfigError, match="can represent none of 1 bots"):
         canonical_bots(bots, FORM)
 
 
@@ -82,7 +82,7 @@ def test_a_fault_of_a_file_is_one_line_with_its_row(changed: dict[str, Any], say
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="no such file"):
         read_bots(tmp_path / "b.parquet")
     (tmp_path / "b.parquet").write_bytes(b"PAR1")
@@ -92,16 +92,16 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
         read_bots(saved(tmp_path / "c.parquet", {"t_ms": [0.0], "x": [0.0], "y": [0.0], "trajectory_id": 1}))
 
 
-def test_kin_are_families_of_simple_bots_and_no_family_has_the_name_of_one() -> None:
-    assert {kin for origin in ORIGINS.values() for kin in origin.kin} <= set(FAMILIES)
-    assert not set(KIN_FAMILIES) & set(FAMILIES)
+def test_related_families_are_scripted_and_no_third_party_family_has_the_name_of_one() -> None:
+    assert {related for origin in ORIGINS.values() for related in origin.related} <= set(FAMILIES)
+    assert not set(RELATED_FAMILIES) & set(FAMILIES)
     assert REPLAYS == ("cursory",)
-    for family, kin in KIN_FAMILIES.items():
-        assert all(origin.kin == kin for origin in ORIGINS.values() if origin.family == family)
+    for family, related in RELATED_FAMILIES.items():
+        assert all(origin.related == related for origin in ORIGINS.values() if origin.family == family)
 
 
 def events(user: str, source: str, count: int) -> pd.DataFrame:
-    """`count` movements of one user, one session each."""
+    """Return `count` movements of one user, one session each."""
     frames = [
         pd.DataFrame({"t_ms": np.arange(40) * 10.0, "x": np.arange(40) * 9.0, "y": 0.0}).assign(
             user=user, source=source, session=f"s{k}"
@@ -111,24 +111,24 @@ def events(user: str, source: str, count: int) -> pd.DataFrame:
     return pd.concat(frames)
 
 
-def test_people_whom_the_detector_knows_are_left_out_and_counted(tmp_path: Path) -> None:
+def test_users_of_the_training_are_left_out_and_counted(tmp_path: Path) -> None:
     table = pd.concat([events("user1", "lab", 3), events("user2", "lab", 2), events("user1", "field", 4)])
     table.to_csv(tmp_path / "p.csv", index=False)
-    found = read_people(tmp_path / "p.csv", FORM, known={"lab/user1"})
-    assert {source: set(people.canonical.group) for source, people in found.items()} == {
+    found = read_users(tmp_path / "p.csv", FORM, known={"lab/user1"})
+    assert {source: set(users.canonical.group) for source, users in found.items()} == {
         "field": {"field/user1"},
         "lab": {"lab/user2"},
     }
-    assert {source: dict(people.dropped) for source, people in found.items()} == {
+    assert {source: dict(users.dropped) for source, users in found.items()} == {
         "field": {},
-        "lab": {"of people whom the detector knows": 3},
+        "lab": {"of users of the training or validation split": 3},
     }
-    with pytest.raises(ConfigError, match="nobody of lab is left"):
-        read_people(tmp_path / "p.csv", FORM, known={"lab/user1", "lab/user2"})
+    with pytest.raises(ConfigError, match="all users of lab are in the training or validation split"):
+        read_users(tmp_path / "p.csv", FORM, known={"lab/user1", "lab/user2"})
 
 
 @needs_shared
-def test_the_published_bots_are_twelve_styles_over_the_same_pairs() -> None:
+def test_the_third_party_bots_are_twelve_styles_over_the_same_pairs() -> None:
     bots = read_bots(SHARED / "bots_thirdparty.parquet")
     assert set(bots.style) == set(ORIGINS)
     for style in ORIGINS:
@@ -140,10 +140,10 @@ def test_the_published_bots_are_twelve_styles_over_the_same_pairs() -> None:
 
 
 @needs_shared
-def test_of_sapimouse_only_people_whom_the_default_data_do_not_train_on_are_left() -> None:
+def test_of_sapimouse_only_users_outside_the_default_training_are_left() -> None:
     splits = load_splits(DataConfig())
     known = {*splits["train"].group, *splits["validation"].group}
-    (people,) = read_people(SHARED / "humans_sapimouse.parquet", FORM, known).values()
-    assert not set(people.canonical.group) & known
-    assert {split_of(group) for group in people.canonical.group} <= {"train", "validation", "test", "holdout"}
-    assert 1000 < len(people.canonical) < 11162
+    (external,) = read_users(SHARED / "humans_sapimouse.parquet", FORM, known).values()
+    assert not set(external.canonical.group) & known
+    assert {split_of(group) for group in external.canonical.group} <= {"train", "validation", "test", "holdout"}
+    assert 1000 < len(external.canonical) < 11162

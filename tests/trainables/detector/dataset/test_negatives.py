@@ -22,8 +22,8 @@ from trainables.detector.dataset import negatives
 from trainables.detector.dataset.negatives import (
     ROUNDS,
     Negatives,
+    ScriptedBots,
     ShortageError,
-    SimpleBots,
     apportion,
     conditions_for,
     fakes,
@@ -238,7 +238,7 @@ def test_families_that_are_held_out_never_appear(real: Canonical) -> None:
 
 def test_styles_have_equal_shares_and_stand_among_each_other(real: Canonical) -> None:
     families = ("straight", "spline", "replay")
-    found = SimpleBots(families, FORM)(real, 0)
+    found = ScriptedBots(families, FORM)(real, 0)
     styles = [style for family in families for style in FAMILIES[family]]
     counts = Counter(found.style)
     assert set(counts) == set(styles)
@@ -248,7 +248,7 @@ def test_styles_have_equal_shares_and_stand_among_each_other(real: Canonical) ->
 
 
 def test_a_row_is_what_its_style_makes_of_its_condition(real: Canonical) -> None:
-    found = SimpleBots(("straight", "noise"), FORM)(real, 4)
+    found = ScriptedBots(("straight", "noise"), FORM)(real, 4)
     for style in set(found.style):
         rows = torch.tensor([row for row, name in enumerate(found.style) if name == style])
         alone = of_style(style, real.take(rows), FORM, 4)

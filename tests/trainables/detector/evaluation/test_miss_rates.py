@@ -63,7 +63,7 @@ def test_bots_that_move_as_people_are_missed_and_those_far_off_are_not() -> None
 
 
 def test_scores_that_are_not_finite_are_refused() -> None:
-    with pytest.raises(ValueError, match="must be finite"):
+    with pytest.raises(ValueError, match="to be finite"):
         fnr_metrics(torch.tensor([0.0, torch.nan]), {"a": drawn(1, 3)}, (), FPR)
 
 

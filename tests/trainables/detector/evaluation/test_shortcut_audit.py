@@ -1,4 +1,4 @@
-"""Laws of the shortcut audit: what a recorder gives away is found before canonicalisation, and what is left, after."""
+"""Laws of the shortcut audit: traces of a recorder are found before canonicalisation, remaining ones after it."""
 
 import json
 from dataclasses import replace
@@ -22,7 +22,7 @@ FORM = CanonicalConfig()
 CONFIG = BootstrapConfig(replicates=100)
 
 
-def recorded(seed: int, grid_ms: float, whole: bool, count: int = 240, persons: int = 12) -> list[Recording]:
+def recorded(seed: int, grid_ms: float, whole: bool, count: int = 240, users: int = 12) -> list[Recording]:
     """The same law of movements, recorded by different clocks: eased curves of 0.2 to 0.9 s and 150 to 700 px."""
     rng, found = np.random.default_rng(seed), []
     for row in range(count):
@@ -37,7 +37,7 @@ def recorded(seed: int, grid_ms: float, whole: bool, count: int = 240, persons: 
         y = 500 + along * np.sin(angle) + across * np.cos(angle)
         if whole:
             x, y = x.round(), y.round()
-        found.append(Recording(t_ms, x, y, "lab", f"p{row % persons}", "first"))
+        found.append(Recording(t_ms, x, y, "lab", f"p{row % users}", "first"))
     return found
 
 
@@ -77,19 +77,19 @@ def test_the_same_recorder_is_found_neither_before_nor_after(people: list[Record
     assert found.passed
 
 
-def test_a_clock_slower_than_the_ticks_is_seen_through_the_canonical_form_and_said_loudly(
+def test_a_clock_slower_than_the_ticks_fails_the_audit(
     people: list[Recording],
 ) -> None:
-    """Events every 21 ms miss one tick in five, and a still step between two fast ones is nobody's hand."""
+    """Events every 21 ms miss one tick in five, and a still step between two fast ones is no motion of a hand."""
     found = audited(people, recorded(4, 21.0, whole=True))
     assert found.canonical.auc.low > 0.9
     assert not found.passed
-    assert found.finding.startswith("FAILED: nuisances in the canonical form tell bots from people")
+    assert found.finding.startswith("FAILED: nuisances in the canonical form separate bots from users")
     assert "held_share" in found.finding.splitlines()[0]
     assert next(iter(found.canonical.by_feature)) == "held_share"
 
 
-def test_bots_that_were_not_observed_as_recordings_are_fail(people: list[Recording]) -> None:
+def test_bots_without_the_observation_model_fail(people: list[Recording]) -> None:
     bots = canonical(recorded(5, 8.0, whole=True))
     smooth = replace(bots, deltas=bots.deltas + 0.001 * torch.sin(torch.arange(64.0))[:, None] * bots.mask[..., None])
     found = audit(canonical(people), smooth, FORM, CONFIG, 0)
@@ -98,16 +98,16 @@ def test_bots_that_were_not_observed_as_recordings_are_fail(people: list[Recordi
     assert found.raw is None
 
 
-def test_bots_under_other_conditions_are_told_of(people: list[Recording]) -> None:
+def test_bots_under_other_conditions_are_reported(people: list[Recording]) -> None:
     slow = [replace(r, t_ms=np.minimum(r.t_ms * 1.4, 1050.0)) for r in recorded(6, 8.0, whole=True)]
     found = audited(people, slow)
     assert not found.condition.is_near_half
-    assert "conditions alone tell bots from people" in found.finding
+    assert "conditions alone separate bots from users" in found.finding
     assert found.passed
 
 
-def test_people_against_people_of_the_same_recorders_pass() -> None:
-    """Null: every second movement of each person of the training split against the others."""
+def test_users_against_users_of_the_same_recorders_pass() -> None:
+    """Null: every second movement of each user of the training split against the others."""
     part = load_splits(DataConfig())["train"]
     groups = [[row for row, group in enumerate(part.group) if group == name] for name in sorted(set(part.group))]
     one, other = (part.take(torch.tensor([row for rows in groups for row in rows[k::2]])) for k in (0, 1))
@@ -116,15 +116,15 @@ def test_people_against_people_of_the_same_recorders_pass() -> None:
     assert found.canonical.auc.value == pytest.approx(0.5, abs=0.08)  # s.d. 0.016 over 20 other halves; 5 of them
 
 
-def test_columns_that_do_not_vary_are_named_and_tell_nothing() -> None:
+def test_constant_columns_are_named_and_do_not_count() -> None:
     table = torch.ones(30, 2, dtype=torch.float64)
     groups = [f"p{k % 10}" for k in range(30)]
     found = exposure(table, table, ("a", "b"), groups, groups, config=CONFIG, seed=0)
     assert (found.constant, found.by_feature, found.auc.value) == (("a", "b"), {}, 0.5)
 
 
-def test_knowing_a_person_is_no_help() -> None:
-    """A column names the person, and most rows of odd ones are bots: 0.49 with a s.d. of 0.084 (4 of them: 3e-5)."""
+def test_recognising_a_user_does_not_help() -> None:
+    """A column names the user, and most rows of odd ones are bots: 0.49 with a s.d. of 0.084 (4 of them: 3e-5)."""
     owner = [k for k in range(40) for _ in range(10)]
     is_bot = torch.tensor([(k % 2 == 1) == (turn < 9) for k in range(40) for turn in range(10)])
     value = torch.randn(40, generator=torch.Generator().manual_seed(1), dtype=torch.float64)[torch.tensor(owner)][
@@ -145,23 +145,23 @@ def test_an_audit_is_the_same_every_time_and_plain(people: list[Recording]) -> N
     assert one == other
     content = json.loads(json.dumps(one.to_json(), allow_nan=False))
     assert (content["passed"], content["finding"]) == (one.passed, one.finding)
-    sheet = one.sheet()
-    assert [row[0] for row in sheet.rows] == ["raw recordings", "canonical form", "conditions"]
-    assert "whole_px_share" in sheet.markdown() or "interval_ms" in sheet.markdown()
+    table = one.table()
+    assert [row[0] for row in table.rows] == ["raw recordings", "canonical form", "conditions"]
+    assert "whole_px_share" in table.markdown() or "interval_ms" in table.markdown()
 
 
-def test_too_few_people_are_refused(people: list[Recording]) -> None:
+def test_too_few_users_are_refused(people: list[Recording]) -> None:
     few = canonical(people[:3])
     with pytest.raises(ConfigError, match="folds=5 and 3 groups"):
         audit(few, few, FORM, CONFIG, 0)
     alone = replace(canonical(people), group=("one",) * len(people))
-    with pytest.raises(ConfigError, match="must hold people and bots"):
+    with pytest.raises(ConfigError, match="must hold users and bots"):
         audit(alone, canonical(recorded(2, 7.0, whole=False)), FORM, CONFIG, 0)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the bots in ../shared/data are not here")
-def test_published_bots_are_all_found_by_their_raw_recordings() -> None:
-    """What the canonical form is for: clocks and whole numbers alone tell every published style from people."""
+def test_third_party_bots_are_all_found_by_their_raw_recordings() -> None:
+    """Clocks and whole numbers alone separate every third-party style from users: the reason for the canonical form."""
     bots = read_bots(SHARED / "bots_thirdparty.parquet")
     people = [r for r in read_recordings("cursory").recordings if split_of(r.user) == "train"][::3]
     table, owners = raw_nuisances(people), [r.user for r in people]
@@ -172,7 +172,7 @@ def test_published_bots_are_all_found_by_their_raw_recordings() -> None:
         assert found.auc.value > 0.98, style
 
 
-def test_movements_are_those_of_both_kinds(people: list[Recording]) -> None:
+def test_the_counts_are_those_of_both_kinds(people: list[Recording]) -> None:
     both = canonical(people)
     found = audit(both, concatenate(both, both), FORM, CONFIG, 0)
-    assert (found.people, found.bots) == (len(both), 2 * len(both))
+    assert (found.humans, found.bots) == (len(both), 2 * len(both))

@@ -12,7 +12,7 @@ from torch import Tensor
 from trainables.core.seeding import generator
 from trainables.eval.detection.calibration import (
     CERTAIN,
-    HOTTEST,
+    MAX_TEMPERATURE,
     brier_score,
     calibrate,
     fit_temperature,
@@ -96,7 +96,7 @@ def test_a_temperature_keeps_the_order_and_leaves_one_half() -> None:
 def test_where_no_temperature_is_best_it_ends_at_its_bound_and_says_so() -> None:
     p = torch.linspace(0.05, 0.95, 20, dtype=torch.float64)
     found = calibrate(p, p < 0.5)
-    assert found.value == pytest.approx(HOTTEST)
+    assert found.value == pytest.approx(MAX_TEMPERATURE)
     assert found.is_at_bound
 
 

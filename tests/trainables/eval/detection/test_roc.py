@@ -11,7 +11,14 @@ from torch import Tensor
 
 from trainables.core.seeding import generator
 from trainables.eval.detection import roc as figures
-from trainables.eval.detection.roc import curve, detection, equal_error_rate, pr_auc, roc_auc, threshold_at_fpr
+from trainables.eval.detection.roc import (
+    curve,
+    detection_metrics,
+    equal_error_rate,
+    pr_auc,
+    roc_auc,
+    threshold_at_fpr,
+)
 from trainables.eval.intervals.cluster_bootstrap import cluster_weights
 from trainables.eval.intervals.config import BootstrapConfig
 
@@ -57,7 +64,7 @@ def test_a_weight_is_so_many_copies_of_a_row() -> None:
     scores, is_bot = drawn(6, 20, 15, 0.5, 0.1)
     weights = torch.randint(0, 3, (35,), generator=generator(1, "weights"))
     copies = torch.arange(35).repeat_interleave(weights)
-    for figure in figures.CURVE_FIGURES.values():
+    for figure in figures.CURVE_METRICS.values():
         weighted = figure(curve(scores, is_bot, weights.double()[None]))
         assert weighted.item() == pytest.approx(figure(rows(scores[copies], is_bot[copies])).item(), abs=1e-12)
 
@@ -92,7 +99,7 @@ def test_figures_of_the_extremes() -> None:
 def test_figures_do_not_depend_on_the_order_of_rows_nor_on_the_scale_of_scores() -> None:
     scores, is_bot = drawn(8, 40, 30, 0.6, 0.05)
     order = torch.randperm(70, generator=generator(2, "order"))
-    for figure in figures.CURVE_FIGURES.values():
+    for figure in figures.CURVE_METRICS.values():
         expected = figure(rows(scores, is_bot)).item()
         assert figure(rows(scores[order], is_bot[order])).item() == pytest.approx(expected, abs=1e-12)
         assert figure(rows(scores.exp() * 7, is_bot)).item() == pytest.approx(expected, abs=1e-12)
@@ -116,9 +123,9 @@ def test_a_threshold_never_accuses_more_than_its_target_and_no_lower_one_could(t
     for n in (1, 7, 100, 334, 1000):
         people, _ = drawn(n, n, 0, 0.0, grid)
         found = threshold_at_fpr(people, float(target))
-        accused = sum(score > found.value for score in people.tolist())
-        assert (found.accused, found.people) == (accused, n)
-        assert Fraction(accused, n) <= Fraction(target)
+        flagged = sum(score > found.value for score in people.tolist())
+        assert (found.flagged, found.n) == (flagged, n)
+        assert Fraction(flagged, n) <= Fraction(target)
         lower = max((score for score in people.tolist() if score < found.value), default=None)
         if lower is not None:
             assert Fraction(sum(score > lower for score in people.tolist()), n) > Fraction(target)
@@ -127,7 +134,7 @@ def test_a_threshold_never_accuses_more_than_its_target_and_no_lower_one_could(t
 def test_of_334_people_one_percent_are_three_and_a_thousandth_is_nobody() -> None:
     people, _ = drawn(0, 334, 0, 0.0)
     found = [threshold_at_fpr(people, target) for target in (0.01, 0.001)]
-    assert [t.accused for t in found] == [3, 0]
+    assert [t.flagged for t in found] == [3, 0]
     assert found[1].value == people.max().item()
     assert [t.expected_fpr for t in found] == pytest.approx([4 / 335, 1 / 335])
     assert [t.is_resolved for t in found] == [True, False]
@@ -135,7 +142,7 @@ def test_of_334_people_one_percent_are_three_and_a_thousandth_is_nobody() -> Non
 
 def test_people_of_equal_score_are_accused_together_or_not_at_all() -> None:
     people = torch.tensor([0.9] * 5 + [0.1] * 95, dtype=torch.float64)
-    assert [threshold_at_fpr(people, target).accused for target in (0.04, 0.05, 0.06)] == [0, 5, 5]
+    assert [threshold_at_fpr(people, target).flagged for target in (0.04, 0.05, 0.06)] == [0, 5, 5]
 
 
 def test_new_people_are_accused_as_often_as_expected() -> None:
@@ -155,19 +162,19 @@ def test_new_people_are_accused_as_often_as_expected() -> None:
 def test_an_interval_is_that_of_the_replicates_one_by_one() -> None:
     scores, is_bot = drawn(10, 40, 40, 0.8, 0.05)
     groups = [f"g{k % 8}" for k in range(40)] * 2
-    found = detection(scores, is_bot, groups, 0.5, CONFIG, generator(6, "detection"))
+    found = detection_metrics(scores, is_bot, groups, 0.5, CONFIG, generator(6, "detection"))
     weights = cluster_weights(groups, is_bot, CONFIG.replicates, generator(6, "detection"))[1:].numpy()
     areas = [roc_auc_score(is_bot, scores, sample_weight=row) for row in weights]
     assert found.auc.value == pytest.approx(roc_auc_score(is_bot, scores))
     assert [found.auc.low, found.auc.high] == pytest.approx(np.quantile(areas, [0.05, 0.95]).tolist())
     assert found.f1.value == pytest.approx(f1_score(is_bot, scores > 0.5))
-    assert (found.bots, found.people, found.auc.replicates) == (40, 40, 200)
+    assert (found.bots, found.humans, found.auc.replicates) == (40, 40, 200)
 
 
 def test_replicates_without_a_bot_are_left_out_and_counted() -> None:
     scores, is_bot = drawn(11, 30, 3, 2.0)
     groups = [f"g{k % 6}" for k in range(30)] + ["g0"] * 3
-    found = detection(scores, is_bot, groups, 0.5, CONFIG, generator(0, "detection"))
+    found = detection_metrics(scores, is_bot, groups, 0.5, CONFIG, generator(0, "detection"))
     assert 0.5 < found.auc.replicates / 200 < 0.8  # 1 - (5/6)^6 = 0.67; 4 s.d. are 0.13
     assert found.f1.replicates == found.auc.replicates
 
@@ -186,7 +193,7 @@ def test_intervals_of_the_area_cover_the_truth_and_not_another() -> None:
         own = torch.randn(30, generator=random, dtype=torch.float64).repeat_interleave(10)
         people = (own + torch.randn(300, generator=random, dtype=torch.float64)) / 2**0.5
         bots = 1.2 + torch.randn(100, generator=random, dtype=torch.float64)
-        found = detection(torch.cat([people, bots]), is_bot, groups, 0.0, BootstrapConfig(200), random)
+        found = detection_metrics(torch.cat([people, bots]), is_bot, groups, 0.0, BootstrapConfig(200), random)
         inside += found.auc.low <= truth <= found.auc.high
         elsewhere += found.auc.low <= 0.5
     assert inside / 100 > 0.81
@@ -196,9 +203,9 @@ def test_intervals_of_the_area_cover_the_truth_and_not_another() -> None:
 def test_chunks_of_replicates_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     scores, is_bot = drawn(12, 40, 30, 0.8)
     groups = [f"g{k % 7}" for k in range(70)]
-    whole = detection(scores, is_bot, groups, 0.5, CONFIG, generator(0, "chunks"))
+    whole = detection_metrics(scores, is_bot, groups, 0.5, CONFIG, generator(0, "chunks"))
     monkeypatch.setattr(figures, "CHUNK", 7)
-    assert detection(scores, is_bot, groups, 0.5, CONFIG, generator(0, "chunks")) == whole
+    assert detection_metrics(scores, is_bot, groups, 0.5, CONFIG, generator(0, "chunks")) == whole
 
 
 @pytest.mark.parametrize("target", [0.0, 1.0, -0.1])
@@ -220,4 +227,4 @@ def test_scores_that_are_not_finite_are_refused_by_row() -> None:
 def test_bots_alone_or_people_alone_have_no_figures() -> None:
     scores, is_bot = drawn(13, 10, 0, 0.0)
     with pytest.raises(ValueError, match="but got 0 and 10"):
-        detection(scores, is_bot, ["a"] * 10, 0.5, CONFIG, generator(0, "detection"))
+        detection_metrics(scores, is_bot, ["a"] * 10, 0.5, CONFIG, generator(0, "detection"))

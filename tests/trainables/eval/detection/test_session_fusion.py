@@ -9,24 +9,24 @@ from torch import Tensor
 
 from trainables.core.seeding import generator
 from trainables.eval.detection.calibration import log_odds
-from trainables.eval.detection.session_fusion import dealt_anew, fused, in_sessions, intraclass_correlation
+from trainables.eval.detection.session_fusion import fuse, intraclass_correlation, session_rows, shuffle_within
 
 SESSIONS = ["a", "b", "a", "a", "b", "a", "c"]
 
 
 def test_a_session_is_taken_in_order_n_at_a_time_and_what_is_left_over_is_counted() -> None:
-    assert in_sessions(SESSIONS, 1).tolist() == [[0], [2], [3], [5], [1], [4], [6]]
-    assert in_sessions(SESSIONS, 2).tolist() == [[0, 2], [3, 5], [1, 4]]
-    assert in_sessions(SESSIONS, 3).tolist() == [[0, 2, 3]]
-    assert in_sessions(SESSIONS, 5).shape == (0, 5)
-    found = fused(torch.full((7,), 0.5), SESSIONS, 3)
+    assert session_rows(SESSIONS, 1).tolist() == [[0], [2], [3], [5], [1], [4], [6]]
+    assert session_rows(SESSIONS, 2).tolist() == [[0, 2], [3, 5], [1, 4]]
+    assert session_rows(SESSIONS, 3).tolist() == [[0, 2, 3]]
+    assert session_rows(SESSIONS, 5).shape == (0, 5)
+    found = fuse(torch.full((7,), 0.5), SESSIONS, 3)
     assert (found.rows.tolist(), found.unused) == ([[0, 2, 3]], 4)
 
 
 def test_one_movement_is_its_own_verdict_whatever_the_prior() -> None:
     scores = torch.linspace(0.1, 0.9, 7)
     for prior in (0.5, 0.01):
-        assert fused(scores, list("abcdefg"), 1, prior).log_odds == pytest.approx(log_odds(scores))
+        assert fuse(scores, list("abcdefg"), 1, prior).log_odds == pytest.approx(log_odds(scores))
 
 
 @pytest.mark.parametrize("prior", [0.5, 0.2])
@@ -38,24 +38,24 @@ def test_for_independent_movements_it_is_bayes_rule(prior: float) -> None:
     posterior = prior * bot / (prior * bot + (1 - prior) * person)
     single = {1: prior * 0.8 / (prior * 0.8 + (1 - prior) * 0.3), 0: prior * 0.2 / (prior * 0.2 + (1 - prior) * 0.7)}
     scores = torch.tensor([single[outcome] for outcome in outcomes], dtype=torch.float64)
-    found = fused(scores, ["s"] * 5, 5, prior)
+    found = fuse(scores, ["s"] * 5, 5, prior)
     assert torch.sigmoid(found.log_odds).item() == pytest.approx(posterior)
 
 
 def test_dealt_anew_each_kind_keeps_its_values_and_sessions_lose_theirs() -> None:
     values, kinds = torch.arange(40.0, dtype=torch.float64), ["p", "b"] * 20
-    found = dealt_anew(values, kinds, generator(0, "deal"))
+    found = shuffle_within(values, kinds, generator(0, "deal"))
     for kind in (0, 1):
         assert sorted(found[kind::2].tolist()) == values[kind::2].tolist()
         assert found[kind::2].tolist() != values[kind::2].tolist()
-    assert torch.equal(found, dealt_anew(values, kinds, generator(0, "deal")))
+    assert torch.equal(found, shuffle_within(values, kinds, generator(0, "deal")))
 
 
 def test_every_order_is_dealt_equally_often() -> None:
     """Six orders of three values, 3,000 deals: the s.d. of a count is 20.4; 5 of them (false failure 4e-6)."""
     random, counts = generator(1, "deal"), dict[tuple[float, ...], int]()
     for _ in range(3000):
-        order = tuple(dealt_anew(torch.arange(3.0), ["x"] * 3, random).tolist())
+        order = tuple(shuffle_within(torch.arange(3.0), ["x"] * 3, random).tolist())
         counts[order] = counts.get(order, 0) + 1
     assert len(counts) == 6
     assert all(abs(count - 500) < 102 for count in counts.values())
@@ -94,17 +94,17 @@ def test_the_correlation_is_none_of_independent_movements_and_rho_of_dependent_o
 def test_the_variance_of_a_sum_is_inflated_as_rho_says() -> None:
     """1 + (n - 1) rho = 3.7 with n = 10 and rho = 0.3; the s.d. of the ratio over 3,000 sums is 0.1; 5 of them."""
     values, sessions = one_way(4, [10] * 3000, 0.3)
-    sums = values[in_sessions(sessions, 10)].sum(dim=1)
-    dealt = dealt_anew(values, ["one"] * 30_000, generator(0, "deal"))[in_sessions(sessions, 10)].sum(dim=1)
+    sums = values[session_rows(sessions, 10)].sum(dim=1)
+    dealt = shuffle_within(values, ["one"] * 30_000, generator(0, "deal"))[session_rows(sessions, 10)].sum(dim=1)
     assert (sums.var() / dealt.var()).item() == pytest.approx(3.7, abs=0.5)
 
 
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match=r"n >= 1.*got 0"):
-        in_sessions(SESSIONS, 0)
+        session_rows(SESSIONS, 0)
     with pytest.raises(ValueError, match=r"0 < prior < 1.*got 1\.0"):
-        fused(torch.full((7,), 0.5), SESSIONS, 2, prior=1.0)
-    with pytest.raises(ValueError, match="got 1 sessions of 3"):
+        fuse(torch.full((7,), 0.5), SESSIONS, 2, prior=1.0)
+    with pytest.raises(ValueError, match="got 1 sessions and 3 movements"):
         intraclass_correlation(torch.rand(3), ["a"] * 3)
-    with pytest.raises(ValueError, match="got 3 sessions of 3"):
+    with pytest.raises(ValueError, match="got 3 sessions and 3 movements"):
         intraclass_correlation(torch.rand(3), list("abc"))

@@ -13,7 +13,7 @@ from trainables.data.canonical import RATE_HZ, encode
 from trainables.data.config import CONDITION_NAMES, MEASURED_CONDITIONS, CanonicalConfig, DataConfig
 from trainables.data.dataset import load_splits
 from trainables.data.recordings import read_recordings
-from trainables.eval.generation.movement_reader import judged, people_of, read_movements
+from trainables.eval.generation.movement_reader import canonicalise, movements_of, read_movements
 
 FORM = CanonicalConfig()
 Array = npt.NDArray[np.float64]
@@ -49,17 +49,17 @@ def test_every_movement_is_judged_or_counted_under_one_reason(tmp_path: Path) ->
     movements = [points(20), points(3), points(80), points(20, 2.0), points(20), points(0)]
     np.save(tmp_path / "a.npy", padded(movements))
     found = read_movements(tmp_path / "a.npy")
-    result = judged(found.movements, FORM)
+    result = canonicalise(found.movements, FORM)
     assert result.rows.tolist() == [0, 4]
     assert (found.read, found.dropped) == (6, {"fewer than 2 points": 1})
     assert sorted(result.dropped.values()) == [1, 1, 1]
     assert found.read == len(result) + sum(found.dropped.values()) + sum(result.dropped.values())
 
 
-def test_a_split_is_judged_in_the_form_that_it_is_kept_in() -> None:
+def test_a_split_is_compared_in_its_stored_form() -> None:
     split = load_splits(DataConfig())["validation"]
-    people = people_of(load_splits(DataConfig()), "validation", FORM)
-    result = judged(people.movements, FORM)
+    people = movements_of(load_splits(DataConfig()), "validation", FORM)
+    result = canonicalise(people.movements, FORM)
     assert (people.read, result.dropped) == (len(split), {})
     torch.testing.assert_close(result.canonical.deltas, split.deltas, rtol=0, atol=1e-12)
     assert result.canonical.group == split.group
@@ -140,7 +140,7 @@ def truncated(path: Path) -> None:
         (
             "a.parquet",
             lambda path: table([points(9)]).assign(**dict.fromkeys(CONDITION_NAMES, np.nan)).to_parquet(path),
-            "conditions are finite",
+            "`conditions` to be finite",
         ),
         (
             "a.parquet",
@@ -149,7 +149,7 @@ def truncated(path: Path) -> None:
                 .assign(**{**dict.fromkeys(MEASURED_CONDITIONS, 1.0), CONDITION_NAMES[-1]: np.inf})
                 .to_parquet(path)
             ),
-            "conditions are finite",
+            "`conditions` to be finite",
         ),
         ("a.csv", lambda path: path.write_text(""), "the file is empty"),
         ("a.csv", lambda path: path.write_text("t_ms,x,y,user,session\n0,nan,0,u,s\n"), "finite number"),

@@ -48,9 +48,9 @@ def validator(splits: DataSplits) -> Validator:
     return Validator.fit(splits["validation"], splits["train"], FORM, CONFIG)
 
 
-def halves(part: Canonical, seed: int) -> Iterator[Canonical]:
-    order = torch.randperm(len(part), generator=torch.Generator().manual_seed(seed))
-    yield from (part.take(rows) for rows in order.chunk(2))
+def halves(split: Canonical, seed: int) -> Iterator[Canonical]:
+    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
+    yield from (split.take(rows) for rows in order.chunk(2))
 
 
 def smooth(like: Canonical) -> Canonical:
@@ -188,10 +188,10 @@ def test_the_floor_is_that_of_real_against_real(validator: Validator) -> None:
     assert floor.high < validator(smooth(validator.held_out))[names.VAL_C2ST]
 
 
-def test_other_people_read_like_people(validator: Validator, splits: DataSplits) -> None:
-    """Against people of another split: people differ, but less than machines do."""
-    assert 0.4 < validator.against(splits["test"]) < 0.8
-    assert validator.against(smooth(splits["test"])) > 0.85
+def test_other_users_resemble_users_more_than_machines_do(validator: Validator, splits: DataSplits) -> None:
+    """The C2ST against users of another split is above chance, but below that against synthetic movements."""
+    assert 0.4 < validator.c2st_against(splits["test"]) < 0.8
+    assert validator.c2st_against(smooth(splits["test"])) > 0.85
 
 
 # common to all trials

@@ -10,7 +10,12 @@ from torch import Tensor
 
 from trainables.core.config import ConfigError
 from trainables.core.seeding import generator
-from trainables.eval.intervals.cluster_bootstrap import binomial_interval, cluster_weights, estimate, share
+from trainables.eval.intervals.cluster_bootstrap import (
+    binomial_interval,
+    cluster_weights,
+    estimate,
+    proportion,
+)
 from trainables.eval.intervals.config import BootstrapConfig
 
 CONFIG = BootstrapConfig(replicates=400)
@@ -66,7 +71,7 @@ def test_the_interval_is_that_of_the_percentiles() -> None:
 
 def test_a_figure_without_a_value_is_refused() -> None:
     nan = torch.full((3,), torch.nan, dtype=torch.float64)
-    with pytest.raises(ValueError, match="to have values, but got nan and 0"):
+    with pytest.raises(ValueError, match="values in its replicates, but got nan and 0"):
         estimate(nan, 0.9)
     nan[0] = 0.5
     with pytest.raises(ValueError, match=r"but got 0\.5 and 0"):
@@ -74,8 +79,8 @@ def test_a_figure_without_a_value_is_refused() -> None:
 
 
 def test_a_share_counts_rows_and_groups() -> None:
-    found = share(torch.tensor([True, False, True, False, False, False]), PEOPLE, CONFIG, generator(0, "share"))
-    assert (found.hits, found.n, found.groups, found.value) == (2, 6, 3, 2 / 6)
+    found = proportion(torch.tensor([True, False, True, False, False, False]), PEOPLE, CONFIG, generator(0, "share"))
+    assert (found.hits, found.n, found.users, found.value) == (2, 6, 3, 2 / 6)
     assert 0.0 <= found.low < found.value < found.high <= 1.0
 
 
@@ -83,7 +88,7 @@ def test_the_interval_of_a_share_is_that_of_its_replicates_one_by_one_if_it_hold
     """Half of the people are always hits, the others never: 200 rows, but 20 people."""
     groups = [f"p{k}" for k in range(20) for _ in range(10)]
     hit = torch.tensor([k % 2 == 0 for k in range(20) for _ in range(10)])
-    found = share(hit, groups, CONFIG, generator(5, "share"))
+    found = proportion(hit, groups, CONFIG, generator(5, "share"))
     names = sorted(set(groups))
     drawn = []
     for counts in cluster_weights(names, nobody(20), CONFIG.replicates, generator(5, "share"))[1:].tolist():
@@ -98,7 +103,7 @@ def test_the_interval_of_a_share_is_that_of_its_replicates_one_by_one_if_it_hold
 @pytest.mark.parametrize(("hits", "n"), [(0, 334), (1, 7), (3, 260), (6, 7), (50, 50)])
 def test_one_person_is_as_sure_as_so_many_independent_rows(hits: int, n: int) -> None:
     """Clopper and Pearson: at either end, a share as far off or further comes with probability 2.5 %."""
-    found = share(torch.arange(n) < hits, ["a"] * n, CONFIG, generator(0, "share"))
+    found = proportion(torch.arange(n) < hits, ["a"] * n, CONFIG, generator(0, "share"))
     if hits:
         assert sum(math.comb(n, k) * found.low**k * (1 - found.low) ** (n - k) for k in range(hits, n + 1)) == (
             pytest.approx(0.025)
@@ -127,7 +132,7 @@ def test_intervals_by_group_cover_the_truth() -> None:
     """Null: 40 people. Over 1,000 samples the coverage is 0.924; bounds are 4 s.d. of 300 samples (6e-5)."""
 
     def by_group(hits: list[bool], groups: list[str], sample: int) -> bool:
-        found = share(torch.tensor(hits), groups, BootstrapConfig(replicates=300), generator(sample, "coverage"))
+        found = proportion(torch.tensor(hits), groups, BootstrapConfig(replicates=300), generator(sample, "coverage"))
         return found.low <= MEAN_RATE <= found.high
 
     assert 0.86 < coverage(300, by_group) < 0.985
@@ -149,4 +154,4 @@ def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"0 < level < 1.*level=1\.0"):
         BootstrapConfig(level=1.0)
     with pytest.raises(ValueError, match="but got 0"):
-        share(nobody(0), [], CONFIG, generator(0, "share"))
+        proportion(nobody(0), [], CONFIG, generator(0, "share"))
