@@ -29,11 +29,11 @@ from scipy.stats import t as student
 from platform.core.ray_instance import ray_instance
 from platform.study.config import BudgetConfig, Sweep, TuneConfig
 from platform.study.ranking import OBJECTIVES, ranking
-from platform.study.searcher import OptunaBridge, enqueue_baselines
+from platform.study.searcher import OptunaSearcher, enqueue_baselines
 from platform.study.study import open_study
-from platform.sweep.disk_budget import Guard
+from platform.sweep.disk_budget import BudgetStopper
 from platform.sweep.progress import Progress
-from platform.sweep.runner import concurrency, tuner
+from platform.sweep.runner import concurrency, make_tuner
 from search_spaces import SPACES
 from trainables.core.config import plain, with_values
 from trainables.diffusion.config import DiffusionConfig
@@ -70,11 +70,11 @@ def run(sweep: Sweep, cpus: int) -> dict[str, Any]:
     settings = sweep.settings
     study = open_study(sweep, {OBJECTIVES: [SPACE.metric]})
     enqueue_baselines(study, sweep.space, settings.budget.trials)
-    bridge = OptunaBridge(study, sweep.space, settings.budget.trials, sweep.goal)
-    progress = Progress(bridge, sweep.epochs, settings.budget.wall_s, Console(file=io.StringIO()))
-    guard = Guard(settings.budget, settings.folder, bridge, progress.ends)
+    searcher = OptunaSearcher(study, sweep.space, settings.budget.trials, sweep.goal)
+    progress = Progress(searcher, sweep.epochs, settings.budget.wall_s, Console(file=io.StringIO()))
+    stopper = BudgetStopper(settings.budget, settings.folder, searcher, progress.deadline)
     began = time.monotonic()
-    tuner(sweep, bridge, progress, guard, concurrency(settings, cpus)).fit()
+    make_tuner(sweep, searcher, progress, stopper, concurrency(settings, cpus)).fit()
     spent = time.monotonic() - began
     best = ranking(study, SPACE.tie_breaker)[0]
     if best.checkpoint is None:

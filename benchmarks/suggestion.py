@@ -22,7 +22,7 @@ from optuna.trial import TrialState, create_trial
 from platform.study.config import BudgetConfig, Sweep, TuneConfig
 from platform.study.ranking import OBJECTIVES
 from platform.study.samplers import SAMPLERS
-from platform.study.searcher import OptunaBridge
+from platform.study.searcher import OptunaSearcher
 from platform.study.study import open_study
 from search_spaces import SPACES
 from trainables.core.config import plain
@@ -65,13 +65,13 @@ def seconds(sampler: str, folder: Path, trials: int, repeats: int) -> list[float
     sweep = sweep_of(sampler, folder, trials + repeats)
     study = open_study(sweep, {OBJECTIVES: [SPACE.metric]})
     fill(study, trials, np.random.default_rng(0))
-    bridge = OptunaBridge(study, SPACE, trials + repeats, sweep.goal)
+    searcher = OptunaSearcher(study, SPACE, trials + repeats, sweep.goal)
     found = []
     for number in range(repeats):
         began = time.perf_counter()
-        bridge.suggest(f"t{number}")
+        searcher.suggest(f"t{number}")
         found.append(time.perf_counter() - began)
-        bridge.on_trial_complete(f"t{number}", {EPOCH: sweep.epochs, VAL_C2ST_EXCESS: 0.1, VAL_MMD: 0.01})
+        searcher.on_trial_complete(f"t{number}", {EPOCH: sweep.epochs, VAL_C2ST_EXCESS: 0.1, VAL_MMD: 0.01})
     return found
 
 

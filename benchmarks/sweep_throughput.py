@@ -31,11 +31,11 @@ from rich.console import Console
 from platform.core.ray_instance import ray_instance
 from platform.study.config import BudgetConfig, SchedulerConfig, Sweep, TuneConfig
 from platform.study.ranking import OBJECTIVES
-from platform.study.searcher import OptunaBridge
+from platform.study.searcher import OptunaSearcher
 from platform.study.study import open_study
-from platform.sweep.disk_budget import Guard
+from platform.sweep.disk_budget import BudgetStopper
 from platform.sweep.progress import Progress
-from platform.sweep.runner import tuner
+from platform.sweep.runner import make_tuner
 from search_spaces import SPACES
 from trainables import session
 from trainables.core.config import build, plain, with_values
@@ -105,11 +105,11 @@ def swept(config: Mapping[str, Any], count: int, log: Path) -> None:
     sweep = Sweep(settings, config, replace(SPACE, trainable="timed", parameters=laws, baselines=()), ())
     session.TRAINABLES["timed"] = Trainable(DiffusionConfig, timed, cost.measure)
     study = open_study(sweep, {OBJECTIVES: [SPACE.metric]})
-    bridge = OptunaBridge(study, sweep.space, count, sweep.goal)
-    progress = Progress(bridge, sweep.epochs, settings.budget.wall_s, Console(file=io.StringIO()))
+    searcher = OptunaSearcher(study, sweep.space, count, sweep.goal)
+    progress = Progress(searcher, sweep.epochs, settings.budget.wall_s, Console(file=io.StringIO()))
     with ray_instance("local", settings.scaling):
-        guard = Guard(settings.budget, settings.folder, bridge, progress.ends)
-        tuner(sweep, bridge, progress, guard, count, trial).fit()
+        stopper = BudgetStopper(settings.budget, settings.folder, searcher, progress.deadline)
+        make_tuner(sweep, searcher, progress, stopper, count, trial).fit()
 
 
 def main(argv: list[str] | None = None) -> int:

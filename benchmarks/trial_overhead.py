@@ -37,11 +37,11 @@ from platform.core.ray_instance import ray_instance
 from platform.study.config import BudgetConfig, Sweep, TuneConfig
 from platform.study.ranking import OBJECTIVES
 from platform.study.resume import METRICS, REASON
-from platform.study.searcher import OptunaBridge
+from platform.study.searcher import OptunaSearcher
 from platform.study.study import open_study
-from platform.sweep.disk_budget import Guard
+from platform.sweep.disk_budget import BudgetStopper
 from platform.sweep.progress import Progress
-from platform.sweep.runner import tuner
+from platform.sweep.runner import make_tuner
 from search_spaces import SPACES
 from trainables import session
 from trainables.core.config import build, plain, with_values
@@ -148,11 +148,11 @@ def bare_loop(sweep: Sweep) -> Timing:
 def run_sweep(sweep: Sweep, epochs: int = 0) -> tuple[Timing, optuna.Study]:
     """As `platform.tune` runs it, one trial at a time and silent."""
     settings, study = sweep.settings, open_study(sweep, RECORD)
-    bridge = OptunaBridge(study, sweep.space, settings.budget.trials, replace(sweep.goal, last_epoch=epochs))
-    progress = Progress(bridge, epochs, settings.budget.wall_s, Console(file=io.StringIO()))
-    guard = Guard(settings.budget, settings.folder, bridge, progress.ends)
+    searcher = OptunaSearcher(study, sweep.space, settings.budget.trials, replace(sweep.goal, last_epoch=epochs))
+    progress = Progress(searcher, epochs, settings.budget.wall_s, Console(file=io.StringIO()))
+    stopper = BudgetStopper(settings.budget, settings.folder, searcher, progress.deadline)
     began = time.time()
-    tuner(sweep, bridge, progress, guard, 1, trial).fit()
+    make_tuner(sweep, searcher, progress, stopper, 1, trial).fit()
     return timing(study, began), study
 
 

@@ -15,14 +15,14 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 from rich.text import Text
 
-from platform.core.ray_instance import ray_instance, silence
+from platform.core.ray_instance import ray_instance, unreachable_reason
 from platform.preflight import CHECKS
-from platform.preflight.context import FAIL, OK, WARNING, Cluster, DoctorConfig, Finding, Scene, examined
+from platform.preflight.context import FAIL, OK, WARNING, Cluster, DoctorConfig, Finding, PreflightContext, run_check
 from trainables.core.cli import FAILED, Command, Request, run
 from trainables.core.config import ConfigError, build, plain
 from trainables.data.config import DataConfig
 from trainables.session import TRAINABLES
-from trainables.training.node_probe import DRIVERS_FILE, Node, examine, now_s
+from trainables.training.node_probe import DRIVERS_FILE, Node, now_s, probe_node
 from trainables.training.scaling import ScalingConfig
 
 ABOUT = """
@@ -55,8 +55,8 @@ def main(request: Request) -> int:
     settings = {key: value for key, value in request.config.items() if key != "trainable"}
     config = build(DoctorConfig, settings)
     data = build(DataConfig, request.config["trainable"]["data"], at="trainable.data")
-    scene = scene_of(config, data)
-    findings = [_shown(console, name, examined(check, scene)) for name, check in CHECKS.items()]
+    context = gather_context(config, data)
+    findings = [_shown(console, name, run_check(check, context)) for name, check in CHECKS.items()]
     count = {state: sum(finding.state == state for finding in findings) for state in STYLES}
     console.print(f"{count[OK]} ok, {count[WARNING]} warning(s), {count[FAIL]} failed", highlight=False)
     return FAILED if count[FAIL] else 0
@@ -72,12 +72,12 @@ def _shown(console: Console, name: str, finding: Finding) -> Finding:
     return finding
 
 
-def scene_of(config: DoctorConfig, data: DataConfig) -> Scene:
+def gather_context(config: DoctorConfig, data: DataConfig) -> PreflightContext:
     """This machine, and the nodes of the Ray instance, which is left again (or ended, where it is local)."""
     with _shared_folder(Path(config.storage_path).expanduser().resolve()) as (folder, secret, error):
-        driver = examine(str(folder), secret, "driver-again")
+        driver = probe_node(str(folder), secret, "driver-again")
         here = replace(driver, storage=error or driver.storage)
-        return Scene(config, data, here, _cluster(config, folder, secret))
+        return PreflightContext(config, data, here, _cluster(config, folder, secret))
 
 
 @contextmanager
@@ -101,7 +101,7 @@ def _shared_folder(storage: Path) -> Iterator[tuple[Path, str, str]]:
 
 def _cluster(config: DoctorConfig, folder: Path, secret: str) -> Cluster:
     """The Ray instance at the address with the answers of its nodes."""
-    error = "" if config.address == "local" else silence(config.address)
+    error = "" if config.address == "local" else unreachable_reason(config.address)
     if error:
         return Cluster(error=error)
     try:
@@ -113,16 +113,18 @@ def _cluster(config: DoctorConfig, folder: Path, secret: str) -> Cluster:
 
 def _asked(alive: list[Mapping[str, Any]], folder: Path, secret: str) -> Cluster:
     """Every node examines itself; all at once, for each starts a process."""
-    tasks = {node["NodeID"]: _on(node, examine).remote(str(folder), secret, f"node-{node['NodeID']}") for node in alive}
-    nodes, silent, apart_s = [], [], {}
+    tasks = {
+        node["NodeID"]: _on(node, probe_node).remote(str(folder), secret, f"node-{node['NodeID']}") for node in alive
+    }
+    nodes, unresponsive, clock_offset_s = [], [], {}
     for node in alive:
         try:
             answer: Node = ray.get(tasks[node["NodeID"]], timeout=ANSWER_S)
             nodes.append(_confirmed(answer, folder / f"node-{node['NodeID']}", secret))
-            apart_s[answer.host] = _apart_s(_on(node, now_s))
+            clock_offset_s[answer.host] = _apart_s(_on(node, now_s))
         except RayError as error:
-            silent.append(f"{node['NodeManagerHostname']}: {_cause(error)}")
-    return Cluster("", tuple(nodes), tuple(silent), apart_s, tuple(node["Resources"] for node in alive))
+            unresponsive.append(f"{node['NodeManagerHostname']}: {_cause(error)}")
+    return Cluster("", tuple(nodes), tuple(unresponsive), clock_offset_s, tuple(node["Resources"] for node in alive))
 
 
 def _on(node: Mapping[str, Any], function: Callable[..., Any]) -> Any:

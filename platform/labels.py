@@ -16,7 +16,7 @@ from torch import Tensor
 from platform.core.console import columns, print_facts, print_heading, print_line, print_table
 from platform.core.provenance import ROOT
 from platform.preflight.context import FAIL
-from platform.preflight.label_checks import CHECKS, LabelsConfig, Rows, Subject, examined, numbered
+from platform.preflight.label_checks import CHECKS, LabelsConfig, Rows, Subject, numbered, run_check
 from trainables.core.cli import FAILED, Command, Request, run
 from trainables.core.config import ConfigError, build, plain
 from trainables.core.seeding import generator
@@ -115,7 +115,7 @@ def show_labels(console: Console, labels: DatasetLabels) -> None:
 
 def show_findings(console: Console, subject: Subject) -> int:
     """The table of the checks, and the exit code."""
-    findings = {name: examined(check, subject) for name, check in CHECKS.items()}
+    findings = {name: run_check(check, subject) for name, check in CHECKS.items()}
     print_heading(console, "Checks")
     drawn = columns("", "check", "~found")
     for name, finding in findings.items():

@@ -15,21 +15,21 @@ from platform.report.browse import list_studies, show
 from platform.report.compare_trials import compare
 from platform.report.html import write_report
 from platform.study.config import Sweep, TuneConfig
-from platform.study.ranking import OBJECTIVES
-from platform.study.resume import recover_orphans
+from platform.study.ranking import OBJECTIVES, SCHEDULER_METRIC
+from platform.study.resume import requeue_orphans
 from platform.study.search_space import sweep_of
 from platform.study.searcher import (
-    UNWRITABLE,
+    STORAGE_ERRORS,
     enqueue_baselines,
     finished,
-    owed,
     reason_of,
+    trials_to_run,
 )
-from platform.study.storage import JOURNAL, NoStudyError, held, mend
+from platform.study.storage import JOURNAL, NoStudyError, lock_study, truncate_partial_line
 from platform.study.study import FOLDER, load_study, open_study
 from platform.sweep.disk_budget import SweepStoppedError
 from platform.sweep.reproduce import reproduce
-from platform.sweep.runner import AGAIN, concurrency, print_plan, search_trials
+from platform.sweep.runner import RERUN_HINT, concurrency, print_plan, search_trials
 from platform.sweep.summary import summarise
 from search_spaces import SPACES
 from trainables.core.cli import Command, Request, run
@@ -96,22 +96,22 @@ def main(request: Request) -> int:
         return _plan_only(console, sweep)
     try:
         return _continued(console, sweep, data)
-    except UNWRITABLE as error:  # the study's storage or Tune's: what is running stays so and is taken up again
-        raise SweepStoppedError(f"cannot write ({reason_of(error)}); {AGAIN}") from None
+    except STORAGE_ERRORS as error:  # the study's storage or Tune's: what is running stays so and is taken up again
+        raise SweepStoppedError(f"cannot write ({reason_of(error)}); {RERUN_HINT}") from None
 
 
 def _continued(console: Console, sweep: Sweep, data: DataSplits) -> int:
     """Open the study, take up what was left, run what is owed, and summarise."""
-    with held(sweep.settings.folder):
-        cut = mend(sweep.settings.folder / JOURNAL)
+    with lock_study(sweep.settings.folder):
+        cut = truncate_partial_line(sweep.settings.folder / JOURNAL)
         if cut:
             console.print(f"the journal's last line had no end ({cut} bytes) and is cut: its writer was killed over it")
         study = open_study(sweep, record_of(sweep, data))
-        resumed = recover_orphans(study)
+        resumed = requeue_orphans(study)
         enqueue_baselines(study, sweep.space, sweep.settings.budget.trials)
         if resumed:
             console.print(f"{resumed} trial(s) that an earlier run left unfinished are enqueued again")
-        if not owed(study, sweep.settings.budget.trials) and not sweep.settings.finalists.repeats:
+        if not trials_to_run(study, sweep.settings.budget.trials) and not sweep.settings.finalists.repeats:
             console.print(f"the budget of {sweep.settings.budget.trials} trials is met; raise budget.trials to go on")
             return summarise(console, sweep, study)
         with ray_instance(sweep.settings.address, sweep.settings.scaling) as cpus:
@@ -157,7 +157,7 @@ def record_of(sweep: Sweep, data: DataSplits) -> dict[str, Any]:
         "config_hash": digest({"config": sweep.trainable, "searched": sorted(searched)}),
         OBJECTIVES: [objective.text for objective in goal.objectives],
         "constraints": [constraint.text for constraint in goal.constraints],
-        "rung": goal.rung,
+        SCHEDULER_METRIC: goal.scheduler_metric,
         "config": sweep.trainable,
         "trainable": sweep.space.trainable,
     } | ({FOLDER: str(sweep.settings.folder)} if sweep.settings.storage else {})

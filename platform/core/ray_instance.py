@@ -28,7 +28,7 @@ ENVIRONMENT = {
 }
 
 
-def silence(address: str, within_s: float = CONNECT_S) -> str:
+def unreachable_reason(address: str, within_s: float = CONNECT_S) -> str:
     """Why no Ray answers at an address; empty if one does.
 
     Another process tries it: `ray.init` waits for more than ten minutes where the token is wrong or the head is gone.
@@ -70,7 +70,7 @@ def ray_instance(address: str, scaling: ScalingConfig) -> Iterator[int]:
     if address == "local":
         cpus = len(os.sched_getaffinity(0))
         options |= {"num_cpus": cpus, "resources": {TRIAL_DRIVER: cpus}, "include_dashboard": scaling.num_workers > 0}
-    elif nobody := silence(address):
+    elif nobody := unreachable_reason(address):
         raise ConfigError(f"{nobody}; start Ray there, or take address=local")
     with environment(own_address() if address == "local" else {}):
         ray.init(**options)

@@ -23,7 +23,7 @@ from platform.leaderboard.finalists import JUDGEMENTS, Archive, noise_seeds, on_
 from platform.leaderboard.holdout_ledger import LEDGER, Ledger
 from platform.study.config import Sweep
 from platform.study.objectives import Objective
-from platform.study.ranking import INTERRUPTED, Ranked
+from platform.study.ranking import INTERRUPTED, RankedTrial
 from platform.study.resume import METRICS, REPEATS
 from trainables.core import atomic_files
 from trainables.core.seeding import derive
@@ -72,7 +72,7 @@ class Row:
         probability_best: That its figure is the smallest of all rows; None where it could not be computed.
     """
 
-    trial: Ranked
+    trial: RankedTrial
     validation: EvaluationResult
     holdout: EvaluationResult | None = None
     repeats: Repeats | None = None
@@ -101,7 +101,7 @@ class Leaderboard:
     left_out: Mapping[int, str]
 
 
-def leaderboard(console: Console, sweep: Sweep, study: optuna.Study, ranked: Sequence[Ranked]) -> Leaderboard:
+def leaderboard(console: Console, sweep: Sweep, study: optuna.Study, ranked: Sequence[RankedTrial]) -> Leaderboard:
     """Judge the finalists of a ranking again and order them by the first objective.
 
     Trials that break a constraint stand behind the others. A trial that was cut and goes on later is not worth a look
@@ -151,7 +151,7 @@ def merit(judgement: EvaluationResult, objective: Objective) -> JackknifeEstimat
     return weighted_sum([figures[name] for name in names], [sign * w for w in objective.terms.values()])
 
 
-def finalists_of(ranked: Sequence[Ranked], top: int) -> dict[Path, Ranked]:
+def finalists_of(ranked: Sequence[RankedTrial], top: int) -> dict[Path, RankedTrial]:
     """The first trials of a ranking that have a result and a checkpoint, by their checkpoints."""
     with_result = [trial for trial in ranked if trial.metrics and trial.state != TrialState.FAIL.name]
     return dict([(trial.checkpoint, trial) for trial in with_result if trial.checkpoint is not None][:top])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from platform.preflight.context import FAIL, OK, WARNING, Finding, Scene
+from platform.preflight.context import FAIL, OK, WARNING, Finding, PreflightContext
 from trainables.core.config import ConfigError
 
 DOCUMENTATION = [ipaddress.ip_network(block) for block in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")]
@@ -33,23 +33,25 @@ class ClusterFile:
         return not any(_reserved(host) for host in self.hosts)
 
 
-def check_cluster_file(scene: Scene) -> Finding:
+def check_cluster_file(context: PreflightContext) -> Finding:
     """What `ray up` needs: the file, the programs, the key, and names that resolve."""
     missing = [program for program in ("ssh", "rsync") if shutil.which(program) is None]
-    problems, filled_in = reachable(Path(scene.config.cluster))
+    problems, filled_in = reachable(Path(context.config.cluster))
     if missing:
         problems = [f"{' and '.join(missing)} not installed", *problems]
     if problems:
-        return Finding(FAIL if filled_in else WARNING, "; ".join(problems), f"`ray up {scene.config.cluster}` needs it")
+        return Finding(
+            FAIL if filled_in else WARNING, "; ".join(problems), f"`ray up {context.config.cluster}` needs it"
+        )
     text = "every machine resolves, the key is there" if filled_in else "not filled in: no cluster of one's own"
-    return Finding(OK, f"{scene.config.cluster}: {text}")
+    return Finding(OK, f"{context.config.cluster}: {text}")
 
 
-def check_connection(scene: Scene) -> Finding:
+def check_connection(context: PreflightContext) -> Finding:
     """Log in to each machine of the cluster file, if that is wanted."""
-    if not scene.config.connect:
+    if not context.config.connect:
         return Finding(OK, "not tried; connect=true logs in to every machine of the cluster file")
-    failed = reach(Path(scene.config.cluster))
+    failed = reach(Path(context.config.cluster))
     return (
         Finding(FAIL, "; ".join(failed), "ssh there by hand once, install rsync and make")
         if failed

@@ -45,8 +45,8 @@ class Cluster:
 
     error: str = ""
     nodes: tuple[Node, ...] = ()
-    silent: tuple[str, ...] = ()
-    apart_s: Mapping[str, float] = field(default_factory=dict)
+    unresponsive: tuple[str, ...] = ()
+    clock_offset_s: Mapping[str, float] = field(default_factory=dict)
     capacity: tuple[Mapping[str, float], ...] = ()
 
     def total(self, resource: str) -> float:
@@ -55,7 +55,7 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class Scene:
+class PreflightContext:
     """All that the checks read."""
 
     config: DoctorConfig
@@ -74,15 +74,15 @@ class Scene:
         return self.config.address == "local"
 
 
-Check = Callable[[Scene], Finding]
+Check = Callable[[PreflightContext], Finding]
 
 
-def each(scene: Scene, judge: Callable[[Node], Finding]) -> Finding:
+def worst_finding(context: PreflightContext, check_node: Callable[[Node], Finding]) -> Finding:
     """The worst finding over all machines, and on which of them."""
-    found = [(node.host, judge(node)) for node in scene.machines]
+    found = [(node.host, check_node(node)) for node in context.machines]
     worst = max(STATES.index(finding.state) for _, finding in found)
     hosts = [(host, finding) for host, finding in found if finding.state == STATES[worst]]
-    if len(scene.machines) == 1 or worst == 0:
+    if len(context.machines) == 1 or worst == 0:
         return hosts[0][1]
     text = "; ".join(f"{host}: {finding.text}" for host, finding in hosts)
     return Finding(STATES[worst], text, hosts[0][1].remedy)
@@ -91,18 +91,18 @@ def each(scene: Scene, judge: Callable[[Node], Finding]) -> Finding:
 def needs_ray(check: Check) -> Check:
     """A check that says so where there is no Ray to look at."""
 
-    def checked(scene: Scene) -> Finding:
-        if scene.cluster.error:
-            return Finding(WARNING, f"not checked: no Ray at address={scene.config.address}", "repair `ray` first")
-        return check(scene)
+    def checked(context: PreflightContext) -> Finding:
+        if context.cluster.error:
+            return Finding(WARNING, f"not checked: no Ray at address={context.config.address}", "repair `ray` first")
+        return check(context)
 
     return checked
 
 
-def examined(check: Check, scene: Scene) -> Finding:
+def run_check(check: Check, context: PreflightContext) -> Finding:
     """What a check finds; one that raises has failed, and stops no other."""
     try:
-        return check(scene)
+        return check(context)
     except Exception as error:  # noqa: BLE001  # whatever it is, the other checks are wanted too
         ours = type(error).__module__.partition(".")[0] == "trainables"
         text = " ".join(str(error).split())

@@ -134,7 +134,7 @@ CHECKS: dict[str, Check] = {
 }
 
 
-def examined(check: Check, subject: Subject) -> Finding:
+def run_check(check: Check, subject: Subject) -> Finding:
     """What a check finds; one that raises has failed, and stops no other."""
     try:
         return check(subject)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import platform
 from platform.core.provenance import ROOT, source_of
-from platform.preflight.context import FAIL, OK, WARNING, Finding, Scene, each, mib
+from platform.preflight.context import FAIL, OK, WARNING, Finding, PreflightContext, mib, worst_finding
 from trainables.training.node_probe import Node, normal
 
 PYTHON = (3, 11)
@@ -18,21 +18,21 @@ SHARED_BYTES = 256 * 2**20  # containers start with 64 MB
 OPEN_FILES = 4096  # Ray warns below
 
 
-def check_python(scene: Scene) -> Finding:
+def check_python(context: PreflightContext) -> Finding:
     """Recent enough, and the very same on all machines: Ray refuses to join others."""
-    versions = {node.python for node in scene.machines}
+    versions = {node.python for node in context.machines}
     text = " and ".join(sorted(".".join(map(str, version)) for version in versions))
     if min(versions)[:2] < PYTHON:
         return Finding(FAIL, text, "make venv PYTHON=python3.11, or a later one")
     return Finding(FAIL, text, "one version on all machines") if len(versions) > 1 else Finding(OK, text)
 
 
-def check_packages(scene: Scene) -> Finding:
+def check_packages(context: PreflightContext) -> Finding:
     """Whatever is installed stands at the version of constraints.txt, and nothing that is needed is missing."""
     locked = pins((ROOT / "constraints.txt").read_text())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needed = [normal(re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0]) for line in project["dependencies"]]
-    return each(scene, lambda node: compare_packages(node.packages, locked, needed))
+    return worst_finding(context, lambda node: compare_packages(node.packages, locked, needed))
 
 
 def pins(constraints: str) -> dict[str, str]:
@@ -54,7 +54,7 @@ def compare_packages(installed: Mapping[str, str], locked: Mapping[str, str], ne
     return Finding(OK, f"{len(set(locked) & set(installed))} packages as in constraints.txt")
 
 
-def check_shim(scene: Scene) -> Finding:
+def check_shim(context: PreflightContext) -> Finding:
     """`platform` is this project's, and still answers as the standard library's."""
     file = Path(platform.__file__).resolve()
     remedy = f"start in {ROOT} with python -m, without PYTHONSAFEPATH"
@@ -64,10 +64,10 @@ def check_shim(scene: Scene) -> Finding:
     return Finding(OK, "ours, and the standard one behind it") if same else Finding(FAIL, "does not answer", remedy)
 
 
-def check_code(scene: Scene) -> Finding:
+def check_code(context: PreflightContext) -> Finding:
     """The commit, and the same code on every node (which need no git: hashes are compared)."""
     source = source_of()
-    others = [node.host for node in scene.machines if node.code_sha256 != scene.driver.code_sha256]
+    others = [node.host for node in context.machines if node.code_sha256 != context.driver.code_sha256]
     if others:
         return Finding(FAIL, f"other code in {', '.join(others)}", "`ray up cluster.yaml` copies this checkout there")
     if source.commit is None:
@@ -75,24 +75,24 @@ def check_code(scene: Scene) -> Finding:
     if source.diff:
         remedy = "commit, or rely on the patch that the study keeps"
         return Finding(WARNING, f"commit {source.commit[:12]} and uncommitted changes", remedy)
-    return Finding(OK, f"commit {source.commit[:12]}, the same code on {len(scene.machines)} machine(s)")
+    return Finding(OK, f"commit {source.commit[:12]}, the same code on {len(context.machines)} machine(s)")
 
 
-def check_open_files(scene: Scene) -> Finding:
+def check_open_files(context: PreflightContext) -> Finding:
     """Ray's processes hold many sockets open."""
     remedy = f"ulimit -n {16 * OPEN_FILES}"
 
-    def judge(node: Node) -> Finding:
+    def check_node(node: Node) -> Finding:
         text = f"{node.open_files} per process"
         return Finding(OK, text) if node.open_files >= OPEN_FILES else Finding(WARNING, text, remedy)
 
-    return each(scene, judge)
+    return worst_finding(context, check_node)
 
 
-def check_shared_memory(scene: Scene) -> Finding:
+def check_shared_memory(context: PreflightContext) -> Finding:
     """Ray's objects lie there; too little of it and they go to the disk."""
 
-    def judge(node: Node) -> Finding:
+    def check_node(node: Node) -> Finding:
         disk = node.disks.get("shared memory")
         if disk is None:
             return Finding(OK, "none on this system; Ray takes temporary files")
@@ -100,13 +100,13 @@ def check_shared_memory(scene: Scene) -> Finding:
             return Finding(WARNING, mib(disk.total_bytes), "docker run --shm-size=2g, or mount a larger /dev/shm")
         return Finding(OK, mib(disk.total_bytes))
 
-    return each(scene, judge)
+    return worst_finding(context, check_node)
 
 
-def check_disks(scene: Scene) -> Finding:
+def check_disks(context: PreflightContext) -> Finding:
     """Free space for results and for Ray's files."""
 
-    def judge(node: Node) -> Finding:
+    def check_node(node: Node) -> Finding:
         disks = {name: disk for name, disk in node.disks.items() if name != "shared memory"}
         text = ", ".join(f"{name} {mib(disk.free_bytes)} free in {disk.folder}" for name, disk in disks.items())
         if any(disk.free_bytes < (1 - FULL_DISK) * disk.total_bytes for disk in disks.values()):
@@ -115,4 +115,4 @@ def check_disks(scene: Scene) -> Finding:
             return Finding(WARNING, text, "make room, or lower budget.disk")
         return Finding(OK, text)
 
-    return each(scene, judge)
+    return worst_finding(context, check_node)

@@ -6,30 +6,32 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from platform.core.ray_instance import TOKEN
-from platform.preflight.context import FAIL, OK, WARNING, Finding, Scene, mib, needs_ray
+from platform.preflight.context import FAIL, OK, WARNING, Finding, PreflightContext, mib, needs_ray
 from trainables.training.scaling import TRIAL_DRIVER
 
 PROCESS_BYTES = 800 * 2**20  # of a process that trains; measured about 740 MB
 APART_S = 2.0  # clocks; the order of events in logs becomes wrong
 
 
-def check_ray(scene: Scene) -> Finding:
+def check_ray(context: PreflightContext) -> Finding:
     """An instance at the address, all of whose nodes can run this code."""
-    cluster = scene.cluster
+    cluster = context.cluster
     if cluster.error:
         here = "free memory and disk; the logs are in /tmp/ray/session_latest/logs"
-        return Finding(FAIL, cluster.error, here if scene.local else "ray up cluster.yaml, or address=local")
+        return Finding(FAIL, cluster.error, here if context.local else "ray up cluster.yaml, or address=local")
     text = f"{len(cluster.capacity)} node(s), {cluster.total('CPU'):.0f} CPUs, {cluster.total('GPU'):.0f} GPUs"
-    if cluster.silent:
-        return Finding(FAIL, f"{text}; {'; '.join(cluster.silent)}", "start Ray inside the checkout on every node")
-    return Finding(OK, f"{text}{', started for this' if scene.local else ''}")
+    if cluster.unresponsive:
+        return Finding(
+            FAIL, f"{text}; {'; '.join(cluster.unresponsive)}", "start Ray inside the checkout on every node"
+        )
+    return Finding(OK, f"{text}{', started for this' if context.local else ''}")
 
 
-def check_token(scene: Scene) -> Finding:
+def check_token(context: PreflightContext) -> Finding:
     """Whoever reaches Ray's ports without a token can run code: it is asked for, and its owner alone can read it."""
     mode, file = os.environ.get("RAY_AUTH_MODE"), Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / TOKEN))
-    serious = WARNING if scene.local else FAIL
-    if mode not in (None, "token") or (mode is None and not scene.local):
+    serious = WARNING if context.local else FAIL
+    if mode not in (None, "token") or (mode is None and not context.local):
         said = f"RAY_AUTH_MODE={mode}" if mode else "RAY_AUTH_MODE is not set"
         return Finding(serious, f"{said}: no token is shown", "export RAY_AUTH_MODE=token")
     if "RAY_AUTH_TOKEN" in os.environ:
@@ -37,7 +39,7 @@ def check_token(scene: Scene) -> Finding:
     if not file.is_file():
         remedy = "RAY_AUTH_MODE=token ray get-auth-token --generate"
         missing = Finding(FAIL, f"{file}: no such file", remedy)
-        return Finding(OK, f"none yet: a local instance makes {file}") if scene.local else missing
+        return Finding(OK, f"none yet: a local instance makes {file}") if context.local else missing
     if _exposed(file):
         return Finding(serious, f"{file} can be read by others", f"chmod 600 {file}")
     return Finding(OK, f"{file}, readable by its owner alone")
@@ -51,9 +53,9 @@ def _exposed(file: Path) -> bool:
 
 
 @needs_ray
-def check_resources(scene: Scene) -> Finding:
+def check_resources(context: PreflightContext) -> Finding:
     """A trial and each of its workers fit, and there is memory for as many as run side by side."""
-    cluster, scaling = scene.cluster, scene.config.scaling
+    cluster, scaling = context.cluster, context.config.scaling
     cpus, gpus = scaling.cpus_per_worker, scaling.gpus_per_worker
     workers = max(scaling.num_workers, 1)
     fitting = sum(_fits(node, cpus, gpus) for node in cluster.capacity)
@@ -63,7 +65,7 @@ def check_resources(scene: Scene) -> Finding:
     if scaling.num_workers and cluster.total(TRIAL_DRIVER) < 1:
         remedy = f"ray start ... --resources='{{\"{TRIAL_DRIVER}\": 1000}}', as in cluster.yaml"
         return Finding(FAIL, f"no node has the resource {TRIAL_DRIVER}", remedy)
-    return _memory(scene, fitting // workers)
+    return _memory(context, fitting // workers)
 
 
 def _fits(node: Mapping[str, float], cpus: int, gpus: float) -> int:
@@ -72,11 +74,11 @@ def _fits(node: Mapping[str, float], cpus: int, gpus: float) -> int:
     return min([int(node.get("CPU", 0.0)) // cpus, *by_gpu])
 
 
-def _memory(scene: Scene, trials: int) -> Finding:
+def _memory(context: PreflightContext, trials: int) -> Finding:
     """A trial that leads a group is a process as well."""
-    scaling = scene.config.scaling
+    scaling = context.config.scaling
     needed = trials * (scaling.num_workers + 1) * PROCESS_BYTES
-    known = [node.memory_bytes for node in (scene.cluster.nodes or scene.machines) if node.memory_bytes is not None]
+    known = [node.memory_bytes for node in (context.cluster.nodes or context.machines) if node.memory_bytes is not None]
     text = f"{trials} trial(s) side by side, about {mib(needed)} of memory"
     if known and sum(known) < needed:
         return Finding(WARNING, f"{text}, but {mib(sum(known))} are free", "lower budget.concurrent")
@@ -84,10 +86,10 @@ def _memory(scene: Scene, trials: int) -> Finding:
 
 
 @needs_ray
-def check_clocks(scene: Scene) -> Finding:
+def check_clocks(context: PreflightContext) -> Finding:
     """How far the clocks are apart."""
-    apart = {host: seconds for host, seconds in scene.cluster.apart_s.items() if abs(seconds) > APART_S}
+    apart = {host: seconds for host, seconds in context.cluster.clock_offset_s.items() if abs(seconds) > APART_S}
     if apart:
         text = ", ".join(f"{host} {seconds:+.1f} s" for host, seconds in apart.items())
         return Finding(WARNING, text, "let one time service set all clocks (chrony, ntp)")
-    return Finding(OK, f"within {APART_S:g} s on {len(scene.cluster.apart_s)} node(s)")
+    return Finding(OK, f"within {APART_S:g} s on {len(context.cluster.clock_offset_s)} node(s)")

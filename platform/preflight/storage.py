@@ -6,25 +6,25 @@ from pathlib import Path
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from platform.preflight.context import FAIL, OK, Finding, Scene
-from platform.study.storage import hidden
+from platform.preflight.context import FAIL, OK, Finding, PreflightContext
+from platform.study.storage import redact_password
 from trainables.data.dataset import load_splits
 
 
-def check_storage(scene: Scene) -> Finding:
+def check_storage(context: PreflightContext) -> Finding:
     """The results' folder can be written here, and is the same folder on every node."""
-    place = scene.config.storage_path
-    if scene.driver.storage:
-        return Finding(FAIL, f"storage_path={place}: {scene.driver.storage}", "choose a folder that you may write to")
-    failed = [f"{node.host}: {node.storage}" for node in scene.cluster.nodes if node.storage]
+    place = context.config.storage_path
+    if context.driver.storage:
+        return Finding(FAIL, f"storage_path={place}: {context.driver.storage}", "choose a folder that you may write to")
+    failed = [f"{node.host}: {node.storage}" for node in context.cluster.nodes if node.storage]
     if failed:
         return Finding(FAIL, "; ".join(failed), "a storage_path that all nodes mount at the same place (NFS, say)")
-    return Finding(OK, f"{place} written and read by this process and {len(scene.cluster.nodes)} node(s)")
+    return Finding(OK, f"{place} written and read by this process and {len(context.cluster.nodes)} node(s)")
 
 
-def check_database(scene: Scene) -> Finding:
+def check_database(context: PreflightContext) -> Finding:
     """Optuna's database answers; nothing is created in it."""
-    text = scene.config.storage
+    text = context.config.storage
     if not text:
         return Finding(OK, "a journal file beside the results")
     remedy = "start the database, check user, password and host; a driver such as psycopg must be installed"
@@ -34,7 +34,7 @@ def check_database(scene: Scene) -> Finding:
             return _sqlite(Path(url.database or ""))
         create_engine(url).connect().close()
     except (ImportError, ValueError, SQLAlchemyError) as error:
-        return Finding(FAIL, f"storage={hidden(text)}: {str(error).splitlines()[0]}", remedy)
+        return Finding(FAIL, f"storage={redact_password(text)}: {str(error).splitlines()[0]}", remedy)
     return Finding(OK, f"{url.render_as_string()} answers")
 
 
@@ -46,8 +46,8 @@ def _sqlite(file: Path) -> Finding:
     return Finding(OK, f"{file}{'' if file.exists() else ' will be made'}")
 
 
-def check_data(scene: Scene) -> Finding:
+def check_data(context: PreflightContext) -> Finding:
     """The recordings can be read and give all four splits."""
-    splits = load_splits(scene.data)
+    splits = load_splits(context.data)
     sizes = ", ".join(f"{name} {len(split):,}" for name, split in splits.splits.items())
-    return Finding(OK, f"{scene.data.source}: {sizes}; sha256 {splits.sha256[:16]}")
+    return Finding(OK, f"{context.data.source}: {sizes}; sha256 {splits.sha256[:16]}")

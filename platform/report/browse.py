@@ -199,10 +199,10 @@ def _show_trial(console: Console, shown: View, trial: FrozenTrial) -> None:
         if values:
             print_heading(console, heading)
             print_facts(console, {name: plain(value) for name, value in values.items()})
-    points = curve(trial, shown.rung)
+    points = curve(trial, shown.scheduler_metric)
     if points:
         print_heading(console, "Epochs")
-        print_table(console, _epochs(shown_as(shown.rung), points))
+        print_table(console, _epochs(shown_as(shown.scheduler_metric), points))
     _show_manifest(console, manifest_of(trial))
 
 

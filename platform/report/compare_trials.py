@@ -36,10 +36,10 @@ def compare(console: Console, study: optuna.Study, folder: Path, trials: Sequenc
 def _comparison(shown: View, chosen: Sequence[FrozenTrial]) -> Iterator[tuple[str, Table]]:
     """Titles and tables."""
     yield "Parameters that differ", _different(chosen)
-    curves = [curve(trial, shown.rung) for trial in chosen]
+    curves = [curve(trial, shown.scheduler_metric) for trial in chosen]
     common = set.intersection(*map(set, curves))
     if common:
-        name, table = shown_as(shown.rung), _side_by_side(chosen)
+        name, table = shown_as(shown.scheduler_metric), _side_by_side(chosen)
         table.add_row(name, *(metric(name, points[max(common)]) for points in curves))
         yield f"At epoch {max(common)}, the last that all of them reached", table
     yield "At their last epoch", _metrics(chosen)

@@ -21,7 +21,7 @@ from platform.core.disk_usage import size
 from platform.report import parameter_plots, plots
 from platform.report.importance import NotShownError
 from platform.report.study_view import Board, View, curve, manifest_of, state_of, states, successor, times, view
-from platform.study.resume import ATTEMPT, METRICS, REASON, REPEATS, RESUMES, RETRIED, history, last_epoch
+from platform.study.resume import ATTEMPT, METRICS, REASON, REPEATS, history, last_epoch, requeued, resumed_from
 from platform.study.searcher import finished
 from trainables.core.atomic_files import replace
 from trainables.core.formatting import clock, format_interval, number
@@ -71,15 +71,15 @@ def render(shown: View, now: datetime) -> str:
         plotly_js=Markup(get_plotlyjs()),  # the library's own text
         shown=shown,
         criteria=shown.criteria,
-        shifted=offset(shown.rung) != 0,
+        shifted=offset(shown.scheduler_metric) != 0,
         head=dict(_head(shown, now)),
         worth=list(_worth(shown)),
         plots=dict(_plots(shown)),
         importances=list(_importances(shown)),
         slices=list(_slices(shown)),
         pictures=list(_pictures(shown.folder / "pictures")),
-        failed=[_row(shown, t) for t in shown.trials if t.state == TrialState.FAIL and not t.user_attrs.get(RETRIED)],
-        cut=[_cut(shown, trial) for trial in shown.trials if trial.user_attrs.get(RETRIED)],
+        failed=[_row(shown, t) for t in shown.trials if t.state == TrialState.FAIL and not requeued(t)],
+        cut=[_cut(shown, trial) for trial in shown.trials if requeued(trial)],
         budget=dict(_budget(shown)),
         trials=[_row(shown, trial) for trial in shown.trials if trial.state != TrialState.WAITING],
     )
@@ -118,7 +118,9 @@ def _worth(shown: View) -> Iterator[tuple[str, Any]]:
     best, headline = shown.best, shown.criteria.headline
     if best is None or headline not in best.metrics:
         return
-    points = curve(shown.trials[best.number], shown.rung) if shown_as(shown.rung) == headline else {}
+    points = (
+        curve(shown.trials[best.number], shown.scheduler_metric) if shown_as(shown.scheduler_metric) == headline else {}
+    )
     yield from ((name, points[at]) for at, name in ((0, "untrained"), (1, "after 1 epoch")) if at in points)
     yield f"trial {best.number} after {best.epoch} epochs, as the search saw it", best.metrics[headline]
     row = next((row for row in (shown.board or {"rows": []})["rows"] if row["trial"] == best.number), None)
@@ -136,7 +138,7 @@ def _worth(shown: View) -> Iterator[tuple[str, Any]]:
 
 def _plots(shown: View) -> Iterator[tuple[str, Plot]]:
     """The figures that every report has, by name."""
-    name, criteria = shown_as(shown.rung), shown.criteria
+    name, criteria = shown_as(shown.scheduler_metric), shown.criteria
     first, (values, direction) = next(iter(plots.objectives(shown).items()))
     drawn: Mapping[str, tuple[str, Callable[[], plots.Figure]]] = {
         "forest": (
@@ -189,7 +191,7 @@ def _pictures(folder: Path) -> Iterator[tuple[str, str]]:
 def _row(shown: View, trial: FrozenTrial) -> dict[str, Any]:
     """A trial as a row of a table."""
     attributes = trial.user_attrs
-    notes = [f"goes on from trial {attributes[RESUMES]}"] if RESUMES in attributes else []
+    notes = [f"resumed from trial {number}"] if (number := resumed_from(trial)) is not None else []
     notes += [f"repeats trial {attributes[REPEATS]}"] if REPEATS in attributes else []
     notes += [f"attempt {attributes[ATTEMPT] + 1}"] if ATTEMPT in attributes else []
     return {

@@ -4,14 +4,16 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from platform.study.ranking import Ranked
+from platform.study.ranking import RankedTrial
 from trainables.eval.metrics import NullBand
 from trainables.training.headline_metrics import FIGURES, Criteria, offset
 
 MARGIN = 0.08  # below chance, where a headline has one
 
 
-def learning_curves(trials: list[Ranked], rung: str, criteria: Criteria, floor: NullBand | None, file: Path) -> None:
+def plot_learning_curves(
+    trials: list[RankedTrial], scheduler_metric: str, criteria: Criteria, floor: NullBand | None, file: Path
+) -> None:
     """The headline of every trial over its epochs, the best one drawn strongly, above the real-against-real band.
 
     Args:
@@ -23,7 +25,7 @@ def learning_curves(trials: list[Ranked], rung: str, criteria: Criteria, floor: 
         axis.axhspan(floor.low, floor.high, color="#009e73", alpha=0.2, label="real against real, 95 %")
     for rank, trial in enumerate(trials):
         epochs = sorted(trial.history)
-        values = [offset(rung) + trial.history[epoch] for epoch in epochs]
+        values = [offset(scheduler_metric) + trial.history[epoch] for epoch in epochs]
         best = rank == 0
         axis.plot(
             epochs,

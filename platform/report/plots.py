@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial
 from platform.core.console import describe
 from platform.report.importance import NotShownError
 from platform.report.study_view import WORDS, Board, View, curves, state_of
-from platform.study.ranking import Ranked, dominates
+from platform.study.ranking import RankedTrial, dominates
 from trainables.core.formatting import format_interval
 from trainables.eval.metrics import NullBand
 from trainables.training.headline_metrics import FIGURES, Criteria, shown_as, symbol
@@ -28,7 +28,7 @@ COLOURS = {"full": RUN, "stopped": STOPPED, "cut": "#b07cc6", "running": "#c9970
 SYMBOLS = {"full": "circle", "stopped": "circle-open", "cut": "diamond-open", "running": "circle-dot"}
 
 
-def values_of(objective: str, trials: Iterable[Ranked]) -> dict[int, float]:
+def values_of(objective: str, trials: Iterable[RankedTrial]) -> dict[int, float]:
     """An objective by trial; C2ST itself in the place of its excess, which is 0 below one half."""
     name = shown_as(objective)
     return {trial.number: trial.metrics[name] for trial in trials if name in trial.metrics}
@@ -146,7 +146,7 @@ def signed(value: float, direction: str) -> float:
 
 
 def add_points(
-    figure: go.Figure, name: str, trials: Sequence[Ranked], x: Mapping[int, Any], y: Mapping[int, float]
+    figure: go.Figure, name: str, trials: Sequence[RankedTrial], x: Mapping[int, Any], y: Mapping[int, float]
 ) -> None:
     """One kind of trials; a trial that breaks a constraint is a cross."""
     if not trials:

@@ -15,8 +15,16 @@ from platform.leaderboard.finalists import JUDGEMENTS, VALIDATION, Archive
 from platform.leaderboard.holdout_ledger import HOLDOUT, LEDGER, Ledger, Look
 from platform.leaderboard.leaderboard import LEADERBOARD
 from platform.study.objectives import Objective
-from platform.study.ranking import INTERRUPTED, Ranked, objectives_of, ranking, shown_trials
-from platform.study.resume import FOLDER, METRICS, RESUMES, RETRIED, history, last_epoch
+from platform.study.ranking import (
+    INTERRUPTED,
+    SCHEDULER_METRIC,
+    RankedTrial,
+    current_names,
+    objectives_of,
+    ranking,
+    shown_trials,
+)
+from platform.study.resume import FOLDER, METRICS, history, last_epoch, predecessors, requeued, resumed_from
 from trainables.core.config import ConfigError, require
 from trainables.eval.metrics import NullBand
 from trainables.model_evaluation import EvaluationResult
@@ -56,16 +64,16 @@ class View:
     study: optuna.Study
     folder: Path
     trials: tuple[FrozenTrial, ...]
-    judged: tuple[Ranked, ...]
+    judged: tuple[RankedTrial, ...]
     objectives: tuple[Objective, ...]
     criteria: Criteria
-    rung: str
+    scheduler_metric: str
     board: Board | None
     floor: NullBand | None
     people: float | None
 
     @property
-    def best(self) -> Ranked | None:
+    def best(self) -> RankedTrial | None:
         """The leaderboard's first trial; before there is one the first of the ranking."""
         first = {row["trial"] for row in (self.board or {}).get("rows", [])[:1]}
         return next((trial for trial in self.judged if trial.number in first), next(iter(self.judged), None))
@@ -95,7 +103,7 @@ def view(study: optuna.Study, folder: Path, tie_breaker: str = "") -> View:
         ),
         objectives,
         criteria,
-        study.user_attrs.get("rung", next(iter(objectives[0].terms))),
+        current_names(study.user_attrs).get(SCHEDULER_METRIC, next(iter(objectives[0].terms))),
         board,
         NullBand(**floor) if floor else None,
         reference.get("people", reference.get("training_people")),
@@ -126,7 +134,7 @@ def _json(file: Path) -> Any:
 
 def state_of(trial: FrozenTrial) -> str:
     """The state of a trial in a word of `WORDS`."""
-    return WORDS[INTERRUPTED if trial.user_attrs.get(RETRIED) else trial.state.name]
+    return WORDS[INTERRUPTED if requeued(trial) else trial.state.name]
 
 
 def trial_of(shown: View, number: int) -> FrozenTrial:
@@ -152,13 +160,13 @@ def times(trials: Sequence[FrozenTrial]) -> list[datetime]:
     return sorted(time for time in both if time is not None)
 
 
-def curve(trial: FrozenTrial, rung: str) -> dict[int, float]:
+def curve(trial: FrozenTrial, scheduler_metric: str) -> dict[int, float]:
     """The metric of the rungs by epoch, as it is shown: C2ST where its excess was reported.
 
     The excess is 0 for all that is below one half, so that such an epoch stands at 0.5; the last one is known as it is.
     """
-    points = {epoch: value + offset(rung) for epoch, value in sorted(history(trial).items())}
-    raw = trial.user_attrs.get(METRICS, {}).get(shown_as(rung))
+    points = {epoch: value + offset(scheduler_metric) for epoch, value in sorted(history(trial).items())}
+    raw = trial.user_attrs.get(METRICS, {}).get(shown_as(scheduler_metric))
     last = last_epoch(trial)
     return points | ({last: raw} if last is not None and raw is not None else {})
 
@@ -167,22 +175,19 @@ def curves(shown: View) -> Iterator[tuple[FrozenTrial, dict[int, float]]]:
     """Every trial with its curve, a cut one only until its successor has taken its history over."""
     running = [trial for trial in shown.trials if trial.state == TrialState.RUNNING]
     for trial in sorted([*shown_trials(shown.study), *running], key=lambda trial: trial.number):
-        points = curve(trial, shown.rung)
+        points = curve(trial, shown.scheduler_metric)
         if points:
             yield trial, points
 
 
 def successor(trials: Sequence[FrozenTrial], number: int) -> FrozenTrial | None:
     """The trial that goes on from another one."""
-    return next((trial for trial in trials if trial.user_attrs.get(RESUMES) == number), None)
+    return next((trial for trial in trials if resumed_from(trial) == number), None)
 
 
 def lineage(trials: Sequence[FrozenTrial], number: int) -> list[int]:
     """The trials that a trial goes on from, the first of them first, the trial itself last."""
-    line = [number]
-    while RESUMES in trials[line[0]].user_attrs:
-        line.insert(0, trials[line[0]].user_attrs[RESUMES])
-    return line
+    return [*reversed(list(predecessors(trials, trials[number]))), number]
 
 
 def manifest_of(trial: FrozenTrial) -> dict[str, Any] | None:

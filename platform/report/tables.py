@@ -9,21 +9,21 @@ from platform.core.console import columns, describe, figure_columns, figures_of,
 from platform.leaderboard.leaderboard import Leaderboard, Reference, Repeats, Row, intervals
 from platform.report.study_view import WORDS
 from platform.study.objectives import Goal
-from platform.study.ranking import Ranked
+from platform.study.ranking import RankedTrial
 from trainables.core.formatting import format_interval, number
 from trainables.training.headline_metrics import Criteria, offset, shown_as
 
 SHOWN = 10
 
 
-def print_failures(console: Console, ranked: Sequence[Ranked]) -> None:
+def print_failures(console: Console, ranked: Sequence[RankedTrial]) -> None:
     """Why trials failed, a line each."""
     for trial in ranked:
         if trial.state == "FAIL":
             console.print(f"trial {trial.number} failed: {trial.reason}", style="red", highlight=False)
 
 
-def print_ranking(console: Console, trials: Sequence[Ranked], criteria: Criteria) -> None:
+def print_ranking(console: Console, trials: Sequence[RankedTrial], criteria: Criteria) -> None:
     """Trials by what the search knows of them."""
     titles = (">rank", ">trial", ">epochs", *figure_columns(criteria), ">ended", "~parameters")
     table = columns(*titles, title="Ranking, as the search saw it")
@@ -74,15 +74,17 @@ def _repeats(repeats: Repeats, criteria: Criteria) -> str:
     return f"trained again with {repeats.n} other seed(s): {criteria.title} {repeats.mean:.3f}{error}"
 
 
-def print_worth(console: Console, goal: Goal, board: Leaderboard, best: Ranked, reference: Reference | None) -> None:
+def print_worth(
+    console: Console, goal: Goal, board: Leaderboard, best: RankedTrial, reference: Reference | None
+) -> None:
     """The headline of the best trial as the search saw it and judged again, between no training and real people."""
-    criteria, rung, name = board.criteria, goal.rung, f"trial {best.number}"
+    criteria, scheduler_metric, name = board.criteria, goal.scheduler_metric, f"trial {best.number}"
     table = columns(f"~{criteria.against}", f">{criteria.title}", title=criteria.meaning)
     judged = (board.rows[0].validation, board.rows[0].holdout) if board.rows else (None, None)
     again, unseen = (intervals(judgement).get(criteria.headline) for judgement in judged)
     rows = [
-        ("untrained model", number(headline_at(best, 0, rung, criteria))),
-        ("after 1 epoch", number(headline_at(best, 1, rung, criteria))),
+        ("untrained model", number(headline_at(best, 0, scheduler_metric, criteria))),
+        ("after 1 epoch", number(headline_at(best, 1, scheduler_metric, criteria))),
         (f"{name} after {best.epoch} epochs, as the search saw it", number(best.metrics.get(criteria.headline))),
         (f"{name} on fresh {criteria.drawn}", metric_interval(criteria.headline, again)),
         (f"{name} against the people of the holdout split", metric_interval(criteria.headline, unseen)),
@@ -104,7 +106,7 @@ def _of_people(reference: Reference | None) -> list[tuple[str, str]]:
     ]
 
 
-def headline_at(trial: Ranked, epoch: int, rung: str, criteria: Criteria) -> float | None:
+def headline_at(trial: RankedTrial, epoch: int, scheduler_metric: str, criteria: Criteria) -> float | None:
     """The headline of a trial after an epoch, where the metric of its rungs, of which its history is, tells it."""
-    told = epoch in trial.history and shown_as(rung) == criteria.headline
-    return offset(rung) + trial.history[epoch] if told else None
+    told = epoch in trial.history and shown_as(scheduler_metric) == criteria.headline
+    return offset(scheduler_metric) + trial.history[epoch] if told else None

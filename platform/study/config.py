@@ -163,8 +163,8 @@ class Sweep:
         """What its trials are told by."""
         settings = self.settings
         objectives = tuple(map(Objective.parse, settings.objectives or (self.space.metric,)))
-        rung = settings.scheduler.metric or next(iter(objectives[0].terms))
-        return Goal(objectives, tuple(map(Constraint.parse, settings.constraints)), rung, self.epochs)
+        scheduler_metric = settings.scheduler.metric or next(iter(objectives[0].terms))
+        return Goal(objectives, tuple(map(Constraint.parse, settings.constraints)), scheduler_metric, self.epochs)
 
     @property
     def criteria(self) -> Criteria:

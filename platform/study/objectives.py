@@ -115,13 +115,13 @@ class Goal:
 
     objectives: tuple[Objective, ...]
     constraints: tuple[Constraint, ...]
-    rung: str
+    scheduler_metric: str
     last_epoch: int
 
     @property
-    def rung_mode(self) -> str:
+    def scheduler_mode(self) -> str:
         """How Tune spells the direction of the rung metric."""
-        return "min" if DIRECTIONS[self.rung] == MINIMISED else "max"
+        return "min" if DIRECTIONS[self.scheduler_metric] == MINIMISED else "max"
 
     def values(self, metrics: Mapping[str, float]) -> list[float] | None:
         """The objectives, in their order; None where one is missing."""

@@ -10,18 +10,20 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from platform.study.objectives import Constraint, Objective
-from platform.study.resume import METRICS, REASON, REPEATS, RESUMES, RETRIED, START, history, newest_checkpoint
+from platform.study.resume import METRICS, REASON, REPEATS, START, history, newest_checkpoint, requeued, resumed_from
 from platform.study.searcher import finished
 from trainables.core.config import ConfigError
 from trainables.training.metric_names import EPOCH
 
 OBJECTIVES = "objectives"
 CONSTRAINTS = "constraints"
+SCHEDULER_METRIC = "scheduler_metric"
+OLDER_NAMES = {"rung": SCHEDULER_METRIC}  # attributes of studies made by earlier versions; still read
 INTERRUPTED = "INTERRUPTED"  # the state of a trial that goes on when the study is opened again
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RankedTrial:
     """A trial as the ranking shows it.
 
     Attributes:
@@ -57,7 +59,12 @@ def objectives_of(study: optuna.Study) -> tuple[Objective, ...]:
     return tuple(Objective.parse(text) for text in study.user_attrs[OBJECTIVES])
 
 
-def ranking(study: optuna.Study, tie_breaker: str) -> list[Ranked]:
+def current_names(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a study's attributes by their present names, those that an older version wrote too."""
+    return {OLDER_NAMES.get(name, name): value for name, value in attributes.items()}
+
+
+def ranking(study: optuna.Study, tie_breaker: str) -> list[RankedTrial]:
     """Trials that ended or were cut, best first.
 
     By their objectives at their last report, whether they reached their last epoch or were stopped: those that keep the
@@ -72,7 +79,7 @@ def ranking(study: optuna.Study, tie_breaker: str) -> list[Ranked]:
     for feasible in (True, False):  # a trial that breaks a constraint dominates none that keeps it
         fronts |= _fronts({t.number: signed[t.number] for t in shown if t.feasible == feasible and signed[t.number]})
 
-    def merit(trial: Ranked) -> tuple[Any, ...]:
+    def merit(trial: RankedTrial) -> tuple[Any, ...]:
         values = signed[trial.number]
         first = values[0] if values else math.inf
         tie = trial.metrics.get(tie_breaker, math.inf)
@@ -85,12 +92,12 @@ def ranking(study: optuna.Study, tie_breaker: str) -> list[Ranked]:
 def shown_trials(study: optuna.Study) -> list[FrozenTrial]:
     """Those that count, and those that were cut and whose successors have not begun."""
     trials = study.get_trials(deepcopy=False)
-    begun = {t.user_attrs[RESUMES] for t in trials if RESUMES in t.user_attrs and t.state != TrialState.WAITING}
-    cut = [t for t in trials if t.user_attrs.get(RETRIED) and t.number not in begun and METRICS in t.user_attrs]
+    begun = {resumed_from(trial) for trial in trials if trial.state != TrialState.WAITING}
+    cut = [t for t in trials if requeued(t) and t.number not in begun and METRICS in t.user_attrs]
     return [*finished(study), *(trial for trial in cut if REPEATS not in trial.user_attrs)]
 
 
-def _signed(trial: Ranked, objectives: Sequence[Objective]) -> tuple[float, ...]:
+def _signed(trial: RankedTrial, objectives: Sequence[Objective]) -> tuple[float, ...]:
     """Objectives, so that smaller is better; none where one is missing."""
     pairs = zip(trial.values, objectives, strict=True) if trial.values else ()
     return tuple(value if objective.minimised else -value for value, objective in pairs)
@@ -112,17 +119,17 @@ def dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
     return a != b and all(x <= y for x, y in zip(a, b, strict=True))
 
 
-def _ranked(trial: FrozenTrial, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> Ranked:
+def _ranked(trial: FrozenTrial, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> RankedTrial:
     attributes = trial.user_attrs
     metrics = attributes.get(METRICS, {})
-    cut = bool(attributes.get(RETRIED))
+    cut = requeued(trial)
     found = [value for objective in objectives if (value := objective.value(metrics)) is not None]
     reached = (cut or trial.state == TrialState.PRUNED) and len(found) == len(objectives)
     values = tuple(found if reached else trial.values or ())  # a stopped trial is told the metric of the rungs
     newest = newest_checkpoint(trial, verified=False)
     start, seen = attributes.get(START, {}), history(trial)
     broken = [constraint.excess(metrics) for constraint in constraints] if cut else list(trial.constraints.values())
-    return Ranked(
+    return RankedTrial(
         number=trial.number,
         state=INTERRUPTED if cut else trial.state.name,
         epoch=max(seen, default=start.get(EPOCH, 0)),

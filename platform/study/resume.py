@@ -19,15 +19,16 @@ from trainables.training.metric_names import CHECKPOINT_PATH, EPOCH
 
 RAY_TRIAL = "ray_trial_id"
 REASON = "reason"
-RETRIED = "enqueued_again"
+REQUEUED = "requeued"  # whether the point of this trial was enqueued again
 METRICS = "metrics"  # of the latest epoch
 FOLDER = "folder"  # where Tune keeps the trial
-RESUMES = "resumes"  # number of the trial that this one goes on from
+RESUMED_FROM = "resumed_from"  # number of the interrupted trial that this one continues
 START = "start"  # checkpoint, epoch, metrics and those of the epochs before it, that it goes on from
 REPEATS = "repeats"  # number of the trial that this one repeats with another training seed
 OVERRIDES = "overrides"  # values of a trial beside those that are searched, by dotted key
 ATTEMPT = "attempt"  # how often a trial has crashed before this one
 HISTORY = "history"  # epoch -> the metric of the rungs, where Optuna takes no intermediate values
+OLDER_NAMES = {REQUEUED: "enqueued_again", RESUMED_FROM: "resumes"}  # written by earlier versions; still read
 KEPT = (REPEATS, OVERRIDES, ATTEMPT)  # attributes that a successor inherits
 
 
@@ -40,23 +41,23 @@ class Found(NamedTuple):
     before: Sequence[Mapping[str, float]] = ()  # epoch and metrics of all epochs before it
 
 
-def recover_orphans(study: optuna.Study) -> int:
+def requeue_orphans(study: optuna.Study) -> int:
     """Take up every trial that a dead driver left RUNNING; returns how many."""
     orphans = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     for orphan in orphans:
-        continue_later(study, orphan.number, "the driver ended before the trial did")
+        requeue(study, orphan.number, "the driver ended before the trial did")
     return len(orphans)
 
 
-def continue_later(study: optuna.Study, number: int, reason: str, **attributes: Any) -> None:
+def requeue(study: optuna.Study, number: int, reason: str, **attributes: Any) -> None:
     """Enqueue a running trial's point again, to go on from its last checkpoint, and tell that it was cut."""
     trials = study.get_trials(deepcopy=False)
     trial = trials[number]
-    if not any(other.user_attrs.get(RESUMES) == number for other in trials):
-        study.enqueue_trial(_point(trial), user_attrs={**_inherited(trial), **attributes, RESUMES: number})
+    if not any(resumed_from(other) == number for other in trials):
+        study.enqueue_trial(_point(trial), user_attrs={**_inherited(trial), **attributes, RESUMED_FROM: number})
     storage = study._storage
     storage.set_trial_user_attr(trial._trial_id, REASON, reason)
-    storage.set_trial_user_attr(trial._trial_id, RETRIED, True)
+    storage.set_trial_user_attr(trial._trial_id, REQUEUED, True)
     study.tell(number, state=TrialState.FAIL)
 
 
@@ -73,6 +74,21 @@ def _inherited(trial: FrozenTrial) -> dict[str, Any]:
     return kept | {START: start}
 
 
+def requeued(trial: FrozenTrial) -> bool:
+    """Whether a trial was interrupted and its point enqueued again."""
+    return bool(_attribute(trial, REQUEUED))
+
+
+def resumed_from(trial: FrozenTrial) -> int | None:
+    """Return the number of the interrupted trial that a trial continues; None for a trial that began anew."""
+    number: int | None = _attribute(trial, RESUMED_FROM)
+    return number
+
+
+def _attribute(trial: FrozenTrial, name: str) -> Any:
+    return trial.user_attrs.get(name, trial.user_attrs.get(OLDER_NAMES[name]))
+
+
 def history(trial: FrozenTrial) -> dict[int, float]:
     """Epoch -> the metric of the rungs."""
     told = trial.user_attrs.get(HISTORY, trial.intermediate_values)
@@ -86,9 +102,9 @@ def last_epoch(trial: FrozenTrial) -> int | None:
 
 def predecessors(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> Iterator[int]:
     """Numbers of the trials that a trial goes on from, the latest first."""
-    while RESUMES in trial.user_attrs:
-        trial = trials[trial.user_attrs[RESUMES]]
-        yield trial.number
+    while (number := resumed_from(trial)) is not None:
+        trial = trials[number]
+        yield number
 
 
 def newest_checkpoint(trial: FrozenTrial, verified: bool = True) -> Found | None:

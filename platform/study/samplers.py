@@ -29,6 +29,6 @@ def make_sampler(name: str, seed: int, trials_so_far: int, conditional: bool = F
     return sampler
 
 
-def drawn_apart(name: str, space: Space) -> tuple[str, ...]:
+def sampled_independently(name: str, space: Space) -> tuple[str, ...]:
     """Conditional parameters that a sampler draws at random, independently of the others."""
     return () if name in (*JOINT, "random") else tuple(space.conditions)

@@ -43,7 +43,7 @@ def sweep_of(request: Request) -> Sweep:
         f"add trainable={base.trainable}",
     )
     given = {key.removeprefix("trainable.") for key in request.given if key.startswith("trainable.")}
-    laws = {_trainable_key(override): law_of(override) for override in request.laws}
+    laws = {_trainable_key(override): parse_distribution(override) for override in request.laws}
     parameters = {key: law for key, law in base.parameters.items() if key not in given} | laws
     if not parameters:
         raise ConfigError("every key of the space is fixed; leave one free or give one a law, as key=interval(0,1)")
@@ -71,10 +71,10 @@ def _asked(base: Space, parameters: Mapping[str, BaseDistribution], trainable: M
 def _check_goal(goal: Goal) -> None:
     texts = [objective.text for objective in goal.objectives]
     require(len(set(texts)) == len(texts), "`objectives` to differ from each other", ", ".join(texts))
-    require_member("scheduler.metric", goal.rung, DIRECTIONS)
-    same = len(goal.objectives) > 1 or DIRECTIONS[goal.rung] == goal.objectives[0].direction
+    require_member("scheduler.metric", goal.scheduler_metric, DIRECTIONS)
+    same = len(goal.objectives) > 1 or DIRECTIONS[goal.scheduler_metric] == goal.objectives[0].direction
     law = "the scheduler's metric and the objective to improve in the same direction"
-    require(same, law, f"{goal.rung} and {goal.objectives[0].text}", "set scheduler.metric")
+    require(same, law, f"{goal.scheduler_metric} and {goal.objectives[0].text}", "set scheduler.metric")
 
 
 def _trainable_key(override: Override) -> str:
@@ -84,7 +84,7 @@ def _trainable_key(override: Override) -> str:
     return key.removeprefix("trainable.")
 
 
-def law_of(override: Override) -> BaseDistribution:
+def parse_distribution(override: Override) -> BaseDistribution:
     """An Optuna distribution from Hydra's sweep grammar.
 
     choice(a, b) is categorical; range(1, 9, 2) whole numbers, the end left out; interval(0, 1) continuous;
@@ -166,11 +166,11 @@ def _check_reach(space: Space, trainable: Mapping[str, Any]) -> None:
     build(cls, trainable, at="trainable")
     for key in space.parameters:
         value_at(trainable, key)
-    lowest, highest = ({key: ends(law)[at] for key, law in space.parameters.items()} for at in (0, -1))
+    lowest, highest = ({key: bounds(law)[at] for key, law in space.parameters.items()} for at in (0, -1))
     points = [
         {**others, key: end}
         for key, law in space.parameters.items()
-        for end, others in product(ends(law), ({}, lowest, highest))
+        for end, others in product(bounds(law), ({}, lowest, highest))
     ]
     for point in {repr(point): point for point in points}.values():  # each key's lowest end beside all lowest is one
         build(cls, with_values(trainable, point), at="trainable")
@@ -200,7 +200,7 @@ def _includes(law: BaseDistribution, value: Any) -> bool:
     return isinstance(value, int | float) and law._contains(law.to_internal_repr(value))
 
 
-def ends(law: BaseDistribution) -> tuple[Any, ...]:
+def bounds(law: BaseDistribution) -> tuple[Any, ...]:
     """The choices of a categorical law, else its lowest and highest value."""
     if isinstance(law, CategoricalDistribution):
         return law.choices

@@ -36,12 +36,12 @@ from platform.study.resume import (
     RAY_TRIAL,
     REASON,
     REPEATS,
-    RESUMES,
-    RETRIED,
     START,
-    continue_later,
     history,
     predecessors,
+    requeue,
+    requeued,
+    resumed_from,
 )
 from search_spaces import Space
 from trainables.session import BEFORE, FAILURE, INTERRUPTED, RESUME_FROM
@@ -50,7 +50,7 @@ from trainables.training.trainable import metrics_of
 
 MADE_WITH = "made_with"  # with what a trial was suggested and run: code, versions, data, sampler and its seed
 MOST_SILENT_CRASHES = 2  # but never fewer than the attempts of one trial
-UNWRITABLE = (OSError, StorageInternalError)  # what a journal raises on a full disk, and what a database does
+STORAGE_ERRORS = (OSError, StorageInternalError)  # what a journal raises on a full disk, and what a database does
 UNREACHABLE = "the trial's process could not be reached: Ray's node is gone"
 
 
@@ -61,13 +61,13 @@ def finished(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def _counts(trial: FrozenTrial) -> bool:
-    return not trial.user_attrs.get(RETRIED) and REPEATS not in trial.user_attrs
+    return not requeued(trial) and REPEATS not in trial.user_attrs
 
 
-def owed(study: optuna.Study, trials: int) -> int:
+def trials_to_run(study: optuna.Study, trials: int) -> int:
     """How many trials a search still has to run: up to the budget, and those that were begun before."""
     waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-    begun = sum(RESUMES in trial.user_attrs and REPEATS not in trial.user_attrs for trial in waiting)
+    begun = sum(resumed_from(trial) is not None and REPEATS not in trial.user_attrs for trial in waiting)
     return max(trials - len(finished(study)), begun)
 
 
@@ -79,7 +79,7 @@ def waiting_repeats(study: optuna.Study) -> int:
 
 def _is_owed(trial: FrozenTrial) -> bool:
     """Whether a waiting trial has been begun or asked for beside the search."""
-    return bool({RESUMES, REPEATS} & set(trial.user_attrs))
+    return resumed_from(trial) is not None or REPEATS in trial.user_attrs
 
 
 def enqueue_baselines(study: optuna.Study, space: Space, trials: int) -> None:
@@ -94,7 +94,7 @@ def reason_of(error: BaseException) -> str:
     return next(iter(str(error.__cause__ or error).splitlines()), type(error).__name__)
 
 
-class OptunaBridge(Searcher):
+class OptunaSearcher(Searcher):
     """Suggests by `study.ask` and answers by `study.tell`.
 
     Args:
@@ -115,7 +115,7 @@ class OptunaBridge(Searcher):
         retries: int = 0,
         made_with: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(metric=goal.rung, mode=goal.rung_mode)
+        super().__init__(metric=goal.scheduler_metric, mode=goal.scheduler_mode)
         self.study = study
         self.space = space
         self.trials = trials
@@ -161,8 +161,8 @@ class OptunaBridge(Searcher):
         for number in predecessors(trials, trials[trial.number]):
             known = {**history(trials[number]), **known}
         for metrics in (*start.get(BEFORE, ()), {EPOCH: start[EPOCH], **start[METRICS]}):
-            if self.goal.rung in metrics:  # the driver may have ended before it heard of this epoch
-                known.setdefault(metrics[EPOCH], metrics[self.goal.rung])
+            if self.goal.scheduler_metric in metrics:  # the driver may have ended before it heard of this epoch
+                known.setdefault(metrics[EPOCH], metrics[self.goal.scheduler_metric])
         for epoch, value in sorted(known.items()):
             if epoch <= start[EPOCH]:
                 self._report(trial, value, epoch)
@@ -202,7 +202,7 @@ class OptunaBridge(Searcher):
         """
         try:
             yield
-        except UNWRITABLE as error:
+        except STORAGE_ERRORS as error:
             self.stop_reason = f"cannot write the study: {reason_of(error)}"
 
     def _end(self, trial_id: str, result: Mapping[str, Any], error: bool) -> None:
@@ -210,7 +210,7 @@ class OptunaBridge(Searcher):
         self._keep(trial, result)  # Tune hands the result that ends a trial to this call alone
         if INTERRUPTED in result:
             self.stop_reason = result[INTERRUPTED]
-            continue_later(self.study, trial.number, result[INTERRUPTED])
+            requeue(self.study, trial.number, result[INTERRUPTED])
         elif error:
             self._crashed(trial, _last_words(self.tune_trials.get(trial_id)))
         else:
@@ -225,11 +225,11 @@ class OptunaBridge(Searcher):
         attempt = trial.user_attrs.get(ATTEMPT, 0)
         if self.silent_crashes > max(MOST_SILENT_CRASHES, self.retries + 1):
             self.stop_reason = f"{self.silent_crashes} trials in a row crashed and none reported anything: {reason}"
-            continue_later(self.study, trial.number, reason)
+            requeue(self.study, trial.number, reason)
         elif reason == UNREACHABLE:
-            continue_later(self.study, trial.number, reason)
+            requeue(self.study, trial.number, reason)
         elif attempt < self.retries:
-            continue_later(self.study, trial.number, reason, **{ATTEMPT: attempt + 1})
+            requeue(self.study, trial.number, reason, **{ATTEMPT: attempt + 1})
         else:
             trial.set_user_attr(REASON, reason)
             self.study.tell(trial, state=TrialState.FAIL)
@@ -257,7 +257,7 @@ class OptunaBridge(Searcher):
     def _keep(self, trial: optuna.Trial, result: Mapping[str, Any]) -> None:
         """The intermediate value of an epoch, all metrics of the latest one beside it."""
         metrics = metrics_of(result)
-        value = metrics.get(self.goal.rung)
+        value = metrics.get(self.goal.scheduler_metric)
         if EPOCH not in result or value is None:
             return
         self._report(trial, value, int(result[EPOCH]))
@@ -277,7 +277,7 @@ class OptunaBridge(Searcher):
     def cut(self, reason: str) -> None:
         """End what is running: it goes on from its last checkpoint when the study is opened again."""
         for trial_id, trial in list(self.running.items()):
-            continue_later(self.study, trial.number, reason)
+            requeue(self.study, trial.number, reason)
             del self.running[trial_id]
 
     def save(self, checkpoint_path: str) -> None:
@@ -287,18 +287,18 @@ class OptunaBridge(Searcher):
         """Nothing to restore: the study's storage has everything."""
 
 
-class Started(Callback):
+class StartCallback(Callback):
     """Tells the bridge where Tune keeps each trial, and the scheduler what a continued one had reached."""
 
-    def __init__(self, bridge: OptunaBridge, scheduler: TrialScheduler) -> None:
-        self.bridge = bridge
+    def __init__(self, searcher: OptunaSearcher, scheduler: TrialScheduler) -> None:
+        self.searcher = searcher
         self.scheduler = scheduler
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self.bridge.started(trial)
-        asked = self.bridge.running.get(trial.trial_id)
+        self.searcher.started(trial)
+        asked = self.searcher.running.get(trial.trial_id)
         if asked is not None and START in asked.user_attrs:
-            remember(self.scheduler, trial, self.bridge.goal, history(self.bridge.study.trials[asked.number]))
+            remember(self.scheduler, trial, self.searcher.goal, history(self.searcher.study.trials[asked.number]))
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles callbacks for `Tuner.restore`, which a study needs not."""
@@ -308,7 +308,7 @@ class Started(Callback):
 def remember(scheduler: Any, trial: Any, goal: Goal, rungs: Mapping[int, float]) -> None:
     """Let a scheduler see what a trial had reached before, epoch by epoch, as it saw it then."""
     for epoch, value in rungs.items():
-        scheduler.on_trial_result(None, trial, {EPOCH: epoch, goal.rung: value})
+        scheduler.on_trial_result(None, trial, {EPOCH: epoch, goal.scheduler_metric: value})
 
 
 def _ask(trial: optuna.Trial, key: str, law: BaseDistribution) -> None:

@@ -23,13 +23,13 @@ class NoStudyError(ConfigError):
     """There is no study of this name."""
 
 
-def hidden(url: str) -> str:
+def redact_password(url: str) -> str:
     """A URL without its password."""
     return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def lock_study(folder: Path) -> Iterator[None]:
     """The study of a folder for this driver alone; ends with the process whatever its end is.
 
     Raises:
@@ -64,7 +64,9 @@ def open_storage(url: str, folder: Path, create: bool = True) -> BaseStorage:
     except OSError as error:
         raise ConfigError(f"storage_path={folder.parent}: cannot write there ({error.strerror})") from None
     except (ImportError, ValueError, SQLAlchemyError) as error:
-        raise ConfigError(f"storage={hidden(url)}: not a usable database URL ({str(error).splitlines()[0]})") from None
+        raise ConfigError(
+            f"storage={redact_password(url)}: not a usable database URL ({str(error).splitlines()[0]})"
+        ) from None
     return _journal(folder / JOURNAL)
 
 
@@ -81,7 +83,7 @@ def require_database(storage: str) -> None:
         raise NoStudyError(f"expected `storage` to be an existing database, but got storage={storage}")
 
 
-class WholeLines(BaseJournalBackend):
+class AtomicJournal(BaseJournalBackend):
     """The journal file, in which a full disk leaves no half of a line: later ones would be lost behind it."""
 
     def __init__(self, file: Path) -> None:
@@ -117,12 +119,12 @@ class _Taken(BaseJournalFileLock):
 
 def _journal(file: Path) -> JournalStorage:
     try:
-        return JournalStorage(WholeLines(file))
+        return JournalStorage(AtomicJournal(file))
     except ValueError as error:
         raise ConfigError(f"{file}: a line of the journal is damaged ({error}); restore it from a copy") from None
 
 
-def mend(file: Path) -> int:
+def truncate_partial_line(file: Path) -> int:
     """Cut a last line that its writer was killed over (Optuna would read none after it); returns its bytes.
 
     Nothing is lost by it: a record counts when its line is whole. A lock of that writer goes too, for which Optuna

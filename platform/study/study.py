@@ -9,15 +9,15 @@ from optuna.distributions import check_distribution_compatibility
 from optuna.trial import FrozenTrial
 
 from platform.study.config import Sweep
-from platform.study.ranking import CONSTRAINTS, OBJECTIVES, ranking
+from platform.study.ranking import CONSTRAINTS, OBJECTIVES, SCHEDULER_METRIC, current_names, ranking
 from platform.study.resume import OVERRIDES, REPEATS
 from platform.study.samplers import make_sampler
 from platform.study.searcher import waiting_repeats
-from platform.study.storage import JOURNAL, NoStudyError, hidden, open_storage, require_database
+from platform.study.storage import JOURNAL, NoStudyError, open_storage, redact_password, require_database
 from search_spaces import Space
 from trainables.core.config import ConfigError
 
-COMPARABLE = ("data_sha256", "config_hash", OBJECTIVES, CONSTRAINTS, "rung")
+COMPARABLE = ("data_sha256", "config_hash", OBJECTIVES, CONSTRAINTS, SCHEDULER_METRIC)
 FOLDER = "folder"  # of a study in a database: where its checkpoints are, and the lock of its driver
 
 
@@ -34,13 +34,14 @@ def open_study(sweep: Sweep, record: Mapping[str, Any]) -> optuna.Study:
     storage = open_storage(settings.storage, settings.folder)
     name = settings.study_name
     known = next((one for one in optuna.get_all_study_summaries(storage) if one.study_name == name), None)
+    recorded = current_names(known.user_attrs) if known else {}
     for key, value in record.items():
-        if known and key in COMPARABLE and known.user_attrs.get(key, value) != value:
+        if key in COMPARABLE and recorded.get(key, value) != value:
             raise ConfigError(
-                f"study_name={name}: the study has another {key} ({known.user_attrs[key]}, now {value}); its trials "
+                f"study_name={name}: the study has another {key} ({recorded[key]}, now {value}); its trials "
                 "cannot be compared with new ones: choose another study_name or restore the old configuration"
             )
-    there = known.user_attrs.get(FOLDER) if known else None
+    there = recorded.get(FOLDER)
     if there not in (None, record.get(FOLDER)):
         raise ConfigError(
             f"storage_path={settings.storage_path}: the study {name} of this database is kept in {there}; give the "
@@ -53,7 +54,7 @@ def open_study(sweep: Sweep, record: Mapping[str, Any]) -> optuna.Study:
         settings.sampler, settings.seed, len(study.get_trials(deepcopy=False)), bool(sweep.space.conditions)
     )
     for key, value in record.items():
-        if key not in study.user_attrs:
+        if key not in recorded:
             study.set_user_attr(key, value)
     return study
 
@@ -89,7 +90,7 @@ def load_study(storage_path: Path, study_name: str, storage: str = "") -> optuna
     try:
         return optuna.load_study(study_name=study_name, storage=open_storage(storage, file.parent, create=False))
     except KeyError:
-        raise NoStudyError(f"study_name={study_name}: no such study in {hidden(storage) or file}") from None
+        raise NoStudyError(f"study_name={study_name}: no such study in {redact_password(storage) or file}") from None
 
 
 def enqueue_repeats(study: optuna.Study, tie_breaker: str, top: int, repeats: int) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from platform.study.config import Sweep
-from platform.study.search_space import ends
+from platform.study.search_space import bounds
 from trainables.core.config import build, with_values
 from trainables.core.formatting import clock
 from trainables.core.threads import threads
@@ -66,7 +66,7 @@ def _measure(sweep: Sweep, corner: Any) -> Cost:
 
 def _corner(law: BaseDistribution, corner: Any) -> Any:
     """The smallest or largest value of a law; of choices without an order, the first."""
-    values = ends(law)
+    values = bounds(law)
     numbers = all(isinstance(value, int | float) for value in values)
     return corner(values) if numbers or not isinstance(law, CategoricalDistribution) else values[0]
 

@@ -20,7 +20,7 @@ from platform.core.disk_usage import size
 from platform.study.config import BudgetConfig
 from platform.study.ranking import ranking
 from platform.study.resume import checkpoints, newest_checkpoint, predecessors
-from platform.study.searcher import OptunaBridge
+from platform.study.searcher import OptunaSearcher
 
 CHECKED_S = 1.0  # Tune asks many times a second
 
@@ -64,7 +64,7 @@ def _remove(folders: Iterable[Path]) -> None:
         shutil.rmtree(folder)
 
 
-class Guard(Stopper):
+class BudgetStopper(Stopper):
     """Stops the whole sweep when its time is over or the disk is used up; `reason` says which.
 
     Args:
@@ -72,11 +72,11 @@ class Guard(Stopper):
         folder: Of the study.
     """
 
-    def __init__(self, budget: BudgetConfig, folder: Path, bridge: OptunaBridge, ends: float) -> None:
+    def __init__(self, budget: BudgetConfig, folder: Path, searcher: OptunaSearcher, deadline: float) -> None:
         self.budget = budget
         self.folder = folder
-        self.bridge = bridge
-        self.ends = ends
+        self.searcher = searcher
+        self.deadline = deadline
         self.over_quota = 0
         self.reason = ""
         self.checked = -CHECKED_S
@@ -90,7 +90,7 @@ class Guard(Stopper):
         now = time.monotonic()
         if not self.reason and now - self.checked >= CHECKED_S:
             self.checked = now
-            self.reason = self._found()
+            self.reason = self._check_budget()
         return bool(self.reason)
 
     @property
@@ -101,10 +101,10 @@ class Guard(Stopper):
     def _time_over(self) -> str:
         return f"stopped when the sweep's time was over (budget.wall={self.budget.wall})"
 
-    def _found(self) -> str:
+    def _check_budget(self) -> str:
         free = shutil.disk_usage(self.folder).free
-        if self.bridge.stop_reason:
-            return self.bridge.stop_reason
+        if self.searcher.stop_reason:
+            return self.searcher.stop_reason
         if free < self.budget.reserve_bytes:
             left = f"{free / 1e6:,.0f} MB are free at {self.folder}"
             return f"the disk is full: {left}, budget.reserve={self.budget.reserve}"
@@ -113,18 +113,18 @@ class Guard(Stopper):
                 f"{self.over_quota / 1e6:,.0f} MB of checkpoints of running and best trials alone exceed "
                 f"budget.disk={self.budget.disk}"
             )
-        return self._time_over() if time.monotonic() >= self.ends else ""
+        return self._time_over() if time.monotonic() >= self.deadline else ""
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles it for `Tuner.restore`, which a study needs not."""
         return {}
 
 
-class Quota(Callback):
+class CheckpointQuota(Callback):
     """Keeps the quota after every end of a trial."""
 
-    def __init__(self, guard: Guard, tie_breaker: str, finalists: int) -> None:
-        self.guard = guard
+    def __init__(self, stopper: BudgetStopper, tie_breaker: str, finalists: int) -> None:
+        self.stopper = stopper
         self.tie_breaker = tie_breaker
         self.finalists = finalists
 
@@ -136,9 +136,9 @@ class Quota(Callback):
 
     def keep(self) -> None:
         """Remove what is over the quota; what cannot be removed stops the sweep."""
-        quota = self.guard.budget.disk_bytes
-        left = prune(self.guard.bridge.study, self.tie_breaker, self.finalists, quota)
-        self.guard.over_quota = left if left > quota else 0
+        quota = self.stopper.budget.disk_bytes
+        left = prune(self.stopper.searcher.study, self.tie_breaker, self.finalists, quota)
+        self.stopper.over_quota = left if left > quota else 0
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles callbacks for `Tuner.restore`, which a study needs not."""

@@ -30,7 +30,7 @@ VERDICTS = (EQUAL, INSIDE, OUTSIDE, NOT_JUDGED)
 
 
 @dataclass(frozen=True)
-class Compared:
+class MetricComparison:
     """One figure of then and now; the band is half of its width, None where none was measured."""
 
     metric: str
@@ -40,7 +40,7 @@ class Compared:
     verdict: str
 
 
-def spreads(folder: Path, data_sha256: str) -> dict[str, float]:
+def noise_tolerances(folder: Path, data_sha256: str) -> dict[str, float]:
     """By how much two draws of the noise differ in 95 % of all cases: t_df s sqrt(2), per metric.
 
     s is the standard deviation over noise seeds, pooled over the validation judgements in `folder`; df counts its
@@ -62,11 +62,11 @@ def spreads(folder: Path, data_sha256: str) -> dict[str, float]:
     }
 
 
-def compare(then: Mapping[str, float], now: Mapping[str, float], bands: Mapping[str, float]) -> list[Compared]:
+def compare(then: Mapping[str, float], now: Mapping[str, float], bands: Mapping[str, float]) -> list[MetricComparison]:
     """Every figure of then or now, in the order of then, with its verdict."""
     metrics = [name for name in {**then, **now} if name.startswith(FAMILIES) and name not in SECONDS]
     rows = [(name, then.get(name), now.get(name), bands.get(name)) for name in metrics]
-    return [Compared(*row, verdict_of(*row[1:])) for row in rows]
+    return [MetricComparison(*row, verdict_of(*row[1:])) for row in rows]
 
 
 def verdict_of(then: float | None, now: float | None, band: float | None) -> str:
@@ -80,7 +80,7 @@ def verdict_of(then: float | None, now: float | None, band: float | None) -> str
     return INSIDE if abs(now - then) <= band else OUTSIDE
 
 
-def conclude(compared: Sequence[Compared]) -> tuple[str, int]:
+def conclude(compared: Sequence[MetricComparison]) -> tuple[str, int]:
     """The last line and the exit code; what nothing could be judged by is not reproduced."""
     of = {verdict: [row for row in compared if row.verdict == verdict] for verdict in VERDICTS}
     if len(of[EQUAL]) == len(compared):
@@ -98,18 +98,18 @@ def conclude(compared: Sequence[Compared]) -> tuple[str, int]:
     ), 0
 
 
-def _share(row: Compared) -> float:
+def _share(row: MetricComparison) -> float:
     """Of its band that a figure has moved."""
     return abs((row.now or 0.0) - (row.then or 0.0)) / row.band if row.band else 0.0
 
 
-def _apart(row: Compared) -> str:
+def _apart(row: MetricComparison) -> str:
     if row.now is None or row.then is None:
         return "missing now"
     return f"{row.now - row.then:+.3g}, band ±{row.band:.3g}"
 
 
-def table(compared: Sequence[Compared]) -> Table:
+def table(compared: Sequence[MetricComparison]) -> Table:
     """One row per figure; what is outside of its band is red."""
     drawn = columns("metric", ">then", ">now", ">difference", ">band", ">verdict", title="Figures")
     for row in compared:

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from platform.core.console import columns, describe, figure_columns, figures_of, metric
-from platform.study.searcher import OptunaBridge
+from platform.study.searcher import OptunaSearcher
 from trainables.core.formatting import clock
 from trainables.session import FAILURE
 from trainables.training import metric_names as names
@@ -43,13 +43,13 @@ class Progress(Callback):
         wall_s: The time that the sweep may take.
     """
 
-    def __init__(self, bridge: OptunaBridge, epochs: int, wall_s: float, console: Console) -> None:
-        self.bridge = bridge
-        self.criteria = CRITERIA[bridge.space.trainable]
+    def __init__(self, searcher: OptunaSearcher, epochs: int, wall_s: float, console: Console) -> None:
+        self.searcher = searcher
+        self.criteria = CRITERIA[searcher.space.trainable]
         self.epochs = epochs
         self.console = console
         self.began = time.monotonic()
-        self.ends = self.began + wall_s
+        self.deadline = self.began + wall_s
         self.rows: dict[str, Row] = {}
         self.drawn = 0.0
         self.live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
@@ -59,7 +59,7 @@ class Progress(Callback):
             self.live.start()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        asked = self.bridge.running.get(trial.trial_id)
+        asked = self.searcher.running.get(trial.trial_id)
         if asked is not None and trial.trial_id not in self.rows:
             self.rows[trial.trial_id] = Row(asked.number, dict(asked.params))
             self._say(f"trial {asked.number}: {describe(asked.params)}")
@@ -111,8 +111,8 @@ class Progress(Callback):
         now = time.monotonic()
         ended = sum(row.state != "running" for row in self.rows.values())
         if not ended:
-            return self.ends - now
-        return min(self.ends - now, (now - self.began) / ended * self.bridge.left())
+            return self.deadline - now
+        return min(self.deadline - now, (now - self.began) / ended * self.searcher.left())
 
     def _say(self, line: str) -> None:
         if self.live is None:
@@ -131,5 +131,5 @@ class Progress(Callback):
             told = figures_of(row.metrics, self.criteria)
             table.add_row(str(row.trial), row.state, epoch, *told, describe(row.params), style=style)
         spent = time.monotonic() - self.began
-        head = Text(f"{self.bridge.left()} trials to end, {clock(spent)} spent, {clock(self.left_s())} left")
+        head = Text(f"{self.searcher.left()} trials to end, {clock(spent)} spent, {clock(self.left_s())} left")
         return Group(head, table)

@@ -22,7 +22,7 @@ from platform.leaderboard.model_types import KINDS
 from platform.study.config import Sweep
 from platform.study.resume import FOLDER, METRICS, OVERRIDES, last_epoch
 from platform.study.search_space import value_at
-from platform.sweep.metric_tolerance import EQUAL, EXACT, Compared, compare, conclude, spreads, table
+from platform.sweep.metric_tolerance import EQUAL, EXACT, MetricComparison, compare, conclude, noise_tolerances, table
 from trainables.core.atomic_files import replace
 from trainables.core.config import ConfigError, build, digest, require, with_values
 from trainables.core.threads import threads
@@ -177,7 +177,7 @@ def bands(original: Original, study: Path) -> dict[str, float]:
     """Half the width of the band of every figure that has one."""
     config = build(TRAINABLES[original.trainable].config, original.config, at="trainable")
     data = load_splits(config.data)
-    found = spreads(study / JUDGEMENTS, data.sha256) | dict.fromkeys(EXACT, 0.0)
+    found = noise_tolerances(study / JUDGEMENTS, data.sha256) | dict.fromkeys(EXACT, 0.0)
     criteria, people = CRITERIA[original.trainable], KINDS[original.trainable].reference
     if people is not None and criteria.headline in original.metrics:
         floor = people(config).floor
@@ -197,7 +197,7 @@ def _write(
     original: Original,
     now: Manifest,
     changed: Sequence[str],
-    compared: Sequence[Compared],
+    compared: Sequence[MetricComparison],
     conclusion: str,
 ) -> None:
     report = {

@@ -13,37 +13,39 @@ from rich.console import Console
 from platform.core.provenance import source_of
 from platform.study.config import Sweep, TuneConfig
 from platform.study.resume import history
-from platform.study.samplers import drawn_apart
-from platform.study.searcher import OptunaBridge, Started, finished, owed, remember, waiting_repeats
+from platform.study.samplers import sampled_independently
+from platform.study.searcher import OptunaSearcher, StartCallback, finished, remember, trials_to_run, waiting_repeats
 from platform.study.study import enqueue_repeats
 from platform.sweep.cost_estimate import describe_plan, make_plan
-from platform.sweep.disk_budget import Guard, Quota, SweepStoppedError
+from platform.sweep.disk_budget import BudgetStopper, CheckpointQuota, SweepStoppedError
 from platform.sweep.progress import Progress
 from platform.sweep.tensorboard import TensorBoard
 from trainables.session import TRIALS, Job, trial
 from trainables.training.manifest import PACKAGES, installed
 from trainables.training.metric_names import EPOCH
 
-AGAIN = "everything so far is recorded; find the remedy and run the same command again"
+RERUN_HINT = "everything so far is recorded; find the remedy and run the same command again"
 
 
 def search_trials(console: Console, sweep: Sweep, study: optuna.Study, cpus: int) -> None:
     """Repeats that an earlier run left, what the budget has room for, then the repeats of the finalists."""
     settings, finalists = sweep.settings, sweep.settings.finalists
-    ends = time.monotonic() + settings.budget.wall_s
+    deadline = time.monotonic() + settings.budget.wall_s
     left = waiting_repeats(study)
-    if left and not run_trials(console, sweep, study, left, cpus, trials=0, ends=ends):
+    if left and not run_trials(console, sweep, study, left, cpus, trials=0, deadline=deadline):
         return
-    remaining = owed(study, settings.budget.trials)
-    if remaining and not run_trials(console, sweep, study, remaining, cpus, trials=settings.budget.trials, ends=ends):
+    remaining = trials_to_run(study, settings.budget.trials)
+    if remaining and not run_trials(
+        console, sweep, study, remaining, cpus, trials=settings.budget.trials, deadline=deadline
+    ):
         return
     repeats = enqueue_repeats(study, sweep.space.tie_breaker, finalists.top, finalists.repeats)
     if repeats:
-        run_trials(console, sweep, study, repeats, cpus, trials=0, ends=ends)
+        run_trials(console, sweep, study, repeats, cpus, trials=0, deadline=deadline)
 
 
 def run_trials(
-    console: Console, sweep: Sweep, study: optuna.Study, remaining: int, cpus: int, trials: int, ends: float
+    console: Console, sweep: Sweep, study: optuna.Study, remaining: int, cpus: int, trials: int, deadline: float
 ) -> bool:
     """Run trials until none is owed; False if the time was over before.
 
@@ -60,22 +62,22 @@ def run_trials(
         print_plan(console, sweep, remaining, concurrent)
     else:
         console.print(f"Repeats: {remaining} training(s) of the best trials with other seeds", style="bold")
-    bridge = OptunaBridge(study, sweep.space, trials, sweep.goal, settings.budget.retries, made_with(sweep, study))
-    progress = Progress(bridge, sweep.epochs, ends - time.monotonic(), console)
-    guard = Guard(settings.budget, settings.folder, bridge, progress.ends)
+    searcher = OptunaSearcher(study, sweep.space, trials, sweep.goal, settings.budget.retries, made_with(sweep, study))
+    progress = Progress(searcher, sweep.epochs, deadline - time.monotonic(), console)
+    stopper = BudgetStopper(settings.budget, settings.folder, searcher, progress.deadline)
     try:
-        tuner(sweep, bridge, progress, guard, concurrent, halving=trials > 0).fit()
-        if guard.reason:
-            bridge.cut(guard.reason)
+        make_tuner(sweep, searcher, progress, stopper, concurrent, halving=trials > 0).fit()
+        if stopper.reason:
+            searcher.cut(stopper.reason)
     finally:
         progress.close()
-    if guard.by_time:
-        console.print(guard.reason, style="yellow", highlight=False, soft_wrap=True)
-    elif guard.reason:
-        raise SweepStoppedError(f"{guard.reason}; {AGAIN}")
-    elif bridge.running:
+    if stopper.by_time:
+        console.print(stopper.reason, style="yellow", highlight=False, soft_wrap=True)
+    elif stopper.reason:
+        raise SweepStoppedError(f"{stopper.reason}; {RERUN_HINT}")
+    elif searcher.running:
         raise KeyboardInterrupt  # Tune has caught it: what was running stays so as well
-    return not guard.by_time
+    return not stopper.by_time
 
 
 def made_with(sweep: Sweep, study: optuna.Study) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def print_plan(console: Console, sweep: Sweep, remaining: int, concurrent: int) 
     """Print trials, expected time and disk of what is left to run."""
     console.print("Plan", style="bold")
     console.print(describe_plan(make_plan(sweep, remaining, concurrent), sweep), highlight=False, soft_wrap=True)
-    apart = drawn_apart(sweep.settings.sampler, sweep.space)
+    apart = sampled_independently(sweep.settings.sampler, sweep.space)
     if apart:
         console.print(
             f"  sampler={sweep.settings.sampler} draws {', '.join(apart)} at random, apart from the other parameters, "
@@ -110,11 +112,11 @@ def concurrency(settings: TuneConfig, cpus: int) -> int:
     return min(settings.budget.concurrent or fitting, fitting)
 
 
-def tuner(
+def make_tuner(
     sweep: Sweep,
-    bridge: OptunaBridge,
+    searcher: OptunaSearcher,
     progress: Progress,
-    guard: Guard,
+    stopper: BudgetStopper,
     concurrent: int,
     function: Callable[..., None] = trial,
     halving: bool = True,
@@ -131,27 +133,27 @@ def tuner(
         dict(sweep.trainable),
         settings.scaling,
         str(folder / "groups"),
-        bridge.study.user_attrs.get("data_sha256", ""),
+        searcher.study.user_attrs.get("data_sha256", ""),
         source_of().keep(folder),
     )
     trainable = tune.with_resources(tune.with_parameters(function, job=job), settings.scaling.trial_resources())
-    chosen = scheduler(sweep, bridge.study) if halving else FIFOScheduler()
-    quota = Quota(guard, sweep.space.tie_breaker, settings.finalists.top)
+    chosen = make_scheduler(sweep, searcher.study) if halving else FIFOScheduler()
+    quota = CheckpointQuota(stopper, sweep.space.tie_breaker, settings.finalists.top)
     return tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=bridge,
+            search_alg=searcher,
             scheduler=chosen,
             num_samples=-1,
             max_concurrent_trials=concurrent,
             reuse_actors=True,
-            trial_dirname_creator=bridge.folder_name,
+            trial_dirname_creator=searcher.folder_name,
         ),
         run_config=tune.RunConfig(
             name=TRIALS,
             storage_path=str(folder),
-            stop=guard,
-            callbacks=[Started(bridge, chosen), TensorBoard(bridge, folder / "tensorboard"), progress, quota],
+            stop=stopper,
+            callbacks=[StartCallback(searcher, chosen), TensorBoard(searcher, folder / "tensorboard"), progress, quota],
             failure_config=tune.FailureConfig(max_failures=0),  # the bridge tries again, where Optuna can see it
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
             verbose=0,
@@ -159,15 +161,15 @@ def tuner(
     )
 
 
-def scheduler(sweep: Sweep, study: optuna.Study) -> TrialScheduler:
+def make_scheduler(sweep: Sweep, study: optuna.Study) -> TrialScheduler:
     """ASHA on the rung metric, with the memory of the study's earlier trials; none if its first rung comes too late."""
     settings, goal = sweep.settings.scheduler, sweep.goal
     if not settings.rungs(sweep.epochs):
         return FIFOScheduler()
     asha = AsyncHyperBandScheduler(
         time_attr=EPOCH,
-        metric=goal.rung,
-        mode=goal.rung_mode,
+        metric=goal.scheduler_metric,
+        mode=goal.scheduler_mode,
         max_t=sweep.epochs,
         grace_period=settings.grace_epochs,
         reduction_factor=settings.reduction_factor,

@@ -11,10 +11,10 @@ from sqlalchemy.engine import make_url
 from platform.leaderboard.leaderboard import Leaderboard, Reference, leaderboard, to_json, write
 from platform.leaderboard.model_types import KINDS
 from platform.report.html import REPORT, write_report
-from platform.report.learning_curves import learning_curves
+from platform.report.learning_curves import plot_learning_curves
 from platform.report.tables import headline_at, print_failures, print_leaderboard, print_ranking, print_worth
 from platform.study.config import Sweep
-from platform.study.ranking import Ranked, ranking
+from platform.study.ranking import RankedTrial, ranking
 from platform.study.storage import JOURNAL
 from trainables.core import atomic_files
 from trainables.core.config import build
@@ -48,8 +48,8 @@ def summarise(console: Console, sweep: Sweep, study: optuna.Study) -> int:
 
 
 def _judge_again(
-    console: Console, sweep: Sweep, study: optuna.Study, trials: Sequence[Ranked]
-) -> tuple[Ranked, dict[str, Any]]:
+    console: Console, sweep: Sweep, study: optuna.Study, trials: Sequence[RankedTrial]
+) -> tuple[RankedTrial, dict[str, Any]]:
     """The best trial, and what `summary.json` says of the finalists and of people."""
     config, kind = _config(sweep), KINDS[sweep.space.trainable]
     reference = kind.reference(config) if kind.reference else None
@@ -58,7 +58,7 @@ def _judge_again(
     write(board, sweep.settings.folder, sweep.settings.study_name, reference)
     print_leaderboard(console, board)
     print_worth(console, sweep.goal, board, best, reference)
-    _draw(sweep, board, best, [best, *(trial for trial in trials if trial is not best)], reference)
+    _plot(sweep, board, best, [best, *(trial for trial in trials if trial is not best)], reference)
     rows = to_json(board, sweep.settings.study_name, reference)["rows"]
     people = reference and {"floor": vars(reference.floor), "training_people": reference.people}
     return best, {**({"reference": people} if people else {}), "leaderboard": rows}
@@ -68,20 +68,22 @@ def _config(sweep: Sweep) -> Any:
     return build(TRAINABLES[sweep.space.trainable].config, sweep.trainable, at="trainable")
 
 
-def _draw(sweep: Sweep, board: Leaderboard, best: Ranked, trials: list[Ranked], reference: Reference | None) -> None:
-    """Learning curves where the rungs tell the headline; the pictures that the best trial's kind has of it."""
-    pictures, criteria, rung = sweep.settings.folder / "pictures", sweep.criteria, sweep.goal.rung
+def _plot(
+    sweep: Sweep, board: Leaderboard, best: RankedTrial, trials: list[RankedTrial], reference: Reference | None
+) -> None:
+    """Plot learning curves where the scheduler compares the headline, and what the model type has of the best trial."""
+    pictures, criteria, metric = sweep.settings.folder / "pictures", sweep.criteria, sweep.goal.scheduler_metric
     pictures.mkdir(parents=True, exist_ok=True)
-    if shown_as(rung) == criteria.headline:
+    if shown_as(metric) == criteria.headline:
         floor = reference.floor if reference else None
-        learning_curves(trials, rung, criteria, floor, pictures / "learning_curves.png")
+        plot_learning_curves(trials, metric, criteria, floor, pictures / "learning_curves.png")
     if best.checkpoint is not None and best.number not in board.left_out:
         judged = next((row.validation for row in board.rows if row.trial.number == best.number), None)
         KINDS[sweep.space.trainable].draw(best.checkpoint, _config(sweep), judged, pictures)
 
 
-def _write(sweep: Sweep, best: Ranked, trials: Sequence[Ranked], judged: dict[str, Any]) -> None:
-    rung, criteria = sweep.goal.rung, sweep.criteria
+def _write(sweep: Sweep, best: RankedTrial, trials: Sequence[RankedTrial], judged: dict[str, Any]) -> None:
+    scheduler_metric, criteria = sweep.goal.scheduler_metric, sweep.criteria
     summary = {
         "study": sweep.settings.study_name,
         "best": {
@@ -90,8 +92,8 @@ def _write(sweep: Sweep, best: Ranked, trials: Sequence[Ranked], judged: dict[st
             "metrics": best.metrics,
             "checkpoint": None if best.checkpoint is None else str(best.checkpoint),
         },
-        "untrained": headline_at(best, 0, rung, criteria),
-        "one_epoch": headline_at(best, 1, rung, criteria),
+        "untrained": headline_at(best, 0, scheduler_metric, criteria),
+        "one_epoch": headline_at(best, 1, scheduler_metric, criteria),
         "trials": [
             {"trial": t.number, "state": t.state, "epoch": t.epoch, "params": t.params, "metrics": t.metrics}
             for t in trials
@@ -101,7 +103,7 @@ def _write(sweep: Sweep, best: Ranked, trials: Sequence[Ranked], judged: dict[st
     atomic_files.replace(sweep.settings.folder / "summary.json", json.dumps(summary, indent=1, sort_keys=True) + "\n")
 
 
-def _print_next(console: Console, sweep: Sweep, best: Ranked) -> None:
+def _print_next(console: Console, sweep: Sweep, best: RankedTrial) -> None:
     folder = sweep.settings.folder
     lines = {
         "checkpoint": str(best.checkpoint or "none: the best trial was stopped before its first"),

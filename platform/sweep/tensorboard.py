@@ -8,7 +8,7 @@ from ray.tune.experiment import Trial
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from platform.study.searcher import OptunaBridge
+from platform.study.searcher import OptunaSearcher
 from trainables.training.metric_names import EPOCH
 from trainables.training.trainable import metrics_of
 
@@ -16,14 +16,14 @@ from trainables.training.trainable import metrics_of
 class TensorBoard(Callback):
     """Writes `folder/trial-N/` from the driver."""
 
-    def __init__(self, bridge: OptunaBridge, folder: Path) -> None:
-        self.bridge = bridge
+    def __init__(self, searcher: OptunaSearcher, folder: Path) -> None:
+        self.searcher = searcher
         self.folder = folder
         self.writers: dict[str, SummaryWriter] = {}
         self.params: dict[str, dict[str, Any]] = {}
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        asked = self.bridge.running.get(trial.trial_id)
+        asked = self.searcher.running.get(trial.trial_id)
         if asked is None or trial.trial_id in self.writers:
             return
         self.writers[trial.trial_id] = SummaryWriter(str(self.folder / f"trial-{asked.number:04d}"))

@@ -16,7 +16,7 @@ from ray.tune.search import ConcurrencyLimiter, SearchGenerator
 from platform.study.config import BudgetConfig, SchedulerConfig, Sweep, TuneConfig
 from platform.study.ranking import OBJECTIVES
 from platform.study.resume import FOLDER, RAY_TRIAL
-from platform.study.searcher import OptunaBridge
+from platform.study.searcher import OptunaSearcher
 from platform.study.study import open_study
 from search_spaces import Space
 from trainables.session import BEFORE, METRICS_FILE
@@ -46,10 +46,10 @@ def nothing(config: Mapping[str, Any]) -> None:
 
 
 def sweep_in(
-    folder: Path, trials: int = 100, retries: int = 0, space: Space = SPACE, rung: str = "", **settings: Any
+    folder: Path, trials: int = 100, retries: int = 0, space: Space = SPACE, scheduler_metric: str = "", **settings: Any
 ) -> Sweep:
     """A sweep whose study lives in a folder."""
-    budget, scheduler = BudgetConfig(trials=trials, retries=retries), SchedulerConfig(metric=rung)
+    budget, scheduler = BudgetConfig(trials=trials, retries=retries), SchedulerConfig(metric=scheduler_metric)
     settings = {"study_name": "s", "sampler": "random", **settings}
     config = TuneConfig(storage_path=str(folder), budget=budget, scheduler=scheduler, **settings)
     return Sweep(config, {"epochs": LAST, "seed": 0}, space, ())
@@ -64,12 +64,12 @@ class Driver:
         record = {
             OBJECTIVES: [objective.text for objective in goal.objectives],
             "constraints": [constraint.text for constraint in goal.constraints],
-            "rung": goal.rung,
+            "scheduler_metric": goal.scheduler_metric,
             "config": self.sweep.trainable,
         }
         self.study = open_study(self.sweep, record)
-        self.bridge = OptunaBridge(self.study, self.sweep.space, budget.trials, goal, budget.retries)
-        self.search = SearchGenerator(ConcurrencyLimiter(self.bridge, concurrent))
+        self.searcher = OptunaSearcher(self.study, self.sweep.space, budget.trials, goal, budget.retries)
+        self.search = SearchGenerator(ConcurrencyLimiter(self.searcher, concurrent))
         home = str(self.sweep.settings.folder)
         experiment = Experiment("trials", run=nothing, num_samples=sys.maxsize, storage_path=home)
         self.search.add_configurations(experiment)
@@ -78,9 +78,9 @@ class Driver:
         """The next trial, in the folder that Tune would keep it in; the test fails where there is none."""
         trial: Trial | None = self.search.next_trial()
         assert trial is not None
-        folder = self.sweep.settings.folder / "trials" / self.bridge.folder_name(trial)
+        folder = self.sweep.settings.folder / "trials" / self.searcher.folder_name(trial)
         here = SimpleNamespace(trial_id=trial.trial_id, path=str(folder), error_file=str(folder / "error.txt"))
-        self.bridge.started(cast(Trial, here))
+        self.searcher.started(cast(Trial, here))
         return trial
 
     def report(self, trial: Trial, epoch: int, value: float, **more: Any) -> None:

@@ -16,7 +16,7 @@ from optuna.trial import TrialState, create_trial
 
 from platform.leaderboard.leaderboard import LEADERBOARD
 from platform.study.ranking import OBJECTIVES
-from platform.study.resume import METRICS, REASON, RESUMES, RETRIED
+from platform.study.resume import METRICS, REASON, REQUEUED, RESUMED_FROM
 from platform.study.storage import JOURNAL
 from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
 
@@ -37,7 +37,7 @@ def study_in(folder: Path, objectives: tuple[str, ...] = (VAL_C2ST_EXCESS,), **a
     study = optuna.create_study(storage=storage, study_name=folder.name, directions=["minimize" for _ in objectives])
     for key, value in {
         OBJECTIVES: list(objectives),
-        "rung": VAL_C2ST_EXCESS,
+        "scheduler_metric": VAL_C2ST_EXCESS,
         "trainable": "diffusion",
         **attributes,
     }.items():
@@ -105,8 +105,8 @@ def add_many(study: optuna.Study, count: int) -> None:
 
 def add_cut(study: optuna.Study, reason: str) -> None:
     """A trial that was cut, and the running one that goes on from it."""
-    cut = add(study, TrialState.FAIL, 0.7, epoch=1, attributes={REASON: reason, RETRIED: True})
-    add(study, TrialState.RUNNING, 0.65, epoch=2, attributes={RESUMES: cut})
+    cut = add(study, TrialState.FAIL, 0.7, epoch=1, attributes={REASON: reason, REQUEUED: True})
+    add(study, TrialState.RUNNING, 0.65, epoch=2, attributes={RESUMED_FROM: cut})
 
 
 def write_board(study: optuna.Study, folder: Path, trials: list[int], **more: Any) -> None:

@@ -18,14 +18,14 @@ from platform import doctor
 from platform.core import ray_instance as cluster
 from platform.core.provenance import ROOT, Source
 from platform.preflight import CHECKS
-from platform.preflight.context import FAIL, OK, WARNING, Cluster, DoctorConfig, Finding, Scene, examined
+from platform.preflight.context import FAIL, OK, WARNING, Cluster, DoctorConfig, Finding, PreflightContext, run_check
 from platform.preflight.machines import compare_packages, pins
 from platform.preflight.ray_instance import check_token
 from trainables.core.cli import FAILED, WRONG_INPUT, run
 from trainables.core.config import ConfigError
 from trainables.data.config import DataConfig
 from trainables.training import node_probe as node_module
-from trainables.training.node_probe import Disk, Node, examine, exchange, memory_bytes
+from trainables.training.node_probe import Disk, Node, exchange, memory_bytes, probe_node
 from trainables.training.scaling import TRIAL_DRIVER, ScalingConfig
 
 GIB = 2**30
@@ -58,18 +58,18 @@ def locked_packages() -> dict[str, str]:
     return pins((ROOT / "constraints.txt").read_text())
 
 
-def a_scene(
+def a_context(
     node: Node | None = None, cluster: Cluster | None = None, file: str = "cluster.yaml", **config: Any
-) -> Scene:
+) -> PreflightContext:
     """A cluster of two machines; `node` is the second of them."""
     second = node or a_node(host="two")
     whole = Cluster(
         nodes=(a_node(), second),
-        apart_s={"one": 0.0, "two": 0.0},
+        clock_offset_s={"one": 0.0, "two": 0.0},
         capacity=({"CPU": 4.0, TRIAL_DRIVER: 1.0}, {"CPU": 4.0}),
     )
     settings = DoctorConfig(**{"address": "auto", "cluster": file, **config})
-    return Scene(settings, DataConfig(), a_node(), cluster or whole)
+    return PreflightContext(settings, DataConfig(), a_node(), cluster or whole)
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +87,7 @@ def sound(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_every_check_passes_where_nothing_is_wrong(name: str) -> None:
-    found = CHECKS[name](a_scene())
+    found = CHECKS[name](a_context())
     assert found.state == OK, found
     assert found.text
 
@@ -107,27 +107,27 @@ def written(file: Path, text: str) -> str:
     return str(file)
 
 
-def patched(patch: pytest.MonkeyPatch, name: str, value: object, **config: Any) -> Scene:
+def patched(patch: pytest.MonkeyPatch, name: str, value: object, **config: Any) -> PreflightContext:
     """A scene in a world where something of the given name is otherwise."""
     patch.setattr(name, value)
-    return a_scene(**config)
+    return a_context(**config)
 
 
-Wrong = Callable[[pytest.MonkeyPatch, Path], Scene]
+Wrong = Callable[[pytest.MonkeyPatch, Path], PreflightContext]
 FULL = Disk("/data", 1 * GIB, 100 * GIB)
 WRONG: dict[str, tuple[str, str, str, Wrong]] = {
-    "another python": ("python", FAIL, "3.11.7 and 3.12.0", lambda m, p: a_scene(a_node(python=(3, 12, 0)))),
+    "another python": ("python", FAIL, "3.11.7 and 3.12.0", lambda m, p: a_context(a_node(python=(3, 12, 0)))),
     "an old python": (
         "python",
         FAIL,
         "3.10.1",
-        lambda m, p: replace(a_scene(), driver=a_node(python=(3, 10, 1))),
+        lambda m, p: replace(a_context(), driver=a_node(python=(3, 10, 1))),
     ),
     "another version on a node": (
         "packages",
         FAIL,
         "two: torch 1.0, locked 2.13.0",
-        lambda m, p: a_scene(a_node(host="two", packages={**locked_packages(), "torch": "1.0"})),
+        lambda m, p: a_context(a_node(host="two", packages={**locked_packages(), "torch": "1.0"})),
     ),
     "the standard platform": (
         "platform",
@@ -139,7 +139,7 @@ WRONG: dict[str, tuple[str, str, str, Wrong]] = {
         "code",
         FAIL,
         "other code in two",
-        lambda m, p: a_scene(a_node(host="two", code_sha256="b" * 64)),
+        lambda m, p: a_context(a_node(host="two", code_sha256="b" * 64)),
     ),
     "no git": (
         "code",
@@ -155,87 +155,92 @@ WRONG: dict[str, tuple[str, str, str, Wrong]] = {
         "commit cccccccccccc and uncommitted",
         lambda m, p: patched(m, "platform.preflight.machines.source_of", lambda: replace(SOURCE, diff="+x")),
     ),
-    "few open files": ("open files", WARNING, "two: 1024", lambda m, p: a_scene(a_node(host="two", open_files=1024))),
+    "few open files": ("open files", WARNING, "two: 1024", lambda m, p: a_context(a_node(host="two", open_files=1024))),
     "little shared memory": (
         "shared memory",
         WARNING,
         "two: 64 MiB",
-        lambda m, p: a_scene(a_node(host="two", disks={"shared memory": Disk("/dev/shm", 1, 64 * 2**20)})),
+        lambda m, p: a_context(a_node(host="two", disks={"shared memory": Disk("/dev/shm", 1, 64 * 2**20)})),
     ),
     "a full disk": (
         "disks",
         FAIL,
         "two: storage 1,024 MiB",
-        lambda m, p: a_scene(a_node(host="two", disks={"storage": FULL})),
+        lambda m, p: a_context(a_node(host="two", disks={"storage": FULL})),
     ),
     "a disk with little room": (
         "disks",
         WARNING,
         "1,024 MiB free in /data",
-        lambda m, p: a_scene(a_node(host="two", disks={"temporary": Disk("/data", GIB, 2 * GIB)})),
+        lambda m, p: a_context(a_node(host="two", disks={"temporary": Disk("/data", GIB, 2 * GIB)})),
     ),
-    "no ray": ("ray", FAIL, "no Ray there", lambda m, p: a_scene(cluster=Cluster(error="address=auto: no Ray there"))),
-    "a silent node": (
+    "no ray": (
+        "ray",
+        FAIL,
+        "no Ray there",
+        lambda m, p: a_context(cluster=Cluster(error="address=auto: no Ray there")),
+    ),
+    "an unresponsive node": (
         "ray",
         FAIL,
         "three: No module named 'trainables'",
-        lambda m, p: a_scene(cluster=Cluster(silent=("three: No module named 'trainables'",))),
+        lambda m, p: a_context(cluster=Cluster(unresponsive=("three: No module named 'trainables'",))),
     ),
     "no room for a worker": (
         "resources",
         FAIL,
         "3 process(es) of 3 CPUs and 0 GPUs per trial, room for 2",
-        lambda m, p: a_scene(scaling=ScalingConfig(num_workers=3, cpus_per_worker=3)),
+        lambda m, p: a_context(scaling=ScalingConfig(num_workers=3, cpus_per_worker=3)),
     ),
-    "no gpu": ("resources", FAIL, "room for 0", lambda m, p: a_scene(scaling=ScalingConfig(gpus_per_worker=1.0))),
+    "no gpu": ("resources", FAIL, "room for 0", lambda m, p: a_context(scaling=ScalingConfig(gpus_per_worker=1.0))),
     "no trial_driver": (
         "resources",
         FAIL,
         "no node has the resource trial_driver",
-        lambda m, p: a_scene(cluster=Cluster(capacity=({"CPU": 8.0},)), scaling=ScalingConfig(num_workers=2)),
+        lambda m, p: a_context(cluster=Cluster(capacity=({"CPU": 8.0},)), scaling=ScalingConfig(num_workers=2)),
     ),
     "little memory": (
         "resources",
         WARNING,
         "8 trial(s) side by side, about 6,400 MiB of memory, but 2,048 MiB are free",
-        lambda m, p: a_scene(cluster=replace(a_scene().cluster, nodes=(a_node(memory_bytes=2 * GIB),))),
+        lambda m, p: a_context(cluster=replace(a_context().cluster, nodes=(a_node(memory_bytes=2 * GIB),))),
     ),
     "clocks apart": (
         "clocks",
         WARNING,
         "two -7.5 s",
-        lambda m, p: a_scene(cluster=replace(a_scene().cluster, apart_s={"one": 0.1, "two": -7.5})),
+        lambda m, p: a_context(cluster=replace(a_context().cluster, clock_offset_s={"one": 0.1, "two": -7.5})),
     ),
     "no right to write": (
         "storage",
         FAIL,
         "storage_path=/root/x: Permission denied",
-        lambda m, p: replace(a_scene(storage_path="/root/x"), driver=a_node(storage="Permission denied")),
+        lambda m, p: replace(a_context(storage_path="/root/x"), driver=a_node(storage="Permission denied")),
     ),
     "a storage that is not shared": (
         "storage",
         FAIL,
         "two: /data is not the driver's",
-        lambda m, p: a_scene(a_node(host="two", storage="/data is not the driver's")),
+        lambda m, p: a_context(a_node(host="two", storage="/data is not the driver's")),
     ),
     "a database that is not there": (
         "database",
         FAIL,
         "storage=postgresql+psycopg://me:***@127.0.0.1:1/x",
-        lambda m, p: a_scene(storage="postgresql+psycopg://me:secret@127.0.0.1:1/x"),
+        lambda m, p: a_context(storage="postgresql+psycopg://me:secret@127.0.0.1:1/x"),
     ),
-    "no database": ("database", FAIL, "storage=nonsense", lambda m, p: a_scene(storage="nonsense")),
+    "no database": ("database", FAIL, "storage=nonsense", lambda m, p: a_context(storage="nonsense")),
     "a database file in no folder": (
         "database",
         FAIL,
         "cannot be written",
-        lambda m, p: a_scene(storage=f"sqlite:///{p}/nowhere/s.db"),
+        lambda m, p: a_context(storage=f"sqlite:///{p}/nowhere/s.db"),
     ),
     "no data": (
         "data",
         FAIL,
         "/nowhere.csv",
-        lambda m, p: replace(a_scene(), data=DataConfig(source="table", path="/nowhere.csv")),
+        lambda m, p: replace(a_context(), data=DataConfig(source="table", path="/nowhere.csv")),
     ),
     "no rsync": (
         "cluster file",
@@ -243,24 +248,24 @@ WRONG: dict[str, tuple[str, str, str, Wrong]] = {
         "rsync not installed",
         lambda m, p: patched(m, "shutil.which", lambda name: None if name == "rsync" else name),
     ),
-    "no cluster file": ("cluster file", WARNING, "no such file", lambda m, p: a_scene(file="/nowhere.yaml")),
+    "no cluster file": ("cluster file", WARNING, "no such file", lambda m, p: a_context(file="/nowhere.yaml")),
     "a file of something else": (
         "cluster file",
         FAIL,
         "no on-prem cluster file",
-        lambda m, p: a_scene(file=written(p / "other.yaml", "a: 1")),
+        lambda m, p: a_context(file=written(p / "other.yaml", "a: 1")),
     ),
     "no key": (
         "cluster file",
         FAIL,
         "/no/key: no such key",
-        lambda m, p: a_scene(file=write_cluster_file(p, key="/no/key")),
+        lambda m, p: a_context(file=write_cluster_file(p, key="/no/key")),
     ),
     "no token to copy": (
         "cluster file",
         FAIL,
         "/no/token: to be copied",
-        lambda m, p: a_scene(file=write_cluster_file(p, mount="/no/token")),
+        lambda m, p: a_context(file=write_cluster_file(p, mount="/no/token")),
     ),
     "a name that does not resolve": (
         "cluster file",
@@ -291,7 +296,7 @@ def refused(command: list[str], **options: Any) -> subprocess.CompletedProcess[s
 @pytest.mark.parametrize("case", WRONG)
 def test_what_is_wrong_is_found_and_has_a_remedy(case: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     name, state, text, wrong = WRONG[case]
-    found = examined(CHECKS[name], wrong(monkeypatch, tmp_path))
+    found = run_check(CHECKS[name], wrong(monkeypatch, tmp_path))
     assert found.state == state
     assert text in found.text
     assert found.remedy
@@ -316,16 +321,16 @@ def exposed_token(folder: Path, mode: int, folder_mode: int = 0o755) -> Path:
 def test_a_token_is_asked_for_and_is_its_owners_alone(
     address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    scene, serious = a_scene(address=address), WARNING if address == "local" else FAIL
+    context, serious = a_context(address=address), WARNING if address == "local" else FAIL
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    assert check_token(scene).state == serious
+    assert check_token(context).state == serious
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "none"))
-    assert check_token(scene).state == (OK if address == "local" else FAIL)
+    assert check_token(context).state == (OK if address == "local" else FAIL)
     monkeypatch.setenv("RAY_AUTH_TOKEN", "t")
-    assert check_token(scene).state == OK
+    assert check_token(context).state == OK
     monkeypatch.delenv("RAY_AUTH_MODE")
-    assert check_token(scene).state == (OK if address == "local" else FAIL)
+    assert check_token(context).state == (OK if address == "local" else FAIL)
 
 
 @pytest.mark.parametrize(
@@ -337,7 +342,7 @@ def test_a_token_is_exposed_by_its_bits_where_the_folders_let_others_in(
     with TemporaryDirectory() as name:  # that of pytest lies in folders which let nobody in
         Path(name).chmod(0o755)
         monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(exposed_token(Path(name), mode, folder_mode)))
-        assert check_token(a_scene()).state == (FAIL if exposed else OK)
+        assert check_token(a_context()).state == (FAIL if exposed else OK)
 
 
 def test_a_build_of_another_kind_is_the_locked_version() -> None:
@@ -348,16 +353,16 @@ def test_a_build_of_another_kind_is_the_locked_version() -> None:
 
 def test_without_ray_what_needs_it_is_not_checked_and_says_so() -> None:
     for name in ("resources", "clocks"):
-        found = CHECKS[name](a_scene(cluster=Cluster(error="none")))
+        found = CHECKS[name](a_context(cluster=Cluster(error="none")))
         assert (found.state, "not checked" in found.text) == (WARNING, True)
 
 
 def test_the_cluster_file_of_the_repository_is_not_filled_in() -> None:
-    assert "not filled in" in CHECKS["cluster file"](a_scene()).text
+    assert "not filled in" in CHECKS["cluster file"](a_context()).text
 
 
 def test_a_database_file_is_not_made_by_looking(tmp_path: Path) -> None:
-    assert CHECKS["database"](a_scene(storage=f"sqlite:///{tmp_path}/s.db")).state == OK
+    assert CHECKS["database"](a_context(storage=f"sqlite:///{tmp_path}/s.db")).state == OK
     assert list(tmp_path.glob("*.db")) == []
 
 
@@ -374,7 +379,7 @@ def test_a_node_that_shares_the_folder_reads_and_writes_in_it(tmp_path: Path) ->
 
 def test_a_node_tells_itself_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "driver").write_text("s")
-    found = examine(str(tmp_path), "s", "node")
+    found = probe_node(str(tmp_path), "s", "node")
     assert (found.host, found.storage) == (os.uname().nodename, "")
     assert found.disks["storage"].folder == str(tmp_path.parent)
     assert found.packages["ray"] == ray.__version__
@@ -403,7 +408,7 @@ def test_the_command_prints_each_check_and_leaves_nothing(
 ) -> None:
     monkeypatch.setattr(doctor, "ray_instance", no_ray)
 
-    def broken(scene: Scene) -> Finding:
+    def broken(context: PreflightContext) -> Finding:
         raise ZeroDivisionError("of a check")
 
     monkeypatch.setitem(CHECKS, "clocks", broken)
@@ -427,8 +432,8 @@ def test_a_folder_that_cannot_be_written_is_found(
 
 
 def test_warnings_do_not_fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(doctor, "scene_of", lambda config, data: a_scene())
-    monkeypatch.setitem(CHECKS, "clocks", lambda scene: Finding(WARNING, "x [y]", "[do] it"))
+    monkeypatch.setattr(doctor, "gather_context", lambda config, data: a_context())
+    monkeypatch.setitem(CHECKS, "clocks", lambda context: Finding(WARNING, "x [y]", "[do] it"))
     assert doctor_run() == 0
     out = capsys.readouterr().out
     assert "x [y]" in out
@@ -446,7 +451,7 @@ def test_an_address_where_nobody_answers_is_not_waited_for() -> None:
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()
-        said = cluster.silence(f"127.0.0.1:{deaf.getsockname()[1]}", within_s=5)
+        said = cluster.unreachable_reason(f"127.0.0.1:{deaf.getsockname()[1]}", within_s=5)
     assert "no answer within 5 s" in said
 
 

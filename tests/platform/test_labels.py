@@ -16,7 +16,7 @@ from torch.utils.data import get_worker_info
 from platform import labels as command
 from platform.core.provenance import ROOT
 from platform.preflight.context import FAIL
-from platform.preflight.label_checks import CHECKS, LabelsConfig, Rows, Subject, difference, examined, numbered, read
+from platform.preflight.label_checks import CHECKS, LabelsConfig, Rows, Subject, difference, numbered, read, run_check
 from trainables.core.cli import FAILED, WRONG_INPUT, run
 from trainables.core.config import ConfigError, build
 from trainables.data.canonical import Canonical, Movements, encode
@@ -139,7 +139,7 @@ FAULTS: dict[str, tuple[Callable[[], Subject], set[str]]] = {
 
 
 def failing(found: Subject) -> set[str]:
-    return {name for name, check in CHECKS.items() if examined(check, found).state == FAIL}
+    return {name for name, check in CHECKS.items() if run_check(check, found).state == FAIL}
 
 
 def test_labels_that_are_right_pass_every_check() -> None:
@@ -152,7 +152,7 @@ def test_each_fault_is_found_by_the_checks_that_look_for_it(fault: str) -> None:
     found = made()
     assert failing(found) == expected
     for name in expected:
-        text = examined(CHECKS[name], found).text
+        text = run_check(CHECKS[name], found).text
         assert text
         assert "\n" not in text
 
@@ -162,7 +162,7 @@ def test_every_check_can_fail() -> None:
 
 
 def test_a_difference_names_the_first_row_and_what_differs_there() -> None:
-    finding = examined(CHECKS["another process"], moved(5))
+    finding = run_check(CHECKS["another process"], moved(5))
     task = int(subject().labels.task[5])
     told = f"1 of 40 rows differ, the first is row 5: task {task + 1} and not {task}"
     assert finding.text == f"1 of 1 readings differ; a fresh process: {told}"

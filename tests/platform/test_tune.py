@@ -16,10 +16,10 @@ from rich.console import Console
 from platform import tune
 from platform.study.config import BudgetConfig, FinalistsConfig, SchedulerConfig, Sweep, TuneConfig
 from platform.study.ranking import OBJECTIVES
-from platform.study.resume import RETRIED, recover_orphans
+from platform.study.resume import REQUEUED, requeue_orphans
 from platform.study.study import COMPARABLE, enqueue_repeats
 from platform.sweep import runner
-from platform.sweep.runner import concurrency, scheduler
+from platform.sweep.runner import concurrency, make_scheduler
 from platform.tune import record_of
 from search_spaces import SPACES
 from tests.platform.drivers import SPACE, Driver
@@ -65,14 +65,14 @@ def test_the_scheduler_decides_as_one_that_saw_all_trials_of_the_study(seed: int
     """Whatever number of trials came before; the metric is better small in one case and large in the other."""
     rng, epochs = random.Random(seed), 9
     sweep, study = sweep_of(epochs, metric), optuna.create_study()
-    whole: Any = scheduler(sweep, study)
+    whole: Any = make_scheduler(sweep, study)
     differs = False
     for number in range(25):
         values = [rng.random() for _ in range(epochs + 1)]
-        reopened = scheduler(sweep, study)
+        reopened = make_scheduler(sweep, study)
         said = decisions(whole, f"trial-{number}", values, metric)
         assert decisions(reopened, f"again-{number}", values, metric) == said
-        differs |= decisions(scheduler(sweep, optuna.create_study()), "fresh", values, metric) != said
+        differs |= decisions(make_scheduler(sweep, optuna.create_study()), "fresh", values, metric) != said
         state = TrialState.COMPLETE if len(said) == len(values) else TrialState.PRUNED
         told(study, values[: len(said)], (state, TrialState.FAIL)[number % 5 == 4])
     assert differs  # the other side: one without a memory decides otherwise
@@ -82,26 +82,26 @@ def test_a_cut_trial_is_remembered_as_its_successor_and_not_twice() -> None:
     sweep, study = sweep_of(9), optuna.create_study()
     for value in (0.1, 0.2, 0.3, 0.4):
         told(study, [value] * 2, TrialState.PRUNED)
-    before = decisions(scheduler(sweep, study), "next", [0.25] * 10, VAL_C2ST_EXCESS)
+    before = decisions(make_scheduler(sweep, study), "next", [0.25] * 10, VAL_C2ST_EXCESS)
     for _ in range(8):
-        told(study, [0.01] * 2, TrialState.FAIL, **{RETRIED: True})
-    assert decisions(scheduler(sweep, study), "next", [0.25] * 10, VAL_C2ST_EXCESS) == before
+        told(study, [0.01] * 2, TrialState.FAIL, **{REQUEUED: True})
+    assert decisions(make_scheduler(sweep, study), "next", [0.25] * 10, VAL_C2ST_EXCESS) == before
 
 
 def test_a_study_of_two_objectives_has_the_same_memory(tmp_path: Path) -> None:
     """By the rung metric, which need not be the first objective."""
-    settings: dict[str, Any] = {"objectives": (VAL_C2ST_EXCESS, VAL_MMD), "rung": VAL_MMD}
+    settings: dict[str, Any] = {"objectives": (VAL_C2ST_EXCESS, VAL_MMD), "scheduler_metric": VAL_MMD}
     driver = Driver(tmp_path, **settings)
     for value in (0.1, 0.2, 0.3):
         driver.end(driver.start(), 2, 0.5 - value, **{VAL_MMD: value})
     values = [1.0, 1.0, 0.25]
-    fresh, remembering = (scheduler(driver.sweep, study) for study in (optuna.create_study(), driver.study))
+    fresh, remembering = (make_scheduler(driver.sweep, study) for study in (optuna.create_study(), driver.study))
     assert decisions(fresh, "next", values, VAL_MMD)[-1] == AsyncHyperBandScheduler.CONTINUE
     assert decisions(remembering, "next", values, VAL_MMD)[-1] == AsyncHyperBandScheduler.STOP
 
 
 def test_without_rungs_nothing_is_stopped() -> None:
-    assert isinstance(scheduler(sweep_of(1), optuna.create_study()), FIFOScheduler)
+    assert isinstance(make_scheduler(sweep_of(1), optuna.create_study()), FIFOScheduler)
 
 
 def test_the_record_of_a_study_holds_all_that_makes_trials_comparable() -> None:
@@ -109,7 +109,7 @@ def test_the_record_of_a_study_holds_all_that_makes_trials_comparable() -> None:
     record = record_of(sweep, DATA)
     assert set(COMPARABLE) <= set(record)
     assert (record["data_sha256"], record[OBJECTIVES]) == ("d1", [VAL_C2ST_EXCESS, VAL_MMD])
-    assert (record["constraints"], record["rung"]) == (["val/recall>=0.5"], VAL_C2ST_EXCESS)
+    assert (record["constraints"], record["scheduler_metric"]) == (["val/recall>=0.5"], VAL_C2ST_EXCESS)
     assert record["config_hash"] == record_of(sweep, DATA)["config_hash"]
     assert record["config_hash"] != record_of(sweep_of(8), DATA)["config_hash"]
     other = Sweep(sweep.settings, sweep.trainable, SPACES["diffusion"], ())
@@ -131,7 +131,14 @@ class Phases(list[tuple[int, bool]]):
     in_time = True
 
     def __call__(
-        self, console: Console, sweep: Sweep, study: optuna.Study, remaining: int, cpus: int, trials: int, ends: float
+        self,
+        console: Console,
+        sweep: Sweep,
+        study: optuna.Study,
+        remaining: int,
+        cpus: int,
+        trials: int,
+        deadline: float,
     ) -> bool:
         self.append((remaining, trials > 0))
         return self.in_time
@@ -167,7 +174,7 @@ def test_repeats_that_were_cut_go_on_as_repeats(tmp_path: Path, phases: Phases) 
     enqueue_repeats(dead.study, VAL_MMD, top=1, repeats=2)
     dead.start()
     driver = Driver(tmp_path, trials=1)
-    recover_orphans(driver.study)
+    requeue_orphans(driver.study)
     phases.in_time = False
     searched(driver, repeats=2)
     assert phases == [(2, False)]

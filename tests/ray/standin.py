@@ -93,7 +93,7 @@ def main(arguments: Sequence[str]) -> int:
 
     register()
     with (
-        patch.object(runner, "tuner", partial(runner.tuner, function=trial)),
+        patch.object(runner, "make_tuner", partial(runner.make_tuner, function=trial)),
         patch.object(disk_budget, "time", SimpleNamespace(monotonic=clock)),
         patch.object(summary, "KINDS", {}),
     ):

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
-from platform.study.resume import RESUMES, RETRIED, START
+from platform.study.resume import RESUMED_FROM, START, requeued, resumed_from
 from platform.study.searcher import finished
 from search_spaces import SPACES
 from tests.ray.standin import HELD_EPOCH, HOLD, LATE
@@ -78,8 +78,8 @@ def check_exactly_once(study: optuna.Study, case: Case) -> None:
     for trial in counted:
         assert sorted(trial.intermediate_values) == list(range(case.epochs + 1))
     trials = study.get_trials(deepcopy=False)
-    cut = [trial.number for trial in trials if trial.user_attrs.get(RETRIED)]
-    assert Counter(trial.user_attrs[RESUMES] for trial in trials if RESUMES in trial.user_attrs) == Counter(cut)
+    cut = [trial.number for trial in trials if requeued(trial)]
+    assert Counter(number for trial in trials if (number := resumed_from(trial)) is not None) == Counter(cut)
     assert len(trials) == case.trials + len(cut)
 
 
@@ -88,7 +88,7 @@ def check_went_on(study: optuna.Study) -> None:
     trials = study.get_trials(deepcopy=False)
     starts = [trial for trial in trials if START in trial.user_attrs]
     for trial in starts:
-        before = trials[trial.user_attrs[RESUMES]].intermediate_values
+        before = trials[trial.user_attrs[RESUMED_FROM]].intermediate_values
         kept = {epoch: value for epoch, value in before.items() if epoch <= trial.user_attrs[START][EPOCH]}
         assert {epoch: trial.intermediate_values[epoch] for epoch in kept} == kept
     assert max(trial.user_attrs[START][EPOCH] for trial in starts) >= 1

@@ -11,7 +11,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from platform.study.resume import RESUMES, RETRIED
+from platform.study.resume import requeued, resumed_from
 from platform.study.searcher import finished
 from tests.ray import standin
 from tests.ray.sweeps import ROOT, SMALL, environment_of
@@ -66,5 +66,5 @@ def test_a_full_disk_stops_the_sweep_and_loses_nothing(tmp_path: Path, size: str
     study = optuna.load_study(study_name="small", storage=storage)
     assert [trial.state for trial in finished(study)] == [TrialState.COMPLETE] * TRIALS
     assert all(sorted(trial.intermediate_values) == list(range(EPOCHS + 1)) for trial in finished(study))
-    cut = [trial.number for trial in study.trials if trial.user_attrs.get(RETRIED)]
-    assert sorted(trial.user_attrs[RESUMES] for trial in study.trials if RESUMES in trial.user_attrs) == cut != []
+    cut = [trial.number for trial in study.trials if requeued(trial)]
+    assert sorted(number for trial in study.trials if (number := resumed_from(trial)) is not None) == cut != []

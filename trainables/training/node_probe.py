@@ -1,6 +1,6 @@
-"""What the preflight asks of one machine: its versions, limits and disks, and whether it shares the driver's storage.
+"""Probe one machine for the preflight: versions, limits and disks, and whether it shares the driver's storage.
 
-The driver calls `examine` in its own process and as a task on every node of a cluster; the answers are compared there.
+The driver calls `probe_node` in its own process and as a task on every node of a cluster, and compares the answers.
 """
 
 import os
@@ -56,7 +56,7 @@ class Node:
     storage: str
 
 
-def examine(folder: str, secret: str, name: str) -> Node:
+def probe_node(folder: str, secret: str, name: str) -> Node:
     """This machine, with a file left under `name` in a folder of the storage, where the driver has left its own."""
     return Node(
         host=os.uname().nodename,

@@ -16,7 +16,7 @@ from platform.leaderboard import finalists
 from platform.leaderboard.holdout_ledger import LEDGER, LedgerError
 from platform.leaderboard.leaderboard import LEADERBOARD, Reference, Repeats, finalists_of, leaderboard, to_json, write
 from platform.study.config import FinalistsConfig, Sweep, TuneConfig
-from platform.study.ranking import INTERRUPTED, Ranked
+from platform.study.ranking import INTERRUPTED, RankedTrial
 from platform.study.resume import METRICS, REPEATS
 from search_spaces import SPACES
 from trainables.core.config import ConfigError, plain
@@ -64,7 +64,7 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Judge:
 
 
 @pytest.fixture
-def ranked(tmp_path: Path) -> list[Ranked]:
+def ranked(tmp_path: Path) -> list[RankedTrial]:
     """Four trials in the order of the search."""
     trials = []
     for number in C2ST:
@@ -73,7 +73,7 @@ def ranked(tmp_path: Path) -> list[Ranked]:
         record = {"weights_sha256": str(number), "data_sha256": "d1", "config": {"seed": 0}}
         (folder / RECORD).write_text(json.dumps(record))
         metrics = {VAL_C2ST: 0.55 + 0.01 * number, VAL_MMD: 0.001}
-        trials.append(Ranked(number, "COMPLETE", 9, 0.05, metrics, {"x": number}, {}, folder, ""))
+        trials.append(RankedTrial(number, "COMPLETE", 9, 0.05, metrics, {"x": number}, {}, folder, ""))
     return trials
 
 
@@ -93,7 +93,7 @@ def study() -> optuna.Study:
     return optuna.create_study()
 
 
-def test_finalists_are_the_first_with_a_result_and_a_checkpoint(ranked: list[Ranked]) -> None:
+def test_finalists_are_the_first_with_a_result_and_a_checkpoint(ranked: list[RankedTrial]) -> None:
     one, two, three, four = ranked
     others = [replace(one, checkpoint=None), replace(two, state="FAIL"), replace(three, metrics={}), four]
     assert [trial.number for trial in finalists_of(others, 3).values()] == [3]
@@ -102,7 +102,7 @@ def test_finalists_are_the_first_with_a_result_and_a_checkpoint(ranked: list[Ran
 
 
 def test_rows_stand_in_the_order_of_fresh_noise(
-    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge
 ) -> None:
     board = leaderboard(console(), sweep_in(tmp_path), study, ranked)
     assert [row.trial.number for row in board.rows] == [1, 2, 0]
@@ -115,7 +115,7 @@ def test_rows_stand_in_the_order_of_fresh_noise(
 
 
 def test_the_noise_is_common_fresh_and_the_studys(
-    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge
 ) -> None:
     board = leaderboard(console(), sweep_in(tmp_path, noise=4), study, ranked)
     assert {row.validation.seeds for row in board.rows} == {board.seeds}
@@ -123,7 +123,7 @@ def test_the_noise_is_common_fresh_and_the_studys(
     assert leaderboard(console(), sweep_in(tmp_path, seed=1, noise=4), study, ranked).seeds != board.seeds
 
 
-def test_nothing_is_judged_twice(tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge) -> None:
+def test_nothing_is_judged_twice(tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge) -> None:
     first = leaderboard(console(), sweep_in(tmp_path), study, ranked)
     assert len(judge.asked) == 6
     again = leaderboard(console(), sweep_in(tmp_path), study, ranked)
@@ -133,7 +133,7 @@ def test_nothing_is_judged_twice(tmp_path: Path, study: optuna.Study, ranked: li
 
 
 def test_what_other_code_judged_is_judged_anew(
-    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the place of what it was, and at no cost."""
     for code in ("other", "other", "another"):
@@ -147,7 +147,7 @@ def test_what_other_code_judged_is_judged_anew(
 
 
 def test_a_checkpoint_judged_otherwise_is_judged_anew(
-    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge
 ) -> None:
     """The same weights under another configuration are another generator."""
     leaderboard(console(), sweep_in(tmp_path, top=1), study, ranked)
@@ -159,7 +159,7 @@ def test_a_checkpoint_judged_otherwise_is_judged_anew(
 
 
 def test_a_damaged_judgement_is_one_line_that_names_the_file(
-    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge
 ) -> None:
     leaderboard(console(), sweep_in(tmp_path, top=1), study, ranked)
     [file] = (tmp_path / "mine" / "judgements").iterdir()
@@ -170,7 +170,7 @@ def test_a_damaged_judgement_is_one_line_that_names_the_file(
 
 
 def test_when_the_looks_are_spent_the_leaderboard_still_comes(
-    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge
 ) -> None:
     """First come, first served: the order of the ranking, not that of the judgement."""
     board = leaderboard(console(), sweep_in(tmp_path, holdout_budget=1), study, ranked)
@@ -183,7 +183,7 @@ def test_when_the_looks_are_spent_the_leaderboard_still_comes(
 
 
 def test_a_damaged_ledger_is_not_passed_over(
-    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge
 ) -> None:
     (tmp_path / LEDGER).write_text("damage\n")
     with pytest.raises(LedgerError, match="line 1"):
@@ -191,7 +191,7 @@ def test_a_damaged_ledger_is_not_passed_over(
 
 
 def test_what_cannot_be_judged_is_left_out_with_its_reason_and_costs_no_look(
-    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge
 ) -> None:
     judge.broken = {1}
     board = leaderboard(console(), sweep_in(tmp_path), study, ranked)
@@ -200,7 +200,9 @@ def test_what_cannot_be_judged_is_left_out_with_its_reason_and_costs_no_look(
     assert board.looks == 2
 
 
-def test_a_checkpoint_without_a_record_is_left_out(tmp_path: Path, study: optuna.Study, ranked: list[Ranked]) -> None:
+def test_a_checkpoint_without_a_record_is_left_out(
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial]
+) -> None:
     """By the true judgement."""
     assert ranked[0].checkpoint is not None
     (ranked[0].checkpoint / RECORD).unlink()
@@ -210,7 +212,7 @@ def test_a_checkpoint_without_a_record_is_left_out(tmp_path: Path, study: optuna
 
 
 def test_trials_that_break_a_constraint_stand_behind(
-    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge
 ) -> None:
     ranked[1] = replace(ranked[1], feasible=False)
     board = leaderboard(console(), sweep_in(tmp_path, top=4), study, ranked)
@@ -218,7 +220,7 @@ def test_trials_that_break_a_constraint_stand_behind(
 
 
 def test_a_figure_that_could_not_be_computed_stands_last_without_a_probability(
-    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge
 ) -> None:
     judge.still = {1}
     board = leaderboard(console(), sweep_in(tmp_path), study, ranked)
@@ -226,7 +228,7 @@ def test_a_figure_that_could_not_be_computed_stands_last_without_a_probability(
 
 
 def test_what_goes_on_later_is_not_worth_a_look(
-    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge
 ) -> None:
     ranked[0] = replace(ranked[0], state=INTERRUPTED)
     board = leaderboard(console(), sweep_in(tmp_path, top=2), study, ranked)
@@ -234,7 +236,7 @@ def test_what_goes_on_later_is_not_worth_a_look(
 
 
 def test_repeats_stand_beside_whom_they_repeat(
-    tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge
 ) -> None:
     """Those that ran to their end; the chosen trial itself is none of them."""
     for state, value, of in (("COMPLETE", 0.6, 0), ("COMPLETE", 0.7, 0), ("PRUNED", 0.9, 0), ("COMPLETE", 0.5, 1)):
@@ -247,7 +249,7 @@ def test_repeats_stand_beside_whom_they_repeat(
     assert found[2] is None
 
 
-def test_the_file_says_all_of_it(tmp_path: Path, study: optuna.Study, ranked: list[Ranked], judge: Judge) -> None:
+def test_the_file_says_all_of_it(tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge) -> None:
     board = leaderboard(console(), sweep_in(tmp_path, top=2, holdout_budget=1), study, ranked)
     (tmp_path / "mine").mkdir(exist_ok=True)
     write(board, tmp_path / "mine", "mine", REFERENCE)

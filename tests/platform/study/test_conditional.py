@@ -5,8 +5,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from platform.study.resume import recover_orphans
-from platform.study.samplers import SAMPLERS, drawn_apart, make_sampler
+from platform.study.resume import requeue_orphans
+from platform.study.samplers import SAMPLERS, make_sampler, sampled_independently
 from platform.study.searcher import enqueue_baselines
 from search_spaces import SPACES
 from tests.platform.drivers import LAST, SPACE, Driver
@@ -52,7 +52,7 @@ def test_tpe_draws_conditional_parameters_together_with_the_others(tmp_path: Pat
     """The other side: without its groups of parameters it would draw them apart."""
     driver = with_trials(tmp_path, "tpe", 30)
     assert jointly(driver) == set(RANKING.parameters)
-    assert drawn_apart("tpe", RANKING) == ()
+    assert sampled_independently("tpe", RANKING) == ()
     driver.study.sampler = make_sampler("tpe", 0, 0, conditional=False)
     assert jointly(driver) == set(RANKING.parameters) - {TEMPERATURE, MARGIN}
 
@@ -60,15 +60,15 @@ def test_tpe_draws_conditional_parameters_together_with_the_others(tmp_path: Pat
 @pytest.mark.parametrize("name", ["gp", "nsga2"])
 def test_what_a_sampler_draws_apart_is_named(tmp_path: Path, name: str) -> None:
     apart = set(RANKING.parameters) - jointly(with_trials(tmp_path, name, 30))
-    assert set(drawn_apart(name, RANKING)) == apart == {TEMPERATURE, MARGIN}
+    assert set(sampled_independently(name, RANKING)) == apart == {TEMPERATURE, MARGIN}
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_optunasearch_defect_no_conditional_parameter_is_drawn_apart_without_a_word(name: str) -> None:
     """Said before the sweep starts; random draws all of them apart, which is what it is asked for."""
     expected = () if name in ("tpe", "random") else (TEMPERATURE, MARGIN)
-    assert drawn_apart(name, RANKING) == expected
-    assert drawn_apart(name, SPACE) == ()
+    assert sampled_independently(name, RANKING) == expected
+    assert sampled_independently(name, SPACE) == ()
 
 
 def test_a_study_of_a_conditional_space_gets_the_sampler_that_draws_jointly(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_baselines_of_a_conditional_space_come_first_and_once_over_reopenings(tm
     points = []
     for _ in range(3):
         driver = Driver(tmp_path, space=RANKING)
-        recover_orphans(driver.study)
+        requeue_orphans(driver.study)
         enqueue_baselines(driver.study, RANKING, 10)
         trial = driver.start()
         points.append(dict(trial.config))
@@ -99,7 +99,7 @@ def test_a_cut_trial_of_a_conditional_space_keeps_its_point(tmp_path: Path) -> N
     dead = Driver(tmp_path, space=RANKING)
     points = [dead.start().config for _ in range(6)]
     driver = Driver(tmp_path, space=RANKING)
-    recover_orphans(driver.study)
+    requeue_orphans(driver.study)
     assert [driver.start().config for _ in points] == points
 
 

@@ -12,7 +12,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from platform.study import search_space
 from platform.study.config import BudgetConfig, FinalistsConfig, SchedulerConfig, Sweep, TuneConfig
-from platform.study.search_space import ends, law_of, sweep_of, value_at
+from platform.study.search_space import bounds, parse_distribution, sweep_of, value_at
 from platform.tune import COMMAND
 from search_spaces import SPACES, Space
 from trainables.core.cli import parse
@@ -24,7 +24,7 @@ DIFFUSION = SPACES["diffusion"]
 
 def law(text: str) -> BaseDistribution:
     """The law of one override, parsed as the command line is."""
-    return law_of(OverridesParser.create().parse_override(f"trainable.key={text}"))
+    return parse_distribution(OverridesParser.create().parse_override(f"trainable.key={text}"))
 
 
 def sweep(*overrides: str) -> Sweep:
@@ -49,7 +49,7 @@ def sweep(*overrides: str) -> Sweep:
 )
 def test_hydras_grammar_gives_laws(text: str, expected: BaseDistribution) -> None:
     assert law(text) == expected
-    assert [type(end) for end in ends(law(text))] == [type(end) for end in ends(expected)]
+    assert [type(end) for end in bounds(law(text))] == [type(end) for end in bounds(expected)]
 
 
 def test_a_range_holds_what_pythons_range_holds() -> None:
@@ -164,7 +164,7 @@ def test_a_space_leaves_none_of_its_own_baselines_out_and_a_wrong_one_is_an_erro
         search_space, "_check_reach", lambda space, trainable: None
     )  # of the laws, which stay as they are
     for key, within in space.parameters.items():
-        beyond = "elsewhere" if isinstance(within, CategoricalDistribution) else ends(within)[-1] + 1
+        beyond = "elsewhere" if isinstance(within, CategoricalDistribution) else bounds(within)[-1] + 1
         points = tuple({**point, key: beyond} for point in space.baselines)
         monkeypatch.setitem(SPACES, name, replace(space, baselines=points))
         with pytest.raises(
@@ -175,7 +175,7 @@ def test_a_space_leaves_none_of_its_own_baselines_out_and_a_wrong_one_is_an_erro
 
 
 def test_all_keys_fixed_leave_nothing_to_search() -> None:
-    everything = [f"trainable.{key}={ends(law)[0]}" for key, law in DIFFUSION.parameters.items()]
+    everything = [f"trainable.{key}={bounds(law)[0]}" for key, law in DIFFUSION.parameters.items()]
     with pytest.raises(ConfigError, match="every key of the space is fixed; leave one free"):
         sweep(*everything)
     assert len(sweep(*everything[1:]).space.parameters) == 1
@@ -268,7 +268,7 @@ def test_the_laws_of_the_finalists(key: str, lowest: int) -> None:
 def test_without_a_word_the_objective_is_the_metric_of_the_space_and_the_rungs_compare_it() -> None:
     goal = sweep().goal
     assert [objective.text for objective in goal.objectives] == [DIFFUSION.metric]
-    assert (goal.constraints, goal.rung, goal.rung_mode) == ((), DIFFUSION.metric, "min")
+    assert (goal.constraints, goal.scheduler_metric, goal.scheduler_mode) == ((), DIFFUSION.metric, "min")
     assert goal.last_epoch == sweep().epochs
 
 
@@ -279,14 +279,14 @@ def test_objectives_constraints_and_rungs_of_the_command_line() -> None:
         (VAL_RECALL, "maximize"),
     ]
     assert [constraint.text for constraint in goal.constraints] == ["val/recall>=0.5", "val/c2st<=0.7"]
-    assert (goal.rung, goal.rung_mode) == (VAL_MMD, "min")
+    assert (goal.scheduler_metric, goal.scheduler_mode) == (VAL_MMD, "min")
     other = sweep(f"objectives=[{VAL_MMD},{VAL_RECALL}]", f"scheduler.metric={VAL_RECALL}").goal
-    assert (other.rung, other.rung_mode) == (VAL_RECALL, "max")
+    assert (other.scheduler_metric, other.scheduler_mode) == (VAL_RECALL, "max")
 
 
 def test_a_weighted_sum_is_compared_at_the_rungs_by_its_first_metric() -> None:
     goal = sweep("objectives=['val/c2st_excess+2*val/mmd']").goal
-    assert (goal.objectives[0].terms, goal.rung) == ({VAL_C2ST_EXCESS: 1.0, VAL_MMD: 2.0}, VAL_C2ST_EXCESS)
+    assert (goal.objectives[0].terms, goal.scheduler_metric) == ({VAL_C2ST_EXCESS: 1.0, VAL_MMD: 2.0}, VAL_C2ST_EXCESS)
 
 
 @pytest.mark.parametrize(
@@ -317,8 +317,8 @@ def test_wrong_settings_are_refused_with_one_line_before_anything_starts(
 
 def test_an_objective_that_is_better_when_larger_is_followed_by_a_rung_that_is_too() -> None:
     goal = sweep(f"objectives=[{VAL_RECALL}]").goal
-    assert (goal.objectives[0].direction, goal.rung, goal.rung_mode) == ("maximize", VAL_RECALL, "max")
-    assert sweep(f"objectives=[{VAL_C2ST}]", f"scheduler.metric={VAL_MMD}").goal.rung == VAL_MMD
+    assert (goal.objectives[0].direction, goal.scheduler_metric, goal.scheduler_mode) == ("maximize", VAL_RECALL, "max")
+    assert sweep(f"objectives=[{VAL_C2ST}]", f"scheduler.metric={VAL_MMD}").goal.scheduler_metric == VAL_MMD
 
 
 LOSS, TEMPERATURE, MARGIN = "contrastive.loss", "contrastive.temperature", "contrastive.margin"

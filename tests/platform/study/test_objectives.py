@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from platform.study.objectives import Constraint, Objective
 from platform.study.ranking import ranking
-from platform.study.resume import METRICS, REASON, recover_orphans
+from platform.study.resume import METRICS, REASON, requeue_orphans
 from platform.study.samplers import SAMPLERS
 from tests.platform.drivers import LAST, Driver
 from trainables.core.config import ConfigError
@@ -131,7 +131,7 @@ def test_a_bound_of_an_unknown_metric_names_the_metric() -> None:
 
 def test_two_objectives_are_told_in_their_order_with_intermediate_values_of_the_rung(tmp_path: Path) -> None:
     for objectives in ((VAL_C2ST_EXCESS, VAL_MMD), (VAL_MMD, VAL_C2ST_EXCESS)):
-        driver = Driver(tmp_path / objectives[0], objectives=objectives, rung=VAL_C2ST_EXCESS)
+        driver = Driver(tmp_path / objectives[0], objectives=objectives, scheduler_metric=VAL_C2ST_EXCESS)
         trial = driver.start()
         driver.report(trial, 0, 0.5)
         driver.end(trial, LAST, 0.1)
@@ -175,7 +175,7 @@ def test_the_history_of_a_trial_of_two_objectives_survives_a_cut(tmp_path: Path)
     dead.report(trial := dead.start(), 0, 0.5)
     dead.checkpoint(trial, 1, 0.4)
     driver = Driver(tmp_path, **TWO)
-    recover_orphans(driver.study)
+    requeue_orphans(driver.study)
     again = driver.start()
     driver.end(again, LAST, 0.1)
     assert ranking(driver.study, VAL_MMD)[0].history == {0: 0.5, 1: 0.4, LAST: 0.1}
@@ -183,7 +183,7 @@ def test_the_history_of_a_trial_of_two_objectives_survives_a_cut(tmp_path: Path)
 
 def test_a_weighted_sum_ranks_stopped_trials_by_the_sum_and_not_by_the_rung(tmp_path: Path) -> None:
     """The rung metric tells the scheduler who goes on; the objective tells who is better."""
-    driver = Driver(tmp_path, objectives=("val/c2st_excess+10*val/mmd",), rung=VAL_C2ST_EXCESS)
+    driver = Driver(tmp_path, objectives=("val/c2st_excess+10*val/mmd",), scheduler_metric=VAL_C2ST_EXCESS)
     stopped, full = driver.start(), driver.start()
     driver.end(stopped, 2, 0.3)
     driver.end(full, LAST, 0.2)

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from platform.study import ranking as ranking_module
 from platform.study.ranking import INTERRUPTED, OBJECTIVES, objectives_of, ranking
-from platform.study.resume import FOLDER, METRICS, OVERRIDES, REASON, REPEATS, RESUMES, RETRIED, START
+from platform.study.resume import FOLDER, METRICS, OVERRIDES, REASON, REPEATS, REQUEUED, RESUMED_FROM, START
 from trainables.core.config import ConfigError
 from trainables.session import METRICS_FILE
 from trainables.training.metric_names import CHECKPOINT_PATH, EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
@@ -86,7 +86,7 @@ def test_the_checkpoint_is_the_newest_in_its_folder_or_what_it_went_on_from(tmp_
     for epoch in (2, 10, 9):
         written(tmp_path / "own" / f"checkpoint_{epoch:06d}", epoch)
     start = written(tmp_path / "earlier" / "checkpoint_000001", 1)
-    from_start = {START: {"checkpoint": str(start), EPOCH: 1, METRICS: {}}, RESUMES: 0}
+    from_start = {START: {"checkpoint": str(start), EPOCH: 1, METRICS: {}}, RESUMED_FROM: 0}
     study = named(VAL_C2ST_EXCESS)
     reported = str(tmp_path / "own" / "checkpoint_000002")
     for attributes in (
@@ -110,11 +110,11 @@ def written(folder: Path, epoch: int) -> Path:
 
 
 def test_a_cut_trial_is_shown_until_its_successor_has_begun() -> None:
-    cut = {RETRIED: True, METRICS: {VAL_C2ST_EXCESS: 0.1}, REASON: "the time is over"}
+    cut = {REQUEUED: True, METRICS: {VAL_C2ST_EXCESS: 0.1}, REASON: "the time is over"}
     for state, expected in ((TrialState.WAITING, [INTERRUPTED]), (TrialState.RUNNING, []), (TrialState.FAIL, ["FAIL"])):
         study = named(VAL_C2ST_EXCESS)
         add(study, TrialState.FAIL, attributes=cut)
-        add(study, state, attributes={RESUMES: 0})
+        add(study, state, attributes={RESUMED_FROM: 0})
         assert [trial.state for trial in ranking(study, VAL_MMD)] == expected
 
 
@@ -123,7 +123,7 @@ def test_repeats_are_no_part_of_a_ranking() -> None:
     add(study, TrialState.COMPLETE, 0.3)
     repeat = {REPEATS: 0, OVERRIDES: {"seed": 1}, METRICS: {VAL_C2ST_EXCESS: 0.1}}
     add(study, TrialState.COMPLETE, 0.1, attributes=repeat)
-    add(study, TrialState.FAIL, attributes={**repeat, RETRIED: True})
+    add(study, TrialState.FAIL, attributes={**repeat, REQUEUED: True})
     assert [trial.number for trial in ranking(study, VAL_MMD)] == [0]
 
 

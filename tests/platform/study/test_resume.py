@@ -20,14 +20,14 @@ from platform.study.resume import (
     RAY_TRIAL,
     REASON,
     REPEATS,
-    RESUMES,
-    RETRIED,
+    REQUEUED,
+    RESUMED_FROM,
     START,
     checkpoints,
     newest_checkpoint,
-    recover_orphans,
+    requeue_orphans,
 )
-from platform.study.searcher import MOST_SILENT_CRASHES, enqueue_baselines, finished, owed, waiting_repeats
+from platform.study.searcher import MOST_SILENT_CRASHES, enqueue_baselines, finished, trials_to_run, waiting_repeats
 from platform.study.study import enqueue_repeats
 from tests.platform.drivers import LAST, SPACE, Driver, result, saved
 from trainables.session import FAILURE, INTERRUPTED, METRICS_FILE, RESUME_FROM
@@ -55,11 +55,11 @@ def test_optunasearch_defect_orphans_of_a_killed_driver_do_not_stay_running(tmp_
     orphans = [dead.start() for _ in range(2)]
     dead.report(orphans[0], 0, 0.4)
     driver = Driver(tmp_path)
-    assert recover_orphans(driver.study) == 2
+    assert requeue_orphans(driver.study) == 2
     for orphan in orphans:
         told = driver.told(orphan)
         assert told.state == TrialState.FAIL
-        assert (told.user_attrs[REASON], told.user_attrs[RETRIED]) == (DEAD, True)
+        assert (told.user_attrs[REASON], told.user_attrs[REQUEUED]) == (DEAD, True)
     assert [driver.start().config for _ in orphans] == [orphan.config for orphan in orphans]
     assert driver.start().config not in [orphan.config for orphan in orphans]
 
@@ -69,7 +69,7 @@ def test_recovery_touches_nothing_but_orphans(tmp_path: Path) -> None:
     dead.points(2)
     before = dead.study.get_trials()
     driver = Driver(tmp_path)
-    assert recover_orphans(driver.study) == 0
+    assert requeue_orphans(driver.study) == 0
     assert driver.study.get_trials() == before
 
 
@@ -78,10 +78,10 @@ def test_a_point_that_is_orphaned_again_and_again_counts_once(tmp_path: Path) ->
     point = Driver(tmp_path, trials=2).start().config
     for _ in range(2):
         again = Driver(tmp_path, trials=2)
-        assert recover_orphans(again.study) == 1
+        assert requeue_orphans(again.study) == 1
         assert again.start().config == point
     last = Driver(tmp_path, trials=2)
-    recover_orphans(last.study)
+    requeue_orphans(last.study)
     assert len(finished(last.study)) == 0
     assert last.points(2)[0] == point
     assert last.search.next_trial() is None
@@ -93,7 +93,7 @@ def test_an_orphaned_baseline_is_enqueued_again_once(tmp_path: Path) -> None:
     enqueue_baselines(dead.study, SPACE, 100)
     assert dead.start().config == SPACE.baselines[0]
     driver = Driver(tmp_path)
-    recover_orphans(driver.study)
+    requeue_orphans(driver.study)
     enqueue_baselines(driver.study, SPACE, 100)
     points = [trial.system_attrs["fixed_params"] for trial in waiting(driver)]
     assert points == [SPACE.baselines[1], SPACE.baselines[0]]
@@ -108,11 +108,11 @@ def test_a_trial_goes_on_from_its_newest_checkpoint_with_its_history(tmp_path: P
     newest = dead.checkpoint(orphan, 2, 0.3)
     dead.report(orphan, 3, 0.2)
     driver = Driver(tmp_path)
-    recover_orphans(driver.study)
+    requeue_orphans(driver.study)
     again = driver.start()
     assert again.config == {**orphan.config, RESUME_FROM: str(newest)}
     told = driver.told(again)
-    assert told.user_attrs[RESUMES] == 0
+    assert told.user_attrs[RESUMED_FROM] == 0
     assert told.intermediate_values == {0: 0.45, 1: 0.4, 2: 0.3}
     assert told.user_attrs[METRICS] == {VAL_C2ST_EXCESS: 0.3, VAL_MMD: 0.6}
     driver.report(again, 3, 0.25)
@@ -127,7 +127,7 @@ def test_a_checkpoint_that_the_driver_never_heard_of_brings_its_metric(tmp_path:
     dead.report(orphan, 1, 0.4)
     saved(dead.folder(orphan), 2, result(2, 0.3))
     driver = Driver(tmp_path)
-    recover_orphans(driver.study)
+    requeue_orphans(driver.study)
     assert driver.told(driver.start()).intermediate_values == {1: 0.4, 2: 0.3}
 
 
@@ -138,7 +138,7 @@ def test_a_checkpoint_brings_the_metrics_of_all_epochs_that_the_driver_never_hea
     before = [{EPOCH: epoch, VAL_C2ST_EXCESS: value} for epoch, value in ((0, 0.5), (1, 0.4), (2, 0.3))]
     saved(dead.folder(orphan), 3, result(3, 0.2), before)
     driver = Driver(tmp_path)
-    recover_orphans(driver.study)
+    requeue_orphans(driver.study)
     assert driver.told(driver.start()).intermediate_values == {0: 0.5, 1: 0.4, 2: 0.3, 3: 0.2}
 
 
@@ -149,7 +149,7 @@ def test_a_checkpoint_without_the_rung_metric_does_not_stop_the_sweep(tmp_path: 
     dead.report(orphan, 1, 0.4)
     saved(dead.folder(orphan), 2, {VAL_MMD: 0.1})
     driver = Driver(tmp_path)
-    recover_orphans(driver.study)
+    requeue_orphans(driver.study)
     again = driver.start()
     assert again.config[RESUME_FROM].endswith("checkpoint_000002")
     assert driver.told(again).intermediate_values == {1: 0.4}
@@ -185,7 +185,7 @@ def test_a_newest_checkpoint_that_is_not_whole_is_passed_over(tmp_path: Path, da
     older = dead.checkpoint(orphan, 1, 0.4)
     DAMAGES[damage](dead.checkpoint(orphan, 2, 0.3))
     driver = Driver(tmp_path)
-    recover_orphans(driver.study)
+    requeue_orphans(driver.study)
     again = driver.start()
     assert again.config[RESUME_FROM] == str(older)
     assert driver.told(again).intermediate_values == {1: 0.4}
@@ -200,11 +200,11 @@ def test_without_a_whole_checkpoint_a_trial_begins_anew(tmp_path: Path, damaged:
     for epoch in range(damaged):
         truncate(dead.checkpoint(orphan, 2 + epoch, 0.3))
     driver = Driver(tmp_path)
-    recover_orphans(driver.study)
+    requeue_orphans(driver.study)
     again = driver.start()
     assert again.config == orphan.config
     assert driver.told(again).intermediate_values == {}
-    assert driver.told(again).user_attrs[RESUMES] == 0
+    assert driver.told(again).user_attrs[RESUMED_FROM] == 0
 
 
 def test_checkpoints_of_a_worker_group_are_found(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_a_trial_cut_twice_before_its_first_checkpoint_keeps_its_start_and_its_h
     first = dead.checkpoint(orphan, 1, 0.4)
     for _ in range(2):
         driver = Driver(tmp_path)
-        recover_orphans(driver.study)
+        requeue_orphans(driver.study)
         again = driver.start()
         assert again.config == {**orphan.config, RESUME_FROM: str(first)}
         assert driver.told(again).intermediate_values == {0: 0.5, 1: 0.4}
@@ -238,10 +238,10 @@ def test_a_driver_that_dies_over_taking_a_trial_up_loses_nothing_of_its_history(
     dead.report(orphan := dead.start(), 0, 0.5)
     first = dead.checkpoint(orphan, 1, 0.4)
     killed = Driver(tmp_path)
-    recover_orphans(killed.study)
+    requeue_orphans(killed.study)
     killed.study.ask()
     driver = Driver(tmp_path)
-    recover_orphans(driver.study)
+    requeue_orphans(driver.study)
     again = driver.start()
     assert again.config == {**orphan.config, RESUME_FROM: str(first)}
     assert driver.told(again).intermediate_values == {0: 0.5, 1: 0.4}
@@ -254,7 +254,7 @@ def test_a_continuation_with_nothing_left_to_do_is_told_from_its_start(tmp_path:
     dead.report(orphan, 3, 0.4)
     saved(dead.folder(orphan), LAST, result(LAST, 0.3))
     driver = Driver(tmp_path)
-    recover_orphans(driver.study)
+    requeue_orphans(driver.study)
     again = driver.start()
     driver.search.on_trial_complete(again.trial_id, {"done": True, "training_iteration": 1})
     told = driver.told(again)
@@ -265,7 +265,7 @@ def test_a_continuation_that_fails_is_not_told_from_its_start(tmp_path: Path) ->
     dead = Driver(tmp_path)
     dead.checkpoint(dead.start(), 1, 0.4)
     driver = Driver(tmp_path)
-    recover_orphans(driver.study)
+    requeue_orphans(driver.study)
     again = driver.start()
     driver.search.on_trial_complete(again.trial_id, {FAILURE: "the loss is nan"})
     assert (driver.told(again).state, driver.told(again).user_attrs[REASON]) == (TrialState.FAIL, "the loss is nan")
@@ -283,7 +283,7 @@ def test_a_crash_is_tried_again_from_its_last_checkpoint_as_often_as_the_budget_
     told = [driver.told(trial) for trial in trials]
     assert [trial.state for trial in told] == [TrialState.FAIL] * 3
     assert [trial.user_attrs.get(ATTEMPT, 0) for trial in told] == [0, 1, 2]
-    assert [trial.user_attrs.get(RETRIED, False) for trial in told] == [True, True, False]
+    assert [trial.user_attrs.get(REQUEUED, False) for trial in told] == [True, True, False]
     assert [trial.user_attrs[REASON][-21:] for trial in told] == [f"RuntimeError: attempt {n}"[-21:] for n in range(3)]
     assert len({tuple(searched(trial.config).items()) for trial in trials}) == 1
     assert [start and Path(start).name for start in starts] == [None, "checkpoint_000000", "checkpoint_000001"]
@@ -307,7 +307,7 @@ def test_attempts_are_remembered_when_the_driver_dies_between_them(tmp_path: Pat
     first.crash(first.start())
     first.start()
     second = Driver(tmp_path, retries=1)
-    recover_orphans(second.study)
+    requeue_orphans(second.study)
     second.crash(second.start())
     assert waiting(second) == []
     assert len(finished(second.study)) == 1
@@ -327,10 +327,10 @@ def test_crashes_in_a_row_without_a_word_stop_the_sweep_and_cost_no_trial(tmp_pa
     driver = Driver(tmp_path, retries=0)
     for _ in range(MOST_SILENT_CRASHES):
         driver.crash(driver.start(), DIED)
-        assert driver.bridge.stop_reason == ""
+        assert driver.searcher.stop_reason == ""
     driver.crash(driver.start(), DIED)
-    assert "trials in a row crashed and none reported anything" in driver.bridge.stop_reason
-    assert [trial.user_attrs[RESUMES] for trial in waiting(driver)] == [MOST_SILENT_CRASHES]
+    assert "trials in a row crashed and none reported anything" in driver.searcher.stop_reason
+    assert [trial.user_attrs[RESUMED_FROM] for trial in waiting(driver)] == [MOST_SILENT_CRASHES]
 
 
 def test_a_word_between_crashes_lets_the_sweep_go_on(tmp_path: Path) -> None:
@@ -338,7 +338,7 @@ def test_a_word_between_crashes_lets_the_sweep_go_on(tmp_path: Path) -> None:
     for _ in range(3 * MOST_SILENT_CRASHES):
         driver.report(trial := driver.start(), 0, 0.4)
         driver.crash(trial, DIED)
-    assert driver.bridge.stop_reason == ""
+    assert driver.searcher.stop_reason == ""
 
 
 def test_what_trying_again_cannot_help_fails_at_once_with_its_text(tmp_path: Path) -> None:
@@ -354,8 +354,8 @@ def test_an_interrupted_trial_goes_on_later_and_says_why_the_sweep_has_to_stop(t
     driver = Driver(tmp_path)
     newest = driver.checkpoint(trial := driver.start(), 1, 0.4)
     driver.search.on_trial_complete(trial.trial_id, {INTERRUPTED: "no space is left on the disk"})
-    assert driver.bridge.stop_reason == "no space is left on the disk"
-    assert driver.told(trial).user_attrs[RETRIED] is True
+    assert driver.searcher.stop_reason == "no space is left on the disk"
+    assert driver.told(trial).user_attrs[REQUEUED] is True
     assert driver.start().config == {**trial.config, RESUME_FROM: str(newest)}
     assert finished(driver.study) == []
 
@@ -365,16 +365,16 @@ def test_what_still_runs_when_the_sweep_ends_goes_on_in_the_next(tmp_path: Path)
     reported, silent, ended = (driver.start() for _ in range(3))
     newest = driver.checkpoint(reported, 1, 0.3)
     driver.end(ended, LAST, 0.2)
-    driver.bridge.cut("the time is over")
+    driver.searcher.cut("the time is over")
     for trial in (reported, silent):
         assert (driver.told(trial).state, driver.told(trial).user_attrs[REASON]) == (
             TrialState.FAIL,
             "the time is over",
         )
     assert driver.told(ended).state == TrialState.COMPLETE
-    assert (driver.bridge.running, driver.in_state(TrialState.RUNNING)) == ({}, [])
+    assert (driver.searcher.running, driver.in_state(TrialState.RUNNING)) == ({}, [])
     again = Driver(tmp_path)
-    assert recover_orphans(again.study) == 0
+    assert requeue_orphans(again.study) == 0
     assert [again.start().config for _ in range(2)] == [
         {**reported.config, RESUME_FROM: str(newest)},
         silent.config,
@@ -384,9 +384,9 @@ def test_what_still_runs_when_the_sweep_ends_goes_on_in_the_next(tmp_path: Path)
 def test_cutting_twice_changes_nothing(tmp_path: Path) -> None:
     driver = Driver(tmp_path)
     driver.start()
-    driver.bridge.cut("the time is over")
+    driver.searcher.cut("the time is over")
     before = driver.study.get_trials()
-    driver.bridge.cut("the time is over")
+    driver.searcher.cut("the time is over")
     assert driver.study.get_trials() == before
 
 
@@ -416,12 +416,12 @@ def cut_after(study: optuna.Study, writes: int) -> Iterator[Counter[str]]:
 def check_exactly_once(driver: Driver, point: dict[str, Any]) -> None:
     """One successor that can still run; every trial of the chain but the last was cut; nothing counts twice."""
     trials = driver.study.get_trials()
-    resumed = [trial.user_attrs[RESUMES] for trial in trials if RESUMES in trial.user_attrs]
+    resumed = [trial.user_attrs[RESUMED_FROM] for trial in trials if RESUMED_FROM in trial.user_attrs]
     assert len(resumed) == len(set(resumed))
     assert driver.in_state(TrialState.RUNNING) == []
     [last] = waiting(driver)
     assert searched(last.system_attrs["fixed_params"]) == searched(point)
-    assert [trial.user_attrs.get(RETRIED) for trial in trials if trial.state == TrialState.FAIL] == [True] * len(
+    assert [trial.user_attrs.get(REQUEUED) for trial in trials if trial.state == TrialState.FAIL] == [True] * len(
         resumed
     )
     assert finished(driver.study) == []
@@ -430,8 +430,8 @@ def check_exactly_once(driver: Driver, point: dict[str, Any]) -> None:
 ENDS: dict[str, Callable[[Driver, Trial], object]] = {
     "crash": lambda driver, trial: driver.crash(trial),
     "interrupted": lambda driver, trial: driver.search.on_trial_complete(trial.trial_id, {INTERRUPTED: "no space"}),
-    "cut": lambda driver, trial: driver.bridge.cut("the time is over"),
-    "orphan": lambda driver, trial: recover_orphans(driver.study),
+    "cut": lambda driver, trial: driver.searcher.cut("the time is over"),
+    "orphan": lambda driver, trial: requeue_orphans(driver.study),
 }
 
 
@@ -449,7 +449,7 @@ def test_cut_at_any_write_a_trial_goes_on_exactly_once(tmp_path: Path, how: str)
             except CutError:
                 whole = False
         again = Driver(tmp_path / str(writes), retries=1)
-        recover_orphans(again.study)
+        requeue_orphans(again.study)
         check_exactly_once(again, trial.config)
         assert again.start().config[RESUME_FROM] == str(newest)
         if whole:
@@ -466,7 +466,7 @@ def test_cut_at_any_write_of_a_start_nothing_is_lost_or_doubled(tmp_path: Path) 
         dead.report(orphan, 0, 0.5)
         newest = dead.checkpoint(orphan, 1, 0.4)
         killed = Driver(tmp_path / str(writes))
-        recover_orphans(killed.study)
+        requeue_orphans(killed.study)
         with cut_after(killed.study, writes):
             try:
                 killed.start()
@@ -474,7 +474,7 @@ def test_cut_at_any_write_of_a_start_nothing_is_lost_or_doubled(tmp_path: Path) 
             except CutError:
                 whole = False
         again = Driver(tmp_path / str(writes))
-        recover_orphans(again.study)
+        requeue_orphans(again.study)
         check_exactly_once(again, orphan.config)
         last = again.start()
         assert last.config == {**orphan.config, RESUME_FROM: str(newest)}
@@ -493,7 +493,7 @@ def test_repeats_are_enqueued_once_for_each_trial_and_seed(tmp_path: Path) -> No
     assert enqueue_repeats(driver.study, VAL_MMD, top=2, repeats=2) == 4
     repeats = [(trial.user_attrs[REPEATS], trial.user_attrs[OVERRIDES]["seed"]) for trial in waiting(driver)]
     assert repeats == [(number, seed) for number in best for seed in (1, 2)]
-    assert (waiting_repeats(driver.study), owed(driver.study, 3)) == (4, 0)
+    assert (waiting_repeats(driver.study), trials_to_run(driver.study, 3)) == (4, 0)
 
 
 def test_repeats_hold_the_other_seed_and_count_beside_the_budget(tmp_path: Path) -> None:
@@ -506,7 +506,7 @@ def test_repeats_hold_the_other_seed_and_count_beside_the_budget(tmp_path: Path)
     again.end(repeat, LAST, 0.2)
     assert len(finished(again.study)) == 1
     assert again.search.next_trial() is None
-    assert owed(again.study, 1) == 0
+    assert trials_to_run(again.study, 1) == 0
 
 
 def test_a_repeat_that_was_cut_is_owed_once_and_keeps_its_seed(tmp_path: Path) -> None:
@@ -515,7 +515,7 @@ def test_a_repeat_that_was_cut_is_owed_once_and_keeps_its_seed(tmp_path: Path) -
     enqueue_repeats(driver.study, VAL_MMD, top=1, repeats=1)
     Driver(tmp_path, trials=1).start()
     again = Driver(tmp_path, trials=1)
-    recover_orphans(again.study)
+    requeue_orphans(again.study)
     assert waiting_repeats(again.study) == 1
     assert enqueue_repeats(again.study, VAL_MMD, top=1, repeats=1) == 1
     assert again.start().config == {**point, "seed": 1}
@@ -529,11 +529,11 @@ def test_what_a_study_owes_is_what_it_then_runs(tmp_path: Path, cut: int) -> Non
     for _ in range(cut):
         dead.start()
     driver = Driver(tmp_path, trials=5)
-    recover_orphans(driver.study)
-    assert owed(driver.study, 5) == 3
+    requeue_orphans(driver.study)
+    assert trials_to_run(driver.study, 5) == 3
     driver.points(3)
     assert driver.search.next_trial() is None
-    assert owed(driver.study, 5) == 0
+    assert trials_to_run(driver.study, 5) == 0
 
 
 def test_a_trial_whose_folder_is_gone_begins_anew(tmp_path: Path) -> None:
@@ -542,5 +542,5 @@ def test_a_trial_whose_folder_is_gone_begins_anew(tmp_path: Path) -> None:
     dead.checkpoint(orphan, 1, 0.4)
     shutil.rmtree(dead.told(orphan).user_attrs[FOLDER])
     driver = Driver(tmp_path)
-    recover_orphans(driver.study)
+    requeue_orphans(driver.study)
     assert driver.start().config == orphan.config

@@ -12,8 +12,8 @@ from optuna.trial import TrialState
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
-from platform.study.resume import FOLDER, METRICS, REASON, recover_orphans
-from platform.study.searcher import OptunaBridge, Started, enqueue_baselines, finished
+from platform.study.resume import FOLDER, METRICS, REASON, requeue_orphans
+from platform.study.searcher import OptunaSearcher, StartCallback, enqueue_baselines, finished
 from tests.platform.drivers import LAST, SPACE, Driver, result
 from trainables.training.metric_names import CHECKPOINT_PATH, EPOCH, VAL_C2ST_EXCESS, VAL_MMD
 
@@ -118,8 +118,8 @@ def test_a_trial_is_told_once(driver: Driver) -> None:
 
 
 def test_trials_of_others_are_left_alone(driver: Driver) -> None:
-    driver.bridge.on_trial_result("unknown", result(0, 0.1))
-    driver.bridge.on_trial_complete("unknown", result(LAST, 0.1))
+    driver.searcher.on_trial_result("unknown", result(0, 0.1))
+    driver.searcher.on_trial_complete("unknown", result(LAST, 0.1))
     assert driver.study.trials == []
 
 
@@ -140,13 +140,13 @@ def test_a_trial_gets_its_point_by_dotted_key(driver: Driver) -> None:
 
 def test_the_study_learns_where_a_trial_is_kept_once_and_of_no_stranger(driver: Driver) -> None:
     """Tune starts a trial again in the folder of its first start."""
-    trial, started = driver.start(), Started(driver.bridge, FIFOScheduler())
+    trial, started = driver.start(), StartCallback(driver.searcher, FIFOScheduler())
     before = driver.told(trial).user_attrs[FOLDER]
     for trial_id in (trial.trial_id, "stranger"):
         elsewhere = cast(Trial, SimpleNamespace(trial_id=trial_id, path="/elsewhere", error_file=None))
         started.on_trial_start(0, [], elsewhere)
     assert driver.told(trial).user_attrs[FOLDER] == before
-    assert list(driver.bridge.tune_trials) == [trial.trial_id]
+    assert list(driver.searcher.tune_trials) == [trial.trial_id]
     assert vars(pickle.loads(pickle.dumps(started))) == {}
 
 
@@ -154,8 +154,8 @@ def test_folders_bear_the_number_and_differ_between_retries(tmp_path: Path) -> N
     names = []
     for _ in range(2):
         driver = Driver(tmp_path)
-        recover_orphans(driver.study)
-        names.append(driver.bridge.folder_name(driver.start()))
+        requeue_orphans(driver.study)
+        names.append(driver.searcher.folder_name(driver.start()))
     assert [name[:11] for name in names] == ["trial-0000-", "trial-0001-"]
     assert names[0][11:] != names[1][11:]
 
@@ -192,9 +192,9 @@ def test_the_search_waits_while_the_last_trials_run(tmp_path: Path) -> None:
     trial = driver.start()
     assert driver.search.next_trial() is None
     assert not driver.search.is_finished()
-    assert driver.bridge.suggest("next") is None
+    assert driver.searcher.suggest("next") is None
     driver.end(trial, LAST, 0.2)
-    assert driver.bridge.suggest("next") == OptunaBridge.FINISHED
+    assert driver.searcher.suggest("next") == OptunaSearcher.FINISHED
 
 
 def test_a_met_budget_is_finished_at_once_and_a_larger_one_goes_on(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_optunasearch_defect_a_rerun_does_not_enqueue_its_points_again(tmp_path:
     points = []
     for _ in range(4):
         driver = Driver(tmp_path)
-        recover_orphans(driver.study)
+        requeue_orphans(driver.study)
         enqueue_baselines(driver.study, SPACE, 4)
         points += driver.points(1)
     assert points[:2] == list(SPACE.baselines)

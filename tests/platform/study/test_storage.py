@@ -16,7 +16,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.storages.journal import JournalFileSymlinkLock
 
-from platform.study.storage import JOURNAL, WholeLines, held, mend, open_storage
+from platform.study.storage import JOURNAL, AtomicJournal, lock_study, open_storage, truncate_partial_line
 from platform.study.study import load_study
 from tests.platform.studies import study_in
 from trainables.core.config import ConfigError
@@ -60,7 +60,7 @@ def test_a_torn_last_line_is_cut_wherever_it_was_torn_and_optuna_reads_on(journa
     begins = content.rfind(b"\n", 0, len(content) - 1) + 1
     for end in range(begins, len(content)):
         journal.write_bytes(content[:end])
-        assert mend(journal) == end - begins
+        assert truncate_partial_line(journal) == end - begins
         assert journal.read_bytes() == content[:begins]
         study = load_study(tmp_path, "mine")
         assert [trial.state.name for trial in study.trials] == ["COMPLETE", "RUNNING"]
@@ -104,7 +104,7 @@ def test_a_line_that_the_full_disk_took_half_of_spoils_no_later_one(journal: Pat
 
 def test_a_line_that_another_wrote_while_ours_waited_outlives_the_cut(journal: Path) -> None:
     """As optuna-dashboard does, under Optuna's lock; then the disk takes half of ours."""
-    other, ours = JournalFileSymlinkLock(str(journal)), WholeLines(journal)
+    other, ours = JournalFileSymlinkLock(str(journal)), AtomicJournal(journal)
     before, theirs = journal.read_bytes(), b'{"op_code":2}\n'
     with files_end_at(len(before + theirs) + 20), ThreadPoolExecutor(1) as pool:
         other.acquire()
@@ -136,28 +136,28 @@ class Half:
 def test_what_a_failed_write_left_is_cut_under_the_lock_that_it_was_written_under(
     journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines, before, half = WholeLines(journal), journal.read_bytes(), Half(journal)
-    held: list[bool] = []
+    lines, before, half = AtomicJournal(journal), journal.read_bytes(), Half(journal)
+    lock_study: list[bool] = []
     truncate = os.truncate
 
     def watched(path: Path, size: int) -> None:
-        held.append(journal.with_name(f"{journal.name}.lock").is_symlink())
+        lock_study.append(journal.with_name(f"{journal.name}.lock").is_symlink())
         truncate(path, size)
 
     monkeypatch.setattr(lines, "backend", half)
     monkeypatch.setattr(os, "truncate", watched)
     with pytest.raises(OSError, match="No space left"):
         lines.append_logs([{}, {}])
-    assert (half.locked, held) == (True, [True])
+    assert (half.locked, lock_study) == (True, [True])
     assert journal.read_bytes() == before
     assert not journal.with_name(f"{journal.name}.lock").is_symlink()
 
 
 def test_a_whole_journal_and_none_at_all_need_no_mending(journal: Path) -> None:
     before = journal.read_bytes()
-    assert mend(journal) == 0
+    assert truncate_partial_line(journal) == 0
     assert journal.read_bytes() == before
-    assert mend(journal.with_name("none")) == 0
+    assert truncate_partial_line(journal.with_name("none")) == 0
     assert not journal.with_name("none").exists()
 
 
@@ -177,21 +177,24 @@ def test_a_study_is_held_by_one_driver_until_its_end_whatever_that_is(tmp_path: 
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(ConfigError, match=r"study_name=mine: another sweep runs this study"), held(folder):
+        with pytest.raises(ConfigError, match=r"study_name=mine: another sweep runs this study"), lock_study(folder):
             pass
         other.send_signal(signal.SIGKILL)
-    with held(folder):
+    with lock_study(folder):
         pass
 
 
 def test_a_study_is_free_after_the_block_that_held_it(tmp_path: Path) -> None:
-    with held(tmp_path / "a"), held(tmp_path / "b"), pytest.raises(ConfigError), held(tmp_path / "a"):
+    with lock_study(tmp_path / "a"), lock_study(tmp_path / "b"), pytest.raises(ConfigError), lock_study(tmp_path / "a"):
         pass
-    with held(tmp_path / "a"):
+    with lock_study(tmp_path / "a"):
         pass
 
 
 def test_a_folder_that_cannot_be_held_is_one_line_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match=r"storage_path=.*/file: cannot write there"), held(tmp_path / "file" / "s"):
+    with (
+        pytest.raises(ConfigError, match=r"storage_path=.*/file: cannot write there"),
+        lock_study(tmp_path / "file" / "s"),
+    ):
         pass

@@ -6,15 +6,17 @@ from typing import Any
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState, create_trial
 
 from platform.study.config import Sweep, TuneConfig
-from platform.study.ranking import OBJECTIVES
+from platform.study.ranking import OBJECTIVES, SCHEDULER_METRIC
+from platform.study.resume import requeued, resumed_from
 from platform.study.storage import JOURNAL
 from platform.study.study import load_study, open_study
 from search_spaces import SPACES
 from trainables.core.config import ConfigError, plain
 from trainables.diffusion.config import DiffusionConfig
-from trainables.training.metric_names import VAL_C2ST_EXCESS
+from trainables.training.metric_names import VAL_C2ST_EXCESS, VAL_MMD
 
 LAW = {"x": FloatDistribution(0.0, 1.0)}
 RECORD = {
@@ -22,7 +24,7 @@ RECORD = {
     "config_hash": "c1",
     OBJECTIVES: [VAL_C2ST_EXCESS],
     "constraints": [],
-    "rung": VAL_C2ST_EXCESS,
+    "scheduler_metric": VAL_C2ST_EXCESS,
     "config": {"epochs": 12},
 }
 
@@ -51,7 +53,7 @@ def test_studies_of_other_names_are_apart(tmp_path: Path) -> None:
     assert open_study(sweep_in(tmp_path, study_name="b"), {**RECORD, "data_sha256": "d2"}).trials == []
 
 
-@pytest.mark.parametrize("key", ["data_sha256", "config_hash", OBJECTIVES, "constraints", "rung"])
+@pytest.mark.parametrize("key", ["data_sha256", "config_hash", OBJECTIVES, "constraints", "scheduler_metric"])
 def test_trials_that_cannot_be_compared_are_not_mixed(tmp_path: Path, key: str) -> None:
     sweep = sweep_in(tmp_path, study_name="mine")
     open_study(sweep, RECORD)
@@ -102,7 +104,7 @@ def test_a_study_is_read_where_there_is_one_and_never_made(tmp_path: Path) -> No
 
 def test_reading_from_a_database_makes_nothing_either(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/s.db"
-    with pytest.raises(ConfigError, match=r"`storage` is a database that exists.*s\.db"):
+    with pytest.raises(ConfigError, match=r"expected `storage` to be an existing database.*s\.db"):
         load_study(tmp_path / "results", "mine", url)
     assert list(tmp_path.iterdir()) == []
     open_study(sweep_in(tmp_path, study_name="mine", storage=url), RECORD)
@@ -110,3 +112,16 @@ def test_reading_from_a_database_makes_nothing_either(tmp_path: Path) -> None:
         load_study(tmp_path / "elsewhere", "other", url)
     assert load_study(tmp_path / "elsewhere", "mine", url).user_attrs == RECORD
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_the_attributes_of_an_earlier_version_are_read_and_compared(tmp_path: Path) -> None:
+    """Earlier versions wrote `rung`, `resumes` and `enqueued_again`."""
+    sweep = sweep_in(tmp_path, study_name="mine")
+    study = open_study(sweep, {("rung" if key == SCHEDULER_METRIC else key): value for key, value in RECORD.items()})
+    study.add_trial(create_trial(state=TrialState.FAIL, user_attrs={"enqueued_again": True}))
+    study.enqueue_trial({}, user_attrs={"resumes": 0})
+    interrupted, resumed = study.trials
+    assert (requeued(interrupted), resumed_from(resumed), resumed_from(interrupted)) == (True, 0, None)
+    assert SCHEDULER_METRIC not in open_study(sweep, RECORD).user_attrs
+    with pytest.raises(ConfigError, match=r"another scheduler_metric \(val/c2st_excess, now val/mmd\)"):
+        open_study(sweep, RECORD | {SCHEDULER_METRIC: VAL_MMD})

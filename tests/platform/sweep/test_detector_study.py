@@ -25,7 +25,7 @@ from platform.study.config import FinalistsConfig, Sweep, TuneConfig
 from platform.study.objectives import Goal, Objective
 from platform.study.ranking import OBJECTIVES
 from platform.study.resume import FOLDER, METRICS, OVERRIDES
-from platform.study.searcher import OptunaBridge
+from platform.study.searcher import OptunaSearcher
 from platform.sweep import summary
 from platform.sweep.progress import Progress
 from platform.sweep.reproduce import REPORT, REPRODUCED, reproduce
@@ -52,7 +52,7 @@ from trainables.training.metric_names import (
 from trainables.training.trainable import metrics_of
 
 SPACE = SPACES["detector"]
-OF_STUDY = {"rung": VAL_FNR_WORST_UNSEEN, "trainable": "detector"}
+OF_STUDY = {"scheduler_metric": VAL_FNR_WORST_UNSEEN, "trainable": "detector"}
 
 
 def sweep_in(folder: Path, **settings: Any) -> Sweep:
@@ -228,10 +228,10 @@ def test_a_study_and_its_trials_are_shown_and_compared(
 def test_the_progress_of_a_sweep_shows_the_figures_of_the_kind() -> None:
     text = io.StringIO()
     goal = Goal((Objective.parse(SPACE.metric),), (), SPACE.metric, 6)
-    bridge = OptunaBridge(optuna.create_study(), SPACE, 2, goal)
-    progress = Progress(bridge, 6, wall_s=60.0, console=Console(file=text, width=200))
+    searcher = OptunaSearcher(optuna.create_study(), SPACE, 2, goal)
+    progress = Progress(searcher, 6, wall_s=60.0, console=Console(file=text, width=200))
     trial = cast(Trial, SimpleNamespace(trial_id="a", error_file=""))
-    assert isinstance(bridge.suggest("a"), dict)
+    assert isinstance(searcher.suggest("a"), dict)
     progress.on_trial_start(0, [], trial)
     progress.on_trial_result(0, [], trial, {EPOCH: 1, **metrics(0.4)})
     assert "epoch 1/6  worst FNR 0.400  unseen FNR 0.200  left" in text.getvalue()

@@ -16,10 +16,10 @@ from ray.tune.experiment import Trial
 from platform.core.disk_usage import size
 from platform.study.config import BudgetConfig
 from platform.study.ranking import ranking
-from platform.study.resume import checkpoints, recover_orphans
-from platform.study.searcher import OptunaBridge
+from platform.study.resume import checkpoints, requeue_orphans
+from platform.study.searcher import OptunaSearcher
 from platform.sweep import disk_budget
-from platform.sweep.disk_budget import CHECKED_S, Guard, Quota, protected, prune
+from platform.sweep.disk_budget import CHECKED_S, BudgetStopper, CheckpointQuota, protected, prune
 from tests.platform.drivers import LAST, Driver
 from trainables.session import RESUME_FROM
 from trainables.training.metric_names import VAL_C2ST_EXCESS, VAL_MMD
@@ -114,7 +114,7 @@ def test_what_runs_and_what_waiting_trials_go_on_from_stays(tmp_path: Path) -> N
     driver = with_trials(Driver(tmp_path), 0.1)
     cut = driver.start()
     driver.checkpoint(cut, 1, 0.9)
-    driver.bridge.cut("the time is over")
+    driver.searcher.cut("the time is over")
     again = Driver(tmp_path)
     again.study.enqueue_trial({"weight": 0.5})
     assert protected(again.study, VAL_MMD, 1) >= {0, 1, 2}
@@ -131,10 +131,10 @@ def test_a_start_stays_when_the_trial_in_between_was_cut_before_its_own_checkpoi
     first = Driver(tmp_path)
     start = first.checkpoint(first.start(), 1, 0.4)
     second = Driver(tmp_path)
-    recover_orphans(second.study)
+    requeue_orphans(second.study)
     second.start()
     third = Driver(tmp_path)
-    recover_orphans(third.study)
+    requeue_orphans(third.study)
     for begun in (False, True):
         if begun:
             assert third.start().config[RESUME_FROM] == str(start)
@@ -173,69 +173,71 @@ def free(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return bytes_free
 
 
-def guard_of(folder: Path, left_s: float = 600.0, stop_reason: str = "", **budget: Any) -> Guard:
-    bridge = cast(OptunaBridge, Bridge(stop_reason=stop_reason))
-    return Guard(BudgetConfig(**budget), folder, bridge, time.monotonic() + left_s)
+def guard_of(folder: Path, left_s: float = 600.0, stop_reason: str = "", **budget: Any) -> BudgetStopper:
+    searcher = cast(OptunaSearcher, Bridge(stop_reason=stop_reason))
+    return BudgetStopper(BudgetConfig(**budget), folder, searcher, time.monotonic() + left_s)
 
 
 def test_a_sweep_with_time_and_room_goes_on(tmp_path: Path, free: list[int]) -> None:
-    guard = guard_of(tmp_path)
-    assert not guard.stop_all()
-    assert not guard("trial", {})
-    assert guard.reason == ""
-    assert not guard.by_time
+    stopper = guard_of(tmp_path)
+    assert not stopper.stop_all()
+    assert not stopper("trial", {})
+    assert stopper.reason == ""
+    assert not stopper.by_time
 
 
 def test_the_end_of_the_time_is_an_end_that_was_agreed_upon(tmp_path: Path, free: list[int]) -> None:
-    guard = guard_of(tmp_path, left_s=-1.0, wall="90s")
-    assert guard.stop_all()
-    assert guard.by_time
-    assert "time was over (budget.wall=90s)" in guard.reason
+    stopper = guard_of(tmp_path, left_s=-1.0, wall="90s")
+    assert stopper.stop_all()
+    assert stopper.by_time
+    assert "time was over (budget.wall=90s)" in stopper.reason
 
 
 def test_free_space_below_the_reserve_stops_the_sweep_and_says_what_is_left(tmp_path: Path, free: list[int]) -> None:
     free[0] = 200_000_000
     assert not guard_of(tmp_path, reserve="200MB").stop_all()
     free[0] -= 1
-    guard = guard_of(tmp_path, reserve="200MB")
-    assert guard.stop_all()
-    assert not guard.by_time
-    assert all(part in guard.reason for part in ("200 MB are free", str(tmp_path), "budget.reserve=200MB"))
+    stopper = guard_of(tmp_path, reserve="200MB")
+    assert stopper.stop_all()
+    assert not stopper.by_time
+    assert all(part in stopper.reason for part in ("200 MB are free", str(tmp_path), "budget.reserve=200MB"))
 
 
 def test_what_trials_have_said_stops_the_sweep(tmp_path: Path, free: list[int]) -> None:
-    guard = guard_of(tmp_path, stop_reason="no space is left on the disk")
-    assert guard.stop_all()
-    assert guard.reason == "no space is left on the disk"
-    assert not guard.by_time
+    stopper = guard_of(tmp_path, stop_reason="no space is left on the disk")
+    assert stopper.stop_all()
+    assert stopper.reason == "no space is left on the disk"
+    assert not stopper.by_time
 
 
 def test_a_full_disk_is_the_reason_even_when_the_time_is_over_too(tmp_path: Path, free: list[int]) -> None:
     """Who is told that the time was over would run the command again, into the full disk."""
     free[0] = 0
-    guard = guard_of(tmp_path, left_s=-1.0)
-    assert guard.stop_all()
-    assert not guard.by_time
+    stopper = guard_of(tmp_path, left_s=-1.0)
+    assert stopper.stop_all()
+    assert not stopper.by_time
 
 
 def test_a_quota_that_cannot_be_kept_stops_the_sweep(tmp_path: Path, free: list[int]) -> None:
     driver = with_trials(Driver(tmp_path), 0.1, 0.2)
-    guard = Guard(BudgetConfig(disk="0.0001MB"), tmp_path, driver.bridge, time.monotonic() + 600)
-    Quota(guard, VAL_MMD, 1).keep()
+    stopper = BudgetStopper(BudgetConfig(disk="0.0001MB"), tmp_path, driver.searcher, time.monotonic() + 600)
+    CheckpointQuota(stopper, VAL_MMD, 1).keep()
     assert holders(driver) == {0}
-    assert guard.over_quota == bytes_of(driver) > 100
-    assert guard.stop_all()
-    assert "exceed budget.disk=0.0001MB" in guard.reason
+    assert stopper.over_quota == bytes_of(driver) > 100
+    assert stopper.stop_all()
+    assert "exceed budget.disk=0.0001MB" in stopper.reason
 
 
 @pytest.mark.parametrize("event", ["on_trial_complete", "on_trial_error"])
 def test_the_quota_is_kept_after_every_end_of_a_trial(tmp_path: Path, event: str) -> None:
     driver = with_trials(Driver(tmp_path), 0.1, 0.2, 0.3)
     quota = 2 * bytes_of(driver) // 3
-    guard = Guard(BudgetConfig(disk=f"{quota / 1e3:.6f}KB"), tmp_path, driver.bridge, time.monotonic() + 600)
-    getattr(Quota(guard, VAL_MMD, 1), event)(0, [], cast(Trial, None))
+    stopper = BudgetStopper(
+        BudgetConfig(disk=f"{quota / 1e3:.6f}KB"), tmp_path, driver.searcher, time.monotonic() + 600
+    )
+    getattr(CheckpointQuota(stopper, VAL_MMD, 1), event)(0, [], cast(Trial, None))
     assert holders(driver) == {0, 1}
-    assert guard.over_quota == 0
+    assert stopper.over_quota == 0
 
 
 def test_the_disk_is_looked_at_now_and_then_and_a_reason_stays(
@@ -244,20 +246,20 @@ def test_the_disk_is_looked_at_now_and_then_and_a_reason_stays(
     """Tune asks many times a second."""
     now = [1000.0]
     monkeypatch.setattr(disk_budget, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    guard = Guard(BudgetConfig(), tmp_path, cast(OptunaBridge, Bridge(stop_reason="")), 2000.0)
-    assert not guard.stop_all()
+    stopper = BudgetStopper(BudgetConfig(), tmp_path, cast(OptunaSearcher, Bridge(stop_reason="")), 2000.0)
+    assert not stopper.stop_all()
     free[0] = 0
-    assert not guard.stop_all()
+    assert not stopper.stop_all()
     now[0] += CHECKED_S
-    assert guard.stop_all()
+    assert stopper.stop_all()
     free[0] = 10**12
     now[0] += CHECKED_S
-    assert guard.stop_all()
+    assert stopper.stop_all()
 
 
 def test_guard_and_quota_can_be_pickled_without_their_study(tmp_path: Path) -> None:
-    guard = guard_of(tmp_path)
-    for thing in (guard, Quota(guard, VAL_MMD, 1)):
+    stopper = guard_of(tmp_path)
+    for thing in (stopper, CheckpointQuota(stopper, VAL_MMD, 1)):
         assert vars(pickle.loads(pickle.dumps(thing))) == {}
 
 

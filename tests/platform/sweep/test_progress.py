@@ -15,7 +15,7 @@ from rich.console import Console
 
 from platform.core.console import describe
 from platform.study.objectives import Goal, Objective
-from platform.study.searcher import OptunaBridge
+from platform.study.searcher import OptunaSearcher
 from platform.sweep.progress import SHOWN, Progress
 from search_spaces import Space
 from trainables.core.formatting import clock, number
@@ -48,14 +48,14 @@ class Sweep:
     def __init__(self, trials: int = 10, terminal: bool = False, study: optuna.Study | None = None) -> None:
         self.text = io.StringIO()
         self.study = study or optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-        self.bridge = OptunaBridge(self.study, SPACE, trials, GOAL)
+        self.searcher = OptunaSearcher(self.study, SPACE, trials, GOAL)
         console = Console(file=self.text, force_terminal=terminal, width=100, height=40)
-        self.progress = Progress(self.bridge, EPOCHS, wall_s=600.0, console=console)
+        self.progress = Progress(self.searcher, EPOCHS, wall_s=600.0, console=console)
         self.progress.setup(stop=None)
 
     def start(self, name: str) -> Trial:
         trial = cast(Trial, SimpleNamespace(trial_id=name, error_file=f"/results/{name}/error.txt"))
-        assert isinstance(self.bridge.suggest(name), dict)
+        assert isinstance(self.searcher.suggest(name), dict)
         self.progress.on_trial_start(0, [], trial)
         return trial
 
@@ -65,11 +65,11 @@ class Sweep:
         return result
 
     def end(self, trial: Trial, epoch: int) -> None:
-        self.bridge.on_trial_complete(trial.trial_id, self.report(trial, epoch))
+        self.searcher.on_trial_complete(trial.trial_id, self.report(trial, epoch))
         self.progress.on_trial_complete(0, [], trial)
 
     def fail(self, trial: Trial) -> None:
-        self.bridge.on_trial_complete(trial.trial_id, error=True)
+        self.searcher.on_trial_complete(trial.trial_id, error=True)
         self.progress.on_trial_error(0, [], trial)
 
     def lines(self) -> list[str]:
@@ -126,7 +126,7 @@ def test_a_log_has_one_plain_line_per_event(now: Clock) -> None:
 
 def test_a_log_holds_no_control_characters_and_wraps_nothing() -> None:
     sweep = Sweep()
-    sweep.bridge.space = Space("diffusion", {"x" * 200: FloatDistribution(0, 1)}, VAL_C2ST_EXCESS, VAL_MMD, ())
+    sweep.searcher.space = Space("diffusion", {"x" * 200: FloatDistribution(0, 1)}, VAL_C2ST_EXCESS, VAL_MMD, ())
     sweep.end(sweep.start("a"), EPOCHS)
     sweep.progress.close()
     assert len(sweep.lines()) == 3
@@ -192,8 +192,8 @@ def test_a_terminal_shows_a_table_and_is_left_as_it_was() -> None:
     sweep.fail(sweep.start("last"))
     frame = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", sweep.text.getvalue().rpartition("trials to end")[2])
     shown = [line.split()[:2] for line in frame.splitlines() if line.strip()[:1].isdigit()]
-    ends = ["stopped", "done"] * SHOWN
-    expected = [[str(index), ends[index]] for index in range(3, SHOWN + 2)] + [[str(SHOWN + 2), "failed"]]
+    deadline = ["stopped", "done"] * SHOWN
+    expected = [[str(index), deadline[index]] for index in range(3, SHOWN + 2)] + [[str(SHOWN + 2), "failed"]]
     assert shown == expected
     sweep.progress.close()
     assert sweep.text.getvalue().rindex(SHOW_CURSOR) > sweep.text.getvalue().rindex(HIDE_CURSOR)

@@ -20,7 +20,16 @@ from scipy import stats
 from platform.core.provenance import source_of
 from platform.study.config import Sweep, TuneConfig
 from platform.study.resume import FOLDER, METRICS, OVERRIDES
-from platform.sweep.metric_tolerance import EQUAL, INSIDE, NOT_JUDGED, OUTSIDE, compare, conclude, spreads, verdict_of
+from platform.sweep.metric_tolerance import (
+    EQUAL,
+    INSIDE,
+    NOT_JUDGED,
+    OUTSIDE,
+    compare,
+    conclude,
+    noise_tolerances,
+    verdict_of,
+)
 from platform.sweep.reproduce import REPORT, REPRODUCED, reproduce
 from search_spaces import SPACES
 from trainables.core.config import ConfigError, build, plain, with_values
@@ -298,10 +307,10 @@ def test_the_spread_pools_the_variances_of_all_judgements_of_these_data(tmp_path
     judgement(folder, "c", {VAL_MMD: [0.0, 100.0]}, split="holdout")
     judgement(folder, "d", {VAL_MMD: [0.0, 100.0]}, of="other")
     variance = (2 * statistics.variance([1.0, 2.0, 4.0]) + statistics.variance([7.0, 7.5])) / 3
-    found = spreads(folder, "d")
+    found = noise_tolerances(folder, "d")
     assert set(found) == {VAL_MMD}
     assert found[VAL_MMD] == pytest.approx(stats.t.ppf(0.975, 3) * math.sqrt(2 * variance))
-    assert spreads(tmp_path / "absent", "d") == {}
+    assert noise_tolerances(tmp_path / "absent", "d") == {}
 
 
 def test_the_spread_covers_95_percent_of_the_differences_of_two_draws(tmp_path: Path) -> None:
@@ -314,7 +323,7 @@ def test_the_spread_covers_95_percent_of_the_differences_of_two_draws(tmp_path: 
     for _ in range(1000):
         *values, then, now = torch.randn(6, generator=draws, dtype=torch.float64).tolist()
         judgement(tmp_path / "j", "one", {VAL_MMD: values})
-        band = spreads(tmp_path / "j", "d")[VAL_MMD]
+        band = noise_tolerances(tmp_path / "j", "d")[VAL_MMD]
         inside += verdict_of(then, now, band) == INSIDE
         found += verdict_of(then, now + 12.0, band) == OUTSIDE
     assert abs(inside / 1000 - 0.95) < 0.028

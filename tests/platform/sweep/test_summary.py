@@ -17,7 +17,7 @@ from platform.leaderboard.leaderboard import Reference
 from platform.leaderboard.model_types import GENERATOR
 from platform.report.tables import headline_at
 from platform.study.config import FinalistsConfig, Sweep, TuneConfig
-from platform.study.ranking import OBJECTIVES, Ranked
+from platform.study.ranking import OBJECTIVES, RankedTrial
 from platform.study.resume import FOLDER, METRICS, REASON
 from platform.sweep import summary
 from platform.sweep.summary import summarise
@@ -105,7 +105,7 @@ def read(sweep: Sweep, name: str) -> dict[str, Any]:
 
 
 def test_c2st_is_what_the_rungs_tell_of_it() -> None:
-    trial = Ranked(0, "COMPLETE", 1, 0.0, {}, {}, {0: 0.45, 1: 0.0}, None, "")
+    trial = RankedTrial(0, "COMPLETE", 1, 0.0, {}, {}, {0: 0.45, 1: 0.0}, None, "")
     assert [headline_at(trial, epoch, VAL_C2ST_EXCESS, GENERATION) for epoch in (0, 1, 2)] == [0.95, 0.5, None]
     assert [headline_at(trial, epoch, VAL_C2ST, GENERATION) for epoch in (0, 2)] == [0.45, None]
     assert headline_at(trial, 0, VAL_MMD, GENERATION) is None

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import metadata  # type: ignore[import-untyped]
 
 from platform.study.objectives import Goal, Objective
-from platform.study.searcher import OptunaBridge
+from platform.study.searcher import OptunaSearcher
 from platform.sweep.tensorboard import TensorBoard
 from search_spaces import Space
 from trainables.training.metric_names import EPOCH, TRAIN_LOSS, VAL_C2ST_EXCESS, VAL_MMD
@@ -33,13 +33,13 @@ class Sweep:
     """A bridge over a study in memory and Tune's calls in its order."""
 
     def __init__(self, folder: Path) -> None:
-        self.bridge = OptunaBridge(optuna.create_study(), SPACE, 10, GOAL)
-        self.board = TensorBoard(self.bridge, folder)
+        self.searcher = OptunaSearcher(optuna.create_study(), SPACE, 10, GOAL)
+        self.board = TensorBoard(self.searcher, folder)
         self.folder = folder
 
     def start(self, name: str) -> Trial:
         trial = cast(Trial, SimpleNamespace(trial_id=name, path=f"/results/{name}", last_result=None))
-        self.bridge.suggest(name)
+        self.searcher.suggest(name)
         self.board.on_trial_start(0, [], trial)
         return trial
 
@@ -84,7 +84,7 @@ def test_values_that_are_not_finite_are_left_out(sweep: Sweep) -> None:
 @pytest.mark.parametrize("ending", ["on_trial_complete", "on_trial_error"])
 def test_the_trials_own_run_holds_its_parameters_as_hparams(sweep: Sweep, ending: str) -> None:
     trial = sweep.start("a")
-    params = dict(sweep.bridge.running["a"].params)
+    params = dict(sweep.searcher.running["a"].params)
     sweep.report(trial, result(4))
     getattr(sweep.board, ending)(0, [], trial)
     tags = sweep.read(0).summary_metadata
