@@ -20,7 +20,6 @@ from typing import Any
 import torch
 from scipy import stats
 
-from trainables import generators
 from trainables.core.config import build, plain, with_values
 from trainables.data.canonical import reobserve
 from trainables.data.dataset import load_splits
@@ -29,6 +28,7 @@ from trainables.diffusion.loop import epochs
 from trainables.eval.features.kinematic import FEATURES, movement_features
 from trainables.eval.generation.validator import Validator
 from trainables.eval.metrics import classifier_two_sample_test
+from trainables.models import load_generator
 from trainables.training import metric_names as names
 
 Overrides = Mapping[str, Any]
@@ -101,7 +101,7 @@ def judged(checkpoint: Path, config: DiffusionConfig) -> dict[str, float]:
     """Accuracy of each probe between the validation movements and samples of the same conditions."""
     splits, judge = load_splits(config.data), config.evaluation
     validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, judge)
-    samples = generators.load(checkpoint).like(validator.held_out, seed=judge.seed)
+    samples = load_generator(checkpoint).like(validator.held_out, seed=judge.seed)
     observed, rows = reobserve(samples, config.data.canonical)
     real, fake = validator.features[rows], movement_features(observed.deltas, observed.mask)
     groups = validator.observed.take(rows).group

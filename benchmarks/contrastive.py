@@ -31,7 +31,7 @@ from trainables.diffusion.objective import Objective, draw
 from trainables.diffusion.ranking_config import ContrastiveConfig
 from trainables.diffusion.ranking_term import condition_queue, draw_negatives
 from trainables.diffusion.state import initial_state
-from trainables.training.trainable import ALONE
+from trainables.training.worker import ALONE
 
 PLAIN = ContrastiveConfig()
 RANKED = ContrastiveConfig(weight=0.1)

@@ -33,7 +33,7 @@ from benchmarks.serving_changes import kill, swap
 from benchmarks.serving_memory import memory
 from benchmarks.support.clients import Load, Question, bare, patient, require_equal
 from benchmarks.support.service import ONE, Figure, Service, Stage, drawn, service, trained
-from trainables.generators import ServedGenerator, load
+from trainables.models import ServedGenerator, load_generator
 
 WARM_UP = 2  # rounds that are not measured
 ROUNDS = 15
@@ -45,7 +45,7 @@ WINDOWS = 4
 
 def overhead(stage: Stage) -> list[Figure]:
     """The service beside the sampler at n=256."""
-    generator, asked = load(stage.checkpoint), {"n": 256, "steps": 20}
+    generator, asked = load_generator(stage.checkpoint), {"n": 256, "steps": 20}
     with service(stage.storage("overhead"), *ONE) as served:
         askers = {BARE: bare(served.url, asked), "by our client": patient(served.url, asked)}
         rounds = [beside(generator, askers, seed) for seed in range(WARM_UP + ROUNDS)][WARM_UP:]

@@ -28,8 +28,8 @@ from benchmarks.support.service import (
     weights_of,
 )
 from serve.replicas import COUNT_TTL_S
-from trainables.generators import load
 from trainables.model_registry.registry import CHAMPION, Registry
+from trainables.models import load_generator
 
 N, STEPS = 3, 2
 SMALL = {"n": N, "steps": STEPS}
@@ -80,7 +80,7 @@ def taken(replies: Sequence[Reply], moments: Sequence[float], weights: Sequence[
 
 def references(checkpoint: Path) -> list[Deltas]:
     """What the clients of a load are to get, by their seeds."""
-    generator = load(checkpoint)
+    generator = load_generator(checkpoint)
     return [drawn(generator, N, seed, STEPS) for seed in range(max(SWAPPING, KILLING))]
 
 

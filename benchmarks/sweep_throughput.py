@@ -39,9 +39,11 @@ from platform.sweep.runner import make_tuner
 from search_spaces import SPACES
 from trainables import session
 from trainables.core.config import build, plain, with_values
-from trainables.diffusion import cost, loop
+from trainables.diffusion import loop
 from trainables.diffusion.config import DiffusionConfig
-from trainables.training.trainable import ALONE, Epoch, Trainable, Worker
+from trainables.specs import TRAINABLES
+from trainables.training.trainable import Epoch
+from trainables.training.worker import ALONE, Worker
 
 SPACE = SPACES["diffusion"]
 SEARCHED = ("contrastive.temperature",)  # with weight 0 it changes nothing: all trials cost the same
@@ -60,7 +62,7 @@ def timed(config: DiffusionConfig, *, resume: Path | None = None, worker: Worker
 
 def trial(parameters: Mapping[str, Any], job: session.Job) -> None:
     """The session's trial in a worker that knows the timed loop."""
-    session.TRAINABLES["timed"] = Trainable(DiffusionConfig, timed, cost.measure)
+    TRAINABLES["timed"] = TRAINABLES["diffusion"].with_parts(epochs=timed)
     session.trial(parameters, job)
 
 
@@ -103,7 +105,7 @@ def swept(config: Mapping[str, Any], count: int, log: Path) -> None:
     )
     laws = {key: SPACE.parameters[key] for key in SEARCHED}
     sweep = Sweep(settings, config, replace(SPACE, trainable="timed", parameters=laws, baselines=()), ())
-    session.TRAINABLES["timed"] = Trainable(DiffusionConfig, timed, cost.measure)
+    TRAINABLES["timed"] = TRAINABLES["diffusion"].with_parts(epochs=timed)
     study = open_study(sweep, {OBJECTIVES: [SPACE.metric]})
     searcher = OptunaSearcher(study, sweep.space, count, sweep.goal)
     progress = Progress(searcher, sweep.epochs, settings.budget.wall_s, Console(file=io.StringIO()))

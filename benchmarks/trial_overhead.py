@@ -45,12 +45,13 @@ from platform.sweep.runner import make_tuner
 from search_spaces import SPACES
 from trainables import session
 from trainables.core.config import build, plain, with_values
-from trainables.diffusion import cost
 from trainables.diffusion import loop as train
 from trainables.diffusion.config import DiffusionConfig
+from trainables.specs import TRAINABLES
 from trainables.training import metric_names as names
 from trainables.training.scaling import ScalingConfig
-from trainables.training.trainable import Epoch, Epochs, Trainable, Worker
+from trainables.training.trainable import Epoch, Epochs
+from trainables.training.worker import Worker
 
 SPACE = SPACES["diffusion"]
 RECORD = {OBJECTIVES: [SPACE.metric]}
@@ -82,7 +83,7 @@ def remembering(config: DiffusionConfig, *, resume: Path | None, worker: Worker)
 
 
 LOOPS: dict[str, Epochs] = {"no-op": nothing, "small epoch": remembering}
-WORKLOADS = {name: Trainable(DiffusionConfig, loop, cost.measure) for name, loop in LOOPS.items()}
+WORKLOADS = {name: TRAINABLES["diffusion"].with_parts(epochs=loop) for name, loop in LOOPS.items()}
 
 
 WORKER_LOOP = session._worker_loop
@@ -90,13 +91,13 @@ WORKER_LOOP = session._worker_loop
 
 def worker_loop(settings: dict[str, Any]) -> None:
     """The session's loop in a worker of a group that knows the workloads of this file."""
-    session.TRAINABLES.update(WORKLOADS)
+    TRAINABLES.update(WORKLOADS)
     WORKER_LOOP(settings)
 
 
 def trial(parameters: Mapping[str, Any], job: session.Job) -> None:
     """The session's trial in a worker that knows the workloads of this file."""
-    session.TRAINABLES.update(WORKLOADS)
+    TRAINABLES.update(WORKLOADS)
     session._worker_loop = worker_loop
     session.trial(parameters, job)
 
@@ -158,7 +159,7 @@ def run_sweep(sweep: Sweep, epochs: int = 0) -> tuple[Timing, optuna.Study]:
 
 def measure(trials: int, folder: Path) -> tuple[dict[str, Timing], dict[str, dict[str, float]]]:
     """Timings of each loop, and the memory of the driver and of the process that trains."""
-    session.TRAINABLES.update(WORKLOADS)
+    TRAINABLES.update(WORKLOADS)
     before, idle, after = (sweep_of(at, "no-op", trials, folder) for at in ("bare-before", "no-op", "bare-after"))
     small = sweep_of("epoch", "small epoch", MEMORY_TRIALS, folder, epochs=1)
     with ray_instance("local", ScalingConfig()):

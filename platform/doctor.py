@@ -21,7 +21,7 @@ from platform.preflight.context import FAIL, OK, WARNING, Cluster, DoctorConfig,
 from trainables.core.cli import FAILED, Command, Request, run
 from trainables.core.config import ConfigError, build, plain
 from trainables.data.config import DataConfig
-from trainables.session import TRAINABLES
+from trainables.specs import TRAINABLES
 from trainables.training.node_probe import DRIVERS_FILE, Node, now_s, probe_node
 from trainables.training.scaling import ScalingConfig
 

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from platform.leaderboard.finalists import noise_seeds
 from platform.leaderboard.holdout_ledger import HOLDOUT, LEDGER, Ledger, Look
-from platform.leaderboard.model_types import KINDS
+from platform.leaderboard.model_types import MODEL_FUNCTIONS
 from platform.promotion.challenger import FIRST, Challenger, of_checkpoint, of_leaderboard, require_same_form
 from platform.promotion.decision_record import findings, heading, history_table, print_decision, refusal, refusals_table
 from platform.promotion.detector_rule import DetectorRuleConfig
@@ -26,13 +26,12 @@ from trainables.core.cli import Command, Request, run
 from trainables.core.config import build, plain, require, require_member
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits
-from trainables.detectors import FOLDER as DETECTORS
 from trainables.model_evaluation import EVALUATION_SPLITS, EvaluationResult, evaluate
 from trainables.model_registry.publisher import Publisher, held
-from trainables.model_registry.registry import FOLDER as REGISTRY
 from trainables.model_registry.registry import Published, Registry
+from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import CheckpointError
-from trainables.training.headline_metrics import CRITERIA
+from trainables.training.trainable import DETECTOR, GENERATOR
 
 REFUSED = 3
 ABOUT = """
@@ -61,7 +60,7 @@ class PromoteConfig:
     seed: int = 0  # of the noise, common to both; that of a study makes a look of its leaderboard serve again
     confidence: float = 0.95  # one-sided
     holdout_budget: int = 32  # looks at the holdout split of the same data, of all studies and promotions
-    registry: str = REGISTRY  # that list and rollback are about; a promotion knows its own
+    registry: str = GENERATOR.registry  # that list and rollback are about; a promotion knows its own
     limits: LimitsConfig = field(default_factory=LimitsConfig)  # of generators
     margins: MarginsConfig = field(default_factory=MarginsConfig)
     detector: DetectorRuleConfig = field(default_factory=DetectorRuleConfig)  # limits and margins of detectors
@@ -84,13 +83,13 @@ class PromoteConfig:
         return Rule(self.confidence, self.limits, self.margins)
 
 
-CHAMPIONS = {kind.registry: CRITERIA[name] for name, kind in KINDS.items()}
+CHAMPIONS = {spec.model_type.registry: spec.metrics for spec in TRAINABLES.values()}
 """Folder of a registry -> what its champions are judged by."""
 RULES: dict[str, Callable[[PromoteConfig], Rule]] = {
-    REGISTRY: lambda config: config.rule,
-    DETECTORS: lambda config: config.detector.rule(config.confidence),
+    GENERATOR.name: lambda config: config.rule,
+    DETECTOR.name: lambda config: config.detector.rule(config.confidence),
 }
-"""Folder of a registry -> when a challenger becomes champion there."""
+"""Type of a model -> when a challenger becomes champion."""
 
 
 COMMAND = Command(
@@ -118,7 +117,7 @@ def promote(console: Console, config: PromoteConfig) -> int:
         RegistryError, HoldoutSpentError, LedgerError: the registry or the ledger says no.
     """
     challenger = challenger_of(config)
-    registry = Registry.below(config.storage_path, KINDS[challenger.kind].registry)
+    registry = Registry.below(config.storage_path, TRAINABLES[challenger.kind].model_type.registry)
     with held(registry) as publisher:
         champion = registry.champion()
         if champion is not None and champion.weights_sha256 == challenger.weights_sha256:
@@ -134,7 +133,7 @@ def _decide(
 ) -> int:
     with console.status("measuring the latency"):
         latency = measured(config, challenger, champion)
-    rule, seeds = RULES[KINDS[challenger.kind].registry](config), noise_seeds(config.seed, config.noise)
+    rule, seeds = RULES[TRAINABLES[challenger.kind].model_type.name](config), noise_seeds(config.seed, config.noise)
     with console.status(f"judging on the {config.split} split"):
         mine = judged(config, Look.at(challenger.checkpoint, seeds, challenger.study, challenger.trial))
         theirs = None if champion is None else judged(config, Look.at(champion.checkpoint, seeds, champion.id))
@@ -172,8 +171,8 @@ def measured(config: PromoteConfig, challenger: Challenger, champion: Published 
     splits = load_splits(build(DataConfig, challenger.record["config"]["data"]))
     if splits.sha256 != challenger.record["data_sha256"]:
         raise CheckpointError(f"{challenger.checkpoint}: trained on other data than today's ({splits.sha256})")
-    working = KINDS[challenger.kind].working
-    sides = [working(side.checkpoint) for side in (challenger, champion) if side is not None]
+    workload = MODEL_FUNCTIONS[TRAINABLES[challenger.kind].model_type.name].workload
+    sides = [workload(side.checkpoint) for side in (challenger, champion) if side is not None]
     return measure(sides, splits["validation"], config.latency)
 
 

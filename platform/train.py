@@ -16,8 +16,9 @@ from rich.console import Console
 from platform.core.ray_instance import ray_instance
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import build, plain
-from trainables.session import TRAINABLES, Job
+from trainables.session import Job
 from trainables.session import run as run_job
+from trainables.specs import TRAINABLES
 from trainables.training.headline_metrics import CRITERIA
 from trainables.training.progress import Progress
 from trainables.training.run_folder import RunFolder, opened

@@ -36,7 +36,7 @@ from trainables.core.cli import Command, Request, run
 from trainables.core.config import build, digest, plain
 from trainables.data.config import DataConfig
 from trainables.data.dataset import DataSplits, load_splits
-from trainables.session import TRAINABLES
+from trainables.specs import TRAINABLES
 
 ABOUT = """
 Search the parameters of a trainable by their judgement on held-out people.

@@ -9,8 +9,8 @@ from typing import Any
 
 from trainables.core.config import plain
 from trainables.diffusion.sampling_config import SamplingChanges
-from trainables.generators import ServedGenerator
 from trainables.model_registry.registry import Published
+from trainables.models import ServedGenerator
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import load_record
 

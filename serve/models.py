@@ -14,10 +14,10 @@ from serve.cards import detector_card, generator_card
 from serve.champions import RegistryModels
 from serve.jobs import NoChampionError, NoDetectorError, ServeError
 from trainables.data.canonical import Movements, encode
-from trainables.detectors import FOLDER, MovementDetector, load_detector
 from trainables.diffusion.sampling_config import SamplingChanges
-from trainables.generators import ServedGenerator, load
 from trainables.model_registry.registry import Published, Registry
+from trainables.models import MovementDetector, ServedGenerator, load_detector, load_generator
+from trainables.training.trainable import DETECTOR
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Models:
     @classmethod
     def below(cls, storage_path: str | Path) -> "Models":
         """Return the models of a storage path; nothing is loaded before `champions.swap`."""
-        generators, detectors = Registry.below(storage_path), Registry.below(storage_path, FOLDER)
+        generators, detectors = Registry.below(storage_path), Registry.below(storage_path, DETECTOR.registry)
         return cls(
             RegistryModels(generators, load_champion, NoChampionError, "champion"),
             RegistryModels(detectors, load_served_detector, NoDetectorError, "detector"),
@@ -78,7 +78,7 @@ def load_champion(entry: Published) -> Champion:
         CheckpointError, ConfigError, SamplingDivergedError: it cannot be loaded, or cannot sample.
         ServeError: its samples are not finite.
     """
-    generator = load(entry.checkpoint)
+    generator = load_generator(entry.checkpoint)
     conditions = generator.known.draw(2, 0)
     frame = conditions.frame(generator.canonical)
     z = generator.rows(conditions, frame, [(0, 0), (0, 1)], generator.sampling_with(SamplingChanges()))

@@ -22,7 +22,7 @@ from trainables.diffusion import train as experiment
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.models.unet1d import UNet1D
 from trainables.model_evaluation import evaluate_generator
-from trainables.session import TRAINABLES
+from trainables.specs import TRAINABLES
 
 
 def build_run(request: Request) -> object:

@@ -28,35 +28,19 @@ from ray.train import TrainingFailedError, WorkerGroupError
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from trainables.core.config import build, plain, require, require_member, with_values
-from trainables.detector import cost as detector_cost
-from trainables.detector import train as detector
-from trainables.detector.config import DetectorConfig
-from trainables.diffusion import cost as diffusion_cost
-from trainables.diffusion import loop as diffusion
-from trainables.diffusion.config import DiffusionConfig
-from trainables.gan import cost as gan_cost
-from trainables.gan import train as gan
-from trainables.gan.config import GanConfig
+from trainables.specs import TRAINABLES
 from trainables.training.manifest import Manifest
 from trainables.training.metric_names import EPOCH
 from trainables.training.run_folder import Line, RunFolder, recording
 from trainables.training.scaling import ScalingConfig
-from trainables.training.trainable import Epoch, Trainable, Worker, metrics_of
+from trainables.training.trainable import Epoch, metrics_of
+from trainables.training.trial_keys import BEFORE, FAILURE, INTERRUPTED, METRICS_FILE, RESUME_FROM
+from trainables.training.worker import Worker
 
-TRAINABLES: dict[str, Trainable] = {
-    "diffusion": Trainable(DiffusionConfig, diffusion.epochs, diffusion_cost.measure),
-    "gan": Trainable(GanConfig, gan.epochs, gan_cost.measure),
-    "detector": Trainable(DetectorConfig, detector.epochs, detector_cost.measure),
-}
 TRIALS = "trials"  # the folder of Tune's trials, beside that of their worker groups
 CONTROLLER_RETRIES = 3
 PATIENCE_S = 3.0  # before a lost group is started anew; a stopped trial's controller outlives its workers by 0.2 s
 RUN = "ray"  # what Ray Train itself keeps of a run, beside our files
-RESUME_FROM = "resume_from"  # among a trial's parameters: the checkpoint of the trial that it goes on from
-FAILURE = "failure"  # a trial's last result: why it could not go on, and would not if it were tried again
-INTERRUPTED = "interrupted"  # a trial's last result: what stopped it that is no fault of its own
-METRICS_FILE = "metrics.json"  # in a trial's checkpoint: its epoch and metrics, for a driver that has not heard of them
-BEFORE = "before"  # in that file: epoch and metrics of all epochs before it
 
 Report = Callable[[Epoch], object]
 
@@ -88,9 +72,9 @@ class Job:
 def drain(job: Job, report: Report, resume: Path | None, worker: Worker) -> None:
     """Run the trainable to its end, handing every epoch to `report`."""
     torch.set_num_threads(job.scaling.cpus_per_worker)
-    trainable = TRAINABLES[job.trainable]
-    config = build(trainable.config, job.config, at="trainable")
-    for epoch in trainable.epochs(config, resume=resume, worker=worker):
+    spec = TRAINABLES[job.trainable]
+    config = build(spec.config, job.config, at="trainable")
+    for epoch in spec.load().epochs(config, resume=resume, worker=worker):
         report(epoch)
 
 

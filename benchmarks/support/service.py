@@ -26,9 +26,9 @@ from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling_config import SamplingChanges
 from trainables.eval.generation.config import EvaluationConfig
-from trainables.generators import ServedGenerator
 from trainables.model_registry.publisher import held
 from trainables.model_registry.registry import FOLDER, Registry
+from trainables.models import ServedGenerator
 from trainables.training.checkpoint import load_checkpoint, load_record, save_checkpoint
 
 TRAINED = DiffusionConfig(epochs=1, steps_per_epoch=20, evaluation=EvaluationConfig(movements=100))

@@ -18,7 +18,6 @@ from platform.negatives import NegativesConfig as Wanted
 from platform.negatives import draw
 from serve.client import HardNegatives
 from serve.patience import ServiceError
-from trainables import detectors
 from trainables.core.config import require
 from trainables.core.seeding import derive
 from trainables.data.balance import generated_count
@@ -26,10 +25,11 @@ from trainables.data.dataset import load_splits
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.negatives import weights_of
 from trainables.detector.dataset.served_negatives import NotServedError, ServedMovements, read_served, write_served
-from trainables.session import TRAINABLES
+from trainables.specs import TRAINABLES
 from trainables.training.headline_metrics import CRITERIA
 from trainables.training.progress import Progress
 from trainables.training.run_folder import Line, RunFolder, opened, recording
+from trainables.training.trainable import DETECTOR
 
 STORAGE = "storage"  # where champion and detector are published, and the service keeps its batches
 
@@ -58,7 +58,7 @@ def trained(kind: str, config: Any, folder: Path, show: Callable[[Line], object]
     with opened(folder, kind, config) as run:
         if len(run.metrics()) <= config.epochs:  # the untrained one has a line, too
             with recording(run) as record:
-                for epoch in TRAINABLES[kind].epochs(config, resume=run.last):
+                for epoch in TRAINABLES[kind].load().epochs(config, resume=run.last):
                     show(record(epoch))
     return run
 
@@ -116,7 +116,7 @@ def _drawn(
 ) -> ServedMovements:
     detector = published_detector(config, folder / "published", console)
     publish(folder / STORAGE, diffusion)
-    publish(folder / STORAGE, detector, detectors.FOLDER)
+    publish(folder / STORAGE, detector, DETECTOR.registry)
     count = generated_count(len(load_splits(config.data)["train"]), config.negatives.alpha or 1.0)
     console.print(f"[bold]served[/bold]: {count} movements with a score in {[*hardness]}")
     with service(folder / STORAGE, *ONE) as running, drawing(console, count) as advance:

@@ -18,7 +18,7 @@ from trainables.data.canonical import Canonical, decode, encode
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits
 from trainables.eval.plot_style import FAKE, REAL
-from trainables.generators import load
+from trainables.models import load_generator
 from trainables.training.checkpoint import load_record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ DPI, COLOURS = 100, 32
 
 def pairs(checkpoint: Path, seed: int) -> tuple[Canonical, Canonical]:
     """Return recorded movements, and a sample under the conditions of each, both in whole pixels."""
-    generator = load(checkpoint)
+    generator = load_generator(checkpoint)
     split = load_splits(build(DataConfig, load_record(checkpoint)["config"]["data"])).splits[SPLIT]
     allowed = torch.tensor([row for row, user in enumerate(split.group) if not user.startswith(LEFT_OUT)])
     order = torch.randperm(len(allowed), generator=torch.Generator().manual_seed(seed))

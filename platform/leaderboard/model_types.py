@@ -1,6 +1,6 @@
-"""What needs code of its own by kind of trainable: a reference of real people, pictures of the best, its champions.
+"""What needs code of its own by type of model: a reference of real users, plots of the best, and timed work.
 
-What is only told differently stands in the table of `trainables.training.headline_metrics`.
+What is only named differently stands in the record of the type (`trainables.training.trainable.ModelType`).
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +11,6 @@ from typing import Any
 
 from platform.leaderboard.finalists import VALIDATION
 from platform.leaderboard.leaderboard import Reference, intervals
-from trainables import detectors, generators
 from trainables.core.config import build
 from trainables.data.canonical import Canonical, reobserve
 from trainables.data.dataset import load_splits
@@ -23,25 +22,24 @@ from trainables.eval.generation.validator import Validator
 from trainables.model_evaluation import EvaluationResult
 from trainables.model_evaluation.detector import scores_on
 from trainables.model_evaluation.generator import validator_of
-from trainables.model_registry import registry
+from trainables.models import load_detector, load_generator
 from trainables.training.checkpoint import load_record
+from trainables.training.trainable import DETECTOR, GENERATOR
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What one kind of trainable brings with it.
+class ModelFunctions:
+    """Functions of one type of model.
 
     Attributes:
         reference: What real people score under a configuration; None where people cannot take the model's place.
-        draw: Pictures of a checkpoint in a folder, beside how it was judged again, if it was.
-        working: What a checkpoint does with movements, to be timed.
-        registry: The folder of its champions below a storage path.
+        plot: Writes plots of a checkpoint into a folder, with the intervals of its re-evaluation, if there is one.
+        workload: What a checkpoint does with movements, to be timed.
     """
 
     reference: Callable[[Any], Reference] | None
-    draw: Callable[[Path, Any, EvaluationResult | None, Path], None]
-    working: Callable[[Path], Callable[[Canonical], object]]
-    registry: str
+    plot: Callable[[Path, Any, EvaluationResult | None, Path], None]
+    workload: Callable[[Path], Callable[[Canonical], object]]
 
 
 def people(config: Any) -> Reference:
@@ -50,10 +48,10 @@ def people(config: Any) -> Reference:
     return Reference(validator.floor(), validator.c2st_against(load_splits(config.data)["train"]))
 
 
-def draw_samples(checkpoint: Path, config: Any, judgement: EvaluationResult | None, pictures: Path) -> None:
+def plot_samples(checkpoint: Path, config: Any, judgement: EvaluationResult | None, pictures: Path) -> None:
     """Gallery and overlays of samples, made as they were judged in training."""
     validator = _validator(config)
-    samples = generators.load(checkpoint).like(validator.held_out, seed=validator.config.seed)
+    samples = load_generator(checkpoint).like(validator.held_out, seed=validator.config.seed)
     observed, rows = reobserve(samples, validator.canonical)
     plot_gallery(validator.observed.take(rows), observed, pictures / "gallery.png")
     plot_overlays(validator.observed, observed, pictures / "features.png")
@@ -63,7 +61,7 @@ def _validator(config: Any) -> Validator:
     return validator_of(config.data, VALIDATION, config.evaluation)
 
 
-def draw_scores(checkpoint: Path, config: Any, judgement: EvaluationResult | None, pictures: Path) -> None:
+def plot_scores(checkpoint: Path, config: Any, judgement: EvaluationResult | None, pictures: Path) -> None:
     """What a detector says of people and of the bots that it met in training, with intervals where judged again."""
     own = build(DetectorConfig, load_record(checkpoint)["config"])
     scores = scores_on(load_trained_detector(checkpoint), own, VALIDATION, own.judgement.seed)
@@ -73,15 +71,16 @@ def draw_scores(checkpoint: Path, config: Any, judgement: EvaluationResult | Non
 
 def sampling(checkpoint: Path) -> Callable[[Canonical], object]:
     """Samples under the conditions of movements."""
-    return partial(generators.load(checkpoint).like, seed=0)
+    return partial(load_generator(checkpoint).like, seed=0)
 
 
 def scoring(checkpoint: Path) -> Callable[[Canonical], object]:
     """Scores of movements."""
-    return detectors.load_detector(checkpoint).score
+    return load_detector(checkpoint).score
 
 
-GENERATOR = Kind(people, draw_samples, sampling, registry.FOLDER)
-DETECTOR = Kind(None, draw_scores, scoring, detectors.FOLDER)
-KINDS: Mapping[str, Kind] = {"diffusion": GENERATOR, "gan": GENERATOR, "detector": DETECTOR}
-"""Name of a trainable -> what it brings; those that can be judged again."""
+MODEL_FUNCTIONS: Mapping[str, ModelFunctions] = {
+    GENERATOR.name: ModelFunctions(people, plot_samples, sampling),
+    DETECTOR.name: ModelFunctions(None, plot_scores, scoring),
+}
+"""Name of a type of model -> its functions; models of another type are neither re-evaluated nor plotted."""

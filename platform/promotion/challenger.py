@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from platform.leaderboard.leaderboard import LEADERBOARD
-from platform.leaderboard.model_types import KINDS
 from trainables.core.config import ConfigError
 from trainables.model_registry.registry import Published
+from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, load_record
 
 FIRST = -1  # in place of a trial's number: the leaderboard's first
@@ -55,8 +55,8 @@ def of_checkpoint(folder: Path) -> Challenger:
         raise CheckpointError(
             f"{folder}: expected a checkpoint of a generator or detector, but the record lacks {', '.join(missing)}"
         )
-    if record["kind"] not in KINDS:
-        known = " or ".join(f"`{name}`" for name in KINDS)
+    if record["kind"] not in TRAINABLES:
+        known = " or ".join(f"`{name}`" for name in TRAINABLES)
         raise CheckpointError(f"{folder}: expected a checkpoint of kind {known}, but got {record['kind']}")
     return Challenger(folder, record)
 

@@ -11,8 +11,7 @@ from platform.study.objectives import Constraint, Goal, Objective
 from platform.study.samplers import SAMPLERS
 from search_spaces import SPACES, Space
 from trainables.core.config import ConfigError, require, require_member
-from trainables.detectors import FOLDER as DETECTORS
-from trainables.model_registry.registry import FOLDER as REGISTRY
+from trainables.specs import TRAINABLES
 from trainables.training.headline_metrics import CRITERIA, Criteria
 from trainables.training.scaling import ScalingConfig
 
@@ -134,7 +133,7 @@ class TuneConfig:
         require_member("sampler", self.sampler, SAMPLERS)
         named = not self.study_name or bool(NAME.fullmatch(self.study_name))
         require(named, f"`study_name` to match {NAME.pattern}", self.study_name)
-        for folder in (REGISTRY, DETECTORS):
+        for folder in {spec.model_type.registry: None for spec in TRAINABLES.values()}:
             require(self.study_name != folder, f"a `study_name` other than {folder}", "it", "champions are kept there")
 
     @property

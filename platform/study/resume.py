@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from trainables.session import BEFORE, METRICS_FILE
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, load_record
 from trainables.training.metric_names import CHECKPOINT_PATH, EPOCH
+from trainables.training.trial_keys import BEFORE, METRICS_FILE
 
 RAY_TRIAL = "ray_trial_id"
 REASON = "reason"

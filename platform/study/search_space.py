@@ -14,7 +14,7 @@ from platform.study.objectives import Goal
 from search_spaces import SPACES, Space
 from trainables.core.cli import Request
 from trainables.core.config import ConfigError, build, require, require_member, with_values
-from trainables.session import TRAINABLES
+from trainables.specs import TRAINABLES
 from trainables.training.metric_names import DIRECTIONS
 
 

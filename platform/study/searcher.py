@@ -44,9 +44,9 @@ from platform.study.resume import (
     resumed_from,
 )
 from search_spaces import Space
-from trainables.session import BEFORE, FAILURE, INTERRUPTED, RESUME_FROM
 from trainables.training.metric_names import CHECKPOINT_PATH, EPOCH
 from trainables.training.trainable import metrics_of
+from trainables.training.trial_keys import BEFORE, FAILURE, INTERRUPTED, RESUME_FROM
 
 MADE_WITH = "made_with"  # with what a trial was suggested and run: code, versions, data, sampler and its seed
 MOST_SILENT_CRASHES = 2  # but never fewer than the attempts of one trial

@@ -10,7 +10,7 @@ from platform.study.search_space import bounds
 from trainables.core.config import build, with_values
 from trainables.core.formatting import clock
 from trainables.core.threads import threads
-from trainables.session import TRAINABLES
+from trainables.specs import TRAINABLES
 from trainables.training.trainable import Cost
 
 
@@ -59,9 +59,9 @@ def _finalists_s(sweep: Sweep, trial_s: float, evaluation_s: float) -> float:
 
 
 def _measure(sweep: Sweep, corner: Any) -> Cost:
-    trainable = TRAINABLES[sweep.space.trainable]
+    spec = TRAINABLES[sweep.space.trainable]
     values = {key: _corner(law, corner) for key, law in sweep.space.parameters.items()}
-    return trainable.measure(build(trainable.config, with_values(sweep.trainable, values), at="trainable"))
+    return spec.load().measure(build(spec.config, with_values(sweep.trainable, values), at="trainable"))
 
 
 def _corner(law: BaseDistribution, corner: Any) -> Any:

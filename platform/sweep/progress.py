@@ -14,9 +14,9 @@ from rich.text import Text
 from platform.core.console import columns, describe, figure_columns, figures_of, metric
 from platform.study.searcher import OptunaSearcher
 from trainables.core.formatting import clock
-from trainables.session import FAILURE
 from trainables.training import metric_names as names
 from trainables.training.headline_metrics import CRITERIA, title
+from trainables.training.trial_keys import FAILURE
 
 REDRAWN_S = 0.5  # Tune steps many times a second; only the clock moves between events
 SHOWN = 14  # rows of the live table; older finished trials scroll into the ranking

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from platform.core.provenance import source_of
 from platform.leaderboard.finalists import JUDGEMENTS
-from platform.leaderboard.model_types import KINDS
+from platform.leaderboard.model_types import MODEL_FUNCTIONS
 from platform.study.config import Sweep
 from platform.study.resume import FOLDER, METRICS, OVERRIDES, last_epoch
 from platform.study.search_space import value_at
@@ -28,13 +28,13 @@ from trainables.core.config import ConfigError, build, digest, require, with_val
 from trainables.core.threads import threads
 from trainables.data.config import DataConfig
 from trainables.data.dataset import DataSplits, load_splits
-from trainables.session import TRAINABLES
+from trainables.specs import TRAINABLES
 from trainables.training import metric_names as names
 from trainables.training.headline_metrics import CRITERIA
 from trainables.training.manifest import Manifest, differences
 from trainables.training.progress import Progress
 from trainables.training.run_folder import RunFolder, opened, recording
-from trainables.training.trainable import Worker
+from trainables.training.worker import Worker
 
 REPRODUCED = "reproduced"
 REPORT = "reproduction.json"
@@ -156,13 +156,13 @@ def fingerprint(manifest: Manifest) -> str:
 
 def trained_again(console: Console, original: Original, now: Manifest, path: Path) -> Mapping[str, float]:
     """The metrics of the trial's last epoch, trained in this process; what the folder already holds is not repeated."""
-    trainable = TRAINABLES[original.trainable]
-    config = build(trainable.config, original.config, at="trainable")
+    spec = TRAINABLES[original.trainable]
+    config = build(spec.config, original.config, at="trainable")
     with opened(path, original.trainable, config) as folder:
         now.write(folder.path)
         progress = Progress(console, folder, original.epoch, CRITERIA[original.trainable])
         with progress, recording(folder) as record:
-            epochs = trainable.epochs(config, resume=folder.last, worker=Worker(device=_device(original)))
+            epochs = spec.load().epochs(config, resume=folder.last, worker=Worker(device=_device(original)))
             for epoch in itertools.islice(epochs, original.epoch + 1 - _begun(folder)):
                 progress(record(epoch))
         return {name: value for name, value in folder.metrics()[original.epoch].items() if name != names.EPOCH}
@@ -178,7 +178,8 @@ def bands(original: Original, study: Path) -> dict[str, float]:
     config = build(TRAINABLES[original.trainable].config, original.config, at="trainable")
     data = load_splits(config.data)
     found = noise_tolerances(study / JUDGEMENTS, data.sha256) | dict.fromkeys(EXACT, 0.0)
-    criteria, people = CRITERIA[original.trainable], KINDS[original.trainable].reference
+    criteria = CRITERIA[original.trainable]
+    people = MODEL_FUNCTIONS[TRAINABLES[original.trainable].model_type.name].reference
     if people is not None and criteria.headline in original.metrics:
         floor = people(config).floor
         found |= dict.fromkeys((criteria.headline, criteria.objective), (floor.high - floor.low) / 2)

@@ -9,7 +9,7 @@ from rich.console import Console
 from sqlalchemy.engine import make_url
 
 from platform.leaderboard.leaderboard import Leaderboard, Reference, leaderboard, to_json, write
-from platform.leaderboard.model_types import KINDS
+from platform.leaderboard.model_types import MODEL_FUNCTIONS
 from platform.report.html import REPORT, write_report
 from platform.report.learning_curves import plot_learning_curves
 from platform.report.tables import headline_at, print_failures, print_leaderboard, print_ranking, print_worth
@@ -19,7 +19,7 @@ from platform.study.storage import JOURNAL
 from trainables.core import atomic_files
 from trainables.core.config import build
 from trainables.core.formatting import interpreter
-from trainables.session import TRAINABLES
+from trainables.specs import TRAINABLES
 from trainables.training.headline_metrics import shown_as
 
 
@@ -39,7 +39,7 @@ def summarise(console: Console, sweep: Sweep, study: optuna.Study) -> int:
     print_ranking(console, trials, sweep.criteria)
     sweep.settings.folder.mkdir(parents=True, exist_ok=True)
     best, judged = trials[0], dict[str, Any]()
-    if sweep.space.trainable in KINDS:
+    if TRAINABLES[sweep.space.trainable].model_type.name in MODEL_FUNCTIONS:
         best, judged = _judge_again(console, sweep, study, trials)
     _write(sweep, best, trials, judged)
     write_report(study, sweep.settings.folder, sweep.space.tie_breaker)
@@ -51,8 +51,8 @@ def _judge_again(
     console: Console, sweep: Sweep, study: optuna.Study, trials: Sequence[RankedTrial]
 ) -> tuple[RankedTrial, dict[str, Any]]:
     """The best trial, and what `summary.json` says of the finalists and of people."""
-    config, kind = _config(sweep), KINDS[sweep.space.trainable]
-    reference = kind.reference(config) if kind.reference else None
+    config, functions = _config(sweep), MODEL_FUNCTIONS[TRAINABLES[sweep.space.trainable].model_type.name]
+    reference = functions.reference(config) if functions.reference else None
     board = leaderboard(console, sweep, study, trials)
     best = board.rows[0].trial if board.rows else trials[0]
     write(board, sweep.settings.folder, sweep.settings.study_name, reference)
@@ -79,7 +79,9 @@ def _plot(
         plot_learning_curves(trials, metric, criteria, floor, pictures / "learning_curves.png")
     if best.checkpoint is not None and best.number not in board.left_out:
         judged = next((row.validation for row in board.rows if row.trial.number == best.number), None)
-        KINDS[sweep.space.trainable].draw(best.checkpoint, _config(sweep), judged, pictures)
+        MODEL_FUNCTIONS[TRAINABLES[sweep.space.trainable].model_type.name].plot(
+            best.checkpoint, _config(sweep), judged, pictures
+        )
 
 
 def _write(sweep: Sweep, best: RankedTrial, trials: Sequence[RankedTrial], judged: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ from trainables.data.config import CanonicalConfig
 from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.served_negatives import ServedMovements, write_served
-from trainables.session import TRAINABLES
+from trainables.specs import TRAINABLES
 from trainables.training.run_folder import RunFolder
 
 QUIET = Console(quiet=True)
@@ -106,13 +106,14 @@ class Counted:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.epochs = 0
         whole = TRAINABLES["detector"]
+        loop = whole.load().epochs
 
         def epochs(*arguments: Any, **named: Any) -> Iterator[Any]:
-            for epoch in whole.epochs(*arguments, **named):
+            for epoch in loop(*arguments, **named):
                 self.epochs += 1
                 yield epoch
 
-        monkeypatch.setitem(TRAINABLES, "detector", replace(whole, epochs=epochs))
+        monkeypatch.setitem(TRAINABLES, "detector", whole.with_parts(epochs=epochs))
 
 
 def test_a_training_that_was_finished_is_found_with_its_figures(

@@ -21,7 +21,7 @@ from trainables.eval.features.kinematic import movement_features
 from trainables.eval.metrics import c2st, mmd_rbf, prd, standardise
 from trainables.physical.minimum_jerk import MinimumJerk
 from trainables.training.metric_names import TRAIN_LOSS
-from trainables.training.trainable import ALONE
+from trainables.training.worker import ALONE
 
 FILE = Path(__file__).with_name("golden.json")
 STEPS = 20

@@ -19,9 +19,9 @@ from platform.study.resume import FOLDER, RAY_TRIAL
 from platform.study.searcher import OptunaSearcher
 from platform.study.study import open_study
 from search_spaces import Space
-from trainables.session import BEFORE, METRICS_FILE
 from trainables.training.checkpoint import save_checkpoint
 from trainables.training.metric_names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.trial_keys import BEFORE, METRICS_FILE
 
 LAST = 4
 SPACE = Space(

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from trainables.core.config import plain, with_values
-from trainables.session import TRAINABLES, Job
+from trainables.session import Job
+from trainables.specs import TRAINABLES
 from trainables.training.scaling import ScalingConfig
 
 CPUS = 2

@@ -22,9 +22,11 @@ import torch
 
 from trainables import session
 from trainables.diffusion.config import DiffusionConfig
+from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import load_record, save_checkpoint
 from trainables.training.metric_names import EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
-from trainables.training.trainable import ALONE, Cost, Epoch, Trainable, Worker
+from trainables.training.trainable import Cost, Epoch
+from trainables.training.worker import ALONE, Worker
 
 SIGNALS = "STANDIN_SIGNALS"  # names the folder
 HOLD, LATE = "hold", "late"
@@ -61,7 +63,7 @@ def signal_of(name: str) -> Path:
 
 def register() -> None:
     """Put the stand-in in place in this process."""
-    session.TRAINABLES["diffusion"] = Trainable(DiffusionConfig, epochs, measure)
+    TRAINABLES["diffusion"] = TRAINABLES["diffusion"].with_parts(epochs=epochs, measure=measure)
 
 
 WORKER_LOOP = session._worker_loop
@@ -95,6 +97,6 @@ def main(arguments: Sequence[str]) -> int:
     with (
         patch.object(runner, "make_tuner", partial(runner.make_tuner, function=trial)),
         patch.object(disk_budget, "time", SimpleNamespace(monotonic=clock)),
-        patch.object(summary, "KINDS", {}),
+        patch.object(summary, "MODEL_FUNCTIONS", {}),
     ):
         return run(tune.COMMAND, tune.main, arguments)

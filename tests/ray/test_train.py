@@ -13,7 +13,8 @@ from trainables.core.config import build
 from trainables.data.recording_set import RecordingError
 from trainables.detector.config import DetectorConfig
 from trainables.detector.train import epochs
-from trainables.session import TRAINABLES, Job, run
+from trainables.session import Job, run
+from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import load_checkpoint
 from trainables.training.metric_names import EPOCH, TRAIN_CROSS_ENTROPY, TRAIN_LOSS, TRAIN_SECONDS, VAL_SECONDS
 from trainables.training.run_folder import RunFolder, opened

@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from search_spaces import SPACES, Space
 from trainables.core.cli import CONFIGS
 from trainables.core.config import ConfigError, build, plain, with_values
-from trainables.session import TRAINABLES
+from trainables.specs import TRAINABLES
 from trainables.training import metric_names
 
 pytestmark = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys())

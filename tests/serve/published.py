@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from serve.models import Models
-from trainables import detectors
 from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
 from trainables.data.dataset import load_splits
@@ -24,8 +23,9 @@ from trainables.gan.config import GanConfig, GanModelConfig
 from trainables.gan.state import initial_state, save_state
 from trainables.model_registry.publisher import held
 from trainables.model_registry.registry import Registry
+from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import load_checkpoint, save_checkpoint
-from trainables.training.trainable import ALONE
+from trainables.training.worker import ALONE
 
 DIFFUSION = DiffusionConfig(
     epochs=1,
@@ -123,7 +123,11 @@ def load_straightness(checkpoint: Path, device: torch.device | str) -> Straightn
     return Straightness(float(tensors["power"]))
 
 
+STRAIGHTNESS = replace(TRAINABLES["detector"], name=KIND).with_parts(load_model=load_straightness)
+"""The trainable that such a detector would come from."""
+
+
 def detector(storage: Path, folder: Path, power: float = 1.0) -> str:
     """Publish a detector and return its id; a negative power makes one that does not work."""
     save_checkpoint(folder, {"power": torch.tensor(power)}, {"kind": KIND})
-    return publish(Registry.below(storage, detectors.FOLDER), folder, {"reason": "a test"})
+    return publish(Registry.below(storage, TRAINABLES["detector"].model_type.registry), folder, {"reason": "a test"})

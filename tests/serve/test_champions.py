@@ -14,15 +14,17 @@ from serve.champions import RegistryModels
 from serve.jobs import DamagedModelError, NoChampionError, NoDetectorError, UnknownModelError
 from serve.models import Models
 from tests.serve import published
-from tests.serve.published import KIND, detector, load_straightness, publish, serving
-from trainables import detectors
+from tests.serve.published import KIND, STRAIGHTNESS, detector, publish, serving
 from trainables.core.config import ConfigError
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits
 from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.model_registry.publisher import held
 from trainables.model_registry.registry import CHECKPOINT, HISTORY, Published, Registry
+from trainables.models import load_detector
+from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import WEIGHTS, load_record
+from trainables.training.trainable import DETECTOR
 
 
 @pytest.fixture
@@ -320,7 +322,7 @@ def test_detectors_have_their_own_registry_and_are_tried_before_a_swap(
     assert models.describe()["detector"] is None
     with pytest.raises(NoDetectorError, match="no detector published yet"):
         models.detectors.get()
-    monkeypatch.setitem(detectors.LOADERS, KIND, load_straightness)
+    monkeypatch.setitem(TRAINABLES, KIND, STRAIGHTNESS)
     first = detector(storage, tmp_path / "good")
     card = models.describe()["detector"]
     assert card["id"] == first
@@ -332,17 +334,17 @@ def test_detectors_have_their_own_registry_and_are_tried_before_a_swap(
 
 
 def test_a_detector_of_the_registry_scores_like_its_checkpoint(storage: Path, tmp_path: Path) -> None:
-    name = publish(Registry.below(storage, detectors.FOLDER), published.network(tmp_path / "network"))
+    name = publish(Registry.below(storage, DETECTOR.registry), published.network(tmp_path / "network"))
     models = Models.below(storage)
     assert models.detectors.swap(), models.detectors.last_swap.error
-    served, alone = models.detectors.get(), detectors.load_detector(tmp_path / "network")
+    served, alone = models.detectors.get(), load_detector(tmp_path / "network")
     assert (served.id, served.card["kind"]) == (name, "detector")
     people = load_splits(DataConfig())["validation"].take(torch.arange(5))
     assert torch.equal(served.detector.score(people), alone.score(people))
 
 
 def test_a_checkpoint_that_is_not_a_detector_is_refused(storage: Path, checkpoint: Path) -> None:
-    publish(Registry.below(storage, detectors.FOLDER), checkpoint)
+    publish(Registry.below(storage, DETECTOR.registry), checkpoint)
     models = Models.below(storage)
     assert not models.detectors.swap()
     assert "expected a checkpoint of a detector (`detector`), but got diffusion" in models.detectors.last_swap.error

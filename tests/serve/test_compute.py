@@ -29,8 +29,7 @@ from serve.jobs import (
 )
 from serve.models import Models
 from serve.scoring import score
-from tests.serve.published import KIND, Straightness, detector, load_straightness, publish, serving
-from trainables import detectors
+from tests.serve.published import KIND, STRAIGHTNESS, Straightness, detector, publish, serving
 from trainables.data.canonical import RATE_HZ, decode, encode, with_deltas
 from trainables.data.dataset import observe_recordings
 from trainables.data.recordings import Recording
@@ -39,6 +38,7 @@ from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.diffusion.sampling_config import SamplingChanges
 from trainables.gan.api import SLOTS, GanGenerator
 from trainables.model_registry.registry import Registry
+from trainables.specs import TRAINABLES
 
 ROOT = Path(__file__).resolve().parents[2]
 ARRAYS = ("deltas", "length", "condition", "angle", "number", "score", "steps_px")
@@ -324,7 +324,7 @@ def test_a_bad_job_fails_alone_in_one_line(models: Models, name: str) -> None:
 @pytest.fixture
 def scoring(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Models:
     """Models with a diffusion and a detector."""
-    monkeypatch.setitem(detectors.LOADERS, KIND, load_straightness)
+    monkeypatch.setitem(TRAINABLES, KIND, STRAIGHTNESS)
     models, _ = serving(tmp_path / "results", checkpoint)
     detector(tmp_path / "results", tmp_path / "detector")
     return models

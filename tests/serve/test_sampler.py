@@ -15,9 +15,9 @@ from serve.follow import RegistryWatcher
 from serve.jobs import Job, SampleResult, UnknownModelError
 from serve.sampler import Sampler
 from serve.settings import ServeConfig
-from tests.serve.published import KIND, Straightness, detector, load_straightness, publish
-from trainables import detectors
+from tests.serve.published import KIND, STRAIGHTNESS, Straightness, detector, load_straightness, publish
 from trainables.model_registry.registry import Registry
+from trainables.specs import TRAINABLES
 
 
 @pytest.fixture(autouse=True)
@@ -100,7 +100,7 @@ def test_a_detector_that_failed_to_load_is_reported_and_retried(
             raise OSError("stale file handle")
         return load_straightness(folder, device)
 
-    monkeypatch.setitem(detectors.LOADERS, KIND, load)
+    monkeypatch.setitem(TRAINABLES, KIND, STRAIGHTNESS.with_parts(load_model=load))
     monkeypatch.setattr(
         sampler_module, "RegistryWatcher", lambda models: RegistryWatcher(models, poll_s=0.05, retry_s=0.1)
     )

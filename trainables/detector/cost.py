@@ -8,7 +8,8 @@ from trainables.detector.evaluation.validator import Validator
 from trainables.detector.state import initial_state
 from trainables.detector.train import items, optimise
 from trainables.training.timing import seconds
-from trainables.training.trainable import Cost, Worker
+from trainables.training.trainable import Cost
+from trainables.training.worker import Worker
 
 TENSORS_PER_WEIGHT = 4  # weight, two moments, average
 

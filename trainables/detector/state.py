@@ -28,7 +28,7 @@ from trainables.training.checkpoint import (
     save_checkpoint,
     select,
 )
-from trainables.training.trainable import Worker
+from trainables.training.worker import Worker
 
 KIND = "detector"
 SCALES = {"wide": 5.0, "task": 0.2}

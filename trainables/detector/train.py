@@ -36,7 +36,8 @@ from trainables.detector.objective import Losses, detector_loss
 from trainables.detector.state import State, frozen_weights, initial_state, restore_state, save_state
 from trainables.nn.lr_schedule import learning_rate, set_learning_rate
 from trainables.training import metric_names as names
-from trainables.training.trainable import ALONE, Epoch, TrainingDivergedError, Worker
+from trainables.training.trainable import Epoch, TrainingDivergedError
+from trainables.training.worker import ALONE, Worker
 
 PARTS_OF_LOSS = (
     names.TRAIN_LOSS,

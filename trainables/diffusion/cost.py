@@ -12,7 +12,8 @@ from trainables.diffusion.objective import Objective, draw
 from trainables.diffusion.ranking_term import condition_queue, draw_negatives
 from trainables.diffusion.state import initial_state
 from trainables.training.timing import PROBE_S, seconds
-from trainables.training.trainable import Cost, Worker
+from trainables.training.trainable import Cost
+from trainables.training.worker import Worker
 
 
 def measure(config: DiffusionConfig) -> Cost:

@@ -35,7 +35,8 @@ from trainables.eval.generation.validator import Validator
 from trainables.generation.training_set import TrainingSet, training_set
 from trainables.nn.lr_schedule import learning_rate, set_learning_rate
 from trainables.training import metric_names as names
-from trainables.training.trainable import ALONE, Epoch, TrainingDivergedError, Worker
+from trainables.training.trainable import Epoch, TrainingDivergedError
+from trainables.training.worker import ALONE, Worker
 
 
 def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worker = ALONE) -> Iterator[Epoch]:

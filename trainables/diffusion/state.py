@@ -24,7 +24,7 @@ from trainables.training.checkpoint import (
     save_checkpoint,
     select,
 )
-from trainables.training.trainable import Worker
+from trainables.training.worker import Worker
 
 
 @dataclass

@@ -17,7 +17,7 @@ from trainables.diffusion.loop import epochs
 from trainables.training.headline_metrics import GENERATION
 from trainables.training.progress import Progress
 from trainables.training.run_folder import opened, recording
-from trainables.training.trainable import Worker
+from trainables.training.worker import Worker
 
 ABOUT = """
 Train the diffusion model on people's movements and judge it on held-out people after every epoch.

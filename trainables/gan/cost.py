@@ -11,7 +11,8 @@ from trainables.gan.train import play
 from trainables.generation.blocks import CHUNK
 from trainables.generation.conditions import conditions_of
 from trainables.training.timing import PROBE_S, seconds
-from trainables.training.trainable import Cost, Worker
+from trainables.training.trainable import Cost
+from trainables.training.worker import Worker
 
 TENSORS_PER_WEIGHT = (4, 3)  # generator: weight, two moments, average; critic: without the average
 

@@ -26,7 +26,7 @@ from trainables.eval.generation.movement_reader import Observed, movements_of, r
 from trainables.eval.generation.real_and_fake import RealAndFake, from_file, generated
 from trainables.eval.generation.report import CHECKS, METRICS, Numbers
 from trainables.eval.generation.report_table import key_metrics
-from trainables.generators import MovementGenerator, load
+from trainables.models import MovementGenerator, load_generator
 from trainables.training.checkpoint import CheckpointError, file_sha256, load_record
 
 GENERATOR_SPLITS = ("validation", "test")
@@ -140,7 +140,7 @@ def of_checkpoint(config: EvalConfig, progress: Progress) -> EvaluationInput:
         CheckpointError: the checkpoint cannot be used, or was trained on data that are not those of today.
     """
     folder = Path(config.ckpt)
-    source, record = _sampling_as_asked(load(folder, config.device), config), load_record(folder)
+    source, record = _sampling_as_asked(load_generator(folder, config.device), config), load_record(folder)
     data = build(DataConfig, record["config"]["data"])
     splits = load_splits(data)
     if record.get("data_sha256") != splits.sha256:

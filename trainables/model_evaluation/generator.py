@@ -28,8 +28,8 @@ from trainables.eval.intervals.jackknife import JackknifeEstimate, jackknife
 from trainables.eval.two_sample.c2st import held_out_scores
 from trainables.eval.two_sample.manifold import precision_recall_rows
 from trainables.eval.two_sample.mmd import mmd_of_rows
-from trainables.generators import load
 from trainables.model_evaluation.result import MetricsBySeed
+from trainables.models import load_generator
 from trainables.training import metric_names as names
 
 
@@ -40,7 +40,7 @@ def metrics_by_seed(checkpoint: Path, record: Mapping[str, Any], split: str, see
         CheckpointError: The checkpoint cannot be used.
         SamplingDivergedError: The network returns NaN or infinity.
     """
-    source, config = load(checkpoint), record["config"]
+    source, config = load_generator(checkpoint), record["config"]
     validator = validator_of(build(DataConfig, config["data"]), split, build(EvaluationConfig, config["evaluation"]))
     by_seed = [metrics_by_user(validator, source.like(validator.held_out, seed=seed)) for seed in seeds]
     return MetricsBySeed(users_of(validator), len(validator.held_out), tuple(by_seed))

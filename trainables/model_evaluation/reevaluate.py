@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainables import detectors, generators
 from trainables.core.config import ConfigError, build, require
 from trainables.core.threads import threads
 from trainables.data.config import DataConfig
@@ -19,15 +18,17 @@ from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.eval.intervals.jackknife import mean
 from trainables.model_evaluation import detector, generator
 from trainables.model_evaluation.result import EvaluationResult, MetricsBySeed
+from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import CheckpointError, load_record
+from trainables.training.trainable import DETECTOR, GENERATOR
 
 EVALUATION_SPLITS = SPLITS[1:]  # all but the training split
 
 EVALUATORS: dict[str, Callable[[Path, Mapping[str, Any], str, Sequence[int]], MetricsBySeed]] = {
-    **dict.fromkeys(generators.LOADERS, generator.metrics_by_seed),
-    **dict.fromkeys(detectors.LOADERS, detector.metrics_by_seed),
+    GENERATOR.name: generator.metrics_by_seed,
+    DETECTOR.name: detector.metrics_by_seed,
 }
-"""Kind of a checkpoint -> function that computes its metrics."""
+"""Type of a model -> function that computes its metrics."""
 
 
 def evaluate(checkpoint: Path, split: str, seeds: Sequence[int]) -> EvaluationResult:
@@ -42,8 +43,8 @@ def evaluate(checkpoint: Path, split: str, seeds: Sequence[int]) -> EvaluationRe
     require(0 < len(seeds) == len(set(seeds)), "`seeds` to be different, at least one", f"seeds={list(seeds)}")
     record = load_record(checkpoint)
     kind = record.get("kind")
-    if kind not in EVALUATORS:
-        known = " or ".join(f"`{name}`" for name in EVALUATORS)
+    if kind not in TRAINABLES:
+        known = " or ".join(f"`{name}`" for name in TRAINABLES)
         raise CheckpointError(f"{checkpoint}: expected a checkpoint of kind {known}, but got {kind}")
     data_sha256 = load_splits(build(DataConfig, record["config"]["data"])).sha256
     if record.get("data_sha256") != data_sha256:
@@ -51,7 +52,7 @@ def evaluate(checkpoint: Path, split: str, seeds: Sequence[int]) -> EvaluationRe
             f"{checkpoint}: trained on other data ({record.get('data_sha256')}) than the present ones ({data_sha256})"
         )
     with threads(1):
-        users, movements, by_seed = EVALUATORS[kind](checkpoint, record, split, seeds)
+        users, movements, by_seed = EVALUATORS[TRAINABLES[kind].model_type.name](checkpoint, record, split, seeds)
     common = [name for name in by_seed[0] if all(name in metrics for metrics in by_seed)]
     return EvaluationResult(
         checkpoint_sha256=record["weights_sha256"],

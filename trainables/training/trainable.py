@@ -1,17 +1,17 @@
-"""What passes between a training loop and whoever runs it: epochs go out, the worker's place comes in.
+"""A trainable: one record, `TrainableSpec`, and the epochs that pass between its loop and whoever runs it.
 
-A trainable is a module with a frozen config dataclass and `epochs(config, ...) -> Iterator[Epoch]`. It knows nothing of
-Ray: the caller reports, saves and stops. The same loop serves a test, a trial and a group of workers.
+Its loop is `epochs(config, ...) -> Iterator[Epoch]` and knows nothing of Ray: the caller reports, saves and stops. The
+same loop serves a test, a trial and a group of workers. Nothing here imports torch: a record's `load` imports what does
+when a process trains or uses a model, so that commands start fast.
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from trainables.training.headline_metrics import DETECTION, GENERATION, Criteria
 
 
 @dataclass(frozen=True)
@@ -40,26 +40,6 @@ class TrainingDivergedError(RuntimeError):
     """The loss became NaN or infinite: the run ends, nothing is skipped."""
 
 
-@dataclass(frozen=True)
-class Worker:
-    """The place of this process among those that train one model together.
-
-    Attributes:
-        wrap: Makes a model's gradients common to all workers (DDP); the identity for one worker.
-        mean: The mean of a number over all workers, without gradient; every worker has to ask for it.
-    """
-
-    rank: int = 0
-    world_size: int = 1
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    wrap: Callable[[nn.Module], nn.Module] = lambda model: model
-    mean: Callable[[Tensor], Tensor] = lambda value: value
-
-
-ALONE = Worker()
-"""One process on the CPU."""
-
-
 Epochs = Callable[..., Iterator[Epoch]]
 """The loop of a trainable: (config, *, resume: Path | None, worker: Worker) -> epochs."""
 
@@ -86,9 +66,64 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Trainable:
-    """A config dataclass, the loop that takes it, and a measurement of what the loop will cost."""
+class TrainableParts:
+    """What a process that trains or uses a model needs of its trainable.
 
-    config: type[Any]
+    Attributes:
+        epochs: The training loop.
+        measure: Configuration -> what a run will cost on this machine.
+        load_model: (checkpoint, device) -> the trained model; raises CheckpointError.
+    """
+
     epochs: Epochs
     measure: Callable[[Any], Cost]
+    load_model: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class ModelType:
+    """What a trained model does, by which it is evaluated, plotted and promoted.
+
+    Attributes:
+        name: The key of what needs code of its own by type: evaluation, reference, plots, timed work.
+        metrics: The metrics that its models are ranked by, and how they are shown.
+        registry: The folder of its champions below a storage path.
+    """
+
+    name: str
+    metrics: Criteria
+    registry: str
+
+
+GENERATOR = ModelType("generator", GENERATION, "registry")
+DETECTOR = ModelType("detector", DETECTION, "registry-detector")
+
+
+@dataclass(frozen=True)
+class TrainableSpec:
+    """All that commands, searches and reports know of a trainable.
+
+    Attributes:
+        name: On the command line, in the records of its checkpoints (`kind`), and of configs/trainable/NAME.yaml.
+        about: One line for the help of commands.
+        config: The frozen dataclass of its configuration.
+        model_type: What its trained model does, with metrics, evaluation, plots and registry.
+        space: The search space (a name of `search_spaces.SPACES`) of a sweep that names none.
+        load: Imports and returns its parts.
+    """
+
+    name: str
+    about: str
+    config: type[Any]
+    model_type: ModelType
+    space: str
+    load: Callable[[], TrainableParts]
+
+    @property
+    def metrics(self) -> Criteria:
+        """The metrics that its models are ranked by."""
+        return self.model_type.metrics
+
+    def with_parts(self, **parts: Any) -> "TrainableSpec":
+        """Return the same trainable with other parts, by their names in `TrainableParts`: a stand-in for a test."""
+        return replace(self, load=lambda: replace(self.load(), **parts))

@@ -1,11 +1,11 @@
-"""Laws of the table of kinds: whoever can be judged again is in it, and pictures are drawn of true checkpoints."""
+"""Laws of the functions by type of model: every type has them, and plots are made of true checkpoints."""
 
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from platform.leaderboard.model_types import KINDS
+from platform.leaderboard.model_types import MODEL_FUNCTIONS
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits
 from trainables.detector.config import DetectorConfig, DetectorModelConfig
@@ -15,24 +15,26 @@ from trainables.eval.generation.config import EvaluationConfig
 from trainables.eval.generation.validator import Validator
 from trainables.model_evaluation import evaluate
 from trainables.model_evaluation.reevaluate import EVALUATORS
-from trainables.training.headline_metrics import CRITERIA, FIGURES
+from trainables.specs import TRAINABLES
+from trainables.training.headline_metrics import FIGURES
+from trainables.training.trainable import TrainableSpec
 
 
-def test_every_kind_that_can_be_judged_again_is_in_it() -> None:
-    assert set(KINDS) == set(EVALUATORS)
+def test_every_type_of_model_is_evaluated_and_plotted() -> None:
+    assert set(MODEL_FUNCTIONS) == set(EVALUATORS) == {spec.model_type.name for spec in TRAINABLES.values()}
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_people_are_a_reference_where_the_headline_has_a_chance(name: str) -> None:
-    chance = FIGURES[CRITERIA[name].headline].chance
-    assert (KINDS[name].reference is None) == (chance is None)
+@pytest.mark.parametrize("spec", TRAINABLES.values(), ids=TRAINABLES.keys())
+def test_people_are_a_reference_where_the_headline_has_a_chance(spec: TrainableSpec) -> None:
+    chance = FIGURES[spec.metrics.headline].chance
+    assert (MODEL_FUNCTIONS[spec.model_type.name].reference is None) == (chance is None)
 
 
 def test_the_reference_is_the_validators_own() -> None:
     evaluation = EvaluationConfig(movements=60, folds=2, probe="logistic")
     config, splits = DiffusionConfig(evaluation=evaluation), load_splits(DataConfig())
     validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, evaluation)
-    reference = KINDS["diffusion"].reference
+    reference = MODEL_FUNCTIONS["generator"].reference
     assert reference is not None
     found = reference(config)
     assert (found.floor, found.people) == (validator.floor(), validator.c2st_against(splits["train"]))
@@ -44,7 +46,7 @@ def test_the_scores_of_a_detector_are_drawn_with_and_without_a_judgement(tmp_pat
     last.save(tmp_path / "checkpoint")
     pictures = []
     for judgement in (None, evaluate(tmp_path / "checkpoint", "validation", [1])):
-        KINDS["detector"].draw(tmp_path / "checkpoint", None, judgement, tmp_path)
+        MODEL_FUNCTIONS["detector"].plot(tmp_path / "checkpoint", None, judgement, tmp_path)
         pictures.append((tmp_path / "detection.png").read_bytes())
         with Image.open(tmp_path / "detection.png") as image:
             assert image.size[0] > 1000

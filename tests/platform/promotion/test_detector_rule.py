@@ -13,12 +13,12 @@ from platform.promotion.rule import LATENCY, decide
 from trainables.core.cli import WRONG_INPUT, run
 from trainables.detector.config import DetectorConfig, DetectorModelConfig, NegativesConfig
 from trainables.detector.train import epochs
-from trainables.detectors import FOLDER
 from trainables.eval.intervals.jackknife import JackknifeEstimate
 from trainables.model_evaluation import EvaluationResult
 from trainables.model_registry.registry import Registry
 from trainables.training.checkpoint import RECORD, load_record
 from trainables.training.metric_names import VAL_C2ST, VAL_FNR_WORST_UNSEEN, VAL_FPR, VAL_SEEN_AUC, VAL_UNSEEN_AUC
+from trainables.training.trainable import DETECTOR
 
 promote = partial(run, COMMAND, main)
 RULE = DetectorRuleConfig().rule(0.95)
@@ -133,7 +133,7 @@ def weights(checkpoint: Path) -> str:
 
 
 def champion(storage: Path) -> str | None:
-    found = Registry.below(storage, FOLDER).champion()
+    found = Registry.below(storage, DETECTOR.registry).champion()
     return None if found is None else found.weights_sha256
 
 
@@ -151,7 +151,7 @@ def test_a_better_detector_becomes_champion_among_detectors(
     assert promote([storage, "study_name=detector", *QUICK, *ANYONE, *FREE]) == 0
     assert champion(tmp_path) == weights(better)
     assert Registry.below(tmp_path).champion() is None  # generators have their own
-    entry = Registry.below(tmp_path, FOLDER).champion()
+    entry = Registry.below(tmp_path, DETECTOR.registry).champion()
     assert entry is not None
     told = entry.decision
     assert (told["challenger"]["kind"], told["challenger"]["trial"], told["data"]["split"]) == (
@@ -163,11 +163,11 @@ def test_a_better_detector_becomes_champion_among_detectors(
     capsys.readouterr()
     assert promote(["list", storage]) == 0
     assert "nothing was published yet" in capsys.readouterr().out
-    assert promote(["list", storage, f"registry={FOLDER}"]) == 0
+    assert promote(["list", storage, f"registry={DETECTOR.registry}"]) == 0
     out = capsys.readouterr().out
     assert "worst FNR" in out
     assert "*  0002-" in out
-    assert promote(["rollback", storage, f"registry={FOLDER}"]) == 0
+    assert promote(["rollback", storage, f"registry={DETECTOR.registry}"]) == 0
     assert champion(tmp_path) == weights(poor)
 
 
@@ -175,11 +175,11 @@ def test_a_champion_that_is_not_whole_names_its_own_registry(
     poor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert promote([f"storage_path={tmp_path}", f"ckpt={poor}", *QUICK, *ANYONE, "split=validation"]) == 0
-    [entry] = (tmp_path / FOLDER / "history").iterdir()
+    [entry] = (tmp_path / DETECTOR.registry / "history").iterdir()
     (entry / "checkpoint" / RECORD).write_text("{}")
     capsys.readouterr()
     promote([f"storage_path={tmp_path}", f"ckpt={poor}", *QUICK, *ANYONE])
-    assert f"python -m platform.promote rollback registry={FOLDER}" in capsys.readouterr().err
+    assert f"python -m platform.promote rollback registry={DETECTOR.registry}" in capsys.readouterr().err
 
 
 def test_detectors_that_never_met_other_families_are_not_compared(

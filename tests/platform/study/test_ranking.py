@@ -16,8 +16,8 @@ from platform.study import ranking as ranking_module
 from platform.study.ranking import INTERRUPTED, OBJECTIVES, objectives_of, ranking
 from platform.study.resume import FOLDER, METRICS, OVERRIDES, REASON, REPEATS, REQUEUED, RESUMED_FROM, START
 from trainables.core.config import ConfigError
-from trainables.session import METRICS_FILE
 from trainables.training.metric_names import CHECKPOINT_PATH, EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
+from trainables.training.trial_keys import METRICS_FILE
 
 LAW = {"x": FloatDistribution(0.0, 1.0)}
 

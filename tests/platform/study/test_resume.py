@@ -30,9 +30,9 @@ from platform.study.resume import (
 from platform.study.searcher import MOST_SILENT_CRASHES, enqueue_baselines, finished, trials_to_run, waiting_repeats
 from platform.study.study import enqueue_repeats
 from tests.platform.drivers import LAST, SPACE, Driver, result, saved
-from trainables.session import FAILURE, INTERRUPTED, METRICS_FILE, RESUME_FROM
 from trainables.training.checkpoint import WEIGHTS
 from trainables.training.metric_names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.trial_keys import FAILURE, INTERRUPTED, METRICS_FILE, RESUME_FROM
 
 DEAD = "the driver ended before the trial did"
 DIED = "ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task."

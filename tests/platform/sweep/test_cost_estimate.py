@@ -1,6 +1,5 @@
 """The plan of a sweep: epochs under successive halving, and seconds from the costs at both corners."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +12,10 @@ from platform.sweep.cost_estimate import Plan, describe_plan, expected_epochs, m
 from search_spaces import Space
 from trainables.core.config import plain
 from trainables.diffusion.config import DiffusionConfig
-from trainables.session import TRAINABLES
+from trainables.specs import TRAINABLES
 from trainables.training.metric_names import VAL_C2ST_EXCESS, VAL_MMD
 from trainables.training.scaling import ScalingConfig
-from trainables.training.trainable import Cost, Epoch, Trainable
+from trainables.training.trainable import Cost
 
 SPACE = Space(
     trainable="diffusion",
@@ -40,10 +39,6 @@ def sweep_of(epochs: int, grace: int = 2, reduction_factor: float = 3.0, cpus: i
     return Sweep(settings, {**plain(DiffusionConfig()), "epochs": epochs}, SPACE, ("contrastive.weight",))
 
 
-def no_epochs(config: Any, **place: Any) -> Iterator[Epoch]:
-    return iter(())
-
-
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[DiffusionConfig, int]]:
     """Stands in for the measurement by a cost that is known; the list holds what was measured, on how many threads."""
@@ -54,7 +49,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[DiffusionConfig, int
         width = config.model.base_channels
         return Cost(step_s=width / 1000, steps_per_epoch=width, evaluation_s=2.0, checkpoint_bytes=width * 2**20)
 
-    monkeypatch.setitem(TRAINABLES, "diffusion", Trainable(DiffusionConfig, no_epochs, measure))
+    monkeypatch.setitem(TRAINABLES, "diffusion", TRAINABLES["diffusion"].with_parts(measure=measure))
     return asked
 
 

@@ -3,7 +3,6 @@
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,7 +17,7 @@ from rich.console import Console
 from platform.core.provenance import source_of
 from platform.leaderboard import finalists
 from platform.leaderboard.finalists import JUDGEMENTS
-from platform.leaderboard.model_types import DETECTOR
+from platform.leaderboard.model_types import ModelFunctions
 from platform.report.browse import list_studies, show
 from platform.report.compare_trials import compare
 from platform.study.config import FinalistsConfig, Sweep, TuneConfig
@@ -38,7 +37,6 @@ from trainables.detector.config import DetectorConfig
 from trainables.detector.train import epochs
 from trainables.eval.intervals.jackknife import JackknifeEstimate
 from trainables.model_evaluation import EvaluationResult
-from trainables.session import METRICS_FILE
 from trainables.training.checkpoint import RECORD
 from trainables.training.manifest import Manifest
 from trainables.training.metric_names import (
@@ -50,6 +48,7 @@ from trainables.training.metric_names import (
     VAL_FNR_WORST_UNSEEN,
 )
 from trainables.training.trainable import metrics_of
+from trainables.training.trial_keys import METRICS_FILE
 
 SPACE = SPACES["detector"]
 OF_STUDY = {"scheduler_metric": VAL_FNR_WORST_UNSEEN, "trainable": "detector"}
@@ -100,8 +99,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, EvaluationResult 
     def draw(checkpoint: Path, config: Any, judgement: EvaluationResult | None, pictures: Path) -> None:
         asked.append((checkpoint, judgement))
 
-    monkeypatch.setattr(finalists, "judged", judged)
-    monkeypatch.setattr(summary, "KINDS", {"detector": replace(DETECTOR, draw=draw)})
+    monkeypatch.setattr(finalists, "try_evaluate", judged)
+    functions = ModelFunctions(None, draw, lambda checkpoint: id)
+    monkeypatch.setattr(summary, "MODEL_FUNCTIONS", {"detector": functions})
     return asked
 
 

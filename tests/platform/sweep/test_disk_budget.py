@@ -21,8 +21,8 @@ from platform.study.searcher import OptunaSearcher
 from platform.sweep import disk_budget
 from platform.sweep.disk_budget import CHECKED_S, BudgetStopper, CheckpointQuota, protected, prune
 from tests.platform.drivers import LAST, Driver
-from trainables.session import RESUME_FROM
 from trainables.training.metric_names import VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.trial_keys import RESUME_FROM
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from rich.console import Console
 
 from platform.leaderboard import finalists
 from platform.leaderboard.leaderboard import Reference
-from platform.leaderboard.model_types import GENERATOR
+from platform.leaderboard.model_types import ModelFunctions
 from platform.report.tables import headline_at
 from platform.study.config import FinalistsConfig, Sweep, TuneConfig
 from platform.study.ranking import OBJECTIVES, RankedTrial
@@ -27,10 +26,10 @@ from trainables.diffusion.config import DiffusionConfig
 from trainables.eval.intervals.jackknife import JackknifeEstimate
 from trainables.eval.metrics import NullBand
 from trainables.model_evaluation import EvaluationResult
-from trainables.session import METRICS_FILE
 from trainables.training.checkpoint import RECORD
 from trainables.training.headline_metrics import GENERATION
 from trainables.training.metric_names import EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_LOSS, VAL_MMD
+from trainables.training.trial_keys import METRICS_FILE
 
 REFERENCE = Reference(NullBand(mean=0.51, std=0.02, low=0.46, high=0.56), 0.62)
 
@@ -68,9 +67,9 @@ def add(
 
 @pytest.fixture(autouse=True)
 def no_judgement_of_real_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = replace(GENERATOR, reference=lambda config: REFERENCE, draw=lambda *checkpoint_and_place: None)
-    monkeypatch.setattr(summary, "KINDS", {"diffusion": known})
-    monkeypatch.setattr(finalists, "judged", judged)
+    known = ModelFunctions(lambda config: REFERENCE, lambda *checkpoint_and_place: None, lambda checkpoint: id)
+    monkeypatch.setattr(summary, "MODEL_FUNCTIONS", {"generator": known})
+    monkeypatch.setattr(finalists, "try_evaluate", judged)
 
 
 def judged(checkpoint: Path, split: str, seeds: tuple[int, ...]) -> EvaluationResult:
@@ -187,7 +186,7 @@ def test_a_best_trial_without_a_checkpoint_has_no_next_command(tmp_path: Path) -
 
 def test_what_is_refused_or_left_out_is_told(tmp_path: Path, study: optuna.Study, monkeypatch: Any) -> None:
     monkeypatch.setattr(
-        finalists, "judged", lambda path, *rest: "no good" if "0.64" in str(path) else judged(path, *rest)
+        finalists, "try_evaluate", lambda path, *rest: "no good" if "0.64" in str(path) else judged(path, *rest)
     )
     screen, text = console()
     summarise(screen, sweep_in(tmp_path, finalists=FinalistsConfig(holdout_budget=0)), study)

@@ -21,9 +21,9 @@ from trainables.detector.dataset.negatives import of_style
 from trainables.detector.dataset.training_set import Inputs, Scaling
 from trainables.detector.state import initial_state
 from trainables.detector.train import epochs
-from trainables.detectors import LOADERS, MovementDetector, load_detector
+from trainables.models import MovementDetector, load_detector
 from trainables.training.checkpoint import RECORD, CheckpointError, load_checkpoint, save_checkpoint, select
-from trainables.training.trainable import ALONE
+from trainables.training.worker import ALONE
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,6 @@ def test_movements_of_like_length_share_a_call(detector: Detector, movements: Ca
 
 def test_a_detector_is_what_whoever_scores_expects(checkpoint: Path, movements: Canonical) -> None:
     found = load_detector(checkpoint)
-    assert "detector" in LOADERS
     assert isinstance(found, Detector)
     assert isinstance(found, MovementDetector)
     assert torch.equal(found.score(movements), load_trained_detector(checkpoint).score(movements))

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables import detectors
 from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
-from trainables.detectors import MovementDetector, load_detector
+from trainables.models import MovementDetector, load_detector
+from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import CheckpointError, save_checkpoint
 
 
@@ -27,12 +27,13 @@ class Undecided:
 
 def test_a_kind_decides_who_loads_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_checkpoint(tmp_path / "checkpoint", {"w": torch.zeros(1)}, {"kind": "undecided"})
-    with pytest.raises(CheckpointError, match=r"a detector \(`detector`\) is needed, but got undecided"):
+    with pytest.raises(CheckpointError, match=r"a detector \(`detector`\), but got undecided"):
         load_detector(tmp_path / "checkpoint")
-    monkeypatch.setitem(detectors.LOADERS, "undecided", lambda checkpoint, device: Undecided())
+    undecided = TRAINABLES["detector"].with_parts(load_model=lambda checkpoint, device: Undecided())
+    monkeypatch.setitem(TRAINABLES, "undecided", undecided)
     assert isinstance(load_detector(tmp_path / "checkpoint"), MovementDetector)
     save_checkpoint(tmp_path / "other", {"w": torch.zeros(1)}, {"kind": "diffusion"})
-    with pytest.raises(CheckpointError, match=r"a detector \(`detector` or `undecided`\) is needed, but got diffusion"):
+    with pytest.raises(CheckpointError, match=r"a detector \(`detector` or `undecided`\), but got diffusion"):
         load_detector(tmp_path / "other")
 
 

@@ -21,7 +21,7 @@ from trainables.detector.model import DetectorNetwork, Outputs
 from trainables.detector.objective import Losses, cross_entropy, detector_loss
 from trainables.detector.state import State, initial_state
 from trainables.detector.train import optimise, shard
-from trainables.training.trainable import ALONE, Worker
+from trainables.training.worker import ALONE, Worker
 
 ROWS, STEPS, C = 16, 12, 2
 PLAIN = LossConfig(task_weight=0.0, embodiment_weight=0.0, club_weight=0.0)

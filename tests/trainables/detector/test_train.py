@@ -38,7 +38,8 @@ from trainables.detector.train import epochs, items, optimise, shard
 from trainables.nn.lr_schedule import learning_rate
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, load_record, save_checkpoint, select
-from trainables.training.trainable import ALONE, Epoch, TrainingDivergedError, Worker
+from trainables.training.trainable import Epoch, TrainingDivergedError
+from trainables.training.worker import ALONE, Worker
 
 ROOT = Path(__file__).resolve().parents[3]
 CLOCKS = (names.TRAIN_SECONDS, names.VAL_SECONDS)

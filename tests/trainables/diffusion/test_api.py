@@ -44,7 +44,7 @@ from trainables.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from trainables.training.trainable import ALONE
+from trainables.training.worker import ALONE
 
 CONFIG = DiffusionConfig(
     epochs=1,

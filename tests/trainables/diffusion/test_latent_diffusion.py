@@ -18,7 +18,8 @@ from trainables.diffusion.state import initial_state
 from trainables.eval.generation.config import EvaluationConfig
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint, select
-from trainables.training.trainable import ALONE, Epoch
+from trainables.training.trainable import Epoch
+from trainables.training.worker import ALONE
 
 LATENT = LatentConfig(enabled=True, channels=8, width=8, groups=4, steps=3, batch_size=16)
 TINY = DiffusionConfig(

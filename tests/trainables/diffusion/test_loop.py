@@ -29,7 +29,8 @@ from trainables.generation.config import AugmentationConfig
 from trainables.nn.lr_schedule import learning_rate
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from trainables.training.trainable import ALONE, Epoch, TrainingDivergedError, Worker
+from trainables.training.trainable import Epoch, TrainingDivergedError
+from trainables.training.worker import ALONE, Worker
 
 TINY = DiffusionConfig(
     epochs=2,

@@ -21,7 +21,7 @@ from trainables.gan.state import initial_state, save_state
 from trainables.generation.blocks import WINDOW
 from trainables.generation.conditions import Conditions, conditions_of
 from trainables.training.checkpoint import RECORD, CheckpointError, load_checkpoint, save_checkpoint
-from trainables.training.trainable import ALONE
+from trainables.training.worker import ALONE
 
 CONFIG = GanConfig(model=GanModelConfig(widths=(8, 12), latent_dim=4, noise_channels=2, embedding_dim=16))
 

@@ -26,7 +26,8 @@ from trainables.gan.train import epochs, learning_rates, play, shard, train_crit
 from trainables.generation.config import AugmentationConfig
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from trainables.training.trainable import ALONE, Epoch, TrainingDivergedError, Worker
+from trainables.training.trainable import Epoch, TrainingDivergedError
+from trainables.training.worker import ALONE, Worker
 
 TINY = GanConfig(
     epochs=2,

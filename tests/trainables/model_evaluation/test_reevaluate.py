@@ -24,13 +24,13 @@ from trainables.eval.metrics import classifier_two_sample_test, mmd_rbf
 from trainables.eval.two_sample.mmd import mmd_of_rows
 from trainables.gan.config import GanConfig, GanModelConfig
 from trainables.gan.state import initial_state, save_state
-from trainables.generators import LOADERS
 from trainables.model_evaluation import EVALUATION_SPLITS, EvaluationResult, evaluate, try_evaluate
 from trainables.model_evaluation.generator import metrics_by_user, users_of
 from trainables.physical.minimum_jerk import MinimumJerk
+from trainables.specs import TRAINABLES
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import RECORD, CheckpointError
-from trainables.training.trainable import ALONE
+from trainables.training.worker import ALONE
 
 EVALUATION = EvaluationConfig(movements=120, probe="logistic")
 FIGURES = {
@@ -237,7 +237,7 @@ def test_other_data_than_todays_are_refused(untrained_gan: Path, tmp_path: Path)
 def test_a_task_hands_back_the_reason_instead_of_raising_it(untrained_gan: Path, tmp_path: Path) -> None:
     found = try_evaluate(altered(untrained_gan, tmp_path, kind="critic"), "validation", [1])
     assert isinstance(found, str)
-    assert all(kind in found for kind in (*LOADERS, "critic"))
+    assert all(kind in found for kind in (*TRAINABLES, "critic"))
     assert "\n" not in found
     assert isinstance(try_evaluate(untrained_gan, "validation", [1]), EvaluationResult)
 

@@ -29,13 +29,18 @@ from trainables.data.config import CanonicalConfig
 from trainables.detector.bots import BOTS, FAMILIES
 from trainables.detector.config import NegativesConfig
 from trainables.detector.dataset.served_negatives import read_served
-from trainables.generators import load
+from trainables.diffusion.api import Generator, load_generator
+from trainables.gan.api import GanGenerator, load_gan
 from trainables.training.checkpoint import CheckpointError, load_record
 
 ROUNDS = 8  # in which a source may make good what could not be used
 POOLS = (
     32  # in memory: of two generators, each movement of a person being asked for at most `alpha` times and once more
 )
+LOADERS: dict[str, Callable[..., Generator | GanGenerator]] = {
+    "gan": load_gan,
+    "diffusion": load_generator,
+}  # of the generators that a detector learns from, by kind
 
 
 class ShortageError(ConfigError):
@@ -120,7 +125,7 @@ def pool(
     kind: str, checkpoint: Path, weights: str, canonical: CanonicalConfig, people: Canonical, number: int
 ) -> Negatives:
     """A sample per movement of these people, the same in every process; drawn once in this one."""
-    source = load(checkpoint)
+    source = LOADERS[kind](checkpoint)
     require(
         source.canonical == canonical,
         "the canonical form of the generator to be the detector's",

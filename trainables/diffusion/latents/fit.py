@@ -21,7 +21,7 @@ from trainables.core.seeding import derive, generator
 from trainables.data.dataset import Batch, SequenceDataset, batches
 from trainables.diffusion.latents.autoencoder import FACTOR, Autoencoder
 from trainables.diffusion.latents.config import LatentConfig
-from trainables.training.trainable import ALONE, Worker
+from trainables.training.worker import ALONE, Worker
 
 CHUNK = 512  # sequences encoded at once for the statistics
 

@@ -34,7 +34,7 @@ from trainables.detector.dataset.negatives import (
     served,
 )
 from trainables.detector.dataset.served_negatives import ServedMovements
-from trainables.generators import ServedGenerator, load
+from trainables.models import ServedGenerator, load_generator
 from trainables.training.checkpoint import CheckpointError, load_record
 
 FORM = CanonicalConfig()
@@ -175,7 +175,7 @@ def test_a_generator_is_loaded_and_drawn_from_once_for_all_passes(
 
     def counted(checkpoint: Path) -> ServedGenerator:
         calls.append(str(checkpoint))
-        return load(checkpoint)
+        return load_generator(checkpoint)
 
     monkeypatch.setattr(negatives, "load", counted)
     for seed in range(4):

@@ -14,7 +14,7 @@ from trainables.data.dataset import SequenceDataset, load_splits
 from trainables.diffusion.latents.autoencoder import Autoencoder
 from trainables.diffusion.latents.config import LatentConfig
 from trainables.diffusion.latents.fit import autoencoder_loss, fit_autoencoder, standardise_latents
-from trainables.training.trainable import Worker
+from trainables.training.worker import Worker
 
 SMALL = LatentConfig(width=8, groups=4, steps=8, batch_size=32)
 LENGTHS = [37, 20, 13, 1]

@@ -1,8 +1,8 @@
-"""Generators of movements by the kind of their checkpoint: whoever samples or judges need not know what they are."""
+"""Load trained models behind the protocol of their type, whichever trainable made them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
 from trainables.data.dataset import Statistics
-from trainables.diffusion.api import load_generator
 from trainables.diffusion.sampling_config import SamplingChanges, SamplingConfig
-from trainables.gan.api import load_gan
 from trainables.generation.conditions import Conditions
+from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import CheckpointError, load_record
+from trainables.training.trainable import DETECTOR, GENERATOR, ModelType
 
 
 @runtime_checkable
@@ -66,20 +66,42 @@ class ServedGenerator(MovementGenerator, Protocol):
         """Standardised samples, zero under the mask; row i depends on its key (seed, number) and condition alone."""
 
 
-LOADERS: dict[str, Callable[[Path, torch.device | str], ServedGenerator]] = {
-    "diffusion": load_generator,
-    "gan": load_gan,
-}
+@runtime_checkable
+class MovementDetector(Protocol):
+    """Tells bots from people by their movements; row i depends on movement i alone."""
+
+    @property
+    def canonical(self) -> CanonicalConfig:
+        """The form of the movements that it takes."""
+
+    def score(self, canonical: Canonical) -> Float[Tensor, "N"]:
+        """Probability of a bot for each movement, in float64."""
 
 
-def load(checkpoint: Path, device: torch.device | str = "cpu") -> ServedGenerator:
-    """The generator of a checkpoint, of whatever kind.
+def load_generator(checkpoint: Path, device: torch.device | str = "cpu") -> ServedGenerator:
+    """Return the generator of a checkpoint.
 
     Raises:
         CheckpointError: the checkpoint cannot be read, is damaged, or holds no generator.
     """
+    generator: ServedGenerator = _load(checkpoint, device, GENERATOR)
+    return generator
+
+
+def load_detector(checkpoint: Path, device: torch.device | str = "cpu") -> MovementDetector:
+    """Return the detector of a checkpoint.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read, is damaged, or holds no detector.
+    """
+    detector: MovementDetector = _load(checkpoint, device, DETECTOR)
+    return detector
+
+
+def _load(checkpoint: Path, device: torch.device | str, model_type: ModelType) -> Any:
+    known = {name: spec for name, spec in TRAINABLES.items() if spec.model_type == model_type}
     kind = load_record(checkpoint).get("kind")
-    if kind not in LOADERS:
-        known = " or ".join(f"`{name}`" for name in LOADERS)
-        raise CheckpointError(f"{checkpoint}: expected a checkpoint of kind {known}, but got {kind}")
-    return LOADERS[kind](checkpoint, device)
+    if kind not in known:
+        names = " or ".join(f"`{name}`" for name in known)
+        raise CheckpointError(f"{checkpoint}: expected a checkpoint of a {model_type.name} ({names}), but got {kind}")
+    return known[kind].load().load_model(checkpoint, device)

@@ -1,0 +1,23 @@
+"""The record of the trainable `detector`; imports inside `load`, so that commands start without torch."""
+
+from trainables.detector.config import DetectorConfig
+from trainables.training.trainable import DETECTOR, TrainableParts, TrainableSpec
+
+
+def load() -> TrainableParts:
+    """Import the training loop, its cost and the loader of checkpoints."""
+    from trainables.detector.api import load_trained_detector
+    from trainables.detector.cost import measure
+    from trainables.detector.train import epochs
+
+    return TrainableParts(epochs, measure, load_trained_detector)
+
+
+SPEC = TrainableSpec(
+    name="detector",
+    about="detector of bots, with embeddings of task and embodiment",
+    config=DetectorConfig,
+    model_type=DETECTOR,
+    space="detector",
+    load=load,
+)

@@ -1,0 +1,23 @@
+"""The record of the trainable `gan`; imports inside `load`, so that commands start without torch."""
+
+from trainables.gan.config import GanConfig
+from trainables.training.trainable import GENERATOR, TrainableParts, TrainableSpec
+
+
+def load() -> TrainableParts:
+    """Import the training loop, its cost and the loader of checkpoints."""
+    from trainables.gan.api import load_gan
+    from trainables.gan.cost import measure
+    from trainables.gan.train import epochs
+
+    return TrainableParts(epochs, measure, load_gan)
+
+
+SPEC = TrainableSpec(
+    name="gan",
+    about="adversarial baseline: generator and critic under a condition",
+    config=GanConfig,
+    model_type=GENERATOR,
+    space="gan",
+    load=load,
+)
