@@ -8,9 +8,10 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import types
 from collections.abc import Collection, Hashable, Mapping
 from functools import cache
-from typing import Any, TypeVar, cast, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -54,8 +55,7 @@ def build(cls: type[C], mapping: Mapping[str, Any], at: str = "") -> C:
     except (ConfigKeyError, ConfigAttributeError) as error:
         raise ConfigError(_unknown_key(cls, _full_key(error), at)) from None
     except OmegaConfBaseException as error:
-        reason = str(error.msg if error.msg else error).splitlines()[0].rstrip(".")
-        raise ConfigError(f"{_join(at, _full_key(error))}: {reason}") from None
+        raise ConfigError(_wrong_type(cls, mapping, at) or " ".join(str(error).split())) from None
     built: C = _instance(cls, OmegaConf.to_container(merged), at)
     return built
 
@@ -125,6 +125,42 @@ def _full_key(error: OmegaConfBaseException) -> str:
 
 def _join(at: str, key: str) -> str:
     return f"{at}.{key}" if at and key else at or key
+
+
+def kind_of(hint: Any) -> str:
+    """A type as a reader names it.
+
+    >>> kind_of(float | None), kind_of(tuple[str, ...]), kind_of(bool)
+    ('float or null', 'list of str', 'bool')
+    """
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join(map(kind_of, get_args(hint)))
+    if get_origin(hint) is tuple:
+        return f"list of {kind_of(get_args(hint)[0])}"
+    return "null" if hint is type(None) else str(hint.__name__)
+
+
+def _wrong_type(cls: Any, mapping: Mapping[str, Any], at: str) -> str:
+    """The first value that the type of its field does not take, as a message; empty if there is none."""
+    hints = get_type_hints(cls)
+    for name, value in mapping.items():
+        key, group = _join(at, name), dataclasses.is_dataclass(hints[name])
+        if group and isinstance(value, Mapping):
+            if wrong := _wrong_type(hints[name], value, key):
+                return wrong
+        elif group or not _is_taken(cls, name, value):
+            kind = "group of keys" if group else kind_of(hints[name])
+            article = "an" if kind.startswith("int") else "a"
+            return f"expected `{key}` to be {article} {kind}, but got {key}={'null' if value is None else value}"
+    return ""
+
+
+def _is_taken(cls: Any, name: str, value: Any) -> bool:
+    try:
+        OmegaConf.merge(_schema(cls), OmegaConf.create({name: value}))
+    except OmegaConfBaseException:
+        return False
+    return True
 
 
 def _unknown_key(cls: Any, key: str, at: str) -> str:

@@ -3,11 +3,11 @@
 The names of choices stand here; a test compares them with the dicts of functions that the choices name.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from trainables.core.config import require, require_member
+from trainables.core.bounds import Choice, Interval, PositiveFloat, Share, check
 
 SOURCE_NAMES = ("cursory", "balabit", "sapimouse", "table")  # the keys of `trainables.data.recordings.READERS`
 MINIMUM_STEPS = 8  # a third difference and five spectral bands need as many
@@ -42,14 +42,13 @@ FORMS: Mapping[str, Form] = {  # the keys of `trainables.data.representation.REP
 class CanonicalConfig:
     """Which canonical form, and how many steps it has."""
 
-    representation: str = "fixed_dt"  # native 60 Hz steps: no interpolation pattern for a generator to imitate
-    sequence_length: int = 64  # T; 1.07 s at 60 Hz, which 88 % of the default recordings do not exceed
+    # canonical form of a movement; fixed_dt: native 60 Hz steps, no interpolation pattern for a generator to imitate
+    representation: Annotated[str, Choice(FORMS)] = "fixed_dt"
+    # T, steps of a sequence; 1.07 s at 60 Hz, which 88 % of the default recordings do not exceed
+    sequence_length: Annotated[int, Interval(ge=MINIMUM_STEPS)] = 64
 
     def __post_init__(self) -> None:
-        require_member("representation", self.representation, FORMS)
-        require(
-            self.sequence_length >= MINIMUM_STEPS, f"`sequence_length >= {MINIMUM_STEPS}`", str(self.sequence_length)
-        )
+        check(self)
 
     @property
     def form(self) -> Form:
@@ -61,79 +60,80 @@ class CanonicalConfig:
 class DataConfig:
     """Which recordings, in which form."""
 
-    source: str = "cursory"  # the embedded default; see `trainables.data.recordings.READERS`
-    path: str | None = None  # file or folder, for every source but the embedded one
+    # who recorded the movements; the default is embedded in the installation, the others read `path`
+    source: Annotated[str, Choice(SOURCE_NAMES)] = "cursory"
+    path: str | None = None  # file or folder of the recordings, for every source but the embedded one
     canonical: CanonicalConfig = field(default_factory=CanonicalConfig)
-    companding_px: float = 0.25  # well under a pixel: steps of 0 and 1 then lie as far apart as those of 1 and 8
+    # scale of the companding of steps; well under a pixel: steps of 0 and 1 then lie as far apart as those of 1 and 8
+    companding_px: PositiveFloat = 0.25
 
     def __post_init__(self) -> None:
-        require_member("source", self.source, SOURCE_NAMES)
-        require(0 < self.companding_px < math.inf, "`0 < companding_px < inf`", f"companding_px={self.companding_px}")
+        check(self)
 
 
 @dataclass(frozen=True)
 class Crop:
     """Cut up to `strength` of the steps off at each end."""
 
-    probability: float = 0.0
-    strength: float = 0.1
+    probability: Share = 0.0  # share of the movements that it is applied to; 0 switches it off
+    strength: Annotated[float, Interval(ge=0, le=0.4)] = 0.1  # largest share of the steps cut off at each end
 
     def __post_init__(self) -> None:
-        _check(self.probability, self.strength, 0.4)
+        check(self)
 
 
 @dataclass(frozen=True)
 class TimeStretch:
     """Keep the path and make the duration longer or shorter by up to `strength` of it."""
 
-    probability: float = 0.25
-    strength: float = 0.1
+    probability: Share = 0.25  # share of the movements that it is applied to; 0 switches it off
+    strength: Annotated[float, Interval(ge=0, le=0.5)] = 0.1  # largest change of the duration, relative to it
 
     def __post_init__(self) -> None:
-        _check(self.probability, self.strength, 0.5)
+        check(self)
 
 
 @dataclass(frozen=True)
 class TimeWarp:
     """Keep path and duration and make the pace locally faster or slower by up to `strength`."""
 
-    probability: float = 0.5
-    strength: float = 0.1
+    probability: Share = 0.5  # share of the movements that it is applied to; 0 switches it off
+    strength: Annotated[float, Interval(ge=0, le=0.5)] = 0.1  # largest local change of the pace, relative to it
 
     def __post_init__(self) -> None:
-        _check(self.probability, self.strength, 0.5)
+        check(self)
 
 
 @dataclass(frozen=True)
 class GoalShift:
     """Turn and scale the whole movement, so that its end moves by up to `strength` of the distance."""
 
-    probability: float = 0.5
-    strength: float = 0.05
+    probability: Share = 0.5  # share of the movements that it is applied to; 0 switches it off
+    strength: Annotated[float, Interval(ge=0, le=0.3)] = 0.05  # largest shift of the end, relative to the distance
 
     def __post_init__(self) -> None:
-        _check(self.probability, self.strength, 0.3)
+        check(self)
 
 
 @dataclass(frozen=True)
 class Mirror:
     """Mirror the movement: (dx, -dy)."""
 
-    probability: float = 0.5
+    probability: Share = 0.5  # share of the movements that are mirrored; 0 switches it off
 
     def __post_init__(self) -> None:
-        _check(self.probability)
+        check(self)
 
 
 @dataclass(frozen=True)
 class Jitter:
     """Move a share of `strength` of the fast points by one pixel."""
 
-    probability: float = 0.5
-    strength: float = 0.1
+    probability: Share = 0.5  # share of the movements that it is applied to; 0 switches it off
+    strength: Share = 0.1  # share of the fast points that are moved by one pixel
 
     def __post_init__(self) -> None:
-        _check(self.probability, self.strength, 1.0)
+        check(self)
 
 
 Variation = Crop | TimeStretch | TimeWarp | GoalShift | Mirror | Jitter
@@ -159,9 +159,3 @@ class VariationsConfig:
         """Those with a probability above 0, in the order in which they are applied."""
         chosen: dict[str, Variation] = dict(vars(self))
         return {name: variation for name, variation in chosen.items() if variation.probability > 0}
-
-
-def _check(probability: float, strength: float = 0.0, strongest: float = 0.0) -> None:
-    """Raise ConfigError unless the probability is one and the strength lies in [0, `strongest`]."""
-    require(0 <= probability <= 1, "`0 <= probability <= 1`", f"probability={probability}")
-    require(0 <= strength <= strongest, f"`0 <= strength <= {strongest:g}`", f"strength={strength}")

@@ -1,12 +1,25 @@
 """The configuration of a diffusion run: data, network, process, ranking term, optimiser, and when to stop."""
 
-import math
 from dataclasses import dataclass, field
+from typing import Annotated
 
+from trainables.core.bounds import (
+    AnyInt,
+    Betas,
+    Choice,
+    Fraction,
+    Interval,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Share,
+    check,
+)
 from trainables.core.config import require
 from trainables.data.config import DataConfig
 from trainables.diffusion.latents.config import LatentConfig
-from trainables.diffusion.models.config import UNetConfig, unet_mapping
+from trainables.diffusion.models.config import ChannelMults, UNetConfig, unet_mapping
 from trainables.diffusion.noise.config import NoiseConfig
 from trainables.diffusion.ranking_config import ContrastiveConfig
 from trainables.diffusion.sampling_config import SamplingConfig
@@ -21,10 +34,11 @@ STOPPING_METRICS = (names.VAL_LOSS, names.VAL_C2ST_EXCESS, names.VAL_MMD)
 class ModelConfig:
     """The searched and fixed sizes of the UNet."""
 
-    base_channels: int = 64  # widths 64, 96, 128, 128: 1.2M parameters
-    channel_mults: tuple[float, ...] = (1.0, 1.5, 2.0, 2.0)
-    groups: int = 8  # divides the widths of every base that is a multiple of 16
-    dropout: float = 0.1
+    base_channels: PositiveInt = 64  # channels of the finest stage; widths 64, 96, 128, 128: 1.2M parameters
+    # channels of each stage over base_channels, finest first
+    channel_mults: ChannelMults = (1.0, 1.5, 2.0, 2.0)
+    groups: PositiveInt = 8  # GroupNorm groups; 8 divides the widths of every base that is a multiple of 16
+    dropout: Fraction = 0.1  # dropout rate of the residual blocks
     self_condition: bool = True  # the network sees its previous estimate of x_0
 
     def unet(self, channels: int = 2) -> UNetConfig:
@@ -32,6 +46,7 @@ class ModelConfig:
         return UNetConfig(**unet_mapping({**vars(self), "channels": channels}))
 
     def __post_init__(self) -> None:
+        check(self)
         self.unet()
 
 
@@ -39,51 +54,41 @@ class ModelConfig:
 class OptimConfig:
     """AdamW with linear warm-up and cosine decay."""
 
-    lr: float = 2e-3  # a sweep trial takes some hundred steps; 2e-4 suits runs of ten thousand
-    weight_decay: float = 1e-2
-    betas: tuple[float, ...] = (0.9, 0.999)
-    grad_clip: float = 1.0
-    ema_decay: float = 0.999
-    warmup_steps: int = 50
-    final_lr_share: float = 0.05
-    accumulate: int = 1  # parts of a batch that are computed one after the other, for less memory
-    mixed_precision: bool = True  # only where the device computes bfloat16 natively
+    lr: PositiveFloat = 2e-3  # peak learning rate, for some hundred steps; 2e-4 suits runs of ten thousand
+    weight_decay: NonNegativeFloat = 1e-2  # decoupled weight decay of AdamW
+    betas: Betas = (0.9, 0.999)  # decay rates of AdamW's running moments
+    grad_clip: PositiveFloat = 1.0  # largest norm of the gradient; longer ones are scaled down to it
+    ema_decay: Fraction = 0.999  # decay per step of the averaged weights, which are the ones that sample
+    warmup_steps: NonNegativeInt = 50  # steps over which the learning rate rises linearly to its peak
+    final_lr_share: Share = 0.05  # learning rate of the last step over its peak
+    accumulate: PositiveInt = 1  # parts of a batch that are computed one after the other, for less memory
+    mixed_precision: bool = True  # bfloat16 autocast, only where the device computes it natively
 
     def __post_init__(self) -> None:
-        require(0 < self.lr < math.inf, "`0 < lr < inf`", f"lr={self.lr}")
-        require(self.weight_decay >= 0, "`weight_decay >= 0`", f"weight_decay={self.weight_decay}")
-        valid = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
-        require(valid, "`betas` to be two numbers in [0, 1)", f"betas={self.betas}")
-        require(self.grad_clip > 0, "`grad_clip > 0`", f"grad_clip={self.grad_clip}")
-        require(0 <= self.ema_decay < 1, "`0 <= ema_decay < 1`", f"ema_decay={self.ema_decay}")
-        require(self.warmup_steps >= 0, "`warmup_steps >= 0`", f"warmup_steps={self.warmup_steps}")
-        require(0 <= self.final_lr_share <= 1, "`0 <= final_lr_share <= 1`", str(self.final_lr_share))
-        require(self.accumulate >= 1, "`accumulate >= 1`", f"accumulate={self.accumulate}")
+        check(self)
 
 
 @dataclass(frozen=True)
 class EarlyStoppingConfig:
     """The end of a run whose validation no longer improves."""
 
-    metric: str = names.VAL_LOSS  # smaller is better
-    patience: int = 0  # epochs without improvement that are endured; 0: never stop early
-    min_delta: float = 0.0  # a smaller improvement is none
+    # validation metric that is watched; smaller is better
+    metric: Annotated[str, Choice(STOPPING_METRICS)] = names.VAL_LOSS
+    patience: NonNegativeInt = 0  # epochs without improvement before the run ends; 0: never stop early
+    min_delta: NonNegativeFloat = 0.0  # decrease of the metric that counts as an improvement
 
     def __post_init__(self) -> None:
-        known = ", ".join(STOPPING_METRICS)
-        require(self.metric in STOPPING_METRICS, f"`metric` in {{{known}}}", f"metric={self.metric}")
-        require(self.patience >= 0, "`patience >= 0`", f"patience={self.patience}")
-        require(0 <= self.min_delta < math.inf, "`0 <= min_delta < inf`", f"min_delta={self.min_delta}")
+        check(self)
 
 
 @dataclass(frozen=True)
 class DiffusionConfig:
     """One training run."""
 
-    seed: int = 0
-    epochs: int = 9
-    steps_per_epoch: int = 150  # between two evaluations; equal for every alpha, so that trials cost the same
-    batch_size: int = 64  # of all workers together
+    seed: AnyInt = 0  # seed of weights, batches, noise and generated movements
+    epochs: PositiveInt = 9  # epochs of the run, each followed by an evaluation
+    steps_per_epoch: PositiveInt = 150  # optimiser steps per epoch; equal for every alpha, so that trials cost the same
+    batch_size: Annotated[int, Interval(ge=2)] = 64  # movements per optimiser step, of all workers together
     data: DataConfig = field(default_factory=DataConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     latent: LatentConfig = field(default_factory=LatentConfig)
@@ -92,18 +97,16 @@ class DiffusionConfig:
     contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)  # of what is judged
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)  # of the evaluation after each epoch
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     def __post_init__(self) -> None:
-        require(self.epochs >= 1, "`epochs >= 1`", f"epochs={self.epochs}")
+        check(self)
         steps, timesteps = self.sampling.steps, self.diffusion.timesteps
         require(steps <= timesteps, "`sampling.steps <= diffusion.timesteps`", f"steps={steps}, timesteps={timesteps}")
         plain_steps = not self.latent.enabled and self.data.canonical.form.channels == 2
         form = f"latent.enabled={self.latent.enabled}, representation={self.data.canonical.representation}"
         require(plain_steps or not self.sampling.inpaint, "`inpaint` only with a diffusion of steps (dx, dy)", form)
-        require(self.steps_per_epoch >= 1, "`steps_per_epoch >= 1`", f"steps_per_epoch={self.steps_per_epoch}")
-        require(self.batch_size >= 2, "`batch_size >= 2`", f"batch_size={self.batch_size}")
         require(
             self.batch_size % self.optim.accumulate == 0,
             "`accumulate` to divide `batch_size`",

@@ -1,9 +1,9 @@
 """Configuration of the ranking term, without torch."""
 
-import math
 from dataclasses import dataclass
+from typing import Annotated
 
-from trainables.core.config import require, require_member
+from trainables.core.bounds import Choice, Interval, NonNegativeFloat, PositiveFloat, PositiveInt, check
 
 LOSS_NAMES = ("infonce", "triplet", "hinge0", "softplus", "logistic")
 NORMALISATION_NAMES = ("batch", "dimension", "none")
@@ -14,29 +14,22 @@ SOURCE_NAMES = ("batch", "queue")
 class ContrastiveConfig:
     """The ranking term; weight 0 switches it off and costs nothing."""
 
-    weight: float = 0.0
-    temperature: float = 0.5  # of the smooth losses, in units of the normalised distance
-    negatives: int = 1  # K of each ranked row
-    share: float = 0.25  # of the batch that is ranked: the term costs share * negatives of a plain step
-    loss: str = "infonce"
-    margin: float = 0.2  # of the triplet loss alone, in units of the normalised distance
-    normalise: str = "batch"  # so that the temperature means the same at every length, width and noise level
-    every: int = 1  # steps from one ranked step to the next; its weight is multiplied by as much
+    weight: NonNegativeFloat = 0.0  # weight of the ranking term in the loss; 0 switches it off and costs nothing
+    temperature: PositiveFloat = 0.5  # of the smooth losses, in units of the normalised distance
+    negatives: PositiveInt = 1  # K, negatives of each ranked row
+    # share of the batch that is ranked: the term costs share * negatives of a plain step
+    share: Annotated[float, Interval(gt=0, le=1)] = 0.25
+    loss: Annotated[str, Choice(LOSS_NAMES)] = "infonce"  # ranking loss
+    margin: NonNegativeFloat = 0.2  # of the triplet loss alone, in units of the normalised distance
+    # unit of the distance; so that the temperature means the same at every length, width and noise level
+    normalise: Annotated[str, Choice(NORMALISATION_NAMES)] = "batch"
+    every: PositiveInt = 1  # steps from one ranked step to the next; its weight is multiplied by as much
     detach_negatives: bool = False  # no gradient through the negatives
-    source: str = "batch"  # "queue": also conditions of past batches
-    queue_size: int = 1024  # conditions that the queue holds
+    source: Annotated[str, Choice(SOURCE_NAMES)] = "batch"  # where negatives are from; queue: also past batches
+    queue_size: PositiveInt = 1024  # conditions that the queue holds
 
     def __post_init__(self) -> None:
-        require(self.weight >= 0, "`weight >= 0`", f"weight={self.weight}")
-        require(self.temperature > 0, "`temperature > 0`", f"temperature={self.temperature}")
-        require(self.negatives >= 1, "`negatives >= 1`", f"negatives={self.negatives}")
-        require(0 < self.share <= 1, "`0 < share <= 1`", f"share={self.share}")
-        require(0 <= self.margin < math.inf, "`0 <= margin < inf`", f"margin={self.margin}")
-        require(self.every >= 1, "`every >= 1`", f"every={self.every}")
-        require(self.queue_size >= 1, "`queue_size >= 1`", f"queue_size={self.queue_size}")
-        require_member("loss", self.loss, LOSS_NAMES)
-        require_member("normalise", self.normalise, NORMALISATION_NAMES)
-        require_member("source", self.source, SOURCE_NAMES)
+        check(self)
 
     def ranked(self, batch_size: int) -> int:
         """Rows of a batch that are ranked; the batch is shuffled, so they are its first ones."""

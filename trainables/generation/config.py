@@ -1,8 +1,9 @@
 """Configuration of a generator's training set, without torch."""
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from trainables.core.config import require, require_member
+from trainables.core.bounds import Choice, Interval, check
 from trainables.data.config import VariationsConfig
 
 GENERATOR_NAMES = ("minimum_jerk",)  # the keys of `trainables.physical.minimum_jerk.GENERATORS`
@@ -12,10 +13,9 @@ GENERATOR_NAMES = ("minimum_jerk",)  # the keys of `trainables.physical.minimum_
 class AugmentationConfig:
     """Generated movements in the training set, by count, without weight; and how the real ones are varied."""
 
-    alpha: float = 0.0  # generated over real
-    generator: str = "minimum_jerk"
+    alpha: Annotated[float, Interval(ge=0, le=10)] = 0.0  # generated movements in the training set over real ones
+    generator: Annotated[str, Choice(GENERATOR_NAMES)] = "minimum_jerk"  # model that makes them
     variations: VariationsConfig = field(default_factory=VariationsConfig)
 
     def __post_init__(self) -> None:
-        require(0 <= self.alpha <= 10, "`0 <= alpha <= 10`", f"alpha={self.alpha}")
-        require_member("generator", self.generator, GENERATOR_NAMES)
+        check(self)

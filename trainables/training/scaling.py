@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from trainables.core.config import require
+from trainables.core.bounds import NonNegativeFloat, NonNegativeInt, PositiveInt, check
 
 TRIAL_DRIVER = "trial_driver"  # custom resource of a trial that leads a worker group
 
@@ -11,16 +11,13 @@ TRIAL_DRIVER = "trial_driver"  # custom resource of a trial that leads a worker 
 class ScalingConfig:
     """Who trains one model: 0 workers is the trial's own process, N >= 1 a group of worker processes."""
 
-    num_workers: int = 0
-    cpus_per_worker: int = 1  # also the worker's torch threads: more trials beat more threads
-    gpus_per_worker: float = 0.0
-    max_failures: int = 2  # restarts from the last checkpoint before a trial counts as failed
+    num_workers: NonNegativeInt = 0  # worker processes per model; 0: the trial's own process trains
+    cpus_per_worker: PositiveInt = 1  # CPUs of a worker, also its torch threads: more trials beat more threads
+    gpus_per_worker: NonNegativeFloat = 0.0  # GPUs of a worker; a fraction shares one
+    max_failures: NonNegativeInt = 2  # restarts from the last checkpoint before a trial counts as failed
 
     def __post_init__(self) -> None:
-        require(self.num_workers >= 0, "`num_workers >= 0`", f"num_workers={self.num_workers}")
-        require(self.cpus_per_worker >= 1, "`cpus_per_worker >= 1`", f"cpus_per_worker={self.cpus_per_worker}")
-        require(self.gpus_per_worker >= 0, "`gpus_per_worker >= 0`", f"gpus_per_worker={self.gpus_per_worker}")
-        require(self.max_failures >= 0, "`max_failures >= 0`", f"max_failures={self.max_failures}")
+        check(self)
 
     def trial_resources(self) -> dict[str, float]:
         """What Tune reserves for the trial itself, beside its workers' placement group."""

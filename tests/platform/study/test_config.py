@@ -193,7 +193,7 @@ def test_keys_of_the_sweep_are_not_keys_of_the_trainable(monkeypatch: pytest.Mon
     [
         (["trainable.optim.lr=interval(0,1e-2)"], ("trainable.optim", "`0 < lr < inf`", "lr=0.0")),
         (["trainable.augmentation.alpha=interval(0,11)"], ("trainable.augmentation", "alpha <= 10", "alpha=11.0")),
-        (["trainable.model.base_channels=interval(16,64)"], ("trainable.model.base_channels", "16.0", "Integer")),
+        (["trainable.model.base_channels=interval(16,64)"], ("trainable.model.base_channels", "16.0", "to be an int")),
         (["trainable.contrastive.loss=choice(infonce,quux)"], ("trainable.contrastive", "`loss` in", "loss=quux")),
         (["trainable.model=interval(0,1)"], ("trainable.model", "group of keys")),
         (["seed=interval(0,1)"], ("seed", "`trainable.`", "seed=interval(0,1)")),

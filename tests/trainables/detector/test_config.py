@@ -51,7 +51,7 @@ def test_a_balance_beyond_its_law_is_refused(value: float) -> None:
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("share", [-0.1, float("nan"), float("inf")])
 def test_a_share_that_is_none_is_refused(source: str, share: float) -> None:
-    assert "expected `0 <= share < inf`" in refusal(**{source: share})
+    assert f"expected `0 <= {source} < inf`, but got {source}={share}" in refusal(**{source: share})
 
 
 def test_without_any_share_there_would_be_no_bots() -> None:
@@ -81,7 +81,9 @@ def test_families_to_learn_from_are_those_that_are_not_held_out(held_out: tuple[
 def test_held_out_is_a_family_that_there_is_and_each_once() -> None:
     assert "held_out=windmousse" in refusal(held_out=["windmousse"])
     assert "held_out=straight_eased" in refusal(held_out=["straight_eased"])  # a style holds out its family
-    assert refusal(held_out=["pid", "spline", "pid"]).endswith("got pid, spline, pid")
+    assert refusal(held_out=["pid", "spline", "pid"]).endswith(
+        "expected `held_out` to name each entry once, but got held_out=[pid, spline, pid]"
+    )
 
 
 def test_bots_need_a_family_to_come_from_and_other_sources_do_not() -> None:
@@ -117,7 +119,7 @@ def test_bots_need_a_family_to_come_from_and_other_sources_do_not() -> None:
         ("optim", {"weight_decay": -1.0}, "`0 <= weight_decay < inf`"),
         ("optim", {"warmup_steps": -1}, "`warmup_steps >= 0`"),
         ("optim", {"final_lr_share": 1.5}, "`0 <= final_lr_share <= 1`"),
-        ("optim", {"grad_clip": 0.0}, "`grad_clip > 0`"),
+        ("optim", {"grad_clip": 0.0}, "`0 < grad_clip < inf`"),
         ("optim", {"ema_decay": 1.0}, "`0 <= ema_decay < 1`"),
         ("judgement", {"fpr": 0.0}, "`0 < fpr < 1`"),
         ("judgement", {"fpr": 1.0}, "`0 < fpr < 1`"),

@@ -115,7 +115,7 @@ def test_with_too_few_users_for_a_probe_the_card_states_the_reason(config: Detec
         ("split=validation", "the thresholds are fitted on the validation split"),
         ("split=holdout", "the holdout split is reserved for the promotion"),
         ("split=everything", "expected `split` in {test}, but got split=everything"),
-        ("figures.fprs=[]", "`fprs` to be falling"),
+        ("figures.fprs=[]", "`fprs` to have 1 or more entries"),
     ],
 )
 def test_wrong_settings_are_one_line(word: str, says: str) -> None:

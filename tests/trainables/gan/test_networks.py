@@ -136,7 +136,7 @@ def test_the_critic_is_shown_where_every_step_leads() -> None:
 @pytest.mark.parametrize(
     ("wrong", "law"),
     [
-        ({"widths": ()}, "`widths` to have a stage"),
+        ({"widths": ()}, "`widths` to have 1 or more entries, but got widths=[]"),
         ({"widths": (8, 0)}, "`widths >= 1`"),
         ({"blocks": 0}, "`blocks >= 1`"),
         ({"latent_dim": 0}, "`latent_dim >= 1`"),

@@ -358,7 +358,7 @@ def test_a_configuration_comes_back_from_its_plain_form() -> None:
         ("game", {"critic_steps": 0}, "`critic_steps >= 1`"),
         ("game", {"critic_lr": 0.0}, "`0 < critic_lr < inf`"),
         ("game", {"generator_lr": float("inf")}, "`0 < generator_lr < inf`"),
-        ("game", {"betas": [0.0]}, "`betas` to be two numbers in [0, 1)"),
+        ("game", {"betas": [0.0]}, "`betas` to have 2 entries, but got betas=[0.0]"),
         ("game", {"gradient_penalty": -1.0}, "`0 <= gradient_penalty < inf`"),
         ("game", {"warmup_steps": -1}, "`warmup_steps >= 0`"),
         ("game", {"ema_decay": 1.0}, "`0 <= ema_decay < 1`"),

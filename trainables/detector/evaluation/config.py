@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Annotated
 
+from trainables.core.bounds import AnyInt, Interval, Length, PositiveInt, check
 from trainables.core.config import require
 from trainables.eval.intervals.config import BootstrapConfig
 
@@ -11,16 +13,17 @@ from trainables.eval.intervals.config import BootstrapConfig
 class DetectorMetricsConfig:
     """Which figures, and how sure."""
 
-    fprs: tuple[float, ...] = (0.01, 0.001)  # shares of people who may be accused; by the first the rows are ordered
-    bins: int = 15  # of the reliability table
-    movements: tuple[int, ...] = (1, 3, 5, 10)  # of a session
+    # target FPRs, falling: shares of people's movements that may be flagged; tables are ordered by the first
+    fprs: Annotated[tuple[Annotated[float, Interval(gt=0, lt=1)], ...], Length()] = (0.01, 0.001)
+    bins: PositiveInt = 15  # bins of the reliability table
+    # movements per session in the tables of sessions, rising
+    movements: Annotated[tuple[PositiveInt, ...], Length()] = (1, 3, 5, 10)
     bootstrap: BootstrapConfig = field(default_factory=BootstrapConfig)
-    seed: int = 20240  # of the intervals
+    seed: AnyInt = 20240  # seed of the intervals
 
     def __post_init__(self) -> None:
-        law = "`fprs` to be falling, in (0, 1), at least one"
-        falling = bool(self.fprs) and all(high > low for high, low in pairwise(self.fprs))
-        require(falling and 0 < self.fprs[-1] <= self.fprs[0] < 1, law, f"fprs={self.fprs}")
-        require(self.bins >= 1, "`bins >= 1`", f"bins={self.bins}")
-        rising = bool(self.movements) and all(low < high for low, high in pairwise(self.movements))
-        require(rising and self.movements[0] >= 1, "`movements` to be rising, from 1 on", f"movements={self.movements}")
+        check(self)
+        falling = all(high > low for high, low in pairwise(self.fprs))
+        require(falling, "`fprs` to be falling", f"fprs={self.fprs}")
+        rising = all(low < high for low, high in pairwise(self.movements))
+        require(rising, "`movements` to be rising", f"movements={self.movements}")

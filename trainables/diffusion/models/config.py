@@ -2,39 +2,34 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+from trainables.core.bounds import Fraction, Length, NonNegativeInt, PositiveFloat, PositiveInt, check
 from trainables.core.config import require
 from trainables.data.config import CONDITION_WIDTH
+
+ChannelMults = Annotated[tuple[PositiveFloat, ...], Length()]
+"""Channels of each stage over those of the finest; each stage after the first halves the length."""
 
 
 @dataclass(frozen=True)
 class UNetConfig:
     """Shape of the denoiser; raises ConfigError where widths, groups or heads do not fit each other."""
 
-    channels: int = 2  # C of the sequence
-    condition_dim: int = 0  # width D of the condition vector; 0: unconditional
-    base_channels: int = 64  # 1.2M parameters; multiples of 16 keep every convolution on full vector registers
-    channel_mults: tuple[float, ...] = (1.0, 1.5, 2.0, 2.0)  # width of each stage over base_channels
-    groups: int = 16  # GroupNorm groups; divides the default widths 64, 96, 128, 128
-    attention_heads: int = 4
-    embedding_dim: int = 128  # of t and the condition; wider costs parameters in every block's FiLM
-    dropout: float = 0.1
+    channels: PositiveInt = 2  # C of the sequence
+    condition_dim: NonNegativeInt = 0  # width D of the condition vector; 0: unconditional
+    base_channels: PositiveInt = 64  # 1.2M parameters; multiples of 16 keep every convolution on full vector registers
+    channel_mults: ChannelMults = (1.0, 1.5, 2.0, 2.0)  # width of each stage over base_channels
+    groups: PositiveInt = 16  # GroupNorm groups; divides the default widths 64, 96, 128, 128
+    attention_heads: PositiveInt = 4  # heads of the self-attention in the coarsest stage
+    embedding_dim: PositiveInt = 128  # of t and the condition; wider costs parameters in every block's FiLM
+    dropout: Fraction = 0.1  # dropout rate of the residual blocks
     self_condition: bool = False  # whether the previous estimate of x_0 is an input
 
     def __post_init__(self) -> None:
-        for name in ("channels", "base_channels", "groups", "attention_heads"):
-            value = getattr(self, name)
-            require(value >= 1, f"`{name} >= 1`", f"{name}={value}", "choose a positive one")
-        require(
-            self.condition_dim >= 0, "`condition_dim >= 0`", f"condition_dim={self.condition_dim}", "0: no condition"
-        )
-        require(0.0 <= self.dropout < 1.0, "`0 <= dropout < 1`", f"dropout={self.dropout}", "0 turns it off")
-        require(len(self.channel_mults) > 0, "`channel_mults` to have a stage", "none", "give one factor per stage")
-        even = self.embedding_dim >= 2 and self.embedding_dim % 2 == 0
-        require(
-            even, "`embedding_dim` to be positive and even", f"embedding_dim={self.embedding_dim}", "choose an even one"
-        )
+        check(self)
+        even = self.embedding_dim % 2 == 0
+        require(even, "`embedding_dim` to be even", f"embedding_dim={self.embedding_dim}", "choose an even one")
         for mult in self.channel_mults:
             self._check_width(mult)
         require(

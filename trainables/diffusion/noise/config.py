@@ -1,8 +1,9 @@
 """Configuration of the diffusion process, without torch."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from trainables.core.config import require, require_member
+from trainables.core.bounds import Choice, Fraction, NonNegativeFloat, PositiveInt, Share, check
 
 PREDICTION_NAMES = ("v", "eps")
 SCHEDULE_NAMES = ("cosine", "log_snr")
@@ -12,17 +13,13 @@ SCHEDULE_NAMES = ("cosine", "log_snr")
 class NoiseConfig:
     """The diffusion process and what the network says about it."""
 
-    objective: str = "v"  # better conditioned than eps at every noise level
-    schedule: str = "cosine"
-    timesteps: int = 1000
-    min_snr_gamma: float = 5.0  # 0 switches the weights off
-    condition_dropout: float = 0.1  # share of rows that train the unconditional model, for guidance
-    estimate_share: float = 0.5  # of rows that see their own estimate, where the model takes one
+    # what the network predicts; v is better conditioned than eps at every noise level
+    objective: Annotated[str, Choice(PREDICTION_NAMES)] = "v"
+    schedule: Annotated[str, Choice(SCHEDULE_NAMES)] = "cosine"  # how the noise grows with t
+    timesteps: PositiveInt = 1000  # noise levels between data and noise
+    min_snr_gamma: NonNegativeFloat = 5.0  # cap of the loss weight by signal-to-noise ratio; 0 switches the weights off
+    condition_dropout: Fraction = 0.1  # share of rows that train the unconditional model, for guidance
+    estimate_share: Share = 0.5  # share of rows that see their own estimate, where the model takes one
 
     def __post_init__(self) -> None:
-        require_member("objective", self.objective, PREDICTION_NAMES)
-        require_member("schedule", self.schedule, SCHEDULE_NAMES)
-        require(self.timesteps >= 1, "`timesteps >= 1`", f"timesteps={self.timesteps}")
-        require(self.min_snr_gamma >= 0, "`min_snr_gamma >= 0`", f"min_snr_gamma={self.min_snr_gamma}")
-        require(0 <= self.condition_dropout < 1, "`0 <= condition_dropout < 1`", str(self.condition_dropout))
-        require(0 <= self.estimate_share <= 1, "`0 <= estimate_share <= 1`", str(self.estimate_share))
+        check(self)

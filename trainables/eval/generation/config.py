@@ -1,8 +1,9 @@
 """Configuration of the evaluation of generators, without torch."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from trainables.core.config import require, require_member
+from trainables.core.bounds import AnyInt, Choice, Interval, Length, PositiveInt, check
 
 PROBE_NAMES = ("logistic", "quadratic", "mlp", "forest", "boosting")  # the keys of `trainables.eval.metrics.PROBES`
 MINIMUM_MOVEMENTS = 40  # half may be lost to re-observation, or are clustered into 20 with a row for each
@@ -12,33 +13,26 @@ MINIMUM_MOVEMENTS = 40  # half may be lost to re-observation, or are clustered i
 class EvaluationConfig:
     """How a model is judged on the validation split."""
 
-    movements: int = 512  # at most; the default validation split has fewer
-    probe: str = "quadratic"
-    folds: int = 5
-    seed: int = 20240  # of noise, rows and folds: common to all trials of a study
+    # validation movements at most; the default validation split has fewer
+    movements: Annotated[int, Interval(ge=MINIMUM_MOVEMENTS)] = 512
+    probe: Annotated[str, Choice(PROBE_NAMES)] = "quadratic"  # classifier of the two-sample test
+    folds: Annotated[int, Interval(ge=2)] = 5  # folds of its cross-validation
+    seed: AnyInt = 20240  # seed of noise, rows and folds: common to all trials of a study
 
     def __post_init__(self) -> None:
-        require(
-            self.movements >= MINIMUM_MOVEMENTS, f"`movements >= {MINIMUM_MOVEMENTS}`", f"movements={self.movements}"
-        )
-        require(self.folds >= 2, "`folds >= 2`", f"folds={self.folds}")
-        require_member("probe", self.probe, PROBE_NAMES)
+        check(self)
 
 
 @dataclass(frozen=True)
 class MetricConfig:
     """How real and fake are compared."""
 
-    probes: tuple[str, ...] = PROBE_NAMES
-    folds: int = 5
-    null_repeats: int = 10  # random halvings of the real movements behind each null band
-    permutations: int = 999  # of the labels behind a p-value, which is therefore never below 0.001
-    seed: int = 20240  # of folds, halvings and permutations
+    # classifiers of the two-sample test
+    probes: Annotated[tuple[Annotated[str, Choice(PROBE_NAMES)], ...], Length()] = PROBE_NAMES
+    folds: Annotated[int, Interval(ge=2)] = 5  # folds of their cross-validation
+    null_repeats: Annotated[int, Interval(ge=2)] = 10  # random halvings of the real movements behind each null band
+    permutations: PositiveInt = 999  # of the labels behind a p-value, which is therefore never below 0.001
+    seed: AnyInt = 20240  # seed of folds, halvings and permutations
 
     def __post_init__(self) -> None:
-        require(bool(self.probes), "`probes` to name at least one", "none")
-        for probe in self.probes:
-            require_member("probes", probe, PROBE_NAMES)
-        require(self.folds >= 2, "`folds >= 2`", f"folds={self.folds}")
-        require(self.null_repeats >= 2, "`null_repeats >= 2`", f"null_repeats={self.null_repeats}")
-        require(self.permutations >= 1, "`permutations >= 1`", f"permutations={self.permutations}")
+        check(self)
