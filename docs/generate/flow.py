@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "images" / "flow"
-WIDTH, HEIGHT, ARROW = 132, 64, 22  # of a piece, and of the part of it that is the arrow
+WIDTH, HEIGHT, ARROW = 118, 60, 18  # of a piece, and of the part of it that is the arrow
 FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
 
 
@@ -47,8 +47,8 @@ def svg(box: Box) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{HEIGHT}" viewBox="0 0 {width} {HEIGHT}">'
         f'<rect x="1" y="6" width="{WIDTH - ARROW - 2}" height="{HEIGHT - 12}" rx="8" fill="{box.colour}" '
         f'stroke="#6b7280"/><g font-family="{FONT}" text-anchor="middle" fill="#111827">'
-        f'<text x="{centre}" y="30" font-size="14" font-weight="600">{box.title}</text>'
-        f'<text x="{centre}" y="46" font-size="10">{box.detail}</text></g>{arrow if box.arrow else ""}</svg>\n'
+        f'<text x="{centre}" y="28" font-size="13" font-weight="600">{box.title}</text>'
+        f'<text x="{centre}" y="43" font-size="9.5">{box.detail}</text></g>{arrow if box.arrow else ""}</svg>\n'
     )
 
 

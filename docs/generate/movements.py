@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "images" / "movements.png"
 ROWS, COLUMNS, SPLIT = 4, 5, "test"
 LEFT_OUT = "sapimouse/"
-DPI, COLOURS = 100, 32
+DPI, COLOURS = 160, 32
 
 
 def pairs(checkpoint: Path, seed: int) -> tuple[Canonical, Canonical]:
