@@ -35,7 +35,7 @@ import numpy.typing as npt
 from platform.promotion.latency import Latency
 from platform.promotion.rule import Decision, Rule, decide
 from trainables.eval.intervals.jackknife import JackknifeEstimate, interval, jackknife
-from trainables.model_evaluation import EvaluationResult
+from trainables.model_evaluation.result import EvaluationResult
 from trainables.training import metric_names as names
 
 SIZES = {  # rows of each group, from `load_splits(DataConfig())`; a promotion asks the holdout split

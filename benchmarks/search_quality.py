@@ -27,9 +27,10 @@ from rich.console import Console
 from scipy.stats import t as student
 
 from platform.core.ray_instance import ray_instance
+from platform.study.budget import enqueue_baselines
 from platform.study.config import BudgetConfig, Sweep, TuneConfig
 from platform.study.ranking import OBJECTIVES, ranking
-from platform.study.searcher import OptunaSearcher, enqueue_baselines
+from platform.study.searcher import OptunaSearcher
 from platform.study.study import open_study
 from platform.sweep.disk_budget import BudgetStopper
 from platform.sweep.progress import Progress
@@ -37,7 +38,7 @@ from platform.sweep.runner import concurrency, make_tuner
 from search_spaces import SPACES
 from trainables.core.config import plain, with_values
 from trainables.diffusion.config import DiffusionConfig
-from trainables.model_evaluation import evaluate
+from trainables.model_evaluation.reevaluate import evaluate
 from trainables.training.metric_names import VAL_C2ST, VAL_MMD
 
 SPACE = SPACES["diffusion"]

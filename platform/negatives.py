@@ -19,14 +19,15 @@ from serve.client import HardNegatives, SampleOptions, Samples, joined
 from serve.patience import ServiceError
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import build, plain, require
-from trainables.core.seeding import derive, generator
+from trainables.core.derived_seeds import derive
+from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical, Movements, decode, with_deltas
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits
 from trainables.detector.dataset.negatives import conditions_for, made
 from trainables.detector.dataset.served_negatives import NotServedError, ServedMovements, write_served
 from trainables.generation.conditions import Conditions
-from trainables.training.checkpoint import CheckpointError
+from trainables.training.checkpoint_record import CheckpointError
 
 ABOUT = """
 Draw hard negatives from the service and keep them, for trainable=detector negatives.served_folder=FOLDER.

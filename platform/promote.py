@@ -20,17 +20,19 @@ from platform.leaderboard.model_types import MODEL_FUNCTIONS
 from platform.promotion.challenger import FIRST, Challenger, of_checkpoint, of_leaderboard, require_same_form
 from platform.promotion.decision_record import findings, heading, history_table, print_decision, refusal, refusals_table
 from platform.promotion.detector_rule import DetectorRuleConfig
-from platform.promotion.latency import Latency, LatencyConfig, measure
+from platform.promotion.latency import Latency, LatencyConfig
 from platform.promotion.rule import LimitsConfig, MarginsConfig, Rule, decide
+from platform.promotion.timing import measure
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import build, plain, require, require_member
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits
-from trainables.model_evaluation import EVALUATION_SPLITS, EvaluationResult, evaluate
+from trainables.model_evaluation.reevaluate import evaluate
+from trainables.model_evaluation.result import EVALUATION_SPLITS, EvaluationResult
 from trainables.model_registry.publisher import Publisher, held
 from trainables.model_registry.registry import Published, Registry
 from trainables.specs import TRAINABLES
-from trainables.training.checkpoint import CheckpointError
+from trainables.training.checkpoint_record import CheckpointError
 from trainables.training.trainable import DETECTOR, GENERATOR
 
 REFUSED = 3
@@ -179,7 +181,7 @@ def measured(config: PromoteConfig, challenger: Challenger, champion: Published 
 def judged(config: PromoteConfig, look: Look) -> EvaluationResult:
     """The judgement of a look; one at the holdout split goes through the ledger."""
     if config.split == HOLDOUT:
-        return Ledger(Path(config.storage_path).expanduser() / LEDGER, config.holdout_budget).ask(look)
+        return Ledger(Path(config.storage_path).expanduser() / LEDGER, config.holdout_budget).ask(look, evaluate)
     return evaluate(look.checkpoint, config.split, look.seeds)
 
 

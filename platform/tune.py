@@ -14,17 +14,11 @@ from platform.core.ray_instance import available_cpus, ray_instance
 from platform.report.browse import list_studies, show
 from platform.report.compare_trials import compare
 from platform.report.html import write_report
+from platform.study.budget import STORAGE_ERRORS, enqueue_baselines, finished, reason_of, trials_to_run
 from platform.study.config import Sweep, TuneConfig
 from platform.study.ranking import OBJECTIVES, SCHEDULER_METRIC
 from platform.study.resume import requeue_orphans
 from platform.study.search_space import sweep_of
-from platform.study.searcher import (
-    STORAGE_ERRORS,
-    enqueue_baselines,
-    finished,
-    reason_of,
-    trials_to_run,
-)
 from platform.study.storage import JOURNAL, NoStudyError, lock_study, truncate_partial_line
 from platform.study.study import FOLDER, load_study, open_study
 from platform.sweep.disk_budget import SweepStoppedError

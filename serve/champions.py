@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from serve.jobs import DamagedModelError, ServeError, UnknownModelError
-from trainables.model_registry.publisher import now
+from trainables.core.formatting import now
 from trainables.model_registry.registry import HISTORY, ID, Published, Registry, RegistryError
 
 CACHE_SIZE = 3  # models in memory: the current one, the one before, and one that a request names

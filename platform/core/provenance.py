@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables.core.atomic_files import replace
-from trainables.training.checkpoint import file_sha256
+from trainables.training.checkpoint_record import file_sha256
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "source"  # of a study: uncommitted changes, one file per state of the checkout

@@ -5,24 +5,18 @@ its ledger (`platform.leaderboard.holdout_ledger`), each as soon as it is there;
 computed again. A checkpoint that cannot be judged has a reason instead.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import ray
 from rich.console import Console
 from rich.progress import Progress
 
+from platform.leaderboard.archive import VALIDATION, Archive
 from platform.leaderboard.holdout_ledger import HOLDOUT, HoldoutSpentError, Ledger, Look
-from trainables.core.atomic_files import replace
-from trainables.core.config import ConfigError, digest
-from trainables.core.seeding import derive
-from trainables.model_evaluation import EvaluationResult, try_evaluate
-from trainables.training.checkpoint import CheckpointError, load_record
-
-JUDGEMENTS = "judgements"
-VALIDATION = "validation"
+from trainables.core.derived_seeds import derive
+from trainables.model_evaluation.reevaluate import try_evaluate
+from trainables.model_evaluation.result import EvaluationResult
 
 Result = EvaluationResult | str  # or why there is none
 
@@ -30,44 +24,6 @@ Result = EvaluationResult | str  # or why there is none
 def noise_seeds(seed: int, count: int) -> tuple[int, ...]:
     """Fresh seeds for the finalists of a study, the same for all of them."""
     return tuple(derive(seed, "noise of the finalists", k) % 2**32 for k in range(count))
-
-
-@dataclass(frozen=True)
-class Archive:
-    """Judgements on the validation split under some seeds, as files in a folder."""
-
-    folder: Path
-    seeds: tuple[int, ...]
-
-    def find(self, checkpoint: Path) -> EvaluationResult | None:
-        """What was kept of a checkpoint, if today's code judged it.
-
-        Raises:
-            ConfigError: the file is damaged.
-        """
-        try:
-            file = self._file(checkpoint)
-        except CheckpointError:
-            return None
-        try:
-            kept = EvaluationResult.from_json(json.loads(file.read_text()))
-            return kept if kept.is_of_today else None
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            raise ConfigError(f"{file}: {error}; delete the file and the checkpoint is judged again") from None
-
-    def keep(self, checkpoint: Path, judgement: EvaluationResult) -> None:
-        """Write a judgement in one atomic step."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(judgement.to_json(), sort_keys=True, allow_nan=False)
-        replace(self._file(checkpoint), text + "\n")
-
-    def _file(self, checkpoint: Path) -> Path:
-        """Named by the weights, and by all that a judgement depends on beside them."""
-        record = load_record(checkpoint)
-        rest = digest({"seeds": self.seeds, "config": record.get("config"), "data": record.get("data_sha256")})
-        return self.folder / f"{str(record.get('weights_sha256'))[:16]}-{VALIDATION}-{rest}.json"
 
 
 def on_validation(

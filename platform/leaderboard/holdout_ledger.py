@@ -25,9 +25,9 @@ from typing import IO, Any
 
 from trainables.core.atomic_files import flush
 from trainables.core.config import digest
-from trainables.model_evaluation import EvaluationResult, evaluate
-from trainables.model_registry.publisher import now
-from trainables.training.checkpoint import load_record
+from trainables.core.formatting import now
+from trainables.model_evaluation.result import EvaluationResult
+from trainables.training.checkpoint_record import load_record
 
 LEDGER = "holdout.jsonl"  # in the storage path
 HOLDOUT = "holdout"
@@ -88,9 +88,7 @@ class Ledger:
     path: Path
     budget: int
 
-    def ask(
-        self, look: Look, run: Callable[[Path, str, Sequence[int]], EvaluationResult] = evaluate
-    ) -> EvaluationResult:
+    def ask(self, look: Look, run: Callable[[Path, str, Sequence[int]], EvaluationResult]) -> EvaluationResult:
         """The judgement of a look: of the ledger, or else computed after it was written down.
 
         Raises:

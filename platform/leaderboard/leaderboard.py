@@ -19,20 +19,19 @@ import optuna
 from optuna.trial import TrialState
 from rich.console import Console
 
-from platform.leaderboard.finalists import JUDGEMENTS, Archive, noise_seeds, on_holdout, on_validation
+from platform.leaderboard.archive import JUDGEMENTS, LEADERBOARD, Archive
+from platform.leaderboard.finalists import noise_seeds, on_holdout, on_validation
 from platform.leaderboard.holdout_ledger import LEDGER, Ledger
 from platform.study.config import Sweep
 from platform.study.objectives import Objective
 from platform.study.ranking import INTERRUPTED, RankedTrial
 from platform.study.resume import METRICS, REPEATS
 from trainables.core import atomic_files
-from trainables.core.seeding import derive
+from trainables.core.derived_seeds import derive
 from trainables.eval.intervals.jackknife import Interval, JackknifeEstimate, interval, probability_best, weighted_sum
-from trainables.eval.metrics import NullBand
-from trainables.model_evaluation import EvaluationResult
+from trainables.eval.two_sample.null_band import NullBand
+from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.headline_metrics import Criteria, shown_as
-
-LEADERBOARD = "leaderboard.json"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from platform.leaderboard.finalists import VALIDATION
+from platform.leaderboard.archive import VALIDATION
 from platform.leaderboard.leaderboard import Reference, intervals
 from trainables.core.config import build
 from trainables.data.canonical import Canonical, reobserve
@@ -19,11 +19,11 @@ from trainables.detector.config import DetectorConfig
 from trainables.detector.evaluation.plots import plot_overview
 from trainables.eval.generation.plots import plot_gallery, plot_overlays
 from trainables.eval.generation.validator import Validator
-from trainables.model_evaluation import EvaluationResult
 from trainables.model_evaluation.detector import scores_on
 from trainables.model_evaluation.generator import validator_of
+from trainables.model_evaluation.result import EvaluationResult
 from trainables.models import load_detector, load_generator
-from trainables.training.checkpoint import load_record
+from trainables.training.checkpoint_record import load_record
 from trainables.training.trainable import DETECTOR, GENERATOR
 
 

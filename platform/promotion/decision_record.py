@@ -16,10 +16,9 @@ from platform.promotion.challenger import Challenger
 from platform.promotion.latency import Latency
 from platform.promotion.rule import Decision, Rule, to_json
 from trainables.core.config import plain
-from trainables.core.formatting import format_interval, number
+from trainables.core.formatting import format_interval, now, number
 from trainables.eval.intervals.jackknife import Interval
-from trainables.model_evaluation import EvaluationResult
-from trainables.model_registry.publisher import now
+from trainables.model_evaluation.result import EvaluationResult
 from trainables.model_registry.registry import Published, Registry, RegistryError
 from trainables.training.headline_metrics import Criteria, title
 from trainables.training.manifest import CODE, PACKAGES, code_sha256, installed

@@ -7,20 +7,11 @@ whatever their distribution, so that the few turns in which the machine was else
 References: Practical Nonparametric Statistics (Conover, 1999), section 3.2, confidence interval for a quantile.
 """
 
+import math
 import statistics
-import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
-from scipy.stats import binom
-
 from trainables.core.config import require
-from trainables.core.threads import threads
-from trainables.data.canonical import Canonical
-
-Work = Callable[[Canonical], object]
-"""What is timed: samples under the conditions of movements, or their scores."""
 
 
 @dataclass(frozen=True)
@@ -71,22 +62,6 @@ def bounding_place(count: int, confidence: float) -> int | None:
     (9, 5, None)
     """
     places = range(1, count + 1)
-    return next((place for place in places if binom.cdf(place - 1, count, 0.5) >= confidence), None)
-
-
-def measure(sides: Sequence[Work], asked: Canonical, config: LatencyConfig) -> Latency:
-    """Time the challenger and, where there is one, the champion on the same movements; a first turn does not count.
-
-    Args:
-        sides: What both do, the challenger first.
-    """
-    rows = asked.take(torch.arange(min(config.movements, len(asked))))
-    with threads(1):
-        turns = [[_ms_per_movement(side, rows) for side in sides] for _ in range(config.repeats + 1)][1:]
-    return Latency(*(tuple(side) for side in zip(*turns, strict=True)))
-
-
-def _ms_per_movement(work: Work, rows: Canonical, clock: Callable[[], float] = time.perf_counter) -> float:
-    began = clock()
-    work(rows)
-    return 1000 * (clock() - began) / len(rows)
+    return next(
+        (place for place in places if sum(math.comb(count, k) for k in range(place)) >= confidence * 2**count), None
+    )

@@ -26,7 +26,7 @@ from typing import Any, Protocol
 from platform.promotion.latency import Latency
 from trainables.core.config import ConfigError, require
 from trainables.eval.intervals.jackknife import Interval, JackknifeEstimate, difference, interval
-from trainables.model_evaluation import EvaluationResult
+from trainables.model_evaluation.result import EvaluationResult
 from trainables.training import metric_names as names
 from trainables.training.headline_metrics import CRITERIA, FIGURES
 

@@ -26,8 +26,8 @@ from platform.core.console import (
     print_line,
     print_table,
 )
-from platform.report.html import REPORT
 from platform.report.study_view import (
+    REPORT,
     Board,
     View,
     curve,

@@ -17,7 +17,7 @@ from platform.report.study_view import View, curve, judgements, state_of, trial_
 from platform.study.resume import METRICS, last_epoch
 from trainables.core.config import require
 from trainables.eval.intervals.jackknife import difference, interval
-from trainables.model_evaluation import EvaluationResult
+from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.headline_metrics import shown_as
 from trainables.training.metric_names import DIRECTIONS
 

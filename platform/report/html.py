@@ -20,14 +20,13 @@ from plotly.offline import get_plotlyjs
 from platform.core.disk_usage import size
 from platform.report import parameter_plots, plots
 from platform.report.importance import NotShownError
-from platform.report.study_view import Board, View, curve, manifest_of, state_of, states, successor, times, view
+from platform.report.study_view import REPORT, Board, View, curve, manifest_of, state_of, states, successor, times, view
+from platform.study.budget import finished
 from platform.study.resume import ATTEMPT, METRICS, REASON, REPEATS, history, last_epoch, requeued, resumed_from
-from platform.study.searcher import finished
 from trainables.core.atomic_files import replace
 from trainables.core.formatting import clock, format_interval, number
 from trainables.training.headline_metrics import digits, offset, shown_as, symbol
 
-REPORT = "report.html"
 TEMPLATE = "template.html.j2"
 PICTURES = {
     "gallery.png": "Real movements beside generated ones, the same conditions at the same place.",

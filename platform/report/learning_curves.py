@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from platform.study.ranking import RankedTrial
-from trainables.eval.metrics import NullBand
+from trainables.eval.two_sample.null_band import NullBand
 from trainables.training.headline_metrics import FIGURES, Criteria, offset
 
 MARGIN = 0.08  # below chance, where a headline has one

@@ -18,7 +18,7 @@ from platform.report.importance import NotShownError
 from platform.report.study_view import WORDS, Board, View, curves, state_of
 from platform.study.ranking import RankedTrial, dominates
 from trainables.core.formatting import format_interval
-from trainables.eval.metrics import NullBand
+from trainables.eval.two_sample.null_band import NullBand
 from trainables.training.headline_metrics import FIGURES, Criteria, shown_as, symbol
 from trainables.training.metric_names import MINIMISED
 

@@ -11,9 +11,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from platform.leaderboard.finalists import JUDGEMENTS, VALIDATION, Archive
+from platform.leaderboard.archive import JUDGEMENTS, LEADERBOARD, VALIDATION, Archive
 from platform.leaderboard.holdout_ledger import HOLDOUT, LEDGER, Ledger, Look
-from platform.leaderboard.leaderboard import LEADERBOARD
 from platform.study.objectives import Objective
 from platform.study.ranking import (
     INTERRUPTED,
@@ -26,13 +25,14 @@ from platform.study.ranking import (
 )
 from platform.study.resume import FOLDER, METRICS, history, last_epoch, predecessors, requeued, resumed_from
 from trainables.core.config import ConfigError, require
-from trainables.eval.metrics import NullBand
-from trainables.model_evaluation import EvaluationResult
-from trainables.training.checkpoint import CheckpointError
+from trainables.eval.two_sample.null_band import NullBand
+from trainables.model_evaluation.result import EvaluationResult
+from trainables.training.checkpoint_record import CheckpointError
 from trainables.training.headline_metrics import CRITERIA, Criteria, offset, shown_as
 from trainables.training.manifest import MANIFEST
 
 SUMMARY = "summary.json"
+REPORT = "report.html"
 WORDS = {
     TrialState.COMPLETE.name: "full",
     TrialState.PRUNED.name: "stopped",

@@ -9,9 +9,9 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from platform.study.budget import finished
 from platform.study.objectives import Constraint, Objective
 from platform.study.resume import METRICS, REASON, REPEATS, START, history, newest_checkpoint, requeued, resumed_from
-from platform.study.searcher import finished
 from trainables.core.config import ConfigError
 from trainables.training.metric_names import EPOCH
 

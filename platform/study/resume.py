@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from trainables.training.checkpoint import CheckpointError, load_checkpoint, load_record
+from trainables.training.checkpoint_record import CheckpointError, load_record
 from trainables.training.metric_names import CHECKPOINT_PATH, EPOCH
 from trainables.training.trial_keys import BEFORE, METRICS_FILE
 
@@ -111,17 +111,23 @@ def newest_checkpoint(trial: FrozenTrial, verified: bool = True) -> Found | None
     """The newest checkpoint of a trial that is whole: the process that copied it may have been killed over it.
 
     Args:
-        verified: Whether its tensors are read too, which takes as long as reading them does.
+        verified: Whether its tensors are read too, which takes as long as reading them does, and torch.
     """
     for folder in sorted(checkpoints(trial), key=lambda path: path.name, reverse=True):
         try:
             metrics = json.loads((folder / METRICS_FILE).read_text())
-            (load_checkpoint if verified else load_record)(folder)
+            (_load_checkpoint if verified else load_record)(folder)
             before = metrics.pop(BEFORE, [])
             return Found(folder, int(metrics.pop(EPOCH)), metrics, before)
         except (CheckpointError, OSError, ValueError, KeyError):
             continue
     return None
+
+
+def _load_checkpoint(folder: Path) -> object:
+    from trainables.training.checkpoint import load_checkpoint  # here: commands that only read studies need no torch
+
+    return load_checkpoint(folder)
 
 
 def checkpoints(trial: FrozenTrial) -> list[Path]:

@@ -8,7 +8,7 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, QMCSampler, R
 
 from search_spaces import Space
 from trainables.core.config import require_member
-from trainables.core.seeding import derive
+from trainables.core.derived_seeds import derive
 
 SAMPLERS: dict[str, Any] = {
     "tpe": lambda seed, joint: TPESampler(seed=seed, multivariate=True, group=joint, n_startup_trials=5),

@@ -17,8 +17,8 @@ from rich.table import Table
 from scipy import stats
 
 from platform.core.console import columns
-from platform.leaderboard.finalists import VALIDATION
-from trainables.model_evaluation import EvaluationResult
+from platform.leaderboard.archive import VALIDATION
+from trainables.model_evaluation.result import EvaluationResult
 from trainables.training import metric_names as names
 
 CONFIDENCE = 0.95

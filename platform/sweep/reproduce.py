@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial
 from rich.console import Console
 
 from platform.core.provenance import source_of
-from platform.leaderboard.finalists import JUDGEMENTS
+from platform.leaderboard.archive import JUDGEMENTS
 from platform.leaderboard.model_types import MODEL_FUNCTIONS
 from platform.study.config import Sweep
 from platform.study.resume import FOLDER, METRICS, OVERRIDES, last_epoch

@@ -11,10 +11,11 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialSch
 from rich.console import Console
 
 from platform.core.provenance import source_of
+from platform.study.budget import finished, trials_to_run, waiting_repeats
 from platform.study.config import Sweep, TuneConfig
 from platform.study.resume import history
 from platform.study.samplers import sampled_independently
-from platform.study.searcher import OptunaSearcher, StartCallback, finished, remember, trials_to_run, waiting_repeats
+from platform.study.searcher import OptunaSearcher, StartCallback, remember
 from platform.study.study import enqueue_repeats
 from platform.sweep.cost_estimate import describe_plan, make_plan
 from platform.sweep.disk_budget import BudgetStopper, CheckpointQuota, SweepStoppedError

@@ -10,8 +10,9 @@ from sqlalchemy.engine import make_url
 
 from platform.leaderboard.leaderboard import Leaderboard, Reference, leaderboard, to_json, write
 from platform.leaderboard.model_types import MODEL_FUNCTIONS
-from platform.report.html import REPORT, write_report
+from platform.report.html import write_report
 from platform.report.learning_curves import plot_learning_curves
+from platform.report.study_view import REPORT
 from platform.report.tables import headline_at, print_failures, print_leaderboard, print_ranking, print_worth
 from platform.study.config import Sweep
 from platform.study.ranking import RankedTrial, ranking

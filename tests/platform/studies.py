@@ -14,7 +14,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
 
-from platform.leaderboard.leaderboard import LEADERBOARD
+from platform.leaderboard.archive import LEADERBOARD
 from platform.study.ranking import OBJECTIVES
 from platform.study.resume import METRICS, REASON, REQUEUED, RESUMED_FROM
 from platform.study.storage import JOURNAL

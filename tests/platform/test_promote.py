@@ -20,7 +20,7 @@ from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling_config import SamplingConfig
 from trainables.eval.generation.config import EvaluationConfig
-from trainables.model_evaluation import EvaluationResult
+from trainables.model_evaluation.result import EvaluationResult
 from trainables.model_registry.publisher import held
 from trainables.model_registry.registry import Registry
 from trainables.training.checkpoint import RECORD, WEIGHTS, load_record, save_checkpoint

@@ -11,8 +11,8 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
+from platform.study.budget import finished
 from platform.study.resume import RESUMED_FROM, START, requeued, resumed_from
-from platform.study.searcher import finished
 from search_spaces import SPACES
 from tests.ray.standin import HELD_EPOCH, HOLD, LATE
 from tests.ray.sweeps import Sweep, running

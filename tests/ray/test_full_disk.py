@@ -11,8 +11,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+from platform.study.budget import finished
 from platform.study.resume import requeued, resumed_from
-from platform.study.searcher import finished
 from tests.ray import standin
 from tests.ray.sweeps import ROOT, SMALL, environment_of
 

@@ -1,6 +1,7 @@
 """Format seconds, numbers and the interpreter's path for tables and messages."""
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 
@@ -28,3 +29,8 @@ def interpreter() -> str:
     """This Python as one would type it here."""
     here, python = Path.cwd(), Path(sys.executable)
     return str(python.relative_to(here)) if python.is_relative_to(here) else str(python)
+
+
+def now() -> str:
+    """Return the present time as it is written down: UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

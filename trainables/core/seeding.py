@@ -4,19 +4,11 @@ Every consumer draws from `generator(seed, "its name", ...)`. Switching a featur
 as they were, which is what makes "weight 0 equals the plain loss bit for bit" a fact and not a hope.
 """
 
-import hashlib
-
 import torch
 
+from trainables.core.derived_seeds import derive
 
-def derive(seed: int, *names: str | int) -> int:
-    """A 63-bit seed for the stream `names` of `seed`: the head of BLAKE2b over their text.
-
-    >>> derive(0, "shuffle") == derive(0, "shuffle") != derive(0, "noise")
-    True
-    """
-    text = "/".join([str(seed), *(str(name) for name in names)])
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+__all__ = ["derive", "generator"]
 
 
 def generator(seed: int, *names: str | int, device: torch.device | str = "cpu") -> torch.Generator:

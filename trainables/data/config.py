@@ -10,6 +10,7 @@ from typing import Annotated
 from trainables.core.bounds import Choice, Interval, PositiveFloat, Share, check
 
 SOURCE_NAMES = ("cursory", "balabit", "sapimouse", "table")  # the keys of `trainables.data.recordings.READERS`
+SPLITS = ("train", "validation", "test", "holdout")
 MINIMUM_STEPS = 8  # a third difference and five spectral bands need as many
 MEASURED_CONDITIONS = ("log_duration_s", "log_distance_px", "log_path_ratio", "log1p_turning_rad")
 CONDITION_NAMES = (*MEASURED_CONDITIONS, "log_target_width_px")  # the last is no part of the movement: NaN if unknown

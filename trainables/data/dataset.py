@@ -21,10 +21,9 @@ from torch.utils.data import Dataset
 from trainables.core.config import ConfigError, require
 from trainables.data.canonical import TENSORS, Canonical, Movements, encode, observe, pack, usable
 from trainables.data.companding import compand, expand
-from trainables.data.config import MEASURED_CONDITIONS, CanonicalConfig, DataConfig
+from trainables.data.config import MEASURED_CONDITIONS, SPLITS, CanonicalConfig, DataConfig
 from trainables.data.recordings import Recording, read_recordings
 
-SPLITS = ("train", "validation", "test", "holdout")
 SHARES = (0.60, 0.15, 0.12, 0.13)  # of the hash range; the default recordings fall 1,315 / 383 / 314 / 344
 BUCKET = 8.0  # steps; the network's internal length is a multiple of it
 SPLIT_SALT = "split-17670"  # chosen among 20,000 by the sizes of the splits alone: each has both kinds of groups

@@ -5,9 +5,10 @@ columns to the scale of the real part with `standardise`.
 """
 
 from trainables.eval.features.feature_tables import Standardised, standardise
-from trainables.eval.two_sample.c2st import C2STResult, NullBand, c2st, classifier_two_sample_test, null_band
+from trainables.eval.two_sample.c2st import C2STResult, c2st, classifier_two_sample_test, null_band
 from trainables.eval.two_sample.manifold import density_coverage, precision_recall
 from trainables.eval.two_sample.mmd import MMDTest, median_distance, mmd_rbf, mmd_test
+from trainables.eval.two_sample.null_band import NullBand
 from trainables.eval.two_sample.prd import prd
 from trainables.eval.two_sample.probes import PROBES
 

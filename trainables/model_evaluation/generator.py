@@ -20,10 +20,11 @@ from trainables.core.config import build
 from trainables.data.canonical import Canonical, reobserve
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits
-from trainables.eval.features.feature_tables import Indices, standardise
+from trainables.eval.features.feature_tables import standardise
 from trainables.eval.features.kinematic import FEATURES, movement_features
 from trainables.eval.generation.config import EvaluationConfig
 from trainables.eval.generation.validator import Validator
+from trainables.eval.indices import Indices
 from trainables.eval.intervals.jackknife import JackknifeEstimate, jackknife
 from trainables.eval.two_sample.c2st import held_out_scores
 from trainables.eval.two_sample.manifold import precision_recall_rows

@@ -12,17 +12,15 @@ from typing import Any
 from trainables.core.config import ConfigError, build, require
 from trainables.core.threads import threads
 from trainables.data.config import DataConfig
-from trainables.data.dataset import SPLITS, load_splits
+from trainables.data.dataset import load_splits
 from trainables.data.recordings import RecordingError
 from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.eval.intervals.jackknife import mean
 from trainables.model_evaluation import detector, generator
-from trainables.model_evaluation.result import EvaluationResult, MetricsBySeed
+from trainables.model_evaluation.result import EVALUATION_SPLITS, EvaluationResult, MetricsBySeed
 from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import CheckpointError, load_record
 from trainables.training.trainable import DETECTOR, GENERATOR
-
-EVALUATION_SPLITS = SPLITS[1:]  # all but the training split
 
 EVALUATORS: dict[str, Callable[[Path, Mapping[str, Any], str, Sequence[int]], MetricsBySeed]] = {
     GENERATOR.name: generator.metrics_by_seed,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables.core.atomic_files import LOCK, append, flush, fresh, locked, point
+from trainables.core.formatting import now
 from trainables.model_registry.registry import (
     CHAMPION,
     CHECKPOINT,
@@ -175,11 +176,6 @@ def held(registry: Registry) -> Iterator[Publisher]:
         publisher = Publisher(registry)
         publisher.settle()
         yield publisher
-
-
-def now() -> str:
-    """The time as it is written down: UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _json(decision: Mapping[str, Any]) -> str:

@@ -8,7 +8,6 @@ A reader either finds a whole checkpoint or none: files are written and flushed 
 folder is renamed. Nothing is pickled, so that a checkpoint from elsewhere cannot run code.
 """
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -23,13 +22,22 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from trainables.core.atomic_files import flush
+from trainables.training.checkpoint_record import RECORD, WEIGHTS, CheckpointError, file_sha256, load_record
 
-WEIGHTS = "weights.safetensors"
-RECORD = "record.json"
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that is absent, incomplete, altered, or of another kind than asked for."""
+__all__ = [
+    "RECORD",
+    "WEIGHTS",
+    "CheckpointError",
+    "file_sha256",
+    "flatten",
+    "load_checkpoint",
+    "load_record",
+    "optimizer_tensors",
+    "restore_optimizer",
+    "resumed",
+    "save_checkpoint",
+    "select",
+]
 
 
 def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
@@ -104,26 +112,6 @@ def resumed(
         yield tensors, record
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder}: not a whole checkpoint of this run ({str(error).splitlines()[0]})") from None
-
-
-def load_record(folder: Path) -> dict[str, Any]:
-    """The JSON record of a checkpoint, without touching its tensors."""
-    path = folder / RECORD
-    try:
-        record = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such file; a checkpoint is a folder with {WEIGHTS} and {RECORD}") from None
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path}: not a readable JSON record ({error})") from None
-    if not isinstance(record, dict):
-        raise CheckpointError(f"{path}: expected a record to be a JSON object, but got {type(record).__name__}")
-    return record
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def flatten(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

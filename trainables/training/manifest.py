@@ -2,7 +2,7 @@
 
 It is taken by the process that trains, where it trains: on a cluster that is another machine than the driver's. What
 the driver alone knows, the state of its checkout, comes in as plain values. Where two manifests agree, training twice
-gives the same numbers to the last bit; `differences` says in words where they do not.
+gives the same numbers to the last bit; `differences` says in words where they do not. Reading one imports no torch.
 """
 
 import hashlib
@@ -16,8 +16,6 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from trainables.core.atomic_files import replace
 from trainables.core.config import ConfigError, plain
@@ -73,10 +71,16 @@ class Manifest:
         data_sha256: str,
         source: Mapping[str, Any],
         *,
-        device: torch.device | str = "cpu",
+        device: Any = "cpu",
         workers: int = 1,
     ) -> "Manifest":
-        """The manifest of this process, its threads and its device being as they are while it trains."""
+        """The manifest of this process, its threads and its device being as they are while it trains.
+
+        Args:
+            device: Of torch, or its name.
+        """
+        from trainables.training import numerics
+
         taken = cls(
             trainable=trainable,
             config=config,
@@ -85,10 +89,10 @@ class Manifest:
             source=source,
             code_sha256=code_sha256(CODE),
             versions={"python": sys.version.split()[0], **{name: installed(name) for name in PACKAGES}},
-            processor=_processor(),
-            threads={"torch": torch.get_num_threads(), **{name: os.environ.get(name) for name in VARIABLES}},
-            numerics=_numerics(),
-            device=_device(torch.device(device)),
+            processor={**_processor(), "kernels": numerics.kernels()},
+            threads={"torch": numerics.threads(), **{name: os.environ.get(name) for name in VARIABLES}},
+            numerics=numerics.switches(),
+            device=numerics.device_name(device),
             workers=workers,
             machine=_machine(),
         )
@@ -181,7 +185,7 @@ def code_sha256(folder: Path) -> str:
 
 def _processor() -> dict[str, Any]:
     text = CPUINFO.read_text() if CPUINFO.is_file() else ""
-    return {**described_processor(text), "kernels": torch.backends.cpu.get_cpu_capability()}
+    return described_processor(text)
 
 
 def described_processor(cpuinfo: str) -> dict[str, Any]:
@@ -199,21 +203,6 @@ def described_processor(cpuinfo: str) -> dict[str, Any]:
 def _first(line: str, text: str) -> str | None:
     found = re.search(f"^{line}$", text, re.MULTILINE)
     return found[1].strip() if found else None
-
-
-def _numerics() -> dict[str, Any]:
-    """The switches on which the last bits of a result depend."""
-    return {
-        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
-        "matmul_precision": torch.get_float32_matmul_precision(),
-        "cudnn_deterministic": torch.backends.cudnn.deterministic,
-        "cudnn_benchmark": torch.backends.cudnn.benchmark,
-        "onednn": torch.backends.mkldnn.is_available(),
-    }
-
-
-def _device(device: torch.device) -> str:
-    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
 
 
 def _machine() -> dict[str, Any]:

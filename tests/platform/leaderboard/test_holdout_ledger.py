@@ -11,7 +11,8 @@ import pytest
 
 from platform.leaderboard.holdout_ledger import LEDGER, HoldoutSpentError, Ledger, LedgerError, Look
 from trainables.eval.intervals.jackknife import JackknifeEstimate
-from trainables.model_evaluation import EvaluationResult, result
+from trainables.model_evaluation import result
+from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.checkpoint import RECORD, CheckpointError
 
 

@@ -13,8 +13,9 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from platform.leaderboard import finalists
+from platform.leaderboard.archive import LEADERBOARD
 from platform.leaderboard.holdout_ledger import LEDGER, LedgerError
-from platform.leaderboard.leaderboard import LEADERBOARD, Reference, Repeats, finalists_of, leaderboard, to_json, write
+from platform.leaderboard.leaderboard import Reference, Repeats, finalists_of, leaderboard, to_json, write
 from platform.study.config import FinalistsConfig, Sweep, TuneConfig
 from platform.study.ranking import INTERRUPTED, RankedTrial
 from platform.study.resume import METRICS, REPEATS
@@ -22,8 +23,9 @@ from search_spaces import SPACES
 from trainables.core.config import ConfigError, plain
 from trainables.diffusion.config import DiffusionConfig
 from trainables.eval.intervals.jackknife import JackknifeEstimate, interval
-from trainables.eval.metrics import NullBand
-from trainables.model_evaluation import EvaluationResult, result
+from trainables.eval.two_sample.null_band import NullBand
+from trainables.model_evaluation import result
+from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.checkpoint import RECORD
 from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_REJECTED
 

@@ -13,8 +13,7 @@ from trainables.detector.train import epochs
 from trainables.diffusion.config import DiffusionConfig
 from trainables.eval.generation.config import EvaluationConfig
 from trainables.eval.generation.validator import Validator
-from trainables.model_evaluation import evaluate
-from trainables.model_evaluation.reevaluate import EVALUATORS
+from trainables.model_evaluation.reevaluate import EVALUATORS, evaluate
 from trainables.specs import TRAINABLES
 from trainables.training.headline_metrics import FIGURES
 from trainables.training.trainable import TrainableSpec

@@ -8,7 +8,8 @@ from itertools import product
 import pytest
 import torch
 
-from platform.promotion.latency import Latency, LatencyConfig, bounding_place, measure
+from platform.promotion.latency import Latency, LatencyConfig, bounding_place
+from platform.promotion.timing import measure
 from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig, DataConfig

@@ -13,7 +13,7 @@ from platform.promotion.latency import Latency
 from platform.promotion.rule import LATENCY, Decision, LimitsConfig, MarginsConfig, Rule, decide, to_json
 from trainables.core.config import ConfigError
 from trainables.eval.intervals.jackknife import JackknifeEstimate
-from trainables.model_evaluation import EvaluationResult
+from trainables.model_evaluation.result import EvaluationResult
 from trainables.training import metric_names as names
 
 GROUPS = 8

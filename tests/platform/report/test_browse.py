@@ -11,7 +11,7 @@ import pytest
 from optuna.trial import TrialState
 from rich.console import Console
 
-from platform.leaderboard.finalists import JUDGEMENTS, Archive
+from platform.leaderboard.archive import JUDGEMENTS, Archive
 from platform.leaderboard.holdout_ledger import LEDGER, Ledger, Look
 from platform.report import compare_trials, study_view
 from platform.report.browse import list_studies, show
@@ -21,7 +21,7 @@ from platform.study.storage import JOURNAL
 from tests.platform.studies import add, add_cut, add_many, study_in, write_board
 from trainables.core.config import ConfigError
 from trainables.eval.intervals.jackknife import JackknifeEstimate
-from trainables.model_evaluation import EvaluationResult
+from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
 
 

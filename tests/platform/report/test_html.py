@@ -14,9 +14,9 @@ import pytest
 from optuna.trial import TrialState
 from PIL import Image
 
-from platform.report.html import REPORT, render, write_report
+from platform.report.html import render, write_report
 from platform.report.importance import NotShownError, importances
-from platform.report.study_view import view
+from platform.report.study_view import REPORT, view
 from platform.study.resume import METRICS, REASON
 from tests.platform.studies import LAST, add, add_cut, add_many, metrics_of, params_of, study_in, write_board
 from trainables.core.config import ConfigError

@@ -5,9 +5,9 @@ from pathlib import Path
 import optuna
 import pytest
 
+from platform.study.budget import enqueue_baselines
 from platform.study.resume import requeue_orphans
 from platform.study.samplers import SAMPLERS, make_sampler, sampled_independently
-from platform.study.searcher import enqueue_baselines
 from search_spaces import SPACES
 from tests.platform.drivers import LAST, SPACE, Driver
 from trainables.training.metric_names import VAL_C2ST_EXCESS

@@ -12,6 +12,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.experiment import Trial
 
+from platform.study.budget import enqueue_baselines, finished, trials_to_run, waiting_repeats
 from platform.study.resume import (
     ATTEMPT,
     FOLDER,
@@ -27,7 +28,7 @@ from platform.study.resume import (
     newest_checkpoint,
     requeue_orphans,
 )
-from platform.study.searcher import MOST_SILENT_CRASHES, enqueue_baselines, finished, trials_to_run, waiting_repeats
+from platform.study.searcher import MOST_SILENT_CRASHES
 from platform.study.study import enqueue_repeats
 from tests.platform.drivers import LAST, SPACE, Driver, result, saved
 from trainables.training.checkpoint import WEIGHTS

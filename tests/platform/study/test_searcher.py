@@ -12,8 +12,9 @@ from optuna.trial import TrialState
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
+from platform.study.budget import enqueue_baselines, finished
 from platform.study.resume import FOLDER, METRICS, REASON, requeue_orphans
-from platform.study.searcher import OptunaSearcher, StartCallback, enqueue_baselines, finished
+from platform.study.searcher import OptunaSearcher, StartCallback
 from tests.platform.drivers import LAST, SPACE, Driver, result
 from trainables.training.metric_names import CHECKPOINT_PATH, EPOCH, VAL_C2ST_EXCESS, VAL_MMD
 

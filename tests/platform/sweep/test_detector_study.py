@@ -16,7 +16,7 @@ from rich.console import Console
 
 from platform.core.provenance import source_of
 from platform.leaderboard import finalists
-from platform.leaderboard.finalists import JUDGEMENTS
+from platform.leaderboard.archive import JUDGEMENTS
 from platform.leaderboard.model_types import ModelFunctions
 from platform.report.browse import list_studies, show
 from platform.report.compare_trials import compare
@@ -36,7 +36,7 @@ from trainables.data.dataset import load_splits
 from trainables.detector.config import DetectorConfig
 from trainables.detector.train import epochs
 from trainables.eval.intervals.jackknife import JackknifeEstimate
-from trainables.model_evaluation import EvaluationResult
+from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.checkpoint import RECORD
 from trainables.training.manifest import Manifest
 from trainables.training.metric_names import (

@@ -36,7 +36,7 @@ from trainables.core.config import ConfigError, build, plain, with_values
 from trainables.data.dataset import DataSplits, load_splits
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.loop import epochs
-from trainables.model_evaluation import EvaluationResult
+from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.manifest import MANIFEST, Manifest
 from trainables.training.metric_names import (
     EPOCH,

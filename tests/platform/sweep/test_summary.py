@@ -24,8 +24,8 @@ from search_spaces import SPACES
 from trainables.core.config import plain
 from trainables.diffusion.config import DiffusionConfig
 from trainables.eval.intervals.jackknife import JackknifeEstimate
-from trainables.eval.metrics import NullBand
-from trainables.model_evaluation import EvaluationResult
+from trainables.eval.two_sample.null_band import NullBand
+from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.checkpoint import RECORD
 from trainables.training.headline_metrics import GENERATION
 from trainables.training.metric_names import EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_LOSS, VAL_MMD

@@ -17,11 +17,10 @@ from torch import Tensor
 
 from trainables.core.config import ConfigError
 from trainables.data.canonical import encode
-from trainables.data.config import CONDITION_WIDTH, MEASURED_CONDITIONS, CanonicalConfig, DataConfig
+from trainables.data.config import CONDITION_WIDTH, MEASURED_CONDITIONS, SPLITS, CanonicalConfig, DataConfig
 from trainables.data.dataset import (
     BUCKET,
     SHARES,
-    SPLITS,
     Batch,
     DataSplits,
     SequenceDataset,

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical, Movements, encode
-from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import SPLITS, load_splits
+from trainables.data.config import SPLITS, CanonicalConfig, DataConfig
+from trainables.data.dataset import load_splits
 from trainables.data.labels import (
     DIRECTIONS,
     EDGES_PX,

@@ -23,7 +23,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from trainables.core.config import ConfigError, require
-from trainables.core.seeding import derive, generator
+from trainables.core.derived_seeds import derive
+from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical, Movements, concatenate, decode, encode, usable
 from trainables.data.config import CanonicalConfig
 from trainables.detector.bots import BOTS, FAMILIES

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from trainables.core.seeding import derive
+from trainables.core.derived_seeds import derive
 from trainables.data.balance import generated_count, validate_augmentation_balance, validate_weights
 from trainables.data.canonical import Canonical, concatenate
 from trainables.data.config import MEASURED_CONDITIONS

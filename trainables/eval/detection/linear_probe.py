@@ -30,7 +30,8 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from trainables.core.config import ConfigError
-from trainables.eval.features.feature_tables import Array, Indices, as_table
+from trainables.eval.features.feature_tables import Array, as_table
+from trainables.eval.indices import Indices
 from trainables.eval.intervals.cluster_bootstrap import Estimate, cluster_weights, estimate
 from trainables.eval.intervals.config import BootstrapConfig
 from trainables.eval.two_sample.probes import Winsoriser

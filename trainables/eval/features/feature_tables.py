@@ -13,10 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from trainables.eval.indices import Indices
+
 CONSTANT = 1e-6  # a standard deviation below this share of 1 + |mean| is rounding; features are of order one
 
 Array = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
 Groups = Sequence[str] | Sequence[int]
 
 

@@ -25,7 +25,6 @@ from trainables.eval.generation.config import MINIMUM_MOVEMENTS, EvaluationConfi
 from trainables.eval.generation.memorisation import Memorisation, TrainingPaths
 from trainables.eval.metrics import (
     C2STResult,
-    NullBand,
     Standardised,
     classifier_two_sample_test,
     density_coverage,
@@ -36,6 +35,7 @@ from trainables.eval.metrics import (
     precision_recall,
     standardise,
 )
+from trainables.eval.two_sample.null_band import NullBand
 from trainables.training import metric_names as names
 
 

@@ -19,7 +19,9 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from trainables.core.config import ConfigError
-from trainables.eval.features.feature_tables import Groups, Indices, as_pair, as_table, equalise, group_numbers, varying
+from trainables.eval.features.feature_tables import Groups, as_pair, as_table, equalise, group_numbers, varying
+from trainables.eval.indices import Indices
+from trainables.eval.two_sample.null_band import NullBand
 from trainables.eval.two_sample.probes import PROBES
 
 Array = npt.NDArray[np.float64]
@@ -59,16 +61,6 @@ class HeldOutScores:
         """Whether each real and each fake row was taken for what it is."""
         right = (self.scores > 0.5) == (self.is_fake == 1)
         return right[self.is_fake == 0], right[self.is_fake == 1]
-
-
-@dataclass(frozen=True)
-class NullBand:
-    """Accuracy of real halves against each other: what counts as no difference."""
-
-    mean: float
-    std: float
-    low: float  # mean - BAND std
-    high: float  # mean + BAND std
 
 
 def c2st(real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"]) -> float:

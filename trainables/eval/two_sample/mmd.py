@@ -28,7 +28,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trainables.eval.features.feature_tables import Groups, Indices, as_pair, as_table, group_numbers
+from trainables.eval.features.feature_tables import Groups, as_pair, as_table, group_numbers
+from trainables.eval.indices import Indices
 
 MEDIAN_ROWS = 2000  # above this many rows the median distance is that of a seeded subsample
 BLOCK = 512  # rows of a kernel block: 2 MB in float64, so that it stays in the cache of the one thread a trial has

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from trainables.eval.features.feature_tables import Indices
+from trainables.eval.indices import Indices
 from trainables.eval.intervals.jackknife import (
     JackknifeEstimate,
     difference,

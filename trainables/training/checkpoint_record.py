@@ -1,0 +1,33 @@
+"""The record of a checkpoint, read without torch: what it is, what it was trained with, and the hash of its weights."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+WEIGHTS = "weights.safetensors"
+RECORD = "record.json"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is absent, incomplete, altered, or of another kind than asked for."""
+
+
+def load_record(folder: Path) -> dict[str, Any]:
+    """The JSON record of a checkpoint, without touching its tensors."""
+    path = folder / RECORD
+    try:
+        record = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file; a checkpoint is a folder with {WEIGHTS} and {RECORD}") from None
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: not a readable JSON record ({error})") from None
+    if not isinstance(record, dict):
+        raise CheckpointError(f"{path}: expected a record to be a JSON object, but got {type(record).__name__}")
+    return record
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
