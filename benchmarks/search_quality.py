@@ -38,6 +38,7 @@ from platform.sweep.runner import concurrency, make_tuner
 from search_spaces import SPACES
 from trainables.core.config import plain, with_values
 from trainables.diffusion.config import DiffusionConfig
+from trainables.eval.generation.metrics import GENERATION
 from trainables.model_evaluation.reevaluate import evaluate
 from trainables.training.metric_names import VAL_C2ST, VAL_MMD
 
@@ -45,7 +46,7 @@ SPACE = SPACES["diffusion"]
 BASELINE = "+baseline"
 SHORT = {"epochs": 6, "steps_per_epoch": 50, "sampling.steps": 10}
 NOISE = (71, 72, 73)  # no trial was judged by it
-FIGURES = {
+METRICS = {
     "C2ST, validation": ("validation", VAL_C2ST),
     "C2ST, test": ("test", VAL_C2ST),
     "MMD, validation": ("validation", VAL_MMD),
@@ -69,7 +70,7 @@ def sweep_of(name: str, seed: int, trials: int, folder: Path) -> Sweep:
 def run(sweep: Sweep, cpus: int) -> dict[str, Any]:
     """Search, and judge the best trial anew; with the seconds that the search took."""
     settings = sweep.settings
-    study = open_study(sweep, {OBJECTIVES: [SPACE.metric]})
+    study = open_study(sweep, {OBJECTIVES: [GENERATION.objective], "trainable": SPACE.trainable})
     enqueue_baselines(study, sweep.space, settings.budget.trials)
     searcher = OptunaSearcher(study, sweep.space, settings.budget.trials, sweep.goal)
     progress = Progress(searcher, sweep.epochs, settings.budget.wall_s, Console(file=io.StringIO()))
@@ -77,11 +78,11 @@ def run(sweep: Sweep, cpus: int) -> dict[str, Any]:
     began = time.monotonic()
     make_tuner(sweep, searcher, progress, stopper, concurrency(settings, cpus)).fit()
     spent = time.monotonic() - began
-    best = ranking(study, SPACE.tie_breaker)[0]
+    best = ranking(study)[0]
     if best.checkpoint is None:
         raise RuntimeError(f"{settings.study_name}: the best trial has no checkpoint")
     judged = {split: evaluate(best.checkpoint, split, NOISE) for split in ("validation", "test")}
-    figures = {title: judged[split].metrics[name].value for title, (split, name) in FIGURES.items()}
+    figures = {title: judged[split].metrics[name].value for title, (split, name) in METRICS.items()}
     return {"best": best.params, "searched": best.value, "seconds": spent, **figures}
 
 
@@ -96,14 +97,14 @@ def with_interval(values: Sequence[float]) -> str:
 
 def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """One row per sampler, and one per difference to random search, paired by seed."""
-    rows = {name: {title: [run[title] for run in runs] for title in FIGURES} for name, runs in found.items()}
+    rows = {name: {title: [run[title] for run in runs] for title in METRICS} for name, runs in found.items()}
     for name in [name for name in found if name != "random" and "random" in found]:
         rows[f"{name} - random"] = {
-            title: [a - b for a, b in zip(rows[name][title], rows["random"][title], strict=True)] for title in FIGURES
+            title: [a - b for a, b in zip(rows[name][title], rows["random"][title], strict=True)] for title in METRICS
         }
-    lines = [f"{'':<16}" + "".join(f"{title:>20}" for title in FIGURES)]
+    lines = [f"{'':<16}" + "".join(f"{title:>20}" for title in METRICS)]
     lines += [
-        f"{name:<16}" + "".join(f"{with_interval(row[title]):>20}" for title in FIGURES) for name, row in rows.items()
+        f"{name:<16}" + "".join(f"{with_interval(row[title]):>20}" for title in METRICS) for name, row in rows.items()
     ]
     return "\n".join(lines)
 
@@ -126,7 +127,7 @@ def main(argv: list[str] | None = None) -> int:
                     found[name].append(run(sweep, cpus))
                 last = found[name][-1]
                 print(
-                    f"seed {seed} {name}: " + ", ".join(f"{title} {last[title]:.3f}" for title in FIGURES), flush=True
+                    f"seed {seed} {name}: " + ", ".join(f"{title} {last[title]:.3f}" for title in METRICS), flush=True
                 )
             if given.output:
                 given.output.write_text(json.dumps({"trials": given.trials, "runs": found}, indent=2) + "\n")

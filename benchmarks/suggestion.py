@@ -27,6 +27,7 @@ from platform.study.study import open_study
 from search_spaces import SPACES
 from trainables.core.config import plain
 from trainables.diffusion.config import DiffusionConfig
+from trainables.eval.generation.metrics import GENERATION
 from trainables.training.metric_names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD
 
 SPACE = SPACES["diffusion"]
@@ -63,7 +64,7 @@ def fill(study: optuna.Study, trials: int, rng: np.random.Generator) -> None:
 def seconds(sampler: str, folder: Path, trials: int, repeats: int) -> list[float]:
     """Seconds of each suggestion, each told before the next."""
     sweep = sweep_of(sampler, folder, trials + repeats)
-    study = open_study(sweep, {OBJECTIVES: [SPACE.metric]})
+    study = open_study(sweep, {OBJECTIVES: [GENERATION.objective], "trainable": SPACE.trainable})
     fill(study, trials, np.random.default_rng(0))
     searcher = OptunaSearcher(study, SPACE, trials + repeats, sweep.goal)
     found = []

@@ -41,6 +41,7 @@ from trainables import session
 from trainables.core.config import build, plain, with_values
 from trainables.diffusion import loop
 from trainables.diffusion.config import DiffusionConfig
+from trainables.eval.generation.metrics import GENERATION
 from trainables.specs import TRAINABLES
 from trainables.training.trainable import Epoch
 from trainables.training.worker import ALONE, Worker
@@ -106,7 +107,7 @@ def swept(config: Mapping[str, Any], count: int, log: Path) -> None:
     laws = {key: SPACE.parameters[key] for key in SEARCHED}
     sweep = Sweep(settings, config, replace(SPACE, trainable="timed", parameters=laws, baselines=()), ())
     TRAINABLES["timed"] = TRAINABLES["diffusion"].with_parts(epochs=timed)
-    study = open_study(sweep, {OBJECTIVES: [SPACE.metric]})
+    study = open_study(sweep, {OBJECTIVES: [GENERATION.objective], "trainable": SPACE.trainable})
     searcher = OptunaSearcher(study, sweep.space, count, sweep.goal)
     progress = Progress(searcher, sweep.epochs, settings.budget.wall_s, Console(file=io.StringIO()))
     with ray_instance("local", settings.scaling):

@@ -47,6 +47,7 @@ from trainables import session
 from trainables.core.config import build, plain, with_values
 from trainables.diffusion import loop as train
 from trainables.diffusion.config import DiffusionConfig
+from trainables.eval.generation.metrics import GENERATION
 from trainables.specs import TRAINABLES
 from trainables.training import metric_names as names
 from trainables.training.scaling import ScalingConfig
@@ -54,7 +55,7 @@ from trainables.training.trainable import Epoch, Epochs
 from trainables.training.worker import Worker
 
 SPACE = SPACES["diffusion"]
-RECORD = {OBJECTIVES: [SPACE.metric]}
+RECORD = {OBJECTIVES: [GENERATION.objective], "trainable": SPACE.trainable}
 MEMORY_TRIALS = 4
 GROUP_TRIALS = 5
 SMALL = {"model.base_channels": 32, "steps_per_epoch": 20, "evaluation.movements": 100, "sampling.steps": 5}
@@ -71,7 +72,7 @@ def memory_mb() -> dict[str, float]:
 
 def nothing(config: DiffusionConfig, *, resume: Path | None, worker: Worker) -> Iterator[Epoch]:
     """One report and no work; epoch 0 has no checkpoint."""
-    yield Epoch(0, {names.EPOCH: 0, SPACE.metric: 0.5}, lambda folder: None)
+    yield Epoch(0, {names.EPOCH: 0, GENERATION.objective: 0.5}, lambda folder: None)
 
 
 def remembering(config: DiffusionConfig, *, resume: Path | None, worker: Worker) -> Iterator[Epoch]:

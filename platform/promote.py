@@ -27,13 +27,14 @@ from trainables.core.cli import Command, Request, run
 from trainables.core.config import build, plain, require, require_member
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits
+from trainables.detector.spec import DETECTOR
+from trainables.generation.model_type import GENERATOR
 from trainables.model_evaluation.reevaluate import evaluate
 from trainables.model_evaluation.result import EVALUATION_SPLITS, EvaluationResult
 from trainables.model_registry.publisher import Publisher, held
 from trainables.model_registry.registry import Published, Registry
 from trainables.specs import TRAINABLES
 from trainables.training.checkpoint_record import CheckpointError
-from trainables.training.trainable import DETECTOR, GENERATOR
 
 REFUSED = 3
 ABOUT = """

@@ -16,10 +16,10 @@ from rich.console import Console
 from platform.core.ray_instance import ray_instance
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import build, plain
+from trainables.metric_registry import METRIC_SETS
 from trainables.session import Job
 from trainables.session import run as run_job
 from trainables.specs import TRAINABLES
-from trainables.training.headline_metrics import CRITERIA
 from trainables.training.progress import Progress
 from trainables.training.run_folder import RunFolder, opened
 from trainables.training.scaling import ScalingConfig
@@ -64,16 +64,16 @@ def main(request: Request) -> int:
     name = request.choices["trainable"]
     settings = build(TrainConfig, {key: value for key, value in request.config.items() if key != "trainable"})
     config = build(TRAINABLES[name].config, request.config["trainable"], at="trainable")
-    with opened(Path(settings.out_dir or f"results/train/{name}"), name, config) as folder:
+    metric_set, path = METRIC_SETS[name], Path(settings.out_dir or f"results/train/{name}")
+    with opened(path, name, config, metric_set.epoch_order) as folder:
         job = Job(name, plain(config), settings.scaling, str(folder.path))
-        criteria = CRITERIA[name]
-        progress = Progress(Console(), folder, config.epochs, criteria)
+        progress = Progress(Console(), folder, config.epochs, metric_set)
         with progress:
             if settings.scaling.num_workers:
                 _train_in_group(job, folder, progress, settings.address)
             else:
                 run_job(job, folder, progress)
-        progress.print_end(f"{criteria.closer} ckpt=BEST")
+        progress.print_end(f"{metric_set.evaluate_command} ckpt=BEST")
     return 0
 
 

@@ -120,13 +120,11 @@ def _look(console: Console, sweep: Sweep, verb: str) -> int:
         return list_studies(console, settings.folder.parent, settings.storage)
     study = load_study(settings.folder.parent, settings.study_name, settings.storage)
     if verb == "compare":
-        return compare(console, study, settings.folder, trials, sweep.space.tie_breaker)
+        return compare(console, study, settings.folder, trials)
     if verb == "report":
-        console.print(
-            str(write_report(study, settings.folder, sweep.space.tie_breaker)), highlight=False, soft_wrap=True
-        )
+        console.print(str(write_report(study, settings.folder)), highlight=False, soft_wrap=True)
         return 0
-    return max(show(console, study, settings.folder, trial, sweep.space.tie_breaker) for trial in trials or (None,))
+    return max(show(console, study, settings.folder, trial) for trial in trials or (None,))
 
 
 def _plan_only(console: Console, sweep: Sweep) -> int:

@@ -14,8 +14,6 @@ SPACE = Space(
         "loss.temperature": FloatDistribution(0.03, 0.3, log=True),
         "model.width": CategoricalDistribution((16, 24, 32, 48)),
     },
-    metric="val/fnr_at_fpr_worst_unseen",  # 1 - TPR at 1 % FPR
-    tie_breaker="val/fnr_unseen",
     baselines=(
         {
             "negatives.alpha": 1.0,

@@ -12,8 +12,6 @@ SPACE = Space(
         "augmentation.alpha": FloatDistribution(0.0, 1.0),
         "model.base_channels": CategoricalDistribution((32, 48, 64)),  # 0.3, 0.7, 1.2 million parameters
     },
-    metric="val/c2st_excess",
-    tie_breaker="val/mmd",
     baselines=(
         {
             "contrastive.weight": 0.0,

@@ -12,8 +12,6 @@ SPACE = Space(
         "game.critic_steps": IntDistribution(1, 5),
         "augmentation.alpha": FloatDistribution(0.0, 1.0),
     },
-    metric="val/c2st_excess",
-    tie_breaker="val/mmd",
     baselines=(
         {
             "game.critic_lr": 1e-3,

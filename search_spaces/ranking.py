@@ -15,8 +15,6 @@ SPACE = Space(
         "contrastive.margin": FloatDistribution(0.05, 1.0),
         "contrastive.negatives": IntDistribution(1, 4),
     },
-    metric="val/c2st_excess",
-    tie_breaker="val/mmd",
     baselines=(
         {
             "contrastive.loss": "infonce",

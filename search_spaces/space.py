@@ -1,4 +1,4 @@
-"""The form of a search space: parameters by dotted configuration key, each with its law, and the metric that judges."""
+"""The form of a search space: parameters by dotted configuration key with their distributions, and its baselines."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,8 +23,6 @@ class Space:
     Attributes:
         trainable: Name of the trainable, and of its configuration file.
         parameters: Dotted key of the trainable's configuration -> law.
-        metric: The reported metric that is minimised.
-        tie_breaker: Compared where the metric is equal.
         baselines: Points that every study evaluates first.
         conditions: Key of a parameter -> where it is asked for; elsewhere it stands at its configured value. The key
             that a condition speaks of stands before it in `parameters`.
@@ -32,8 +30,6 @@ class Space:
 
     trainable: str
     parameters: Mapping[str, BaseDistribution]
-    metric: str
-    tie_breaker: str
     baselines: tuple[Mapping[str, Value], ...]
     conditions: Mapping[str, Condition] = field(default_factory=dict)
 

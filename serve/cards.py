@@ -9,25 +9,11 @@ from typing import Any
 
 from trainables.core.config import plain
 from trainables.diffusion.sampling_config import SamplingChanges
+from trainables.metric_registry import METRICS
 from trainables.model_registry.registry import Published
 from trainables.models import ServedGenerator
-from trainables.training import metric_names as names
 from trainables.training.checkpoint import load_record
 
-CARD_METRICS = (
-    names.VAL_C2ST,
-    names.VAL_C2ST_AUC,
-    names.VAL_MMD,
-    names.VAL_PRD_PRECISION,
-    names.VAL_PRD_RECALL,
-    names.VAL_PRECISION,
-    names.VAL_RECALL,
-    names.VAL_DENSITY,
-    names.VAL_COVERAGE,
-    names.VAL_MEMORISED_SHARE,
-    names.VAL_CONDITION_ERROR,
-    names.VAL_REJECTED,
-)
 GENERATOR_LIMITS = (
     "Intended to harden detectors: its movements are synthetic negatives, and every response says so.",
     "Returns canonical normalised deltas; it injects no input, schedules no clicks and drives no browser.",
@@ -77,7 +63,7 @@ def _evaluation(decision: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metrics with intervals, movements and groups, the evaluation split, and the confidence level."""
     data, metrics = decision.get("data", {}), decision.get("figures", {})
     count = {"n": data.get("movements"), "groups": len(data["groups"]) if "groups" in data else None}
-    found = {name: metrics.get(name, {}).get("challenger") for name in CARD_METRICS}
+    found = {name: metrics.get(name, {}).get("challenger") for name in METRICS}
     ends = ("value", "low", "high")
     return {
         "judged_on": {"split": data.get("split", data.get("part")), "data_sha256": data.get("data_sha256"), **count},

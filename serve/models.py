@@ -14,10 +14,10 @@ from serve.cards import detector_card, generator_card
 from serve.champions import RegistryModels
 from serve.jobs import NoChampionError, NoDetectorError, ServeError
 from trainables.data.canonical import Movements, encode
+from trainables.detector.spec import DETECTOR
 from trainables.diffusion.sampling_config import SamplingChanges
 from trainables.model_registry.registry import Published, Registry
 from trainables.models import MovementDetector, ServedGenerator, load_detector, load_generator
-from trainables.training.trainable import DETECTOR
 
 
 @dataclass(frozen=True, eq=False)

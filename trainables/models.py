@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
 from trainables.data.dataset import Statistics
+from trainables.detector.spec import DETECTOR
 from trainables.diffusion.sampling_config import SamplingChanges, SamplingConfig
 from trainables.generation.conditions import Conditions
+from trainables.generation.model_type import GENERATOR
 from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import CheckpointError, load_record
-from trainables.training.trainable import DETECTOR, GENERATOR, ModelType
+from trainables.training.trainable import ModelType
 
 
 @runtime_checkable

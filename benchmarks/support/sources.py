@@ -25,11 +25,11 @@ from trainables.data.dataset import load_splits
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.negatives import weights_of
 from trainables.detector.dataset.served_negatives import NotServedError, ServedMovements, read_served, write_served
+from trainables.detector.spec import DETECTOR
+from trainables.metric_registry import METRIC_SETS
 from trainables.specs import TRAINABLES
-from trainables.training.headline_metrics import CRITERIA
 from trainables.training.progress import Progress
 from trainables.training.run_folder import Line, RunFolder, opened, recording
-from trainables.training.trainable import DETECTOR
 
 STORAGE = "storage"  # where champion and detector are published, and the service keeps its batches
 
@@ -55,7 +55,7 @@ def trained(kind: str, config: Any, folder: Path, show: Callable[[Line], object]
     Raises:
         ConfigError: the folder holds another run.
     """
-    with opened(folder, kind, config) as run:
+    with opened(folder, kind, config, METRIC_SETS[kind].epoch_order) as run:
         if len(run.metrics()) <= config.epochs:  # the untrained one has a line, too
             with recording(run) as record:
                 for epoch in TRAINABLES[kind].load().epochs(config, resume=run.last):
@@ -66,7 +66,8 @@ def trained(kind: str, config: Any, folder: Path, show: Callable[[Line], object]
 def shown(kind: str, config: Any, folder: Path, console: Console) -> RunFolder:
     """The same, told epoch by epoch."""
     console.print(f"[bold]{folder.name}[/bold]: {config.epochs} epochs")
-    with Progress(console, RunFolder(folder), config.epochs, CRITERIA[kind]) as progress:
+    metric_set = METRIC_SETS[kind]
+    with Progress(console, RunFolder(folder, metric_set.epoch_order), config.epochs, metric_set) as progress:
         return trained(kind, config, folder, progress)
 
 

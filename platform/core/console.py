@@ -9,7 +9,8 @@ from rich.text import Text
 
 from trainables.core.formatting import format_interval, number
 from trainables.eval.intervals.jackknife import Interval
-from trainables.training.headline_metrics import Criteria, digits, title
+from trainables.metric_registry import digits, title
+from trainables.training.metric import MetricSet
 
 BOUNDS = ("value", "low", "high")
 WIDE = 300  # columns of a line that goes into a file or a pipe
@@ -57,14 +58,14 @@ def metric(name: str, value: float | None) -> str:
     return number(value, digits(name))
 
 
-def figure_columns(criteria: Criteria) -> list[str]:
+def figure_columns(metric_set: MetricSet) -> list[str]:
     """Titles of the columns of a kind's figures."""
-    return [f">{title(name)}" for name in criteria.figures]
+    return [f">{title(name)}" for name in metric_set.shown]
 
 
-def figures_of(metrics: Mapping[str, float], criteria: Criteria) -> list[str]:
+def figures_of(metrics: Mapping[str, float], metric_set: MetricSet) -> list[str]:
     """The figures of a kind among metrics, each with its digits."""
-    return [metric(name, metrics.get(name)) for name in criteria.figures]
+    return [metric(name, metrics.get(name)) for name in metric_set.shown]
 
 
 def metric_interval(name: str, interval: Interval | Mapping[str, Any] | None) -> str:

@@ -30,8 +30,9 @@ from trainables.core import atomic_files
 from trainables.core.derived_seeds import derive
 from trainables.eval.intervals.jackknife import Interval, JackknifeEstimate, interval, probability_best, weighted_sum
 from trainables.eval.two_sample.null_band import NullBand
+from trainables.metric_registry import shown_as
 from trainables.model_evaluation.result import EvaluationResult
-from trainables.training.headline_metrics import Criteria, shown_as
+from trainables.training.metric import MetricSet
 
 
 @dataclass(frozen=True)
@@ -83,14 +84,14 @@ class Leaderboard:
     """Finalists, best first, under fresh `seeds`.
 
     Attributes:
-        criteria: What their kind is judged by.
+        metric_set: What their kind is judged by.
         by: What the rows are ordered by.
         looks: That the holdout split of these data has had so far, of the `budget`.
         refused: Why rows have no look at the holdout split; None if nothing was refused.
         left_out: Trial -> why it could not be judged on a split.
     """
 
-    criteria: Criteria
+    metric_set: MetricSet
     rows: tuple[Row, ...]
     by: str
     seeds: tuple[int, ...]
@@ -109,25 +110,27 @@ def leaderboard(console: Console, sweep: Sweep, study: optuna.Study, ranked: Seq
     Raises:
         LedgerError, ConfigError: the ledger or a kept judgement is damaged.
     """
-    settings, criteria = sweep.settings, sweep.criteria
+    settings, metric_set = sweep.settings, sweep.metric_set
     seeds = noise_seeds(settings.seed, settings.finalists.noise)
     chosen = finalists_of(ranked, settings.finalists.top)
-    validation = on_validation(console, list(chosen), Archive(settings.folder / JUDGEMENTS, seeds), criteria.drawn)
+    validation = on_validation(
+        console, list(chosen), Archive(settings.folder / JUDGEMENTS, seeds), metric_set.resampled
+    )
     judged = {path: validation[path] for path in chosen}  # they ended in any order, and looks go to the best first
     rows = {path: Row(chosen[path], found) for path, found in judged.items() if isinstance(found, EvaluationResult)}
     ledger = Ledger(settings.folder.parent / LEDGER, settings.finalists.holdout_budget)
     ended = {path: row.trial.number for path, row in rows.items() if row.trial.state != INTERRUPTED}
-    holdout, refused = on_holdout(console, ended, settings.study_name, ledger, seeds, criteria.drawn)
+    holdout, refused = on_holdout(console, ended, settings.study_name, ledger, seeds, metric_set.resampled)
     whole = [
-        replace(row, holdout=_known(holdout.get(path)), repeats=_repeats(study, row, criteria.headline))
+        replace(row, holdout=_known(holdout.get(path)), repeats=_repeats(study, row, metric_set.headline))
         for path, row in rows.items()
     ]
     merits = {row.trial.number: merit(row.validation, sweep.goal.objectives[0]) for row in whole}
-    by = sweep.goal.objectives[0].text if all(merits.values()) else criteria.headline
-    if by == criteria.headline:
+    by = sweep.goal.objectives[0].text if all(merits.values()) else metric_set.headline
+    if by == metric_set.headline:
         merits = {row.trial.number: row.validation.metrics.get(by) for row in whole}
     return Leaderboard(
-        criteria,
+        metric_set,
         _ordered(whole, merits, settings.seed),
         by,
         seeds,
@@ -221,7 +224,7 @@ def _rows_to_json(board: Leaderboard) -> Iterator[dict[str, Any]]:
             "feasible": trial.feasible,
             "params": dict(trial.params),
             "checkpoint": str(trial.checkpoint),
-            "searched": {name: trial.metrics[name] for name in board.criteria.figures if name in trial.metrics},
+            "searched": {name: trial.metrics[name] for name in board.metric_set.shown if name in trial.metrics},
             "validation": validation,
             "holdout": holdout or None,
             "repeats": None if row.repeats is None else vars(row.repeats),

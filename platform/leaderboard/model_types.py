@@ -17,14 +17,15 @@ from trainables.data.dataset import load_splits
 from trainables.detector.api import load_trained_detector
 from trainables.detector.config import DetectorConfig
 from trainables.detector.evaluation.plots import plot_overview
+from trainables.detector.spec import DETECTOR
 from trainables.eval.generation.plots import plot_gallery, plot_overlays
 from trainables.eval.generation.validator import Validator
+from trainables.generation.model_type import GENERATOR
 from trainables.model_evaluation.detector import scores_on
 from trainables.model_evaluation.generator import validator_of
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.models import load_detector, load_generator
 from trainables.training.checkpoint_record import load_record
-from trainables.training.trainable import DETECTOR, GENERATOR
 
 
 @dataclass(frozen=True)

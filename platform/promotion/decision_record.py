@@ -18,10 +18,11 @@ from platform.promotion.rule import Decision, Rule, to_json
 from trainables.core.config import plain
 from trainables.core.formatting import format_interval, now, number
 from trainables.eval.intervals.jackknife import Interval
+from trainables.metric_registry import title
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.model_registry.registry import Published, Registry, RegistryError
-from trainables.training.headline_metrics import Criteria, title
 from trainables.training.manifest import CODE, PACKAGES, code_sha256, installed
+from trainables.training.metric import MetricSet
 
 DIGITS = 4
 LATEST = 5  # refusals that are listed
@@ -100,9 +101,9 @@ def _spread(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
-def history_table(registry: Registry, criteria: Criteria) -> Table:
+def history_table(registry: Registry, metric_set: MetricSet) -> Table:
     """Everyone who was published, in order, with the figures by which they were; a star before the champion."""
-    shown = criteria.figures[:2]
+    shown = metric_set.shown[:2]
     titles = ("~", "~entry", "~published", *(f"~{title(name)}" for name in shown), "~from")
     table, champion = columns(*titles, title="Champions"), registry.champion_id()
     for name in registry.history():

@@ -26,9 +26,9 @@ from typing import Any, Protocol
 from platform.promotion.latency import Latency
 from trainables.core.config import ConfigError, require
 from trainables.eval.intervals.jackknife import Interval, JackknifeEstimate, difference, interval
+from trainables.metric_registry import METRIC_SETS, METRICS
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.training import metric_names as names
-from trainables.training.headline_metrics import CRITERIA, FIGURES
 
 LATENCY = "latency"  # milliseconds per movement, on one thread
 SIGNS: dict[str, Callable[[float, float], bool]] = {
@@ -231,8 +231,8 @@ def _paired(
     """The challenger against the champion: none where nobody is."""
     if champion is None:
         return
-    headline, margins = CRITERIA[challenger.kind].headline, rule.margins.figures
-    yield _check(headline, "champion", ">", FIGURES[headline].chance or 0.0, _value(champion, headline))
+    headline, margins = METRIC_SETS[challenger.kind].headline, rule.margins.figures
+    yield _check(headline, "champion", ">", METRICS[headline].chance or 0.0, _value(champion, headline))
     bound = f"upper {100 * rule.confidence:g} % bound of"
     for name, sign, margin in [(headline, "<", 0.0), *((name, "<=", margin) for name, margin in margins.items())]:
         worsening = "challenger - champion" if _minimised(name) else "champion - challenger"
@@ -246,7 +246,7 @@ def _check(figure: str, subject: str, sign: str, limit: float, value: float | No
 
 
 def _minimised(name: str) -> bool:
-    return names.DIRECTIONS[name] == names.MINIMISED
+    return METRICS[name].minimised
 
 
 def _worsening(challenger: EvaluationResult, champion: EvaluationResult, name: str, rule: Rule) -> float | None:
@@ -269,7 +269,7 @@ def _finite(value: float) -> float | None:
 
 def _gain(challenger: EvaluationResult, champion: EvaluationResult | None, rule: Rule) -> str:
     """Why a challenger was promoted, in a sentence."""
-    headline = CRITERIA[challenger.kind].headline
+    headline = METRIC_SETS[challenger.kind].headline
     mine = challenger.metrics[headline]
     if champion is None:
         return f"the first champion: {headline} is {mine.value:.4f}, and every limit holds"

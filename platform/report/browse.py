@@ -45,7 +45,8 @@ from platform.study.storage import JOURNAL, open_storage, require_database
 from platform.study.study import load_study
 from trainables.core.config import ConfigError
 from trainables.core.formatting import clock, number
-from trainables.training.headline_metrics import Criteria, shown_as, title
+from trainables.metric_registry import shown_as, title
+from trainables.training.metric import MetricSet
 
 TRIALS = 12  # shown of a study; the report has all
 
@@ -65,7 +66,7 @@ def list_studies(console: Console, storage_path: Path, storage: str = "") -> int
         print_line(console, f"there is no study in {make_url(storage) if storage else storage_path} yet")
         return 0
     views = [_view(study, folder) for study, folder in found]
-    judged_by = {shown.criteria.title for shown in views if isinstance(shown, View)}
+    judged_by = {shown.metric_set.title for shown in views if isinstance(shown, View)}
     [best] = judged_by if len(judged_by) == 1 else [""]
     table = columns("study", "objectives", "~trials", f">best {best}".rstrip(), "last activity")
     for (study, _), shown in zip(found, views, strict=True):
@@ -104,7 +105,7 @@ def _summary(study: optuna.Study, shown: View | str, named: bool) -> tuple[str, 
     counts, last = _counts(trials), f"{when[-1]:%Y-%m-%d %H:%M}" if when else "-"
     if isinstance(shown, str):
         return shown, counts, "-", last
-    best = f"{shown.criteria.title} {_best(shown)}" if named and shown.best else _best(shown)
+    best = f"{shown.metric_set.title} {_best(shown)}" if named and shown.best else _best(shown)
     return ", ".join(objective.text for objective in shown.objectives), counts, best, last
 
 
@@ -114,15 +115,15 @@ def _counts(trials: Sequence[FrozenTrial]) -> str:
 
 def _best(shown: View) -> str:
     """The headline of the best trial: judged again with its interval, else as the search saw it."""
-    row, name = next(iter((shown.board or {"rows": []})["rows"]), None), shown.criteria.headline
+    row, name = next(iter((shown.board or {"rows": []})["rows"]), None), shown.metric_set.headline
     if row and name in row["validation"]:
         return metric_interval(name, row["validation"][name])
     return f"{number(shown.best.metrics.get(name))} as searched" if shown.best else "-"
 
 
-def show(console: Console, study: optuna.Study, folder: Path, trial: int | None = None, tie_breaker: str = "") -> int:
+def show(console: Console, study: optuna.Study, folder: Path, trial: int | None = None) -> int:
     """A study, or one of its trials."""
-    shown = view(study, folder, tie_breaker)
+    shown = view(study, folder)
     if trial is None:
         _show_study(console, shown)
     else:
@@ -145,16 +146,16 @@ def _show_study(console: Console, shown: View) -> None:
     print_facts(console, facts)
     if shown.board is not None:
         print_heading(console, "Leaderboard: the best trials judged again, 95 % intervals")
-        print_table(console, _leaderboard(shown.board, shown.criteria))
+        print_table(console, _leaderboard(shown.board, shown.metric_set))
     if shown.judged:
         more = f" (the first {TRIALS} of {len(shown.judged)})" if len(shown.judged) > TRIALS else ""
         print_heading(console, f"Trials as the search ranks them{more}")
         print_table(console, _ranking(shown))
 
 
-def _leaderboard(board: Board, criteria: Criteria) -> Table:
-    name, second = criteria.figures[:2]
-    titles = (">trial", ">searched", f">fresh {criteria.drawn}", ">holdout", f">{title(second)}", ">P(best)")
+def _leaderboard(board: Board, metric_set: MetricSet) -> Table:
+    name, second = metric_set.shown[:2]
+    titles = (">trial", ">searched", f">fresh {metric_set.resampled}", ">holdout", f">{title(second)}", ">P(best)")
     table = columns(*titles, "~parameters")
     for row in board["rows"]:
         table.add_row(
@@ -170,9 +171,9 @@ def _leaderboard(board: Board, criteria: Criteria) -> Table:
 
 
 def _ranking(shown: View) -> Table:
-    table = columns(">rank", ">trial", "state", ">epoch", *figure_columns(shown.criteria), "~parameters")
+    table = columns(">rank", ">trial", "state", ">epoch", *figure_columns(shown.metric_set), "~parameters")
     for rank, trial in enumerate(shown.judged[:TRIALS], start=1):
-        told = figures_of(trial.metrics, shown.criteria)
+        told = figures_of(trial.metrics, shown.metric_set)
         state = state_of(shown.trials[trial.number]) + ("" if trial.feasible else ", breaks a constraint")
         table.add_row(str(rank), str(trial.number), state, str(trial.epoch), *told, describe(dict(trial.params)))
     return table

@@ -17,15 +17,14 @@ from platform.report.study_view import View, curve, judgements, state_of, trial_
 from platform.study.resume import METRICS, last_epoch
 from trainables.core.config import require
 from trainables.eval.intervals.jackknife import difference, interval
+from trainables.metric_registry import DIRECTIONS, shown_as
 from trainables.model_evaluation.result import EvaluationResult
-from trainables.training.headline_metrics import shown_as
-from trainables.training.metric_names import DIRECTIONS
 
 
-def compare(console: Console, study: optuna.Study, folder: Path, trials: Sequence[int], tie_breaker: str = "") -> int:
+def compare(console: Console, study: optuna.Study, folder: Path, trials: Sequence[int]) -> int:
     """Trials side by side: where their parameters differ, and their metrics; differences are to the first."""
     require(len(set(trials)) == len(trials) >= 2, "`trials` to be two or more different ones", f"trials={list(trials)}")
-    shown = view(study, folder, tie_breaker)
+    shown = view(study, folder)
     chosen = [trial_of(shown, number) for number in trials]
     for title, table in _comparison(shown, chosen):
         print_heading(console, title)

@@ -25,7 +25,7 @@ from platform.study.budget import finished
 from platform.study.resume import ATTEMPT, METRICS, REASON, REPEATS, history, last_epoch, requeued, resumed_from
 from trainables.core.atomic_files import replace
 from trainables.core.formatting import clock, format_interval, number
-from trainables.training.headline_metrics import digits, offset, shown_as, symbol
+from trainables.metric_registry import digits, offset, shown_as, symbol
 
 TEMPLATE = "template.html.j2"
 PICTURES = {
@@ -48,10 +48,10 @@ class Plot:
     reason: str = ""
 
 
-def write_report(study: optuna.Study, folder: Path, tie_breaker: str = "") -> Path:
+def write_report(study: optuna.Study, folder: Path) -> Path:
     """Write the report of a study into its folder in one atomic step; the file."""
     file = folder / REPORT
-    replace(file, render(view(study, folder, tie_breaker), datetime.now()))  # noqa: DTZ005  # local, as Optuna's times
+    replace(file, render(view(study, folder), datetime.now()))  # noqa: DTZ005  # local, as Optuna's times
     return file
 
 
@@ -69,7 +69,7 @@ def render(shown: View, now: datetime) -> str:
     return environment.get_template(TEMPLATE).render(
         plotly_js=Markup(get_plotlyjs()),  # the library's own text
         shown=shown,
-        criteria=shown.criteria,
+        metric_set=shown.metric_set,
         shifted=offset(shown.scheduler_metric) != 0,
         head=dict(_head(shown, now)),
         worth=list(_worth(shown)),
@@ -114,7 +114,7 @@ def _code(shown: View) -> str:
 
 def _worth(shown: View) -> Iterator[tuple[str, Any]]:
     """What the best trial is worth: the headline or an interval of it beside each name."""
-    best, headline = shown.best, shown.criteria.headline
+    best, headline = shown.best, shown.metric_set.headline
     if best is None or headline not in best.metrics:
         return
     points = (
@@ -124,7 +124,7 @@ def _worth(shown: View) -> Iterator[tuple[str, Any]]:
     yield f"trial {best.number} after {best.epoch} epochs, as the search saw it", best.metrics[headline]
     row = next((row for row in (shown.board or {"rows": []})["rows"] if row["trial"] == best.number), None)
     for split, name in (
-        ("validation", f"under fresh {shown.criteria.drawn}"),
+        ("validation", f"under fresh {shown.metric_set.resampled}"),
         ("holdout", "on people the search never saw"),
     ):
         if row and row[split] and headline in row[split]:
@@ -137,12 +137,12 @@ def _worth(shown: View) -> Iterator[tuple[str, Any]]:
 
 def _plots(shown: View) -> Iterator[tuple[str, Plot]]:
     """The figures that every report has, by name."""
-    name, criteria = shown_as(shown.scheduler_metric), shown.criteria
+    name, metric_set = shown_as(shown.scheduler_metric), shown.metric_set
     first, (values, direction) = next(iter(plots.objectives(shown).items()))
     drawn: Mapping[str, tuple[str, Callable[[], plots.Figure]]] = {
         "forest": (
-            f"{symbol(criteria.headline)} of the finalists with intervals",
-            lambda: plots.forest(_board(shown), criteria, shown.floor),
+            f"{symbol(metric_set.headline)} of the finalists with intervals",
+            lambda: plots.forest(_board(shown), metric_set, shown.floor),
         ),
         "pareto": ("Pareto front of all trials", lambda: plots.pareto(shown)),
         "parallel": ("Parameters of all trials", lambda: parameter_plots.parallel(shown, first, values, direction)),

@@ -6,13 +6,14 @@ from matplotlib.figure import Figure
 
 from platform.study.ranking import RankedTrial
 from trainables.eval.two_sample.null_band import NullBand
-from trainables.training.headline_metrics import FIGURES, Criteria, offset
+from trainables.metric_registry import METRICS, offset
+from trainables.training.metric import MetricSet
 
 MARGIN = 0.08  # below chance, where a headline has one
 
 
 def plot_learning_curves(
-    trials: list[RankedTrial], scheduler_metric: str, criteria: Criteria, floor: NullBand | None, file: Path
+    trials: list[RankedTrial], scheduler_metric: str, metric_set: MetricSet, floor: NullBand | None, file: Path
 ) -> None:
     """The headline of every trial over its epochs, the best one drawn strongly, above the real-against-real band.
 
@@ -37,9 +38,9 @@ def plot_learning_curves(
             zorder=3 if best else 2,
             label=f"trial {trial.number} (best)" if best else ("other trials" if rank == 1 else None),
         )
-    chance = FIGURES[criteria.headline].chance
+    chance = METRICS[metric_set.headline].chance
     axis.set_xlabel("epoch (0: untrained)")
-    axis.set_ylabel(criteria.meaning)
+    axis.set_ylabel(metric_set.headline_title)
     axis.set_ylim(-0.02 if chance is None else chance - MARGIN, 1.02)
     axis.legend(frameon=False)
     figure.savefig(file, dpi=110)

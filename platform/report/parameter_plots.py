@@ -11,7 +11,7 @@ from plotly.colors import sample_colorscale
 from platform.report.importance import NotShownError, importances, in_memory
 from platform.report.plots import BEST, REAL, RUN, STOPPED, Figure, add_points, plain, signed
 from platform.report.study_view import WORDS, View
-from trainables.training.headline_metrics import symbol
+from trainables.metric_registry import symbol
 from trainables.training.metric_names import MINIMISED
 
 FADING = [[0.0, BEST], [0.25, "#c98a5c"], [1.0, STOPPED]]  # from the best to the worst

@@ -19,7 +19,8 @@ from platform.report.study_view import WORDS, Board, View, curves, state_of
 from platform.study.ranking import RankedTrial, dominates
 from trainables.core.formatting import format_interval
 from trainables.eval.two_sample.null_band import NullBand
-from trainables.training.headline_metrics import FIGURES, Criteria, shown_as, symbol
+from trainables.metric_registry import METRICS, shown_as, symbol
+from trainables.training.metric import MetricSet
 from trainables.training.metric_names import MINIMISED
 
 Figure = dict[str, Any]
@@ -44,16 +45,16 @@ def objectives(shown: View) -> dict[str, tuple[dict[int, float], str]]:
     return found
 
 
-def forest(board: Board, criteria: Criteria, floor: NullBand | None) -> Figure:
+def forest(board: Board, metric_set: MetricSet, floor: NullBand | None) -> Figure:
     """The headline of the finalists with 95 % intervals: as the search saw it, on fresh draws, on the holdout split."""
-    headline = criteria.headline
+    headline = metric_set.headline
     rows = [row for row in board["rows"] if headline in row["validation"]]
     if not rows:
-        raise NotShownError(f"no finalist has been judged again by {criteria.title}")
+        raise NotShownError(f"no finalist has been judged again by {metric_set.title}")
     names = [f"trial {row['trial']}" for row in rows]
     figure = go.Figure()
     for split, label, colour, shape in (
-        ("validation", f"fresh {criteria.drawn}", RUN, "circle"),
+        ("validation", f"fresh {metric_set.resampled}", RUN, "circle"),
         ("holdout", "holdout people", BEST, "diamond"),
     ):
         told = _told_on(split, headline, names, rows)
@@ -70,7 +71,7 @@ def forest(board: Board, criteria: Criteria, floor: NullBand | None) -> Figure:
         hovertemplate="%{y}, as the search saw it: %{x:.3f}<extra></extra>",
     )
     _real_band(figure, floor, vertical=True)
-    figure.update_xaxes(title=f"{symbol(headline)} ({criteria.scale})", range=_reach(rows, headline, floor))
+    figure.update_xaxes(title=f"{symbol(headline)} ({metric_set.axis_title})", range=_reach(rows, headline, floor))
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1])
     return plain(figure, 180 + 46 * len(rows), scattermode="group", scattergap=0.5)
 
@@ -83,7 +84,7 @@ def _told_on(split: str, name: str, trials: Sequence[str], rows: Sequence[Mappin
 def _reach(rows: Sequence[Mapping[str, Any]], name: str, floor: NullBand | None) -> tuple[float, float]:
     """From the lowest to the highest end of an interval, and a little further."""
     told = [row[split][name] for row in rows for split in ("validation", "holdout") if name in (row[split] or {})]
-    chance = FIGURES[name].chance
+    chance = METRICS[name].chance
     ends = [*([] if chance is None else [chance]), *([floor.low, floor.high] if floor else [])]
     low, high = min(ends + [one["low"] for one in told]), max(ends + [one["high"] for one in told])
     return low - 0.02, high + 0.02
@@ -126,7 +127,7 @@ def pareto(shown: View) -> Figure:
     for word in ("stopped", "cut", "full"):
         add_points(figure, word, [t for t in trials if WORDS[t.state] == word and t.number not in front], x, y)
     add_points(figure, "on the front", on_it, x, y)
-    if first == shown.criteria.headline:
+    if first == shown.metric_set.headline:
         _real_band(figure, shown.floor, vertical=True)
     figure.update_xaxes(title=symbol(first))
     figure.update_yaxes(title=symbol(second))
@@ -137,7 +138,7 @@ def _axes(shown: View) -> list[tuple[str, tuple[dict[int, float], str]]]:
     pairs = list(objectives(shown).items())
     if len(pairs) > 1:
         return pairs[:2]
-    return [(name, (values_of(name, shown.judged), MINIMISED)) for name in shown.criteria.figures[:2]]
+    return [(name, (values_of(name, shown.judged), MINIMISED)) for name in shown.metric_set.shown[:2]]
 
 
 def signed(value: float, direction: str) -> float:
@@ -172,7 +173,7 @@ def curves_of(shown: View, name: str) -> Figure:
     figure = go.Figure()
     for trial, points in sorted(told, key=lambda pair: pair[0].number == best):  # the best one on top
         figure.add_trace(_curve(trial, points, trial.number == best))
-    if name == shown.criteria.headline:
+    if name == shown.metric_set.headline:
         _real_band(figure, shown.floor, vertical=False)
     figure.update_xaxes(title="epoch (0: untrained)")
     figure.update_yaxes(title=symbol(name))

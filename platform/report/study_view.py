@@ -19,6 +19,7 @@ from platform.study.ranking import (
     SCHEDULER_METRIC,
     RankedTrial,
     current_names,
+    metric_set_of,
     objectives_of,
     ranking,
     shown_trials,
@@ -26,10 +27,11 @@ from platform.study.ranking import (
 from platform.study.resume import FOLDER, METRICS, history, last_epoch, predecessors, requeued, resumed_from
 from trainables.core.config import ConfigError, require
 from trainables.eval.two_sample.null_band import NullBand
+from trainables.metric_registry import offset, shown_as
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.checkpoint_record import CheckpointError
-from trainables.training.headline_metrics import CRITERIA, Criteria, offset, shown_as
 from trainables.training.manifest import MANIFEST
+from trainables.training.metric import MetricSet
 
 SUMMARY = "summary.json"
 REPORT = "report.html"
@@ -54,7 +56,7 @@ class View:
         trials: All of them, by number.
         judged: Those that have a result, failed ones left out, best first.
         objectives: What is optimised.
-        criteria: What its kind of trainable is judged by.
+        metric_set: What its kind of trainable is judged by.
         rung: The metric of the intermediate values.
         board: The leaderboard's file; None before the first.
         floor: Headline of real halves against each other; None before the first summary, and where there is none.
@@ -66,7 +68,7 @@ class View:
     trials: tuple[FrozenTrial, ...]
     judged: tuple[RankedTrial, ...]
     objectives: tuple[Objective, ...]
-    criteria: Criteria
+    metric_set: MetricSet
     scheduler_metric: str
     board: Board | None
     floor: NullBand | None
@@ -79,16 +81,15 @@ class View:
         return next((trial for trial in self.judged if trial.number in first), next(iter(self.judged), None))
 
 
-def view(study: optuna.Study, folder: Path, tie_breaker: str = "") -> View:
+def view(study: optuna.Study, folder: Path) -> View:
     """Read a study and what its folder holds; nothing is written.
 
     Args:
-        tie_breaker: Of the ranking; empty: the second figure of the study's kind.
 
     Raises:
         ConfigError: a study that no sweep has made, or a damaged file.
     """
-    objectives, criteria = objectives_of(study), criteria_of(study)
+    objectives, metric_set = objectives_of(study), metric_set_of(study)
     board = _json(folder / LEADERBOARD)
     reference = board or (_json(folder / SUMMARY) or {}).get("reference", {})
     floor = reference.get("floor")
@@ -96,31 +97,14 @@ def view(study: optuna.Study, folder: Path, tie_breaker: str = "") -> View:
         study,
         folder,
         tuple(study.get_trials(deepcopy=False)),
-        tuple(
-            trial
-            for trial in ranking(study, tie_breaker or criteria.second)
-            if trial.metrics and trial.state != TrialState.FAIL.name
-        ),
+        tuple(trial for trial in ranking(study) if trial.metrics and trial.state != TrialState.FAIL.name),
         objectives,
-        criteria,
+        metric_set,
         current_names(study.user_attrs).get(SCHEDULER_METRIC, next(iter(objectives[0].terms))),
         board,
         NullBand(**floor) if floor else None,
         reference.get("people", reference.get("training_people")),
     )
-
-
-def criteria_of(study: optuna.Study) -> Criteria:
-    """What the trials of a study are judged by.
-
-    Raises:
-        ConfigError: the study does not say what it trained, or it is nothing that is known.
-    """
-    trainable = str(study.user_attrs.get("trainable"))
-    if trainable not in CRITERIA:
-        known = ", ".join(CRITERIA)
-        raise ConfigError(f"study_name={study.study_name}: its trainable is {trainable}, none of {known}; start anew")
-    return CRITERIA[trainable]
 
 
 def _json(file: Path) -> Any:

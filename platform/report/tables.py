@@ -11,7 +11,8 @@ from platform.report.study_view import WORDS
 from platform.study.objectives import Goal
 from platform.study.ranking import RankedTrial
 from trainables.core.formatting import format_interval, number
-from trainables.training.headline_metrics import Criteria, offset, shown_as
+from trainables.metric_registry import offset, shown_as
+from trainables.training.metric import MetricSet
 
 SHOWN = 10
 
@@ -23,12 +24,12 @@ def print_failures(console: Console, ranked: Sequence[RankedTrial]) -> None:
             console.print(f"trial {trial.number} failed: {trial.reason}", style="red", highlight=False)
 
 
-def print_ranking(console: Console, trials: Sequence[RankedTrial], criteria: Criteria) -> None:
+def print_ranking(console: Console, trials: Sequence[RankedTrial], metric_set: MetricSet) -> None:
     """Trials by what the search knows of them."""
-    titles = (">rank", ">trial", ">epochs", *figure_columns(criteria), ">ended", "~parameters")
+    titles = (">rank", ">trial", ">epochs", *figure_columns(metric_set), ">ended", "~parameters")
     table = columns(*titles, title="Ranking, as the search saw it")
     for rank, trial in enumerate(trials[:SHOWN], start=1):
-        told = figures_of(trial.metrics, criteria)
+        told = figures_of(trial.metrics, metric_set)
         ended = WORDS[trial.state]
         table.add_row(str(rank), str(trial.number), str(trial.epoch), *told, ended, describe(dict(trial.params)))
     console.print(table)
@@ -42,7 +43,7 @@ def print_leaderboard(console: Console, board: Leaderboard) -> None:
         console.print(f"P(best): probability of the best {board.by}; holdout split: {asked}", highlight=False)
     for row in board.rows:
         if row.repeats is not None:
-            told = _repeats(row.repeats, board.criteria)
+            told = _repeats(row.repeats, board.metric_set)
             console.print(f"trial {row.trial.number} {told}", highlight=False, soft_wrap=True)
     for trial, reason in board.left_out.items():
         console.print(f"trial {trial} could not be judged: {reason}", style="red", highlight=False, soft_wrap=True)
@@ -51,43 +52,43 @@ def print_leaderboard(console: Console, board: Leaderboard) -> None:
 
 
 def _leaderboard(board: Leaderboard) -> Table:
-    criteria = board.criteria
-    title = f"Leaderboard on {len(board.seeds)} fresh draws of {criteria.drawn}, with 95 % intervals over people"
-    first, second = figure_columns(criteria)[:2]
-    table = columns(">rank", ">trial", first, second, f">{criteria.title} on holdout", ">P(best)", title=title)
+    metric_set = board.metric_set
+    title = f"Leaderboard on {len(board.seeds)} fresh draws of {metric_set.resampled}, with 95 % intervals over people"
+    first, second = figure_columns(metric_set)[:2]
+    table = columns(">rank", ">trial", first, second, f">{metric_set.title} on holdout", ">P(best)", title=title)
     for rank, row in enumerate(board.rows, start=1):
-        table.add_row(str(rank), str(row.trial.number), *_figures(row, criteria), style="bold" if rank == 1 else None)
+        table.add_row(str(rank), str(row.trial.number), *_figures(row, metric_set), style="bold" if rank == 1 else None)
     return table
 
 
-def _figures(row: Row, criteria: Criteria) -> tuple[str, ...]:
+def _figures(row: Row, metric_set: MetricSet) -> tuple[str, ...]:
     validation, holdout = intervals(row.validation), intervals(row.holdout)
-    second = validation[criteria.second].value if criteria.second in validation else None
+    second = validation[metric_set.tie_breaker].value if metric_set.tie_breaker in validation else None
     first, unseen = (
-        metric_interval(criteria.headline, judged.get(criteria.headline)) for judged in (validation, holdout)
+        metric_interval(metric_set.headline, judged.get(metric_set.headline)) for judged in (validation, holdout)
     )
-    return first, metric(criteria.second, second), unseen, number(row.probability_best, 2)
+    return first, metric(metric_set.tie_breaker, second), unseen, number(row.probability_best, 2)
 
 
-def _repeats(repeats: Repeats, criteria: Criteria) -> str:
+def _repeats(repeats: Repeats, metric_set: MetricSet) -> str:
     error = "" if repeats.sem is None else f" ± {repeats.sem:.3f} (s.e.m.)"
-    return f"trained again with {repeats.n} other seed(s): {criteria.title} {repeats.mean:.3f}{error}"
+    return f"trained again with {repeats.n} other seed(s): {metric_set.title} {repeats.mean:.3f}{error}"
 
 
 def print_worth(
     console: Console, goal: Goal, board: Leaderboard, best: RankedTrial, reference: Reference | None
 ) -> None:
     """The headline of the best trial as the search saw it and judged again, between no training and real people."""
-    criteria, scheduler_metric, name = board.criteria, goal.scheduler_metric, f"trial {best.number}"
-    table = columns(f"~{criteria.against}", f">{criteria.title}", title=criteria.meaning)
+    metric_set, scheduler_metric, name = board.metric_set, goal.scheduler_metric, f"trial {best.number}"
+    table = columns(f"~{metric_set.compared_with}", f">{metric_set.title}", title=metric_set.headline_title)
     judged = (board.rows[0].validation, board.rows[0].holdout) if board.rows else (None, None)
-    again, unseen = (intervals(judgement).get(criteria.headline) for judgement in judged)
+    again, unseen = (intervals(judgement).get(metric_set.headline) for judgement in judged)
     rows = [
-        ("untrained model", number(headline_at(best, 0, scheduler_metric, criteria))),
-        ("after 1 epoch", number(headline_at(best, 1, scheduler_metric, criteria))),
-        (f"{name} after {best.epoch} epochs, as the search saw it", number(best.metrics.get(criteria.headline))),
-        (f"{name} on fresh {criteria.drawn}", metric_interval(criteria.headline, again)),
-        (f"{name} against the people of the holdout split", metric_interval(criteria.headline, unseen)),
+        ("untrained model", number(headline_at(best, 0, scheduler_metric, metric_set))),
+        ("after 1 epoch", number(headline_at(best, 1, scheduler_metric, metric_set))),
+        (f"{name} after {best.epoch} epochs, as the search saw it", number(best.metrics.get(metric_set.headline))),
+        (f"{name} on fresh {metric_set.resampled}", metric_interval(metric_set.headline, again)),
+        (f"{name} against the people of the holdout split", metric_interval(metric_set.headline, unseen)),
         *_of_people(reference),
     ]
     for cells in rows:
@@ -106,7 +107,7 @@ def _of_people(reference: Reference | None) -> list[tuple[str, str]]:
     ]
 
 
-def headline_at(trial: RankedTrial, epoch: int, scheduler_metric: str, criteria: Criteria) -> float | None:
+def headline_at(trial: RankedTrial, epoch: int, scheduler_metric: str, metric_set: MetricSet) -> float | None:
     """The headline of a trial after an epoch, where the metric of its rungs, of which its history is, tells it."""
-    told = epoch in trial.history and shown_as(scheduler_metric) == criteria.headline
+    told = epoch in trial.history and shown_as(scheduler_metric) == metric_set.headline
     return offset(scheduler_metric) + trial.history[epoch] if told else None

@@ -11,8 +11,9 @@ from platform.study.objectives import Constraint, Goal, Objective
 from platform.study.samplers import SAMPLERS
 from search_spaces import SPACES, Space
 from trainables.core.config import ConfigError, require, require_member
+from trainables.metric_registry import METRIC_SETS
 from trainables.specs import TRAINABLES
-from trainables.training.headline_metrics import CRITERIA, Criteria
+from trainables.training.metric import MetricSet
 from trainables.training.scaling import ScalingConfig
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -161,14 +162,14 @@ class Sweep:
     def goal(self) -> Goal:
         """What its trials are told by."""
         settings = self.settings
-        objectives = tuple(map(Objective.parse, settings.objectives or (self.space.metric,)))
+        objectives = tuple(map(Objective.parse, settings.objectives or (self.metric_set.objective,)))
         scheduler_metric = settings.scheduler.metric or next(iter(objectives[0].terms))
         return Goal(objectives, tuple(map(Constraint.parse, settings.constraints)), scheduler_metric, self.epochs)
 
     @property
-    def criteria(self) -> Criteria:
+    def metric_set(self) -> MetricSet:
         """What its kind of trainable is judged by."""
-        return CRITERIA[self.space.trainable]
+        return METRIC_SETS[self.space.trainable]
 
     @property
     def epochs(self) -> int:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainables.core.config import ConfigError
-from trainables.training.metric_names import DIRECTIONS, MINIMISED
+from trainables.metric_registry import DIRECTIONS
+from trainables.training.metric_names import MINIMISED
 
 TERM = re.compile(r"([+-]?)(?:(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\*)?([a-z0-9_]+/[a-z0-9_]+)")
 BOUND = re.compile(r"([a-z0-9_]+/[a-z0-9_]+)(<=|>=)([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)")

@@ -13,6 +13,8 @@ from platform.study.budget import finished
 from platform.study.objectives import Constraint, Objective
 from platform.study.resume import METRICS, REASON, REPEATS, START, history, newest_checkpoint, requeued, resumed_from
 from trainables.core.config import ConfigError
+from trainables.metric_registry import METRIC_SETS
+from trainables.training.metric import MetricSet
 from trainables.training.metric_names import EPOCH
 
 OBJECTIVES = "objectives"
@@ -64,14 +66,28 @@ def current_names(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {OLDER_NAMES.get(name, name): value for name, value in attributes.items()}
 
 
-def ranking(study: optuna.Study, tie_breaker: str) -> list[RankedTrial]:
+def metric_set_of(study: optuna.Study) -> MetricSet:
+    """Return the metrics of the trainable that a study trained.
+
+    Raises:
+        ConfigError: the study does not say what it trained, or it is nothing that is known.
+    """
+    trainable = str(study.user_attrs.get("trainable"))
+    if trainable not in METRIC_SETS:
+        known = ", ".join(METRIC_SETS)
+        raise ConfigError(f"study_name={study.study_name}: its trainable is {trainable}, none of {known}; start anew")
+    return METRIC_SETS[trainable]
+
+
+def ranking(study: optuna.Study) -> list[RankedTrial]:
     """Trials that ended or were cut, best first.
 
     By their objectives at their last report, whether they reached their last epoch or were stopped: those that keep the
     constraints first (of a trial that was cut: by its latest metrics); of several objectives by fronts of trials that
-    no other one dominates, then by the first objective; ties by `tie_breaker`. Trials without a value stand last.
+    no other one dominates, then by the first objective; ties by the tie-breaker of the trainable. Trials without a
+    value stand last.
     """
-    objectives = objectives_of(study)
+    objectives, tie_breaker = objectives_of(study), metric_set_of(study).tie_breaker
     constraints = tuple(map(Constraint.parse, study.user_attrs.get(CONSTRAINTS, ())))
     shown = [_ranked(trial, objectives, constraints) for trial in shown_trials(study)]
     signed = {trial.number: _signed(trial, objectives) for trial in shown}

@@ -14,8 +14,8 @@ from platform.study.objectives import Goal
 from search_spaces import SPACES, Space
 from trainables.core.cli import Request
 from trainables.core.config import ConfigError, build, require, require_member, with_values
+from trainables.metric_registry import DIRECTIONS
 from trainables.specs import TRAINABLES
-from trainables.training.metric_names import DIRECTIONS
 
 
 def sweep_of(request: Request) -> Sweep:

@@ -93,11 +93,11 @@ def load_study(storage_path: Path, study_name: str, storage: str = "") -> optuna
         raise NoStudyError(f"study_name={study_name}: no such study in {redact_password(storage) or file}") from None
 
 
-def enqueue_repeats(study: optuna.Study, tie_breaker: str, top: int, repeats: int) -> int:
+def enqueue_repeats(study: optuna.Study, top: int, repeats: int) -> int:
     """Enqueue the best trials with other training seeds, each seed once; returns how many wait to be run."""
     known = {_repeat_of(trial) for trial in study.get_trials(deepcopy=False)}
     seed = study.user_attrs["config"]["seed"]
-    for trial in [ranked for ranked in ranking(study, tie_breaker) if ranked.state == "COMPLETE"][:top]:
+    for trial in [ranked for ranked in ranking(study) if ranked.state == "COMPLETE"][:top]:
         for other in range(seed + 1, seed + 1 + repeats):
             if (trial.number, other) not in known:
                 attributes = {REPEATS: trial.number, OVERRIDES: {"seed": other}}

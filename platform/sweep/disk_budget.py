@@ -29,25 +29,25 @@ class SweepStoppedError(RuntimeError):
     """The sweep cannot go on, through no fault of its trials; what it has done is recorded."""
 
 
-def protected(study: optuna.Study, tie_breaker: str, finalists: int) -> set[int]:
+def protected(study: optuna.Study, finalists: int) -> set[int]:
     """Numbers of the trials whose checkpoints stay: best, front, running, waiting, and those that these go on from.
 
     A trial that ended with a checkpoint of its own needs none of its predecessors.
     """
-    ranked, trials = ranking(study, tie_breaker), study.get_trials(deepcopy=False)
+    ranked, trials = ranking(study), study.get_trials(deepcopy=False)
     best = {trial.number for trial in ranked if trial.front} | {trial.number for trial in ranked[:finalists]}
     alive = {trial.number for trial in trials if trial.state in (TrialState.RUNNING, TrialState.WAITING)}
     lent = alive | {number for number in best if newest_checkpoint(trials[number], verified=False) is None}
     return (best | alive).union(*(predecessors(trials, trials[number]) for number in lent))
 
 
-def prune(study: optuna.Study, tie_breaker: str, finalists: int, quota: int) -> int:
+def prune(study: optuna.Study, finalists: int, quota: int) -> int:
     """Remove checkpoints of the worst trials until the quota is kept; returns the bytes that are left."""
     trials = study.get_trials(deepcopy=False)
     found = {trial.number: checkpoints(trial) for trial in trials}
     sizes = {number: sum(map(size, folders)) for number, folders in found.items()}
-    kept = protected(study, tie_breaker, finalists)
-    order = [trial.number for trial in reversed(ranking(study, tie_breaker))]
+    kept = protected(study, finalists)
+    order = [trial.number for trial in reversed(ranking(study))]
     ended = [number for number in found if number not in order]  # cut ones, whose successors have begun
     total = sum(sizes.values())
     for number in (*ended, *order):
@@ -123,9 +123,8 @@ class BudgetStopper(Stopper):
 class CheckpointQuota(Callback):
     """Keeps the quota after every end of a trial."""
 
-    def __init__(self, stopper: BudgetStopper, tie_breaker: str, finalists: int) -> None:
+    def __init__(self, stopper: BudgetStopper, finalists: int) -> None:
         self.stopper = stopper
-        self.tie_breaker = tie_breaker
         self.finalists = finalists
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -137,7 +136,7 @@ class CheckpointQuota(Callback):
     def keep(self) -> None:
         """Remove what is over the quota; what cannot be removed stops the sweep."""
         quota = self.stopper.budget.disk_bytes
-        left = prune(self.stopper.searcher.study, self.tie_breaker, self.finalists, quota)
+        left = prune(self.stopper.searcher.study, self.finalists, quota)
         self.stopper.over_quota = left if left > quota else 0
 
     def __getstate__(self) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from rich.text import Text
 from platform.core.console import columns, describe, figure_columns, figures_of, metric
 from platform.study.searcher import OptunaSearcher
 from trainables.core.formatting import clock
+from trainables.metric_registry import METRIC_SETS, title
 from trainables.training import metric_names as names
-from trainables.training.headline_metrics import CRITERIA, title
 from trainables.training.trial_keys import FAILURE
 
 REDRAWN_S = 0.5  # Tune steps many times a second; only the clock moves between events
@@ -45,7 +45,7 @@ class Progress(Callback):
 
     def __init__(self, searcher: OptunaSearcher, epochs: int, wall_s: float, console: Console) -> None:
         self.searcher = searcher
-        self.criteria = CRITERIA[searcher.space.trainable]
+        self.metric_set = METRIC_SETS[searcher.space.trainable]
         self.epochs = epochs
         self.console = console
         self.began = time.monotonic()
@@ -68,7 +68,7 @@ class Progress(Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        row, figures = self.rows.get(trial.trial_id), self.criteria.figures
+        row, figures = self.rows.get(trial.trial_id), self.metric_set.shown
         if row is not None and FAILURE in result:
             row.state = "failed"
             self._say(f"trial {row.trial}: failed: {result[FAILURE]}")
@@ -124,11 +124,11 @@ class Progress(Callback):
             self.drawn = time.monotonic()
 
     def _table(self) -> Group:
-        table = columns(">trial", ">state", ">epoch", *figure_columns(self.criteria), "~parameters")
+        table = columns(">trial", ">state", ">epoch", *figure_columns(self.metric_set), "~parameters")
         for row in list(self.rows.values())[-SHOWN:]:
             style = {"failed": "red", "stopped": "dim", "done": "green"}.get(row.state, "")
             epoch = "-" if row.epoch is None else f"{row.epoch}/{self.epochs}"
-            told = figures_of(row.metrics, self.criteria)
+            told = figures_of(row.metrics, self.metric_set)
             table.add_row(str(row.trial), row.state, epoch, *told, describe(row.params), style=style)
         spent = time.monotonic() - self.began
         head = Text(f"{self.searcher.left()} trials to end, {clock(spent)} spent, {clock(self.left_s())} left")

@@ -28,9 +28,9 @@ from trainables.core.config import ConfigError, build, digest, require, with_val
 from trainables.core.threads import threads
 from trainables.data.config import DataConfig
 from trainables.data.dataset import DataSplits, load_splits
+from trainables.metric_registry import METRIC_SETS
 from trainables.specs import TRAINABLES
 from trainables.training import metric_names as names
-from trainables.training.headline_metrics import CRITERIA
 from trainables.training.manifest import Manifest, differences
 from trainables.training.progress import Progress
 from trainables.training.run_folder import RunFolder, opened, recording
@@ -158,9 +158,9 @@ def trained_again(console: Console, original: Original, now: Manifest, path: Pat
     """The metrics of the trial's last epoch, trained in this process; what the folder already holds is not repeated."""
     spec = TRAINABLES[original.trainable]
     config = build(spec.config, original.config, at="trainable")
-    with opened(path, original.trainable, config) as folder:
+    with opened(path, original.trainable, config, spec.metrics.epoch_order) as folder:
         now.write(folder.path)
-        progress = Progress(console, folder, original.epoch, CRITERIA[original.trainable])
+        progress = Progress(console, folder, original.epoch, METRIC_SETS[original.trainable])
         with progress, recording(folder) as record:
             epochs = spec.load().epochs(config, resume=folder.last, worker=Worker(device=_device(original)))
             for epoch in itertools.islice(epochs, original.epoch + 1 - _begun(folder)):
@@ -178,11 +178,11 @@ def bands(original: Original, study: Path) -> dict[str, float]:
     config = build(TRAINABLES[original.trainable].config, original.config, at="trainable")
     data = load_splits(config.data)
     found = noise_tolerances(study / JUDGEMENTS, data.sha256) | dict.fromkeys(EXACT, 0.0)
-    criteria = CRITERIA[original.trainable]
+    metric_set = METRIC_SETS[original.trainable]
     people = MODEL_FUNCTIONS[TRAINABLES[original.trainable].model_type.name].reference
-    if people is not None and criteria.headline in original.metrics:
+    if people is not None and metric_set.headline in original.metrics:
         floor = people(config).floor
-        found |= dict.fromkeys((criteria.headline, criteria.objective), (floor.high - floor.low) / 2)
+        found |= dict.fromkeys((metric_set.headline, metric_set.objective), (floor.high - floor.low) / 2)
     return found
 
 

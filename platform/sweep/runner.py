@@ -40,7 +40,7 @@ def search_trials(console: Console, sweep: Sweep, study: optuna.Study, cpus: int
         console, sweep, study, remaining, cpus, trials=settings.budget.trials, deadline=deadline
     ):
         return
-    repeats = enqueue_repeats(study, sweep.space.tie_breaker, finalists.top, finalists.repeats)
+    repeats = enqueue_repeats(study, finalists.top, finalists.repeats)
     if repeats:
         run_trials(console, sweep, study, repeats, cpus, trials=0, deadline=deadline)
 
@@ -139,7 +139,7 @@ def make_tuner(
     )
     trainable = tune.with_resources(tune.with_parameters(function, job=job), settings.scaling.trial_resources())
     chosen = make_scheduler(sweep, searcher.study) if halving else FIFOScheduler()
-    quota = CheckpointQuota(stopper, sweep.space.tie_breaker, settings.finalists.top)
+    quota = CheckpointQuota(stopper, settings.finalists.top)
     return tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(

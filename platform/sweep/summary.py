@@ -20,8 +20,8 @@ from platform.study.storage import JOURNAL
 from trainables.core import atomic_files
 from trainables.core.config import build
 from trainables.core.formatting import interpreter
+from trainables.metric_registry import shown_as
 from trainables.specs import TRAINABLES
-from trainables.training.headline_metrics import shown_as
 
 
 def summarise(console: Console, sweep: Sweep, study: optuna.Study) -> int:
@@ -31,19 +31,19 @@ def summarise(console: Console, sweep: Sweep, study: optuna.Study) -> int:
     leaderboard; without one (no checkpoint, `finalists.top=0`, a trainable that is not judged again) that of the
     ranking.
     """
-    ranked = ranking(study, sweep.space.tie_breaker)
+    ranked = ranking(study)
     print_failures(console, ranked)
     trials = [trial for trial in ranked if trial.metrics and trial.state != "FAIL"]
     if not trials:
         console.print("no trial has a result yet", style="red")
         return 1
-    print_ranking(console, trials, sweep.criteria)
+    print_ranking(console, trials, sweep.metric_set)
     sweep.settings.folder.mkdir(parents=True, exist_ok=True)
     best, judged = trials[0], dict[str, Any]()
     if TRAINABLES[sweep.space.trainable].model_type.name in MODEL_FUNCTIONS:
         best, judged = _judge_again(console, sweep, study, trials)
     _write(sweep, best, trials, judged)
-    write_report(study, sweep.settings.folder, sweep.space.tie_breaker)
+    write_report(study, sweep.settings.folder)
     _print_next(console, sweep, best)
     return 0
 
@@ -73,11 +73,11 @@ def _plot(
     sweep: Sweep, board: Leaderboard, best: RankedTrial, trials: list[RankedTrial], reference: Reference | None
 ) -> None:
     """Plot learning curves where the scheduler compares the headline, and what the model type has of the best trial."""
-    pictures, criteria, metric = sweep.settings.folder / "pictures", sweep.criteria, sweep.goal.scheduler_metric
+    pictures, metric_set, metric = sweep.settings.folder / "pictures", sweep.metric_set, sweep.goal.scheduler_metric
     pictures.mkdir(parents=True, exist_ok=True)
-    if shown_as(metric) == criteria.headline:
+    if shown_as(metric) == metric_set.headline:
         floor = reference.floor if reference else None
-        plot_learning_curves(trials, metric, criteria, floor, pictures / "learning_curves.png")
+        plot_learning_curves(trials, metric, metric_set, floor, pictures / "learning_curves.png")
     if best.checkpoint is not None and best.number not in board.left_out:
         judged = next((row.validation for row in board.rows if row.trial.number == best.number), None)
         MODEL_FUNCTIONS[TRAINABLES[sweep.space.trainable].model_type.name].plot(
@@ -86,7 +86,7 @@ def _plot(
 
 
 def _write(sweep: Sweep, best: RankedTrial, trials: Sequence[RankedTrial], judged: dict[str, Any]) -> None:
-    scheduler_metric, criteria = sweep.goal.scheduler_metric, sweep.criteria
+    scheduler_metric, metric_set = sweep.goal.scheduler_metric, sweep.metric_set
     summary = {
         "study": sweep.settings.study_name,
         "best": {
@@ -95,8 +95,8 @@ def _write(sweep: Sweep, best: RankedTrial, trials: Sequence[RankedTrial], judge
             "metrics": best.metrics,
             "checkpoint": None if best.checkpoint is None else str(best.checkpoint),
         },
-        "untrained": headline_at(best, 0, scheduler_metric, criteria),
-        "one_epoch": headline_at(best, 1, scheduler_metric, criteria),
+        "untrained": headline_at(best, 0, scheduler_metric, metric_set),
+        "one_epoch": headline_at(best, 1, scheduler_metric, metric_set),
         "trials": [
             {"trial": t.number, "state": t.state, "epoch": t.epoch, "params": t.params, "metrics": t.metrics}
             for t in trials
@@ -124,7 +124,7 @@ def _print_next(console: Console, sweep: Sweep, best: RankedTrial) -> None:
     console.print("Next", style="bold")
     settings = sweep.settings
     for command in (
-        f"{sweep.criteria.closer} ckpt={best.checkpoint} out_dir={folder / 'evaluation'}",
+        f"{sweep.metric_set.evaluate_command} ckpt={best.checkpoint} out_dir={folder / 'evaluation'}",
         f"platform.promote study_name={settings.study_name} storage_path={settings.storage_path}",
     ):
         console.print(f"  {interpreter()} -m {command}", highlight=False, soft_wrap=True)

@@ -32,8 +32,6 @@ SPACE = Space(
         "depth": IntDistribution(1, 7, step=2),
         "width": CategoricalDistribution((16, 32)),
     },
-    metric=VAL_C2ST_EXCESS,
-    tie_breaker=VAL_MMD,
     baselines=(
         {"weight": 0.0, "optim.rate": 1e-3, "depth": 1, "width": 16},
         {"weight": 0.5, "optim.rate": 1e-3, "depth": 3, "width": 32},
@@ -66,6 +64,7 @@ class Driver:
             "constraints": [constraint.text for constraint in goal.constraints],
             "scheduler_metric": goal.scheduler_metric,
             "config": self.sweep.trainable,
+            "trainable": self.sweep.space.trainable,
         }
         self.study = open_study(self.sweep, record)
         self.searcher = OptunaSearcher(self.study, self.sweep.space, budget.trials, goal, budget.retries)

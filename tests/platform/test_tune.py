@@ -171,7 +171,7 @@ def test_repeats_that_were_cut_go_on_as_repeats(tmp_path: Path, phases: Phases) 
     """One had begun when its driver was killed, one had not; a scheduler that stopped them would spoil the s.e.m."""
     dead = Driver(tmp_path, trials=1)
     dead.points(1)
-    enqueue_repeats(dead.study, VAL_MMD, top=1, repeats=2)
+    enqueue_repeats(dead.study, top=1, repeats=2)
     dead.start()
     driver = Driver(tmp_path, trials=1)
     requeue_orphans(driver.study)

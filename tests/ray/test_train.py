@@ -13,6 +13,7 @@ from trainables.core.config import build
 from trainables.data.recording_set import RecordingError
 from trainables.detector.config import DetectorConfig
 from trainables.detector.train import epochs
+from trainables.metric_registry import METRIC_SETS
 from trainables.session import Job, run
 from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import load_checkpoint
@@ -30,7 +31,7 @@ pytestmark = [
 def trained(job: Job, path: Path) -> RunFolder:
     """One run of the job in its folder, to its end."""
     config = build(TRAINABLES[job.trainable].config, job.config)
-    with opened(path, job.trainable, config) as folder:
+    with opened(path, job.trainable, config, METRIC_SETS[job.trainable].epoch_order) as folder:
         run(job, folder, lambda line: None)
     return folder
 
@@ -48,7 +49,7 @@ def kill_a_worker_after(folder: RunFolder, epoch: int, killed: threading.Event) 
 @pytest.mark.parametrize("trainable", TINY)
 def test_a_group_whose_worker_is_killed_goes_on_from_the_folder(trainable: str, tmp_path: Path) -> None:
     killed, path = threading.Event(), tmp_path / "run"
-    killer = threading.Thread(target=kill_a_worker_after, args=(RunFolder(path), 1, killed))
+    killer = threading.Thread(target=kill_a_worker_after, args=(RunFolder(path, ()), 1, killed))
     killer.start()
     folder = trained(tiny_job(tmp_path, 8, ScalingConfig(num_workers=2, max_failures=1), trainable), path)
     killer.join()

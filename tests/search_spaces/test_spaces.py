@@ -12,7 +12,6 @@ from search_spaces import SPACES, Space
 from trainables.core.cli import CONFIGS
 from trainables.core.config import ConfigError, build, plain, with_values
 from trainables.specs import TRAINABLES
-from trainables.training import metric_names
 
 pytestmark = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys())
 
@@ -47,12 +46,6 @@ def test_its_trainable_exists_with_a_configuration_file(space: Space) -> None:
 
 def test_every_key_is_a_value_of_the_trainables_configuration(space: Space) -> None:
     assert set(space.parameters) - set(leaves(configured(space))) == set()
-
-
-def test_it_is_judged_by_two_names_that_are_logged(space: Space) -> None:
-    logged = {value for name, value in vars(metric_names).items() if name.startswith("VAL_")}
-    assert {space.metric, space.tie_breaker} <= logged
-    assert space.metric != space.tie_breaker
 
 
 def test_every_law_leaves_a_choice(space: Space) -> None:

@@ -18,13 +18,13 @@ from tests.serve.published import KIND, STRAIGHTNESS, detector, publish, serving
 from trainables.core.config import ConfigError
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits
+from trainables.detector.spec import DETECTOR
 from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.model_registry.publisher import held
 from trainables.model_registry.registry import CHECKPOINT, HISTORY, Published, Registry
 from trainables.models import load_detector
 from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import WEIGHTS, load_record
-from trainables.training.trainable import DETECTOR
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ from trainables.detector.config import DetectorConfig
 from trainables.detector.evaluation.config import DetectorMetricsConfig
 from trainables.detector.evaluation.evaluation_set import EvaluationSet, require_detector_split
 from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut
+from trainables.detector.evaluation.metrics import DETECTION
 from trainables.detector.evaluation.report import (
     DetectorEvaluation,
 )
@@ -151,7 +152,7 @@ def train(config: DetectorConfig, path: Path) -> Generator[int, None, None]:
         ConfigError: The folder holds another run, or is in use.
         CheckpointError: The checkpoint was trained on other data.
     """
-    with opened(path, "detector", config) as folder, recording(folder) as record:
+    with opened(path, "detector", config, DETECTION.epoch_order) as folder, recording(folder) as record:
         for epoch in epochs(config, resume=folder.last):
             record(epoch)
             yield epoch.number

@@ -1,7 +1,10 @@
 """The record of the trainable `detector`; imports inside `load`, so that commands start without torch."""
 
 from trainables.detector.config import DetectorConfig
-from trainables.training.trainable import DETECTOR, TrainableParts, TrainableSpec
+from trainables.detector.evaluation.metrics import DETECTION
+from trainables.training.trainable import ModelType, TrainableParts, TrainableSpec
+
+DETECTOR = ModelType("detector", DETECTION, "registry-detector")
 
 
 def load() -> TrainableParts:

@@ -14,7 +14,7 @@ from trainables.core.cli import Command, Request, run
 from trainables.core.config import ConfigError, build, plain
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.loop import epochs
-from trainables.training.headline_metrics import GENERATION
+from trainables.eval.generation.metrics import GENERATION
 from trainables.training.progress import Progress
 from trainables.training.run_folder import opened, recording
 from trainables.training.worker import Worker
@@ -58,7 +58,7 @@ def main(request: Request) -> int:
     here = {key: request.config[key] for key in plain(PlaceConfig())}
     place = build(PlaceConfig, here)
     config = build(DiffusionConfig, {key: value for key, value in request.config.items() if key not in here})
-    with opened(Path(place.out_dir), "diffusion", config) as folder:
+    with opened(Path(place.out_dir), "diffusion", config, GENERATION.epoch_order) as folder:
         progress = Progress(Console(), folder, config.epochs, GENERATION)
         with progress, recording(folder) as record:
             for epoch in epochs(config, resume=folder.last, worker=Worker(device=torch.device(place.device))):

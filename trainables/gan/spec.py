@@ -1,7 +1,8 @@
 """The record of the trainable `gan`; imports inside `load`, so that commands start without torch."""
 
 from trainables.gan.config import GanConfig
-from trainables.training.trainable import GENERATOR, TrainableParts, TrainableSpec
+from trainables.generation.model_type import GENERATOR
+from trainables.training.trainable import TrainableParts, TrainableSpec
 
 
 def load() -> TrainableParts:

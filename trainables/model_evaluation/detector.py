@@ -24,13 +24,14 @@ from trainables.data.dataset import load_splits
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.training_set import Inputs, Scaling
-from trainables.detector.evaluation.miss_rates import fnr_metrics
+from trainables.detector.evaluation.detection_rates import detection_rates
+from trainables.detector.evaluation.metrics import DETECTION
 from trainables.detector.evaluation.validator import Validator
 from trainables.eval.detection.roc import threshold_at_fpr
 from trainables.eval.intervals.jackknife import JackknifeEstimate
 from trainables.model_evaluation.result import MetricsBySeed
 from trainables.training.checkpoint import CheckpointError
-from trainables.training.metric_names import VAL_FPR
+from trainables.training.metric import compute_all
 
 
 class NotFiniteError(RuntimeError):
@@ -73,8 +74,9 @@ class Scores:
 
     def _metrics_of(self, rows: Any) -> dict[str, float]:
         bots = {family: scores[:, rows].flatten() for family, scores in self.bots.items()}
-        fpr = (self.human[rows] > self.validation_threshold).double().mean().item()
-        return {**fnr_metrics(self.human[rows], bots, self.unseen, self.fpr), VAL_FPR: fpr}
+        human = self.human[rows]
+        rates = detection_rates(human, bots, self.unseen, self.fpr, validation_threshold=self.validation_threshold)
+        return compute_all(DETECTION.metrics, rates)
 
 
 def metrics_by_seed(checkpoint: Path, record: Mapping[str, Any], split: str, seeds: Sequence[int]) -> MetricsBySeed:

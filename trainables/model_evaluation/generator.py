@@ -7,31 +7,22 @@ Each metric is also computed without the rows of each user, from the same scores
 probes nor the manifolds nor the kernel width are fitted again.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from trainables.core.config import build
-from trainables.data.canonical import Canonical, reobserve
+from trainables.data.canonical import Canonical
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits
-from trainables.eval.features.feature_tables import standardise
-from trainables.eval.features.kinematic import FEATURES, movement_features
 from trainables.eval.generation.config import EvaluationConfig
+from trainables.eval.generation.metrics import GENERATION
 from trainables.eval.generation.validator import Validator
-from trainables.eval.indices import Indices
 from trainables.eval.intervals.jackknife import JackknifeEstimate, jackknife
-from trainables.eval.two_sample.c2st import held_out_scores
-from trainables.eval.two_sample.manifold import precision_recall_rows
-from trainables.eval.two_sample.mmd import mmd_of_rows
 from trainables.model_evaluation.result import MetricsBySeed
 from trainables.models import load_generator
-from trainables.training import metric_names as names
+from trainables.training.metric_names import VAL_REJECTED
 
 
 def metrics_by_seed(checkpoint: Path, record: Mapping[str, Any], split: str, seeds: Sequence[int]) -> MetricsBySeed:
@@ -62,52 +53,14 @@ def users_of(validator: Validator) -> tuple[str, ...]:
 def metrics_by_user(validator: Validator, samples: Canonical) -> dict[str, JackknifeEstimate]:
     """Return the metrics of one sample per held-out movement, with and without each user; values as the validator's.
 
-    Samples that are no movements after re-observation are left out together with the held-out movements that they
-    match. If they are more than half, their share is the only metric, as in the validator.
+    Everything is fitted on all rows and nothing again without a user. Samples that are no movements any more leave with
+    the movements that they were asked to match; where they are more than half, their share is the only metric.
     """
-    produced, rows = reobserve(samples, validator.canonical)
-    place = torch.full((len(samples),), -1).index_put((rows,), torch.arange(len(rows))).numpy()
-    rejected = {names.VAL_REJECTED: lambda held_out: float((place[held_out] < 0).mean())}
-    usable = {} if 2 * len(rows) < len(samples) else _metrics(validator, produced, rows)
-
-    def among_usable(metric: "Metric") -> Callable[[Indices], float]:
-        return lambda held_out: metric(place[held_out][place[held_out] >= 0], held_out)
-
-    statistics = rejected | {name: among_usable(metric) for name, metric in usable.items()}
+    evaluation = validator.evaluation(samples)
+    statistics = {
+        metric.name: metric.per_user(evaluation)
+        for metric in GENERATION.metrics
+        if metric.per_user is not None and (evaluation.evaluable or metric.name == VAL_REJECTED)
+    }
     owners, users = validator.held_out.group, users_of(validator)
     return {name: jackknife(statistic, owners, users) for name, statistic in statistics.items()}
-
-
-Metric = Callable[[Indices, Indices], float]  # of chosen samples, and of the held-out movements chosen with them
-
-
-def _metrics(validator: Validator, produced: Canonical, rows: Tensor) -> dict[str, Metric]:
-    """Return each metric as a function of chosen rows: everything is fitted here and nothing afterwards."""
-    config, training = validator.config, validator.training
-    real, fake = validator.features[rows], movement_features(produced.deltas, produced.mask)
-    matched = validator.observed.take(rows).group
-    scaled = standardise(real, fake, columns=FEATURES)
-    real_correct, fake_correct = held_out_scores(
-        real,
-        fake,
-        real_groups=matched,
-        fake_groups=produced.group,
-        probe=config.probe,
-        folds=config.folds,
-        seed=config.seed,
-        columns=FEATURES,
-    ).correct
-    realistic, recalled = (
-        part.numpy() for part in precision_recall_rows(scaled.real, scaled.others[0], seed=config.seed)
-    )
-    mmd = mmd_of_rows(scaled.real, scaled.others[0], validator.sigma)
-    distance, reference = training.distance(produced.deltas, produced.mask), training.reference
-    near = (distance <= training.near).numpy()
-    return {
-        names.VAL_C2ST: lambda kept, _: float(np.mean([real_correct[kept].mean(), fake_correct[kept].mean()])),
-        names.VAL_MMD: lambda kept, _: mmd(kept),
-        names.VAL_PRECISION: lambda kept, _: float(realistic[kept].mean()),
-        names.VAL_RECALL: lambda kept, _: float(recalled[kept].mean()),
-        names.VAL_MEMORISATION: lambda kept, held_out: (distance[kept].median() / reference[held_out].median()).item(),
-        names.VAL_MEMORISED_SHARE: lambda kept, _: float(near[kept].mean()),
-    }

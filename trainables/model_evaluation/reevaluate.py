@@ -14,13 +14,14 @@ from trainables.core.threads import threads
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits
 from trainables.data.recordings import RecordingError
+from trainables.detector.spec import DETECTOR
 from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.eval.intervals.jackknife import mean
+from trainables.generation.model_type import GENERATOR
 from trainables.model_evaluation import detector, generator
 from trainables.model_evaluation.result import EVALUATION_SPLITS, EvaluationResult, MetricsBySeed
 from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import CheckpointError, load_record
-from trainables.training.trainable import DETECTOR, GENERATOR
 
 EVALUATORS: dict[str, Callable[[Path, Mapping[str, Any], str, Sequence[int]], MetricsBySeed]] = {
     GENERATOR.name: generator.metrics_by_seed,

@@ -37,7 +37,7 @@ class EvaluationResult:
         checkpoint_sha256: Hash of its weights.
         kind: Name of its trainable.
         split: Split of the data whose hash is `data_sha256`.
-        seeds: Seeds of what is sampled again (`trainables.training.headline_metrics`): a generator's noise, a
+        seeds: Seeds of what is sampled again (`trainables.metric_registry`): a generator's noise, a
             detector's bots; metrics are means over them.
         users: Users who made the movements; a metric's `without` is in this order.
         movements: Number of the users' movements; for each seed, samples or bots are made under their conditions.

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from trainables.core.formatting import clock, interpreter, number
 from trainables.training import metric_names as names
-from trainables.training.headline_metrics import Criteria, digits, title
+from trainables.training.metric import TRAINING_LOSS, Metric, MetricSet
 from trainables.training.run_folder import BEST, CHECKPOINTS, METRICS, Line, RunFolder, best_epoch
 
 SHOWN = 14  # rows of the live table
@@ -23,14 +24,14 @@ class Progress:
 
     Args:
         epochs: The number of the last epoch.
-        criteria: Of the kind of trainable.
+        metric_set: Of the kind of trainable.
     """
 
-    def __init__(self, console: Console, folder: RunFolder, epochs: int, criteria: Criteria) -> None:
+    def __init__(self, console: Console, folder: RunFolder, epochs: int, metric_set: MetricSet) -> None:
         self.console = console
         self.folder = folder
         self.epochs = epochs
-        self.figures = (names.TRAIN_LOSS, *criteria.figures)
+        self.metrics = (TRAINING_LOSS, *(metric_set[name] for name in metric_set.shown))
         self.lines = folder.metrics()
         self.began = time.monotonic()
         self.shown: list[float] = []  # when each epoch of this process was shown
@@ -55,19 +56,19 @@ class Progress:
         self.lines.append(line)
         self.shown.append(time.monotonic())
         if self.live is None:
-            values = "  ".join(f"{title(name)} {_told(line, name)}" for name in self.figures)
+            values = "  ".join(f"{metric.column} {_value(line, metric)}" for metric in self.metrics)
             self._print(
                 f"{clock(self._spent_s()):>7}  epoch {self._epoch()}/{self.epochs}  {values}  left {self._left()}"
             )
 
     def print_end(self, next_command: str) -> None:
         """What was reached, where it lies, and `next_command` with the best checkpoint in the place of BEST."""
-        best = best_epoch(self.lines)
+        best = best_epoch(self.lines, self.folder.epoch_order)
         if not self.shown:
             self._print("nothing is left to train; another out_dir starts a new run")
         self.console.print(f"Best of {self._epoch()} epochs, and the untrained model", style="bold")
         ends = [line for line in self.lines if line[names.EPOCH] in (0, best)]
-        self.console.print(table(ends, best, self.figures))
+        self.console.print(table(ends, best, self.metrics))
         lines = {
             "checkpoint": self.folder.path / CHECKPOINTS / BEST,
             "numbers": self.folder.path / METRICS,
@@ -95,20 +96,27 @@ class Progress:
 
     def _table(self) -> RenderableType:
         head = Text(f"epoch {self._epoch()} of {self.epochs}, {clock(self._spent_s())} spent, {self._left()} left")
-        return Group(head, table(self.lines[-SHOWN:], best_epoch(self.lines) if self._epoch() else None, self.figures))
+        return Group(
+            head,
+            table(
+                self.lines[-SHOWN:],
+                best_epoch(self.lines, self.folder.epoch_order) if self._epoch() else None,
+                self.metrics,
+            ),
+        )
 
 
-def table(lines: Sequence[Line], best: int | None, figures: Sequence[str]) -> Table:
+def table(lines: Sequence[Line], best: int | None, metrics: Sequence[Metric[Any]]) -> Table:
     """One row per epoch, the best one bold."""
     drawn = Table(box=None, pad_edge=False)
-    for column in ("epoch", *map(title, figures)):
+    for column in ("epoch", *(metric.column for metric in metrics)):
         drawn.add_column(column, justify="right", no_wrap=True)
     for line in lines:
         epoch = int(line[names.EPOCH])
-        cells = (_told(line, name) for name in figures)
+        cells = (_value(line, metric) for metric in metrics)
         drawn.add_row(str(epoch), *cells, style="bold" if epoch == best else None)
     return drawn
 
 
-def _told(line: Line, name: str) -> str:
-    return number(line.get(name), digits(name))
+def _value(line: Line, metric: Metric[Any]) -> str:
+    return number(line.get(metric.name), metric.digits)

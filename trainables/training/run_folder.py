@@ -9,8 +9,8 @@
 
 An epoch is written in this order: its metrics, its checkpoint, the link `last`, the link `best`. Each step is atomic,
 and `last` is the truth: what lies beyond it was left by a run that was cut in between, and goes when the folder is
-opened again. The best epoch has the smallest objective of its kind of trainable
-(`trainables.training.headline_metrics`), then the smallest second figure; of equals it is the first.
+opened again. The best epoch has the smallest objective of its kind of trainable (`MetricSet.epoch_order`), then the
+smallest tie-breaker; of equals it is the first.
 """
 
 import json
@@ -29,7 +29,6 @@ from torch.utils.tensorboard import SummaryWriter
 
 from trainables.core.atomic_files import LOCK, append, fresh, locked, point, replace
 from trainables.core.config import ConfigError, plain
-from trainables.training.headline_metrics import ORDER
 from trainables.training.metric_names import EPOCH
 from trainables.training.trainable import Epoch, metrics_of
 
@@ -46,9 +45,14 @@ Line = Mapping[str, float]
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of one run, as a reader finds them at any moment."""
+    """The files of one run, as a reader finds them at any moment.
+
+    Attributes:
+        epoch_order: Names of the metrics that order its epochs, smallest first (`MetricSet.epoch_order`).
+    """
 
     path: Path
+    epoch_order: tuple[str, ...]
 
     @property
     def last(self) -> Path | None:
@@ -85,7 +89,7 @@ class RunFolder:
         folder = self.path / CHECKPOINTS / _name(epoch.number)
         epoch.save(folder)
         point(folder.parent / LAST, folder.name)
-        point(folder.parent / BEST, _name(best_epoch(self.metrics())))
+        point(folder.parent / BEST, _name(best_epoch(self.metrics(), self.epoch_order)))
         self._remove_unnamed()
 
     def cut(self) -> None:
@@ -96,7 +100,7 @@ class RunFolder:
             raise ConfigError(f"{self.path / METRICS}: lacks epochs up to {last}, the last one; start a new run")
         replace(self.path / METRICS, "".join(json.dumps(line) + "\n" for line in kept))
         if kept:
-            point(self.path / CHECKPOINTS / BEST, _name(best_epoch(kept)))
+            point(self.path / CHECKPOINTS / BEST, _name(best_epoch(kept, self.epoch_order)))
         self._remove_unnamed()
 
     def _linked(self, name: str) -> Path | None:
@@ -114,28 +118,30 @@ class RunFolder:
                 shutil.rmtree(path)
 
 
-def best_epoch(lines: Sequence[Line]) -> int:
-    """The trained epoch with the smallest figures in their `ORDER`; of equals the first; what is missing is last.
+def best_epoch(lines: Sequence[Line], order: Sequence[str]) -> int:
+    """Return the trained epoch with the smallest metrics in this order; of equals the first; what is missing is last.
 
-    >>> best_epoch([{"epoch": 0, "val/mmd": 0.1}, {"epoch": 1, "val/mmd": 0.4}, {"epoch": 2, "val/mmd": 0.3}])
+    >>> lines = [{"epoch": 0, "val/mmd": 0.1}, {"epoch": 1, "val/mmd": 0.4}, {"epoch": 2, "val/mmd": 0.3}]
+    >>> best_epoch(lines, ["val/c2st", "val/mmd"])
     2
     """
     trained = [line for line in lines if line[EPOCH] > 0]
-    return int(min(trained, key=lambda line: [line.get(name, math.inf) for name in ORDER])[EPOCH])
+    return int(min(trained, key=lambda line: [line.get(name, math.inf) for name in order])[EPOCH])
 
 
 @contextmanager
-def opened(path: Path, trainable: str, config: Any) -> Iterator[RunFolder]:
+def opened(path: Path, trainable: str, config: Any, epoch_order: tuple[str, ...]) -> Iterator[RunFolder]:
     """The folder of a run, new or left by the same command, held against a second process while it is open.
 
     Args:
         trainable: Its name.
         config: The dataclass with its whole configuration.
+        epoch_order: Of its kind of trainable (`MetricSet.epoch_order`).
 
     Raises:
         ConfigError: the folder cannot be written, is in use, or holds something else than this very run.
     """
-    folder = RunFolder(path.expanduser().absolute())
+    folder = RunFolder(path.expanduser().absolute(), epoch_order)
     with _held(folder.path):
         _check_same_run(folder, {"trainable": trainable, "config": plain(config)})
         folder.cut()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from trainables.training.headline_metrics import DETECTION, GENERATION, Criteria
+from trainables.training.metric import MetricSet
 
 
 @dataclass(frozen=True)
@@ -91,12 +91,8 @@ class ModelType:
     """
 
     name: str
-    metrics: Criteria
+    metrics: MetricSet
     registry: str
-
-
-GENERATOR = ModelType("generator", GENERATION, "registry")
-DETECTOR = ModelType("detector", DETECTION, "registry-detector")
 
 
 @dataclass(frozen=True)
@@ -120,7 +116,7 @@ class TrainableSpec:
     load: Callable[[], TrainableParts]
 
     @property
-    def metrics(self) -> Criteria:
+    def metrics(self) -> MetricSet:
         """The metrics that its models are ranked by."""
         return self.model_type.metrics
 

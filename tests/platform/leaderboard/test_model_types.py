@@ -13,9 +13,9 @@ from trainables.detector.train import epochs
 from trainables.diffusion.config import DiffusionConfig
 from trainables.eval.generation.config import EvaluationConfig
 from trainables.eval.generation.validator import Validator
+from trainables.metric_registry import METRICS
 from trainables.model_evaluation.reevaluate import EVALUATORS, evaluate
 from trainables.specs import TRAINABLES
-from trainables.training.headline_metrics import FIGURES
 from trainables.training.trainable import TrainableSpec
 
 
@@ -25,7 +25,7 @@ def test_every_type_of_model_is_evaluated_and_plotted() -> None:
 
 @pytest.mark.parametrize("spec", TRAINABLES.values(), ids=TRAINABLES.keys())
 def test_people_are_a_reference_where_the_headline_has_a_chance(spec: TrainableSpec) -> None:
-    chance = FIGURES[spec.metrics.headline].chance
+    chance = METRICS[spec.metrics.headline].chance
     assert (MODEL_FUNCTIONS[spec.model_type.name].reference is None) == (chance is None)
 
 

@@ -12,13 +12,13 @@ from platform.promotion.latency import Latency
 from platform.promotion.rule import LATENCY, decide
 from trainables.core.cli import WRONG_INPUT, run
 from trainables.detector.config import DetectorConfig, DetectorModelConfig, NegativesConfig
+from trainables.detector.spec import DETECTOR
 from trainables.detector.train import epochs
 from trainables.eval.intervals.jackknife import JackknifeEstimate
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.model_registry.registry import Registry
 from trainables.training.checkpoint import RECORD, load_record
 from trainables.training.metric_names import VAL_C2ST, VAL_FNR_WORST_UNSEEN, VAL_FPR, VAL_SEEN_AUC, VAL_UNSEEN_AUC
-from trainables.training.trainable import DETECTOR
 
 promote = partial(run, COMMAND, main)
 RULE = DetectorRuleConfig().rule(0.95)

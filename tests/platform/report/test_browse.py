@@ -167,9 +167,9 @@ def test_judgements_are_found_where_they_are_kept(tmp_path: Path) -> None:
     known, looked = judgement([0.5, 0.6, 0.3]), judgement([0.6, 0.7, 0.7], "holdout")
     Archive(tmp_path / "s" / JUDGEMENTS, (1, 2, 3)).keep(checkpoint, known)
     Ledger(tmp_path / LEDGER, 1).ask(Look.at(checkpoint, (1, 2, 3)), lambda *asked: looked)
-    assert study_view.judgements(study_view.view(study, tmp_path / "s", VAL_MMD), checkpoint) == {}
+    assert study_view.judgements(study_view.view(study, tmp_path / "s"), checkpoint) == {}
     write_board(study, tmp_path / "s", [0])
-    shown = study_view.view(study, tmp_path / "s", VAL_MMD)
+    shown = study_view.view(study, tmp_path / "s")
     assert study_view.judgements(shown, checkpoint) == {"validation": known, "holdout": looked}
     assert study_view.judgements(shown, None) == study_view.judgements(shown, tmp_path / "gone") == {}
 

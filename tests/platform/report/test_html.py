@@ -74,7 +74,7 @@ class Page(HTMLParser):
 
 
 def page_of(study: optuna.Study, folder: Path) -> Page:
-    return Page(render(view(study, folder, VAL_MMD), NOW))
+    return Page(render(view(study, folder), NOW))
 
 
 def full(folder: Path, count: int = 30, objectives: tuple[str, ...] = (VAL_C2ST_EXCESS,)) -> optuna.Study:

@@ -184,7 +184,7 @@ def test_all_keys_fixed_leave_nothing_to_search() -> None:
 def test_keys_of_the_sweep_are_not_keys_of_the_trainable(monkeypatch: pytest.MonkeyPatch) -> None:
     """`seed` is the sampler's; a space that varies the training's seed keeps on doing so."""
     law = IntDistribution(0, 9)
-    monkeypatch.setitem(SPACES, "seeds", Space("diffusion", {"seed": law}, VAL_C2ST_EXCESS, VAL_MMD, ()))
+    monkeypatch.setitem(SPACES, "seeds", Space("diffusion", {"seed": law}, ()))
     assert sweep("space=seeds", "seed=3").space.parameters == {"seed": law}
 
 
@@ -265,10 +265,10 @@ def test_the_laws_of_the_finalists(key: str, lowest: int) -> None:
         FinalistsConfig(**{key: lowest - 1})
 
 
-def test_without_a_word_the_objective_is_the_metric_of_the_space_and_the_rungs_compare_it() -> None:
+def test_without_a_word_the_objective_is_that_of_the_trainable_and_the_rungs_compare_it() -> None:
     goal = sweep().goal
-    assert [objective.text for objective in goal.objectives] == [DIFFUSION.metric]
-    assert (goal.constraints, goal.scheduler_metric, goal.scheduler_mode) == ((), DIFFUSION.metric, "min")
+    assert [objective.text for objective in goal.objectives] == [VAL_C2ST_EXCESS]
+    assert (goal.constraints, goal.scheduler_metric, goal.scheduler_mode) == ((), VAL_C2ST_EXCESS, "min")
     assert goal.last_epoch == sweep().epochs
 
 

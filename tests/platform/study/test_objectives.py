@@ -13,7 +13,8 @@ from platform.study.resume import METRICS, REASON, requeue_orphans
 from platform.study.samplers import SAMPLERS
 from tests.platform.drivers import LAST, Driver
 from trainables.core.config import ConfigError
-from trainables.training.metric_names import DIRECTIONS, EPOCH, MINIMISED, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
+from trainables.metric_registry import DIRECTIONS
+from trainables.training.metric_names import EPOCH, MINIMISED, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
 
 pytestmark = pytest.mark.filterwarnings("ignore:QMCSampler is experimental")
 
@@ -138,7 +139,7 @@ def test_two_objectives_are_told_in_their_order_with_intermediate_values_of_the_
         told = driver.told(trial)
         expected = {VAL_C2ST_EXCESS: 0.1, VAL_MMD: 0.2}
         assert (told.state, told.values) == (TrialState.COMPLETE, [expected[name] for name in objectives])
-        [shown] = ranking(driver.study, VAL_MMD)
+        [shown] = ranking(driver.study)
         assert shown.history == {0: 0.5, LAST: 0.1}
         assert shown.values == tuple(expected[name] for name in objectives)
 
@@ -165,7 +166,7 @@ def test_a_stopped_trial_of_two_objectives_has_no_values_and_ranks_by_its_metric
     told = driver.told(stopped)
     assert (told.state, told.values) == (TrialState.PRUNED, None)
     assert told.user_attrs[METRICS] == {VAL_C2ST_EXCESS: 0.2, VAL_MMD: 0.4}
-    first, second = ranking(driver.study, VAL_MMD)
+    first, second = ranking(driver.study)
     assert (first.number, first.values, first.history, first.epoch) == (0, (0.2, 0.4), {1: 0.3, 2: 0.2}, 2)
     assert (second.number, second.values) == (1, (0.4, 0.8))
 
@@ -178,7 +179,7 @@ def test_the_history_of_a_trial_of_two_objectives_survives_a_cut(tmp_path: Path)
     requeue_orphans(driver.study)
     again = driver.start()
     driver.end(again, LAST, 0.1)
-    assert ranking(driver.study, VAL_MMD)[0].history == {0: 0.5, 1: 0.4, LAST: 0.1}
+    assert ranking(driver.study)[0].history == {0: 0.5, 1: 0.4, LAST: 0.1}
 
 
 def test_a_weighted_sum_ranks_stopped_trials_by_the_sum_and_not_by_the_rung(tmp_path: Path) -> None:
@@ -189,9 +190,9 @@ def test_a_weighted_sum_ranks_stopped_trials_by_the_sum_and_not_by_the_rung(tmp_
     driver.end(full, LAST, 0.2)
     told = driver.told(full)
     assert told.value == pytest.approx(0.2 + 10 * 0.4)
-    shown = {trial.number: trial.value for trial in ranking(driver.study, VAL_MMD)}
+    shown = {trial.number: trial.value for trial in ranking(driver.study)}
     assert shown == {0: pytest.approx(0.3 + 10 * 0.6), 1: pytest.approx(0.2 + 10 * 0.4)}
-    assert [trial.number for trial in ranking(driver.study, VAL_MMD)] == [1, 0]
+    assert [trial.number for trial in ranking(driver.study)] == [1, 0]
 
 
 def run_mixed(driver: Driver, count: int) -> list[FrozenTrial]:
@@ -257,7 +258,7 @@ def test_optunasearch_defect_constraints_reach_optuna(tmp_path: Path) -> None:
         trial = driver.start()
         driver.end(trial, epoch, 0.1, **{VAL_RECALL: recall})
         assert driver.told(trial).constraints == {BOUND: 0.5 - recall, other: pytest.approx(0.2 - 0.5)}
-    assert [trial.feasible for trial in ranking(driver.study, VAL_MMD)] == [True, False]
+    assert [trial.feasible for trial in ranking(driver.study)] == [True, False]
 
 
 @pytest.mark.parametrize("recall", [None, math.nan])
@@ -274,7 +275,7 @@ def test_trials_that_keep_the_constraints_rank_before_those_that_break_one(tmp_p
     driver = Driver(tmp_path, constraints=(BOUND,))
     for value, recall in ((0.1, 0.4), (0.3, 0.6), (0.2, 0.5), (0.05, 0.1)):
         driver.end(driver.start(), LAST, value, **{VAL_RECALL: recall})
-    assert [trial.number for trial in ranking(driver.study, VAL_MMD)] == [2, 1, 3, 0]
+    assert [trial.number for trial in ranking(driver.study)] == [2, 1, 3, 0]
 
 
 def share_that_breaks(folder: Path, constraints: tuple[str, ...]) -> float:

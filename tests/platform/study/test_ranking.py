@@ -48,6 +48,7 @@ def named(*objectives: str, directions: tuple[str, ...] = ()) -> optuna.Study:
     ways: list[Any] = list(directions) or ["minimize" for _ in objectives]
     study = optuna.create_study(directions=ways)
     study.set_user_attr(OBJECTIVES, list(objectives))
+    study.set_user_attr("trainable", "diffusion")
     return study
 
 
@@ -70,11 +71,11 @@ def mixed() -> optuna.Study:
 
 def test_trials_rank_by_metric_then_tie_breaker_then_number(mixed: optuna.Study) -> None:
     """Full or stopped; one without a tie breaker is the last among its equals, one without a value the last of all."""
-    assert [trial.number for trial in ranking(mixed, VAL_MMD)] == [5, 9, 3, 8, 6, 1, 2, 0]
+    assert [trial.number for trial in ranking(mixed)] == [5, 9, 3, 8, 6, 1, 2, 0]
 
 
 def test_a_ranked_trial_says_what_happened(mixed: optuna.Study) -> None:
-    by_number = {trial.number: trial for trial in ranking(mixed, VAL_MMD)}
+    by_number = {trial.number: trial for trial in ranking(mixed)}
     full, failed = by_number[2], by_number[0]
     assert (full.state, full.epoch, full.value, full.history) == ("COMPLETE", 4, 0.2, {0: 0.4, 4: 0.2})
     assert (full.metrics, full.params, full.checkpoint) == ({VAL_MMD: 0.5, VAL_C2ST: 0.7}, {"x": 0.5}, None)
@@ -98,7 +99,7 @@ def test_the_checkpoint_is_the_newest_in_its_folder_or_what_it_went_on_from(tmp_
     ):
         add(study, TrialState.COMPLETE, 0.1, attributes=attributes)
     newest = tmp_path / "own" / "checkpoint_000010"
-    assert [trial.checkpoint for trial in ranking(study, VAL_MMD)] == [newest, newest, None, None, start]
+    assert [trial.checkpoint for trial in ranking(study)] == [newest, newest, None, None, start]
 
 
 def written(folder: Path, epoch: int) -> Path:
@@ -115,7 +116,7 @@ def test_a_cut_trial_is_shown_until_its_successor_has_begun() -> None:
         study = named(VAL_C2ST_EXCESS)
         add(study, TrialState.FAIL, attributes=cut)
         add(study, state, attributes={RESUMED_FROM: 0})
-        assert [trial.state for trial in ranking(study, VAL_MMD)] == expected
+        assert [trial.state for trial in ranking(study)] == expected
 
 
 def test_repeats_are_no_part_of_a_ranking() -> None:
@@ -124,7 +125,7 @@ def test_repeats_are_no_part_of_a_ranking() -> None:
     repeat = {REPEATS: 0, OVERRIDES: {"seed": 1}, METRICS: {VAL_C2ST_EXCESS: 0.1}}
     add(study, TrialState.COMPLETE, 0.1, attributes=repeat)
     add(study, TrialState.FAIL, attributes={**repeat, REQUEUED: True})
-    assert [trial.number for trial in ranking(study, VAL_MMD)] == [0]
+    assert [trial.number for trial in ranking(study)] == [0]
 
 
 def test_a_study_that_does_not_say_what_it_optimises_is_named() -> None:
@@ -166,7 +167,7 @@ def test_fronts_are_those_of_the_definition_and_feasible_trials_stand_before_all
         bound = {"bound": -0.1 if feasible else 0.1}
         add(study, state, (first, second) if full else None, attributes=metrics, constraints=bound)
         (kept if feasible else broken)[number] = (first, second)
-    found = ranking(study, VAL_MMD)
+    found = ranking(study)
     order = [*sorted(kept, key=lambda n: (depth(n, kept), kept[n][0], n))]
     order += sorted(broken, key=lambda n: (depth(n, broken), broken[n][0], n))
     assert [trial.number for trial in found] == order
@@ -187,5 +188,5 @@ def test_a_ranking_compares_few_pairs_of_trials(count: int, monkeypatch: pytest.
     study = named(VAL_C2ST_EXCESS)
     for number in range(count):
         add(study, TrialState.COMPLETE, (number * 37 % count) / count)
-    assert [trial.value for trial in ranking(study, VAL_MMD)] == [number / count for number in range(count)]
+    assert [trial.value for trial in ranking(study)] == [number / count for number in range(count)]
     assert len(pairs) <= 6 * count**2

@@ -490,8 +490,8 @@ def test_repeats_are_enqueued_once_for_each_trial_and_seed(tmp_path: Path) -> No
     driver = Driver(tmp_path, trials=3)
     points = driver.points(3)
     best = sorted(range(3), key=lambda number: points[number]["weight"])[:2]
-    assert enqueue_repeats(driver.study, VAL_MMD, top=2, repeats=2) == 4
-    assert enqueue_repeats(driver.study, VAL_MMD, top=2, repeats=2) == 4
+    assert enqueue_repeats(driver.study, top=2, repeats=2) == 4
+    assert enqueue_repeats(driver.study, top=2, repeats=2) == 4
     repeats = [(trial.user_attrs[REPEATS], trial.user_attrs[OVERRIDES]["seed"]) for trial in waiting(driver)]
     assert repeats == [(number, seed) for number in best for seed in (1, 2)]
     assert (waiting_repeats(driver.study), trials_to_run(driver.study, 3)) == (4, 0)
@@ -500,7 +500,7 @@ def test_repeats_are_enqueued_once_for_each_trial_and_seed(tmp_path: Path) -> No
 def test_repeats_hold_the_other_seed_and_count_beside_the_budget(tmp_path: Path) -> None:
     driver = Driver(tmp_path, trials=1)
     [point] = driver.points(1)
-    enqueue_repeats(driver.study, VAL_MMD, top=1, repeats=1)
+    enqueue_repeats(driver.study, top=1, repeats=1)
     again = Driver(tmp_path, trials=1)
     repeat = again.start()
     assert repeat.config == {**point, "seed": 1}
@@ -513,12 +513,12 @@ def test_repeats_hold_the_other_seed_and_count_beside_the_budget(tmp_path: Path)
 def test_a_repeat_that_was_cut_is_owed_once_and_keeps_its_seed(tmp_path: Path) -> None:
     driver = Driver(tmp_path, trials=1)
     [point] = driver.points(1)
-    enqueue_repeats(driver.study, VAL_MMD, top=1, repeats=1)
+    enqueue_repeats(driver.study, top=1, repeats=1)
     Driver(tmp_path, trials=1).start()
     again = Driver(tmp_path, trials=1)
     requeue_orphans(again.study)
     assert waiting_repeats(again.study) == 1
-    assert enqueue_repeats(again.study, VAL_MMD, top=1, repeats=1) == 1
+    assert enqueue_repeats(again.study, top=1, repeats=1) == 1
     assert again.start().config == {**point, "seed": 1}
 
 

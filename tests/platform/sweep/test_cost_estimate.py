@@ -13,7 +13,6 @@ from search_spaces import Space
 from trainables.core.config import plain
 from trainables.diffusion.config import DiffusionConfig
 from trainables.specs import TRAINABLES
-from trainables.training.metric_names import VAL_C2ST_EXCESS, VAL_MMD
 from trainables.training.scaling import ScalingConfig
 from trainables.training.trainable import Cost
 
@@ -24,8 +23,6 @@ SPACE = Space(
         "model.base_channels": CategoricalDistribution((48, 32, 64)),
         "data.source": CategoricalDistribution(("cursory", "table")),
     },
-    metric=VAL_C2ST_EXCESS,
-    tie_breaker=VAL_MMD,
     baselines=(),
 )
 

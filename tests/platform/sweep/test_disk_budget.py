@@ -77,7 +77,7 @@ def test_files_that_go_while_their_folder_is_measured_count_as_gone(tmp_path: Pa
 def test_a_quota_that_is_kept_removes_nothing(tmp_path: Path) -> None:
     driver = with_trials(Driver(tmp_path), 0.3, 0.1, 0.2)
     whole = bytes_of(driver)
-    assert prune(driver.study, VAL_MMD, 1, whole) == whole
+    assert prune(driver.study, 1, whole) == whole
     assert holders(driver) == {0, 1, 2}
 
 
@@ -86,7 +86,7 @@ def test_the_worst_go_first_and_no_more_than_needed(tmp_path: Path) -> None:
     driver = with_trials(Driver(tmp_path), 0.3, 0.1, 0.5, 0.2, 0.4)
     each = bytes_of(driver) // 5
     for stay, expected in ((4, {0, 1, 3, 4}), (3, {0, 1, 3}), (2, {1, 3}), (1, {1})):
-        left = prune(driver.study, VAL_MMD, 1, stay * each + 1)
+        left = prune(driver.study, 1, stay * each + 1)
         assert left == bytes_of(driver) <= stay * each + 1
         assert holders(driver) == expected
 
@@ -94,8 +94,8 @@ def test_the_worst_go_first_and_no_more_than_needed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("finalists", [0, 1, 3])
 def test_finalists_keep_theirs_whatever_the_quota(tmp_path: Path, finalists: int) -> None:
     driver = with_trials(Driver(tmp_path), 0.3, 0.1, 0.5, 0.2, 0.4)
-    assert prune(driver.study, VAL_MMD, finalists, 0) == bytes_of(driver) > 0
-    best = {trial.number for trial in ranking(driver.study, VAL_MMD)[: max(finalists, 1)]}
+    assert prune(driver.study, finalists, 0) == bytes_of(driver) > 0
+    best = {trial.number for trial in ranking(driver.study)[: max(finalists, 1)]}
     assert holders(driver) == best
 
 
@@ -105,7 +105,7 @@ def test_the_pareto_front_keeps_its_checkpoints(tmp_path: Path) -> None:
         trial = driver.start()
         driver.checkpoint(trial, 3, first)
         driver.end(trial, LAST, first, **{VAL_MMD: second})
-    prune(driver.study, VAL_MMD, 0, 0)
+    prune(driver.study, 0, 0)
     assert holders(driver) == {0, 1, 3}
 
 
@@ -117,12 +117,12 @@ def test_what_runs_and_what_waiting_trials_go_on_from_stays(tmp_path: Path) -> N
     driver.searcher.cut("the time is over")
     again = Driver(tmp_path)
     again.study.enqueue_trial({"weight": 0.5})
-    assert protected(again.study, VAL_MMD, 1) >= {0, 1, 2}
+    assert protected(again.study, 1) >= {0, 1, 2}
     taken = again.start()
     assert RESUME_FROM in taken.config
     running = again.start()
     again.checkpoint(running, 1, 0.8)
-    prune(again.study, VAL_MMD, 1, 0)
+    prune(again.study, 1, 0)
     assert holders(again) == {0, 1, again.told(running).number}
 
 
@@ -138,7 +138,7 @@ def test_a_start_stays_when_the_trial_in_between_was_cut_before_its_own_checkpoi
     for begun in (False, True):
         if begun:
             assert third.start().config[RESUME_FROM] == str(start)
-        prune(third.study, VAL_MMD, 1, 0)
+        prune(third.study, 1, 0)
         assert start.is_dir()
 
 
@@ -151,14 +151,14 @@ def test_a_cut_trial_whose_successor_has_its_own_checkpoint_goes_first(tmp_path:
     driver.checkpoint(again, 2, 0.3)
     driver.end(again, LAST, 0.05)
     whole = bytes_of(driver)
-    prune(driver.study, VAL_MMD, 1, whole - 1)
+    prune(driver.study, 1, whole - 1)
     assert holders(driver) == {0, 1, 3}
 
 
 def test_a_removed_checkpoint_is_none_of_the_ranking(tmp_path: Path) -> None:
     driver = with_trials(Driver(tmp_path), 0.1, 0.2)
-    prune(driver.study, VAL_MMD, 1, 0)
-    assert [trial.checkpoint is None for trial in ranking(driver.study, VAL_MMD)] == [False, True]
+    prune(driver.study, 1, 0)
+    assert [trial.checkpoint is None for trial in ranking(driver.study)] == [False, True]
 
 
 class Bridge(SimpleNamespace):
@@ -221,7 +221,7 @@ def test_a_full_disk_is_the_reason_even_when_the_time_is_over_too(tmp_path: Path
 def test_a_quota_that_cannot_be_kept_stops_the_sweep(tmp_path: Path, free: list[int]) -> None:
     driver = with_trials(Driver(tmp_path), 0.1, 0.2)
     stopper = BudgetStopper(BudgetConfig(disk="0.0001MB"), tmp_path, driver.searcher, time.monotonic() + 600)
-    CheckpointQuota(stopper, VAL_MMD, 1).keep()
+    CheckpointQuota(stopper, 1).keep()
     assert holders(driver) == {0}
     assert stopper.over_quota == bytes_of(driver) > 100
     assert stopper.stop_all()
@@ -235,7 +235,7 @@ def test_the_quota_is_kept_after_every_end_of_a_trial(tmp_path: Path, event: str
     stopper = BudgetStopper(
         BudgetConfig(disk=f"{quota / 1e3:.6f}KB"), tmp_path, driver.searcher, time.monotonic() + 600
     )
-    getattr(CheckpointQuota(stopper, VAL_MMD, 1), event)(0, [], cast(Trial, None))
+    getattr(CheckpointQuota(stopper, 1), event)(0, [], cast(Trial, None))
     assert holders(driver) == {0, 1}
     assert stopper.over_quota == 0
 
@@ -259,7 +259,7 @@ def test_the_disk_is_looked_at_now_and_then_and_a_reason_stays(
 
 def test_guard_and_quota_can_be_pickled_without_their_study(tmp_path: Path) -> None:
     stopper = guard_of(tmp_path)
-    for thing in (stopper, CheckpointQuota(stopper, VAL_MMD, 1)):
+    for thing in (stopper, CheckpointQuota(stopper, 1)):
         assert vars(pickle.loads(pickle.dumps(thing))) == {}
 
 
@@ -267,5 +267,5 @@ def test_nothing_is_removed_while_trials_only_run(tmp_path: Path) -> None:
     driver = Driver(tmp_path)
     for _ in range(2):
         driver.checkpoint(driver.start(), 1, 0.4)
-    assert prune(driver.study, VAL_MMD, 1, 0) == bytes_of(driver) > 0
+    assert prune(driver.study, 1, 0) == bytes_of(driver) > 0
     assert len(driver.in_state(TrialState.RUNNING)) == 2

@@ -26,8 +26,6 @@ HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 SPACE = Space(
     "diffusion",
     {"optim.lr": FloatDistribution(0.001, 0.001), "model.base_channels": CategoricalDistribution((64,))},
-    VAL_C2ST_EXCESS,
-    VAL_MMD,
     (),
 )
 GOAL = Goal((Objective.parse(VAL_C2ST_EXCESS),), (), VAL_C2ST_EXCESS, EPOCHS)
@@ -126,7 +124,7 @@ def test_a_log_has_one_plain_line_per_event(now: Clock) -> None:
 
 def test_a_log_holds_no_control_characters_and_wraps_nothing() -> None:
     sweep = Sweep()
-    sweep.searcher.space = Space("diffusion", {"x" * 200: FloatDistribution(0, 1)}, VAL_C2ST_EXCESS, VAL_MMD, ())
+    sweep.searcher.space = Space("diffusion", {"x" * 200: FloatDistribution(0, 1)}, ())
     sweep.end(sweep.start("a"), EPOCHS)
     sweep.progress.close()
     assert len(sweep.lines()) == 3

@@ -23,11 +23,11 @@ from platform.sweep.summary import summarise
 from search_spaces import SPACES
 from trainables.core.config import plain
 from trainables.diffusion.config import DiffusionConfig
+from trainables.eval.generation.metrics import GENERATION
 from trainables.eval.intervals.jackknife import JackknifeEstimate
 from trainables.eval.two_sample.null_band import NullBand
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.checkpoint import RECORD
-from trainables.training.headline_metrics import GENERATION
 from trainables.training.metric_names import EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_LOSS, VAL_MMD
 from trainables.training.trial_keys import METRICS_FILE
 
@@ -42,6 +42,7 @@ def sweep_in(folder: Path, **settings: Any) -> Sweep:
 def study_of(objective: str = VAL_C2ST_EXCESS) -> optuna.Study:
     study = optuna.create_study()
     study.set_user_attr(OBJECTIVES, [objective])
+    study.set_user_attr("trainable", "diffusion")
     study.set_user_attr("trainable", "diffusion")
     return study
 

@@ -22,8 +22,6 @@ from trainables.training.trainable import metrics_of
 SPACE = Space(
     "diffusion",
     {"optim.lr": FloatDistribution(1e-4, 1e-2), "probe": CategoricalDistribution(("linear",))},
-    VAL_C2ST_EXCESS,
-    VAL_MMD,
     (),
 )
 GOAL = Goal((Objective.parse(VAL_C2ST_EXCESS),), (), VAL_C2ST_EXCESS, 4)

@@ -31,7 +31,7 @@ from trainables.training.metric_names import (
 CONFIG = DetectorConfig(
     epochs=1, steps_per_epoch=12, batch_size=32, model=DetectorModelConfig(width=8, features_width=16, fused_width=16)
 )
-FIGURES = {VAL_FNR_WORST_UNSEEN, VAL_FNR_UNSEEN, VAL_FNR_SEEN, VAL_UNSEEN_AUC, VAL_SEEN_AUC} | {
+METRIC_NAMES = {VAL_FNR_WORST_UNSEEN, VAL_FNR_UNSEEN, VAL_FNR_SEEN, VAL_UNSEEN_AUC, VAL_SEEN_AUC} | {
     family_fnr(family) for family in FAMILIES
 }
 
@@ -47,8 +47,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, f
 
 def test_under_the_validators_seed_the_metrics_equal_its_metrics(trained: tuple[Path, dict[str, float]]) -> None:
     found = evaluate(trained[0], "validation", [CONFIG.judgement.seed])
-    assert set(found.metrics) == FIGURES | {VAL_FPR}
-    for name in FIGURES:
+    assert set(found.metrics) == METRIC_NAMES | {VAL_FPR}
+    for name in METRIC_NAMES:
         assert found.metrics[name].value == pytest.approx(trained[1][name], rel=1e-12), name
     assert (found.kind, found.movements) == ("detector", len(load_splits(CONFIG.data)["validation"]))
 

@@ -34,7 +34,7 @@ from trainables.training.checkpoint import RECORD, CheckpointError
 from trainables.training.worker import ALONE
 
 EVALUATION = EvaluationConfig(movements=120, probe="logistic")
-FIGURES = {
+METRIC_NAMES = {
     names.VAL_C2ST,
     names.VAL_MMD,
     names.VAL_PRECISION,
@@ -84,7 +84,7 @@ def machines(validator: Validator) -> Canonical:
 
 def test_under_the_validators_noise_the_metrics_equal_its_metrics(trained: tuple[Path, dict[str, float]]) -> None:
     found = evaluate(trained[0], "validation", [EVALUATION.seed])
-    assert set(found.metrics) == FIGURES
+    assert set(found.metrics) == METRIC_NAMES
     for name, figure in found.metrics.items():
         assert figure.value == pytest.approx(trained[1][name], rel=1e-9, abs=1e-12), name
     assert found.movements == 120

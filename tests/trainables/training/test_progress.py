@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from trainables.training.headline_metrics import GENERATION
+from trainables.eval.generation.metrics import GENERATION
 from trainables.training.metric_names import EPOCH, TRAIN_LOSS, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
 from trainables.training.progress import SHOWN, Progress
 from trainables.training.run_folder import METRICS, Line, RunFolder
@@ -41,7 +41,7 @@ def started(folder: Path, before: str = "", terminal: bool = False) -> tuple[Pro
     (folder / METRICS).write_text(before)
     text = io.StringIO()
     console = Console(file=text, force_terminal=terminal, width=100, height=40)
-    return Progress(console, RunFolder(folder), EPOCHS, GENERATION), text
+    return Progress(console, RunFolder(folder, GENERATION.epoch_order), EPOCHS, GENERATION), text
 
 
 def test_a_log_has_one_plain_line_per_epoch(tmp_path: Path, now: Clock) -> None:

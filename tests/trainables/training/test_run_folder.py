@@ -15,6 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from trainables.core import atomic_files
 from trainables.core.config import ConfigError
+from trainables.eval.generation.metrics import GENERATION
 from trainables.training import run_folder
 from trainables.training.checkpoint import load_checkpoint, save_checkpoint
 from trainables.training.metric_names import EPOCH, TRAIN_LOSS, VAL_C2ST_EXCESS, VAL_MMD
@@ -30,6 +31,8 @@ from trainables.training.run_folder import (
     recording,
 )
 from trainables.training.trainable import Epoch
+
+ORDER = GENERATION.epoch_order
 
 EXCESS = (0.5, 0.3, 0.2, 0.25, 0.2, 0.4)  # of epochs 0 to 5; epochs 2 and 4 are equal, and MMD decides
 MMD = (0.9, 0.5, 0.4, 0.1, 0.3, 0.2)
@@ -58,7 +61,7 @@ def epoch(number: int) -> Epoch:
 def train(path: Path, until: int = LAST_EPOCH, config: Config | None = None, trainable: str = "toy") -> list[int]:
     """Go on from wherever the folder stands; the epochs that were run."""
     numbers = []
-    with opened(path, trainable, config or Config()) as folder, recording(folder) as record:
+    with opened(path, trainable, config or Config(), ORDER) as folder, recording(folder) as record:
         start = load_checkpoint(folder.last)[1]["epoch"] + 1 if folder.last else 0
         for number in range(start, until + 1):
             record(epoch(number))
@@ -154,7 +157,7 @@ def test_a_line_that_was_being_written_is_no_epoch(tmp_path: Path) -> None:
     whole = content(tmp_path)
     with (tmp_path / METRICS).open("a") as stream:
         stream.write('{"epoch": 4, "val/c2')
-    with opened(tmp_path, "toy", Config()) as folder:
+    with opened(tmp_path, "toy", Config(), ORDER) as folder:
         assert [line[EPOCH] for line in folder.metrics()] == [0, 1, 2, 3]
     assert content(tmp_path) == whole
 
@@ -165,7 +168,7 @@ def test_what_an_interrupted_save_left_is_removed(tmp_path: Path) -> None:
     for name in (".epoch-0004.xyz", "epoch-0004"):
         (tmp_path / CHECKPOINTS / name).mkdir()
         (tmp_path / CHECKPOINTS / name / "weights.safetensors").write_bytes(b"half")
-    with opened(tmp_path, "toy", Config()):
+    with opened(tmp_path, "toy", Config(), ORDER):
         assert content(tmp_path) == whole
 
 
@@ -197,13 +200,13 @@ def test_the_best_epoch_is_the_first_of_the_smallest_pairs() -> None:
                 mine[VAL_C2ST_EXCESS] == best[VAL_C2ST_EXCESS] and mine[VAL_MMD] < best[VAL_MMD]
             ):
                 expected = n
-        assert best_epoch(lines) == expected
+        assert best_epoch(lines, ORDER) == expected
 
 
 def test_the_untrained_model_is_never_the_best_and_what_was_not_computed_is_the_worst() -> None:
     zero = {EPOCH: 0, VAL_C2ST_EXCESS: 0.0, VAL_MMD: 0.0}
-    assert best_epoch([zero, {EPOCH: 1}, {EPOCH: 2, VAL_C2ST_EXCESS: 0.5}]) == 2
-    assert best_epoch([zero, {EPOCH: 1}, {EPOCH: 2}]) == 1
+    assert best_epoch([zero, {EPOCH: 1}, {EPOCH: 2, VAL_C2ST_EXCESS: 0.5}], ORDER) == 2
+    assert best_epoch([zero, {EPOCH: 1}, {EPOCH: 2}], ORDER) == 1
 
 
 # whose folder it is
@@ -250,7 +253,7 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 
 
 def test_two_processes_do_not_share_a_folder(started: Path) -> None:
-    with opened(started, "toy", Config()):
+    with opened(started, "toy", Config(), ORDER):
         assert "another process is training there" in refusal(started)
     assert train(started) == [3, 4, 5]
 

@@ -18,9 +18,10 @@ from trainables.detector.bots import BOTS, FAMILIES
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.negatives import of_style
 from trainables.detector.dataset.training_set import Inputs, Scaling
-from trainables.detector.evaluation.miss_rates import fnr_metrics
-from trainables.eval.detection.calibration import fit_temperature, reliability
-from trainables.training import metric_names as names
+from trainables.detector.evaluation.detection_rates import detection_rates
+from trainables.detector.evaluation.metrics import DETECTION
+from trainables.eval.detection.calibration import Reliability, fit_temperature, reliability
+from trainables.training.metric import compute_all
 
 BINS = 10  # of the calibration error
 
@@ -57,19 +58,17 @@ class Validator:
         bots = {family: detector.outputs(inputs).logit.double() for family, inputs in self.bots.items()}
         seen = [logits for family, logits in bots.items() if family not in self.unseen]
         temperature, calibration = self._calibration(human, seen or [*bots.values()])
-        return temperature, {**fnr_metrics(human, bots, self.unseen, self.fpr), **calibration}
+        rates = detection_rates(human, bots, self.unseen, self.fpr, calibration=calibration)
+        return temperature, compute_all(DETECTION.metrics, rates)
 
-    def _calibration(
-        self, human: Float[Tensor, "N"], bots: Sequence[Float[Tensor, "_"]]
-    ) -> tuple[float, dict[str, float]]:
+    def _calibration(self, human: Float[Tensor, "N"], bots: Sequence[Float[Tensor, "_"]]) -> tuple[float, Reliability]:
         """Fit on the users and about as many bots of the seen families, in equal shares."""
         per_family = -(-len(human) // len(bots))
         chosen = torch.cat([logits[:: max(len(logits) // per_family, 1)][:per_family] for logits in bots])
         logits = torch.cat([human, chosen])
         is_bot = torch.arange(len(logits)) >= len(human)
         temperature = fit_temperature(logits, is_bot)
-        table = reliability((logits / temperature).sigmoid(), is_bot, BINS, generator(0, "ties"))
-        return temperature, {names.VAL_BRIER: table.brier, names.VAL_CALIBRATION_ERROR: table.ece}
+        return temperature, reliability((logits / temperature).sigmoid(), is_bot, BINS, generator(0, "ties"))
 
 
 def joined(parts: Sequence[Inputs]) -> Inputs:

@@ -8,7 +8,7 @@ Beside the two-sample tests stand precision and recall (of clusters, of neighbou
 to the training movements against that of the held-out people, and how well a sample meets what it was asked.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -18,25 +18,16 @@ from torch import Tensor
 from trainables.core.config import require
 from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical, reobserve
-from trainables.data.config import MEASURED_CONDITIONS, CanonicalConfig
+from trainables.data.config import CanonicalConfig
 from trainables.eval.features.kinematic import FEATURES, movement_features
-from trainables.eval.generation.condition_error import ConditionError, condition_errors
 from trainables.eval.generation.config import MINIMUM_MOVEMENTS, EvaluationConfig
-from trainables.eval.generation.memorisation import Memorisation, TrainingPaths
-from trainables.eval.metrics import (
-    C2STResult,
-    Standardised,
-    classifier_two_sample_test,
-    density_coverage,
-    median_distance,
-    mmd_rbf,
-    null_band,
-    prd,
-    precision_recall,
-    standardise,
-)
+from trainables.eval.generation.evaluation import GeneratorEvaluation
+from trainables.eval.generation.memorisation import TrainingPaths
+from trainables.eval.generation.metrics import GENERATION
+from trainables.eval.metrics import classifier_two_sample_test, median_distance, null_band, standardise
 from trainables.eval.two_sample.null_band import NullBand
 from trainables.training import metric_names as names
+from trainables.training.metric import compute_all
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,11 +74,20 @@ class Validator:
         return cls(chosen, observed, features, sigma, paths, condition_std, canonical, config)
 
     def __call__(self, samples: Canonical) -> Mapping[str, float]:
-        """All metrics of samples, one per row of `held_out`, after re-observation.
+        """Return every cheap metric of samples, one per row of `held_out`, after re-observation.
 
-        `val/rejected` is the share of samples that no longer are movements then (no net displacement, not finite); they
-        are left out of all metrics with the movements that they were asked to match. Where they are more than half,
-        nothing else is computed: what remains would speak of another model.
+        Where more than half of the samples are no movements any more, `val/rejected` is the only one.
+
+        Raises:
+            ConfigError: another number of samples.
+        """
+        evaluation = self.evaluation(samples)
+        if not evaluation.evaluable:
+            return {names.VAL_REJECTED: evaluation.rejected}
+        return compute_all(GENERATION.metrics, evaluation)
+
+    def evaluation(self, samples: Canonical) -> GeneratorEvaluation:
+        """Return samples, one per row of `held_out`, re-observed beside the movements that they match.
 
         Raises:
             ConfigError: another number of samples.
@@ -98,30 +98,19 @@ class Validator:
             str(len(samples)),
         )
         produced, rows = reobserve(samples, self.canonical)
-        rejected = {names.VAL_REJECTED: 1.0 - len(rows) / len(samples)}
-        if 2 * len(rows) < len(samples):
-            return rejected
-        matched = self.observed.take(rows)
-        real, fake = self.features[rows], movement_features(produced.deltas, produced.mask)
-        test = self._test(real, fake, (matched.group, produced.group))
-        scaled = standardise(real, fake, columns=FEATURES)
-        return {
-            names.VAL_C2ST: test.accuracy,
-            names.VAL_C2ST_AUC: test.auc,
-            names.VAL_C2ST_EXCESS: max(0.0, test.accuracy - 0.5),
-            names.VAL_MMD: mmd_rbf(scaled.real, scaled.others[0], self.sigma),
-            **_precision_and_recall(scaled, self.config.seed),
-            **_memorisation(self.training(produced.deltas, produced.mask)),
-            **_condition_errors(
-                condition_errors(
-                    matched.measured_condition(),
-                    produced.measured_condition(),
-                    self.condition_std,
-                    MEASURED_CONDITIONS,
-                )
-            ),
-            **rejected,
-        }
+        return GeneratorEvaluation(
+            requested=len(samples),
+            rows=rows,
+            matched=self.observed.take(rows),
+            produced=produced,
+            real=self.features[rows],
+            sigma=self.sigma,
+            training=self.training,
+            condition_std=self.condition_std,
+            probe=self.config.probe,
+            folds=self.config.folds,
+            seed=self.config.seed,
+        )
 
     def floor(self) -> NullBand:
         """Real against real: random halves of the held-out movements under the same probe and folds."""
@@ -134,26 +123,15 @@ class Validator:
         """C2ST of the held-out movements against other real people: what a perfect copy of those would score."""
         rows = torch.randperm(len(others), generator=generator(self.config.seed, "other people"))[: len(self.held_out)]
         chosen = _observed(others.take(rows), self.canonical)
-        return self._test(self.features, movement_features(chosen.deltas, chosen.mask), None).accuracy
-
-    def _test(
-        self,
-        real: Float[Tensor, "N F"],
-        fake: Float[Tensor, "M F"],
-        groups: tuple[tuple[str, ...], tuple[str, ...]] | None,
-    ) -> C2STResult:
-        """The probe; `groups` of the real and the fake rows keep a person in one fold."""
         config = self.config
         return classifier_two_sample_test(
-            real,
-            fake,
-            real_groups=groups[0] if groups else None,
-            fake_groups=groups[1] if groups else None,
+            self.features,
+            movement_features(chosen.deltas, chosen.mask),
             probe=config.probe,
             folds=config.folds,
             seed=config.seed,
             columns=FEATURES,
-        )
+        ).accuracy
 
 
 def _observed(people: Canonical, canonical: CanonicalConfig) -> Canonical:
@@ -161,24 +139,3 @@ def _observed(people: Canonical, canonical: CanonicalConfig) -> Canonical:
     observed, rows = reobserve(people, canonical)
     require(len(rows) == len(people), "`movements that remain movements == all`", f"{len(rows)} of {len(people)}")
     return observed
-
-
-def _precision_and_recall(scaled: Standardised, seed: int) -> dict[str, float]:
-    """Of clusters (PRD), of neighbours, and density and coverage, on the scale of the real part."""
-    pairs: Mapping[tuple[str, str], Callable[..., tuple[float, float]]] = {
-        (names.VAL_PRD_PRECISION, names.VAL_PRD_RECALL): prd,
-        (names.VAL_PRECISION, names.VAL_RECALL): precision_recall,
-        (names.VAL_DENSITY, names.VAL_COVERAGE): density_coverage,
-    }
-    found = {pair: metric(scaled.real, scaled.others[0], seed=seed) for pair, metric in pairs.items()}
-    return {name: value for pair, values in found.items() for name, value in zip(pair, values, strict=True)}
-
-
-def _memorisation(found: Memorisation) -> dict[str, float]:
-    return {names.VAL_MEMORISATION: found.ratio, names.VAL_MEMORISED_SHARE: found.share}
-
-
-def _condition_errors(errors: Sequence[ConditionError]) -> dict[str, float]:
-    """Median absolute error of each column in standard deviations of the training split, and their mean."""
-    columns = {names.condition_error(error.name): error.median_absolute_sd for error in errors}
-    return {names.VAL_CONDITION_ERROR: sum(columns.values()) / len(columns), **columns}

@@ -18,6 +18,7 @@ from trainables.detector.dataset.negatives import of_style
 from trainables.detector.dataset.training_set import WIDTH, Inputs, Scaling
 from trainables.detector.evaluation.validator import Validator
 from trainables.detector.model import Outputs
+from trainables.metric_registry import DIRECTIONS
 from trainables.training import metric_names as names
 
 UNSEEN = ("pid", "noise")
@@ -149,7 +150,7 @@ def test_figures_are_their_definition_in_plain_loops(
     assert set(found.figures) == set(expected) | calibration
     for name, value in expected.items():
         assert found.figures[name] == pytest.approx(value, abs=1e-12), name
-    assert all(name in names.DIRECTIONS for name in found.figures if not name.startswith("val/fnr/"))
+    assert all(name in DIRECTIONS for name in found.figures if not name.startswith("val/fnr/"))
 
 
 def test_the_threshold_is_fixed_on_people_alone(config: DetectorConfig, scaling: Scaling) -> None:

@@ -1,13 +1,16 @@
 """Laws of what is missed: the definition in plain loops, and the worst of the families never trained on."""
 
 import random
+from collections.abc import Collection
 
 import pytest
 import torch
 from torch import Tensor
 
 from tests.trainables.detector.definitions import area_by_definition, missed_by_definition
-from trainables.detector.evaluation.miss_rates import area, fnr_metrics
+from trainables.detector.evaluation.detection_rates import area, detection_rates
+from trainables.detector.evaluation.metrics import DETECTION
+from trainables.training.metric import compute_all
 from trainables.training.metric_names import (
     VAL_FNR_SEEN,
     VAL_FNR_UNSEEN,
@@ -20,6 +23,11 @@ from trainables.training.metric_names import (
 FPR = 0.1
 
 
+def rates(people: Tensor, bots: dict[str, Tensor], unseen: Collection[str], fpr: float) -> dict[str, float]:
+    """All metrics of scores."""
+    return compute_all(DETECTION.metrics, detection_rates(people, bots, unseen, fpr))
+
+
 def drawn(seed: int, count: int, shift: float = 0.0, ties: bool = False) -> Tensor:
     scores = torch.randn(count, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + shift
     return scores.round() if ties else scores
@@ -30,7 +38,7 @@ def test_shares_and_areas_are_their_definitions(ties: bool) -> None:
     for seed in range(20):
         people = drawn(seed, 37, ties=ties)
         bots = {name: drawn(100 * seed + k, 20 + k, k, ties) for k, name in enumerate("abcd")}
-        found = fnr_metrics(people, bots, {"b", "d", "never made"}, FPR)
+        found = rates(people, bots, {"b", "d", "never made"}, FPR)
         lists = {name: scores.tolist() for name, scores in bots.items()}
         missed = {name: missed_by_definition(people.tolist(), scores, FPR) for name, scores in lists.items()}
         areas = {name: area_by_definition(people.tolist(), scores) for name, scores in lists.items()}
@@ -48,7 +56,7 @@ def test_shares_and_areas_are_their_definitions(ties: bool) -> None:
 )
 def test_what_there_is_no_family_for_is_not_told(unseen: tuple[str, ...], absent: set[str]) -> None:
     everything = {VAL_FNR_WORST_UNSEEN, VAL_FNR_UNSEEN, VAL_UNSEEN_AUC, VAL_FNR_SEEN, VAL_SEEN_AUC}
-    found = fnr_metrics(drawn(0, 20), {"a": drawn(1, 9)}, unseen, FPR)
+    found = rates(drawn(0, 20), {"a": drawn(1, 9)}, unseen, FPR)
     assert everything - set(found) == absent
 
 
@@ -57,14 +65,14 @@ def test_bots_that_move_as_people_are_missed_and_those_far_off_are_not() -> None
 
     Bots eight standard deviations off are all caught.
     """
-    found = fnr_metrics(drawn(1, 1000), {"alike": drawn(2, 400), "far": drawn(3, 400, shift=8.0)}, (), FPR)
+    found = rates(drawn(1, 1000), {"alike": drawn(2, 400), "far": drawn(3, 400, shift=8.0)}, (), FPR)
     assert abs(found[family_fnr("alike")] - 0.9) < 0.095
     assert found[family_fnr("far")] == 0.0
 
 
 def test_scores_that_are_not_finite_are_refused() -> None:
     with pytest.raises(ValueError, match="to be finite"):
-        fnr_metrics(torch.tensor([0.0, torch.nan]), {"a": drawn(1, 3)}, (), FPR)
+        rates(torch.tensor([0.0, torch.nan]), {"a": drawn(1, 3)}, (), FPR)
 
 
 def test_the_area_knows_nothing_of_the_scale() -> None:

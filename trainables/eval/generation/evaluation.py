@@ -1,0 +1,159 @@
+"""One sample per evaluated movement beside the real ones, with every fit that several metrics share, made once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from trainables.data.canonical import Canonical
+from trainables.data.config import MEASURED_CONDITIONS
+from trainables.eval.features.feature_tables import Standardised, standardise
+from trainables.eval.features.kinematic import FEATURES, movement_features
+from trainables.eval.generation.condition_error import ConditionError, condition_errors
+from trainables.eval.generation.memorisation import Memorisation, TrainingPaths
+from trainables.eval.indices import Indices
+from trainables.eval.two_sample.c2st import C2STResult, HeldOutScores, classifier_two_sample_test, held_out_scores
+from trainables.eval.two_sample.manifold import density_coverage, precision_recall, precision_recall_rows
+from trainables.eval.two_sample.mmd import mmd_of_rows
+from trainables.eval.two_sample.prd import prd
+
+
+@dataclass(frozen=True, eq=False)
+class GeneratorEvaluation:
+    """Samples that are still movements after re-observation, and the real movements that they were asked to match.
+
+    Attributes:
+        requested: Number of samples, those included that are no movements any more.
+        rows: Of each remaining sample, the number of the movement that it was asked to match.
+        matched: Those movements, observed.
+        produced: The samples, observed.
+        real: Features of `matched`.
+        sigma: Width of the MMD kernel, fixed on all evaluated movements.
+        training: Paths of the training movements.
+        condition_std: Standard deviation of each measured condition in the training split.
+    """
+
+    requested: int
+    rows: Int[Tensor, "K"]
+    matched: Canonical
+    produced: Canonical
+    real: Float[Tensor, "K F"]
+    sigma: float
+    training: TrainingPaths
+    condition_std: Float[Tensor, "M"]
+    probe: str
+    folds: int
+    seed: int
+
+    @property
+    def rejected(self) -> float:
+        """Share of the samples that are no movements any more: without net displacement, or not finite."""
+        return 1.0 - len(self.rows) / self.requested
+
+    @property
+    def evaluable(self) -> bool:
+        """Whether at least half of the samples remain; otherwise the rest would describe another model."""
+        return 2 * len(self.rows) >= self.requested
+
+    @cached_property
+    def fake(self) -> Float[Tensor, "K F"]:
+        """Features of the samples."""
+        return movement_features(self.produced.deltas, self.produced.mask)
+
+    @cached_property
+    def scaled(self) -> Standardised:
+        """Features of both sides on the scale of the real ones."""
+        return standardise(self.real, self.fake, columns=FEATURES)
+
+    @cached_property
+    def two_sample_test(self) -> C2STResult:
+        """The probe's held-out accuracy and AUC; a user is in one fold."""
+        return classifier_two_sample_test(
+            self.real,
+            self.fake,
+            real_groups=self.matched.group,
+            fake_groups=self.produced.group,
+            probe=self.probe,
+            folds=self.folds,
+            seed=self.seed,
+            columns=FEATURES,
+        )
+
+    @cached_property
+    def held_out(self) -> HeldOutScores:
+        """The same probe's held-out decision about each movement."""
+        return held_out_scores(
+            self.real,
+            self.fake,
+            real_groups=self.matched.group,
+            fake_groups=self.produced.group,
+            probe=self.probe,
+            folds=self.folds,
+            seed=self.seed,
+            columns=FEATURES,
+        )
+
+    @cached_property
+    def prd(self) -> tuple[float, float]:
+        """Precision and recall of clusters."""
+        return prd(self.scaled.real, self.scaled.others[0], seed=self.seed)
+
+    @cached_property
+    def neighbours(self) -> tuple[float, float]:
+        """Improved precision and recall."""
+        return precision_recall(self.scaled.real, self.scaled.others[0], seed=self.seed)
+
+    @cached_property
+    def neighbour_rows(self) -> tuple["np.ndarray[tuple[int], np.dtype[np.bool_]]", ...]:
+        """Which samples lie in the real manifold, and which real movements in that of the samples."""
+        realistic, recalled = precision_recall_rows(self.scaled.real, self.scaled.others[0], seed=self.seed)
+        return realistic.numpy(), recalled.numpy()
+
+    @cached_property
+    def density_coverage(self) -> tuple[float, float]:
+        """Density and coverage."""
+        return density_coverage(self.scaled.real, self.scaled.others[0], seed=self.seed)
+
+    @cached_property
+    def mmd_of(self) -> Callable[[Indices], float]:
+        """Unbiased squared MMD of chosen samples against the movements that they match."""
+        return mmd_of_rows(self.scaled.real, self.scaled.others[0], self.sigma)
+
+    @cached_property
+    def memorisation(self) -> Memorisation:
+        """How near samples come to the training movements."""
+        return self.training(self.produced.deltas, self.produced.mask)
+
+    @cached_property
+    def training_distance(self) -> Float[Tensor, "K"]:
+        """Distance of each sample to the nearest training movement."""
+        return self.training.distance(self.produced.deltas, self.produced.mask)
+
+    @cached_property
+    def condition_errors(self) -> tuple[ConditionError, ...]:
+        """Requested against produced, by measured condition."""
+        return condition_errors(
+            self.matched.measured_condition(),
+            self.produced.measured_condition(),
+            self.condition_std,
+            MEASURED_CONDITIONS,
+        )
+
+    @cached_property
+    def _place(self) -> Indices:
+        """Of each evaluated movement the number of its sample here, -1 where that is no movement any more."""
+        place = torch.full((self.requested,), -1).index_put((self.rows,), torch.arange(len(self.rows)))
+        return place.numpy()
+
+    def samples_of(self, movements: Indices) -> Indices:
+        """Numbers of the remaining samples of chosen movements."""
+        chosen = self._place[movements]
+        return chosen[chosen >= 0]
+
+    def rejected_of(self, movements: Indices) -> float:
+        """Share of the chosen movements whose sample is no movement any more."""
+        return float((self._place[movements] < 0).mean())

@@ -1,0 +1,50 @@
+"""All metrics by name, and the set of each kind of trainable: what searches, reports and promotion look names up in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from trainables.specs import TRAINABLES
+from trainables.training.metric import DIGITS, TRAINING_LOSS, Metric, MetricSet
+
+METRIC_SETS: Mapping[str, MetricSet] = {name: spec.metrics for name, spec in TRAINABLES.items()}
+"""Name of a trainable, which is the kind of its checkpoints -> its metrics."""
+
+METRICS: Mapping[str, Metric[Any]] = {
+    metric.name: metric for metric_set in METRIC_SETS.values() for metric in (*metric_set.metrics, TRAINING_LOSS)
+}
+
+DIRECTIONS: Mapping[str, str] = {
+    metric.name: metric.direction for metric in METRICS.values() if metric.reported and metric is not TRAINING_LOSS
+}
+"""Which way a metric that trials report is better: what may be an objective, a constraint or the scheduler's metric."""
+
+_RAW = {metric.excess: metric for metric in METRICS.values() if metric.excess}
+
+
+def shown_as(name: str) -> str:
+    """Return the metric that is shown in the place of another one: a metric in that of its excess over chance.
+
+    >>> shown_as("val/c2st_excess"), shown_as("val/mmd")
+    ('val/c2st', 'val/mmd')
+    """
+    return _RAW[name].name if name in _RAW else name
+
+
+def offset(name: str) -> float:
+    """Return what a metric lacks of the one that is shown in its place: chance, where it is an excess."""
+    return (_RAW[name].chance or 0.0) if name in _RAW else 0.0
+
+
+def title(name: str) -> str:
+    """Return the head of a metric's column; its name where no record describes it."""
+    return METRICS[name].column if name in METRICS else name
+
+
+def symbol(name: str) -> str:
+    """Return a metric's symbol in reports."""
+    return (METRICS[name].symbol if name in METRICS else "") or title(name)
+
+
+def digits(name: str) -> int:
+    """Return the number of decimal places that a metric is shown with."""
+    return METRICS[name].digits if name in METRICS else DIGITS
