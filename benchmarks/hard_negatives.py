@@ -96,7 +96,7 @@ COMMAND = Command(
     module="benchmarks.hard_negatives",
     config_name="hard_negatives",
     about=ABOUT,
-    schemas={"hard_negatives_schema": plain(StudyConfig())},
+    schemas={"hard_negatives_schema": StudyConfig},
 )
 
 

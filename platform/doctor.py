@@ -19,7 +19,7 @@ from platform.core.ray_instance import ray_instance, unreachable_reason
 from platform.preflight import CHECKS
 from platform.preflight.context import FAIL, OK, WARNING, Cluster, DoctorConfig, Finding, PreflightContext, run_check
 from trainables.core.cli import FAILED, Command, Request, run
-from trainables.core.config import ConfigError, build, plain
+from trainables.core.config import ConfigError, build
 from trainables.data.config import DataConfig
 from trainables.specs import TRAINABLES
 from trainables.training.node_probe import DRIVERS_FILE, Node, now_s, probe_node
@@ -32,17 +32,16 @@ Check what a sweep needs before it starts: versions, Ray, token, storage, resour
   python -m platform.doctor scaling.num_workers=2 storage=sqlite:///s.db  with the keys that the sweep will have
   python -m platform.doctor address=auto storage_path=/mnt/shared         on a cluster: every node is asked
   python -m platform.doctor connect=true                                  log in to the machines of cluster.yaml
-
-Exit codes: 0 nothing fails (there may be warnings), 1 something does.
 """
 
 COMMAND = Command(
     module="platform.doctor",
     config_name="doctor",
     about=ABOUT,
+    exit_codes={0: "nothing fails; there may be warnings", 1: "a check fails"},
     schemas={
-        "doctor_schema": plain(DoctorConfig()),
-        **{f"trainable/{name}_schema": plain(trainable.config()) for name, trainable in TRAINABLES.items()},
+        "doctor_schema": DoctorConfig,
+        **{f"trainable/{name}_schema": trainable.config for name, trainable in TRAINABLES.items()},
     },
 )
 STYLES = {OK: "green", WARNING: "yellow", FAIL: "red"}

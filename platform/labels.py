@@ -35,8 +35,6 @@ again in batches of several sizes, in random orders, by workers of a DataLoader 
   python -m platform.labels check
   python -m platform.labels check trainable.data.source=table trainable.data.path=mine.parquet
   python -m platform.labels check batch_sizes=[1,100] num_workers=[0,4]
-
-Exit codes: 0 all labels agree, 1 some do not.
 """
 ANSWER_S = 600.0  # a fresh process imports everything and makes all the bots again
 
@@ -44,7 +42,8 @@ COMMAND = Command(
     module="platform.labels",
     config_name="labels",
     about=ABOUT,
-    schemas={"labels_schema": plain(LabelsConfig()), "trainable/detector_schema": plain(DetectorConfig())},
+    exit_codes={0: "all labels agree", 1: "some labels differ"},
+    schemas={"labels_schema": LabelsConfig, "trainable/detector_schema": DetectorConfig},
     verbs={"check": "what is done without a verb, too"},
 )
 

@@ -18,7 +18,7 @@ from rich.progress import Progress
 from serve.client import HardNegatives, SampleOptions, Samples, joined
 from serve.patience import ServiceError
 from trainables.core.cli import Command, Request, run
-from trainables.core.config import build, plain, require
+from trainables.core.config import build, require
 from trainables.core.derived_seeds import derive
 from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical, Movements, decode, with_deltas
@@ -35,7 +35,7 @@ Draw hard negatives from the service and keep them, for trainable=detector negat
   python -m platform.negatives url=http://127.0.0.1:8000 out_dir=results/negatives n=2000
   python -m platform.negatives url=http://127.0.0.1:8000 out_dir=results/hard n=500 hardness=[0.0,0.5]
 
-A token is read from HUMOUSE_TOKEN. Exit codes: 0 written, 1 the service refuses or stays away, 2 wrong input.
+A token is read from HUMOUSE_TOKEN.
 """
 
 
@@ -44,7 +44,7 @@ class NegativesConfig:
     """What is drawn from where."""
 
     url: str = "http://127.0.0.1:8000"
-    out_dir: str = ""  # a folder that does not exist yet
+    out_dir: str = "results/negatives"  # a folder that does not exist yet
     n: int = 2000
     seed: int = 0  # of the streams that are asked of the service, one per attempt
     steps: int | None = None  # network calls; null: as the champion was judged
@@ -64,7 +64,8 @@ COMMAND = Command(
     module="platform.negatives",
     config_name="negatives",
     about=ABOUT,
-    schemas={"negatives_schema": plain(NegativesConfig(out_dir="results/negatives"))},
+    exit_codes={0: "written", 1: "the service refuses or does not answer"},
+    schemas={"negatives_schema": NegativesConfig},
 )
 
 

@@ -24,7 +24,7 @@ from platform.promotion.latency import Latency, LatencyConfig
 from platform.promotion.rule import LimitsConfig, MarginsConfig, Rule, decide
 from platform.promotion.timing import measure
 from trainables.core.cli import Command, Request, run
-from trainables.core.config import build, plain, require, require_member
+from trainables.core.config import build, require, require_member
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits
 from trainables.detector.spec import DETECTOR
@@ -45,8 +45,6 @@ Let a test decide whether a challenger becomes champion, and publish it if it do
   python -m platform.promote study_name=detector          a detector, among the detectors
   python -m platform.promote ckpt=FOLDER split=validation  any checkpoint; without a look at the holdout split
   python -m platform.promote list registry=registry-detector   the detectors who were champions
-
-Exit codes: 0 promoted (or rolled back, or listed), 3 refused, which is no error, 1 failed, 2 wrong input.
 """
 
 
@@ -99,7 +97,8 @@ COMMAND = Command(
     module="platform.promote",
     config_name="promote",
     about=ABOUT,
-    schemas={"promote_schema": plain(PromoteConfig())},
+    schemas={"promote_schema": PromoteConfig},
+    exit_codes={0: "promoted, rolled back or listed", REFUSED: "refused, which is no error"},
     verbs={
         "list": "the champion, everyone who was, with their figures, and the latest refusals",
         "rollback": "make the champion before the present one champion again",

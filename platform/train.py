@@ -52,8 +52,8 @@ COMMAND = Command(
     config_name="train",
     about=ABOUT,
     schemas={
-        "train_schema": plain(TrainConfig()),
-        **{f"trainable/{name}_schema": plain(trainable.config()) for name, trainable in TRAINABLES.items()},
+        "train_schema": TrainConfig,
+        **{f"trainable/{name}_schema": trainable.config for name, trainable in TRAINABLES.items()},
     },
 )
 

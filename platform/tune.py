@@ -27,7 +27,7 @@ from platform.sweep.runner import RERUN_HINT, concurrency, print_plan, search_tr
 from platform.sweep.summary import summarise
 from search_spaces import SPACES
 from trainables.core.cli import Command, Request, run
-from trainables.core.config import build, digest, plain
+from trainables.core.config import build, digest
 from trainables.data.config import DataConfig
 from trainables.data.dataset import DataSplits, load_splits
 from trainables.specs import TRAINABLES
@@ -58,8 +58,8 @@ COMMAND = Command(
     config_name="tune",
     about=ABOUT,
     schemas={
-        "tune_schema": plain(TuneConfig()),
-        **{f"trainable/{name}_schema": plain(trainable.config()) for name, trainable in TRAINABLES.items()},
+        "tune_schema": TuneConfig,
+        **{f"trainable/{name}_schema": trainable.config for name, trainable in TRAINABLES.items()},
     },
     sweeps=True,
     implied={f"space={name}": f"trainable={space.trainable}" for name, space in SPACES.items()},

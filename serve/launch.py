@@ -21,7 +21,7 @@ from serve.app import application
 from serve.settings import ServeConfig
 from serve.tokens import read_tokens, require_token_unless_loopback
 from trainables.core.cli import Command, Request, run
-from trainables.core.config import ConfigError, build, plain
+from trainables.core.config import ConfigError, build
 from trainables.model_registry.registry import Registry
 
 ABOUT = """
@@ -29,9 +29,15 @@ Serve the registry's champion: hard negatives over HTTP, and a page. A promoted 
 
 The service listens on 127.0.0.1; any other host needs a token. Tokens are read from token_file, one per line, and from
 the variable HUMOUSE_TOKENS. On a running cluster use `serve deploy serve/deploy.yaml` instead.
-Exit codes: 0 stopped (Ctrl-C, SIGTERM), 1 failed to start, 2 wrong input.
 """
-COMMAND = Command(module="serve", config_name="serve", about=ABOUT, schemas={"serve_schema": plain(ServeConfig())})
+COMMAND = Command(
+    module="serve",
+    config_name="serve",
+    about=ABOUT,
+    schemas={"serve_schema": ServeConfig},
+    common=("storage_path", "host", "port", "token_file", "replicas.maximum"),
+    exit_codes={0: "stopped by Ctrl-C or SIGTERM", 1: "failed to start"},
+)
 NAME = "default"  # of the application
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

@@ -62,4 +62,6 @@ def test_wrong_input_is_one_line_that_names_it(
 def test_the_help_names_every_key(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(COMMAND, main, ["--help"]) == 0
     out = capsys.readouterr().out
-    assert [word for word in ("scaling.num_workers", "out_dir:", "base_channels:") if word not in out] == []
+    assert [
+        word for word in ("scaling.num_workers=0", "out_dir=", "trainable.model.base_channels=64") if word not in out
+    ] == []

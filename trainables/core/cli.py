@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from trainables.core.config import ConfigError, require
+from trainables.core.fields import defaults
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 FAILED = 1
@@ -35,7 +36,8 @@ class Command:
     """One command: its configuration file, the defaults it builds on, and the text of `--help`.
 
     Attributes:
-        schemas: Name in the config store ("tune_schema", "trainable/diffusion_schema") -> plain default values.
+        schemas: Name in the config store ("tune_schema", "trainable/diffusion_schema") -> its dataclass, or several
+            whose keys stand side by side.
         sweeps: Whether `key=interval(...)` and other sweep overrides are accepted (and handed over as laws).
         preset_key: A key that chooses another file in the folder of `config_name`, of those that build on the same
             schemas: with "experiment", `experiment=cpu` composes diffusion/cpu.yaml. Empty: there is one file.
@@ -43,17 +45,21 @@ class Command:
         switches: Options without a value (`--plan`), and what they do.
         implied: Override -> the choice of a group that follows from it where none is given ("space=gan" ->
             "trainable=gan").
+        common: Keys that are used most: `--help` prints them first.
+        exit_codes: Codes that the command adds to 0, 1, 2 and 130, or says otherwise.
     """
 
     module: str
     config_name: str
     about: str
-    schemas: Mapping[str, Mapping[str, Any]]
+    schemas: Mapping[str, type | tuple[type, ...]]
     sweeps: bool = False
     preset_key: str = ""
     verbs: Mapping[str, str] = field(default_factory=dict)
     switches: Mapping[str, str] = field(default_factory=dict)
     implied: Mapping[str, str] = field(default_factory=dict)
+    common: tuple[str, ...] = ()
+    exit_codes: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,9 @@ def run(command: Command, main: Callable[[Request], int], arguments: Sequence[st
         switches = frozenset(options) & set(command.switches)
         request = replace(parse(command, overrides), verb=verb, switches=switches)
         if {"-h", "--help"} & set(options):
-            print(_help(command, request))
+            from trainables.core.help import help_text  # loads rich, which nothing else here needs
+
+            print(help_text(command, request))
             return 0
         if {"--cfg", "-c"} & set(options):
             print(OmegaConf.to_yaml(OmegaConf.create(request.config)), end="")
@@ -133,9 +141,11 @@ def parse(command: Command, overrides: Sequence[str]) -> Request:
         ConfigError: an override that is malformed, unknown, or a sweep where none is accepted.
     """
     store = ConfigStore.instance()
-    for name, node in command.schemas.items():
+    for name, schema in command.schemas.items():
         group, _, leaf = name.rpartition("/")
-        store.store(name=leaf, group=group or None, node=dict(node))
+        classes = schema if isinstance(schema, tuple) else (schema,)
+        node = {key: value for cls in classes for key, value in defaults(cls).items()}
+        store.store(name=leaf, group=group or None, node=node)
     parsed = _with_implied(command, [_parse_override(text) for text in overrides])
     config_name, parsed = _preset(command, parsed)
     laws = tuple(override for override in parsed if override.is_sweep_override())
@@ -174,11 +184,17 @@ def _preset(command: Command, overrides: Sequence[Override]) -> tuple[str, list[
     if not chosen:
         return command.config_name, list(overrides)
     folder, name = Path(command.config_name).parent, str(chosen[-1].value())
-    known = sorted(path.stem for path in (CONFIGS / folder).glob("*.yaml") if _builds_on(path, command.schemas))
+    known = presets(command)
     if name not in known:
         choices = ", ".join(known)
         raise ConfigError(f"expected `{command.preset_key}` in {{{choices}}}, but got {chosen[-1].input_line}")
     return str(folder / name), [override for override in overrides if override not in chosen]
+
+
+def presets(command: Command) -> list[str]:
+    """The files beside a command's own that build on its schemas, by name."""
+    folder = (CONFIGS / command.config_name).parent
+    return sorted(path.stem for path in folder.glob("*.yaml") if _builds_on(path, command.schemas))
 
 
 def _builds_on(file: Path, schemas: Mapping[str, Any]) -> bool:
@@ -205,9 +221,14 @@ def _is_group(override: Override) -> bool:
     return (CONFIGS / str(override.key_or_group)).is_dir()
 
 
+def files_of(group: str) -> list[str]:
+    """The files that a group of keys may be chosen from, by name."""
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+
+
 def _check_group(override: Override) -> None:
     key = str(override.key_or_group)
-    choices = sorted(path.stem for path in (CONFIGS / key).glob("*.yaml"))
+    choices = files_of(key)
     if override.value() not in choices:
         raise ConfigError(f"expected `{key}` in {{{', '.join(choices)}}}, but got {override.input_line}")
 
@@ -230,20 +251,6 @@ def _keys(node: Any, at: str = "") -> Iterator[tuple[str, Any]]:
         for name, child in node.items():
             yield f"{at}{name}", child
             yield from _keys(child, f"{at}{name}.")
-
-
-def _help(command: Command, request: Request) -> str:
-    verb = " [VERB]" if command.verbs else ""
-    switches = "".join(f" [{name}]" for name in command.switches)
-    words = {**command.verbs, **command.switches}
-    width = max(map(len, words), default=0)
-    listed = "".join(f"  {name:<{width}}  {text}\n" for name, text in words.items())
-    return (
-        f"usage: python -m {command.module}{verb} [--help] [--cfg job]{switches} [key=value ...]\n\n"
-        f"{command.about.strip()}\n\n{listed}{chr(10) if listed else ''}"
-        f"Every key with its present value (override any of them as key=value):\n\n"
-        + OmegaConf.to_yaml(OmegaConf.create(request.config))
-    )
 
 
 def _is_users(error: BaseException) -> bool:

@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 
 from trainables.core.cli import Command, Request, run
-from trainables.core.config import ConfigError, build, plain, require
+from trainables.core.config import ConfigError, build, require
 from trainables.data.canonical import concatenate
 from trainables.data.config import DataConfig
 from trainables.data.dataset import DataSplits, load_splits
@@ -66,7 +66,7 @@ COMMAND = Command(
     "  python -m trainables.detector.judge ckpt=FOLDER\n"
     "  python -m trainables.detector.judge ckpt=FOLDER bots=bots.parquet people=people.parquet\n"
     "  python -m trainables.detector.judge ckpt=FOLDER leave_one_out=results/leave_one_out/leave_one_out.json",
-    schemas={"detector/judge_schema": plain(JudgeConfig(ckpt="FOLDER")) | {"ckpt": ""}},
+    schemas={"detector/judge_schema": JudgeConfig},
 )
 
 

@@ -153,7 +153,7 @@ COMMAND = Command(
     module="trainables.detector.export",
     config_name="detector/export",
     about="Export a detector as ONNX:\n\n  python -m trainables.detector.export ckpt=FOLDER out=detector.onnx",
-    schemas={"detector/export_schema": plain(ExportConfig(ckpt="FOLDER")) | {"ckpt": ""}},
+    schemas={"detector/export_schema": ExportConfig},
 )
 
 

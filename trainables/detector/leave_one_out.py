@@ -81,8 +81,8 @@ COMMAND: Command = Command(
     config_name="detector/leave_one_out",
     about=ABOUT,
     schemas={
-        "detector/leave_one_out_schema": plain(FoldsConfig()),
-        "trainable/detector_schema": plain(DetectorConfig()),
+        "detector/leave_one_out_schema": FoldsConfig,
+        "trainable/detector_schema": DetectorConfig,
     },
 )
 

@@ -69,7 +69,7 @@ COMMAND = Command(
     module="trainables.diffusion.sample",
     config_name="diffusion/sample",
     about="Sample movements from a checkpoint:\n\n  python -m trainables.diffusion.sample ckpt=FOLDER n=2000",
-    schemas={"diffusion/sample_schema": plain(SampleConfig())},
+    schemas={"diffusion/sample_schema": SampleConfig},
 )
 
 

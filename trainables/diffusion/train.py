@@ -48,7 +48,7 @@ COMMAND: Command = Command(
     module="trainables.diffusion.train",
     config_name="diffusion/train",
     about=ABOUT,
-    schemas={"diffusion/experiment_schema": plain(DiffusionConfig()) | plain(PlaceConfig())},
+    schemas={"diffusion/experiment_schema": (DiffusionConfig, PlaceConfig)},
     preset_key="experiment",
 )
 

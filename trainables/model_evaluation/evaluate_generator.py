@@ -74,7 +74,7 @@ COMMAND = Command(
     about="Judge a checkpoint, or movements made elsewhere, on held-out people:\n\n"
     "  python -m trainables.eval.diffusion_eval ckpt=FOLDER metrics=[c2st,mmd,prd,kinematics,spectra]\n"
     "  python -m trainables.eval.diffusion_eval samples=FILE.parquet split=test",
-    schemas={"diffusion/eval_schema": plain(EvalConfig(ckpt="FOLDER")) | {"ckpt": ""}},  # neither is a law broken
+    schemas={"diffusion/eval_schema": EvalConfig},
 )
 
 

@@ -2,7 +2,8 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,43 @@ from platform.study.config import TuneConfig
 from platform.study.search_space import sweep_of
 from platform.tune import COMMAND
 from trainables.core import cli
+from trainables.core.bounds import PositiveFloat, PositiveInt
 from trainables.core.cli import FAILED, INTERRUPTED, WRONG_INPUT, Command, Request, parse, run
-from trainables.core.config import ConfigError, build
+from trainables.core.config import ConfigError, build, plain
+from trainables.core.help import written
 
 ROOT = Path(__file__).resolve().parents[3]
+
+
+@dataclass(frozen=True)
+class Oven:
+    """How hot it is."""
+
+    celsius: PositiveFloat = 180.0  # temperature of the air
+    fan: bool = False  # move it
+
+
+@dataclass(frozen=True)
+class Bake:
+    """A cake."""
+
+    minutes: PositiveInt = 30  # time in the oven
+    oven: Oven = field(default_factory=Oven)
+    name: str = "cake"  # what it is called
+
+
+@dataclass(frozen=True)
+class Apple:
+    """Of apples."""
+
+    grams: PositiveInt = 300  # weight of the filling
+
+
 BAKE = Command(
     module="bake",
     config_name="bake",
     about="Bake a cake.",
-    schemas={"bake_schema": {"minutes": 30, "oven": {"celsius": 180.0, "fan": False}, "name": "cake"}},
+    schemas={"bake_schema": Bake, "filling/apple_schema": Apple},
 )
 
 
@@ -30,7 +59,7 @@ def bakery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A configuration folder of the test's own, with one group of two files."""
     (tmp_path / "bake.yaml").write_text("defaults:\n  - bake_schema\n  - filling: apple\n  - _self_\n")
     (tmp_path / "filling").mkdir()
-    (tmp_path / "filling" / "apple.yaml").write_text("grams: 300\n")
+    (tmp_path / "filling" / "apple.yaml").write_text("defaults:\n  - apple_schema\n  - _self_\n")
     (tmp_path / "filling" / "plum.yaml").write_text("grams: 250\nstoned: true\n")
     monkeypatch.setattr(cli, "CONFIGS", tmp_path)
     return tmp_path
@@ -40,6 +69,15 @@ def checked(request: Request) -> int:
     """What the sweep does first with its command line, and nothing after it."""
     sweep_of(request)
     return 0
+
+
+def leaves(node: dict[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:
+    """Every dotted key that has a value of its own."""
+    for name, value in node.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{at}{name}.")
+        else:
+            yield f"{at}{name}", value
 
 
 def complaint(
@@ -66,7 +104,7 @@ def tune(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.usefixtures("bakery")
 def test_without_overrides_the_schema_stands() -> None:
     request = parse(BAKE, [])
-    expected = {**BAKE.schemas["bake_schema"], "filling": {"grams": 300}}
+    expected = {**plain(Bake()), "filling": {"grams": 300}}
     assert request == Request(expected, (), (), {"filling": "apple"})
 
 
@@ -103,14 +141,13 @@ def presets(bakery: Path) -> Command:
     for name, schema in (("slow", "cake_schema"), ("quick", "cake_schema"), ("bread", "bread_schema")):
         text = f"# @package _global_\ndefaults:\n  - {schema}@_global_\n  - _self_\nminutes: {len(name)}\n"
         (folder / f"{name}.yaml").write_text(text)
-    schemas = {"cakes/cake_schema": {"minutes": 30, "oven": {"celsius": 180.0}}}
-    return Command("bake", "cakes/slow", "Bake a cake.", schemas, preset_key="recipe")
+    return Command("bake", "cakes/slow", "Bake a cake.", {"cakes/cake_schema": Bake}, preset_key="recipe")
 
 
 def test_a_preset_is_a_file_beside_the_default_one(presets: Command) -> None:
     assert parse(presets, []).config == parse(presets, ["recipe=slow"]).config
     request = parse(presets, ["recipe=quick", "oven.celsius=200"])
-    assert request.config == {"minutes": 5, "oven": {"celsius": 200}}
+    assert request.config == {"minutes": 5, "oven": {"celsius": 200, "fan": False}, "name": "cake"}
     assert request.given == ("oven.celsius",)
     assert parse(presets, ["recipe=quick", "recipe=bread", "recipe=slow"]).config["minutes"] == 4
 
@@ -203,7 +240,8 @@ def test_help_says_usage_about_and_every_key(capsys: pytest.CaptureFixture[str],
     assert run(BAKE, lambda _: 1, [option]) == 0
     out, err = capsys.readouterr()
     assert out.startswith("usage: python -m bake ")
-    assert all(word in out for word in ("Bake a cake.", "minutes: 30", "oven:", "celsius: 180.0", "grams: 300"))
+    words = ("Bake a cake.", "minutes=30", "oven.celsius=180.0", "filling=apple", "filling.grams=300")
+    assert [word for word in words if word not in out] == []
     assert err == ""
 
 
@@ -289,7 +327,7 @@ def test_the_sweeps_help_and_configuration_hold_every_key(capsys: pytest.Capture
     assert run(COMMAND, checked, ["--cfg", "job"]) == 0
     config: dict[str, Any] = yaml.safe_load(capsys.readouterr().out)
     assert text.startswith("usage: python -m platform.tune ")
-    assert yaml.safe_load(text[text.index("\nspace:") :]) == config
+    assert [key for key, value in leaves(config) if f"  {key}={written(value)}" not in text] == []
     assert build(TuneConfig, {key: value for key, value in config.items() if key != "trainable"}) == TuneConfig()
 
 
