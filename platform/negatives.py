@@ -24,7 +24,7 @@ from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical, Movements, decode, with_deltas
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits
-from trainables.detector.dataset.negatives import conditions_for, made
+from trainables.detector.dataset.negatives import conditions_for, make
 from trainables.detector.dataset.served_negatives import NotServedError, ServedMovements, write_served
 from trainables.generation.conditions import Conditions
 from trainables.training.checkpoint_record import CheckpointError
@@ -112,7 +112,7 @@ def draw(client: HardNegatives, config: NegativesConfig, drawn: Callable[[int], 
         return decode(_placed(said[-1], like, config), form)
 
     like = conditions_for(load_splits(config.data)["train"], config.n, generator(config.seed, "served"))
-    canonical, refused = made("served", of_champion, like, form)
+    canonical, refused = make("served", of_champion, like, form)
     request = {name: getattr(config, name) for name in ("seed", "steps", "hardness")}
     if config.hardness is not None:
         request |= {"detector": said[0].detector, "looked_through": sum(int(each.number[-1]) + 1 for each in said)}

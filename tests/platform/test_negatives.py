@@ -294,7 +294,9 @@ def test_a_service_whose_movements_are_of_no_use_ends_in_one_line(
 ) -> None:
     service.stuck = (1,) * ROUNDS
     assert drawn(url, folder) == WRONG_INPUT
-    assert f"`served` must make {N} movements, but 1 of them could not be brought into canonical form" in said(capsys)
+    assert f"expected {N} movements of `served`, but 1 of them could not be represented in canonical form" in said(
+        capsys
+    )
     assert not folder.parent.exists()
 
 

@@ -1,4 +1,4 @@
-"""A trained detector: canonical movements in, the probability of a bot out."""
+"""Load a trained detector and score canonical movements with it."""
 
 import math
 from collections.abc import Mapping
@@ -25,10 +25,10 @@ ROWS = 256  # of a network call
 
 @dataclass(frozen=True, eq=False)
 class Detector:
-    """A network with everything that turns movements into its inputs.
+    """Trained network with the scaling and the canonical form of its inputs.
 
     Attributes:
-        temperature: What logits are divided by, so that probabilities are what they say on validation people and bots.
+        temperature: Divides the logits, so that probabilities are calibrated on validation users and bots.
     """
 
     model: nn.Module
@@ -38,20 +38,20 @@ class Detector:
 
     @property
     def device(self) -> torch.device:
-        """Where the network computes."""
+        """Device of the network."""
         return next(self.model.parameters()).device
 
     def score(self, canonical: Canonical) -> Float[Tensor, "N"]:
-        """Probability of a bot for each movement, float64; a row depends on its movement alone, up to rounding."""
+        """Return the probability of a bot for each movement, float64; rows are independent up to rounding."""
         return self.logit(canonical).sigmoid()
 
     def logit(self, canonical: Canonical) -> Float[Tensor, "N"]:
-        """The calibrated logarithm of the odds of a bot, float64."""
+        """Return the calibrated log odds of a bot, float64."""
         return self.outputs(self.scaling.inputs(canonical)).logit.double() / self.temperature
 
     @torch.no_grad()
     def outputs(self, inputs: Inputs) -> Outputs:
-        """What the network says of each movement; those of like length share a call."""
+        """Return the outputs of the network for each movement; movements of similar length share a call."""
         order = inputs.mask.sum(dim=1).argsort()
         parts = [self._call(inputs.take(rows)) for rows in order.split(ROWS)]
         back = order.argsort()
@@ -63,10 +63,10 @@ class Detector:
 
 
 def load_trained_detector(checkpoint: Path, device: torch.device | str = "cpu") -> Detector:
-    """The averaged weights of a detector's checkpoint, ready to score.
+    """Load the averaged weights of a detector's checkpoint.
 
     Raises:
-        CheckpointError: not a whole checkpoint of a detector, or its weights do not fit its own configuration.
+        CheckpointError: Not a complete checkpoint of a detector, or its weights do not fit its configuration.
     """
     tensors, record = load_checkpoint(checkpoint)
     if record.get("kind") != KIND:

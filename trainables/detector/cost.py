@@ -1,4 +1,4 @@
-"""What a detector's run will cost on this machine, from a few real steps."""
+"""Measure the cost of a detector's run on this machine by a few real steps."""
 
 from trainables.data.dataset import load_splits
 from trainables.detector.api import Detector
@@ -15,7 +15,7 @@ TENSORS_PER_WEIGHT = 4  # weight, two moments, average
 
 
 def measure(config: DetectorConfig) -> Cost:
-    """Time steps, a pass's bots and one judgement of this configuration with the torch threads that are set now."""
+    """Time a step, the bots of a pass and one validation of this configuration with the current torch threads."""
     splits = load_splits(config.data)
     scaling = Scaling.fit(splits)
     dataset = TrainingSet(splits["train"], scaling, label_maps(), config)
@@ -25,10 +25,10 @@ def measure(config: DetectorConfig) -> Cost:
     step_s = seconds(lambda: optimise(state, config, item))
     validator = Validator.fit(splits["validation"], scaling, config)
     detector = Detector(state.ema.model, scaling, config.data.canonical)
-    made_s = seconds(lambda: dataset.dataset(dataset.negatives(0)))
+    negatives_s = seconds(lambda: dataset.dataset(dataset.negatives(0)))
     return Cost(
         step_s=step_s,
         steps_per_epoch=config.steps_per_epoch,
-        evaluation_s=made_s + seconds(lambda: validator(detector)),
+        evaluation_s=negatives_s + seconds(lambda: validator(detector)),
         checkpoint_bytes=sum(4 * TENSORS_PER_WEIGHT * p.numel() for p in state.network.parameters()),
     )

@@ -1,10 +1,10 @@
-"""`python -m trainables.detector.export`: a detector as ONNX, to score single movements in under a millisecond.
+"""`python -m trainables.detector.export`: export a detector as ONNX, to score single movements in under a millisecond.
 
     python -m trainables.detector.export ckpt=FOLDER out=detector.onnx
 
-The file holds the averaged network with its scaling and temperature, and says of which checkpoint and for which
-canonical form; `OnnxDetector` scores with it. It takes movements of the form's whole length, so that in batches it
-gains little: there PyTorch leaves out what is padding in all of them.
+The file holds the averaged network with its scaling and temperature, the hash of the checkpoint and the canonical form;
+`OnnxDetector` scores with it. It takes movements of the full length of the form, so that it gains little in batches:
+there PyTorch leaves out the common padding.
 """
 
 import json
@@ -35,13 +35,13 @@ from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.dataset.training_set import columns, direction
 from trainables.training.checkpoint import CheckpointError, load_record
 
-UNREADABLE = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf)  # what a file that is no model raises
+UNREADABLE = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf)  # errors of a file that is no model
 INPUTS = ("steps_px", "mask", "columns", "angle")
 
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """Which detector goes where."""
+    """Checkpoint and file of an export."""
 
     ckpt: str = ""
     out: str = "detector.onnx"
@@ -52,7 +52,7 @@ class ExportConfig:
 
 
 class Scorer(nn.Module):
-    """Movements as they are -> the probability of a bot."""
+    """Network from unscaled movements to the probability of a bot."""
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Scorer(nn.Module):
         columns: Float[Tensor, "B F"],
         angle: Float[Tensor, "B"],
     ) -> Float[Tensor, "B"]:
-        """Steps and angle in float32: ONNX Runtime has no asinh in float64."""
+        """Compute the probabilities; steps and angle in float32, since ONNX Runtime has no asinh in float64."""
         mean, std, scale_px = (getattr(self.scaling.steps, name).float() for name in ("mean", "std", "scale_px"))
         z = (compand(steps_px, scale_px) - mean) / std * mask[:, :, None]
         outputs = self.network(z, mask, self.scaling.features(columns), direction(angle))
@@ -75,10 +75,10 @@ class Scorer(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class OnnxDetector:
-    """An exported detector, on one thread.
+    """Exported detector, on one thread.
 
     Attributes:
-        session: Of ONNX Runtime.
+        session: Inference session of ONNX Runtime.
     """
 
     session: Any
@@ -86,43 +86,43 @@ class OnnxDetector:
 
     @classmethod
     def load(cls, file: Path) -> "OnnxDetector":
-        """Raises CheckpointError: no such file, or none that was exported here."""
+        """Load a file of `export`. Raises CheckpointError for an absent file, or another one."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         try:
             session = onnxruntime.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
-            said = session.get_modelmeta().custom_metadata_map
-            return cls(session, build(CanonicalConfig, json.loads(said["canonical"])))
+            metadata = session.get_modelmeta().custom_metadata_map
+            return cls(session, build(CanonicalConfig, json.loads(metadata["canonical"])))
         except (KeyError, OSError, ValueError, *UNREADABLE) as error:
-            raise CheckpointError(f"{file}: no exported detector: {str(error).splitlines()[0]}") from None
+            raise CheckpointError(f"{file}: not an exported detector: {str(error).splitlines()[0]}") from None
 
     def score(self, canonical: Canonical) -> Float[Tensor, "N"]:
-        """Probability of a bot for each movement, as `Detector.score` up to rounding."""
-        given = arguments(canonical, self.canonical)
-        (score,) = self.session.run(["score"], {name: part.numpy() for name, part in zip(INPUTS, given, strict=True)})
+        """Return the probability of a bot for each movement, equal to `Detector.score` up to rounding."""
+        inputs = arguments(canonical, self.canonical)
+        (score,) = self.session.run(["score"], {name: part.numpy() for name, part in zip(INPUTS, inputs, strict=True)})
         return torch.from_numpy(score).double()
 
 
 def arguments(canonical: Canonical, form: CanonicalConfig) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What `Scorer` takes, padded to the form's length."""
+    """Return the arguments of `Scorer`, padded to the length of the form."""
     more = form.sequence_length - canonical.mask.shape[1]
     steps, mask = pad(canonical.steps_px(), (0, 0, 0, more)), pad(canonical.mask, (0, more))
     return steps.float(), mask, columns(canonical), canonical.angle.float()
 
 
-def export(detector: Detector, example: Canonical, said: dict[str, str], file: Path) -> None:
-    """Write the detector; any number of movements of the form's length can be scored with it.
+def export(detector: Detector, example: Canonical, metadata: dict[str, str], file: Path) -> None:
+    """Write the detector as ONNX, for any number of movements of the length of the form.
 
     Args:
         example: Two movements or more.
-        said: Of the checkpoint, kept in the file.
+        metadata: Written into the file.
     """
-    given = arguments(example, detector.canonical)
+    inputs = arguments(example, detector.canonical)
     batch = torch.export.Dim("batch")
     with _quiet():
         program = torch.onnx.export(
             Scorer(detector).eval(),
-            given,
+            inputs,
             input_names=list(INPUTS),
             output_names=["score"],
             dynamic_shapes=({0: batch},) * len(INPUTS),
@@ -130,13 +130,13 @@ def export(detector: Detector, example: Canonical, said: dict[str, str], file: P
             verbose=False,
         )
     assert program is not None, "dynamo=True returns a program"
-    program.model.metadata_props.update({"canonical": json.dumps(plain(detector.canonical)), **said})
+    program.model.metadata_props.update({"canonical": json.dumps(plain(detector.canonical)), **metadata})
     program.save(file)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what PyTorch 2.13 says of itself while it exports: deprecations, and that torchvision is not there."""
+    """Silence the messages of PyTorch 2.13 during an export: deprecations, and the absence of torchvision."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -158,7 +158,7 @@ COMMAND = Command(
 
 
 def main(request: Request) -> int:
-    """Export, score the example with both, and say how far they lie apart."""
+    """Export, score the validation split with both, and print their largest difference."""
     config = build(ExportConfig, request.config)
     checkpoint, out = Path(config.ckpt), Path(config.out)
     record = load_record(checkpoint)
@@ -166,8 +166,10 @@ def main(request: Request) -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     example = load_splits(build(DataConfig, record["config"]["data"]))["validation"]
     export(detector, example.take(torch.arange(2)), {"weights_sha256": str(record["weights_sha256"])}, out)
-    apart = (OnnxDetector.load(out).score(example) - detector.score(example)).abs().max().item()
-    Console(soft_wrap=True).print(f"{out}: scores {len(example)} movements as the checkpoint does, to {apart:.1e}")
+    difference = (OnnxDetector.load(out).score(example) - detector.score(example)).abs().max().item()
+    Console(soft_wrap=True).print(
+        f"{out}: scores {len(example)} movements as the checkpoint does, up to {difference:.1e}"
+    )
     return 0
 
 

@@ -1,19 +1,19 @@
-"""The detector's network: a temporal convolutional trunk fused with a network on kinematic features, and three heads.
+"""Network of a detector: a temporal convolutional trunk fused with a network on kinematic features, and three heads.
 
-The trunk runs down a pyramid of residual stages over the standardised steps, each half as long as the one before, and
-gives the mean and the largest value over the valid steps of each stage. With the features they are fused to one vector,
+The trunk is a pyramid of residual stages over the standardised steps, each half as long as the one before, and returns
+the mean and the maximum over the valid steps of each stage. Together with the features they are fused to one vector,
 which two heads read: the logit of a bot, and an embedding of the embodiment (human or bot).
 
-The logit is a sum: a linear function of the features, a network on them, and what the fused vector adds. Each but the
-linear one is left out for a share of the training rows, so that the others do not lean on it. Far from anything it has
-met a network says whatever it likes, and a linear function goes on as it went; so what the fused vector adds is bounded
-and fades with the distance from people, which is the last feature.
+The logit is a sum: a linear function of the features, a network on them, and a correction from the fused vector. All
+but the linear one are dropped for a share of the training rows, so that the others do not depend on them. Far from the
+training data the output of a network is arbitrary, while a linear function extrapolates; so the correction from the
+fused vector is bounded and fades with the distance from users, which is the last feature.
 
-The embedding of the task (how far, and in which direction) reads the features and the direction, not the fused vector:
-that one is made to tell bots from people, and what is nearly all that it says can hardly be taken out again.
+The embedding of the task (distance and direction) reads the features and the direction, not the fused vector: that one
+is trained to separate bots from users, and this information can hardly be removed from it.
 
-Nothing normalises over a batch, so a row's output is a function of its own valid steps and features; nothing under the
-mask reaches it, and more padding changes nothing.
+Nothing normalises over a batch, so a row's output is a function of its own valid steps and features; values under the
+mask do not reach it, and more padding changes nothing.
 
 References: Wide & Deep Learning for Recommender Systems (Cheng et al., 2016), section 3, arXiv:1606.07792, for the sum.
 """
@@ -29,12 +29,12 @@ from torch.nn import functional as F
 from trainables.detector.config import DetectorModelConfig
 from trainables.nn.layers import Convolution, halve, hold
 
-FADE = 0.2  # width of that fading
-LOWEST = -1e4  # stands for padded steps where the largest value is taken
+FADE = 0.2  # width of the fading
+LOWEST = -1e4  # value of padded steps in a maximum
 
 
 class Outputs(NamedTuple):
-    """What the network says of each movement; a probability of a bot is the logit's sigmoid."""
+    """Outputs of the network for each movement; the probability of a bot is the sigmoid of the logit."""
 
     logit: Float[Tensor, "B"]
     task: Float[Tensor, "B E"]
@@ -56,7 +56,7 @@ class Residual(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Steps and features -> one vector per movement."""
+    """Trunk from steps and features to one vector per movement."""
 
     def __init__(self, channels: int, features: int, config: DetectorModelConfig) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Trunk(nn.Module):
 
 
 class DetectorNetwork(nn.Module):
-    """A trunk, its heads, and what reads the features alone."""
+    """Trunk, its heads, and the parts that read the features alone."""
 
     def __init__(self, channels: int, features: int, config: DetectorModelConfig) -> None:
         super().__init__()
@@ -108,13 +108,13 @@ class DetectorNetwork(nn.Module):
         direction: Float[Tensor, "B 2"],
     ) -> Outputs:
         fused = self.trunk(z, mask, features)
-        met = torch.sigmoid((self.reach - features[:, -1:]) / FADE)
-        deep = self.bound * torch.tanh(self.deep(fused) / self.bound) * met
-        logit = self.wide(features) + self._sometimes(self.shallow(features)) + self._sometimes(deep)
+        near = torch.sigmoid((self.reach - features[:, -1:]) / FADE)
+        deep = self.bound * torch.tanh(self.deep(fused) / self.bound) * near
+        logit = self.wide(features) + self._dropped(self.shallow(features)) + self._dropped(deep)
         return Outputs(logit.squeeze(1), self.task(torch.cat([features, direction], dim=1)), self.embodiment(fused))
 
-    def _sometimes(self, part: Float[Tensor, "B 1"]) -> Float[Tensor, "B 1"]:
-        """The part, left out by chance of some rows while training."""
+    def _dropped(self, part: Float[Tensor, "B 1"]) -> Float[Tensor, "B 1"]:
+        """Return the part, dropped for random rows in training."""
         return part * (torch.rand_like(part) >= self.drop) if self.training else part
 
 

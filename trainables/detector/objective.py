@@ -1,4 +1,4 @@
-"""The detector's loss: cross-entropy, a contrastive loss for each embedding, and a bound on what they share.
+"""Loss of a detector: cross-entropy, a contrastive loss per embedding, and a bound on their mutual information.
 
     total = BCE + w_task L(task embedding, task) + w_emb L(embodiment embedding, bot) + w_club I_CLUB(task; embodiment)
 
@@ -22,7 +22,7 @@ from trainables.detector.model import Outputs
 
 
 class Losses(NamedTuple):
-    """The loss and its terms before their weights; None: not computed."""
+    """Loss and its terms before weighting; None for a term that is not computed."""
 
     total: Float[Tensor, ""]
     cross_entropy: Float[Tensor, ""]
@@ -34,7 +34,7 @@ class Losses(NamedTuple):
 def cross_entropy(
     logit: Float[Tensor, "B"], bot: Float[Tensor, "B"], weight: Float[Tensor, "B"] | None = None
 ) -> Float[Tensor, ""]:
-    """Mean over the rows of weight times -log p(label)."""
+    """Return the mean over the rows of weight times -log p(label)."""
     return F.binary_cross_entropy_with_logits(logit, bot, weight)
 
 
@@ -46,7 +46,7 @@ def detector_loss(
     club: CLUB,
     optimizer: torch.optim.Optimizer,
 ) -> Losses:
-    """The loss of a batch; where the bound has a weight, its own network takes its steps first."""
+    """Return the loss of a batch; if the bound has a weight, its own network takes its steps first."""
     plain = cross_entropy(outputs.logit, targets.bot, weight)
     if not (config.task_weight or config.embodiment_weight or config.club_weight):
         return Losses(plain, plain)
@@ -69,7 +69,7 @@ def _bound(
     embodiment: Float[Tensor, "N E"],
     steps: int,
 ) -> Float[Tensor, ""]:
-    """Its gradient reaches the task's embedding alone: what the embodiment's one says is what a detector is for."""
+    """Return the bound, whose gradient reaches the task embedding alone: a detector needs the other one."""
     task, embodiment = standardised(task), embodiment.detach()
     inner_steps(club, optimizer, task, embodiment, steps)
     return club.upper_bound(task, embodiment)

@@ -1,4 +1,4 @@
-"""The detector with its optimisers, and its way into a checkpoint and back, bit for bit."""
+"""Training state of a detector: networks, optimisers and average, saved to and restored from checkpoints."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,16 +32,16 @@ from trainables.training.worker import Worker
 
 KIND = "detector"
 SCALES = {"wide": 5.0, "task": 0.2}
-"""Learning rates of parts over that of the others: the linear part goes far, a slow task head lets the bound follow."""
+"""Factors of the learning rate by part: the linear part moves far, a slow task head lets the bound follow."""
 
 
 @dataclass
 class State:
-    """Everything that training changes.
+    """State that training changes.
 
     Attributes:
-        parallel: The network with gradients common to all workers; what is called where it is trained.
-        club: The network of the bound, whose weights every worker changes alike.
+        parallel: Network whose gradients are averaged over all workers; the one that training calls.
+        club: Network of the bound; its weights change equally in every worker.
     """
 
     network: DetectorNetwork
@@ -54,7 +54,7 @@ class State:
     epoch: int = 0
 
     def tensors(self) -> dict[str, Tensor]:
-        """Weights, moments and averages, by name."""
+        """Return weights, moments and averages by name."""
         return {
             **flatten("network", self.network.state_dict()),
             **flatten("optimizer", optimizer_tensors(self.optimizer)),
@@ -64,7 +64,7 @@ class State:
         }
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Inverse of `tensors`."""
+        """Load the tensors of `tensors`."""
         self.network.load_state_dict(select("network", tensors))
         restore_optimizer(self.optimizer, select("optimizer", tensors))
         self.club.load_state_dict(select("club", tensors))
@@ -73,7 +73,7 @@ class State:
 
 
 def initial_state(config: DetectorConfig, channels: int, worker: Worker) -> State:
-    """The detector before the first step; its weights depend on the seed alone, or a part of them on a checkpoint's.
+    """Return the state before the first step; weights follow from the seed, and the trunk from a frozen checkpoint.
 
     Raises:
         CheckpointError: `model.frozen_from` holds no detector of this shape.
@@ -82,7 +82,7 @@ def initial_state(config: DetectorConfig, channels: int, worker: Worker) -> Stat
     network = DetectorNetwork(channels, WIDTH, config.model).to(worker.device)
     if config.model.frozen_from:
         freeze(network, Path(config.model.frozen_from))
-    loss = config.loss  # a head that nothing is asked of gets no gradient, which workers wait for
+    loss = config.loss  # a head without a loss has no gradient, for which workers would wait
     network.task.requires_grad_(loss.task_weight > 0 or loss.club_weight > 0)
     network.embodiment.requires_grad_(loss.embodiment_weight > 0)
     width = config.model.embedding_dim
@@ -96,54 +96,54 @@ def initial_state(config: DetectorConfig, channels: int, worker: Worker) -> Stat
 
 
 def groups(network: DetectorNetwork) -> list[dict[str, Any]]:
-    """What is trained, each part with the scale of its learning rate; what is not trained is in none."""
-    splits: dict[float, list[nn.Parameter]] = {}
+    """Return the trained parameters in groups, each with the factor of its learning rate."""
+    by_scale: dict[float, list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            splits.setdefault(SCALES.get(name.partition(".")[0], 1.0), []).append(parameter)
-    return [{"params": parameters, "scale": scale} for scale, parameters in splits.items()]
+            by_scale.setdefault(SCALES.get(name.partition(".")[0], 1.0), []).append(parameter)
+    return [{"params": parameters, "scale": scale} for scale, parameters in by_scale.items()]
 
 
 def freeze(network: DetectorNetwork, folder: Path) -> None:
-    """Take over the trunk of a checkpoint and let it be."""
+    """Load the trunk of a checkpoint and exclude it from training."""
     tensors, record = load_checkpoint(folder)
     if record.get("kind") != KIND:
         raise CheckpointError(f"{folder}: expected a checkpoint of kind `{KIND}`, but got {record.get('kind')}")
     try:
         network.trunk.load_state_dict(select("trunk", select("ema", tensors)))
     except RuntimeError:
-        raise CheckpointError(f"{folder}: its trunk has another shape than `model` asks for") from None
+        raise CheckpointError(f"{folder}: its trunk has another shape than `model`") from None
     network.trunk.requires_grad_(False)
 
 
 def frozen_weights(config: DetectorConfig, data_sha256: str) -> str:
-    """Hash of the checkpoint whose trunk is kept, "" if none is.
+    """Return the hash of the checkpoint with the frozen trunk, "" if there is none.
 
     Raises:
-        CheckpointError: it was trained on other data, by which its inputs were scaled.
+        CheckpointError: It was trained on other data, which scaled its inputs.
     """
     if not config.model.frozen_from:
         return ""
     record = load_record(Path(config.model.frozen_from))
     theirs = str(record.get("data_sha256"))
     if theirs != data_sha256:
-        told = f"{theirs[:12]}, not {data_sha256[:12]}"
-        raise CheckpointError(f"{config.model.frozen_from}: its trunk was trained on other data ({told})")
+        hashes = f"{theirs[:12]}, not {data_sha256[:12]}"
+        raise CheckpointError(f"{config.model.frozen_from}: its trunk was trained on other data ({hashes})")
     return str(record["weights_sha256"])
 
 
 def save_state(
-    state: State, config: DetectorConfig, splits: DataSplits, scaling: Scaling, told: Mapping[str, Any], folder: Path
+    state: State, config: DetectorConfig, splits: DataSplits, scaling: Scaling, extra: Mapping[str, Any], folder: Path
 ) -> None:
-    """Write the whole state, and what scoring needs beside it, as a checkpoint.
+    """Write the state, and the statistics for scoring, as a checkpoint.
 
     Args:
-        told: What else the record says: labels, negatives, calibration, judgement; plain values.
+        extra: Further entries of the record: labels, negatives, temperature; plain values.
     """
     scales = {name: getattr(scaling, name) for name in ("mean", "std", "whitening")}
     tensors = {**state.tensors(), **generator_record(splits), **flatten("scaling", scales)}
     record = {
-        **told,
+        **extra,
         "kind": KIND,
         "config": plain(config),
         "data_sha256": splits.sha256,
@@ -155,10 +155,10 @@ def save_state(
 
 
 def restore_state(state: State, config: DetectorConfig, splits: DataSplits, folder: Path) -> None:
-    """Bring back every changing part from a checkpoint of the same run.
+    """Restore the state from a checkpoint of the same run.
 
     Raises:
-        CheckpointError: the checkpoint belongs to another configuration or other data, or is not whole.
+        CheckpointError: The checkpoint is of another configuration or other data, or incomplete.
     """
     with resumed(folder, KIND, plain(config), splits.sha256) as (tensors, record):
         state.load(tensors)

@@ -1,7 +1,7 @@
-"""The detector as a trainable: people against bots, epoch by epoch, judged on families of bots that it never met.
+"""Train a detector of users against bots, epoch by epoch, and validate it on seen and unseen families.
 
-Each epoch sets other bots beside the people, and every random stream is derived from (seed, purpose, epoch), so that a
-run resumed at any epoch continues as if never cut.
+Each epoch has other bots, and every random stream is derived from (seed, purpose, epoch), so that a resumed run equals
+an uninterrupted one.
 """
 
 import math
@@ -39,7 +39,7 @@ from trainables.training import metric_names as names
 from trainables.training.trainable import Epoch, TrainingDivergedError
 from trainables.training.worker import ALONE, Worker
 
-PARTS_OF_LOSS = (
+TERMS_OF_LOSS = (
     names.TRAIN_LOSS,
     names.TRAIN_CROSS_ENTROPY,
     names.TRAIN_TASK_CONTRASTIVE,
@@ -52,12 +52,12 @@ def epochs(config: DetectorConfig, *, resume: Path | None = None, worker: Worker
     """Train and yield the state after every epoch, beginning with the untrained detector (epoch 0).
 
     Args:
-        resume: A checkpoint folder of the same configuration; the first epoch yielded is the one after it.
+        resume: Checkpoint folder of the same configuration; the first epoch yielded is the one after it.
 
     Raises:
-        ConfigError, RecordingError: wrong configuration or data, or too few negatives, before any training.
-        CheckpointError: a checkpoint that is unreadable or belongs to another configuration or data set.
-        TrainingDivergedError: a loss that is not finite.
+        ConfigError, RecordingError: Invalid configuration or data, or too few negatives, before any training.
+        CheckpointError: A checkpoint that is unreadable or of another configuration or data set.
+        TrainingDivergedError: The loss is not finite.
     """
     require(
         config.batch_size % worker.world_size == 0,
@@ -68,18 +68,18 @@ def epochs(config: DetectorConfig, *, resume: Path | None = None, worker: Worker
     scaling, maps = Scaling.fit(splits), label_maps()
     dataset = TrainingSet(splits["train"], scaling, maps, config)
     frozen = {"frozen": frozen_weights(config, splits.sha256)}
-    told = dataset.account() | frozen  # whatever is wrong with a source is told before anything is trained
+    summary = dataset.account() | frozen  # raises the errors of a source before any training
     validator = Validator.fit(splits["validation"], scaling, config)
     state = initial_state(config, len(splits.statistics.mean), worker)
-    judge = partial(_judge, state, config, splits, scaling, told, validator, worker)
+    evaluate = partial(_evaluate, state, config, splits, scaling, summary, validator, worker)
     if resume is not None:
         restore_state(state, config, splits, resume)
     else:
-        yield judge({})
+        yield evaluate({})
     while state.epoch < config.epochs:
         training = _train_epoch(state, config, dataset, worker)
         state.epoch += 1
-        yield judge(training)
+        yield evaluate(training)
 
 
 def _train_epoch(state: State, config: DetectorConfig, dataset: TrainingSet, worker: Worker) -> dict[str, float]:
@@ -98,7 +98,7 @@ def _train_epoch(state: State, config: DetectorConfig, dataset: TrainingSet, wor
 
 
 def items(examples: DetectorDataset, config: DetectorConfig, epoch: int) -> Iterator[Item]:
-    """Batches of like lengths without end, pass after pass."""
+    """Yield batches of similar lengths without end, pass after pass."""
     order, length = generator(config.seed, "order", epoch), examples.inputs.mask.sum(dim=1)
     while True:
         for rows in like_lengths(length, config.batch_size, order):
@@ -106,21 +106,21 @@ def items(examples: DetectorDataset, config: DetectorConfig, epoch: int) -> Iter
 
 
 def shard(item: Item, worker: Worker) -> Item:
-    """The rows of a batch that this worker computes, on its device."""
+    """Return the rows of a batch that this worker computes, on its device."""
     rows = slice(worker.rank, None, worker.world_size)
     inputs, targets, *weight = item
-    mine = (
+    own = (
         Inputs(*(part[rows].to(worker.device) for part in inputs)),
         Targets(*(part[rows].to(worker.device) for part in targets)),
     )
-    return (*mine, weight[0][rows].to(worker.device)) if weight else mine
+    return (*own, weight[0][rows].to(worker.device)) if weight else own
 
 
 def optimise(state: State, config: DetectorConfig, item: Item, worker: Worker = ALONE) -> dict[str, float]:
-    """One step of AdamW on this worker's rows of a batch; returns the parts of the loss.
+    """Take one step of AdamW on this worker's rows of a batch and return the terms of the loss.
 
     Raises:
-        TrainingDivergedError: the loss is NaN or infinite.
+        TrainingDivergedError: The loss is NaN or infinite.
     """
     inputs, targets, *weight = shard(item, worker)
     total = config.epochs * config.steps_per_epoch
@@ -140,33 +140,33 @@ def optimise(state: State, config: DetectorConfig, item: Item, worker: Worker = 
     state.optimizer.step()
     state.ema.update(state.network)
     state.step += 1
-    return {**_parts_of(losses), names.TRAIN_GRADIENT_NORM: norm.item()}
+    return {**_terms_of(losses), names.TRAIN_GRADIENT_NORM: norm.item()}
 
 
-def _parts_of(losses: Losses) -> dict[str, float]:
-    parts = dict(zip(PARTS_OF_LOSS, losses, strict=True))
-    return {name: part.item() for name, part in parts.items() if part is not None}
+def _terms_of(losses: Losses) -> dict[str, float]:
+    terms = dict(zip(TERMS_OF_LOSS, losses, strict=True))
+    return {name: term.item() for name, term in terms.items() if term is not None}
 
 
-def _judge(
+def _evaluate(
     state: State,
     config: DetectorConfig,
     splits: DataSplits,
     scaling: Scaling,
-    told: Mapping[str, Any],
+    summary: Mapping[str, Any],
     validator: Validator,
     worker: Worker,
     training: Mapping[str, float],
 ) -> Epoch:
-    """Judge the averaged detector against the same bots in every epoch and trial; other workers wait for rank 0."""
+    """Validate the averaged detector on the same bots in every epoch and trial; other workers wait for rank 0."""
     metrics: dict[str, float] = {names.EPOCH: state.epoch, **training}
     temperature = 1.0
     if worker.rank == 0:
         began = time.perf_counter()
         detector = Detector(state.ema.model, scaling, config.data.canonical)
-        temperature, figures = validator(detector)
-        metrics |= figures
+        temperature, validation = validator(detector)
+        metrics |= validation
         metrics[names.VAL_SECONDS] = time.perf_counter() - began
         metrics[names.PARAMETERS] = float(sum(parameter.numel() for parameter in state.network.parameters()))
-    record = {**told, "temperature": temperature}
+    record = {**summary, "temperature": temperature}
     return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, splits, scaling, record, folder))

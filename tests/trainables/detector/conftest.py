@@ -1,4 +1,4 @@
-"""Small checkpoints of generators and folders of served movements, made once for all tests of detectors."""
+"""Small checkpoints of generators and folders of served movements, shared by all tests of detectors."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,26 +15,26 @@ from trainables.detector.dataset.served_negatives import ServedMovements, write_
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> DetectorConfig:
-    """A run of a few weights on a few people."""
+    """Return the configuration of a small network on a few users."""
     counts = {"train": 150, "validation": 40, "test": 2, "holdout": 2}
     return replace(TINY, data=few(tmp_path_factory.mktemp("few") / "recordings.parquet", counts))
 
 
 @pytest.fixture(scope="session")
 def gan(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An adversarial generator that has not been trained."""
+    """Write an untrained adversarial generator."""
     return published.gan(tmp_path_factory.mktemp("gan") / "checkpoint")
 
 
 @pytest.fixture(scope="session")
 def diffusion(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A briefly trained diffusion."""
+    """Write a briefly trained diffusion."""
     return published.diffusion(tmp_path_factory.mktemp("diffusion") / "checkpoint")
 
 
 @pytest.fixture(scope="session")
-def kept() -> ServedMovements:
-    """Thirty movements as if drawn from the service: people's own, a few of their targets with a width."""
+def stored() -> ServedMovements:
+    """Return thirty human movements as if from the service, a few of their targets with a width."""
     movements = people(30, "test")
     movements.target_width_px[::3] = 17.0 + torch.arange(10)
     request = {"seed": 5, "steps": None, "hardness": [0.0, 0.5]}
@@ -42,8 +42,8 @@ def kept() -> ServedMovements:
 
 
 @pytest.fixture(scope="session")
-def folder(kept: ServedMovements, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same, written."""
+def folder(stored: ServedMovements, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write them into a folder."""
     place = tmp_path_factory.mktemp("served") / "movements"
-    write_served(kept, place)
+    write_served(stored, place)
     return place

@@ -1,4 +1,4 @@
-"""Laws of a detector's run: the seed decides all of it, a cut leaves no trace, and what is frozen stays as it is."""
+"""Laws of a detector's run: seeds decide it, resuming equals an uninterrupted run, a frozen trunk stays."""
 
 import math
 import subprocess
@@ -54,7 +54,7 @@ def timeless(epoch: Epoch) -> dict[str, float]:
 
 @pytest.fixture(scope="module")
 def busy(tiny: DetectorConfig, gan: Path, folder: Path) -> DetectorConfig:
-    """All terms of the loss, and bots of three sources."""
+    """Return a configuration with all terms of the loss and bots of three sources."""
     negatives = NegativesConfig(
         alpha=0.2, gan=0.3, served=0.1, gan_checkpoint=str(gan), served_folder=str(folder), held_out=("pid", "replay")
     )
@@ -62,9 +62,9 @@ def busy(tiny: DetectorConfig, gan: Path, folder: Path) -> DetectorConfig:
 
 
 @pytest.fixture(scope="module")
-def uncut(busy: DetectorConfig, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run saved after each epoch."""
-    folder, run, states = tmp_path_factory.mktemp("uncut"), [], []
+def uninterrupted(busy: DetectorConfig, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Run and save after each epoch."""
+    folder, run, states = tmp_path_factory.mktemp("uninterrupted"), [], []
     for epoch in epochs(busy):
         run.append(epoch)
         states.append(saved(epoch, folder / str(epoch.number)))
@@ -78,7 +78,7 @@ def splits() -> DataSplits:
 
 @pytest.fixture(scope="module")
 def examples(splits: DataSplits) -> DetectorDataset:
-    """People and as many bots."""
+    """Return users and as many bots."""
     config = replace(TINY, negatives=NegativesConfig(alpha=1.0))
     given = TrainingSet(splits["train"].take(torch.arange(200)), Scaling.fit(splits), label_maps(), config)
     return given.dataset(given.negatives(0))[0]
@@ -95,27 +95,27 @@ def weights(module: nn.Module) -> Tensors:
 # reproducibility
 
 
-def test_a_run_cut_after_an_epoch_and_resumed_is_the_uncut_run_bit_for_bit(
-    busy: DetectorConfig, uncut: Run, tmp_path: Path
+def test_a_resumed_run_equals_the_uninterrupted_run_bit_for_bit(
+    busy: DetectorConfig, uninterrupted: Run, tmp_path: Path
 ) -> None:
-    run, states, folder = uncut
-    torch.rand(77)  # what happened before in this process plays no part
-    for cut in (0, 1):
+    run, states, folder = uninterrupted
+    torch.rand(77)  # the global random state does not matter
+    for last in (0, 1):
         rest = []
-        for epoch in epochs(busy, resume=folder / str(cut)):
+        for epoch in epochs(busy, resume=folder / str(last)):
             rest.append(epoch.number)
             assert timeless(epoch) == timeless(run[epoch.number])
-            assert_equal(saved(epoch, tmp_path / f"{cut}-{epoch.number}"), states[epoch.number])
+            assert_equal(saved(epoch, tmp_path / f"{last}-{epoch.number}"), states[epoch.number])
             records = [
-                load_checkpoint(place)[1] for place in (tmp_path / f"{cut}-{epoch.number}", folder / str(epoch.number))
+                load_checkpoint(place)[1] for place in (tmp_path / f"{last}-{epoch.number}", folder / str(epoch.number))
             ]
             assert records[0] == records[1]
-        assert rest == [1, 2][cut:]
+        assert rest == [1, 2][last:]
     assert list(epochs(busy, resume=folder / "2")) == []
 
 
-def test_every_part_of_the_state_is_trained_and_saved(uncut: Run) -> None:
-    """Else the test above could pass on states that never move."""
+def test_every_part_of_the_state_is_trained_and_saved(uninterrupted: Run) -> None:
+    """Otherwise the test above could pass on a constant state."""
     for part in (
         "network.trunk",
         "network.wide",
@@ -127,19 +127,19 @@ def test_every_part_of_the_state_is_trained_and_saved(uncut: Run) -> None:
         "club_optimizer.",
         "ema.",
     ):
-        one, two = ({k: v for k, v in state.items() if k.startswith(part)} for state in uncut[1][1:])
+        one, two = ({k: v for k, v in state.items() if k.startswith(part)} for state in uninterrupted[1][1:])
         assert one.keys() == two.keys() != set(), part
         assert differ(one, two), part
 
 
-def test_what_is_learnt_from_and_the_seed_decide(busy: DetectorConfig, uncut: Run) -> None:
+def test_another_seed_or_other_negatives_give_another_run(busy: DetectorConfig, uninterrupted: Run) -> None:
     others = (replace(busy, seed=1), replace(busy, negatives=replace(busy.negatives, held_out=("pid",))))
     for other in others:
         _, first = islice(epochs(other), 2)
-        assert timeless(first)[names.TRAIN_LOSS] != timeless(uncut[0][1])[names.TRAIN_LOSS]
+        assert timeless(first)[names.TRAIN_LOSS] != timeless(uninterrupted[0][1])[names.TRAIN_LOSS]
 
 
-def test_another_process_finds_the_same(tiny: DetectorConfig) -> None:
+def test_another_process_gives_the_same_metrics(tiny: DetectorConfig) -> None:
     code = (
         "import torch; torch.set_num_threads(1); from itertools import islice; "
         "from trainables.core.config import build; from trainables.detector.config import DetectorConfig; "
@@ -152,7 +152,7 @@ def test_another_process_finds_the_same(tiny: DetectorConfig) -> None:
     assert other.stdout.strip() == str(timeless(first))
 
 
-def test_the_weights_at_the_start_are_the_seeds_alone() -> None:
+def test_the_initial_weights_follow_from_the_seed_alone() -> None:
     def start(seed: int) -> list[Tensor]:
         torch.rand(seed + 3)
         state = initial_state(replace(TINY, seed=seed), C, ALONE)
@@ -165,8 +165,8 @@ def test_the_weights_at_the_start_are_the_seeds_alone() -> None:
 # what an epoch tells
 
 
-def test_epochs_are_numbered_from_the_untrained_detector(busy: DetectorConfig, uncut: Run) -> None:
-    run, states, folder = uncut
+def test_epochs_are_numbered_from_the_untrained_detector(busy: DetectorConfig, uninterrupted: Run) -> None:
+    run, states, folder = uninterrupted
     assert [epoch.number for epoch in run] == [0, 1, 2] == [epoch.metrics[names.EPOCH] for epoch in run]
     assert [epoch.metrics.get(names.TRAIN_STEPS) for epoch in run] == [None, 2.0, 4.0]
     records = [load_checkpoint(folder / str(number))[1] for number in range(3)]
@@ -177,8 +177,8 @@ def test_epochs_are_numbered_from_the_untrained_detector(busy: DetectorConfig, u
     assert_equal(select("ema", states[0]), weights(untrained.network))
 
 
-def test_only_what_was_computed_is_reported(tiny: DetectorConfig, uncut: Run) -> None:
-    run, _, _ = uncut
+def test_only_what_was_computed_is_reported(tiny: DetectorConfig, uninterrupted: Run) -> None:
+    run, _, _ = uninterrupted
     terms = {names.TRAIN_TASK_CONTRASTIVE, names.TRAIN_EMBODIMENT_CONTRASTIVE, names.TRAIN_CLUB}
     whole = {
         names.TRAIN_LOSS,
@@ -195,18 +195,18 @@ def test_only_what_was_computed_is_reported(tiny: DetectorConfig, uncut: Run) ->
     assert silent.metrics[names.TRAIN_LOSS] == silent.metrics[names.TRAIN_CROSS_ENTROPY]
 
 
-def test_a_checkpoint_tells_labels_bots_and_weights_behind_them(gan: Path, uncut: Run) -> None:
-    _, record = load_checkpoint(uncut[2] / "2")
+def test_a_checkpoint_records_labels_bots_and_their_weights(gan: Path, uninterrupted: Run) -> None:
+    _, record = load_checkpoint(uninterrupted[2] / "2")
     assert LabelMaps.from_json(record["labels"]) == label_maps()
-    told = record["negatives"]
-    assert told["models"] == {"gan": load_checkpoint(gan)[1]["weights_sha256"], "served": "a" * 64}
-    assert sum(told["styles"].values()) == 30
-    assert told["balance"] == "balance: 150 real + 30 generated, ratio 0.2000 (asked for 0.2000)"
-    assert not {"pid", "replay_jitter", "replay_transfer"} & set(told["styles"])
+    negatives = record["negatives"]
+    assert negatives["models"] == {"gan": load_checkpoint(gan)[1]["weights_sha256"], "served": "a" * 64}
+    assert sum(negatives["styles"].values()) == 30
+    assert negatives["balance"] == "balance: 150 real + 30 generated, ratio 0.2000 (asked for 0.2000)"
+    assert not {"pid", "replay_jitter", "replay_transfer"} & set(negatives["styles"])
     assert record["temperature"] > 0
 
 
-def test_no_worker_but_the_first_judges(tiny: DetectorConfig) -> None:
+def test_only_the_first_worker_validates(tiny: DetectorConfig) -> None:
     run = list(epochs(replace(tiny, epochs=1, steps_per_epoch=1), worker=Worker(rank=1, world_size=2)))
     assert not any(name.startswith(("val/", "model/")) for epoch in run for name in epoch.metrics)
     assert names.TRAIN_LOSS in run[1].metrics
@@ -216,12 +216,12 @@ def test_no_worker_but_the_first_judges(tiny: DetectorConfig) -> None:
 
 
 def restore(config: DetectorConfig, folder: Path) -> None:
-    """Bring a detector of this configuration to where a checkpoint was."""
+    """Restore a detector of this configuration from a checkpoint."""
     restore_state(initial_state(config, C, ALONE), config, load_splits(config.data), folder)
 
 
-def test_a_checkpoint_of_another_run_is_refused(busy: DetectorConfig, uncut: Run, tmp_path: Path) -> None:
-    folder = uncut[2] / "1"
+def test_a_checkpoint_of_another_run_is_refused(busy: DetectorConfig, uninterrupted: Run, tmp_path: Path) -> None:
+    folder = uninterrupted[2] / "1"
     restore(busy, folder)
     with pytest.raises(CheckpointError, match="made with another configuration"):
         next(epochs(replace(busy, seed=1), resume=folder))
@@ -232,8 +232,10 @@ def test_a_checkpoint_of_another_run_is_refused(busy: DetectorConfig, uncut: Run
 
 
 @pytest.mark.parametrize("part", ["network.trunk.stem", "club.mean", "ema.deep"])
-def test_a_checkpoint_without_a_part_is_refused(busy: DetectorConfig, uncut: Run, tmp_path: Path, part: str) -> None:
-    tensors, record = load_checkpoint(uncut[2] / "1")
+def test_a_checkpoint_without_a_part_is_refused(
+    busy: DetectorConfig, uninterrupted: Run, tmp_path: Path, part: str
+) -> None:
+    tensors, record = load_checkpoint(uninterrupted[2] / "1")
     missing = {name: tensor for name, tensor in tensors.items() if not name.startswith(part)}
     save_checkpoint(tmp_path / "part", missing, record)
     with pytest.raises(CheckpointError, match="not a whole checkpoint of this run"):
@@ -253,9 +255,7 @@ def test_a_batch_beyond_the_training_set_is_refused(tiny: DetectorConfig) -> Non
         list(islice(epochs(replace(tiny, batch_size=166)), 2))
 
 
-def test_a_source_of_bots_that_falls_short_is_told_before_anything_is_trained(
-    tiny: DetectorConfig, folder: Path
-) -> None:
+def test_a_source_with_too_few_bots_is_an_error_before_any_training(tiny: DetectorConfig, folder: Path) -> None:
     short = NegativesConfig(alpha=0.5, bots=0.0, served=1.0, served_folder=str(folder))
     with pytest.raises(ShortageError, match=r"expected `served movements >= 75`, but .* has 30"):
         next(epochs(replace(tiny, negatives=short)))
@@ -264,14 +264,14 @@ def test_a_source_of_bots_that_falls_short_is_told_before_anything_is_trained(
 # steps
 
 
-def test_batches_are_drawn_by_seed_and_epoch_and_end_nowhere(examples: DetectorDataset) -> None:
+def test_batches_follow_from_seed_and_epoch_without_end(examples: DetectorDataset) -> None:
     config = replace(TINY, batch_size=64)
     several = list(islice(items(examples, config, 0), 20))  # three passes
     again = list(islice(items(examples, config, 0), 20))
-    for (mine, told, *_), (theirs, said, *_) in zip(several, again, strict=True):
+    for (mine, targets, *_), (theirs, again_targets, *_) in zip(several, again, strict=True):
         assert torch.equal(mine.z, theirs.z)
-        assert torch.equal(told.task, said.task)
-        assert len(told.bot) == 64
+        assert torch.equal(targets.task, again_targets.task)
+        assert len(targets.bot) == 64
     other = next(items(examples, config, 1))
     assert not torch.equal(other[1].task, several[0][1].task)
 
@@ -287,8 +287,8 @@ def test_a_step_moves_the_detector_and_its_average(examples: DetectorDataset) ->
 
 
 @pytest.mark.parametrize(("silent", "still"), [("task_weight", "task"), ("embodiment_weight", "embodiment")])
-def test_a_head_that_nothing_is_asked_of_stays_as_it_is(examples: DetectorDataset, silent: str, still: str) -> None:
-    """Neither a gradient nor weight decay moves it; the bound asks something of the task's one alone."""
+def test_a_head_without_a_loss_does_not_change(examples: DetectorDataset, silent: str, still: str) -> None:
+    """Neither a gradient nor weight decay moves it; the bound has a gradient for the task head alone."""
     for club_weight, moves in ((0.0, False), (0.1, silent == "task_weight")):
         weights_of: dict[str, Any] = {"club_weight": club_weight, silent: 0.0}
         config = replace(TINY, loss=LossConfig(**weights_of))
@@ -313,14 +313,14 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_the_weights_change(exampl
 
 
 @pytest.fixture(scope="module")
-def frozen(tiny: DetectorConfig, uncut: Run) -> DetectorConfig:
-    return replace(tiny, seed=9, model=replace(tiny.model, frozen_from=str(uncut[2] / "2")))
+def frozen(tiny: DetectorConfig, uninterrupted: Run) -> DetectorConfig:
+    return replace(tiny, seed=9, model=replace(tiny.model, frozen_from=str(uninterrupted[2] / "2")))
 
 
 def test_a_frozen_trunk_stays_bit_for_bit_while_the_heads_learn(
-    frozen: DetectorConfig, uncut: Run, tmp_path: Path
+    frozen: DetectorConfig, uninterrupted: Run, tmp_path: Path
 ) -> None:
-    trunk = select("trunk", select("ema", uncut[1][2]))
+    trunk = select("trunk", select("ema", uninterrupted[1][2]))
     for epoch in epochs(frozen):
         tensors = saved(epoch, tmp_path / str(epoch.number))
         for part in ("network", "ema"):
@@ -342,7 +342,7 @@ def test_a_frozen_trunk_has_no_dropout(frozen: DetectorConfig, examples: Detecto
 
 def test_a_trunk_that_does_not_fit_is_refused(frozen: DetectorConfig, gan: Path, tmp_path: Path) -> None:
     faults: dict[str, dict[str, Any]] = {
-        "its trunk has another shape than `model` asks for$": {"width": 6},
+        "its trunk has another shape than `model`$": {"width": 6},
         "kind `detector`, but got gan$": {"frozen_from": str(gan)},
         "no such file": {"frozen_from": str(tmp_path)},
     }
@@ -351,15 +351,15 @@ def test_a_trunk_that_does_not_fit_is_refused(frozen: DetectorConfig, gan: Path,
             initial_state(replace(frozen, model=replace(frozen.model, **change)), C, ALONE)
 
 
-def test_a_frozen_trunk_of_other_data_is_refused_since_its_inputs_are_scaled_otherwise(frozen: DetectorConfig) -> None:
+def test_a_frozen_trunk_of_other_data_is_refused(frozen: DetectorConfig) -> None:
     canonical = replace(frozen.data.canonical, sequence_length=frozen.data.canonical.sequence_length - 8)
     other = replace(frozen, data=replace(frozen.data, canonical=canonical))
     with pytest.raises(CheckpointError, match=r"its trunk was trained on other data \([0-9a-f]{12}, not [0-9a-f]{12}"):
         next(epochs(other))
 
 
-def test_parts_learn_at_their_own_rates_and_the_common_one_is_told(frozen: DetectorConfig) -> None:
-    """The first group is another one where the trunk is frozen."""
+def test_parts_have_their_own_learning_rates_and_the_common_one_is_reported(frozen: DetectorConfig) -> None:
+    """The first parameter group differs if the trunk is frozen."""
     for config in (TINY, frozen):
         plain = replace(config, epochs=1, optim=replace(config.optim, warmup_steps=0))
         state = initial_state(plain, C, ALONE)
@@ -370,10 +370,12 @@ def test_parts_learn_at_their_own_rates_and_the_common_one_is_told(frozen: Detec
         assert last.metrics[names.TRAIN_LEARNING_RATE] == pytest.approx(learning_rate(total - 1, total, plain.optim))
 
 
-def test_the_record_says_which_weights_are_frozen(frozen: DetectorConfig, uncut: Run, tmp_path: Path) -> None:
+def test_the_record_holds_the_hash_of_the_frozen_weights(
+    frozen: DetectorConfig, uninterrupted: Run, tmp_path: Path
+) -> None:
     next(epochs(frozen)).save(tmp_path / "checkpoint")
-    assert load_record(tmp_path / "checkpoint")["frozen"] == load_record(uncut[2] / "2")["weights_sha256"]
-    assert load_record(uncut[2] / "2")["frozen"] == ""
+    assert load_record(tmp_path / "checkpoint")["frozen"] == load_record(uninterrupted[2] / "2")["weights_sha256"]
+    assert load_record(uninterrupted[2] / "2")["frozen"] == ""
 
 
 # several workers
@@ -431,11 +433,11 @@ def test_the_network_learns_through_its_wrapper_alone_and_once_a_step(examples: 
     assert state.parallel.calls == {True: 1}
 
 
-# what it is for
+# learning
 
 
 def toy(examples: DetectorDataset, noise: int) -> Item:
-    """Bots are known by the level of their steps."""
+    """Return a batch where bots differ in the level of their steps."""
     inputs, targets, *_ = item_of(examples, 64)
     random = torch.Generator().manual_seed(noise)
     z = torch.randn(inputs.z.shape, generator=random) + 2.0 * targets.bot[:, None, None]
@@ -443,8 +445,8 @@ def toy(examples: DetectorDataset, noise: int) -> Item:
     return Inputs(z * inputs.mask[..., None], inputs.mask, features, direction), Targets(*targets)
 
 
-def test_a_detector_learns_to_tell_what_can_be_told_by_the_steps_alone(examples: DetectorDataset) -> None:
-    """Features say nothing here, so that the trunk has to; its bound alone keeps cross-entropy from falling further."""
+def test_a_detector_learns_from_the_steps_alone(examples: DetectorDataset) -> None:
+    """Features hold no information here; the bound of the trunk's part keeps cross-entropy from falling further."""
     config = replace(TINY, loss=SILENT, optim=OptimConfig(lr=2e-2, warmup_steps=0, ema_decay=0.5), steps_per_epoch=60)
     state = initial_state(config, C, ALONE)
     torch.manual_seed(0)
@@ -456,7 +458,7 @@ def test_a_detector_learns_to_tell_what_can_be_told_by_the_steps_alone(examples:
     assert float(nn.functional.binary_cross_entropy_with_logits(logit, targets.bot)) < 0.35
 
 
-def test_a_short_run_learns_to_tell_people_from_bots(tiny: DetectorConfig) -> None:
+def test_a_short_run_learns_to_separate_users_from_bots(tiny: DetectorConfig) -> None:
     """80 steps: of the seeds 0 to 7, of which the first is run, cross-entropy falls by 6 to 30 % from the first epoch
     to the second, and the area under the curve of seen families rises from 0.20-0.72 to 0.91-0.94.
     """
@@ -471,20 +473,22 @@ def test_a_short_run_learns_to_tell_people_from_bots(tiny: DetectorConfig) -> No
 # cost
 
 
-def test_the_measured_size_of_a_checkpoint_is_that_of_the_networks_tensors(tiny: DetectorConfig, uncut: Run) -> None:
-    """Beside the bound's network, conditions and statistics, which do not grow with the detector."""
+def test_the_measured_size_of_a_checkpoint_is_that_of_the_networks_tensors(
+    tiny: DetectorConfig, uninterrupted: Run
+) -> None:
+    """The bound's network, conditions and statistics do not count, since they do not grow with the detector."""
     cost = measure(tiny)
     parts = ("network.", "optimizer.", "ema.")
-    tensors = {name: tensor for name, tensor in uncut[1][2].items() if name.startswith(parts)}
+    tensors = {name: tensor for name, tensor in uninterrupted[1][2].items() if name.startswith(parts)}
     held = sum(t.numel() * t.element_size() for name, t in tensors.items() if not name.endswith(".step"))
     assert cost.checkpoint_bytes == held
     assert cost.steps_per_epoch == tiny.steps_per_epoch
     assert min(cost.step_s, cost.evaluation_s) > 0
 
 
-def test_the_reported_learning_rate_is_the_last_one_used(busy: DetectorConfig, uncut: Run) -> None:
+def test_the_reported_learning_rate_is_the_last_one_used(busy: DetectorConfig, uninterrupted: Run) -> None:
     steps = busy.steps_per_epoch
-    found = [epoch.metrics[names.TRAIN_LEARNING_RATE] for epoch in uncut[0][1:]]
+    found = [epoch.metrics[names.TRAIN_LEARNING_RATE] for epoch in uninterrupted[0][1:]]
     expected = [learning_rate(k * steps - 1, busy.epochs * steps, busy.optim) for k in range(1, busy.epochs + 1)]
     assert found == expected
     assert len(set(found)) == busy.epochs

@@ -1,4 +1,4 @@
-"""Detectors of a few weights, and people to train them on, for tests."""
+"""Small detectors, and movements of users to train them on, for tests."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ TINY = DetectorConfig(
 
 
 def few(file: Path, counts: Mapping[str, int]) -> DataConfig:
-    """So many of each split of the default recordings, as a table in a file: all that a run costs is their number."""
+    """Write so many recordings of each default split into a table, since the cost of a run follows their number."""
     left, rows = Counter(counts), []
     for number, recording in enumerate(read_recordings("cursory").recordings):
         split, usable = split_of(recording.user), recording.t_ms[-1] - recording.t_ms[0] < 1000
@@ -43,30 +43,30 @@ def few(file: Path, counts: Mapping[str, int]) -> DataConfig:
 
 
 def people(count: int, split: str = "train") -> Canonical:
-    """The first movements of a split of the default recordings."""
+    """Return the first movements of a split of the default recordings."""
     return load_splits(DataConfig())[split].take(torch.arange(count))
 
 
 def saved(epoch: Epoch, folder: Path) -> Tensors:
-    """What an epoch writes."""
+    """Save an epoch and return its tensors."""
     epoch.save(folder)
     return load_checkpoint(folder)[0]
 
 
 def assert_equal(found: Tensors, expected: Tensors) -> None:
-    """Bit for bit."""
+    """Assert equality bit for bit."""
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():
         assert torch.equal(found[name], tensor), name
 
 
 def differ(one: Tensors, other: Tensors) -> bool:
-    """Whether any tensor does."""
+    """Whether any tensor differs."""
     return not all(torch.equal(one[name], tensor) for name, tensor in other.items())
 
 
 def assert_same_movements(found: Canonical, expected: Canonical) -> None:
-    """Bit for bit, an unknown target width being equal to another."""
+    """Assert equality bit for bit; unknown target widths are equal."""
     assert found.group == expected.group
     for name in TENSORS:
         one, other = getattr(found, name), getattr(expected, name)

@@ -1,1 +1,1 @@
-"""Training data of the detector: negatives of every origin and the epochs made of them."""
+"""Training data of a detector: negatives of every source, and the training set of each pass."""

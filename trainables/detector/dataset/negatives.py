@@ -1,13 +1,13 @@
-"""What stands beside the people: simple bots, fakes of generators, and movements drawn from the service.
+"""Negative examples of a detector: scripted bots, samples of generators, and samples of the service.
 
-A source makes one movement per row, under that row's conditions, and brings it through the observation model into
-canonical form. What cannot be brought there is asked for again and counted; a source that stays short is an error. Each
-row says what made it: its style and family, the kind of its source, and the model's weights.
+A source makes one movement per row, under that row's conditions, and passes it through the observation model into
+canonical form. Movements that cannot be represented are made again and counted; a source with too few is an error. Each
+row records its style and family, the kind of its source, and the hash of the model's weights.
 
-Simple bots move anew in every pass. Generators do not: a pass of the default training takes 3 s, and drawing its 583
-samples from a diffusion 9 s on the same core. Their samples are drawn once, one per movement of the training people and
-the same for all seeds, and each pass takes those of other people. Served movements are a folder, of which each pass
-takes others by chance.
+Scripted bots move differently in every pass. Generators do not: a pass of the default training takes 3 s, and sampling
+its 583 movements from a diffusion 9 s on the same core. They are sampled once, one movement per movement of the
+training users and the same for all seeds, and each pass takes those of other movements. Served movements are a folder,
+from which each pass samples.
 """
 
 from collections import Counter
@@ -34,28 +34,24 @@ from trainables.diffusion.api import Generator, load_generator
 from trainables.gan.api import GanGenerator, load_gan
 from trainables.training.checkpoint import CheckpointError, load_record
 
-ROUNDS = 8  # in which a source may make good what could not be used
-POOLS = (
-    32  # in memory: of two generators, each movement of a person being asked for at most `alpha` times and once more
-)
-LOADERS: dict[str, Callable[..., Generator | GanGenerator]] = {
-    "gan": load_gan,
-    "diffusion": load_generator,
-}  # of the generators that a detector learns from, by kind
+ROUNDS = 8  # attempts of a source to replace unusable movements
+POOLS = 32  # in memory: of two generators, each human movement being a condition at most `alpha` + 1 times
+LOADERS: dict[str, Callable[..., Generator | GanGenerator]] = {"gan": load_gan, "diffusion": load_generator}
+"""Kind of a generator -> loader of its checkpoints."""
 
 
 class ShortageError(ConfigError):
-    """A source gave fewer movements than were asked for."""
+    """A source made fewer movements than requested."""
 
 
 @dataclass(frozen=True, eq=False)
 class Negatives:
-    """N movements of bots in canonical form, and what made each of them.
+    """N movements of bots in canonical form, with the origin of each.
 
     Attributes:
-        style, family: Of a simple bot by `BOTS`; else both are the kind of the source.
-        model: Hash of the weights; "" for simple bots.
-        refused: Movements that could not be brought into canonical form and were made again.
+        style, family: Of a scripted bot by `BOTS`; else both are the kind of the source.
+        model: Hash of the weights; "" for scripted bots.
+        refused: Number of movements that could not be represented in canonical form and were made again.
     """
 
     canonical: Canonical
@@ -68,25 +64,25 @@ class Negatives:
         return len(self.canonical)
 
     def take(self, rows: Int[Tensor, "M"]) -> "Negatives":
-        """The movements at `rows`, in that order; the refused are told of all."""
+        """Return the movements at `rows`, in that order; `refused` stays that of all."""
         style, family, model = (
-            tuple(told[row] for row in rows.tolist()) for told in (self.style, self.family, self.model)
+            tuple(column[row] for row in rows.tolist()) for column in (self.style, self.family, self.model)
         )
         return Negatives(self.canonical.take(rows), style, family, model, self.refused)
 
     def account(self) -> dict[str, Any]:
-        """What a record holds of them, as plain values: how many of each style, by which weights, and the refused."""
+        """Return their summary for a record, as plain values: counts by style, weights by style, and `refused`."""
         models = {style: model for style, model in zip(self.style, self.model, strict=True) if model}
         return {"styles": dict(sorted(Counter(self.style).items())), "models": models, "refused": self.refused}
 
 
 Source = Callable[[Canonical, Int[Tensor, "M"], int], Negatives]
-"""The people, rows of them that are the conditions, and a seed -> a movement per row, in their order."""
+"""(humans, rows of them as conditions, seed) -> one movement per row, in their order."""
 
 
 @dataclass(frozen=True)
 class ScriptedBots:
-    """Bots of some families; the rows are shared evenly over their styles, by chance."""
+    """Scripted bots of some families; the rows are assigned evenly to their styles at random."""
 
     families: tuple[str, ...]
     canonical: CanonicalConfig
@@ -101,31 +97,31 @@ class ScriptedBots:
         return in_order(made, parts)
 
 
-def anew(draw: Callable[[Canonical, int], Negatives]) -> Source:
-    """A source that is told the conditions of its rows, and draws in every pass."""
-    return lambda people, rows, seed: draw(people.take(rows), seed)
+def every_pass(sample: Callable[[Canonical, int], Negatives]) -> Source:
+    """Return a source that samples under the conditions of its rows in every pass."""
+    return lambda humans, rows, seed: sample(humans.take(rows), seed)
 
 
-def fakes(
-    kind: str, checkpoint: Path, canonical: CanonicalConfig, people: Canonical, rows: Int[Tensor, "M"], seed: int
+def generated(
+    kind: str, checkpoint: Path, canonical: CanonicalConfig, humans: Canonical, rows: Int[Tensor, "M"], seed: int
 ) -> Negatives:
-    """Samples of a generator's checkpoint; a row that is asked for k times is taken from k pools, whatever the seed.
+    """Return samples of a generator's checkpoint; k equal rows are taken from k pools, whatever the seed.
 
     Raises:
-        CheckpointError: it cannot be read, or is of another kind.
-        ConfigError: its movements are of another canonical form.
+        CheckpointError: The checkpoint cannot be read, or is of another kind.
+        ConfigError: Its movements are of another canonical form.
     """
     weights, times = weights_of(kind, checkpoint), occurrences(rows)
     places = [(times == k).nonzero().squeeze(1) for k in range(int(times.max()) + 1 if len(rows) else 1)]
-    pools = (pool(kind, checkpoint, weights, canonical, people, number) for number in range(len(places)))
-    return in_order([drawn.take(rows[mine]) for drawn, mine in zip(pools, places, strict=True)], places)
+    pools = (pool(kind, checkpoint, weights, canonical, humans, number) for number in range(len(places)))
+    return in_order([samples.take(rows[at]) for samples, at in zip(pools, places, strict=True)], places)
 
 
 @lru_cache(maxsize=POOLS)
 def pool(
-    kind: str, checkpoint: Path, weights: str, canonical: CanonicalConfig, people: Canonical, number: int
+    kind: str, checkpoint: Path, weights: str, canonical: CanonicalConfig, humans: Canonical, number: int
 ) -> Negatives:
-    """A sample per movement of these people, the same in every process; drawn once in this one."""
+    """Return a sample per human movement, the same in every process; sampled once per process."""
     source = LOADERS[kind](checkpoint)
     require(
         source.canonical == canonical,
@@ -133,15 +129,15 @@ def pool(
         f"{source.canonical} and {canonical}",
     )
 
-    def draw(rows: Canonical, attempt: int) -> Movements:
+    def sample(rows: Canonical, attempt: int) -> Movements:
         return decode(source.like(rows, seed=derive(number, "fakes", attempt) >> 10), canonical)
 
-    found, refused = made(kind, draw, people, canonical)
-    return _labelled(found, kind, kind, weights, refused)
+    samples, refused = make(kind, sample, humans, canonical)
+    return _labelled(samples, kind, kind, weights, refused)
 
 
 def weights_of(kind: str, checkpoint: Path) -> str:
-    """Hash of a generator's weights. Raises CheckpointError if there are none, or of another kind."""
+    """Return the hash of a generator's weights. Raises CheckpointError for no checkpoint, or one of another kind."""
     record = load_record(checkpoint)
     if record.get("kind") != kind:
         raise CheckpointError(f"{checkpoint}: expected a checkpoint of kind `{kind}`, but got {record.get('kind')}")
@@ -149,7 +145,7 @@ def weights_of(kind: str, checkpoint: Path) -> str:
 
 
 def occurrences(rows: Int[Tensor, "M"]) -> Int[Tensor, "M"]:
-    """How often each entry stood there before.
+    """Return how often each entry occurred before.
 
     >>> occurrences(torch.tensor([4, 2, 4, 4])).tolist()
     [0, 0, 1, 2]
@@ -161,51 +157,50 @@ def occurrences(rows: Int[Tensor, "M"]) -> Int[Tensor, "M"]:
 
 
 def served(folder: Path, canonical: CanonicalConfig, like: Canonical, seed: int) -> Negatives:
-    """Movements that were drawn from the service before the training began, by chance; no other source is as given.
+    """Sample from movements that the service made before the training; they do not follow the conditions of `like`.
 
     Raises:
-        ShortageError: the folder holds fewer than there are rows in `like`.
-        ConfigError: they are of another canonical form.
+        ShortageError: The folder holds fewer movements than `like` has rows.
+        ConfigError: They are of another canonical form.
     """
-    kept = read_served(folder)
-    require(
-        kept.form == canonical, f"the canonical form of {folder} to be the detector's", f"{kept.form} and {canonical}"
-    )
-    if len(kept.canonical) < len(like):
+    stored = read_served(folder)
+    law = f"the canonical form of {folder} to be the detector's"
+    require(stored.form == canonical, law, f"{stored.form} and {canonical}")
+    if len(stored.canonical) < len(like):
         raise ShortageError(
-            f"expected `served movements >= {len(like)}`, but {folder} has {len(kept.canonical)}; draw more of them"
+            f"expected `served movements >= {len(like)}`, but {folder} has {len(stored.canonical)}; fetch more of them"
         )
-    rows = torch.randperm(len(kept.canonical), generator=generator(seed, "served"))[: len(like)]
-    return _labelled(kept.canonical.take(rows), "served", "served", kept.model_sha256)
+    rows = torch.randperm(len(stored.canonical), generator=generator(seed, "served"))[: len(like)]
+    return _labelled(stored.canonical.take(rows), "served", "served", stored.model_sha256)
 
 
 def of_style(style: str, like: Canonical, canonical: CanonicalConfig, seed: int) -> Negatives:
-    """A simple bot's movements, one per row of `like`."""
+    """Return a scripted bot's movements, one per row of `like`."""
     bot = BOTS[style]
 
-    def draw(rows: Canonical, attempt: int) -> Movements:
+    def sample(rows: Canonical, attempt: int) -> Movements:
         return bot.generate(rows, generator(seed, "bots", style, attempt))
 
-    bots, refused = made(style, draw, like, canonical)
+    bots, refused = make(style, sample, like, canonical)
     return _labelled(bots, style, bot.family, "", refused)
 
 
-def made(
-    what: str, draw: Callable[[Canonical, int], Movements], like: Canonical, canonical: CanonicalConfig
+def make(
+    source: str, sample: Callable[[Canonical, int], Movements], like: Canonical, canonical: CanonicalConfig
 ) -> tuple[Canonical, int]:
-    """Movements under all rows of `like`, in their order, and how many could not be used and were drawn again.
+    """Return movements under all rows of `like`, in their order, and the number that had to be made again.
 
     Args:
-        draw: (rows of `like`, number of the attempt) -> their movements.
+        sample: (rows of `like`, number of the attempt) -> their movements.
 
     Raises:
-        ShortageError: some cannot be used in any of `ROUNDS` rounds.
+        ShortageError: Some are unusable in each of `ROUNDS` rounds.
     """
     if not len(like):
         return like, 0
     left, parts, places, refused = torch.arange(len(like)), list[Canonical](), list[Tensor](), 0
     for attempt in range(ROUNDS):
-        movements = draw(like.take(left), attempt)
+        movements = sample(like.take(left), attempt)
         good, _ = usable(movements, canonical)
         parts.append(encode(movements.take(good), canonical))
         places.append(left[good])
@@ -214,8 +209,8 @@ def made(
         if not len(left):
             return concatenate(*parts).take(torch.cat(places).argsort()), refused
     raise ShortageError(
-        f"`{what}` must make {len(like)} movements, but {len(left)} of them could not be brought into canonical form "
-        f"in {ROUNDS} rounds; take another source, or shorter conditions"
+        f"expected {len(like)} movements of `{source}`, but {len(left)} of them could not be represented in canonical "
+        f"form in {ROUNDS} rounds; use another source, or shorter conditions"
     )
 
 
@@ -225,19 +220,19 @@ def _labelled(canonical: Canonical, style: str, family: str, model: str, refused
 
 
 def others(rows: Int[Tensor, "M"], count: int) -> Int[Tensor, "K"]:
-    """All of `count` rows but these."""
+    """Return all of `count` rows except these."""
     kept = torch.ones(count, dtype=torch.bool)
     kept[rows] = False
     return kept.nonzero().squeeze(1)
 
 
 def in_order(parts: Sequence[Negatives], places: Sequence[Tensor]) -> Negatives:
-    """Several sets as one, each row at its place."""
+    """Concatenate several sets, each row at its place."""
     return together(parts).take(torch.cat([*places]).argsort())
 
 
 def together(parts: Sequence[Negatives]) -> Negatives:
-    """Several sets as one, one after the other."""
+    """Concatenate several sets."""
     style, family, model = (
         tuple(chain.from_iterable(getattr(part, name) for part in parts)) for name in ("style", "family", "model")
     )
@@ -246,7 +241,7 @@ def together(parts: Sequence[Negatives]) -> Negatives:
 
 
 def apportion(count: int, shares: Mapping[str, float]) -> dict[str, int]:
-    """`count` by shares, exactly: largest remainders, ties in the order of `shares`.
+    """Apportion `count` by shares, exactly: largest remainders, ties in the order of `shares`.
 
     >>> apportion(10, {"a": 1.0, "b": 1.0, "c": 1.0})
     {'a': 4, 'b': 3, 'c': 3}
@@ -261,35 +256,35 @@ def apportion(count: int, shares: Mapping[str, float]) -> dict[str, int]:
 
 
 def sources_of(config: NegativesConfig, canonical: CanonicalConfig) -> dict[str, Source]:
-    """The sources that have a share."""
-    known: dict[str, Source] = {
-        "bots": anew(ScriptedBots(config.families, canonical)),
-        "gan": partial(fakes, "gan", Path(config.gan_checkpoint), canonical),
-        "diffusion": partial(fakes, "diffusion", Path(config.diffusion_checkpoint), canonical),
-        "served": anew(partial(served, Path(config.served_folder), canonical)),
+    """Return the sources with a positive share."""
+    sources: dict[str, Source] = {
+        "bots": every_pass(ScriptedBots(config.families, canonical)),
+        "gan": partial(generated, "gan", Path(config.gan_checkpoint), canonical),
+        "diffusion": partial(generated, "diffusion", Path(config.diffusion_checkpoint), canonical),
+        "served": every_pass(partial(served, Path(config.served_folder), canonical)),
     }
-    return {name: source for name, source in known.items() if config.shares[name] > 0}
+    return {name: source for name, source in sources.items() if config.shares[name] > 0}
 
 
 def conditions_for(real: Canonical, count: int, random: torch.Generator) -> Canonical:
-    """`count` of the real movements as conditions: each as often as any other, or once more."""
+    """Return `count` of the real movements as conditions: each as often as any other, or once more."""
     return real.take(evenly(len(real), count, random))
 
 
 def evenly(rows: int, count: int, random: torch.Generator) -> Int[Tensor, "N"]:
-    """`count` of `rows` numbers by chance, each as often as any other, or once more."""
+    """Sample `count` of `rows` numbers, each as often as any other, or once more."""
     passes = [torch.randperm(rows, generator=random) for _ in range(-(-count // rows))]
     return torch.cat(passes)[:count] if passes else torch.arange(0)
 
 
 def mixture(real: Canonical, count: int, config: NegativesConfig, canonical: CanonicalConfig, seed: int) -> Negatives:
-    """Exactly `count` negatives under conditions of the real part, over the sources by their shares.
+    """Return exactly `count` negatives under conditions of the real movements, from the sources by their shares.
 
     Raises:
-        ShortageError: a source gives fewer than its share.
-        CheckpointError, ConfigError: a source cannot be read, or is of another canonical form.
+        ShortageError: A source makes fewer than its share.
+        CheckpointError, ConfigError: A source cannot be read, or is of another canonical form.
     """
     sources = sources_of(config, canonical)
     counts = apportion(count, {name: config.shares[name] for name in sources})
     rows = evenly(len(real), count, generator(seed, "conditions")).split([*counts.values()])
-    return together([sources[name](real, mine, derive(seed, name)) for name, mine in zip(counts, rows, strict=True)])
+    return together([sources[name](real, own, derive(seed, name)) for name, own in zip(counts, rows, strict=True)])

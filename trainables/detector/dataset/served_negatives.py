@@ -1,7 +1,7 @@
-"""Movements of the service in a folder: drawn once, before a training, the same for all of its trials and workers.
+"""Samples of the service in a folder: fetched once before a training, the same for all of its trials and workers.
 
-The folder is a checkpoint (tensors in safetensors, the rest in JSON, published by one rename): canonical movements that
-passed the observation model, with the champion, the hash of its weights, and the request that they came from.
+The folder is a checkpoint (tensors in safetensors, the rest in JSON, published by one rename): canonical movements
+after the observation model, with the champion, the hash of its weights, and the request that made them.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ UNKNOWN = 0.0  # an unknown target width, which is NaN elsewhere: a checkpoint h
 
 
 class NotServedError(RuntimeError):
-    """The service refused, or stayed away for longer than its client waits."""
+    """The service refused, or did not answer before the client's timeout."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +31,8 @@ class ServedMovements:
 
     Attributes:
         model, model_sha256: Id of the champion and hash of its weights.
-        request: What was asked for: seed, hardness, sampler and so on.
-        refused: Movements that could not be brought into canonical form; others were drawn in their place.
+        request: Parameters of the request: seed, hardness, sampler and so on.
+        refused: Number of movements that could not be represented in canonical form and were replaced.
     """
 
     canonical: Canonical
@@ -44,24 +44,24 @@ class ServedMovements:
 
 
 def write_served(movements: ServedMovements, folder: Path) -> None:
-    """Write the folder, whole or not at all.
+    """Write the folder atomically.
 
     Raises:
-        CheckpointError: the folder exists, or a movement is not finite.
+        CheckpointError: The folder exists, or a movement is not finite.
     """
     tensors = {name: getattr(movements.canonical, name) for name in TENSORS}
     width_px = tensors["target_width_px"]
     tensors["target_width_px"] = torch.where(width_px.isnan(), UNKNOWN, width_px)
-    told = {name: getattr(movements, name) for name in ("model", "model_sha256", "refused")}
-    record = {"kind": KIND, "form": plain(movements.form), "request": dict(movements.request), **told}
+    origin = {name: getattr(movements, name) for name in ("model", "model_sha256", "refused")}
+    record = {"kind": KIND, "form": plain(movements.form), "request": dict(movements.request), **origin}
     save_checkpoint(folder, tensors, {**record, "group": list(movements.canonical.group)})
 
 
 def read_served(folder: Path) -> ServedMovements:
-    """Inverse of `write_served`.
+    """Read a folder of `write_served`.
 
     Raises:
-        CheckpointError: the folder cannot be read, is damaged, or holds something else.
+        CheckpointError: The folder cannot be read, is damaged, or holds something else.
     """
     tensors, record = load_checkpoint(folder)
     if record.get("kind") != KIND:
@@ -69,14 +69,14 @@ def read_served(folder: Path) -> ServedMovements:
     try:
         return _movements(tensors, record)
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{folder}: not whole movements of the service ({str(error).splitlines()[0]})") from None
+        raise CheckpointError(f"{folder}: incomplete movements of the service ({str(error).splitlines()[0]})") from None
 
 
 def _movements(tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> ServedMovements:
     width_px, group = tensors["target_width_px"], tuple(record["group"])
     counts = {len(group), *(len(tensors[name]) for name in TENSORS)}
     require(len(counts) == 1, "as many groups as movements", f"{sorted(counts)}")
-    known = torch.where(width_px == UNKNOWN, torch.nan, width_px)
-    canonical = Canonical(**{name: tensors[name] for name in TENSORS} | {"target_width_px": known}, group=group)
-    told = {name: record[name] for name in ("model", "model_sha256", "request", "refused")}
-    return ServedMovements(canonical, build(CanonicalConfig, record["form"]), **told)
+    width_or_nan = torch.where(width_px == UNKNOWN, torch.nan, width_px)
+    canonical = Canonical(**{name: tensors[name] for name in TENSORS} | {"target_width_px": width_or_nan}, group=group)
+    origin = {name: record[name] for name in ("model", "model_sha256", "request", "refused")}
+    return ServedMovements(canonical, build(CanonicalConfig, record["form"]), **origin)

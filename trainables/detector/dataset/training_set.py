@@ -1,7 +1,7 @@
-"""What the detector is trained on: people and bots as inputs with their labels, and the checked account of both.
+"""Training set of a detector: inputs and labels of users and bots, and the check of their balance.
 
-An item is a pair (inputs, targets). Under the count-based balance there is nothing else in it: a weight beside the
-count would scale the generated part twice. Under the weight-based one it is a triple whose last part is the weight.
+An item is a pair (inputs, targets). With the balance by count it has no weight: a weight beside the count would scale
+the generated part twice. With the balance by weight it is a triple whose last part is the weight.
 """
 
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ from trainables.detector.dataset.negatives import Negatives, mixture
 from trainables.eval.features.kinematic import FEATURES, movement_features
 
 COLUMNS = (*FEATURES, *MEASURED_CONDITIONS)
-WIDTH = len(COLUMNS) + 1  # of the features that the network reads: beside them the distance from people
-RIDGE = 1e-2  # of the covariance of standardised columns, some of which say nearly the same
+WIDTH = len(COLUMNS) + 1  # number of features that the network reads: the last one is the distance from users
+RIDGE = 1e-2  # added to the covariance of standardised columns, some of which are nearly collinear
 
 
 class Inputs(NamedTuple):
-    """What the network reads of each movement; `direction` is that of the target, cosine and sine."""
+    """Inputs of the network for each movement; `direction` is that of the target, cosine and sine."""
 
     z: Float[Tensor, "B T C"]
     mask: Bool[Tensor, "B T"]
@@ -38,14 +38,14 @@ class Inputs(NamedTuple):
     direction: Float[Tensor, "B 2"]
 
     def take(self, rows: Int[Tensor, "M"]) -> "Inputs":
-        """The movements at `rows` without steps that are padding in all of them; masks are prefixes."""
+        """Return the movements at `rows` without steps that are padding in all of them; masks are prefixes."""
         mask = self.mask[rows]
         longest = int(mask.sum(dim=1).max())
         return Inputs(self.z[rows, :longest], mask[:, :longest], self.features[rows], self.direction[rows])
 
 
 class Targets(NamedTuple):
-    """What the network is to say: 1 for a bot, and the labels of the two embeddings in their maps."""
+    """Targets of the network: 1 for a bot, and the labels of the two embeddings in their maps."""
 
     bot: Float[Tensor, "B"]
     task: Int[Tensor, "B"]
@@ -57,10 +57,10 @@ Item = tuple[Inputs, Targets] | tuple[Inputs, Targets, Float[Tensor, "_"]]
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """Standardisation of what the network reads, with the statistics of the training people.
+    """Standardisation of the inputs, with the statistics of the training users.
 
     Attributes:
-        mean: Of the columns `COLUMNS`.
+        mean, std: Statistics of the columns `COLUMNS`.
         whitening: W with W W^T the inverse of their covariance, so that (x - mean) W is white.
     """
 
@@ -71,7 +71,7 @@ class Scaling:
 
     @classmethod
     def fit(cls, splits: DataSplits) -> "Scaling":
-        """Of the training split; a column that does not vary there counts as it is."""
+        """Fit on the training split; a column that does not vary there is not scaled."""
         table = columns(splits["train"])
         std = table.std(dim=0)
         std = torch.where(std > 0, std, 1.0)
@@ -79,15 +79,15 @@ class Scaling:
         return cls(splits.statistics, table.mean(dim=0), std, torch.linalg.cholesky(covariance.inverse()))
 
     def inputs(self, canonical: Canonical) -> Inputs:
-        """Standardised steps and features, and the direction on the screen, which the canonical form takes away."""
+        """Return standardised steps and features, and the direction on the screen, which the canonical form removes."""
         features = self.features(columns(canonical))
         return Inputs(self.steps.normalise(canonical), canonical.mask, features, direction(canonical.angle).float())
 
     def features(self, columns: Float[Tensor, "N F"]) -> Float[Tensor, "N W"]:
-        """asinh of the standardised columns, and how far they lie from people; `WIDTH` columns in float32.
+        """Return asinh of the standardised columns, and their distance from users; `WIDTH` columns in float32.
 
-        Bots may lie hundreds of deviations off, where a network knows nothing: asinh and the logarithm of the
-        Mahalanobis distance bring them near.
+        Bots may lie hundreds of deviations off, where a network is undetermined: asinh and the logarithm of the
+        Mahalanobis distance compress the range.
         """
         z = (columns - self.mean) / self.std
         distance = (z @ self.whitening).square().mean(dim=1, keepdim=True).log1p()
@@ -95,21 +95,21 @@ class Scaling:
 
 
 def direction(angle: Float[Tensor, "N"]) -> Float[Tensor, "N 2"]:
-    """Cosine and sine."""
+    """Return cosine and sine of the angles."""
     return torch.stack([angle.cos(), angle.sin()], dim=1)
 
 
 def columns(canonical: Canonical) -> Float[Tensor, "N F"]:
-    """Columns `COLUMNS` of movements as they are, float64."""
+    """Return the columns `COLUMNS` of movements before scaling, float64."""
     measured = canonical.measured_condition()
     return torch.cat([movement_features(canonical.deltas[..., :2], canonical.mask), measured], dim=1)
 
 
 class DetectorDataset(Dataset[Item]):
-    """People and bots in memory.
+    """Users and bots in memory.
 
     Args:
-        weight: Of each movement in the loss; None where bots are balanced by their count.
+        weight: Weight of each movement in the loss; None for the balance by count.
     """
 
     def __init__(self, inputs: Inputs, targets: Targets, weight: Float[Tensor, "N"] | None = None) -> None:
@@ -124,16 +124,16 @@ class DetectorDataset(Dataset[Item]):
 
 
 def label_maps() -> LabelMaps:
-    """The maps of every data set: all tasks that there can be, people, and every source of bots."""
+    """Return the label maps of every data set: all possible tasks, humans, and every source of bots."""
     return LabelMaps.of(every_task(), [HUMAN, *BOTS, *SOURCES[1:]])
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """The people of the training split, beside whom each pass sets other bots.
+    """Users of the training split, with other bots in each pass.
 
     Attributes:
-        maps: Of the labels of every movement that there can be.
+        maps: Maps of all possible labels.
     """
 
     real: Canonical
@@ -143,36 +143,36 @@ class TrainingSet:
 
     @property
     def count(self) -> int:
-        """How many bots stand beside the people."""
+        """Number of bots in a pass."""
         alpha = self.config.negatives.alpha
         return len(self.real) if alpha is None else generated_count(len(self.real), alpha)
 
     @cached_property
     def first(self) -> Negatives:
-        """The bots of pass 0: those of the account, too, since a generator takes its time for them."""
-        return self._made(0)
+        """The bots of pass 0, cached, since sampling a generator takes long."""
+        return self._make(0)
 
     def negatives(self, number: int) -> Negatives:
-        """The bots of pass `number`."""
-        return self._made(number) if number else self.first
+        """Return the bots of pass `number`."""
+        return self._make(number) if number else self.first
 
-    def _made(self, number: int) -> Negatives:
+    def _make(self, number: int) -> Negatives:
         seed = derive(self.config.seed, "negatives", number)
         return mixture(self.real, self.count, self.config.negatives, self.config.data.canonical, seed)
 
     def account(self) -> dict[str, Any]:
-        """What a record holds of them, as plain values: the label maps, and the bots and the balance of the first pass.
+        """Return their summary for a record: the label maps, and the bots and the balance of the first pass.
 
-        Raises whatever is wrong with a source of bots.
+        Raises the errors of the sources of bots.
         """
-        told = {**self.first.account(), "balance": self.dataset(self.first)[1]}
-        return {"labels": self.maps.to_json(), "negatives": told}
+        summary = {**self.first.account(), "balance": self.dataset(self.first)[1]}
+        return {"labels": self.maps.to_json(), "negatives": summary}
 
     def dataset(self, negatives: Negatives) -> tuple[DetectorDataset, str]:
-        """People and these bots, and one line on their balance.
+        """Return the data set of the users and these bots, and a line on their balance.
 
         Raises:
-            BalanceError: another number of bots, or other weights, than was asked for.
+            BalanceError: The number of bots, or a weight, is not the configured one.
         """
         alpha, weight = self.config.negatives.alpha, self.config.negatives.weight
         movements = concatenate(self.real, negatives.canonical)

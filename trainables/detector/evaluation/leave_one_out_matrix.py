@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from trainables.core.config import ConfigError, plain, require, with_values
-from trainables.detector.evaluation.report import SEEN, BotRow, DetectorEvaluation
+from trainables.detector.evaluation.report import SEEN, BotRow, DetectorEvaluation, from_plain
 from trainables.detector.evaluation.tables import NONE, Table, interval, percent, rate_text
-from trainables.detector.records import from_plain
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,10 @@ def table_of(file: Path, trainable: Mapping[str, Any]) -> LeaveOneOut:
     mine, theirs = (with_values(config, {"negatives.held_out": []}) for config in (trainable, theirs))
     got = ", ".join(key for key in mine if mine[key] != theirs.get(key))
     require(mine == theirs, "`leave_one_out` of detectors trained as this one", f"another {got}")
-    return LeaveOneOut.from_json(table)
+    try:
+        return LeaveOneOut.from_json(table)
+    except ConfigError as error:
+        raise ConfigError(f"leave_one_out={file}: {error}; write it again with this version") from None
 
 
 def _left_out(family: str, evaluation: DetectorEvaluation) -> BotRow:

@@ -14,20 +14,23 @@ else's Bézier curve and our own), and `unseen` otherwise: the last ones say how
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from trainables.core.config import plain, require
+from pydantic import TypeAdapter, ValidationError
+
+from trainables.core.config import ConfigError, plain, require
 from trainables.core.seeding import generator
 from trainables.detector.evaluation.config import DetectorMetricsConfig
 from trainables.detector.evaluation.per_source_thresholds import SourceThreshold, source_thresholds
 from trainables.detector.evaluation.scored_movements import ScoredMovements, balanced, joined
 from trainables.detector.evaluation.sessions import SessionEvaluator, SessionMetrics, with_sessions
-from trainables.detector.records import from_plain
 from trainables.eval.detection.calibration import Reliability, Temperature, calibrate, reliability
 from trainables.eval.detection.roc import DetectionMetrics, Threshold, detection_metrics, threshold_at_fpr
 from trainables.eval.intervals.cluster_bootstrap import Proportion, proportion
 
 SEEN, RELATED, UNSEEN = "seen", "related", "unseen"  # relation of a family to the training
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,23 @@ class DetectorEvaluation:
     def from_json(cls, content: Mapping[str, Any]) -> "DetectorEvaluation":
         """Return the evaluation of a plain mapping. Raises ConfigError for any other mapping."""
         return from_plain(cls, content)
+
+
+def from_plain(cls: type[R], content: Mapping[str, Any]) -> R:
+    """Return the record of a plain mapping; the inverse of `trainables.core.config.plain`.
+
+    Raises:
+        ConfigError: A key is missing or unknown, or a value is of another type, as in a file of another version.
+    """
+    try:
+        record = TypeAdapter(cls).validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"not a {cls.__name__} of this version: {place}: {first['msg']}") from None
+    if plain(record) != content:
+        raise ConfigError(f"not a {cls.__name__} of this version: it has unknown keys or values of another type")
+    return record
 
 
 def evaluate_scores(

@@ -1,4 +1,4 @@
-"""Laws of the bots beside the people: exact counts, conditions row by row, and each row says what made it."""
+"""Laws of the negatives: exact counts, conditions row by row, and the origin of each row."""
 
 from collections import Counter
 from dataclasses import replace
@@ -26,8 +26,8 @@ from trainables.detector.dataset.negatives import (
     ShortageError,
     apportion,
     conditions_for,
-    fakes,
-    made,
+    generated,
+    make,
     mixture,
     of_style,
     pool,
@@ -47,7 +47,7 @@ def real() -> Canonical:
 
 @pytest.fixture
 def everything(gan: Path, diffusion: Path, folder: Path) -> NegativesConfig:
-    """Every source, by unlike shares."""
+    """Return a configuration of all sources with different shares."""
     return NegativesConfig(
         bots=3.0,
         gan=1.0,
@@ -68,7 +68,7 @@ def assert_same(one: Negatives, other: Negatives) -> None:
 
 
 def by_largest_remainder(count: int, shares: dict[str, float]) -> dict[str, int]:
-    """In exact arithmetic, one by one."""
+    """Apportion in exact arithmetic, one by one."""
     total = sum(Fraction(share) for share in shares.values())
     exact = {name: count * Fraction(share) / total for name, share in shares.items()}
     counts = {name: value.__floor__() for name, value in exact.items()}
@@ -78,7 +78,7 @@ def by_largest_remainder(count: int, shares: dict[str, float]) -> dict[str, int]
     return counts
 
 
-def test_shares_become_counts_by_largest_remainders_and_none_is_lost() -> None:
+def test_shares_become_counts_by_largest_remainders_without_loss() -> None:
     random = generator(0, "shares")
     for _ in range(300):
         names = [f"s{k}" for k in range(int(torch.randint(1, 6, (), generator=random)))]
@@ -93,7 +93,7 @@ def test_shares_become_counts_by_largest_remainders_and_none_is_lost() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 10, 1166, 100_003])
-def test_shares_that_floating_point_cannot_hold_lose_none_either(count: int) -> None:
+def test_shares_that_floating_point_cannot_represent_lose_none_either(count: int) -> None:
     for shares in ({"a": 0.1, "b": 0.2, "c": 0.7}, {"a": 1 / 3, "b": 1 / 3, "c": 1 / 3}, {"a": 1e-9, "b": 1e9}):
         found = apportion(count, shares)
         assert sum(found.values()) == count
@@ -106,7 +106,7 @@ def test_ties_go_to_those_named_first() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 60, 61, 150])
-def test_each_person_movement_is_a_condition_as_often_as_any_other_or_once_more(real: Canonical, count: int) -> None:
+def test_each_human_movement_is_a_condition_as_often_as_any_other_or_once_more(real: Canonical, count: int) -> None:
     numbered = replace(real, group=tuple(str(row) for row in range(len(real))))
     like = conditions_for(numbered, count, generator(0, "conditions"))
     assert len(like) == count
@@ -120,7 +120,7 @@ def test_each_person_movement_is_a_condition_as_often_as_any_other_or_once_more(
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 60, 77])
-def test_a_mixture_has_the_asked_count_and_each_source_its_share(
+def test_a_mixture_has_the_requested_count_and_each_source_its_share(
     real: Canonical, everything: NegativesConfig, count: int
 ) -> None:
     found = mixture(real, count, everything, FORM, seed=1)
@@ -134,7 +134,7 @@ def test_a_mixture_has_the_asked_count_and_each_source_its_share(
 
 
 def test_every_movement_keeps_to_the_condition_of_its_row(real: Canonical) -> None:
-    """So that counts of steps, distances, directions and people are those of the real part, exactly."""
+    """Steps, distances, directions and users are those of the real movements, exactly."""
     config = NegativesConfig(held_out=())
     found = mixture(real, 2 * len(real), config, FORM, seed=3).canonical
     like = conditions_for(real, 2 * len(real), generator(3, "conditions"))
@@ -148,26 +148,26 @@ def test_every_movement_keeps_to_the_condition_of_its_row(real: Canonical) -> No
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-9)
 
 
-def test_fakes_keep_the_duration_and_the_person_of_their_row(real: Canonical, gan: Path, diffusion: Path) -> None:
+def test_samples_keep_the_duration_and_the_user_of_their_row(real: Canonical, gan: Path, diffusion: Path) -> None:
     for rows in (torch.arange(len(real)), torch.tensor([7, 3, 7, 59, 7])):
         like = real.take(rows)
         for kind, checkpoint in (("gan", gan), ("diffusion", diffusion)):
-            found = fakes(kind, checkpoint, FORM, real, rows, 0)
+            found = generated(kind, checkpoint, FORM, real, rows, 0)
             assert found.canonical.group == like.group
             assert torch.equal(found.canonical.duration_s, like.duration_s)
             assert torch.equal(found.canonical.mask, like.mask)
 
 
-def test_a_movement_that_is_asked_for_again_has_another_fake_in_one_pass_and_the_same_in_the_next(
+def test_a_repeated_condition_has_different_samples_within_a_pass_and_the_same_in_the_next(
     real: Canonical, gan: Path
 ) -> None:
-    one = fakes("gan", gan, FORM, real, torch.tensor([7, 3, 7, 7]), 0).canonical
+    one = generated("gan", gan, FORM, real, torch.tensor([7, 3, 7, 7]), 0).canonical
     assert len({row.numpy().tobytes() for row in one.deltas}) == 4
-    other = fakes("gan", gan, FORM, real, torch.tensor([3, 7]), 1).canonical
+    other = generated("gan", gan, FORM, real, torch.tensor([3, 7]), 1).canonical
     assert torch.equal(other.deltas, one.deltas[[1, 0]])
 
 
-def test_a_generator_is_loaded_and_drawn_from_once_for_all_passes(
+def test_a_generator_is_loaded_and_sampled_once_for_all_passes(
     real: Canonical, everything: NegativesConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool.cache_clear()
@@ -183,21 +183,19 @@ def test_a_generator_is_loaded_and_drawn_from_once_for_all_passes(
     assert sorted(calls) == sorted([everything.gan_checkpoint, everything.diffusion_checkpoint])
 
 
-def test_other_weights_at_the_same_place_are_drawn_from_anew(real: Canonical, gan: Path, tmp_path: Path) -> None:
+def test_other_weights_at_the_same_path_are_sampled_again(real: Canonical, gan: Path, tmp_path: Path) -> None:
     place, rows = tmp_path / "best", torch.arange(3)
     place.symlink_to(gan)
-    one = fakes("gan", place, FORM, real, rows, 0)
+    one = generated("gan", place, FORM, real, rows, 0)
     other = published.altered(gan, tmp_path / "other", lambda weight: weight * 0.5)
     place.unlink()
     place.symlink_to(other)
-    found = fakes("gan", place, FORM, real, rows, 0)
+    found = generated("gan", place, FORM, real, rows, 0)
     assert found.model != one.model
     assert not torch.equal(found.canonical.deltas, one.canonical.deltas)
 
 
-def test_bots_and_fakes_are_in_whole_pixels_at_60_hz_as_people_are(
-    real: Canonical, everything: NegativesConfig
-) -> None:
+def test_negatives_are_in_whole_pixels_at_60_hz_as_recordings_are(real: Canonical, everything: NegativesConfig) -> None:
     found = mixture(real, 60, everything, FORM, seed=1).canonical
     steps_px = decode(found, FORM).steps_px
     assert torch.equal(steps_px, steps_px.round())
@@ -210,7 +208,7 @@ def test_bots_and_fakes_are_in_whole_pixels_at_60_hz_as_people_are(
 
 def test_the_seed_decides_every_byte(real: Canonical, everything: NegativesConfig) -> None:
     one = mixture(real, 40, everything, FORM, seed=5)
-    torch.rand(7)  # what happened before in this process plays no part
+    torch.rand(7)  # the global random state does not matter
     assert_same(mixture(real, 40, everything, FORM, seed=5), one)
     other = mixture(real, 40, everything, FORM, seed=6)
     for source in SOURCES:
@@ -222,7 +220,7 @@ def test_the_seed_decides_every_byte(real: Canonical, everything: NegativesConfi
         assert not torch.equal(mine, theirs), source
 
 
-# who made what
+# origins
 
 
 def test_families_that_are_held_out_never_appear(real: Canonical) -> None:
@@ -236,7 +234,7 @@ def test_families_that_are_held_out_never_appear(real: Canonical) -> None:
         assert seen == set(FAMILIES) - set(held_out)
 
 
-def test_styles_have_equal_shares_and_stand_among_each_other(real: Canonical) -> None:
+def test_styles_have_equal_shares_and_are_mixed(real: Canonical) -> None:
     families = ("straight", "spline", "replay")
     found = ScriptedBots(families, FORM)(real, 0)
     styles = [style for family in families for style in FAMILIES[family]]
@@ -247,7 +245,7 @@ def test_styles_have_equal_shares_and_stand_among_each_other(real: Canonical) ->
     assert changes > 2 * len(styles)  # in blocks there would be len(styles) - 1
 
 
-def test_a_row_is_what_its_style_makes_of_its_condition(real: Canonical) -> None:
+def test_a_row_is_made_by_its_style_under_its_condition(real: Canonical) -> None:
     found = ScriptedBots(("straight", "noise"), FORM)(real, 4)
     for style in set(found.style):
         rows = torch.tensor([row for row, name in enumerate(found.style) if name == style])
@@ -255,7 +253,7 @@ def test_a_row_is_what_its_style_makes_of_its_condition(real: Canonical) -> None
         assert_same_movements(found.canonical.take(rows), alone.canonical)
 
 
-def test_every_row_says_what_made_it_and_by_which_weights(real: Canonical, everything: NegativesConfig) -> None:
+def test_every_row_records_its_source_and_weights(real: Canonical, everything: NegativesConfig) -> None:
     found = mixture(real, 60, everything, FORM, seed=1)
     hashes = {"served": "a" * 64}
     for kind in ("gan", "diffusion"):
@@ -269,7 +267,7 @@ def test_every_row_says_what_made_it_and_by_which_weights(real: Canonical, every
     assert account["refused"] == found.refused
 
 
-# what cannot be used
+# unusable movements
 
 
 def straight(rows: Canonical) -> Movements:
@@ -277,54 +275,56 @@ def straight(rows: Canonical) -> Movements:
 
 
 def broken(movements: Movements, rows: list[int]) -> Movements:
-    """The same, some of them on the spot."""
+    """Return the movements, some of them without displacement."""
     steps_px = movements.steps_px.clone()
     steps_px[rows] = 0.0
     return replace(movements, steps_px=steps_px)
 
 
-def test_what_cannot_be_used_is_asked_for_again_counted_and_put_in_its_place(real: Canonical) -> None:
-    like, asked = real.take(torch.arange(9)), list[tuple[int, list[float]]]()
+def test_unusable_movements_are_made_again_counted_and_put_in_their_place(real: Canonical) -> None:
+    like, requested = real.take(torch.arange(9)), list[tuple[int, list[float]]]()
     faults = {0: [0, 3, 8], 1: [1]}
 
-    def draw(rows: Canonical, attempt: int) -> Movements:
-        asked.append((attempt, rows.distance_px.tolist()))
+    def sample(rows: Canonical, attempt: int) -> Movements:
+        requested.append((attempt, rows.distance_px.tolist()))
         return broken(straight(rows), faults.get(attempt, []))
 
-    found, refused = made("test", draw, like, FORM)
+    found, refused = make("test", sample, like, FORM)
     assert refused == 4
     distances = like.distance_px.tolist()
-    assert asked == [(0, distances), (1, [distances[k] for k in (0, 3, 8)]), (2, [distances[3]])]
+    assert requested == [(0, distances), (1, [distances[k] for k in (0, 3, 8)]), (2, [distances[3]])]
     torch.testing.assert_close(found.distance_px, like.distance_px)
     assert torch.equal(found.duration_s, like.duration_s)
     assert found.group == like.group
 
 
 @pytest.mark.parametrize("fault", ["on the spot", "not finite"])
-def test_a_source_that_stays_short_is_an_error_and_no_silent_cut(real: Canonical, fault: str) -> None:
+def test_a_source_with_too_few_movements_is_an_error(real: Canonical, fault: str) -> None:
     attempts = list[int]()
 
-    def draw(rows: Canonical, attempt: int) -> Movements:
+    def sample(rows: Canonical, attempt: int) -> Movements:
         attempts.append(attempt)
         movements = broken(straight(rows), [len(rows) - 1])
         return movements if fault == "on the spot" else replace(movements, steps_px=movements.steps_px / 0.0)
 
     with pytest.raises(ShortageError) as caught:
-        made("a source", draw, real.take(torch.arange(5)), FORM)
+        make("a source", sample, real.take(torch.arange(5)), FORM)
     assert attempts == list(range(ROUNDS))
     left = 1 if fault == "on the spot" else 5
-    assert str(caught.value).startswith(f"`a source` must make 5 movements, but {left} of them could not be brought")
+    assert str(caught.value).startswith(
+        f"expected 5 movements of `a source`, but {left} of them could not be represented"
+    )
 
 
-def test_nothing_is_drawn_where_nothing_is_asked_for(real: Canonical) -> None:
-    def draw(rows: Canonical, attempt: int) -> Movements:
-        raise AssertionError("asked")
+def test_nothing_is_sampled_without_conditions(real: Canonical) -> None:
+    def sample(rows: Canonical, attempt: int) -> Movements:
+        raise AssertionError("sampled")
 
-    found, refused = made("test", draw, real.take(torch.arange(0)), FORM)
+    found, refused = make("test", sample, real.take(torch.arange(0)), FORM)
     assert (len(found), refused) == (0, 0)
 
 
-def test_refused_movements_of_all_sources_are_told_together(real: Canonical, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_movements_of_all_sources_are_summed(real: Canonical, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = BOTS["straight_constant"]
 
     def generate(rows: Canonical, random: torch.Generator) -> Movements:
@@ -339,8 +339,8 @@ def test_refused_movements_of_all_sources_are_told_together(real: Canonical, mon
     torch.testing.assert_close(found.canonical.distance_px, like.distance_px)
 
 
-def test_a_bot_that_draws_again_draws_something_else(real: Canonical, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else a movement of no use would come again and again."""
+def test_another_attempt_has_other_random_numbers(real: Canonical, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise an unusable movement would recur."""
     whole, dice = BOTS["straight_constant"], list[float]()
 
     def generate(rows: Canonical, random: torch.Generator) -> Movements:
@@ -352,43 +352,43 @@ def test_a_bot_that_draws_again_draws_something_else(real: Canonical, monkeypatc
     assert len(set(dice)) == 2
 
 
-# sources that cannot serve
+# sources that are refused
 
 
 def test_a_generator_of_another_form_or_kind_is_refused(real: Canonical, gan: Path, diffusion: Path) -> None:
     rows = torch.arange(2)
     with pytest.raises(ConfigError, match=r"^expected the canonical form of the generator to be the detector's,"):
-        fakes("gan", gan, CanonicalConfig(sequence_length=65), real, rows, 0)
+        generated("gan", gan, CanonicalConfig(sequence_length=65), real, rows, 0)
     with pytest.raises(CheckpointError, match=r"kind `gan`, but got diffusion$"):
-        fakes("gan", diffusion, FORM, real, rows, 0)
+        generated("gan", diffusion, FORM, real, rows, 0)
     with pytest.raises(CheckpointError, match=r"kind `diffusion`, but got gan$"):
-        fakes("diffusion", gan, FORM, real, rows, 0)
+        generated("diffusion", gan, FORM, real, rows, 0)
     with pytest.raises(CheckpointError, match="no such file"):
-        fakes("gan", gan / "nothing", FORM, real, rows, 0)
+        generated("gan", gan / "nothing", FORM, real, rows, 0)
 
 
-def test_served_movements_are_drawn_by_chance_and_each_once(
-    real: Canonical, folder: Path, kept: ServedMovements
+def test_served_movements_are_sampled_without_replacement(
+    real: Canonical, folder: Path, stored: ServedMovements
 ) -> None:
-    known = {row.numpy().tobytes() for row in kept.canonical.deltas}
+    known = {row.numpy().tobytes() for row in stored.canonical.deltas}
     found = [served(folder, FORM, real.take(torch.arange(20)), seed).canonical.deltas for seed in (0, 1)]
     drawn = [{row.numpy().tobytes() for row in deltas} for deltas in found]
     assert all(len(rows) == 20 and rows <= known for rows in drawn)
     assert drawn[0] != drawn[1]
     whole = served(folder, FORM, real.take(torch.arange(30)), 0)
     assert {row.numpy().tobytes() for row in whole.canonical.deltas} == known
-    assert whole.model == (kept.model_sha256,) * 30
+    assert whole.model == (stored.model_sha256,) * 30
 
 
-def test_served_movements_that_do_not_suffice_are_an_error(real: Canonical, folder: Path) -> None:
-    with pytest.raises(ShortageError, match=rf"expected `served movements >= 31`, but {folder} has 30; draw more"):
+def test_too_few_served_movements_are_an_error(real: Canonical, folder: Path) -> None:
+    with pytest.raises(ShortageError, match=rf"expected `served movements >= 31`, but {folder} has 30; fetch more"):
         served(folder, FORM, real.take(torch.arange(31)), 0)
     with pytest.raises(ConfigError, match=rf"^expected the canonical form of {folder} to be the detector's"):
         served(folder, CanonicalConfig("events"), real, 0)
 
 
 @pytest.mark.parametrize("source", SOURCES[1:])
-def test_one_source_alone_makes_all(real: Canonical, everything: NegativesConfig, source: str) -> None:
+def test_a_single_source_makes_all(real: Canonical, everything: NegativesConfig, source: str) -> None:
     shares: dict[str, Any] = {name: float(name == source) for name in SOURCES}
     found = mixture(real, 12, replace(everything, **shares), FORM, seed=0)
     assert set(found.style) == {source}
@@ -398,7 +398,7 @@ def rows_of(found: Negatives, source: str) -> Tensor:
     return torch.tensor([row for row, style in enumerate(found.style) if style == source])
 
 
-def test_what_one_source_draws_from_moves_no_row_of_another(real: Canonical, everything: NegativesConfig) -> None:
+def test_sources_are_independent_of_each_other(real: Canonical, everything: NegativesConfig) -> None:
     one = mixture(real, 38, everything, FORM, seed=2)
     other = mixture(real, 38, replace(everything, held_out=("replay",)), FORM, seed=2)
     for source in SOURCES[1:]:

@@ -1,4 +1,4 @@
-"""Laws of a folder of served movements: what is read is what was written, and a damaged folder is told in one line."""
+"""Laws of a folder of served movements: reading restores what was written, and damage is one line."""
 
 import json
 from collections.abc import Callable
@@ -15,37 +15,37 @@ from trainables.detector.dataset.served_negatives import ServedMovements, read_s
 from trainables.training.checkpoint import RECORD, WEIGHTS, CheckpointError, load_checkpoint, save_checkpoint
 
 
-def test_what_is_read_is_what_was_written(kept: ServedMovements, folder: Path) -> None:
+def test_reading_restores_what_was_written(stored: ServedMovements, folder: Path) -> None:
     found = read_served(folder)
-    assert_same_movements(found.canonical, kept.canonical)
+    assert_same_movements(found.canonical, stored.canonical)
     assert found.canonical.target_width_px.isnan().sum() == 20
     for name in ("form", "model", "model_sha256", "request", "refused"):
-        assert getattr(found, name) == getattr(kept, name), name
+        assert getattr(found, name) == getattr(stored, name), name
 
 
 @pytest.mark.parametrize("form", [CanonicalConfig("events", 48), CanonicalConfig("normalised_time", 32)])
-def test_the_form_travels_with_the_movements(kept: ServedMovements, tmp_path: Path, form: CanonicalConfig) -> None:
-    write_served(replace(kept, form=form), tmp_path / "folder")
+def test_the_form_is_stored_with_the_movements(stored: ServedMovements, tmp_path: Path, form: CanonicalConfig) -> None:
+    write_served(replace(stored, form=form), tmp_path / "folder")
     assert read_served(tmp_path / "folder").form == form
 
 
-def test_nothing_is_written_over(kept: ServedMovements, folder: Path) -> None:
+def test_an_existing_folder_is_not_overwritten(stored: ServedMovements, folder: Path) -> None:
     before = (folder / WEIGHTS).read_bytes()
     with pytest.raises(CheckpointError, match="exists already"):
-        write_served(replace(kept, model="another"), folder)
+        write_served(replace(stored, model="another"), folder)
     assert (folder / WEIGHTS).read_bytes() == before
-    assert read_served(folder).model == kept.model
+    assert read_served(folder).model == stored.model
 
 
 @pytest.mark.parametrize("name", ["deltas", "distance_px", "target_width_px"])
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
-def test_a_movement_that_is_not_finite_is_refused_and_not_repaired(
-    kept: ServedMovements, tmp_path: Path, name: str, value: float
+def test_a_movement_that_is_not_finite_is_refused(
+    stored: ServedMovements, tmp_path: Path, name: str, value: float
 ) -> None:
-    """A target width alone may be NaN: it is unknown then."""
-    tensor = getattr(kept.canonical, name).clone()
+    """Only a target width may be NaN: unknown."""
+    tensor = getattr(stored.canonical, name).clone()
     tensor.view(-1)[4] = value
-    movements = replace(kept, canonical=replace(kept.canonical, **{name: tensor}))
+    movements = replace(stored, canonical=replace(stored.canonical, **{name: tensor}))
     if name == "target_width_px" and value != value:
         write_served(movements, tmp_path / "folder")
         assert read_served(tmp_path / "folder").canonical.target_width_px[4].isnan()
@@ -100,7 +100,7 @@ DAMAGE = [*map(without, MISSING), fewer, shorter, of_another_form, of_no_form]
 
 
 @pytest.mark.parametrize("damage", DAMAGE, ids=[*MISSING, "fewer", "shorter", "of_another_form", "of_no_form"])
-def test_a_damaged_folder_is_told_in_one_line(
+def test_damage_is_one_line(
     folder: Path, tmp_path: Path, damage: Callable[[dict[str, Any], dict[str, Any]], None]
 ) -> None:
     tensors, record = load_checkpoint(folder)
@@ -108,11 +108,11 @@ def test_a_damaged_folder_is_told_in_one_line(
     save_checkpoint(tmp_path / "folder", tensors, record)
     with pytest.raises(CheckpointError) as caught:
         read_served(tmp_path / "folder")
-    assert str(caught.value).startswith(f"{tmp_path / 'folder'}: not whole movements of the service (")
+    assert str(caught.value).startswith(f"{tmp_path / 'folder'}: incomplete movements of the service (")
     assert "\n" not in str(caught.value)
 
 
-def test_an_unreadable_record_is_told(folder: Path, tmp_path: Path) -> None:
+def test_an_unreadable_record_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes())
     (tmp_path / RECORD).write_text("{")
     with pytest.raises(CheckpointError, match="not a readable JSON record"):
@@ -122,7 +122,7 @@ def test_an_unreadable_record_is_told(folder: Path, tmp_path: Path) -> None:
         read_served(tmp_path)
 
 
-def test_what_is_unknown_stays_unknown_where_every_width_is(kept: ServedMovements, tmp_path: Path) -> None:
-    unknown = replace(kept.canonical, target_width_px=torch.full((30,), torch.nan, dtype=torch.float64))
-    write_served(replace(kept, canonical=unknown), tmp_path / "folder")
+def test_unknown_widths_stay_unknown(stored: ServedMovements, tmp_path: Path) -> None:
+    unknown = replace(stored.canonical, target_width_px=torch.full((30,), torch.nan, dtype=torch.float64))
+    write_served(replace(stored, canonical=unknown), tmp_path / "folder")
     assert bool(read_served(tmp_path / "folder").canonical.target_width_px.isnan().all())

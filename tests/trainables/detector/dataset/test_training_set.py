@@ -1,4 +1,4 @@
-"""Laws of the training set: one scaling point, scaling from training people, labels that mean the same in any pass."""
+"""Laws of the training set: one scaling of the generated part, statistics of training users, stable labels."""
 
 import math
 from collections import Counter
@@ -55,14 +55,14 @@ def training_set(scaling: Scaling, alpha: float | None = 0.5, weight: float | No
 
 def without_last(negatives: Negatives) -> Negatives:
     n = len(negatives) - 1
-    told = {name: getattr(negatives, name)[:n] for name in ("style", "family", "model")}
-    return Negatives(negatives.canonical.take(torch.arange(n)), **told)
+    kept = {name: getattr(negatives, name)[:n] for name in ("style", "family", "model")}
+    return Negatives(negatives.canonical.take(torch.arange(n)), **kept)
 
 
 # scaling
 
 
-def test_columns_are_the_features_and_what_a_movement_shows_of_its_condition(splits: DataSplits) -> None:
+def test_columns_are_the_features_and_the_measured_conditions(splits: DataSplits) -> None:
     few = splits["validation"].take(torch.arange(3))
     found = columns(few)
     assert found.shape == (3, len(COLUMNS))
@@ -72,45 +72,45 @@ def test_columns_are_the_features_and_what_a_movement_shows_of_its_condition(spl
     assert torch.equal(named["path_efficiency"], neuromotor_features(few.deltas, few.mask)[:, 0])
 
 
-def test_columns_are_scaled_by_the_training_people(splits: DataSplits, scaling: Scaling) -> None:
-    """Mean and sample deviation of each column over them in plain loops, then asinh of what is asked."""
+def test_columns_are_scaled_by_the_training_users(splits: DataSplits, scaling: Scaling) -> None:
+    """Mean and sample deviation of each column over them in plain loops, then asinh."""
     table = columns(splits["train"]).numpy()
-    asked = splits["validation"].take(torch.arange(4))
+    chosen = splits["validation"].take(torch.arange(4))
     for number, column in enumerate(table.T):
         mean = math.fsum(column) / len(column)
         deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in column) / (len(column) - 1))
-        expected = [math.asinh((value - mean) / deviation) for value in columns(asked)[:, number].tolist()]
-        found = scaling.inputs(asked).features[:, number]
+        expected = [math.asinh((value - mean) / deviation) for value in columns(chosen)[:, number].tolist()]
+        found = scaling.inputs(chosen).features[:, number]
         np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_a_column_more_is_the_distance_from_the_training_people(splits: DataSplits, scaling: Scaling) -> None:
+def test_the_last_column_is_the_distance_from_the_training_users(splits: DataSplits, scaling: Scaling) -> None:
     """log(1 + d^2 / F), d being that of Mahalanobis over F standardised columns, with `RIDGE` on the diagonal."""
     table = columns(splits["train"]).numpy()
     z = (table - table.mean(axis=0)) / table.std(axis=0, ddof=1)
     covariance = np.cov(z.T) + RIDGE * np.eye(z.shape[1])
-    asked = splits["validation"].take(torch.arange(4))
-    found = scaling.inputs(asked).features
+    chosen = splits["validation"].take(torch.arange(4))
+    found = scaling.inputs(chosen).features
     assert found.shape == (4, WIDTH)
-    for row, values in enumerate(columns(asked).numpy()):
+    for row, values in enumerate(columns(chosen).numpy()):
         mine = (values - table.mean(axis=0)) / table.std(axis=0, ddof=1)
         square = mine @ np.linalg.solve(covariance, mine) / len(mine)
         assert float(found[row, len(COLUMNS)]) == pytest.approx(math.log1p(square), rel=1e-5)
 
 
-def test_the_direction_on_the_screen_stands_apart(splits: DataSplits, scaling: Scaling) -> None:
-    """The canonical form takes it away: the same movement pointing elsewhere differs in it alone."""
-    asked = splits["validation"].take(torch.arange(4))
-    turned = replace(asked, angle=asked.angle + 1.0)
-    one, other = (scaling.inputs(movements) for movements in (asked, turned))
-    for row, angle in enumerate(asked.angle.tolist()):
+def test_the_direction_on_the_screen_is_a_separate_input(splits: DataSplits, scaling: Scaling) -> None:
+    """The canonical form removes it: the same movement in another direction differs in it alone."""
+    chosen = splits["validation"].take(torch.arange(4))
+    turned = replace(chosen, angle=chosen.angle + 1.0)
+    one, other = (scaling.inputs(movements) for movements in (chosen, turned))
+    for row, angle in enumerate(chosen.angle.tolist()):
         assert one.direction[row].tolist() == pytest.approx([math.cos(angle), math.sin(angle)], abs=1e-6)
     assert torch.equal(one.features, other.features)
     assert torch.equal(one.z, other.z)
     assert not torch.isclose(one.direction, other.direction).all(dim=1).any()
 
 
-def test_nobody_but_the_training_people_has_a_say_in_the_scaling(splits: DataSplits, scaling: Scaling) -> None:
+def test_the_scaling_depends_on_the_training_users_alone(splits: DataSplits, scaling: Scaling) -> None:
     others = {name: splits[name if name == "train" else "train"].take(torch.arange(3)) for name in splits.splits}
     found = Scaling.fit(replace(splits, splits={**others, "train": splits["train"]}))
     assert torch.equal(found.mean, scaling.mean)
@@ -121,15 +121,15 @@ def test_nobody_but_the_training_people_has_a_say_in_the_scaling(splits: DataSpl
 
 
 @pytest.mark.parametrize("count", [7, 1166])
-def test_a_column_that_does_not_vary_counts_as_it_is(splits: DataSplits, count: int) -> None:
-    """Equal values have a deviation of 0 and no rounding, by which one could divide."""
+def test_a_constant_column_is_not_scaled(splits: DataSplits, count: int) -> None:
+    """Equal values have a deviation of exactly 0 and not of rounding."""
     same = splits["train"].take(torch.full((count,), 3))
     found = Scaling.fit(replace(splits, splits={**splits.splits, "train": same}))
     assert torch.equal(found.std, torch.ones(len(COLUMNS), dtype=torch.float64))
     assert float(found.inputs(splits["train"]).features.abs().max()) < 10
 
 
-def test_bots_hundreds_of_deviations_off_stay_within_reach(scaling: Scaling) -> None:
+def test_bots_hundreds_of_deviations_off_have_bounded_inputs(scaling: Scaling) -> None:
     far = people(2)
     still = replace(far, distance_px=far.distance_px * 1e6)
     assert 1 < float(scaling.inputs(still).features.abs().max()) < 10
@@ -160,8 +160,8 @@ def test_rows_are_taken_without_the_steps_that_pad_all_of_them(scaling: Scaling)
 
 
 @pytest.mark.parametrize(("alpha", "count"), [(0.29, 12), (0.5, 20), (1.0, 40), (0.0125, 0), (2.0, 80)])
-def test_bots_stand_beside_people_by_count(scaling: Scaling, alpha: float, count: int) -> None:
-    """0.29 of 40 are 11.6, so 12; of 0.5 the even neighbour is none."""
+def test_the_number_of_bots_is_balanced_by_count(scaling: Scaling, alpha: float, count: int) -> None:
+    """0.29 of 40 is 11.6, rounded to 12; 0.0125 of 40 is 0.5, rounded to the even 0."""
     given = training_set(scaling, alpha)
     negatives = given.negatives(0)
     dataset, line = given.dataset(negatives)
@@ -181,7 +181,7 @@ def test_one_bot_too_few_is_refused(scaling: Scaling) -> None:
         weighted.dataset(without_last(weighted.negatives(0)))
 
 
-def test_a_weight_stands_in_the_place_of_the_count(scaling: Scaling) -> None:
+def test_a_weight_replaces_the_count(scaling: Scaling) -> None:
     given = training_set(scaling, None, 0.25)
     dataset, line = given.dataset(given.negatives(0))
     assert line == "balance: 40 real + 40 generated, weighted ratio 0.2500 (asked for 0.2500)"
@@ -205,7 +205,7 @@ def test_an_item_with_a_weight_is_refused_where_bots_are_counted(scaling: Scalin
 # labels
 
 
-def test_the_maps_know_everybody_and_every_task(splits: DataSplits) -> None:
+def test_the_maps_contain_every_style_and_every_task(splits: DataSplits) -> None:
     maps = label_maps()
     assert set(maps.style.names) == {HUMAN, *BOTS, *SOURCES[1:]}
     assert set(maps.embodiment.names) == {HUMAN, BOT}
@@ -215,14 +215,14 @@ def test_the_maps_know_everybody_and_every_task(splits: DataSplits) -> None:
     assert maps.sha256 == label_maps().sha256
 
 
-def test_labels_of_a_movement_are_the_same_in_any_pass_and_company(scaling: Scaling) -> None:
+def test_labels_of_a_movement_are_the_same_in_any_pass_and_order(scaling: Scaling) -> None:
     given = training_set(scaling)
     first, second = (given.negatives(number) for number in (0, 1))
     rows = torch.randperm(len(first), generator=torch.Generator().manual_seed(0))
-    told: dict[str, Any] = {
+    columns_of: dict[str, Any] = {
         name: tuple(getattr(first, name)[row] for row in rows.tolist()) for name in ("style", "family", "model")
     }
-    shuffled = Negatives(first.canonical.take(rows), **told)
+    shuffled = Negatives(first.canonical.take(rows), **columns_of)
     sets = [given.dataset(negatives)[0].targets for negatives in (first, second, shuffled)]
     for targets in sets:
         for mine, theirs in zip(targets, sets[0], strict=True):
@@ -241,7 +241,7 @@ def test_labels_are_those_of_the_movement_itself(scaling: Scaling) -> None:
     assert targets.bot.tolist() == [0.0] * REAL + [1.0] * 20
 
 
-def test_a_style_that_the_maps_do_not_hold_is_an_error_and_no_class_0(scaling: Scaling) -> None:
+def test_an_unknown_style_is_an_error_and_not_class_0(scaling: Scaling) -> None:
     given = training_set(scaling)
     negatives = given.negatives(0)
     unknown = replace(negatives, style=(*negatives.style[:-1], "teleport"))
@@ -256,7 +256,7 @@ def same(one: Canonical, other: Canonical) -> bool:
     return torch.equal(one.deltas, other.deltas)
 
 
-def test_each_pass_has_its_own_bots_by_the_seed(scaling: Scaling) -> None:
+def test_the_bots_of_a_pass_follow_from_the_seed(scaling: Scaling) -> None:
     given = training_set(scaling)
     other = replace(given, config=replace(given.config, seed=1))
     assert same(given.negatives(3).canonical, given.negatives(3).canonical)
@@ -264,7 +264,7 @@ def test_each_pass_has_its_own_bots_by_the_seed(scaling: Scaling) -> None:
     assert not same(given.negatives(3).canonical, other.negatives(3).canonical)
 
 
-def test_the_account_tells_labels_bots_and_balance_of_the_first_pass(scaling: Scaling) -> None:
+def test_the_account_holds_labels_bots_and_balance_of_the_first_pass(scaling: Scaling) -> None:
     given = training_set(scaling)
     account, negatives = given.account(), given.negatives(0)
     assert LabelMaps.from_json(account["labels"]) == given.maps

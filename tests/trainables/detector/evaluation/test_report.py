@@ -163,7 +163,7 @@ def test_an_evaluation_is_restored_from_its_json(evaluation: DetectorEvaluation)
 def test_a_damaged_evaluation_is_refused(evaluation: DetectorEvaluation) -> None:
     whole = evaluation.to_json()
     for damaged in ({**whole, "styles": [{}]}, {**whole, "level": "high"}, {"level": 1}, {**whole, "extra": 1}):
-        with pytest.raises(ConfigError, match="not a DetectorEvaluation"):
+        with pytest.raises(ConfigError, match="not a DetectorEvaluation of this version"):
             DetectorEvaluation.from_json(damaged)
 
 
