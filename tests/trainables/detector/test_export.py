@@ -1,4 +1,4 @@
-"""Laws of the exported detector: the checkpoint's scores, whatever the number and length, and a file that is known."""
+"""Laws of an exported detector: the scores of the checkpoint for any number and length, and its metadata."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from trainables.training.checkpoint import CheckpointError, load_record
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A detector whose scores differ, for it was trained a little."""
+    """Write a briefly trained detector, whose scores differ."""
     folder = tmp_path_factory.mktemp("trained") / "checkpoint"
     *_, last = epochs(TINY)
     last.save(folder)
@@ -42,21 +42,23 @@ def detector(checkpoint: Path) -> Detector:
     return load_trained_detector(checkpoint)
 
 
-def shortest(people: Canonical, count: int) -> Canonical:
-    return people.take(people.mask.sum(dim=1).argsort()[:count])
+def shortest(movements: Canonical, count: int) -> Canonical:
+    return movements.take(movements.mask.sum(dim=1).argsort()[:count])
 
 
 @pytest.mark.parametrize("count", [1, 2, 300])
 def test_scores_are_those_of_the_checkpoint(file: Path, detector: Detector, splits: DataSplits, count: int) -> None:
-    """In float32 to 1e-5; people's scores spread much wider than that."""
-    people = splits["train"].take(torch.arange(count))
-    found, expected = OnnxDetector.load(file).score(people), detector.score(people)
+    """In float32 up to 1e-5; the scores of users vary much more than that."""
+    humans = splits["train"].take(torch.arange(count))
+    found, expected = OnnxDetector.load(file).score(humans), detector.score(humans)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
     assert found.dtype == torch.float64
     assert count < 300 or float(expected.std()) > 1e-3
 
 
-def test_short_movements_without_padding_are_scored_alike(file: Path, detector: Detector, splits: DataSplits) -> None:
+def test_short_movements_without_padding_have_the_same_scores(
+    file: Path, detector: Detector, splits: DataSplits
+) -> None:
     few = shortest(splits["train"], 5)
     length = int(few.mask.sum(dim=1).max())
     assert length < TINY.data.canonical.sequence_length
@@ -64,16 +66,16 @@ def test_short_movements_without_padding_are_scored_alike(file: Path, detector: 
     torch.testing.assert_close(OnnxDetector.load(file).score(bare), detector.score(few), rtol=0, atol=1e-5)
 
 
-def test_the_file_says_of_which_weights_and_for_which_form_it_is(file: Path, checkpoint: Path) -> None:
+def test_the_file_holds_the_hash_of_the_weights_and_the_form(file: Path, checkpoint: Path) -> None:
     assert OnnxDetector.load(file).canonical == TINY.data.canonical
-    said = onnxruntime.InferenceSession(file).get_modelmeta().custom_metadata_map
-    assert said["weights_sha256"] == load_record(checkpoint)["weights_sha256"]
+    metadata = onnxruntime.InferenceSession(file).get_modelmeta().custom_metadata_map
+    assert metadata["weights_sha256"] == load_record(checkpoint)["weights_sha256"]
 
 
-def test_what_was_not_exported_here_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_another_file_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "torn.onnx").write_bytes(b"no model")
     for wrong in (tmp_path / "torn.onnx", tmp_path / "absent.onnx"):
-        with pytest.raises(CheckpointError, match=f"^{wrong}: no exported detector: [^\n]+$"):
+        with pytest.raises(CheckpointError, match=f"^{wrong}: not an exported detector: [^\n]+$"):
             OnnxDetector.load(wrong)
 
 

@@ -151,7 +151,7 @@ def test_a_gan_is_judged_by_the_same_command_but_has_no_sampler_to_choose(
         (["samples=nowhere.npy", "split=holdout"], "the holdout split is kept for the promotion"),
         (["samples=a.npy", "split=train"], "`split` in {validation, test}"),
         (["samples=a.npy", "metrics=[c2st,fid]"], "metrics=fid"),
-        (["samples=a.npy", "metrics=[]"], "`metrics` name at least one"),
+        (["samples=a.npy", "metrics=[]"], "`metrics` to name at least one"),
         (["samples=a.npy", "n=-1"], "`n >= 0`"),
         (["samples=a.npy", "steps=-1"], "`steps >= 1`"),
         (["ckpt=a", "sampling.sampler=euler"], "sampler=euler"),

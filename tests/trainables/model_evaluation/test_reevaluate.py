@@ -215,7 +215,7 @@ def test_the_training_split_is_refused(untrained_gan: Path) -> None:
 
 @pytest.mark.parametrize("seeds", [[], [1, 1]])
 def test_noises_are_different_and_at_least_one(untrained_gan: Path, seeds: list[int]) -> None:
-    with pytest.raises(ConfigError, match="`seeds` are different"):
+    with pytest.raises(ConfigError, match="`seeds` to be different"):
         evaluate(untrained_gan, "validation", seeds)
 
 

@@ -1,8 +1,10 @@
 """Laws of the negatives: exact counts, conditions row by row, and the origin of each row."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,6 @@ from trainables.detector.dataset.negatives import (
     served,
 )
 from trainables.detector.dataset.served_negatives import ServedMovements
-from trainables.models import ServedGenerator, load_generator
 from trainables.training.checkpoint import CheckpointError, load_record
 
 FORM = CanonicalConfig()
@@ -173,11 +174,12 @@ def test_a_generator_is_loaded_and_sampled_once_for_all_passes(
     pool.cache_clear()
     calls = list[str]()
 
-    def counted(checkpoint: Path) -> ServedGenerator:
+    def counted(load: Callable[[Path], Any], checkpoint: Path) -> Any:
         calls.append(str(checkpoint))
-        return load_generator(checkpoint)
+        return load(checkpoint)
 
-    monkeypatch.setattr(negatives, "load", counted)
+    for kind, load in negatives.LOADERS.items():
+        monkeypatch.setitem(negatives.LOADERS, kind, partial(counted, load))
     for seed in range(4):
         assert len(mixture(real, 50, everything, FORM, seed)) == 50
     assert sorted(calls) == sorted([everything.gan_checkpoint, everything.diffusion_checkpoint])
