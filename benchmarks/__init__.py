@@ -1,1 +1,1 @@
-"""Benchmarks that regenerate the speed tables; each runs as `python -m benchmarks.<name>`."""
+"""Benchmarks and studies behind docs/results.md; each runs as `python -m benchmarks.<name>`."""

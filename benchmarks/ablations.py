@@ -1,15 +1,14 @@
-"""Variants of the diffusion trainable against each other: same data, same number of steps, several seeds.
+"""Ablations of the diffusion trainable: variants with the same data, the same number of steps and several seeds.
 
-Each run is trained for `--steps` steps, then makes one sample per validation movement under that movement's condition;
-the probes tell samples from recordings (folds by group). A table gives the mean over seeds with its 95 % interval
-(Student's t), a JSON file every run.
+Each run is trained for `--steps` steps, then generates one sample per validation movement under that movement's
+condition; probes separate samples from recordings (folds by user). The table gives the mean over seeds with its 95 %
+interval (Student's t), the JSON file every run.
 
 `python -m benchmarks.ablations contrastive --seeds 3 --steps 600`
 """
 
 import argparse
 import json
-import statistics
 import sys
 import tempfile
 import time
@@ -18,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scipy import stats
 
+from benchmarks.support.intervals import format_mean
 from trainables.core.config import build, plain, with_values
 from trainables.data.canonical import reobserve
 from trainables.data.dataset import load_splits
@@ -81,27 +80,27 @@ SUITES: dict[str, dict[str, Overrides]] = {
         "log-SNR schedule": {"diffusion.schedule": "log_snr"},
     },
     "latent": {"steps": {}, "latents, 8 channels": {"latent.enabled": True}},
-    "conditioning": {"conditioned": {}, "and end point held": {"sampling.inpaint": True}},
+    "conditioning": {"conditioned": {}, "end point inpainted": {"sampling.inpaint": True}},
 }
 
 
 def run(overrides: Overrides, seed: int, steps: int) -> dict[str, float]:
-    """Train one variant and judge it: held-out accuracy of every probe, and what the validator says."""
+    """Train one variant; return the held-out accuracy of every probe, and the metrics of its validation."""
     settings = {"seed": seed, "epochs": 1, "steps_per_epoch": steps, **overrides}
     config = build(DiffusionConfig, with_values(plain(DiffusionConfig()), settings))
     *_, last = epochs(config)
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "checkpoint"
         last.save(checkpoint)
-        probes = judged(checkpoint, config)
+        probes = evaluate_probes(checkpoint, config)
     return probes | {title: last.metrics[name] for title, name in MORE.items() if name in last.metrics}
 
 
-def judged(checkpoint: Path, config: DiffusionConfig) -> dict[str, float]:
-    """Accuracy of each probe between the validation movements and samples of the same conditions."""
-    splits, judge = load_splits(config.data), config.evaluation
-    validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, judge)
-    samples = load_generator(checkpoint).like(validator.held_out, seed=judge.seed)
+def evaluate_probes(checkpoint: Path, config: DiffusionConfig) -> dict[str, float]:
+    """Return the accuracy of each probe between the validation movements and samples of the same conditions."""
+    splits, evaluation = load_splits(config.data), config.evaluation
+    validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, evaluation)
+    samples = load_generator(checkpoint).like(validator.held_out, seed=evaluation.seed)
     observed, rows = reobserve(samples, config.data.canonical)
     real, fake = validator.features[rows], movement_features(observed.deltas, observed.mask)
     groups = validator.observed.take(rows).group
@@ -112,8 +111,8 @@ def judged(checkpoint: Path, config: DiffusionConfig) -> dict[str, float]:
             real_groups=groups,
             fake_groups=observed.group,
             probe=probe,
-            folds=judge.folds,
-            seed=judge.seed,
+            folds=evaluation.folds,
+            seed=evaluation.seed,
             columns=FEATURES,
         ).accuracy
         for probe in PROBES
@@ -121,37 +120,28 @@ def judged(checkpoint: Path, config: DiffusionConfig) -> dict[str, float]:
 
 
 def measure(suite: str, seeds: int, steps: int) -> Iterator[dict[str, Any]]:
-    """Every run of a suite, seed by seed, so that what is measured first is a whole comparison."""
+    """Yield every run of a suite, seed by seed, so that an interrupted suite has complete comparisons."""
     for seed in range(seeds):
         for name, overrides in SUITES[suite].items():
             began = time.perf_counter()
-            figures = run(overrides, seed, steps)
+            metrics = run(overrides, seed, steps)
             print(f"{suite}: {name}, seed {seed}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
-            yield {"variant": name, "seed": seed, **figures}
-
-
-def interval(values: list[float]) -> str:
-    """Mean and half width of the 95 % interval; of one value, the value."""
-    mean = statistics.fmean(values)
-    if len(values) < 2:
-        return f"{mean:.3f}"
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
-    return f"{mean:.3f} ± {half:.3f}"
+            yield {"variant": name, "seed": seed, **metrics}
 
 
 def table(runs: list[dict[str, Any]]) -> str:
-    """One row per variant, as Markdown."""
+    """Return a Markdown table with one row per variant."""
     titles = [title for title in (*PROBES, *MORE) if any(title in each for each in runs)]
     lines = ["| variant | " + " | ".join(titles) + " |", "|---" * (len(titles) + 1) + "|"]
     for name in dict.fromkeys(each["variant"] for each in runs):
         rows = [each for each in runs if each["variant"] == name]
         cells = [[row[title] for row in rows if title in row] for title in titles]
-        lines.append(f"| {name} | " + " | ".join(interval(cell) if cell else "" for cell in cells) + " |")
+        lines.append(f"| {name} | " + " | ".join(format_mean(cell) if cell else "" for cell in cells) + " |")
     return "\n".join(lines)
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("suite", choices=sorted(SUITES))
     parser.add_argument("--seeds", type=int, default=3)

@@ -1,8 +1,8 @@
-"""What a two-sample test sees of each augmentation: varied recordings against the same recordings as they are.
+"""Two-sample test of each augmentation: augmented recordings against the same recordings unchanged.
 
-Each row varies every movement of the default training split at the augmentation's default strength. Two more vary them
-as a training pass does by default, and stretch them by reading positions at equal distances, without regard to the
-recorder. C2ST accuracy by group folds: median, smallest and largest over the seeds; 0.5 is no difference.
+Each row augments every movement of the default training split at the augmentation's default strength. Two more rows
+augment them as a training pass does by default, and stretch them by plain resampling, which ignores the recorder. C2ST
+accuracy with folds by user: median [minimum, maximum] over the seeds; 0.5 is no difference.
 
 `OMP_NUM_THREADS=1 python -m benchmarks.augmentations --seeds 5 --output augmentations.json`
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from trainables.core.formatting import format_interval
 from trainables.data.augment import AUGMENTATIONS, augment
 from trainables.data.canonical import Canonical, Movements, decode, encode, usable
 from trainables.data.config import CanonicalConfig, DataConfig, VariationsConfig
@@ -30,7 +31,7 @@ Variation = Callable[[Movements, torch.Generator], Movements]
 
 
 def plain_stretch(movements: Movements, random: torch.Generator) -> Movements:
-    """Durations within 10 %, positions read at equal distances by linear interpolation and rounded."""
+    """Stretch durations by up to 10 %, with positions interpolated linearly and rounded."""
     factor = 0.9 + 0.2 * torch.rand(len(movements), generator=random, dtype=torch.float64)
     length = (movements.length * factor).round().long()
     path = torch.nn.functional.pad(movements.steps_px, (0, 0, 1, 0)).cumsum(dim=1)
@@ -40,12 +41,12 @@ def plain_stretch(movements: Movements, random: torch.Generator) -> Movements:
 
 
 def in_a_pass(movements: Movements, random: torch.Generator) -> Movements:
-    """As the default configuration varies a training pass."""
+    """Augment as a training pass does by default."""
     return augment(movements, VariationsConfig(), FORM, random).movements
 
 
 def variations() -> dict[str, Variation]:
-    """Every row of the table by its name."""
+    """Return the augmentation of each row of the table by name."""
     each = {name: partial(_varied, name) for name in AUGMENTATIONS}
     return {**each, "a default pass": in_a_pass, "plain stretch": plain_stretch}
 
@@ -55,7 +56,7 @@ def _varied(name: str, movements: Movements, random: torch.Generator) -> Movemen
 
 
 def accuracy(real: Canonical, varied: Movements, probe: str) -> float:
-    """C2ST of the varied movements that are still usable against the same ones as recorded."""
+    """Return the C2ST accuracy of the augmented movements that are still usable against the same ones as recorded."""
     rows, _ = usable(varied, FORM)
     found = encode(varied.take(rows), FORM)
     features = [movement_features(part.deltas, part.mask) for part in (real.take(rows), found)]
@@ -63,7 +64,7 @@ def accuracy(real: Canonical, varied: Movements, probe: str) -> float:
 
 
 def measure(variation: Variation, seeds: int, probes: list[str]) -> dict[str, list[float]]:
-    """Accuracy of each probe for each seed."""
+    """Return the accuracy of each probe for each seed."""
     real = load_splits(DataConfig())["train"]
     movements = decode(real, FORM)
     varied = [variation(movements, torch.Generator().manual_seed(seed)) for seed in range(seeds)]
@@ -71,7 +72,7 @@ def measure(variation: Variation, seeds: int, probes: list[str]) -> dict[str, li
 
 
 def main() -> None:
-    """Measure, print a table and write the accuracies."""
+    """Run the benchmark: print a table and write the accuracies."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--probes", nargs="+", choices=list(PROBES), default=["quadratic", "boosting"])
@@ -81,7 +82,7 @@ def main() -> None:
     results = {}
     for name, variation in variations().items():
         results[name] = measure(variation, arguments.seeds, arguments.probes)
-        cells = [f"{p} {statistics.median(v):.3f} ({min(v):.3f}-{max(v):.3f})" for p, v in results[name].items()]
+        cells = [f"{p} {format_interval(statistics.median(v), min(v), max(v))}" for p, v in results[name].items()]
         print(f"{name:<16}", *cells, sep="  ", flush=True)
     if arguments.output:
         arguments.output.write_text(json.dumps(results, indent=1) + "\n")

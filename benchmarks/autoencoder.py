@@ -1,7 +1,7 @@
-"""What the temporal autoencoder of latent diffusion loses: held-out movements against their reconstructions.
+"""Reconstruction error of the temporal autoencoder of latent diffusion on validation movements.
 
 Errors are those of movements in whole pixels, after decoding and re-observation; the accuracy of the default probe
-between movements and reconstructions is the ceiling of any diffusion in that space.
+between movements and reconstructions bounds what any diffusion in that space can reach.
 
 `python -m benchmarks.autoencoder --channels 8 16`
 """
@@ -22,7 +22,7 @@ from trainables.diffusion.latents.reconstruction import reconstruction_report
 
 
 def measure(channels: int, seed: int) -> dict[str, float]:
-    """Fit on the training split, reconstruct the validation split."""
+    """Fit on the training split, reconstruct the validation split; return the errors."""
     config = DataConfig()
     splits, began = load_splits(config), time.perf_counter()
     latent = LatentConfig(enabled=True, channels=channels)
@@ -33,12 +33,12 @@ def measure(channels: int, seed: int) -> dict[str, float]:
 
 
 def table(rows: list[dict[str, float]]) -> str:
-    """One line per figure, one column per number of channels."""
+    """Return a table with one line per metric and one column per number of channels."""
     return "\n".join(f"{name:<28}" + "".join(f"{row[name]:>12.4g}" for row in rows) for name in rows[0])
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the table."""
+    """Run the benchmark and print its table; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--channels", type=int, nargs="+", default=[8, 16])
     parser.add_argument("--seed", type=int, default=0)

@@ -1,12 +1,12 @@
-"""What the ranking term costs: training steps with it, under each option that lowers its cost, against plain ones.
+"""Cost of the ranking term: training steps with it, under each option that lowers its cost, against plain steps.
 
-A step is the real one (`trainables.diffusion.train.optimise`, with its draws) on a random batch of full sequences.
-The variants differ from each other by one option at a time; each is measured right after a plain step, in turns, over
-as many steps as its `every` spans. Time is the process's CPU time, which other work on the machine stretches less than
-the clock on the wall. A ratio is the median over rounds of a variant's time over that of the plain step before it.
-Beside it stands what the rows alone ask for: 1 + share * K / every, and without gradient through the negatives a third
-of the addition, the forward pass being a third of a step. The optimiser, and the pass of self-conditioning, cost what
-they cost in every step, so that ratios may lie below that.
+A step is the real one (`trainables.diffusion.loop.optimise`, with its random draws) on a random batch of full
+sequences. The variants differ by one option at a time; each is measured right after a plain step, alternating, over as
+many steps as its `every` spans. Time is the CPU time of the process, which other work on the machine affects less than
+wall-clock time. A ratio is the median over rounds of a variant's time over that of the plain step before it. The column
+`expected` counts rows alone: 1 + share * K / every, and without gradient through the negatives a third of the addition,
+since the forward pass is a third of a step. The optimiser and the self-conditioning pass cost the same in every step,
+so ratios may lie below it.
 
 `python -m benchmarks.contrastive --repeats 10`
 """
@@ -56,7 +56,7 @@ WARM_UP = 1  # rounds that are not measured
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured of one variant."""
+    """Measurements of one variant."""
 
     share: float
     negatives: int
@@ -69,7 +69,7 @@ class Row:
 
 
 def training_step(config: DiffusionConfig, steps: int) -> Callable[[], object]:
-    """One update of a network of its own, with its draws, on a fixed random batch; a queue is full from the start."""
+    """Return a function that makes one update of a new network on a fixed random batch; a queue starts full."""
     state, objective, random = initial_state(config, ALONE), Objective.of(config.diffusion), generator(0, "benchmark")
     size, width = config.batch_size, CONDITION_WIDTH
     channels = config.data.canonical.form.channels
@@ -92,7 +92,7 @@ def training_step(config: DiffusionConfig, steps: int) -> Callable[[], object]:
 
 
 def milliseconds(step: Callable[[], object], times: int = 1) -> float:
-    """CPU time of one of several calls, all threads together."""
+    """Return the CPU time of one of several calls, over all threads."""
     started = time.process_time()
     for _ in range(times):
         step()
@@ -100,12 +100,12 @@ def milliseconds(step: Callable[[], object], times: int = 1) -> float:
 
 
 def expected(config: ContrastiveConfig) -> float:
-    """Ratio to a plain step by the rows alone."""
+    """Return the ratio to a plain step by the number of rows alone."""
     return 1 + config.share * config.negatives / config.every / (3 if config.detach_negatives else 1)
 
 
 def measure(base: int, batch: int, steps: int, repeats: int) -> tuple[list[Row], float]:
-    """A row per variant, and the milliseconds of a plain step."""
+    """Return a row per variant, and the milliseconds of a plain step."""
 
     def work(contrastive: ContrastiveConfig) -> Callable[[], object]:
         model = ModelConfig(base_channels=base)
@@ -121,14 +121,14 @@ def measure(base: int, batch: int, steps: int, repeats: int) -> tuple[list[Row],
 
 
 def _row(config: ContrastiveConfig, times: list[tuple[float, float]]) -> Row:
-    """From the times of the plain step and the variant's in every round."""
+    """Return the row of a variant from the times of the plain step and its own in every round."""
     ratio = statistics.median(own / before for before, own in times)
     options = config.share, config.negatives, config.every, config.detach_negatives, config.source
     return Row(*options, statistics.median(own for _, own in times), ratio, expected(config))
 
 
 def table(rows: list[Row], plain_ms: float) -> str:
-    """The rows as text, the reference below them."""
+    """Return the rows as text, with the reference below them."""
     lines = [f"{'share':>6}{'K':>4}{'every':>7}{'gradient':>10}{'source':>8}{'ms/step':>9}{'ratio':>8}{'expected':>10}"]
     lines += [
         f"{row.share:>6g}{row.negatives:>4}{row.every:>7}{'own' if row.detached else 'both':>10}{row.source:>8}"
@@ -139,7 +139,7 @@ def table(rows: list[Row], plain_ms: float) -> str:
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--base", type=int, default=64, help="first width of the network")
     parser.add_argument("--batch", type=int, default=64, help="sequences per step")
@@ -151,7 +151,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the table."""
+    """Run the benchmark and print its table; return the exit code."""
     given = arguments(argv)
     torch.set_num_threads(given.threads)
     rows, plain_ms = measure(given.base, given.batch, given.steps, given.repeats)

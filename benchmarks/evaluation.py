@@ -1,9 +1,9 @@
-"""What judging costs: seconds and memory of the two-sample metrics at the sizes where they are used.
+"""Cost of an evaluation: seconds and memory of the two-sample metrics at the sizes where they are used.
 
-Every metric runs on one thread, on standardised columns of equal distributions, which is where a good generator stands
-(a probe that separates easily converges sooner). The metrics alternate within one run and the medians over the repeats
-are given; processor time beside wall-clock time, because other work on the machine adds to the latter alone. Extra
-memory is that of a fresh process, at its peak over what the imports and the tables take.
+Every metric runs on one thread, on standardised columns of equal distributions, as with a good generator (a probe that
+separates easily converges sooner). The metrics alternate within one run and medians over the repeats are reported; CPU
+time as well as wall-clock time, because other work on the machine affects only the latter. Extra memory is the peak of
+a fresh process less the memory of the imports and the tables.
 
 `python -m benchmarks.evaluation --repeats 5`
 """
@@ -34,7 +34,7 @@ from trainables.eval.metrics import (
 )
 
 Metric = Callable[[Float[Tensor, "N F"], Float[Tensor, "M F"]], object]
-SIGMA = 5.0  # given, as a sweep does: the median distance of the real part is taken once
+SIGMA = 5.0  # fixed, as in a sweep, which takes the median distance of the real movements once
 
 
 @dataclass(frozen=True)
@@ -49,23 +49,23 @@ class Work:
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured of it."""
+    """Measurements of one metric at one size."""
 
     name: str
     rows: int
     columns: int
     seconds: float  # wall clock, median over the repeats
-    cpu_seconds: float  # of the processor, median over the repeats
+    cpu_seconds: float  # CPU time, median over the repeats
     extra_mb: float
 
 
 def probe(name: str) -> Metric:
-    """The classifier two-sample test with a probe."""
+    """Return the classifier two-sample test with a probe."""
     return lambda real, fake: classifier_two_sample_test(real, fake, probe=name)
 
 
 def works() -> dict[str, Work]:
-    """Everything that is measured, by a name of its own."""
+    """Return everything that is measured, by name."""
     listed = [Work(f"C2ST {name}", rows, 20, probe(name)) for name in PROBES for rows in (334, 2000)]
     listed += [
         Work("MMD", 10_000, 16, lambda real, fake: mmd_rbf(real, fake, SIGMA)),
@@ -81,14 +81,14 @@ def works() -> dict[str, Work]:
 
 
 def tables(work: Work) -> tuple[Tensor, Tensor]:
-    """A real and a fake table of the same normal distribution."""
+    """Return a real and a fake table of the same normal distribution."""
     random = torch.Generator().manual_seed(0)
     real, fake = torch.randn(2, work.rows, work.columns, generator=random, dtype=torch.float64).unbind(0)
     return real, fake
 
 
 def extra_mb(name: str) -> float:
-    """Peak memory of one call over what stood before it. Call it in a fresh process."""
+    """Return the peak memory of one call less the memory before it. Call it in a fresh process."""
     work = works()[name]
     small = Work(work.name, 60, work.columns, work.metric)
     small.metric(*tables(small))  # imports, of which some come late
@@ -99,7 +99,7 @@ def extra_mb(name: str) -> float:
 
 
 def measure(chosen: dict[str, Work], repeats: int) -> list[Row]:
-    """Memory of each in a process of its own, then the times of all, alternating."""
+    """Measure the memory of each in a process of its own, then the times of all, alternating."""
     with multiprocessing.get_context("spawn").Pool(1, torch.set_num_threads, (1,), maxtasksperchild=1) as pool:
         extra = {name: pool.apply(extra_mb, (name,)) for name in chosen}
     pairs = {name: tables(work) for name, work in chosen.items()}
@@ -113,14 +113,14 @@ def _row(work: Work, times: list[tuple[float, float]], extra: float) -> Row:
 
 
 def timed(work: Work, pair: tuple[Tensor, Tensor]) -> tuple[float, float]:
-    """Wall-clock and processor seconds of one call."""
+    """Return wall-clock and CPU seconds of one call."""
     cpu = time.process_time()
     wall = seconds(lambda: work.metric(*pair))
     return wall, time.process_time() - cpu
 
 
 def table(rows: list[Row]) -> str:
-    """The rows as text."""
+    """Return the rows as text."""
     lines = [f"{'metric':<24}{'rows':>8}{'columns':>9}{'seconds':>10}{'CPU s':>8}{'extra MB':>10}"]
     lines += [
         f"{row.name:<24}{row.rows:>8,}{row.columns:>9}{row.seconds:>10.3f}{row.cpu_seconds:>8.3f}{row.extra_mb:>10.0f}"
@@ -130,7 +130,7 @@ def table(rows: list[Row]) -> str:
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--repeats", type=int, default=5, help="measured calls of each metric")
     parser.add_argument("--only", default="", help="metrics whose name begins with this")
@@ -139,12 +139,15 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the table; 2 if nothing is to be measured."""
+    """Run the benchmark and print its table; return 2 for wrong input, else 0."""
     given = arguments(argv)
     torch.set_num_threads(1)
     chosen = {name: work for name, work in works().items() if name.startswith(given.only)}
     if not chosen or given.repeats < 1:
-        print(f"`--only` begins one of {', '.join(works())}, and `--repeats >= 1`", file=sys.stderr)
+        print(
+            f"expected `--only` to begin one of {', '.join(works())}, and `--repeats >= 1`",
+            file=sys.stderr,
+        )
         return 2
     rows = measure(chosen, given.repeats)
     print(table(rows))

@@ -1,10 +1,9 @@
-"""Does the search find a better configuration than chance? Samplers against random search at an equal budget of trials.
+"""Search quality: Optuna samplers against random search at an equal budget of trials.
 
-Every sampler searches the default space over the default data, once per seed; the same trials, epochs and early
-stopping for all. `+baseline` begins with the baseline point, as a sweep does; the others are without it. The best
-trial of each sweep, as the sweep itself ranks them, is then judged on noise that no trial was judged by, and on the
-test people. Runs of one seed are compared with each other: the interval of the difference to random search is
-Student's over the seeds.
+Every sampler searches the default space on the default data, once per seed, with the same trials, epochs and early
+stopping. `+baseline` enqueues the baseline point first, as a sweep does; the others do not. The best trial of each
+sweep, by the ranking of the sweep, is re-evaluated with new seeds on the validation users, and on the test users. Runs
+of one seed are compared with each other: the interval of the difference to random search is Student's over the seeds.
 
 `python -m benchmarks.search_quality --seeds 5 --trials 16 --output search_quality.json`
 """
@@ -12,8 +11,6 @@ Student's over the seeds.
 import argparse
 import io
 import json
-import math
-import statistics
 import sys
 import tempfile
 import time
@@ -24,8 +21,8 @@ from typing import Any
 
 import optuna
 from rich.console import Console
-from scipy.stats import t as student
 
+from benchmarks.support.intervals import format_mean
 from platform.core.ray_instance import ray_instance
 from platform.study.budget import enqueue_baselines
 from platform.study.config import BudgetConfig, Sweep, TuneConfig
@@ -45,7 +42,7 @@ from trainables.training.metric_names import VAL_C2ST, VAL_MMD
 SPACE = SPACES["diffusion"]
 BASELINE = "+baseline"
 SHORT = {"epochs": 6, "steps_per_epoch": 50, "sampling.steps": 10}
-NOISE = (71, 72, 73)  # no trial was judged by it
+EVAL_SEEDS = (71, 72, 73)  # seeds of the re-evaluation, which no trial used
 METRICS = {
     "C2ST, validation": ("validation", VAL_C2ST),
     "C2ST, test": ("test", VAL_C2ST),
@@ -54,7 +51,7 @@ METRICS = {
 
 
 def sweep_of(name: str, seed: int, trials: int, folder: Path) -> Sweep:
-    """One sweep of short trials with a study of its own; `name` is a sampler, or a sampler and `+baseline`."""
+    """Return a sweep of short trials with its own study; `name` is a sampler, or a sampler and `+baseline`."""
     sampler = name.removesuffix(BASELINE)
     space = SPACE if sampler != name else replace(SPACE, baselines=())
     settings = TuneConfig(
@@ -68,7 +65,7 @@ def sweep_of(name: str, seed: int, trials: int, folder: Path) -> Sweep:
 
 
 def run(sweep: Sweep, cpus: int) -> dict[str, Any]:
-    """Search, and judge the best trial anew; with the seconds that the search took."""
+    """Run a sweep and re-evaluate its best trial; return its metrics and the seconds of the search."""
     settings = sweep.settings
     study = open_study(sweep, {OBJECTIVES: [GENERATION.objective], "trainable": SPACE.trainable})
     enqueue_baselines(study, sweep.space, settings.budget.trials)
@@ -81,39 +78,30 @@ def run(sweep: Sweep, cpus: int) -> dict[str, Any]:
     best = ranking(study)[0]
     if best.checkpoint is None:
         raise RuntimeError(f"{settings.study_name}: the best trial has no checkpoint")
-    judged = {split: evaluate(best.checkpoint, split, NOISE) for split in ("validation", "test")}
-    figures = {title: judged[split].metrics[name].value for title, (split, name) in METRICS.items()}
-    return {"best": best.params, "searched": best.value, "seconds": spent, **figures}
-
-
-def with_interval(values: Sequence[float]) -> str:
-    """Mean and half width of Student's 95 % interval; one value has none."""
-    mean = statistics.fmean(values)
-    if len(values) < 2:
-        return f"{mean:.3f}"
-    half = float(student.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
-    return f"{mean:.3f} ± {half:.3f}"
+    results = {split: evaluate(best.checkpoint, split, EVAL_SEEDS) for split in ("validation", "test")}
+    metrics = {title: results[split].metrics[name].value for title, (split, name) in METRICS.items()}
+    return {"best": best.params, "searched": best.value, "seconds": spent, **metrics}
 
 
 def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """One row per sampler, and one per difference to random search, paired by seed."""
+    """Return a table with one row per sampler, and one per difference to random search, paired by seed."""
     rows = {name: {title: [run[title] for run in runs] for title in METRICS} for name, runs in found.items()}
     for name in [name for name in found if name != "random" and "random" in found]:
         rows[f"{name} - random"] = {
             title: [a - b for a, b in zip(rows[name][title], rows["random"][title], strict=True)] for title in METRICS
         }
-    lines = [f"{'':<16}" + "".join(f"{title:>20}" for title in METRICS)]
+    lines = [f"{'':<16}" + "".join(f"{title:>24}" for title in METRICS)]
     lines += [
-        f"{name:<16}" + "".join(f"{with_interval(row[title]):>20}" for title in METRICS) for name, row in rows.items()
+        f"{name:<16}" + "".join(f"{format_mean(row[title]):>24}" for title in METRICS) for name, row in rows.items()
     ]
     return "\n".join(lines)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the table."""
+    """Run the benchmark and print its table; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--trials", type=int, default=16, help="of each sweep")
+    parser.add_argument("--trials", type=int, default=16, help="trials of each sweep")
     parser.add_argument("--samplers", nargs="+", default=["random", "tpe", f"tpe{BASELINE}"])
     parser.add_argument("--output", type=Path, help="also write the measurements as JSON here")
     given = parser.parse_args(argv)

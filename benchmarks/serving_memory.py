@@ -1,10 +1,10 @@
-"""Whether the service's processes grow: a mixed load for some minutes, and what the kernel says of their memory.
+"""Memory growth of the service's processes under a mixed load of some minutes, as the kernel reports it.
 
-Four clients ask without a pause for 1 to 256 movements in every format, for earlier batches again, for the model, and
-for what is refused. RSS counts the pages of Ray's shared store that a process has touched, so that what belongs to the
-process alone (`own`, RSS less shared pages) is told apart. After the warm-up, which takes the first third, each half
-minute gives a median, and the slope is that of Theil and Sen over these, with its 95 % interval; it takes the medians
-for independent of each other.
+Four clients request without a pause 1 to 256 movements in every format, earlier batches, the model, and what is
+refused. RSS counts the pages of Ray's shared store that a process has touched, so the memory of the process alone
+(`own`, RSS less shared pages) is reported separately. After the warm-up, which takes the first third, each half minute
+gives a median; the slope over these is the Theil-Sen estimate with its 95 % interval, which assumes that the medians
+are independent.
 """
 
 import random
@@ -22,7 +22,7 @@ import requests
 from scipy.stats import theilslopes
 
 from benchmarks.support.clients import OK, WITHIN_S, connection
-from benchmarks.support.service import REPLICA, TWO, Figure, Service, Stage, service
+from benchmarks.support.service import REPLICA, TWO, Measurement, RunningService, Setup, service
 from serve.formats import FORMATS, HEADERS
 
 WATCHED = {
@@ -35,7 +35,7 @@ CLIENTS = 4
 EVERY_S = 2.0
 BLOCK_S = 30.0
 WARM_UP = 1 / 3
-REFUSED: Sequence[tuple[int, dict[str, Any]]] = (  # with the status that it is to have
+REFUSED: Sequence[tuple[int, dict[str, Any]]] = (  # with the expected status
     (422, {"n": 0}),
     (422, {"n": 1_000_000}),
     (422, {"n": 1, "sed": 7}),
@@ -45,35 +45,35 @@ REFUSED: Sequence[tuple[int, dict[str, Any]]] = (  # with the status that it is 
 
 
 @dataclass
-class Mixed:
-    """One client.
+class MixedClient:
+    """Client that sends requests of several kinds.
 
     Attributes:
-        ended: (what was asked, whether its status was the right one) -> how often.
+        counts: (kind of request, whether its status was the expected one) -> number of requests.
     """
 
     url: str
     seed: int
-    ended: Counter[tuple[str, bool]] = field(default_factory=Counter)
+    counts: Counter[tuple[str, bool]] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self._random, self._kept = random.Random(self.seed), connection()
+        self._random, self._session = random.Random(self.seed), connection()
         self._batches: deque[str] = deque(maxlen=64)
         self._kinds = {"samples": self._samples, "again": self._again, "refused": self._refused, "model": self._model}
 
     def run(self, until: float) -> None:
-        """Ask until a moment of the monotonic clock."""
+        """Send requests until a time of the monotonic clock."""
         while time.monotonic() < until:
             kind = self._random.choices([*self._kinds], weights=(70, 10, 15, 5))[0]
             try:
                 right = self._kinds[kind]()
             except requests.RequestException:
                 right = False
-            self.ended[kind, right] += 1
+            self.counts[kind, right] += 1
 
     def _samples(self) -> bool:
         chosen = self._random
-        reply = self._post(
+        response = self._post(
             {
                 "n": chosen.randint(1, 256),
                 "seed": chosen.randrange(2**31),
@@ -82,15 +82,15 @@ class Mixed:
                 "format": chosen.choice([*FORMATS]),
             }
         )
-        if reply.status_code == OK:
-            self._batches.append(reply.headers[HEADERS["batch_id"]])
-        return reply.status_code == OK
+        if response.status_code == OK:
+            self._batches.append(response.headers[HEADERS["batch_id"]])
+        return response.status_code == OK
 
     def _again(self) -> bool:
         if not self._batches:
             return self._samples()
         path = f"{self.url}/v1/samples/{self._random.choice(self._batches)}"
-        return self._kept.get(path, timeout=WITHIN_S).status_code == OK
+        return self._session.get(path, timeout=WITHIN_S).status_code == OK
 
     def _refused(self) -> bool:
         status, body = self._random.choice(REFUSED)
@@ -98,33 +98,33 @@ class Mixed:
 
     def _model(self) -> bool:
         path = self._random.choice(("/v1/model", "/v1/health", "/v1/metrics", "/"))
-        return self._kept.get(self.url + path, timeout=WITHIN_S).status_code == OK
+        return self._session.get(self.url + path, timeout=WITHIN_S).status_code == OK
 
     def _post(self, body: Mapping[str, Any]) -> requests.Response:
-        return self._kept.post(f"{self.url}/v1/samples", json=body, timeout=WITHIN_S)
+        return self._session.post(f"{self.url}/v1/samples", json=body, timeout=WITHIN_S)
 
 
-def memory(stage: Stage) -> list[Figure]:
-    """Of every process: MiB in the first and the last half minute after the warm-up, and the slope in between."""
-    with service(stage.storage("memory"), *TWO) as served:
-        until = time.monotonic() + 60 * stage.minutes
-        clients = [Mixed(served.url, seed) for seed in range(CLIENTS)]
+def memory(setup: Setup) -> list[Measurement]:
+    """Measure, for every process, MiB in the first and the last half minute after the warm-up, and the slope."""
+    with service(setup.storage("memory"), *TWO) as served:
+        until = time.monotonic() + 60 * setup.minutes
+        clients = [MixedClient(served.url, seed) for seed in range(CLIENTS)]
         threads = [threading.Thread(target=client.run, args=(until,)) for client in clients]
         for thread in threads:
             thread.start()
         rows = watched(served, until)
         for thread in threads:
             thread.join()
-    ended = sum((client.ended for client in clients), Counter[tuple[str, bool]]())
-    wrong = sum(count for (_, right), count in ended.items() if not right)
-    figures = [Figure.count("mixed load: requests with another status than due", wrong, ended.total(), "0")]
+    counts = sum((client.counts for client in clients), Counter[tuple[str, bool]]())
+    wrong = sum(count for (_, right), count in counts.items() if not right)
+    found = [Measurement.count("mixed load: requests with an unexpected status", wrong, counts.total(), "0")]
     for name in rows[0][1]:
-        figures += grown(name, [(at, mib[name]) for at, mib in rows if name in mib])
-    return figures
+        found += growth(name, [(at, mib[name]) for at, mib in rows if name in mib])
+    return found
 
 
-def watched(served: Service, until: float) -> list[tuple[float, dict[str, float]]]:
-    """(minutes, name of a process and kind of its memory -> MiB), every so often."""
+def watched(served: RunningService, until: float) -> list[tuple[float, dict[str, float]]]:
+    """Return (minutes, process and kind of memory -> MiB) at regular intervals."""
     processes = {
         f"{role} {number}": process
         for role, title in WATCHED.items()
@@ -143,8 +143,8 @@ def _mib(process: psutil.Process) -> dict[str, float]:
     return {"RSS": found.rss / 2**20, "own": (found.rss - found.shared) / 2**20}
 
 
-def grown(name: str, rows: Sequence[tuple[float, float]]) -> list[Figure]:
-    """The figures of one process from (minutes, MiB)."""
+def growth(name: str, rows: Sequence[tuple[float, float]]) -> list[Measurement]:
+    """Return the growth and the slope of one process from (minutes, MiB)."""
     warm = [(at, mib) for at, mib in rows if at >= WARM_UP * rows[-1][0]]
     blocks: dict[int, list[tuple[float, float]]] = {}
     for at, mib in warm:
@@ -154,6 +154,6 @@ def grown(name: str, rows: Sequence[tuple[float, float]]) -> list[Figure]:
     ).T
     slope = theilslopes(mib, at)
     return [
-        Figure(f"{name}: growth; first, last", "MiB", mib[-1] - mib[0], mib[0], mib[-1], len(warm)),
-        Figure(f"{name}: slope, 95 %", "MiB/min", slope.slope, slope.low_slope, slope.high_slope, len(mib)),
+        Measurement(f"{name}: growth; first, last", "MiB", mib[-1] - mib[0], mib[0], mib[-1], len(warm)),
+        Measurement(f"{name}: slope, 95 %", "MiB/min", slope.slope, slope.low_slope, slope.high_slope, len(mib)),
     ]

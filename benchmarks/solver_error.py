@@ -1,6 +1,6 @@
-"""How far samplers of few network calls stay from the converged one, on the same noise and conditions.
+"""Error of samplers with few network calls against a converged one, on the same noise and conditions.
 
-Root mean squared distance, in standardised units over valid steps, to 250 calls of DPM-Solver++(2M).
+Root mean squared error, in standardised units over valid steps, against 250 calls of DPM-Solver++(2M).
 
 `python -m benchmarks.solver_error results/diffusion/cpu/checkpoints/best`
 """
@@ -28,7 +28,7 @@ CALLS = (6, 8, 12, 20)
 
 @dataclass(frozen=True)
 class Row:
-    """One sampler at one number of network calls."""
+    """Error of one sampler at one number of network calls."""
 
     sampler: str
     spacing: str
@@ -37,26 +37,26 @@ class Row:
 
 
 def measure(checkpoint: Path, rows: int, seed: int) -> list[Row]:
-    """Every sampler and spacing, under the conditions of validation movements."""
+    """Return the error of every sampler and spacing, under the conditions of validation movements."""
     source = load_generator(checkpoint)
     splits = load_splits(build(DataConfig, load_record(checkpoint)["config"]["data"]))
-    people = splits["validation"].take(torch.arange(rows))
+    recorded = splits["validation"].take(torch.arange(rows))
 
     def samples(sampling: SamplingConfig) -> Tensor:
-        return torch.cat([*source.stream(conditions_of(people), people, seed=seed, sampling=sampling)])
+        return torch.cat([*source.stream(conditions_of(recorded), recorded, seed=seed, sampling=sampling)])
 
     converged = samples(CONVERGED)
     found = []
     for sampler in SAMPLERS:
         for spacing in SPACINGS:
             for calls in CALLS:
-                error = (samples(SamplingConfig(sampler, spacing, calls)) - converged)[people.mask]
+                error = (samples(SamplingConfig(sampler, spacing, calls)) - converged)[recorded.mask]
                 found.append(Row(sampler, spacing, calls, float(error.square().mean().sqrt())))
     return found
 
 
 def table(rows: list[Row]) -> str:
-    """One line per sampler and spacing, one column per number of calls."""
+    """Return a table with one line per sampler and spacing, and one column per number of calls."""
     lines = [f"{'network calls':<24}" + "".join(f"{calls:>8}" for calls in CALLS)]
     for name in dict.fromkeys((row.sampler, row.spacing) for row in rows):
         errors = [row.rmse for row in rows if (row.sampler, row.spacing) == name]
@@ -65,11 +65,11 @@ def table(rows: list[Row]) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the table."""
+    """Run the benchmark and print its table; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("checkpoint", type=Path, help="folder of a diffusion checkpoint")
     parser.add_argument("--rows", type=int, default=128, help="movements")
-    parser.add_argument("--seed", type=int, default=3, help="of the noise")
+    parser.add_argument("--seed", type=int, default=3, help="seed of the noise")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path, help="also write the rows as JSON here")
     given = parser.parse_args(argv)

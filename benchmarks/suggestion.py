@@ -1,8 +1,8 @@
-"""What a suggestion costs when a study has grown: one ask and tell of each sampler at so many trials, over a journal.
+"""Cost of a suggestion in a large study: one ask and tell of each sampler at a number of trials, in a journal.
 
-The study is a journal file in the space of the default sweep, as `platform.tune` keeps it, with trials of made-up
-values that were told before the clock starts. A suggestion is timed through the bridge that Tune asks: the budget is
-counted, the sampler asked, the trial's attributes written.
+The study is a journal file with the search space of the default sweep, as `platform.tune` stores it, and contains
+trials with synthetic values before the clock starts. The timed call is that of Tune's searcher: it counts the budget,
+asks the sampler, and writes the attributes of the trial.
 
 `python -m benchmarks.suggestion --trials 300 --output suggestion.json`
 """
@@ -35,7 +35,7 @@ EPOCHS = 9
 
 
 def sweep_of(sampler: str, folder: Path, trials: int) -> Sweep:
-    """A sweep of the default space with a study of its own."""
+    """Return a sweep of the default space with its own study."""
     settings = TuneConfig(
         study_name=sampler, storage_path=str(folder), sampler=sampler, budget=BudgetConfig(trials=trials)
     )
@@ -43,7 +43,7 @@ def sweep_of(sampler: str, folder: Path, trials: int) -> Sweep:
 
 
 def fill(study: optuna.Study, trials: int, rng: np.random.Generator) -> None:
-    """Trials at random points, two of three stopped on their way; worse with weight and alpha."""
+    """Add trials at random points, two of three of them pruned; values grow with weight and alpha."""
     random = optuna.samplers.RandomSampler(seed=0)
     points = optuna.create_study(sampler=random)
     for number in range(trials):
@@ -62,7 +62,7 @@ def fill(study: optuna.Study, trials: int, rng: np.random.Generator) -> None:
 
 
 def seconds(sampler: str, folder: Path, trials: int, repeats: int) -> list[float]:
-    """Seconds of each suggestion, each told before the next."""
+    """Return the seconds of each suggestion; each trial is completed before the next."""
     sweep = sweep_of(sampler, folder, trials + repeats)
     study = open_study(sweep, {OBJECTIVES: [GENERATION.objective], "trainable": SPACE.trainable})
     fill(study, trials, np.random.default_rng(0))
@@ -77,9 +77,9 @@ def seconds(sampler: str, folder: Path, trials: int, repeats: int) -> list[float
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the table."""
+    """Run the benchmark and print its table; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--trials", type=int, default=300, help="that the study has before the first suggestion")
+    parser.add_argument("--trials", type=int, default=300, help="trials in the study before the first suggestion")
     parser.add_argument("--repeats", type=int, default=20, help="suggestions of each sampler")
     parser.add_argument("--output", type=Path, help="also write the measurements as JSON here")
     given = parser.parse_args(argv)

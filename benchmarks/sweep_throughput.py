@@ -1,9 +1,9 @@
-"""What a running sweep takes from its trainings: steps per second of its trials against bare processes, side by side.
+"""Training throughput of a sweep: steps per second of its trials against bare processes.
 
-As many trials as cores train the same small model at once; so do as many bare processes with one thread each that call
-the trainable's loop and nothing else. Each writes down when an epoch ends, its judgement included; steps per second are
-counted while all of them are past their first epoch and none has ended, and summed. Bare runs stand before and after
-each sweep, because the machine may be shared.
+As many trials as cores train the same small model concurrently; so do as many bare processes with one thread each that
+run only the training loop. Each logs the end of an epoch, its evaluation included; steps per second are counted while
+all of them are past their first epoch and none has ended, and summed. Bare runs come before and after each sweep,
+because the machine may be shared.
 
 `python -m benchmarks.sweep_throughput --rounds 3 --output throughput.json`
 """
@@ -49,11 +49,11 @@ from trainables.training.worker import ALONE, Worker
 SPACE = SPACES["diffusion"]
 SEARCHED = ("contrastive.temperature",)  # with weight 0 it changes nothing: all trials cost the same
 SMALL = {"model.base_channels": 32, "steps_per_epoch": 100, "evaluation.movements": 100, "sampling.steps": 5}
-LOG = "BENCH_LOG"  # the variable that names the folder of logs; workers inherit it
+LOG = "BENCH_LOG"  # environment variable with the folder of the logs; workers inherit it
 
 
 def timed(config: DiffusionConfig, *, resume: Path | None = None, worker: Worker = ALONE) -> Iterator[Epoch]:
-    """The diffusion trainable; the end of each epoch is written to a log of this training."""
+    """Run the diffusion trainable; write the end of each epoch to a log of this training."""
     log = Path(os.environ[LOG]) / f"{os.getpid()}-{time.monotonic_ns()}"
     for epoch in loop.epochs(config, resume=resume, worker=worker):
         with log.open("a") as stream:
@@ -62,25 +62,25 @@ def timed(config: DiffusionConfig, *, resume: Path | None = None, worker: Worker
 
 
 def trial(parameters: Mapping[str, Any], job: session.Job) -> None:
-    """The session's trial in a worker that knows the timed loop."""
+    """Run the session's trial in a worker, with the timed loop registered."""
     TRAINABLES["timed"] = TRAINABLES["diffusion"].with_parts(epochs=timed)
     session.trial(parameters, job)
 
 
 def rate(log: Path, steps_per_epoch: int) -> float:
-    """Steps per second of all trainings in a folder together, while all of them were at work."""
+    """Return the steps per second of all trainings in a folder together, while all of them were running."""
     ends = [[float(line.split()[1]) for line in file.read_text().splitlines()] for file in sorted(log.iterdir())]
     began, ended = max(times[0] for times in ends), min(times[-1] for times in ends)
     return sum(steps_per_epoch * _epochs_between(times, began, ended) for times in ends) / (ended - began)
 
 
 def _epochs_between(times: Sequence[float], began: float, ended: float) -> float:
-    """Epochs from one moment to another, broken ones by their share of the time."""
+    """Return the epochs between two times, partial ones by their share of the time."""
     return sum(max(min(ended, end) - max(began, start), 0.0) / (end - start) for start, end in pairwise(times))
 
 
 def bare(config: Mapping[str, Any], count: int, log: Path) -> None:
-    """As many processes as trials, each with one thread and the loop alone."""
+    """Train in `count` processes, each with one thread and only the training loop."""
     code = (
         "import json, sys, torch; torch.set_num_threads(1)\n"
         "from benchmarks.sweep_throughput import timed\n"
@@ -96,7 +96,7 @@ def bare(config: Mapping[str, Any], count: int, log: Path) -> None:
 
 
 def swept(config: Mapping[str, Any], count: int, log: Path) -> None:
-    """One sweep of so many trials, all at once, in a Ray of its own."""
+    """Run one sweep of `count` concurrent trials, on its own Ray instance."""
     os.environ[LOG] = str(log)
     settings = TuneConfig(
         study_name="throughput",
@@ -116,15 +116,15 @@ def swept(config: Mapping[str, Any], count: int, log: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the table."""
+    """Run the benchmark and print its table; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=3, help="of bare, sweep, bare")
-    parser.add_argument("--epochs", type=int, default=6, help="of each training")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of bare, sweep, bare")
+    parser.add_argument("--epochs", type=int, default=6, help="epochs of each training")
     parser.add_argument("--output", type=Path, help="also write the measurements as JSON here")
     given = parser.parse_args(argv)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     torch.set_num_threads(1)
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a worker could not import this file: not its platform
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a worker has another `platform`
     config = with_values(plain(DiffusionConfig()), {**SMALL, "epochs": given.epochs})
     build(DiffusionConfig, config)
     count = len(os.sched_getaffinity(0))

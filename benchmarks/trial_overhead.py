@@ -1,13 +1,13 @@
-"""What a trial costs beyond its training: one that does nothing on the sweep's path, against a bare Optuna loop.
+"""Overhead of a trial beyond its training: a no-op trial of a sweep against a bare Optuna loop.
 
     bare loop    study.ask, study.tell
     sweep        ask -> Tune -> reused actor -> TorchTrainer in local mode -> one report -> callbacks -> tell
 
-Both search the same parameters with the same sampler and a journal file each, one trial at a time, in one process: half
-of the bare loops run before the sweep and half after it. A trial's seconds pass from the tell before it to its own; the
-first counts from the start of its loop, the actor's start included. A sweep whose trials lead a Ray Train worker group
-of one, which does nothing either, tells what a group costs. Another sweep trains a small epoch per trial and reads its
-process's memory: PSS counts a page that n processes share as 1/n, private those of it alone. Linux only.
+Both search the same parameters with the same sampler and a journal file each, one trial at a time, in one process; half
+of the bare loops run before the sweep and half after it. The seconds of a trial run from the previous tell to its own;
+those of the first one from the start of the loop, which includes the start of the actor. A sweep with no-op trials in a
+Ray Train worker group of one measures the cost of a group. Another sweep trains one small epoch per trial and reads the
+memory of its process: PSS counts a page that n processes share as 1/n, `private` only unshared pages. Linux only.
 
 `OMP_NUM_THREADS=1 python -m benchmarks.trial_overhead --trials 20 --output overhead.json`
 """
@@ -63,7 +63,7 @@ SEARCHED = ("contrastive.weight", "contrastive.temperature")  # where memory is 
 
 
 def memory_mb() -> dict[str, float]:
-    """Memory of this process as the kernel accounts for it, in MiB."""
+    """Return the memory of this process as the kernel accounts for it, in MiB."""
     text = Path("/proc/self/smaps_rollup").read_text() + Path("/proc/self/status").read_text()
     mb = {name: int(kib) / 1024 for name, kib in re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE)}
     private = mb["Private_Clean"] + mb["Private_Dirty"]
@@ -71,12 +71,12 @@ def memory_mb() -> dict[str, float]:
 
 
 def nothing(config: DiffusionConfig, *, resume: Path | None, worker: Worker) -> Iterator[Epoch]:
-    """One report and no work; epoch 0 has no checkpoint."""
+    """Yield one report without any work; epoch 0 has no checkpoint."""
     yield Epoch(0, {names.EPOCH: 0, GENERATION.objective: 0.5}, lambda folder: None)
 
 
 def remembering(config: DiffusionConfig, *, resume: Path | None, worker: Worker) -> Iterator[Epoch]:
-    """The diffusion trainable, each epoch with the memory before the trial and after this epoch."""
+    """Run the diffusion trainable; add the memory before the trial and after each epoch to its metrics."""
     before = {f"before/{name}": value for name, value in memory_mb().items()}
     for epoch in train.epochs(config, resume=resume, worker=worker):
         after = {f"after/{name}": value for name, value in memory_mb().items()}
@@ -91,13 +91,13 @@ WORKER_LOOP = session._worker_loop
 
 
 def worker_loop(settings: dict[str, Any]) -> None:
-    """The session's loop in a worker of a group that knows the workloads of this file."""
+    """Run the session's loop in a worker of a group, with the workloads of this file registered."""
     TRAINABLES.update(WORKLOADS)
     WORKER_LOOP(settings)
 
 
 def trial(parameters: Mapping[str, Any], job: session.Job) -> None:
-    """The session's trial in a worker that knows the workloads of this file."""
+    """Run the session's trial in a worker, with the workloads of this file registered."""
     TRAINABLES.update(WORKLOADS)
     session._worker_loop = worker_loop
     session.trial(parameters, job)
@@ -105,24 +105,28 @@ def trial(parameters: Mapping[str, Any], job: session.Job) -> None:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of the first trial from the start of its loop, and of those that follow."""
+    """Seconds of the first trial from the start of its loop, and of the following ones."""
 
     first_s: float
     following_s: tuple[float, ...]
 
 
 def timing(study: optuna.Study, began: float) -> Timing:
-    """From the times at which trials were told; RuntimeError if one did not complete, for its time means nothing."""
+    """Return the timing of a study by the completion times of its trials.
+
+    Raises:
+        RuntimeError: a trial did not complete: its time means nothing.
+    """
     trials = study.get_trials(deepcopy=False)
-    for told in trials:
-        if told.state != TrialState.COMPLETE:
-            raise RuntimeError(f"trial {told.number} ended as {told.state.name}: {told.user_attrs.get(REASON)}")
-    ends = sorted(told.datetime_complete.timestamp() for told in trials if told.datetime_complete)
+    for each in trials:
+        if each.state != TrialState.COMPLETE:
+            raise RuntimeError(f"trial {each.number} ended as {each.state.name}: {each.user_attrs.get(REASON)}")
+    ends = sorted(each.datetime_complete.timestamp() for each in trials if each.datetime_complete)
     return Timing(ends[0] - began, tuple(end - start for start, end in pairwise(ends)))
 
 
 def sweep_of(name: str, workload: str, trials: int, folder: Path, epochs: int = 0) -> Sweep:
-    """A sweep with its own study: over the whole space, or over small models for some epochs."""
+    """Return a sweep with its own study: over the whole space, or over small models for some epochs."""
     settings = TuneConfig(study_name=name, storage_path=str(folder), budget=BudgetConfig(trials, wall="1h"))
     laws = {key: SPACE.parameters[key] for key in SEARCHED} if epochs else SPACE.parameters
     config = with_values(plain(DiffusionConfig()), {**SMALL, "epochs": epochs} if epochs else {})
@@ -133,13 +137,13 @@ def sweep_of(name: str, workload: str, trials: int, folder: Path, epochs: int = 
 GROUP = ScalingConfig(num_workers=1)
 
 
-def led(sweep: Sweep) -> Sweep:
-    """The same sweep, each trial in a worker group."""
+def in_worker_group(sweep: Sweep) -> Sweep:
+    """Return the same sweep with each trial in a worker group."""
     return replace(sweep, settings=replace(sweep.settings, scaling=GROUP))
 
 
 def bare_loop(sweep: Sweep) -> Timing:
-    """Ask and tell."""
+    """Ask and tell trials without Ray."""
     study = open_study(sweep, RECORD)
     began = time.time()
     for _ in range(sweep.settings.budget.trials):
@@ -148,7 +152,7 @@ def bare_loop(sweep: Sweep) -> Timing:
 
 
 def run_sweep(sweep: Sweep, epochs: int = 0) -> tuple[Timing, optuna.Study]:
-    """As `platform.tune` runs it, one trial at a time and silent."""
+    """Run a sweep as `platform.tune` does, one trial at a time and without output."""
     settings, study = sweep.settings, open_study(sweep, RECORD)
     searcher = OptunaSearcher(study, sweep.space, settings.budget.trials, replace(sweep.goal, last_epoch=epochs))
     progress = Progress(searcher, epochs, settings.budget.wall_s, Console(file=io.StringIO()))
@@ -159,7 +163,7 @@ def run_sweep(sweep: Sweep, epochs: int = 0) -> tuple[Timing, optuna.Study]:
 
 
 def measure(trials: int, folder: Path) -> tuple[dict[str, Timing], dict[str, dict[str, float]]]:
-    """Timings of each loop, and the memory of the driver and of the process that trains."""
+    """Return the timings of each loop, and the memory of the driver and of the training process."""
     TRAINABLES.update(WORKLOADS)
     before, idle, after = (sweep_of(at, "no-op", trials, folder) for at in ("bare-before", "no-op", "bare-after"))
     small = sweep_of("epoch", "small epoch", MEMORY_TRIALS, folder, epochs=1)
@@ -168,9 +172,9 @@ def measure(trials: int, folder: Path) -> tuple[dict[str, Timing], dict[str, dic
         epoch, study = run_sweep(small, epochs=1)
         driver = memory_mb()
     with ray_instance("local", GROUP):
-        group, _ = run_sweep(led(sweep_of("group", "no-op", GROUP_TRIALS, folder)))
+        group, _ = run_sweep(in_worker_group(sweep_of("group", "no-op", GROUP_TRIALS, folder)))
     bare = Timing(bare.first_s, bare.following_s + again.following_s)
-    first, *_, last = (told.user_attrs[METRICS] for told in study.get_trials(deepcopy=False))
+    first, *_, last = (each.user_attrs[METRICS] for each in study.get_trials(deepcopy=False))
     memory = {
         "driver": driver,
         "trial, before its work": {name: first[f"before/{name}"] for name in driver},
@@ -194,15 +198,15 @@ def table(timings: Mapping[str, Timing], memory: Mapping[str, Mapping[str, float
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the tables."""
+    """Run the benchmark and print its tables; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--trials", type=int, default=20, help="of each bare loop and of the sweep that does nothing")
+    parser.add_argument("--trials", type=int, default=20, help="trials of each bare loop and of the no-op sweep")
     parser.add_argument("--output", type=Path, help="also write the measurements as JSON here")
     given = parser.parse_args(argv)
     if given.trials < 2:
         parser.error(f"expected `trials >= 2`, but got {given.trials}; the first one is reported apart")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a worker could not import this file: not its platform
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a worker has another `platform`
     with tempfile.TemporaryDirectory(prefix="overhead-") as folder:
         timings, memory = measure(given.trials, Path(folder))
     print(table(timings, memory))

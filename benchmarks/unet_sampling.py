@@ -1,8 +1,8 @@
 """Sampling with the denoiser, eager and compiled, against the one-dimensional UNets of two other libraries.
 
-A sample is 20 DDIM steps of the same sampler around each library's network, on one batch of full sequences. Sizes are
-those of `benchmarks.unet_step`, and so are the rules: all alternate within one run, medians are compared, and the speed
-of a 2048^3 float32 product stands beside them. The time of compilation is told apart.
+A sample takes 20 DDIM steps of the same sampler with each library's network, on one batch of full sequences. Sizes and
+method are those of `benchmarks.unet_step`: all alternate within one run, medians are compared, and the speed of a
+2048^3 float32 product is reported as a reference. The time of compilation is reported separately.
 
 `python -m benchmarks.unet_sampling --threads 2`; needs the extra `bench`, and a C++ compiler for `--compiled`.
 """
@@ -25,7 +25,7 @@ from trainables.diffusion.samplers import SPACINGS, ddim
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured of one library, medians over the repeats."""
+    """Measurements of one library, medians over the repeats."""
 
     library: str
     parameters: int
@@ -37,14 +37,14 @@ class Row:
 
 
 def sampling(predict: Predict, noise: Tensor, calls: int) -> Callable[[], object]:
-    """One batch of samples from fixed noise."""
+    """Return a function that samples one batch from fixed noise."""
     schedule = cosine_schedule()
     times = SPACINGS["trailing"](schedule, calls, len(schedule) - 1)
     return lambda: ddim(lambda x, t, estimate: predict(x, t), schedule, noise, times)
 
 
 def measure(size: str, batch: int, steps: int, calls: int, repeats: int, compiled: bool) -> tuple[list[Row], float]:
-    """Rows of all libraries and the GFLOP/s of the matrix product, everything interleaved."""
+    """Return the rows of all libraries and the GFLOP/s of the matrix product, everything interleaved."""
     noise = torch.randn(batch, steps, CHANNELS)
     made = {name: make(WIDTHS[size][name], steps) for name, make in LIBRARIES.items()}
     modules: dict[str, tuple[nn.Module, Predict]] = {name: (each[0].eval(), each[1]) for name, each in made.items()}
@@ -73,7 +73,7 @@ def measure(size: str, batch: int, steps: int, calls: int, repeats: int, compile
 
 
 def _call(predict: Predict, noise: Tensor) -> Callable[[], object]:
-    """One network call, without gradient."""
+    """Return a function that calls the network once, without gradient."""
 
     def call() -> Tensor:
         with torch.no_grad():
@@ -83,7 +83,7 @@ def _call(predict: Predict, noise: Tensor) -> Callable[[], object]:
 
 
 def table(rows: list[Row], sgemm: float) -> str:
-    """The rows as text, the reference below them."""
+    """Return the rows as text, with the reference below them."""
     lines = [
         f"{'library':<28}{'parameters':>11}{'s/sample':>10}{'seq/s':>8}{'GFLOP/s':>9}{'% SGEMM':>9}{'compile s':>11}"
     ]
@@ -96,7 +96,7 @@ def table(rows: list[Row], sgemm: float) -> str:
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--size", choices=sorted(WIDTHS), default="large", help="about 1.2M or 2.5M parameters")
     parser.add_argument("--batch", type=int, default=64, help="sequences per sample")
@@ -110,7 +110,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the table; 2 if a library is missing."""
+    """Run the benchmark and print its table; return 2 if a library is missing, else 0."""
     given = arguments(argv)
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)

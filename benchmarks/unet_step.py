@@ -1,9 +1,9 @@
-"""A training step of the denoiser against the one-dimensional UNets of two other libraries.
+"""Training step of the denoiser against the one-dimensional UNets of two other libraries.
 
-A step is zero_grad, forward, squared error, backward and AdamW on one batch of full sequences, so that no library has
-work that another is spared; dropout is on where the library has it. Sizes are matched by parameter count. The steps of
-all libraries alternate within one run and the medians are compared, and beside them the speed of a 2048^3 float32
-product in the same run, because other work on the machine slows all of them together.
+A step is zero_grad, forward, squared error, backward and AdamW on one batch of full sequences, the same work for every
+library; dropout is on where the library has it. Sizes are matched by parameter count. The steps of all libraries
+alternate within one run and the medians are compared; the speed of a 2048^3 float32 product in the same run is a
+reference, because other work on the machine slows all of them alike.
 
 `python -m benchmarks.unet_step --steps 200 --threads 2 --size large`; needs the extra `bench`.
 """
@@ -40,7 +40,7 @@ WIDTHS = {  # first width of each library's network at about 1.2M and 2.5M param
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured of one library, medians over the repeats."""
+    """Measurements of one library, medians over the repeats."""
 
     library: str
     parameters: int
@@ -48,18 +48,18 @@ class Row:
     sequences_per_s: float
     gflop_per_s: float
     percent_of_sgemm: float
-    rss_growth_mb: float  # of a fresh process, up to the peak of three steps
+    rss_growth_mb: float  # of a fresh process, at the peak of three steps
 
 
 def ours(width: int, steps: int) -> tuple[nn.Module, Predict]:
-    """This project's network, with a full mask."""
+    """Return this project's network, with a full mask."""
     unet = UNet1D(UNetConfig(channels=CHANNELS, base_channels=width))
     return unet, lambda x, t: unet(x, t, torch.ones(x.shape[:2], dtype=torch.bool))
 
 
 def denoising_diffusion_pytorch(width: int, steps: int) -> tuple[nn.Module, Predict]:
-    """Two residual blocks and linear attention per stage."""
-    _without_its_front("denoising_diffusion_pytorch")
+    """Return the UNet of denoising-diffusion-pytorch: two residual blocks and linear attention per stage."""
+    _skip_package_init("denoising_diffusion_pytorch")
     from denoising_diffusion_pytorch.denoising_diffusion_pytorch_1d import Unet1D
 
     unet = Unet1D(dim=width, channels=CHANNELS, dim_mults=(1, 2, 4, 4), dropout=0.1)
@@ -67,7 +67,7 @@ def denoising_diffusion_pytorch(width: int, steps: int) -> tuple[nn.Module, Pred
 
 
 def diffusers(width: int, steps: int) -> tuple[nn.Module, Predict]:
-    """Residual blocks with a time embedding, as its reinforcement-learning pipeline builds them; it has no dropout."""
+    """Return the UNet of diffusers, as its reinforcement-learning pipeline builds it; it has no dropout."""
     from diffusers import UNet1DModel
 
     unet = UNet1DModel(
@@ -89,10 +89,10 @@ def diffusers(width: int, steps: int) -> tuple[nn.Module, Predict]:
     return unet, lambda x, t: unet(x.transpose(1, 2), t).sample.transpose(1, 2)
 
 
-def _without_its_front(package: str) -> None:
-    """Make a package importable by its parts alone, its `__init__` left out.
+def _skip_package_init(package: str) -> None:
+    """Make the modules of a package importable without running its `__init__`.
 
-    That of denoising-diffusion-pytorch imports torchvision, which has no build beside a CPU build of torch.
+    That of denoising-diffusion-pytorch imports torchvision, which has no build for a CPU build of torch.
     """
     found = importlib.util.find_spec(package)
     if package not in sys.modules and found is not None and found.submodule_search_locations:
@@ -110,8 +110,8 @@ LIBRARIES: dict[str, Callable[[int, int], tuple[nn.Module, Predict]]] = {
 
 
 def missing() -> str | None:
-    """Why a library cannot be imported, in one line; diffusers wraps its import errors as RuntimeError."""
-    _without_its_front("denoising_diffusion_pytorch")
+    """Return why a library cannot be imported, or None; diffusers raises RuntimeError for import errors."""
+    _skip_package_init("denoising_diffusion_pytorch")
     networks = (
         ("denoising_diffusion_pytorch.denoising_diffusion_pytorch_1d", "Unet1D"),
         ("diffusers", "UNet1DModel"),
@@ -125,7 +125,7 @@ def missing() -> str | None:
 
 
 def training_step(module: nn.Module, predict: Predict, batch: int, steps: int) -> Callable[[], object]:
-    """One update on a fixed random batch."""
+    """Return a function that makes one update on a fixed random batch."""
     optimizer = torch.optim.AdamW(module.train().parameters(), lr=2e-4, fused=True)
     x, target = torch.randn(2, batch, steps, CHANNELS).unbind(0)
     t = torch.randint(0, 1000, (batch,))
@@ -139,30 +139,30 @@ def training_step(module: nn.Module, predict: Predict, batch: int, steps: int) -
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Wall-clock time of one call."""
+    """Return the wall-clock time of one call."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
 def flops(work: Callable[[], object]) -> int:
-    """Floating-point operations of the convolutions and matrix products in `work`."""
+    """Return the floating-point operations of the convolutions and matrix products in `work`."""
     with FlopCounterMode(display=False) as counter:
         work()
     return int(counter.get_total_flops())
 
 
 def memory_mb(field: str) -> float:
-    """VmRSS (resident now) or VmHWM (its peak since the program started) of this process; Linux only.
+    """Return VmRSS (resident now) or VmHWM (peak since the program started) of this process; Linux only.
 
-    `getrusage` does not do: a child begins with its parent's peak.
+    `getrusage` is not suitable: a child starts with its parent's peak.
     """
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
 
 
 def rss_growth_mb(library: str, size: str, batch: int, steps: int) -> float:
-    """Peak memory of three training steps over what the imports take. Call it in a fresh process."""
+    """Return the peak memory of three training steps less that of the imports. Call it in a fresh process."""
     LIBRARIES[library](32, steps)  # imports, of which some come late
     before = memory_mb("VmRSS")
     step = training_step(*LIBRARIES[library](WIDTHS[size][library], steps), batch, steps)
@@ -172,13 +172,13 @@ def rss_growth_mb(library: str, size: str, batch: int, steps: int) -> float:
 
 
 def rss_growths(size: str, batch: int, steps: int) -> dict[str, float]:
-    """The growth of every library, each in a process of its own: a peak never falls, so one would hide the next."""
+    """Return the growth of every library, each in its own process: a peak never falls, so one would hide the next."""
     with multiprocessing.get_context("spawn").Pool(1, torch.set_num_threads, (1,), maxtasksperchild=1) as pool:
         return {name: pool.apply(rss_growth_mb, (name, size, batch, steps)) for name in LIBRARIES}
 
 
 def measure(size: str, batch: int, steps: int, repeats: int) -> tuple[list[Row], float]:
-    """Rows of all libraries and the GFLOP/s of the matrix product, everything interleaved."""
+    """Return the rows of all libraries and the GFLOP/s of the matrix product, everything interleaved."""
     growth = rss_growths(size, batch, steps)
     modules = {name: make(WIDTHS[size][name], steps) for name, make in LIBRARIES.items()}
     work = {name: training_step(*each, batch, steps) for name, each in modules.items()}
@@ -199,7 +199,7 @@ def _row(name: str, module: nn.Module, step_s: float, batch: int, operations: in
 
 
 def table(rows: list[Row], sgemm: float) -> str:
-    """The rows as text, the reference below them."""
+    """Return the rows as text, with the reference below them."""
     lines = [f"{'library':<28}{'parameters':>11}{'ms/step':>9}{'seq/s':>8}{'GFLOP/s':>9}{'% SGEMM':>9}{'RSS +MB':>9}"]
     lines += [
         f"{row.library:<28}{row.parameters:>11,}{row.step_ms:>9.1f}{row.sequences_per_s:>8.0f}{row.gflop_per_s:>9.1f}"
@@ -210,7 +210,7 @@ def table(rows: list[Row], sgemm: float) -> str:
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--size", choices=sorted(WIDTHS), default="small", help="about 1.2M or 2.5M parameters")
     parser.add_argument("--batch", type=int, default=64, help="sequences per step")
@@ -222,7 +222,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the table; 2 if a library is missing."""
+    """Run the benchmark and print its table; return 2 if a library is missing, else 0."""
     given = arguments(argv)
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)

@@ -1,15 +1,14 @@
-"""Arms of a study against each other, seed by seed: what detectors catch of families that they never met.
+"""Comparison of the arms of a study, paired by seed: TPR of detectors on unseen families, and FPR on test users.
 
-Detectors of one seed begin alike and meet the same people and bots in the same order, so that an arm is compared with
-the base in pairs. With S seeds and differences d_s = y_s(arm) - y_s(base), figures are given as
+Detectors of one seed start from the same weights and see the same users and bots in the same order, so an arm is
+compared with the base in pairs. With S seeds and differences d_s = y_s(arm) - y_s(base), the result is
 
     mean(d) ± t(0.975, S - 1) std(d) / sqrt(S)        Student's 95 % interval
 
-and a figure alone likewise, from its own values. The interval tells how far trainings of other seeds would scatter;
-people, bots, generators and hard negatives are the same for all of them, and none of their luck is in it.
+and for a metric of one arm the same, from its own values. The interval covers the variation over training seeds; users,
+bots, generators and hard negatives are the same for all seeds, and their sampling error is not in it.
 """
 
-import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,78 +17,60 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import t as student
 
+from benchmarks.support.intervals import Interval
 from trainables.core.config import require
 
 COLOURS = ("#999999", "#56b4e9", "#0072b2", "#d55e00", "#009e73", "#cc79a7")  # safe for the colour-blind
 DPI = 110
+TEST_FPR = "FPR on test users"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One detector.
+    """Evaluation of one detector.
 
     Attributes:
-        caught: Family that it never met -> share of its bots above the threshold.
-        accused: Share of people whom it never met above the same threshold.
+        tpr: Unseen family -> share of its bots above the threshold.
+        fpr: Share of test users' movements above the same threshold.
     """
 
     arm: str
     seed: int
-    caught: Mapping[str, float]
-    accused: float
+    tpr: Mapping[str, float]
+    fpr: float
 
     @property
     def mean(self) -> float:
-        """Share caught, families counting alike."""
-        return statistics.fmean(self.caught.values())
+        """Mean TPR over the families, unweighted."""
+        return statistics.fmean(self.tpr.values())
 
     @property
     def worst(self) -> float:
-        """Share caught of the family of which fewest are."""
-        return min(self.caught.values())
+        """TPR of the worst family."""
+        return min(self.tpr.values())
 
 
-Figured = Callable[[Outcome], float]
-FIGURES: dict[str, Figured] = {
-    "mean over families": lambda outcome: outcome.mean,
-    "worst family": lambda outcome: outcome.worst,
+Metric = Callable[[Outcome], float]
+METRICS: dict[str, Metric] = {
+    "mean TPR": lambda outcome: outcome.mean,
+    "worst family TPR": lambda outcome: outcome.worst,
 }
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A mean over seeds, and half the width of its interval."""
-
-    mean: float
-    half: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:.3f} ± {self.half:.3f}"
-
-    @classmethod
-    def over(cls, values: Sequence[float]) -> "Interval":
-        """Student's 95 % interval. Raises ConfigError for fewer than two values, which have none."""
-        count = len(values)
-        require(count >= 2, "`seeds >= 2`", str(count), "one training says nothing of another")
-        half = float(student.ppf(0.975, count - 1)) * statistics.stdev(values) / math.sqrt(count)
-        return cls(statistics.fmean(values), half)
-
-
 def of_arm(outcomes: Sequence[Outcome], arm: str) -> dict[int, Outcome]:
-    """Seed -> its outcome, in the order of the seeds."""
+    """Return the outcomes of an arm by seed, in the order of the seeds."""
     found = sorted((each for each in outcomes if each.arm == arm), key=lambda each: each.seed)
     return {each.seed: each for each in found}
 
 
-def values(outcomes: Sequence[Outcome], arm: str, figure: Figured) -> list[float]:
-    """A figure of an arm, by the order of the seeds."""
-    return [figure(each) for each in of_arm(outcomes, arm).values()]
+def values(outcomes: Sequence[Outcome], arm: str, metric: Metric) -> list[float]:
+    """Return a metric of an arm for each seed, in the order of the seeds."""
+    return [metric(each) for each in of_arm(outcomes, arm).values()]
 
 
-def differences(outcomes: Sequence[Outcome], arm: str, base: str, figure: Figured) -> list[float]:
-    """The figure of an arm less that of the base, seed by seed.
+def differences(outcomes: Sequence[Outcome], arm: str, base: str, metric: Metric) -> list[float]:
+    """Return the metric of an arm less that of the base, seed by seed.
 
     Raises:
         ConfigError: they were not trained with the same seeds.
@@ -97,48 +78,48 @@ def differences(outcomes: Sequence[Outcome], arm: str, base: str, figure: Figure
     mine, theirs = of_arm(outcomes, arm), of_arm(outcomes, base)
     same = list(mine) == list(theirs)
     require(same, f"`seeds of {arm} == seeds of {base}`", f"{[*mine]} and {[*theirs]}", "train the missing ones")
-    return [figure(mine[seed]) - figure(theirs[seed]) for seed in mine]
+    return [metric(mine[seed]) - metric(theirs[seed]) for seed in mine]
 
 
-def compared(outcomes: Sequence[Outcome], base: str) -> dict[str, dict[str, Any]]:
-    """Arm -> its figures with their intervals, and their differences to the base (none of the base itself)."""
+def comparison(outcomes: Sequence[Outcome], base: str) -> dict[str, dict[str, Any]]:
+    """Return, for each arm, its metrics with intervals, and except for the base their differences to the base."""
     found: dict[str, dict[str, Any]] = {}
     for arm in arms_of(outcomes):
-        found[arm] = {name: Interval.over(values(outcomes, arm, figure)) for name, figure in FIGURES.items()}
-        found[arm]["people accused"] = Interval.over(values(outcomes, arm, lambda each: each.accused))
+        found[arm] = {name: Interval.over(values(outcomes, arm, metric)) for name, metric in METRICS.items()}
+        found[arm][TEST_FPR] = Interval.over(values(outcomes, arm, lambda each: each.fpr))
         if arm != base:
             found[arm] |= {
-                f"{name} - {base}": Interval.over(differences(outcomes, arm, base, figure))
-                for name, figure in FIGURES.items()
+                f"{name} - {base}": Interval.over(differences(outcomes, arm, base, metric))
+                for name, metric in METRICS.items()
             }
     return found
 
 
 def by_family(outcomes: Sequence[Outcome]) -> dict[str, dict[str, Interval]]:
-    """Family -> arm -> the share caught, the family that the first arm catches least on top."""
+    """Return family -> arm -> TPR, sorted by the TPR of the first arm, the lowest first."""
     arms = arms_of(outcomes)
     found = {
-        family: {arm: Interval.over([each.caught[family] for each in of_arm(outcomes, arm).values()]) for arm in arms}
-        for family in outcomes[0].caught
+        family: {arm: Interval.over([each.tpr[family] for each in of_arm(outcomes, arm).values()]) for arm in arms}
+        for family in outcomes[0].tpr
     }
     return dict(sorted(found.items(), key=lambda row: row[1][arms[0]].mean))
 
 
 def arms_of(outcomes: Sequence[Outcome]) -> list[str]:
-    """In the order of their first outcomes."""
+    """Return the arms in the order of their first outcomes."""
     return [*dict.fromkeys(each.arm for each in outcomes)]
 
 
 def tables(outcomes: Sequence[Outcome], base: str) -> str:
-    """One row per arm, and below one row per family, as Markdown."""
-    rows = compared(outcomes, base)
-    columns = [*dict.fromkeys(name for row in rows.values() for name in row if name != "people accused")]
-    columns.append("people accused")
+    """Return two Markdown tables: one row per arm, and one row per family."""
+    rows = comparison(outcomes, base)
+    columns = [*dict.fromkeys(name for row in rows.values() for name in row if name != TEST_FPR)]
+    columns.append(TEST_FPR)
     arms = [[arm, *(str(row.get(name, "")) for name in columns)] for arm, row in rows.items()]
     families = [
         [family.replace("_", " "), *(str(found[arm]) for arm in rows)] for family, found in by_family(outcomes).items()
     ]
-    return f"{_markdown(['trained on', *columns], arms)}\n\n{_markdown(['share caught of', *rows], families)}"
+    return f"{_markdown(['trained on', *columns], arms)}\n\n{_markdown(['TPR of family', *rows], families)}"
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -146,29 +127,29 @@ def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def picture(outcomes: Sequence[Outcome], fpr: float, file: Path) -> None:
-    """A dot per seed and a bar at the mean, arm by arm: of both figures, then of each family, least caught on top."""
+def plot(outcomes: Sequence[Outcome], fpr: float, file: Path) -> None:
+    """Plot, arm by arm, a dot per seed and a bar at the mean: for both metrics, then for each family, lowest first."""
     arms, families = arms_of(outcomes), [*by_family(outcomes)]
-    rows: dict[str, Figured] = {**FIGURES, **{f.replace("_", " "): _caught_of(f) for f in families}}
+    rows: dict[str, Metric] = {**METRICS, **{f.replace("_", " "): _tpr_of(f) for f in families}}
     figure = Figure(figsize=(8.5, 1.4 + 0.1 * len(rows) * (len(arms) + 1)), layout="constrained")
     axis = figure.subplots()
     step = 0.8 / len(arms)
     for at, (arm, colour) in enumerate(zip(arms, COLOURS, strict=False)):
-        for place, drawn in enumerate(rows.values()):
+        for place, metric in enumerate(rows.values()):
             height = place + (at - (len(arms) - 1) / 2) * step
-            _dots(axis, values(outcomes, arm, drawn), height, step, colour)
+            _dots(axis, values(outcomes, arm, metric), height, step, colour)
         axis.plot([], [], color=colour, marker="o", markersize=4, label=arm)
     axis.set_yticks(range(len(rows)), list(rows), fontsize=8)
-    axis.axhline(len(FIGURES) - 0.5, color="black", linewidth=0.8)
+    axis.axhline(len(METRICS) - 0.5, color="black", linewidth=0.8)
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.set_xlim(-0.01, 1.01)
-    axis.set_xlabel(f"share caught where {100 * fpr:g} % of validation people are accused; a dot per seed")
+    axis.set_xlabel(f"TPR at {100 * fpr:g} % FPR on validation users; one dot per seed")
     figure.legend(loc="outside upper center", ncols=len(arms), frameon=False, fontsize=8)
     figure.savefig(file, dpi=DPI)
 
 
-def _caught_of(family: str) -> Figured:
-    return lambda outcome: outcome.caught[family]
+def _tpr_of(family: str) -> Metric:
+    return lambda outcome: outcome.tpr[family]
 
 
 def _dots(axis: Axes, found: Sequence[float], height: float, step: float, colour: str) -> None:

@@ -1,4 +1,4 @@
-"""Clients of a service that is measured: bare HTTP and the project's own, one question or a steady load of them."""
+"""Clients of a measured service: plain HTTP and the project's own, for single requests or a steady load."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ from serve.formats import HEADERS, decode
 from serve.patience import ServiceError
 from serve.remote import sampling_s
 
-WITHIN_S = 60.0  # for a reply, and for whatever else takes seconds on two cores
+WITHIN_S = 60.0  # limit of a response, and of whatever else takes seconds on two cores
 PAUSE_S = 0.05  # of a client after a failure
 OK = 200
 
@@ -23,14 +23,14 @@ Deltas = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class Reply:
-    """What came of one request.
+class TimedResponse:
+    """Response to one request, with its times.
 
     Attributes:
-        began, ended: Time of day, seconds; from the question to the decoded reply.
-        status: Of HTTP; 0: no reply.
-        weights: SHA-256 of whoever drew.
-        sampling_s: As the service says.
+        began, ended: Time of day, seconds; from sending the request to the decoded response.
+        status: HTTP status; 0: no response.
+        weights: SHA-256 of the model's weights.
+        sampling_s: Sampling time reported by the service.
     """
 
     seed: int
@@ -43,68 +43,68 @@ class Reply:
 
     @property
     def seconds(self) -> float:
-        """Of the request."""
+        """Duration of the request."""
         return self.ended - self.began
 
 
-Question = Callable[[int], Reply]  # by its seed
-Asker = Callable[[str, Mapping[str, Any]], Question]
+SendRequest = Callable[[int], TimedResponse]  # by its seed
+Client = Callable[[str, Mapping[str, Any]], SendRequest]
 
 
 def connection() -> requests.Session:
-    """A connection of its own, with nothing from the environment."""
-    made = requests.Session()
-    made.trust_env = False
-    return made
+    """Return a new session that ignores the environment."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
 
 
-def bare(url: str, asked: Mapping[str, Any]) -> Question:
-    """Asks over one connection, once."""
-    kept, form = connection(), asked.get("format", "npy")
+def plain_http(url: str, options: Mapping[str, Any]) -> SendRequest:
+    """Return a function that sends a request over one connection, without retries."""
+    session, form = connection(), options.get("format", "npy")
 
-    def question(seed: int) -> Reply:
-        began, body = time.time(), {**asked, "format": form, "seed": seed}
+    def send(seed: int) -> TimedResponse:
+        began, body = time.time(), {**options, "format": form, "seed": seed}
         try:
-            reply = kept.post(f"{url}/v1/samples", json=body, timeout=WITHIN_S)
+            response = session.post(f"{url}/v1/samples", json=body, timeout=WITHIN_S)
         except requests.RequestException:
-            return Reply(seed, began, time.time(), 0)
-        if reply.status_code != OK:
-            return Reply(seed, began, time.time(), reply.status_code)
-        deltas, told = decode(reply.content, form)[0]["deltas"], reply.headers
-        weights, sampling = told[HEADERS["weights_sha256"]], sampling_s(told["Server-Timing"])
-        return Reply(seed, began, time.time(), OK, weights, deltas, sampling)
+            return TimedResponse(seed, began, time.time(), 0)
+        if response.status_code != OK:
+            return TimedResponse(seed, began, time.time(), response.status_code)
+        deltas, headers = decode(response.content, form)[0]["deltas"], response.headers
+        weights, sampling = headers[HEADERS["weights_sha256"]], sampling_s(headers["Server-Timing"])
+        return TimedResponse(seed, began, time.time(), OK, weights, deltas, sampling)
 
-    return question
+    return send
 
 
-def patient(url: str, asked: Mapping[str, Any]) -> Question:
-    """Asks by the project's client, which asks again where the service fails for now."""
+def with_retries(url: str, options: Mapping[str, Any]) -> SendRequest:
+    """Return a function that sends a request by the project's client, which retries failures that may pass."""
     negatives = HardNegatives(url)
 
-    def question(seed: int) -> Reply:
+    def send(seed: int) -> TimedResponse:
         began = time.time()
         try:
-            samples = negatives.fetch(**asked, seed=seed)
+            samples = negatives.fetch(**options, seed=seed)
         except ServiceError as error:
-            return Reply(seed, began, time.time(), error.status)
-        return Reply(seed, began, time.time(), OK, samples.weights_sha256, samples.deltas.numpy())
+            return TimedResponse(seed, began, time.time(), error.status)
+        return TimedResponse(seed, began, time.time(), OK, samples.weights_sha256, samples.deltas.numpy())
 
-    return question
+    return send
 
 
 @dataclass
 class Load:
-    """Clients that ask again as soon as they are answered, until the block ends; client k asks for seed k alone."""
+    """Concurrent clients that send requests without a pause until the block ends; client k always requests seed k."""
 
     url: str
     clients: int
-    asked: Mapping[str, Any]
-    asker: Asker = bare
-    replies: list[Reply] = field(default_factory=list)
+    options: Mapping[str, Any]
+    client: Client = plain_http
+    responses: list[TimedResponse] = field(default_factory=list)
 
     def __enter__(self) -> "Load":
         self._ended = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(seed,)) for seed in range(self.clients)]
+        self._threads = [threading.Thread(target=self._run, args=(seed,)) for seed in range(self.clients)]
         for thread in self._threads:
             thread.start()
         return self
@@ -114,35 +114,35 @@ class Load:
         for thread in self._threads:
             thread.join()
 
-    def answered(self, count: int) -> None:
-        """Wait until so many requests more were answered, however."""
-        wanted = len(self.replies) + count
-        until(lambda: len(self.replies) >= wanted, f"{count} replies")
+    def await_responses(self, count: int) -> None:
+        """Wait for so many more responses, of any status."""
+        wanted = len(self.responses) + count
+        until(lambda: len(self.responses) >= wanted, f"{count} responses")
 
     @property
-    def failed(self) -> list[Reply]:
-        """Those without movements."""
-        return [reply for reply in self.replies if reply.status != OK]
+    def failed(self) -> list[TimedResponse]:
+        """Responses without movements."""
+        return [response for response in self.responses if response.status != OK]
 
-    def _ask(self, seed: int) -> None:
-        question = self.asker(self.url, self.asked)
+    def _run(self, seed: int) -> None:
+        send = self.client(self.url, self.options)
         while not self._ended.is_set():
-            self.replies.append(question(seed))
-            if self.replies[-1].status != OK:
+            self.responses.append(send(seed))
+            if self.responses[-1].status != OK:
                 time.sleep(PAUSE_S)
 
 
-def require_equal(reply: Reply, expected: Deltas) -> None:
-    """Raise `RuntimeError` where a reply is not what the sampler draws in this process: then no time means anything."""
-    if reply.status != OK or not np.array_equal(reply.deltas, expected):
-        raise RuntimeError(f"seed {reply.seed}: status {reply.status}, and not the movements of the sampler")
+def require_equal(response: TimedResponse, expected: Deltas) -> None:
+    """Raise `RuntimeError` where a response differs from the sampler's output: then no time means anything."""
+    if response.status != OK or not np.array_equal(response.deltas, expected):
+        raise RuntimeError(f"seed {response.seed}: status {response.status}, or other movements than the sampler's")
 
 
 def until(holds: Callable[[], bool], what: str) -> None:
-    """Wait for something.
+    """Wait until a condition holds.
 
     Raises:
-        RuntimeError: it does not come.
+        RuntimeError: it does not hold in time.
     """
     ends = time.monotonic() + WITHIN_S
     while not holds():

@@ -1,7 +1,7 @@
-"""A service to be measured: `python -m serve` as a process of its own, with a champion, and figures about it.
+"""Service to be measured: `python -m serve` in a process of its own, with a champion, and the measurements of it.
 
-The champion is the default network after a few steps: drawing with it costs what it costs with a good one. The service
-listens on 127.0.0.1 and ends with the block that started it.
+The champion is the default network after a few training steps: sampling with it costs as much as with a good one. The
+service listens on 127.0.0.1 and ends with the block that started it.
 """
 
 import os
@@ -32,19 +32,19 @@ from trainables.models import ServedGenerator
 from trainables.training.checkpoint import load_checkpoint, load_record, save_checkpoint
 
 TRAINED = DiffusionConfig(epochs=1, steps_per_epoch=20, evaluation=EvaluationConfig(movements=100))
-REPLICA = "ray::ServeReplica:default:"  # the title of a replica's process, with the deployment's name after it
+REPLICA = "ray::ServeReplica:default:"  # prefix of the title of a replica's process, before the name of the deployment
 ONE = ("replicas.maximum=1",)
 TWO = ("replicas.minimum=2", "replicas.maximum=2")
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One thing that was measured.
+class Measurement:
+    """One measured quantity.
 
     Attributes:
-        value: The median of n values, or their number.
-        low, high: Quartiles, or the interval that the name speaks of.
-        asked: What the value should be.
+        value: Median of n values, or a count out of n.
+        low, high: Quartiles, or the interval that the name states.
+        target: Required value.
     """
 
     name: str
@@ -53,68 +53,68 @@ class Figure:
     low: float
     high: float
     n: int
-    asked: str = ""
+    target: str = ""
 
     @classmethod
-    def over(cls, name: str, unit: str, values: Sequence[float], asked: str = "") -> "Figure":
-        """The median of several values between their quartiles."""
+    def over(cls, name: str, unit: str, values: Sequence[float], target: str = "") -> "Measurement":
+        """Return the median of several values with their quartiles."""
         low, median, high = statistics.quantiles(values, n=4, method="inclusive")
-        return cls(name, unit, median, low, high, len(values), asked)
+        return cls(name, unit, median, low, high, len(values), target)
 
     @classmethod
-    def count(cls, name: str, found: int, n: int, asked: str = "") -> "Figure":
-        """So many of n."""
-        return cls(name, "", found, found, found, n, asked)
+    def count(cls, name: str, found: int, n: int, target: str = "") -> "Measurement":
+        """Return a count out of n."""
+        return cls(name, "", found, found, found, n, target)
 
     def __str__(self) -> str:
         shown = "".join(f"{value:>10.5g}" for value in (self.value, self.low, self.high))
-        return f"{self.name:<58}{shown}{self.n:>8} {self.unit:<10}{self.asked}"
+        return f"{self.name:<58}{shown}{self.n:>8} {self.unit:<10}{self.target}"
 
 
 @dataclass(frozen=True)
-class Stage:
-    """Where services are measured, with which champion, and for how long they are watched."""
+class Setup:
+    """Folder and champion of the measured services, and the duration of the memory measurement."""
 
     folder: Path
     checkpoint: Path
     minutes: float
 
     def storage(self, name: str) -> Path:
-        """A storage path of its own, where the champion is published."""
+        """Create a storage path with the champion published; return it."""
         publish(self.folder / name, self.checkpoint)
         return self.folder / name
 
 
 @dataclass(frozen=True, eq=False)
-class Service:
-    """A running service."""
+class RunningService:
+    """Process of a running service, and its URL."""
 
     url: str
     process: subprocess.Popen[str]
 
     def processes(self, title: str) -> list[psutil.Process]:
-        """Its processes whose title begins so, the oldest first."""
+        """Return its processes whose title begins with `title`, the oldest first."""
         below = psutil.Process(self.process.pid).children(recursive=True)
         return sorted((each for each in below if _title(each).startswith(title)), key=psutil.Process.create_time)
 
     def replicas(self) -> int:
-        """How many samplers it says that it has; 0 where it says nothing."""
+        """Return the number of sampler replicas that it reports; 0 without a response."""
         try:
-            reply = connection().get(f"{self.url}/v1/model", timeout=WITHIN_S)
+            response = connection().get(f"{self.url}/v1/model", timeout=WITHIN_S)
         except requests.RequestException:
             return 0
-        state: dict[str, Any] = reply.json() if reply.status_code == OK else {}
+        state: dict[str, Any] = response.json() if response.status_code == OK else {}
         return int(state.get("replicas", 0))
 
 
 @contextmanager
-def service(storage: Path, *settings: str) -> Iterator[Service]:
-    """The service of a storage path on a free port, without a quota, in a process group of its own.
+def service(storage: Path, *settings: str) -> Iterator[RunningService]:
+    """Run the service of a storage path on a free port, without a quota, in a process group of its own.
 
-    Whatever ends this block or its process in good order, Ctrl-C and SIGTERM included, ends the service.
+    The service is stopped at the end of the block, also after Ctrl-C or SIGTERM.
 
     Raises:
-        RuntimeError: it did not start, or did not end well.
+        RuntimeError: it did not start, or stopped with an error.
     """
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
@@ -126,16 +126,16 @@ def service(storage: Path, *settings: str) -> Iterator[Service]:
     try:
         if not process.stdout.readline().startswith("http"):
             raise RuntimeError(f"the service did not start: {' '.join(command)}")
-        yield Service(f"http://127.0.0.1:{port}", process)
+        yield RunningService(f"http://127.0.0.1:{port}", process)
     finally:
-        end(process)
+        stop(process)
         signal.signal(signal.SIGTERM, before)
     if process.returncode != 0:
-        raise RuntimeError(f"the service ended with exit code {process.returncode}")
+        raise RuntimeError(f"the service exited with code {process.returncode}")
 
 
-def end(process: subprocess.Popen[str]) -> None:
-    """Tell a service to end; what is left of its group after a while is killed, Ray's own processes included."""
+def stop(process: subprocess.Popen[str]) -> None:
+    """Stop a service; after a timeout its whole process group is killed, Ray's processes included."""
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(2 * WITHIN_S)
@@ -145,14 +145,14 @@ def end(process: subprocess.Popen[str]) -> None:
 
 
 def trained(folder: Path) -> Path:
-    """A checkpoint of the default network after a few steps."""
+    """Train the default network for a few steps; return its checkpoint."""
     *_, last = epochs(TRAINED)
     last.save(folder)
     return folder
 
 
 def altered(checkpoint: Path, folder: Path) -> Path:
-    """A checkpoint of the same network that draws something else."""
+    """Write a checkpoint of the same network with other weights; return it."""
     tensors, record = load_checkpoint(checkpoint)
     changed = {name: 0.9 * tensor if name.startswith("ema.") else tensor for name, tensor in tensors.items()}
     save_checkpoint(folder, changed, record)
@@ -160,13 +160,13 @@ def altered(checkpoint: Path, folder: Path) -> Path:
 
 
 def publish(storage: Path, checkpoint: Path, registry: str = FOLDER) -> None:
-    """Make a checkpoint the champion of a storage path, in a registry by its name."""
+    """Publish a checkpoint as the champion of a registry below a storage path."""
     with held(Registry.below(storage, registry)) as publisher:
-        publisher.publish(checkpoint, {"reason": "a measurement"})
+        publisher.publish(checkpoint, {"reason": "benchmark"})
 
 
-def drawn(generator: ServedGenerator, n: int, seed: int, steps: int) -> Deltas:
-    """What the service is to reply, by the sampler in this process: deltas [n, T, C]."""
+def sampled(generator: ServedGenerator, n: int, seed: int, steps: int) -> Deltas:
+    """Sample the movements that the service is to return in this process: deltas [n, T, C]."""
     conditions = generator.known.draw(n, seed, generator.canonical.sequence_length)
     frame, sampling = conditions.frame(generator.canonical), generator.sampling_with(SamplingChanges(steps=steps))
     z = generator.rows(conditions, frame, [(seed, number) for number in range(n)], sampling)
@@ -175,7 +175,7 @@ def drawn(generator: ServedGenerator, n: int, seed: int, steps: int) -> Deltas:
 
 
 def weights_of(checkpoint: Path) -> str:
-    """The hash by which replies name it."""
+    """Return the hash of a checkpoint's weights, as responses name it."""
     return str(load_record(checkpoint)["weights_sha256"])
 
 

@@ -1,7 +1,7 @@
-"""What the arms of `benchmarks.hard_negatives` learn from: a GAN, a diffusion, and movements of the service.
+"""Training data of the arms of `benchmarks.hard_negatives`: a GAN, a diffusion, and movements of the service.
 
-Everything is made once, in a folder, and found there by the same command later; a training that was cut goes on after
-its last epoch. What is found and was made otherwise is an error.
+Everything is made once, in a folder, and reused by the same command later; an interrupted training is resumed after its
+last epoch. A folder that was made with other settings is an error.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,8 +14,7 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 
 from benchmarks.support.service import ONE, publish, service
-from platform.negatives import NegativesConfig as Wanted
-from platform.negatives import draw
+from platform.negatives import NegativesConfig, draw
 from serve.client import HardNegatives
 from serve.patience import ServiceError
 from trainables.core.config import require
@@ -31,7 +30,7 @@ from trainables.specs import TRAINABLES
 from trainables.training.progress import Progress
 from trainables.training.run_folder import Line, RunFolder, opened, recording
 
-STORAGE = "storage"  # where champion and detector are published, and the service keeps its batches
+STORAGE = "storage"  # folder of the registries and of the batch store of the service
 
 
 @dataclass(frozen=True)
@@ -41,30 +40,30 @@ class Sources:
     gan: Path
     diffusion: Path
     served: Path
-    drawn: ServedMovements
+    hard: ServedMovements
 
     @property
-    def taken_for_people(self) -> float:
-        """Share of the champion's movements whose score lies in the asked hardness."""
-        return len(self.drawn.canonical) / int(self.drawn.request["looked_through"])
+    def hard_share(self) -> float:
+        """Share of the scanned samples of the champion whose detector score lies in `hardness`."""
+        return len(self.hard.canonical) / int(self.hard.request["looked_through"])
 
 
 def trained(kind: str, config: Any, folder: Path, show: Callable[[Line], object] = lambda line: None) -> RunFolder:
-    """A training run that has reached its last epoch.
+    """Train, or resume a run, up to its last epoch.
 
     Raises:
         ConfigError: the folder holds another run.
     """
     with opened(folder, kind, config, METRIC_SETS[kind].epoch_order) as run:
-        if len(run.metrics()) <= config.epochs:  # the untrained one has a line, too
+        if len(run.metrics()) <= config.epochs:  # the untrained model has a line, too
             with recording(run) as record:
                 for epoch in TRAINABLES[kind].load().epochs(config, resume=run.last):
                     show(record(epoch))
     return run
 
 
-def shown(kind: str, config: Any, folder: Path, console: Console) -> RunFolder:
-    """The same, told epoch by epoch."""
+def trained_with_progress(kind: str, config: Any, folder: Path, console: Console) -> RunFolder:
+    """Train with a progress display."""
     console.print(f"[bold]{folder.name}[/bold]: {config.epochs} epochs")
     metric_set = METRIC_SETS[kind]
     with Progress(console, RunFolder(folder, metric_set.epoch_order), config.epochs, metric_set) as progress:
@@ -72,7 +71,7 @@ def shown(kind: str, config: Any, folder: Path, console: Console) -> RunFolder:
 
 
 def checkpoint_of(kind: str, given: str, config: Any, folder: Path, console: Console) -> Path:
-    """The given checkpoint, or the best one of a training here.
+    """Return the given checkpoint, or the best one of a training in `folder`.
 
     Raises:
         CheckpointError: the given one is of another kind.
@@ -80,14 +79,16 @@ def checkpoint_of(kind: str, given: str, config: Any, folder: Path, console: Con
     if given:
         weights_of(kind, Path(given).expanduser())
         return Path(given).expanduser().resolve()
-    best = shown(kind, config, folder / kind, console).best
+    best = trained_with_progress(kind, config, folder / kind, console).best
     assert best is not None
     return best
 
 
 def published_detector(config: DetectorConfig, folder: Path, console: Console) -> Path:
-    """A detector like those of the simple arm, of a seed that no arm has."""
-    last = shown("detector", replace(config, seed=derive(config.seed, "published") >> 10), folder, console).last
+    """Train a detector like those of the first arm, with a seed that no arm has; return its last checkpoint."""
+    last = trained_with_progress(
+        "detector", replace(config, seed=derive(config.seed, "published") >> 10), folder, console
+    ).last
     assert last is not None
     return last
 
@@ -95,24 +96,24 @@ def published_detector(config: DetectorConfig, folder: Path, console: Console) -
 def hard_negatives(
     diffusion: Path, hardness: tuple[float, ...], config: DetectorConfig, folder: Path, console: Console
 ) -> ServedMovements:
-    """As many movements of the served diffusion as a training has bots, whose score lies in `hardness`.
+    """Return as many samples of the served diffusion with a score in `hardness` as a training has bots.
 
     Raises:
-        NotServedError: too few samples have such a score, or the service stays away.
-        ConfigError: the folder holds those of another champion or hardness.
+        NotServedError: too few samples have such a score, or the service does not respond.
+        ConfigError: the folder holds samples of another champion or hardness.
     """
     place = folder / "served"
     if not place.exists():
-        write_served(_drawn(diffusion, hardness, config, folder, console), place)
-    kept = read_served(place)
-    found = (kept.model_sha256, kept.request["hardness"])
+        write_served(_fetched(diffusion, hardness, config, folder, console), place)
+    stored = read_served(place)
+    found = (stored.model_sha256, stored.request["hardness"])
     wanted = (weights_of("diffusion", diffusion), [*hardness])
-    told, law = (f"{weights[:12]}, hardness {pair}" for weights, pair in (found, wanted))
-    require(found == wanted, f"`{place}` to hold movements of {law}", told, "take another out_dir")
-    return kept
+    got, law = (f"{weights[:12]}, hardness {pair}" for weights, pair in (found, wanted))
+    require(found == wanted, f"`{place}` to hold movements of {law}", got, "use another out_dir")
+    return stored
 
 
-def _drawn(
+def _fetched(
     diffusion: Path, hardness: tuple[float, ...], config: DetectorConfig, folder: Path, console: Console
 ) -> ServedMovements:
     detector = published_detector(config, folder / "published", console)
@@ -120,17 +121,17 @@ def _drawn(
     publish(folder / STORAGE, detector, DETECTOR.registry)
     count = generated_count(len(load_splits(config.data)["train"]), config.negatives.alpha or 1.0)
     console.print(f"[bold]served[/bold]: {count} movements with a score in {[*hardness]}")
-    with service(folder / STORAGE, *ONE) as running, drawing(console, count) as advance:
-        wanted = Wanted(running.url, str(folder), count, config.seed, hardness=hardness, data=config.data)
+    with service(folder / STORAGE, *ONE) as running, fetching(console, count) as advance:
+        options = NegativesConfig(running.url, str(folder), count, config.seed, hardness=hardness, data=config.data)
         try:
-            return draw(HardNegatives(wanted.url, timeout_s=wanted.timeout_s), wanted, advance)
+            return draw(HardNegatives(options.url, timeout_s=options.timeout_s), options, advance)
         except ServiceError as error:
             raise NotServedError(error.line) from None
 
 
 @contextmanager
-def drawing(console: Console, count: int) -> Iterator[Callable[[int], object]]:
-    """A bar that is told how many came."""
+def fetching(console: Console, count: int) -> Iterator[Callable[[int], object]]:
+    """Yield a function that advances a progress bar by a number of movements."""
     with Bar(console=console, transient=True) as progress:
-        bar = progress.add_task("drawing", total=count)
+        bar = progress.add_task("fetching", total=count)
         yield lambda n: progress.advance(bar, n)

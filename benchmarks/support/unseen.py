@@ -1,7 +1,7 @@
-"""What a detector catches of families that it was never trained on, at a threshold fixed on validation people.
+"""Evaluation on unseen bot families: TPR per family, and FPR on test users, at a threshold fixed on validation users.
 
-The families are those held out of the simple bots, under the conditions of the test people, and of bots of others'
-making where a file of them is given. The test people show how many are accused above the same threshold.
+The families are those that the configuration holds out of the scripted bots, under the conditions of the test users,
+and those of a file of third-party bots, if one is given. The FPR on test users is taken at the same threshold.
 """
 
 from collections.abc import Mapping
@@ -22,60 +22,61 @@ from trainables.detector.dataset.negatives import of_style, together
 from trainables.eval.detection.roc import threshold_at_fpr
 from trainables.training.checkpoint import file_sha256
 
-SEED = 7  # of the simple bots
+SEED = 7  # of the scripted bots
 
 
 @dataclass(frozen=True, eq=False)
-class UnseenJudge:
-    """People and bots whom no detector of a study learns from.
+class UnseenEvaluator:
+    """Movements of users and bots that no detector of a study is trained on.
 
     Attributes:
-        people: Validation people, on whom the threshold is fixed.
-        strangers: Test people.
+        validation: Movements of the validation users, on which the threshold is fixed.
+        test: Movements of the test users.
         bots: Family -> its movements.
-        told: What figures hang on beside the detector, as plain values.
+        settings: What the results depend on beside the detector, as plain values.
     """
 
-    people: Canonical
-    strangers: Canonical
+    validation: Canonical
+    test: Canonical
     bots: Mapping[str, Canonical]
     fpr: float
-    told: Mapping[str, Any]
+    settings: Mapping[str, Any]
 
     @classmethod
-    def fit(cls, config: DetectorConfig, others: str) -> "UnseenJudge":
-        """For detectors of this configuration; `others` names a file of bots of others' making, or is empty.
+    def of(cls, config: DetectorConfig, bots_file: str) -> "UnseenEvaluator":
+        """Return the evaluator for detectors of a configuration; `bots_file` holds third-party bots, "": none.
 
         Raises:
-            ConfigError, RecordingError: no family at all, or a file that cannot be read.
+            ConfigError, RecordingError: there is no unseen family, or the file cannot be read.
         """
         splits, held_out = load_splits(config.data), config.negatives.held_out
-        law = "`families never trained on >= 1`"
-        require(bool(held_out) or bool(others), law, "none", "hold some out, or add bots=FILE")
-        found = {family: _simple(family, splits["test"], config) for family in held_out} | _others(others, config)
-        file = file_sha256(Path(others)) if others else ""
-        told = {"seed": SEED, "fpr": config.judgement.fpr, "families": [*found], "bots_sha256": file}
-        return cls(splits["validation"], splits["test"], found, config.judgement.fpr, told)
+        law = "at least one unseen family"
+        require(bool(held_out) or bool(bots_file), law, "none", "set detector.negatives.held_out, or bots=FILE")
+        found = {family: _scripted(family, splits["test"], config) for family in held_out}
+        found |= _third_party(bots_file, config)
+        file = file_sha256(Path(bots_file)) if bots_file else ""
+        settings = {"seed": SEED, "fpr": config.judgement.fpr, "families": [*found], "bots_sha256": file}
+        return cls(splits["validation"], splits["test"], found, config.judgement.fpr, settings)
 
     def __call__(self, detector: Detector) -> dict[str, Any]:
-        """`caught`, by family, and `accused`, of test people: shares above the threshold."""
-        threshold = threshold_at_fpr(detector.logit(self.people), self.fpr).value
+        """Return `tpr`, by family, and `fpr`, on test users: shares above the threshold."""
+        threshold = threshold_at_fpr(detector.logit(self.validation), self.fpr).value
 
         def above(movements: Canonical) -> float:
             return (detector.logit(movements) > threshold).double().mean().item()
 
         return {
-            "caught": {family: above(movements) for family, movements in self.bots.items()},
-            "accused": above(self.strangers),
+            "tpr": {family: above(movements) for family, movements in self.bots.items()},
+            "fpr": above(self.test),
         }
 
 
-def _simple(family: str, people: Canonical, config: DetectorConfig) -> Canonical:
-    """Every style of a family, each under the conditions of all these people."""
-    return together([of_style(style, people, config.data.canonical, SEED) for style in FAMILIES[family]]).canonical
+def _scripted(family: str, users: Canonical, config: DetectorConfig) -> Canonical:
+    """Return movements of every style of a family, each under the conditions of all these users' movements."""
+    return together([of_style(style, users, config.data.canonical, SEED) for style in FAMILIES[family]]).canonical
 
 
-def _others(file: str, config: DetectorConfig) -> dict[str, Canonical]:
+def _third_party(file: str, config: DetectorConfig) -> dict[str, Canonical]:
     if not file:
         return {}
     bots = canonical_bots(read_bots(Path(file)), config.data.canonical)
