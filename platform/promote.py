@@ -1,24 +1,32 @@
 """`python -m platform.promote`: a challenger becomes champion if a paired test and all limits say so.
 
-Both are judged on people whom neither has seen (the holdout split, whose looks are counted), on the same movements,
-conditions and noise, or against the same bots; the rule is `platform.promotion.rule`. Generators and detectors have
-champions of their own. The decision is written down with its data and figures either
-way: in the registry's history where the challenger is promoted, else among its decisions.
+Both are evaluated on users that neither has seen (the holdout split, whose evaluations are counted), on the same
+movements, conditions and noise, or against the same bots; the rule is `platform.promotion.rule`. Generators and
+detectors have champions of their own. The decision is recorded with its data and metrics in either case: in the
+registry's history where the challenger is promoted, else among its refusals.
 """
 
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from platform.leaderboard.finalists import noise_seeds
-from platform.leaderboard.holdout_ledger import HOLDOUT, LEDGER, Ledger, Look
+from platform.leaderboard.holdout_ledger import HOLDOUT, LEDGER, HoldoutEvaluation, Ledger
 from platform.leaderboard.model_types import MODEL_FUNCTIONS
 from platform.promotion.challenger import FIRST, Challenger, of_checkpoint, of_leaderboard, require_same_form
-from platform.promotion.decision_record import findings, heading, history_table, print_decision, refusal, refusals_table
+from platform.promotion.decision_record import (
+    decision_header,
+    decision_record,
+    history_table,
+    print_decision,
+    refusal_record,
+    refusals_table,
+)
 from platform.promotion.detector_rule import DetectorRuleConfig
 from platform.promotion.latency import Latency, LatencyConfig
 from platform.promotion.rule import LimitsConfig, MarginsConfig, Rule, decide
@@ -43,14 +51,14 @@ Let a test decide whether a challenger becomes champion, and publish it if it do
   python -m platform.promote                              the first of the study's leaderboard
   python -m platform.promote study_name=wide trial=12     another trial of a leaderboard
   python -m platform.promote study_name=detector          a detector, among the detectors
-  python -m platform.promote ckpt=FOLDER split=validation  any checkpoint; without a look at the holdout split
-  python -m platform.promote list registry=registry-detector   the detectors who were champions
+  python -m platform.promote ckpt=FOLDER split=validation  any checkpoint, without a holdout evaluation
+  python -m platform.promote list registry=registry-detector   all champions among the detectors
 """
 
 
 @dataclass(frozen=True)
 class PromoteConfig:
-    """Who is judged, on whom, and by which rule."""
+    """Settings of a promotion: challenger, split and rule."""
 
     storage_path: str = "results"  # where the study, the ledger of the holdout split and the registry are
     study_name: str = "diffusion"
@@ -60,7 +68,7 @@ class PromoteConfig:
     noise: int = 3  # samples per movement, each under other noise; of a detector: draws of the bots
     seed: int = 0  # of the noise, common to both; that of a study makes a look of its leaderboard serve again
     confidence: float = 0.95  # one-sided
-    holdout_budget: int = 32  # looks at the holdout split of the same data, of all studies and promotions
+    holdout_budget: int = 32  # holdout evaluations of the same data, of all studies and promotions
     registry: str = GENERATOR.registry  # that list and rollback are about; a promotion knows its own
     limits: LimitsConfig = field(default_factory=LimitsConfig)  # of generators
     margins: MarginsConfig = field(default_factory=MarginsConfig)
@@ -80,17 +88,17 @@ class PromoteConfig:
 
     @property
     def rule(self) -> Rule:
-        """When a generator is promoted."""
+        """The rule by which a generator is promoted."""
         return Rule(self.confidence, self.limits, self.margins)
 
 
 CHAMPIONS = {spec.model_type.registry: spec.metrics for spec in TRAINABLES.values()}
-"""Folder of a registry -> what its champions are judged by."""
+"""Folder of a registry -> headline metric and display names of its champions."""
 RULES: dict[str, Callable[[PromoteConfig], Rule]] = {
     GENERATOR.name: lambda config: config.rule,
     DETECTOR.name: lambda config: config.detector.rule(config.confidence),
 }
-"""Type of a model -> when a challenger becomes champion."""
+"""Type of a model -> the rule by which a challenger becomes champion."""
 
 
 COMMAND = Command(
@@ -100,8 +108,8 @@ COMMAND = Command(
     schemas={"promote_schema": PromoteConfig},
     exit_codes={0: "promoted, rolled back or listed", REFUSED: "refused, which is no error"},
     verbs={
-        "list": "the champion, everyone who was, with their figures, and the latest refusals",
-        "rollback": "make the champion before the present one champion again",
+        "list": "all champions in order with their metrics, and the latest refusals",
+        "rollback": "restore the previous champion",
     },
 )
 
@@ -112,11 +120,11 @@ def main(request: Request) -> int:
 
 
 def promote(console: Console, config: PromoteConfig) -> int:
-    """Judge the challenger against the champion, write the decision, and publish the challenger if it is promoted.
+    """Evaluate challenger and champion, record the decision, and publish the challenger if it is promoted.
 
     Raises:
         ConfigError, CheckpointError: no such challenger, or one that cannot be compared with the champion.
-        RegistryError, HoldoutSpentError, LedgerError: the registry or the ledger says no.
+        RegistryError, HoldoutSpentError, LedgerError: the registry or the ledger refuses.
     """
     challenger = challenger_of(config)
     registry = Registry.below(config.storage_path, TRAINABLES[challenger.kind].model_type.registry)
@@ -124,7 +132,7 @@ def promote(console: Console, config: PromoteConfig) -> int:
         champion = registry.champion()
         if champion is not None and champion.weights_sha256 == challenger.weights_sha256:
             reason = f"these weights are the champion already ({champion.id})"
-            return _refused(console, publisher, heading(challenger, champion) | refusal(reason))
+            return _refused(console, publisher, decision_header(challenger, champion) | refusal_record(reason))
         if champion is not None:
             require_same_form(challenger, champion)
         return _decide(console, config, publisher, challenger, champion)
@@ -134,14 +142,19 @@ def _decide(
     console: Console, config: PromoteConfig, publisher: Publisher, challenger: Challenger, champion: Published | None
 ) -> int:
     with console.status("measuring the latency"):
-        latency = measured(config, challenger, champion)
+        latency = measure_latency(config, challenger, champion)
     rule, seeds = RULES[TRAINABLES[challenger.kind].model_type.name](config), noise_seeds(config.seed, config.noise)
-    with console.status(f"judging on the {config.split} split"):
-        mine = judged(config, Look.at(challenger.checkpoint, seeds, challenger.study, challenger.trial))
-        theirs = None if champion is None else judged(config, Look.at(champion.checkpoint, seeds, champion.id))
+    with console.status(f"evaluating on the {config.split} split"):
+        of_checkpoint = partial(HoldoutEvaluation.of_checkpoint, seeds=seeds)
+        mine = run_evaluation(
+            config, of_checkpoint(challenger.checkpoint, study=challenger.study, trial=challenger.trial)
+        )
+        theirs = None
+        if champion is not None:
+            theirs = run_evaluation(config, of_checkpoint(champion.checkpoint, study=champion.id))
     decision = decide(mine, theirs, latency, rule)
     print_decision(console, decision, latency, rule)
-    written = heading(challenger, champion) | findings(decision, mine, theirs, latency, rule)
+    written = decision_header(challenger, champion) | decision_record(decision, mine, theirs, latency, rule)
     if not decision.promoted:
         return _refused(console, publisher, written)
     published = publisher.publish(challenger.checkpoint, written)
@@ -158,14 +171,14 @@ def _refused(console: Console, publisher: Publisher, written: Mapping[str, Any])
 
 
 def challenger_of(config: PromoteConfig) -> Challenger:
-    """The checkpoint that the configuration names, verified."""
+    """Return the checkpoint that the configuration names, verified."""
     if config.ckpt:
         return of_checkpoint(Path(config.ckpt))
     return of_leaderboard(Path(config.storage_path).expanduser() / config.study_name, config.trial)
 
 
-def measured(config: PromoteConfig, challenger: Challenger, champion: Published | None) -> Latency:
-    """The latency of both on movements of the validation split.
+def measure_latency(config: PromoteConfig, challenger: Challenger, champion: Published | None) -> Latency:
+    """Measure the latency of both on movements of the validation split.
 
     Raises:
         CheckpointError: a checkpoint cannot be used, or the data are not those that they were trained on.
@@ -178,18 +191,19 @@ def measured(config: PromoteConfig, challenger: Challenger, champion: Published 
     return measure(sides, splits["validation"], config.latency)
 
 
-def judged(config: PromoteConfig, look: Look) -> EvaluationResult:
-    """The judgement of a look; one at the holdout split goes through the ledger."""
+def run_evaluation(config: PromoteConfig, evaluation: HoldoutEvaluation) -> EvaluationResult:
+    """Evaluate a checkpoint on the configured split; on the holdout split through its ledger."""
     if config.split == HOLDOUT:
-        return Ledger(Path(config.storage_path).expanduser() / LEDGER, config.holdout_budget).ask(look, evaluate)
-    return evaluate(look.checkpoint, config.split, look.seeds)
+        ledger = Ledger(Path(config.storage_path).expanduser() / LEDGER, config.holdout_budget)
+        return ledger.evaluate(evaluation, evaluate)
+    return evaluate(evaluation.checkpoint, config.split, evaluation.seeds)
 
 
 def list_registry(console: Console, config: PromoteConfig) -> int:
     """Print the history with the champion marked, and the latest refusals."""
     registry = Registry.below(config.storage_path, config.registry)
     if not registry.history() and not registry.refusals():
-        console.print(f"{registry.path}: nothing was published yet", highlight=False, soft_wrap=True)
+        console.print(f"{registry.path}: no model published yet", highlight=False, soft_wrap=True)
         return 0
     console.print(history_table(registry, CHAMPIONS[config.registry]))
     if registry.refusals():
@@ -199,15 +213,15 @@ def list_registry(console: Console, config: PromoteConfig) -> int:
 
 
 def roll_back(console: Console, config: PromoteConfig) -> int:
-    """Make the champion before the present one champion again.
+    """Restore the previous champion.
 
     Raises:
-        RegistryError: there is none before.
+        RegistryError: there is no previous champion.
     """
     with held(Registry.below(config.storage_path, config.registry)) as publisher:
-        published, passed = publisher.rollback()
-    for name in passed:
-        console.print(f"{name} is not whole and was passed over", style="red", highlight=False)
+        published, skipped = publisher.rollback()
+    for name in skipped:
+        console.print(f"skipped {name}: incomplete entry", style="red", highlight=False)
     console.print(f"rolled back: {published.id} is the champion", highlight=False, soft_wrap=True)
     return 0
 

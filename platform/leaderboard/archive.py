@@ -1,4 +1,4 @@
-"""The archive of a study's re-evaluations: one file per checkpoint in the study's folder."""
+"""Archive of a study's re-evaluations: one file per checkpoint in the study's folder."""
 
 import json
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.checkpoint_record import CheckpointError, load_record
 
 LEADERBOARD = "leaderboard.json"  # in a study's folder
-JUDGEMENTS = "judgements"
+EVALUATIONS = "judgements"  # folder; its first name, so that older studies are read
 VALIDATION = "validation"
 
 
 @dataclass(frozen=True)
-class Archive:
-    """Judgements on the validation split under some seeds, as files in a folder."""
+class EvaluationArchive:
+    """Results on the validation split under some seeds, stored as files in a folder."""
 
     folder: Path
     seeds: tuple[int, ...]
 
     def find(self, checkpoint: Path) -> EvaluationResult | None:
-        """What was kept of a checkpoint, if today's code judged it.
+        """Return the stored result of a checkpoint; None if there is none, or another version of the code computed it.
 
         Raises:
             ConfigError: the file is damaged.
@@ -32,21 +32,21 @@ class Archive:
         except CheckpointError:
             return None
         try:
-            kept = EvaluationResult.from_json(json.loads(file.read_text()))
-            return kept if kept.is_of_today else None
+            stored = EvaluationResult.from_json(json.loads(file.read_text()))
+            return stored if stored.is_of_today else None
         except FileNotFoundError:
             return None
         except ValueError as error:
-            raise ConfigError(f"{file}: {error}; delete the file and the checkpoint is judged again") from None
+            raise ConfigError(f"{file}: {error}; delete the file to evaluate the checkpoint again") from None
 
-    def keep(self, checkpoint: Path, judgement: EvaluationResult) -> None:
-        """Write a judgement in one atomic step."""
+    def store(self, checkpoint: Path, evaluation: EvaluationResult) -> None:
+        """Write a result in one atomic step."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(judgement.to_json(), sort_keys=True, allow_nan=False)
+        text = json.dumps(evaluation.to_json(), sort_keys=True, allow_nan=False)
         replace(self._file(checkpoint), text + "\n")
 
     def _file(self, checkpoint: Path) -> Path:
-        """Named by the weights, and by all that a judgement depends on beside them."""
+        """Return the file, named by the weights and by all else that the result depends on."""
         record = load_record(checkpoint)
         rest = digest({"seeds": self.seeds, "config": record.get("config"), "data": record.get("data_sha256")})
         return self.folder / f"{str(record.get('weights_sha256'))[:16]}-{VALIDATION}-{rest}.json"

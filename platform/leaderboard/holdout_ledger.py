@@ -1,18 +1,19 @@
-"""The ledger of the holdout split: every look at it is written down before it is taken, and there are only so many.
+"""Ledger of the holdout split: every evaluation on it is logged before it runs, and their number is limited.
 
-The holdout split can say how good a generator is as long as nothing was chosen by it. Each further checkpoint that is
-judged on it wears it out, so that the looks at the same data are counted over all studies and promotions of a storage
+The holdout split estimates the quality of a model as long as no choice was made by it. Every further checkpoint that is
+evaluated on it weakens that, so evaluations on the same data are counted over all studies and promotions of a storage
 path, and refused beyond their budget.
 
-One JSON object per line, appended under a lock and on the disk before anything else happens:
+One JSON object per line, appended under a lock and flushed to disk before anything else happens ("look" reserves an
+evaluation, "judgement" holds its result; the names are those of the first version, so that every ledger is read):
 
     {"event": "look", KEY, "time": ..., "study": ..., "trial": ..., "checkpoint": ...}
     {"event": "judgement", KEY, "time": ..., "judgement": {...}}
     KEY:  "checkpoint_sha256": ..., "config_hash": ..., "data_sha256": ..., "seeds": [...]
 
-A look of the same key as an earlier one (the same weights, sampled alike under the same noise) costs nothing and has
-the answer of then. One whose process died before its judgement was written, or which other code than today's answered,
-has been paid for: it is taken again free.
+An evaluation with the key of an earlier one (the same weights, sampled alike under the same seeds) costs nothing and
+returns the recorded result. One whose process died before its result was recorded, or whose result comes from another
+version of the code, has been counted already: it is repeated for free.
 """
 
 import fcntl
@@ -37,7 +38,7 @@ Entry = Mapping[str, Any]
 
 
 class HoldoutSpentError(RuntimeError):
-    """There is no look left at the holdout split of these data."""
+    """The budget of holdout evaluations of these data is used up."""
 
 
 class LedgerError(RuntimeError):
@@ -45,11 +46,11 @@ class LedgerError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Look:
-    """One checkpoint on the holdout split, under some noises.
+class HoldoutEvaluation:
+    """One checkpoint evaluated on the holdout split under some seeds.
 
     Attributes:
-        study: Who asks, with `trial`; for the reader of the ledger.
+        study: The study or champion that asks for it, with `trial`; information for the reader of the ledger.
     """
 
     checkpoint: Path
@@ -61,8 +62,10 @@ class Look:
     trial: int | None = None
 
     @classmethod
-    def at(cls, checkpoint: Path, seeds: Sequence[int], study: str = "", trial: int | None = None) -> "Look":
-        """The look that a checkpoint would take.
+    def of_checkpoint(
+        cls, checkpoint: Path, seeds: Sequence[int], study: str = "", trial: int | None = None
+    ) -> "HoldoutEvaluation":
+        """Return the evaluation that a checkpoint would need.
 
         Raises:
             CheckpointError: the checkpoint has no record.
@@ -73,76 +76,78 @@ class Look:
 
     @property
     def key(self) -> Key:
-        """What makes looks the same."""
+        """Equal for evaluations that have the same result."""
         return self.checkpoint_sha256, self.config_hash, self.data_sha256, self.seeds
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """The looks at a storage path's holdout split.
+    """Log and limit the holdout evaluations of a storage path.
 
     Attributes:
-        budget: Looks that one set of data allows for in all.
+        budget: Evaluations that one data set allows in all.
     """
 
     path: Path
     budget: int
 
-    def ask(self, look: Look, run: Callable[[Path, str, Sequence[int]], EvaluationResult]) -> EvaluationResult:
-        """The judgement of a look: of the ledger, or else computed after it was written down.
+    def evaluate(
+        self, evaluation: HoldoutEvaluation, run: Callable[[Path, str, Sequence[int]], EvaluationResult]
+    ) -> EvaluationResult:
+        """Return the recorded result, or else reserve the evaluation, `run` it and record the result.
 
         Raises:
-            HoldoutSpentError: a new look, and none is left.
+            HoldoutSpentError: it is a new evaluation, and the budget is used up.
             LedgerError: the ledger is damaged or cannot be written.
         """
-        known = self.judgement(look)
+        known = self.find(evaluation)
         if known is not None:
             return known
-        self.write_down(look)
-        judgement = run(look.checkpoint, HOLDOUT, look.seeds)
-        self.answer(look, judgement)
-        return judgement
+        self.reserve(evaluation)
+        result = run(evaluation.checkpoint, HOLDOUT, evaluation.seeds)
+        self.record(evaluation, result)
+        return result
 
-    def judgement(self, look: Look) -> EvaluationResult | None:
-        """What an earlier look of the same key found by today's code."""
-        mine = (entry for entry in self._entries() if entry["event"] == "judgement" and _key(entry) == look.key)
-        return next((found for found in map(_judgement, mine) if found.is_of_today), None)
+    def find(self, evaluation: HoldoutEvaluation) -> EvaluationResult | None:
+        """Return the result that the present code recorded under the same key; None if there is none."""
+        mine = (entry for entry in self._entries() if entry["event"] == "judgement" and _key(entry) == evaluation.key)
+        return next((found for found in map(_evaluation, mine) if found.is_of_today), None)
 
-    def looks(self, data_sha256: str) -> int:
-        """How many looks at these data have been written down."""
-        return _looks(self._entries(), data_sha256)
+    def count(self, data_sha256: str) -> int:
+        """Return how many evaluations on these data have been reserved."""
+        return _count(self._entries(), data_sha256)
 
-    def write_down(self, look: Look) -> None:
-        """Count a look, once. Raises as `ask` does."""
-        with self._held() as stream:
-            entries = list(_parsed(stream.read(), self.path))
-            if any(entry["event"] == "look" and _key(entry) == look.key for entry in entries):
+    def reserve(self, evaluation: HoldoutEvaluation) -> None:
+        """Count an evaluation, once per key. Raises as `evaluate` does."""
+        with self._locked() as stream:
+            entries = list(_parse(stream.read(), self.path))
+            if any(entry["event"] == "look" and _key(entry) == evaluation.key for entry in entries):
                 return
-            spent = _looks(entries, look.data_sha256)
+            spent = _count(entries, evaluation.data_sha256)
             if spent >= self.budget:
                 raise HoldoutSpentError(
-                    f"{self.path}: expected `looks at the holdout split < {self.budget}` for another one, but these "
-                    f"data have had {spent}; record new people, or raise the budget and believe its figures less"
+                    f"{self.path}: expected `holdout evaluations of these data < {self.budget}`, but got "
+                    f"{spent}; record new users, or raise the budget and trust its metrics less"
                 )
-            asker = {"study": look.study, "trial": look.trial, "checkpoint": str(look.checkpoint)}
-            _append(stream, {"event": "look", "time": now(), **asker, **_plain(look.key)})
+            requester = {"study": evaluation.study, "trial": evaluation.trial, "checkpoint": str(evaluation.checkpoint)}
+            _append(stream, {"event": "look", "time": now(), **requester, **_plain(evaluation.key)})
 
-    def answer(self, look: Look, judgement: EvaluationResult) -> None:
-        """Keep the judgement of a look."""
-        with self._held() as stream:
-            list(_parsed(stream.read(), self.path))
-            answer = {**_plain(look.key), "judgement": judgement.to_json()}
-            _append(stream, {"event": "judgement", "time": now(), **answer})
+    def record(self, evaluation: HoldoutEvaluation, result: EvaluationResult) -> None:
+        """Record the result of a reserved evaluation."""
+        with self._locked() as stream:
+            list(_parse(stream.read(), self.path))
+            record = {**_plain(evaluation.key), "judgement": result.to_json()}
+            _append(stream, {"event": "judgement", "time": now(), **record})
 
     def _entries(self) -> list[Entry]:
         try:
-            return list(_parsed(self.path.read_bytes(), self.path)) if self.path.exists() else []
+            return list(_parse(self.path.read_bytes(), self.path)) if self.path.exists() else []
         except OSError as error:
             raise LedgerError(f"{self.path}: cannot be read ({error.strerror})") from None
 
     @contextmanager
-    def _held(self) -> Iterator[IO[bytes]]:
-        """The file, for this process alone; a line that was cut when its writer died is taken away."""
+    def _locked(self) -> Iterator[IO[bytes]]:
+        """Open the file for this process alone; an incomplete last line, whose writer was killed, is removed."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a+b") as stream:
@@ -162,11 +167,11 @@ def _append(stream: IO[bytes], entry: Entry) -> None:
     flush(Path(stream.name))
 
 
-def _parsed(content: bytes, path: Path) -> Iterator[Entry]:
-    """The entries of whole lines; what follows the last line end was never finished, and counts for nothing.
+def _parse(content: bytes, path: Path) -> Iterator[Entry]:
+    """Yield the entries of complete lines; what follows the last line end was never completed and does not count.
 
     Raises:
-        LedgerError: a line that is none of ours.
+        LedgerError: a line is no entry of a ledger.
     """
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         try:
@@ -179,15 +184,15 @@ def _parsed(content: bytes, path: Path) -> Iterator[Entry]:
 
 
 def _check(entry: Entry) -> None:
-    """Whatever is wrong with an entry is raised, as what it is."""
+    """Raise whatever is wrong with an entry, as it is."""
     _key(entry)
     if entry["event"] == "judgement":
-        _judgement(entry)
+        _evaluation(entry)
     elif entry["event"] != "look":
         raise ValueError(f"no such event: {entry['event']}")
 
 
-def _looks(entries: Sequence[Entry], data_sha256: str) -> int:
+def _count(entries: Sequence[Entry], data_sha256: str) -> int:
     return sum(entry["event"] == "look" and entry["data_sha256"] == data_sha256 for entry in entries)
 
 
@@ -196,7 +201,7 @@ def _key(entry: Entry) -> Key:
     return *hashes, tuple(entry["seeds"])
 
 
-def _judgement(entry: Entry) -> EvaluationResult:
+def _evaluation(entry: Entry) -> EvaluationResult:
     return EvaluationResult.from_json(entry["judgement"])
 
 

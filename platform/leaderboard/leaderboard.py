@@ -1,10 +1,9 @@
-"""The leaderboard: the best trials of a search judged again, with intervals instead of one lucky number.
+"""The leaderboard: the finalists of a search, re-evaluated with new seeds and shown with confidence intervals.
 
-The trial that looks best of many looks better than it is, for it was chosen by its luck as well. So the finalists are
-judged once more: on the people of the validation split under fresh draws (of a generator's noise, of a detector's
-bots), common to all of them, and on the holdout split, which no trial ever saw and whose looks are counted. The order
-is that of the fresh judgement on the validation split; nothing is ordered by the holdout split, so that it stays what
-it is.
+The best of many trials is optimistic, for it was selected by its luck as well. The finalists are therefore evaluated
+once more: on the users of the validation split with new seeds (of a generator's noise, of a detector's bots), common to
+all of them, and on the holdout split, which no trial ever used and whose evaluations are counted. Rows are ordered by
+the re-evaluation on the validation split and never by the holdout split, so that it stays unbiased.
 """
 
 import json
@@ -19,8 +18,8 @@ import optuna
 from optuna.trial import TrialState
 from rich.console import Console
 
-from platform.leaderboard.archive import JUDGEMENTS, LEADERBOARD, Archive
-from platform.leaderboard.finalists import noise_seeds, on_holdout, on_validation
+from platform.leaderboard.archive import EVALUATIONS, LEADERBOARD, EvaluationArchive
+from platform.leaderboard.finalists import evaluate_on_holdout, evaluate_on_validation, noise_seeds
 from platform.leaderboard.holdout_ledger import LEDGER, Ledger
 from platform.study.config import Sweep
 from platform.study.objectives import Objective
@@ -37,11 +36,11 @@ from trainables.training.metric import MetricSet
 
 @dataclass(frozen=True)
 class Reference:
-    """What real people score under the same probe, folds and rows.
+    """Scores of real movements under the same probe, folds and rows.
 
     Attributes:
-        floor: Random halves of the validation people against each other.
-        people: Training people against validation people: what a perfect copy of the training split would score.
+        floor: Random halves of the validation users against each other.
+        people: Training users against validation users, which a perfect copy of the training split would score.
     """
 
     floor: NullBand
@@ -50,9 +49,9 @@ class Reference:
 
 @dataclass(frozen=True)
 class Repeats:
-    """The headline figure of trainings of one configuration with other seeds.
+    """The headline metric of trainings of one configuration with other seeds.
 
-    The trial that they repeat is none of them: it was chosen for its value, they were not.
+    The repeated trial itself is left out: it was selected for its value, they were not.
 
     Attributes:
         sem: Standard error of the mean; None of one training alone.
@@ -65,11 +64,11 @@ class Repeats:
 
 @dataclass(frozen=True)
 class Row:
-    """A finalist as it was judged again.
+    """A re-evaluated finalist.
 
     Attributes:
-        holdout: None where there was no look left, or the trial is to go on.
-        probability_best: That its figure is the smallest of all rows; None where it could not be computed.
+        holdout: None where the budget of holdout evaluations was used up, or the trial will be resumed.
+        probability_best: Probability that its metric is the smallest of all rows; None where it is not known.
     """
 
     trial: RankedTrial
@@ -81,72 +80,71 @@ class Row:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Finalists, best first, under fresh `seeds`.
+    """Finalists, best first, evaluated with new `seeds`.
 
     Attributes:
-        metric_set: What their kind is judged by.
-        by: What the rows are ordered by.
-        looks: That the holdout split of these data has had so far, of the `budget`.
-        refused: Why rows have no look at the holdout split; None if nothing was refused.
-        left_out: Trial -> why it could not be judged on a split.
+        metric_set: Headline metric and display names of the trainable.
+        by: Name of the objective or metric that orders the rows.
+        holdout_evaluations: Those that these data have had so far, of the `budget`.
+        refused: Why rows have no holdout evaluation; None if none was refused.
+        left_out: Trial -> why it could not be evaluated on a split.
     """
 
     metric_set: MetricSet
     rows: tuple[Row, ...]
     by: str
     seeds: tuple[int, ...]
-    looks: int
+    holdout_evaluations: int
     budget: int
     refused: str | None
     left_out: Mapping[int, str]
 
 
 def leaderboard(console: Console, sweep: Sweep, study: optuna.Study, ranked: Sequence[RankedTrial]) -> Leaderboard:
-    """Judge the finalists of a ranking again and order them by the first objective.
+    """Re-evaluate the finalists of a ranking and order them by the first objective.
 
-    Trials that break a constraint stand behind the others. A trial that was cut and goes on later is not worth a look
-    at the holdout split yet.
+    Trials that violate a constraint come after the others. An interrupted trial, which will be resumed, has no holdout
+    evaluation yet.
 
     Raises:
-        LedgerError, ConfigError: the ledger or a kept judgement is damaged.
+        LedgerError, ConfigError: the ledger or a stored result is damaged.
     """
     settings, metric_set = sweep.settings, sweep.metric_set
     seeds = noise_seeds(settings.seed, settings.finalists.noise)
     chosen = finalists_of(ranked, settings.finalists.top)
-    validation = on_validation(
-        console, list(chosen), Archive(settings.folder / JUDGEMENTS, seeds), metric_set.resampled
-    )
-    judged = {path: validation[path] for path in chosen}  # they ended in any order, and looks go to the best first
-    rows = {path: Row(chosen[path], found) for path, found in judged.items() if isinstance(found, EvaluationResult)}
+    archive = EvaluationArchive(settings.folder / EVALUATIONS, seeds)
+    validation = evaluate_on_validation(console, list(chosen), archive, metric_set.resampled)
+    evaluated = {path: validation[path] for path in chosen}  # they end in any order; on the holdout the best come first
+    rows = {path: Row(chosen[path], found) for path, found in evaluated.items() if isinstance(found, EvaluationResult)}
     ledger = Ledger(settings.folder.parent / LEDGER, settings.finalists.holdout_budget)
     ended = {path: row.trial.number for path, row in rows.items() if row.trial.state != INTERRUPTED}
-    holdout, refused = on_holdout(console, ended, settings.study_name, ledger, seeds, metric_set.resampled)
-    whole = [
-        replace(row, holdout=_known(holdout.get(path)), repeats=_repeats(study, row, metric_set.headline))
+    holdout, refused = evaluate_on_holdout(console, ended, settings.study_name, ledger, seeds, metric_set.resampled)
+    complete = [
+        replace(row, holdout=_result_or_none(holdout.get(path)), repeats=_repeats(study, row, metric_set.headline))
         for path, row in rows.items()
     ]
-    merits = {row.trial.number: merit(row.validation, sweep.goal.objectives[0]) for row in whole}
+    merits = {row.trial.number: merit(row.validation, sweep.goal.objectives[0]) for row in complete}
     by = sweep.goal.objectives[0].text if all(merits.values()) else metric_set.headline
     if by == metric_set.headline:
-        merits = {row.trial.number: row.validation.metrics.get(by) for row in whole}
+        merits = {row.trial.number: row.validation.metrics.get(by) for row in complete}
     return Leaderboard(
         metric_set,
-        _ordered(whole, merits, settings.seed),
+        _ordered(complete, merits, settings.seed),
         by,
         seeds,
-        sum(map(ledger.looks, {row.validation.data_sha256 for row in whole})),
+        sum(map(ledger.count, {row.validation.data_sha256 for row in complete})),
         ledger.budget,
         refused,
         {chosen[p].number: why for found in (validation, holdout) for p, why in found.items() if isinstance(why, str)},
     )
 
 
-def merit(judgement: EvaluationResult, objective: Objective) -> JackknifeEstimate | None:
-    """An objective as it was judged again, smaller being better; None where it has a figure that is not judged again.
+def merit(evaluation: EvaluationResult, objective: Objective) -> JackknifeEstimate | None:
+    """Return a re-evaluated objective, smaller being better; None where one of its metrics is not re-evaluated.
 
-    In place of the excess over one half stands the C2ST itself: below one half the excess knows no order.
+    The C2ST itself replaces its excess over one half, which does not order values below one half.
     """
-    names, figures = [shown_as(name) for name in objective.terms], judgement.metrics
+    names, figures = [shown_as(name) for name in objective.terms], evaluation.metrics
     if any(name not in figures for name in names):
         return None
     sign = 1.0 if objective.minimised else -1.0
@@ -154,17 +152,17 @@ def merit(judgement: EvaluationResult, objective: Objective) -> JackknifeEstimat
 
 
 def finalists_of(ranked: Sequence[RankedTrial], top: int) -> dict[Path, RankedTrial]:
-    """The first trials of a ranking that have a result and a checkpoint, by their checkpoints."""
+    """Return the first trials of a ranking that have a result and a checkpoint, by their checkpoints."""
     with_result = [trial for trial in ranked if trial.metrics and trial.state != TrialState.FAIL.name]
     return dict([(trial.checkpoint, trial) for trial in with_result if trial.checkpoint is not None][:top])
 
 
-def _known(result: EvaluationResult | str | None) -> EvaluationResult | None:
+def _result_or_none(result: EvaluationResult | str | None) -> EvaluationResult | None:
     return result if isinstance(result, EvaluationResult) else None
 
 
 def _repeats(study: optuna.Study, row: Row, headline: str) -> Repeats | None:
-    """Of the trainings that ran to their end; None where there are none."""
+    """Summarise the completed repeats of a trial; None where there are none."""
     ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     mine = [trial.user_attrs[METRICS] for trial in ended if trial.user_attrs.get(REPEATS) == row.trial.number]
     values = [metrics[headline] for metrics in mine if headline in metrics]
@@ -175,39 +173,39 @@ def _repeats(study: optuna.Study, row: Row, headline: str) -> Repeats | None:
 
 
 def _ordered(rows: Sequence[Row], merits: Mapping[int, JackknifeEstimate | None], seed: int) -> tuple[Row, ...]:
-    """Rows by their merit, with the probability of each to be the best; those without one last."""
+    """Sort rows by the objective, with the probability of each to be the best; rows without a value come last."""
     known = {row.trial.number: figure for row in rows if (figure := merits[row.trial.number]) is not None}
     found = probability_best(list(known.values()), derive(seed, "best finalist")) if known else ()
     chances = dict(zip(known, found, strict=True))
-    told = [replace(row, probability_best=chances.get(row.trial.number)) for row in rows]
+    ranked_rows = [replace(row, probability_best=chances.get(row.trial.number)) for row in rows]
 
     def place(row: Row) -> tuple[bool, float]:
         figure = known.get(row.trial.number)
         return not row.trial.feasible, math.inf if figure is None else figure.value
 
-    return tuple(sorted(told, key=place))
+    return tuple(sorted(ranked_rows, key=place))
 
 
-def intervals(judgement: EvaluationResult | None) -> dict[str, Interval]:
-    """The 95 % interval of every figure; none of no judgement."""
-    return {} if judgement is None else {name: interval(figure) for name, figure in judgement.metrics.items()}
+def intervals(evaluation: EvaluationResult | None) -> dict[str, Interval]:
+    """Return the 95 % interval of every metric; empty for no result."""
+    return {} if evaluation is None else {name: interval(figure) for name, figure in evaluation.metrics.items()}
 
 
-def write(board: Leaderboard, folder: Path, study_name: str, reference: Reference | None) -> None:
+def write_leaderboard(board: Leaderboard, folder: Path, study_name: str, reference: Reference | None) -> None:
     """Write `leaderboard.json` into a study's folder in one atomic step."""
     text = json.dumps(to_json(board, study_name, reference), indent=1, sort_keys=True, allow_nan=False)
     atomic_files.replace(folder / LEADERBOARD, text + "\n")
 
 
 def to_json(board: Leaderboard, study_name: str, reference: Reference | None) -> dict[str, Any]:
-    """The plain mapping of `leaderboard.json`: what a report draws, and whom a promotion takes for its challenger."""
+    """Return the content of `leaderboard.json`, which reports plot and promotions take their challenger from."""
     return {
         "study": study_name,
         "floor": reference and vars(reference.floor),
         "people": reference and reference.people,
         "by": board.by,
         "noise_seeds": list(board.seeds),
-        "holdout": {"asked": board.looks, "budget": board.budget, "refused": board.refused},
+        "holdout": {"asked": board.holdout_evaluations, "budget": board.budget, "refused": board.refused},
         "left_out": [{"trial": trial, "reason": reason} for trial, reason in board.left_out.items()],
         "rows": list(_rows_to_json(board)),
     }

@@ -33,7 +33,7 @@ class ModelFunctions:
     """Functions of one type of model.
 
     Attributes:
-        reference: What real people score under a configuration; None where people cannot take the model's place.
+        reference: Scores of real movements under a configuration; None where they cannot take the model's place.
         plot: Writes plots of a checkpoint into a folder, with the intervals of its re-evaluation, if there is one.
         workload: What a checkpoint does with movements, to be timed.
     """
@@ -44,13 +44,13 @@ class ModelFunctions:
 
 
 def people(config: Any) -> Reference:
-    """Real people against each other, and training people against held-out ones."""
+    """Return the scores of validation users against each other, and of training users against them."""
     validator = _validator(config)
     return Reference(validator.floor(), validator.c2st_against(load_splits(config.data)["train"]))
 
 
-def plot_samples(checkpoint: Path, config: Any, judgement: EvaluationResult | None, pictures: Path) -> None:
-    """Gallery and overlays of samples, made as they were judged in training."""
+def plot_samples(checkpoint: Path, config: Any, evaluation: EvaluationResult | None, pictures: Path) -> None:
+    """Plot a gallery and overlays of samples, sampled as in the validation during training."""
     validator = _validator(config)
     samples = load_generator(checkpoint).like(validator.held_out, seed=validator.config.seed)
     observed, rows = reobserve(samples, validator.canonical)
@@ -62,12 +62,12 @@ def _validator(config: Any) -> Validator:
     return validator_of(config.data, VALIDATION, config.evaluation)
 
 
-def plot_scores(checkpoint: Path, config: Any, judgement: EvaluationResult | None, pictures: Path) -> None:
-    """What a detector says of people and of the bots that it met in training, with intervals where judged again."""
+def plot_scores(checkpoint: Path, config: Any, evaluation: EvaluationResult | None, pictures: Path) -> None:
+    """Plot a detector's scores of users and of the bots of its training, with intervals where it was re-evaluated."""
     own = build(DetectorConfig, load_record(checkpoint)["config"])
     scores = scores_on(load_trained_detector(checkpoint), own, VALIDATION, own.judgement.seed)
     bots = {family: told.flatten() for family, told in scores.bots.items()}
-    plot_overview(scores.human, bots, scores.unseen, scores.fpr, intervals(judgement), pictures / "detection.png")
+    plot_overview(scores.human, bots, scores.unseen, scores.fpr, intervals(evaluation), pictures / "detection.png")
 
 
 def sampling(checkpoint: Path) -> Callable[[Canonical], object]:

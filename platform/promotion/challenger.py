@@ -1,4 +1,4 @@
-"""Who would be champion: the first of a study's leaderboard, another trial of it, or any checkpoint."""
+"""Resolve the promotion challenger: a leaderboard trial or a checkpoint."""
 
 import json
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ FIRST = -1  # in place of a trial's number: the leaderboard's first
 
 @dataclass(frozen=True)
 class Challenger:
-    """A checkpoint and where it comes from.
+    """A checkpoint with its origin.
 
     Attributes:
-        record: Of the checkpoint, whose weights are whole.
-        trial: Of `study`; None for a checkpoint that was given by its folder.
-        params: What the search chose.
+        record: Record of the checkpoint, whose weights were verified.
+        trial: Trial of `study`; None for a checkpoint that was given by its folder.
+        params: Searched parameters of the trial.
     """
 
     checkpoint: Path
@@ -34,20 +34,20 @@ class Challenger:
 
     @property
     def kind(self) -> str:
-        """The trainable."""
+        """Name of the trainable."""
         return str(self.record["kind"])
 
     @property
     def weights_sha256(self) -> str:
-        """What tells it from others."""
+        """Hash of the weights, which identifies the model."""
         return str(self.record["weights_sha256"])
 
 
 def of_checkpoint(folder: Path) -> Challenger:
-    """A checkpoint by its folder.
+    """Return the challenger in a checkpoint folder.
 
     Raises:
-        CheckpointError: it is not whole, or of no kind that can be judged.
+        CheckpointError: it is incomplete, or of a kind that cannot be evaluated.
     """
     folder = folder.expanduser().absolute()
     _, record = load_checkpoint(folder)
@@ -63,11 +63,11 @@ def of_checkpoint(folder: Path) -> Challenger:
 
 
 def of_leaderboard(study: Path, trial: int) -> Challenger:
-    """A trial of the leaderboard in a study's folder.
+    """Return a trial of the leaderboard in a study's folder.
 
     Raises:
         ConfigError: there is no leaderboard, or the trial is not on it.
-        CheckpointError: its checkpoint is not whole.
+        CheckpointError: its checkpoint is incomplete.
     """
     row = _row(study / LEADERBOARD, trial)
     found = of_checkpoint(Path(row["checkpoint"]))
@@ -75,7 +75,7 @@ def of_leaderboard(study: Path, trial: int) -> Challenger:
 
 
 def require_same_form(challenger: Challenger, champion: Published) -> None:
-    """Raise `ConfigError` unless both were trained on the same data and are judged in the same way."""
+    """Raise `ConfigError` unless both were trained on the same data and are evaluated in the same way."""
     mine, theirs = (_form(record) for record in (challenger.record, load_record(champion.checkpoint)))
     for key, value in mine.items():
         if value != theirs[key]:
@@ -86,7 +86,7 @@ def require_same_form(challenger: Challenger, champion: Published) -> None:
 
 
 def _form(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be the same: the data, how it is judged, and the families of bots that a detector has never met."""
+    """Return what must be equal: the data, the evaluation, and the bot families that a detector never trained on."""
     config = record["config"]
     return {
         "data_sha256": record.get("data_sha256"),

@@ -1,4 +1,4 @@
-"""A decision on paper: the document that is kept with it either way, and what is printed of it."""
+"""The record of a promotion decision, which is kept in either case, and the tables printed from it."""
 
 import json
 import statistics
@@ -28,8 +28,8 @@ DIGITS = 4
 LATEST = 5  # refusals that are listed
 
 
-def heading(challenger: Challenger, champion: Published | None) -> dict[str, Any]:
-    """Who stands against whom, when, and by which code."""
+def decision_header(challenger: Challenger, champion: Published | None) -> dict[str, Any]:
+    """Return the first part of the record: challenger, champion, time, versions and code."""
     record = challenger.record
     kept = {key: record[key] for key in ("kind", "epoch", "weights_sha256", "data_sha256") if key in record}
     came = {"study": challenger.study, "trial": challenger.trial, "params": dict(challenger.params)}
@@ -43,15 +43,15 @@ def heading(challenger: Challenger, champion: Published | None) -> dict[str, Any
     }
 
 
-def refusal(reason: str) -> dict[str, Any]:
-    """A decision for which nothing had to be measured."""
+def refusal_record(reason: str) -> dict[str, Any]:
+    """Return the record of a refusal that needed no measurement."""
     return {"decision": "refused", "reason": reason, "figures": {}, "checks": []}
 
 
-def findings(
+def decision_record(
     decision: Decision, challenger: EvaluationResult, champion: EvaluationResult | None, latency: Latency, rule: Rule
 ) -> dict[str, Any]:
-    """A decision with all that it was made from: who computes it again comes to the same."""
+    """Return the decision with everything it was computed from, so that it can be reproduced."""
     data = {"data_sha256": challenger.data_sha256, "split": challenger.split, "movements": challenger.movements}
     return {
         **to_json(decision),
@@ -64,7 +64,7 @@ def findings(
 
 
 def print_decision(console: Console, decision: Decision, latency: Latency, rule: Rule) -> None:
-    """Figures of both sides, latency, and each check."""
+    """Print the metrics of both sides, the latency, and each check."""
     console.print(_figures(decision, rule))
     ratio = f", the champion's {_spread(latency.champion)}, ratio {_spread(latency.ratios)}" if latency.ratios else ""
     console.print(f"ms per movement: {_spread(latency.challenger)}{ratio}", highlight=False, soft_wrap=True)
@@ -72,15 +72,15 @@ def print_decision(console: Console, decision: Decision, latency: Latency, rule:
 
 
 def _figures(decision: Decision, rule: Rule) -> Table:
-    heading = f"Figures with {100 * rule.two_sided:g} % intervals"
-    table = columns("~figure", ">challenger", ">champion", ">difference", title=heading)
+    heading = f"Metrics with {100 * rule.two_sided:g} % intervals"
+    table = columns("~metric", ">challenger", ">champion", ">difference", title=heading)
     for name, figure in decision.figures.items():
         table.add_row(_short(name), *(_interval(side) for side in vars(figure).values()))
     return table
 
 
 def _checks(decision: Decision) -> Table:
-    table = columns("~figure", "~law", ">value", "held", title="Checks")
+    table = columns("~metric", "~requirement", ">value", "met", title="Checks")
     for check in decision.checks:
         style = None if check.held else "bold red"
         value, held = number(check.value, DIGITS), "yes" if check.held else "NO"
@@ -97,12 +97,12 @@ def _interval(found: Interval | None) -> str:
 
 
 def _spread(values: Sequence[float]) -> str:
-    """The median, with the smallest and the largest."""
+    """Return the median with the smallest and the largest value."""
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 def history_table(registry: Registry, metric_set: MetricSet) -> Table:
-    """Everyone who was published, in order, with the figures by which they were; a star before the champion."""
+    """Return all published models in order with their metrics at promotion; a star marks the champion."""
     shown = metric_set.shown[:2]
     titles = ("~", "~entry", "~published", *(f"~{title(name)}" for name in shown), "~from")
     table, champion = columns(*titles, title="Champions"), registry.champion_id()
@@ -111,15 +111,15 @@ def history_table(registry: Registry, metric_set: MetricSet) -> Table:
         try:
             decision = registry.entry(name).decision
         except RegistryError as error:
-            table.add_row(mark, name, "not whole", "-", "-", str(error), style="red")
+            table.add_row(mark, name, "incomplete", "-", "-", str(error), style="red")
             continue
-        told = (_told(decision, figure) for figure in shown)
-        table.add_row(mark, name, _minute(decision["published"]["time"]), *told, _origin(decision))
+        values = (_recorded_metric(decision, figure) for figure in shown)
+        table.add_row(mark, name, _minute(decision["published"]["time"]), *values, _origin(decision))
     return table
 
 
 def refusals_table(registry: Registry) -> Table:
-    """The latest refusals and why."""
+    """Return the latest refusals with their reasons."""
     table = columns("~decided", "~challenger", "~reason", title="Latest refusals")
     for file in registry.refusals()[-LATEST:]:
         table.add_row(*_refusal(file))
@@ -139,8 +139,8 @@ def _origin(decision: Mapping[str, Any]) -> str:
     return f"trial {came['trial']} of {came['study']}" if came.get("study") else str(came.get("checkpoint", "-"))
 
 
-def _told(decision: Mapping[str, Any], name: str) -> str:
-    """A figure of the one who was published, as it was then."""
+def _recorded_metric(decision: Mapping[str, Any], name: str) -> str:
+    """Return a metric of a published model at its promotion."""
     found = decision["figures"].get(name, {}).get("challenger")
     return f"{found['value']:.{DIGITS}f}" if found and found["value"] is not None else "-"
 

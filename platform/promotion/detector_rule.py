@@ -1,8 +1,8 @@
-"""When a detector replaces the champion: what its own figures must keep, and how much worse than it they may be.
+"""The promotion rule of detectors: limits of their own metrics, and margins against the champion.
 
 The test is that of `platform.promotion.rule`: the share of bots that are missed, of the worst family never trained on,
-must be lower, paired on the same people and the same bots. A threshold is worth what it does to people who took no part
-in fixing it, so that the share of the split's people whom the threshold of the validation people accuses has a limit.
+must be lower, paired on the same users and the same bots. A threshold counts by its effect on users that took no part
+in fitting it, so that the FPR on the users of the split, at the threshold of the validation users, has a limit.
 """
 
 import math
@@ -16,10 +16,10 @@ from trainables.training.metric_names import VAL_FNR_WORST_UNSEEN, VAL_FPR, VAL_
 
 @dataclass(frozen=True)
 class DetectorLimitsConfig:
-    """What a champion's own figures must keep, whomever it replaces."""
+    """Limits of a challenger's own metrics, whichever champion it replaces."""
 
     fnr_at_fpr_worst_unseen: float = 0.75  # at most; a detector that knows nothing misses 0.99
-    fpr: float = 0.04  # at most, of people it was not fixed on; 1 % of 334 people is 0.3 to 2.6 % of others like them
+    fpr: float = 0.04  # at most, of users it was not fitted on; 1 % of 334 users is 0.3 to 2.6 % of others like them
     latency_ms_per_movement: float = 2.0  # at most, on one thread
 
     def __post_init__(self) -> None:
@@ -30,15 +30,15 @@ class DetectorLimitsConfig:
 
     @property
     def laws(self) -> Mapping[str, tuple[str, float]]:
-        """Figure -> sign and bound."""
+        """Metric -> sign and bound."""
         return {VAL_FNR_WORST_UNSEEN: ("<=", self.fnr_at_fpr_worst_unseen), VAL_FPR: ("<=", self.fpr)}
 
 
 @dataclass(frozen=True)
 class DetectorMarginsConfig:
-    """How much worse than the champion a challenger that misses fewer of the worst family may be."""
+    """Margins by which a challenger with a lower FNR on the worst family may be worse in other metrics."""
 
-    unseen_auc: float = 0.03  # what is missed at one threshold rests on a few people, an area on all of them
+    unseen_auc: float = 0.03  # what is missed at one threshold rests on a few users, an area on all of them
     seen_auc: float = 0.03  # eleven in twelve pairs that differ by their seed alone keep each
     latency_ratio: float = 2.0  # time of the challenger over time of the champion
 
@@ -48,7 +48,7 @@ class DetectorMarginsConfig:
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """Figure -> how much worse it may be."""
+        """Metric -> how much worse than the champion's it may be."""
         return {VAL_UNSEEN_AUC: self.unseen_auc, VAL_SEEN_AUC: self.seen_auc}
 
 

@@ -1,4 +1,4 @@
-"""How long two models take for the same movements, measured side by side so that a busy machine meets both alike.
+"""Latency of two models on the same movements, measured in turns so that a busy machine affects both alike.
 
 They take turns in this process, on one thread, and each turn gives one ratio. The median ratio is bounded from above by
 an order statistic: of n ratios the k-th smallest lies above the median with probability P(Binomial(n, 1/2) < k),
@@ -16,7 +16,7 @@ from trainables.core.config import require
 
 @dataclass(frozen=True)
 class LatencyConfig:
-    """What is timed."""
+    """Settings of the latency measurement."""
 
     movements: int = 64  # one batch of a network call
     repeats: int = 11  # two of them may be disturbed before a bound of 95 % confidence moves
@@ -41,7 +41,7 @@ class Latency:
 
     @property
     def challenger_ms(self) -> float:
-        """The challenger's median."""
+        """Median of the challenger."""
         return statistics.median(self.challenger)
 
     @property

@@ -1,7 +1,7 @@
-"""When a challenger replaces the champion: a paired test on people whom neither has seen, and limits that hold anyway.
+"""The promotion rule: a paired test of challenger and champion on unseen users, and limits that hold in any case.
 
-Both are judged on the same movements, conditions and noise, so that what makes a person hard for both leaves their
-difference; it is jackknifed over groups (`trainables.eval.intervals.jackknife`). With d = challenger - champion,
+Both are evaluated on the same movements, conditions and noise, so that what makes a user hard for both cancels in their
+difference; it is jackknifed over users (`trainables.eval.intervals.jackknife`). With d = challenger - champion,
 signed so that a positive d is worse, and u the upper end of its one-sided interval (Student's t, G - 1 degrees of
 freedom),
 
@@ -40,19 +40,19 @@ SIGNS: dict[str, Callable[[float, float], bool]] = {
 
 
 class Limits(Protocol):
-    """What a champion's own figures must keep, whomever it replaces."""
+    """Limits of a challenger's own metrics, whichever champion it replaces."""
 
     @property
     def latency_ms_per_movement(self) -> float:
-        """At most, on one thread."""
+        """Upper limit on one thread."""
 
     @property
     def laws(self) -> Mapping[str, tuple[str, float]]:
-        """Figure -> sign and bound."""
+        """Metric -> sign and bound."""
 
 
 class Margins(Protocol):
-    """How much worse than the champion a challenger with a lower headline may be."""
+    """Margins by which a challenger with a better headline metric may be worse in other metrics."""
 
     @property
     def latency_ratio(self) -> float:
@@ -60,15 +60,15 @@ class Margins(Protocol):
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """Figure -> how much worse it may be."""
+        """Metric -> how much worse than the champion's it may be."""
 
 
 @dataclass(frozen=True)
 class LimitsConfig:
-    """What a champion's own figures must keep, whomever it replaces."""
+    """Limits of a challenger's own metrics, whichever champion it replaces."""
 
     c2st: float = 0.75  # at most; the best of a default sweep reads 0.57, an adversarial baseline 0.85
-    memorised_share: float = 0.05  # at most; other people read 0.01, a training set given out again 1
+    memorised_share: float = 0.05  # at most; other users score 0.01, a copied training set 1
     precision: float = 0.5  # at least; halves of real movements read 0.90
     recall: float = 0.5  # at least; halves of real movements read 0.90
     latency_ms_per_movement: float = 200.0  # at most, on one thread; the default model takes about 15
@@ -81,7 +81,7 @@ class LimitsConfig:
 
     @property
     def laws(self) -> Mapping[str, tuple[str, float]]:
-        """Figure -> sign and bound."""
+        """Metric -> sign and bound."""
         return {
             names.VAL_C2ST: ("<=", self.c2st),
             names.VAL_MEMORISED_SHARE: ("<=", self.memorised_share),
@@ -92,7 +92,7 @@ class LimitsConfig:
 
 @dataclass(frozen=True)
 class MarginsConfig:
-    """How much worse than the champion a challenger with a lower C2ST may be."""
+    """Margins by which a challenger with a lower C2ST may be worse in other metrics."""
 
     mmd: float = 0.02  # four in five equal pairs or more keep each (`benchmarks.decisions`)
     precision: float = 0.1
@@ -106,7 +106,7 @@ class MarginsConfig:
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """Figure -> how much worse it may be."""
+        """Metric -> how much worse than the champion's it may be."""
         return {
             names.VAL_MMD: self.mmd,
             names.VAL_PRECISION: self.precision,
@@ -117,7 +117,7 @@ class MarginsConfig:
 
 @dataclass(frozen=True)
 class Rule:
-    """The limits, the margins, and how sure one must be of a lower headline.
+    """Limits, margins, and the confidence that the headline metric is lower.
 
     At 0.95 an equal challenger's C2ST is found to be lower once in twenty decisions where groups are of equal size, and
     once in eleven on the default holdout split, where one group has 182 of 328 rows. With the margins, which are broken
@@ -133,18 +133,18 @@ class Rule:
 
     @property
     def two_sided(self) -> float:
-        """Of the interval whose ends are the one-sided bounds."""
+        """Confidence of the two-sided interval whose ends are the one-sided bounds."""
         return 2 * self.confidence - 1
 
 
 @dataclass(frozen=True)
 class Check:
-    """One law of the rule, and whether it held.
+    """One requirement of the rule, and whether it was met.
 
     Attributes:
-        figure: Whose law, by the names of `trainables.training.metric_names`, or `LATENCY`.
-        law: In words, about `value`.
-        value: What was compared with the limit; None where it was not computed.
+        figure: The metric, by its name in `trainables.training.metric_names`, or `LATENCY`.
+        law: The requirement on `value`, in words.
+        value: The value compared with the limit; None where it was not computed.
     """
 
     figure: str
@@ -153,8 +153,8 @@ class Check:
     limit: float
     held: bool
 
-    def fault(self) -> str:
-        """What is wrong and by how much, for a sentence."""
+    def failure(self) -> str:
+        """Return what is wrong and by how much, for a message."""
         if self.value is None:
             return f"{self.figure}: expected `{self.law}`, but it was not computed"
         missed = abs(self.value - self.limit)
@@ -163,7 +163,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of both sides, with intervals whose ends are one-sided bounds; None where it was not computed."""
+    """A metric of both sides, with intervals whose ends are one-sided bounds; None where it was not computed."""
 
     challenger: Interval | None
     champion: Interval | None
@@ -172,7 +172,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether the challenger is promoted, and why."""
+    """A promotion decision with its reason, metrics and checks."""
 
     promoted: bool
     reason: str
@@ -181,33 +181,33 @@ class Decision:
 
 
 def decide(challenger: EvaluationResult, champion: EvaluationResult | None, latency: Latency, rule: Rule) -> Decision:
-    """The decision about a challenger; of the limits alone where there is no champion.
+    """Return the decision about a challenger; by the limits alone where there is no champion.
 
     Raises:
-        ConfigError: fewer than two groups, or the two were not judged on the same movements under the same noise.
+        ConfigError: fewer than two groups, or the two were not evaluated on the same movements under the same noise.
     """
     require(len(challenger.users) >= 2, "`users >= 2`", str(len(challenger.users)), "evaluate on more users")
     if champion is not None:
         require_comparable(challenger, champion)
     checks = (*_limits(challenger, latency, rule.limits), *_paired(challenger, champion, latency, rule))
     promoted = all(check.held for check in checks)
-    reason = _gain(challenger, champion, rule) if promoted else "; ".join(c.fault() for c in checks if not c.held)
+    reason = _gain(challenger, champion, rule) if promoted else "; ".join(c.failure() for c in checks if not c.held)
     return Decision(promoted, reason, figures_of(challenger, champion, rule.two_sided), checks)
 
 
 def require_comparable(challenger: EvaluationResult, champion: EvaluationResult) -> None:
-    """Raise `ConfigError` unless both judgements are about the same movements under the same noise."""
+    """Raise `ConfigError` unless both evaluations are of the same movements under the same noise."""
     for name in ("data_sha256", "split", "users", "movements", "seeds"):
         mine, theirs = getattr(challenger, name), getattr(champion, name)
         if mine != theirs:
             raise ConfigError(
                 f"challenger and champion cannot be compared: {name} is {mine} of the one and {theirs} of the other; "
-                "judge both on the same data, or begin another registry with another storage_path"
+                "evaluate both on the same data, or start another registry with another storage_path"
             )
 
 
 def figures_of(challenger: EvaluationResult, champion: EvaluationResult | None, confidence: float) -> dict[str, Figure]:
-    """Every figure of either side, with two-sided intervals."""
+    """Return every metric of either side, with two-sided intervals."""
     found: dict[str, Figure] = {}
     for name in {**challenger.metrics, **(champion.metrics if champion else {})}:
         mine = challenger.metrics.get(name)
@@ -219,7 +219,7 @@ def figures_of(challenger: EvaluationResult, champion: EvaluationResult | None, 
 
 
 def _limits(challenger: EvaluationResult, latency: Latency, limits: Limits) -> Iterator[Check]:
-    """The challenger's own figures against their bounds; a bound is for the figure itself, not for its interval."""
+    """Check the challenger's own metrics against their limits, which are for the metric and not for its interval."""
     for name, (sign, limit) in limits.laws.items():
         yield _check(name, "challenger", sign, limit, _value(challenger, name))
     yield _check(LATENCY, "challenger", "<=", limits.latency_ms_per_movement, latency.challenger_ms)
@@ -228,7 +228,7 @@ def _limits(challenger: EvaluationResult, latency: Latency, limits: Limits) -> I
 def _paired(
     challenger: EvaluationResult, champion: EvaluationResult | None, latency: Latency, rule: Rule
 ) -> Iterator[Check]:
-    """The challenger against the champion: none where nobody is."""
+    """Check the challenger against the champion; nothing where there is none."""
     if champion is None:
         return
     headline, margins = METRIC_SETS[challenger.kind].headline, rule.margins.figures
@@ -250,7 +250,7 @@ def _minimised(name: str) -> bool:
 
 
 def _worsening(challenger: EvaluationResult, champion: EvaluationResult, name: str, rule: Rule) -> float | None:
-    """Upper one-sided bound of how much worse the challenger's figure is; None where it is not known."""
+    """Return the upper one-sided bound of how much worse the challenger's metric is; None where it is not known."""
     mine, theirs = challenger.metrics.get(name), champion.metrics.get(name)
     if mine is None or theirs is None:
         return None
@@ -258,8 +258,8 @@ def _worsening(challenger: EvaluationResult, champion: EvaluationResult, name: s
     return _finite(interval(worse, rule.two_sided).high)
 
 
-def _value(judgement: EvaluationResult, name: str) -> float | None:
-    figure: JackknifeEstimate | None = judgement.metrics.get(name)
+def _value(evaluation: EvaluationResult, name: str) -> float | None:
+    figure: JackknifeEstimate | None = evaluation.metrics.get(name)
     return None if figure is None else _finite(figure.value)
 
 
@@ -268,7 +268,7 @@ def _finite(value: float) -> float | None:
 
 
 def _gain(challenger: EvaluationResult, champion: EvaluationResult | None, rule: Rule) -> str:
-    """Why a challenger was promoted, in a sentence."""
+    """Return why a challenger was promoted, in a sentence."""
     headline = METRIC_SETS[challenger.kind].headline
     mine = challenger.metrics[headline]
     if champion is None:
@@ -282,7 +282,7 @@ def _gain(challenger: EvaluationResult, champion: EvaluationResult | None, rule:
 
 
 def to_json(decision: Decision) -> dict[str, Any]:
-    """A plain mapping of a decision, in which what is not finite is None."""
+    """Return a decision as a plain mapping, with None for what is not finite."""
     return {
         "decision": "promoted" if decision.promoted else "refused",
         "reason": decision.reason,

@@ -1,4 +1,4 @@
-"""Timing two models on the same movements, in turns: what `platform.promotion.latency` judges."""
+"""Time two models on the same movements in turns, for the test in `platform.promotion.latency`."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -147,8 +147,8 @@ def _show_study(console: Console, shown: View) -> None:
     if shown.board is not None:
         print_heading(console, "Leaderboard: the best trials judged again, 95 % intervals")
         print_table(console, _leaderboard(shown.board, shown.metric_set))
-    if shown.judged:
-        more = f" (the first {TRIALS} of {len(shown.judged)})" if len(shown.judged) > TRIALS else ""
+    if shown.evaluated:
+        more = f" (the first {TRIALS} of {len(shown.evaluated)})" if len(shown.evaluated) > TRIALS else ""
         print_heading(console, f"Trials as the search ranks them{more}")
         print_table(console, _ranking(shown))
 
@@ -172,7 +172,7 @@ def _leaderboard(board: Board, metric_set: MetricSet) -> Table:
 
 def _ranking(shown: View) -> Table:
     table = columns(">rank", ">trial", "state", ">epoch", *figure_columns(shown.metric_set), "~parameters")
-    for rank, trial in enumerate(shown.judged[:TRIALS], start=1):
+    for rank, trial in enumerate(shown.evaluated[:TRIALS], start=1):
         told = figures_of(trial.metrics, shown.metric_set)
         state = state_of(shown.trials[trial.number]) + ("" if trial.feasible else ", breaks a constraint")
         table.add_row(str(rank), str(trial.number), state, str(trial.epoch), *told, describe(dict(trial.params)))
@@ -180,7 +180,7 @@ def _ranking(shown: View) -> Table:
 
 
 def _show_trial(console: Console, shown: View, trial: FrozenTrial) -> None:
-    ranked = next((one for one in shown.judged if one.number == trial.number), None)
+    ranked = next((one for one in shown.evaluated if one.number == trial.number), None)
     attributes, after = trial.user_attrs, successor(shown.trials, trial.number)
     line = lineage(shown.trials, trial.number)
     facts = {

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from platform.core.console import columns, metric, metric_interval, plain, print_heading, print_table
-from platform.report.study_view import View, curve, judgements, state_of, trial_of, view
+from platform.report.study_view import View, curve, evaluations, state_of, trial_of, view
 from platform.study.resume import METRICS, last_epoch
 from trainables.core.config import require
 from trainables.eval.intervals.jackknife import difference, interval
@@ -42,9 +42,9 @@ def _comparison(shown: View, chosen: Sequence[FrozenTrial]) -> Iterator[tuple[st
         table.add_row(name, *(metric(name, points[max(common)]) for points in curves))
         yield f"At epoch {max(common)}, the last that all of them reached", table
     yield "At their last epoch", _metrics(chosen)
-    judged = _judged_again(shown, chosen)
-    if judged is not None:
-        yield "Judged again, with the 95 % interval of the difference to the first", judged
+    evaluated = _re_evaluated(shown, chosen)
+    if evaluated is not None:
+        yield "Judged again, with the 95 % interval of the difference to the first", evaluated
 
 
 def _different(chosen: Sequence[FrozenTrial]) -> Table:
@@ -67,10 +67,10 @@ def _metrics(chosen: Sequence[FrozenTrial]) -> Table:
     return table
 
 
-def _judged_again(shown: View, chosen: Sequence[FrozenTrial]) -> Table | None:
+def _re_evaluated(shown: View, chosen: Sequence[FrozenTrial]) -> Table | None:
     """Figures of the trials that have judgements under the same noise on the same rows; None if there are not two."""
-    checkpoints = {trial.number: trial.checkpoint for trial in shown.judged}
-    kept = {trial.number: judgements(shown, checkpoints.get(trial.number)) for trial in chosen}
+    checkpoints = {trial.number: trial.checkpoint for trial in shown.evaluated}
+    kept = {trial.number: evaluations(shown, checkpoints.get(trial.number)) for trial in chosen}
     first, *others = chosen
     table = columns("split", "figure", f">trial {first.number}", *(f">trial {t.number}" for t in others))
     for split, base in kept[first.number].items():
@@ -81,11 +81,11 @@ def _judged_again(shown: View, chosen: Sequence[FrozenTrial]) -> Table | None:
     return table if table.row_count and told else None
 
 
-def _apart(judgement: EvaluationResult | None, base: EvaluationResult, name: str) -> str:
+def _apart(evaluation: EvaluationResult | None, base: EvaluationResult, name: str) -> str:
     """`0.560; 0.012 [-0.010, 0.034]`: the figure, and how far it lies from the first one's."""
-    if judgement is None or name not in judgement.metrics or judgement.users != base.users:
+    if evaluation is None or name not in evaluation.metrics or evaluation.users != base.users:
         return "-"
-    figure = judgement.metrics[name]
+    figure = evaluation.metrics[name]
     return f"{metric(name, figure.value)}; {metric_interval(name, interval(difference(figure, base.metrics[name])))}"
 
 

@@ -89,8 +89,8 @@ def _head(shown: View, now: datetime) -> Iterator[tuple[str, str]]:
     attributes, when = shown.study.user_attrs, times(shown.trials)
     yield "objectives", ", ".join(objective.text for objective in shown.objectives)
     if attributes.get("constraints"):
-        kept = sum(trial.feasible for trial in shown.judged)
-        yield "constraints", f"{', '.join(attributes['constraints'])} (kept by {kept} of {len(shown.judged)} trials)"
+        kept = sum(trial.feasible for trial in shown.evaluated)
+        yield "constraints", f"{', '.join(attributes['constraints'])} (kept by {kept} of {len(shown.evaluated)} trials)"
     for name, key in (("trainable", "trainable"), ("data", "data_sha256"), ("configuration", "config_hash")):
         if key in attributes:
             yield name, str(attributes[key])[:16]

@@ -65,14 +65,14 @@ def parallel(shown: View, name: str, values: Mapping[int, float], direction: str
 def slices(shown: View, name: str, values: Mapping[int, float]) -> dict[str, Figure]:
     """The objective against each parameter, by parameter; trials without the parameter are left out of its slice."""
     laws: dict[str, BaseDistribution] = {}
-    for trial in shown.judged:
+    for trial in shown.evaluated:
         laws |= shown.trials[trial.number].distributions
     return {key: _slice(shown, name, values, key, law) for key, law in laws.items()}
 
 
 def _slice(shown: View, name: str, values: Mapping[int, float], key: str, law: BaseDistribution) -> Figure:
     figure = go.Figure()
-    asked = [trial for trial in shown.judged if key in trial.params and trial.number in values]
+    asked = [trial for trial in shown.evaluated if key in trial.params and trial.number in values]
     categorical = isinstance(law, CategoricalDistribution)
     x = {t.number: html.escape(str(t.params[key])) if categorical else t.params[key] for t in asked}
     for word in ("stopped", "cut", "full"):

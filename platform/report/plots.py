@@ -40,8 +40,8 @@ def objectives(shown: View) -> dict[str, tuple[dict[int, float], str]]:
     found = {}
     for at, objective in enumerate(shown.objectives):
         name = shown_as(objective.text)
-        told = {trial.number: trial.values[at] for trial in shown.judged if trial.values}
-        found[name] = (values_of(objective.text, shown.judged) or told, objective.direction)
+        told = {trial.number: trial.values[at] for trial in shown.evaluated if trial.values}
+        found[name] = (values_of(objective.text, shown.evaluated) or told, objective.direction)
     return found
 
 
@@ -109,7 +109,7 @@ def pareto(shown: View) -> Figure:
     The first two objectives, or of a single one the headline against the second figure of the kind.
     """
     (first, (x, x_way)), (second, (y, y_way)) = _axes(shown)
-    trials = [trial for trial in shown.judged if trial.number in x and trial.number in y]
+    trials = [trial for trial in shown.evaluated if trial.number in x and trial.number in y]
     if not trials:
         raise NotShownError(f"no trial has both {symbol(first)} and {symbol(second)} yet")
     points = {t.number: (signed(x[t.number], x_way), signed(y[t.number], y_way)) for t in trials if t.feasible}
@@ -138,7 +138,7 @@ def _axes(shown: View) -> list[tuple[str, tuple[dict[int, float], str]]]:
     pairs = list(objectives(shown).items())
     if len(pairs) > 1:
         return pairs[:2]
-    return [(name, (values_of(name, shown.judged), MINIMISED)) for name in shown.metric_set.shown[:2]]
+    return [(name, (values_of(name, shown.evaluated), MINIMISED)) for name in shown.metric_set.shown[:2]]
 
 
 def signed(value: float, direction: str) -> float:

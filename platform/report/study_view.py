@@ -11,8 +11,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from platform.leaderboard.archive import JUDGEMENTS, LEADERBOARD, VALIDATION, Archive
-from platform.leaderboard.holdout_ledger import HOLDOUT, LEDGER, Ledger, Look
+from platform.leaderboard.archive import EVALUATIONS, LEADERBOARD, VALIDATION, EvaluationArchive
+from platform.leaderboard.holdout_ledger import HOLDOUT, LEDGER, HoldoutEvaluation, Ledger
 from platform.study.objectives import Objective
 from platform.study.ranking import (
     INTERRUPTED,
@@ -66,7 +66,7 @@ class View:
     study: optuna.Study
     folder: Path
     trials: tuple[FrozenTrial, ...]
-    judged: tuple[RankedTrial, ...]
+    evaluated: tuple[RankedTrial, ...]
     objectives: tuple[Objective, ...]
     metric_set: MetricSet
     scheduler_metric: str
@@ -78,7 +78,7 @@ class View:
     def best(self) -> RankedTrial | None:
         """The leaderboard's first trial; before there is one the first of the ranking."""
         first = {row["trial"] for row in (self.board or {}).get("rows", [])[:1]}
-        return next((trial for trial in self.judged if trial.number in first), next(iter(self.judged), None))
+        return next((trial for trial in self.evaluated if trial.number in first), next(iter(self.evaluated), None))
 
 
 def view(study: optuna.Study, folder: Path) -> View:
@@ -181,7 +181,7 @@ def manifest_of(trial: FrozenTrial) -> dict[str, Any] | None:
     return found
 
 
-def judgements(shown: View, checkpoint: Path | None) -> dict[str, EvaluationResult]:
+def evaluations(shown: View, checkpoint: Path | None) -> dict[str, EvaluationResult]:
     """Split -> the judgement of a checkpoint under the leaderboard's noise, as far as it is kept.
 
     Raises:
@@ -191,9 +191,10 @@ def judgements(shown: View, checkpoint: Path | None) -> dict[str, EvaluationResu
         return {}
     seeds = tuple(shown.board["noise_seeds"])
     try:
-        look = Look.at(checkpoint, seeds)
+        evaluate_on_holdout = HoldoutEvaluation.of_checkpoint(checkpoint, seeds)
     except CheckpointError:
         return {}
     ledger = Ledger(shown.folder.parent / LEDGER, shown.board["holdout"]["budget"])
-    found = {VALIDATION: Archive(shown.folder / JUDGEMENTS, seeds).find(checkpoint), HOLDOUT: ledger.judgement(look)}
-    return {split: judgement for split, judgement in found.items() if judgement is not None}
+    archive = EvaluationArchive(shown.folder / EVALUATIONS, seeds)
+    found = {VALIDATION: archive.find(checkpoint), HOLDOUT: ledger.find(evaluate_on_holdout)}
+    return {split: evaluation for split, evaluation in found.items() if evaluation is not None}

@@ -39,7 +39,7 @@ def print_leaderboard(console: Console, board: Leaderboard) -> None:
     """The finalists with their intervals; what could not be judged or was refused, with the reason."""
     if board.rows:
         console.print(_leaderboard(board))
-        asked = f"{board.looks} of its {board.budget} looks have been taken"
+        asked = f"{board.holdout_evaluations} of its {board.budget} looks have been taken"
         console.print(f"P(best): probability of the best {board.by}; holdout split: {asked}", highlight=False)
     for row in board.rows:
         if row.repeats is not None:
@@ -65,7 +65,7 @@ def _figures(row: Row, metric_set: MetricSet) -> tuple[str, ...]:
     validation, holdout = intervals(row.validation), intervals(row.holdout)
     second = validation[metric_set.tie_breaker].value if metric_set.tie_breaker in validation else None
     first, unseen = (
-        metric_interval(metric_set.headline, judged.get(metric_set.headline)) for judged in (validation, holdout)
+        metric_interval(metric_set.headline, evaluated.get(metric_set.headline)) for evaluated in (validation, holdout)
     )
     return first, metric(metric_set.tie_breaker, second), unseen, number(row.probability_best, 2)
 
@@ -81,8 +81,8 @@ def print_worth(
     """The headline of the best trial as the search saw it and judged again, between no training and real people."""
     metric_set, scheduler_metric, name = board.metric_set, goal.scheduler_metric, f"trial {best.number}"
     table = columns(f"~{metric_set.compared_with}", f">{metric_set.title}", title=metric_set.headline_title)
-    judged = (board.rows[0].validation, board.rows[0].holdout) if board.rows else (None, None)
-    again, unseen = (intervals(judgement).get(metric_set.headline) for judgement in judged)
+    evaluated = (board.rows[0].validation, board.rows[0].holdout) if board.rows else (None, None)
+    again, unseen = (intervals(evaluation).get(metric_set.headline) for evaluation in evaluated)
     rows = [
         ("untrained model", number(headline_at(best, 0, scheduler_metric, metric_set))),
         ("after 1 epoch", number(headline_at(best, 1, scheduler_metric, metric_set))),

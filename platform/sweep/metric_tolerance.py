@@ -25,8 +25,8 @@ CONFIDENCE = 0.95
 FAMILIES = ("train/", "val/", "model/")  # Tune's results hold the searched values besides
 SECONDS = (names.TRAIN_SECONDS, names.VAL_SECONDS)
 EXACT = (names.PARAMETERS, names.TRAIN_STEPS, names.TRAIN_LEARNING_RATE)
-EQUAL, INSIDE, OUTSIDE, NOT_JUDGED = "equal", "inside", "outside", "not judged"
-VERDICTS = (EQUAL, INSIDE, OUTSIDE, NOT_JUDGED)
+EQUAL, WITHIN, OUTSIDE, NO_TOLERANCE = "equal", "inside", "outside", "not judged"
+VERDICTS = (EQUAL, WITHIN, OUTSIDE, NO_TOLERANCE)
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ def noise_tolerances(folder: Path, data_sha256: str) -> dict[str, float]:
     """
     squares, freedom = dict[str, float](), dict[str, int]()
     for file in sorted(folder.glob("*.json")):
-        judgement = EvaluationResult.from_json(json.loads(file.read_text()))
-        if judgement.split != VALIDATION or judgement.data_sha256 != data_sha256:
+        evaluation = EvaluationResult.from_json(json.loads(file.read_text()))
+        if evaluation.split != VALIDATION or evaluation.data_sha256 != data_sha256:
             continue
-        for metric, values in judgement.by_seed.items():
+        for metric, values in evaluation.by_seed.items():
             mean = sum(values) / len(values)
             squares[metric] = squares.get(metric, 0.0) + sum((value - mean) ** 2 for value in values)
             freedom[metric] = freedom.get(metric, 0) + len(values) - 1
@@ -76,8 +76,8 @@ def verdict_of(then: float | None, now: float | None, band: float | None) -> str
     if now is None:
         return OUTSIDE
     if then is None or band is None:
-        return NOT_JUDGED
-    return INSIDE if abs(now - then) <= band else OUTSIDE
+        return NO_TOLERANCE
+    return WITHIN if abs(now - then) <= band else OUTSIDE
 
 
 def conclude(compared: Sequence[MetricComparison]) -> tuple[str, int]:
@@ -85,15 +85,15 @@ def conclude(compared: Sequence[MetricComparison]) -> tuple[str, int]:
     of = {verdict: [row for row in compared if row.verdict == verdict] for verdict in VERDICTS}
     if len(of[EQUAL]) == len(compared):
         return f"reproduced bit for bit: all {len(compared)} figures are equal", 0
-    unjudged = f", {len(of[NOT_JUDGED])} not judged" if of[NOT_JUDGED] else ""
+    unjudged = f", {len(of[NO_TOLERANCE])} not judged" if of[NO_TOLERANCE] else ""
     if of[OUTSIDE]:
         far = ", ".join(f"{row.metric} ({_apart(row)})" for row in of[OUTSIDE])
         return f"not reproduced: outside of the noise band: {far}", 1
-    if not of[INSIDE]:
-        return f"not reproduced: {len(of[NOT_JUDGED])} figures differ and none of them has a measured band", 1
-    largest = max(of[INSIDE], key=lambda row: _share(row))
+    if not of[WITHIN]:
+        return f"not reproduced: {len(of[NO_TOLERANCE])} figures differ and none of them has a measured band", 1
+    largest = max(of[WITHIN], key=lambda row: _share(row))
     return (
-        f"reproduced inside the noise band: {len(of[EQUAL])} figures equal, {len(of[INSIDE])} inside{unjudged}; "
+        f"reproduced inside the noise band: {len(of[EQUAL])} figures equal, {len(of[WITHIN])} inside{unjudged}; "
         f"the farthest is {largest.metric} ({_apart(largest)})"
     ), 0
 

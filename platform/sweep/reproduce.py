@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial
 from rich.console import Console
 
 from platform.core.provenance import source_of
-from platform.leaderboard.archive import JUDGEMENTS
+from platform.leaderboard.archive import EVALUATIONS
 from platform.leaderboard.model_types import MODEL_FUNCTIONS
 from platform.study.config import Sweep
 from platform.study.resume import FOLDER, METRICS, OVERRIDES, last_epoch
@@ -177,7 +177,7 @@ def bands(original: Original, study: Path) -> dict[str, float]:
     """Half the width of the band of every figure that has one."""
     config = build(TRAINABLES[original.trainable].config, original.config, at="trainable")
     data = load_splits(config.data)
-    found = noise_tolerances(study / JUDGEMENTS, data.sha256) | dict.fromkeys(EXACT, 0.0)
+    found = noise_tolerances(study / EVALUATIONS, data.sha256) | dict.fromkeys(EXACT, 0.0)
     metric_set = METRIC_SETS[original.trainable]
     people = MODEL_FUNCTIONS[TRAINABLES[original.trainable].model_type.name].reference
     if people is not None and metric_set.headline in original.metrics:

@@ -8,7 +8,7 @@ import optuna
 from rich.console import Console
 from sqlalchemy.engine import make_url
 
-from platform.leaderboard.leaderboard import Leaderboard, Reference, leaderboard, to_json, write
+from platform.leaderboard.leaderboard import Leaderboard, Reference, leaderboard, to_json, write_leaderboard
 from platform.leaderboard.model_types import MODEL_FUNCTIONS
 from platform.report.html import write_report
 from platform.report.learning_curves import plot_learning_curves
@@ -39,16 +39,16 @@ def summarise(console: Console, sweep: Sweep, study: optuna.Study) -> int:
         return 1
     print_ranking(console, trials, sweep.metric_set)
     sweep.settings.folder.mkdir(parents=True, exist_ok=True)
-    best, judged = trials[0], dict[str, Any]()
+    best, evaluated = trials[0], dict[str, Any]()
     if TRAINABLES[sweep.space.trainable].model_type.name in MODEL_FUNCTIONS:
-        best, judged = _judge_again(console, sweep, study, trials)
-    _write(sweep, best, trials, judged)
+        best, evaluated = _re_evaluate(console, sweep, study, trials)
+    _write(sweep, best, trials, evaluated)
     write_report(study, sweep.settings.folder)
     _print_next(console, sweep, best)
     return 0
 
 
-def _judge_again(
+def _re_evaluate(
     console: Console, sweep: Sweep, study: optuna.Study, trials: Sequence[RankedTrial]
 ) -> tuple[RankedTrial, dict[str, Any]]:
     """The best trial, and what `summary.json` says of the finalists and of people."""
@@ -56,7 +56,7 @@ def _judge_again(
     reference = functions.reference(config) if functions.reference else None
     board = leaderboard(console, sweep, study, trials)
     best = board.rows[0].trial if board.rows else trials[0]
-    write(board, sweep.settings.folder, sweep.settings.study_name, reference)
+    write_leaderboard(board, sweep.settings.folder, sweep.settings.study_name, reference)
     print_leaderboard(console, board)
     print_worth(console, sweep.goal, board, best, reference)
     _plot(sweep, board, best, [best, *(trial for trial in trials if trial is not best)], reference)
@@ -79,13 +79,13 @@ def _plot(
         floor = reference.floor if reference else None
         plot_learning_curves(trials, metric, metric_set, floor, pictures / "learning_curves.png")
     if best.checkpoint is not None and best.number not in board.left_out:
-        judged = next((row.validation for row in board.rows if row.trial.number == best.number), None)
+        evaluated = next((row.validation for row in board.rows if row.trial.number == best.number), None)
         MODEL_FUNCTIONS[TRAINABLES[sweep.space.trainable].model_type.name].plot(
-            best.checkpoint, _config(sweep), judged, pictures
+            best.checkpoint, _config(sweep), evaluated, pictures
         )
 
 
-def _write(sweep: Sweep, best: RankedTrial, trials: Sequence[RankedTrial], judged: dict[str, Any]) -> None:
+def _write(sweep: Sweep, best: RankedTrial, trials: Sequence[RankedTrial], evaluated: dict[str, Any]) -> None:
     scheduler_metric, metric_set = sweep.goal.scheduler_metric, sweep.metric_set
     summary = {
         "study": sweep.settings.study_name,
@@ -101,7 +101,7 @@ def _write(sweep: Sweep, best: RankedTrial, trials: Sequence[RankedTrial], judge
             {"trial": t.number, "state": t.state, "epoch": t.epoch, "params": t.params, "metrics": t.metrics}
             for t in trials
         ],
-        **judged,
+        **evaluated,
     }
     atomic_files.replace(sweep.settings.folder / "summary.json", json.dumps(summary, indent=1, sort_keys=True) + "\n")
 

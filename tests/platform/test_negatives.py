@@ -164,8 +164,8 @@ def test_with_a_hardness_the_service_draws_the_conditions(url: str, folder: Path
     (job,) = service.jobs
     assert (job.hardness, job.conditions) == ((0.0, 0.5), ())
     kept = read_served(folder)
-    judged = {"hardness": [0.0, 0.5], "detector": DETECTOR, "looked_through": N}
-    assert kept.request == {"seed": 0, "steps": None} | judged
+    evaluated = {"hardness": [0.0, 0.5], "detector": DETECTOR, "looked_through": N}
+    assert kept.request == {"seed": 0, "steps": None} | evaluated
     assert kept.canonical.group == ("served",) * N
     assert kept.canonical.mask.sum(dim=1).tolist() == [22] * N  # exp(-1) s
 

@@ -33,10 +33,10 @@ FREE = ["margins.memorised_share=1", "margins.latency_ratio=100"]
 
 def trained(folder: Path, steps: int, seed: int = 0) -> Path:
     """A checkpoint of a diffusion that was trained for some steps."""
-    judged = EvaluationConfig(movements=120, probe="logistic")
+    evaluated = EvaluationConfig(movements=120, probe="logistic")
     model, sampling = ModelConfig(base_channels=16), SamplingConfig(steps=2)
     config = DiffusionConfig(
-        seed=seed, epochs=1, steps_per_epoch=steps, model=model, sampling=sampling, evaluation=judged
+        seed=seed, epochs=1, steps_per_epoch=steps, model=model, sampling=sampling, evaluation=evaluated
     )
     *_, last = epochs(config)
     last.save(folder)
@@ -82,7 +82,7 @@ def refusals(storage: Path) -> list[dict[str, Any]]:
     return [json.loads(file.read_text()) for file in Registry.below(storage).refusals()]
 
 
-def looks(storage: Path) -> int:
+def reserved(storage: Path) -> int:
     return sum(json.loads(line)["event"] == "look" for line in (storage / LEDGER).read_text().splitlines())
 
 
@@ -106,7 +106,7 @@ def test_a_better_challenger_becomes_champion_and_its_decision_says_why(
     assert decision["data"]["movements"] == 120
     assert all(check["held"] for check in decision["checks"])
     assert decision["versions"]["torch"] == torch.__version__
-    assert looks(storage) == 2  # the champion's look of the first promotion served again
+    assert reserved(storage) == 2  # the champion's evaluation of the first promotion served again
 
 
 def test_whoever_decides_again_from_the_document_comes_to_the_same(storage: Path, better: Path) -> None:
@@ -131,12 +131,12 @@ def test_a_refusal_names_what_failed_and_by_how_much_and_is_no_error(
     assert [found["decision"] for found in refusals(storage)] == ["refused"]
 
 
-def test_the_champion_itself_is_refused_without_a_look(
+def test_the_champion_itself_is_refused_without_a_holdout_evaluation(
     storage: Path, poor: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert promote([f"storage_path={storage}", f"ckpt={poor}", *QUICK]) == REFUSED
     assert "these weights are the champion already (0001-" in capsys.readouterr().out
-    assert looks(storage) == 1
+    assert reserved(storage) == 1
     assert refusals(storage)[0]["champion"]["weights_sha256"] == weights(poor)
 
 
@@ -172,7 +172,7 @@ def test_a_champion_that_is_not_whole_stops_the_promotion_with_the_remedy(
     assert "truncated or altered" in error
     assert "python -m platform.promote rollback" in error
     assert promote(["list", where]) == 0
-    assert "not whole" in capsys.readouterr().out
+    assert "incomplete" in capsys.readouterr().out
     assert promote(["rollback", where]) == 0
     assert champion(storage) == weights(poor)
 
@@ -206,8 +206,8 @@ def test_a_spent_holdout_split_fails_in_one_line_and_changes_nothing(
     assert promote([f"storage_path={storage}", f"ckpt={better}", *QUICK, "holdout_budget=1"]) == FAILED
     printed = capsys.readouterr()
     assert printed.err.count("\n") == 1
-    assert "these data have had 1" in printed.err
-    assert (champion(storage), refusals(storage), looks(storage)) == (weights(poor), [], 1)
+    assert "holdout evaluations of these data < 1" in printed.err
+    assert (champion(storage), refusals(storage), reserved(storage)) == (weights(poor), [], 1)
 
 
 def changed(checkpoint: Path, folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
@@ -219,7 +219,7 @@ def changed(checkpoint: Path, folder: Path, change: Callable[[dict[str, Any]], o
     return folder
 
 
-def test_what_cannot_be_compared_is_refused_before_a_look(
+def test_what_cannot_be_compared_is_refused_before_a_holdout_evaluation(
     storage: Path, better: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other_data = changed(better, tmp_path / "data", lambda record: record.update(data_sha256="0"))
@@ -229,10 +229,10 @@ def test_what_cannot_be_compared_is_refused_before_a_look(
         error = capsys.readouterr().err
         assert error.count("\n") == 1
         assert f"its {key} is" in error
-    assert looks(storage) == 1
+    assert reserved(storage) == 1
 
 
-def test_data_that_are_not_todays_are_refused_before_a_look(
+def test_data_that_are_not_todays_are_refused_before_a_holdout_evaluation(
     better: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     old = changed(better, tmp_path / "old", lambda record: record.update(data_sha256="0"))
@@ -304,7 +304,7 @@ def test_a_registry_without_anything_lists_nothing_and_is_not_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert promote(["list", f"storage_path={tmp_path / 'results'}"]) == 0
-    assert "nothing was published yet" in capsys.readouterr().out
+    assert "no model published yet" in capsys.readouterr().out
     assert not (tmp_path / "results").exists()
 
 

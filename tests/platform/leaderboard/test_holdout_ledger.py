@@ -1,4 +1,4 @@
-"""Laws of the ledger: no look without its line, none beyond the budget, none paid twice, and no damage unnoticed."""
+"""Laws of the ledger: no evaluation without its line, none beyond the budget, none counted twice, no damage missed."""
 
 import fcntl
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from platform.leaderboard.holdout_ledger import LEDGER, HoldoutSpentError, Ledger, LedgerError, Look
+from platform.leaderboard.holdout_ledger import LEDGER, HoldoutEvaluation, HoldoutSpentError, Ledger, LedgerError
 from trainables.eval.intervals.jackknife import JackknifeEstimate
 from trainables.model_evaluation import result
 from trainables.model_evaluation.result import EvaluationResult
@@ -23,19 +23,21 @@ def checkpoint(folder: Path, weights: str, data: str = "d1") -> Path:
     return path
 
 
-def look(folder: Path, weights: str, data: str = "d1", seeds: Sequence[int] = (1, 2)) -> Look:
+def evaluation_of(folder: Path, weights: str, data: str = "d1", seeds: Sequence[int] = (1, 2)) -> HoldoutEvaluation:
     path = folder / f"{weights}-{data}"
-    return Look.at(path if path.exists() else checkpoint(folder, weights, data), seeds, "study", 3)
+    return HoldoutEvaluation.of_checkpoint(
+        path if path.exists() else checkpoint(folder, weights, data), seeds, "study", 3
+    )
 
 
-class Judge:
-    """Stands in for the judgement, and counts how often it is asked."""
+class StubEvaluator:
+    """Stands in for the evaluation, and lists what it was called with."""
 
     def __init__(self) -> None:
-        self.asked: list[Path] = []
+        self.evaluated: list[Path] = []
 
     def __call__(self, path: Path, split: str, seeds: Sequence[int]) -> EvaluationResult:
-        self.asked.append(path)
+        self.evaluated.append(path)
         record = json.loads((path / RECORD).read_text())
         figures = {"val/c2st": JackknifeEstimate(0.6, (0.5, 0.7))}
         hashes = record["weights_sha256"], record["data_sha256"]
@@ -52,105 +54,109 @@ def lines(ledger: Ledger) -> list[dict[str, Any]]:
     return [json.loads(line) for line in ledger.path.read_text().splitlines()]
 
 
-def test_a_look_is_written_down_with_its_answer(tmp_path: Path) -> None:
-    ledger, judge = Ledger(tmp_path / "results" / LEDGER, 2), Judge()
-    found = ledger.ask(look(tmp_path, "w1"), judge)
-    asked, answered = lines(ledger)
-    assert (asked["event"], asked["study"], asked["trial"], asked["seeds"]) == ("look", "study", 3, [1, 2])
-    assert (asked["checkpoint_sha256"], asked["data_sha256"]) == ("w1", "d1")
-    assert all(answered[name] == asked[name] for name in ("checkpoint_sha256", "config_hash", "data_sha256", "seeds"))
-    assert EvaluationResult.from_json(answered["judgement"]) == found
+def test_an_evaluation_is_reserved_and_recorded(tmp_path: Path) -> None:
+    ledger, evaluator = Ledger(tmp_path / "results" / LEDGER, 2), StubEvaluator()
+    found = ledger.evaluate(evaluation_of(tmp_path, "w1"), evaluator)
+    reserved, recorded = lines(ledger)
+    assert (reserved["event"], reserved["study"], reserved["trial"], reserved["seeds"]) == ("look", "study", 3, [1, 2])
+    assert (reserved["checkpoint_sha256"], reserved["data_sha256"]) == ("w1", "d1")
+    assert all(
+        recorded[name] == reserved[name] for name in ("checkpoint_sha256", "config_hash", "data_sha256", "seeds")
+    )
+    assert EvaluationResult.from_json(recorded["judgement"]) == found
     assert found.split == "holdout"
-    assert all(entry["time"].endswith("+00:00") for entry in (asked, answered))
+    assert all(entry["time"].endswith("+00:00") for entry in (reserved, recorded))
 
 
-def test_the_line_stands_before_the_look_is_taken(tmp_path: Path) -> None:
+def test_the_reservation_is_written_before_the_evaluation_runs(tmp_path: Path) -> None:
     ledger, seen = Ledger(tmp_path / LEDGER, 2), list[str]()
 
     def watching(path: Path, split: str, seeds: Sequence[int]) -> EvaluationResult:
         seen.extend(entry["event"] for entry in lines(ledger))
-        return Judge()(path, split, seeds)
+        return StubEvaluator()(path, split, seeds)
 
-    ledger.ask(look(tmp_path, "w1"), watching)
+    ledger.evaluate(evaluation_of(tmp_path, "w1"), watching)
     assert seen == ["look"]
 
 
-def test_the_same_question_costs_nothing_and_has_the_answer_of_then(tmp_path: Path) -> None:
-    ledger, judge = Ledger(tmp_path / LEDGER, 1), Judge()
-    first = ledger.ask(look(tmp_path, "w1"), judge)
-    assert ledger.ask(look(tmp_path, "w1"), judge) == first
-    assert Ledger(ledger.path, 0).ask(look(tmp_path, "w1"), judge) == first
-    assert (len(judge.asked), ledger.looks("d1")) == (1, 1)
+def test_an_equal_evaluation_costs_nothing_and_returns_the_recorded_result(tmp_path: Path) -> None:
+    ledger, evaluator = Ledger(tmp_path / LEDGER, 1), StubEvaluator()
+    first = ledger.evaluate(evaluation_of(tmp_path, "w1"), evaluator)
+    assert ledger.evaluate(evaluation_of(tmp_path, "w1"), evaluator) == first
+    assert Ledger(ledger.path, 0).evaluate(evaluation_of(tmp_path, "w1"), evaluator) == first
+    assert (len(evaluator.evaluated), ledger.count("d1")) == (1, 1)
 
 
-def test_what_other_code_answered_is_asked_again_and_paid_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_of_other_code_is_computed_again_and_counted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The line of a time when none was written down is of other code, too."""
-    ledger, judge = Ledger(tmp_path / LEDGER, 1), Judge()
-    first = ledger.ask(look(tmp_path, "w1"), judge)
-    asked, answered = lines(ledger)
-    del answered["judgement"]["code_sha256"]
-    ledger.path.write_text(f"{json.dumps(asked)}\n{json.dumps(answered)}\n")
-    assert ledger.judgement(look(tmp_path, "w1")) is None
-    assert ledger.ask(look(tmp_path, "w1"), judge) == first
-    assert (len(judge.asked), ledger.looks("d1")) == (2, 1)
+    ledger, evaluator = Ledger(tmp_path / LEDGER, 1), StubEvaluator()
+    first = ledger.evaluate(evaluation_of(tmp_path, "w1"), evaluator)
+    reserved, recorded = lines(ledger)
+    del recorded["judgement"]["code_sha256"]
+    ledger.path.write_text(f"{json.dumps(reserved)}\n{json.dumps(recorded)}\n")
+    assert ledger.find(evaluation_of(tmp_path, "w1")) is None
+    assert ledger.evaluate(evaluation_of(tmp_path, "w1"), evaluator) == first
+    assert (len(evaluator.evaluated), ledger.count("d1")) == (2, 1)
     monkeypatch.setattr(result, "code_sha256", lambda folder: "other")
-    assert ledger.ask(look(tmp_path, "w1"), judge).code_sha256 == "other"
-    ledger.ask(look(tmp_path, "w1"), judge)
-    assert (len(judge.asked), ledger.looks("d1")) == (3, 1)
+    assert ledger.evaluate(evaluation_of(tmp_path, "w1"), evaluator).code_sha256 == "other"
+    ledger.evaluate(evaluation_of(tmp_path, "w1"), evaluator)
+    assert (len(evaluator.evaluated), ledger.count("d1")) == (3, 1)
 
 
-def test_other_noise_is_another_question(tmp_path: Path) -> None:
+def test_other_seeds_are_another_evaluation(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / LEDGER, 2)
     for seeds in ((1, 2), (2, 1)):
-        ledger.ask(look(tmp_path, "w1", seeds=seeds), Judge())
-    assert ledger.looks("d1") == 2
+        ledger.evaluate(evaluation_of(tmp_path, "w1", seeds=seeds), StubEvaluator())
+    assert ledger.count("d1") == 2
 
 
-def test_the_same_weights_sampled_otherwise_are_another_question(tmp_path: Path) -> None:
-    ledger, first = Ledger(tmp_path / LEDGER, 2), look(tmp_path, "w1")
+def test_the_same_weights_sampled_otherwise_are_another_evaluation(tmp_path: Path) -> None:
+    ledger, first = Ledger(tmp_path / LEDGER, 2), evaluation_of(tmp_path, "w1")
     record = json.loads((first.checkpoint / RECORD).read_text())
     (first.checkpoint / RECORD).write_text(json.dumps({**record, "config": {"steps": 50}}))
-    for each in (first, look(tmp_path, "w1")):
-        ledger.ask(each, Judge())
-    assert ledger.looks("d1") == 2
+    for each in (first, evaluation_of(tmp_path, "w1")):
+        ledger.evaluate(each, StubEvaluator())
+    assert ledger.count("d1") == 2
 
 
-def test_looks_end_with_the_budget_and_other_data_have_their_own(tmp_path: Path) -> None:
-    ledger, judge = Ledger(tmp_path / LEDGER, 2), Judge()
+def test_evaluations_end_with_the_budget_and_other_data_have_their_own(tmp_path: Path) -> None:
+    ledger, evaluator = Ledger(tmp_path / LEDGER, 2), StubEvaluator()
     for weights in ("w1", "w2"):
-        ledger.ask(look(tmp_path, weights), judge)
+        ledger.evaluate(evaluation_of(tmp_path, weights), evaluator)
     before = ledger.path.read_bytes()
     with pytest.raises(
-        HoldoutSpentError, match=r"looks at the holdout split < 2.*have had 2; record new people"
+        HoldoutSpentError, match=r"holdout evaluations of these data < 2.*but got 2; record new users"
     ) as caught:
-        ledger.ask(look(tmp_path, "w3"), judge)
+        ledger.evaluate(evaluation_of(tmp_path, "w3"), evaluator)
     assert "\n" not in str(caught.value)
     assert ledger.path.read_bytes() == before
-    assert len(judge.asked) == 2
-    ledger.ask(look(tmp_path, "w3", data="d2"), judge)
-    assert (ledger.looks("d1"), ledger.looks("d2")) == (2, 1)
+    assert len(evaluator.evaluated) == 2
+    ledger.evaluate(evaluation_of(tmp_path, "w3", data="d2"), evaluator)
+    assert (ledger.count("d1"), ledger.count("d2")) == (2, 1)
 
 
-def test_a_look_whose_process_died_counts_and_is_not_paid_again(tmp_path: Path) -> None:
+def test_an_evaluation_whose_process_died_counts_once(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / LEDGER, 1)
     with pytest.raises(KeyboardInterrupt):
-        ledger.ask(look(tmp_path, "w1"), dies)
-    assert ledger.looks("d1") == 1
+        ledger.evaluate(evaluation_of(tmp_path, "w1"), dies)
+    assert ledger.count("d1") == 1
     with pytest.raises(HoldoutSpentError):
-        ledger.ask(look(tmp_path, "w2"), Judge())
-    ledger.ask(look(tmp_path, "w1"), Judge())
+        ledger.evaluate(evaluation_of(tmp_path, "w2"), StubEvaluator())
+    ledger.evaluate(evaluation_of(tmp_path, "w1"), StubEvaluator())
     assert [entry["event"] for entry in lines(ledger)] == ["look", "judgement"]
 
 
 @pytest.mark.parametrize("kept", [1, 20, -1])
 def test_a_line_that_was_cut_counts_for_nothing_and_breaks_nothing(tmp_path: Path, kept: int) -> None:
     ledger = Ledger(tmp_path / LEDGER, 3)
-    ledger.ask(look(tmp_path, "w1"), Judge())
+    ledger.evaluate(evaluation_of(tmp_path, "w1"), StubEvaluator())
     whole = ledger.path.read_bytes()
-    ledger.ask(look(tmp_path, "w2"), Judge())
+    ledger.evaluate(evaluation_of(tmp_path, "w2"), StubEvaluator())
     ledger.path.write_bytes(whole + ledger.path.read_bytes()[len(whole) :].splitlines(keepends=True)[0][:kept])
-    assert ledger.looks("d1") == 1
-    ledger.ask(look(tmp_path, "w3"), Judge())
+    assert ledger.count("d1") == 1
+    ledger.evaluate(evaluation_of(tmp_path, "w3"), StubEvaluator())
     assert [entry["event"] for entry in lines(ledger)] == ["look", "judgement", "look", "judgement"]
 
 
@@ -160,12 +166,15 @@ def test_a_line_that_was_cut_counts_for_nothing_and_breaks_nothing(tmp_path: Pat
 )
 def test_any_other_damage_names_file_and_line(tmp_path: Path, damage: str) -> None:
     ledger = Ledger(tmp_path / LEDGER, 3)
-    ledger.ask(look(tmp_path, "w1"), Judge())
+    ledger.evaluate(evaluation_of(tmp_path, "w1"), StubEvaluator())
     first, second = ledger.path.read_text().splitlines()
     ledger.path.write_text(f"{first}\n{damage}\n{second}\n")
-    for ask in (lambda: ledger.looks("d1"), lambda: ledger.ask(look(tmp_path, "w2"), Judge())):
+    for evaluate in (
+        lambda: ledger.count("d1"),
+        lambda: ledger.evaluate(evaluation_of(tmp_path, "w2"), StubEvaluator()),
+    ):
         with pytest.raises(LedgerError, match=r"holdout\.jsonl, line 2: damaged") as caught:
-            ask()
+            evaluate()
         assert "\n" not in str(caught.value)
     assert len(ledger.path.read_text().splitlines()) == 3
 
@@ -173,39 +182,39 @@ def test_any_other_damage_names_file_and_line(tmp_path: Path, damage: str) -> No
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LedgerError, match=r"cannot be (read|written)"):
-        Ledger(tmp_path / "file" / LEDGER, 3).ask(look(tmp_path, "w1"), Judge())
+        Ledger(tmp_path / "file" / LEDGER, 3).evaluate(evaluation_of(tmp_path, "w1"), StubEvaluator())
 
 
-def test_a_checkpoint_without_a_record_has_no_look(tmp_path: Path) -> None:
+def test_a_checkpoint_without_a_record_cannot_be_evaluated(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such file"):
-        Look.at(tmp_path, (1,))
+        HoldoutEvaluation.of_checkpoint(tmp_path, (1,))
 
 
 def write_down_many(path: Path, folder: Path, names: Sequence[str], budget: int) -> None:
     for name in names:
         try:
-            Ledger(path, budget).write_down(look(folder, name))
+            Ledger(path, budget).reserve(evaluation_of(folder, name))
         except HoldoutSpentError:
             continue
 
 
 def test_askers_side_by_side_share_one_budget(tmp_path: Path) -> None:
-    """Three ask for ten looks each at the same time, each by a handle of its own: 20 are taken, each line whole."""
+    """Three reserve ten evaluations each at the same time, with ledgers of their own: 20 are granted."""
     path = tmp_path / LEDGER
     names = [[f"w{i}-{j}" for j in range(10)] for i in range(3)]
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(lambda mine: write_down_many(path, tmp_path, mine, 20), names))
-    assert len(lines(Ledger(path, 20))) == Ledger(path, 20).looks("d1") == 20
+    assert len(lines(Ledger(path, 20))) == Ledger(path, 20).count("d1") == 20
 
 
 def test_who_counts_waits_for_whoever_holds_the_ledger(tmp_path: Path) -> None:
-    ledger, asked = Ledger(tmp_path / LEDGER, 1), look(tmp_path, "w1")
+    ledger, reserved = Ledger(tmp_path / LEDGER, 1), evaluation_of(tmp_path, "w1")
     with ledger.path.open("a") as held, ThreadPoolExecutor(1) as pool:
         fcntl.flock(held, fcntl.LOCK_EX)
-        waiting = pool.submit(ledger.write_down, asked)
+        waiting = pool.submit(ledger.reserve, reserved)
         with pytest.raises(TimeoutError):
             waiting.result(timeout=0.3)
-        assert ledger.looks("d1") == 0
+        assert ledger.count("d1") == 0
         fcntl.flock(held, fcntl.LOCK_UN)
         waiting.result(timeout=30)
-    assert ledger.looks("d1") == 1
+    assert ledger.count("d1") == 1

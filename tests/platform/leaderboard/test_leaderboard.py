@@ -15,7 +15,7 @@ from rich.console import Console
 from platform.leaderboard import finalists
 from platform.leaderboard.archive import LEADERBOARD
 from platform.leaderboard.holdout_ledger import LEDGER, LedgerError
-from platform.leaderboard.leaderboard import Reference, Repeats, finalists_of, leaderboard, to_json, write
+from platform.leaderboard.leaderboard import Reference, Repeats, finalists_of, leaderboard, to_json, write_leaderboard
 from platform.study.config import FinalistsConfig, Sweep, TuneConfig
 from platform.study.ranking import INTERRUPTED, RankedTrial
 from platform.study.resume import METRICS, REPEATS
@@ -38,7 +38,7 @@ def spread(value: float) -> JackknifeEstimate:
     return JackknifeEstimate(value, (value - 0.01, value + 0.02, value - 0.02, value + 0.01))
 
 
-class Judge:
+class StubEvaluator:
     """Stands in for the judgement of a checkpoint, whose hash tells the trial, and remembers what it was asked."""
 
     def __init__(self) -> None:
@@ -59,10 +59,10 @@ class Judge:
 
 
 @pytest.fixture
-def judge(monkeypatch: pytest.MonkeyPatch) -> Judge:
-    judge = Judge()
-    monkeypatch.setattr(finalists, "try_evaluate", judge)
-    return judge
+def evaluator(monkeypatch: pytest.MonkeyPatch) -> StubEvaluator:
+    evaluator = StubEvaluator()
+    monkeypatch.setattr(finalists, "try_evaluate", evaluator)
+    return evaluator
 
 
 @pytest.fixture
@@ -104,20 +104,21 @@ def test_finalists_are_the_first_with_a_result_and_a_checkpoint(ranked: list[Ran
 
 
 def test_rows_stand_in_the_order_of_fresh_noise(
-    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
     board = leaderboard(console(), sweep_in(tmp_path), study, ranked)
     assert [row.trial.number for row in board.rows] == [1, 2, 0]
     assert board.by == VAL_C2ST_EXCESS  # by the C2ST itself, which knows an order below one half
-    assert {split for _, split in judge.asked} == {"validation", "holdout"}
-    assert (len(judge.asked), board.looks, board.budget, board.refused, dict(board.left_out)) == (6, 3, 32, None, {})
+    assert {split for _, split in evaluator.asked} == {"validation", "holdout"}
+    assert (len(evaluator.asked), board.holdout_evaluations, board.budget) == (6, 3, 32)
+    assert (board.refused, dict(board.left_out)) == (None, {})
     probabilities = [row.probability_best for row in board.rows]
     assert sum(p for p in probabilities if p is not None) == pytest.approx(1.0)
     assert probabilities == [1.0, 0.0, 0.0]  # their jackknives differ by a constant: there is no doubt
 
 
 def test_the_noise_is_common_fresh_and_the_studys(
-    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
     board = leaderboard(console(), sweep_in(tmp_path, noise=4), study, ranked)
     assert {row.validation.seeds for row in board.rows} == {board.seeds}
@@ -125,17 +126,23 @@ def test_the_noise_is_common_fresh_and_the_studys(
     assert leaderboard(console(), sweep_in(tmp_path, seed=1, noise=4), study, ranked).seeds != board.seeds
 
 
-def test_nothing_is_judged_twice(tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge) -> None:
+def test_nothing_is_judged_twice(
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
+) -> None:
     first = leaderboard(console(), sweep_in(tmp_path), study, ranked)
-    assert len(judge.asked) == 6
+    assert len(evaluator.asked) == 6
     again = leaderboard(console(), sweep_in(tmp_path), study, ranked)
-    assert (len(judge.asked), again) == (6, first)
+    assert (len(evaluator.asked), again) == (6, first)
     leaderboard(console(), sweep_in(tmp_path, top=4), study, ranked)
-    assert judge.asked[6:] == [(3, "validation"), (3, "holdout")]
+    assert evaluator.asked[6:] == [(3, "validation"), (3, "holdout")]
 
 
 def test_what_other_code_judged_is_judged_anew(
-    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    study: optuna.Study,
+    ranked: list[RankedTrial],
+    evaluator: StubEvaluator,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In the place of what it was, and at no cost."""
     for code in ("other", "other", "another"):
@@ -143,13 +150,13 @@ def test_what_other_code_judged_is_judged_anew(
         board = leaderboard(console(), sweep_in(tmp_path, top=1, holdout_budget=1), study, ranked)
         [row] = board.rows
         assert row.holdout is not None
-        assert (row.validation.code_sha256, row.holdout.code_sha256, board.looks) == (code, code, 1)
-    assert judge.asked == [(0, "validation"), (0, "holdout")] * 2
+        assert (row.validation.code_sha256, row.holdout.code_sha256, board.holdout_evaluations) == (code, code, 1)
+    assert evaluator.asked == [(0, "validation"), (0, "holdout")] * 2
     assert len(list((tmp_path / "mine" / "judgements").iterdir())) == 1
 
 
 def test_a_checkpoint_judged_otherwise_is_judged_anew(
-    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
     """The same weights under another configuration are another generator."""
     leaderboard(console(), sweep_in(tmp_path, top=1), study, ranked)
@@ -157,11 +164,11 @@ def test_a_checkpoint_judged_otherwise_is_judged_anew(
     file = ranked[0].checkpoint / RECORD
     file.write_text(json.dumps({**json.loads(file.read_text()), "config": {"seed": 1}}))
     leaderboard(console(), sweep_in(tmp_path, top=1), study, ranked)
-    assert judge.asked == [(0, "validation"), (0, "holdout")] * 2
+    assert evaluator.asked == [(0, "validation"), (0, "holdout")] * 2
 
 
 def test_a_damaged_judgement_is_one_line_that_names_the_file(
-    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
     leaderboard(console(), sweep_in(tmp_path, top=1), study, ranked)
     [file] = (tmp_path / "mine" / "judgements").iterdir()
@@ -171,35 +178,38 @@ def test_a_damaged_judgement_is_one_line_that_names_the_file(
     assert "\n" not in str(caught.value)
 
 
-def test_when_the_looks_are_spent_the_leaderboard_still_comes(
-    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge
+def test_a_spent_holdout_budget_still_gives_a_leaderboard(
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
     """First come, first served: the order of the ranking, not that of the judgement."""
     board = leaderboard(console(), sweep_in(tmp_path, holdout_budget=1), study, ranked)
     assert [(row.trial.number, row.holdout is not None) for row in board.rows] == [(1, False), (2, False), (0, True)]
     assert board.refused is not None
-    assert all(words in board.refused for words in (LEDGER, "< 1", "have had 1"))
-    assert (board.looks, [asked for asked in judge.asked if asked[1] == "holdout"]) == (1, [(0, "holdout")])
+    assert all(words in board.refused for words in (LEDGER, "< 1", "but got 1"))
+    assert (board.holdout_evaluations, [asked for asked in evaluator.asked if asked[1] == "holdout"]) == (
+        1,
+        [(0, "holdout")],
+    )
     none = leaderboard(console(), sweep_in(tmp_path / "other", holdout_budget=0), study, ranked)
-    assert (len(none.rows), none.looks, [row.holdout for row in none.rows]) == (3, 0, [None] * 3)
+    assert (len(none.rows), none.holdout_evaluations, [row.holdout for row in none.rows]) == (3, 0, [None] * 3)
 
 
 def test_a_damaged_ledger_is_not_passed_over(
-    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
     (tmp_path / LEDGER).write_text("damage\n")
     with pytest.raises(LedgerError, match="line 1"):
         leaderboard(console(), sweep_in(tmp_path), study, ranked)
 
 
-def test_what_cannot_be_judged_is_left_out_with_its_reason_and_costs_no_look(
-    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge
+def test_what_cannot_be_evaluated_is_left_out_with_its_reason_and_costs_no_holdout_evaluation(
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
-    judge.broken = {1}
+    evaluator.broken = {1}
     board = leaderboard(console(), sweep_in(tmp_path), study, ranked)
     assert [row.trial.number for row in board.rows] == [2, 0]
     assert board.left_out[1].endswith("holds NaN")
-    assert board.looks == 2
+    assert board.holdout_evaluations == 2
 
 
 def test_a_checkpoint_without_a_record_is_left_out(
@@ -209,12 +219,12 @@ def test_a_checkpoint_without_a_record_is_left_out(
     assert ranked[0].checkpoint is not None
     (ranked[0].checkpoint / RECORD).unlink()
     board = leaderboard(console(), sweep_in(tmp_path, top=1), study, ranked)
-    assert (board.rows, board.looks) == ((), 0)
+    assert (board.rows, board.holdout_evaluations) == ((), 0)
     assert "no such file" in board.left_out[0]
 
 
 def test_trials_that_break_a_constraint_stand_behind(
-    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
     ranked[1] = replace(ranked[1], feasible=False)
     board = leaderboard(console(), sweep_in(tmp_path, top=4), study, ranked)
@@ -222,15 +232,15 @@ def test_trials_that_break_a_constraint_stand_behind(
 
 
 def test_a_figure_that_could_not_be_computed_stands_last_without_a_probability(
-    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
-    judge.still = {1}
+    evaluator.still = {1}
     board = leaderboard(console(), sweep_in(tmp_path), study, ranked)
     assert [(row.trial.number, row.probability_best) for row in board.rows] == [(2, 1.0), (0, 0.0), (1, None)]
 
 
-def test_what_goes_on_later_is_not_worth_a_look(
-    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge
+def test_a_trial_that_will_be_resumed_has_no_holdout_evaluation(
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
     ranked[0] = replace(ranked[0], state=INTERRUPTED)
     board = leaderboard(console(), sweep_in(tmp_path, top=2), study, ranked)
@@ -238,7 +248,7 @@ def test_what_goes_on_later_is_not_worth_a_look(
 
 
 def test_repeats_stand_beside_whom_they_repeat(
-    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
     """Those that ran to their end; the chosen trial itself is none of them."""
     for state, value, of in (("COMPLETE", 0.6, 0), ("COMPLETE", 0.7, 0), ("PRUNED", 0.9, 0), ("COMPLETE", 0.5, 1)):
@@ -251,16 +261,18 @@ def test_repeats_stand_beside_whom_they_repeat(
     assert found[2] is None
 
 
-def test_the_file_says_all_of_it(tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], judge: Judge) -> None:
+def test_the_file_says_all_of_it(
+    tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
+) -> None:
     board = leaderboard(console(), sweep_in(tmp_path, top=2, holdout_budget=1), study, ranked)
     (tmp_path / "mine").mkdir(exist_ok=True)
-    write(board, tmp_path / "mine", "mine", REFERENCE)
+    write_leaderboard(board, tmp_path / "mine", "mine", REFERENCE)
     found = json.loads((tmp_path / "mine" / LEADERBOARD).read_text(), parse_constant=pytest.fail)
     assert found == json.loads(json.dumps(to_json(board, "mine", REFERENCE)))
     assert (found["study"], found["people"], found["floor"]["mean"]) == ("mine", 0.58, 0.5)
     assert found["noise_seeds"] == list(board.seeds)
     assert (found["holdout"]["asked"], found["holdout"]["budget"]) == (1, 1)
-    assert "have had 1" in found["holdout"]["refused"]
+    assert "but got 1" in found["holdout"]["refused"]
     first, second = found["rows"]
     expected = interval(spread(0.60))
     assert first["validation"][VAL_C2ST] == vars(expected)

@@ -44,8 +44,8 @@ def test_the_scores_of_a_detector_are_drawn_with_and_without_a_judgement(tmp_pat
     *_, last = epochs(DetectorConfig(epochs=1, steps_per_epoch=3, batch_size=16, model=model))
     last.save(tmp_path / "checkpoint")
     pictures = []
-    for judgement in (None, evaluate(tmp_path / "checkpoint", "validation", [1])):
-        MODEL_FUNCTIONS["detector"].plot(tmp_path / "checkpoint", None, judgement, tmp_path)
+    for evaluation in (None, evaluate(tmp_path / "checkpoint", "validation", [1])):
+        MODEL_FUNCTIONS["detector"].plot(tmp_path / "checkpoint", None, evaluation, tmp_path)
         pictures.append((tmp_path / "detection.png").read_bytes())
         with Image.open(tmp_path / "detection.png") as image:
             assert image.size[0] > 1000

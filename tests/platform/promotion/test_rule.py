@@ -43,7 +43,7 @@ def clustered(rows: Sequence[Sequence[float]]) -> JackknifeEstimate:
     return JackknifeEstimate(mean_without(-1), tuple(mean_without(group) for group in range(len(rows))))
 
 
-def judgement(figures: Mapping[str, JackknifeEstimate], groups: int = GROUPS) -> EvaluationResult:
+def evaluation(figures: Mapping[str, JackknifeEstimate], groups: int = GROUPS) -> EvaluationResult:
     who = tuple(f"person {number}" for number in range(groups))
     by_seed = {name: (figure.value,) for name, figure in figures.items()}
     return EvaluationResult("0" * 64, "diffusion", "holdout", "d" * 64, (1,), who, 40, dict(figures), by_seed)
@@ -51,7 +51,7 @@ def judgement(figures: Mapping[str, JackknifeEstimate], groups: int = GROUPS) ->
 
 def exact(figures: Mapping[str, float], groups: int = GROUPS) -> EvaluationResult:
     """Figures that are the same whoever is left out: their intervals have no width."""
-    return judgement({name: JackknifeEstimate(value, (value,) * groups) for name, value in figures.items()}, groups)
+    return evaluation({name: JackknifeEstimate(value, (value,) * groups) for name, value in figures.items()}, groups)
 
 
 def drawn(
@@ -70,7 +70,7 @@ def drawn(
             person = common + rng.normal(0, scale / 20, len(sizes))
             rows = [rng.normal(truth + shift + person[g], scale, size).tolist() for g, size in enumerate(sizes)]
             side[name] = clustered(rows)
-    return judgement(sides[0]), judgement(sides[1])
+    return evaluation(sides[0]), evaluation(sides[1])
 
 
 def promotions(change: Mapping[str, float], draws: int, sizes: Sequence[int] = (20,) * GROUPS) -> int:
@@ -142,7 +142,7 @@ def test_the_difference_is_paired() -> None:
     person = rng.normal(0.65, 0.1, GROUPS)
     rows = [[[level + shift] for level in person] for shift in (0.0, 0.02)]
     sides = [{**exact(GOOD).metrics, names.VAL_C2ST: clustered(side)} for side in rows]
-    decision = decide(judgement(sides[0]), judgement(sides[1]), SAME_SPEED, Rule())
+    decision = decide(evaluation(sides[0]), evaluation(sides[1]), SAME_SPEED, Rule())
     assert decision.promoted
     figure = decision.figures[names.VAL_C2ST]
     assert figure.challenger is not None
@@ -154,8 +154,8 @@ def test_what_is_compared_with_the_limit_is_the_one_sided_bound_of_the_textbook(
     """Groups of one row each: the jackknife's standard error is that of a mean of eight differences."""
     differences = [0.01, -0.03, -0.02, -0.05, 0.0, -0.01, -0.04, -0.02]
     sides = [clustered([[0.6 + d] for d in differences]), clustered([[0.6]] * GROUPS)]
-    judgements = [judgement({**exact(GOOD).metrics, names.VAL_C2ST: side}) for side in sides]
-    decision = decide(judgements[0], judgements[1], SAME_SPEED, Rule(confidence=0.9))
+    evaluations = [evaluation({**exact(GOOD).metrics, names.VAL_C2ST: side}) for side in sides]
+    decision = decide(evaluations[0], evaluations[1], SAME_SPEED, Rule(confidence=0.9))
     bounds = [check.value for check in decision.checks if check.law == "upper 90 % bound of challenger - champion < 0"]
     mean = sum(differences) / GROUPS
     se = math.sqrt(sum((d - mean) ** 2 for d in differences) / (GROUPS - 1) / GROUPS)

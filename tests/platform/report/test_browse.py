@@ -11,8 +11,8 @@ import pytest
 from optuna.trial import TrialState
 from rich.console import Console
 
-from platform.leaderboard.archive import JUDGEMENTS, Archive
-from platform.leaderboard.holdout_ledger import LEDGER, Ledger, Look
+from platform.leaderboard.archive import EVALUATIONS, EvaluationArchive
+from platform.leaderboard.holdout_ledger import LEDGER, HoldoutEvaluation, Ledger
 from platform.report import compare_trials, study_view
 from platform.report.browse import list_studies, show
 from platform.report.compare_trials import compare
@@ -63,7 +63,7 @@ def test_studies_are_listed_with_their_states_and_their_best(console: Console, t
 def test_where_there_is_no_study_nothing_is_made(console: Console, tmp_path: Path) -> None:
     assert list_studies(console, tmp_path / "nowhere") == 0
     assert lines(console) == [f"there is no study in {tmp_path / 'nowhere'} yet"]
-    with pytest.raises(ConfigError, match="a database that exists"):
+    with pytest.raises(ConfigError, match="to be an existing database"):
         list_studies(console, tmp_path, f"sqlite:///{tmp_path}/s.db")
     assert list(tmp_path.iterdir()) == []
 
@@ -149,7 +149,7 @@ def test_trials_are_compared_where_both_have_been(console: Console, tmp_path: Pa
     assert not any("Judged again" in line for line in said)
 
 
-def judgement(values: Sequence[float], split: str = "validation") -> EvaluationResult:
+def evaluation(values: Sequence[float], split: str = "validation") -> EvaluationResult:
     """Of rows of one figure, one row per group: its mean with and without each."""
     total, count = sum(values), len(values)
     figure = JackknifeEstimate(total / count, tuple((total - value) / (count - 1) for value in values))
@@ -164,14 +164,14 @@ def test_judgements_are_found_where_they_are_kept(tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
     (checkpoint / "record.json").write_text(json.dumps({"weights_sha256": "sha", "data_sha256": "d1"}))
-    known, looked = judgement([0.5, 0.6, 0.3]), judgement([0.6, 0.7, 0.7], "holdout")
-    Archive(tmp_path / "s" / JUDGEMENTS, (1, 2, 3)).keep(checkpoint, known)
-    Ledger(tmp_path / LEDGER, 1).ask(Look.at(checkpoint, (1, 2, 3)), lambda *asked: looked)
-    assert study_view.judgements(study_view.view(study, tmp_path / "s"), checkpoint) == {}
+    known, looked = evaluation([0.5, 0.6, 0.3]), evaluation([0.6, 0.7, 0.7], "holdout")
+    EvaluationArchive(tmp_path / "s" / EVALUATIONS, (1, 2, 3)).store(checkpoint, known)
+    Ledger(tmp_path / LEDGER, 1).evaluate(HoldoutEvaluation.of_checkpoint(checkpoint, (1, 2, 3)), lambda *asked: looked)
+    assert study_view.evaluations(study_view.view(study, tmp_path / "s"), checkpoint) == {}
     write_board(study, tmp_path / "s", [0])
     shown = study_view.view(study, tmp_path / "s")
-    assert study_view.judgements(shown, checkpoint) == {"validation": known, "holdout": looked}
-    assert study_view.judgements(shown, None) == study_view.judgements(shown, tmp_path / "gone") == {}
+    assert study_view.evaluations(shown, checkpoint) == {"validation": known, "holdout": looked}
+    assert study_view.evaluations(shown, None) == study_view.evaluations(shown, tmp_path / "gone") == {}
 
 
 def test_what_was_judged_again_is_compared_pair_by_pair(
@@ -181,12 +181,12 @@ def test_what_was_judged_again_is_compared_pair_by_pair(
     study = study_in(tmp_path / "s")
     add(study, TrialState.COMPLETE, 0.6)
     add(study, TrialState.COMPLETE, 0.7)
-    kept = iter([{"validation": judgement([0.5, 0.6, 0.3])}, {"validation": judgement([0.6, 0.7, 0.7])}])
+    kept = iter([{"validation": evaluation([0.5, 0.6, 0.3])}, {"validation": evaluation([0.6, 0.7, 0.7])}])
 
     def known(shown: study_view.View, checkpoint: Any) -> dict[str, EvaluationResult]:
         return next(kept)
 
-    monkeypatch.setattr(compare_trials, "judgements", known)
+    monkeypatch.setattr(compare_trials, "evaluations", known)
     compare(console, study, tmp_path / "s", [0, 1])
     last = lines(console)[-1]
     assert last.startswith("validation val/c2st 0.467 [")

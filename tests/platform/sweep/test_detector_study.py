@@ -16,7 +16,7 @@ from rich.console import Console
 
 from platform.core.provenance import source_of
 from platform.leaderboard import finalists
-from platform.leaderboard.archive import JUDGEMENTS
+from platform.leaderboard.archive import EVALUATIONS
 from platform.leaderboard.model_types import ModelFunctions
 from platform.report.browse import list_studies, show
 from platform.report.compare_trials import compare
@@ -63,7 +63,7 @@ def metrics(worst: float) -> dict[str, float]:
     return {VAL_FNR_WORST_UNSEEN: worst, VAL_FNR_UNSEEN: worst / 2, VAL_FNR_SEEN: worst / 10}
 
 
-def judged(checkpoint: Path, split: str, seeds: tuple[int, ...]) -> EvaluationResult:
+def evaluated(checkpoint: Path, split: str, seeds: tuple[int, ...]) -> EvaluationResult:
     """A miss that is told by the weights' hash, 0.1 higher on the holdout split."""
     weights = json.loads((checkpoint / RECORD).read_text())["weights_sha256"]
     figures = {
@@ -96,10 +96,10 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, EvaluationResult 
     """Judgements are those of hashes; what pictures were asked for."""
     asked: list[tuple[Path, EvaluationResult | None]] = []
 
-    def draw(checkpoint: Path, config: Any, judgement: EvaluationResult | None, pictures: Path) -> None:
-        asked.append((checkpoint, judgement))
+    def draw(checkpoint: Path, config: Any, evaluation: EvaluationResult | None, pictures: Path) -> None:
+        asked.append((checkpoint, evaluation))
 
-    monkeypatch.setattr(finalists, "try_evaluate", judged)
+    monkeypatch.setattr(finalists, "try_evaluate", evaluated)
     functions = ModelFunctions(None, draw, lambda checkpoint: id)
     monkeypatch.setattr(summary, "MODEL_FUNCTIONS", {"detector": functions})
     return asked
@@ -139,10 +139,10 @@ def test_the_end_of_a_sweep_tells_its_own_figures(
         assert any(name in line and value in line for line in after), name
     assert "(floor)" not in said
     assert "Leaderboard on 3 fresh draws of bots" in said
-    assert "judging 2 finalist(s) on the holdout split, 3 draw(s) of fresh bots each" in said
+    assert "re-evaluating 2 finalist(s) on the holdout split with 3 new seed(s) of the bots each" in said
     assert f"trainables.detector.judge ckpt={tmp_path}/0.25/checkpoint_000000" in said
-    [(checkpoint, judgement)] = drawn
-    assert (checkpoint.parent.name, judgement and judgement.checkpoint_sha256) == ("0.25", "0.25")
+    [(checkpoint, evaluation)] = drawn
+    assert (checkpoint.parent.name, evaluation and evaluation.checkpoint_sha256) == ("0.25", "0.25")
     assert (tmp_path / "mine" / "pictures" / "learning_curves.png").stat().st_size > 0
 
 
@@ -206,7 +206,7 @@ def test_studies_of_several_kinds_stand_in_one_list_with_the_names_of_their_figu
     list_studies(screen, tmp_path)
     head, *rows = [" ".join(line.split()) for line in text.getvalue().splitlines()]
     assert head == "study objectives trials best last activity"
-    assert any(row.startswith("mine val/fnr_at_fpr_worst_unseen 2 full worst FNR 0.250 (") for row in rows)
+    assert any(row.startswith("mine val/fnr_at_fpr_worst_unseen 2 full worst FNR 0.250 [") for row in rows)
     assert any("C2ST 0.600 as searched" in row for row in rows)
 
 
@@ -219,7 +219,7 @@ def test_a_study_and_its_trials_are_shown_and_compared(
     assert show(screen, study, tmp_path / "mine", 0) == 0
     assert compare(screen, study, tmp_path / "mine", [0, 1]) == 0
     said = text.getvalue()
-    for words in ("fresh bots", "worst FNR", "unseen FNR", "0.250 (", "0.350 (", f"{VAL_FNR_WORST_UNSEEN} "):
+    for words in ("fresh bots", "worst FNR", "unseen FNR", "0.250 [", "0.350 (", f"{VAL_FNR_WORST_UNSEEN} "):
         assert words in said, words
     assert VAL_C2ST not in said
     assert "Judged again" in said
@@ -260,10 +260,10 @@ def reproduced(folder: Path, changed: Mapping[str, float]) -> tuple[int, str, di
     Manifest.here("detector", CONFIG, data.sha256, source_of().facts()).write(folder / "trial")
     told = {METRICS: {**metrics_of(last.metrics), **changed}, FOLDER: str(folder / "trial"), OVERRIDES: {}}
     study.add_trial(optuna.trial.create_trial(value=0.5, intermediate_values={1: 0.5}, user_attrs=told))
-    (folder / "mine" / JUDGEMENTS).mkdir(parents=True)
+    (folder / "mine" / EVALUATIONS).mkdir(parents=True)
     by_seed = {VAL_FNR_WORST_UNSEEN: (0.5, 0.52, 0.51)}
     kept = EvaluationResult("c", "detector", "validation", data.sha256, (1, 2, 3), ("a",), 40, {}, by_seed)
-    (folder / "mine" / JUDGEMENTS / "one.json").write_text(json.dumps(kept.to_json()))
+    (folder / "mine" / EVALUATIONS / "one.json").write_text(json.dumps(kept.to_json()))
     screen, text = console(200)
     code = reproduce(screen, Sweep(sweep_in(folder).settings, CONFIG, SPACE, ()), study, 0)
     rows = json.loads((folder / "mine" / REPRODUCED / "trial-0000" / REPORT).read_text())["figures"]

@@ -22,9 +22,9 @@ from platform.study.config import Sweep, TuneConfig
 from platform.study.resume import FOLDER, METRICS, OVERRIDES
 from platform.sweep.metric_tolerance import (
     EQUAL,
-    INSIDE,
-    NOT_JUDGED,
+    NO_TOLERANCE,
     OUTSIDE,
+    WITHIN,
     compare,
     conclude,
     noise_tolerances,
@@ -190,7 +190,7 @@ def test_figures_of_then_that_are_outside_of_the_band_fail_by_name(
     assert f"outside of the noise band: {VAL_C2ST} (+0.4, band ±0." in said(console)
     report = json.loads((tmp_path / "s" / REPRODUCED / "trial-0000" / REPORT).read_text())
     verdicts = {row["metric"]: row["verdict"] for row in report["figures"]}
-    assert (verdicts[VAL_C2ST], verdicts[TRAIN_LOSS], verdicts[VAL_MMD]) == (OUTSIDE, NOT_JUDGED, EQUAL)
+    assert (verdicts[VAL_C2ST], verdicts[TRAIN_LOSS], verdicts[VAL_MMD]) == (OUTSIDE, NO_TOLERANCE, EQUAL)
 
 
 def test_what_differs_from_then_is_said(tmp_path: Path, data: DataSplits, trained: Trained) -> None:
@@ -258,13 +258,13 @@ def test_a_trial_that_is_not_there_or_has_no_result_is_refused(tmp_path: Path) -
     [
         (0.5, 0.5, None, EQUAL),
         (0.5, 0.5, 0.0, EQUAL),
-        (0.5, math.nextafter(0.5, 1), None, NOT_JUDGED),
+        (0.5, math.nextafter(0.5, 1), None, NO_TOLERANCE),
         (0.5, math.nextafter(0.5, 1), 0.0, OUTSIDE),
-        (0.5, 0.75, 0.25, INSIDE),
-        (0.75, 0.5, 0.25, INSIDE),
+        (0.5, 0.75, 0.25, WITHIN),
+        (0.75, 0.5, 0.25, WITHIN),
         (0.5, 0.76, 0.25, OUTSIDE),
         (0.5, None, None, OUTSIDE),
-        (None, 0.5, 0.1, NOT_JUDGED),
+        (None, 0.5, 0.1, NO_TOLERANCE),
     ],
 )
 def test_a_figure_is_equal_inside_outside_or_not_judged(
@@ -291,7 +291,7 @@ def test_the_figure_that_moved_farthest_in_its_band_is_named() -> None:
     assert "the farthest is val/x (+0.1, band ±0.11)" in text
 
 
-def judgement(
+def evaluation(
     folder: Path, name: str, values: Mapping[str, list[float]], split: str = "validation", of: str = "d"
 ) -> None:
     folder.mkdir(exist_ok=True)
@@ -302,10 +302,10 @@ def judgement(
 
 def test_the_spread_pools_the_variances_of_all_judgements_of_these_data(tmp_path: Path) -> None:
     folder = tmp_path / "judgements"
-    judgement(folder, "a", {VAL_MMD: [1.0, 2.0, 4.0], "val/never": [0.0, 0.0], "val/once": [3.0]})
-    judgement(folder, "b", {VAL_MMD: [7.0, 7.5]})
-    judgement(folder, "c", {VAL_MMD: [0.0, 100.0]}, split="holdout")
-    judgement(folder, "d", {VAL_MMD: [0.0, 100.0]}, of="other")
+    evaluation(folder, "a", {VAL_MMD: [1.0, 2.0, 4.0], "val/never": [0.0, 0.0], "val/once": [3.0]})
+    evaluation(folder, "b", {VAL_MMD: [7.0, 7.5]})
+    evaluation(folder, "c", {VAL_MMD: [0.0, 100.0]}, split="holdout")
+    evaluation(folder, "d", {VAL_MMD: [0.0, 100.0]}, of="other")
     variance = (2 * statistics.variance([1.0, 2.0, 4.0]) + statistics.variance([7.0, 7.5])) / 3
     found = noise_tolerances(folder, "d")
     assert set(found) == {VAL_MMD}
@@ -322,9 +322,9 @@ def test_the_spread_covers_95_percent_of_the_differences_of_two_draws(tmp_path: 
     inside, found = 0, 0
     for _ in range(1000):
         *values, then, now = torch.randn(6, generator=draws, dtype=torch.float64).tolist()
-        judgement(tmp_path / "j", "one", {VAL_MMD: values})
+        evaluation(tmp_path / "j", "one", {VAL_MMD: values})
         band = noise_tolerances(tmp_path / "j", "d")[VAL_MMD]
-        inside += verdict_of(then, now, band) == INSIDE
+        inside += verdict_of(then, now, band) == WITHIN
         found += verdict_of(then, now + 12.0, band) == OUTSIDE
     assert abs(inside / 1000 - 0.95) < 0.028
     assert found / 1000 > 0.95

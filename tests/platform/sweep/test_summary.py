@@ -70,10 +70,10 @@ def add(
 def no_judgement_of_real_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     known = ModelFunctions(lambda config: REFERENCE, lambda *checkpoint_and_place: None, lambda checkpoint: id)
     monkeypatch.setattr(summary, "MODEL_FUNCTIONS", {"generator": known})
-    monkeypatch.setattr(finalists, "try_evaluate", judged)
+    monkeypatch.setattr(finalists, "try_evaluate", evaluated)
 
 
-def judged(checkpoint: Path, split: str, seeds: tuple[int, ...]) -> EvaluationResult:
+def evaluated(checkpoint: Path, split: str, seeds: tuple[int, ...]) -> EvaluationResult:
     """A C2ST that is told by the weights' hash, 0.05 higher on the holdout split."""
     weights = json.loads((checkpoint / RECORD).read_text())["weights_sha256"]
     c2st = float(weights) + 0.05 * (split == "holdout")
@@ -187,7 +187,7 @@ def test_a_best_trial_without_a_checkpoint_has_no_next_command(tmp_path: Path) -
 
 def test_what_is_refused_or_left_out_is_told(tmp_path: Path, study: optuna.Study, monkeypatch: Any) -> None:
     monkeypatch.setattr(
-        finalists, "try_evaluate", lambda path, *rest: "no good" if "0.64" in str(path) else judged(path, *rest)
+        finalists, "try_evaluate", lambda path, *rest: "no good" if "0.64" in str(path) else evaluated(path, *rest)
     )
     screen, text = console()
     summarise(screen, sweep_in(tmp_path, finalists=FinalistsConfig(holdout_budget=0)), study)
