@@ -2,34 +2,22 @@
 
 Ray Tune runs trials of a trainable under Ray Train, Optuna suggests their parameters and remembers everything, ASHA
 stops the hopeless ones. The same command on an existing study continues it until its budget of trials is met.
+
+What imports torch and Ray is imported by the functions that need it: `list`, `show` and `--help` start without them.
 """
 
 import sys
-from typing import Any
 
 import optuna
 from rich.console import Console
 
-from platform.core.ray_instance import available_cpus, ray_instance
 from platform.report.browse import list_studies, show
 from platform.report.compare_trials import compare
-from platform.report.html import write_report
-from platform.study.budget import STORAGE_ERRORS, enqueue_baselines, finished, reason_of, trials_to_run
 from platform.study.config import Sweep, TuneConfig
-from platform.study.ranking import OBJECTIVES, SCHEDULER_METRIC
-from platform.study.resume import requeue_orphans
 from platform.study.search_space import sweep_of
-from platform.study.storage import JOURNAL, NoStudyError, lock_study, truncate_partial_line
-from platform.study.study import FOLDER, load_study, open_study
-from platform.sweep.disk_budget import SweepStoppedError
-from platform.sweep.reproduce import reproduce
-from platform.sweep.runner import RERUN_HINT, concurrency, print_plan, search_trials
-from platform.sweep.summary import summarise
+from platform.study.study import load_study
 from search_spaces import SPACES
 from trainables.core.cli import Command, Request, run
-from trainables.core.config import build, digest
-from trainables.data.config import DataConfig
-from trainables.data.dataset import DataSplits, load_splits
 from trainables.specs import TRAINABLES
 
 ABOUT = """
@@ -80,37 +68,9 @@ def main(request: Request) -> int:
     sweep = sweep_of(request)
     if request.verb:
         return _look(console, sweep, request.verb)
-    settings = sweep.settings
-    if settings.reproduce is not None and PLAN not in request.switches:
-        study = load_study(settings.folder.parent, settings.study_name, settings.storage)
-        return reproduce(console, sweep, study, settings.reproduce, request.given)
-    data = load_splits(build(DataConfig, sweep.trainable["data"], at="trainable.data"))
-    _print_data(console, data)
-    if PLAN in request.switches:
-        return _plan_only(console, sweep)
-    try:
-        return _continued(console, sweep, data)
-    except STORAGE_ERRORS as error:  # the study's storage or Tune's: what is running stays so and is taken up again
-        raise SweepStoppedError(f"cannot write ({reason_of(error)}); {RERUN_HINT}") from None
+    from platform.sweep.command import run_sweep
 
-
-def _continued(console: Console, sweep: Sweep, data: DataSplits) -> int:
-    """Open the study, take up what was left, run what is owed, and summarise."""
-    with lock_study(sweep.settings.folder):
-        cut = truncate_partial_line(sweep.settings.folder / JOURNAL)
-        if cut:
-            console.print(f"the journal's last line had no end ({cut} bytes) and is cut: its writer was killed over it")
-        study = open_study(sweep, record_of(sweep, data))
-        resumed = requeue_orphans(study)
-        enqueue_baselines(study, sweep.space, sweep.settings.budget.trials)
-        if resumed:
-            console.print(f"{resumed} trial(s) that an earlier run left unfinished are enqueued again")
-        if not trials_to_run(study, sweep.settings.budget.trials) and not sweep.settings.finalists.repeats:
-            console.print(f"the budget of {sweep.settings.budget.trials} trials is met; raise budget.trials to go on")
-            return summarise(console, sweep, study)
-        with ray_instance(sweep.settings.address, sweep.settings.scaling) as cpus:
-            search_trials(console, sweep, study, cpus)
-            return summarise(console, sweep, study)
+    return run_sweep(console, sweep, request.given, plan_only=PLAN in request.switches)
 
 
 def _look(console: Console, sweep: Sweep, verb: str) -> int:
@@ -122,43 +82,11 @@ def _look(console: Console, sweep: Sweep, verb: str) -> int:
     if verb == "compare":
         return compare(console, study, settings.folder, trials)
     if verb == "report":
+        from platform.report.html import write_report
+
         console.print(str(write_report(study, settings.folder)), highlight=False, soft_wrap=True)
         return 0
     return max(show(console, study, settings.folder, trial) for trial in trials or (None,))
-
-
-def _plan_only(console: Console, sweep: Sweep) -> int:
-    """The plan, from the study as it is; nothing is started and nothing is written."""
-    settings = sweep.settings
-    try:
-        done = len(finished(load_study(settings.folder.parent, settings.study_name, settings.storage)))
-    except NoStudyError:
-        done = 0
-    cpus = available_cpus(settings.address, settings.scaling)
-    remaining = max(settings.budget.trials - done, 0)
-    print_plan(console, sweep, remaining, min(concurrency(settings, cpus), max(remaining, 1)))
-    return 0
-
-
-def record_of(sweep: Sweep, data: DataSplits) -> dict[str, Any]:
-    """What makes the trials of a study comparable: data, fixed configuration, and judgement."""
-    searched = set(sweep.space.parameters)
-    goal = sweep.goal
-    return {
-        "data_sha256": data.sha256,
-        "config_hash": digest({"config": sweep.trainable, "searched": sorted(searched)}),
-        OBJECTIVES: [objective.text for objective in goal.objectives],
-        "constraints": [constraint.text for constraint in goal.constraints],
-        SCHEDULER_METRIC: goal.scheduler_metric,
-        "config": sweep.trainable,
-        "trainable": sweep.space.trainable,
-    } | ({FOLDER: str(sweep.settings.folder)} if sweep.settings.storage else {})
-
-
-def _print_data(console: Console, data: DataSplits) -> None:
-    console.print("Data", style="bold")
-    console.print("  " + data.table().replace("\n", "\n  "), highlight=False)
-    console.print(f"  sha256 {data.sha256[:16]}", highlight=False)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ from platform.study.config import BudgetConfig, FinalistsConfig, SchedulerConfig
 from platform.study.ranking import OBJECTIVES
 from platform.study.resume import REQUEUED, requeue_orphans
 from platform.study.study import COMPARABLE, enqueue_repeats
-from platform.sweep import runner
+from platform.sweep import command, runner
+from platform.sweep.command import record_of
 from platform.sweep.runner import concurrency, make_scheduler
-from platform.tune import record_of
 from search_spaces import SPACES
 from tests.platform.drivers import SPACE, Driver
 from trainables.core.cli import parse
@@ -205,9 +205,9 @@ def test_a_reproduction_hears_what_the_command_line_sets_and_reads_no_data_by_it
         heard.append((study, number, given))
         return 0
 
-    monkeypatch.setattr(tune, "reproduce", reproduced)
-    monkeypatch.setattr(tune, "load_study", lambda *place: "study")
-    monkeypatch.setattr(tune, "load_splits", lambda config: pytest.fail("the data of the command line were read"))
+    monkeypatch.setattr(command, "reproduce", reproduced)
+    monkeypatch.setattr(command, "load_study", lambda *place: "study")
+    monkeypatch.setattr(command, "load_splits", lambda config: pytest.fail("the data of the command line were read"))
     said = [f"storage_path={tmp_path}", "reproduce=3", "trainable.data.companding_px=0.5"]
     assert tune.main(parse(tune.COMMAND, said)) == 0
     assert heard == [("study", 3, ("storage_path", "reproduce", "trainable.data.companding_px"))]
