@@ -9,10 +9,9 @@ sys.modules.pop("platform", None)
 os.environ["RAY_AUTH_MODE"] = "token"  # a local ray.init() turns it on by itself, and later clients would fail
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
-from jaxtyping import install_import_hook
+from tests import shapes
 
-# Before anything of it is imported: shapes and types in signatures are checked in tests only. An int is a float here.
-install_import_hook("trainables", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+shapes.install("trainables")  # before anything of it is imported
 
 import torch
 

@@ -1,0 +1,49 @@
+"""Checks of the shapes and types in signatures, for tests: each call is checked once.
+
+jaxtyping's own import hook checks the parameters of every call, then parameters and result again, and binds the
+arguments each time for its messages: a third of the time of a training in a test. Here beartype checks a call once,
+and jaxtyping's context, in which one letter has one size, is opened only where a signature names a shape.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jaxtyping
+from jaxtyping import install_import_hook
+
+TYPECHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"  # an int is a float here
+JAXTYPED = jaxtyping.jaxtyped
+
+
+def names_a_shape(function: Callable[..., Any]) -> bool:
+    """Whether an annotation of the function holds a type of jaxtyping, however deep."""
+    return any("jaxtyping." in repr(annotation) for annotation in function.__annotations__.values())
+
+
+def checked(function: Any, *, typechecker: Callable[[Any], Any]) -> Any:
+    """Return the function with its signature checked at every call, or the class with that of its `__init__`."""
+    if not inspect.isfunction(function):
+        return JAXTYPED(function, typechecker=typechecker)
+    once = typechecker(function)
+    if not names_a_shape(function):
+        return once
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with JAXTYPED("context"):
+            return once(*args, **kwargs)
+
+    return call
+
+
+def install(packages: str) -> None:
+    """Check everything that is imported from `packages` from here on."""
+
+    def decorator(function: Any = None, *, typechecker: Callable[[Any], Any]) -> Any:
+        parameters = {"typechecker": typechecker}
+        return functools.partial(checked, **parameters) if function is None else checked(function, **parameters)
+
+    jaxtyping.jaxtyped = decorator
+    install_import_hook(packages, TYPECHECKER)
