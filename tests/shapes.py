@@ -45,5 +45,5 @@ def install(packages: str) -> None:
         parameters = {"typechecker": typechecker}
         return functools.partial(checked, **parameters) if function is None else checked(function, **parameters)
 
-    jaxtyping.jaxtyped = decorator
+    jaxtyping.jaxtyped = decorator  # type: ignore[assignment]  # its overloads
     install_import_hook(packages, TYPECHECKER)

@@ -1,7 +1,7 @@
 """Signatures are checked: types, sizes of a letter over parameters and result, and nothing between two calls."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 
 import pytest
@@ -57,14 +57,15 @@ def test_what_agrees_with_its_signature_passes(module: ModuleType) -> None:
 
 
 def test_what_does_not_agree_with_its_signature_is_refused(module: ModuleType) -> None:
-    for call in (
+    calls: list[Callable[[], object]] = [
         lambda: module.added(torch.ones(2, 3), torch.ones(2, 4)),
         lambda: module.added(torch.ones(2, 3), torch.ones(2, 3, dtype=torch.int64)),
         lambda: module.halved(torch.ones(4, 3)),
         lambda: module.doubled("two"),
         lambda: module.doubled(0.0),
         lambda: module.Pair(torch.ones(2), torch.ones(3)),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(Exception, match=r"(?i)violat|type-check error"):
             call()
 

@@ -62,6 +62,7 @@ def free_cpus(within_s: float) -> float:
     return free
 
 
+@pytest.mark.heavy
 def test_one_process_trials_report_every_epoch_and_leave_a_checkpoint_each(tmp_path: Path) -> None:
     epochs = Epochs()
     results = run(tiny_job(tmp_path, 2, ScalingConfig()), tmp_path, epochs, samples=3)
@@ -75,6 +76,7 @@ def test_one_process_trials_report_every_epoch_and_leave_a_checkpoint_each(tmp_p
         assert any(name.startswith("ema.") for name in tensors)
 
 
+@pytest.mark.heavy
 def test_stopped_worker_groups_give_every_cpu_back(tmp_path: Path) -> None:
     job = tiny_job(tmp_path, 50, ScalingConfig(num_workers=1))
     results = run(job, tmp_path, Epochs(), samples=2, stop={names.EPOCH: 1})

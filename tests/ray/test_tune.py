@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from platform.tune import COMMAND, main
+from trainables.core.cli import WRONG_INPUT, run
 from trainables.training.checkpoint import load_record
 from trainables.training.metric_names import VAL_FNR_WORST_UNSEEN
 
@@ -32,7 +34,12 @@ def tune(home: Path, *overrides: str, of: tuple[str, ...] = GENERATORS) -> subpr
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=540, check=False)
 
 
-def test_a_sweep_runs_leaves_everything_and_continues(tmp_path: Path) -> None:
+def tune_here(home: Path, *overrides: str) -> int:
+    """Run the command in this process, where it has no trial to run and starts no Ray; return its exit code."""
+    return run(COMMAND, main, [f"storage_path={home / 'results'}", *SMALL, *GENERATORS, *overrides])
+
+
+def test_a_sweep_runs_leaves_everything_and_continues(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = tune(tmp_path, "budget.trials=2")
     assert first.returncode == 0, first.stderr
     assert "\x1b" not in first.stdout  # no terminal: no control characters
@@ -59,15 +66,15 @@ def test_a_sweep_runs_leaves_everything_and_continues(tmp_path: Path) -> None:
     assert "1 to run of 3" in again.stdout
     trials = json.loads((study / "summary.json").read_text())["trials"]
     assert sorted(trial["trial"] for trial in trials) == [0, 1, 2]
-    met = tune(tmp_path, "budget.trials=3")
-    assert met.returncode == 0, met.stderr
-    assert "budget of 3 trials is met" in met.stdout
-    other = tune(tmp_path, "budget.trials=4", "trainable.epochs=3")
-    assert other.returncode == 2
-    assert other.stderr.count("\n") == 1
-    assert "study_name=small" in other.stderr
+    assert tune_here(tmp_path, "budget.trials=3") == 0
+    assert "budget of 3 trials is met" in capsys.readouterr().out
+    assert tune_here(tmp_path, "budget.trials=4", "trainable.epochs=3") == WRONG_INPUT
+    refused = capsys.readouterr().err
+    assert refused.count("\n") == 1
+    assert "study_name=small" in refused
 
 
+@pytest.mark.heavy
 def test_a_sweep_over_detectors_ends_with_a_leaderboard_by_fresh_bots(tmp_path: Path) -> None:
     done = tune(tmp_path, "budget.trials=2", of=DETECTORS)
     assert done.returncode == 0, done.stderr

@@ -25,6 +25,7 @@ from trainables.diffusion.ranking_config import ContrastiveConfig
 from trainables.diffusion.sampling_config import SamplingConfig
 from trainables.diffusion.state import initial_state
 from trainables.eval.generation.config import EvaluationConfig
+from trainables.eval.generation.validator import Validator
 from trainables.generation.config import AugmentationConfig
 from trainables.nn.lr_schedule import learning_rate
 from trainables.training import metric_names as names
@@ -357,9 +358,10 @@ def test_a_batch_that_its_workers_cannot_share_is_refused() -> None:
 
 
 def judged_as(values: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Validation losses as they are told, epoch by epoch, whatever was trained."""
+    """Validation losses as they are told, epoch by epoch, whatever was trained; nothing else is computed."""
     told = iter(values)
     monkeypatch.setattr(loop, "_validation_loss", lambda *_: next(told))
+    monkeypatch.setattr(Validator, "__call__", lambda *_: {})
 
 
 def stopping(patience: int, min_delta: float = 0.0) -> DiffusionConfig:

@@ -49,15 +49,15 @@ def prd(
             f"expected `clusters` not to exceed the rows of either sample, but got {clusters} and {len(a)}"
         )
     union = np.concatenate([x[a], y[b]])
-    histograms = (cluster_histograms(union, len(a), clusters, seed + k) for k in range(clusterings))
+    with threadpool_limits(limits=1):
+        histograms = [cluster_histograms(union, len(a), clusters, seed + k) for k in range(clusterings)]
     precision, recall = np.mean([prd_curve(p, q, angles) for p, q in histograms], axis=0)
     return max_f_score(precision, recall, 1 / BETA), max_f_score(precision, recall, BETA)
 
 
 def cluster_histograms(union: Array, real_rows: int, clusters: int, seed: int) -> tuple[Array, Array]:
     """Shares of the real rows (the first ones) and of the fake rows in each of the k-means clusters of both."""
-    with threadpool_limits(limits=1):
-        labels = KMeans(clusters, n_init=1, random_state=seed).fit(union).labels_
+    labels = KMeans(clusters, n_init=1, random_state=seed).fit(union).labels_
     real, fake = (np.bincount(part, minlength=clusters) / len(part) for part in np.split(labels, [real_rows]))
     return real, fake
 

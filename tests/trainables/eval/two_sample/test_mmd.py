@@ -148,7 +148,7 @@ def test_groups_of_one_part_or_of_another_number_are_refused() -> None:
     pair, names = (normal(1, 9, 2), normal(2, 9, 2)), list(range(9))
     with pytest.raises(ValueError, match="together"):
         mmd_test(*pair, real_groups=names)
-    with pytest.raises(ValueError, match="one per row"):
+    with pytest.raises(ValueError, match="one group per row"):
         mmd_test(*pair, real_groups=names, fake_groups=names[1:])
 
 
