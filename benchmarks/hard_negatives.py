@@ -112,7 +112,7 @@ def main(request: Request) -> int:
     console.print(f"hard negatives: {share}", highlight=False)
     outcomes = [*outcomes_of(config, sources, evaluator, folder, console)]
     context = {"config": plain(config), "evaluation": dict(evaluator.settings), **provenance_of(sources)}
-    report(outcomes, context, config.detector.judgement.fpr, folder, console)
+    report(outcomes, context, config.detector.evaluation.fpr, folder, console)
     return 0
 
 

@@ -59,7 +59,7 @@ def sweep_of(name: str, seed: int, trials: int, folder: Path) -> Sweep:
         storage_path=str(folder),
         sampler=sampler,
         seed=seed,
-        budget=BudgetConfig(trials, wall="1h"),
+        budget=BudgetConfig(trials, time_limit="1h"),
     )
     return Sweep(settings, with_values(plain(DiffusionConfig()), SHORT), space, ())
 
@@ -70,7 +70,7 @@ def run(sweep: Sweep, cpus: int) -> dict[str, Any]:
     study = open_study(sweep, {OBJECTIVES: [GENERATION.objective], "trainable": SPACE.trainable})
     enqueue_baselines(study, sweep.space, settings.budget.trials)
     searcher = OptunaSearcher(study, sweep.space, settings.budget.trials, sweep.goal)
-    progress = Progress(searcher, sweep.epochs, settings.budget.wall_s, Console(file=io.StringIO()))
+    progress = Progress(searcher, sweep.epochs, settings.budget.time_limit_s, Console(file=io.StringIO()))
     stopper = BudgetStopper(settings.budget, settings.folder, searcher, progress.deadline)
     began = time.monotonic()
     make_tuner(sweep, searcher, progress, stopper, concurrency(settings, cpus)).fit()

@@ -101,7 +101,7 @@ def swept(config: Mapping[str, Any], count: int, log: Path) -> None:
     settings = TuneConfig(
         study_name="throughput",
         storage_path=str(log.parent / f"{log.name}-study"),
-        budget=BudgetConfig(count, wall="1h"),
+        budget=BudgetConfig(count, time_limit="1h"),
         scheduler=SchedulerConfig(grace_epochs=config["epochs"]),
     )
     laws = {key: SPACE.parameters[key] for key in SEARCHED}
@@ -109,7 +109,7 @@ def swept(config: Mapping[str, Any], count: int, log: Path) -> None:
     TRAINABLES["timed"] = TRAINABLES["diffusion"].with_parts(epochs=timed)
     study = open_study(sweep, {OBJECTIVES: [GENERATION.objective], "trainable": SPACE.trainable})
     searcher = OptunaSearcher(study, sweep.space, count, sweep.goal)
-    progress = Progress(searcher, sweep.epochs, settings.budget.wall_s, Console(file=io.StringIO()))
+    progress = Progress(searcher, sweep.epochs, settings.budget.time_limit_s, Console(file=io.StringIO()))
     with ray_instance("local", settings.scaling):
         stopper = BudgetStopper(settings.budget, settings.folder, searcher, progress.deadline)
         make_tuner(sweep, searcher, progress, stopper, count, trial).fit()

@@ -127,7 +127,7 @@ def timing(study: optuna.Study, began: float) -> Timing:
 
 def sweep_of(name: str, workload: str, trials: int, folder: Path, epochs: int = 0) -> Sweep:
     """Return a sweep with its own study: over the whole space, or over small models for some epochs."""
-    settings = TuneConfig(study_name=name, storage_path=str(folder), budget=BudgetConfig(trials, wall="1h"))
+    settings = TuneConfig(study_name=name, storage_path=str(folder), budget=BudgetConfig(trials, time_limit="1h"))
     laws = {key: SPACE.parameters[key] for key in SEARCHED} if epochs else SPACE.parameters
     config = with_values(plain(DiffusionConfig()), {**SMALL, "epochs": epochs} if epochs else {})
     build(DiffusionConfig, config, at="trainable")
@@ -155,7 +155,7 @@ def run_sweep(sweep: Sweep, epochs: int = 0) -> tuple[Timing, optuna.Study]:
     """Run a sweep as `platform.tune` does, one trial at a time and without output."""
     settings, study = sweep.settings, open_study(sweep, RECORD)
     searcher = OptunaSearcher(study, sweep.space, settings.budget.trials, replace(sweep.goal, last_epoch=epochs))
-    progress = Progress(searcher, epochs, settings.budget.wall_s, Console(file=io.StringIO()))
+    progress = Progress(searcher, epochs, settings.budget.time_limit_s, Console(file=io.StringIO()))
     stopper = BudgetStopper(settings.budget, settings.folder, searcher, progress.deadline)
     began = time.time()
     make_tuner(sweep, searcher, progress, stopper, 1, trial).fit()

@@ -65,7 +65,7 @@ class PromoteConfig:
     trial: int = FIRST  # of the study's leaderboard; -1: its first
     ckpt: str = ""  # a checkpoint folder, in place of a trial
     split: str = HOLDOUT  # of the data
-    noise: int = 3  # samples per movement, each under other noise; of a detector: draws of the bots
+    eval_seeds: int = 3  # samples per movement, each under other noise; of a detector: draws of the bots
     seed: int = 0  # of the noise, common to both; that of a study makes a look of its leaderboard serve again
     confidence: float = 0.95  # one-sided
     holdout_budget: int = 32  # holdout evaluations of the same data, of all studies and promotions
@@ -79,7 +79,7 @@ class PromoteConfig:
         require(
             self.split in EVALUATION_SPLITS, f"`split` in {{{', '.join(EVALUATION_SPLITS)}}}", f"split={self.split}"
         )
-        require(self.noise >= 1, "`noise >= 1`", f"noise={self.noise}")
+        require(self.eval_seeds >= 1, "`eval_seeds >= 1`", f"eval_seeds={self.eval_seeds}")
         require(self.trial >= -1, "`trial >= 0` (or -1 for the leaderboard's first)", f"trial={self.trial}")
         require(not (self.ckpt and self.trial >= 0), "at most one of `ckpt` and `trial`", "both")
         require(self.holdout_budget >= 1, "`holdout_budget >= 1`", f"holdout_budget={self.holdout_budget}")
@@ -143,7 +143,10 @@ def _decide(
 ) -> int:
     with console.status("measuring the latency"):
         latency = measure_latency(config, challenger, champion)
-    rule, seeds = RULES[TRAINABLES[challenger.kind].model_type.name](config), noise_seeds(config.seed, config.noise)
+    rule, seeds = (
+        RULES[TRAINABLES[challenger.kind].model_type.name](config),
+        noise_seeds(config.seed, config.eval_seeds),
+    )
     with console.status(f"evaluating on the {config.split} split"):
         of_checkpoint = partial(HoldoutEvaluation.of_checkpoint, seeds=seeds)
         mine = run_evaluation(

@@ -7,16 +7,16 @@ from search_spaces.space import Space
 SPACE = Space(
     trainable="gan",
     parameters={
-        "game.critic_lr": FloatDistribution(2e-4, 4e-3, log=True),
-        "game.generator_lr": FloatDistribution(1e-4, 2e-3, log=True),
-        "game.critic_steps": IntDistribution(1, 5),
+        "optim.critic_lr": FloatDistribution(2e-4, 4e-3, log=True),
+        "optim.generator_lr": FloatDistribution(1e-4, 2e-3, log=True),
+        "optim.critic_steps": IntDistribution(1, 5),
         "augmentation.alpha": FloatDistribution(0.0, 1.0),
     },
     baselines=(
         {
-            "game.critic_lr": 1e-3,
-            "game.generator_lr": 5e-4,
-            "game.critic_steps": 3,
+            "optim.critic_lr": 1e-3,
+            "optim.generator_lr": 5e-4,
+            "optim.critic_steps": 3,
             "augmentation.alpha": 0.0,
         },
     ),

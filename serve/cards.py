@@ -66,7 +66,7 @@ def _evaluation(decision: Mapping[str, Any]) -> dict[str, Any]:
     found = {name: metrics.get(name, {}).get("challenger") for name in METRICS}
     ends = ("value", "low", "high")
     return {
-        "judged_on": {"split": data.get("split", data.get("part")), "data_sha256": data.get("data_sha256"), **count},
+        "judged_on": {"split": data.get("split"), "data_sha256": data.get("data_sha256"), **count},
         "confidence": decision.get("confidence_of_intervals"),
         "figures": {name: {**{end: m[end] for end in ends}, **count} for name, m in found.items() if m},
     }

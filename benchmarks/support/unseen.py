@@ -55,8 +55,8 @@ class UnseenEvaluator:
         found = {family: _scripted(family, splits["test"], config) for family in held_out}
         found |= _third_party(bots_file, config)
         file = file_sha256(Path(bots_file)) if bots_file else ""
-        settings = {"seed": SEED, "fpr": config.judgement.fpr, "families": [*found], "bots_sha256": file}
-        return cls(splits["validation"], splits["test"], found, config.judgement.fpr, settings)
+        settings = {"seed": SEED, "fpr": config.evaluation.fpr, "families": [*found], "bots_sha256": file}
+        return cls(splits["validation"], splits["test"], found, config.evaluation.fpr, settings)
 
     def __call__(self, detector: Detector) -> dict[str, Any]:
         """Return `tpr`, by family, and `fpr`, on test users: shares above the threshold."""

@@ -110,7 +110,7 @@ def leaderboard(console: Console, sweep: Sweep, study: optuna.Study, ranked: Seq
         LedgerError, ConfigError: the ledger or a stored result is damaged.
     """
     settings, metric_set = sweep.settings, sweep.metric_set
-    seeds = noise_seeds(settings.seed, settings.finalists.noise)
+    seeds = noise_seeds(settings.seed, settings.finalists.eval_seeds)
     chosen = finalists_of(ranked, settings.finalists.top)
     archive = EvaluationArchive(settings.folder / EVALUATIONS, seeds)
     validation = evaluate_on_validation(console, list(chosen), archive, metric_set.resampled)

@@ -65,7 +65,7 @@ def _validator(config: Any) -> Validator:
 def plot_scores(checkpoint: Path, config: Any, evaluation: EvaluationResult | None, pictures: Path) -> None:
     """Plot a detector's scores of users and of the bots of its training, with intervals where it was re-evaluated."""
     own = build(DetectorConfig, load_record(checkpoint)["config"])
-    scores = scores_on(load_trained_detector(checkpoint), own, VALIDATION, own.judgement.seed)
+    scores = scores_on(load_trained_detector(checkpoint), own, VALIDATION, own.evaluation.seed)
     bots = {family: told.flatten() for family, told in scores.bots.items()}
     plot_overview(scores.human, bots, scores.unseen, scores.fpr, intervals(evaluation), pictures / "detection.png")
 

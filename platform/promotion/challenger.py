@@ -91,7 +91,6 @@ def _form(record: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "data_sha256": record.get("data_sha256"),
         "evaluation": config.get("evaluation"),
-        "judgement": config.get("judgement"),
         "negatives.held_out": config.get("negatives", {}).get("held_out"),
     }
 

@@ -17,6 +17,7 @@ from platform.promotion.latency import Latency
 from platform.promotion.rule import Decision, Rule, to_json
 from trainables.core.config import plain
 from trainables.core.formatting import format_interval, now, number
+from trainables.core.version import VERSION
 from trainables.eval.intervals.jackknife import Interval
 from trainables.metric_registry import title
 from trainables.model_evaluation.result import EvaluationResult
@@ -34,6 +35,7 @@ def decision_header(challenger: Challenger, champion: Published | None) -> dict[
     kept = {key: record[key] for key in ("kind", "epoch", "weights_sha256", "data_sha256") if key in record}
     came = {"study": challenger.study, "trial": challenger.trial, "params": dict(challenger.params)}
     return {
+        "version": VERSION,
         "time": now(),
         "challenger": {"checkpoint": str(challenger.checkpoint), **kept, **came},
         "champion": None if champion is None else {"id": champion.id, "weights_sha256": champion.weights_sha256},

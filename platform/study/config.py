@@ -29,24 +29,24 @@ class BudgetConfig:
     """
 
     trials: int = 8
-    wall: str = "8m"
+    time_limit: str = "8m"
     concurrent: int = 0  # trials side by side; 0: as many as the CPUs carry
     retries: int = 2  # of a trial that crashed, each from its last checkpoint
     disk: str = "10GB"  # of the study's checkpoints; the worst go first, never the front, the finalists or what runs
-    reserve: str = "200MB"  # free space at storage_path below which the sweep stops
+    min_free_disk: str = "200MB"  # free space at storage_path below which the sweep stops
 
     def __post_init__(self) -> None:
         require(self.trials >= 1, "`trials >= 1`", f"trials={self.trials}")
         require(self.concurrent >= 0, "`concurrent >= 0`", f"concurrent={self.concurrent}")
-        require(self.wall_s > 0, "`wall > 0`", f"wall={self.wall}")
+        require(self.time_limit_s > 0, "`time_limit > 0`", f"time_limit={self.time_limit}")
         require(self.retries >= 0, "`retries >= 0`", f"retries={self.retries}")
         require(self.disk_bytes > 0, "`disk > 0`", f"disk={self.disk}")
-        require(self.reserve_bytes >= 0, "`reserve >= 0`", f"reserve={self.reserve}")
+        require(self.min_free_bytes >= 0, "`min_free_disk >= 0`", f"min_free_disk={self.min_free_disk}")
 
     @property
-    def wall_s(self) -> float:
-        """The wall time in seconds, from text such as 90s, 20m, 1.5h."""
-        return _quantity("wall", self.wall, UNITS, "20m")
+    def time_limit_s(self) -> float:
+        """The time limit in seconds, from text such as 90s, 20m, 1.5h."""
+        return _quantity("time_limit", self.time_limit, UNITS, "20m")
 
     @property
     def disk_bytes(self) -> int:
@@ -54,9 +54,9 @@ class BudgetConfig:
         return int(_quantity("disk", self.disk, BYTES, "2GB"))
 
     @property
-    def reserve_bytes(self) -> int:
+    def min_free_bytes(self) -> int:
         """The free space that is left alone, in bytes."""
-        return int(_quantity("reserve", self.reserve, BYTES, "200MB"))
+        return int(_quantity("min_free_disk", self.min_free_disk, BYTES, "200MB"))
 
 
 def _quantity(key: str, text: str, units: Mapping[str, float], example: str) -> float:
@@ -98,14 +98,14 @@ class FinalistsConfig:
     """How the best trials are judged again when the search is over."""
 
     top: int = 3  # trials; 0 leaves it out
-    noise: int = 3  # fresh draws of the sampler's noise, or of a detector's bots, common to all of them
-    repeats: int = 0  # trainings of each with another seed, so that the leaderboard knows the luck of one
+    eval_seeds: int = 3  # fresh draws of the sampler's noise, or of a detector's bots, common to all of them
+    retrain_seeds: int = 0  # trainings of each with another seed, so that the leaderboard knows the luck of one
     holdout_budget: int = 32  # checkpoints that may ever be judged on the holdout split of these data
 
     def __post_init__(self) -> None:
         require(self.top >= 0, "`top >= 0`", f"top={self.top}")
-        require(self.noise >= 1, "`noise >= 1`", f"noise={self.noise}")
-        require(self.repeats >= 0, "`repeats >= 0`", f"repeats={self.repeats}")
+        require(self.eval_seeds >= 1, "`eval_seeds >= 1`", f"eval_seeds={self.eval_seeds}")
+        require(self.retrain_seeds >= 0, "`retrain_seeds >= 0`", f"retrain_seeds={self.retrain_seeds}")
         require(self.holdout_budget >= 0, "`holdout_budget >= 0`", f"holdout_budget={self.holdout_budget}")
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainables.core.config import ConfigError
+from trainables.core.renamed import metric_today
 from trainables.metric_registry import DIRECTIONS
 from trainables.training.metric_names import MINIMISED
 
@@ -141,6 +142,9 @@ class Goal:
 
 
 def _known(metric: str) -> str:
+    today = metric_today(metric)
+    if today != metric:
+        raise ConfigError(f"`{metric}` was renamed: use {today}")
     if metric not in DIRECTIONS:
         close = difflib.get_close_matches(metric, DIRECTIONS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(DIRECTIONS)}"

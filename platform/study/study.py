@@ -16,7 +16,9 @@ from platform.study.samplers import make_sampler
 from platform.study.storage import JOURNAL, NoStudyError, open_storage, redact_password, require_database
 from search_spaces import Space
 from trainables.core.config import ConfigError
+from trainables.core.version import VERSION, minor, version_of
 
+RENAMED_IN = {"detector": "0.2.0", "gan": "0.2.0"}  # trainable -> version that renamed its metrics or searched keys
 COMPARABLE = ("data_sha256", "config_hash", OBJECTIVES, CONSTRAINTS, SCHEDULER_METRIC)
 FOLDER = "folder"  # of a study in a database: where its checkpoints are, and the lock of its driver
 
@@ -35,6 +37,7 @@ def open_study(sweep: Sweep, record: Mapping[str, Any]) -> optuna.Study:
     name = settings.study_name
     known = next((one for one in optuna.get_all_study_summaries(storage) if one.study_name == name), None)
     recorded = current_names(known.user_attrs) if known else {}
+    _require_readable(name, recorded)
     for key, value in record.items():
         if key in COMPARABLE and recorded.get(key, value) != value:
             raise ConfigError(
@@ -53,8 +56,8 @@ def open_study(sweep: Sweep, record: Mapping[str, Any]) -> optuna.Study:
     study.sampler = make_sampler(
         settings.sampler, settings.seed, len(study.get_trials(deepcopy=False)), bool(sweep.space.conditions)
     )
-    for key, value in record.items():
-        if key not in recorded:
+    for key, value in {"version": VERSION, **record}.items():
+        if key not in recorded and (key != "version" or not known):
             study.set_user_attr(key, value)
     return study
 
@@ -80,6 +83,7 @@ def load_study(storage_path: Path, study_name: str, storage: str = "") -> optuna
 
     Raises:
         NoStudyError: there is none of this name.
+        ConfigError: A version made it whose studies are no longer read.
     """
     file = storage_path / study_name / JOURNAL
     if not storage and not file.is_file():
@@ -88,9 +92,23 @@ def load_study(storage_path: Path, study_name: str, storage: str = "") -> optuna
         raise NoStudyError(f"study_name={study_name}: no such study in {storage_path}; {there}")
     require_database(storage)
     try:
-        return optuna.load_study(study_name=study_name, storage=open_storage(storage, file.parent, create=False))
+        study = optuna.load_study(study_name=study_name, storage=open_storage(storage, file.parent, create=False))
     except KeyError:
         raise NoStudyError(f"study_name={study_name}: no such study in {redact_password(storage) or file}") from None
+    _require_readable(study_name, study.user_attrs)
+    return study
+
+
+def _require_readable(name: str, attributes: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` for a study whose metrics or searched keys had other names when it was made."""
+    written_by, trainable = version_of(attributes), str(attributes.get("trainable"))
+    renamed_in = RENAMED_IN.get(trainable, written_by)
+    if minor(written_by) < minor(renamed_in):
+        raise ConfigError(
+            f"study_name={name}: expected a {trainable} study of version {renamed_in} or later, but version "
+            f"{written_by} wrote it; choose another study_name, and give its checkpoints to platform.evaluate and "
+            "platform.promote as ckpt=FOLDER"
+        )
 
 
 def enqueue_repeats(study: optuna.Study, top: int, repeats: int) -> int:

@@ -52,7 +52,7 @@ def _continued(console: Console, sweep: Sweep, data: DataSplits) -> int:
         enqueue_baselines(study, sweep.space, sweep.settings.budget.trials)
         if resumed:
             console.print(f"{resumed} trial(s) that an earlier run left unfinished are enqueued again")
-        if not trials_to_run(study, sweep.settings.budget.trials) and not sweep.settings.finalists.repeats:
+        if not trials_to_run(study, sweep.settings.budget.trials) and not sweep.settings.finalists.retrain_seeds:
             console.print(f"the budget of {sweep.settings.budget.trials} trials is met; raise budget.trials to go on")
             return summarise(console, sweep, study)
         with ray_instance(sweep.settings.address, sweep.settings.scaling) as cpus:

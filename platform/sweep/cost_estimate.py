@@ -55,7 +55,7 @@ def make_plan(sweep: Sweep, remaining: int, concurrent: int) -> Plan:
 def _finalists_s(sweep: Sweep, trial_s: float, evaluation_s: float) -> float:
     """Seconds on one core: trainings with other seeds, and one evaluation per draw of noise and split."""
     finalists = sweep.settings.finalists
-    return finalists.top * (finalists.repeats * trial_s + 2 * finalists.noise * evaluation_s)
+    return finalists.top * (finalists.retrain_seeds * trial_s + 2 * finalists.eval_seeds * evaluation_s)
 
 
 def _measure(sweep: Sweep, corner: Any) -> Cost:
@@ -96,9 +96,9 @@ def describe_plan(plan: Plan, sweep: Sweep) -> str:
         f"sampler {settings.sampler}",
         "full trial": f"{sweep.epochs} epochs, {plan.steps[0]:,} to {plan.steps[1]:,} steps, {low} to {high}",
         "halving": f"rungs at epochs {rungs}; one in {settings.scheduler.reduction_factor:g} goes on",
-        "time": f"about {clock(plan.sweep_s)}; stopped at {settings.budget.wall}",
-        "finalists": f"{finalists.top} best, {finalists.repeats} repeats and {finalists.noise} draws of noise of each, "
-        f"about {clock(plan.finalists_s)}",
+        "time": f"about {clock(plan.sweep_s)}; stopped at {settings.budget.time_limit}",
+        "finalists": f"top {finalists.top}, each retrained with {finalists.retrain_seeds} and evaluated with "
+        f"{finalists.eval_seeds} new seeds, about {clock(plan.finalists_s)}",
         "disk": f"at most {min(plan.disk_bytes, settings.budget.disk_bytes) / 1e6:,.0f} MB of checkpoints, "
         f"budget.disk={settings.budget.disk}",
     }

@@ -95,19 +95,19 @@ class BudgetStopper(Stopper):
 
     @property
     def by_time(self) -> bool:
-        """Whether it was the wall time: an end that was agreed upon."""
+        """Whether it was the time limit: an end that was agreed upon."""
         return self.reason == self._time_over()
 
     def _time_over(self) -> str:
-        return f"stopped when the sweep's time was over (budget.wall={self.budget.wall})"
+        return f"stopped when the sweep's time was over (budget.time_limit={self.budget.time_limit})"
 
     def _check_budget(self) -> str:
         free = shutil.disk_usage(self.folder).free
         if self.searcher.stop_reason:
             return self.searcher.stop_reason
-        if free < self.budget.reserve_bytes:
+        if free < self.budget.min_free_bytes:
             left = f"{free / 1e6:,.0f} MB are free at {self.folder}"
-            return f"the disk is full: {left}, budget.reserve={self.budget.reserve}"
+            return f"the disk is full: {left}, budget.min_free_disk={self.budget.min_free_disk}"
         if self.over_quota:
             return (
                 f"{self.over_quota / 1e6:,.0f} MB of checkpoints of running and best trials alone exceed "

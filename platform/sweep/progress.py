@@ -40,16 +40,16 @@ class Progress(Callback):
     Args:
         bridge: Source of trial numbers and of the count towards the budget.
         epochs: Of a trial that is not stopped.
-        wall_s: The time that the sweep may take.
+        time_limit_s: The time that the sweep may take.
     """
 
-    def __init__(self, searcher: OptunaSearcher, epochs: int, wall_s: float, console: Console) -> None:
+    def __init__(self, searcher: OptunaSearcher, epochs: int, time_limit_s: float, console: Console) -> None:
         self.searcher = searcher
         self.metric_set = METRIC_SETS[searcher.space.trainable]
         self.epochs = epochs
         self.console = console
         self.began = time.monotonic()
-        self.deadline = self.began + wall_s
+        self.deadline = self.began + time_limit_s
         self.rows: dict[str, Row] = {}
         self.drawn = 0.0
         self.live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
@@ -107,7 +107,7 @@ class Progress(Callback):
             self.live.stop()
 
     def left_s(self) -> float:
-        """Seconds left: the wall time, or less where the pace so far lets the remaining trials end earlier."""
+        """Seconds left: the time limit, or less where the pace so far lets the remaining trials end earlier."""
         now = time.monotonic()
         ended = sum(row.state != "running" for row in self.rows.values())
         if not ended:

@@ -31,7 +31,7 @@ RERUN_HINT = "everything so far is recorded; find the remedy and run the same co
 def search_trials(console: Console, sweep: Sweep, study: optuna.Study, cpus: int) -> None:
     """Repeats that an earlier run left, what the budget has room for, then the repeats of the finalists."""
     settings, finalists = sweep.settings, sweep.settings.finalists
-    deadline = time.monotonic() + settings.budget.wall_s
+    deadline = time.monotonic() + settings.budget.time_limit_s
     left = waiting_repeats(study)
     if left and not run_trials(console, sweep, study, left, cpus, trials=0, deadline=deadline):
         return
@@ -40,7 +40,7 @@ def search_trials(console: Console, sweep: Sweep, study: optuna.Study, cpus: int
         console, sweep, study, remaining, cpus, trials=settings.budget.trials, deadline=deadline
     ):
         return
-    repeats = enqueue_repeats(study, finalists.top, finalists.repeats)
+    repeats = enqueue_repeats(study, finalists.top, finalists.retrain_seeds)
     if repeats:
         run_trials(console, sweep, study, repeats, cpus, trials=0, deadline=deadline)
 

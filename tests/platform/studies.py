@@ -18,6 +18,7 @@ from platform.leaderboard.archive import LEADERBOARD
 from platform.study.ranking import OBJECTIVES
 from platform.study.resume import METRICS, REASON, REQUEUED, RESUMED_FROM
 from platform.study.storage import JOURNAL
+from trainables.core.version import VERSION
 from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
 
 LAST = 4  # epoch
@@ -39,6 +40,7 @@ def study_in(folder: Path, objectives: tuple[str, ...] = (VAL_C2ST_EXCESS,), **a
         OBJECTIVES: list(objectives),
         "scheduler_metric": VAL_C2ST_EXCESS,
         "trainable": "diffusion",
+        "version": VERSION,
         **attributes,
     }.items():
         study.set_user_attr(key, value)

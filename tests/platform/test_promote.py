@@ -26,7 +26,7 @@ from trainables.model_registry.registry import Registry
 from trainables.training.checkpoint import RECORD, WEIGHTS, load_record, save_checkpoint
 
 promote = partial(run, COMMAND, main)
-QUICK = ["noise=1", "confidence=0.9", "latency.movements=8", "latency.repeats=6"]
+QUICK = ["eval_seeds=1", "confidence=0.9", "latency.movements=8", "latency.repeats=6"]
 ANYONE = ["limits.c2st=1", "limits.memorised_share=1", "limits.precision=0", "limits.recall=0"]
 FREE = ["margins.memorised_share=1", "margins.latency_ratio=100"]
 
@@ -256,14 +256,14 @@ def test_another_process_that_holds_the_registry_is_told(
         (["ckpt=nowhere"], "no such file"),
         (["ckpt=a", "trial=1"], "at most one of `ckpt` and `trial`"),
         (["split=train"], "`split` in {validation, test, holdout}"),
-        (["noise=0"], "`noise >= 1`"),
+        (["eval_seeds=0"], "`eval_seeds >= 1`"),
         (["trial=-2"], "`trial >= 0`"),
         (["holdout_budget=0"], "`holdout_budget >= 1`"),
         (["confidence=95"], "`0.5 < confidence < 1`"),
         (["limits.c2st=2"], "limits: expected `0 <= c2st <= 1`"),
         (["margins.mdm=1"], "did you mean `margins.mmd`?"),
         (["latency.repeats=4"], "latency.repeats >= confidence"),
-        (["noise=choice(1,2)"], "one value per key"),
+        (["eval_seeds=choice(1,2)"], "one value per key"),
     ],
 )
 def test_wrong_input_is_one_line_and_leaves_nothing(

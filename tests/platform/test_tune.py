@@ -154,7 +154,7 @@ def phases(monkeypatch: pytest.MonkeyPatch) -> Phases:
 def searched(driver: Driver, repeats: int) -> str:
     """Run the phases of a sweep that has so many repeats of its best trial; what it prints."""
     text = io.StringIO()
-    settings = vars(driver.sweep.settings) | {"finalists": FinalistsConfig(top=1, repeats=repeats)}
+    settings = vars(driver.sweep.settings) | {"finalists": FinalistsConfig(top=1, retrain_seeds=repeats)}
     sweep = Sweep(TuneConfig(**settings), driver.sweep.trainable, SPACE, ())
     runner.search_trials(Console(file=text), sweep, driver.study, cpus=2)
     return text.getvalue()

@@ -20,7 +20,7 @@ from trainables.training.metric_names import EPOCH
 
 pytestmark = [pytest.mark.ray, pytest.mark.heavy]
 
-BASE = ("scheduler.grace_epochs=50", "finalists.top=0", "budget.wall=1h")
+BASE = ("scheduler.grace_epochs=50", "finalists.top=0", "budget.time_limit=1h")
 GROUPS = ("scaling.num_workers=1", "scaling.max_failures=1")
 
 

@@ -21,9 +21,9 @@ pytestmark = [pytest.mark.ray, pytest.mark.heavy]
 TRIALS, EPOCHS = 2, 5
 SCRIPT = """
 mount -t tmpfs -o size={size} tmpfs {disk} || exit 77
-{command} budget.reserve={reserve} > {log}/first.txt 2>&1; echo $? > {log}/first.code
+{command} budget.min_free_disk={reserve} > {log}/first.txt 2>&1; echo $? > {log}/first.code
 mount -o remount,size=1g {disk}
-{command} budget.reserve={reserve} > {log}/second.txt 2>&1; echo $? > {log}/second.code
+{command} budget.min_free_disk={reserve} > {log}/second.txt 2>&1; echo $? > {log}/second.code
 cp {disk}/small/study.journal {log}
 """
 

@@ -16,7 +16,7 @@ from trainables.training.metric_names import VAL_FNR_WORST_UNSEEN
 
 pytestmark = pytest.mark.ray
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = ("trainable.epochs=2", "scheduler.grace_epochs=2", "finalists.noise=2", "study_name=small")
+SMALL = ("trainable.epochs=2", "scheduler.grace_epochs=2", "finalists.eval_seeds=2", "study_name=small")
 GENERATORS = (
     "trainable.steps_per_epoch=18",
     "trainable.model.base_channels=16",

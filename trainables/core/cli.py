@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from trainables.core.config import ConfigError, require
 from trainables.core.fields import defaults
+from trainables.core.renamed import refusal
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 FAILED = 1
@@ -47,6 +48,7 @@ class Command:
             "trainable=gan").
         common: Keys that are used most: `--help` prints them first.
         exit_codes: Codes that the command adds to 0, 1, 2 and 130, or says otherwise.
+        former: Verb or key of an older version -> the command that replaces it, `{value}` standing for the key's value.
     """
 
     module: str
@@ -60,6 +62,7 @@ class Command:
     implied: Mapping[str, str] = field(default_factory=dict)
     common: tuple[str, ...] = ()
     exit_codes: Mapping[int, str] = field(default_factory=dict)
+    former: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,9 @@ class Request:
 def run(command: Command, main: Callable[[Request], int], arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, call `main`, and turn every error that is no bug into one line and an exit code."""
     try:
-        verb, options, overrides = _divided(command, list(sys.argv[1:] if arguments is None else arguments))
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        _refuse_former(command, given)
+        verb, options, overrides = _divided(command, given)
         switches = frozenset(options) & set(command.switches)
         request = replace(parse(command, overrides), verb=verb, switches=switches)
         if {"-h", "--help"} & set(options):
@@ -108,6 +113,14 @@ def run(command: Command, main: Callable[[Request], int], arguments: Sequence[st
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 PTH123  # `| head` has seen enough; nothing is left to flush
         return 0
+
+
+def _refuse_former(command: Command, arguments: Sequence[str]) -> None:
+    """Raise `ConfigError` for a verb or key of an older version, with the command that replaces it."""
+    for argument in arguments:
+        word, _, value = argument.partition("=")
+        if word in command.former:
+            raise ConfigError(f"`{argument}` was renamed: use {command.former[word].format(value=value)}")
 
 
 def _divided(command: Command, arguments: list[str]) -> tuple[str, list[str], list[str]]:
@@ -239,6 +252,9 @@ def _check_key(override: Override, known: Mapping[str, Any]) -> None:
         first = next(iter(known[key]), "key")
         raise ConfigError(f"{key}: this is a group of keys; set one of them, as {key}.{first}=value")
     if key not in known and not override.is_add():
+        renamed = refusal(key, str(override.input_line).partition("=")[2], known)
+        if renamed:
+            raise ConfigError(renamed)
         close = difflib.get_close_matches(key, known, n=1)
         raise ConfigError(
             f"{key}: there is no such key; " + (f"did you mean `{close[0]}`?" if close else "see --cfg job")

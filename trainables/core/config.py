@@ -16,6 +16,8 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from trainables.core.renamed import refusal
+
 C = TypeVar("C")
 
 
@@ -169,6 +171,10 @@ def _unknown_key(cls: Any, key: str, at: str) -> str:
     for parent in parents:
         owner = next((f.type for f in dataclasses.fields(owner) if f.name == parent), owner)
     known = [field.name for field in dataclasses.fields(owner)]
+    siblings = [_join(at, ".".join([*parents, sibling])) for sibling in known]
+    renamed = refusal(_join(at, key), "", siblings)
+    if renamed:
+        return renamed
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean `{close[0]}`?" if close else f"known keys: {', '.join(known)}"
     return f"{_join(at, key)}: there is no such key; {hint}"

@@ -138,7 +138,7 @@ class OptimConfig:
 
 
 @dataclass(frozen=True)
-class JudgementConfig:
+class DetectorEvaluationConfig:
     """How a detector is judged after each epoch: validation people against every style under their conditions."""
 
     fpr: Annotated[float, Interval(gt=0, lt=1)] = 0.01  # target FPR: share of people's movements that may be flagged
@@ -162,7 +162,7 @@ class DetectorConfig:
     model: DetectorModelConfig = field(default_factory=DetectorModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
-    judgement: JudgementConfig = field(default_factory=JudgementConfig)
+    evaluation: DetectorEvaluationConfig = field(default_factory=DetectorEvaluationConfig)
 
     def __post_init__(self) -> None:
         check(self)

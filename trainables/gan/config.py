@@ -42,7 +42,7 @@ class GanModelConfig:
 
 
 @dataclass(frozen=True)
-class GameConfig:
+class GanOptimConfig:
     """Two Adams, one per player: published moments, rates that fall linearly, the generator's after a warm-up."""
 
     critic_steps: PositiveInt = 3  # critic steps per generator step; the 5 of the paper take half as much time again
@@ -71,7 +71,7 @@ class GanConfig:
     data: DataConfig = field(default_factory=DataConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     model: GanModelConfig = field(default_factory=GanModelConfig)
-    game: GameConfig = field(default_factory=GameConfig)
+    optim: GanOptimConfig = field(default_factory=GanOptimConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     def __post_init__(self) -> None:

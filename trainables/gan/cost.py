@@ -23,7 +23,7 @@ def measure(config: GanConfig) -> Cost:
     dataset = SequenceDataset(splits["train"], splits.statistics)
     state = initial_state(config, splits.statistics, Worker())
     random = generator(config.seed, "cost")
-    rounds = [next(batches(lambda _: dataset, config.batch_size, random)) for _ in range(config.game.critic_steps + 1)]
+    rounds = [next(batches(lambda _: dataset, config.batch_size, random)) for _ in range(config.optim.critic_steps + 1)]
     stream = cycle(rounds)
     step_s = seconds(lambda: play(state, config, stream, random))
     known = conditions_of(splits["train"])

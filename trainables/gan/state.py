@@ -68,12 +68,12 @@ def initial_state(config: GanConfig, statistics: Statistics, worker: Worker) -> 
     torch.manual_seed(derive(config.seed, "weights"))
     generator = MovementNetwork(len(statistics.mean), CONDITION_WIDTH, config.model).to(worker.device)
     critic = Critic(statistics, config.model).to(worker.device)
-    ema = ExponentialMovingAverage(generator, config.game.ema_decay)
+    ema = ExponentialMovingAverage(generator, config.optim.ema_decay)
     return State(_player(generator, config, worker), _player(critic, config, worker), ema)
 
 
 def _player(network: nn.Module, config: GanConfig, worker: Worker) -> Player:
-    betas = (config.game.betas[0], config.game.betas[1])
+    betas = (config.optim.betas[0], config.optim.betas[1])
     return Player(network, worker.wrap(network), torch.optim.Adam(network.parameters(), betas=betas, fused=True))
 
 

@@ -21,7 +21,7 @@ from trainables.core.seeding import generator
 from trainables.data.dataset import Batch, DataSplits, Statistics, batches, load_splits, shared
 from trainables.eval.generation.validator import Validator
 from trainables.gan.api import GanGenerator
-from trainables.gan.config import GameConfig, GanConfig
+from trainables.gan.config import GanConfig, GanOptimConfig
 from trainables.gan.dequantise import dequantised
 from trainables.gan.objective import Draw, critic_loss, draw, generator_loss
 from trainables.gan.state import Player, State, count_parameters, initial_state, restore_state, save_state
@@ -67,7 +67,7 @@ def _train_epoch(state: State, config: GanConfig, dataset: TrainingSet, worker: 
     began = time.perf_counter()
     random = generator(config.seed, "noise", state.epoch)
     stream = batches(dataset.fresh, config.batch_size, generator(config.seed, "order", state.epoch))
-    if config.game.dequantise:
+    if config.optim.dequantise:
         stream = shifted(stream, dataset.statistics, generator(config.seed, "dequantise", state.epoch))
     sums = Counter[str]()
     for _ in range(config.steps_per_epoch):
@@ -91,10 +91,10 @@ def play(
     Raises:
         TrainingDivergedError: a loss is NaN or infinite.
     """
-    critic_lr, generator_lr = learning_rates(state.step, config.epochs * config.steps_per_epoch, config.game)
+    critic_lr, generator_lr = learning_rates(state.step, config.epochs * config.steps_per_epoch, config.optim)
     set_learning_rate(state.critic.optimizer, critic_lr)
     set_learning_rate(state.generator.optimizer, generator_lr)
-    steps, sums = config.game.critic_steps, Counter[str]()
+    steps, sums = config.optim.critic_steps, Counter[str]()
     for _ in range(steps):
         sums.update(train_critic(state, config, *_next(stream, config, random, worker)))
     loss = train_generator(state, config, *_next(stream, config, random, worker))
@@ -107,8 +107,8 @@ def train_critic(state: State, config: GanConfig, batch: Batch, drawn: Draw) -> 
     """One step of the critic against fakes of the generator as it stands; returns the parts of its loss."""
     with torch.no_grad():
         fake = state.generator.network(drawn.latent, drawn.noise, batch.sequences.mask, batch.condition)
-    loss = critic_loss(state.critic.parallel, batch, fake, drawn.mix, config.game.gradient_penalty)
-    _descend(state.critic, loss.total, state.step, f"game.critic_lr={config.game.critic_lr}")
+    loss = critic_loss(state.critic.parallel, batch, fake, drawn.mix, config.optim.gradient_penalty)
+    _descend(state.critic, loss.total, state.step, f"optim.critic_lr={config.optim.critic_lr}")
     return {
         names.TRAIN_CRITIC: loss.total.item(),
         names.TRAIN_WASSERSTEIN: loss.distance.item(),
@@ -121,7 +121,7 @@ def train_generator(state: State, config: GanConfig, batch: Batch, drawn: Draw) 
     state.critic.network.requires_grad_(False)
     fake = state.generator.parallel(drawn.latent, drawn.noise, batch.sequences.mask, batch.condition)
     loss = generator_loss(state.critic.network, batch, fake)
-    _descend(state.generator, loss, state.step, f"game.generator_lr={config.game.generator_lr}")
+    _descend(state.generator, loss, state.step, f"optim.generator_lr={config.optim.generator_lr}")
     state.critic.network.requires_grad_(True)
     return loss.item()
 
@@ -147,7 +147,7 @@ def shard(batch: Batch, drawn: Draw, worker: Worker) -> tuple[Batch, Draw]:
     return shared(batch, rank, size, place), Draw(*(part[rank::size].to(place) for part in drawn))
 
 
-def learning_rates(step: int, total: int, config: GameConfig) -> tuple[float, float]:
+def learning_rates(step: int, total: int, config: GanOptimConfig) -> tuple[float, float]:
     """The critic's rate, falling linearly from step 0 to `final_lr_share` of it at step `total`, and the generator's.
 
     That one falls alike, and is multiplied by (step + 1) / warmup_steps before.

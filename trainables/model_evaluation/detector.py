@@ -100,14 +100,14 @@ def scores_on(detector: Detector, config: DetectorConfig, split: str, seed: int)
     Raises:
         NotFiniteError: A score is NaN or infinite.
     """
-    shared = DetectorConfig(data=config.data, judgement=replace(config.judgement, seed=seed))
+    shared = DetectorConfig(data=config.data, evaluation=replace(config.evaluation, seed=seed))
     validator = _validator(shared, split)  # detectors that differ in anything else get the same bots, made once
     human = _log_odds(detector, validator.human)
     bots = {family: _log_odds(detector, inputs).view(-1, len(human)) for family, inputs in validator.bots.items()}
     splits = load_splits(config.data)
     validation = human if split == "validation" else _log_odds(detector, detector.scaling.inputs(splits["validation"]))
-    threshold = threshold_at_fpr(validation, config.judgement.fpr).value
-    return Scores(human, bots, splits[split].group, config.negatives.held_out, config.judgement.fpr, threshold)
+    threshold = threshold_at_fpr(validation, config.evaluation.fpr).value
+    return Scores(human, bots, splits[split].group, config.negatives.held_out, config.evaluation.fpr, threshold)
 
 
 def _log_odds(detector: Detector, inputs: Inputs) -> Float[Tensor, "N"]:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainables.core.renamed import metric_today
 from trainables.training.checkpoint import RECORD, CheckpointError, file_sha256, load_checkpoint, load_record
 
 FOLDER = "registry"
@@ -167,11 +168,20 @@ def verified(folder: Path, name: str) -> Published:
         if any(published[key] != value for key, value in found.items()):
             raise RegistryError(f"{folder}: {DECISION} speaks of another checkpoint; {help_}")
         load_checkpoint(folder / CHECKPOINT)
+        decision = decision_today(decision)
     except CheckpointError as error:
         raise RegistryError(f"{error}; {help_}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RegistryError(f"{folder}: {DECISION} or {RECORD} cannot be read ({error!r}); {help_}") from None
     return Published(name, folder, decision)
+
+
+def decision_today(decision: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a decision as an older version wrote it, with today's names of metrics and keys."""
+    data, figures = dict(decision.get("data", {})), decision.get("figures", {})
+    if "part" in data:
+        data["split"] = data.pop("part")
+    return {**decision, "data": data, "figures": {metric_today(name): told for name, told in figures.items()}}
 
 
 def number_of(name: str) -> int:

@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from trainables.core.atomic_files import flush
+from trainables.core.version import VERSION
 from trainables.training.checkpoint_record import RECORD, WEIGHTS, CheckpointError, file_sha256, load_record
 
 __all__ = [
@@ -66,7 +67,7 @@ def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], record: Mapping
 def _write(folder: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
     weights = folder / WEIGHTS
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, weights)
-    whole = {**record, "weights_sha256": file_sha256(weights)}
+    whole = {**record, "version": VERSION, "weights_sha256": file_sha256(weights)}
     (folder / RECORD).write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n")
     for path in (weights, folder / RECORD):
         flush(path)

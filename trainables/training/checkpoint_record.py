@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from trainables.core.renamed import config_today
+
 WEIGHTS = "weights.safetensors"
 RECORD = "record.json"
 
@@ -14,7 +16,7 @@ class CheckpointError(ValueError):
 
 
 def load_record(folder: Path) -> dict[str, Any]:
-    """The JSON record of a checkpoint, without touching its tensors."""
+    """Return the JSON record of a checkpoint, without reading its tensors; the configuration is under today's keys."""
     path = folder / RECORD
     try:
         record = json.loads(path.read_text())
@@ -24,7 +26,8 @@ def load_record(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: not a readable JSON record ({error})") from None
     if not isinstance(record, dict):
         raise CheckpointError(f"{path}: expected a record to be a JSON object, but got {type(record).__name__}")
-    return record
+    config = record.get("config")
+    return {**record, "config": config_today(config)} if isinstance(config, dict) else record
 
 
 def file_sha256(path: Path) -> str:

@@ -19,6 +19,8 @@ from typing import Any
 
 from trainables.core.atomic_files import replace
 from trainables.core.config import ConfigError, plain
+from trainables.core.renamed import config_today
+from trainables.core.version import UNNAMED, VERSION
 
 MANIFEST = "manifest.json"
 CODE = Path(__file__).resolve().parents[1]  # all of `trainables`, whatever package this file stands in
@@ -27,6 +29,7 @@ PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "ray", "optuna", "cursory
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG")
 VECTORS = re.compile(r"(s?sse|avx|fma|f16c|amx|asimd|sve|neon|bf16)\w*")
 WORDS = {
+    "version": "version of the project",
     "source.commit": "commit",
     "source.diff_sha256": "uncommitted changes",
     "source.constraints_sha256": "constraints.txt",
@@ -47,6 +50,7 @@ class Manifest:
         source: The driver's checkout: commit or why there is none, uncommitted changes, constraints.txt.
         code_sha256: Over the files of `trainables` that this process runs.
         workers: Processes that train the model together.
+        version: Version of the project that wrote it.
     """
 
     trainable: str
@@ -62,6 +66,7 @@ class Manifest:
     device: str
     workers: int
     machine: Mapping[str, Any]
+    version: str = VERSION
 
     @classmethod
     def here(
@@ -104,15 +109,16 @@ class Manifest:
 
     @classmethod
     def from_json(cls, mapping: Any) -> "Manifest":
-        """From nested plain values; inverse of `to_json`.
+        """Return the manifest of nested plain values, also of those that an older version wrote; inverse of `to_json`.
 
         Raises:
             ConfigError: no mapping, or keys that are missing or too many.
         """
         expected = {field.name for field in fields(cls)}
-        if not isinstance(mapping, Mapping) or set(mapping) != expected:
+        given = {"version": UNNAMED, **mapping} if isinstance(mapping, Mapping) else {}
+        if set(given) != expected or not isinstance(given["config"], Mapping):
             raise ConfigError(f"expected a manifest to have the keys {', '.join(sorted(expected))}, but got {mapping}")
-        return cls(**mapping)
+        return cls(**{**given, "config": config_today(given["config"])})
 
     def write(self, folder: Path) -> None:
         """Write `manifest.json` into a folder, wholly or not at all; a trial that is started again replaces it."""

@@ -29,6 +29,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from trainables.core.atomic_files import LOCK, append, fresh, locked, point, replace
 from trainables.core.config import ConfigError, plain
+from trainables.core.renamed import config_today, metric_today
 from trainables.training.metric_names import EPOCH
 from trainables.training.trainable import Epoch, metrics_of
 
@@ -73,9 +74,10 @@ class RunFolder:
         file = self.path / METRICS
         text = file.read_text() if file.exists() else ""
         try:
-            return [dict(json.loads(line)) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+            lines = [dict(json.loads(line)) for line in text.splitlines(keepends=True) if line.endswith("\n")]
         except ValueError as error:
             raise ConfigError(f"{file}: not one JSON object per line ({error}); start a new run elsewhere") from None
+        return [{metric_today(name): value for name, value in line.items()} for line in lines]
 
     def record(self, epoch: Epoch) -> Line:
         """Write one epoch and return its line; the untrained model has metrics and no checkpoint."""
@@ -194,7 +196,10 @@ def _check_same_run(folder: RunFolder, run: Mapping[str, Any]) -> None:
     if not file.exists():
         replace(file, OmegaConf.to_yaml(OmegaConf.create(dict(run))))
         return
-    found = next(_differences(_read(file), run), None)
+    before = _read(file)
+    if isinstance(before, dict) and isinstance(before.get("config"), dict):
+        before["config"] = config_today(before["config"])
+    found = next(_differences(before, run), None)
     if found:
         raise ConfigError(
             f"out_dir={folder.path}: holds a run with {found[0]}={found[1]}, but now it is {found[2]}; "

@@ -120,10 +120,10 @@ def test_rows_stand_in_the_order_of_fresh_noise(
 def test_the_noise_is_common_fresh_and_the_studys(
     tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
-    board = leaderboard(console(), sweep_in(tmp_path, noise=4), study, ranked)
+    board = leaderboard(console(), sweep_in(tmp_path, eval_seeds=4), study, ranked)
     assert {row.validation.seeds for row in board.rows} == {board.seeds}
     assert len(set(board.seeds) - {DiffusionConfig().evaluation.seed}) == 4
-    assert leaderboard(console(), sweep_in(tmp_path, seed=1, noise=4), study, ranked).seeds != board.seeds
+    assert leaderboard(console(), sweep_in(tmp_path, seed=1, eval_seeds=4), study, ranked).seeds != board.seeds
 
 
 def test_nothing_is_judged_twice(

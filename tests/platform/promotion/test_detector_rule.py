@@ -98,7 +98,7 @@ def test_a_figure_that_was_not_computed_is_not_kept() -> None:
 # as typed
 
 
-QUICK = ["noise=1", "confidence=0.9", "latency.movements=8", "latency.repeats=6"]
+QUICK = ["eval_seeds=1", "confidence=0.9", "latency.movements=8", "latency.repeats=6"]
 ANYONE = [
     "detector.limits.fnr_at_fpr_worst_unseen=1",
     "detector.limits.fpr=1",

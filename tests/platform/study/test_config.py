@@ -216,27 +216,27 @@ def test_laws_that_hold_between_keys_are_checked_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wall", "seconds"), [("90s", 90), ("20m", 1200), ("1.5h", 5400), ("2d", 172800), ("0.5s", 0.5)]
+    ("time_limit", "seconds"), [("90s", 90), ("20m", 1200), ("1.5h", 5400), ("2d", 172800), ("0.5s", 0.5)]
 )
-def test_wall_time_is_read_with_its_unit(wall: str, seconds: float) -> None:
-    assert BudgetConfig(wall=wall).wall_s == seconds
+def test_time_limit_is_read_with_its_unit(time_limit: str, seconds: float) -> None:
+    assert BudgetConfig(time_limit=time_limit).time_limit_s == seconds
 
 
-@pytest.mark.parametrize("wall", ["20", "m", "", "20 m", "-5m", "0s", "1e3s", "5M", "1h30m"])
-def test_a_wrong_wall_time_is_named(wall: str) -> None:
-    with pytest.raises(ConfigError, match=f"wall={wall}"):
-        BudgetConfig(wall=wall)
+@pytest.mark.parametrize("time_limit", ["20", "m", "", "20 m", "-5m", "0s", "1e3s", "5M", "1h30m"])
+def test_a_wrong_time_limit_is_named(time_limit: str) -> None:
+    with pytest.raises(ConfigError, match=f"time_limit={time_limit}"):
+        BudgetConfig(time_limit=time_limit)
 
 
 @pytest.mark.parametrize(
     ("text", "size"), [("500MB", 500_000_000), ("2GB", 2 * 10**9), ("1.5KB", 1500), ("0.25TB", 25 * 10**10)]
 )
 def test_sizes_on_disk_are_read_with_their_unit(text: str, size: int) -> None:
-    assert BudgetConfig(disk=text).disk_bytes == BudgetConfig(reserve=text).reserve_bytes == size
+    assert BudgetConfig(disk=text).disk_bytes == BudgetConfig(min_free_disk=text).min_free_bytes == size
 
 
 @pytest.mark.parametrize("text", ["", "10", "GB", "10 GB", "-1GB", "10gb", "10G", "1e3MB", "10GiB", "10GB5MB"])
-@pytest.mark.parametrize("key", ["disk", "reserve"])
+@pytest.mark.parametrize("key", ["disk", "min_free_disk"])
 def test_a_wrong_size_is_one_line_that_names_it_and_gives_an_example(key: str, text: str) -> None:
     wrong: dict[str, Any] = {key: text}
     with pytest.raises(ConfigError) as caught:
@@ -248,7 +248,7 @@ def test_a_wrong_size_is_one_line_that_names_it_and_gives_an_example(key: str, t
 def test_a_quota_of_nothing_is_refused_and_a_reserve_of_nothing_is_not() -> None:
     with pytest.raises(ConfigError, match=r"expected `disk > 0`.*disk=0GB"):
         BudgetConfig(disk="0GB")
-    assert BudgetConfig(reserve="0GB").reserve_bytes == 0
+    assert BudgetConfig(min_free_disk="0GB").min_free_bytes == 0
 
 
 @pytest.mark.parametrize(("key", "value"), [("trials", 0), ("concurrent", -1), ("retries", -1)])
@@ -258,7 +258,9 @@ def test_a_wrong_budget_is_named(key: str, value: int) -> None:
         BudgetConfig(**wrong)
 
 
-@pytest.mark.parametrize(("key", "lowest"), [("top", 0), ("noise", 1), ("repeats", 0), ("holdout_budget", 0)])
+@pytest.mark.parametrize(
+    ("key", "lowest"), [("top", 0), ("eval_seeds", 1), ("retrain_seeds", 0), ("holdout_budget", 0)]
+)
 def test_the_laws_of_the_finalists(key: str, lowest: int) -> None:
     assert vars(FinalistsConfig(**{key: lowest}))[key] == lowest
     with pytest.raises(ConfigError, match=rf"expected `{key} >= {lowest}`.*{key}={lowest - 1}"):
@@ -302,7 +304,7 @@ def test_a_weighted_sum_is_compared_at_the_rungs_by_its_first_metric() -> None:
         (["objectives=[val/recall]", "scheduler.metric=val/mmd"], ("same direction", "val/mmd and val/recall")),
         (["sampler=tpee"], ("`sampler`", "sampler=tpee")),
         (["study_name=../else"], ("`study_name`", "../else")),
-        (["finalists.noise=0"], ("finalists", "noise=0")),
+        (["finalists.eval_seeds=0"], ("finalists", "eval_seeds=0")),
         (["budget.disk=much"], ("budget", "disk=much")),
     ],
 )

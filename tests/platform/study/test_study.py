@@ -1,5 +1,6 @@
 """A study: opened, continued, refused where its trials could not be compared, and read without being made."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from optuna.trial import TrialState, create_trial
 from platform.study.config import Sweep, TuneConfig
 from platform.study.ranking import OBJECTIVES, SCHEDULER_METRIC
 from platform.study.resume import requeued, resumed_from
-from platform.study.storage import JOURNAL
+from platform.study.storage import JOURNAL, open_storage
 from platform.study.study import load_study, open_study
 from search_spaces import SPACES
 from trainables.core.config import ConfigError, plain
+from trainables.core.version import VERSION
 from trainables.diffusion.config import DiffusionConfig
 from trainables.training.metric_names import VAL_C2ST_EXCESS, VAL_MMD
 
@@ -26,6 +28,7 @@ RECORD = {
     "constraints": [],
     "scheduler_metric": VAL_C2ST_EXCESS,
     "config": {"epochs": 12},
+    "version": VERSION,
 }
 
 
@@ -125,3 +128,39 @@ def test_the_attributes_of_an_earlier_version_are_read_and_compared(tmp_path: Pa
     assert SCHEDULER_METRIC not in open_study(sweep, RECORD).user_attrs
     with pytest.raises(ConfigError, match=r"another scheduler_metric \(val/c2st_excess, now val/mmd\)"):
         open_study(sweep, RECORD | {SCHEDULER_METRIC: VAL_MMD})
+
+
+READS: tuple[Callable[[Sweep], optuna.Study], ...] = (
+    lambda sweep: open_study(sweep, RECORD),
+    lambda sweep: load_study(Path(sweep.settings.storage_path), "mine", sweep.settings.storage),
+)
+
+
+@pytest.mark.parametrize("trainable", ["detector", "gan"])
+@pytest.mark.parametrize("storage", ["", "sqlite:///{}/s.db"])
+def test_a_study_whose_names_changed_is_refused_with_the_version_that_wrote_it(
+    tmp_path: Path, storage: str, trainable: str
+) -> None:
+    sweep = sweep_in(tmp_path, study_name="mine", storage=storage.format(tmp_path))
+    study = optuna.create_study(study_name="mine", storage=open_storage(sweep.settings.storage, sweep.settings.folder))
+    for key, value in {**RECORD, "trainable": trainable}.items():
+        if key != "version":
+            study.set_user_attr(key, value)
+    law = rf"^study_name=mine: expected a {trainable} study of version 0\.2\.0 or later, but version 0\.1\.0 wrote it; "
+    for read in READS:
+        with pytest.raises(ConfigError, match=law) as caught:
+            read(sweep)
+        assert "\n" not in str(caught.value)
+    study.set_user_attr("version", "0.2.7")
+    assert load_study(tmp_path, "mine", sweep.settings.storage).user_attrs["version"] == "0.2.7"
+
+
+def test_a_diffusion_study_of_an_older_version_goes_on(tmp_path: Path) -> None:
+    sweep = sweep_in(tmp_path, study_name="mine")
+    study = optuna.create_study(study_name="mine", storage=open_storage("", sweep.settings.folder))
+    for key, value in {**RECORD, "trainable": "diffusion"}.items():
+        if key != "version":
+            study.set_user_attr(key, value)
+    run_one(study)
+    for read in READS:
+        assert len(read(sweep).trials) == 1

@@ -29,7 +29,7 @@ SPACE = Space(
 
 def sweep_of(epochs: int, grace: int = 2, reduction_factor: float = 3.0, cpus: int = 1) -> Sweep:
     settings = TuneConfig(
-        budget=BudgetConfig(trials=10, wall="20m"),
+        budget=BudgetConfig(trials=10, time_limit="20m"),
         scheduler=SchedulerConfig(grace, reduction_factor),
         scaling=ScalingConfig(cpus_per_worker=cpus),
     )
@@ -112,7 +112,7 @@ def test_the_description_names_everything_that_decides() -> None:
     assert text["trials"] == "8 to run of 10, 3 side by side, sampler tpe"
     assert text["halving"] == "rungs at epochs 2, 6; one in 3 goes on"
     assert text["time"] == "about 10:05; stopped at 20m"
-    assert text["finalists"] == "3 best, 0 repeats and 3 draws of noise of each, about 1:05"
+    assert text["finalists"] == "top 3, each retrained with 0 and evaluated with 3 new seeds, about 1:05"
     assert text["disk"] == "at most 5 MB of checkpoints, budget.disk=10GB"
     assert any(line.endswith("12 epochs, 384 to 12,768 steps, 1:05 to 1:01:40") for line in lines)
 

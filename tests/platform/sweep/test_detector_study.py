@@ -229,7 +229,7 @@ def test_the_progress_of_a_sweep_shows_the_figures_of_the_kind() -> None:
     text = io.StringIO()
     goal = Goal((Objective.parse(VAL_FNR_WORST_UNSEEN),), (), VAL_FNR_WORST_UNSEEN, 6)
     searcher = OptunaSearcher(optuna.create_study(), SPACE, 2, goal)
-    progress = Progress(searcher, 6, wall_s=60.0, console=Console(file=text, width=200))
+    progress = Progress(searcher, 6, time_limit_s=60.0, console=Console(file=text, width=200))
     trial = cast(Trial, SimpleNamespace(trial_id="a", error_file=""))
     assert isinstance(searcher.suggest("a"), dict)
     progress.on_trial_start(0, [], trial)

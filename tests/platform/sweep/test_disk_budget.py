@@ -187,20 +187,20 @@ def test_a_sweep_with_time_and_room_goes_on(tmp_path: Path, free: list[int]) -> 
 
 
 def test_the_end_of_the_time_is_an_end_that_was_agreed_upon(tmp_path: Path, free: list[int]) -> None:
-    stopper = guard_of(tmp_path, left_s=-1.0, wall="90s")
+    stopper = guard_of(tmp_path, left_s=-1.0, time_limit="90s")
     assert stopper.stop_all()
     assert stopper.by_time
-    assert "time was over (budget.wall=90s)" in stopper.reason
+    assert "time was over (budget.time_limit=90s)" in stopper.reason
 
 
 def test_free_space_below_the_reserve_stops_the_sweep_and_says_what_is_left(tmp_path: Path, free: list[int]) -> None:
     free[0] = 200_000_000
-    assert not guard_of(tmp_path, reserve="200MB").stop_all()
+    assert not guard_of(tmp_path, min_free_disk="200MB").stop_all()
     free[0] -= 1
-    stopper = guard_of(tmp_path, reserve="200MB")
+    stopper = guard_of(tmp_path, min_free_disk="200MB")
     assert stopper.stop_all()
     assert not stopper.by_time
-    assert all(part in stopper.reason for part in ("200 MB are free", str(tmp_path), "budget.reserve=200MB"))
+    assert all(part in stopper.reason for part in ("200 MB are free", str(tmp_path), "budget.min_free_disk=200MB"))
 
 
 def test_what_trials_have_said_stops_the_sweep(tmp_path: Path, free: list[int]) -> None:

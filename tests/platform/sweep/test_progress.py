@@ -48,7 +48,7 @@ class Sweep:
         self.study = study or optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
         self.searcher = OptunaSearcher(self.study, SPACE, trials, GOAL)
         console = Console(file=self.text, force_terminal=terminal, width=100, height=40)
-        self.progress = Progress(self.searcher, EPOCHS, wall_s=600.0, console=console)
+        self.progress = Progress(self.searcher, EPOCHS, time_limit_s=600.0, console=console)
         self.progress.setup(stop=None)
 
     def start(self, name: str) -> Trial:

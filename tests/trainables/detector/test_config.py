@@ -121,8 +121,8 @@ def test_bots_need_a_family_to_come_from_and_other_sources_do_not() -> None:
         ("optim", {"final_lr_share": 1.5}, "`0 <= final_lr_share <= 1`"),
         ("optim", {"grad_clip": 0.0}, "`0 < grad_clip < inf`"),
         ("optim", {"ema_decay": 1.0}, "`0 <= ema_decay < 1`"),
-        ("judgement", {"fpr": 0.0}, "`0 < fpr < 1`"),
-        ("judgement", {"fpr": 1.0}, "`0 < fpr < 1`"),
+        ("evaluation", {"fpr": 0.0}, "`0 < fpr < 1`"),
+        ("evaluation", {"fpr": 1.0}, "`0 < fpr < 1`"),
     ],
 )
 def test_a_broken_law_is_told(key: str, value: Any, law: str) -> None:

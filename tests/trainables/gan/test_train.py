@@ -18,7 +18,7 @@ from trainables.core.config import ConfigError, build, plain
 from trainables.data.config import CONDITION_WIDTH
 from trainables.data.dataset import Batch, Sequences, Statistics
 from trainables.eval.generation.config import EvaluationConfig
-from trainables.gan.config import GameConfig, GanConfig, GanModelConfig
+from trainables.gan.config import GanConfig, GanModelConfig, GanOptimConfig
 from trainables.gan.cost import measure
 from trainables.gan.objective import Draw, critic_loss, draw, generator_loss
 from trainables.gan.state import Player, State, initial_state
@@ -34,7 +34,7 @@ TINY = GanConfig(
     steps_per_epoch=2,
     batch_size=16,
     model=GanModelConfig(widths=(8, 12), latent_dim=4, noise_channels=2, embedding_dim=16),
-    game=GameConfig(critic_steps=2, warmup_steps=0),
+    optim=GanOptimConfig(critic_steps=2, warmup_steps=0),
     evaluation=EvaluationConfig(movements=60, folds=2),
 )
 BUSY = replace(TINY, augmentation=AugmentationConfig(0.3))
@@ -206,7 +206,10 @@ def test_a_step_is_so_many_batches_of_the_critic_and_one_of_the_generator() -> N
     batches, state = iter([toy_batch(seed=seed) for seed in range(4)]), toy_state()
     twin = copy.deepcopy(state)
     measured = play(
-        state, replace(TINY, game=GameConfig(critic_steps=3, warmup_steps=0)), batches, torch.Generator().manual_seed(5)
+        state,
+        replace(TINY, optim=GanOptimConfig(critic_steps=3, warmup_steps=0)),
+        batches,
+        torch.Generator().manual_seed(5),
     )
     assert next(batches, None) is None
     assert (state.step, state.ema.updates) == (1, 1)
@@ -231,7 +234,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_the_weights_change(move: 
     before = weights(state.generator), weights(state.critic)
     drawn = toy_draw(batch)
     bad = drawn._replace(latent=torch.full_like(drawn.latent, float("nan")))
-    with pytest.raises(TrainingDivergedError, match=rf"^the loss is nan at step 0; lower game\.{key}="):
+    with pytest.raises(TrainingDivergedError, match=rf"^the loss is nan at step 0; lower optim\.{key}="):
         move(state, TINY, batch, bad)
     assert not differ(weights(state.generator), before[0])
     assert not differ(weights(state.critic), before[1])
@@ -239,7 +242,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_the_weights_change(move: 
 
 @pytest.mark.parametrize("warmup", [0, 4, 20])
 def test_the_rates_fall_linearly_and_the_generators_warms_up_first(warmup: int) -> None:
-    config = GameConfig(critic_lr=0.5, generator_lr=0.1, final_lr_share=0.2, warmup_steps=warmup)
+    config = GanOptimConfig(critic_lr=0.5, generator_lr=0.1, final_lr_share=0.2, warmup_steps=warmup)
     for step in range(15):
         share = 1.0 - 0.08 * step if step < 10 else 0.2
         warm = (step + 1) / warmup if step < warmup else 1.0
@@ -312,7 +315,7 @@ def test_a_network_learns_through_its_wrapper_alone_and_once_a_step() -> None:
     state = toy_state(Worker(wrap=Counted))
     play(state, TINY, repeat(toy_batch()), torch.Generator().manual_seed(0))
     calls = [player.parallel.calls for player in (state.critic, state.generator)]
-    assert calls == [{True: TINY.game.critic_steps}, {True: 1}]
+    assert calls == [{True: TINY.optim.critic_steps}, {True: 1}]
 
 
 # what it is for
@@ -323,8 +326,8 @@ def test_the_game_brings_fakes_nearer_to_the_real_sequences() -> None:
 
     To 0.22-0.49 of the untrained one for the seeds 0, 1 and 2, of which the first is run.
     """
-    game = GameConfig(critic_lr=5e-3, generator_lr=5e-3, warmup_steps=0, ema_decay=0.9)
-    config = replace(TINY, epochs=1, steps_per_epoch=60, game=game)
+    optim = GanOptimConfig(critic_lr=5e-3, generator_lr=5e-3, warmup_steps=0, ema_decay=0.9)
+    config = replace(TINY, epochs=1, steps_per_epoch=60, optim=optim)
     state, asked = toy_state(config=config), toy_batch(64, seed=5000)
 
     def error() -> float:
@@ -355,14 +358,14 @@ def test_a_configuration_comes_back_from_its_plain_form() -> None:
         ("steps_per_epoch", 0, "`steps_per_epoch >= 1`"),
         ("batch_size", 1, "`batch_size >= 2`"),
         ("model", {"blocks": 0}, "`blocks >= 1`"),
-        ("game", {"critic_steps": 0}, "`critic_steps >= 1`"),
-        ("game", {"critic_lr": 0.0}, "`0 < critic_lr < inf`"),
-        ("game", {"generator_lr": float("inf")}, "`0 < generator_lr < inf`"),
-        ("game", {"betas": [0.0]}, "`betas` to have 2 entries, but got betas=[0.0]"),
-        ("game", {"gradient_penalty": -1.0}, "`0 <= gradient_penalty < inf`"),
-        ("game", {"warmup_steps": -1}, "`warmup_steps >= 0`"),
-        ("game", {"ema_decay": 1.0}, "`0 <= ema_decay < 1`"),
-        ("game", {"final_lr_share": 2.0}, "`0 <= final_lr_share <= 1`"),
+        ("optim", {"critic_steps": 0}, "`critic_steps >= 1`"),
+        ("optim", {"critic_lr": 0.0}, "`0 < critic_lr < inf`"),
+        ("optim", {"generator_lr": float("inf")}, "`0 < generator_lr < inf`"),
+        ("optim", {"betas": [0.0]}, "`betas` to have 2 entries, but got betas=[0.0]"),
+        ("optim", {"gradient_penalty": -1.0}, "`0 <= gradient_penalty < inf`"),
+        ("optim", {"warmup_steps": -1}, "`warmup_steps >= 0`"),
+        ("optim", {"ema_decay": 1.0}, "`0 <= ema_decay < 1`"),
+        ("optim", {"final_lr_share": 2.0}, "`0 <= final_lr_share <= 1`"),
     ],
 )
 def test_a_broken_law_is_told(key: str, value: Any, law: str) -> None:

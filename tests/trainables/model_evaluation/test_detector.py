@@ -46,7 +46,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, f
 
 
 def test_under_the_validators_seed_the_metrics_equal_its_metrics(trained: tuple[Path, dict[str, float]]) -> None:
-    found = evaluate(trained[0], "validation", [CONFIG.judgement.seed])
+    found = evaluate(trained[0], "validation", [CONFIG.evaluation.seed])
     assert set(found.metrics) == METRIC_NAMES | {VAL_FPR}
     for name in METRIC_NAMES:
         assert found.metrics[name].value == pytest.approx(trained[1][name], rel=1e-12), name
@@ -121,7 +121,7 @@ def test_that_threshold_is_the_validation_users_on_every_split(
 ) -> None:
     """On those users themselves it flags as many movements as the target FPR allows: 3 of 334."""
     detector, splits = load_trained_detector(trained[0]), load_splits(CONFIG.data)
-    allowed = int(CONFIG.judgement.fpr * len(splits["validation"]))
+    allowed = int(CONFIG.evaluation.fpr * len(splits["validation"]))
     threshold = detector.logit(splits["validation"]).sort(descending=True).values[allowed].item()
     flagged = (detector.logit(splits[split]) > threshold).double().mean().item()
     found = evaluate(trained[0], split, [3]).metrics[VAL_FPR]

@@ -131,7 +131,7 @@ def test_a_gan_is_judged_by_the_same_command_but_has_no_sampler_to_choose(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     judged = EvaluationConfig(movements=60, folds=2, probe="logistic")
-    config = gan.GanConfig(epochs=1, steps_per_epoch=1, game=gan.GameConfig(critic_steps=1), evaluation=judged)
+    config = gan.GanConfig(epochs=1, steps_per_epoch=1, optim=gan.GanOptimConfig(critic_steps=1), evaluation=judged)
     *_, last = gan_epochs(config)
     last.save(tmp_path / "checkpoint")
     command = [f"ckpt={tmp_path / 'checkpoint'}", f"out_dir={tmp_path}", "metrics=[spectra]"]

@@ -118,7 +118,10 @@ def test_a_result_is_restored_from_its_json(untrained_gan: Path) -> None:
 def test_a_result_of_an_older_version_is_read(untrained_gan: Path) -> None:
     found = evaluate(untrained_gan, "validation", [1])
     content = found.to_json()
-    old = {{"metrics": "figures", "users": "groups"}.get(key, key): value for key, value in content.items()}
+    old = {
+        {"metrics": "figures", "users": "groups", "split": "part"}.get(key, key): value
+        for key, value in content.items()
+    }
     assert set(old) != set(content)
     assert EvaluationResult.from_json(old) == found
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from trainables.core.version import VERSION
 from trainables.training.checkpoint import (
     RECORD,
     WEIGHTS,
@@ -58,7 +59,7 @@ def test_what_was_saved_comes_back_bit_for_bit(folder: Path) -> None:
     for name, tensor in expected.items():
         assert found[name].dtype == tensor.dtype
         assert torch.equal(found[name], tensor)
-    assert record == {**RECORD_VALUES, "weights_sha256": file_sha256(folder / WEIGHTS)}
+    assert record == {**RECORD_VALUES, "version": VERSION, "weights_sha256": file_sha256(folder / WEIGHTS)}
     assert record == load_record(folder)
 
 

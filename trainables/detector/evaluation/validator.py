@@ -45,12 +45,12 @@ class Validator:
     @classmethod
     def fit(cls, humans: Canonical, scaling: Scaling, config: DetectorConfig) -> "Validator":
         """Make bots of every style under the conditions of these users' movements."""
-        seed, canonical = config.judgement.seed, config.data.canonical
+        seed, canonical = config.evaluation.seed, config.data.canonical
         made = {style: of_style(style, humans, canonical, seed).canonical for style in BOTS}
         bots = {
             family: joined([scaling.inputs(made[style]) for style in styles]) for family, styles in FAMILIES.items()
         }
-        return cls(scaling.inputs(humans), bots, config.negatives.held_out, config.judgement.fpr)
+        return cls(scaling.inputs(humans), bots, config.negatives.held_out, config.evaluation.fpr)
 
     def __call__(self, detector: Detector) -> tuple[float, dict[str, float]]:
         """Return the temperature that calibrates a detector of temperature 1, and its metrics."""

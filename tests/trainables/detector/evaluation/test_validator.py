@@ -13,7 +13,7 @@ from trainables.data.canonical import Canonical, concatenate
 from trainables.data.dataset import load_splits
 from trainables.detector.api import Detector
 from trainables.detector.bots import BOTS, FAMILIES
-from trainables.detector.config import DetectorConfig, JudgementConfig, NegativesConfig
+from trainables.detector.config import DetectorConfig, DetectorEvaluationConfig, NegativesConfig
 from trainables.detector.dataset.negatives import of_style
 from trainables.detector.dataset.training_set import WIDTH, Inputs, Scaling
 from trainables.detector.evaluation.validator import Validator
@@ -28,7 +28,9 @@ Scores = dict[str, Tensor]
 
 @pytest.fixture(scope="module")
 def config(tiny: DetectorConfig) -> DetectorConfig:
-    return replace(tiny, negatives=NegativesConfig(held_out=UNSEEN), judgement=JudgementConfig(fpr=FPR, seed=3))
+    return replace(
+        tiny, negatives=NegativesConfig(held_out=UNSEEN), evaluation=DetectorEvaluationConfig(fpr=FPR, seed=3)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -111,15 +113,15 @@ def test_all_trials_of_a_study_are_judged_on_the_same_bots(
     """Whatever they learn from; another seed of the judgement draws others."""
     alike = replace(config, seed=8, negatives=NegativesConfig(alpha=0.25))
     same = Validator.fit(people, scaling, alike)
-    other = Validator.fit(people, scaling, replace(config, judgement=JudgementConfig(seed=4)))
+    other = Validator.fit(people, scaling, replace(config, evaluation=DetectorEvaluationConfig(seed=4)))
     for family in FAMILIES:
         assert torch.equal(same.bots[family].features, validator.bots[family].features)
         assert not torch.equal(other.bots[family].features, validator.bots[family].features)
 
 
 def test_bots_of_training_are_others_than_those_of_judging(people: Canonical, config: DetectorConfig) -> None:
-    judged = of_style("straight_constant", people, config.data.canonical, config.judgement.seed).canonical
-    again = of_style("straight_constant", people, config.data.canonical, config.judgement.seed).canonical
+    judged = of_style("straight_constant", people, config.data.canonical, config.evaluation.seed).canonical
+    again = of_style("straight_constant", people, config.data.canonical, config.evaluation.seed).canonical
     assert_same_movements(judged, again)
     trained = of_style("straight_constant", people, config.data.canonical, config.seed).canonical
     assert not torch.equal(judged.deltas, trained.deltas)

@@ -1,0 +1,77 @@
+"""Checkpoints, manifests, runs and registry entries of version 0.1.0 are read under today's names."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from trainables.core.config import build, plain
+from trainables.core.version import VERSION, version_of
+from trainables.detector.config import DetectorConfig
+from trainables.detector.evaluation.metrics import DETECTION
+from trainables.model_registry.publisher import held
+from trainables.model_registry.registry import DECISION, Registry, decision_today
+from trainables.training.checkpoint import RECORD, load_checkpoint, load_record, resumed, save_checkpoint
+from trainables.training.manifest import Manifest, differences
+from trainables.training.run_folder import CONFIG, METRICS, best_epoch, opened
+
+FORMER = {**plain(DetectorConfig()), "judgement": {"fpr": 0.05, "seed": 7}}
+del FORMER["evaluation"]
+TODAY = build(DetectorConfig, {"evaluation": {"fpr": 0.05, "seed": 7}})
+
+
+def checkpoint(folder: Path) -> Path:
+    """A checkpoint with the record that version 0.1.0 wrote."""
+    save_checkpoint(folder, {"w": torch.ones(2)}, {"kind": "detector", "config": FORMER, "data_sha256": "d"})
+    record = json.loads((folder / RECORD).read_text())
+    assert record.pop("version") == VERSION
+    (folder / RECORD).write_text(json.dumps(record))
+    return folder
+
+
+def test_a_checkpoint_is_read_and_its_run_goes_on(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "old")
+    assert build(DetectorConfig, load_record(folder)["config"]) == TODAY
+    assert version_of(load_record(folder)) == "0.1.0"
+    with resumed(folder, "detector", plain(TODAY), "d") as (tensors, _):
+        assert torch.equal(tensors["w"], torch.ones(2))
+
+
+def test_a_new_checkpoint_names_the_version(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "new", {}, {"kind": "detector"})
+    assert load_checkpoint(tmp_path / "new")[1]["version"] == VERSION
+
+
+def test_a_manifest_is_read_and_differs_in_its_version(tmp_path: Path) -> None:
+    now = Manifest.here("detector", plain(TODAY), "d", {})
+    former: dict[str, Any] = {**now.to_json(), "config": FORMER}
+    del former["version"]
+    (tmp_path / "manifest.json").write_text(json.dumps(former))
+    found = Manifest.read(tmp_path)
+    assert found is not None
+    assert differences(found, now) == [f"version of the project: 0.1.0, now {VERSION}"]
+
+
+def test_a_run_is_continued_with_its_best_epoch(tmp_path: Path) -> None:
+    with opened(tmp_path, "detector", TODAY, DETECTION.epoch_order):
+        pass
+    (tmp_path / CONFIG).write_text(yaml.safe_dump({"trainable": "detector", "config": json.loads(json.dumps(FORMER))}))
+    misses = {1: 0.4, 2: 0.3, 3: 0.35}
+    with opened(tmp_path, "detector", TODAY, DETECTION.epoch_order) as folder:
+        lines = [{"epoch": n, "val/worst_family_miss": v, "val/miss/pid": v} for n, v in misses.items()]
+        (tmp_path / METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines))
+        assert folder.metrics()[0] == {"epoch": 1, "val/fnr_at_fpr_worst_unseen": 0.4, "val/fnr/pid": 0.4}
+        assert best_epoch(folder.metrics(), folder.epoch_order) == 2
+
+
+def test_a_registry_is_read(tmp_path: Path) -> None:
+    former = {"data": {"part": "holdout", "movements": 4}, "figures": {"val/unseen_miss": {"challenger": None}}}
+    with held(Registry(tmp_path / "registry")) as publisher:
+        publisher.publish(checkpoint(tmp_path / "old"), former)
+    entry = Registry(tmp_path / "registry").champion()
+    assert entry is not None
+    assert json.loads((entry.path / DECISION).read_text())["data"] == former["data"]
+    assert entry.decision["data"] == {"split": "holdout", "movements": 4}
+    assert list(decision_today(entry.decision)["figures"]) == ["val/fnr_unseen"]

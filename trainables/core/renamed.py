@@ -1,0 +1,103 @@
+"""Former names of configuration keys and metrics -> today's: the one table by which old input is refused or read.
+
+What a user types under a former name is refused in one line that says today's. What a file of an older version holds is
+read under today's name.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+KEYS: Mapping[str, str] = {
+    "part": "split",
+    "wall": "time_limit",
+    "reserve": "min_free_disk",
+    "noise": "eval_seeds",
+    "repeats": "retrain_seeds",
+    "people": "users",
+    "judgement": "evaluation",
+    "game": "optim",
+    "data.dataset_id": "data.source",
+    "data.sequence_length": "data.canonical.sequence_length",
+    "data.batch_size": "batch_size",
+    "optim.epochs": "epochs",
+    "optim.amp": "optim.mixed_precision",
+    "logging.num_eval_samples": "evaluation.movements",
+}
+"""Former key or group of keys -> today's, where a command has it."""
+
+WITHOUT_SUCCESSOR: Mapping[str, str] = {
+    "model.cond_dim": "the data decide the width of the condition; diffusion.condition_dropout=0 trains without "
+    "unconditional rows",
+    "min_snr_weight": "the weighting is a number, diffusion.min_snr_gamma=5; 0 switches it off",
+    "diffusion.min_snr_weight": "the weighting is a number, diffusion.min_snr_gamma=5; 0 switches it off",
+    "model.attn_bottleneck": "the bottleneck always has attention",
+    "data.canonicalize_path": "the canonical form is data.canonical.representation",
+    "data.canonicalize_duration": "the canonical form is data.canonical.representation",
+    "data.rotate_to_plus_x": "every movement is rotated to +x; the canonical form is data.canonical.representation",
+    "data.normalize_sequences": "sequences are always standardised with the training split",
+    "data.feature_mode": "the features of an evaluation are fixed; `metrics` of platform.evaluate chooses metrics",
+    "data.num_workers": "batches are made in the process that trains; scaling.num_workers of platform.train counts "
+    "processes that train together",
+    "logging.log_interval": "losses are logged once an epoch; steps_per_epoch sets its length",
+    "logging.eval_interval": "every epoch ends with an evaluation; steps_per_epoch sets its length",
+}
+"""Key of the specification that has no counterpart -> what there is in its place."""
+
+METRICS: Mapping[str, str] = {
+    "val/worst_family_miss": "val/fnr_at_fpr_worst_unseen",
+    "val/unseen_miss": "val/fnr_unseen",
+    "val/seen_miss": "val/fnr_seen",
+}
+"""Former name of a metric -> today's."""
+
+METRIC_GROUPS: Mapping[str, str] = {"val/miss/": "val/fnr/"}
+"""The same for the beginnings of names that end in a family."""
+
+GROUPS: Mapping[str, str] = {"judgement": "evaluation", "game": "optim"}
+"""Group of a trainable's configuration in older files -> today's."""
+
+
+def key_today(key: str, known: Collection[str]) -> str | None:
+    """Return the present name of a former key, if the command has it; the part before it may have been left out.
+
+    >>> key_today("judgement.fpr", ["trainable.evaluation.fpr"]), key_today("epochs", ["epochs"])
+    ('trainable.evaluation.fpr', None)
+    """
+    padded = f".{key}."
+    for former, today in KEYS.items():
+        if f".{former}." in padded:
+            candidate = padded.replace(f".{former}.", f".{today}.", 1).strip(".")
+            for name in (candidate, f"trainable.{candidate}"):
+                if name in known:
+                    return name
+    return None
+
+
+def refusal(key: str, value: str, known: Collection[str]) -> str | None:
+    """Return the line that refuses a former key or one of the specification's; None for any other key."""
+    today = key_today(key, known)
+    if today is not None:
+        return f"`{key}` was renamed: use {today}" + (f"={value}" if value else "")
+    bare = key.removeprefix("trainable.")
+    return f"`{key}` is no key here: {WITHOUT_SUCCESSOR[bare]}" if bare in WITHOUT_SUCCESSOR else None
+
+
+def metric_today(name: str) -> str:
+    """Return the present name of a metric.
+
+    >>> metric_today("val/unseen_miss"), metric_today("val/miss/pid"), metric_today("val/mmd")
+    ('val/fnr_unseen', 'val/fnr/pid', 'val/mmd')
+    """
+    for former, today in METRIC_GROUPS.items():
+        if name.startswith(former):
+            return today + name.removeprefix(former)
+    return METRICS.get(name, name)
+
+
+def config_today(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a trainable's configuration as an older version wrote it, under today's keys.
+
+    >>> config_today({"seed": 0, "judgement": {"fpr": 0.01}})
+    {'seed': 0, 'evaluation': {'fpr': 0.01}}
+    """
+    return {GROUPS.get(key, key): value for key, value in config.items()}
