@@ -100,7 +100,7 @@ def evaluate_probes(checkpoint: Path, config: DiffusionConfig) -> dict[str, floa
     """Return the accuracy of each probe between the validation movements and samples of the same conditions."""
     splits, evaluation = load_splits(config.data), config.evaluation
     validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, evaluation)
-    samples = load_generator(checkpoint).like(validator.held_out, seed=evaluation.seed)
+    samples = load_generator(checkpoint).sample_matching(validator.held_out, seed=evaluation.seed)
     observed, rows = reobserve(samples, config.data.canonical)
     real, fake = validator.features[rows], movement_features(observed.deltas, observed.mask)
     groups = validator.observed.take(rows).group

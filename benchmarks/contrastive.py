@@ -27,7 +27,7 @@ from trainables.data.config import CONDITION_WIDTH
 from trainables.data.dataset import Batch, Sequences
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import optimise
-from trainables.diffusion.objective import Objective, draw
+from trainables.diffusion.objective import Objective, sample_randomness
 from trainables.diffusion.ranking_config import ContrastiveConfig
 from trainables.diffusion.ranking_term import condition_queue, draw_negatives
 from trainables.diffusion.state import initial_state
@@ -83,7 +83,7 @@ def training_step(config: DiffusionConfig, steps: int) -> Callable[[], object]:
 
     def step() -> None:
         nonlocal queue
-        drawn = draw(batch, config.diffusion, random, estimates=config.model.self_condition)
+        drawn = sample_randomness(batch, config.diffusion, random, estimates=config.model.self_condition)
         negatives = draw_negatives(batch.condition, config.contrastive, random, queue, drawn.drop_condition, state.step)
         queue = queue.push(batch.condition)
         optimise(state, config, batch, drawn._replace(negatives=negatives), objective)

@@ -32,7 +32,7 @@ from rich.console import Console
 from benchmarks.support.arms import Outcome, by_family, comparison, plot, tables
 from benchmarks.support.sources import Sources, checkpoint_of, hard_negatives, trained
 from benchmarks.support.unseen import UnseenEvaluator
-from trainables.core.atomic_files import replace as write
+from trainables.core.atomic_files import write_atomically as write
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import build, plain, require
 from trainables.core.formatting import clock

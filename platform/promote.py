@@ -39,7 +39,7 @@ from trainables.detector.spec import DETECTOR
 from trainables.generation.model_type import GENERATOR
 from trainables.model_evaluation.reevaluate import evaluate
 from trainables.model_evaluation.result import EVALUATION_SPLITS, EvaluationResult
-from trainables.model_registry.publisher import Publisher, held
+from trainables.model_registry.publisher import Publisher, lock_registry
 from trainables.model_registry.registry import Published, Registry
 from trainables.specs import TRAINABLES
 from trainables.training.checkpoint_record import CheckpointError
@@ -128,7 +128,7 @@ def promote(console: Console, config: PromoteConfig) -> int:
     """
     challenger = challenger_of(config)
     registry = Registry.below(config.storage_path, TRAINABLES[challenger.kind].model_type.registry)
-    with held(registry) as publisher:
+    with lock_registry(registry) as publisher:
         champion = registry.champion()
         if champion is not None and champion.weights_sha256 == challenger.weights_sha256:
             reason = f"these weights are the champion already ({champion.id})"
@@ -221,7 +221,7 @@ def roll_back(console: Console, config: PromoteConfig) -> int:
     Raises:
         RegistryError: there is no previous champion.
     """
-    with held(Registry.below(config.storage_path, config.registry)) as publisher:
+    with lock_registry(Registry.below(config.storage_path, config.registry)) as publisher:
         published, skipped = publisher.rollback()
     for name in skipped:
         console.print(f"skipped {name}: incomplete entry", style="red", highlight=False)

@@ -158,7 +158,7 @@ def _selected(plan: JobPlan, detector: ServedDetector) -> SampledRows:
 def _sampled_and_scored(plan: JobPlan, detector: ServedDetector, start: int, stop: int) -> SampledRows:
     """Sample rows [start, stop) and score them after the observation model; NaN where that yields no movement."""
     job, number = plan.job, torch.arange(start, stop)
-    conditions = conditions_of_rows(job, plan.champion.generator.known, plan.form, start, stop - start)
+    conditions = conditions_of_rows(job, plan.champion.generator.training_conditions, plan.form, start, stop - start)
     rows = _sampled(plan, conditions, number, [job.seed] * len(number))
     return replace(rows, score=scored(detector, decode(rows.canonical, plan.form)))
 

@@ -79,7 +79,7 @@ def load_champion(entry: Published) -> Champion:
         ServeError: its samples are not finite.
     """
     generator = load_generator(entry.checkpoint)
-    conditions = generator.known.draw(2, 0)
+    conditions = generator.training_conditions.draw(2, 0)
     frame = conditions.frame(generator.canonical)
     z = generator.rows(conditions, frame, [(0, 0), (0, 1)], generator.sampling_with(SamplingChanges()))
     if not bool(torch.isfinite(generator.statistics.denormalise(z, frame)).all()):

@@ -58,9 +58,9 @@ def plan_job(models: Models, job: Job, at: int, wanted: Callable[[], bool]) -> J
         detector = models.detectors.get(job.detector)
     generator = champion.generator
     try:
-        form = generator.form_of(job.seq_len or generator.canonical.sequence_length)
+        form = generator.canonical_at(job.seq_len or generator.canonical.sequence_length)
         sampling = generator.sampling_with(job.sampling)
-        conditions = conditions_of_rows(job, generator.known, form, job.first, job.n)
+        conditions = conditions_of_rows(job, generator.training_conditions, form, job.first, job.n)
         if job.pixels:
             require_few_steps(job, conditions)
     except ConfigError as error:

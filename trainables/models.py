@@ -28,7 +28,7 @@ class MovementGenerator(Protocol):
     def canonical(self) -> CanonicalConfig:
         """The form of the movements."""
 
-    def like(self, real: Canonical, *, seed: int) -> Canonical:
+    def sample_matching(self, real: Canonical, *, seed: int) -> Canonical:
         """One sample per movement of `real`, under its condition; groups are kept."""
 
 
@@ -41,7 +41,7 @@ class ServedGenerator(MovementGenerator, Protocol):
         """Of the standardisation."""
 
     @property
-    def known(self) -> Conditions:
+    def training_conditions(self) -> Conditions:
         """The conditions of the training movements."""
 
     @property
@@ -52,7 +52,7 @@ class ServedGenerator(MovementGenerator, Protocol):
     def batch_invariant(self) -> bool:
         """Whether no bit of a row depends on what is computed together with it."""
 
-    def form_of(self, sequence_length: int) -> CanonicalConfig:
+    def canonical_at(self, sequence_length: int) -> CanonicalConfig:
         """The canonical form at another length T; ConfigError where the form has none."""
 
     def sampling_with(self, changes: SamplingChanges) -> SamplingConfig | None:

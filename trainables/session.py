@@ -39,7 +39,7 @@ from trainables.training.worker import Worker
 
 TRIALS = "trials"  # the folder of Tune's trials, beside that of their worker groups
 CONTROLLER_RETRIES = 3
-PATIENCE_S = 3.0  # before a lost group is started anew; a stopped trial's controller outlives its workers by 0.2 s
+RESTART_DELAY_S = 3.0  # before a lost group is started anew; a stopped trial's controller outlives its workers by 0.2 s
 RUN = "ray"  # what Ray Train itself keeps of a run, beside our files
 
 Report = Callable[[Epoch], object]
@@ -209,7 +209,7 @@ def _fit_group(
 ) -> None:
     """`loop(settings)` in each worker of a group, restarted after a failure as often as the job allows."""
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")  # by default a report, and an end, wait for 2 s
-    scaling, patient = job.scaling, [*callbacks, Patience()]
+    scaling, patient = job.scaling, [*callbacks, DelayedRestart()]
     per_worker = {"CPU": float(scaling.cpus_per_worker)}
     if scaling.gpus_per_worker:
         per_worker["GPU"] = scaling.gpus_per_worker
@@ -231,7 +231,7 @@ def _fit_group(
     ).fit()
 
 
-class Patience(ray.train.UserCallback):
+class DelayedRestart(ray.train.UserCallback):
     """Waits before a lost worker group is started anew.
 
     Where Tune stops a trial, Ray 2.60 ends the workers a moment before their controller. One that looks in between
@@ -240,7 +240,7 @@ class Patience(ray.train.UserCallback):
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
         """Long enough for a controller that is to end as well."""
-        time.sleep(PATIENCE_S)
+        time.sleep(RESTART_DELAY_S)
 
 
 def _worker_loop(settings: dict[str, Any]) -> None:

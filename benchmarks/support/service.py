@@ -26,7 +26,7 @@ from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling_config import SamplingChanges
 from trainables.eval.generation.config import EvaluationConfig
-from trainables.model_registry.publisher import held
+from trainables.model_registry.publisher import lock_registry
 from trainables.model_registry.registry import FOLDER, Registry
 from trainables.models import ServedGenerator
 from trainables.training.checkpoint import load_checkpoint, load_record, save_checkpoint
@@ -161,13 +161,13 @@ def altered(checkpoint: Path, folder: Path) -> Path:
 
 def publish(storage: Path, checkpoint: Path, registry: str = FOLDER) -> None:
     """Publish a checkpoint as the champion of a registry below a storage path."""
-    with held(Registry.below(storage, registry)) as publisher:
+    with lock_registry(Registry.below(storage, registry)) as publisher:
         publisher.publish(checkpoint, {"reason": "benchmark"})
 
 
 def sampled(generator: ServedGenerator, n: int, seed: int, steps: int) -> Deltas:
     """Sample the movements that the service is to return in this process: deltas [n, T, C]."""
-    conditions = generator.known.draw(n, seed, generator.canonical.sequence_length)
+    conditions = generator.training_conditions.draw(n, seed, generator.canonical.sequence_length)
     frame, sampling = conditions.frame(generator.canonical), generator.sampling_with(SamplingChanges(steps=steps))
     z = generator.rows(conditions, frame, [(seed, number) for number in range(n)], sampling)
     deltas: Deltas = with_deltas(frame, generator.statistics.denormalise(z, frame)).deltas.float().numpy()

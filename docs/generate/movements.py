@@ -35,7 +35,7 @@ def pairs(checkpoint: Path, seed: int) -> tuple[Canonical, Canonical]:
     allowed = torch.tensor([row for row, user in enumerate(split.group) if not user.startswith(LEFT_OUT)])
     order = torch.randperm(len(allowed), generator=torch.Generator().manual_seed(seed))
     real = split.take(allowed[order[: ROWS * COLUMNS]])
-    return real, encode(decode(generator.like(real, seed=seed), generator.canonical), generator.canonical)
+    return real, encode(decode(generator.sample_matching(real, seed=seed), generator.canonical), generator.canonical)
 
 
 def draw(real: Canonical, fake: Canonical) -> Figure:

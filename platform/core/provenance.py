@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainables.core.atomic_files import replace
+from trainables.core.atomic_files import write_atomically
 from trainables.training.checkpoint_record import file_sha256
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,7 +58,7 @@ class Source:
             file = study / FOLDER / f"{self.diff_sha256}.diff"
             file.parent.mkdir(parents=True, exist_ok=True)
             if not file.exists():
-                replace(file, self.diff)
+                write_atomically(file, self.diff)
         return self.facts()
 
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainables.core.atomic_files import replace
+from trainables.core.atomic_files import write_atomically
 from trainables.core.config import ConfigError, digest
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.checkpoint_record import CheckpointError, load_record
@@ -43,7 +43,7 @@ class EvaluationArchive:
         """Write a result in one atomic step."""
         self.folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(evaluation.to_json(), sort_keys=True, allow_nan=False)
-        replace(self._file(checkpoint), text + "\n")
+        write_atomically(self._file(checkpoint), text + "\n")
 
     def _file(self, checkpoint: Path) -> Path:
         """Return the file, named by the weights and by all else that the result depends on."""

@@ -194,7 +194,7 @@ def intervals(evaluation: EvaluationResult | None) -> dict[str, Interval]:
 def write_leaderboard(board: Leaderboard, folder: Path, study_name: str, reference: Reference | None) -> None:
     """Write `leaderboard.json` into a study's folder in one atomic step."""
     text = json.dumps(to_json(board, study_name, reference), indent=1, sort_keys=True, allow_nan=False)
-    atomic_files.replace(folder / LEADERBOARD, text + "\n")
+    atomic_files.write_atomically(folder / LEADERBOARD, text + "\n")
 
 
 def to_json(board: Leaderboard, study_name: str, reference: Reference | None) -> dict[str, Any]:

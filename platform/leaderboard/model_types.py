@@ -52,7 +52,7 @@ def people(config: Any) -> Reference:
 def plot_samples(checkpoint: Path, config: Any, evaluation: EvaluationResult | None, pictures: Path) -> None:
     """Plot a gallery and overlays of samples, sampled as in the validation during training."""
     validator = _validator(config)
-    samples = load_generator(checkpoint).like(validator.held_out, seed=validator.config.seed)
+    samples = load_generator(checkpoint).sample_matching(validator.held_out, seed=validator.config.seed)
     observed, rows = reobserve(samples, validator.canonical)
     plot_gallery(validator.observed.take(rows), observed, pictures / "gallery.png")
     plot_overlays(validator.observed, observed, pictures / "features.png")
@@ -72,7 +72,7 @@ def plot_scores(checkpoint: Path, config: Any, evaluation: EvaluationResult | No
 
 def sampling(checkpoint: Path) -> Callable[[Canonical], object]:
     """Samples under the conditions of movements."""
-    return partial(load_generator(checkpoint).like, seed=0)
+    return partial(load_generator(checkpoint).sample_matching, seed=0)
 
 
 def scoring(checkpoint: Path) -> Callable[[Canonical], object]:

@@ -23,7 +23,7 @@ from platform.report.importance import NotShownError
 from platform.report.study_view import REPORT, Board, View, curve, manifest_of, state_of, states, successor, times, view
 from platform.study.budget import finished
 from platform.study.resume import ATTEMPT, METRICS, REASON, REPEATS, history, last_epoch, requeued, resumed_from
-from trainables.core.atomic_files import replace
+from trainables.core.atomic_files import write_atomically
 from trainables.core.formatting import clock, format_interval, number
 from trainables.metric_registry import digits, offset, shown_as, symbol
 
@@ -51,7 +51,7 @@ class Plot:
 def write_report(study: optuna.Study, folder: Path) -> Path:
     """Write the report of a study into its folder in one atomic step; the file."""
     file = folder / REPORT
-    replace(file, render(view(study, folder), datetime.now()))  # noqa: DTZ005  # local, as Optuna's times
+    write_atomically(file, render(view(study, folder), datetime.now()))  # noqa: DTZ005  # local, as Optuna's times
     return file
 
 

@@ -13,7 +13,7 @@ from optuna.storages.journal._file import BaseJournalFileLock, get_lock_file
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from trainables.core.atomic_files import locked
+from trainables.core.atomic_files import try_lock
 from trainables.core.config import ConfigError
 
 JOURNAL = "study.journal"
@@ -36,7 +36,7 @@ def lock_study(folder: Path) -> Iterator[None]:
         ConfigError: another driver runs this study, or the folder cannot be written.
     """
     try:
-        lock = locked(folder)
+        lock = try_lock(folder)
     except BlockingIOError:
         raise ConfigError(
             f"study_name={folder.name}: another sweep runs this study; wait for it or choose another name"

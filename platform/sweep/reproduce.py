@@ -23,7 +23,7 @@ from platform.study.config import Sweep
 from platform.study.resume import FOLDER, METRICS, OVERRIDES, last_epoch
 from platform.study.search_space import value_at
 from platform.sweep.metric_tolerance import EQUAL, EXACT, MetricComparison, compare, conclude, noise_tolerances, table
-from trainables.core.atomic_files import replace
+from trainables.core.atomic_files import write_atomically
 from trainables.core.config import ConfigError, build, digest, require, with_values
 from trainables.core.threads import threads
 from trainables.data.config import DataConfig
@@ -210,4 +210,4 @@ def _write(
         "figures": [asdict(row) for row in compared],
         "manifest": now.to_json(),
     }
-    replace(file, json.dumps(report, indent=1, sort_keys=True) + "\n")
+    write_atomically(file, json.dumps(report, indent=1, sort_keys=True) + "\n")

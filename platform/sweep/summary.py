@@ -103,7 +103,9 @@ def _write(sweep: Sweep, best: RankedTrial, trials: Sequence[RankedTrial], evalu
         ],
         **evaluated,
     }
-    atomic_files.replace(sweep.settings.folder / "summary.json", json.dumps(summary, indent=1, sort_keys=True) + "\n")
+    atomic_files.write_atomically(
+        sweep.settings.folder / "summary.json", json.dumps(summary, indent=1, sort_keys=True) + "\n"
+    )
 
 
 def _print_next(console: Console, sweep: Sweep, best: RankedTrial) -> None:

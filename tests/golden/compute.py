@@ -13,7 +13,7 @@ from trainables.data.dataset import SequenceDataset, batches, load_splits
 from trainables.diffusion.api import Generator, conditions_of
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import optimise
-from trainables.diffusion.objective import Objective, draw
+from trainables.diffusion.objective import Objective, sample_randomness
 from trainables.diffusion.ranking_config import ContrastiveConfig
 from trainables.diffusion.ranking_term import condition_queue, draw_negatives
 from trainables.diffusion.state import initial_state
@@ -42,7 +42,7 @@ def goldens() -> dict[str, list[float]]:
     )
     losses = []
     for batch in islice(batches(lambda _: dataset, 32, random), STEPS):
-        drawn = draw(batch, CONFIG.diffusion, random, estimates=True)
+        drawn = sample_randomness(batch, CONFIG.diffusion, random, estimates=True)
         negatives = draw_negatives(batch.condition, CONFIG.contrastive, random, queue, drawn.drop_condition)
         drawn = drawn._replace(negatives=negatives)
         losses.append(optimise(state, CONFIG, batch, drawn, objective)[TRAIN_LOSS])

@@ -21,7 +21,7 @@ from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling_config import SamplingConfig
 from trainables.eval.generation.config import EvaluationConfig
 from trainables.model_evaluation.result import EvaluationResult
-from trainables.model_registry.publisher import held
+from trainables.model_registry.publisher import lock_registry
 from trainables.model_registry.registry import Registry
 from trainables.training.checkpoint import RECORD, WEIGHTS, load_record, save_checkpoint
 
@@ -163,7 +163,7 @@ def test_a_champion_that_is_not_whole_stops_the_promotion_with_the_remedy(
     storage: Path, poor: Path, better: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registry = Registry.below(storage)
-    with held(registry) as publisher:
+    with lock_registry(registry) as publisher:
         broken = publisher.publish(better, {"reason": "any", "figures": {}})
     (broken.checkpoint / WEIGHTS).write_bytes(b"half")
     where = f"storage_path={storage}"
@@ -244,7 +244,7 @@ def test_data_that_are_not_todays_are_refused_before_a_holdout_evaluation(
 def test_another_process_that_holds_the_registry_is_told(
     storage: Path, better: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with held(Registry.below(storage)):
+    with lock_registry(Registry.below(storage)):
         assert promote([f"storage_path={storage}", f"ckpt={better}", *QUICK]) == FAILED
     assert "in use by another process" in capsys.readouterr().err
 

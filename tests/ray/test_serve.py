@@ -28,7 +28,7 @@ from serve.models import Models
 from serve.settings import ReplicasConfig, ServeConfig
 from tests.ray.processes import below
 from tests.serve import published
-from trainables.model_registry.publisher import held
+from trainables.model_registry.publisher import lock_registry
 from trainables.model_registry.registry import Registry
 
 pytestmark = pytest.mark.ray
@@ -206,7 +206,7 @@ def test_a_bad_champion_leaves_the_old_one_serving_and_is_reported(
         assert health.status_code == 200
         assert health.json()["error"] == state["swap"]["error"]
         assert ask(url, seed=5).content == expected
-    with held(registry) as publisher:
+    with lock_registry(registry) as publisher:
         publisher.rollback()
     until(lambda: all(model_of(url)["swap"]["error"] == "" for _ in range(8)), "the rollback is followed")
 

@@ -21,7 +21,7 @@ from trainables.diffusion.sampling_config import SamplingConfig
 from trainables.eval.generation.config import EvaluationConfig
 from trainables.gan.config import GanConfig, GanModelConfig
 from trainables.gan.state import initial_state, save_state
-from trainables.model_registry.publisher import held
+from trainables.model_registry.publisher import lock_registry
 from trainables.model_registry.registry import Registry
 from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import load_checkpoint, save_checkpoint
@@ -85,7 +85,7 @@ def altered(checkpoint: Path, folder: Path, change: Callable[[Tensor], Tensor]) 
 
 def publish(registry: Registry, checkpoint: Path, decision: Mapping[str, Any] = DECISION) -> str:
     """Publish a checkpoint as champion; return its id."""
-    with held(registry) as publisher:
+    with lock_registry(registry) as publisher:
         return publisher.publish(checkpoint, decision).id
 
 

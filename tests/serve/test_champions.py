@@ -20,7 +20,7 @@ from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits
 from trainables.detector.spec import DETECTOR
 from trainables.diffusion.samplers import SamplingDivergedError
-from trainables.model_registry.publisher import held
+from trainables.model_registry.publisher import lock_registry
 from trainables.model_registry.registry import CHECKPOINT, HISTORY, Published, Registry
 from trainables.models import load_detector
 from trainables.specs import TRAINABLES
@@ -57,7 +57,7 @@ def test_a_swap_loads_the_registrys_champion_or_a_pinned_one(storage: Path, chec
     assert models.champions.swap(first)
     assert models.champions.get().id == first
     assert models.champions.last_swap.wanted == first
-    with held(Registry.below(storage)) as publisher:
+    with lock_registry(Registry.below(storage)) as publisher:
         publisher.rollback()
     assert models.champions.swap()
     assert models.champions.get().id == first

@@ -132,7 +132,11 @@ def test_the_rows_equal_those_of_the_sampler_in_this_process(models: Models, che
         cond = torch.tensor(given, dtype=torch.float64) if given else None
         z = generate_diffusion_samples(12, 64, cond, steps=2, seed=9, checkpoint=checkpoint)
         generator = models.champions.get().generator
-        conditions = generator.known.given(cond, 9) if cond is not None else generator.known.draw(12, 9, 64)
+        conditions = (
+            generator.training_conditions.given(cond, 9)
+            if cond is not None
+            else generator.training_conditions.draw(12, 9, 64)
+        )
         deltas = generator.statistics.denormalise(z, conditions.frame(generator.canonical))
         assert np.array_equal(found.deltas, deltas.float().numpy())
         assert float(np.abs(found.deltas).max()) > 0.01
@@ -141,7 +145,7 @@ def test_the_rows_equal_those_of_the_sampler_in_this_process(models: Models, che
 def test_a_result_holds_its_conditions_and_its_origin(models: Models) -> None:
     found = sampled(compute(models, [Job(20, first=5, seed=2, pixels=True)])[0])
     generator = models.champions.get().generator
-    expected = DISTRIBUTIONS["training"](generator.known, 25, 2, 64).take(slice(5, None))
+    expected = DISTRIBUTIONS["training"](generator.training_conditions, 25, 2, 64).take(slice(5, None))
     assert np.array_equal(found.condition, expected.raw.numpy(), equal_nan=True)
     assert np.array_equal(found.angle, expected.angle.numpy())
     assert found.number.tolist() == list(range(5, 25))
@@ -157,7 +161,7 @@ def test_a_result_holds_its_conditions_and_its_origin(models: Models) -> None:
 def test_pixels_are_the_decoded_movements(models: Models) -> None:
     found = sampled(compute(models, [Job(20, seed=2, pixels=True)])[0])
     generator = models.champions.get().generator
-    conditions = generator.known.draw(20, 2, 64)
+    conditions = generator.training_conditions.draw(20, 2, 64)
     frame = conditions.frame(generator.canonical)
     z = generator.rows(conditions, frame, [(2, row) for row in range(20)])
     movements = decode(with_deltas(frame, generator.statistics.denormalise(z, frame)), generator.canonical)

@@ -13,7 +13,7 @@ from serve.champions import RegistryModels
 from serve.follow import RegistryWatcher
 from serve.jobs import NoChampionError
 from tests.serve.published import publish
-from trainables.model_registry.publisher import held
+from trainables.model_registry.publisher import lock_registry
 from trainables.model_registry.registry import Published, Registry
 
 WITHIN_S = 60.0  # limit of what takes milliseconds
@@ -58,7 +58,7 @@ def test_the_thread_follows_a_promotion_and_a_rollback(
     first = publish(registry, checkpoint)
     assert comes(first)
     assert comes(publish(registry, other))
-    with held(registry) as publisher:
+    with lock_registry(registry) as publisher:
         publisher.rollback()
     assert comes(first)
 

@@ -18,7 +18,7 @@ from trainables.core.config import require
 NEAR = 0.1  # conditions closer than this (RMS over columns, in standard deviations) count as equal
 
 
-class Lenders(NamedTuple):
+class NegativePool(NamedTuple):
     """Rows of (batch, then queue) that lend their condition, and which of them differ enough to be a negative."""
 
     rows: Int[Tensor, "B K"]
@@ -48,7 +48,7 @@ class ConditionQueue:
         return ConditionQueue(self.capacity, rows[max(len(rows) - self.capacity, 0) :])
 
 
-def derangements(condition: Float[Tensor, "B D"], k: int, random: torch.Generator, near: float = NEAR) -> Lenders:
+def derangements(condition: Float[Tensor, "B D"], k: int, random: torch.Generator, near: float = NEAR) -> NegativePool:
     """K distinct other rows of the batch for every row.
 
     A random cyclic order is shifted by K distinct random offsets: each shift is a derangement, in which every row lends
@@ -61,12 +61,12 @@ def derangements(condition: Float[Tensor, "B D"], k: int, random: torch.Generato
     order = torch.randperm(count, generator=random)
     offsets = torch.randperm(count - 1, generator=random)[:k] + 1
     rows = order[(order.argsort()[:, None] + offsets) % count].to(condition.device)
-    return Lenders(rows, differ(condition, condition[rows], near))
+    return NegativePool(rows, differ(condition, condition[rows], near))
 
 
 def recalled(
     condition: Float[Tensor, "B D"], past: Float[Tensor, "Q D"], k: int, random: torch.Generator, near: float = NEAR
-) -> Lenders:
+) -> NegativePool:
     """K distinct others for every row, out of the batch and the queue alike: Q + B - 1 that are equally likely.
 
     The batch is in random order, so that one set of K offsets serves all rows.
@@ -78,7 +78,7 @@ def recalled(
     pool = torch.cat([condition, past.to(condition)])
     offsets = torch.randperm(len(pool) - 1, generator=random)[:k] + 1
     rows = (torch.arange(len(condition))[:, None] + offsets).to(condition.device) % len(pool)
-    return Lenders(rows, differ(condition, pool[rows], near))
+    return NegativePool(rows, differ(condition, pool[rows], near))
 
 
 def differ(condition: Float[Tensor, "B D"], other: Float[Tensor, "B K D"], near: float = NEAR) -> Bool[Tensor, "B K"]:
@@ -99,9 +99,9 @@ def _others(condition: Float[Tensor, "B D"], k: int) -> int:
 
 def _from_batch(
     condition: Float[Tensor, "B D"], past: Float[Tensor, "Q D"], k: int, random: torch.Generator
-) -> Lenders:
+) -> NegativePool:
     return derangements(condition, k, random)
 
 
-Source = Callable[[Tensor, Tensor, int, torch.Generator], Lenders]
+Source = Callable[[Tensor, Tensor, int, torch.Generator], NegativePool]
 SOURCES: dict[str, Source] = {"batch": _from_batch, "queue": recalled}

@@ -16,25 +16,25 @@ def append(file: Path, text: str) -> None:
         os.fsync(stream.fileno())
 
 
-def replace(file: Path, text: str) -> None:
+def write_atomically(file: Path, text: str) -> None:
     """Write a whole file in one atomic step."""
-    made = fresh(file)
+    made = staging_path(file)
     made.unlink(missing_ok=True)
     append(made, text)
     made.replace(file)
     flush(file.parent)
 
 
-def point(link: Path, target: str) -> None:
+def replace_symlink(link: Path, target: str) -> None:
     """Let a link name `target` in one atomic step."""
-    made = fresh(link)
+    made = staging_path(link)
     made.unlink(missing_ok=True)
     made.symlink_to(target)
     made.replace(link)
     flush(link.parent)
 
 
-def fresh(path: Path) -> Path:
+def staging_path(path: Path) -> Path:
     """Where what will stand at `path` is made."""
     return path.with_name(f".{path.name}")
 
@@ -48,7 +48,7 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def locked(folder: Path) -> IO[str]:
+def try_lock(folder: Path) -> IO[str]:
     """A folder, made where there is none, held against other processes until the file that this returns is closed.
 
     The lock ends with the process, whatever its end is. It is on a file open for writing: on NFS an exclusive one

@@ -29,7 +29,7 @@ from trainables.diffusion.samplers import Correction
 from trainables.diffusion.sampling import draw_sample, sampling_times
 from trainables.diffusion.sampling_config import SamplingChanges, SamplingConfig
 from trainables.generation.blocks import CHUNK, WINDOW, Block, blocks
-from trainables.generation.conditions import WIDTH_REMEDY, Conditions, asked_like, conditions_of, form_at
+from trainables.generation.conditions import WIDTH_REMEDY, Conditions, conditions_of, form_at, matching_conditions
 from trainables.generation.keyed_noise import keyed_noise
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, select
 
@@ -63,7 +63,7 @@ class Generator:
     schedule: Schedule
     statistics: Statistics
     canonical: CanonicalConfig
-    known: Conditions
+    training_conditions: Conditions
     decoder: Autoencoder | None = None
     prediction: Prediction = PREDICTIONS["v"]
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
@@ -73,16 +73,16 @@ class Generator:
         """Where the network computes."""
         return next(self.model.parameters()).device
 
-    def like(
+    def sample_matching(
         self, real: Canonical, *, seed: int, steps: int | None = None, sampling: SamplingConfig | None = None
     ) -> Canonical:
         """One sample per movement of `real`, under its condition; groups are kept. `steps` goes before `sampling`'s."""
         frame = with_deltas(real, torch.zeros_like(real.deltas))
-        asked = asked_like(real, self.known)
+        asked = matching_conditions(real, self.training_conditions)
         z = torch.cat([*self.stream(asked, frame, seed=seed, steps=steps, sampling=sampling)])
         return with_deltas(frame, self.statistics.denormalise(z, frame))
 
-    def form_of(self, sequence_length: int) -> CanonicalConfig:
+    def canonical_at(self, sequence_length: int) -> CanonicalConfig:
         """The canonical form at another length T.
 
         Raises:
@@ -99,11 +99,11 @@ class Generator:
         expected = (count, len(CONDITION_NAMES))
         law = f"`cond.shape == {expected}` ({', '.join(CONDITION_NAMES)})"
         require(tuple(raw.shape) == expected, law, str(tuple(raw.shape)), WIDTH_REMEDY)
-        return self.known.given(raw, seed)
+        return self.training_conditions.given(raw, seed)
 
     def draw_conditions(self, count: int, seed: int, longest: int | None = None) -> Conditions:
         """Conditions of training movements (of at most `longest` steps), drawn with replacement."""
-        return self.known.draw(count, seed, longest)
+        return self.training_conditions.draw(count, seed, longest)
 
     def stream(
         self,
@@ -282,7 +282,7 @@ def generate_diffusion_samples(
     require(bool(where), "`checkpoint` or the variable HUMOUSE_CHECKPOINT to name a folder", "neither")
     require(n >= 1, "`n >= 1`", f"n={n}")
     source = load_generator(Path(str(where)), device)
-    canonical = source.form_of(seq_len)
+    canonical = source.canonical_at(seq_len)
     seed = secrets.randbits(31) if seed is None else seed
     conditions = source.draw_conditions(n, seed, seq_len) if cond is None else source.asked(cond, n, seed)
     chunks: list[Tensor] = []

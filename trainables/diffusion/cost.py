@@ -8,7 +8,7 @@ from trainables.diffusion.api import CHUNK
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.latents.autoencoder import in_latents
 from trainables.diffusion.loop import optimise
-from trainables.diffusion.objective import Objective, draw
+from trainables.diffusion.objective import Objective, sample_randomness
 from trainables.diffusion.ranking_term import condition_queue, draw_negatives
 from trainables.diffusion.state import initial_state
 from trainables.training.timing import PROBE_S, seconds
@@ -24,7 +24,7 @@ def measure(config: DiffusionConfig) -> Cost:
     state = initial_state(config, Worker())
     random = generator(config.seed, "cost")
     batch = in_latents(state.autoencoder, next(batches(lambda _: dataset, config.batch_size, random)))
-    drawn = draw(batch, config.diffusion, random, estimates=config.model.self_condition)
+    drawn = sample_randomness(batch, config.diffusion, random, estimates=config.model.self_condition)
     queue = condition_queue(config.contrastive, batch.condition.shape[1])
     negatives = draw_negatives(batch.condition, config.contrastive, random, queue)
     step_s = seconds(lambda: optimise(state, config, batch, drawn._replace(negatives=negatives), objective))

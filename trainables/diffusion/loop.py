@@ -28,7 +28,14 @@ from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.latents.autoencoder import in_latents
 from trainables.diffusion.latents.fit import fit_autoencoder
 from trainables.diffusion.noise.schedule import diffuse
-from trainables.diffusion.objective import Draw, Loss, Objective, denoising_loss, diffusion_loss, draw
+from trainables.diffusion.objective import (
+    Loss,
+    Objective,
+    StepRandomness,
+    denoising_loss,
+    diffusion_loss,
+    sample_randomness,
+)
 from trainables.diffusion.ranking_term import condition_queue, draw_negatives
 from trainables.diffusion.state import State, initial_state, restore_state, save_state
 from trainables.eval.generation.validator import Validator
@@ -98,7 +105,7 @@ def _train_epoch(
     sums, counts = Counter[str](), Counter[str]()
     for batch in islice(batches(dataset.fresh, config.batch_size, streams["order"]), config.steps_per_epoch):
         batch = in_latents(state.autoencoder, batch)
-        drawn = draw(batch, config.diffusion, streams["noise"], estimates=config.model.self_condition)
+        drawn = sample_randomness(batch, config.diffusion, streams["noise"], estimates=config.model.self_condition)
         negatives = draw_negatives(
             batch.condition, config.contrastive, streams["negatives"], queue, drawn.drop_condition, state.step
         )
@@ -112,15 +119,22 @@ def _train_epoch(
     return {**means, names.TRAIN_LEARNING_RATE: state.optimizer.param_groups[0]["lr"], **timing}
 
 
-def shard(batch: Batch, drawn: Draw, index: int, count: int, device: torch.device) -> tuple[Batch, Draw]:
+def shard(
+    batch: Batch, drawn: StepRandomness, index: int, count: int, device: torch.device
+) -> tuple[Batch, StepRandomness]:
     """Rows index, index + count, ... of a batch and of its randomness, on a device."""
     t, eps, drop, estimated = (part[index::count].to(device) for part in drawn[:4])
     negatives = None if drawn.negatives is None else drawn.negatives.shard(index, count, device)
-    return shared(batch, index, count, device), Draw(t, eps, drop, estimated, negatives)
+    return shared(batch, index, count, device), StepRandomness(t, eps, drop, estimated, negatives)
 
 
 def optimise(
-    state: State, config: DiffusionConfig, batch: Batch, drawn: Draw, objective: Objective, worker: Worker = ALONE
+    state: State,
+    config: DiffusionConfig,
+    batch: Batch,
+    drawn: StepRandomness,
+    objective: Objective,
+    worker: Worker = ALONE,
 ) -> dict[str, float]:
     """One step of AdamW on this worker's rows of a batch, in `accumulate` parts; returns the parts of the loss.
 
@@ -201,7 +215,7 @@ def _judge(
             config.sampling,
         )
         metrics[names.VAL_LOSS] = _validation_loss(state, config, splits, objective, worker.device)
-        fake = sampler.like(validator.held_out, seed=config.evaluation.seed)
+        fake = sampler.sample_matching(validator.held_out, seed=config.evaluation.seed)
         metrics |= validator(fake)
         metrics[names.VAL_SECONDS] = time.perf_counter() - began
         metrics[names.PARAMETERS] = float(sum(p.numel() for p in state.model.parameters()))
@@ -220,7 +234,7 @@ def _validation_loss(
     """
     dataset = SequenceDataset(splits["validation"], splits.statistics)
     batch = in_latents(state.autoencoder, dataset[torch.arange(len(dataset))])
-    drawn = draw(batch, config.diffusion, generator(config.evaluation.seed, "validation loss"))
+    drawn = sample_randomness(batch, config.diffusion, generator(config.evaluation.seed, "validation loss"))
     batch, drawn = shard(batch, drawn, 0, 1, device)
     alpha_t, sigma_t = objective.schedule.at(drawn.t)
     x_t = diffuse(batch.sequences.z, drawn.eps, alpha_t, sigma_t)

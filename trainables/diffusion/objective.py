@@ -52,7 +52,7 @@ class Objective:
         return self.prediction.weight(self.schedule.snr().to(t.device)[t], self.gamma).float()
 
 
-class Draw(NamedTuple):
+class StepRandomness(NamedTuple):
     """The randomness of one training step, drawn for the whole batch before any worker takes its rows.
 
     Attributes:
@@ -76,7 +76,9 @@ class Loss(NamedTuple):
     ranking_accuracy: Float[Tensor, ""] | None
 
 
-def draw(batch: Batch, config: NoiseConfig, random: torch.Generator, *, estimates: bool = False) -> Draw:
+def sample_randomness(
+    batch: Batch, config: NoiseConfig, random: torch.Generator, *, estimates: bool = False
+) -> StepRandomness:
     """Diffusion times over all steps, Gaussian noise, and which rows forget their condition or see an estimate."""
     z = batch.sequences.z
     t = torch.randint(config.timesteps, (len(z),), generator=random)
@@ -84,7 +86,7 @@ def draw(batch: Batch, config: NoiseConfig, random: torch.Generator, *, estimate
     drop = torch.rand(len(z), generator=random) < config.condition_dropout
     none = torch.zeros(len(z), dtype=torch.bool)
     estimated = torch.rand(len(z), generator=random) < config.estimate_share if estimates else none
-    return Draw(t.to(z.device), eps.to(z.device), drop.to(z.device), estimated.to(z.device))
+    return StepRandomness(t.to(z.device), eps.to(z.device), drop.to(z.device), estimated.to(z.device))
 
 
 def denoising_loss(
@@ -98,7 +100,7 @@ def diffusion_loss(
     model: Denoiser,
     objective: Objective,
     batch: Batch,
-    drawn: Draw,
+    drawn: StepRandomness,
     config: ContrastiveConfig,
     mean: Callable[[Tensor], Tensor] = lambda value: value,
 ) -> Loss:

@@ -78,7 +78,7 @@ def main(request: Request) -> int:
     config = build(SampleConfig, request.config)
     require(bool(config.ckpt), "`ckpt` to be a checkpoint folder", "ckpt=''")
     source = load_generator(Path(config.ckpt), config.device)
-    canonical = source.form_of(config.seq_len or source.canonical.sequence_length)
+    canonical = source.canonical_at(config.seq_len or source.canonical.sequence_length)
     conditions = _conditions(config, source, canonical)
     source = replace(source, sampling=config.changes.over(source.sampling))
     sampling_times(source.sampling, source.schedule, source.prediction)  # its law before anything is written

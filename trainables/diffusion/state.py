@@ -28,11 +28,11 @@ from trainables.training.worker import Worker
 
 
 @dataclass
-class Patience:
-    """How long the validation has not improved.
+class EarlyStopping:
+    """Counter of epochs without improvement.
 
     >>> patience = Patience()
-    >>> [patience.after(value, min_delta=0.1) for value in (1.0, 0.95, 0.8, 0.9)]
+    >>> [stopping.after(value, min_delta=0.1) for value in (1.0, 0.95, 0.8, 0.9)]
     [0, 1, 0, 1]
     """
 
@@ -40,7 +40,7 @@ class Patience:
     stale: int = 0
 
     def after(self, value: float, min_delta: float) -> int:
-        """Epochs since the last improvement by more than `min_delta`, this one included."""
+        """Return the epochs since the last improvement by more than `min_delta`, this one included."""
         if self.best is None or value < self.best - min_delta:
             self.best, self.stale = value, 0
         else:
@@ -62,7 +62,7 @@ class State:
     optimizer: torch.optim.Optimizer
     step: int = 0
     epoch: int = 0
-    patience: Patience = field(default_factory=Patience)
+    patience: EarlyStopping = field(default_factory=EarlyStopping)
     autoencoder: Autoencoder | None = None
 
 
@@ -126,4 +126,4 @@ def _load(state: State, tensors: Mapping[str, Tensor], record: Mapping[str, Any]
         state.autoencoder.load_state_dict(select("autoencoder", tensors))
     restore_optimizer(state.optimizer, select("optimizer", tensors))
     state.step, state.epoch, state.ema.updates = record["step"], record["epoch"], record["ema_updates"]
-    state.patience = Patience(**record["patience"])
+    state.patience = EarlyStopping(**record["patience"])

@@ -24,7 +24,7 @@ from trainables.diffusion.sampling_config import SamplingChanges, SamplingConfig
 from trainables.gan.config import GanModelConfig
 from trainables.gan.networks import MovementNetwork
 from trainables.generation.blocks import WINDOW, Block, blocks
-from trainables.generation.conditions import Conditions, asked_like, form_at
+from trainables.generation.conditions import Conditions, form_at, matching_conditions
 from trainables.generation.keyed_noise import keyed_noise
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, select
 
@@ -39,22 +39,22 @@ class GanGenerator:
     config: GanModelConfig
     statistics: Statistics
     canonical: CanonicalConfig
-    known: Conditions
+    training_conditions: Conditions
 
     @property
     def device(self) -> torch.device:
         """Where the network computes."""
         return next(self.model.parameters()).device
 
-    def like(self, real: Canonical, *, seed: int) -> Canonical:
+    def sample_matching(self, real: Canonical, *, seed: int) -> Canonical:
         """One sample per movement of `real`, under its condition; groups are kept."""
         frame = with_deltas(real, torch.zeros_like(real.deltas))
-        z = torch.cat([*self.stream(asked_like(real, self.known), frame, seed=seed)])
+        z = torch.cat([*self.stream(matching_conditions(real, self.training_conditions), frame, seed=seed)])
         return with_deltas(frame, self.statistics.denormalise(z, frame))
 
     def draw_conditions(self, count: int, seed: int, longest: int | None = None) -> Conditions:
         """Conditions of training movements (of at most `longest` steps), drawn with replacement."""
-        return self.known.draw(count, seed, longest)
+        return self.training_conditions.draw(count, seed, longest)
 
     def stream(
         self, conditions: Conditions, frame: Canonical, *, seed: int, first: int = 0
@@ -67,7 +67,7 @@ class GanGenerator:
             keys = [(seed, number) for number in (rows + first).tolist()]
             yield self.rows(conditions.take(rows), frame.take(rows), keys)
 
-    def form_of(self, sequence_length: int) -> CanonicalConfig:
+    def canonical_at(self, sequence_length: int) -> CanonicalConfig:
         """The canonical form at another length T.
 
         Raises:

@@ -7,7 +7,7 @@ from trainables.data.dataset import SequenceDataset, batches, load_splits
 from trainables.gan.api import GanGenerator
 from trainables.gan.config import GanConfig
 from trainables.gan.state import count_parameters, initial_state
-from trainables.gan.train import play
+from trainables.gan.train import train_step
 from trainables.generation.blocks import CHUNK
 from trainables.generation.conditions import conditions_of
 from trainables.training.timing import PROBE_S, seconds
@@ -25,11 +25,11 @@ def measure(config: GanConfig) -> Cost:
     random = generator(config.seed, "cost")
     rounds = [next(batches(lambda _: dataset, config.batch_size, random)) for _ in range(config.optim.critic_steps + 1)]
     stream = cycle(rounds)
-    step_s = seconds(lambda: play(state, config, stream, random))
+    step_s = seconds(lambda: train_step(state, config, stream, random))
     known = conditions_of(splits["train"])
     sampler = GanGenerator(state.ema.model, config.model, splits.statistics, config.data.canonical, known)
     rows = splits["train"].take(known.raw[:CHUNK, 0].argsort())
-    call_s = seconds(lambda: sampler.like(rows, seed=0))
+    call_s = seconds(lambda: sampler.sample_matching(rows, seed=0))
     samples = min(config.evaluation.movements, len(splits["validation"]))
     weights = (count_parameters([state.generator.network]), count_parameters([state.critic.network]))
     return Cost(

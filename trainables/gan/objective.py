@@ -22,7 +22,7 @@ Score = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(z [B,T,C], mask [B,T], condition [B,D]) -> score [B]."""
 
 
-class Draw(NamedTuple):
+class StepRandomness(NamedTuple):
     """The randomness of one step, drawn before the networks run.
 
     Attributes:
@@ -42,12 +42,14 @@ class CriticLoss(NamedTuple):
     penalty: Float[Tensor, ""]
 
 
-def draw(mask: Bool[Tensor, "B T"], latent_dim: int, noise_channels: int, random: torch.Generator) -> Draw:
+def sample_randomness(
+    mask: Bool[Tensor, "B T"], latent_dim: int, noise_channels: int, random: torch.Generator
+) -> StepRandomness:
     """Latent vectors and noise from the standard normal distribution, mixing shares from the uniform one."""
     rows, steps = mask.shape
     latent = torch.randn(rows, latent_dim, generator=random)
     noise = torch.randn(rows, steps, noise_channels, generator=random)
-    return Draw(latent, noise, torch.rand(rows, generator=random))
+    return StepRandomness(latent, noise, torch.rand(rows, generator=random))
 
 
 def critic_loss(

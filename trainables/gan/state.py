@@ -30,7 +30,7 @@ KIND = "gan"
 
 
 @dataclass
-class Player:
+class NetworkAndOptimizer:
     """One network and its optimiser.
 
     Attributes:
@@ -56,8 +56,8 @@ class Player:
 class State:
     """Everything that training changes; `step` counts the generator's steps."""
 
-    generator: Player
-    critic: Player
+    generator: NetworkAndOptimizer
+    critic: NetworkAndOptimizer
     ema: ExponentialMovingAverage
     step: int = 0
     epoch: int = 0
@@ -72,9 +72,11 @@ def initial_state(config: GanConfig, statistics: Statistics, worker: Worker) -> 
     return State(_player(generator, config, worker), _player(critic, config, worker), ema)
 
 
-def _player(network: nn.Module, config: GanConfig, worker: Worker) -> Player:
+def _player(network: nn.Module, config: GanConfig, worker: Worker) -> NetworkAndOptimizer:
     betas = (config.optim.betas[0], config.optim.betas[1])
-    return Player(network, worker.wrap(network), torch.optim.Adam(network.parameters(), betas=betas, fused=True))
+    return NetworkAndOptimizer(
+        network, worker.wrap(network), torch.optim.Adam(network.parameters(), betas=betas, fused=True)
+    )
 
 
 def save_state(state: State, config: GanConfig, splits: DataSplits, folder: Path) -> None:

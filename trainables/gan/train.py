@@ -23,8 +23,8 @@ from trainables.eval.generation.validator import Validator
 from trainables.gan.api import GanGenerator
 from trainables.gan.config import GanConfig, GanOptimConfig
 from trainables.gan.dequantise import dequantised
-from trainables.gan.objective import Draw, critic_loss, draw, generator_loss
-from trainables.gan.state import Player, State, count_parameters, initial_state, restore_state, save_state
+from trainables.gan.objective import StepRandomness, critic_loss, generator_loss, sample_randomness
+from trainables.gan.state import NetworkAndOptimizer, State, count_parameters, initial_state, restore_state, save_state
 from trainables.generation.conditions import conditions_of
 from trainables.generation.training_set import TrainingSet, training_set
 from trainables.nn.lr_schedule import set_learning_rate
@@ -71,7 +71,7 @@ def _train_epoch(state: State, config: GanConfig, dataset: TrainingSet, worker: 
         stream = shifted(stream, dataset.statistics, generator(config.seed, "dequantise", state.epoch))
     sums = Counter[str]()
     for _ in range(config.steps_per_epoch):
-        sums.update(play(state, config, stream, random, worker))
+        sums.update(train_step(state, config, stream, random, worker))
     means = {name: value / config.steps_per_epoch for name, value in sums.items()}
     timing = {names.TRAIN_STEPS: float(state.step), names.TRAIN_SECONDS: time.perf_counter() - began}
     return {**means, names.TRAIN_LEARNING_RATE: state.generator.optimizer.param_groups[0]["lr"], **timing}
@@ -83,10 +83,10 @@ def shifted(stream: Iterator[Batch], statistics: Statistics, random: torch.Gener
         yield batch._replace(sequences=dequantised(batch.sequences, statistics, random))
 
 
-def play(
+def train_step(
     state: State, config: GanConfig, stream: Iterator[Batch], random: torch.Generator, worker: Worker = ALONE
 ) -> dict[str, float]:
-    """One step of the game on the next batches of `stream`; returns the losses, the critic's as means over its steps.
+    """Train both networks for one step on the next batches; return the losses, the critic's as means over its steps.
 
     Raises:
         TrainingDivergedError: a loss is NaN or infinite.
@@ -103,12 +103,12 @@ def play(
     return {**{name: value / steps for name, value in sums.items()}, names.TRAIN_GENERATOR: loss}
 
 
-def train_critic(state: State, config: GanConfig, batch: Batch, drawn: Draw) -> dict[str, float]:
+def train_critic(state: State, config: GanConfig, batch: Batch, drawn: StepRandomness) -> dict[str, float]:
     """One step of the critic against fakes of the generator as it stands; returns the parts of its loss."""
     with torch.no_grad():
         fake = state.generator.network(drawn.latent, drawn.noise, batch.sequences.mask, batch.condition)
     loss = critic_loss(state.critic.parallel, batch, fake, drawn.mix, config.optim.gradient_penalty)
-    _descend(state.critic, loss.total, state.step, f"optim.critic_lr={config.optim.critic_lr}")
+    optimizer_step(state.critic, loss.total, state.step, f"optim.critic_lr={config.optim.critic_lr}")
     return {
         names.TRAIN_CRITIC: loss.total.item(),
         names.TRAIN_WASSERSTEIN: loss.distance.item(),
@@ -116,35 +116,38 @@ def train_critic(state: State, config: GanConfig, batch: Batch, drawn: Draw) -> 
     }
 
 
-def train_generator(state: State, config: GanConfig, batch: Batch, drawn: Draw) -> float:
+def train_generator(state: State, config: GanConfig, batch: Batch, drawn: StepRandomness) -> float:
     """One step of the generator; the critic is called as it is, outside of data-parallel wrappers, and not changed."""
     state.critic.network.requires_grad_(False)
     fake = state.generator.parallel(drawn.latent, drawn.noise, batch.sequences.mask, batch.condition)
     loss = generator_loss(state.critic.network, batch, fake)
-    _descend(state.generator, loss, state.step, f"optim.generator_lr={config.optim.generator_lr}")
+    optimizer_step(state.generator, loss, state.step, f"optim.generator_lr={config.optim.generator_lr}")
     state.critic.network.requires_grad_(True)
     return loss.item()
 
 
-def _descend(player: Player, loss: Tensor, step: int, rate: str) -> None:
+def optimizer_step(trained: NetworkAndOptimizer, loss: Tensor, step: int, rate: str) -> None:
+    """Take one optimisation step; TrainingDivergedError for a loss that is not finite, naming the rate to lower."""
     if not math.isfinite(loss.item()):
         raise TrainingDivergedError(f"the loss is {loss.item()} at step {step}; lower {rate}")
-    player.optimizer.zero_grad(set_to_none=True)
+    trained.optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    player.optimizer.step()
+    trained.optimizer.step()
 
 
-def _next(stream: Iterator[Batch], config: GanConfig, random: torch.Generator, worker: Worker) -> tuple[Batch, Draw]:
+def _next(
+    stream: Iterator[Batch], config: GanConfig, random: torch.Generator, worker: Worker
+) -> tuple[Batch, StepRandomness]:
     """The next batch with its randomness, drawn whole: what this worker takes of it does not change the others'."""
     batch = next(stream)
-    drawn = draw(batch.sequences.mask, config.model.latent_dim, config.model.noise_channels, random)
+    drawn = sample_randomness(batch.sequences.mask, config.model.latent_dim, config.model.noise_channels, random)
     return shard(batch, drawn, worker)
 
 
-def shard(batch: Batch, drawn: Draw, worker: Worker) -> tuple[Batch, Draw]:
+def shard(batch: Batch, drawn: StepRandomness, worker: Worker) -> tuple[Batch, StepRandomness]:
     """The slice of a batch and of its randomness that this worker computes, on its device."""
     rank, size, place = worker.rank, worker.world_size, worker.device
-    return shared(batch, rank, size, place), Draw(*(part[rank::size].to(place) for part in drawn))
+    return shared(batch, rank, size, place), StepRandomness(*(part[rank::size].to(place) for part in drawn))
 
 
 def learning_rates(step: int, total: int, config: GanOptimConfig) -> tuple[float, float]:
@@ -171,7 +174,7 @@ def _judge(
         began = time.perf_counter()
         known = conditions_of(splits["train"])
         sampler = GanGenerator(state.ema.model, config.model, splits.statistics, config.data.canonical, known)
-        metrics |= validator(sampler.like(validator.held_out, seed=config.evaluation.seed))
+        metrics |= validator(sampler.sample_matching(validator.held_out, seed=config.evaluation.seed))
         metrics[names.VAL_SECONDS] = time.perf_counter() - began
         metrics[names.PARAMETERS] = float(count_parameters([state.generator.network]))
     return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, splits, folder))

@@ -160,7 +160,7 @@ def conditions_of(canonical: Canonical) -> Conditions:
     return Conditions(canonical.condition(), canonical.angle)
 
 
-def asked_like(real: Canonical, learnt: Conditions) -> Conditions:
+def matching_conditions(real: Canonical, learnt: Conditions) -> Conditions:
     """The conditions of real movements, without target widths for a model that met none in `learnt`."""
     asked = conditions_of(real)
     return asked if learnt.tell_widths else asked.without_widths()

@@ -148,7 +148,7 @@ def of_checkpoint(config: EvalConfig, progress: Progress) -> EvaluationInput:
     people, training = _people(config, splits, data), decode(splits["train"], data.canonical)
     with _running(progress, "sampling"):
         sides = generated(
-            partial(source.like, seed=config.seed), source.canonical, people, training, config.n, config.seed
+            partial(source.sample_matching, seed=config.seed), source.canonical, people, training, config.n, config.seed
         )
     kept = ("kind", "weights_sha256", "data_sha256", "epoch", "step")
     origin = {"checkpoint": config.ckpt, **{key: record[key] for key in kept if key in record}}

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from trainables.core.atomic_files import LOCK, append, flush, fresh, locked, point
+from trainables.core.atomic_files import LOCK, append, flush, replace_symlink, staging_path, try_lock
 from trainables.core.formatting import now
 from trainables.model_registry.registry import (
     CHAMPION,
@@ -53,7 +53,7 @@ class Publisher:
         name = f"{number:04d}-{record['weights_sha256'][:12]}"
         with self._writing():
             self._add(name, checkpoint, decision)
-            self._crown(name)
+            self._set_champion(name)
         return self.registry.entry(name)
 
     def rollback(self) -> tuple[Published, tuple[str, ...]]:
@@ -72,7 +72,7 @@ class Publisher:
                 passed.append(name)
                 continue
             with self._writing():
-                self._crown(name)
+                self._set_champion(name)
             return entry, tuple(passed)
         broken = f" ({', '.join(passed)}: not whole)" if passed else ""
         raise RegistryError(f"{self.registry.path}: there is no champion to go back to{broken}; it stays as it is")
@@ -82,17 +82,17 @@ class Publisher:
         time = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         folder = self.registry.path / DECISIONS / f"{time}-refused-{weights_sha256[:12]}"
         with self._writing():
-            staging = _emptied(fresh(folder))
+            staging = _emptied(staging_path(folder))
             append(staging / DECISION, _json(decision))
             _place(staging, folder)
         return folder / DECISION
 
-    def settle(self) -> None:
+    def recover(self) -> None:
         """Bring a new registry, or one that a process left in the middle of a change, into order."""
         with self._writing():
-            self._settle(self.registry.path, self.registry.path / LOG)
+            self._recover(self.registry.path, self.registry.path / LOG)
 
-    def _settle(self, path: Path, log: Path) -> None:
+    def _recover(self, path: Path, log: Path) -> None:
         if not (path / HISTORY).exists():
             append(log, "")
             (path / HISTORY).mkdir()
@@ -111,7 +111,7 @@ class Publisher:
     def _add(self, name: str, checkpoint: Path, decision: Mapping[str, Any]) -> None:
         """A whole entry of the history, which nobody names yet."""
         folder = self.registry.path / HISTORY / name
-        staging = _emptied(fresh(folder))
+        staging = _emptied(staging_path(folder))
         copy = staging / CHECKPOINT
         copy.mkdir()
         for file in (WEIGHTS, RECORD):
@@ -123,8 +123,8 @@ class Publisher:
         verified(staging, name)
         _place(staging, folder)
 
-    def _crown(self, name: str) -> None:
-        point(self.registry.path / CHAMPION, f"{HISTORY}/{name}")
+    def _set_champion(self, name: str) -> None:
+        replace_symlink(self.registry.path / CHAMPION, f"{HISTORY}/{name}")
         self._write_missing_line()
 
     def _write_missing_line(self) -> None:
@@ -160,21 +160,21 @@ class Publisher:
 
 
 @contextmanager
-def held(registry: Registry) -> Iterator[Publisher]:
+def lock_registry(registry: Registry) -> Iterator[Publisher]:
     """A registry held against a second process, and settled after one that ended in the middle of a change.
 
     Raises:
         RegistryError: it is in use, cannot be written, or its log is damaged.
     """
     try:
-        lock = locked(registry.path)
+        lock = try_lock(registry.path)
     except BlockingIOError:
         raise RegistryError(f"{registry.path}: in use by another process; run the command again later") from None
     except OSError as error:
         raise RegistryError(f"{registry.path}: cannot write there ({error.strerror})") from None
     with lock:
         publisher = Publisher(registry)
-        publisher.settle()
+        publisher.recover()
         yield publisher
 
 

@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from trainables.core.atomic_files import replace
+from trainables.core.atomic_files import write_atomically
 from trainables.core.config import ConfigError, plain
 from trainables.core.renamed import config_today
 from trainables.core.version import UNNAMED, VERSION
@@ -122,7 +122,7 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Write `manifest.json` into a folder, wholly or not at all; a trial that is started again replaces it."""
-        replace(folder / MANIFEST, json.dumps(self.to_json(), indent=1, sort_keys=True) + "\n")
+        write_atomically(folder / MANIFEST, json.dumps(self.to_json(), indent=1, sort_keys=True) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest | None":

@@ -27,7 +27,7 @@ import yaml
 from omegaconf import OmegaConf
 from torch.utils.tensorboard import SummaryWriter
 
-from trainables.core.atomic_files import LOCK, append, fresh, locked, point, replace
+from trainables.core.atomic_files import LOCK, append, replace_symlink, staging_path, try_lock, write_atomically
 from trainables.core.config import ConfigError, plain
 from trainables.core.renamed import config_today, metric_today
 from trainables.training.metric_names import EPOCH
@@ -90,8 +90,8 @@ class RunFolder:
     def _save(self, epoch: Epoch) -> None:
         folder = self.path / CHECKPOINTS / _name(epoch.number)
         epoch.save(folder)
-        point(folder.parent / LAST, folder.name)
-        point(folder.parent / BEST, _name(best_epoch(self.metrics(), self.epoch_order)))
+        replace_symlink(folder.parent / LAST, folder.name)
+        replace_symlink(folder.parent / BEST, _name(best_epoch(self.metrics(), self.epoch_order)))
         self._remove_unnamed()
 
     def cut(self) -> None:
@@ -100,9 +100,9 @@ class RunFolder:
         kept = [line for line in self.metrics() if line[EPOCH] <= last]
         if [line[EPOCH] for line in kept] != list(range(last + 1)):
             raise ConfigError(f"{self.path / METRICS}: lacks epochs up to {last}, the last one; start a new run")
-        replace(self.path / METRICS, "".join(json.dumps(line) + "\n" for line in kept))
+        write_atomically(self.path / METRICS, "".join(json.dumps(line) + "\n" for line in kept))
         if kept:
-            point(self.path / CHECKPOINTS / BEST, _name(best_epoch(kept, self.epoch_order)))
+            replace_symlink(self.path / CHECKPOINTS / BEST, _name(best_epoch(kept, self.epoch_order)))
         self._remove_unnamed()
 
     def _linked(self, name: str) -> Path | None:
@@ -174,7 +174,7 @@ def _held(path: Path) -> Iterator[None]:
     """A lock on the folder, which ends with the process whatever its end is."""
     try:
         _check_nobody_elses(path)
-        lock = locked(path)
+        lock = try_lock(path)
     except BlockingIOError:
         raise ConfigError(f"out_dir={path}: another process is training there; wait for it or choose another") from None
     except OSError as error:
@@ -186,7 +186,7 @@ def _held(path: Path) -> Iterator[None]:
 def _check_nobody_elses(path: Path) -> None:
     """Before the lock, which would leave a file there."""
     found = {file.name for file in path.iterdir()} if path.is_dir() else set()
-    if CONFIG not in found and found - {fresh(path / CONFIG).name, LOCK}:
+    if CONFIG not in found and found - {staging_path(path / CONFIG).name, LOCK}:
         raise ConfigError(f"out_dir={path}: holds files and no {CONFIG}; choose an empty or a new folder")
 
 
@@ -194,7 +194,7 @@ def _check_same_run(folder: RunFolder, run: Mapping[str, Any]) -> None:
     """Write config.yaml in a new folder; elsewhere it must say the same."""
     file = folder.path / CONFIG
     if not file.exists():
-        replace(file, OmegaConf.to_yaml(OmegaConf.create(dict(run))))
+        write_atomically(file, OmegaConf.to_yaml(OmegaConf.create(dict(run))))
         return
     before = _read(file)
     if isinstance(before, dict) and isinstance(before.get("config"), dict):

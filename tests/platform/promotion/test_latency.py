@@ -27,7 +27,7 @@ class Sleeper:
     def canonical(self) -> CanonicalConfig:
         return CanonicalConfig()
 
-    def like(self, real: Canonical, *, seed: int) -> Canonical:
+    def sample_matching(self, real: Canonical, *, seed: int) -> Canonical:
         self.calls += 1
         assert torch.get_num_threads() == 1
         time.sleep(self.sleep_s)
@@ -45,7 +45,7 @@ def test_the_place_bounds_the_median_as_often_as_it_says() -> None:
 def test_two_generators_take_turns_on_the_same_movements() -> None:
     asked, sides = load_splits(DataConfig())["validation"], [Sleeper(0.004), Sleeper(0.001)]
     threads = torch.get_num_threads()
-    working = [partial(side.like, seed=0) for side in sides]
+    working = [partial(side.sample_matching, seed=0) for side in sides]
     found = measure(working, asked, LatencyConfig(movements=2, repeats=5))
     assert [side.calls for side in sides] == [6, 6]
     assert (len(found.challenger), len(found.champion), len(found.ratios)) == (5, 5, 5)

@@ -9,7 +9,7 @@ import torch
 from scipy.stats import chisquare
 from torch import Tensor
 
-from trainables.contrastive.negatives import NEAR, SOURCES, ConditionQueue, Lenders, derangements, differ, recalled
+from trainables.contrastive.negatives import NEAR, SOURCES, ConditionQueue, NegativePool, derangements, differ, recalled
 from trainables.core.config import ConfigError
 
 
@@ -96,7 +96,7 @@ def test_columns_that_nobody_varies_do_not_dilute_a_difference() -> None:
 def test_batch_and_queue_lend_alike() -> None:
     """Null: chi-squared p > 1e-4 (the false-failure rate) over 3,000 seeds; the batch alone is refuted."""
 
-    def p_value(choose: Callable[[int], Lenders]) -> float:
+    def p_value(choose: Callable[[int], NegativePool]) -> float:
         counts = Counter(int(choose(seed).rows[1, 0]) for seed in range(3000))
         return float(chisquare([counts[row] for row in (0, 2, 3, 4, 5, 6)]).pvalue)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trainables.core.atomic_files import LOCK, locked
+from trainables.core.atomic_files import LOCK, try_lock
 
 
 def flock_of_nfs(lock: int, operation: int) -> None:
@@ -21,9 +21,9 @@ FLOCK = fcntl.flock
 
 def test_a_folder_is_locked_on_nfs_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fcntl, "flock", flock_of_nfs)
-    with locked(tmp_path), pytest.raises(BlockingIOError):
-        locked(tmp_path)
-    with locked(tmp_path):
+    with try_lock(tmp_path), pytest.raises(BlockingIOError):
+        try_lock(tmp_path)
+    with try_lock(tmp_path):
         pass
 
 
@@ -40,7 +40,7 @@ def test_the_lock_makes_its_folder_and_stays_in_it_empty(tmp_path: Path) -> None
     """Removed, it could be made anew and held by a second process beside the first."""
     folder = tmp_path / "a" / "b"
     for _ in range(2):
-        with locked(folder):
+        with try_lock(folder):
             pass
         assert {path.name: path.stat().st_size for path in folder.iterdir()} == {LOCK: 0}
 
@@ -48,4 +48,4 @@ def test_the_lock_makes_its_folder_and_stays_in_it_empty(tmp_path: Path) -> None
 def test_a_folder_that_cannot_be_made_is_an_error_of_the_system(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
-        locked(tmp_path / "file" / "folder")
+        try_lock(tmp_path / "file" / "folder")

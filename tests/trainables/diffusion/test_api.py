@@ -131,7 +131,7 @@ def rows_of(source: Generator, first: int, count: int, sampling: SamplingConfig)
     raw[::2, 0] += math.log(2.0)
     raw[17, 0] = math.log(64 / 60)  # alone it has no padded step of its own
     mine = Conditions(raw, torch.zeros(len(raw), dtype=torch.float64)).take(torch.arange(first, first + count))
-    frame = mine.frame(source.form_of(120))
+    frame = mine.frame(source.canonical_at(120))
     return torch.cat([*source.stream(mine, frame, seed=1, sampling=sampling, first=first)])
 
 
@@ -147,7 +147,7 @@ def test_a_sample_is_the_same_to_the_last_bit_alone_and_in_any_company(
 
 def test_rows_of_different_seeds_and_numbers_share_calls_and_are_the_same_to_the_last_bit(source: Generator) -> None:
     conditions = Conditions(asked(CHUNK + 12), torch.zeros(CHUNK + 12, dtype=torch.float64))
-    frame = conditions.frame(source.form_of(80))
+    frame = conditions.frame(source.canonical_at(80))
     keys = [(row % 3, 5 * row) for row in range(len(conditions))]
     sampling = SamplingConfig("ddim", steps=2, eta=1.0)
     together = source.rows(conditions, frame, keys, sampling)
@@ -161,7 +161,7 @@ def test_rows_of_different_seeds_and_numbers_share_calls_and_are_the_same_to_the
 @pytest.mark.parametrize("steps", [64, 51])
 def test_canonical_deltas_and_pixels_are_the_same_to_the_last_bit_in_any_company(source: Generator, steps: int) -> None:
     """At an odd length too, where rows begin anywhere in what a processor computes at once."""
-    conditions, form = source.draw_conditions(200, seed=1, longest=steps), source.form_of(steps)
+    conditions, form = source.draw_conditions(200, seed=1, longest=steps), source.canonical_at(steps)
     frame = conditions.frame(form)
     z = source.rows(conditions, frame, [(1, row) for row in range(200)], SamplingConfig(steps=1)) * 2
     deltas = source.statistics.denormalise(z, frame)
@@ -175,8 +175,8 @@ def test_canonical_deltas_and_pixels_are_the_same_to_the_last_bit_in_any_company
 
 
 def test_given_conditions_are_placed_by_their_number(source: Generator) -> None:
-    whole = source.known.given(asked(30), seed=4)
-    assert_same(source.known.given(asked(30)[10:], seed=4, first=10).angle, whole.angle[10:])
+    whole = source.training_conditions.given(asked(30), seed=4)
+    assert_same(source.training_conditions.given(asked(30)[10:], seed=4, first=10).angle, whole.angle[10:])
     assert torch.equal(whole.angle, source.draw_conditions(30, seed=4).angle)
 
 
@@ -277,19 +277,19 @@ def test_the_frame_of_real_conditions_is_that_of_the_real_movements(splits: Data
 
 def test_samples_like_real_movements_keep_their_frame(source: Generator, splits: DataSplits) -> None:
     real = splits["validation"].take(torch.arange(30))
-    fake = source.like(real, seed=3, steps=2)
+    fake = source.sample_matching(real, seed=3, steps=2)
     for name in ("mask", "angle", "distance_px", "duration_s"):
         assert torch.equal(getattr(fake, name), getattr(real, name))
     assert fake.group == real.group
     assert not bool(fake.deltas[~fake.mask].any())
     assert not torch.allclose(fake.deltas, real.deltas)
-    first = source.like(real.take(torch.arange(7)), seed=3, steps=2)
+    first = source.sample_matching(real.take(torch.arange(7)), seed=3, steps=2)
     assert torch.equal(first.deltas, fake.deltas[:7])
 
 
 def test_samples_can_be_taken_back_to_the_screen(source: Generator, splits: DataSplits) -> None:
     real = splits["validation"].take(torch.arange(30))
-    observed, rows = reobserve(source.like(real, seed=3, steps=2), source.canonical)
+    observed, rows = reobserve(source.sample_matching(real, seed=3, steps=2), source.canonical)
     net = observed.deltas.sum(dim=1)
     assert len(rows) == len(observed) > 0
     torch.testing.assert_close(net, torch.tensor([1.0, 0.0]).double().expand_as(net), rtol=0.0, atol=1e-9)
@@ -297,8 +297,10 @@ def test_samples_can_be_taken_back_to_the_screen(source: Generator, splits: Data
 
 def test_guidance_one_is_no_guidance(source: Generator, splits: DataSplits) -> None:
     real = splits["validation"].take(torch.arange(5))
-    default = source.like(real, seed=0, steps=2).deltas
-    one, two = (source.like(real, seed=0, sampling=SamplingConfig(steps=2, guidance=w)).deltas for w in (1.0, 2.0))
+    default = source.sample_matching(real, seed=0, steps=2).deltas
+    one, two = (
+        source.sample_matching(real, seed=0, sampling=SamplingConfig(steps=2, guidance=w)).deltas for w in (1.0, 2.0)
+    )
     assert torch.equal(default, one)
     assert not torch.allclose(default, two)
 
@@ -307,7 +309,7 @@ def test_guidance_one_is_no_guidance(source: Generator, splits: DataSplits) -> N
 def test_inpainted_samples_end_where_they_were_asked_to(source: Generator, splits: DataSplits, inpaint: bool) -> None:
     """Before pixels are rounded; the briefly trained model alone misses by far."""
     real = splits["validation"].take(torch.arange(30))
-    fake = source.like(real, seed=0, sampling=SamplingConfig(steps=4, inpaint=inpaint))
+    fake = source.sample_matching(real, seed=0, sampling=SamplingConfig(steps=4, inpaint=inpaint))
     missed = (fake.deltas.sum(dim=1) - torch.tensor([1.0, 0.0])).norm(dim=1)
     assert bool((missed < 1e-4).all()) is inpaint
     assert not bool(fake.deltas[~fake.mask].any())
@@ -315,10 +317,10 @@ def test_inpainted_samples_end_where_they_were_asked_to(source: Generator, split
 
 def test_fresh_noise_comes_from_the_seed(source: Generator, splits: DataSplits) -> None:
     real, noisy = splits["validation"].take(torch.arange(5)), SamplingConfig("ddim", steps=3, eta=1.0)
-    first, again, other = (source.like(real, seed=seed, sampling=noisy).deltas for seed in (0, 0, 1))
+    first, again, other = (source.sample_matching(real, seed=seed, sampling=noisy).deltas for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.allclose(first, other)
-    assert not torch.allclose(first, source.like(real, seed=0, steps=3).deltas)
+    assert not torch.allclose(first, source.sample_matching(real, seed=0, steps=3).deltas)
 
 
 def test_progress_counts_finished_samples(checkpoint: Path) -> None:
@@ -355,7 +357,7 @@ def of_widths(splits: DataSplits, wide: Canonical, tmp_path_factory: pytest.Temp
 
 
 def test_known_widths_come_back_from_a_checkpoint_and_are_drawn(of_widths: Path, wide: Canonical) -> None:
-    known = load_generator(of_widths).known
+    known = load_generator(of_widths).training_conditions
     torch.testing.assert_close(known.raw, wide.condition(), rtol=0.0, atol=0.0, equal_nan=True)
     drawn = load_generator(of_widths).draw_conditions(200, seed=0).raw[:, -1]
     assert 60 < int(drawn.isnan().sum()) < 140  # 100 +- 7: six standard deviations
@@ -382,7 +384,7 @@ def test_a_width_counts_only_for_a_model_that_has_met_one(
     real = splits["validation"].take(torch.arange(6))
     wide = replace(real, target_width_px=torch.full((6,), 40.0, dtype=torch.float64))
     for model, counts in ((load_generator(of_widths), True), (source, False)):
-        plain, aimed = (model.like(people, seed=0, steps=2) for people in (real, wide))
+        plain, aimed = (model.sample_matching(people, seed=0, steps=2) for people in (real, wide))
         assert torch.equal(plain.deltas, aimed.deltas) is not counts
         assert torch.equal(aimed.target_width_px, wide.target_width_px)
 
@@ -412,7 +414,7 @@ def test_a_loaded_generator_samples_as_the_one_in_training_did(splits: DataSplit
     *_, last = epochs(CONFIG)
     last.save(tmp_path / "checkpoint")
     validator = Validator.fit(splits["validation"], splits["train"], CanonicalConfig(), CONFIG.evaluation)
-    fake = load_generator(tmp_path / "checkpoint").like(
+    fake = load_generator(tmp_path / "checkpoint").sample_matching(
         validator.held_out, seed=CONFIG.evaluation.seed, sampling=CONFIG.sampling
     )
     for name, value in validator(fake).items():
@@ -424,9 +426,9 @@ def test_a_checkpoint_carries_the_statistics_and_conditions_of_its_training_spli
 ) -> None:
     for name, value in vars(splits.statistics).items():
         assert torch.equal(getattr(source.statistics, name), value)
-    assert torch.equal(source.known.raw[:, :-1], splits["train"].measured_condition())
-    assert bool(source.known.raw[:, -1].isnan().all())
-    assert torch.equal(source.known.angle, splits["train"].angle)
+    assert torch.equal(source.training_conditions.raw[:, :-1], splits["train"].measured_condition())
+    assert bool(source.training_conditions.raw[:, -1].isnan().all())
+    assert torch.equal(source.training_conditions.angle, splits["train"].angle)
     assert (source.canonical, len(source.schedule)) == (CanonicalConfig(), 1000)
     assert not source.model.training
 

@@ -79,12 +79,12 @@ def loaded(run: Run) -> Generator:
 def test_a_loaded_generator_answers_in_sequences_that_end_with_their_mask(run: Run) -> None:
     asked = load_splits(TINY.data)["validation"].take(torch.arange(150))
     generator = loaded(run)
-    samples = generator.like(asked, seed=3, steps=2)
+    samples = generator.sample_matching(asked, seed=3, steps=2)
     assert samples.deltas.shape == asked.deltas.shape
     assert samples.deltas[~asked.mask].eq(0).all()
     assert samples.deltas[asked.mask].ne(0).any(dim=1).all()
-    assert torch.equal(generator.like(asked, seed=3, steps=2).deltas, samples.deltas)
-    part = generator.like(asked.take(torch.arange(5)), seed=3, steps=2)
+    assert torch.equal(generator.sample_matching(asked, seed=3, steps=2).deltas, samples.deltas)
+    part = generator.sample_matching(asked.take(torch.arange(5)), seed=3, steps=2)
     torch.testing.assert_close(part.deltas, samples.deltas[:5], rtol=0, atol=1e-4)
 
 

@@ -20,7 +20,7 @@ from trainables.diffusion.loop import autocast, epochs, optimise, shard
 from trainables.diffusion.models.unet1d import UNet1D
 from trainables.diffusion.noise.config import NoiseConfig
 from trainables.diffusion.noise.schedule import cosine_schedule
-from trainables.diffusion.objective import Draw, Objective, diffusion_loss, draw
+from trainables.diffusion.objective import Objective, StepRandomness, diffusion_loss, sample_randomness
 from trainables.diffusion.ranking_config import ContrastiveConfig
 from trainables.diffusion.sampling_config import SamplingConfig
 from trainables.diffusion.state import initial_state
@@ -143,10 +143,10 @@ def test_the_caller_may_draw_random_numbers_between_epochs(baseline: State, tmp_
 
 def test_no_two_steps_share_their_randomness(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the rows of a batch nor times, noise and forgotten conditions come again in a later epoch."""
-    steps: list[tuple[Batch, Draw]] = []
+    steps: list[tuple[Batch, StepRandomness]] = []
 
-    def watched(batch: Batch, *given: Any, estimates: bool = False) -> Draw:
-        steps.append((batch, draw(batch, *given, estimates=estimates)))
+    def watched(batch: Batch, *given: Any, estimates: bool = False) -> StepRandomness:
+        steps.append((batch, sample_randomness(batch, *given, estimates=estimates)))
         return steps[-1][1]
 
     monkeypatch.setattr(loop, "draw", watched)
@@ -228,7 +228,7 @@ def test_the_untrained_model_has_the_loss_of_predicting_nothing() -> None:
     splits = load_splits(DataConfig())
     dataset = SequenceDataset(splits["validation"], splits.statistics)
     batch = dataset[torch.arange(len(dataset))]
-    drawn = draw(batch, TINY.diffusion, generator(TINY.evaluation.seed, "validation loss"))
+    drawn = sample_randomness(batch, TINY.diffusion, generator(TINY.evaluation.seed, "validation loss"))
     total = 0.0
     for z, mask, eps, t in zip(*batch.sequences, drawn.eps, drawn.t, strict=True):
         v = (SCHEDULE.alpha[t] * eps - SCHEDULE.sigma[t] * z)[mask]
@@ -288,7 +288,7 @@ def test_a_missing_checkpoint_is_refused(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_not_finite_ends_the_run_before_the_weights_change() -> None:
     state, batch = initial_state(TINY, ALONE), first_batch()
-    drawn = draw(batch, TINY.diffusion, torch.Generator().manual_seed(0))
+    drawn = sample_randomness(batch, TINY.diffusion, torch.Generator().manual_seed(0))
     before = [parameter.detach().clone() for parameter in state.model.parameters()]
     bad = drawn._replace(eps=torch.full_like(drawn.eps, float("nan")))
     with pytest.raises(TrainingDivergedError, match=r"^the loss is nan at step 0; lower optim\.lr=0\.01$"):
@@ -303,7 +303,7 @@ def test_gradients_are_clipped_to_the_norm_that_was_asked_for() -> None:
     state, batch = initial_state(config, ALONE), first_batch()
     state.optimizer = torch.optim.SGD(state.model.parameters(), lr=1.0)
     before = torch.cat([parameter.detach().flatten() for parameter in state.model.parameters()])
-    drawn = draw(batch, TINY.diffusion, torch.Generator().manual_seed(0))
+    drawn = sample_randomness(batch, TINY.diffusion, torch.Generator().manual_seed(0))
     parts = optimise(state, config, batch, drawn, OBJECTIVE)
     after = torch.cat([parameter.detach().flatten() for parameter in state.model.parameters()])
     assert parts[names.TRAIN_GRADIENT_NORM] > 1e-2
@@ -314,7 +314,7 @@ def test_gradients_are_clipped_to_the_norm_that_was_asked_for() -> None:
 def test_workers_share_a_batch_and_its_randomness_and_their_mean_loss_is_its_loss(world_size: int) -> None:
     batch, model = first_batch(), UNet1D(TINY.model.unet()).eval()
     torch.nn.init.normal_(model.head.weight, std=0.1)
-    drawn = draw(batch, BUSY.diffusion, torch.Generator().manual_seed(0))
+    drawn = sample_randomness(batch, BUSY.diffusion, torch.Generator().manual_seed(0))
     shares = [shard(batch, drawn, rank, world_size, CPU) for rank in range(world_size)]
     for row in range(16):
         (mine, my_draw), place = shares[row % world_size], row // world_size
@@ -322,7 +322,7 @@ def test_workers_share_a_batch_and_its_randomness_and_their_mean_loss_is_its_los
         for found, whole in zip((*mine.sequences, mine.condition, *my_draw[:4]), expected, strict=True):
             assert torch.equal(found[place], whole[row])
 
-    def loss(given: tuple[Batch, Draw]) -> Tensor:
+    def loss(given: tuple[Batch, StepRandomness]) -> Tensor:
         return diffusion_loss(model, OBJECTIVE, *given, ContrastiveConfig()).total.detach()
 
     torch.testing.assert_close(torch.stack([loss(share) for share in shares]).mean(), loss((batch, drawn)))
@@ -334,7 +334,7 @@ def gradients_of(config: DiffusionConfig) -> Tensor:
     torch.nn.init.normal_(state.model.get_parameter("head.weight"), std=0.1)
     state.optimizer = torch.optim.SGD(state.model.parameters(), lr=1.0)
     before = torch.cat([parameter.detach().flatten() for parameter in state.model.parameters()])
-    drawn = draw(batch, config.diffusion, torch.Generator().manual_seed(0), estimates=True)
+    drawn = sample_randomness(batch, config.diffusion, torch.Generator().manual_seed(0), estimates=True)
     optimise(state, config, batch, drawn, OBJECTIVE)
     return torch.cat([parameter.detach().flatten() for parameter in state.model.parameters()]) - before
 

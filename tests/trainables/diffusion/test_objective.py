@@ -16,7 +16,15 @@ from trainables.diffusion.models.config import UNetConfig
 from trainables.diffusion.models.unet1d import UNet1D
 from trainables.diffusion.noise.config import NoiseConfig
 from trainables.diffusion.noise.schedule import PREDICTIONS, cosine_schedule
-from trainables.diffusion.objective import Denoiser, Draw, Loss, Objective, denoising_loss, diffusion_loss, draw
+from trainables.diffusion.objective import (
+    Denoiser,
+    Loss,
+    Objective,
+    StepRandomness,
+    denoising_loss,
+    diffusion_loss,
+    sample_randomness,
+)
 from trainables.diffusion.ranking_config import ContrastiveConfig
 from trainables.diffusion.ranking_term import draw_negatives
 
@@ -51,21 +59,21 @@ def noise(dropout: float = 0.3) -> NoiseConfig:
     return NoiseConfig(timesteps=100, condition_dropout=dropout)
 
 
-def step(b: int = 8, dropout: float = 0.3, seed: int = 0) -> tuple[Batch, Draw]:
+def step(b: int = 8, dropout: float = 0.3, seed: int = 0) -> tuple[Batch, StepRandomness]:
     batch = batch_of(b, seed=seed)
-    return batch, draw(batch, noise(dropout), seeded(seed))
+    return batch, sample_randomness(batch, noise(dropout), seeded(seed))
 
 
 def ranked(
-    batch: Batch, drawn: Draw, config: ContrastiveConfig, random: torch.Generator | None = None
-) -> tuple[Batch, Draw]:
+    batch: Batch, drawn: StepRandomness, config: ContrastiveConfig, random: torch.Generator | None = None
+) -> tuple[Batch, StepRandomness]:
     """The same step with the negatives that the configuration asks for."""
     negatives = draw_negatives(batch.condition, config, random or seeded(), NO_QUEUE, drawn.drop_condition)
     return batch, drawn._replace(negatives=negatives)
 
 
 def loss_of(
-    given: tuple[Batch, Draw],
+    given: tuple[Batch, StepRandomness],
     config: ContrastiveConfig = PLAIN,
     model: Denoiser | None = None,
     objective: Objective = VELOCITY,
@@ -151,7 +159,7 @@ def test_the_order_of_rows_does_not_count() -> None:
     order = torch.tensor([5, 2, 7, 0, 1, 6, 3, 4])
     mixed = (
         Batch(Sequences(*(part[order] for part in batch.sequences)), batch.condition[order]),
-        Draw(drawn.t[order], drawn.eps[order], drawn.drop_condition[order], drawn.estimated[order]),
+        StepRandomness(drawn.t[order], drawn.eps[order], drawn.drop_condition[order], drawn.estimated[order]),
     )
     for config in (PLAIN, replace(RANKED, negatives=7, share=1.0)):
         torch.testing.assert_close(loss_of(mixed, config).total, loss_of((batch, drawn), config).total)
@@ -167,7 +175,9 @@ def test_a_short_sequence_counts_as_much_as_a_long_one() -> None:
 # weight 0
 
 
-def train(loss: Callable[[UNet1D, Batch, Draw, torch.Generator], Tensor]) -> tuple[list[Tensor], torch.Generator]:
+def train(
+    loss: Callable[[UNet1D, Batch, StepRandomness, torch.Generator], Tensor],
+) -> tuple[list[Tensor], torch.Generator]:
     """Six steps of AdamW from one start, with dropout; the trained weights, and the negatives' generator after them."""
     model, negatives = network(replace(SMALL, dropout=0.2)).train(), seeded(9)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
@@ -179,7 +189,7 @@ def train(loss: Callable[[UNet1D, Batch, Draw, torch.Generator], Tensor]) -> tup
     return [parameter.detach() for parameter in model.parameters()], negatives
 
 
-def plain_loss(model: UNet1D, batch: Batch, drawn: Draw, _: torch.Generator) -> Tensor:
+def plain_loss(model: UNet1D, batch: Batch, drawn: StepRandomness, _: torch.Generator) -> Tensor:
     """Velocity matching and nothing else, without a look at the code under test."""
     alpha_t, sigma_t = (part[drawn.t].float()[:, None, None] for part in (SCHEDULE.alpha, SCHEDULE.sigma))
     z, mask = batch.sequences
@@ -190,7 +200,7 @@ def plain_loss(model: UNet1D, batch: Batch, drawn: Draw, _: torch.Generator) -> 
     return total
 
 
-def contrastive_loss(config: ContrastiveConfig) -> Callable[[UNet1D, Batch, Draw, torch.Generator], Tensor]:
+def contrastive_loss(config: ContrastiveConfig) -> Callable[[UNet1D, Batch, StepRandomness, torch.Generator], Tensor]:
     return lambda model, batch, drawn, random: (
         diffusion_loss(model, VELOCITY, *ranked(batch, drawn, config, random), config).total
     )
@@ -297,16 +307,16 @@ def test_if_all_forget_their_condition_there_is_nothing_to_rank() -> None:
 
 
 def test_a_draw_is_the_generators_alone_and_does_not_look_at_the_data() -> None:
-    one, other = (draw(batch_of(seed=seed), noise(0.5), seeded(3), estimates=True) for seed in (0, 1))
+    one, other = (sample_randomness(batch_of(seed=seed), noise(0.5), seeded(3), estimates=True) for seed in (0, 1))
     assert all(map(torch.equal, one[:4], other[:4]))
-    assert not torch.equal(one.eps, draw(batch_of(), noise(0.5), seeded(4)).eps)
+    assert not torch.equal(one.eps, sample_randomness(batch_of(), noise(0.5), seeded(4)).eps)
 
 
 def test_times_are_uniform_noise_is_normal_and_conditions_are_dropped_at_their_rate() -> None:
     """Null: p > 1e-4 each, on 4,000 rows (the false-failure rate). Alternative: neighbouring hypotheses fall below."""
     batch = batch_of(4000, steps=8)
     config = NoiseConfig(timesteps=10, condition_dropout=0.1, estimate_share=0.5)
-    t, eps, drop, estimated, _ = draw(batch, config, seeded(1), estimates=True)
+    t, eps, drop, estimated, _ = sample_randomness(batch, config, seeded(1), estimates=True)
     counts = torch.bincount(t, minlength=10).tolist()
     assert len(counts) == 10
     assert chisquare(counts).pvalue > 1e-4
@@ -321,7 +331,7 @@ def test_times_are_uniform_noise_is_normal_and_conditions_are_dropped_at_their_r
 
 
 def test_dropping_and_estimating_can_be_switched_off() -> None:
-    drawn = draw(batch_of(500), noise(0.0), seeded())
+    drawn = sample_randomness(batch_of(500), noise(0.0), seeded())
     assert not bool(drawn.drop_condition.any())
     assert not bool(drawn.estimated.any())
 
@@ -365,7 +375,7 @@ def test_chosen_rows_see_their_own_estimate_and_the_others_zero() -> None:
     """By two calls: the first without an estimate, its x_0 into the second; no gradient flows through the first."""
     model = network(replace(SMALL, self_condition=True))
     batch = batch_of()
-    drawn = draw(batch, noise(), seeded(), estimates=True)
+    drawn = sample_randomness(batch, noise(), seeded(), estimates=True)
     assert 0 < int(drawn.estimated.sum()) < 8
     z, mask = batch.sequences
     alpha_t, sigma_t = SCHEDULE.at(drawn.t)

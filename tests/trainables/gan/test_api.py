@@ -60,9 +60,9 @@ def assert_close(found: Tensor, expected: Tensor) -> None:
 
 def test_what_is_loaded_samples_as_what_was_saved(source: GanGenerator, splits: DataSplits) -> None:
     network = initial_state(CONFIG, splits.statistics, ALONE).ema.model
-    fresh = GanGenerator(network, CONFIG.model, source.statistics, source.canonical, source.known)
+    fresh = GanGenerator(network, CONFIG.model, source.statistics, source.canonical, source.training_conditions)
     real = splits["validation"].take(torch.arange(9))
-    assert torch.equal(fresh.like(real, seed=3).deltas, source.like(real, seed=3).deltas)
+    assert torch.equal(fresh.sample_matching(real, seed=3).deltas, source.sample_matching(real, seed=3).deltas)
 
 
 @pytest.mark.parametrize("n", [1, 5, 33])
@@ -108,9 +108,11 @@ def test_a_target_width_has_a_say_in_what_is_like_a_movement_if_it_was_learnt(
 ) -> None:
     real = people.take(torch.arange(8))
     wide = replace(real, target_width_px=torch.full((8,), 40.0, dtype=torch.float64))
-    learnt = replace(source, known=conditions_of(wide))
+    learnt = replace(source, training_conditions=conditions_of(wide))
     for known, differs in ((learnt, True), (source, False)):
-        same = torch.isclose(known.like(wide, seed=0).deltas, known.like(real, seed=0).deltas, rtol=0.0, atol=1e-5)
+        same = torch.isclose(
+            known.sample_matching(wide, seed=0).deltas, known.sample_matching(real, seed=0).deltas, rtol=0.0, atol=1e-5
+        )
         assert bool((~same).flatten(1).any(dim=1).all()) is differs
 
 
@@ -125,7 +127,7 @@ def test_samples_are_movements_that_the_validator_takes(source: GanGenerator, sp
     """Each of the asked duration, direction and group, nothing after its last step."""
     held_out = splits["validation"]
     validator = Validator.fit(held_out, splits["train"], CONFIG.data.canonical, EvaluationConfig(movements=60, folds=2))
-    fake = source.like(validator.held_out, seed=0)
+    fake = source.sample_matching(validator.held_out, seed=0)
     assert torch.equal(fake.mask, validator.held_out.mask)
     assert fake.group == validator.held_out.group
     assert not fake.deltas[~fake.mask].any()

@@ -8,7 +8,7 @@ from trainables.data.config import CONDITION_WIDTH
 from trainables.data.dataset import Batch, Sequences, Statistics
 from trainables.gan.config import GanModelConfig
 from trainables.gan.networks import Critic
-from trainables.gan.objective import critic_loss, draw, generator_loss, gradient_penalty
+from trainables.gan.objective import critic_loss, generator_loss, gradient_penalty, sample_randomness
 
 B, T, C, D = 4, 12, 2, CONDITION_WIDTH
 LENGTHS = (8, 12, 9, 10)
@@ -100,7 +100,7 @@ def test_the_generators_loss_is_minus_the_mean_score_and_reaches_the_fakes() -> 
 
 def test_the_mixing_shares_are_uniform_and_the_rest_is_normal() -> None:
     """z tests of mean and variance over 4,000 rows at |z| < 4: six of them, false failures 4e-4."""
-    drawn = draw(torch.ones(4000, 8, dtype=torch.bool), 3, 2, torch.Generator().manual_seed(0))
+    drawn = sample_randomness(torch.ones(4000, 8, dtype=torch.bool), 3, 2, torch.Generator().manual_seed(0))
     assert drawn.latent.shape == (4000, 3)
     assert drawn.noise.shape == (4000, 8, 2)
     for values, mean, variance, fourth in ((drawn.mix, 0.5, 1 / 12, 1 / 80), (drawn.latent, 0.0, 1.0, 3.0)):

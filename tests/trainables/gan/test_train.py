@@ -20,9 +20,9 @@ from trainables.data.dataset import Batch, Sequences, Statistics
 from trainables.eval.generation.config import EvaluationConfig
 from trainables.gan.config import GanConfig, GanModelConfig, GanOptimConfig
 from trainables.gan.cost import measure
-from trainables.gan.objective import Draw, critic_loss, draw, generator_loss
-from trainables.gan.state import Player, State, initial_state
-from trainables.gan.train import epochs, learning_rates, play, shard, train_critic, train_generator
+from trainables.gan.objective import StepRandomness, critic_loss, generator_loss, sample_randomness
+from trainables.gan.state import NetworkAndOptimizer, State, initial_state
+from trainables.gan.train import epochs, learning_rates, shard, train_critic, train_generator, train_step
 from trainables.generation.config import AugmentationConfig
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
@@ -63,7 +63,7 @@ def differ(one: Tensors, other: Tensors) -> bool:
     return not all(torch.equal(one[name], tensor) for name, tensor in other.items())
 
 
-def weights(player: Player) -> Tensors:
+def weights(player: NetworkAndOptimizer) -> Tensors:
     return {name: tensor.clone() for name, tensor in player.network.state_dict().items()}
 
 
@@ -76,8 +76,8 @@ def toy_batch(rows: int = 16, steps: int = 12, seed: int = 0) -> Batch:
     return Batch(Sequences(z, mask), condition)
 
 
-def toy_draw(batch: Batch, seed: int = 0) -> Draw:
-    return draw(batch.sequences.mask, 4, 2, torch.Generator().manual_seed(seed))
+def toy_draw(batch: Batch, seed: int = 0) -> StepRandomness:
+    return sample_randomness(batch.sequences.mask, 4, 2, torch.Generator().manual_seed(seed))
 
 
 def toy_state(worker: Worker = ALONE, config: GanConfig = TINY) -> State:
@@ -205,7 +205,7 @@ def test_only_the_player_at_move_moves() -> None:
 def test_a_step_is_so_many_batches_of_the_critic_and_one_of_the_generator() -> None:
     batches, state = iter([toy_batch(seed=seed) for seed in range(4)]), toy_state()
     twin = copy.deepcopy(state)
-    measured = play(
+    measured = train_step(
         state,
         replace(TINY, optim=GanOptimConfig(critic_steps=3, warmup_steps=0)),
         batches,
@@ -218,7 +218,7 @@ def test_a_step_is_so_many_batches_of_the_critic_and_one_of_the_generator() -> N
         player.optimizer.param_groups[0]["lr"] = 1e-3 if player is twin.critic else 5e-4
     for seed in range(4):
         batch = toy_batch(seed=seed)
-        drawn = draw(batch.sequences.mask, 4, 2, random)
+        drawn = sample_randomness(batch.sequences.mask, 4, 2, random)
         if seed < 3:
             losses.append(train_critic(twin, TINY, batch, drawn)[names.TRAIN_CRITIC])
         else:
@@ -262,7 +262,7 @@ def test_workers_share_a_batch_and_their_mean_losses_are_its_losses() -> None:
         for found, whole in zip((*mine.sequences, mine.condition, *my_draw), expected, strict=True):
             assert torch.equal(found[place], whole[row])
 
-    def losses(part: tuple[Batch, Draw]) -> Tensor:
+    def losses(part: tuple[Batch, StepRandomness]) -> Tensor:
         given, random = part
         fake = state.generator.network(random.latent, random.noise, given.sequences.mask, given.condition)
         ours = critic_loss(state.critic.network, given, fake.detach(), random.mix, 10.0).total
@@ -303,7 +303,7 @@ def test_under_data_parallel_wrappers_a_step_is_the_same() -> None:
     plain_state, wrapped = toy_state(), toy_state(Worker(wrap=DistributedDataParallel))
     for state in (plain_state, wrapped):
         for _ in range(2):
-            play(state, TINY, repeat(toy_batch()), torch.Generator().manual_seed(0))
+            train_step(state, TINY, repeat(toy_batch()), torch.Generator().manual_seed(0))
     for one, other in ((plain_state.critic, wrapped.critic), (plain_state.generator, wrapped.generator)):
         assert isinstance(other.parallel, DistributedDataParallel)
         for name, tensor in weights(one).items():
@@ -313,7 +313,7 @@ def test_under_data_parallel_wrappers_a_step_is_the_same() -> None:
 def test_a_network_learns_through_its_wrapper_alone_and_once_a_step() -> None:
     """More than one call, or one beside it, would leave workers with gradients that are not common."""
     state = toy_state(Worker(wrap=Counted))
-    play(state, TINY, repeat(toy_batch()), torch.Generator().manual_seed(0))
+    train_step(state, TINY, repeat(toy_batch()), torch.Generator().manual_seed(0))
     calls = [player.parallel.calls for player in (state.critic, state.generator)]
     assert calls == [{True: TINY.optim.critic_steps}, {True: 1}]
 
@@ -340,7 +340,7 @@ def test_the_game_brings_fakes_nearer_to_the_real_sequences() -> None:
     untrained, random = error(), torch.Generator().manual_seed(0)
     stream = (toy_batch(32, seed=seed) for seed in range(1000))
     for _ in range(config.steps_per_epoch):
-        play(state, config, stream, random)
+        train_step(state, config, stream, random)
     assert error() < 0.6 * untrained
 
 

@@ -49,7 +49,7 @@ def report(trained: tuple[Path, dict[str, float]], tmp_path_factory: pytest.Temp
 def samples(trained: tuple[Path, dict[str, float]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The samples that the checkpoint is judged by, as a table like anybody's."""
     source, asked = load_generator(trained[0]), load_splits(DataConfig())["validation"]
-    movements = decode(source.like(asked, seed=20240, steps=1), source.canonical)
+    movements = decode(source.sample_matching(asked, seed=20240, steps=1), source.canonical)
     paths = [torch.cat([torch.zeros(1, 2), s[:n].cumsum(0)]) for s, n in zip(*movement_parts(movements), strict=True)]
     table = {"t_ms": [[i * 1000 / RATE_HZ for i in range(len(p))] for p in paths]}
     table |= {"x": [p[:, 0].tolist() for p in paths], "y": [p[:, 1].tolist() for p in paths]}

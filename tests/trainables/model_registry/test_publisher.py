@@ -16,7 +16,7 @@ import torch
 
 from trainables.core import atomic_files
 from trainables.model_registry import publisher as publication
-from trainables.model_registry.publisher import held
+from trainables.model_registry.publisher import lock_registry
 from trainables.model_registry.registry import CHAMPION, DECISION, HISTORY, LOG, Registry, RegistryError, lineage_of
 from trainables.training.checkpoint import RECORD, WEIGHTS, CheckpointError, save_checkpoint
 
@@ -36,7 +36,7 @@ def checkpoint(folder: Path, value: int) -> Path:
 
 
 def publish(registry: Registry, folder: Path, value: int) -> str:
-    with held(registry) as publisher:
+    with lock_registry(registry) as publisher:
         return publisher.publish(checkpoint(folder / f"trial-{value}", value), {"reason": f"because of {value}"}).id
 
 
@@ -78,13 +78,13 @@ def test_rollbacks_go_back_one_by_one_and_a_publication_starts_from_where_they_e
 ) -> None:
     for value in (1, 2, 3):
         publish(registry, tmp_path, value)
-    with held(registry) as publisher:
+    with lock_registry(registry) as publisher:
         assert [publisher.rollback()[0].decision["reason"] for _ in range(2)] == ["because of 2", "because of 1"]
         with pytest.raises(RegistryError, match="no champion to go back to; it stays"):
             publisher.rollback()
     publish(registry, tmp_path, 4)
     assert [line["event"] for line in registry.log()] == [*["publication"] * 3, *["rollback"] * 2, "publication"]
-    with held(registry) as publisher:
+    with lock_registry(registry) as publisher:
         publisher.rollback()
     assert value_of(registry) == 1
     assert len(registry.history()) == 4
@@ -93,7 +93,7 @@ def test_rollbacks_go_back_one_by_one_and_a_publication_starts_from_where_they_e
 def test_a_rollback_passes_over_what_is_not_whole_and_says_so(registry: Registry, tmp_path: Path) -> None:
     names = [publish(registry, tmp_path, value) for value in (1, 2, 3)]
     (registry.path / HISTORY / names[1] / "checkpoint" / WEIGHTS).write_bytes(b"half")
-    with held(registry) as publisher:
+    with lock_registry(registry) as publisher:
         entry, passed = publisher.rollback()
     assert (entry.id, passed, value_of(registry)) == (names[0], (names[1],), 1)
 
@@ -126,7 +126,7 @@ def cut_before(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
 
 
 def rollback(registry: Registry, folder: Path, value: int) -> None:
-    with held(registry) as publisher:
+    with lock_registry(registry) as publisher:
         publisher.rollback()
 
 
@@ -174,7 +174,7 @@ def test_what_a_cut_publication_left_is_removed_even_if_the_removal_is_cut(regis
     (registry.path / f".{CHAMPION}").symlink_to("nowhere")
     with (registry.path / LOG).open("a") as stream:
         stream.write('{"champion": "0002-01')
-    with held(registry):
+    with lock_registry(registry):
         assert content(registry.path) == whole
 
 
@@ -225,7 +225,7 @@ def test_a_copy_that_went_wrong_is_never_named(
 def test_a_refusal_is_written_down_and_changes_no_champion(registry: Registry, tmp_path: Path) -> None:
     publish(registry, tmp_path, 1)
     for reason in ("first", "second"):
-        with held(registry) as publisher:
+        with lock_registry(registry) as publisher:
             publisher.refuse("ab" * 32, {"reason": reason})
     assert [json.loads(file.read_text())["reason"] for file in registry.refusals()] == ["first", "second"]
     assert value_of(registry) == 1
@@ -252,12 +252,12 @@ def test_the_lineage_is_the_stack_of_publications_and_rollbacks() -> None:
 ENDLESS = """
 import sys
 from pathlib import Path
-from trainables.model_registry.publisher import held
+from trainables.model_registry.publisher import lock_registry
 from trainables.model_registry.registry import Registry, RegistryError
 print("ready", flush=True)
 while True:
     try:
-        with held(Registry(Path(sys.argv[1]))) as publisher:
+        with lock_registry(Registry(Path(sys.argv[1]))) as publisher:
             for value in (1, 2):
                 publisher.publish(Path(sys.argv[2]) / f"trial-{value}", {"reason": f"because of {value}"})
     except RegistryError as error:
@@ -281,7 +281,7 @@ def test_readers_see_a_whole_champion_at_every_moment_and_a_killed_process_holds
             looked += 1
             assert value_of(registry) in (None, 1, 2)
             try:
-                with held(registry):
+                with lock_registry(registry):
                     pass
             except RegistryError as error:
                 refused += "in use by another process" in str(error)
@@ -295,8 +295,8 @@ def test_readers_see_a_whole_champion_at_every_moment_and_a_killed_process_holds
 
 def test_a_settled_registry_is_still_held(registry: Registry, tmp_path: Path) -> None:
     """What settling removes has names like the lock's."""
-    with held(registry):
+    with lock_registry(registry):
         for _ in range(2):
-            with pytest.raises(RegistryError, match="in use by another process"), held(registry):
+            with pytest.raises(RegistryError, match="in use by another process"), lock_registry(registry):
                 pass
     assert publish(registry, tmp_path, 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainables.model_registry.publisher import held
+from trainables.model_registry.publisher import lock_registry
 from trainables.model_registry.registry import CHAMPION, CHECKPOINT, DECISION, HISTORY, LOG, Registry, RegistryError
 from trainables.training.checkpoint import RECORD, WEIGHTS, save_checkpoint
 
@@ -20,7 +20,7 @@ def registry(tmp_path: Path) -> Registry:
     for value in (1, 2):
         folder = tmp_path / f"trial-{value}"
         save_checkpoint(folder, {"w": torch.tensor([float(value)])}, {"kind": "test"})
-        with held(registry) as publisher:
+        with lock_registry(registry) as publisher:
             publisher.publish(folder, {"reason": f"because of {value}"})
     return registry
 
@@ -94,7 +94,7 @@ def test_what_is_not_whole_is_an_error_with_its_remedy_and_a_rollback_helps(regi
     assert "\n" not in message
     if damage == "link a folder":
         shutil.rmtree(registry.path / CHAMPION)
-    with held(registry) as publisher:
+    with lock_registry(registry) as publisher:
         entry, _ = publisher.rollback()
     assert registry.champion() == entry
     link_only = damage.startswith("link")  # the champion itself was whole then
@@ -106,7 +106,7 @@ def test_where_nothing_was_published_there_is_no_champion(tmp_path: Path) -> Non
     assert registry.champion() is None
     assert (registry.history(), registry.log(), registry.refusals()) == ([], [], [])
     assert not registry.path.exists()
-    with held(registry):
+    with lock_registry(registry):
         pass
     assert registry.champion() is None
 
@@ -123,7 +123,7 @@ def test_a_registry_may_be_moved_and_copied_with_its_links(registry: Registry, t
 def test_an_entry_stays_readable_when_another_becomes_champion(registry: Registry) -> None:
     before = registry.champion()
     assert before is not None
-    with held(registry) as publisher:
+    with lock_registry(registry) as publisher:
         publisher.rollback()
     assert registry.champion() != before
     assert registry.entry(before.id) == before
@@ -134,21 +134,27 @@ def test_an_entry_stays_readable_when_another_becomes_champion(registry: Registr
 def test_a_damaged_log_is_told_by_its_line_and_hides_no_champion(registry: Registry, text: str) -> None:
     whole = (registry.path / LOG).read_text()
     (registry.path / LOG).write_text(whole.splitlines(keepends=True)[0] + text, encoding="latin-1")
-    with pytest.raises(RegistryError, match=r"log.jsonl, line 2: not a line of this log"), held(registry):
+    with pytest.raises(RegistryError, match=r"log.jsonl, line 2: not a line of this log"), lock_registry(registry):
         pass
     assert registry.champion() is not None
 
 
 def test_a_log_that_is_missing_is_told_and_nothing_is_removed(registry: Registry) -> None:
     (registry.path / LOG).unlink()
-    with pytest.raises(RegistryError, match="no such file, and it says who was champion before whom"), held(registry):
+    with (
+        pytest.raises(RegistryError, match="no such file, and it says who was champion before whom"),
+        lock_registry(registry),
+    ):
         pass
     assert len(registry.history()) == 2
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(RegistryError, match="cannot write there"), held(Registry(tmp_path / "file" / "registry")):
+    with (
+        pytest.raises(RegistryError, match="cannot write there"),
+        lock_registry(Registry(tmp_path / "file" / "registry")),
+    ):
         pass
 
 

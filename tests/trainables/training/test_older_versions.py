@@ -11,7 +11,7 @@ from trainables.core.config import build, plain
 from trainables.core.version import VERSION, version_of
 from trainables.detector.config import DetectorConfig
 from trainables.detector.evaluation.metrics import DETECTION
-from trainables.model_registry.publisher import held
+from trainables.model_registry.publisher import lock_registry
 from trainables.model_registry.registry import DECISION, Registry, decision_today
 from trainables.training.checkpoint import RECORD, load_checkpoint, load_record, resumed, save_checkpoint
 from trainables.training.manifest import Manifest, differences
@@ -68,7 +68,7 @@ def test_a_run_is_continued_with_its_best_epoch(tmp_path: Path) -> None:
 
 def test_a_registry_is_read(tmp_path: Path) -> None:
     former = {"data": {"part": "holdout", "movements": 4}, "figures": {"val/unseen_miss": {"challenger": None}}}
-    with held(Registry(tmp_path / "registry")) as publisher:
+    with lock_registry(Registry(tmp_path / "registry")) as publisher:
         publisher.publish(checkpoint(tmp_path / "old"), former)
     entry = Registry(tmp_path / "registry").champion()
     assert entry is not None

@@ -130,7 +130,7 @@ def pool(
     )
 
     def sample(rows: Canonical, attempt: int) -> Movements:
-        return decode(source.like(rows, seed=derive(number, "fakes", attempt) >> 10), canonical)
+        return decode(source.sample_matching(rows, seed=derive(number, "fakes", attempt) >> 10), canonical)
 
     samples, refused = make(kind, sample, humans, canonical)
     return _labelled(samples, kind, kind, weights, refused)
