@@ -76,6 +76,7 @@ bench: venv $(VENV)/installed-bench-$(LOCK) ## 1 h, 1 GB more ## speed: training
 	$(RUN) -m benchmarks.search_quality --output results/bench/search_quality.json
 	$(RUN) -m benchmarks.detector_scoring --output results/bench/detector_scoring.json
 	$(RUN) -m benchmarks.serving --output results/bench/serving.json
+	$(RUN) -m benchmarks.startup --output results/bench/startup.json
 
 ablations: venv ## hours ## quality: variants of the model against each other, on one core
 	@mkdir -p results/ablations

@@ -1,27 +1,17 @@
 """`python -m platform.train`: one training run of any trainable under Ray Train, recorded in a folder.
 
 The model is trained in this process, or with scaling.num_workers=N by a group of N workers that share each batch. The
-same command again goes on after the last epoch in the folder, whichever of the two was there before.
+same command again goes on after the last epoch in the folder, whichever of the two was there before. What imports
+torch and Ray is imported when the training starts, so that `--help` starts without them.
 """
 
-import logging
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console
-
-from platform.core.ray_instance import ray_instance
 from trainables.core.cli import Command, Request, run
-from trainables.core.config import build, plain
-from trainables.metric_registry import METRIC_SETS
-from trainables.session import Job
-from trainables.session import run as run_job
+from trainables.core.config import build
 from trainables.specs import TRAINABLES
-from trainables.training.progress import Progress
-from trainables.training.run_folder import RunFolder, opened
 from trainables.training.scaling import ScalingConfig
 
 ABOUT = """
@@ -35,7 +25,6 @@ Train one model of a trainable and judge it on held-out people after every epoch
 The same command again goes on after the last epoch in out_dir; another configuration takes another out_dir. On a
 cluster out_dir is a folder that all nodes share.
 """
-LOOKED_S = 0.5  # how often the epochs of a group are looked for
 
 
 @dataclass(frozen=True)
@@ -60,37 +49,13 @@ COMMAND = Command(
 
 def main(request: Request) -> int:
     """Train to the last epoch, and say what came of it."""
-    logging.getLogger("ray.train").setLevel(logging.WARNING)
     name = request.choices["trainable"]
     settings = build(TrainConfig, {key: value for key, value in request.config.items() if key != "trainable"})
     config = build(TRAINABLES[name].config, request.config["trainable"], at="trainable")
-    metric_set, path = METRIC_SETS[name], Path(settings.out_dir or f"results/train/{name}")
-    with opened(path, name, config, metric_set.epoch_order) as folder:
-        job = Job(name, plain(config), settings.scaling, str(folder.path))
-        progress = Progress(Console(), folder, config.epochs, metric_set)
-        with progress:
-            if settings.scaling.num_workers:
-                _train_in_group(job, folder, progress, settings.address)
-            else:
-                run_job(job, folder, progress)
-        progress.print_end(f"{metric_set.evaluate_command} ckpt=BEST")
-    return 0
+    out_dir = Path(settings.out_dir or f"results/train/{name}")
+    from platform.core.training_run import train
 
-
-def _train_in_group(job: Job, folder: RunFolder, progress: Progress, address: str) -> None:
-    """Follow in the folder what the workers do; Ctrl-C reaches this thread, and ends Ray and the workers with it."""
-    with ThreadPoolExecutor(1) as trainer, ray_instance(address, job.scaling):
-        future = trainer.submit(run_job, job, folder, progress)
-        while not future.done():
-            time.sleep(LOOKED_S)
-            _show_new(folder, progress)
-        future.result()
-        _show_new(folder, progress)
-
-
-def _show_new(folder: RunFolder, progress: Progress) -> None:
-    for line in folder.metrics()[len(progress.lines) :]:
-        progress(line)
+    return train(name, config, out_dir, settings.scaling, settings.address)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import ast
 import re
 
 from docs.generate.links import ROOT
-from platform.preflight import CHECKS
+from platform.preflight.checks import CHECKS
 
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 UNSEEN = {

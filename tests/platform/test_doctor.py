@@ -14,10 +14,11 @@ import pytest
 import ray
 from rich.console import Console
 
-from platform import doctor
 from platform.core import ray_instance as cluster
 from platform.core.provenance import ROOT, Source
-from platform.preflight import CHECKS
+from platform.doctor import COMMAND, main
+from platform.preflight import command
+from platform.preflight.checks import CHECKS
 from platform.preflight.context import FAIL, OK, WARNING, Cluster, DoctorConfig, Finding, PreflightContext, run_check
 from platform.preflight.machines import compare_packages, pins
 from platform.preflight.ray_instance import check_token
@@ -400,13 +401,13 @@ def no_ray(address: str, scaling: ScalingConfig) -> None:
 
 
 def doctor_run(*overrides: str) -> int:
-    return run(doctor.COMMAND, doctor.main, overrides)
+    return run(COMMAND, main, overrides)
 
 
 def test_the_command_prints_each_check_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(doctor, "ray_instance", no_ray)
+    monkeypatch.setattr(command, "ray_instance", no_ray)
 
     def broken(context: PreflightContext) -> Finding:
         raise ZeroDivisionError("of a check")
@@ -425,14 +426,14 @@ def test_the_command_prints_each_check_and_leaves_nothing(
 def test_a_folder_that_cannot_be_written_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(doctor, "ray_instance", no_ray)
+    monkeypatch.setattr(command, "ray_instance", no_ray)
     (tmp_path / "file").touch()
     assert doctor_run(f"storage_path={tmp_path}/file") == FAILED
     assert f"storage_path={tmp_path}/file: Not a directory" in capsys.readouterr().out
 
 
 def test_warnings_do_not_fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(doctor, "gather_context", lambda config, data: a_context())
+    monkeypatch.setattr(command, "gather_context", lambda config, data: a_context())
     monkeypatch.setitem(CHECKS, "clocks", lambda context: Finding(WARNING, "x [y]", "[do] it"))
     assert doctor_run() == 0
     out = capsys.readouterr().out
@@ -457,7 +458,7 @@ def test_an_address_where_nobody_answers_is_not_waited_for() -> None:
 
 def test_a_line_has_a_word_for_its_state_not_only_a_colour() -> None:
     console = Console(file=io.StringIO(), width=40)
-    doctor._shown(console, "ray", Finding(FAIL, "a long line that a narrow terminal would break", "do something"))
+    command._shown(console, "ray", Finding(FAIL, "a long line that a narrow terminal would break", "do something"))
     lines = cast(io.StringIO, console.file).getvalue().splitlines()
     assert lines[0].startswith("FAIL    ray")
     assert lines[1].strip() == "-> do something"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from platform.preflight import CHECKS
+from platform.preflight.checks import CHECKS
 
 pytestmark = pytest.mark.ray
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,0 +1,56 @@
+"""One training run under Ray Train, in this process or in a worker group, recorded in a folder."""
+
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from platform.core.ray_instance import ray_instance
+from trainables.core.config import plain
+from trainables.metric_registry import METRIC_SETS
+from trainables.session import Job
+from trainables.session import run as run_job
+from trainables.training.progress import Progress
+from trainables.training.run_folder import RunFolder, opened
+from trainables.training.scaling import ScalingConfig
+
+LOOKED_S = 0.5  # how often the epochs of a group are looked for
+
+
+def train(name: str, config: Any, out_dir: Path, scaling: ScalingConfig, address: str) -> int:
+    """Train to the last epoch, and say what came of it.
+
+    Args:
+        name: Of the trainable whose configuration it is.
+    """
+    logging.getLogger("ray.train").setLevel(logging.WARNING)
+    metric_set = METRIC_SETS[name]
+    with opened(out_dir, name, config, metric_set.epoch_order) as folder:
+        job = Job(name, plain(config), scaling, str(folder.path))
+        progress = Progress(Console(), folder, config.epochs, metric_set)
+        with progress:
+            if scaling.num_workers:
+                _train_in_group(job, folder, progress, address)
+            else:
+                run_job(job, folder, progress)
+        progress.print_end(f"{metric_set.evaluate_command} ckpt=BEST")
+    return 0
+
+
+def _train_in_group(job: Job, folder: RunFolder, progress: Progress, address: str) -> None:
+    """Follow in the folder what the workers do; Ctrl-C reaches this thread, and ends Ray and the workers with it."""
+    with ThreadPoolExecutor(1) as trainer, ray_instance(address, job.scaling):
+        future = trainer.submit(run_job, job, folder, progress)
+        while not future.done():
+            time.sleep(LOOKED_S)
+            _show_new(folder, progress)
+        future.result()
+        _show_new(folder, progress)
+
+
+def _show_new(folder: RunFolder, progress: Progress) -> None:
+    for line in folder.metrics()[len(progress.lines) :]:
+        progress(line)

@@ -1,0 +1,50 @@
+"""Commands answer what needs no model without importing torch and Ray, which take seconds to import."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from platform.core.provenance import ROOT
+
+HEAVY = ("torch", "ray", "scipy", "sklearn", "pandas", "matplotlib", "plotly")
+ANSWERS = (("--help",), ("--cfg", "job"), ("no_such_key=1",))
+COMMANDS = ("platform.tune", "platform.train", "platform.doctor")
+"""Every command that starts fast."""
+PROBE = """
+import runpy, sys
+module, *arguments = sys.argv[1:]
+sys.argv = [module, *arguments]
+try:
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+except SystemExit:
+    pass
+print("imported:", *sorted(name for name in sys.modules if "." not in name))
+"""
+
+
+def imported(*line: str) -> set[str]:
+    """Return the heavy packages that a command line imports."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, *line], cwd=ROOT, capture_output=True, text=True, timeout=300, check=True
+    )
+    *_, last = done.stdout.splitlines()
+    assert last.startswith("imported: ")
+    return set(last.split()) & set(HEAVY)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer[0])
+def test_help_configuration_and_a_wrong_key_import_nothing_heavy(command: str, answer: tuple[str, ...]) -> None:
+    assert imported(command, *answer) == set()
+
+
+@pytest.mark.parametrize("verb", ["list", "show"])
+def test_reading_studies_imports_neither_torch_nor_ray(verb: str, tmp_path: Path) -> None:
+    assert imported("platform.tune", verb, f"storage_path={tmp_path}") == set()
+
+
+def test_the_probe_sees_what_a_command_imports(tmp_path: Path) -> None:
+    found = imported("trainables.training.checkpoint")
+    assert "torch" in found
