@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jaxtyping
+from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
-TYPECHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"  # an int is a float here
+check = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=jaxtyping.TypeCheckError))  # an int is a float
 JAXTYPED = jaxtyping.jaxtyped
 
 
@@ -24,8 +25,8 @@ def names_a_shape(function: Callable[..., Any]) -> bool:
 
 def checked(function: Any, *, typechecker: Callable[[Any], Any]) -> Any:
     """Return the function with its signature checked at every call, or the class with that of its `__init__`."""
-    if not inspect.isfunction(function):
-        return JAXTYPED(function, typechecker=typechecker)
+    if not inspect.isfunction(function) or inspect.isgeneratorfunction(function):
+        return JAXTYPED(function, typechecker=typechecker)  # beartype checks a generator within whoever consumes it
     once = typechecker(function)
     if not names_a_shape(function):
         return once
@@ -46,4 +47,4 @@ def install(packages: str) -> None:
         return functools.partial(checked, **parameters) if function is None else checked(function, **parameters)
 
     jaxtyping.jaxtyped = decorator  # type: ignore[assignment]  # its overloads
-    install_import_hook(packages, TYPECHECKER)
+    install_import_hook(packages, f"{__name__}.check")
