@@ -1,12 +1,12 @@
-"""`python -m trainables.eval.diffusion_eval`: D-Eval of a checkpoint, or of a file of samples made elsewhere.
+"""`python -m trainables.eval.diffusion_eval`: evaluate a generator's checkpoint, or a file of samples made elsewhere.
 
     python -m trainables.eval.diffusion_eval ckpt=results/... metrics=[c2st,mmd,prd,kinematics,spectra]
     python -m trainables.eval.diffusion_eval samples=generated/samples.parquet split=test
 
-A checkpoint makes one sample per held-out movement under that movement's conditions, as its training judged it; a file
-brings its own. Both then pass the chain that recordings pass. Writes `report.json` and pictures into `out_dir`.
+A checkpoint makes one sample per held-out movement under that movement's conditions, as in its training; a file has its
+own movements. Both then pass the same steps as recordings. Writes `report.json` and plots into `out_dir`.
 
-The holdout split is refused: each look at it wears it out, so it is kept for the promotion, which keeps a ledger.
+The holdout split is refused: it is reserved for the promotion, which counts its evaluations in a ledger.
 """
 
 import sys

@@ -1,7 +1,7 @@
-"""Two-sample metrics under their stable names; each has its definition and sources in its own file.
+"""Two-sample metrics under their stable names; the module of each has its definition and references.
 
 All take samples as tables [N, F] of features, real first. `c2st` scales inside its folds; for all others bring the
-columns to the scale of the real part with `standardise`.
+columns to the scale of the real rows with `standardise`.
 """
 
 from trainables.eval.features.feature_tables import Standardised, standardise

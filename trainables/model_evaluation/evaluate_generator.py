@@ -35,7 +35,7 @@ PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "cursory")
 
 @dataclass(frozen=True)
 class EvalConfig:
-    """What is judged, on which people, by which metrics."""
+    """Checkpoint or file, users and metrics of an evaluation."""
 
     ckpt: str = ""  # checkpoint folder, or
     samples: str = ""  # a file of movements: .parquet, .csv, .npy
@@ -57,7 +57,7 @@ class EvalConfig:
         require(bool(self.metrics), f"`metrics` to name at least one of {', '.join(METRICS)}", "none")
         for metric in self.metrics:
             require_member("metrics", metric, METRICS)
-        remedy = "the holdout split is kept for the promotion" if self.split == "holdout" else ""
+        remedy = "the holdout split is reserved for the promotion" if self.split == "holdout" else ""
         require(
             self.split in GENERATOR_SPLITS,
             f"`split` in {{{', '.join(GENERATOR_SPLITS)}}}",
@@ -71,7 +71,7 @@ class EvalConfig:
 COMMAND = Command(
     module="trainables.eval.diffusion_eval",
     config_name="diffusion/eval",
-    about="Judge a checkpoint, or movements made elsewhere, on held-out people:\n\n"
+    about="Evaluate a checkpoint, or movements made elsewhere, on held-out users:\n\n"
     "  python -m trainables.eval.diffusion_eval ckpt=FOLDER metrics=[c2st,mmd,prd,kinematics,spectra]\n"
     "  python -m trainables.eval.diffusion_eval samples=FILE.parquet split=test",
     schemas={"diffusion/eval_schema": EvalConfig},
@@ -79,89 +79,91 @@ COMMAND = Command(
 
 
 def main(request: Request) -> int:
-    """Judge, write the report and the pictures, and print the figures that matter most."""
+    """Evaluate, write the report and the plots, and print the key metrics."""
     config, console = build(EvalConfig, request.config), Console()
     if config.ckpt and (own := [key for key in request.given if key.startswith("data.")]):
-        raise ConfigError(f"{own[0]}: a checkpoint brings its own data; to compare with other people give val_split")
+        raise ConfigError(f"{own[0]}: a checkpoint brings its own data; to compare with other users set val_split")
     with Progress(console=console, transient=True) as progress:
         numbers, comparison = evaluate(config, progress)
     folder = Path(config.out_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    numbers["pictures"] = _draw(comparison, numbers["metrics"], folder)
+    numbers["plots"] = _plot(comparison, numbers["metrics"], folder)
     text = json.dumps(numbers, indent=1, sort_keys=True, allow_nan=False)
     (folder / "report.json").write_text(text + "\n")
     console.print(key_metrics(numbers))
-    console.print(f"report and pictures: {folder.resolve()}", highlight=False, soft_wrap=True)
+    console.print(f"report and plots: {folder.resolve()}", highlight=False, soft_wrap=True)
     return 0
 
 
 def evaluate(config: EvalConfig, progress: Progress) -> tuple[Numbers, Comparison]:
-    """Every number of the report, and the movements that it is about.
+    """Return the numbers of the report, and the movements that were compared.
 
     Raises:
-        ConfigError, CheckpointError, RecordingError: what is wrong with the command or its files, in one line.
+        ConfigError, CheckpointError, RecordingError: The command or one of its files cannot be used.
     """
-    subject = (of_checkpoint if config.ckpt else of_file)(config, progress)
-    sides = subject.sides
-    comparison = Comparison(sides.real, sides.fake, sides.training, config.comparison, sides.asked)
+    given = (of_checkpoint if config.ckpt else of_file)(config, progress)
+    movements = given.movements
+    comparison = Comparison(movements.real, movements.fake, movements.training, config.comparison, movements.requested)
     work = {**CHECKS, **{name: METRICS[name] for name in config.metrics}}
-    found = {name: work[name](comparison) for name in progress.track(work, description="measuring")}
+    results = {name: work[name](comparison) for name in progress.track(work, description="computing metrics")}
     return {
-        "subject": subject.origin,
-        "real": {"people": config.val_split or config.split, **_account("real", sides.real, sides)},
-        "fake": _account("fake", sides.fake, sides),
-        "training": {"movements": len(sides.training), "groups": len(set(sides.training.group))},
-        "data": {**plain(subject.data), "sha256": subject.splits.sha256},
+        "evaluated": given.origin,
+        "real": {"source": config.val_split or config.split, **_counts("real", movements.real, movements)},
+        "fake": _counts("fake", movements.fake, movements),
+        "training": {"movements": len(movements.training), "users": len(set(movements.training.group))},
+        "data": {**plain(given.data), "sha256": given.splits.sha256},
         "config": plain(config),
-        "checks": {name: found[name] for name in CHECKS},
-        "metrics": {name: found[name] for name in config.metrics},
+        "checks": {name: results[name] for name in CHECKS},
+        "metrics": {name: results[name] for name in config.metrics},
         "versions": {"python": sys.version.split()[0], **{package: version(package) for package in PACKAGES}},
     }, comparison
 
 
 @dataclass(frozen=True, eq=False)
 class EvaluationInput:
-    """Who is judged, on which data.
+    """Movements of an evaluation, with their origin and data.
 
     Attributes:
-        origin: For the report: the checkpoint or the file, with its hash.
+        origin: Checkpoint or file with its hash, for the report.
     """
 
     origin: Numbers
     data: DataConfig
     splits: DataSplits
-    sides: RealAndFake
+    movements: RealAndFake
 
 
 def of_checkpoint(config: EvalConfig, progress: Progress) -> EvaluationInput:
-    """Samples of a checkpoint, one per movement of the people it is compared with.
+    """Sample a checkpoint under the conditions of each real movement.
 
     Raises:
-        CheckpointError: the checkpoint cannot be used, or was trained on data that are not those of today.
+        CheckpointError: The checkpoint cannot be used, or was trained on other data than the present ones.
     """
     folder = Path(config.ckpt)
-    source, record = _sampling_as_asked(load_generator(folder, config.device), config), load_record(folder)
+    source, record = _with_sampling(load_generator(folder, config.device), config), load_record(folder)
     data = build(DataConfig, record["config"]["data"])
     splits = load_splits(data)
     if record.get("data_sha256") != splits.sha256:
-        raise CheckpointError(f"{folder}: trained on other data ({record.get('data_sha256')}); none is known to be new")
-    people, training = _people(config, splits, data), decode(splits["train"], data.canonical)
+        raise CheckpointError(
+            f"{folder}: trained on other data ({record.get('data_sha256')}), so no movement is known to be held out"
+        )
+    real, training = _real(config, splits, data), decode(splits["train"], data.canonical)
     with _running(progress, "sampling"):
-        sides = generated(
-            partial(source.sample_matching, seed=config.seed), source.canonical, people, training, config.n, config.seed
+        movements = generated(
+            partial(source.sample_matching, seed=config.seed), source.canonical, real, training, config.n, config.seed
         )
     kept = ("kind", "weights_sha256", "data_sha256", "epoch", "step")
     origin = {"checkpoint": config.ckpt, **{key: record[key] for key in kept if key in record}}
     if isinstance(source, Generator):
         origin["sampling"] = plain(source.sampling)
-    return EvaluationInput(origin, data, splits, sides)
+    return EvaluationInput(origin, data, splits, movements)
 
 
-def _sampling_as_asked(source: MovementGenerator, config: EvalConfig) -> MovementGenerator:
-    """The generator, a diffusion with the changes of its sampling.
+def _with_sampling(source: MovementGenerator, config: EvalConfig) -> MovementGenerator:
+    """Return the generator, a diffusion with the sampling of the configuration.
 
     Raises:
-        ConfigError: a sampler is chosen for a generator that has none.
+        ConfigError: A sampler is chosen for a generator that has none.
     """
     if isinstance(source, Generator):
         sampling = config.sampling.over(source.sampling)
@@ -172,21 +174,21 @@ def _sampling_as_asked(source: MovementGenerator, config: EvalConfig) -> Movemen
 
 
 def of_file(config: EvalConfig, progress: Progress) -> EvaluationInput:
-    """The movements of a file.
+    """Read the movements of a file.
 
     Raises:
-        RecordingError: the file cannot be read.
+        RecordingError: The file cannot be read.
     """
     path, splits = Path(config.samples), load_splits(config.data)
     with _running(progress, "reading"):
         file = read_movements(path)
-    people, training = _people(config, splits, config.data), decode(splits["train"], config.data.canonical)
-    sides = from_file(file, people, training, config.data.canonical, config.n, config.seed)
+    real, training = _real(config, splits, config.data), decode(splits["train"], config.data.canonical)
+    movements = from_file(file, real, training, config.data.canonical, config.n, config.seed)
     origin = {"samples": config.samples, "sha256": file_sha256(path), "events_left_out": dict(file.events)}
-    return EvaluationInput(origin, config.data, splits, sides)
+    return EvaluationInput(origin, config.data, splits, movements)
 
 
-def _people(config: EvalConfig, splits: DataSplits, data: DataConfig) -> Observed:
+def _real(config: EvalConfig, splits: DataSplits, data: DataConfig) -> Observed:
     return (
         read_movements(Path(config.val_split))
         if config.val_split
@@ -196,28 +198,29 @@ def _people(config: EvalConfig, splits: DataSplits, data: DataConfig) -> Observe
 
 @contextmanager
 def _running(progress: Progress, description: str) -> Iterator[None]:
-    """A bar of unknown length while something runs that cannot say how far it is."""
+    """Show a progress bar of unknown length."""
     task = progress.add_task(description, total=None)
     yield
     progress.update(task, total=1, completed=1)
 
 
-def _account(side: str, canonicalise: Canonical, sides: RealAndFake) -> Numbers:
-    counts = {"read": sides.read[side], "judged": len(canonicalise), "dropped": dict(sides.dropped[side])}
-    return {**counts, "groups": len(set(canonicalise.group))}
+def _counts(side: str, evaluated: Canonical, movements: RealAndFake) -> Numbers:
+    dropped = dict(movements.dropped[side])
+    counts = {"read": movements.read[side], "evaluated": len(evaluated), "dropped": dropped}
+    return {**counts, "users": len(set(evaluated.group))}
 
 
-def _draw(comparison: Comparison, metrics: Numbers, folder: Path) -> list[str]:
-    """The pictures that the chosen metrics have, and a gallery; their names."""
+def _plot(comparison: Comparison, metrics: Numbers, folder: Path) -> list[str]:
+    """Plot a gallery and the chosen metrics, and return the names of the files."""
     real, fake = comparison.real, comparison.fake
-    drawn = {
+    by_name = {
         "gallery": lambda file: plots.plot_gallery(real, fake, file, paired=comparison.paired),
         "overlays": lambda file: plots.plot_overlays(real, fake, file),
         "spectra": lambda file: plots.plot_spectra(metrics["spectra"], file),
         "c2st": lambda file: plots.plot_probe_accuracy(metrics["c2st"], comparison.config.probes, file),
     }
     wanted = {"gallery": True, "overlays": "kinematics" in metrics, "spectra": "spectra" in metrics}
-    names = [name for name in drawn if wanted.get(name, name in metrics)]
+    names = [name for name in by_name if wanted.get(name, name in metrics)]
     for name in names:
-        drawn[name](folder / f"{name}.png")
+        by_name[name](folder / f"{name}.png")
     return [f"{name}.png" for name in names]

@@ -34,7 +34,7 @@ def unbiased_mmd(real: Tensor, fake: Tensor, sigma: float) -> float:
 
 @pytest.mark.parametrize("block", [1, 5, 19, 512])
 @pytest.mark.parametrize("sigma", [0.3, 1.0, 4.0])
-def test_mmd_equals_the_double_loop_whatever_the_blocks(
+def test_mmd_equals_the_double_loop_for_any_block_size(
     block: int, sigma: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mmd, "BLOCK", block)
@@ -47,7 +47,7 @@ def test_mmd_far_from_the_origin_loses_no_digits() -> None:
     assert mmd_rbf(real + 1e6, fake + 1e6, 1.0) == pytest.approx(unbiased_mmd(real, fake, 1.0), abs=1e-8)
 
 
-def test_mmd_is_symmetric_and_knows_no_direction() -> None:
+def test_mmd_is_symmetric_and_invariant_under_rotation() -> None:
     real, fake = normal(1, 60, 4), normal(2, 45, 4, shift=0.5)
     turn = torch.linalg.qr(normal(3, 4, 4)).Q
     assert mmd_rbf(fake, real) == pytest.approx(mmd_rbf(real, fake), abs=1e-13)
@@ -79,7 +79,7 @@ def test_mmd_is_unbiased_under_the_null_and_positive_under_the_alternative() -> 
 
 
 @pytest.mark.parametrize("sigma", [0.0, -1.0, math.nan, math.inf])
-def test_a_width_that_is_no_width_is_refused(sigma: float) -> None:
+def test_an_invalid_width_is_refused(sigma: float) -> None:
     with pytest.raises(ValueError, match="sigma"):
         mmd_rbf(normal(1, 9, 2), normal(2, 9, 2), sigma)
 
@@ -89,7 +89,7 @@ def test_rows_that_are_all_equal_have_no_median_width() -> None:
         mmd_rbf(torch.ones(9, 2), torch.ones(9, 2))
 
 
-def test_standardise_uses_the_real_part_alone_and_names_what_it_leaves_out() -> None:
+def test_standardise_uses_the_real_rows_alone_and_names_the_constant_columns() -> None:
     real, fake = normal(1, 50, 3, shift=4, scale=3), normal(2, 20, 3, shift=9)
     real[:, 1] = 7.0
     scaled = standardise(real, fake, real, columns=("a", "constant", "c"))
@@ -165,7 +165,7 @@ def test_prd_is_near_one_for_equal_and_zero_for_disjoint_distributions() -> None
     assert max(prd(normal(1, 100, 4), normal(2, 100, 4, shift=100.0), clusters=2)) < 0.01
 
 
-def test_prd_repeats_itself_and_counts_equal_numbers_of_either() -> None:
+def test_prd_is_deterministic_and_uses_equal_numbers_of_rows() -> None:
     real, fake = normal(1, 300, 3), normal(2, 90, 3)
     assert prd(real, fake) == prd(real, fake)
     assert prd(real, fake, seed=1) != prd(real, fake)
@@ -181,7 +181,7 @@ def test_prd_falls_as_the_fakes_move_away() -> None:
     ("options", "message"),
     [({"clusters": 1}, "clusters"), ({"angles": 2}, "angles"), ({"clusterings": 0}, "clusterings")],
 )
-def test_counts_that_make_no_curve_are_refused(options: dict[str, int], message: str) -> None:
+def test_invalid_counts_are_refused(options: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         prd(normal(1, 50, 2), normal(2, 50, 2), **options)
 
@@ -199,5 +199,5 @@ def test_a_non_finite_value_is_named_by_row_and_column(metric: object) -> None:
         metric(normal(1, 30, 3), fake)  # type: ignore[operator]
 
 
-def test_the_stable_names_are_there() -> None:
+def test_the_stable_names_exist() -> None:
     assert all(hasattr(metrics, name) for name in metrics.__all__)

@@ -53,7 +53,7 @@ def test_under_the_validators_seed_the_metrics_equal_its_metrics(trained: tuple[
     assert (found.kind, found.movements) == ("detector", len(load_splits(CONFIG.data)["validation"]))
 
 
-def test_values_are_means_over_fresh_bots(trained: tuple[Path, dict[str, float]]) -> None:
+def test_values_are_means_over_seeds(trained: tuple[Path, dict[str, float]]) -> None:
     both, first, second = (evaluate(trained[0], "test", seeds) for seeds in ([1, 2], [1], [2]))
     assert first.metrics != second.metrics
     for name, figure in both.metrics.items():

@@ -1,4 +1,4 @@
-"""The evaluation command: it judges as training does, a file as its maker, writes all it says, and refuses the rest."""
+"""Laws of the evaluation command: the metrics of the training, equal for a file, all outputs, and one-line errors."""
 
 import json
 from functools import partial
@@ -30,7 +30,7 @@ evaluate = partial(run, COMMAND, main)
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
-    """A checkpoint of a briefly trained model, and how its training judged it."""
+    """A checkpoint of a briefly trained model, and the metrics of its training."""
     folder = tmp_path_factory.mktemp("run") / "checkpoint"
     model, quick = ModelConfig(base_channels=16), SamplingConfig(steps=1)
     *_, last = epochs(DiffusionConfig(epochs=1, steps_per_epoch=12, model=model, sampling=quick))
@@ -47,7 +47,7 @@ def report(trained: tuple[Path, dict[str, float]], tmp_path_factory: pytest.Temp
 
 @pytest.fixture(scope="module")
 def samples(trained: tuple[Path, dict[str, float]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The samples that the checkpoint is judged by, as a table like anybody's."""
+    """Write the samples of the checkpoint's evaluation as a table."""
     source, asked = load_generator(trained[0]), load_splits(DataConfig())["validation"]
     movements = decode(source.sample_matching(asked, seed=20240, steps=1), source.canonical)
     paths = [torch.cat([torch.zeros(1, 2), s[:n].cumsum(0)]) for s, n in zip(*movement_parts(movements), strict=True)]
@@ -67,7 +67,7 @@ def read(folder: Path) -> dict[str, Any]:
     return numbers
 
 
-def test_a_checkpoint_is_judged_as_its_training_judged_it(report: Path, trained: tuple[Path, dict[str, float]]) -> None:
+def test_a_checkpoint_has_the_metrics_of_its_training(report: Path, trained: tuple[Path, dict[str, float]]) -> None:
     found, metrics = read(report), trained[1]
     assert found["metrics"]["c2st"]["quadratic"]["accuracy"] == metrics[names.VAL_C2ST]
     assert found["metrics"]["mmd"]["mmd"] == pytest.approx(metrics[names.VAL_MMD], rel=1e-9)
@@ -78,27 +78,29 @@ def test_a_checkpoint_is_judged_as_its_training_judged_it(report: Path, trained:
     assert error == pytest.approx(metrics[names.VAL_CONDITION_ERROR])
 
 
-def test_the_report_says_what_was_judged_on_what(report: Path, trained: tuple[Path, dict[str, float]]) -> None:
+def test_the_report_records_the_checkpoint_and_the_data(report: Path, trained: tuple[Path, dict[str, float]]) -> None:
     found, record = read(report), json.loads((trained[0] / "record.json").read_text())
-    assert found["subject"]["weights_sha256"] == record["weights_sha256"]
+    assert found["evaluated"]["weights_sha256"] == record["weights_sha256"]
     assert found["data"]["sha256"] == record["data_sha256"]
-    assert found["real"]["people"] == "validation"
+    assert found["real"]["source"] == "validation"
     for side in ("real", "fake"):
         account = found[side]
-        assert account["judged"] + sum(account["dropped"].values()) == account["read"]
+        assert account["evaluated"] + sum(account["dropped"].values()) == account["read"]
     assert set(found["metrics"]) == {"c2st", "mmd", "prd", "kinematics", "spectra"}
     assert {"python", "torch", "numpy", "scipy", "scikit-learn", "cursory"} == set(found["versions"])
 
 
-def test_every_picture_is_drawn_and_no_blank(report: Path) -> None:
-    assert read(report)["pictures"] == ["gallery.png", "overlays.png", "spectra.png", "c2st.png"]
-    for name in read(report)["pictures"]:
+def test_every_plot_is_written_and_not_blank(report: Path) -> None:
+    assert read(report)["plots"] == ["gallery.png", "overlays.png", "spectra.png", "c2st.png"]
+    for name in read(report)["plots"]:
         with Image.open(report / name) as image:
             shades = image.convert("L").histogram()
         assert max(shades) < 0.99 * sum(shades)
 
 
-def test_a_file_of_the_same_samples_is_judged_like_the_checkpoint(samples: Path, report: Path, tmp_path: Path) -> None:
+def test_a_file_of_the_same_samples_has_the_metrics_of_the_checkpoint(
+    samples: Path, report: Path, tmp_path: Path
+) -> None:
     assert evaluate([f"samples={samples}", f"out_dir={tmp_path}", *QUICK]) == 0
     by_file, by_checkpoint = read(tmp_path), read(report)
     assert by_checkpoint["fake"]["dropped"] == {}  # else a file, which has no partners, keeps more of the real ones
@@ -113,9 +115,9 @@ def test_the_same_command_writes_the_same_bytes_and_n_chooses(samples: Path, tmp
         assert evaluate(command) == 0
         written.append((tmp_path / "report.json").read_bytes())
     assert written[0] == written[1]
-    assert (read(tmp_path)["fake"]["judged"], read(tmp_path)["real"]["judged"]) == (60, 260)
+    assert (read(tmp_path)["fake"]["evaluated"], read(tmp_path)["real"]["evaluated"]) == (60, 260)
     assert set(read(tmp_path)["metrics"]) == {"mmd"}
-    assert read(tmp_path)["pictures"] == ["gallery.png"]
+    assert read(tmp_path)["plots"] == ["gallery.png"]
 
 
 def test_other_people_can_stand_in_for_the_split(samples: Path, tmp_path: Path) -> None:
@@ -124,21 +126,21 @@ def test_other_people_can_stand_in_for_the_split(samples: Path, tmp_path: Path) 
     assert evaluate(command) == 0
     features = read(tmp_path)["metrics"]["kinematics"]
     assert {found["ks"] for name, found in features.items() if name != "ks_5_percent"} == {0.0}
-    assert read(tmp_path)["real"]["people"] == str(samples)
+    assert read(tmp_path)["real"]["source"] == str(samples)
 
 
-def test_a_gan_is_judged_by_the_same_command_but_has_no_sampler_to_choose(
+def test_a_gan_is_evaluated_by_the_same_command_but_has_no_sampler(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    judged = EvaluationConfig(movements=60, folds=2, probe="logistic")
-    config = gan.GanConfig(epochs=1, steps_per_epoch=1, optim=gan.GanOptimConfig(critic_steps=1), evaluation=judged)
+    evaluation = EvaluationConfig(movements=60, folds=2, probe="logistic")
+    config = gan.GanConfig(epochs=1, steps_per_epoch=1, optim=gan.GanOptimConfig(critic_steps=1), evaluation=evaluation)
     *_, last = gan_epochs(config)
     last.save(tmp_path / "checkpoint")
     command = [f"ckpt={tmp_path / 'checkpoint'}", f"out_dir={tmp_path}", "metrics=[spectra]"]
     assert evaluate([*command, "sampling.steps=4"]) == WRONG_INPUT
     assert "a generator without a sampler" in capsys.readouterr().err
     assert evaluate(command) == 0
-    assert read(tmp_path)["subject"]["kind"] == "gan"
+    assert read(tmp_path)["evaluated"]["kind"] == "gan"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_a_gan_is_judged_by_the_same_command_but_has_no_sampler_to_choose(
         (["ckpt=a", "samples=b.npy"], "exactly one of `ckpt` and `samples`"),
         (["ckpt=nowhere"], "no such file"),
         (["samples=nowhere.parquet"], "no such file"),
-        (["samples=nowhere.npy", "split=holdout"], "the holdout split is kept for the promotion"),
+        (["samples=nowhere.npy", "split=holdout"], "the holdout split is reserved for the promotion"),
         (["samples=a.npy", "split=train"], "`split` in {validation, test}"),
         (["samples=a.npy", "metrics=[c2st,fid]"], "metrics=fid"),
         (["samples=a.npy", "metrics=[]"], "`metrics` to name at least one"),

@@ -90,7 +90,7 @@ def test_under_the_validators_noise_the_metrics_equal_its_metrics(trained: tuple
     assert found.movements == 120
 
 
-def test_values_are_means_over_fresh_noises(trained: tuple[Path, dict[str, float]]) -> None:
+def test_values_are_means_over_seeds(trained: tuple[Path, dict[str, float]]) -> None:
     both, first, second = (evaluate(trained[0], "test", seeds) for seeds in ([1, 2], [1], [2]))
     for name, figure in both.metrics.items():
         one, other = first.metrics[name], second.metrics[name]
@@ -189,7 +189,7 @@ def test_mmd_of_chosen_rows_is_that_of_those_rows(validator: Validator) -> None:
         statistic(rows[:1])
 
 
-def test_rejected_samples_leave_with_their_partners(validator: Validator, machines: Canonical) -> None:
+def test_rejected_samples_are_left_out_with_their_partners(validator: Validator, machines: Canonical) -> None:
     """A third of one user's samples do not move: the rejected share counts them, and without that user it is 0."""
     users = users_of(validator)
     theirs = [i for i, owner in enumerate(validator.held_out.group) if owner == users[0]]
@@ -217,7 +217,7 @@ def test_the_training_split_is_refused(untrained_gan: Path) -> None:
 
 
 @pytest.mark.parametrize("seeds", [[], [1, 1]])
-def test_noises_are_different_and_at_least_one(untrained_gan: Path, seeds: list[int]) -> None:
+def test_seeds_are_different_and_at_least_one(untrained_gan: Path, seeds: list[int]) -> None:
     with pytest.raises(ConfigError, match="`seeds` to be different"):
         evaluate(untrained_gan, "validation", seeds)
 
@@ -238,7 +238,7 @@ def test_other_data_than_todays_are_refused(untrained_gan: Path, tmp_path: Path)
         evaluate(altered(untrained_gan, tmp_path, data_sha256="d2"), "validation", [1])
 
 
-def test_a_task_hands_back_the_reason_instead_of_raising_it(untrained_gan: Path, tmp_path: Path) -> None:
+def test_try_evaluate_returns_the_reason_instead_of_raising(untrained_gan: Path, tmp_path: Path) -> None:
     found = try_evaluate(altered(untrained_gan, tmp_path, kind="critic"), "validation", [1])
     assert isinstance(found, str)
     assert all(kind in found for kind in (*TRAINABLES, "critic"))
@@ -246,7 +246,7 @@ def test_a_task_hands_back_the_reason_instead_of_raising_it(untrained_gan: Path,
     assert isinstance(try_evaluate(untrained_gan, "validation", [1]), EvaluationResult)
 
 
-def test_threads_are_as_many_as_before(untrained_gan: Path) -> None:
+def test_the_number_of_threads_is_restored(untrained_gan: Path) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

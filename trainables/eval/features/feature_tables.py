@@ -1,7 +1,7 @@
-"""Samples as tables [N, F] of features: what a two-sample metric accepts, and on which scale.
+"""Check and scale feature tables [N, F] for two-sample metrics.
 
-A column that is constant in the real part tells nothing about people, yet any deviation in it would give a fake away
-(a net direction of exactly +x, say). Such columns are left out, by name, wherever real and fake are compared.
+A column that is constant in the real rows holds no information on users, yet any deviation in it would identify a fake
+(a net direction of exactly +x, for example). Such columns are left out, by name, in every comparison.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ Groups = Sequence[str] | Sequence[int]
 
 
 def as_table(samples: Float[Tensor, "N F"], name: str, columns: Sequence[str] | None = None) -> Array:
-    """The samples in float64. Raises ValueError naming row and column of the first non-finite value."""
+    """Return the samples in float64. Raises ValueError naming row and column of the first non-finite value."""
     if samples.ndim != 2 or samples.shape[0] < 2 or samples.shape[1] < 1:
         raise ValueError(f"expected `{name}` to be [N >= 2, F >= 1], but got {list(samples.shape)}")
     if columns is not None and len(columns) != samples.shape[1]:
@@ -42,7 +42,7 @@ def as_table(samples: Float[Tensor, "N F"], name: str, columns: Sequence[str] | 
 def as_pair(
     real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"], columns: Sequence[str] | None = None
 ) -> tuple[Array, Array]:
-    """Both samples in float64. Raises ValueError as `as_table` does, and if their columns differ in number."""
+    """Return both samples in float64. Raises ValueError as `as_table` does, and if their columns differ in number."""
     tables = as_table(real, "real", columns), as_table(fake, "fake", columns)
     if real.shape[1] != fake.shape[1]:
         raise ValueError(f"`real` and `fake` must share their columns, but have {real.shape[1]} and {fake.shape[1]}")
@@ -50,7 +50,7 @@ def as_pair(
 
 
 def varying(real: Array, columns: Sequence[str] | None = None) -> tuple[npt.NDArray[np.bool_], tuple[str | int, ...]]:
-    """Which columns vary in the real part, and the names (or indices) of those that do not.
+    """Return the mask of columns that vary in the real rows, and the names (or indices) of the others.
 
     Raises ValueError if none varies.
     """
@@ -62,14 +62,14 @@ def varying(real: Array, columns: Sequence[str] | None = None) -> tuple[npt.NDAr
 
 
 def equalise(real: Array, fake: Array, seed: int) -> tuple[Indices, Indices]:
-    """Ascending row indices, as many of either as the smaller sample has, chosen without replacement by the seed."""
+    """Return ascending row indices, as many of either as the smaller sample has, sampled without replacement."""
     rng, size = np.random.default_rng(seed), min(len(real), len(fake))
     a, b = (np.sort(rng.permutation(len(table))[:size]) for table in (real, fake))
     return a, b
 
 
 def group_numbers(real_groups: Groups | None, fake_groups: Groups | None, sizes: tuple[int, int]) -> Indices | None:
-    """A number for the group of each row, real ones first; None without groups.
+    """Return a number for the group of each row, real ones first; None without groups.
 
     Raises ValueError for groups of one part only, or of the wrong number.
     """
@@ -85,7 +85,7 @@ def group_numbers(real_groups: Groups | None, fake_groups: Groups | None, sizes:
 
 @dataclass(frozen=True, eq=False)
 class Standardised:
-    """Tables on the scale of the real part, without the columns that are constant there."""
+    """Tables on the scale of the real rows, without the columns that are constant there."""
 
     real: Float[Tensor, "N G"]
     others: tuple[Float[Tensor, "_ G"], ...]
@@ -95,7 +95,7 @@ class Standardised:
 def standardise(
     real: Float[Tensor, "N F"], *others: Float[Tensor, "_ F"], columns: Sequence[str] | None = None
 ) -> Standardised:
-    """(x - mean) / std for every table, with mean and (population) std of the real part; float64.
+    """Return (x - mean) / std for every table, with mean and (population) std of the real rows; float64.
 
     Raises ValueError for non-finite values, differing columns, or a real part without variance.
     """

@@ -1,8 +1,8 @@
-"""Kinematic features of canonical movements: what two-sample tests compare.
+"""Kinematic features of canonical movements, the columns of two-sample tests.
 
-Fifteen neuromotor features describe how straight, how smooth and how even in time a movement is; five spectral ones
-(`spectra.py`) say where in frequency its velocity has its power. All are dimensionless (see `motion.py`), computed
-in float64, unchanged by a mirror at the chord and by anything beyond the mask.
+Fifteen neuromotor features describe straightness, smoothness and timing of a movement; five spectral ones
+(`spectral.py`) the distribution of the power of its velocity over frequency. All are dimensionless (see `motion.py`),
+computed in float64, unchanged by a mirror at the chord and by anything beyond the mask.
 
 Quantities with heavy tails are given as logarithms. Acceleration, jerk and the count of submovements can be zero, so
 theirs is log(1 + x): it needs no floor, and leaves a uniform motion at 0 instead of at the logarithm of rounding noise.
@@ -163,18 +163,18 @@ FEATURES: tuple[str, ...] = NEUROMOTOR_FEATURES + SPECTRAL_FEATURES
 
 
 def neuromotor_features(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Float[Tensor, "N 15"]:
-    """Columns `NEUROMOTOR_FEATURES`, float64. Raises ValueError as `check_motion` does."""
+    """Return the columns `NEUROMOTOR_FEATURES`, float64. Raises ValueError as `check_motion` does."""
     return torch.from_numpy(_neuromotor(check_motion(deltas, mask))).to(deltas.device)
 
 
 def movement_features(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Float[Tensor, "N 20"]:
-    """Columns `FEATURES`: neuromotor, then spectral; float64. Raises ValueError as `check_motion` does."""
+    """Return the columns `FEATURES`: neuromotor, then spectral; float64. Raises ValueError as `check_motion` does."""
     motion = check_motion(deltas, mask)
     return torch.from_numpy(np.concatenate([_neuromotor(motion), band_features(motion)], axis=1)).to(deltas.device)
 
 
 def kinematic_summary(features: Float[Tensor, "N F"]) -> dict[str, float]:
-    """`{name}_mean` and `{name}_std` (over the N movements) of each column of one of the functions above."""
+    """Return `{name}_mean` and `{name}_std` (over the N movements) of each column of one of the functions above."""
     known = {len(names): names for names in (NEUROMOTOR_FEATURES, SPECTRAL_FEATURES, FEATURES)}
     if features.ndim != 2 or features.shape[1] not in known or features.shape[0] < 2:
         raise ValueError(f"expected `features` to be [N >= 2, F in {sorted(known)}], but got {list(features.shape)}")
@@ -189,17 +189,17 @@ def _neuromotor(motion: Motion) -> Float[Floats, "N 15"]:
 
 
 def _mean(values: Float[Floats, "N T"], valid: Bool[Booleans, "N T"]) -> Float[Floats, "N"]:
-    """Mean over the valid entries of each row; 0 for a row without any."""
+    """Return the mean over the valid entries of each row; 0 for a row without any."""
     mean: Floats = (values * valid).sum(axis=1) / np.maximum(valid.sum(axis=1), 1)
     return mean
 
 
 def _share(chosen: Bool[Booleans, "N T"], valid: Bool[Booleans, "N T"]) -> Float[Floats, "N"]:
-    """Share of the valid entries of each row that are chosen; 0 for a row without any."""
+    """Return the share of the valid entries of each row that are chosen; 0 for a row without any."""
     values: Floats = (chosen & valid).sum(axis=1) / np.maximum(valid.sum(axis=1), 1)
     return values
 
 
 def _std(values: Float[Floats, "N T"], valid: Bool[Booleans, "N T"]) -> Float[Floats, "N"]:
-    """Standard deviation (of the population) over the valid entries of each row."""
+    """Return the standard deviation (of the population) over the valid entries of each row."""
     return np.sqrt(_mean(np.square(values - _mean(values, valid)[:, None]), valid))

@@ -1,4 +1,4 @@
-"""A batch of canonical movements, checked once, from which all features are computed.
+"""Batch of canonical movements, checked once, from which all features are computed.
 
 A movement is a sequence of displacements (dx, dy), one per step, in the frame where the net displacement is (1, 0):
 the chord lies on +x and has unit length. Time is normalised as well: a movement of n steps lasts one unit, so a step
@@ -25,7 +25,7 @@ Booleans = npt.NDArray[np.bool_]
 class Motion:
     """Displacements in float64, exactly zero beyond the mask; made by `check_motion`.
 
-    Arrays and not tensors: a call of NumPy costs a third of one of PyTorch, which is all the time of a single movement.
+    Arrays and not tensors: a call of NumPy costs a third of one of PyTorch, which dominates for a single movement.
     """
 
     deltas: Float[Floats, "N T 2"]
@@ -90,7 +90,7 @@ class Motion:
 
 
 def check_motion(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Motion:
-    """Canonical movements ready for features; what stands beyond the mask is never read.
+    """Return canonical movements ready for features; values beyond the mask are never read.
 
     Raises ValueError, naming the first bad row: a mask that is not a prefix, fewer than `MINIMUM_STEPS` valid steps,
     a non-finite valid displacement, no moving step, or a net displacement that is not (1, 0) within `NET_TOLERANCE`.
@@ -119,13 +119,13 @@ def _refuse(bad: Bool[Booleans, "N"], law: str, steps: Int[npt.NDArray[np.int64]
 
 
 def pack(values: Float[Floats, "N T"], chosen: Bool[Booleans, "N T"]) -> Float[Floats, "N T"]:
-    """The chosen values of each row moved to its front, in order; zeros follow."""
+    """Return the chosen values of each row moved to its front, in order; zeros follow."""
     result = np.zeros_like(values)
     result[packed(chosen)] = values[chosen]
     return result
 
 
 def packed(chosen: Bool[Booleans, "N T"]) -> Bool[Booleans, "N T"]:
-    """Where `pack` has put the chosen values."""
+    """Return the mask of the values that `pack` has moved."""
     values: Booleans = np.arange(chosen.shape[1]) < chosen.sum(axis=1, keepdims=True)
     return values

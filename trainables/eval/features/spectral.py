@@ -5,8 +5,8 @@ grouped by their number of steps n. Frequencies are relative to each movement's 
 in (0, 1]. The feature of a band is log10(its share of the power + 1e-6). A band that holds no bin (possible below 10
 steps) and a motion of constant velocity, which has no power beside the mean, have a share of 0, thus a feature of -6.
 
-The upper two bands are the high-frequency tail: at 60 Hz what lies above 18 Hz, where tremor, corrections and the pixel
-grid are, and where a generator that smooths gives itself away.
+The upper two bands are the high-frequency tail: at 60 Hz above 18 Hz, where tremor, corrections and the pixel grid are,
+and where a generator that smooths differs.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ ROUNDING_POWER = 1e-12  # of the mean squared speed: less variance than this is 
 
 
 def spectral_features(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Float[Tensor, "N 5"]:
-    """Columns `SPECTRAL_FEATURES`: log10(share + `SHARE_FLOOR`) of each band; float64.
+    """Return the columns `SPECTRAL_FEATURES`: log10(share + `SHARE_FLOOR`) of each band; float64.
 
     Raises ValueError as `check_motion` does.
     """
@@ -36,12 +36,12 @@ def spectral_features(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"])
 
 
 def band_features(motion: Motion) -> Float[Floats, "N 5"]:
-    """Columns `SPECTRAL_FEATURES` of movements that are checked."""
+    """Return the columns `SPECTRAL_FEATURES` of checked movements."""
     return np.log10(_band_shares(motion) + SHARE_FLOOR)
 
 
 def band_shares(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Float[Tensor, "N 5"]:
-    """Share of the power in each band of equal width from 0 to the Nyquist frequency, DC left out; float64.
+    """Return the share of the power in each band of equal width from 0 to the Nyquist frequency, DC left out; float64.
 
     Raises ValueError as `check_motion` does.
     """
@@ -49,7 +49,7 @@ def band_shares(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Fl
 
 
 def _band_shares(motion: Motion) -> Float[Floats, "N 5"]:
-    """Share of the power in each band of equal width from 0 to the Nyquist frequency, DC left out; float64."""
+    """Return the share of the power in each band of equal width up to the Nyquist frequency, without DC; float64."""
     shares = np.zeros((len(motion.steps), BANDS))
     for steps, rows, power in _power_shares(motion):
         bins = np.arange(1, power.shape[1] + 1)
@@ -61,11 +61,11 @@ def _band_shares(motion: Motion) -> Float[Floats, "N 5"]:
 def velocity_spectra(
     deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"], frequencies: Float[Tensor, "K"]
 ) -> Float[Tensor, "N K"]:
-    """Spectral density of each movement's velocity at `frequencies` (relative to Nyquist, in (0, 1]); float64.
+    """Return the spectral density of each movement's velocity at `frequencies`, float64.
 
-    Each movement weighs the same: its power is normalised to integrate to 1 over (0, 1], then interpolated linearly
-    between its own bins and held constant outside them. One without power (constant velocity) has zeros.
-    Raises ValueError for frequencies outside (0, 1], and as `check_motion` does.
+    `frequencies` are relative to Nyquist, in (0, 1]. Each movement weighs the same: its power is normalised to have the
+    integral 1 over (0, 1], then interpolated linearly between its own bins and constant outside them. One without power
+    (constant velocity) has zeros. Raises ValueError for other frequencies, and as `check_motion` does.
     """
     motion, grid = check_motion(deltas, mask), frequencies.detach().cpu().to(torch.float64).numpy()
     if not ((grid > 0) & (grid <= 1)).all():
@@ -80,12 +80,12 @@ def velocity_spectra(
 def velocity_spectrum(
     deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"], frequencies: Float[Tensor, "K"]
 ) -> Float[Tensor, "K"]:
-    """Mean over the movements of `velocity_spectra`."""
+    """Return the mean of `velocity_spectra` over the movements."""
     return velocity_spectra(deltas, mask, frequencies).mean(dim=0)
 
 
 def _power_shares(motion: Motion) -> Iterator[tuple[int, npt.NDArray[np.int64], Floats]]:
-    """For each distinct n: n, the rows [M] with that many steps, and their shares of power [M, n // 2] in bins 1.."""
+    """Yield for each distinct n: n, the rows [M] with n steps, and their shares of power [M, n // 2] in bins 1.."""
     velocity = motion.deltas * motion.rate[:, :, None]
     for n in np.unique(motion.steps).tolist():
         rows = np.flatnonzero(motion.steps == n)

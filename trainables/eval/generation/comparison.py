@@ -1,4 +1,4 @@
-"""Real and fake movements side by side: how they are compared, and what all metrics of them share."""
+"""Real and fake movements of a comparison, with the features and groups that all metrics share."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,48 +15,48 @@ from trainables.eval.metrics import Standardised, standardise
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Real and fake movements in one form, with what is known of their origin.
+    """Real and fake movements in one form.
 
     Attributes:
-        training: Movements that a generator may have learnt from.
-        asked: Raw conditions that each fake was to meet, columns as in `CONDITION_NAMES`, where they are known.
+        training: Training movements of the generator.
+        requested: Raw conditions of each fake movement, columns as in `CONDITION_NAMES`, if known.
 
     Raises:
-        ConfigError: fewer movements than `MINIMUM_MOVEMENTS`, or fewer real groups than folds.
+        ConfigError: Fewer movements than `MINIMUM_MOVEMENTS`, or fewer real groups than folds.
     """
 
     real: Canonical
     fake: Canonical
     training: Canonical
     config: MetricConfig
-    asked: Float[Tensor, "M D"] | None = None
+    requested: Float[Tensor, "M D"] | None = None
 
     def __post_init__(self) -> None:
         for name, part in (("real", self.real), ("fake", self.fake)):
             law = f"`usable {name} movements >= {MINIMUM_MOVEMENTS}`"
             require(len(part) >= MINIMUM_MOVEMENTS, law, str(len(part)), "give more movements")
         groups = len(set(self.real.group))
-        remedy = "give recordings of more people, or name each session as a user of its own"
+        remedy = "give recordings of more users, or name each session as its own user"
         require(groups >= self.config.folds, "`groups of real movements >= folds`", f"{groups} groups", remedy)
 
     @cached_property
     def paired(self) -> bool:
-        """Whether every fake bears the group of a real movement, as samples made under real conditions do."""
+        """Whether every fake movement has the user of a real one, as samples made under real conditions do."""
         return set(self.fake.group) <= set(self.real.group)
 
     @cached_property
     def fake_groups(self) -> tuple[str, ...]:
-        """What folds may not cut: the group of the real movement a fake was made after, else the fake alone."""
+        """Groups of the folds: the user of the real movement that a fake one matches, else the fake movement alone."""
         return self.fake.group if self.paired else tuple(f"fake {row}" for row in range(len(self.fake)))
 
     @cached_property
     def features(self) -> tuple[Float[Tensor, "N F"], Float[Tensor, "M F"]]:
-        """Features of real and fake, columns as in `FEATURES`."""
+        """Features of the real and the fake movements, columns as in `FEATURES`."""
         real, fake = (movement_features(part.deltas, part.mask) for part in (self.real, self.fake))
         return real, fake
 
     @cached_property
     def scaled(self) -> Standardised:
-        """The features on the scale of the real part."""
+        """Features on the scale of the real movements."""
         real, fake = self.features
         return standardise(real, fake, columns=FEATURES)

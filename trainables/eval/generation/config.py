@@ -11,7 +11,7 @@ MINIMUM_MOVEMENTS = 40  # half may be lost to re-observation, or are clustered i
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """How a model is judged on the validation split."""
+    """Evaluation of a generator on the validation split."""
 
     # validation movements at most; the default validation split has fewer
     movements: Annotated[int, Interval(ge=MINIMUM_MOVEMENTS)] = 512
@@ -25,7 +25,7 @@ class EvaluationConfig:
 
 @dataclass(frozen=True)
 class MetricConfig:
-    """How real and fake are compared."""
+    """Comparison of real and fake movements."""
 
     # classifiers of the two-sample test
     probes: Annotated[tuple[Annotated[str, Choice(PROBE_NAMES)], ...], Length()] = PROBE_NAMES

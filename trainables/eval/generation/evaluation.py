@@ -1,4 +1,4 @@
-"""One sample per evaluated movement beside the real ones, with every fit that several metrics share, made once."""
+"""Samples beside the real movements that they match, with the fits that several metrics share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,11 +24,11 @@ from trainables.eval.two_sample.prd import prd
 
 @dataclass(frozen=True, eq=False)
 class GeneratorEvaluation:
-    """Samples that are still movements after re-observation, and the real movements that they were asked to match.
+    """Samples that are still movements after re-observation, and the real movements that they match.
 
     Attributes:
-        requested: Number of samples, those included that are no movements any more.
-        rows: Of each remaining sample, the number of the movement that it was asked to match.
+        requested: Number of samples, including those that are no movements any more.
+        rows: Row number of the real movement that each remaining sample matches.
         matched: Those movements, observed.
         produced: The samples, observed.
         real: Features of `matched`.
@@ -125,7 +125,7 @@ class GeneratorEvaluation:
 
     @cached_property
     def memorisation(self) -> Memorisation:
-        """How near samples come to the training movements."""
+        """Distances of the samples to the training movements."""
         return self.training(self.produced.deltas, self.produced.mask)
 
     @cached_property

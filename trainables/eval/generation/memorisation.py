@@ -1,19 +1,19 @@
-"""Memorisation: do samples lie nearer to the training movements than other people do?
+"""Memorisation: distance of samples to the training movements, compared with that of held-out users.
 
-For every sample the distance to its nearest training movement, and the same for held-out people (real to real), who
-cannot have been copied. A generator that learned people reads like them; one that learned its recordings lies nearer:
+For every sample the distance to its nearest training movement, and the same for held-out users (real to real), who
+cannot be copies. A generator that generalises has the distances of held-out users; one that memorises has smaller ones:
 
     ratio = median_i d(sample_i) / median_j d(held-out_j)              about 1, and 0 for copies
     share = share of d(sample_i) within the 1 % quantile of d(held-out_j)    about 0.01, and 1 for copies
 
-Samples that keep to the middle of what people do are nearer as well, but not that near: perfect minimum-jerk profiles,
-which have seen no training movement, read 0.8 and 0.01. Copies among fresh samples show in the share first.
+Samples near the centre of the distribution have smaller distances as well, but not as small: perfect minimum-jerk
+profiles, which use no training movement, have 0.8 and 0.01. Copies among other samples raise the share first.
 
 Movements are compared as paths: the positions at `POINTS` equal moments of the duration, in the canonical frame, where
-a copy looks the same at any place, direction and size. The Euclidean distance of two paths, divided by sqrt(POINTS), is
-a root mean square in distances from start to goal. Kinematic features would be the worse space: rounding to pixels
-shifts a path by half a pixel, but makes other headings and still steps of it. Measured on copies of default recordings
-disturbed by 0.35 px per step: ratio 0.05 and share 1.00 on paths, 0.76 and 0.38 on the standardised features.
+a copy is the same at any place, direction and size. The Euclidean distance of two paths, divided by sqrt(POINTS), is a
+root mean square in distances from start to goal. Kinematic features would be a worse space: rounding to pixels shifts a
+path by half a pixel, but changes headings and still steps. Measured on copies of default recordings disturbed by
+0.35 px per step: ratio 0.05 and share 1.00 on paths, 0.76 and 0.38 on the standardised features.
 
 References: Nearest neighbours of samples in the training set, against those of held-out data, after A Non-Parametric
 Test to Detect Data-Copying in Generative Models (Meehan et al., 2020), section 2, arXiv:2004.05675.
@@ -29,25 +29,25 @@ from torch import Tensor
 from trainables.data.representation import interpolate
 
 POINTS = 15  # moments strictly between start and end, which all movements share
-QUANTILE = 0.01  # of the reference: nearer than all but this share of other people
-BLOCK = 1024  # samples whose distances are held at a time
+QUANTILE = 0.01  # of the reference distances
+BLOCK = 1024  # samples whose distances are in memory at a time
 
 
 @dataclass(frozen=True)
 class Memorisation:
-    """How samples lie to the training movements, against how other people do."""
+    """Distances of samples to the training movements, compared with those of held-out users."""
 
     ratio: float  # of the median distances
-    share: float  # of the samples, within the `QUANTILE` of the reference
+    share: float  # share of samples within the `QUANTILE` of the reference
     median: float  # distance of a sample, root mean square in distances from start to goal
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingPaths:
-    """Training movements and the reference; made by `fit`, called with samples.
+    """Training movements and the reference distances; made by `fit`, called with samples.
 
     Attributes:
-        paths: Of the training movements, as `movement_paths` gives them.
+        paths: Paths of the training movements by `movement_paths`.
         reference: Distance of each held-out movement to the nearest of them.
     """
 
@@ -62,9 +62,9 @@ class TrainingPaths:
         held_out_deltas: Float[Tensor, "R S 2"],
         held_out_mask: Bool[Tensor, "R S"],
     ) -> "TrainingPaths":
-        """Paths of the training movements and distances of the held-out ones.
+        """Compute the paths of the training movements and the distances of the held-out ones.
 
-        Raises ValueError if half of the held-out movements stand in the training split: that is no reference.
+        Raises ValueError if half of the held-out movements are in the training split: that is no reference.
         """
         paths = movement_paths(deltas, mask)
         reference = nearest_distance(movement_paths(held_out_deltas, held_out_mask), paths)
@@ -74,24 +74,26 @@ class TrainingPaths:
         return cls(paths, reference)
 
     def __call__(self, deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Memorisation:
-        """Ratio and share as at the top of this file."""
+        """Return ratio and share as defined at the top of this file."""
         distance = self.distance(deltas, mask)
         median = distance.median().item()
         ratio = median / self.reference.median().item()
         return Memorisation(ratio, (distance <= self.near).double().mean().item(), median)
 
     def distance(self, deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Float[Tensor, "N"]:
-        """Of each sample to its nearest training movement."""
+        """Return the distance of each sample to its nearest training movement."""
         return nearest_distance(movement_paths(deltas, mask), self.paths)
 
     @property
     def near(self) -> float:
-        """A distance below which all but the `QUANTILE` of other people stay away."""
+        """Quantile `QUANTILE` of the reference distances."""
         return self.reference.quantile(QUANTILE).item()
 
 
 def movement_paths(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Float[Tensor, "N P"]:
-    """x and y at `POINTS` equal moments between start and end, linear between steps, over sqrt(POINTS); P = 2 POINTS.
+    """Return x and y at `POINTS` equal moments between start and end, over sqrt(POINTS); P = 2 POINTS.
+
+    Positions are linear between steps.
 
     Raises ValueError for a movement without valid steps and for a position that is not finite.
     """
@@ -105,6 +107,6 @@ def movement_paths(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) ->
 
 
 def nearest_distance(samples: Float[Tensor, "N P"], others: Float[Tensor, "M P"]) -> Float[Tensor, "N"]:
-    """Euclidean distance of each row to the nearest of the others; exact, so that a copy reads 0."""
+    """Return the Euclidean distance of each row to the nearest of the others; exact, so that a copy has 0."""
     exact = "donot_use_mm_for_euclid_dist"
     return torch.cat([torch.cdist(rows, others, compute_mode=exact).amin(dim=1) for rows in samples.split(BLOCK)])

@@ -1,16 +1,16 @@
-"""Movements to be judged, from anywhere, in the one form in which they are compared.
+"""Read movements for an evaluation from a data set or a file, and bring them into canonical form.
 
-    file or sampler --> whole-pixel steps at 60 Hz (`Movements`) --> what the law of a movement keeps --> canonical form
+    file or sampler --> whole-pixel steps at 60 Hz (`Movements`) --> usable movements --> canonical form
 
-Recordings and samples pass the same functions, and what is left out is counted by reason. Files of samples:
+Recordings and samples pass the same functions, and movements that are left out are counted by reason. Files of samples:
 
     .parquet, .csv   the tables of the data reader (`trainables.data.table`): t_ms, x, y, user, session. One row per
-                     movement with lists is taken as it is; one row per event is cut into movements, so let each
-                     movement be a session of its own.
+                     movement with lists is one movement; one row per event is segmented into movements, so let each
+                     movement be its own session.
     .npy             [N, P, 3] with (t_ms, x, y) per point; a movement of fewer than P points ends in rows of NaN.
 
-A Parquet table of movements may say what each was asked to be: one column per condition, named as `CONDITION_NAMES`.
-The target width may be left out, as a column or as a value.
+A Parquet table of movements may hold the requested conditions: one column per condition, named as `CONDITION_NAMES`.
+The target width may be missing, as a column or as a value.
 """
 
 import math
@@ -36,11 +36,11 @@ from trainables.data.recordings import Recording, RecordingError, RecordingSet, 
 
 @dataclass(frozen=True, eq=False)
 class Canonicalised:
-    """Movements in canonical form, and the account of those that were left out.
+    """Movements in canonical form, with the counts of those left out.
 
     Attributes:
-        rows: Which of the given movements they are.
-        dropped: Reason -> movements left out.
+        rows: Row numbers among the given movements.
+        dropped: Reason -> number of movements left out.
     """
 
     canonical: Canonical
@@ -52,25 +52,27 @@ class Canonicalised:
 
 
 def canonicalise(movements: Movements, form: CanonicalConfig) -> Canonicalised:
-    """The movements that the form can hold, in that form: step for step what recordings go through."""
+    """Return the movements that the form can represent, in that form, by the same steps as recordings."""
     rows, dropped = usable(movements, form)
     return Canonicalised(encode(movements.take(rows), form), rows, {reason: n for reason, n in dropped.items() if n})
 
 
 @dataclass(frozen=True, eq=False)
 class Observed:
-    """Movements after the observation model, the account of the rest, and what each was asked to be, where known.
+    """Movements after the observation model, the counts of those left out, and requested conditions, if known.
 
     Attributes:
-        dropped: Reason -> movements left out while reading.
-        events: Reason -> raw events left out or cut at.
+        read: Number of movements before any is left out.
+        dropped: Reason -> number of movements left out while reading.
+        events: Reason -> number of raw events left out or cut at.
+        requested: Conditions of each movement, columns as in `CONDITION_NAMES`.
     """
 
     movements: Movements
     read: int
     dropped: Mapping[str, int]
     events: Mapping[str, int]
-    asked: Float[Tensor, "N D"] | None = None
+    requested: Float[Tensor, "N D"] | None = None
 
 
 def movements_of(splits: DataSplits, split: str, form: CanonicalConfig) -> Observed:
@@ -80,11 +82,11 @@ def movements_of(splits: DataSplits, split: str, form: CanonicalConfig) -> Obser
 
 
 def read_movements(path: Path) -> Observed:
-    """The movements of a file after the observation model.
+    """Read the movements of a file and pass them through the observation model.
 
     Raises:
-        ConfigError: a suffix that no reader takes, or conditions that cannot be used.
-        RecordingError: whatever else is wrong with the file, in one line; also if nothing in it is a movement.
+        ConfigError: An unknown suffix, or unusable conditions.
+        RecordingError: Any other fault of the file, or a file without movements.
     """
     readers = ", ".join(MOVEMENT_READERS)
     require(path.suffix.lower() in MOVEMENT_READERS, f"`suffix of the file` in {{{readers}}}", str(path))
@@ -93,7 +95,7 @@ def read_movements(path: Path) -> Observed:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in found.dropped.items())
         raise RecordingError(f"{path}: the file holds no movement ({reasons or 'it is empty'})")
     observed = observe_recordings(found.recordings)
-    return Observed(observed, found.read, found.dropped, found.repaired_events, _asked(path))
+    return Observed(observed, found.read, found.dropped, found.repaired_events, _requested(path))
 
 
 def _read_table(path: Path) -> RecordingSet:
@@ -101,7 +103,7 @@ def _read_table(path: Path) -> RecordingSet:
 
 
 def _read_array(path: Path) -> RecordingSet:
-    """Movements of an array [N, P, 3]; each a session of a user of its own, for an array names nobody."""
+    """Read the movements of an array [N, P, 3]; each is a session of its own user, since an array names no users."""
     points = _load_array(path)
     present = np.logical_not(np.isnan(points).all(axis=2, keepdims=True))[:, :, 0]
     length = present.sum(axis=1)
@@ -139,7 +141,7 @@ def _load_array(path: Path) -> npt.NDArray[np.float64]:
 
 
 def _refuse(path: Path, bad: npt.NDArray[np.bool_], law: str) -> None:
-    """Raise with the first movement that has a bad point; `bad` is [N, points]."""
+    """Raise for the first movement with a bad point; `bad` is [N, points]."""
     movements = np.flatnonzero(bad.any(axis=1))
     if len(movements):
         raise RecordingError(f"{path}, movement {movements[0]}: {law} ({len(movements)} such movements)")
@@ -152,11 +154,11 @@ MOVEMENT_READERS: dict[str, Callable[[Path], RecordingSet]] = {
 }
 
 
-def _asked(path: Path) -> Float[Tensor, "N D"] | None:
-    """The conditions of a Parquet table's movements (of at least 2 points), or None if it names none.
+def _requested(path: Path) -> Float[Tensor, "N D"] | None:
+    """Return the requested conditions of a Parquet table's movements (of at least 2 points), or None without any.
 
     Raises:
-        ConfigError: some conditions are named and others not, or a value is no finite number (save an unknown width).
+        ConfigError: Some conditions are missing, or a value is not finite (except an unknown width).
     """
     if path.suffix.lower() != ".parquet":
         return None
@@ -167,13 +169,13 @@ def _asked(path: Path) -> Float[Tensor, "N D"] | None:
     require(set(MEASURED_CONDITIONS) <= set(named), law, f"{', '.join(named)} in {path}")
     table = pq.read_table(path, columns=["t_ms", *named])
     if not pa.types.is_nested(table.schema.field("t_ms").type):
-        raise ConfigError(f"{path}: conditions are told per movement, but its rows are events; leave those columns out")
+        raise ConfigError(f"{path}: conditions belong to movements, but its rows are events; leave out those columns")
     table = table.filter(pc.greater_equal(pc.list_value_length(table.column("t_ms")), 2))
-    asked = torch.full((len(table), len(CONDITION_NAMES)), math.nan, dtype=torch.float64)
+    requested = torch.full((len(table), len(CONDITION_NAMES)), math.nan, dtype=torch.float64)
     for column, name in enumerate(named):
         values = table.column(name).to_numpy(zero_copy_only=False).astype(np.float64)
-        asked[:, column] = torch.from_numpy(values)
-    measured, width = asked.tensor_split([len(MEASURED_CONDITIONS)], dim=1)
+        requested[:, column] = torch.from_numpy(values)
+    measured, width = requested.tensor_split([len(MEASURED_CONDITIONS)], dim=1)
     finite = bool(measured.isfinite().all()) and not bool(width.isinf().any())
     require(finite, "`conditions` to be finite", f"NaN or infinity in a condition of {path}")
-    return asked
+    return requested

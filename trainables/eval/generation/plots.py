@@ -1,4 +1,7 @@
-"""Pictures of movements: what people would rather see than read. Colours are safe for the colour-blind."""
+"""Plot real against generated movements: gallery, feature distributions, spectra and probe accuracies.
+
+Colours are safe for the colour-blind.
+"""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -29,32 +32,32 @@ GALLERY_ROWS, GALLERY_COLUMNS = 5, 4
 
 
 def plot_gallery(real: Canonical, fake: Canonical, file: Path, seed: int = 0, *, paired: bool = True) -> None:
-    """Real movements beside generated ones, a dot per 60 Hz step, and their speeds below.
+    """Plot real beside generated movements, a dot per 60 Hz step, and their speeds below.
 
     Args:
-        paired: Row i of `fake` was made under the conditions of row i of `real`; they then stand at the same place.
+        paired: Whether row i of `fake` was made under the conditions of row i of `real`; they share a place then.
     """
-    rows = _drawn(min(len(real), len(fake)), seed)
+    rows = _sampled(min(len(real), len(fake)), seed)
     figure = Figure(figsize=(12.5, 9.5), layout="constrained")
     paths, speeds = figure.subfigures(2, 1, squeeze=False, height_ratios=[3.2, 1]).flat
     sides = paths.subfigures(1, 2, squeeze=False, wspace=0.04).flat
     axes = speeds.subplots(1, 2, sharex=True, sharey=True)
     for side, axis, part, (name, colour) in zip(sides, axes, (real, fake), PARTS, strict=True):
         shown = part.take(rows)
-        _paths(side, shown, colour)
+        _plot_paths(side, shown, colour)
         side.suptitle(f"{name}: {len(rows)} movements" + (", the same conditions at the same place" if paired else ""))
-        _speeds(axis, shown, colour)
+        _plot_speeds(axis, shown, colour)
     axes[0].set_ylabel("speed (mean speeds\nof the straight way)")
     figure.savefig(file, dpi=DPI)
 
 
-def _drawn(count: int, seed: int) -> Tensor:
+def _sampled(count: int, seed: int) -> Tensor:
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     return order[: GALLERY_ROWS * GALLERY_COLUMNS].sort().values
 
 
-def _paths(side: SubFigure, part: Canonical, colour: str) -> None:
-    """One small axis per movement in the canonical frame: from the ring to the dot."""
+def _plot_paths(side: SubFigure, part: Canonical, colour: str) -> None:
+    """Plot each movement on a small axis in the canonical frame, from the ring to the dot."""
     axes = side.subplots(GALLERY_ROWS, GALLERY_COLUMNS).flatten()
     for axis in axes:
         axis.set_axis_off()
@@ -70,7 +73,7 @@ def _paths(side: SubFigure, part: Canonical, colour: str) -> None:
         axis.set_title(f"{distance:.0f} px, {duration:.2f} s", fontsize=7, color="#555555", pad=1)
 
 
-def _speeds(axis: Axes, part: Canonical, colour: str) -> None:
+def _plot_speeds(axis: Axes, part: Canonical, colour: str) -> None:
     for deltas, mask in zip(part.deltas, part.mask, strict=True):
         speed = deltas[mask].norm(dim=-1) * int(mask.sum())
         axis.plot(np.linspace(0, 1, len(speed)), speed.numpy(), color=colour, alpha=0.45, linewidth=0.8)
@@ -78,7 +81,7 @@ def _speeds(axis: Axes, part: Canonical, colour: str) -> None:
 
 
 def plot_overlays(real: Canonical, fake: Canonical, file: Path) -> None:
-    """Distributions of every feature, real against generated: four large, the rest small, each with its KS distance."""
+    """Plot the distribution of every feature, real against generated, with its KS distance; four of them large."""
     tables = [movement_features(part.deltas, part.mask) for part in (real, fake)]
     figure = Figure(figsize=(13, 9.5), layout="constrained")
     large, small = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.25, 2]).flat
@@ -88,13 +91,13 @@ def plot_overlays(real: Canonical, fake: Canonical, file: Path) -> None:
         axes = part.subplots(rows, across, squeeze=False).flat
         for axis, (name, title) in zip(axes, titles.items(), strict=False):
             columns = [table[:, FEATURES.index(name)] for table in tables]
-            _histogram(axis, title, *columns, size=size)
+            _plot_histogram(axis, title, *columns, size=size)
     figure.legend(*large.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     figure.savefig(file, dpi=DPI)
 
 
-def _histogram(axis: Axes, title: str, real: Float[Tensor, "N"], fake: Float[Tensor, "M"], *, size: int) -> None:
-    """Both densities over the range that holds 99 % of the values; what lies beyond it is counted at the edges."""
+def _plot_histogram(axis: Axes, title: str, real: Float[Tensor, "N"], fake: Float[Tensor, "M"], *, size: int) -> None:
+    """Plot both densities over the range that holds 99 % of the values; others are clipped to it."""
     low, high = np.quantile(torch.cat([real, fake]).numpy(), [0.005, 0.995])
     bins = np.linspace(low, max(high, low + 1e-6), 31).tolist()
     for values, (label, colour) in zip((real, fake), PARTS, strict=True):
@@ -108,15 +111,15 @@ def _histogram(axis: Axes, title: str, real: Float[Tensor, "N"], fake: Float[Ten
 
 
 def plot_spectra(numbers: Mapping[str, Any], file: Path) -> None:
-    """Mean velocity spectra with their interquartile bands, the tail marked, and how far each band is off.
+    """Plot mean velocity spectra with their quartiles, the tail, and the log ratio of each band.
 
     Args:
-        numbers: What `report.spectra` gives.
+        numbers: Result of `report.spectra`.
     """
     figure = Figure(figsize=(12, 4.8), layout="constrained")
     density, ratio = figure.subplots(1, 2, width_ratios=[1.7, 1])
     for (label, colour), part in zip(PARTS, ("real", "fake"), strict=True):
-        _density(density, numbers["frequency_hz"], numbers[part], label, colour)
+        _plot_density(density, numbers["frequency_hz"], numbers[part], label, colour)
     tail, edges = numbers["tail"], numbers["bands_hz"]
     density.axvspan(tail["from_hz"], edges[-1], color="#999999", alpha=0.15, label=f"tail, over {tail['from_hz']:g} Hz")
     density.set_title(
@@ -128,11 +131,13 @@ def plot_spectra(numbers: Mapping[str, Any], file: Path) -> None:
     density.set_xlabel("frequency (Hz)")
     density.set_ylabel("share of the velocity's power per Hz")
     density.legend(frameon=False, loc="lower left")
-    _ratios(ratio, edges, numbers["band_log10_ratios"])
+    _plot_ratios(ratio, edges, numbers["band_log10_ratios"])
     figure.savefig(file, dpi=DPI)
 
 
-def _density(axis: Axes, frequency_hz: list[float], part: Mapping[str, list[float]], label: str, colour: str) -> None:
+def _plot_density(
+    axis: Axes, frequency_hz: list[float], part: Mapping[str, list[float]], label: str, colour: str
+) -> None:
     low, middle, high = (np.array(part[key]) / frequency_hz[-1] for key in ("q25", "mean", "q75"))
     axis.plot(
         frequency_hz, middle, color=colour, linewidth=1.8, label=f"{label}: mean, and the middle half of the movements"
@@ -140,7 +145,7 @@ def _density(axis: Axes, frequency_hz: list[float], part: Mapping[str, list[floa
     axis.fill_between(frequency_hz, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
-def _ratios(axis: Axes, edges_hz: list[float], log10_ratios: list[float]) -> None:
+def _plot_ratios(axis: Axes, edges_hz: list[float], log10_ratios: list[float]) -> None:
     names = [f"{low:g} to {high:g}" for low, high in pairwise(edges_hz)]
     bars = axis.bar(names, log10_ratios, color=FAKE, alpha=0.7, width=0.6)
     axis.bar_label(bars, fmt="%+.2f", padding=2)
@@ -152,10 +157,10 @@ def _ratios(axis: Axes, edges_hz: list[float], log10_ratios: list[float]) -> Non
 
 
 def plot_probe_accuracy(numbers: Mapping[str, Any], probes: tuple[str, ...], file: Path) -> None:
-    """Held-out accuracy of each probe with its s.d. over folds, its AUC, and the band of real against real.
+    """Plot the held-out accuracy of each probe with its s.d. over folds, its AUC, and its null band.
 
     Args:
-        numbers: What `report.probe_tests` gives for `probes`.
+        numbers: Result of `report.probe_tests` for `probes`.
     """
     figure = Figure(figsize=(1.8 + 1.5 * len(probes), 4.8), layout="constrained")
     axis = figure.subplots()
@@ -180,7 +185,7 @@ def plot_probe_accuracy(numbers: Mapping[str, Any], probes: tuple[str, ...], fil
         axis.text(x - 0.23, 0.415, f"{value:.3f}", fontsize=9, zorder=5)
     axis.set_xticks(place, probes)
     axis.set_ylim(0.4, 1.02)
-    axis.set_ylabel("held-out accuracy (0.5: cannot be told apart)")
+    axis.set_ylabel("held-out accuracy (0.5: indistinguishable)")
     axis.set_title("C2ST by probe: bars with s.d. over folds")
     axis.legend(frameon=False, loc="upper left")
     figure.savefig(file, dpi=DPI)

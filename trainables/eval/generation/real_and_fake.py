@@ -1,7 +1,7 @@
-"""Both sides of an evaluation: people who were held out, and a candidate that would be taken for them.
+"""Real and generated movements of an evaluation: held-out users, and samples of a generator or of a file.
 
-A candidate is a generator, which is asked for a movement like each of those people's, or a file of movements made
-elsewhere. People and candidate pass `judged`, the one chain, and whatever falls out of it is counted by reason.
+A generator makes a movement under the conditions of each held-out movement; a file has movements made elsewhere. Both
+sides pass `canonicalise`, and movements that are left out are counted by reason.
 """
 
 from collections import Counter
@@ -21,18 +21,18 @@ from trainables.eval.generation.movement_reader import Observed, canonicalise
 
 @dataclass(frozen=True, eq=False)
 class RealAndFake:
-    """Real, candidate and training movements in one form.
+    """Real, generated and training movements in one form.
 
     Attributes:
-        asked: Raw conditions of each fake, where they are known.
-        read: Movements that each side began with.
-        dropped: Of each side, reason -> movements that are not judged.
+        requested: Raw conditions of each fake movement, if known.
+        read: Number of movements of each side before any is left out.
+        dropped: Side -> reason -> number of movements left out.
     """
 
     real: Canonical
     fake: Canonical
     training: Canonical
-    asked: Float[Tensor, "M D"] | None
+    requested: Float[Tensor, "M D"] | None
     read: Mapping[str, int]
     dropped: Mapping[str, Mapping[str, int]]
 
@@ -40,67 +40,67 @@ class RealAndFake:
 def generated(
     like: Callable[[Canonical], Canonical],
     form: CanonicalConfig,
-    people: Observed,
+    real: Observed,
     training: Movements,
     n: int,
     seed: int,
 ) -> RealAndFake:
-    """One sample per movement of (n of) the people; row i of `fake` was asked to be like row i of `real`.
+    """Return one sample per real movement (of n of them), row by row under its conditions.
 
-    A sample that is no movement any more is left out together with the one it was asked to match.
+    A sample that is no movement after re-observation is left out together with the real movement that it matches.
 
     Args:
-        like: Makes one movement per given one, under its conditions, in the canonical form `form`.
+        like: Makes one movement under the conditions of each given one, in the canonical form `form`.
 
     Raises:
-        ConfigError: more samples than movements that can be asked for.
+        ConfigError: More samples than usable real movements.
     """
-    fitting, dropped = usable(people.movements, form)
-    real = people.movements.take(fitting[_chosen(len(fitting), n, seed)])
-    made = decode(like(encode(real, form)), form)
-    shared = common_form(form, real, made, training)
-    fake = canonicalise(made, shared)
-    partners = encode(real.take(fake.rows), shared)
+    fitting, dropped = usable(real.movements, form)
+    matched = real.movements.take(fitting[_chosen(len(fitting), n, seed)])
+    samples = decode(like(encode(matched, form)), form)
+    shared = common_form(form, matched, samples, training)
+    fake = canonicalise(samples, shared)
+    partners = encode(matched.take(fake.rows), shared)
     return RealAndFake(
         partners,
         fake.canonical,
         canonicalise(training, shared).canonical,
         partners.condition(),
-        {"real": people.read, "fake": len(made)},
-        {"real": _counted(people.dropped, dropped), "fake": fake.dropped},
+        {"real": real.read, "fake": len(samples)},
+        {"real": _counted(real.dropped, dropped), "fake": fake.dropped},
     )
 
 
 def from_file(
-    file: Observed, people: Observed, training: Movements, form: CanonicalConfig, n: int, seed: int
+    file: Observed, real: Observed, training: Movements, form: CanonicalConfig, n: int, seed: int
 ) -> RealAndFake:
-    """The movements (n of them) of a file beside all people, whatever they were made after.
+    """Return (n of) the movements of a file beside all real ones, without pairing.
 
     Raises:
-        ConfigError: more samples than the file holds in this form.
+        ConfigError: More samples than the file holds in this form.
     """
-    form = common_form(form, people.movements, file.movements, training)
-    fake, real = canonicalise(file.movements, form), canonicalise(people.movements, form)
+    form = common_form(form, real.movements, file.movements, training)
+    fake, reference = canonicalise(file.movements, form), canonicalise(real.movements, form)
     rows = _chosen(len(fake), n, seed)
     return RealAndFake(
-        real.canonical,
+        reference.canonical,
         fake.canonical.take(rows),
         canonicalise(training, form).canonical,
-        None if file.asked is None else file.asked[fake.rows[rows]],
-        {"real": people.read, "fake": file.read},
-        {"real": _counted(people.dropped, real.dropped), "fake": _counted(file.dropped, fake.dropped)},
+        None if file.requested is None else file.requested[fake.rows[rows]],
+        {"real": real.read, "fake": file.read},
+        {"real": _counted(real.dropped, reference.dropped), "fake": _counted(file.dropped, fake.dropped)},
     )
 
 
 def common_form(config: CanonicalConfig, *sides: Movements) -> CanonicalConfig:
-    """60 Hz steps, as many as the configuration holds, or as the longest movement has where its form bounds none."""
+    """Return the form of 60 Hz steps: that of the configuration, or one as long as the longest movement."""
     if config.representation == "fixed_dt":
         return config
     return CanonicalConfig("fixed_dt", max(MINIMUM_STEPS, *(int(side.length.max()) for side in sides if len(side))))
 
 
 def _chosen(count: int, n: int, seed: int) -> Int[Tensor, "M"]:
-    """All rows for n=0, else n of them by the seed, as a training run chooses those it is judged on."""
+    """Return all rows for n=0, else n of them by the seed, chosen as a training run chooses its validation rows."""
     require(n <= count, "`n <= usable movements`", f"n={n} and {count} movements", "ask for fewer, or n=0 for all")
     order = torch.randperm(count, generator=generator(seed, "validation rows"))
     return order[: n or count].sort().values

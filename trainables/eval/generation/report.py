@@ -1,10 +1,10 @@
-"""The numbers of an evaluation: every metric of real against fake movements, each beside its reference.
+"""Numbers of an evaluation report: every metric of real against fake movements, each beside its reference.
 
-A number without a reference says little: an accuracy stands beside that of real halves against each other, a
-discrepancy beside its permutation p-value, a distance between distributions beside what chance alone makes of it, and
-the distance to the training movements beside that of people who were not in it either.
+An accuracy stands beside that of real halves against each other, a discrepancy beside its permutation p-value, a
+distance between distributions beside that of chance, and the distance to the training movements beside that of held-out
+users.
 
-`METRICS` holds what can be chosen. `CHECKS` are made with every evaluation, or say why they could not be.
+`METRICS` holds the metrics that can be chosen. `CHECKS` are part of every evaluation, or state why they are missing.
 """
 
 from collections.abc import Callable, Mapping
@@ -52,10 +52,10 @@ Numbers = dict[str, Any]
 
 
 def probe_tests(comparison: Comparison) -> Numbers:
-    """C2ST by every probe, each with its real-against-real band; bands come from halves, of N/2 rows each."""
+    """Return the C2ST of every probe with its null band, from random real halves of N/2 rows each."""
     config, (real, fake) = comparison.config, comparison.features
     groups, fold = comparison.real.group, {"folds": config.folds, "seed": config.seed}
-    numbers: Numbers = {"folds": "by group" if comparison.paired else "real by group, fake by movement"}
+    numbers: Numbers = {"folds": "by user" if comparison.paired else "real by user, fake by movement"}
     for probe in config.probes:
         result = classifier_two_sample_test(
             real, fake, real_groups=groups, fake_groups=comparison.fake_groups, probe=probe, columns=FEATURES, **fold
@@ -66,10 +66,10 @@ def probe_tests(comparison: Comparison) -> Numbers:
 
 
 def discrepancy(comparison: Comparison) -> Numbers:
-    """Unbiased MMD^2 with its permutation p-value; sigma is the median distance between real movements.
+    """Return the unbiased MMD^2 with its permutation p-value; sigma is the median distance between real movements.
 
-    Paired samples are exchanged group by group; others movement by movement, which takes them for independent. The test
-    holds `TEST_ROWS` rows: of more, a seeded choice is tested, and the numbers say of how many.
+    Paired samples are permuted user by user; others movement by movement, which assumes independence. The test has
+    `TEST_ROWS` rows at most: a seeded choice of more rows is tested, and `rows_tested` is their number.
     """
     (real, (fake,)), config = (comparison.scaled.real, comparison.scaled.others), comparison.config
     sigma, most = median_distance(real), TEST_ROWS // 2
@@ -90,7 +90,7 @@ def discrepancy(comparison: Comparison) -> Numbers:
         "sigma": sigma,
         "p_value": test.p_value,
         "permutations": test.permutations,
-        "exchanged": "groups" if comparison.paired else "movements",
+        "permuted": "users" if comparison.paired else "movements",
         "rows_tested": [len(r) for r in rows],
         "n": [len(real), len(fake)],
     }
@@ -102,9 +102,9 @@ def _chosen(count: int, most: int, seed: int) -> Tensor:
 
 
 def precision_and_recall(comparison: Comparison) -> Numbers:
-    """Of clusters (PRD), of nearest neighbours (improved), and density and coverage; on the scale of the real part.
+    """Return PRD, improved precision and recall, density and coverage, on the scale of the real movements.
 
-    Under `null` the same of random halves of the real movements, N/2 rows each: what a perfect generator would reach.
+    `null` holds the same of random real halves, N/2 rows each: the values of a perfect generator.
     """
     real, (fake,), config = comparison.scaled.real, comparison.scaled.others, comparison.config
     rng, null = np.random.default_rng(config.seed), []
@@ -121,7 +121,7 @@ def _pairs(real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"], seed: int) ->
 
 
 def kinematics(comparison: Comparison) -> Numbers:
-    """Mean and s.d. of every feature, their standardised difference (in s.d. of the real), and the KS distance."""
+    """Return mean and s.d. of every feature, the standardised difference (in s.d. of the real) and the KS distance."""
     real, fake = comparison.features
     n, m = len(real), len(fake)
     numbers: Numbers = {"ks_5_percent": KS_CRITICAL * ((n + m) / (n * m)) ** 0.5}
@@ -143,9 +143,9 @@ def _compared(real: Float[Tensor, "N"], fake: Float[Tensor, "M"], constant: bool
 
 
 def spectra(comparison: Comparison) -> Numbers:
-    """Mean spectral density of the velocity with its quartiles, band by band, and the high-frequency tail.
+    """Return the mean spectral density of the velocity with its quartiles, the power by band, and the tail.
 
-    Band and tail are mean shares of the power; a log ratio of log10(fake / real) = 0.1 is a quarter too much.
+    Band and tail are mean shares of the power; a log10 ratio of fake to real of 0.1 is 26 % too much power.
     """
     parts = {"real": comparison.real, "fake": comparison.fake}
     shares = {name: band_shares(part.deltas, part.mask) for name, part in parts.items()}
@@ -187,10 +187,10 @@ METRICS: dict[str, Callable[[Comparison], Numbers]] = {
 
 
 def memorisation(comparison: Comparison) -> Numbers:
-    """How near fakes come to the training movements, against how near the real ones do, who are not in it.
+    """Return the distance of fake movements to the training movements, against that of the real ones.
 
     Raises:
-        ConfigError: half of the real movements stand in the training split, so that they are no reference.
+        ConfigError: Half of the real movements are in the training split, so that they are no reference.
     """
     training, real, fake = comparison.training, comparison.real, comparison.fake
     try:
@@ -202,11 +202,14 @@ def memorisation(comparison: Comparison) -> Numbers:
 
 
 def conditions(comparison: Comparison) -> Numbers:
-    """What was asked against what was made, by measured column; why not, if nothing is known to have been asked."""
-    if comparison.asked is None:
-        return {"not_measured": "the samples do not say what they were asked to be"}
-    asked, std = comparison.asked[:, : len(MEASURED_CONDITIONS)], comparison.training.measured_condition().std(dim=0)
-    errors = condition_errors(asked, comparison.fake.measured_condition(), std, MEASURED_CONDITIONS)
+    """Return requested against produced conditions by measured column, or why they are not measured."""
+    if comparison.requested is None:
+        return {"not_measured": "the samples name no conditions"}
+    requested, std = (
+        comparison.requested[:, : len(MEASURED_CONDITIONS)],
+        comparison.training.measured_condition().std(dim=0),
+    )
+    errors = condition_errors(requested, comparison.fake.measured_condition(), std, MEASURED_CONDITIONS)
     mean = sum(error.median_absolute_sd for error in errors) / len(errors)
     return {"mean_median_absolute_sd": mean, **{error.name: asdict(error) for error in errors}}
 

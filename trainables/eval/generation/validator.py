@@ -1,11 +1,11 @@
-"""Judging samples during training: the same real rows, conditions, folds and kernel width in every epoch and trial.
+"""Validate samples during training: the same real rows, conditions, folds and kernel width in every epoch and trial.
 
-Each sample is asked to match one held-out movement (its duration, distance, direction, path length and turning) and
-goes through the same observation model before features are taken, as the held-out movement itself does. With these
-common random numbers two trials differ by their models and not by the luck of the draw.
+Each sample is generated under the conditions of one held-out movement (its duration, distance, direction, path length
+and turning) and passes the same observation model before features are taken, as the held-out movement does. With these
+common random numbers two trials differ by their models and not by chance.
 
-Beside the two-sample tests stand precision and recall (of clusters, of neighbours, density and coverage), the distance
-to the training movements against that of the held-out people, and how well a sample meets what it was asked.
+Beside the two-sample tests there are precision and recall (of clusters, of neighbours, density and coverage), the
+distance to the training movements against that of held-out users, and the condition error.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ from trainables.training.metric import compute_all
 
 @dataclass(frozen=True, eq=False)
 class Validator:
-    """Real features and everything else that a comparison fixes; made by `fit`, called with samples.
+    """Real features and all references of a comparison; made by `fit`, called with samples.
 
     Attributes:
         held_out: Held-out movements, under whose conditions the samples are generated row by row.
@@ -56,30 +56,30 @@ class Validator:
     def fit(
         cls, held_out: Canonical, training: Canonical, canonical: CanonicalConfig, config: EvaluationConfig
     ) -> "Validator":
-        """Choose the rows, take their features, and fix all references on them and on the training split.
+        """Choose the rows, compute their features, and fit all references on them and on the training split.
 
         Raises:
-            ConfigError: fewer than `MINIMUM_MOVEMENTS` held-out movements.
-            ValueError: half of the held-out movements stand in the training split.
+            ConfigError: Fewer than `MINIMUM_MOVEMENTS` held-out movements.
+            ValueError: Half of the held-out movements are in the training split.
         """
         count, law = len(held_out), f"`held-out movements >= {MINIMUM_MOVEMENTS}`"
         require(count >= MINIMUM_MOVEMENTS, law, str(count), "read more recordings")
         order = torch.randperm(count, generator=generator(config.seed, "validation rows"))
         chosen = held_out.take(order[: config.movements].sort().values)
-        observed, learnt = (_observed(part, canonical) for part in (chosen, training))
+        observed, trained_on = (_observed(movements, canonical) for movements in (chosen, training))
         features = movement_features(observed.deltas, observed.mask)
         sigma = median_distance(standardise(features, columns=FEATURES).real)
-        paths = TrainingPaths.fit(learnt.deltas, learnt.mask, observed.deltas, observed.mask)
-        condition_std = learnt.measured_condition().std(dim=0)
+        paths = TrainingPaths.fit(trained_on.deltas, trained_on.mask, observed.deltas, observed.mask)
+        condition_std = trained_on.measured_condition().std(dim=0)
         return cls(chosen, observed, features, sigma, paths, condition_std, canonical, config)
 
     def __call__(self, samples: Canonical) -> Mapping[str, float]:
         """Return every cheap metric of samples, one per row of `held_out`, after re-observation.
 
-        Where more than half of the samples are no movements any more, `val/rejected` is the only one.
+        If more than half of the samples are no movements any more, `val/rejected` is the only one.
 
         Raises:
-            ConfigError: another number of samples.
+            ConfigError: Another number of samples.
         """
         evaluation = self.evaluation(samples)
         if not evaluation.evaluable:
@@ -87,10 +87,10 @@ class Validator:
         return compute_all(GENERATION.metrics, evaluation)
 
     def evaluation(self, samples: Canonical) -> GeneratorEvaluation:
-        """Return samples, one per row of `held_out`, re-observed beside the movements that they match.
+        """Return samples, one per row of `held_out`, re-observed, with the movements that they match.
 
         Raises:
-            ConfigError: another number of samples.
+            ConfigError: Another number of samples.
         """
         require(
             len(samples) == len(self.held_out),
@@ -113,14 +113,14 @@ class Validator:
         )
 
     def floor(self) -> NullBand:
-        """Real against real: random halves of the held-out movements under the same probe and folds."""
+        """Return the null band: random halves of the held-out movements under the same probe and folds."""
         config = self.config
         return null_band(
             self.features, groups=self.held_out.group, probe=config.probe, folds=config.folds, seed=config.seed
         )
 
     def c2st_against(self, others: Canonical) -> float:
-        """C2ST of the held-out movements against other real people: what a perfect copy of those would score."""
+        """Return the C2ST of the held-out movements against other real ones: that of a perfect copy of those."""
         rows = torch.randperm(len(others), generator=generator(self.config.seed, "other people"))[: len(self.held_out)]
         chosen = _observed(others.take(rows), self.canonical)
         config = self.config
@@ -134,8 +134,8 @@ class Validator:
         ).accuracy
 
 
-def _observed(people: Canonical, canonical: CanonicalConfig) -> Canonical:
-    """People in the form in which samples are judged; none is lost, for all have passed the observation before."""
-    observed, rows = reobserve(people, canonical)
-    require(len(rows) == len(people), "`movements that remain movements == all`", f"{len(rows)} of {len(people)}")
+def _observed(movements: Canonical, canonical: CanonicalConfig) -> Canonical:
+    """Return movements in the form of the comparison; none is lost, since all were observed before."""
+    observed, rows = reobserve(movements, canonical)
+    require(len(rows) == len(movements), "`movements after re-observation == all`", f"{len(rows)} of {len(movements)}")
     return observed

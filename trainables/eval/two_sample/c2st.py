@@ -1,8 +1,8 @@
-"""Classifier two-sample test: how well can a probe tell real movements from fake ones?
+"""Classifier two-sample test: held-out accuracy of a probe that classifies movements as real or fake.
 
-The held-out balanced accuracy of a classifier trained to separate the two samples: 0.5 if it finds no difference,
-1 if it is never wrong. It is a lower bound of what some classifier could do, so a report names the probe, and gives
-the real-against-real floor (`null_band`) beside the value.
+The balanced accuracy of a classifier that is trained to separate the two samples: 0.5 if it finds no difference, 1 if
+it is never wrong. It is a lower bound for the best classifier, so a report names the probe, and gives the null band of
+real against real (`null_band`) beside the value.
 
 References: Revisiting Classifier Two-Sample Tests (Lopez-Paz & Oquab, 2017), arXiv:1610.06545.
 """
@@ -30,7 +30,7 @@ BAND = 1.96  # standard deviations on either side of the mean: 95 % of a normal 
 
 @dataclass(frozen=True)
 class C2STResult:
-    """Outcome of one test; accuracies are balanced and held out."""
+    """Result of one test; accuracies are balanced and held out."""
 
     accuracy: float  # predictions of all folds pooled
     auc: float  # ROC AUC, mean over folds: scores of different fits are not comparable
@@ -42,12 +42,12 @@ class C2STResult:
 
 @dataclass(frozen=True, eq=False)
 class HeldOutScores:
-    """Scores of all rows by the probe that was not trained on them: the real ones, then as many fake ones.
+    """Held-out scores of all rows: the real ones, then as many fake ones.
 
     Attributes:
-        is_fake: The truth, 0 or 1.
+        is_fake: Label, 0 or 1.
         scores: Probability of "fake".
-        folds: Row numbers that each probe was tested on.
+        folds: Test rows of each fold.
         left_out: Columns that are constant in the real part.
     """
 
@@ -58,13 +58,13 @@ class HeldOutScores:
 
     @property
     def correct(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-        """Whether each real and each fake row was taken for what it is."""
+        """Whether each real and each fake row was classified correctly."""
         right = (self.scores > 0.5) == (self.is_fake == 1)
         return right[self.is_fake == 0], right[self.is_fake == 1]
 
 
 def c2st(real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"]) -> float:
-    """Held-out balanced accuracy with the defaults of `classifier_two_sample_test`."""
+    """Return the held-out balanced accuracy with the defaults of `classifier_two_sample_test`."""
     return classifier_two_sample_test(real, fake).accuracy
 
 
@@ -79,7 +79,7 @@ def classifier_two_sample_test(
     seed: int = 0,
     columns: Sequence[str] | None = None,
 ) -> C2STResult:
-    """Tell real from fake as `held_out_scores` does, and sum up how often the probe was right."""
+    """Classify real and fake rows as `held_out_scores` does, and return accuracy and ROC-AUC."""
     held_out = held_out_scores(
         real,
         fake,
@@ -113,10 +113,10 @@ def held_out_scores(
     seed: int = 0,
     columns: Sequence[str] | None = None,
 ) -> HeldOutScores:
-    """Tell real from fake over stratified folds, on one thread; the same arguments give the same result.
+    """Classify real and fake rows over stratified folds, on one thread; the same arguments give the same result.
 
-    The larger sample is cut to the size of the smaller by a seeded choice. With groups (of a fake: the group of the
-    real row whose condition it was made from) no group stands in the training and the test part of a fold at once.
+    The larger sample is cut to the size of the smaller by a seeded choice. With groups (of a fake row: the group
+    of the real row under whose conditions it was made) no group is in the training and the test rows of a fold.
     Columns without variance in the real part are left out; `columns` gives them names.
 
     Raises ValueError for non-finite values (naming row and column), an unknown probe, groups of one part only or of
@@ -144,9 +144,9 @@ def null_band(
     folds: int = 5,
     seed: int = 0,
 ) -> NullBand:
-    """C2ST accuracy between random halves of the real part: the floor that a perfect generator would reach.
+    """Return the C2ST accuracy between random halves of the real rows: that of a perfect generator.
 
-    The rows of each group are halved at random, so that both halves hold the same people, as real and fake rows do.
+    The rows of each group are halved at random, so that both halves have the same users, as real and fake rows do.
     Each half has N/2 rows; at n rows per class the band narrows by about sqrt(N / (2 n)).
     Raises ValueError as `classifier_two_sample_test` does, and if `repeats < 2`.
     """
@@ -167,7 +167,7 @@ def null_band(
 
 
 def random_halves(rng: np.random.Generator, rows: int, groups: Groups | None) -> tuple[Indices, Indices]:
-    """All rows in two random halves; with groups each group is halved, odd rows going to either half in turn."""
+    """Split rows into two random halves; with groups each group is halved, odd rows going to the halves in turn."""
     order = rng.permutation(rows)
     if groups is not None:
         order = order[np.argsort(np.asarray(groups)[order], kind="stable")]
@@ -175,7 +175,7 @@ def random_halves(rng: np.random.Generator, rows: int, groups: Groups | None) ->
 
 
 def _scores(x: Array, y: Indices, parts: Sequence[tuple[Indices, Indices]], probe: str, seed: int) -> Array:
-    """Probability of "fake" for each row, from the probe that was not trained on it."""
+    """Return the probability of "fake" for each row, from the probe that was not trained on it."""
     scores = np.empty(len(y))
     with threadpool_limits(limits=1):
         for train, test in parts:
@@ -184,7 +184,7 @@ def _scores(x: Array, y: Indices, parts: Sequence[tuple[Indices, Indices]], prob
 
 
 def _folds(y: Indices, groups: Indices | None, folds: int, seed: int) -> Iterator[tuple[Indices, Indices]]:
-    """Training and test rows of each fold, both classes in each."""
+    """Yield the training and test rows of each fold, both classes in each."""
     units = len(y) // 2 if groups is None else len(np.unique(groups))
     if not 2 <= folds <= units:
         unit = "rows per class" if groups is None else "groups"

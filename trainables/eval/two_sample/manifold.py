@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage: who lies among whom, by balls that reach the k-th nearest neighbour.
+"""Improved precision and recall, density and coverage, by balls that reach the k-th nearest neighbour.
 
 The ball of x_i is closed and reaches its k-th nearest other row of the same sample: r_i = |x_i - x_(k)|. With x real
 and y fake, N rows of either:
@@ -6,9 +6,9 @@ and y fake, N rows of either:
     precision = share of y within the ball of some x      density  = sum over x of the number of y in its ball / (k N)
     recall    = share of x within the ball of some y      coverage = share of x whose ball holds some y
 
-Precision and recall trust every ball, so that one outlier among the people vouches for fakes far from all others;
-density counts balls instead (about 1 for equal distributions, above it for fakes in the thick of the people), and
-coverage asks the balls of the people alone. The larger sample is cut to the size of the smaller by a seeded choice,
+Precision and recall count every ball equally, so that one real outlier makes distant fakes count as realistic; density
+counts balls instead (about 1 for equal distributions, above it for fakes in dense regions), and coverage uses the balls
+of the real rows alone. The larger sample is cut to the size of the smaller by a seeded choice,
 because the radii follow the number of rows. Columns are taken as given: bring them to one scale first.
 
 References: Improved Precision and Recall Metric for Assessing Generative Models (Kynkäänniemi et al., 2019), eq. 1-2,
@@ -26,13 +26,13 @@ from torch import Tensor
 from trainables.eval.features.feature_tables import as_pair, equalise
 
 BLOCK = 128  # rows of distances at a time: 10 MB in float64 against 10,000 others
-ROUNDING = 1e-12  # of |x|^2 + r^2: whoever is nearer to the rim than this lies on it, and the balls are closed
+ROUNDING = 1e-12  # of |x|^2 + r^2: rows nearer to the rim than this count as on it, and the balls are closed
 
 
 def precision_recall(
     real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"], *, neighbours: int = 3, seed: int = 0
 ) -> tuple[float, float]:
-    """Improved (precision, recall), both in [0, 1]; raises ValueError as `precision_recall_rows` does."""
+    """Return improved (precision, recall), both in [0, 1]; raises ValueError as `precision_recall_rows` does."""
     realistic, recalled = precision_recall_rows(real, fake, neighbours=neighbours, seed=seed)
     return realistic.double().mean().item(), recalled.double().mean().item()
 
@@ -40,7 +40,9 @@ def precision_recall(
 def precision_recall_rows(
     real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"], *, neighbours: int = 3, seed: int = 0
 ) -> tuple[Bool[Tensor, "K"], Bool[Tensor, "K"]]:
-    """Which fakes lie in the ball of a real row, and which real rows in that of a fake; time O(N^2 F), memory O(N).
+    """Return which fakes lie in the ball of a real row, and which real rows in that of a fake.
+
+    Time O(N^2 F), memory O(N).
 
     Raises ValueError for non-finite values, differing columns, and unless `1 <= neighbours < rows of either sample`.
     """
@@ -56,7 +58,7 @@ def precision_recall_rows(
 def density_coverage(
     real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"], *, neighbours: int = 5, seed: int = 0
 ) -> tuple[float, float]:
-    """(density, coverage): density >= 0 and not bounded by 1, coverage in [0, 1]; time and memory as above.
+    """Return (density, coverage): density >= 0 and not bounded by 1, coverage in [0, 1]; time and memory as above.
 
     For equal distributions of many rows the expected density is 1, the expected coverage 1 - 2^-k (0.97 for k = 5).
     Raises ValueError as `precision_recall` does.
@@ -69,15 +71,15 @@ def density_coverage(
 
 
 def _squared_radii(x: Float[Tensor, "N F"], neighbours: int) -> Float[Tensor, "N"]:
-    """Squared distance of each row to its k-th nearest other, and `ROUNDING`; the nearest of all is the row itself."""
+    """Return the squared distance of each row to its k-th nearest other, plus `ROUNDING`."""
     reach = x.new_empty(len(x))
-    for rows, squares in _squared_distances(x, x):
+    for rows, squares in _squared_distances(x, x):  # the nearest of all is the row itself
         reach[rows] = squares.topk(neighbours + 1, dim=1, largest=False).values[:, -1]
     return reach + ROUNDING * (reach + x.square().sum(dim=1))
 
 
 def _squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Float[Tensor, "B M"]]]:
-    """Rows of x, block by block, and |x|^2 + |y|^2 - 2 x.y to all rows of y."""
+    """Yield the rows of x, block by block, and |x|^2 + |y|^2 - 2 x.y to all rows of y."""
     x_square, y_square = x.square().sum(dim=1), y.square().sum(dim=1)
     for start in range(0, len(x), BLOCK):
         rows = slice(start, min(start + BLOCK, len(x)))
@@ -85,7 +87,7 @@ def _squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Float[Tens
 
 
 def _equal_parts(real: Tensor, fake: Tensor, neighbours: int, seed: int) -> tuple[Tensor, Tensor]:
-    """As many rows of either, about the median of the real ones, so that squares lose no digits."""
+    """Return as many rows of either, centred on the median of the real ones, so that squares lose no digits."""
     tables = as_pair(real, fake)
     chosen = equalise(*tables, seed)
     if not 1 <= neighbours < len(chosen[0]):

@@ -4,15 +4,15 @@
     k(a, b) = exp(-|a - b|^2 / (2 sigma^2))
 
 The U-statistic: unbiased, hence around 0, and often negative, for equal distributions; it is never clipped.
-It acts on the columns as they are given: bring them to one scale first (`tables.standardise`).
+It acts on the columns as given: bring them to one scale first (`feature_tables.standardise`).
 
-`mmd_test` asks how often labels given at random reach the value: p = (1 + #{MMD_b >= MMD}) / (1 + permutations), which
+`mmd_test` counts how often random labels reach the value: p = (1 + #{MMD_b >= MMD}) / (1 + permutations), which
 is exact at any size if the law of the pooled rows does not change under the relabelling (exchangeability):
 - without groups, any rows may change sides: all rows are independent of each other;
 - with groups, only whole blocks do, a block being the rows of one group on one side; rows within may depend on each
-  other. A group that has both (people and the fakes made from their conditions) swaps its two blocks or does not, each
-  with probability 1/2; blocks of groups that have one side only are shuffled among themselves. With G groups of both
-  sides and nothing else there are 2^G labellings, in pairs that read alike if the blocks are even: p stays above about
+  other. A group that has both (a user and the fakes under their conditions) swaps its two blocks or does not, each with
+  probability 1/2; blocks of groups that have one side only are shuffled among themselves. With G groups of both
+  sides and nothing else there are 2^G labellings, in equivalent pairs if the blocks are even: p stays above about
   2^(1 - G), whatever the difference.
 
 References: A Kernel Two-Sample Test (Gretton et al., 2012), Lemma 6, eq. 3. Permutation P-values Should Never Be Zero
@@ -41,7 +41,7 @@ Labels = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class MMDTest:
-    """Outcome of a permutation test: MMD^2, and the p-value that so many permutations give it."""
+    """Result of a permutation test: MMD^2, its p-value and the number of permutations."""
 
     statistic: float
     p_value: float
@@ -49,7 +49,7 @@ class MMDTest:
 
 
 def mmd_rbf(real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"], sigma: float | None = None) -> float:
-    """Unbiased MMD^2 of the given columns; `sigma=None` takes the median pairwise distance of the pooled sample.
+    """Return the unbiased MMD^2 of the given columns; `sigma=None` is the median distance of the pooled sample.
 
     Computed in float64 by blocks: time O((N + M)^2 F), memory O(N + M). Raises ValueError for non-finite values,
     fewer than two rows, differing columns, and a sigma that is not positive and finite.
@@ -70,7 +70,7 @@ def mmd_test(
     permutations: int = 999,
     seed: int = 0,
 ) -> MMDTest:
-    """MMD^2 and its permutation p-value; the relabellings and what they assume stand at the top of this file.
+    """Return MMD^2 and its permutation p-value; the top of this file defines the relabellings and their assumptions.
 
     Time O((N + M)^2 (F + permutations)). Raises ValueError as `mmd_rbf` does, for more than `TEST_ROWS` rows in all
     (choose rows first; none is left out here), groups of one part only or of the wrong number, and groups so few that
@@ -91,7 +91,7 @@ def mmd_test(
 
 
 def mmd_of_rows(real: Float[Tensor, "N F"], fake: Float[Tensor, "N F"], sigma: float) -> Callable[[Indices], float]:
-    """MMD^2 between chosen rows of either sample, row i of both or of none, at a sigma that does not follow the choice.
+    """Return a function of rows: the MMD^2 between those rows of both samples, at a fixed sigma.
 
     Time O(N^2 F) once and O(N^2) per choice, memory O(N^2). Raises ValueError as `mmd_rbf` does, also for a choice.
     """
@@ -110,7 +110,7 @@ def mmd_of_rows(real: Float[Tensor, "N F"], fake: Float[Tensor, "N F"], sigma: f
 
 
 def median_distance(x: Float[Tensor, "N F"], seed: int = 0) -> float:
-    """Median Euclidean distance between different rows; of `MEDIAN_ROWS` seeded rows if there are more."""
+    """Return the median Euclidean distance between different rows; of `MEDIAN_ROWS` seeded rows if there are more."""
     table = as_table(x, "x")
     if len(table) > MEDIAN_ROWS:
         table = table[np.random.default_rng(seed).choice(len(table), MEDIAN_ROWS, replace=False)]
@@ -118,7 +118,7 @@ def median_distance(x: Float[Tensor, "N F"], seed: int = 0) -> float:
 
 
 def _scaled(real: Tensor, fake: Tensor, sigma: float | None) -> Float[Tensor, "R F"]:
-    """The pooled rows about their mean, in units in which the kernel is exp(-|a - b|^2)."""
+    """Return the pooled rows, centred, in units in which the kernel is exp(-|a - b|^2)."""
     pooled = torch.cat([torch.from_numpy(table) for table in as_pair(real, fake)])
     width = median_distance(pooled) if sigma is None else sigma
     if not 0 < width < float("inf"):
@@ -127,7 +127,7 @@ def _scaled(real: Tensor, fake: Tensor, sigma: float | None) -> Float[Tensor, "R
 
 
 def _kernel_sum_of_pairs(x: Tensor) -> float:
-    """Sum of exp(-|x_i - x_j|^2) over i != j: the diagonal blocks once, those above them twice."""
+    """Return the sum of exp(-|x_i - x_j|^2) over i != j: the diagonal blocks once, those above them twice."""
     total = 0.0
     for i in range(0, len(x), BLOCK):
         rows = x[i : i + BLOCK]
@@ -136,7 +136,7 @@ def _kernel_sum_of_pairs(x: Tensor) -> float:
 
 
 def _kernel_sum(x: Tensor, y: Tensor) -> float:
-    """Sum of exp(-|x_i - y_j|^2) over all i, j, in blocks, with -|x - y|^2 = 2 x.y - |x|^2 - |y|^2."""
+    """Return the sum of exp(-|x_i - y_j|^2) over all i, j, in blocks, with -|x - y|^2 = 2 x.y - |x|^2 - |y|^2."""
     total, x_square, y_square = 0.0, x.square().sum(dim=1), y.square().sum(dim=1)
     for i in range(0, len(x), BLOCK):
         for j in range(0, len(y), BLOCK):
@@ -146,9 +146,9 @@ def _kernel_sum(x: Tensor, y: Tensor) -> float:
 
 
 def _kernel_matrix(x: Float[Tensor, "R F"]) -> Float[Tensor, "R R"]:
-    """exp(-|x_i - x_j|^2) less its mean over pairs, zero on the diagonal; float32, built by blocks.
+    """Return exp(-|x_i - x_j|^2) less its mean over pairs, zero on the diagonal; float32, built by blocks.
 
-    Whatever is taken from all pairs alike leaves MMD^2 as it is; without it the sums are small and keep their digits.
+    A constant subtracted from all pairs does not change MMD^2; without it the sums are small and keep their digits.
     """
     kernel, total, square = x.new_empty(len(x), len(x), dtype=torch.float32), 0.0, x.square().sum(dim=1)
     for i in range(0, len(x), BLOCK):
@@ -159,7 +159,7 @@ def _kernel_matrix(x: Float[Tensor, "R F"]) -> Float[Tensor, "R R"]:
 
 
 def _statistics(kernel: Float[Tensor, "R R"], is_fake: Labels) -> npt.NDArray[np.float64]:
-    """MMD^2 under each column of labels [R, P]: sums over pairs are z' K z, with z the indicator of the fakes."""
+    """Return MMD^2 under each column of labels [R, P]: sums over pairs are z' K z with z the indicator of fakes."""
     row_sums = torch.cat([rows.double().sum(dim=1) for rows in kernel.split(BLOCK)])
     values = []
     for labels in torch.from_numpy(is_fake).split(BLOCK, dim=1):
@@ -172,7 +172,7 @@ def _statistics(kernel: Float[Tensor, "R R"], is_fake: Labels) -> npt.NDArray[np
 
 
 def _relabelled(is_fake: Labels, groups: Indices | None, rng: np.random.Generator) -> Labels:
-    """One relabelling of the null: of rows, or of the blocks that groups make of them."""
+    """Return one relabelling under the null: of rows, or of the blocks of groups."""
     if groups is None:
         return rng.permutation(is_fake)
     has_real, has_fake = (np.bincount(groups[side], minlength=groups.max() + 1) > 0 for side in (~is_fake, is_fake))

@@ -1,11 +1,11 @@
-"""The band of a two-sample test on real halves, without torch: it is stored in a study's leaderboard."""
+"""Null band of a two-sample test, without torch: a study's leaderboard stores it."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class NullBand:
-    """Accuracy of real halves against each other: what counts as no difference."""
+    """Accuracy of random real halves against each other: the range without a difference."""
 
     mean: float
     std: float

@@ -1,9 +1,9 @@
-"""Precision and recall for distributions: is what is generated realistic, and is all that is real generated?
+"""Precision and recall for distributions (PRD): realism of the fake rows, and coverage of the real ones.
 
 Both samples are turned into histograms over common clusters. For an angle with slope l = tan(angle),
     precision(l) = sum_c min(l real_c, fake_c),    recall(l) = precision(l) / l,
-and the curve is summarised by max F_1/8 (weights precision) and max F_8 (weights recall). It hardly sees dispersion
-within a cluster, so it is read beside other metrics.
+and the curve is summarised by max F_1/8 (weights precision) and max F_8 (weights recall). It is nearly blind to
+dispersion within a cluster, so use it with other metrics.
 
 References: Assessing Generative Models via Precision and Recall (Sajjadi et al., 2018), eq. 7 and section 4.1,
 arXiv:1806.00035.
@@ -33,10 +33,10 @@ def prd(
     clusterings: int = 10,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """(precision, recall) = (max F_1/8, max F_8) of the curve averaged over seeded k-means clusterings.
+    """Return (precision, recall) = (max F_1/8, max F_8) of the curve averaged over seeded k-means clusterings.
 
     The larger sample is cut to the size of the smaller by a seeded choice, because clusters follow the larger one.
-    The columns are taken as given: bring them to one scale first (`tables.standardise`). Raises ValueError for
+    The columns are taken as given: bring them to one scale first (`feature_tables.standardise`). Raises ValueError for
     non-finite values, differing columns, fewer rows than clusters, or counts that are too small.
     """
     if clusters < 2 or angles < 3 or clusterings < 1:
@@ -56,20 +56,20 @@ def prd(
 
 
 def cluster_histograms(union: Array, real_rows: int, clusters: int, seed: int) -> tuple[Array, Array]:
-    """Shares of the real rows (the first ones) and of the fake rows in each of the k-means clusters of both."""
+    """Return the shares of the real rows (the first ones) and of the fake rows in each k-means cluster of both."""
     labels = KMeans(clusters, n_init=1, random_state=seed).fit(union).labels_
     real, fake = (np.bincount(part, minlength=clusters) / len(part) for part in np.split(labels, [real_rows]))
     return real, fake
 
 
 def prd_curve(real: Array, fake: Array, angles: int) -> tuple[Array, Array]:
-    """Precision and recall of two histograms at equally spaced angles in (0, pi/2)."""
+    """Return precision and recall of two histograms at equally spaced angles in (0, pi/2)."""
     slope = np.tan(np.linspace(ANGLE_MARGIN, np.pi / 2 - ANGLE_MARGIN, angles))
     precision = np.minimum(slope[:, None] * real, fake).sum(axis=1)
     return np.clip(precision, 0.0, 1.0), np.clip(precision / slope, 0.0, 1.0)
 
 
 def max_f_score(precision: Array, recall: Array, beta: float) -> float:
-    """max over the curve of (1 + beta^2) precision recall / (beta^2 precision + recall); 0 where both are 0."""
+    """Return the maximum of (1 + beta^2) precision recall / (beta^2 precision + recall); 0 where both are 0."""
     weighted = beta**2 * precision + recall
     return float(((1 + beta**2) * precision * recall / np.where(weighted > 0, weighted, 1.0)).max())

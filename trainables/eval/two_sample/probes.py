@@ -1,8 +1,8 @@
-"""The classifiers that a two-sample test may ask, and the fold-wise preparation of their input.
+"""Classifiers (probes) of the two-sample test, and the preparation of their input by fold.
 
 Heavy tails are winsorised at quantiles of the training fold, then the columns are scaled by the training fold.
-`quadratic` is the default: a plain logistic regression does not see a variance that has collapsed about the right
-mean, its degree-2 terms do; it needs no tuning and takes milliseconds.
+`quadratic` is the default: a plain logistic regression does not detect a variance that collapsed about the right mean,
+degree-2 terms do; it needs no tuning and takes milliseconds.
 """
 
 import warnings
@@ -36,7 +36,7 @@ class Winsoriser(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
 
 class FixedBudgetMLP(MLPClassifier):  # type: ignore[misc]  # scikit-learn is untyped
-    """An MLP that is meant to stop at its last epoch, so that this is worth no warning."""
+    """MLP that stops at its last epoch by design, without a convergence warning."""
 
     def fit(self, x: Array, y: npt.NDArray[np.int64]) -> "FixedBudgetMLP":
         with warnings.catch_warnings():
@@ -46,33 +46,33 @@ class FixedBudgetMLP(MLPClassifier):  # type: ignore[misc]  # scikit-learn is un
 
 
 def logistic(seed: int) -> Pipeline:
-    """Logistic regression: sees differences of the means."""
+    """Return a logistic regression, which detects differences of the means."""
     return _prepared(LogisticRegression(C=1.0, solver="newton-cholesky", random_state=seed))
 
 
 def quadratic(seed: int) -> Pipeline:
-    """Logistic regression on squares and products as well: sees variances and correlations."""
+    """Return a logistic regression with squares and products, which detects variances and correlations."""
     regression = LogisticRegression(C=1.0, solver="newton-cholesky", random_state=seed)
     return _prepared(PolynomialFeatures(degree=2, include_bias=False), StandardScaler(), regression)
 
 
 def mlp(seed: int) -> Pipeline:
-    """One hidden layer of 64 units, 40 epochs, strong weight decay."""
+    """Return an MLP of one hidden layer of 64 units, 40 epochs, strong weight decay."""
     return _prepared(FixedBudgetMLP((64,), alpha=1.0, batch_size=64, max_iter=40, random_state=seed))
 
 
 def forest(seed: int) -> Pipeline:
-    """100 trees with at least 5 samples in a leaf."""
+    """Return a random forest of 100 trees with at least 5 samples in a leaf."""
     return _prepared(RandomForestClassifier(100, min_samples_leaf=5, random_state=seed, n_jobs=1))
 
 
 def boosting(seed: int) -> Pipeline:
-    """Histogram gradient boosting, 100 shallow trees."""
+    """Return histogram gradient boosting of 100 shallow trees."""
     return _prepared(HistGradientBoostingClassifier(max_iter=100, max_leaf_nodes=15, random_state=seed))
 
 
 def _prepared(*steps: Any) -> Pipeline:
-    """The steps behind winsoriser and scaler, all fitted on the training fold alone."""
+    """Return the steps after winsoriser and scaler, all fitted on the training fold alone."""
     return make_pipeline(Winsoriser(), StandardScaler(), *steps)
 
 

@@ -32,7 +32,7 @@ def labelled(seed: int, count: int, sharpness: float = 1.0, shift: float = 0.0) 
 
 
 @pytest.mark.parametrize("sharpness", [0.3, 1.0, 3.0])
-def test_the_temperature_undoes_what_made_the_scores_too_sure(sharpness: float) -> None:
+def test_the_temperature_corrects_overconfident_scores(sharpness: float) -> None:
     """Over 8,000 rows the relative s.d. of T is 0.023; 4.5 of them (false failure 7e-6)."""
     found = calibrate(*labelled(1, 8000, sharpness))
     assert found.value == pytest.approx(sharpness, rel=0.104)
@@ -61,7 +61,7 @@ def test_no_temperature_on_a_grid_is_better() -> None:
     assert found.prior == is_bot.double().mean().item()
 
 
-def test_likelihoods_are_the_fields_own_and_grow() -> None:
+def test_likelihoods_equal_those_of_scikit_learn_and_grow() -> None:
     p, is_bot = labelled(2, 300, 2.0, shift=0.8)
     found = calibrate(p, is_bot)
     assert found.nll_before == pytest.approx(log_loss(is_bot, p.numpy()))
@@ -75,7 +75,7 @@ def test_at_the_temperature_the_slope_of_the_likelihood_is_zero() -> None:
     assert (z * (torch.sigmoid(z / t) - smoothed(is_bot))).mean().item() == pytest.approx(0.0, abs=1e-7)
 
 
-def test_of_bots_all_above_people_nobody_is_certain() -> None:
+def test_separable_scores_are_not_certain() -> None:
     """300 of either kind, all at log odds -z and z: the share that smoothed labels say, whatever z was."""
     is_bot = torch.arange(600) >= 300
     for z in (0.2, 1.0, 30.0):
@@ -84,7 +84,7 @@ def test_of_bots_all_above_people_nobody_is_certain() -> None:
         assert found(torch.sigmoid(torch.tensor([z]).double())).item() == pytest.approx(301 / 302)
 
 
-def test_a_temperature_keeps_the_order_and_leaves_one_half() -> None:
+def test_a_temperature_keeps_the_order_and_one_half() -> None:
     found = calibrate(*labelled(4, 400, 2.0))
     p = torch.linspace(0, 1, 101, dtype=torch.float64)
     calibrated = found(p)
@@ -93,7 +93,7 @@ def test_a_temperature_keeps_the_order_and_leaves_one_half() -> None:
     assert calibrated + calibrated.flip(0) == pytest.approx(torch.ones(101))
 
 
-def test_where_no_temperature_is_best_it_ends_at_its_bound_and_says_so() -> None:
+def test_without_a_maximum_the_temperature_is_at_its_bound() -> None:
     p = torch.linspace(0.05, 0.95, 20, dtype=torch.float64)
     found = calibrate(p, p < 0.5)
     assert found.value == pytest.approx(MAX_TEMPERATURE)
@@ -110,14 +110,14 @@ def test_at_another_share_of_bots_it_is_bayes_rule() -> None:
     assert found(p, prior=0.4) == pytest.approx(p)
 
 
-def test_certainty_is_as_far_as_float64_can_tell() -> None:
+def test_certainty_is_limited_by_float64() -> None:
     z = log_odds(torch.tensor([0.0, 0.5, 1.0]))
     assert z.tolist() == pytest.approx([math.log(CERTAIN), 0.0, -math.log(CERTAIN)], rel=1e-3)
     assert math.isfinite(negative_log_likelihood(z, torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)))
 
 
 @pytest.mark.parametrize(("n", "bins"), [(60, 15), (61, 15), (74, 15), (15, 15), (7, 1)])
-def test_the_table_is_that_of_sorted_rows_cut_into_equal_parts(n: int, bins: int) -> None:
+def test_the_table_has_bins_of_equal_mass_of_sorted_rows(n: int, bins: int) -> None:
     p, is_bot = labelled(5, n, 1.7)
     found = reliability(p, is_bot, bins, generator(0, "coins"))
     pairs, start, ece = sorted(zip(p.tolist(), is_bot.tolist(), strict=True)), 0, 0.0
@@ -134,7 +134,7 @@ def test_the_table_is_that_of_sorted_rows_cut_into_equal_parts(n: int, bins: int
     assert found.ece == pytest.approx(ece)
 
 
-def test_rows_of_equal_probability_share_their_labels_so_that_their_order_has_no_say() -> None:
+def test_the_order_of_rows_of_equal_probability_does_not_matter() -> None:
     p = torch.tensor([0.2] * 30 + [0.7] * 30, dtype=torch.float64)
     is_bot = torch.arange(60) % 3 == 0
     found = reliability(p, is_bot, 6, generator(0, "coins"))
@@ -145,13 +145,13 @@ def test_rows_of_equal_probability_share_their_labels_so_that_their_order_has_no
     assert found.ece == pytest.approx((1 / 3 - 0.2) / 2 + (0.7 - 1 / 3) / 2)
 
 
-def test_the_brier_score_is_the_fields_own() -> None:
+def test_the_brier_score_equals_that_of_scikit_learn() -> None:
     p, is_bot = labelled(6, 100, 2.0)
     assert brier_score(p, is_bot) == pytest.approx(brier_score_loss(is_bot, p.numpy()))
     assert brier_score(torch.full((4,), 0.5), torch.tensor([True, False, True, True])) == 0.25
 
 
-def test_a_calibrated_detector_errs_as_much_as_chance_says_and_an_overconfident_one_more() -> None:
+def test_a_calibrated_detector_has_the_ece_of_chance_and_an_overconfident_one_more() -> None:
     """Null: mean ECE of 40 samples of 300 rows against what is said beside it; its s.d. is 0.0143 / sqrt(40) = 0.0023.
 
     Bound: 4.5 of them (7e-6). Alternative: log odds three times too large err 3.8 times as much (s.d. 0.55).
@@ -176,7 +176,7 @@ def test_wilsons_interval_solves_its_equation() -> None:
         assert 0 <= low <= share <= high <= 1
 
 
-def test_what_cannot_be_is_refused() -> None:
+def test_invalid_input_is_refused() -> None:
     p, is_bot = labelled(7, 10)
     with pytest.raises(ValueError, match=r"in \[0, 1\], but got 1\.5 in row 3"):
         calibrate(torch.where(torch.arange(10) == 3, 1.5, p), is_bot)

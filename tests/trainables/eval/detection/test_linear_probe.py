@@ -37,7 +37,7 @@ def informed(noise: Tensor, labels: list[str], strength: float) -> Tensor:
 
 
 @pytest.mark.parametrize("weights", [(1, 1, 1), (8, 1, 1)])
-def test_an_embedding_that_says_nothing_is_at_chance(weights: tuple[float, ...]) -> None:
+def test_an_embedding_without_information_is_at_chance(weights: tuple[float, ...]) -> None:
     """Null: the s.d. over 100 seeds is 0.024 for equal classes, 0.036 for 8 : 1 : 1; 4 of them (6e-5)."""
     found = probe(*drawn(1, weights=weights))
     assert found.chance == 1 / 3
@@ -46,7 +46,7 @@ def test_an_embedding_that_says_nothing_is_at_chance(weights: tuple[float, ...])
 
 
 @pytest.mark.parametrize("weights", [(1, 1, 1), (8, 1, 1)])
-def test_what_an_embedding_says_is_found_also_of_rare_classes(weights: tuple[float, ...]) -> None:
+def test_encoded_classes_are_found_also_if_rare(weights: tuple[float, ...]) -> None:
     """Alternative: classes 3 s.d. apart; over 100 seeds no interval begins and no recall is below 0.88 (s.d. 0.023)."""
     noise, labels, groups = drawn(2, weights=weights)
     found = probe(informed(noise, labels, 3.0), labels, groups)
@@ -55,14 +55,14 @@ def test_what_an_embedding_says_is_found_also_of_rare_classes(weights: tuple[flo
     assert not found.is_near_chance
 
 
-def test_a_rare_class_is_not_passed_over_for_a_common_one() -> None:
+def test_a_rare_class_is_not_neglected_for_a_common_one() -> None:
     """Classes 1.5 s.d. apart, 8 : 1 : 1: the least recall is 0.71 (s.d. 0.038; 4.5: 7e-6), else 0.44."""
     noise, labels, groups = drawn(9, weights=(8, 1, 1))
     found = probe(informed(noise, labels, 1.5), labels, groups)
     assert min(found.recall.values()) > 0.53
 
 
-def test_figures_are_the_fields_own_of_the_held_out_predictions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_are_those_of_scikit_learn_on_held_out_predictions(monkeypatch: pytest.MonkeyPatch) -> None:
     noise, labels, groups = drawn(3)
     answers = [CLASSES[k % 3] if k % 4 else label for k, label in enumerate(labels)]
     numbers = np.array([CLASSES.index(answer) for answer in answers])
@@ -75,7 +75,7 @@ def test_figures_are_the_fields_own_of_the_held_out_predictions(monkeypatch: pyt
     assert found.accuracy.low < found.accuracy.value < found.accuracy.high
 
 
-def test_nobody_is_fitted_to_and_asked_about_in_one_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_user_is_in_the_training_and_the_test_rows_of_a_fold(monkeypatch: pytest.MonkeyPatch) -> None:
     noise, labels, groups = drawn(4)
     noise[:, 0] = torch.tensor([float(group.split()[1]) for group in groups])
     met: list[tuple[set[float], set[float]]] = []
@@ -95,7 +95,7 @@ def test_nobody_is_fitted_to_and_asked_about_in_one_fold(monkeypatch: pytest.Mon
     assert set().union(*(asked for _, asked in met)) == {float(k) for k in range(PEOPLE)}
 
 
-def test_knowing_a_person_is_no_help() -> None:
+def test_recognising_a_user_does_not_help() -> None:
     """40 people, each known by an own mean, with one label: the accuracy is 0.51 (s.d. 0.093; 4 of them: 3e-5)."""
     random = generator(5, "people")
     person = torch.arange(40).repeat_interleave(12)
@@ -107,7 +107,7 @@ def test_knowing_a_person_is_no_help() -> None:
     assert probe(x, labels, [f"person {k}" for k in person.tolist()]).accuracy.value < 0.88
 
 
-def test_a_class_that_too_few_people_have_is_left_out_by_name_and_count() -> None:
+def test_a_class_of_too_few_users_is_left_out_by_name_and_count() -> None:
     noise, labels, groups = drawn(6)
     at = [row for row, group in enumerate(groups) if group in ("person 1", "person 2", "person 3")][:9]
     for row in at:
@@ -117,7 +117,7 @@ def test_a_class_that_too_few_people_have_is_left_out_by_name_and_count() -> Non
     assert set(found.recall) == set(CLASSES)
 
 
-def test_near_chance_means_that_the_interval_holds_it_or_lies_below() -> None:
+def test_near_chance_means_that_the_interval_contains_it_or_lies_below() -> None:
     for low, near in ((0.2, True), (1 / 3, True), (0.34, False)):
         result = ProbeResult(Estimate(0.4, low, 0.5, 200), dict.fromkeys(CLASSES, 0.4), {}, 600)
         assert result.is_near_chance == near
@@ -127,7 +127,7 @@ def test_the_same_call_gives_the_same_result() -> None:
     assert probe(*drawn(7)) == probe(*drawn(7))
 
 
-def test_what_cannot_be_is_refused() -> None:
+def test_invalid_input_is_refused() -> None:
     noise, labels, groups = drawn(8, 300)
     with pytest.raises(ConfigError, match=r"2 <= folds <= groups.*folds=21 and 20 groups"):
         probe(noise, labels, groups, folds=21)

@@ -36,7 +36,7 @@ def test_reliability(rows: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 3, 30])
-def test_caught_bars_grow_with_their_rows(count: int, tmp_path: Path) -> None:
+def test_detection_rates_grow_with_their_rows(count: int, tmp_path: Path) -> None:
     kinds = list(LEGEND)
     shares = [Proportion(k, 30, 5, max(k - 3, 0) / 30, min(k + 3, 30) / 30) for k in range(count)]
     plot_detection_rates(
@@ -60,7 +60,7 @@ def test_the_matrix_grows_with_its_families(others: int, tmp_path: Path) -> None
     assert size(tmp_path / "m.png")[1] > 200 + 35 * len(families)
 
 
-def test_the_matrix_frames_what_was_left_out(tmp_path: Path) -> None:
+def test_the_matrix_frames_the_family_left_out(tmp_path: Path) -> None:
     """Without its own share a detector has no frame: some 250 dark pixels fewer, 60 of which are the number's."""
     dark = []
     for name, shares in {"a.png": {"pid": 1.0, "noise": 1.0}, "b.png": {"noise": 1.0}}.items():

@@ -51,7 +51,7 @@ def test_the_area_is_the_share_of_pairs_in_order_ties_by_halves(seed: int, grid:
 
 
 @pytest.mark.parametrize("grid", [0.0, 0.05])
-def test_areas_are_the_fields_own_also_under_weights(grid: float) -> None:
+def test_areas_equal_those_of_scikit_learn_also_under_weights(grid: float) -> None:
     scores, is_bot = drawn(5, 60, 40, 0.9, grid)
     weights = torch.randint(0, 4, (6, 100), generator=generator(0, "weights")).double()
     rates = curve(scores, is_bot, weights)
@@ -70,7 +70,7 @@ def test_a_weight_is_so_many_copies_of_a_row() -> None:
 
 
 @pytest.mark.parametrize("grid", [0.0, 0.1])
-def test_at_the_equal_error_rate_as_many_are_accused_as_missed(grid: float) -> None:
+def test_at_the_equal_error_rate_fpr_equals_fnr(grid: float) -> None:
     """The oracle walks along the curve, from corner to corner, until the two errors have crossed."""
     scores, is_bot = drawn(7, 31, 24, 1.1, grid)
     corners = [(0.0, 1.0)]
@@ -86,7 +86,7 @@ def test_at_the_equal_error_rate_as_many_are_accused_as_missed(grid: float) -> N
     assert equal_error_rate(rows(scores, is_bot)).item() == pytest.approx(found, abs=1e-12)
 
 
-def test_figures_of_the_extremes() -> None:
+def test_metrics_at_the_extremes() -> None:
     apart = torch.cat([torch.linspace(0, 0.4, 12), torch.linspace(0.6, 1, 9)]).double()
     is_bot = torch.arange(21) >= 12
     for scores, auc, eer in ((apart, 1.0, 0.0), (1 - apart, 0.0, 1.0), (torch.full_like(apart, 0.5), 0.5, 0.5)):
@@ -96,7 +96,7 @@ def test_figures_of_the_extremes() -> None:
     assert pr_auc(rows(torch.full_like(apart, 0.5), is_bot)).item() == pytest.approx(9 / 21)
 
 
-def test_figures_do_not_depend_on_the_order_of_rows_nor_on_the_scale_of_scores() -> None:
+def test_metrics_do_not_depend_on_the_order_of_rows_nor_on_the_scale_of_scores() -> None:
     scores, is_bot = drawn(8, 40, 30, 0.6, 0.05)
     order = torch.randperm(70, generator=generator(2, "order"))
     for figure in figures.CURVE_METRICS.values():
@@ -105,7 +105,7 @@ def test_figures_do_not_depend_on_the_order_of_rows_nor_on_the_scale_of_scores()
         assert figure(rows(scores.exp() * 7, is_bot)).item() == pytest.approx(expected, abs=1e-12)
 
 
-def test_f1_is_the_fields_own() -> None:
+def test_f1_equals_that_of_scikit_learn() -> None:
     scores, is_bot = drawn(9, 50, 20, 1.0, 0.05)
     weights = torch.randint(0, 3, (5, 70), generator=generator(3, "weights")).double()
     found = figures.f1_score(scores, is_bot, weights, 0.6)
@@ -119,7 +119,7 @@ def test_f1_is_the_fields_own() -> None:
 
 @pytest.mark.parametrize("target", ["0.001", "0.01", "0.05", "0.29", "0.5"])
 @pytest.mark.parametrize("grid", [0.0, 0.02, 0.3])
-def test_a_threshold_never_accuses_more_than_its_target_and_no_lower_one_could(target: str, grid: float) -> None:
+def test_a_threshold_keeps_its_target_fpr_and_is_the_lowest_one(target: str, grid: float) -> None:
     for n in (1, 7, 100, 334, 1000):
         people, _ = drawn(n, n, 0, 0.0, grid)
         found = threshold_at_fpr(people, float(target))
@@ -131,7 +131,7 @@ def test_a_threshold_never_accuses_more_than_its_target_and_no_lower_one_could(t
             assert Fraction(sum(score > lower for score in people.tolist()), n) > Fraction(target)
 
 
-def test_of_334_people_one_percent_are_three_and_a_thousandth_is_nobody() -> None:
+def test_of_334_movements_one_percent_is_three_and_a_thousandth_is_none() -> None:
     people, _ = drawn(0, 334, 0, 0.0)
     found = [threshold_at_fpr(people, target) for target in (0.01, 0.001)]
     assert [t.flagged for t in found] == [3, 0]
@@ -140,12 +140,12 @@ def test_of_334_people_one_percent_are_three_and_a_thousandth_is_nobody() -> Non
     assert [t.is_resolved for t in found] == [True, False]
 
 
-def test_people_of_equal_score_are_accused_together_or_not_at_all() -> None:
+def test_movements_of_equal_score_are_flagged_together_or_not_at_all() -> None:
     people = torch.tensor([0.9] * 5 + [0.1] * 95, dtype=torch.float64)
     assert [threshold_at_fpr(people, target).flagged for target in (0.04, 0.05, 0.06)] == [0, 5, 5]
 
 
-def test_new_people_are_accused_as_often_as_expected() -> None:
+def test_new_movements_are_flagged_at_the_expected_rate() -> None:
     """Null: 1,000 thresholds of 99 people at 5 %; each accuses (4 + 1) / 100 of new people in expectation.
 
     The share that a threshold accuses is Beta(5, 95): its mean over 1,000 has a s.d. of 0.0007; 4 of them (6e-5).
@@ -159,7 +159,7 @@ def test_new_people_are_accused_as_often_as_expected() -> None:
 # Intervals.
 
 
-def test_an_interval_is_that_of_the_replicates_one_by_one() -> None:
+def test_an_interval_equals_that_of_single_replicates() -> None:
     scores, is_bot = drawn(10, 40, 40, 0.8, 0.05)
     groups = [f"g{k % 8}" for k in range(40)] * 2
     found = detection_metrics(scores, is_bot, groups, 0.5, CONFIG, generator(6, "detection"))
@@ -179,7 +179,7 @@ def test_replicates_without_a_bot_are_left_out_and_counted() -> None:
     assert found.f1.replicates == found.auc.replicates
 
 
-def test_intervals_of_the_area_cover_the_truth_and_not_another() -> None:
+def test_intervals_of_the_area_cover_the_true_value_and_no_other() -> None:
     """Null: 30 people of 10 rows each, half of the variance theirs; bots 1.2 s.d. higher: the area is 0.802.
 
     Over 600 samples the coverage is 0.92; the bound is 4 s.d. of 100 samples below (3e-5).
@@ -224,7 +224,7 @@ def test_scores_that_are_not_finite_are_refused_by_row() -> None:
         threshold_at_fpr(bad[:0], 0.1)
 
 
-def test_bots_alone_or_people_alone_have_no_figures() -> None:
+def test_bots_alone_or_humans_alone_are_refused() -> None:
     scores, is_bot = drawn(13, 10, 0, 0.0)
     with pytest.raises(ValueError, match="but got 0 and 10"):
         detection_metrics(scores, is_bot, ["a"] * 10, 0.5, CONFIG, generator(0, "detection"))

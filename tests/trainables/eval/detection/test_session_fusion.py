@@ -14,7 +14,7 @@ from trainables.eval.detection.session_fusion import fuse, intraclass_correlatio
 SESSIONS = ["a", "b", "a", "a", "b", "a", "c"]
 
 
-def test_a_session_is_taken_in_order_n_at_a_time_and_what_is_left_over_is_counted() -> None:
+def test_a_session_is_fused_in_order_n_at_a_time_and_the_rest_is_counted() -> None:
     assert session_rows(SESSIONS, 1).tolist() == [[0], [2], [3], [5], [1], [4], [6]]
     assert session_rows(SESSIONS, 2).tolist() == [[0, 2], [3, 5], [1, 4]]
     assert session_rows(SESSIONS, 3).tolist() == [[0, 2, 3]]
@@ -23,7 +23,7 @@ def test_a_session_is_taken_in_order_n_at_a_time_and_what_is_left_over_is_counte
     assert (found.rows.tolist(), found.unused) == ([[0, 2, 3]], 4)
 
 
-def test_one_movement_is_its_own_verdict_whatever_the_prior() -> None:
+def test_a_single_movement_keeps_its_score_at_any_prior() -> None:
     scores = torch.linspace(0.1, 0.9, 7)
     for prior in (0.5, 0.01):
         assert fuse(scores, list("abcdefg"), 1, prior).log_odds == pytest.approx(log_odds(scores))
@@ -42,7 +42,7 @@ def test_for_independent_movements_it_is_bayes_rule(prior: float) -> None:
     assert torch.sigmoid(found.log_odds).item() == pytest.approx(posterior)
 
 
-def test_dealt_anew_each_kind_keeps_its_values_and_sessions_lose_theirs() -> None:
+def test_shuffling_keeps_the_values_of_each_kind_and_not_those_of_sessions() -> None:
     values, kinds = torch.arange(40.0, dtype=torch.float64), ["p", "b"] * 20
     found = shuffle_within(values, kinds, generator(0, "deal"))
     for kind in (0, 1):
@@ -51,7 +51,7 @@ def test_dealt_anew_each_kind_keeps_its_values_and_sessions_lose_theirs() -> Non
     assert torch.equal(found, shuffle_within(values, kinds, generator(0, "deal")))
 
 
-def test_every_order_is_dealt_equally_often() -> None:
+def test_every_order_is_equally_frequent() -> None:
     """Six orders of three values, 3,000 deals: the s.d. of a count is 20.4; 5 of them (false failure 4e-6)."""
     random, counts = generator(1, "deal"), dict[tuple[float, ...], int]()
     for _ in range(3000):
@@ -82,7 +82,7 @@ def test_the_correlation_is_the_definition() -> None:
     assert intraclass_correlation(values, sessions) == pytest.approx(expected)
 
 
-def test_the_correlation_is_none_of_independent_movements_and_rho_of_dependent_ones() -> None:
+def test_the_correlation_is_zero_for_independent_movements_and_rho_for_dependent_ones() -> None:
     """200 sessions of 4 to 16: the s.d. is 0.0106 at rho = 0 and 0.031 at 0.4; 4.5 of them (7e-6 each)."""
     sizes = np.random.default_rng(3).integers(4, 17, 200).tolist()
     assert intraclass_correlation(*one_way(1, sizes, 0.0)) == pytest.approx(0.0, abs=0.048)
@@ -91,7 +91,7 @@ def test_the_correlation_is_none_of_independent_movements_and_rho_of_dependent_o
     assert intraclass_correlation(torch.tensor([1.0, 1.0, 2.0, 2.0]), list("aabb")) == 1.0
 
 
-def test_the_variance_of_a_sum_is_inflated_as_rho_says() -> None:
+def test_the_variance_of_a_sum_is_inflated_by_rho() -> None:
     """1 + (n - 1) rho = 3.7 with n = 10 and rho = 0.3; the s.d. of the ratio over 3,000 sums is 0.1; 5 of them."""
     values, sessions = one_way(4, [10] * 3000, 0.3)
     sums = values[session_rows(sessions, 10)].sum(dim=1)
@@ -99,7 +99,7 @@ def test_the_variance_of_a_sum_is_inflated_as_rho_says() -> None:
     assert (sums.var() / dealt.var()).item() == pytest.approx(3.7, abs=0.5)
 
 
-def test_what_cannot_be_is_refused() -> None:
+def test_invalid_input_is_refused() -> None:
     with pytest.raises(ValueError, match=r"n >= 1.*got 0"):
         session_rows(SESSIONS, 0)
     with pytest.raises(ValueError, match=r"0 < prior < 1.*got 1\.0"):

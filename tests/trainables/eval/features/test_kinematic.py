@@ -135,7 +135,7 @@ def test_minimum_jerk_has_the_closed_form_values() -> None:
     assert all(abs(got[name]) < 1e-12 for name in ("mean_abs_heading_change", "lateral_max", "backward_share"))
 
 
-def test_nothing_beyond_the_mask_and_no_more_padding_changes_a_feature(batch: tuple[Tensor, Tensor]) -> None:
+def test_neither_values_beyond_the_mask_nor_padding_change_a_feature(batch: tuple[Tensor, Tensor]) -> None:
     deltas, mask = batch
     junk = torch.where(mask[..., None], deltas, torch.nan)
     more = torch.cat([junk, torch.full((len(junk), 9, 2), 1e9)], dim=1)
@@ -177,7 +177,7 @@ def test_float32_rounding_flips_no_count_and_no_peak(batch: tuple[Tensor, Tensor
     )
 
 
-def test_uniform_straight_motion_is_smooth_still_nowhere_and_one_submovement() -> None:
+def test_uniform_straight_motion_is_smooth_without_rest_and_one_submovement() -> None:
     for n in (4, 7, 30):
         path = [(1 / n, 0.0)] * n
         assert feature("log_jerk_rms", path)[0] == pytest.approx(0.0, abs=1e-6)
@@ -202,7 +202,7 @@ def test_headings_skip_still_steps_and_wrap() -> None:
     assert feature("mean_abs_heading_change", wrapped)[0] == pytest.approx((small + math.pi - small / 2) / 3)
 
 
-def test_a_step_across_the_chord_is_not_backward_when_rounding_says_so() -> None:
+def test_a_step_across_the_chord_is_not_backward_by_rounding() -> None:
     path = [(0.5, 0.5), (-1e-9, -1.0), (0.6, 0.5), (-0.1, 0.0)]
     assert feature("backward_share", path) == [0.25]
 
@@ -215,7 +215,7 @@ def test_submovements_below_a_tenth_of_the_peak_do_not_count() -> None:
     assert feature("submovements", two_bumps(0.09), two_bumps(0.11)) == pytest.approx([math.log(2), math.log(3)])
 
 
-def test_the_summary_gives_mean_and_spread_under_the_names_of_the_columns(batch: tuple[Tensor, Tensor]) -> None:
+def test_the_summary_has_mean_and_std_of_each_column(batch: tuple[Tensor, Tensor]) -> None:
     values = movement_features(*batch)
     summary = kinematic_summary(values)
     assert set(summary) == {f"{name}_{key}" for name in FEATURES for key in ("mean", "std")}

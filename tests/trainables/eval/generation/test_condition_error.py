@@ -24,10 +24,10 @@ def pearson(x: list[float], y: list[float]) -> float:
 
 
 @pytest.mark.parametrize("n", [2, 20, 21])
-def test_each_column_is_judged_by_its_definition(n: int) -> None:
-    asked, produced = drawn(1, n), drawn(2, n)
-    for i, found in enumerate(condition_errors(asked, produced, STD, NAMES)):
-        x, y = asked[:, i].tolist(), produced[:, i].tolist()
+def test_each_column_has_its_defined_errors(n: int) -> None:
+    requested, produced = drawn(1, n), drawn(2, n)
+    for i, found in enumerate(condition_errors(requested, produced, STD, NAMES)):
+        x, y = requested[:, i].tolist(), produced[:, i].tolist()
         errors = [q - p for p, q in zip(x, y, strict=True)]
         assert found.name == NAMES[i]
         assert found.median_absolute == pytest.approx(median(map(abs, errors)))
@@ -37,13 +37,13 @@ def test_each_column_is_judged_by_its_definition(n: int) -> None:
         assert found.correlation == pytest.approx(pearson(x, y))
 
 
-def test_obedience_is_no_error_and_full_correlation() -> None:
+def test_exact_conditions_have_no_error_and_full_correlation() -> None:
     for found in condition_errors(drawn(1, 50), drawn(1, 50), STD, NAMES):
         assert (found.median_absolute, found.bias) == (0.0, 0.0)
         assert found.correlation == pytest.approx(1.0)
 
 
-def test_a_constant_excess_is_bias_and_leaves_the_correlation() -> None:
+def test_a_constant_excess_is_bias_and_keeps_the_correlation() -> None:
     found = condition_errors(drawn(1, 50), drawn(1, 50) + 0.5, STD, NAMES)[1]
     assert found.bias == pytest.approx(0.5)
     assert found.bias_sd == pytest.approx(0.25)
@@ -53,7 +53,7 @@ def test_a_constant_excess_is_bias_and_leaves_the_correlation() -> None:
 
 # The difference of two independent standard normals has a median absolute value of 0.954; over 4,000 rows its s.d. is
 # 0.018, and that of the correlation 0.016. Limits are four standard deviations (false-failure rate of six reads: 4e-4).
-def test_a_sample_that_ignores_what_was_asked_reads_as_independent() -> None:
+def test_ignored_conditions_have_the_error_of_independent_ones() -> None:
     for found in condition_errors(drawn(1, 4000), drawn(2, 4000), STD, NAMES):
         assert found.median_absolute_sd == pytest.approx(0.954, abs=0.072)
         assert found.correlation == pytest.approx(0.0, abs=0.064)
@@ -74,12 +74,12 @@ def test_a_value_that_is_not_finite_is_named() -> None:
 
 
 @pytest.mark.parametrize("std", [0.0, -1.0, math.nan, math.inf])
-def test_a_standard_deviation_that_is_none_is_refused(std: float) -> None:
+def test_an_invalid_standard_deviation_is_refused(std: float) -> None:
     with pytest.raises(ValueError, match="expected `std` to be positive"):
         condition_errors(drawn(1, 10), drawn(2, 10), torch.tensor([1.0, std, 1.0]), NAMES)
 
 
-def test_shapes_and_names_that_do_not_fit_are_refused() -> None:
+def test_mismatched_shapes_and_names_are_refused() -> None:
     with pytest.raises(ValueError, match=r"to be .* but got \[10, 3\], \[10, 3\] and 2"):
         condition_errors(drawn(1, 10), drawn(2, 10), torch.ones(2), NAMES)
     with pytest.raises(ValueError, match=r"to be .* but got \[10, 3\], \[9, 3\] and 3"):

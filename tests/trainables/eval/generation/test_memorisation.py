@@ -62,7 +62,7 @@ def path_by_hand(deltas: list[list[float]], steps: int) -> list[float]:
     return coordinates
 
 
-def test_a_path_is_walked_to_equal_moments_whatever_lies_beyond_the_mask(splits: DataSplits) -> None:
+def test_a_path_is_sampled_at_equal_moments_independently_of_the_padding(splits: DataSplits) -> None:
     few = some(splits["train"], 12)
     deltas = torch.where(few.mask[..., None], few.deltas, torch.nan)
     found = movement_paths(deltas, few.mask)
@@ -84,7 +84,7 @@ def test_ratio_and_share_equal_their_definition(splits: DataSplits, training: Tr
     assert found.share == sum(d <= near for d in distances) / 21
 
 
-def test_the_reference_is_held_out_people_against_the_training_split(
+def test_the_reference_is_held_out_users_against_the_training_split(
     splits: DataSplits, training: TrainingPaths
 ) -> None:
     held_out = splits["validation"]
@@ -93,7 +93,7 @@ def test_the_reference_is_held_out_people_against_the_training_split(
     assert found.share == pytest.approx(0.01, abs=0.005)
 
 
-def test_the_distance_does_not_depend_on_the_company(training: TrainingPaths) -> None:
+def test_the_distance_does_not_depend_on_other_samples(training: TrainingPaths) -> None:
     rows = training.paths[::7] + 0.01
     together = nearest_distance(rows, training.paths)
     assert torch.equal(together[3:4], nearest_distance(rows[3:4], training.paths))
@@ -102,7 +102,7 @@ def test_the_distance_does_not_depend_on_the_company(training: TrainingPaths) ->
 # null
 
 
-def test_people_who_were_not_copied_read_like_people(splits: DataSplits, training: TrainingPaths) -> None:
+def test_other_users_have_the_values_of_the_reference(splits: DataSplits, training: TrainingPaths) -> None:
     """Null: other people of the test split. Their share of 260 would exceed 0.05 by chance with probability 1e-6
     were they draws of the reference; people differ, and the median of a whole split by some percent more.
     """
@@ -139,7 +139,7 @@ def test_an_exact_copy_has_distance_zero(splits: DataSplits, training: TrainingP
     assert judged(training, some(splits["train"], 100)) == Memorisation(0.0, 1.0, 0.0)
 
 
-def test_the_share_of_copies_among_fresh_movements_is_read_off(splits: DataSplits, training: TrainingPaths) -> None:
+def test_the_share_estimates_the_proportion_of_copies(splits: DataSplits, training: TrainingPaths) -> None:
     """A quarter of copies leaves the median nearly alone: that is what the share is for."""
     fresh, copies = some(splits["test"], 225), jittered(some(splits["train"], 75), 0.3)
     deltas, mask = (torch.cat([getattr(part, name) for part in (fresh, copies)]) for name in ("deltas", "mask"))

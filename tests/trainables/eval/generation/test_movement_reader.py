@@ -1,4 +1,4 @@
-"""Movements from files: the same chain as recordings, an exact account, and one clear error for every fault."""
+"""Laws of reading movements: the same steps as recordings, exact counts, and one line for every fault."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ Array = npt.NDArray[np.float64]
 
 
 def points(steps: int, pixels: float = 90.0) -> Array:
-    """A movement [steps + 1, 3] at 60 Hz along x."""
+    """Return a movement [steps + 1, 3] at 60 Hz along x."""
     x = np.linspace(0, pixels, steps + 1)
     return np.stack([np.arange(steps + 1) * 1000 / RATE_HZ, x, 0.1 * x], axis=1)
 
@@ -45,7 +45,7 @@ def test_an_array_and_a_table_of_the_same_movements_are_the_same(tmp_path: Path)
     assert len(set(first.group)) == 3
 
 
-def test_every_movement_is_judged_or_counted_under_one_reason(tmp_path: Path) -> None:
+def test_every_movement_is_kept_or_counted_under_one_reason(tmp_path: Path) -> None:
     movements = [points(20), points(3), points(80), points(20, 2.0), points(20), points(0)]
     np.save(tmp_path / "a.npy", padded(movements))
     found = read_movements(tmp_path / "a.npy")
@@ -58,9 +58,9 @@ def test_every_movement_is_judged_or_counted_under_one_reason(tmp_path: Path) ->
 
 def test_a_split_is_compared_in_its_stored_form() -> None:
     split = load_splits(DataConfig())["validation"]
-    people = movements_of(load_splits(DataConfig()), "validation", FORM)
-    result = canonicalise(people.movements, FORM)
-    assert (people.read, result.dropped) == (len(split), {})
+    humans = movements_of(load_splits(DataConfig()), "validation", FORM)
+    result = canonicalise(humans.movements, FORM)
+    assert (humans.read, result.dropped) == (len(split), {})
     torch.testing.assert_close(result.canonical.deltas, split.deltas, rtol=0, atol=1e-12)
     assert result.canonical.group == split.group
 
@@ -70,9 +70,9 @@ def test_conditions_of_a_table_belong_to_its_movements_of_two_points_or_more(tmp
     for column, name in enumerate(CONDITION_NAMES):
         frame[name] = [column + 0.25, 9.0, column + 0.75]
     frame.to_parquet(tmp_path / "a.parquet")
-    asked = read_movements(tmp_path / "a.parquet").asked
-    assert asked is not None
-    assert asked.tolist() == [[c + share for c in range(len(CONDITION_NAMES))] for share in (0.25, 0.75)]
+    requested = read_movements(tmp_path / "a.parquet").requested
+    assert requested is not None
+    assert requested.tolist() == [[c + share for c in range(len(CONDITION_NAMES))] for share in (0.25, 0.75)]
 
 
 def test_the_target_width_of_a_table_may_be_unknown(tmp_path: Path) -> None:
@@ -82,12 +82,12 @@ def test_the_target_width_of_a_table_may_be_unknown(tmp_path: Path) -> None:
         if widths is not None:
             frame[CONDITION_NAMES[-1]] = widths
         frame.to_parquet(tmp_path / "a.parquet")
-        asked = read_movements(tmp_path / "a.parquet").asked
-        assert asked is not None
-        assert asked.tolist() == [pytest.approx([*[1.0] * 4, width], nan_ok=True) for width in expected]
+        requested = read_movements(tmp_path / "a.parquet").requested
+        assert requested is not None
+        assert requested.tolist() == [pytest.approx([*[1.0] * 4, width], nan_ok=True) for width in expected]
 
 
-def test_recorded_sessions_pass_the_readers_own_chain(tmp_path: Path) -> None:
+def test_recorded_sessions_pass_the_data_reader(tmp_path: Path) -> None:
     events = pd.DataFrame(points(30, 300.0), columns=["t_ms", "x", "y"]).assign(user="u", session="s")
     events.to_csv(tmp_path / "a.csv", index=False)
     read, found = read_recordings("table", tmp_path / "a.csv"), read_movements(tmp_path / "a.csv")
@@ -99,7 +99,7 @@ def no_numbers(path: Path) -> None:
     np.save(path, np.array([["a"]]))
 
 
-def as_it_is(values: Array) -> Callable[[Path], None]:
+def unchanged(values: Array) -> Callable[[Path], None]:
     return lambda path: np.save(path, values)
 
 
@@ -128,11 +128,11 @@ def truncated(path: Path) -> None:
         ("a.npy", lambda path: path.write_bytes(b""), "cannot be read as .npy"),
         ("a.npy", truncated, "cannot be read as .npy"),
         ("a.npy", no_numbers, r"\[N, P, 3\]"),
-        ("a.npy", as_it_is(np.zeros((5, 64, 2))), "samples.parquet"),
-        ("a.npy", as_it_is(np.zeros((0, 64, 3))), "holds no movement"),
-        ("a.npy", as_it_is(late_nan()), "movement 1: t_ms, x and y must be finite"),
-        ("a.npy", as_it_is(gap()), "movement 1: rows of NaN must come last"),
-        ("a.npy", as_it_is(padded([points(9)[::-1]])), "must not decrease"),
+        ("a.npy", unchanged(np.zeros((5, 64, 2))), "samples.parquet"),
+        ("a.npy", unchanged(np.zeros((0, 64, 3))), "holds no movement"),
+        ("a.npy", unchanged(late_nan()), "movement 1: t_ms, x and y must be finite"),
+        ("a.npy", unchanged(gap()), "movement 1: rows of NaN must come last"),
+        ("a.npy", unchanged(padded([points(9)[::-1]])), "must not decrease"),
         ("a.parquet", lambda path: path.write_bytes(b"PAR1"), "cannot be read as Parquet"),
         ("a.parquet", lambda path: table([points(9)]).drop(columns="y").to_parquet(path), "missing column y"),
         ("a.parquet", lambda path: table([points(0)]).to_parquet(path), "holds no movement"),

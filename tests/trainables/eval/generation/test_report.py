@@ -1,4 +1,4 @@
-"""The numbers of a report: null and alternative of every metric, oracles, and the checks that come with each."""
+"""Laws of the report: null and alternative of every metric, oracles, and the checks of every evaluation."""
 
 import json
 import statistics
@@ -30,22 +30,22 @@ def of(real: Canonical, fake: Canonical, **options: Any) -> Comparison:
 
 
 @pytest.fixture(scope="module")
-def people() -> Canonical:
+def humans() -> Canonical:
     return load_splits(DataConfig())["validation"]
 
 
 @pytest.fixture(scope="module")
-def null(people: Canonical) -> Comparison:
-    """Every second movement of each group against the others."""
-    groups = [[row for row, group in enumerate(people.group) if group == name] for name in sorted(set(people.group))]
+def null(humans: Canonical) -> Comparison:
+    """Return every second movement of each user against the others."""
+    groups = [[row for row, group in enumerate(humans.group) if group == name] for name in sorted(set(humans.group))]
     halves = ([row for group in groups for row in group[first::2]] for first in (0, 1))
-    real, fake = (people.take(torch.tensor(half)) for half in halves)
+    real, fake = (humans.take(torch.tensor(half)) for half in halves)
     return of(real, fake)
 
 
 @pytest.fixture(scope="module")
 def alternative(null: Comparison) -> Comparison:
-    """Minimum-jerk movements under the conditions of the real ones."""
+    """Return minimum-jerk movements under the conditions of the real ones."""
     bots = encode(MinimumJerk()(null.real, generator(0, "bots")), CanonicalConfig())
     return of(null.real, bots)
 
@@ -60,11 +60,11 @@ DIFFERENCE: dict[str, Callable[[dict[str, Any]], float]] = {  # grows with the d
 BOUND = {"c2st": 0.70, "mmd": 0.05, "prd": 0.65, "kinematics": 0.15, "spectra": 0.3}
 
 
-# Null: about 167 against 167 rows of the same people, rows and seeds fixed. Standard deviations over fresh halves are
+# Null: about 167 against 167 rows of the same users, rows and seeds fixed. Standard deviations over fresh halves are
 # 0.03 of an accuracy, 0.003 of MMD^2, 0.04 of recall and of a KS distance, 0.05 of the tail's log ratio: every bound
 # is at least four of them above what halves have in the mean, so a fresh split fails for less than 1 in 10,000.
 @pytest.mark.parametrize("metric", METRICS)
-def test_a_metric_is_small_for_the_same_people_and_large_for_bots(
+def test_a_metric_is_small_for_the_same_users_and_large_for_bots(
     metric: str, null: Comparison, alternative: Comparison
 ) -> None:
     difference = DIFFERENCE[metric]
@@ -79,7 +79,7 @@ def test_numbers_are_finite_json_and_the_same_every_time(name: str, null: Compar
 
 
 def kolmogorov_smirnov(a: list[float], b: list[float]) -> float:
-    """Largest distance between the shares of values up to x."""
+    """Return the largest distance between the shares of values up to x."""
     return max(abs(sum(v <= x for v in a) / len(a) - sum(v <= x for v in b) / len(b)) for x in a + b)
 
 
@@ -96,7 +96,7 @@ def test_kinematics_are_the_plain_statistics_of_each_feature(alternative: Compar
     assert found["ks_5_percent"] == pytest.approx(1.358 * ((n + m) / (n * m)) ** 0.5)
 
 
-def test_a_feature_without_variance_in_the_real_part_has_no_standardised_difference(people: Canonical) -> None:
+def test_a_feature_without_variance_in_the_real_movements_has_no_standardised_difference(humans: Canonical) -> None:
     deltas = torch.zeros(60, 20, 2, dtype=torch.float64)
     deltas[..., 0] = 1 / 20
     mask = torch.ones(60, 20, dtype=torch.bool)
@@ -122,7 +122,7 @@ def test_the_tail_is_the_power_of_the_upper_two_bands(alternative: Comparison) -
     assert found["tail"]["from_hz"] == found["bands_hz"][3] == 18.0
 
 
-def test_more_rows_than_the_permutation_test_holds_are_chosen_by_the_seed_and_said(
+def test_the_permutation_test_uses_a_seeded_choice_of_too_many_rows(
     null: Comparison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = METRICS["mmd"](null)
@@ -132,42 +132,42 @@ def test_more_rows_than_the_permutation_test_holds_are_chosen_by_the_seed_and_sa
     assert part["mmd"] == whole["mmd"]
 
 
-def test_copies_of_training_movements_are_found(people: Canonical) -> None:
+def test_copies_of_training_movements_are_found(humans: Canonical) -> None:
     training = load_splits(DataConfig())["train"]
-    copied = CHECKS["memorisation"](of(people, training.take(torch.arange(50))))
+    copied = CHECKS["memorisation"](of(humans, training.take(torch.arange(50))))
     assert (copied["ratio"], copied["share"]) == (0.0, 1.0)
     with pytest.raises(ConfigError, match="is the same data in both splits"):
-        CHECKS["memorisation"](of(training, people))
+        CHECKS["memorisation"](of(training, humans))
 
 
-def test_condition_errors_compare_what_was_asked_with_what_was_made(people: Canonical) -> None:
-    asked: Tensor = people.condition()
-    asked[::2, -1] = 3.0  # a width that is asked cannot be missed
-    obeyed, shifted = (CHECKS["conditions"](of(people, people, asked=a)) for a in (asked, asked - 0.5))
-    assert obeyed["mean_median_absolute_sd"] == 0.0
+def test_condition_errors_compare_requested_with_produced_conditions(humans: Canonical) -> None:
+    requested: Tensor = humans.condition()
+    requested[::2, -1] = 3.0  # a requested width has no produced value
+    exact, shifted = (CHECKS["conditions"](of(humans, humans, requested=a)) for a in (requested, requested - 0.5))
+    assert exact["mean_median_absolute_sd"] == 0.0
     assert all(shifted[name]["bias"] == pytest.approx(0.5) for name in MEASURED_CONDITIONS)
     assert set(shifted) == {"mean_median_absolute_sd", *MEASURED_CONDITIONS}
-    assert "not_measured" in CHECKS["conditions"](of(people, people))
+    assert "not_measured" in CHECKS["conditions"](of(humans, humans))
 
 
-def test_folds_keep_a_fake_with_the_group_it_was_made_after_else_alone(null: Comparison) -> None:
+def test_folds_keep_a_fake_movement_with_its_user(null: Comparison) -> None:
     assert null.paired
     assert null.fake_groups == null.fake.group
-    strangers = of(null.real, replace(null.fake, group=("somebody",) * len(null.fake)))
-    assert not strangers.paired
-    assert len(set(strangers.fake_groups)) == len(null.fake)
-    assert set(strangers.fake_groups).isdisjoint(null.real.group)
-    assert METRICS["mmd"](strangers)["exchanged"] == "movements"
+    unpaired = of(null.real, replace(null.fake, group=("another user",) * len(null.fake)))
+    assert not unpaired.paired
+    assert len(set(unpaired.fake_groups)) == len(null.fake)
+    assert set(unpaired.fake_groups).isdisjoint(null.real.group)
+    assert METRICS["mmd"](unpaired)["permuted"] == "movements"
 
 
-def test_too_few_movements_or_groups_are_refused(people: Canonical) -> None:
-    few = people.take(torch.arange(MINIMUM_MOVEMENTS - 1))
-    for real, fake, says in ((few, people, "usable real"), (people, few, "usable fake")):
+def test_too_few_movements_or_groups_are_refused(humans: Canonical) -> None:
+    few = humans.take(torch.arange(MINIMUM_MOVEMENTS - 1))
+    for real, fake, says in ((few, humans, "usable real"), (humans, few, "usable fake")):
         with pytest.raises(ConfigError, match=says):
             of(real, fake)
-    alone = replace(people, group=("one",) * len(people))
+    alone = replace(humans, group=("one",) * len(humans))
     with pytest.raises(ConfigError, match="groups of real movements >= folds"):
-        of(alone, people)
+        of(alone, humans)
 
 
 @pytest.mark.parametrize(
@@ -180,6 +180,6 @@ def test_too_few_movements_or_groups_are_refused(people: Canonical) -> None:
         ({"permutations": 0}, "permutations >= 1"),
     ],
 )
-def test_settings_that_measure_nothing_are_refused(setting: dict[str, Any], says: str) -> None:
+def test_invalid_settings_are_refused(setting: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         MetricConfig(**setting)

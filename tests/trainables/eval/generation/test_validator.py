@@ -229,7 +229,7 @@ def test_sigma_is_fixed_on_standardised_real_features(validator: Validator) -> N
 
 
 @pytest.mark.parametrize("probe", list(PROBES))
-def test_every_probe_judges(splits: DataSplits, probe: str) -> None:
+def test_every_probe_can_be_used(splits: DataSplits, probe: str) -> None:
     judge = Validator.fit(splits["validation"], splits["train"], FORM, replace(CONFIG, folds=2, probe=probe))
     found = judge(smooth(judge.held_out))
     assert set(found) == METRICS
@@ -239,7 +239,7 @@ def test_every_probe_judges(splits: DataSplits, probe: str) -> None:
 # samples are observed before they are judged
 
 
-def test_a_difference_that_the_screen_does_not_show_does_not_count(validator: Validator) -> None:
+def test_a_difference_below_a_pixel_does_not_count(validator: Validator) -> None:
     """A tenth of a pixel vanishes in whole pixels; without observation it would give every sample away."""
     random = torch.Generator().manual_seed(0)
     pixels = (torch.rand(validator.held_out.deltas.shape, generator=random, dtype=torch.float64) - 0.5) * 0.2
@@ -262,7 +262,7 @@ def test_samples_that_do_not_move_are_counted_and_left_out(validator: Validator,
     assert found[names.VAL_C2ST] < UNEASY
 
 
-def test_of_a_model_most_of_whose_samples_do_not_move_nothing_else_is_told(validator: Validator) -> None:
+def test_if_most_samples_do_not_move_the_rejected_share_is_the_only_metric(validator: Validator) -> None:
     assert names.VAL_C2ST in validator(still(validator.held_out, 80))
     assert validator(still(validator.held_out, 81)) == {names.VAL_REJECTED: pytest.approx(81 / 160)}
 
@@ -279,7 +279,7 @@ def test_samples_that_are_no_movements_are_all_counted(validator: Validator, val
     assert validator(none) == {names.VAL_REJECTED: 1.0}
 
 
-def test_rejected_samples_leave_with_the_movements_they_were_asked_to_match(validator: Validator) -> None:
+def test_rejected_samples_are_left_out_with_the_movements_that_they_match(validator: Validator) -> None:
     """Even where they are all of one person: the folds then hold the other people, real and fake."""
     owner = validator.held_out.group[0]
     theirs = torch.tensor([group == owner for group in validator.held_out.group])
@@ -296,11 +296,11 @@ def test_too_few_held_out_movements_are_refused(splits: DataSplits) -> None:
         Validator.fit(few, splits["train"], FORM, CONFIG)
 
 
-def test_training_people_are_not_held_out(splits: DataSplits) -> None:
+def test_training_movements_are_no_reference_of_held_out_ones(splits: DataSplits) -> None:
     with pytest.raises(ValueError, match="is the same data in both splits"):
         Validator.fit(splits["train"], splits["train"], FORM, CONFIG)
 
 
-def test_there_is_one_sample_per_asked_movement(validator: Validator) -> None:
+def test_another_number_of_samples_is_refused(validator: Validator) -> None:
     with pytest.raises(ConfigError, match="one per row"):
         validator(validator.held_out.take(torch.arange(100)))

@@ -138,7 +138,7 @@ def test_intervals_by_group_cover_the_truth() -> None:
     assert 0.86 < coverage(300, by_group) < 0.985
 
 
-def test_intervals_that_take_rows_for_independent_do_not() -> None:
+def test_intervals_that_assume_independent_rows_do_not() -> None:
     """Alternative: 1.96 s.e. of independent rows cover 0.71 of 1,000 samples; 4 s.d. of 300 samples above is 0.82."""
 
     def by_row(hits: list[bool], groups: list[str], sample: int) -> bool:
@@ -148,7 +148,7 @@ def test_intervals_that_take_rows_for_independent_do_not() -> None:
     assert coverage(300, by_row) < 0.82
 
 
-def test_what_cannot_be_is_refused() -> None:
+def test_invalid_input_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"replicates >= 20.*replicates=5"):
         BootstrapConfig(replicates=5)
     with pytest.raises(ConfigError, match=r"0 < level < 1.*level=1\.0"):

@@ -58,7 +58,7 @@ def test_the_standard_error_is_the_definition() -> None:
     assert [found.low, found.high] == pytest.approx([0.6 - reach, 0.6 + reach])
 
 
-def test_of_a_mean_over_equal_groups_it_is_the_textbook_formula() -> None:
+def test_for_a_mean_over_equal_groups_it_is_the_textbook_formula() -> None:
     means = np.random.default_rng(0).normal(size=6)
     found = interval(mean_of_groups(means, (7,) * 6))
     assert found.se == pytest.approx(means.std(ddof=1) / math.sqrt(6), rel=1e-12)
@@ -72,7 +72,7 @@ def draws(count: int, correlation: float, seed: int) -> np.ndarray:
     return rows + math.sqrt(correlation) * rng.normal(size=(count, len(SIZES)))
 
 
-def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
+def test_intervals_have_their_nominal_coverage() -> None:
     """Null: the truth is 0, eight groups of 10 to 80 rows, a tenth of the variance theirs.
 
     Over 20,000 samples the coverage is 0.936. The bounds are 4 s.d. of 2,000 samples (false failure 6e-5).
@@ -81,20 +81,20 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     assert 0.914 < np.mean([each.low <= 0.0 <= each.high for each in found]) < 0.958
 
 
-def test_intervals_that_take_rows_for_independent_do_not() -> None:
+def test_intervals_that_assume_independent_rows_do_not() -> None:
     """What the groups are for: the s.e. of 360 independent rows covers 0.56 (4 s.d. of 2,000 samples: 0.045)."""
     reach = 1.96 / math.sqrt(sum(SIZES))
     centres = [mean_of_groups(means).value for means in draws(2000, 0.1, seed=1)]
     assert np.mean([abs(centre) <= reach for centre in centres]) < 0.61
 
 
-def test_a_truth_elsewhere_is_left_out() -> None:
+def test_another_value_is_not_covered() -> None:
     """Alternative: 0.8 off, more than five standard errors, is covered in fewer than 5 % of samples."""
     found = [interval(mean_of_groups(means)) for means in draws(500, 0.1, seed=2)]
     assert np.mean([each.low <= 0.8 <= each.high for each in found]) < 0.05
 
 
-def test_what_makes_a_group_hard_for_both_leaves_their_difference() -> None:
+def test_group_effects_of_both_cancel_in_their_difference() -> None:
     hard = draws(1, 0.5, seed=3)[0]
     a, b = mean_of_groups(hard), mean_of_groups(hard + 0.1)
     apart = interval(difference(b, a))
@@ -103,13 +103,13 @@ def test_what_makes_a_group_hard_for_both_leaves_their_difference() -> None:
     assert interval(a).low < b.value < interval(a).high
 
 
-def test_the_mean_over_draws_of_noise_is_taken_group_by_group() -> None:
+def test_the_mean_over_seeds_is_taken_group_by_group() -> None:
     assert mean([JackknifeEstimate(1.0, (2.0, 4.0)), JackknifeEstimate(3.0, (4.0, 8.0))]) == JackknifeEstimate(
         2.0, (3.0, 6.0)
     )
 
 
-def test_of_two_figures_the_probability_is_that_of_their_paired_difference() -> None:
+def test_for_two_metrics_the_probability_is_that_of_their_paired_difference() -> None:
     """The difference of a multivariate t is a t; 20,000 draws know a probability to 4 s.d. = 0.014."""
     for seed in range(5):
         one, other = (mean_of_groups(means) for means in draws(2, 0.1, seed=10 + seed))
@@ -127,7 +127,7 @@ def test_equal_candidates_share() -> None:
     assert probability_best([same], seed=0) == (1.0,)
 
 
-def test_candidates_of_one_law_are_best_equally_often() -> None:
+def test_candidates_of_one_distribution_are_best_equally_often() -> None:
     """Null: the mean over 200 sets of three. Its s.d. is below 0.36 / sqrt(200) = 0.025; 4 s.d. (6e-5 each)."""
     rng = np.random.default_rng(5)
     sets = rng.normal(size=(200, 3, len(SIZES)))
@@ -135,7 +135,7 @@ def test_candidates_of_one_law_are_best_equally_often() -> None:
     assert np.mean(found, axis=0) == pytest.approx((1 / 3,) * 3, abs=0.1)
 
 
-def test_a_clearly_better_candidate_is_told_although_intervals_overlap() -> None:
+def test_a_clearly_better_candidate_is_found_although_intervals_overlap() -> None:
     """Alternative: the people differ more than the candidates do, but by the same for all of them."""
     rng = np.random.default_rng(6)
     hard = draws(1, 0.5, seed=6)[0]
@@ -149,7 +149,7 @@ def test_the_same_seed_gives_the_same_probabilities() -> None:
     assert probability_best(figures, seed=1) == probability_best(figures, seed=1) != probability_best(figures, seed=2)
 
 
-def test_what_cannot_be_is_refused() -> None:
+def test_invalid_input_is_refused() -> None:
     with pytest.raises(ValueError, match=r"groups >= 2.*got 1"):
         interval(JackknifeEstimate(0.5, (0.5,)))
     with pytest.raises(ValueError, match=r"confidence=1\.0"):

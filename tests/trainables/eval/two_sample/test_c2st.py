@@ -65,7 +65,7 @@ def test_a_probe_finds_a_shifted_mean(probe: str) -> None:
 
 # Alternative: all standard deviations are 0.4 of the real ones, the means agree. False-failure rates as above.
 @pytest.mark.parametrize("probe", PROBES)
-def test_only_the_linear_probe_is_blind_to_a_collapsed_variance(probe: str) -> None:
+def test_only_the_linear_probe_misses_a_collapsed_variance(probe: str) -> None:
     accuracy = classifier_two_sample_test(normal(1, 200, 4), normal(2, 200, 4, scale=0.4), probe=probe).accuracy
     if probe == "logistic":
         assert abs(accuracy - 0.5) < 0.12
@@ -91,14 +91,14 @@ def test_the_same_call_gives_the_same_result_and_draws_from_no_global_generator(
 
 
 @pytest.mark.parametrize("probe", PROBES)
-def test_one_wild_value_does_not_blind_a_probe(probe: str) -> None:
+def test_an_outlier_does_not_prevent_detection(probe: str) -> None:
     real, fake = normal(1, 150, 3), normal(2, 150, 3, shift=1.0)
     calm = classifier_two_sample_test(real, fake, probe=probe).accuracy
     real[7, 1] = 1e12
     assert abs(classifier_two_sample_test(real, fake, probe=probe).accuracy - calm) < 0.06
 
 
-def test_the_winsoriser_knows_the_quantiles_of_the_training_fold_only() -> None:
+def test_the_winsoriser_uses_the_quantiles_of_the_training_fold_only() -> None:
     train = np.arange(1001.0)[:, None]
     clipped = Winsoriser().fit(train).transform(np.array([[-1e9], [500.0], [1e9]]))
     assert clipped.ravel().tolist() == pytest.approx([1000 * TAIL, 500.0, 1000 * (1 - TAIL)])
@@ -146,7 +146,7 @@ def test_no_group_is_trained_and_tested_on_in_one_fold(shown: list[tuple[Array, 
 
 # Each group has its own mean and is mostly real or mostly fake: a probe that has met the group knows the answer, and
 # one that has not knows nothing. Over 40 groups the grouped accuracy has a standard deviation of about 0.06.
-def test_group_folds_take_away_what_is_known_only_of_the_group() -> None:
+def test_group_folds_remove_information_on_the_group() -> None:
     generator = torch.Generator().manual_seed(4)
     means = 8 * torch.randn(40, 3, generator=generator, dtype=torch.float64)
     real_owner = [k for k in range(40) for _ in range(9 if k % 2 else 1)]
@@ -158,13 +158,13 @@ def test_group_folds_take_away_what_is_known_only_of_the_group() -> None:
     assert held.accuracy < 0.7
 
 
-def test_classes_are_equalised_so_that_the_larger_wins_nothing() -> None:
+def test_classes_are_equalised() -> None:
     result = classifier_two_sample_test(normal(1, 400, 3), normal(2, 80, 3))
     assert result.n == 80
     assert abs(result.accuracy - 0.5) < 0.16  # 0.04 per s.d. at 2 x 80 rows
 
 
-def test_a_column_without_variance_in_the_real_part_is_left_out_by_name() -> None:
+def test_a_column_without_variance_in_the_real_rows_is_left_out_by_name() -> None:
     real, fake = normal(1, 100, 3), normal(2, 100, 3)
     real[:, 1] = 1.0 + 1e-9 * normal(3, 100, 1)[:, 0]
     fake[:, 1] = normal(4, 100, 1)[:, 0]
@@ -176,7 +176,7 @@ def test_a_column_without_variance_in_the_real_part_is_left_out_by_name() -> Non
 
 
 # Three standard deviations on either side; with ten repeats the band itself is uncertain by a quarter.
-def test_the_null_band_holds_equal_samples_and_not_different_ones() -> None:
+def test_the_null_band_contains_equal_samples_and_not_different_ones() -> None:
     people = normal(1, 400, 5)
     band = null_band(people, repeats=10, seed=2)
     assert band.low < band.mean < band.high
@@ -227,7 +227,9 @@ def spoiled(row: int, column: int, value: float) -> Tensor:
         ),
     ],
 )
-def test_bad_input_is_refused_with_its_place(real: Tensor, fake: Tensor, options: dict[str, Any], message: str) -> None:
+def test_invalid_input_is_refused_with_its_position(
+    real: Tensor, fake: Tensor, options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         classifier_two_sample_test(real, fake, **options)
 

@@ -37,7 +37,7 @@ def balls_held(real: Points, fake: Points, k: int) -> list[int]:
 @pytest.mark.parametrize("block", [1, 7, 40, 512])
 @pytest.mark.parametrize("k", [1, 3, 5])
 @pytest.mark.parametrize("shift", [0.0, 1.0])
-def test_they_equal_their_definitions_whatever_the_blocks(
+def test_they_equal_their_definitions_for_any_block_size(
     block: int, k: int, shift: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(manifold, "BLOCK", block)
@@ -63,14 +63,14 @@ def test_the_larger_sample_is_cut_to_the_smaller(metric: Metric) -> None:
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e5])
-def test_a_sample_against_itself_fills_its_closed_balls(offset: float) -> None:
+def test_a_sample_against_itself_has_its_closed_balls_filled(offset: float) -> None:
     """Each ball holds its centre and k neighbours, the last of them on its rim."""
     x = normal(1, 80, 4) + offset
     assert precision_recall(x, x) == (1.0, 1.0)
     assert density_coverage(x, x) == pytest.approx(((5 + 1) / 5, 1.0))
 
 
-def test_rows_that_stand_many_times_have_balls_of_no_size_that_hold_their_equals() -> None:
+def test_repeated_rows_have_balls_of_radius_zero_with_their_duplicates() -> None:
     x = normal(1, 20, 4).repeat(7, 1)
     assert precision_recall(x, x) == (1.0, 1.0)
     assert density_coverage(x, x) == pytest.approx((7 / 5, 1.0))
@@ -82,12 +82,12 @@ def test_disjoint_samples_share_nothing(metric: Metric) -> None:
 
 
 @both
-def test_moving_both_and_scaling_both_changes_nothing(metric: Metric) -> None:
+def test_they_are_invariant_under_translation_and_scale(metric: Metric) -> None:
     real, fake = normal(1, 60, 4), normal(2, 60, 4, shift=0.5)
     assert metric(3 * real + 100, 3 * fake + 100) == pytest.approx(metric(real, fake), abs=1e-12)
 
 
-def test_precision_is_recall_the_other_way_round() -> None:
+def test_precision_and_recall_swap_with_the_samples() -> None:
     real, fake = normal(1, 60, 4), normal(2, 60, 4, shift=0.7, scale=0.6)
     assert precision_recall(fake, real) == precision_recall(real, fake)[::-1]
 
@@ -123,7 +123,7 @@ def test_a_collapsed_variance_costs_recall_and_coverage() -> None:
     assert coverages[-1] < 0.3 < 0.9 < coverages[0]
 
 
-def test_outliers_among_people_vouch_for_fakes_in_precision_but_hardly_in_density() -> None:
+def test_real_outliers_raise_precision_but_hardly_density() -> None:
     """Four outliers of 200, as far from each other as from the rest: their balls are huge, but few."""
     outliers = 30 * torch.eye(4, dtype=torch.float64)
     people = torch.cat([normal(1, 196, 4), outliers])
@@ -136,7 +136,7 @@ def test_outliers_among_people_vouch_for_fakes_in_precision_but_hardly_in_densit
 
 @both
 @pytest.mark.parametrize("neighbours", [0, -1, 30])
-def test_a_neighbourhood_that_does_not_exist_is_refused(metric: Metric, neighbours: int) -> None:
+def test_an_invalid_number_of_neighbours_is_refused(metric: Metric, neighbours: int) -> None:
     with pytest.raises(ValueError, match=f"neighbours={neighbours}"):
         metric(normal(1, 40, 2), normal(2, 30, 2), neighbours=neighbours)
 

@@ -64,7 +64,7 @@ def test_values_of_the_float32_matrix_are_those_of_float64(offset: float) -> Non
     assert found[0] == pytest.approx(mmd_rbf(rows[~is_fake], rows[is_fake], 2.0), abs=mmd.TIE / 20)
 
 
-def test_the_same_seed_repeats_and_another_does_not() -> None:
+def test_p_follows_from_the_seed() -> None:
     pair = normal(1, 30, 3), normal(2, 30, 3)
     assert mmd_test(*pair, seed=1) == mmd_test(*pair, seed=1)
     assert mmd_test(*pair, seed=1).p_value != mmd_test(*pair, seed=2).p_value
@@ -93,7 +93,7 @@ def clustered(seed: int, groups: int, rows: int) -> Tensor:
 
 
 # 60 tests of equal laws of groups: p <= 0.05 has probability 0.05, so more than 12 has probability 7e-6.
-def test_dependent_rows_are_taken_for_a_difference_unless_groups_are_given() -> None:
+def test_dependent_rows_give_false_positives_without_groups() -> None:
     by_row, by_group, names = 0, 0, [k // 6 for k in range(60)]
     for k in range(60):
         pair = clustered(2 * k, 10, 6), clustered(2 * k + 1, 10, 6)
@@ -116,7 +116,7 @@ def test_groups_of_both_sides_swap_their_blocks() -> None:
     assert mmd_test(*shifted, real_groups=names, fake_groups=names, permutations=999).p_value <= 0.01
 
 
-def test_relabellings_move_whole_blocks_and_reach_each_labelling_alike() -> None:
+def test_relabellings_permute_whole_blocks_and_reach_each_labelling_equally() -> None:
     """Groups 0 and 1 have both sides, 2 and 3 are people alone, 4 is fakes alone: 2 x 2 x 3 labellings.
 
     Counts of 2,400 draws have mean 200 and s.d. 13.5; limits are five standard deviations (false failure: 7e-6).
@@ -144,7 +144,7 @@ def test_too_many_rows_and_no_permutation_are_refused(rows: int, permutations: i
         mmd_test(normal(1, 20, 1), normal(2, rows, 1), permutations=permutations)
 
 
-def test_groups_of_one_part_or_of_another_number_are_refused() -> None:
+def test_groups_of_one_sample_or_of_another_number_are_refused() -> None:
     pair, names = (normal(1, 9, 2), normal(2, 9, 2)), list(range(9))
     with pytest.raises(ValueError, match="together"):
         mmd_test(*pair, real_groups=names)
@@ -159,6 +159,6 @@ def test_blocks_that_leave_a_side_empty_are_refused() -> None:
 
 
 @pytest.mark.parametrize("sigma", [0.0, -1.0, math.nan, math.inf])
-def test_a_width_that_is_no_width_is_refused(sigma: float) -> None:
+def test_an_invalid_width_is_refused(sigma: float) -> None:
     with pytest.raises(ValueError, match="sigma"):
         mmd_test(normal(1, 9, 2), normal(2, 9, 2), sigma)
