@@ -1,4 +1,4 @@
-"""`python -m platform.labels check`: every movement has the same labels in every batch, order, worker and process.
+"""`python -m platform.labels`: every movement has the same labels in every batch, order, worker and process.
 
 The labels of the configured data, of the people of all splits and of simple bots of every style, are made once and
 printed; then they are made again wherever a training could make them, and compared row by row.
@@ -32,9 +32,9 @@ ABOUT = """
 Check that a label means the same everywhere: those of the people of all splits and of bots of every style are made
 again in batches of several sizes, in random orders, by workers of a DataLoader and in a fresh process, and compared.
 
-  python -m platform.labels check
-  python -m platform.labels check trainable.data.source=table trainable.data.path=mine.parquet
-  python -m platform.labels check batch_sizes=[1,100] num_workers=[0,4]
+  python -m platform.labels
+  python -m platform.labels trainable.data.source=table trainable.data.path=mine.parquet
+  python -m platform.labels batch_sizes=[1,100] num_workers=[0,4]
 """
 ANSWER_S = 600.0  # a fresh process imports everything and makes all the bots again
 
@@ -44,7 +44,7 @@ COMMAND = Command(
     about=ABOUT,
     exit_codes={0: "all labels agree", 1: "some labels differ"},
     schemas={"labels_schema": LabelsConfig, "trainable/detector_schema": DetectorConfig},
-    verbs={"check": "what is done without a verb, too"},
+    refused={"check": "`labels check` was renamed: use python -m platform.labels"},
 )
 
 

@@ -18,6 +18,7 @@ from platform.study.search_space import sweep_of
 from platform.study.study import load_study
 from search_spaces import SPACES
 from trainables.core.cli import Command, Request, run
+from trainables.core.config import require
 from trainables.specs import TRAINABLES
 
 ABOUT = """
@@ -34,7 +35,7 @@ Search the parameters of a trainable by their judgement on held-out people.
   python -m platform.tune show study_name=wide trials=[3]             one study, or trials of it
   python -m platform.tune compare study_name=wide trials=[3,5]        what differs between trials, and by how much
   python -m platform.tune report study_name=wide                      write its report.html anew
-  python -m platform.tune reproduce=3                                 train a trial again and compare
+  python -m platform.tune reproduce study_name=wide trials=[3]        train trials again and compare
 
 The same command again continues the study; another study_name starts a new one.
 """
@@ -57,7 +58,9 @@ COMMAND = Command(
         "show": "a study, or those of its trials that are named",
         "compare": "trials side by side",
         "report": "write report.html of a study",
+        "reproduce": "train trials again and compare their metrics",
     },
+    refused={"reproduce=": "`{argument}` was renamed: use python -m platform.tune reproduce trials=[{value}]"},
 )
 
 
@@ -67,15 +70,15 @@ def main(request: Request) -> int:
     console = Console()
     sweep = sweep_of(request)
     if request.verb:
-        return _look(console, sweep, request.verb)
+        return _look(console, sweep, request)
     from platform.sweep.command import run_sweep
 
-    return run_sweep(console, sweep, request.given, plan_only=PLAN in request.switches)
+    return run_sweep(console, sweep, plan_only=PLAN in request.switches)
 
 
-def _look(console: Console, sweep: Sweep, verb: str) -> int:
-    """What a verb asks for; nothing is run, and only the report is written."""
-    settings, trials = sweep.settings, sweep.settings.trials
+def _look(console: Console, sweep: Sweep, request: Request) -> int:
+    """Do what a verb asks for; `reproduce` trains, `report` writes, and the others only read."""
+    settings, trials, verb = sweep.settings, sweep.settings.trials, request.verb
     if verb == "list":
         return list_studies(console, settings.folder.parent, settings.storage)
     study = load_study(settings.folder.parent, settings.study_name, settings.storage)
@@ -86,6 +89,11 @@ def _look(console: Console, sweep: Sweep, verb: str) -> int:
 
         console.print(str(write_report(study, settings.folder)), highlight=False, soft_wrap=True)
         return 0
+    if verb == "reproduce":
+        from platform.sweep.reproduce import reproduce
+
+        require(bool(trials), "`trials` to name what to reproduce", "none", "add trials=[3]")
+        return max(reproduce(console, sweep, study, trial, request.given) for trial in trials)
     return max(show(console, study, settings.folder, trial) for trial in trials or (None,))
 
 

@@ -15,7 +15,7 @@ from serve import launch
 from serve.settings import ServeConfig
 from trainables.core.cli import CONFIGS, Command, Request, parse
 from trainables.core.config import build
-from trainables.detector import evaluate as judge
+from trainables.detector import evaluate as detector
 from trainables.detector import export, leave_one_out
 from trainables.diffusion import sample
 from trainables.diffusion import train as experiment
@@ -50,7 +50,10 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
         hard_negatives.COMMAND,
         lambda request: build(hard_negatives.StudyConfig, request.config),
     ),
-    "detector/judge": (judge.COMMAND, lambda request: build(judge.JudgeConfig, request.config)),
+    "detector/evaluate": (
+        evaluate.DETECTOR_COMMAND,
+        lambda request: build(detector.DetectorEvaluationCommand, request.config),
+    ),
     "detector/export": (export.COMMAND, lambda request: build(export.ExportConfig, request.config)),
     "detector/leave_one_out": (leave_one_out.COMMAND, leave_one_out.configs),
     "serve": (launch.COMMAND, lambda request: build(ServeConfig, request.config)),
@@ -61,7 +64,7 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
         lambda request: build(evaluate_generator.EvalConfig, request.config),
     ),
 }
-OF_A_CHECKPOINT = ("diffusion/sample", "diffusion/eval", "detector/export", "detector/judge")
+OF_A_CHECKPOINT = ("diffusion/sample", "diffusion/eval", "detector/export", "detector/evaluate")
 FILES = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.rglob("*.yaml"))
 
 

@@ -121,8 +121,7 @@ class TuneConfig:
     sampler: str = "tpe"
     objectives: tuple[str, ...] = ()  # empty: the space's metric; two make a Pareto front
     constraints: tuple[str, ...] = ()  # as val/recall>=0.5: trials that break one stand behind all that keep them
-    reproduce: int | None = None  # a trial's number: train it again instead of searching, and compare
-    trials: tuple[int, ...] = ()  # that `show` and `compare` are about
+    trials: tuple[int, ...] = ()  # that `show`, `compare` and `reproduce` are about
     address: str = "local"  # "auto": the cluster that this machine belongs to
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)

@@ -1,6 +1,5 @@
-"""What `python -m platform.tune` does without a verb: plan, run and summarise a sweep, or train a trial again."""
+"""Plan, run and summarise a sweep: `python -m platform.tune` without a verb."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -13,7 +12,6 @@ from platform.study.resume import requeue_orphans
 from platform.study.storage import JOURNAL, NoStudyError, lock_study, truncate_partial_line
 from platform.study.study import FOLDER, load_study, open_study
 from platform.sweep.disk_budget import SweepStoppedError
-from platform.sweep.reproduce import reproduce
 from platform.sweep.runner import RERUN_HINT, concurrency, print_plan, search_trials
 from platform.sweep.summary import summarise
 from trainables.core.config import build, digest
@@ -21,16 +19,8 @@ from trainables.data.config import DataConfig
 from trainables.data.dataset import DataSplits, load_splits
 
 
-def run_sweep(console: Console, sweep: Sweep, given: Sequence[str], *, plan_only: bool) -> int:
-    """Plan, run and summarise one sweep; returns the exit code (1 if no trial has a result).
-
-    Args:
-        given: The keys that the command line sets.
-    """
-    settings = sweep.settings
-    if settings.reproduce is not None and not plan_only:
-        study = load_study(settings.folder.parent, settings.study_name, settings.storage)
-        return reproduce(console, sweep, study, settings.reproduce, given)
+def run_sweep(console: Console, sweep: Sweep, *, plan_only: bool) -> int:
+    """Plan, run and summarise one sweep; returns the exit code (1 if no trial has a result)."""
     data = load_splits(build(DataConfig, sweep.trainable["data"], at="trainable.data"))
     _print_data(console, data)
     if plan_only:

@@ -97,11 +97,11 @@ def original_of(study: optuna.Study, number: int) -> Original:
     """
     trials = study.get_trials(deepcopy=False)
     known = f"0 to {len(trials) - 1}" if trials else "none"
-    require(0 <= number < len(trials), f"`reproduce` in the study's trials ({known})", f"reproduce={number}")
+    require(0 <= number < len(trials), f"`trials` in the study's ({known})", f"trials=[{number}]")
     trial = trials[number]
     epoch = last_epoch(trial)
     if not trial.state.is_finished() or epoch is None or METRICS not in trial.user_attrs:
-        raise ConfigError(f"reproduce={number}: the trial is {trial.state.name} and has no result to compare with")
+        raise ConfigError(f"trials=[{number}]: the trial is {trial.state.name} and has no result to compare with")
     folder = trial.user_attrs.get(FOLDER)
     manifest = Manifest.read(Path(folder)) if folder else None
     config = manifest.config if manifest else _configuration(study, trial)

@@ -197,7 +197,7 @@ def labels_run(*arguments: str) -> int:
 
 def test_as_it_is_typed_the_labels_of_the_configured_data_agree_everywhere() -> None:
     few = ["batch_sizes=[1000]", "num_workers=[0,2]", "shuffles=1"]
-    typed = [sys.executable, "-m", "platform.labels", "check", *few]
+    typed = [sys.executable, "-m", "platform.labels", *few]
     done = subprocess.run(typed, cwd=ROOT, capture_output=True, text=True, check=True)
     for part in ("Task: ", "Embodiment: 2 labels", "Style: ", "0512-1024 px E", "people  bots", *BOTS, *CHECKS):
         assert part in done.stdout
@@ -219,7 +219,7 @@ def test_a_check_that_fails_is_exit_code_1(monkeypatch: pytest.MonkeyPatch, caps
     right = subject()
     monkeypatch.setattr(command, "rows_of", lambda config: right.rows)
     monkeypatch.setattr(command, "elsewhere", lambda config: moved(7).elsewhere())
-    assert labels_run("check", "batch_sizes=[9]", "num_workers=[0]") == FAILED
+    assert labels_run("batch_sizes=[9]", "num_workers=[0]") == FAILED
     out = capsys.readouterr().out
     assert "5 ok, 1 failed" in out
     assert "the first is row 7" in out
@@ -255,8 +255,8 @@ def test_a_fresh_process_that_fails_says_why(said: str, told: str, monkeypatch: 
 @pytest.mark.parametrize(
     ("argument", "named"),
     [
-        ("chek", "verbs: check"),
-        ("batch_sizes=[]", "`batch_sizes >= 1`"),
+        ("check", "`labels check` was renamed: use python -m platform.labels\n"),
+        ("batch_sizes=[]", "`batch_sizes` to be numbers >= 1"),
         ("batch_sizes=[0]", "batch_sizes=(0,)"),
         ("num_workers=[-1]", "num_workers=(-1,)"),
         ("shuffles=0", "`shuffles >= 1`"),

@@ -19,11 +19,12 @@ from platform.study.ranking import OBJECTIVES
 from platform.study.resume import REQUEUED, requeue_orphans
 from platform.study.study import COMPARABLE, enqueue_repeats
 from platform.sweep import command, runner
+from platform.sweep import reproduce as reproduction
 from platform.sweep.command import record_of
 from platform.sweep.runner import concurrency, make_scheduler
 from search_spaces import SPACES
 from tests.platform.drivers import SPACE, Driver
-from trainables.core.cli import parse
+from trainables.core.cli import WRONG_INPUT, run
 from trainables.data.dataset import DataSplits
 from trainables.training.metric_names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
 from trainables.training.scaling import ScalingConfig
@@ -203,11 +204,24 @@ def test_a_reproduction_hears_what_the_command_line_sets_and_reads_no_data_by_it
 
     def reproduced(console: Console, sweep: Sweep, study: object, number: int, given: tuple[str, ...]) -> int:
         heard.append((study, number, given))
-        return 0
+        return int(number == 5)
 
-    monkeypatch.setattr(command, "reproduce", reproduced)
-    monkeypatch.setattr(command, "load_study", lambda *place: "study")
+    monkeypatch.setattr(reproduction, "reproduce", reproduced)
+    monkeypatch.setattr(tune, "load_study", lambda *place: "study")
     monkeypatch.setattr(command, "load_splits", lambda config: pytest.fail("the data of the command line were read"))
-    said = [f"storage_path={tmp_path}", "reproduce=3", "trainable.data.companding_px=0.5"]
-    assert tune.main(parse(tune.COMMAND, said)) == 0
-    assert heard == [("study", 3, ("storage_path", "reproduce", "trainable.data.companding_px"))]
+    said = [f"storage_path={tmp_path}", "trials=[3,5]", "trainable.data.companding_px=0.5"]
+    assert run(tune.COMMAND, tune.main, ["reproduce", *said]) == 1
+    given = ("storage_path", "trials", "trainable.data.companding_px")
+    assert heard == [("study", 3, given), ("study", 5, given)]
+
+
+def test_reproduce_names_its_trials_and_its_former_key_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tune, "load_study", lambda *place: "study")
+    for arguments, line in (
+        (["reproduce=3"], "error: `reproduce=3` was renamed: use python -m platform.tune reproduce trials=[3]\n"),
+        (["reproduce"], "error: expected `trials` to name what to reproduce, but got none; add trials=[3]\n"),
+    ):
+        assert run(tune.COMMAND, tune.main, [f"storage_path={tmp_path}", *arguments]) == WRONG_INPUT
+        assert capsys.readouterr() == ("", line)

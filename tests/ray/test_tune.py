@@ -81,7 +81,7 @@ def test_a_sweep_over_detectors_ends_with_a_leaderboard_by_fresh_bots(tmp_path: 
     for words in (
         "trial 1: epoch 2/2  worst FNR",
         "Leaderboard on 2 fresh draws of bots",
-        "trainables.detector.judge",
+        "platform.evaluate",
     ):
         assert words in done.stdout
     study = tmp_path / "results" / "small"

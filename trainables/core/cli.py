@@ -48,7 +48,8 @@ class Command:
             "trainable=gan").
         common: Keys that are used most: `--help` prints them first.
         exit_codes: Codes that the command adds to 0, 1, 2 and 130, or says otherwise.
-        former: Verb or key of an older version -> the command that replaces it, `{value}` standing for the key's value.
+        refused: Verb, or key with `=`, of other commands or older versions -> the line that refuses it; `{argument}`
+            and `{value}` stand for what was given.
     """
 
     module: str
@@ -62,7 +63,7 @@ class Command:
     implied: Mapping[str, str] = field(default_factory=dict)
     common: tuple[str, ...] = ()
     exit_codes: Mapping[int, str] = field(default_factory=dict)
-    former: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def run(command: Command, main: Callable[[Request], int], arguments: Sequence[st
     """Parse the command line, call `main`, and turn every error that is no bug into one line and an exit code."""
     try:
         given = list(sys.argv[1:] if arguments is None else arguments)
-        _refuse_former(command, given)
+        _refuse(command, given)
         verb, options, overrides = _divided(command, given)
         switches = frozenset(options) & set(command.switches)
         request = replace(parse(command, overrides), verb=verb, switches=switches)
@@ -115,12 +116,13 @@ def run(command: Command, main: Callable[[Request], int], arguments: Sequence[st
         return 0
 
 
-def _refuse_former(command: Command, arguments: Sequence[str]) -> None:
-    """Raise `ConfigError` for a verb or key of an older version, with the command that replaces it."""
+def _refuse(command: Command, arguments: Sequence[str]) -> None:
+    """Raise `ConfigError` for a verb or key, or a key of a group, that the command refuses with a line of its own."""
     for argument in arguments:
-        word, _, value = argument.partition("=")
-        if word in command.former:
-            raise ConfigError(f"`{argument}` was renamed: use {command.former[word].format(value=value)}")
+        word, equals, value = argument.partition("=")
+        line = command.refused.get(word + equals) or command.refused.get(word.partition(".")[0] + equals)
+        if line:
+            raise ConfigError(line.format(argument=argument, value=value))
 
 
 def _divided(command: Command, arguments: list[str]) -> tuple[str, list[str], list[str]]:

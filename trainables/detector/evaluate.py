@@ -1,17 +1,13 @@
-"""`python -m trainables.detector.judge`: evaluate a detector on users and bots outside its training; write its card.
-
-    python -m trainables.detector.judge ckpt=FOLDER
-    python -m trainables.detector.judge ckpt=FOLDER bots=bots.parquet people=people.parquet out_dir=evaluation
+"""Evaluate a detector on users and bots outside its training, and write its card: `python -m platform.evaluate`.
 
 Thresholds and temperature are fitted on the validation users and bots under their conditions; all metrics are of the
-users of `split` and bots under theirs, of third-party bots (`bots`) and of users of other sources (`people`). Writes
+users of `split` and bots under theirs, of third-party bots (`bots`) and of users of other sources (`users`). Writes
 `card.md`, `card.json` and the plots `detected.png`, `reliability.png` and `sessions.png` into `out_dir`.
 
 The holdout split is refused: it is reserved for the promotion, which counts its evaluations in a ledger.
 """
 
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
-from trainables.core.cli import Command, Request, run
+from trainables.core.cli import Command, Request
 from trainables.core.config import ConfigError, build, require
 from trainables.data.canonical import concatenate
 from trainables.data.config import DataConfig
@@ -42,14 +38,14 @@ from trainables.training.checkpoint import load_record
 
 
 @dataclass(frozen=True)
-class JudgeConfig:
+class DetectorEvaluationCommand:
     """Detector and data of an evaluation."""
 
     ckpt: str = ""
     out_dir: str = "evaluation"
     split: str = "test"
     bots: str = ""  # a table of recordings of bots: style, trajectory_id, t_ms, x, y
-    people: str = ""  # a table of recordings of people of other sources
+    users: str = ""  # a table of recordings of users of other sources
     leave_one_out: str = ""  # leave_one_out.json of detectors trained as this one, for the card
     seed: int = 7  # of the bots
     figures: DetectorMetricsConfig = field(default_factory=DetectorMetricsConfig)
@@ -60,19 +56,19 @@ class JudgeConfig:
 
 
 COMMAND = Command(
-    module="trainables.detector.judge",
-    config_name="detector/judge",
+    module="platform.evaluate",
+    config_name="detector/evaluate",
     about="Evaluate a detector on users and bots outside its training, and write its card:\n\n"
-    "  python -m trainables.detector.judge ckpt=FOLDER\n"
-    "  python -m trainables.detector.judge ckpt=FOLDER bots=bots.parquet people=people.parquet\n"
-    "  python -m trainables.detector.judge ckpt=FOLDER leave_one_out=results/leave_one_out/leave_one_out.json",
-    schemas={"detector/judge_schema": JudgeConfig},
+    "  python -m platform.evaluate ckpt=FOLDER\n"
+    "  python -m platform.evaluate ckpt=FOLDER bots=bots.parquet users=users.parquet\n"
+    "  python -m platform.evaluate ckpt=FOLDER leave_one_out=results/leave_one_out/leave_one_out.json",
+    schemas={"detector/evaluate_schema": DetectorEvaluationCommand},
 )
 
 
 def main(request: Request) -> int:
     """Evaluate, write the card and its plots, print its tables."""
-    config, console = build(JudgeConfig, request.config), Console()
+    config, console = build(DetectorEvaluationCommand, request.config), Console()
     card, folder = card_of(config), Path(config.out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "card.md").write_text(card.markdown())
@@ -98,7 +94,7 @@ def plot(evaluation: DetectorEvaluation, folder: Path) -> None:
     plot_sessions({name: points for name, points in curves.items() if len(points) > 1}, folder / "sessions.png")
 
 
-def card_of(config: JudgeConfig) -> DetectorCard:
+def card_of(config: DetectorEvaluationCommand) -> DetectorCard:
     """Return the model card of a checkpoint.
 
     Raises:
@@ -109,7 +105,7 @@ def card_of(config: JudgeConfig) -> DetectorCard:
     data = build(DataConfig, record["config"]["data"])
     table = table_of(Path(config.leave_one_out), record["config"]) if config.leave_one_out else None
     splits = load_splits(data)
-    evaluation_set = EvaluationSet.of(splits, config.split, detector.canonical, config.seed, config.bots, config.people)
+    evaluation_set = EvaluationSet.of(splits, config.split, detector.canonical, config.seed, config.bots, config.users)
     negatives = build(NegativesConfig, record["config"]["negatives"])
     evaluation = evaluation_set.evaluate(detector, negatives, config.figures)
     return DetectorCard(
@@ -139,12 +135,14 @@ def training_data_of(record: Mapping[str, Any], data: DataConfig, splits: DataSp
     )
 
 
-def audited(held_out: HumansAndBots, detector: Detector, config: JudgeConfig) -> Audit:
+def audited(held_out: HumansAndBots, detector: Detector, config: DetectorEvaluationCommand) -> Audit:
     """Audit the held-out bots and users for shortcuts."""
     return audit(held_out.humans, held_out.bots.canonical, detector.canonical, config.figures.bootstrap, config.seed)
 
 
-def probed(evaluation_set: EvaluationSet, detector: Detector, config: JudgeConfig) -> EmbeddingProbes | str:
+def probed(
+    evaluation_set: EvaluationSet, detector: Detector, config: DetectorEvaluationCommand
+) -> EmbeddingProbes | str:
     """Probe the embeddings of users outside the training, or return the reason why they cannot be probed."""
     humans = concatenate(evaluation_set.validation.humans, evaluation_set.held_out.humans)
     try:
@@ -153,7 +151,3 @@ def probed(evaluation_set: EvaluationSet, detector: Detector, config: JudgeConfi
         )
     except ConfigError as error:
         return f"Not measured: {error}."
-
-
-if __name__ == "__main__":
-    sys.exit(run(COMMAND, main))

@@ -140,7 +140,7 @@ def test_the_end_of_a_sweep_tells_its_own_figures(
     assert "(floor)" not in said
     assert "Leaderboard on 3 fresh draws of bots" in said
     assert "re-evaluating 2 finalist(s) on the holdout split with 3 new seed(s) of the bots each" in said
-    assert f"trainables.detector.judge ckpt={tmp_path}/0.25/checkpoint_000000" in said
+    assert f"platform.evaluate ckpt={tmp_path}/0.25/checkpoint_000000" in said
     [(checkpoint, evaluation)] = drawn
     assert (checkpoint.parent.name, evaluation and evaluation.checkpoint_sha256) == ("0.25", "0.25")
     assert (tmp_path / "mine" / "pictures" / "learning_curves.png").stat().st_size > 0

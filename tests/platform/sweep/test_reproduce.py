@@ -224,7 +224,7 @@ def test_a_trial_is_reproduced_on_its_own_data_whatever_the_defaults_are_now(
     tmp_path: Path, data: DataSplits, trained: Trained
 ) -> None:
     console, study = quiet(), study_with(tmp_path, data, trained)
-    assert reproduce(console, elsewhere(tmp_path), study, 0, ["reproduce", "trainable.epochs"]) == 0
+    assert reproduce(console, elsewhere(tmp_path), study, 0, ["trials", "trainable.epochs"]) == 0
     assert "reproduced bit for bit" in said(console)
 
 
@@ -241,7 +241,7 @@ def test_data_keys_of_the_command_line_that_differ_are_refused_in_one_line(
 
 def test_a_trial_that_is_not_there_or_has_no_result_is_refused(tmp_path: Path) -> None:
     study = optuna.create_study()
-    with pytest.raises(ConfigError, match=r"trials \(none\).*reproduce=0"):
+    with pytest.raises(ConfigError, match=r"`trials` in the study's \(none\).*trials=\[0\]"):
         reproduce(quiet(), sweep_in(tmp_path), study, 0)
     study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL))
     with pytest.raises(ConfigError, match="is FAIL and has no result"):

@@ -15,7 +15,7 @@ from trainables.data.dataset import load_splits
 from trainables.detector.api import load_trained_detector
 from trainables.detector.bots import BOTS
 from trainables.detector.config import DetectorConfig
-from trainables.detector.evaluate import COMMAND, JudgeConfig, main, probed
+from trainables.detector.evaluate import COMMAND, DetectorEvaluationCommand, main, probed
 from trainables.detector.evaluation.evaluation_set import EvaluationSet
 from trainables.detector.evaluation.report import DetectorEvaluation
 from trainables.detector.train import epochs
@@ -55,7 +55,7 @@ def elsewhere(config: DetectorConfig, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def evaluated(checkpoint: Path, elsewhere: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evaluated") / "out"
-    assert run(COMMAND, main, [f"ckpt={checkpoint}", f"people={elsewhere}", f"out_dir={folder}", *METRICS]) == 0
+    assert run(COMMAND, main, [f"ckpt={checkpoint}", f"users={elsewhere}", f"out_dir={folder}", *METRICS]) == 0
     return folder
 
 
@@ -104,7 +104,7 @@ def test_with_too_few_users_for_a_probe_the_card_states_the_reason(config: Detec
     detector, splits = load_trained_detector(checkpoint), load_splits(config.data)
     alone = {name: replace(split, group=("one",) * len(split)) for name, split in splits.splits.items()}
     evaluation_set = EvaluationSet.of(replace(splits, splits=alone), "test", detector.canonical, 0)
-    reason = probed(evaluation_set, detector, build(JudgeConfig, {"ckpt": str(checkpoint)}))
+    reason = probed(evaluation_set, detector, build(DetectorEvaluationCommand, {"ckpt": str(checkpoint)}))
     assert reason == "Not measured: expected `2 <= folds <= groups`, but got folds=5 and 1 groups."
 
 
@@ -120,7 +120,7 @@ def test_with_too_few_users_for_a_probe_the_card_states_the_reason(config: Detec
 )
 def test_wrong_settings_are_one_line(word: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        build(JudgeConfig, parse(COMMAND, ["ckpt=folder", word]).config)
+        build(DetectorEvaluationCommand, parse(COMMAND, ["ckpt=folder", word]).config)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_wrong_settings_are_one_line(word: str, says: str) -> None:
     [
         ("ckpt=nowhere", "nowhere/record.json: no such file"),
         ("bots=nowhere.parquet", "nowhere.parquet"),
-        ("people=nowhere.parquet", "nowhere.parquet"),
+        ("users=nowhere.parquet", "nowhere.parquet"),
     ],
 )
 def test_an_absent_file_is_one_line(
