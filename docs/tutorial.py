@@ -123,9 +123,9 @@ def wait_for(service: subprocess.Popen[bytes], seconds: float = 180.0) -> None:
     ends = time.monotonic() + seconds
     while time.monotonic() < ends and service.poll() is None:
         try:
-            if requests.get(f"{URL}/v1/health", timeout=5).ok:
+            if requests.get(f"{URL}/v1/health", timeout=60).ok:
                 return
-        except requests.ConnectionError:
+        except requests.RequestException:
             time.sleep(0.5)
     raise RuntimeError(f"expected the service to answer within {seconds:g} s, but got nothing; read its lines above")
 

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from platform.core.ray_instance import ray_instance
-from trainables.core.config import plain
+from trainables.core.config import plain, with_absolute_paths
 from trainables.metric_registry import METRIC_SETS
 from trainables.session import Job
 from trainables.session import run as run_job
@@ -29,7 +29,7 @@ def train(name: str, config: Any, out_dir: Path, scaling: ScalingConfig, address
     logging.getLogger("ray.train").setLevel(logging.WARNING)
     metric_set = METRIC_SETS[name]
     with opened(out_dir, name, config, metric_set.epoch_order) as folder:
-        job = Job(name, plain(config), scaling, str(folder.path))
+        job = Job(name, with_absolute_paths(plain(config)), scaling, str(folder.path))
         progress = Progress(Console(), folder, config.epochs, metric_set)
         with progress:
             if scaling.num_workers:

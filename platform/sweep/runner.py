@@ -21,6 +21,7 @@ from platform.sweep.cost_estimate import describe_plan, make_plan
 from platform.sweep.disk_budget import BudgetStopper, CheckpointQuota, SweepStoppedError
 from platform.sweep.progress import Progress
 from platform.sweep.tensorboard import TensorBoard
+from trainables.core.config import with_absolute_paths
 from trainables.session import TRIALS, Job, trial
 from trainables.training.manifest import PACKAGES, installed
 from trainables.training.metric_names import EPOCH
@@ -131,7 +132,7 @@ def make_tuner(
     settings, folder = sweep.settings, sweep.settings.folder
     job = Job(
         sweep.space.trainable,
-        dict(sweep.trainable),
+        with_absolute_paths(sweep.trainable),  # trials run in other folders
         settings.scaling,
         str(folder / "groups"),
         searcher.study.user_attrs.get("data_sha256", ""),

@@ -11,6 +11,7 @@ import json
 import types
 from collections.abc import Collection, Hashable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
@@ -18,6 +19,8 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from trainables.core.renamed import refusal
 
+INPUT_PATHS = ("path", "gan_checkpoint", "diffusion_checkpoint", "served_folder")
+"""Keys of a trainable that name a file or a folder to read."""
 C = TypeVar("C")
 
 
@@ -85,6 +88,21 @@ def with_values(mapping: Mapping[str, Any], values: Mapping[str, Any]) -> dict[s
         head, _, rest = key.partition(".")
         result[head] = with_values(result.get(head, {}), {rest: value}) if rest else value
     return result
+
+
+def with_absolute_paths(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a plain configuration whose input files are absolute, for processes that run in other folders.
+
+    >>> with_absolute_paths({"data": {"source": "table", "path": "/recordings.csv"}, "served_folder": ""})
+    {'data': {'source': 'table', 'path': '/recordings.csv'}, 'served_folder': ''}
+    """
+    return {key: _absolute(key, value) for key, value in mapping.items()}
+
+
+def _absolute(key: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return with_absolute_paths(value)
+    return str(Path(value).expanduser().absolute()) if key in INPUT_PATHS and value else value
 
 
 def _instance(cls: Any, values: Any, at: str) -> Any:

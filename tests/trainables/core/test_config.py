@@ -9,7 +9,18 @@ from typing import Any
 
 import pytest
 
-from trainables.core.config import ConfigError, build, digest, plain, require, require_member, with_values
+from trainables.core.config import (
+    INPUT_PATHS,
+    ConfigError,
+    build,
+    digest,
+    plain,
+    require,
+    require_member,
+    with_absolute_paths,
+    with_values,
+)
+from trainables.specs import TRAINABLES
 
 ROOT = Path(__file__).resolve().parents[3]
 CHOICES = {"sum": 1, "mean": 2}
@@ -164,3 +175,27 @@ def test_a_digest_is_the_same_in_another_process() -> None:
     code = f"import json; from trainables.core.config import digest; print(digest(json.loads({json.dumps(value)!r})))"
     other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert other.stdout.strip() == digest(value)
+
+
+def test_input_paths_are_made_absolute_and_nothing_else_is_changed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {"seed": 3, "data": {"source": "table", "path": "own.csv"}, "negatives": {"served_folder": "", "bots": 1.0}}
+    found = with_absolute_paths(given)
+    assert found == {**given, "data": {"source": "table", "path": str(tmp_path / "own.csv")}}
+    assert with_absolute_paths(found) == found
+    assert with_absolute_paths({"path": None}) == {"path": None}
+
+
+@pytest.mark.parametrize("name", list(TRAINABLES))
+def test_every_key_that_names_an_input_is_known(name: str) -> None:
+    keys = {key for mapping in _mappings(plain(TRAINABLES[name].config())) for key in mapping}
+    assert {key for key in keys if key == "path" or key.endswith(("_checkpoint", "_folder", "_path"))} <= set(
+        INPUT_PATHS
+    )
+
+
+def _mappings(mapping: dict[str, Any]) -> list[dict[str, Any]]:
+    inner = [value for value in mapping.values() if isinstance(value, dict)]
+    return [mapping, *(found for value in inner for found in _mappings(value))]
