@@ -83,6 +83,23 @@ def test_wrong_arguments_are_refused_in_one_line(args: dict[str, Any], says: str
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("former", "today"),
+    [
+        ("kept_batches", "max_stored_batches"),
+        ("kept_bytes", "max_store_bytes"),
+        ("batch.patience", "batch.wait_fraction"),
+    ],
+)
+def test_a_former_key_is_refused_in_one_line_with_the_new_name(
+    former: str, today: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ConfigError, match=f"^`{former}` was renamed: use {today}$"):
+        with_settings({former: "1"})
+    assert main([f"storage_path={tmp_path}", f"{former}=1"]) == 2
+    assert capsys.readouterr().err == f"error: `{former}` was renamed: use {today}=1\n"
+
+
 def test_strings_of_a_command_line_and_values_of_a_file_are_equivalent() -> None:
     with_settings({"queue": "3", "limits.steps": "7"})
     with_settings({"queue": 3, "limits": {"steps": 7}})

@@ -96,7 +96,9 @@ def test_a_malformed_token_is_reported_by_its_place_and_never_shown(tmp_path: Pa
 def test_a_repeated_name_or_token_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"each token name once, but got ada again \(HUMOUSE_TOKENS, entry 2\)"):
         read_tokens("", {"HUMOUSE_TOKENS": f"ada={LONG} ada={LONG}B"})
-    with pytest.raises(ConfigError, match=r"each token once, but got the same one again \(HUMOUSE_TOKENS, entry 2\)") as error:
+    with pytest.raises(
+        ConfigError, match=r"each token once, but got the same one again \(HUMOUSE_TOKENS, entry 2\)"
+    ) as error:
         read_tokens("", {"HUMOUSE_TOKENS": f"ada={LONG} bob={LONG}"})
     assert LONG not in str(error.value)
 
