@@ -1,6 +1,6 @@
-"""Studies and trials in a terminal: what there is, how a study stands, and what one trial did.
+"""List studies, and show a study or one of its trials, in a terminal.
 
-Everything is read and nothing is written or started, so that a running sweep can be looked at.
+Nothing is written or started, so that a running sweep can be inspected.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ from platform.core.console import (
 from platform.report.study_view import (
     REPORT,
     Board,
-    View,
+    StudyView,
     curve,
     lineage,
     manifest_of,
@@ -52,7 +52,7 @@ TRIALS = 12  # shown of a study; the report has all
 
 
 def list_studies(console: Console, storage_path: Path, storage: str = "") -> int:
-    """The studies below a storage path, or in a database, the latest first."""
+    """Print the studies below a storage path, or in a database, latest first."""
     found, unreadable = list[tuple[optuna.Study, Path]](), list[str]()
     for name in _names(storage_path, storage):
         try:
@@ -60,14 +60,14 @@ def list_studies(console: Console, storage_path: Path, storage: str = "") -> int
         except ConfigError as error:
             unreadable.append(str(error))
     for reason in unreadable:
-        print_line(console, f"cannot be read: {reason}")
+        print_line(console, f"unreadable: {reason}")
     found.sort(key=lambda pair: _last(pair[0]), reverse=True)
     if not found and not unreadable:
         print_line(console, f"there is no study in {make_url(storage) if storage else storage_path} yet")
         return 0
     views = [_view(study, folder) for study, folder in found]
-    judged_by = {shown.metric_set.title for shown in views if isinstance(shown, View)}
-    [best] = judged_by if len(judged_by) == 1 else [""]
+    headlines = {shown.metric_set.title for shown in views if isinstance(shown, StudyView)}
+    [best] = headlines if len(headlines) == 1 else [""]
     table = columns("study", "objectives", "~trials", f">best {best}".rstrip(), "last activity")
     for (study, _), shown in zip(found, views, strict=True):
         table.add_row(study.study_name, *_summary(study, shown, named=not best))
@@ -75,8 +75,8 @@ def list_studies(console: Console, storage_path: Path, storage: str = "") -> int
     return 0
 
 
-def _view(study: optuna.Study, folder: Path) -> View | str:
-    """What the study holds; why it cannot be told of one that no sweep has made."""
+def _view(study: optuna.Study, folder: Path) -> StudyView | str:
+    """Return the view of a study; for a study that no sweep made, the reason why there is none."""
     try:
         return view(study, folder)
     except ConfigError as error:
@@ -94,11 +94,11 @@ def _last(study: optuna.Study) -> float:
     return max((time.timestamp() for time in times(study.get_trials(deepcopy=False))), default=0.0)
 
 
-def _summary(study: optuna.Study, shown: View | str, named: bool) -> tuple[str, str, str, str]:
-    """The cells of a study; one that no sweep has made has its trials alone.
+def _summary(study: optuna.Study, shown: StudyView | str, named: bool) -> tuple[str, str, str, str]:
+    """Return the cells of a study; one that no sweep made has only its trials.
 
     Args:
-        named: Whether the figure of the best trial is told with its name: not all studies have the same.
+        named: Whether the metric of the best trial is shown with its name, as studies differ in it.
     """
     trials = study.get_trials(deepcopy=False)
     when = times(trials)
@@ -113,16 +113,16 @@ def _counts(trials: Sequence[FrozenTrial]) -> str:
     return ", ".join(f"{count} {word}" for word, count in states(trials).items()) or "none yet"
 
 
-def _best(shown: View) -> str:
-    """The headline of the best trial: judged again with its interval, else as the search saw it."""
+def _best(shown: StudyView) -> str:
+    """Return the headline metric of the best trial: re-evaluated with its interval, else the search estimate."""
     row, name = next(iter((shown.board or {"rows": []})["rows"]), None), shown.metric_set.headline
     if row and name in row["validation"]:
         return metric_interval(name, row["validation"][name])
-    return f"{number(shown.best.metrics.get(name))} as searched" if shown.best else "-"
+    return f"{number(shown.best.metrics.get(name))} (search estimate)" if shown.best else "-"
 
 
 def show(console: Console, study: optuna.Study, folder: Path, trial: int | None = None) -> int:
-    """A study, or one of its trials."""
+    """Print a study, or one of its trials."""
     shown = view(study, folder)
     if trial is None:
         _show_study(console, shown)
@@ -131,7 +131,7 @@ def show(console: Console, study: optuna.Study, folder: Path, trial: int | None 
     return 0
 
 
-def _show_study(console: Console, shown: View) -> None:
+def _show_study(console: Console, shown: StudyView) -> None:
     attributes, when = shown.study.user_attrs, times(shown.trials)
     facts = {
         "objectives": ", ".join(objective.text for objective in shown.objectives),
@@ -139,23 +139,23 @@ def _show_study(console: Console, shown: View) -> None:
         "data": str(attributes.get("data_sha256", ""))[:16],
         "trials": _counts(shown.trials),
         "ran": f"{when[0]:%Y-%m-%d %H:%M} to {when[-1]:%Y-%m-%d %H:%M}" if when else "",
-        "time inside": clock(sum(t.duration.total_seconds() for t in shown.trials if t.duration)),
+        "total trial time": clock(sum(t.duration.total_seconds() for t in shown.trials if t.duration)),
         "report": str(shown.folder / REPORT) if (shown.folder / REPORT).is_file() else "",
     }
     print_heading(console, f"Study {shown.study.study_name}")
     print_facts(console, facts)
     if shown.board is not None:
-        print_heading(console, "Leaderboard: the best trials judged again, 95 % intervals")
+        print_heading(console, "Leaderboard: finalists re-evaluated with new seeds, 95 % intervals")
         print_table(console, _leaderboard(shown.board, shown.metric_set))
-    if shown.evaluated:
-        more = f" (the first {TRIALS} of {len(shown.evaluated)})" if len(shown.evaluated) > TRIALS else ""
-        print_heading(console, f"Trials as the search ranks them{more}")
+    if shown.ranked:
+        more = f" (the first {TRIALS} of {len(shown.ranked)})" if len(shown.ranked) > TRIALS else ""
+        print_heading(console, f"Ranking by search estimate{more}")
         print_table(console, _ranking(shown))
 
 
 def _leaderboard(board: Board, metric_set: MetricSet) -> Table:
     name, second = metric_set.shown[:2]
-    titles = (">trial", ">searched", f">fresh {metric_set.resampled}", ">holdout", f">{title(second)}", ">P(best)")
+    titles = (">trial", ">search estimate", f">new {metric_set.resampled}", ">holdout", f">{title(second)}", ">P(best)")
     table = columns(*titles, "~parameters")
     for row in board["rows"]:
         table.add_row(
@@ -170,28 +170,28 @@ def _leaderboard(board: Board, metric_set: MetricSet) -> Table:
     return table
 
 
-def _ranking(shown: View) -> Table:
+def _ranking(shown: StudyView) -> Table:
     table = columns(">rank", ">trial", "state", ">epoch", *figure_columns(shown.metric_set), "~parameters")
-    for rank, trial in enumerate(shown.evaluated[:TRIALS], start=1):
-        told = figures_of(trial.metrics, shown.metric_set)
-        state = state_of(shown.trials[trial.number]) + ("" if trial.feasible else ", breaks a constraint")
-        table.add_row(str(rank), str(trial.number), state, str(trial.epoch), *told, describe(dict(trial.params)))
+    for rank, trial in enumerate(shown.ranked[:TRIALS], start=1):
+        values = figures_of(trial.metrics, shown.metric_set)
+        state = state_of(shown.trials[trial.number]) + ("" if trial.feasible else ", violates a constraint")
+        table.add_row(str(rank), str(trial.number), state, str(trial.epoch), *values, describe(dict(trial.params)))
     return table
 
 
-def _show_trial(console: Console, shown: View, trial: FrozenTrial) -> None:
-    ranked = next((one for one in shown.evaluated if one.number == trial.number), None)
+def _show_trial(console: Console, shown: StudyView, trial: FrozenTrial) -> None:
+    ranked = next((one for one in shown.ranked if one.number == trial.number), None)
     attributes, after = trial.user_attrs, successor(shown.trials, trial.number)
     line = lineage(shown.trials, trial.number)
     facts = {
         "state": state_of(trial),
         "reason": attributes.get(REASON, ""),
-        "goes on from": ", ".join(map(str, line[:-1])),
-        "went on as": str(after.number) if after else "",
+        "resumed from": ", ".join(map(str, line[:-1])),
+        "resumed by": str(after.number) if after else "",
         "repeats": str(attributes.get(REPEATS, "")),
         "attempt": str(attributes[ATTEMPT] + 1) if ATTEMPT in attributes else "",
-        "ran": f"{trial.datetime_start:%Y-%m-%d %H:%M}" if trial.datetime_start else "",
-        "for": clock(trial.duration.total_seconds()) if trial.duration else "",
+        "started": f"{trial.datetime_start:%Y-%m-%d %H:%M}" if trial.datetime_start else "",
+        "duration": clock(trial.duration.total_seconds()) if trial.duration else "",
         "checkpoint": str(ranked.checkpoint or "") if ranked else "",
     }
     print_heading(console, f"Trial {trial.number} of {shown.study.study_name}")

@@ -1,7 +1,7 @@
-"""Trials of a study side by side: what sets their parameters apart, and how far apart their figures are.
+"""Compare trials of a study side by side: parameters that differ, and metrics with their differences.
 
-Figures of the search are single numbers, lucky or not. Where trials were judged again, on the same rows and under the
-same noise, the interval of their difference says whether they differ at all.
+Search estimates are single numbers. Where trials were re-evaluated, on the same rows and under the same noise, the
+interval of their difference shows whether they differ at all.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from platform.core.console import columns, metric, metric_interval, plain, print_heading, print_table
-from platform.report.study_view import View, curve, evaluations, state_of, trial_of, view
+from platform.report.study_view import StudyView, curve, evaluations, state_of, trial_of, view
 from platform.study.resume import METRICS, last_epoch
 from trainables.core.config import require
 from trainables.eval.intervals.jackknife import difference, interval
@@ -22,7 +22,7 @@ from trainables.model_evaluation.result import EvaluationResult
 
 
 def compare(console: Console, study: optuna.Study, folder: Path, trials: Sequence[int]) -> int:
-    """Trials side by side: where their parameters differ, and their metrics; differences are to the first."""
+    """Print trials side by side: the parameters that differ, and their metrics; differences are to the first trial."""
     require(len(set(trials)) == len(trials) >= 2, "`trials` to be two or more different ones", f"trials={list(trials)}")
     shown = view(study, folder)
     chosen = [trial_of(shown, number) for number in trials]
@@ -32,19 +32,19 @@ def compare(console: Console, study: optuna.Study, folder: Path, trials: Sequenc
     return 0
 
 
-def _comparison(shown: View, chosen: Sequence[FrozenTrial]) -> Iterator[tuple[str, Table]]:
-    """Titles and tables."""
+def _comparison(shown: StudyView, chosen: Sequence[FrozenTrial]) -> Iterator[tuple[str, Table]]:
+    """Yield titles and tables."""
     yield "Parameters that differ", _different(chosen)
     curves = [curve(trial, shown.scheduler_metric) for trial in chosen]
     common = set.intersection(*map(set, curves))
     if common:
         name, table = shown_as(shown.scheduler_metric), _side_by_side(chosen)
         table.add_row(name, *(metric(name, points[max(common)]) for points in curves))
-        yield f"At epoch {max(common)}, the last that all of them reached", table
+        yield f"At epoch {max(common)}, the last that all trials reached", table
     yield "At their last epoch", _metrics(chosen)
     evaluated = _re_evaluated(shown, chosen)
     if evaluated is not None:
-        yield "Judged again, with the 95 % interval of the difference to the first", evaluated
+        yield "Re-evaluated, with the 95 % interval of the difference to the first trial", evaluated
 
 
 def _different(chosen: Sequence[FrozenTrial]) -> Table:
@@ -59,30 +59,30 @@ def _different(chosen: Sequence[FrozenTrial]) -> Table:
 
 
 def _metrics(chosen: Sequence[FrozenTrial]) -> Table:
-    table, told = _side_by_side(chosen), [trial.user_attrs.get(METRICS, {}) for trial in chosen]
+    table, recorded = _side_by_side(chosen), [trial.user_attrs.get(METRICS, {}) for trial in chosen]
     table.add_row("epoch", *("-" if (last := last_epoch(trial)) is None else str(last) for trial in chosen))
     for name in DIRECTIONS:
-        if any(name in metrics for metrics in told):
-            table.add_row(name, *(metric(name, metrics.get(name)) for metrics in told))
+        if any(name in metrics for metrics in recorded):
+            table.add_row(name, *(metric(name, metrics.get(name)) for metrics in recorded))
     return table
 
 
-def _re_evaluated(shown: View, chosen: Sequence[FrozenTrial]) -> Table | None:
-    """Figures of the trials that have judgements under the same noise on the same rows; None if there are not two."""
-    checkpoints = {trial.number: trial.checkpoint for trial in shown.evaluated}
+def _re_evaluated(shown: StudyView, chosen: Sequence[FrozenTrial]) -> Table | None:
+    """Return the metrics of trials re-evaluated under the same noise on the same rows; None if fewer than two were."""
+    checkpoints = {trial.number: trial.checkpoint for trial in shown.ranked}
     kept = {trial.number: evaluations(shown, checkpoints.get(trial.number)) for trial in chosen}
     first, *others = chosen
-    table = columns("split", "figure", f">trial {first.number}", *(f">trial {t.number}" for t in others))
+    table = columns("split", "metric", f">trial {first.number}", *(f">trial {t.number}" for t in others))
     for split, base in kept[first.number].items():
         for name, figure in base.metrics.items():
-            cells = [_apart(kept[other.number].get(split), base, name) for other in others]
+            cells = [_difference_cell(kept[other.number].get(split), base, name) for other in others]
             table.add_row(split, name, metric_interval(name, interval(figure)), *cells)
-    told = any(kept[other.number] for other in others)
-    return table if table.row_count and told else None
+    comparable = any(kept[other.number] for other in others)
+    return table if table.row_count and comparable else None
 
 
-def _apart(evaluation: EvaluationResult | None, base: EvaluationResult, name: str) -> str:
-    """`0.560; 0.012 [-0.010, 0.034]`: the figure, and how far it lies from the first one's."""
+def _difference_cell(evaluation: EvaluationResult | None, base: EvaluationResult, name: str) -> str:
+    """`0.560; 0.012 [-0.010, 0.034]`: the metric and its difference to the first trial's."""
     if evaluation is None or name not in evaluation.metrics or evaluation.users != base.users:
         return "-"
     figure = evaluation.metrics[name]

@@ -1,13 +1,14 @@
-"""The report of a study: one HTML file that holds everything it shows and asks the network for nothing.
+"""Write the report of a study: one self-contained HTML file that loads nothing from the network.
 
-It can be written at any time, while the sweep runs too, and shows what is there by then. A figure that cannot be drawn
-is replaced by the reason. The file is some 5 MB, nearly all of it plotly.js and the pictures of samples.
+It can be written at any time, also while the sweep runs, and shows the results so far. A plot that is not available is
+replaced by the reason. The file has about 5 MB, nearly all of it plotly.js and images of samples.
 """
 
 import base64
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,18 @@ from plotly.offline import get_plotlyjs
 from platform.core.disk_usage import size
 from platform.report import parameter_plots, plots
 from platform.report.importance import NotShownError
-from platform.report.study_view import REPORT, Board, View, curve, manifest_of, state_of, states, successor, times, view
+from platform.report.study_view import (
+    REPORT,
+    Board,
+    StudyView,
+    curve,
+    manifest_of,
+    state_of,
+    states,
+    successor,
+    times,
+    view,
+)
 from platform.study.budget import finished
 from platform.study.resume import ATTEMPT, METRICS, REASON, REPEATS, history, last_epoch, requeued, resumed_from
 from trainables.core.atomic_files import write_atomically
@@ -40,7 +52,7 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure of the page, or why there is none."""
+    """A plot of the page, or the reason why there is none."""
 
     id: str
     label: str
@@ -49,14 +61,14 @@ class Plot:
 
 
 def write_report(study: optuna.Study, folder: Path) -> Path:
-    """Write the report of a study into its folder in one atomic step; the file."""
+    """Write the report of a study into its folder in one atomic step and return the file."""
     file = folder / REPORT
     write_atomically(file, render(view(study, folder), datetime.now()))  # noqa: DTZ005  # local, as Optuna's times
     return file
 
 
-def render(shown: View, now: datetime) -> str:
-    """The page."""
+def render(shown: StudyView, now: datetime) -> str:
+    """Return the HTML of the report."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -78,30 +90,30 @@ def render(shown: View, now: datetime) -> str:
         slices=list(_slices(shown)),
         pictures=list(_pictures(shown.folder / "pictures")),
         failed=[_row(shown, t) for t in shown.trials if t.state == TrialState.FAIL and not requeued(t)],
-        cut=[_cut(shown, trial) for trial in shown.trials if requeued(trial)],
+        interrupted=[_interrupted(shown, trial) for trial in shown.trials if requeued(trial)],
         budget=dict(_budget(shown)),
         trials=[_row(shown, trial) for trial in shown.trials if trial.state != TrialState.WAITING],
     )
 
 
-def _head(shown: View, now: datetime) -> Iterator[tuple[str, str]]:
-    """What the study is about, as name and value."""
+def _head(shown: StudyView, now: datetime) -> Iterator[tuple[str, str]]:
+    """Yield the facts at the head of the report, as name and value."""
     attributes, when = shown.study.user_attrs, times(shown.trials)
     yield "objectives", ", ".join(objective.text for objective in shown.objectives)
     if attributes.get("constraints"):
-        kept = sum(trial.feasible for trial in shown.evaluated)
-        yield "constraints", f"{', '.join(attributes['constraints'])} (kept by {kept} of {len(shown.evaluated)} trials)"
+        kept = sum(trial.feasible for trial in shown.ranked)
+        yield "constraints", f"{', '.join(attributes['constraints'])} (met by {kept} of {len(shown.ranked)} trials)"
     for name, key in (("trainable", "trainable"), ("data", "data_sha256"), ("configuration", "config_hash")):
         if key in attributes:
             yield name, str(attributes[key])[:16]
     yield "code", _code(shown)
     if when:
-        yield "trials ran", f"{when[0]:%Y-%m-%d %H:%M} to {when[-1]:%Y-%m-%d %H:%M}"
-    yield "report made", f"{now:%Y-%m-%d %H:%M}"
+        yield "run", f"{when[0]:%Y-%m-%d %H:%M} to {when[-1]:%Y-%m-%d %H:%M}"
+    yield "report written", f"{now:%Y-%m-%d %H:%M}"
 
 
-def _code(shown: View) -> str:
-    """The commit of the best trial, or why none is known."""
+def _code(shown: StudyView) -> str:
+    """Return the commit of the best trial, or the reason why none is known."""
     manifest = manifest_of(shown.trials[shown.best.number]) if shown.best else None
     if manifest is None:
         return "not recorded"
@@ -112,8 +124,8 @@ def _code(shown: View) -> str:
     )
 
 
-def _worth(shown: View) -> Iterator[tuple[str, Any]]:
-    """What the best trial is worth: the headline or an interval of it beside each name."""
+def _worth(shown: StudyView) -> Iterator[tuple[str, Any]]:
+    """Yield names and headline values of the best trial and of its references."""
     best, headline = shown.best, shown.metric_set.headline
     if best is None or headline not in best.metrics:
         return
@@ -121,25 +133,25 @@ def _worth(shown: View) -> Iterator[tuple[str, Any]]:
         curve(shown.trials[best.number], shown.scheduler_metric) if shown_as(shown.scheduler_metric) == headline else {}
     )
     yield from ((name, points[at]) for at, name in ((0, "untrained"), (1, "after 1 epoch")) if at in points)
-    yield f"trial {best.number} after {best.epoch} epochs, as the search saw it", best.metrics[headline]
+    yield f"trial {best.number}, epoch {best.epoch} (search estimate)", best.metrics[headline]
     row = next((row for row in (shown.board or {"rows": []})["rows"] if row["trial"] == best.number), None)
     for split, name in (
-        ("validation", f"under fresh {shown.metric_set.resampled}"),
-        ("holdout", "on people the search never saw"),
+        ("validation", f"with new {shown.metric_set.resampled}"),
+        ("holdout", "on the holdout split"),
     ):
         if row and row[split] and headline in row[split]:
             yield f"the same trial, {name}", row[split][headline]
     if shown.people is not None:
-        yield "real movements of the training people", shown.people
+        yield "real movements of the training users", shown.people
     if shown.floor is not None:
-        yield "real movements of the same people (floor)", {"value": shown.floor.mean, **vars(shown.floor)}
+        yield "real movements of the same users (floor)", {"value": shown.floor.mean, **vars(shown.floor)}
 
 
-def _plots(shown: View) -> Iterator[tuple[str, Plot]]:
-    """The figures that every report has, by name."""
+def _plots(shown: StudyView) -> Iterator[tuple[str, Plot]]:
+    """Yield the plots that every report has, by name."""
     name, metric_set = shown_as(shown.scheduler_metric), shown.metric_set
     first, (values, direction) = next(iter(plots.objectives(shown).items()))
-    drawn: Mapping[str, tuple[str, Callable[[], plots.Figure]]] = {
+    makers: Mapping[str, tuple[str, Callable[[], plots.Figure]]] = {
         "forest": (
             f"{symbol(metric_set.headline)} of the finalists with intervals",
             lambda: plots.forest(_board(shown), metric_set, shown.floor),
@@ -148,47 +160,48 @@ def _plots(shown: View) -> Iterator[tuple[str, Plot]]:
         "parallel": ("Parameters of all trials", lambda: parameter_plots.parallel(shown, first, values, direction)),
         "curves": (f"{symbol(name)} of all trials over their epochs", lambda: plots.curves_of(shown, name)),
     }
-    for key, (label, draw) in drawn.items():
-        yield key, _drawn(key, label, draw)
+    for key, (label, draw) in makers.items():
+        yield key, _plot_or_reason(key, label, draw)
 
 
-def _board(shown: View) -> Board:
+def _board(shown: StudyView) -> Board:
     if shown.board is None:
-        raise NotShownError("the finalists are judged again when the sweep has ended")
+        raise NotShownError("finalists are re-evaluated at the end of the sweep")
     return shown.board
 
 
-def _drawn(id: str, label: str, draw: Callable[[], plots.Figure]) -> Plot:
+def _plot_or_reason(id: str, label: str, draw: Callable[[], plots.Figure]) -> Plot:
     try:
         return Plot(id, label, draw())
     except NotShownError as error:
         return Plot(id, label, reason=str(error))
 
 
-def _importances(shown: View) -> Iterator[Plot]:
-    """One figure per objective."""
+def _importances(shown: StudyView) -> Iterator[Plot]:
+    """Yield one plot per objective."""
     for at, (name, (values, direction)) in enumerate(plots.objectives(shown).items()):
         label = f"Importances for {symbol(name)}"
-        yield _drawn(f"importance-{at}", label, lambda v=values, d=direction: parameter_plots.importance(shown, v, d))  # type: ignore[misc]
+        make = partial(parameter_plots.importance, shown, values, direction)
+        yield _plot_or_reason(f"importance-{at}", label, make)
 
 
-def _slices(shown: View) -> Iterator[Plot]:
-    """The first objective against each parameter."""
+def _slices(shown: StudyView) -> Iterator[Plot]:
+    """Yield plots of the first objective against each parameter."""
     name, (values, _) = next(iter(plots.objectives(shown).items()))
     for at, (key, figure) in enumerate(parameter_plots.slices(shown, name, values).items()):
         yield Plot(f"slice-{at}", f"{symbol(name)} against {key}", figure)
 
 
 def _pictures(folder: Path) -> Iterator[tuple[str, str]]:
-    """Captions and pictures as data URIs; only those that are there."""
+    """Yield captions and images as data URIs, of those that exist."""
     for name, caption in PICTURES.items():
         file = folder / name
         if file.is_file():
             yield caption, f"data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()}"
 
 
-def _row(shown: View, trial: FrozenTrial) -> dict[str, Any]:
-    """A trial as a row of a table."""
+def _row(shown: StudyView, trial: FrozenTrial) -> dict[str, Any]:
+    """Return a trial as a row of a table."""
     attributes = trial.user_attrs
     notes = [f"resumed from trial {number}"] if (number := resumed_from(trial)) is not None else []
     notes += [f"repeats trial {attributes[REPEATS]}"] if REPEATS in attributes else []
@@ -205,31 +218,31 @@ def _row(shown: View, trial: FrozenTrial) -> dict[str, Any]:
     }
 
 
-def _cut(shown: View, trial: FrozenTrial) -> dict[str, Any]:
+def _interrupted(shown: StudyView, trial: FrozenTrial) -> dict[str, Any]:
     after = successor(shown.trials, trial.number)
     return {**_row(shown, trial), "successor": after and {"trial": after.number, "state": state_of(after)}}
 
 
-def _budget(shown: View) -> Iterator[tuple[str, str]]:
-    """What was spent, as name and value."""
+def _budget(shown: StudyView) -> Iterator[tuple[str, str]]:
+    """Yield the consumed budget, as name and value."""
     when = times(shown.trials)
     ran = sum((t.duration.total_seconds() for t in shown.trials if t.duration), start=0.0)
     epochs = sum(len([epoch for epoch in history(trial) if epoch]) for trial in shown.trials)
-    yield "trials that count", str(len(finished(shown.study)))
+    yield "finished trials", str(len(finished(shown.study)))
     yield "all trials", ", ".join(f"{count} {word}" for word, count in states(shown.trials).items()) or "none yet"
     yield "epochs", str(epochs)
-    yield "time inside of trials", clock(ran)
-    yield "from the first to the last", clock((when[-1] - when[0]).total_seconds()) if when else "-"
+    yield "total trial time", clock(ran)
+    yield "elapsed time", clock((when[-1] - when[0]).total_seconds()) if when else "-"
     yield "disk", f"{size(shown.folder) / 1e6:,.0f} MB"
 
 
 def _value(value: Any) -> str:
-    """A parameter for a table."""
+    """Return a parameter as text."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _interval(figure: Any, digits: int = 3) -> str:
-    """A figure with its interval; a plain number where none is known."""
+    """Return a metric with its interval, or alone where none is known."""
     if not isinstance(figure, Mapping):
         return number(figure, digits)
     return format_interval(figure["value"], figure["low"], figure["high"], digits)

@@ -1,7 +1,7 @@
-"""Which parameters matter: PED-ANOVA over all trials with a result, each importance beside what chance makes of it.
+"""Parameter importances: PED-ANOVA over all trials with a result, each beside the importance under shuffled values.
 
-Optuna evaluates trials that ran in full. Most trials of a search with halving were stopped, and those that were not are
-all alike, so here every trial counts with the value of its last report: to be stopped is not to be among the best.
+Optuna evaluates COMPLETE trials only. Most trials of a search with successive halving are PRUNED, and the others are
+all alike, so here every trial counts with the value of its last report: a pruned trial is not among the best.
 """
 
 import math
@@ -20,16 +20,16 @@ SHUFFLES, LEVEL = 60, 0.95
 
 
 class NotShownError(ValueError):
-    """There is nothing to be shown; the message is the reason that stands in its place."""
+    """A plot cannot be shown; the message is the reason, which takes its place."""
 
 
 @dataclass(frozen=True)
 class Importance:
-    """Of one parameter.
+    """The importance of one parameter.
 
     Attributes:
         value: Pearson divergence of its density among the best trials from that among all.
-        chance: What the same stays below in 19 of 20 cases after the values were dealt to the trials anew.
+        chance: The 95 % quantile of the same after the values were shuffled among the trials.
     """
 
     value: float
@@ -37,10 +37,10 @@ class Importance:
 
 
 def importances(trials: Sequence[FrozenTrial], values: Mapping[int, float]) -> dict[str, Importance]:
-    """The importance of every parameter for being among the best tenth, the greatest first.
+    """Return the importance of every parameter for being among the best tenth, greatest first.
 
     Args:
-        values: Number of a trial -> what is minimised.
+        values: Number of a trial -> minimised value.
 
     Raises:
         NotShownError: too few results, or too few different ones.
@@ -49,22 +49,22 @@ def importances(trials: Sequence[FrozenTrial], values: Mapping[int, float]) -> d
     """
     evaluator = PedAnovaImportanceEvaluator(target_quantile=_top_quantile(list(values.values())))
     study, rng = in_memory(trials, values), np.random.default_rng(0)
-    told = np.array([values[number] for number in sorted(values)])
+    observed = np.array([values[number] for number in sorted(values)])
 
     def evaluate(order: Sequence[float]) -> dict[str, float]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that lower is better, and that few trials have some condition
             return evaluator.evaluate(study, target=lambda trial: order[trial.number])
 
-    found = evaluate(told.tolist())
-    dealt = [evaluate(rng.permutation(told).tolist()) for _ in range(SHUFFLES)]
-    chance = {name: float(np.quantile([one[name] for one in dealt], LEVEL)) for name in found}
+    found = evaluate(observed.tolist())
+    shuffled = [evaluate(rng.permutation(observed).tolist()) for _ in range(SHUFFLES)]
+    chance = {name: float(np.quantile([one[name] for one in shuffled], LEVEL)) for name in found}
     order = sorted(found, key=lambda name: (-found[name], name))
     return {name: Importance(found[name], chance[name]) for name in order}
 
 
 def _top_quantile(values: Sequence[float]) -> float:
-    """The share of trials that are the best: a tenth, but at least five.
+    """Return the share of trials that count as the best: a tenth, but at least five.
 
     Raises:
         NotShownError: there are too few trials, or too many equal ones, for the best to differ from the others.
@@ -79,7 +79,7 @@ def _top_quantile(values: Sequence[float]) -> float:
 
 
 def in_memory(trials: Sequence[FrozenTrial], values: Mapping[int, float]) -> optuna.Study:
-    """A study of one minimised objective: the trials that have a value, in their order, as if all had run in full."""
+    """Return a study in memory with one minimised objective: the trials that have a value, all as COMPLETE."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study()

@@ -1,4 +1,4 @@
-"""Pictures of a study."""
+"""Plot the learning curves of a study."""
 
 from pathlib import Path
 
@@ -15,10 +15,10 @@ MARGIN = 0.08  # below chance, where a headline has one
 def plot_learning_curves(
     trials: list[RankedTrial], scheduler_metric: str, metric_set: MetricSet, floor: NullBand | None, file: Path
 ) -> None:
-    """The headline of every trial over its epochs, the best one drawn strongly, above the real-against-real band.
+    """Plot the headline metric of every trial over its epochs above the real-against-real band.
 
     Args:
-        rung: The metric of their histories: the headline, or its excess.
+        rung: Metric of their histories: the headline, or its excess.
     """
     figure = Figure(figsize=(8, 5), layout="constrained")
     axis = figure.subplots()

@@ -1,4 +1,4 @@
-"""Figures of a study's parameters: which matter, where good trials lie in each, and all of them together."""
+"""Plots of a study's parameters: importances, slices, and parallel coordinates."""
 
 import html
 from collections.abc import Mapping
@@ -10,15 +10,16 @@ from plotly.colors import sample_colorscale
 
 from platform.report.importance import NotShownError, importances, in_memory
 from platform.report.plots import BEST, REAL, RUN, STOPPED, Figure, add_points, plain, signed
-from platform.report.study_view import WORDS, View
+from platform.report.study_view import StudyView
+from platform.study.ranking import INTERRUPTED
 from trainables.metric_registry import symbol
 from trainables.training.metric_names import MINIMISED
 
 FADING = [[0.0, BEST], [0.25, "#c98a5c"], [1.0, STOPPED]]  # from the best to the worst
 
 
-def importance(shown: View, values: Mapping[int, float], direction: str) -> Figure:
-    """Importances of the parameters, beside what chance makes of as many trials. Raises NotShownError."""
+def importance(shown: StudyView, values: Mapping[int, float], direction: str) -> Figure:
+    """Plot the importances of the parameters beside those of shuffled values. Raises NotShownError."""
     target = {number: signed(value, direction) for number, value in values.items()}
     found = importances(shown.trials, target)
     labels = [html.escape(name) for name in found]
@@ -38,11 +39,11 @@ def importance(shown: View, values: Mapping[int, float], direction: str) -> Figu
     return plain(figure, 120 + 34 * len(found), bargap=0.45)
 
 
-def parallel(shown: View, name: str, values: Mapping[int, float], direction: str) -> Figure:
-    """Every trial with a result as a line over its parameters, coloured by the objective.
+def parallel(shown: StudyView, name: str, values: Mapping[int, float], direction: str) -> Figure:
+    """Plot every trial with a result as a line over its parameters, coloured by the objective.
 
     Raises:
-        NotShownError: one line has nothing beside it.
+        NotShownError: fewer than two trials have a result.
     """
     if len(values) < 2:
         raise NotShownError("parallel coordinates need two trials with a result")
@@ -62,24 +63,30 @@ def parallel(shown: View, name: str, values: Mapping[int, float], direction: str
     return plain(figure, 400)
 
 
-def slices(shown: View, name: str, values: Mapping[int, float]) -> dict[str, Figure]:
-    """The objective against each parameter, by parameter; trials without the parameter are left out of its slice."""
-    laws: dict[str, BaseDistribution] = {}
-    for trial in shown.evaluated:
-        laws |= shown.trials[trial.number].distributions
-    return {key: _slice(shown, name, values, key, law) for key, law in laws.items()}
+def slices(shown: StudyView, name: str, values: Mapping[int, float]) -> dict[str, Figure]:
+    """Plot the objective against each parameter; trials without the parameter are left out of its slice."""
+    distributions: dict[str, BaseDistribution] = {}
+    for trial in shown.ranked:
+        distributions |= shown.trials[trial.number].distributions
+    return {key: _slice(shown, name, values, key, distribution) for key, distribution in distributions.items()}
 
 
-def _slice(shown: View, name: str, values: Mapping[int, float], key: str, law: BaseDistribution) -> Figure:
+def _slice(
+    shown: StudyView, name: str, values: Mapping[int, float], key: str, distribution: BaseDistribution
+) -> Figure:
     figure = go.Figure()
-    asked = [trial for trial in shown.evaluated if key in trial.params and trial.number in values]
-    categorical = isinstance(law, CategoricalDistribution)
-    x = {t.number: html.escape(str(t.params[key])) if categorical else t.params[key] for t in asked}
-    for word in ("stopped", "cut", "full"):
-        add_points(figure, word, [trial for trial in asked if WORDS[trial.state] == word], x, values)
+    searched = [trial for trial in shown.ranked if key in trial.params and trial.number in values]
+    categorical = isinstance(distribution, CategoricalDistribution)
+    x = {t.number: html.escape(str(t.params[key])) if categorical else t.params[key] for t in searched}
+    for state in ("PRUNED", INTERRUPTED, "COMPLETE"):
+        add_points(figure, state, [trial for trial in searched if trial.state == state], x, values)
     figure.update_traces(hovertemplate="%{text}<br>%{y:.4f}<extra></extra>", showlegend=False)
-    kind = "category" if categorical else "log" if getattr(law, "log", False) else "linear"
-    order = [html.escape(str(choice)) for choice in law.choices] if isinstance(law, CategoricalDistribution) else None
+    kind = "category" if categorical else "log" if getattr(distribution, "log", False) else "linear"
+    order = (
+        [html.escape(str(choice)) for choice in distribution.choices]
+        if isinstance(distribution, CategoricalDistribution)
+        else None
+    )
     figure.update_xaxes(title=html.escape(key), type=kind, categoryarray=order)
     figure.update_yaxes(title=symbol(name))
     return plain(figure, 260)

@@ -1,8 +1,8 @@
-"""Figures of a study's report: plotly data and layout as plain mappings, drawn by the page in its own light or dark.
+"""Plots of a study's report: plotly data and layout as plain mappings, rendered by the page in light or dark mode.
 
-Colours say the same everywhere and are safe for the colour-blind: vermilion is the best or what lies on the front, blue
-what was judged or ran in full, grey what was stopped, green the reference of real people or of chance. They stand out
-on white and on black, so that no figure knows on which it is drawn.
+Colours mean the same in every plot and are safe for the colour-blind: vermilion is the best trial or the Pareto front,
+blue a re-evaluated or COMPLETE trial, grey a PRUNED one, green the reference of real movements or of chance. They are
+legible on white and on black, so that a plot does not depend on the background.
 """
 
 import html
@@ -15,8 +15,8 @@ from optuna.trial import FrozenTrial
 
 from platform.core.console import describe
 from platform.report.importance import NotShownError
-from platform.report.study_view import WORDS, Board, View, curves, state_of
-from platform.study.ranking import RankedTrial, dominates
+from platform.report.study_view import Board, StudyView, curves, state_of
+from platform.study.ranking import INTERRUPTED, RankedTrial, dominates
 from trainables.core.formatting import format_interval
 from trainables.eval.two_sample.null_band import NullBand
 from trainables.metric_registry import METRICS, shown_as, symbol
@@ -25,50 +25,50 @@ from trainables.training.metric_names import MINIMISED
 
 Figure = dict[str, Any]
 BEST, RUN, STOPPED, REAL = "#d55e00", "#3a86c8", "#8b929c", "#009e73"
-COLOURS = {"full": RUN, "stopped": STOPPED, "cut": "#b07cc6", "running": "#c99700"}
-SYMBOLS = {"full": "circle", "stopped": "circle-open", "cut": "diamond-open", "running": "circle-dot"}
+COLOURS = {"COMPLETE": RUN, "PRUNED": STOPPED, INTERRUPTED: "#b07cc6", "RUNNING": "#c99700"}
+SYMBOLS = {"COMPLETE": "circle", "PRUNED": "circle-open", INTERRUPTED: "diamond-open", "RUNNING": "circle-dot"}
 
 
 def values_of(objective: str, trials: Iterable[RankedTrial]) -> dict[int, float]:
-    """An objective by trial; C2ST itself in the place of its excess, which is 0 below one half."""
+    """Return an objective by trial; the C2ST itself replaces its excess, which is 0 below one half."""
     name = shown_as(objective)
     return {trial.number: trial.metrics[name] for trial in trials if name in trial.metrics}
 
 
-def objectives(shown: View) -> dict[str, tuple[dict[int, float], str]]:
-    """Name -> the values of all trials with a result, at their last report, and the direction."""
+def objectives(shown: StudyView) -> dict[str, tuple[dict[int, float], str]]:
+    """Return by name the values of all trials with a result, at their last report, and the direction."""
     found = {}
     for at, objective in enumerate(shown.objectives):
         name = shown_as(objective.text)
-        told = {trial.number: trial.values[at] for trial in shown.evaluated if trial.values}
-        found[name] = (values_of(objective.text, shown.evaluated) or told, objective.direction)
+        points = {trial.number: trial.values[at] for trial in shown.ranked if trial.values}
+        found[name] = (values_of(objective.text, shown.ranked) or points, objective.direction)
     return found
 
 
 def forest(board: Board, metric_set: MetricSet, floor: NullBand | None) -> Figure:
-    """The headline of the finalists with 95 % intervals: as the search saw it, on fresh draws, on the holdout split."""
+    """The headline of the finalists with 95 % intervals: search estimate, re-evaluation, holdout split."""
     headline = metric_set.headline
     rows = [row for row in board["rows"] if headline in row["validation"]]
     if not rows:
-        raise NotShownError(f"no finalist has been judged again by {metric_set.title}")
+        raise NotShownError(f"no finalist has been re-evaluated by {metric_set.title}")
     names = [f"trial {row['trial']}" for row in rows]
     figure = go.Figure()
     for split, label, colour, shape in (
-        ("validation", f"fresh {metric_set.resampled}", RUN, "circle"),
-        ("holdout", "holdout people", BEST, "diamond"),
+        ("validation", f"new {metric_set.resampled}", RUN, "circle"),
+        ("holdout", "holdout users", BEST, "diamond"),
     ):
-        told = _told_on(split, headline, names, rows)
-        if told:
-            figure.add_trace(_intervals(told, label))
+        points = _values_on(split, headline, names, rows)
+        if points:
+            figure.add_trace(_intervals(points, label))
             figure.data[-1].update(marker={"color": colour, "symbol": shape, "size": 9})
-    searched = _told_on("searched", headline, names, rows)
+    searched = _values_on("searched", headline, names, rows)
     figure.add_scatter(
         x=[value for _, value in searched],
         y=[name for name, _ in searched],
         mode="markers",
-        name="as the search saw it",
+        name="search estimate",
         marker={"color": STOPPED, "symbol": "line-ns-open", "size": 12, "line": {"width": 2}},
-        hovertemplate="%{y}, as the search saw it: %{x:.3f}<extra></extra>",
+        hovertemplate="%{y}, search estimate: %{x:.3f}<extra></extra>",
     )
     _real_band(figure, floor, vertical=True)
     figure.update_xaxes(title=f"{symbol(headline)} ({metric_set.axis_title})", range=_reach(rows, headline, floor))
@@ -76,26 +76,28 @@ def forest(board: Board, metric_set: MetricSet, floor: NullBand | None) -> Figur
     return plain(figure, 180 + 46 * len(rows), scattermode="group", scattergap=0.5)
 
 
-def _told_on(split: str, name: str, trials: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any]]:
-    """Trials with their figure there; without one where no look was left, or most samples were rejected."""
+def _values_on(
+    split: str, name: str, trials: Sequence[str], rows: Sequence[Mapping[str, Any]]
+) -> list[tuple[str, Any]]:
+    """Return trials with their metric on a split; trials that were not evaluated there are left out."""
     return [(trial, row[split][name]) for trial, row in zip(trials, rows, strict=True) if name in (row[split] or {})]
 
 
 def _reach(rows: Sequence[Mapping[str, Any]], name: str, floor: NullBand | None) -> tuple[float, float]:
-    """From the lowest to the highest end of an interval, and a little further."""
-    told = [row[split][name] for row in rows for split in ("validation", "holdout") if name in (row[split] or {})]
+    """Return the axis range that shows all intervals, with a margin."""
+    points = [row[split][name] for row in rows for split in ("validation", "holdout") if name in (row[split] or {})]
     chance = METRICS[name].chance
     ends = [*([] if chance is None else [chance]), *([floor.low, floor.high] if floor else [])]
-    low, high = min(ends + [one["low"] for one in told]), max(ends + [one["high"] for one in told])
+    low, high = min(ends + [one["low"] for one in points]), max(ends + [one["high"] for one in points])
     return low - 0.02, high + 0.02
 
 
-def _intervals(told: Sequence[tuple[str, Mapping[str, float]]], name: str) -> go.Scatter:
+def _intervals(points: Sequence[tuple[str, Mapping[str, float]]], name: str) -> go.Scatter:
     return go.Scatter(
-        x=[figure["value"] for _, figure in told],
-        y=[trial for trial, _ in told],
-        error_x={"array": [figure["high"] - figure["value"] for _, figure in told], "thickness": 1.6, "width": 4},
-        customdata=[[figure["low"], figure["high"]] for _, figure in told],
+        x=[figure["value"] for _, figure in points],
+        y=[trial for trial, _ in points],
+        error_x={"array": [figure["high"] - figure["value"] for _, figure in points], "thickness": 1.6, "width": 4},
+        customdata=[[figure["low"], figure["high"]] for _, figure in points],
         mode="markers",
         name=name,
         orientation="h",
@@ -103,13 +105,13 @@ def _intervals(told: Sequence[tuple[str, Mapping[str, float]]], name: str) -> go
     )
 
 
-def pareto(shown: View) -> Figure:
-    """Two metrics against each other over all trials with a result; those that none dominates stand out, joined.
+def pareto(shown: StudyView) -> Figure:
+    """Plot two metrics against each other over all trials with a result; the Pareto front is highlighted and joined.
 
-    The first two objectives, or of a single one the headline against the second figure of the kind.
+    These are the first two objectives, or with a single one the headline and the tie-breaker of the trainable.
     """
     (first, (x, x_way)), (second, (y, y_way)) = _axes(shown)
-    trials = [trial for trial in shown.evaluated if trial.number in x and trial.number in y]
+    trials = [trial for trial in shown.ranked if trial.number in x and trial.number in y]
     if not trials:
         raise NotShownError(f"no trial has both {symbol(first)} and {symbol(second)} yet")
     points = {t.number: (signed(x[t.number], x_way), signed(y[t.number], y_way)) for t in trials if t.feasible}
@@ -124,8 +126,8 @@ def pareto(shown: View) -> Figure:
         hoverinfo="skip",
         showlegend=False,
     )
-    for word in ("stopped", "cut", "full"):
-        add_points(figure, word, [t for t in trials if WORDS[t.state] == word and t.number not in front], x, y)
+    for state in ("PRUNED", INTERRUPTED, "COMPLETE"):
+        add_points(figure, state, [t for t in trials if t.state == state and t.number not in front], x, y)
     add_points(figure, "on the front", on_it, x, y)
     if first == shown.metric_set.headline:
         _real_band(figure, shown.floor, vertical=True)
@@ -134,22 +136,22 @@ def pareto(shown: View) -> Figure:
     return plain(figure, 420)
 
 
-def _axes(shown: View) -> list[tuple[str, tuple[dict[int, float], str]]]:
+def _axes(shown: StudyView) -> list[tuple[str, tuple[dict[int, float], str]]]:
     pairs = list(objectives(shown).items())
     if len(pairs) > 1:
         return pairs[:2]
-    return [(name, (values_of(name, shown.evaluated), MINIMISED)) for name in shown.metric_set.shown[:2]]
+    return [(name, (values_of(name, shown.ranked), MINIMISED)) for name in shown.metric_set.shown[:2]]
 
 
 def signed(value: float, direction: str) -> float:
-    """The value, so that smaller is better."""
+    """Return the value with the sign that makes smaller better."""
     return value if direction == MINIMISED else -value
 
 
 def add_points(
     figure: go.Figure, name: str, trials: Sequence[RankedTrial], x: Mapping[int, Any], y: Mapping[int, float]
 ) -> None:
-    """One kind of trials; a trial that breaks a constraint is a cross."""
+    """Add the points of some trials; a trial that violates a constraint is a cross."""
     if not trials:
         return
     colour, shape = COLOURS.get(name, BEST), SYMBOLS.get(name, "star")
@@ -159,19 +161,19 @@ def add_points(
         mode="markers",
         name=name,
         marker={"color": colour, "symbol": [shape if t.feasible else "x-thin-open" for t in trials], "size": 9},
-        text=[_told(trial.number, WORDS[trial.state], trial.params) for trial in trials],
+        text=[_hover_text(trial.number, trial.state, trial.params) for trial in trials],
         hovertemplate="%{text}<br>%{x:.4f}, %{y:.4f}<extra></extra>",
     )
 
 
-def curves_of(shown: View, name: str) -> Figure:
-    """The rung metric of every trial over its epochs, running ones too; the best one strong, above the real band."""
-    told = list(curves(shown))
-    if not told:
+def curves_of(shown: StudyView, name: str) -> Figure:
+    """Plot the scheduler metric of every trial over its epochs, with the best trial emphasised."""
+    trials = list(curves(shown))
+    if not trials:
         raise NotShownError("no trial has reported an epoch yet")
     best = shown.best.number if shown.best else None
     figure = go.Figure()
-    for trial, points in sorted(told, key=lambda pair: pair[0].number == best):  # the best one on top
+    for trial, points in sorted(trials, key=lambda pair: pair[0].number == best):  # the best one on top
         figure.add_trace(_curve(trial, points, trial.number == best))
     if name == shown.metric_set.headline:
         _real_band(figure, shown.floor, vertical=False)
@@ -181,8 +183,8 @@ def curves_of(shown: View, name: str) -> Figure:
 
 
 def _curve(trial: FrozenTrial, points: Mapping[int, float], best: bool) -> go.Scatter:
-    word = state_of(trial)
-    colour = BEST if best else COLOURS.get(word, STOPPED)
+    state = state_of(trial)
+    colour = BEST if best else COLOURS.get(state, STOPPED)
     return go.Scatter(
         x=list(points),
         y=list(points.values()),
@@ -190,20 +192,20 @@ def _curve(trial: FrozenTrial, points: Mapping[int, float], best: bool) -> go.Sc
         line={"color": colour, "width": 2.6 if best else 1.2},
         marker={"size": 6 if best else 4},
         opacity=1.0 if best else 0.55,
-        text=[_told(trial.number, word, trial.params)] * len(points),
+        text=[_hover_text(trial.number, state, trial.params)] * len(points),
         hovertemplate="%{text}<br>epoch %{x}: %{y:.3f}<extra></extra>",
         showlegend=best,
         name=f"trial {trial.number} (best)",
     )
 
 
-def _told(trial: int, state: str, params: Mapping[str, Any]) -> str:
-    """What a point says of its trial; plotly reads a little HTML in it, so that none may come from a value."""
+def _hover_text(trial: int, state: str, params: Mapping[str, Any]) -> str:
+    """Return the hover text of a trial; plotly interprets HTML in it, so values are escaped."""
     return f"<b>trial {trial}</b>, {state}<br>{html.escape(describe(dict(params))).replace('  ', '<br>')}"
 
 
 def _real_band(figure: go.Figure, floor: NullBand | None, vertical: bool) -> None:
-    """Where real halves of the validation split lie against each other, 95 %."""
+    """Add the 95 % band of random halves of the validation users against each other."""
     if floor is None:
         return
     name = f"real against real, 95 %: {format_interval(floor.mean, floor.low, floor.high)}"
@@ -217,7 +219,7 @@ def _real_band(figure: go.Figure, floor: NullBand | None, vertical: bool) -> Non
 
 
 def plain(figure: go.Figure, height: int, **layout: Any) -> Figure:
-    """Data and layout without a template: the page has two, and takes the one of its light."""
+    """Return data and layout without a template: the page adds its light or dark one."""
     figure.update_layout(
         template="none",
         height=height,

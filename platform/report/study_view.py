@@ -1,4 +1,4 @@
-"""What a study and its folder hold for those who read them: states, curves, judgements, leaderboard, lineage."""
+"""Read-only view of a study and its folder: states, learning curves, evaluations, leaderboard, lineage."""
 
 import json
 from collections import Counter
@@ -35,38 +35,31 @@ from trainables.training.metric import MetricSet
 
 SUMMARY = "summary.json"
 REPORT = "report.html"
-WORDS = {
-    TrialState.COMPLETE.name: "full",
-    TrialState.PRUNED.name: "stopped",
-    TrialState.FAIL.name: "failed",
-    INTERRUPTED: "cut",
-    TrialState.RUNNING.name: "running",
-    TrialState.WAITING.name: "waiting",
-}
-"""How a trial ended: at its last epoch, by the scheduler, by a fault, by no fault of its own; in a table's order."""
+STATES = ("COMPLETE", "PRUNED", "FAIL", INTERRUPTED, "RUNNING", "WAITING")
+"""Optuna's trial states, and that of a trial that will be resumed; in the order of tables."""
 
 Board = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class View:
-    """A study as its readers see it.
+class StudyView:
+    """A study with the files of its folder, as reports and tables read it.
 
     Attributes:
-        trials: All of them, by number.
-        judged: Those that have a result, failed ones left out, best first.
-        objectives: What is optimised.
-        metric_set: What its kind of trainable is judged by.
+        trials: All trials, by number.
+        ranked: Those that have a result, without failed ones, best first.
+        objectives: The objectives of the study.
+        metric_set: Headline metric and display names of its trainable.
         rung: The metric of the intermediate values.
         board: The leaderboard's file; None before the first.
         floor: Headline of real halves against each other; None before the first summary, and where there is none.
-        people: Headline of training people against held-out ones.
+        people: Headline of training users against held-out users.
     """
 
     study: optuna.Study
     folder: Path
     trials: tuple[FrozenTrial, ...]
-    evaluated: tuple[RankedTrial, ...]
+    ranked: tuple[RankedTrial, ...]
     objectives: tuple[Objective, ...]
     metric_set: MetricSet
     scheduler_metric: str
@@ -76,24 +69,24 @@ class View:
 
     @property
     def best(self) -> RankedTrial | None:
-        """The leaderboard's first trial; before there is one the first of the ranking."""
+        """The first trial of the leaderboard, or of the ranking before there is a leaderboard."""
         first = {row["trial"] for row in (self.board or {}).get("rows", [])[:1]}
-        return next((trial for trial in self.evaluated if trial.number in first), next(iter(self.evaluated), None))
+        return next((trial for trial in self.ranked if trial.number in first), next(iter(self.ranked), None))
 
 
-def view(study: optuna.Study, folder: Path) -> View:
+def view(study: optuna.Study, folder: Path) -> StudyView:
     """Read a study and what its folder holds; nothing is written.
 
     Args:
 
     Raises:
-        ConfigError: a study that no sweep has made, or a damaged file.
+        ConfigError: the study was not made by a sweep, or a file is damaged.
     """
     objectives, metric_set = objectives_of(study), metric_set_of(study)
     board = _json(folder / LEADERBOARD)
     reference = board or (_json(folder / SUMMARY) or {}).get("reference", {})
     floor = reference.get("floor")
-    return View(
+    return StudyView(
         study,
         folder,
         tuple(study.get_trials(deepcopy=False)),
@@ -117,15 +110,15 @@ def _json(file: Path) -> Any:
 
 
 def state_of(trial: FrozenTrial) -> str:
-    """The state of a trial in a word of `WORDS`."""
-    return WORDS[INTERRUPTED if requeued(trial) else trial.state.name]
+    """Return the state of a trial, one of `STATES`."""
+    return INTERRUPTED if requeued(trial) else trial.state.name
 
 
-def trial_of(shown: View, number: int) -> FrozenTrial:
-    """A trial of the study by its number.
+def trial_of(shown: StudyView, number: int) -> FrozenTrial:
+    """Return a trial of the study by its number.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is no such trial.
     """
     known = f"0 to {len(shown.trials) - 1}" if shown.trials else "none yet"
     require(0 <= number < len(shown.trials), f"a trial of {shown.study.study_name} ({known})", f"trial {number}")
@@ -133,21 +126,21 @@ def trial_of(shown: View, number: int) -> FrozenTrial:
 
 
 def states(trials: Sequence[FrozenTrial]) -> dict[str, int]:
-    """How many trials are in each state; states that none is in are left out."""
+    """Count the trials in each state; states without trials are left out."""
     counts = Counter(map(state_of, trials))
-    return {word: counts[word] for word in WORDS.values() if counts[word]}
+    return {state: counts[state] for state in STATES if counts[state]}
 
 
 def times(trials: Sequence[FrozenTrial]) -> list[datetime]:
-    """When trials began and ended, in order."""
+    """Return the times at which trials started and ended, in order."""
     both = (time for trial in trials for time in (trial.datetime_start, trial.datetime_complete))
     return sorted(time for time in both if time is not None)
 
 
 def curve(trial: FrozenTrial, scheduler_metric: str) -> dict[int, float]:
-    """The metric of the rungs by epoch, as it is shown: C2ST where its excess was reported.
+    """Return the scheduler metric by epoch as it is displayed: the C2ST where its excess was reported.
 
-    The excess is 0 for all that is below one half, so that such an epoch stands at 0.5; the last one is known as it is.
+    The excess is 0 below one half, so such an epoch is displayed as 0.5; of the last epoch the C2ST itself is known.
     """
     points = {epoch: value + offset(scheduler_metric) for epoch, value in sorted(history(trial).items())}
     raw = trial.user_attrs.get(METRICS, {}).get(shown_as(scheduler_metric))
@@ -155,8 +148,8 @@ def curve(trial: FrozenTrial, scheduler_metric: str) -> dict[int, float]:
     return points | ({last: raw} if last is not None and raw is not None else {})
 
 
-def curves(shown: View) -> Iterator[tuple[FrozenTrial, dict[int, float]]]:
-    """Every trial with its curve, a cut one only until its successor has taken its history over."""
+def curves(shown: StudyView) -> Iterator[tuple[FrozenTrial, dict[int, float]]]:
+    """Yield every trial with its curve; an interrupted one only until its successor has started."""
     running = [trial for trial in shown.trials if trial.state == TrialState.RUNNING]
     for trial in sorted([*shown_trials(shown.study), *running], key=lambda trial: trial.number):
         points = curve(trial, shown.scheduler_metric)
@@ -165,24 +158,24 @@ def curves(shown: View) -> Iterator[tuple[FrozenTrial, dict[int, float]]]:
 
 
 def successor(trials: Sequence[FrozenTrial], number: int) -> FrozenTrial | None:
-    """The trial that goes on from another one."""
+    """Return the trial that resumes another one; None if there is none."""
     return next((trial for trial in trials if resumed_from(trial) == number), None)
 
 
 def lineage(trials: Sequence[FrozenTrial], number: int) -> list[int]:
-    """The trials that a trial goes on from, the first of them first, the trial itself last."""
+    """Return the trials that a trial resumes, earliest first, the trial itself last."""
     return [*reversed(list(predecessors(trials, trials[number]))), number]
 
 
 def manifest_of(trial: FrozenTrial) -> dict[str, Any] | None:
-    """What was written down of the process that trained; None where nothing was."""
+    """Return the manifest of the process that trained a trial; None if there is none."""
     folder = trial.user_attrs.get(FOLDER)
     found: dict[str, Any] | None = _json(Path(folder) / MANIFEST) if folder else None
     return found
 
 
-def evaluations(shown: View, checkpoint: Path | None) -> dict[str, EvaluationResult]:
-    """Split -> the judgement of a checkpoint under the leaderboard's noise, as far as it is kept.
+def evaluations(shown: StudyView, checkpoint: Path | None) -> dict[str, EvaluationResult]:
+    """Return the stored evaluations of a checkpoint under the seeds of the leaderboard, by split.
 
     Raises:
         ConfigError, LedgerError: a damaged file.

@@ -1,4 +1,4 @@
-"""The tables that end a sweep: the ranking as the search saw it, the leaderboard, and what its first row is worth."""
+"""Tables at the end of a sweep: ranking, leaderboard, and the best trial beside reference values."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,6 @@ from rich.table import Table
 
 from platform.core.console import columns, describe, figure_columns, figures_of, metric, metric_interval
 from platform.leaderboard.leaderboard import Leaderboard, Reference, Repeats, Row, intervals
-from platform.report.study_view import WORDS
 from platform.study.objectives import Goal
 from platform.study.ranking import RankedTrial
 from trainables.core.formatting import format_interval, number
@@ -18,42 +17,43 @@ SHOWN = 10
 
 
 def print_failures(console: Console, ranked: Sequence[RankedTrial]) -> None:
-    """Why trials failed, a line each."""
+    """Print why trials failed, one line each."""
     for trial in ranked:
         if trial.state == "FAIL":
             console.print(f"trial {trial.number} failed: {trial.reason}", style="red", highlight=False)
 
 
 def print_ranking(console: Console, trials: Sequence[RankedTrial], metric_set: MetricSet) -> None:
-    """Trials by what the search knows of them."""
-    titles = (">rank", ">trial", ">epochs", *figure_columns(metric_set), ">ended", "~parameters")
-    table = columns(*titles, title="Ranking, as the search saw it")
+    """Print the trials in the order of the search estimate."""
+    titles = (">rank", ">trial", ">epochs", *figure_columns(metric_set), ">state", "~parameters")
+    table = columns(*titles, title="Ranking by search estimate")
     for rank, trial in enumerate(trials[:SHOWN], start=1):
-        told = figures_of(trial.metrics, metric_set)
-        ended = WORDS[trial.state]
-        table.add_row(str(rank), str(trial.number), str(trial.epoch), *told, ended, describe(dict(trial.params)))
+        values = figures_of(trial.metrics, metric_set)
+        table.add_row(
+            str(rank), str(trial.number), str(trial.epoch), *values, trial.state, describe(dict(trial.params))
+        )
     console.print(table)
 
 
 def print_leaderboard(console: Console, board: Leaderboard) -> None:
-    """The finalists with their intervals; what could not be judged or was refused, with the reason."""
+    """Print the finalists with their intervals, and what could not be evaluated or was refused, with the reason."""
     if board.rows:
         console.print(_leaderboard(board))
-        asked = f"{board.holdout_evaluations} of its {board.budget} looks have been taken"
-        console.print(f"P(best): probability of the best {board.by}; holdout split: {asked}", highlight=False)
+        used = f"{board.holdout_evaluations} of {board.budget}"
+        console.print(f"P(best): probability of the best {board.by}; holdout evaluations used: {used}", highlight=False)
     for row in board.rows:
         if row.repeats is not None:
-            told = _repeats(row.repeats, board.metric_set)
-            console.print(f"trial {row.trial.number} {told}", highlight=False, soft_wrap=True)
+            text = _repeats(row.repeats, board.metric_set)
+            console.print(f"trial {row.trial.number} {text}", highlight=False, soft_wrap=True)
     for trial, reason in board.left_out.items():
-        console.print(f"trial {trial} could not be judged: {reason}", style="red", highlight=False, soft_wrap=True)
+        console.print(f"trial {trial} could not be evaluated: {reason}", style="red", highlight=False, soft_wrap=True)
     if board.refused:
-        console.print(f"no look at the holdout split: {board.refused}", style="yellow", highlight=False, soft_wrap=True)
+        console.print(f"skipped holdout evaluation: {board.refused}", style="yellow", highlight=False, soft_wrap=True)
 
 
 def _leaderboard(board: Leaderboard) -> Table:
     metric_set = board.metric_set
-    title = f"Leaderboard on {len(board.seeds)} fresh draws of {metric_set.resampled}, with 95 % intervals over people"
+    title = f"Leaderboard on {len(board.seeds)} new seeds of the {metric_set.resampled}, with 95 % intervals over users"
     first, second = figure_columns(metric_set)[:2]
     table = columns(">rank", ">trial", first, second, f">{metric_set.title} on holdout", ">P(best)", title=title)
     for rank, row in enumerate(board.rows, start=1):
@@ -72,42 +72,42 @@ def _figures(row: Row, metric_set: MetricSet) -> tuple[str, ...]:
 
 def _repeats(repeats: Repeats, metric_set: MetricSet) -> str:
     error = "" if repeats.sem is None else f" ± {repeats.sem:.3f} (s.e.m.)"
-    return f"trained again with {repeats.n} other seed(s): {metric_set.title} {repeats.mean:.3f}{error}"
+    return f"retrained with {repeats.n} other seed(s): {metric_set.title} {repeats.mean:.3f}{error}"
 
 
 def print_worth(
     console: Console, goal: Goal, board: Leaderboard, best: RankedTrial, reference: Reference | None
 ) -> None:
-    """The headline of the best trial as the search saw it and judged again, between no training and real people."""
+    """Print the headline metric of the best trial between an untrained model and real movements."""
     metric_set, scheduler_metric, name = board.metric_set, goal.scheduler_metric, f"trial {best.number}"
     table = columns(f"~{metric_set.compared_with}", f">{metric_set.title}", title=metric_set.headline_title)
     evaluated = (board.rows[0].validation, board.rows[0].holdout) if board.rows else (None, None)
-    again, unseen = (intervals(evaluation).get(metric_set.headline) for evaluation in evaluated)
+    re_evaluated, on_holdout = (intervals(evaluation).get(metric_set.headline) for evaluation in evaluated)
     rows = [
         ("untrained model", number(headline_at(best, 0, scheduler_metric, metric_set))),
         ("after 1 epoch", number(headline_at(best, 1, scheduler_metric, metric_set))),
-        (f"{name} after {best.epoch} epochs, as the search saw it", number(best.metrics.get(metric_set.headline))),
-        (f"{name} on fresh {metric_set.resampled}", metric_interval(metric_set.headline, again)),
-        (f"{name} against the people of the holdout split", metric_interval(metric_set.headline, unseen)),
-        *_of_people(reference),
+        (f"{name}, epoch {best.epoch} (search estimate)", number(best.metrics.get(metric_set.headline))),
+        (f"{name} with new {metric_set.resampled}", metric_interval(metric_set.headline, re_evaluated)),
+        (f"{name} on the holdout split", metric_interval(metric_set.headline, on_holdout)),
+        *_reference_rows(reference),
     ]
     for cells in rows:
         table.add_row(*cells)
     console.print(table)
 
 
-def _of_people(reference: Reference | None) -> list[tuple[str, str]]:
-    """What real people score, where they can be judged in the same way."""
+def _reference_rows(reference: Reference | None) -> list[tuple[str, str]]:
+    """Return the rows of real movements, where they can be evaluated in the same way."""
     if reference is None:
         return []
     floor = reference.floor
     return [
-        ("real movements of the training people", number(reference.people)),
-        ("real movements of the same people (floor)", format_interval(floor.mean, floor.low, floor.high)),
+        ("real movements of the training users", number(reference.people)),
+        ("real movements of the same users (floor)", format_interval(floor.mean, floor.low, floor.high)),
     ]
 
 
 def headline_at(trial: RankedTrial, epoch: int, scheduler_metric: str, metric_set: MetricSet) -> float | None:
-    """The headline of a trial after an epoch, where the metric of its rungs, of which its history is, tells it."""
-    told = epoch in trial.history and shown_as(scheduler_metric) == metric_set.headline
-    return offset(scheduler_metric) + trial.history[epoch] if told else None
+    """Return the headline metric of a trial after an epoch; None where its scheduler metric is another one."""
+    known = epoch in trial.history and shown_as(scheduler_metric) == metric_set.headline
+    return offset(scheduler_metric) + trial.history[epoch] if known else None

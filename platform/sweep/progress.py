@@ -1,4 +1,4 @@
-"""The sweep as it runs: a live table in a terminal, one line per event in a log."""
+"""Show a running sweep: a live table in a terminal, one line per event in a log."""
 
 import time
 from collections.abc import Mapping
@@ -18,29 +18,29 @@ from trainables.metric_registry import METRIC_SETS, title
 from trainables.training import metric_names as names
 from trainables.training.trial_keys import FAILURE
 
-REDRAWN_S = 0.5  # Tune steps many times a second; only the clock moves between events
+REFRESH_S = 0.5  # Tune steps many times a second; only the clock moves between events
 SHOWN = 14  # rows of the live table; older finished trials scroll into the ranking
 
 
 @dataclass
-class Row:
-    """What the table shows of one trial."""
+class TrialRow:
+    """One trial in the table."""
 
     trial: int
     params: dict[str, Any]
-    state: str = "running"
+    state: str = "RUNNING"
     epoch: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
 
 
 class Progress(Callback):
-    """Draws the table; knows the trials by their Optuna numbers.
+    """Shows trials by their Optuna numbers as Tune reports them.
 
     Args:
-        bridge: Source of trial numbers and of the count towards the budget.
-        epochs: Of a trial that is not stopped.
-        time_limit_s: The time that the sweep may take.
+        searcher: Source of trial numbers and of the count towards the budget.
+        epochs: Epochs of a trial that is not pruned.
+        time_limit_s: Time limit of the sweep.
     """
 
     def __init__(self, searcher: OptunaSearcher, epochs: int, time_limit_s: float, console: Console) -> None:
@@ -50,8 +50,8 @@ class Progress(Callback):
         self.console = console
         self.began = time.monotonic()
         self.deadline = self.began + time_limit_s
-        self.rows: dict[str, Row] = {}
-        self.drawn = 0.0
+        self.rows: dict[str, TrialRow] = {}
+        self.refreshed_at = 0.0
         self.live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
     def setup(self, *args: Any, **info: Any) -> None:
@@ -59,77 +59,79 @@ class Progress(Callback):
             self.live.start()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        asked = self.searcher.running.get(trial.trial_id)
-        if asked is not None and trial.trial_id not in self.rows:
-            self.rows[trial.trial_id] = Row(asked.number, dict(asked.params))
-            self._say(f"trial {asked.number}: {describe(asked.params)}")
-        self._draw()
+        suggested = self.searcher.running.get(trial.trial_id)
+        if suggested is not None and trial.trial_id not in self.rows:
+            self.rows[trial.trial_id] = TrialRow(suggested.number, dict(suggested.params))
+            self._log(f"trial {suggested.number}: {describe(suggested.params)}")
+        self._refresh()
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        row, figures = self.rows.get(trial.trial_id), self.metric_set.shown
+        row, shown = self.rows.get(trial.trial_id), self.metric_set.shown
         if row is not None and FAILURE in result:
-            row.state = "failed"
-            self._say(f"trial {row.trial}: failed: {result[FAILURE]}")
+            row.state = "FAIL"
+            self._log(f"trial {row.trial}: FAIL: {result[FAILURE]}")
         if row is None or names.EPOCH not in result:
             return
-        row.epoch, row.metrics = result[names.EPOCH], {name: result[name] for name in figures if name in result}
-        told = "  ".join(f"{title(name)} {metric(name, row.metrics.get(name))}" for name in figures)
-        self._say(f"trial {row.trial}: epoch {row.epoch}/{self.epochs}  {told}  left {clock(self.left_s())}")
-        self._draw()
+        row.epoch, row.metrics = result[names.EPOCH], {name: result[name] for name in shown if name in result}
+        values = "  ".join(f"{title(name)} {metric(name, row.metrics.get(name))}" for name in shown)
+        self._log(f"trial {row.trial}: epoch {row.epoch}/{self.epochs}  {values}  ~{clock(self.remaining_s())} left")
+        self._refresh()
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         row = self.rows.get(trial.trial_id)
-        if row is not None and row.state == "running":
-            row.state = "done" if row.epoch == self.epochs else "stopped"
-            self._say(f"trial {row.trial}: {row.state} at epoch {row.epoch}")
-        self._draw()
+        if row is not None and row.state == "RUNNING":
+            row.state = "COMPLETE" if row.epoch == self.epochs else "PRUNED"
+            self._log(f"trial {row.trial}: {row.state} at epoch {row.epoch}")
+        self._refresh()
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         row = self.rows.get(trial.trial_id)
         if row is not None:
-            row.state = "failed"
-            self._say(f"trial {row.trial}: failed; see {trial.error_file}")
-        self._draw()
+            row.state = "FAIL"
+            self._log(f"trial {row.trial}: FAIL; see {trial.error_file}")
+        self._refresh()
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        if time.monotonic() - self.drawn > REDRAWN_S:
-            self._draw()
+        if time.monotonic() - self.refreshed_at > REFRESH_S:
+            self._refresh()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles callbacks for `Tuner.restore`, which a study needs not, and a terminal cannot be."""
+        """Return nothing: Tune pickles callbacks for `Tuner.restore`, which is not used, and a terminal cannot be."""
         return {}
 
     def close(self) -> None:
-        """Take the live table down."""
+        """Remove the live table."""
         if self.live is not None:
             self.live.stop()
 
-    def left_s(self) -> float:
-        """Seconds left: the time limit, or less where the pace so far lets the remaining trials end earlier."""
+    def remaining_s(self) -> float:
+        """Return the estimated seconds left: to the time limit, or less if the pace so far ends the trials earlier."""
         now = time.monotonic()
-        ended = sum(row.state != "running" for row in self.rows.values())
+        ended = sum(row.state != "RUNNING" for row in self.rows.values())
         if not ended:
             return self.deadline - now
         return min(self.deadline - now, (now - self.began) / ended * self.searcher.left())
 
-    def _say(self, line: str) -> None:
+    def _log(self, line: str) -> None:
         if self.live is None:
             self.console.print(f"{clock(time.monotonic() - self.began):>7}  {line}", highlight=False, soft_wrap=True)
 
-    def _draw(self) -> None:
+    def _refresh(self) -> None:
         if self.live is not None:
             self.live.update(self._table(), refresh=True)
-            self.drawn = time.monotonic()
+            self.refreshed_at = time.monotonic()
 
     def _table(self) -> Group:
         table = columns(">trial", ">state", ">epoch", *figure_columns(self.metric_set), "~parameters")
         for row in list(self.rows.values())[-SHOWN:]:
-            style = {"failed": "red", "stopped": "dim", "done": "green"}.get(row.state, "")
+            style = {"FAIL": "red", "PRUNED": "dim", "COMPLETE": "green"}.get(row.state, "")
             epoch = "-" if row.epoch is None else f"{row.epoch}/{self.epochs}"
-            told = figures_of(row.metrics, self.metric_set)
-            table.add_row(str(row.trial), row.state, epoch, *told, describe(row.params), style=style)
+            values = figures_of(row.metrics, self.metric_set)
+            table.add_row(str(row.trial), row.state, epoch, *values, describe(row.params), style=style)
         spent = time.monotonic() - self.began
-        head = Text(f"{self.searcher.left()} trials to end, {clock(spent)} spent, {clock(self.left_s())} left")
+        head = Text(
+            f"{self.searcher.left()} trials remaining, {clock(spent)} elapsed, ~{clock(self.remaining_s())} left"
+        )
         return Group(head, table)

@@ -80,7 +80,7 @@ def test_a_sweep_over_detectors_ends_with_a_leaderboard_by_fresh_bots(tmp_path: 
     assert done.returncode == 0, done.stderr
     for words in (
         "trial 1: epoch 2/2  worst FNR",
-        "Leaderboard on 2 fresh draws of bots",
+        "Leaderboard on 2 new seeds of the bots",
         "platform.evaluate",
     ):
         assert words in done.stdout

@@ -53,9 +53,9 @@ def test_studies_are_listed_with_their_states_and_their_best(console: Console, t
     head, *rows = lines(console)
     assert head == "study objectives trials best C2ST last activity"
     by_name = {row.split()[0]: row for row in rows}
-    assert "4 full, 3 stopped, 1 failed" in by_name["first"]
-    assert "as searched" in by_name["first"]
-    assert by_name["second"].startswith("second val/c2st_excess, val/mmd 1 full 0.620 [0.570, 0.670] 2")
+    assert "4 COMPLETE, 3 PRUNED, 1 FAIL" in by_name["first"]
+    assert "(search estimate)" in by_name["first"]
+    assert by_name["second"].startswith("second val/c2st_excess, val/mmd 1 COMPLETE 0.620 [0.570, 0.670] 2")
     assert by_name["third"] == "third val/c2st_excess none yet - -"
     assert list(by_name)[-1] == "third"  # the latest first, and those without activity last
 
@@ -84,9 +84,9 @@ def test_a_study_is_shown_with_leaderboard_and_ranking(console: Console, tmp_pat
     said = lines(console)
     facts = ["Study s", "objectives val/c2st_excess", "constraints val/recall>=0.5", f"data {'d' * 16}"]
     assert all(fact in said for fact in facts)
-    board = said.index("Leaderboard: the best trials judged again, 95 % intervals")
+    board = said.index("Leaderboard: finalists re-evaluated with new seeds, 95 % intervals")
     assert [line.split()[0] for line in said[board + 2 : board + 4]] == ["4", "0"]
-    ranking = said.index("Trials as the search ranks them (the first 12 of 27)")
+    ranking = said.index("Ranking by search estimate (the first 12 of 27)")
     values = [float(line.split()[4]) for line in said[ranking + 2 :]]
     assert len(values) == 12
     assert values == sorted(values)
@@ -103,10 +103,10 @@ def test_a_trial_is_shown_with_where_it_came_from(console: Console, tmp_path: Pa
         assert show(console, study, tmp_path / "s", number) == 0
     said = lines(console)
     expected = [
-        "state cut",
+        "state INTERRUPTED",
         "reason the driver ended before the trial did [again]",
-        "went on as 1",
-        "goes on from 0",
+        "resumed by 1",
+        "resumed from 0",
         "repeats 0",
         "attempt 2",
         "val/c2st 0.47",
@@ -139,8 +139,8 @@ def test_trials_are_compared_where_both_have_been(console: Console, tmp_path: Pa
     add(study, TrialState.COMPLETE, 0.55)
     assert compare(console, study, tmp_path / "s", [0, 1]) == 0
     said = lines(console)
-    assert "trial 0 (stopped) trial 1 (full)" in said
-    at = said.index("At epoch 2, the last that all of them reached")
+    assert "trial 0 (PRUNED) trial 1 (COMPLETE)" in said
+    at = said.index("At epoch 2, the last that all trials reached")
     assert said[at + 2] == "val/c2st 0.600 0.650"
     end = said.index("At their last epoch")
     assert said[end + 2 : end + 4] == ["epoch 2 4", "val/c2st 0.600 0.550"]
@@ -174,7 +174,7 @@ def test_judgements_are_found_where_they_are_kept(tmp_path: Path) -> None:
     assert study_view.evaluations(shown, None) == study_view.evaluations(shown, tmp_path / "gone") == {}
 
 
-def test_what_was_judged_again_is_compared_pair_by_pair(
+def test_re_evaluations_are_compared_pair_by_pair(
     console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three groups, apart by 0.1, 0.1 and 0.4: 0.2, and t(2, 97.5 %) = 4.303 times the s.e. 0.1 of that mean."""
@@ -183,7 +183,7 @@ def test_what_was_judged_again_is_compared_pair_by_pair(
     add(study, TrialState.COMPLETE, 0.7)
     kept = iter([{"validation": evaluation([0.5, 0.6, 0.3])}, {"validation": evaluation([0.6, 0.7, 0.7])}])
 
-    def known(shown: study_view.View, checkpoint: Any) -> dict[str, EvaluationResult]:
+    def known(shown: study_view.StudyView, checkpoint: Any) -> dict[str, EvaluationResult]:
         return next(kept)
 
     monkeypatch.setattr(compare_trials, "evaluations", known)

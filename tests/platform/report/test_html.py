@@ -114,7 +114,7 @@ def test_a_study_of_any_size_has_a_report(tmp_path: Path, count: int) -> None:
     assert ("parallel" in page.figures) == (count >= 2)
     assert ("importance-0" in page.figures) == (count >= 10)
     assert "forest" not in page.figures
-    assert "the finalists are judged again when the sweep has ended" in page.text
+    assert "finalists are re-evaluated at the end of the sweep" in page.text
     if count < 10:
         results = sum(METRICS in trial.user_attrs for trial in study.trials)
         assert f"importances need 10 trials with a result, and there are {results}" in page.text
@@ -125,9 +125,9 @@ def test_a_report_shows_what_there_is(tmp_path: Path) -> None:
     page = page_of(study, tmp_path / "s")
     slices = {f"slice-{at}" for at in range(4)}
     assert set(page.figures) == {"forest", "pareto", "parallel", "curves", "importance-0"} | slices
-    assert "15 full, 12 stopped, 4 failed, 1 cut, 1 running" in page.text
+    assert "15 COMPLETE, 12 PRUNED, 4 FAIL, 1 INTERRUPTED, 1 RUNNING" in page.text
     assert "the driver ended before the trial did" in page.text
-    assert "trial 32, running" in page.text
+    assert "trial 32, RUNNING" in page.text
     assert any(address.startswith("data:image/png") for address in page.addresses)
 
 
@@ -137,8 +137,8 @@ def test_the_best_trial_stands_beside_its_references(tmp_path: Path) -> None:
     add(study, TrialState.COMPLETE, 0.6)
     write_board(study, tmp_path / "s", [0])
     text = page_of(study, tmp_path / "s").text
-    rows = ["untrained 1.000", "after 1 epoch 0.800", "as the search saw it 0.600", "fresh noise 0.620 [0.570, 0.670]"]
-    rows += ["never saw 0.640 [0.590, 0.690]", "training people 0.585", "(floor) 0.490 [0.430, 0.560]"]
+    rows = ["untrained 1.000", "after 1 epoch 0.800", "(search estimate) 0.600", "with new noise 0.620 [0.570, 0.670]"]
+    rows += ["on the holdout split 0.640 [0.590, 0.690]", "training users 0.585", "(floor) 0.490 [0.430, 0.560]"]
     places = [text.index(row) for row in rows]
     assert places == sorted(places)
 

@@ -41,7 +41,7 @@ class Clock:
 
 
 class Sweep:
-    """A bridge over a study in memory, a console that writes into `text`, and Tune's calls in its order."""
+    """A searcher over a study in memory, a console that writes into `text`, and Tune's calls in its order."""
 
     def __init__(self, trials: int = 10, terminal: bool = False, study: optuna.Study | None = None) -> None:
         self.text = io.StringIO()
@@ -112,13 +112,13 @@ def test_a_log_has_one_plain_line_per_event(now: Clock) -> None:
     assert sweep.lines() == [
         "   0:00  trial 0: lr 0.001  base_channels 64",
         "   0:00  trial 1: lr 0.001  base_channels 64",
-        "   0:05  trial 0: epoch 0/4  C2ST 0.750  MMD 0.0123  left 9:55",
-        "   0:05  trial 0: epoch 4/4  C2ST 0.750  MMD 0.0123  left 9:55",
-        "   0:05  trial 0: done at epoch 4",
-        "   0:05  trial 1: epoch 2/4  C2ST 0.750  MMD 0.0123  left 0:45",
-        "   0:05  trial 1: stopped at epoch 2",
+        "   0:05  trial 0: epoch 0/4  C2ST 0.750  MMD 0.0123  ~9:55 left",
+        "   0:05  trial 0: epoch 4/4  C2ST 0.750  MMD 0.0123  ~9:55 left",
+        "   0:05  trial 0: COMPLETE at epoch 4",
+        "   0:05  trial 1: epoch 2/4  C2ST 0.750  MMD 0.0123  ~0:45 left",
+        "   0:05  trial 1: PRUNED at epoch 2",
         "   0:05  trial 2: lr 0.001  base_channels 64",
-        "   0:05  trial 2: failed; see /results/c/error.txt",
+        "   0:05  trial 2: FAIL; see /results/c/error.txt",
     ]
 
 
@@ -166,9 +166,9 @@ def test_time_left_is_the_wall_or_the_pace_whichever_ends_first(now: Clock) -> N
         sweep = Sweep(trials=10)
         trial = sweep.start("a")
         now.now += spent
-        assert sweep.progress.left_s() == 600.0 - spent
+        assert sweep.progress.remaining_s() == 600.0 - spent
         sweep.end(trial, EPOCHS)
-        assert sweep.progress.left_s() == pytest.approx(left)
+        assert sweep.progress.remaining_s() == pytest.approx(left)
 
 
 def test_trials_of_earlier_runs_are_not_waited_for(now: Clock) -> None:
@@ -180,7 +180,7 @@ def test_trials_of_earlier_runs_are_not_waited_for(now: Clock) -> None:
     trial = sweep.start("i")
     now.now += 20
     sweep.end(trial, EPOCHS)
-    assert sweep.progress.left_s() == pytest.approx(20)
+    assert sweep.progress.remaining_s() == pytest.approx(20)
 
 
 def test_a_terminal_shows_a_table_and_is_left_as_it_was() -> None:
@@ -188,10 +188,10 @@ def test_a_terminal_shows_a_table_and_is_left_as_it_was() -> None:
     for index in range(SHOWN + 2):
         sweep.end(sweep.start(f"t{index}"), EPOCHS if index % 2 else 1)
     sweep.fail(sweep.start("last"))
-    frame = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", sweep.text.getvalue().rpartition("trials to end")[2])
+    frame = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", sweep.text.getvalue().rpartition("trials remaining")[2])
     shown = [line.split()[:2] for line in frame.splitlines() if line.strip()[:1].isdigit()]
-    deadline = ["stopped", "done"] * SHOWN
-    expected = [[str(index), deadline[index]] for index in range(3, SHOWN + 2)] + [[str(SHOWN + 2), "failed"]]
+    states = ["PRUNED", "COMPLETE"] * SHOWN
+    expected = [[str(index), states[index]] for index in range(3, SHOWN + 2)] + [[str(SHOWN + 2), "FAIL"]]
     assert shown == expected
     sweep.progress.close()
     assert sweep.text.getvalue().rindex(SHOW_CURSOR) > sweep.text.getvalue().rindex(HIDE_CURSOR)

@@ -149,9 +149,9 @@ def test_the_best_is_the_leaderboards_first(tmp_path: Path, study: optuna.Study)
     assert all(
         part in shown for part in ("trial 0 failed: val/c2st_excess is nan", "Leaderboard", "Ranking", "P(best)")
     )
-    worth = {"untrained": "0.950", "as the search saw": "0.570", "fresh noise": "0.580 [", "holdout": "0.630 ["}
-    worth |= {"training people": "0.620", "floor": "0.510 [0.460, 0.560]"}
-    after = shown[shown.index("cannot be told apart") :].splitlines()
+    worth = {"untrained": "0.950", "(search estimate)": "0.570", "with new noise": "0.580 [", "holdout": "0.630 ["}
+    worth |= {"training users": "0.620", "floor": "0.510 [0.460, 0.560]"}
+    after = shown[shown.index("C2ST on held-out users") :].splitlines()
     for name, value in worth.items():
         assert any(name in line and value in line for line in after), name
     assert "ckpt=" in shown
@@ -191,8 +191,8 @@ def test_what_is_refused_or_left_out_is_told(tmp_path: Path, study: optuna.Study
     )
     screen, text = console()
     summarise(screen, sweep_in(tmp_path, finalists=FinalistsConfig(holdout_budget=0)), study)
-    assert "trial 1 could not be judged: no good" in text.getvalue()
-    assert "no look at the holdout split: " in text.getvalue()
+    assert "trial 1 could not be evaluated: no good" in text.getvalue()
+    assert "skipped holdout evaluation: " in text.getvalue()
 
 
 @pytest.mark.parametrize("objective", [VAL_LOSS, f"{VAL_C2ST}+2*{VAL_MMD}"])
@@ -211,4 +211,4 @@ def test_repeats_are_a_line_under_the_table(tmp_path: Path, study: optuna.Study)
         add(study, TrialState.COMPLETE, value - 0.5, attributes={"repeats": 2, METRICS: {VAL_C2ST: value}})
     screen, text = console()
     summarise(screen, sweep_in(tmp_path), study)
-    assert "trial 2 trained again with 2 other seed(s): C2ST 0.650 ± 0.050" in text.getvalue()
+    assert "trial 2 retrained with 2 other seed(s): C2ST 0.650 ± 0.050" in text.getvalue()
