@@ -79,7 +79,8 @@ command(
     f"trainable.data.path={CSV}",
     f"trainable.epochs={EPOCHS}",
     f"trainable.steps_per_epoch={STEPS}",
-    f"out_dir={RUN}",
+    f"storage_path={RUN.parent}",
+    f"name={RUN.name}",
     *FAST,
 )
 CHECKPOINT = RUN / "checkpoints" / "best"

@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trainables.core.bounds import NonNegativeInt, check
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import build
 from trainables.specs import TRAINABLES
@@ -18,12 +19,12 @@ ABOUT = """
 Train one model of a trainable and judge it on held-out people after every epoch.
 
   python -m platform.train                                    the diffusion model, in this process
-  python -m platform.train trainable=gan out_dir=results/gan  another trainable: gan, or detector
+  python -m platform.train trainable=gan name=gan2             another trainable: gan, or detector
   python -m platform.train scaling.num_workers=2              two workers that share each batch
-  python -m platform.train trainable.epochs=40 address=auto scaling.num_workers=4 out_dir=/shared/run
+  python -m platform.train trainable.epochs=40 address=auto scaling.num_workers=4 storage_path=/shared/train
 
-The same command again goes on after the last epoch in out_dir; another configuration takes another out_dir. On a
-cluster out_dir is a folder that all nodes share.
+The run lies in storage_path/name. The same command again goes on after its last epoch; another configuration takes
+another name. On a cluster storage_path is a folder that all nodes share.
 """
 
 
@@ -31,15 +32,21 @@ cluster out_dir is a folder that all nodes share.
 class TrainConfig:
     """Where and by whom one model is trained."""
 
-    out_dir: str = ""  # empty: results/train/<trainable>
+    storage_path: str = "results/train"  # folder of all runs; on a cluster one that all nodes share
+    name: str = ""  # of this run, a folder below storage_path; empty: the name of the trainable
+    plots_every: NonNegativeInt = 5  # epochs between two plots of spectra and kinematics in TensorBoard; 0: none
     address: str = "local"  # of Ray, for a group; "auto": the cluster that this machine belongs to
     scaling: ScalingConfig = field(default_factory=ScalingConfig)
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 COMMAND = Command(
     module="platform.train",
     config_name="train",
     about=ABOUT,
+    refused={"out_dir=": "`{argument}` was renamed: use storage_path=FOLDER name=RUN; the run lies in FOLDER/RUN"},
     schemas={
         "train_schema": TrainConfig,
         **{f"trainable/{name}_schema": trainable.config for name, trainable in TRAINABLES.items()},
@@ -52,10 +59,10 @@ def main(request: Request) -> int:
     name = request.choices["trainable"]
     settings = build(TrainConfig, {key: value for key, value in request.config.items() if key != "trainable"})
     config = build(TRAINABLES[name].config, request.config["trainable"], at="trainable")
-    out_dir = Path(settings.out_dir or f"results/train/{name}")
+    path = Path(settings.storage_path) / (settings.name or name)
     from platform.core.training_run import train
 
-    return train(name, config, out_dir, settings.scaling, settings.address)
+    return train(name, config, path, settings.scaling, settings.address, settings.plots_every)
 
 
 if __name__ == "__main__":

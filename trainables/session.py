@@ -50,7 +50,8 @@ class Job:
     """What a trial or a run trains; plain values, so that it travels to any worker.
 
     Attributes:
-        data_sha256, source: Of the data and of the driver's checkout, for the manifest of a trial.
+        data_sha256, source: Of the data and of the driver's checkout, for the manifest.
+        plots_every: Epochs between two plots in the events of a run; 0: none.
     """
 
     trainable: str
@@ -59,6 +60,7 @@ class Job:
     storage_path: str
     data_sha256: str = ""
     source: Mapping[str, Any] = field(default_factory=dict)
+    plots_every: int = 0
 
     def __post_init__(self) -> None:
         require_member("trainable", self.trainable, TRAINABLES)
@@ -144,7 +146,7 @@ def _trial_folder(job: Job) -> Path:
 
 
 def _write_manifest(job: Job, worker: Worker, folder: Path) -> None:
-    """What this trial is trained with, in its folder; taken with the threads that it will have."""
+    """Write what a trial or a run is trained with into its folder; taken with the threads that it will have."""
     torch.set_num_threads(job.scaling.cpus_per_worker)
     folder.mkdir(parents=True, exist_ok=True)
     config = plain(build(TRAINABLES[job.trainable].config, job.config, at="trainable"))
@@ -281,8 +283,10 @@ def _take_part(epoch: Epoch) -> None:
 
 
 def _record_here(job: Job, folder: RunFolder, show: Callable[[Line], object]) -> None:
-    with recording(folder) as record:
-        drain(job, lambda epoch: show(record(epoch)), folder.last, Worker(device=local_device(job.scaling)))
+    worker = Worker(device=local_device(job.scaling))
+    _write_manifest(job, worker, folder.path)
+    with recording(folder, job.plots_every) as record:
+        drain(job, lambda epoch: show(record(epoch)), folder.last, worker)
 
 
 def _recording_loop(settings: dict[str, Any]) -> None:
@@ -290,8 +294,9 @@ def _recording_loop(settings: dict[str, Any]) -> None:
     job, folder, worker = settings["job"], settings["folder"], _worker_of_group()
     if worker.rank == 0:
         folder.cut()  # what a worker that was killed had begun to write
+        _write_manifest(job, worker, folder.path)
     start = folder.last
-    with recording(folder) if worker.rank == 0 else nullcontext(lambda epoch: None) as record:
+    with recording(folder, job.plots_every) if worker.rank == 0 else nullcontext(lambda epoch: None) as record:
 
         def report(epoch: Epoch) -> None:
             record(epoch)

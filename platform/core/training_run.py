@@ -8,8 +8,10 @@ from typing import Any
 
 from rich.console import Console
 
+from platform.core.provenance import source_of
 from platform.core.ray_instance import ray_instance
 from trainables.core.config import plain, with_absolute_paths
+from trainables.data.dataset import load_splits
 from trainables.metric_registry import METRIC_SETS
 from trainables.session import Job
 from trainables.session import run as run_job
@@ -20,23 +22,27 @@ from trainables.training.scaling import ScalingConfig
 LOOKED_S = 0.5  # how often the epochs of a group are looked for
 
 
-def train(name: str, config: Any, out_dir: Path, scaling: ScalingConfig, address: str) -> int:
+def train(name: str, config: Any, path: Path, scaling: ScalingConfig, address: str, plots_every: int) -> int:
     """Train to the last epoch, and say what came of it.
 
     Args:
         name: Of the trainable whose configuration it is.
+        path: The folder of the run.
+        plots_every: Epochs between two plots in TensorBoard; 0: none.
     """
     logging.getLogger("ray.train").setLevel(logging.WARNING)
     metric_set = METRIC_SETS[name]
-    with opened(out_dir, name, config, metric_set.epoch_order) as folder:
-        job = Job(name, with_absolute_paths(plain(config)), scaling, str(folder.path))
+    with opened(path, name, config, metric_set.epoch_order) as folder:
+        data_sha256, source = load_splits(config.data).sha256, source_of().facts()
+        absolute = with_absolute_paths(plain(config))
+        job = Job(name, absolute, scaling, str(folder.path), data_sha256, source, plots_every)
         progress = Progress(Console(), folder, config.epochs, metric_set)
         with progress:
             if scaling.num_workers:
                 _train_in_group(job, folder, progress, address)
             else:
                 run_job(job, folder, progress)
-        progress.print_end(f"{metric_set.evaluate_command} ckpt=BEST")
+        progress.print_end(f"{metric_set.evaluate_command} ckpt=CHECKPOINT", metric_set.recommended)
     return 0
 
 

@@ -36,12 +36,11 @@ BEFORE_THE_SERVICE = (
     Run("python -m platform.train trainable=detector", TINY),
     Run("python -m trainables.diffusion.train experiment=cpu", "epochs=1 steps_per_epoch=2 sampling.steps=2"),
     Run(
-        "python -m platform.train trainable=gan scaling.num_workers=2 out_dir=results/train/gan2",
+        "python -m platform.train trainable=gan scaling.num_workers=2 name=gan2",
         GAN,
     ),
     Run(
-        "python -m platform.train trainable.data.source=table trainable.data.path=recordings.csv "
-        "out_dir=results/train/own",
+        "python -m platform.train trainable.data.source=table trainable.data.path=recordings.csv name=own",
         SAMPLED,
     ),
     Run("python -m platform.tune --plan", SAMPLED),
@@ -123,7 +122,7 @@ BESIDE_THE_SERVICE = (
 AFTER_THE_SERVICE = (
     Run(
         "python -m platform.train trainable=detector trainable.negatives.served=1 "
-        "trainable.negatives.served_folder=results/negatives out_dir=results/train/hard",
+        "trainable.negatives.served_folder=results/negatives name=hard",
         TINY + " trainable.negatives.alpha=0.1",
     ),
     Run("python -m platform.promote rollback", codes=(0, 1)),
@@ -160,7 +159,7 @@ EXCEPTIONS: Mapping[str, str] = {
     "python -m platform.doctor connect=true": MACHINES,
     "python -m platform.doctor address=auto storage_path=/mnt/humouse": MACHINES,
     "python -m platform.tune address=auto storage_path=/mnt/humouse scaling.num_workers=2": MACHINES,
-    "python -m platform.train address=auto scaling.num_workers=4 out_dir=/mnt/humouse/train": MACHINES,
+    "python -m platform.train address=auto scaling.num_workers=4 storage_path=/mnt/humouse/train": MACHINES,
     "ray up cluster.yaml": MACHINES,
     "ray down cluster.yaml": MACHINES,
     "ray dashboard cluster.yaml": MACHINES,

@@ -4,11 +4,17 @@ import json
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 from platform.train import COMMAND, main
 from trainables.core.cli import WRONG_INPUT, run
+from trainables.core.config import build
+from trainables.data.dataset import load_splits
 from trainables.diffusion import train as experiment
-from trainables.training.run_folder import CHECKPOINTS, LAST, METRICS
+from trainables.diffusion.config import DiffusionConfig
+from trainables.metric_registry import METRIC_SETS
+from trainables.training.manifest import Manifest
+from trainables.training.run_folder import CHECKPOINTS, EVENTS, LAST, METRICS
 
 TINY = {
     "epochs": "1",
@@ -23,7 +29,16 @@ TINY = {
 
 
 def train(folder: Path, *overrides: str) -> int:
-    return run(COMMAND, main, [*(f"trainable.{k}={v}" for k, v in TINY.items()), f"out_dir={folder}", *overrides])
+    return run(
+        COMMAND,
+        main,
+        [
+            *(f"trainable.{k}={v}" for k, v in TINY.items()),
+            f"storage_path={folder.parent}",
+            f"name={folder.name}",
+            *overrides,
+        ],
+    )
 
 
 def test_a_run_of_either_command_is_the_same_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,6 +50,29 @@ def test_a_run_of_either_command_is_the_same_run(tmp_path: Path, capsys: pytest.
     same = ["experiment=cpu", "seed=0", *(f"{k}={v}" for k, v in TINY.items()), f"out_dir={tmp_path}"]
     assert run(experiment.COMMAND, experiment.main, same) == 0
     assert "nothing is left to train" in capsys.readouterr().out
+
+
+def test_a_run_has_a_manifest_and_plots_of_spectra_and_kinematics(tmp_path: Path) -> None:
+    assert train(tmp_path / "run", "plots_every=1") == 0
+    manifest = Manifest.read(tmp_path / "run")
+    assert manifest is not None
+    config = build(DiffusionConfig, {key: manifest.config[key] for key in manifest.config})
+    assert (manifest.trainable, manifest.workers, config.batch_size) == ("diffusion", 1, 8)
+    assert manifest.data_sha256 == load_splits(config.data).sha256
+    assert manifest.source.keys() & {"commit", "reason"}
+    events = EventAccumulator(str(tmp_path / "run" / EVENTS)).Reload()
+    assert sorted(events.Tags()["images"]) == ["plots/kinematic_overlays", "plots/velocity_spectra"]
+
+
+@pytest.mark.parametrize(("trainable", "checkpoint"), [("detector", "last"), ("gan", "best"), ("diffusion", "best")])
+def test_the_recommended_checkpoint_is_the_one_that_the_docs_name(trainable: str, checkpoint: str) -> None:
+    assert METRIC_SETS[trainable].recommended == checkpoint
+
+
+def test_the_former_key_of_the_folder_names_the_present_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(COMMAND, main, ["out_dir=results/mine"]) == WRONG_INPUT
+    line = "error: `out_dir=results/mine` was renamed: use storage_path=FOLDER name=RUN; the run lies in FOLDER/RUN\n"
+    assert capsys.readouterr().err == line
 
 
 WRONG: dict[str, tuple[str, ...]] = {
@@ -63,5 +101,7 @@ def test_the_help_names_every_key(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(COMMAND, main, ["--help"]) == 0
     out = capsys.readouterr().out
     assert [
-        word for word in ("scaling.num_workers=0", "out_dir=", "trainable.model.base_channels=64") if word not in out
+        word
+        for word in ("scaling.num_workers=0", "storage_path=", "trainable.model.base_channels=64")
+        if word not in out
     ] == []

@@ -24,6 +24,7 @@ KEYS: Mapping[str, str] = {
     "data.batch_size": "batch_size",
     "optim.epochs": "epochs",
     "optim.amp": "optim.mixed_precision",
+    "logging.sample_interval": "plots_every",
     "logging.num_eval_samples": "evaluation.movements",
 }
 """Former key or group of keys -> today's, where a command has it."""

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from trainables.diffusion.objective import (
 )
 from trainables.diffusion.ranking_term import condition_queue, draw_negatives
 from trainables.diffusion.state import State, initial_state, restore_state, save_state
+from trainables.eval.generation.training_plots import training_plots
 from trainables.eval.generation.validator import Validator
 from trainables.generation.training_set import TrainingSet, training_set
 from trainables.nn.lr_schedule import learning_rate, set_learning_rate
@@ -202,6 +204,7 @@ def _judge(
 ) -> Epoch:
     """Evaluate the averaged weights with the same noise in every epoch and trial; other workers wait for rank 0."""
     metrics: dict[str, float] = {names.EPOCH: state.epoch, **training}
+    plots = None
     if worker.rank == 0:
         began = time.perf_counter()
         sampler = Generator(
@@ -217,11 +220,12 @@ def _judge(
         metrics[names.VAL_LOSS] = _validation_loss(state, config, splits, objective, worker.device)
         fake = sampler.sample_matching(validator.held_out, seed=config.evaluation.seed)
         metrics |= validator(fake)
+        plots = partial(training_plots, validator, fake)
         metrics[names.VAL_SECONDS] = time.perf_counter() - began
         metrics[names.PARAMETERS] = float(sum(p.numel() for p in state.model.parameters()))
         if config.early_stopping.metric in metrics:
             state.patience.after(metrics[config.early_stopping.metric], config.early_stopping.min_delta)
-    return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, splits, folder))
+    return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, splits, folder), plots)
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from trainables.core.bounds import NonNegativeInt, check
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import ConfigError, build, plain
 from trainables.diffusion.config import DiffusionConfig
@@ -36,8 +37,10 @@ class PlaceConfig:
 
     out_dir: str = "results/diffusion/run"
     device: str = "cpu"
+    plots_every: NonNegativeInt = 5  # epochs between two plots of spectra and kinematics in TensorBoard; 0: none
 
     def __post_init__(self) -> None:
+        check(self)
         try:
             torch.empty(0, device=self.device)
         except (RuntimeError, AssertionError) as error:
@@ -60,10 +63,12 @@ def main(request: Request) -> int:
     config = build(DiffusionConfig, {key: value for key, value in request.config.items() if key not in here})
     with opened(Path(place.out_dir), "diffusion", config, GENERATION.epoch_order) as folder:
         progress = Progress(Console(), folder, config.epochs, GENERATION)
-        with progress, recording(folder) as record:
+        with progress, recording(folder, place.plots_every) as record:
             for epoch in epochs(config, resume=folder.last, worker=Worker(device=torch.device(place.device))):
                 progress(record(epoch))
-        progress.print_end("trainables.diffusion.sample ckpt=BEST n=2000 out_dir=generated")
+        progress.print_end(
+            "trainables.diffusion.sample ckpt=CHECKPOINT n=2000 out_dir=generated", GENERATION.recommended
+        )
     return 0
 
 

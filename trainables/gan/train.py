@@ -11,6 +11,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 from trainables.core.config import require
 from trainables.core.seeding import generator
 from trainables.data.dataset import Batch, DataSplits, Statistics, batches, load_splits, shared
+from trainables.eval.generation.training_plots import training_plots
 from trainables.eval.generation.validator import Validator
 from trainables.gan.api import GanGenerator
 from trainables.gan.config import GanConfig, GanOptimConfig
@@ -170,11 +172,14 @@ def _judge(
 ) -> Epoch:
     """Evaluate the averaged generator with the same noise in every epoch and trial; other workers wait for rank 0."""
     metrics: dict[str, float] = {names.EPOCH: state.epoch, **training}
+    plots = None
     if worker.rank == 0:
         began = time.perf_counter()
         known = conditions_of(splits["train"])
         sampler = GanGenerator(state.ema.model, config.model, splits.statistics, config.data.canonical, known)
-        metrics |= validator(sampler.sample_matching(validator.held_out, seed=config.evaluation.seed))
+        fake = sampler.sample_matching(validator.held_out, seed=config.evaluation.seed)
+        metrics |= validator(fake)
+        plots = partial(training_plots, validator, fake)
         metrics[names.VAL_SECONDS] = time.perf_counter() - began
         metrics[names.PARAMETERS] = float(count_parameters([state.generator.network]))
-    return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, splits, folder))
+    return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, splits, folder), plots)

@@ -97,6 +97,7 @@ class MetricSet:
         resampled: What a new seed draws anew when a checkpoint is re-evaluated.
         plot_subject: What the plots of the best trial show.
         evaluate_command: The module that evaluates a checkpoint in depth, ckpt=FOLDER.
+        recommended: Checkpoint of a run to use, "best" or "last": the best epoch where validation orders epochs well.
     """
 
     metrics: tuple[Metric[Any], ...]
@@ -110,6 +111,7 @@ class MetricSet:
     plot_subject: str
     evaluate_command: str
     fallback_metrics: tuple[str, ...] = ()
+    recommended: str = "best"
 
     def __getitem__(self, name: str) -> Metric[Any]:
         """The record of a metric of this set; KeyError where it has none of that name."""

@@ -13,7 +13,7 @@ from rich.text import Text
 from trainables.core.formatting import clock, interpreter, number
 from trainables.training import metric_names as names
 from trainables.training.metric import TRAINING_LOSS, Metric, MetricSet
-from trainables.training.run_folder import BEST, CHECKPOINTS, METRICS, Line, RunFolder, best_epoch
+from trainables.training.run_folder import CHECKPOINTS, METRICS, Line, RunFolder, best_epoch
 
 SHOWN = 14  # rows of the live table
 REDRAWN_PER_S = 2  # between epochs only the clock moves
@@ -61,19 +61,24 @@ class Progress:
                 f"{clock(self._spent_s()):>7}  epoch {self._epoch()}/{self.epochs}  {values}  left {self._left()}"
             )
 
-    def print_end(self, next_command: str) -> None:
-        """What was reached, where it lies, and `next_command` with the best checkpoint in the place of BEST."""
+    def print_end(self, next_command: str, recommended: str) -> None:
+        """Print what was reached, where it lies, and `next_command` with a checkpoint in the place of CHECKPOINT.
+
+        Args:
+            recommended: The link that names this checkpoint (`MetricSet.recommended`).
+        """
+        checkpoint = self.folder.path / CHECKPOINTS / recommended
         best = best_epoch(self.lines, self.folder.epoch_order)
         if not self.shown:
-            self._print("nothing is left to train; another out_dir starts a new run")
+            self._print("nothing is left to train; another folder starts a new run")
         self.console.print(f"Best of {self._epoch()} epochs, and the untrained model", style="bold")
         ends = [line for line in self.lines if line[names.EPOCH] in (0, best)]
         self.console.print(table(ends, best, self.metrics))
         lines = {
-            "checkpoint": self.folder.path / CHECKPOINTS / BEST,
+            "checkpoint": checkpoint,
             "numbers": self.folder.path / METRICS,
             "TensorBoard": f"make tensorboard LOGDIR={self.folder.path}",
-            "next": f"{interpreter()} -m {next_command}".replace("BEST", str(self.folder.path / CHECKPOINTS / BEST)),
+            "next": f"{interpreter()} -m {next_command}".replace("CHECKPOINT", str(checkpoint)),
         }
         for name, text in lines.items():
             self._print(f"  {name:<12} {text}")

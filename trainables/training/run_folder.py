@@ -1,10 +1,11 @@
 """A training run in a folder: what it leaves there, and how the same command goes on from it.
 
-    out_dir/
+    FOLDER/
       config.yaml              the trainable and its whole configuration; a run never changes it
       metrics.jsonl            one line per epoch, the untrained model's (epoch 0) first
       checkpoints/epoch-0007   whole checkpoints; the links `last` and `best` name the two that are kept
-      tensorboard/             the same metrics as events
+      manifest.json            code, versions and data of a run of platform.train
+      tensorboard/             the same metrics as events, and plots every few epochs
       .lock                    held while a process trains
 
 An epoch is written in this order: its metrics, its checkpoint, the link `last`, the link `best`. Each step is atomic,
@@ -151,8 +152,12 @@ def opened(path: Path, trainable: str, config: Any, epoch_order: tuple[str, ...]
 
 
 @contextmanager
-def recording(folder: RunFolder) -> Iterator[Callable[[Epoch], Line]]:
-    """A function that writes each epoch into the folder, TensorBoard's events included."""
+def recording(folder: RunFolder, plots_every: int = 0) -> Iterator[Callable[[Epoch], Line]]:
+    """Yield a function that writes each epoch into the folder, TensorBoard's events included.
+
+    Args:
+        plots_every: Epochs between two plots among these events; 0: none.
+    """
     last = folder.last
     writer = SummaryWriter(str(folder.path / EVENTS), purge_step=_number(last) + 1 if last else 0)
 
@@ -160,6 +165,9 @@ def recording(folder: RunFolder) -> Iterator[Callable[[Epoch], Line]]:
         line = folder.record(epoch)
         for name, value in metrics_of(line).items():
             writer.add_scalar(name, value, epoch.number)
+        if plots_every and epoch.number and epoch.number % plots_every == 0 and epoch.plots:
+            for name, image in epoch.plots().items():
+                writer.add_image(name, image, epoch.number, dataformats="HWC")
         writer.flush()
         return line
 
@@ -176,9 +184,9 @@ def _held(path: Path) -> Iterator[None]:
         _check_nobody_elses(path)
         lock = try_lock(path)
     except BlockingIOError:
-        raise ConfigError(f"out_dir={path}: another process is training there; wait for it or choose another") from None
+        raise ConfigError(f"{path}: another process is training there; wait for it or choose another folder") from None
     except OSError as error:
-        raise ConfigError(f"out_dir={path}: cannot write there ({error.strerror})") from None
+        raise ConfigError(f"{path}: cannot write there ({error.strerror})") from None
     with lock:
         yield
 
@@ -187,7 +195,7 @@ def _check_nobody_elses(path: Path) -> None:
     """Before the lock, which would leave a file there."""
     found = {file.name for file in path.iterdir()} if path.is_dir() else set()
     if CONFIG not in found and found - {staging_path(path / CONFIG).name, LOCK}:
-        raise ConfigError(f"out_dir={path}: holds files and no {CONFIG}; choose an empty or a new folder")
+        raise ConfigError(f"{path}: holds files and no {CONFIG}; choose an empty or a new folder")
 
 
 def _check_same_run(folder: RunFolder, run: Mapping[str, Any]) -> None:
@@ -202,8 +210,8 @@ def _check_same_run(folder: RunFolder, run: Mapping[str, Any]) -> None:
     found = next(_differences(before, run), None)
     if found:
         raise ConfigError(
-            f"out_dir={folder.path}: holds a run with {found[0]}={found[1]}, but now it is {found[2]}; "
-            "choose another out_dir or restore the old value"
+            f"{folder.path}: holds a run with {found[0]}={found[1]}, but now it is {found[2]}; "
+            "choose another folder or restore the old value"
         )
 
 

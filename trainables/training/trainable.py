@@ -22,11 +22,14 @@ class Epoch:
         number: 0 is the untrained model.
         metrics: Only what was computed in this epoch; names from `trainables.training.metric_names`.
         save: Writes a checkpoint, whole or not at all, as a folder that must not exist yet.
+        plots: Makes the plots of this epoch, by their names in TensorBoard, as pixels [height, width, channels] of
+            uint8; None where a trainable has none.
     """
 
     number: int
     metrics: Mapping[str, float]
     save: Callable[[Path], None]
+    plots: Callable[[], Mapping[str, Any]] | None = None
 
 
 def metrics_of(result: Mapping[str, Any]) -> dict[str, float]:

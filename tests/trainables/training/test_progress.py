@@ -11,7 +11,7 @@ from rich.console import Console
 from trainables.eval.generation.metrics import GENERATION
 from trainables.training.metric_names import EPOCH, TRAIN_LOSS, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
 from trainables.training.progress import SHOWN, Progress
-from trainables.training.run_folder import METRICS, Line, RunFolder
+from trainables.training.run_folder import BEST, LAST, METRICS, Line, RunFolder
 
 EPOCHS = 4
 
@@ -72,19 +72,23 @@ def test_the_end_compares_the_best_epoch_with_the_untrained_model(tmp_path: Path
         for epoch in (0, 1, 2):
             progress(line(epoch))
     text.truncate(0)
-    progress.print_end("evaluate ckpt=BEST")
+    progress.print_end("evaluate ckpt=CHECKPOINT", BEST)
     said = text.getvalue().lstrip("\0")
     assert "Best of 2 epochs" in said
     assert [row.split()[0] for row in said.splitlines()[2:4]] == ["0", "2"]
     assert f"-m evaluate ckpt={tmp_path}/checkpoints/best\n" in said
     assert "nothing is left" not in said
+    text.truncate(0)
+    progress.print_end("evaluate ckpt=CHECKPOINT", LAST)
+    assert f"-m evaluate ckpt={tmp_path}/checkpoints/last\n" in text.getvalue()
+    assert "checkpoints/best" not in text.getvalue()
 
 
 def test_a_run_at_its_end_says_that_nothing_is_left(tmp_path: Path) -> None:
     progress, text = started(tmp_path, "".join(f'{{"epoch": {epoch}}}\n' for epoch in range(5)))
     with progress:
         pass
-    progress.print_end("evaluate")
+    progress.print_end("evaluate", BEST)
     assert "nothing is left to train" in text.getvalue()
 
 

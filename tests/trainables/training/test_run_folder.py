@@ -1,16 +1,20 @@
 """A run's folder: whole at every moment, the same whether the run was cut or not, and nobody else's."""
 
+import io
 import itertools
 import json
 import random
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from matplotlib.image import imread
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 from trainables.core import atomic_files
@@ -186,6 +190,35 @@ def test_tensorboard_shows_each_epoch_once_though_the_run_was_cut(tmp_path: Path
     assert [event.value for event in events.Scalars(VAL_MMD)] == pytest.approx(MMD)
 
 
+@pytest.mark.parametrize(("plots_every", "steps"), [(0, []), (1, [1, 2, 3, 4, 5]), (2, [2, 4]), (6, [])])
+def test_tensorboard_has_plots_every_so_many_epochs(tmp_path: Path, plots_every: int, steps: list[int]) -> None:
+    """None of the untrained model, and none is made that is not written."""
+    made: list[int] = []
+
+    def plots(number: int) -> dict[str, Any]:
+        made.append(number)
+        return {"plots/square": np.full((4, 6, 4), 10 * number, dtype=np.uint8)}
+
+    with opened(tmp_path, "toy", Config(), ORDER) as folder, recording(folder, plots_every) as record:
+        for number in range(LAST_EPOCH + 1):
+            record(replace(epoch(number), plots=partial(plots, number)))
+    events = EventAccumulator(str(tmp_path / EVENTS), size_guidance={"images": 0}).Reload()  # 0: all of them
+    assert made == steps
+    assert events.Tags()["images"] == (["plots/square"] if steps else [])
+    if steps:
+        images = events.Images("plots/square")
+        assert [image.step for image in images] == steps
+        decoded = imread(io.BytesIO(images[-1].encoded_image_string))
+        assert (decoded.shape, round(float(decoded[0, 0, 0]) * 255)) == ((4, 6, 4), 10 * steps[-1])
+
+
+def test_an_epoch_without_plots_writes_none(tmp_path: Path) -> None:
+    with opened(tmp_path, "toy", Config(), ORDER) as folder, recording(folder, 1) as record:
+        record(epoch(0))
+        record(epoch(1))
+    assert EventAccumulator(str(tmp_path / EVENTS)).Reload().Tags()["images"] == []
+
+
 def test_the_best_epoch_is_the_first_of_the_smallest_pairs() -> None:
     draws = random.Random(0)
     for _ in range(300):
@@ -230,7 +263,7 @@ def started(tmp_path: Path) -> Path:
 
 def test_another_configuration_is_told_by_its_key(started: Path) -> None:
     line = refusal(started, config=Config(optim=Inner(lr=0.5)))
-    assert "optim.lr=0.001, but now it is 0.5; choose another out_dir" in line
+    assert "optim.lr=0.001, but now it is 0.5; choose another folder" in line
 
 
 def test_another_trainable_is_told(started: Path) -> None:

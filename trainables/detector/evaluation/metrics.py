@@ -133,5 +133,6 @@ DETECTION = MetricSet(
     resampled="bots",
     plot_subject="scores",
     evaluate_command="platform.evaluate",
+    recommended="last",
     fallback_metrics=(VAL_FNR_SEEN,),
 )

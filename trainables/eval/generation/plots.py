@@ -4,6 +4,7 @@ Colours are safe for the colour-blind.
 """
 
 from collections.abc import Mapping
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def _plot_speeds(axis: Axes, part: Canonical, colour: str) -> None:
     axis.set_xlabel("time (durations)")
 
 
-def plot_overlays(real: Canonical, fake: Canonical, file: Path) -> None:
+def plot_overlays(real: Canonical, fake: Canonical, file: Path | BytesIO) -> None:
     """Plot the distribution of every feature, real against generated, with its KS distance; four of them large."""
     tables = [movement_features(part.deltas, part.mask) for part in (real, fake)]
     figure = Figure(figsize=(13, 9.5), layout="constrained")
@@ -110,7 +111,7 @@ def _plot_histogram(axis: Axes, title: str, real: Float[Tensor, "N"], fake: Floa
     axis.tick_params(labelsize=size - 1)
 
 
-def plot_spectra(numbers: Mapping[str, Any], file: Path) -> None:
+def plot_spectra(numbers: Mapping[str, Any], file: Path | BytesIO) -> None:
     """Plot mean velocity spectra with their quartiles, the tail, and the log ratio of each band.
 
     Args:

@@ -143,11 +143,16 @@ def _compared(real: Float[Tensor, "N"], fake: Float[Tensor, "M"], constant: bool
 
 
 def spectra(comparison: Comparison) -> Numbers:
+    """Return `spectra_of` the movements that are compared."""
+    return spectra_of(comparison.real, comparison.fake)
+
+
+def spectra_of(real: Canonical, fake: Canonical) -> Numbers:
     """Return the mean spectral density of the velocity with its quartiles, the power by band, and the tail.
 
     Band and tail are mean shares of the power; a log10 ratio of fake to real of 0.1 is 26 % too much power.
     """
-    parts = {"real": comparison.real, "fake": comparison.fake}
+    parts = {"real": real, "fake": fake}
     shares = {name: band_shares(part.deltas, part.mask) for name, part in parts.items()}
     tails = {name: share[:, -TAIL_BANDS:].sum(dim=1) for name, share in shares.items()}
     return {
