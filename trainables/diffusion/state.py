@@ -31,7 +31,7 @@ from trainables.training.worker import Worker
 class EarlyStopping:
     """Counter of epochs without improvement.
 
-    >>> patience = Patience()
+    >>> stopping = EarlyStopping()
     >>> [stopping.after(value, min_delta=0.1) for value in (1.0, 0.95, 0.8, 0.9)]
     [0, 1, 0, 1]
     """
