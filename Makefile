@@ -15,7 +15,7 @@ unexport PYTHONSAFEPATH # with it the root is not on the module path, and `platf
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv tune serve test test-all lint format types contracts test-ids check map docs bench ablations hard-negatives doctor dashboard tensorboard clean
+.PHONY: help venv tune serve test test-all test-docs lint format types contracts test-ids check map docs bench ablations hard-negatives doctor dashboard tensorboard clean
 
 help: ## at once ## list the targets, and what each costs on two cores once `make venv` was run
 	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
@@ -34,6 +34,9 @@ test: venv ## 8 min ## run the tests, at the end a few that start Ray; ARGS="-m 
 
 test-all: venv ## 25 min ## the same, and the killing, full-disk and load tests
 	$(RUN) -m tests.run --all $(ARGS)
+
+test-docs: venv ## 5 min ## run the commands that README.md and docs/ show, with small budgets
+	$(RUN) -m tests.docs.run $(ARGS)
 
 lint: venv ## seconds ## look for mistakes and for lines that are not formatted
 	$(RUN) -m ruff check

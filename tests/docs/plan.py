@@ -133,7 +133,7 @@ HOURS = "takes minutes to hours on two cores, and has no smaller budget that run
 MACHINES = "needs the machines of a cluster"
 INSTALLS = "installs packages; continuous integration runs it"
 EXCEPTIONS: Mapping[str, str] = {
-    "make test": "it is what runs this list",
+    "make test": "continuous integration runs it",
     "make venv": INSTALLS,
     "make venv PYTHON=python3.12": INSTALLS,
     "make docs": INSTALLS,
