@@ -38,7 +38,7 @@ class ServedGenerator(MovementGenerator, Protocol):
 
     @property
     def statistics(self) -> Statistics:
-        """Of the standardisation."""
+        """Return the statistics of the standardisation."""
 
     @property
     def training_conditions(self) -> Conditions:
@@ -56,7 +56,7 @@ class ServedGenerator(MovementGenerator, Protocol):
         """The canonical form at another length T; ConfigError where the form has none."""
 
     def sampling_with(self, changes: SamplingChanges) -> SamplingConfig | None:
-        """How to sample with these changes, None where nothing can be chosen; ConfigError if they break a law."""
+        """Return the sampling with these changes, None where it has no settings; ConfigError out of bounds."""
 
     def rows(
         self,

@@ -47,7 +47,7 @@ Report = Callable[[Epoch], object]
 
 @dataclass(frozen=True)
 class Job:
-    """What a trial or a run trains; plain values, so that it travels to any worker.
+    """Description of what a trial or a run trains: plain values, so that it can be sent to any worker.
 
     Attributes:
         data_sha256, source: Of the data and of the driver's checkout, for the manifest.
@@ -96,7 +96,7 @@ def trial(parameters: Mapping[str, Any], job: Job) -> None:
 
 
 def _as_result(error: BaseException) -> dict[str, str]:
-    """What an error means for a trial; one that is neither ours nor a full disk is raised again."""
+    """Return a trial's last result after an error; one that is neither ours nor a full disk is raised again."""
     text = " ".join(str(error).split())
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return {INTERRUPTED: f"no space is left on the disk ({text})"}
@@ -141,7 +141,7 @@ def _train_in_process(job: Job, start: Path | None) -> None:
 
 
 def _trial_folder(job: Job) -> Path:
-    """Where Tune keeps this trial; what Tune calls its directory is a place on this node, of the same name."""
+    """Return the folder where Tune keeps this trial; Tune's own trial directory is a local one of the same name."""
     return Path(job.storage_path).parent / TRIALS / Path(tune.get_context().get_trial_dir()).name
 
 
@@ -290,7 +290,7 @@ def _record_here(job: Job, folder: RunFolder, show: Callable[[Line], object]) ->
 
 
 def _recording_loop(settings: dict[str, Any]) -> None:
-    """In each worker of a group: rank 0 writes the folder, from which all go on if the group is started again."""
+    """Run in each worker of a group: rank 0 writes the folder, from which all resume if the group is restarted."""
     job, folder, worker = settings["job"], settings["folder"], _worker_of_group()
     if worker.rank == 0:
         folder.cut()  # what a worker that was killed had begun to write

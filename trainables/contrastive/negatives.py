@@ -1,4 +1,4 @@
-"""Whose condition a row is ranked against: other rows of its batch, or those and a queue of past ones.
+"""Negatives of the ranking loss: conditions of other rows of the batch, or of those and a queue of past ones.
 
 A row never lends to itself, and a lender whose condition equals the row's, or nearly so, is marked invalid: two equal
 conditions predict the same, so that with them a smooth ranking loss would have the floor log 2. Batches of movements

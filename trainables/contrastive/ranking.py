@@ -144,7 +144,7 @@ def ranking_accuracy(
 def by_batch(
     distance: Float[Tensor, "*N"], dimensions: Float[Tensor, "*#N"], scale: Float[Tensor, ""]
 ) -> Float[Tensor, "*N"]:
-    """In units of the batch's mean distance."""
+    """Return the distances in units of the batch's mean distance."""
     return distance / scale
 
 

@@ -1,4 +1,4 @@
-"""Changes on disk that have happened wholly or not at all, whenever the process or the machine ends."""
+"""Atomic changes on disk: complete or absent, whenever the process or the machine ends."""
 
 import fcntl
 import os
@@ -26,7 +26,7 @@ def write_atomically(file: Path, text: str) -> None:
 
 
 def replace_symlink(link: Path, target: str) -> None:
-    """Let a link name `target` in one atomic step."""
+    """Point a link to `target` in one atomic step."""
     made = staging_path(link)
     made.unlink(missing_ok=True)
     made.symlink_to(target)
@@ -35,12 +35,12 @@ def replace_symlink(link: Path, target: str) -> None:
 
 
 def staging_path(path: Path) -> Path:
-    """Where what will stand at `path` is made."""
+    """Return the path beside `path` where its new content is prepared."""
     return path.with_name(f".{path.name}")
 
 
 def flush(path: Path) -> None:
-    """Have a file's bytes, or a folder's names, on the disk."""
+    """Flush a file's bytes, or a folder's names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -49,7 +49,7 @@ def flush(path: Path) -> None:
 
 
 def try_lock(folder: Path) -> IO[str]:
-    """A folder, made where there is none, held against other processes until the file that this returns is closed.
+    """Return a lock on a folder, made where there is none, that is held until the returned file is closed.
 
     The lock ends with the process, whatever its end is. It is on a file open for writing: on NFS an exclusive one
     cannot be had on a folder, nor on a file that is open for reading alone.

@@ -118,7 +118,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Length:
-    """How many entries a tuple has; it bounds the tuple, where every other bound is one of the entries."""
+    """Number of entries of a tuple; every other bound applies to the entries."""
 
     least: int = 1
     most: int | None = None

@@ -92,7 +92,7 @@ class Canonical:
         return torch.cat([self.measured_condition(), self.target_width_px.log()[:, None]], dim=1)
 
     def measured_condition(self) -> Float[Tensor, "N M"]:
-        """What a movement itself shows of its condition, columns as in `MEASURED_CONDITIONS`; natural logarithms.
+        """Return the measured condition of each movement, columns as in `MEASURED_CONDITIONS`; natural logarithms.
 
         Duration, distance, length of the path over the distance, and the sum of all changes of direction in radians.
         """

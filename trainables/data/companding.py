@@ -27,7 +27,7 @@ def expand(companded: Float[Tensor, "*B T C"], scale_px: Scale) -> Float[Tensor,
 
 
 def _sinh(u: Tensor) -> Tensor:
-    """By expm1, whose bits are those of its argument; `torch.sinh` rounds the last values of an array another way."""
+    """Return sinh by expm1, which rounds each value alike; `torch.sinh` rounds the last of an array differently."""
     return (torch.expm1(u) - torch.expm1(-u)) / 2
 
 

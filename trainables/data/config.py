@@ -41,7 +41,7 @@ FORMS: Mapping[str, Form] = {  # the keys of `trainables.data.representation.REP
 
 @dataclass(frozen=True)
 class CanonicalConfig:
-    """Which canonical form, and how many steps it has."""
+    """Canonical form of movements, and its number of steps."""
 
     # canonical form of a movement; fixed_dt: native 60 Hz steps, no interpolation pattern for a generator to imitate
     representation: Annotated[str, Choice(FORMS)] = "fixed_dt"
@@ -59,7 +59,7 @@ class CanonicalConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which recordings, in which form."""
+    """Recordings to read, and their canonical form."""
 
     # who recorded the movements; the default is embedded in the installation, the others read `path`
     source: Annotated[str, Choice(SOURCE_NAMES)] = "cursory"
@@ -143,7 +143,7 @@ Variation = Crop | TimeStretch | TimeWarp | GoalShift | Mirror | Jitter
 
 @dataclass(frozen=True)
 class VariationsConfig:
-    """How often and how strongly the recorded movements of a training pass are varied.
+    """Augmentation of recorded movements: probability and strength of each variation.
 
     Beside each the C2ST of all movements varied against themselves as recorded (degree-2 probe, 0.5 is no difference);
     a whole pass at these defaults reads 0.508.
@@ -157,6 +157,6 @@ class VariationsConfig:
     jitter: Jitter = field(default_factory=Jitter)  # 0.510
 
     def active(self) -> Mapping[str, Variation]:
-        """Those with a probability above 0, in the order in which they are applied."""
+        """Return the variations with a probability above 0, in the order in which they are applied."""
         chosen: dict[str, Variation] = dict(vars(self))
         return {name: variation for name, variation in chosen.items() if variation.probability > 0}

@@ -65,7 +65,7 @@ def block_of(row: int) -> str:
 
 
 def user_of(row: int) -> str:
-    """Who made the recording in a row of the file, as far as known."""
+    """Return the user who made the recording in a row of the file, as far as known."""
     if row >= UNKNOWN_FROM:
         return f"cursory/{block_of(row)}"
     _, number = USER_STARTS[bisect_right(_USER_ROWS, row) - 1]

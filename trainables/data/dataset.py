@@ -1,4 +1,4 @@
-"""From recordings to the four splits of a data set, and from a split to batches.
+"""Split recordings into the four splits of a data set, and a split into batches.
 
 A split is decided by a hash of the group (the person, else the recording session), so that nobody stands in two splits,
 whatever the order, the number or the source of the recordings. Statistics come from the training split alone.
@@ -82,7 +82,7 @@ class Sequences(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a model learns from: sequences and the conditions they were made under. There is no weight."""
+    """Sequences and the conditions they were made under. There is no weight."""
 
     sequences: Sequences
     condition: Float[Tensor, "B D"]

@@ -186,7 +186,7 @@ class DatasetLabels:
         return DatasetLabels(self.maps, *(getattr(self, kind)[rows] for kind in KINDS))
 
     def to_json(self) -> dict[str, Any]:
-        """What a record holds of them: the maps, the number of rows, and the hash of all."""
+        """Return the record of the labels: the maps, the number of rows, and the hash of all."""
         return {"maps": self.maps.to_json(), "rows": len(self), "sha256": self.sha256}
 
 

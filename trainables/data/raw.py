@@ -39,7 +39,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class SessionLayout:
-    """How one collection writes a session file; the client's clock is the one that timed the pointer."""
+    """Layout of a collection's session files; the client's clock is the one that timed the pointer."""
 
     source: str
     columns: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What every reader returns: point-to-point movements of people, and an account of what was left out.
+"""Result of every reader: point-to-point movements of users, and counts of what was dropped and why.
 
 The account is exact: each movement that was seen is either kept or counted under one reason, and each raw event that
 was left out, or at which a stream had to be cut, is counted too. Nothing disappears without a number.

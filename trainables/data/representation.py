@@ -19,7 +19,7 @@ from trainables.core.config import require
 
 @dataclass(frozen=True)
 class Representation:
-    """How 60 Hz pixel steps become a sequence of T steps, and such a sequence becomes 60 Hz pixel steps again.
+    """Conversion of 60 Hz pixel steps to a sequence of T steps and back.
 
     Attributes:
         encode: (steps [N, S, 2], length [N], T) -> sequence [N, T, C] and mask [N, T].

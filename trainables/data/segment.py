@@ -1,4 +1,4 @@
-"""From a stream of move events to point-to-point movements.
+"""Segment a stream of move events into point-to-point movements.
 
 A movement ends where the pointer rests, where something else happens (a press, a drag, a new target), where the clock
 goes back, or where the pointer leaps farther than a hand can move it. What comes out is trimmed to the part that moves
@@ -26,7 +26,7 @@ SLOW_SESSION = f"session sampled too slowly (median step over {SLOWEST_STEP_MS:g
 
 @dataclass(frozen=True)
 class MovementRule:
-    """What counts as a deliberate movement; the defaults give movements like the default data set's.
+    """Criteria of a deliberate movement; the defaults give movements like those of the default data set.
 
     Raises:
         ConfigError: a limit that no movement, or any accident, would meet.

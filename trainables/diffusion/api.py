@@ -70,7 +70,7 @@ class Generator:
 
     @property
     def device(self) -> torch.device:
-        """Where the network computes."""
+        """Return the device of the network."""
         return next(self.model.parameters()).device
 
     def sample_matching(
@@ -131,7 +131,7 @@ class Generator:
             yield self.rows(conditions.take(rows), frame.take(rows), keys, sampling)
 
     def sampling_with(self, changes: SamplingChanges) -> SamplingConfig:
-        """How to sample with these changes to how the training was judged.
+        """Return the sampling of the training's evaluation with these changes.
 
         Raises:
             ConfigError: they break a law, ask for more steps than there are diffusion times, or hold end points where
@@ -198,7 +198,7 @@ class Generator:
         return end_point_correction(self.statistics, mask, distance_px)
 
     def _require_displacements(self) -> None:
-        """What holds end points needs steps that are displacements."""
+        """Raise ConfigError unless the steps are displacements, which holding end points needs."""
         require(self.decoder is None, "`inpaint` only with a diffusion of steps", "one of latents", "set inpaint=false")
 
 
@@ -266,7 +266,7 @@ def generate_diffusion_samples(
         seq_len: T; with fixed 60 Hz steps any length that holds the asked durations, else the trained length.
         cond: Raw conditions [n, D], columns as in `CONDITION_NAMES`, the last NaN where no target width is asked; None
             draws those of training movements.
-        device: Where the network computes.
+        device: Return the device of the network.
         steps: Network calls per sample; what `sampling` says about them does not count.
         seed: Same seed, same samples; None takes a fresh one.
         sampling: Sampler, spacing of its steps, guidance, fresh noise, held end points; None: as the model was judged.

@@ -1,4 +1,4 @@
-"""What a run will cost on this machine, from a few real steps."""
+"""Measure what a run will cost on this machine, from a few real steps."""
 
 import torch
 

@@ -34,7 +34,7 @@ Denoiser = Callable[..., Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """What `NoiseConfig` names: the schedule, the kind of prediction, and gamma of the min-SNR weights."""
+    """Diffusion objective of a `NoiseConfig`: schedule, prediction type, and gamma of the min-SNR weights."""
 
     schedule: Schedule
     prediction: Prediction

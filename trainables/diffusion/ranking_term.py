@@ -38,7 +38,7 @@ class Negatives(NamedTuple):
     weight: Float[Tensor, "R"]
 
     def shard(self, rank: int, world_size: int, device: torch.device) -> "Negatives":
-        """Those of the rows rank, rank + world_size, ... of the batch.
+        """Return the rows rank, rank + world_size, ... of the batch.
 
         The weights are such that the mean of all workers' terms is the term of the whole batch, also where workers have
         unlike numbers of ranked rows, or none.
@@ -49,7 +49,7 @@ class Negatives(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """What the denoiser is called with, in its order."""
+    """Arguments of the denoiser, in its order."""
 
     x_t: Float[Tensor, "B T C"]
     t: Int[Tensor, "B"]

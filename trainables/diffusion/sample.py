@@ -35,7 +35,7 @@ from trainables.training.checkpoint import load_record
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """What to sample, how, and where to write it."""
+    """Configuration of one sampling run: checkpoint, number, conditions, sampler and output."""
 
     ckpt: str = ""  # checkpoint folder
     n: int = 1000
@@ -61,7 +61,7 @@ class SampleConfig:
 
     @property
     def changes(self) -> SamplingChanges:
-        """What differs from the checkpoint's own way from noise to a sample."""
+        """Return the changes to the checkpoint's own sampling."""
         return SamplingChanges(self.sampler, self.spacing, self.steps, self.guidance, self.eta, self.inpaint)
 
 
@@ -104,7 +104,7 @@ def sampled(
 
 
 def _conditions(config: SampleConfig, source: Generator, canonical: CanonicalConfig) -> Conditions:
-    """Those of the file, or drawn ones; all of them are checked before the first is sampled."""
+    """Return the conditions of the file, or drawn ones; all are checked before the first sample."""
     if config.cond:
         conditions = source.asked(read_conditions(Path(config.cond)), config.n, config.seed)
     else:

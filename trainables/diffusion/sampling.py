@@ -1,4 +1,4 @@
-"""How samples are computed: diffusion times, the solver, and which rows share a network call.
+"""Sampling: diffusion times, the solver, and which rows share a network call.
 
 A sample must not depend on what shares its batch, to the last bit. Rows of a network do not see each other, but the
 kernels that compute them are chosen by the shape of the whole. Hence the laws of a call, measured on CPUs:

@@ -12,7 +12,7 @@ SPACING_NAMES = ("trailing", "log_snr")
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """How to get from noise to a sample."""
+    """Configuration of the sampler."""
 
     # solver of the reverse process; dpmpp_2m errs half as much as ddim at 20 calls, at 8 as much as ddim at 20
     sampler: Annotated[str, Choice(SAMPLER_NAMES)] = "dpmpp_2m"
@@ -30,7 +30,7 @@ class SamplingConfig:
 
 @dataclass(frozen=True)
 class SamplingChanges:
-    """What a command asks for in place of a checkpoint's own sampling; what is None stays."""
+    """Changes to a checkpoint's own sampling; a field that is None stays as it is."""
 
     sampler: Annotated[str, Choice(SAMPLER_NAMES)] | None = None  # solver of the reverse process
     spacing: Annotated[str, Choice(SPACING_NAMES)] | None = None  # at which noise levels the network is called

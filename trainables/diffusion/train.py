@@ -33,7 +33,7 @@ The same command again goes on after the last epoch in out_dir; another configur
 
 @dataclass(frozen=True)
 class PlaceConfig:
-    """Where a run computes and where it writes: what may differ between two starts of one run."""
+    """Device and output folder: the only keys that may differ between two starts of one run."""
 
     out_dir: str = "results/diffusion/run"
     device: str = "cpu"

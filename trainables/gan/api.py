@@ -43,7 +43,7 @@ class GanGenerator:
 
     @property
     def device(self) -> torch.device:
-        """Where the network computes."""
+        """Return the device of the network."""
         return next(self.model.parameters()).device
 
     def sample_matching(self, real: Canonical, *, seed: int) -> Canonical:

@@ -1,4 +1,4 @@
-"""What an adversarial run will cost on this machine, from a few real steps."""
+"""Measure what an adversarial run will cost on this machine, from a few real steps."""
 
 from itertools import cycle
 

@@ -143,7 +143,7 @@ class MovementNetwork(nn.Module):
         return hold(self.head(F.silu(h)), levels[0])[:, :length]
 
     def _fresh(self, given: Float[Tensor, "B T G"], levels: list[Tensor], level: int) -> Float[Tensor, "B T2 C"]:
-        """What noise, places and condition bring to one stage: those of every second, fourth, ... step."""
+        """Return the noise, places and condition of one stage: those of every second, fourth, ... step."""
         return hold(self.stems[level](given[:, :: 2**level]), levels[level])
 
 
@@ -153,7 +153,7 @@ def padded(mask: Bool[Tensor, "B T"], multiple: int) -> Bool[Tensor, "B T2"]:
 
 
 def _held(x: Float[Tensor, "B T C"], mask: Bool[Tensor, "B T2"]) -> Float[Tensor, "B T2 C"]:
-    """As long as the mask, zero at its invalid steps whatever stood there: no product, since that may be NaN."""
+    """Return values as long as the mask, zero at its invalid steps: no product, since the value there may be NaN."""
     return F.pad(x, (0, 0, 0, mask.shape[1] - x.shape[1])).masked_fill(~mask[:, :, None], 0.0)
 
 
@@ -177,7 +177,7 @@ def _smooth_length(vectors: Float[Tensor, "B T 2"]) -> Float[Tensor, "B T 1"]:
 
 
 def known(mask: Bool[Tensor, "B T"], condition: Float[Tensor, "B D"]) -> Float[Tensor, "B T K"]:
-    """What every valid step is told: its place, and the condition; zero at padded steps.
+    """Return the inputs of every valid step: its place and the condition; zero at padded steps.
 
     By FiLM alone the condition starts too faintly: a game of some hundred steps then ends before anybody heeds it.
     """
@@ -186,7 +186,7 @@ def known(mask: Bool[Tensor, "B T"], condition: Float[Tensor, "B D"]) -> Float[T
 
 
 def places(mask: Bool[Tensor, "B T"], dtype: torch.dtype) -> Float[Tensor, "B T P"]:
-    """Where step i of a movement stands: sines and cosines of pi u, 2 pi u and 4 pi u at u = (i + 1/2) / length, and 1.
+    """Return the encoding of step i: sines and cosines of pi u, 2 pi u, 4 pi u at u = (i + 1/2) / length, and 1.
 
     The convolutions have no biases: the constant stands for the stem's. Zero at padded steps.
     """

@@ -1,1 +1,1 @@
-"""What all generators share: conditions, training sets with generated movements, blocks of rows and keyed noise."""
+"""Shared by all generators: conditions, training sets with generated movements, blocks of rows and keyed noise."""

@@ -1,4 +1,4 @@
-"""What a sample is asked to be: duration, distance, length of the path, turning, and the direction on the screen.
+"""Conditions of a sample: duration, distance, path length, turning, and direction on the screen.
 
 Beside them the width of the target, which a movement does not show: NaN where it is unknown, or nothing is asked.
 """
@@ -25,7 +25,7 @@ ROUNDING = 1e-6  # of logarithms, between float32 and float64
 
 @dataclass(frozen=True, eq=False)
 class Conditions:
-    """What a sample is asked to match: raw values per row, and the direction it is placed in.
+    """Conditions that samples are to match: raw values per row, and the direction of the net displacement.
 
     Attributes:
         raw: Columns as in `CONDITION_NAMES`; the last is NaN where no target width is asked.
@@ -87,7 +87,7 @@ class Conditions:
         return replace(self, raw=torch.cat([self.raw[:, :-1], unknown], dim=1))
 
     def tensors(self) -> dict[str, Tensor]:
-        """As a checkpoint carries them: finite, with the rows whose target width is known beside."""
+        """Return the tensors for a checkpoint: finite, with a mask of the rows whose target width is known."""
         unknown = self.raw.isnan()
         return {"raw": self.raw.masked_fill(unknown, 0.0), "angle": self.angle, "width_known": ~unknown[:, -1]}
 

@@ -19,7 +19,7 @@ from trainables.physical.minimum_jerk import GENERATORS
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """What a model is trained on, and the checked account of its balance.
+    """Training movements, recorded and generated, with the checked account of their balance.
 
     Attributes:
         dataset: The real movements as recorded, the generated ones behind them.

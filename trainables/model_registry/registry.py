@@ -146,7 +146,7 @@ def lineage_of(log: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def remedy(registry: Path) -> str:
-    """What to do about a champion that is not whole."""
+    """Return what to do about an incomplete champion."""
     which = "" if registry.name == FOLDER else f" registry={registry.name}"
     return f"bring the champion before it back with `python -m platform.promote rollback{which}`"
 

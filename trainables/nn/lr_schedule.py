@@ -8,7 +8,7 @@ import torch
 
 @runtime_checkable
 class Rates(Protocol):
-    """What decides a learning rate."""
+    """Parameters of a learning-rate schedule."""
 
     @property
     def lr(self) -> float: ...
@@ -28,6 +28,6 @@ def learning_rate(step: int, total: int, config: Rates) -> float:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Of all parameters; a group's own `scale` multiplies it."""
+    """Set the learning rate of all parameter groups; a group's own `scale` multiplies it."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group.get("scale", 1.0)

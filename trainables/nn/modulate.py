@@ -37,7 +37,7 @@ def modulate(
 
 
 class _Modulate(torch.autograd.Function):
-    """With d = h - mean_g, r = 1/sqrt(var_g + EPS) and z = d r gain + offset: out = keep silu(z)."""
+    """Group norm, modulation and SiLU: d = h - mean_g, r = 1/sqrt(var_g + EPS), out = keep silu(d r gain + offset)."""
 
     @staticmethod
     def forward(
@@ -59,7 +59,7 @@ class _Modulate(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """With g = dL/dz: dL/dh = r (gain g - mean_g(gain g) - d r^2 mean_g(gain g d))."""
+        """Return the gradients; with g = dL/dz: dL/dh = r (gain g - mean_g(gain g) - d r^2 mean_g(gain g d))."""
         d, r, z, gain, valid, keep = ctx.saved_tensors
         g = torch.ops.aten.silu_backward(grad, z)
         grad_h = g * d  # likewise a buffer

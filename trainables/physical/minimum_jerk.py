@@ -72,7 +72,7 @@ class MinimumJerk:
         return path
 
     def _endpoints(self, count: int, random: torch.Generator) -> Float[Tensor, "N K 2"]:
-        """Where the sub-movements end: each aims at the target and misses in proportion to its own length."""
+        """Return the end points of the sub-movements: each aims at the target and misses by a share of its length."""
         target = torch.tensor([1.0, 0.0], dtype=torch.float64).expand(count, 2)
         position, ends = torch.zeros(count, 2, dtype=torch.float64), []
         for _ in range(self.submovements - 1):

@@ -50,7 +50,7 @@ class Strokes:
     theta_end: Float[Tensor, "N K"]
 
     def position(self, t: Float[Tensor, "N P"]) -> Float[Tensor, "N P 2"]:
-        """Where the movements are at the times `t`, having started at the origin."""
+        """Return the positions at the times `t`, starting at the origin."""
         path = torch.zeros(*t.shape, 2, dtype=torch.float64)
         for k in range(self.distance.shape[1]):
             done = self._done(t, k)
@@ -126,12 +126,12 @@ class SigmaLognormal:
         return Strokes(arc, start - (mu - CUT * sigma).exp(), mu, sigma, heading - turn / 2, heading + turn / 2)
 
     def _counts(self, duration_s: Float[Tensor, "N"], random: torch.Generator) -> Int[Tensor, "N 1"]:
-        """How many strokes each movement has."""
+        """Return the number of strokes of each movement."""
         each_s = _uniform(self.seconds_per_stroke, torch.Size([len(duration_s), 1]), random)
         return (duration_s[:, None] / each_s).round().clamp(1, self.most_strokes).long()
 
     def _ends(self, count: Int[Tensor, "N 1"], random: torch.Generator) -> Float[Tensor, "N K 2"]:
-        """Where the strokes end: each aims at the target and misses in proportion to its length; the last one does not.
+        """Return the end points of the strokes: each but the last misses the target by a share of its length.
 
         Strokes that a movement does not have end on the target as well.
         """

@@ -42,7 +42,7 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Manifest:
-    """What one trial was trained with; plain values, equal to what its file gives back.
+    """Frozen record of everything one trial was trained with: plain values, equal to those read back from its file.
 
     Attributes:
         config: The trainable's whole configuration, searched values in place.
@@ -141,7 +141,7 @@ class Manifest:
 
 
 def differences(before: Manifest, now: Manifest) -> list[str]:
-    """What differs, one line each: `versions.torch: 2.13.0, now 2.12.0`; none where the manifests agree."""
+    """Return one line per difference: `versions.torch: 2.13.0, now 2.12.0`; none where the manifests agree."""
     old, new = dict(_leaves(before.to_json())), dict(_leaves(now.to_json()))
     changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
     return [f"{WORDS.get(key, key)}: {_said(old.get(key))}, now {_said(new.get(key))}" for key in changed]

@@ -106,7 +106,7 @@ def installed_packages() -> dict[str, str]:
 
 
 def memory_bytes() -> int | None:
-    """What the system has available, or what a container's limit leaves, if that is less."""
+    """Return the available memory of the system, or of the container's limit if that is less."""
     if not MEMORY_INFO.is_file():
         return None
     available = re.search(r"^MemAvailable:\s+(\d+) kB$", MEMORY_INFO.read_text(), re.MULTILINE)

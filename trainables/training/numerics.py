@@ -1,4 +1,4 @@
-"""What of torch the last bits of a result depend on, for the manifest of a trial."""
+"""Settings of torch that the last bits of a result depend on, for the manifest of a trial."""
 
 from typing import Any
 

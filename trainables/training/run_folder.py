@@ -192,7 +192,7 @@ def _held(path: Path) -> Iterator[None]:
 
 
 def _check_nobody_elses(path: Path) -> None:
-    """Before the lock, which would leave a file there."""
+    """Refuse a folder with other files before the lock would leave one there."""
     found = {file.name for file in path.iterdir()} if path.is_dir() else set()
     if CONFIG not in found and found - {staging_path(path / CONFIG).name, LOCK}:
         raise ConfigError(f"{path}: holds files and no {CONFIG}; choose an empty or a new folder")

@@ -1,4 +1,4 @@
-"""Who trains one model: the configuration of processes and workers, without torch and Ray."""
+"""Configuration of processes and workers that train one model; imports neither torch nor Ray."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ TRIAL_DRIVER = "trial_driver"  # custom resource of a trial that leads a worker 
 
 @dataclass(frozen=True)
 class ScalingConfig:
-    """Who trains one model: 0 workers is the trial's own process, N >= 1 a group of worker processes."""
+    """Processes that train one model: 0 workers is the trial's own process, N >= 1 a group of worker processes."""
 
     num_workers: NonNegativeInt = 0  # worker processes per model; 0: the trial's own process trains
     cpus_per_worker: PositiveInt = 1  # CPUs of a worker, also its torch threads: more trials beat more threads
@@ -20,7 +20,7 @@ class ScalingConfig:
         check(self)
 
     def trial_resources(self) -> dict[str, float]:
-        """What Tune reserves for the trial itself, beside its workers' placement group."""
+        """Return the resources that Tune reserves for the trial itself, beside its workers' placement group."""
         if self.num_workers:
             return {"CPU": 0, TRIAL_DRIVER: 1}
         return {"CPU": float(self.cpus_per_worker), "GPU": self.gpus_per_worker}

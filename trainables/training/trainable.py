@@ -49,7 +49,7 @@ Epochs = Callable[..., Iterator[Epoch]]
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run costs on this machine, measured.
+    """Measured cost of a run on this machine.
 
     Attributes:
         step_s: Seconds of an optimisation step.
@@ -70,7 +70,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class TrainableParts:
-    """What a process that trains or uses a model needs of its trainable.
+    """Parts of a trainable that a process which trains or uses a model needs.
 
     Attributes:
         epochs: The training loop.
@@ -85,7 +85,7 @@ class TrainableParts:
 
 @dataclass(frozen=True)
 class ModelType:
-    """What a trained model does, by which it is evaluated, plotted and promoted.
+    """Type of a trained model, which decides how it is evaluated, plotted and promoted.
 
     Attributes:
         name: The key of what needs code of its own by type: evaluation, reference, plots, timed work.

@@ -1,4 +1,4 @@
-"""What the autoencoder loses, in kinematic terms: the ceiling of any diffusion over its latents.
+"""Reconstruction error of the autoencoder in kinematic terms: the ceiling of any diffusion over its latents.
 
 Originals and reconstructions both go through the chain that samples go through (whole pixels at 60 Hz, canonical form),
 so that what differs between them is the autoencoder alone. A generator in the latent space can at best reach the
@@ -87,7 +87,7 @@ def position_rms_px(real: Movements, fake: Movements) -> float:
 
 
 def _positions(movements: Movements, steps: int) -> Float[Tensor, "N S 2"]:
-    """Where each movement is after each of `steps` steps; it rests after its end."""
+    """Return the position of each movement after each of `steps` steps; it rests after its end."""
     return F.pad(movements.steps_px, (0, 0, 0, steps - movements.steps_px.shape[1])).cumsum(dim=1)
 
 

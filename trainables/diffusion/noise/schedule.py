@@ -89,7 +89,7 @@ def signal_and_noise(x_t: Tensor, v: Tensor, alpha_t: Coefficient, sigma_t: Coef
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network is trained to say, and how a velocity comes out of it.
+    """Prediction target of the network, and its conversion to a velocity.
 
     Attributes:
         target: (x_0, eps, alpha_t, sigma_t) -> what the network should output.
