@@ -212,7 +212,7 @@ def test_jobs_of_one_length_and_sampler_share_one_batch(models: Models, monkeypa
 def test_a_generator_that_is_not_batch_invariant_is_computed_job_by_job_with_the_same_bytes(
     adversarial: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As it is on a GPU."""
+    """Pretend that the generator is not batch-invariant, as on a GPU."""
     models, _ = serving(tmp_path, adversarial)
     monkeypatch.setattr(GanGenerator, "batch_invariant", False)
     jobs = [Job(1, seed=1), Job(30, seed=2), Job(3, seed=2, first=4), Job(2, seed=3, seq_len=80, pixels=True)]

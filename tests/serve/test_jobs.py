@@ -101,7 +101,7 @@ def test_sampled_conditions_are_whole_rows_of_training_movements_that_fit(known:
 
 @pytest.mark.parametrize("column", ["log_distance_px", "log_duration_s"])
 def test_an_even_distribution_is_uniform_over_its_ranges(known: Conditions, column: str) -> None:
-    """Of 8,000 rows, a share of 1 / bins each; 5 standard deviations are exceeded by chance in 1 of 200,000 draws."""
+    """Allow 5 standard deviations of a share of 1 / bins in 8,000 rows: exceeded by chance in 1 of 200,000 draws."""
     at, count = CONDITION_NAMES.index(column), 8000
     fits = known.raw[(known.raw[:, 0].exp() * 60).round() <= 64, at]
     drawn = DISTRIBUTIONS["even_" + column.split("_")[1]](known, count, 0, 64).raw[:, at]

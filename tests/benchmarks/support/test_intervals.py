@@ -23,7 +23,7 @@ def test_an_interval_is_students(count: int) -> None:
 
 @pytest.mark.parametrize("shift", [0.0, 1.0])
 def test_an_interval_holds_the_truth_in_95_percent_and_finds_a_shift(shift: float) -> None:
-    """Over 4,000 studies of 5 seeds the share has a standard error of 0.0034: beyond 4.5 of them in 1 of 10^5.
+    """Allow 4.5 standard errors of the share, 0.0034 over 4,000 studies of 5 seeds: exceeded in 1 of 10^5.
 
     A shift of one standard deviation is within the interval of most such studies, but of fewer than 70 %.
     """
