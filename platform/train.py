@@ -12,7 +12,7 @@ from pathlib import Path
 from trainables.core.bounds import NonNegativeInt, check
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import build
-from trainables.specs import TRAINABLES
+from trainables.specs import TRAINABLES, described
 from trainables.training.scaling import ScalingConfig
 
 ABOUT = """
@@ -45,7 +45,7 @@ class TrainConfig:
 COMMAND = Command(
     module="platform.train",
     config_name="train",
-    about=ABOUT,
+    about=f"{ABOUT}\n{described()}\n",
     refused={"out_dir=": "`{argument}` was renamed: use storage_path=FOLDER name=RUN; the run lies in FOLDER/RUN"},
     schemas={
         "train_schema": TrainConfig,

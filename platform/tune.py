@@ -19,7 +19,7 @@ from platform.study.study import load_study
 from search_spaces import SPACES
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import require
-from trainables.specs import TRAINABLES
+from trainables.specs import TRAINABLES, described
 
 ABOUT = """
 Search the parameters of a trainable by their judgement on held-out people.
@@ -45,7 +45,7 @@ PLAN = "--plan"
 COMMAND = Command(
     module="platform.tune",
     config_name="tune",
-    about=ABOUT,
+    about=f"{ABOUT}\n{described()}\n",
     schemas={
         "tune_schema": TuneConfig,
         **{f"trainable/{name}_schema": trainable.config for name, trainable in TRAINABLES.items()},

@@ -6,3 +6,9 @@ from trainables.gan.spec import SPEC as GAN
 from trainables.training.trainable import TrainableSpec
 
 TRAINABLES: dict[str, TrainableSpec] = {spec.name: spec for spec in (DIFFUSION, GAN, DETECTOR)}
+
+
+def described() -> str:
+    """Return a line per trainable for the help of a command."""
+    width = max(map(len, TRAINABLES))
+    return "\n".join(f"  trainable={name:<{width}}  {spec.about}" for name, spec in TRAINABLES.items())

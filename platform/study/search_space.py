@@ -33,7 +33,7 @@ def sweep_of(request: Request) -> Sweep:
     require(named, "`trials` to list the trials of a verb", f"{config['trials']}", "see budget.trials")
     settings = build(TuneConfig, config)
     chosen = request.choices["trainable"]
-    space_name = settings.space or chosen
+    space_name = settings.space or TRAINABLES[chosen].space
     settings = replace(settings, space=space_name, study_name=settings.study_name or space_name)
     base = SPACES[settings.space]
     require(

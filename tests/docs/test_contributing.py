@@ -27,7 +27,7 @@ def test_a_diff_applies(title: str) -> None:
 
 
 def test_each_extension_that_is_promised_has_a_diff() -> None:
-    assert {"a bot family", "a metric", "a search parameter", "a data source"} <= set(DIFFS)
+    assert {"a trainable", "a bot family", "a metric", "a search parameter", "a data source"} <= set(DIFFS)
 
 
 def test_a_diff_that_does_not_apply_is_found() -> None:
