@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from rich.console import Console
@@ -33,6 +33,7 @@ from benchmarks.support.arms import Outcome, by_family, comparison, plot, tables
 from benchmarks.support.sources import Sources, checkpoint_of, hard_negatives, trained
 from benchmarks.support.unseen import UnseenEvaluator
 from trainables.core.atomic_files import write_atomically as write
+from trainables.core.bounds import Interval, Length, PositiveInt, Share, check
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import build, plain, require
 from trainables.core.formatting import clock
@@ -71,22 +72,23 @@ class StudyConfig:
     to all arms.
     """
 
-    out_dir: str = "results/hard_negatives"  # folder of all checkpoints and results
-    seeds: int = 5  # trainings of each arm
-    threads: int = 1  # torch threads
-    gan_checkpoint: str = ""  # folder of a GAN's checkpoint; "": one is trained
-    diffusion_checkpoint: str = ""  # folder of a diffusion's checkpoint; "": one is trained
-    bots: str = ""  # table of third-party bots: style, trajectory_id, t_ms, x, y; "": none
-    hardness: tuple[float, ...] = (0.0, 0.1)  # [low, high] of the published detector's score: clearly human to it
+    out_dir: str = "results/hard_negatives"  # folder to write
+    # trainings of each arm, each with its own seed; one training says nothing of another
+    seeds: Annotated[int, Interval(ge=2)] = 5
+    threads: PositiveInt = 1  # torch threads
+    gan_checkpoint: str = ""  # checkpoint of a GAN; empty: one is trained
+    diffusion_checkpoint: str = ""  # checkpoint of a diffusion; empty: one is trained
+    bots: str = ""  # table of recordings of third-party bots: style, trajectory_id, t_ms, x, y
+    # [low, high] of the published detector's score of the hard ones: clearly people to it
+    hardness: Annotated[tuple[Share, ...], Length(2, 2)] = (0.0, 0.1)
     gan: GanConfig = field(default_factory=GanConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     detector: DetectorConfig = field(default_factory=DetectorConfig)
 
     def __post_init__(self) -> None:
-        require(self.seeds >= 2, "`seeds >= 2`", f"seeds={self.seeds}", "one training has no interval")
-        require(self.threads >= 1, "`threads >= 1`", f"threads={self.threads}")
-        pair = len(self.hardness) == 2 and 0 <= self.hardness[0] <= self.hardness[1] <= 1
-        require(pair, "`hardness` to be [low, high] in [0, 1]", f"hardness={[*self.hardness]}")
+        check(self)
+        rising = self.hardness[0] <= self.hardness[1]
+        require(rising, "`hardness` to be [low, high]", f"hardness={[*self.hardness]}")
         same = self.gan.data == self.diffusion.data == self.detector.data
         require(same, "`data` of gan, diffusion and detector to be the same", "others")
         shares, ours = self.detector.negatives.shares, NegativesConfig().shares

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from rich.console import Console
@@ -17,6 +18,7 @@ from rich.progress import Progress
 
 from serve.client import HardNegatives, SampleOptions, Samples, joined
 from serve.patience import ServiceError
+from trainables.core.bounds import FiniteFloat, Length, NonNegativeInt, PositiveFloat, PositiveInt, Text, check
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import build, require
 from trainables.core.derived_seeds import derive
@@ -43,21 +45,19 @@ A token is read from HUMOUSE_TOKEN.
 class NegativesConfig:
     """What is drawn from where."""
 
-    url: str = "http://127.0.0.1:8000"
-    out_dir: str = "results/negatives"  # a folder that does not exist yet
-    n: int = 2000
-    seed: int = 0  # of the streams that are asked of the service, one per attempt
-    steps: int | None = None  # network calls; null: as the champion was judged
-    hardness: tuple[float, ...] | None = None  # [low, high] of the published detector's score
-    timeout_s: float = 330.0  # of one request
+    url: str = "http://127.0.0.1:8000"  # address of the service
+    # folder to write, which must not exist yet
+    out_dir: Annotated[str, Text("a folder", remedy="add out_dir=results/negatives")] = "results/negatives"
+    n: PositiveInt = 2000  # movements to draw
+    seed: NonNegativeInt = 0  # seed of the requests; each attempt has a stream of its own
+    steps: PositiveInt | None = None  # network calls per sample; null: as the champion was evaluated
+    # [low, high] of the published detector's score of each movement; null: any
+    hardness: Annotated[tuple[FiniteFloat, ...], Length(2, 2)] | None = None
+    timeout_s: PositiveFloat = 330.0  # seconds that one request may take
     data: DataConfig = field(default_factory=DataConfig)
 
     def __post_init__(self) -> None:
-        require(bool(self.out_dir), "`out_dir` to be a folder", "an empty text", "add out_dir=results/negatives")
-        require(self.n >= 1, "`n >= 1`", f"n={self.n}")
-        require(self.seed >= 0, "`seed >= 0`", f"seed={self.seed}")
-        pair = self.hardness is None or len(self.hardness) == 2
-        require(pair, "`hardness` to be [low, high]", f"hardness={self.hardness}")
+        check(self)
 
 
 COMMAND = Command(

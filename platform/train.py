@@ -33,9 +33,9 @@ class TrainConfig:
     """Where and by whom one model is trained."""
 
     storage_path: str = "results/train"  # folder of all runs; on a cluster one that all nodes share
-    name: str = ""  # of this run, a folder below storage_path; empty: the name of the trainable
+    name: str = ""  # name of this run and its folder below storage_path; empty: the name of the trainable
     plots_every: NonNegativeInt = 5  # epochs between two plots of spectra and kinematics in TensorBoard; 0: none
-    address: str = "local"  # of Ray, for a group; "auto": the cluster that this machine belongs to
+    address: str = "local"  # Ray cluster of a worker group; auto: the one that this machine belongs to
     scaling: ScalingConfig = field(default_factory=ScalingConfig)
 
     def __post_init__(self) -> None:

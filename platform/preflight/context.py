@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from trainables.core.bounds import Folder, check
 from trainables.data.config import DataConfig
 from trainables.training.node_probe import Node
 from trainables.training.scaling import ScalingConfig
@@ -24,12 +25,15 @@ class Finding:
 class DoctorConfig:
     """What is to be checked: the keys bear the names that they have in a sweep."""
 
-    storage_path: str = "results"
-    storage: str = ""  # of Optuna: empty for a journal file, else a URL
-    address: str = "local"
+    storage_path: Folder = "results"  # folder that a sweep would write to
+    storage: str = ""  # URL of Optuna's database; empty: a journal file below storage_path
+    address: str = "local"  # Ray cluster that a sweep would use; auto: the one that this machine belongs to
     scaling: ScalingConfig = field(default_factory=ScalingConfig)
-    cluster: str = "cluster.yaml"
+    cluster: str = "cluster.yaml"  # cluster file that is checked
     connect: bool = False  # log in to every machine of the cluster file
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True)

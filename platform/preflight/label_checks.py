@@ -7,13 +7,15 @@ names in it, or in an order that a process chooses, does not survive them.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from platform.preflight.context import FAIL, OK, Finding
-from trainables.core.config import ConfigError, require
+from trainables.core.bounds import Length, NonNegativeInt, PositiveInt, check
+from trainables.core.config import ConfigError
 from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical
 from trainables.data.labels import KINDS, DatasetLabels, LabelMap, LabelMaps, task_names
@@ -25,21 +27,14 @@ UNKNOWN = "a name that no data set has"
 class LabelsConfig:
     """In which ways the labels are made again."""
 
-    batch_sizes: tuple[int, ...] = (7, 128, 1000)
-    num_workers: tuple[int, ...] = (0, 1, 2)  # of a DataLoader; 0 is this process
-    shuffles: int = 3
+    # batch sizes that the labels are made again with
+    batch_sizes: Annotated[tuple[PositiveInt, ...], Length()] = (7, 128, 1000)
+    # numbers of DataLoader workers that the labels are made again by; 0 is this process
+    num_workers: Annotated[tuple[NonNegativeInt, ...], Length()] = (0, 1, 2)
+    shuffles: PositiveInt = 3  # random orders that the labels are made again in
 
     def __post_init__(self) -> None:
-        sizes, workers = self.batch_sizes, self.num_workers
-        require(
-            bool(sizes) and min(sizes) >= 1, "`batch_sizes` to be numbers >= 1, at least one", f"batch_sizes={sizes}"
-        )
-        require(
-            bool(workers) and min(workers) >= 0,
-            "`num_workers` to be numbers >= 0, at least one",
-            f"num_workers={workers}",
-        )
-        require(self.shuffles >= 1, "`shuffles >= 1`", f"shuffles={self.shuffles}")
+        check(self)
 
 
 class Rows(Dataset[Tensor]):

@@ -215,8 +215,9 @@ def test_others_bots_are_evaluated_by_their_families(tiny: DetectorConfig) -> No
     [
         ("seeds=1", "`seeds >= 2`"),
         ("threads=0", "`threads >= 1`"),
-        ("hardness=[0.5]", "`hardness` to be [low, high] in [0, 1]"),
-        ("hardness=[0.9,0.1]", "`hardness` to be [low, high] in [0, 1]"),
+        ("hardness=[0.5]", "`hardness` to have 2 entries"),
+        ("hardness=[0.9,0.1]", "`hardness` to be [low, high]"),
+        ("hardness=[0.9,1.1]", "expected `0 <= hardness <= 1`, but got hardness=1.1"),
         ("detector.negatives.bots=0.5", "the default shares in `detector.negatives`"),
         ("detector.data.canonical.sequence_length=48", "`data` of gan, diffusion and detector to be the same"),
         ("detector.negatives.held_out=[]", "at least one unseen family"),

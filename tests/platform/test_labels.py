@@ -256,9 +256,9 @@ def test_a_fresh_process_that_fails_says_why(said: str, told: str, monkeypatch: 
     ("argument", "named"),
     [
         ("check", "`labels check` was renamed: use python -m platform.labels\n"),
-        ("batch_sizes=[]", "`batch_sizes` to be numbers >= 1"),
-        ("batch_sizes=[0]", "batch_sizes=(0,)"),
-        ("num_workers=[-1]", "num_workers=(-1,)"),
+        ("batch_sizes=[]", "`batch_sizes` to have 1 or more entries"),
+        ("batch_sizes=[0]", "expected `batch_sizes >= 1`, but got batch_sizes=0"),
+        ("num_workers=[-1]", "expected `num_workers >= 0`, but got num_workers=-1"),
         ("shuffles=0", "`shuffles >= 1`"),
         ("shuffle=1", "did you mean `shuffles`?"),
         ("trainable.data.source=quux", "trainable.data: expected `source`"),

@@ -330,7 +330,7 @@ def test_nothing_is_written_over_nor_asked_for(
     [
         ("n=0", "`n >= 1`"),
         ("out_dir=''", "`out_dir` to be a folder"),
-        ("hardness=[0.1]", "`hardness` to be [low, high]"),
+        ("hardness=[0.1]", "`hardness` to have 2 entries"),
         ("hardness=[0.9,0.1]", "hardness"),
         ("url=''", "exactly one of `url` and `handle`"),
         ("seed=-1", "seed=-1"),

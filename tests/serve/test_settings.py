@@ -18,7 +18,7 @@ def test_the_defaults_are_valid_and_survive_a_round_trip() -> None:
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(LimitsConfig)])
 def test_every_limit_is_at_least_1(name: str) -> None:
-    with pytest.raises(ConfigError, match=re.escape(f"expected `limits.{name} >= 1`, but got 0")):
+    with pytest.raises(ConfigError, match=re.escape(f"expected `{name} >= 1`, but got {name}=0")):
         LimitsConfig(**{name: 0})
 
 
@@ -31,17 +31,17 @@ def test_every_limit_is_at_least_1(name: str) -> None:
         ({"port": 65536}, "`0 <= port < 65536`"),
         ({"port": -1}, "`0 <= port < 65536`"),
         ({"quota": 4095}, "`quota = 0` or `quota >= limits.n`"),
-        ({"quota": -1}, "`quota = 0` or `quota >= limits.n`"),
+        ({"quota": -1}, "`quota >= 0`"),
         ({"queue": 0}, "`queue >= 1`"),
         ({"timeout_s": 0.0}, "`0 < timeout_s < inf`"),
         ({"timeout_s": float("nan")}, "`0 < timeout_s < inf`"),
         ({"max_stored_batches": 0}, "`max_stored_batches >= 1`"),
         ({"max_store_bytes": 9_999_999}, "`max_store_bytes >= 10 limits.body_bytes`"),
         ({"limits": {"n": 100}}, "`limits.json_n <= limits.n`"),
-        ({"batch": {"rows": 0}}, "`batch.rows >= 1`"),
-        ({"batch": {"wait_fraction": 1.5}}, "`0 <= batch.wait_fraction <= 1`"),
-        ({"replicas": {"minimum": 3}}, "`1 <= replicas.minimum <= replicas.maximum`"),
-        ({"replicas": {"threads": 0}}, "`replicas.threads >= 1`"),
+        ({"batch": {"rows": 0}}, "`rows >= 1`"),
+        ({"batch": {"wait_fraction": 1.5}}, "`0 <= wait_fraction <= 1`"),
+        ({"replicas": {"minimum": 3}}, "`replicas.minimum <= replicas.maximum`"),
+        ({"replicas": {"threads": 0}}, "`threads >= 1`"),
     ],
 )
 def test_a_value_out_of_bounds_is_named_with_its_bound(values: dict[str, Any], law: str) -> None:

@@ -11,8 +11,8 @@ the reference print the same bounds (`trainables.core.fields`). A number that ma
 import dataclasses
 import math
 import re
-from collections.abc import Collection, Hashable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, Protocol, cast, get_args, get_origin, get_type_hints, runtime_checkable
 
@@ -79,10 +79,15 @@ class Interval:
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """One of some names; with `or_empty` the empty text as well, which stands for a default."""
+    """One of some names; with `or_empty` the empty text as well, which stands for a default.
+
+    Attributes:
+        remedies: Refused value -> what to do instead.
+    """
 
     names: Collection[str]
     or_empty: bool = False
+    remedies: Mapping[str, str] = field(default_factory=dict)
 
     def holds(self, value: str) -> bool:
         """Whether a text is one of the names."""
@@ -162,6 +167,8 @@ NonNegativeFloat = Annotated[float, Interval(ge=0, lt=math.inf)]
 FiniteFloat = Annotated[float, Interval(gt=-math.inf, lt=math.inf)]
 Share = Annotated[float, Interval(ge=0, le=1)]
 Fraction = Annotated[float, Interval(ge=0, lt=1)]
+Folder = Annotated[str, Text("a folder")]
+Checkpoint = Annotated[str, Text("a checkpoint folder", remedy="add ckpt=FOLDER")]
 Betas = Annotated[tuple[Fraction, ...], Length(2, 2)]
 
 
@@ -173,19 +180,24 @@ def check(config: Any) -> None:
     """
     for name, bounds in bounds_of(cast(Hashable, type(config))).items():
         value = getattr(config, name)
-        entries = value if isinstance(value, tuple) else () if value is None else (value,)
-        for bound in bounds:
+        entries = value if isinstance(value, tuple) else (value,)
+        for bound in bounds if value is not None else ():
             for part in (value,) if isinstance(bound, WHOLE) else entries:
-                remedy = bound.remedy if isinstance(bound, Text) else ""
-                require(bound.holds(part), bound.law(name), _shown(name, part), remedy)
+                require(bound.holds(part), bound.law(name), _shown(name, part), _remedy(bound, part))
 
 
 @cache
 def bounds_of(cls: Hashable) -> dict[str, tuple[Bound, ...]]:
     """Field -> the bounds that its annotation carries, of the fields that carry one."""
     hints = get_type_hints(cls, include_extras=True)
-    found = {field.name: tuple(_bounds(hints[field.name])) for field in dataclasses.fields(cast(Any, cls))}
+    found = {each.name: tuple(_bounds(hints[each.name])) for each in dataclasses.fields(cast(Any, cls))}
     return {name: bounds for name, bounds in found.items() if bounds}
+
+
+def _remedy(bound: Bound, value: Any) -> str:
+    if isinstance(bound, Choice):
+        return bound.remedies.get(value, "")
+    return bound.remedy if isinstance(bound, Text) else ""
 
 
 def _shown(name: str, value: Any) -> str:

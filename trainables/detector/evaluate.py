@@ -15,16 +15,17 @@ from typing import Any
 
 from rich.console import Console
 
+from trainables.core.bounds import AnyInt, Checkpoint, check
 from trainables.core.cli import Command, Request
-from trainables.core.config import ConfigError, build, require
+from trainables.core.config import ConfigError, build
 from trainables.data.canonical import concatenate
 from trainables.data.config import DataConfig
 from trainables.data.dataset import DataSplits, load_splits
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import NegativesConfig
-from trainables.detector.evaluation.config import DetectorMetricsConfig
+from trainables.detector.evaluation.config import DetectorMetricsConfig, DetectorSplit
 from trainables.detector.evaluation.embedding_probes import EmbeddingProbes, embeddings_of, probe_embeddings
-from trainables.detector.evaluation.evaluation_set import EvaluationSet, HumansAndBots, require_detector_split
+from trainables.detector.evaluation.evaluation_set import EvaluationSet, HumansAndBots
 from trainables.detector.evaluation.leave_one_out_matrix import table_of
 from trainables.detector.evaluation.model_card import DetectorCard, TrainingData
 from trainables.detector.evaluation.report import (
@@ -41,18 +42,18 @@ from trainables.training.checkpoint import load_record
 class DetectorEvaluationCommand:
     """Detector and data of an evaluation."""
 
-    ckpt: str = ""
-    out_dir: str = "evaluation"
-    split: str = "test"
-    bots: str = ""  # a table of recordings of bots: style, trajectory_id, t_ms, x, y
-    users: str = ""  # a table of recordings of users of other sources
-    leave_one_out: str = ""  # leave_one_out.json of detectors trained as this one, for the card
-    seed: int = 7  # of the bots
+    ckpt: Checkpoint = ""  # checkpoint folder of the detector
+    out_dir: str = "evaluation"  # folder to write
+    split: DetectorSplit = "test"  # split of the recordings
+    bots: str = ""  # table of recordings of third-party bots: style, trajectory_id, t_ms, x, y
+    users: str = ""  # table of recordings of users of other sources
+    # leave_one_out.json of detectors with the same configuration, for the card
+    leave_one_out: str = ""
+    seed: AnyInt = 7  # seed of the bots
     figures: DetectorMetricsConfig = field(default_factory=DetectorMetricsConfig)
 
     def __post_init__(self) -> None:
-        require(bool(self.ckpt), "`ckpt` to be a checkpoint folder", "an empty text", "add ckpt=FOLDER")
-        require_detector_split(self.split)
+        check(self)
 
 
 COMMAND = Command(

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import onnxruntime
 import torch
@@ -25,8 +25,9 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from trainables.core.bounds import Checkpoint, Text, check
 from trainables.core.cli import Command, Request, run
-from trainables.core.config import build, plain, require
+from trainables.core.config import build, plain
 from trainables.data.canonical import Canonical
 from trainables.data.companding import compand
 from trainables.data.config import CanonicalConfig, DataConfig
@@ -43,12 +44,11 @@ INPUTS = ("steps_px", "mask", "columns", "angle")
 class ExportConfig:
     """Checkpoint and file of an export."""
 
-    ckpt: str = ""
-    out: str = "detector.onnx"
+    ckpt: Checkpoint = ""  # checkpoint folder of the detector
+    out: Annotated[str, Text("a file that ends in .onnx", r".*\.onnx")] = "detector.onnx"  # file to write
 
     def __post_init__(self) -> None:
-        require(bool(self.ckpt), "`ckpt` to be a checkpoint folder", "an empty text", "add ckpt=FOLDER")
-        require(self.out.endswith(".onnx"), "`out` to end in .onnx", f"out={self.out}")
+        check(self)
 
 
 class Scorer(nn.Module):

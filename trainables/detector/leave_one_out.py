@@ -16,21 +16,22 @@ import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from trainables.core.atomic_files import write_atomically as write
+from trainables.core.bounds import AnyInt, Choice, Distinct, Length, check
 from trainables.core.cli import Command, Request, run
-from trainables.core.config import build, plain, require, require_member
+from trainables.core.config import build, plain, require
 from trainables.core.formatting import clock
 from trainables.data.dataset import load_splits
 from trainables.detector.api import load_trained_detector
 from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig
-from trainables.detector.evaluation.config import DetectorMetricsConfig
-from trainables.detector.evaluation.evaluation_set import EvaluationSet, require_detector_split
+from trainables.detector.evaluation.config import DetectorMetricsConfig, DetectorSplit
+from trainables.detector.evaluation.evaluation_set import EvaluationSet
 from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut
 from trainables.detector.evaluation.metrics import DETECTION
 from trainables.detector.evaluation.report import (
@@ -60,20 +61,16 @@ out_dir.
 class FoldsConfig:
     """Families that are left out, one at a time, and data on which the detectors are evaluated."""
 
-    out_dir: str = "results/leave_one_out"
-    families: tuple[str, ...] = tuple(FAMILIES)
-    split: str = "test"
-    bots: str = ""  # a table of recordings of bots: style, trajectory_id, t_ms, x, y
-    seed: int = 7  # of the bots
+    out_dir: str = "results/leave_one_out"  # folder to write
+    # families of scripted bots that are left out, one at a time
+    families: Annotated[tuple[Annotated[str, Choice(FAMILIES)], ...], Length(), Distinct()] = tuple(FAMILIES)
+    split: DetectorSplit = "test"  # split of the recordings that the detectors are evaluated on
+    bots: str = ""  # table of recordings of third-party bots: style, trajectory_id, t_ms, x, y
+    seed: AnyInt = 7  # seed of the bots
     figures: DetectorMetricsConfig = field(default_factory=DetectorMetricsConfig)
 
     def __post_init__(self) -> None:
-        require(bool(self.families), "`families >= 1`", "0", f"take some of {', '.join(FAMILIES)}")
-        for family in self.families:
-            require_member("families", family, FAMILIES)
-        once = len(set(self.families)) == len(self.families)
-        require(once, "`families` to name each family once", ", ".join(self.families))
-        require_detector_split(self.split)
+        check(self)
 
 
 COMMAND: Command = Command(

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -21,14 +21,15 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
+from trainables.core.bounds import AnyInt, Choice, FiniteFloat, Length, NonNegativeInt, PositiveInt, Share, check
 from trainables.core.cli import Command, Request, run
-from trainables.core.config import ConfigError, build, plain, require, require_member
+from trainables.core.config import ConfigError, build, plain, require
 from trainables.data.canonical import Movements, decode, with_deltas
 from trainables.data.config import CanonicalConfig
 from trainables.diffusion.api import Conditions, Generator, load_generator
 from trainables.diffusion.sample_files import FORMATS, SampleFiles
 from trainables.diffusion.sampling import sampling_times
-from trainables.diffusion.sampling_config import SamplingChanges
+from trainables.diffusion.sampling_config import SAMPLER_NAMES, SPACING_NAMES, SamplingChanges
 from trainables.generation.blocks import WINDOW
 from trainables.training.checkpoint import load_record
 
@@ -38,26 +39,24 @@ class SampleConfig:
     """Configuration of one sampling run: checkpoint, number, conditions, sampler and output."""
 
     ckpt: str = ""  # checkpoint folder
-    n: int = 1000
-    seq_len: int = 0  # 0: the trained length
-    cond: str = ""  # .npy of raw conditions [n, D]; none: those of training movements
-    sampler: str | None = None  # null, here and below: as the checkpoint was judged
-    spacing: str | None = None
-    steps: int | None = None
-    guidance: float | None = None
-    eta: float | None = None
-    inpaint: bool | None = None
-    seed: int = 0
-    device: str = "cpu"
-    format: tuple[str, ...] = ("npy", "parquet")
-    out_dir: str = "generated"
+    n: PositiveInt = 1000  # movements to sample
+    seq_len: NonNegativeInt = 0  # T, steps of a movement; 0: the trained length
+    cond: str = ""  # .npy file of raw conditions [n, D]; empty: those of training movements
+    # null, here and below: as the checkpoint was evaluated; solver of the reverse process
+    sampler: Annotated[str, Choice(SAMPLER_NAMES)] | None = None
+    spacing: Annotated[str, Choice(SPACING_NAMES)] | None = None  # at which noise levels the network is called
+    steps: PositiveInt | None = None  # network calls per sample
+    guidance: FiniteFloat | None = None  # 1: the conditional model; more: away from the unconditional one
+    eta: Share | None = None  # share of the ancestral sampler's fresh noise
+    inpaint: bool | None = None  # hold the net displacement to the requested one at every step
+    seed: AnyInt = 0  # seed of noise and conditions
+    device: str = "cpu"  # torch device
+    # file formats to write
+    format: Annotated[tuple[Annotated[str, Choice(FORMATS)], ...], Length()] = ("npy", "parquet")
+    out_dir: str = "generated"  # folder to write
 
     def __post_init__(self) -> None:
-        require(self.n >= 1, "`n >= 1`", f"n={self.n}")
-        require(self.seq_len >= 0, "`seq_len >= 0`", f"seq_len={self.seq_len}")
-        require(len(self.format) > 0, "`format` to name at least one", "format=[]")
-        for name in self.format:
-            require_member("format", name, FORMATS)
+        check(self)
 
     @property
     def changes(self) -> SamplingChanges:

@@ -35,8 +35,8 @@ The same command again goes on after the last epoch in out_dir; another configur
 class PlaceConfig:
     """Device and output folder: the only keys that may differ between two starts of one run."""
 
-    out_dir: str = "results/diffusion/run"
-    device: str = "cpu"
+    out_dir: str = "results/diffusion/run"  # folder of the run
+    device: str = "cpu"  # torch device, such as cpu or cuda:0
     plots_every: NonNegativeInt = 5  # epochs between two plots of spectra and kinematics in TensorBoard; 0: none
 
     def __post_init__(self) -> None:

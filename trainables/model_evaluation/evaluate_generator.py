@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
 
 from rich.console import Console
 from rich.progress import Progress
 
+from trainables.core.bounds import AnyInt, Choice, Length, NonNegativeInt, check
 from trainables.core.cli import Command, Request
-from trainables.core.config import ConfigError, build, plain, require, require_member
+from trainables.core.config import ConfigError, build, plain, require
 from trainables.data.canonical import Canonical, decode
 from trainables.data.config import DataConfig
 from trainables.data.dataset import DataSplits, load_splits
@@ -30,6 +32,9 @@ from trainables.models import MovementGenerator, load_generator
 from trainables.training.checkpoint import CheckpointError, file_sha256, load_record
 
 GENERATOR_SPLITS = ("validation", "test")
+GeneratorSplit = Annotated[
+    str, Choice(GENERATOR_SPLITS, remedies={"holdout": "the holdout split is reserved for the promotion"})
+]
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "cursory")
 
 
@@ -39,33 +44,23 @@ class EvalConfig:
 
     ckpt: str = ""  # checkpoint folder, or
     samples: str = ""  # a file of movements: .parquet, .csv, .npy
-    metrics: tuple[str, ...] = tuple(METRICS)
-    split: str = "validation"  # of the data set; test for the last word
-    val_split: str = ""  # a file of real movements to compare with, in place of `split`
-    n: int = 0  # samples; 0: all that there are, one per real movement where a checkpoint makes them
-    steps: int = 0  # network calls per sample; 0: those of `sampling`
-    seed: int = 20240  # of the noise, and of the choice of rows where n leaves some out
-    sampling: SamplingChanges = field(default_factory=SamplingChanges)  # null: as the checkpoint was judged
-    device: str = "cpu"
-    out_dir: str = "evaluation"
+    # parts of the report
+    metrics: Annotated[tuple[Annotated[str, Choice(METRICS)], ...], Length()] = tuple(METRICS)
+    split: GeneratorSplit = "validation"  # split of the recordings; test for the final evaluation
+    val_split: str = ""  # file of real movements to compare with, in place of `split`
+    n: NonNegativeInt = 0  # samples; 0: all that there are, one per real movement where a checkpoint makes them
+    steps: NonNegativeInt = 0  # network calls per sample; 0: those of `sampling`
+    seed: AnyInt = 20240  # seed of the noise, and of the choice of rows where n leaves some out
+    sampling: SamplingChanges = field(default_factory=SamplingChanges)  # null: as the checkpoint was evaluated
+    device: str = "cpu"  # torch device
+    out_dir: str = "evaluation"  # folder to write
     comparison: MetricConfig = field(default_factory=MetricConfig)
     data: DataConfig = field(default_factory=DataConfig)  # for samples of a file; a checkpoint brings its own
 
     def __post_init__(self) -> None:
+        check(self)
         given = "both" if self.ckpt and self.samples else "neither"
         require(bool(self.ckpt) != bool(self.samples), "exactly one of `ckpt` and `samples`", given)
-        require(bool(self.metrics), f"`metrics` to name at least one of {', '.join(METRICS)}", "none")
-        for metric in self.metrics:
-            require_member("metrics", metric, METRICS)
-        remedy = "the holdout split is reserved for the promotion" if self.split == "holdout" else ""
-        require(
-            self.split in GENERATOR_SPLITS,
-            f"`split` in {{{', '.join(GENERATOR_SPLITS)}}}",
-            f"split={self.split}",
-            remedy,
-        )
-        require(self.n >= 0, "`n >= 0`", f"n={self.n}")
-        require(self.steps >= 0, "`steps >= 1` (or 0 for those of `sampling`)", f"steps={self.steps}")
 
 
 COMMAND = Command(

@@ -27,6 +27,7 @@ from trainables.core.config import ConfigError, build
 class Config:
     lr: PositiveFloat = 1e-3
     share: Share | None = None
+    range: Annotated[tuple[Share, ...], Length(2, 2)] | None = None
     betas: Betas = (0.9, 0.99)
     reach: FiniteFloat = 0.0
     sampler: Annotated[str, Choice({"ddim": 1, "dpmpp_2m": 2})] = "ddim"
@@ -91,6 +92,7 @@ def test_a_bound_reads_as_a_law_and_behind_a_type(bound: Bound, law: str, text: 
         ({"betas": [0.9, 1.0]}, "expected `0 <= betas < 1`, but got betas=1.0"),
         ({"betas": [0.9]}, "expected `betas` to have 2 entries, but got betas=[0.9]"),
         ({"betas": [0.9, 0.9, 0.9]}, "expected `betas` to have 2 entries, but got betas=[0.9, 0.9, 0.9]"),
+        ({"range": [0.5]}, "expected `range` to have 2 entries, but got range=[0.5]"),
         ({"reach": math.inf}, "expected `reach` to be finite, but got reach=inf"),
         ({"sampler": "euler"}, "expected `sampler` in {ddim, dpmpp_2m}, but got sampler=euler"),
         ({"sampler": ""}, "expected `sampler` in {ddim, dpmpp_2m}, but got an empty text"),

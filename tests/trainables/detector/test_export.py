@@ -83,4 +83,4 @@ def test_wrong_input_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(COMMAND, main, []) == 2
     assert "`ckpt` to be a checkpoint folder" in capsys.readouterr().err
     assert run(COMMAND, main, ["ckpt=a", "out=detector.pt"]) == 2
-    assert "`out` to end in .onnx" in capsys.readouterr().err
+    assert "expected `out` to be a file that ends in .onnx, but got out=" in capsys.readouterr().err

@@ -110,9 +110,9 @@ def test_another_training_in_the_same_folder_is_refused(
 @pytest.mark.parametrize(
     ("word", "says"),
     [
-        ("families=[]", "expected `families >= 1`"),
+        ("families=[]", "expected `families` to have 1 or more entries"),
         ("families=[pid,cursory]", "expected `families` in {.*pid.*}, but got families=cursory"),
-        ("families=[pid,pid]", "`families` to name each family once"),
+        ("families=[pid,pid]", "`families` to name each entry once"),
         ("split=validation", "`split` in {test}.*the thresholds are fitted on the validation split"),
         ("split=holdout", "reserved for the promotion"),
         ("trainable.negatives.held_out=[pid]", r"name them as families=\[...\]"),

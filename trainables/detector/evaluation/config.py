@@ -4,9 +4,16 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Annotated
 
-from trainables.core.bounds import AnyInt, Interval, Length, PositiveInt, check
+from trainables.core.bounds import AnyInt, Choice, Interval, Length, PositiveInt, check
 from trainables.core.config import require
 from trainables.eval.intervals.config import BootstrapConfig
+
+REFUSED_SPLITS = {
+    "validation": "the thresholds are fitted on the validation split",
+    "holdout": "the holdout split is reserved for the promotion",
+}
+DetectorSplit = Annotated[str, Choice(("test",), remedies=REFUSED_SPLITS)]
+"""Split that a detector may be evaluated on."""
 
 
 @dataclass(frozen=True)

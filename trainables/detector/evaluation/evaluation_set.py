@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from trainables.core.config import require
 from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
 from trainables.data.dataset import DataSplits
@@ -34,11 +33,6 @@ from trainables.detector.evaluation.report import (
 from trainables.detector.evaluation.scored_movements import ScoredMovements, joined
 
 SCRIPTED, THIRD_PARTY = "scripted bots", "third-party bots"
-DETECTOR_SPLITS = ("test",)
-REFUSED_SPLITS = {
-    "validation": "the thresholds are fitted on the validation split",
-    "holdout": "the holdout split is reserved for the promotion",
-}
 
 
 class HumansAndBots(NamedTuple):
@@ -122,12 +116,6 @@ class EvaluationSet:
             )
         for source, external in self.users.items():
             yield ScoredMovements.of_users(detector.score(external.canonical), external.canonical.group, source)
-
-
-def require_detector_split(split: str) -> None:
-    """Raise ConfigError unless detectors may be evaluated on `split`."""
-    law = f"`split` in {{{', '.join(DETECTOR_SPLITS)}}}"
-    require(split in DETECTOR_SPLITS, law, f"split={split}", REFUSED_SPLITS.get(split, ""))
 
 
 def trained_on(negatives: NegativesConfig) -> tuple[str, ...]:

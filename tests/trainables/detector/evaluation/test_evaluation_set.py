@@ -6,16 +6,16 @@ from dataclasses import replace
 import pytest
 
 from tests.trainables.detector.tiny import assert_same_movements, people
-from trainables.core.config import ConfigError
+from trainables.core.config import ConfigError, build
 from trainables.data.config import CanonicalConfig, DataConfig
 from trainables.data.dataset import DataSplits, load_splits
 from trainables.detector.bots import BOTS
 from trainables.detector.config import NegativesConfig
 from trainables.detector.dataset.external_bots import ExternalUsers
+from trainables.detector.evaluate import JudgeConfig
 from trainables.detector.evaluation.evaluation_set import (
     EvaluationSet,
     HumansAndBots,
-    require_detector_split,
     trained_on,
 )
 
@@ -73,6 +73,8 @@ def test_a_detector_was_trained_on_all_families_but_those_held_out_and_on_its_ge
 
 @pytest.mark.parametrize("split", ["train", "validation", "holdout", ""])
 def test_detectors_are_evaluated_on_the_test_split_alone(split: str) -> None:
-    require_detector_split("test")
-    with pytest.raises(ConfigError, match=f"expected `split` in {{test}}, but got split={split}"):
-        require_detector_split(split)
+    assert build(JudgeConfig, {"ckpt": "folder", "split": "test"}).split == "test"
+    with pytest.raises(
+        ConfigError, match=f"expected `split` in {{test}}, but got {f'split={split}' if split else 'an'}"
+    ):
+        build(JudgeConfig, {"ckpt": "folder", "split": split})
