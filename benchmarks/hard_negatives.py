@@ -33,7 +33,7 @@ from benchmarks.support.arms import Outcome, by_family, comparison, plot, tables
 from benchmarks.support.sources import Sources, checkpoint_of, hard_negatives, trained
 from benchmarks.support.unseen import UnseenEvaluator
 from trainables.core.atomic_files import write_atomically as write
-from trainables.core.bounds import Interval, Length, PositiveInt, Share, check
+from trainables.core.bounds import Length, PositiveInt, Range, Share, check
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import build, plain, require
 from trainables.core.formatting import clock
@@ -74,7 +74,7 @@ class StudyConfig:
 
     out_dir: str = "results/hard_negatives"  # folder to write
     # trainings of each arm, each with its own seed; one training says nothing of another
-    seeds: Annotated[int, Interval(ge=2)] = 5
+    seeds: Annotated[int, Range(ge=2)] = 5
     threads: PositiveInt = 1  # torch threads
     gan_checkpoint: str = ""  # checkpoint of a GAN; empty: one is trained
     diffusion_checkpoint: str = ""  # checkpoint of a diffusion; empty: one is trained

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from rich.console import Console
 
@@ -29,10 +29,11 @@ from platform.promotion.decision_record import (
 )
 from platform.promotion.detector_rule import DetectorRuleConfig
 from platform.promotion.latency import Latency, LatencyConfig
-from platform.promotion.rule import LimitsConfig, MarginsConfig, Rule, decide
+from platform.promotion.rule import Confidence, LimitsConfig, MarginsConfig, Rule, decide
 from platform.promotion.timing import measure
+from trainables.core.bounds import AnyInt, Choice, Folder, PositiveInt, Range, check
 from trainables.core.cli import Command, Request, run
-from trainables.core.config import build, require, require_member
+from trainables.core.config import build, require
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits
 from trainables.detector.spec import DETECTOR
@@ -45,6 +46,7 @@ from trainables.specs import TRAINABLES
 from trainables.training.checkpoint_record import CheckpointError
 
 REFUSED = 3
+REGISTRIES = tuple(spec.model_type.registry for spec in TRAINABLES.values())
 ABOUT = """
 Let a test decide whether a challenger becomes champion, and publish it if it does.
 
@@ -60,30 +62,25 @@ Let a test decide whether a challenger becomes champion, and publish it if it do
 class PromoteConfig:
     """Settings of a promotion: challenger, split and rule."""
 
-    storage_path: str = "results"  # where the study, the ledger of the holdout split and the registry are
-    study_name: str = "diffusion"
-    trial: int = FIRST  # of the study's leaderboard; -1: its first
-    ckpt: str = ""  # a checkpoint folder, in place of a trial
-    split: str = HOLDOUT  # of the data
-    eval_seeds: int = 3  # samples per movement, each under other noise; of a detector: draws of the bots
-    seed: int = 0  # of the noise, common to both; that of a study makes a look of its leaderboard serve again
-    confidence: float = 0.95  # one-sided
-    holdout_budget: int = 32  # holdout evaluations of the same data, of all studies and promotions
-    registry: str = GENERATOR.registry  # that list and rollback are about; a promotion knows its own
-    limits: LimitsConfig = field(default_factory=LimitsConfig)  # of generators
+    storage_path: Folder = "results"  # folder of the studies, the holdout ledger and the registry
+    study_name: str = "diffusion"  # study whose leaderboard the challenger is from
+    trial: Annotated[int, Range(ge=FIRST)] = FIRST  # number of the challenger's trial; -1: the leaderboard's first
+    ckpt: str = ""  # checkpoint folder of the challenger, in place of a trial
+    split: Annotated[str, Choice(EVALUATION_SPLITS)] = HOLDOUT  # split that both are evaluated on
+    eval_seeds: PositiveInt = 3  # samples per movement, each from other noise; of a detector: sets of bots
+    seed: AnyInt = 0  # seed of both evaluations; that of a study reuses the holdout evaluation of its leaderboard
+    confidence: Confidence = 0.95  # confidence of the one-sided bounds
+    holdout_budget: PositiveInt = 32  # holdout evaluations of the same data, of all studies and promotions
+    # registry that list and rollback are about; a promotion knows its own
+    registry: Annotated[str, Choice(REGISTRIES)] = GENERATOR.registry
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
     margins: MarginsConfig = field(default_factory=MarginsConfig)
-    detector: DetectorRuleConfig = field(default_factory=DetectorRuleConfig)  # limits and margins of detectors
+    detector: DetectorRuleConfig = field(default_factory=DetectorRuleConfig)
     latency: LatencyConfig = field(default_factory=LatencyConfig)
 
     def __post_init__(self) -> None:
-        require(
-            self.split in EVALUATION_SPLITS, f"`split` in {{{', '.join(EVALUATION_SPLITS)}}}", f"split={self.split}"
-        )
-        require(self.eval_seeds >= 1, "`eval_seeds >= 1`", f"eval_seeds={self.eval_seeds}")
-        require(self.trial >= -1, "`trial >= 0` (or -1 for the leaderboard's first)", f"trial={self.trial}")
+        check(self)
         require(not (self.ckpt and self.trial >= 0), "at most one of `ckpt` and `trial`", "both")
-        require(self.holdout_budget >= 1, "`holdout_budget >= 1`", f"holdout_budget={self.holdout_budget}")
-        require_member("registry", self.registry, CHAMPIONS)
         self.latency.require_enough(self.rule.confidence)
 
     @property
@@ -105,6 +102,7 @@ COMMAND = Command(
     module="platform.promote",
     config_name="promote",
     about=ABOUT,
+    common=("study_name", "trial", "ckpt", "storage_path", "registry"),
     schemas={"promote_schema": PromoteConfig},
     exit_codes={0: "promoted, rolled back or listed", REFUSED: "refused, which is no error"},
     verbs={

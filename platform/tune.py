@@ -51,6 +51,7 @@ COMMAND = Command(
         **{f"trainable/{name}_schema": trainable.config for name, trainable in TRAINABLES.items()},
     },
     sweeps=True,
+    common=("study_name", "budget.trials", "budget.time_limit", "space", "storage_path", "trainable"),
     implied={f"space={name}": f"trainable={space.trainable}" for name, space in SPACES.items()},
     switches={PLAN: "print trials, expected time and disk, and start nothing"},
     verbs={

@@ -4,7 +4,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from trainables.core.bounds import Folder, Interval, NonNegativeInt, PositiveFloat, PositiveInt, Share, Text, check
+from trainables.core.bounds import Folder, NonNegativeInt, PositiveFloat, PositiveInt, Range, Share, Text, check
 from trainables.core.config import require
 from trainables.model_registry.registry import ID
 
@@ -62,7 +62,7 @@ class ServeConfig:
     token_file: str = ""  # bearer tokens, one per line; the variable HUMOUSE_TOKENS may hold more
     # address to listen on; any other than a loopback address needs a token
     host: Annotated[str, Text("an address", remedy="use 127.0.0.1")] = "127.0.0.1"
-    port: Annotated[int, Interval(ge=0, lt=65536)] = 8000  # port to listen on
+    port: Annotated[int, Range(ge=0, lt=65536)] = 8000  # port to listen on
     quota: NonNegativeInt = 600_000  # movements per minute, per token and ingress process; 0: unlimited
     queue: PositiveInt = 128  # requests that may wait for a replica; the next one gets 503 with Retry-After
     timeout_s: PositiveFloat = 300.0  # seconds for one request; the largest one takes a minute at 20 steps

@@ -5,12 +5,11 @@ must be lower, paired on the same users and the same bots. A threshold counts by
 in fitting it, so that the FPR on the users of the split, at the threshold of the validation users, has a limit.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from platform.promotion.rule import Rule
-from trainables.core.config import require
+from trainables.core.bounds import NonNegativeFloat, PositiveFloat, Share, check
 from trainables.training.metric_names import VAL_FNR_WORST_UNSEEN, VAL_FPR, VAL_SEEN_AUC, VAL_UNSEEN_AUC
 
 
@@ -18,15 +17,14 @@ from trainables.training.metric_names import VAL_FNR_WORST_UNSEEN, VAL_FPR, VAL_
 class DetectorLimitsConfig:
     """Limits of a challenger's own metrics, whichever champion it replaces."""
 
-    fnr_at_fpr_worst_unseen: float = 0.75  # at most; a detector that knows nothing misses 0.99
-    fpr: float = 0.04  # at most, of users it was not fitted on; 1 % of 334 users is 0.3 to 2.6 % of others like them
-    latency_ms_per_movement: float = 2.0  # at most, on one thread
+    # largest FNR on the worst unseen family; a detector that knows nothing misses 0.99
+    fnr_at_fpr_worst_unseen: Share = 0.75
+    # largest FPR of users that the threshold was not fitted on; 1 % of 334 users is 0.3 to 2.6 % of others like them
+    fpr: Share = 0.04
+    latency_ms_per_movement: PositiveFloat = 2.0  # largest time per movement, in milliseconds, on one thread
 
     def __post_init__(self) -> None:
-        for name in ("fnr_at_fpr_worst_unseen", "fpr"):
-            require(0 <= getattr(self, name) <= 1, f"`0 <= {name} <= 1`", f"{name}={getattr(self, name)}")
-        latency = self.latency_ms_per_movement
-        require(latency > 0, "`latency_ms_per_movement > 0`", f"latency_ms_per_movement={latency}")
+        check(self)
 
     @property
     def laws(self) -> Mapping[str, tuple[str, float]]:
@@ -38,13 +36,14 @@ class DetectorLimitsConfig:
 class DetectorMarginsConfig:
     """Margins by which a challenger with a lower FNR on the worst family may be worse in other metrics."""
 
-    unseen_auc: float = 0.03  # what is missed at one threshold rests on a few users, an area on all of them
-    seen_auc: float = 0.03  # eleven in twelve pairs that differ by their seed alone keep each
-    latency_ratio: float = 2.0  # time of the challenger over time of the champion
+    # by which the AUC on unseen families may be smaller; unlike an FNR at one threshold it rests on all users
+    unseen_auc: NonNegativeFloat = 0.03
+    # by which the AUC on seen families may be smaller; eleven in twelve pairs keep it
+    seen_auc: NonNegativeFloat = 0.03
+    latency_ratio: NonNegativeFloat = 2.0  # largest time of the challenger over the time of the champion
 
     def __post_init__(self) -> None:
-        for name, margin in vars(self).items():
-            require(0 <= margin < math.inf, f"`0 <= {name} < inf`", f"{name}={margin}")
+        check(self)
 
     @property
     def figures(self) -> Mapping[str, float]:

@@ -11,6 +11,7 @@ import math
 import statistics
 from dataclasses import dataclass
 
+from trainables.core.bounds import PositiveInt, check
 from trainables.core.config import require
 
 
@@ -18,12 +19,11 @@ from trainables.core.config import require
 class LatencyConfig:
     """Settings of the latency measurement."""
 
-    movements: int = 64  # one batch of a network call
-    repeats: int = 11  # two of them may be disturbed before a bound of 95 % confidence moves
+    movements: PositiveInt = 64  # movements of one timed call: one batch of a network call
+    repeats: PositiveInt = 11  # timed calls of each; two of 11 may be disturbed before a bound of 95 % confidence moves
 
     def __post_init__(self) -> None:
-        require(self.movements >= 1, "`movements >= 1`", f"movements={self.movements}")
-        require(self.repeats >= 1, "`repeats >= 1`", f"repeats={self.repeats}")
+        check(self)
 
     def require_enough(self, confidence: float) -> None:
         """Raise `ConfigError` unless so many repeats can bound the median ratio with this confidence."""

@@ -21,9 +21,10 @@ import math
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 from platform.promotion.latency import Latency
+from trainables.core.bounds import NonNegativeFloat, PositiveFloat, Range, Share, check
 from trainables.core.config import ConfigError, require
 from trainables.eval.intervals.jackknife import Interval, JackknifeEstimate, difference, interval
 from trainables.metric_registry import METRIC_SETS, METRICS
@@ -37,6 +38,8 @@ SIGNS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     ">": operator.gt,
 }
+
+Confidence = Annotated[float, Range(gt=0.5, lt=1)]
 
 
 class Limits(Protocol):
@@ -67,17 +70,15 @@ class Margins(Protocol):
 class LimitsConfig:
     """Limits of a challenger's own metrics, whichever champion it replaces."""
 
-    c2st: float = 0.75  # at most; the best of a default sweep reads 0.57, an adversarial baseline 0.85
-    memorised_share: float = 0.05  # at most; other users score 0.01, a copied training set 1
-    precision: float = 0.5  # at least; halves of real movements read 0.90
-    recall: float = 0.5  # at least; halves of real movements read 0.90
-    latency_ms_per_movement: float = 200.0  # at most, on one thread; the default model takes about 15
+    c2st: Share = 0.75  # largest C2ST; the best of a default sweep reads 0.57, an adversarial baseline 0.85
+    memorised_share: Share = 0.05  # largest share of memorised samples; other users score 0.01, a copied training set 1
+    precision: Share = 0.5  # smallest precision; halves of real movements read 0.90
+    recall: Share = 0.5  # smallest recall; halves of real movements read 0.90
+    # largest time per movement, in milliseconds, on one thread; the default model takes about 15
+    latency_ms_per_movement: PositiveFloat = 200.0
 
     def __post_init__(self) -> None:
-        for name in ("c2st", "memorised_share", "precision", "recall"):
-            require(0 <= getattr(self, name) <= 1, f"`0 <= {name} <= 1`", f"{name}={getattr(self, name)}")
-        latency = self.latency_ms_per_movement
-        require(latency > 0, "`latency_ms_per_movement > 0`", f"latency_ms_per_movement={latency}")
+        check(self)
 
     @property
     def laws(self) -> Mapping[str, tuple[str, float]]:
@@ -94,15 +95,15 @@ class LimitsConfig:
 class MarginsConfig:
     """Margins by which a challenger with a lower C2ST may be worse in other metrics."""
 
-    mmd: float = 0.02  # four in five equal pairs or more keep each (`benchmarks.decisions`)
-    precision: float = 0.1
-    recall: float = 0.1
-    memorised_share: float = 0.03
-    latency_ratio: float = 1.5  # time of the challenger over time of the champion
+    # by which MMD may be larger; four in five equal pairs keep it (`benchmarks.decisions`)
+    mmd: NonNegativeFloat = 0.02
+    precision: NonNegativeFloat = 0.1  # by which precision may be smaller
+    recall: NonNegativeFloat = 0.1  # by which recall may be smaller
+    memorised_share: NonNegativeFloat = 0.03  # by which the share of memorised samples may be larger
+    latency_ratio: NonNegativeFloat = 1.5  # largest time of the challenger over the time of the champion
 
     def __post_init__(self) -> None:
-        for name, margin in vars(self).items():
-            require(0 <= margin < math.inf, f"`0 <= {name} < inf`", f"{name}={margin}")
+        check(self)
 
     @property
     def figures(self) -> Mapping[str, float]:
@@ -124,12 +125,12 @@ class Rule:
     by chance as well, one equal challenger in seventeen is promoted there (`benchmarks.decisions`).
     """
 
-    confidence: float = 0.95
+    confidence: Confidence = 0.95
     limits: Limits = LimitsConfig()
     margins: Margins = MarginsConfig()
 
     def __post_init__(self) -> None:
-        require(0.5 < self.confidence < 1, "`0.5 < confidence < 1`", f"confidence={self.confidence}")
+        check(self)
 
     @property
     def two_sided(self) -> float:

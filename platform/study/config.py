@@ -5,12 +5,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from platform.study.objectives import Constraint, Goal, Objective
 from platform.study.samplers import SAMPLERS
 from search_spaces import SPACES, Space
-from trainables.core.config import ConfigError, require, require_member
+from trainables.core.bounds import AnyInt, Choice, Folder, NonNegativeInt, PositiveInt, Range, Text, check
+from trainables.core.config import require
 from trainables.metric_registry import METRIC_SETS
 from trainables.specs import TRAINABLES
 from trainables.training.metric import MetricSet
@@ -18,7 +19,46 @@ from trainables.training.scaling import ScalingConfig
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 BYTES = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+
+
+@dataclass(frozen=True, eq=False)
+class Quantity:
+    """A bound of text: a number with a unit, above 0 or, with `zero`, 0 as well.
+
+    >>> Quantity(UNITS, "20m").value("1.5h"), str(Quantity(UNITS, "20m"))
+    (5400.0, 'a number above 0 with a unit s, m, h or d, as 20m')
+    """
+
+    units: Mapping[str, float]
+    example: str
+    zero: bool = False
+
+    def holds(self, value: str) -> bool:
+        """Whether a text is such a number."""
+        return self._match(value) is not None and (self.zero or self.value(value) > 0)
+
+    def law(self, name: str) -> str:
+        """The field and what it is to be."""
+        return f"`{name}` to be {self}"
+
+    def __str__(self) -> str:
+        *most, last = self.units
+        return f"a number{'' if self.zero else ' above 0'} with a unit {', '.join(most)} or {last}, as {self.example}"
+
+    def value(self, text: str) -> float:
+        """The number in seconds or bytes; of a text that keeps the bound."""
+        match = self._match(text)
+        assert match is not None
+        return float(match[1]) * self.units[match[2]]
+
+    def _match(self, text: str) -> re.Match[str] | None:
+        return re.fullmatch(rf"(\d+(?:\.\d+)?)({'|'.join(self.units)})", text)
+
+
+TIME = Quantity(UNITS, "20m")
+SIZE = Quantity(BYTES, "2GB")
+FREE = Quantity(BYTES, "200MB", zero=True)
 
 
 @dataclass(frozen=True)
@@ -28,59 +68,45 @@ class BudgetConfig:
     What time or disk cut goes on from its last checkpoint when the same command runs again.
     """
 
-    trials: int = 8
-    time_limit: str = "8m"
-    concurrent: int = 0  # trials side by side; 0: as many as the CPUs carry
-    retries: int = 2  # of a trial that crashed, each from its last checkpoint
-    disk: str = "10GB"  # of the study's checkpoints; the worst go first, never the front, the finalists or what runs
-    min_free_disk: str = "200MB"  # free space at storage_path below which the sweep stops
+    trials: PositiveInt = 8  # trials of the study, over all its runs
+    time_limit: Annotated[str, TIME] = "8m"  # wall time of this run; what it cuts is resumed by the next one
+    concurrent: NonNegativeInt = 0  # trials side by side; 0: as many as the CPUs carry
+    retries: NonNegativeInt = 2  # restarts of a trial that crashed, each from its last checkpoint
+    # size of the study's checkpoints; the worst are deleted first, never those of the front, the finalists or running
+    # trials
+    disk: Annotated[str, SIZE] = "10GB"
+    min_free_disk: Annotated[str, FREE] = "200MB"  # free space at storage_path below which the sweep stops
 
     def __post_init__(self) -> None:
-        require(self.trials >= 1, "`trials >= 1`", f"trials={self.trials}")
-        require(self.concurrent >= 0, "`concurrent >= 0`", f"concurrent={self.concurrent}")
-        require(self.time_limit_s > 0, "`time_limit > 0`", f"time_limit={self.time_limit}")
-        require(self.retries >= 0, "`retries >= 0`", f"retries={self.retries}")
-        require(self.disk_bytes > 0, "`disk > 0`", f"disk={self.disk}")
-        require(self.min_free_bytes >= 0, "`min_free_disk >= 0`", f"min_free_disk={self.min_free_disk}")
+        check(self)
 
     @property
     def time_limit_s(self) -> float:
         """The time limit in seconds, from text such as 90s, 20m, 1.5h."""
-        return _quantity("time_limit", self.time_limit, UNITS, "20m")
+        return TIME.value(self.time_limit)
 
     @property
     def disk_bytes(self) -> int:
         """The quota of checkpoints in bytes, from text such as 500MB, 2GB."""
-        return int(_quantity("disk", self.disk, BYTES, "2GB"))
+        return int(SIZE.value(self.disk))
 
     @property
     def min_free_bytes(self) -> int:
         """The free space that is left alone, in bytes."""
-        return int(_quantity("min_free_disk", self.min_free_disk, BYTES, "200MB"))
-
-
-def _quantity(key: str, text: str, units: Mapping[str, float], example: str) -> float:
-    match = re.fullmatch(rf"(\d+(?:\.\d+)?)({'|'.join(units)})", text)
-    if not match:
-        *most, last = units
-        raise ConfigError(
-            f"expected `{key}` to be a number with a unit {', '.join(most)} or {last} (as {example}), "
-            f"but got {key}={text}"
-        )
-    return float(match[1]) * units[match[2]]
+        return int(FREE.value(self.min_free_disk))
 
 
 @dataclass(frozen=True)
 class SchedulerConfig:
     """Asynchronous successive halving (Li et al., 2020, arXiv:1810.05934): at each rung the best 1/reduction go on."""
 
-    grace_epochs: int = 2  # the first rung
-    reduction_factor: float = 3.0
-    metric: str = ""  # compared at the rungs; empty: the first metric of the first objective
+    grace_epochs: PositiveInt = 2  # epochs before the first comparison
+    # of the trials that are compared 1 / reduction_factor go on
+    reduction_factor: Annotated[float, Range(gt=1, lt=math.inf)] = 3.0
+    metric: str = ""  # metric that is compared; empty: the first one of the first objective
 
     def __post_init__(self) -> None:
-        require(self.grace_epochs >= 1, "`grace_epochs >= 1`", f"grace_epochs={self.grace_epochs}")
-        require(self.reduction_factor > 1, "`reduction_factor > 1`", f"reduction_factor={self.reduction_factor}")
+        check(self)
 
     def rungs(self, epochs: int) -> list[int]:
         """Epochs at which trials are compared, in rising order; none if the grace covers the whole trial.
@@ -97,42 +123,40 @@ class SchedulerConfig:
 class FinalistsConfig:
     """How the best trials are judged again when the search is over."""
 
-    top: int = 3  # trials; 0 leaves it out
-    eval_seeds: int = 3  # fresh draws of the sampler's noise, or of a detector's bots, common to all of them
-    retrain_seeds: int = 0  # trainings of each with another seed, so that the leaderboard knows the luck of one
-    holdout_budget: int = 32  # checkpoints that may ever be judged on the holdout split of these data
+    top: NonNegativeInt = 3  # trials that are re-evaluated; 0: none
+    # new seeds per trial of the sampler's noise, or of a detector's bots, common to all trials
+    eval_seeds: PositiveInt = 3
+    retrain_seeds: NonNegativeInt = 0  # trainings per trial with other seeds, to measure how much results vary
+    holdout_budget: NonNegativeInt = 32  # holdout evaluations that these data may have, over all studies
 
     def __post_init__(self) -> None:
-        require(self.top >= 0, "`top >= 0`", f"top={self.top}")
-        require(self.eval_seeds >= 1, "`eval_seeds >= 1`", f"eval_seeds={self.eval_seeds}")
-        require(self.retrain_seeds >= 0, "`retrain_seeds >= 0`", f"retrain_seeds={self.retrain_seeds}")
-        require(self.holdout_budget >= 0, "`holdout_budget >= 0`", f"holdout_budget={self.holdout_budget}")
+        check(self)
 
 
 @dataclass(frozen=True)
 class TuneConfig:
     """One sweep."""
 
-    space: str = ""  # empty: the one that bears the trainable's name
-    study_name: str = ""  # empty: the name of the space
-    storage_path: str = "results"  # everything a study leaves; shared by all nodes of a cluster
-    storage: str = ""  # of Optuna: empty for a journal file beside the results, else a URL such as sqlite:///study.db
-    seed: int = 0  # of the suggestions; trainable.seed is the one of the training
-    sampler: str = "tpe"
-    objectives: tuple[str, ...] = ()  # empty: the space's metric; two make a Pareto front
-    constraints: tuple[str, ...] = ()  # as val/recall>=0.5: trials that break one stand behind all that keep them
-    trials: tuple[int, ...] = ()  # that `show`, `compare` and `reproduce` are about
-    address: str = "local"  # "auto": the cluster that this machine belongs to
+    # search space; empty: the one named like the trainable
+    space: Annotated[str, Choice(SPACES, or_empty=True)] = ""
+    # name and folder of the study; empty: the name of the space
+    study_name: Annotated[str, Text("letters, digits, '.', '_' and '-', or empty", f"({NAME})?")] = ""
+    storage_path: Folder = "results"  # folder of all studies; shared by all nodes of a cluster
+    # URL of Optuna's database, such as sqlite:///study.db; empty: a journal file in the study's folder
+    storage: str = ""
+    seed: AnyInt = 0  # seed of the suggestions; trainable.seed is the one of the training
+    sampler: Annotated[str, Choice(SAMPLERS)] = "tpe"  # how Optuna suggests values
+    objectives: tuple[str, ...] = ()  # metrics to optimise, or sums of them; empty: the headline; two: a Pareto front
+    constraints: tuple[str, ...] = ()  # as val/recall>=0.5: trials that violate one rank behind all that do not
+    trials: tuple[NonNegativeInt, ...] = ()  # numbers of the trials that `show`, `compare` and `reproduce` are about
+    address: str = "local"  # Ray cluster; local: started for this run; auto: the one that this machine belongs to
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
     scaling: ScalingConfig = field(default_factory=ScalingConfig)
     finalists: FinalistsConfig = field(default_factory=FinalistsConfig)
 
     def __post_init__(self) -> None:
-        require_member("space", self.space or next(iter(SPACES)), SPACES)
-        require_member("sampler", self.sampler, SAMPLERS)
-        named = not self.study_name or bool(NAME.fullmatch(self.study_name))
-        require(named, f"`study_name` to match {NAME.pattern}", self.study_name)
+        check(self)
         for folder in {spec.model_type.registry: None for spec in TRAINABLES.values()}:
             require(self.study_name != folder, f"a `study_name` other than {folder}", "it", "champions are kept there")
 

@@ -1,7 +1,7 @@
 """Bounds of configuration fields, each declared once, as metadata of the field's type.
 
     epochs: PositiveInt = 9
-    fpr: Annotated[float, Interval(gt=0, lt=1)] = 0.01
+    fpr: Annotated[float, Range(gt=0, lt=1)] = 0.01
     sampler: Annotated[str, Choice(SAMPLERS)] = "tpe"
 
 A configuration calls `check(self)` first in its `__post_init__`, then states the laws between its fields. `--help` and
@@ -37,12 +37,12 @@ class Bound(Protocol):
 
 
 @dataclass(frozen=True)
-class Interval:
+class Range:
     """Numbers between two ends, each of which is left out (`gt`, `lt`), included (`ge`, `le`) or absent; never NaN.
 
-    >>> Interval(gt=0, le=1).law("share"), str(Interval(gt=0, le=1))
+    >>> Range(gt=0, le=1).law("share"), str(Range(gt=0, le=1))
     ('`0 < share <= 1`', '> 0 and <= 1')
-    >>> Interval(ge=1).law("epochs"), str(Interval())
+    >>> Range(ge=1).law("epochs"), str(Range())
     ('`epochs >= 1`', 'any')
     """
 
@@ -159,14 +159,14 @@ class Distinct:
 
 
 WHOLE = (Length, Distinct)
-AnyInt = Annotated[int, Interval()]
-PositiveInt = Annotated[int, Interval(ge=1)]
-NonNegativeInt = Annotated[int, Interval(ge=0)]
-PositiveFloat = Annotated[float, Interval(gt=0, lt=math.inf)]
-NonNegativeFloat = Annotated[float, Interval(ge=0, lt=math.inf)]
-FiniteFloat = Annotated[float, Interval(gt=-math.inf, lt=math.inf)]
-Share = Annotated[float, Interval(ge=0, le=1)]
-Fraction = Annotated[float, Interval(ge=0, lt=1)]
+AnyInt = Annotated[int, Range()]
+PositiveInt = Annotated[int, Range(ge=1)]
+NonNegativeInt = Annotated[int, Range(ge=0)]
+PositiveFloat = Annotated[float, Range(gt=0, lt=math.inf)]
+NonNegativeFloat = Annotated[float, Range(ge=0, lt=math.inf)]
+FiniteFloat = Annotated[float, Range(gt=-math.inf, lt=math.inf)]
+Share = Annotated[float, Range(ge=0, le=1)]
+Fraction = Annotated[float, Range(ge=0, lt=1)]
 Folder = Annotated[str, Text("a folder")]
 Checkpoint = Annotated[str, Text("a checkpoint folder", remedy="add ckpt=FOLDER")]
 Betas = Annotated[tuple[Fraction, ...], Length(2, 2)]

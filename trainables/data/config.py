@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from trainables.core.bounds import Choice, Interval, PositiveFloat, Share, check
+from trainables.core.bounds import Choice, PositiveFloat, Range, Share, check
 
 SOURCE_NAMES = ("cursory", "balabit", "sapimouse", "table")  # the keys of `trainables.data.recordings.READERS`
 SPLITS = ("train", "validation", "test", "holdout")
@@ -46,7 +46,7 @@ class CanonicalConfig:
     # canonical form of a movement; fixed_dt: native 60 Hz steps, no interpolation pattern for a generator to imitate
     representation: Annotated[str, Choice(FORMS)] = "fixed_dt"
     # T, steps of a sequence; 1.07 s at 60 Hz, which 88 % of the default recordings do not exceed
-    sequence_length: Annotated[int, Interval(ge=MINIMUM_STEPS)] = 64
+    sequence_length: Annotated[int, Range(ge=MINIMUM_STEPS)] = 64
 
     def __post_init__(self) -> None:
         check(self)
@@ -77,7 +77,7 @@ class Crop:
     """Cut up to `strength` of the steps off at each end."""
 
     probability: Share = 0.0  # share of the movements that it is applied to; 0 switches it off
-    strength: Annotated[float, Interval(ge=0, le=0.4)] = 0.1  # largest share of the steps cut off at each end
+    strength: Annotated[float, Range(ge=0, le=0.4)] = 0.1  # largest share of the steps cut off at each end
 
     def __post_init__(self) -> None:
         check(self)
@@ -88,7 +88,7 @@ class TimeStretch:
     """Keep the path and make the duration longer or shorter by up to `strength` of it."""
 
     probability: Share = 0.25  # share of the movements that it is applied to; 0 switches it off
-    strength: Annotated[float, Interval(ge=0, le=0.5)] = 0.1  # largest change of the duration, relative to it
+    strength: Annotated[float, Range(ge=0, le=0.5)] = 0.1  # largest change of the duration, relative to it
 
     def __post_init__(self) -> None:
         check(self)
@@ -99,7 +99,7 @@ class TimeWarp:
     """Keep path and duration and make the pace locally faster or slower by up to `strength`."""
 
     probability: Share = 0.5  # share of the movements that it is applied to; 0 switches it off
-    strength: Annotated[float, Interval(ge=0, le=0.5)] = 0.1  # largest local change of the pace, relative to it
+    strength: Annotated[float, Range(ge=0, le=0.5)] = 0.1  # largest local change of the pace, relative to it
 
     def __post_init__(self) -> None:
         check(self)
@@ -110,7 +110,7 @@ class GoalShift:
     """Turn and scale the whole movement, so that its end moves by up to `strength` of the distance."""
 
     probability: Share = 0.5  # share of the movements that it is applied to; 0 switches it off
-    strength: Annotated[float, Interval(ge=0, le=0.3)] = 0.05  # largest shift of the end, relative to the distance
+    strength: Annotated[float, Range(ge=0, le=0.3)] = 0.05  # largest shift of the end, relative to the distance
 
     def __post_init__(self) -> None:
         check(self)

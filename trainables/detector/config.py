@@ -9,11 +9,11 @@ from trainables.core.bounds import (
     Distinct,
     FiniteFloat,
     Fraction,
-    Interval,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    Range,
     Share,
     check,
 )
@@ -31,7 +31,7 @@ FAMILY_NAMES = (
     "replay",
 )  # of simple bots
 SOURCES = ("bots", "gan", "diffusion", "served")
-Width = Annotated[int, Interval(ge=2)]
+Width = Annotated[int, Range(ge=2)]
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class NegativesConfig:
     """
 
     # generated over real movements, each of them counting as one; null: `weight` is given
-    alpha: Annotated[float, Interval(gt=0, le=10)] | None = 1.0
+    alpha: Annotated[float, Range(gt=0, le=10)] | None = 1.0
     # weight of each generated movement, of which there are as many as real ones; null: `alpha` is given
-    weight: Annotated[float, Interval(gt=0, le=1)] | None = None
+    weight: Annotated[float, Range(gt=0, le=1)] | None = None
     # families never trained on, which the detector is evaluated on as unseen ones
     held_out: Annotated[tuple[Annotated[str, Choice(FAMILY_NAMES)], ...], Distinct()] = ("windmouse", "lognormal")
     bots: NonNegativeFloat = 1.0  # share of the scripted bots
@@ -141,7 +141,7 @@ class OptimConfig:
 class DetectorEvaluationConfig:
     """How a detector is judged after each epoch: validation people against every style under their conditions."""
 
-    fpr: Annotated[float, Interval(gt=0, lt=1)] = 0.01  # target FPR: share of people's movements that may be flagged
+    fpr: Annotated[float, Range(gt=0, lt=1)] = 0.01  # target FPR: share of people's movements that may be flagged
     seed: AnyInt = 20240  # seed of the bots: common to all trials of a study
 
     def __post_init__(self) -> None:
@@ -156,7 +156,7 @@ class DetectorConfig:
     epochs: PositiveInt = 6  # epochs of the run, each followed by an evaluation
     # optimiser steps per epoch; with more than 100 the default recordings are memorised
     steps_per_epoch: PositiveInt = 100
-    batch_size: Annotated[int, Interval(ge=4)] = 128  # movements per optimiser step, of all workers together
+    batch_size: Annotated[int, Range(ge=4)] = 128  # movements per optimiser step, of all workers together
     data: DataConfig = field(default_factory=DataConfig)
     negatives: NegativesConfig = field(default_factory=NegativesConfig)
     model: DetectorModelConfig = field(default_factory=DetectorModelConfig)

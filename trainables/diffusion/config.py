@@ -8,11 +8,11 @@ from trainables.core.bounds import (
     Betas,
     Choice,
     Fraction,
-    Interval,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    Range,
     Share,
     check,
 )
@@ -88,7 +88,7 @@ class DiffusionConfig:
     seed: AnyInt = 0  # seed of weights, batches, noise and generated movements
     epochs: PositiveInt = 9  # epochs of the run, each followed by an evaluation
     steps_per_epoch: PositiveInt = 150  # optimiser steps per epoch; equal for every alpha, so that trials cost the same
-    batch_size: Annotated[int, Interval(ge=2)] = 64  # movements per optimiser step, of all workers together
+    batch_size: Annotated[int, Range(ge=2)] = 64  # movements per optimiser step, of all workers together
     data: DataConfig = field(default_factory=DataConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     latent: LatentConfig = field(default_factory=LatentConfig)

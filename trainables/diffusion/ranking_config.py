@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from trainables.core.bounds import Choice, Interval, NonNegativeFloat, PositiveFloat, PositiveInt, check
+from trainables.core.bounds import Choice, NonNegativeFloat, PositiveFloat, PositiveInt, Range, check
 
 LOSS_NAMES = ("infonce", "triplet", "hinge0", "softplus", "logistic")
 NORMALISATION_NAMES = ("batch", "dimension", "none")
@@ -18,7 +18,7 @@ class ContrastiveConfig:
     temperature: PositiveFloat = 0.5  # of the smooth losses, in units of the normalised distance
     negatives: PositiveInt = 1  # K, negatives of each ranked row
     # share of the batch that is ranked: the term costs share * negatives of a plain step
-    share: Annotated[float, Interval(gt=0, le=1)] = 0.25
+    share: Annotated[float, Range(gt=0, le=1)] = 0.25
     loss: Annotated[str, Choice(LOSS_NAMES)] = "infonce"  # ranking loss
     margin: NonNegativeFloat = 0.2  # of the triplet loss alone, in units of the normalised distance
     # unit of the distance; so that the temperature means the same at every length, width and noise level

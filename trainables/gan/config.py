@@ -7,12 +7,12 @@ from trainables.core.bounds import (
     AnyInt,
     Betas,
     Fraction,
-    Interval,
     Length,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    Range,
     Share,
     check,
 )
@@ -67,7 +67,7 @@ class GanConfig:
     seed: AnyInt = 0  # seed of weights, batches, noise and generated movements
     epochs: PositiveInt = 3  # epochs of the run; beyond 3 the critic overfits the default recordings
     steps_per_epoch: PositiveInt = 150  # generator steps between two evaluations
-    batch_size: Annotated[int, Interval(ge=2)] = 32  # movements per step; small, for more steps a minute
+    batch_size: Annotated[int, Range(ge=2)] = 32  # movements per step; small, for more steps a minute
     data: DataConfig = field(default_factory=DataConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     model: GanModelConfig = field(default_factory=GanModelConfig)

@@ -196,7 +196,7 @@ def test_detectors_that_never_met_other_families_are_not_compared(
     ("override", "says"),
     [
         ("detector.limits.fpr=2", "detector.limits: expected `0 <= fpr <= 1`"),
-        ("detector.limits.latency_ms_per_movement=0", "`latency_ms_per_movement > 0`"),
+        ("detector.limits.latency_ms_per_movement=0", "`0 < latency_ms_per_movement < inf`"),
         ("detector.margins.seen_auc=-1", "`0 <= seen_auc < inf`"),
         ("registry=mine", "`registry` in {registry, registry-detector}"),
     ],

@@ -228,7 +228,7 @@ def test_one_group_gives_no_interval_and_is_refused_as_input() -> None:
         (lambda: Rule(confidence=1.0), "`0.5 < confidence < 1`"),
         (lambda: LimitsConfig(c2st=1.1), "`0 <= c2st <= 1`"),
         (lambda: LimitsConfig(recall=-0.1), "`0 <= recall <= 1`"),
-        (lambda: LimitsConfig(latency_ms_per_movement=0.0), "`latency_ms_per_movement > 0`"),
+        (lambda: LimitsConfig(latency_ms_per_movement=0.0), "`0 < latency_ms_per_movement < inf`"),
         (lambda: MarginsConfig(mmd=-0.01), "`0 <= mmd < inf`"),
         (lambda: MarginsConfig(latency_ratio=math.inf), "`0 <= latency_ratio < inf`"),
     ],

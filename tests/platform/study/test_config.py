@@ -224,7 +224,8 @@ def test_time_limit_is_read_with_its_unit(time_limit: str, seconds: float) -> No
 
 @pytest.mark.parametrize("time_limit", ["20", "m", "", "20 m", "-5m", "0s", "1e3s", "5M", "1h30m"])
 def test_a_wrong_time_limit_is_named(time_limit: str) -> None:
-    with pytest.raises(ConfigError, match=f"time_limit={time_limit}"):
+    got = f"time_limit={time_limit}" if time_limit else "an empty text"
+    with pytest.raises(ConfigError, match=f"^expected `time_limit` to be a number above 0 .*, as 20m, but got {got}$"):
         BudgetConfig(time_limit=time_limit)
 
 
@@ -241,12 +242,16 @@ def test_a_wrong_size_is_one_line_that_names_it_and_gives_an_example(key: str, t
     wrong: dict[str, Any] = {key: text}
     with pytest.raises(ConfigError) as caught:
         BudgetConfig(**wrong)
-    assert all(part in str(caught.value) for part in (f"{key}={text}", "KB, MB, GB or TB", "as 2"))
+    got = f"{key}={text}" if text else "an empty text"
+    assert all(part in str(caught.value) for part in (f"but got {got}", "KB, MB, GB or TB", "as 2", f"`{key}`"))
     assert "\n" not in str(caught.value)
 
 
 def test_a_quota_of_nothing_is_refused_and_a_reserve_of_nothing_is_not() -> None:
-    with pytest.raises(ConfigError, match=r"expected `disk > 0`.*disk=0GB"):
+    with pytest.raises(
+        ConfigError,
+        match=r"expected `disk` to be a number above 0 with a unit KB, MB, GB or TB, as 2GB, but got disk=0GB",
+    ):
         BudgetConfig(disk="0GB")
     assert BudgetConfig(min_free_disk="0GB").min_free_bytes == 0
 

@@ -12,9 +12,9 @@ from trainables.core.bounds import (
     Choice,
     Distinct,
     FiniteFloat,
-    Interval,
     Length,
     PositiveFloat,
+    Range,
     Share,
     Text,
     bounds_of,
@@ -51,26 +51,26 @@ def refusal(**values: Any) -> str:
     [("gt", 0.1, 0.0), ("ge", 0.0, -0.1), ("lt", -0.1, 0.0), ("le", 0.0, 0.1)],
 )
 def test_an_end_is_left_out_or_included(end: str, inside: float, outside: float) -> None:
-    interval = Interval(**{end: 0})
+    interval = Range(**{end: 0})
     assert interval.holds(inside)
     assert not interval.holds(outside)
 
 
-@pytest.mark.parametrize("interval", [Interval(), Interval(gt=0), Interval(lt=math.inf), Interval(ge=0, le=1)], ids=str)
-def test_nan_lies_in_no_interval(interval: Interval) -> None:
+@pytest.mark.parametrize("interval", [Range(), Range(gt=0), Range(lt=math.inf), Range(ge=0, le=1)], ids=str)
+def test_nan_lies_in_no_interval(interval: Range) -> None:
     assert not interval.holds(math.nan)
 
 
 @pytest.mark.parametrize(
     ("bound", "law", "text"),
     [
-        (Interval(gt=0, lt=math.inf), "`0 < x < inf`", "> 0"),
-        (Interval(ge=0, lt=1), "`0 <= x < 1`", ">= 0 and < 1"),
-        (Interval(ge=1), "`x >= 1`", ">= 1"),
-        (Interval(le=2.5), "`x <= 2.5`", "<= 2.5"),
-        (Interval(gt=-math.inf, lt=math.inf), "`x` to be finite", "finite"),
-        (Interval(), "any `x`", "any"),
-        (Interval(lt=2**53), "`x < 9007199254740992`", "< 9007199254740992"),
+        (Range(gt=0, lt=math.inf), "`0 < x < inf`", "> 0"),
+        (Range(ge=0, lt=1), "`0 <= x < 1`", ">= 0 and < 1"),
+        (Range(ge=1), "`x >= 1`", ">= 1"),
+        (Range(le=2.5), "`x <= 2.5`", "<= 2.5"),
+        (Range(gt=-math.inf, lt=math.inf), "`x` to be finite", "finite"),
+        (Range(), "any `x`", "any"),
+        (Range(lt=2**53), "`x < 9007199254740992`", "< 9007199254740992"),
         (Choice(("b", "a")), "`x` in {a, b}", "a | b"),
         (Length(), "`x` to have 1 or more entries", "1 or more entries"),
         (Length(2, 2), "`x` to have 2 entries", "2 entries"),

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Annotated
 
-from trainables.core.bounds import AnyInt, Choice, Interval, Length, PositiveInt, check
+from trainables.core.bounds import AnyInt, Choice, Length, PositiveInt, Range, check
 from trainables.core.config import require
 from trainables.eval.intervals.config import BootstrapConfig
 
@@ -21,7 +21,7 @@ class DetectorMetricsConfig:
     """Which figures, and how sure."""
 
     # target FPRs, falling: shares of people's movements that may be flagged; tables are ordered by the first
-    fprs: Annotated[tuple[Annotated[float, Interval(gt=0, lt=1)], ...], Length()] = (0.01, 0.001)
+    fprs: Annotated[tuple[Annotated[float, Range(gt=0, lt=1)], ...], Length()] = (0.01, 0.001)
     bins: PositiveInt = 15  # bins of the reliability table
     # movements per session in the tables of sessions, rising
     movements: Annotated[tuple[PositiveInt, ...], Length()] = (1, 3, 5, 10)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from trainables.core.bounds import AnyInt, Choice, Interval, Length, PositiveInt, check
+from trainables.core.bounds import AnyInt, Choice, Length, PositiveInt, Range, check
 
 PROBE_NAMES = ("logistic", "quadratic", "mlp", "forest", "boosting")  # the keys of `trainables.eval.metrics.PROBES`
 MINIMUM_MOVEMENTS = 40  # half may be lost to re-observation, or are clustered into 20 with a row for each
@@ -14,9 +14,9 @@ class EvaluationConfig:
     """Evaluation of a generator on the validation split."""
 
     # validation movements at most; the default validation split has fewer
-    movements: Annotated[int, Interval(ge=MINIMUM_MOVEMENTS)] = 512
+    movements: Annotated[int, Range(ge=MINIMUM_MOVEMENTS)] = 512
     probe: Annotated[str, Choice(PROBE_NAMES)] = "quadratic"  # classifier of the two-sample test
-    folds: Annotated[int, Interval(ge=2)] = 5  # folds of its cross-validation
+    folds: Annotated[int, Range(ge=2)] = 5  # folds of its cross-validation
     seed: AnyInt = 20240  # seed of noise, rows and folds: common to all trials of a study
 
     def __post_init__(self) -> None:
@@ -29,8 +29,8 @@ class MetricConfig:
 
     # classifiers of the two-sample test
     probes: Annotated[tuple[Annotated[str, Choice(PROBE_NAMES)], ...], Length()] = PROBE_NAMES
-    folds: Annotated[int, Interval(ge=2)] = 5  # folds of their cross-validation
-    null_repeats: Annotated[int, Interval(ge=2)] = 10  # random halvings of the real movements behind each null band
+    folds: Annotated[int, Range(ge=2)] = 5  # folds of their cross-validation
+    null_repeats: Annotated[int, Range(ge=2)] = 10  # random halvings of the real movements behind each null band
     permutations: PositiveInt = 999  # of the labels behind a p-value, which is therefore never below 0.001
     seed: AnyInt = 20240  # seed of folds, halvings and permutations
 
