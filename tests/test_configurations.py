@@ -18,7 +18,7 @@ COMMANDS = commands()
 VALUES: tuple[Any, ...] = (-2, 0, 1, 70000, -2.0, 0.0, 1.0, 20.0, math.inf, math.nan, "", "no such thing")
 
 
-def classes(schema: type) -> Iterator[type]:
+def classes(schema: Any) -> Iterator[Any]:
     """A configuration and all inside it."""
     yield schema
     for hint in get_type_hints(schema).values():
@@ -26,14 +26,19 @@ def classes(schema: type) -> Iterator[type]:
             yield from classes(hint)
 
 
-def schemas() -> set[type]:
+def schemas() -> set[Any]:
     """Every configuration that a command takes."""
     named = [schema for command in COMMANDS for schema in command.schemas.values()]
-    outer = [cls for schema in named for cls in (schema if isinstance(schema, tuple) else (schema,))]
+    outer: list[Any] = [cls for schema in named for cls in (schema if isinstance(schema, tuple) else (schema,))]
     return {cls for schema in outer for cls in classes(schema)}
 
 
-def broken(cls: type, name: str, bound: Bound) -> Iterator[Any]:
+def name_of(cls: Any) -> str:
+    """Module and name of a configuration."""
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def broken(cls: Any, name: str, bound: Bound) -> Iterator[Any]:
     """Plain values of a field that its type takes and its bound does not."""
     kind = kind_of(get_type_hints(cls)[name])
     if isinstance(bound, WHOLE):
@@ -66,8 +71,8 @@ def test_the_groups_of_a_command_hold_every_key_of_its_configuration(command: Co
     assert leaves(request.config) - listed == set()
 
 
-@pytest.mark.parametrize("cls", sorted(schemas(), key=lambda cls: cls.__qualname__), ids=lambda cls: cls.__qualname__)
-def test_a_configuration_checks_its_bounds(cls: type) -> None:
+@pytest.mark.parametrize("cls", sorted(schemas(), key=name_of), ids=name_of)
+def test_a_configuration_checks_its_bounds(cls: Any) -> None:
     given = {"ckpt": "folder"} if "ckpt" in bounds_of(cls) else {}
     for name, bounds in bounds_of(cls).items():
         for bound in bounds:

@@ -104,7 +104,7 @@ def command_page(found: Sequence[Command]) -> Iterator[str]:
     yield "`--help` prints the same text and the [keys](keys.md), `--cfg job` the composed configuration as YAML."
     for command in found:
         yield ""
-        yield f"## `{command.module}`"
+        yield f"## {_title(command, found)}"
         yield ""
         yield from ("```text", usage(command), "", *command.about.strip().splitlines(), "```")
         for title, rows in (("verb", command.verbs), ("switch", command.switches), ("exit code", exit_codes(command))):
@@ -121,7 +121,7 @@ def key_page(found: Sequence[Command]) -> Iterator[str]:
     yield ""
     yield "Any key is set as `key=value` on the command line. A value outside of its bound is refused, in one line."
     for command in found:
-        yield from _groups(f"`{command.module}`", _own(command))
+        yield from _groups(_title(command, found), _own(command))
     for name, spec in TRAINABLES.items():
         yield from _groups(f"`trainable={name}`", groups_of(spec.config, "trainable"))
 
@@ -151,6 +151,12 @@ def python_page() -> Iterator[str]:
         for name in names:
             module, _, leaf = name.rpartition(".")
             yield from _documented(module, _definition(module, leaf))
+
+
+def _title(command: Command, found: Sequence[Command]) -> str:
+    """Return the module of a command; where several belong to one module, their configuration files as well."""
+    alone = [other.module for other in found].count(command.module) == 1
+    return f"`{command.module}`" + ("" if alone else f" with `{command.config_name}`")
 
 
 def _own(command: Command) -> list[Group]:

@@ -12,7 +12,7 @@ from trainables.data.dataset import DataSplits, load_splits
 from trainables.detector.bots import BOTS
 from trainables.detector.config import NegativesConfig
 from trainables.detector.dataset.external_bots import ExternalUsers
-from trainables.detector.evaluate import JudgeConfig
+from trainables.detector.evaluate import DetectorEvaluationCommand
 from trainables.detector.evaluation.evaluation_set import (
     EvaluationSet,
     HumansAndBots,
@@ -73,8 +73,8 @@ def test_a_detector_was_trained_on_all_families_but_those_held_out_and_on_its_ge
 
 @pytest.mark.parametrize("split", ["train", "validation", "holdout", ""])
 def test_detectors_are_evaluated_on_the_test_split_alone(split: str) -> None:
-    assert build(JudgeConfig, {"ckpt": "folder", "split": "test"}).split == "test"
+    assert build(DetectorEvaluationCommand, {"ckpt": "folder", "split": "test"}).split == "test"
     with pytest.raises(
         ConfigError, match=f"expected `split` in {{test}}, but got {f'split={split}' if split else 'an'}"
     ):
-        build(JudgeConfig, {"ckpt": "folder", "split": split})
+        build(DetectorEvaluationCommand, {"ckpt": "folder", "split": split})

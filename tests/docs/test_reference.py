@@ -1,0 +1,39 @@
+"""Laws of the reference: it is what the code says now, with every command and key, and names no path of a machine."""
+
+from pathlib import Path
+
+import pytest
+
+from docs.generate import reference
+from trainables.core.cli import Command, parse
+from trainables.core.help import sections
+from trainables.metric_registry import METRICS
+
+PAGES = reference.pages()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_up_to_date(name: str) -> None:
+    written = (reference.FOLDER / name).read_text(encoding="utf-8")
+    assert written == PAGES[name], f"docs/reference/{name} is outdated; run: python -m docs.generate.reference"
+
+
+def test_there_is_no_other_page() -> None:
+    assert {path.name for path in reference.FOLDER.iterdir()} == set(PAGES)
+
+
+@pytest.mark.parametrize("command", reference.commands(), ids=lambda command: command.config_name)
+def test_every_command_and_key_is_there(command: Command) -> None:
+    assert f"python -m {command.module} " in PAGES["commands.md"]
+    keys = {key.name for group in sections(command, parse(command, [])) for key in group.keys}
+    assert sorted(key for key in keys if f"| `{key}` |" not in PAGES["keys.md"]) == []
+
+
+def test_every_metric_is_there() -> None:
+    missing = [name for name in METRICS if f"| `{name}` |" not in PAGES["metrics.md"]]
+    assert missing in ([], ["train/loss"])  # the training loop's own loss is no metric of an evaluation
+
+
+def test_no_page_names_a_place_of_this_machine() -> None:
+    places = ("/home/", "/root/", str(Path(__file__).resolve().parents[2]))
+    assert [name for name, text in PAGES.items() for place in places if place in text] == []
