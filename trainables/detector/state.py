@@ -9,13 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from trainables.contrastive.club import CLUB
-from trainables.core.config import plain
 from trainables.core.seeding import derive
 from trainables.data.dataset import DataSplits
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.training_set import WIDTH, Scaling
 from trainables.detector.model import DetectorNetwork
-from trainables.generation.conditions import generator_record
+from trainables.generation.training_state import restore_training_state, save_training_state
 from trainables.nn.ema import ExponentialMovingAverage
 from trainables.training.checkpoint import (
     CheckpointError,
@@ -24,8 +23,6 @@ from trainables.training.checkpoint import (
     load_record,
     optimizer_tensors,
     restore_optimizer,
-    resumed,
-    save_checkpoint,
     select,
 )
 from trainables.training.worker import Worker
@@ -63,8 +60,8 @@ class State:
             **flatten("ema", self.ema.model.state_dict()),
         }
 
-    def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Load the tensors of `tensors`."""
+    def load(self, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+        """Load the tensors of `tensors`; nothing else of the state is in a checkpoint's record."""
         self.network.load_state_dict(select("network", tensors))
         restore_optimizer(self.optimizer, select("optimizer", tensors))
         self.club.load_state_dict(select("club", tensors))
@@ -141,25 +138,9 @@ def save_state(
         extra: Further entries of the record: labels, negatives, temperature; plain values.
     """
     scales = {name: getattr(scaling, name) for name in ("mean", "std", "whitening")}
-    tensors = {**state.tensors(), **generator_record(splits), **flatten("scaling", scales)}
-    record = {
-        **extra,
-        "kind": KIND,
-        "config": plain(config),
-        "data_sha256": splits.sha256,
-        "epoch": state.epoch,
-        "step": state.step,
-        "ema_updates": state.ema.updates,
-    }
-    save_checkpoint(folder, tensors, record)
+    save_training_state(folder, KIND, config, splits, state, tensors=flatten("scaling", scales), record=extra)
 
 
 def restore_state(state: State, config: DetectorConfig, splits: DataSplits, folder: Path) -> None:
-    """Restore the state from a checkpoint of the same run.
-
-    Raises:
-        CheckpointError: The checkpoint is of another configuration or other data, or incomplete.
-    """
-    with resumed(folder, KIND, plain(config), splits.sha256) as (tensors, record):
-        state.load(tensors)
-        state.step, state.epoch, state.ema.updates = record["step"], record["epoch"], record["ema_updates"]
+    """Restore the state from a checkpoint of the same run; raises as `restore_training_state` does."""
+    restore_training_state(folder, KIND, config, splits, state)

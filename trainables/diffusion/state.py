@@ -8,23 +8,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainables.core.config import plain
 from trainables.core.seeding import derive
 from trainables.data.dataset import DataSplits
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.latents.autoencoder import Autoencoder
 from trainables.diffusion.models.unet1d import UNet1D
-from trainables.generation.conditions import generator_record
+from trainables.generation.training_state import restore_training_state, save_training_state
 from trainables.nn.ema import ExponentialMovingAverage
 from trainables.training.checkpoint import (
     flatten,
     optimizer_tensors,
     restore_optimizer,
-    resumed,
-    save_checkpoint,
     select,
 )
 from trainables.training.worker import Worker
+
+KIND = "diffusion"
 
 
 @dataclass
@@ -65,6 +64,24 @@ class State:
     patience: EarlyStopping = field(default_factory=EarlyStopping)
     autoencoder: Autoencoder | None = None
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Return weights, moments and averages by name."""
+        return {
+            **flatten("model", self.model.state_dict()),
+            **flatten("ema", self.ema.model.state_dict()),
+            **flatten("optimizer", optimizer_tensors(self.optimizer)),
+            **flatten("autoencoder", self.autoencoder.state_dict() if self.autoencoder else {}),
+        }
+
+    def load(self, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+        """Load the tensors of `tensors`, and the counter of early stopping from a checkpoint's record."""
+        self.model.load_state_dict(select("model", tensors))
+        self.ema.model.load_state_dict(select("ema", tensors))
+        if self.autoencoder is not None:
+            self.autoencoder.load_state_dict(select("autoencoder", tensors))
+        restore_optimizer(self.optimizer, select("optimizer", tensors))
+        self.patience = EarlyStopping(**record["patience"])
+
 
 def initial_state(config: DiffusionConfig, worker: Worker) -> State:
     """Network, average and optimiser before the first step; the weights depend on the seed alone."""
@@ -89,41 +106,10 @@ def _untrained(config: DiffusionConfig, worker: Worker) -> Autoencoder | None:
 
 
 def save_state(state: State, config: DiffusionConfig, splits: DataSplits, folder: Path) -> None:
-    """Write the whole state, and what sampling needs beside it, as a checkpoint."""
-    tensors = {
-        **flatten("model", state.model.state_dict()),
-        **flatten("ema", state.ema.model.state_dict()),
-        **flatten("optimizer", optimizer_tensors(state.optimizer)),
-        **flatten("autoencoder", state.autoencoder.state_dict() if state.autoencoder else {}),
-        **generator_record(splits),
-    }
-    record = {
-        "kind": "diffusion",
-        "config": plain(config),
-        "data_sha256": splits.sha256,
-        "epoch": state.epoch,
-        "step": state.step,
-        "ema_updates": state.ema.updates,
-        "patience": vars(state.patience),
-    }
-    save_checkpoint(folder, tensors, record)
+    """Write the state, and what sampling needs beside it, as a checkpoint."""
+    save_training_state(folder, KIND, config, splits, state, record={"patience": vars(state.patience)})
 
 
 def restore_state(state: State, config: DiffusionConfig, splits: DataSplits, folder: Path) -> None:
-    """Bring back every changing part from a checkpoint of the same run.
-
-    Raises:
-        CheckpointError: the checkpoint belongs to another configuration or other data.
-    """
-    with resumed(folder, "diffusion", plain(config), splits.sha256) as (tensors, record):
-        _load(state, tensors, record)
-
-
-def _load(state: State, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
-    state.model.load_state_dict(select("model", tensors))
-    state.ema.model.load_state_dict(select("ema", tensors))
-    if state.autoencoder is not None:
-        state.autoencoder.load_state_dict(select("autoencoder", tensors))
-    restore_optimizer(state.optimizer, select("optimizer", tensors))
-    state.step, state.epoch, state.ema.updates = record["step"], record["epoch"], record["ema_updates"]
-    state.patience = EarlyStopping(**record["patience"])
+    """Restore the state from a checkpoint of the same run; raises as `restore_training_state` does."""
+    restore_training_state(folder, KIND, config, splits, state)

@@ -8,20 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainables.core.config import plain
 from trainables.core.seeding import derive
 from trainables.data.config import CONDITION_WIDTH
 from trainables.data.dataset import DataSplits, Statistics
 from trainables.gan.config import GanConfig
 from trainables.gan.networks import Critic, MovementNetwork
-from trainables.generation.conditions import generator_record
+from trainables.generation.training_state import restore_training_state, save_training_state
 from trainables.nn.ema import ExponentialMovingAverage
 from trainables.training.checkpoint import (
     flatten,
     optimizer_tensors,
     restore_optimizer,
-    resumed,
-    save_checkpoint,
     select,
 )
 from trainables.training.worker import Worker
@@ -62,6 +59,20 @@ class State:
     step: int = 0
     epoch: int = 0
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Return weights, moments and averages by name."""
+        return {
+            **flatten("generator", self.generator.tensors()),
+            **flatten("critic", self.critic.tensors()),
+            **flatten("ema", self.ema.model.state_dict()),
+        }
+
+    def load(self, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+        """Load the tensors of `tensors`; nothing else of the state is in a checkpoint's record."""
+        self.generator.load(select("generator", tensors))
+        self.critic.load(select("critic", tensors))
+        self.ema.model.load_state_dict(select("ema", tensors))
+
 
 def initial_state(config: GanConfig, statistics: Statistics, worker: Worker) -> State:
     """Both players and the averaged generator before the first step; the weights depend on the seed alone."""
@@ -80,39 +91,13 @@ def _player(network: nn.Module, config: GanConfig, worker: Worker) -> NetworkAnd
 
 
 def save_state(state: State, config: GanConfig, splits: DataSplits, folder: Path) -> None:
-    """Write the whole state, and what sampling needs beside it, as a checkpoint."""
-    tensors = {
-        **flatten("generator", state.generator.tensors()),
-        **flatten("critic", state.critic.tensors()),
-        **flatten("ema", state.ema.model.state_dict()),
-        **generator_record(splits),
-    }
-    record = {
-        "kind": KIND,
-        "config": plain(config),
-        "data_sha256": splits.sha256,
-        "epoch": state.epoch,
-        "step": state.step,
-        "ema_updates": state.ema.updates,
-    }
-    save_checkpoint(folder, tensors, record)
+    """Write the state, and what sampling needs beside it, as a checkpoint."""
+    save_training_state(folder, KIND, config, splits, state)
 
 
 def restore_state(state: State, config: GanConfig, splits: DataSplits, folder: Path) -> None:
-    """Bring back every changing part from a checkpoint of the same run.
-
-    Raises:
-        CheckpointError: the checkpoint belongs to another configuration or other data, or is not whole.
-    """
-    with resumed(folder, KIND, plain(config), splits.sha256) as (tensors, record):
-        _load(state, tensors, record)
-
-
-def _load(state: State, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
-    state.generator.load(select("generator", tensors))
-    state.critic.load(select("critic", tensors))
-    state.ema.model.load_state_dict(select("ema", tensors))
-    state.step, state.epoch, state.ema.updates = record["step"], record["epoch"], record["ema_updates"]
+    """Restore the state from a checkpoint of the same run; raises as `restore_training_state` does."""
+    restore_training_state(folder, KIND, config, splits, state)
 
 
 def count_parameters(networks: Iterable[nn.Module]) -> int:
