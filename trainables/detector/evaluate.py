@@ -8,7 +8,7 @@ The holdout split is refused: it is reserved for the promotion, which counts its
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,11 @@ from trainables.core.cli import Command, Request
 from trainables.core.config import ConfigError, build
 from trainables.data.canonical import concatenate
 from trainables.data.config import DataConfig
-from trainables.data.dataset import DataSplits, load_splits
+from trainables.data.dataset import DataSplits, load_splits, split_of
+from trainables.data.recordings import Recording, read_recordings
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import NegativesConfig
+from trainables.detector.dataset.external_bots import read_bots
 from trainables.detector.evaluation.config import DetectorMetricsConfig, DetectorSplit
 from trainables.detector.evaluation.embedding_probes import EmbeddingProbes, embeddings_of, probe_embeddings
 from trainables.detector.evaluation.evaluation_set import EvaluationSet, HumansAndBots
@@ -31,7 +33,7 @@ from trainables.detector.evaluation.model_card import DetectorCard, TrainingData
 from trainables.detector.evaluation.report import (
     DetectorEvaluation,
 )
-from trainables.detector.evaluation.shortcut_audit import Audit, audit
+from trainables.detector.evaluation.shortcut_audit import FOLDS, Audit, audit
 from trainables.detector.evaluation.tables import show, tables
 from trainables.eval.detection.plots import plot_detection_rates, plot_reliability, plot_sessions
 from trainables.eval.intervals.cluster_bootstrap import Estimate
@@ -113,7 +115,7 @@ def card_of(config: DetectorEvaluationCommand) -> DetectorCard:
         folder.name,
         training_data_of(record, data, splits),
         evaluation,
-        audited(evaluation_set.held_out, detector, config),
+        audited(evaluation_set.held_out, detector, config, data),
         table,
         probes=probed(evaluation_set, detector, config),
         excluded=evaluation_set.excluded,
@@ -136,9 +138,27 @@ def training_data_of(record: Mapping[str, Any], data: DataConfig, splits: DataSp
     )
 
 
-def audited(held_out: HumansAndBots, detector: Detector, config: DetectorEvaluationCommand) -> Audit:
-    """Audit the held-out bots and users for shortcuts."""
-    return audit(held_out.humans, held_out.bots.canonical, detector.canonical, config.figures.bootstrap, config.seed)
+def audited(held_out: HumansAndBots, detector: Detector, config: DetectorEvaluationCommand, data: DataConfig) -> Audit:
+    """Audit the held-out bots and users for shortcuts, and the recordings of third-party bots, if there are any."""
+    return audit(
+        held_out.humans,
+        held_out.bots.canonical,
+        detector.canonical,
+        config.figures.bootstrap,
+        config.seed,
+        raw_recordings(config, data) if config.bots else None,
+    )
+
+
+def raw_recordings(
+    config: DetectorEvaluationCommand, data: DataConfig
+) -> tuple[Sequence[Recording], Sequence[Recording]] | None:
+    """Return the recordings of the split's users and of third-party bots; None if they are too few to audit."""
+    everybody = read_recordings(data.source, Path(data.path) if data.path else None).recordings
+    users = [recording for recording in everybody if split_of(recording.user) == config.split]
+    bots = read_bots(Path(config.bots)).recordings
+    enough = all(len({recording.user for recording in side}) >= FOLDS for side in (users, bots))
+    return (users, bots) if enough else None
 
 
 def probed(

@@ -11,13 +11,15 @@ from PIL import Image
 from tests.trainables.detector.tiny import TINY, few
 from trainables.core.cli import parse, run
 from trainables.core.config import ConfigError, build
-from trainables.data.dataset import load_splits
+from trainables.data.dataset import load_splits, split_of
 from trainables.detector.api import load_trained_detector
 from trainables.detector.bots import BOTS
 from trainables.detector.config import DetectorConfig
-from trainables.detector.evaluate import COMMAND, DetectorEvaluationCommand, main, probed
+from trainables.detector.dataset.external_bots import ORIGINS
+from trainables.detector.evaluate import COMMAND, DetectorEvaluationCommand, main, probed, raw_recordings
 from trainables.detector.evaluation.evaluation_set import EvaluationSet
 from trainables.detector.evaluation.report import DetectorEvaluation
+from trainables.detector.evaluation.shortcut_audit import FOLDS
 from trainables.detector.train import epochs
 from trainables.eval.detection.roc import threshold_at_fpr
 
@@ -71,6 +73,26 @@ def test_thresholds_are_of_the_validation_users_and_metrics_of_the_test_users(
     assert {row.name for row in found.styles} == set(BOTS)
     assert {row.metrics.bots for row in found.styles} == {len(splits["test"])}
     assert set(found.trained_on) == set(config.negatives.families)
+
+
+@pytest.mark.parametrize(("pairs", "enough"), [(FOLDS, True), (FOLDS - 1, False)])
+def test_recordings_of_third_party_bots_are_audited_if_there_are_enough(
+    config: DetectorConfig, tmp_path: Path, pairs: int, enough: bool
+) -> None:
+    """Beside those of the split's users, as many as there are; a fold needs a bot of its own."""
+    rows = pd.read_parquet(str(config.data.path)).to_dict("records")
+    bots = [
+        {"style": next(iter(ORIGINS)), "trajectory_id": number % pairs, **{key: row[key] for key in ("t_ms", "x", "y")}}
+        for number, row in enumerate(rows[:20])
+    ]
+    pd.DataFrame(bots).to_parquet(tmp_path / "bots.parquet", index=False)
+    command = build(DetectorEvaluationCommand, {"ckpt": "folder", "bots": str(tmp_path / "bots.parquet")})
+    found = raw_recordings(command, config.data)
+    assert (found is not None) == enough
+    if found is not None:
+        assert {split_of(recording.user) for recording in found[0]} == {"test"}
+        assert len(found[0]) == sum(split_of(row["user"]) == "test" for row in rows)
+        assert len(found[1]) == 20
 
 
 def test_users_of_another_source_have_their_own_fpr_and_threshold(evaluated: Path) -> None:

@@ -42,6 +42,7 @@ from trainables.eval.intervals.cluster_bootstrap import Estimate, cluster_weight
 from trainables.eval.intervals.config import BootstrapConfig
 from trainables.eval.two_sample.probes import PROBES
 
+FOLDS = 5  # by user, and by the points of a bot's movement
 PROBE = "forest"  # finds thresholds and combinations, and spreads over all informative columns
 NEAR = 0.10  # a ROC-AUC up to one half plus this counts as near one half; its s.d. is 0.03 at 300 and 300 rows
 
@@ -72,7 +73,7 @@ class Audit:
 
     Attributes:
         humans, bots: Number of movements.
-        raw: Of the recordings; None if the bots have none.
+        raw: Of the recordings of users and third-party bots; None without enough of them.
     """
 
     humans: int
@@ -124,7 +125,7 @@ def audit(
     config: BootstrapConfig,
     seed: int,
     raw: tuple[Sequence[Recording], Sequence[Recording]] | None = None,
-    folds: int = 5,
+    folds: int = FOLDS,
 ) -> Audit:
     """Audit bots against users.
 
@@ -162,7 +163,7 @@ def exposure(
     *,
     config: BootstrapConfig,
     seed: int,
-    folds: int = 5,
+    folds: int = FOLDS,
 ) -> Exposure:
     """Return the ROC-AUC of a probe over folds by group, with its interval, and that of each column alone.
 
