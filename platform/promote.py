@@ -46,7 +46,7 @@ from trainables.specs import TRAINABLES
 from trainables.training.checkpoint_record import CheckpointError
 
 REFUSED = 3
-REGISTRIES = tuple(spec.model_type.registry for spec in TRAINABLES.values())
+REGISTRIES = tuple(dict.fromkeys(spec.model_type.registry for spec in TRAINABLES.values()))
 ABOUT = """
 Let a test decide whether a challenger becomes champion, and publish it if it does.
 

@@ -95,10 +95,10 @@ class Choice:
 
     def law(self, name: str) -> str:
         """The field and the set of its names."""
-        return f"`{name}` in {{{', '.join(sorted(self.names))}}}"
+        return f"`{name}` in {{{', '.join(sorted(set(self.names)))}}}"
 
     def __str__(self) -> str:
-        return " | ".join(sorted(self.names))
+        return " | ".join(sorted(set(self.names)))
 
 
 @dataclass(frozen=True)

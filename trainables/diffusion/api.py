@@ -266,7 +266,7 @@ def generate_diffusion_samples(
         seq_len: T; with fixed 60 Hz steps any length that holds the asked durations, else the trained length.
         cond: Raw conditions [n, D], columns as in `CONDITION_NAMES`, the last NaN where no target width is asked; None
             draws those of training movements.
-        device: Return the device of the network.
+        device: Device that the network runs on.
         steps: Network calls per sample; what `sampling` says about them does not count.
         seed: Same seed, same samples; None takes a fresh one.
         sampling: Sampler, spacing of its steps, guidance, fresh noise, held end points; None: as the model was judged.

@@ -71,7 +71,7 @@ def test_nan_lies_in_no_interval(interval: Range) -> None:
         (Range(gt=-math.inf, lt=math.inf), "`x` to be finite", "finite"),
         (Range(), "any `x`", "any"),
         (Range(lt=2**53), "`x < 9007199254740992`", "< 9007199254740992"),
-        (Choice(("b", "a")), "`x` in {a, b}", "a | b"),
+        (Choice(("b", "a", "b")), "`x` in {a, b}", "a | b"),
         (Length(), "`x` to have 1 or more entries", "1 or more entries"),
         (Length(2, 2), "`x` to have 2 entries", "2 entries"),
         (Length(1, 3), "`x` to have 1 to 3 entries", "1 to 3 entries"),

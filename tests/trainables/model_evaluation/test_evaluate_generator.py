@@ -151,7 +151,7 @@ def test_a_gan_is_evaluated_by_the_same_command_but_has_no_sampler(
         (["ckpt=nowhere"], "no such file"),
         (["samples=nowhere.parquet"], "no such file"),
         (["samples=nowhere.npy", "split=holdout"], "the holdout split is reserved for the promotion"),
-        (["samples=a.npy", "split=train"], "`split` in {validation, test}"),
+        (["samples=a.npy", "split=train"], "`split` in {test, validation}"),
         (["samples=a.npy", "metrics=[c2st,fid]"], "metrics=fid"),
         (["samples=a.npy", "metrics=[]"], "`metrics` to have 1 or more entries"),
         (["samples=a.npy", "n=-1"], "`n >= 0`"),
