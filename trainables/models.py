@@ -70,7 +70,7 @@ class ServedGenerator(MovementGenerator, Protocol):
 
 @runtime_checkable
 class MovementDetector(Protocol):
-    """Tells bots from people by their movements; row i depends on movement i alone."""
+    """Scores movements as human or bot; row i depends on movement i alone."""
 
     @property
     def canonical(self) -> CanonicalConfig:

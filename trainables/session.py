@@ -2,7 +2,7 @@
 
     one-process trial   Tune function -> TorchTrainer in local mode (num_workers = 0) -> epochs() in the same process
     worker group        Tune function -> TorchTrainer with N workers (DDP) -> epochs() in each -> TuneReportCallback
-    a run of its own    TorchTrainer, either way -> epochs() -> the run's folder, which it also goes on from
+    a run of its own    TorchTrainer, either way -> epochs() -> the run's folder, from which it also resumes
 
 All drain the same generator. They differ in what they are handed: `report`, where to resume, and the worker's place.
 A one-process trial costs no process start when Tune reuses its actor. A worker group has a placement group of its own,
@@ -175,17 +175,17 @@ def _to_tune(metrics: Mapping[str, Any], checkpoint: Path | None) -> None:
 class _Reports:
     """Reports every epoch; its checkpoint carries the metrics of all epochs so far.
 
-    A driver that is killed may not have heard of the last few; who goes on from the checkpoint does not repeat them.
+    A killed driver may have missed the last few; a run that resumes from the checkpoint does not repeat them.
     """
 
     def __init__(self, report: Callable[[Mapping[str, Any], Path | None], object], resume: Path | None) -> None:
         self.report = report
-        told = json.loads((resume / METRICS_FILE).read_text()) if resume else {}
-        self.told: list[dict[str, Any]] = [*told.pop(BEFORE, []), told] if told else []
+        last = json.loads((resume / METRICS_FILE).read_text()) if resume else {}
+        self.reported: list[dict[str, Any]] = [*last.pop(BEFORE, []), last] if last else []
 
     def __call__(self, epoch: Epoch) -> None:
-        metrics, before = {EPOCH: epoch.number, **metrics_of(epoch.metrics)}, list(self.told)
-        self.told.append(metrics)
+        metrics, before = {EPOCH: epoch.number, **metrics_of(epoch.metrics)}, list(self.reported)
+        self.reported.append(metrics)
         if epoch.number == 0:
             self.report(epoch.metrics, None)
             return
@@ -199,7 +199,7 @@ class _Reports:
 def _train_in_group(job: Job, start: Path | None) -> None:
     """Lead a worker group; its reports reach Tune through the callback, its checkpoints stay in Train's own storage.
 
-    The run's name is the trial's, so that a restarted trial finds the run it left and goes on from its last checkpoint.
+    The run's name is the trial's, so that a restarted trial finds its run and resumes from the last checkpoint.
     """
     name = f"group-{tune.get_context().get_trial_id()}"
     settings = {"job": job, "start": start, "folder": _trial_folder(job)}

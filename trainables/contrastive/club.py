@@ -7,7 +7,7 @@ true partner beyond what it knows of any other,
 
 over all N^2 pairs, i = j among them. It lies above the mutual information while q is near p(y|x), and means nothing
 while q is not: an untrained q reads about 0 whatever the embeddings share. So q has an optimiser of its own and takes
-some steps before each step of the embeddings, and success is judged by a fresh probe and never by the bound.
+some steps before each step of the embeddings, and success is measured by a fresh probe and never by the bound.
 
 It is given embeddings of length 1. Those of a free length could escape: q has a least variance, so that embeddings that
 merely shrink would lower the bound and keep all that they say.

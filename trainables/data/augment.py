@@ -1,6 +1,6 @@
 """Augmentations of recorded movements: variations that another take of the same recording could have been.
 
-Each takes whole-pixel 60 Hz movements to whole-pixel 60 Hz movements and keeps what recordings are told by: exactly
+Each takes whole-pixel 60 Hz movements to whole-pixel 60 Hz movements and keeps what identifies recordings: exactly
 still steps, single pixels, the changes of heading of slow steps. None draws if its probability is 0, and each draws
 from a stream of its own, so that switching one off leaves the draws of the others as they were.
 

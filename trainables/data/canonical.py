@@ -1,4 +1,4 @@
-"""One observation model and one canonical form, for people, bots and samples alike.
+"""One observation model and one canonical form, for humans, bots and samples alike.
 
 A movement reaches every model and every metric by the same chain, step for step:
 

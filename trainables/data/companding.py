@@ -2,7 +2,7 @@
 
 A hand at rest gives steps of exactly zero, a correction gives one or two pixels, a stroke a hundred. Modelled linearly,
 the error that is small for the stroke drowns the rest, and generated movements never stand still: with the default
-recordings that alone told them apart. With g(r) = asinh(r / scale) of the step's length the zeros, the single pixels
+recordings that alone distinguished them. With g(r) = asinh(r / scale) of the step's length the zeros, the single pixels
 and the strokes are all some standard deviations apart. The direction of a step is kept, so rotations pass through.
 """
 

@@ -1,6 +1,6 @@
 """Split recordings into the four splits of a data set, and a split into batches.
 
-A split is decided by a hash of the group (the person, else the recording session), so that nobody stands in two splits,
+A split is decided by a hash of the group (the user, else the recording session), so that nobody stands in two splits,
 whatever the order, the number or the source of the recordings. Statistics come from the training split alone.
 """
 
@@ -209,7 +209,7 @@ def _split(movements: Movements, config: CanonicalConfig) -> dict[str, Canonical
         if not len(rows):
             raise ConfigError(
                 f"the {name} split is empty: {len(movements)} usable movements of {len(set(movements.group))} groups "
-                "are too few for a split by group; read recordings of more people"
+                "are too few for a split by group; read recordings of more users"
             )
         splits[name] = encode(movements.take(rows), config)
     return splits
@@ -222,7 +222,7 @@ def _require_widths_to_learn_from(splits: Mapping[str, Canonical]) -> None:
         not known or "train" in known,
         "target widths in the training split where another has some",
         f"none there, but some in {', '.join(known)}",
-        "read recordings of more people, or leave the widths out",
+        "read recordings of more users, or leave the widths out",
     )
 
 

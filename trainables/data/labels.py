@@ -6,7 +6,7 @@ its names in sorted order, and is never changed after; the map and its hash trav
 A name that it does not hold is an error and never class 0.
 
 Three maps stand beside each other: the task (how far and in which direction), the embodiment (human or bot) and the
-style (who exactly: a person's is `human`, a bot's its own). The number of an embodiment is a class of a contrastive
+style (the origin: a user's is `human`, a bot's its own). The number of an embodiment is a class of a contrastive
 loss like any other; the target of a classifier is `is_bot`.
 """
 
@@ -123,7 +123,7 @@ class LabelMaps:
 
     @classmethod
     def of(cls, tasks: Iterable[str], styles: Iterable[str]) -> "LabelMaps":
-        """Maps of all tasks and styles of a data set, whole: its splits, people and bots together."""
+        """Maps of all tasks and styles of a data set, whole: its splits, users and bots together."""
         known = tuple(styles)
         kinds = (tasks, embodiment_names(known), known)
         return cls(*(LabelMap.of(kind, names) for kind, names in zip(KINDS, kinds, strict=True)))
@@ -215,7 +215,7 @@ def _task(octave: int, direction: str) -> str:
 
 
 def every_task() -> tuple[str, ...]:
-    """The name of every task that `task_names` can give: a generator may end in a bin that no person was asked for."""
+    """Return every name that `task_names` can give: a generator may end in a bin that no user was asked for."""
     return tuple(_task(octave, direction) for octave in range(len(EDGES_PX)) for direction in DIRECTIONS)
 
 

@@ -1,4 +1,4 @@
-"""Recordings of people by source: the one door through which movements come in.
+"""Recordings of users by source: the one entry of recorded movements.
 
     source        what is read                                            movements
     "cursory"     what the installed package carries; takes no path       as they are
@@ -6,7 +6,7 @@
     "sapimouse"   session files of SapiMouse, or a folder                 cut from the stream
     "table"       a CSV or Parquet file of one's own                      cut from events, or as they are
 
-The same person has the same `user` in every source ("sapimouse/user64"), so that a split by user holds across them.
+The same user has the same `user` value in every source ("sapimouse/user64"), so that a split by user holds across them.
 """
 
 from collections.abc import Callable

@@ -117,7 +117,7 @@ def _names(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
     if "source" not in frame.columns:
         return pd.DataFrame({"source": path.stem, "user": user, "session": session})
     source = texts(path, frame, "source")
-    # Balabit's users are written u7 in tables and user7 in its folders: one person needs one name.
+    # Balabit's users are written u7 in tables and user7 in its folders: one user needs one name.
     user = user.mask(source == "balabit", user.str.replace(r"^u(\d+)$", r"user\1", regex=True))
     user = user.where(user.str.contains("/", regex=False), source + "/" + user)
     return pd.DataFrame({"source": source, "user": user, "session": session})

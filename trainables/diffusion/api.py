@@ -56,7 +56,7 @@ class Generator:
     Attributes:
         decoder: Back from the space of the diffusion; None if that is the space of the sequences.
         prediction: What the network says.
-        sampling: How to sample where nothing else is asked for: as the training was judged.
+        sampling: Default sampling: that of the training's evaluation.
     """
 
     model: nn.Module
@@ -269,7 +269,7 @@ def generate_diffusion_samples(
         device: Device that the network runs on.
         steps: Network calls per sample; what `sampling` says about them does not count.
         seed: Same seed, same samples; None takes a fresh one.
-        sampling: Sampler, spacing of its steps, guidance, fresh noise, held end points; None: as the model was judged.
+        sampling: Sampler, spacing of its steps, guidance, fresh noise, held end points; None: as in its evaluation.
         checkpoint: Checkpoint folder; None reads the environment variable HUMOUSE_CHECKPOINT.
         progress: Called with the number of finished samples every so often.
 

@@ -1,4 +1,4 @@
-"""The diffusion trainable: a denoiser of human movements, trained epoch by epoch and judged on held-out people.
+"""The diffusion trainable: a denoiser of human movements, trained epoch by epoch and evaluated on held-out users.
 
 One optimisation step: draw t, noise, forgotten conditions and negatives for the whole batch; every worker takes its
 rows of it, in as many parts as are asked for; denoising loss plus ranking term; clip; AdamW; EMA. Every random stream

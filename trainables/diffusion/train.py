@@ -21,13 +21,13 @@ from trainables.training.run_folder import opened, recording
 from trainables.training.worker import Worker
 
 ABOUT = """
-Train the diffusion model on people's movements and judge it on held-out people after every epoch.
+Train the diffusion model on recorded movements and evaluate it on held-out users after every epoch.
 
   python -m trainables.diffusion.train experiment=train                  configs/diffusion/train.yaml, the default
   python -m trainables.diffusion.train experiment=cpu                    a small model, minutes on one core
   python -m trainables.diffusion.train experiment=cpu optim.lr=1e-3 out_dir=results/slower
 
-The same command again goes on after the last epoch in out_dir; another configuration takes another out_dir.
+The same command again resumes after the last epoch in out_dir; another configuration needs another out_dir.
 """
 
 

@@ -1,4 +1,4 @@
-"""The configuration of an adversarial run: data, networks, the game, and the judgement."""
+"""The configuration of an adversarial run: data, networks, optimisation and evaluation."""
 
 from dataclasses import dataclass, field
 from typing import Annotated

@@ -1,7 +1,7 @@
 """Dequantisation: recorded steps are whole pixels, a network's are not, and the critic must not live on that.
 
 Each recorded step gets a uniform shift of less than half a pixel in any direction. Samples are rounded to whole pixels
-before anything judges them, and the same rounding takes shifted recordings back to what they were: so nothing is lost,
+before any evaluation, and the same rounding takes shifted recordings back to what they were: so nothing is lost,
 while a step of zero becomes a place that a generator can hit.
 
 References: A note on the evaluation of generative models (Theis et al., 2016), section 3.1, arXiv:1511.01844.

@@ -66,7 +66,7 @@ class Stage(nn.Module):
 
 
 class Critic(nn.Module):
-    """f(z, condition): high for movements of people, low for generated ones.
+    """f(z, condition): high for movements of users, low for generated ones.
 
     Beside the steps it sees the path that they add up to. From standardised steps alone a convolution would have to
     learn sums of exponentials before it could tell that a movement misses its end.
@@ -181,8 +181,8 @@ def known(mask: Bool[Tensor, "B T"], condition: Float[Tensor, "B D"]) -> Float[T
 
     By FiLM alone the condition starts too faintly: a game of some hundred steps then ends before anybody heeds it.
     """
-    told = condition[:, None].masked_fill(~mask[:, :, None], 0.0)
-    return torch.cat([places(mask, condition.dtype), told], dim=2)
+    repeated = condition[:, None].masked_fill(~mask[:, :, None], 0.0)
+    return torch.cat([places(mask, condition.dtype), repeated], dim=2)
 
 
 def places(mask: Bool[Tensor, "B T"], dtype: torch.dtype) -> Float[Tensor, "B T P"]:

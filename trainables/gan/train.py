@@ -1,4 +1,4 @@
-"""The adversarial trainable: a conditional WGAN-GP, trained epoch by epoch and judged as the diffusion model is.
+"""The adversarial trainable: a conditional WGAN-GP, trained epoch by epoch and evaluated as the diffusion model is.
 
 One step: `critic_steps` times a batch for the critic, against fakes made under the same conditions; then one batch for
 the generator; then its average. Every random stream is derived from (seed, purpose, epoch), so that a run resumed at

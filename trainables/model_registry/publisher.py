@@ -138,7 +138,7 @@ class Publisher:
         append(self.registry.path / LOG, json.dumps(line) + "\n")
 
     def _before(self) -> list[str]:
-        """Champions that the present one stands on; all of them, where it cannot be told who that is."""
+        """Return the predecessors of the present champion; every one of the log where the present one is unknown."""
         lineage, champion = lineage_of(self.registry.log()), self._linked()
         return lineage[: lineage.index(champion)] if champion in lineage else lineage
 

@@ -181,7 +181,7 @@ def decision_today(decision: Mapping[str, Any]) -> dict[str, Any]:
     data, figures = dict(decision.get("data", {})), decision.get("figures", {})
     if "part" in data:
         data["split"] = data.pop("part")
-    return {**decision, "data": data, "figures": {metric_today(name): told for name, told in figures.items()}}
+    return {**decision, "data": data, "figures": {metric_today(name): figure for name, figure in figures.items()}}
 
 
 def number_of(name: str) -> int:

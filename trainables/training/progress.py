@@ -40,7 +40,7 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         if self.lines:
-            self._print(f"{self.folder.path} holds {self._epoch()} of {self.epochs} epochs; going on after them")
+            self._print(f"{self.folder.path} holds {self._epoch()} of {self.epochs} epochs; resuming")
         if self.live is not None:
             self.live.start()
         return self
@@ -70,7 +70,7 @@ class Progress:
         checkpoint = self.folder.path / CHECKPOINTS / recommended
         best = best_epoch(self.lines, self.folder.epoch_order)
         if not self.shown:
-            self._print("nothing is left to train; another folder starts a new run")
+            self._print("training already complete; use another folder for a new run")
         self.console.print(f"Best of {self._epoch()} epochs, and the untrained model", style="bold")
         ends = [line for line in self.lines if line[names.EPOCH] in (0, best)]
         self.console.print(table(ends, best, self.metrics))

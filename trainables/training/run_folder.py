@@ -1,4 +1,4 @@
-"""A training run in a folder: what it leaves there, and how the same command goes on from it.
+"""A training run in a folder: the files that it writes, and how the same command resumes it.
 
     FOLDER/
       config.yaml              the trainable and its whole configuration; a run never changes it

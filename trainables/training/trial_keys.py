@@ -1,6 +1,6 @@
 """Names by which a trial and the driver of its study exchange what belongs to no metric."""
 
-RESUME_FROM = "resume_from"  # among a trial's parameters: the checkpoint of the trial that it goes on from
+RESUME_FROM = "resume_from"  # among a trial's parameters: the checkpoint of the trial that it resumes
 FAILURE = "failure"  # a trial's last result: why it could not go on, and would not if it were tried again
 INTERRUPTED = "interrupted"  # a trial's last result: what stopped it that is no fault of its own
 METRICS_FILE = "metrics.json"  # in a trial's checkpoint: its epoch and metrics, for a driver that has not heard of them

@@ -62,7 +62,7 @@ def test_a_run_that_goes_on_says_so(tmp_path: Path) -> None:
     with progress:
         progress(line(2))
     first, second = text.getvalue().splitlines()
-    assert first == f"{tmp_path} holds 1 of 4 epochs; going on after them"
+    assert first == f"{tmp_path} holds 1 of 4 epochs; resuming"
     assert "epoch 2/4" in second
 
 
@@ -89,7 +89,7 @@ def test_a_run_at_its_end_says_that_nothing_is_left(tmp_path: Path) -> None:
     with progress:
         pass
     progress.print_end("evaluate", BEST)
-    assert "nothing is left to train" in text.getvalue()
+    assert "training already complete" in text.getvalue()
 
 
 def test_a_terminal_shows_the_latest_epochs_and_gives_the_cursor_back(tmp_path: Path) -> None:
