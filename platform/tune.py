@@ -1,7 +1,7 @@
-"""`python -m platform.tune`: the sweep.
+"""`python -m platform.tune`: search the parameters of a trainable.
 
-Ray Tune runs trials of a trainable under Ray Train, Optuna suggests their parameters and remembers everything, ASHA
-stops the hopeless ones. The same command on an existing study continues it until its budget of trials is met.
+Ray Tune runs trials of a trainable under Ray Train, Optuna suggests their parameters and stores the results, ASHA
+prunes unpromising ones. The same command on an existing study continues it until its budget of trials is reached.
 
 What imports torch and Ray is imported by the functions that need it: `list`, `show` and `--help` start without them.
 """
@@ -22,7 +22,7 @@ from trainables.core.config import require
 from trainables.specs import TRAINABLES, described
 
 ABOUT = """
-Search the parameters of a trainable by their judgement on held-out people.
+Search the parameters of a trainable by its metrics on held-out users.
 
   python -m platform.tune                                             the default sweep
   python -m platform.tune budget.trials=16 budget.time_limit=20m            a longer one
@@ -31,10 +31,10 @@ Search the parameters of a trainable by their judgement on held-out people.
   python -m platform.tune trainable.model.base_channels=64            fix a key of the space
   python -m platform.tune 'trainable.optim.lr=tag(log,interval(1e-4,3e-3))'   search any key: interval, range, choice
 
-  python -m platform.tune list                                        the studies, and what has come of them
+  python -m platform.tune list                                        the studies with their trials and best results
   python -m platform.tune show study_name=wide trials=[3]             one study, or trials of it
-  python -m platform.tune compare study_name=wide trials=[3,5]        what differs between trials, and by how much
-  python -m platform.tune report study_name=wide                      write its report.html anew
+  python -m platform.tune compare study_name=wide trials=[3,5]        parameters and metrics of trials side by side
+  python -m platform.tune report study_name=wide                      write its report.html
   python -m platform.tune reproduce study_name=wide trials=[3]        train trials again and compare
 
 The same command again continues the study; another study_name starts a new one.
@@ -71,13 +71,13 @@ def main(request: Request) -> int:
     console = Console()
     sweep = sweep_of(request)
     if request.verb:
-        return _look(console, sweep, request)
+        return _run_verb(console, sweep, request)
     from platform.sweep.command import run_sweep
 
     return run_sweep(console, sweep, plan_only=PLAN in request.switches)
 
 
-def _look(console: Console, sweep: Sweep, request: Request) -> int:
+def _run_verb(console: Console, sweep: Sweep, request: Request) -> int:
     """Do what a verb asks for; `reproduce` trains, `report` writes, and the others only read."""
     settings, trials, verb = sweep.settings, sweep.settings.trials, request.verb
     if verb == "list":

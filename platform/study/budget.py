@@ -1,4 +1,4 @@
-"""What a study has done of its budget, and what it still has to run."""
+"""Trials that a study has finished of its budget, and those that it still has to run."""
 
 import optuna
 from optuna.exceptions import StorageInternalError
@@ -7,11 +7,11 @@ from optuna.trial import FrozenTrial, TrialState
 from platform.study.resume import REPEATS, requeued, resumed_from
 from search_spaces import Space
 
-STORAGE_ERRORS = (OSError, StorageInternalError)  # what a journal raises on a full disk, and what a database does
+STORAGE_ERRORS = (OSError, StorageInternalError)  # raised by a journal on a full disk, and by a database
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
-    """Trials that count towards the budget: they ran to a result or were stopped with one, or failed on their own."""
+    """Return the trials that count towards the budget: COMPLETE, PRUNED, or FAIL through a fault of their own."""
     trials = study.get_trials(deepcopy=False)
     return [trial for trial in trials if trial.state.is_finished() and _counts(trial)]
 
@@ -21,30 +21,30 @@ def _counts(trial: FrozenTrial) -> bool:
 
 
 def trials_to_run(study: optuna.Study, trials: int) -> int:
-    """How many trials a search still has to run: up to the budget, and those that were begun before."""
+    """Return how many trials a search still has to run: up to the budget, and those that are to be resumed."""
     waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-    begun = sum(resumed_from(trial) is not None and REPEATS not in trial.user_attrs for trial in waiting)
-    return max(trials - len(finished(study)), begun)
+    resuming = sum(resumed_from(trial) is not None and REPEATS not in trial.user_attrs for trial in waiting)
+    return max(trials - len(finished(study)), resuming)
 
 
 def waiting_repeats(study: optuna.Study) -> int:
-    """Trainings with other seeds that are asked for and have not begun, or were cut."""
+    """Return the number of repeats with other seeds that have not started or were interrupted."""
     waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
     return sum(REPEATS in trial.user_attrs for trial in waiting)
 
 
-def is_owed(trial: FrozenTrial) -> bool:
-    """Whether a waiting trial has been begun or asked for beside the search."""
+def is_queued(trial: FrozenTrial) -> bool:
+    """Whether a waiting trial resumes another one or is a repeat, so that it runs beyond the budget."""
     return resumed_from(trial) is not None or REPEATS in trial.user_attrs
 
 
 def enqueue_baselines(study: optuna.Study, space: Space, trials: int) -> None:
-    """Enqueue the space's baseline points once in the life of a study, as far as the budget of trials reaches."""
+    """Enqueue the baselines of the space once per study, as far as the budget of trials allows."""
     for point in space.baselines[:trials]:
         if set(point) == {key for key in space.parameters if space.active(key, point)}:
             study.enqueue_trial(dict(point), skip_if_exists=True)
 
 
 def reason_of(error: BaseException) -> str:
-    """Why a study cannot be written: a database's own words stand behind Optuna's."""
+    """Return why a study cannot be written; a database's own message is the cause of Optuna's."""
     return next(iter(str(error.__cause__ or error).splitlines()), type(error).__name__)

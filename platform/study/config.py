@@ -1,4 +1,4 @@
-"""The configuration of a sweep, and what the command line does to its search space."""
+"""Configuration of a sweep: budget, scheduler, finalists, study and search space."""
 
 import math
 import re
@@ -63,9 +63,9 @@ FREE = Quantity(BYTES, "200MB", zero=True)
 
 @dataclass(frozen=True)
 class BudgetConfig:
-    """When a study ends: at so many trials (of all its runs together), or when this run's time or the disk is used up.
+    """Limits of a study: trials over all of its runs, and time and disk of this run.
 
-    What time or disk cut goes on from its last checkpoint when the same command runs again.
+    A trial that time or disk interrupts is resumed from its last checkpoint by the same command.
     """
 
     trials: PositiveInt = 8  # trials of the study, over all its runs
@@ -87,18 +87,18 @@ class BudgetConfig:
 
     @property
     def disk_bytes(self) -> int:
-        """The quota of checkpoints in bytes, from text such as 500MB, 2GB."""
+        """Return the quota of checkpoints in bytes, from text such as 500MB, 2GB."""
         return int(SIZE.value(self.disk))
 
     @property
     def min_free_bytes(self) -> int:
-        """The free space that is left alone, in bytes."""
+        """Return the free space that is never used, in bytes."""
         return int(FREE.value(self.min_free_disk))
 
 
 @dataclass(frozen=True)
 class SchedulerConfig:
-    """Asynchronous successive halving (Li et al., 2020, arXiv:1810.05934): at each rung the best 1/reduction go on."""
+    """Asynchronous successive halving (Li et al., 2020, arXiv:1810.05934): the best 1/reduction of a rung continue."""
 
     grace_epochs: PositiveInt = 2  # epochs before the first comparison
     # of the trials that are compared 1 / reduction_factor go on
@@ -109,7 +109,7 @@ class SchedulerConfig:
         check(self)
 
     def rungs(self, epochs: int) -> list[int]:
-        """Epochs at which trials are compared, in rising order; none if the grace covers the whole trial.
+        """Return the epochs at which trials are compared, ascending; none if the grace period covers the whole trial.
 
         Rung k lies at grace * reduction^k, and a trial reaches it with the first whole epoch that is not below.
         """
@@ -121,7 +121,7 @@ class SchedulerConfig:
 
 @dataclass(frozen=True)
 class FinalistsConfig:
-    """How the best trials are judged again when the search is over."""
+    """Re-evaluation of the best trials at the end of the search."""
 
     top: NonNegativeInt = 3  # trials that are re-evaluated; 0: none
     # new seeds per trial of the sampler's noise, or of a detector's bots, common to all trials
@@ -135,7 +135,7 @@ class FinalistsConfig:
 
 @dataclass(frozen=True)
 class TuneConfig:
-    """One sweep."""
+    """Settings of a sweep."""
 
     # search space; empty: the one named like the trainable
     space: Annotated[str, Choice(SPACES, or_empty=True)] = ""
@@ -162,17 +162,17 @@ class TuneConfig:
 
     @property
     def folder(self) -> Path:
-        """Where this study lives, absolute: trials run in other working directories."""
+        """Return the absolute folder of the study: trials run in other working directories."""
         return Path(self.storage_path).expanduser().resolve() / self.study_name
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A checked sweep: its settings, the trainable's whole configuration, and what varies in it.
+    """A checked sweep: its settings, the configuration of the trainable, and the search space.
 
     Attributes:
-        fixed: Keys of the space that the user has set.
-        left_out: Of each of the space's baselines outside of a law of the command line, the values that lie there.
+        fixed: Keys of the space that the user set.
+        left_out: For each baseline outside of a distribution of the command line, its values outside.
     """
 
     settings: TuneConfig
@@ -183,7 +183,7 @@ class Sweep:
 
     @property
     def goal(self) -> Goal:
-        """What its trials are told by."""
+        """Objectives, constraints and scheduler metric."""
         settings = self.settings
         objectives = tuple(map(Objective.parse, settings.objectives or (self.metric_set.objective,)))
         scheduler_metric = settings.scheduler.metric or next(iter(objectives[0].terms))
@@ -191,10 +191,10 @@ class Sweep:
 
     @property
     def metric_set(self) -> MetricSet:
-        """What its kind of trainable is judged by."""
+        """Headline metric and display names of the trainable."""
         return METRIC_SETS[self.space.trainable]
 
     @property
     def epochs(self) -> int:
-        """The last epoch of a trial that is not stopped."""
+        """Last epoch of a trial that is not pruned."""
         return int(self.trainable["epochs"])

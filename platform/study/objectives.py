@@ -1,8 +1,8 @@
-"""What a sweep optimises: metrics by name, weighted sums of them, and bounds that a good trial keeps.
+"""Objectives and constraints of a sweep: metrics by name, weighted sums of them, and bounds.
 
-val/c2st_excess                      a judged metric, in the direction in which it is better
-val/c2st_excess+2*val/mmd            a sum, minimised; what is better when larger is subtracted
-val/recall>=0.5                      a constraint; it holds when the bound is kept
+val/c2st_excess                      a metric, optimised in its direction
+val/c2st_excess+2*val/mmd            a sum, minimised; metrics that are better when larger are subtracted
+val/recall>=0.5                      a constraint
 """
 
 import difflib
@@ -23,7 +23,7 @@ BOUND = re.compile(r"([a-z0-9_]+/[a-z0-9_]+)(<=|>=)([+-]?\d+(?:\.\d+)?(?:[eE][+-
 
 @dataclass(frozen=True)
 class Objective:
-    """A number of a trial that is optimised.
+    """A value of a trial that is optimised.
 
     Attributes:
         terms: Metric -> its weight in the sum.
@@ -36,10 +36,10 @@ class Objective:
 
     @classmethod
     def parse(cls, text: str) -> "Objective":
-        """From a metric or a weighted sum of metrics.
+        """Parse a metric or a weighted sum of metrics.
 
         Raises:
-            ConfigError: not of that form, or a metric that nobody computes.
+            ConfigError: the text has another form, or a metric is unknown.
         """
         bare, terms, at = text.replace(" ", ""), dict[str, float](), 0
         while at < len(bare):
@@ -66,7 +66,7 @@ class Objective:
         return cls(bare, terms, MINIMISED)
 
     def value(self, metrics: Mapping[str, float]) -> float | None:
-        """The sum; None where a metric is missing."""
+        """Return the weighted sum; None where a metric is missing."""
         if any(name not in metrics for name in self.terms):
             return None
         return sum(weight * metrics[name] for name, weight in self.terms.items())
@@ -79,7 +79,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class Constraint:
-    """A bound that a metric keeps."""
+    """A bound on a metric."""
 
     text: str
     metric: str
@@ -88,10 +88,10 @@ class Constraint:
 
     @classmethod
     def parse(cls, text: str) -> "Constraint":
-        """From `metric<=bound` or `metric>=bound`.
+        """Parse `metric<=bound` or `metric>=bound`.
 
         Raises:
-            ConfigError: not of that form, or a metric that nobody computes.
+            ConfigError: the text has another form, or a metric is unknown.
         """
         match = BOUND.fullmatch(text.replace(" ", ""))
         if not match:
@@ -99,7 +99,7 @@ class Constraint:
         return cls(match[0], _known(match[1]), float(match[3]), match[2] == "<=")
 
     def excess(self, metrics: Mapping[str, float]) -> float:
-        """How far the bound is broken; 0 or less where it is kept, infinite where the metric is missing."""
+        """Return by how much the bound is violated: 0 or less where it is met, infinite where the metric is missing."""
         if self.metric not in metrics:
             return float("inf")
         over = metrics[self.metric] - self.bound
@@ -108,11 +108,11 @@ class Constraint:
 
 @dataclass(frozen=True)
 class Goal:
-    """What trials are told by.
+    """Objectives, constraints and scheduler metric.
 
     Attributes:
-        rung: The metric by which the scheduler compares trials on their way; their intermediate value.
-        last_epoch: A trial that ends before this epoch was stopped.
+        scheduler_metric: Metric that the scheduler compares; the intermediate value of trials.
+        last_epoch: A trial that ends before this epoch is PRUNED.
     """
 
     objectives: tuple[Objective, ...]
@@ -122,16 +122,16 @@ class Goal:
 
     @property
     def scheduler_mode(self) -> str:
-        """How Tune spells the direction of the rung metric."""
+        """Direction of the scheduler metric as Tune spells it."""
         return "min" if DIRECTIONS[self.scheduler_metric] == MINIMISED else "max"
 
     def values(self, metrics: Mapping[str, float]) -> list[float] | None:
-        """The objectives, in their order; None where one is missing."""
-        found = [objective.value(metrics) for objective in self.objectives]
-        return None if None in found else [value for value in found if value is not None]
+        """Return the objectives in order; None where one is missing."""
+        values = [objective.value(metrics) for objective in self.objectives]
+        return None if None in values else [value for value in values if value is not None]
 
-    def wrong(self, result: Mapping[str, Any]) -> str:
-        """Why a result is none: the first metric that is missing or not finite; empty where there is nothing wrong."""
+    def invalid_reason(self, result: Mapping[str, Any]) -> str:
+        """Return why a result is invalid: the first metric that is missing or not finite; empty for a valid result."""
         needed = [name for objective in self.objectives for name in objective.terms]
         for name in [*needed, *(constraint.metric for constraint in self.constraints)]:
             if name not in result:
@@ -148,5 +148,5 @@ def _known(metric: str) -> str:
     if metric not in DIRECTIONS:
         close = difflib.get_close_matches(metric, DIRECTIONS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(DIRECTIONS)}"
-        raise ConfigError(f"{metric}: nobody computes such a metric; {hint}")
+        raise ConfigError(f"unknown metric {metric}; {hint}")
     return metric

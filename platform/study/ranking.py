@@ -1,4 +1,4 @@
-"""How the trials of a study rank: by constraints, by fronts of what no other trial dominates, then by the objective."""
+"""Rank the trials of a study: by constraints, by Pareto fronts, then by the first objective."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,19 +21,19 @@ OBJECTIVES = "objectives"
 CONSTRAINTS = "constraints"
 SCHEDULER_METRIC = "scheduler_metric"
 OLDER_NAMES = {"rung": SCHEDULER_METRIC}  # attributes of studies made by earlier versions; still read
-INTERRUPTED = "INTERRUPTED"  # the state of a trial that goes on when the study is opened again
+INTERRUPTED = "INTERRUPTED"  # state of a trial that is resumed when the study is reopened
 
 
 @dataclass(frozen=True)
 class RankedTrial:
-    """A trial as the ranking shows it.
+    """A trial in the ranking.
 
     Attributes:
-        state: As Optuna spells it, or INTERRUPTED.
-        epoch: Of its metrics.
+        state: Optuna's state, or INTERRUPTED.
+        epoch: The epoch of its metrics.
         value: The first objective.
-        values: All of them.
-        history: Epoch -> the metric of the rungs.
+        values: All objectives.
+        history: Epoch -> scheduler metric.
     """
 
     number: int
@@ -51,10 +51,10 @@ class RankedTrial:
 
 
 def objectives_of(study: optuna.Study) -> tuple[Objective, ...]:
-    """What the study optimises, in order.
+    """Return the objectives of a study, in order.
 
     Raises:
-        ConfigError: the study does not say; it was made by something else.
+        ConfigError: the study does not record them; it was not made by a sweep.
     """
     if OBJECTIVES not in study.user_attrs:
         raise ConfigError(f"study_name={study.study_name}: the study does not record its objectives; start a new one")
@@ -80,47 +80,46 @@ def metric_set_of(study: optuna.Study) -> MetricSet:
 
 
 def ranking(study: optuna.Study) -> list[RankedTrial]:
-    """Trials that ended or were cut, best first.
+    """Return the trials that ended or were interrupted, best first.
 
-    By their objectives at their last report, whether they reached their last epoch or were stopped: those that keep the
-    constraints first (of a trial that was cut: by its latest metrics); of several objectives by fronts of trials that
-    no other one dominates, then by the first objective; ties by the tie-breaker of the trainable. Trials without a
-    value stand last.
+    They are ordered by their objectives at the last report, COMPLETE and PRUNED ones alike: those that meet the
+    constraints first (an interrupted trial by its latest metrics); with several objectives by Pareto fronts, then by
+    the first objective; ties by the tie-breaker of the trainable. Trials without a value come last.
     """
     objectives, tie_breaker = objectives_of(study), metric_set_of(study).tie_breaker
     constraints = tuple(map(Constraint.parse, study.user_attrs.get(CONSTRAINTS, ())))
-    shown = [_ranked(trial, objectives, constraints) for trial in shown_trials(study)]
-    signed = {trial.number: _signed(trial, objectives) for trial in shown}
+    ranked = [_ranked(trial, objectives, constraints) for trial in shown_trials(study)]
+    signed = {trial.number: _signed(trial, objectives) for trial in ranked}
     fronts = dict[int, int]()
-    for feasible in (True, False):  # a trial that breaks a constraint dominates none that keeps it
-        fronts |= _fronts({t.number: signed[t.number] for t in shown if t.feasible == feasible and signed[t.number]})
+    for feasible in (True, False):  # a trial that violates a constraint dominates none that meets it
+        fronts |= _fronts({t.number: signed[t.number] for t in ranked if t.feasible == feasible and signed[t.number]})
 
-    def merit(trial: RankedTrial) -> tuple[Any, ...]:
+    def sort_key(trial: RankedTrial) -> tuple[Any, ...]:
         values = signed[trial.number]
         first = values[0] if values else math.inf
         tie = trial.metrics.get(tie_breaker, math.inf)
         return not values, not trial.feasible, fronts.get(trial.number, math.inf), first, tie, trial.number
 
-    on_front = {t.number for t in shown if t.feasible and fronts.get(t.number) == 0}
-    return [replace(trial, front=trial.number in on_front) for trial in sorted(shown, key=merit)]
+    on_front = {t.number for t in ranked if t.feasible and fronts.get(t.number) == 0}
+    return [replace(trial, front=trial.number in on_front) for trial in sorted(ranked, key=sort_key)]
 
 
 def shown_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """Those that count, and those that were cut and whose successors have not begun."""
+    """Return the trials that count, and interrupted ones whose successors have not started."""
     trials = study.get_trials(deepcopy=False)
     begun = {resumed_from(trial) for trial in trials if trial.state != TrialState.WAITING}
-    cut = [t for t in trials if requeued(t) and t.number not in begun and METRICS in t.user_attrs]
-    return [*finished(study), *(trial for trial in cut if REPEATS not in trial.user_attrs)]
+    interrupted = [t for t in trials if requeued(t) and t.number not in begun and METRICS in t.user_attrs]
+    return [*finished(study), *(trial for trial in interrupted if REPEATS not in trial.user_attrs)]
 
 
 def _signed(trial: RankedTrial, objectives: Sequence[Objective]) -> tuple[float, ...]:
-    """Objectives, so that smaller is better; none where one is missing."""
+    """Return the objectives with the sign that makes smaller better; empty where one is missing."""
     pairs = zip(trial.values, objectives, strict=True) if trial.values else ()
     return tuple(value if objective.minimised else -value for value, objective in pairs)
 
 
 def _fronts(points: Mapping[int, tuple[float, ...]]) -> dict[int, int]:
-    """Number of the front of each point: 0 is dominated by none, 1 by those of front 0 alone, and so on."""
+    """Return the Pareto front of each point: 0 is dominated by none, 1 by points of front 0 only, and so on."""
     left, fronts, depth = dict(points), dict[int, int](), 0
     while left:
         free = [key for key, point in left.items() if not any(dominates(other, point) for other in left.values())]
@@ -138,21 +137,25 @@ def dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
 def _ranked(trial: FrozenTrial, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> RankedTrial:
     attributes = trial.user_attrs
     metrics = attributes.get(METRICS, {})
-    cut = requeued(trial)
-    found = [value for objective in objectives if (value := objective.value(metrics)) is not None]
-    reached = (cut or trial.state == TrialState.PRUNED) and len(found) == len(objectives)
-    values = tuple(found if reached else trial.values or ())  # a stopped trial is told the metric of the rungs
+    interrupted = requeued(trial)
+    objective_values = [value for objective in objectives if (value := objective.value(metrics)) is not None]
+    reported = (interrupted or trial.state == TrialState.PRUNED) and len(objective_values) == len(objectives)
+    values = tuple(
+        objective_values if reported else trial.values or ()
+    )  # the value of a PRUNED trial is its scheduler metric
     newest = newest_checkpoint(trial, verified=False)
-    start, seen = attributes.get(START, {}), history(trial)
-    broken = [constraint.excess(metrics) for constraint in constraints] if cut else list(trial.constraints.values())
+    start, epochs = attributes.get(START, {}), history(trial)
+    broken = (
+        [constraint.excess(metrics) for constraint in constraints] if interrupted else list(trial.constraints.values())
+    )
     return RankedTrial(
         number=trial.number,
-        state=INTERRUPTED if cut else trial.state.name,
-        epoch=max(seen, default=start.get(EPOCH, 0)),
+        state=INTERRUPTED if interrupted else trial.state.name,
+        epoch=max(epochs, default=start.get(EPOCH, 0)),
         value=values[0] if values else math.nan,
         metrics=metrics,
         params=trial.params,
-        history=seen,
+        history=epochs,
         checkpoint=newest.path if newest else _path(start),
         reason=attributes.get(REASON, ""),
         values=values,

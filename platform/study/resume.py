@@ -1,8 +1,8 @@
-"""Exactly once: a trial that was cut, by whatever, goes on from its last checkpoint and counts once.
+"""Resume interrupted trials from their last checkpoint; each counts once.
 
-A cut trial is told FAIL with the reason, and its point is enqueued again with the checkpoint to go on from. The order
-makes it safe to be cut in between: first the point is enqueued with the number of the trial that it resumes, then the
-trial is told; who finds it still running next time finds its successor too.
+An interrupted trial is told FAIL with the reason, and its point is enqueued again with the checkpoint to resume from.
+The order makes an interruption between the steps safe: the point is enqueued first, with the number of the trial that
+it resumes, then the trial is told; a run that finds the trial still RUNNING finds its successor, too.
 """
 
 import json
@@ -21,19 +21,19 @@ RAY_TRIAL = "ray_trial_id"
 REASON = "reason"
 REQUEUED = "requeued"  # whether the point of this trial was enqueued again
 METRICS = "metrics"  # of the latest epoch
-FOLDER = "folder"  # where Tune keeps the trial
+FOLDER = "folder"  # of the trial in Tune's results
 RESUMED_FROM = "resumed_from"  # number of the interrupted trial that this one continues
-START = "start"  # checkpoint, epoch, metrics and those of the epochs before it, that it goes on from
-REPEATS = "repeats"  # number of the trial that this one repeats with another training seed
-OVERRIDES = "overrides"  # values of a trial beside those that are searched, by dotted key
-ATTEMPT = "attempt"  # how often a trial has crashed before this one
-HISTORY = "history"  # epoch -> the metric of the rungs, where Optuna takes no intermediate values
+START = "start"  # checkpoint to resume from: its path, epoch, metrics, and those of the epochs before it
+REPEATS = "repeats"  # number of the trial that this one repeats with another seed
+OVERRIDES = "overrides"  # values of a trial beside the searched ones, by dotted key
+ATTEMPT = "attempt"  # crashes of this trial's predecessors
+HISTORY = "history"  # epoch -> scheduler metric, where Optuna supports no intermediate values
 OLDER_NAMES = {REQUEUED: "enqueued_again", RESUMED_FROM: "resumes"}  # written by earlier versions; still read
-KEPT = (REPEATS, OVERRIDES, ATTEMPT)  # attributes that a successor inherits
+INHERITED = (REPEATS, OVERRIDES, ATTEMPT)  # attributes that a successor inherits
 
 
-class Found(NamedTuple):
-    """The newest whole checkpoint of a trial."""
+class ResumePoint(NamedTuple):
+    """The newest complete checkpoint of a trial."""
 
     path: Path
     epoch: int
@@ -42,7 +42,7 @@ class Found(NamedTuple):
 
 
 def requeue_orphans(study: optuna.Study) -> int:
-    """Take up every trial that a dead driver left RUNNING; returns how many."""
+    """Requeue every trial that a dead driver left RUNNING; returns how many."""
     orphans = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     for orphan in orphans:
         requeue(study, orphan.number, "the driver ended before the trial did")
@@ -50,7 +50,7 @@ def requeue_orphans(study: optuna.Study) -> int:
 
 
 def requeue(study: optuna.Study, number: int, reason: str, **attributes: Any) -> None:
-    """Enqueue a running trial's point again, to go on from its last checkpoint, and tell that it was cut."""
+    """Enqueue a running trial's point again, to be resumed from its last checkpoint, and tell the trial FAIL."""
     trials = study.get_trials(deepcopy=False)
     trial = trials[number]
     if not any(resumed_from(other) == number for other in trials):
@@ -66,12 +66,12 @@ def _point(trial: FrozenTrial) -> dict[str, Any]:
 
 
 def _inherited(trial: FrozenTrial) -> dict[str, Any]:
-    found = newest_checkpoint(trial)
-    kept = {name: trial.user_attrs[name] for name in KEPT if name in trial.user_attrs}
-    if found is None:
-        return kept | ({START: trial.user_attrs[START]} if START in trial.user_attrs else {})
-    start = {"checkpoint": str(found.path), EPOCH: found.epoch, METRICS: dict(found.metrics), BEFORE: found.before}
-    return kept | {START: start}
+    newest = newest_checkpoint(trial)
+    inherited = {name: trial.user_attrs[name] for name in INHERITED if name in trial.user_attrs}
+    if newest is None:
+        return inherited | ({START: trial.user_attrs[START]} if START in trial.user_attrs else {})
+    start = {"checkpoint": str(newest.path), EPOCH: newest.epoch, METRICS: dict(newest.metrics), BEFORE: newest.before}
+    return inherited | {START: start}
 
 
 def requeued(trial: FrozenTrial) -> bool:
@@ -90,25 +90,25 @@ def _attribute(trial: FrozenTrial, name: str) -> Any:
 
 
 def history(trial: FrozenTrial) -> dict[int, float]:
-    """Epoch -> the metric of the rungs."""
-    told = trial.user_attrs.get(HISTORY, trial.intermediate_values)
-    return {int(epoch): value for epoch, value in told.items()}
+    """Return the scheduler metric by epoch."""
+    values = trial.user_attrs.get(HISTORY, trial.intermediate_values)
+    return {int(epoch): value for epoch, value in values.items()}
 
 
 def last_epoch(trial: FrozenTrial) -> int | None:
-    """The latest epoch of a trial; None before its first."""
+    """Return the latest epoch of a trial; None before its first."""
     return max(history(trial), default=None)
 
 
 def predecessors(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> Iterator[int]:
-    """Numbers of the trials that a trial goes on from, the latest first."""
+    """Yield the numbers of the trials that a trial resumes, latest first."""
     while (number := resumed_from(trial)) is not None:
         trial = trials[number]
         yield number
 
 
-def newest_checkpoint(trial: FrozenTrial, verified: bool = True) -> Found | None:
-    """The newest checkpoint of a trial that is whole: the process that copied it may have been killed over it.
+def newest_checkpoint(trial: FrozenTrial, verified: bool = True) -> ResumePoint | None:
+    """Return the newest complete checkpoint of a trial: its writer may have been killed while copying the last one.
 
     Args:
         verified: Whether its tensors are read too, which takes as long as reading them does, and torch.
@@ -118,7 +118,7 @@ def newest_checkpoint(trial: FrozenTrial, verified: bool = True) -> Found | None
             metrics = json.loads((folder / METRICS_FILE).read_text())
             (_load_checkpoint if verified else load_record)(folder)
             before = metrics.pop(BEFORE, [])
-            return Found(folder, int(metrics.pop(EPOCH)), metrics, before)
+            return ResumePoint(folder, int(metrics.pop(EPOCH)), metrics, before)
         except (CheckpointError, OSError, ValueError, KeyError):
             continue
     return None
@@ -131,7 +131,7 @@ def _load_checkpoint(folder: Path) -> object:
 
 
 def checkpoints(trial: FrozenTrial) -> list[Path]:
-    """All checkpoint folders of a trial: in its own folder, or where its worker group keeps them."""
+    """Return all checkpoint folders of a trial: in its own folder, or in that of its worker group."""
     attributes = trial.user_attrs
     folders = {Path(attributes[FOLDER])} if FOLDER in attributes else set()
     if FOLDER in attributes and RAY_TRIAL in attributes:

@@ -1,4 +1,4 @@
-"""What suggests the next point of a study, by name: Optuna's samplers, seeded so that a reopened study goes on."""
+"""Optuna's samplers by name, seeded so that a reopened study does not repeat its suggestions."""
 
 import warnings
 from typing import Any
@@ -17,11 +17,11 @@ SAMPLERS: dict[str, Any] = {
     "qmc": lambda seed, joint: QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False),
     "random": lambda seed, joint: RandomSampler(seed=seed),
 }
-JOINT = ("tpe",)  # those that draw conditional parameters together with the others
+JOINT = ("tpe",)  # those that sample conditional parameters jointly with the others
 
 
 def make_sampler(name: str, seed: int, trials_so_far: int, conditional: bool = False) -> BaseSampler:
-    """The named sampler, seeded by the study's seed and the number of trials that exist already."""
+    """Return the named sampler, seeded by the study's seed and its number of trials."""
     require_member("sampler", name, SAMPLERS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # of QMC and of TPE's groups: chosen by name
@@ -30,5 +30,5 @@ def make_sampler(name: str, seed: int, trials_so_far: int, conditional: bool = F
 
 
 def sampled_independently(name: str, space: Space) -> tuple[str, ...]:
-    """Conditional parameters that a sampler draws at random, independently of the others."""
+    """Return the conditional parameters that a sampler samples at random, independently of the others."""
     return () if name in (*JOINT, "random") else tuple(space.conditions)

@@ -1,4 +1,4 @@
-"""Turn a command line's overrides into a checked search space."""
+"""Turn the overrides of a command line into a checked search space."""
 
 import math
 from collections.abc import Mapping
@@ -19,13 +19,13 @@ from trainables.specs import TRAINABLES
 
 
 def sweep_of(request: Request) -> Sweep:
-    """The sweep that a command line asks for, every law checked before anything starts.
+    """Return the sweep that a command line describes, with every distribution checked before anything starts.
 
-    A key of the space that the user sets is fixed at that value; a key that the user gives a law is searched, and
-    baselines outside of that law are left out.
+    A key of the space that the user sets is fixed at that value; a key with a distribution is searched, and baselines
+    outside of it are left out.
 
     Raises:
-        ConfigError: an unknown key, a wrong value, or a law that reaches values which the trainable refuses.
+        ConfigError: a key is unknown, a value is wrong, or a distribution has values that the trainable refuses.
     """
     config = dict(request.config)
     trainable = config.pop("trainable")
@@ -43,26 +43,30 @@ def sweep_of(request: Request) -> Sweep:
         f"add trainable={base.trainable}",
     )
     given = {key.removeprefix("trainable.") for key in request.given if key.startswith("trainable.")}
-    laws = {_trainable_key(override): parse_distribution(override) for override in request.laws}
-    parameters = {key: law for key, law in base.parameters.items() if key not in given} | laws
+    distributions = {_trainable_key(override): parse_distribution(override) for override in request.laws}
+    parameters = {
+        key: distribution for key, distribution in base.parameters.items() if key not in given
+    } | distributions
     if not parameters:
-        raise ConfigError("every key of the space is fixed; leave one free or give one a law, as key=interval(0,1)")
-    space = _asked(base, parameters, trainable)
-    _check_reach(space, trainable)
-    space, left_out = _within(space, laws)
+        raise ConfigError(
+            "every key of the space is fixed; leave one free or give one a distribution, as key=interval(0,1)"
+        )
+    space = _restrict(base, parameters, trainable)
+    _check_bounds(space, trainable)
+    space, left_out = _drop_baselines_outside(space, distributions)
     sweep = Sweep(settings, trainable, space, tuple(key for key in base.parameters if key not in parameters), left_out)
     _check_goal(sweep.goal)
     return sweep
 
 
-def _asked(base: Space, parameters: Mapping[str, BaseDistribution], trainable: Mapping[str, Any]) -> Space:
-    """The space over the parameters that still vary: what a fixed key rules out is not asked for."""
+def _restrict(base: Space, parameters: Mapping[str, BaseDistribution], trainable: Mapping[str, Any]) -> Space:
+    """Restrict a space to the parameters that vary, without those that a fixed key rules out."""
     ruled_out = {
         key
         for key, condition in base.conditions.items()
         if condition.key not in parameters and value_at(trainable, condition.key) not in condition.values
     }
-    left = {key: law for key, law in parameters.items() if key not in ruled_out}
+    left = {key: distribution for key, distribution in parameters.items() if key not in ruled_out}
     conditions = {key: rule for key, rule in base.conditions.items() if key in left and rule.key in left}
     baselines = tuple(_baseline(point, left, base, trainable) for point in base.baselines)
     return replace(base, parameters=left, baselines=baselines, conditions=conditions)
@@ -73,8 +77,8 @@ def _check_goal(goal: Goal) -> None:
     require(len(set(texts)) == len(texts), "`objectives` to differ from each other", ", ".join(texts))
     require_member("scheduler.metric", goal.scheduler_metric, DIRECTIONS)
     same = len(goal.objectives) > 1 or DIRECTIONS[goal.scheduler_metric] == goal.objectives[0].direction
-    law = "the scheduler's metric and the objective to improve in the same direction"
-    require(same, law, f"{goal.scheduler_metric} and {goal.objectives[0].text}", "set scheduler.metric")
+    distribution = "the scheduler's metric and the objective to improve in the same direction"
+    require(same, distribution, f"{goal.scheduler_metric} and {goal.objectives[0].text}", "set scheduler.metric")
 
 
 def _trainable_key(override: Override) -> str:
@@ -85,33 +89,33 @@ def _trainable_key(override: Override) -> str:
 
 
 def parse_distribution(override: Override) -> BaseDistribution:
-    """An Optuna distribution from Hydra's sweep grammar.
+    """Return the Optuna distribution for an override in Hydra's sweep grammar.
 
     choice(a, b) is categorical; range(1, 9, 2) whole numbers, the end left out; interval(0, 1) continuous;
     tag(log, interval(1e-4, 1e-2)) logarithmic.
 
     Raises:
-        ConfigError: a form that is not a law.
+        ConfigError: the override is no distribution.
     """
     sweep = override.value()
     try:
         if isinstance(sweep, IntervalSweep):
             return _interval(sweep)
         if isinstance(sweep, ChoiceSweep | RangeSweep) and sweep.tags:
-            raise ValueError(f"tag({', '.join(sorted(sweep.tags))}, ...) has no meaning here; log takes an interval")
+            raise ValueError(f"tag({', '.join(sorted(sweep.tags))}, ...) is not supported; log takes an interval")
         if isinstance(sweep, ChoiceSweep):
             return CategoricalDistribution([_unquoted(item) for item in sweep.list])
         if isinstance(sweep, RangeSweep):
             return _range(sweep)
     except ValueError as error:
         raise ConfigError(f"{override.input_line}: {error}") from None
-    raise ConfigError(f"{override.input_line}: a law is interval(...), range(...), choice(...) or tag(log, ...)")
+    raise ConfigError(f"{override.input_line}: expected interval(...), range(...), choice(...) or tag(log, ...)")
 
 
 def _interval(sweep: IntervalSweep) -> BaseDistribution:
     low, high, log = sweep.start, sweep.end, "log" in sweep.tags
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError("interval needs two finite ends")
+        raise ValueError("interval needs two finite bounds")
     if sweep.tags - {"log"}:
         raise ValueError(f"expected no tag but log, but got {', '.join(sorted(sweep.tags))}")
     return FloatDistribution(float(low), float(high), log=log)
@@ -122,7 +126,7 @@ def _range(sweep: RangeSweep) -> BaseDistribution:
     if start is None or stop is None:
         raise ValueError("range needs start and stop")
     if isinstance(start, int) and isinstance(stop, int) and isinstance(step, int) and step >= 1:
-        last = stop - 1 - (stop - 1 - start) % step  # Hydra's range leaves its end out, as Python's does
+        last = stop - 1 - (stop - 1 - start) % step  # Hydra's range excludes its end, as Python's does
         return IntDistribution(start, last, step=step)
     raise ValueError("range takes whole numbers in steps of 1 or more; use interval for continuous values")
 
@@ -134,7 +138,7 @@ def _unquoted(item: Any) -> Any:
 def _baseline(
     point: Mapping[str, Any], parameters: Mapping[str, BaseDistribution], base: Space, trainable: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """A baseline on the keys that vary now; a key that the space does not know stands at its configured value."""
+    """Return a baseline on the keys that vary; a key that is new to the space has its configured value."""
     fixed = {key for key, condition in base.conditions.items() if condition.key not in parameters}
     added = {
         key: value_at(trainable, key) for key in parameters if key not in base.parameters or key in fixed - set(point)
@@ -143,7 +147,7 @@ def _baseline(
 
 
 def value_at(mapping: Mapping[str, Any], key: str) -> Any:
-    """The value under a dotted key of a nested mapping.
+    """Return the value under a dotted key of a nested mapping.
 
     Raises:
         ConfigError: there is no such key.
@@ -156,54 +160,63 @@ def value_at(mapping: Mapping[str, Any], key: str) -> Any:
     return node
 
 
-def _check_reach(space: Space, trainable: Mapping[str, Any]) -> None:
-    """Build the trainable's configuration where trials may go, so that none meets a wrong one later.
+def _check_bounds(space: Space, trainable: Mapping[str, Any]) -> None:
+    """Build the trainable's configuration at the bounds of the space, so that no trial gets an invalid one.
 
-    Every end of every law is tried beside the configured values, beside all lowest and beside all highest ends, for
-    some laws hold between keys.
+    Every bound of every distribution is tried with the configured values, with all lowest and with all highest bounds
+    of the other keys, for some constraints hold between keys.
     """
     cls = TRAINABLES[space.trainable].config
     build(cls, trainable, at="trainable")
     for key in space.parameters:
         value_at(trainable, key)
-    lowest, highest = ({key: bounds(law)[at] for key, law in space.parameters.items()} for at in (0, -1))
+    lowest, highest = (
+        {key: bounds(distribution)[at] for key, distribution in space.parameters.items()} for at in (0, -1)
+    )
     points = [
         {**others, key: end}
-        for key, law in space.parameters.items()
-        for end, others in product(bounds(law), ({}, lowest, highest))
+        for key, distribution in space.parameters.items()
+        for end, others in product(bounds(distribution), ({}, lowest, highest))
     ]
-    for point in {repr(point): point for point in points}.values():  # each key's lowest end beside all lowest is one
+    for point in {repr(point): point for point in points}.values():  # equal points are tried once
         build(cls, with_values(trainable, point), at="trainable")
 
 
-def _within(space: Space, laws: Mapping[str, BaseDistribution]) -> tuple[Space, tuple[Mapping[str, Any], ...]]:
-    """The space without the baselines outside of the user's `laws`, and of each of those the values outside.
+def _drop_baselines_outside(
+    space: Space, distributions: Mapping[str, BaseDistribution]
+) -> tuple[Space, tuple[Mapping[str, Any], ...]]:
+    """Return the space without the baselines outside of the user's `distributions`, and the values of each outside.
 
     Raises:
-        ConfigError: a baseline lies outside of a law that stands in the space itself.
+        ConfigError: a baseline lies outside of a distribution of the space itself.
     """
     outside = [
-        {key: value for key, value in point.items() if not _includes(space.parameters[key], value)}
+        {key: value for key, value in point.items() if not _contains(space.parameters[key], value)}
         for point in space.baselines
     ]
     for key, value in (pair for values in outside for pair in values.items()):
-        law = f"the distribution of `trainable.{key}` to include the baseline"
-        require(key in laws, law, f"{value} outside of {space.parameters[key]}", "correct the search space")
+        distribution = f"the distribution of `trainable.{key}` to include the baseline"
+        require(
+            key in distributions,
+            distribution,
+            f"{value} outside of {space.parameters[key]}",
+            "correct the search space",
+        )
     kept = tuple(point for point, values in zip(space.baselines, outside, strict=True) if not values)
     return replace(space, baselines=kept), tuple(filter(None, outside))
 
 
-def _includes(law: BaseDistribution, value: Any) -> bool:
-    """Whether a law can take a value; no range of numbers takes what is none."""
-    if isinstance(law, CategoricalDistribution):
-        return value in law.choices
-    return isinstance(value, int | float) and law._contains(law.to_internal_repr(value))
+def _contains(distribution: BaseDistribution, value: Any) -> bool:
+    """Whether a distribution contains a value; a numeric one contains numbers only."""
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    return isinstance(value, int | float) and distribution._contains(distribution.to_internal_repr(value))
 
 
-def bounds(law: BaseDistribution) -> tuple[Any, ...]:
-    """The choices of a categorical law, else its lowest and highest value."""
-    if isinstance(law, CategoricalDistribution):
-        return law.choices
-    if isinstance(law, FloatDistribution | IntDistribution):
-        return (law.low, law.high)
-    raise TypeError(f"no ends of {law}")
+def bounds(distribution: BaseDistribution) -> tuple[Any, ...]:
+    """Return the choices of a categorical distribution, else its lowest and highest value."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices
+    if isinstance(distribution, FloatDistribution | IntDistribution):
+        return (distribution.low, distribution.high)
+    raise TypeError(f"no bounds of {distribution}")

@@ -1,13 +1,13 @@
-"""The bridge from Ray Tune to Optuna: Tune schedules, Optuna remembers and suggests, by ask and tell.
+"""The searcher of a sweep: Ray Tune schedules trials, Optuna suggests and records them, by ask and tell.
 
-Every trial's end is told with the state that is true of it:
+Every trial ends in the state that is true of it:
 
     reached its last epoch with finite objectives    COMPLETE with the values
     stopped by the scheduler                         PRUNED with its intermediate values
     crashed, or a metric is missing, NaN or inf      FAIL with the reason
-    cut by something that is no fault of its own     FAIL with the reason, and enqueued again from its last checkpoint
+    interrupted through no fault of its own          FAIL with the reason, and requeued from its last checkpoint
 
-A study that is opened again continues: what finished counts towards the budget, what was cut goes on, baselines are
+A reopened study continues: finished trials count towards the budget, interrupted ones are resumed, baselines are
 enqueued once, and the sampler's seed depends on the number of trials so far, so that a reopened study does not repeat
 its suggestions.
 """
@@ -25,7 +25,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from platform.study.budget import STORAGE_ERRORS, finished, is_owed, reason_of, waiting_repeats
+from platform.study.budget import STORAGE_ERRORS, finished, is_queued, reason_of, waiting_repeats
 from platform.study.objectives import Goal
 from platform.study.resume import (
     ATTEMPT,
@@ -46,21 +46,21 @@ from trainables.training.metric_names import CHECKPOINT_PATH, EPOCH
 from trainables.training.trainable import metrics_of
 from trainables.training.trial_keys import BEFORE, FAILURE, INTERRUPTED, RESUME_FROM
 
-MADE_WITH = "made_with"  # with what a trial was suggested and run: code, versions, data, sampler and its seed
+MADE_WITH = "made_with"  # provenance of a trial: code, versions, data, sampler and its seed
 MOST_SILENT_CRASHES = 2  # but never fewer than the attempts of one trial
 UNREACHABLE = "the trial's process could not be reached: Ray's node is gone"
 
 
 class OptunaSearcher(Searcher):
-    """Suggests by `study.ask` and answers by `study.tell`.
+    """Suggests parameters by `study.ask` and records ended trials by `study.tell`.
 
     Args:
-        study: An open study; the only place where results are kept.
-        space: What varies.
-        trials: The budget, trials of earlier runs of this study included.
+        study: An open study, which alone stores the results.
+        space: The search space.
+        trials: The budget, including trials of earlier runs of this study.
         goal: Objectives, constraints and the last epoch.
-        retries: How often a trial that crashed is tried again, from its last checkpoint.
-        made_with: Kept with every trial: code, versions, data, sampler and its seed.
+        retries: How often a crashed trial is retried from its last checkpoint.
+        made_with: Provenance stored with every trial: code, versions, data, sampler and its seed.
     """
 
     def __init__(
@@ -82,35 +82,35 @@ class OptunaSearcher(Searcher):
         self.running: dict[str, optuna.Trial] = {}
         self.tune_trials: dict[str, Trial] = {}
         self.reported: dict[int, int] = {}  # trial number -> its latest epoch
-        self.silent_crashes = 0  # in a row, without a word of any trial between them
-        self.stop_reason = ""  # why no trial can go on, by what trials have said
+        self.silent_crashes = 0  # in a row, without a report of any trial between them
+        self.stop_reason = ""  # why no trial can continue; empty while they can
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a string
-        """The next point, by dotted key; FINISHED when the budget is met."""
+        """Return the next parameters by dotted key, or FINISHED when the budget is reached."""
         if not self._is_due():
             return Searcher.FINISHED if not self.running else None
         trial = self.study.ask()
-        for key, law in self.space.parameters.items():
+        for key, distribution in self.space.parameters.items():
             if self.space.active(key, trial.params):
-                _ask(trial, key, law)
+                _suggest_parameter(trial, key, distribution)
         trial.set_user_attr(RAY_TRIAL, trial_id)
         trial.set_user_attr(MADE_WITH, self.made_with)
         self.running[trial_id] = trial
-        return {**trial.params, **trial.user_attrs.get(OVERRIDES, {}), **self._taken_up(trial)}
+        return {**trial.params, **trial.user_attrs.get(OVERRIDES, {}), **self._resume_config(trial)}
 
     def _is_due(self) -> bool:
-        """Whether something was begun or asked for before, or the budget has room for another trial."""
+        """Whether a trial waits to be resumed or repeated, or the budget allows another one."""
         waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
         searched = sum(REPEATS not in trial.user_attrs for trial in self.running.values())
-        return any(map(is_owed, waiting)) or len(finished(self.study)) + searched < self.trials
+        return any(map(is_queued, waiting)) or len(finished(self.study)) + searched < self.trials
 
-    def left(self) -> int:
-        """Trials that still have to end, those that run included."""
+    def remaining(self) -> int:
+        """Return the number of trials that have not ended, including the running ones."""
         repeats = sum(REPEATS in trial.user_attrs for trial in self.running.values()) + waiting_repeats(self.study)
         return max(self.trials - len(finished(self.study)), 0) + repeats
 
-    def _taken_up(self, trial: optuna.Trial) -> dict[str, Any]:
-        """The history of the trial that this one goes on from, and where its checkpoint lies."""
+    def _resume_config(self, trial: optuna.Trial) -> dict[str, Any]:
+        """Report the history of the trial that this one resumes; return the key that names its checkpoint."""
         start = trial.user_attrs.get(START)
         if start is None:
             return {}
@@ -118,7 +118,7 @@ class OptunaSearcher(Searcher):
         for number in predecessors(trials, trials[trial.number]):
             known = {**history(trials[number]), **known}
         for metrics in (*start.get(BEFORE, ()), {EPOCH: start[EPOCH], **start[METRICS]}):
-            if self.goal.scheduler_metric in metrics:  # the driver may have ended before it heard of this epoch
+            if self.goal.scheduler_metric in metrics:  # the driver may have ended before this epoch was reported
                 known.setdefault(metrics[EPOCH], metrics[self.goal.scheduler_metric])
         for epoch, value in sorted(known.items()):
             if epoch <= start[EPOCH]:
@@ -127,61 +127,61 @@ class OptunaSearcher(Searcher):
         return {RESUME_FROM: start["checkpoint"]}
 
     def folder_name(self, trial: Trial) -> str:
-        """The folder of a Tune trial: the study's number for it, and Tune's own id, which differs between retries."""
+        """Return the folder of a Tune trial: Optuna's number and Tune's id, which differs between retries."""
         return f"trial-{self.running[trial.trial_id].number:04d}-{trial.trial_id}"
 
-    def started(self, trial: Trial) -> None:
-        """Remember where Tune keeps a trial."""
+    def record_folder(self, trial: Trial) -> None:
+        """Record the folder in which Tune stores a trial."""
         if trial.trial_id in self.running and trial.trial_id not in self.tune_trials:
             self.tune_trials[trial.trial_id] = trial
             self.running[trial.trial_id].set_user_attr(FOLDER, trial.path)
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
-        """Keep the metric of an epoch as an intermediate value."""
+        """Record the metrics of an epoch."""
         if trial_id in self.running:
             self.silent_crashes = 0
             with self._writing():
-                self._keep(self.running[trial_id], result)
+                self._record(self.running[trial_id], result)
 
     def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
-        """Tell how a trial ended; a trial is told once."""
+        """Record how a trial ended, once."""
         if trial_id in self.running:
             with self._writing():
-                self._end(trial_id, result or {}, error)
+                self._complete(trial_id, result or {}, error)
                 del self.running[trial_id]
                 self.tune_trials.pop(trial_id, None)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Where the study cannot be written the sweep stops, and its trials stay running for the next one.
+        """Stop the sweep where the study cannot be written; its trials stay RUNNING and are resumed by the next run.
 
-        (Tune would take the error for one of the trial.)
+        (Tune would attribute the error to the trial.)
         """
         try:
             yield
         except STORAGE_ERRORS as error:
             self.stop_reason = f"cannot write the study: {reason_of(error)}"
 
-    def _end(self, trial_id: str, result: Mapping[str, Any], error: bool) -> None:
+    def _complete(self, trial_id: str, result: Mapping[str, Any], error: bool) -> None:
         trial = self.running[trial_id]
-        self._keep(trial, result)  # Tune hands the result that ends a trial to this call alone
+        self._record(trial, result)  # Tune hands the result that ends a trial to this call alone
         if INTERRUPTED in result:
             self.stop_reason = result[INTERRUPTED]
             requeue(self.study, trial.number, result[INTERRUPTED])
         elif error:
-            self._crashed(trial, _last_words(self.tune_trials.get(trial_id)))
+            self._crashed(trial, _crash_reason(self.tune_trials.get(trial_id)))
         else:
-            self._tell(trial, self._last_known(trial, result))
+            self._tell(trial, self._final_result(trial, result))
 
     def _crashed(self, trial: optuna.Trial, reason: str) -> None:
-        """Try it again from its last checkpoint, as often as the budget says; then it has failed.
+        """Retry a trial from its last checkpoint while `retries` allows it; then it has failed.
 
-        Where one crash follows the other and nobody reports anything, the fault is not the trials'.
+        Crashes in a row without any report between them are no fault of the trials: the sweep stops.
         """
         self.silent_crashes += 1
         attempt = trial.user_attrs.get(ATTEMPT, 0)
         if self.silent_crashes > max(MOST_SILENT_CRASHES, self.retries + 1):
-            self.stop_reason = f"{self.silent_crashes} trials in a row crashed and none reported anything: {reason}"
+            self.stop_reason = f"{self.silent_crashes} trials in a row crashed before reporting a result: {reason}"
             requeue(self.study, trial.number, reason)
         elif reason == UNREACHABLE:
             requeue(self.study, trial.number, reason)
@@ -191,14 +191,14 @@ class OptunaSearcher(Searcher):
             trial.set_user_attr(REASON, reason)
             self.study.tell(trial, state=TrialState.FAIL)
 
-    def _last_known(self, trial: optuna.Trial, result: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The result, or where a continued trial had nothing left to do, what it was continued from."""
+    def _final_result(self, trial: optuna.Trial, result: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the result, or for a resumed trial without further epochs the one it was resumed from."""
         start = trial.user_attrs.get(START)
         silent = EPOCH not in result and FAILURE not in result
         return {EPOCH: start[EPOCH], **start[METRICS]} if start and silent else result
 
     def _tell(self, trial: optuna.Trial, result: Mapping[str, Any]) -> None:
-        reason = str(result.get(FAILURE, "")) or self.goal.wrong(result)
+        reason = str(result.get(FAILURE, "")) or self.goal.invalid_reason(result)
         if reason:
             trial.set_user_attr(REASON, reason)
             self.study.tell(trial, state=TrialState.FAIL)
@@ -211,8 +211,8 @@ class OptunaSearcher(Searcher):
         else:
             self.study.tell(trial, self.goal.values(result))
 
-    def _keep(self, trial: optuna.Trial, result: Mapping[str, Any]) -> None:
-        """The intermediate value of an epoch, all metrics of the latest one beside it."""
+    def _record(self, trial: optuna.Trial, result: Mapping[str, Any]) -> None:
+        """Store the intermediate value of an epoch, and all metrics of the latest one."""
         metrics = metrics_of(result)
         value = metrics.get(self.goal.scheduler_metric)
         if EPOCH not in result or value is None:
@@ -223,58 +223,60 @@ class OptunaSearcher(Searcher):
             trial.set_user_attr(CHECKPOINT_PATH, result[CHECKPOINT_PATH])
 
     def _report(self, trial: optuna.Trial, value: float, epoch: int) -> None:
-        """Report an epoch once: Tune repeats the last result, and a restarted trial what came after its checkpoint."""
+        """Report an epoch once: Tune repeats the last result, and a restarted trial the epochs after its checkpoint."""
         if epoch > self.reported.get(trial.number, -1):
             if len(self.goal.objectives) == 1:
                 trial.report(value, step=epoch)
-            else:  # Optuna has intermediate values of one objective alone, and its TPE refuses others
+            else:  # Optuna supports intermediate values with one objective only, and TPE refuses others
                 trial.set_user_attr(HISTORY, {**trial.user_attrs.get(HISTORY, {}), str(epoch): value})
             self.reported[trial.number] = epoch
 
-    def cut(self, reason: str) -> None:
-        """End what is running: it goes on from its last checkpoint when the study is opened again."""
+    def interrupt(self, reason: str) -> None:
+        """Requeue the running trials; they are resumed from their last checkpoints when the study is reopened."""
         for trial_id, trial in list(self.running.items()):
             requeue(self.study, trial.number, reason)
             del self.running[trial_id]
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing to save: the study's storage has everything."""
+        """Do nothing: the storage of the study holds everything."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing to restore: the study's storage has everything."""
+        """Do nothing: the storage of the study holds everything."""
 
 
 class StartCallback(Callback):
-    """Tells the bridge where Tune keeps each trial, and the scheduler what a continued one had reached."""
+    """Records the folder of each trial, and replays the history of resumed ones to the scheduler."""
 
     def __init__(self, searcher: OptunaSearcher, scheduler: TrialScheduler) -> None:
         self.searcher = searcher
         self.scheduler = scheduler
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self.searcher.started(trial)
-        asked = self.searcher.running.get(trial.trial_id)
-        if asked is not None and START in asked.user_attrs:
-            remember(self.scheduler, trial, self.searcher.goal, history(self.searcher.study.trials[asked.number]))
+        self.searcher.record_folder(trial)
+        suggested = self.searcher.running.get(trial.trial_id)
+        if suggested is not None and START in suggested.user_attrs:
+            replay_history(
+                self.scheduler, trial, self.searcher.goal, history(self.searcher.study.trials[suggested.number])
+            )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles callbacks for `Tuner.restore`, which a study needs not."""
+        """Return nothing: Tune pickles callbacks for `Tuner.restore`, which is not used."""
         return {}
 
 
-def remember(scheduler: Any, trial: Any, goal: Goal, rungs: Mapping[int, float]) -> None:
-    """Let a scheduler see what a trial had reached before, epoch by epoch, as it saw it then."""
-    for epoch, value in rungs.items():
+def replay_history(scheduler: Any, trial: Any, goal: Goal, values: Mapping[int, float]) -> None:
+    """Replay the earlier results of a trial to a scheduler, epoch by epoch."""
+    for epoch, value in values.items():
         scheduler.on_trial_result(None, trial, {EPOCH: epoch, goal.scheduler_metric: value})
 
 
-def _ask(trial: optuna.Trial, key: str, law: BaseDistribution) -> None:
-    """One parameter by its distribution (Optuna's own `ask` does the same for all of them at once)."""
-    trial._suggest(key, law)
+def _suggest_parameter(trial: optuna.Trial, key: str, distribution: BaseDistribution) -> None:
+    """Suggest one parameter from its distribution (Optuna's `ask` does the same for all of them at once)."""
+    trial._suggest(key, distribution)
 
 
-def _last_words(trial: Trial | None) -> str:
-    """Why a trial crashed, from the file that Tune writes before it says so."""
+def _crash_reason(trial: Trial | None) -> str:
+    """Return why a trial crashed, from the error file that Tune writes."""
     file = Path(trial.error_file) if trial is not None and trial.error_file else None
     lines = [line.strip() for line in file.read_text().splitlines() if line.strip()] if file and file.exists() else []
     if any("ActorUnavailableError" in line for line in lines):

@@ -1,4 +1,4 @@
-"""Where a study is kept, in a journal file of its folder or in a database, and who may write it."""
+"""Storage of a study: a journal file in its folder or a database, and the lock of its driver."""
 
 import os
 import re
@@ -20,17 +20,17 @@ JOURNAL = "study.journal"
 
 
 class NoStudyError(ConfigError):
-    """There is no study of this name."""
+    """No study has this name."""
 
 
 def redact_password(url: str) -> str:
-    """A URL without its password."""
+    """Return a URL without its password."""
     return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
 
 
 @contextmanager
 def lock_study(folder: Path) -> Iterator[None]:
-    """The study of a folder for this driver alone; ends with the process whatever its end is.
+    """Lock the study of a folder for this driver; the lock is released with the process, however it ends.
 
     Raises:
         ConfigError: another driver runs this study, or the folder cannot be written.
@@ -48,13 +48,13 @@ def lock_study(folder: Path) -> Iterator[None]:
 
 
 def open_storage(url: str, folder: Path, create: bool = True) -> BaseStorage:
-    """The journal file in the folder of the study, or the database behind `storage=URL`.
+    """Open the journal file in the folder of the study, or the database behind `storage=URL`.
 
     Args:
-        create: Whether the folder is made where there is none.
+        create: Whether a missing folder is created.
 
     Raises:
-        ConfigError: a database that cannot be used, a journal that is damaged.
+        ConfigError: the database cannot be used, or the journal is damaged.
     """
     try:
         if create:
@@ -71,7 +71,7 @@ def open_storage(url: str, folder: Path, create: bool = True) -> BaseStorage:
 
 
 def require_database(storage: str) -> None:
-    """Reading creates no database: SQLite would make a file.
+    """Require an existing database, for reading: SQLite would create a file.
 
     Raises:
         NoStudyError: the file of the URL does not exist.
@@ -84,19 +84,19 @@ def require_database(storage: str) -> None:
 
 
 class AtomicJournal(BaseJournalBackend):
-    """The journal file, in which a full disk leaves no half of a line: later ones would be lost behind it."""
+    """A journal file in which a full disk leaves no partial line, behind which later records would be lost."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self.lock = JournalFileSymlinkLock(str(file))  # the one that every other writer takes, optuna-dashboard too
-        self.backend = JournalFileBackend(str(file), lock_obj=_Taken())
+        self.backend = JournalFileBackend(str(file), lock_obj=_HeldLock())
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
-        """As the file has them."""
+        """Yield the records of the file."""
         return self.backend.read_logs(log_number_from)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """All of them or none; nobody else writes before what was written in part is cut again."""
+        """Append all records or none; the lock is held until a partial write has been undone."""
         with get_lock_file(self.lock):
             size = self.file.stat().st_size
             try:
@@ -106,15 +106,15 @@ class AtomicJournal(BaseJournalBackend):
                 raise
 
 
-class _Taken(BaseJournalFileLock):
-    """For a backend whose caller holds the lock."""
+class _HeldLock(BaseJournalFileLock):
+    """The lock of a backend whose caller holds the real one."""
 
     def acquire(self) -> bool:
-        """Nothing is left to do."""
+        """Report success: the caller holds the lock."""
         return True
 
     def release(self) -> None:
-        """The caller does."""
+        """Do nothing: the caller releases the lock."""
 
 
 def _journal(file: Path) -> JournalStorage:
@@ -125,10 +125,10 @@ def _journal(file: Path) -> JournalStorage:
 
 
 def truncate_partial_line(file: Path) -> int:
-    """Cut a last line that its writer was killed over (Optuna would read none after it); returns its bytes.
+    """Remove an incomplete last line, whose writer was killed; returns its length in bytes.
 
-    Nothing is lost by it: a record counts when its line is whole. A lock of that writer goes too, for which Optuna
-    would wait half a minute. Only for who holds the study.
+    Optuna would read no record after it. Nothing is lost: a record counts when its line is complete. The lock of that
+    writer is removed as well, for which Optuna would wait half a minute. The caller holds the lock of the study.
     """
     file.with_name(f"{file.name}.lock").unlink(missing_ok=True)
     if not file.exists():

@@ -1,4 +1,4 @@
-"""A study: opened or continued, with the record that makes its trials comparable, and read without being made."""
+"""Open, continue or load a study, with the record that makes its trials comparable."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,10 +27,10 @@ def open_study(sweep: Sweep, record: Mapping[str, Any]) -> optuna.Study:
     """Create the study or continue it.
 
     Args:
-        record: What makes trials comparable (data, configuration, objectives); stored with a new study.
+        record: Data, configuration and objectives, which make trials comparable; stored with a new study.
 
     Raises:
-        ConfigError: an existing study of this name was made with another record.
+        ConfigError: an existing study of this name has another record.
     """
     settings = sweep.settings
     storage = open_storage(settings.storage, settings.folder)
@@ -52,7 +52,7 @@ def open_study(sweep: Sweep, record: Mapping[str, Any]) -> optuna.Study:
         )
     directions: list[Any] = [objective.direction for objective in sweep.goal.objectives]
     study = optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
-    _require_laws_of_before(study, sweep.space)
+    _require_compatible_distributions(study, sweep.space)
     study.sampler = make_sampler(
         settings.sampler, settings.seed, len(study.get_trials(deepcopy=False)), bool(sweep.space.conditions)
     )
@@ -62,27 +62,31 @@ def open_study(sweep: Sweep, record: Mapping[str, Any]) -> optuna.Study:
     return study
 
 
-def _require_laws_of_before(study: optuna.Study, space: Space) -> None:
-    """Raise `ConfigError` where a law has other choices, or is of another kind, than it was for earlier trials.
+def _require_compatible_distributions(study: optuna.Study, space: Space) -> None:
+    """Raise `ConfigError` where a distribution has other choices or another type than in earlier trials.
 
-    Optuna would refuse it amid the sweep; other ends of an interval it allows.
+    Optuna would refuse it during the sweep; other bounds of an interval are allowed.
     """
-    known = {key: law for trial in study.get_trials(deepcopy=False) for key, law in trial.distributions.items()}
-    for key, law in space.parameters.items():
+    known = {
+        key: distribution
+        for trial in study.get_trials(deepcopy=False)
+        for key, distribution in trial.distributions.items()
+    }
+    for key, distribution in space.parameters.items():
         try:
-            check_distribution_compatibility(known.get(key, law), law)
+            check_distribution_compatibility(known.get(key, distribution), distribution)
         except ValueError:
             raise ConfigError(
-                f"study_name={study.study_name}: trainable.{key} was searched by {known[key]}, now by {law}; choose "
-                "another study_name or restore the old law"
+                f"study_name={study.study_name}: trainable.{key} was searched by {known[key]}, now by {distribution}; "
+                "choose another study_name or restore the old distribution"
             ) from None
 
 
 def load_study(storage_path: Path, study_name: str, storage: str = "") -> optuna.Study:
-    """An existing study, to be read; nothing is created.
+    """Load an existing study for reading; nothing is created.
 
     Raises:
-        NoStudyError: there is none of this name.
+        NoStudyError: there is no study of this name.
         ConfigError: A version made it whose studies are no longer read.
     """
     file = storage_path / study_name / JOURNAL
@@ -112,7 +116,7 @@ def _require_readable(name: str, attributes: Mapping[str, Any]) -> None:
 
 
 def enqueue_repeats(study: optuna.Study, top: int, repeats: int) -> int:
-    """Enqueue the best trials with other training seeds, each seed once; returns how many wait to be run."""
+    """Enqueue repeats of the best trials with other seeds, each seed once; returns how many wait to run."""
     known = {_repeat_of(trial) for trial in study.get_trials(deepcopy=False)}
     seed = study.user_attrs["config"]["seed"]
     for trial in [ranked for ranked in ranking(study) if ranked.state == "COMPLETE"][:top]:
@@ -124,6 +128,6 @@ def enqueue_repeats(study: optuna.Study, top: int, repeats: int) -> int:
 
 
 def _repeat_of(trial: FrozenTrial) -> tuple[int, int] | None:
-    """Whom a trial repeats, and with which seed."""
+    """Return the trial that a repeat repeats, and its seed; None for other trials."""
     attributes = trial.user_attrs
     return (attributes[REPEATS], attributes[OVERRIDES]["seed"]) if REPEATS in attributes else None

@@ -26,24 +26,27 @@ def run_sweep(console: Console, sweep: Sweep, *, plan_only: bool) -> int:
     if plan_only:
         return _plan_only(console, sweep)
     try:
-        return _continued(console, sweep, data)
-    except STORAGE_ERRORS as error:  # the study's storage or Tune's: what is running stays so and is taken up again
+        return _continue_study(console, sweep, data)
+    except STORAGE_ERRORS as error:  # the study's storage or Tune's: running trials stay RUNNING and are resumed
         raise SweepStoppedError(f"cannot write ({reason_of(error)}); {RERUN_HINT}") from None
 
 
-def _continued(console: Console, sweep: Sweep, data: DataSplits) -> int:
-    """Open the study, take up what was left, run what is owed, and summarise."""
+def _continue_study(console: Console, sweep: Sweep, data: DataSplits) -> int:
+    """Open the study, requeue interrupted trials, run the remaining ones, and summarise."""
     with lock_study(sweep.settings.folder):
-        cut = truncate_partial_line(sweep.settings.folder / JOURNAL)
-        if cut:
-            console.print(f"the journal's last line had no end ({cut} bytes) and is cut: its writer was killed over it")
-        study = open_study(sweep, record_of(sweep, data))
-        resumed = requeue_orphans(study)
+        removed = truncate_partial_line(sweep.settings.folder / JOURNAL)
+        if removed:
+            console.print(
+                f"removed an incomplete last record ({removed} bytes) from the journal; the previous run was killed "
+                "while writing it"
+            )
+        study = open_study(sweep, study_record(sweep, data))
+        requeued_trials = requeue_orphans(study)
         enqueue_baselines(study, sweep.space, sweep.settings.budget.trials)
-        if resumed:
-            console.print(f"{resumed} trial(s) that an earlier run left unfinished are enqueued again")
+        if requeued_trials:
+            console.print(f"requeued {requeued_trials} trial(s) that an earlier run left unfinished")
         if not trials_to_run(study, sweep.settings.budget.trials) and not sweep.settings.finalists.retrain_seeds:
-            console.print(f"the budget of {sweep.settings.budget.trials} trials is met; raise budget.trials to go on")
+            console.print(f"budget.trials={sweep.settings.budget.trials} reached; increase it to continue")
             return summarise(console, sweep, study)
         with ray_instance(sweep.settings.address, sweep.settings.scaling) as cpus:
             search_trials(console, sweep, study, cpus)
@@ -51,7 +54,7 @@ def _continued(console: Console, sweep: Sweep, data: DataSplits) -> int:
 
 
 def _plan_only(console: Console, sweep: Sweep) -> int:
-    """The plan, from the study as it is; nothing is started and nothing is written."""
+    """Print the plan for the study as it is; nothing is started or written."""
     settings = sweep.settings
     try:
         done = len(finished(load_study(settings.folder.parent, settings.study_name, settings.storage)))
@@ -63,8 +66,8 @@ def _plan_only(console: Console, sweep: Sweep) -> int:
     return 0
 
 
-def record_of(sweep: Sweep, data: DataSplits) -> dict[str, Any]:
-    """What makes the trials of a study comparable: data, fixed configuration, and judgement."""
+def study_record(sweep: Sweep, data: DataSplits) -> dict[str, Any]:
+    """Return what makes the trials of a study comparable: data, fixed configuration, objectives, scheduler metric."""
     searched = set(sweep.space.parameters)
     goal = sweep.goal
     return {

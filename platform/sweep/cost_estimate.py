@@ -1,4 +1,4 @@
-"""What a sweep will cost, from measurements at the lightest and the heaviest corner of its space."""
+"""Estimate the cost of a sweep from measurements at the cheapest and the most expensive corner of its space."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +19,10 @@ class Plan:
     """Seconds of a sweep whose trials run `concurrent` side by side.
 
     Attributes:
-        trial_s: One trial that is never stopped, at the lightest and the heaviest corner of the space.
-        steps: Its optimisation steps, likewise.
+        trial_s: One trial that is not pruned, at the cheapest and the most expensive corner of the space.
+        steps: Its optimisation steps, at the same corners.
         sweep_s: All remaining trials under successive halving, at the mean of the two corners.
-        finalists_s: Repeats of the best trials, and judging those again on both splits; at the heaviest corner.
+        finalists_s: Repeats and re-evaluations of the best trials; at the most expensive corner.
     """
 
     remaining: int
@@ -35,7 +35,7 @@ class Plan:
 
 
 def make_plan(sweep: Sweep, remaining: int, concurrent: int) -> Plan:
-    """Measure both corners and add up the trials that remain."""
+    """Measure both corners and sum up the remaining trials."""
     with threads(sweep.settings.scaling.cpus_per_worker):
         corners = [_measure(sweep, corner) for corner in (min, max)]
     mean_epochs = expected_epochs(sweep)
@@ -53,26 +53,26 @@ def make_plan(sweep: Sweep, remaining: int, concurrent: int) -> Plan:
 
 
 def _finalists_s(sweep: Sweep, trial_s: float, evaluation_s: float) -> float:
-    """Seconds on one core: trainings with other seeds, and one evaluation per draw of noise and split."""
+    """Return the seconds on one core of repeats, and of one evaluation per seed and split."""
     finalists = sweep.settings.finalists
     return finalists.top * (finalists.retrain_seeds * trial_s + 2 * finalists.eval_seeds * evaluation_s)
 
 
 def _measure(sweep: Sweep, corner: Any) -> Cost:
     spec = TRAINABLES[sweep.space.trainable]
-    values = {key: _corner(law, corner) for key, law in sweep.space.parameters.items()}
+    values = {key: _corner(distribution, corner) for key, distribution in sweep.space.parameters.items()}
     return spec.load().measure(build(spec.config, with_values(sweep.trainable, values), at="trainable"))
 
 
-def _corner(law: BaseDistribution, corner: Any) -> Any:
-    """The smallest or largest value of a law; of choices without an order, the first."""
-    values = bounds(law)
+def _corner(distribution: BaseDistribution, corner: Any) -> Any:
+    """Return the smallest or largest value of a distribution; the first of choices without an order."""
+    values = bounds(distribution)
     numbers = all(isinstance(value, int | float) for value in values)
-    return corner(values) if numbers or not isinstance(law, CategoricalDistribution) else values[0]
+    return corner(values) if numbers or not isinstance(distribution, CategoricalDistribution) else values[0]
 
 
 def expected_epochs(sweep: Sweep) -> float:
-    """Mean epochs of a trial when one in `reduction_factor` passes each rung; young rungs let more pass."""
+    """Return the mean epochs of a trial if one in `reduction_factor` passes each rung; new rungs let more pass."""
     scheduler = sweep.settings.scheduler
     keep, mean, before = 1.0, 0.0, 0
     for rung in [*[rung for rung in scheduler.rungs(sweep.epochs) if rung < sweep.epochs], sweep.epochs]:
@@ -82,7 +82,7 @@ def expected_epochs(sweep: Sweep) -> float:
 
 
 def describe_plan(plan: Plan, sweep: Sweep) -> str:
-    """The plan in a few aligned lines."""
+    """Return the plan as aligned lines."""
     settings = sweep.settings
     rungs = ", ".join(map(str, settings.scheduler.rungs(sweep.epochs))) or "none"
     finalists = settings.finalists
@@ -92,10 +92,10 @@ def describe_plan(plan: Plan, sweep: Sweep) -> str:
         "searched": ", ".join(sweep.space.parameters),
         "fixed": ", ".join(sweep.fixed) or "nothing of the space",
         **_baselines(sweep),
-        "trials": f"{plan.remaining} to run of {settings.budget.trials}, {plan.concurrent} side by side, "
+        "trials": f"{plan.remaining} to run of {settings.budget.trials}, {plan.concurrent} at a time, "
         f"sampler {settings.sampler}",
         "full trial": f"{sweep.epochs} epochs, {plan.steps[0]:,} to {plan.steps[1]:,} steps, {low} to {high}",
-        "halving": f"rungs at epochs {rungs}; one in {settings.scheduler.reduction_factor:g} goes on",
+        "halving": f"rungs at epochs {rungs}; one in {settings.scheduler.reduction_factor:g} continues",
         "time": f"about {clock(plan.sweep_s)}; stopped at {settings.budget.time_limit}",
         "finalists": f"top {finalists.top}, each retrained with {finalists.retrain_seeds} and evaluated with "
         f"{finalists.eval_seeds} new seeds, about {clock(plan.finalists_s)}",
@@ -107,11 +107,11 @@ def describe_plan(plan: Plan, sweep: Sweep) -> str:
 
 
 def _baselines(sweep: Sweep) -> dict[str, str]:
-    """The line about baselines that are not run; none where all of them are."""
+    """Return the line about baselines that are left out; empty where there are none."""
     left_out = sweep.left_out
     if not left_out:
         return {}
     total = len(sweep.space.baselines) + len(left_out)
     outside = [f"{key}={value}" for values in left_out for key, value in values.items()]
-    lie = "lies outside of the law" if len(outside) == 1 else "lie outside of the laws"
+    lie = "lies outside of the distribution" if len(outside) == 1 else "lie outside of the distributions"
     return {"baselines": f"{len(left_out)} of {total} left out: {', '.join(outside)} {lie}"}

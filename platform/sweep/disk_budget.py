@@ -1,8 +1,8 @@
-"""The disk as a budget: a quota of checkpoints, and free space below which a sweep stops while it still can write.
+"""The disk budget of a sweep: a quota of checkpoints, and free space below which it stops while it can still write.
 
-When the checkpoints of a study outgrow the quota, those of trials that ended go, the worst first. What runs, the
-finalists, the Pareto front and trials that are to go on keep theirs; the registry has copies of its own. Where that is
-not enough the sweep stops.
+When the checkpoints of a study exceed the quota, those of ended trials are removed, the worst first. Running trials,
+finalists, the Pareto front and trials that will be resumed keep theirs; the registry has its own copies. Where that is
+not enough, the sweep stops.
 """
 
 import shutil
@@ -26,29 +26,29 @@ CHECKED_S = 1.0  # Tune asks many times a second
 
 
 class SweepStoppedError(RuntimeError):
-    """The sweep cannot go on, through no fault of its trials; what it has done is recorded."""
+    """The sweep cannot continue, through no fault of its trials; its progress is saved."""
 
 
 def protected(study: optuna.Study, finalists: int) -> set[int]:
-    """Numbers of the trials whose checkpoints stay: best, front, running, waiting, and those that these go on from.
+    """Return the trials whose checkpoints are kept: best, Pareto front, running, waiting, and those they resume.
 
-    A trial that ended with a checkpoint of its own needs none of its predecessors.
+    An ended trial with a checkpoint of its own needs none of its predecessors.
     """
     ranked, trials = ranking(study), study.get_trials(deepcopy=False)
     best = {trial.number for trial in ranked if trial.front} | {trial.number for trial in ranked[:finalists]}
-    alive = {trial.number for trial in trials if trial.state in (TrialState.RUNNING, TrialState.WAITING)}
-    lent = alive | {number for number in best if newest_checkpoint(trials[number], verified=False) is None}
-    return (best | alive).union(*(predecessors(trials, trials[number]) for number in lent))
+    unfinished = {trial.number for trial in trials if trial.state in (TrialState.RUNNING, TrialState.WAITING)}
+    resuming = unfinished | {number for number in best if newest_checkpoint(trials[number], verified=False) is None}
+    return (best | unfinished).union(*(predecessors(trials, trials[number]) for number in resuming))
 
 
 def prune(study: optuna.Study, finalists: int, quota: int) -> int:
-    """Remove checkpoints of the worst trials until the quota is kept; returns the bytes that are left."""
+    """Remove checkpoints of the worst trials until the quota is met; returns the bytes that remain."""
     trials = study.get_trials(deepcopy=False)
     found = {trial.number: checkpoints(trial) for trial in trials}
     sizes = {number: sum(map(size, folders)) for number, folders in found.items()}
     kept = protected(study, finalists)
     order = [trial.number for trial in reversed(ranking(study))]
-    ended = [number for number in found if number not in order]  # cut ones, whose successors have begun
+    ended = [number for number in found if number not in order]  # interrupted ones, whose successors have started
     total = sum(sizes.values())
     for number in (*ended, *order):
         if total <= quota:
@@ -65,11 +65,11 @@ def _remove(folders: Iterable[Path]) -> None:
 
 
 class BudgetStopper(Stopper):
-    """Stops the whole sweep when its time is over or the disk is used up; `reason` says which.
+    """Stops the sweep when its time limit is reached or the disk is used up; `reason` says which.
 
     Args:
-        ends: When the time is over, on the monotonic clock.
-        folder: Of the study.
+        deadline: End of the time limit, on the monotonic clock.
+        folder: Folder of the study.
     """
 
     def __init__(self, budget: BudgetConfig, folder: Path, searcher: OptunaSearcher, deadline: float) -> None:
@@ -82,11 +82,11 @@ class BudgetStopper(Stopper):
         self.checked = -CHECKED_S
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """No single trial is stopped here."""
+        """Return False: single trials are not stopped here."""
         return False
 
     def stop_all(self) -> bool:
-        """Whether the sweep has to end now."""
+        """Whether the sweep has to stop now."""
         now = time.monotonic()
         if not self.reason and now - self.checked >= CHECKED_S:
             self.checked = now
@@ -99,7 +99,7 @@ class BudgetStopper(Stopper):
         return self.reason == self._time_over()
 
     def _time_over(self) -> str:
-        return f"stopped when the sweep's time was over (budget.time_limit={self.budget.time_limit})"
+        return f"time limit reached (budget.time_limit={self.budget.time_limit})"
 
     def _check_budget(self) -> str:
         free = shutil.disk_usage(self.folder).free
@@ -116,12 +116,12 @@ class BudgetStopper(Stopper):
         return self._time_over() if time.monotonic() >= self.deadline else ""
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles it for `Tuner.restore`, which a study needs not."""
+        """Return nothing: Tune pickles it for `Tuner.restore`, which is not used."""
         return {}
 
 
 class CheckpointQuota(Callback):
-    """Keeps the quota after every end of a trial."""
+    """Enforces the quota after every trial."""
 
     def __init__(self, stopper: BudgetStopper, finalists: int) -> None:
         self.stopper = stopper
@@ -134,11 +134,11 @@ class CheckpointQuota(Callback):
         self.keep()
 
     def keep(self) -> None:
-        """Remove what is over the quota; what cannot be removed stops the sweep."""
+        """Remove checkpoints over the quota; the sweep stops where that is not enough."""
         quota = self.stopper.budget.disk_bytes
         left = prune(self.stopper.searcher.study, self.finalists, quota)
         self.stopper.over_quota = left if left > quota else 0
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles callbacks for `Tuner.restore`, which a study needs not."""
+        """Return nothing: Tune pickles callbacks for `Tuner.restore`, which is not used."""
         return {}

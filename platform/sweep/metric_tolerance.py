@@ -1,11 +1,11 @@
-"""The figures of one training beside those of another: equal to the last bit, inside a measured band, or outside of it.
+"""Compare the metrics of a reproduced training with the recorded ones: equal, within a tolerance, or outside of it.
 
-    C2ST and its excess    half the width of the null band: random halves of real people against each other
-    other judged metrics   95 % of the differences between two draws of what fresh seeds draw (a generator's noise, a
-                           detector's bots), from the judgements of the finalists
-    counts, learning rate  none: they do not depend on luck
+    C2ST and its excess    half the width of the null band: random halves of real movements against each other
+    other metrics          95 % of the differences between two evaluations with new seeds (a generator's noise, a
+                           detector's bots), from the re-evaluations of the finalists
+    counts, learning rate  0: they do not depend on seeds
 
-Any other figure is shown and not judged. Seconds are not compared.
+Any other metric is shown without a verdict. Seconds are not compared.
 """
 
 import json
@@ -25,26 +25,26 @@ CONFIDENCE = 0.95
 FAMILIES = ("train/", "val/", "model/")  # Tune's results hold the searched values besides
 SECONDS = (names.TRAIN_SECONDS, names.VAL_SECONDS)
 EXACT = (names.PARAMETERS, names.TRAIN_STEPS, names.TRAIN_LEARNING_RATE)
-EQUAL, WITHIN, OUTSIDE, NO_TOLERANCE = "equal", "inside", "outside", "not judged"
+EQUAL, WITHIN, OUTSIDE, NO_TOLERANCE = "equal", "within", "outside", "no tolerance"
 VERDICTS = (EQUAL, WITHIN, OUTSIDE, NO_TOLERANCE)
 
 
 @dataclass(frozen=True)
 class MetricComparison:
-    """One figure of then and now; the band is half of its width, None where none was measured."""
+    """A recorded and a reproduced metric with the tolerance of their difference; None where none was measured."""
 
     metric: str
-    then: float | None
-    now: float | None
-    band: float | None
+    recorded: float | None
+    reproduced: float | None
+    tolerance: float | None
     verdict: str
 
 
 def noise_tolerances(folder: Path, data_sha256: str) -> dict[str, float]:
-    """By how much two draws of the noise differ in 95 % of all cases: t_df s sqrt(2), per metric.
+    """Return by how much two evaluations with new seeds differ in 95 % of all cases: t_df s sqrt(2), per metric.
 
-    s is the standard deviation over noise seeds, pooled over the validation judgements in `folder`; df counts its
-    degrees of freedom. A metric that never varied, or was never drawn twice, has none.
+    s is the standard deviation over noise seeds, pooled over the validation results in `folder`; df counts its
+    degrees of freedom. A metric that never varied, or was evaluated with one seed only, has none.
     """
     squares, freedom = dict[str, float](), dict[str, int]()
     for file in sorted(folder.glob("*.json")):
@@ -62,62 +62,66 @@ def noise_tolerances(folder: Path, data_sha256: str) -> dict[str, float]:
     }
 
 
-def compare(then: Mapping[str, float], now: Mapping[str, float], bands: Mapping[str, float]) -> list[MetricComparison]:
-    """Every figure of then or now, in the order of then, with its verdict."""
-    metrics = [name for name in {**then, **now} if name.startswith(FAMILIES) and name not in SECONDS]
-    rows = [(name, then.get(name), now.get(name), bands.get(name)) for name in metrics]
+def compare(
+    recorded: Mapping[str, float], reproduced: Mapping[str, float], tolerances: Mapping[str, float]
+) -> list[MetricComparison]:
+    """Return every recorded or reproduced metric with its verdict, in recorded order."""
+    metrics = [name for name in {**recorded, **reproduced} if name.startswith(FAMILIES) and name not in SECONDS]
+    rows = [(name, recorded.get(name), reproduced.get(name), tolerances.get(name)) for name in metrics]
     return [MetricComparison(*row, verdict_of(*row[1:])) for row in rows]
 
 
-def verdict_of(then: float | None, now: float | None, band: float | None) -> str:
-    """Equal to the last bit, inside or outside of the band, or not judged; a figure that is missing now is outside."""
-    if then == now:
+def verdict_of(recorded: float | None, reproduced: float | None, tolerance: float | None) -> str:
+    """Return the verdict: bitwise equal, within or outside of the tolerance, or none; a missing metric is outside."""
+    if recorded == reproduced:
         return EQUAL
-    if now is None:
+    if reproduced is None:
         return OUTSIDE
-    if then is None or band is None:
+    if recorded is None or tolerance is None:
         return NO_TOLERANCE
-    return WITHIN if abs(now - then) <= band else OUTSIDE
+    return WITHIN if abs(reproduced - recorded) <= tolerance else OUTSIDE
 
 
 def conclude(compared: Sequence[MetricComparison]) -> tuple[str, int]:
-    """The last line and the exit code; what nothing could be judged by is not reproduced."""
+    """Return the conclusion and the exit code; without any tolerance a difference counts as not reproduced."""
     of = {verdict: [row for row in compared if row.verdict == verdict] for verdict in VERDICTS}
     if len(of[EQUAL]) == len(compared):
-        return f"reproduced bit for bit: all {len(compared)} figures are equal", 0
-    unjudged = f", {len(of[NO_TOLERANCE])} not judged" if of[NO_TOLERANCE] else ""
+        return f"reproduced bit for bit: all {len(compared)} metrics are equal", 0
+    unknown = f", {len(of[NO_TOLERANCE])} without tolerance" if of[NO_TOLERANCE] else ""
     if of[OUTSIDE]:
-        far = ", ".join(f"{row.metric} ({_apart(row)})" for row in of[OUTSIDE])
-        return f"not reproduced: outside of the noise band: {far}", 1
+        far = ", ".join(f"{row.metric} ({_difference(row)})" for row in of[OUTSIDE])
+        return f"not reproduced: outside of the tolerance: {far}", 1
     if not of[WITHIN]:
-        return f"not reproduced: {len(of[NO_TOLERANCE])} figures differ and none of them has a measured band", 1
+        return f"not reproduced: {len(of[NO_TOLERANCE])} metrics differ and none of them has a measured tolerance", 1
     largest = max(of[WITHIN], key=lambda row: _share(row))
     return (
-        f"reproduced inside the noise band: {len(of[EQUAL])} figures equal, {len(of[WITHIN])} inside{unjudged}; "
-        f"the farthest is {largest.metric} ({_apart(largest)})"
+        f"reproduced within the tolerance: {len(of[EQUAL])} metrics equal, {len(of[WITHIN])} within{unknown}; "
+        f"the farthest is {largest.metric} ({_difference(largest)})"
     ), 0
 
 
 def _share(row: MetricComparison) -> float:
-    """Of its band that a figure has moved."""
-    return abs((row.now or 0.0) - (row.then or 0.0)) / row.band if row.band else 0.0
+    """Return the difference as a share of the tolerance."""
+    return abs((row.reproduced or 0.0) - (row.recorded or 0.0)) / row.tolerance if row.tolerance else 0.0
 
 
-def _apart(row: MetricComparison) -> str:
-    if row.now is None or row.then is None:
-        return "missing now"
-    return f"{row.now - row.then:+.3g}, band ±{row.band:.3g}"
+def _difference(row: MetricComparison) -> str:
+    if row.reproduced is None or row.recorded is None:
+        return "missing"
+    return f"{row.reproduced - row.recorded:+.3g}, tolerance ±{row.tolerance:.3g}"
 
 
 def table(compared: Sequence[MetricComparison]) -> Table:
-    """One row per figure; what is outside of its band is red."""
-    drawn = columns("metric", ">then", ">now", ">difference", ">band", ">verdict", title="Figures")
+    """Return a table with one row per metric; those outside of their tolerance are red."""
+    drawn = columns("metric", ">recorded", ">reproduced", ">difference", ">tolerance", ">verdict", title="Metrics")
     for row in compared:
-        both = row.then is not None and row.now is not None
-        apart = f"{(row.now or 0.0) - (row.then or 0.0):+.2g}" if both else "-"
-        band = "-" if row.band is None else f"±{row.band:.2g}"
+        both = row.recorded is not None and row.reproduced is not None
+        difference = f"{(row.reproduced or 0.0) - (row.recorded or 0.0):+.2g}" if both else "-"
+        tolerance = "-" if row.tolerance is None else f"±{row.tolerance:.2g}"
         style = "red" if row.verdict == OUTSIDE else None
-        drawn.add_row(row.metric, _figure(row.then), _figure(row.now), apart, band, row.verdict, style=style)
+        drawn.add_row(
+            row.metric, _figure(row.recorded), _figure(row.reproduced), difference, tolerance, row.verdict, style=style
+        )
     return drawn
 
 

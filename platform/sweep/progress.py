@@ -112,7 +112,7 @@ class Progress(Callback):
         ended = sum(row.state != "RUNNING" for row in self.rows.values())
         if not ended:
             return self.deadline - now
-        return min(self.deadline - now, (now - self.began) / ended * self.searcher.left())
+        return min(self.deadline - now, (now - self.began) / ended * self.searcher.remaining())
 
     def _log(self, line: str) -> None:
         if self.live is None:
@@ -132,6 +132,6 @@ class Progress(Callback):
             table.add_row(str(row.trial), row.state, epoch, *values, describe(row.params), style=style)
         spent = time.monotonic() - self.began
         head = Text(
-            f"{self.searcher.left()} trials remaining, {clock(spent)} elapsed, ~{clock(self.remaining_s())} left"
+            f"{self.searcher.remaining()} trials remaining, {clock(spent)} elapsed, ~{clock(self.remaining_s())} left"
         )
         return Group(head, table)

@@ -1,7 +1,7 @@
-"""A recorded trial trained again, with the configuration, seeds, data and threads of then, and compared with then.
+"""Reproduce a recorded trial: train it with its configuration, seeds, data and threads, and compare the metrics.
 
-On the same code, versions and processor every figure is equal to the last bit. Elsewhere a figure is judged by the band
-in which equal models differ, where one was measured.
+On the same code, versions and processor all metrics are equal to the last bit. Elsewhere they are compared within the
+tolerance of equal models, where one was measured.
 """
 
 import itertools
@@ -42,11 +42,11 @@ REPORT = "reproduction.json"
 
 @dataclass(frozen=True)
 class Original:
-    """What the study has of a trial.
+    """A trial as the study recorded it.
 
     Attributes:
-        epoch: Its last one, to which the metrics belong.
-        manifest: None where the trial left none.
+        epoch: Its last epoch, to which the metrics belong.
+        manifest: None where the trial wrote none.
     """
 
     number: int
@@ -58,39 +58,39 @@ class Original:
 
 
 def reproduce(console: Console, sweep: Sweep, study: optuna.Study, trial_number: int, given: Sequence[str] = ()) -> int:
-    """Train a trial again and compare; 0 if every judged figure is equal or inside its band, else 1.
+    """Train a trial again and compare; 0 if every metric is equal or within its tolerance, else 1.
 
     Args:
-        given: Keys that the command line sets; of the data none may differ from then.
+        given: Keys that the command line sets; those of the data must have their recorded values.
 
     Raises:
-        ConfigError: no such trial, one without a result, or other data than then.
+        ConfigError: no such trial, one without a result, or other data than recorded.
     """
     original = original_of(study, trial_number)
-    _require_data_of_then(original, sweep.trainable, given)
+    _require_recorded_data_keys(original, sweep.trainable, given)
     data = load_splits(build(DataConfig, study.user_attrs["config"]["data"], at="trainable.data"))
     _require_same_data(study, original, data)
     with threads(_threads(original, sweep)):
         now = _manifest(original, data)
-        changed = ["the trial left no manifest: what it ran on is unknown"]
+        differing = ["the trial has no manifest: its code, versions and processor are unknown"]
         if original.manifest:
-            changed = differences(original.manifest, now)
-        _print_changed(console, original, changed)
+            differing = differences(original.manifest, now)
+        _print_differences(console, original, differing)
         place = sweep.settings.folder / REPRODUCED / f"trial-{original.number:04d}"
-        found = trained_again(console, original, now, place / f"run-{fingerprint(now)}")
+        found = retrain(console, original, now, place / f"run-{fingerprint(now)}")
         compared = compare(original.metrics, found, {})
         if any(row.verdict != EQUAL for row in compared):
-            compared = compare(original.metrics, found, bands(original, sweep.settings.folder))
+            compared = compare(original.metrics, found, tolerances(original, sweep.settings.folder))
     console.print(table(compared))
     conclusion, code = conclude(compared)
     console.print(conclusion, highlight=False, soft_wrap=True)
-    _write(place / REPORT, study, original, now, changed, compared, conclusion)
+    _write(place / REPORT, study, original, now, differing, compared, conclusion)
     console.print(f"  numbers      {place / REPORT}", highlight=False, soft_wrap=True)
     return code
 
 
 def original_of(study: optuna.Study, number: int) -> Original:
-    """A trial as it can be trained again.
+    """Return the record of a trial.
 
     Raises:
         ConfigError: there is no such trial, it is not finished, or it has no result.
@@ -110,35 +110,37 @@ def original_of(study: optuna.Study, number: int) -> Original:
 
 
 def _configuration(study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
-    """The study's configuration with the trial's values; a repeated trial has another seed among its overrides."""
+    """Return the study's configuration with the trial's values; a repeat has another seed among its overrides."""
     return with_values(study.user_attrs["config"], {**trial.params, **trial.user_attrs.get(OVERRIDES, {})})
 
 
-def _require_data_of_then(original: Original, trainable: Mapping[str, Any], given: Sequence[str]) -> None:
-    """What the command line says of the data is what the trial was made with."""
+def _require_recorded_data_keys(original: Original, trainable: Mapping[str, Any], given: Sequence[str]) -> None:
+    """Require that data keys of the command line have the recorded values."""
     for key in (name.removeprefix("trainable.") for name in given if name.startswith("trainable.data.")):
-        then, now = value_at(original.config, key), value_at(trainable, key)
-        law = f"`trainable.{key}` as trial {original.number} had it ({then})"
-        require(then == now, law, str(now), "leave it out: a trial is reproduced on the data that it was made with")
+        recorded, given_value = value_at(original.config, key), value_at(trainable, key)
+        law = f"`trainable.{key}` as trial {original.number} recorded it ({recorded})"
+        require(
+            recorded == given_value, law, str(given_value), "leave it out: a trial is reproduced on its recorded data"
+        )
 
 
 def _require_same_data(study: optuna.Study, original: Original, data: DataSplits) -> None:
-    then = original.manifest.data_sha256 if original.manifest else study.user_attrs["data_sha256"]
+    recorded = original.manifest.data_sha256 if original.manifest else study.user_attrs["data_sha256"]
     require(
-        then == data.sha256,
+        recorded == data.sha256,
         "the same data as the recorded trial",
-        f"{data.sha256[:12]} and {then[:12]}",
+        f"{data.sha256[:12]} and {recorded[:12]}",
         "a trial cannot be reproduced on other data; restore them",
     )
 
 
 def _threads(original: Original, sweep: Sweep) -> int:
-    """As many threads as the trial had: sums of floats depend on it."""
+    """Return the number of threads of the trial, on which sums of floats depend."""
     return original.manifest.threads["torch"] if original.manifest else sweep.settings.scaling.cpus_per_worker
 
 
 def _device(original: Original) -> torch.device:
-    """The kind of device that the trial had, where this machine has one."""
+    """Return the type of device of the trial, where this machine has one."""
     cuda = original.manifest is not None and original.manifest.device.startswith("cuda")
     return torch.device("cuda" if cuda and torch.cuda.is_available() else "cpu")
 
@@ -149,13 +151,13 @@ def _manifest(original: Original, data: DataSplits) -> Manifest:
 
 
 def fingerprint(manifest: Manifest) -> str:
-    """Of all on which figures depend: a reproduction goes on from its folder only while it stays the same."""
+    """Return a hash of everything that metrics depend on; a reproduction is resumed only while it is the same."""
     facts = manifest.to_json()
     return digest({key: facts[key] for key in facts if key not in ("source", "machine")})[:8]
 
 
-def trained_again(console: Console, original: Original, now: Manifest, path: Path) -> Mapping[str, float]:
-    """The metrics of the trial's last epoch, trained in this process; what the folder already holds is not repeated."""
+def retrain(console: Console, original: Original, now: Manifest, path: Path) -> Mapping[str, float]:
+    """Train to the trial's last epoch in this process and return its metrics; epochs in the folder are not repeated."""
     spec = TRAINABLES[original.trainable]
     config = build(spec.config, original.config, at="trainable")
     with opened(path, original.trainable, config, spec.metrics.epoch_order) as folder:
@@ -163,18 +165,18 @@ def trained_again(console: Console, original: Original, now: Manifest, path: Pat
         progress = Progress(console, folder, original.epoch, METRIC_SETS[original.trainable])
         with progress, recording(folder) as record:
             epochs = spec.load().epochs(config, resume=folder.last, worker=Worker(device=_device(original)))
-            for epoch in itertools.islice(epochs, original.epoch + 1 - _begun(folder)):
+            for epoch in itertools.islice(epochs, original.epoch + 1 - _epochs_done(folder)):
                 progress(record(epoch))
         return {name: value for name, value in folder.metrics()[original.epoch].items() if name != names.EPOCH}
 
 
-def _begun(folder: RunFolder) -> int:
-    """Epochs that the folder holds, the untrained model among them."""
+def _epochs_done(folder: RunFolder) -> int:
+    """Return the number of epochs in the folder, including the untrained model."""
     return len(folder.metrics())
 
 
-def bands(original: Original, study: Path) -> dict[str, float]:
-    """Half the width of the band of every figure that has one."""
+def tolerances(original: Original, study: Path) -> dict[str, float]:
+    """Return the tolerance of every metric that has one."""
     config = build(TRAINABLES[original.trainable].config, original.config, at="trainable")
     data = load_splits(config.data)
     found = noise_tolerances(study / EVALUATIONS, data.sha256) | dict.fromkeys(EXACT, 0.0)
@@ -186,9 +188,9 @@ def bands(original: Original, study: Path) -> dict[str, float]:
     return found
 
 
-def _print_changed(console: Console, original: Original, changed: Sequence[str]) -> None:
-    console.print(f"Trial {original.number}, epoch {original.epoch}: then and now", style="bold")
-    for line in changed or ["nothing differs: the same code, versions, processor and threads"]:
+def _print_differences(console: Console, original: Original, differing: Sequence[str]) -> None:
+    console.print(f"Trial {original.number}, epoch {original.epoch}: recorded and reproduced", style="bold")
+    for line in differing or ["no differences: same code, versions, processor and threads"]:
         console.print(f"  {line}", highlight=False, soft_wrap=True)
 
 
@@ -197,7 +199,7 @@ def _write(
     study: optuna.Study,
     original: Original,
     now: Manifest,
-    changed: Sequence[str],
+    differing: Sequence[str],
     compared: Sequence[MetricComparison],
     conclusion: str,
 ) -> None:
@@ -206,7 +208,7 @@ def _write(
         "trial": original.number,
         "epoch": original.epoch,
         "conclusion": conclusion,
-        "differences": list(changed),
+        "differences": list(differing),
         "figures": [asdict(row) for row in compared],
         "manifest": now.to_json(),
     }

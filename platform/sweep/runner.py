@@ -15,7 +15,7 @@ from platform.study.budget import finished, trials_to_run, waiting_repeats
 from platform.study.config import Sweep, TuneConfig
 from platform.study.resume import history
 from platform.study.samplers import sampled_independently
-from platform.study.searcher import OptunaSearcher, StartCallback, remember
+from platform.study.searcher import OptunaSearcher, StartCallback, replay_history
 from platform.study.study import enqueue_repeats
 from platform.sweep.cost_estimate import describe_plan, make_plan
 from platform.sweep.disk_budget import BudgetStopper, CheckpointQuota, SweepStoppedError
@@ -26,11 +26,11 @@ from trainables.session import TRIALS, Job, trial
 from trainables.training.manifest import PACKAGES, installed
 from trainables.training.metric_names import EPOCH
 
-RERUN_HINT = "everything so far is recorded; find the remedy and run the same command again"
+RERUN_HINT = "progress is saved; fix the cause and rerun the same command to resume"
 
 
 def search_trials(console: Console, sweep: Sweep, study: optuna.Study, cpus: int) -> None:
-    """Repeats that an earlier run left, what the budget has room for, then the repeats of the finalists."""
+    """Run repeats that an earlier run left, then trials up to the budget, then repeats of the finalists."""
     settings, finalists = sweep.settings, sweep.settings.finalists
     deadline = time.monotonic() + settings.budget.time_limit_s
     left = waiting_repeats(study)
@@ -49,14 +49,14 @@ def search_trials(console: Console, sweep: Sweep, study: optuna.Study, cpus: int
 def run_trials(
     console: Console, sweep: Sweep, study: optuna.Study, remaining: int, cpus: int, trials: int, deadline: float
 ) -> bool:
-    """Run trials until none is owed; False if the time was over before.
+    """Run trials until none remains; False if the time limit was reached before.
 
     Args:
-        trials: The budget of the search; 0 runs repeats, which no scheduler stops on their way.
+        trials: The budget of the search; 0 runs repeats, which no scheduler prunes.
         ends: When the time of all phases together is over, on the monotonic clock.
 
     Raises:
-        SweepStoppedError: the disk is full, or no trial can be run.
+        SweepStoppedError: the disk is full, or no trial can run.
     """
     settings = sweep.settings
     concurrent = min(concurrency(settings, cpus), remaining)
@@ -70,7 +70,7 @@ def run_trials(
     try:
         make_tuner(sweep, searcher, progress, stopper, concurrent, halving=trials > 0).fit()
         if stopper.reason:
-            searcher.cut(stopper.reason)
+            searcher.interrupt(stopper.reason)
     finally:
         progress.close()
     if stopper.by_time:
@@ -78,12 +78,12 @@ def run_trials(
     elif stopper.reason:
         raise SweepStoppedError(f"{stopper.reason}; {RERUN_HINT}")
     elif searcher.running:
-        raise KeyboardInterrupt  # Tune has caught it: what was running stays so as well
+        raise KeyboardInterrupt  # Tune has caught it: running trials stay RUNNING
     return not stopper.by_time
 
 
 def made_with(sweep: Sweep, study: optuna.Study) -> dict[str, Any]:
-    """What Optuna keeps with every trial, so that it is seen without the trial's folder."""
+    """Return the provenance that Optuna stores with every trial, so that it is known without the trial's folder."""
     settings = sweep.settings
     return {
         **source_of().facts(),
@@ -95,21 +95,21 @@ def made_with(sweep: Sweep, study: optuna.Study) -> dict[str, Any]:
 
 
 def print_plan(console: Console, sweep: Sweep, remaining: int, concurrent: int) -> None:
-    """Print trials, expected time and disk of what is left to run."""
+    """Print the trials that remain, with their expected time and disk usage."""
     console.print("Plan", style="bold")
     console.print(describe_plan(make_plan(sweep, remaining, concurrent), sweep), highlight=False, soft_wrap=True)
-    apart = sampled_independently(sweep.settings.sampler, sweep.space)
-    if apart:
+    independent = sampled_independently(sweep.settings.sampler, sweep.space)
+    if independent:
         console.print(
-            f"  sampler={sweep.settings.sampler} draws {', '.join(apart)} at random, apart from the other parameters, "
-            "because they are conditional; sampler=tpe draws all of them jointly",
+            f"  sampler={sweep.settings.sampler} samples {', '.join(independent)} at random, independently of the "
+            "other parameters, because they are conditional; sampler=tpe samples all of them jointly",
             highlight=False,
             soft_wrap=True,
         )
 
 
 def concurrency(settings: TuneConfig, cpus: int) -> int:
-    """Trials side by side: what was asked for, but never more than the CPUs carry, so that none waits for another."""
+    """Return the number of concurrent trials: as configured, but at most as many as the CPUs allow."""
     fitting = max(cpus // settings.scaling.cpus_per_trial(), 1)
     return min(settings.budget.concurrent or fitting, fitting)
 
@@ -123,11 +123,11 @@ def make_tuner(
     function: Callable[..., None] = trial,
     halving: bool = True,
 ) -> tune.Tuner:
-    """The Tuner of a sweep: trials by the bridge until its budget is met, actors reused from trial to trial.
+    """Return the Tuner of a sweep: the searcher suggests trials until its budget is reached, and actors are reused.
 
     Args:
         function: Tune's function trainable of a `Job`; a benchmark puts its own in place.
-        halving: Whether trials are stopped early.
+        halving: Whether trials are pruned.
     """
     settings, folder = sweep.settings, sweep.settings.folder
     job = Job(
@@ -156,7 +156,7 @@ def make_tuner(
             storage_path=str(folder),
             stop=stopper,
             callbacks=[StartCallback(searcher, chosen), TensorBoard(searcher, folder / "tensorboard"), progress, quota],
-            failure_config=tune.FailureConfig(max_failures=0),  # the bridge tries again, where Optuna can see it
+            failure_config=tune.FailureConfig(max_failures=0),  # the searcher retries, so that Optuna records it
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
             verbose=0,
         ),
@@ -164,7 +164,7 @@ def make_tuner(
 
 
 def make_scheduler(sweep: Sweep, study: optuna.Study) -> TrialScheduler:
-    """ASHA on the rung metric, with the memory of the study's earlier trials; none if its first rung comes too late."""
+    """Return ASHA with the history of the study's earlier trials; FIFO if the first rung comes too late."""
     settings, goal = sweep.settings.scheduler, sweep.goal
     if not settings.rungs(sweep.epochs):
         return FIFOScheduler()
@@ -177,7 +177,7 @@ def make_scheduler(sweep: Sweep, study: optuna.Study) -> TrialScheduler:
         reduction_factor=settings.reduction_factor,
     )
     for earlier in finished(study):
-        seen: Any = SimpleNamespace(trial_id=f"earlier-{earlier.number}")  # ASHA asks a trial for its name alone
+        seen: Any = SimpleNamespace(trial_id=f"earlier-{earlier.number}")  # ASHA only reads the id of a trial
         asha.on_trial_add(cast(Any, None), seen)
-        remember(asha, seen, goal, history(earlier))
+        replay_history(asha, seen, goal, history(earlier))
     return asha

@@ -1,4 +1,4 @@
-"""The end of a sweep: the finalists judged again, tables, pictures, `summary.json`, and the next command."""
+"""End a sweep: re-evaluate the finalists, print tables, write plots and `summary.json`, and name the next command."""
 
 import json
 from collections.abc import Sequence
@@ -25,10 +25,10 @@ from trainables.specs import TRAINABLES
 
 
 def summarise(console: Console, sweep: Sweep, study: optuna.Study) -> int:
-    """Judge the finalists again, print what came of all trials, and write it down; 1 if none has a result, else 0.
+    """Re-evaluate the finalists, print and write the results of all trials; 1 if none has a result, else 0.
 
     Leaves `leaderboard.json`, `summary.json` and pictures in the study's folder. The best trial is the first of the
-    leaderboard; without one (no checkpoint, `finalists.top=0`, a trainable that is not judged again) that of the
+    leaderboard; without one (no checkpoint, `finalists.top=0`, a trainable without re-evaluation) that of the
     ranking.
     """
     ranked = ranking(study)
@@ -51,7 +51,7 @@ def summarise(console: Console, sweep: Sweep, study: optuna.Study) -> int:
 def _re_evaluate(
     console: Console, sweep: Sweep, study: optuna.Study, trials: Sequence[RankedTrial]
 ) -> tuple[RankedTrial, dict[str, Any]]:
-    """The best trial, and what `summary.json` says of the finalists and of people."""
+    """Return the best trial, and the part of `summary.json` about finalists and real movements."""
     config, functions = _config(sweep), MODEL_FUNCTIONS[TRAINABLES[sweep.space.trainable].model_type.name]
     reference = functions.reference(config) if functions.reference else None
     board = leaderboard(console, sweep, study, trials)
@@ -111,7 +111,7 @@ def _write(sweep: Sweep, best: RankedTrial, trials: Sequence[RankedTrial], evalu
 def _print_next(console: Console, sweep: Sweep, best: RankedTrial) -> None:
     folder = sweep.settings.folder
     lines = {
-        "checkpoint": str(best.checkpoint or "none: the best trial was stopped before its first"),
+        "checkpoint": str(best.checkpoint or "none: the best trial was pruned before its first"),
         "report": str(folder / REPORT),
         "pictures": str(folder / "pictures"),
         "TensorBoard": f"make tensorboard LOGDIR={folder / 'tensorboard'}",

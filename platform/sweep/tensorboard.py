@@ -1,4 +1,4 @@
-"""TensorBoard under our own tags: one run per trial, every metric by its name, parameters as HPARAMS."""
+"""Write TensorBoard events: one run per trial, every metric by its name, parameters as HPARAMS."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from trainables.training.trainable import metrics_of
 
 
 class TensorBoard(Callback):
-    """Writes `folder/trial-N/` from the driver."""
+    """Callback that writes `folder/trial-N/` from the driver."""
 
     def __init__(self, searcher: OptunaSearcher, folder: Path) -> None:
         self.searcher = searcher
@@ -23,11 +23,11 @@ class TensorBoard(Callback):
         self.params: dict[str, dict[str, Any]] = {}
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        asked = self.searcher.running.get(trial.trial_id)
-        if asked is None or trial.trial_id in self.writers:
+        suggested = self.searcher.running.get(trial.trial_id)
+        if suggested is None or trial.trial_id in self.writers:
             return
-        self.writers[trial.trial_id] = SummaryWriter(str(self.folder / f"trial-{asked.number:04d}"))
-        self.params[trial.trial_id] = dict(asked.params)
+        self.writers[trial.trial_id] = SummaryWriter(str(self.folder / f"trial-{suggested.number:04d}"))
+        self.params[trial.trial_id] = dict(suggested.params)
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any

@@ -79,7 +79,7 @@ class Driver:
         assert trial is not None
         folder = self.sweep.settings.folder / "trials" / self.searcher.folder_name(trial)
         here = SimpleNamespace(trial_id=trial.trial_id, path=str(folder), error_file=str(folder / "error.txt"))
-        self.searcher.started(cast(Trial, here))
+        self.searcher.record_folder(cast(Trial, here))
         return trial
 
     def report(self, trial: Trial, epoch: int, value: float, **more: Any) -> None:

@@ -20,7 +20,7 @@ from platform.study.resume import REQUEUED, requeue_orphans
 from platform.study.study import COMPARABLE, enqueue_repeats
 from platform.sweep import command, runner
 from platform.sweep import reproduce as reproduction
-from platform.sweep.command import record_of
+from platform.sweep.command import study_record
 from platform.sweep.runner import concurrency, make_scheduler
 from search_spaces import SPACES
 from tests.platform.drivers import SPACE, Driver
@@ -107,14 +107,14 @@ def test_without_rungs_nothing_is_stopped() -> None:
 
 def test_the_record_of_a_study_holds_all_that_makes_trials_comparable() -> None:
     sweep = sweep_of(9, objectives=(VAL_C2ST_EXCESS, VAL_MMD), constraints=("val/recall>=0.5",))
-    record = record_of(sweep, DATA)
+    record = study_record(sweep, DATA)
     assert set(COMPARABLE) <= set(record)
     assert (record["data_sha256"], record[OBJECTIVES]) == ("d1", [VAL_C2ST_EXCESS, VAL_MMD])
     assert (record["constraints"], record["scheduler_metric"]) == (["val/recall>=0.5"], VAL_C2ST_EXCESS)
-    assert record["config_hash"] == record_of(sweep, DATA)["config_hash"]
-    assert record["config_hash"] != record_of(sweep_of(8), DATA)["config_hash"]
+    assert record["config_hash"] == study_record(sweep, DATA)["config_hash"]
+    assert record["config_hash"] != study_record(sweep_of(8), DATA)["config_hash"]
     other = Sweep(sweep.settings, sweep.trainable, SPACES["diffusion"], ())
-    assert record["config_hash"] != record_of(other, DATA)["config_hash"]
+    assert record["config_hash"] != study_record(other, DATA)["config_hash"]
 
 
 @pytest.mark.parametrize(

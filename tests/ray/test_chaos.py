@@ -107,13 +107,13 @@ def test_the_same_command_ends_what_was_interrupted(name: str, tmp_path: Path) -
     code = first.wait()
     assert first.left_behind() == []
     assert code == case.code or (case.code is None and code > 0), first.output()
-    assert ("time was over" in first.output()) == (name == "wall time")
+    assert ("time limit reached" in first.output()) == (name == "wall time")
     if case.again:
         first.signal(HOLD).unlink()
         first.signal(LATE).unlink(missing_ok=True)
         again = case.sweep(tmp_path)
         assert again.wait() == 0, again.output()
-        assert ("left unfinished are enqueued again" in again.output()) == (name != "wall time")  # then at its end
+        assert ("that an earlier run left unfinished" in again.output()) == (name != "wall time")  # then at its end
     check_exactly_once(first.study(), case)
     if name != "train worker":  # Ray Train starts the group again within the trial
         check_went_on(first.study())

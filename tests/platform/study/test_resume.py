@@ -366,7 +366,7 @@ def test_what_still_runs_when_the_sweep_ends_goes_on_in_the_next(tmp_path: Path)
     reported, silent, ended = (driver.start() for _ in range(3))
     newest = driver.checkpoint(reported, 1, 0.3)
     driver.end(ended, LAST, 0.2)
-    driver.searcher.cut("the time is over")
+    driver.searcher.interrupt("the time is over")
     for trial in (reported, silent):
         assert (driver.told(trial).state, driver.told(trial).user_attrs[REASON]) == (
             TrialState.FAIL,
@@ -385,9 +385,9 @@ def test_what_still_runs_when_the_sweep_ends_goes_on_in_the_next(tmp_path: Path)
 def test_cutting_twice_changes_nothing(tmp_path: Path) -> None:
     driver = Driver(tmp_path)
     driver.start()
-    driver.searcher.cut("the time is over")
+    driver.searcher.interrupt("the time is over")
     before = driver.study.get_trials()
-    driver.searcher.cut("the time is over")
+    driver.searcher.interrupt("the time is over")
     assert driver.study.get_trials() == before
 
 
@@ -431,7 +431,7 @@ def check_exactly_once(driver: Driver, point: dict[str, Any]) -> None:
 ENDS: dict[str, Callable[[Driver, Trial], object]] = {
     "crash": lambda driver, trial: driver.crash(trial),
     "interrupted": lambda driver, trial: driver.search.on_trial_complete(trial.trial_id, {INTERRUPTED: "no space"}),
-    "cut": lambda driver, trial: driver.searcher.cut("the time is over"),
+    "cut": lambda driver, trial: driver.searcher.interrupt("the time is over"),
     "orphan": lambda driver, trial: requeue_orphans(driver.study),
 }
 

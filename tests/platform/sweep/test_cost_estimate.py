@@ -120,9 +120,9 @@ def test_the_description_names_everything_that_decides() -> None:
 @pytest.mark.parametrize(
     ("left_out", "line"),
     [
-        (({"a.b": 64},), "1 of 2 left out: a.b=64 lies outside of the law"),
-        (({"a.b": 64, "c": "x"},), "1 of 2 left out: a.b=64, c=x lie outside of the laws"),
-        (({"a.b": 64}, {"c": 0.5}), "2 of 3 left out: a.b=64, c=0.5 lie outside of the laws"),
+        (({"a.b": 64},), "1 of 2 left out: a.b=64 lies outside of the distribution"),
+        (({"a.b": 64, "c": "x"},), "1 of 2 left out: a.b=64, c=x lie outside of the distributions"),
+        (({"a.b": 64}, {"c": 0.5}), "2 of 3 left out: a.b=64, c=0.5 lie outside of the distributions"),
     ],
 )
 def test_the_description_says_which_baselines_are_not_run(left_out: tuple[dict[str, Any], ...], line: str) -> None:

@@ -283,9 +283,9 @@ def test_the_band_of_a_detectors_figure_is_what_fresh_bots_change(tmp_path: Path
     then = last.metrics[VAL_FNR_WORST_UNSEEN]
     band = 4.3027 * 2**0.5 * 0.01
     code, said, rows = reproduced(tmp_path / "near", {VAL_FNR_WORST_UNSEEN: then + 0.9 * band, VAL_BRIER: 0.9})
-    assert (code, rows[VAL_FNR_WORST_UNSEEN]["verdict"]) == (0, "inside")
-    assert rows[VAL_FNR_WORST_UNSEEN]["band"] == pytest.approx(band, rel=1e-4)
-    assert rows[VAL_BRIER]["verdict"] == "not judged"
+    assert (code, rows[VAL_FNR_WORST_UNSEEN]["verdict"]) == (0, "within")
+    assert rows[VAL_FNR_WORST_UNSEEN]["tolerance"] == pytest.approx(band, rel=1e-4)
+    assert rows[VAL_BRIER]["verdict"] == "no tolerance"
     code, said, rows = reproduced(tmp_path / "far", {VAL_FNR_WORST_UNSEEN: then + 1.1 * band})
     assert code == 1
-    assert f"outside of the noise band: {VAL_FNR_WORST_UNSEEN}" in said
+    assert f"outside of the tolerance: {VAL_FNR_WORST_UNSEEN}" in said

@@ -114,7 +114,7 @@ def test_what_runs_and_what_waiting_trials_go_on_from_stays(tmp_path: Path) -> N
     driver = with_trials(Driver(tmp_path), 0.1)
     cut = driver.start()
     driver.checkpoint(cut, 1, 0.9)
-    driver.searcher.cut("the time is over")
+    driver.searcher.interrupt("the time is over")
     again = Driver(tmp_path)
     again.study.enqueue_trial({"weight": 0.5})
     assert protected(again.study, 1) >= {0, 1, 2}
@@ -190,7 +190,7 @@ def test_the_end_of_the_time_is_an_end_that_was_agreed_upon(tmp_path: Path, free
     stopper = guard_of(tmp_path, left_s=-1.0, time_limit="90s")
     assert stopper.stop_all()
     assert stopper.by_time
-    assert "time was over (budget.time_limit=90s)" in stopper.reason
+    assert "time limit reached (budget.time_limit=90s)" in stopper.reason
 
 
 def test_free_space_below_the_reserve_stops_the_sweep_and_says_what_is_left(tmp_path: Path, free: list[int]) -> None:

@@ -152,7 +152,7 @@ def test_a_trial_without_a_manifest_takes_the_studys_configuration(
     (tmp_path / "trial" / MANIFEST).unlink()
     console = quiet()
     assert reproduce(console, sweep_in(tmp_path), study, 0) == 0
-    assert "left no manifest" in said(console)
+    assert "has no manifest" in said(console)
     assert "bit for bit" in said(console)
 
 
@@ -187,7 +187,7 @@ def test_figures_of_then_that_are_outside_of_the_band_fail_by_name(
     changed = {VAL_C2ST: then[VAL_C2ST] - 0.4, TRAIN_LOSS: then[TRAIN_LOSS] + 1}
     console = quiet()
     assert reproduce(console, sweep_in(tmp_path), study_with(tmp_path, data, trained, changed), 0) == 1
-    assert f"outside of the noise band: {VAL_C2ST} (+0.4, band ±0." in said(console)
+    assert f"outside of the tolerance: {VAL_C2ST} (+0.4, tolerance ±0." in said(console)
     report = json.loads((tmp_path / "s" / REPRODUCED / "trial-0000" / REPORT).read_text())
     verdicts = {row["metric"]: row["verdict"] for row in report["figures"]}
     assert (verdicts[VAL_C2ST], verdicts[TRAIN_LOSS], verdicts[VAL_MMD]) == (OUTSIDE, NO_TOLERANCE, EQUAL)
@@ -201,7 +201,7 @@ def test_what_differs_from_then_is_said(tmp_path: Path, data: DataSplits, traine
     assert reproduce(console, sweep_in(tmp_path), study_with(tmp_path, data, trained, small, then), 0) == 0
     assert "versions.numpy: 1.0, now" in said(console)
     assert "commit: eeeeeeeeeeee, now" in said(console)
-    assert "reproduced inside the noise band" in said(console)
+    assert "reproduced within the tolerance" in said(console)
 
 
 def test_other_data_are_refused_in_one_line(tmp_path: Path, data: DataSplits, trained: Trained) -> None:
@@ -232,7 +232,9 @@ def test_data_keys_of_the_command_line_that_differ_are_refused_in_one_line(
     tmp_path: Path, data: DataSplits, trained: Trained
 ) -> None:
     study, given = study_with(tmp_path, data, trained), ["trainable.data.canonical.sequence_length"]
-    with pytest.raises(ConfigError, match=r"sequence_length` as trial 0 had it \(64\).*48; leave it out") as caught:
+    with pytest.raises(
+        ConfigError, match=r"sequence_length` as trial 0 recorded it \(64\).*48; leave it out"
+    ) as caught:
         reproduce(quiet(), elsewhere(tmp_path), study, 0, given)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "s").exists()
@@ -280,7 +282,7 @@ def test_seconds_and_searched_values_are_no_figures() -> None:
 def test_what_nothing_was_judged_by_is_not_reproduced() -> None:
     text, code = conclude(compare({VAL_MMD: 0.1, PARAMETERS: 5.0}, {VAL_MMD: 0.2, PARAMETERS: 5.0}, {}))
     assert code == 1
-    assert "none of them has a measured band" in text
+    assert "none of them has a measured tolerance" in text
 
 
 def test_the_figure_that_moved_farthest_in_its_band_is_named() -> None:
@@ -288,7 +290,7 @@ def test_the_figure_that_moved_farthest_in_its_band_is_named() -> None:
         compare({"val/x": 0.0, "val/y": 0.0}, {"val/x": 0.1, "val/y": 0.2}, {"val/x": 0.11, "val/y": 1.0})
     )
     assert code == 0
-    assert "the farthest is val/x (+0.1, band ±0.11)" in text
+    assert "the farthest is val/x (+0.1, tolerance ±0.11)" in text
 
 
 def evaluation(
