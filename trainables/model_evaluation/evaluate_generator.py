@@ -24,7 +24,7 @@ from trainables.diffusion.sampling_config import SamplingChanges
 from trainables.eval.generation import plots
 from trainables.eval.generation.comparison import Comparison
 from trainables.eval.generation.config import MetricConfig
-from trainables.eval.generation.movement_reader import Observed, movements_of, read_movements
+from trainables.eval.generation.movement_reader import MOVEMENT_READERS, Observed, movements_of, read_movements
 from trainables.eval.generation.real_and_fake import RealAndFake, from_file, generated
 from trainables.eval.generation.report import CHECKS, METRICS, Numbers
 from trainables.eval.generation.report_table import key_metrics
@@ -76,6 +76,7 @@ COMMAND = Command(
 def main(request: Request) -> int:
     """Evaluate, write the report and the plots, and print the key metrics."""
     config, console = build(EvalConfig, request.config), Console()
+    _require_file("val_split", config.val_split)
     if config.ckpt and (own := [key for key in request.given if key.startswith("data.")]):
         raise ConfigError(f"{own[0]}: a checkpoint brings its own data; to compare with other users set val_split")
     with Progress(console=console, transient=True) as progress:
@@ -189,6 +190,13 @@ def _real(config: EvalConfig, splits: DataSplits, data: DataConfig) -> Observed:
         if config.val_split
         else movements_of(splits, config.split, data.canonical)
     )
+
+
+def _require_file(key: str, path: str) -> None:
+    """Raise ConfigError for a folder where a file of movements is expected."""
+    law = f"`{key}` to be a file ({', '.join(MOVEMENT_READERS)})"
+    remedy = f"give {key}=FILE, or split=validation for the users of the data set"
+    require(not Path(path or "-").is_dir(), law, f"the folder {path}", remedy)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from trainables.core.renamed import config_today
 
 WEIGHTS = "weights.safetensors"
 RECORD = "record.json"
+FILE_SUFFIXES = (".pt", ".pth", ".ckpt")  # of checkpoints elsewhere, which are files
 
 
 class CheckpointError(ValueError):
@@ -17,6 +18,11 @@ class CheckpointError(ValueError):
 
 def load_record(folder: Path) -> dict[str, Any]:
     """Return the JSON record of a checkpoint, without reading its tensors; the configuration is under today's keys."""
+    if folder.is_file() or (folder.suffix in FILE_SUFFIXES and not folder.exists()):
+        raise CheckpointError(
+            f"{folder}: expected a checkpoint folder, but got a file; give the folder that a run wrote, as "
+            "ckpt=results/train/diffusion/checkpoints/best"
+        )
     path = folder / RECORD
     try:
         record = json.loads(path.read_text())

@@ -158,6 +158,11 @@ def test_a_gan_is_evaluated_by_the_same_command_but_has_no_sampler(
         (["samples=a.npy", "steps=-1"], "`steps >= 0`"),
         (["ckpt=a", "sampling.sampler=euler"], "sampler=euler"),
         (["samples=a.npy", "comparison.folds=1"], "folds >= 2"),
+        (
+            ["samples=a.npy", "val_split=."],
+            "`val_split` to be a file (.parquet, .csv, .npy), but got the folder .",
+        ),
+        (["ckpt=checkpoints/diff_mouse_v1.pt"], "expected a checkpoint folder, but got a file"),
         (["ckpt=a", "data.source=table"], "a checkpoint brings its own data"),
     ],
 )

@@ -79,6 +79,15 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     assert "no such file" in refusal(load_record, tmp_path / "nowhere", RECORD)
 
 
+@pytest.mark.parametrize("name", ["diff_mouse_v1.pt", "there.pt", "there"])
+def test_a_file_is_no_checkpoint_and_the_line_names_the_folder_to_give(tmp_path: Path, name: str) -> None:
+    if name.startswith("there"):
+        (tmp_path / name).write_bytes(b"weights")
+    with pytest.raises(CheckpointError, match=r"expected a checkpoint folder, but got a file; give .* ckpt=") as caught:
+        load_record(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("kept", [0, 4, 100, -1])
 def test_truncated_tensors_are_refused(folder: Path, kept: int) -> None:
     whole = (folder / WEIGHTS).read_bytes()
