@@ -14,7 +14,7 @@ from platform.train import TrainConfig
 from serve import launch
 from serve.settings import ServeConfig
 from trainables.core.cli import CONFIGS, Command, Request, parse
-from trainables.core.config import build
+from trainables.core.config import build, plain
 from trainables.detector import evaluate as detector
 from trainables.detector import export, leave_one_out
 from trainables.diffusion import sample
@@ -31,7 +31,7 @@ def build_run(request: Request) -> object:
 
 
 def build_experiment(request: Request) -> object:
-    place = {key: request.config[key] for key in ("out_dir", "device")}
+    place = {key: request.config[key] for key in plain(experiment.PlaceConfig())}
     return build(experiment.PlaceConfig, place), build(DiffusionConfig, without(request.config, *place))
 
 
@@ -96,7 +96,8 @@ def test_the_platforms_evaluation_is_the_same_command() -> None:
 
 def test_the_preset_of_the_seed_carries_its_values() -> None:
     config = build(
-        DiffusionConfig, without(parse(experiment.COMMAND, ["experiment=train"]).config, "out_dir", "device")
+        DiffusionConfig,
+        without(parse(experiment.COMMAND, ["experiment=train"]).config, *plain(experiment.PlaceConfig())),
     )
     model, optim = config.model, config.optim
     assert (config.seed, config.epochs, config.batch_size, config.data.canonical.sequence_length) == (1337, 80, 64, 200)
