@@ -1,4 +1,4 @@
-"""The configuration of a detector: what it learns from, how it is built, its losses, and the judgement."""
+"""Configuration of a detector: data, negatives, network, losses, optimiser and evaluation."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -29,14 +29,14 @@ FAMILY_NAMES = (
     "lognormal",
     "noise",
     "replay",
-)  # of simple bots
+)  # of scripted bots
 SOURCES = ("bots", "gan", "diffusion", "served")
 Width = Annotated[int, Range(ge=2)]
 
 
 @dataclass(frozen=True)
 class NegativesConfig:
-    """Which bots stand beside the people, and how many: by count (`alpha`) or by weight (`weight`), never both.
+    """Sources of negatives and their number: balanced by count (`alpha`) or by weight (`weight`), never both.
 
     `bots`, `gan`, `diffusion` and `served` are shares of the generated part, relative to each other.
     """
@@ -70,12 +70,12 @@ class NegativesConfig:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Source -> its share of the generated part, relative to the others."""
+        """Source -> its share of the negatives, relative to the others."""
         return {name: getattr(self, name) for name in SOURCES}
 
     @property
     def families(self) -> tuple[str, ...]:
-        """Families of simple bots to learn from."""
+        """Families of scripted bots in the training."""
         return tuple(family for family in FAMILY_NAMES if family not in self.held_out)
 
 
@@ -107,7 +107,7 @@ class DetectorModelConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Binary cross-entropy, two supervised-contrastive losses, and what keeps their embeddings apart."""
+    """Cross-entropy, two supervised contrastive losses, and a bound on the mutual information of their embeddings."""
 
     task_weight: NonNegativeFloat = 1.0  # weight of the task embedding's contrastive loss, which its head alone feels
     # weight of the embodiment embedding's contrastive loss, which the trunk feels too
@@ -124,7 +124,7 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """AdamW with linear warm-up and cosine decay, and an average of the weights."""
+    """AdamW with linear warm-up and cosine decay, and the average of the weights."""
 
     lr: PositiveFloat = 5e-3  # peak learning rate
     weight_decay: NonNegativeFloat = 1e-2  # decoupled weight decay of AdamW
@@ -139,7 +139,7 @@ class OptimConfig:
 
 @dataclass(frozen=True)
 class DetectorEvaluationConfig:
-    """How a detector is judged after each epoch: validation people against every style under their conditions."""
+    """Evaluation after each epoch: validation users against every style under their conditions."""
 
     fpr: Annotated[float, Range(gt=0, lt=1)] = 0.01  # target FPR: share of people's movements that may be flagged
     seed: AnyInt = 20240  # seed of the bots: common to all trials of a study

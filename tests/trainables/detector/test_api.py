@@ -1,4 +1,4 @@
-"""Laws of a loaded detector: it scores as what was saved, row by row, and a checkpoint that is none is refused."""
+"""Laws of a loaded detector: the scores of the saved one, row by row, and the refusal of other checkpoints."""
 
 import json
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from trainables.training.worker import ALONE
 
 @pytest.fixture(scope="module")
 def checkpoint(tiny: DetectorConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A detector after a few steps."""
+    """Write a detector after a few steps."""
     folder = tmp_path_factory.mktemp("detector") / "checkpoint"
     _, first = islice(epochs(tiny), 2)
     first.save(folder)
@@ -42,12 +42,12 @@ def detector(checkpoint: Path) -> Detector:
 
 @pytest.fixture(scope="module")
 def movements(tiny: DetectorConfig) -> Canonical:
-    """People of many lengths, and bots."""
+    """Return human movements of many lengths, and bots."""
     real = load_splits(tiny.data)["validation"]
     return concatenate(real, *(of_style(style, real, tiny.data.canonical, 0).canonical for style in list(BOTS)[:3]))
 
 
-# what a score is
+# scores
 
 
 def test_a_score_is_a_probability_in_float64(detector: Detector, movements: Canonical) -> None:
@@ -57,10 +57,10 @@ def test_a_score_is_a_probability_in_float64(detector: Detector, movements: Cano
     assert len(set(score.tolist())) > len(movements) // 2
 
 
-def test_what_is_loaded_scores_as_what_was_saved(
+def test_a_loaded_detector_has_the_scores_of_the_saved_one(
     detector: Detector, checkpoint: Path, tiny: DetectorConfig, movements: Canonical
 ) -> None:
-    """By the averaged weights, the scaling of the training people and the fitted temperature; nothing learns here."""
+    """Scores use the averaged weights, the scaling of the training users and the temperature, in evaluation mode."""
     tensors, record = load_checkpoint(checkpoint)
     network = initial_state(replace(tiny, seed=5), 2, ALONE).network.eval()
     network.load_state_dict(select("ema", tensors))
@@ -78,7 +78,7 @@ def test_what_is_loaded_scores_as_what_was_saved(
 
 
 @pytest.mark.parametrize("row", [0, 39, 40, 77])
-def test_a_row_does_not_depend_on_its_company(detector: Detector, movements: Canonical, row: int) -> None:
+def test_a_row_does_not_depend_on_other_rows(detector: Detector, movements: Canonical, row: int) -> None:
     together = detector.score(movements)
     alone = detector.score(movements.take(torch.tensor([row])))
     assert float(alone) == pytest.approx(float(together[row]), abs=1e-6)
@@ -98,8 +98,8 @@ def test_outputs_do_not_depend_on_how_many_rows_share_a_call(
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-5)
 
 
-def test_movements_of_like_length_share_a_call(detector: Detector, movements: Canonical) -> None:
-    """Else everybody would pay for the longest one."""
+def test_movements_of_similar_length_share_a_call(detector: Detector, movements: Canonical) -> None:
+    """Otherwise all would have the cost of the longest one."""
     widths = list[int]()
 
     class Counted(torch.nn.Module):
@@ -118,14 +118,14 @@ def test_movements_of_like_length_share_a_call(detector: Detector, movements: Ca
     assert len(widths) > 2
 
 
-def test_a_detector_is_what_whoever_scores_expects(checkpoint: Path, movements: Canonical) -> None:
+def test_a_detector_implements_the_protocol(checkpoint: Path, movements: Canonical) -> None:
     found = load_detector(checkpoint)
     assert isinstance(found, Detector)
     assert isinstance(found, MovementDetector)
     assert torch.equal(found.score(movements), load_trained_detector(checkpoint).score(movements))
 
 
-def test_the_temperature_changes_no_order(detector: Detector, movements: Canonical) -> None:
+def test_the_temperature_keeps_the_order(detector: Detector, movements: Canonical) -> None:
     hot, cold = (replace(detector, temperature=value) for value in (3.0, 0.3))
     order = detector.score(movements).argsort()
     for other in (hot, cold):
@@ -134,14 +134,14 @@ def test_the_temperature_changes_no_order(detector: Detector, movements: Canonic
     torch.testing.assert_close(hot.logit(movements), cold.logit(movements) / 10, rtol=1e-12, atol=0)
 
 
-def test_inputs_are_trimmed_and_given_to_the_device_of_the_network(detector: Detector, movements: Canonical) -> None:
+def test_inputs_are_trimmed_and_moved_to_the_device_of_the_network(detector: Detector, movements: Canonical) -> None:
     inputs = detector.scaling.inputs(movements.take(torch.arange(3)))
     assert isinstance(inputs, Inputs)
     assert detector.device == torch.device("cpu")
     assert all(part.device == detector.device and not part.requires_grad for part in detector.outputs(inputs))
 
 
-# checkpoints that are none
+# refused checkpoints
 
 
 def test_a_checkpoint_of_another_kind_is_refused(checkpoint: Path, gan: Path, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ DAMAGE: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_checkpoint_is_told_in_one_line(checkpoint: Path, tmp_path: Path, damage: str) -> None:
+def test_a_damaged_checkpoint_is_one_line(checkpoint: Path, tmp_path: Path, damage: str) -> None:
     tensors, record = load_checkpoint(checkpoint)
     DAMAGE[damage](tensors, record)
     save_checkpoint(tmp_path / "damaged", tensors, record)

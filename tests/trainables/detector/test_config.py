@@ -1,4 +1,4 @@
-"""Laws of a detector's configuration: one way of balancing, sources with what they need, families held out whole."""
+"""Laws of a detector's configuration: one kind of balance, sources with their paths, families held out as a whole."""
 
 import math
 from dataclasses import replace
@@ -13,7 +13,7 @@ from trainables.detector.config import SOURCES, DetectorConfig, NegativesConfig
 
 
 def refusal(**negatives: Any) -> str:
-    """The one line that is said to these negatives."""
+    """Return the one-line error for these negatives."""
     with pytest.raises(ConfigError) as caught:
         build(DetectorConfig, {"negatives": negatives}, at="trainable")
     assert "\n" not in str(caught.value)
@@ -22,14 +22,14 @@ def refusal(**negatives: Any) -> str:
 
 
 @pytest.mark.parametrize("config", [DetectorConfig(), replace(TINY, negatives=NegativesConfig(None, 0.3, ()))])
-def test_a_configuration_comes_back_from_its_plain_form(config: DetectorConfig) -> None:
+def test_a_configuration_is_restored_from_its_plain_form(config: DetectorConfig) -> None:
     assert build(DetectorConfig, plain(config)) == config
 
 
 # the balance
 
 
-def test_count_and_weight_exclude_each_other_and_one_of_them_is_needed() -> None:
+def test_exactly_one_of_count_and_weight_is_set() -> None:
     law = "trainable.negatives: expected `alpha` or `weight`, one of the two, but got"
     remedy = "both would scale the generated part twice"
     assert refusal(weight=0.5) == f"{law} alpha=1.0, weight=0.5; {remedy}"
@@ -40,7 +40,7 @@ def test_count_and_weight_exclude_each_other_and_one_of_them_is_needed() -> None
 
 
 @pytest.mark.parametrize("value", [0.0, -0.5, float("nan"), float("inf"), 11.0])
-def test_a_balance_beyond_its_law_is_refused(value: float) -> None:
+def test_a_balance_out_of_its_bounds_is_refused(value: float) -> None:
     assert f"expected `0 < alpha <= 10`, but got alpha={value}" in refusal(alpha=value)
     assert f"expected `0 < weight <= 1`, but got weight={value}" in refusal(alpha=None, weight=value)
 
@@ -50,18 +50,18 @@ def test_a_balance_beyond_its_law_is_refused(value: float) -> None:
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("share", [-0.1, float("nan"), float("inf")])
-def test_a_share_that_is_none_is_refused(source: str, share: float) -> None:
+def test_an_invalid_share_is_refused(source: str, share: float) -> None:
     assert f"expected `0 <= {source} < inf`, but got {source}={share}" in refusal(**{source: share})
 
 
-def test_without_any_share_there_would_be_no_bots() -> None:
+def test_a_positive_share_is_required() -> None:
     assert "expected `sum of the shares > 0`" in refusal(bots=0.0)
 
 
 @pytest.mark.parametrize(
     ("source", "key"), [("gan", "gan_checkpoint"), ("diffusion", "diffusion_checkpoint"), ("served", "served_folder")]
 )
-def test_a_source_with_a_share_says_where_it_is(source: str, key: str) -> None:
+def test_a_source_with_a_share_needs_its_path(source: str, key: str) -> None:
     assert refusal(**{source: 0.5}).endswith(f"expected `{key}` with `{source} > 0`, but got {source}=0.5")
     config = build(NegativesConfig, {"bots": 0.0, source: 0.5, key: "somewhere"})
     assert config.shares == {**dict.fromkeys(SOURCES, 0.0), source: 0.5}
@@ -72,13 +72,13 @@ def test_a_source_with_a_share_says_where_it_is(source: str, key: str) -> None:
 
 
 @pytest.mark.parametrize("held_out", [(), ("pid",), ("windmouse", "lognormal"), tuple(FAMILIES)[1:]])
-def test_families_to_learn_from_are_those_that_are_not_held_out(held_out: tuple[str, ...]) -> None:
+def test_the_training_families_are_those_not_held_out(held_out: tuple[str, ...]) -> None:
     config = NegativesConfig(held_out=held_out)
     assert set(config.families) == set(FAMILIES) - set(held_out)
     assert len(config.families) + len(held_out) == len(FAMILIES)
 
 
-def test_held_out_is_a_family_that_there_is_and_each_once() -> None:
+def test_held_out_names_existing_families_once() -> None:
     assert "held_out=windmousse" in refusal(held_out=["windmousse"])
     assert "held_out=straight_eased" in refusal(held_out=["straight_eased"])  # a style holds out its family
     assert refusal(held_out=["pid", "spline", "pid"]).endswith(
@@ -86,7 +86,7 @@ def test_held_out_is_a_family_that_there_is_and_each_once() -> None:
     )
 
 
-def test_bots_need_a_family_to_come_from_and_other_sources_do_not() -> None:
+def test_scripted_bots_need_a_family_and_other_sources_do_not() -> None:
     everything: dict[str, Any] = {"held_out": list(FAMILIES)}
     assert refusal(**everything).endswith("expected `families to train on` with `bots > 0`, but got all are held out")
     assert build(NegativesConfig, {**everything, "bots": 0.0, "gan": 1.0, "gan_checkpoint": "x"}).families == ()
@@ -125,7 +125,7 @@ def test_bots_need_a_family_to_come_from_and_other_sources_do_not() -> None:
         ("evaluation", {"fpr": 1.0}, "`0 < fpr < 1`"),
     ],
 )
-def test_a_broken_law_is_told(key: str, value: Any, law: str) -> None:
+def test_a_value_out_of_its_bounds_is_refused(key: str, value: Any, law: str) -> None:
     with pytest.raises(ConfigError) as caught:
         build(DetectorConfig, {key: value}, at="trainable")
     assert law in str(caught.value)

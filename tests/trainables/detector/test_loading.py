@@ -16,16 +16,16 @@ from trainables.training.checkpoint import CheckpointError, save_checkpoint
 
 @dataclass(frozen=True)
 class Undecided:
-    """Takes everybody for a bot by half."""
+    """Detector with a constant score of one half."""
 
     canonical: CanonicalConfig = field(default_factory=CanonicalConfig)
 
     def score(self, canonical: Canonical) -> Tensor:
-        """One half each."""
+        """Return one half for each movement."""
         return torch.full((len(canonical),), 0.5, dtype=torch.float64)
 
 
-def test_a_kind_decides_who_loads_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_kind_selects_the_loader_of_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_checkpoint(tmp_path / "checkpoint", {"w": torch.zeros(1)}, {"kind": "undecided"})
     with pytest.raises(CheckpointError, match=r"a detector \(`detector`\), but got undecided"):
         load_detector(tmp_path / "checkpoint")
@@ -37,7 +37,7 @@ def test_a_kind_decides_who_loads_a_checkpoint(tmp_path: Path, monkeypatch: pyte
         load_detector(tmp_path / "other")
 
 
-def test_a_checkpoint_of_a_kind_that_is_known_is_loaded_by_its_own_laws(tmp_path: Path) -> None:
+def test_the_loader_of_a_known_kind_reports_its_errors(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "checkpoint", {"w": torch.zeros(1)}, {"kind": "detector"})
     with pytest.raises(CheckpointError, match="weights and configuration do not fit"):
         load_detector(tmp_path / "checkpoint")

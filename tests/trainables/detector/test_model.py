@@ -1,4 +1,4 @@
-"""Laws of the network: a row is its own valid steps and features, and the outputs are the definition's."""
+"""Laws of the network: a row is its own valid steps and features, and the outputs are as defined."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,7 +29,7 @@ def network() -> DetectorNetwork:
 
 
 def given(steps: int = max(LENGTHS), seed: int = 0) -> Given:
-    """Steps of six lengths, zero beyond them, features and directions."""
+    """Return steps of six lengths, zero beyond them, features and directions."""
     random = torch.Generator().manual_seed(seed)
     mask = torch.arange(steps) < torch.tensor(LENGTHS)[:, None]
     z = torch.zeros(len(LENGTHS), steps, C, dtype=torch.float64)
@@ -48,7 +48,7 @@ def assert_close(found: Outputs, expected: Outputs) -> None:
 
 
 @pytest.mark.parametrize("stuffing", [1.0, 1e9, float("inf"), float("nan")])
-def test_nothing_under_the_mask_reaches_an_output(network: DetectorNetwork, stuffing: float) -> None:
+def test_values_under_the_mask_do_not_reach_an_output(network: DetectorNetwork, stuffing: float) -> None:
     z, mask, *rest = given(steps=21)
     stuffed = torch.where(mask[..., None], z, stuffing)
     for one, other in zip(network(stuffed, mask, *rest), network(z, mask, *rest), strict=True):
@@ -62,8 +62,8 @@ def test_more_padding_changes_nothing(network: DetectorNetwork, more: int) -> No
 
 
 @pytest.mark.parametrize("row", range(len(LENGTHS)))
-def test_rows_are_strangers_whatever_their_length(network: DetectorNetwork, row: int) -> None:
-    """Alone and without padding, of odd and even length, a row is what it is in a batch; it takes no part in others."""
+def test_rows_are_independent_at_any_length(network: DetectorNetwork, row: int) -> None:
+    """A row alone without padding, of odd or even length, has its outputs of a batch, and does not change others."""
     whole = given()
     mine, together, length = slice(row, row + 1), network(*whole), LENGTHS[row]
     z, mask, *rest = (part[mine] for part in whole)
@@ -72,8 +72,8 @@ def test_rows_are_strangers_whatever_their_length(network: DetectorNetwork, row:
     assert_close(network(*(part[others] for part in whole)), Outputs(*(part[others] for part in together)))
 
 
-def test_every_valid_step_and_every_feature_has_a_say(network: DetectorNetwork) -> None:
-    """Alternative to the above: what is not masked does reach the outputs, and those of its own row alone."""
+def test_every_valid_step_and_every_feature_reaches_an_output(network: DetectorNetwork) -> None:
+    """Alternative to the above: unmasked values reach the outputs of their own row, and of no other."""
     z, mask, features, direction = (part.clone() for part in given())
     z.requires_grad_()
     features.requires_grad_()
@@ -99,7 +99,7 @@ def test_the_direction_reaches_the_task_alone_and_the_steps_do_not_reach_it(netw
 
 
 @pytest.mark.parametrize("chance", [{"dropout": 0.5}, {"drop_part": 0.5}])
-def test_chance_acts_in_training_alone(chance: dict[str, Any]) -> None:
+def test_random_numbers_are_used_in_training_alone(chance: dict[str, Any]) -> None:
     network = DetectorNetwork(C, F, replace(CERTAIN, **chance))
     inputs = [part.float() if part.is_floating_point() else part for part in given()]
 
@@ -111,8 +111,8 @@ def test_chance_acts_in_training_alone(chance: dict[str, Any]) -> None:
     assert len({tuple(logit.tolist()) for logit in logits()}) == 1
 
 
-def test_what_the_fused_vector_adds_fades_with_the_distance_from_people() -> None:
-    """The last feature; half is left at `reach`, and next to nothing far beyond."""
+def test_the_correction_of_the_fused_vector_fades_with_the_distance_from_users() -> None:
+    """The distance is the last feature; half is left at `reach`, and nearly nothing far beyond."""
     torch.manual_seed(0)
     network = DetectorNetwork(C, F, CERTAIN).double().eval()
     z, mask, features, direction = given()
@@ -128,13 +128,13 @@ def test_what_the_fused_vector_adds_fades_with_the_distance_from_people() -> Non
 
 
 def parts_of(network: DetectorNetwork, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """What the linear function, the network on the features and the fused vector have to say, each alone."""
+    """Return the terms of the linear function, of the network on the features and of the fused vector."""
     features = inputs[2]
     wide, shallow = network.wide(features).squeeze(1), network.shallow(features).squeeze(1)
     return wide, shallow, network(*inputs).logit - wide - shallow
 
 
-def test_each_part_but_the_linear_one_is_left_out_of_a_share_of_the_training_rows() -> None:
+def test_each_part_but_the_linear_one_is_dropped_for_a_share_of_the_training_rows() -> None:
     """Of 4,000 rows 0.3, each by chance: within 5 standard deviations, which fails falsely once in a million times."""
     torch.manual_seed(0)
     network = DetectorNetwork(C, F, replace(CERTAIN, drop_part=0.3)).double().eval()
@@ -152,11 +152,11 @@ def test_each_part_but_the_linear_one_is_left_out_of_a_share_of_the_training_row
     assert_close(trained._replace(logit=whole.logit), whole)
 
 
-def test_what_the_fused_vector_adds_to_the_features_is_bounded(network: DetectorNetwork) -> None:
+def test_the_correction_of_the_fused_vector_is_bounded(network: DetectorNetwork) -> None:
     with torch.no_grad():
         network.deep.weight.mul_(1e3)
     z, mask, features, direction = given()
-    features[:, -1] = -50.0  # right amid people
+    features[:, -1] = -50.0  # at the centre of the users
     *_, added = (part.detach() for part in parts_of(network, (z, mask, features, direction)))
     assert float(added.abs().max()) <= CONFIG.deep_bound * (1 + 1e-12)
     assert float(added.abs().min()) > 0.9 * CONFIG.deep_bound
@@ -188,7 +188,7 @@ def linear(layer: Any, x: Array) -> Array:
 
 
 def perceptron(layers: Any, x: Array) -> Array:
-    """Of one hidden layer; what stands between, if anything, acts in training alone."""
+    """Compute a network of one hidden layer; dropout in between acts in training alone."""
     return linear(layers[-1], silu(linear(layers[0], x)))
 
 
@@ -202,7 +202,7 @@ def residual(stage: Residual, h: Array) -> Array:
 
 
 def by_definition(network: DetectorNetwork, z: Array, features: Array, direction: Array) -> list[Array]:
-    """The outputs of one movement without padding, step by step."""
+    """Compute the outputs of one movement without padding, step by step."""
     trunk: Any = network.trunk
     first, _, second = trunk.features
     pooled = [linear(second, silu(linear(first, features)))]

@@ -112,7 +112,7 @@ def bound_by_definition(club: CLUB, task: Tensor, embodiment: Tensor) -> float:
 
 @torch.no_grad()
 def by_definition(outputs: Outputs, club: CLUB, config: LossConfig) -> float:
-    """The total of a batch, `club` being what it is after its steps."""
+    """Return the total of a batch; `club` is the network after its steps."""
     targets = batch()[1]
     total = float(cross_entropy(outputs.logit, targets.bot))
     total += config.task_weight * contrastive_by_definition(outputs.task, targets.task, config.temperature)
@@ -155,7 +155,7 @@ def test_without_weights_the_loss_is_cross_entropy_alone_bit_for_bit(monkeypatch
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
-def test_a_term_of_weight_0_is_not_computed_and_the_others_are_what_they_were(
+def test_a_term_of_weight_0_is_not_computed_and_the_others_do_not_change(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silent: dict[str, Any] = {name: 0.0}
@@ -172,7 +172,7 @@ def test_a_term_of_weight_0_is_not_computed_and_the_others_are_what_they_were(
 
 
 @pytest.mark.parametrize(("name", "head"), [("task_weight", "embodiment"), ("embodiment_weight", "task")])
-def test_one_contrastive_loss_shapes_its_own_embedding_alone(name: str, head: str) -> None:
+def test_a_contrastive_loss_has_a_gradient_for_its_own_embedding_alone(name: str, head: str) -> None:
     outputs = outputs_of()
     weight: dict[str, Any] = {name: 0.5}
     losses, _ = loss_of(outputs, replace(PLAIN, **weight))
@@ -186,8 +186,8 @@ def test_one_contrastive_loss_shapes_its_own_embedding_alone(name: str, head: st
 # the network of the bound
 
 
-def test_the_bound_shapes_the_embedding_of_the_task_alone() -> None:
-    """What the other embedding says is what a detector is for."""
+def test_the_bound_has_a_gradient_for_the_task_embedding_alone() -> None:
+    """A detector needs the other embedding."""
     outputs = outputs_of()
     losses, _ = loss_of(outputs, replace(PLAIN, club_weight=0.5))
     losses.total.backward()
@@ -218,8 +218,8 @@ def test_the_bounds_network_takes_so_many_steps(count: int) -> None:
     assert {int(slot["step"]) for slot in optimizer.state.values()} == {count}
 
 
-def test_rows_weigh_in_cross_entropy_alone() -> None:
-    """Which rows a contrastive loss compares is a matter of counts."""
+def test_row_weights_apply_to_cross_entropy_alone() -> None:
+    """The rows of a contrastive loss are unweighted."""
     weight = torch.full((ROWS,), 0.5, dtype=torch.float64)
     weighted, plain = loss_of(outputs_of(), WHOLE, weight)[0], loss_of(outputs_of(), WHOLE)[0]
     assert weighted.cross_entropy.item() == pytest.approx(0.5 * plain.cross_entropy.item(), abs=1e-12)
@@ -242,7 +242,7 @@ WORKERS, TRAINED = 2, 3
 
 
 def state_of(loss: LossConfig, worker: Worker = ALONE) -> tuple[State, DetectorConfig]:
-    """A detector in float64, without what workers draw for themselves."""
+    """Return a detector in float64, without random numbers per worker."""
     config = replace(
         TINY, loss=loss, model=replace(MODEL, dropout=0.0, drop_part=0.0), optim=replace(TINY.optim, grad_clip=1e9)
     )
@@ -254,7 +254,7 @@ def state_of(loss: LossConfig, worker: Worker = ALONE) -> tuple[State, DetectorC
 
 
 def train(loss: LossConfig, weighted: bool, worker: Worker = ALONE) -> Found:
-    """Loss and gradients of the first batch, and every tensor after some steps."""
+    """Return loss and gradients of the first batch, and every tensor after some steps."""
     state, config = state_of(loss, worker)
     item = batch(weighted=weighted)
     inputs, targets, *weight = shard(item, worker)
@@ -274,7 +274,7 @@ def train(loss: LossConfig, weighted: bool, worker: Worker = ALONE) -> Found:
 
 
 def work(rank: int, folder: str) -> None:
-    """One of the workers; what it finds goes into a file."""
+    """Run one of the workers and write its results into a file."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=WORKERS)
     worker = Worker(rank=rank, world_size=WORKERS, wrap=DistributedDataParallel)
@@ -290,8 +290,8 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Found]]:
 
 
 @pytest.mark.parametrize("name", SETUPS)
-def test_two_workers_find_the_loss_and_the_gradients_of_one(workers: list[dict[str, Found]], name: str) -> None:
-    """The law asks for 1e-5, and float64 shows more; heads that nothing is asked of are waited for by nobody."""
+def test_two_workers_have_the_loss_and_the_gradients_of_one(workers: list[dict[str, Found]], name: str) -> None:
+    """The requirement is 1e-5, float64 gives more; heads without a loss are not waited for."""
     alone = train(*SETUPS[name])
     assert sum(found[name]["loss"] for found in workers) / WORKERS == pytest.approx(alone["loss"], abs=1e-12)
     assert any(float(gradient.abs().max()) > 1e-3 for gradient in alone["gradients"].values())
@@ -313,8 +313,8 @@ def test_two_workers_train_the_detector_that_one_trains(workers: list[dict[str, 
     assert all(torch.equal(tensor, club[1][key]) for key, tensor in club[0].items())
 
 
-def test_the_network_takes_inputs_of_either_precision() -> None:
-    """What the comparison above rests on: float64 is the same network."""
+def test_the_network_accepts_float32_and_float64() -> None:
+    """The comparison above assumes that float64 gives the same network."""
     torch.manual_seed(0)
     network = DetectorNetwork(C, WIDTH, MODEL).eval()
     inputs, *_ = batch()

@@ -1,9 +1,9 @@
-"""Simple bots by style and family: what a detector learns from first, and what it is held against.
+"""Scripted bots by style and family: the first negatives of a detector, and the unseen families of its evaluation.
 
 Every bot makes timed events under the conditions of recordings (distance, direction, duration, group and target of
-each row), which then pass the observation model of the recordings. It ends on the asked displacement, each coordinate
-rounded to whole pixels once, and takes the asked number of steps: usable is what was asked for, and nothing is lost.
-A family is what is held out together: its styles share a mechanism.
+each row), which then pass the observation model of the recordings. It ends on the requested displacement, each
+coordinate rounded to whole pixels once, and takes the requested number of steps, so that every movement is usable.
+Styles of one family share a mechanism and are held out together.
 """
 
 from trainables.detector.bots.bot import Bot

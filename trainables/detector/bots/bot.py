@@ -1,4 +1,4 @@
-"""A bot: a family and a function from conditions to movements; and one that follows a path by the clock."""
+"""Bot: a family and a function from conditions to movements; `Following` evaluates a path at timed events."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ Path = Callable[[Canonical, Tensor, torch.Generator], Tensor]
 
 @dataclass(frozen=True)
 class Bot:
-    """One style of bots.
+    """Style of bots.
 
     Attributes:
-        family: Styles of one family are held out together.
-        generate: Movements with the distances, directions, durations, groups and targets of `like`, which has a row at
-            least; one per row.
+        family: Family of the style; the styles of a family are held out together.
+        generate: Returns one movement per row of `like` (at least one row), with its distance, direction, duration,
+            group and target.
     """
 
     family: str
@@ -31,12 +31,12 @@ class Bot:
 
 @dataclass(frozen=True)
 class Following:
-    """A bot whose path is a function of time: it reads the position off at each of its events.
+    """Bot whose path is a function of time, evaluated at each of its events.
 
     Attributes:
         path: (like, progress [N, P], random) -> positions [N, P, 2] in units of the distance, the chord along +x, at
             (0, 0) where the progress is 0 and at (1, 0) where it is 1.
-        resting: What rests it takes from the asked duration; the path is made in what is left.
+        resting: Draws its rests; the path takes the rest of the requested duration.
     """
 
     path: Path
@@ -48,5 +48,5 @@ class Following:
 
 
 def chord(along: Float[Tensor, "N P"]) -> Float[Tensor, "N P 2"]:
-    """Positions on the straight line from start to target."""
+    """Return positions on the straight line from start to target."""
     return torch.stack([along, torch.zeros_like(along)], dim=-1)

@@ -1,4 +1,4 @@
-"""Speed profiles of animation libraries: how far along its curve a bot is at a share of its time.
+"""Easing curves of animation libraries: the progress of a bot along its curve as a function of time.
 
 Each function takes [0, 1] to [0, 1], 0 to 0 and 1 to 1, and never falls.
 
@@ -16,39 +16,39 @@ Easing = Callable[[Tensor], Tensor]
 
 
 def linear(u: Float[Tensor, "*S"]) -> Float[Tensor, "*S"]:
-    """Constant speed."""
+    """Return u: constant speed."""
     return u
 
 
 def power_in(degree: int) -> Easing:
-    """u^degree: from rest to full speed."""
+    """Return u -> u^degree: from rest to full speed."""
     return lambda u: u**degree
 
 
 def power_out(degree: int) -> Easing:
-    """1 - (1 - u)^degree: from full speed to rest."""
+    """Return u -> 1 - (1 - u)^degree: from full speed to rest."""
     return lambda u: 1.0 - (1.0 - u) ** degree
 
 
 def power_in_out(degree: int) -> Easing:
-    """Half of `power_in`, then half of `power_out`: from rest to rest, fastest in the middle."""
+    """Return half of `power_in`, then half of `power_out`: from rest to rest, fastest in the middle."""
     return lambda u: torch.where(u < 0.5, (2.0 * u) ** degree / 2.0, 1.0 - (2.0 - 2.0 * u) ** degree / 2.0)
 
 
 def power_ends(degree: int) -> Easing:
-    """Half of `power_out`, then half of `power_in`: fast at both ends, as a curve in its own parameter may be."""
+    """Return half of `power_out`, then half of `power_in`: fast at both ends, as parametric curves can be."""
     return lambda u: (
         torch.where(u < 0.5, 1.0 - (1.0 - 2.0 * u).abs() ** degree, 1.0 + (2.0 * u - 1.0).abs() ** degree) / 2.0
     )
 
 
 def sine_in_out(u: Float[Tensor, "*S"]) -> Float[Tensor, "*S"]:
-    """Half a wave of the cosine."""
+    """Return half a wave of the cosine."""
     return (1.0 - torch.cos(math.pi * u)) / 2.0
 
 
 def exponential_out(u: Float[Tensor, "*S"]) -> Float[Tensor, "*S"]:
-    """An exponential approach, cut off and scaled where ten halvings have passed."""
+    """Return an exponential approach, truncated after ten halvings and rescaled."""
     left = torch.exp2(-10.0 * u)
     return (1.0 - left) / (1.0 - 2.0**-10)
 
@@ -68,7 +68,7 @@ CURVED = tuple(name for name in EASINGS if name != "linear")
 
 
 def eased(progress: Float[Tensor, "N P"], names: Sequence[str], random: torch.Generator) -> Float[Tensor, "N P"]:
-    """Each row through one of the named easings, drawn for it."""
+    """Apply a random one of the named easings to each row."""
     which = torch.randint(len(names), (len(progress),), generator=random)
     result = torch.empty_like(progress)
     for number, name in enumerate(names):

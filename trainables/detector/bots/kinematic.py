@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 from trainables.data.canonical import Canonical
 from trainables.data.representation import interpolate
 from trainables.detector.bots.bot import Bot, Following, chord
-from trainables.detector.bots.events import asked_steps
+from trainables.detector.bots.events import requested_steps
 from trainables.physical.minimum_jerk import MinimumJerk, minimum_jerk
 from trainables.physical.sigma_lognormal import SigmaLognormal
 
@@ -30,8 +30,8 @@ OPERATORS = tuple(
 
 
 def noisy(like: Canonical, progress: Float[Tensor, "N P"], random: torch.Generator) -> Float[Tensor, "N P 2"]:
-    """Sub-movements with motor noise, each row by one of the `OPERATORS`; the plan is made for the whole duration."""
-    length = asked_steps(like)
+    """Return sub-movements with motor noise, each row by one of the `OPERATORS`, planned for the whole duration."""
+    length = requested_steps(like)
     fine = replace(like, distance_px=like.distance_px * FINENESS, angle=torch.zeros_like(like.angle))
     chosen = torch.randint(len(OPERATORS), (len(like),), generator=random)
     steps = torch.zeros(len(like), int(length.max()), 2, dtype=torch.float64)
@@ -44,12 +44,12 @@ def noisy(like: Canonical, progress: Float[Tensor, "N P"], random: torch.Generat
 
 
 def smoothest(like: Canonical, progress: Float[Tensor, "N P"], random: torch.Generator) -> Float[Tensor, "N P 2"]:
-    """One minimum-jerk movement on the chord, without noise."""
+    """Return one minimum-jerk movement on the chord, without noise."""
     return chord(minimum_jerk(progress))
 
 
 def lognormal(like: Canonical, progress: Float[Tensor, "N P"], random: torch.Generator) -> Float[Tensor, "N P 2"]:
-    """Overlapping lognormal strokes along arcs, the last of which ends on the target."""
+    """Return overlapping lognormal strokes along arcs, the last of which ends on the target."""
     return SigmaLognormal().strokes(like.duration_s.double(), random).position(progress)
 
 

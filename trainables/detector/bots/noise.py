@@ -1,6 +1,6 @@
-"""Bots on the straight line that shake: smooth gradient noise, or Gaussian noise at every event.
+"""Noisy bots on the straight line: smooth gradient noise, or Gaussian noise at every event.
 
-Both are added to a straight movement at constant or eased speed and leave start and target where they are.
+Both are added to a straight movement at constant or eased speed and do not move start and target.
 
 References: Improving Noise (Perlin, 2002), for the fade 6 s^5 - 15 s^4 + 10 s^3.
 """
@@ -18,7 +18,7 @@ from trainables.physical.minimum_jerk import minimum_jerk
 OCTAVES = 3  # each of twice the frequency and half the amplitude
 CELLS = (1.5, 6.0)  # of the slowest octave over the way: from one bow to a wave
 SWAY = (0.06, 0.3)  # amplitude of the gradients across the chord, over the distance; the noise reaches a fifth of it
-LEAST_SWAY_PX = 2.0  # below, a short way would not be shaken at all
+LEAST_SWAY_PX = 2.0  # below, the noise of a short way would vanish
 ALONG = 0.3  # of the sway across, along the chord
 JITTER_PX = (0.5, 30.0)  # standard deviation per axis: libraries shift a point by 1 to 5 px at random, some by more
 WHITE = 0.5  # of the bots shift each point on its own, the others by a first-order autoregression
@@ -26,7 +26,7 @@ MEMORY = (0.5, 0.95)  # its coefficient per event
 
 
 def perlin(like: Canonical, progress: Float[Tensor, "N P"], random: torch.Generator) -> Float[Tensor, "N P 2"]:
-    """Gradient noise over the eased time, faded in and out along the way."""
+    """Return gradient noise over the eased time, faded in and out along the way."""
     way = eased(progress, tuple(EASINGS), random)
     sway = torch.maximum(uniform(SWAY, len(like), random), LEAST_SWAY_PX / like.distance_px[:, None])
     at = way * uniform(CELLS, len(like), random)
@@ -36,7 +36,7 @@ def perlin(like: Canonical, progress: Float[Tensor, "N P"], random: torch.Genera
 
 
 def gradient_noise(at: Float[Tensor, "N P"], gradients: Float[Tensor, "N L"]) -> Float[Tensor, "N P"]:
-    """One-dimensional Perlin noise: 0 at whole numbers, with the gradient of the cell's corner there.
+    """Return one-dimensional Perlin noise: 0 at whole numbers, with the gradient of the cell's corner there.
 
     Between the corners 0 and 1 at s it is (1 - f) g_0 s + f g_1 (s - 1) with the fade f(s).
     """
@@ -56,7 +56,7 @@ def _octaves(at: Float[Tensor, "N P"], random: torch.Generator) -> Float[Tensor,
 
 
 def gaussian(like: Canonical, progress: Float[Tensor, "N P"], random: torch.Generator) -> Float[Tensor, "N P 2"]:
-    """Gaussian noise at every event on the way, white or with a memory; none while the bot rests."""
+    """Return Gaussian noise at every event on the way, white or autocorrelated; none while the bot rests."""
     way = eased(progress, tuple(EASINGS), random)
     white = chance(WHITE, len(like), random)
     keep = torch.where(white, 0.0, uniform(MEMORY, len(like), random))
@@ -67,7 +67,7 @@ def gaussian(like: Canonical, progress: Float[Tensor, "N P"], random: torch.Gene
 
 
 def autoregression(keep: Float[Tensor, "N 1"], events: int, random: torch.Generator) -> Float[Tensor, "N P 2"]:
-    """Gaussian noise of unit variance on both axes whose neighbouring events have the correlation `keep`."""
+    """Return Gaussian noise of unit variance on both axes with the correlation `keep` of neighbouring events."""
     white = torch.randn(events, len(keep), 2, generator=random, dtype=torch.float64)
     fresh, noise = (1.0 - keep**2).sqrt(), [white[0]]
     for step in white[1:]:
@@ -76,7 +76,7 @@ def autoregression(keep: Float[Tensor, "N 1"], events: int, random: torch.Genera
 
 
 def while_moving(noise: Float[Tensor, "N P 2"], moves: Bool[Tensor, "N P1"]) -> Float[Tensor, "N P 2"]:
-    """The noise, held from the event before where `moves` says that an event brings none; 0 before the first move."""
+    """Return the noise, held at events without a move according to `moves`; 0 before the first move."""
     number = torch.arange(1, noise.shape[1])
     last = torch.where(moves, number, 0).cummax(dim=1).values
     first = torch.zeros_like(noise[:, :1])

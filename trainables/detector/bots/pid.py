@@ -1,13 +1,13 @@
-"""A bot that lets a PID controller pull the pointer to the target, one loop for each axis of the screen.
+"""PID bot: a controller moves the pointer to the target, one loop for each axis of the screen.
 
 The pointer is a unit mass with error e to the target and speed v; per axis, with q the natural frequency,
 
     dv/dt = q^2 e + Ki (integral of e) - 2 damping q v + noise,   |v| <= limit,
 
-from rest, integrated over `TIME` units in `CONTROL_STEPS` steps, in units of the distance. The integral rests while the
-speed is limited (no windup), and the noise is proportional to the remaining distance. The loop ends when error and
+from rest, integrated over `TIME` units in `CONTROL_STEPS` steps, in units of the distance. The integral pauses while
+the speed is limited (no windup), and the noise is proportional to the remaining distance. The loop ends when error and
 the way of a unit of time are within the tolerance; the pointer is then put on the target. The path from start to end is
-retimed as a whole to the asked duration: gains in seconds are those that settle in it.
+retimed as a whole to the requested duration: gains in seconds are those that settle in it.
 
 References: Feedback Systems (Astrom & Murray, 2008), chapter 11.
 """
@@ -35,7 +35,7 @@ LEAST_SHARE = 0.1  # of the distance: the most that the tolerance may be of a sh
 
 
 class Gains(NamedTuple):
-    """Of N bots; frequency, damping and integral per axis of the screen."""
+    """Gains of N bots; frequency, damping and integral per axis of the screen."""
 
     frequency: Float[Tensor, "N 2"]
     damping: Float[Tensor, "N 2"]
@@ -45,7 +45,7 @@ class Gains(NamedTuple):
 
 
 def draw_gains(count: int, random: torch.Generator) -> Gains:
-    """Two axes with the same damping and integral gain, and a frequency of their own."""
+    """Draw gains: two axes with the same damping and integral gain, and different frequencies."""
     frequency = torch.cat([uniform(FREQUENCY, count, random) for _ in range(2)], dim=1)
     damping = uniform(DAMPING, count, random).expand(-1, 2)
     integral = occasional(*INTEGRAL, count, random) * frequency**3
@@ -53,7 +53,7 @@ def draw_gains(count: int, random: torch.Generator) -> Gains:
 
 
 def controlled(target: Float[Tensor, "N 2"], gains: Gains, random: torch.Generator) -> Float[Tensor, "N K 4"]:
-    """Positions and velocities from rest at the origin, control step by control step (semi-implicit Euler)."""
+    """Return positions and velocities from rest at the origin by control step (semi-implicit Euler)."""
     dt = TIME / CONTROL_STEPS
     position, speed, total = (torch.zeros_like(target) for _ in range(3))
     states = [torch.cat([position, speed], dim=1)]
@@ -72,7 +72,7 @@ def controlled(target: Float[Tensor, "N 2"], gains: Gains, random: torch.Generat
 def settled(
     states: Float[Tensor, "N K 4"], target: Float[Tensor, "N 2"], tolerance: Float[Tensor, "N 1"]
 ) -> Int[Tensor, "N 1"]:
-    """The first control step at which the loop ends; the last one if it does not."""
+    """Return the first control step at which the loop ends; the last one if it does not."""
     error = (states[..., :2] - target[:, None]).norm(dim=-1)
     ends = (error <= tolerance) & (states[..., 2:].norm(dim=-1) <= tolerance)
     ends[:, -1] = True
@@ -81,7 +81,7 @@ def settled(
 
 
 def pid(like: Canonical, progress: Float[Tensor, "N P"], random: torch.Generator) -> Float[Tensor, "N P 2"]:
-    """The controlled path in the frame of the chord."""
+    """Return the controlled path in the frame of the chord."""
     target = torch.stack([like.angle.cos(), like.angle.sin()], dim=1)
     states = controlled(target, draw_gains(len(like), random), random)
     tolerance = (uniform(TOLERANCE_PX, len(like), random) / like.distance_px[:, None]).clamp(max=LEAST_SHARE)

@@ -1,7 +1,7 @@
-"""Bots that play recordings of people again: this very movement with jitter, or another one brought to its place.
+"""Bots that replay recordings of users: the movement itself with jitter, or another one moved to its place.
 
-Both take the recording from `like` itself, and both stay with the person of the row: what was recorded of one person is
-replayed as that person's, so that a split by group also keeps recordings and their replays on one side.
+Both take the recording from `like` itself, and both stay with the user of the row, so that a split by user keeps
+recordings and their replays in one split.
 """
 
 import math
@@ -15,30 +15,30 @@ from torch import Tensor
 from trainables.data.canonical import Canonical, Movements
 from trainables.detector.bots.bot import Bot, Following
 from trainables.detector.bots.clock import draw_duration_ms, no_rests
-from trainables.detector.bots.events import asked_steps, emit
+from trainables.detector.bots.events import emit, requested_steps
 from trainables.detector.bots.noise import while_moving
 from trainables.detector.bots.ranges import either_sign, log_uniform, uniform, whole
 
-JITTER_PX = (0.3, 2.0)  # standard deviation per axis and event: enough to be no copy, too little to be seen
-WARP = (0.0, 0.25)  # largest local change of the pace; TimeWarp at 0.1 is hardly told from recordings
+JITTER_PX = (0.3, 2.0)  # standard deviation per axis and event: no exact copy, but not visible
+WARP = (0.0, 0.25)  # largest local change of the pace; TimeWarp at 0.1 is nearly indistinguishable from recordings
 WAVES = (1, 3)  # half waves of the warp over the movement
 TURN_AND_SCALE = 0.06  # radius of z in (1 + z): up to 6 % longer or shorter, or 3.4 degrees off
 BOW = (0.8, 1.25)  # factor of the distance from the chord
 LATENESS = (0.0, 0.1)  # mean delay of an event over its interval: 0 to 2 ms at 60 Hz
-REACH = 10  # ranks of distance on either side, among which another movement of the same person is chosen
+REACH = 10  # ranks of distance on either side, among which another movement of the same user is chosen
 
 
 class Recorded(NamedTuple):
-    """What `like` holds: relative time 0..1 and position in the chord's frame, before and after each step."""
+    """Recorded movements: relative time 0..1 and position in the chord's frame, before and after each step."""
 
     elapsed: Float[Tensor, "N Q"]
     path: Float[Tensor, "N Q 2"]
 
 
 def recorded(like: Canonical) -> Recorded:
-    """The movements of any canonical form, step by step; beyond the last step at rest on the target."""
+    """Return the movements of any canonical form, step by step; beyond the last step at rest on the target."""
     ticks = like.deltas[..., 2] if like.deltas.shape[2] == 3 else like.mask.double()
-    total = asked_steps(like)[:, None] if like.deltas.shape[2] == 3 else like.mask.sum(dim=1, keepdim=True)
+    total = requested_steps(like)[:, None] if like.deltas.shape[2] == 3 else like.mask.sum(dim=1, keepdim=True)
     elapsed = (ticks.double().cumsum(dim=1) / total).clamp(max=1.0)
     path = (like.deltas[..., :2].double() * like.mask[..., None]).cumsum(dim=1)
     path = torch.where(elapsed[..., None] < 1.0, path, torch.tensor([1.0, 0.0], dtype=torch.float64))
@@ -47,7 +47,7 @@ def recorded(like: Canonical) -> Recorded:
 
 
 def jittered(like: Canonical, random: torch.Generator) -> Movements:
-    """The own recording event by event: bent, turned, scaled and shaken a little, mirrored or not, warped in time."""
+    """Replay the own recording: slightly bent, turned, scaled, jittered and warped in time, half of them mirrored."""
     elapsed, path = recorded(like)
     moves = (path.diff(dim=1) != 0).any(dim=-1)
     noise = torch.randn(path.shape, generator=random, dtype=torch.float64)
@@ -58,14 +58,14 @@ def jittered(like: Canonical, random: torch.Generator) -> Movements:
 
 
 def bent(path: Float[Tensor, "N Q 2"], random: torch.Generator) -> Float[Tensor, "N Q 2"]:
-    """Distances from the chord multiplied, and in half of the rows mirrored at it."""
+    """Scale the distances from the chord, and mirror half of the rows at it."""
     count = len(path)
     factor = log_uniform(BOW, count, random) * either_sign(count, random)
     return path * torch.stack([torch.ones_like(factor), factor], dim=-1)
 
 
 def turned(path: Float[Tensor, "N Q 2"], random: torch.Generator) -> Float[Tensor, "N Q 2"]:
-    """The path as a complex number times (1 + z); the z by which it then misses is taken back evenly along the path."""
+    """Multiply the path, as a complex number, by (1 + z), and distribute the end error z evenly along the path."""
     radius = TURN_AND_SCALE * uniform((0.0, 1.0), len(path), random).sqrt()
     z = torch.polar(radius, uniform((-math.pi, math.pi), len(path), random))
     steps = path.diff(dim=1).norm(dim=-1)
@@ -77,14 +77,14 @@ def turned(path: Float[Tensor, "N Q 2"], random: torch.Generator) -> Float[Tenso
 
 
 def warped(elapsed: Float[Tensor, "N Q"], random: torch.Generator) -> Float[Tensor, "N Q"]:
-    """Relative time u + a sin(k pi u) / (k pi): the same ends, the pace changed by up to |a| < 1."""
+    """Return the relative time u + a sin(k pi u) / (k pi): the same ends, the pace changed by up to |a| < 1."""
     a = either_sign(len(elapsed), random) * uniform(WARP, len(elapsed), random)
     k_pi = math.pi * whole(*WAVES, len(elapsed), random)
     return elapsed + a * torch.sin(k_pi * elapsed) / k_pi * (elapsed < 1.0)
 
 
 def late(elapsed: Float[Tensor, "N Q"], random: torch.Generator) -> Float[Tensor, "N Q"]:
-    """Every interval longer by an exponential share, then all shortened alike to the old duration."""
+    """Lengthen every interval by an exponential share, then rescale to the old duration."""
     gaps = elapsed.diff(dim=1)
     share = torch.empty_like(gaps).exponential_(generator=random)
     time = (gaps * (1.0 + uniform(LATENESS, len(gaps), random) * share)).cumsum(dim=1)
@@ -92,14 +92,14 @@ def late(elapsed: Float[Tensor, "N Q"], random: torch.Generator) -> Float[Tensor
 
 
 def transferred(like: Canonical, progress: Float[Tensor, "N P"], random: torch.Generator) -> Float[Tensor, "N P 2"]:
-    """Another movement of the same person, in half of the rows mirrored, read at the bot's own events."""
+    """Return another movement of the same user at the bot's own events, half of the rows mirrored."""
     elapsed, path = recorded(like.take(others(like, random)))
     path = path * torch.stack([torch.ones(len(like), 1, dtype=torch.float64), either_sign(len(like), random)], dim=-1)
     return read(elapsed, path, progress)
 
 
 def others(like: Canonical, random: torch.Generator) -> Int[Tensor, "N"]:
-    """For each row another row of its group, `REACH` ranks of distance away at most; itself if it has no other."""
+    """Return for each row another row of its user, `REACH` ranks of distance away at most; itself if there is none."""
     group = torch.from_numpy(np.unique(np.array(like.group), return_inverse=True)[1]).long()
     order = torch.from_numpy(np.lexsort((like.distance_px.numpy(), group.numpy()))).long()
     size = torch.bincount(group)
@@ -114,7 +114,7 @@ def others(like: Canonical, random: torch.Generator) -> Int[Tensor, "N"]:
 def read(
     elapsed: Float[Tensor, "N Q"], path: Float[Tensor, "N Q 2"], at: Float[Tensor, "N P"]
 ) -> Float[Tensor, "N P 2"]:
-    """Positions at the relative times `at`, between two recorded ones on the straight line."""
+    """Interpolate positions linearly at the relative times `at`."""
     low = (torch.searchsorted(elapsed.contiguous(), at.contiguous(), right=True) - 1).clamp(0, elapsed.shape[1] - 2)
     before, after = elapsed.gather(1, low), elapsed.gather(1, low + 1)
     share = ((at - before) / (after - before).clamp(min=torch.finfo(torch.float64).tiny)).clamp(0.0, 1.0)

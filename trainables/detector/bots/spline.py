@@ -1,6 +1,6 @@
 """Bots on smooth curves: Bezier curves of random control points, splines through or near random via points.
 
-The curve's parameter is the eased time, as mouse libraries have it; the speed follows from both.
+The curve's parameter is the eased time, as in mouse libraries; the speed follows from both.
 
 References: A Practical Guide to Splines (de Boor, 1978) for the uniform cubic B-spline; A class of local interpolating
 splines (Catmull & Rom, 1974).
@@ -29,7 +29,7 @@ B_SPLINE = torch.tensor([[1, 4, 1, 0], [-3, 0, 3, 0], [3, -6, 3, 0], [-1, 3, -3,
 
 @dataclass(frozen=True)
 class Bezier:
-    """A Bezier curve whose inner control points stand along the chord in order, each off to either side of it."""
+    """Bezier curve whose inner control points are ordered along the chord, each off to either side of it."""
 
     degree: int
 
@@ -51,11 +51,11 @@ class Bezier:
 
 @dataclass(frozen=True, eq=False)
 class ThroughVias:
-    """A uniform cubic spline from the start by a few via points to the target.
+    """Uniform cubic spline from the start by a few via points to the target.
 
     Attributes:
         basis: Row p holds the weights of four neighbouring points at the p-th power of the local parameter.
-        most: The most via points; the fewest is one.
+        most: Largest number of via points; the smallest is one.
     """
 
     basis: Float[Tensor, "4 4"]
@@ -69,7 +69,7 @@ class ThroughVias:
         return uniform_cubic(self.basis, between_ends(vias, count), count + 1, way)
 
     def _vias(self, like: Canonical, count: Int[Tensor, "N 1"], random: torch.Generator) -> Float[Tensor, "N V 2"]:
-        """Via points in order along the chord; behind the last one of a row stands the target."""
+        """Draw via points in order along the chord; after the last one of a row comes the target."""
         number = torch.arange(1, self.most + 1)
         apart = 0.6 * torch.rand(len(like), self.most, generator=random, dtype=torch.float64) - 0.3
         off = torch.randn(len(like), self.most, generator=random, dtype=torch.float64)
@@ -79,9 +79,9 @@ class ThroughVias:
 
 
 def between_ends(vias: Float[Tensor, "N V 2"], count: Int[Tensor, "N 1"]) -> Float[Tensor, "N K 2"]:
-    """Control points of a curve from (0, 0) to (1, 0): both ends, and beyond each the mirror image of its neighbour.
+    """Return control points from (0, 0) to (1, 0): both ends, and beyond each the mirror image of its neighbour.
 
-    Of the via points of a row the first `count` are, behind them stands the target. With the images a uniform cubic
+    The first `count` via points of a row are used, after them comes the target. With the images a uniform cubic
     B-spline starts and ends on the ends, and both kinds of splines head for the neighbour there.
     """
     target = torch.tensor([1.0, 0.0], dtype=torch.float64).expand(len(vias), 2, 2)
@@ -92,13 +92,13 @@ def between_ends(vias: Float[Tensor, "N V 2"], count: Int[Tensor, "N 1"]) -> Flo
 
 
 def limited(sway: Float[Tensor, "N K"], like: Canonical) -> Float[Tensor, "N K"]:
-    """Distances from the chord in units of its length, none beyond `SWAY_LIMIT_PX`."""
+    """Limit distances from the chord, in units of its length, to `SWAY_LIMIT_PX`."""
     limit = SWAY_LIMIT_PX / like.distance_px[:, None]
     return torch.minimum(torch.maximum(sway, -limit), limit)
 
 
 def bezier(points: Float[Tensor, "N K 2"], t: Float[Tensor, "N P"]) -> Float[Tensor, "N P 2"]:
-    """The Bezier curve of K control points at the parameters `t`, by de Casteljau's repeated interpolation."""
+    """Return the Bezier curve of K control points at the parameters `t`, by de Casteljau's repeated interpolation."""
     level = [point[:, None] for point in points.unbind(dim=1)]
     while len(level) > 1:
         level = [a + t[..., None] * (b - a) for a, b in itertools.pairwise(level)]
@@ -108,7 +108,7 @@ def bezier(points: Float[Tensor, "N K 2"], t: Float[Tensor, "N P"]) -> Float[Ten
 def uniform_cubic(
     basis: Float[Tensor, "4 4"], points: Float[Tensor, "N K 2"], segments: Int[Tensor, "N 1"], t: Float[Tensor, "N P"]
 ) -> Float[Tensor, "N P 2"]:
-    """A uniform cubic spline: segment i blends the points i to i + 3; `t` from 0 to 1 runs over a row's segments."""
+    """Return a uniform cubic spline: segment i blends points i to i + 3; `t` in [0, 1] runs over a row's segments."""
     at = t * segments
     segment = torch.minimum(at.floor().long(), segments - 1)
     local = at - segment

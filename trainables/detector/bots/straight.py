@@ -1,4 +1,4 @@
-"""Bots on the straight line to the target, at constant speed or by a curve of an animation library."""
+"""Bots on the straight line to the target, at constant speed or with an easing curve."""
 
 import torch
 from jaxtyping import Float
@@ -10,12 +10,12 @@ from trainables.detector.bots.easing import CURVED, eased
 
 
 def constant_speed(like: Canonical, progress: Float[Tensor, "N P"], random: torch.Generator) -> Float[Tensor, "N P 2"]:
-    """The share of the way is the share of the time."""
+    """Return positions at constant speed."""
     return chord(progress)
 
 
 def eased_speed(like: Canonical, progress: Float[Tensor, "N P"], random: torch.Generator) -> Float[Tensor, "N P 2"]:
-    """Speeds up, slows down or both, each movement by one of the curves."""
+    """Return positions with a random easing curve per movement."""
     return chord(eased(progress, CURVED, random))
 
 

@@ -1,4 +1,4 @@
-"""A bot that gravity pulls to the target and a changing wind blows about, its speed cut off at random.
+"""WindMouse bot: gravity towards the target, random wind, and a random speed limit.
 
 Per event, at the distance r to the target, with a uniform in [-1, 1]^2 and b uniform in [1/2, 1]:
 
@@ -8,9 +8,9 @@ Per event, at the distance r to the target, with a uniform in [-1, 1]^2 and b un
 Within D the longest step M shrinks by sqrt 5 each time, and is drawn from 3 to 6 px once it is under 3. Within a pixel
 of the target the position is set to it.
 
-The published settings are M, G, W, D = 15, 9, 3, 12 px. A script of the kind sets M for the speed it wants; here M is
-what takes the bot to the target in about the asked time at its own interval, the rest is in proportion to M, and all
-intervals are scaled by the common factor that makes the duration the asked one.
+The published settings are M, G, W, D = 15, 9, 3, 12 px. A script sets M for its speed; here M is such that the bot
+reaches the target in about the requested time at its own interval, the others are proportional to M, and all intervals
+are scaled by a common factor to the requested duration.
 
 References: WindMouse, an algorithm for generating human-like mouse motion (Land, 2021), ben.land/post/2021/04/25.
 """
@@ -32,7 +32,7 @@ MEAN_STEP = 0.75  # of M, of steps that are cut off
 GRAVITY = (0.45, 0.9)  # of M; published 0.6, and weaker ones may circle the target for long
 WIND = (0.1, 0.5)  # of M; published 0.2
 RADIUS = (0.5, 1.5)  # of M; published 0.8
-PATIENCE = (2.0, 100)  # times the way at the mean step, and events more: one that still circles is put on the target
+MAX_EVENTS = (2.0, 100)  # factor of the events at the mean step, and more: then the bot is put on the target
 
 
 class Forces(NamedTuple):
@@ -45,7 +45,7 @@ class Forces(NamedTuple):
 
 
 def draw_forces(like: Canonical, duration_ms: Float[Tensor, "N 1"], random: torch.Generator) -> Forces:
-    """Forces of bots that need about the asked time."""
+    """Draw forces of bots that need about the requested time."""
     count = len(like)
     events = (duration_ms / draw_interval_ms(count, random)).clamp(min=1.0)
     step = (like.distance_px[:, None] / (MEAN_STEP * events)).clamp(min=SHORTEST_STEP_PX)
@@ -55,12 +55,12 @@ def draw_forces(like: Canonical, duration_ms: Float[Tensor, "N 1"], random: torc
 def blown(
     distance_px: Float[Tensor, "N"], forces: Forces, random: torch.Generator
 ) -> tuple[Float[Tensor, "N P 2"], Int[Tensor, "N 1"]]:
-    """Positions event by event from the origin to (distance, 0), then at rest there, and the number of events."""
+    """Return positions event by event from the origin to (distance, 0), then at rest, and the number of events."""
     target = torch.stack([distance_px, torch.zeros_like(distance_px)], dim=1)
     position, speed, wind = (torch.zeros_like(target) for _ in range(3))
     path, arrived, longest = [position], distance_px[:, None] < 1.0, forces.step
     way = distance_px[:, None] / (MEAN_STEP * forces.step)
-    most = int(PATIENCE[0] * float(way.max())) + PATIENCE[1]
+    most = int(MAX_EVENTS[0] * float(way.max())) + MAX_EVENTS[1]
     while not bool(arrived.all()) and len(path) < most:
         gap = target - position
         r = gap.norm(dim=1, keepdim=True).clamp(min=1e-9)
@@ -84,13 +84,13 @@ def blown(
 def cut_off(
     speed: Float[Tensor, "N 2"], longest: Float[Tensor, "N 1"], share: Float[Tensor, "N 1"]
 ) -> Float[Tensor, "N 2"]:
-    """Velocities over `longest` brought to the stated share of it."""
+    """Reduce velocities over `longest` to the stated share of it."""
     size = speed.norm(dim=1, keepdim=True)
     return torch.where(size > longest, speed / size.clamp(min=1e-9) * longest * share, speed)
 
 
 def windmouse(like: Canonical, random: torch.Generator) -> Movements:
-    """All of its own events, each sleep late by an exponential share, and a click on the target at the end."""
+    """Return the movements: own events, sleeps late by an exponential share, and a click on the target at the end."""
     duration_ms, rests = draw_duration_ms(like, random), draw_rests(len(like), random)
     path, count = blown(like.distance_px, draw_forces(like, duration_ms, random), random)
     late = torch.empty(path.shape[0], path.shape[1] - 1, dtype=torch.float64).exponential_(generator=random)

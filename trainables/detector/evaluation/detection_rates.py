@@ -16,7 +16,7 @@ class DetectionRates:
     """What the metrics of a detector are computed from.
 
     Attributes:
-        fnr: Family -> share of its movements at or below the threshold, which flags at most the asked share of users.
+        fnr: Family -> share of its movements at or below the threshold of the target FPR.
         auc: Family -> area under the ROC curve against all users.
         unseen: Families that were never trained on, present or not.
         fpr_at_validation_threshold: Share of these users flagged at the validation users' threshold; None where the two

@@ -39,7 +39,7 @@ def fnr_by_family(rates: DetectionRates) -> Mapping[str, float]:
 
 
 def fnr_unseen(rates: DetectionRates) -> float | None:
-    """Return the mean FNR of the families that were never trained on."""
+    """Return the mean FNR of the families that were left out of the training."""
     return _mean(rates.fnr, rates.unseen_families)
 
 
@@ -49,7 +49,7 @@ def fnr_seen(rates: DetectionRates) -> float | None:
 
 
 def auc_unseen(rates: DetectionRates) -> float | None:
-    """Return the mean AUC of the families that were never trained on."""
+    """Return the mean AUC of the families that were left out of the training."""
     return _mean(rates.auc, rates.unseen_families)
 
 
@@ -82,7 +82,7 @@ DETECTION = MetricSet(
         Metric(
             VAL_FNR_WORST_UNSEEN,
             MINIMISED,
-            "False-negative rate at the asked FPR of the unseen bot family that is detected worst; 0: all detected.",
+            "False-negative rate at the target FPR of the unseen bot family that is detected worst; 0: all detected.",
             title="worst FNR",
             digits=3,
             compute=fnr_worst_unseen,
@@ -91,7 +91,7 @@ DETECTION = MetricSet(
         Metric(
             VAL_FNR_UNSEEN,
             MINIMISED,
-            "Mean false-negative rate at the asked FPR over bot families that were never trained on.",
+            "Mean false-negative rate at the target FPR over bot families that were left out of the training.",
             title="unseen FNR",
             digits=3,
             compute=fnr_unseen,
@@ -99,12 +99,17 @@ DETECTION = MetricSet(
         Metric(
             VAL_FNR_SEEN,
             MINIMISED,
-            "Mean false-negative rate at the asked FPR over bot families that were trained on.",
+            "Mean false-negative rate at the target FPR over bot families that were trained on.",
             title="seen FNR",
             digits=3,
             compute=fnr_seen,
         ),
-        Metric(VAL_UNSEEN_AUC, MAXIMISED, "Mean AUC over bot families that were never trained on.", compute=auc_unseen),
+        Metric(
+            VAL_UNSEEN_AUC,
+            MAXIMISED,
+            "Mean AUC over bot families that were left out of the training.",
+            compute=auc_unseen,
+        ),
         Metric(VAL_SEEN_AUC, MAXIMISED, "Mean AUC over bot families that were trained on.", compute=auc_seen),
         Metric(VAL_BRIER, MINIMISED, "Brier score of the probabilities; 0: certain and right.", compute=brier),
         Metric(

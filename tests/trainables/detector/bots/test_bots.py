@@ -1,4 +1,4 @@
-"""Laws that every style of bots keeps, parametrised over the registry, and what tells the styles apart."""
+"""Laws of every style of bots, parametrised over the registry, and the differences between styles."""
 
 import math
 import subprocess
@@ -14,7 +14,7 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tests.trainables.detector.bots.asked import EXTREMES, asked, hashes, seeded
+from tests.trainables.detector.bots.conditions import EXTREMES, conditions, hashes, seeded
 from trainables.data.canonical import Canonical, Movements, encode, usable
 from trainables.data.config import CanonicalConfig, DataConfig
 from trainables.data.dataset import load_splits
@@ -24,7 +24,7 @@ from trainables.eval.features.kinematic import movement_features
 from trainables.eval.two_sample.c2st import classifier_two_sample_test
 
 ROOT = Path(__file__).resolve().parents[4]
-EXTREME = asked(*EXTREMES.values())
+EXTREME = conditions(*EXTREMES.values())
 NET = [[float(x), float(y)] for _, (x, y) in EXTREMES.values()]
 styles = pytest.mark.parametrize("style", list(BOTS))
 
@@ -36,7 +36,7 @@ def real() -> Canonical:
 
 @pytest.fixture(scope="module")
 def people(real: Canonical) -> Canonical:
-    """Every other movement of the training split."""
+    """Return every other movement of the training split."""
     return real.take(torch.arange(0, len(real), 2))
 
 
@@ -51,7 +51,7 @@ def features(canonical: Canonical) -> torch.Tensor:
 # the registry
 
 
-def test_every_family_that_is_promised_is_there() -> None:
+def test_every_documented_family_exists() -> None:
     assert set(FAMILIES) == {
         *("straight", "spline", "pid", "windmouse"),
         *("minimum_jerk", "lognormal", "noise", "replay"),
@@ -66,11 +66,11 @@ def test_families_partition_the_styles() -> None:
         assert {BOTS[style].family for style in members} == {family}
 
 
-# what was asked for
+# requested conditions
 
 
 @styles
-def test_every_movement_under_peoples_conditions_is_usable(style: str, real: Canonical) -> None:
+def test_every_movement_under_human_conditions_is_usable(style: str, real: Canonical) -> None:
     movements = made(style, real)
     rows, dropped = usable(movements, CanonicalConfig())
     assert rows.tolist() == list(range(len(real)))
@@ -110,7 +110,7 @@ def test_group_and_target_are_those_of_the_row(style: str) -> None:
 
 @styles
 def test_a_displacement_between_pixels_is_rounded_once(style: str) -> None:
-    like = asked(*[(30, (300, 200))] * 12)
+    like = conditions(*[(30, (300, 200))] * 12)
     between = Canonical(
         like.deltas, like.mask, like.angle, like.distance_px + torch.linspace(0, 1, 12), like.duration_s, like.group
     )
@@ -121,22 +121,22 @@ def test_a_displacement_between_pixels_is_rounded_once(style: str) -> None:
 
 @styles
 @pytest.mark.parametrize("representation", list(REPRESENTATIONS))
-def test_conditions_may_come_in_any_canonical_form(style: str, representation: str) -> None:
-    like = asked(*EXTREMES.values(), config=CanonicalConfig(representation))
+def test_conditions_can_have_any_canonical_form(style: str, representation: str) -> None:
+    like = conditions(*EXTREMES.values(), config=CanonicalConfig(representation))
     movements = made(style, like)
     assert movements.length.tolist() == [steps for steps, _ in EXTREMES.values()]
     assert movements.steps_px.sum(dim=1).tolist() == NET
 
 
 @styles
-def test_a_single_movement_may_be_asked_for(style: str) -> None:
+def test_a_single_movement_may_be_requested(style: str) -> None:
     assert made(style, EXTREME.take(torch.tensor([5]))).steps_px.sum(dim=1).tolist() == [[431.0, -389.0]]
 
 
 @styles
-def test_a_movement_may_last_longer_than_a_sequence(style: str) -> None:
+def test_a_movement_can_last_longer_than_a_sequence(style: str) -> None:
     """Five seconds, which the form of normalised time can hold."""
-    like = asked((300, (500, 100)), config=CanonicalConfig("normalised_time"))
+    like = conditions((300, (500, 100)), config=CanonicalConfig("normalised_time"))
     assert made(style, like).length.tolist() == [300]
 
 
@@ -144,7 +144,7 @@ def test_a_movement_may_last_longer_than_a_sequence(style: str) -> None:
 
 
 @styles
-def test_the_generator_decides(style: str) -> None:
+def test_movements_follow_from_the_generator(style: str) -> None:
     torch.manual_seed(3)
     state = torch.get_rng_state()
     one, same, other = (made(style, EXTREME, seed).steps_px for seed in (0, 0, 1))
@@ -156,7 +156,7 @@ def test_the_generator_decides(style: str) -> None:
 def test_a_seed_gives_the_same_movements_in_another_process() -> None:
     code = (
         "import torch; torch.set_num_threads(1)\n"
-        "from tests.trainables.detector.bots.asked import hashes; print(' '.join(hashes()))"
+        "from tests.trainables.detector.bots.conditions import hashes; print(' '.join(hashes()))"
     )
     other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert other.stdout.split() == hashes()
@@ -164,18 +164,18 @@ def test_a_seed_gives_the_same_movements_in_another_process() -> None:
 
 @styles
 def test_bots_of_one_style_differ_under_the_same_condition(style: str) -> None:
-    """No two of 60 are alike: parameters and timing are drawn for every movement."""
-    steps = made(style, asked(*[(50, (700, 300))] * 60, group="one")).steps_px
+    """No two of 60 are equal: parameters and timing are drawn for every movement."""
+    steps = made(style, conditions(*[(50, (700, 300))] * 60, group="one")).steps_px
     assert len(steps.flatten(1).unique(dim=0)) == 60
 
 
 @styles
-def test_where_a_row_stands_does_not_decide_its_kind(style: str, people: Canonical) -> None:
+def test_movements_do_not_depend_on_the_position_of_their_row(style: str, people: Canonical) -> None:
     """First against second half of 583 movements of the same condition, by mean features.
 
     Each |t| of 20 features stays under 5.2 (false failure over 15 styles: 6e-5); under another condition it does not.
     """
-    first, second = features(encode(made(style, asked(*[(40, (500, 0))] * 584)), CanonicalConfig())).split(292)
+    first, second = features(encode(made(style, conditions(*[(40, (500, 0))] * 584)), CanonicalConfig())).split(292)
     assert largest_t(first, second) < 5.2
     assert largest_t(first, features(people)) > 5.2
 
@@ -190,7 +190,7 @@ def largest_t(one: torch.Tensor, other: torch.Tensor) -> float:
 
 
 @styles
-def test_a_linear_probe_tells_each_style_from_people_but_not_from_itself(style: str, people: Canonical) -> None:
+def test_a_linear_probe_separates_each_style_from_users_but_not_from_itself(style: str, people: Canonical) -> None:
     """AUC of 583 against 583: a s.d. of 0.017 by chance, so that 0.5 +- 0.085 fails falsely 6e-7 times a style."""
     bots, again = (features(encode(made(style, people, seed), CanonicalConfig())) for seed in (0, 1))
 
@@ -202,7 +202,7 @@ def test_a_linear_probe_tells_each_style_from_people_but_not_from_itself(style: 
     assert auc(features(people), bots) > 0.6
 
 
-def test_a_linear_probe_tells_the_styles_apart(people: Canonical) -> None:
+def test_a_linear_probe_separates_the_styles(people: Canonical) -> None:
     """Held-out accuracy over all styles and people: by chance 1 in 16, s.d. 0.0025; a shuffled label stays within 5."""
     tables = [features(people), *(features(encode(made(style, people), CanonicalConfig())) for style in BOTS)]
     label = np.repeat(np.arange(len(tables)), len(people))

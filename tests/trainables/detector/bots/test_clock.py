@@ -1,9 +1,9 @@
-"""Laws of a bot's clock: it keeps to the asked duration, rests as stated, and its sleeps are never short."""
+"""Laws of a bot's clock: the requested duration, its rests, and sleeps of at least the interval."""
 
 import pytest
 import torch
 
-from tests.trainables.detector.bots.asked import asked, seeded
+from tests.trainables.detector.bots.conditions import conditions, seeded
 from trainables.detector.bots.clock import (
     INTERVAL_MS,
     LEAD,
@@ -18,20 +18,20 @@ from trainables.detector.bots.clock import (
     draw_times,
     no_rests,
 )
-from trainables.detector.bots.events import PERIOD_MS, asked_steps
+from trainables.detector.bots.events import PERIOD_MS, requested_steps
 
-LIKE = asked(*[(steps, (300, 0)) for steps in (8, 20, 41, 64)] * 100)
+LIKE = conditions(*[(steps, (300, 0)) for steps in (8, 20, 41, 64)] * 100)
 
 
 def column(*values: float) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64)[:, None]
 
 
-def test_a_duration_ends_within_the_last_asked_step() -> None:
+def test_a_duration_ends_within_the_last_requested_step() -> None:
     steps = draw_duration_ms(LIKE, seeded())[:, 0] / PERIOD_MS
-    asked_for = asked_steps(LIKE)
-    assert bool(((steps <= asked_for) & (steps > asked_for - 1)).all())
-    assert float((asked_for - steps).std()) == pytest.approx(12**-0.5, rel=0.1)
+    requested = requested_steps(LIKE)
+    assert bool(((steps <= requested) & (steps > requested - 1)).all())
+    assert float((requested - steps).std()) == pytest.approx(12**-0.5, rel=0.1)
 
 
 def test_a_clock_runs_from_start_to_end_and_never_back() -> None:
@@ -40,7 +40,7 @@ def test_a_clock_runs_from_start_to_end_and_never_back() -> None:
         assert bool((values[:, 0] == 0).all())
         assert bool((values.diff(dim=1) >= 0).all())
     assert bool((clock.progress[:, -1] == 1).all())
-    assert torch.equal((clock.t_ms[:, -1] / PERIOD_MS).ceil().long(), asked_steps(LIKE))
+    assert torch.equal((clock.t_ms[:, -1] / PERIOD_MS).ceil().long(), requested_steps(LIKE))
 
 
 def test_sleeps_are_at_least_the_interval_and_late_by_the_stated_share() -> None:

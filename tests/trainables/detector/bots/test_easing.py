@@ -1,9 +1,9 @@
-"""Laws of the easing curves: from 0 to 1 without a step back, at the speeds that their names promise."""
+"""Laws of the easing curves: from 0 to 1 without a step back, at the speeds of their names."""
 
 import pytest
 import torch
 
-from tests.trainables.detector.bots.asked import seeded
+from tests.trainables.detector.bots.conditions import seeded
 from trainables.detector.bots.easing import CURVED, EASINGS, eased
 
 U = torch.linspace(0.0, 1.0, 2001, dtype=torch.float64)
@@ -19,7 +19,7 @@ def test_an_easing_goes_from_0_to_1_and_never_back(name: str) -> None:
 
 
 @easings
-def test_an_easing_is_slow_where_its_name_says(name: str) -> None:
+def test_an_easing_is_slow_at_the_end_of_its_name(name: str) -> None:
     start, end = (
         float(part.sum() / U[1]) / 10 for part in (EASINGS[name](U).diff()[:10], EASINGS[name](U).diff()[-10:])
     )
@@ -33,7 +33,7 @@ def test_in_out_easings_are_symmetric() -> None:
         torch.testing.assert_close(s + s.flip(0), torch.ones_like(s), rtol=0.0, atol=1e-14)
 
 
-def test_each_row_goes_through_one_easing_and_all_are_drawn() -> None:
+def test_each_row_has_one_easing_and_all_are_drawn() -> None:
     """Of 200 rows none of 7 curves is missed (probability 3e-13)."""
     rows = eased(U.expand(200, -1), CURVED, seeded())
     curves = torch.stack([EASINGS[name](U) for name in CURVED])

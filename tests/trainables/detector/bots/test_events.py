@@ -1,13 +1,13 @@
-"""Laws of what is seen of a bot: the batch observes as one recording is observed."""
+"""Laws of observed events: a batch is observed as single recordings are."""
 
 import numpy as np
 import pytest
 import torch
 
-from tests.trainables.detector.bots.asked import EXTREMES, asked
+from tests.trainables.detector.bots.conditions import EXTREMES, conditions
 from trainables.data.canonical import observe
 from trainables.detector.bots.bot import chord
-from trainables.detector.bots.events import PERIOD_MS, asked_steps, emit, observe_events
+from trainables.detector.bots.events import PERIOD_MS, emit, observe_events, requested_steps
 
 
 def timed(rows: int, events: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -31,7 +31,7 @@ def test_a_batch_is_observed_as_each_of_its_rows(seed: int) -> None:
         assert not bool(steps[row, len(expected) :].any())
 
 
-def test_times_that_are_sums_of_ticks_are_on_the_ticks() -> None:
+def test_sums_of_ticks_are_on_the_ticks() -> None:
     """Rounding puts some of the sums behind their tick; that makes no further step of them, and no late one."""
     gap = torch.full((1, 120), PERIOD_MS, dtype=torch.float64)
     t_ms = torch.cat([torch.zeros(1, 1, dtype=torch.float64), gap.cumsum(dim=1)], dim=1)
@@ -52,7 +52,7 @@ def test_a_repeated_last_event_changes_nothing() -> None:
     assert torch.equal(padded[1], length)
 
 
-def test_rows_do_not_see_each_other() -> None:
+def test_rows_are_independent() -> None:
     t_ms, path = timed(20, 25, 4)
     steps, length = observe_events(t_ms, path)
     alone, length_alone = observe_events(t_ms[3:4], path[3:4])
@@ -60,9 +60,9 @@ def test_rows_do_not_see_each_other() -> None:
     assert torch.equal(length_alone, length[3:4])
 
 
-def test_events_at_the_asked_end_are_seen_as_the_asked_movement() -> None:
-    like = asked(*EXTREMES.values())
-    t_ms = torch.stack([torch.zeros(len(like)), asked_steps(like) * PERIOD_MS], dim=1).double()
+def test_events_at_the_requested_end_are_observed_as_the_requested_movement() -> None:
+    like = conditions(*EXTREMES.values())
+    t_ms = torch.stack([torch.zeros(len(like)), requested_steps(like) * PERIOD_MS], dim=1).double()
     movements = emit(like, t_ms, chord(torch.tensor([[0.0, 1.0]], dtype=torch.float64).expand(len(like), 2)))
     for row, (steps, net) in enumerate(EXTREMES.values()):
         assert int(movements.length[row]) == steps
@@ -70,7 +70,7 @@ def test_events_at_the_asked_end_are_seen_as_the_asked_movement() -> None:
         assert int((movements.steps_px[row] != 0).any(dim=1).sum()) == 1
 
 
-def test_a_bot_that_takes_another_time_is_a_fault() -> None:
-    like = asked((20, (100, 0)))
-    with pytest.raises(AssertionError, match="a bot keeps to the asked duration"):
+def test_another_duration_is_an_error() -> None:
+    like = conditions((20, (100, 0)))
+    with pytest.raises(AssertionError, match="a bot keeps to the requested duration"):
         emit(like, torch.tensor([[0.0, 21 * PERIOD_MS]]).double(), torch.zeros(1, 2, 2, dtype=torch.float64))

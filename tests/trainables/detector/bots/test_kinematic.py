@@ -2,7 +2,7 @@
 
 import torch
 
-from tests.trainables.detector.bots.asked import asked, seeded
+from tests.trainables.detector.bots.conditions import conditions, seeded
 from trainables.data.canonical import Canonical
 from trainables.detector.bots.kinematic import FINENESS, OPERATORS, lognormal, noisy, smoothest
 from trainables.physical.minimum_jerk import MinimumJerk
@@ -12,10 +12,10 @@ ENDS = torch.tensor([[0.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
 
 
 def condition(rows: int) -> Canonical:
-    return asked(*[(40, (500, -200))] * rows)
+    return conditions(*[(40, (500, -200))] * rows)
 
 
-def test_paths_start_and_end_where_they_must() -> None:
+def test_paths_start_and_end_on_the_chord() -> None:
     for path in (noisy, smoothest, lognormal):
         made = path(condition(64), U.expand(64, -1), seeded())
         torch.testing.assert_close(made[:, [0, -1]], ENDS.expand(64, -1, -1), rtol=0.0, atol=1e-9)
@@ -29,7 +29,7 @@ def test_the_pure_movement_is_the_minimum_jerk_polynomial() -> None:
 
 
 def test_at_whole_steps_the_noisy_path_is_that_of_its_operator() -> None:
-    """One operator alone, asked by the same generator, gives the same positions to a `FINENESS` of a pixel."""
+    """One operator with the same generator gives the same positions up to a `FINENESS` of a pixel."""
     like = condition(1)
     random = seeded(8)
     number = int(torch.randint(len(OPERATORS), (1,), generator=random))

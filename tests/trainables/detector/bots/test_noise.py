@@ -1,11 +1,11 @@
-"""Laws of the shaking bots: gradient noise against plain loops, the autoregression, rest where they rest."""
+"""Laws of the noisy bots: gradient noise against plain loops, the autoregression, and rests without noise."""
 
 import math
 
 import pytest
 import torch
 
-from tests.trainables.detector.bots.asked import asked, seeded
+from tests.trainables.detector.bots.conditions import conditions, seeded
 from trainables.detector.bots.noise import autoregression, gaussian, gradient_noise, perlin, while_moving
 
 U = torch.linspace(0.0, 1.0, 61, dtype=torch.float64)
@@ -50,8 +50,8 @@ def test_noise_is_held_while_nothing_moves() -> None:
 
 
 @pytest.mark.parametrize("path", [perlin, gaussian])
-def test_a_shaking_bot_starts_and_ends_exactly_and_rests_where_it_rests(path: object) -> None:
-    like = asked(*[(40, (300, 100))] * 100)
+def test_a_noisy_bot_starts_and_ends_exactly_and_keeps_its_rests(path: object) -> None:
+    like = conditions(*[(40, (300, 100))] * 100)
     progress = torch.cat([torch.zeros(5).double(), U[:30], U[30].expand(10), U[31:], torch.ones(5).double()])
     made = path(like, progress.expand(100, -1), seeded())  # type: ignore[operator]
     ends = torch.tensor([[0.0, 0.0], [1.0, 0.0]], dtype=torch.float64).expand(100, -1, -1)
@@ -63,7 +63,7 @@ def test_a_shaking_bot_starts_and_ends_exactly_and_rests_where_it_rests(path: ob
 
 
 def test_gaussian_noise_is_of_the_stated_size_in_pixels() -> None:
-    like = asked(*[(40, (300, 100))] * 2000)
+    like = conditions(*[(40, (300, 100))] * 2000)
     across_px = gaussian(like, U.expand(2000, -1), seeded())[:, 5:-5, 1] * like.distance_px[:, None]
     assert float(across_px.std(dim=1).quantile(0.02)) > 0.3
     assert 20.0 < float(across_px.std(dim=1).quantile(0.98)) < 40.0
@@ -71,7 +71,7 @@ def test_gaussian_noise_is_of_the_stated_size_in_pixels() -> None:
 
 def test_perlin_noise_is_smooth_where_gaussian_noise_is_not() -> None:
     """Correlation of the shift across the chord over neighbouring events, of a fine clock."""
-    like = asked(*[(40, (300, 100))] * 200)
+    like = conditions(*[(40, (300, 100))] * 200)
     fine = torch.linspace(0.02, 0.98, 400, dtype=torch.float64).expand(200, -1)
     for path, smooth in ((perlin, True), (gaussian, False)):
         across = path(like, fine, seeded())[..., 1]

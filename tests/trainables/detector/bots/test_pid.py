@@ -2,7 +2,7 @@
 
 import torch
 
-from tests.trainables.detector.bots.asked import asked, seeded
+from tests.trainables.detector.bots.conditions import conditions, seeded
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits
 from trainables.detector.bots.pid import CONTROL_STEPS, TIME, Gains, controlled, draw_gains, pid, settled
@@ -43,14 +43,14 @@ def test_the_loop_is_the_stated_equation_in_plain_loops() -> None:
             torch.testing.assert_close(states[row, step + 1].tolist(), [*position, *speed], rtol=0.0, atol=1e-9)
 
 
-def test_only_a_loop_that_is_hardly_damped_overshoots() -> None:
+def test_only_an_underdamped_loop_overshoots() -> None:
     """Of a second-order system the overshoot is exp(-pi d / sqrt(1 - d^2)): 0.163 at 0.5, none from 1 on."""
     for damping, expected in ((0.5, 0.163), (1.1, 0.0)):
         farthest = float(controlled(ALONG, gains(damping), seeded())[0, :, 0].max()) - 1.0
         assert abs(max(farthest, 0.0) - expected) < 0.02
 
 
-def test_the_speed_keeps_to_its_limit() -> None:
+def test_the_speed_stays_below_its_limit() -> None:
     for limit, kept in ((0.1, True), (10.0, False)):
         fastest = float(controlled(ALONG, gains(0.8, limit=limit), seeded())[..., 2:].norm(dim=-1).max())
         assert (fastest <= 0.1 + 1e-12) == kept
@@ -75,7 +75,7 @@ def test_nearly_all_loops_settle_before_the_simulation_ends() -> None:
 
 
 def test_a_path_starts_at_rest_and_ends_on_the_target() -> None:
-    like = asked((8, (8, 0)), (60, (-900, 1200)), (30, (0, -50)))
+    like = conditions((8, (8, 0)), (60, (-900, 1200)), (30, (0, -50)))
     path = pid(like, torch.linspace(0.0, 1.0, 50, dtype=torch.float64).expand(3, -1), seeded())
     ends = torch.tensor([[0.0, 0.0], [1.0, 0.0]], dtype=torch.float64).expand(3, -1, -1)
     torch.testing.assert_close(path[:, [0, -1]], ends, rtol=0.0, atol=1e-12)

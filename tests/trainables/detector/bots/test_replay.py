@@ -1,18 +1,18 @@
-"""Laws of the replays: what is read from a recording, whose recording it is, and how far it is from a copy."""
+"""Laws of the replays: positions of a recording, its user, and the distance from a copy."""
 
 import pytest
 import torch
 
-from tests.trainables.detector.bots.asked import asked, bowed, seeded
+from tests.trainables.detector.bots.conditions import bowed, conditions, seeded
 from trainables.data.canonical import RATE_HZ, Canonical, encode, rotate
 from trainables.data.config import CanonicalConfig, DataConfig
 from trainables.data.dataset import load_splits
 from trainables.detector.bots import BOTS
-from trainables.detector.bots.events import PERIOD_MS, asked_steps, emit
+from trainables.detector.bots.events import PERIOD_MS, emit, requested_steps
 from trainables.detector.bots.replay import REACH, bent, late, others, read, recorded, transferred, turned, warped
 
 CONDITIONS = [(20, (100, 0)), (41, (300, -400)), (64, (-900, 50)), (8, (0, 30))]
-LIKE = asked(*CONDITIONS, group="one")
+LIKE = conditions(*CONDITIONS, group="one")
 ENDS = torch.tensor([[0.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
 
 
@@ -22,18 +22,18 @@ def real() -> Canonical:
 
 
 @pytest.mark.parametrize("representation", ["fixed_dt", "events"])
-def test_what_was_recorded_is_seen_again_as_it_was(representation: str) -> None:
+def test_a_recording_is_observed_unchanged(representation: str) -> None:
     """Played at its own ticks, without jitter, a recording passes the observation model unchanged."""
-    like = asked(*CONDITIONS, config=CanonicalConfig(representation))
+    like = conditions(*CONDITIONS, config=CanonicalConfig(representation))
     elapsed, path = recorded(like)
-    played = emit(like, elapsed * asked_steps(like)[:, None] * PERIOD_MS, path)
+    played = emit(like, elapsed * requested_steps(like)[:, None] * PERIOD_MS, path)
     for row, condition in enumerate(CONDITIONS):
         expected = torch.from_numpy(bowed(*condition)).diff(dim=0)
         assert torch.equal(played.steps_px[row, : condition[0]], expected)
 
 
-def test_of_normalised_time_the_recorded_positions_are_read() -> None:
-    like = asked(*CONDITIONS, config=CanonicalConfig("normalised_time"))
+def test_normalised_time_gives_the_recorded_positions() -> None:
+    like = conditions(*CONDITIONS, config=CanonicalConfig("normalised_time"))
     elapsed, path = recorded(like)
     for row, (steps, net) in enumerate(CONDITIONS):
         on_screen = rotate(path[row : row + 1] * like.distance_px[row], like.angle[row : row + 1])[0]
@@ -46,7 +46,7 @@ def test_of_normalised_time_the_recorded_positions_are_read() -> None:
             assert on_screen[tick].tolist() == pytest.approx(expected.tolist(), abs=1e-6)
 
 
-def test_what_is_bent_and_turned_still_goes_from_start_to_target() -> None:
+def test_bent_and_turned_paths_go_from_start_to_target() -> None:
     _, path = recorded(LIKE)
     for change in (bent, turned):
         made = change(path, seeded(2))
@@ -62,7 +62,7 @@ def test_half_of_the_replays_are_mirrored() -> None:
     assert 0.79 * 0.2 < float(across.abs().min()) < float(across.abs().max()) < 1.26 * 0.2
 
 
-def test_a_turned_path_is_turned_and_scaled_by_z_up_to_what_it_then_misses() -> None:
+def test_a_turned_path_is_multiplied_by_z_up_to_the_distributed_end_error() -> None:
     """In complex numbers p -> p + z (p - s) with the share s of the path that is behind, for one z a row."""
     path = torch.tensor([[0.0, 0.0], [0.3, 0.4], [0.6, 0.0], [1.0, 0.0]], dtype=torch.float64)[None]
     shift = torch.view_as_complex((turned(path, seeded()) - path).contiguous())[0]
@@ -82,7 +82,7 @@ def test_warped_and_late_times_keep_their_order_and_ends() -> None:
         assert float((made - elapsed).abs().max()) > 0.005
 
 
-def test_the_other_movement_is_of_the_same_person_and_of_a_like_distance(real: Canonical) -> None:
+def test_the_other_movement_is_of_the_same_user_and_of_similar_distance(real: Canonical) -> None:
     for seed in range(3):
         other = others(real, seeded(seed)).tolist()
         for row, donor in list(enumerate(other))[seed::12]:
@@ -94,15 +94,15 @@ def test_the_other_movement_is_of_the_same_person_and_of_a_like_distance(real: C
 
 
 def test_every_other_movement_within_reach_is_drawn() -> None:
-    """40 rows of one person, 400 draws: one of 20 neighbours is missed with probability 5e-8 a row."""
-    like = asked(*[(20, (100 + i, 0)) for i in range(40)], group="one")
+    """40 rows of one user, 400 draws: one of 20 neighbours is missed with probability 5e-8 a row."""
+    like = conditions(*[(20, (100 + i, 0)) for i in range(40)], group="one")
     drawn = torch.stack([others(like, seeded(seed)) for seed in range(400)], dim=1)
     for row in range(40):
         reach = set(range(max(row - REACH, 0), min(row + REACH, 39) + 1)) - {row}
         assert set(drawn[row].tolist()) == reach
 
 
-def test_positions_are_read_between_the_recorded_ones() -> None:
+def test_positions_are_interpolated() -> None:
     elapsed = torch.tensor([[0.0, 0.2, 0.2, 0.6, 1.0, 1.0]], dtype=torch.float64)
     path = torch.tensor([[[0, 0], [1, 0], [2, 0], [4, 8], [5, 8], [5, 8]]], dtype=torch.float64)
     at = torch.tensor([[0.0, 0.1, 0.2, 0.4, 0.8, 1.0]], dtype=torch.float64)
@@ -111,8 +111,8 @@ def test_positions_are_read_between_the_recorded_ones() -> None:
 
 
 def test_a_transferred_movement_has_the_shape_of_the_other() -> None:
-    """Two movements of one person exchange their shapes, apart from the side of the chord."""
-    like = asked((20, (100, 0)), (41, (300, -400)), group="one")
+    """Two movements of one user exchange their shapes, apart from the side of the chord."""
+    like = conditions((20, (100, 0)), (41, (300, -400)), group="one")
     share = torch.linspace(0.0, 1.0, 50, dtype=torch.float64).expand(2, -1)
     elapsed, path = recorded(like)
     expected, made = read(elapsed, path, share).flip(0), transferred(like, share, seeded())
@@ -121,7 +121,7 @@ def test_a_transferred_movement_has_the_shape_of_the_other() -> None:
 
 
 def test_a_jittered_replay_is_near_its_recording_but_no_copy(real: Canonical) -> None:
-    """Nearer than another movement of the same person is, and never equal."""
+    """It is nearer than another movement of the same user, and never equal."""
     replay = encode(BOTS["replay_jitter"].generate(real, seeded()), CanonicalConfig())
     transfer = encode(BOTS["replay_transfer"].generate(real, seeded()), CanonicalConfig())
 

@@ -1,4 +1,4 @@
-"""Laws of the smooth curves, against Bernstein polynomials, SciPy's B-splines, and points that they must meet."""
+"""Laws of the smooth curves, against Bernstein polynomials, SciPy's B-splines, and via points."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.interpolate import BSpline
 
-from tests.trainables.detector.bots.asked import asked, seeded
+from tests.trainables.detector.bots.conditions import conditions, seeded
 from trainables.core.config import ConfigError
 from trainables.detector.bots.spline import (
     B_SPLINE,
@@ -84,8 +84,8 @@ def test_splines_and_their_tangents_are_continuous(basis: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("path", [Bezier(2), Bezier(3), ThroughVias(CATMULL_ROM, 4), ThroughVias(B_SPLINE, 5)])
-def test_curves_start_and_end_where_they_must_and_bend_on_either_side(path: Bezier | ThroughVias) -> None:
-    like = asked(*[(40, (500, 0))] * 300)
+def test_curves_start_and_end_on_the_chord_and_bend_to_either_side(path: Bezier | ThroughVias) -> None:
+    like = conditions(*[(40, (500, 0))] * 300)
     made = path(like, T.expand(300, -1), seeded())
     ends = torch.tensor([[0.0, 0.0], [1.0, 0.0]], dtype=torch.float64).expand(300, -1, -1)
     torch.testing.assert_close(made[:, [0, -1]], ends, rtol=0.0, atol=1e-12)
@@ -95,6 +95,6 @@ def test_curves_start_and_end_where_they_must_and_bend_on_either_side(path: Bezi
 
 
 def test_on_long_ways_the_sway_is_limited_in_pixels() -> None:
-    like = asked(*[(60, (2400, 0))] * 300)
+    like = conditions(*[(60, (2400, 0))] * 300)
     bowed = Bezier(2)(like, T.expand(300, -1), seeded())[..., 1].abs().amax(dim=1) * 2400
     assert 0.5 * SWAY_LIMIT_PX - 1 < float(bowed.max()) <= 0.5 * SWAY_LIMIT_PX + 1e-6

@@ -2,13 +2,13 @@
 
 import torch
 
-from tests.trainables.detector.bots.asked import asked, seeded
+from tests.trainables.detector.bots.conditions import conditions, seeded
 from trainables.detector.bots import BOTS
 from trainables.detector.bots.bot import Following
 from trainables.detector.bots.clock import no_rests
 from trainables.detector.bots.straight import constant_speed, eased_speed
 
-LIKE = asked(*[(60, (1500, 700))] * 200)
+LIKE = conditions(*[(60, (1500, 700))] * 200)
 
 
 def test_a_straight_bot_stays_within_a_pixel_of_the_chord() -> None:

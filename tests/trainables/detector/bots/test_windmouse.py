@@ -1,9 +1,9 @@
-"""Laws of the bot in the wind: the stated recursion, its arrival, and what wind and gravity do to the path."""
+"""Laws of the WindMouse bot: its recursion, its arrival, and the effects of wind and gravity on the path."""
 
 import pytest
 import torch
 
-from tests.trainables.detector.bots.asked import asked, seeded
+from tests.trainables.detector.bots.conditions import conditions, seeded
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits
 from trainables.detector.bots.clock import INTERVAL_MS, SLOW, draw_duration_ms
@@ -47,21 +47,21 @@ def test_positions_follow_the_stated_recursion(strength: float) -> None:
     assert all(done)
 
 
-def test_no_wind_no_detour() -> None:
+def test_without_wind_the_path_is_straight() -> None:
     for wind, straight in ((0.0, True), (6.0, False)):
         path, _ = blown(torch.full((50,), 500.0, dtype=torch.float64), forces(50, wind=wind), seeded())
         assert (float(path[..., 1].abs().max()) < 1e-9) == straight
 
 
-def test_velocities_over_the_longest_step_are_cut_to_a_share_of_it() -> None:
+def test_velocities_over_the_longest_step_are_reduced_to_a_share_of_it() -> None:
     speed = torch.tensor([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]], dtype=torch.float64)
     longest, share = (torch.full((3, 1), v, dtype=torch.float64) for v in (2.0, 0.5))
     expected = torch.tensor([[0.6, 0.8], [0.3, 0.4], [0.0, 0.0]], dtype=torch.float64)
     torch.testing.assert_close(cut_off(speed, longest, share), expected)
 
 
-def test_the_drawn_forces_arrive_in_about_the_asked_time() -> None:
-    """Own intervals are near the stated ones when all is scaled to the asked duration, and hardly a bot circles on."""
+def test_the_drawn_forces_arrive_in_about_the_requested_time() -> None:
+    """After scaling to the requested duration intervals are near their own, and hardly any bot circles."""
     like = load_splits(DataConfig())["train"]
     duration_ms = draw_duration_ms(like, seeded())
     path, count = blown(like.distance_px, draw_forces(like, duration_ms, seeded(1)), seeded(2))
@@ -70,8 +70,8 @@ def test_the_drawn_forces_arrive_in_about_the_asked_time() -> None:
     assert float((count == path.shape[1] - 1).double().mean()) < 0.005
 
 
-def test_short_and_long_ways_take_the_asked_steps() -> None:
-    like = asked((60, (8, 0)), (8, (2000, 0)), (64, (2400, 0)))
+def test_short_and_long_distances_take_the_requested_steps() -> None:
+    like = conditions((60, (8, 0)), (8, (2000, 0)), (64, (2400, 0)))
     for seed in range(20):
         movements = windmouse(like, seeded(seed))
         assert movements.length.tolist() == [60, 8, 64]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.trainables.detector.definitions import area_by_definition, missed_by_definition
+from tests.trainables.detector.definitions import area_by_definition, fnr_by_definition
 from trainables.detector.evaluation.detection_rates import area, detection_rates
 from trainables.detector.evaluation.metrics import DETECTION
 from trainables.training.metric import compute_all
@@ -34,13 +34,13 @@ def drawn(seed: int, count: int, shift: float = 0.0, ties: bool = False) -> Tens
 
 
 @pytest.mark.parametrize("ties", [False, True])
-def test_shares_and_areas_are_their_definitions(ties: bool) -> None:
+def test_rates_and_areas_are_their_definitions(ties: bool) -> None:
     for seed in range(20):
         people = drawn(seed, 37, ties=ties)
         bots = {name: drawn(100 * seed + k, 20 + k, k, ties) for k, name in enumerate("abcd")}
         found = rates(people, bots, {"b", "d", "never made"}, FPR)
         lists = {name: scores.tolist() for name, scores in bots.items()}
-        missed = {name: missed_by_definition(people.tolist(), scores, FPR) for name, scores in lists.items()}
+        missed = {name: fnr_by_definition(people.tolist(), scores, FPR) for name, scores in lists.items()}
         areas = {name: area_by_definition(people.tolist(), scores) for name, scores in lists.items()}
         assert {name: found[family_fnr(name)] for name in bots} == pytest.approx(missed)
         assert found[VAL_FNR_WORST_UNSEEN] == pytest.approx(max(missed["b"], missed["d"]))
@@ -54,13 +54,13 @@ def test_shares_and_areas_are_their_definitions(ties: bool) -> None:
     ("unseen", "absent"),
     [((), {VAL_FNR_WORST_UNSEEN, VAL_FNR_UNSEEN, VAL_UNSEEN_AUC}), (("a",), {VAL_FNR_SEEN, VAL_SEEN_AUC})],
 )
-def test_what_there_is_no_family_for_is_not_told(unseen: tuple[str, ...], absent: set[str]) -> None:
+def test_metrics_without_a_family_are_left_out(unseen: tuple[str, ...], absent: set[str]) -> None:
     everything = {VAL_FNR_WORST_UNSEEN, VAL_FNR_UNSEEN, VAL_UNSEEN_AUC, VAL_FNR_SEEN, VAL_SEEN_AUC}
     found = rates(drawn(0, 20), {"a": drawn(1, 9)}, unseen, FPR)
     assert everything - set(found) == absent
 
 
-def test_bots_that_move_as_people_are_missed_and_those_far_off_are_not() -> None:
+def test_bots_like_users_are_not_detected_and_distant_ones_are() -> None:
     """Of 400 bots like the people 0.898 are missed in expectation; beyond ± 0.095 (4.5 s.e.) once in 100,000 seeds.
 
     Bots eight standard deviations off are all caught.
@@ -75,7 +75,7 @@ def test_scores_that_are_not_finite_are_refused() -> None:
         rates(torch.tensor([0.0, torch.nan]), {"a": drawn(1, 3)}, (), FPR)
 
 
-def test_the_area_knows_nothing_of_the_scale() -> None:
+def test_the_area_does_not_depend_on_the_scale() -> None:
     people, bots = drawn(1, 50), drawn(2, 60, shift=0.5)
     stretch = random.Random(0).uniform(2.0, 3.0)
     assert area(people * stretch - 1, bots * stretch - 1) == pytest.approx(area(people, bots))

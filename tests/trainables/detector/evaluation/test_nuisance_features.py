@@ -1,4 +1,4 @@
-"""Laws of nuisances: what each column counts, and that a hand is not held against anybody."""
+"""Laws of the nuisance features: the definition of each column, and no nuisance in observed movements."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -42,7 +42,7 @@ def seen(canonical: Canonical) -> dict[str, float]:
     return dict(zip(CANONICAL, canonical_nuisances(canonical, FORM)[0].tolist(), strict=True))
 
 
-def test_raw_columns_are_what_their_names_say() -> None:
+def test_raw_columns_have_their_defined_values() -> None:
     found = of_raw(recording([0, 7, 14, 14, 30.5], [0, 3.5, 3.5, 9, 12], [0, 0, 0, 1, 4]))
     assert found["interval_ms_q50"] == 7.0
     assert found["first_interval_ms"] == 7.0
@@ -75,7 +75,7 @@ def test_a_step_is_held_if_it_alone_is_still_between_fast_ones(lengths_px: list[
     assert seen(encode(movement(lengths_px), FORM))["held_share"] == held / 8
 
 
-def test_padding_and_neighbours_change_nothing() -> None:
+def test_padding_and_other_rows_do_not_matter() -> None:
     alone = encode(movement([5, 5, 0, 5, 5, 5, 5, 5]), FORM)
     steps = torch.zeros(2, 12, 2, dtype=torch.float64)
     steps[0, :8] = movement([5, 5, 0, 5, 5, 5, 5, 5]).steps_px[0]
@@ -84,7 +84,7 @@ def test_padding_and_neighbours_change_nothing() -> None:
     assert torch.equal(canonical_nuisances(both, FORM)[0], canonical_nuisances(alone, FORM)[0])
 
 
-def test_a_movement_that_was_observed_as_recordings_are_shows_nothing_else() -> None:
+def test_an_observed_movement_has_no_other_nuisance() -> None:
     found = seen(encode(movement([3, 4, 5, 6, 5, 4, 3, 2]), FORM))
     assert found == {"off_pixel_share": 0.0, "off_tick": 0.0, "width_known": 0.0, "held_share": 0.0}
 
@@ -103,7 +103,7 @@ def bent(canonical: Canonical) -> Canonical:
         ("width_known", lambda c: replace(c, target_width_px=torch.tensor([20.0], dtype=torch.float64)), 1.0),
     ],
 )
-def test_what_was_not_observed_as_recordings_are_is_seen(
+def test_a_movement_without_the_observation_model_is_found(
     column: str, change: Callable[[Canonical], Canonical], value: float
 ) -> None:
     assert seen(change(encode(movement([3, 4, 5, 6, 5, 4, 3, 2]), FORM)))[column] == value

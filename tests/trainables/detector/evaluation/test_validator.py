@@ -1,4 +1,4 @@
-"""Laws of judging a detector in training: a threshold from people alone, families apart, and a temperature."""
+"""Laws of a detector's validation: a threshold from users alone, metrics by family, and a temperature."""
 
 import math
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.trainables.detector.definitions import area_by_definition, missed_by_definition
+from tests.trainables.detector.definitions import area_by_definition, fnr_by_definition
 from tests.trainables.detector.tiny import assert_same_movements
 from trainables.data.canonical import Canonical, concatenate
 from trainables.data.dataset import load_splits
@@ -48,8 +48,8 @@ def validator(people: Canonical, scaling: Scaling, config: DetectorConfig) -> Va
     return Validator.fit(people, scaling, config)
 
 
-class Told(torch.nn.Module):
-    """A detector whose logits are read off a table, by what stands in the first feature."""
+class Lookup(torch.nn.Module):
+    """Network whose logits are looked up in a table by the first feature."""
 
     def __init__(self, logits: Tensor) -> None:
         super().__init__()
@@ -61,12 +61,12 @@ class Told(torch.nn.Module):
 
 @dataclass
 class Case:
-    """Scores of people and families, and the figures that are said of them."""
+    """Scores of users and families, with their metrics."""
 
     people: Tensor
     bots: dict[str, Tensor]
     temperature: float
-    figures: dict[str, float]
+    metrics: dict[str, float]
 
 
 def case(
@@ -85,15 +85,15 @@ def case(
         inputs[name] = Inputs(torch.zeros(count, 8, 2), mask, features, torch.zeros(count, 2))
         start += count
     families = {name: inputs[name] for name in FAMILIES}
-    detector = Detector(Told(torch.cat([*logits.values()])), scaling, config.data.canonical)
-    temperature, figures = Validator(inputs["people"], families, UNSEEN, FPR)(detector)
-    return Case(logits["people"], {name: logits[name] for name in FAMILIES}, temperature, figures)
+    detector = Detector(Lookup(torch.cat([*logits.values()])), scaling, config.data.canonical)
+    temperature, metrics = Validator(inputs["people"], families, UNSEEN, FPR)(detector)
+    return Case(logits["people"], {name: logits[name] for name in FAMILIES}, temperature, metrics)
 
 
-# who is judged
+# validation data
 
 
-def test_every_style_makes_a_movement_under_the_conditions_of_every_person(
+def test_every_style_makes_a_movement_under_all_conditions(
     validator: Validator, people: Canonical, scaling: Scaling, config: DetectorConfig
 ) -> None:
     assert torch.equal(validator.human.features, scaling.inputs(people).features)
@@ -107,10 +107,10 @@ def test_every_style_makes_a_movement_under_the_conditions_of_every_person(
     assert (validator.unseen, validator.fpr) == (UNSEEN, FPR)
 
 
-def test_all_trials_of_a_study_are_judged_on_the_same_bots(
+def test_all_trials_of_a_study_are_validated_on_the_same_bots(
     validator: Validator, people: Canonical, scaling: Scaling, config: DetectorConfig
 ) -> None:
-    """Whatever they learn from; another seed of the judgement draws others."""
+    """They do not depend on the training; another evaluation seed makes others."""
     alike = replace(config, seed=8, negatives=NegativesConfig(alpha=0.25))
     same = Validator.fit(people, scaling, alike)
     other = Validator.fit(people, scaling, replace(config, evaluation=DetectorEvaluationConfig(seed=4)))
@@ -119,7 +119,7 @@ def test_all_trials_of_a_study_are_judged_on_the_same_bots(
         assert not torch.equal(other.bots[family].features, validator.bots[family].features)
 
 
-def test_bots_of_training_are_others_than_those_of_judging(people: Canonical, config: DetectorConfig) -> None:
+def test_training_bots_differ_from_validation_bots(people: Canonical, config: DetectorConfig) -> None:
     judged = of_style("straight_constant", people, config.data.canonical, config.evaluation.seed).canonical
     again = of_style("straight_constant", people, config.data.canonical, config.evaluation.seed).canonical
     assert_same_movements(judged, again)
@@ -127,17 +127,17 @@ def test_bots_of_training_are_others_than_those_of_judging(people: Canonical, co
     assert not torch.equal(judged.deltas, trained.deltas)
 
 
-# figures
+# metrics
 
 
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("seed", range(3))
-def test_figures_are_their_definition_in_plain_loops(
+def test_metrics_are_their_definition_in_plain_loops(
     config: DetectorConfig, scaling: Scaling, seed: int, ties: bool
 ) -> None:
     found = case(config, scaling, seed, ties)
     people, bots = found.people.tolist(), {family: scores.tolist() for family, scores in found.bots.items()}
-    missed = {family: missed_by_definition(people, scores, FPR) for family, scores in bots.items()}
+    missed = {family: fnr_by_definition(people, scores, FPR) for family, scores in bots.items()}
     areas = {family: area_by_definition(people, scores) for family, scores in bots.items()}
     seen = [family for family in FAMILIES if family not in UNSEEN]
     expected = {
@@ -149,58 +149,56 @@ def test_figures_are_their_definition_in_plain_loops(
         names.VAL_SEEN_AUC: sum(areas[family] for family in seen) / len(seen),
     }
     calibration = {names.VAL_BRIER, names.VAL_CALIBRATION_ERROR}
-    assert set(found.figures) == set(expected) | calibration
+    assert set(found.metrics) == set(expected) | calibration
     for name, value in expected.items():
-        assert found.figures[name] == pytest.approx(value, abs=1e-12), name
-    assert all(name in DIRECTIONS for name in found.figures if not name.startswith("val/fnr/"))
+        assert found.metrics[name] == pytest.approx(value, abs=1e-12), name
+    assert all(name in DIRECTIONS for name in found.metrics if not name.startswith("val/fnr/"))
 
 
-def test_the_threshold_is_fixed_on_people_alone(config: DetectorConfig, scaling: Scaling) -> None:
-    """Other scores of one family change its own figure and the means that it is part of."""
+def test_the_threshold_is_fitted_on_users_alone(config: DetectorConfig, scaling: Scaling) -> None:
+    """Other scores of one family change its own FNR and the means that contain it."""
     one = case(config, scaling)
     worse = one.bots["spline"] - 100.0
     other = case(config, scaling, changes={"spline": worse})
-    assert other.figures[names.family_fnr("spline")] == 1.0
+    assert other.metrics[names.family_fnr("spline")] == 1.0
     for family in FAMILIES:
         if family != "spline":
-            assert other.figures[names.family_fnr(family)] == one.figures[names.family_fnr(family)]
+            assert other.metrics[names.family_fnr(family)] == one.metrics[names.family_fnr(family)]
 
 
-def test_families_that_were_trained_on_have_no_say_in_the_figures_of_unseen_ones(
-    config: DetectorConfig, scaling: Scaling
-) -> None:
+def test_seen_families_do_not_affect_the_metrics_of_unseen_ones(config: DetectorConfig, scaling: Scaling) -> None:
     one = case(config, scaling)
     seen = next(family for family in FAMILIES if family not in UNSEEN)
     other = case(config, scaling, changes={seen: one.bots[seen] - 100.0})
     for name in (names.VAL_FNR_WORST_UNSEEN, names.VAL_FNR_UNSEEN, names.VAL_UNSEEN_AUC):
-        assert other.figures[name] == one.figures[name]
-    assert other.figures[names.VAL_FNR_SEEN] > one.figures[names.VAL_FNR_SEEN]
-    assert other.figures[names.VAL_SEEN_AUC] < one.figures[names.VAL_SEEN_AUC]
+        assert other.metrics[name] == one.metrics[name]
+    assert other.metrics[names.VAL_FNR_SEEN] > one.metrics[names.VAL_FNR_SEEN]
+    assert other.metrics[names.VAL_SEEN_AUC] < one.metrics[names.VAL_SEEN_AUC]
     other = case(config, scaling, changes={"pid": one.bots["pid"] - 100.0})
-    assert other.figures[names.VAL_FNR_WORST_UNSEEN] == 1.0
+    assert other.metrics[names.VAL_FNR_WORST_UNSEEN] == 1.0
     for name in (
         names.VAL_FNR_SEEN,
         names.VAL_SEEN_AUC,
         names.VAL_BRIER,
         names.VAL_CALIBRATION_ERROR,
     ):
-        assert other.figures[name] == one.figures[name]
+        assert other.metrics[name] == one.metrics[name]
     assert other.temperature == one.temperature
 
 
-def test_without_held_out_families_nothing_is_said_of_unseen_ones(
+def test_without_held_out_families_there_are_no_metrics_of_unseen_ones(
     validator: Validator, config: DetectorConfig, scaling: Scaling
 ) -> None:
     torch.manual_seed(0)
-    detector = Detector(Told(torch.randn(2)), scaling, config.data.canonical)
+    detector = Detector(Lookup(torch.randn(2)), scaling, config.data.canonical)
     whole = {family: inputs._replace(features=inputs.features * 0) for family, inputs in validator.bots.items()}
     people = validator.human._replace(features=validator.human.features * 0)
-    _, figures = Validator(people, whole, (), FPR)(detector)
-    assert not {names.VAL_FNR_WORST_UNSEEN, names.VAL_FNR_UNSEEN, names.VAL_UNSEEN_AUC} & set(figures)
-    _, figures = Validator(people, whole, tuple(FAMILIES), FPR)(detector)
-    assert not {names.VAL_FNR_SEEN, names.VAL_SEEN_AUC} & set(figures)
-    assert figures[names.VAL_UNSEEN_AUC] == 0.5  # all scores are equal
-    assert figures[names.VAL_FNR_WORST_UNSEEN] == 1.0
+    _, metrics = Validator(people, whole, (), FPR)(detector)
+    assert not {names.VAL_FNR_WORST_UNSEEN, names.VAL_FNR_UNSEEN, names.VAL_UNSEEN_AUC} & set(metrics)
+    _, metrics = Validator(people, whole, tuple(FAMILIES), FPR)(detector)
+    assert not {names.VAL_FNR_SEEN, names.VAL_SEEN_AUC} & set(metrics)
+    assert metrics[names.VAL_UNSEEN_AUC] == 0.5  # all scores are equal
+    assert metrics[names.VAL_FNR_WORST_UNSEEN] == 1.0
 
 
 # calibration
@@ -216,15 +214,15 @@ def log_loss(logits: list[float], labels: list[bool], temperature: float) -> flo
     return total / len(labels)
 
 
-def test_the_temperature_makes_people_and_as_many_seen_bots_most_likely(
+def test_the_temperature_maximises_the_likelihood_of_users_and_as_many_seen_bots(
     config: DetectorConfig, scaling: Scaling
 ) -> None:
-    """Twice the logits ask for twice the temperature, and no other one is better on the rows that it is fitted on."""
+    """Twice the logits give twice the temperature, and no other one is better on the rows of the fit."""
     one = case(config, scaling)
     doubled = case(config, scaling, changes={name: 2 * z for name, z in {"people": one.people, **one.bots}.items()})
     assert doubled.temperature == pytest.approx(2 * one.temperature, rel=1e-6)
-    for name, value in one.figures.items():
-        assert doubled.figures[name] == pytest.approx(value, abs=1e-9), name
+    for name, value in one.metrics.items():
+        assert doubled.metrics[name] == pytest.approx(value, abs=1e-9), name
     seen = [z for name, z in one.bots.items() if name not in UNSEEN]
     share = -(-40 // len(seen))
     logits, labels = one.people.tolist(), [False] * 40
@@ -240,15 +238,17 @@ def test_the_temperature_makes_people_and_as_many_seen_bots_most_likely(
 def test_brier_and_calibration_error_are_those_of_calibrated_probabilities(
     config: DetectorConfig, scaling: Scaling
 ) -> None:
-    """A detector that knows all has hardly any of either; one that says nothing, a Brier score of one quarter."""
+    """A perfect detector has hardly any of either; one without information, a Brier score of one quarter."""
     sure = {name: torch.full((10 + 7 * (k + 1),), 50.0) for k, name in enumerate(FAMILIES)}
     found = case(config, scaling, changes={"people": torch.full((40,), -50.0), **sure})
-    assert found.figures[names.VAL_BRIER] == pytest.approx(1 / 42**2, rel=0.1)  # 40 people and 42 bots are no certainty
-    assert found.figures[names.VAL_CALIBRATION_ERROR] == pytest.approx(1 / 42, rel=0.1)
+    assert found.metrics[names.VAL_BRIER] == pytest.approx(
+        1 / 42**2, rel=0.1
+    )  # smoothed labels of 40 humans and 42 bots
+    assert found.metrics[names.VAL_CALIBRATION_ERROR] == pytest.approx(1 / 42, rel=0.1)
     undecided = {name: torch.zeros(10 + 7 * (k + 1)) for k, name in enumerate(FAMILIES)}
     found = case(config, scaling, changes={"people": torch.zeros(40), **undecided})
-    assert found.figures[names.VAL_BRIER] == pytest.approx(0.25)
+    assert found.metrics[names.VAL_BRIER] == pytest.approx(0.25)
 
 
-def test_every_style_is_of_a_family_that_is_judged() -> None:
+def test_every_style_is_in_an_evaluated_family() -> None:
     assert sorted(style for styles in FAMILIES.values() for style in styles) == sorted(BOTS)

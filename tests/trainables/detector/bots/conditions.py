@@ -20,17 +20,17 @@ EXTREMES = {  # steps at 60 Hz and net displacement in pixels
 }
 
 
-def asked(
+def conditions(
     *conditions: tuple[int, tuple[int, int]], group: str = "", config: CanonicalConfig | None = None
 ) -> Canonical:
-    """One eased movement with a bow and a still step per condition; of one group, else of one each."""
+    """Return one eased movement with a bow and a still step per condition; of one group, or of a group each."""
     made = pack([bowed(*condition) for condition in conditions], [group or f"g{i}" for i in range(len(conditions))])
     width_px = torch.arange(len(conditions), dtype=torch.float64) + 20.0
     return encode(replace(made, target_width_px=width_px), config or CanonicalConfig())
 
 
 def bowed(steps: int, net: tuple[int, int]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Whole-pixel positions [steps + 1, 2]; nothing moves in the fourth step."""
+    """Return whole-pixel positions [steps + 1, 2]; the fourth step is still."""
     share = np.linspace(0.0, 1.0, steps + 1)[:, None]
     across = np.array([[-net[1], net[0]]])
     path: np.ndarray[tuple[int, int], np.dtype[np.float64]] = np.rint(
@@ -45,7 +45,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def hashes() -> list[str]:
-    """Of the movements of every style under the extreme conditions."""
-    like = asked(*EXTREMES.values())
+    """Return hashes of the movements of every style under the extreme conditions."""
+    like = conditions(*EXTREMES.values())
     drawn = (bot.generate(like, seeded(5)).steps_px.contiguous() for bot in BOTS.values())
     return [hashlib.sha256(steps.numpy().tobytes()).hexdigest() for steps in drawn]
