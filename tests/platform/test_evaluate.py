@@ -57,7 +57,7 @@ def test_the_kind_of_the_checkpoint_chooses_the_evaluation(
     ("kind", "argument"),
     [
         ("gan", "bots=b.parquet"),
-        ("gan", "figures.fprs=[0.1]"),
+        ("gan", "report.fprs=[0.1]"),
         ("gan", "leave_one_out=x.json"),
         ("detector", "metrics=[mmd]"),
         ("detector", "sampling.eta=1"),

@@ -14,6 +14,7 @@ KEYS: Mapping[str, str] = {
     "noise": "eval_seeds",
     "repeats": "retrain_seeds",
     "people": "users",
+    "figures": "report",
     "judgement": "evaluation",
     "game": "optim",
     "kept_batches": "max_stored_batches",

@@ -25,7 +25,7 @@ from trainables.data.recordings import Recording, read_recordings
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import NegativesConfig
 from trainables.detector.dataset.external_bots import read_bots
-from trainables.detector.evaluation.config import DetectorMetricsConfig, DetectorSplit
+from trainables.detector.evaluation.config import DetectorReportConfig, DetectorSplit
 from trainables.detector.evaluation.embedding_probes import EmbeddingProbes, embeddings_of, probe_embeddings
 from trainables.detector.evaluation.evaluation_set import EvaluationSet, HumansAndBots
 from trainables.detector.evaluation.leave_one_out_matrix import table_of
@@ -52,7 +52,7 @@ class DetectorEvaluationCommand:
     # leave_one_out.json of detectors with the same configuration, for the card
     leave_one_out: str = ""
     seed: AnyInt = 7  # seed of the bots
-    figures: DetectorMetricsConfig = field(default_factory=DetectorMetricsConfig)
+    report: DetectorReportConfig = field(default_factory=DetectorReportConfig)
 
     def __post_init__(self) -> None:
         check(self)
@@ -110,7 +110,7 @@ def card_of(config: DetectorEvaluationCommand) -> DetectorCard:
     splits = load_splits(data)
     evaluation_set = EvaluationSet.of(splits, config.split, detector.canonical, config.seed, config.bots, config.users)
     negatives = build(NegativesConfig, record["config"]["negatives"])
-    evaluation = evaluation_set.evaluate(detector, negatives, config.figures)
+    evaluation = evaluation_set.evaluate(detector, negatives, config.report)
     return DetectorCard(
         folder.name,
         training_data_of(record, data, splits),
@@ -144,7 +144,7 @@ def audited(held_out: HumansAndBots, detector: Detector, config: DetectorEvaluat
         held_out.humans,
         held_out.bots.canonical,
         detector.canonical,
-        config.figures.bootstrap,
+        config.report.bootstrap,
         config.seed,
         raw_recordings(config, data) if config.bots else None,
     )
@@ -168,7 +168,7 @@ def probed(
     humans = concatenate(evaluation_set.validation.humans, evaluation_set.held_out.humans)
     try:
         return probe_embeddings(
-            embeddings_of(detector), humans, detector.canonical, config.figures.bootstrap, config.seed
+            embeddings_of(detector), humans, detector.canonical, config.report.bootstrap, config.seed
         )
     except ConfigError as error:
         return f"Not measured: {error}."

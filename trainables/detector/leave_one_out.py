@@ -30,7 +30,7 @@ from trainables.data.dataset import load_splits
 from trainables.detector.api import load_trained_detector
 from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig
-from trainables.detector.evaluation.config import DetectorMetricsConfig, DetectorSplit
+from trainables.detector.evaluation.config import DetectorReportConfig, DetectorSplit
 from trainables.detector.evaluation.evaluation_set import EvaluationSet
 from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut
 from trainables.detector.evaluation.metrics import DETECTION
@@ -67,7 +67,7 @@ class FoldsConfig:
     split: DetectorSplit = "test"  # split of the recordings that the detectors are evaluated on
     bots: str = ""  # table of recordings of third-party bots: style, trajectory_id, t_ms, x, y
     seed: AnyInt = 7  # seed of the bots
-    figures: DetectorMetricsConfig = field(default_factory=DetectorMetricsConfig)
+    report: DetectorReportConfig = field(default_factory=DetectorReportConfig)
 
     def __post_init__(self) -> None:
         check(self)
@@ -123,7 +123,7 @@ def evaluate_folds(
             for epoch in train(fold, folder_of(config, family)):
                 progress.update(bar, completed=epoch)
                 trained += epoch > 0
-            evaluations[family] = evaluate(fold, folder_of(config, family), evaluation_set, config.figures)
+            evaluations[family] = evaluate(fold, folder_of(config, family), evaluation_set, config.report)
             progress.remove_task(bar)
             spent_s += [time.monotonic() - began] * bool(trained)
             left = clock(sum(spent_s) / len(spent_s) * (len(config.families) - number)) if spent_s else NONE
@@ -156,7 +156,7 @@ def train(config: DetectorConfig, path: Path) -> Generator[int, None, None]:
 
 
 def evaluate(
-    config: DetectorConfig, path: Path, evaluation_set: EvaluationSet, metrics: DetectorMetricsConfig
+    config: DetectorConfig, path: Path, evaluation_set: EvaluationSet, metrics: DetectorReportConfig
 ) -> DetectorEvaluation:
     """Evaluate the detector of a fold and write the evaluation beside its run."""
     detector = load_trained_detector(last_checkpoint(path))

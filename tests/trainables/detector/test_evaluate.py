@@ -23,7 +23,7 @@ from trainables.detector.evaluation.shortcut_audit import FOLDS
 from trainables.detector.train import epochs
 from trainables.eval.detection.roc import threshold_at_fpr
 
-METRICS = ("figures.bootstrap.replicates=20", "figures.movements=[1,2]", "figures.bins=5", "figures.fprs=[0.1]")
+METRICS = ("report.bootstrap.replicates=20", "report.movements=[1,2]", "report.bins=5", "report.fprs=[0.1]")
 PLOTS = ("detected.png", "reliability.png", "sessions.png")
 
 
@@ -137,7 +137,7 @@ def test_with_too_few_users_for_a_probe_the_card_states_the_reason(config: Detec
         ("split=validation", "the thresholds are fitted on the validation split"),
         ("split=holdout", "the holdout split is reserved for the promotion"),
         ("split=everything", "expected `split` in {test}, but got split=everything"),
-        ("figures.fprs=[]", "`fprs` to have 1 or more entries"),
+        ("report.fprs=[]", "`fprs` to have 1 or more entries"),
     ],
 )
 def test_wrong_settings_are_one_line(word: str, says: str) -> None:

@@ -18,7 +18,7 @@ from trainables.detector.leave_one_out import COMMAND, configs, last_checkpoint,
 from trainables.training.checkpoint import load_record
 
 FAMILIES = ("pid", "straight")
-METRICS = ("figures.bootstrap.replicates=20", "figures.movements=[1]", "figures.bins=5", "figures.fprs=[0.05]")
+METRICS = ("report.bootstrap.replicates=20", "report.movements=[1]", "report.bins=5", "report.fprs=[0.05]")
 
 
 @pytest.fixture(scope="module")

@@ -17,10 +17,10 @@ DetectorSplit = Annotated[str, Choice(("test",), remedies=REFUSED_SPLITS)]
 
 
 @dataclass(frozen=True)
-class DetectorMetricsConfig:
-    """Which figures, and how sure."""
+class DetectorReportConfig:
+    """Target FPRs, sizes of sessions, and intervals of a report."""
 
-    # target FPRs, falling: shares of people's movements that may be flagged; tables are ordered by the first
+    # target FPRs, falling: shares of users' movements that may be flagged; the first one orders the tables
     fprs: Annotated[tuple[Annotated[float, Range(gt=0, lt=1)], ...], Length()] = (0.01, 0.001)
     bins: PositiveInt = 15  # bins of the reliability table
     # movements per session in the tables of sessions, rising

@@ -1,4 +1,4 @@
-"""Detection rates of bot families at a threshold fixed on users: FNR, AUC, and what was seen in training."""
+"""Detection rates of bot families at a threshold fitted on users: FNR and ROC-AUC of seen and unseen families."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from trainables.eval.detection.roc import curve, roc_auc, threshold_at_fpr
 
 @dataclass(frozen=True)
 class DetectionRates:
-    """What the metrics of a detector are computed from.
+    """Rates from which the metrics of a detector are computed.
 
     Attributes:
         fnr: Family -> share of its movements at or below the threshold of the target FPR.
         auc: Family -> area under the ROC curve against all users.
-        unseen: Families that were never trained on, present or not.
-        fpr_at_validation_threshold: Share of these users flagged at the validation users' threshold; None where the two
-            thresholds are one.
-        calibration: Of the fitted probabilities; None where none were fitted.
+        unseen: Families that were left out of the training, present or not.
+        fpr_at_validation_threshold: Share of these users flagged at the validation users' threshold; None if the two
+            thresholds are the same.
+        calibration: Reliability of the calibrated probabilities; None if no temperature was fitted.
     """
 
     fnr: Mapping[str, float]
@@ -32,12 +32,12 @@ class DetectionRates:
 
     @property
     def unseen_families(self) -> tuple[str, ...]:
-        """Evaluated families that were never trained on."""
+        """Evaluated families that were left out of the training."""
         return tuple(family for family in self.fnr if family in self.unseen)
 
     @property
     def seen_families(self) -> tuple[str, ...]:
-        """Evaluated families that were trained on."""
+        """Evaluated families of the training."""
         return tuple(family for family in self.fnr if family not in self.unseen)
 
 
@@ -54,8 +54,8 @@ def detection_rates(
 
     Args:
         bots: Family -> scores of its movements.
-        unseen: Families that were never trained on.
-        validation_threshold: At which the share of flagged users is counted beside it.
+        unseen: Families that were left out of the training.
+        validation_threshold: Second threshold, at which the share of flagged users is computed.
 
     Raises ValueError for no users, no bots of a family, scores that are not finite, and unless `0 < fpr < 1`.
     """

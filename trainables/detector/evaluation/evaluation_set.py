@@ -25,7 +25,7 @@ from trainables.detector.dataset.external_bots import (
     read_users,
 )
 from trainables.detector.dataset.negatives import Negatives, of_style, together
-from trainables.detector.evaluation.config import DetectorMetricsConfig
+from trainables.detector.evaluation.config import DetectorReportConfig
 from trainables.detector.evaluation.report import (
     DetectorEvaluation,
     evaluate_scores,
@@ -89,7 +89,7 @@ class EvaluationSet:
         )
 
     def evaluate(
-        self, detector: Detector, negatives: NegativesConfig, config: DetectorMetricsConfig
+        self, detector: Detector, negatives: NegativesConfig, config: DetectorReportConfig
     ) -> DetectorEvaluation:
         """Evaluate a detector that was trained on these negatives."""
         held_out = joined(self.held_out.scored(detector), *self._external(detector))

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from trainables.core.config import ConfigError, plain, require
 from trainables.core.seeding import generator
-from trainables.detector.evaluation.config import DetectorMetricsConfig
+from trainables.detector.evaluation.config import DetectorReportConfig
 from trainables.detector.evaluation.per_source_thresholds import SourceThreshold, source_thresholds
 from trainables.detector.evaluation.scored_movements import ScoredMovements, balanced, joined
 from trainables.detector.evaluation.sessions import SessionEvaluator, SessionMetrics, with_sessions
@@ -130,7 +130,7 @@ def evaluate_scores(
     validation: ScoredMovements,
     held_out: ScoredMovements,
     trained_on: Collection[str],
-    config: DetectorMetricsConfig,
+    config: DetectorReportConfig,
     related: Mapping[str, Collection[str]] | None = None,
 ) -> DetectorEvaluation:
     """Evaluate a detector by its scores.
@@ -180,7 +180,7 @@ def _compared(validation: ScoredMovements, held_out: ScoredMovements) -> ScoredM
     return humans
 
 
-def _calibration(temperature: Temperature, compared: ScoredMovements, config: DetectorMetricsConfig) -> Calibration:
+def _calibration(temperature: Temperature, compared: ScoredMovements, config: DetectorReportConfig) -> Calibration:
     """Return the reliability of users and as many bots, before and after the temperature."""
     compared = balanced(compared, generator(config.seed, "balance"))
     is_bot = compared.is_bot
@@ -201,7 +201,7 @@ class _Rows:
     thresholds: tuple[Threshold, ...]
     trained_on: tuple[str, ...]
     related: Mapping[str, Collection[str]]
-    config: DetectorMetricsConfig
+    config: DetectorReportConfig
 
     def of_bots(self, bots: ScoredMovements, column: str) -> tuple[BotRow, ...]:
         """Return a row per name in `column`, lowest TPR first; then by area, then by name."""

@@ -23,9 +23,9 @@ from trainables.training.metric_names import (
 FPR = 0.1
 
 
-def rates(people: Tensor, bots: dict[str, Tensor], unseen: Collection[str], fpr: float) -> dict[str, float]:
+def rates(users: Tensor, bots: dict[str, Tensor], unseen: Collection[str], fpr: float) -> dict[str, float]:
     """All metrics of scores."""
-    return compute_all(DETECTION.metrics, detection_rates(people, bots, unseen, fpr))
+    return compute_all(DETECTION.metrics, detection_rates(users, bots, unseen, fpr))
 
 
 def drawn(seed: int, count: int, shift: float = 0.0, ties: bool = False) -> Tensor:
@@ -36,16 +36,16 @@ def drawn(seed: int, count: int, shift: float = 0.0, ties: bool = False) -> Tens
 @pytest.mark.parametrize("ties", [False, True])
 def test_rates_and_areas_are_their_definitions(ties: bool) -> None:
     for seed in range(20):
-        people = drawn(seed, 37, ties=ties)
+        users = drawn(seed, 37, ties=ties)
         bots = {name: drawn(100 * seed + k, 20 + k, k, ties) for k, name in enumerate("abcd")}
-        found = rates(people, bots, {"b", "d", "never made"}, FPR)
+        found = rates(users, bots, {"b", "d", "never made"}, FPR)
         lists = {name: scores.tolist() for name, scores in bots.items()}
-        missed = {name: fnr_by_definition(people.tolist(), scores, FPR) for name, scores in lists.items()}
-        areas = {name: area_by_definition(people.tolist(), scores) for name, scores in lists.items()}
-        assert {name: found[family_fnr(name)] for name in bots} == pytest.approx(missed)
-        assert found[VAL_FNR_WORST_UNSEEN] == pytest.approx(max(missed["b"], missed["d"]))
-        assert found[VAL_FNR_UNSEEN] == pytest.approx((missed["b"] + missed["d"]) / 2)
-        assert found[VAL_FNR_SEEN] == pytest.approx((missed["a"] + missed["c"]) / 2)
+        fnr = {name: fnr_by_definition(users.tolist(), scores, FPR) for name, scores in lists.items()}
+        areas = {name: area_by_definition(users.tolist(), scores) for name, scores in lists.items()}
+        assert {name: found[family_fnr(name)] for name in bots} == pytest.approx(fnr)
+        assert found[VAL_FNR_WORST_UNSEEN] == pytest.approx(max(fnr["b"], fnr["d"]))
+        assert found[VAL_FNR_UNSEEN] == pytest.approx((fnr["b"] + fnr["d"]) / 2)
+        assert found[VAL_FNR_SEEN] == pytest.approx((fnr["a"] + fnr["c"]) / 2)
         assert found[VAL_UNSEEN_AUC] == pytest.approx((areas["b"] + areas["d"]) / 2)
         assert found[VAL_SEEN_AUC] == pytest.approx((areas["a"] + areas["c"]) / 2)
 
@@ -61,9 +61,9 @@ def test_metrics_without_a_family_are_left_out(unseen: tuple[str, ...], absent: 
 
 
 def test_bots_like_users_are_not_detected_and_distant_ones_are() -> None:
-    """Of 400 bots like the people 0.898 are missed in expectation; beyond ± 0.095 (4.5 s.e.) once in 100,000 seeds.
+    """Of 400 bots like users 0.898 are not detected in expectation; beyond ± 0.095 (4.5 s.e.) once in 100,000 seeds.
 
-    Bots eight standard deviations off are all caught.
+    Bots eight standard deviations off are all detected.
     """
     found = rates(drawn(1, 1000), {"alike": drawn(2, 400), "far": drawn(3, 400, shift=8.0)}, (), FPR)
     assert abs(found[family_fnr("alike")] - 0.9) < 0.095
@@ -76,7 +76,7 @@ def test_scores_that_are_not_finite_are_refused() -> None:
 
 
 def test_the_area_does_not_depend_on_the_scale() -> None:
-    people, bots = drawn(1, 50), drawn(2, 60, shift=0.5)
+    users, bots = drawn(1, 50), drawn(2, 60, shift=0.5)
     stretch = random.Random(0).uniform(2.0, 3.0)
-    assert area(people * stretch - 1, bots * stretch - 1) == pytest.approx(area(people, bots))
-    assert area(-people, -bots) == pytest.approx(1 - area(people, bots))
+    assert area(users * stretch - 1, bots * stretch - 1) == pytest.approx(area(users, bots))
+    assert area(-users, -bots) == pytest.approx(1 - area(users, bots))

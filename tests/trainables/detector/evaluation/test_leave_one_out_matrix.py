@@ -7,7 +7,7 @@ import pytest
 
 from tests.trainables.detector.scores import bots, humans
 from trainables.core.config import ConfigError
-from trainables.detector.evaluation.config import DetectorMetricsConfig
+from trainables.detector.evaluation.config import DetectorReportConfig
 from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut, table_of
 from trainables.detector.evaluation.report import (
     DetectorEvaluation,
@@ -16,7 +16,7 @@ from trainables.detector.evaluation.report import (
 from trainables.detector.evaluation.scored_movements import ScoredMovements, joined
 from trainables.eval.intervals.config import BootstrapConfig
 
-CONFIG = DetectorMetricsConfig(fprs=(0.05,), bins=5, movements=(1,), bootstrap=BootstrapConfig(replicates=50))
+CONFIG = DetectorReportConfig(fprs=(0.05,), bins=5, movements=(1,), bootstrap=BootstrapConfig(replicates=50))
 FAMILIES = ("bezier", "noise", "pid")
 
 
@@ -27,7 +27,7 @@ def scored(seed: int, left_out: str) -> ScoredMovements:
     return joined(of_users, bots(seed, of_users, styles))
 
 
-def evaluation_without(left_out: str, config: DetectorMetricsConfig = CONFIG) -> DetectorEvaluation:
+def evaluation_without(left_out: str, config: DetectorReportConfig = CONFIG) -> DetectorEvaluation:
     others = [name for name in FAMILIES if name != left_out]
     return evaluate_scores(scored(1, left_out), scored(2, left_out), others, config)
 
@@ -83,7 +83,7 @@ def test_a_detector_trained_on_the_family_or_not_evaluated_on_it_is_refused() ->
         LeaveOneOut.of({"wind": evaluation_without("pid")})
     with pytest.raises(ConfigError, match="evaluations >= 1"):
         LeaveOneOut.of({})
-    other = DetectorMetricsConfig(fprs=(0.1,), bins=5, movements=(1,), bootstrap=BootstrapConfig(replicates=50))
+    other = DetectorReportConfig(fprs=(0.1,), bins=5, movements=(1,), bootstrap=BootstrapConfig(replicates=50))
     with pytest.raises(ConfigError, match="one target FPR"):
         LeaveOneOut.of({"pid": evaluation_without("pid"), "noise": evaluation_without("noise", other)})
 

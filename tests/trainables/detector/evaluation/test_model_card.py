@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.trainables.detector.scores import example_set, humans
-from trainables.detector.evaluation.config import DetectorMetricsConfig
+from trainables.detector.evaluation.config import DetectorReportConfig
 from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut
 from trainables.detector.evaluation.model_card import LIMITS, DetectorCard, TrainingData
 from trainables.detector.evaluation.per_source_thresholds import SourceThreshold
@@ -19,7 +19,7 @@ from trainables.detector.evaluation.shortcut_audit import Audit, Exposure
 from trainables.eval.intervals.cluster_bootstrap import Estimate
 from trainables.eval.intervals.config import BootstrapConfig
 
-CONFIG = DetectorMetricsConfig(bins=10, movements=(1, 3), bootstrap=BootstrapConfig(replicates=50))
+CONFIG = DetectorReportConfig(bins=10, movements=(1, 3), bootstrap=BootstrapConfig(replicates=50))
 TRAINED = TrainingData(
     "a" * 64, "b" * 64, "cursory", {"training": "1,166 movements of 41 users"}, "1", {"gan": "c" * 64}
 )

@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from tests.trainables.detector.scores import bots, example_set, humans
 from trainables.core.config import ConfigError
-from trainables.detector.evaluation.config import DetectorMetricsConfig
+from trainables.detector.evaluation.config import DetectorReportConfig
 from trainables.detector.evaluation.report import (
     RELATED,
     SEEN,
@@ -23,7 +23,7 @@ from trainables.detector.evaluation.tables import tables
 from trainables.eval.detection.roc import threshold_at_fpr
 from trainables.eval.intervals.config import BootstrapConfig
 
-CONFIG = DetectorMetricsConfig(fprs=(0.05, 0.01), bins=10, movements=(1, 3), bootstrap=BootstrapConfig(replicates=100))
+CONFIG = DetectorReportConfig(fprs=(0.05, 0.01), bins=10, movements=(1, 3), bootstrap=BootstrapConfig(replicates=100))
 ELSEWHERE = humans(7, users=6, each=15, source="elsewhere", shift=1.5)
 
 
@@ -201,7 +201,7 @@ def test_the_tables_hold_every_style_and_every_source(evaluation: DetectorEvalua
 )
 def test_invalid_settings_are_refused(setting: dict[str, object], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        DetectorMetricsConfig(**setting)  # type: ignore[arg-type]
+        DetectorReportConfig(**setting)  # type: ignore[arg-type]
 
 
 def test_incomplete_sets_are_refused(validation: ScoredMovements, held_out: ScoredMovements) -> None:

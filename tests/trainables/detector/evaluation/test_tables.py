@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from tests.trainables.detector.scores import example_set
-from trainables.detector.evaluation.config import DetectorMetricsConfig
+from trainables.detector.evaluation.config import DetectorReportConfig
 from trainables.detector.evaluation.report import (
     DetectorEvaluation,
     evaluate_scores,
@@ -14,7 +14,7 @@ from trainables.detector.evaluation.report import (
 from trainables.detector.evaluation.tables import Table, show, tables
 from trainables.eval.intervals.config import BootstrapConfig
 
-CONFIG = DetectorMetricsConfig(bins=10, movements=(1, 3), bootstrap=BootstrapConfig(replicates=50))
+CONFIG = DetectorReportConfig(bins=10, movements=(1, 3), bootstrap=BootstrapConfig(replicates=50))
 TABLE = Table("a title", ("user", "first figure", "second", "third"), (("a_long_name", "0.123", "1", "[2]"),))
 
 
