@@ -18,6 +18,7 @@ from trainables.diffusion.api import load_generator
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling_config import SamplingConfig
+from trainables.eval.generation import plots
 from trainables.eval.generation.config import EvaluationConfig
 from trainables.gan import config as gan
 from trainables.gan.train import epochs as gan_epochs
@@ -26,6 +27,14 @@ from trainables.training import metric_names as names
 
 QUICK = ["steps=1", "comparison.probes=[quadratic]", "comparison.null_repeats=2", "comparison.permutations=19"]
 evaluate = partial(run, COMMAND, main)
+PLOTS = ("plot_gallery", "plot_overlays", "plot_spectra", "plot_probe_accuracy")
+
+
+@pytest.fixture
+def unplotted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the plots, which cost more than all that they show; those of `report` are looked at."""
+    for name in PLOTS:
+        monkeypatch.setattr(plots, name, lambda *_, **__: None)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +107,7 @@ def test_every_plot_is_written_and_not_blank(report: Path) -> None:
         assert max(shades) < 0.99 * sum(shades)
 
 
+@pytest.mark.usefixtures("unplotted")
 def test_a_file_of_the_same_samples_has_the_metrics_of_the_checkpoint(
     samples: Path, report: Path, tmp_path: Path
 ) -> None:
@@ -108,6 +118,7 @@ def test_a_file_of_the_same_samples_has_the_metrics_of_the_checkpoint(
     assert "not_measured" in by_file["checks"]["conditions"]
 
 
+@pytest.mark.usefixtures("unplotted")
 def test_the_same_command_writes_the_same_bytes_and_n_chooses(samples: Path, tmp_path: Path) -> None:
     command = [f"samples={samples}", f"out_dir={tmp_path}", "n=60", "split=test", "metrics=[mmd]", *QUICK]
     written = []
@@ -120,6 +131,7 @@ def test_the_same_command_writes_the_same_bytes_and_n_chooses(samples: Path, tmp
     assert read(tmp_path)["plots"] == ["gallery.png"]
 
 
+@pytest.mark.usefixtures("unplotted")
 def test_other_people_can_stand_in_for_the_split(samples: Path, tmp_path: Path) -> None:
     """The samples themselves as the people: nothing tells them from themselves."""
     command = [f"samples={samples}", f"val_split={samples}", f"out_dir={tmp_path}", "metrics=[kinematics]", *QUICK]
@@ -129,6 +141,7 @@ def test_other_people_can_stand_in_for_the_split(samples: Path, tmp_path: Path) 
     assert read(tmp_path)["real"]["source"] == str(samples)
 
 
+@pytest.mark.usefixtures("unplotted")
 def test_a_gan_is_evaluated_by_the_same_command_but_has_no_sampler(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
