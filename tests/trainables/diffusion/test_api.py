@@ -442,8 +442,8 @@ def test_requests_that_cannot_be_met_are_refused(checkpoint: Path) -> None:
     not_finite[1, 1] = float("nan")
     for options, law in (
         ({"n": 0}, "expected `n >= 1`, but got n=0"),
-        ({"cond": asked(3)}, "`cond.shape == (4, 5)` (log_duration_s, "),
-        ({"cond": asked(4)[:, :4]}, "`cond.shape == (4, 5)` (log_duration_s, "),
+        ({"cond": asked(3)}, "expected `cond.shape == (4, 5)` (log_duration_s, "),
+        ({"cond": asked(4)[:, :4]}, "expected `cond.shape == (4, 5)` (log_duration_s, "),
         ({"cond": not_finite}, "expected `conditions` to be finite"),
         ({"cond": too_long}, "expected `duration <= 1.067 s` (T=64 steps at 60 Hz), but got 1.100 s"),
         ({"seq_len": 7}, "expected `seq_len >= 8`, but got seq_len=7"),

@@ -134,7 +134,7 @@ def test_conditions_may_come_from_a_file(checkpoint: Path, tmp_path: Path) -> No
         (conditions(9) * np.nan, "expected `conditions` to be finite"),
         (conditions(9) + 5.0, "`duration <= 1.067 s`"),
         (np.nan_to_num(conditions(9), nan=3.0), "unknown target widths for a model whose training split has none"),
-        (np.array([["a", "b"]]), "a table [n, D] of floating-point numbers is needed"),
+        (np.array([["a", "b"]]), "expected a table [n, D] of floating-point numbers, but got <U1 [1, 2]"),
         (np.array([[None]], dtype=object), "not a readable .npy file"),
         (b"not an array", "not a readable .npy file"),
         (b"", "not a readable .npy file"),
