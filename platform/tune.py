@@ -61,7 +61,10 @@ COMMAND = Command(
         "report": "write report.html of a study",
         "reproduce": "train trials again and compare their metrics",
     },
-    refused={"reproduce=": "`{argument}` was renamed: use python -m platform.tune reproduce trials=[{value}]"},
+    refused={
+        "reproduce=": "`{argument}` was renamed: use python -m platform.tune reproduce trials=[{value}]",
+        "space=ranking": "`{argument}` was renamed: use space=diffusion_ranking_loss",
+    },
 )
 
 

@@ -221,6 +221,7 @@ def test_reproduce_names_its_trials_and_its_former_key_is_refused(
     monkeypatch.setattr(tune, "load_study", lambda *place: "study")
     for arguments, line in (
         (["reproduce=3"], "error: `reproduce=3` was renamed: use python -m platform.tune reproduce trials=[3]\n"),
+        (["space=ranking"], "error: `space=ranking` was renamed: use space=diffusion_ranking_loss\n"),
         (["reproduce"], "error: expected `trials` to name what to reproduce, but got none; add trials=[3]\n"),
     ):
         assert run(tune.COMMAND, tune.main, [f"storage_path={tmp_path}", *arguments]) == WRONG_INPUT

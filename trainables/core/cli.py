@@ -48,8 +48,8 @@ class Command:
             "trainable=gan").
         common: Keys that are used most: `--help` prints them first.
         exit_codes: Codes that the command adds to 0, 1, 2 and 130, or says otherwise.
-        refused: Verb, or key with `=`, of other commands or older versions -> the line that refuses it; `{argument}`
-            and `{value}` stand for what was given.
+        refused: Verb, key with `=`, or whole override, of other commands or older versions -> the line that refuses
+            it; `{argument}` and `{value}` stand for what was given.
     """
 
     module: str
@@ -120,7 +120,8 @@ def _refuse(command: Command, arguments: Sequence[str]) -> None:
     """Raise `ConfigError` for a verb or key, or a key of a group, that the command refuses with a line of its own."""
     for argument in arguments:
         word, equals, value = argument.partition("=")
-        line = command.refused.get(word + equals) or command.refused.get(word.partition(".")[0] + equals)
+        lines = map(command.refused.get, (argument, word + equals, word.partition(".")[0] + equals))
+        line = next(filter(None, lines), None)
         if line:
             raise ConfigError(line.format(argument=argument, value=value))
 

@@ -14,7 +14,7 @@ from trainables.training.metric_names import VAL_C2ST_EXCESS
 
 pytestmark = pytest.mark.filterwarnings("ignore:QMCSampler is experimental")
 
-RANKING = SPACES["ranking"]
+RANKING = SPACES["diffusion_ranking_loss"]
 LOSS, TEMPERATURE, MARGIN = "contrastive.loss", "contrastive.temperature", "contrastive.margin"
 
 

@@ -335,8 +335,8 @@ LOSS, TEMPERATURE, MARGIN = "contrastive.loss", "contrastive.temperature", "cont
     ("loss", "ruled_out"), [("infonce", {MARGIN}), ("triplet", {TEMPERATURE}), ("hinge0", {TEMPERATURE, MARGIN})]
 )
 def test_a_fixed_key_rules_out_what_it_makes_meaningless(loss: str, ruled_out: set[str]) -> None:
-    fixed = sweep("space=ranking", f"trainable.{LOSS}={loss}")
-    assert set(fixed.space.parameters) == set(SPACES["ranking"].parameters) - ruled_out - {LOSS}
+    fixed = sweep("space=diffusion_ranking_loss", f"trainable.{LOSS}={loss}")
+    assert set(fixed.space.parameters) == set(SPACES["diffusion_ranking_loss"].parameters) - ruled_out - {LOSS}
     assert fixed.space.conditions == {}
     assert fixed.fixed == (LOSS,)
 
@@ -344,24 +344,24 @@ def test_a_fixed_key_rules_out_what_it_makes_meaningless(loss: str, ruled_out: s
 @pytest.mark.parametrize("loss", ["infonce", "triplet", "hinge0"])
 def test_baselines_stay_whole_when_a_key_is_fixed(loss: str) -> None:
     """A study evaluates them first: one that lacked a value would be left out."""
-    space = sweep("space=ranking", f"trainable.{LOSS}={loss}").space
+    space = sweep("space=diffusion_ranking_loss", f"trainable.{LOSS}={loss}").space
     assert space.baselines
     for point in space.baselines:
         assert set(point) == {key for key in space.parameters if space.active(key, point)}
 
 
 def test_a_condition_stays_while_its_key_varies() -> None:
-    free = sweep("space=ranking", "trainable.contrastive.weight=0.1")
-    assert free.space.conditions == SPACES["ranking"].conditions
-    margin = sweep("space=ranking", f"trainable.{MARGIN}=0.2")
+    free = sweep("space=diffusion_ranking_loss", "trainable.contrastive.weight=0.1")
+    assert free.space.conditions == SPACES["diffusion_ranking_loss"].conditions
+    margin = sweep("space=diffusion_ranking_loss", f"trainable.{MARGIN}=0.2")
     assert set(margin.space.conditions) == {TEMPERATURE}
 
 
 def test_a_law_that_never_takes_a_value_leaves_out_the_baseline_with_that_value() -> None:
-    narrowed = sweep("space=ranking", f"trainable.{LOSS}=choice(triplet,hinge0)")
+    narrowed = sweep("space=diffusion_ranking_loss", f"trainable.{LOSS}=choice(triplet,hinge0)")
     assert narrowed.left_out == ({LOSS: "infonce"},)
     assert narrowed.space.baselines == ()
-    assert narrowed.space.conditions == SPACES["ranking"].conditions
+    assert narrowed.space.conditions == SPACES["diffusion_ranking_loss"].conditions
 
 
 @pytest.mark.parametrize("reduction_factor", [1.3, 1.5, 2.0, 2.5, 3.0, 4.0])
