@@ -162,7 +162,7 @@ def test_a_better_detector_becomes_champion_among_detectors(
     assert VAL_FNR_WORST_UNSEEN in told["reason"]
     capsys.readouterr()
     assert promote(["list", storage]) == 0
-    assert "nothing was published yet" in capsys.readouterr().out
+    assert "no model published yet" in capsys.readouterr().out
     assert promote(["list", storage, f"registry={DETECTOR.registry}"]) == 0
     out = capsys.readouterr().out
     assert "worst FNR" in out

@@ -164,8 +164,8 @@ def test_a_whole_journal_and_none_at_all_need_no_mending(journal: Path) -> None:
 HOLD = """
 import sys
 from pathlib import Path
-from platform.study.storage import held
-with held(Path(sys.argv[1])):
+from platform.study.storage import lock_study
+with lock_study(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
