@@ -24,7 +24,7 @@ from trainables.data.canonical import Canonical
 from trainables.data.dataset import load_splits
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import DetectorConfig
-from trainables.detector.export import OnnxDetector, export
+from trainables.detector.onnx_export import OnnxDetector, export
 from trainables.detector.train import epochs
 
 Score = Callable[[Canonical], object]

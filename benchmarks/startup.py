@@ -25,6 +25,10 @@ LINES = (
     "platform.tune no_such_key=1",
     "platform.train --help",
     "platform.doctor --help",
+    "platform.promote --help",
+    "trainables.detector.export --help",
+    "trainables.diffusion.sample --help",
+    "trainables.diffusion.train --help",
 )
 
 

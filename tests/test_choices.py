@@ -12,6 +12,7 @@ from trainables.data.recordings import READERS
 from trainables.data.representation import REPRESENTATIONS
 from trainables.detector.bots import FAMILIES
 from trainables.diffusion.noise.schedule import PREDICTIONS, SCHEDULES
+from trainables.diffusion.sample_files import FORMATS
 from trainables.diffusion.samplers import SAMPLERS, SPACINGS
 from trainables.eval.metrics import PROBES
 from trainables.physical.minimum_jerk import GENERATORS
@@ -25,6 +26,7 @@ CHOICES: dict[str, Iterable[str]] = {
     "trainables.diffusion.ranking_config.LOSS_NAMES": RANKING_LOSSES,
     "trainables.diffusion.ranking_config.NORMALISATION_NAMES": NORMALISATIONS,
     "trainables.diffusion.ranking_config.SOURCE_NAMES": SOURCES,
+    "trainables.diffusion.sampling_config.FORMAT_NAMES": FORMATS,
     "trainables.diffusion.sampling_config.SAMPLER_NAMES": SAMPLERS,
     "trainables.diffusion.sampling_config.SPACING_NAMES": SPACINGS,
     "trainables.eval.generation.config.PROBE_NAMES": PROBES,

@@ -9,6 +9,7 @@ from benchmarks import hard_negatives
 from platform import doctor, evaluate, labels, negatives, promote, train, tune
 from platform.preflight.context import DoctorConfig
 from platform.preflight.label_checks import LabelsConfig
+from platform.promotion.config import PromoteConfig
 from platform.study.search_space import sweep_of
 from platform.train import TrainConfig
 from serve import launch
@@ -17,10 +18,12 @@ from trainables.core.cli import CONFIGS, Command, Request, parse
 from trainables.core.config import build, plain
 from trainables.detector import evaluate as detector
 from trainables.detector import export, leave_one_out
+from trainables.detector.config import ExportConfig
 from trainables.diffusion import sample
 from trainables.diffusion import train as experiment
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.models.unet1d import UNet1D
+from trainables.diffusion.sampling_config import SampleConfig
 from trainables.model_evaluation import evaluate_generator
 from trainables.specs import TRAINABLES
 
@@ -42,7 +45,7 @@ def without(config: Mapping[str, Any], *keys: str) -> dict[str, Any]:
 BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
     "tune": (tune.COMMAND, sweep_of),
     "train": (train.COMMAND, build_run),
-    "promote": (promote.COMMAND, lambda request: build(promote.PromoteConfig, request.config)),
+    "promote": (promote.COMMAND, lambda request: build(PromoteConfig, request.config)),
     "doctor": (doctor.COMMAND, lambda request: build(DoctorConfig, without(request.config, "trainable"))),
     "labels": (labels.COMMAND, lambda request: build(LabelsConfig, without(request.config, "trainable"))),
     "negatives": (negatives.COMMAND, lambda request: build(negatives.NegativesConfig, request.config)),
@@ -54,11 +57,11 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
         evaluate.DETECTOR_COMMAND,
         lambda request: build(detector.DetectorEvaluationCommand, request.config),
     ),
-    "detector/export": (export.COMMAND, lambda request: build(export.ExportConfig, request.config)),
+    "detector/export": (export.COMMAND, lambda request: build(ExportConfig, request.config)),
     "detector/leave_one_out": (leave_one_out.COMMAND, leave_one_out.configs),
     "serve": (launch.COMMAND, lambda request: build(ServeConfig, request.config)),
     "diffusion/train": (experiment.COMMAND, build_experiment),
-    "diffusion/sample": (sample.COMMAND, lambda request: build(sample.SampleConfig, request.config)),
+    "diffusion/sample": (sample.COMMAND, lambda request: build(SampleConfig, request.config)),
     "diffusion/eval": (
         evaluate_generator.COMMAND,
         lambda request: build(evaluate_generator.EvalConfig, request.config),

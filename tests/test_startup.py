@@ -10,7 +10,15 @@ from platform.core.provenance import ROOT
 
 HEAVY = ("torch", "ray", "scipy", "sklearn", "pandas", "matplotlib", "plotly")
 ANSWERS = (("--help",), ("--cfg", "job"), ("no_such_key=1",))
-COMMANDS = ("platform.tune", "platform.train", "platform.doctor")
+COMMANDS = (
+    "platform.tune",
+    "platform.train",
+    "platform.doctor",
+    "platform.promote",
+    "trainables.detector.export",
+    "trainables.diffusion.sample",
+    "trainables.diffusion.train",
+)
 """Every command that starts fast."""
 PROBE = """
 import runpy, sys

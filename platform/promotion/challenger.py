@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from platform.leaderboard.archive import LEADERBOARD
+from platform.promotion.config import FIRST
 from trainables.core.config import ConfigError
 from trainables.model_registry.registry import Published
 from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import load_checkpoint
 from trainables.training.checkpoint_record import CheckpointError, load_record
-
-FIRST = -1  # in place of a trial's number: the leaderboard's first
 
 
 @dataclass(frozen=True)

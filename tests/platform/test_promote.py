@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from platform.leaderboard.holdout_ledger import LEDGER
-from platform.promote import COMMAND, REFUSED, PromoteConfig, main
+from platform.promote import COMMAND, main
+from platform.promotion.config import REFUSED, PromoteConfig
 from platform.promotion.latency import Latency
 from platform.promotion.rule import LimitsConfig, MarginsConfig, Rule, decide, to_json
 from trainables.core.cli import FAILED, WRONG_INPUT, run

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from trainables.core.bounds import (
     AnyInt,
+    Checkpoint,
     Choice,
     Distinct,
     FiniteFloat,
@@ -15,6 +16,7 @@ from trainables.core.bounds import (
     PositiveInt,
     Range,
     Share,
+    Text,
     check,
 )
 from trainables.core.config import require
@@ -163,6 +165,17 @@ class DetectorConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     evaluation: DetectorEvaluationConfig = field(default_factory=DetectorEvaluationConfig)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Checkpoint and file of an export."""
+
+    ckpt: Checkpoint = ""  # checkpoint folder of the detector
+    out: Annotated[str, Text("a file that ends in .onnx", r".*\.onnx")] = "detector.onnx"  # file to write
 
     def __post_init__(self) -> None:
         check(self)

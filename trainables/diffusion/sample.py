@@ -6,63 +6,15 @@
 
 Writes `samples.npy` (standardised canonical deltas, float32 [n, seq_len, C]), `samples.parquet` (one row per movement:
 t_ms, x and y as lists in pixels, which the data reader takes) and `samples.json` (checkpoint, seed, settings).
+
+What imports torch is imported when the work begins, so that `--help` starts without it.
 """
 
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated, Any
 
-import numpy as np
-import torch
-from jaxtyping import Float
-from rich.console import Console
-from rich.progress import Progress
-from torch import Tensor
-
-from trainables.core.bounds import AnyInt, Choice, FiniteFloat, Length, NonNegativeInt, PositiveInt, Share, check
 from trainables.core.cli import Command, Request, run
-from trainables.core.config import ConfigError, build, plain, require
-from trainables.data.canonical import Movements, decode, with_deltas
-from trainables.data.config import CanonicalConfig
-from trainables.diffusion.api import Conditions, Generator, load_generator
-from trainables.diffusion.sample_files import FORMATS, SampleFiles
-from trainables.diffusion.sampling import sampling_times
-from trainables.diffusion.sampling_config import SAMPLER_NAMES, SPACING_NAMES, SamplingChanges
-from trainables.generation.blocks import WINDOW
-from trainables.training.checkpoint import load_record
-
-
-@dataclass(frozen=True)
-class SampleConfig:
-    """Configuration of one sampling run: checkpoint, number, conditions, sampler and output."""
-
-    ckpt: str = ""  # checkpoint folder
-    n: PositiveInt = 1000  # movements to sample
-    seq_len: NonNegativeInt = 0  # T, steps of a movement; 0: the trained length
-    cond: str = ""  # .npy file of raw conditions [n, D]; empty: those of training movements
-    # null, here and below: as the checkpoint was evaluated; solver of the reverse process
-    sampler: Annotated[str, Choice(SAMPLER_NAMES)] | None = None
-    spacing: Annotated[str, Choice(SPACING_NAMES)] | None = None  # at which noise levels the network is called
-    steps: PositiveInt | None = None  # network calls per sample
-    guidance: FiniteFloat | None = None  # 1: the conditional model; more: away from the unconditional one
-    eta: Share | None = None  # share of the ancestral sampler's fresh noise
-    inpaint: bool | None = None  # hold the net displacement to the requested one at every step
-    seed: AnyInt = 0  # seed of noise and conditions
-    device: str = "cpu"  # torch device
-    # file formats to write
-    format: Annotated[tuple[Annotated[str, Choice(FORMATS)], ...], Length()] = ("npy", "parquet")
-    out_dir: str = "generated"  # folder to write
-
-    def __post_init__(self) -> None:
-        check(self)
-
-    @property
-    def changes(self) -> SamplingChanges:
-        """Return the changes to the checkpoint's own sampling."""
-        return SamplingChanges(self.sampler, self.spacing, self.steps, self.guidance, self.eta, self.inpaint)
-
+from trainables.core.config import build
+from trainables.diffusion.sampling_config import SampleConfig
 
 COMMAND = Command(
     module="trainables.diffusion.sample",
@@ -75,68 +27,9 @@ COMMAND = Command(
 def main(request: Request) -> int:
     """Sample, write, and say where."""
     config = build(SampleConfig, request.config)
-    require(bool(config.ckpt), "`ckpt` to be a checkpoint folder", "ckpt=''")
-    source = load_generator(Path(config.ckpt), config.device)
-    canonical = source.canonical_at(config.seq_len or source.canonical.sequence_length)
-    conditions = _conditions(config, source, canonical)
-    source = replace(source, sampling=config.changes.over(source.sampling))
-    sampling_times(source.sampling, source.schedule, source.prediction)  # its law before anything is written
-    folder, shape = Path(config.out_dir), (config.n, canonical.sequence_length, canonical.form.channels)
-    with SampleFiles(folder, config.format, shape, _record(config, source)) as files, Progress() as progress:
-        task = progress.add_task("sampling", total=config.n)
-        for z, movements in sampled(source, conditions, canonical, config):
-            files.write(z, movements)
-            progress.advance(task, len(z))
-    Console().print(f"{config.n} movements in {folder.resolve()}", highlight=False, soft_wrap=True)
-    return 0
+    from trainables.diffusion.sample_run import sample
 
-
-def sampled(
-    source: Generator, conditions: Conditions, canonical: CanonicalConfig, config: SampleConfig
-) -> Iterator[tuple[Float[Tensor, "M T C"], Movements]]:
-    """Samples and their movements in pixels, a window at a time; only one window is in memory."""
-    for rows in torch.arange(len(conditions)).split(WINDOW):
-        asked = conditions.take(rows)
-        frame = asked.frame(canonical)
-        (z,) = source.stream(asked, frame, seed=config.seed, first=int(rows[0]))
-        yield z, decode(with_deltas(frame, source.statistics.denormalise(z, frame)), canonical)
-
-
-def _conditions(config: SampleConfig, source: Generator, canonical: CanonicalConfig) -> Conditions:
-    """Return the conditions of the file, or drawn ones; all are checked before the first sample."""
-    if config.cond:
-        conditions = source.asked(read_conditions(Path(config.cond)), config.n, config.seed)
-    else:
-        conditions = source.draw_conditions(config.n, config.seed, canonical.sequence_length)
-    conditions.check(canonical)
-    return conditions
-
-
-def read_conditions(path: Path) -> Float[Tensor, "N D"]:
-    """Raw conditions from a .npy file.
-
-    Raises:
-        ConfigError: no such file, not a whole .npy file, or not a table of floating-point numbers.
-    """
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "damaged, or of another kind"
-        raise ConfigError(f"cond={path}: not a readable .npy file ({reason})") from None
-    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind != "f":
-        got = f"{values.dtype} {list(values.shape)}" if isinstance(values, np.ndarray) else "an archive of arrays"
-        raise ConfigError(f"cond={path}: expected a table [n, D] of floating-point numbers, but got {got}")
-    return torch.from_numpy(values.astype(np.float64))
-
-
-def _record(config: SampleConfig, source: Generator) -> dict[str, Any]:
-    return {
-        "provenance": "synthetic",
-        "config": plain(config),
-        "sampling": plain(source.sampling),
-        "weights_sha256": load_record(Path(config.ckpt))["weights_sha256"],
-        "canonical": plain(source.canonical),
-    }
+    return sample(config)
 
 
 if __name__ == "__main__":

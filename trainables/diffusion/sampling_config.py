@@ -3,10 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from trainables.core.bounds import Choice, FiniteFloat, PositiveInt, Share, check
+from trainables.core.bounds import AnyInt, Choice, FiniteFloat, Length, NonNegativeInt, PositiveInt, Share, check
 from trainables.core.config import require
 
 SAMPLER_NAMES = ("ddim", "dpmpp_2m")
+FORMAT_NAMES = ("npy", "parquet")
 SPACING_NAMES = ("trailing", "log_snr")
 
 
@@ -49,3 +50,33 @@ class SamplingChanges:
             ConfigError: they break a law of `SamplingConfig`.
         """
         return replace(sampling, **{name: value for name, value in vars(self).items() if value is not None})
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """Configuration of one sampling run: checkpoint, number, conditions, sampler and output."""
+
+    ckpt: str = ""  # checkpoint folder
+    n: PositiveInt = 1000  # movements to sample
+    seq_len: NonNegativeInt = 0  # T, steps of a movement; 0: the trained length
+    cond: str = ""  # .npy file of raw conditions [n, D]; empty: those of training movements
+    # null, here and below: as the checkpoint was evaluated; solver of the reverse process
+    sampler: Annotated[str, Choice(SAMPLER_NAMES)] | None = None
+    spacing: Annotated[str, Choice(SPACING_NAMES)] | None = None  # at which noise levels the network is called
+    steps: PositiveInt | None = None  # network calls per sample
+    guidance: FiniteFloat | None = None  # 1: the conditional model; more: away from the unconditional one
+    eta: Share | None = None  # share of the ancestral sampler's fresh noise
+    inpaint: bool | None = None  # hold the net displacement to the requested one at every step
+    seed: AnyInt = 0  # seed of noise and conditions
+    device: str = "cpu"  # torch device
+    # file formats to write
+    format: Annotated[tuple[Annotated[str, Choice(FORMAT_NAMES)], ...], Length()] = ("npy", "parquet")
+    out_dir: str = "generated"  # folder to write
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def changes(self) -> SamplingChanges:
+        """Return the changes to the checkpoint's own sampling."""
+        return SamplingChanges(self.sampler, self.spacing, self.steps, self.guidance, self.eta, self.inpaint)

@@ -1,24 +1,17 @@
 """`python -m trainables.diffusion.train`: one training run in this process, recorded in a folder.
 
 The file `configs/diffusion/NAME.yaml` of `experiment=NAME` is the whole configuration; every key can be overridden.
+What imports torch is imported when the training starts, so that `--help` starts without it.
 """
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from rich.console import Console
-
 from trainables.core.bounds import NonNegativeInt, check
 from trainables.core.cli import Command, Request, run
 from trainables.core.config import ConfigError, build, plain
 from trainables.diffusion.config import DiffusionConfig
-from trainables.diffusion.loop import epochs
-from trainables.eval.generation.metrics import GENERATION
-from trainables.training.progress import Progress
-from trainables.training.run_folder import opened, recording
-from trainables.training.worker import Worker
 
 ABOUT = """
 Train the diffusion model on recorded movements and evaluate it on held-out users after every epoch.
@@ -41,6 +34,10 @@ class PlaceConfig:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.device == "cpu":
+            return
+        import torch
+
         try:
             torch.empty(0, device=self.device)
         except (RuntimeError, AssertionError) as error:
@@ -61,15 +58,9 @@ def main(request: Request) -> int:
     here = {key: request.config[key] for key in plain(PlaceConfig())}
     place = build(PlaceConfig, here)
     config = build(DiffusionConfig, {key: value for key, value in request.config.items() if key not in here})
-    with opened(Path(place.out_dir), "diffusion", config, GENERATION.epoch_order) as folder:
-        progress = Progress(Console(), folder, config.epochs, GENERATION)
-        with progress, recording(folder, place.plots_every) as record:
-            for epoch in epochs(config, resume=folder.last, worker=Worker(device=torch.device(place.device))):
-                progress(record(epoch))
-        progress.print_end(
-            "trainables.diffusion.sample ckpt=CHECKPOINT n=2000 out_dir=generated", GENERATION.recommended
-        )
-    return 0
+    from trainables.diffusion.run import train
+
+    return train(config, Path(place.out_dir), place.device, place.plots_every)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from platform.promote import COMMAND, REFUSED, main
+from platform.promote import COMMAND, main
+from platform.promotion.config import REFUSED
 from platform.promotion.detector_rule import DetectorLimitsConfig, DetectorMarginsConfig, DetectorRuleConfig
 from platform.promotion.latency import Latency
 from platform.promotion.rule import LATENCY, decide

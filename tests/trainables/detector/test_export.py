@@ -11,7 +11,8 @@ from trainables.core.cli import run
 from trainables.data.canonical import Canonical
 from trainables.data.dataset import DataSplits, load_splits
 from trainables.detector.api import Detector, load_trained_detector
-from trainables.detector.export import COMMAND, OnnxDetector, main
+from trainables.detector.export import COMMAND, main
+from trainables.detector.onnx_export import OnnxDetector
 from trainables.detector.train import epochs
 from trainables.training.checkpoint import CheckpointError, load_record
 

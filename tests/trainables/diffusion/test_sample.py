@@ -20,8 +20,10 @@ from trainables.data.recordings import read_recordings
 from trainables.diffusion.api import SamplingConfig, generate_diffusion_samples, load_generator
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs
-from trainables.diffusion.sample import COMMAND, SampleConfig, main, read_conditions, sampled
+from trainables.diffusion.sample import COMMAND, main
 from trainables.diffusion.sample_files import FORMATS, SampleFiles
+from trainables.diffusion.sample_run import read_conditions, sampled
+from trainables.diffusion.sampling_config import SampleConfig
 from trainables.eval.generation.config import EvaluationConfig
 from trainables.generation.blocks import WINDOW
 

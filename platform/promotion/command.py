@@ -1,0 +1,151 @@
+"""What `python -m platform.promote` does: decide on a challenger, list champions, restore the previous one."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from platform.leaderboard.finalists import noise_seeds
+from platform.leaderboard.holdout_ledger import HOLDOUT, LEDGER, HoldoutEvaluation, Ledger
+from platform.leaderboard.model_types import MODEL_FUNCTIONS
+from platform.promotion.challenger import Challenger, of_checkpoint, of_leaderboard, require_same_form
+from platform.promotion.config import CHAMPIONS, REFUSED, RULES, PromoteConfig
+from platform.promotion.decision_record import (
+    decision_header,
+    decision_record,
+    history_table,
+    print_decision,
+    refusal_record,
+    refusals_table,
+)
+from platform.promotion.latency import Latency
+from platform.promotion.rule import decide
+from platform.promotion.timing import measure
+from trainables.core.config import build
+from trainables.data.config import DataConfig
+from trainables.data.dataset import load_splits
+from trainables.model_evaluation.reevaluate import evaluate
+from trainables.model_evaluation.result import EvaluationResult
+from trainables.model_registry.publisher import Publisher, lock_registry
+from trainables.model_registry.registry import Published, Registry
+from trainables.specs import TRAINABLES
+from trainables.training.checkpoint_record import CheckpointError
+
+
+def promote(console: Console, config: PromoteConfig) -> int:
+    """Evaluate challenger and champion, record the decision, and publish the challenger if it is promoted.
+
+    Raises:
+        ConfigError, CheckpointError: no such challenger, or one that cannot be compared with the champion.
+        RegistryError, HoldoutSpentError, LedgerError: the registry or the ledger refuses.
+    """
+    challenger = challenger_of(config)
+    registry = Registry.below(config.storage_path, TRAINABLES[challenger.kind].model_type.registry)
+    with lock_registry(registry) as publisher:
+        champion = registry.champion()
+        if champion is not None and champion.weights_sha256 == challenger.weights_sha256:
+            reason = f"these weights are the champion already ({champion.id})"
+            return _refused(console, publisher, decision_header(challenger, champion) | refusal_record(reason))
+        if champion is not None:
+            require_same_form(challenger, champion)
+        return _decide(console, config, publisher, challenger, champion)
+
+
+def _decide(
+    console: Console, config: PromoteConfig, publisher: Publisher, challenger: Challenger, champion: Published | None
+) -> int:
+    with console.status("measuring the latency"):
+        latency = measure_latency(config, challenger, champion)
+    rule, seeds = (
+        RULES[TRAINABLES[challenger.kind].model_type.name](config),
+        noise_seeds(config.seed, config.eval_seeds),
+    )
+    with console.status(f"evaluating on the {config.split} split"):
+        of_checkpoint = partial(HoldoutEvaluation.of_checkpoint, seeds=seeds)
+        mine = run_evaluation(
+            config, of_checkpoint(challenger.checkpoint, study=challenger.study, trial=challenger.trial)
+        )
+        theirs = None
+        if champion is not None:
+            theirs = run_evaluation(config, of_checkpoint(champion.checkpoint, study=champion.id))
+    decision = decide(mine, theirs, latency, rule)
+    print_decision(console, decision, latency, rule)
+    written = decision_header(challenger, champion) | decision_record(decision, mine, theirs, latency, rule)
+    if not decision.promoted:
+        return _refused(console, publisher, written)
+    published = publisher.publish(challenger.checkpoint, written)
+    console.print(f"promoted: {published.id} is the champion; {decision.reason}", highlight=False, soft_wrap=True)
+    console.print(f"registry: {published.path}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _refused(console: Console, publisher: Publisher, written: Mapping[str, Any]) -> int:
+    file = publisher.refuse(written["challenger"]["weights_sha256"], written)
+    console.print(f"refused: {written['reason']}", highlight=False, soft_wrap=True)
+    console.print(f"decision: {file}", highlight=False, soft_wrap=True)
+    return REFUSED
+
+
+def challenger_of(config: PromoteConfig) -> Challenger:
+    """Return the checkpoint that the configuration names, verified."""
+    if config.ckpt:
+        return of_checkpoint(Path(config.ckpt))
+    return of_leaderboard(Path(config.storage_path).expanduser() / config.study_name, config.trial)
+
+
+def measure_latency(config: PromoteConfig, challenger: Challenger, champion: Published | None) -> Latency:
+    """Measure the latency of both on movements of the validation split.
+
+    Raises:
+        CheckpointError: a checkpoint cannot be used, or the data are not those that they were trained on.
+    """
+    splits = load_splits(build(DataConfig, challenger.record["config"]["data"]))
+    if splits.sha256 != challenger.record["data_sha256"]:
+        raise CheckpointError(f"{challenger.checkpoint}: trained on other data than today's ({splits.sha256})")
+    workload = MODEL_FUNCTIONS[TRAINABLES[challenger.kind].model_type.name].workload
+    sides = [workload(side.checkpoint) for side in (challenger, champion) if side is not None]
+    return measure(sides, splits["validation"], config.latency)
+
+
+def run_evaluation(config: PromoteConfig, evaluation: HoldoutEvaluation) -> EvaluationResult:
+    """Evaluate a checkpoint on the configured split; on the holdout split through its ledger."""
+    if config.split == HOLDOUT:
+        ledger = Ledger(Path(config.storage_path).expanduser() / LEDGER, config.holdout_budget)
+        return ledger.evaluate(evaluation, evaluate)
+    return evaluate(evaluation.checkpoint, config.split, evaluation.seeds)
+
+
+def list_registry(console: Console, config: PromoteConfig) -> int:
+    """Print the history with the champion marked, and the latest refusals."""
+    registry = Registry.below(config.storage_path, config.registry)
+    if not registry.history() and not registry.refusals():
+        console.print(f"{registry.path}: no model published yet", highlight=False, soft_wrap=True)
+        return 0
+    console.print(history_table(registry, CHAMPIONS[config.registry]))
+    if registry.refusals():
+        console.print(refusals_table(registry))
+    console.print(f"registry: {registry.path}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def roll_back(console: Console, config: PromoteConfig) -> int:
+    """Restore the previous champion.
+
+    Raises:
+        RegistryError: there is no previous champion.
+    """
+    with lock_registry(Registry.below(config.storage_path, config.registry)) as publisher:
+        published, skipped = publisher.rollback()
+    for name in skipped:
+        console.print(f"skipped {name}: incomplete entry", style="red", highlight=False)
+    console.print(f"rolled back: {published.id} is the champion", highlight=False, soft_wrap=True)
+    return 0
+
+
+VERBS: dict[str, Callable[[Console, PromoteConfig], int]] = {
+    "": promote,
+    "list": list_registry,
+    "rollback": roll_back,
+}
