@@ -92,7 +92,7 @@ class DetectorModelConfig:
     embedding_dim: Width = 32  # width of the embeddings of task and embodiment
     dropout: Fraction = 0.1  # dropout rate
     deep_bound: PositiveFloat = 2.0  # largest amount that the fused vector may add to the logit
-    # log(1 + squared distance from people) at which half of that is left; one in a hundred is beyond 1.5
+    # log(1 + squared distance from users) at which half of that is left; one in a hundred is beyond 1.5
     reach: FiniteFloat = 1.5
     drop_part: Fraction = 0.5  # share of the training rows that a part of the logit is left out of
     # checkpoint of a detector whose trunk is kept as it is: the heads alone are trained; empty: none
@@ -143,7 +143,7 @@ class OptimConfig:
 class DetectorEvaluationConfig:
     """Evaluation after each epoch: validation users against every style under their conditions."""
 
-    fpr: Annotated[float, Range(gt=0, lt=1)] = 0.01  # target FPR: share of people's movements that may be flagged
+    fpr: Annotated[float, Range(gt=0, lt=1)] = 0.01  # target FPR: share of users' movements that may be flagged
     seed: AnyInt = 20240  # seed of the bots: common to all trials of a study
 
     def __post_init__(self) -> None:

@@ -54,7 +54,7 @@ def metrics_by_user(validator: Validator, samples: Canonical) -> dict[str, Jackk
     """Return the metrics of one sample per held-out movement, with and without each user; values as the validator's.
 
     Everything is fitted on all rows and nothing again without a user. Samples that are no movements any more leave with
-    the movements that they were asked to match; where they are more than half, their share is the only metric.
+    the movements that they match; if they are more than half, their share is the only metric.
     """
     evaluation = validator.evaluation(samples)
     statistics = {

@@ -20,10 +20,10 @@ from trainables.detector.bots.ranges import chance, log_uniform, occasional, uni
 INTERVAL_MS = (4.0, 20.0)  # from tight loops and 125 Hz polling to WebDriver's 17 ms and a 50 Hz loop
 SLOW = (0.2, (20.0, 60.0))  # probability and intervals of scripts that sleep 50 ms a step: some published bots do
 OVERSHOOT = (0.0, 0.3)  # mean lateness of a sleep over the interval: from a spinning loop to a busy desktop
-LEAD = (0.4, (0.0, 0.10))  # probability and share of the duration; a tenth of people start later than 7 % of it
-STALL = (0.15, (0.05, 0.20))  # a garbage collection or a slow page; a quarter of people rest 4 steps or more on the way
+LEAD = (0.4, (0.0, 0.10))  # probability and share of the duration; a tenth of users start later than 7 % of it
+STALL = (0.15, (0.05, 0.20))  # a garbage collection or a slow page; a quarter of users rest 4 steps or more on the way
 STALL_AT = (0.15, 0.85)  # of the way
-TAIL = (0.5, (0.02, 0.12))  # before the click; a tenth of people rest for more than 7 % of the duration
+TAIL = (0.5, (0.02, 0.12))  # before the click; a tenth of users rest for more than 7 % of the duration
 
 
 class Clock(NamedTuple):

@@ -11,7 +11,7 @@ cannot remove remains visible, in the columns `CANONICAL`:
 
 Other still steps are no nuisances, but rests of the hand or motion below a pixel, and neither is the number of steps,
 which is the duration. Duration, distance and direction are the condition of a movement. A tick with two events of a
-faster recorder cannot be told from a fast movement, so that these columns are a lower bound of what is visible.
+faster recorder is indistinguishable from a fast movement, so that these columns are a lower bound of what is visible.
 """
 
 from collections.abc import Callable, Mapping, Sequence

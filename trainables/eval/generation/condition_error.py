@@ -38,7 +38,7 @@ def condition_errors(
     """
     if requested.shape != produced.shape or len(std) != requested.shape[1]:
         got = f"{list(requested.shape)}, {list(produced.shape)} and {len(std)}"
-        raise ValueError(f"expected `asked` and `produced` to be [N, D] and `std` [D], but got {got}")
+        raise ValueError(f"expected `requested` and `produced` to be [N, D] and `std` [D], but got {got}")
     if not (std > 0).all() or not std.isfinite().all():
         raise ValueError(f"expected `std` to be positive and finite in every column, but got {std.tolist()}")
     x, y = (torch.from_numpy(table) for table in as_pair(requested, produced, names))
