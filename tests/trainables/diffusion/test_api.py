@@ -447,8 +447,8 @@ def test_requests_that_cannot_be_met_are_refused(checkpoint: Path) -> None:
         ({"cond": not_finite}, "expected `conditions` to be finite"),
         ({"cond": too_long}, "expected `duration <= 1.067 s` (T=64 steps at 60 Hz), but got 1.100 s"),
         ({"seq_len": 7}, "expected `seq_len >= 8`, but got seq_len=7"),
-        ({"steps": 0}, "`steps >= 1`"),
-        ({"steps": 1001}, "`1 <= steps <= timesteps`"),
+        ({"steps": 0}, "expected `steps >= 1`, but got steps=0"),
+        ({"steps": 1001}, "expected `1 <= steps <= timesteps`, but got steps=1001"),
     ):
         with pytest.raises(ConfigError) as caught:
             samples(checkpoint, **options)
