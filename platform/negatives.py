@@ -96,7 +96,7 @@ def draw(client: HardNegatives, config: NegativesConfig, drawn: Callable[[int], 
     """`n` movements of one champion; of those that cannot be used others are drawn, `ROUNDS` times at most.
 
     Args:
-        drawn: Is told how many came.
+        drawn: Called with the number of movements of each chunk.
 
     Raises:
         ServiceError: the service refuses, or stays away.

@@ -1,7 +1,7 @@
 """`python -m platform.train`: one training run of any trainable under Ray Train, recorded in a folder.
 
 The model is trained in this process, or with scaling.num_workers=N by a group of N workers that share each batch. The
-same command again goes on after the last epoch in the folder, whichever of the two was there before. What imports
+same command again resumes after the last epoch in the folder, whichever of the two was there before. What imports
 torch and Ray is imported when the training starts, so that `--help` starts without them.
 """
 
@@ -16,21 +16,21 @@ from trainables.specs import TRAINABLES, described
 from trainables.training.scaling import ScalingConfig
 
 ABOUT = """
-Train one model of a trainable and judge it on held-out people after every epoch.
+Train one model of a trainable and evaluate it on held-out users after every epoch.
 
   python -m platform.train                                    the diffusion model, in this process
   python -m platform.train trainable=gan name=gan2             another trainable: gan, or detector
   python -m platform.train scaling.num_workers=2              two workers that share each batch
   python -m platform.train trainable.epochs=40 address=auto scaling.num_workers=4 storage_path=/shared/train
 
-The run lies in storage_path/name. The same command again goes on after its last epoch; another configuration takes
+The run lies in storage_path/name. The same command again resumes after its last epoch; another configuration takes
 another name. On a cluster storage_path is a folder that all nodes share.
 """
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Where and by whom one model is trained."""
+    """Settings of a training run."""
 
     storage_path: str = "results/train"  # folder of all runs; on a cluster one that all nodes share
     name: str = ""  # name of this run and its folder below storage_path; empty: the name of the trainable

@@ -1,4 +1,4 @@
-"""Words and tables for a terminal, and for a file or a pipe, where nothing is cut to its width."""
+"""Print lines and tables to a terminal, and to a file or a pipe without truncation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,7 +25,7 @@ def columns(*titles: str, title: str | None = None) -> Table:
             Text(name.lstrip(">~")),
             justify="right" if right else "left",
             no_wrap=not wrapped,
-            overflow="fold" if wrapped else "ellipsis",  # a path that is wrapped is told whole
+            overflow="fold" if wrapped else "ellipsis",  # a wrapped path is shown in full
         )
     return drawn
 

@@ -22,14 +22,14 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # our progress instead of Tune's
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our TensorBoard tags instead of Tune's
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # an epoch without the metric is the bridge's to judge
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # the searcher decides about an epoch without the metric
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # our one line per event instead of a traceback
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 
 
 def unreachable_reason(address: str, within_s: float = CONNECT_S) -> str:
-    """Why no Ray answers at an address; empty if one does.
+    """Return why no Ray instance is reachable at an address; empty if one is.
 
     Another process tries it: `ray.init` waits for more than ten minutes where the token is wrong or the head is gone.
     """
@@ -70,8 +70,8 @@ def ray_instance(address: str, scaling: ScalingConfig) -> Iterator[int]:
     if address == "local":
         cpus = len(os.sched_getaffinity(0))
         options |= {"num_cpus": cpus, "resources": {TRIAL_DRIVER: cpus}, "include_dashboard": scaling.num_workers > 0}
-    elif nobody := unreachable_reason(address):
-        raise ConfigError(f"{nobody}; start Ray there, or take address=local")
+    elif reason := unreachable_reason(address):
+        raise ConfigError(f"{reason}; start Ray there, or take address=local")
     with environment(own_address() if address == "local" else {}):
         ray.init(**options)
     try:

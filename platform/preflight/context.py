@@ -1,4 +1,4 @@
-"""What the checks read, and what they say: a `Scene` goes in, a `Finding` comes out."""
+"""Input and output of the checks: a `PreflightContext` and a `Finding`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

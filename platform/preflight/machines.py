@@ -61,7 +61,11 @@ def check_shim(context: PreflightContext) -> Finding:
     if file.parent != ROOT / "platform":
         return Finding(FAIL, f"`platform` is {file}", remedy)
     same = platform.system() == os.uname().sysname and platform.python_version().startswith("3.")
-    return Finding(OK, "ours, and the standard one behind it") if same else Finding(FAIL, "does not answer", remedy)
+    return (
+        Finding(OK, "project package with stdlib fallback")
+        if same
+        else Finding(FAIL, "the stdlib module is not reachable", remedy)
+    )
 
 
 def check_code(context: PreflightContext) -> Finding:

@@ -11,7 +11,7 @@ freedom),
 
 and the challenger's own figures keep their limits. All must hold: of an intersection-union test each part is made at
 the level of the whole, and none is corrected for the number of parts. An accuracy below one half is luck, so that a
-champion who stands there cannot be improved on; nor can one that misses nothing. Where nobody is champion, the limits
+champion who stands there cannot be improved on; nor can one that misses nothing. Where there is no champion, the limits
 alone decide. The limits and margins of generators stand here, those of detectors in `platform.promotion.detector_rule`.
 
 References: Multiparameter Hypothesis Testing and Acceptance Sampling (Berger, 1982), theorem 1.

@@ -101,7 +101,7 @@ class SchedulerConfig:
     """Asynchronous successive halving (Li et al., 2020, arXiv:1810.05934): the best 1/reduction of a rung continue."""
 
     grace_epochs: PositiveInt = 2  # epochs before the first comparison
-    # of the trials that are compared 1 / reduction_factor go on
+    # of the trials that are compared 1 / reduction_factor continue
     reduction_factor: Annotated[float, Range(gt=1, lt=math.inf)] = 3.0
     metric: str = ""  # metric that is compared; empty: the first one of the first objective
 

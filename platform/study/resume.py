@@ -1,8 +1,8 @@
 """Resume interrupted trials from their last checkpoint; each counts once.
 
-An interrupted trial is told FAIL with the reason, and its point is enqueued again with the checkpoint to resume from.
-The order makes an interruption between the steps safe: the point is enqueued first, with the number of the trial that
-it resumes, then the trial is told; a run that finds the trial still RUNNING finds its successor, too.
+An interrupted trial is recorded as FAIL with the reason, and its point is enqueued again with the checkpoint to
+resume from. The order makes an interruption between the steps safe: the point is enqueued first, with the number of the
+trial that it resumes, then the trial is recorded; a run that finds the trial still RUNNING finds its successor, too.
 """
 
 import json
