@@ -1,6 +1,6 @@
 """`python -m docs.generate`: write all generated pages and drawings that need no model."""
 
-from docs.generate import code_map, flow, tutorial
+from docs.generate import code_map, flow, reference, tutorial
 
-for generator in (code_map, tutorial, flow):
+for generator in (code_map, tutorial, flow, reference):
     generator.main()

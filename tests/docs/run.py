@@ -58,7 +58,7 @@ def stage(folder: Path) -> None:
     movements = pd.DataFrame(rows)
     movements.explode(["t_ms", "x", "y"]).to_csv(folder / "recordings.csv", index=False)
     movements[:300].to_parquet(folder / "theirs.parquet")
-    bots = movements[:60].assign(style="theirs", trajectory_id=[f"path{i}" for i in range(60)])
+    bots = movements[:60].assign(style="ghost_cursor", trajectory_id=[f"path{i}" for i in range(60)])
     bots[["style", "trajectory_id", "t_ms", "x", "y"]].to_parquet(folder / "bots.parquet")
 
 
