@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-CLEAN = ("platform", "search_spaces")
-NOT_YET_CLEAN = ("serve", "trainables", "docs", "README.md")  # move to CLEAN, one at a time
+CLEAN = ("platform", "search_spaces", "README.md")
+NOT_YET_CLEAN = ("serve", "trainables", "docs")  # move to CLEAN, one at a time
 SUFFIXES = (".py", ".j2", ".md")
 BANNED = {
     r"judg(?:es?|ed|ing|ements?)": "evaluate, evaluation",

@@ -1,1 +1,1 @@
-"""Detectors of bots: the bots that they learn from, the model, its training and its judgement."""
+"""Detectors of bots: the bots that they learn from, the model, its training and its evaluation."""

@@ -1,1 +1,1 @@
-"""Judging movements: kinematic features, spectra and two-sample metrics."""
+"""Evaluation of movements: kinematic features, spectra and two-sample metrics."""
