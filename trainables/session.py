@@ -237,7 +237,7 @@ class DelayedRestart(ray.train.UserCallback):
     """Waits before a lost worker group is started anew.
 
     Where Tune stops a trial, Ray 2.60 ends the workers a moment before their controller. One that looks in between
-    starts others, in a placement group that is registered after its owner's death: nobody would ever remove it.
+    starts others, in a placement group that is registered after its owner's death: nothing would ever remove it.
     """
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:

@@ -84,7 +84,7 @@ def recalled(
 def differ(condition: Float[Tensor, "B D"], other: Float[Tensor, "B K D"], near: float = NEAR) -> Bool[Tensor, "B K"]:
     """Whether conditions lie further apart than `near`: sqrt(mean over columns of the squared difference) > near.
 
-    Columns that are the same in the whole batch, as those of a target's width that nobody knows, say nothing and do not
+    Columns that are the same in the whole batch, as those of an unknown target width, say nothing and do not
     count.
     """
     varying = (condition != condition[:1]).any(dim=0).sum().clamp(min=1)

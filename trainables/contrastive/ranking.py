@@ -69,7 +69,7 @@ def hinge0(
     margin: float = 0.0,
     weight: Float[Tensor, "B"] | None = None,
 ) -> Float[Tensor, ""]:
-    """max(0, d_pos - min_k d_neg[k]): the triplet loss whose margin nobody has to choose."""
+    """max(0, d_pos - min_k d_neg[k]): the triplet loss without a margin to choose."""
     return triplet(positive, negative, valid, temperature, 0.0, weight)
 
 

@@ -30,7 +30,7 @@ BLOCK_STARTS = (0, 93, 138, 213, 450, 512, 650, 669, 915, 1068, 1266, 1513, 1698
 
 # (first row, SapiMouse user): recovered by matching the recordings with the public SapiMouse sessions, and named as
 # there, so that one user falls into one split whichever data set the recording came from. From UNKNOWN_FROM
-# on nobody could be recovered, and the session block stands for the user.
+# on no user could be recovered, and the session block stands for the user.
 USER_STARTS = (
     *((0, 64), (93, 119), (138, 90), (213, 63), (261, 55), (296, 52), (331, 110), (357, 39), (364, 37), (375, 30)),
     *((403, 53), (405, 111), (410, 116), (417, 62), (438, 96), (442, 91), (445, 105), (450, 71), (451, 84), (512, 48)),

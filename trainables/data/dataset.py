@@ -1,6 +1,6 @@
 """Split recordings into the four splits of a data set, and a split into batches.
 
-A split is decided by a hash of the group (the user, else the recording session), so that nobody stands in two splits,
+A split is decided by a hash of the group (the user, else the recording session), so that no user stands in two splits,
 whatever the order, the number or the source of the recordings. Statistics come from the training split alone.
 """
 

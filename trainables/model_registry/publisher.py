@@ -109,7 +109,7 @@ class Publisher:
                 _remove(path / HISTORY / name)
 
     def _add(self, name: str, checkpoint: Path, decision: Mapping[str, Any]) -> None:
-        """A whole entry of the history, which nobody names yet."""
+        """Add a complete entry to the history; no link names it yet."""
         folder = self.registry.path / HISTORY / name
         staging = _emptied(staging_path(folder))
         copy = staging / CHECKPOINT

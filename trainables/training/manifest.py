@@ -137,7 +137,7 @@ class Manifest:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise ConfigError(f"{file}: not a readable manifest ({error}); remove it to go on without") from None
+            raise ConfigError(f"{file}: not a readable manifest ({error}); remove it to continue without") from None
 
 
 def differences(before: Manifest, now: Manifest) -> list[str]:

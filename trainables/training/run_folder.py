@@ -58,7 +58,7 @@ class RunFolder:
 
     @property
     def last(self) -> Path | None:
-        """The checkpoint to go on from; None before the first."""
+        """Return the checkpoint to resume from; None before the first."""
         return self._linked(LAST)
 
     @property

@@ -1,7 +1,7 @@
 """Names by which a trial and the driver of its study exchange what belongs to no metric."""
 
 RESUME_FROM = "resume_from"  # among a trial's parameters: the checkpoint of the trial that it resumes
-FAILURE = "failure"  # a trial's last result: why it could not go on, and would not if it were tried again
+FAILURE = "failure"  # a trial's last result: the error that a retry would not cure
 INTERRUPTED = "interrupted"  # a trial's last result: what stopped it that is no fault of its own
 METRICS_FILE = "metrics.json"  # in a trial's checkpoint: its epoch and metrics, for a driver that has not heard of them
 BEFORE = "before"  # in that file: epoch and metrics of all epochs before it
