@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _standard_library_code() -> _CodeType:
-    """The compiled body of the standard library's `platform.py`, from its cached bytecode where there is one.
+    """Return the compiled body of the standard library's `platform.py`, from its cached bytecode where there is one.
 
     Raises:
         ImportError: The standard library holds no readable `platform` module where `sysconfig` says it lives.

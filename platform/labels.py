@@ -60,7 +60,7 @@ def main(request: Request) -> int:
 
 
 def rows_of(config: DetectorConfig) -> Rows:
-    """The people of all splits, then as many simple bots of all families under their conditions."""
+    """Return the movements of all splits, then as many simple bots of all families under their conditions."""
     splits = load_splits(config.data)
     people = concatenate(*splits.splits.values())
     like = conditions_for(people, len(people), generator(config.seed, "labels"))
@@ -69,7 +69,7 @@ def rows_of(config: DetectorConfig) -> Rows:
 
 
 def elsewhere(config: DetectorConfig) -> tuple[Tensor, str]:
-    """The labels [N, 4] and their hash as a fresh interpreter makes them, with another seed for the hashes of strings.
+    """Return the labels [N, 4] and their hash from a new interpreter with another hash seed.
 
     Raises:
         ConfigError: it came to another end; with its last line.
@@ -92,13 +92,13 @@ def elsewhere(config: DetectorConfig) -> tuple[Tensor, str]:
 
 
 def answer() -> None:
-    """Of the configuration on standard input: the labels of all rows and their hash, as JSON."""
+    """Print the labels of all rows and their hash as JSON, for the configuration on standard input."""
     labels = rows_of(build(DetectorConfig, json.load(sys.stdin))).labels()
     print(json.dumps({"rows": numbered(torch.arange(len(labels)), labels).tolist(), "sha256": labels.sha256}))
 
 
 def show_labels(console: Console, labels: DatasetLabels) -> None:
-    """The three maps with their hashes, and how many people and bots each label has."""
+    """Print the three maps with their hashes, and the numbers of human and bot movements per label."""
     bots = int(labels.is_bot.sum())
     print_heading(console, f"Labels of {len(labels):,} movements: {len(labels) - bots:,} of people, {bots:,} of bots")
     print_facts(console, {"sha256 of the maps": labels.maps.sha256, "and of all rows": labels.sha256})
@@ -113,7 +113,7 @@ def show_labels(console: Console, labels: DatasetLabels) -> None:
 
 
 def show_findings(console: Console, subject: Subject) -> int:
-    """The table of the checks, and the exit code."""
+    """Print the table of the checks and return the exit code."""
     findings = {name: run_check(check, subject) for name, check in CHECKS.items()}
     print_heading(console, "Checks")
     drawn = columns("", "check", "~found")

@@ -43,7 +43,7 @@ A token is read from HUMOUSE_TOKEN.
 
 @dataclass(frozen=True)
 class NegativesConfig:
-    """What is drawn from where."""
+    """Settings of the request to the service."""
 
     url: str = "http://127.0.0.1:8000"  # address of the service
     # folder to write, which must not exist yet
@@ -126,7 +126,7 @@ def _told(chunks: Iterable[Samples], drawn: Callable[[int], object]) -> Iterator
 
 
 def _asked(config: NegativesConfig, like: Canonical, attempt: int) -> SampleOptions:
-    """With a hardness the service draws the conditions: how many rows it looks through is not known beforehand."""
+    """Return the options of a request; with a hardness the service samples the conditions itself."""
     seed = derive(config.seed, "served", attempt) >> 10  # a whole number that JSON readers keep
     asked: SampleOptions = {"seq_len": config.data.canonical.sequence_length, "seed": seed}
     if config.steps is not None:
@@ -137,7 +137,7 @@ def _asked(config: NegativesConfig, like: Canonical, attempt: int) -> SampleOpti
 
 
 def _placed(samples: Samples, like: Canonical, config: NegativesConfig) -> Canonical:
-    """The movements under the conditions that they were drawn for.
+    """Return the movements under the conditions that they were sampled for.
 
     Raises:
         ConfigError: their steps are not those of the asked form.

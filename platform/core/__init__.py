@@ -1,1 +1,1 @@
-"""The Ray instance, provenance of the code, the terminal and disk usage: what every command uses."""
+"""Shared by all commands: Ray instance, provenance of the code, console output and disk usage."""

@@ -17,7 +17,7 @@ WIDE = 300  # columns of a line that goes into a file or a pipe
 
 
 def columns(*titles: str, title: str | None = None) -> Table:
-    """A table without lines; a column's title that begins with > stands to the right, one with ~ may be wrapped."""
+    """Return a table without lines; a title that begins with > is right-aligned, one with ~ may be wrapped."""
     drawn = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in titles:
         right, wrapped = name.startswith(">"), name.startswith("~")
@@ -31,12 +31,12 @@ def columns(*titles: str, title: str | None = None) -> Table:
 
 
 def print_table(console: Console, drawn: Table) -> None:
-    """A table as wide as the terminal; in a file or a pipe as wide as it needs to be."""
+    """Print a table as wide as the terminal; in a file or a pipe as wide as its content."""
     (console if console.is_terminal else Console(file=console.file, width=WIDE)).print(drawn)
 
 
 def print_facts(console: Console, facts: Mapping[str, str]) -> None:
-    """Names and values; what is empty is left out."""
+    """Print names and values, without empty ones."""
     width = max(map(len, facts), default=0)
     for name, value in facts.items():
         if value:
@@ -44,17 +44,17 @@ def print_facts(console: Console, facts: Mapping[str, str]) -> None:
 
 
 def print_heading(console: Console, text: str) -> None:
-    """A line in bold."""
+    """Print a line in bold."""
     console.print(Text(text, style="bold"), soft_wrap=True)
 
 
 def print_line(console: Console, line: str) -> None:
-    """A line as it is, whatever brackets it has."""
+    """Print a line literally, without markup."""
     console.print(Text(line), soft_wrap=True)
 
 
 def metric(name: str, value: float | None) -> str:
-    """A metric with its digits; a dash where there is none."""
+    """Return a metric with its digits; a dash where there is none."""
     return number(value, digits(name))
 
 
@@ -77,14 +77,14 @@ def metric_interval(name: str, interval: Interval | Mapping[str, Any] | None) ->
 
 
 def plain(value: Any) -> str:
-    """A value in few digits; a mapping as names and values."""
+    """Return a value in few digits; a mapping as names and values."""
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {plain(one)}" for name, one in value.items())
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def describe(params: dict[str, Any]) -> str:
-    """Parameters in a short line: the last part of each key and its value."""
+    """Return parameters in a short line: the last part of each key and its value."""
     return "  ".join(
         f"{key.rpartition('.')[2]} {value:.3g}" if isinstance(value, float) else f"{key.rpartition('.')[2]} {value}"
         for key, value in params.items()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def size(folder: Path) -> int:
-    """Bytes of all files below a folder; a file that goes meanwhile counts as gone."""
+    """Return the bytes of all files below a folder; a file that is deleted meanwhile does not count."""
     total = 0
     for at, _, files in os.walk(folder):
         for name in files:

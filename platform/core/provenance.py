@@ -1,4 +1,4 @@
-"""The checkout that a driver runs from: its commit, what is not committed in it, and the locked versions.
+"""Provenance of the checkout: its commit, uncommitted changes, and locked versions.
 
 Without git, or outside of a repository (`ray up` copies the code and not the history), there is no commit, and the
 reason stands in its place; the hash of the code that a trial ran is in its manifest either way.
@@ -39,11 +39,11 @@ class Source:
 
     @property
     def diff_sha256(self) -> str | None:
-        """Of the patch; None for a clean checkout."""
+        """Hash of the patch; None for a clean checkout."""
         return hashlib.sha256(self.diff.encode()).hexdigest() if self.diff else None
 
     def facts(self) -> dict[str, Any]:
-        """What a manifest holds of it, as plain values."""
+        """Return the facts that a manifest stores, as plain values."""
         return {
             "commit": self.commit,
             "reason": self.reason,
@@ -67,7 +67,7 @@ class NoHistory(RuntimeError):
 
 
 def source_of(root: Path = ROOT) -> Source:
-    """The state of the checkout in `root`."""
+    """Return the state of the checkout in `root`."""
     lock = root / "constraints.txt"
     constraints = file_sha256(lock) if lock.is_file() else None
     try:
@@ -90,7 +90,7 @@ def _uncommitted(root: Path) -> str:
 
 
 def _added(root: Path, name: str) -> str:
-    """An untracked file as a patch that adds it; of a large one a line with its hash."""
+    """Return an untracked file as a patch that adds it; for a large one a line with its hash."""
     file = root / name
     if not file.is_symlink() and file.stat().st_size > KEPT_BYTES:
         return f"# untracked, too large to keep: {name} ({file.stat().st_size} bytes, sha256 {file_sha256(file)})\n"
@@ -98,7 +98,7 @@ def _added(root: Path, name: str) -> str:
 
 
 def _git(root: Path, *arguments: str, allowed: tuple[int, ...] = (0,)) -> str:
-    """What a git command prints; it takes no locks and asks nothing.
+    """Return the output of a git command, which takes no locks and does not prompt.
 
     Raises:
         NoHistory: there is no git, no repository, no commit, or no answer.

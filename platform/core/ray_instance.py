@@ -1,4 +1,4 @@
-"""Where the driver meets Ray: start a local instance or join the cluster, with everything said explicitly."""
+"""Start a local Ray instance or connect to a cluster, with all options explicit."""
 
 import logging
 import os

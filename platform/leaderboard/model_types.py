@@ -1,4 +1,4 @@
-"""What needs code of its own by type of model: a reference of real users, plots of the best, and timed work.
+"""Functions by type of model: scores of real movements, plots of the best trial, and the timed call.
 
 What is only named differently stands in the record of the type (`trainables.training.trainable.ModelType`).
 """

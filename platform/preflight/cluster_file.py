@@ -1,4 +1,4 @@
-"""The cluster file before `ray up`: programs, key and names; and logging in to its machines where that is wanted."""
+"""Checks of the cluster file before `ray up`: programs, key and host names; optionally a login to its machines."""
 
 import ipaddress
 import shutil
@@ -20,7 +20,7 @@ NEEDED = "command -v rsync && command -v make"  # on every machine
 
 @dataclass(frozen=True)
 class ClusterFile:
-    """What logs in where."""
+    """User, key, hosts and mounts of a cluster file."""
 
     user: str
     key: Path
@@ -34,7 +34,7 @@ class ClusterFile:
 
 
 def check_cluster_file(context: PreflightContext) -> Finding:
-    """What `ray up` needs: the file, the programs, the key, and names that resolve."""
+    """Check what `ray up` needs: file, programs, key, and host names that resolve."""
     missing = [program for program in ("ssh", "rsync") if shutil.which(program) is None]
     problems, filled_in = reachable(Path(context.config.cluster))
     if missing:
@@ -48,7 +48,7 @@ def check_cluster_file(context: PreflightContext) -> Finding:
 
 
 def check_connection(context: PreflightContext) -> Finding:
-    """Log in to each machine of the cluster file, if that is wanted."""
+    """Log in to each machine of the cluster file, if `connect` is set."""
     if not context.config.connect:
         return Finding(OK, "not tried; connect=true logs in to every machine of the cluster file")
     failed = reach(Path(context.config.cluster))
@@ -60,7 +60,7 @@ def check_connection(context: PreflightContext) -> Finding:
 
 
 def read(file: Path) -> ClusterFile:
-    """The cluster file of an on-prem cluster.
+    """Read the cluster file of an on-prem cluster.
 
     Raises:
         ConfigError: it cannot be read, or a key is missing.
@@ -78,7 +78,7 @@ def read(file: Path) -> ClusterFile:
 
 
 def reachable(file: Path) -> tuple[list[str], bool]:
-    """What is wrong as far as it can be known without logging in, and whether the file is filled in at all."""
+    """Return the problems that show without a login, and whether the file is filled in."""
     if not file.is_file():
         return [f"{file}: no such file"], False
     cluster = read(file)
@@ -97,7 +97,7 @@ def _problems(cluster: ClusterFile) -> Iterator[str]:
 
 
 def reach(file: Path) -> list[str]:
-    """Log in to every machine, without asking for anything; what went wrong."""
+    """Log in to every machine without prompts; return the errors."""
     cluster = read(file)
     return [said for host in cluster.hosts if (said := _login(cluster, host))]
 

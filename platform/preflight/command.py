@@ -1,4 +1,4 @@
-"""What `python -m platform.doctor` does: gather the context, run every check, print each finding as it comes."""
+"""Run `python -m platform.doctor`: gather the context, run every check, print each finding as it comes."""
 
 import secrets
 import shutil
@@ -28,7 +28,7 @@ ANSWER_S = 120.0  # a node starts a process for the first task that it runs
 
 
 def check(config: DoctorConfig, data: DataConfig) -> int:
-    """Gather, check one thing after the other, and print each finding as it comes."""
+    """Gather the context, run the checks one after the other, and print each finding as it comes."""
     console = Console()
     context = gather_context(config, data)
     findings = [_shown(console, name, run_check(one, context)) for name, one in CHECKS.items()]
@@ -38,7 +38,7 @@ def check(config: DoctorConfig, data: DataConfig) -> int:
 
 
 def _shown(console: Console, name: str, finding: Finding) -> Finding:
-    """Print a finding, what to do on a line of its own."""
+    """Print a finding, its remedy on a line of its own."""
     width = max(map(len, CHECKS))
     line = Text.assemble((f"{finding.state:<8}", STYLES[finding.state]), f"{name:<{width}}  {finding.text}")
     console.print(line, highlight=False, soft_wrap=True)
@@ -48,7 +48,7 @@ def _shown(console: Console, name: str, finding: Finding) -> Finding:
 
 
 def gather_context(config: DoctorConfig, data: DataConfig) -> PreflightContext:
-    """This machine, and the nodes of the Ray instance, which is left again (or ended, where it is local)."""
+    """Return this machine and the nodes of the Ray instance, which is left again (or ended if it is local)."""
     with _shared_folder(Path(config.storage_path).expanduser().resolve()) as (folder, secret, error):
         driver = probe_node(str(folder), secret, "driver-again")
         here = replace(driver, storage=error or driver.storage)
@@ -57,7 +57,7 @@ def gather_context(config: DoctorConfig, data: DataConfig) -> PreflightContext:
 
 @contextmanager
 def _shared_folder(storage: Path) -> Iterator[tuple[Path, str, str]]:
-    """A folder in the storage with the driver's file in it, its secret, and why that could not be; gone afterwards."""
+    """Yield a temporary folder in the storage with the driver's file, its secret, and the error if there was one."""
     missing = [path for path in (storage, *storage.parents) if not path.exists()]
     folder, secret, error = storage / f".doctor-{secrets.token_hex(4)}", secrets.token_hex(16), ""
     try:
@@ -75,7 +75,7 @@ def _shared_folder(storage: Path) -> Iterator[tuple[Path, str, str]]:
 
 
 def _cluster(config: DoctorConfig, folder: Path, secret: str) -> Cluster:
-    """The Ray instance at the address with the answers of its nodes."""
+    """Return the Ray instance at the address with the answers of its nodes."""
     error = "" if config.address == "local" else unreachable_reason(config.address)
     if error:
         return Cluster(error=error)
@@ -87,7 +87,7 @@ def _cluster(config: DoctorConfig, folder: Path, secret: str) -> Cluster:
 
 
 def _asked(alive: list[Mapping[str, Any]], folder: Path, secret: str) -> Cluster:
-    """Every node examines itself; all at once, for each starts a process."""
+    """Probe all nodes at once, for each has to start a process."""
     tasks = {
         node["NodeID"]: _on(node, probe_node).remote(str(folder), secret, f"node-{node['NodeID']}") for node in alive
     }
@@ -103,21 +103,21 @@ def _asked(alive: list[Mapping[str, Any]], folder: Path, secret: str) -> Cluster
 
 
 def _on(node: Mapping[str, Any], function: Callable[..., Any]) -> Any:
-    """The function as a task that runs on this node or nowhere; it takes no CPU from anybody."""
+    """Return the function as a task that runs on this node only and reserves no CPU."""
     place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
     task: Any = ray.remote(function)
     return task.options(num_cpus=0, scheduling_strategy=place)
 
 
 def _confirmed(node: Node, file: Path, secret: str) -> Node:
-    """The answer, once the driver has found what the node wrote."""
+    """Return the answer of a node, with an error if the driver does not find the file that it wrote."""
     if node.storage or (file.is_file() and file.read_text() == secret):
         return node
     return replace(node, storage=f"{file.parent.parent} is another folder there: its file did not arrive")
 
 
 def _apart_s(clock: Any) -> float:
-    """The node's clock minus this one, beyond what half a round trip can explain."""
+    """Return the offset of a node's clock, less what half a round trip explains."""
     before = now_s()
     there: float = ray.get(clock.remote(), timeout=ANSWER_S)
     after = now_s()
@@ -126,5 +126,5 @@ def _apart_s(clock: Any) -> float:
 
 
 def _cause(error: RayError) -> str:
-    """The last line of what a task raised."""
+    """Return the last line of a task's error."""
     return str(error).strip().splitlines()[-1]

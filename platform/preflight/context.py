@@ -14,7 +14,7 @@ STATES = (OK, WARNING, FAIL)
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found: its state, one line, and what to do where it is not ok."""
+    """The finding of a check: its state, one line, and the remedy where it is not ok."""
 
     state: str
     text: str
@@ -23,7 +23,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class DoctorConfig:
-    """What is to be checked: the keys bear the names that they have in a sweep."""
+    """Settings of the preflight; keys have the names that they have in a sweep."""
 
     storage_path: Folder = "results"  # folder that a sweep would write to
     storage: str = ""  # URL of Optuna's database; empty: a journal file below storage_path
@@ -54,13 +54,13 @@ class Cluster:
     capacity: tuple[Mapping[str, float], ...] = ()
 
     def total(self, resource: str) -> float:
-        """Of all nodes together."""
+        """Return the sum over all nodes."""
         return sum(node.get(resource, 0.0) for node in self.capacity)
 
 
 @dataclass(frozen=True)
 class PreflightContext:
-    """All that the checks read."""
+    """Everything that the checks read."""
 
     config: DoctorConfig
     data: DataConfig
@@ -69,7 +69,7 @@ class PreflightContext:
 
     @property
     def machines(self) -> tuple[Node, ...]:
-        """The driver's first; a local instance is on the same one."""
+        """The machines, the driver's first; a local instance runs on the same one."""
         return (self.driver,) if self.local else (self.driver, *self.cluster.nodes)
 
     @property
@@ -82,7 +82,7 @@ Check = Callable[[PreflightContext], Finding]
 
 
 def worst_finding(context: PreflightContext, check_node: Callable[[Node], Finding]) -> Finding:
-    """The worst finding over all machines, and on which of them."""
+    """Return the worst finding over all machines, with the hosts that have it."""
     found = [(node.host, check_node(node)) for node in context.machines]
     worst = max(STATES.index(finding.state) for _, finding in found)
     hosts = [(host, finding) for host, finding in found if finding.state == STATES[worst]]
@@ -93,7 +93,7 @@ def worst_finding(context: PreflightContext, check_node: Callable[[Node], Findin
 
 
 def needs_ray(check: Check) -> Check:
-    """A check that says so where there is no Ray to look at."""
+    """Decorate a check so that it reports a warning where no Ray instance is reachable."""
 
     def checked(context: PreflightContext) -> Finding:
         if context.cluster.error:
@@ -104,7 +104,7 @@ def needs_ray(check: Check) -> Check:
 
 
 def run_check(check: Check, context: PreflightContext) -> Finding:
-    """What a check finds; one that raises has failed, and stops no other."""
+    """Return the finding of a check; one that raises has failed, and stops no other."""
     try:
         return check(context)
     except Exception as error:  # noqa: BLE001  # whatever it is, the other checks are wanted too
@@ -114,5 +114,5 @@ def run_check(check: Check, context: PreflightContext) -> Finding:
 
 
 def mib(size: float) -> str:
-    """Bytes as a line shows them."""
+    """Return bytes as text in MiB."""
     return f"{size / 2**20:,.0f} MiB"

@@ -25,7 +25,7 @@ UNKNOWN = "a name that no data set has"
 
 @dataclass(frozen=True)
 class LabelsConfig:
-    """In which ways the labels are made again."""
+    """Settings of the label checks."""
 
     # batch sizes that the labels are made again with
     batch_sizes: Annotated[tuple[PositiveInt, ...], Length()] = (7, 128, 1000)
@@ -52,7 +52,7 @@ class Rows(Dataset[Tensor]):
         return numbered(taken, self.maps.label(task_names(self.movements.take(taken)), [self.styles[i] for i in rows]))
 
     def labels(self) -> DatasetLabels:
-        """Of all rows at once."""
+        """Return the labels of all rows at once."""
         return self.maps.label(task_names(self.movements), self.styles)
 
 
@@ -75,7 +75,7 @@ Check = Callable[[Subject], Finding]
 
 
 def check_maps(subject: Subject) -> Finding:
-    """Names and numbers are each other's inverse, in sorted order, and survive a record."""
+    """Check that names and numbers are each other's inverse, in sorted order, and survive a record."""
     maps = subject.labels.maps
     again = LabelMaps.from_json(json.loads(json.dumps(maps.to_json())))
     wrong = [kind for kind in KINDS if not _inverse(getattr(again, kind))]
@@ -85,33 +85,33 @@ def check_maps(subject: Subject) -> Finding:
 
 
 def check_unknown(subject: Subject) -> Finding:
-    """A name that no map holds is refused by each of them."""
+    """Check that every map refuses an unknown name."""
     taken = [kind for kind in KINDS if not _refuses(getattr(subject.labels.maps, kind))]
     return Finding(FAIL if taken else OK, f"taken by {', '.join(taken)}" if taken else "refused by all maps")
 
 
 def check_batch_sizes(subject: Subject) -> Finding:
-    """In their order, in batches of each size."""
+    """Check the labels in order, in batches of each size."""
     sizes = subject.config.batch_sizes
     return _compared(subject, f"batches of {_listed(sizes)}", {f"batches of {n}": read(subject.rows, n) for n in sizes})
 
 
 def check_shuffles(subject: Subject) -> Finding:
-    """In random orders, in batches of each size."""
+    """Check the labels in random orders, in batches of each size."""
     sizes, orders = subject.config.batch_sizes, range(subject.config.shuffles)
     found = {f"batches of {n}, order {k}": read(subject.rows, n, k) for n in sizes for k in orders}
     return _compared(subject, f"{len(orders)} random orders in batches of {_listed(sizes)}", found)
 
 
 def check_workers(subject: Subject) -> Finding:
-    """By each number of workers of a DataLoader, in a random order."""
+    """Check the labels with each number of DataLoader workers, in a random order."""
     size, numbers = sorted(subject.config.batch_sizes)[len(subject.config.batch_sizes) // 2], subject.config.num_workers
     found = {f"num_workers={k}": read(subject.rows, size, 0, k) for k in numbers}
     return _compared(subject, f"num_workers={_listed(numbers)} in batches of {size}", found)
 
 
 def check_process(subject: Subject) -> Finding:
-    """By a fresh interpreter, in which strings have other hashes."""
+    """Check the labels in a new interpreter with another hash seed."""
     found, sha256 = subject.elsewhere()
     finding = _compared(subject, "a fresh process with another PYTHONHASHSEED", {"a fresh process": found})
     if finding.state == OK and sha256 != subject.labels.sha256:
@@ -130,7 +130,7 @@ CHECKS: dict[str, Check] = {
 
 
 def run_check(check: Check, subject: Subject) -> Finding:
-    """What a check finds; one that raises has failed, and stops no other."""
+    """Return the finding of a check; one that raises has failed, and stops no other."""
     try:
         return check(subject)
     except Exception as error:  # noqa: BLE001  # whatever it is, the other checks are wanted too
@@ -143,7 +143,7 @@ def numbered(rows: Tensor, labels: DatasetLabels) -> Tensor:
 
 
 def read(rows: Rows, batch_size: int, shuffle: int | None = None, workers: int = 0) -> Tensor:
-    """The labels [N, 4] of one pass of a DataLoader, sorted by the number of their row."""
+    """Return the labels [N, 4] of one pass of a DataLoader, sorted by row number."""
     count = len(rows)
     order = range(count) if shuffle is None else torch.randperm(count, generator=generator(shuffle, "labels")).tolist()
     batches = BatchSampler(order, batch_size, drop_last=False)
@@ -152,7 +152,7 @@ def read(rows: Rows, batch_size: int, shuffle: int | None = None, workers: int =
 
 
 def difference(found: Tensor, expected: DatasetLabels) -> str:
-    """How labels [N, 4] differ from those made once, in words; empty where they do not."""
+    """Return how labels [N, 4] differ from the expected ones, in words; empty where they agree."""
     whole = numbered(torch.arange(len(expected)), expected)
     if not torch.equal(found[:, 0], whole[:, 0]):
         return f"{len(found):,} rows came where each of {len(whole):,} is to come once"

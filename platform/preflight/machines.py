@@ -1,4 +1,4 @@
-"""Every machine of a sweep: Python, packages, the code itself, and the limits of the system."""
+"""Checks of every machine: Python, packages, code, and limits of the system."""
 
 import os
 import re
@@ -19,7 +19,7 @@ OPEN_FILES = 4096  # Ray warns below
 
 
 def check_python(context: PreflightContext) -> Finding:
-    """Recent enough, and the very same on all machines: Ray refuses to join others."""
+    """Check that Python is recent enough and the same on all machines: Ray refuses to join others."""
     versions = {node.python for node in context.machines}
     text = " and ".join(sorted(".".join(map(str, version)) for version in versions))
     if min(versions)[:2] < PYTHON:
@@ -28,7 +28,7 @@ def check_python(context: PreflightContext) -> Finding:
 
 
 def check_packages(context: PreflightContext) -> Finding:
-    """Whatever is installed stands at the version of constraints.txt, and nothing that is needed is missing."""
+    """Check that installed packages have the versions of constraints.txt and that none is missing."""
     locked = pins((ROOT / "constraints.txt").read_text())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needed = [normal(re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0]) for line in project["dependencies"]]
@@ -36,13 +36,13 @@ def check_packages(context: PreflightContext) -> Finding:
 
 
 def pins(constraints: str) -> dict[str, str]:
-    """Normal name -> version, from the text of constraints.txt."""
+    """Return normalised names and versions from the text of constraints.txt."""
     lines = [line.split("==") for line in constraints.splitlines() if "==" in line and not line.startswith("#")]
     return {normal(name): version.strip() for name, version in lines}
 
 
 def compare_packages(installed: Mapping[str, str], locked: Mapping[str, str], needed: Sequence[str]) -> Finding:
-    """A local part (torch 2.13.0+cpu) is the builder's and does not count."""
+    """Compare versions without their local part (torch 2.13.0+cpu)."""
     missing = [f"{name} is missing" for name in needed if name not in installed]
     other = [
         f"{name} {installed[name]}, locked {version}"
@@ -55,7 +55,7 @@ def compare_packages(installed: Mapping[str, str], locked: Mapping[str, str], ne
 
 
 def check_shim(context: PreflightContext) -> Finding:
-    """`platform` is this project's, and still answers as the standard library's."""
+    """Check that `platform` is this project's package and still provides the standard library's functions."""
     file = Path(platform.__file__).resolve()
     remedy = f"start in {ROOT} with python -m, without PYTHONSAFEPATH"
     if file.parent != ROOT / "platform":
@@ -69,7 +69,7 @@ def check_shim(context: PreflightContext) -> Finding:
 
 
 def check_code(context: PreflightContext) -> Finding:
-    """The commit, and the same code on every node (which need no git: hashes are compared)."""
+    """Check the commit, and by hashes that every node has the same code."""
     source = source_of()
     others = [node.host for node in context.machines if node.code_sha256 != context.driver.code_sha256]
     if others:
@@ -83,7 +83,7 @@ def check_code(context: PreflightContext) -> Finding:
 
 
 def check_open_files(context: PreflightContext) -> Finding:
-    """Ray's processes hold many sockets open."""
+    """Check the limit of open files: Ray's processes hold many sockets."""
     remedy = f"ulimit -n {16 * OPEN_FILES}"
 
     def check_node(node: Node) -> Finding:
@@ -94,7 +94,7 @@ def check_open_files(context: PreflightContext) -> Finding:
 
 
 def check_shared_memory(context: PreflightContext) -> Finding:
-    """Ray's objects lie there; too little of it and they go to the disk."""
+    """Check the shared memory, which holds Ray's objects; without enough of it they are spilled to disk."""
 
     def check_node(node: Node) -> Finding:
         disk = node.disks.get("shared memory")
@@ -108,7 +108,7 @@ def check_shared_memory(context: PreflightContext) -> Finding:
 
 
 def check_disks(context: PreflightContext) -> Finding:
-    """Free space for results and for Ray's files."""
+    """Check the free space for results and for Ray's files."""
 
     def check_node(node: Node) -> Finding:
         disks = {name: disk for name, disk in node.disks.items() if name != "shared memory"}

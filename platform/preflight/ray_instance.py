@@ -1,4 +1,4 @@
-"""The Ray instance of a sweep: there, closed to strangers, large enough, and of one time."""
+"""Checks of the Ray instance: reachable, authenticated, large enough, and with synchronised clocks."""
 
 import os
 import stat
@@ -14,7 +14,7 @@ APART_S = 2.0  # clocks; the order of events in logs becomes wrong
 
 
 def check_ray(context: PreflightContext) -> Finding:
-    """An instance at the address, all of whose nodes can run this code."""
+    """Check that an instance is reachable and that all of its nodes can run this code."""
     cluster = context.cluster
     if cluster.error:
         here = "free memory and disk; the logs are in /tmp/ray/session_latest/logs"
@@ -28,7 +28,7 @@ def check_ray(context: PreflightContext) -> Finding:
 
 
 def check_token(context: PreflightContext) -> Finding:
-    """Whoever reaches Ray's ports without a token can run code: it is asked for, and its owner alone can read it."""
+    """Check that Ray requires a token, without which its ports run any code, and that only the owner can read it."""
     mode, file = os.environ.get("RAY_AUTH_MODE"), Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / TOKEN))
     serious = WARNING if context.local else FAIL
     if mode not in (None, "token") or (mode is None and not context.local):
@@ -54,7 +54,7 @@ def _exposed(file: Path) -> bool:
 
 @needs_ray
 def check_resources(context: PreflightContext) -> Finding:
-    """A trial and each of its workers fit, and there is memory for as many as run side by side."""
+    """Check that a trial and its workers fit, and that the memory suffices for the concurrent trials."""
     cluster, scaling = context.cluster, context.config.scaling
     cpus, gpus = scaling.cpus_per_worker, scaling.gpus_per_worker
     workers = max(scaling.num_workers, 1)
@@ -69,13 +69,13 @@ def check_resources(context: PreflightContext) -> Finding:
 
 
 def _fits(node: Mapping[str, float], cpus: int, gpus: float) -> int:
-    """How many processes a node carries."""
+    """Return how many processes a node can run."""
     by_gpu = [int(node.get("GPU", 0.0) / gpus)] if gpus else []
     return min([int(node.get("CPU", 0.0)) // cpus, *by_gpu])
 
 
 def _memory(context: PreflightContext, trials: int) -> Finding:
-    """A trial that leads a group is a process as well."""
+    """Check the memory of the concurrent trials; the driver of a worker group is a process as well."""
     scaling = context.config.scaling
     needed = trials * (scaling.num_workers + 1) * PROCESS_BYTES
     known = [node.memory_bytes for node in (context.cluster.nodes or context.machines) if node.memory_bytes is not None]
@@ -87,7 +87,7 @@ def _memory(context: PreflightContext, trials: int) -> Finding:
 
 @needs_ray
 def check_clocks(context: PreflightContext) -> Finding:
-    """How far the clocks are apart."""
+    """Check the offsets of the clocks."""
     apart = {host: seconds for host, seconds in context.cluster.clock_offset_s.items() if abs(seconds) > APART_S}
     if apart:
         text = ", ".join(f"{host} {seconds:+.1f} s" for host, seconds in apart.items())

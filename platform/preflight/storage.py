@@ -1,4 +1,4 @@
-"""Where a sweep reads and writes: the folder of the results, the study's database, the recordings."""
+"""Checks of the storage: results folder, database of the study, recordings."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from trainables.data.dataset import load_splits
 
 
 def check_storage(context: PreflightContext) -> Finding:
-    """The results' folder can be written here, and is the same folder on every node."""
+    """Check that the results folder is writable, and is the same folder on every node."""
     place = context.config.storage_path
     if context.driver.storage:
         return Finding(FAIL, f"storage_path={place}: {context.driver.storage}", "choose a folder that you may write to")
@@ -23,7 +23,7 @@ def check_storage(context: PreflightContext) -> Finding:
 
 
 def check_database(context: PreflightContext) -> Finding:
-    """Optuna's database answers; nothing is created in it."""
+    """Check that Optuna's database is reachable; nothing is created in it."""
     text = context.config.storage
     if not text:
         return Finding(OK, "a journal file beside the results")
@@ -39,7 +39,7 @@ def check_database(context: PreflightContext) -> Finding:
 
 
 def _sqlite(file: Path) -> Finding:
-    """A file that a study would create where it is absent."""
+    """Check a database file, which a study creates where it is missing."""
     folder = file.absolute().parent
     if not os.access(file if file.exists() else folder, os.W_OK):
         return Finding(FAIL, f"storage=sqlite: {file} cannot be written", "choose a file that you may write to")
@@ -47,7 +47,7 @@ def _sqlite(file: Path) -> Finding:
 
 
 def check_data(context: PreflightContext) -> Finding:
-    """The recordings can be read and give all four splits."""
+    """Check that the recordings can be read and give all four splits."""
     splits = load_splits(context.data)
     sizes = ", ".join(f"{name} {len(split):,}" for name, split in splits.splits.items())
     return Finding(OK, f"{context.data.source}: {sizes}; sha256 {splits.sha256[:16]}")

@@ -1,4 +1,4 @@
-"""What `python -m platform.promote` does: decide on a challenger, list champions, restore the previous one."""
+"""Run `python -m platform.promote`: decide on a challenger, list champions, restore the previous one."""
 
 from collections.abc import Callable, Mapping
 from functools import partial

@@ -56,7 +56,7 @@ class Latency:
 
 
 def bounding_place(count: int, confidence: float) -> int | None:
-    """The place (from 1) of the smallest of `count` ordered values that bounds their median from above.
+    """Return the place (from 1) of the smallest of `count` ordered values that bounds their median from above.
 
     >>> bounding_place(11, 0.95), bounding_place(5, 0.95), bounding_place(4, 0.95)
     (9, 5, None)

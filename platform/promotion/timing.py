@@ -10,7 +10,7 @@ from trainables.core.threads import threads
 from trainables.data.canonical import Canonical
 
 Work = Callable[[Canonical], object]
-"""What is timed: samples under the conditions of movements, or their scores."""
+"""The timed call: sampling under the conditions of movements, or scoring them."""
 
 
 def measure(sides: Sequence[Work], asked: Canonical, config: LatencyConfig) -> Latency:

@@ -46,7 +46,7 @@ def objectives(shown: StudyView) -> dict[str, tuple[dict[int, float], str]]:
 
 
 def forest(board: Board, metric_set: MetricSet, floor: NullBand | None) -> Figure:
-    """The headline of the finalists with 95 % intervals: search estimate, re-evaluation, holdout split."""
+    """Plot the headline of the finalists with 95 % intervals: search estimate, re-evaluation, holdout split."""
     headline = metric_set.headline
     rows = [row for row in board["rows"] if headline in row["validation"]]
     if not rows:

@@ -82,7 +82,7 @@ class BudgetConfig:
 
     @property
     def time_limit_s(self) -> float:
-        """The time limit in seconds, from text such as 90s, 20m, 1.5h."""
+        """Return the time limit in seconds, from text such as 90s, 20m, 1.5h."""
         return TIME.value(self.time_limit)
 
     @property

@@ -161,8 +161,8 @@ def test_a_space_leaves_none_of_its_own_baselines_out_and_a_wrong_one_is_an_erro
     assert own.left_out == ()
     assert len(own.space.baselines) == len(space.baselines) > 0
     monkeypatch.setattr(
-        search_space, "_check_reach", lambda space, trainable: None
-    )  # of the laws, which stay as they are
+        search_space, "_check_bounds", lambda space, trainable: None
+    )  # of the distributions, which stay as they are
     for key, within in space.parameters.items():
         beyond = "elsewhere" if isinstance(within, CategoricalDistribution) else bounds(within)[-1] + 1
         points = tuple({**point, key: beyond} for point in space.baselines)

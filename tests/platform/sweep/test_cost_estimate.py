@@ -109,7 +109,7 @@ def test_the_description_names_everything_that_decides() -> None:
     text = dict(line.split(maxsplit=1) for line in lines if not line.strip().startswith("full"))
     assert text["searched"] == "optim.lr, model.base_channels, data.source"
     assert text["fixed"] == "contrastive.weight"
-    assert text["trials"] == "8 to run of 10, 3 side by side, sampler tpe"
+    assert text["trials"] == "8 to run of 10, 3 at a time, sampler tpe"
     assert text["halving"] == "rungs at epochs 2, 6; one in 3 goes on"
     assert text["time"] == "about 10:05; stopped at 20m"
     assert text["finalists"] == "top 3, each retrained with 0 and evaluated with 3 new seeds, about 1:05"
