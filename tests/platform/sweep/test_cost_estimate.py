@@ -110,7 +110,7 @@ def test_the_description_names_everything_that_decides() -> None:
     assert text["searched"] == "optim.lr, model.base_channels, data.source"
     assert text["fixed"] == "contrastive.weight"
     assert text["trials"] == "8 to run of 10, 3 at a time, sampler tpe"
-    assert text["halving"] == "rungs at epochs 2, 6; one in 3 goes on"
+    assert text["halving"] == "rungs at epochs 2, 6; one in 3 continues"
     assert text["time"] == "about 10:05; stopped at 20m"
     assert text["finalists"] == "top 3, each retrained with 0 and evaluated with 3 new seeds, about 1:05"
     assert text["disk"] == "at most 5 MB of checkpoints, budget.disk=10GB"
