@@ -67,7 +67,7 @@ def test_a_sweep_runs_leaves_everything_and_continues(tmp_path: Path, capsys: py
     trials = json.loads((study / "summary.json").read_text())["trials"]
     assert sorted(trial["trial"] for trial in trials) == [0, 1, 2]
     assert tune_here(tmp_path, "budget.trials=3") == 0
-    assert "budget of 3 trials is met" in capsys.readouterr().out
+    assert "budget.trials=3 reached" in capsys.readouterr().out
     assert tune_here(tmp_path, "budget.trials=4", "trainable.epochs=3") == WRONG_INPUT
     refused = capsys.readouterr().err
     assert refused.count("\n") == 1
