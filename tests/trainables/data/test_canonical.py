@@ -347,7 +347,7 @@ def test_a_movement_that_is_too_long_is_refused_and_not_cut() -> None:
 def test_a_config_checks_itself(make: Callable[[], CanonicalConfig], law: str) -> None:
     with pytest.raises(ConfigError) as caught:
         make()
-    assert str(caught.value).startswith(law)
+    assert str(caught.value).startswith(f"expected {law}, but got ")
 
 
 # sets of movements

@@ -149,7 +149,7 @@ def test_no_two_steps_share_their_randomness(monkeypatch: pytest.MonkeyPatch) ->
         steps.append((batch, sample_randomness(batch, *given, estimates=estimates)))
         return steps[-1][1]
 
-    monkeypatch.setattr(loop, "draw", watched)
+    monkeypatch.setattr(loop, "sample_randomness", watched)
     for _ in epochs(TINY):
         pass
     taken = [pair for pair in steps if len(pair[0].condition) == TINY.batch_size]

@@ -63,9 +63,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 CTRL_C_AFTER_THE_FIRST_EPOCH = """
 import os, signal, sys
 from trainables.core.cli import run
-from trainables.diffusion import train
+from trainables.diffusion import loop, train
 
-plain = train.epochs
+plain = loop.epochs
 
 def epochs(*arguments, **settings):
     for epoch in plain(*arguments, **settings):
@@ -73,7 +73,7 @@ def epochs(*arguments, **settings):
         if epoch.number == 1:
             os.kill(os.getpid(), signal.SIGINT)
 
-train.epochs = epochs
+loop.epochs = epochs
 sys.exit(run(train.COMMAND, train.main))
 """
 

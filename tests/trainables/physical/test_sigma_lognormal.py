@@ -158,4 +158,4 @@ def test_no_movements_of_the_real_conditions_are_lost(real: Canonical) -> None:
 def test_parameters_that_break_a_law_are_refused(wrong: dict[str, float | int | tuple[float, float]], law: str) -> None:
     with pytest.raises(ConfigError) as error:
         replace(MODEL, **wrong)  # type: ignore[arg-type]
-    assert str(error.value).startswith(law)
+    assert str(error.value).startswith(f"expected {law}, but got ")
