@@ -86,7 +86,8 @@ def check_exactly_once(study: optuna.Study, case: Case) -> None:
 def check_went_on(study: optuna.Study) -> None:
     """A cut trial went on from a checkpoint, with the values that its predecessor had reported up to there."""
     trials = study.get_trials(deepcopy=False)
-    starts = [trial for trial in trials if START in trial.user_attrs]
+    # one that was interrupted again before its first report has no values yet; its successor has them
+    starts = [trial for trial in trials if START in trial.user_attrs and trial.intermediate_values]
     for trial in starts:
         before = trials[trial.user_attrs[RESUMED_FROM]].intermediate_values
         kept = {epoch: value for epoch, value in before.items() if epoch <= trial.user_attrs[START][EPOCH]}
