@@ -16,7 +16,7 @@ from trainables.eval.features.kinematic import FEATURES, movement_features
 from trainables.eval.generation.condition_error import ConditionError, condition_errors
 from trainables.eval.generation.memorisation import Memorisation, TrainingPaths
 from trainables.eval.indices import Indices
-from trainables.eval.two_sample.c2st import C2STResult, HeldOutScores, classifier_two_sample_test, held_out_scores
+from trainables.eval.two_sample.c2st import C2STResult, HeldOutScores, held_out_scores, result_of_scores
 from trainables.eval.two_sample.manifold import density_coverage, precision_recall, precision_recall_rows
 from trainables.eval.two_sample.mmd import mmd_of_rows
 from trainables.eval.two_sample.prd import prd
@@ -72,16 +72,7 @@ class GeneratorEvaluation:
     @cached_property
     def two_sample_test(self) -> C2STResult:
         """The probe's held-out accuracy and AUC; a user is in one fold."""
-        return classifier_two_sample_test(
-            self.real,
-            self.fake,
-            real_groups=self.matched.group,
-            fake_groups=self.produced.group,
-            probe=self.probe,
-            folds=self.folds,
-            seed=self.seed,
-            columns=FEATURES,
-        )
+        return result_of_scores(self.held_out, self.probe)
 
     @cached_property
     def held_out(self) -> HeldOutScores:

@@ -90,6 +90,11 @@ def classifier_two_sample_test(
         seed=seed,
         columns=columns,
     )
+    return result_of_scores(held_out, probe)
+
+
+def result_of_scores(held_out: HeldOutScores, probe: str) -> C2STResult:
+    """Return accuracy and AUC of held-out scores."""
     y, scores = held_out.is_fake, held_out.scores
     per_fold = [balanced_accuracy_score(y[test], scores[test] > 0.5) for test in held_out.folds]
     return C2STResult(
