@@ -86,7 +86,12 @@ class OptunaSearcher(Searcher):
         self.stop_reason = ""  # why no trial can continue; empty while they can
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a string
-        """Return the next parameters by dotted key, or FINISHED when the budget is reached."""
+        """Return the next parameters by dotted key, or FINISHED when the budget is reached or the sweep has to stop.
+
+        While no trial runs, Tune asks this method for minutes before it asks whether to stop.
+        """
+        if self.stop_reason:
+            return Searcher.FINISHED
         if not self._is_due():
             return Searcher.FINISHED if not self.running else None
         trial = self.study.ask()

@@ -16,7 +16,7 @@ from platform.study.searcher import OptunaSearcher
 from trainables.core.formatting import clock
 from trainables.metric_registry import METRIC_SETS, title
 from trainables.training import metric_names as names
-from trainables.training.trial_keys import FAILURE
+from trainables.training.trial_keys import FAILURE, INTERRUPTED
 
 REFRESH_S = 0.5  # Tune steps many times a second; only the clock moves between events
 SHOWN = 14  # rows of the live table; older finished trials scroll into the ranking
@@ -69,9 +69,10 @@ class Progress(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         row, shown = self.rows.get(trial.trial_id), self.metric_set.shown
-        if row is not None and FAILURE in result:
-            row.state = "FAIL"
-            self._log(f"trial {row.trial}: FAIL: {result[FAILURE]}")
+        for key, state in ((FAILURE, "FAIL"), (INTERRUPTED, "INTERRUPTED")):
+            if row is not None and key in result:
+                row.state = state
+                self._log(f"trial {row.trial}: {state}: {result[key]}")
         if row is None or names.EPOCH not in result:
             return
         row.epoch, row.metrics = result[names.EPOCH], {name: result[name] for name in shown if name in result}

@@ -69,14 +69,15 @@ def run_trials(
     stopper = BudgetStopper(settings.budget, settings.folder, searcher, progress.deadline)
     try:
         make_tuner(sweep, searcher, progress, stopper, concurrent, halving=trials > 0).fit()
-        if stopper.reason:
-            searcher.interrupt(stopper.reason)
+        reason = stopper.reason or searcher.stop_reason
+        if reason:
+            searcher.interrupt(reason)
     finally:
         progress.close()
     if stopper.by_time:
-        console.print(stopper.reason, style="yellow", highlight=False, soft_wrap=True)
-    elif stopper.reason:
-        raise SweepStoppedError(f"{stopper.reason}; {RERUN_HINT}")
+        console.print(reason, style="yellow", highlight=False, soft_wrap=True)
+    elif reason:
+        raise SweepStoppedError(f"{reason}; {RERUN_HINT}")
     elif searcher.running:
         raise KeyboardInterrupt  # Tune has caught it: running trials stay RUNNING
     return not stopper.by_time

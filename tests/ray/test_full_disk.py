@@ -21,7 +21,9 @@ pytestmark = [pytest.mark.ray, pytest.mark.heavy]
 TRIALS, EPOCHS = 2, 5
 SCRIPT = """
 mount -t tmpfs -o size={size} tmpfs {disk} || exit 77
+touch {hold}
 {command} budget.min_free_disk={reserve} > {log}/first.txt 2>&1; echo $? > {log}/first.code
+rm {hold}
 mount -o remount,size=1g {disk}
 {command} budget.min_free_disk={reserve} > {log}/second.txt 2>&1; echo $? > {log}/second.code
 cp {disk}/small/study.journal {log}
@@ -34,7 +36,9 @@ def in_a_small_disk(folder: Path, size: str, reserve: str) -> None:
     disk.mkdir()
     laws = (f"budget.trials={TRIALS}", f"trainable.epochs={EPOCHS}", "scheduler.grace_epochs=50", "finalists.top=0")
     command = shlex.join([*standin.COMMAND, f"storage_path={disk}", *SMALL, *laws])
-    script = SCRIPT.format(size=size, reserve=reserve, disk=disk, log=folder, command=command)
+    script = SCRIPT.format(
+        size=size, reserve=reserve, disk=disk, log=folder, command=command, hold=folder / standin.HOLD
+    )
     done = subprocess.run(
         ["unshare", "-rm", "bash", "-c", script],
         cwd=ROOT,
@@ -60,7 +64,7 @@ def test_a_full_disk_stops_the_sweep_and_loses_nothing(tmp_path: Path, size: str
     last = first.splitlines()[-1]
     assert last.startswith("error: ")
     assert words.casefold() in last.casefold()
-    assert last.endswith("run the same command again")
+    assert last.endswith("rerun the same command to resume")
     assert (tmp_path / "second.code").read_text() == "0\n", (tmp_path / "second.txt").read_text()
     storage = JournalStorage(JournalFileBackend(str(tmp_path / "study.journal")))
     study = optuna.load_study(study_name="small", storage=storage)

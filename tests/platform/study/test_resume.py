@@ -357,8 +357,19 @@ def test_an_interrupted_trial_goes_on_later_and_says_why_the_sweep_has_to_stop(t
     driver.search.on_trial_complete(trial.trial_id, {INTERRUPTED: "no space is left on the disk"})
     assert driver.searcher.stop_reason == "no space is left on the disk"
     assert driver.told(trial).user_attrs[REQUEUED] is True
-    assert driver.start().config == {**trial.config, RESUME_FROM: str(newest)}
     assert finished(driver.study) == []
+    assert Driver(tmp_path).start().config == {**trial.config, RESUME_FROM: str(newest)}
+
+
+@pytest.mark.parametrize("running", [0, 1])
+def test_a_sweep_that_has_to_stop_is_finished_at_once(tmp_path: Path, running: int) -> None:
+    """Also where the ends of trials could not be recorded: Tune would wait ten minutes for the next one."""
+    driver = Driver(tmp_path)
+    for _ in range(running):
+        driver.start()
+    driver.searcher.stop_reason = "cannot write the study: no space left on the disk"
+    assert driver.search.next_trial() is None
+    assert driver.search.is_finished()
 
 
 def test_what_still_runs_when_the_sweep_ends_goes_on_in_the_next(tmp_path: Path) -> None:

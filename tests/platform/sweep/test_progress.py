@@ -20,6 +20,7 @@ from platform.sweep.progress import SHOWN, Progress
 from search_spaces import Space
 from trainables.core.formatting import clock, number
 from trainables.training.metric_names import EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.trial_keys import FAILURE, INTERRUPTED
 
 EPOCHS = 4
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
@@ -120,6 +121,16 @@ def test_a_log_has_one_plain_line_per_event(now: Clock) -> None:
         "   0:05  trial 2: lr 0.001  base_channels 64",
         "   0:05  trial 2: FAIL; see /results/c/error.txt",
     ]
+
+
+@pytest.mark.parametrize(("key", "state"), [(FAILURE, "FAIL"), (INTERRUPTED, "INTERRUPTED")])
+def test_a_trial_that_reports_why_it_ends_is_neither_complete_nor_pruned(now: Clock, key: str, state: str) -> None:
+    sweep = Sweep()
+    trial = sweep.start("a")
+    sweep.report(trial, EPOCHS)
+    sweep.progress.on_trial_result(0, [], trial, {key: "no space is left on the disk"})
+    sweep.progress.on_trial_complete(0, [], trial)
+    assert sweep.lines()[2:] == [f"   0:00  trial 0: {state}: no space is left on the disk"]
 
 
 def test_a_log_holds_no_control_characters_and_wraps_nothing() -> None:
