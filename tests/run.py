@@ -1,9 +1,10 @@
 """`python -m tests.run`: first the tests that start no Ray, on every core, then those that do, one after another.
 
-Each Ray instance of the tests holds two CPUs, so none of its tests has neighbours. All tests of a file run in the same
-process (`--dist loadfile`), which makes the trained models that they share only once. `make test` leaves out the tests
-marked `heavy`, which kill processes, fill a disk or load the service; `--all` (`make test-all`) runs them as well.
-The other arguments are pytest's: `-k schedule`, `-m "not ray"`, a folder, `-n 0` for one process, `--pdb` as well.
+The second part is tests/ray/: each Ray instance of the tests holds two CPUs, so none of its tests has neighbours. All
+tests of a file run in the same process (`--dist loadfile`), which makes the trained models that they share only once.
+`make test` leaves out the tests marked `heavy`, which kill processes, fill a disk or load the service; `--all`
+(`make test-all`) runs them as well. The other arguments are pytest's: `-k schedule`, `-m "not ray"`, a folder, `-n 0`
+for one process, `--pdb` as well.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 PASSED, FAILED, NONE = pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED
+RAY = "tests/ray"
 Run = Callable[[Sequence[str]], int]
 
 
@@ -25,8 +27,9 @@ def parts(arguments: Sequence[str], cores: int) -> list[list[str]]:
     parser.add_argument("-m", dest="markers", default="")
     given, rest = parser.parse_known_args(arguments)
     narrowed = ("" if given.heavy else " and not heavy") + (f" and ({given.markers})" if given.markers else "")
-    everywhere = ["-n", str(cores), "--dist", "loadfile", *rest, "-m", f"not ray{narrowed}"]
-    return [everywhere, [*rest, "-n", "0", "-m", f"ray{narrowed}"]]
+    everywhere = ["-n", str(cores), "--dist", "loadfile", f"--ignore={RAY}", *rest, "-m", f"not ray{narrowed}"]
+    alone = ["-o", f"testpaths={RAY}", *rest, "-n", "0", "-m", f"ray{narrowed}"]
+    return [everywhere, alone]
 
 
 def main(arguments: Sequence[str], run: Run, cores: int) -> int:

@@ -16,10 +16,14 @@ STOPPED, MISUSED = pytest.ExitCode.INTERRUPTED, pytest.ExitCode.USAGE_ERROR
 FILES = {
     "pyproject.toml": "[tool.pytest.ini_options]\nmarkers = ['ray', 'heavy']\n",
     "test_one.py": """
-import os, pytest
+import os
 def told(name): open(f"told_{name}", "w").write(os.environ.get("PYTEST_XDIST_WORKER", "alone"))
 def test_first(): told("first")
 def test_second(): told("second")
+""",
+    "tests/ray/test_sweep.py": """
+import pytest
+from test_one import told
 @pytest.mark.ray
 def test_ray(): told("ray")
 @pytest.mark.heavy
@@ -73,8 +77,8 @@ def test_what_is_asked_narrows_both_parts_and_never_spreads_the_tests_of_ray() -
     last = [[after for word, after in pairwise(part) if word == "-n"][-1] for part in (spread, alone)]
     assert last == ["4", "0"]
     assert parts(["-m", "one"], cores=3) == [
-        ["-n", "3", "--dist", "loadfile", "-m", "not ray and not heavy and (one)"],
-        ["-n", "0", "-m", "ray and not heavy and (one)"],
+        ["-n", "3", "--dist", "loadfile", "--ignore=tests/ray", "-m", "not ray and not heavy and (one)"],
+        ["-o", "testpaths=tests/ray", "-n", "0", "-m", "ray and not heavy and (one)"],
     ]
 
 
@@ -89,10 +93,11 @@ def test_what_is_asked_narrows_both_parts_and_never_spreads_the_tests_of_ray() -
 def test_every_test_runs_in_its_part_and_those_of_a_file_together(
     tmp_path: Path, arguments: list[str], ran: set[str]
 ) -> None:
+    (tmp_path / "tests" / "ray").mkdir(parents=True)
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     ours = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
-    environment = ours | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environment = ours | {"PYTHONPATH": f"{ROOT}:{tmp_path}", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     command = [sys.executable, "-m", "tests.run", "-p", "no:cacheprovider", "-p", "xdist", *arguments]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -102,3 +107,9 @@ def test_every_test_runs_in_its_part_and_those_of_a_file_together(
     for one, other in (("first", "second"), ("heavy", "other")):
         if {one, other} <= ran:
             assert told[one] == told[other]
+
+
+def test_what_starts_ray_is_marked_so_and_lies_where_the_second_part_looks() -> None:
+    files = [path for path in (ROOT / "tests").rglob("test_*.py") if path != Path(__file__)]
+    marked = [path for path in files if "pytest.mark.ray" in path.read_text(encoding="utf-8")]
+    assert marked == [path for path in files if path.parent == ROOT / "tests" / "ray"] != []

@@ -151,25 +151,5 @@ def test_trainables_import_beside_the_standard_module() -> None:
     assert run("-Ic", everything).splitlines()[-1] == str(STANDARD)
 
 
-@pytest.mark.ray
-def test_a_ray_worker_needs_nothing_of_ours_to_import_trainables() -> None:
-    """A plain worker holds the standard module before the first task arrives; what it runs must not mind."""
-    import ray
-
-    def work() -> tuple[str, str, str]:
-        import platform
-        import trainables.core.config
-
-        return str(platform.__file__), platform.system(), trainables.core.config.__name__
-
-    ray.init(address="local", include_dashboard=False, num_cpus=1, log_to_driver=False)
-    try:
-        file, system, imported = ray.get(ray.remote(work).remote(), timeout=120)
-    finally:
-        ray.shutdown()
-    assert file in (OURS, str(STANDARD))
-    assert (system, imported) == (platform.system(), "trainables.core.config")
-
-
 def test_one_thread_computes_in_every_test() -> None:
     assert torch.get_num_threads() == 1
