@@ -15,7 +15,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,15 @@ from trainables.core.config import build, plain, require, require_member, with_v
 from trainables.specs import TRAINABLES
 from trainables.training.manifest import Manifest
 from trainables.training.metric_names import EPOCH
-from trainables.training.run_folder import Line, RunFolder, recording
+from trainables.training.plot_events import PlotWriter
+from trainables.training.run_folder import EVENTS, Line, RunFolder, recording
 from trainables.training.scaling import ScalingConfig
 from trainables.training.trainable import Epoch, metrics_of
 from trainables.training.trial_keys import BEFORE, FAILURE, INTERRUPTED, METRICS_FILE, RESUME_FROM
 from trainables.training.worker import Worker
 
 TRIALS = "trials"  # the folder of Tune's trials, beside that of their worker groups
+PLOTS = "plots"  # the events with the plots of a trial, in the folder of those with its metrics
 CONTROLLER_RETRIES = 3
 RESTART_DELAY_S = 3.0  # before a lost group is started anew; a stopped trial's controller outlives its workers by 0.2 s
 RUN = "ray"  # what Ray Train itself keeps of a run, beside our files
@@ -51,7 +53,7 @@ class Job:
 
     Attributes:
         data_sha256, source: Of the data and of the driver's checkout, for the manifest.
-        plots_every: Epochs between two plots in the events of a run; 0: none.
+        plots_every: Epochs between two plots in the events of a trial or a run; 0: none.
     """
 
     trainable: str
@@ -135,7 +137,8 @@ def _train_in_process(job: Job, start: Path | None) -> None:
             worker = Worker(device=local_device(job.scaling))
             _write_manifest(job, worker, _trial_folder(job))
             resume = Path(folder) if folder else None
-            drain(job, _Reports(_to_tune, resume), resume, worker)
+            with closing(PlotWriter(_plots_folder(job), job.plots_every)) as plot:
+                drain(job, _Reports(_to_tune, resume, plot), resume, worker)
 
     _fit_here(job, train, tune.get_context().get_trial_id())
 
@@ -143,6 +146,13 @@ def _train_in_process(job: Job, start: Path | None) -> None:
 def _trial_folder(job: Job) -> Path:
     """Return the folder where Tune keeps this trial; Tune's own trial directory is a local one of the same name."""
     return Path(job.storage_path).parent / TRIALS / Path(tune.get_context().get_trial_dir()).name
+
+
+def _plots_folder(job: Job) -> Path:
+    """Return the folder of the events with this trial's plots, in that of its metrics, which the driver writes."""
+    context = tune.get_context()
+    run = Path(context.get_trial_dir()).name.removesuffix(f"-{context.get_trial_id()}")
+    return Path(job.storage_path).parent / EVENTS / run / PLOTS
 
 
 def _write_manifest(job: Job, worker: Worker, folder: Path) -> None:
@@ -175,17 +185,22 @@ def _to_tune(metrics: Mapping[str, Any], checkpoint: Path | None) -> None:
 class _Reports:
     """Reports every epoch; its checkpoint carries the metrics of all epochs so far.
 
-    A killed driver may have missed the last few; a run that resumes from the checkpoint does not repeat them.
+    A killed driver may have missed the last few; a run that resumes from the checkpoint does not repeat them. Plots are
+    written before the report, in which a pruned trial ends.
     """
 
-    def __init__(self, report: Callable[[Mapping[str, Any], Path | None], object], resume: Path | None) -> None:
+    def __init__(
+        self, report: Callable[[Mapping[str, Any], Path | None], object], resume: Path | None, plot: Report
+    ) -> None:
         self.report = report
+        self.plot = plot
         last = json.loads((resume / METRICS_FILE).read_text()) if resume else {}
         self.reported: list[dict[str, Any]] = [*last.pop(BEFORE, []), last] if last else []
 
     def __call__(self, epoch: Epoch) -> None:
         metrics, before = {EPOCH: epoch.number, **metrics_of(epoch.metrics)}, list(self.reported)
         self.reported.append(metrics)
+        self.plot(epoch)
         if epoch.number == 0:
             self.report(epoch.metrics, None)
             return
@@ -202,7 +217,7 @@ def _train_in_group(job: Job, start: Path | None) -> None:
     The run's name is the trial's, so that a restarted trial finds its run and resumes from the last checkpoint.
     """
     name = f"group-{tune.get_context().get_trial_id()}"
-    settings = {"job": job, "start": start, "folder": _trial_folder(job)}
+    settings = {"job": job, "start": start, "folder": _trial_folder(job), "plots": _plots_folder(job)}
     _fit_group(job, _worker_loop, settings, name, [TuneReportCallback()])
 
 
@@ -252,8 +267,9 @@ def _worker_loop(settings: dict[str, Any]) -> None:
         if worker.rank == 0:
             _write_manifest(settings["job"], worker, settings["folder"])
         resume = Path(folder) if folder else None
-        report = _Reports(_to_train, resume) if worker.rank == 0 else _take_part
-        drain(settings["job"], report, resume, worker)
+        with closing(PlotWriter(settings["plots"], settings["job"].plots_every)) as plot:
+            report = _Reports(_to_train, resume, plot) if worker.rank == 0 else _take_part
+            drain(settings["job"], report, resume, worker)
 
 
 def _worker_of_group() -> Worker:

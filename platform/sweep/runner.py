@@ -25,6 +25,7 @@ from trainables.core.config import with_absolute_paths
 from trainables.session import TRIALS, Job, trial
 from trainables.training.manifest import PACKAGES, installed
 from trainables.training.metric_names import EPOCH
+from trainables.training.run_folder import EVENTS
 
 RERUN_HINT = "progress is saved; fix the cause and rerun the same command to resume"
 
@@ -138,6 +139,7 @@ def make_tuner(
         str(folder / "groups"),
         searcher.study.user_attrs.get("data_sha256", ""),
         source_of().keep(folder),
+        settings.plots_every,
     )
     trainable = tune.with_resources(tune.with_parameters(function, job=job), settings.scaling.trial_resources())
     chosen = make_scheduler(sweep, searcher.study) if halving else FIFOScheduler()
@@ -156,7 +158,7 @@ def make_tuner(
             name=TRIALS,
             storage_path=str(folder),
             stop=stopper,
-            callbacks=[StartCallback(searcher, chosen), TensorBoard(searcher, folder / "tensorboard"), progress, quota],
+            callbacks=[StartCallback(searcher, chosen), TensorBoard(searcher, folder / EVENTS), progress, quota],
             failure_config=tune.FailureConfig(max_failures=0),  # the searcher retries, so that Optuna records it
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
             verbose=0,

@@ -22,6 +22,7 @@ from trainables.core.config import build
 from trainables.core.formatting import interpreter
 from trainables.metric_registry import shown_as
 from trainables.specs import TRAINABLES
+from trainables.training.run_folder import EVENTS
 
 
 def summarise(console: Console, sweep: Sweep, study: optuna.Study) -> int:
@@ -114,7 +115,7 @@ def _print_next(console: Console, sweep: Sweep, best: RankedTrial) -> None:
         "checkpoint": str(best.checkpoint or "none: the best trial was pruned before its first"),
         "report": str(folder / REPORT),
         "pictures": str(folder / "pictures"),
-        "TensorBoard": f"make tensorboard LOGDIR={folder / 'tensorboard'}",
+        "TensorBoard": f"make tensorboard LOGDIR={folder / EVENTS}",
         "numbers": str(folder / "summary.json"),
         "study": str(make_url(sweep.settings.storage) if sweep.settings.storage else folder / JOURNAL),  # no password
     }

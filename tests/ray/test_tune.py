@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 from platform.tune import COMMAND, main
 from trainables.core.cli import WRONG_INPUT, run
+from trainables.session import PLOTS
 from trainables.training.checkpoint import load_record
 from trainables.training.metric_names import VAL_FNR_WORST_UNSEEN
+from trainables.training.run_folder import EVENTS
 
 pytestmark = pytest.mark.ray
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +43,7 @@ def tune_here(home: Path, *overrides: str) -> int:
 
 
 def test_a_sweep_runs_leaves_everything_and_continues(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first = tune(tmp_path, "budget.trials=2")
+    first = tune(tmp_path, "budget.trials=2", "plots_every=2")
     assert first.returncode == 0, first.stderr
     assert "\x1b" not in first.stdout  # no terminal: no control characters
     for words in ("Plan", "trial 0: epoch 2/2", "Ranking", "Leaderboard", "untrained model", "floor", "report", "Next"):
@@ -60,7 +63,10 @@ def test_a_sweep_runs_leaves_everything_and_continues(tmp_path: Path, capsys: py
     for picture in ("learning_curves", "gallery", "features"):
         with Image.open(study / "pictures" / f"{picture}.png") as image:
             assert min(image.size) > 400
-    assert {path.name for path in (study / "tensorboard").iterdir()} == {"trial-0000", "trial-0001"}
+    assert {path.name for path in (study / EVENTS).iterdir()} == {"trial-0000", "trial-0001"}
+    for number in (0, 1):
+        events = EventAccumulator(str(study / EVENTS / f"trial-{number:04d}" / PLOTS)).Reload()
+        assert [image.step for image in events.Images("plots/velocity_spectra")] == [2]
     again = tune(tmp_path, "budget.trials=3")
     assert again.returncode == 0, again.stderr
     assert "1 to run of 3" in again.stdout

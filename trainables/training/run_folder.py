@@ -32,6 +32,7 @@ from trainables.core.atomic_files import LOCK, append, replace_symlink, staging_
 from trainables.core.config import ConfigError, plain
 from trainables.core.renamed import config_today, metric_today
 from trainables.training.metric_names import EPOCH
+from trainables.training.plot_events import add_plots
 from trainables.training.trainable import Epoch, metrics_of
 
 CONFIG = "config.yaml"
@@ -165,9 +166,7 @@ def recording(folder: RunFolder, plots_every: int = 0) -> Iterator[Callable[[Epo
         line = folder.record(epoch)
         for name, value in metrics_of(line).items():
             writer.add_scalar(name, value, epoch.number)
-        if plots_every and epoch.number and epoch.number % plots_every == 0 and epoch.plots:
-            for name, image in epoch.plots().items():
-                writer.add_image(name, image, epoch.number, dataformats="HWC")
+        add_plots(writer, epoch, plots_every)
         writer.flush()
         return line
 
