@@ -46,7 +46,6 @@ COMMAND = Command(
     module="platform.train",
     config_name="train",
     about=f"{ABOUT}\n{described()}\n",
-    refused={"out_dir=": "`{argument}` was renamed: use storage_path=FOLDER name=RUN; the run lies in FOLDER/RUN"},
     common=("trainable", "name", "storage_path", "trainable.epochs", "trainable.seed", "scaling.num_workers"),
     schemas={
         "train_schema": TrainConfig,

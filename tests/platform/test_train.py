@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
+from platform import doctor, evaluate, promote, tune
 from platform.train import COMMAND, main
 from trainables.core.cli import WRONG_INPUT, run
 from trainables.core.config import build
@@ -69,10 +70,33 @@ def test_the_recommended_checkpoint_is_the_one_that_the_docs_name(trainable: str
     assert METRIC_SETS[trainable].recommended == checkpoint
 
 
-def test_the_former_key_of_the_folder_names_the_present_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(COMMAND, main, ["out_dir=results/mine"]) == WRONG_INPUT
-    line = "error: `out_dir=results/mine` was renamed: use storage_path=FOLDER name=RUN; the run lies in FOLDER/RUN\n"
-    assert capsys.readouterr().err == line
+COMMANDS = {
+    "train": COMMAND,
+    "tune": tune.COMMAND,
+    "promote": promote.COMMAND,
+    "doctor": doctor.COMMAND,
+    "diffusion.train": experiment.COMMAND,
+    "evaluate": evaluate.COMMAND,
+}
+FOLDER_KEYS = {
+    ("train", "out_dir"): "use storage_path=FOLDER name=RUN; the run lies in FOLDER/RUN",
+    ("train", "study_name"): "use storage_path=FOLDER name=RUN; the run lies in FOLDER/RUN",
+    ("tune", "out_dir"): "use storage_path=FOLDER study_name=STUDY; the study lies in FOLDER/STUDY",
+    ("tune", "name"): "use storage_path=FOLDER study_name=STUDY; the study lies in FOLDER/STUDY",
+    ("promote", "out_dir"): "use storage_path=FOLDER study_name=STUDY; the study lies in FOLDER/STUDY",
+    ("doctor", "out_dir"): "use storage_path=FOLDER",
+    ("diffusion.train", "storage_path"): "use out_dir=FOLDER",
+    ("diffusion.train", "name"): "use out_dir=FOLDER",
+    ("evaluate", "storage_path"): "use out_dir=FOLDER",
+}
+
+
+@pytest.mark.parametrize(("command", "key"), FOLDER_KEYS)
+def test_the_key_of_another_commands_folder_names_this_ones(
+    command: str, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(COMMANDS[command], lambda request: 0, [f"{key}=results/mine"]) == WRONG_INPUT
+    assert capsys.readouterr().err == f"error: `{key}` is no key here: {FOLDER_KEYS[command, key]}\n"
 
 
 WRONG: dict[str, tuple[str, ...]] = {

@@ -48,6 +48,14 @@ WITHOUT_SUCCESSOR: Mapping[str, str] = {
 }
 """Key of the specification that has no counterpart -> what there is in its place."""
 
+OUTPUT_FOLDERS: Mapping[str, str] = {
+    "study_name": "use storage_path=FOLDER study_name=STUDY; the study lies in FOLDER/STUDY",
+    "name": "use storage_path=FOLDER name=RUN; the run lies in FOLDER/RUN",
+    "storage_path": "use storage_path=FOLDER",
+    "out_dir": "use out_dir=FOLDER",
+}
+"""Key by which a command is told where to write -> how it is, for who gives the key of another command."""
+
 METRICS: Mapping[str, str] = {
     "val/worst_family_miss": "val/fnr_at_fpr_worst_unseen",
     "val/unseen_miss": "val/fnr_unseen",
@@ -79,12 +87,23 @@ def key_today(key: str, known: Collection[str]) -> str | None:
 
 
 def refusal(key: str, value: str, known: Collection[str]) -> str | None:
-    """Return the line that refuses a former key or one of the specification's; None for any other key."""
+    """Return the line that refuses a key of an older version, of the specification or of another command's folder.
+
+    None for any other key.
+
+    >>> refusal("out_dir", "results", ["storage_path", "seed"])
+    '`out_dir` is no key here: use storage_path=FOLDER'
+    """
     today = key_today(key, known)
     if today is not None:
         return f"`{key}` was renamed: use {today}" + (f"={value}" if value else "")
-    bare = key.removeprefix("trainable.")
-    return f"`{key}` is no key here: {WITHOUT_SUCCESSOR[bare]}" if bare in WITHOUT_SUCCESSOR else None
+    instead = WITHOUT_SUCCESSOR.get(key.removeprefix("trainable.")) or _output_folder(key, known)
+    return f"`{key}` is no key here: {instead}" if instead else None
+
+
+def _output_folder(key: str, known: Collection[str]) -> str | None:
+    """Return how this command is told where to write, if that is what the key does in another command."""
+    return next((use for own, use in OUTPUT_FOLDERS.items() if own in known), None) if key in OUTPUT_FOLDERS else None
 
 
 def metric_today(name: str) -> str:
