@@ -13,7 +13,7 @@ from platform.study.config import Sweep, TuneConfig
 from platform.study.objectives import Goal
 from search_spaces import SPACES, Space
 from trainables.core.cli import Request
-from trainables.core.config import ConfigError, build, require, require_member, with_values
+from trainables.core.config import ConfigError, build, require, require_laws, require_member
 from trainables.metric_registry import DIRECTIONS
 from trainables.specs import TRAINABLES
 
@@ -166,8 +166,6 @@ def _check_bounds(space: Space, trainable: Mapping[str, Any]) -> None:
     Every bound of every distribution is tried with the configured values, with all lowest and with all highest bounds
     of the other keys, for some constraints hold between keys.
     """
-    cls = TRAINABLES[space.trainable].config
-    build(cls, trainable, at="trainable")
     for key in space.parameters:
         value_at(trainable, key)
     lowest, highest = (
@@ -178,8 +176,7 @@ def _check_bounds(space: Space, trainable: Mapping[str, Any]) -> None:
         for key, distribution in space.parameters.items()
         for end, others in product(bounds(distribution), ({}, lowest, highest))
     ]
-    for point in {repr(point): point for point in points}.values():  # equal points are tried once
-        build(cls, with_values(trainable, point), at="trainable")
+    require_laws(TRAINABLES[space.trainable].config, trainable, points, at="trainable")
 
 
 def _drop_baselines_outside(

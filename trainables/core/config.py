@@ -9,7 +9,7 @@ import difflib
 import hashlib
 import json
 import types
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -55,14 +55,42 @@ def build(cls: type[C], mapping: Mapping[str, Any], at: str = "") -> C:
     Raises:
         ConfigError: an unknown key, a value of another type, or a law that `__post_init__` states.
     """
+    built: C = _instance(cls, _typed(cls, mapping, at), at)
+    return built
+
+
+def require_laws(cls: type[Any], mapping: Mapping[str, Any], points: Iterable[Mapping[str, Any]], at: str = "") -> None:
+    """Require that `build` accepts the mapping, and the mapping with the values of each point in place.
+
+    The type of a value depends on no other value and is checked once for each value, which is most of a `build`; the
+    laws that `__post_init__` states hold between values and are checked at every point.
+
+    Args:
+        points: Values by dotted key.
+
+    Raises:
+        ConfigError: as `build`.
+    """
+    typed = _typed(cls, mapping, at)
+    _instance(cls, typed, at)
+    seen = set[tuple[str, str]]()
+    for point in points:
+        for key, value in point.items():
+            if (key, repr(value)) not in seen:
+                _typed(cls, with_values(mapping, {key: value}), at)
+                seen.add((key, repr(value)))
+        _instance(cls, with_values(typed, point), at)
+
+
+def _typed(cls: type[Any], mapping: Mapping[str, Any], at: str) -> dict[str, Any]:
+    """Return the nested plain values of every key of a dataclass, each of its declared type."""
     try:
         merged = OmegaConf.merge(_schema(cast(Hashable, cls)), OmegaConf.create(dict(mapping)))
     except (ConfigKeyError, ConfigAttributeError) as error:
         raise ConfigError(_unknown_key(cls, _full_key(error), at)) from None
     except OmegaConfBaseException as error:
         raise ConfigError(_wrong_type(cls, mapping, at) or " ".join(str(error).split())) from None
-    built: C = _instance(cls, OmegaConf.to_container(merged), at)
-    return built
+    return cast(dict[str, Any], OmegaConf.to_container(merged))
 
 
 def plain(config: Any) -> dict[str, Any]:

@@ -221,12 +221,12 @@ def run_mixed(driver: Driver, count: int) -> list[FrozenTrial]:
 def test_every_sampler_goes_on_after_trials_of_every_end(
     tmp_path: Path, name: str, objectives: tuple[str, ...], constraints: tuple[str, ...]
 ) -> None:
-    """Of 24 trials 12 are complete: beyond the random start of TPE and GP; reopened once on the way."""
-    for _ in range(2):
-        run_mixed(Driver(tmp_path, sampler=name, objectives=objectives, constraints=constraints), 12)
+    """Of the first 20 trials 10 are complete, the random start of TPE and GP; reopened once on the way."""
+    for count in (12, 10):
+        run_mixed(Driver(tmp_path, sampler=name, objectives=objectives, constraints=constraints), count)
     trials = Driver(tmp_path, objectives=objectives, constraints=constraints).study.get_trials()
     states = [trial.state.name for trial in trials]
-    assert {state: states.count(state) for state in set(states)} == {"COMPLETE": 12, "PRUNED": 4, "FAIL": 8}
+    assert {state: states.count(state) for state in set(states)} == {"COMPLETE": 11, "PRUNED": 4, "FAIL": 7}
     assert all(len(trial.values) == len(objectives) for trial in trials if trial.state == TrialState.COMPLETE)
 
 
@@ -247,7 +247,7 @@ def test_a_study_that_is_reopened_with_another_constraint_goes_on_or_says_why_no
         driver = Driver(tmp_path, sampler=name, constraints=(BOUND,))
     except ConfigError:
         return
-    run_mixed(driver, 12)
+    run_mixed(driver, 10)
 
 
 def test_optunasearch_defect_constraints_reach_optuna(tmp_path: Path) -> None:
