@@ -34,7 +34,8 @@ from benchmarks.support.sources import Sources, checkpoint_of, hard_negatives, t
 from benchmarks.support.unseen import UnseenEvaluator
 from trainables.core.atomic_files import write_atomically as write
 from trainables.core.bounds import Length, PositiveInt, Range, Share, check
-from trainables.core.cli import Command, Request, run
+from trainables.core.cli import run
+from trainables.core.command import Command, Request
 from trainables.core.config import build, plain, require
 from trainables.core.formatting import clock
 from trainables.detector.api import load_trained_detector

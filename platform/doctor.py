@@ -6,7 +6,8 @@ What imports torch and Ray is imported when the checks run, so that `--help` sta
 import sys
 
 from platform.preflight.context import DoctorConfig
-from trainables.core.cli import Command, Request, run
+from trainables.core.cli import run
+from trainables.core.command import Command, Request
 from trainables.core.config import build
 from trainables.data.config import DataConfig
 from trainables.specs import TRAINABLES

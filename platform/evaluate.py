@@ -13,7 +13,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from trainables.core.cli import Command, Request, run
+from trainables.core.cli import run
+from trainables.core.command import Command, Request
 from trainables.detector import evaluate as detector
 from trainables.model_evaluation import evaluate_generator as generator
 from trainables.training.checkpoint_record import CheckpointError, load_record

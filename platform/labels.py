@@ -17,7 +17,8 @@ from platform.core.console import columns, print_facts, print_heading, print_lin
 from platform.core.provenance import ROOT
 from platform.preflight.context import FAIL
 from platform.preflight.label_checks import CHECKS, LabelsConfig, Rows, Subject, numbered, run_check
-from trainables.core.cli import FAILED, Command, Request, run
+from trainables.core.cli import FAILED, run
+from trainables.core.command import Command, Request
 from trainables.core.config import ConfigError, build, plain
 from trainables.core.seeding import generator
 from trainables.data.canonical import concatenate

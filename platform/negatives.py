@@ -19,7 +19,8 @@ from rich.progress import Progress
 from serve.client import HardNegatives, SampleOptions, Samples, joined
 from serve.patience import ServiceError
 from trainables.core.bounds import FiniteFloat, Length, NonNegativeInt, PositiveFloat, PositiveInt, Text, check
-from trainables.core.cli import Command, Request, run
+from trainables.core.cli import run
+from trainables.core.command import Command, Request
 from trainables.core.config import build, require
 from trainables.core.derived_seeds import derive
 from trainables.core.seeding import generator

@@ -12,7 +12,8 @@ import sys
 from rich.console import Console
 
 from platform.promotion.config import REFUSED, PromoteConfig
-from trainables.core.cli import Command, Request, run
+from trainables.core.cli import run
+from trainables.core.command import Command, Request
 from trainables.core.config import build
 
 ABOUT = """

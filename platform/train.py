@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainables.core.bounds import NonNegativeInt, check
-from trainables.core.cli import Command, Request, run
+from trainables.core.cli import run
+from trainables.core.command import Command, Request
 from trainables.core.config import build
 from trainables.specs import TRAINABLES, described
 from trainables.training.scaling import ScalingConfig

@@ -17,7 +17,8 @@ from platform.study.config import Sweep, TuneConfig
 from platform.study.search_space import sweep_of
 from platform.study.study import load_study
 from search_spaces import SPACES
-from trainables.core.cli import Command, Request, run
+from trainables.core.cli import run
+from trainables.core.command import Command, Request
 from trainables.core.config import require
 from trainables.specs import TRAINABLES, described
 

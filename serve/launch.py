@@ -20,7 +20,8 @@ from ray.serve.config import ProxyLocation
 from serve.app import application
 from serve.settings import ServeConfig
 from serve.tokens import read_tokens, require_token_unless_loopback
-from trainables.core.cli import Command, Request, run
+from trainables.core.cli import run
+from trainables.core.command import Command, Request
 from trainables.core.config import ConfigError, build
 from trainables.model_registry.registry import Registry
 

@@ -14,7 +14,8 @@ from platform.study.search_space import sweep_of
 from platform.train import TrainConfig
 from serve import launch
 from serve.settings import ServeConfig
-from trainables.core.cli import CONFIGS, Command, Request, parse
+from trainables.core.cli import parse
+from trainables.core.command import CONFIGS, Command, Request
 from trainables.core.config import build, plain
 from trainables.detector import evaluate as detector
 from trainables.detector import export, leave_one_out

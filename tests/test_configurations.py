@@ -9,7 +9,8 @@ import pytest
 
 from docs.generate.reference import commands
 from trainables.core.bounds import WHOLE, Bound, bounds_of
-from trainables.core.cli import Command, parse
+from trainables.core.cli import parse
+from trainables.core.command import Command
 from trainables.core.config import ConfigError, build, kind_of
 from trainables.core.fields import defaults, groups_of
 from trainables.core.help import sections

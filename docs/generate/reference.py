@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from docs.generate.code_map import ROOT, cell
-from trainables.core.cli import Command, parse
+from trainables.core.cli import parse
+from trainables.core.command import Command
 from trainables.core.fields import Group, Key, groups_of
 from trainables.core.help import exit_codes, sections, usage, written
 from trainables.metric_registry import METRIC_SETS

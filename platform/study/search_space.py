@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from platform.study.config import Sweep, TuneConfig
 from platform.study.objectives import Goal
 from search_spaces import SPACES, Space
-from trainables.core.cli import Request
+from trainables.core.command import Request
 from trainables.core.config import ConfigError, build, require, require_laws, require_member
 from trainables.metric_registry import DIRECTIONS
 from trainables.specs import TRAINABLES

@@ -18,7 +18,8 @@ import pytest
 from docs.generate.links import ROOT
 from tests.docs.commands import commands, shell, snippets
 from tests.docs.plan import EXCEPTIONS, RUNS
-from trainables.core.cli import Command, Request, run
+from trainables.core.cli import run
+from trainables.core.command import Command, Request
 
 PROGRAM = "python -m "
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))

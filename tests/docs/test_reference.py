@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from docs.generate import reference
-from trainables.core.cli import Command, parse
+from trainables.core.cli import parse
+from trainables.core.command import Command
 from trainables.core.help import sections
 from trainables.metric_registry import METRICS
 

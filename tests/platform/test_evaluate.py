@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from platform import evaluate
-from trainables.core.cli import WRONG_INPUT, Request, run
+from trainables.core.cli import WRONG_INPUT, run
+from trainables.core.command import Request
 from trainables.detector import judge
 from trainables.model_evaluation import evaluate_generator
 from trainables.training.checkpoint import save_checkpoint

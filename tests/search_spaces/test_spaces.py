@@ -9,7 +9,7 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search_spaces import SPACES, Space
-from trainables.core.cli import CONFIGS
+from trainables.core.command import CONFIGS
 from trainables.core.config import ConfigError, build, plain, with_values
 from trainables.specs import TRAINABLES
 

@@ -10,7 +10,7 @@ import difflib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,71 +19,17 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from trainables.core.command import CONFIGS, Command, Request, files_of, is_group, presets
 from trainables.core.config import ConfigError, require
 from trainables.core.fields import defaults
 from trainables.core.renamed import refusal
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 FAILED = 1
 WRONG_INPUT = 2
 INTERRUPTED = 130
-
-
-@dataclass(frozen=True)
-class Command:
-    """One command: its configuration file, the defaults it builds on, and the text of `--help`.
-
-    Attributes:
-        schemas: Name in the config store ("tune_schema", "trainable/diffusion_schema") -> its dataclass, or several
-            whose keys stand side by side.
-        sweeps: Whether `key=interval(...)` and other sweep overrides are accepted (and handed over as laws).
-        preset_key: A key that chooses another file in the folder of `config_name`, of those that build on the same
-            schemas: with "experiment", `experiment=cpu` composes diffusion/cpu.yaml. Empty: there is one file.
-        verbs: What the first word may be, and what it does; without one the command does what it is for.
-        switches: Options without a value (`--plan`), and what they do.
-        implied: Override -> the choice of a group that follows from it where none is given ("space=gan" ->
-            "trainable=gan").
-        common: Keys that are used most: `--help` prints them first.
-        exit_codes: Codes that the command adds to 0, 1, 2 and 130, or says otherwise.
-        refused: Verb, key with `=`, or whole override, of other commands or older versions -> the line that refuses
-            it; `{argument}` and `{value}` stand for what was given.
-    """
-
-    module: str
-    config_name: str
-    about: str
-    schemas: Mapping[str, type | tuple[type, ...]]
-    sweeps: bool = False
-    preset_key: str = ""
-    verbs: Mapping[str, str] = field(default_factory=dict)
-    switches: Mapping[str, str] = field(default_factory=dict)
-    implied: Mapping[str, str] = field(default_factory=dict)
-    common: tuple[str, ...] = ()
-    exit_codes: Mapping[int, str] = field(default_factory=dict)
-    refused: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Request:
-    """A composed configuration and what the user said of it.
-
-    Attributes:
-        given: Keys that the user set.
-        laws: What the user gave instead of values.
-        choices: Group -> its file ("trainable" -> "diffusion"), by default or by choice.
-        verb: The first word, empty where there was none.
-        switches: The switches that were given.
-    """
-
-    config: dict[str, Any]
-    given: tuple[str, ...]
-    laws: tuple[Override, ...]
-    choices: Mapping[str, str] = field(default_factory=dict)
-    verb: str = ""
-    switches: frozenset[str] = frozenset()
 
 
 def run(command: Command, main: Callable[[Request], int], arguments: Sequence[str] | None = None) -> int:
@@ -168,17 +114,17 @@ def parse(command: Command, overrides: Sequence[str]) -> Request:
     values = [override for override in parsed if not override.is_sweep_override()]
     if laws and not command.sweeps:
         raise ConfigError(f"{laws[0].input_line}: this command takes one value per key, no sweep")
-    for override in filter(_is_group, parsed):
+    for override in filter(is_group, parsed):
         _check_group(override)
     with initialize_config_dir(str(CONFIGS), version_base="1.3", job_name=command.config_name):
-        groups = [str(override.input_line) for override in values if _is_group(override)]
+        groups = [str(override.input_line) for override in values if is_group(override)]
         bare = compose(config_name, groups, return_hydra_config=True)
         choices = {
             name: str(file) for name, file in bare.hydra.runtime.choices.items() if not name.startswith("hydra/")
         }
         known = dict(_keys(OmegaConf.to_container(OmegaConf.masked_copy(bare, [*set(bare) - {"hydra"}]))))
         for override in parsed:
-            if not _is_group(override):
+            if not is_group(override):
                 _check_key(override, known)
         config = compose(config_name, [str(override.input_line) for override in values])
     plain = OmegaConf.to_container(config, resolve=True)
@@ -207,20 +153,6 @@ def _preset(command: Command, overrides: Sequence[Override]) -> tuple[str, list[
     return str(folder / name), [override for override in overrides if override not in chosen]
 
 
-def presets(command: Command) -> list[str]:
-    """The files beside a command's own that build on its schemas, by name."""
-    folder = (CONFIGS / command.config_name).parent
-    return sorted(path.stem for path in folder.glob("*.yaml") if _builds_on(path, command.schemas))
-
-
-def _builds_on(file: Path, schemas: Mapping[str, Any]) -> bool:
-    """Whether a file's defaults name one of a command's schemas: the folder holds those of other commands too."""
-    content = OmegaConf.load(file)
-    defaults = content.get("defaults", []) if isinstance(content, DictConfig) else []
-    leaves = {name.rpartition("/")[2] for name in schemas}
-    return any(str(default).partition("@")[0] in leaves for default in defaults)
-
-
 def _parse_override(text: str) -> Override:
     try:
         override = OverridesParser.create().parse_override(text)
@@ -231,15 +163,6 @@ def _parse_override(text: str) -> Override:
     if override.is_delete():
         raise ConfigError(f"{text}: a key cannot be deleted; give it a value, as key=value")
     return override
-
-
-def _is_group(override: Override) -> bool:
-    return (CONFIGS / str(override.key_or_group)).is_dir()
-
-
-def files_of(group: str) -> list[str]:
-    """The files that a group of keys may be chosen from, by name."""
-    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
 
 
 def _check_group(override: Override) -> None:

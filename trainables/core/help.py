@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from trainables.core.cli import Command, Request, files_of, presets
+from trainables.core.command import Command, Request, files_of, presets
 from trainables.core.fields import Group, Key, groups_of
 
 WIDTH = 120  # of the text where there is no terminal

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from trainables.core.bounds import AnyInt, Checkpoint, check
-from trainables.core.cli import Command, Request
+from trainables.core.command import Command, Request
 from trainables.core.config import ConfigError, build
 from trainables.data.canonical import concatenate
 from trainables.data.config import DataConfig

@@ -11,7 +11,8 @@ What imports torch is imported when the work begins, so that `--help` starts wit
 
 import sys
 
-from trainables.core.cli import Command, Request, run
+from trainables.core.cli import run
+from trainables.core.command import Command, Request
 from trainables.core.config import build
 from trainables.detector.config import ExportConfig
 

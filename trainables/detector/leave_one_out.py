@@ -23,7 +23,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from trainables.core.atomic_files import write_atomically as write
 from trainables.core.bounds import AnyInt, Choice, Distinct, Length, check
-from trainables.core.cli import Command, Request, run
+from trainables.core.cli import run
+from trainables.core.command import Command, Request
 from trainables.core.config import build, plain, require
 from trainables.core.formatting import clock
 from trainables.data.dataset import load_splits

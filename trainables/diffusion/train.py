@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainables.core.bounds import NonNegativeInt, check
-from trainables.core.cli import Command, Request, run
+from trainables.core.cli import run
+from trainables.core.command import Command, Request
 from trainables.core.config import ConfigError, build, plain
 from trainables.diffusion.config import DiffusionConfig
 

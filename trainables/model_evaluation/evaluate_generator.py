@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from trainables.core.bounds import AnyInt, Choice, Length, NonNegativeInt, check
-from trainables.core.cli import Command, Request
+from trainables.core.command import Command, Request
 from trainables.core.config import ConfigError, build, plain, require
 from trainables.data.canonical import Canonical, decode
 from trainables.data.config import DataConfig

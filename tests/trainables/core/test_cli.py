@@ -13,9 +13,10 @@ import yaml
 from platform.study.config import TuneConfig
 from platform.study.search_space import sweep_of
 from platform.tune import COMMAND
-from trainables.core import cli
+from trainables.core import cli, command
 from trainables.core.bounds import PositiveFloat, PositiveInt
-from trainables.core.cli import FAILED, INTERRUPTED, WRONG_INPUT, Command, Request, parse, run
+from trainables.core.cli import FAILED, INTERRUPTED, WRONG_INPUT, parse, run
+from trainables.core.command import Command, Request
 from trainables.core.config import ConfigError, build, plain
 from trainables.core.help import written
 
@@ -61,7 +62,8 @@ def bakery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "filling").mkdir()
     (tmp_path / "filling" / "apple.yaml").write_text("defaults:\n  - apple_schema\n  - _self_\n")
     (tmp_path / "filling" / "plum.yaml").write_text("grams: 250\nstoned: true\n")
-    monkeypatch.setattr(cli, "CONFIGS", tmp_path)
+    for module in (cli, command):
+        monkeypatch.setattr(module, "CONFIGS", tmp_path)
     return tmp_path
 
 

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import pytest
 
-from trainables.core import cli
+from trainables.core import cli, command
 from trainables.core.bounds import Choice, NonNegativeFloat, PositiveInt, Text
-from trainables.core.cli import Command, parse
+from trainables.core.cli import parse
+from trainables.core.command import Command
 from trainables.core.help import help_text
 
 
@@ -107,7 +108,8 @@ def bakery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "filling").mkdir()
     for name in ("apple", "plum"):
         (tmp_path / "filling" / f"{name}.yaml").write_text(f"defaults:\n  - {name}_schema\n  - _self_\n")
-    monkeypatch.setattr(cli, "CONFIGS", tmp_path)
+    for module in (cli, command):
+        monkeypatch.setattr(module, "CONFIGS", tmp_path)
     for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from trainables.core.cli import CONFIGS
+from trainables.core.command import CONFIGS
 from trainables.core.config import ConfigError, build
 from trainables.core.renamed import GROUPS, KEYS, METRICS, config_today, key_today, metric_today, refusal
 from trainables.core.version import VERSION, minor, version_of
