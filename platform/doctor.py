@@ -5,7 +5,7 @@ What imports torch and Ray is imported when the checks run, so that `--help` sta
 
 import sys
 
-from platform.preflight.context import DoctorConfig
+from platform.preflight.config import DoctorConfig
 from trainables.core.cli import run
 from trainables.core.command import Command, Request
 from trainables.core.config import build

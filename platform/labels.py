@@ -1,33 +1,15 @@
 """`python -m platform.labels`: every movement has the same labels in every batch, order, worker and process.
 
-The labels of the configured data, of the people of all splits and of simple bots of every style, are made once and
-printed; then they are made again wherever a training could make them, and compared row by row.
+What imports torch is imported when the labels are made, so that `--help` starts without it.
 """
 
-import json
-import os
-import subprocess
 import sys
 
-import torch
-from rich.console import Console
-from torch import Tensor
-
-from platform.core.console import columns, print_facts, print_heading, print_line, print_table
-from platform.core.provenance import ROOT
-from platform.preflight.context import FAIL
-from platform.preflight.label_checks import CHECKS, LabelsConfig, Rows, Subject, numbered, run_check
-from trainables.core.cli import FAILED, run
+from platform.preflight.config import LabelsConfig
+from trainables.core.cli import run
 from trainables.core.command import Command, Request
-from trainables.core.config import ConfigError, build, plain
-from trainables.core.seeding import generator
-from trainables.data.canonical import concatenate
-from trainables.data.dataset import load_splits
-from trainables.data.labels import HUMAN, KINDS, DatasetLabels, LabelMap
-from trainables.detector.bots import FAMILIES
+from trainables.core.config import build
 from trainables.detector.config import DetectorConfig
-from trainables.detector.dataset.negatives import ScriptedBots, conditions_for
-from trainables.detector.dataset.training_set import label_maps
 
 ABOUT = """
 Check that a label means the same everywhere: those of the people of all splits and of bots of every style are made
@@ -37,7 +19,6 @@ again in batches of several sizes, in random orders, by workers of a DataLoader 
   python -m platform.labels trainable.data.source=table trainable.data.path=mine.parquet
   python -m platform.labels batch_sizes=[1,100] num_workers=[0,4]
 """
-ANSWER_S = 600.0  # a fresh process imports everything and makes all the bots again
 
 COMMAND = Command(
     module="platform.labels",
@@ -50,80 +31,12 @@ COMMAND = Command(
 
 
 def main(request: Request) -> int:
-    """Label the data, print the labels, check them, print what was found."""
-    console = Console()
+    """Label the data, print the labels, check them, print the findings."""
     trainable = build(DetectorConfig, request.config["trainable"], at="trainable")
     config = build(LabelsConfig, {key: value for key, value in request.config.items() if key != "trainable"})
-    rows = rows_of(trainable)
-    labels = rows.labels()
-    show_labels(console, labels)
-    return show_findings(console, Subject(labels, rows, config, lambda: elsewhere(trainable)))
+    from platform.preflight.label_command import check_labels
 
-
-def rows_of(config: DetectorConfig) -> Rows:
-    """Return the movements of all splits, then as many simple bots of all families under their conditions."""
-    splits = load_splits(config.data)
-    people = concatenate(*splits.splits.values())
-    like = conditions_for(people, len(people), generator(config.seed, "labels"))
-    bots = ScriptedBots(tuple(FAMILIES), config.data.canonical)(like, config.seed)
-    return Rows(label_maps(), concatenate(people, bots.canonical), (*(HUMAN,) * len(people), *bots.style))
-
-
-def elsewhere(config: DetectorConfig) -> tuple[Tensor, str]:
-    """Return the labels [N, 4] and their hash from a new interpreter with another hash seed.
-
-    Raises:
-        ConfigError: it came to another end; with its last line.
-    """
-    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
-    done = subprocess.run(
-        [sys.executable, "-c", "from platform.labels import answer; answer()"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONHASHSEED": seed},
-        input=json.dumps(plain(config)),
-        capture_output=True,
-        text=True,
-        timeout=ANSWER_S,
-        check=False,
-    )
-    if done.returncode:
-        raise ConfigError(f"a fresh process ended with {done.returncode}: {(done.stderr.splitlines() or ['-'])[-1]}")
-    told = json.loads(done.stdout)
-    return torch.tensor(told["rows"]), told["sha256"]
-
-
-def answer() -> None:
-    """Print the labels of all rows and their hash as JSON, for the configuration on standard input."""
-    labels = rows_of(build(DetectorConfig, json.load(sys.stdin))).labels()
-    print(json.dumps({"rows": numbered(torch.arange(len(labels)), labels).tolist(), "sha256": labels.sha256}))
-
-
-def show_labels(console: Console, labels: DatasetLabels) -> None:
-    """Print the three maps with their hashes, and the numbers of human and bot movements per label."""
-    bots = int(labels.is_bot.sum())
-    print_heading(console, f"Labels of {len(labels):,} movements: {len(labels) - bots:,} of people, {bots:,} of bots")
-    print_facts(console, {"sha256 of the maps": labels.maps.sha256, "and of all rows": labels.sha256})
-    for kind in KINDS:
-        found: LabelMap = getattr(labels.maps, kind)
-        print_heading(console, f"{kind.capitalize()}: {len(found)} labels, sha256 {found.sha256[:16]}")
-        drawn = columns(">label", "name", ">people", ">bots")
-        numbers = [getattr(labels, kind)[labels.is_bot == bot].bincount(minlength=len(found)) for bot in (False, True)]
-        for label, (name, people, others) in enumerate(zip(found.names, *(n.tolist() for n in numbers), strict=True)):
-            drawn.add_row(str(label), name, f"{people:,}", f"{others:,}")
-        print_table(console, drawn)
-
-
-def show_findings(console: Console, subject: Subject) -> int:
-    """Print the table of the checks and return the exit code."""
-    findings = {name: run_check(check, subject) for name, check in CHECKS.items()}
-    print_heading(console, "Checks")
-    drawn = columns("", "check", "~found")
-    for name, finding in findings.items():
-        drawn.add_row(finding.state, name, finding.text)
-    print_table(console, drawn)
-    failed = sum(finding.state == FAIL for finding in findings.values())
-    print_line(console, f"{len(findings) - failed} ok, {failed} failed")
-    return FAILED if failed else 0
+    return check_labels(config, trainable)
 
 
 if __name__ == "__main__":

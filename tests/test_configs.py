@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks import hard_negatives
 from platform import doctor, evaluate, labels, negatives, promote, train, tune
-from platform.preflight.context import DoctorConfig
-from platform.preflight.label_checks import LabelsConfig
+from platform.core.negatives_config import NegativesConfig
+from platform.preflight.config import DoctorConfig, LabelsConfig
 from platform.promotion.config import PromoteConfig
 from platform.study.search_space import sweep_of
 from platform.train import TrainConfig
@@ -49,7 +49,7 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
     "promote": (promote.COMMAND, lambda request: build(PromoteConfig, request.config)),
     "doctor": (doctor.COMMAND, lambda request: build(DoctorConfig, without(request.config, "trainable"))),
     "labels": (labels.COMMAND, lambda request: build(LabelsConfig, without(request.config, "trainable"))),
-    "negatives": (negatives.COMMAND, lambda request: build(negatives.NegativesConfig, request.config)),
+    "negatives": (negatives.COMMAND, lambda request: build(NegativesConfig, request.config)),
     "hard_negatives": (
         hard_negatives.COMMAND,
         lambda request: build(hard_negatives.StudyConfig, request.config),

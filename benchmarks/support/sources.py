@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 
 from benchmarks.support.service import ONE, publish, service
-from platform.negatives import NegativesConfig, draw
+from platform.core.fetch_negatives import fetch
+from platform.core.negatives_config import NegativesConfig
 from serve.client import HardNegatives
 from serve.patience import ServiceError
 from trainables.core.config import require
@@ -124,7 +125,7 @@ def _fetched(
     with service(folder / STORAGE, *ONE) as running, fetching(console, count) as advance:
         options = NegativesConfig(running.url, str(folder), count, config.seed, hardness=hardness, data=config.data)
         try:
-            return draw(HardNegatives(options.url, timeout_s=options.timeout_s), options, advance)
+            return fetch(HardNegatives(options.url, timeout_s=options.timeout_s), options, advance)
         except ServiceError as error:
             raise NotServedError(error.line) from None
 

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from platform.core.ray_instance import ray_instance, unreachable_reason
 from platform.preflight.checks import CHECKS
-from platform.preflight.context import FAIL, OK, WARNING, Cluster, DoctorConfig, Finding, PreflightContext, run_check
+from platform.preflight.config import DoctorConfig
+from platform.preflight.context import FAIL, OK, WARNING, Cluster, Finding, PreflightContext, run_check
 from trainables.core.cli import FAILED
 from trainables.core.config import ConfigError
 from trainables.data.config import DataConfig

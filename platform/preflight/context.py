@@ -3,10 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from trainables.core.bounds import Folder, check
+from platform.preflight.config import DoctorConfig
 from trainables.data.config import DataConfig
 from trainables.training.node_probe import Node
-from trainables.training.scaling import ScalingConfig
 
 OK, WARNING, FAIL = "ok", "warning", "FAIL"
 STATES = (OK, WARNING, FAIL)
@@ -19,21 +18,6 @@ class Finding:
     state: str
     text: str
     remedy: str = ""
-
-
-@dataclass(frozen=True)
-class DoctorConfig:
-    """Settings of the preflight; keys have the names that they have in a sweep."""
-
-    storage_path: Folder = "results"  # folder that a sweep would write to
-    storage: str = ""  # URL of Optuna's database; empty: a journal file below storage_path
-    address: str = "local"  # Ray cluster that a sweep would use; auto: the one that this machine belongs to
-    scaling: ScalingConfig = field(default_factory=ScalingConfig)
-    cluster: str = "cluster.yaml"  # cluster file that is checked
-    connect: bool = False  # log in to every machine of the cluster file
-
-    def __post_init__(self) -> None:
-        check(self)
 
 
 @dataclass(frozen=True)

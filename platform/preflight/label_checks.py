@@ -7,34 +7,19 @@ names in it, or in an order that a process chooses, does not survive them.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
+from platform.preflight.config import LabelsConfig
 from platform.preflight.context import FAIL, OK, Finding
-from trainables.core.bounds import Length, NonNegativeInt, PositiveInt, check
 from trainables.core.config import ConfigError
 from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical
 from trainables.data.labels import KINDS, DatasetLabels, LabelMap, LabelMaps, task_names
 
 UNKNOWN = "a name that no data set has"
-
-
-@dataclass(frozen=True)
-class LabelsConfig:
-    """Settings of the label checks."""
-
-    # batch sizes that the labels are made again with
-    batch_sizes: Annotated[tuple[PositiveInt, ...], Length()] = (7, 128, 1000)
-    # numbers of DataLoader workers that the labels are made again by; 0 is this process
-    num_workers: Annotated[tuple[NonNegativeInt, ...], Length()] = (0, 1, 2)
-    shuffles: PositiveInt = 3  # random orders that the labels are made again in
-
-    def __post_init__(self) -> None:
-        check(self)
 
 
 class Rows(Dataset[Tensor]):

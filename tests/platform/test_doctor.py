@@ -19,7 +19,8 @@ from platform.core.provenance import ROOT, Source
 from platform.doctor import COMMAND, main
 from platform.preflight import command
 from platform.preflight.checks import CHECKS
-from platform.preflight.context import FAIL, OK, WARNING, Cluster, DoctorConfig, Finding, PreflightContext, run_check
+from platform.preflight.config import DoctorConfig
+from platform.preflight.context import FAIL, OK, WARNING, Cluster, Finding, PreflightContext, run_check
 from platform.preflight.machines import compare_packages, pins
 from platform.preflight.ray_instance import check_token
 from trainables.core.cli import FAILED, WRONG_INPUT, run

@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from platform import labels as command
 from platform.core.provenance import ROOT
+from platform.labels import COMMAND, main
+from platform.preflight import label_command
+from platform.preflight.config import LabelsConfig
 from platform.preflight.context import FAIL
-from platform.preflight.label_checks import CHECKS, LabelsConfig, Rows, Subject, difference, numbered, read, run_check
+from platform.preflight.label_checks import CHECKS, Rows, Subject, difference, numbered, read, run_check
 from trainables.core.cli import FAILED, WRONG_INPUT, run
 from trainables.core.config import ConfigError, build
 from trainables.data.canonical import Canonical, Movements, encode
@@ -192,7 +194,7 @@ def test_every_row_is_read_once_with_its_own_labels(batch_size: int, shuffle: in
 
 
 def labels_run(*arguments: str) -> int:
-    return run(command.COMMAND, command.main, arguments)
+    return run(COMMAND, main, arguments)
 
 
 def test_as_it_is_typed_the_labels_of_the_configured_data_agree_everywhere() -> None:
@@ -202,11 +204,11 @@ def test_as_it_is_typed_the_labels_of_the_configured_data_agree_everywhere() -> 
     for part in ("Task: ", "Embodiment: 2 labels", "Style: ", "0512-1024 px E", "people  bots", *BOTS, *CHECKS):
         assert part in done.stdout
     assert done.stdout.splitlines()[-1] == "6 ok, 0 failed"
-    assert command.rows_of(DetectorConfig()).labels().sha256 in done.stdout
+    assert label_command.rows_of(DetectorConfig()).labels().sha256 in done.stdout
 
 
 def test_the_rows_are_people_of_all_parts_and_as_many_bots_of_every_style() -> None:
-    rows = command.rows_of(DetectorConfig())
+    rows = label_command.rows_of(DetectorConfig())
     people = rows.styles.index(next(style for style in rows.styles if style != HUMAN))
     assert set(rows.styles[:people]) == {HUMAN}
     assert HUMAN not in rows.styles[people:]
@@ -217,8 +219,8 @@ def test_the_rows_are_people_of_all_parts_and_as_many_bots_of_every_style() -> N
 
 def test_a_check_that_fails_is_exit_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     right = subject()
-    monkeypatch.setattr(command, "rows_of", lambda config: right.rows)
-    monkeypatch.setattr(command, "elsewhere", lambda config: moved(7).elsewhere())
+    monkeypatch.setattr(label_command, "rows_of", lambda config: right.rows)
+    monkeypatch.setattr(label_command, "elsewhere", lambda config: moved(7).elsewhere())
     assert labels_run("batch_sizes=[9]", "num_workers=[0]") == FAILED
     out = capsys.readouterr().out
     assert "5 ok, 1 failed" in out
@@ -236,7 +238,7 @@ def test_a_fresh_process_gets_the_configuration_and_another_hash_seed(monkeypatc
     monkeypatch.setattr(subprocess, "run", fresh)
     for here in ("1", "0"):
         monkeypatch.setenv("PYTHONHASHSEED", here)
-        rows, sha256 = command.elsewhere(config)
+        rows, sha256 = label_command.elsewhere(config)
         assert (rows.tolist(), sha256) == ([[0, 1, 2, 3]], "f")
     assert seeds == ["2", "1"]
 
@@ -248,7 +250,7 @@ def test_a_fresh_process_that_fails_says_why(said: str, told: str, monkeypatch: 
     ended = subprocess.CompletedProcess[str]([], 1, "", said)
     monkeypatch.setattr(subprocess, "run", lambda typed, **given: ended)
     with pytest.raises(ConfigError) as caught:
-        command.elsewhere(DetectorConfig())
+        label_command.elsewhere(DetectorConfig())
     assert str(caught.value) == f"a fresh process ended with 1: {told}"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from platform import negatives
+from platform.core import fetch_negatives
 from platform.negatives import COMMAND, main
 from serve.api import create_app
 from serve.client import HardNegatives
@@ -68,7 +68,7 @@ class Service(FakeBackend):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that gives up soon, without a token."""
-    monkeypatch.setattr(negatives, "HardNegatives", partial(HardNegatives, retry=QUICK))
+    monkeypatch.setattr(fetch_negatives, "HardNegatives", partial(HardNegatives, retry=QUICK))
     monkeypatch.delenv("HUMOUSE_TOKEN", raising=False)
 
 

@@ -1,0 +1,107 @@
+"""Fetch movements of the service once, before a training, under the conditions of the training people.
+
+What cannot be brought into canonical form is requested again. All movements are of one champion, whose hash is kept
+with them, even if another one is promoted meanwhile; with a hardness, all are scored by one detector. A request that
+fails for now is retried; where the service stays away nothing is written.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+from platform.core.negatives_config import NegativesConfig
+from serve.client import HardNegatives, SampleOptions, Samples, joined
+from serve.patience import ServiceError
+from trainables.core.config import require
+from trainables.core.derived_seeds import derive
+from trainables.core.seeding import generator
+from trainables.data.canonical import Canonical, Movements, decode, with_deltas
+from trainables.data.dataset import load_splits
+from trainables.detector.dataset.negatives import conditions_for, make
+from trainables.detector.dataset.served_negatives import NotServedError, ServedMovements, write_served
+from trainables.generation.conditions import Conditions
+from trainables.training.checkpoint_record import CheckpointError
+
+
+def fetch_to_folder(config: NegativesConfig) -> int:
+    """Fetch the movements, write them, print their champion; returns the exit code."""
+    console, folder = Console(), Path(config.out_dir).expanduser().resolve()
+    if folder.exists():
+        raise CheckpointError(f"{folder}: it exists; take another out_dir, for nothing is written over")
+    client = HardNegatives(config.url, timeout_s=config.timeout_s)
+    with Progress(console=console, transient=True) as progress:
+        bar = progress.add_task("fetching", total=config.n)
+        try:
+            fetched = fetch(client, config, lambda n: progress.advance(bar, n))
+        except ServiceError as error:
+            raise NotServedError(error.line) from None
+    write_served(fetched, folder)
+    console.print(
+        f"{folder}: {len(fetched.canonical)} movements of {fetched.model} ({fetched.model_sha256[:12]}), "
+        f"{fetched.refused} refused and drawn again",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 0
+
+
+def fetch(client: HardNegatives, config: NegativesConfig, advance: Callable[[int], object]) -> ServedMovements:
+    """Return `n` movements of one champion; those that cannot be used are requested again, `ROUNDS` times at most.
+
+    Args:
+        advance: Called with the number of movements of each chunk.
+
+    Raises:
+        ServiceError: the service refuses, or stays away.
+        ShortageError: too many cannot be used.
+    """
+    form, rounds = config.data.canonical, list[Samples]()
+
+    def of_champion(like: Canonical, attempt: int) -> Movements:
+        asked = _asked(config, like, attempt)
+        if rounds:
+            asked |= {"model": rounds[0].model, "detector": rounds[0].detector}
+        rounds.append(joined([*_counted(client.stream(len(like), **asked), advance)]))
+        return decode(_placed(rounds[-1], like, config), form)
+
+    like = conditions_for(load_splits(config.data)["train"], config.n, generator(config.seed, "served"))
+    canonical, refused = make("served", of_champion, like, form)
+    request = {name: getattr(config, name) for name in ("seed", "steps", "hardness")}
+    if config.hardness is not None:
+        request |= {"detector": rounds[0].detector, "looked_through": sum(int(each.number[-1]) + 1 for each in rounds)}
+    return ServedMovements(canonical, form, rounds[0].model, rounds[0].weights_sha256, request, refused)
+
+
+def _counted(chunks: Iterable[Samples], advance: Callable[[int], object]) -> Iterator[Samples]:
+    for chunk in chunks:
+        advance(len(chunk))
+        yield chunk
+
+
+def _asked(config: NegativesConfig, like: Canonical, attempt: int) -> SampleOptions:
+    """Return the options of a request; with a hardness the service samples the conditions itself."""
+    seed = derive(config.seed, "served", attempt) >> 10  # a whole number that JSON readers keep
+    asked: SampleOptions = {"seq_len": config.data.canonical.sequence_length, "seed": seed}
+    if config.steps is not None:
+        asked["steps"] = config.steps
+    if config.hardness is not None:
+        return {**asked, "hardness": (config.hardness[0], config.hardness[1])}
+    return {**asked, "conditions": like.condition().tolist()}
+
+
+def _placed(samples: Samples, like: Canonical, config: NegativesConfig) -> Canonical:
+    """Return the movements under the conditions that they were sampled for.
+
+    Raises:
+        ConfigError: their steps are not those of the asked form.
+    """
+    form, frame = config.data.canonical, like
+    if config.hardness is not None:
+        frame = Conditions(samples.condition, samples.angle).frame(form, ("served",) * len(samples))
+    steps = frame.mask.sum(dim=1)
+    same = samples.deltas.shape == frame.deltas.shape and torch.equal(samples.length.long(), steps)
+    require(same, "the canonical form of the champion to be that of `data.canonical`", f"{samples.model} and {form}")
+    return with_deltas(frame, samples.deltas.double())
