@@ -4,7 +4,8 @@
     python -m platform.evaluate samples=FILE.parquet split=test
 
 A generator's samples are compared with held-out users (`trainables.model_evaluation.evaluate_generator`); a detector is
-evaluated on users and bots outside its training, and gets its model card (`trainables.detector.evaluate`).
+evaluated on users and bots outside its training, and gets its model card (`trainables.detector.evaluate`). Both import
+torch when the work begins, so that `--help` starts without it.
 """
 
 import sys
@@ -16,7 +17,9 @@ from typing import Any
 from trainables.core.cli import run
 from trainables.core.command import Command, Request
 from trainables.detector import evaluate as detector
-from trainables.model_evaluation import evaluate_generator as generator
+from trainables.detector.evaluation.config import DetectorEvaluationCommand
+from trainables.eval import diffusion_eval as generator
+from trainables.model_evaluation.config import EvalConfig
 from trainables.training.checkpoint_record import CheckpointError, load_record
 
 ABOUT = """
@@ -45,11 +48,9 @@ def command_of(own: Command, config: type[Any], kind: str, other: type[Any], oth
     return replace(own, module="platform.evaluate", about=ABOUT, refused={**own.refused, **refused})
 
 
-COMMAND = command_of(
-    generator.COMMAND, generator.EvalConfig, "a generator or a file", detector.DetectorEvaluationCommand, "detectors"
-)
+COMMAND = command_of(generator.COMMAND, EvalConfig, "a generator or a file", DetectorEvaluationCommand, "detectors")
 DETECTOR_COMMAND = command_of(
-    detector.COMMAND, detector.DetectorEvaluationCommand, "a detector", generator.EvalConfig, "generators and files"
+    detector.COMMAND, DetectorEvaluationCommand, "a detector", EvalConfig, "generators and files"
 )
 
 

@@ -14,6 +14,7 @@ from trainables.detector.bots import FAMILIES
 from trainables.diffusion.noise.schedule import PREDICTIONS, SCHEDULES
 from trainables.diffusion.sample_files import FORMATS
 from trainables.diffusion.samplers import SAMPLERS, SPACINGS
+from trainables.eval.generation.report import METRICS
 from trainables.eval.metrics import PROBES
 from trainables.physical.minimum_jerk import GENERATORS
 
@@ -29,6 +30,7 @@ CHOICES: dict[str, Iterable[str]] = {
     "trainables.diffusion.sampling_config.FORMAT_NAMES": FORMATS,
     "trainables.diffusion.sampling_config.SAMPLER_NAMES": SAMPLERS,
     "trainables.diffusion.sampling_config.SPACING_NAMES": SPACINGS,
+    "trainables.eval.generation.config.METRIC_NAMES": METRICS,
     "trainables.eval.generation.config.PROBE_NAMES": PROBES,
     "trainables.generation.config.GENERATOR_NAMES": GENERATORS,
 }

@@ -17,15 +17,16 @@ from serve.settings import ServeConfig
 from trainables.core.cli import parse
 from trainables.core.command import CONFIGS, Command, Request
 from trainables.core.config import build, plain
-from trainables.detector import evaluate as detector
 from trainables.detector import export, leave_one_out
 from trainables.detector.config import ExportConfig
+from trainables.detector.evaluation.config import DetectorEvaluationCommand
 from trainables.diffusion import sample
 from trainables.diffusion import train as experiment
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.models.unet1d import UNet1D
 from trainables.diffusion.sampling_config import SampleConfig
-from trainables.model_evaluation import evaluate_generator
+from trainables.eval import diffusion_eval
+from trainables.model_evaluation.config import EvalConfig
 from trainables.specs import TRAINABLES
 
 
@@ -56,7 +57,7 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
     ),
     "detector/evaluate": (
         evaluate.DETECTOR_COMMAND,
-        lambda request: build(detector.DetectorEvaluationCommand, request.config),
+        lambda request: build(DetectorEvaluationCommand, request.config),
     ),
     "detector/export": (export.COMMAND, lambda request: build(ExportConfig, request.config)),
     "detector/leave_one_out": (leave_one_out.COMMAND, leave_one_out.configs),
@@ -64,8 +65,8 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
     "diffusion/train": (experiment.COMMAND, build_experiment),
     "diffusion/sample": (sample.COMMAND, lambda request: build(SampleConfig, request.config)),
     "diffusion/eval": (
-        evaluate_generator.COMMAND,
-        lambda request: build(evaluate_generator.EvalConfig, request.config),
+        diffusion_eval.COMMAND,
+        lambda request: build(EvalConfig, request.config),
     ),
 }
 OF_A_CHECKPOINT = ("diffusion/sample", "diffusion/eval", "detector/export", "detector/evaluate")
@@ -95,7 +96,7 @@ def test_every_command_has_its_file(command: Command) -> None:
 
 
 def test_the_platforms_evaluation_is_the_same_command() -> None:
-    assert parse(evaluate.COMMAND, []) == parse(evaluate_generator.COMMAND, [])
+    assert parse(evaluate.COMMAND, []) == parse(diffusion_eval.COMMAND, [])
 
 
 def test_the_preset_of_the_seed_carries_its_values() -> None:

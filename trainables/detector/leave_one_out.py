@@ -1,50 +1,17 @@
-"""Train and evaluate one detector per family of bots, each without that family: the folds of `leave_one_out_matrix`.
+"""`python -m trainables.detector.leave_one_out`: one detector per family of bots, each trained without that family.
 
-    out_dir/
-      FAMILY/               training run of the detector without FAMILY, and its evaluation.json
-      leave_one_out.json    the table, with the configuration and the hash of each detector's weights
-      leave_one_out.md      the table in Markdown
-      leave_one_out.png     the table as a plot
-
-Every detector is evaluated after its last epoch: the best epoch would be selected by the very family that was left out.
-An interrupted run resumes after its last epoch, and a complete one is used as it is.
+The work is done by `trainables.detector.leave_one_out_run`, which is imported when it begins, so that `--help` starts
+without torch.
 """
 
-import json
 import sys
-import time
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Annotated, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-from trainables.core.atomic_files import write_atomically as write
-from trainables.core.bounds import AnyInt, Choice, Distinct, Length, check
 from trainables.core.cli import run
 from trainables.core.command import Command, Request
-from trainables.core.config import build, plain, require
-from trainables.core.formatting import clock
-from trainables.data.dataset import load_splits
-from trainables.detector.api import load_trained_detector
-from trainables.detector.bots import FAMILIES
+from trainables.core.config import build, require
 from trainables.detector.config import DetectorConfig
-from trainables.detector.evaluation.config import DetectorReportConfig, DetectorSplit
-from trainables.detector.evaluation.evaluation_set import EvaluationSet
-from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut
-from trainables.detector.evaluation.metrics import DETECTION
-from trainables.detector.evaluation.report import (
-    DetectorEvaluation,
-)
-from trainables.detector.evaluation.tables import NONE, percent, rate_text, show
-from trainables.detector.train import epochs
-from trainables.eval.detection.plots import plot_detection_matrix
-from trainables.training.checkpoint import load_record
-from trainables.training.run_folder import CHECKPOINTS, LAST, opened, recording
+from trainables.detector.evaluation.config import FoldsConfig
 
-TITLE = "# Leave-one-family-out"
 HELD_OUT = "trainable.negatives.held_out"
 ABOUT = """
 Train one detector per family of scripted bots, each without that family, and evaluate all of them on all families.
@@ -56,23 +23,6 @@ Train one detector per family of scripted bots, each without that family, and ev
 The same command resumes an interrupted run and uses complete detectors as they are; another `trainable` needs another
 out_dir.
 """
-
-
-@dataclass(frozen=True)
-class FoldsConfig:
-    """Families that are left out, one at a time, and data on which the detectors are evaluated."""
-
-    out_dir: str = "results/leave_one_out"  # folder to write
-    # families of scripted bots that are left out, one at a time
-    families: Annotated[tuple[Annotated[str, Choice(FAMILIES)], ...], Length(), Distinct()] = tuple(FAMILIES)
-    split: DetectorSplit = "test"  # split of the recordings that the detectors are evaluated on
-    bots: str = ""  # table of recordings of third-party bots: style, trajectory_id, t_ms, x, y
-    seed: AnyInt = 7  # seed of the bots
-    report: DetectorReportConfig = field(default_factory=DetectorReportConfig)
-
-    def __post_init__(self) -> None:
-        check(self)
-
 
 COMMAND: Command = Command(
     module="trainables.detector.leave_one_out",
@@ -87,15 +37,10 @@ COMMAND: Command = Command(
 
 def main(request: Request) -> int:
     """Train and evaluate a detector per family, write the table, print it."""
-    console, (config, trainable) = Console(), configs(request)
-    evaluation_set = EvaluationSet.of(
-        load_splits(trainable.data), config.split, trainable.data.canonical, config.seed, config.bots
-    )
-    table = LeaveOneOut.of(evaluate_folds(config, trainable, evaluation_set, console))
-    write_table(table, config, trainable)
-    show(console, table.tables())
-    console.print(f"table, plot and detectors: {Path(config.out_dir).resolve()}", highlight=False, soft_wrap=True)
-    return 0
+    config, trainable = configs(request)
+    from trainables.detector.leave_one_out_run import leave_one_out
+
+    return leave_one_out(config, trainable)
 
 
 def configs(request: Request) -> tuple[FoldsConfig, DetectorConfig]:
@@ -110,95 +55,6 @@ def configs(request: Request) -> tuple[FoldsConfig, DetectorConfig]:
         HELD_OUT not in request.given, f"`{HELD_OUT}` to be left to this command", "it", "name them as families=[...]"
     )
     return config, trainable
-
-
-def evaluate_folds(
-    config: FoldsConfig, trainable: DetectorConfig, evaluation_set: EvaluationSet, console: Console
-) -> dict[str, DetectorEvaluation]:
-    """Return the evaluation of the detector without each family; prints each when it is complete, and the time left."""
-    evaluations, spent_s, columns = {}, list[float](), (TextColumn("{task.description}"), BarColumn())
-    with Progress(*columns, MofNCompleteColumn(), TextColumn("epochs"), console=console, transient=True) as progress:
-        for number, family in enumerate(config.families, start=1):
-            began, fold, trained = time.monotonic(), without(family, trainable), 0
-            bar = progress.add_task(f"{number}/{len(config.families)} without {family}", total=fold.epochs)
-            for epoch in train(fold, folder_of(config, family)):
-                progress.update(bar, completed=epoch)
-                trained += epoch > 0
-            evaluations[family] = evaluate(fold, folder_of(config, family), evaluation_set, config.report)
-            progress.remove_task(bar)
-            spent_s += [time.monotonic() - began] * bool(trained)
-            left = clock(sum(spent_s) / len(spent_s) * (len(config.families) - number)) if spent_s else NONE
-            result = f"{number}/{len(config.families)}  {_result(family, evaluations[family])}"
-            console.print(f"{result}, {trained} epochs trained, {left} left", highlight=False, soft_wrap=True)
-    return evaluations
-
-
-def without(family: str, trainable: DetectorConfig) -> DetectorConfig:
-    """Return the training configuration with that family alone held out."""
-    return replace(trainable, negatives=replace(trainable.negatives, held_out=(family,)))
-
-
-def folder_of(config: FoldsConfig, family: str) -> Path:
-    """Return the folder of a fold's run."""
-    return Path(config.out_dir) / family
-
-
-def train(config: DetectorConfig, path: Path) -> Generator[int, None, None]:
-    """Train up to the last epoch, from the last checkpoint in the folder, and yield the numbers of the epochs.
-
-    Raises:
-        ConfigError: The folder holds another run, or is in use.
-        CheckpointError: The checkpoint was trained on other data.
-    """
-    with opened(path, "detector", config, DETECTION.epoch_order) as folder, recording(folder) as record:
-        for epoch in epochs(config, resume=folder.last):
-            record(epoch)
-            yield epoch.number
-
-
-def evaluate(
-    config: DetectorConfig, path: Path, evaluation_set: EvaluationSet, metrics: DetectorReportConfig
-) -> DetectorEvaluation:
-    """Evaluate the detector of a fold and write the evaluation beside its run."""
-    detector = load_trained_detector(last_checkpoint(path))
-    evaluation = evaluation_set.evaluate(detector, config.negatives, metrics)
-    write(path / "evaluation.json", _json(evaluation.to_json()))
-    return evaluation
-
-
-def last_checkpoint(path: Path) -> Path:
-    """Return the checkpoint of a run's last epoch."""
-    return path / CHECKPOINTS / LAST
-
-
-def write_table(table: LeaveOneOut, config: FoldsConfig, trainable: DetectorConfig) -> None:
-    """Write the table as JSON with its configuration, as Markdown and as a plot."""
-    folder = Path(config.out_dir)
-    weights = {f: load_record(last_checkpoint(folder_of(config, f)))["weights_sha256"] for f in config.families}
-    made_of = {"settings": plain(config), "trainable": plain(trainable), "weights_sha256": weights}
-    write(folder / "leave_one_out.json", _json({"table": table.to_json(), **made_of}))
-    page = (TITLE, _description(table, config, trainable), *(table.markdown().strip() for table in table.tables()))
-    write(folder / "leave_one_out.md", "\n\n".join(page) + "\n")
-    plot_detection_matrix(table.matrix, table.families, table.fpr, folder / "leave_one_out.png")
-
-
-def _description(table: LeaveOneOut, config: FoldsConfig, trainable: DetectorConfig) -> str:
-    """Return a paragraph on the detectors and the data."""
-    return (
-        f"Each detector was trained for {trainable.epochs} epochs without one family of bots, its threshold fitted at "
-        f"{percent(table.fpr)} FPR on validation users, and evaluated on bots under the conditions of "
-        f"{table.unseen[0].metrics.humans} movements of users of the {config.split} split."
-    )
-
-
-def _result(family: str, evaluation: DetectorEvaluation) -> str:
-    """Return `without pid: TPR 0.71 [0.60, 0.80] at 1 % FPR`."""
-    row = next(row for row in evaluation.families if row.name == family)
-    return f"without {family}: TPR {rate_text(row.detected[0])} at {percent(evaluation.thresholds[0].target_fpr)} FPR"
-
-
-def _json(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, indent=1, sort_keys=True) + "\n"
 
 
 if __name__ == "__main__":

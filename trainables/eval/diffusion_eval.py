@@ -7,12 +7,36 @@ A checkpoint makes one sample per held-out movement under that movement's condit
 own movements. Both then pass the same steps as recordings. Writes `report.json` and plots into `out_dir`.
 
 The holdout split is refused: it is reserved for the promotion, which counts its evaluations in a ledger.
+
+What imports torch is imported when the work begins, so that `--help` starts without it.
 """
 
 import sys
 
 from trainables.core.cli import run
-from trainables.model_evaluation.evaluate_generator import COMMAND, main
+from trainables.core.command import Command, Request
+from trainables.core.config import ConfigError, build
+from trainables.model_evaluation.config import EvalConfig
+
+COMMAND = Command(
+    module="trainables.eval.diffusion_eval",
+    config_name="diffusion/eval",
+    about="Evaluate a checkpoint, or movements made elsewhere, on held-out users:\n\n"
+    "  python -m trainables.eval.diffusion_eval ckpt=FOLDER metrics=[c2st,mmd,prd,kinematics,spectra]\n"
+    "  python -m trainables.eval.diffusion_eval samples=FILE.parquet split=test",
+    schemas={"diffusion/eval_schema": EvalConfig},
+)
+
+
+def main(request: Request) -> int:
+    """Evaluate, write the report and the plots, and print the key metrics."""
+    config = build(EvalConfig, request.config)
+    if config.ckpt and (own := [key for key in request.given if key.startswith("data.")]):
+        raise ConfigError(f"{own[0]}: a checkpoint brings its own data; to compare with other users set val_split")
+    from trainables.model_evaluation.evaluate_generator import write_report
+
+    return write_report(config)
+
 
 if __name__ == "__main__":
     sys.exit(run(COMMAND, main))

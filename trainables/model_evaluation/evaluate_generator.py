@@ -4,18 +4,15 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
 
 from rich.console import Console
 from rich.progress import Progress
 
-from trainables.core.bounds import AnyInt, Choice, Length, NonNegativeInt, check
-from trainables.core.command import Command, Request
-from trainables.core.config import ConfigError, build, plain, require
+from trainables.core.config import build, plain, require
 from trainables.data.canonical import Canonical, decode
 from trainables.data.config import DataConfig
 from trainables.data.dataset import DataSplits, load_splits
@@ -23,62 +20,21 @@ from trainables.diffusion.api import Generator
 from trainables.diffusion.sampling_config import SamplingChanges
 from trainables.eval.generation import plots
 from trainables.eval.generation.comparison import Comparison
-from trainables.eval.generation.config import MetricConfig
 from trainables.eval.generation.movement_reader import MOVEMENT_READERS, Observed, movements_of, read_movements
 from trainables.eval.generation.real_and_fake import RealAndFake, from_file, generated
 from trainables.eval.generation.report import CHECKS, METRICS, Numbers
 from trainables.eval.generation.report_table import key_metrics
+from trainables.model_evaluation.config import EvalConfig
 from trainables.models import MovementGenerator, load_generator
 from trainables.training.checkpoint import CheckpointError, file_sha256, load_record
 
-GENERATOR_SPLITS = ("validation", "test")
-GeneratorSplit = Annotated[
-    str, Choice(GENERATOR_SPLITS, remedies={"holdout": "the holdout split is reserved for the promotion"})
-]
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "cursory")
 
 
-@dataclass(frozen=True)
-class EvalConfig:
-    """Checkpoint or file, users and metrics of an evaluation."""
-
-    ckpt: str = ""  # checkpoint folder, or
-    samples: str = ""  # a file of movements: .parquet, .csv, .npy
-    # parts of the report
-    metrics: Annotated[tuple[Annotated[str, Choice(METRICS)], ...], Length()] = tuple(METRICS)
-    split: GeneratorSplit = "validation"  # split of the recordings; test for the final evaluation
-    val_split: str = ""  # file of real movements to compare with, in place of `split`
-    n: NonNegativeInt = 0  # samples; 0: all that there are, one per real movement where a checkpoint makes them
-    steps: NonNegativeInt = 0  # network calls per sample; 0: those of `sampling`
-    seed: AnyInt = 20240  # seed of the noise, and of the choice of rows where n leaves some out
-    sampling: SamplingChanges = field(default_factory=SamplingChanges)  # null: as the checkpoint was evaluated
-    device: str = "cpu"  # torch device
-    out_dir: str = "evaluation"  # folder to write
-    comparison: MetricConfig = field(default_factory=MetricConfig)
-    data: DataConfig = field(default_factory=DataConfig)  # for samples of a file; a checkpoint brings its own
-
-    def __post_init__(self) -> None:
-        check(self)
-        given = "both" if self.ckpt and self.samples else "neither"
-        require(bool(self.ckpt) != bool(self.samples), "exactly one of `ckpt` and `samples`", given)
-
-
-COMMAND = Command(
-    module="trainables.eval.diffusion_eval",
-    config_name="diffusion/eval",
-    about="Evaluate a checkpoint, or movements made elsewhere, on held-out users:\n\n"
-    "  python -m trainables.eval.diffusion_eval ckpt=FOLDER metrics=[c2st,mmd,prd,kinematics,spectra]\n"
-    "  python -m trainables.eval.diffusion_eval samples=FILE.parquet split=test",
-    schemas={"diffusion/eval_schema": EvalConfig},
-)
-
-
-def main(request: Request) -> int:
-    """Evaluate, write the report and the plots, and print the key metrics."""
-    config, console = build(EvalConfig, request.config), Console()
+def write_report(config: EvalConfig) -> int:
+    """Evaluate, write the report and the plots, and print the key metrics; returns the exit code."""
+    console = Console()
     _require_file("val_split", config.val_split)
-    if config.ckpt and (own := [key for key in request.given if key.startswith("data.")]):
-        raise ConfigError(f"{own[0]}: a checkpoint brings its own data; to compare with other users set val_split")
     with Progress(console=console, transient=True) as progress:
         numbers, comparison = evaluate(config, progress)
     folder = Path(config.out_dir)

@@ -16,7 +16,9 @@ from trainables.detector.api import load_trained_detector
 from trainables.detector.bots import BOTS
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.external_bots import ORIGINS
-from trainables.detector.evaluate import COMMAND, DetectorEvaluationCommand, main, probed, raw_recordings
+from trainables.detector.evaluate import COMMAND, main
+from trainables.detector.evaluate_run import probed, raw_recordings
+from trainables.detector.evaluation.config import DetectorEvaluationCommand
 from trainables.detector.evaluation.evaluation_set import EvaluationSet
 from trainables.detector.evaluation.report import DetectorEvaluation
 from trainables.detector.evaluation.shortcut_audit import FOLDS

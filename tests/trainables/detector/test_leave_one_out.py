@@ -14,7 +14,8 @@ from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.negatives import mixture
 from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut
 from trainables.detector.evaluation.report import DetectorEvaluation
-from trainables.detector.leave_one_out import COMMAND, configs, last_checkpoint, main, train, without
+from trainables.detector.leave_one_out import COMMAND, configs, main
+from trainables.detector.leave_one_out_run import last_checkpoint, train, without
 from trainables.training.checkpoint import load_record
 
 FAMILIES = ("pid", "straight")

@@ -18,11 +18,11 @@ from trainables.diffusion.api import load_generator
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling_config import SamplingConfig
+from trainables.eval.diffusion_eval import COMMAND, main
 from trainables.eval.generation import plots
 from trainables.eval.generation.config import EvaluationConfig
 from trainables.gan import config as gan
 from trainables.gan.train import epochs as gan_epochs
-from trainables.model_evaluation.evaluate_generator import COMMAND, main
 from trainables.training import metric_names as names
 
 QUICK = ["steps=1", "comparison.probes=[quadratic]", "comparison.null_repeats=2", "comparison.permutations=19"]

@@ -1,11 +1,12 @@
-"""Configuration of a detector's evaluation report, without torch."""
+"""Configurations of a detector's evaluation: of its report, and of the commands that write one; without torch."""
 
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Annotated
 
-from trainables.core.bounds import AnyInt, Choice, Length, PositiveInt, Range, check
+from trainables.core.bounds import AnyInt, Checkpoint, Choice, Distinct, Length, PositiveInt, Range, check
 from trainables.core.config import require
+from trainables.detector.config import FAMILY_NAMES
 from trainables.eval.intervals.config import BootstrapConfig
 
 REFUSED_SPLITS = {
@@ -34,3 +35,37 @@ class DetectorReportConfig:
         require(falling, "`fprs` to be falling", f"fprs={self.fprs}")
         rising = all(low < high for low, high in pairwise(self.movements))
         require(rising, "`movements` to be rising", f"movements={self.movements}")
+
+
+@dataclass(frozen=True)
+class DetectorEvaluationCommand:
+    """Detector and data of an evaluation."""
+
+    ckpt: Checkpoint = ""  # checkpoint folder of the detector
+    out_dir: str = "evaluation"  # folder to write
+    split: DetectorSplit = "test"  # split of the recordings
+    bots: str = ""  # table of recordings of third-party bots: style, trajectory_id, t_ms, x, y
+    users: str = ""  # table of recordings of users of other sources
+    # leave_one_out.json of detectors with the same configuration, for the card
+    leave_one_out: str = ""
+    seed: AnyInt = 7  # seed of the bots
+    report: DetectorReportConfig = field(default_factory=DetectorReportConfig)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class FoldsConfig:
+    """Families that are left out, one at a time, and data on which the detectors are evaluated."""
+
+    out_dir: str = "results/leave_one_out"  # folder to write
+    # families of scripted bots that are left out, one at a time
+    families: Annotated[tuple[Annotated[str, Choice(FAMILY_NAMES)], ...], Length(), Distinct()] = FAMILY_NAMES
+    split: DetectorSplit = "test"  # split of the recordings that the detectors are evaluated on
+    bots: str = ""  # table of recordings of third-party bots: style, trajectory_id, t_ms, x, y
+    seed: AnyInt = 7  # seed of the bots
+    report: DetectorReportConfig = field(default_factory=DetectorReportConfig)
+
+    def __post_init__(self) -> None:
+        check(self)

@@ -6,6 +6,13 @@ from typing import Annotated
 from trainables.core.bounds import AnyInt, Choice, Length, PositiveInt, Range, check
 
 PROBE_NAMES = ("logistic", "quadratic", "mlp", "forest", "boosting")  # the keys of `trainables.eval.metrics.PROBES`
+METRIC_NAMES = (
+    "c2st",
+    "mmd",
+    "prd",
+    "kinematics",
+    "spectra",
+)  # the keys of `report.METRICS`
 MINIMUM_MOVEMENTS = 40  # half may be lost to re-observation, or are clustered into 20 with a row for each
 
 

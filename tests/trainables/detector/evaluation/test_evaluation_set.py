@@ -12,7 +12,7 @@ from trainables.data.dataset import DataSplits, load_splits
 from trainables.detector.bots import BOTS
 from trainables.detector.config import NegativesConfig
 from trainables.detector.dataset.external_bots import ExternalUsers
-from trainables.detector.evaluate import DetectorEvaluationCommand
+from trainables.detector.evaluation.config import DetectorEvaluationCommand
 from trainables.detector.evaluation.evaluation_set import (
     EvaluationSet,
     HumansAndBots,

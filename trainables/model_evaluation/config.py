@@ -1,0 +1,40 @@
+"""Configuration of the evaluation of a generator, or of movements made elsewhere; without torch."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from trainables.core.bounds import AnyInt, Choice, Length, NonNegativeInt, check
+from trainables.core.config import require
+from trainables.data.config import DataConfig
+from trainables.diffusion.sampling_config import SamplingChanges
+from trainables.eval.generation.config import METRIC_NAMES, MetricConfig
+
+GENERATOR_SPLITS = ("validation", "test")
+GeneratorSplit = Annotated[
+    str, Choice(GENERATOR_SPLITS, remedies={"holdout": "the holdout split is reserved for the promotion"})
+]
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """Checkpoint or file, users and metrics of an evaluation."""
+
+    ckpt: str = ""  # checkpoint folder, or
+    samples: str = ""  # a file of movements: .parquet, .csv, .npy
+    # parts of the report
+    metrics: Annotated[tuple[Annotated[str, Choice(METRIC_NAMES)], ...], Length()] = METRIC_NAMES
+    split: GeneratorSplit = "validation"  # split of the recordings; test for the final evaluation
+    val_split: str = ""  # file of real movements to compare with, in place of `split`
+    n: NonNegativeInt = 0  # samples; 0: all that there are, one per real movement where a checkpoint makes them
+    steps: NonNegativeInt = 0  # network calls per sample; 0: those of `sampling`
+    seed: AnyInt = 20240  # seed of the noise, and of the choice of rows where n leaves some out
+    sampling: SamplingChanges = field(default_factory=SamplingChanges)  # null: as the checkpoint was evaluated
+    device: str = "cpu"  # torch device
+    out_dir: str = "evaluation"  # folder to write
+    comparison: MetricConfig = field(default_factory=MetricConfig)
+    data: DataConfig = field(default_factory=DataConfig)  # for samples of a file; a checkpoint brings its own
+
+    def __post_init__(self) -> None:
+        check(self)
+        given = "both" if self.ckpt and self.samples else "neither"
+        require(bool(self.ckpt) != bool(self.samples), "exactly one of `ckpt` and `samples`", given)
