@@ -1,6 +1,7 @@
 """Command `python -m serve`: run the service on this machine, on its own Ray instance, until Ctrl-C.
 
-A port in use and a public address without tokens are refused before anything starts.
+A port in use and a public address without tokens are refused before anything starts. Ray and torch are imported when
+the service starts, so that `--help` starts without them.
 """
 
 import logging
@@ -13,11 +14,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import ray
-from ray import serve
-from ray.serve.config import ProxyLocation
-
-from serve.app import application
 from serve.settings import ServeConfig
 from serve.tokens import read_tokens, require_token_unless_loopback
 from trainables.core.cli import run
@@ -76,6 +72,12 @@ def running(settings: ServeConfig) -> Iterator[None]:
     Raises:
         LaunchError: the replicas did not start.
     """
+    import ray
+    from ray import serve
+    from ray.serve.config import ProxyLocation
+
+    from serve.app import application
+
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
@@ -93,6 +95,8 @@ def running(settings: ServeConfig) -> Iterator[None]:
 
 def drain(within_s: float) -> None:
     """Let the replicas finish their open requests, and stop them."""
+    from ray import serve
+
     serve.delete(NAME, _blocking=False)  # `serve.shutdown` logs an error of the controller; blocking, Ray waits 60 s
     ends = time.monotonic() + within_s
     while NAME in serve.status().applications and time.monotonic() < ends:

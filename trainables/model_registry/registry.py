@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables.core.renamed import metric_today
-from trainables.training.checkpoint import RECORD, CheckpointError, file_sha256, load_checkpoint, load_record
+from trainables.training.checkpoint_record import RECORD, CheckpointError, file_sha256, load_record
 
 FOLDER = "registry"
 CHAMPION = "champion"
@@ -160,6 +160,8 @@ def verified(folder: Path, name: str) -> Published:
     Raises:
         RegistryError: otherwise.
     """
+    from trainables.training.checkpoint import load_checkpoint  # torch, which no other reader of the registry needs
+
     help_ = remedy(folder.parent.parent)
     try:
         decision = json.loads((folder / DECISION).read_text())
