@@ -26,9 +26,15 @@ LINES = (
     "platform.train --help",
     "platform.doctor --help",
     "platform.promote --help",
+    "platform.evaluate --help",
+    "platform.labels --help",
+    "platform.negatives --help",
+    "serve --help",
     "trainables.detector.export --help",
+    "trainables.detector.leave_one_out --help",
     "trainables.diffusion.sample --help",
     "trainables.diffusion.train --help",
+    "trainables.eval.diffusion_eval --help",
 )
 
 

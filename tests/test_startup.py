@@ -14,12 +14,18 @@ COMMANDS = (
     "platform.tune",
     "platform.train",
     "platform.doctor",
+    "platform.evaluate",
+    "platform.labels",
+    "platform.negatives",
     "platform.promote",
+    "serve",
     "trainables.detector.export",
+    "trainables.detector.leave_one_out",
     "trainables.diffusion.sample",
     "trainables.diffusion.train",
+    "trainables.eval.diffusion_eval",
 )
-"""Every command that starts fast."""
+"""Every command."""
 PROBE = """
 import runpy, sys
 module, *arguments = sys.argv[1:]
