@@ -112,7 +112,7 @@ def main(request: Request) -> int:
     evaluator = UnseenEvaluator.of(config.detector, config.bots)  # first, so that wrong input ends before any training
     sources = sources_of(config, folder, console)
     share = f"{sources.hard_share:.1%} of the diffusion's samples have a score in {[*config.hardness]}"
-    console.print(f"hard negatives: {share}", highlight=False)
+    console.print(f"hard negatives: {share}", highlight=False, soft_wrap=True)
     outcomes = [*outcomes_of(config, sources, evaluator, folder, console)]
     context = {"config": plain(config), "evaluation": dict(evaluator.settings), **provenance_of(sources)}
     report(outcomes, context, config.detector.evaluation.fpr, folder, console)
@@ -147,7 +147,9 @@ def outcomes_of(
         found = outcome(arm, seed, detector_of(arm, seed, config.detector, sources), evaluator, folder / "arms")
         spent = clock(time.monotonic() - began)
         metrics = f"TPR: mean {found.mean:.3f}  worst family {found.worst:.3f}  FPR {found.fpr:.3f}"
-        console.print(f"{spent:>7}  {number + 1}/{total}  seed {seed}  {arm:<20}{metrics}", highlight=False)
+        console.print(
+            f"{spent:>7}  {number + 1}/{total}  seed {seed}  {arm:<20}{metrics}", highlight=False, soft_wrap=True
+        )
         yield found
 
 

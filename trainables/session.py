@@ -156,13 +156,18 @@ def _plots_folder(job: Job) -> Path:
 
 
 def _write_manifest(job: Job, worker: Worker, folder: Path) -> None:
-    """Write what a trial or a run is trained with into its folder; taken with the threads that it will have."""
-    torch.set_num_threads(job.scaling.cpus_per_worker)
+    """Write what a trial is trained with into its folder."""
     folder.mkdir(parents=True, exist_ok=True)
+    _manifest(job, worker).write(folder)
+
+
+def _manifest(job: Job, worker: Worker) -> Manifest:
+    """Return what a trial or a run is trained with, taken with the threads that it will have."""
+    torch.set_num_threads(job.scaling.cpus_per_worker)
     config = plain(build(TRAINABLES[job.trainable].config, job.config, at="trainable"))
-    Manifest.here(
+    return Manifest.here(
         job.trainable, config, job.data_sha256, job.source, device=worker.device, workers=worker.world_size
-    ).write(folder)
+    )
 
 
 def _fit_here(job: Job, train: Callable[[], None], name: str) -> None:
@@ -300,9 +305,25 @@ def _take_part(epoch: Epoch) -> None:
 
 def _record_here(job: Job, folder: RunFolder, show: Callable[[Line], object]) -> None:
     worker = Worker(device=local_device(job.scaling))
-    _write_manifest(job, worker, folder.path)
     with recording(folder, job.plots_every) as record:
-        drain(job, lambda epoch: show(record(epoch)), folder.last, worker)
+        recorded = _with_manifest(record, job, worker, folder)
+        drain(job, lambda epoch: show(recorded(epoch)), folder.last, worker)
+
+
+def _with_manifest(
+    record: Callable[[Epoch], Line], job: Job, worker: Worker, folder: RunFolder
+) -> Callable[[Epoch], Line]:
+    """Return `record`, which at first writes the manifest of a run: one that has no epoch left keeps its own."""
+    written = False
+
+    def record_with_manifest(epoch: Epoch) -> Line:
+        nonlocal written
+        if not written:
+            _manifest(job, worker).write_after(folder.last_epoch, folder.path)
+            written = True
+        return record(epoch)
+
+    return record_with_manifest
 
 
 def _recording_loop(settings: dict[str, Any]) -> None:
@@ -310,12 +331,15 @@ def _recording_loop(settings: dict[str, Any]) -> None:
     job, folder, worker = settings["job"], settings["folder"], _worker_of_group()
     if worker.rank == 0:
         folder.cut()  # what a worker that was killed had begun to write
-        _write_manifest(job, worker, folder.path)
     start = folder.last
-    with recording(folder, job.plots_every) if worker.rank == 0 else nullcontext(lambda epoch: None) as record:
+    if worker.rank:
+        drain(job, _take_part, start, worker)
+        return
+    with recording(folder, job.plots_every) as record:
+        recorded = _with_manifest(record, job, worker, folder)
 
         def report(epoch: Epoch) -> None:
-            record(epoch)
-            ray.train.report(dict(epoch.metrics))
+            recorded(epoch)
+            _take_part(epoch)
 
         drain(job, report, start, worker)

@@ -143,7 +143,7 @@ def plot(outcomes: Sequence[Outcome], fpr: float, file: Path) -> None:
     axis.axhline(len(METRICS) - 0.5, color="black", linewidth=0.8)
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.set_xlim(-0.01, 1.01)
-    axis.set_xlabel(f"TPR at {100 * fpr:g} % FPR on validation users; one dot per seed")
+    axis.set_xlabel(f"TPR at {100 * fpr:g} % FPR on validation users: a dot per seed, a bar at the mean")
     figure.legend(loc="outside upper center", ncols=len(arms), frameon=False, fontsize=8)
     figure.savefig(file, dpi=DPI)
 

@@ -121,7 +121,7 @@ def _fetched(
     publish(folder / STORAGE, diffusion)
     publish(folder / STORAGE, detector, DETECTOR.registry)
     count = generated_count(len(load_splits(config.data)["train"]), config.negatives.alpha or 1.0)
-    console.print(f"[bold]served[/bold]: {count} movements with a score in {[*hardness]}")
+    console.print(f"[bold]served[/bold]: {count} movements with a score in {list(hardness)}", highlight=False)
     with service(folder / STORAGE, *ONE) as running, fetching(console, count) as advance:
         options = NegativesConfig(running.url, str(folder), count, config.seed, hardness=hardness, data=config.data)
         try:

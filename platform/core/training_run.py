@@ -33,7 +33,7 @@ def train(name: str, config: Any, path: Path, scaling: ScalingConfig, address: s
     logging.getLogger("ray.train").setLevel(logging.WARNING)
     metric_set = METRIC_SETS[name]
     with opened(path, name, config, metric_set.epoch_order) as folder:
-        data_sha256, source = load_splits(config.data).sha256, source_of().facts()
+        data_sha256, source = load_splits(config.data).sha256, source_of().keep(folder.path)
         absolute = with_absolute_paths(plain(config))
         job = Job(name, absolute, scaling, str(folder.path), data_sha256, source, plots_every)
         progress = Progress(Console(), folder, config.epochs, metric_set)

@@ -14,7 +14,7 @@ from trainables.data.dataset import load_splits
 from trainables.diffusion import train as experiment
 from trainables.diffusion.config import DiffusionConfig
 from trainables.metric_registry import METRIC_SETS
-from trainables.training.manifest import Manifest
+from trainables.training.manifest import MANIFEST, Manifest
 from trainables.training.run_folder import CHECKPOINTS, EVENTS, LAST, METRICS
 
 TINY = {
@@ -51,6 +51,15 @@ def test_a_run_of_either_command_is_the_same_run(tmp_path: Path, capsys: pytest.
     same = ["experiment=cpu", "seed=0", *(f"{k}={v}" for k, v in TINY.items()), f"out_dir={tmp_path}"]
     assert run(experiment.COMMAND, experiment.main, same) == 0
     assert "training already complete" in capsys.readouterr().out
+
+
+def test_a_run_that_is_complete_keeps_its_manifest(tmp_path: Path) -> None:
+    file = tmp_path / "run" / MANIFEST
+    assert train(tmp_path / "run") == 0
+    earlier = file.read_text().replace('"workers": 1', '"workers": 2')
+    file.write_text(earlier)
+    assert train(tmp_path / "run") == 0
+    assert file.read_text() == earlier
 
 
 def test_a_run_has_a_manifest_and_plots_of_spectra_and_kinematics(tmp_path: Path) -> None:

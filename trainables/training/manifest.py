@@ -124,6 +124,13 @@ class Manifest:
         """Write `manifest.json` into a folder, wholly or not at all; a trial that is started again replaces it."""
         write_atomically(folder / MANIFEST, json.dumps(self.to_json(), indent=1, sort_keys=True) + "\n")
 
+    def write_after(self, epoch: int, folder: Path) -> None:
+        """Write it for the epochs after `epoch`; what those before were trained with is kept where it differs."""
+        before, kept = Manifest.read(folder), folder / f"manifest-{epoch:04d}.json"
+        if epoch and before not in (None, self) and not kept.exists():
+            (folder / MANIFEST).replace(kept)
+        self.write(folder)
+
     @classmethod
     def read(cls, folder: Path) -> "Manifest | None":
         """The manifest in a folder; None where there is none.

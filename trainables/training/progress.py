@@ -40,7 +40,8 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         if self.lines:
-            self._print(f"{self.folder.path} holds {self._epoch()} of {self.epochs} epochs; resuming")
+            resuming = "; resuming" if self._epoch() < self.epochs else ""
+            self._print(f"{self.folder.path} holds {self._epoch()} of {self.epochs} epochs{resuming}")
         if self.live is not None:
             self.live.start()
         return self
@@ -56,7 +57,8 @@ class Progress:
         self.lines.append(line)
         self.shown.append(time.monotonic())
         if self.live is None:
-            values = "  ".join(f"{metric.column} {_value(line, metric)}" for metric in self.metrics)
+            metrics = _shown_in([line], self.metrics)
+            values = "  ".join(f"{metric.column} {_value(line, metric)}" for metric in metrics)
             self._print(
                 f"{clock(self._spent_s()):>7}  epoch {self._epoch()}/{self.epochs}  {values}  left {self._left()}"
             )
@@ -113,7 +115,7 @@ class Progress:
 
 def table(lines: Sequence[Line], best: int | None, metrics: Sequence[Metric[Any]]) -> Table:
     """One row per epoch, the best one bold."""
-    drawn = Table(box=None, pad_edge=False)
+    drawn, metrics = Table(box=None, pad_edge=False), _shown_in(lines, metrics)
     for column in ("epoch", *(metric.column for metric in metrics)):
         drawn.add_column(column, justify="right", no_wrap=True)
     for line in lines:
@@ -121,6 +123,11 @@ def table(lines: Sequence[Line], best: int | None, metrics: Sequence[Metric[Any]
         cells = (_value(line, metric) for metric in metrics)
         drawn.add_row(str(epoch), *cells, style="bold" if epoch == best else None)
     return drawn
+
+
+def _shown_in(lines: Sequence[Line], metrics: Sequence[Metric[Any]]) -> list[Metric[Any]]:
+    """Return the metrics without the training loss where no line has it: a GAN has none, and an untrained model."""
+    return [metric for metric in metrics if metric is not TRAINING_LOSS or any(metric.name in line for line in lines)]
 
 
 def _value(line: Line, metric: Metric[Any]) -> str:

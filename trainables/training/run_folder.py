@@ -4,7 +4,9 @@
       config.yaml              the trainable and its whole configuration; a run never changes it
       metrics.jsonl            one line per epoch, the untrained model's (epoch 0) first
       checkpoints/epoch-0007   whole checkpoints; the links `last` and `best` name the two that are kept
-      manifest.json            code, versions and data of a run of platform.train
+      manifest.json            code, versions and data of a run of platform.train; manifest-0004.json, say, those of
+                               its epochs up to 4, where it was resumed with others
+      source/                  uncommitted changes of its checkout
       tensorboard/             the same metrics as events, and plots every few epochs
       .lock                    held while a process trains
 
@@ -61,6 +63,11 @@ class RunFolder:
     def last(self) -> Path | None:
         """Return the checkpoint to resume from; None before the first."""
         return self._linked(LAST)
+
+    @property
+    def last_epoch(self) -> int:
+        """Number of the last epoch with a checkpoint; 0 before the first."""
+        return _number(self.last) if self.last else 0
 
     @property
     def best(self) -> Path | None:

@@ -49,6 +49,14 @@ def test_a_trial_that_starts_again_replaces_its_manifest(tmp_path: Path) -> None
     assert found.workers == 2
 
 
+def test_a_resumed_run_keeps_what_its_earlier_epochs_were_trained_with(tmp_path: Path) -> None:
+    """Each starts after the epoch; the third start at 4 recorded no epoch before the fourth replaced it."""
+    for epoch, workers in ((0, 1), (2, 1), (4, 2), (4, 3), (6, 5)):
+        taken(workers=workers).write_after(epoch, tmp_path)
+    found = {path.name: json.loads(path.read_text())["workers"] for path in tmp_path.iterdir()}
+    assert found == {"manifest-0004.json": 1, "manifest-0006.json": 3, MANIFEST: 5}
+
+
 def test_no_manifest_is_none_and_a_broken_one_is_told(tmp_path: Path) -> None:
     assert Manifest.read(tmp_path) is None
     for text in ("{", "[]", '{"trainable": "diffusion"}', "1"):

@@ -51,7 +51,7 @@ def test_a_log_has_one_plain_line_per_epoch(tmp_path: Path, now: Clock) -> None:
             now.now += 30  # the first brings the start with it, which is no pace
             progress(line(epoch))
     assert text.getvalue().splitlines() == [
-        "   0:30  epoch 0/4  loss -  C2ST 0.750  MMD 1.0000  left -",
+        "   0:30  epoch 0/4  C2ST 0.750  MMD 1.0000  left -",
         "   1:00  epoch 1/4  loss 1.0000  C2ST 0.750  MMD 0.5000  left 1:30",
         "   1:30  epoch 2/4  loss 0.5000  C2ST 0.750  MMD 0.3333  left 1:00",
     ]
