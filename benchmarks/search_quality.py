@@ -25,10 +25,11 @@ from rich.console import Console
 from benchmarks.support.intervals import format_mean
 from platform.core.ray_instance import ray_instance
 from platform.study.budget import enqueue_baselines
-from platform.study.config import BudgetConfig, Sweep, TuneConfig
+from platform.study.config import BudgetConfig, TuneConfig
 from platform.study.ranking import OBJECTIVES, ranking
 from platform.study.searcher import OptunaSearcher
 from platform.study.study import open_study
+from platform.study.sweep import Sweep
 from platform.sweep.disk_budget import BudgetStopper
 from platform.sweep.progress import Progress
 from platform.sweep.runner import concurrency, make_tuner

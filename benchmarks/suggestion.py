@@ -19,11 +19,12 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState, create_trial
 
-from platform.study.config import BudgetConfig, Sweep, TuneConfig
+from platform.study.config import BudgetConfig, TuneConfig
 from platform.study.ranking import OBJECTIVES
 from platform.study.samplers import SAMPLERS
 from platform.study.searcher import OptunaSearcher
 from platform.study.study import open_study
+from platform.study.sweep import Sweep
 from search_spaces import SPACES
 from trainables.core.config import plain
 from trainables.diffusion.config import DiffusionConfig

@@ -29,10 +29,11 @@ from ray import cloudpickle
 from rich.console import Console
 
 from platform.core.ray_instance import ray_instance
-from platform.study.config import BudgetConfig, SchedulerConfig, Sweep, TuneConfig
+from platform.study.config import BudgetConfig, SchedulerConfig, TuneConfig
 from platform.study.ranking import OBJECTIVES
 from platform.study.searcher import OptunaSearcher
 from platform.study.study import open_study
+from platform.study.sweep import Sweep
 from platform.sweep.disk_budget import BudgetStopper
 from platform.sweep.progress import Progress
 from platform.sweep.runner import make_tuner

@@ -3,23 +3,15 @@
 Ray Tune runs trials of a trainable under Ray Train, Optuna suggests their parameters and stores the results, ASHA
 prunes unpromising ones. The same command on an existing study continues it until its budget of trials is reached.
 
-What imports torch and Ray is imported by the functions that need it: `list`, `show` and `--help` start without them.
+What imports Optuna, torch and Ray is imported when it is needed: `--help` starts without them, and `list` and `show`
+without torch and Ray.
 """
 
 import sys
 
-import optuna
-from rich.console import Console
-
-from platform.report.browse import list_studies, show
-from platform.report.compare_trials import compare
-from platform.study.config import Sweep, TuneConfig
-from platform.study.search_space import sweep_of
-from platform.study.study import load_study
-from search_spaces import SPACES
+from platform.study.config import PLAN, SPACE_TRAINABLES, TuneConfig, settings_of
 from trainables.core.cli import run
 from trainables.core.command import Command, Request
-from trainables.core.config import require
 from trainables.specs import TRAINABLES, described
 
 ABOUT = """
@@ -41,8 +33,6 @@ Search the parameters of a trainable by its metrics on held-out users.
 The same command again continues the study; another study_name starts a new one.
 """
 
-PLAN = "--plan"
-
 COMMAND = Command(
     module="platform.tune",
     config_name="tune",
@@ -53,7 +43,7 @@ COMMAND = Command(
     },
     sweeps=True,
     common=("study_name", "budget.trials", "budget.time_limit", "space", "storage_path", "trainable"),
-    implied={f"space={name}": f"trainable={space.trainable}" for name, space in SPACES.items()},
+    implied={f"space={space}": f"trainable={owner}" for space, owner in SPACE_TRAINABLES.items()},
     switches={PLAN: "print trials, expected time and disk, and start nothing"},
     verbs={
         "list": "the studies below storage_path",
@@ -70,36 +60,11 @@ COMMAND = Command(
 
 
 def main(request: Request) -> int:
-    """Plan, run and summarise one sweep; returns the exit code (1 if no trial has a result)."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    console = Console()
-    sweep = sweep_of(request)
-    if request.verb:
-        return _run_verb(console, sweep, request)
-    from platform.sweep.command import run_sweep
+    """Search, or do what the verb says; returns the exit code (1 if no trial has a result)."""
+    settings = settings_of(request)
+    from platform.sweep.verbs import run_verb
 
-    return run_sweep(console, sweep, plan_only=PLAN in request.switches)
-
-
-def _run_verb(console: Console, sweep: Sweep, request: Request) -> int:
-    """Do what a verb asks for; `reproduce` trains, `report` writes, and the others only read."""
-    settings, trials, verb = sweep.settings, sweep.settings.trials, request.verb
-    if verb == "list":
-        return list_studies(console, settings.folder.parent, settings.storage)
-    study = load_study(settings.folder.parent, settings.study_name, settings.storage)
-    if verb == "compare":
-        return compare(console, study, settings.folder, trials)
-    if verb == "report":
-        from platform.report.html import write_report
-
-        console.print(str(write_report(study, settings.folder)), highlight=False, soft_wrap=True)
-        return 0
-    if verb == "reproduce":
-        from platform.sweep.reproduce import reproduce
-
-        require(bool(trials), "`trials` to name what to reproduce", "none", "add trials=[3]")
-        return max(reproduce(console, sweep, study, trial, request.given) for trial in trials)
-    return max(show(console, study, settings.folder, trial) for trial in trials or (None,))
+    return run_verb(settings, request)
 
 
 if __name__ == "__main__":

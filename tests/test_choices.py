@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from platform.study.samplers import SAMPLERS as STUDY_SAMPLERS
 from trainables.contrastive.negatives import SOURCES
 from trainables.contrastive.ranking import NORMALISATIONS, RANKING_LOSSES
 from trainables.data.recordings import READERS
@@ -19,6 +20,7 @@ from trainables.eval.metrics import PROBES
 from trainables.physical.minimum_jerk import GENERATORS
 
 CHOICES: dict[str, Iterable[str]] = {
+    "platform.study.config.SAMPLER_NAMES": STUDY_SAMPLERS,
     "trainables.data.config.FORMS": REPRESENTATIONS,
     "trainables.data.config.SOURCE_NAMES": READERS,
     "trainables.detector.config.FAMILY_NAMES": FAMILIES,
@@ -47,7 +49,8 @@ def test_the_names_of_a_choice_are_those_of_what_is_chosen(place: str) -> None:
 def test_every_choice_of_a_configuration_is_compared() -> None:
     found = {
         f"{file.relative_to(ROOT).with_suffix('').as_posix().replace('/', '.')}.{name}"
-        for file in ROOT.glob("trainables/**/*config.py")
+        for package in ("platform", "trainables")
+        for file in ROOT.glob(f"{package}/**/*config.py")
         for name in (line.split(" = ")[0] for line in file.read_text().splitlines())
         if name.isupper() and name.endswith("_NAMES")
     }

@@ -21,10 +21,10 @@ from rich.console import Console
 from platform.leaderboard.archive import EVALUATIONS, LEADERBOARD, EvaluationArchive
 from platform.leaderboard.finalists import evaluate_on_holdout, evaluate_on_validation, noise_seeds
 from platform.leaderboard.holdout_ledger import LEDGER, Ledger
-from platform.study.config import Sweep
 from platform.study.objectives import Objective
 from platform.study.ranking import INTERRUPTED, RankedTrial
 from platform.study.resume import METRICS, REPEATS
+from platform.study.sweep import Sweep
 from trainables.core import atomic_files
 from trainables.core.derived_seeds import derive
 from trainables.eval.intervals.jackknife import Interval, JackknifeEstimate, interval, probability_best, weighted_sum

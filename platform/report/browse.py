@@ -11,7 +11,6 @@ import optuna
 from optuna.trial import FrozenTrial
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import make_url
 
 from platform.core.console import (
     columns,
@@ -41,7 +40,7 @@ from platform.report.study_view import (
     view,
 )
 from platform.study.resume import ATTEMPT, METRICS, REASON, REPEATS
-from platform.study.storage import JOURNAL, open_storage, require_database
+from platform.study.storage import JOURNAL, open_storage, redact_password, require_database
 from platform.study.study import load_study
 from trainables.core.config import ConfigError
 from trainables.core.formatting import clock, number
@@ -63,7 +62,7 @@ def list_studies(console: Console, storage_path: Path, storage: str = "") -> int
         print_line(console, f"unreadable: {reason}")
     found.sort(key=lambda pair: _last(pair[0]), reverse=True)
     if not found and not unreadable:
-        print_line(console, f"there is no study in {make_url(storage) if storage else storage_path} yet")
+        print_line(console, f"there is no study in {redact_password(storage) or storage_path} yet")
         return 0
     views = [_view(study, folder) for study, folder in found]
     headlines = {shown.metric_set.title for shown in views if isinstance(shown, StudyView)}

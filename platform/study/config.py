@@ -1,22 +1,22 @@
-"""Configuration of a sweep: budget, scheduler, finalists, study and search space."""
+"""Configuration of a sweep: budget, scheduler, finalists, study and search space; without Optuna."""
 
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from platform.study.objectives import Constraint, Goal, Objective
-from platform.study.samplers import SAMPLERS
-from search_spaces import SPACES, Space
 from trainables.core.bounds import AnyInt, Choice, Folder, NonNegativeInt, PositiveInt, Range, Text, check
-from trainables.core.config import require
-from trainables.metric_registry import METRIC_SETS
+from trainables.core.command import Request
+from trainables.core.config import build, require
 from trainables.specs import TRAINABLES
-from trainables.training.metric import MetricSet
 from trainables.training.scaling import ScalingConfig
 
+PLAN = "--plan"  # switch: print the plan and start nothing
+SAMPLER_NAMES = ("tpe", "gp", "nsga2", "qmc", "random")  # the keys of `platform.study.samplers.SAMPLERS`
+SPACE_TRAINABLES = {space: spec.name for spec in TRAINABLES.values() for space in (spec.space, *spec.other_spaces)}
+"""Name of a search space -> its trainable; the spaces themselves (`search_spaces.SPACES`) need Optuna."""
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 BYTES = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
@@ -138,14 +138,14 @@ class TuneConfig:
     """Settings of a sweep."""
 
     # search space; empty: the one named like the trainable
-    space: Annotated[str, Choice(SPACES, or_empty=True)] = ""
+    space: Annotated[str, Choice(SPACE_TRAINABLES, or_empty=True)] = ""
     # name and folder of the study; empty: the name of the space
     study_name: Annotated[str, Text("letters, digits, '.', '_' and '-', or empty", f"({NAME})?")] = ""
     storage_path: Folder = "results"  # folder of all studies; shared by all nodes of a cluster
     # URL of Optuna's database, such as sqlite:///study.db; empty: a journal file in the study's folder
     storage: str = ""
     seed: AnyInt = 0  # seed of the suggestions; trainable.seed is the one of the training
-    sampler: Annotated[str, Choice(SAMPLERS)] = "tpe"  # how Optuna suggests values
+    sampler: Annotated[str, Choice(SAMPLER_NAMES)] = "tpe"  # how Optuna suggests values
     objectives: tuple[str, ...] = ()  # metrics to optimise, or sums of them; empty: the headline; two: a Pareto front
     constraints: tuple[str, ...] = ()  # as val/recall>=0.5: trials that violate one rank behind all that do not
     trials: tuple[NonNegativeInt, ...] = ()  # numbers of the trials that `show`, `compare` and `reproduce` are about
@@ -169,35 +169,18 @@ class TuneConfig:
         return Path(self.storage_path).expanduser().resolve() / self.study_name
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """A checked sweep: its settings, the configuration of the trainable, and the search space.
+def settings_of(request: Request) -> TuneConfig:
+    """Return the settings that a command line describes, with the search space and the study that follow from them.
 
-    Attributes:
-        fixed: Keys of the space that the user set.
-        left_out: For each baseline outside of a distribution of the command line, its values outside.
+    Raises:
+        ConfigError: a value is wrong, or the search space is one of another trainable.
     """
-
-    settings: TuneConfig
-    trainable: Mapping[str, Any]
-    space: Space
-    fixed: tuple[str, ...]
-    left_out: tuple[Mapping[str, Any], ...] = ()
-
-    @property
-    def goal(self) -> Goal:
-        """Objectives, constraints and scheduler metric."""
-        settings = self.settings
-        objectives = tuple(map(Objective.parse, settings.objectives or (self.metric_set.objective,)))
-        scheduler_metric = settings.scheduler.metric or next(iter(objectives[0].terms))
-        return Goal(objectives, tuple(map(Constraint.parse, settings.constraints)), scheduler_metric, self.epochs)
-
-    @property
-    def metric_set(self) -> MetricSet:
-        """Headline metric and display names of the trainable."""
-        return METRIC_SETS[self.space.trainable]
-
-    @property
-    def epochs(self) -> int:
-        """Last epoch of a trial that is not pruned."""
-        return int(self.trainable["epochs"])
+    config = {key: value for key, value in request.config.items() if key != "trainable"}
+    named = isinstance(config["trials"], list) and bool(request.verb or not config["trials"])
+    require(named, "`trials` to list the trials of a verb", f"{config['trials']}", "see budget.trials")
+    settings, chosen = build(TuneConfig, config), request.choices["trainable"]
+    space = settings.space or TRAINABLES[chosen].space
+    owner = SPACE_TRAINABLES[space]
+    law = f"`trainable={owner}` with `space={space}`"
+    require(owner == chosen, law, f"trainable={chosen}", f"add trainable={owner}")
+    return replace(settings, space=space, study_name=settings.study_name or space)

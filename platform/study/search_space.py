@@ -9,11 +9,12 @@ from typing import Any
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from platform.study.config import Sweep, TuneConfig
+from platform.study.config import settings_of
 from platform.study.objectives import Goal
+from platform.study.sweep import Sweep
 from search_spaces import SPACES, Space
 from trainables.core.command import Request
-from trainables.core.config import ConfigError, build, require, require_laws, require_member
+from trainables.core.config import ConfigError, require, require_laws, require_member
 from trainables.metric_registry import DIRECTIONS
 from trainables.specs import TRAINABLES
 
@@ -27,21 +28,8 @@ def sweep_of(request: Request) -> Sweep:
     Raises:
         ConfigError: a key is unknown, a value is wrong, or a distribution has values that the trainable refuses.
     """
-    config = dict(request.config)
-    trainable = config.pop("trainable")
-    named = isinstance(config["trials"], list) and bool(request.verb or not config["trials"])
-    require(named, "`trials` to list the trials of a verb", f"{config['trials']}", "see budget.trials")
-    settings = build(TuneConfig, config)
-    chosen = request.choices["trainable"]
-    space_name = settings.space or TRAINABLES[chosen].space
-    settings = replace(settings, space=space_name, study_name=settings.study_name or space_name)
+    settings, trainable = settings_of(request), request.config["trainable"]
     base = SPACES[settings.space]
-    require(
-        base.trainable == chosen,
-        f"`trainable={base.trainable}` with `space={settings.space}`",
-        f"trainable={chosen}",
-        f"add trainable={base.trainable}",
-    )
     given = {key.removeprefix("trainable.") for key in request.given if key.startswith("trainable.")}
     distributions = {_trainable_key(override): parse_distribution(override) for override in request.laws}
     parameters = {

@@ -10,8 +10,6 @@ from typing import Any
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, JournalFileSymlinkLock
 from optuna.storages.journal._file import BaseJournalFileLock, get_lock_file
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
 from trainables.core.atomic_files import try_lock
 from trainables.core.config import ConfigError
@@ -59,15 +57,9 @@ def open_storage(url: str, folder: Path, create: bool = True) -> BaseStorage:
     try:
         if create:
             folder.mkdir(parents=True, exist_ok=True)
-        if url:
-            return RDBStorage(url)
     except OSError as error:
         raise ConfigError(f"storage_path={folder.parent}: cannot write there ({error.strerror})") from None
-    except (ImportError, ValueError, SQLAlchemyError) as error:
-        raise ConfigError(
-            f"storage={redact_password(url)}: not a usable database URL ({str(error).splitlines()[0]})"
-        ) from None
-    return _journal(folder / JOURNAL)
+    return _database(url) if url else _journal(folder / JOURNAL)
 
 
 def require_database(storage: str) -> None:
@@ -78,6 +70,8 @@ def require_database(storage: str) -> None:
     """
     if not storage.startswith("sqlite"):
         return
+    from sqlalchemy.engine import make_url
+
     database = make_url(storage).database
     if database is None or not Path(database).is_file():
         raise NoStudyError(f"expected `storage` to be an existing database, but got storage={storage}")
@@ -115,6 +109,17 @@ class _HeldLock(BaseJournalFileLock):
 
     def release(self) -> None:
         """Do nothing: the caller releases the lock."""
+
+
+def _database(url: str) -> RDBStorage:
+    from sqlalchemy.exc import SQLAlchemyError  # takes as long to import as Optuna, and a journal needs none of it
+
+    try:
+        return RDBStorage(url)
+    except (ImportError, ValueError, SQLAlchemyError) as error:
+        raise ConfigError(
+            f"storage={redact_password(url)}: not a usable database URL ({str(error).splitlines()[0]})"
+        ) from None
 
 
 def _journal(file: Path) -> JournalStorage:

@@ -9,11 +9,11 @@ from optuna.distributions import check_distribution_compatibility
 from optuna.trial import FrozenTrial
 
 from platform.study.budget import waiting_repeats
-from platform.study.config import Sweep
 from platform.study.ranking import CONSTRAINTS, OBJECTIVES, SCHEDULER_METRIC, current_names, ranking
 from platform.study.resume import OVERRIDES, REPEATS
 from platform.study.samplers import make_sampler
 from platform.study.storage import JOURNAL, NoStudyError, open_storage, redact_password, require_database
+from platform.study.sweep import Sweep
 from search_spaces import Space
 from trainables.core.config import ConfigError
 from trainables.core.version import VERSION, minor, version_of

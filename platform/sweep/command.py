@@ -6,11 +6,11 @@ from rich.console import Console
 
 from platform.core.ray_instance import available_cpus, ray_instance
 from platform.study.budget import STORAGE_ERRORS, enqueue_baselines, finished, reason_of, trials_to_run
-from platform.study.config import Sweep
 from platform.study.ranking import OBJECTIVES, SCHEDULER_METRIC
 from platform.study.resume import requeue_orphans
 from platform.study.storage import JOURNAL, NoStudyError, lock_study, truncate_partial_line
 from platform.study.study import FOLDER, load_study, open_study
+from platform.study.sweep import Sweep
 from platform.sweep.disk_budget import SweepStoppedError
 from platform.sweep.runner import RERUN_HINT, concurrency, print_plan, search_trials
 from platform.sweep.summary import summarise

@@ -5,8 +5,8 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from platform.study.config import Sweep
 from platform.study.search_space import bounds
+from platform.study.sweep import Sweep
 from trainables.core.config import build, with_values
 from trainables.core.formatting import clock
 from trainables.core.threads import threads

@@ -19,9 +19,9 @@ from rich.console import Console
 from platform.core.provenance import source_of
 from platform.leaderboard.archive import EVALUATIONS
 from platform.leaderboard.model_types import MODEL_FUNCTIONS
-from platform.study.config import Sweep
 from platform.study.resume import FOLDER, METRICS, OVERRIDES, last_epoch
 from platform.study.search_space import value_at
+from platform.study.sweep import Sweep
 from platform.sweep.metric_tolerance import EQUAL, EXACT, MetricComparison, compare, conclude, noise_tolerances, table
 from trainables.core.atomic_files import write_atomically
 from trainables.core.config import ConfigError, build, digest, require, with_values

@@ -12,11 +12,12 @@ from rich.console import Console
 
 from platform.core.provenance import source_of
 from platform.study.budget import finished, trials_to_run, waiting_repeats
-from platform.study.config import Sweep, TuneConfig
+from platform.study.config import TuneConfig
 from platform.study.resume import history
 from platform.study.samplers import sampled_independently
 from platform.study.searcher import OptunaSearcher, StartCallback, replay_history
 from platform.study.study import enqueue_repeats
+from platform.study.sweep import Sweep
 from platform.sweep.cost_estimate import describe_plan, make_plan
 from platform.sweep.disk_budget import BudgetStopper, CheckpointQuota, SweepStoppedError
 from platform.sweep.progress import Progress

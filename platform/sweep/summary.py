@@ -14,9 +14,9 @@ from platform.report.html import write_report
 from platform.report.learning_curves import plot_learning_curves
 from platform.report.study_view import REPORT
 from platform.report.tables import headline_at, print_failures, print_leaderboard, print_ranking, print_worth
-from platform.study.config import Sweep
 from platform.study.ranking import RankedTrial, ranking
 from platform.study.storage import JOURNAL
+from platform.study.sweep import Sweep
 from trainables.core import atomic_files
 from trainables.core.config import build
 from trainables.core.formatting import interpreter

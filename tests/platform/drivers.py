@@ -13,11 +13,12 @@ from optuna.trial import FrozenTrial, TrialState
 from ray.tune.experiment import Experiment, Trial
 from ray.tune.search import ConcurrencyLimiter, SearchGenerator
 
-from platform.study.config import BudgetConfig, SchedulerConfig, Sweep, TuneConfig
+from platform.study.config import BudgetConfig, SchedulerConfig, TuneConfig
 from platform.study.ranking import OBJECTIVES
 from platform.study.resume import FOLDER, RAY_TRIAL
 from platform.study.searcher import OptunaSearcher
 from platform.study.study import open_study
+from platform.study.sweep import Sweep
 from search_spaces import Space
 from trainables.training.checkpoint import save_checkpoint
 from trainables.training.metric_names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD

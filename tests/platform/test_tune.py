@@ -14,11 +14,12 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
 from rich.console import Console
 
 from platform import tune
-from platform.study.config import BudgetConfig, FinalistsConfig, SchedulerConfig, Sweep, TuneConfig
+from platform.study.config import BudgetConfig, FinalistsConfig, SchedulerConfig, TuneConfig
 from platform.study.ranking import OBJECTIVES
 from platform.study.resume import REQUEUED, requeue_orphans
 from platform.study.study import COMPARABLE, enqueue_repeats
-from platform.sweep import command, runner
+from platform.study.sweep import Sweep
+from platform.sweep import command, runner, verbs
 from platform.sweep import reproduce as reproduction
 from platform.sweep.command import study_record
 from platform.sweep.runner import concurrency, make_scheduler
@@ -207,7 +208,7 @@ def test_a_reproduction_hears_what_the_command_line_sets_and_reads_no_data_by_it
         return int(number == 5)
 
     monkeypatch.setattr(reproduction, "reproduce", reproduced)
-    monkeypatch.setattr(tune, "load_study", lambda *place: "study")
+    monkeypatch.setattr(verbs, "load_study", lambda *place: "study")
     monkeypatch.setattr(command, "load_splits", lambda config: pytest.fail("the data of the command line were read"))
     said = [f"storage_path={tmp_path}", "trials=[3,5]", "trainable.data.companding_px=0.5"]
     assert run(tune.COMMAND, tune.main, ["reproduce", *said]) == 1
@@ -215,10 +216,14 @@ def test_a_reproduction_hears_what_the_command_line_sets_and_reads_no_data_by_it
     assert heard == [("study", 3, given), ("study", 5, given)]
 
 
+def test_every_verb_of_the_command_does_something() -> None:
+    assert set(verbs.VERBS) == {"", *tune.COMMAND.verbs}
+
+
 def test_reproduce_names_its_trials_and_its_former_key_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tune, "load_study", lambda *place: "study")
+    monkeypatch.setattr(verbs, "load_study", lambda *place: "study")
     for arguments, line in (
         (["reproduce=3"], "error: `reproduce=3` was renamed: use python -m platform.tune reproduce trials=[3]\n"),
         (["space=ranking"], "error: `space=ranking` was renamed: use space=diffusion_ranking_loss\n"),

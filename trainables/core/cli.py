@@ -122,11 +122,13 @@ def parse(command: Command, overrides: Sequence[str]) -> Request:
         choices = {
             name: str(file) for name, file in bare.hydra.runtime.choices.items() if not name.startswith("hydra/")
         }
-        known = dict(_keys(OmegaConf.to_container(OmegaConf.masked_copy(bare, [*set(bare) - {"hydra"}]))))
+        config = OmegaConf.masked_copy(bare, [str(key) for key in bare if key != "hydra"])
+        known = dict(_keys(OmegaConf.to_container(config)))
         for override in parsed:
             if not is_group(override):
                 _check_key(override, known)
-        config = compose(config_name, [str(override.input_line) for override in values])
+        if len(groups) < len(values):  # else it is composed already, which takes a tenth of a second
+            config = compose(config_name, [str(override.input_line) for override in values])
     plain = OmegaConf.to_container(config, resolve=True)
     if not isinstance(plain, dict):
         raise TypeError("a configuration is a mapping")

@@ -21,4 +21,5 @@ SPEC = TrainableSpec(
     model_type=GENERATOR,
     space="diffusion",
     load=load,
+    other_spaces=("diffusion_ranking_loss",),
 )

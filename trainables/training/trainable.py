@@ -109,6 +109,7 @@ class TrainableSpec:
         model_type: What its trained model does, with metrics, evaluation, plots and registry.
         space: The search space (a name of `search_spaces.SPACES`) of a sweep that names none.
         load: Imports and returns its parts.
+        other_spaces: Its other search spaces.
     """
 
     name: str
@@ -117,6 +118,7 @@ class TrainableSpec:
     model_type: ModelType
     space: str
     load: Callable[[], TrainableParts]
+    other_spaces: tuple[str, ...] = ()
 
     @property
     def metrics(self) -> MetricSet:

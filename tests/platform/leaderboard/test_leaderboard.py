@@ -16,9 +16,10 @@ from platform.leaderboard import finalists
 from platform.leaderboard.archive import LEADERBOARD
 from platform.leaderboard.holdout_ledger import LEDGER, LedgerError
 from platform.leaderboard.leaderboard import Reference, Repeats, finalists_of, leaderboard, to_json, write_leaderboard
-from platform.study.config import FinalistsConfig, Sweep, TuneConfig
+from platform.study.config import FinalistsConfig, TuneConfig
 from platform.study.ranking import INTERRUPTED, RankedTrial
 from platform.study.resume import METRICS, REPEATS
+from platform.study.sweep import Sweep
 from search_spaces import SPACES
 from trainables.core.config import ConfigError, plain
 from trainables.diffusion.config import DiffusionConfig

@@ -11,8 +11,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from platform.study import search_space
-from platform.study.config import BudgetConfig, FinalistsConfig, SchedulerConfig, Sweep, TuneConfig
+from platform.study.config import SPACE_TRAINABLES, BudgetConfig, FinalistsConfig, SchedulerConfig, TuneConfig
 from platform.study.search_space import bounds, parse_distribution, sweep_of, value_at
+from platform.study.sweep import Sweep
 from platform.tune import COMMAND
 from search_spaces import SPACES, Space
 from trainables.core.cli import parse
@@ -20,6 +21,10 @@ from trainables.core.config import ConfigError
 from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
 
 DIFFUSION = SPACES["diffusion"]
+
+
+def test_the_choices_of_a_space_are_the_spaces_with_their_trainables() -> None:
+    assert {name: space.trainable for name, space in SPACES.items()} == SPACE_TRAINABLES
 
 
 def law(text: str) -> BaseDistribution:
@@ -185,6 +190,7 @@ def test_keys_of_the_sweep_are_not_keys_of_the_trainable(monkeypatch: pytest.Mon
     """`seed` is the sampler's; a space that varies the training's seed keeps on doing so."""
     law = IntDistribution(0, 9)
     monkeypatch.setitem(SPACES, "seeds", Space("diffusion", {"seed": law}, ()))
+    monkeypatch.setitem(SPACE_TRAINABLES, "seeds", "diffusion")
     assert sweep("space=seeds", "seed=3").space.parameters == {"seed": law}
 
 

@@ -9,11 +9,12 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from platform.study.config import Sweep, TuneConfig
+from platform.study.config import TuneConfig
 from platform.study.ranking import OBJECTIVES, SCHEDULER_METRIC
 from platform.study.resume import requeued, resumed_from
 from platform.study.storage import JOURNAL, open_storage
 from platform.study.study import load_study, open_study
+from platform.study.sweep import Sweep
 from search_spaces import SPACES
 from trainables.core.config import ConfigError, plain
 from trainables.core.version import VERSION

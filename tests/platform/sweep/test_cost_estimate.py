@@ -7,7 +7,8 @@ import pytest
 import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from platform.study.config import BudgetConfig, SchedulerConfig, Sweep, TuneConfig
+from platform.study.config import BudgetConfig, SchedulerConfig, TuneConfig
+from platform.study.sweep import Sweep
 from platform.sweep.cost_estimate import Plan, describe_plan, expected_epochs, make_plan
 from search_spaces import Space
 from trainables.core.config import plain

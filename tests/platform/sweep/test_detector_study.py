@@ -20,11 +20,12 @@ from platform.leaderboard.archive import EVALUATIONS
 from platform.leaderboard.model_types import ModelFunctions
 from platform.report.browse import list_studies, show
 from platform.report.compare_trials import compare
-from platform.study.config import FinalistsConfig, Sweep, TuneConfig
+from platform.study.config import FinalistsConfig, TuneConfig
 from platform.study.objectives import Goal, Objective
 from platform.study.ranking import OBJECTIVES
 from platform.study.resume import FOLDER, METRICS, OVERRIDES
 from platform.study.searcher import OptunaSearcher
+from platform.study.sweep import Sweep
 from platform.sweep import summary
 from platform.sweep.progress import Progress
 from platform.sweep.reproduce import REPORT, REPRODUCED, reproduce

@@ -18,8 +18,9 @@ from rich.console import Console
 from scipy import stats
 
 from platform.core.provenance import source_of
-from platform.study.config import Sweep, TuneConfig
+from platform.study.config import TuneConfig
 from platform.study.resume import FOLDER, METRICS, OVERRIDES
+from platform.study.sweep import Sweep
 from platform.sweep.metric_tolerance import (
     EQUAL,
     NO_TOLERANCE,

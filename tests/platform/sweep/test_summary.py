@@ -15,9 +15,10 @@ from platform.leaderboard import finalists
 from platform.leaderboard.leaderboard import Reference
 from platform.leaderboard.model_types import ModelFunctions
 from platform.report.tables import headline_at
-from platform.study.config import FinalistsConfig, Sweep, TuneConfig
+from platform.study.config import FinalistsConfig, TuneConfig
 from platform.study.ranking import OBJECTIVES, RankedTrial
 from platform.study.resume import FOLDER, METRICS, REASON
+from platform.study.sweep import Sweep
 from platform.sweep import summary
 from platform.sweep.summary import summarise
 from search_spaces import SPACES
