@@ -74,13 +74,13 @@ class StudyConfig:
     """
 
     out_dir: str = "results/hard_negatives"  # folder to write
-    # trainings of each arm, each with its own seed; one training says nothing of another
+    # trainings of each arm, each with its own seed; one training has no interval
     seeds: Annotated[int, Range(ge=2)] = 5
     threads: PositiveInt = 1  # torch threads
     gan_checkpoint: str = ""  # checkpoint of a GAN; empty: one is trained
     diffusion_checkpoint: str = ""  # checkpoint of a diffusion; empty: one is trained
     bots: str = ""  # table of recordings of third-party bots: style, trajectory_id, t_ms, x, y
-    # [low, high] of the published detector's score of the hard ones: clearly people to it
+    # [low, high] of the published detector's score of the hard ones: clearly human to it
     hardness: Annotated[tuple[Share, ...], Length(2, 2)] = (0.0, 0.1)
     gan: GanConfig = field(default_factory=GanConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)

@@ -8,7 +8,7 @@
     memory     a mixed load for `--memory-minutes`; see `benchmarks.serving_memory`
 
 Responses are compared with the output of the sampler in this process, number by number, wherever both are available.
-Client and service share the machine. Values are medians with quartiles, unless the name says otherwise.
+Client and service share the machine. Values are medians with quartiles, unless the name differs.
 
 `OMP_NUM_THREADS=1 python -m benchmarks.serving --output serving.json`
 """

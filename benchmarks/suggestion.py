@@ -2,7 +2,7 @@
 
 The study is a journal file with the search space of the default sweep, as `platform.tune` stores it, and contains
 trials with synthetic values before the clock starts. The timed call is that of Tune's searcher: it counts the budget,
-asks the sampler, and writes the attributes of the trial.
+calls the sampler, and writes the attributes of the trial.
 
 `python -m benchmarks.suggestion --trials 300 --output suggestion.json`
 """

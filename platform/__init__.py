@@ -2,7 +2,7 @@
 
 The folder bears the name of a standard module that torch, Ray, pandas and pytest import and call. This package stands
 in for it: on import it executes the standard library's `platform.py` in its own namespace, so that `platform.system()`
-and `import platform.tune` both work. The attributes that say who we are (`__name__`, `__path__`, `__file__`,
+and `import platform.tune` both work. The attributes that identify the package (`__name__`, `__path__`, `__file__`,
 `__spec__`, `__doc__`) stay those of the package.
 
 A Ray worker usually starts with the standard module instead. Nothing that is handed to Ray may be defined here, and
@@ -24,13 +24,15 @@ def _standard_library_code() -> _CodeType:
     """Return the compiled body of the standard library's `platform.py`, from its cached bytecode where there is one.
 
     Raises:
-        ImportError: The standard library holds no readable `platform` module where `sysconfig` says it lives.
+        ImportError: The standard library holds no readable `platform` module where `sysconfig` locates it.
     """
     folder = _sysconfig.get_path("stdlib")
     spec = _machinery.PathFinder.find_spec("platform", [folder])
     code = spec.loader.get_code("platform") if spec and isinstance(spec.loader, _machinery.SourceFileLoader) else None
     if code is None:
-        raise ImportError(f"the standard library's platform.py must be in {folder}, but it is not; check this Python")
+        raise ImportError(
+            f"expected the standard library's platform.py in {folder}, but got none; reinstall this Python"
+        )
     return code
 
 

@@ -17,7 +17,7 @@ Check what a sweep needs before it starts: versions, Ray, token, storage, resour
 
   python -m platform.doctor                                               a sweep on this machine
   python -m platform.doctor scaling.num_workers=2 storage=sqlite:///s.db  with the keys that the sweep will have
-  python -m platform.doctor address=auto storage_path=/mnt/shared         on a cluster: every node is asked
+  python -m platform.doctor address=auto storage_path=/mnt/shared         on a cluster: probes every node
   python -m platform.doctor connect=true                                  log in to the machines of cluster.yaml
 """
 

@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def holds_detector(arguments: Sequence[str]) -> bool:
-    """Whether `ckpt` of the command line is the checkpoint of a detector; what is wrong with one is said later."""
+    """Whether `ckpt` of the command line is the checkpoint of a detector; errors of one are reported later."""
     given = [argument.removeprefix("ckpt=") for argument in arguments if argument.startswith("ckpt=")]
     try:
         return bool(given) and load_record(Path(given[-1])).get("kind") == "detector"

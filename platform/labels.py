@@ -1,6 +1,6 @@
 """`python -m platform.labels`: every movement has the same labels in every batch, order, worker and process.
 
-What imports torch is imported when the labels are made, so that `--help` starts without it.
+Modules that import torch are imported when the labels are computed, so that `--help` starts without it.
 """
 
 import sys
@@ -12,8 +12,8 @@ from trainables.core.config import build
 from trainables.detector.config import DetectorConfig
 
 ABOUT = """
-Check that a label means the same everywhere: those of the people of all splits and of bots of every style are made
-again in batches of several sizes, in random orders, by workers of a DataLoader and in a fresh process, and compared.
+Check that labels are the same everywhere: those of the human movements of all splits and of bots of every style are
+computed again in batches of several sizes, in random orders, by DataLoader workers and in a new process, and compared.
 
   python -m platform.labels
   python -m platform.labels trainable.data.source=table trainable.data.path=mine.parquet

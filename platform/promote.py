@@ -1,4 +1,4 @@
-"""`python -m platform.promote`: a challenger becomes champion if a paired test and all limits say so.
+"""`python -m platform.promote`: a challenger becomes champion if it passes a paired test and all limits.
 
 Both are evaluated on users that neither has seen (the holdout split, whose evaluations are counted), on the same
 movements, conditions and noise, or against the same bots; the rule is `platform.promotion.rule`. Generators and
@@ -17,7 +17,7 @@ from trainables.core.command import Command, Request
 from trainables.core.config import build
 
 ABOUT = """
-Let a test decide whether a challenger becomes champion, and publish it if it does.
+Test a challenger against the champion, and publish it if it passes.
 
   python -m platform.promote                              the first of the study's leaderboard
   python -m platform.promote study_name=wide trial=12     another trial of a leaderboard

@@ -24,8 +24,8 @@ Train one model of a trainable and evaluate it on held-out users after every epo
   python -m platform.train scaling.num_workers=2              two workers that share each batch
   python -m platform.train trainable.epochs=40 address=auto scaling.num_workers=4 storage_path=/shared/train
 
-The run lies in storage_path/name. The same command again resumes after its last epoch; another configuration takes
-another name. On a cluster storage_path is a folder that all nodes share.
+The run is stored in storage_path/name. The same command again resumes after its last epoch; another configuration needs
+a new name. On a cluster storage_path is a folder that all nodes share.
 """
 
 
@@ -56,7 +56,7 @@ COMMAND = Command(
 
 
 def main(request: Request) -> int:
-    """Train to the last epoch, and say what came of it."""
+    """Train to the last epoch and print the best metrics."""
     name = request.choices["trainable"]
     settings = build(TrainConfig, {key: value for key, value in request.config.items() if key != "trainable"})
     config = build(TRAINABLES[name].config, request.config["trainable"], at="trainable")

@@ -22,10 +22,10 @@ class Space:
 
     Attributes:
         trainable: Name of the trainable, and of its configuration file.
-        parameters: Dotted key of the trainable's configuration -> law.
+        parameters: Dotted key of the trainable's configuration -> distribution.
         baselines: Points that every study evaluates first.
-        conditions: Key of a parameter -> where it is asked for; elsewhere it stands at its configured value. The key
-            that a condition speaks of stands before it in `parameters`.
+        conditions: Key of a parameter -> where it is active; elsewhere it has its configured value. The key that a
+            condition names stands before it in `parameters`.
     """
 
     trainable: str
@@ -34,6 +34,6 @@ class Space:
     conditions: Mapping[str, Condition] = field(default_factory=dict)
 
     def active(self, key: str, chosen: Mapping[str, Value]) -> bool:
-        """Whether a parameter is asked for after those that were `chosen` before it."""
+        """Whether a parameter is active after those that were `chosen` before it."""
         condition = self.conditions.get(key)
         return condition is None or chosen.get(condition.key) in condition.values

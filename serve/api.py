@@ -108,7 +108,7 @@ class Service:
     async def score(self, request: ScoreRequest, http: Request) -> Response:
         """Return the published detector's probability of a bot for each movement.
 
-        It is never the sole basis to block a person.
+        It is never the sole basis to block a user.
         """
         limits, count = self.settings.limits, len(request.movements)
         require(count <= limits.score_n, f"`movements <= {limits.score_n}`", str(count), "split the request")

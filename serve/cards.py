@@ -15,12 +15,12 @@ from trainables.models import ServedGenerator
 from trainables.training.checkpoint import load_record
 
 GENERATOR_LIMITS = (
-    "Intended to harden detectors: its movements are synthetic negatives, and every response says so.",
+    "Intended to harden detectors: its movements are synthetic negatives, and every response is marked so.",
     "Returns canonical normalised deltas; it injects no input, schedules no clicks and drives no browser.",
-    "Imitates no particular person, and nothing optimises evasion of a detector for a client.",
+    "Imitates no particular user, and nothing optimises evasion of a detector for a client.",
 )
 DETECTOR_LIMITS = (
-    "A score is never the sole basis to block a person.",
+    "A score is never the sole basis to block a user.",
     "Touchpads, motor impairments and remote desktops raise false positives.",
 )
 
@@ -66,7 +66,7 @@ def _evaluation(decision: Mapping[str, Any]) -> dict[str, Any]:
     found = {name: metrics.get(name, {}).get("challenger") for name in METRICS}
     ends = ("value", "low", "high")
     return {
-        "judged_on": {"split": data.get("split"), "data_sha256": data.get("data_sha256"), **count},
+        "evaluated_on": {"split": data.get("split"), "data_sha256": data.get("data_sha256"), **count},
         "confidence": decision.get("confidence_of_intervals"),
         "figures": {name: {**{end: m[end] for end in ends}, **count} for name, m in found.items() if m},
     }

@@ -39,7 +39,7 @@ DTYPES = {  # little endian on every machine
 METADATA_KEY = "facts"
 PROVENANCE = "synthetic"
 # Texts of the metadata: part of the bytes that a batch id stands for.
-UNIT = "deltas: displacement per step in units of the asked net displacement, which points along +x"
+UNIT = "deltas: displacement per step in units of the requested net displacement, which points along +x"
 PIXELS = (
     "steps_px: trainables.data.canonical.decode (times exp(log_distance_px), turned by angle, "
     f"in whole pixels per 1/{RATE_HZ:g} s)"

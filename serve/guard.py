@@ -23,7 +23,11 @@ from serve.settings import ServeConfig, is_loopback
 from serve.tokens import Tokens
 
 AUDIT = logging.getLogger("serve.audit")
-PUBLIC_PATHS = ("/", "/openapi.json", "/v1/health")  # no token: the page (which asks for one), the schema, the probe
+PUBLIC_PATHS = (
+    "/",
+    "/openapi.json",
+    "/v1/health",
+)  # no token: the page (with a field for one), the schema, the probe
 LOCAL = "local"  # name of every client of a service without tokens
 ANONYMOUS = ""  # name of a client without a known token
 CONTENT_LENGTH = re.compile("[0-9]{1,15}")

@@ -180,7 +180,7 @@ class ScoreRequest(_RequestModel):
 
 
 class ScoreResponse(BaseModel):
-    """Probability of a bot for each movement; never the sole basis to block a person."""
+    """Probability of a bot for each movement; never the sole basis to block a user."""
 
     scores: list[float]
 

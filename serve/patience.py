@@ -43,8 +43,8 @@ class RetryPolicy:
 
     attempts: int = 8  # with the waits below 15 s on average: a replica that died is replaced within ten
     first_wait_s: float = 0.2
-    max_wait_s: float = 5.0  # of one wait, unless the service asks for a longer one
-    max_retry_after_s: float = 60.0  # longest wait that the service may ask for; beyond it the client gives up
+    max_wait_s: float = 5.0  # of one wait, unless the service requests a longer one
+    max_retry_after_s: float = 60.0  # longest wait that the service may request; beyond it the client gives up
 
     def __post_init__(self) -> None:
         require(self.attempts >= 1, "`attempts >= 1`", f"attempts={self.attempts}")

@@ -24,7 +24,7 @@ class Quotas:
         """Take `rows` from the bucket of `name`.
 
         Raises:
-            QuotaError: the bucket holds fewer; the error says when it will hold them.
+            QuotaError: the bucket holds fewer; the error has the time until it holds them.
         """
         if self._per_minute == 0:
             return

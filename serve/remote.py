@@ -161,7 +161,7 @@ def sampling_s(timing: str) -> float:
 
 
 def require_synthetic(provenance: object) -> None:
-    """Raise `ServiceError` for data that is not marked as synthetic: it may be a person's."""
+    """Raise `ServiceError` for data that is not marked as synthetic: it may be a recording of a user."""
     if provenance != PROVENANCE:
         raise ServiceError(f"expected `provenance == {PROVENANCE}`, but got {provenance!r}; the response is discarded")
 

@@ -56,7 +56,7 @@ class ReplicasConfig:
 class ServeConfig:
     """Configuration of the whole service."""
 
-    storage_path: Folder = "results"  # folder of the registry; the audit log and the batch store lie in its `serve/`
+    storage_path: Folder = "results"  # folder of the registry; the audit log and the batch store are in its `serve/`
     # id to serve; empty: the registry's champion, followed at every promotion
     champion: Annotated[str, Text("an id such as 0003-9f86d081884c, or empty", f"({ID.pattern})?")] = ""
     token_file: str = ""  # bearer tokens, one per line; the variable HUMOUSE_TOKENS may hold more

@@ -50,7 +50,7 @@ def run_pytest(arguments: Sequence[str]) -> int:
     while True:
         try:
             return process.wait()
-        except KeyboardInterrupt:  # pytest has had it too, and tells what it did so far
+        except KeyboardInterrupt:  # pytest received it too, and prints its results so far
             continue
 
 

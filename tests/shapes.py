@@ -26,7 +26,7 @@ def names_a_shape(function: Callable[..., Any]) -> bool:
 def checked(function: Any, *, typechecker: Callable[[Any], Any]) -> Any:
     """Return the function with its signature checked at every call, or the class with that of its `__init__`."""
     if not inspect.isfunction(function) or inspect.isgeneratorfunction(function):
-        return JAXTYPED(function, typechecker=typechecker)  # beartype checks a generator within whoever consumes it
+        return JAXTYPED(function, typechecker=typechecker)  # beartype checks a generator while it is consumed
     once = typechecker(function)
     if not names_a_shape(function):
         return once

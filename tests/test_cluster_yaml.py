@@ -37,7 +37,7 @@ def test_ray_accepts_it_and_keeps_every_worker() -> None:
     assert node_type["min_workers"] == node_type["max_workers"] == len(CLUSTER["provider"]["worker_ips"])
 
 
-def test_ray_refuses_a_key_that_it_does_not_know() -> None:
+def test_ray_refuses_an_unknown_key() -> None:
     with pytest.raises(ValidationError, match="rsync_excludes"):
         validate_config(prepare_config(deepcopy(CLUSTER) | {"rsync_excludes": []}))
 

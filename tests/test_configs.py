@@ -1,4 +1,4 @@
-"""Every file in configs/ composes under a command, and what it says builds that command's dataclasses."""
+"""Every file in configs/ composes under a command, and its values build that command's dataclasses."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -80,9 +80,9 @@ def test_a_configuration_checks_its_bounds(cls: Any) -> None:
             values = list(broken(cls, name, bound))
             assert values or str(bound) == "any", f"{name}: no value that breaks `{bound}`; add one to VALUES"
             for value in values:
-                with pytest.raises(ConfigError) as caught:
+                with pytest.raises(ConfigError) as exc_info:
                     build(cls, {**given, name: value})
-                assert str(caught.value).startswith(f"expected {bound.law(name)}, but got ")
+                assert str(exc_info.value).startswith(f"expected {bound.law(name)}, but got ")
 
 
 def leaves(node: dict[str, Any], at: str = "") -> set[str]:

@@ -1,4 +1,4 @@
-"""The tree is what the packaging and the design say of it."""
+"""The tree agrees with the packaging and the design."""
 
 import ast
 import subprocess
@@ -57,7 +57,7 @@ def pins() -> dict[str, Version]:
     return {canonicalize_name(name): Version(version) for name, version in parts}
 
 
-def test_ray_is_met_at_its_doors_only() -> None:
+def test_ray_is_imported_by_the_listed_modules_only() -> None:
     assert [path for path in files_importing("ray") if not path.startswith(RAY_DOORS)] == []
 
 

@@ -17,25 +17,25 @@ FILES = {
     "pyproject.toml": "[tool.pytest.ini_options]\nmarkers = ['ray', 'heavy']\n",
     "test_one.py": """
 import os
-def told(name): open(f"told_{name}", "w").write(os.environ.get("PYTEST_XDIST_WORKER", "alone"))
-def test_first(): told("first")
-def test_second(): told("second")
+def wrote(name): open(f"wrote_{name}", "w").write(os.environ.get("PYTEST_XDIST_WORKER", "alone"))
+def test_first(): wrote("first")
+def test_second(): wrote("second")
 """,
     "tests/ray/test_sweep.py": """
 import pytest
-from test_one import told
+from test_one import wrote
 @pytest.mark.ray
-def test_ray(): told("ray")
+def test_ray(): wrote("ray")
 @pytest.mark.heavy
 @pytest.mark.ray
-def test_heavy_ray(): told("heavy_ray")
+def test_heavy_ray(): wrote("heavy_ray")
 """,
     "test_other.py": """
 import pytest
-from test_one import told
-def test_other(): told("other")
+from test_one import wrote
+def test_other(): wrote("other")
 @pytest.mark.heavy
-def test_heavy(): told("heavy")
+def test_heavy(): wrote("heavy")
 """,
 }
 
@@ -56,7 +56,7 @@ def test_heavy(): told("heavy")
         ((MISUSED,), MISUSED),
     ],
 )
-def test_the_exit_code_tells_of_both_parts_and_an_interruption_ends_them(
+def test_the_exit_code_covers_both_parts_and_an_interruption_ends_them(
     codes: tuple[pytest.ExitCode, ...], expected: pytest.ExitCode
 ) -> None:
     left = list(codes)
@@ -68,7 +68,7 @@ def test_the_exit_code_tells_of_both_parts_and_an_interruption_ends_them(
     assert left == []
 
 
-def test_what_is_asked_narrows_both_parts_and_never_spreads_the_tests_of_ray() -> None:
+def test_arguments_narrow_both_parts_and_never_parallelise_the_tests_of_ray() -> None:
     spread, alone = parts(["-k", "schedule", "-m", "one or other", "-n", "4", "--all", "tests/ray"], cores=2)
     for part, markers in ((spread, "not ray and (one or other)"), (alone, "ray and (one or other)")):
         assert part[-2:] == ["-m", markers]
@@ -101,15 +101,15 @@ def test_every_test_runs_in_its_part_and_those_of_a_file_together(
     command = [sys.executable, "-m", "tests.run", "-p", "no:cacheprovider", "-p", "xdist", *arguments]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    told = {path.name.removeprefix("told_"): path.read_text() for path in tmp_path.glob("told_*")}
-    assert told.keys() == ran
-    assert {name for name, worker in told.items() if worker == "alone"} == {name for name in ran if "ray" in name}
+    recorded = {path.name.removeprefix("wrote_"): path.read_text() for path in tmp_path.glob("wrote_*")}
+    assert recorded.keys() == ran
+    assert {name for name, worker in recorded.items() if worker == "alone"} == {name for name in ran if "ray" in name}
     for one, other in (("first", "second"), ("heavy", "other")):
         if {one, other} <= ran:
-            assert told[one] == told[other]
+            assert recorded[one] == recorded[other]
 
 
-def test_what_starts_ray_is_marked_so_and_lies_where_the_second_part_looks() -> None:
+def test_tests_that_start_ray_are_marked_and_lie_in_the_folder_of_the_second_part() -> None:
     files = [path for path in (ROOT / "tests").rglob("test_*.py") if path != Path(__file__)]
     marked = [path for path in files if "pytest.mark.ray" in path.read_text(encoding="utf-8")]
     assert marked == [path for path in files if path.parent == ROOT / "tests" / "ray"] != []

@@ -56,7 +56,7 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
         del trainables.shaped
 
 
-def test_what_agrees_with_its_signature_passes(module: ModuleType) -> None:
+def test_arguments_of_the_declared_shape_pass(module: ModuleType) -> None:
     assert module.added(torch.ones(2, 3), torch.ones(2, 3)).shape == (2, 3)
     assert [found.shape for found in module.twice(torch.ones(2, 3))] == [(2, 3), (3, 2)]
     assert module.first(torch.ones(2, 3)).shape == (2,)  # a generator has letters of its own
@@ -64,7 +64,7 @@ def test_what_agrees_with_its_signature_passes(module: ModuleType) -> None:
     assert module.Pair(torch.ones(2), torch.ones(2)).one.shape == (2,)
 
 
-def test_what_does_not_agree_with_its_signature_is_refused(module: ModuleType) -> None:
+def test_arguments_of_another_shape_are_refused(module: ModuleType) -> None:
     calls: list[Callable[[], object]] = [
         lambda: module.added(torch.ones(2, 3), torch.ones(2, 4)),
         lambda: module.added(torch.ones(2, 3), torch.ones(2, 3, dtype=torch.int64)),

@@ -64,6 +64,6 @@ def test_reading_studies_imports_optuna_and_nothing_else_heavy(line: tuple[str, 
     assert imported("platform.tune", *line, f"storage_path={tmp_path}") == {"optuna"}
 
 
-def test_the_probe_sees_what_a_command_imports(tmp_path: Path) -> None:
+def test_the_probe_reports_the_imports_of_a_command(tmp_path: Path) -> None:
     found = imported("trainables.training.checkpoint")
     assert "torch" in found

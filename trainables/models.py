@@ -22,7 +22,7 @@ from trainables.training.trainable import ModelType
 
 @runtime_checkable
 class MovementGenerator(Protocol):
-    """Canonical movements under asked conditions; row i depends on (seed, i, condition i) alone."""
+    """Canonical movements under given conditions; row i depends on (seed, i, condition i) alone."""
 
     @property
     def canonical(self) -> CanonicalConfig:

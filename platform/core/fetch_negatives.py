@@ -1,8 +1,8 @@
-"""Fetch movements of the service once, before a training, under the conditions of the training people.
+"""Fetch movements of the service once, before a training, under the conditions of the training users.
 
-What cannot be brought into canonical form is requested again. All movements are of one champion, whose hash is kept
-with them, even if another one is promoted meanwhile; with a hardness, all are scored by one detector. A request that
-fails for now is retried; where the service stays away nothing is written.
+Movements that cannot be brought into canonical form are replaced by others. All are of one champion, whose hash is
+stored with them, even if another one is promoted meanwhile; with a hardness, all are scored by one detector. Temporary
+failures are retried; if the service stays unavailable, nothing is written.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -30,7 +30,7 @@ def fetch_to_folder(config: NegativesConfig) -> int:
     """Fetch the movements, write them, print their champion; returns the exit code."""
     console, folder = Console(), Path(config.out_dir).expanduser().resolve()
     if folder.exists():
-        raise CheckpointError(f"{folder}: it exists; take another out_dir, for nothing is written over")
+        raise CheckpointError(f"{folder}: exists already; choose another out_dir, since nothing is overwritten")
     client = HardNegatives(config.url, timeout_s=config.timeout_s)
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("fetching", total=config.n)
@@ -41,7 +41,7 @@ def fetch_to_folder(config: NegativesConfig) -> int:
     write_served(fetched, folder)
     console.print(
         f"{folder}: {len(fetched.canonical)} movements of {fetched.model} ({fetched.model_sha256[:12]}), "
-        f"{fetched.refused} refused and drawn again",
+        f"{fetched.refused} without a canonical form replaced",
         highlight=False,
         soft_wrap=True,
     )
@@ -49,22 +49,22 @@ def fetch_to_folder(config: NegativesConfig) -> int:
 
 
 def fetch(client: HardNegatives, config: NegativesConfig, advance: Callable[[int], object]) -> ServedMovements:
-    """Return `n` movements of one champion; those that cannot be used are requested again, `ROUNDS` times at most.
+    """Return `n` movements of one champion; unusable ones are replaced, in `ROUNDS` rounds at most.
 
     Args:
         advance: Called with the number of movements of each chunk.
 
     Raises:
-        ServiceError: the service refuses, or stays away.
+        ServiceError: the service refuses, or does not respond.
         ShortageError: too many cannot be used.
     """
     form, rounds = config.data.canonical, list[Samples]()
 
     def of_champion(like: Canonical, attempt: int) -> Movements:
-        asked = _asked(config, like, attempt)
+        options = _options(config, like, attempt)
         if rounds:
-            asked |= {"model": rounds[0].model, "detector": rounds[0].detector}
-        rounds.append(joined([*_counted(client.stream(len(like), **asked), advance)]))
+            options |= {"model": rounds[0].model, "detector": rounds[0].detector}
+        rounds.append(joined([*_counted(client.stream(len(like), **options), advance)]))
         return decode(_placed(rounds[-1], like, config), form)
 
     like = conditions_for(load_splits(config.data)["train"], config.n, generator(config.seed, "served"))
@@ -81,22 +81,22 @@ def _counted(chunks: Iterable[Samples], advance: Callable[[int], object]) -> Ite
         yield chunk
 
 
-def _asked(config: NegativesConfig, like: Canonical, attempt: int) -> SampleOptions:
+def _options(config: NegativesConfig, like: Canonical, attempt: int) -> SampleOptions:
     """Return the options of a request; with a hardness the service samples the conditions itself."""
     seed = derive(config.seed, "served", attempt) >> 10  # a whole number that JSON readers keep
-    asked: SampleOptions = {"seq_len": config.data.canonical.sequence_length, "seed": seed}
+    options: SampleOptions = {"seq_len": config.data.canonical.sequence_length, "seed": seed}
     if config.steps is not None:
-        asked["steps"] = config.steps
+        options["steps"] = config.steps
     if config.hardness is not None:
-        return {**asked, "hardness": (config.hardness[0], config.hardness[1])}
-    return {**asked, "conditions": like.condition().tolist()}
+        return {**options, "hardness": (config.hardness[0], config.hardness[1])}
+    return {**options, "conditions": like.condition().tolist()}
 
 
 def _placed(samples: Samples, like: Canonical, config: NegativesConfig) -> Canonical:
     """Return the movements under the conditions that they were sampled for.
 
     Raises:
-        ConfigError: their steps are not those of the asked form.
+        ConfigError: their steps are not those of the configured form.
     """
     form, frame = config.data.canonical, like
     if config.hardness is not None:

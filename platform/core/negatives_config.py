@@ -14,7 +14,7 @@ class NegativesConfig:
     url: str = "http://127.0.0.1:8000"  # address of the service
     # folder to write, which must not exist yet
     out_dir: Annotated[str, Text("a folder", remedy="add out_dir=results/negatives")] = "results/negatives"
-    n: PositiveInt = 2000  # movements to draw
+    n: PositiveInt = 2000  # movements to fetch
     seed: NonNegativeInt = 0  # seed of the requests; each attempt has a stream of its own
     steps: PositiveInt | None = None  # network calls per sample; null: as the champion was evaluated
     # [low, high] of the published detector's score of each movement; null: any

@@ -63,7 +63,7 @@ class Source:
 
 
 class NoHistory(RuntimeError):
-    """Git cannot say what the code is."""
+    """The code has no git history that can be read."""
 
 
 def source_of(root: Path = ROOT) -> Source:
@@ -73,7 +73,7 @@ def source_of(root: Path = ROOT) -> Source:
     try:
         top = Path(_git(root, "rev-parse", "--show-toplevel").strip())
         if top != root.resolve():
-            raise NoHistory(f"the code is no repository of its own, but lies in {top}")
+            raise NoHistory(f"the code is not a repository of its own, but a folder of {top}")
         commit = _git(root, "rev-parse", "--verify", "HEAD").strip()
         return Source(commit, None, _uncommitted(root), constraints)
     except NoHistory as error:
@@ -110,6 +110,6 @@ def _git(root: Path, *arguments: str, allowed: tuple[int, ...] = (0,)) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NoHistory(f"git cannot be run ({error})") from None
     if done.returncode not in allowed:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise NoHistory(said[0] if said else f"git {arguments[0]} ended with {done.returncode}")
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise NoHistory(lines[0] if lines else f"git {arguments[0]} exited with code {done.returncode}")
     return done.stdout.decode(errors="replace")

@@ -42,14 +42,14 @@ def unreachable_reason(address: str, within_s: float = CONNECT_S) -> str:
         text=True,
     ) as process:
         try:
-            said = process.communicate(timeout=within_s)[1]
+            stderr = process.communicate(timeout=within_s)[1]
         except subprocess.TimeoutExpired:
             process.kill()
-            said = f"{process.communicate()[1]}\nno answer within {within_s:g} s"
+            stderr = f"{process.communicate()[1]}\nno response within {within_s:g} s"
     if process.returncode == 0:
         return ""
-    lines = said.strip().splitlines() or [f"the process that tried it ended with {process.returncode}"]
-    reason = "the token is refused" if "InvalidAuthToken" in said else lines[-1]
+    lines = stderr.strip().splitlines() or [f"the process that tried it exited with code {process.returncode}"]
+    reason = "the token was refused" if "InvalidAuthToken" in stderr else lines[-1]
     return f"address={address}: {reason}"
 
 
@@ -59,7 +59,7 @@ def ray_instance(address: str, scaling: ScalingConfig) -> Iterator[int]:
 
     Token authentication is on: `ray.init` switches it on for a local instance and writes the token where it is missing.
     (Setting RAY_AUTH_MODE here would come too late: Ray reads it when it is imported.)
-    A worker group needs the dashboard: its state tells a stopped trial's placement group to go.
+    A worker group needs the dashboard: through it the placement group of a stopped trial is removed.
 
     Raises:
         ConfigError: no Ray at `address`, or fewer CPUs than one trial needs.
@@ -71,7 +71,7 @@ def ray_instance(address: str, scaling: ScalingConfig) -> Iterator[int]:
         cpus = len(os.sched_getaffinity(0))
         options |= {"num_cpus": cpus, "resources": {TRIAL_DRIVER: cpus}, "include_dashboard": scaling.num_workers > 0}
     elif reason := unreachable_reason(address):
-        raise ConfigError(f"{reason}; start Ray there, or take address=local")
+        raise ConfigError(f"{reason}; start Ray there, or set address=local")
     with environment(own_address() if address == "local" else {}):
         ray.init(**options)
     try:
@@ -101,8 +101,8 @@ def available_cpus(address: str, scaling: ScalingConfig) -> int:
 def own_address() -> dict[str, str]:
     """Name the port of a local instance beforehand, and its address to every process that it starts.
 
-    Ray Train's cleaner of placement groups asks "the latest instance on this machine" otherwise: with two of them it
-    would ask the wrong one, and take the worker group of a live trial for an orphan.
+    Ray Train's cleaner of placement groups queries "the latest instance on this machine" otherwise: with two of them
+    it would query the wrong one, and take the worker group of a live trial for an orphan.
     """
     with socket.socket() as probe:
         probe.bind(("", 0))

@@ -23,7 +23,7 @@ LOOKED_S = 0.5  # how often the epochs of a group are looked for
 
 
 def train(name: str, config: Any, path: Path, scaling: ScalingConfig, address: str, plots_every: int) -> int:
-    """Train to the last epoch, and say what came of it.
+    """Train to the last epoch and print the best metrics.
 
     Args:
         name: Of the trainable whose configuration it is.

@@ -50,7 +50,7 @@ class HoldoutEvaluation:
     """One checkpoint evaluated on the holdout split under some seeds.
 
     Attributes:
-        study: The study or champion that asks for it, with `trial`; information for the reader of the ledger.
+        study: The study or champion that requests it, with `trial`; information for the reader of the ledger.
     """
 
     checkpoint: Path

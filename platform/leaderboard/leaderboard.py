@@ -40,11 +40,11 @@ class Reference:
 
     Attributes:
         floor: Random halves of the validation users against each other.
-        people: Training users against validation users, which a perfect copy of the training split would score.
+        training_users: Training users against validation users, which a perfect copy of the training split would score.
     """
 
     floor: NullBand
-    people: float
+    training_users: float
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def to_json(board: Leaderboard, study_name: str, reference: Reference | None) ->
     return {
         "study": study_name,
         "floor": reference and vars(reference.floor),
-        "people": reference and reference.people,
+        "training_users": reference and reference.training_users,
         "by": board.by,
         "noise_seeds": list(board.seeds),
         "holdout": {"asked": board.holdout_evaluations, "budget": board.budget, "refused": board.refused},

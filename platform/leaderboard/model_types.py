@@ -43,7 +43,7 @@ class ModelFunctions:
     workload: Callable[[Path], Callable[[Canonical], object]]
 
 
-def people(config: Any) -> Reference:
+def reference_scores(config: Any) -> Reference:
     """Return the scores of validation users against each other, and of training users against them."""
     validator = _validator(config)
     return Reference(validator.floor(), validator.c2st_against(load_splits(config.data)["train"]))
@@ -66,7 +66,7 @@ def plot_scores(checkpoint: Path, config: Any, evaluation: EvaluationResult | No
     """Plot a detector's scores of users and of the bots of its training, with intervals where it was re-evaluated."""
     own = build(DetectorConfig, load_record(checkpoint)["config"])
     scores = scores_on(load_trained_detector(checkpoint), own, VALIDATION, own.evaluation.seed)
-    bots = {family: told.flatten() for family, told in scores.bots.items()}
+    bots = {family: of_family.flatten() for family, of_family in scores.bots.items()}
     plot_overview(scores.human, bots, scores.unseen, scores.fpr, intervals(evaluation), pictures / "detection.png")
 
 
@@ -81,7 +81,7 @@ def scoring(checkpoint: Path) -> Callable[[Canonical], object]:
 
 
 MODEL_FUNCTIONS: Mapping[str, ModelFunctions] = {
-    GENERATOR.name: ModelFunctions(people, plot_samples, sampling),
+    GENERATOR.name: ModelFunctions(reference_scores, plot_samples, sampling),
     DETECTOR.name: ModelFunctions(None, plot_scores, scoring),
 }
 """Name of a type of model -> its functions; models of another type are neither re-evaluated nor plotted."""

@@ -41,21 +41,21 @@ def check_cluster_file(context: PreflightContext) -> Finding:
         problems = [f"{' and '.join(missing)} not installed", *problems]
     if problems:
         return Finding(
-            FAIL if filled_in else WARNING, "; ".join(problems), f"`ray up {context.config.cluster}` needs it"
+            FAIL if filled_in else WARNING, "; ".join(problems), f"correct it before `ray up {context.config.cluster}`"
         )
-    text = "every machine resolves, the key is there" if filled_in else "not filled in: no cluster of one's own"
+    text = "every host resolves, the key exists" if filled_in else "still the template: no cluster configured"
     return Finding(OK, f"{context.config.cluster}: {text}")
 
 
 def check_connection(context: PreflightContext) -> Finding:
     """Log in to each machine of the cluster file, if `connect` is set."""
     if not context.config.connect:
-        return Finding(OK, "not tried; connect=true logs in to every machine of the cluster file")
+        return Finding(OK, "not checked; connect=true logs in to every machine of the cluster file")
     failed = reach(Path(context.config.cluster))
     return (
-        Finding(FAIL, "; ".join(failed), "ssh there by hand once, install rsync and make")
+        Finding(FAIL, "; ".join(failed), "log in there with ssh once, install rsync and make")
         if failed
-        else Finding(OK, "logged in everywhere")
+        else Finding(OK, "logged in to every machine")
     )
 
 
@@ -74,7 +74,9 @@ def read(file: Path) -> ClusterFile:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"cluster={file}: not a readable cluster file ({error})") from None
     except (KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"cluster={file}: no on-prem cluster file, for {error} is missing or wrong") from None
+        raise ConfigError(
+            f"cluster={file}: expected an on-prem cluster file, but {error} is missing or wrong"
+        ) from None
 
 
 def reachable(file: Path) -> tuple[list[str], bool]:
@@ -88,7 +90,7 @@ def reachable(file: Path) -> tuple[list[str], bool]:
 def _problems(cluster: ClusterFile) -> Iterator[str]:
     if not cluster.key.is_file():
         yield f"{cluster.key}: no such key"
-    yield from (f"{path}: to be copied to the nodes, but not here" for path in cluster.mounts if not path.exists())
+    yield from (f"{path}: no such file to copy to the nodes" for path in cluster.mounts if not path.exists())
     for host in cluster.hosts:
         try:
             socket.getaddrinfo(host, 22)
@@ -99,7 +101,7 @@ def _problems(cluster: ClusterFile) -> Iterator[str]:
 def reach(file: Path) -> list[str]:
     """Log in to every machine without prompts; return the errors."""
     cluster = read(file)
-    return [said for host in cluster.hosts if (said := _login(cluster, host))]
+    return [error for host in cluster.hosts if (error := _login(cluster, host))]
 
 
 def _login(cluster: ClusterFile, host: str) -> str:

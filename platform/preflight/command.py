@@ -64,8 +64,8 @@ def _shared_folder(storage: Path) -> Iterator[tuple[Path, str, str]]:
     try:
         folder.mkdir(parents=True)
         (folder / DRIVERS_FILE).write_text(secret)
-    except OSError as caught:
-        error = caught.strerror or str(caught)
+    except OSError as failure:
+        error = failure.strerror or str(failure)
     try:
         yield folder, secret, error
     finally:
@@ -82,12 +82,12 @@ def _cluster(config: DoctorConfig, folder: Path, secret: str) -> Cluster:
         return Cluster(error=error)
     try:
         with ray_instance(config.address, ScalingConfig()):
-            return _asked([node for node in ray.nodes() if node["Alive"]], folder, secret)
+            return _probe_nodes([node for node in ray.nodes() if node["Alive"]], folder, secret)
     except (ConfigError, RayError, RuntimeError, OSError, ValueError) as error:
         return Cluster(error=" ".join(str(error).split()))
 
 
-def _asked(alive: list[Mapping[str, Any]], folder: Path, secret: str) -> Cluster:
+def _probe_nodes(alive: list[Mapping[str, Any]], folder: Path, secret: str) -> Cluster:
     """Probe all nodes at once, for each has to start a process."""
     tasks = {
         node["NodeID"]: _on(node, probe_node).remote(str(folder), secret, f"node-{node['NodeID']}") for node in alive

@@ -81,7 +81,7 @@ def needs_ray(check: Check) -> Check:
 
     def checked(context: PreflightContext) -> Finding:
         if context.cluster.error:
-            return Finding(WARNING, f"not checked: no Ray at address={context.config.address}", "repair `ray` first")
+            return Finding(WARNING, f"not checked: no Ray at address={context.config.address}", "correct `ray` first")
         return check(context)
 
     return checked
@@ -91,10 +91,10 @@ def run_check(check: Check, context: PreflightContext) -> Finding:
     """Return the finding of a check; one that raises has failed, and stops no other."""
     try:
         return check(context)
-    except Exception as error:  # noqa: BLE001  # whatever it is, the other checks are wanted too
+    except Exception as error:  # noqa: BLE001  # of any kind: the other checks run all the same
         ours = type(error).__module__.partition(".")[0] == "trainables"
         text = " ".join(str(error).split())
-        return Finding(FAIL, text if ours else f"{type(error).__name__}: {text}", "correct what the line names")
+        return Finding(FAIL, text if ours else f"{type(error).__name__}: {text}", "correct what the message names")
 
 
 def mib(size: float) -> str:

@@ -1,4 +1,4 @@
-"""What can be wrong with labels: each check makes those of all rows again in another way and compares them.
+"""Checks of labels: each computes those of all rows again in another way and compares them.
 
 `CHECKS` holds them by name, in the order in which they are printed. A label that is made where the batch is, from the
 names in it, or in an order that a process chooses, does not survive them.
@@ -23,7 +23,7 @@ UNKNOWN = "a name that no data set has"
 
 
 class Rows(Dataset[Tensor]):
-    """Movements and their styles: asked for some, it labels them as a batch of a training is labelled."""
+    """Movements and their styles; rows are labelled when they are read, as those of a training batch are."""
 
     def __init__(self, maps: LabelMaps, movements: Canonical, styles: Sequence[str]) -> None:
         self.maps, self.movements, self.styles = maps, movements, tuple(styles)
@@ -43,11 +43,11 @@ class Rows(Dataset[Tensor]):
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What is checked.
+    """Labels to check, and what they are compared with.
 
     Attributes:
-        labels: Of all rows, as they were made once.
-        elsewhere: What a fresh process makes of the same configuration: its labels [N, 4] and their hash.
+        labels: Of all rows, as this process computed them.
+        elsewhere: Returns the labels [N, 4] that a new process computes from the same configuration, and their hash.
     """
 
     labels: DatasetLabels
@@ -66,13 +66,13 @@ def check_maps(subject: Subject) -> Finding:
     wrong = [kind for kind in KINDS if not _inverse(getattr(again, kind))]
     if wrong or again.sha256 != maps.sha256:
         return Finding(FAIL, f"names and numbers of {', '.join(wrong) or 'a record'} are not each other's inverse")
-    return Finding(OK, "each name has one number, in sorted order, and a record gives both back")
+    return Finding(OK, "each name has one number, in sorted order, and both survive JSON")
 
 
 def check_unknown(subject: Subject) -> Finding:
     """Check that every map refuses an unknown name."""
     taken = [kind for kind in KINDS if not _refuses(getattr(subject.labels.maps, kind))]
-    return Finding(FAIL if taken else OK, f"taken by {', '.join(taken)}" if taken else "refused by all maps")
+    return Finding(FAIL if taken else OK, f"accepted by {', '.join(taken)}" if taken else "refused by all maps")
 
 
 def check_batch_sizes(subject: Subject) -> Finding:
@@ -98,9 +98,9 @@ def check_workers(subject: Subject) -> Finding:
 def check_process(subject: Subject) -> Finding:
     """Check the labels in a new interpreter with another hash seed."""
     found, sha256 = subject.elsewhere()
-    finding = _compared(subject, "a fresh process with another PYTHONHASHSEED", {"a fresh process": found})
+    finding = _compared(subject, "a new process with another PYTHONHASHSEED", {"a new process": found})
     if finding.state == OK and sha256 != subject.labels.sha256:
-        return Finding(FAIL, f"a fresh process: the same numbers for other names, sha256 {sha256[:16]}")
+        return Finding(FAIL, f"a new process: the same numbers for other names, sha256 {sha256[:16]}")
     return finding
 
 
@@ -118,7 +118,7 @@ def run_check(check: Check, subject: Subject) -> Finding:
     """Return the finding of a check; one that raises has failed, and stops no other."""
     try:
         return check(subject)
-    except Exception as error:  # noqa: BLE001  # whatever it is, the other checks are wanted too
+    except Exception as error:  # noqa: BLE001  # of any kind: the other checks run all the same
         return Finding(FAIL, f"{type(error).__name__}: {str(error).strip().splitlines()[-1]}")
 
 
@@ -140,21 +140,21 @@ def difference(found: Tensor, expected: DatasetLabels) -> str:
     """Return how labels [N, 4] differ from the expected ones, in words; empty where they agree."""
     whole = numbered(torch.arange(len(expected)), expected)
     if not torch.equal(found[:, 0], whole[:, 0]):
-        return f"{len(found):,} rows came where each of {len(whole):,} is to come once"
+        return f"got {len(found):,} rows, expected each of {len(whole):,} once"
     wrong = (found != whole).any(dim=1).nonzero().squeeze(1)
     if not len(wrong):
         return ""
     row = int(wrong[0])
     pairs = zip(KINDS, found[row, 1:].tolist(), whole[row, 1:].tolist(), strict=True)
-    told = ", ".join(f"{kind} {again} and not {once}" for kind, again, once in pairs if again != once)
-    return f"{len(wrong):,} of {len(whole):,} rows differ, the first is row {row}: {told}"
+    labels = ", ".join(f"{kind} {again} instead of {once}" for kind, again, once in pairs if again != once)
+    return f"{len(wrong):,} of {len(whole):,} rows differ, the first is row {row}: {labels}"
 
 
 def _compared(subject: Subject, ways: str, found: Mapping[str, Tensor]) -> Finding:
-    told = {way: difference(labels, subject.labels) for way, labels in found.items()}
-    wrong = [f"{way}: {text}" for way, text in told.items() if text]
+    differences = {way: difference(labels, subject.labels) for way, labels in found.items()}
+    wrong = [f"{way}: {text}" for way, text in differences.items() if text]
     if wrong:
-        return Finding(FAIL, f"{len(wrong)} of {len(told)} readings differ; {wrong[0]}")
+        return Finding(FAIL, f"{len(wrong)} of {len(found)} passes differ; {wrong[0]}")
     return Finding(OK, f"{len(subject.rows):,} rows agree over {ways}")
 
 

@@ -1,6 +1,6 @@
-"""Run `python -m platform.labels`: make the labels once, print them, make them again in every way, and compare.
+"""Run `python -m platform.labels`: compute the labels, print them, compute them again in every way, and compare.
 
-The labels are those of the configured data, of the people of all splits and of simple bots of every style.
+The labels are those of the human movements of all splits and of scripted bots of every style.
 """
 
 import json
@@ -28,7 +28,7 @@ from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.negatives import ScriptedBots, conditions_for
 from trainables.detector.dataset.training_set import label_maps
 
-ANSWER_S = 600.0  # a fresh process imports everything and makes all the bots again
+ANSWER_S = 600.0  # a new process imports everything and makes all the bots again
 
 
 def check_labels(config: LabelsConfig, trainable: DetectorConfig) -> int:
@@ -40,19 +40,19 @@ def check_labels(config: LabelsConfig, trainable: DetectorConfig) -> int:
 
 
 def rows_of(config: DetectorConfig) -> Rows:
-    """Return the movements of all splits, then as many simple bots of all families under their conditions."""
+    """Return the movements of all splits, then as many scripted bots of all families under their conditions."""
     splits = load_splits(config.data)
-    people = concatenate(*splits.splits.values())
-    like = conditions_for(people, len(people), generator(config.seed, "labels"))
+    human = concatenate(*splits.splits.values())
+    like = conditions_for(human, len(human), generator(config.seed, "labels"))
     bots = ScriptedBots(tuple(FAMILIES), config.data.canonical)(like, config.seed)
-    return Rows(label_maps(), concatenate(people, bots.canonical), (*(HUMAN,) * len(people), *bots.style))
+    return Rows(label_maps(), concatenate(human, bots.canonical), (*(HUMAN,) * len(human), *bots.style))
 
 
 def elsewhere(config: DetectorConfig) -> tuple[Tensor, str]:
     """Return the labels [N, 4] and their hash from a new interpreter with another hash seed.
 
     Raises:
-        ConfigError: it came to another end; with its last line.
+        ConfigError: it failed; with its last line.
     """
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     done = subprocess.run(
@@ -66,9 +66,10 @@ def elsewhere(config: DetectorConfig) -> tuple[Tensor, str]:
         check=False,
     )
     if done.returncode:
-        raise ConfigError(f"a fresh process ended with {done.returncode}: {(done.stderr.splitlines() or ['-'])[-1]}")
-    told = json.loads(done.stdout)
-    return torch.tensor(told["rows"]), told["sha256"]
+        line = (done.stderr.splitlines() or ["-"])[-1]
+        raise ConfigError(f"a new process exited with code {done.returncode}: {line}")
+    labels = json.loads(done.stdout)
+    return torch.tensor(labels["rows"]), labels["sha256"]
 
 
 def answer() -> None:
@@ -80,26 +81,26 @@ def answer() -> None:
 def show_labels(console: Console, labels: DatasetLabels) -> None:
     """Print the three maps with their hashes, and the numbers of human and bot movements per label."""
     bots = int(labels.is_bot.sum())
-    print_heading(console, f"Labels of {len(labels):,} movements: {len(labels) - bots:,} of people, {bots:,} of bots")
-    print_facts(console, {"sha256 of the maps": labels.maps.sha256, "and of all rows": labels.sha256})
+    print_heading(console, f"Labels of {len(labels):,} movements: {len(labels) - bots:,} human, {bots:,} of bots")
+    print_facts(console, {"sha256 of the label maps": labels.maps.sha256, "sha256 of all rows": labels.sha256})
     for kind in KINDS:
         found: LabelMap = getattr(labels.maps, kind)
         print_heading(console, f"{kind.capitalize()}: {len(found)} labels, sha256 {found.sha256[:16]}")
-        drawn = columns(">label", "name", ">people", ">bots")
+        table = columns(">label", "name", ">human", ">bots")
         numbers = [getattr(labels, kind)[labels.is_bot == bot].bincount(minlength=len(found)) for bot in (False, True)]
-        for label, (name, people, others) in enumerate(zip(found.names, *(n.tolist() for n in numbers), strict=True)):
-            drawn.add_row(str(label), name, f"{people:,}", f"{others:,}")
-        print_table(console, drawn)
+        for label, (name, human, bot) in enumerate(zip(found.names, *(n.tolist() for n in numbers), strict=True)):
+            table.add_row(str(label), name, f"{human:,}", f"{bot:,}")
+        print_table(console, table)
 
 
 def show_findings(console: Console, subject: Subject) -> int:
     """Print the table of the checks and return the exit code."""
     findings = {name: run_check(check, subject) for name, check in CHECKS.items()}
     print_heading(console, "Checks")
-    drawn = columns("", "check", "~found")
+    table = columns("", "check", "~found")
     for name, finding in findings.items():
-        drawn.add_row(finding.state, name, finding.text)
-    print_table(console, drawn)
+        table.add_row(finding.state, name, finding.text)
+    print_table(console, table)
     failed = sum(finding.state == FAIL for finding in findings.values())
     print_line(console, f"{len(findings) - failed} ok, {failed} failed")
     return FAILED if failed else 0

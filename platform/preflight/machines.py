@@ -24,7 +24,7 @@ def check_python(context: PreflightContext) -> Finding:
     text = " and ".join(sorted(".".join(map(str, version)) for version in versions))
     if min(versions)[:2] < PYTHON:
         return Finding(FAIL, text, "make venv PYTHON=python3.11, or a later one")
-    return Finding(FAIL, text, "one version on all machines") if len(versions) > 1 else Finding(OK, text)
+    return Finding(FAIL, text, "install one version on all machines") if len(versions) > 1 else Finding(OK, text)
 
 
 def check_packages(context: PreflightContext) -> Finding:
@@ -73,11 +73,11 @@ def check_code(context: PreflightContext) -> Finding:
     source = source_of()
     others = [node.host for node in context.machines if node.code_sha256 != context.driver.code_sha256]
     if others:
-        return Finding(FAIL, f"other code in {', '.join(others)}", "`ray up cluster.yaml` copies this checkout there")
+        return Finding(FAIL, f"other code in {', '.join(others)}", "copy this checkout with `ray up cluster.yaml`")
     if source.commit is None:
-        return Finding(WARNING, f"no commit: {source.reason}", "trials record the hash of the code alone; install git")
+        return Finding(WARNING, f"no commit: {source.reason}", "install git: without it trials record only a hash")
     if source.diff:
-        remedy = "commit, or rely on the patch that the study keeps"
+        remedy = "commit, or rely on the patch that the study stores"
         return Finding(WARNING, f"commit {source.commit[:12]} and uncommitted changes", remedy)
     return Finding(OK, f"commit {source.commit[:12]}, the same code on {len(context.machines)} machine(s)")
 
@@ -99,7 +99,7 @@ def check_shared_memory(context: PreflightContext) -> Finding:
     def check_node(node: Node) -> Finding:
         disk = node.disks.get("shared memory")
         if disk is None:
-            return Finding(OK, "none on this system; Ray takes temporary files")
+            return Finding(OK, "none on this system; Ray uses temporary files")
         if disk.total_bytes < SHARED_BYTES:
             return Finding(WARNING, mib(disk.total_bytes), "docker run --shm-size=2g, or mount a larger /dev/shm")
         return Finding(OK, mib(disk.total_bytes))
@@ -114,9 +114,9 @@ def check_disks(context: PreflightContext) -> Finding:
         disks = {name: disk for name, disk in node.disks.items() if name != "shared memory"}
         text = ", ".join(f"{name} {mib(disk.free_bytes)} free in {disk.folder}" for name, disk in disks.items())
         if any(disk.free_bytes < (1 - FULL_DISK) * disk.total_bytes for disk in disks.values()):
-            return Finding(FAIL, text, "make room: Ray stops at 95 % full; another storage_path, another RAY_TMPDIR")
+            return Finding(FAIL, text, "free disk space (Ray stops at 95 %), or set another storage_path or RAY_TMPDIR")
         if any(disk.free_bytes < FREE_BYTES for disk in disks.values()):
-            return Finding(WARNING, text, "make room, or lower budget.disk")
+            return Finding(WARNING, text, "free disk space, or lower budget.disk")
         return Finding(OK, text)
 
     return worst_finding(context, check_node)

@@ -24,7 +24,7 @@ def check_ray(context: PreflightContext) -> Finding:
         return Finding(
             FAIL, f"{text}; {'; '.join(cluster.unresponsive)}", "start Ray inside the checkout on every node"
         )
-    return Finding(OK, f"{text}{', started for this' if context.local else ''}")
+    return Finding(OK, f"{text}{', started for this check' if context.local else ''}")
 
 
 def check_token(context: PreflightContext) -> Finding:
@@ -32,14 +32,14 @@ def check_token(context: PreflightContext) -> Finding:
     mode, file = os.environ.get("RAY_AUTH_MODE"), Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / TOKEN))
     serious = WARNING if context.local else FAIL
     if mode not in (None, "token") or (mode is None and not context.local):
-        said = f"RAY_AUTH_MODE={mode}" if mode else "RAY_AUTH_MODE is not set"
-        return Finding(serious, f"{said}: no token is shown", "export RAY_AUTH_MODE=token")
+        text = f"RAY_AUTH_MODE={mode}" if mode else "RAY_AUTH_MODE is not set"
+        return Finding(serious, f"{text}: Ray requires no token", "export RAY_AUTH_MODE=token")
     if "RAY_AUTH_TOKEN" in os.environ:
         return Finding(OK, "in RAY_AUTH_TOKEN")
     if not file.is_file():
         remedy = "RAY_AUTH_MODE=token ray get-auth-token --generate"
         missing = Finding(FAIL, f"{file}: no such file", remedy)
-        return Finding(OK, f"none yet: a local instance makes {file}") if context.local else missing
+        return Finding(OK, f"none yet: a local instance creates {file}") if context.local else missing
     if _exposed(file):
         return Finding(serious, f"{file} can be read by others", f"chmod 600 {file}")
     return Finding(OK, f"{file}, readable by its owner alone")
@@ -60,7 +60,7 @@ def check_resources(context: PreflightContext) -> Finding:
     workers = max(scaling.num_workers, 1)
     fitting = sum(_fits(node, cpus, gpus) for node in cluster.capacity)
     if fitting < workers:
-        text = f"{workers} process(es) of {cpus} CPUs and {gpus:g} GPUs per trial, room for {fitting}"
+        text = f"{workers} process(es) of {cpus} CPUs and {gpus:g} GPUs per trial, but {fitting} fit"
         return Finding(FAIL, text, "lower scaling.*, or add nodes")
     if scaling.num_workers and cluster.total(TRIAL_DRIVER) < 1:
         remedy = f"ray start ... --resources='{{\"{TRIAL_DRIVER}\": 1000}}', as in cluster.yaml"
@@ -79,7 +79,7 @@ def _memory(context: PreflightContext, trials: int) -> Finding:
     scaling = context.config.scaling
     needed = trials * (scaling.num_workers + 1) * PROCESS_BYTES
     known = [node.memory_bytes for node in (context.cluster.nodes or context.machines) if node.memory_bytes is not None]
-    text = f"{trials} trial(s) side by side, about {mib(needed)} of memory"
+    text = f"{trials} concurrent trial(s), about {mib(needed)} of memory"
     if known and sum(known) < needed:
         return Finding(WARNING, f"{text}, but {mib(sum(known))} are free", "lower budget.concurrent")
     return Finding(OK, f"{text}{f' of {mib(sum(known))}' if known else ''}")
@@ -91,5 +91,5 @@ def check_clocks(context: PreflightContext) -> Finding:
     apart = {host: seconds for host, seconds in context.cluster.clock_offset_s.items() if abs(seconds) > APART_S}
     if apart:
         text = ", ".join(f"{host} {seconds:+.1f} s" for host, seconds in apart.items())
-        return Finding(WARNING, text, "let one time service set all clocks (chrony, ntp)")
+        return Finding(WARNING, text, "synchronise all clocks (chrony, ntp)")
     return Finding(OK, f"within {APART_S:g} s on {len(context.cluster.clock_offset_s)} node(s)")

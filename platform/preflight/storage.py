@@ -15,10 +15,12 @@ def check_storage(context: PreflightContext) -> Finding:
     """Check that the results folder is writable, and is the same folder on every node."""
     place = context.config.storage_path
     if context.driver.storage:
-        return Finding(FAIL, f"storage_path={place}: {context.driver.storage}", "choose a folder that you may write to")
+        return Finding(FAIL, f"storage_path={place}: {context.driver.storage}", "choose a writable folder")
     failed = [f"{node.host}: {node.storage}" for node in context.cluster.nodes if node.storage]
     if failed:
-        return Finding(FAIL, "; ".join(failed), "a storage_path that all nodes mount at the same place (NFS, say)")
+        return Finding(
+            FAIL, "; ".join(failed), "choose a storage_path that all nodes mount at the same path (NFS, say)"
+        )
     return Finding(OK, f"{place} written and read by this process and {len(context.cluster.nodes)} node(s)")
 
 
@@ -27,7 +29,7 @@ def check_database(context: PreflightContext) -> Finding:
     text = context.config.storage
     if not text:
         return Finding(OK, "a journal file beside the results")
-    remedy = "start the database, check user, password and host; a driver such as psycopg must be installed"
+    remedy = "start the database, check user, password and host, and install its driver (psycopg, say)"
     try:
         url = make_url(text)
         if url.get_backend_name() == "sqlite":
@@ -35,15 +37,15 @@ def check_database(context: PreflightContext) -> Finding:
         create_engine(url).connect().close()
     except (ImportError, ValueError, SQLAlchemyError) as error:
         return Finding(FAIL, f"storage={redact_password(text)}: {str(error).splitlines()[0]}", remedy)
-    return Finding(OK, f"{url.render_as_string()} answers")
+    return Finding(OK, f"{url.render_as_string()} responds")
 
 
 def _sqlite(file: Path) -> Finding:
     """Check a database file, which a study creates where it is missing."""
     folder = file.absolute().parent
     if not os.access(file if file.exists() else folder, os.W_OK):
-        return Finding(FAIL, f"storage=sqlite: {file} cannot be written", "choose a file that you may write to")
-    return Finding(OK, f"{file}{'' if file.exists() else ' will be made'}")
+        return Finding(FAIL, f"storage=sqlite: {file} is not writable", "choose a writable file")
+    return Finding(OK, f"{file}{'' if file.exists() else ' will be created'}")
 
 
 def check_data(context: PreflightContext) -> Finding:

@@ -79,8 +79,8 @@ def require_same_form(challenger: Challenger, champion: Published) -> None:
     for key, value in mine.items():
         if value != theirs[key]:
             raise ConfigError(
-                f"{challenger.checkpoint}: cannot be compared with the champion {champion.id}: its {key} is {value}, "
-                f"the champion's {theirs[key]}; train it alike, or begin another registry with another storage_path"
+                f"{challenger.checkpoint}: expected the {key} of the champion {champion.id}, {theirs[key]}, "
+                f"but got {value}; train it alike, or start another registry with another storage_path"
             )
 
 

@@ -35,7 +35,7 @@ class PromoteConfig:
     seed: AnyInt = 0  # seed of both evaluations; that of a study reuses the holdout evaluation of its leaderboard
     confidence: Confidence = 0.95  # confidence of the one-sided bounds
     holdout_budget: PositiveInt = 32  # holdout evaluations of the same data, of all studies and promotions
-    # registry that list and rollback are about; a promotion knows its own
+    # registry of `list` and `rollback`; a promotion uses that of the model type
     registry: Annotated[str, Choice(REGISTRIES)] = GENERATOR.registry
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     margins: MarginsConfig = field(default_factory=MarginsConfig)

@@ -17,7 +17,7 @@ from trainables.training.metric_names import VAL_FNR_WORST_UNSEEN, VAL_FPR, VAL_
 class DetectorLimitsConfig:
     """Limits of a challenger's own metrics, whichever champion it replaces."""
 
-    # largest FNR on the worst unseen family; a detector that knows nothing misses 0.99
+    # largest FNR on the worst unseen family; a detector at chance has 0.99
     fnr_at_fpr_worst_unseen: Share = 0.75
     # largest FPR of users that the threshold was not fitted on; 1 % of 334 users is 0.3 to 2.6 % of others like them
     fpr: Share = 0.04

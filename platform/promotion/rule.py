@@ -202,7 +202,7 @@ def require_comparable(challenger: EvaluationResult, champion: EvaluationResult)
         mine, theirs = getattr(challenger, name), getattr(champion, name)
         if mine != theirs:
             raise ConfigError(
-                f"challenger and champion cannot be compared: {name} is {mine} of the one and {theirs} of the other; "
+                f"expected {name} to be that of the champion, {theirs}, but got {mine}; "
                 "evaluate both on the same data, or start another registry with another storage_path"
             )
 

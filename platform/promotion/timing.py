@@ -13,13 +13,13 @@ Work = Callable[[Canonical], object]
 """The timed call: sampling under the conditions of movements, or scoring them."""
 
 
-def measure(sides: Sequence[Work], asked: Canonical, config: LatencyConfig) -> Latency:
+def measure(sides: Sequence[Work], movements: Canonical, config: LatencyConfig) -> Latency:
     """Time the challenger and, where there is one, the champion on the same movements; a first turn does not count.
 
     Args:
         sides: What both do, the challenger first.
     """
-    rows = asked.take(torch.arange(min(config.movements, len(asked))))
+    rows = movements.take(torch.arange(min(config.movements, len(movements))))
     with threads(1):
         turns = [[_ms_per_movement(side, rows) for side in sides] for _ in range(config.repeats + 1)][1:]
     return Latency(*(tuple(side) for side in zip(*turns, strict=True)))

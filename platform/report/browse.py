@@ -62,7 +62,7 @@ def list_studies(console: Console, storage_path: Path, storage: str = "") -> int
         print_line(console, f"unreadable: {reason}")
     found.sort(key=lambda pair: _last(pair[0]), reverse=True)
     if not found and not unreadable:
-        print_line(console, f"there is no study in {redact_password(storage) or storage_path} yet")
+        print_line(console, f"no studies in {redact_password(storage) or storage_path} yet")
         return 0
     views = [_view(study, folder) for study, folder in found]
     headlines = {shown.metric_set.title for shown in views if isinstance(shown, StudyView)}

@@ -43,8 +43,8 @@ TEMPLATE = "template.html.j2"
 PICTURES = {
     "gallery.png": "Real movements beside generated ones, the same conditions at the same place.",
     "features.png": "Features of real and of generated movements laid over each other.",
-    "detection.png": "Bots caught by family, families never trained on in the strong colour; the curves of those; and "
-    "the scores of people and bots about the threshold.",
+    "detection.png": "TPR by bot family, unseen families in the strong colour; the ROC curves of these; and the scores "
+    "of human movements and bots around the threshold.",
 }
 
 Rows = list[dict[str, Any]]
@@ -141,8 +141,8 @@ def _worth(shown: StudyView) -> Iterator[tuple[str, Any]]:
     ):
         if row and row[split] and headline in row[split]:
             yield f"the same trial, {name}", row[split][headline]
-    if shown.people is not None:
-        yield "real movements of the training users", shown.people
+    if shown.training_users is not None:
+        yield "real movements of the training users", shown.training_users
     if shown.floor is not None:
         yield "real movements of the same users (floor)", {"value": shown.floor.mean, **vars(shown.floor)}
 

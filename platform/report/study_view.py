@@ -38,6 +38,9 @@ REPORT = "report.html"
 STATES = ("COMPLETE", "PRUNED", "FAIL", INTERRUPTED, "RUNNING", "WAITING")
 """Optuna's trial states, and that of a trial that will be resumed; in the order of tables."""
 
+TRAINING_USERS = ("training_users", "people", "training_people")
+"""Names that the headline of the training users has in files of this version, and in those of earlier ones."""
+
 Board = Mapping[str, Any]
 
 
@@ -53,7 +56,7 @@ class StudyView:
         rung: The metric of the intermediate values.
         board: The leaderboard's file; None before the first.
         floor: Headline of real halves against each other; None before the first summary, and where there is none.
-        people: Headline of training users against held-out users.
+        training_users: Headline of training users against held-out users.
     """
 
     study: optuna.Study
@@ -65,7 +68,7 @@ class StudyView:
     scheduler_metric: str
     board: Board | None
     floor: NullBand | None
-    people: float | None
+    training_users: float | None
 
     @property
     def best(self) -> RankedTrial | None:
@@ -96,7 +99,7 @@ def view(study: optuna.Study, folder: Path) -> StudyView:
         current_names(study.user_attrs).get(SCHEDULER_METRIC, next(iter(objectives[0].terms))),
         board,
         NullBand(**floor) if floor else None,
-        reference.get("people", reference.get("training_people")),
+        next((reference[name] for name in TRAINING_USERS if name in reference), None),
     )
 
 

@@ -102,7 +102,7 @@ def _reference_rows(reference: Reference | None) -> list[tuple[str, str]]:
         return []
     floor = reference.floor
     return [
-        ("real movements of the training users", number(reference.people)),
+        ("real movements of the training users", number(reference.training_users)),
         ("real movements of the same users (floor)", format_interval(floor.mean, floor.low, floor.high)),
     ]
 

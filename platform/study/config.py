@@ -69,8 +69,8 @@ class BudgetConfig:
     """
 
     trials: PositiveInt = 8  # trials of the study, over all its runs
-    time_limit: Annotated[str, TIME] = "8m"  # wall time of this run; what it cuts is resumed by the next one
-    concurrent: NonNegativeInt = 0  # trials side by side; 0: as many as the CPUs carry
+    time_limit: Annotated[str, TIME] = "8m"  # wall time of this run; the next one resumes interrupted trials
+    concurrent: NonNegativeInt = 0  # concurrent trials; 0: as many as fit the CPUs
     retries: NonNegativeInt = 2  # restarts of a trial that crashed, each from its last checkpoint
     # size of the study's checkpoints; the worst are deleted first, never those of the front, the finalists or running
     # trials
@@ -161,7 +161,9 @@ class TuneConfig:
     def __post_init__(self) -> None:
         check(self)
         for folder in {spec.model_type.registry: None for spec in TRAINABLES.values()}:
-            require(self.study_name != folder, f"a `study_name` other than {folder}", "it", "champions are kept there")
+            require(
+                self.study_name != folder, f"a `study_name` other than {folder}", folder, "champions are stored there"
+            )
 
     @property
     def folder(self) -> Path:

@@ -49,19 +49,21 @@ class Objective:
                     f"expected `objectives` to be metrics or sums as val/c2st_excess+2*val/mmd, but got {text}"
                 )
             if match[3] in terms:
-                raise ConfigError(f"`objectives`: {match[3]} stands twice in {text}; give it one weight")
+                raise ConfigError(
+                    f"expected each metric once in an objective, but got {text}; give {match[3]} one weight"
+                )
             terms[_known(match[3])] = float(f"{match[1]}{match[2] or 1}")
             at = match.end()
         if not terms:
-            raise ConfigError("`objectives` name metrics, but one is empty")
+            raise ConfigError("expected `objectives` to name metrics, but got an empty text; remove it")
         if list(terms.values()) == [1.0]:
             [direction] = {DIRECTIONS[name] for name in terms}
             return cls(bare, terms, direction)
         for name, weight in terms.items():
             if weight == 0 or (weight > 0) != (DIRECTIONS[name] == MINIMISED):
                 raise ConfigError(
-                    f"`objectives`: a sum is minimised, so what is better when larger is subtracted, all else added, "
-                    f"but got {weight:g}*{name} in {text}"
+                    "expected `objectives` to add metrics that are minimised and subtract those that are maximised, "
+                    f"but got {weight:g}*{name} in {text}; change its sign"
                 )
         return cls(bare, terms, MINIMISED)
 
@@ -95,7 +97,9 @@ class Constraint:
         """
         match = BOUND.fullmatch(text.replace(" ", ""))
         if not match:
-            raise ConfigError(f"expected `constraints` of the form val/recall>=0.5, but got {text}")
+            raise ConfigError(
+                f"expected `constraints` of the form metric>=bound, but got {text}; write val/recall>=0.5"
+            )
         return cls(match[0], _known(match[1]), float(match[3]), match[2] == "<=")
 
     def excess(self, metrics: Mapping[str, float]) -> float:

@@ -57,7 +57,7 @@ def objectives_of(study: optuna.Study) -> tuple[Objective, ...]:
         ConfigError: the study does not record them; it was not made by a sweep.
     """
     if OBJECTIVES not in study.user_attrs:
-        raise ConfigError(f"study_name={study.study_name}: the study does not record its objectives; start a new one")
+        raise ConfigError(f"study_name={study.study_name}: the study does not record its objectives; start a new study")
     return tuple(Objective.parse(text) for text in study.user_attrs[OBJECTIVES])
 
 
@@ -70,7 +70,7 @@ def metric_set_of(study: optuna.Study) -> MetricSet:
     """Return the metrics of the trainable that a study trained.
 
     Raises:
-        ConfigError: the study does not say what it trained, or it is nothing that is known.
+        ConfigError: the study does not record its trainable, or records an unknown one.
     """
     trainable = str(study.user_attrs.get("trainable"))
     if trainable not in METRIC_SETS:

@@ -37,7 +37,8 @@ def sweep_of(request: Request) -> Sweep:
     } | distributions
     if not parameters:
         raise ConfigError(
-            "every key of the space is fixed; leave one free or give one a distribution, as key=interval(0,1)"
+            "expected at least one parameter to search, but got a value for each; "
+            "leave one out or give it a distribution, as key=interval(0,1)"
         )
     space = _restrict(base, parameters, trainable)
     _check_bounds(space, trainable)
@@ -72,7 +73,7 @@ def _check_goal(goal: Goal) -> None:
 def _trainable_key(override: Override) -> str:
     key = str(override.key_or_group)
     if not key.startswith("trainable."):
-        raise ConfigError(f"{key}: only keys below `trainable.` can be searched, but got {override.input_line}")
+        raise ConfigError(f"expected a key below `trainable.` to search, but got {override.input_line}; give one value")
     return key.removeprefix("trainable.")
 
 
@@ -90,33 +91,35 @@ def parse_distribution(override: Override) -> BaseDistribution:
         if isinstance(sweep, IntervalSweep):
             return _interval(sweep)
         if isinstance(sweep, ChoiceSweep | RangeSweep) and sweep.tags:
-            raise ValueError(f"tag({', '.join(sorted(sweep.tags))}, ...) is not supported; log takes an interval")
+            raise ValueError("expected tag(log, ...) of an interval only; write tag(log, interval(low, high))")
         if isinstance(sweep, ChoiceSweep):
             return CategoricalDistribution([_unquoted(item) for item in sweep.list])
         if isinstance(sweep, RangeSweep):
             return _range(sweep)
     except ValueError as error:
         raise ConfigError(f"{override.input_line}: {error}") from None
-    raise ConfigError(f"{override.input_line}: expected interval(...), range(...), choice(...) or tag(log, ...)")
+    raise ConfigError(
+        f"expected interval(...), range(...), choice(...) or tag(log, ...), but got {override.input_line}"
+    )
 
 
 def _interval(sweep: IntervalSweep) -> BaseDistribution:
     low, high, log = sweep.start, sweep.end, "log" in sweep.tags
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError("interval needs two finite bounds")
+        raise ValueError("expected two finite bounds; write interval(low, high)")
     if sweep.tags - {"log"}:
-        raise ValueError(f"expected no tag but log, but got {', '.join(sorted(sweep.tags))}")
+        raise ValueError(f"expected no tag other than log, but got {', '.join(sorted(sweep.tags))}; remove it")
     return FloatDistribution(float(low), float(high), log=log)
 
 
 def _range(sweep: RangeSweep) -> BaseDistribution:
     start, stop, step = sweep.start, sweep.stop, sweep.step
     if start is None or stop is None:
-        raise ValueError("range needs start and stop")
+        raise ValueError("expected a start and a stop; write range(start, stop)")
     if isinstance(start, int) and isinstance(stop, int) and isinstance(step, int) and step >= 1:
         last = stop - 1 - (stop - 1 - start) % step  # Hydra's range excludes its end, as Python's does
         return IntDistribution(start, last, step=step)
-    raise ValueError("range takes whole numbers in steps of 1 or more; use interval for continuous values")
+    raise ValueError("expected integers in steps of 1 or more; use interval for continuous values")
 
 
 def _unquoted(item: Any) -> Any:
@@ -138,12 +141,12 @@ def value_at(mapping: Mapping[str, Any], key: str) -> Any:
     """Return the value under a dotted key of a nested mapping.
 
     Raises:
-        ConfigError: there is no such key.
+        ConfigError: the key is unknown.
     """
     node: Any = mapping
     for name in key.split("."):
         if not isinstance(node, Mapping) or name not in node:
-            raise ConfigError(f"trainable.{key}: there is no such key; see --cfg job")
+            raise ConfigError(f"unknown key trainable.{key}; see --cfg job")
         node = node[name]
     return node
 

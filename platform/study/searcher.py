@@ -88,7 +88,7 @@ class OptunaSearcher(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a string
         """Return the next parameters by dotted key, or FINISHED when the budget is reached or the sweep has to stop.
 
-        While no trial runs, Tune asks this method for minutes before it asks whether to stop.
+        While no trial runs, Tune calls this method for minutes before it checks whether to stop.
         """
         if self.stop_reason:
             return Searcher.FINISHED

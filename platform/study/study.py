@@ -41,8 +41,8 @@ def open_study(sweep: Sweep, record: Mapping[str, Any]) -> optuna.Study:
     for key, value in record.items():
         if key in COMPARABLE and recorded.get(key, value) != value:
             raise ConfigError(
-                f"study_name={name}: the study has another {key} ({recorded[key]}, now {value}); its trials "
-                "cannot be compared with new ones: choose another study_name or restore the old configuration"
+                f"study_name={name}: expected the {key} of the study, {recorded[key]}, but got {value}; "
+                "choose another study_name or restore the old configuration, since its trials were trained with it"
             )
     there = recorded.get(FOLDER)
     if there not in (None, record.get(FOLDER)):
@@ -77,7 +77,8 @@ def _require_compatible_distributions(study: optuna.Study, space: Space) -> None
             check_distribution_compatibility(known.get(key, distribution), distribution)
         except ValueError:
             raise ConfigError(
-                f"study_name={study.study_name}: trainable.{key} was searched by {known[key]}, now by {distribution}; "
+                f"study_name={study.study_name}: expected the distribution of the study for trainable.{key}, "
+                f"{known[key]}, but got {distribution}; "
                 "choose another study_name or restore the old distribution"
             ) from None
 

@@ -90,7 +90,7 @@ def describe_plan(plan: Plan, sweep: Sweep) -> str:
     lines = {
         "study": f"{settings.study_name} in {settings.folder}",
         "searched": ", ".join(sweep.space.parameters),
-        "fixed": ", ".join(sweep.fixed) or "nothing of the space",
+        "fixed": ", ".join(sweep.fixed) or "none",
         **_baselines(sweep),
         "trials": f"{plan.remaining} to run of {settings.budget.trials}, {plan.concurrent} at a time, "
         f"sampler {settings.sampler}",

@@ -22,7 +22,7 @@ from platform.study.ranking import ranking
 from platform.study.resume import checkpoints, newest_checkpoint, predecessors
 from platform.study.searcher import OptunaSearcher
 
-CHECKED_S = 1.0  # Tune asks many times a second
+CHECKED_S = 1.0  # Tune calls it many times a second
 
 
 class SweepStoppedError(RuntimeError):
@@ -65,7 +65,7 @@ def _remove(folders: Iterable[Path]) -> None:
 
 
 class BudgetStopper(Stopper):
-    """Stops the sweep when its time limit is reached or the disk is used up; `reason` says which.
+    """Stops the sweep when its time limit is reached or the disk is used up; `reason` is which.
 
     Args:
         deadline: End of the time limit, on the monotonic clock.

@@ -181,9 +181,9 @@ def tolerances(original: Original, study: Path) -> dict[str, float]:
     data = load_splits(config.data)
     found = noise_tolerances(study / EVALUATIONS, data.sha256) | dict.fromkeys(EXACT, 0.0)
     metric_set = METRIC_SETS[original.trainable]
-    people = MODEL_FUNCTIONS[TRAINABLES[original.trainable].model_type.name].reference
-    if people is not None and metric_set.headline in original.metrics:
-        floor = people(config).floor
+    reference = MODEL_FUNCTIONS[TRAINABLES[original.trainable].model_type.name].reference
+    if reference is not None and metric_set.headline in original.metrics:
+        floor = reference(config).floor
         found |= dict.fromkeys((metric_set.headline, metric_set.objective), (floor.high - floor.low) / 2)
     return found
 

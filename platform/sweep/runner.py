@@ -81,7 +81,7 @@ def run_trials(
     elif reason:
         raise SweepStoppedError(f"{reason}; {RERUN_HINT}")
     elif searcher.running:
-        raise KeyboardInterrupt  # Tune has caught it: running trials stay RUNNING
+        raise KeyboardInterrupt  # Tune has handled it: running trials stay RUNNING
     return not stopper.by_time
 
 

@@ -62,8 +62,8 @@ def _re_evaluate(
     print_worth(console, sweep.goal, board, best, reference)
     _plot(sweep, board, best, [best, *(trial for trial in trials if trial is not best)], reference)
     rows = to_json(board, sweep.settings.study_name, reference)["rows"]
-    people = reference and {"floor": vars(reference.floor), "training_people": reference.people}
-    return best, {**({"reference": people} if people else {}), "leaderboard": rows}
+    scores = reference and {"floor": vars(reference.floor), "training_users": reference.training_users}
+    return best, {**({"reference": scores} if scores else {}), "leaderboard": rows}
 
 
 def _config(sweep: Sweep) -> Any:

@@ -18,7 +18,7 @@ from benchmarks.support.sources import Sources, trained
 from benchmarks.support.unseen import UnseenEvaluator
 from tests.serve import published
 from tests.shared_data import SHARED
-from tests.trainables.detector.tiny import TINY, few, people
+from tests.trainables.detector.tiny import TINY, few, human
 from trainables.core.cli import WRONG_INPUT, run
 from trainables.core.config import ConfigError, build
 from trainables.data.canonical import Canonical
@@ -47,7 +47,7 @@ def gan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stored(weights: str = "a" * 64, hardness: tuple[float, float] = (0.0, 0.5)) -> ServedMovements:
     """Return twenty movements in the form of those of the service."""
     request = {"seed": 0, "steps": None, "hardness": [*hardness], "detector": "d", "looked_through": 50}
-    return ServedMovements(people(20), CanonicalConfig(), "0001-aaaaaaaaaaaa", weights, request, 0)
+    return ServedMovements(human(20), CanonicalConfig(), "0001-aaaaaaaaaaaa", weights, request, 0)
 
 
 def made() -> Sources:
@@ -116,7 +116,7 @@ class Counted:
         monkeypatch.setitem(TRAINABLES, "detector", whole.with_parts(epochs=epochs))
 
 
-def test_a_finished_training_is_found_with_its_evaluation(
+def test_a_finished_training_is_reused_with_its_evaluation(
     tiny: DetectorConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted, evaluator = Counted(monkeypatch), UnseenEvaluator.of(tiny, "")
@@ -145,7 +145,7 @@ def test_other_evaluation_settings_are_evaluated_without_a_training(
     assert counted.epochs == 2
 
 
-def test_hard_negatives_are_found_and_those_of_another_champion_or_hardness_refused(
+def test_hard_negatives_are_reused_and_those_of_another_champion_or_hardness_refused(
     tiny: DetectorConfig, gan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sources, "weights_of", lambda kind, checkpoint: "a" * 64)
@@ -222,7 +222,7 @@ def test_others_bots_are_evaluated_by_their_families(tiny: DetectorConfig) -> No
         ("detector.data.canonical.sequence_length=48", "`data` of gan, diffusion and detector to be the same"),
         ("detector.negatives.held_out=[]", "at least one unseen family"),
         ("bots=nothing.parquet", "nothing.parquet"),
-        ("arms=3", "there is no such key"),
+        ("arms=3", "unknown key arms"),
     ],
 )
 def test_wrong_input_is_one_line_before_anything_is_trained(

@@ -32,7 +32,7 @@ from trainables.data.recordings import read_recordings
 
 KEPT_OUT = {"results", "build", "generated", "evaluation"}
 PORT, START_S = 8000, 180.0
-SERVED = "HardNegatives"  # a block of Python that holds it asks the service
+SERVED = "HardNegatives"  # a block of Python with it needs the service
 PROGRAM = "python -m "
 
 
@@ -111,7 +111,7 @@ def program(words: list[str]) -> Callable[[], None]:
 
 
 def run_python(folder: Path, served: bool, chosen: str) -> list[str]:
-    """Run the blocks of Python that ask the service, or the others; return those that failed."""
+    """Run the blocks of Python that need the service, or the others; return those that failed."""
     blocks = [block for block in snippets() if (SERVED in block.text) == served and chosen in block.text]
     return [
         f"{block.page}: Python"

@@ -1,4 +1,4 @@
-"""Laws of the code map: it is what the docstrings say now, it has every module, and no sentence is lost or cut."""
+"""The code map equals the present docstrings, lists every module, and truncates no sentence."""
 
 from pathlib import Path
 

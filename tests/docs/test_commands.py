@@ -57,14 +57,14 @@ def module_faults(name: str, arguments: list[str]) -> str:
 
 def composition_faults(command: Command, arguments: list[str]) -> str:
     """Return why a configuration does not compose."""
-    asked: list[Request] = []
+    requests: list[Request] = []
 
     def started(request: Request) -> int:
-        asked.append(request)
+        requests.append(request)
         return 0
 
     code = run(command, started, arguments)
-    return "" if code == 0 and asked else f"exit code {code}: {arguments}"
+    return "" if code == 0 and requests else f"exit code {code}: {arguments}"
 
 
 def option_faults(file: Path, arguments: list[str]) -> str:
@@ -105,7 +105,7 @@ def test_a_command_would_start(command: str) -> None:
         pytest.param("no-such-program", id="no program"),
     ],
 )
-def test_a_command_that_would_not_start_is_found(command: str) -> None:
+def test_a_command_that_would_not_start_is_reported(command: str) -> None:
     assert faults(command) != ""
 
 

@@ -14,7 +14,7 @@ DIFFS = {section["title"]: diff for section in SECTION.finditer(TEXT) for diff i
 
 
 def applies(diff: str) -> str:
-    """Return what git says against a diff, empty where it applies."""
+    """Return the error of git about a diff, empty where it applies."""
     done = subprocess.run(
         ["git", "apply", "--check", "-"], cwd=ROOT, input=diff, capture_output=True, text=True, check=False
     )
@@ -30,6 +30,6 @@ def test_each_extension_that_is_promised_has_a_diff() -> None:
     assert {"a trainable", "a bot family", "a metric", "a search parameter", "a data source"} <= set(DIFFS)
 
 
-def test_a_diff_that_does_not_apply_is_found() -> None:
+def test_a_diff_that_does_not_apply_is_reported() -> None:
     diff = next(iter(DIFFS.values()))
     assert applies(re.sub(r"^ ", " changed ", diff, flags=re.MULTILINE)) != ""

@@ -35,12 +35,12 @@ def test_no_link_leads_nowhere(page: str) -> None:
     assert broken(ROOT / page) == []
 
 
-def test_a_broken_link_is_found(tmp_path: Path) -> None:
+def test_a_broken_link_is_reported(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     (tmp_path / "there.md").write_text("# One two\n")
     page.write_text("# Here\n[a](there.md) [b](there.md#one-two) [c](#here) [d](no.md) [e](there.md#three) [f](#no)\n")
     assert broken(page) == ["no.md", "there.md#three", "#no"]
 
 
-def test_a_box_that_links_is_a_picture_and_a_link() -> None:
+def test_a_box_with_a_link_is_a_picture_and_a_link() -> None:
     assert list(links("[![a](b.svg)](c.md#d)[![e](f.svg)](g.md)")) == ["b.svg", "c.md#d", "f.svg", "g.md"]

@@ -1,4 +1,4 @@
-"""Laws of the reference: it is what the code says now, with every command and key, and names no path of a machine."""
+"""The reference equals the present code, with every command and key, and contains no path of a machine."""
 
 from pathlib import Path
 

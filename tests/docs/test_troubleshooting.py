@@ -10,7 +10,7 @@ PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 UNSEEN = {
     "ServeError",  # the base of the service's errors
     "NoHistory",  # the doctor warns in its place
-    "NotShownError",  # the report says it in place of a plot
+    "NotShownError",  # the report shows it in place of a plot
 }
 
 
@@ -40,5 +40,5 @@ def test_every_error_has_a_cure() -> None:
     assert errors() - first_cells() - UNSEEN == set()
 
 
-def test_no_row_is_about_an_error_that_is_gone() -> None:
+def test_no_row_describes_a_removed_error() -> None:
     assert {name for name in first_cells() if name.endswith("Error")} - errors() == set()

@@ -1,4 +1,4 @@
-"""Laws of the tutorial's page: it is what the script says, whole and in its order."""
+"""The tutorial's page is the complete script, in its order."""
 
 from docs.generate import tutorial
 

@@ -1,4 +1,4 @@
-"""A study driven as Tune drives it: generator over concurrency limiter over bridge over a real journal."""
+"""A study driven as Tune drives it: generator over concurrency limiter over searcher over a real journal."""
 
 import json
 import sys
@@ -55,7 +55,7 @@ def sweep_in(
 
 
 class Driver:
-    """What a driver process holds: the reopened study, the bridge, and Tune's generator around it."""
+    """What a driver process holds: the reopened study, the searcher, and Tune's generator around it."""
 
     def __init__(self, folder: Path, concurrent: int = 8, **settings: Any) -> None:
         self.sweep = sweep_in(folder, **settings)
@@ -84,7 +84,7 @@ class Driver:
         return trial
 
     def report(self, trial: Trial, epoch: int, value: float, **more: Any) -> None:
-        """A result after which Tune lets the trial go on."""
+        """Report a result after which the trial continues."""
         self.search.on_trial_result(trial.trial_id, result(epoch, value, **more))
 
     def checkpoint(self, trial: Trial, epoch: int, value: float, **more: Any) -> Path:
@@ -105,7 +105,7 @@ class Driver:
 
     def folder(self, trial: Trial) -> Path:
         """Where Tune keeps a trial."""
-        return Path(self.told(trial).user_attrs[FOLDER])
+        return Path(self.recorded(trial).user_attrs[FOLDER])
 
     def points(self, count: int) -> list[dict[str, Any]]:
         """The parameters of the next trials, each ended at once with a value that grows with its weight."""
@@ -116,8 +116,8 @@ class Driver:
             self.end(trial, LAST, 0.1 + trial.config["weight"])
         return points
 
-    def told(self, trial: Trial) -> FrozenTrial:
-        """What the journal says of a trial."""
+    def recorded(self, trial: Trial) -> FrozenTrial:
+        """Return a trial as the journal records it."""
         return next(t for t in self.study.get_trials() if t.user_attrs.get(RAY_TRIAL) == trial.trial_id)
 
     def in_state(self, state: TrialState) -> list[FrozenTrial]:
@@ -131,7 +131,7 @@ def result(epoch: int, value: float, **more: Any) -> dict[str, Any]:
 
 
 def saved(folder: Path, epoch: int, metrics: Mapping[str, Any], before: Sequence[Mapping[str, Any]] = ()) -> Path:
-    """A whole checkpoint of an epoch, with the metrics that a driver reads without having heard of them."""
+    """Write a complete checkpoint of an epoch, with metrics that were never reported to the driver."""
     checkpoint = folder / f"checkpoint_{epoch:06d}"
     save_checkpoint(checkpoint, {"model.weight": torch.full((64,), float(epoch))}, {"kind": "diffusion"})
     ours = {name: value for name, value in metrics.items() if "/" in name}

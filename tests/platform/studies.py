@@ -26,7 +26,7 @@ LAWS: dict[str, BaseDistribution] = {
     "contrastive.weight": FloatDistribution(0.0, 0.3),
     "optim.lr": FloatDistribution(1e-4, 1e-2, log=True),
     "model.base_channels": CategoricalDistribution((32, 48, 64)),
-    "contrastive.margin": FloatDistribution(0.05, 1.0),  # asked for in every third trial alone
+    "contrastive.margin": FloatDistribution(0.05, 1.0),  # suggested in every third trial only
 }
 FLOOR = {"mean": 0.49, "std": 0.03, "low": 0.43, "high": 0.56}
 
@@ -65,16 +65,16 @@ def add(
     attributes: Mapping[str, Any] = MappingProxyType({}),
     epoch: int = LAST,
 ) -> int:
-    """Add a trial as the bridge leaves it; its number."""
+    """Add a trial as the searcher records it, and return its number."""
     number = len(study.get_trials(deepcopy=False))
     point = params_of(number)
     metrics = {} if c2st is None else metrics_of(c2st)
-    told = [max(0.0, c2st - 0.5), metrics[VAL_MMD]][: len(study.directions)] if c2st is not None else None
+    goals = [max(0.0, c2st - 0.5), metrics[VAL_MMD]][: len(study.directions)] if c2st is not None else None
     single = len(study.directions) == 1
     study.add_trial(
         create_trial(
             state=state,
-            values=told if state == TrialState.COMPLETE or (state == TrialState.PRUNED and single) else None,
+            values=goals if state == TrialState.COMPLETE or (state == TrialState.PRUNED and single) else None,
             params=point,
             distributions={key: LAWS[key] for key in point},
             user_attrs={METRICS: metrics, **attributes} if metrics else dict(attributes),
@@ -106,13 +106,13 @@ def add_many(study: optuna.Study, count: int) -> None:
 
 
 def add_cut(study: optuna.Study, reason: str) -> None:
-    """A trial that was cut, and the running one that goes on from it."""
+    """Add an interrupted trial, and the running one that resumes it."""
     cut = add(study, TrialState.FAIL, 0.7, epoch=1, attributes={REASON: reason, REQUEUED: True})
     add(study, TrialState.RUNNING, 0.65, epoch=2, attributes={RESUMED_FROM: cut})
 
 
 def write_board(study: optuna.Study, folder: Path, trials: list[int], **more: Any) -> None:
-    """The leaderboard's file: trials in this order, each judged 0.02 worse than it was searched, holdout 0.04."""
+    """Write the leaderboard: trials in this order, re-evaluated 0.02 worse than searched, holdout 0.04."""
 
     def span(value: float) -> dict[str, float]:
         return {"value": value, "se": 0.02, "low": value - 0.05, "high": value + 0.05, "df": 8}
@@ -139,7 +139,7 @@ def write_board(study: optuna.Study, folder: Path, trials: list[int], **more: An
     board = {
         "study": study.study_name,
         "floor": FLOOR,
-        "people": 0.585,
+        "training_users": 0.585,
         "noise_seeds": [1, 2, 3],
         "holdout": {"asked": 3, "budget": 32, "refused": None},
         "left_out": [],

@@ -296,7 +296,7 @@ def refused(command: list[str], **options: Any) -> subprocess.CompletedProcess[s
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_is_found_and_has_a_remedy(case: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_every_fault_is_reported_with_a_remedy(case: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     name, state, text, wrong = WRONG[case]
     found = run_check(CHECKS[name], wrong(monkeypatch, tmp_path))
     assert found.state == state
@@ -320,7 +320,7 @@ def exposed_token(folder: Path, mode: int, folder_mode: int = 0o755) -> Path:
 
 
 @pytest.mark.parametrize("address", ["local", "auto"])
-def test_a_token_is_asked_for_and_is_its_owners_alone(
+def test_a_token_is_required_and_readable_by_its_owner_only(
     address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     context, serious = a_context(address=address), WARNING if address == "local" else FAIL
@@ -341,7 +341,7 @@ def test_a_token_is_asked_for_and_is_its_owners_alone(
 def test_a_token_is_exposed_by_its_bits_where_the_folders_let_others_in(
     mode: int, folder_mode: int, exposed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with TemporaryDirectory() as name:  # that of pytest lies in folders which let nobody in
+    with TemporaryDirectory() as name:  # that of pytest lies in folders that no other user may enter
         Path(name).chmod(0o755)
         monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(exposed_token(Path(name), mode, folder_mode)))
         assert check_token(a_context()).state == (FAIL if exposed else OK)
@@ -353,7 +353,7 @@ def test_a_build_of_another_kind_is_the_locked_version() -> None:
     assert compare_packages({}, locked, ["torch"]).text == "torch is missing"
 
 
-def test_without_ray_what_needs_it_is_not_checked_and_says_so() -> None:
+def test_without_ray_the_checks_that_need_it_report_not_checked() -> None:
     for name in ("resources", "clocks"):
         found = CHECKS[name](a_context(cluster=Cluster(error="none")))
         assert (found.state, "not checked" in found.text) == (WARNING, True)
@@ -379,7 +379,7 @@ def test_a_node_that_shares_the_folder_reads_and_writes_in_it(tmp_path: Path) ->
     assert "is not the driver's" in exchange(tmp_path / "absent", "s", "node")
 
 
-def test_a_node_tells_itself_as_it_is(tmp_path: Path) -> None:
+def test_a_node_reports_its_own_properties(tmp_path: Path) -> None:
     (tmp_path / "driver").write_text("s")
     found = probe_node(str(tmp_path), "s", "node")
     assert (found.host, found.storage) == (os.uname().nodename, "")
@@ -424,7 +424,7 @@ def test_the_command_prints_each_check_and_leaves_nothing(
     assert not (tmp_path / "new").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_found(
+def test_an_unwritable_folder_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(command, "ray_instance", no_ray)
@@ -448,16 +448,16 @@ def test_wrong_input_is_one_line(override: str, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_an_address_where_nobody_answers_is_not_waited_for() -> None:
+def test_an_unreachable_address_is_reported_without_waiting() -> None:
     """A socket that is never read stands in for a head that is gone; `ray.init` would wait for many minutes."""
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()
-        said = cluster.unreachable_reason(f"127.0.0.1:{deaf.getsockname()[1]}", within_s=5)
-    assert "no answer within 5 s" in said
+        reason = cluster.unreachable_reason(f"127.0.0.1:{deaf.getsockname()[1]}", within_s=5)
+    assert "no answer within 5 s" in reason
 
 
-def test_a_line_has_a_word_for_its_state_not_only_a_colour() -> None:
+def test_a_line_names_its_state_beside_the_colour() -> None:
     console = Console(file=io.StringIO(), width=40)
     command._shown(console, "ray", Finding(FAIL, "a long line that a narrow terminal would break", "do something"))
     lines = cast(io.StringIO, console.file).getvalue().splitlines()

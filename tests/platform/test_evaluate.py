@@ -69,14 +69,16 @@ def test_a_key_of_the_other_kind_is_refused_in_one_line(
     folders: dict[str, Path], kind: str, argument: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert evaluate.main([f"ckpt={folders[kind]}", argument]) == WRONG_INPUT
-    said = capsys.readouterr().err
+    line = capsys.readouterr().err
     key = argument.partition("=")[0].partition(".")[0]
-    assert said.startswith(f"error: `{argument}`: `{key}` is for ")
-    assert said.endswith("leave it out\n")
-    assert said.count("\n") == 1
+    assert line.startswith(f"error: `{argument}`: `{key}` is for ")
+    assert line.endswith("leave it out\n")
+    assert line.count("\n") == 1
 
 
-def test_people_are_users_now(folders: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_former_key_people_is_refused_with_the_new_name(
+    folders: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert evaluate.main([f"ckpt={folders['detector']}", "people=p.parquet"]) == WRONG_INPUT
     assert capsys.readouterr().err == "error: `people` was renamed: use users=p.parquet\n"
 

@@ -41,10 +41,10 @@ def movements(rows: int = 40) -> Canonical:
 
 def subject(maps: Any = None, rows: int = 40) -> Subject:
     """Labels that are right; `maps` stands in for theirs wherever rows are labelled again."""
-    asked, styles = movements(rows), tuple(STYLES[k % len(STYLES)] for k in range(rows))
-    sound = Rows(LabelMaps.of(task_names(asked), styles), asked, styles)
+    real, styles = movements(rows), tuple(STYLES[k % len(STYLES)] for k in range(rows))
+    sound = Rows(LabelMaps.of(task_names(real), styles), real, styles)
     labels = sound.labels()
-    again = sound if maps is None else Rows(cast(LabelMaps, maps), asked, styles)
+    again = sound if maps is None else Rows(cast(LabelMaps, maps), real, styles)
     return Subject(labels, again, SMALL, lambda: (whole(labels), labels.sha256))
 
 
@@ -80,7 +80,7 @@ class MadeByOrder:
 
 
 class Lenient:
-    """A map that takes what it does not know for class 0."""
+    """A map that encodes unknown names as class 0."""
 
     def __init__(self, known: LabelMap) -> None:
         self.known = known
@@ -109,7 +109,7 @@ def reversed_names(found: LabelMap) -> LabelMap:
 
 
 def moved(row: int = 5) -> Subject:
-    """A fresh process in which a row has another task."""
+    """Return labels to check where a row has another task in a new process."""
     right = subject()
     found = whole(right.labels)
     found[row, 1] += 1
@@ -122,7 +122,7 @@ def renamed() -> Subject:
 
 
 def died() -> tuple[Tensor, str]:
-    raise ConfigError("a fresh process ended with 1: MemoryError")
+    raise ConfigError("a new process exited with code 1: MemoryError")
 
 
 FAULTS: dict[str, tuple[Callable[[], Subject], set[str]]] = {
@@ -149,7 +149,7 @@ def test_labels_that_are_right_pass_every_check() -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_each_fault_is_found_by_the_checks_that_look_for_it(fault: str) -> None:
+def test_each_fault_fails_the_checks_meant_for_it(fault: str) -> None:
     made, expected = FAULTS[fault]
     found = made()
     assert failing(found) == expected
@@ -166,16 +166,16 @@ def test_every_check_can_fail() -> None:
 def test_a_difference_names_the_first_row_and_what_differs_there() -> None:
     finding = run_check(CHECKS["another process"], moved(5))
     task = int(subject().labels.task[5])
-    told = f"1 of 40 rows differ, the first is row 5: task {task + 1} and not {task}"
-    assert finding.text == f"1 of 1 readings differ; a fresh process: {told}"
+    rows = f"1 of 40 rows differ, the first is row 5: task {task + 1} instead of {task}"
+    assert finding.text == f"1 of 1 passes differ; a new process: {rows}"
 
 
-def test_rows_that_come_twice_or_never_are_a_difference() -> None:
+def test_repeated_and_missing_rows_are_a_difference() -> None:
     right = subject()
     found = whole(right.labels)
     assert difference(found, right.labels) == ""
-    assert "39 rows came" in difference(found[:-1], right.labels)
-    assert "40 rows came" in difference(found[[0, 0, *range(2, 40)]], right.labels)
+    assert "got 39 rows" in difference(found[:-1], right.labels)
+    assert "got 40 rows" in difference(found[[0, 0, *range(2, 40)]], right.labels)
 
 
 @pytest.mark.parametrize(("batch_size", "shuffle", "workers"), [(1, None, 0), (7, 0, 0), (16, 3, 1), (100, 1, 0)])
@@ -201,20 +201,20 @@ def test_as_it_is_typed_the_labels_of_the_configured_data_agree_everywhere() -> 
     few = ["batch_sizes=[1000]", "num_workers=[0,2]", "shuffles=1"]
     typed = [sys.executable, "-m", "platform.labels", *few]
     done = subprocess.run(typed, cwd=ROOT, capture_output=True, text=True, check=True)
-    for part in ("Task: ", "Embodiment: 2 labels", "Style: ", "0512-1024 px E", "people  bots", *BOTS, *CHECKS):
+    for part in ("Task: ", "Embodiment: 2 labels", "Style: ", "0512-1024 px E", "human  bots", *BOTS, *CHECKS):
         assert part in done.stdout
     assert done.stdout.splitlines()[-1] == "6 ok, 0 failed"
     assert label_command.rows_of(DetectorConfig()).labels().sha256 in done.stdout
 
 
-def test_the_rows_are_people_of_all_parts_and_as_many_bots_of_every_style() -> None:
+def test_the_rows_are_the_users_of_all_splits_and_as_many_bots_of_every_style() -> None:
     rows = label_command.rows_of(DetectorConfig())
-    people = rows.styles.index(next(style for style in rows.styles if style != HUMAN))
-    assert set(rows.styles[:people]) == {HUMAN}
-    assert HUMAN not in rows.styles[people:]
-    assert len(rows) == 2 * people
-    assert set(rows.styles[people:]) == set(BOTS)
-    assert sorted(task_names(rows.movements)[:people]) == sorted(task_names(rows.movements)[people:])
+    human = rows.styles.index(next(style for style in rows.styles if style != HUMAN))
+    assert set(rows.styles[:human]) == {HUMAN}
+    assert HUMAN not in rows.styles[human:]
+    assert len(rows) == 2 * human
+    assert set(rows.styles[human:]) == set(BOTS)
+    assert sorted(task_names(rows.movements)[:human]) == sorted(task_names(rows.movements)[human:])
 
 
 def test_a_check_that_fails_is_exit_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -244,14 +244,16 @@ def test_a_fresh_process_gets_the_configuration_and_another_hash_seed(monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("said", "told"), [("Traceback\nRecordingError: /no.csv", "RecordingError: /no.csv"), ("", "-")]
+    ("stderr", "line"), [("Traceback\nRecordingError: /no.csv", "RecordingError: /no.csv"), ("", "-")]
 )
-def test_a_fresh_process_that_fails_says_why(said: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    ended = subprocess.CompletedProcess[str]([], 1, "", said)
+def test_a_failed_process_is_reported_with_its_last_line(
+    stderr: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = subprocess.CompletedProcess[str]([], 1, "", stderr)
     monkeypatch.setattr(subprocess, "run", lambda typed, **given: ended)
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as exc_info:
         label_command.elsewhere(DetectorConfig())
-    assert str(caught.value) == f"a fresh process ended with 1: {told}"
+    assert str(exc_info.value) == f"a new process exited with code 1: {line}"
 
 
 @pytest.mark.parametrize(
@@ -269,6 +271,6 @@ def test_a_fresh_process_that_fails_says_why(said: str, told: str, monkeypatch: 
 )
 def test_wrong_input_is_one_line(argument: str, named: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert labels_run(argument) == WRONG_INPUT
-    said = capsys.readouterr().err
-    assert named in said
-    assert said.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert named in printed
+    assert printed.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Movements of a service in a folder: one champion's, as many as asked for, or one line and nothing written."""
+"""Movements of a service in a folder: of one champion, as many as configured, or one line and nothing written."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -35,13 +35,13 @@ N = 9
 
 @dataclass
 class Service(FakeBackend):
-    """Draws straight movements of the asked duration, each step off its place by the seed.
+    """Returns straight movements of the requested duration, each step displaced by the seed.
 
     Attributes:
-        stuck: Of each of the first rounds, how many rows stay where they are.
-        after: Champion from the first answer on.
-        heeds: Whether it draws from the champion that is asked for by id.
-        fails: Answers that are errors for now.
+        stuck: Number of rows that do not move, for each of the first rounds.
+        after: Champion after the first response.
+        heeds: Whether it uses the champion that is requested by id.
+        fails: Number of responses that are temporary errors.
     """
 
     stuck: tuple[int, ...] = ()
@@ -93,7 +93,7 @@ def drawn(url: str, folder: Path, *overrides: str) -> int:
     return run(COMMAND, main, [f"url={url}", f"out_dir={folder}", f"n={N}", *overrides])
 
 
-def said(capsys: pytest.CaptureFixture[str]) -> str:
+def printed(capsys: pytest.CaptureFixture[str]) -> str:
     """The one line of an error."""
     captured = capsys.readouterr().err
     assert captured.count("\n") == 1
@@ -104,29 +104,29 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
 # what is written
 
 
-def test_movements_of_the_champion_under_the_conditions_of_training_people_are_kept(
+def test_movements_of_the_champion_under_conditions_of_training_users_are_stored(
     url: str, folder: Path, service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert drawn(url, folder, "seed=4") == 0
-    kept, people = read_served(folder), load_splits(DataConfig())["train"]
+    kept, users = read_served(folder), load_splits(DataConfig())["train"]
     assert (kept.model, kept.model_sha256, kept.refused) == (CHAMPION, "a" * 64, 0)
     assert (kept.form, kept.request) == (CanonicalConfig(), {"seed": 4, "steps": None, "hardness": None})
-    like = conditions_for(people, N, generator(4, "served"))
+    like = conditions_for(users, N, generator(4, "served"))
     assert len(kept.canonical) == N
     assert kept.canonical.group == like.group
     assert torch.equal(kept.canonical.duration_s, like.duration_s)
     assert torch.equal(kept.canonical.mask, like.mask)
     (job,) = service.jobs
     assert (job.n, job.seq_len, job.model, job.hardness) == (N, 64, "", None)
-    asked = torch.tensor(job.conditions, dtype=torch.float64)
-    torch.testing.assert_close(asked, like.condition(), rtol=1e-6, atol=0, equal_nan=True)
+    requested = torch.tensor(job.conditions, dtype=torch.float64)
+    torch.testing.assert_close(requested, like.condition(), rtol=1e-6, atol=0, equal_nan=True)
     assert capsys.readouterr().out.strip() == (
-        f"{folder}: {N} movements of {CHAMPION} (aaaaaaaaaaaa), 0 refused and drawn again"
+        f"{folder}: {N} movements of {CHAMPION} (aaaaaaaaaaaa), 0 without a canonical form replaced"
     )
 
 
 def test_they_pass_the_observation_model(url: str, folder: Path) -> None:
-    """Whole pixels, at most half of one off the path that the service drew, in the direction of the person's."""
+    """Whole pixels, at most half of one off the path of the service, in the direction of the user's movement."""
     assert drawn(url, folder) == 0
     kept = read_served(folder).canonical
     steps_px = decode(kept, CanonicalConfig()).steps_px
@@ -137,14 +137,14 @@ def test_they_pass_the_observation_model(url: str, folder: Path) -> None:
     assert float((kept.distance_px / like.distance_px).log().abs().max()) < 0.5
 
 
-def test_a_training_learns_from_them(url: str, folder: Path) -> None:
+def test_a_training_uses_the_fetched_movements(url: str, folder: Path) -> None:
     assert drawn(url, folder) == 0
     config = NegativesConfig(bots=0.0, served=1.0, served_folder=str(folder))
     found = mixture(load_splits(DataConfig())["train"], N, config, CanonicalConfig(), 0)
     assert (set(found.style), set(found.model)) == ({"served"}, {"a" * 64})
 
 
-def test_the_seed_decides_what_is_drawn(url: str, tmp_path: Path) -> None:
+def test_the_seed_determines_the_movements(url: str, tmp_path: Path) -> None:
     for number, seed in enumerate((1, 1, 2)):
         assert drawn(url, tmp_path / str(number), f"seed={seed}") == 0
     one, same, other = (read_served(tmp_path / str(number)).canonical.deltas for number in range(3))
@@ -152,14 +152,14 @@ def test_the_seed_decides_what_is_drawn(url: str, tmp_path: Path) -> None:
     assert not torch.equal(one, other)
 
 
-def test_steps_and_length_are_asked_for(url: str, folder: Path, service: Service) -> None:
+def test_steps_and_length_are_requested(url: str, folder: Path, service: Service) -> None:
     assert drawn(url, folder, "steps=3", "data.canonical.sequence_length=48") == 0
     (job,) = service.jobs
     assert (job.sampling.steps, job.seq_len) == (3, 48)
     assert read_served(folder).form == CanonicalConfig(sequence_length=48)
 
 
-def test_with_a_hardness_the_service_draws_the_conditions(url: str, folder: Path, service: Service) -> None:
+def test_with_a_hardness_the_service_samples_the_conditions(url: str, folder: Path, service: Service) -> None:
     assert drawn(url, folder, "hardness=[0.0,0.5]") == 0
     (job,) = service.jobs
     assert (job.hardness, job.conditions) == ((0.0, 0.5), ())
@@ -170,7 +170,7 @@ def test_with_a_hardness_the_service_draws_the_conditions(url: str, folder: Path
     assert kept.canonical.mask.sum(dim=1).tolist() == [22] * N  # exp(-1) s
 
 
-def test_what_cannot_be_used_is_drawn_again_and_counted(url: str, folder: Path, service: Service) -> None:
+def test_unusable_movements_are_replaced_and_counted(url: str, folder: Path, service: Service) -> None:
     service.stuck = (3, 1)
     assert drawn(url, folder) == 0
     kept = read_served(folder)
@@ -181,7 +181,7 @@ def test_what_cannot_be_used_is_drawn_again_and_counted(url: str, folder: Path, 
     assert torch.equal(kept.canonical.duration_s, like.duration_s)
 
 
-def test_no_two_seeds_share_a_stream_whatever_is_drawn_again(url: str, tmp_path: Path, service: Service) -> None:
+def test_attempts_of_different_seeds_never_share_a_random_stream(url: str, tmp_path: Path, service: Service) -> None:
     known = set[int]()
     for seed in (0, 1):
         service.stuck = (3, 2, 1)
@@ -201,7 +201,7 @@ def test_no_two_seeds_share_a_stream_whatever_is_drawn_again(url: str, tmp_path:
 def test_a_promotion_in_mid_run_mixes_nothing(
     url: str, folder: Path, service: Service, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever is asked for after the first answer is asked of the champion that gave it."""
+    """Every request after the first response names the champion of that response."""
     service.after = OTHER
     if reason == "chunks":
         monkeypatch.setattr("serve.client.CHUNK_ROWS", 4)
@@ -214,15 +214,13 @@ def test_a_promotion_in_mid_run_mixes_nothing(
     assert len(read_served(folder).canonical) == N
 
 
-def test_what_is_drawn_again_is_scored_by_the_detector_that_scored_the_first(
-    url: str, folder: Path, service: Service
-) -> None:
+def test_replacements_are_scored_by_the_same_detector(url: str, folder: Path, service: Service) -> None:
     service.stuck = (2, 1)
     assert drawn(url, folder, "hardness=[0.0,0.5]") == 0
     assert [(job.model, job.detector) for job in service.jobs] == [("", ""), *[(CHAMPION, DETECTOR)] * 2]
 
 
-def test_a_hardness_is_asked_for_in_chunks_that_the_service_can_look_through_in_its_time(
+def test_requests_with_a_hardness_come_in_chunks_that_fit_the_timeout_of_the_service(
     url: str, folder: Path, service: Service
 ) -> None:
     assert drawn(url, folder, "hardness=[0.0,0.5]", "n=150") == 0
@@ -230,33 +228,33 @@ def test_a_hardness_is_asked_for_in_chunks_that_the_service_can_look_through_in_
     assert len({job.seed for job in service.jobs}) == 1
 
 
-def test_a_service_that_answers_for_another_champion_is_not_believed(
+def test_a_response_of_another_champion_is_refused(
     url: str, folder: Path, service: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("serve.client.CHUNK_ROWS", 4)
     service.after, service.heeds = OTHER, False
     assert drawn(url, folder) == FAILED
-    assert f"of {CHAMPION}, but got 4 rows of {OTHER}" in said(capsys)
+    assert f"of {CHAMPION}, but got 4 rows of {OTHER}" in printed(capsys)
     assert not folder.parent.exists()
 
 
 # a service that fails
 
 
-def test_a_service_that_fails_for_now_is_asked_again(url: str, folder: Path, service: Service) -> None:
+def test_a_temporary_failure_of_the_service_is_retried(url: str, folder: Path, service: Service) -> None:
     service.fails = 2
     assert drawn(url, folder) == 0
     assert len(read_served(folder).canonical) == N
 
 
-def test_a_service_that_stays_away_ends_in_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unavailable_service_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert drawn("http://127.0.0.1:9", folder) == FAILED
-    assert "(given up after 3 attempts)" in said(capsys)
+    assert "(given up after 3 attempts)" in printed(capsys)
     assert not folder.parent.exists()
 
 
 @pytest.mark.parametrize("fault", ["refuses", "fails", "is too slow"])
-def test_a_service_that_fails_in_its_way_ends_in_one_line(
+def test_each_failure_of_a_service_is_one_line(
     url: str, folder: Path, service: Service, fault: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     overrides = list[str]()
@@ -267,7 +265,7 @@ def test_a_service_that_fails_in_its_way_ends_in_one_line(
     else:
         service.delay_s, overrides = 0.6, ["timeout_s=0.2"]
     assert drawn(url, folder, *overrides) == FAILED
-    assert {"refuses": "409: 3 of 9 rows", "fails": "given up", "is too slow": "0.2 s"}[fault] in said(capsys)
+    assert {"refuses": "409: 3 of 9 rows", "fails": "given up", "is too slow": "0.2 s"}[fault] in printed(capsys)
     assert not folder.parent.exists()
 
 
@@ -284,17 +282,17 @@ def test_a_failure_after_some_chunks_leaves_nothing(
 
     monkeypatch.setattr(Service, "sample", sample)
     assert drawn(url, folder) == FAILED
-    assert "409: no more" in said(capsys)
+    assert "409: no more" in printed(capsys)
     assert len(service.jobs) == 1
     assert not folder.parent.exists()
 
 
-def test_a_service_whose_movements_are_of_no_use_ends_in_one_line(
+def test_a_service_with_unusable_movements_is_one_line(
     url: str, folder: Path, service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service.stuck = (1,) * ROUNDS
     assert drawn(url, folder) == WRONG_INPUT
-    assert f"expected {N} movements of `served`, but 1 of them could not be represented in canonical form" in said(
+    assert f"expected {N} movements of `served`, but 1 of them could not be represented in canonical form" in printed(
         capsys
     )
     assert not folder.parent.exists()
@@ -305,7 +303,7 @@ def test_a_token_is_taken_from_the_environment(
 ) -> None:
     with served(create_app(service, ServeConfig(storage_path=str(tmp_path / "storage")), tokens())) as address:
         assert drawn(address, tmp_path / "without") == FAILED
-        assert "401: " in said(capsys)
+        assert "401: " in printed(capsys)
         monkeypatch.setenv("HUMOUSE_TOKEN", TOKEN)
         assert drawn(address, tmp_path / "with") == 0
     assert not (tmp_path / "without").exists()
@@ -314,13 +312,13 @@ def test_a_token_is_taken_from_the_environment(
 # wrong input
 
 
-def test_nothing_is_written_over_nor_asked_for(
+def test_an_existing_folder_is_not_overwritten_and_no_request_is_sent(
     url: str, tmp_path: Path, service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "kept").write_text("mine")
     for place in (tmp_path, tmp_path / "kept"):
         assert drawn(url, place) == WRONG_INPUT
-        assert said(capsys) == f"error: {place}: it exists; take another out_dir, for nothing is written over"
+        assert printed(capsys).startswith(f"error: {place}: exists already; choose another out_dir")
     assert (tmp_path / "kept").read_text() == "mine"
     assert not service.jobs
 
@@ -335,14 +333,14 @@ def test_nothing_is_written_over_nor_asked_for(
         ("url=''", "exactly one of `url` and `handle`"),
         ("seed=-1", "seed=-1"),
         ("data.canonical.representation=splines", "representation"),
-        ("out_dirr=x", "there is no such key; did you mean `out_dir`?"),
+        ("out_dirr=x", "unknown key out_dirr; did you mean `out_dir`?"),
     ],
 )
-def test_a_broken_law_is_told_and_nothing_is_asked_for(
+def test_an_invalid_value_is_reported_and_no_request_is_sent(
     url: str, folder: Path, service: Service, override: str, law: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert drawn(url, folder, override) == WRONG_INPUT
-    assert law in said(capsys)
+    assert law in printed(capsys)
     assert not service.jobs
     assert not folder.parent.exists()
 
@@ -353,7 +351,7 @@ def test_a_champion_of_another_form_is_refused(
 ) -> None:
     """Its steps would be taken for what they are not."""
     assert drawn(url, folder, f"data.canonical.representation={representation}") == WRONG_INPUT
-    line = said(capsys)
+    line = printed(capsys)
     assert "expected the canonical form of the champion to be that of `data.canonical`, but got" in line
     assert representation in line
     assert not folder.parent.exists()

@@ -28,7 +28,7 @@ from trainables.training.checkpoint import RECORD, WEIGHTS, load_record, save_ch
 
 promote = partial(run, COMMAND, main)
 QUICK = ["eval_seeds=1", "confidence=0.9", "latency.movements=8", "latency.repeats=6"]
-ANYONE = ["limits.c2st=1", "limits.memorised_share=1", "limits.precision=0", "limits.recall=0"]
+LOOSE = ["limits.c2st=1", "limits.memorised_share=1", "limits.precision=0", "limits.recall=0"]
 FREE = ["margins.memorised_share=1", "margins.latency_ratio=100"]
 
 
@@ -55,17 +55,17 @@ def better(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def crowned(poor: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def with_champion(poor: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A storage path whose champion is the poor one."""
-    storage = tmp_path_factory.mktemp("crowned")
-    assert promote([f"storage_path={storage}", f"ckpt={poor}", *QUICK, *ANYONE]) == 0
+    storage = tmp_path_factory.mktemp("with_champion")
+    assert promote([f"storage_path={storage}", f"ckpt={poor}", *QUICK, *LOOSE]) == 0
     return storage
 
 
 @pytest.fixture
-def storage(crowned: Path, tmp_path: Path) -> Path:
+def storage(with_champion: Path, tmp_path: Path) -> Path:
     """A copy to change."""
-    shutil.copytree(crowned, tmp_path / "results", symlinks=True)
+    shutil.copytree(with_champion, tmp_path / "results", symlinks=True)
     return tmp_path / "results"
 
 
@@ -87,10 +87,10 @@ def reserved(storage: Path) -> int:
     return sum(json.loads(line)["event"] == "look" for line in (storage / LEDGER).read_text().splitlines())
 
 
-def test_a_better_challenger_becomes_champion_and_its_decision_says_why(
+def test_a_better_challenger_becomes_champion_with_the_reason_recorded(
     storage: Path, poor: Path, better: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert promote([f"storage_path={storage}", f"ckpt={better}", *QUICK, *ANYONE, *FREE]) == 0
+    assert promote([f"storage_path={storage}", f"ckpt={better}", *QUICK, *LOOSE, *FREE]) == 0
     assert champion(storage) == weights(better)
     out = capsys.readouterr().out
     assert "promoted: 0002-" in out
@@ -110,7 +110,7 @@ def test_a_better_challenger_becomes_champion_and_its_decision_says_why(
     assert reserved(storage) == 2  # the champion's evaluation of the first promotion served again
 
 
-def test_whoever_decides_again_from_the_document_comes_to_the_same(storage: Path, better: Path) -> None:
+def test_the_decision_is_reproduced_from_its_record(storage: Path, better: Path) -> None:
     assert promote([f"storage_path={storage}", f"ckpt={better}", *QUICK]) == REFUSED
     written = refusals(storage)[-1]
     sides = [EvaluationResult.from_json(written["judgements"][side]) for side in ("challenger", "champion")]
@@ -124,7 +124,7 @@ def test_whoever_decides_again_from_the_document_comes_to_the_same(storage: Path
 def test_a_refusal_names_what_failed_and_by_how_much_and_is_no_error(
     storage: Path, poor: Path, better: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert promote([f"storage_path={storage}", f"ckpt={better}", *QUICK, *ANYONE, *FREE, "limits.c2st=0.5"]) == REFUSED
+    assert promote([f"storage_path={storage}", f"ckpt={better}", *QUICK, *LOOSE, *FREE, "limits.c2st=0.5"]) == REFUSED
     printed = capsys.readouterr()
     assert printed.err == ""
     assert "refused: val/c2st: expected `challenger <= 0.5`, but got 0." in printed.out
@@ -141,11 +141,11 @@ def test_the_champion_itself_is_refused_without_a_holdout_evaluation(
     assert refusals(storage)[0]["champion"]["weights_sha256"] == weights(poor)
 
 
-def test_a_rollback_brings_the_one_before_back_and_the_list_shows_everyone(
+def test_a_rollback_restores_the_previous_champion_and_the_list_shows_all(
     storage: Path, poor: Path, better: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = f"storage_path={storage}"
-    assert promote([where, f"ckpt={better}", *QUICK, *ANYONE, *FREE, "split=validation"]) == 0
+    assert promote([where, f"ckpt={better}", *QUICK, *LOOSE, *FREE, "split=validation"]) == 0
     assert promote(["list", where]) == 0
     assert [line[:8] for line in capsys.readouterr().out.splitlines() if line[3:7].isdigit()] == [
         "   0001-",
@@ -157,10 +157,10 @@ def test_a_rollback_brings_the_one_before_back_and_the_list_shows_everyone(
     assert promote(["rollback", where]) == FAILED
     printed = capsys.readouterr()
     assert (printed.out, printed.err.count("\n")) == ("", 1)
-    assert "there is no champion to go back to" in printed.err
+    assert "no earlier champion to roll back to" in printed.err
 
 
-def test_a_champion_that_is_not_whole_stops_the_promotion_with_the_remedy(
+def test_an_incomplete_champion_stops_the_promotion_with_the_remedy(
     storage: Path, poor: Path, better: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registry = Registry.below(storage)
@@ -187,13 +187,13 @@ def test_the_leaderboard_gives_the_challenger(
     ]
     (storage / "wide").mkdir()
     (storage / "wide" / "leaderboard.json").write_text(json.dumps({"rows": rows}))
-    command = [f"storage_path={storage}", "study_name=wide", *QUICK, *ANYONE, *FREE, "split=validation"]
+    command = [f"storage_path={storage}", "study_name=wide", *QUICK, *LOOSE, *FREE, "split=validation"]
     assert promote([*command, "trial=2"]) == REFUSED  # the champion already
     assert promote(command) == 0
     found = Registry.below(storage).champion()
     assert found is not None
-    told = found.decision["challenger"]
-    assert (told["study"], told["trial"], told["params"]) == ("wide", 7, {"model.base_channels": 16})
+    challenger = found.decision["challenger"]
+    assert (challenger["study"], challenger["trial"], challenger["params"]) == ("wide", 7, {"model.base_channels": 16})
     capsys.readouterr()
     assert promote(["list", f"storage_path={storage}"]) == 0
     assert "wide" in capsys.readouterr().out
@@ -220,7 +220,7 @@ def changed(checkpoint: Path, folder: Path, change: Callable[[dict[str, Any]], o
     return folder
 
 
-def test_what_cannot_be_compared_is_refused_before_a_holdout_evaluation(
+def test_incomparable_challengers_are_refused_before_a_holdout_evaluation(
     storage: Path, better: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other_data = changed(better, tmp_path / "data", lambda record: record.update(data_sha256="0"))
@@ -242,7 +242,7 @@ def test_data_that_are_not_todays_are_refused_before_a_holdout_evaluation(
     assert not (tmp_path / "results" / LEDGER).exists()
 
 
-def test_another_process_that_holds_the_registry_is_told(
+def test_a_registry_locked_by_another_process_is_reported(
     storage: Path, better: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with lock_registry(Registry.below(storage)):
@@ -251,7 +251,7 @@ def test_another_process_that_holds_the_registry_is_told(
 
 
 @pytest.mark.parametrize(
-    ("overrides", "says"),
+    ("overrides", "message"),
     [
         ([], "leaderboard.json: no such file; run `python -m platform.tune study_name=diffusion`"),
         (["ckpt=nowhere"], "no such file"),
@@ -268,11 +268,11 @@ def test_another_process_that_holds_the_registry_is_told(
     ],
 )
 def test_wrong_input_is_one_line_and_leaves_nothing(
-    overrides: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    overrides: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert promote([f"storage_path={tmp_path / 'results'}", *overrides]) == WRONG_INPUT
     error = capsys.readouterr().err
-    assert says in error
+    assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "results").exists()
 
@@ -289,7 +289,7 @@ def test_a_leaderboard_that_cannot_be_read_is_one_line(
     assert error.count("\n") == 1
 
 
-def test_a_leaderboard_without_rows_and_a_checkpoint_of_no_generator_are_told(
+def test_an_empty_leaderboard_and_a_checkpoint_of_no_generator_are_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "diffusion").mkdir()

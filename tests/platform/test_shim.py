@@ -69,7 +69,7 @@ def test_every_name_of_the_standard_module_is_there() -> None:
     assert names_defined_by(STANDARD) - set(vars(platform)) == set()
 
 
-def test_it_answers_as_the_standard_module_does() -> None:
+def test_its_functions_return_what_the_standard_module_returns() -> None:
     question = "import platform; print(*platform.uname(), platform.python_version(), platform.libc_ver(), sep='|')"
     assert run("-c", question) == run("-I", "-c", question)
 
@@ -87,7 +87,7 @@ def test_its_functions_show_the_standard_source() -> None:
     assert inspect.getsourcefile(platform.uname) == str(STANDARD)
 
 
-def test_the_answer_of_uname_survives_pickle() -> None:
+def test_the_result_of_uname_survives_pickle() -> None:
     answer = platform.uname()
     assert pickle.loads(pickle.dumps(answer)) == answer
     assert type(pickle.loads(pickle.dumps(answer))) is platform.uname_result
@@ -113,18 +113,20 @@ def test_a_missing_standard_module_is_one_clear_error(tmp_path: Path) -> None:
         f"import sysconfig; sysconfig.get_path = lambda _: {str(tmp_path / 'nothing')!r}\n"
         "try:\n    import platform\nexcept ImportError as error:\n    print(error)"
     )
-    expected = f"the standard library's platform.py must be in {tmp_path / 'nothing'}, but it is not; check this Python"
+    expected = (
+        f"expected the standard library's platform.py in {tmp_path / 'nothing'}, but got none; reinstall this Python"
+    )
     assert run("-c", attempt, folder=tmp_path) == expected
 
 
 @pytest.mark.parametrize("library", ["torch", "pandas", "ray", "pytest", "optuna"])
-def test_libraries_that_ask_the_standard_module_import(library: str) -> None:
+def test_libraries_that_use_the_standard_module_can_be_imported(library: str) -> None:
     answer = run("-c", f"import {library}, platform; print(platform.__file__)", RAY_USAGE_STATS_ENABLED="0")
     assert answer.splitlines()[-1] == OURS
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_a_started_process_sees_ours(method: str) -> None:
+def test_a_started_process_imports_this_package(method: str) -> None:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context(method)) as pool:
         assert pool.submit(view_of_platform).result(timeout=60) == (OURS, platform.system())
 

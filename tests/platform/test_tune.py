@@ -39,18 +39,18 @@ def sweep_of(epochs: int, metric: str = VAL_C2ST_EXCESS, **settings: Any) -> Swe
 
 
 def decisions(asha: Any, name: str, values: list[float], metric: str) -> list[str]:
-    """What ASHA says of a trial after each epoch, until it stops it."""
+    """Return the decisions of ASHA after each epoch of a trial, until it stops it."""
     trial = cast(Trial, SimpleNamespace(trial_id=name))
     asha.on_trial_add(None, trial)
-    said: list[str] = []
+    printed: list[str] = []
     for epoch, value in enumerate(values):
-        said.append(asha.on_trial_result(None, trial, {EPOCH: epoch, metric: value}))
-        if said[-1] == AsyncHyperBandScheduler.STOP:
+        printed.append(asha.on_trial_result(None, trial, {EPOCH: epoch, metric: value}))
+        if printed[-1] == AsyncHyperBandScheduler.STOP:
             break
-    return said
+    return printed
 
 
-def told(study: optuna.Study, values: list[float], state: TrialState, **attributes: Any) -> None:
+def add_ended(study: optuna.Study, values: list[float], state: TrialState, **attributes: Any) -> None:
     history = dict(enumerate(values))
     ended = optuna.trial.create_trial(
         state=state,
@@ -63,8 +63,8 @@ def told(study: optuna.Study, values: list[float], state: TrialState, **attribut
 
 @pytest.mark.parametrize("metric", [VAL_C2ST_EXCESS, VAL_RECALL])
 @pytest.mark.parametrize("seed", range(5))
-def test_the_scheduler_decides_as_one_that_saw_all_trials_of_the_study(seed: int, metric: str) -> None:
-    """Whatever number of trials came before; the metric is better small in one case and large in the other."""
+def test_a_reopened_scheduler_decides_as_one_with_all_trials_of_the_study(seed: int, metric: str) -> None:
+    """For any number of earlier trials; the metric is minimised in one case and maximised in the other."""
     rng, epochs = random.Random(seed), 9
     sweep, study = sweep_of(epochs, metric), optuna.create_study()
     whole: Any = make_scheduler(sweep, study)
@@ -72,21 +72,21 @@ def test_the_scheduler_decides_as_one_that_saw_all_trials_of_the_study(seed: int
     for number in range(25):
         values = [rng.random() for _ in range(epochs + 1)]
         reopened = make_scheduler(sweep, study)
-        said = decisions(whole, f"trial-{number}", values, metric)
-        assert decisions(reopened, f"again-{number}", values, metric) == said
-        differs |= decisions(make_scheduler(sweep, optuna.create_study()), "fresh", values, metric) != said
-        state = TrialState.COMPLETE if len(said) == len(values) else TrialState.PRUNED
-        told(study, values[: len(said)], (state, TrialState.FAIL)[number % 5 == 4])
+        decided = decisions(whole, f"trial-{number}", values, metric)
+        assert decisions(reopened, f"again-{number}", values, metric) == decided
+        differs |= decisions(make_scheduler(sweep, optuna.create_study()), "fresh", values, metric) != decided
+        state = TrialState.COMPLETE if len(decided) == len(values) else TrialState.PRUNED
+        add_ended(study, values[: len(decided)], (state, TrialState.FAIL)[number % 5 == 4])
     assert differs  # the other side: one without a memory decides otherwise
 
 
-def test_a_cut_trial_is_remembered_as_its_successor_and_not_twice() -> None:
+def test_an_interrupted_trial_is_listed_once_as_its_successor() -> None:
     sweep, study = sweep_of(9), optuna.create_study()
     for value in (0.1, 0.2, 0.3, 0.4):
-        told(study, [value] * 2, TrialState.PRUNED)
+        add_ended(study, [value] * 2, TrialState.PRUNED)
     before = decisions(make_scheduler(sweep, study), "next", [0.25] * 10, VAL_C2ST_EXCESS)
     for _ in range(8):
-        told(study, [0.01] * 2, TrialState.FAIL, **{REQUEUED: True})
+        add_ended(study, [0.01] * 2, TrialState.FAIL, **{REQUEUED: True})
     assert decisions(make_scheduler(sweep, study), "next", [0.25] * 10, VAL_C2ST_EXCESS) == before
 
 
@@ -119,16 +119,16 @@ def test_the_record_of_a_study_holds_all_that_makes_trials_comparable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cpus", "per_trial", "asked", "expected"),
+    ("cpus", "per_trial", "most", "expected"),
     [(8, 1, 0, 8), (8, 3, 0, 2), (8, 1, 3, 3), (2, 1, 5, 2), (1, 4, 0, 1), (1, 4, 2, 1)],
 )
-def test_trials_side_by_side_never_wait_for_each_other(cpus: int, per_trial: int, asked: int, expected: int) -> None:
-    scaling, budget = ScalingConfig(cpus_per_worker=per_trial), BudgetConfig(concurrent=asked)
+def test_concurrent_trials_never_wait_for_each_other(cpus: int, per_trial: int, most: int, expected: int) -> None:
+    scaling, budget = ScalingConfig(cpus_per_worker=per_trial), BudgetConfig(concurrent=most)
     assert concurrency(TuneConfig(scaling=scaling, budget=budget), cpus) == expected
 
 
 class Phases(list[tuple[int, bool]]):
-    """Stands in for the run of a sweep: how many trials each phase was asked for, and whether they may be stopped."""
+    """Replaces the run of a sweep: records the number of trials of each phase, and whether they may be stopped."""
 
     in_time = True
 
@@ -169,7 +169,7 @@ def test_repeats_run_after_the_search_and_are_not_stopped_on_their_way(tmp_path:
     assert phases == [(2, False)]
 
 
-def test_repeats_that_were_cut_go_on_as_repeats(tmp_path: Path, phases: Phases) -> None:
+def test_interrupted_repeats_are_resumed_as_repeats(tmp_path: Path, phases: Phases) -> None:
     """One had begun when its driver was killed, one had not; a scheduler that stopped them would spoil the s.e.m."""
     dead = Driver(tmp_path, trials=1)
     dead.points(1)
@@ -182,8 +182,8 @@ def test_repeats_that_were_cut_go_on_as_repeats(tmp_path: Path, phases: Phases) 
     assert phases == [(2, False)]
 
 
-def test_no_repeat_begins_while_the_search_owes_trials(tmp_path: Path, phases: Phases) -> None:
-    """The time was over before the budget was met."""
+def test_no_repeat_starts_before_the_budget_of_trials_is_used_up(tmp_path: Path, phases: Phases) -> None:
+    """The time limit was reached before the budget of trials."""
     driver = Driver(tmp_path, trials=3)
     driver.points(2)
     phases.in_time = False
@@ -191,29 +191,29 @@ def test_no_repeat_begins_while_the_search_owes_trials(tmp_path: Path, phases: P
     assert phases == [(1, True)]
 
 
-def test_a_met_budget_without_repeats_runs_nothing(tmp_path: Path, phases: Phases) -> None:
+def test_a_used_up_budget_without_repeats_runs_nothing(tmp_path: Path, phases: Phases) -> None:
     driver = Driver(tmp_path, trials=1)
     driver.points(1)
     assert searched(driver, repeats=0) == ""
     assert phases == []
 
 
-def test_a_reproduction_hears_what_the_command_line_sets_and_reads_no_data_by_it(
+def test_a_reproduction_gets_the_overrides_and_reads_no_data_by_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard: list[Any] = []
+    calls: list[Any] = []
 
     def reproduced(console: Console, sweep: Sweep, study: object, number: int, given: tuple[str, ...]) -> int:
-        heard.append((study, number, given))
+        calls.append((study, number, given))
         return int(number == 5)
 
     monkeypatch.setattr(reproduction, "reproduce", reproduced)
     monkeypatch.setattr(verbs, "load_study", lambda *place: "study")
     monkeypatch.setattr(command, "load_splits", lambda config: pytest.fail("the data of the command line were read"))
-    said = [f"storage_path={tmp_path}", "trials=[3,5]", "trainable.data.companding_px=0.5"]
-    assert run(tune.COMMAND, tune.main, ["reproduce", *said]) == 1
+    printed = [f"storage_path={tmp_path}", "trials=[3,5]", "trainable.data.companding_px=0.5"]
+    assert run(tune.COMMAND, tune.main, ["reproduce", *printed]) == 1
     given = ("storage_path", "trials", "trainable.data.companding_px")
-    assert heard == [("study", 3, given), ("study", 5, given)]
+    assert calls == [("study", 3, given), ("study", 5, given)]
 
 
 def test_every_verb_of_the_command_does_something() -> None:

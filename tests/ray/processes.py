@@ -14,6 +14,6 @@ def title_of(process: psutil.Process) -> str:
 
 
 def below(pid: int | None = None, title: str = "") -> list[psutil.Process]:
-    """Those that a process (this one, if none is said) has started and whose title holds `title`."""
+    """Return the children of a process (of this one by default) whose title contains `title`."""
     started = psutil.Process(os.getpid() if pid is None else pid).children(recursive=True)
     return [process for process in started if title in title_of(process)]

@@ -1,11 +1,11 @@
 """A trainable that trains nothing, and the sweep's command with it in place of the diffusion model.
 
-What a sweep does around its trials (recording, resuming, cutting, ending) is the same whatever they train. An epoch
-of this one costs a millisecond, and a checkpoint of it is as large as that of a small network. All that a test may
-want to happen at a certain moment hangs on a file in a folder that the environment names, not on the clock:
+A sweep records, resumes, stops and ends its trials in the same way for every trainable. An epoch of this one takes a
+millisecond, and its checkpoint is as large as that of a small network. Tests trigger events by files in a folder that
+the environment names, not by the clock:
 
     hold   trials wait before epoch 3 as long as it exists
-    late   from when it exists on, the sweep's wall time is over
+    late   once it exists, the time limit of the sweep is reached
 """
 
 import os

@@ -48,7 +48,7 @@ class Sweep:
         return self.log.read_text()
 
     def signal(self, name: str) -> Path:
-        """The file by which the stand-in is told something."""
+        """Return the file that triggers an event of the stand-in."""
         return self.home / name
 
     def send(self, number: int) -> None:

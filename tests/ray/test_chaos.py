@@ -69,7 +69,7 @@ CASES = {
 
 
 def check_exactly_once(study: optuna.Study, case: Case) -> None:
-    """No finished trial repeats, none is lost, the budget is met exactly, and every epoch of each is there."""
+    """No finished trial repeats, none is lost, exactly the budget is run, and every epoch of each is recorded."""
     counted = finished(study)
     assert [trial.state for trial in counted] == [TrialState.COMPLETE] * case.trials
     assert len({tuple(trial.params.items()) for trial in counted}) == case.trials
@@ -83,8 +83,8 @@ def check_exactly_once(study: optuna.Study, case: Case) -> None:
     assert len(trials) == case.trials + len(cut)
 
 
-def check_went_on(study: optuna.Study) -> None:
-    """A cut trial went on from a checkpoint, with the values that its predecessor had reported up to there."""
+def check_resumed(study: optuna.Study) -> None:
+    """An interrupted trial was resumed from a checkpoint, with the values reported up to there."""
     trials = study.get_trials(deepcopy=False)
     # one that was interrupted again before its first report has no values yet; its successor has them
     starts = [trial for trial in trials if START in trial.user_attrs and trial.intermediate_values]
@@ -117,4 +117,4 @@ def test_the_same_command_ends_what_was_interrupted(name: str, tmp_path: Path) -
         assert ("that an earlier run left unfinished" in again.output()) == (name != "wall time")  # then at its end
     check_exactly_once(first.study(), case)
     if name != "train worker":  # Ray Train starts the group again within the trial
-        check_went_on(first.study())
+        check_resumed(first.study())

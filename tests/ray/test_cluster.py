@@ -1,4 +1,4 @@
-"""A local instance of Ray among others: its processes know which one is theirs."""
+"""A local instance of Ray among others: its processes connect to their own."""
 
 import os
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.ray
 
 
 def test_the_processes_of_a_local_instance_know_its_address() -> None:
-    """Ray Train asks for the state of its own instance by this variable, else of the latest on the machine."""
+    """Ray Train finds its own instance by this variable, else it takes the latest on the machine."""
     before = os.environ.get("RAY_ADDRESS")
     with ray_instance("local", ScalingConfig()) as cpus:
         assert cpus == len(os.sched_getaffinity(0))

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.ray
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_a_fresh_machine_passes_and_is_left_as_it_was(tmp_path: Path) -> None:
-    """An empty home folder: no token, no configuration; whatever is missing for a cluster is a warning."""
+def test_a_new_machine_passes_and_is_not_changed(tmp_path: Path) -> None:
+    """An empty home folder: no token, no configuration; everything missing for a cluster is a warning."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {"HOME": str(tmp_path)}
     place = tmp_path / "results"
     command = [sys.executable, "-m", "platform.doctor", f"storage_path={place}", "scaling.num_workers=1"]

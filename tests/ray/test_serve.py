@@ -53,7 +53,7 @@ class Load:
 
     def __enter__(self) -> "Load":
         self._pool = ThreadPoolExecutor(self.clients)
-        self._futures = [self._pool.submit(self._ask, client) for client in range(self.clients)]
+        self._futures = [self._pool.submit(self._request_samples, client) for client in range(self.clients)]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -62,7 +62,7 @@ class Load:
             future.result()
         self._pool.shutdown()
 
-    def _ask(self, seed: int) -> None:
+    def _request_samples(self, seed: int) -> None:
         with requests.Session() as session:
             while not self.ended:
                 response = session.post(f"{self.url}/v1/samples", json={**REQUEST, "seed": seed}, timeout=WITHIN_S)
@@ -129,8 +129,8 @@ def url(storage: Path) -> Iterator[str]:
         ray.shutdown()
 
 
-def ask(url: str, **asked: Any) -> requests.Response:
-    return requests.post(f"{url}/v1/samples", json={**REQUEST, **asked}, timeout=WITHIN_S)
+def request_samples(url: str, **payload: Any) -> requests.Response:
+    return requests.post(f"{url}/v1/samples", json={**REQUEST, **payload}, timeout=WITHIN_S)
 
 
 def model_of(url: str) -> dict[str, Any]:
@@ -146,9 +146,9 @@ def test_a_response_has_the_bytes_of_the_application_in_one_process(url: str, st
         {"n": 40, "seed": 2**40, "first": 7, "seq_len": 80, "steps": 3, "format": "npy"},
         {"n": 2, "seed": 0, "format": "json", "conditions": [[-0.7, 6.0, 0.1, 0.8, None]]},
     ):
-        asked = {**REQUEST, "pixels": False, **body}
-        assert requests.post(f"{url}/v1/samples", json=asked, timeout=WITHIN_S).content == computed_here(
-            storage, {**asked, "model": champion}
+        payload = {**REQUEST, "pixels": False, **body}
+        assert requests.post(f"{url}/v1/samples", json=payload, timeout=WITHIN_S).content == computed_here(
+            storage, {**payload, "model": champion}
         )
     assert model_of(url)["replicas"] == 2
 
@@ -161,7 +161,7 @@ def test_inside_the_cluster_the_handle_returns_the_same_as_http(url: str) -> Non
 
 
 def test_a_batch_id_reproduces_the_bytes(url: str) -> None:
-    response = ask(url, seed=11)
+    response = request_samples(url, seed=11)
     again = requests.get(f"{url}/v1/samples/{response.headers['X-Batch-Id']}", timeout=WITHIN_S)
     assert again.content == response.content
 
@@ -195,7 +195,7 @@ def test_a_promotion_under_load_fails_no_request_and_mixes_no_champions(
 def test_a_bad_champion_leaves_the_old_one_serving_and_is_reported(
     url: str, storage: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
-    before, expected = model_of(url)["model"]["id"], ask(url, seed=5).content
+    before, expected = model_of(url)["model"]["id"], request_samples(url, seed=5).content
     registry = Registry.below(storage)
     bad = published.publish(registry, published.altered(checkpoint, tmp_path / "bad", lambda weight: weight * 1e19))
     until(lambda: all(model_of(url)["swap"]["error"] != "" for _ in range(8)), "both replicas report the error")
@@ -205,7 +205,7 @@ def test_a_bad_champion_leaves_the_old_one_serving_and_is_reported(
         assert "NaN or infinity" in state["swap"]["error"]
         assert health.status_code == 200
         assert health.json()["error"] == state["swap"]["error"]
-        assert ask(url, seed=5).content == expected
+        assert request_samples(url, seed=5).content == expected
     with lock_registry(registry) as publisher:
         publisher.rollback()
     until(lambda: all(model_of(url)["swap"]["error"] == "" for _ in range(8)), "the rollback is followed")
@@ -232,7 +232,7 @@ def test_a_full_queue_is_503_with_retry_after(url: str, storage: Path) -> None:
     serve.run(application(settings, max_ongoing=1), name="narrow", route_prefix="/narrow")
     try:
         with ThreadPoolExecutor(12) as pool:
-            responses = [*pool.map(lambda seed: ask(f"{url}/narrow", n=64, steps=20, seed=seed), range(12))]
+            responses = [*pool.map(lambda seed: request_samples(f"{url}/narrow", n=64, steps=20, seed=seed), range(12))]
     finally:
         serve.delete("narrow")
     assert {response.status_code for response in responses} == {200, 503}
@@ -242,7 +242,7 @@ def test_a_full_queue_is_503_with_retry_after(url: str, storage: Path) -> None:
 
 
 def test_every_request_leaves_a_line_in_the_audit_log(url: str, storage: Path) -> None:
-    batch = ask(url, seed=77).headers["X-Batch-Id"]
+    batch = request_samples(url, seed=77).headers["X-Batch-Id"]
 
     def statuses() -> list[int]:
         lines = (storage / "serve" / "audit.jsonl").read_text().rpartition("\n")[0].splitlines()

@@ -77,7 +77,7 @@ def test_one_process_trials_report_every_epoch_and_leave_a_checkpoint_each(tmp_p
 
 
 @pytest.mark.heavy
-def test_stopped_worker_groups_give_every_cpu_back(tmp_path: Path) -> None:
+def test_stopped_worker_groups_release_every_cpu(tmp_path: Path) -> None:
     job = tiny_job(tmp_path, 50, ScalingConfig(num_workers=1))
     results = run(job, tmp_path, Epochs(), samples=2, stop={names.EPOCH: 1})
     assert not results.errors
@@ -120,7 +120,7 @@ def kill_after_first_epoch(title: str, epochs: Epochs, killed: threading.Event) 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("title", ["RayTrainWorker", "ImplicitFunc"], ids=["train worker", "trial"])
-def test_what_is_killed_resumes_from_its_checkpoint_and_leaks_no_cpu(title: str, tmp_path: Path) -> None:
+def test_a_killed_trial_resumes_from_its_checkpoint_and_leaks_no_cpu(title: str, tmp_path: Path) -> None:
     epochs, killed = Epochs(), threading.Event()
     killer = threading.Thread(target=kill_after_first_epoch, args=(title, epochs, killed))
     killer.start()
@@ -129,7 +129,7 @@ def test_what_is_killed_resumes_from_its_checkpoint_and_leaks_no_cpu(title: str,
     assert killed.is_set()
     assert not results.errors
     [seen] = epochs.seen.values()
-    assert seen.count(0) == 1  # the untrained model is judged once: nothing began again
+    assert seen.count(0) == 1  # the untrained model is evaluated once: nothing restarted
     assert sorted(set(seen)) == list(range(9))
     assert len(seen) <= 9 + 2  # an epoch that was reported but not yet registered may be repeated
     assert free_cpus(within_s=90) == CPUS

@@ -47,7 +47,7 @@ def kill_a_worker_after(folder: RunFolder, epoch: int, killed: threading.Event) 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("trainable", TINY)
-def test_a_group_whose_worker_is_killed_goes_on_from_the_folder(trainable: str, tmp_path: Path) -> None:
+def test_a_group_whose_worker_is_killed_resumes_from_the_folder(trainable: str, tmp_path: Path) -> None:
     killed, path = threading.Event(), tmp_path / "run"
     killer = threading.Thread(target=kill_a_worker_after, args=(RunFolder(path, ()), 1, killed))
     killer.start()
@@ -87,7 +87,7 @@ def test_two_workers_train_the_detector_that_one_trains(tmp_path: Path) -> None:
         assert apart**0.5 < 1e-4 * moved**0.5
 
 
-def test_what_a_worker_raises_reaches_the_caller(tmp_path: Path) -> None:
+def test_an_error_of_a_worker_is_raised_to_the_caller(tmp_path: Path) -> None:
     job = tiny_job(tmp_path, 1, ScalingConfig(num_workers=1, max_failures=0), **{"data.path": "/nowhere.csv"})
     with pytest.raises(RecordingError, match=r"nowhere\.csv"):
         trained(job, tmp_path / "run")

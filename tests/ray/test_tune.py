@@ -42,7 +42,7 @@ def tune_here(home: Path, *overrides: str) -> int:
     return run(COMMAND, main, [f"storage_path={home / 'results'}", *SMALL, *GENERATORS, *overrides])
 
 
-def test_a_sweep_runs_leaves_everything_and_continues(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sweep_runs_writes_its_results_and_continues(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = tune(tmp_path, "budget.trials=2", "plots_every=2")
     assert first.returncode == 0, first.stderr
     assert "\x1b" not in first.stdout  # no terminal: no control characters
@@ -59,7 +59,7 @@ def test_a_sweep_runs_leaves_everything_and_continues(tmp_path: Path, capsys: py
         [manifest] = (study / "trials").glob(f"trial-{trial['trial']:04d}-*/manifest.json")
         assert json.loads(manifest.read_text())["data_sha256"] == record["data_sha256"]
     assert record["epoch"] == 2
-    assert 0.9 <= summary["untrained"] <= 1.0  # white noise is told apart almost always
+    assert 0.9 <= summary["untrained"] <= 1.0  # white noise is almost always detected
     for picture in ("learning_curves", "gallery", "features"):
         with Image.open(study / "pictures" / f"{picture}.png") as image:
             assert min(image.size) > 400
@@ -81,7 +81,7 @@ def test_a_sweep_runs_leaves_everything_and_continues(tmp_path: Path, capsys: py
 
 
 @pytest.mark.heavy
-def test_a_sweep_over_detectors_ends_with_a_leaderboard_by_fresh_bots(tmp_path: Path) -> None:
+def test_a_sweep_over_detectors_ends_with_a_leaderboard_by_new_bots(tmp_path: Path) -> None:
     done = tune(tmp_path, "budget.trials=2", of=DETECTORS)
     assert done.returncode == 0, done.stderr
     for words in (

@@ -48,12 +48,12 @@ def test_every_key_is_a_value_of_the_trainables_configuration(space: Space) -> N
     assert set(space.parameters) - set(leaves(configured(space))) == set()
 
 
-def test_every_law_leaves_a_choice(space: Space) -> None:
+def test_every_distribution_has_more_than_one_value(space: Space) -> None:
     for law in space.parameters.values():
         assert not law.single()
 
 
-def test_what_the_laws_reach_builds_alone_and_together(space: Space) -> None:
+def test_values_of_the_distributions_build_alone_and_together(space: Space) -> None:
     """Each end, middle and choice beside the defaults, and the whole grid of ends."""
     cls, config = TRAINABLES[space.trainable].config, configured(space)
     for key, law in space.parameters.items():
@@ -71,7 +71,7 @@ def test_the_trainable_has_laws_that_a_space_could_break(space: Space) -> None:
             build(cls, with_values(config, {key: -1}))
 
 
-def test_baselines_are_whole_points_inside_the_laws(space: Space) -> None:
+def test_baselines_are_complete_points_within_the_distributions(space: Space) -> None:
     """Whole: a value for every parameter that is active there, and for no other one."""
     for point in space.baselines:
         assert set(point) == {key for key in space.parameters if space.active(key, point)}
@@ -99,8 +99,8 @@ def value_in(space: Space, point: Mapping[str, Any], key: str) -> Any:
     return point.get(key, leaves(configured(space)).get(key, 0))
 
 
-def test_conditions_speak_of_parameters_that_stand_before_them_and_of_values_that_they_take(space: Space) -> None:
-    """What is asked for first decides about what is asked for later; each parameter is active somewhere."""
+def test_conditions_name_earlier_parameters_and_values_of_theirs(space: Space) -> None:
+    """Earlier parameters decide which later ones are active; each parameter is active somewhere."""
     order = list(space.parameters)
     for key, condition in space.conditions.items():
         assert order.index(condition.key) < order.index(key)

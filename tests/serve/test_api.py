@@ -65,7 +65,7 @@ def test_the_metadata_of_the_body_equals_the_headers(client: TestClient, name: s
 
 
 def test_every_field_reaches_the_job(client: TestClient, backend: FakeBackend) -> None:
-    asked = {"n": 2, "first": 40, "seq_len": 24, "seed": 9, "conditions": [WIDE, UNKNOWN], "pixels": True}
+    payload = {"n": 2, "first": 40, "seq_len": 24, "seed": 9, "conditions": [WIDE, UNKNOWN], "pixels": True}
     changes: dict[str, Any] = {
         "sampler": "ddim",
         "spacing": "trailing",
@@ -74,7 +74,7 @@ def test_every_field_reaches_the_job(client: TestClient, backend: FakeBackend) -
         "eta": 0.5,
         "inpaint": True,
     }
-    client.post("/v1/samples", json={**asked, **changes, "model": "0002-bbbbbbbbbbbb"}).raise_for_status()
+    client.post("/v1/samples", json={**payload, **changes, "model": "0002-bbbbbbbbbbbb"}).raise_for_status()
     (job,) = backend.jobs
     assert (job.n, job.first, job.seq_len, job.seed, job.pixels) == (2, 40, 24, 9, True)
     np.testing.assert_array_equal(job.conditions, [WIDE, [*WIDE[:-1], np.nan]])
@@ -83,8 +83,8 @@ def test_every_field_reaches_the_job(client: TestClient, backend: FakeBackend) -
 
 
 def test_hardness_and_distribution_reach_the_job_too(client: TestClient, backend: FakeBackend) -> None:
-    asked = {"n": 1, "hardness": [0, 0.25], "distribution": "even_distance", "detector": "0001-dddddddddddd"}
-    response = client.post("/v1/samples", json=asked)
+    payload = {"n": 1, "hardness": [0, 0.25], "distribution": "even_distance", "detector": "0001-dddddddddddd"}
+    response = client.post("/v1/samples", json=payload)
     (job,) = backend.jobs
     assert (job.hardness, job.distribution, job.detector) == ((0.0, 0.25), "even_distance", "0001-dddddddddddd")
     assert response.headers["x-conditions"] == "even_distance"
@@ -102,8 +102,8 @@ def test_a_missing_seed_is_random_and_returned_and_reproduces_the_bytes(client: 
 def test_a_batch_id_reproduces_the_bytes_even_after_a_restart_and_a_promotion(
     client: TestClient, tmp_path: Path, name: str
 ) -> None:
-    asked = {"n": 2, "format": name, "pixels": FORMATS[name].whole, "conditions": [UNKNOWN]}
-    first = client.post("/v1/samples", json=asked)
+    payload = {"n": 2, "format": name, "pixels": FORMATS[name].whole, "conditions": [UNKNOWN]}
+    first = client.post("/v1/samples", json=payload)
     batch = first.headers["x-batch-id"]
     with client_of(FakeBackend(champion="0002-bbbbbbbbbbbb"), tmp_path) as restarted:
         again = restarted.get(f"/v1/samples/{batch}")
@@ -114,8 +114,8 @@ def test_a_batch_id_reproduces_the_bytes_even_after_a_restart_and_a_promotion(
 
 
 def test_equal_requests_share_a_batch_id_whether_the_champion_is_named_or_not(client: TestClient) -> None:
-    asked = ({"n": 1, "seed": 1}, {"seed": 1, "n": 1, "model": CHAMPION}, {"n": 1, "seed": 2})
-    ids = [client.post("/v1/samples", json=each).headers["x-batch-id"] for each in asked]
+    payload = ({"n": 1, "seed": 1}, {"seed": 1, "n": 1, "model": CHAMPION}, {"n": 1, "seed": 2})
+    ids = [client.post("/v1/samples", json=each).headers["x-batch-id"] for each in payload]
     assert ids[0] == ids[1] != ids[2]
 
 
@@ -128,8 +128,8 @@ def test_a_batch_whose_bytes_would_differ_is_refused(client: TestClient, backend
 
 
 def test_a_large_response_equals_its_chunks(client: TestClient) -> None:
-    def deltas(**asked: Any) -> npt.NDArray[Any]:
-        body = client.post("/v1/samples", json={"seed": 3, "seq_len": 64, "format": "npy", **asked}).content
+    def deltas(**payload: Any) -> npt.NDArray[Any]:
+        body = client.post("/v1/samples", json={"seed": 3, "seq_len": 64, "format": "npy", **payload}).content
         return decode(body, "npy")[0]["deltas"]
 
     whole = deltas(n=300)
@@ -156,7 +156,7 @@ def test_health_is_503_where_there_is_no_champion(client: TestClient, backend: F
     assert response.json()["error"]["message"] == "no champion is loaded: the registry is damaged"
 
 
-def test_without_a_token_health_says_ready_and_no_more(tmp_path: Path) -> None:
+def test_without_a_token_health_returns_ready_and_no_more(tmp_path: Path) -> None:
     backend = FakeBackend(error="secrets of the disk")
     with client_of(backend, tmp_path, tokens()) as client:
         assert client.get("/v1/health").json() == {"ready": True}
@@ -166,10 +166,10 @@ def test_without_a_token_health_says_ready_and_no_more(tmp_path: Path) -> None:
 
 
 def test_a_detector_scores_movements_from_any_origin_of_time(client: TestClient, backend: FakeBackend) -> None:
-    asked = {"movements": [{"points": [[1000.5, 1, 2], [1016, 3, 4]]}, {"points": [[-5, 1, 2], [-5, 3, 4]]}]}
-    assert client.post("/v1/score", json=asked).status_code == 409
+    payload = {"movements": [{"points": [[1000.5, 1, 2], [1016, 3, 4]]}, {"points": [[-5, 1, 2], [-5, 3, 4]]}]}
+    assert client.post("/v1/score", json=payload).status_code == 409
     backend.scores = 0.75
-    assert client.post("/v1/score", json=asked).json() == {"scores": [0.75, 0.75]}
+    assert client.post("/v1/score", json=payload).json() == {"scores": [0.75, 0.75]}
 
 
 def test_metrics_count_requests_and_movements(client: TestClient) -> None:
@@ -226,7 +226,7 @@ def test_an_unexpected_error_is_500_without_its_details(client: TestClient, back
     assert response.json() == {"error": {"status": 500, "message": "internal server error; see the log of the service"}}
 
 
-def test_a_backend_that_does_not_answer_is_504(tmp_path: Path) -> None:
+def test_a_backend_that_does_not_respond_is_504(tmp_path: Path) -> None:
     with client_of(FakeBackend(delay_s=5.0), tmp_path, timeout_s=0.05) as client:
         for response in (client.post("/v1/samples", json={"n": 1}), client.get("/v1/model")):
             assert response.status_code == 504
@@ -238,27 +238,27 @@ def test_the_audit_log_has_a_line_per_request_with_a_name_and_no_token(
 ) -> None:
     with client_of(FakeBackend(), tmp_path, tokens()) as client, caplog.at_level(logging.INFO, "serve.audit"):
         batch = client.post("/v1/samples", json={"n": 3, "seq_len": 20}, headers=AUTHORISED).headers["x-batch-id"]
-        client.post("/v1/samples", json={"n": 3}, headers={"Authorization": "Bearer wrong-token-of-nobody"})
+        client.post("/v1/samples", json={"n": 3}, headers={"Authorization": "Bearer a-token-of-no-known-user"})
     sampled, refused = [json.loads(record.message) for record in caplog.records if record.name == "serve.audit"]
     fields = {"token": "ada", "method": "POST", "path": "/v1/samples", "status": 200, "n": 3, "seq_len": 20}
     assert {**fields, "batch": batch, "model": CHAMPION}.items() <= sampled.items()
     assert set(sampled) == {*fields, "time", "batch", "model", "ms"}
     assert (refused["token"], refused["status"]) == ("", 401)
     assert TOKEN not in caplog.text
-    assert "wrong-token-of-nobody" not in caplog.text
+    assert "a-token-of-no-known-user" not in caplog.text
 
 
 def test_a_real_champion_is_served_with_the_bytes_computed_here(checkpoint: Path, tmp_path: Path) -> None:
-    asked = {"n": 5, "seed": 3, "pixels": True, "conditions": [UNKNOWN]}
+    payload = {"n": 5, "seed": 3, "pixels": True, "conditions": [UNKNOWN]}
     models, (champion,) = serving(tmp_path, checkpoint)
     with closing(LocalBackend(models)) as local, client_of(local, tmp_path) as client:
-        response = client.post("/v1/samples", json=asked)
+        response = client.post("/v1/samples", json=payload)
         arrays, metadata = decode(response.content, "safetensors")
         batch = response.headers["x-batch-id"]
         assert client.get(f"/v1/samples/{batch}").content == response.content
         assert client.get("/v1/model").json()["model"]["id"] == metadata["model"] == champion
         assert client.get("/v1/health").json()["ready"]
-    (result,) = compute(models, [SampleRequest.model_validate(asked).job()])
+    (result,) = compute(models, [SampleRequest.model_validate(payload).job()])
     assert isinstance(result, SampleResult)
     for name, array in arrays_of(result).items():
         assert arrays[name].tobytes() == array.tobytes()

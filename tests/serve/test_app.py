@@ -57,7 +57,7 @@ def test_the_defaults_bound_every_queue_and_give_each_replica_the_cores_of_its_t
     assert ingress["num_replicas"] == 1
 
 
-def test_the_deploy_file_is_valid_for_ray_and_listens_on_this_machine_only() -> None:
+def test_the_deploy_file_is_valid_for_ray_and_binds_to_loopback_only() -> None:
     schema = ServeDeploySchema.model_validate(deployed())
     assert schema.http_options.host is not None
     assert is_loopback(schema.http_options.host)
@@ -67,20 +67,20 @@ def test_the_deploy_file_is_valid_for_ray_and_listens_on_this_machine_only() -> 
 
 
 @pytest.mark.parametrize(
-    ("args", "says"),
+    ("args", "message"),
     [
-        ({"prot": "1"}, "prot: there is no such key; did you mean `port`?"),
+        ({"prot": "1"}, "unknown key prot; did you mean `port`?"),
         ({"limits.n": "many"}, "expected `limits.n` to be an int, but got limits.n=many"),
         ({"replicas": {"minimum": 3}}, "expected `replicas.minimum <= replicas.maximum`"),
         ({"host": "0.0.0.0"}, "neither `host` nor `port`"),
         ({"champion": "../x"}, "`champion` to be an id"),
     ],
 )
-def test_wrong_arguments_are_refused_in_one_line(args: dict[str, Any], says: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+def test_wrong_arguments_are_refused_in_one_line(args: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as exc_info:
         with_settings(args)
-    assert says in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert message in str(exc_info.value)
+    assert "\n" not in str(exc_info.value)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_the_command_refuses_before_anything_starts(
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        for arguments, says in (
+        for arguments, message in (
             (["host=0.0.0.0"], "expected a token for a host that other machines can reach, but got host=0.0.0.0"),
             (['host="::"'], "a token for a host that other machines can reach"),
             ([f"token_file={tokens}"], "invalid token format; expected at least"),
@@ -133,7 +133,7 @@ def test_the_command_refuses_before_anything_starts(
             assert main([f"storage_path={tmp_path}", *arguments]) == 2, arguments
             error = capsys.readouterr().err
             assert error.startswith("error: ")
-            assert says in error
+            assert message in error
             assert error.count("\n") == 1
             assert "too short" not in error
     assert not ray.is_initialized()

@@ -24,12 +24,12 @@ def test_an_id_is_32_digits_of_the_request_alone() -> None:
     assert set(batch_id_of("")) <= set("0123456789abcdef")
 
 
-def test_a_stored_request_is_found_by_another_object_with_the_same_file(tmp_path: Path) -> None:
+def test_a_stored_request_is_read_by_another_object_with_the_same_file(tmp_path: Path) -> None:
     BatchStore(tmp_path / "serve" / "batches.sqlite", 10).put("a", STORED)
     assert BatchStore(tmp_path / "serve" / "batches.sqlite", 10).find("a") == STORED
 
 
-def test_a_request_stored_by_another_process_is_found(tmp_path: Path) -> None:
+def test_a_request_stored_by_another_process_is_read(tmp_path: Path) -> None:
     ours = BatchStore(tmp_path / "b.sqlite", 10)
     code = (
         "import sys; from pathlib import Path; from serve.batches import BatchStore, StoredRequest; "

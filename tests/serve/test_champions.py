@@ -113,7 +113,7 @@ def test_a_bad_champion_leaves_the_old_one_serving_and_reports_the_reason(
         (registry.path / HISTORY / name / CHECKPOINT / WEIGHTS).write_bytes(b"half")
     elif fault == "no folder":
         shutil.rmtree(registry.path / HISTORY / name)
-    says = {
+    message = {
         "weights changed by a bit": "truncated or altered",
         "an id that never was": "unknown model id",
         "draws infinities": "NaN or infinity",
@@ -122,7 +122,7 @@ def test_a_bad_champion_leaves_the_old_one_serving_and_reports_the_reason(
     }[fault]
     assert not models.champions.swap(wanted)
     error = models.champions.last_swap.error
-    assert says in error
+    assert message in error
     assert "\n" not in error
     assert str(storage.parent) not in error
     assert models.champions.get() is before
@@ -138,11 +138,11 @@ def test_a_damaged_past_champion_is_an_error_and_the_current_one_is_served(
 ) -> None:
     models, (first, second) = serving(storage, checkpoint, other)
     (Registry.below(storage).path / HISTORY / first / CHECKPOINT / WEIGHTS).write_bytes(b"half")
-    with pytest.raises(DamagedModelError, match="truncated or altered") as caught:
+    with pytest.raises(DamagedModelError, match="truncated or altered") as exc_info:
         models.champions.get(first)
-    assert str(caught.value).startswith(f"registry/{HISTORY}/{first}/")
-    assert str(storage.parent) not in str(caught.value)
-    assert caught.value.status == 410
+    assert str(exc_info.value).startswith(f"registry/{HISTORY}/{first}/")
+    assert str(storage.parent) not in str(exc_info.value)
+    assert exc_info.value.status == 410
     assert models.champions.get().id == second
 
 
@@ -221,11 +221,11 @@ def test_a_registry_that_cannot_be_read_leaves_the_current_champion_and_reports_
 
 
 def test_a_caller_that_follows_while_a_model_is_loaded_gets_it(storage: Path, checkpoint: Path) -> None:
-    begun, go_on = threading.Event(), threading.Event()
+    begun, proceed = threading.Event(), threading.Event()
 
     def slow(entry: Published) -> Published:
         begun.set()
-        assert go_on.wait(10.0)
+        assert proceed.wait(10.0)
         return entry
 
     models: RegistryModels[Any] = RegistryModels(Registry.below(storage), slow, NoDetectorError, "detector")
@@ -240,7 +240,7 @@ def test_a_caller_that_follows_while_a_model_is_loaded_gets_it(storage: Path, ch
     for caller in callers:
         caller.start()
     callers[1].join(0.2)
-    go_on.set()
+    proceed.set()
     for caller in callers:
         caller.join()
     assert found == [name, name]
@@ -298,7 +298,7 @@ def test_the_model_card_holds_the_metrics_of_the_decision_with_intervals_and_cou
     assert (card["id"], card["kind"], card["weights_sha256"]) == (first, "diffusion", record["weights_sha256"])
     assert card["data_sha256"] == record["data_sha256"]
     assert card["figures"] == {"val/c2st": {"value": 0.6, "low": 0.58, "high": 0.62, "n": 40, "groups": 2}}
-    assert card["judged_on"] == {"split": "holdout", "data_sha256": "d" * 64, "n": 40, "groups": 2}
+    assert card["evaluated_on"] == {"split": "holdout", "data_sha256": "d" * 64, "n": 40, "groups": 2}
     assert card["confidence"] == 0.9
     assert (card["representation"], card["sequence_length"], card["channels"]) == ("fixed_dt", 64, 2)
     assert card["sampling"]["steps"] == 2
@@ -312,7 +312,7 @@ def test_a_decision_without_metrics_makes_a_card_without_metrics(storage: Path, 
     models = Models.below(storage)
     assert models.champions.swap()
     card = models.champions.get().card
-    assert (card["figures"], card["confidence"], card["judged_on"]["n"]) == ({}, None, None)
+    assert (card["figures"], card["confidence"], card["evaluated_on"]["n"]) == ({}, None, None)
 
 
 def test_detectors_have_their_own_registry_and_are_tried_before_a_swap(
@@ -339,8 +339,8 @@ def test_a_detector_of_the_registry_scores_like_its_checkpoint(storage: Path, tm
     assert models.detectors.swap(), models.detectors.last_swap.error
     served, alone = models.detectors.get(), load_detector(tmp_path / "network")
     assert (served.id, served.card["kind"]) == (name, "detector")
-    people = load_splits(DataConfig())["validation"].take(torch.arange(5))
-    assert torch.equal(served.detector.score(people), alone.score(people))
+    human = load_splits(DataConfig())["validation"].take(torch.arange(5))
+    assert torch.equal(served.detector.score(human), alone.score(human))
 
 
 def test_a_checkpoint_that_is_not_a_detector_is_refused(storage: Path, checkpoint: Path) -> None:

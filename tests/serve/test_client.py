@@ -53,9 +53,9 @@ def url(backend: FakeBackend, tmp_path: Path) -> Iterator[str]:
         yield address
 
 
-def computed(**asked: Any) -> SampleResult:
+def computed(**options: Any) -> SampleResult:
     """Return the samples of the backend, without a service."""
-    return asyncio.run(FakeBackend().sample(Job(**asked)))
+    return asyncio.run(FakeBackend().sample(Job(**options)))
 
 
 def response(job: Job, **changes: Any) -> ScriptedResponse:
@@ -135,9 +135,9 @@ def test_a_permanent_error_is_raised_at_once_with_the_message_of_the_service(
     url: str, backend: FakeBackend, failure: Exception
 ) -> None:
     backend.failure = failure
-    with pytest.raises(ServiceError, match=f"^409: {failure}$") as caught:
+    with pytest.raises(ServiceError, match=f"^409: {failure}$") as exc_info:
         HardNegatives(url).sample(n=8)
-    assert (caught.value.status, len(backend.jobs)) == (409, 1)
+    assert (exc_info.value.status, len(backend.jobs)) == (409, 1)
 
 
 def test_a_limit_of_the_service_is_reported_with_its_message(url: str) -> None:
@@ -146,7 +146,7 @@ def test_a_limit_of_the_service_is_reported_with_its_message(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "options",
     [
         {"n": 0},
         {"n": 1, "seed": -1},
@@ -155,9 +155,9 @@ def test_a_limit_of_the_service_is_reported_with_its_message(url: str) -> None:
         {"n": 3, "conditions": [[1.0]]},
     ],
 )
-def test_an_option_out_of_bounds_is_never_sent(url: str, backend: FakeBackend, asked: Any) -> None:
+def test_an_option_out_of_bounds_is_never_sent(url: str, backend: FakeBackend, options: Any) -> None:
     with pytest.raises(ConfigError, match=r"expected .*, but got"):
-        HardNegatives(url).stream(**asked)
+        HardNegatives(url).stream(**options)
     assert not backend.jobs
 
 
@@ -171,7 +171,7 @@ def test_a_failure_that_passes_is_retried(status: int) -> None:
     assert len(script.requests) == 3
 
 
-def _cut() -> ScriptedResponse:
+def _truncated() -> ScriptedResponse:
     whole = response(Job(2, seed=1))
     return replace(whole, body=whole.body[:-9], length=len(whole.body))
 
@@ -182,7 +182,7 @@ def _damaged() -> ScriptedResponse:
 
 
 @pytest.mark.parametrize(
-    "broken", [_cut, _damaged, lambda: ScriptedResponse(length=10), lambda: ScriptedResponse(200, b"<html>")]
+    "broken", [_truncated, _damaged, lambda: ScriptedResponse(length=10), lambda: ScriptedResponse(200, b"<html>")]
 )
 def test_a_damaged_response_is_requested_again(broken: Any) -> None:
     script = Script([broken, broken, response(Job(2, seed=1))])
@@ -193,9 +193,9 @@ def test_a_damaged_response_is_requested_again(broken: Any) -> None:
 
 @pytest.mark.parametrize(
     ("broken", "line"),
-    [(_damaged, "SHA-256 of the body"), (_cut, "no complete response"), (error(503), "503: a line")],
+    [(_damaged, "SHA-256 of the body"), (_truncated, "no complete response"), (error(503), "503: a line")],
 )
-def test_a_failure_that_stays_ends_after_the_attempts(broken: Any, line: str) -> None:
+def test_a_persistent_failure_ends_after_the_attempts(broken: Any, line: str) -> None:
     script = Script([broken])
     with scripted(script) as address, pytest.raises(ServiceError, match=rf"{line}.* \(given up after 4 attempts\)$"):
         HardNegatives(address, retry=QUICK).sample(n=2, seed=1)
@@ -336,9 +336,9 @@ def test_the_token_is_sent_and_appears_in_no_text(
         given = HardNegatives(address, TOKEN, retry=QUICK)
         monkeypatch.setenv("HUMOUSE_TOKEN", TOKEN[::-1])
         for client in (given, HardNegatives(address, retry=QUICK), HardNegatives(address, "", retry=QUICK)):
-            with pytest.raises(ServiceError, match=r"^401: unknown token$") as caught:
+            with pytest.raises(ServiceError, match=r"^401: unknown token$") as exc_info:
                 client.sample(n=1)
-            text = repr(client) + str(client) + repr(client.client) + repr(caught.value) + caplog.text
+            text = repr(client) + str(client) + repr(client.client) + repr(exc_info.value) + caplog.text
             assert TOKEN not in text
             assert TOKEN[::-1] not in text
     assert [token for token, _ in script.requests] == [f"Bearer {TOKEN}", f"Bearer {TOKEN[::-1]}", None]
@@ -355,16 +355,16 @@ def test_a_netrc_file_adds_no_credentials(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("token", [f"{TOKEN}\n", f" {TOKEN}", "tökén", "a b"])
 def test_a_malformed_token_is_refused_without_being_shown(token: str) -> None:
-    with pytest.raises(ConfigError, match="`token`") as caught:
+    with pytest.raises(ConfigError, match="`token`") as exc_info:
         HardNegatives("http://127.0.0.1:1", token)
-    assert token.strip() not in str(caught.value)
+    assert token.strip() not in str(exc_info.value)
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://host", "http://", "http://user:secret@host", "http://h?q=1"])
 def test_a_malformed_url_is_refused(url: str) -> None:
-    with pytest.raises(ConfigError, match="`url`") as caught:
+    with pytest.raises(ConfigError, match="`url`") as exc_info:
         HardNegatives(url)
-    assert "secret" not in str(caught.value)
+    assert "secret" not in str(exc_info.value)
 
 
 def test_exactly_one_of_url_and_handle_is_accepted() -> None:

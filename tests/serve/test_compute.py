@@ -111,7 +111,7 @@ def test_a_job_gives_the_same_bytes_alone_and_in_any_batch_and_order(models: Mod
     ],
     ids=["drawn", "of an odd length", "even", "one condition", "conditions", "from later on"],
 )
-def test_chunks_equal_the_whole(models: Models, job: Job) -> None:
+def test_chunks_equal_a_single_call(models: Models, job: Job) -> None:
     whole = sampled(compute(models, [job])[0])
     for edges in ([0, 1, 150], [0, 64, 128, 150], [0, 149, 150]):
         parts = []
@@ -226,7 +226,7 @@ def test_a_generator_that_is_not_batch_invariant_is_computed_job_by_job_with_the
     assert "steps=4" in str(refused)
 
 
-def test_chunks_of_a_gan_equal_the_whole_in_any_batch(adversarial: Path, tmp_path: Path) -> None:
+def test_chunks_of_a_gan_equal_a_single_call_in_any_batch(adversarial: Path, tmp_path: Path) -> None:
     models, _ = serving(tmp_path, adversarial)
     for given in ((), raw_conditions(1), raw_conditions(150)):
         job = Job(150, seed=1, first=5, conditions=given, pixels=True)
@@ -262,10 +262,10 @@ def test_a_job_without_a_waiting_client_is_cancelled_between_chunks(
     models: Models, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compute_module, "MAX_CHUNK", 4)
-    calls, asked_at = Calls(monkeypatch), list[int]()
+    calls, called_at = Calls(monkeypatch), list[int]()
 
     def wanted(at: int) -> bool:
-        asked_at.append(at)
+        called_at.append(at)
         return at == 0 or len(calls.rows) < 2
 
     (cancelled,) = compute(models, [Job(20)], lambda at: len(calls.rows) < 2)
@@ -275,7 +275,7 @@ def test_a_job_without_a_waiting_client_is_cancelled_between_chunks(
     kept, together = compute(models, [Job(10), Job(10, seed=1)], wanted)
     assert len(sampled(kept).number) == len(sampled(together).number) == 10
     assert calls.rows == [4] * 5
-    assert set(asked_at) == {0}
+    assert set(called_at) == {0}
 
 
 def test_a_result_never_mixes_two_champions(checkpoint: Path, other: Path, tmp_path: Path) -> None:
@@ -316,10 +316,10 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_job_fails_alone_in_one_line(models: Models, name: str) -> None:
-    job, kind, says = BAD[name]
+    job, kind, message = BAD[name]
     before, found, after = compute(models, [Job(3, seed=1), job, Job(2, seed=2)])
     assert type(found) is kind
-    assert says in str(found)
+    assert message in str(found)
     assert "\n" not in str(found)
     expected = compute(models, [Job(3, seed=1), Job(2, seed=2)])
     assert [contents(sampled(a)) for a in (before, after)] == [contents(sampled(a)) for a in expected]
@@ -347,7 +347,7 @@ def scores(models: Models, count: int, seed: int) -> np.ndarray[Any, np.dtype[np
     return np.array(values)
 
 
-def test_rows_of_a_hardness_are_the_first_whose_score_lies_inside(scoring: Models) -> None:
+def test_rows_of_a_hardness_are_the_first_with_a_score_within_it(scoring: Models) -> None:
     every = scores(scoring, 120, seed=4)
     low, high = np.nanquantile(every, [0.3, 0.6])
     job = Job(10, seed=4, hardness=(float(low), float(high)))
@@ -424,7 +424,7 @@ def test_recordings_take_the_same_path_to_the_detector_as_samples(scoring: Model
 
 
 @pytest.mark.parametrize(
-    ("bad", "says"),
+    ("bad", "message"),
     [
         (recording(5), "movement 1: fewer than 8 steps at 60 Hz"),
         (recording(30, stride_px=0.1), "movement 1: net displacement under 8 px"),
@@ -434,11 +434,11 @@ def test_recordings_take_the_same_path_to_the_detector_as_samples(scoring: Model
     ],
 )
 def test_a_recording_without_canonical_form_is_named_with_the_reason(
-    scoring: Models, bad: Recording, says: str
+    scoring: Models, bad: Recording, message: str
 ) -> None:
-    with pytest.raises(BadRequestError) as caught:
+    with pytest.raises(BadRequestError) as exc_info:
         score(scoring, [recording(30), bad])
-    assert says in str(caught.value)
+    assert message in str(exc_info.value)
 
 
 def test_scoring_without_a_detector_is_an_error(models: Models) -> None:

@@ -61,7 +61,7 @@ def part(body: bytes, more: bool = False) -> Message:
 
 
 @pytest.mark.parametrize("size", [0, 1, LIMIT])
-def test_a_body_within_its_limit_arrives_whole_however_it_is_split(size: int) -> None:
+def test_a_body_within_its_limit_is_received_completely_in_any_chunks(size: int) -> None:
     body = bytes(range(size))
     assert post(part(body)) == (200, [body], 1)
     split = [part(body[at : at + 1], more=True) for at in range(size)]
@@ -114,7 +114,7 @@ def test_a_client_that_disconnects_before_the_response_is_499() -> None:
     assert [record.status for record in records] == [499]
 
 
-def test_a_body_that_stalls_is_408_and_one_that_is_cut_off_400() -> None:
+def test_a_stalled_body_is_408_and_a_truncated_one_400() -> None:
     assert post(part(b"{", more=True), wait=True) == (408, [], 1)
     assert post(part(b"{", more=True)) == (400, [], 1)
 

@@ -90,18 +90,18 @@ def test_a_handle_gives_the_same_samples_as_the_service() -> None:
 )
 def test_a_failure_that_passes_is_retried_and_one_that_stays_is_one_line(failure: Exception) -> None:
     assert len(HardNegatives(handle=Handle(failure, failure), retry=QUICK).sample(n=2)) == 2
-    with pytest.raises(ServiceError, match=r"\(given up after 3 attempts\)$") as caught:
+    with pytest.raises(ServiceError, match=r"\(given up after 3 attempts\)$") as exc_info:
         HardNegatives(handle=Handle(*[failure] * 3), retry=QUICK).sample(n=2)
-    assert "\n" not in str(caught.value)
-    assert "Traceback" not in str(caught.value)
+    assert "\n" not in str(exc_info.value)
+    assert "Traceback" not in str(exc_info.value)
 
 
 @pytest.mark.parametrize("failure", [ShortageError("3 of 8"), in_a_replica(ShortageError("3 of 8"))])
 def test_a_permanent_error_is_raised_at_once(failure: Exception) -> None:
     handle = Handle(failure)
-    with pytest.raises(ServiceError, match=r"^409: 3 of 8$") as caught:
+    with pytest.raises(ServiceError, match=r"^409: 3 of 8$") as exc_info:
         HardNegatives(handle=handle, retry=QUICK).sample(n=8)
-    assert caught.value.status == 409
+    assert exc_info.value.status == 409
     assert not handle.jobs
 
 
@@ -142,15 +142,15 @@ class DescribeHandle:
     """Fake handle whose `describe` waits for `free` and counts its calls."""
 
     def __init__(self) -> None:
-        self.asked, self.free, self.failure = 0, asyncio.Event(), list[Exception]()
+        self.calls, self.free, self.failure = 0, asyncio.Event(), list[Exception]()
         self.describe = self
 
     async def remote(self) -> dict[str, Any]:
-        self.asked += 1
+        self.calls += 1
         await self.free.wait()
         if self.failure:
             raise self.failure[0]
-        return {"model": {"id": CHAMPION}, "asked": self.asked}
+        return {"model": {"id": CHAMPION}, "calls": self.calls}
 
 
 @pytest.fixture
@@ -171,9 +171,9 @@ def test_many_callers_share_one_description_per_second(now: list[float]) -> None
         await asyncio.sleep(0.05)
         handle.free.set()
         for state in [*await asyncio.gather(*many), await backend.describe()]:
-            assert state == {"model": {"id": CHAMPION}, "asked": 1, "replicas": 2}
+            assert state == {"model": {"id": CHAMPION}, "calls": 1, "replicas": 2}
         now[0] += 1.5
-        assert (await backend.describe())["asked"] == handle.asked == 2
+        assert (await backend.describe())["calls"] == handle.calls == 2
 
     asyncio.run(flood())
 
@@ -187,10 +187,10 @@ def test_while_no_replica_responds_the_cached_description_is_returned_and_one_qu
         handle.free.clear()
         now[0] += 10.0
         assert [await backend.describe() for _ in range(3)] == [first] * 3
-        assert handle.asked == 2
+        assert handle.calls == 2
         handle.free.set()
         await asyncio.sleep(0.01)
-        assert (await backend.describe())["asked"] == 2
+        assert (await backend.describe())["calls"] == 2
 
     asyncio.run(busy())
 

@@ -21,7 +21,7 @@ ERRORS = [error for error in vars(jobs).values() if isinstance(error, type) and 
 
 
 @pytest.mark.parametrize(
-    ("job", "says"),
+    ("job", "message"),
     [
         ({"n": 0}, "expected `n >= 1`, but got n=0"),
         ({"first": -1}, "`0 <= first`"),
@@ -46,11 +46,11 @@ ERRORS = [error for error in vars(jobs).values() if isinstance(error, type) and 
         ),
     ],
 )
-def test_a_value_out_of_bounds_is_refused_in_one_line(job: dict[str, Any], says: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+def test_a_value_out_of_bounds_is_refused_in_one_line(job: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as exc_info:
         Job(**{"n": 3, **job})
-    assert says in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert message in str(exc_info.value)
+    assert "\n" not in str(exc_info.value)
 
 
 def test_the_bounds_themselves_are_allowed() -> None:
@@ -90,7 +90,7 @@ def test_sampled_conditions_are_numbered_rows_of_one_endless_sequence(known: Con
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_sampled_conditions_are_whole_rows_of_training_movements_that_fit(known: Conditions, name: str) -> None:
+def test_sampled_conditions_are_rows_of_training_movements_that_fit(known: Conditions, name: str) -> None:
     drawn = DISTRIBUTIONS[name](known, 500, 0, 20)
     rows = {tuple(row) for row in torch.cat([known.raw[:, :4], known.angle[:, None]], dim=1).tolist()}
     assert all(tuple(row) in rows for row in torch.cat([drawn.raw[:, :4], drawn.angle[:, None]], dim=1).tolist())

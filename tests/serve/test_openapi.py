@@ -95,8 +95,8 @@ def test_the_examples_of_errors_are_the_messages_of_the_service(tmp_path: Path) 
     assert ERRORS[408] == f"request body not received within {limit:g} s"
     assert ERRORS[504] == f"no response within {limit:g} s; request fewer movements or steps"
     with client_of(FakeBackend(), tmp_path) as client:
-        for status, asked in ((422, {"n": 5000}), (413, {"n": 1, "model": "x" * 1_000_000})):
-            assert client.post("/v1/samples", json=asked).json()["error"]["message"] == ERRORS[status]
+        for status, payload in ((422, {"n": 5000}), (413, {"n": 1, "model": "x" * 1_000_000})):
+            assert client.post("/v1/samples", json=payload).json()["error"]["message"] == ERRORS[status]
         assert client.get(f"/v1/samples/{'0' * 32}").json()["error"]["message"] == ERRORS[404]
 
 

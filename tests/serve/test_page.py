@@ -32,7 +32,7 @@ CARD = {
     "representation": "fixed_dt",
     "sequence_length": 64,
     "published": "2026-01-02T03:04:05+00:00",
-    "judged_on": {"split": "validation", "n": 334, "groups": 9},
+    "evaluated_on": {"split": "validation", "n": 334, "groups": 9},
     "confidence": 0.9,
     "figures": {"val/c2st": FIGURE, "val/mmd": {**FIGURE, "value": None}, "val/new": FIGURE},
     "sampling": {"sampler": "dpmpp_2m", "steps": 20, "guidance": 1.0},
@@ -206,7 +206,7 @@ def test_an_error_is_shown_at_its_place_and_the_gallery_stays(page: Page, url: s
 def test_the_card_shows_metrics_with_their_intervals_and_a_failed_swap(page: Page, url: str, backend: Backend) -> None:
     backend.error = f"0002-bbbbbbbbbbbb: {HOSTILE}"
     card = text(opened(page, url), "card")
-    for said in (
+    for expected_text in (
         CHAMPION,
         "1,210,880",
         "90 % interval",
@@ -217,7 +217,7 @@ def test_the_card_shows_metrics_with_their_intervals_and_a_failed_swap(page: Pag
         "val/new",
         "\N{EN DASH}",  # a value that is not known
     ):
-        assert said in card
+        assert expected_text in card
     assert HOSTILE in card.split("\n")[0]
     assert "is still served" in card.split("\n")[0]
     assert CARD["limits_of_use"][1] in card  # type: ignore[index]

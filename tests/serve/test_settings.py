@@ -106,7 +106,7 @@ def test_a_repeated_name_or_token_is_an_error() -> None:
 def test_a_token_file_that_is_missing_or_empty_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"token_file=.*: not a readable text file \(FileNotFoundError\)"):
         read_tokens(str(tmp_path / "none"), {})
-    (tmp_path / "empty").write_text("# nobody\n")
+    (tmp_path / "empty").write_text("# no token\n")
     with pytest.raises(
         ConfigError, match=r"expected at least one token in the token file, but got none in token_file="
     ):

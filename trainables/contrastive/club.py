@@ -10,7 +10,7 @@ while q is not: an untrained q reads about 0 whatever the embeddings share. So q
 some steps before each step of the embeddings, and success is measured by a fresh probe and never by the bound.
 
 It is given embeddings of length 1. Those of a free length could escape: q has a least variance, so that embeddings that
-merely shrink would lower the bound and keep all that they say.
+merely shrink would lower the bound and keep all their information.
 
 References: CLUB: A Contrastive Log-ratio Upper Bound of Mutual Information (Cheng et al., 2020), section 3.2
 (variational CLUB), arXiv:2006.12013.

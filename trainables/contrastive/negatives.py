@@ -1,6 +1,6 @@
 """Negatives of the ranking loss: conditions of other rows of the batch, or of those and a queue of past ones.
 
-A row never lends to itself, and a lender whose condition equals the row's, or nearly so, is marked invalid: two equal
+A row is never its own negative, and one whose condition equals the row's, or nearly so, is marked invalid: two equal
 conditions predict the same, so that with them a smooth ranking loss would have the floor log 2. Batches of movements
 of like length hold like conditions; a queue reaches beyond them.
 """
@@ -19,7 +19,7 @@ NEAR = 0.1  # conditions closer than this (RMS over columns, in standard deviati
 
 
 class NegativePool(NamedTuple):
-    """Rows of (batch, then queue) that lend their condition, and which of them differ enough to be a negative."""
+    """Rows of (batch, then queue) whose conditions are negatives, and which of them differ enough to be one."""
 
     rows: Int[Tensor, "B K"]
     valid: Bool[Tensor, "B K"]
@@ -51,8 +51,8 @@ class ConditionQueue:
 def derangements(condition: Float[Tensor, "B D"], k: int, random: torch.Generator, near: float = NEAR) -> NegativePool:
     """K distinct other rows of the batch for every row.
 
-    A random cyclic order is shifted by K distinct random offsets: each shift is a derangement, in which every row lends
-    once.
+    A random cyclic order is shifted by K distinct random offsets: each shift is a derangement, in which every row is
+    a negative once.
 
     Raises:
         ConfigError: fewer than K + 1 rows.
@@ -84,7 +84,7 @@ def recalled(
 def differ(condition: Float[Tensor, "B D"], other: Float[Tensor, "B K D"], near: float = NEAR) -> Bool[Tensor, "B K"]:
     """Whether conditions lie further apart than `near`: sqrt(mean over columns of the squared difference) > near.
 
-    Columns that are the same in the whole batch, as those of an unknown target width, say nothing and do not
+    Columns that are the same in the whole batch, as those of an unknown target width, carry no information and do not
     count.
     """
     varying = (condition != condition[:1]).any(dim=0).sum().clamp(min=1)

@@ -1,7 +1,7 @@
 """Contrastive action-conditioning: the right condition must explain a noisy sample better than a wrong one.
 
 For a sample with target v, let d_pos = |v - v_theta(x_t, c, t)|^2 under its own condition and d_neg[k] the same under K
-conditions of other samples. A ranking loss asks for d_pos < d_neg[k]. Distances are masked sums over (T, C), divided
+conditions of other samples. A ranking loss demands d_pos < d_neg[k]. Distances are masked sums over (T, C), divided
 by one of `NORMALISATIONS`; with the default, the batch's mean d_pos (detached), a temperature means the same at every
 length, width and noise level.
 
@@ -169,7 +169,7 @@ NORMALISATIONS: dict[str, Normalisation] = {"batch": by_batch, "dimension": by_d
 def _excess(
     positive: Float[Tensor, "B"], negative: Float[Tensor, "B K"], valid: Bool[Tensor, "B K"]
 ) -> Float[Tensor, "B K"]:
-    """d_pos - d_neg, and minus infinity where the negative is invalid: nothing then is asked of the row."""
+    """d_pos - d_neg, and minus infinity where the negative is invalid: such a row has no loss."""
     return (positive[:, None] - negative).masked_fill(~valid, -torch.inf)
 
 

@@ -5,7 +5,7 @@
     sampler: Annotated[str, Choice(SAMPLERS)] = "tpe"
 
 A configuration calls `check(self)` first in its `__post_init__`, then states the laws between its fields. `--help` and
-the reference print the same bounds (`trainables.core.fields`). A number that may take any value says so: `AnyInt`.
+the reference print the same bounds (`trainables.core.fields`). A number without bounds is declared so: `AnyInt`.
 """
 
 import dataclasses

@@ -2,8 +2,8 @@
 
     python -m platform.tune [VERB] [--help] [--cfg job] [key=value ...]
 
-Overrides follow Hydra's grammar; a verb says what to do where a command can do several things. Exit codes: 0 done,
-1 the work failed, 2 wrong input, 130 interrupted; a command that has more of them says so in its help.
+Overrides follow Hydra's grammar; a verb chooses what to do where a command can do several things. Exit codes: 0 done,
+1 the work failed, 2 wrong input, 130 interrupted; a command that has more of them lists them in its help.
 """
 
 import difflib
@@ -55,7 +55,7 @@ def run(command: Command, main: Callable[[Request], int], arguments: Sequence[st
         print(f"error: {_one_line(error)}", file=sys.stderr)
         return FAILED if isinstance(error, RuntimeError) else WRONG_INPUT
     except KeyboardInterrupt:
-        print("interrupted: everything finished so far is recorded", file=sys.stderr)
+        print("interrupted: progress is saved", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 PTH123  # `| head` has seen enough; nothing is left to flush
@@ -82,12 +82,12 @@ def _divided(command: Command, arguments: list[str]) -> tuple[str, list[str], li
     words = [argument for argument in arguments if not argument.startswith("-")]
     shows = bool({"--cfg", "-c"} & set(options))
     if "job" in words and not shows:
-        raise ConfigError("job: an override has the form key=value; did you mean `--cfg job`?")
+        raise ConfigError("expected an override key=value, but got job; did you mean `--cfg job`?")
     overrides = [word for word in words if word != "job"]
     known = ("--help", "--cfg job", *command.switches)
     for option in options:
         if option not in ("-h", "--help", "--cfg", "-c", *command.switches):
-            raise ConfigError(f"{option}: there is no such option; known: {', '.join(known)}, and key=value overrides")
+            raise ConfigError(f"unknown option {option}; known: {', '.join(known)}, and key=value overrides")
     verbs = [word for word in overrides if "=" not in word] if command.verbs else []
     for verb in verbs:
         if verb not in command.verbs:
@@ -113,7 +113,7 @@ def parse(command: Command, overrides: Sequence[str]) -> Request:
     laws = tuple(override for override in parsed if override.is_sweep_override())
     values = [override for override in parsed if not override.is_sweep_override()]
     if laws and not command.sweeps:
-        raise ConfigError(f"{laws[0].input_line}: this command takes one value per key, no sweep")
+        raise ConfigError(f"expected one value per key, but got the sweep {laws[0].input_line}; use platform.tune")
     for override in filter(is_group, parsed):
         _check_group(override)
     with initialize_config_dir(str(CONFIGS), version_base="1.3", job_name=command.config_name):
@@ -159,11 +159,11 @@ def _parse_override(text: str) -> Override:
     try:
         override = OverridesParser.create().parse_override(text)
     except HydraException as error:
-        raise ConfigError(f"{text}: an override has the form key=value ({_one_line(error)})") from None
+        raise ConfigError(f"expected an override key=value, but got {text} ({_one_line(error)})") from None
     if not override.key_or_group:
-        raise ConfigError(f"{text}: an override has the form key=value, but the key is missing")
+        raise ConfigError(f"expected an override key=value, but got {text} without a key")
     if override.is_delete():
-        raise ConfigError(f"{text}: a key cannot be deleted; give it a value, as key=value")
+        raise ConfigError(f"expected a value, but got the deletion {text}; give it a value, as key=value")
     return override
 
 
@@ -178,15 +178,13 @@ def _check_key(override: Override, known: Mapping[str, Any]) -> None:
     key = str(override.key_or_group)
     if isinstance(known.get(key), dict):
         first = next(iter(known[key]), "key")
-        raise ConfigError(f"{key}: this is a group of keys; set one of them, as {key}.{first}=value")
+        raise ConfigError(f"expected a key, but got the group of keys {key}; set one of them, as {key}.{first}=value")
     if key not in known and not override.is_add():
         renamed = refusal(key, str(override.input_line).partition("=")[2], known)
         if renamed:
             raise ConfigError(renamed)
         close = difflib.get_close_matches(key, known, n=1)
-        raise ConfigError(
-            f"{key}: there is no such key; " + (f"did you mean `{close[0]}`?" if close else "see --cfg job")
-        )
+        raise ConfigError(f"unknown key {key}; " + (f"did you mean `{close[0]}`?" if close else "see --cfg job"))
 
 
 def _keys(node: Any, at: str = "") -> Iterator[tuple[str, Any]]:

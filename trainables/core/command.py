@@ -26,7 +26,7 @@ class Command:
         implied: Override -> the choice of a group that follows from it where none is given ("space=gan" ->
             "trainable=gan").
         common: Keys that are used most: `--help` prints them first.
-        exit_codes: Codes that the command adds to 0, 1, 2 and 130, or says otherwise.
+        exit_codes: Codes that the command adds to 0, 1, 2 and 130, or redefines.
         refused: Verb, key with `=`, or whole override, of other commands or older versions -> the line that refuses
             it; `{argument}` and `{value}` stand for what was given.
     """
@@ -47,7 +47,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Request:
-    """A composed configuration and what the user said of it.
+    """A composed configuration and the overrides of the user.
 
     Attributes:
         given: Keys that the user set.

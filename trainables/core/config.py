@@ -223,4 +223,4 @@ def _unknown_key(cls: Any, key: str, at: str) -> str:
         return renamed
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean `{close[0]}`?" if close else f"known keys: {', '.join(known)}"
-    return f"{_join(at, key)}: there is no such key; {hint}"
+    return f"unknown key {_join(at, key)}; {hint}"

@@ -1,6 +1,6 @@
 """Balance of real and generated training data: one scaling point, a count or, in its place, a weight.
 
-`alpha` says how many generated movements join the real ones, as a share of the real count. That count is the only
+`alpha` is how many generated movements join the real ones, as a share of the real count. That count is the only
 place where alpha acts. A per-sample weight beside it would scale the generated part twice (alpha squared), so a data
 set that carries a weight is refused. The other way, equal counts and a weight, excludes the first.
 """
@@ -14,7 +14,7 @@ from trainables.core.config import ConfigError, require
 
 
 class BalanceError(ConfigError):
-    """Training data whose generated share is not the one that was asked for."""
+    """Training data whose generated share is not the configured one."""
 
 
 def generated_count(num_real: int, alpha: float) -> int:
@@ -34,7 +34,7 @@ def validate_augmentation_balance(num_real: int, num_generated: int, alpha: floa
     Args:
         num_real: Real movements in the training set.
         num_generated: Generated movements in it.
-        alpha: The share that was asked for.
+        alpha: The configured share.
         sample: Any item of the data set; (input, target) and nothing else.
 
     Returns:
@@ -47,15 +47,15 @@ def validate_augmentation_balance(num_real: int, num_generated: int, alpha: floa
     if num_generated != expected:
         raise BalanceError(
             f"expected `generated == round(alpha * real)`, but got generated={num_generated}, alpha={alpha}, "
-            f"real={num_real} (expected {expected}); generate as many as asked for"
+            f"real={num_real} (expected {expected}); generate as many as expected"
         )
     if len(sample) != 2:
         raise BalanceError(
-            f"an item of the data set is a pair (sequence, condition), but got {len(sample)} fields; "
-            "a weight would scale the generated part a second time"
+            f"expected an item of the data set to be a pair (sequence, condition), but got {len(sample)} fields; "
+            "leave out weights, which would scale the generated part a second time"
         )
     actual = num_generated / num_real if num_real else 0.0
-    return f"balance: {num_real} real + {num_generated} generated, ratio {actual:.4f} (asked for {alpha:.4f})"
+    return f"balance: {num_real} real + {num_generated} generated, ratio {actual:.4f} (target {alpha:.4f})"
 
 
 def validate_weights(num_real: int, num_generated: int, weight: float, weights: Tensor) -> str:
@@ -77,6 +77,7 @@ def validate_weights(num_real: int, num_generated: int, weight: float, weights: 
         )
     expected = torch.tensor([1.0] * num_real + [weight] * num_generated, dtype=weights.dtype)
     if not torch.equal(weights, expected):
-        raise BalanceError(f"weights are 1 for real and {weight:g} for generated movements, but others were given")
+        law = f"weights of 1 for real and {weight:g} for generated movements"
+        raise BalanceError(f"expected {law}, but got others; apply the weight in one place only")
     ratio = float(weights[num_real:].sum() / weights[:num_real].sum()) if num_real else 0.0
-    return f"balance: {num_real} real + {num_generated} generated, weighted ratio {ratio:.4f} (asked for {weight:.4f})"
+    return f"balance: {num_real} real + {num_generated} generated, weighted ratio {ratio:.4f} (target {weight:.4f})"

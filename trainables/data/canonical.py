@@ -3,7 +3,7 @@
 A movement reaches every model and every metric by the same chain, step for step:
 
     recording --observe--> integer pixels every dt_s --encode--> canonical deltas of unit net displacement along +x
-    sample --decode--> whole-pixel steps at the asked distance, direction and duration --encode--> the same form
+    sample --decode--> whole-pixel steps at the requested distance, direction and duration --encode--> the same form
 
 `observe` is 60 Hz sample-and-hold in whole pixels: polling rate, sub-pixel values and the time grid of the recorder
 disappear, so that none of them can give a generator (or a bot) away. Canonical deltas sum to (1, 0); the removed
@@ -27,7 +27,7 @@ from trainables.data.representation import REPRESENTATIONS, prefix_mask
 RATE_HZ = 60.0
 TENSORS = ("deltas", "mask", "angle", "distance_px", "duration_s", "target_width_px")
 UNKNOWN_PX = torch.tensor(math.nan, dtype=torch.float64)  # a target width, of every row
-MINIMUM_DISTANCE_PX = 8.0  # below, whole pixels say little about the shape of a movement
+MINIMUM_DISTANCE_PX = 8.0  # below, whole pixels carry little information about the shape of a movement
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Movements:
     Attributes:
         steps_px: Displacement per step of `1 / RATE_HZ` seconds in whole pixels.
         length: Number of steps of each movement.
-        group: Whoever made it; what a split may never cut.
+        group: User of each movement; never in two splits.
         target_width_px: Of what was aimed at, NaN where unknown.
     """
 
@@ -69,7 +69,7 @@ class Canonical:
         angle: Direction of the net displacement on the screen, radians.
         distance_px: Length of the net displacement.
         duration_s: Time from first to last point.
-        group: Whoever made it.
+        group: User of each movement.
         target_width_px: Of what was aimed at, NaN where unknown.
     """
 
@@ -197,7 +197,7 @@ def encode(movements: Movements, config: CanonicalConfig) -> Canonical:
 
 
 def decode(canonical: Canonical, config: CanonicalConfig) -> Movements:
-    """Back to the screen: to the asked distance, direction and duration, each 60 Hz step in whole pixels."""
+    """Back to the screen: to the requested distance, direction and duration, each 60 Hz step in whole pixels."""
     length = (canonical.duration_s * RATE_HZ).round().long()
     placed = _turned(canonical.steps_px().double(), canonical.angle)
     steps = REPRESENTATIONS[config.representation].decode(placed, canonical.mask, length)
@@ -228,5 +228,5 @@ def concatenate(*parts: Canonical) -> Canonical:
 
 
 def with_deltas(canonical: Canonical, deltas: Float[Tensor, "N T C"]) -> Canonical:
-    """The same conditions and masks around other deltas: a sample in place of the movement it was asked to match."""
+    """The same conditions and masks around other deltas: a sample in place of the movement that it matches."""
     return replace(canonical, deltas=deltas)

@@ -1,8 +1,8 @@
 """The default data set: the 2,356 recordings that the package `cursory` (LGPL) carries.
 
 The file is read from the installed package, which is not imported and of which nothing is copied. It stores movements
-that were cut already, in whole sessions one after another, without naming anybody. Who moved is a fact about rows of
-exactly this file, so the file is known by its hash.
+that are segmented already, in complete sessions one after another, without names of users. The user of a row is known
+for exactly this file only, so the file is identified by its hash.
 
 Facts: 1,273 recordings start at a time other than 0, and all are shifted to start at 0; 10 have two points of one time,
 which is allowed (the later one holds); 27 % have a gap over 100 ms; 230 have times and 34 positions between whole
@@ -53,7 +53,8 @@ def read_cursory(path: Path | None = None) -> RecordingSet:
         RecordingError: the package or its file is missing, the file is not the known one, or a `path` was given.
     """
     if path is not None:
-        raise RecordingError(f"source 'cursory' is read from the installed package: `path` must be empty, got {path}")
+        law = "expected no `path` with source=cursory, which reads the installed package"
+        raise RecordingError(f"{law}, but got {path}; leave it out, or set source=table")
     rows = json.loads(_content())
     recordings = tuple(_recording(number, row) for number, row in enumerate(rows))
     return RecordingSet(recordings, read=len(recordings))

@@ -208,15 +208,15 @@ def _split(movements: Movements, config: CanonicalConfig) -> dict[str, Canonical
         rows = torch.tensor([i for i, p in enumerate(split) if p == name], dtype=torch.int64)
         if not len(rows):
             raise ConfigError(
-                f"the {name} split is empty: {len(movements)} usable movements of {len(set(movements.group))} groups "
-                "are too few for a split by group; read recordings of more users"
+                f"expected `users of the {name} split >= 1`, but got 0 of {len(set(movements.group))} with "
+                f"{len(movements)} usable movements; read recordings of more users"
             )
         splits[name] = encode(movements.take(rows), config)
     return splits
 
 
 def _require_widths_to_learn_from(splits: Mapping[str, Canonical]) -> None:
-    """A network that has never met a target width says nothing under one."""
+    """Require target widths in the training split where another has some: a network cannot use an unseen condition."""
     known = [name for name in SPLITS if not bool(splits[name].target_width_px.isnan().all())]
     require(
         not known or "train" in known,
@@ -239,7 +239,7 @@ def _hash(config: DataConfig, splits: Mapping[str, Canonical]) -> str:
 def batches(
     fresh: Callable[[torch.Generator], SequenceDataset], batch_size: int, order: torch.Generator
 ) -> Iterator[Batch]:
-    """Batches without end, pass after pass; each pass asks `fresh` for its data set, which may be augmented anew."""
+    """Batches without end, pass after pass; each pass calls `fresh` for its data set, which may be augmented anew."""
     while True:
         yield from one_pass(fresh(order), batch_size, order)
 

@@ -1,9 +1,9 @@
 """Labels with one meaning: mapped once, for all names of a data set, and the same in every batch, worker and process.
 
-A contrastive loss compares labels of rows that met by chance. If a label were made where the batch is, the same task
-would be 0 in one batch and 3 in the next. Here a map from names to numbers is made when the data set is, from all of
+A contrastive loss compares labels of rows that are in a batch by chance. If labels were numbered per batch, the same
+task would be 0 in one batch and 3 in the next. Here a map from names to numbers is made with the data set, from all of
 its names in sorted order, and is never changed after; the map and its hash travel with the data and in the checkpoint.
-A name that it does not hold is an error and never class 0.
+An unknown name is an error and never class 0.
 
 Three maps stand beside each other: the task (how far and in which direction), the embodiment (human or bot) and the
 style (the origin: a user's is `human`, a bot's its own). The number of an embodiment is a class of a contrastive
@@ -202,7 +202,7 @@ def task_names(canonical: Canonical) -> tuple[str, ...]:
     """
     distance_px, angle = canonical.distance_px, canonical.angle
     for name, values in (("distance_px", distance_px), ("angle", angle)):
-        require(bool(values.isfinite().all()), f"finite `{name}` of each movement", "one that is not")
+        require(bool(values.isfinite().all()), f"finite `{name}` of each movement", "NaN or infinity")
     octave = torch.bucketize(distance_px, torch.tensor(EDGES_PX, dtype=distance_px.dtype), right=True) - 1
     require(bool((octave >= 0).all()), f"`distance_px >= {EDGES_PX[0]}`", f"{float(distance_px.min())}")
     sector = (angle / (math.pi / 4)).round().long() % len(DIRECTIONS)
@@ -215,7 +215,7 @@ def _task(octave: int, direction: str) -> str:
 
 
 def every_task() -> tuple[str, ...]:
-    """Return every name that `task_names` can give: a generator may end in a bin that no user was asked for."""
+    """Return every name that `task_names` can give: a generator may end in a bin in which no recording ends."""
     return tuple(_task(octave, direction) for octave in range(len(EDGES_PX)) for direction in DIRECTIONS)
 
 

@@ -44,10 +44,17 @@ class Recording:
                 f"{self._name}: expected `2 <= len(t_ms) == len(x) == len(y)`, "
                 f"but got {points}, {len(self.x)} and {len(self.y)}"
             )
-        if not all(np.isfinite(values).all() for values in (self.t_ms, self.x, self.y)):
-            raise RecordingError(f"{self._name}: `t_ms`, `x` and `y` must be finite")
-        if self.t_ms[0] != 0 or (np.diff(self.t_ms) < 0).any():
-            raise RecordingError(f"{self._name}: `t_ms` must start at 0 and not decrease; subtract the first time")
+        for name, values in (("t_ms", self.t_ms), ("x", self.x), ("y", self.y)):
+            if not np.isfinite(values).all():
+                got = values[~np.isfinite(values)][0]
+                raise RecordingError(f"{self._name}: expected finite `{name}`, but got {got}; leave out such points")
+        if self.t_ms[0] != 0:
+            got = self.t_ms[0]
+            raise RecordingError(f"{self._name}: expected `t_ms[0] == 0`, but got {got}; subtract the first time")
+        if (np.diff(self.t_ms) < 0).any():
+            at = int(np.argmax(np.diff(self.t_ms) < 0))
+            got = f"{self.t_ms[at + 1]} after {self.t_ms[at]}"
+            raise RecordingError(f"{self._name}: expected `t_ms` not to decrease, but got {got}; sort the points")
         width_px = self.target_width_px
         if width_px is not None and (self.target is None or not 0 < width_px < math.inf):
             raise RecordingError(

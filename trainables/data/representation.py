@@ -84,7 +84,7 @@ def _events_encode(steps_px: Tensor, length: Tensor, steps: int) -> tuple[Tensor
 
 
 def _events_decode(sequence: Tensor, mask: Tensor, length: Tensor) -> Tensor:
-    """Displacements and ticks are rounded, a tick at least; what would happen after the asked end does not."""
+    """Displacements and ticks are rounded, a tick at least; events after the requested end are dropped."""
     at = sequence[..., 2].round().clamp(min=1).cumsum(dim=1)
     present = at <= length[:, None]
     steps = torch.zeros(len(length), int(length.max()) + 1 if len(length) else 1, 2, dtype=torch.float64)

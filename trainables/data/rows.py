@@ -1,4 +1,4 @@
-"""Rows of a file as arrays, where every complaint names the file and the row.
+"""Rows of a file as arrays; every error names the file and the row.
 
 Rows are numbered as an editor shows them: in a CSV file the header is row 1; a Parquet file has none, so that its first
 row is row 1. The index of every frame made here holds these numbers. Empty lines at the end of a CSV file are no rows.
@@ -16,7 +16,7 @@ from trainables.data.recording_set import RecordingError
 
 
 def error_at(path: Path, row: int, law: str) -> RecordingError:
-    """The complaint about one row."""
+    """Return the error about one row."""
     return RecordingError(f"{path}, row {row}: {law}")
 
 
@@ -27,9 +27,9 @@ def existing(path: Path | None, source: str) -> Path:
         RecordingError: there is none, or nothing lies there.
     """
     if path is None:
-        raise RecordingError(f"source {source!r} reads files: `path` must be given")
+        raise RecordingError(f"expected a `path` with source={source}, but got none; add path=FILE")
     if not path.exists():
-        raise RecordingError(f"{path}: there is no such file or folder")
+        raise RecordingError(f"{path}: no such file or folder")
     return path
 
 
@@ -119,7 +119,8 @@ def texts(path: Path, frame: pd.DataFrame, column: str) -> pd.Series:
     """
     missing = frame[column].isna().to_numpy()
     if missing.any():
-        raise error_at(path, int(frame.index[int(np.argmax(missing))]), f"`{column}` must not be empty")
+        law = f"expected a value of `{column}`, but got nothing; fill it in or remove the row"
+        raise error_at(path, int(frame.index[int(np.argmax(missing))]), law)
     return frame[column].astype(str)
 
 

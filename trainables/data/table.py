@@ -3,8 +3,8 @@
 - One row per event: `t_ms, x, y, user, session`. The rows of one user and session, in the file's order, are a stream;
   it is cut into movements (see `segment`), also where the target changes. Streams may be interleaved. A session that
   was sampled too slowly is dropped as a whole and counted.
-- One row per movement (Parquet): `t_ms, x, y` are lists. Such movements were cut by whoever wrote the file and are
-  taken as they are; only those of fewer than 2 points are dropped and counted.
+- One row per movement (Parquet): `t_ms, x, y` are lists. Such movements are segmented already and taken as
+  they are; only those of fewer than 2 points are dropped and counted.
 
 Either may have a `source`, both of `target_x, target_y`, and with these a `target_width`, above 0 or empty if unknown.
 Times are milliseconds from any origin, positions pixels. A user is named "source/user" when there is a `source` column
@@ -171,7 +171,8 @@ class _Lists:
 def _lists(path: Path, table: pa.Table, column: str) -> _Lists:
     values = table.column(column)
     if not _is_list(values.type):
-        raise RecordingError(f"{path}: `t_ms`, `x` and `y` must all be lists or all be numbers, but `{column}` is not")
+        law = "expected `t_ms`, `x` and `y` to be all lists (a row per movement) or all numbers (a row per event)"
+        raise RecordingError(f"{path}: {law}, but got `{column}` of {values.type}; write all three alike")
     if values.null_count:
         row = int(np.argmax(pc.is_null(values).to_numpy())) + 1
         raise error_at(path, row, f"expected `{column}` to be a list, but got nothing")

@@ -111,8 +111,8 @@ class DetectorModelConfig:
 class LossConfig:
     """Cross-entropy, two supervised contrastive losses, and a bound on the mutual information of their embeddings."""
 
-    task_weight: NonNegativeFloat = 1.0  # weight of the task embedding's contrastive loss, which its head alone feels
-    # weight of the embodiment embedding's contrastive loss, which the trunk feels too
+    task_weight: NonNegativeFloat = 1.0  # weight of the task embedding's contrastive loss; trains its head only
+    # weight of the embodiment embedding's contrastive loss; trains the trunk too
     embodiment_weight: NonNegativeFloat = 0.05
     temperature: PositiveFloat = 0.07  # temperature of both contrastive losses
     # weight of the bound on the information that the two embeddings share

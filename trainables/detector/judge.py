@@ -1,4 +1,4 @@
-"""Former name of `python -m platform.evaluate` for a detector; ends in one line that says so."""
+"""Former name of `python -m platform.evaluate` for a detector; ends with one line that names it."""
 
 import sys
 

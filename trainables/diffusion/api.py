@@ -1,7 +1,7 @@
 """Samples from a trained model: conditions in, canonical movements out.
 
 A checkpoint carries what sampling needs beside the weights: the standardisation, the canonical form, and the conditions
-of the training split, from which conditions are drawn when none are asked for.
+of the training split, from which conditions are sampled when none are given.
 """
 
 import os
@@ -55,7 +55,7 @@ class Generator:
 
     Attributes:
         decoder: Back from the space of the diffusion; None if that is the space of the sequences.
-        prediction: What the network says.
+        prediction: Output of the network.
         sampling: Default sampling: that of the training's evaluation.
     """
 
@@ -78,8 +78,8 @@ class Generator:
     ) -> Canonical:
         """One sample per movement of `real`, under its condition; groups are kept. `steps` goes before `sampling`'s."""
         frame = with_deltas(real, torch.zeros_like(real.deltas))
-        asked = matching_conditions(real, self.training_conditions)
-        z = torch.cat([*self.stream(asked, frame, seed=seed, steps=steps, sampling=sampling)])
+        conditions = matching_conditions(real, self.training_conditions)
+        z = torch.cat([*self.stream(conditions, frame, seed=seed, steps=steps, sampling=sampling)])
         return with_deltas(frame, self.statistics.denormalise(z, frame))
 
     def canonical_at(self, sequence_length: int) -> CanonicalConfig:
@@ -90,11 +90,11 @@ class Generator:
         """
         return form_at(self.canonical, sequence_length)
 
-    def asked(self, raw: Float[Tensor, "N D"], count: int, seed: int) -> Conditions:
-        """`count` given conditions in the directions of training movements.
+    def given_conditions(self, raw: Float[Tensor, "N D"], count: int, seed: int) -> Conditions:
+        """Return `count` given conditions in the directions of training movements.
 
         Raises:
-            ConfigError: another number of rows or columns, or a target width of a model that has never met one.
+            ConfigError: another number of rows or columns, or a target width for a model trained without any.
         """
         expected = (count, len(CONDITION_NAMES))
         law = f"`cond.shape == {expected}` ({', '.join(CONDITION_NAMES)})"
@@ -263,11 +263,11 @@ def generate_diffusion_samples(
 
     Args:
         n: Number of movements, at least 1.
-        seq_len: T; with fixed 60 Hz steps any length that holds the asked durations, else the trained length.
-        cond: Raw conditions [n, D], columns as in `CONDITION_NAMES`, the last NaN where no target width is asked; None
+        seq_len: T; with fixed 60 Hz steps any length that holds the requested durations, else the trained length.
+        cond: Raw conditions [n, D], columns as in `CONDITION_NAMES`, the last NaN where no target width is given; None
             draws those of training movements.
         device: Device that the network runs on.
-        steps: Network calls per sample; what `sampling` says about them does not count.
+        steps: Network calls per sample; it replaces `sampling.steps`.
         seed: Same seed, same samples; None takes a fresh one.
         sampling: Sampler, spacing of its steps, guidance, fresh noise, held end points; None: as in its evaluation.
         checkpoint: Checkpoint folder; None reads the environment variable HUMOUSE_CHECKPOINT.
@@ -284,7 +284,7 @@ def generate_diffusion_samples(
     source = load_generator(Path(str(where)), device)
     canonical = source.canonical_at(seq_len)
     seed = secrets.randbits(31) if seed is None else seed
-    conditions = source.draw_conditions(n, seed, seq_len) if cond is None else source.asked(cond, n, seed)
+    conditions = source.draw_conditions(n, seed, seq_len) if cond is None else source.given_conditions(cond, n, seed)
     chunks: list[Tensor] = []
     for chunk in source.stream(conditions, conditions.frame(canonical), seed=seed, steps=steps, sampling=sampling):
         chunks.append(chunk)

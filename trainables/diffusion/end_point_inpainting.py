@@ -1,4 +1,4 @@
-"""End-point inpainting: a sample's net displacement held to the asked one while it is sampled.
+"""End-point inpainting: a sample's net displacement held to the requested one while it is sampled.
 
 An alternative to conditioning, and it can be had together with it. Steps are companded, so the end point is no linear
 function of z; each prediction of x_0 is therefore taken to pixels, corrected there, and companded again.

@@ -1,8 +1,8 @@
 """The diffusion trainable: a denoiser of human movements, trained epoch by epoch and evaluated on held-out users.
 
 One optimisation step: draw t, noise, forgotten conditions and negatives for the whole batch; every worker takes its
-rows of it, in as many parts as are asked for; denoising loss plus ranking term; clip; AdamW; EMA. Every random stream
-is derived from (seed, purpose, epoch), so that a run resumed at any epoch continues as if never cut.
+rows of it, in as many parts as configured; denoising loss plus ranking term; clip; AdamW; EMA. Every random stream
+is derived from (seed, purpose, epoch), so that a run resumed at any epoch continues as if never interrupted.
 
     python -m trainables.diffusion.train experiment=cpu
 """
@@ -80,11 +80,11 @@ def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worke
     else:
         if config.latent.enabled:
             state.autoencoder = fit_autoencoder(dataset.dataset, config.latent, config.seed, worker)
-        yield _judge(state, config, splits, objective, validator, {}, worker)
+        yield _evaluate(state, config, splits, objective, validator, {}, worker)
     while state.epoch < config.epochs and not _exhausted(state, config, worker):
         training = _train_epoch(state, config, dataset, objective, worker)
         state.epoch += 1
-        yield _judge(state, config, splits, objective, validator, training, worker)
+        yield _evaluate(state, config, splits, objective, validator, training, worker)
 
 
 def _exhausted(state: State, config: DiffusionConfig, worker: Worker) -> bool:
@@ -193,7 +193,7 @@ def autocast(device: torch.device, wanted: bool) -> AbstractContextManager[Any]:
     return torch.autocast(device.type, torch.bfloat16) if wanted and native else nullcontext()
 
 
-def _judge(
+def _evaluate(
     state: State,
     config: DiffusionConfig,
     splits: DataSplits,

@@ -1,6 +1,6 @@
 """The ranking term of the diffusion loss: its negatives, their forward passes, its value.
 
-A step asks `draw_negatives` for the whole batch, before it is sharded; `predict` for the velocities of the batch under
+A step calls `draw_negatives` for the whole batch, before it is sharded; `predict` for the velocities of the batch under
 its own conditions and of its first R rows under K foreign ones; `ranking_term` for the loss of those R rows. Each of
 them costs 1/B of a plain step per row and negative. Three options lower that: `share` (fewer rows), `every` (fewer
 steps) and `detach_negatives` (a negative without its backward pass, of which two thirds of a step consist; the loss
@@ -79,10 +79,10 @@ def draw_negatives(
     if not config.due(step):
         return None
     ranked = config.ranked(len(condition))
-    lenders = SOURCES[config.source](condition, queue.rows, config.negatives, random)
-    valid = lenders.valid if drop_condition is None else lenders.valid & ~drop_condition[:, None].to(condition.device)
+    chosen = SOURCES[config.source](condition, queue.rows, config.negatives, random)
+    valid = chosen.valid if drop_condition is None else chosen.valid & ~drop_condition[:, None].to(condition.device)
     pool = torch.cat([condition, queue.rows.to(condition)])
-    return Negatives(pool[lenders.rows[:ranked]], valid[:ranked], row_weights(valid[:ranked]).float())
+    return Negatives(pool[chosen.rows[:ranked]], valid[:ranked], row_weights(valid[:ranked]).float())
 
 
 def predict(

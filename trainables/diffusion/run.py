@@ -14,7 +14,7 @@ from trainables.training.worker import Worker
 
 
 def train(config: DiffusionConfig, out_dir: Path, device: str, plots_every: int) -> int:
-    """Train to the last epoch, and say what came of it."""
+    """Train to the last epoch and print the best metrics."""
     with opened(out_dir, "diffusion", config, GENERATION.epoch_order) as folder:
         progress = Progress(Console(), folder, config.epochs, GENERATION)
         with progress, recording(folder, plots_every) as record:

@@ -26,7 +26,7 @@ COMMAND = Command(
 
 
 def main(request: Request) -> int:
-    """Sample, write, and say where."""
+    """Sample, write the movements, and print the folder."""
     config = build(SampleConfig, request.config)
     from trainables.diffusion.sample_run import sample
 

@@ -1,7 +1,7 @@
 """Samples as files, written window by window: memory does not grow with their number, and no half file is left.
 
 Everything is written under a hidden name first and renamed when it is whole; `samples.json` comes last, so that its
-presence says that the others are complete.
+presence shows that the others are complete.
 """
 
 import json

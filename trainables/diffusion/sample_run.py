@@ -24,7 +24,7 @@ from trainables.training.checkpoint import load_record
 
 
 def sample(config: SampleConfig) -> int:
-    """Sample, write, and say where."""
+    """Sample, write the movements, and print the folder."""
     require(bool(config.ckpt), "`ckpt` to be a checkpoint folder", "ckpt=''")
     source = load_generator(Path(config.ckpt), config.device)
     canonical = source.canonical_at(config.seq_len or source.canonical.sequence_length)
@@ -46,16 +46,16 @@ def sampled(
 ) -> Iterator[tuple[Float[Tensor, "M T C"], Movements]]:
     """Samples and their movements in pixels, a window at a time; only one window is in memory."""
     for rows in torch.arange(len(conditions)).split(WINDOW):
-        asked = conditions.take(rows)
-        frame = asked.frame(canonical)
-        (z,) = source.stream(asked, frame, seed=config.seed, first=int(rows[0]))
+        window = conditions.take(rows)
+        frame = window.frame(canonical)
+        (z,) = source.stream(window, frame, seed=config.seed, first=int(rows[0]))
         yield z, decode(with_deltas(frame, source.statistics.denormalise(z, frame)), canonical)
 
 
 def _conditions(config: SampleConfig, source: Generator, canonical: CanonicalConfig) -> Conditions:
     """Return the conditions of the file, or drawn ones; all are checked before the first sample."""
     if config.cond:
-        conditions = source.asked(read_conditions(Path(config.cond)), config.n, config.seed)
+        conditions = source.given_conditions(read_conditions(Path(config.cond)), config.n, config.seed)
     else:
         conditions = source.draw_conditions(config.n, config.seed, canonical.sequence_length)
     conditions.check(canonical)

@@ -19,7 +19,7 @@ Velocity = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """(x_t [B,T,C], t [B], estimate [B,T,C]) -> v [B,T,C]; condition, mask and guidance are already bound."""
 
 Denoiser = Callable[[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None], Tensor]
-"""(x_t, t, mask [B,T], condition [B,D], dropped conditions [B], estimate) -> v, or what else the network says."""
+"""(x_t, t, mask [B,T], condition [B,D], dropped conditions [B], estimate) -> v, or another prediction."""
 
 Correction = Callable[[Tensor], Tensor]
 """x_0 [B,T,C] -> x_0: what every prediction of the data is held to."""
@@ -179,7 +179,7 @@ def guided(
 ) -> Velocity:
     """Bind mask and condition; guidance w blends free + w (conditional - free), so that w = 1 is the plain model.
 
-    Both predictions come from one call of twice the rows, and what the network says is turned into a velocity.
+    Both predictions come from one call of twice the rows, and the prediction is turned into a velocity.
 
     References: Classifier-Free Diffusion Guidance (Ho & Salimans, 2022), eq. 6, arXiv:2207.12598.
     """
@@ -189,8 +189,8 @@ def guided(
             return model(x_t, t, mask, condition, None, estimate)
         drop = torch.arange(2 * len(x_t), device=x_t.device) >= len(x_t)
         again = None if estimate is None else _twice(estimate)
-        asked = None if condition is None else _twice(condition)
-        conditional, free = model(_twice(x_t), _twice(t), _twice(mask), asked, drop, again).chunk(2)
+        doubled = None if condition is None else _twice(condition)
+        conditional, free = model(_twice(x_t), _twice(t), _twice(mask), doubled, drop, again).chunk(2)
         return free + guidance * (conditional - free)
 
     def velocity(x_t: Tensor, t: Tensor, estimate: Tensor | None) -> Tensor:

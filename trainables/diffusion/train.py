@@ -42,7 +42,7 @@ class PlaceConfig:
         try:
             torch.empty(0, device=self.device)
         except (RuntimeError, AssertionError) as error:
-            raise ConfigError(f"device={self.device}: not here ({str(error).splitlines()[0]}); take cpu") from None
+            raise ConfigError(f"device={self.device}: not available ({str(error).splitlines()[0]}); use cpu") from None
 
 
 COMMAND: Command = Command(
@@ -55,7 +55,7 @@ COMMAND: Command = Command(
 
 
 def main(request: Request) -> int:
-    """Train to the last epoch, and say what came of it."""
+    """Train to the last epoch and print the best metrics."""
     here = {key: request.config[key] for key in plain(PlaceConfig())}
     place = build(PlaceConfig, here)
     config = build(DiffusionConfig, {key: value for key, value in request.config.items() if key not in here})

@@ -32,7 +32,7 @@ def main(request: Request) -> int:
     """Evaluate, write the report and the plots, and print the key metrics."""
     config = build(EvalConfig, request.config)
     if config.ckpt and (own := [key for key in request.given if key.startswith("data.")]):
-        raise ConfigError(f"{own[0]}: a checkpoint brings its own data; to compare with other users set val_split")
+        raise ConfigError(f"expected no data keys with `ckpt`, but got {own[0]}; set val_split=FILE for other users")
     from trainables.model_evaluation.evaluate_generator import write_report
 
     return write_report(config)

@@ -1,7 +1,7 @@
 """Samples from a trained adversarial generator: conditions in, canonical movements out, in one network call.
 
 The counterpart of `trainables.diffusion.api`: the same conditions, frames and standardisation, so that the two kinds
-of generators are asked for the same movements and are evaluated alike.
+of generators sample under the same conditions and are evaluated alike.
 
 The last bits of a row depend on how many share its network call, and at which place it stands there. So every call is
 of `SLOTS` rows, and sample number k stands at place k mod `SLOTS`, whatever stands at the others.

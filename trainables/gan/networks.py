@@ -179,7 +179,7 @@ def _smooth_length(vectors: Float[Tensor, "B T 2"]) -> Float[Tensor, "B T 1"]:
 def known(mask: Bool[Tensor, "B T"], condition: Float[Tensor, "B D"]) -> Float[Tensor, "B T K"]:
     """Return the inputs of every valid step: its place and the condition; zero at padded steps.
 
-    By FiLM alone the condition starts too faintly: a game of some hundred steps then ends before anybody heeds it.
+    By FiLM alone the condition starts too weak: in some hundred steps neither network learns to use it.
     """
     repeated = condition[:, None].masked_fill(~mask[:, :, None], 0.0)
     return torch.cat([places(mask, condition.dtype), repeated], dim=2)

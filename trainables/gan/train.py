@@ -58,11 +58,11 @@ def epochs(config: GanConfig, *, resume: Path | None = None, worker: Worker = AL
     if resume is not None:
         restore_state(state, config, splits, resume)
     else:
-        yield _judge(state, config, splits, validator, {}, worker)
+        yield _evaluate(state, config, splits, validator, {}, worker)
     while state.epoch < config.epochs:
         training = _train_epoch(state, config, dataset, worker)
         state.epoch += 1
-        yield _judge(state, config, splits, validator, training, worker)
+        yield _evaluate(state, config, splits, validator, training, worker)
 
 
 def _train_epoch(state: State, config: GanConfig, dataset: TrainingSet, worker: Worker) -> dict[str, float]:
@@ -162,7 +162,7 @@ def learning_rates(step: int, total: int, config: GanOptimConfig) -> tuple[float
     return share * config.critic_lr, share * warm * config.generator_lr
 
 
-def _judge(
+def _evaluate(
     state: State,
     config: GanConfig,
     splits: DataSplits,

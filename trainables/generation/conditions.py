@@ -1,6 +1,6 @@
 """Conditions of a sample: duration, distance, path length, turning, and direction on the screen.
 
-Beside them the width of the target, which a movement does not show: NaN where it is unknown, or nothing is asked.
+Beside them the width of the target, which a movement does not show: NaN where it is unknown, or none is requested.
 """
 
 import math
@@ -28,7 +28,7 @@ class Conditions:
     """Conditions that samples are to match: raw values per row, and the direction of the net displacement.
 
     Attributes:
-        raw: Columns as in `CONDITION_NAMES`; the last is NaN where no target width is asked.
+        raw: Columns as in `CONDITION_NAMES`; the last is NaN where no target width is requested.
         angle: Direction on the screen, radians; it decides how the sample meets the pixel grid, not its shape.
     """
 
@@ -64,7 +64,7 @@ class Conditions:
         return given
 
     def frame(self, config: CanonicalConfig, group: tuple[str, ...] | None = None) -> Canonical:
-        """Empty canonical movements of the asked duration, distance, direction and target width.
+        """Empty canonical movements of the requested duration, distance, direction and target width.
 
         Raises:
             ConfigError: see `check`.
@@ -149,7 +149,7 @@ def form_at(trained: CanonicalConfig, sequence_length: int) -> CanonicalConfig:
 
 
 def frame_mask(duration_s: Float[Tensor, "N"], config: CanonicalConfig) -> Bool[Tensor, "N T"]:
-    """Valid steps of movements of the asked durations: the 60 Hz length, all T in a form without padding."""
+    """Valid steps of movements of the requested durations: the 60 Hz length, all T in a form without padding."""
     if not config.form.padded:
         return torch.ones(len(duration_s), config.sequence_length, dtype=torch.bool)
     return prefix_mask((duration_s * RATE_HZ).round().long(), config.sequence_length)
@@ -162,8 +162,8 @@ def conditions_of(canonical: Canonical) -> Conditions:
 
 def matching_conditions(real: Canonical, learnt: Conditions) -> Conditions:
     """The conditions of real movements, without target widths for a model that met none in `learnt`."""
-    asked = conditions_of(real)
-    return asked if learnt.tell_widths else asked.without_widths()
+    conditions = conditions_of(real)
+    return conditions if learnt.tell_widths else conditions.without_widths()
 
 
 def generator_record(splits: DataSplits) -> dict[str, Tensor]:

@@ -1,8 +1,8 @@
 """Evaluate a detector again: users of a split against new bots of every style, with and without each user.
 
 Each seed makes other bots under the conditions of these users' movements, unseen families among them. The threshold at
-the configured FPR is fitted on the users of this very split: an FNR says how well a detector ranks bots above these
-users. One more metric, the FPR of these users at the threshold that is fitted on the validation users, says what a
+the configured FPR is fitted on the users of this very split: an FNR shows how well a detector ranks bots above these
+users. One more metric, the FPR of these users at the threshold that is fitted on the validation users, shows what a
 threshold does to users on whom it was not fitted.
 
 Without a user's movements the threshold is fitted again on the others, and the bots that were made under that user's

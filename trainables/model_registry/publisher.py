@@ -2,7 +2,7 @@
 
 A publication copies the checkpoint into a hidden folder, flushes it, verifies the copy as a reader will, renames the
 folder into the history, lets the link name it, and writes a line into the log. Each step is atomic and the link is the
-truth: whoever takes the registry next writes the line that is missing, and removes what no link has ever named.
+truth: the next process that locks the registry writes the missing line, and removes what no link has ever named.
 """
 
 import json
@@ -41,11 +41,11 @@ class Publisher:
     registry: Registry
 
     def publish(self, checkpoint: Path, decision: Mapping[str, Any]) -> Published:
-        """Make a copy of `checkpoint` the champion, with the decision that says why.
+        """Make a copy of `checkpoint` the champion, with the decision and its reason.
 
         Raises:
             CheckpointError: the checkpoint is not whole.
-            RegistryError: the registry cannot be written; the message says who is champion now.
+            RegistryError: the registry cannot be written; the message names the present champion.
         """
         _, record = load_checkpoint(checkpoint)
         history = self.registry.history()
@@ -74,8 +74,8 @@ class Publisher:
             with self._writing():
                 self._set_champion(name)
             return entry, tuple(passed)
-        broken = f" ({', '.join(passed)}: not whole)" if passed else ""
-        raise RegistryError(f"{self.registry.path}: there is no champion to go back to{broken}; it stays as it is")
+        broken = f" ({', '.join(passed)}: incomplete)" if passed else ""
+        raise RegistryError(f"{self.registry.path}: no earlier champion to roll back to{broken}; the champion stays")
 
     def refuse(self, weights_sha256: str, decision: Mapping[str, Any]) -> Path:
         """Write down a decision against a checkpoint; the file."""
@@ -98,9 +98,9 @@ class Publisher:
             (path / HISTORY).mkdir()
         for folder in (path, path / HISTORY, path / DECISIONS):
             for left in folder.glob(".*"):
-                if left.name != LOCK:  # held right now: whoever comes next would make another and hold that
+                if left.name != LOCK:  # locked right now: the next process would create and lock another one
                     _remove(left)
-        _cut_torn_line(log)
+        _truncate_partial_line(log)
         self._write_missing_line()
         known = {line["champion"] for line in self.registry.log()}
         newest = max(map(number_of, known), default=0)
@@ -150,7 +150,7 @@ class Publisher:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Turns what the disk refuses into one line that says who is champion now."""
+        """Turn an error of the disk into one line that names the present champion."""
         try:
             yield
         except OSError as error:
@@ -196,8 +196,8 @@ def _place(staging: Path, folder: Path) -> None:
     flush(folder.parent)
 
 
-def _cut_torn_line(log: Path) -> None:
-    """Take away the line that a process was writing when it ended."""
+def _truncate_partial_line(log: Path) -> None:
+    """Remove the line that a process was writing when it was killed."""
     content = log.read_bytes() if log.exists() else b""
     if not content.endswith(b"\n") and content:
         os.truncate(log, content.rfind(b"\n") + 1)

@@ -43,7 +43,7 @@ class Published:
 
     Attributes:
         id: Number of the publication, and head of the weights' hash.
-        path: Its folder, which stays what it is whoever becomes champion.
+        path: Its folder, which does not change with the champion.
         decision: Why it was published.
     """
 
@@ -83,7 +83,7 @@ class Registry:
         return None if champion is None else self.entry(champion)
 
     def champion_id(self) -> str | None:
-        """Whom the link names, without a look at the entry: cheap enough to be asked again and again.
+        """Return the id that the link names, without reading the entry: cheap enough to be polled.
 
         Raises:
             RegistryError: no link into the history, or none where there must be one.
@@ -123,7 +123,7 @@ class Registry:
         """
         file = self.path / LOG
         if not file.exists() and (self.path / HISTORY).exists():
-            raise RegistryError(f"{file}: no such file, and it says who was champion before whom; restore it")
+            raise RegistryError(f"{file}: no such file, but it records the order of champions; restore it from a copy")
         whole = file.read_text(errors="replace").rpartition("\n")[0] if file.exists() else ""
         return [_line(file, number, text) for number, text in enumerate(whole.splitlines(), start=1)]
 
@@ -152,7 +152,7 @@ def remedy(registry: Path) -> str:
 
 
 def verified(folder: Path, name: str) -> Published:
-    """The entry in a folder, if its decision speaks of the checkpoint beside it and that is whole.
+    """Return the entry in a folder, if its decision describes the checkpoint beside it and that is complete.
 
     Args:
         folder: Two levels below its registry.
@@ -168,7 +168,7 @@ def verified(folder: Path, name: str) -> Published:
         published = decision["published"]
         found = {"id": name, "record_sha256": file_sha256(folder / CHECKPOINT / RECORD)}
         if any(published[key] != value for key, value in found.items()):
-            raise RegistryError(f"{folder}: {DECISION} speaks of another checkpoint; {help_}")
+            raise RegistryError(f"{folder}: {DECISION} describes another checkpoint; {help_}")
         load_checkpoint(folder / CHECKPOINT)
         decision = decision_today(decision)
     except CheckpointError as error:

@@ -132,8 +132,8 @@ class SelfAttention(nn.Module):
     def forward(self, h: Float[Tensor, "B T C"], valid: Float[Tensor, "B T 1"] | None) -> Float[Tensor, "B T C"]:
         by_head = self.query_key_value(self.norm(h)).view(*h.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         query, key, value = by_head.unbind(0)
-        heard = F.scaled_dot_product_attention(query, key, value, attn_mask=_keys(valid))
-        return h + hold(self.project(heard.transpose(1, 2).flatten(2)), valid)
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=_keys(valid))
+        return h + hold(self.project(attended.transpose(1, 2).flatten(2)), valid)
 
 
 def _keys(valid: Float[Tensor, "B T 1"] | None) -> Bool[Tensor, "B 1 1 T"] | None:

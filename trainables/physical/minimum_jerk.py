@@ -85,7 +85,7 @@ class MinimumJerk:
     def _noise_bridge(
         self, path: Float[Tensor, "N P 2"], tau: Float[Tensor, "N P"], like: Canonical, random: torch.Generator
     ) -> Float[Tensor, "N P 2"]:
-        """Integrated velocity noise, tied to zero at both ends so that the asked net displacement stays exact."""
+        """Integrated velocity noise, tied to zero at both ends so that the requested net displacement stays exact."""
         dt_s = 1.0 / (RATE_HZ * OVERSAMPLING)
         moved = path.diff(dim=1).norm(dim=-1, keepdim=True)
         tremor = self.tremor_px_s * dt_s / like.distance_px[:, None, None]

@@ -6,7 +6,7 @@ theta_e in proportion to the share F of it that is done, so that with turn = the
     D (sin(theta_s + turn F) - sin theta_s, cos theta_s - cos(theta_s + turn F)) / turn
       = D F sinc(turn F / 2) (cos(theta_s + turn F / 2), sin(theta_s + turn F / 2)),   sinc(x) = sin(x) / x.
 
-Time is in units of the asked duration. The lognormal family is closed under that: a movement that lasts c seconds has
+Time is in units of the requested duration. The lognormal family is closed under that: a movement of c seconds has
 mu + ln c and c t0, the same sigma and the same path. A stroke is cut off `CUT` standard deviations of ln(t - t0) on
 either side, where 98.8 % of it lie, and scaled by what is left, so that a movement ends in time and on its target.
 

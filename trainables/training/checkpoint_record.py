@@ -13,7 +13,7 @@ FILE_SUFFIXES = (".pt", ".pth", ".ckpt")  # of checkpoints elsewhere, which are 
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that is absent, incomplete, altered, or of another kind than asked for."""
+    """A checkpoint that is absent, incomplete, altered, or of another kind than expected."""
 
 
 def load_record(folder: Path) -> dict[str, Any]:

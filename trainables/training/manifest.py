@@ -2,7 +2,7 @@
 
 It is taken by the process that trains, where it trains: on a cluster that is another machine than the driver's. What
 the driver alone knows, the state of its checkout, comes in as plain values. Where two manifests agree, training twice
-gives the same numbers to the last bit; `differences` says in words where they do not. Reading one imports no torch.
+gives the same numbers to the last bit; `differences` describes where they do not. Reading one imports no torch.
 """
 
 import hashlib
@@ -151,7 +151,7 @@ def differences(before: Manifest, now: Manifest) -> list[str]:
     """Return one line per difference: `versions.torch: 2.13.0, now 2.12.0`; none where the manifests agree."""
     old, new = dict(_leaves(before.to_json())), dict(_leaves(now.to_json()))
     changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-    return [f"{WORDS.get(key, key)}: {_said(old.get(key))}, now {_said(new.get(key))}" for key in changed]
+    return [f"{WORDS.get(key, key)}: {_shown(old.get(key))}, now {_shown(new.get(key))}" for key in changed]
 
 
 def _leaves(node: Any, at: str = "") -> Iterator[tuple[str, Any]]:
@@ -163,7 +163,7 @@ def _leaves(node: Any, at: str = "") -> Iterator[tuple[str, Any]]:
         yield from _leaves(child, f"{at}.{name}" if at else str(name))
 
 
-def _said(value: Any) -> str:
+def _shown(value: Any) -> str:
     """A value as a line shows it; of a hash its head."""
     text = "none" if value is None else str(value)
     return text[:12] if re.fullmatch(r"[0-9a-f]{40,64}", text) else text
@@ -202,7 +202,7 @@ def _processor() -> dict[str, Any]:
 
 
 def described_processor(cpuinfo: str) -> dict[str, Any]:
-    """Model, vector extensions and a hash of all flags, from the text of /proc/cpuinfo; null what it does not say."""
+    """Model, vector extensions and a hash of all flags, from the text of /proc/cpuinfo; null where it lacks them."""
     model = _first(r"model name\s*:(.*)", cpuinfo)
     flags = _first(r"(?:flags|Features)\s*:(.*)", cpuinfo)
     words = sorted((flags or "").split())

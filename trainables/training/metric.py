@@ -1,6 +1,6 @@
 """One record per metric, and the set of metrics of one kind of trainable.
 
-A record says everything that validation, re-evaluation, reports, cards, promotion and the leaderboard need to know of a
+A record holds everything that validation, re-evaluation, reports, cards, promotion and the leaderboard need of a
 metric. They read it from the set of their kind of trainable, so that a metric appears everywhere by being listed in
 one place (`trainables.eval.generation.metrics`, `trainables.detector.evaluation.metrics`). The modules of the records
 import neither torch nor NumPy: command lines read names and directions without waiting for either.

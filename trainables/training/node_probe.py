@@ -41,7 +41,7 @@ class Node:
         packages: Normal name -> installed version.
         code_sha256: Of `trainables` as this process imports it.
         open_files: How many a process may hold open.
-        memory_bytes: Free for further processes; None where the system does not say.
+        memory_bytes: Free for further processes; None where the system does not report it.
         disks: Of the storage, of temporary files, and of shared memory where there is any.
         storage: Why the driver's storage cannot be shared; empty where it can.
     """

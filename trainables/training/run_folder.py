@@ -187,7 +187,7 @@ def recording(folder: RunFolder, plots_every: int = 0) -> Iterator[Callable[[Epo
 def _held(path: Path) -> Iterator[None]:
     """A lock on the folder, which ends with the process whatever its end is."""
     try:
-        _check_nobody_elses(path)
+        _check_own_folder(path)
         lock = try_lock(path)
     except BlockingIOError:
         raise ConfigError(f"{path}: another process is training there; wait for it or choose another folder") from None
@@ -197,7 +197,7 @@ def _held(path: Path) -> Iterator[None]:
         yield
 
 
-def _check_nobody_elses(path: Path) -> None:
+def _check_own_folder(path: Path) -> None:
     """Refuse a folder with other files before the lock would leave one there."""
     found = {file.name for file in path.iterdir()} if path.is_dir() else set()
     if CONFIG not in found and found - {staging_path(path / CONFIG).name, LOCK}:
@@ -205,7 +205,7 @@ def _check_nobody_elses(path: Path) -> None:
 
 
 def _check_same_run(folder: RunFolder, run: Mapping[str, Any]) -> None:
-    """Write config.yaml in a new folder; elsewhere it must say the same."""
+    """Write config.yaml in a new folder; in any other it must be equal."""
     file = folder.path / CONFIG
     if not file.exists():
         write_atomically(file, OmegaConf.to_yaml(OmegaConf.create(dict(run))))

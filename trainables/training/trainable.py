@@ -1,4 +1,4 @@
-"""A trainable: one record, `TrainableSpec`, and the epochs that pass between its loop and whoever runs it.
+"""A trainable: one record, `TrainableSpec`, and the epochs that its loop yields to its caller.
 
 Its loop is `epochs(config, ...) -> Iterator[Epoch]` and knows nothing of Ray: the caller reports, saves and stops. The
 same loop serves a test, a trial and a group of workers. Nothing here imports torch: a record's `load` imports what does

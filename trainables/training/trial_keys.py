@@ -3,5 +3,5 @@
 RESUME_FROM = "resume_from"  # among a trial's parameters: the checkpoint of the trial that it resumes
 FAILURE = "failure"  # a trial's last result: the error that a retry would not cure
 INTERRUPTED = "interrupted"  # a trial's last result: what stopped it that is no fault of its own
-METRICS_FILE = "metrics.json"  # in a trial's checkpoint: its epoch and metrics, for a driver that has not heard of them
+METRICS_FILE = "metrics.json"  # in a trial's checkpoint: its epoch and metrics, which may not have been reported
 BEFORE = "before"  # in that file: epoch and metrics of all epochs before it

@@ -81,7 +81,7 @@ def test_taking_the_state_changes_nothing_in_the_repository(checkout: Path) -> N
     assert (git(checkout, "status", "--porcelain"), (checkout / ".git" / "index").read_bytes()) == before
 
 
-def test_a_folder_without_a_repository_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_a_repository_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     (tmp_path / "bare").mkdir()
     found = source_of(tmp_path / "bare")
@@ -89,7 +89,7 @@ def test_a_folder_without_a_repository_says_so(tmp_path: Path, monkeypatch: pyte
     assert "not a git repository" in str(found.reason)
 
 
-def test_a_machine_without_git_says_so(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_git_is_reported(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     found = source_of(checkout)
     assert found.commit is None

@@ -121,16 +121,16 @@ def test_the_same_weights_sampled_otherwise_are_another_evaluation(tmp_path: Pat
     assert ledger.count("d1") == 2
 
 
-def test_evaluations_end_with_the_budget_and_other_data_have_their_own(tmp_path: Path) -> None:
+def test_evaluations_are_limited_by_the_budget_and_other_data_have_their_own(tmp_path: Path) -> None:
     ledger, evaluator = Ledger(tmp_path / LEDGER, 2), StubEvaluator()
     for weights in ("w1", "w2"):
         ledger.evaluate(evaluation_of(tmp_path, weights), evaluator)
     before = ledger.path.read_bytes()
     with pytest.raises(
         HoldoutSpentError, match=r"holdout evaluations of these data < 2.*but got 2; record new users"
-    ) as caught:
+    ) as exc_info:
         ledger.evaluate(evaluation_of(tmp_path, "w3"), evaluator)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(exc_info.value)
     assert ledger.path.read_bytes() == before
     assert len(evaluator.evaluated) == 2
     ledger.evaluate(evaluation_of(tmp_path, "w3", data="d2"), evaluator)
@@ -149,7 +149,7 @@ def test_an_evaluation_whose_process_died_counts_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", [1, 20, -1])
-def test_a_line_that_was_cut_counts_for_nothing_and_breaks_nothing(tmp_path: Path, kept: int) -> None:
+def test_a_partial_line_is_ignored(tmp_path: Path, kept: int) -> None:
     ledger = Ledger(tmp_path / LEDGER, 3)
     ledger.evaluate(evaluation_of(tmp_path, "w1"), StubEvaluator())
     whole = ledger.path.read_bytes()
@@ -173,9 +173,9 @@ def test_any_other_damage_names_file_and_line(tmp_path: Path, damage: str) -> No
         lambda: ledger.count("d1"),
         lambda: ledger.evaluate(evaluation_of(tmp_path, "w2"), StubEvaluator()),
     ):
-        with pytest.raises(LedgerError, match=r"holdout\.jsonl, line 2: damaged") as caught:
+        with pytest.raises(LedgerError, match=r"holdout\.jsonl, line 2: damaged") as exc_info:
             evaluate()
-        assert "\n" not in str(caught.value)
+        assert "\n" not in str(exc_info.value)
     assert len(ledger.path.read_text().splitlines()) == 3
 
 
@@ -207,7 +207,7 @@ def test_askers_side_by_side_share_one_budget(tmp_path: Path) -> None:
     assert len(lines(Ledger(path, 20))) == Ledger(path, 20).count("d1") == 20
 
 
-def test_who_counts_waits_for_whoever_holds_the_ledger(tmp_path: Path) -> None:
+def test_a_reservation_waits_for_the_lock_of_the_ledger(tmp_path: Path) -> None:
     ledger, reserved = Ledger(tmp_path / LEDGER, 1), evaluation_of(tmp_path, "w1")
     with ledger.path.open("a") as held, ThreadPoolExecutor(1) as pool:
         fcntl.flock(held, fcntl.LOCK_EX)

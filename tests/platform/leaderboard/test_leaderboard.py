@@ -1,4 +1,4 @@
-"""Laws of the leaderboard: the order of fresh noise, nothing judged twice, nothing ordered by the holdout split."""
+"""The leaderboard orders by new seeds, evaluates nothing twice, and never orders by the holdout split."""
 
 import io
 import json
@@ -40,17 +40,17 @@ def spread(value: float) -> JackknifeEstimate:
 
 
 class StubEvaluator:
-    """Stands in for the judgement of a checkpoint, whose hash tells the trial, and remembers what it was asked."""
+    """Replaces the evaluation of a checkpoint, whose hash identifies the trial, and records its calls."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[int, str]] = []
+        self.calls: list[tuple[int, str]] = []
         self.broken: set[int] = set()
         self.still: set[int] = set()
 
     def __call__(self, checkpoint: Path, split: str, seeds: Sequence[int]) -> EvaluationResult | str:
         record = json.loads((checkpoint / RECORD).read_text())
         trial = int(record["weights_sha256"])
-        self.asked.append((trial, split))
+        self.calls.append((trial, split))
         if trial in self.broken:
             return f"{checkpoint}: holds NaN"
         values = {VAL_C2ST: C2ST[trial] + 0.1 * (split == "holdout"), VAL_MMD: 0.01 * trial, VAL_REJECTED: 0.0}
@@ -104,14 +104,14 @@ def test_finalists_are_the_first_with_a_result_and_a_checkpoint(ranked: list[Ran
     assert finalists_of(ranked, 0) == {}
 
 
-def test_rows_stand_in_the_order_of_fresh_noise(
+def test_rows_are_ordered_by_the_re_evaluation(
     tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
     board = leaderboard(console(), sweep_in(tmp_path), study, ranked)
     assert [row.trial.number for row in board.rows] == [1, 2, 0]
-    assert board.by == VAL_C2ST_EXCESS  # by the C2ST itself, which knows an order below one half
-    assert {split for _, split in evaluator.asked} == {"validation", "holdout"}
-    assert (len(evaluator.asked), board.holdout_evaluations, board.budget) == (6, 3, 32)
+    assert board.by == VAL_C2ST_EXCESS  # by the C2ST itself, which orders values below one half too
+    assert {split for _, split in evaluator.calls} == {"validation", "holdout"}
+    assert (len(evaluator.calls), board.holdout_evaluations, board.budget) == (6, 3, 32)
     assert (board.refused, dict(board.left_out)) == (None, {})
     probabilities = [row.probability_best for row in board.rows]
     assert sum(p for p in probabilities if p is not None) == pytest.approx(1.0)
@@ -127,18 +127,18 @@ def test_the_noise_is_common_fresh_and_the_studys(
     assert leaderboard(console(), sweep_in(tmp_path, seed=1, eval_seeds=4), study, ranked).seeds != board.seeds
 
 
-def test_nothing_is_judged_twice(
+def test_nothing_is_evaluated_twice(
     tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
     first = leaderboard(console(), sweep_in(tmp_path), study, ranked)
-    assert len(evaluator.asked) == 6
+    assert len(evaluator.calls) == 6
     again = leaderboard(console(), sweep_in(tmp_path), study, ranked)
-    assert (len(evaluator.asked), again) == (6, first)
+    assert (len(evaluator.calls), again) == (6, first)
     leaderboard(console(), sweep_in(tmp_path, top=4), study, ranked)
-    assert evaluator.asked[6:] == [(3, "validation"), (3, "holdout")]
+    assert evaluator.calls[6:] == [(3, "validation"), (3, "holdout")]
 
 
-def test_what_other_code_judged_is_judged_anew(
+def test_evaluations_by_other_code_are_repeated(
     tmp_path: Path,
     study: optuna.Study,
     ranked: list[RankedTrial],
@@ -152,11 +152,11 @@ def test_what_other_code_judged_is_judged_anew(
         [row] = board.rows
         assert row.holdout is not None
         assert (row.validation.code_sha256, row.holdout.code_sha256, board.holdout_evaluations) == (code, code, 1)
-    assert evaluator.asked == [(0, "validation"), (0, "holdout")] * 2
+    assert evaluator.calls == [(0, "validation"), (0, "holdout")] * 2
     assert len(list((tmp_path / "mine" / "judgements").iterdir())) == 1
 
 
-def test_a_checkpoint_judged_otherwise_is_judged_anew(
+def test_a_checkpoint_with_another_evaluation_configuration_is_evaluated_again(
     tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
     """The same weights under another configuration are another generator."""
@@ -165,29 +165,29 @@ def test_a_checkpoint_judged_otherwise_is_judged_anew(
     file = ranked[0].checkpoint / RECORD
     file.write_text(json.dumps({**json.loads(file.read_text()), "config": {"seed": 1}}))
     leaderboard(console(), sweep_in(tmp_path, top=1), study, ranked)
-    assert evaluator.asked == [(0, "validation"), (0, "holdout")] * 2
+    assert evaluator.calls == [(0, "validation"), (0, "holdout")] * 2
 
 
-def test_a_damaged_judgement_is_one_line_that_names_the_file(
+def test_a_damaged_evaluation_is_one_line_that_names_the_file(
     tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
     leaderboard(console(), sweep_in(tmp_path, top=1), study, ranked)
     [file] = (tmp_path / "mine" / "judgements").iterdir()
     file.write_text('{"kind": ')
-    with pytest.raises(ConfigError, match=rf"{file.name}: .*delete the file") as caught:
+    with pytest.raises(ConfigError, match=rf"{file.name}: .*delete the file") as exc_info:
         leaderboard(console(), sweep_in(tmp_path, top=1), study, ranked)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(exc_info.value)
 
 
-def test_a_spent_holdout_budget_still_gives_a_leaderboard(
+def test_a_used_up_holdout_budget_still_gives_a_leaderboard(
     tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
-    """First come, first served: the order of the ranking, not that of the judgement."""
+    """The budget is spent in the order of the ranking, not of the re-evaluation."""
     board = leaderboard(console(), sweep_in(tmp_path, holdout_budget=1), study, ranked)
     assert [(row.trial.number, row.holdout is not None) for row in board.rows] == [(1, False), (2, False), (0, True)]
     assert board.refused is not None
     assert all(words in board.refused for words in (LEDGER, "< 1", "but got 1"))
-    assert (board.holdout_evaluations, [asked for asked in evaluator.asked if asked[1] == "holdout"]) == (
+    assert (board.holdout_evaluations, [calls for calls in evaluator.calls if calls[1] == "holdout"]) == (
         1,
         [(0, "holdout")],
     )
@@ -203,7 +203,7 @@ def test_a_damaged_ledger_is_not_passed_over(
         leaderboard(console(), sweep_in(tmp_path), study, ranked)
 
 
-def test_what_cannot_be_evaluated_is_left_out_with_its_reason_and_costs_no_holdout_evaluation(
+def test_a_failed_evaluation_is_left_out_with_its_reason_and_uses_no_holdout_evaluation(
     tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
     evaluator.broken = {1}
@@ -216,7 +216,7 @@ def test_what_cannot_be_evaluated_is_left_out_with_its_reason_and_costs_no_holdo
 def test_a_checkpoint_without_a_record_is_left_out(
     tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial]
 ) -> None:
-    """By the true judgement."""
+    """With the real evaluation."""
     assert ranked[0].checkpoint is not None
     (ranked[0].checkpoint / RECORD).unlink()
     board = leaderboard(console(), sweep_in(tmp_path, top=1), study, ranked)
@@ -224,7 +224,7 @@ def test_a_checkpoint_without_a_record_is_left_out(
     assert "no such file" in board.left_out[0]
 
 
-def test_trials_that_break_a_constraint_stand_behind(
+def test_trials_that_violate_a_constraint_rank_last(
     tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
     ranked[1] = replace(ranked[1], feasible=False)
@@ -232,7 +232,7 @@ def test_trials_that_break_a_constraint_stand_behind(
     assert [row.trial.number for row in board.rows] == [2, 0, 3, 1]
 
 
-def test_a_figure_that_could_not_be_computed_stands_last_without_a_probability(
+def test_a_metric_that_could_not_be_computed_ranks_last_without_a_probability(
     tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
     evaluator.still = {1}
@@ -248,7 +248,7 @@ def test_a_trial_that_will_be_resumed_has_no_holdout_evaluation(
     assert [(row.trial.number, row.holdout is not None) for row in board.rows] == [(1, True), (0, False)]
 
 
-def test_repeats_stand_beside_whom_they_repeat(
+def test_repeats_are_shown_beside_the_repeated_trial(
     tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
     """Those that ran to their end; the chosen trial itself is none of them."""
@@ -262,7 +262,7 @@ def test_repeats_stand_beside_whom_they_repeat(
     assert found[2] is None
 
 
-def test_the_file_says_all_of_it(
+def test_the_file_has_the_whole_leaderboard(
     tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
     board = leaderboard(console(), sweep_in(tmp_path, top=2, holdout_budget=1), study, ranked)
@@ -270,7 +270,7 @@ def test_the_file_says_all_of_it(
     write_leaderboard(board, tmp_path / "mine", "mine", REFERENCE)
     found = json.loads((tmp_path / "mine" / LEADERBOARD).read_text(), parse_constant=pytest.fail)
     assert found == json.loads(json.dumps(to_json(board, "mine", REFERENCE)))
-    assert (found["study"], found["people"], found["floor"]["mean"]) == ("mine", 0.58, 0.5)
+    assert (found["study"], found["training_users"], found["floor"]["mean"]) == ("mine", 0.58, 0.5)
     assert found["noise_seeds"] == list(board.seeds)
     assert (found["holdout"]["asked"], found["holdout"]["budget"]) == (1, 1)
     assert "but got 1" in found["holdout"]["refused"]

@@ -24,7 +24,7 @@ def test_every_type_of_model_is_evaluated_and_plotted() -> None:
 
 
 @pytest.mark.parametrize("spec", TRAINABLES.values(), ids=TRAINABLES.keys())
-def test_people_are_a_reference_where_the_headline_has_a_chance(spec: TrainableSpec) -> None:
+def test_real_movements_are_a_reference_where_the_headline_has_a_chance_level(spec: TrainableSpec) -> None:
     chance = METRICS[spec.metrics.headline].chance
     assert (MODEL_FUNCTIONS[spec.model_type.name].reference is None) == (chance is None)
 
@@ -36,10 +36,10 @@ def test_the_reference_is_the_validators_own() -> None:
     reference = MODEL_FUNCTIONS["generator"].reference
     assert reference is not None
     found = reference(config)
-    assert (found.floor, found.people) == (validator.floor(), validator.c2st_against(splits["train"]))
+    assert (found.floor, found.training_users) == (validator.floor(), validator.c2st_against(splits["train"]))
 
 
-def test_the_scores_of_a_detector_are_drawn_with_and_without_a_judgement(tmp_path: Path) -> None:
+def test_the_scores_of_a_detector_are_plotted_with_and_without_an_evaluation(tmp_path: Path) -> None:
     model = DetectorModelConfig(width=8, features_width=16, fused_width=16)
     *_, last = epochs(DetectorConfig(epochs=1, steps_per_epoch=3, batch_size=16, model=model))
     last.save(tmp_path / "checkpoint")

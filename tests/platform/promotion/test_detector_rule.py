@@ -30,13 +30,13 @@ BETTER = {**GOOD, VAL_FNR_WORST_UNSEEN: 0.3}
 
 
 def exact(figures: dict[str, float], groups: int = 8) -> EvaluationResult:
-    """Figures that are the same whoever is left out: their intervals have no width."""
+    """Return metrics that are the same whichever user is left out: their intervals have no width."""
     clustered = {name: JackknifeEstimate(value, (value,) * groups) for name, value in figures.items()}
-    who = tuple(f"person {number}" for number in range(groups))
+    who = tuple(f"user {number}" for number in range(groups))
     return EvaluationResult("0" * 64, "detector", "holdout", "d" * 64, (1,), who, 40, clustered, {})
 
 
-def test_a_challenger_that_misses_fewer_of_the_worst_family_is_promoted_and_the_reason_says_so() -> None:
+def test_a_challenger_with_a_lower_fnr_on_the_worst_family_is_promoted_with_that_reason() -> None:
     decision = decide(exact(BETTER), exact(GOOD), SAME_SPEED, RULE)
     assert decision.promoted
     assert decision.reason.startswith(f"{VAL_FNR_WORST_UNSEEN} is 0.3000 against the champion's 0.4000")
@@ -49,8 +49,8 @@ def test_an_equal_or_worse_one_is_not() -> None:
         assert [check.figure for check in decision.checks if not check.held] == [VAL_FNR_WORST_UNSEEN]
 
 
-def test_a_lower_figure_that_people_disagree_about_is_no_proof() -> None:
-    """0.1 fewer, all of it due to one person of eight: without that one both miss the same."""
+def test_a_lower_fnr_due_to_one_user_is_no_proof() -> None:
+    """The FNR is lower by 0.1, all of it due to one user of eight."""
     without = [0.3] * 7 + [0.4]
     unsure = exact(BETTER)
     figures = {**unsure.metrics, VAL_FNR_WORST_UNSEEN: JackknifeEstimate(0.3, tuple(without))}
@@ -100,7 +100,7 @@ def test_a_figure_that_was_not_computed_is_not_kept() -> None:
 
 
 QUICK = ["eval_seeds=1", "confidence=0.9", "latency.movements=8", "latency.repeats=6"]
-ANYONE = [
+LOOSE = [
     "detector.limits.fnr_at_fpr_worst_unseen=1",
     "detector.limits.fpr=1",
     "detector.limits.latency_ms_per_movement=1e3",
@@ -144,23 +144,23 @@ def test_a_better_detector_becomes_champion_among_detectors(
     storage = f"storage_path={tmp_path}"
     assert promote([storage, f"ckpt={poor}", *QUICK]) == REFUSED
     assert f"{VAL_FNR_WORST_UNSEEN}: expected `challenger <= 0.75`" in capsys.readouterr().out
-    assert promote([storage, f"ckpt={poor}", *QUICK, *ANYONE]) == 0
+    assert promote([storage, f"ckpt={poor}", *QUICK, *LOOSE]) == 0
     assert champion(tmp_path) == weights(poor)
     (tmp_path / "detector").mkdir()
     row = {"trial": 3, "checkpoint": str(better), "params": {"model.width": 8}}
     (tmp_path / "detector" / "leaderboard.json").write_text(json.dumps({"rows": [row]}))
-    assert promote([storage, "study_name=detector", *QUICK, *ANYONE, *FREE]) == 0
+    assert promote([storage, "study_name=detector", *QUICK, *LOOSE, *FREE]) == 0
     assert champion(tmp_path) == weights(better)
     assert Registry.below(tmp_path).champion() is None  # generators have their own
     entry = Registry.below(tmp_path, DETECTOR.registry).champion()
     assert entry is not None
-    told = entry.decision
-    assert (told["challenger"]["kind"], told["challenger"]["trial"], told["data"]["split"]) == (
+    published = entry.decision
+    assert (published["challenger"]["kind"], published["challenger"]["trial"], published["data"]["split"]) == (
         "detector",
         3,
         "holdout",
     )
-    assert VAL_FNR_WORST_UNSEEN in told["reason"]
+    assert VAL_FNR_WORST_UNSEEN in published["reason"]
     capsys.readouterr()
     assert promote(["list", storage]) == 0
     assert "no model published yet" in capsys.readouterr().out
@@ -172,29 +172,29 @@ def test_a_better_detector_becomes_champion_among_detectors(
     assert champion(tmp_path) == weights(poor)
 
 
-def test_a_champion_that_is_not_whole_names_its_own_registry(
+def test_an_incomplete_champion_names_its_own_registry(
     poor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert promote([f"storage_path={tmp_path}", f"ckpt={poor}", *QUICK, *ANYONE, "split=validation"]) == 0
+    assert promote([f"storage_path={tmp_path}", f"ckpt={poor}", *QUICK, *LOOSE, "split=validation"]) == 0
     [entry] = (tmp_path / DETECTOR.registry / "history").iterdir()
     (entry / "checkpoint" / RECORD).write_text("{}")
     capsys.readouterr()
-    promote([f"storage_path={tmp_path}", f"ckpt={poor}", *QUICK, *ANYONE])
+    promote([f"storage_path={tmp_path}", f"ckpt={poor}", *QUICK, *LOOSE])
     assert f"python -m platform.promote rollback registry={DETECTOR.registry}" in capsys.readouterr().err
 
 
-def test_detectors_that_never_met_other_families_are_not_compared(
+def test_detectors_with_different_unseen_families_are_not_compared(
     poor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The worst of other families is another figure."""
-    assert promote([f"storage_path={tmp_path}", f"ckpt={poor}", *QUICK, *ANYONE, "split=validation"]) == 0
+    """The worst of other families is another metric."""
+    assert promote([f"storage_path={tmp_path}", f"ckpt={poor}", *QUICK, *LOOSE, "split=validation"]) == 0
     changed = trained(tmp_path / "changed", 1, held_out="pid")
-    assert promote([f"storage_path={tmp_path}", f"ckpt={changed}", *QUICK, *ANYONE]) == WRONG_INPUT
-    assert "its negatives.held_out is ['pid']" in capsys.readouterr().err
+    assert promote([f"storage_path={tmp_path}", f"ckpt={changed}", *QUICK, *LOOSE]) == WRONG_INPUT
+    assert "but got ['pid']; train it alike" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("override", "says"),
+    ("override", "message"),
     [
         ("detector.limits.fpr=2", "detector.limits: expected `0 <= fpr <= 1`"),
         ("detector.limits.latency_ms_per_movement=0", "`0 < latency_ms_per_movement < inf`"),
@@ -202,8 +202,10 @@ def test_detectors_that_never_met_other_families_are_not_compared(
         ("registry=mine", "`registry` in {registry, registry-detector}"),
     ],
 )
-def test_wrong_input_is_one_line(override: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_input_is_one_line(
+    override: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert promote([f"storage_path={tmp_path / 'results'}", override]) == WRONG_INPUT
     error = capsys.readouterr().err
-    assert says in error
+    assert message in error
     assert error.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Latency: who is slower is found, who is not is not, and a machine that is busy now and then decides nothing."""
+"""Latency: a slower challenger is detected, an equal one is not, and single disturbances decide nothing."""
 
 import time
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Sleeper:
         return real
 
 
-def test_the_place_bounds_the_median_as_often_as_it_says() -> None:
+def test_the_bounding_place_bounds_the_median_with_the_stated_confidence() -> None:
     """All 2^n ways in which n ratios may lie below or above the median, which are equally likely."""
     for count, confidence in product(range(1, 11), (0.8, 0.95, 0.99)):
         below = [sum(way) for way in product((0, 1), repeat=count)]
@@ -43,16 +43,16 @@ def test_the_place_bounds_the_median_as_often_as_it_says() -> None:
 
 
 def test_two_generators_take_turns_on_the_same_movements() -> None:
-    asked, sides = load_splits(DataConfig())["validation"], [Sleeper(0.004), Sleeper(0.001)]
+    conditions, sides = load_splits(DataConfig())["validation"], [Sleeper(0.004), Sleeper(0.001)]
     threads = torch.get_num_threads()
     working = [partial(side.sample_matching, seed=0) for side in sides]
-    found = measure(working, asked, LatencyConfig(movements=2, repeats=5))
+    found = measure(working, conditions, LatencyConfig(movements=2, repeats=5))
     assert [side.calls for side in sides] == [6, 6]
     assert (len(found.challenger), len(found.champion), len(found.ratios)) == (5, 5, 5)
     assert found.challenger_ms >= 2.0
     assert found.ratio_bound(0.95) == max(found.ratios)
     assert torch.get_num_threads() == threads
-    alone = measure(working[:1], asked, LatencyConfig(movements=2, repeats=2))
+    alone = measure(working[:1], conditions, LatencyConfig(movements=2, repeats=2))
     assert (alone.ratios, alone.ratio_bound(0.95)) == ((), None)
 
 

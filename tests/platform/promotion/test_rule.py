@@ -1,4 +1,4 @@
-"""The rule of the promotion: equals are let through as rarely as it says, the better always, the worse never."""
+"""The promotion rule: equals pass at most as often as stated, better challengers always, worse ones never."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -44,31 +44,30 @@ def clustered(rows: Sequence[Sequence[float]]) -> JackknifeEstimate:
 
 
 def evaluation(figures: Mapping[str, JackknifeEstimate], groups: int = GROUPS) -> EvaluationResult:
-    who = tuple(f"person {number}" for number in range(groups))
+    who = tuple(f"user {number}" for number in range(groups))
     by_seed = {name: (figure.value,) for name, figure in figures.items()}
     return EvaluationResult("0" * 64, "diffusion", "holdout", "d" * 64, (1,), who, 40, dict(figures), by_seed)
 
 
 def exact(figures: Mapping[str, float], groups: int = GROUPS) -> EvaluationResult:
-    """Figures that are the same whoever is left out: their intervals have no width."""
+    """Return metrics that are the same whichever user is left out: their intervals have no width."""
     return evaluation({name: JackknifeEstimate(value, (value,) * groups) for name, value in figures.items()}, groups)
 
 
 def drawn(
     rng: np.random.Generator, change: Mapping[str, float], sizes: Sequence[int]
 ) -> tuple[EvaluationResult, EvaluationResult]:
-    """A challenger and a champion whose true figures differ by `change`.
+    """Return a challenger and a champion whose true metrics differ by `change`.
 
-    A row of a person is the true figure, plus what the person does to both sides, plus what it does to one side, plus
-    noise of its own.
+    A row of a user is the true metric, plus an effect of the user on both sides, plus one on one side, plus noise.
     """
     sides: tuple[dict[str, JackknifeEstimate], dict[str, JackknifeEstimate]] = ({}, {})
     for name, truth in GOOD.items():
         scale = 0.05 if name in (names.VAL_C2ST, names.VAL_PRECISION, names.VAL_RECALL) else 0.01
         common = rng.normal(0, scale / 4, len(sizes))
         for side, shift in zip(sides, (change.get(name, 0.0), 0.0), strict=True):
-            person = common + rng.normal(0, scale / 20, len(sizes))
-            rows = [rng.normal(truth + shift + person[g], scale, size).tolist() for g, size in enumerate(sizes)]
+            user = common + rng.normal(0, scale / 20, len(sizes))
+            rows = [rng.normal(truth + shift + user[g], scale, size).tolist() for g, size in enumerate(sizes)]
             side[name] = clustered(rows)
     return evaluation(sides[0]), evaluation(sides[1])
 
@@ -130,17 +129,17 @@ def test_one_whose_figures_are_the_champions_is_refused() -> None:
     assert failed(decide(exact(GOOD), exact(GOOD), SAME_SPEED, Rule())) == [names.VAL_C2ST]
 
 
-def test_a_champion_who_cannot_be_told_from_people_is_not_improved_on() -> None:
+def test_a_champion_indistinguishable_from_humans_cannot_be_improved_on() -> None:
     champion, luckier = exact({**GOOD, names.VAL_C2ST: 0.5}), exact({**GOOD, names.VAL_C2ST: 0.42})
     decision = decide(luckier, champion, SAME_SPEED, Rule())
     assert decision.reason == f"{names.VAL_C2ST}: expected `champion > 0.5`, but got 0.5000, off by 0.0000"
 
 
 def test_the_difference_is_paired() -> None:
-    """People who are hard for both sides by far more than the sides differ: only the difference can tell."""
+    """Users differ by far more than challenger and champion do: only the paired difference shows it."""
     rng = np.random.default_rng(3)
-    person = rng.normal(0.65, 0.1, GROUPS)
-    rows = [[[level + shift] for level in person] for shift in (0.0, 0.02)]
+    user = rng.normal(0.65, 0.1, GROUPS)
+    rows = [[[level + shift] for level in user] for shift in (0.0, 0.02)]
     sides = [{**exact(GOOD).metrics, names.VAL_C2ST: clustered(side)} for side in rows]
     decision = decide(evaluation(sides[0]), evaluation(sides[1]), SAME_SPEED, Rule())
     assert decision.promoted
@@ -150,7 +149,7 @@ def test_the_difference_is_paired() -> None:
     assert figure.challenger.high > figure.champion.low  # the intervals of the two alone overlap
 
 
-def test_what_is_compared_with_the_limit_is_the_one_sided_bound_of_the_textbook() -> None:
+def test_the_value_compared_with_the_limit_is_the_one_sided_bound_of_the_textbook() -> None:
     """Groups of one row each: the jackknife's standard error is that of a mean of eight differences."""
     differences = [0.01, -0.03, -0.02, -0.05, 0.0, -0.01, -0.04, -0.02]
     sides = [clustered([[0.6 + d] for d in differences]), clustered([[0.6]] * GROUPS)]
@@ -171,14 +170,14 @@ LIMITS = {
 
 
 @pytest.mark.parametrize("name", LIMITS)
-def test_where_nobody_is_champion_each_limit_alone_refuses(name: str) -> None:
+def test_without_a_champion_each_limit_alone_refuses(name: str) -> None:
     alone = Latency((10.0,) * 9)
     assert failed(decide(exact(GOOD), None, alone, Rule())) == []
     assert failed(decide(exact(GOOD | LIMITS[name]), None, alone, Rule())) == [name]
     assert failed(decide(exact(GOOD), None, Latency((300.0,) * 9), Rule())) == [LATENCY]
 
 
-def test_a_limit_holds_for_who_improves_on_the_champion_as_well() -> None:
+def test_limits_hold_for_a_challenger_better_than_the_champion_too() -> None:
     champion, challenger = exact({**GOOD, names.VAL_C2ST: 0.9}), exact({**GOOD, names.VAL_C2ST: 0.8})
     decision = decide(challenger, champion, SAME_SPEED, Rule())
     assert decision.reason == f"{names.VAL_C2ST}: expected `challenger <= 0.75`, but got 0.8000, off by 0.0500"
@@ -193,7 +192,7 @@ def test_a_slower_challenger_is_refused_and_a_few_disturbed_turns_decide_nothing
 
 @pytest.mark.parametrize("name", GOOD)
 @pytest.mark.parametrize("value", [None, math.nan])
-def test_what_was_not_computed_on_either_side_is_refused(name: str, value: float | None) -> None:
+def test_a_metric_missing_on_either_side_is_refused(name: str, value: float | None) -> None:
     figures = {**GOOD, names.VAL_C2ST: 0.55}
     without = {k: math.nan if k == name else v for k, v in figures.items() if k != name or value is not None}
     for challenger, champion in ((without, GOOD), (figures, {**GOOD, name: math.nan})):
@@ -204,7 +203,7 @@ def test_what_was_not_computed_on_either_side_is_refused(name: str, value: float
 
 
 @pytest.mark.parametrize("key", ["data_sha256", "split", "users", "movements", "seeds"])
-def test_judgements_of_other_movements_or_noise_are_not_compared(key: str) -> None:
+def test_evaluations_on_other_movements_or_seeds_are_not_compared(key: str) -> None:
     other: dict[str, Any] = {
         "data_sha256": "e",
         "split": "test",
@@ -212,7 +211,7 @@ def test_judgements_of_other_movements_or_noise_are_not_compared(key: str) -> No
         "movements": 41,
         "seeds": (2,),
     }
-    with pytest.raises(ConfigError, match=f"cannot be compared: {key} is"):
+    with pytest.raises(ConfigError, match=f"expected {key} to be that of the champion"):
         decide(exact(GOOD), replace(exact(GOOD), **{key: other[key]}), SAME_SPEED, Rule())
 
 
@@ -222,7 +221,7 @@ def test_one_group_gives_no_interval_and_is_refused_as_input() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("wrong", "message"),
     [
         (lambda: Rule(confidence=0.5), "`0.5 < confidence < 1`"),
         (lambda: Rule(confidence=1.0), "`0.5 < confidence < 1`"),
@@ -233,8 +232,8 @@ def test_one_group_gives_no_interval_and_is_refused_as_input() -> None:
         (lambda: MarginsConfig(latency_ratio=math.inf), "`0 <= latency_ratio < inf`"),
     ],
 )
-def test_a_rule_of_no_sense_is_refused(wrong: object, says: str) -> None:
+def test_a_rule_of_no_sense_is_refused(wrong: object, message: str) -> None:
     assert callable(wrong)
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as exc_info:
         wrong()
-    assert says in str(caught.value)
+    assert message in str(exc_info.value)

@@ -32,7 +32,7 @@ def console() -> Console:
 
 
 def lines(console: Console) -> list[str]:
-    """What was said, spaces made one."""
+    """Return the printed lines, with single spaces."""
     assert isinstance(console.file, io.StringIO)
     return [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
 
@@ -60,16 +60,16 @@ def test_studies_are_listed_with_their_states_and_their_best(console: Console, t
     assert list(by_name)[-1] == "third"  # the latest first, and those without activity last
 
 
-def test_where_there_is_no_study_nothing_is_made(console: Console, tmp_path: Path) -> None:
+def test_without_a_study_nothing_is_created(console: Console, tmp_path: Path) -> None:
     assert list_studies(console, tmp_path / "nowhere") == 0
-    assert lines(console) == [f"there is no study in {tmp_path / 'nowhere'} yet"]
+    assert lines(console) == [f"no studies in {tmp_path / 'nowhere'} yet"]
     with pytest.raises(ConfigError, match="to be an existing database"):
         list_studies(console, tmp_path, f"sqlite:///{tmp_path}/s.db")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_studies_of_a_database_are_listed_too(console: Console, tmp_path: Path) -> None:
-    """One that no sweep has made says so."""
+    """A study that no sweep made is listed as such."""
     url = f"sqlite:///{tmp_path}/s.db"
     optuna.create_study(storage=url, study_name="theirs")
     list_studies(console, tmp_path, url)
@@ -81,18 +81,18 @@ def test_a_study_is_shown_with_leaderboard_and_ranking(console: Console, tmp_pat
     add_many(study, 30)
     write_board(study, tmp_path / "s", [4, 0])
     assert show(console, study, tmp_path / "s") == 0
-    said = lines(console)
+    printed = lines(console)
     facts = ["Study s", "objectives val/c2st_excess", "constraints val/recall>=0.5", f"data {'d' * 16}"]
-    assert all(fact in said for fact in facts)
-    board = said.index("Leaderboard: finalists re-evaluated with new seeds, 95 % intervals")
-    assert [line.split()[0] for line in said[board + 2 : board + 4]] == ["4", "0"]
-    ranking = said.index("Ranking by search estimate (the first 12 of 27)")
-    values = [float(line.split()[4]) for line in said[ranking + 2 :]]
+    assert all(fact in printed for fact in facts)
+    board = printed.index("Leaderboard: finalists re-evaluated with new seeds, 95 % intervals")
+    assert [line.split()[0] for line in printed[board + 2 : board + 4]] == ["4", "0"]
+    ranking = printed.index("Ranking by search estimate (the first 12 of 27)")
+    values = [float(line.split()[4]) for line in printed[ranking + 2 :]]
     assert len(values) == 12
     assert values == sorted(values)
 
 
-def test_a_trial_is_shown_with_where_it_came_from(console: Console, tmp_path: Path) -> None:
+def test_a_trial_is_shown_with_the_trials_it_was_resumed_from(console: Console, tmp_path: Path) -> None:
     study = study_in(tmp_path / "s")
     add_cut(study, "the driver ended before the trial did [again]")
     folder = tmp_path / "s" / "trials" / "one"
@@ -101,7 +101,7 @@ def test_a_trial_is_shown_with_where_it_came_from(console: Console, tmp_path: Pa
     add(study, TrialState.COMPLETE, 0.47, attributes={REPEATS: 0, ATTEMPT: 1, FOLDER: str(folder)})
     for number in (0, 1, 2):
         assert show(console, study, tmp_path / "s", number) == 0
-    said = lines(console)
+    printed = lines(console)
     expected = [
         "state INTERRUPTED",
         "reason the driver ended before the trial did [again]",
@@ -113,7 +113,7 @@ def test_a_trial_is_shown_with_where_it_came_from(console: Console, tmp_path: Pa
         "4 0.470",
         "seeds seed 3",
     ]
-    assert [line for line in expected if line not in said] == []
+    assert [line for line in expected if line not in printed] == []
 
 
 @pytest.mark.parametrize("number", [-1, 2, 99])
@@ -138,15 +138,15 @@ def test_trials_are_compared_where_both_have_been(console: Console, tmp_path: Pa
     add(study, TrialState.PRUNED, 0.6, epoch=2)
     add(study, TrialState.COMPLETE, 0.55)
     assert compare(console, study, tmp_path / "s", [0, 1]) == 0
-    said = lines(console)
-    assert "trial 0 (PRUNED) trial 1 (COMPLETE)" in said
-    at = said.index("At epoch 2, the last that all trials reached")
-    assert said[at + 2] == "val/c2st 0.600 0.650"
-    end = said.index("At their last epoch")
-    assert said[end + 2 : end + 4] == ["epoch 2 4", "val/c2st 0.600 0.550"]
-    margin = next(line for line in said if line.startswith("contrastive.margin"))
-    assert margin.endswith(" -")  # the second one was not asked for it
-    assert not any("Judged again" in line for line in said)
+    printed = lines(console)
+    assert "trial 0 (PRUNED) trial 1 (COMPLETE)" in printed
+    at = printed.index("At epoch 2, the last that all trials reached")
+    assert printed[at + 2] == "val/c2st 0.600 0.650"
+    end = printed.index("At their last epoch")
+    assert printed[end + 2 : end + 4] == ["epoch 2 4", "val/c2st 0.600 0.550"]
+    margin = next(line for line in printed if line.startswith("contrastive.margin"))
+    assert margin.endswith(" -")  # the second one did not have this parameter
+    assert not any("Re-evaluated" in line for line in printed)
 
 
 def evaluation(values: Sequence[float], split: str = "validation") -> EvaluationResult:
@@ -157,20 +157,20 @@ def evaluation(values: Sequence[float], split: str = "validation") -> Evaluation
     return EvaluationResult("sha", "diffusion", split, "d1", (1, 2, 3), groups, count, {VAL_C2ST: figure}, {})
 
 
-def test_judgements_are_found_where_they_are_kept(tmp_path: Path) -> None:
+def test_evaluations_are_read_from_the_archive_and_the_ledger(tmp_path: Path) -> None:
     """In the study's folder and in the ledger, under the leaderboard's noise; nowhere before there is a leaderboard."""
     study = study_in(tmp_path / "s")
     add(study, TrialState.COMPLETE, 0.6)
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
     (checkpoint / "record.json").write_text(json.dumps({"weights_sha256": "sha", "data_sha256": "d1"}))
-    known, looked = evaluation([0.5, 0.6, 0.3]), evaluation([0.6, 0.7, 0.7], "holdout")
+    known, on_holdout = evaluation([0.5, 0.6, 0.3]), evaluation([0.6, 0.7, 0.7], "holdout")
     EvaluationArchive(tmp_path / "s" / EVALUATIONS, (1, 2, 3)).store(checkpoint, known)
-    Ledger(tmp_path / LEDGER, 1).evaluate(HoldoutEvaluation.of_checkpoint(checkpoint, (1, 2, 3)), lambda *asked: looked)
+    Ledger(tmp_path / LEDGER, 1).evaluate(HoldoutEvaluation.of_checkpoint(checkpoint, (1, 2, 3)), lambda *_: on_holdout)
     assert study_view.evaluations(study_view.view(study, tmp_path / "s"), checkpoint) == {}
     write_board(study, tmp_path / "s", [0])
     shown = study_view.view(study, tmp_path / "s")
-    assert study_view.evaluations(shown, checkpoint) == {"validation": known, "holdout": looked}
+    assert study_view.evaluations(shown, checkpoint) == {"validation": known, "holdout": on_holdout}
     assert study_view.evaluations(shown, None) == study_view.evaluations(shown, tmp_path / "gone") == {}
 
 
@@ -193,7 +193,7 @@ def test_re_evaluations_are_compared_pair_by_pair(
     assert last.endswith("0.667; 0.200 [-0.230, 0.630]")
 
 
-def test_a_pipe_gets_whole_lines_and_a_terminal_its_width(tmp_path: Path) -> None:
+def test_a_pipe_gets_full_lines_and_a_terminal_its_width(tmp_path: Path) -> None:
     study = study_in(tmp_path / "s")
     add_many(study, 4)
     pipe = Console(file=io.StringIO(), width=40)
@@ -205,7 +205,7 @@ def test_a_pipe_gets_whole_lines_and_a_terminal_its_width(tmp_path: Path) -> Non
     assert all(len(line) <= 60 for line in lines(terminal))
 
 
-def test_looking_at_a_journal_leaves_it_as_it_is(console: Console, tmp_path: Path) -> None:
+def test_reading_a_journal_does_not_change_it(console: Console, tmp_path: Path) -> None:
     study = study_in(tmp_path / "s")
     add_many(study, 3)
     before = (tmp_path / "s" / JOURNAL).read_bytes()

@@ -1,4 +1,4 @@
-"""The report of a study: what it says, and that a browser draws it without asking anybody for anything."""
+"""The report of a study: its content, and that a browser renders it without any request to the network."""
 
 import json
 import re
@@ -14,9 +14,10 @@ import pytest
 from optuna.trial import TrialState
 from PIL import Image
 
+from platform.leaderboard.archive import LEADERBOARD
 from platform.report.html import render, write_report
 from platform.report.importance import NotShownError, importances
-from platform.report.study_view import REPORT, view
+from platform.report.study_view import REPORT, SUMMARY, view
 from platform.study.resume import METRICS, REASON
 from tests.platform.studies import LAST, add, add_cut, add_many, metrics_of, params_of, study_in, write_board
 from trainables.core.config import ConfigError
@@ -89,13 +90,13 @@ def full(folder: Path, count: int = 30, objectives: tuple[str, ...] = (VAL_C2ST_
     return study
 
 
-def test_a_report_asks_nobody_for_anything(tmp_path: Path) -> None:
+def test_a_report_loads_nothing_from_the_network(tmp_path: Path) -> None:
     page = page_of(full(tmp_path / "s"), tmp_path / "s")
     assert all(address.startswith(("#", "data:image/png;base64,")) for address in page.addresses)
     assert "default-src 'none'" in (write_report(full(tmp_path / "t"), tmp_path / "t")).read_text()
 
 
-def test_what_a_trial_says_stays_text(tmp_path: Path) -> None:
+def test_texts_of_a_trial_are_escaped(tmp_path: Path) -> None:
     study = study_in(tmp_path / "s")
     add_many(study, 12)
     plain = page_of(study, tmp_path / "s").scripts
@@ -131,8 +132,8 @@ def test_a_report_shows_what_there_is(tmp_path: Path) -> None:
     assert any(address.startswith("data:image/png") for address in page.addresses)
 
 
-def test_the_best_trial_stands_beside_its_references(tmp_path: Path) -> None:
-    """Untrained and after one epoch as its curve has them; then as searched, 0.02 worse, 0.04 worse, and people."""
+def test_the_best_trial_is_shown_beside_its_references(tmp_path: Path) -> None:
+    """Untrained and after one epoch, the search estimate, re-evaluated, on the holdout split, and real movements."""
     study = study_in(tmp_path / "s")
     add(study, TrialState.COMPLETE, 0.6)
     write_board(study, tmp_path / "s", [0])
@@ -141,6 +142,18 @@ def test_the_best_trial_stands_beside_its_references(tmp_path: Path) -> None:
     rows += ["on the holdout split 0.640 [0.590, 0.690]", "training users 0.585", "(floor) 0.490 [0.430, 0.560]"]
     places = [text.index(row) for row in rows]
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [(LEADERBOARD, {"people": 0.6, "rows": []}), (SUMMARY, {"reference": {"training_people": 0.6}})],
+)
+def test_scores_of_the_training_users_in_files_of_earlier_versions_are_read(
+    tmp_path: Path, file: str, content: dict[str, object]
+) -> None:
+    study = study_in(tmp_path / "s")
+    (tmp_path / "s" / file).write_text(json.dumps(content))
+    assert view(study, tmp_path / "s").training_users == 0.6
 
 
 def test_the_curve_is_the_excess_plus_one_half_and_ends_in_the_raw_value(tmp_path: Path) -> None:
@@ -157,8 +170,8 @@ def test_the_front_is_what_no_trial_dominates(tmp_path: Path, objectives: tuple[
     points = [(0.6, 0.02), (0.55, 0.03), (0.7, 0.01), (0.6, 0.03), (0.56, 0.035), (0.55, 0.04), (0.55, 0.03)]
     study = study_in(tmp_path / "s", objectives)
     for number, (c2st, mmd) in enumerate(points):
-        told = {METRICS: {**metrics_of(c2st), VAL_MMD: mmd}}
-        add(study, TrialState.PRUNED if number == 2 else TrialState.COMPLETE, c2st, told)
+        recorded = {METRICS: {**metrics_of(c2st), VAL_MMD: mmd}}
+        add(study, TrialState.PRUNED if number == 2 else TrialState.COMPLETE, c2st, recorded)
     if len(objectives) == 2:
         study = _with_values(tmp_path / "t", objectives, study)
     traces = page_of(study, tmp_path / "s").figures["pareto"]["data"]
@@ -167,17 +180,17 @@ def test_the_front_is_what_no_trial_dominates(tmp_path: Path, objectives: tuple[
     assert sorted(zip(front["x"], front["y"], strict=True)) == sorted(expected)  # type: ignore[call-overload]
 
 
-def _with_values(folder: Path, objectives: tuple[str, ...], told: optuna.Study) -> optuna.Study:
+def _with_values(folder: Path, objectives: tuple[str, ...], recorded: optuna.Study) -> optuna.Study:
     """The study again, its values as its metrics are."""
     study = study_in(folder, objectives)
-    for trial in told.trials:
+    for trial in recorded.trials:
         if trial.state == TrialState.COMPLETE:
             trial.values = [trial.user_attrs[METRICS][name] for name in objectives]
         study.add_trial(trial)
     return study
 
 
-def test_a_parameter_that_rules_the_objective_is_found_and_chance_is_not(tmp_path: Path) -> None:
+def test_importance_is_high_for_the_parameter_that_decides_and_not_for_noise(tmp_path: Path) -> None:
     """The ruling one: over seeds its log ratio to its mark has mean 2.7 and s.d. 0.5, so that it fails in 1e-6 of them.
 
     Values dealt anew: a mark is passed in at most 1 of 12 cases (a quantile of 60 shuffles is none of all shuffles), 48
@@ -215,13 +228,13 @@ def test_a_report_of_a_study_that_no_sweep_made_is_refused(tmp_path: Path) -> No
 def test_a_damaged_leaderboard_is_one_line_that_names_it(tmp_path: Path) -> None:
     study = study_in(tmp_path / "s")
     (tmp_path / "s" / "leaderboard.json").write_text("{")
-    with pytest.raises(ConfigError, match=r"leaderboard.json: not readable") as caught:
+    with pytest.raises(ConfigError, match=r"leaderboard.json: not readable") as exc_info:
         write_report(study, tmp_path / "s")
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(exc_info.value)
 
 
 def browse(profile: Path, file: Path, *options: str) -> tuple[str, str]:
-    """What a browser makes of a page: its output, and what it says of errors and of requests that were refused."""
+    """Return the page as a browser renders it, and its errors and refused requests."""
     assert BROWSER is not None
     command = [BROWSER, *QUIET, f"--user-data-dir={profile}", *options, file.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
@@ -230,12 +243,12 @@ def browse(profile: Path, file: Path, *options: str) -> tuple[str, str]:
 
 @needs_browser
 @pytest.mark.parametrize("objectives", [(VAL_C2ST_EXCESS,), (VAL_C2ST_EXCESS, VAL_MMD)])
-def test_a_browser_draws_every_figure_without_an_error(tmp_path: Path, objectives: tuple[str, ...]) -> None:
+def test_a_browser_renders_every_plot_without_an_error(tmp_path: Path, objectives: tuple[str, ...]) -> None:
     study = full(tmp_path / "s", objectives=objectives)
     file = write_report(study, tmp_path / "s")
     names = set(Page(file.read_text()).figures)
-    drawn, said = browse(tmp_path / "profile", file, "--dump-dom")
-    assert said == ""
+    drawn, printed = browse(tmp_path / "profile", file, "--dump-dom")
+    assert printed == ""
     assert f'data-drawn="{len(names)}"' in drawn
     for name in names:
         place = drawn[drawn.index(f'data-figure="{name}"') :]
@@ -245,7 +258,7 @@ def test_a_browser_draws_every_figure_without_an_error(tmp_path: Path, objective
 
 
 @needs_browser
-def test_a_browser_says_when_a_page_is_wrong(tmp_path: Path) -> None:
+def test_a_browser_reports_an_error_of_a_page(tmp_path: Path) -> None:
     """The other side of the test above: an error and a request are seen."""
     file = write_report(full(tmp_path / "s"), tmp_path / "s")
     page = file.read_text()
@@ -266,8 +279,8 @@ def test_the_page_is_seen_in_both_lights_and_fits_its_width(tmp_path: Path, widt
     picture = tmp_path / "page.png"
     light = ["--blink-settings=preferredColorScheme=0"] if dark else []
     size = f"--window-size={width},2400"
-    drawn, said = browse(tmp_path / "profile", file, size, "--dump-dom", *light)
-    assert said == ""
+    drawn, printed = browse(tmp_path / "profile", file, size, "--dump-dom", *light)
+    assert printed == ""
     title = re.search(r"<title>(\d+),(\d+)</title>", drawn)
     assert title is not None
     assert int(title[1]) <= int(title[2]) == width

@@ -26,7 +26,7 @@ def with_trials(folder: Path, sampler: str, count: int) -> Driver:
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_an_inactive_parameter_is_neither_asked_for_nor_configured(tmp_path: Path, name: str) -> None:
+def test_an_inactive_parameter_is_neither_suggested_nor_configured(tmp_path: Path, name: str) -> None:
     """Thirty trials, by which either side has come up; each holds the parameters that are active there alone."""
     driver = with_trials(tmp_path, name, 30)
     points = [trial.params for trial in driver.study.get_trials()]
@@ -48,7 +48,7 @@ def jointly(driver: Driver) -> set[str]:
     return set(driver.study.sampler.infer_relative_search_space(driver.study, last))
 
 
-def test_tpe_draws_conditional_parameters_together_with_the_others(tmp_path: Path) -> None:
+def test_tpe_samples_conditional_parameters_jointly_with_the_others(tmp_path: Path) -> None:
     """The other side: without its groups of parameters it would draw them apart."""
     driver = with_trials(tmp_path, "tpe", 30)
     assert jointly(driver) == set(RANKING.parameters)
@@ -58,20 +58,20 @@ def test_tpe_draws_conditional_parameters_together_with_the_others(tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["gp", "nsga2"])
-def test_what_a_sampler_draws_apart_is_named(tmp_path: Path, name: str) -> None:
+def test_independently_sampled_parameters_are_named(tmp_path: Path, name: str) -> None:
     apart = set(RANKING.parameters) - jointly(with_trials(tmp_path, name, 30))
     assert set(sampled_independently(name, RANKING)) == apart == {TEMPERATURE, MARGIN}
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_optunasearch_defect_no_conditional_parameter_is_drawn_apart_without_a_word(name: str) -> None:
-    """Said before the sweep starts; random draws all of them apart, which is what it is asked for."""
+def test_optunasearch_defect_no_conditional_parameter_is_sampled_independently_without_notice(name: str) -> None:
+    """Printed before the sweep starts; not for random, which samples every parameter independently by design."""
     expected = () if name in ("tpe", "random") else (TEMPERATURE, MARGIN)
     assert sampled_independently(name, RANKING) == expected
     assert sampled_independently(name, SPACE) == ()
 
 
-def test_a_study_of_a_conditional_space_gets_the_sampler_that_draws_jointly(tmp_path: Path) -> None:
+def test_a_study_of_a_conditional_space_gets_the_joint_sampler(tmp_path: Path) -> None:
     conditional, plain = (
         Driver(tmp_path / name, sampler="tpe", space=space) for name, space in (("a", RANKING), ("b", SPACE))
     )
@@ -95,7 +95,7 @@ def test_baselines_of_a_conditional_space_come_first_and_once_over_reopenings(tm
     assert len(Driver(tmp_path, space=RANKING).study.trials) == 3
 
 
-def test_a_cut_trial_of_a_conditional_space_keeps_its_point(tmp_path: Path) -> None:
+def test_an_interrupted_trial_of_a_conditional_space_keeps_its_parameters(tmp_path: Path) -> None:
     dead = Driver(tmp_path, space=RANKING)
     points = [dead.start().config for _ in range(6)]
     driver = Driver(tmp_path, space=RANKING)

@@ -23,7 +23,7 @@ BOUND = f"{VAL_RECALL}>=0.5"
 
 
 @pytest.mark.parametrize("name", DIRECTIONS)
-def test_a_metric_alone_keeps_its_direction(name: str) -> None:
+def test_a_single_metric_keeps_its_direction(name: str) -> None:
     objective = Objective.parse(name)
     assert (objective.terms, objective.direction, objective.text) == ({name: 1.0}, DIRECTIONS[name], name)
     assert objective.minimised == (DIRECTIONS[name] == MINIMISED)
@@ -40,7 +40,7 @@ def test_a_metric_alone_keeps_its_direction(name: str) -> None:
         ("val/c2st-0.25*val/recall+val/mmd", {"val/c2st": 1.0, "val/recall": -0.25, "val/mmd": 1.0}),
     ],
 )
-def test_a_sum_is_minimised_with_the_weights_that_stand_there(text: str, terms: dict[str, float]) -> None:
+def test_a_sum_is_minimised_with_the_given_weights(text: str, terms: dict[str, float]) -> None:
     objective = Objective.parse(text)
     assert (objective.terms, objective.direction) == (terms, MINIMISED)
     metrics = {name: 0.1 * (index + 1) for index, name in enumerate(DIRECTIONS)}
@@ -71,17 +71,17 @@ def test_a_sum_without_one_of_its_metrics_has_no_value() -> None:
         ("train/loss", "train/loss"),
     ],
 )
-def test_what_is_no_objective_is_one_line_that_names_it(text: str, part: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+def test_an_invalid_objective_is_one_line_that_names_it(text: str, part: str) -> None:
+    with pytest.raises(ConfigError) as exc_info:
         Objective.parse(text)
-    assert part in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert part in str(exc_info.value)
+    assert "\n" not in str(exc_info.value)
 
 
 @pytest.mark.parametrize("text", ["val/mmd+val/mmd", "val/c2st+val/mmd+2*val/c2st"])
-def test_a_metric_that_stands_twice_in_a_sum_is_refused(text: str) -> None:
-    """Neither term may be dropped without a word."""
-    with pytest.raises(ConfigError, match="twice"):
+def test_a_sum_with_a_repeated_metric_is_refused(text: str) -> None:
+    """Neither term may be dropped silently."""
+    with pytest.raises(ConfigError, match="expected each metric once in an objective"):
         Objective.parse(text)
 
 
@@ -110,7 +110,7 @@ def test_a_bound_is_kept_where_its_excess_is_not_positive(
     assert constraint.excess({}) == math.inf
 
 
-def test_an_excess_says_how_far_a_bound_is_broken() -> None:
+def test_the_excess_is_the_distance_beyond_the_bound() -> None:
     assert Constraint.parse("val/recall>=0.5").excess({"val/recall": 0.2}) == pytest.approx(0.3)
     assert Constraint.parse("val/mmd<=0.1").excess({"val/mmd": 0.4}) == pytest.approx(0.3)
 
@@ -118,11 +118,11 @@ def test_an_excess_says_how_far_a_bound_is_broken() -> None:
 @pytest.mark.parametrize(
     "text", ["", "val/recall", "val/recall>0.5", "val/recall=>0.5", "0.5<=val/recall", "val/recall>=x"]
 )
-def test_what_is_no_bound_is_one_line_that_names_it(text: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+def test_an_invalid_bound_is_one_line_that_names_it(text: str) -> None:
+    with pytest.raises(ConfigError) as exc_info:
         Constraint.parse(text)
-    assert text in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert text in str(exc_info.value)
+    assert "\n" not in str(exc_info.value)
 
 
 def test_a_bound_of_an_unknown_metric_names_the_metric() -> None:
@@ -130,15 +130,15 @@ def test_a_bound_of_an_unknown_metric_names_the_metric() -> None:
         Constraint.parse("val/rec>=0.5")
 
 
-def test_two_objectives_are_told_in_their_order_with_intermediate_values_of_the_rung(tmp_path: Path) -> None:
+def test_two_objectives_are_recorded_in_order_with_the_scheduler_metric_as_intermediate_values(tmp_path: Path) -> None:
     for objectives in ((VAL_C2ST_EXCESS, VAL_MMD), (VAL_MMD, VAL_C2ST_EXCESS)):
         driver = Driver(tmp_path / objectives[0], objectives=objectives, scheduler_metric=VAL_C2ST_EXCESS)
         trial = driver.start()
         driver.report(trial, 0, 0.5)
         driver.end(trial, LAST, 0.1)
-        told = driver.told(trial)
+        recorded = driver.recorded(trial)
         expected = {VAL_C2ST_EXCESS: 0.1, VAL_MMD: 0.2}
-        assert (told.state, told.values) == (TrialState.COMPLETE, [expected[name] for name in objectives])
+        assert (recorded.state, recorded.values) == (TrialState.COMPLETE, [expected[name] for name in objectives])
         [shown] = ranking(driver.study)
         assert shown.history == {0: 0.5, LAST: 0.1}
         assert shown.values == tuple(expected[name] for name in objectives)
@@ -150,10 +150,10 @@ def test_optunasearch_defect_a_missing_second_objective_leaves_no_trial_running(
         trial = driver.start()
         last = {EPOCH: LAST, VAL_C2ST_EXCESS: 0.1} | ({} if second is None else {VAL_MMD: second})
         driver.search.on_trial_complete(trial.trial_id, last)
-        told = driver.told(trial)
-        assert (told.state, told.values) == (TrialState.FAIL, None)
+        recorded = driver.recorded(trial)
+        assert (recorded.state, recorded.values) == (TrialState.FAIL, None)
         why = "was never reported" if second is None else "is nan"
-        assert told.user_attrs[REASON] == f"{VAL_MMD} {why}"
+        assert recorded.user_attrs[REASON] == f"{VAL_MMD} {why}"
     assert driver.in_state(TrialState.RUNNING) == []
 
 
@@ -163,15 +163,15 @@ def test_a_stopped_trial_of_two_objectives_has_no_values_and_ranks_by_its_metric
     driver.report(stopped, 1, 0.3)
     driver.end(stopped, 2, 0.2)
     driver.end(full, LAST, 0.4)
-    told = driver.told(stopped)
-    assert (told.state, told.values) == (TrialState.PRUNED, None)
-    assert told.user_attrs[METRICS] == {VAL_C2ST_EXCESS: 0.2, VAL_MMD: 0.4}
+    recorded = driver.recorded(stopped)
+    assert (recorded.state, recorded.values) == (TrialState.PRUNED, None)
+    assert recorded.user_attrs[METRICS] == {VAL_C2ST_EXCESS: 0.2, VAL_MMD: 0.4}
     first, second = ranking(driver.study)
     assert (first.number, first.values, first.history, first.epoch) == (0, (0.2, 0.4), {1: 0.3, 2: 0.2}, 2)
     assert (second.number, second.values) == (1, (0.4, 0.8))
 
 
-def test_the_history_of_a_trial_of_two_objectives_survives_a_cut(tmp_path: Path) -> None:
+def test_the_history_of_a_trial_of_two_objectives_survives_an_interruption(tmp_path: Path) -> None:
     dead = Driver(tmp_path, **TWO)
     dead.report(trial := dead.start(), 0, 0.5)
     dead.checkpoint(trial, 1, 0.4)
@@ -183,13 +183,13 @@ def test_the_history_of_a_trial_of_two_objectives_survives_a_cut(tmp_path: Path)
 
 
 def test_a_weighted_sum_ranks_stopped_trials_by_the_sum_and_not_by_the_rung(tmp_path: Path) -> None:
-    """The rung metric tells the scheduler who goes on; the objective tells who is better."""
+    """The scheduler metric decides which trials continue; the objective decides which is better."""
     driver = Driver(tmp_path, objectives=("val/c2st_excess+10*val/mmd",), scheduler_metric=VAL_C2ST_EXCESS)
     stopped, full = driver.start(), driver.start()
     driver.end(stopped, 2, 0.3)
     driver.end(full, LAST, 0.2)
-    told = driver.told(full)
-    assert told.value == pytest.approx(0.2 + 10 * 0.4)
+    recorded = driver.recorded(full)
+    assert recorded.value == pytest.approx(0.2 + 10 * 0.4)
     shown = {trial.number: trial.value for trial in ranking(driver.study)}
     assert shown == {0: pytest.approx(0.3 + 10 * 0.6), 1: pytest.approx(0.2 + 10 * 0.4)}
     assert [trial.number for trial in ranking(driver.study)] == [1, 0]
@@ -218,7 +218,7 @@ def run_mixed(driver: Driver, count: int) -> list[FrozenTrial]:
 @pytest.mark.parametrize("constraints", [(), (BOUND,)], ids=["free", "bounded"])
 @pytest.mark.parametrize("objectives", [(VAL_C2ST_EXCESS,), (VAL_C2ST_EXCESS, VAL_MMD)], ids=["one", "two"])
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_every_sampler_goes_on_after_trials_of_every_end(
+def test_every_sampler_continues_after_trials_of_every_state(
     tmp_path: Path, name: str, objectives: tuple[str, ...], constraints: tuple[str, ...]
 ) -> None:
     """Of the first 20 trials 10 are complete, the random start of TPE and GP; reopened once on the way."""
@@ -240,8 +240,10 @@ def test_the_second_generation_of_nsga2_has_parents(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_a_study_that_is_reopened_with_another_constraint_goes_on_or_says_why_not(tmp_path: Path, name: str) -> None:
-    """Trials of earlier runs were not judged by it."""
+def test_a_study_reopened_with_another_constraint_is_resumed_or_refused_with_the_reason(
+    tmp_path: Path, name: str
+) -> None:
+    """Trials of earlier runs have no value of the new constraint."""
     run_mixed(Driver(tmp_path, sampler=name), 12)
     try:
         driver = Driver(tmp_path, sampler=name, constraints=(BOUND,))
@@ -257,7 +259,7 @@ def test_optunasearch_defect_constraints_reach_optuna(tmp_path: Path) -> None:
     for epoch, recall in ((LAST, 0.75), (2, 0.25)):
         trial = driver.start()
         driver.end(trial, epoch, 0.1, **{VAL_RECALL: recall})
-        assert driver.told(trial).constraints == {BOUND: 0.5 - recall, other: pytest.approx(0.2 - 0.5)}
+        assert driver.recorded(trial).constraints == {BOUND: 0.5 - recall, other: pytest.approx(0.2 - 0.5)}
     assert [trial.feasible for trial in ranking(driver.study)] == [True, False]
 
 
@@ -266,12 +268,12 @@ def test_a_trial_without_the_metric_of_a_constraint_fails_with_the_reason(tmp_pa
     driver = Driver(tmp_path, constraints=(BOUND,))
     trial = driver.start()
     driver.end(trial, LAST, 0.1, **({} if recall is None else {VAL_RECALL: recall}))
-    told = driver.told(trial)
-    assert told.state == TrialState.FAIL
-    assert told.user_attrs[REASON] == f"{VAL_RECALL} " + ("was never reported" if recall is None else "is nan")
+    recorded = driver.recorded(trial)
+    assert recorded.state == TrialState.FAIL
+    assert recorded.user_attrs[REASON] == f"{VAL_RECALL} " + ("was never reported" if recall is None else "is nan")
 
 
-def test_trials_that_keep_the_constraints_rank_before_those_that_break_one(tmp_path: Path) -> None:
+def test_trials_that_meet_the_constraints_rank_before_those_that_violate_one(tmp_path: Path) -> None:
     driver = Driver(tmp_path, constraints=(BOUND,))
     for value, recall in ((0.1, 0.4), (0.3, 0.6), (0.2, 0.5), (0.05, 0.1)):
         driver.end(driver.start(), LAST, value, **{VAL_RECALL: recall})

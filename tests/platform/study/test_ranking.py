@@ -1,4 +1,4 @@
-"""How trials rank: by constraints, fronts and objectives, whatever end they came to, and what is shown of each."""
+"""Trials of all states rank by constraints, fronts and objectives; and the fields of a ranked trial."""
 
 import math
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def add(
     attributes: dict[str, Any] | None = None,
     constraints: dict[str, float] | None = None,
 ) -> None:
-    """A trial that ended, as the bridge tells it."""
+    """Return an ended trial as the searcher records it."""
     trial = optuna.trial.create_trial(
         state=state,
         values=value if isinstance(value, Sequence) or value is None else [value],
@@ -44,7 +44,7 @@ def add(
 
 
 def named(*objectives: str, directions: tuple[str, ...] = ()) -> optuna.Study:
-    """A study in memory that says what it optimises."""
+    """Return a study in memory that records its objectives."""
     ways: list[Any] = list(directions) or ["minimize" for _ in objectives]
     study = optuna.create_study(directions=ways)
     study.set_user_attr(OBJECTIVES, list(objectives))
@@ -54,7 +54,7 @@ def named(*objectives: str, directions: tuple[str, ...] = ()) -> optuna.Study:
 
 @pytest.fixture
 def mixed() -> optuna.Study:
-    """Trials of every state; the number says nothing about the merit."""
+    """Add trials of every state, in an order unrelated to their merit."""
     study = named(VAL_C2ST_EXCESS)
     add(study, TrialState.FAIL, attributes={REASON: "val/c2st_excess is nan"})
     add(study, TrialState.PRUNED, history={0: 0.3, 2: 0.1}, attributes={METRICS: {VAL_C2ST_EXCESS: 0.1, VAL_MMD: 0.2}})
@@ -74,7 +74,7 @@ def test_trials_rank_by_metric_then_tie_breaker_then_number(mixed: optuna.Study)
     assert [trial.number for trial in ranking(mixed)] == [5, 9, 3, 8, 6, 1, 2, 0]
 
 
-def test_a_ranked_trial_says_what_happened(mixed: optuna.Study) -> None:
+def test_a_ranked_trial_records_state_epoch_metrics_and_reason(mixed: optuna.Study) -> None:
     by_number = {trial.number: trial for trial in ranking(mixed)}
     full, failed = by_number[2], by_number[0]
     assert (full.state, full.epoch, full.value, full.history) == ("COMPLETE", 4, 0.2, {0: 0.4, 4: 0.2})
@@ -83,7 +83,7 @@ def test_a_ranked_trial_says_what_happened(mixed: optuna.Study) -> None:
     assert math.isnan(failed.value)
 
 
-def test_the_checkpoint_is_the_newest_in_its_folder_or_what_it_went_on_from(tmp_path: Path) -> None:
+def test_the_checkpoint_is_the_newest_in_its_folder_or_the_one_it_was_resumed_from(tmp_path: Path) -> None:
     for epoch in (2, 10, 9):
         written(tmp_path / "own" / f"checkpoint_{epoch:06d}", epoch)
     start = written(tmp_path / "earlier" / "checkpoint_000001", 1)
@@ -110,7 +110,7 @@ def written(folder: Path, epoch: int) -> Path:
     return folder
 
 
-def test_a_cut_trial_is_shown_until_its_successor_has_begun() -> None:
+def test_an_interrupted_trial_is_listed_until_its_successor_has_started() -> None:
     cut = {REQUEUED: True, METRICS: {VAL_C2ST_EXCESS: 0.1}, REASON: "the time is over"}
     for state, expected in ((TrialState.WAITING, [INTERRUPTED]), (TrialState.RUNNING, []), (TrialState.FAIL, ["FAIL"])):
         study = named(VAL_C2ST_EXCESS)
@@ -128,7 +128,7 @@ def test_repeats_are_no_part_of_a_ranking() -> None:
     assert [trial.number for trial in ranking(study)] == [0]
 
 
-def test_a_study_that_does_not_say_what_it_optimises_is_named() -> None:
+def test_a_study_without_recorded_objectives_is_refused_by_name() -> None:
     study = optuna.create_study(study_name="theirs")
     with pytest.raises(ConfigError, match=r"study_name=theirs: the study does not record its objectives"):
         objectives_of(study)
@@ -155,7 +155,7 @@ def depth(number: int, among: dict[int, tuple[float, float]]) -> int:
 
 
 @given(POINTS)
-def test_fronts_are_those_of_the_definition_and_feasible_trials_stand_before_all_others(
+def test_fronts_follow_the_definition_and_feasible_trials_rank_first(
     points: list[tuple[float, float, bool, bool]],
 ) -> None:
     """Complete trials and stopped ones, some of which break a constraint; the front is one of trials that keep it."""
@@ -177,7 +177,7 @@ def test_fronts_are_those_of_the_definition_and_feasible_trials_stand_before_all
 
 @pytest.mark.parametrize("count", [75, 300])
 def test_a_ranking_compares_few_pairs_of_trials(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After each end of a trial the quota asks for the ranking, twice: of order n^2 and not n^3."""
+    """The quota ranks all trials twice after each one ends: of order n^2 and not n^3."""
     pairs, plain = list[int](), ranking_module.dominates
 
     def counted(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

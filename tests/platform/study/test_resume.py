@@ -1,4 +1,4 @@
-"""What was cut goes on from its last checkpoint, exactly once, whatever cut it and wherever."""
+"""Interrupted trials are resumed from their last checkpoint, exactly once, for every kind of interruption."""
 
 import shutil
 from collections import Counter
@@ -58,9 +58,9 @@ def test_optunasearch_defect_orphans_of_a_killed_driver_do_not_stay_running(tmp_
     driver = Driver(tmp_path)
     assert requeue_orphans(driver.study) == 2
     for orphan in orphans:
-        told = driver.told(orphan)
-        assert told.state == TrialState.FAIL
-        assert (told.user_attrs[REASON], told.user_attrs[REQUEUED]) == (DEAD, True)
+        recorded = driver.recorded(orphan)
+        assert recorded.state == TrialState.FAIL
+        assert (recorded.user_attrs[REASON], recorded.user_attrs[REQUEUED]) == (DEAD, True)
     assert [driver.start().config for _ in orphans] == [orphan.config for orphan in orphans]
     assert driver.start().config not in [orphan.config for orphan in orphans]
 
@@ -100,7 +100,7 @@ def test_an_orphaned_baseline_is_enqueued_again_once(tmp_path: Path) -> None:
     assert points == [SPACE.baselines[1], SPACE.baselines[0]]
 
 
-def test_a_trial_goes_on_from_its_newest_checkpoint_with_its_history(tmp_path: Path) -> None:
+def test_a_trial_is_resumed_from_its_newest_checkpoint_with_its_history(tmp_path: Path) -> None:
     """What it reported after that checkpoint is computed again, and so is not copied."""
     dead = Driver(tmp_path)
     orphan = dead.start()
@@ -112,27 +112,27 @@ def test_a_trial_goes_on_from_its_newest_checkpoint_with_its_history(tmp_path: P
     requeue_orphans(driver.study)
     again = driver.start()
     assert again.config == {**orphan.config, RESUME_FROM: str(newest)}
-    told = driver.told(again)
-    assert told.user_attrs[RESUMED_FROM] == 0
-    assert told.intermediate_values == {0: 0.45, 1: 0.4, 2: 0.3}
-    assert told.user_attrs[METRICS] == {VAL_C2ST_EXCESS: 0.3, VAL_MMD: 0.6}
+    recorded = driver.recorded(again)
+    assert recorded.user_attrs[RESUMED_FROM] == 0
+    assert recorded.intermediate_values == {0: 0.45, 1: 0.4, 2: 0.3}
+    assert recorded.user_attrs[METRICS] == {VAL_C2ST_EXCESS: 0.3, VAL_MMD: 0.6}
     driver.report(again, 3, 0.25)
     driver.end(again, LAST, 0.1)
-    assert driver.told(again).intermediate_values == {0: 0.45, 1: 0.4, 2: 0.3, 3: 0.25, LAST: 0.1}
-    assert driver.told(again).state == TrialState.COMPLETE
+    assert driver.recorded(again).intermediate_values == {0: 0.45, 1: 0.4, 2: 0.3, 3: 0.25, LAST: 0.1}
+    assert driver.recorded(again).state == TrialState.COMPLETE
 
 
-def test_a_checkpoint_that_the_driver_never_heard_of_brings_its_metric(tmp_path: Path) -> None:
+def test_an_unreported_checkpoint_brings_its_metric(tmp_path: Path) -> None:
     dead = Driver(tmp_path)
     orphan = dead.start()
     dead.report(orphan, 1, 0.4)
     saved(dead.folder(orphan), 2, result(2, 0.3))
     driver = Driver(tmp_path)
     requeue_orphans(driver.study)
-    assert driver.told(driver.start()).intermediate_values == {1: 0.4, 2: 0.3}
+    assert driver.recorded(driver.start()).intermediate_values == {1: 0.4, 2: 0.3}
 
 
-def test_a_checkpoint_brings_the_metrics_of_all_epochs_that_the_driver_never_heard_of(tmp_path: Path) -> None:
+def test_a_checkpoint_brings_the_metrics_of_all_unreported_epochs(tmp_path: Path) -> None:
     dead = Driver(tmp_path)
     orphan = dead.start()
     dead.report(orphan, 1, 0.4)
@@ -140,7 +140,7 @@ def test_a_checkpoint_brings_the_metrics_of_all_epochs_that_the_driver_never_hea
     saved(dead.folder(orphan), 3, result(3, 0.2), before)
     driver = Driver(tmp_path)
     requeue_orphans(driver.study)
-    assert driver.told(driver.start()).intermediate_values == {0: 0.5, 1: 0.4, 2: 0.3, 3: 0.2}
+    assert driver.recorded(driver.start()).intermediate_values == {0: 0.5, 1: 0.4, 2: 0.3, 3: 0.2}
 
 
 def test_a_checkpoint_without_the_rung_metric_does_not_stop_the_sweep(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_checkpoint_without_the_rung_metric_does_not_stop_the_sweep(tmp_path: 
     requeue_orphans(driver.study)
     again = driver.start()
     assert again.config[RESUME_FROM].endswith("checkpoint_000002")
-    assert driver.told(again).intermediate_values == {1: 0.4}
+    assert driver.recorded(again).intermediate_values == {1: 0.4}
 
 
 def truncate(checkpoint: Path) -> None:
@@ -180,7 +180,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_newest_checkpoint_that_is_not_whole_is_passed_over(tmp_path: Path, damage: str) -> None:
+def test_an_incomplete_newest_checkpoint_is_skipped(tmp_path: Path, damage: str) -> None:
     dead = Driver(tmp_path)
     orphan = dead.start()
     older = dead.checkpoint(orphan, 1, 0.4)
@@ -189,12 +189,12 @@ def test_a_newest_checkpoint_that_is_not_whole_is_passed_over(tmp_path: Path, da
     requeue_orphans(driver.study)
     again = driver.start()
     assert again.config[RESUME_FROM] == str(older)
-    assert driver.told(again).intermediate_values == {1: 0.4}
-    assert driver.told(again).user_attrs[START][EPOCH] == 1
+    assert driver.recorded(again).intermediate_values == {1: 0.4}
+    assert driver.recorded(again).user_attrs[START][EPOCH] == 1
 
 
 @pytest.mark.parametrize("damaged", [0, 1])
-def test_without_a_whole_checkpoint_a_trial_begins_anew(tmp_path: Path, damaged: int) -> None:
+def test_without_a_complete_checkpoint_a_trial_restarts(tmp_path: Path, damaged: int) -> None:
     dead = Driver(tmp_path)
     orphan = dead.start()
     dead.report(orphan, 1, 0.4)
@@ -204,23 +204,23 @@ def test_without_a_whole_checkpoint_a_trial_begins_anew(tmp_path: Path, damaged:
     requeue_orphans(driver.study)
     again = driver.start()
     assert again.config == orphan.config
-    assert driver.told(again).intermediate_values == {}
-    assert driver.told(again).user_attrs[RESUMED_FROM] == 0
+    assert driver.recorded(again).intermediate_values == {}
+    assert driver.recorded(again).user_attrs[RESUMED_FROM] == 0
 
 
-def test_checkpoints_of_a_worker_group_are_found(tmp_path: Path) -> None:
+def test_a_trial_of_a_worker_group_is_resumed_from_its_checkpoint(tmp_path: Path) -> None:
     driver = Driver(tmp_path)
     trial = driver.start()
-    told = driver.told(trial)
-    group = driver.sweep.settings.folder / "groups" / f"group-{told.user_attrs[RAY_TRIAL]}"
+    recorded = driver.recorded(trial)
+    group = driver.sweep.settings.folder / "groups" / f"group-{recorded.user_attrs[RAY_TRIAL]}"
     kept = saved(group, 1, result(1, 0.4))
-    assert checkpoints(told) == [kept]
-    found = newest_checkpoint(told)
+    assert checkpoints(recorded) == [kept]
+    found = newest_checkpoint(recorded)
     assert found is not None
     assert (found.path, found.epoch, dict(found.metrics)) == (kept, 1, {VAL_C2ST_EXCESS: 0.4, VAL_MMD: 0.8})
 
 
-def test_a_trial_cut_twice_before_its_first_checkpoint_keeps_its_start_and_its_history(tmp_path: Path) -> None:
+def test_a_trial_interrupted_twice_before_its_first_checkpoint_keeps_its_start_and_its_history(tmp_path: Path) -> None:
     dead = Driver(tmp_path)
     orphan = dead.start()
     dead.report(orphan, 0, 0.5)
@@ -230,7 +230,7 @@ def test_a_trial_cut_twice_before_its_first_checkpoint_keeps_its_start_and_its_h
         requeue_orphans(driver.study)
         again = driver.start()
         assert again.config == {**orphan.config, RESUME_FROM: str(first)}
-        assert driver.told(again).intermediate_values == {0: 0.5, 1: 0.4}
+        assert driver.recorded(again).intermediate_values == {0: 0.5, 1: 0.4}
 
 
 def test_a_driver_that_dies_over_taking_a_trial_up_loses_nothing_of_its_history(tmp_path: Path) -> None:
@@ -245,11 +245,11 @@ def test_a_driver_that_dies_over_taking_a_trial_up_loses_nothing_of_its_history(
     requeue_orphans(driver.study)
     again = driver.start()
     assert again.config == {**orphan.config, RESUME_FROM: str(first)}
-    assert driver.told(again).intermediate_values == {0: 0.5, 1: 0.4}
+    assert driver.recorded(again).intermediate_values == {0: 0.5, 1: 0.4}
 
 
-def test_a_continuation_with_nothing_left_to_do_is_told_from_its_start(tmp_path: Path) -> None:
-    """The trial had its last epoch on the disk before the driver heard of it."""
+def test_a_resumed_trial_without_remaining_epochs_has_the_result_of_its_start(tmp_path: Path) -> None:
+    """The trial wrote its last epoch to the disk before it was reported to the driver."""
     dead = Driver(tmp_path)
     orphan = dead.start()
     dead.report(orphan, 3, 0.4)
@@ -258,21 +258,28 @@ def test_a_continuation_with_nothing_left_to_do_is_told_from_its_start(tmp_path:
     requeue_orphans(driver.study)
     again = driver.start()
     driver.search.on_trial_complete(again.trial_id, {"done": True, "training_iteration": 1})
-    told = driver.told(again)
-    assert (told.state, told.value, told.intermediate_values) == (TrialState.COMPLETE, 0.3, {3: 0.4, LAST: 0.3})
+    recorded = driver.recorded(again)
+    assert (recorded.state, recorded.value, recorded.intermediate_values) == (
+        TrialState.COMPLETE,
+        0.3,
+        {3: 0.4, LAST: 0.3},
+    )
 
 
-def test_a_continuation_that_fails_is_not_told_from_its_start(tmp_path: Path) -> None:
+def test_a_resumed_trial_that_fails_does_not_have_the_result_of_its_start(tmp_path: Path) -> None:
     dead = Driver(tmp_path)
     dead.checkpoint(dead.start(), 1, 0.4)
     driver = Driver(tmp_path)
     requeue_orphans(driver.study)
     again = driver.start()
     driver.search.on_trial_complete(again.trial_id, {FAILURE: "the loss is nan"})
-    assert (driver.told(again).state, driver.told(again).user_attrs[REASON]) == (TrialState.FAIL, "the loss is nan")
+    assert (driver.recorded(again).state, driver.recorded(again).user_attrs[REASON]) == (
+        TrialState.FAIL,
+        "the loss is nan",
+    )
 
 
-def test_a_crash_is_tried_again_from_its_last_checkpoint_as_often_as_the_budget_says(tmp_path: Path) -> None:
+def test_a_crashed_trial_is_retried_from_its_last_checkpoint_as_often_as_the_budget_allows(tmp_path: Path) -> None:
     """Each attempt ends FAIL; those before the last do not count, the last one does."""
     driver = Driver(tmp_path, retries=2, trials=1)
     trials, starts = [], []
@@ -281,11 +288,13 @@ def test_a_crash_is_tried_again_from_its_last_checkpoint_as_often_as_the_budget_
         starts.append(trial.config.get(RESUME_FROM))
         driver.checkpoint(trial, epoch, 0.4)
         driver.crash(trial, f"Traceback\nRuntimeError: attempt {epoch}\n")
-    told = [driver.told(trial) for trial in trials]
-    assert [trial.state for trial in told] == [TrialState.FAIL] * 3
-    assert [trial.user_attrs.get(ATTEMPT, 0) for trial in told] == [0, 1, 2]
-    assert [trial.user_attrs.get(REQUEUED, False) for trial in told] == [True, True, False]
-    assert [trial.user_attrs[REASON][-21:] for trial in told] == [f"RuntimeError: attempt {n}"[-21:] for n in range(3)]
+    recorded = [driver.recorded(trial) for trial in trials]
+    assert [trial.state for trial in recorded] == [TrialState.FAIL] * 3
+    assert [trial.user_attrs.get(ATTEMPT, 0) for trial in recorded] == [0, 1, 2]
+    assert [trial.user_attrs.get(REQUEUED, False) for trial in recorded] == [True, True, False]
+    assert [trial.user_attrs[REASON][-21:] for trial in recorded] == [
+        f"RuntimeError: attempt {n}"[-21:] for n in range(3)
+    ]
     assert len({tuple(searched(trial.config).items()) for trial in trials}) == 1
     assert [start and Path(start).name for start in starts] == [None, "checkpoint_000000", "checkpoint_000001"]
     assert [trial.number for trial in finished(driver.study)] == [2]
@@ -315,7 +324,7 @@ def test_attempts_are_remembered_when_the_driver_dies_between_them(tmp_path: Pat
 
 
 def test_a_process_that_cannot_be_reached_is_no_attempt(tmp_path: Path) -> None:
-    """Its node went away, and maybe Ray with it: that says nothing about the trial."""
+    """Its node was lost, and possibly Ray with it: no fault of the trial."""
     driver = Driver(tmp_path, retries=0)
     driver.report(trial := driver.start(), 0, 0.4)
     driver.crash(trial, AWAY)
@@ -324,7 +333,7 @@ def test_a_process_that_cannot_be_reached_is_no_attempt(tmp_path: Path) -> None:
     assert finished(driver.study) == []
 
 
-def test_crashes_in_a_row_without_a_word_stop_the_sweep_and_cost_no_trial(tmp_path: Path) -> None:
+def test_crashes_in_a_row_without_a_report_stop_the_sweep_and_fail_no_trial(tmp_path: Path) -> None:
     driver = Driver(tmp_path, retries=0)
     for _ in range(MOST_SILENT_CRASHES):
         driver.crash(driver.start(), DIED)
@@ -334,7 +343,7 @@ def test_crashes_in_a_row_without_a_word_stop_the_sweep_and_cost_no_trial(tmp_pa
     assert [trial.user_attrs[RESUMED_FROM] for trial in waiting(driver)] == [MOST_SILENT_CRASHES]
 
 
-def test_a_word_between_crashes_lets_the_sweep_go_on(tmp_path: Path) -> None:
+def test_a_report_between_crashes_lets_the_sweep_continue(tmp_path: Path) -> None:
     driver = Driver(tmp_path)
     for _ in range(3 * MOST_SILENT_CRASHES):
         driver.report(trial := driver.start(), 0, 0.4)
@@ -342,21 +351,21 @@ def test_a_word_between_crashes_lets_the_sweep_go_on(tmp_path: Path) -> None:
     assert driver.searcher.stop_reason == ""
 
 
-def test_what_trying_again_cannot_help_fails_at_once_with_its_text(tmp_path: Path) -> None:
+def test_a_failure_that_no_retry_can_fix_fails_at_once_with_its_reason(tmp_path: Path) -> None:
     driver = Driver(tmp_path, retries=2)
     driver.report(trial := driver.start(), 0, 0.4)
     driver.search.on_trial_complete(trial.trial_id, {FAILURE: "the loss became nan in step 7"})
-    told = driver.told(trial)
-    assert (told.state, told.user_attrs[REASON]) == (TrialState.FAIL, "the loss became nan in step 7")
+    recorded = driver.recorded(trial)
+    assert (recorded.state, recorded.user_attrs[REASON]) == (TrialState.FAIL, "the loss became nan in step 7")
     assert (waiting(driver), len(finished(driver.study))) == ([], 1)
 
 
-def test_an_interrupted_trial_goes_on_later_and_says_why_the_sweep_has_to_stop(tmp_path: Path) -> None:
+def test_an_interrupted_trial_is_resumed_later_and_gives_the_stop_reason_of_the_sweep(tmp_path: Path) -> None:
     driver = Driver(tmp_path)
     newest = driver.checkpoint(trial := driver.start(), 1, 0.4)
     driver.search.on_trial_complete(trial.trial_id, {INTERRUPTED: "no space is left on the disk"})
     assert driver.searcher.stop_reason == "no space is left on the disk"
-    assert driver.told(trial).user_attrs[REQUEUED] is True
+    assert driver.recorded(trial).user_attrs[REQUEUED] is True
     assert finished(driver.study) == []
     assert Driver(tmp_path).start().config == {**trial.config, RESUME_FROM: str(newest)}
 
@@ -372,18 +381,18 @@ def test_a_sweep_that_has_to_stop_is_finished_at_once(tmp_path: Path, running: i
     assert driver.search.is_finished()
 
 
-def test_what_still_runs_when_the_sweep_ends_goes_on_in_the_next(tmp_path: Path) -> None:
+def test_trials_running_at_the_end_of_a_sweep_are_resumed_by_the_next(tmp_path: Path) -> None:
     driver = Driver(tmp_path)
     reported, silent, ended = (driver.start() for _ in range(3))
     newest = driver.checkpoint(reported, 1, 0.3)
     driver.end(ended, LAST, 0.2)
     driver.searcher.interrupt("the time is over")
     for trial in (reported, silent):
-        assert (driver.told(trial).state, driver.told(trial).user_attrs[REASON]) == (
+        assert (driver.recorded(trial).state, driver.recorded(trial).user_attrs[REASON]) == (
             TrialState.FAIL,
             "the time is over",
         )
-    assert driver.told(ended).state == TrialState.COMPLETE
+    assert driver.recorded(ended).state == TrialState.COMPLETE
     assert (driver.searcher.running, driver.in_state(TrialState.RUNNING)) == ({}, [])
     again = Driver(tmp_path)
     assert requeue_orphans(again.study) == 0
@@ -448,7 +457,7 @@ ENDS: dict[str, Callable[[Driver, Trial], object]] = {
 
 
 @pytest.mark.parametrize("how", ENDS)
-def test_cut_at_any_write_a_trial_goes_on_exactly_once(tmp_path: Path, how: str) -> None:
+def test_a_trial_interrupted_at_any_write_is_resumed_exactly_once(tmp_path: Path, how: str) -> None:
     """For every k: the k-th line is the last that reaches the journal; then the study is opened again."""
     for writes in range(100):
         driver = Driver(tmp_path / str(writes), retries=1)
@@ -470,8 +479,8 @@ def test_cut_at_any_write_a_trial_goes_on_exactly_once(tmp_path: Path, how: str)
     raise AssertionError("it never ends")
 
 
-def test_cut_at_any_write_of_a_start_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
-    """The driver ends anywhere between asking for a trial that goes on and having copied its history."""
+def test_an_interruption_at_any_write_of_a_start_neither_loses_nor_doubles_a_trial(tmp_path: Path) -> None:
+    """The driver is killed between the suggestion of a resumed trial and the copy of its history."""
     for writes in range(100):
         dead = Driver(tmp_path / str(writes))
         orphan = dead.start()
@@ -490,7 +499,7 @@ def test_cut_at_any_write_of_a_start_nothing_is_lost_or_doubled(tmp_path: Path) 
         check_exactly_once(again, orphan.config)
         last = again.start()
         assert last.config == {**orphan.config, RESUME_FROM: str(newest)}
-        assert again.told(last).intermediate_values == {0: 0.5, 1: 0.4}, f"the driver died after {writes} writes"
+        assert again.recorded(last).intermediate_values == {0: 0.5, 1: 0.4}, f"the driver died after {writes} writes"
         if whole:
             assert writes > 5
             return
@@ -521,7 +530,7 @@ def test_repeats_hold_the_other_seed_and_count_beside_the_budget(tmp_path: Path)
     assert trials_to_run(again.study, 1) == 0
 
 
-def test_a_repeat_that_was_cut_is_owed_once_and_keeps_its_seed(tmp_path: Path) -> None:
+def test_an_interrupted_repeat_is_queued_once_and_keeps_its_seed(tmp_path: Path) -> None:
     driver = Driver(tmp_path, trials=1)
     [point] = driver.points(1)
     enqueue_repeats(driver.study, top=1, repeats=1)
@@ -534,7 +543,7 @@ def test_a_repeat_that_was_cut_is_owed_once_and_keeps_its_seed(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("cut", [0, 1, 3])
-def test_what_a_study_owes_is_what_it_then_runs(tmp_path: Path, cut: int) -> None:
+def test_the_number_of_trials_to_run_is_the_number_that_then_runs(tmp_path: Path, cut: int) -> None:
     """Five trials of budget, two done, some cut."""
     dead = Driver(tmp_path, trials=5)
     dead.points(2)
@@ -548,11 +557,11 @@ def test_what_a_study_owes_is_what_it_then_runs(tmp_path: Path, cut: int) -> Non
     assert trials_to_run(driver.study, 5) == 0
 
 
-def test_a_trial_whose_folder_is_gone_begins_anew(tmp_path: Path) -> None:
+def test_a_trial_whose_folder_is_missing_restarts(tmp_path: Path) -> None:
     dead = Driver(tmp_path)
     orphan = dead.start()
     dead.checkpoint(orphan, 1, 0.4)
-    shutil.rmtree(dead.told(orphan).user_attrs[FOLDER])
+    shutil.rmtree(dead.recorded(orphan).user_attrs[FOLDER])
     driver = Driver(tmp_path)
     requeue_orphans(driver.study)
     assert driver.start().config == orphan.config

@@ -30,7 +30,7 @@ def lies_inside(value: Any, law: BaseDistribution) -> bool:
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_every_sampler_suggests_inside_the_laws(tmp_path: Path, name: str) -> None:
-    """Twelve points: beyond the random start of every sampler, so that its model is asked too."""
+    """Suggest twelve points: beyond the random start-up of every sampler, so that its model is used too."""
     for point in Driver(tmp_path, sampler=name).points(12):
         outside = {key: value for key, value in point.items() if not lies_inside(value, SPACE.parameters[key])}
         assert outside == {}
@@ -45,7 +45,7 @@ def test_optunasearch_defect_the_same_seed_does_not_repeat_itself_after_reopenin
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_the_same_seed_and_history_suggest_the_same(tmp_path: Path, name: str) -> None:
-    """Two copies of one journal, of six trials each, go on alike; another seed goes on elsewhere."""
+    """Two copies of one journal of six trials continue with equal suggestions; another seed with others."""
     Driver(tmp_path / "origin", sampler=name).points(6)
     for copy in ("first", "second", "other"):
         shutil.copytree(tmp_path / "origin", tmp_path / copy)

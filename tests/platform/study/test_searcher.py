@@ -1,4 +1,4 @@
-"""The bridge over a real journal: how trials end, what comes next, and when a study is over."""
+"""The searcher over a real journal: recorded states of trials, suggestions, and the end of a study."""
 
 import math
 import pickle
@@ -29,28 +29,28 @@ def test_a_trial_at_its_last_epoch_is_complete_with_every_value(driver: Driver) 
     for epoch in range(LAST):
         driver.report(trial, epoch, 0.5 - 0.1 * epoch)
     driver.end(trial, LAST, 0.05)
-    told = driver.told(trial)
-    assert (told.state, told.value) == (TrialState.COMPLETE, 0.05)
-    assert told.intermediate_values == {0: 0.5, 1: 0.4, 2: 0.3, 3: pytest.approx(0.2), LAST: 0.05}
-    assert REASON not in told.user_attrs
+    recorded = driver.recorded(trial)
+    assert (recorded.state, recorded.value) == (TrialState.COMPLETE, 0.05)
+    assert recorded.intermediate_values == {0: 0.5, 1: 0.4, 2: 0.3, 3: pytest.approx(0.2), LAST: 0.05}
+    assert REASON not in recorded.user_attrs
 
 
 def test_the_last_result_given_twice_is_one_value(driver: Driver) -> None:
-    """Without a scheduler that knows the last epoch, Tune repeats the last result to end the trial."""
+    """Without a scheduler that stops at the last epoch, Tune repeats the last result to end the trial."""
     trial = driver.start()
     driver.report(trial, LAST, 0.2)
     driver.end(trial, LAST, 0.2)
-    assert driver.told(trial).intermediate_values == {LAST: 0.2}
-    assert driver.told(trial).value == 0.2
+    assert driver.recorded(trial).intermediate_values == {LAST: 0.2}
+    assert driver.recorded(trial).value == 0.2
 
 
 def test_a_restarted_trial_keeps_the_values_that_it_reported_first(driver: Driver) -> None:
-    """It crashed in epoch 3 and went on from the checkpoint of epoch 0: two epochs come a second time."""
+    """It crashed in epoch 3 and was resumed from the checkpoint of epoch 0: two epochs are reported again."""
     trial = driver.start()
     for epoch, value in ((0, 0.5), (1, 0.4), (2, 0.3), (1, 0.45), (2, 0.35), (3, 0.25)):
         driver.report(trial, epoch, value)
     driver.end(trial, LAST, 0.2)
-    assert driver.told(trial).intermediate_values == {0: 0.5, 1: 0.4, 2: 0.3, 3: 0.25, LAST: 0.2}
+    assert driver.recorded(trial).intermediate_values == {0: 0.5, 1: 0.4, 2: 0.3, 3: 0.25, LAST: 0.2}
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -60,26 +60,29 @@ def test_optunasearch_defect_a_nan_metric_leaves_no_trial_running(driver: Driver
     driver.report(trial, 0, 0.4)
     driver.report(trial, 1, value)
     driver.end(trial, LAST, value)
-    told = driver.told(trial)
-    assert (told.state, told.value) == (TrialState.FAIL, None)
-    assert told.intermediate_values == {0: 0.4}
-    assert told.user_attrs[REASON] == f"{VAL_C2ST_EXCESS} is {value}"
+    recorded = driver.recorded(trial)
+    assert (recorded.state, recorded.value) == (TrialState.FAIL, None)
+    assert recorded.intermediate_values == {0: 0.4}
+    assert recorded.user_attrs[REASON] == f"{VAL_C2ST_EXCESS} is {value}"
 
 
 def test_a_metric_that_recovers_from_nan_counts(driver: Driver) -> None:
     trial = driver.start()
     driver.report(trial, 0, math.nan)
     driver.end(trial, LAST, 0.3)
-    assert (driver.told(trial).state, driver.told(trial).intermediate_values) == (TrialState.COMPLETE, {LAST: 0.3})
+    assert (driver.recorded(trial).state, driver.recorded(trial).intermediate_values) == (
+        TrialState.COMPLETE,
+        {LAST: 0.3},
+    )
 
 
 @pytest.mark.parametrize("last", [None, {}, {EPOCH: LAST, VAL_MMD: 0.1}], ids=["no result", "empty", "others only"])
 def test_a_missing_metric_fails_with_the_reason(driver: Driver, last: dict[str, Any] | None) -> None:
     trial = driver.start()
     driver.search.on_trial_complete(trial.trial_id, last)
-    told = driver.told(trial)
-    assert (told.state, told.value, told.intermediate_values) == (TrialState.FAIL, None, {})
-    assert told.user_attrs[REASON] == f"{VAL_C2ST_EXCESS} was never reported"
+    recorded = driver.recorded(trial)
+    assert (recorded.state, recorded.value, recorded.intermediate_values) == (TrialState.FAIL, None, {})
+    assert recorded.user_attrs[REASON] == f"{VAL_C2ST_EXCESS} was never reported"
 
 
 def test_optunasearch_defect_a_crashed_trial_is_not_stored_complete(driver: Driver) -> None:
@@ -87,15 +90,15 @@ def test_optunasearch_defect_a_crashed_trial_is_not_stored_complete(driver: Driv
     trial = driver.start()
     driver.report(trial, 0, 0.4)
     driver.crash(trial)
-    told = driver.told(trial)
-    assert (told.state, told.value, told.intermediate_values) == (TrialState.FAIL, None, {0: 0.4})
-    assert told.user_attrs[REASON] == "the trial raised an error"
+    recorded = driver.recorded(trial)
+    assert (recorded.state, recorded.value, recorded.intermediate_values) == (TrialState.FAIL, None, {0: 0.4})
+    assert recorded.user_attrs[REASON] == "the trial raised an error"
 
 
 def test_a_crash_at_the_last_epoch_is_no_success(driver: Driver) -> None:
     trial = driver.start()
     driver.search.on_trial_complete(trial.trial_id, result(LAST, 0.1), error=True)
-    assert driver.told(trial).state == TrialState.FAIL
+    assert driver.recorded(trial).state == TrialState.FAIL
 
 
 def test_optunasearch_defect_a_trial_that_the_scheduler_stopped_is_not_stored_complete(driver: Driver) -> None:
@@ -104,21 +107,21 @@ def test_optunasearch_defect_a_trial_that_the_scheduler_stopped_is_not_stored_co
     driver.report(trial, 0, 0.4)
     driver.report(trial, 1, 0.35)
     driver.end(trial, 2, 0.37)
-    told = driver.told(trial)
-    assert (told.state, told.value) == (TrialState.PRUNED, 0.37)
-    assert told.intermediate_values == {0: 0.4, 1: 0.35, 2: 0.37}
-    assert told.user_attrs[REASON] == f"stopped after epoch 2 of {LAST}"
+    recorded = driver.recorded(trial)
+    assert (recorded.state, recorded.value) == (TrialState.PRUNED, 0.37)
+    assert recorded.intermediate_values == {0: 0.4, 1: 0.35, 2: 0.37}
+    assert recorded.user_attrs[REASON] == f"stopped after epoch 2 of {LAST}"
 
 
-def test_a_trial_is_told_once(driver: Driver) -> None:
+def test_a_trial_is_recorded_once(driver: Driver) -> None:
     trial = driver.start()
     driver.end(trial, LAST, 0.3)
     driver.crash(trial)
     driver.report(trial, LAST, 0.1)
-    assert (driver.told(trial).state, driver.told(trial).value) == (TrialState.COMPLETE, 0.3)
+    assert (driver.recorded(trial).state, driver.recorded(trial).value) == (TrialState.COMPLETE, 0.3)
 
 
-def test_trials_of_others_are_left_alone(driver: Driver) -> None:
+def test_trials_of_other_drivers_are_not_touched(driver: Driver) -> None:
     driver.searcher.on_trial_result("unknown", result(0, 0.1))
     driver.searcher.on_trial_complete("unknown", result(LAST, 0.1))
     assert driver.study.trials == []
@@ -128,30 +131,30 @@ def test_metrics_of_the_latest_epoch_and_its_checkpoint_are_kept(driver: Driver)
     trial = driver.start()
     driver.report(trial, 0, 0.4, checkpoint_path="/old")
     driver.report(trial, 1, 0.3, checkpoint_path="/new", **{"train/loss": 1.5, "node/name": "host"})
-    attributes = driver.told(trial).user_attrs
+    attributes = driver.recorded(trial).user_attrs
     assert attributes[METRICS] == {VAL_C2ST_EXCESS: 0.3, VAL_MMD: 0.6, "train/loss": 1.5}
     assert attributes[CHECKPOINT_PATH] == "/new"
 
 
 def test_a_trial_gets_its_point_by_dotted_key(driver: Driver) -> None:
     trial = driver.start()
-    assert driver.told(trial).params == trial.config
+    assert driver.recorded(trial).params == trial.config
     assert set(trial.config) == set(SPACE.parameters)
 
 
-def test_the_study_learns_where_a_trial_is_kept_once_and_of_no_stranger(driver: Driver) -> None:
+def test_the_folder_of_a_trial_is_recorded_once_and_of_no_unknown_trial(driver: Driver) -> None:
     """Tune starts a trial again in the folder of its first start."""
     trial, started = driver.start(), StartCallback(driver.searcher, FIFOScheduler())
-    before = driver.told(trial).user_attrs[FOLDER]
-    for trial_id in (trial.trial_id, "stranger"):
+    before = driver.recorded(trial).user_attrs[FOLDER]
+    for trial_id in (trial.trial_id, "unknown"):
         elsewhere = cast(Trial, SimpleNamespace(trial_id=trial_id, path="/elsewhere", error_file=None))
         started.on_trial_start(0, [], elsewhere)
-    assert driver.told(trial).user_attrs[FOLDER] == before
+    assert driver.recorded(trial).user_attrs[FOLDER] == before
     assert list(driver.searcher.tune_trials) == [trial.trial_id]
     assert vars(pickle.loads(pickle.dumps(started))) == {}
 
 
-def test_folders_bear_the_number_and_differ_between_retries(tmp_path: Path) -> None:
+def test_folders_are_named_by_number_and_differ_between_retries(tmp_path: Path) -> None:
     names = []
     for _ in range(2):
         driver = Driver(tmp_path)
@@ -171,7 +174,7 @@ ENDINGS: tuple[Callable[[Driver, Trial], None], ...] = (
 
 @pytest.mark.parametrize("budget", [1, 2, 5, 9])
 @pytest.mark.parametrize("concurrent", [1, 3])
-def test_the_budget_is_met_exactly(tmp_path: Path, budget: int, concurrent: int) -> None:
+def test_exactly_the_budget_is_run(tmp_path: Path, budget: int, concurrent: int) -> None:
     """Every way to end counts once; the last trials run side by side without one too many."""
     driver = Driver(tmp_path, trials=budget, concurrent=concurrent)
     running: list[Trial] = []
@@ -198,7 +201,7 @@ def test_the_search_waits_while_the_last_trials_run(tmp_path: Path) -> None:
     assert driver.searcher.suggest("next") == OptunaSearcher.FINISHED
 
 
-def test_a_met_budget_is_finished_at_once_and_a_larger_one_goes_on(tmp_path: Path) -> None:
+def test_a_used_up_budget_finishes_at_once_and_a_larger_one_continues(tmp_path: Path) -> None:
     Driver(tmp_path, trials=2).points(2)
     again = Driver(tmp_path, trials=2)
     assert again.search.next_trial() is None
@@ -221,14 +224,14 @@ def test_optunasearch_defect_a_rerun_does_not_enqueue_its_points_again(tmp_path:
     assert len(Driver(tmp_path).study.trials) == 4
 
 
-def test_baselines_keep_within_the_budget_and_the_others_come_with_a_larger_one(tmp_path: Path) -> None:
+def test_baselines_stay_within_the_budget_and_the_others_are_enqueued_with_a_larger_one(tmp_path: Path) -> None:
     for trials, expected in ((1, 1), (1, 1), (5, 2)):
         study = Driver(tmp_path).study
         enqueue_baselines(study, SPACE, trials)
         assert len(study.trials) == expected
 
 
-def test_the_study_says_what_counts_towards_the_budget(tmp_path: Path) -> None:
+def test_finished_trials_count_towards_the_budget(tmp_path: Path) -> None:
     driver = Driver(tmp_path)
     enqueue_baselines(driver.study, SPACE, 100)
     for end in ENDINGS:

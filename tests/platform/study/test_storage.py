@@ -1,4 +1,4 @@
-"""Where a study is kept: wrong places named, torn lines mended, a full disk survived, and one driver at a time."""
+"""Storage of a study: invalid places are named, partial lines truncated, a full disk survived, one driver at a time."""
 
 import errno
 import os
@@ -27,23 +27,23 @@ LAW = {"x": FloatDistribution(0.0, 1.0)}
 
 @pytest.mark.parametrize("url", ["nonsense", "quux://study", "sqlite:////nowhere/at/all/s.db"])
 def test_a_wrong_storage_is_one_line_that_names_it(tmp_path: Path, url: str) -> None:
-    with pytest.raises(ConfigError, match=f"storage={url}") as caught:
+    with pytest.raises(ConfigError, match=f"storage={url}") as exc_info:
         open_storage(url, tmp_path)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(exc_info.value)
 
 
 def test_no_error_shows_a_password(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as exc_info:
         open_storage("quux://someone:secret@host/study", tmp_path)
-    assert "secret" not in str(caught.value)
-    assert "storage=quux://someone:***@host/study" in str(caught.value)
+    assert "secret" not in str(exc_info.value)
+    assert "storage=quux://someone:***@host/study" in str(exc_info.value)
 
 
 def test_a_folder_that_cannot_be_is_one_line_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match=r"storage_path=.*/file: ") as caught:
+    with pytest.raises(ConfigError, match=r"storage_path=.*/file: ") as exc_info:
         open_storage("", tmp_path / "file" / "mine")
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(exc_info.value)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def journal(tmp_path: Path) -> Path:
     return tmp_path / "mine" / JOURNAL
 
 
-def test_a_torn_last_line_is_cut_wherever_it_was_torn_and_optuna_reads_on(journal: Path, tmp_path: Path) -> None:
+def test_a_partial_last_line_is_truncated_at_any_byte_and_optuna_reads_the_rest(journal: Path, tmp_path: Path) -> None:
     content = journal.read_bytes()
     begins = content.rfind(b"\n", 0, len(content) - 1) + 1
     for end in range(begins, len(content)):
@@ -68,16 +68,16 @@ def test_a_torn_last_line_is_cut_wherever_it_was_torn_and_optuna_reads_on(journa
         assert load_study(tmp_path, "mine").user_attrs["written"] == end
 
 
-def test_a_torn_line_that_nobody_cuts_is_one_line_of_error_after_the_next_write(journal: Path, tmp_path: Path) -> None:
+def test_a_partial_line_left_in_place_is_one_damaged_line_after_the_next_write(journal: Path, tmp_path: Path) -> None:
     """The other side of the test above."""
     journal.write_bytes(journal.read_bytes()[:-5])
     study = load_study(tmp_path, "mine")
     study.set_user_attr("written", 1)
     with pytest.raises(ValueError, match="delimiter"):
         study.set_user_attr("written", 2)
-    with pytest.raises(ConfigError, match=r"study\.journal: a line of the journal is damaged") as caught:
+    with pytest.raises(ConfigError, match=r"study\.journal: a line of the journal is damaged") as exc_info:
         load_study(tmp_path, "mine")
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(exc_info.value)
 
 
 @contextmanager
@@ -92,7 +92,7 @@ def files_end_at(size: int) -> Iterator[None]:
 
 
 def test_a_line_that_the_full_disk_took_half_of_spoils_no_later_one(journal: Path, tmp_path: Path) -> None:
-    """Tune takes the error for the trial's and goes on; then there is room again, and others are written."""
+    """Tune attributes the error to the trial and continues; later there is space again, and others are written."""
     study = load_study(tmp_path, "mine")
     for room in (1, 20, 60):
         with files_end_at(journal.stat().st_size + room), pytest.raises(OSError, match="too large"):
@@ -102,7 +102,7 @@ def test_a_line_that_the_full_disk_took_half_of_spoils_no_later_one(journal: Pat
         assert (again.user_attrs["room"], "lost" in again.user_attrs) == (room, False)
 
 
-def test_a_line_that_another_wrote_while_ours_waited_outlives_the_cut(journal: Path) -> None:
+def test_a_line_written_by_another_process_meanwhile_survives_the_truncation(journal: Path) -> None:
     """As optuna-dashboard does, under Optuna's lock; then the disk takes half of ours."""
     other, ours = JournalFileSymlinkLock(str(journal)), AtomicJournal(journal)
     before, theirs = journal.read_bytes(), b'{"op_code":2}\n'
@@ -133,7 +133,7 @@ class Half:
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_what_a_failed_write_left_is_cut_under_the_lock_that_it_was_written_under(
+def test_the_rest_of_a_failed_write_is_truncated_under_the_same_lock(
     journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines, before, half = AtomicJournal(journal), journal.read_bytes(), Half(journal)
@@ -153,7 +153,7 @@ def test_what_a_failed_write_left_is_cut_under_the_lock_that_it_was_written_unde
     assert not journal.with_name(f"{journal.name}.lock").is_symlink()
 
 
-def test_a_whole_journal_and_none_at_all_need_no_mending(journal: Path) -> None:
+def test_a_complete_journal_and_a_missing_one_need_no_truncation(journal: Path) -> None:
     before = journal.read_bytes()
     assert truncate_partial_line(journal) == 0
     assert journal.read_bytes() == before
@@ -171,7 +171,7 @@ with lock_study(Path(sys.argv[1])):
 """
 
 
-def test_a_study_is_held_by_one_driver_until_its_end_whatever_that_is(tmp_path: Path) -> None:
+def test_a_study_is_locked_by_one_driver_until_it_ends_or_is_killed(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     command = [sys.executable, "-c", HOLD, str(folder)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
@@ -184,14 +184,14 @@ def test_a_study_is_held_by_one_driver_until_its_end_whatever_that_is(tmp_path: 
         pass
 
 
-def test_a_study_is_free_after_the_block_that_held_it(tmp_path: Path) -> None:
+def test_a_study_is_unlocked_after_the_block(tmp_path: Path) -> None:
     with lock_study(tmp_path / "a"), lock_study(tmp_path / "b"), pytest.raises(ConfigError), lock_study(tmp_path / "a"):
         pass
     with lock_study(tmp_path / "a"):
         pass
 
 
-def test_a_folder_that_cannot_be_held_is_one_line_that_names_it(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_locked_is_one_line_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
         pytest.raises(ConfigError, match=r"storage_path=.*/file: cannot write there"),

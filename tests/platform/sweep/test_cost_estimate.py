@@ -40,21 +40,21 @@ def sweep_of(epochs: int, grace: int = 2, reduction_factor: float = 3.0, cpus: i
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[DiffusionConfig, int]]:
     """Stands in for the measurement by a cost that is known; the list holds what was measured, on how many threads."""
-    asked: list[tuple[DiffusionConfig, int]] = []
+    calls: list[tuple[DiffusionConfig, int]] = []
 
     def measure(config: DiffusionConfig) -> Cost:
-        asked.append((config, torch.get_num_threads()))
+        calls.append((config, torch.get_num_threads()))
         width = config.model.base_channels
         return Cost(step_s=width / 1000, steps_per_epoch=width, evaluation_s=2.0, checkpoint_bytes=width * 2**20)
 
     monkeypatch.setitem(TRAINABLES, "diffusion", TRAINABLES["diffusion"].with_parts(measure=measure))
-    return asked
+    return calls
 
 
 @pytest.mark.parametrize("reduction_factor", [1.5, 2.0, 3.0, 4.0])
 @pytest.mark.parametrize("grace", [1, 2, 7])
 def test_expected_epochs_are_those_of_a_shrinking_crowd(grace: int, reduction_factor: float) -> None:
-    """Epoch by epoch: who is still there pays for it, and at each rung one in `reduction_factor` stays."""
+    """The oracle adds up the epochs of the trials left after each rung, one in `reduction_factor`."""
     for epochs in range(1, 60):
         rungs = SchedulerConfig(grace, reduction_factor).rungs(epochs)
         crowd, paid = 1.0, 0.0
@@ -70,7 +70,7 @@ def test_without_rungs_every_trial_runs_to_its_end() -> None:
 
 
 def test_both_corners_of_the_space_are_measured(measured: list[tuple[DiffusionConfig, int]]) -> None:
-    """Numbers at their ends, in whatever order they are listed; of names the first."""
+    """Numbers at their bounds, in any order of listing; of names the first."""
     make_plan(sweep_of(12), remaining=1, concurrent=1)
     corners = [(config.optim.lr, config.model.base_channels, config.data.source) for config, _ in measured]
     assert corners == [(1e-4, 32, "cursory"), (1e-2, 64, "cursory")]
@@ -87,7 +87,7 @@ def test_costs_are_measured_with_a_workers_threads_which_are_put_back(
 
 @pytest.mark.usefixtures("measured")
 def test_the_plan_adds_up_what_the_trials_cost() -> None:
-    """A trial is judged before its first epoch and after each; the sweep is shared by trials side by side."""
+    """A trial is evaluated before its first epoch and after each; concurrent trials share the sweep."""
     sweep = sweep_of(12)
     plan = make_plan(sweep, remaining=8, concurrent=3)
     full, halved = [], []
@@ -126,7 +126,7 @@ def test_the_description_names_everything_that_decides() -> None:
         (({"a.b": 64}, {"c": 0.5}), "2 of 3 left out: a.b=64, c=0.5 lie outside of the distributions"),
     ],
 )
-def test_the_description_says_which_baselines_are_not_run(left_out: tuple[dict[str, Any], ...], line: str) -> None:
+def test_the_plan_lists_the_baselines_that_are_left_out(left_out: tuple[dict[str, Any], ...], line: str) -> None:
     plan = Plan(8, 3, (65.0, 3700.0), (384, 12768), 605.0, 65.0, 5_000_000)
     whole = sweep_of(12)
     narrowed = replace(whole, space=replace(SPACE, baselines=({"optim.lr": 1e-3},)), left_out=left_out)

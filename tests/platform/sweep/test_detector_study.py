@@ -65,7 +65,7 @@ def metrics(worst: float) -> dict[str, float]:
 
 
 def evaluated(checkpoint: Path, split: str, seeds: tuple[int, ...]) -> EvaluationResult:
-    """A miss that is told by the weights' hash, 0.1 higher on the holdout split."""
+    """Return an FNR that depends on the weights' hash, 0.1 higher on the holdout split."""
     weights = json.loads((checkpoint / RECORD).read_text())["weights_sha256"]
     figures = {
         name: JackknifeEstimate(value, (value - 0.01, value + 0.01))
@@ -94,16 +94,16 @@ def add_trial(study: optuna.Study, folder: Path, searched: float, again: str) ->
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, EvaluationResult | None]]:
-    """Judgements are those of hashes; what pictures were asked for."""
-    asked: list[tuple[Path, EvaluationResult | None]] = []
+    """Replace evaluations by those of hashes; return the calls that plot."""
+    calls: list[tuple[Path, EvaluationResult | None]] = []
 
     def draw(checkpoint: Path, config: Any, evaluation: EvaluationResult | None, pictures: Path) -> None:
-        asked.append((checkpoint, evaluation))
+        calls.append((checkpoint, evaluation))
 
     monkeypatch.setattr(finalists, "try_evaluate", evaluated)
     functions = ModelFunctions(None, draw, lambda checkpoint: id)
     monkeypatch.setattr(summary, "MODEL_FUNCTIONS", {"detector": functions})
-    return asked
+    return calls
 
 
 @pytest.fixture
@@ -120,14 +120,14 @@ def console(width: int = 120) -> tuple[Console, io.StringIO]:
     return Console(file=text, width=width), text
 
 
-def test_the_end_of_a_sweep_tells_its_own_figures(
+def test_the_end_of_a_sweep_prints_detector_metrics(
     tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, EvaluationResult | None]]
 ) -> None:
     screen, text = console()
     assert summarise(screen, sweep_in(tmp_path), study) == 0
-    said = text.getvalue()
-    assert "C2ST" not in said
-    assert "MMD" not in said
+    printed = text.getvalue()
+    assert "C2ST" not in printed
+    assert "MMD" not in printed
     rows = {
         "untrained": "0.990",
         "after 1 epoch": "0.500",
@@ -135,13 +135,13 @@ def test_the_end_of_a_sweep_tells_its_own_figures(
         "with new bots": "0.250 [",
         "on the holdout split": "0.350 [",
     }
-    after = said[said.index("FNR of the worst bot family") :].splitlines()
+    after = printed[printed.index("FNR of the worst bot family") :].splitlines()
     for name, value in rows.items():
         assert any(name in line and value in line for line in after), name
-    assert "(floor)" not in said
-    assert "Leaderboard on 3 new seeds of the bots" in said
-    assert "re-evaluating 2 finalist(s) on the holdout split with 3 new seed(s) of the bots each" in said
-    assert f"platform.evaluate ckpt={tmp_path}/0.25/checkpoint_000000" in said
+    assert "(floor)" not in printed
+    assert "Leaderboard on 3 new seeds of the bots" in printed
+    assert "re-evaluating 2 finalist(s) on the holdout split with 3 new seed(s) of the bots each" in printed
+    assert f"platform.evaluate ckpt={tmp_path}/0.25/checkpoint_000000" in printed
     [(checkpoint, evaluation)] = drawn
     assert (checkpoint.parent.name, evaluation and evaluation.checkpoint_sha256) == ("0.25", "0.25")
     assert (tmp_path / "mine" / "pictures" / "learning_curves.png").stat().st_size > 0
@@ -151,12 +151,14 @@ def test_the_files_hold_no_reference_that_there_is_none_of(
     tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, EvaluationResult | None]]
 ) -> None:
     summarise(console()[0], sweep_in(tmp_path), study)
-    board, told = (json.loads((tmp_path / "mine" / f"{name}.json").read_text()) for name in ("leaderboard", "summary"))
-    assert (board["floor"], board["people"], board["by"]) == (None, None, VAL_FNR_WORST_UNSEEN)
+    board, written = (
+        json.loads((tmp_path / "mine" / f"{name}.json").read_text()) for name in ("leaderboard", "summary")
+    )
+    assert (board["floor"], board["training_users"], board["by"]) == (None, None, VAL_FNR_WORST_UNSEEN)
     assert [row["trial"] for row in board["rows"]] == [1, 0]
     assert board["rows"][0]["searched"] == {VAL_FNR_WORST_UNSEEN: 0.22, VAL_FNR_UNSEEN: 0.11}
-    assert "reference" not in told
-    assert (told["best"]["trial"], told["untrained"], told["one_epoch"]) == (1, 0.99, 0.5)
+    assert "reference" not in written
+    assert (written["best"]["trial"], written["untrained"], written["one_epoch"]) == (1, 0.99, 0.5)
 
 
 def test_the_tables_fit_a_narrow_screen(
@@ -174,7 +176,7 @@ def test_without_finalists_there_still_is_an_end(
     assert drawn == [(tmp_path / "0.35" / "checkpoint_000000", None)]
 
 
-def test_the_report_tells_its_own_figures(
+def test_the_report_shows_detector_metrics(
     tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, EvaluationResult | None]]
 ) -> None:
     summarise(console()[0], sweep_in(tmp_path), study)
@@ -194,7 +196,7 @@ def test_the_report_tells_its_own_figures(
     assert [word for word in ("C2ST", "MMD", "real against real", "(floor)", "excess") if word in page] == []
 
 
-def test_studies_of_several_kinds_stand_in_one_list_with_the_names_of_their_figures(
+def test_studies_of_several_kinds_are_listed_with_the_names_of_their_metrics(
     tmp_path: Path, study: optuna.Study, drawn: list[tuple[Path, EvaluationResult | None]]
 ) -> None:
     screen, text = console(200)
@@ -219,11 +221,11 @@ def test_a_study_and_its_trials_are_shown_and_compared(
     assert show(screen, study, tmp_path / "mine") == 0
     assert show(screen, study, tmp_path / "mine", 0) == 0
     assert compare(screen, study, tmp_path / "mine", [0, 1]) == 0
-    said = text.getvalue()
+    printed = text.getvalue()
     for words in ("new bots", "worst FNR", "unseen FNR", "0.250 [", "0.350 [", f"{VAL_FNR_WORST_UNSEEN} "):
-        assert words in said, words
-    assert VAL_C2ST not in said
-    assert "Re-evaluated" in said
+        assert words in printed, words
+    assert VAL_C2ST not in printed
+    assert "Re-evaluated" in printed
 
 
 def test_the_progress_of_a_sweep_shows_the_figures_of_the_kind() -> None:
@@ -259,8 +261,8 @@ def reproduced(folder: Path, changed: Mapping[str, float]) -> tuple[int, str, di
         study.set_user_attr(key, value)
     (folder / "trial").mkdir(parents=True)
     Manifest.here("detector", CONFIG, data.sha256, source_of().facts()).write(folder / "trial")
-    told = {METRICS: {**metrics_of(last.metrics), **changed}, FOLDER: str(folder / "trial"), OVERRIDES: {}}
-    study.add_trial(optuna.trial.create_trial(value=0.5, intermediate_values={1: 0.5}, user_attrs=told))
+    written = {METRICS: {**metrics_of(last.metrics), **changed}, FOLDER: str(folder / "trial"), OVERRIDES: {}}
+    study.add_trial(optuna.trial.create_trial(value=0.5, intermediate_values={1: 0.5}, user_attrs=written))
     (folder / "mine" / EVALUATIONS).mkdir(parents=True)
     by_seed = {VAL_FNR_WORST_UNSEEN: (0.5, 0.52, 0.51)}
     kept = EvaluationResult("c", "detector", "validation", data.sha256, (1, 2, 3), ("a",), 40, {}, by_seed)
@@ -272,10 +274,10 @@ def reproduced(folder: Path, changed: Mapping[str, float]) -> tuple[int, str, di
 
 
 def test_a_detector_is_reproduced_bit_for_bit(tmp_path: Path) -> None:
-    code, said, rows = reproduced(tmp_path, {})
+    code, printed, rows = reproduced(tmp_path, {})
     assert (code, {row["verdict"] for row in rows.values()}) == (0, {"equal"})
-    assert "worst FNR" in said
-    assert "reproduced bit for bit" in said
+    assert "worst FNR" in printed
+    assert "reproduced bit for bit" in printed
 
 
 def test_the_band_of_a_detectors_figure_is_what_fresh_bots_change(tmp_path: Path) -> None:
@@ -283,10 +285,10 @@ def test_the_band_of_a_detectors_figure_is_what_fresh_bots_change(tmp_path: Path
     *_, last = epochs(build(DetectorConfig, CONFIG))
     then = last.metrics[VAL_FNR_WORST_UNSEEN]
     band = 4.3027 * 2**0.5 * 0.01
-    code, said, rows = reproduced(tmp_path / "near", {VAL_FNR_WORST_UNSEEN: then + 0.9 * band, VAL_BRIER: 0.9})
+    code, printed, rows = reproduced(tmp_path / "near", {VAL_FNR_WORST_UNSEEN: then + 0.9 * band, VAL_BRIER: 0.9})
     assert (code, rows[VAL_FNR_WORST_UNSEEN]["verdict"]) == (0, "within")
     assert rows[VAL_FNR_WORST_UNSEEN]["tolerance"] == pytest.approx(band, rel=1e-4)
     assert rows[VAL_BRIER]["verdict"] == "no tolerance"
-    code, said, rows = reproduced(tmp_path / "far", {VAL_FNR_WORST_UNSEEN: then + 1.1 * band})
+    code, printed, rows = reproduced(tmp_path / "far", {VAL_FNR_WORST_UNSEEN: then + 1.1 * band})
     assert code == 1
-    assert f"outside of the tolerance: {VAL_FNR_WORST_UNSEEN}" in said
+    assert f"outside of the tolerance: {VAL_FNR_WORST_UNSEEN}" in printed

@@ -52,7 +52,7 @@ def test_the_size_of_a_folder_is_that_of_all_files_below(tmp_path: Path) -> None
     assert (size(tmp_path), size(tmp_path / "a" / "b"), size(tmp_path / "none")) == (210, 200, 0)
 
 
-def test_files_that_go_while_their_folder_is_measured_count_as_gone(tmp_path: Path) -> None:
+def test_files_deleted_while_their_folder_is_measured_count_as_deleted(tmp_path: Path) -> None:
     """Tune removes the checkpoint before the last one at any time; a thread does so all the time here."""
     (tmp_path / "stays").write_bytes(b"12345")
     over = Event()
@@ -81,7 +81,7 @@ def test_a_quota_that_is_kept_removes_nothing(tmp_path: Path) -> None:
     assert holders(driver) == {0, 1, 2}
 
 
-def test_the_worst_go_first_and_no_more_than_needed(tmp_path: Path) -> None:
+def test_the_worst_checkpoints_are_removed_first_and_no_more_than_needed(tmp_path: Path) -> None:
     """Five checkpoints of one size; by quota those of the best so many stay."""
     driver = with_trials(Driver(tmp_path), 0.3, 0.1, 0.5, 0.2, 0.4)
     each = bytes_of(driver) // 5
@@ -92,7 +92,7 @@ def test_the_worst_go_first_and_no_more_than_needed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("finalists", [0, 1, 3])
-def test_finalists_keep_theirs_whatever_the_quota(tmp_path: Path, finalists: int) -> None:
+def test_finalists_keep_their_checkpoints_for_any_quota(tmp_path: Path, finalists: int) -> None:
     driver = with_trials(Driver(tmp_path), 0.3, 0.1, 0.5, 0.2, 0.4)
     assert prune(driver.study, finalists, 0) == bytes_of(driver) > 0
     best = {trial.number for trial in ranking(driver.study)[: max(finalists, 1)]}
@@ -109,8 +109,8 @@ def test_the_pareto_front_keeps_its_checkpoints(tmp_path: Path) -> None:
     assert holders(driver) == {0, 1, 3}
 
 
-def test_what_runs_and_what_waiting_trials_go_on_from_stays(tmp_path: Path) -> None:
-    """Trial 1 was cut and waits to go on, 3 is its successor; 2 runs; the best is 0."""
+def test_checkpoints_of_running_trials_and_starts_of_waiting_ones_are_kept(tmp_path: Path) -> None:
+    """Trial 1 was interrupted, trial 3 waits to resume it; 2 runs; the best is 0."""
     driver = with_trials(Driver(tmp_path), 0.1)
     cut = driver.start()
     driver.checkpoint(cut, 1, 0.9)
@@ -123,11 +123,11 @@ def test_what_runs_and_what_waiting_trials_go_on_from_stays(tmp_path: Path) -> N
     running = again.start()
     again.checkpoint(running, 1, 0.8)
     prune(again.study, 1, 0)
-    assert holders(again) == {0, 1, again.told(running).number}
+    assert holders(again) == {0, 1, again.recorded(running).number}
 
 
-def test_a_start_stays_when_the_trial_in_between_was_cut_before_its_own_checkpoint(tmp_path: Path) -> None:
-    """Trial 1 went on from trial 0 and was cut at once; trial 2 goes on from trial 0 as well."""
+def test_a_start_is_kept_when_the_resumed_trial_was_interrupted_before_its_own_checkpoint(tmp_path: Path) -> None:
+    """Trial 1 resumed trial 0 and was interrupted at once; trial 2 resumes trial 0 as well."""
     first = Driver(tmp_path)
     start = first.checkpoint(first.start(), 1, 0.4)
     second = Driver(tmp_path)
@@ -142,7 +142,7 @@ def test_a_start_stays_when_the_trial_in_between_was_cut_before_its_own_checkpoi
         assert start.is_dir()
 
 
-def test_a_cut_trial_whose_successor_has_its_own_checkpoint_goes_first(tmp_path: Path) -> None:
+def test_an_interrupted_trial_whose_successor_has_a_checkpoint_is_removed_first(tmp_path: Path) -> None:
     driver = with_trials(Driver(tmp_path, retries=1), 0.1, 0.2)
     crashed = driver.start()
     driver.checkpoint(crashed, 1, 0.3)
@@ -161,8 +161,8 @@ def test_a_removed_checkpoint_is_none_of_the_ranking(tmp_path: Path) -> None:
     assert [trial.checkpoint is None for trial in ranking(driver.study)] == [False, True]
 
 
-class Bridge(SimpleNamespace):
-    """What a guard asks a bridge: whether trials have said that none can go on."""
+class FakeSearcher(SimpleNamespace):
+    """The part of a searcher that a stopper reads: the reason why no trial can continue."""
 
 
 @pytest.fixture
@@ -174,11 +174,11 @@ def free(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def guard_of(folder: Path, left_s: float = 600.0, stop_reason: str = "", **budget: Any) -> BudgetStopper:
-    searcher = cast(OptunaSearcher, Bridge(stop_reason=stop_reason))
+    searcher = cast(OptunaSearcher, FakeSearcher(stop_reason=stop_reason))
     return BudgetStopper(BudgetConfig(**budget), folder, searcher, time.monotonic() + left_s)
 
 
-def test_a_sweep_with_time_and_room_goes_on(tmp_path: Path, free: list[int]) -> None:
+def test_a_sweep_with_time_and_disk_space_left_is_not_stopped(tmp_path: Path, free: list[int]) -> None:
     stopper = guard_of(tmp_path)
     assert not stopper.stop_all()
     assert not stopper("trial", {})
@@ -193,7 +193,7 @@ def test_the_end_of_the_time_is_an_end_that_was_agreed_upon(tmp_path: Path, free
     assert "time limit reached (budget.time_limit=90s)" in stopper.reason
 
 
-def test_free_space_below_the_reserve_stops_the_sweep_and_says_what_is_left(tmp_path: Path, free: list[int]) -> None:
+def test_free_space_below_the_minimum_stops_the_sweep_and_is_printed(tmp_path: Path, free: list[int]) -> None:
     free[0] = 200_000_000
     assert not guard_of(tmp_path, min_free_disk="200MB").stop_all()
     free[0] -= 1
@@ -203,7 +203,7 @@ def test_free_space_below_the_reserve_stops_the_sweep_and_says_what_is_left(tmp_
     assert all(part in stopper.reason for part in ("200 MB are free", str(tmp_path), "budget.min_free_disk=200MB"))
 
 
-def test_what_trials_have_said_stops_the_sweep(tmp_path: Path, free: list[int]) -> None:
+def test_the_stop_reason_of_the_searcher_stops_the_sweep(tmp_path: Path, free: list[int]) -> None:
     stopper = guard_of(tmp_path, stop_reason="no space is left on the disk")
     assert stopper.stop_all()
     assert stopper.reason == "no space is left on the disk"
@@ -211,7 +211,7 @@ def test_what_trials_have_said_stops_the_sweep(tmp_path: Path, free: list[int]) 
 
 
 def test_a_full_disk_is_the_reason_even_when_the_time_is_over_too(tmp_path: Path, free: list[int]) -> None:
-    """Who is told that the time was over would run the command again, into the full disk."""
+    """A message about the time limit would let the user run the command again, into the full disk."""
     free[0] = 0
     stopper = guard_of(tmp_path, left_s=-1.0)
     assert stopper.stop_all()
@@ -240,13 +240,13 @@ def test_the_quota_is_kept_after_every_end_of_a_trial(tmp_path: Path, event: str
     assert stopper.over_quota == 0
 
 
-def test_the_disk_is_looked_at_now_and_then_and_a_reason_stays(
+def test_the_disk_is_checked_once_a_second_and_a_reason_persists(
     tmp_path: Path, free: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Tune asks many times a second."""
+    """Tune calls it many times a second."""
     now = [1000.0]
     monkeypatch.setattr(disk_budget, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    stopper = BudgetStopper(BudgetConfig(), tmp_path, cast(OptunaSearcher, Bridge(stop_reason="")), 2000.0)
+    stopper = BudgetStopper(BudgetConfig(), tmp_path, cast(OptunaSearcher, FakeSearcher(stop_reason="")), 2000.0)
     assert not stopper.stop_all()
     free[0] = 0
     assert not stopper.stop_all()

@@ -1,4 +1,4 @@
-"""What the driver says while a sweep runs: lines for a log, a table for a terminal."""
+"""Progress of a running sweep: lines for a log, a table for a terminal."""
 
 import io
 import pickle
@@ -91,7 +91,7 @@ def test_a_clock_shows_hours_only_where_there_are_some(seconds: float, text: str
     assert clock(seconds) == text
 
 
-def test_a_clock_stands_at_zero_when_time_is_over() -> None:
+def test_the_remaining_time_is_zero_after_the_time_limit() -> None:
     assert clock(-30) == "0:00"
 
 
@@ -155,13 +155,13 @@ def test_a_metric_that_was_not_computed_is_a_dash() -> None:
     assert "epoch 1/4  C2ST -  MMD -" in sweep.lines()[-1]
 
 
-def test_trials_that_it_was_not_told_of_say_nothing() -> None:
+def test_unknown_trials_print_nothing() -> None:
     sweep = Sweep()
-    stranger = cast(Trial, SimpleNamespace(trial_id="stranger", error_file=""))
-    sweep.progress.on_trial_start(0, [], stranger)
-    sweep.report(stranger, 1)
-    sweep.progress.on_trial_complete(0, [], stranger)
-    sweep.progress.on_trial_error(0, [], stranger)
+    unknown = cast(Trial, SimpleNamespace(trial_id="unknown", error_file=""))
+    sweep.progress.on_trial_start(0, [], unknown)
+    sweep.report(unknown, 1)
+    sweep.progress.on_trial_complete(0, [], unknown)
+    sweep.progress.on_trial_error(0, [], unknown)
     assert sweep.lines() == []
 
 
@@ -171,7 +171,7 @@ def test_a_restarted_trial_is_announced_once() -> None:
     assert len(sweep.lines()) == 1
 
 
-def test_time_left_is_the_wall_or_the_pace_whichever_ends_first(now: Clock) -> None:
+def test_the_remaining_time_is_the_time_limit_or_the_estimate_whichever_is_less(now: Clock) -> None:
     """Ten trials in 600 s: at 100 s a trial, the nine that remain would pass the wall; at 12 s they do not."""
     for spent, left in ((100.0, 500.0), (12.0, 9 * 12.0)):
         sweep = Sweep(trials=10)
@@ -194,7 +194,7 @@ def test_trials_of_earlier_runs_are_not_waited_for(now: Clock) -> None:
     assert sweep.progress.remaining_s() == pytest.approx(20)
 
 
-def test_a_terminal_shows_a_table_and_is_left_as_it_was() -> None:
+def test_a_terminal_shows_a_table_and_is_restored() -> None:
     sweep = Sweep(terminal=True, trials=30)
     for index in range(SHOWN + 2):
         sweep.end(sweep.start(f"t{index}"), EPOCHS if index % 2 else 1)

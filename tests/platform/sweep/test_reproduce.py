@@ -1,4 +1,4 @@
-"""A recorded trial trained again: bit for bit here, judged by bands elsewhere, refused on other data."""
+"""Reproduction of a recorded trial: bit for bit here, within tolerances elsewhere, refused on other data."""
 
 import io
 import json
@@ -67,7 +67,7 @@ SEED = 5
 LAST = 2  # of 3: the trial was stopped
 
 
-def said(console: Console) -> str:
+def printed(console: Console) -> str:
     return cast(io.StringIO, console.file).getvalue()
 
 
@@ -137,7 +137,7 @@ def test_a_trial_is_reproduced_bit_for_bit_to_its_last_epoch(
     assert reproduce(console, sweep_in(tmp_path), study, 0) == 0
     assert torch.get_num_threads() == threads
     for words in ("no differences", "reproduced bit for bit", f"epoch {LAST}/{LAST}", VAL_MMD):
-        assert words in said(console)
+        assert words in printed(console)
     place = tmp_path / "s" / REPRODUCED / "trial-0000"
     report = json.loads((place / REPORT).read_text())
     assert {row["verdict"] for row in report["figures"]} == {EQUAL}
@@ -153,11 +153,11 @@ def test_a_trial_without_a_manifest_takes_the_studys_configuration(
     (tmp_path / "trial" / MANIFEST).unlink()
     console = quiet()
     assert reproduce(console, sweep_in(tmp_path), study, 0) == 0
-    assert "has no manifest" in said(console)
-    assert "bit for bit" in said(console)
+    assert "has no manifest" in printed(console)
+    assert "bit for bit" in printed(console)
 
 
-def test_a_reproduction_that_was_cut_goes_on(
+def test_an_interrupted_reproduction_is_resumed(
     tmp_path: Path, data: DataSplits, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study, sweep = study_with(tmp_path, data, trained), sweep_in(tmp_path)
@@ -181,35 +181,35 @@ def test_a_reproduction_that_was_cut_goes_on(
     assert began == again  # it was whole: nothing is trained
 
 
-def test_figures_of_then_that_are_outside_of_the_band_fail_by_name(
+def test_recorded_metrics_outside_of_the_tolerance_fail_by_name(
     tmp_path: Path, data: DataSplits, trained: Trained
 ) -> None:
     then = metrics_of(trained[1][-1])
     changed = {VAL_C2ST: then[VAL_C2ST] - 0.4, TRAIN_LOSS: then[TRAIN_LOSS] + 1}
     console = quiet()
     assert reproduce(console, sweep_in(tmp_path), study_with(tmp_path, data, trained, changed), 0) == 1
-    assert f"outside of the tolerance: {VAL_C2ST} (+0.4, tolerance ±0." in said(console)
+    assert f"outside of the tolerance: {VAL_C2ST} (+0.4, tolerance ±0." in printed(console)
     report = json.loads((tmp_path / "s" / REPRODUCED / "trial-0000" / REPORT).read_text())
     verdicts = {row["metric"]: row["verdict"] for row in report["figures"]}
     assert (verdicts[VAL_C2ST], verdicts[TRAIN_LOSS], verdicts[VAL_MMD]) == (OUTSIDE, NO_TOLERANCE, EQUAL)
 
 
-def test_what_differs_from_then_is_said(tmp_path: Path, data: DataSplits, trained: Trained) -> None:
+def test_differences_to_the_recorded_manifest_are_printed(tmp_path: Path, data: DataSplits, trained: Trained) -> None:
     then = Manifest.here("diffusion", trained[0], data.sha256, {"commit": "e" * 40})
     then = replace(then, versions={**then.versions, "numpy": "1.0"})
     small = {VAL_C2ST: metrics_of(trained[1][-1])[VAL_C2ST] + 1e-4}
     console = quiet()
     assert reproduce(console, sweep_in(tmp_path), study_with(tmp_path, data, trained, small, then), 0) == 0
-    assert "versions.numpy: 1.0, now" in said(console)
-    assert "commit: eeeeeeeeeeee, now" in said(console)
-    assert "reproduced within the tolerance" in said(console)
+    assert "versions.numpy: 1.0, now" in printed(console)
+    assert "commit: eeeeeeeeeeee, now" in printed(console)
+    assert "reproduced within the tolerance" in printed(console)
 
 
 def test_other_data_are_refused_in_one_line(tmp_path: Path, data: DataSplits, trained: Trained) -> None:
     study = study_with(tmp_path, replace(data, sha256="f" * 64), trained)
-    with pytest.raises(ConfigError, match="cannot be reproduced on other data") as caught:
+    with pytest.raises(ConfigError, match="cannot be reproduced on other data") as exc_info:
         reproduce(quiet(), sweep_in(tmp_path), study, 0)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(exc_info.value)
     assert not (tmp_path / "s").exists()
 
 
@@ -226,7 +226,7 @@ def test_a_trial_is_reproduced_on_its_own_data_whatever_the_defaults_are_now(
 ) -> None:
     console, study = quiet(), study_with(tmp_path, data, trained)
     assert reproduce(console, elsewhere(tmp_path), study, 0, ["trials", "trainable.epochs"]) == 0
-    assert "reproduced bit for bit" in said(console)
+    assert "reproduced bit for bit" in printed(console)
 
 
 def test_data_keys_of_the_command_line_that_differ_are_refused_in_one_line(
@@ -235,11 +235,11 @@ def test_data_keys_of_the_command_line_that_differ_are_refused_in_one_line(
     study, given = study_with(tmp_path, data, trained), ["trainable.data.canonical.sequence_length"]
     with pytest.raises(
         ConfigError, match=r"sequence_length` as trial 0 recorded it \(64\).*48; leave it out"
-    ) as caught:
+    ) as exc_info:
         reproduce(quiet(), elsewhere(tmp_path), study, 0, given)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(exc_info.value)
     assert not (tmp_path / "s").exists()
-    assert reproduce(quiet(), sweep_in(tmp_path), study, 0, given) == 0  # said, and the same
+    assert reproduce(quiet(), sweep_in(tmp_path), study, 0, given) == 0  # given, and equal
 
 
 def test_a_trial_that_is_not_there_or_has_no_result_is_refused(tmp_path: Path) -> None:
@@ -270,23 +270,23 @@ def test_a_trial_that_is_not_there_or_has_no_result_is_refused(tmp_path: Path) -
         (None, 0.5, 0.1, NO_TOLERANCE),
     ],
 )
-def test_a_figure_is_equal_inside_outside_or_not_judged(
+def test_a_metric_is_equal_inside_or_outside_of_its_tolerance_or_has_none(
     then: float | None, now: float | None, band: float | None, verdict: str
 ) -> None:
     assert verdict_of(then, now, band) == verdict
 
 
-def test_seconds_and_searched_values_are_no_figures() -> None:
+def test_seconds_and_parameters_are_not_compared() -> None:
     assert compare({TRAIN_SECONDS: 1.0, "config/optim.lr": 0.1}, {TRAIN_SECONDS: 2.0}, {}) == []
 
 
-def test_what_nothing_was_judged_by_is_not_reproduced() -> None:
+def test_without_any_tolerance_the_trial_is_not_reproduced() -> None:
     text, code = conclude(compare({VAL_MMD: 0.1, PARAMETERS: 5.0}, {VAL_MMD: 0.2, PARAMETERS: 5.0}, {}))
     assert code == 1
     assert "none of them has a measured tolerance" in text
 
 
-def test_the_figure_that_moved_farthest_in_its_band_is_named() -> None:
+def test_the_metric_closest_to_its_tolerance_is_named() -> None:
     text, code = conclude(
         compare({"val/x": 0.0, "val/y": 0.0}, {"val/x": 0.1, "val/y": 0.2}, {"val/x": 0.11, "val/y": 1.0})
     )
@@ -303,7 +303,7 @@ def evaluation(
     (folder / f"{name}.json").write_text(json.dumps(found.to_json()))
 
 
-def test_the_spread_pools_the_variances_of_all_judgements_of_these_data(tmp_path: Path) -> None:
+def test_the_tolerance_pools_the_variances_of_all_evaluations_of_these_data(tmp_path: Path) -> None:
     folder = tmp_path / "judgements"
     evaluation(folder, "a", {VAL_MMD: [1.0, 2.0, 4.0], "val/never": [0.0, 0.0], "val/once": [3.0]})
     evaluation(folder, "b", {VAL_MMD: [7.0, 7.5]})
@@ -316,7 +316,7 @@ def test_the_spread_pools_the_variances_of_all_judgements_of_these_data(tmp_path
     assert noise_tolerances(tmp_path / "absent", "d") == {}
 
 
-def test_the_spread_covers_95_percent_of_the_differences_of_two_draws(tmp_path: Path) -> None:
+def test_the_tolerance_covers_95_percent_of_the_differences_of_two_samples(tmp_path: Path) -> None:
     """1,000 studies with four draws each: a share beyond 0.95 ± 0.028 (4.06 s.e.) comes once in 20,000 seeds.
 
     Two draws whose means are twelve standard deviations apart are outside.

@@ -1,4 +1,4 @@
-"""The end of a sweep: what is shown, what is written, and who is the best."""
+"""The end of a sweep: the printed tables, the written files, and the best trial."""
 
 import io
 import json
@@ -55,7 +55,7 @@ def add(
     history: dict[int, float] | None = None,
     attributes: dict[str, Any] | None = None,
 ) -> None:
-    """A trial that ended, as the bridge tells it."""
+    """Return an ended trial as the searcher records it."""
     trial = optuna.trial.create_trial(
         state=state,
         value=value,
@@ -68,14 +68,14 @@ def add(
 
 
 @pytest.fixture(autouse=True)
-def no_judgement_of_real_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_evaluation_of_real_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     known = ModelFunctions(lambda config: REFERENCE, lambda *checkpoint_and_place: None, lambda checkpoint: id)
     monkeypatch.setattr(summary, "MODEL_FUNCTIONS", {"generator": known})
     monkeypatch.setattr(finalists, "try_evaluate", evaluated)
 
 
 def evaluated(checkpoint: Path, split: str, seeds: tuple[int, ...]) -> EvaluationResult:
-    """A C2ST that is told by the weights' hash, 0.05 higher on the holdout split."""
+    """Return a C2ST that depends on the weights' hash, 0.05 higher on the holdout split."""
     weights = json.loads((checkpoint / RECORD).read_text())["weights_sha256"]
     c2st = float(weights) + 0.05 * (split == "holdout")
     figures = {
@@ -105,14 +105,14 @@ def read(sweep: Sweep, name: str) -> dict[str, Any]:
     return found
 
 
-def test_c2st_is_what_the_rungs_tell_of_it() -> None:
+def test_the_headline_is_derived_from_the_scheduler_metric() -> None:
     trial = RankedTrial(0, "COMPLETE", 1, 0.0, {}, {}, {0: 0.45, 1: 0.0}, None, "")
     assert [headline_at(trial, epoch, VAL_C2ST_EXCESS, GENERATION) for epoch in (0, 1, 2)] == [0.95, 0.5, None]
     assert [headline_at(trial, epoch, VAL_C2ST, GENERATION) for epoch in (0, 2)] == [0.45, None]
     assert headline_at(trial, 0, VAL_MMD, GENERATION) is None
 
 
-def test_a_sweep_without_a_result_says_why_and_fails(tmp_path: Path) -> None:
+def test_a_sweep_without_a_result_prints_the_reason_and_fails(tmp_path: Path) -> None:
     study = study_of()
     add(study, TrialState.FAIL, attributes={REASON: "the trial raised an error"})
     screen, text = console()
@@ -143,7 +143,7 @@ def test_the_best_is_the_leaderboards_first(tmp_path: Path, study: optuna.Study)
     assert written["leaderboard"] == board["rows"]
     assert [trial["trial"] for trial in written["trials"]] == [1, 2, 3]
     floor = {"mean": 0.51, "std": 0.02, "low": 0.46, "high": 0.56}
-    assert written["reference"] == {"floor": floor, "training_people": 0.62}
+    assert written["reference"] == {"floor": floor, "training_users": 0.62}
     assert (written["untrained"], written["one_epoch"]) == (0.95, 0.7)
     assert (sweep.settings.folder / "pictures" / "learning_curves.png").stat().st_size > 0
     shown = text.getvalue()
@@ -186,7 +186,9 @@ def test_a_best_trial_without_a_checkpoint_has_no_next_command(tmp_path: Path) -
     assert "ckpt=" not in text.getvalue()
 
 
-def test_what_is_refused_or_left_out_is_told(tmp_path: Path, study: optuna.Study, monkeypatch: Any) -> None:
+def test_refused_and_left_out_trials_are_printed_with_reasons(
+    tmp_path: Path, study: optuna.Study, monkeypatch: Any
+) -> None:
     monkeypatch.setattr(
         finalists, "try_evaluate", lambda path, *rest: "no good" if "0.64" in str(path) else evaluated(path, *rest)
     )
@@ -198,13 +200,13 @@ def test_what_is_refused_or_left_out_is_told(tmp_path: Path, study: optuna.Study
 
 @pytest.mark.parametrize("objective", [VAL_LOSS, f"{VAL_C2ST}+2*{VAL_MMD}"])
 def test_another_objective_than_the_c2st_has_an_end_as_well(tmp_path: Path, objective: str) -> None:
-    """Rungs that do not tell the C2ST, and a judgement that has none."""
+    """A scheduler metric other than the C2ST, and an evaluation without one."""
     study = study_of(objective)
     add(study, TrialState.COMPLETE, 0.3, {0: 0.9, 1: 0.3}, {METRICS: {VAL_LOSS: 0.3, VAL_C2ST: 0.6, VAL_MMD: 0.1}})
     sweep = sweep_in(tmp_path, objectives=(objective,))
     assert summarise(console()[0], sweep, study) == 0
-    told = read(sweep, "summary.json")["untrained"]
-    assert told == (None if objective == VAL_LOSS else 0.9)
+    untrained = read(sweep, "summary.json")["untrained"]
+    assert untrained == (None if objective == VAL_LOSS else 0.9)
 
 
 def test_repeats_are_a_line_under_the_table(tmp_path: Path, study: optuna.Study) -> None:

@@ -28,7 +28,7 @@ GOAL = Goal((Objective.parse(VAL_C2ST_EXCESS),), (), VAL_C2ST_EXCESS, 4)
 
 
 class Sweep:
-    """A bridge over a study in memory and Tune's calls in its order."""
+    """A searcher over a study in memory, and Tune's calls in its order."""
 
     def __init__(self, folder: Path) -> None:
         self.searcher = OptunaSearcher(optuna.create_study(), SPACE, 10, GOAL)
@@ -63,7 +63,7 @@ def test_metrics_are_read_back_by_our_names_at_our_epochs(sweep: Sweep) -> None:
     trial = sweep.start("a")
     for epoch in range(3):
         sweep.report(trial, result(epoch))
-    read = sweep.read(0)  # before the trial ends: one looks on while it runs
+    read = sweep.read(0)  # before the trial ends: it is readable while it runs
     assert set(read.Tags()["scalars"]) == {TRAIN_LOSS, VAL_MMD}
     assert [(event.step, event.value) for event in read.Scalars(VAL_MMD)] == [(0, 1.0), (1, 0.5), (2, 0.25)]
     sweep.board.on_trial_complete(0, [], trial)
@@ -100,7 +100,7 @@ def test_a_trial_that_never_reported_still_shows_its_parameters(sweep: Sweep) ->
     assert "_hparams_/session_start_info" in sweep.read(0).summary_metadata
 
 
-def test_trials_side_by_side_have_runs_of_their_own(sweep: Sweep) -> None:
+def test_concurrent_trials_have_separate_runs(sweep: Sweep) -> None:
     first, second = sweep.start("a"), sweep.start("b")
     sweep.report(second, result(1))
     sweep.report(first, result(0))
@@ -110,7 +110,7 @@ def test_trials_side_by_side_have_runs_of_their_own(sweep: Sweep) -> None:
         assert [event.step for event in sweep.read(number).Scalars(VAL_MMD)] == [number]
 
 
-def test_a_restarted_trial_goes_on_in_its_run(sweep: Sweep) -> None:
+def test_a_restarted_trial_continues_its_tensorboard_run(sweep: Sweep) -> None:
     trial = sweep.start("a")
     sweep.report(trial, result(0))
     sweep.board.on_trial_start(1, [], trial)
@@ -120,13 +120,13 @@ def test_a_restarted_trial_goes_on_in_its_run(sweep: Sweep) -> None:
     assert len(list((sweep.folder / "trial-0000").iterdir())) == 1
 
 
-def test_an_ended_trial_and_a_stranger_write_nothing(sweep: Sweep) -> None:
+def test_an_ended_trial_and_an_unknown_one_write_nothing(sweep: Sweep) -> None:
     trial = sweep.start("a")
     sweep.board.on_trial_complete(0, [], trial)
     before = sorted(path.stat().st_size for path in sweep.folder.rglob("*"))
-    stranger = cast(Trial, SimpleNamespace(trial_id="stranger", path="/", last_result=None))
-    sweep.board.on_trial_start(0, [], stranger)
-    for other in (trial, stranger):
+    unknown = cast(Trial, SimpleNamespace(trial_id="unknown", path="/", last_result=None))
+    sweep.board.on_trial_start(0, [], unknown)
+    for other in (trial, unknown):
         sweep.report(other, result(1))
         sweep.board.on_trial_error(0, [], other)
     assert sorted(path.stat().st_size for path in sweep.folder.rglob("*")) == before

@@ -61,14 +61,14 @@ def test_the_log_variance_stays_within_its_bounds() -> None:
 
 
 @pytest.mark.parametrize("scale", [1e-2, 1.0, 30.0])
-def test_standardised_columns_have_mean_0_and_variance_1_whatever_their_scale(scale: float) -> None:
+def test_standardised_columns_have_mean_0_and_variance_1_at_any_scale(scale: float) -> None:
     x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     found = standardised(scale * x + 5.0)
     expected = (x - x.mean(dim=0)) / x.std(dim=0, correction=0)
     torch.testing.assert_close(found, expected, rtol=0.01, atol=0)
 
 
-def test_a_column_that_does_not_vary_says_nothing() -> None:
+def test_a_constant_column_carries_no_information() -> None:
     assert not standardised(torch.full((7, 2), 3.0)).any()
 
 
@@ -104,20 +104,20 @@ def test_the_gradient_of_the_bound_is_that_of_its_value() -> None:
 
 
 def test_inner_steps_are_so_many_steps_of_the_optimiser_on_the_learning_loss() -> None:
-    club, twin, (x, y) = network(), network(), pairs(32, 0.5, 0, 3)
+    club, reference, (x, y) = network(), network(), pairs(32, 0.5, 0, 3)
     x, y = x.double().requires_grad_(), y[:, :2].double().requires_grad_()
-    optimisers = [torch.optim.Adam(q.parameters(), lr=1e-2) for q in (club, twin)]
+    optimisers = [torch.optim.Adam(q.parameters(), lr=1e-2) for q in (club, reference)]
     last = inner_steps(club, optimisers[0], x, y, 3)
     losses = []
     for _ in range(3):
-        loss = twin.learning_loss(x, y)
+        loss = reference.learning_loss(x, y)
         losses.append(loss.item())
         optimisers[1].zero_grad()
         loss.backward()
         optimisers[1].step()
     assert last == losses[-1]
     assert losses == sorted(losses, reverse=True)
-    assert all(torch.equal(a, b) for a, b in zip(club.parameters(), twin.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(club.parameters(), reference.parameters(), strict=True))
     assert x.grad is None
     assert y.grad is None
 

@@ -1,4 +1,4 @@
-"""Two workers learn what one process learns: rows, losses, gradients and steps, in groups of real processes (gloo)."""
+"""Two workers compute what one process computes: rows, losses, gradients, steps; in groups of processes (gloo)."""
 
 from typing import Any
 
@@ -77,25 +77,25 @@ def weights(module: nn.Module) -> list[Tensor]:
 
 
 def adjoint(rank: int) -> Found:
-    """The gradient of own rows where every worker asks something else of all rows."""
+    """Return the gradient of own rows where every worker has another loss over all rows."""
     x = torch.arange(6.0).reshape(3, 2).requires_grad_()
     (rows,) = gather(x)
-    (rows * asked(rank)).sum().backward()
+    (rows * loss_weights(rank)).sum().backward()
     return {"adjoint": x.grad}
 
 
-def asked(rank: int) -> Tensor:
+def loss_weights(rank: int) -> Tensor:
     return torch.randn(3 * WORKERS, 2, generator=torch.Generator().manual_seed(rank))
 
 
 def refusals(rank: int) -> Found:
-    """What is said to uneven shards, of workers and of one worker's tensors."""
-    said = []
+    """Return the errors about uneven shards, of workers and of one worker's tensors."""
+    errors = []
     for tensors in ([torch.ones(3 + rank, 2)], [torch.ones(3, 2), torch.ones(4)]):
-        with pytest.raises(ConfigError) as caught:
+        with pytest.raises(ConfigError) as exc_info:
             gather(*tensors)
-        said.append(str(caught.value))
-    return {"said": said}
+        errors.append(str(exc_info.value))
+    return {"errors": errors}
 
 
 def work(rank: int, folder: str) -> None:
@@ -136,7 +136,7 @@ def test_the_loss_of_all_rows_is_the_single_processes_on_every_worker(workers: l
 
 
 def test_the_mean_gradient_over_workers_is_the_single_processes(workers: list[Found], alone: Found) -> None:
-    """What DistributedDataParallel leaves; the law asks for 1e-5, and float64 shows more."""
+    """Return the parameters after DistributedDataParallel; the tolerance is 1e-5, and float64 reaches less."""
     assert len(alone["gradients"]) == 8
     for found in workers:
         for mine, whole in zip(found["gradients"], alone["gradients"], strict=True):
@@ -144,7 +144,7 @@ def test_the_mean_gradient_over_workers_is_the_single_processes(workers: list[Fo
             torch.testing.assert_close(mine, whole, rtol=0, atol=1e-10)
 
 
-def test_steps_of_the_network_and_of_the_bounds_own_leave_the_same_weights(workers: list[Found], alone: Found) -> None:
+def test_steps_of_the_network_and_of_the_bound_give_the_same_weights(workers: list[Found], alone: Found) -> None:
     for found in workers:
         for part in ("weights", "club"):
             for mine, whole in zip(found[part], alone[part], strict=True):
@@ -152,30 +152,30 @@ def test_steps_of_the_network_and_of_the_bounds_own_leave_the_same_weights(worke
     assert all(torch.equal(a, b) for a, b in zip(workers[0]["club"], workers[1]["club"], strict=True))
 
 
-def test_what_all_workers_ask_of_a_row_comes_back_to_its_owner(workers: list[Found]) -> None:
+def test_the_gradients_of_all_workers_are_summed_at_the_worker_of_a_row(workers: list[Found]) -> None:
     """The adjoint: sum over workers of <gather(x), u_w> is <x, sum over workers of the own rows of u_w>."""
     for rank, found in enumerate(workers):
         for row in range(3):
-            expected = sum(asked(worker)[row * WORKERS + rank] for worker in range(WORKERS))
+            expected = sum(loss_weights(worker)[row * WORKERS + rank] for worker in range(WORKERS))
             torch.testing.assert_close(found["adjoint"][row], expected)
 
 
 def test_uneven_shards_are_refused_by_all_workers_alike(workers: list[Found]) -> None:
-    assert workers[0]["said"] == workers[1]["said"]
-    between, within = workers[0]["said"]
+    assert workers[0]["errors"] == workers[1]["errors"]
+    between, within = workers[0]["errors"]
     law = "expected the same number of rows in each worker, but got"
     assert between == f"{law} [[3], [4]]; let the workers divide the batch"
     assert within == f"{law} [[3, 4], [3, 4]]; let the workers divide the batch"
 
 
-def test_alone_the_tensors_come_back_as_they_are() -> None:
+def test_with_one_worker_the_tensors_are_returned_unchanged() -> None:
     x, labels = torch.randn(3, 2, requires_grad=True), torch.arange(3)
     found = gather(x, labels)
     assert found[0] is x
     assert found[1] is labels
 
 
-def test_without_gathering_workers_would_learn_something_else() -> None:
+def test_without_gathering_no_worker_has_a_loss() -> None:
     """Alternative: no worker has two rows of one task, so each would find no loss at all."""
     network, _ = parts()
     x, tasks, _ = batch()

@@ -1,4 +1,4 @@
-"""Laws of negatives: never oneself, never an equal, nobody favoured; and of the queue of past conditions."""
+"""Negatives are never the row itself nor equal to it, all rows equally often; and the queue of past conditions."""
 
 import math
 from collections import Counter, deque
@@ -34,7 +34,7 @@ def test_negatives_are_distinct_and_never_the_row_itself(b: int, k: int) -> None
             assert set(others) <= set(range(b))
 
 
-def test_every_row_lends_its_condition_equally_often() -> None:
+def test_every_row_is_a_negative_equally_often() -> None:
     for seed in range(10):
         rows = derangements(conditions(9), 4, seeded(seed)).rows
         for column in rows.T.tolist():
@@ -79,13 +79,13 @@ def test_near_equal_conditions_are_no_negatives() -> None:
 @pytest.mark.parametrize(("b", "q", "k"), [(2, 0, 1), (3, 5, 2), (8, 3, 7), (8, 100, 5)])
 def test_a_recalled_row_is_distinct_and_never_the_row_itself(b: int, q: int, k: int) -> None:
     for seed in range(20):
-        lenders = recalled(conditions(b), conditions(q, seed=1), k, seeded(seed))
-        for row, others in enumerate(lenders.rows.tolist()):
+        found = recalled(conditions(b), conditions(q, seed=1), k, seeded(seed))
+        for row, others in enumerate(found.rows.tolist()):
             assert len({row, *others}) == k + 1
             assert set(others) <= set(range(b + q))
 
 
-def test_columns_that_nobody_varies_do_not_dilute_a_difference() -> None:
+def test_constant_columns_do_not_dilute_a_difference() -> None:
     condition = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)) * 0.1
     padded = torch.cat([condition, torch.zeros(40, 2)], dim=1)
     found, expected = (differ(each, each.flip(0)[:, None]) for each in (padded, condition))
@@ -93,7 +93,7 @@ def test_columns_that_nobody_varies_do_not_dilute_a_difference() -> None:
     assert 0 < int(expected.sum()) < 40
 
 
-def test_batch_and_queue_lend_alike() -> None:
+def test_batch_and_queue_provide_negatives_equally_often() -> None:
     """Null: chi-squared p > 1e-4 (the false-failure rate) over 3,000 seeds; the batch alone is refuted."""
 
     def p_value(choose: Callable[[int], NegativePool]) -> float:
@@ -149,7 +149,7 @@ def test_the_queue_is_first_in_first_out(capacity: int) -> None:
         assert queue.rows.tolist() == list(expected)
 
 
-def test_a_push_leaves_the_queue_before_it_as_it_was() -> None:
+def test_a_push_does_not_change_the_queue_before_it() -> None:
     before = ConditionQueue.empty(4, 3).push(conditions(3))
     kept = before.rows.clone()
     after = before.push(conditions(3, seed=1))

@@ -142,7 +142,7 @@ def test_it_stays_finite_where_exponentials_do_not(name: str, k: int) -> None:
 
 
 @losses
-def test_equal_distances_give_the_loss_of_a_guess(name: str) -> None:
+def test_equal_distances_give_the_loss_of_chance(name: str) -> None:
     given = torch.ones(5), torch.ones(5, 3), torch.ones(5, 3, dtype=torch.bool)
     assert float(RANKING_LOSSES[name](*given, 0.5, 0.2)) == pytest.approx(OF_A_GUESS[name])
 
@@ -174,19 +174,19 @@ def test_the_gradient_pulls_the_own_condition_closer_and_pushes_others_away(name
     assert negative.grad is not None
     nearest = negative.masked_fill(~valid, torch.inf).amin(dim=1)
     margin = {"triplet": 0.2, "hinge0": 0.0}.get(name, math.inf)
-    asked = valid.any(dim=1) & (positive + margin > nearest)
+    active = valid.any(dim=1) & (positive + margin > nearest)
     hardest_only = name in ("triplet", "hinge0", "softplus")
-    pushed = asked[:, None] & valid & ((negative == nearest[:, None]) | (not hardest_only))
-    assert torch.equal(positive.grad > 0, asked)
+    pushed = active[:, None] & valid & ((negative == nearest[:, None]) | (not hardest_only))
+    assert torch.equal(positive.grad > 0, active)
     assert torch.equal(negative.grad < 0, pushed)
-    assert not bool(positive.grad[~asked].any())
+    assert not bool(positive.grad[~active].any())
     assert not bool(negative.grad[~pushed].any())
     torch.testing.assert_close(negative.grad.sum(dim=1), -positive.grad)
 
 
 @losses
 @pytest.mark.parametrize("junk", [-1e30, 1e30])
-def test_invalid_negatives_have_no_say(name: str, junk: float) -> None:
+def test_invalid_negatives_have_no_effect(name: str, junk: float) -> None:
     positive, negative, valid = distances()
     loss = RANKING_LOSSES[name]
     assert torch.equal(
@@ -220,7 +220,7 @@ def test_a_batch_of_equal_conditions_has_no_loss_and_no_gradient(name: str, k: i
 
 
 @losses
-def test_the_parts_of_a_batch_with_the_weights_of_the_whole_add_up_to_it(name: str) -> None:
+def test_parts_of_a_batch_weighted_by_the_batch_add_up_to_it(name: str) -> None:
     positive, negative, valid = distances(8)
     weight, loss = row_weights(valid), RANKING_LOSSES[name]
     whole = loss(positive, negative, valid, 0.5, 0.2)

@@ -98,7 +98,7 @@ def test_rows_without_a_positive_are_no_anchors_but_others() -> None:
     assert float(supervised_contrastive(x[kept], LABELS[kept]).detach()) < float(loss.detach())
 
 
-def test_a_row_is_never_its_own_target_or_rival() -> None:
+def test_a_row_is_never_its_own_positive_or_negative() -> None:
     """Two rows of one label have nothing but each other: the loss is 0 wherever they are."""
     for seed in range(5):
         loss = supervised_contrastive(embeddings(2, seed=seed), torch.tensor([4, 4]))
@@ -115,7 +115,7 @@ def test_the_pairs_are_the_other_rows_of_the_same_label() -> None:
 # its values
 
 
-def test_equal_embeddings_give_the_loss_of_a_guess() -> None:
+def test_equal_embeddings_give_the_loss_of_chance() -> None:
     x = torch.ones(8, 4, dtype=torch.float64)
     assert float(supervised_contrastive(x, LABELS)) == pytest.approx(math.log(7))
 
@@ -160,7 +160,7 @@ def test_an_embedding_of_length_0_leaves_everything_finite() -> None:
     assert bool(gradient.isfinite().all())
 
 
-def test_what_is_not_a_number_is_not_hidden() -> None:
+def test_nan_is_propagated() -> None:
     x = embeddings()
     x[2, 1] = math.nan
     assert math.isnan(float(supervised_contrastive(x, LABELS)))
@@ -169,7 +169,7 @@ def test_what_is_not_a_number_is_not_hidden() -> None:
 # what it is for
 
 
-def test_descending_brings_a_label_together_and_sets_labels_apart() -> None:
+def test_gradient_descent_clusters_a_label_and_separates_labels() -> None:
     x = embeddings(12).float().requires_grad_()
     labels = torch.arange(12) % 3
     optimiser = torch.optim.Adam([x], lr=0.05)

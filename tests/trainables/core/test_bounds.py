@@ -41,9 +41,9 @@ class Config:
 
 
 def refusal(**values: Any) -> str:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as exc_info:
         build(Config, values)
-    return str(caught.value)
+    return str(exc_info.value)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_an_end_is_left_out_or_included(end: str, inside: float, outside: float)
 
 
 @pytest.mark.parametrize("interval", [Range(), Range(gt=0), Range(lt=math.inf), Range(ge=0, le=1)], ids=str)
-def test_nan_lies_in_no_interval(interval: Range) -> None:
+def test_nan_is_in_no_interval(interval: Range) -> None:
     assert not interval.holds(math.nan)
 
 
@@ -85,7 +85,7 @@ def test_a_bound_reads_as_a_law_and_behind_a_type(bound: Bound, law: str, text: 
 
 
 @pytest.mark.parametrize(
-    ("values", "says"),
+    ("values", "message"),
     [
         ({"lr": 0.0}, "expected `0 < lr < inf`, but got lr=0.0"),
         ({"share": 1.5}, "expected `0 <= share <= 1`, but got share=1.5"),
@@ -103,11 +103,11 @@ def test_a_bound_reads_as_a_law_and_behind_a_type(bound: Bound, law: str, text: 
     ],
     ids=str,
 )
-def test_the_first_broken_bound_is_one_line(values: dict[str, Any], says: str) -> None:
-    assert refusal(**values) == says
+def test_the_first_broken_bound_is_one_line(values: dict[str, Any], message: str) -> None:
+    assert refusal(**values) == message
 
 
-def test_what_lies_within_is_taken() -> None:
+def test_values_within_the_bounds_are_accepted() -> None:
     found = build(Config, {"share": 0.0, "families": ["noise", "pid"], "space": "gan"})
     assert (found.share, found.families, found.space) == (0.0, ("noise", "pid"), "gan")
 

@@ -55,20 +55,20 @@ def test_own_keys_come_first_and_groups_follow_with_their_place_and_their_own_de
     assert (fast.keys[0].default, optim.keys[0].default) == (1.0, 2e-3)
 
 
-def test_a_comment_stands_behind_its_field_or_above_it() -> None:
+def test_a_comment_is_behind_its_field_or_above_it() -> None:
     assert comments(Optim) == {
         "lr": 'learning rate: "2e-4" suits longer runs',
         "betas": "the first line of two and the second",
     }
 
 
-def test_a_group_may_stand_below_another_key() -> None:
+def test_a_group_may_be_below_another_key() -> None:
     (group,) = groups_of(Optim, "trainable.optim")
     assert [key.name for key in group.keys] == ["trainable.optim.lr", "trainable.optim.betas", "trainable.optim.silent"]
     assert [key.kind for key in group.keys] == ["float", "list of float", "bool"]
 
 
-def test_defaults_are_plain_and_are_not_held_against_their_laws() -> None:
+def test_defaults_are_plain_and_are_not_checked_against_their_bounds() -> None:
     @dataclass(frozen=True)
     class Refused:
         ckpt: Annotated[str, Choice(("given",))] = ""

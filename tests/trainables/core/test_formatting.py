@@ -12,7 +12,7 @@ def test_an_interval_is_its_value_and_its_bounds_in_brackets_with_the_same_digit
     assert format_interval(0.58, 0.493, 0.668, digits) == text
 
 
-def test_an_unbounded_interval_says_inf() -> None:
+def test_an_unbounded_interval_prints_inf() -> None:
     assert format_interval(0.5, float("-inf"), float("inf")) == "0.500 [-inf, inf]"
 
 

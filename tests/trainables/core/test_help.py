@@ -16,13 +16,13 @@ from trainables.core.help import help_text
 
 @dataclass(frozen=True)
 class Oven:
-    """How the oven is set.
+    """Settings of the oven.
 
-    For whoever bakes.
+    Used by every recipe.
     """
 
-    # temperature of the air, in degrees Celsius, which the recipes of our grandmothers never told since nobody had a
-    # thermometer
+    # temperature of the air, in degrees Celsius, which most recipes of the nineteenth century leave out, since no oven
+    # had a thermometer
     celsius: NonNegativeFloat = 180.0
     programme: Annotated[str, Choice(("air", "grill"))] = "air"  # where the heat is from
 
@@ -95,9 +95,9 @@ What is baked, and how long.
 Where it goes.
   out_dir=table  str a folder
 
-oven: How the oven is set.
-  oven.celsius=180.0  float >= 0       temperature of the air, in degrees Celsius, which the recipes of our grandmothers
-                                       never told since nobody had a thermometer
+oven: Settings of the oven.
+  oven.celsius=180.0  float >= 0       temperature of the air, in degrees Celsius, which most recipes of the nineteenth
+                                       century leave out, since no oven had a thermometer
   oven.programme=air  str air | grill  where the heat is from"""
 
 

@@ -51,7 +51,7 @@ def gap(point: tuple[float, float], line: list[tuple[float, float]]) -> float:
 
 
 def assert_same_movements(found: Movements, expected: Movements) -> None:
-    """The same steps, lengths, target widths and groups, whatever the padding."""
+    """Assert equal steps, lengths, target widths and groups; the padding may differ."""
     assert torch.equal(found.length, expected.length)
     torch.testing.assert_close(found.target_width_px, expected.target_width_px, rtol=0.0, atol=0.0, equal_nan=True)
     assert found.group == expected.group

@@ -78,7 +78,7 @@ def stills(movements: Movements) -> torch.Tensor:
 
 @each
 @pytest.mark.parametrize("seed", range(3))
-def test_whole_pixel_movements_stay_so(name: str, seed: int, movements: Movements) -> None:
+def test_movements_in_whole_pixels_stay_so(name: str, seed: int, movements: Movements) -> None:
     before = movements.steps_px.clone()
     found = AUGMENTATIONS[name](movements, STRONG[name], seeded(seed))
     assert torch.equal(found.steps_px, found.steps_px.round())
@@ -113,8 +113,8 @@ def test_the_target_keeps_its_width(name: str, movements: Movements) -> None:
     torch.testing.assert_close(found, movements.target_width_px, rtol=0.0, atol=0.0, equal_nan=True)
 
 
-def test_rows_are_replaced_whole_whoever_is_longer() -> None:
-    """Steps, length and target width; of whom the row is does not change."""
+def test_rows_are_replaced_entirely_whichever_is_longer() -> None:
+    """Steps, length and target width; the user of a row does not change."""
     movements, others = takes([12, 30, 20, 18]), takes([40, 9, 25], seed=1).take(torch.tensor([1, 0]))
     rows = [3, 1]
     found = replace_rows(movements, torch.tensor(rows), others)
@@ -229,7 +229,7 @@ def test_jitter_moves_fast_points_by_one_pixel_and_nothing_else(movements: Movem
         assert moved == [float(i in free_points(movements, row)) for i in range(len(moved))]
 
 
-def test_jitter_has_mean_zero_and_the_share_that_was_asked_for() -> None:
+def test_jitter_has_mean_zero_and_the_configured_share() -> None:
     """About 10,000 points at a share of 0.3: s.d. of the share 0.005, of each mean coordinate 0.004; at 4.5 s.d. the
     three fail together once in 50,000 seeds. A share of 0.35 or a drift of 0.05 px would be seen.
     """
@@ -268,7 +268,7 @@ def test_a_crop_is_a_contiguous_part_between_quiet_ticks() -> None:
     assert min(map(len, allowed)) > 1
 
 
-def test_a_cut_is_those_steps(movements: Movements) -> None:
+def test_a_crop_consists_of_the_chosen_steps(movements: Movements) -> None:
     first = torch.arange(len(movements)) % 4
     found = cut(movements, first, movements.length - 7)
     for row, length in enumerate(movements.length.tolist()):
@@ -286,7 +286,7 @@ def test_the_configuration_names_each_augmentation_once() -> None:
     assert build(VariationsConfig, plain(config)) == config
 
 
-def test_switched_off_nothing_is_drawn(movements: Movements) -> None:
+def test_when_off_no_random_numbers_are_used(movements: Movements) -> None:
     random = seeded()
     varied = augment(movements, variations(), FORM, random)
     assert torch.equal(random.get_state(), seeded().get_state())
@@ -305,7 +305,7 @@ def test_every_row_stays_in_order_and_usable(seed: int, movements: Movements) ->
     assert list(varied.refused) == list(AUGMENTATIONS)
 
 
-def test_a_row_that_would_not_be_usable_is_left_as_it_was_and_counted() -> None:
+def test_a_row_that_would_become_unusable_is_left_unchanged_and_counted() -> None:
     """Of movements of 64 steps those that a stretch would make longer than T."""
     full = takes([64] * 40)
     longer = int((stretch(full, TimeStretch(1.0, 0.1), _stream(seeded(2), "stretch", 40)).length > 64).sum())

@@ -120,7 +120,7 @@ def test_of_two_points_at_one_time_the_later_one_holds() -> None:
     assert path[:, 0].tolist() == [2.0, 4.0]
 
 
-def test_what_is_already_observed_is_left_as_it_is(movements: Movements) -> None:
+def test_observed_movements_are_unchanged(movements: Movements) -> None:
     for steps, length in zip(movements.steps_px, movements.length.tolist(), strict=True):
         path = torch.cat([torch.zeros(1, 2), steps[:length]]).cumsum(dim=0).double().numpy()
         assert np.array_equal(observe(TICK_MS * np.arange(length + 1), *path.T), path)
@@ -163,7 +163,7 @@ def test_canonical_deltas_sum_to_one_along_x(representation: str, movements: Mov
     assert torch.equal(canonical.deltas, canonical.deltas * canonical.mask[..., None])
 
 
-def test_what_is_removed_is_kept_beside(movements: Movements) -> None:
+def test_conditions_removed_from_the_sequence_are_stored_beside_it(movements: Movements) -> None:
     """Distance, angle, duration and the condition, movement by movement from the pixels."""
     canonical = encode(movements, FIXED)
     measured = ("log_duration_s", "log_distance_px", "log_path_ratio", "log1p_turning_rad")
@@ -189,7 +189,7 @@ def test_what_is_removed_is_kept_beside(movements: Movements) -> None:
 
 
 @pytest.mark.parametrize("representation", ["fixed_dt", "events"])
-def test_native_steps_come_back_exactly(representation: str, movements: Movements) -> None:
+def test_native_steps_are_restored_exactly(representation: str, movements: Movements) -> None:
     config = CanonicalConfig(representation, 64)
     back = decode(encode(movements, config), config)
     steps = back.steps_px.shape[1]
@@ -199,7 +199,7 @@ def test_native_steps_come_back_exactly(representation: str, movements: Movement
     assert back.group == movements.group
 
 
-def test_target_widths_are_unknown_unless_they_are_told(movements: Movements) -> None:
+def test_target_widths_are_unknown_unless_they_are_given(movements: Movements) -> None:
     plain = Movements(movements.steps_px, movements.length, movements.group)
     for part in (plain, plain.take(torch.tensor([3, 1])), encode(plain, FIXED), decode(encode(plain, FIXED), FIXED)):
         assert part.target_width_px.shape == (len(part),)
@@ -226,7 +226,7 @@ def test_reobservation_leaves_recorded_movements_as_they_are(movements: Movement
 
 
 @both
-def test_reobservation_gives_sixty_hertz_steps_whatever_the_form(representation: str, movements: Movements) -> None:
+def test_reobservation_gives_sixty_hertz_steps_for_every_form(representation: str, movements: Movements) -> None:
     config = CanonicalConfig(representation, 64)
     again, _ = reobserve(encode(movements, config), config)
     assert again.deltas.shape[2] == 2
@@ -244,7 +244,7 @@ def test_events_are_the_moves_and_the_ticks_since_the_move_before() -> None:
     assert bool(mask.all())
 
 
-def test_events_after_the_asked_end_do_not_happen() -> None:
+def test_events_after_the_requested_end_are_dropped() -> None:
     sequence = torch.tensor([[[1.0, 0, 2], [0, 1.4, 0.2], [5, 5, 1.6], [7, 7, 1.0]]]).double()
     steps = REPRESENTATIONS["events"].decode(sequence, torch.ones(1, 4, dtype=torch.bool), torch.tensor([4]))
     assert steps[0].tolist() == [[0, 0], [1, 0], [0, 1], [0, 0]]
@@ -259,7 +259,7 @@ def test_reobservation_drops_what_no_longer_moves(movements: Movements) -> None:
     assert_same(again, canonical.take(rows))
 
 
-def test_normalised_time_comes_back_exactly_when_t_is_a_multiple_of_the_length() -> None:
+def test_normalised_time_is_restored_exactly_when_t_is_a_multiple_of_the_length() -> None:
     config = CanonicalConfig("normalised_time", 144)
     movements = pixel_paths([8, 9, 12, 16, 18, 24, 36, 48, 72, 144])
     back = decode(encode(movements, config), config)
@@ -267,7 +267,7 @@ def test_normalised_time_comes_back_exactly_when_t_is_a_multiple_of_the_length()
     assert torch.equal(back.length, movements.length)
 
 
-def test_normalised_time_comes_back_nearly_at_any_other_length(movements: Movements) -> None:
+def test_normalised_time_is_restored_nearly_at_any_other_length(movements: Movements) -> None:
     """Where T >= length, interpolation errs by at most |change of step| / 4 at a tick; rounding comes on top."""
     config = CanonicalConfig("normalised_time", 64)
     back = decode(encode(movements, config), config)
@@ -278,7 +278,7 @@ def test_normalised_time_comes_back_nearly_at_any_other_length(movements: Moveme
     assert not torch.equal(back.steps_px, movements.steps_px)
 
 
-def test_interpolation_goes_straight_from_point_to_point() -> None:
+def test_interpolation_is_linear_between_points() -> None:
     torch.manual_seed(0)
     path, at = torch.randn(3, 6, 2).double(), torch.rand(3, 11).double() * 5
     at[:, 0], at[:, 1], at[:, 2] = 0.0, 5.0, 2.0
@@ -332,7 +332,7 @@ def test_normalised_time_holds_movements_of_any_length() -> None:
     assert sum(dropped.values()) == 0
 
 
-def test_a_movement_that_is_too_long_is_refused_and_not_cut() -> None:
+def test_a_movement_that_is_too_long_is_refused_and_not_truncated() -> None:
     with pytest.raises(ConfigError, match=r"^expected `length <= sequence_length`.*T=64"):
         encode(pixel_paths([20, 65]), FIXED)
 
@@ -345,9 +345,9 @@ def test_a_movement_that_is_too_long_is_refused_and_not_cut() -> None:
     ],
 )
 def test_a_config_checks_itself(make: Callable[[], CanonicalConfig], law: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as exc_info:
         make()
-    assert str(caught.value).startswith(f"expected {law}, but got ")
+    assert str(exc_info.value).startswith(f"expected {law}, but got ")
 
 
 # sets of movements

@@ -1,4 +1,4 @@
-"""Laws of companding: it is undone, keeps directions, and is what it says at a pixel and far from it."""
+"""Companding is invertible, keeps directions, and has the stated values near a pixel and far from it."""
 
 import math
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def test_at_the_default_scale_zero_and_one_lie_as_far_apart_as_one_and_eight() -
 
 
 @pytest.mark.parametrize("way", [compand, expand])
-def test_a_step_has_the_same_bits_wherever_it_stands(way: Callable[[Tensor, float], Tensor]) -> None:
+def test_a_step_has_the_same_bits_at_every_position(way: Callable[[Tensor, float], Tensor]) -> None:
     """At odd lengths: what a processor computes at once then begins and ends anywhere."""
     steps = torch.randn(40, 51, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     together = way(steps, 0.25)

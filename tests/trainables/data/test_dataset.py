@@ -39,21 +39,21 @@ SIZES = {"train": 1166, "validation": 334, "test": 260, "holdout": 328}
 DROPPED = {"longer than T=64 steps at 60 Hz": 268}
 
 
-def people(split: str, count: int) -> list[str]:
-    names = (f"person{i}" for i in itertools.count())
+def users(split: str, count: int) -> list[str]:
+    names = (f"user{i}" for i in itertools.count())
     return list(itertools.islice((name for name in names if split_of(name) == split), count))
 
 
 def table(splits: tuple[str, ...] = SPLITS, seed: int = 0) -> pd.DataFrame:
-    """Two people per split, four movements each, one row per movement."""
+    """Return two users per split with four movements each, one row per movement."""
     rng, rows = np.random.default_rng(seed), []
-    owners = [(split, person) for split in splits for person in people(split, 2)]
-    for split, person in owners:
+    owners = [(split, user_name) for split in splits for user_name in users(split, 2)]
+    for split, user_name in owners:
         for movement in range(4):
             points = int(rng.integers(12, 40))
             walk = np.rint(rng.normal((6.0, 2.0), 3.0, size=(points, 2))).cumsum(axis=0)
             t_ms = np.linspace(0.0, points * 16.0, points)
-            rows.append({"user": person, "session": f"{movement}", "t_ms": t_ms, "x": walk[:, 0], "y": walk[:, 1]})
+            rows.append({"user": user_name, "session": f"{movement}", "t_ms": t_ms, "x": walk[:, 0], "y": walk[:, 1]})
             rows[-1]["split"] = split
     return pd.DataFrame(rows)
 
@@ -83,7 +83,7 @@ def test_the_account_shows_every_number(splits: DataSplits) -> None:
         assert f"{count:,}" in account
 
 
-def test_nobody_stands_in_two_splits(splits: DataSplits) -> None:
+def test_no_user_is_in_two_splits(splits: DataSplits) -> None:
     for one, other in itertools.combinations(SPLITS, 2):
         assert not set(splits[one].group) & set(splits[other].group)
 
@@ -103,13 +103,13 @@ def test_the_split_holds_for_every_movement_that_was_read(splits: DataSplits) ->
     assert expected == SIZES
 
 
-def test_order_and_number_of_recordings_do_not_move_anybody(tmp_path: Path) -> None:
+def test_order_and_number_of_recordings_do_not_change_the_split_of_a_user(tmp_path: Path) -> None:
     frame = table()
     shuffled = frame.sample(frac=1.0, random_state=1)
     fewer = frame.iloc[::2]
     for number, rows_of in enumerate((frame, shuffled, fewer)):
         splits = load(rows_of, tmp_path / f"{number}.parquet")
-        assert {name: set(splits[name].group) for name in SPLITS} == {name: set(people(name, 2)) for name in SPLITS}
+        assert {name: set(splits[name].group) for name in SPLITS} == {name: set(users(name, 2)) for name in SPLITS}
 
 
 def test_names_and_hash_are_the_same_in_another_process(splits: DataSplits) -> None:
@@ -134,7 +134,7 @@ def test_splits_have_their_shares() -> None:
 @pytest.mark.parametrize("missing", SPLITS)
 def test_a_split_without_movements_is_refused_by_name(tmp_path: Path, missing: str) -> None:
     kept = tuple(name for name in SPLITS if name != missing)
-    with pytest.raises(ConfigError, match=f"^the {missing} split is empty: 24 usable movements of 6 groups"):
+    with pytest.raises(ConfigError, match=f"^expected `users of the {missing} split >= 1`, but got 0 of 6 with 24"):
         load(table(kept), tmp_path / "table.parquet")
 
 
@@ -142,7 +142,7 @@ def test_the_hash_is_equal_if_and_only_if_the_data_are(tmp_path: Path) -> None:
     frame = table()
     same = load(frame, tmp_path / "copy.parquet").sha256
     assert load(frame, tmp_path / "table.parquet").sha256 == same
-    renamed = frame.assign(user=frame.user.replace(people("test", 2)[0], people("test", 3)[2]))
+    renamed = frame.assign(user=frame.user.replace(users("test", 2)[0], users("test", 3)[2]))
     others = [load(table(seed=1), tmp_path / "other.parquet"), load(renamed, tmp_path / "renamed.parquet")]
     others.append(load(frame, tmp_path / "longer.parquet", sequence_length=80))
     assert len({same, *(other.sha256 for other in others)}) == 4
@@ -152,16 +152,16 @@ def test_the_hash_is_equal_if_and_only_if_the_data_are(tmp_path: Path) -> None:
 
 
 def width_of(user: str, session: str) -> float:
-    """What `widened` tells: nothing of every other movement."""
+    """Return the widths of `widened`: unknown for every other movement."""
     return math.nan if int(session) % 2 else 10.0 + int(session) + len(user)
 
 
 def widened(frame: pd.DataFrame, among: tuple[str, ...] = SPLITS) -> pd.DataFrame:
-    told = [
+    widths_px = [
         width_of(user, session) if split in among else math.nan
         for user, session, split in zip(frame.user, frame.session, frame.split, strict=True)
     ]
-    return frame.assign(target_x=5.0, target_y=6.0, target_width=told)
+    return frame.assign(target_x=5.0, target_y=6.0, target_width=widths_px)
 
 
 def test_widths_reach_the_movements_that_they_were_recorded_with(tmp_path: Path) -> None:
@@ -201,18 +201,18 @@ def test_statistics_come_from_the_training_split_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "widths", [[], [40.0], [40.0] * 9, [8.0, 16.0, 64.0, 64.0], "all"], ids=["none", "one", "equal", "some", "all"]
 )
-def test_widths_are_standardised_over_the_rows_that_know_them(splits: DataSplits, widths: list[float] | str) -> None:
+def test_widths_are_standardised_over_the_rows_with_a_width(splits: DataSplits, widths: list[float] | str) -> None:
     """Column by column in plain loops; where they are not known both columns are zero."""
     real = splits["train"].take(torch.arange(60))
-    told = [5.0 + i for i in range(60)] if isinstance(widths, str) else [*widths, *[math.nan] * (60 - len(widths))]
-    canonical = replace(real, target_width_px=torch.tensor(told, dtype=torch.float64))
+    widths_px = [5.0 + i for i in range(60)] if isinstance(widths, str) else [*widths, *[math.nan] * (60 - len(widths))]
+    canonical = replace(real, target_width_px=torch.tensor(widths_px, dtype=torch.float64))
     statistics = fit_statistics(canonical, 0.25)
     found = statistics.normalise_condition(canonical.condition())
     assert (found.dtype, found.shape) == (torch.float32, (60, CONDITION_WIDTH))
-    known = [math.log(width) for width in told if not math.isnan(width)]
+    known = [math.log(width) for width in widths_px if not math.isnan(width)]
     mean = sum(known) / len(known) if known else 0.0
     std = float(np.std(known, ddof=1)) if len(set(known)) > 1 else 1.0
-    for row, width in zip(found[:, -2:].tolist(), told, strict=True):
+    for row, width in zip(found[:, -2:].tolist(), widths_px, strict=True):
         expected = [0.0, 0.0] if math.isnan(width) else [(math.log(width) - mean) / std, 1.0]
         assert row == pytest.approx(expected, abs=1e-6)
     plain = fit_statistics(real, 0.25).normalise_condition(real.condition())
@@ -238,7 +238,7 @@ def test_denormalising_is_undone_by_normalising(splits: DataSplits) -> None:
     torch.testing.assert_close(back, z, rtol=1e-5, atol=1e-5)
 
 
-def test_nothing_stands_under_the_mask(splits: DataSplits) -> None:
+def test_values_under_the_mask_are_zero(splits: DataSplits) -> None:
     split = splits["validation"]
     z = splits.statistics.normalise(split)
     assert torch.equal(z[~split.mask], torch.zeros_like(z[~split.mask]))
@@ -349,16 +349,16 @@ def test_the_rows_of_a_batch_are_in_random_order(splits: DataSplits) -> None:
     assert abs(float(torch.corrcoef(torch.stack([place.flatten(), lengths.flatten()]))[0, 1])) < 0.12
 
 
-def test_each_pass_asks_for_its_data_set(dataset: SequenceDataset) -> None:
-    asked: list[torch.Generator] = []
+def test_each_pass_requests_its_data_set(dataset: SequenceDataset) -> None:
+    calls: list[torch.Generator] = []
 
     def fresh(random: torch.Generator) -> SequenceDataset:
-        asked.append(random)
+        calls.append(random)
         return dataset
 
     order = torch.Generator().manual_seed(0)
     list(itertools.islice(batches(fresh, 16, order), 7))
-    assert asked == [order] * 3
+    assert calls == [order] * 3
 
 
 def test_the_order_is_the_generators_alone(dataset: SequenceDataset) -> None:

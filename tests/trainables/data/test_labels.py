@@ -1,4 +1,4 @@
-"""Laws of labels: one number per name, whatever the order, the batch and the process; and no number for no name."""
+"""Labels: one number per name in every order, batch and process, and none for an unknown name."""
 
 import hashlib
 import json
@@ -76,9 +76,9 @@ def test_encoding_and_decoding_are_inverses() -> None:
 
 
 def test_an_unknown_name_is_an_error_that_names_the_nearest_and_never_class_0() -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as exc_info:
         LabelMap.of("style", STYLES).encode(["pid", "windmuose"])
-    assert str(caught.value) == (
+    assert str(exc_info.value) == (
         "`style` of row 1 is not among the 4 known ones: got 'windmuose'; did you mean 'windmouse'?"
     )
     for name in ("", "HUMAN", "human ", "\N{SNOWMAN}"):
@@ -109,7 +109,7 @@ def test_the_hash_is_of_the_names_and_the_kind() -> None:
     assert len({found.sha256, *(other.sha256 for other in others)}) == 3
 
 
-def test_maps_come_back_from_json() -> None:
+def test_maps_are_restored_from_json() -> None:
     maps = labelled().maps
     assert LabelMaps.from_json(json.loads(json.dumps(maps.to_json()))) == maps
 
@@ -174,7 +174,7 @@ def test_each_row_has_the_numbers_of_its_names() -> None:
     assert len(labels) == 5
 
 
-def test_a_row_keeps_its_labels_in_whatever_batch_it_is() -> None:
+def test_a_row_has_the_same_labels_in_every_batch() -> None:
     labels = labelled()
     for rows in ([4], [3, 1], [0, 1, 2, 3, 4], [2, 2, 0]):
         taken = labels.take(torch.tensor(rows))
@@ -196,11 +196,11 @@ def test_a_task_for_each_style() -> None:
         labelled().maps.label(TASKS, STYLES[:4])
 
 
-def test_people_alone_are_no_bots() -> None:
+def test_human_movements_are_not_labelled_as_bots() -> None:
     assert LabelMaps.of(["a"], [HUMAN]).label(["a"], [HUMAN]).is_bot.tolist() == [False]
 
 
-def test_all_but_people_are_bots() -> None:
+def test_all_styles_but_human_are_bots() -> None:
     assert embodiment_names(STYLES) == ("bot", "human", "human", "bot", "bot")
 
 
@@ -262,10 +262,10 @@ def test_the_name_of_a_task_is_its_own_and_sorts_by_distance() -> None:
 
 
 def test_a_task_is_the_rows_own() -> None:
-    people = load_splits(DataConfig())["validation"]
-    whole = task_names(people)
-    rows = torch.randperm(len(people), generator=torch.Generator().manual_seed(0))[:50]
-    assert task_names(people.take(rows)) == tuple(whole[i] for i in rows.tolist())
+    human = load_splits(DataConfig())["validation"]
+    whole = task_names(human)
+    rows = torch.randperm(len(human), generator=torch.Generator().manual_seed(0))[:50]
+    assert task_names(human.take(rows)) == tuple(whole[i] for i in rows.tolist())
 
 
 def test_movements_that_no_bin_holds_are_refused() -> None:

@@ -84,7 +84,7 @@ def test_line_ends_and_a_byte_order_mark_change_nothing(tmp_path: Path, source: 
 
 
 @pytest.mark.parametrize("state", ["Pressed", "Released", "Drag", "Up", "Down"])
-def test_whatever_is_not_a_move_ends_a_movement(tmp_path: Path, source: str, state: str) -> None:
+def test_every_event_but_a_move_ends_a_movement(tmp_path: Path, source: str, state: str) -> None:
     events = [*moves(), (180, state, 210, 50), *moves(start_ms=192, start_px=220)]
     result = READ[source](write(tmp_path, source, events))
     assert [len(r.t_ms) for r in result.recordings] == [12, 12]
@@ -99,7 +99,7 @@ def test_a_pause_ends_a_movement(tmp_path: Path, source: str) -> None:
 
 
 @pytest.mark.parametrize("nowhere", [(65535, 65535), (65535, 50), (160, 65535)])
-def test_coordinates_of_nowhere_are_left_out_and_counted(tmp_path: Path, source: str, nowhere: tuple[int, int]) -> None:
+def test_invalid_coordinates_are_left_out_and_counted(tmp_path: Path, source: str, nowhere: tuple[int, int]) -> None:
     events = moves()
     events[6] = (events[6][0], "Move", *nowhere)
     result = READ[source](write(tmp_path, source, events))
@@ -129,7 +129,7 @@ def test_a_press_between_two_moves_of_one_millisecond_keeps_both(tmp_path: Path,
     assert result.repaired_events == {NOT_A_MOVE: 1}
 
 
-def test_when_the_first_move_after_a_press_is_replaced_the_cut_stays(tmp_path: Path, source: str) -> None:
+def test_the_cut_remains_when_the_first_move_after_a_press_is_replaced(tmp_path: Path, source: str) -> None:
     after = moves(start_ms=192, start_px=220)
     events = [*moves(), (180, "Pressed", 210, 50), (192, "Move", 219, 50), *after]
     result = READ[source](write(tmp_path, source, events))
@@ -144,7 +144,7 @@ def test_a_clock_that_wraps_starts_a_new_stream(tmp_path: Path, source: str) -> 
     assert result.repaired_events == {CLOCK_BACK: 1}
 
 
-def test_a_clock_that_goes_back_at_a_press_is_counted_too(tmp_path: Path, source: str) -> None:
+def test_a_clock_that_runs_backwards_at_a_press_is_counted_too(tmp_path: Path, source: str) -> None:
     events = [*moves(start_ms=9000), (9180, "Pressed", 210, 50), *moves(start_ms=3, start_px=220)]
     result = READ[source](write(tmp_path, source, events))
     assert [len(r.t_ms) for r in result.recordings] == [12, 12]
@@ -238,7 +238,7 @@ def test_errors_name_the_file_and_the_row(tmp_path: Path, source: str) -> None:
     assert str(error.value) == f"{path}, row 4: expected `y` to be a finite number, but got 'fifty'"
     with pytest.raises(RecordingError, match=r"row 5: expected `y` to be a finite number, but got nothing"):
         read(broken(5, lambda row: row.removesuffix("50")))
-    with pytest.raises(RecordingError, match=r"row 6: `state` must not be empty"):
+    with pytest.raises(RecordingError, match=r"row 6: expected a value of `state`, but got nothing"):
         read(broken(6, lambda row: row.replace("Move", "")))
     nothing = "row 7: expected `client timestamp` to be a finite number, but got nothing"
     with pytest.raises(RecordingError, match=nothing):
@@ -251,9 +251,9 @@ def test_errors_name_the_file_and_the_row(tmp_path: Path, source: str) -> None:
 
 def test_errors_without_a_row(tmp_path: Path, source: str) -> None:
     read = READ[source]
-    with pytest.raises(RecordingError, match=f"source '{source}' reads files: `path` must be given"):
+    with pytest.raises(RecordingError, match=f"expected a `path` with source={source}, but got none"):
         read(None)
-    with pytest.raises(RecordingError, match="absent: there is no such file or folder"):
+    with pytest.raises(RecordingError, match="absent: no such file or folder"):
         read(tmp_path / "absent")
     with pytest.raises(RecordingError, match="there is no file userN/session_"):
         read(tmp_path)
@@ -294,7 +294,7 @@ def test_the_balabit_samples() -> None:
 
 
 @needs_shared
-def test_the_sapimouse_samples_and_the_same_people_in_the_table() -> None:
+def test_the_sapimouse_samples_and_the_same_users_in_the_table() -> None:
     result = read_sapimouse(SHARED / "raw" / "sapimouse")
     assert {(r.user, r.session) for r in result.recordings} == {
         ("sapimouse/user51", "1min"),

@@ -95,11 +95,11 @@ def test_runs_of_rows_cover_the_file() -> None:
     assert rows[0] == cursory.BLOCK_STARTS[0] == 0
     assert rows == sorted(set(rows))
     assert rows[-1] < cursory.UNKNOWN_FROM < 2356
-    assert len({user for _, user in cursory.USER_STARTS}) == len(rows) == 60  # nobody stands in two runs
+    assert len({user for _, user in cursory.USER_STARTS}) == len(rows) == 60  # no user is in two runs
     assert list(cursory.BLOCK_STARTS) == sorted(set(cursory.BLOCK_STARTS))
 
 
-def test_people_and_blocks_at_the_borders_of_the_runs(default: RecordingSet) -> None:
+def test_users_and_blocks_at_the_borders_of_the_runs(default: RecordingSet) -> None:
     named = {row: (default.recordings[row].user, default.recordings[row].session) for row in (0, 92, 93, 1068, 1069)}
     assert named == {
         0: ("sapimouse/user64", "block0"),
@@ -120,7 +120,7 @@ def test_every_row_has_the_group_that_was_derived(default: RecordingSet) -> None
 
 
 @needs_shared
-def test_people_of_the_default_data_are_found_under_the_same_name_in_the_sapimouse_table(default: RecordingSet) -> None:
+def test_users_of_the_default_data_have_the_same_name_in_the_sapimouse_table(default: RecordingSet) -> None:
     table = read_recordings("table", SHARED / "humans_sapimouse.parquet")
     known = {r.user for r in default.recordings if r.user.startswith("sapimouse/")}
     assert known == {r.user for r in table.recordings}
@@ -187,17 +187,15 @@ def test_an_unknown_source_and_a_path_too_many_or_missing(tmp_path: Path) -> Non
         RecordingError, match="expected `source` to be one of cursory, balabit, sapimouse, table, but got 'cursori'"
     ):
         read_recordings("cursori")
-    with pytest.raises(
-        RecordingError, match="source 'cursory' is read from the installed package: `path` must be empty"
-    ):
+    with pytest.raises(RecordingError, match="expected no `path` with source=cursory"):
         read_recordings("cursory", tmp_path)
 
 
 @pytest.mark.parametrize("source", [name for name in READERS if name != "cursory"])
 def test_every_other_source_needs_a_path_that_exists(source: str, tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match=f"source '{source}' reads files: `path` must be given"):
+    with pytest.raises(RecordingError, match=f"expected a `path` with source={source}, but got none"):
         read_recordings(source)
-    with pytest.raises(RecordingError, match="nothing-here: there is no such file or folder"):
+    with pytest.raises(RecordingError, match="nothing-here: no such file or folder"):
         read_recordings(source, tmp_path / "nothing-here")
 
 
@@ -206,10 +204,10 @@ def test_every_other_source_needs_a_path_that_exists(source: str, tmp_path: Path
     [
         ([0.0], [1.0], "expected `2 <= len.*, but got 1, 1 and 1"),
         ([0.0, 1.0], [1.0, 2.0, 3.0], r"== len\(y\)`, but got 2, 3 and 2"),
-        ([0.0, 1.0], [1.0, np.nan], "must be finite"),
-        ([0.0, np.inf], [1.0, 2.0], "must be finite"),
-        ([5.0, 6.0], [1.0, 2.0], "must start at 0 and not decrease"),
-        ([0.0, 2.0, 1.0], [1.0, 2.0, 3.0], "must start at 0 and not decrease"),
+        ([0.0, 1.0], [1.0, np.nan], "expected finite `x`, but got nan;"),
+        ([0.0, np.inf], [1.0, 2.0], "expected finite `t_ms`, but got inf;"),
+        ([5.0, 6.0], [1.0, 2.0], r"expected `t_ms\[0\] == 0`, but got 5.0;"),
+        ([0.0, 2.0, 1.0], [1.0, 2.0, 3.0], "expected `t_ms` not to decrease, but got 1.0 after 2.0;"),
     ],
 )
 def test_a_recording_checks_itself(t_ms: list[float], x: list[float], law: str) -> None:

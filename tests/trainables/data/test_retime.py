@@ -100,7 +100,7 @@ def test_the_path_stays_within_rounding_and_the_ends_stay(clock: str, seed: int,
 
 
 @clocks
-def test_each_point_is_where_the_old_hand_was_about_then(clock: str, movements: Movements) -> None:
+def test_each_point_is_where_the_original_movement_was_at_about_that_time(clock: str, movements: Movements) -> None:
     """Snapping moves the clock by half a tick at most: a new point lies on the old path between the old ticks whose
     new times are half a tick before and after it.
     """
@@ -118,7 +118,9 @@ def test_the_same_clock_changes_nothing(movements: Movements) -> None:
     assert_same_movements(retime(movements, ticks(movements), torch.Generator().manual_seed(0)), movements)
 
 
-def test_the_clock_is_whole_at_the_bounds_and_within_half_a_tick_of_what_was_asked(movements: Movements) -> None:
+def test_the_clock_is_an_integer_at_the_bounds_and_within_half_a_tick_of_the_requested_one(
+    movements: Movements,
+) -> None:
     phase, clock = torch.tensor([0, 1, 2, 3, 4, 5]), wavy(movements)
     found, bound = snap(clock, movements, phase), knots(movements, phase)
     assert torch.equal(found[bound], found[bound].round())
@@ -127,9 +129,9 @@ def test_the_clock_is_whole_at_the_bounds_and_within_half_a_tick_of_what_was_ask
     assert not torch.equal(found, found.round())
 
 
-def test_most_windows_come_back_unchanged() -> None:
+def test_most_windows_are_unchanged() -> None:
     """At +10 % a window of 6 steps gains 0.6 steps on average, so 4 of 10 keep all of theirs; reading at equal
-    distances changes nearly every step. A slow path of distinct steps tells them apart.
+    distances changes nearly every step. A slow path of distinct steps distinguishes them.
     """
     steps = torch.zeros(1, 60, 2, dtype=torch.float64)
     steps[0, :, 0] = torch.arange(60) % 7 * 10.0 + 11.0
@@ -143,7 +145,7 @@ def test_most_windows_come_back_unchanged() -> None:
     assert kept[1] < 0.25
 
 
-def test_a_hand_that_rests_between_two_strokes_still_rests() -> None:
+def test_a_rest_between_two_strokes_is_preserved() -> None:
     """One still step in a fast stroke survives another clock as a whole step in nearly all rows; read at equal
     distances it would survive in those alone where two ticks fall into it.
     """

@@ -143,7 +143,7 @@ def test_every_movement_is_kept_or_counted_and_every_event_is_in_a_movement(seed
     assert result.still_events == len(stream[0]) - trimmed > 0
 
 
-def test_a_slow_session_is_dropped_as_a_whole() -> None:
+def test_a_slow_session_is_dropped_entirely() -> None:
     t_ms, x, y, none = straight(40, step_ms=41.0)
     none[20] = True
     assert cut(t_ms, x, y, none).dropped == {SLOW_SESSION: 2}

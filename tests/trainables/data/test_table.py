@@ -68,7 +68,7 @@ def test_a_stream_becomes_movements_from_time_zero(path: Path) -> None:
     assert [(r.source, r.user, r.session, r.target) for r in result.recordings] == [("mine", "7", "1", None)] * 2
 
 
-def test_interleaved_streams_are_told_apart_by_user_and_session(path: Path) -> None:
+def test_interleaved_streams_are_distinguished_by_user_and_session(path: Path) -> None:
     streams = [events(user="a"), events(user="b", x=np.arange(12) * 7.0), events(user="a", session="2")]
     mixed = pd.concat(streams).sort_index(kind="stable")
     result = read(mixed, path)
@@ -108,7 +108,7 @@ def aims(result: RecordingSet) -> list[tuple[int, tuple[float, float] | None, fl
 
 
 def test_a_target_of_another_width_begins_a_movement(path: Path) -> None:
-    """A width that is not told is another than any that is; two that are not told are the same."""
+    """An unknown width differs from every known one; two unknown ones are equal."""
     widths = [16.0] * 10 + [32.0] * 10 + [np.nan] * 10 + [32.0] * 10
     here = (300.0, 5.0)
     result = read(events(40, target_x=300.0, target_y=5.0, target_width=widths), path)
@@ -152,7 +152,7 @@ def test_words_are_no_width(tmp_path: Path) -> None:
         read(frame, tmp_path / "mine.csv")
 
 
-def test_what_the_rule_drops_is_counted(path: Path) -> None:
+def test_movements_dropped_by_the_rule_are_counted(path: Path) -> None:
     still = events(3, x=0.0, start_ms=952.0)
     frame = pd.concat([still, events(), events(5, session="2"), events(20, session="3", step_ms=109.0)])
     result = read(frame, path)
@@ -176,7 +176,7 @@ def test_a_value_that_is_no_finite_number_is_named_with_its_row(path: Path, colu
 def test_a_missing_name_is_named_with_its_row(path: Path, column: str) -> None:
     frame = events(source="lab")
     frame.loc[4, column] = None
-    with pytest.raises(RecordingError, match=f"row {4 + first_row(path)}: `{column}` must not be empty"):
+    with pytest.raises(RecordingError, match=f"row {4 + first_row(path)}: expected a value of `{column}`, but got"):
         read(frame, path)
 
 
@@ -289,7 +289,7 @@ def test_movements_of_a_single_point_are_dropped_and_counted(tmp_path: Path) -> 
             "row 2: expected `t_ms` not to decrease within a movement, but got 0.0 after 16.0",
         ),
         ({"x": [[1, 2, 3], None]}, "row 2: expected `x` to be a list, but got nothing"),
-        ({"user": ["u1", None]}, "row 2: `user` must not be empty"),
+        ({"user": ["u1", None]}, "row 2: expected a value of `user`, but got nothing;"),
         ({"target_width": [1.0, 2.0]}, "missing column target_x, target_y; present: "),
         (
             {"target_x": 1.0, "target_y": 1.0, "target_width": [2.0, 0.0]},
@@ -299,7 +299,7 @@ def test_movements_of_a_single_point_are_dropped_and_counted(tmp_path: Path) -> 
             {"target_x": [1.0, None], "target_y": 1.0},
             "row 2: expected `target_x` to be a finite number, but got nothing",
         ),
-        ({"y": [5, 6]}, "must all be lists or all be numbers, but `y` is not"),
+        ({"y": [5, 6]}, "but got `y` of int64; write all three alike"),
         ({"x": [["a", "b", "c"], ["d", "e"]]}, "expected `x` to hold lists of numbers, but got list"),
     ],
 )
@@ -324,7 +324,7 @@ def test_a_list_table_without_rows_is_refused(tmp_path: Path) -> None:
     ("name", "count", "users", "one"),
     [("sapimouse", 11162, 60, "sapimouse/user51"), ("balabit", 6675, 2, "balabit/user7")],
 )
-def test_the_tables_of_people(name: str, count: int, users: int, one: str) -> None:
+def test_the_tables_of_users(name: str, count: int, users: int, one: str) -> None:
     path = SHARED / f"humans_{name}.parquet"
     result = read_recordings("table", path)
     assert (result.read, len(result.recordings), result.dropped) == (count, count, {})

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.serve import published
-from tests.trainables.detector.tiny import TINY, few, people
+from tests.trainables.detector.tiny import TINY, few, human
 from trainables.data.config import CanonicalConfig
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.served_negatives import ServedMovements, write_served
@@ -35,7 +35,7 @@ def diffusion(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def stored() -> ServedMovements:
     """Return thirty human movements as if from the service, a few of their targets with a width."""
-    movements = people(30, "test")
+    movements = human(30, "test")
     movements.target_width_px[::3] = 17.0 + torch.arange(10)
     request = {"seed": 5, "steps": None, "hardness": [0.0, 0.5]}
     return ServedMovements(movements, CanonicalConfig(), "0001-aaaaaaaaaaaa", "a" * 64, request, 4)

@@ -167,7 +167,7 @@ def without(name: str) -> Change:
     return change
 
 
-def said(**values: Any) -> Change:
+def altered(**values: Any) -> Change:
     return lambda tensors, record: record.update(values)
 
 
@@ -185,9 +185,9 @@ DAMAGE: dict[str, Change] = {
     "no scaling": without("scaling.mean"),
     "no configuration": without("config"),
     "no temperature": without("temperature"),
-    "a temperature of 0": said(temperature=0.0),
-    "a negative temperature": said(temperature=-1.0),
-    "a temperature that is no number": said(temperature="warm"),
+    "a temperature of 0": altered(temperature=0.0),
+    "a negative temperature": altered(temperature=-1.0),
+    "a temperature that is no number": altered(temperature="warm"),
     "wider": wider,
     "an unknown key": unknown_key,
 }
@@ -198,7 +198,7 @@ def test_a_damaged_checkpoint_is_one_line(checkpoint: Path, tmp_path: Path, dama
     tensors, record = load_checkpoint(checkpoint)
     DAMAGE[damage](tensors, record)
     save_checkpoint(tmp_path / "damaged", tensors, record)
-    with pytest.raises(CheckpointError, match="weights and configuration do not fit: ") as caught:
+    with pytest.raises(CheckpointError, match="weights and configuration do not fit: ") as exc_info:
         load_trained_detector(tmp_path / "damaged")
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(exc_info.value)
     assert json.loads((checkpoint / RECORD).read_text())["config"]["model"]["width"] == 4

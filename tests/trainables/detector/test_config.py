@@ -14,11 +14,11 @@ from trainables.detector.config import SOURCES, DetectorConfig, NegativesConfig
 
 def refusal(**negatives: Any) -> str:
     """Return the one-line error for these negatives."""
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as exc_info:
         build(DetectorConfig, {"negatives": negatives}, at="trainable")
-    assert "\n" not in str(caught.value)
-    assert str(caught.value).startswith("trainable.negatives: ")
-    return str(caught.value)
+    assert "\n" not in str(exc_info.value)
+    assert str(exc_info.value).startswith("trainable.negatives: ")
+    return str(exc_info.value)
 
 
 @pytest.mark.parametrize("config", [DetectorConfig(), replace(TINY, negatives=NegativesConfig(None, 0.3, ()))])
@@ -126,7 +126,7 @@ def test_scripted_bots_need_a_family_and_other_sources_do_not() -> None:
     ],
 )
 def test_a_value_out_of_its_bounds_is_refused(key: str, value: Any, law: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as exc_info:
         build(DetectorConfig, {key: value}, at="trainable")
-    assert law in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert law in str(exc_info.value)
+    assert "\n" not in str(exc_info.value)

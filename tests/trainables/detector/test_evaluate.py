@@ -51,7 +51,7 @@ def elsewhere(config: DetectorConfig, tmp_path_factory: pytest.TempPathFactory) 
         row.update(user=f"external {number % 2}", source="elsewhere")
         if number == 11:
             row["t_ms"] = row["t_ms"] * 50
-    file = tmp_path_factory.mktemp("elsewhere") / "people.parquet"
+    file = tmp_path_factory.mktemp("elsewhere") / "users.parquet"
     pd.DataFrame(rows).to_parquet(file, index=False)
     return file
 
@@ -133,7 +133,7 @@ def test_with_too_few_users_for_a_probe_the_card_states_the_reason(config: Detec
 
 
 @pytest.mark.parametrize(
-    ("word", "says"),
+    ("word", "message"),
     [
         ("ckpt=", "`ckpt` to be a checkpoint folder"),
         ("split=validation", "the thresholds are fitted on the validation split"),
@@ -142,13 +142,13 @@ def test_with_too_few_users_for_a_probe_the_card_states_the_reason(config: Detec
         ("report.fprs=[]", "`fprs` to have 1 or more entries"),
     ],
 )
-def test_wrong_settings_are_one_line(word: str, says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
+def test_wrong_settings_are_one_line(word: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         build(DetectorEvaluationCommand, parse(COMMAND, ["ckpt=folder", word]).config)
 
 
 @pytest.mark.parametrize(
-    ("word", "says"),
+    ("word", "message"),
     [
         ("ckpt=nowhere", "nowhere/record.json: no such file"),
         ("bots=nowhere.parquet", "nowhere.parquet"),
@@ -156,8 +156,8 @@ def test_wrong_settings_are_one_line(word: str, says: str) -> None:
     ],
 )
 def test_an_absent_file_is_one_line(
-    word: str, says: str, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    word: str, message: str, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(COMMAND, main, [f"ckpt={checkpoint}", word, f"out_dir={tmp_path / 'out'}"]) == 2
-    assert says in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -74,8 +74,8 @@ def test_the_file_holds_the_hash_of_the_weights_and_the_form(file: Path, checkpo
 
 
 def test_another_file_is_refused_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "torn.onnx").write_bytes(b"no model")
-    for wrong in (tmp_path / "torn.onnx", tmp_path / "absent.onnx"):
+    (tmp_path / "damaged.onnx").write_bytes(b"no model")
+    for wrong in (tmp_path / "damaged.onnx", tmp_path / "absent.onnx"):
         with pytest.raises(CheckpointError, match=f"^{wrong}: not an exported detector: [^\n]+$"):
             OnnxDetector.load(wrong)
 

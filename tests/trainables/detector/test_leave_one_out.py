@@ -29,7 +29,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> DetectorConfig:
 
 
 def words(config: DetectorConfig, out_dir: Path) -> list[str]:
-    """The command line of a run on these people."""
+    """Return the command line of a run on these users."""
     return [
         *METRICS,
         f"families=[{','.join(FAMILIES)}]",
@@ -60,8 +60,8 @@ def test_every_detector_is_trained_without_its_family_alone(family: str, folder:
     record = load_record(last_checkpoint(folder / family))
     assert record["config"]["negatives"]["held_out"] == [family]
     trainable = build(DetectorConfig, record["config"])
-    people = load_splits(trainable.data)["train"]
-    negatives = mixture(people, 60, trainable.negatives, trainable.data.canonical, seed=0)
+    human = load_splits(trainable.data)["train"]
+    negatives = mixture(human, 60, trainable.negatives, trainable.data.canonical, seed=0)
     assert family not in negatives.family
     assert set(negatives.family) == set(trainable.negatives.families)
     assert record["epoch"] == trainable.epochs
@@ -90,8 +90,8 @@ def test_complete_detectors_are_kept_and_interrupted_ones_resume(
     """The same command again trains nothing; a resumed fold ends with the weights of an uninterrupted one."""
     before = (folder / "leave_one_out.json").read_bytes()
     assert run(COMMAND, main, words(config, folder)) == 0
-    said = capsys.readouterr().out
-    assert said.count("0 epochs trained") == 2
+    printed = capsys.readouterr().out
+    assert printed.count("0 epochs trained") == 2
     assert (folder / "leave_one_out.json").read_bytes() == before
     _, trainable = configs(parse(COMMAND, words(config, tmp_path)))
     assert [*train(without(FAMILIES[1], trainable), tmp_path / "whole")] == [0, 1, 2]
@@ -109,7 +109,7 @@ def test_another_training_in_the_same_folder_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("word", "says"),
+    ("word", "message"),
     [
         ("families=[]", "expected `families` to have 1 or more entries"),
         ("families=[pid,cursory]", "expected `families` in {.*pid.*}, but got families=cursory"),
@@ -120,6 +120,6 @@ def test_another_training_in_the_same_folder_is_refused(
         ("trainable.epochs=0", "trainable: expected `epochs >= 1`"),
     ],
 )
-def test_wrong_settings_are_one_line(word: str, says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
+def test_wrong_settings_are_one_line(word: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         configs(parse(COMMAND, [word]))

@@ -31,7 +31,7 @@ Found = dict[str, Any]
 
 
 def batch(rows: int = ROWS, weighted: bool = False) -> Item:
-    """Inputs in float64; every task but two is met by rows of other workers, k mod 2, alone."""
+    """Return inputs in float64; all tasks but two have rows of one worker only, k mod 2."""
     random = torch.Generator().manual_seed(0)
     mask = torch.arange(STEPS) < torch.randint(8, STEPS + 1, (rows, 1), generator=random)
     z = torch.randn(rows, STEPS, C, generator=random, dtype=torch.float64) * mask[..., None]

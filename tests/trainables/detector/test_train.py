@@ -162,7 +162,7 @@ def test_the_initial_weights_follow_from_the_seed_alone() -> None:
     assert not all(map(torch.equal, start(0), start(1)))
 
 
-# what an epoch tells
+# metrics of an epoch
 
 
 def test_epochs_are_numbered_from_the_untrained_detector(busy: DetectorConfig, uninterrupted: Run) -> None:
@@ -201,7 +201,7 @@ def test_a_checkpoint_records_labels_bots_and_their_weights(gan: Path, uninterru
     negatives = record["negatives"]
     assert negatives["models"] == {"gan": load_checkpoint(gan)[1]["weights_sha256"], "served": "a" * 64}
     assert sum(negatives["styles"].values()) == 30
-    assert negatives["balance"] == "balance: 150 real + 30 generated, ratio 0.2000 (asked for 0.2000)"
+    assert negatives["balance"] == "balance: 150 real + 30 generated, ratio 0.2000 (target 0.2000)"
     assert not {"pid", "replay_jitter", "replay_transfer"} & set(negatives["styles"])
     assert record["temperature"] > 0
 

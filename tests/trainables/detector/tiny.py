@@ -42,7 +42,7 @@ def few(file: Path, counts: Mapping[str, int]) -> DataConfig:
     return DataConfig("table", str(file))
 
 
-def people(count: int, split: str = "train") -> Canonical:
+def human(count: int, split: str = "train") -> Canonical:
     """Return the first movements of a split of the default recordings."""
     return load_splits(DataConfig())[split].take(torch.arange(count))
 

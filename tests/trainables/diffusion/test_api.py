@@ -1,4 +1,4 @@
-"""Laws of sampling from a checkpoint: what a sample depends on, what it was asked to be, and what is refused."""
+"""Sampling from a checkpoint: what a sample depends on, its requested conditions, and refused input."""
 
 import itertools
 import json
@@ -77,7 +77,7 @@ def splits() -> DataSplits:
     return load_splits(DataConfig())
 
 
-def asked(n: int, seed: int = 0) -> Tensor:
+def conditions_for(n: int, seed: int = 0) -> Tensor:
     """Raw conditions: 0.2 to 1 s, 20 to 900 px, paths up to 1.5 times the distance, turning 1 to 11 rad, no width."""
     u = torch.rand(n, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     columns = [0.2 + 0.8 * u[:, 0], 20 * 45 ** u[:, 1], 1 + u[:, 2] / 2, 2 + 10 * u[:, 3]]
@@ -108,26 +108,26 @@ settings = pytest.mark.parametrize("sampling", SETTINGS, ids=lambda c: "-".join(
 
 def test_samples_are_the_seeds(checkpoint: Path) -> None:
     assert torch.equal(samples(checkpoint), samples(checkpoint))
-    for cond in (None, asked(4)):
+    for cond in (None, conditions_for(4)):
         assert not torch.equal(samples(checkpoint, cond=cond, seed=1), samples(checkpoint, cond=cond, seed=2))
 
 
 def test_without_a_seed_samples_differ(checkpoint: Path) -> None:
-    cond = asked(4)
+    cond = conditions_for(4)
     assert not torch.equal(samples(checkpoint, cond=cond, seed=None), samples(checkpoint, cond=cond, seed=None))
 
 
 @pytest.mark.parametrize("n", [1, 5, 33])
-def test_a_sample_does_not_depend_on_how_many_are_asked_for(checkpoint: Path, n: int) -> None:
+def test_a_sample_does_not_depend_on_the_number_of_samples(checkpoint: Path, n: int) -> None:
     """With conditions drawn or given; all of them go through more than one call of the network."""
-    many, cond = CHUNK + 10, asked(CHUNK + 10)
+    many, cond = CHUNK + 10, conditions_for(CHUNK + 10)
     assert_same(samples(checkpoint, n), samples(checkpoint, many)[:n])
     assert_same(samples(checkpoint, n, cond=cond[:n]), samples(checkpoint, many, cond=cond)[:n])
 
 
 def rows_of(source: Generator, first: int, count: int, sampling: SamplingConfig) -> Tensor:
     """Samples number `first` to `first + count - 1` of one long request of 0.2 to 2 s, cut to two widths."""
-    raw = asked(WINDOW + 40)
+    raw = conditions_for(WINDOW + 40)
     raw[::2, 0] += math.log(2.0)
     raw[17, 0] = math.log(64 / 60)  # alone it has no padded step of its own
     mine = Conditions(raw, torch.zeros(len(raw), dtype=torch.float64)).take(torch.arange(first, first + count))
@@ -146,7 +146,7 @@ def test_a_sample_is_the_same_to_the_last_bit_alone_and_in_any_company(
 
 
 def test_rows_of_different_seeds_and_numbers_share_calls_and_are_the_same_to_the_last_bit(source: Generator) -> None:
-    conditions = Conditions(asked(CHUNK + 12), torch.zeros(CHUNK + 12, dtype=torch.float64))
+    conditions = Conditions(conditions_for(CHUNK + 12), torch.zeros(CHUNK + 12, dtype=torch.float64))
     frame = conditions.frame(source.canonical_at(80))
     keys = [(row % 3, 5 * row) for row in range(len(conditions))]
     sampling = SamplingConfig("ddim", steps=2, eta=1.0)
@@ -175,21 +175,21 @@ def test_canonical_deltas_and_pixels_are_the_same_to_the_last_bit_in_any_company
 
 
 def test_given_conditions_are_placed_by_their_number(source: Generator) -> None:
-    whole = source.training_conditions.given(asked(30), seed=4)
-    assert_same(source.training_conditions.given(asked(30)[10:], seed=4, first=10).angle, whole.angle[10:])
+    whole = source.training_conditions.given(conditions_for(30), seed=4)
+    assert_same(source.training_conditions.given(conditions_for(30)[10:], seed=4, first=10).angle, whole.angle[10:])
     assert torch.equal(whole.angle, source.draw_conditions(30, seed=4).angle)
 
 
-def test_changes_of_the_sampling_keep_the_rest_of_what_was_judged(source: Generator) -> None:
+def test_changes_of_the_sampling_keep_the_other_evaluated_settings(source: Generator) -> None:
     assert source.sampling_with(SamplingChanges()) == source.sampling
     assert source.sampling_with(SamplingChanges(steps=7)) == replace(source.sampling, steps=7)
     latent = replace(source, decoder=Autoencoder(2, LatentConfig(enabled=True)))
-    for changed, changes, says in (
+    for changed, changes, message in (
         (source, SamplingChanges(steps=1001), "steps <= timesteps"),
         (source, SamplingChanges(eta=0.5), "eta = 0"),
         (latent, SamplingChanges(inpaint=True), "set inpaint=false"),
     ):
-        with pytest.raises(ConfigError, match=says):
+        with pytest.raises(ConfigError, match=message):
             changed.sampling_with(changes)
 
 
@@ -207,12 +207,12 @@ def test_two_threads_change_nothing_of_that(source: Generator) -> None:
 def test_no_two_samples_share_their_noise(checkpoint: Path) -> None:
     """Nor do two of the same condition, wherever in the request they stand."""
     many = CHUNK + 10
-    z = samples(checkpoint, many, cond=asked(1).expand(many, -1).contiguous())
+    z = samples(checkpoint, many, cond=conditions_for(1).expand(many, -1).contiguous())
     assert len({tuple(row.flatten().tolist()) for row in z}) == many
 
 
 def test_a_sample_does_not_depend_on_the_conditions_of_its_batch_mates(checkpoint: Path) -> None:
-    cond, others = asked(6), asked(6, seed=1)
+    cond, others = conditions_for(6), conditions_for(6, seed=1)
     mixed = torch.cat([cond[:2], others[2:]])
     found, expected = samples(checkpoint, 6, cond=mixed), samples(checkpoint, 6, cond=cond)
     assert_same(found[:2], expected[:2])
@@ -221,23 +221,23 @@ def test_a_sample_does_not_depend_on_the_conditions_of_its_batch_mates(checkpoin
 
 def test_room_behind_the_last_step_changes_nothing(checkpoint: Path) -> None:
     """Noise is drawn for all T steps in the order of time, so the valid ones have theirs at any T."""
-    cond = asked(5)
+    cond = conditions_for(5)
     longer = samples(checkpoint, 5, 80, cond=cond)
     assert not bool(longer[:, 64:].any())
     assert_same(longer[:, :64], samples(checkpoint, 5, 64, cond=cond))
 
 
-def test_the_condition_has_a_say(checkpoint: Path) -> None:
-    cond = asked(4)
+def test_the_condition_changes_the_sample(checkpoint: Path) -> None:
+    cond = conditions_for(4)
     farther = cond + torch.tensor([0.0, 1.0, 0.0, 0.0, 0.0])
     assert not torch.allclose(samples(checkpoint, cond=farther), samples(checkpoint, cond=cond))
 
 
-# what it was asked to be
+# requested conditions
 
 
-def test_samples_last_as_long_as_asked(checkpoint: Path) -> None:
-    cond = asked(40)
+def test_samples_have_the_requested_duration(checkpoint: Path) -> None:
+    cond = conditions_for(40)
     z = samples(checkpoint, 40, cond=cond)
     assert z.dtype == torch.float32
     assert z.shape == (40, 64, 2)
@@ -248,7 +248,7 @@ def test_samples_last_as_long_as_asked(checkpoint: Path) -> None:
         assert not bool(row[length:].any())
 
 
-def test_drawn_conditions_are_those_of_training_movements_that_fit(source: Generator, splits: DataSplits) -> None:
+def test_sampled_conditions_are_those_of_training_movements_that_fit(source: Generator, splits: DataSplits) -> None:
     def together(conditions: Conditions) -> set[tuple[float, ...]]:
         rows = zip(conditions.raw[:, :-1].tolist(), conditions.angle.tolist(), strict=True)
         return {(*raw, angle) for raw, angle in rows}
@@ -306,7 +306,7 @@ def test_guidance_one_is_no_guidance(source: Generator, splits: DataSplits) -> N
 
 
 @pytest.mark.parametrize("inpaint", [False, True])
-def test_inpainted_samples_end_where_they_were_asked_to(source: Generator, splits: DataSplits, inpaint: bool) -> None:
+def test_inpainted_samples_end_at_the_requested_point(source: Generator, splits: DataSplits, inpaint: bool) -> None:
     """Before pixels are rounded; the briefly trained model alone misses by far."""
     real = splits["validation"].take(torch.arange(30))
     fake = source.sample_matching(real, seed=0, sampling=SamplingConfig(steps=4, inpaint=inpaint))
@@ -347,16 +347,16 @@ def wide(splits: DataSplits) -> Canonical:
 
 @pytest.fixture(scope="module")
 def of_widths(splits: DataSplits, wide: Canonical, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint, untrained but not silent, that has met them."""
+    """Return a checkpoint, untrained but with a non-zero head, of a training split with widths."""
     folder = tmp_path_factory.mktemp("wide") / "checkpoint"
     state = initial_state(CONFIG, ALONE)
     torch.nn.init.normal_(state.ema.model.get_parameter("head.weight"), std=0.1)
-    told = replace(splits, splits={**splits.splits, "train": wide}, statistics=fit_statistics(wide, 0.25))
-    save_state(state, CONFIG, told, folder)
+    wide_splits = replace(splits, splits={**splits.splits, "train": wide}, statistics=fit_statistics(wide, 0.25))
+    save_state(state, CONFIG, wide_splits, folder)
     return folder
 
 
-def test_known_widths_come_back_from_a_checkpoint_and_are_drawn(of_widths: Path, wide: Canonical) -> None:
+def test_known_widths_are_restored_from_a_checkpoint_and_sampled(of_widths: Path, wide: Canonical) -> None:
     known = load_generator(of_widths).training_conditions
     torch.testing.assert_close(known.raw, wide.condition(), rtol=0.0, atol=0.0, equal_nan=True)
     drawn = load_generator(of_widths).draw_conditions(200, seed=0).raw[:, -1]
@@ -369,7 +369,7 @@ def test_each_width_and_an_unknown_one_have_samples_of_their_own(of_widths: Path
     mean = load_generator(of_widths).statistics.condition_mean[-1].item()
     found = []
     for width in (math.nan, mean, math.log(12.0), math.log(70.0)):
-        cond = asked(4)
+        cond = conditions_for(4)
         cond[:, -1] = width
         found.append(samples(of_widths, cond=cond))
         assert bool(torch.isfinite(found[-1]).all())
@@ -378,32 +378,32 @@ def test_each_width_and_an_unknown_one_have_samples_of_their_own(of_widths: Path
         assert float((one - other).abs().flatten(1).amax(dim=1).min()) > 1e-4
 
 
-def test_a_width_counts_only_for_a_model_that_has_met_one(
+def test_a_width_matters_only_to_a_model_trained_with_widths(
     of_widths: Path, source: Generator, splits: DataSplits
 ) -> None:
     real = splits["validation"].take(torch.arange(6))
     wide = replace(real, target_width_px=torch.full((6,), 40.0, dtype=torch.float64))
     for model, counts in ((load_generator(of_widths), True), (source, False)):
-        plain, aimed = (model.sample_matching(people, seed=0, steps=2) for people in (real, wide))
+        plain, aimed = (model.sample_matching(human, seed=0, steps=2) for human in (real, wide))
         assert torch.equal(plain.deltas, aimed.deltas) is not counts
         assert torch.equal(aimed.target_width_px, wide.target_width_px)
 
 
-def test_a_width_that_cannot_be_met_is_refused(checkpoint: Path, of_widths: Path) -> None:
+def test_an_invalid_width_is_refused(checkpoint: Path, of_widths: Path) -> None:
     for folder, width, law in (
         (checkpoint, 3.0, "expected unknown target widths for a model whose training split has none, but got a width"),
         (of_widths, math.inf, "expected `0 < target width < inf px`, but got inf px; an unknown target width is NaN"),
         (of_widths, -math.inf, "expected `0 < target width < inf px`, but got 0 px; an unknown target width is NaN"),
     ):
-        cond = asked(4)
+        cond = conditions_for(4)
         cond[2, -1] = width
-        with pytest.raises(ConfigError) as caught:
+        with pytest.raises(ConfigError) as exc_info:
             samples(folder, cond=cond)
-        assert str(caught.value).startswith(law)
+        assert str(exc_info.value).startswith(law)
     with pytest.raises(
         ConfigError, match=r"^expected `columns == 5` \(log_duration_s, .* an unknown target width is NaN$"
     ):
-        Conditions(asked(2)[:, :4], torch.zeros(2, dtype=torch.float64)).check(CanonicalConfig())
+        Conditions(conditions_for(2)[:, :4], torch.zeros(2, dtype=torch.float64)).check(CanonicalConfig())
 
 
 # what was saved is what samples
@@ -436,24 +436,24 @@ def test_a_checkpoint_carries_the_statistics_and_conditions_of_its_training_spli
 # what is refused
 
 
-def test_requests_that_cannot_be_met_are_refused(checkpoint: Path) -> None:
-    too_long, not_finite = asked(4), asked(4)
+def test_invalid_requests_are_refused(checkpoint: Path) -> None:
+    too_long, not_finite = conditions_for(4), conditions_for(4)
     too_long[2, 0] = math.log(LONGEST_S + 2 / 60)
     not_finite[1, 1] = float("nan")
     for options, law in (
         ({"n": 0}, "expected `n >= 1`, but got n=0"),
-        ({"cond": asked(3)}, "expected `cond.shape == (4, 5)` (log_duration_s, "),
-        ({"cond": asked(4)[:, :4]}, "expected `cond.shape == (4, 5)` (log_duration_s, "),
+        ({"cond": conditions_for(3)}, "expected `cond.shape == (4, 5)` (log_duration_s, "),
+        ({"cond": conditions_for(4)[:, :4]}, "expected `cond.shape == (4, 5)` (log_duration_s, "),
         ({"cond": not_finite}, "expected `conditions` to be finite"),
         ({"cond": too_long}, "expected `duration <= 1.067 s` (T=64 steps at 60 Hz), but got 1.100 s"),
         ({"seq_len": 7}, "expected `seq_len >= 8`, but got seq_len=7"),
         ({"steps": 0}, "expected `steps >= 1`, but got steps=0"),
         ({"steps": 1001}, "expected `1 <= steps <= timesteps`, but got steps=1001"),
     ):
-        with pytest.raises(ConfigError) as caught:
+        with pytest.raises(ConfigError) as exc_info:
             samples(checkpoint, **options)
-        assert str(caught.value).startswith(law)
-        assert "\n" not in str(caught.value)
+        assert str(exc_info.value).startswith(law)
+        assert "\n" not in str(exc_info.value)
 
 
 def test_someone_must_name_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -476,9 +476,9 @@ def test_someone_must_name_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )
 def test_impossible_settings_are_refused(values: dict[str, Any], law: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as exc_info:
         SamplingConfig(**values)
-    assert str(caught.value).startswith(law)
+    assert str(exc_info.value).startswith(law)
 
 
 @pytest.mark.parametrize("name", ["ema.stem.weight", "statistics.mean", "known.raw"])
@@ -490,9 +490,9 @@ def test_weights_that_are_no_numbers_are_refused(checkpoint: Path, tmp_path: Pat
     save_file(tensors, tmp_path / "other" / WEIGHTS)
     known = {**record, "weights_sha256": file_sha256(tmp_path / "other" / WEIGHTS)}
     (tmp_path / "other" / RECORD).write_text(json.dumps(known))
-    with pytest.raises(CheckpointError) as caught:
+    with pytest.raises(CheckpointError) as exc_info:
         load_generator(tmp_path / "other")
-    assert str(caught.value).startswith(f"{tmp_path / 'other'}: {name} holds NaN or infinity")
+    assert str(exc_info.value).startswith(f"{tmp_path / 'other'}: {name} holds NaN or infinity")
 
 
 def test_a_truncated_checkpoint_is_refused(checkpoint: Path, tmp_path: Path) -> None:
@@ -525,10 +525,10 @@ def test_a_checkpoint_that_does_not_fit_is_refused(
     whole, known = load_checkpoint(checkpoint)
     changed = {name: tensor for name, tensor in {**whole, **tensors}.items() if tensor is not None}
     save_checkpoint(tmp_path / "other", changed, {**known, **record})
-    with pytest.raises(CheckpointError) as caught:
+    with pytest.raises(CheckpointError) as exc_info:
         load_generator(tmp_path / "other")
-    assert str(caught.value).startswith(f"{tmp_path / 'other'}: {reason}")
-    assert "\n" not in str(caught.value)
+    assert str(exc_info.value).startswith(f"{tmp_path / 'other'}: {reason}")
+    assert "\n" not in str(exc_info.value)
 
 
 def test_an_altered_checkpoint_is_refused(checkpoint: Path, tmp_path: Path) -> None:
@@ -540,7 +540,7 @@ def test_an_altered_checkpoint_is_refused(checkpoint: Path, tmp_path: Path) -> N
 
 
 def test_conditions_count_their_rows() -> None:
-    assert len(Conditions(asked(5), torch.zeros(5, dtype=torch.float64))) == 5
+    assert len(Conditions(conditions_for(5), torch.zeros(5, dtype=torch.float64))) == 5
 
 
 @pytest.mark.parametrize(

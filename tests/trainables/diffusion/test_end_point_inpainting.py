@@ -1,4 +1,4 @@
-"""Laws of end-point inpainting: the sum is what was asked for, stillness stays, and nothing else is touched."""
+"""End-point inpainting: the steps add up to the requested end, still steps stay still, the rest is unchanged."""
 
 import pytest
 import torch
@@ -65,12 +65,12 @@ def test_a_movement_without_motion_gets_equal_steps() -> None:
     torch.testing.assert_close(found[1, :6], (END[1] / 6).expand(6, 2))
 
 
-def test_what_ends_there_already_is_left_alone() -> None:
+def test_a_prediction_that_ends_there_already_is_unchanged() -> None:
     held = hold_end_point(steps(), MASK, END, SCALE_PX)
     torch.testing.assert_close(hold_end_point(held, MASK, END, SCALE_PX), held)
 
 
-def test_a_corrected_prediction_ends_where_it_was_asked_to() -> None:
+def test_a_corrected_prediction_ends_at_the_requested_point() -> None:
     scale = statistics()
     z = scale.compress(steps()).float() * MASK[..., None]
     corrected = end_point_correction(scale, MASK, END[:, 0])(z)

@@ -47,7 +47,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return found, saved
 
 
-def test_every_epoch_is_judged_as_in_the_space_of_the_sequences(run: Run) -> None:
+def test_every_epoch_is_evaluated_in_the_space_of_the_sequences(run: Run) -> None:
     assert [epoch.number for epoch in run[0]] == [0, 1, 2]
     assert all({names.VAL_C2ST, names.VAL_MMD, names.VAL_LOSS} <= set(epoch.metrics) for epoch in run[0])
 
@@ -64,7 +64,7 @@ def test_the_autoencoder_is_fitted_once_and_never_changed(run: Run) -> None:
         assert all(torch.equal(other[name], tensor) for name, tensor in first.items())
 
 
-def test_the_run_goes_on_from_a_checkpoint_bit_for_bit(run: Run, tmp_path: Path) -> None:
+def test_the_run_resumes_from_a_checkpoint_bit_for_bit(run: Run, tmp_path: Path) -> None:
     (last,) = epochs(TINY, resume=run[1][1])
     last.save(tmp_path / "last")
     found, expected = (load_checkpoint(folder)[0] for folder in (tmp_path / "last", run[1][2]))
@@ -76,15 +76,15 @@ def loaded(run: Run) -> Generator:
     return load_generator(run[1][2])
 
 
-def test_a_loaded_generator_answers_in_sequences_that_end_with_their_mask(run: Run) -> None:
-    asked = load_splits(TINY.data)["validation"].take(torch.arange(150))
+def test_a_loaded_generator_returns_sequences_that_end_with_their_mask(run: Run) -> None:
+    real = load_splits(TINY.data)["validation"].take(torch.arange(150))
     generator = loaded(run)
-    samples = generator.sample_matching(asked, seed=3, steps=2)
-    assert samples.deltas.shape == asked.deltas.shape
-    assert samples.deltas[~asked.mask].eq(0).all()
-    assert samples.deltas[asked.mask].ne(0).any(dim=1).all()
-    assert torch.equal(generator.sample_matching(asked, seed=3, steps=2).deltas, samples.deltas)
-    part = generator.sample_matching(asked.take(torch.arange(5)), seed=3, steps=2)
+    samples = generator.sample_matching(real, seed=3, steps=2)
+    assert samples.deltas.shape == real.deltas.shape
+    assert samples.deltas[~real.mask].eq(0).all()
+    assert samples.deltas[real.mask].ne(0).any(dim=1).all()
+    assert torch.equal(generator.sample_matching(real, seed=3, steps=2).deltas, samples.deltas)
+    part = generator.sample_matching(real.take(torch.arange(5)), seed=3, steps=2)
     torch.testing.assert_close(part.deltas, samples.deltas[:5], rtol=0, atol=1e-4)
 
 
@@ -112,5 +112,5 @@ def test_the_network_has_the_channels_of_the_latents_whatever_those_of_the_seque
     assert replace(TINY, data=events, latent=LatentConfig()).channels == 3
 
 
-def test_a_configuration_comes_back_from_its_plain_form() -> None:
+def test_a_configuration_is_restored_from_its_plain_form() -> None:
     assert build(DiffusionConfig, plain(TINY)) == TINY

@@ -104,7 +104,7 @@ def baseline(tmp_path_factory: pytest.TempPathFactory) -> State:
 # reproducibility
 
 
-def test_a_run_cut_after_an_epoch_and_resumed_is_the_uncut_run_bit_for_bit(
+def test_a_run_resumed_after_an_epoch_equals_the_uninterrupted_run_bit_for_bit(
     uncut: tuple[list[Epoch], list[State], Path], tmp_path: Path
 ) -> None:
     run, states, folder = uncut
@@ -132,7 +132,7 @@ def test_every_part_of_the_state_is_trained_and_saved(uncut: tuple[list[Epoch], 
     )
 
 
-def test_the_caller_may_draw_random_numbers_between_epochs(baseline: State, tmp_path: Path) -> None:
+def test_random_numbers_used_between_epochs_change_nothing(baseline: State, tmp_path: Path) -> None:
     torch.manual_seed(12345)
     run = epochs(TINY)
     for number in range(TINY.epochs):
@@ -184,7 +184,7 @@ def test_the_weights_at_the_start_are_the_seeds_alone() -> None:
     ],
     ids=["contrastive weight 0", "alpha 0"],
 )
-def test_what_is_switched_off_leaves_the_baseline_bit_for_bit(
+def test_features_that_are_off_leave_the_baseline_bit_for_bit(
     baseline: State, off: dict[str, Any], tmp_path: Path
 ) -> None:
     assert_equal(trained(replace(TINY, **off), tmp_path / "off"), baseline)
@@ -195,11 +195,11 @@ def test_what_is_switched_off_leaves_the_baseline_bit_for_bit(
     [{"contrastive": ContrastiveConfig(weight=1e-3)}, {"augmentation": AugmentationConfig(alpha=0.01)}],
     ids=["contrastive weight", "alpha"],
 )
-def test_what_is_switched_on_does_not(baseline: State, on: dict[str, Any], tmp_path: Path) -> None:
+def test_features_that_are_on_change_the_baseline(baseline: State, on: dict[str, Any], tmp_path: Path) -> None:
     assert differ(trained(replace(TINY, **on), tmp_path / "on"), baseline)
 
 
-# what an epoch tells
+# metrics of an epoch
 
 
 def test_epochs_are_numbered_from_the_untrained_model(uncut: tuple[list[Epoch], list[State], Path]) -> None:
@@ -237,13 +237,13 @@ def test_the_untrained_model_has_the_loss_of_predicting_nothing() -> None:
     assert untrained.metrics[names.VAL_LOSS] == pytest.approx(total / len(dataset), rel=1e-5)
 
 
-def test_training_lowers_the_loss_on_people_it_has_not_seen() -> None:
+def test_training_lowers_the_loss_on_held_out_users() -> None:
     start, *_, end = epochs(replace(TINY, steps_per_epoch=30))
     assert end.metrics[names.VAL_LOSS] < 0.9 * start.metrics[names.VAL_LOSS]
 
 
 def test_a_network_that_predicts_the_noise_learns_as_well() -> None:
-    """Untrained it makes no movements at all, so that nothing but their lack is told of it."""
+    """Untrained it generates no movements, so that only their absence is reported."""
     noise = replace(TINY, steps_per_epoch=30, diffusion=NoiseConfig(objective="eps"))
     start, *_, end = epochs(noise)
     assert start.metrics[names.VAL_REJECTED] == 1.0
@@ -297,7 +297,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_the_weights_change() -> N
     assert (state.step, state.ema.updates) == (0, 0)
 
 
-def test_gradients_are_clipped_to_the_norm_that_was_asked_for() -> None:
+def test_gradients_are_clipped_to_the_configured_norm() -> None:
     """Plain gradient descent with rate 1 then moves the weights by at most that far, and here by exactly that."""
     config = replace(TINY, optim=replace(TINY.optim, grad_clip=1e-3))
     state, batch = initial_state(config, ALONE), first_batch()
@@ -340,7 +340,7 @@ def gradients_of(config: DiffusionConfig) -> Tensor:
 
 
 @pytest.mark.parametrize("accumulate", [2, 8])
-def test_accumulated_parts_have_the_gradient_of_the_whole_batch(accumulate: int) -> None:
+def test_accumulated_parts_have_the_gradient_of_the_full_batch(accumulate: int) -> None:
     config = replace(TINY, model=ModelConfig(base_channels=16, dropout=0.0), optim=replace(TINY.optim, grad_clip=1e9))
     whole = gradients_of(config)
     parts = gradients_of(replace(config, optim=replace(config.optim, accumulate=accumulate)))
@@ -357,10 +357,10 @@ def test_a_batch_that_its_workers_cannot_share_is_refused() -> None:
 # early stopping
 
 
-def judged_as(values: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Validation losses as they are told, epoch by epoch, whatever was trained; nothing else is computed."""
-    told = iter(values)
-    monkeypatch.setattr(loop, "_validation_loss", lambda *_: next(told))
+def with_validation_losses(values: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace validation losses by given ones, epoch by epoch; nothing else is computed."""
+    replayed = iter(values)
+    monkeypatch.setattr(loop, "_validation_loss", lambda *_: next(replayed))
     monkeypatch.setattr(Validator, "__call__", lambda *_: {})
 
 
@@ -372,15 +372,15 @@ def stopping(patience: int, min_delta: float = 0.0) -> DiffusionConfig:
 @pytest.mark.parametrize(
     ("patience", "min_delta", "last"), [(0, 0.0, 6), (1, 0.0, 3), (2, 0.0, 6), (2, 0.3, 4), (5, 0.5, 6)]
 )
-def test_a_run_ends_when_validation_has_not_improved_for_as_long_as_is_endured(
+def test_a_run_stops_when_validation_has_not_improved_for_the_patience(
     patience: int, min_delta: float, last: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judged_as([5.0, 4.0, 3.0, 3.5, 2.9, 2.8, 2.7], monkeypatch)
+    with_validation_losses([5.0, 4.0, 3.0, 3.5, 2.9, 2.8, 2.7], monkeypatch)
     assert [epoch.number for epoch in epochs(stopping(patience, min_delta))][-1] == last
 
 
 def test_a_resumed_run_has_not_forgotten_how_long_it_waited(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    judged_as([5.0, 4.0, 4.5, 4.4, 4.3], monkeypatch)
+    with_validation_losses([5.0, 4.0, 4.5, 4.4, 4.3], monkeypatch)
     *_, second = islice(epochs(stopping(2)), 3)
     second.save(tmp_path / "2")
     assert [epoch.number for epoch in epochs(stopping(2), resume=tmp_path / "2")] == [3]
@@ -418,7 +418,7 @@ def test_the_reported_learning_rate_is_the_last_one_used(uncut: tuple[list[Epoch
 # configuration
 
 
-def test_a_configuration_comes_back_from_its_plain_form() -> None:
+def test_a_configuration_is_restored_from_its_plain_form() -> None:
     assert build(DiffusionConfig, plain(BUSY)) == BUSY
 
 
@@ -451,11 +451,11 @@ def test_a_configuration_comes_back_from_its_plain_form() -> None:
         ("optim", {"final_lr_share": 2.0}, "`0 <= final_lr_share <= 1`"),
     ],
 )
-def test_a_broken_law_is_told(key: str, value: Any, law: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+def test_an_invalid_value_is_refused(key: str, value: Any, law: str) -> None:
+    with pytest.raises(ConfigError) as exc_info:
         build(DiffusionConfig, {key: value}, at="trainable")
-    assert str(caught.value).startswith("trainable")
-    assert law in str(caught.value)
+    assert str(exc_info.value).startswith("trainable")
+    assert law in str(exc_info.value)
 
 
 def test_reduced_precision_is_for_devices_that_compute_in_it() -> None:

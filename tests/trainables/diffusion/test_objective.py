@@ -37,7 +37,7 @@ RANKED = ContrastiveConfig(weight=0.7, temperature=0.5, negatives=3, share=0.5)
 
 
 def network(config: UNetConfig = SMALL) -> UNet1D:
-    """A network in evaluation mode whose head speaks, as after training."""
+    """Return a network in evaluation mode with a non-zero head, as after training."""
     torch.manual_seed(0)
     model = UNet1D(config).eval()
     torch.nn.init.normal_(model.head.weight, std=0.1)
@@ -67,7 +67,7 @@ def step(b: int = 8, dropout: float = 0.3, seed: int = 0) -> tuple[Batch, StepRa
 def ranked(
     batch: Batch, drawn: StepRandomness, config: ContrastiveConfig, random: torch.Generator | None = None
 ) -> tuple[Batch, StepRandomness]:
-    """The same step with the negatives that the configuration asks for."""
+    """Return the same step with the configured negatives."""
     negatives = draw_negatives(batch.condition, config, random or seeded(), NO_QUEUE, drawn.drop_condition)
     return batch, drawn._replace(negatives=negatives)
 
@@ -103,7 +103,7 @@ def test_the_denoising_loss_is_the_mean_over_valid_steps_and_channels() -> None:
         assert float(found[b]) == pytest.approx(sum(squares) / len(squares), rel=1e-12)
 
 
-def test_the_whole_loss_is_its_definition() -> None:
+def test_the_total_loss_equals_its_definition() -> None:
     """Row by row in scalars: x_t and v from the schedule, squares over valid steps, mean per row, mean over rows."""
     (batch, drawn), model = step(b=3), network()
     total = 0.0
@@ -166,7 +166,7 @@ def test_the_order_of_rows_does_not_count() -> None:
 
 
 def test_a_short_sequence_counts_as_much_as_a_long_one() -> None:
-    """Predictions of 0 against v = eps at t = last: each row has mean square 1, whatever its length."""
+    """Predictions of 0 against v = eps at t = last: each row has mean square 1 at every length."""
     mask = torch.arange(64) < torch.tensor([[8], [64]])
     v = torch.ones(2, 64, 2)
     assert denoising_loss(v, torch.zeros_like(v), mask).tolist() == [1.0, 1.0]
@@ -190,7 +190,7 @@ def train(
 
 
 def plain_loss(model: UNet1D, batch: Batch, drawn: StepRandomness, _: torch.Generator) -> Tensor:
-    """Velocity matching and nothing else, without a look at the code under test."""
+    """The oracle: velocity matching and nothing else, independent of the code under test."""
     alpha_t, sigma_t = (part[drawn.t].float()[:, None, None] for part in (SCHEDULE.alpha, SCHEDULE.sigma))
     z, mask = batch.sequences
     x_t, v = alpha_t * z + sigma_t * drawn.eps, alpha_t * drawn.eps - sigma_t * z
@@ -218,14 +218,14 @@ def test_weight_zero_trains_the_weights_of_the_plain_loss_bit_for_bit(config: Co
     assert torch.equal(negatives.get_state(), seeded(9).get_state())
 
 
-def test_another_weight_trains_other_weights_and_draws_negatives() -> None:
+def test_a_positive_weight_changes_the_training_and_samples_negatives() -> None:
     expected, _ = train(plain_loss)
     found, negatives = train(contrastive_loss(replace(RANKED, weight=1e-3)))
     assert not all(map(torch.equal, found, expected))
     assert not torch.equal(negatives.get_state(), seeded(9).get_state())
 
 
-def test_what_was_not_computed_is_not_reported() -> None:
+def test_metrics_that_were_not_computed_are_not_reported() -> None:
     assert loss_of(step())[2:] == (None, None)
     assert None not in loss_of(step(), RANKED)
 
@@ -238,17 +238,17 @@ def test_the_ranking_term_is_its_definition(negatives: int, share: float) -> Non
     """Each negative by a call of its own; rows whose condition is dropped have no negative."""
     config = replace(RANKED, negatives=negatives, share=share)
     (batch, drawn), model = step(dropout=0.4), network()
-    count, lenders = round(share * 8), derangements(batch.condition, negatives, seeded())
+    count, negatives_of = round(share * 8), derangements(batch.condition, negatives, seeded())
     assert 0 < int(drawn.drop_condition[:count].sum()) < count
 
     alpha_t, sigma_t = SCHEDULE.at(drawn.t)
     z, mask = batch.sequences
     x_t, v = alpha_t * z + sigma_t * drawn.eps, alpha_t * drawn.eps - sigma_t * z
 
-    def distance(row: int, lender: int) -> float:
+    def distance(row: int, other: int) -> float:
         given = (part[row : row + 1] for part in (x_t, drawn.t, mask))
         with torch.no_grad():
-            predicted = model(*given, batch.condition[lender][None], drawn.drop_condition[row][None])
+            predicted = model(*given, batch.condition[other][None], drawn.drop_condition[row][None])
         return float((v[row, mask[row]] - predicted[0, mask[row]]).square().sum())
 
     own = [distance(row, row) for row in range(8)]
@@ -256,7 +256,7 @@ def test_the_ranking_term_is_its_definition(negatives: int, share: float) -> Non
     for row in range(count):
         if drawn.drop_condition[row]:
             continue
-        others = [distance(row, int(lender)) for lender in lenders.rows[row]]
+        others = [distance(row, int(other)) for other in negatives_of.rows[row]]
         right += [own[row] < other for other in others]
         odds = sum(math.exp((own[row] - other) / scale / config.temperature) for other in others)
         losses.append(math.log(1 + odds))
@@ -295,7 +295,7 @@ def test_a_network_that_ignores_its_condition_is_charged_for_a_guess() -> None:
     assert float(loss.ranking) == pytest.approx(math.log(4))
 
 
-def test_if_all_forget_their_condition_there_is_nothing_to_rank() -> None:
+def test_if_all_conditions_are_dropped_the_ranking_loss_is_zero() -> None:
     batch, drawn = step()
     loss = loss_of((batch, drawn._replace(drop_condition=torch.ones(8, dtype=torch.bool))), RANKED)
     assert loss.ranking is not None
@@ -306,7 +306,7 @@ def test_if_all_forget_their_condition_there_is_nothing_to_rank() -> None:
 # the draw
 
 
-def test_a_draw_is_the_generators_alone_and_does_not_look_at_the_data() -> None:
+def test_random_numbers_depend_on_the_generator_and_not_on_the_data() -> None:
     one, other = (sample_randomness(batch_of(seed=seed), noise(0.5), seeded(3), estimates=True) for seed in (0, 1))
     assert all(map(torch.equal, one[:4], other[:4]))
     assert not torch.equal(one.eps, sample_randomness(batch_of(), noise(0.5), seeded(4)).eps)
@@ -371,7 +371,7 @@ def test_gamma_zero_weighs_all_rows_alike() -> None:
     assert len(set(Objective(SCHEDULE, PREDICTIONS["v"], 5.0).weight(t).tolist())) > 90
 
 
-def test_chosen_rows_see_their_own_estimate_and_the_others_zero() -> None:
+def test_chosen_rows_get_their_own_estimate_and_the_others_zero() -> None:
     """By two calls: the first without an estimate, its x_0 into the second; no gradient flows through the first."""
     model = network(replace(SMALL, self_condition=True))
     batch = batch_of()

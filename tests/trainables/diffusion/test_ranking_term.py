@@ -29,7 +29,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def network(dropout: float = 0.0) -> UNet1D:
-    """A network whose head speaks, as after training."""
+    """Return a network with a non-zero head, as after training."""
     torch.manual_seed(0)
     model = UNet1D(replace(SMALL, dropout=dropout))
     torch.nn.init.normal_(model.head.weight, std=0.1)
@@ -66,14 +66,14 @@ def distance(one: Tensor, other: Tensor, mask: Tensor) -> float:
     [ContrastiveConfig(), replace(CONFIG, weight=0.0, negatives=500, source="queue", share=1.0)],
     ids=["defaults", "others"],
 )
-def test_weight_zero_draws_nothing_and_keeps_nothing(config: ContrastiveConfig) -> None:
+def test_weight_zero_samples_nothing_and_stores_nothing(config: ContrastiveConfig) -> None:
     random, before = seeded(9), seeded(9).get_state()
     for step in range(3):
         assert draw_negatives(inputs_of().condition, config, random, NO_PAST, step=step) is None
     assert torch.equal(random.get_state(), before)
 
 
-def test_another_weight_draws() -> None:
+def test_a_positive_weight_samples_negatives() -> None:
     random = seeded(9)
     assert draw_negatives(inputs_of().condition, replace(CONFIG, weight=1e-6), random, NO_PAST) is not None
     assert not torch.equal(random.get_state(), seeded(9).get_state())
@@ -101,14 +101,14 @@ def test_the_conditions_of_the_first_rows_negatives_travel(source: str, k: int, 
     past = queue.rows if source == "queue" else torch.empty(0, 3)
     assert len(queue.rows) == len(past)
     found = draw_negatives(inputs.condition, config, seeded(2), queue, inputs.drop_condition)
-    lenders = SOURCES[source](inputs.condition, past, k, seeded(2))
+    chosen = SOURCES[source](inputs.condition, past, k, seeded(2))
     pool = torch.cat([inputs.condition, past])
     assert found is not None
     assert len(found.condition) == max(1, round(share * 8))
     for i in range(len(found.condition)):
         assert inputs.drop_condition is not None
-        assert torch.equal(found.condition[i], pool[lenders.rows[i]])
-        assert torch.equal(found.valid[i], lenders.valid[i] & ~inputs.drop_condition[i])
+        assert torch.equal(found.condition[i], pool[chosen.rows[i]])
+        assert torch.equal(found.valid[i], chosen.valid[i] & ~inputs.drop_condition[i])
 
 
 def test_the_ranked_share_is_a_share_of_the_batch_and_at_least_one_row() -> None:
@@ -149,7 +149,7 @@ def test_a_config_checks_itself(key: str, value: Any) -> None:
 
 @pytest.mark.parametrize("detach", [False, True])
 @pytest.mark.parametrize(("k", "share"), [(1, 1.0), (3, 0.5)])
-def test_a_prediction_is_that_of_a_call_of_its_own(detach: bool, k: int, share: float) -> None:
+def test_a_prediction_equals_that_of_a_separate_call(detach: bool, k: int, share: float) -> None:
     inputs, model = inputs_of(), network().eval()
     negatives = drawn(inputs, replace(CONFIG, negatives=k, share=share))
     predicted, contrasted = predict(model, inputs, negatives, detach)
@@ -161,7 +161,7 @@ def test_a_prediction_is_that_of_a_call_of_its_own(detach: bool, k: int, share: 
             torch.testing.assert_close(contrasted[i, j], alone[0])
 
 
-def test_the_estimate_goes_with_its_row() -> None:
+def test_the_estimate_belongs_to_its_row() -> None:
     estimate = torch.randn(8, 16, 2)
     inputs = inputs_of()._replace(estimate=estimate)
     predicted, contrasted = predict(lambda *given: given[5], inputs, drawn(inputs), detach=False)
@@ -281,9 +281,9 @@ def test_the_mean_of_the_workers_terms_is_the_term_of_the_batch(share: float, wo
     def of(rank: int, world_size: int) -> Tensor:
         rows = slice(rank, None, world_size)
         part = Inputs._make(None if each is None else each[rows] for each in inputs)
-        lent = negatives.shard(rank, world_size, torch.device("cpu"))
-        loss, _ = term(model, part, lent, config, target[rows], scale)
-        if not len(lent.valid):
+        share_of_negatives = negatives.shard(rank, world_size, torch.device("cpu"))
+        loss, _ = term(model, part, share_of_negatives, config, target[rows], scale)
+        if not len(share_of_negatives.valid):
             return torch.zeros(1 + sum(p.numel() for p in parameters))
         slopes = torch.autograd.grad(loss, parameters, materialize_grads=True)
         return torch.cat([loss.detach()[None], *(slope.flatten() for slope in slopes)])
@@ -294,7 +294,7 @@ def test_the_mean_of_the_workers_terms_is_the_term_of_the_batch(share: float, wo
     torch.testing.assert_close(torch.stack([of(rank, workers) for rank in range(workers)]).mean(dim=0), whole)
 
 
-def test_if_all_forget_their_condition_there_is_nothing_to_rank() -> None:
+def test_if_all_conditions_are_dropped_the_ranking_loss_is_zero() -> None:
     inputs = inputs_of()._replace(drop_condition=torch.ones(8, dtype=torch.bool))
     model = network()
     loss, accuracy = term(model, inputs, drawn(inputs), CONFIG, torch.randn(8, 16, 2), torch.tensor(20.0))

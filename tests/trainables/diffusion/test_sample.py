@@ -31,9 +31,9 @@ from trainables.generation.blocks import WINDOW
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "checkpoint"
-    judged = EvaluationConfig(movements=100, probe="logistic")
+    evaluated = EvaluationConfig(movements=100, probe="logistic")
     model, quick = ModelConfig(base_channels=16), SamplingConfig(steps=1)
-    *_, last = epochs(DiffusionConfig(epochs=1, steps_per_epoch=2, model=model, sampling=quick, evaluation=judged))
+    *_, last = epochs(DiffusionConfig(epochs=1, steps_per_epoch=2, model=model, sampling=quick, evaluation=evaluated))
     last.save(folder)
     return folder
 
@@ -43,8 +43,8 @@ def test_the_files_hold_the_samples_of_the_api_and_are_read_back_as_recordings(
 ) -> None:
     assert run(COMMAND, main, [f"ckpt={checkpoint}", "n=9", "steps=2", "seed=5", f"out_dir={tmp_path}"]) == 0
     written = np.load(tmp_path / "samples.npy")
-    asked = generate_diffusion_samples(9, 64, steps=2, seed=5, checkpoint=checkpoint)
-    assert np.array_equal(written, asked.numpy())
+    generated = generate_diffusion_samples(9, 64, steps=2, seed=5, checkpoint=checkpoint)
+    assert np.array_equal(written, generated.numpy())
     read = read_recordings("table", tmp_path / "samples.parquet")
     assert len(read.recordings) == 9
     movements = observe_recordings(read.recordings)
@@ -53,14 +53,14 @@ def test_the_files_hold_the_samples_of_the_api_and_are_read_back_as_recordings(
     assert json.loads((tmp_path / "samples.json").read_text())["provenance"] == "synthetic"
 
 
-def ask(checkpoint: Path, folder: Path, *overrides: str) -> int:
+def run_sampling(checkpoint: Path, folder: Path, *overrides: str) -> int:
     return run(COMMAND, main, [f"ckpt={checkpoint}", "n=9", "steps=1", f"out_dir={folder}", *overrides])
 
 
 def test_many_windows_hold_what_one_request_gives(checkpoint: Path, tmp_path: Path) -> None:
-    """Two full windows and a part; numbers go on from window to window, and a window is a row group."""
+    """Two full windows and a part; row numbers continue over windows, and a window is a row group."""
     n = 2 * WINDOW + 5
-    assert ask(checkpoint, tmp_path, f"n={n}", "seed=3", "sampler=dpmpp_2m", "spacing=log_snr", "steps=2") == 0
+    assert run_sampling(checkpoint, tmp_path, f"n={n}", "seed=3", "sampler=dpmpp_2m", "spacing=log_snr", "steps=2") == 0
     sampling = SamplingConfig("dpmpp_2m", "log_snr")
     expected = generate_diffusion_samples(n, 64, steps=2, seed=3, sampling=sampling, checkpoint=checkpoint)
     assert np.array_equal(np.load(tmp_path / "samples.npy"), expected.numpy())
@@ -70,7 +70,7 @@ def test_many_windows_hold_what_one_request_gives(checkpoint: Path, tmp_path: Pa
 
 
 def test_one_window_at_a_time_is_computed_and_kept(checkpoint: Path) -> None:
-    """Nothing is computed before it is asked for, and what was written is given back: memory does not grow with n."""
+    """Windows are computed lazily and freed once written: memory does not grow with n."""
     source, n, computed = load_generator(checkpoint), 4 * WINDOW, []
     canonical, config = source.canonical, SampleConfig(ckpt=str(checkpoint), n=n, steps=1)
     source.model.register_forward_hook(lambda *_: computed.append(1))
@@ -88,14 +88,12 @@ def test_one_window_at_a_time_is_computed_and_kept(checkpoint: Path) -> None:
 
 @pytest.mark.parametrize("chosen", list(FORMATS))
 def test_only_the_chosen_formats_are_written(checkpoint: Path, tmp_path: Path, chosen: str) -> None:
-    assert ask(checkpoint, tmp_path, f"format=[{chosen}]") == 0
+    assert run_sampling(checkpoint, tmp_path, f"format=[{chosen}]") == 0
     assert {path.name for path in tmp_path.iterdir()} == {f"samples.{chosen}", "samples.json"}
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
-def test_an_interrupted_run_leaves_no_half_file_and_the_last_whole_ones(
-    tmp_path: Path, error: type[BaseException]
-) -> None:
+def test_an_interrupted_run_leaves_the_previous_files_complete(tmp_path: Path, error: type[BaseException]) -> None:
     movements = Movements(torch.ones(2, 8, 2).double(), torch.tensor([8, 5]), ("a", "b"))
     with SampleFiles(tmp_path, tuple(FORMATS), (2, 8, 2), {"run": 1}) as files:
         files.write(torch.ones(2, 8, 2), movements)
@@ -109,13 +107,13 @@ def test_an_interrupted_run_leaves_no_half_file_and_the_last_whole_ones(
 
 def conditions(n: int) -> npt.NDArray[np.float64]:
     """Half a second, 100 px, a path of 1.1 distances, 3 rad, no target width."""
-    asked: npt.NDArray[np.float64] = np.log(np.tile([0.5, 100.0, 1.1, 4.0, np.nan], (n, 1)))
-    return asked
+    generated: npt.NDArray[np.float64] = np.log(np.tile([0.5, 100.0, 1.1, 4.0, np.nan], (n, 1)))
+    return generated
 
 
 def test_conditions_may_come_from_a_file(checkpoint: Path, tmp_path: Path) -> None:
-    np.save(tmp_path / "asked.npy", conditions(9).astype(np.float32))
-    assert ask(checkpoint, tmp_path / "out", f"cond={tmp_path / 'asked.npy'}") == 0
+    np.save(tmp_path / "conditions.npy", conditions(9).astype(np.float32))
+    assert run_sampling(checkpoint, tmp_path / "out", f"cond={tmp_path / 'conditions.npy'}") == 0
     written = np.load(tmp_path / "out" / "samples.npy")
     assert {int(row.any(axis=1).sum()) for row in written} == {30}
 
@@ -160,12 +158,12 @@ def test_conditions_may_come_from_a_file(checkpoint: Path, tmp_path: Path) -> No
 def test_a_wrong_file_of_conditions_is_one_line_and_writes_nothing(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], values: object, reason: str
 ) -> None:
-    path = tmp_path / "asked.npy"
+    path = tmp_path / "conditions.npy"
     if isinstance(values, bytes):
         path.write_bytes(values)
     elif isinstance(values, np.ndarray):
         np.save(path, values, allow_pickle=True)
-    assert ask(checkpoint, tmp_path / "out", f"cond={path}") == WRONG_INPUT
+    assert run_sampling(checkpoint, tmp_path / "out", f"cond={path}") == WRONG_INPUT
     printed = capsys.readouterr().err
     assert reason in printed
     assert printed.count("\n") == 1
@@ -173,11 +171,11 @@ def test_a_wrong_file_of_conditions_is_one_line_and_writes_nothing(
 
 
 def test_a_truncated_file_of_conditions_is_refused(checkpoint: Path, tmp_path: Path) -> None:
-    np.save(tmp_path / "asked.npy", conditions(9))
-    whole = (tmp_path / "asked.npy").read_bytes()
-    (tmp_path / "asked.npy").write_bytes(whole[:-8])
-    with pytest.raises(ConfigError, match=r"^cond=.*asked.npy: not a readable .npy file"):
-        read_conditions(tmp_path / "asked.npy")
+    np.save(tmp_path / "conditions.npy", conditions(9))
+    whole = (tmp_path / "conditions.npy").read_bytes()
+    (tmp_path / "conditions.npy").write_bytes(whole[:-8])
+    with pytest.raises(ConfigError, match=r"^cond=.*conditions.npy: not a readable .npy file"):
+        read_conditions(tmp_path / "conditions.npy")
 
 
 @pytest.mark.parametrize(

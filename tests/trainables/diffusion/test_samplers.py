@@ -180,7 +180,7 @@ def test_fresh_noise_keeps_the_variance_of_the_data(eta: float, scale: float, ri
     assert (abs(variance(eta, scale) / 0.25 - 1) < 5 * (2 / 20_000) ** 0.5 + 0.02) is right
 
 
-def test_without_eta_no_fresh_noise_is_drawn() -> None:
+def test_without_eta_no_noise_is_added() -> None:
     def fresh(step: int) -> Tensor:
         raise AssertionError(step)
 
@@ -215,7 +215,7 @@ def test_the_network_is_called_once_per_step_at_falling_times_with_its_own_estim
 
 @samplers
 def test_every_prediction_of_the_data_is_corrected(name: str) -> None:
-    """A correction that knows the answer gives it, whatever the network says; one that changes nothing, nothing."""
+    """A correction to the true x_0 gives it for every prediction; the identity changes nothing."""
     target, model = torch.full((1, 6, 2), 3.0).double(), gaussian_velocity(SCHEDULE, 0.5)
     calls: list[Tensor] = []
 
@@ -240,7 +240,7 @@ def test_a_sample_does_not_depend_on_its_batch_mates(name: str, spacing: str) ->
 
 
 @samplers
-def test_sampling_draws_nothing_and_changes_nothing(name: str) -> None:
+def test_sampling_uses_no_global_generator_and_changes_no_input(name: str) -> None:
     torch.manual_seed(2)
     state, x_t = torch.get_rng_state(), start()
     SAMPLERS[name](gaussian_velocity(SCHEDULE, 0.5), SCHEDULE, x_t, times_of(5), None)
@@ -265,7 +265,7 @@ def test_nan_is_refused(name: str, where: str) -> None:
 
 
 @pytest.mark.parametrize("timesteps", [1, 7, 10, 1000])
-def test_trailing_times_go_from_the_last_one_down_in_equal_steps(timesteps: int) -> None:
+def test_trailing_times_descend_from_the_last_one_in_equal_steps(timesteps: int) -> None:
     schedule = cosine_schedule(timesteps)
     for steps in {1, 2, 3, 7, timesteps // 2, timesteps - 1, timesteps} - {0}:
         if steps > timesteps:
@@ -314,7 +314,7 @@ def test_the_noisiest_time_is_the_last_one_unless_that_would_magnify_errors() ->
         noisiest_time(hopeless, PREDICTIONS["eps"])
 
 
-# what the network says, and guidance
+# prediction types and guidance
 
 Model = Callable[[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None], Tensor]
 MASK = torch.ones(4, 6, dtype=torch.bool)
@@ -329,9 +329,9 @@ def conditional_model(calls: list[int]) -> Model:
         calls.append(len(x_t))
         assert condition is not None
         assert len(x_t) == len(t) == len(mask) == len(condition)
-        asked = 5 * x_t + condition[:, None]
-        said = asked if drop is None else torch.where(drop[:, None, None], 3 * x_t, asked)
-        return said if estimate is None else said + estimate
+        conditioned = 5 * x_t + condition[:, None]
+        output = conditioned if drop is None else torch.where(drop[:, None, None], 3 * x_t, conditioned)
+        return output if estimate is None else output + estimate
 
     return model
 
@@ -361,20 +361,20 @@ def test_guidance_one_is_the_conditional_model_exactly() -> None:
 
 @pytest.mark.parametrize("kind", list(PREDICTIONS))
 @pytest.mark.parametrize("t", [0, 500, 990])
-def test_whatever_a_network_says_a_velocity_comes_out(kind: str, t: int) -> None:
+def test_every_prediction_type_is_converted_to_a_velocity(kind: str, t: int) -> None:
     x_0, eps, alpha, sigma = start(), start().flip(0), float(SCHEDULE.alpha[t]), float(SCHEDULE.sigma[t])
-    said = PREDICTIONS[kind].target(x_0, eps, alpha, sigma)
-    model = bound(lambda *_: said, None, 1.0, PREDICTIONS[kind])
+    output = PREDICTIONS[kind].target(x_0, eps, alpha, sigma)
+    model = bound(lambda *_: output, None, 1.0, PREDICTIONS[kind])
     found = model(diffuse(x_0, eps, alpha, sigma), torch.full((4,), t), None)
     torch.testing.assert_close(found, velocity(x_0, eps, alpha, sigma), rtol=0.0, atol=2e-5)
 
 
 @samplers
 @spacings
-def test_a_network_that_says_eps_samples_like_one_that_says_v(name: str, spacing: str) -> None:
+def test_a_network_that_predicts_eps_samples_like_one_that_predicts_v(name: str, spacing: str) -> None:
     """On Gaussian data both are exact; they start at other times, so they agree up to the error of the solver."""
 
-    def said(kind: str, x_t: Tensor, t: Tensor, *_: object) -> Tensor:
+    def output(kind: str, x_t: Tensor, t: Tensor, *_: object) -> Tensor:
         v = gaussian_velocity(SCHEDULE, 0.5)(x_t, t, None)
         a, b = SCHEDULE.alpha[t][:, None, None], SCHEDULE.sigma[t][:, None, None]
         return v if kind == "v" else b * x_t + a * v
@@ -382,5 +382,7 @@ def test_a_network_that_says_eps_samples_like_one_that_says_v(name: str, spacing
     found = []
     for kind, prediction in PREDICTIONS.items():
         times = SPACINGS[spacing](SCHEDULE, 100, noisiest_time(SCHEDULE, prediction))
-        found.append(SAMPLERS[name](bound(partial(said, kind), None, 1.0, prediction), SCHEDULE, start(), times, None))
+        found.append(
+            SAMPLERS[name](bound(partial(output, kind), None, 1.0, prediction), SCHEDULE, start(), times, None)
+        )
     torch.testing.assert_close(found[0], found[1], rtol=0.02, atol=1e-3)

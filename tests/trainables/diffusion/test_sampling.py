@@ -18,7 +18,7 @@ LENGTHS = [1 + 37 * k % 200 for k in range(500)]
 
 @pytest.mark.parametrize("count", [1, 7, 8, 127, 128, 129, 500])
 @pytest.mark.parametrize("padded", [True, False])
-def test_every_row_stands_in_one_block_of_a_full_number_of_rows(count: int, padded: bool) -> None:
+def test_every_row_is_in_one_block_of_a_full_number_of_rows(count: int, padded: bool) -> None:
     mask = masks(LENGTHS[:count], 200) if padded else torch.ones(count, 200, dtype=torch.bool)
     found = list(blocks(mask, padded))
     rows = [row for block in found for row in block.rows[: block.real].tolist()]
@@ -30,7 +30,7 @@ def test_every_row_stands_in_one_block_of_a_full_number_of_rows(count: int, padd
 
 
 @pytest.mark.parametrize("steps", [8, 41, 64, 65, 200])
-def test_a_row_is_cut_by_its_own_length_alone(steps: int) -> None:
+def test_a_row_is_truncated_by_its_own_length_only(steps: int) -> None:
     """To the first multiple of the width that holds it, at most to T (which the network fills up itself)."""
     mask = masks([1 + each % steps for each in LENGTHS], steps)
     for block in blocks(mask, padded=True):
@@ -57,7 +57,7 @@ def test_masks_are_those_of_the_rows() -> None:
         assert bool((cut[block.real :].sum(dim=1) == 1).all())
 
 
-def test_what_is_not_asked_for_stays_as_it_was() -> None:
+def test_settings_that_are_not_given_keep_their_values() -> None:
     own = SamplingConfig("ddim", "trailing", 7, 1.5, 0.5)
     assert SamplingChanges().over(own) == own
     assert SamplingChanges(steps=20, guidance=1.0).over(own) == SamplingConfig("ddim", "trailing", 20, 1.0, 0.5)

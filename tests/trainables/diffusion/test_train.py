@@ -1,4 +1,4 @@
-"""`python -m trainables.diffusion.train` as it is typed: what it leaves, how it goes on, and what it refuses."""
+"""The command `python -m trainables.diffusion.train`: its outputs, its resumption, and refused input."""
 
 import json
 import os
@@ -93,7 +93,7 @@ def start(folder: Path, *overrides: str, code: str = "") -> "subprocess.Popen[st
 
 
 def listen() -> None:
-    """Ctrl-C is heard even where the tests were started in the background, whose children ignore it."""
+    """Receive Ctrl-C even where the tests were started in the background, whose children ignore it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -102,7 +102,7 @@ def copied(folder: Path, to: Path) -> Path:
     return to
 
 
-def test_a_run_leaves_all_that_sampling_and_going_on_need(trained: Path) -> None:
+def test_a_run_leaves_all_that_sampling_and_resuming_need(trained: Path) -> None:
     assert {path.name for path in trained.iterdir()} == {CONFIG, METRICS, CHECKPOINTS, "tensorboard", LOCK}
     assert [line["epoch"] for line in lines(trained)] == [0, 1, 2]
     for link in (LAST, BEST):
@@ -111,12 +111,12 @@ def test_a_run_leaves_all_that_sampling_and_going_on_need(trained: Path) -> None
         assert any(name.startswith("ema.") for name in tensors)
 
 
-def test_a_run_that_is_interrupted_goes_on_as_if_it_never_was(trained: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_resumes_with_identical_results(trained: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut"
     process = start(cut, "epochs=2", code=CTRL_C_AFTER_THE_FIRST_EPOCH)
     _, err = process.communicate(timeout=300)
     assert process.returncode == INTERRUPTED, err
-    assert err == "interrupted: everything finished so far is recorded\n"
+    assert err == "interrupted: progress is saved\n"
     assert load_record(cut / CHECKPOINTS / LAST)["epoch"] == 1
     assert train(cut, "epochs=2") == 0
     assert lines(cut) == lines(trained)
@@ -142,9 +142,9 @@ WRONG: dict[str, tuple[str, ...]] = {
     "diffusion.timesteps=0": ("diffusion: expected `timesteps >= 1`", "timesteps=0"),
     "data.canonical.sequence_length=4": ("data.canonical: expected `sequence_length >= 8`", "4"),
     "model.base_channels=20": ("model: ", "groups"),
-    "optim.lrr=1": ("optim.lrr: there is no such key; did you mean `optim.lr`?",),
+    "optim.lrr=1": ("unknown key optim.lrr; did you mean `optim.lr`?",),
     "optim.lr=nan": ("optim: expected `0 < lr < inf`", "lr=nan"),
-    "epochs=interval(1,3)": ("this command takes one value per key",),
+    "epochs=interval(1,3)": ("expected one value per key",),
     "device=quux": ("device=quux",),
     "data.path=nowhere.csv": ("nowhere.csv",),
 }

@@ -1,4 +1,4 @@
-"""Laws of the denoiser: the mask hides, sequences are strangers, the fused layer equals its definition."""
+"""The denoiser: padding has no effect, sequences are independent, the fused layer equals its definition."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ dtypes = pytest.mark.parametrize("dtype", list(TOLERANCE), ids=str)
 
 
 def network(dtype: torch.dtype = torch.float64, config: UNetConfig = SMALL) -> UNet1D:
-    """A network in evaluation mode whose head speaks, as after training."""
+    """Return a network in evaluation mode with a non-zero head, as after training."""
     torch.manual_seed(1)
     unet = UNet1D(config).to(dtype).eval()
     torch.nn.init.normal_(unet.head.weight, std=1.0)
@@ -164,7 +164,7 @@ def test_modulate_is_exact_far_from_zero() -> None:
     torch.testing.assert_close(actual.double(), expected, rtol=0, atol=1e-3)
 
 
-def test_channel_dropout_zeroes_whole_channels_and_keeps_the_mean() -> None:
+def test_channel_dropout_zeroes_entire_channels_and_keeps_the_mean() -> None:
     """40,000 draws at p = 0.25: 5 standard deviations of the share are 0.011, false-failure rate 6e-7."""
     torch.manual_seed(4)
     norm = ModulatedNorm(40, 4, dropout=0.25).train()

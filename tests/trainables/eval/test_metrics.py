@@ -195,7 +195,7 @@ def test_fewer_rows_than_clusters_are_refused() -> None:
 def test_a_non_finite_value_is_named_by_row_and_column(metric: object) -> None:
     fake = normal(2, 30, 3)
     fake[11, 2] = torch.nan
-    with pytest.raises(ValueError, match="row 11, column 2 is nan"):
+    with pytest.raises(ValueError, match="got nan in row 11, column 2"):
         metric(normal(1, 30, 3), fake)  # type: ignore[operator]
 
 

@@ -44,8 +44,8 @@ def source(checkpoint: Path) -> GanGenerator:
 
 
 @pytest.fixture(scope="module")
-def people(splits: DataSplits) -> Canonical:
-    """Movements to be asked for again, more than one call of the network takes."""
+def human(splits: DataSplits) -> Canonical:
+    """Movements whose conditions are sampled, more than one call of the network takes."""
     return splits["train"].take(torch.arange(WINDOW + 10))
 
 
@@ -58,7 +58,7 @@ def assert_close(found: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(found, expected, rtol=0.0, atol=1e-5)
 
 
-def test_what_is_loaded_samples_as_what_was_saved(source: GanGenerator, splits: DataSplits) -> None:
+def test_a_loaded_generator_samples_as_the_saved_one(source: GanGenerator, splits: DataSplits) -> None:
     network = initial_state(CONFIG, splits.statistics, ALONE).ema.model
     fresh = GanGenerator(network, CONFIG.model, source.statistics, source.canonical, source.training_conditions)
     real = splits["validation"].take(torch.arange(9))
@@ -66,23 +66,23 @@ def test_what_is_loaded_samples_as_what_was_saved(source: GanGenerator, splits: 
 
 
 @pytest.mark.parametrize("n", [1, 5, 33])
-def test_a_sample_does_not_depend_on_how_many_are_asked_for(source: GanGenerator, people: Canonical, n: int) -> None:
+def test_a_sample_does_not_depend_on_the_number_of_samples(source: GanGenerator, human: Canonical, n: int) -> None:
     """All of them go through more than one call of the network and more than one window."""
-    assert_close(samples(source, people.take(torch.arange(n))), samples(source, people)[:n])
+    assert_close(samples(source, human.take(torch.arange(n))), samples(source, human)[:n])
 
 
-def test_samples_are_numbered(source: GanGenerator, people: Canonical) -> None:
-    real = people.take(torch.arange(40))
+def test_samples_are_numbered(source: GanGenerator, human: Canonical) -> None:
+    real = human.take(torch.arange(40))
     rest = source.stream(conditions_of(real).take(slice(30, 40)), real.take(torch.arange(30, 40)), seed=1, first=30)
     assert_close(next(rest), samples(source, real)[30:])
 
 
-def test_rows_of_different_seeds_and_numbers_share_calls(source: GanGenerator, people: Canonical) -> None:
-    asked, keys = conditions_of(people), [(row % 3, 5 * row) for row in range(len(people))]
-    together = source.rows(asked, people, keys)
+def test_rows_of_different_seeds_and_numbers_share_calls(source: GanGenerator, human: Canonical) -> None:
+    given, keys = conditions_of(human), [(row % 3, 5 * row) for row in range(len(human))]
+    together = source.rows(given, human, keys)
     for row in (0, 7, WINDOW + 9):
         mine, (seed, number) = torch.tensor([row]), keys[row]
-        alone = source.stream(asked.take(mine), people.take(mine), seed=seed, first=number)
+        alone = source.stream(given.take(mine), human.take(mine), seed=seed, first=number)
         assert_close(torch.cat([*alone]), together[mine])
 
 
@@ -93,20 +93,18 @@ def test_nothing_can_be_chosen_about_its_sampling(source: GanGenerator) -> None:
         source.sampling_with(SamplingChanges(steps=4, guidance=2.0))
 
 
-def test_a_sample_depends_on_its_own_condition_alone(source: GanGenerator, people: Canonical) -> None:
-    real = people.take(torch.arange(8))
-    asked = conditions_of(real)
-    raw = asked.raw.clone()
+def test_a_sample_depends_on_its_own_condition_alone(source: GanGenerator, human: Canonical) -> None:
+    real = human.take(torch.arange(8))
+    given = conditions_of(real)
+    raw = given.raw.clone()
     raw[3, 1] += 0.5
-    before, after = samples(source, real), samples(source, real, conditions=Conditions(raw, asked.angle))
+    before, after = samples(source, real), samples(source, real, conditions=Conditions(raw, given.angle))
     changed = (before - after).abs().flatten(1).amax(dim=1) > 1e-4
     assert changed.tolist() == [row == 3 for row in range(8)]
 
 
-def test_a_target_width_has_a_say_in_what_is_like_a_movement_if_it_was_learnt(
-    source: GanGenerator, people: Canonical
-) -> None:
-    real = people.take(torch.arange(8))
+def test_a_target_width_is_matched_only_if_it_was_learnt(source: GanGenerator, human: Canonical) -> None:
+    real = human.take(torch.arange(8))
     wide = replace(real, target_width_px=torch.full((8,), 40.0, dtype=torch.float64))
     learnt = replace(source, training_conditions=conditions_of(wide))
     for known, differs in ((learnt, True), (source, False)):
@@ -116,15 +114,15 @@ def test_a_target_width_has_a_say_in_what_is_like_a_movement_if_it_was_learnt(
         assert bool((~same).flatten(1).any(dim=1).all()) is differs
 
 
-def test_samples_are_the_seeds_and_no_two_rows_share_their_noise(source: GanGenerator, people: Canonical) -> None:
-    asked = people.take(torch.zeros(4, dtype=torch.int64))
-    assert torch.equal(samples(source, asked), samples(source, asked))
-    drawn = torch.cat([samples(source, asked), samples(source, asked, seed=2)])
+def test_samples_are_the_seeds_and_no_two_rows_share_their_noise(source: GanGenerator, human: Canonical) -> None:
+    given = human.take(torch.zeros(4, dtype=torch.int64))
+    assert torch.equal(samples(source, given), samples(source, given))
+    drawn = torch.cat([samples(source, given), samples(source, given, seed=2)])
     assert len({tuple(row.flatten().tolist()) for row in drawn}) == 8
 
 
 def test_samples_are_movements_that_the_validator_takes(source: GanGenerator, splits: DataSplits) -> None:
-    """Each of the asked duration, direction and group, nothing after its last step."""
+    """Each of the requested duration, direction and group, nothing after its last step."""
     held_out = splits["validation"]
     validator = Validator.fit(held_out, splits["train"], CONFIG.data.canonical, EvaluationConfig(movements=60, folds=2))
     fake = source.sample_matching(validator.held_out, seed=0)
@@ -134,7 +132,7 @@ def test_samples_are_movements_that_the_validator_takes(source: GanGenerator, sp
     assert 0.0 <= validator(fake)["val/c2st"] <= 1.0
 
 
-def test_conditions_are_drawn_from_the_training_people(source: GanGenerator, splits: DataSplits) -> None:
+def test_conditions_are_sampled_from_the_training_users(source: GanGenerator, splits: DataSplits) -> None:
     drawn = source.draw_conditions(200, seed=0, longest=20)
     known = {tuple(row) for row in splits["train"].condition()[:, :4].tolist()}  # the width of a target may be unknown
     assert all(tuple(row) in known for row in drawn.raw[:, :4].tolist())

@@ -11,7 +11,7 @@ from trainables.gan.dequantise import RADIUS_PX, dequantised, disc
 
 
 def test_rounding_takes_dequantised_recordings_back_to_what_they_were() -> None:
-    """Through the whole chain of a sample, whatever direction a movement has on the screen."""
+    """Through the full chain of a sample, in every direction on the screen."""
     splits = load_splits(DataConfig())
     real = splits["train"].take(torch.arange(200))
     sequences = SequenceDataset(real, splits.statistics).sequences

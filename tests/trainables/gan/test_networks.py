@@ -111,7 +111,7 @@ def test_the_network_is_smooth_twice_over(network: Network) -> None:
     assert torch.autograd.gradgradcheck(lambda x: network(x, mask, condition), (z,), atol=1e-4)
 
 
-def test_a_step_knows_its_place_by_its_share_of_the_movement() -> None:
+def test_the_place_of_a_step_is_its_share_of_the_movement() -> None:
     found = places(valid(30), torch.float64)
     for row, length in enumerate(LENGTHS):
         for i in range(30):
@@ -144,7 +144,7 @@ def test_the_critic_is_shown_where_every_step_leads() -> None:
         ({"embedding_dim": -1}, "`embedding_dim >= 1`"),
     ],
 )
-def test_a_broken_law_is_told(wrong: dict[str, int], law: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+def test_an_invalid_value_is_refused(wrong: dict[str, int], law: str) -> None:
+    with pytest.raises(ConfigError) as exc_info:
         GanModelConfig(**wrong)  # type: ignore[arg-type]
-    assert law in str(caught.value)
+    assert law in str(exc_info.value)

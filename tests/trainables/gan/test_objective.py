@@ -72,7 +72,9 @@ def test_the_penaltys_gradient_is_that_of_finite_differences() -> None:
 
 
 @pytest.mark.parametrize(("slope", "expected"), [(0.0, 1.0), (1.0, 0.0), (0.25, 0.5625), (-3.0, 4.0)])
-def test_a_linear_critic_pays_for_the_distance_of_its_slope_from_one(slope: float, expected: float) -> None:
+def test_the_penalty_of_a_linear_critic_is_the_squared_distance_of_its_slope_from_one(
+    slope: float, expected: float
+) -> None:
     x = torch.randn(B, T, C, dtype=torch.float64, requires_grad=True)
     direction = torch.randn(T, C, dtype=torch.float64)
     scores = slope * (x * direction / direction.norm()).sum(dim=(1, 2))

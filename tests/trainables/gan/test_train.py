@@ -97,7 +97,7 @@ def uncut(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Epoch], list[T
 # reproducibility
 
 
-def test_a_run_cut_after_an_epoch_and_resumed_is_the_uncut_run_bit_for_bit(
+def test_a_run_resumed_after_an_epoch_equals_the_uninterrupted_run_bit_for_bit(
     uncut: tuple[list[Epoch], list[Tensors], Path], tmp_path: Path
 ) -> None:
     run, states, folder = uncut
@@ -121,7 +121,7 @@ def test_every_part_of_the_state_is_trained_and_saved(uncut: tuple[list[Epoch], 
         assert differ(one, two)
 
 
-def test_what_is_in_the_training_set_and_the_seed_decide(uncut: tuple[list[Epoch], list[Tensors], Path]) -> None:
+def test_the_training_set_and_the_seed_determine_the_run(uncut: tuple[list[Epoch], list[Tensors], Path]) -> None:
     for other in (replace(BUSY, seed=1), TINY):
         _, first = islice(epochs(other), 2)
         assert timeless(first) != timeless(uncut[0][1])
@@ -137,7 +137,7 @@ def test_the_weights_at_the_start_are_the_seeds_alone() -> None:
     assert not all(map(torch.equal, start(0), start(1)))
 
 
-# what an epoch tells
+# metrics of an epoch
 
 
 def test_epochs_are_numbered_from_the_untrained_model(uncut: tuple[list[Epoch], list[Tensors], Path]) -> None:
@@ -204,7 +204,7 @@ def test_only_the_player_at_move_moves() -> None:
 
 def test_a_step_is_so_many_batches_of_the_critic_and_one_of_the_generator() -> None:
     batches, state = iter([toy_batch(seed=seed) for seed in range(4)]), toy_state()
-    twin = copy.deepcopy(state)
+    reference = copy.deepcopy(state)
     measured = train_step(
         state,
         replace(TINY, optim=GanOptimConfig(critic_steps=3, warmup_steps=0)),
@@ -214,18 +214,18 @@ def test_a_step_is_so_many_batches_of_the_critic_and_one_of_the_generator() -> N
     assert next(batches, None) is None
     assert (state.step, state.ema.updates) == (1, 1)
     random, losses = torch.Generator().manual_seed(5), []
-    for player in (twin.critic, twin.generator):
-        player.optimizer.param_groups[0]["lr"] = 1e-3 if player is twin.critic else 5e-4
+    for player in (reference.critic, reference.generator):
+        player.optimizer.param_groups[0]["lr"] = 1e-3 if player is reference.critic else 5e-4
     for seed in range(4):
         batch = toy_batch(seed=seed)
         drawn = sample_randomness(batch.sequences.mask, 4, 2, random)
         if seed < 3:
-            losses.append(train_critic(twin, TINY, batch, drawn)[names.TRAIN_CRITIC])
+            losses.append(train_critic(reference, TINY, batch, drawn)[names.TRAIN_CRITIC])
         else:
-            assert train_generator(twin, TINY, batch, drawn) == measured[names.TRAIN_GENERATOR]
+            assert train_generator(reference, TINY, batch, drawn) == measured[names.TRAIN_GENERATOR]
     assert measured[names.TRAIN_CRITIC] == pytest.approx(sum(losses) / 3)
-    assert not differ(weights(state.generator), weights(twin.generator))
-    assert not differ(weights(state.critic), weights(twin.critic))
+    assert not differ(weights(state.generator), weights(reference.generator))
+    assert not differ(weights(state.critic), weights(reference.critic))
 
 
 @pytest.mark.parametrize(("move", "key"), [(train_critic, "critic_lr"), (train_generator, "generator_lr")])
@@ -321,21 +321,21 @@ def test_a_network_learns_through_its_wrapper_alone_and_once_a_step() -> None:
 # what it is for
 
 
-def test_the_game_brings_fakes_nearer_to_the_real_sequences() -> None:
+def test_training_brings_fakes_nearer_to_the_real_sequences() -> None:
     """The level of a toy sequence follows its condition: 60 steps bring the averaged generator's mean error down.
 
     To 0.22-0.49 of the untrained one for the seeds 0, 1 and 2, of which the first is run.
     """
     optim = GanOptimConfig(critic_lr=5e-3, generator_lr=5e-3, warmup_steps=0, ema_decay=0.9)
     config = replace(TINY, epochs=1, steps_per_epoch=60, optim=optim)
-    state, asked = toy_state(config=config), toy_batch(64, seed=5000)
+    state, held_out = toy_state(config=config), toy_batch(64, seed=5000)
 
     def error() -> float:
-        drawn = toy_draw(asked, 7)
+        drawn = toy_draw(held_out, 7)
         with torch.no_grad():
-            fake = state.ema.model(drawn.latent, drawn.noise, asked.sequences.mask, asked.condition)
-        level = fake.sum(dim=1) / asked.sequences.mask.sum(dim=1, keepdim=True)
-        return float((level - 2.0 - asked.condition[:, :1]).abs().mean())
+            fake = state.ema.model(drawn.latent, drawn.noise, held_out.sequences.mask, held_out.condition)
+        level = fake.sum(dim=1) / held_out.sequences.mask.sum(dim=1, keepdim=True)
+        return float((level - 2.0 - held_out.condition[:, :1]).abs().mean())
 
     untrained, random = error(), torch.Generator().manual_seed(0)
     stream = (toy_batch(32, seed=seed) for seed in range(1000))
@@ -347,7 +347,7 @@ def test_the_game_brings_fakes_nearer_to_the_real_sequences() -> None:
 # configuration and cost
 
 
-def test_a_configuration_comes_back_from_its_plain_form() -> None:
+def test_a_configuration_is_restored_from_its_plain_form() -> None:
     assert build(GanConfig, plain(BUSY)) == BUSY
 
 
@@ -368,10 +368,10 @@ def test_a_configuration_comes_back_from_its_plain_form() -> None:
         ("optim", {"final_lr_share": 2.0}, "`0 <= final_lr_share <= 1`"),
     ],
 )
-def test_a_broken_law_is_told(key: str, value: Any, law: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+def test_an_invalid_value_is_refused(key: str, value: Any, law: str) -> None:
+    with pytest.raises(ConfigError) as exc_info:
         build(GanConfig, {key: value}, at="trainable")
-    assert law in str(caught.value)
+    assert law in str(exc_info.value)
 
 
 def test_the_measured_size_of_a_checkpoint_is_that_of_the_file(

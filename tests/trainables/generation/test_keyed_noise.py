@@ -1,4 +1,4 @@
-"""Keyed noise: a row's noise is its own, whatever is drawn with it."""
+"""Keyed noise: a row's noise does not depend on the other rows."""
 
 from collections.abc import Sequence
 

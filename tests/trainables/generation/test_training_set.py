@@ -60,7 +60,7 @@ def test_alpha_zero_is_the_real_part_bit_for_bit(splits: DataSplits, name: str) 
 
 @names
 @pytest.mark.parametrize("alpha", [0.001, 0.29, 1.0, 1.5])
-def test_exactly_as_many_are_generated_as_were_asked_for(splits: DataSplits, name: str, alpha: float) -> None:
+def test_exactly_the_configured_number_is_generated(splits: DataSplits, name: str, alpha: float) -> None:
     real, found = splits["train"], training_set(splits, FORM, AugmentationConfig(alpha, name), 0)
     count = generated_count(len(real), alpha)
     assert len(found.dataset) == len(real) + count
@@ -68,7 +68,7 @@ def test_exactly_as_many_are_generated_as_were_asked_for(splits: DataSplits, nam
 
 
 @names
-def test_the_real_movements_stand_first_and_unchanged(splits: DataSplits, name: str) -> None:
+def test_the_real_movements_are_first_and_unchanged(splits: DataSplits, name: str) -> None:
     real = SequenceDataset(splits["train"], splits.statistics)
     found = training_set(splits, FORM, AugmentationConfig(0.3, name), 0).dataset
     for ours, theirs in zip(tensors(found), tensors(real), strict=True):
@@ -94,7 +94,7 @@ def test_generated_movements_have_the_conditions_of_real_ones(splits: DataSplits
 
 
 @names
-def test_what_is_generated_depends_on_the_seed_alone(splits: DataSplits, name: str) -> None:
+def test_generated_movements_depend_on_the_seed_only(splits: DataSplits, name: str) -> None:
     config = AugmentationConfig(0.05, name)
     one, same, other = (generate(splits["train"], FORM, config, seed) for seed in (0, 0, 1))
     for k in TENSORS:
@@ -105,21 +105,21 @@ def test_what_is_generated_depends_on_the_seed_alone(splits: DataSplits, name: s
 @forms
 @names
 def test_target_widths_stay_with_their_movements(splits: DataSplits, representation: str, name: str) -> None:
-    """Of the real ones, varied, in their order; of the generated ones with the direction of whoever they are like."""
+    """Real ones, varied, in their order; generated ones with the direction of the movement that they match."""
     form = CanonicalConfig(representation, 64)
     known = load_splits(DataConfig(canonical=form))
     real = known["train"].take(torch.arange(80))
     real = replace(real, target_width_px=torch.tensor([math.nan, 12.0, 30.0, 47.0] * 20, dtype=torch.float64))
-    told = replace(known, splits={**known.splits, "train": real})
-    training = training_set(told, form, AugmentationConfig(0.5, name, ALL), 0)
+    wide_splits = replace(known, splits={**known.splits, "train": real})
+    training = training_set(wide_splits, form, AugmentationConfig(0.5, name, ALL), 0)
     found, _ = training.varied(seeded())
     assert_equal(found.target_width_px, real.target_width_px)
     assert_equal(training.movements.target_width_px, real.target_width_px)
-    asked = real.take(torch.randint(80, (40,), generator=generator(0, "augmentation")))
+    matched = real.take(torch.randint(80, (40,), generator=generator(0, "augmentation")))
     assert len(set(training.generated.target_width_px.nan_to_num(0.0).tolist())) == 4
-    assert_equal(training.generated.target_width_px, asked.target_width_px)
+    assert_equal(training.generated.target_width_px, matched.target_width_px)
     unknown = training.fresh(seeded()).condition[:, -1] == 0
-    assert torch.equal(unknown, torch.cat([real.target_width_px, asked.target_width_px]).isnan())
+    assert torch.equal(unknown, torch.cat([real.target_width_px, matched.target_width_px]).isnan())
 
 
 @forms
@@ -215,14 +215,14 @@ def test_every_representation_can_be_varied(representation: str) -> None:
     assert all(bool(torch.isfinite(part.float()).all()) for part in tensors(training.fresh(seeded())))
 
 
-def told_apart(real: Canonical, movements: Movements) -> float:
+def separability(real: Canonical, movements: Movements) -> float:
     rows = (movements.length <= FORM.sequence_length).nonzero().squeeze(1)
     found = encode(movements.take(rows), FORM)
     features = [movement_features(part.deltas, part.mask) for part in (real.take(rows), found)]
     return classifier_two_sample_test(*features, real_groups=found.group, fake_groups=found.group).accuracy
 
 
-def test_the_default_variations_are_hardly_told_from_recordings() -> None:
+def test_the_default_variations_are_nearly_indistinguishable_from_recordings() -> None:
     """Null: 0.505 to 0.514 over 5 seeds, so 0.55 is never reached. Alternative: a stretch that reads positions at equal
     distances smooths jerk and smears still steps, and reads 0.62 to 0.63.
     """
@@ -232,7 +232,7 @@ def test_the_default_variations_are_hardly_told_from_recordings() -> None:
     features = [movement_features(part.deltas, part.mask) for part in (real, found)]
     test = classifier_two_sample_test(*features, real_groups=real.group, fake_groups=real.group)
     assert test.accuracy < 0.55
-    assert told_apart(real, plain_stretch(movements, 1.1)) > 0.58
+    assert separability(real, plain_stretch(movements, 1.1)) > 0.58
 
 
 def plain_stretch(movements: Movements, factor: float) -> Movements:

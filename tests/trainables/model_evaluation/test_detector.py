@@ -64,30 +64,30 @@ def test_values_are_means_over_seeds(trained: tuple[Path, dict[str, float]]) -> 
 
 @pytest.mark.parametrize("split", EVALUATION_SPLITS)
 def test_each_held_out_split_is_evaluated_on_its_users(trained: tuple[Path, dict[str, float]], split: str) -> None:
-    people = load_splits(CONFIG.data)[split]
+    human = load_splits(CONFIG.data)[split]
     found = evaluate(trained[0], split, [3])
-    assert found.users == tuple(sorted(set(people.group)))
-    assert (found.split, found.seeds, found.movements) == (split, (3,), len(people))
+    assert found.users == tuple(sorted(set(human.group)))
+    assert (found.split, found.seeds, found.movements) == (split, (3,), len(human))
     assert interval(found.metrics[VAL_FNR_WORST_UNSEEN]).df == len(found.users) - 1
     assert EvaluationResult.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False))) == found
 
 
 def example(seed: int = 0, styles: int = 2) -> Scores:
-    """Return scores of four users with 5 to 20 movements, one of whom moves like a bot."""
+    """Return scores of four users with 5 to 20 movements, one of which moves like a bot."""
     owners = tuple("a" * 20 + "b" * 5 + "c" * 9 + "d" * 6)
     random = torch.Generator().manual_seed(seed)
-    people = torch.randn(40, generator=random, dtype=torch.float64)
-    people[20:25] += 3.0
+    human = torch.randn(40, generator=random, dtype=torch.float64)
+    human[20:25] += 3.0
     shifts = {"straight": 4.0, "pid": 2.5, "replay": 0.5}
     bots = {f: torch.randn(styles, 40, generator=random, dtype=torch.float64) + shift for f, shift in shifts.items()}
-    return Scores(people, bots, owners, ("pid", "replay"), 0.1, validation_threshold=2.0)
+    return Scores(human, bots, owners, ("pid", "replay"), 0.1, validation_threshold=2.0)
 
 
 def fnr(scores: Scores, family: str, left_out: str = "") -> float:
     """Return the FNR by its definition: the threshold on the other users, and the bots made under their conditions."""
     rows = [row for row, owner in enumerate(scores.owners) if owner != left_out]
-    people = sorted((scores.human[row].item() for row in rows), reverse=True)
-    threshold = people[int(0.1 * len(rows) + 1e-9)]
+    human = sorted((scores.human[row].item() for row in rows), reverse=True)
+    threshold = human[int(0.1 * len(rows) + 1e-9)]
     bots = [score.item() for style in scores.bots[family] for row, score in enumerate(style) if row in rows]
     return float(sum(score <= threshold for score in bots) / len(bots))
 
@@ -139,9 +139,9 @@ def test_intervals_over_users_cover_the_mean_over_new_users() -> None:
 
     def drawn(seed: int, shift: float) -> Scores:
         random = torch.Generator().manual_seed(seed)
-        people = torch.randn(80, generator=random, dtype=torch.float64)
+        human = torch.randn(80, generator=random, dtype=torch.float64)
         bots = torch.randn(1, 80, generator=random, dtype=torch.float64) + shift
-        return Scores(people, {"pid": bots}, tuple(f"p{row % 8}" for row in range(80)), ("pid",), 0.1, 0.0)
+        return Scores(human, {"pid": bots}, tuple(f"p{row % 8}" for row in range(80)), ("pid",), 0.1, 0.0)
 
     found = [drawn(seed, 1.0).metrics()[VAL_UNSEEN_AUC] for seed in range(400)]
     truth = sum(figure.value for figure in found) / len(found)

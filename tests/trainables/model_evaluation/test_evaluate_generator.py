@@ -32,7 +32,7 @@ PLOTS = ("plot_gallery", "plot_overlays", "plot_spectra", "plot_probe_accuracy")
 
 @pytest.fixture
 def unplotted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the plots, which cost more than all that they show; those of `report` are looked at."""
+    """Leave out the plots, which take long; those of `report` are checked."""
     for name in PLOTS:
         monkeypatch.setattr(plots, name, lambda *_, **__: None)
 
@@ -57,8 +57,8 @@ def report(trained: tuple[Path, dict[str, float]], tmp_path_factory: pytest.Temp
 @pytest.fixture(scope="module")
 def samples(trained: tuple[Path, dict[str, float]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the samples of the checkpoint's evaluation as a table."""
-    source, asked = load_generator(trained[0]), load_splits(DataConfig())["validation"]
-    movements = decode(source.sample_matching(asked, seed=20240, steps=1), source.canonical)
+    source, real = load_generator(trained[0]), load_splits(DataConfig())["validation"]
+    movements = decode(source.sample_matching(real, seed=20240, steps=1), source.canonical)
     paths = [torch.cat([torch.zeros(1, 2), s[:n].cumsum(0)]) for s, n in zip(*movement_parts(movements), strict=True)]
     table = {"t_ms": [[i * 1000 / RATE_HZ for i in range(len(p))] for p in paths]}
     table |= {"x": [p[:, 0].tolist() for p in paths], "y": [p[:, 1].tolist() for p in paths]}
@@ -132,8 +132,8 @@ def test_the_same_command_writes_the_same_bytes_and_n_chooses(samples: Path, tmp
 
 
 @pytest.mark.usefixtures("unplotted")
-def test_other_people_can_stand_in_for_the_split(samples: Path, tmp_path: Path) -> None:
-    """The samples themselves as the people: nothing tells them from themselves."""
+def test_other_users_can_take_the_place_of_the_split(samples: Path, tmp_path: Path) -> None:
+    """The samples themselves as the real movements: they are indistinguishable."""
     command = [f"samples={samples}", f"val_split={samples}", f"out_dir={tmp_path}", "metrics=[kinematics]", *QUICK]
     assert evaluate(command) == 0
     features = read(tmp_path)["metrics"]["kinematics"]
@@ -157,7 +157,7 @@ def test_a_gan_is_evaluated_by_the_same_command_but_has_no_sampler(
 
 
 @pytest.mark.parametrize(
-    ("overrides", "says"),
+    ("overrides", "message"),
     [
         ([], "exactly one of `ckpt` and `samples`"),
         (["ckpt=a", "samples=b.npy"], "exactly one of `ckpt` and `samples`"),
@@ -176,15 +176,15 @@ def test_a_gan_is_evaluated_by_the_same_command_but_has_no_sampler(
             "`val_split` to be a file (.parquet, .csv, .npy), but got the folder .",
         ),
         (["ckpt=checkpoints/diff_mouse_v1.pt"], "expected a checkpoint folder, but got a file"),
-        (["ckpt=a", "data.source=table"], "a checkpoint brings its own data"),
+        (["ckpt=a", "data.source=table"], "expected no data keys with `ckpt`, but got data.source"),
     ],
 )
 def test_wrong_input_is_one_line(
-    overrides: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    overrides: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert evaluate([f"out_dir={tmp_path / 'out'}", *overrides]) == WRONG_INPUT
     error = capsys.readouterr().err
-    assert says in error
+    assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
@@ -197,7 +197,7 @@ def test_more_samples_than_there_are_or_of_other_data_are_refused(
     other.mkdir()
     (other / "weights.safetensors").write_bytes((trained[0] / "weights.safetensors").read_bytes())
     (other / "record.json").write_text(json.dumps(record | {"data_sha256": "0"}))
-    for command, says in (
+    for command, message in (
         ([f"ckpt={trained[0]}", "n=335"], "n=335 and 334 movements"),
         ([f"samples={samples}", "n=9999"], "n=9999"),
         ([f"samples={samples}", "n=30"], "usable fake movements >= 40"),
@@ -205,5 +205,5 @@ def test_more_samples_than_there_are_or_of_other_data_are_refused(
     ):
         assert evaluate([*command, f"out_dir={tmp_path / 'out'}", *QUICK]) == WRONG_INPUT
         error = capsys.readouterr().err
-        assert says in error
+        assert message in error
         assert error.count("\n") == 1

@@ -77,7 +77,7 @@ def validator(splits: DataSplits) -> Validator:
 
 @pytest.fixture(scope="module")
 def machines(validator: Validator) -> Canonical:
-    """Return synthetic movements that can be told from human ones."""
+    """Return synthetic movements that can be distinguished from human ones."""
     machine = MinimumJerk(submovements=2)
     return encode(machine(validator.held_out, torch.Generator().manual_seed(0)), DataConfig().canonical)
 
@@ -174,8 +174,8 @@ def test_the_ratio_of_distances_without_a_user_leaves_them_out_on_both_sides(
     found = metrics_by_user(validator, machines)[names.VAL_MEMORISATION]
     for group, without in zip(users_of(validator), found.without, strict=True):
         others = [i for i, owner in enumerate(validator.held_out.group) if owner != group]
-        samples, people = ([d[i] for i in others] for d in (distance, validator.training.reference.tolist()))
-        assert without == pytest.approx(median_low(samples) / median_low(people))
+        samples, human = ([d[i] for i in others] for d in (distance, validator.training.reference.tolist()))
+        assert without == pytest.approx(median_low(samples) / median_low(human))
 
 
 def test_mmd_of_chosen_rows_is_that_of_those_rows(validator: Validator) -> None:

@@ -1,4 +1,4 @@
-"""Changes of the registry: cut anywhere they leave the old or the new champion whole, and the next change goes on."""
+"""Changes of the registry: interrupted anywhere they leave a complete champion, and the next change recovers."""
 
 import itertools
 import json
@@ -60,7 +60,7 @@ def registry(tmp_path: Path) -> Registry:
     return Registry(tmp_path / "registry")
 
 
-def test_a_publication_copies_the_checkpoint_and_keeps_the_decision(registry: Registry, tmp_path: Path) -> None:
+def test_a_publication_copies_the_checkpoint_and_stores_the_decision(registry: Registry, tmp_path: Path) -> None:
     assert registry.champion() is None
     name = publish(registry, tmp_path, 1)
     shutil.rmtree(tmp_path / "trial-1")  # the copy does not live on it
@@ -73,14 +73,14 @@ def test_a_publication_copies_the_checkpoint_and_keeps_the_decision(registry: Re
     assert files == {WEIGHTS, RECORD, DECISION, LOG, atomic_files.LOCK}
 
 
-def test_rollbacks_go_back_one_by_one_and_a_publication_starts_from_where_they_end(
+def test_rollbacks_step_back_one_by_one_and_a_publication_starts_from_their_end(
     registry: Registry, tmp_path: Path
 ) -> None:
     for value in (1, 2, 3):
         publish(registry, tmp_path, value)
     with lock_registry(registry) as publisher:
         assert [publisher.rollback()[0].decision["reason"] for _ in range(2)] == ["because of 2", "because of 1"]
-        with pytest.raises(RegistryError, match="no champion to go back to; it stays"):
+        with pytest.raises(RegistryError, match="no earlier champion to roll back to; the champion stays"):
             publisher.rollback()
     publish(registry, tmp_path, 4)
     assert [line["event"] for line in registry.log()] == [*["publication"] * 3, *["rollback"] * 2, "publication"]
@@ -90,7 +90,7 @@ def test_rollbacks_go_back_one_by_one_and_a_publication_starts_from_where_they_e
     assert len(registry.history()) == 4
 
 
-def test_a_rollback_passes_over_what_is_not_whole_and_says_so(registry: Registry, tmp_path: Path) -> None:
+def test_a_rollback_skips_incomplete_entries_and_reports_them(registry: Registry, tmp_path: Path) -> None:
     names = [publish(registry, tmp_path, value) for value in (1, 2, 3)]
     (registry.path / HISTORY / names[1] / "checkpoint" / WEIGHTS).write_bytes(b"half")
     with lock_registry(registry) as publisher:
@@ -135,7 +135,7 @@ def rollback(registry: Registry, folder: Path, value: int) -> None:
     [((), publish, 1, 1), ((1,), publish, 2, 2), ((1, 2), publish, 3, 3), ((1, 2), rollback, 0, 1)],
     ids=["first", "second", "third", "rollback"],
 )
-def test_a_change_cut_between_any_two_steps_leaves_a_whole_champion(
+def test_a_change_interrupted_between_any_two_steps_leaves_a_complete_champion(
     tmp_path: Path, before: tuple[int, ...], change: Callable[..., object], value: int, after: int
 ) -> None:
     old = before[-1] if before else None
@@ -165,7 +165,9 @@ def test_a_change_cut_between_any_two_steps_leaves_a_whole_champion(
     assert step > 5  # the loop ended because no step was left to cut
 
 
-def test_what_a_cut_publication_left_is_removed_even_if_the_removal_is_cut(registry: Registry, tmp_path: Path) -> None:
+def test_the_rest_of_an_interrupted_publication_is_removed_even_if_the_removal_is_interrupted(
+    registry: Registry, tmp_path: Path
+) -> None:
     publish(registry, tmp_path, 1)
     whole = content(registry.path)
     shutil.copytree(registry.path / CHAMPION, registry.path / HISTORY / "0002-0123456789ab")  # never named by the link
@@ -178,7 +180,7 @@ def test_what_a_cut_publication_left_is_removed_even_if_the_removal_is_cut(regis
         assert content(registry.path) == whole
 
 
-def test_a_full_disk_is_one_line_and_leaves_the_champion(
+def test_a_full_disk_is_one_line_and_does_not_change_the_champion(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = publish(registry, tmp_path, 1)
@@ -196,7 +198,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_champion(
     assert value_of(registry) == 2
 
 
-def test_a_checkpoint_that_is_not_whole_is_never_published(registry: Registry, tmp_path: Path) -> None:
+def test_an_incomplete_checkpoint_is_never_published(registry: Registry, tmp_path: Path) -> None:
     publish(registry, tmp_path, 1)
     before = content(registry.path)
     (checkpoint(tmp_path / "trial-2", 2) / WEIGHTS).write_bytes(b"half")
@@ -205,9 +207,7 @@ def test_a_checkpoint_that_is_not_whole_is_never_published(registry: Registry, t
     assert content(registry.path) == before
 
 
-def test_a_copy_that_went_wrong_is_never_named(
-    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_copy_is_never_published(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(registry, tmp_path, 1)
     copyfile = shutil.copyfile
 
@@ -266,7 +266,7 @@ while True:
 """
 
 
-def test_readers_see_a_whole_champion_at_every_moment_and_a_killed_process_holds_nothing(
+def test_readers_see_a_complete_champion_at_every_moment_and_a_killed_process_leaves_no_lock(
     registry: Registry, tmp_path: Path
 ) -> None:
     for value in (1, 2):
@@ -276,9 +276,9 @@ def test_readers_see_a_whole_champion_at_every_moment_and_a_killed_process_holds
     assert process.stdout is not None
     with process, process.stdout:
         assert process.stdout.readline() == "ready\n"
-        looked, refused = 0, 0
-        while looked < 200 or ((not refused or len(registry.history()) < 3) and process.poll() is None):
-            looked += 1
+        reads, refused = 0, 0
+        while reads < 200 or ((not refused or len(registry.history()) < 3) and process.poll() is None):
+            reads += 1
             assert value_of(registry) in (None, 1, 2)
             try:
                 with lock_registry(registry):
@@ -293,7 +293,7 @@ def test_readers_see_a_whole_champion_at_every_moment_and_a_killed_process_holds
     assert list(registry.path.rglob(".*")) == [registry.path / atomic_files.LOCK]
 
 
-def test_a_settled_registry_is_still_held(registry: Registry, tmp_path: Path) -> None:
+def test_a_recovered_registry_is_still_locked(registry: Registry, tmp_path: Path) -> None:
     """What settling removes has names like the lock's."""
     with lock_registry(registry):
         for _ in range(2):

@@ -68,9 +68,9 @@ def write_decision(text: str) -> Callable[[Registry], object]:
 DAMAGES: dict[str, tuple[Callable[[Registry], object], str]] = {
     "weights changed by a bit": (change_weights, "truncated or altered"),
     "weights missing": (lambda r: (champion_folder(r) / CHECKPOINT / WEIGHTS).unlink(), "no such file"),
-    "record changed": (change_record, "speaks of another checkpoint"),
+    "record changed": (change_record, "describes another checkpoint"),
     "record missing": (lambda r: (champion_folder(r) / CHECKPOINT / RECORD).unlink(), "cannot be read"),
-    "another checkpoint": (exchange_checkpoint, "speaks of another checkpoint"),
+    "another checkpoint": (exchange_checkpoint, "describes another checkpoint"),
     "decision missing": (lambda r: (champion_folder(r) / DECISION).unlink(), "cannot be read"),
     "decision cut": (write_decision('{"reason": "beca'), "cannot be read"),
     "decision of no entry": (write_decision('{"reason": "any"}'), "cannot be read"),
@@ -83,13 +83,13 @@ DAMAGES: dict[str, tuple[Callable[[Registry], object], str]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_not_whole_is_an_error_with_its_remedy_and_a_rollback_helps(registry: Registry, damage: str) -> None:
-    change, says = DAMAGES[damage]
+def test_an_incomplete_entry_is_an_error_with_its_remedy_and_a_rollback_helps(registry: Registry, damage: str) -> None:
+    change, part = DAMAGES[damage]
     change(registry)
-    with pytest.raises(RegistryError) as caught:
+    with pytest.raises(RegistryError) as exc_info:
         registry.champion()
-    message = str(caught.value)
-    assert says in message
+    message = str(exc_info.value)
+    assert part in message
     assert "python -m platform.promote rollback" in message
     assert "\n" not in message
     if damage == "link a folder":
@@ -101,7 +101,7 @@ def test_what_is_not_whole_is_an_error_with_its_remedy_and_a_rollback_helps(regi
     assert entry.decision["reason"] == ("because of 2" if link_only else "because of 1")
 
 
-def test_where_nothing_was_published_there_is_no_champion(tmp_path: Path) -> None:
+def test_without_a_publication_there_is_no_champion(tmp_path: Path) -> None:
     registry = Registry(tmp_path / "nowhere")
     assert registry.champion() is None
     assert (registry.history(), registry.log(), registry.refusals()) == ([], [], [])
@@ -131,7 +131,7 @@ def test_an_entry_stays_readable_when_another_becomes_champion(registry: Registr
 
 
 @pytest.mark.parametrize("text", ["no line\n", "[]\n", '{"champion": "../x"}\n', "\xff\n"])
-def test_a_damaged_log_is_told_by_its_line_and_hides_no_champion(registry: Registry, text: str) -> None:
+def test_a_damaged_log_is_reported_by_its_line_and_hides_no_champion(registry: Registry, text: str) -> None:
     whole = (registry.path / LOG).read_text()
     (registry.path / LOG).write_text(whole.splitlines(keepends=True)[0] + text, encoding="latin-1")
     with pytest.raises(RegistryError, match=r"log.jsonl, line 2: not a line of this log"), lock_registry(registry):
@@ -139,10 +139,10 @@ def test_a_damaged_log_is_told_by_its_line_and_hides_no_champion(registry: Regis
     assert registry.champion() is not None
 
 
-def test_a_log_that_is_missing_is_told_and_nothing_is_removed(registry: Registry) -> None:
+def test_a_missing_log_is_reported_and_nothing_is_removed(registry: Registry) -> None:
     (registry.path / LOG).unlink()
     with (
-        pytest.raises(RegistryError, match="no such file, and it says who was champion before whom"),
+        pytest.raises(RegistryError, match="no such file, but it records the order of champions"),
         lock_registry(registry),
     ):
         pass

@@ -82,7 +82,7 @@ def test_the_average_is_for_evaluation_and_takes_no_gradient() -> None:
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
-def test_warm_up_brings_a_short_run_near_its_end() -> None:
+def test_with_warm_up_the_average_of_a_short_run_is_near_its_last_weights() -> None:
     """After ten steps to weights of 1 the warmed average is at 0.99, where a plain decay of 0.999 has gone 1 %."""
     model = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(model.weight)

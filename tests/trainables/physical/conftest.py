@@ -1,4 +1,4 @@
-"""The people of the default recordings that generators are compared with."""
+"""The users of the default recordings that generators are compared with."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Laws of the generator from motor control: its profile, what it was asked for, and a likeness to people."""
+"""The generator from motor control: its profile, the requested conditions, and similarity to human movements."""
 
 import math
 from dataclasses import replace
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.functional import jvp
 
-from tests.trainables.physical.asked import ASKED, asked, seeded
+from tests.trainables.physical.requested import REQUESTED, requested, seeded
 from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical, Movements, encode, usable
 from trainables.data.config import CanonicalConfig
@@ -34,7 +34,7 @@ def efficiency(movements: Movements) -> Tensor:
 # the profile
 
 
-def test_the_profile_goes_from_0_to_1_and_is_symmetric_and_rising() -> None:
+def test_the_profile_rises_from_0_to_1_and_is_symmetric() -> None:
     tau = torch.linspace(0.0, 1.0, 1001, dtype=torch.float64)
     s = minimum_jerk(tau)
     assert (float(s[0]), float(s[-1])) == (0.0, 1.0)
@@ -58,31 +58,31 @@ def test_no_profile_between_the_same_ends_has_less_jerk() -> None:
         assert float((jerk + size * variation).square().mean()) > 720.0
 
 
-# what was asked for
+# requested conditions
 
 
 @generators
 @pytest.mark.parametrize("seed", range(3))
-def test_movements_end_where_they_were_asked_to(name: str, seed: int) -> None:
+def test_movements_end_at_the_requested_point(name: str, seed: int) -> None:
     """Each coordinate is rounded once, to within half a pixel."""
-    net = GENERATORS[name](ASKED, seeded(seed)).steps_px.sum(dim=1)
-    expected = torch.polar(ASKED.distance_px, ASKED.angle)
+    net = GENERATORS[name](REQUESTED, seeded(seed)).steps_px.sum(dim=1)
+    expected = torch.polar(REQUESTED.distance_px, REQUESTED.angle)
     assert bool(((net - torch.view_as_real(expected)).abs() <= 0.5 + 1e-9).all())
 
 
 @generators
-def test_movements_take_the_asked_time_and_stay_in_their_group(name: str) -> None:
-    movements = GENERATORS[name](ASKED, seeded())
-    assert len(movements) == len(ASKED)
+def test_movements_have_the_requested_duration_and_keep_their_group(name: str) -> None:
+    movements = GENERATORS[name](REQUESTED, seeded())
+    assert len(movements) == len(REQUESTED)
     assert movements.length.tolist() == [8, 20, 64, 33, 33]
-    assert movements.group == ASKED.group
+    assert movements.group == REQUESTED.group
     for steps, length in zip(movements.steps_px, movements.length.tolist(), strict=True):
         assert not bool(steps[length:].any())
 
 
 @generators
 def test_steps_are_whole_pixels(name: str) -> None:
-    steps = GENERATORS[name](ASKED, seeded()).steps_px
+    steps = GENERATORS[name](REQUESTED, seeded()).steps_px
     assert bool(torch.isfinite(steps).all())
     assert torch.equal(steps, steps.round())
 
@@ -91,7 +91,7 @@ def test_steps_are_whole_pixels(name: str) -> None:
 def test_the_generator_decides(name: str) -> None:
     torch.manual_seed(3)
     state = torch.get_rng_state()
-    one, same, other = (GENERATORS[name](ASKED, seeded(seed)).steps_px for seed in (0, 0, 1))
+    one, same, other = (GENERATORS[name](REQUESTED, seeded(seed)).steps_px for seed in (0, 0, 1))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
     assert torch.equal(torch.get_rng_state(), state)
@@ -109,9 +109,9 @@ def test_no_movements_of_the_real_conditions_are_lost(name: str, real: Canonical
 
 
 def test_without_noise_a_movement_is_the_rounded_profile() -> None:
-    movements = QUIET(ASKED, seeded())
+    movements = QUIET(REQUESTED, seeded())
     for i, length in enumerate(movements.length.tolist()):
-        distance, angle = float(ASKED.distance_px[i]), float(ASKED.angle[i])
+        distance, angle = float(REQUESTED.distance_px[i]), float(REQUESTED.angle[i])
         x = y = 0
         for step in range(length):
             s = float(minimum_jerk(torch.tensor((step + 1) / length, dtype=torch.float64)))
@@ -122,7 +122,7 @@ def test_without_noise_a_movement_is_the_rounded_profile() -> None:
 
 def test_motor_noise_grows_with_speed() -> None:
     """Null: without motor noise all seeds agree. Alternative: with it they spread, most where the profile is fast."""
-    like = asked([60], [3000.0], [0.0])
+    like = requested([60], [3000.0], [0.0])
     noisy = replace(QUIET, motor_noise=0.2)
     spread = []
     for generator in (QUIET, noisy):
@@ -162,16 +162,16 @@ def test_axes_and_rows_of_the_noise_are_independent() -> None:
 
 @generators
 def test_paths_are_about_as_straight_as_peoples(name: str, real: Canonical) -> None:
-    """Median and 5 % quantile of the path efficiency over 1,166 movements; people have 0.94 and 0.53.
+    """Median and 5 % quantile of the path efficiency over 1,166 movements; human ones have 0.94 and 0.53.
 
-    A loose likeness, fixed by the seed: neither straight lines nor a random walk of twenty times the tremor have it.
+    A loose similarity, fixed by the seed: neither straight lines nor a random walk of twenty times the tremor have it.
     """
-    people = 1.0 / real.condition()[:, 2].exp()
+    human = 1.0 / real.condition()[:, 2].exp()
 
     def alike(movements: Movements) -> bool:
         found = efficiency(movements)
         low, median = found.quantile(0.05), found.median()
-        return bool(abs(median - people.median()) < 0.04 and people.quantile(0.01) < low < people.quantile(0.45))
+        return bool(abs(median - human.median()) < 0.04 and human.quantile(0.01) < low < human.quantile(0.45))
 
     assert alike(GENERATORS[name](real, seeded()))
     assert not alike(QUIET(real, seeded()))
@@ -180,7 +180,7 @@ def test_paths_are_about_as_straight_as_peoples(name: str, real: Canonical) -> N
 
 def test_corrections_leave_their_trace_on_the_way() -> None:
     """More sub-movements with more endpoint noise bend the path; a single one without noise is straight."""
-    like = asked([60] * 200, [600.0] * 200, [0.4] * 200)
+    like = requested([60] * 200, [600.0] * 200, [0.4] * 200)
     bent = replace(QUIET, submovements=3, endpoint_noise=0.2)
     assert float(efficiency(QUIET(like, seeded())).median()) > 0.99
     assert float(efficiency(bent(like, seeded())).median()) < 0.99

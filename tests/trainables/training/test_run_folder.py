@@ -1,4 +1,4 @@
-"""A run's folder: whole at every moment, the same whether the run was cut or not, and nobody else's."""
+"""A run's folder: complete at every moment, the same after an interruption, and locked by one process."""
 
 import io
 import itertools
@@ -63,7 +63,7 @@ def epoch(number: int) -> Epoch:
 
 
 def train(path: Path, until: int = LAST_EPOCH, config: Config | None = None, trainable: str = "toy") -> list[int]:
-    """Go on from wherever the folder stands; the epochs that were run."""
+    """Resume from the state of the folder and return the epochs that were run."""
     numbers = []
     with opened(path, trainable, config or Config(), ORDER) as folder, recording(folder) as record:
         start = load_checkpoint(folder.last)[1]["epoch"] + 1 if folder.last else 0
@@ -85,7 +85,7 @@ def content(path: Path) -> dict[str, Any]:
     return found
 
 
-def test_a_run_leaves_its_configuration_its_metrics_and_two_checkpoints(tmp_path: Path) -> None:
+def test_a_run_writes_its_configuration_its_metrics_and_two_checkpoints(tmp_path: Path) -> None:
     assert train(tmp_path) == list(range(LAST_EPOCH + 1))
     lines = [json.loads(line) for line in (tmp_path / METRICS).read_text().splitlines()]
     assert lines == [dict(epoch(number).metrics) for number in range(LAST_EPOCH + 1)]
@@ -108,7 +108,7 @@ def test_the_same_command_again_trains_nothing_and_changes_nothing(tmp_path: Pat
 
 
 @pytest.mark.parametrize("until", range(LAST_EPOCH))
-def test_a_run_in_two_parts_leaves_what_one_part_leaves(tmp_path: Path, until: int) -> None:
+def test_a_run_in_two_parts_writes_the_same_as_in_one(tmp_path: Path, until: int) -> None:
     train(tmp_path / "uncut")
     train(tmp_path / "cut", until)
     train(tmp_path / "cut")
@@ -139,7 +139,7 @@ def cut_before(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     monkeypatch.setattr(shutil, "rmtree", counted(shutil.rmtree))
 
 
-def test_a_run_cut_between_any_two_changes_goes_on_to_the_same_end(tmp_path: Path) -> None:
+def test_a_run_interrupted_between_any_two_writes_resumes_to_the_same_end(tmp_path: Path) -> None:
     train(tmp_path / "uncut")
     expected = content(tmp_path / "uncut")
     for step in itertools.count():
@@ -166,7 +166,7 @@ def test_a_line_that_was_being_written_is_no_epoch(tmp_path: Path) -> None:
     assert content(tmp_path) == whole
 
 
-def test_what_an_interrupted_save_left_is_removed(tmp_path: Path) -> None:
+def test_the_rest_of_an_interrupted_save_is_removed(tmp_path: Path) -> None:
     train(tmp_path, 3)
     whole = content(tmp_path)
     for name in (".epoch-0004.xyz", "epoch-0004"):
@@ -176,7 +176,7 @@ def test_what_an_interrupted_save_left_is_removed(tmp_path: Path) -> None:
         assert content(tmp_path) == whole
 
 
-def test_tensorboard_shows_each_epoch_once_though_the_run_was_cut(tmp_path: Path) -> None:
+def test_tensorboard_shows_each_epoch_once_after_an_interruption(tmp_path: Path) -> None:
     train(tmp_path, 3)
     point = tmp_path / CHECKPOINTS / LAST
     shutil.copytree(point.resolve(), tmp_path / CHECKPOINTS / "epoch-0002", dirs_exist_ok=True)
@@ -248,11 +248,11 @@ def test_the_untrained_model_is_never_the_best_and_what_was_not_computed_is_the_
 def refusal(path: Path, **options: Any) -> str:
     """The one line that a folder is refused with; the folder stays as it is."""
     before = content(path) if path.is_dir() else None
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as exc_info:
         train(path, **options)
     assert (content(path) if path.is_dir() else None) == before
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    assert "\n" not in str(exc_info.value)
+    return str(exc_info.value)
 
 
 @pytest.fixture
@@ -261,12 +261,12 @@ def started(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_another_configuration_is_told_by_its_key(started: Path) -> None:
+def test_another_configuration_is_refused_by_its_key(started: Path) -> None:
     line = refusal(started, config=Config(optim=Inner(lr=0.5)))
     assert "optim.lr=0.001, but now it is 0.5; choose another folder" in line
 
 
-def test_another_trainable_is_told(started: Path) -> None:
+def test_another_trainable_is_refused(started: Path) -> None:
     assert "trainable=toy, but now it is other" in refusal(started, trainable="other")
 
 
@@ -275,7 +275,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     assert f"holds files and no {CONFIG}" in refusal(tmp_path)
 
 
-def test_a_run_that_ended_before_it_wrote_anything_left_no_folder_of_something_else(tmp_path: Path) -> None:
+def test_a_folder_with_nothing_but_a_lock_is_accepted(tmp_path: Path) -> None:
     atomic_files.try_lock(tmp_path).close()
     assert train(tmp_path, 1) == [0, 1]
 
@@ -291,7 +291,7 @@ def test_two_processes_do_not_share_a_folder(started: Path) -> None:
     assert train(started) == [3, 4, 5]
 
 
-def test_a_configuration_that_cannot_be_read_is_told(started: Path) -> None:
+def test_an_unreadable_configuration_is_reported(started: Path) -> None:
     (started / CONFIG).write_text("config: [1")
     with pytest.raises(ConfigError, match="not a readable configuration"):
         train(started)

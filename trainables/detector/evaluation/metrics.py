@@ -115,7 +115,7 @@ DETECTION = MetricSet(
         Metric(
             VAL_CALIBRATION_ERROR,
             MINIMISED,
-            "Expected calibration error of the probabilities; 0: as often right as they say.",
+            "Expected calibration error of the probabilities; 0: each is as frequent as stated.",
             compute=calibration_error,
         ),
         Metric(

@@ -30,8 +30,8 @@ LIMITS = {  # subject -> sentence that begins with the subject
         "produce other movements than a mouse, and raise the false positive rate."
     ),
     "Motor impairments": (
-        "(tremor, spasticity, assistive pointers, head and eye control) raise the false positive rate. Whoever uses "
-        "the scores must offer these users a way that needs no pointer."
+        "(tremor, spasticity, assistive pointers, head and eye control) raise the false positive rate. Operators "
+        "must offer these users a way that needs no pointer."
     ),
     "Remote desktops, virtual machines, screen sharing and slow computers": (
         "deliver events late and in bursts, and raise the false positive rate."

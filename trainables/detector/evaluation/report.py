@@ -9,7 +9,7 @@ as many of the validation bots; nothing else is taken from that set. All metrics
     both      calibration before and after the temperature, on the users and as many bots; sessions
 
 A family is `seen` if the detector was trained on it, `related` if it was trained on one of the same mechanism (someone
-else's Bézier curve and our own), and `unseen` otherwise: the last ones say how a detector generalises.
+else's Bézier curve and our own), and `unseen` otherwise: the last ones show how a detector generalises.
 """
 
 from collections.abc import Collection, Mapping

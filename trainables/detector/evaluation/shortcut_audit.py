@@ -201,7 +201,8 @@ def _areas_over_folds(
     with threadpool_limits(limits=1):
         for number, (train, test) in enumerate(splitter.split(x, y, groups)):
             if not 0 < y[train].mean() < 1 or not 0 < y[test].mean() < 1:
-                raise ConfigError(f"fold {number} of {folds} must hold users and bots; use fewer folds or more users")
+                law, got = "humans and bots on both sides of each fold", f"one kind (fold {number} of {folds})"
+                raise ConfigError(f"expected {law}, but got {got}; use fewer folds or more users")
             scores = PROBES[PROBE](seed).fit(x[train], y[train]).predict_proba(x[test])[:, 1]
             rates = curve(torch.from_numpy(scores), is_bot[test], weights[:, test])
             in_fold = rates.detected[:, -1] * rates.flagged[:, -1]

@@ -58,7 +58,7 @@ class Embedding(nn.Module):
             embedding = embedding + self._embed(condition, drop_condition)
         elif condition is not None:
             raise ValueError(
-                f"an unconditional UNet takes no condition, but got one of width {condition.shape[-1]}; "
+                f"expected no `condition` of an unconditional UNet, but got one of width {condition.shape[-1]}; "
                 "set `condition_dim` or leave the condition out"
             )
         return F.silu(embedding)

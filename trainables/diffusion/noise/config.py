@@ -11,7 +11,7 @@ SCHEDULE_NAMES = ("cosine", "log_snr")
 
 @dataclass(frozen=True)
 class NoiseConfig:
-    """The diffusion process and what the network says about it."""
+    """The diffusion process and what the network predicts."""
 
     # what the network predicts; v is better conditioned than eps at every noise level
     objective: Annotated[str, Choice(PREDICTION_NAMES)] = "v"

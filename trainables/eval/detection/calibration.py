@@ -9,7 +9,7 @@ It changes no order, hence no area and no rate at a threshold that is moved with
 for each of n bots and 1 / (m + 2) for each of m human movements, as if one more of each had each label: with labels
 1 and 0 the best T would be 0 where all bots lie above all humans, and every score a certainty. The likelihood is
 convex in 1 / T, so the root of its slope is found by bisection in float64. Where bots lie below humans there is
-no root; T then ends at a bound, and `is_at_bound` says so.
+no root; T then ends at a bound, and `is_at_bound` is true.
 
 A calibrated probability holds at the share of bots that it was fitted on, the prior. At another one, Bayes' rule adds
 the difference of the priors' log odds.
@@ -120,7 +120,8 @@ def fit_temperature(logits: Float[Tensor, "N"], is_bot: Bool[Tensor, "N"]) -> fl
     Raises ValueError for logits that are not finite, and without bots or human movements.
     """
     if not bool(logits.isfinite().all()):
-        raise ValueError(f"`logits` must be finite, but {int((~logits.isfinite()).sum())} of {len(logits)} are not")
+        got = f"{int((~logits.isfinite()).sum())} of {len(logits)} that are not"
+        raise ValueError(f"expected finite `logits`, but got {got}; train again with a lower learning rate")
     if bool(is_bot.all()) or not bool(is_bot.any()):
         raise ValueError(f"expected `bots >= 1` and `humans >= 1`, but got {int(is_bot.sum())} bots of {len(is_bot)}")
     z, bots, humans = logits.double(), int(is_bot.sum()), int((~is_bot).sum())

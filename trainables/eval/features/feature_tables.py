@@ -34,8 +34,8 @@ def as_table(samples: Float[Tensor, "N F"], name: str, columns: Sequence[str] | 
     if len(bad):
         row, column = bad[0].tolist()
         label = columns[column] if columns is not None else column
-        value, count = table[row, column], len(bad)
-        raise ValueError(f"`{name}` must be finite, but row {row}, column {label} is {value} ({count} such values)")
+        got = f"{table[row, column]} in row {row}, column {label} ({len(bad)} such value(s))"
+        raise ValueError(f"expected finite `{name}`, but got {got}; leave such rows out")
     return table
 
 
@@ -45,7 +45,8 @@ def as_pair(
     """Return both samples in float64. Raises ValueError as `as_table` does, and if their columns differ in number."""
     tables = as_table(real, "real", columns), as_table(fake, "fake", columns)
     if real.shape[1] != fake.shape[1]:
-        raise ValueError(f"`real` and `fake` must share their columns, but have {real.shape[1]} and {fake.shape[1]}")
+        got = f"{real.shape[1]} and {fake.shape[1]} columns"
+        raise ValueError(f"expected the same columns in `real` and `fake`, but got {got}; compute the same features")
     return tables
 
 
@@ -56,7 +57,8 @@ def varying(real: Array, columns: Sequence[str] | None = None) -> tuple[npt.NDAr
     """
     keep = real.std(axis=0) > CONSTANT * (1 + np.abs(real.mean(axis=0)))
     if not keep.any():
-        raise ValueError(f"a column of `real` must vary, but all {real.shape[1]} are constant")
+        got = f"{real.shape[1]} constant column(s)"
+        raise ValueError(f"expected a column of `real` that varies, but got {got}; give different movements")
     constant = np.flatnonzero(~keep).tolist()
     return keep, tuple(columns[i] if columns is not None else i for i in constant)
 
@@ -76,7 +78,8 @@ def group_numbers(real_groups: Groups | None, fake_groups: Groups | None, sizes:
     if real_groups is None and fake_groups is None:
         return None
     if real_groups is None or fake_groups is None:
-        raise ValueError("`real_groups` and `fake_groups` must be given together, but one is missing")
+        got = "`fake_groups`" if real_groups is None else "`real_groups`"
+        raise ValueError(f"expected both `real_groups` and `fake_groups`, or neither, but got {got} alone; give both")
     if (len(real_groups), len(fake_groups)) != sizes:
         raise ValueError(f"expected one group per row {sizes}, but got {(len(real_groups), len(fake_groups))}")
     numbers: Indices = np.unique(np.concatenate([real_groups, fake_groups]), return_inverse=True)[1]

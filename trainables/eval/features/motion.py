@@ -100,22 +100,24 @@ def check_motion(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> M
         raise ValueError(f"expected `deltas` to be [N, T, 2] and `mask` a boolean [N, T], but got {got}")
     valid, shown = mask.numpy(force=True), deltas.numpy(force=True)
     steps = valid.sum(axis=1)
-    _refuse((valid[:, 1:] & ~valid[:, :-1]).any(axis=1), "valid steps must be a prefix of the mask", steps)
-    _refuse(steps < MINIMUM_STEPS, f"a movement must have at least {MINIMUM_STEPS} valid steps; drop it first", steps)
+    gap = (valid[:, 1:] & ~valid[:, :-1]).any(axis=1)
+    _refuse(gap, "the valid steps first in the mask", "padding before one", "pad at the end", steps)
+    _refuse(steps < MINIMUM_STEPS, f"`valid steps >= {MINIMUM_STEPS}`", "fewer", "leave such movements out", steps)
     kept = np.where(valid[:, :, None], shown, 0.0).astype(np.float64)
     rows = kept.reshape(len(kept), 2 * kept.shape[1])
-    _refuse(np.any(~np.isfinite(rows), axis=1), "displacements must be finite", steps)
-    _refuse(np.all(rows == 0, axis=1), "a movement must have a moving step; drop still ones first", steps)
+    _refuse(np.any(~np.isfinite(rows), axis=1), "finite displacements", "NaN or infinity", "leave them out", steps)
+    _refuse(np.all(rows == 0, axis=1), "a step other than (0, 0)", "none", "leave still movements out", steps)
     off = np.abs(kept.sum(axis=1) - (1.0, 0.0)).max(axis=1) > NET_TOLERANCE
-    _refuse(off, "the net displacement must be (1, 0); bring the movements into the canonical frame first", steps)
+    _refuse(off, "the net displacement (1, 0)", "another one", "bring movements into the canonical frame", steps)
     return Motion(kept, valid)
 
 
-def _refuse(bad: Bool[Booleans, "N"], law: str, steps: Int[npt.NDArray[np.int64], "N"]) -> None:
+def _refuse(bad: Bool[Booleans, "N"], law: str, got: str, remedy: str, steps: Int[npt.NDArray[np.int64], "N"]) -> None:
     """Raise ValueError with the first row where `bad` holds."""
     if bad.any():
         rows = np.flatnonzero(bad)
-        raise ValueError(f"row {rows[0]} ({steps[rows[0]]} valid steps): {law} ({len(rows)} such rows)")
+        place = f"row {rows[0]} ({steps[rows[0]]} valid steps)"
+        raise ValueError(f"{place}: expected {law}, but got {got} ({len(rows)} such row(s)); {remedy}")
 
 
 def pack(values: Float[Floats, "N T"], chosen: Bool[Booleans, "N T"]) -> Float[Floats, "N T"]:

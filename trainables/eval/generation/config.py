@@ -37,8 +37,8 @@ class MetricConfig:
     # classifiers of the two-sample test
     probes: Annotated[tuple[Annotated[str, Choice(PROBE_NAMES)], ...], Length()] = PROBE_NAMES
     folds: Annotated[int, Range(ge=2)] = 5  # folds of their cross-validation
-    null_repeats: Annotated[int, Range(ge=2)] = 10  # random halvings of the real movements behind each null band
-    permutations: PositiveInt = 999  # of the labels behind a p-value, which is therefore never below 0.001
+    null_repeats: Annotated[int, Range(ge=2)] = 10  # random halvings of the real movements for each null band
+    permutations: PositiveInt = 999  # of the labels for a p-value, which is therefore never below 0.001
     seed: AnyInt = 20240  # seed of folds, halvings and permutations
 
     def __post_init__(self) -> None:

@@ -69,8 +69,9 @@ class TrainingPaths:
         paths = movement_paths(deltas, mask)
         reference = nearest_distance(movement_paths(held_out_deltas, held_out_mask), paths)
         if not reference.median() > 0:
-            law = "the median distance of held-out movements to the training split must be positive"
-            raise ValueError(f"{law}, but got {reference.median().item()}; is the same data in both splits?")
+            law = "`median distance of held-out movements to the training split > 0`"
+            got = f"{reference.median().item()}"
+            raise ValueError(f"expected {law}, but got {got}; remove the movements that are in both splits")
         return cls(paths, reference)
 
     def __call__(self, deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Memorisation:
@@ -100,7 +101,8 @@ def movement_paths(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) ->
     steps = mask.sum(dim=1)
     moved = torch.where(mask.unsqueeze(2), deltas.to(torch.float64), 0.0).cumsum(dim=1)
     if not (steps > 0).all() or not moved.isfinite().all():
-        raise ValueError("movements must have valid steps, and those must be finite")
+        got = f"{int((steps == 0).sum())} without any and {int((~moved.isfinite()).any(dim=(1, 2)).sum())} not finite"
+        raise ValueError(f"expected movements with finite valid steps, but got {got}; leave them out")
     positions = torch.cat([torch.zeros_like(moved[:, :1]), moved], dim=1)
     moments = torch.arange(1, POINTS + 1, dtype=torch.float64, device=deltas.device) / (POINTS + 1)
     return interpolate(positions, steps[:, None] * moments).flatten(1) / math.sqrt(POINTS)

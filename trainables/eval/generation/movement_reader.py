@@ -93,7 +93,7 @@ def read_movements(path: Path) -> Observed:
     found = MOVEMENT_READERS[path.suffix.lower()](path)
     if not found.recordings:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in found.dropped.items())
-        raise RecordingError(f"{path}: the file holds no movement ({reasons or 'it is empty'})")
+        raise RecordingError(f"{path}: the file contains no movement ({reasons or 'it is empty'})")
     observed = observe_recordings(found.recordings)
     return Observed(observed, found.read, found.dropped, found.repaired_events, _requested(path))
 
@@ -110,9 +110,9 @@ def _read_array(path: Path) -> RecordingSet:
     gap = present[:, 1:] & ~present[:, :-1]
     wrong = ~np.isfinite(points).all(axis=2) & present
     back = points[:, 1:, 0] < points[:, :-1, 0]  # no time is before NaN
-    _refuse(path, gap, "rows of NaN must come last")
-    _refuse(path, wrong, "t_ms, x and y must be finite numbers")
-    _refuse(path, back, "`t_ms` must not decrease")
+    _refuse(path, gap, "rows of NaN at the end only", "points after one", "pad at the end")
+    _refuse(path, wrong, "finite `t_ms`, `x` and `y`", "NaN or infinity", "leave out such points")
+    _refuse(path, back, "`t_ms` not to decrease", "an earlier time after a later one", "sort the points by time")
     kept = np.flatnonzero(length >= 2).tolist()
     recordings = tuple(_recording(path.stem, row, points[row, : length[row]]) for row in kept)
     short = len(points) - len(kept)
@@ -126,7 +126,7 @@ def _recording(source: str, row: int, points: npt.NDArray[np.float64]) -> Record
 
 def _load_array(path: Path) -> npt.NDArray[np.float64]:
     if not path.exists():
-        raise RecordingError(f"{path}: there is no such file or folder")
+        raise RecordingError(f"{path}: no such file or folder")
     try:
         points = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -135,16 +135,17 @@ def _load_array(path: Path) -> npt.NDArray[np.float64]:
         got = f"{list(points.shape)} of {points.dtype}" if isinstance(points, np.ndarray) else "an archive"
         raise RecordingError(
             f"{path}: expected an array of movements to be numbers [N, P, 3] with (t_ms, x, y), but got {got}; "
-            "of the sampling command's files take samples.parquet"
+            "of the sampling command's files, use samples.parquet"
         )
     return points.astype(np.float64)
 
 
-def _refuse(path: Path, bad: npt.NDArray[np.bool_], law: str) -> None:
+def _refuse(path: Path, bad: npt.NDArray[np.bool_], law: str, got: str, remedy: str) -> None:
     """Raise for the first movement with a bad point; `bad` is [N, points]."""
     movements = np.flatnonzero(bad.any(axis=1))
     if len(movements):
-        raise RecordingError(f"{path}, movement {movements[0]}: {law} ({len(movements)} such movements)")
+        count = f"{len(movements)} such movement(s)"
+        raise RecordingError(f"{path}, movement {movements[0]}: expected {law}, but got {got} ({count}); {remedy}")
 
 
 MOVEMENT_READERS: dict[str, Callable[[Path], RecordingSet]] = {

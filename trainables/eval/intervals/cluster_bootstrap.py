@@ -7,7 +7,7 @@ percentiles, level / 2 on either side of the median.
 
 Bots that were made under the conditions of users are in those users' groups and are resampled with them. Bots in groups
 without a user are resampled among their own groups, so that no replicate is without users. A replicate in which a
-metric is undefined (no bot was drawn) is left out, and an interval says how many replicates it rests on.
+metric is undefined (no bot was drawn) is left out, and an interval records how many replicates it rests on.
 
 Limits: G users are G observations, with fewer than about ten the percentiles are too narrow, and for one user, or a
 proportion of exactly 0 or 1, every replicate is the same. The interval of a proportion therefore contains the exact

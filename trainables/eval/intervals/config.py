@@ -8,7 +8,7 @@ from trainables.core.bounds import Range, check
 
 @dataclass(frozen=True)
 class BootstrapConfig:
-    """How sure an interval is, and how many draws it rests on."""
+    """Confidence level of the intervals and their number of bootstrap samples."""
 
     # bootstrap samples; at 1000 an end of a 95 % interval lies between the 2.0 % and the 3.0 % quantile (1 s.d.)
     replicates: Annotated[int, Range(ge=20)] = 1000

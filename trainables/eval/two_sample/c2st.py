@@ -197,5 +197,6 @@ def _folds(y: Indices, groups: Indices | None, folds: int, seed: int) -> Iterato
     splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
     for k, (train, test) in enumerate(splitter(folds, shuffle=True, random_state=seed).split(y, y, groups)):
         if len(np.unique(y[train])) < 2 or len(np.unique(y[test])) < 2:
-            raise ConfigError(f"fold {k} of {folds} must hold real and fake rows; use fewer folds or more groups")
+            law, got = "real and fake rows on both sides of each fold", f"a fold of one kind (number {k} of {folds})"
+            raise ConfigError(f"expected {law}, but got {got}; use fewer folds or more groups")
         yield train, test

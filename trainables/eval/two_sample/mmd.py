@@ -84,7 +84,8 @@ def mmd_test(
     kernel, rng = _kernel_matrix(_scaled(real, fake, sigma)), np.random.default_rng(seed)
     drawn = np.stack([is_fake] + [_relabelled(is_fake, groups, rng) for _ in range(permutations)], axis=1)
     if min(drawn.sum(axis=0).min(), (~drawn).sum(axis=0).min()) < 2:
-        raise ValueError("a relabelling must leave 2 rows on either side, but groups are too few or too uneven for it")
+        law = "`rows of each side >= 2` after every relabelling"
+        raise ValueError(f"expected {law}, but got fewer; give more groups, of more even sizes")
     values = _statistics(kernel, drawn)
     reached = int((values[1:] >= values[0] - TIE).sum())
     return MMDTest(mmd_rbf(real, fake, sigma), (1 + reached) / (1 + permutations), permutations)

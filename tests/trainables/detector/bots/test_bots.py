@@ -35,7 +35,7 @@ def real() -> Canonical:
 
 
 @pytest.fixture(scope="module")
-def people(real: Canonical) -> Canonical:
+def human(real: Canonical) -> Canonical:
     """Return every other movement of the training split."""
     return real.take(torch.arange(0, len(real), 2))
 
@@ -93,8 +93,8 @@ def test_every_movement_under_extreme_conditions_is_usable(style: str) -> None:
 
 
 @styles
-def test_steps_are_whole_pixels_and_end_with_the_movement(style: str, people: Canonical) -> None:
-    movements = made(style, people)
+def test_steps_are_whole_pixels_and_end_with_the_movement(style: str, human: Canonical) -> None:
+    movements = made(style, human)
     assert bool(torch.isfinite(movements.steps_px).all())
     assert torch.equal(movements.steps_px, movements.steps_px.round())
     for steps, length in zip(movements.steps_px, movements.length.tolist(), strict=True):
@@ -170,14 +170,14 @@ def test_bots_of_one_style_differ_under_the_same_condition(style: str) -> None:
 
 
 @styles
-def test_movements_do_not_depend_on_the_position_of_their_row(style: str, people: Canonical) -> None:
+def test_movements_do_not_depend_on_the_position_of_their_row(style: str, human: Canonical) -> None:
     """First against second half of 583 movements of the same condition, by mean features.
 
     Each |t| of 20 features stays under 5.2 (false failure over 15 styles: 6e-5); under another condition it does not.
     """
     first, second = features(encode(made(style, conditions(*[(40, (500, 0))] * 584)), CanonicalConfig())).split(292)
     assert largest_t(first, second) < 5.2
-    assert largest_t(first, features(people)) > 5.2
+    assert largest_t(first, features(human)) > 5.2
 
 
 def largest_t(one: torch.Tensor, other: torch.Tensor) -> float:
@@ -186,27 +186,27 @@ def largest_t(one: torch.Tensor, other: torch.Tensor) -> float:
     return float((gap.abs() / error.clamp(min=1e-12))[gap.abs() > 1e-9].max())
 
 
-# what tells them
+# separability
 
 
 @styles
-def test_a_linear_probe_separates_each_style_from_users_but_not_from_itself(style: str, people: Canonical) -> None:
+def test_a_linear_probe_separates_each_style_from_users_but_not_from_itself(style: str, human: Canonical) -> None:
     """AUC of 583 against 583: a s.d. of 0.017 by chance, so that 0.5 +- 0.085 fails falsely 6e-7 times a style."""
-    bots, again = (features(encode(made(style, people, seed), CanonicalConfig())) for seed in (0, 1))
+    bots, again = (features(encode(made(style, human, seed), CanonicalConfig())) for seed in (0, 1))
 
     def auc(one: torch.Tensor, other: torch.Tensor) -> float:
-        group = people.group
+        group = human.group
         return classifier_two_sample_test(one, other, probe="logistic", real_groups=group, fake_groups=group).auc
 
     assert abs(auc(bots, again) - 0.5) < 0.085
-    assert auc(features(people), bots) > 0.6
+    assert auc(features(human), bots) > 0.6
 
 
-def test_a_linear_probe_separates_the_styles(people: Canonical) -> None:
-    """Held-out accuracy over all styles and people: by chance 1 in 16, s.d. 0.0025; a shuffled label stays within 5."""
-    tables = [features(people), *(features(encode(made(style, people), CanonicalConfig())) for style in BOTS)]
-    label = np.repeat(np.arange(len(tables)), len(people))
-    group = np.tile(np.unique(people.group, return_inverse=True)[1], len(tables))
+def test_a_linear_probe_separates_the_styles(human: Canonical) -> None:
+    """Held-out accuracy over all styles and users: by chance 1 in 16, s.d. 0.0025; a shuffled label stays within 5."""
+    tables = [features(human), *(features(encode(made(style, human), CanonicalConfig())) for style in BOTS)]
+    label = np.repeat(np.arange(len(tables)), len(human))
+    group = np.tile(np.unique(human.group, return_inverse=True)[1], len(tables))
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200, tol=1e-2))
 
     def hits(truth: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

@@ -54,7 +54,7 @@ def test_sleeps_are_at_least_the_interval_and_late_by_the_stated_share() -> None
     assert float(late.mean()) == pytest.approx(sum(OVERSHOOT) / 2, abs=0.03)
 
 
-def test_a_bot_stands_still_while_it_rests_and_moves_evenly_otherwise() -> None:
+def test_a_bot_is_still_while_it_rests_and_moves_evenly_otherwise() -> None:
     rests = Rests(column(0.1), column(0.2), column(0.1), column(0.5))
     tau = torch.tensor([[0.0, 0.05, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 0.95, 1.0]], dtype=torch.float64)
     expected = [0.0, 0.0, 0.0, 0.25, 0.5, 0.5, 0.5, 0.75, 1.0, 1.0, 1.0]

@@ -11,7 +11,7 @@ easings = pytest.mark.parametrize("name", list(EASINGS))
 
 
 @easings
-def test_an_easing_goes_from_0_to_1_and_never_back(name: str) -> None:
+def test_an_easing_rises_from_0_to_1_monotonically(name: str) -> None:
     s = EASINGS[name](U)
     assert (float(s[0]), float(s[-1])) == pytest.approx((0.0, 1.0), abs=1e-15)
     assert bool((s.diff() >= 0).all())
@@ -33,7 +33,7 @@ def test_in_out_easings_are_symmetric() -> None:
         torch.testing.assert_close(s + s.flip(0), torch.ones_like(s), rtol=0.0, atol=1e-14)
 
 
-def test_each_row_has_one_easing_and_all_are_drawn() -> None:
+def test_each_row_has_one_easing_and_all_are_sampled() -> None:
     """Of 200 rows none of 7 curves is missed (probability 3e-13)."""
     rows = eased(U.expand(200, -1), CURVED, seeded())
     curves = torch.stack([EASINGS[name](U) for name in CURVED])

@@ -28,7 +28,7 @@ def test_the_pure_movement_is_the_minimum_jerk_polynomial() -> None:
         assert y == 0.0
 
 
-def test_at_whole_steps_the_noisy_path_is_that_of_its_operator() -> None:
+def test_at_full_steps_the_noisy_path_is_that_of_its_operator() -> None:
     """One operator with the same generator gives the same positions up to a `FINENESS` of a pixel."""
     like = condition(1)
     random = seeded(8)

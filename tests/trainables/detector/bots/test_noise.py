@@ -24,7 +24,7 @@ def test_gradient_noise_is_the_fade_between_two_lines() -> None:
             assert value == pytest.approx(left + fade * (right - left), abs=1e-12)
 
 
-def test_gradient_noise_is_zero_with_the_stated_slope_at_whole_numbers() -> None:
+def test_gradient_noise_is_zero_with_the_stated_slope_at_integers() -> None:
     gradients = torch.tensor([[0.3, -0.8, 0.5, 0.1]], dtype=torch.float64)
     whole = torch.tensor([[0.0, 1.0, 2.0]], dtype=torch.float64)
     assert gradient_noise(whole, gradients).tolist() == [[0.0, 0.0, 0.0]]
@@ -43,7 +43,7 @@ def test_the_noise_has_unit_variance_and_the_stated_memory() -> None:
             assert float(torch.corrcoef(pair)[0, 1]) == pytest.approx(keep, abs=0.08)
 
 
-def test_noise_is_held_while_nothing_moves() -> None:
+def test_noise_is_constant_while_nothing_moves() -> None:
     noise = torch.arange(1.0, 7.0, dtype=torch.float64)[None, :, None].expand(1, 6, 2)
     moves = torch.tensor([[False, True, False, False, True]])
     assert while_moving(noise, moves)[0, :, 0].tolist() == [0.0, 0.0, 3.0, 3.0, 3.0, 6.0]

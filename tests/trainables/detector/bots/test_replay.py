@@ -46,7 +46,7 @@ def test_normalised_time_gives_the_recorded_positions() -> None:
             assert on_screen[tick].tolist() == pytest.approx(expected.tolist(), abs=1e-6)
 
 
-def test_bent_and_turned_paths_go_from_start_to_target() -> None:
+def test_bent_and_turned_paths_lead_from_start_to_target() -> None:
     _, path = recorded(LIKE)
     for change in (bent, turned):
         made = change(path, seeded(2))
@@ -86,14 +86,14 @@ def test_the_other_movement_is_of_the_same_user_and_of_similar_distance(real: Ca
     for seed in range(3):
         other = others(real, seeded(seed)).tolist()
         for row, donor in list(enumerate(other))[seed::12]:
-            person = [i for i, group in enumerate(real.group) if group == real.group[row]]
+            user = [i for i, group in enumerate(real.group) if group == real.group[row]]
             assert real.group[donor] == real.group[row]
-            assert donor != row or len(person) == 1
-            by_distance = sorted(person, key=lambda i: (float(real.distance_px[i]), i))
+            assert donor != row or len(user) == 1
+            by_distance = sorted(user, key=lambda i: (float(real.distance_px[i]), i))
             assert abs(by_distance.index(donor) - by_distance.index(row)) <= REACH
 
 
-def test_every_other_movement_within_reach_is_drawn() -> None:
+def test_every_other_movement_within_reach_is_sampled() -> None:
     """40 rows of one user, 400 draws: one of 20 neighbours is missed with probability 5e-8 a row."""
     like = conditions(*[(20, (100 + i, 0)) for i in range(40)], group="one")
     drawn = torch.stack([others(like, seeded(seed)) for seed in range(400)], dim=1)

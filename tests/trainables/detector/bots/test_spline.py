@@ -55,17 +55,17 @@ def test_the_b_spline_is_that_of_uniform_knots(count: int) -> None:
         np.testing.assert_allclose(curve[row].numpy(), spline(T.numpy() * (count + 1)), atol=1e-12)
 
 
-def test_a_catmull_rom_spline_meets_its_via_points_at_even_parameters() -> None:
+def test_a_catmull_rom_spline_passes_through_its_via_points_at_even_parameters() -> None:
     vias, count = points(5, 4), torch.tensor([[1], [2], [3], [4], [4]])
     vias[torch.arange(4) >= count] = torch.tensor([1.0, 0.0], dtype=torch.float64)
     curve = uniform_cubic(CATMULL_ROM, between_ends(vias, count), count + 1, T.expand(5, -1))
     for row, n in enumerate(count[:, 0].tolist()):
         at = torch.arange(n + 2, dtype=torch.float64)[None] / (n + 1)
-        met = uniform_cubic(
+        at_points = uniform_cubic(
             CATMULL_ROM, between_ends(vias, count)[row : row + 1], count[row : row + 1] + 1, at.contiguous()
         )
         expected = torch.cat([torch.zeros(1, 2), vias[row, :n], torch.tensor([[1.0, 0.0]])]).double()
-        torch.testing.assert_close(met[0], expected, rtol=0.0, atol=1e-12)
+        torch.testing.assert_close(at_points[0], expected, rtol=0.0, atol=1e-12)
     assert bool(curve.isfinite().all())
 
 

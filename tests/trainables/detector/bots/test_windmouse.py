@@ -60,7 +60,7 @@ def test_velocities_over_the_longest_step_are_reduced_to_a_share_of_it() -> None
     torch.testing.assert_close(cut_off(speed, longest, share), expected)
 
 
-def test_the_drawn_forces_arrive_in_about_the_requested_time() -> None:
+def test_sampled_forces_arrive_in_about_the_requested_time() -> None:
     """After scaling to the requested duration intervals are near their own, and hardly any bot circles."""
     like = load_splits(DataConfig())["train"]
     duration_ms = draw_duration_ms(like, seeded())

@@ -66,7 +66,7 @@ def test_a_file_of_unusable_bots_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "says"),
+    ("changed", "message"),
     [
         ({"style": "mine"}, "unknown style mine"),
         ({"t_ms": [0.0, 10.0, 5.0], "x": [0.0] * 3, "y": [0.0] * 3}, "row 2: .*not decrease"),
@@ -75,11 +75,11 @@ def test_a_file_of_unusable_bots_is_refused(tmp_path: Path) -> None:
         ({"t_ms": [], "x": [], "y": []}, "row 2: .*len"),
     ],
 )
-def test_a_fault_of_a_file_is_one_line_with_its_row(changed: dict[str, Any], says: str, tmp_path: Path) -> None:
+def test_a_fault_of_a_file_is_one_line_with_its_row(changed: dict[str, Any], message: str, tmp_path: Path) -> None:
     path = saved(tmp_path / "b.parquet", row("pyclick", 1), {**row("pyclick", 2), **changed})
-    with pytest.raises(RecordingError, match=says) as caught:
+    with pytest.raises(RecordingError, match=message) as exc_info:
         read_bots(path)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(exc_info.value)
 
 
 def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tests.serve import published
-from tests.trainables.detector.tiny import assert_same_movements, people
+from tests.trainables.detector.tiny import assert_same_movements, human
 from trainables.core.config import ConfigError
 from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical, Movements, decode, encode
@@ -43,7 +43,7 @@ FORM = CanonicalConfig()
 
 @pytest.fixture(scope="module")
 def real() -> Canonical:
-    return people(60)
+    return human(60)
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_shares_that_floating_point_cannot_represent_lose_none_either(count: int
             assert abs(found[name] - count * share / sum(shares.values())) < 1 + 1e-6
 
 
-def test_ties_go_to_those_named_first() -> None:
+def test_ties_are_resolved_in_the_order_of_the_names() -> None:
     assert apportion(2, {"b": 1.0, "a": 1.0, "c": 1.0}) == {"b": 1, "a": 1, "c": 0}
 
 
@@ -309,11 +309,11 @@ def test_a_source_with_too_few_movements_is_an_error(real: Canonical, fault: str
         movements = broken(straight(rows), [len(rows) - 1])
         return movements if fault == "on the spot" else replace(movements, steps_px=movements.steps_px / 0.0)
 
-    with pytest.raises(ShortageError) as caught:
+    with pytest.raises(ShortageError) as exc_info:
         make("a source", sample, real.take(torch.arange(5)), FORM)
     assert attempts == list(range(ROUNDS))
     left = 1 if fault == "on the spot" else 5
-    assert str(caught.value).startswith(
+    assert str(exc_info.value).startswith(
         f"expected 5 movements of `a source`, but {left} of them could not be represented"
     )
 

@@ -106,10 +106,10 @@ def test_damage_is_one_line(
     tensors, record = load_checkpoint(folder)
     damage(tensors, record)
     save_checkpoint(tmp_path / "folder", tensors, record)
-    with pytest.raises(CheckpointError) as caught:
+    with pytest.raises(CheckpointError) as exc_info:
         read_served(tmp_path / "folder")
-    assert str(caught.value).startswith(f"{tmp_path / 'folder'}: incomplete movements of the service (")
-    assert "\n" not in str(caught.value)
+    assert str(exc_info.value).startswith(f"{tmp_path / 'folder'}: incomplete movements of the service (")
+    assert "\n" not in str(exc_info.value)
 
 
 def test_an_unreadable_record_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.trainables.detector.tiny import TINY, people
+from tests.trainables.detector.tiny import TINY, human
 from trainables.core.config import ConfigError
 from trainables.data.balance import BalanceError, validate_augmentation_balance
 from trainables.data.canonical import Canonical, concatenate
@@ -50,7 +50,7 @@ def scaling(splits: DataSplits) -> Scaling:
 
 def training_set(scaling: Scaling, alpha: float | None = 0.5, weight: float | None = None) -> TrainingSet:
     config = replace(TINY, negatives=NegativesConfig(alpha, weight))
-    return TrainingSet(people(REAL), scaling, label_maps(), config)
+    return TrainingSet(human(REAL), scaling, label_maps(), config)
 
 
 def without_last(negatives: Negatives) -> Negatives:
@@ -116,7 +116,7 @@ def test_the_scaling_depends_on_the_training_users_alone(splits: DataSplits, sca
     assert torch.equal(found.mean, scaling.mean)
     assert torch.equal(found.std, scaling.std)
     assert torch.equal(found.whitening, scaling.whitening)
-    fewer = Scaling.fit(replace(splits, splits={**splits.splits, "train": people(500)}))
+    fewer = Scaling.fit(replace(splits, splits={**splits.splits, "train": human(500)}))
     assert not torch.equal(fewer.mean, scaling.mean)
 
 
@@ -130,7 +130,7 @@ def test_a_constant_column_is_not_scaled(splits: DataSplits, count: int) -> None
 
 
 def test_bots_hundreds_of_deviations_off_have_bounded_inputs(scaling: Scaling) -> None:
-    far = people(2)
+    far = human(2)
     still = replace(far, distance_px=far.distance_px * 1e6)
     assert 1 < float(scaling.inputs(still).features.abs().max()) < 10
 
@@ -145,7 +145,7 @@ def test_steps_are_standardised_and_zero_under_the_mask(splits: DataSplits, scal
 
 
 def test_rows_are_taken_without_the_steps_that_pad_all_of_them(scaling: Scaling) -> None:
-    movements = people(12)
+    movements = human(12)
     inputs, rows = scaling.inputs(movements), torch.tensor([5, 0, 5])
     found = inputs.take(rows)
     longest = max(int(movements.mask[row].sum()) for row in rows.tolist())
@@ -167,7 +167,7 @@ def test_the_number_of_bots_is_balanced_by_count(scaling: Scaling, alpha: float,
     dataset, line = given.dataset(negatives)
     assert given.count == len(negatives) == count
     assert len(dataset) == REAL + count
-    assert line == f"balance: 40 real + {count} generated, ratio {count / 40:.4f} (asked for {alpha:.4f})"
+    assert line == f"balance: 40 real + {count} generated, ratio {count / 40:.4f} (target {alpha:.4f})"
     assert Counter(dataset.targets.bot.tolist()) == Counter([0.0] * REAL + [1.0] * count)
     assert len(dataset[torch.arange(3)]) == 2
 
@@ -184,7 +184,7 @@ def test_one_bot_too_few_is_refused(scaling: Scaling) -> None:
 def test_a_weight_replaces_the_count(scaling: Scaling) -> None:
     given = training_set(scaling, None, 0.25)
     dataset, line = given.dataset(given.negatives(0))
-    assert line == "balance: 40 real + 40 generated, weighted ratio 0.2500 (asked for 0.2500)"
+    assert line == "balance: 40 real + 40 generated, weighted ratio 0.2500 (target 0.2500)"
     assert dataset.weight is not None
     assert dataset.weight.tolist() == [1.0] * 40 + [0.25] * 40
     rows = torch.tensor([3, 77, 40])
@@ -269,7 +269,7 @@ def test_the_account_holds_labels_bots_and_balance_of_the_first_pass(scaling: Sc
     account, negatives = given.account(), given.negatives(0)
     assert LabelMaps.from_json(account["labels"]) == given.maps
     assert account["negatives"]["styles"] == Counter(negatives.style)
-    assert account["negatives"]["balance"] == "balance: 40 real + 20 generated, ratio 0.5000 (asked for 0.5000)"
+    assert account["negatives"]["balance"] == "balance: 40 real + 20 generated, ratio 0.5000 (target 0.5000)"
     assert (account["negatives"]["models"], account["negatives"]["refused"]) == ({}, negatives.refused)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tests.trainables.detector.tiny import people
+from tests.trainables.detector.tiny import human
 from trainables.core.config import ConfigError
 from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical
@@ -34,7 +34,7 @@ COUNT, USERS, WIDTH = 300, 12, 8
 @pytest.fixture(scope="module")
 def humans() -> Canonical:
     """Return movements of a dozen users whose tasks are independent of the user."""
-    return replace(people(COUNT), group=tuple(f"user {row % USERS}" for row in range(COUNT)))
+    return replace(human(COUNT), group=tuple(f"user {row % USERS}" for row in range(COUNT)))
 
 
 def noise(seed: int) -> Tensor:
@@ -131,7 +131,7 @@ def test_only_directions_are_read(humans: Canonical) -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "value", "low", "expected", "says"),
+    ("label", "value", "low", "expected", "message"),
     [
         (TASK, 0.55, 0.45, True, "encodes the task"),  # half of the way from 0.1 to 1
         (TASK, 0.54, 0.45, False, "partly (49 %) encodes the task"),
@@ -140,12 +140,12 @@ def test_only_directions_are_read(humans: Canonical) -> None:
         (EMBODIMENT, 0.14, 0.11, False, "partly (4 %) encodes the embodiment"),
     ],
 )
-def test_the_finding_states_the_result(label: str, value: float, low: float, expected: bool, says: str) -> None:
+def test_the_finding_states_the_result(label: str, value: float, low: float, expected: bool, message: str) -> None:
     """The probe is of a task embedding with ten classes."""
     result = ProbeResult(Estimate(value, low, value + 0.05, 200), {f"c{k}": value for k in range(10)}, {}, 100)
     probe = EmbeddingProbe(label, TASK, result)
     assert probe.is_as_expected == expected
-    assert f"the task embedding {says} (balanced accuracy {value:.3f}" in probe.finding
+    assert f"the task embedding {message} (balanced accuracy {value:.3f}" in probe.finding
 
 
 def test_the_table_and_the_json_hold_every_probe(humans: Canonical) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.trainables.detector.tiny import assert_same_movements, people
+from tests.trainables.detector.tiny import assert_same_movements, human
 from trainables.core.config import ConfigError, build
 from trainables.data.config import CanonicalConfig, DataConfig
 from trainables.data.dataset import DataSplits, load_splits
@@ -58,8 +58,8 @@ def test_the_bots_depend_on_the_seed_alone(evaluation_set: EvaluationSet, splits
 
 def test_unusable_movements_are_counted_by_reason(evaluation_set: EvaluationSet) -> None:
     external = {
-        "there": ExternalUsers(people(2), {"too long": 3, "too short": 0, "still": 1}),
-        "here": ExternalUsers(people(2), {"too long": 0}),
+        "there": ExternalUsers(human(2), {"too long": 3, "too short": 0, "still": 1}),
+        "here": ExternalUsers(human(2), {"too long": 0}),
     }
     assert replace(evaluation_set, users=external).excluded == ("users of there, excluded: 3 too long, 1 still",)
 

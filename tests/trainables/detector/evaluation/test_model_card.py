@@ -37,7 +37,7 @@ def card(evaluation: DetectorEvaluation) -> DetectorCard:
     return DetectorCard("detector of a test", TRAINED, evaluation)
 
 
-def test_the_limits_stand_before_every_number(card: DetectorCard) -> None:
+def test_the_limitations_precede_every_number(card: DetectorCard) -> None:
     page = card.markdown()
     assert page.index("## Limits of use") < page.index("## Summary") < page.index("## Metrics")
     for words in ("Never the sole basis** to block", "Touchpads", "Motor impairments", "Remote desktops"):

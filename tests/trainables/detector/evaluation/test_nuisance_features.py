@@ -71,7 +71,7 @@ def test_a_recording_of_no_duration_has_finite_columns() -> None:
         ([1, 1, 0, 1, 0, 1, 2, 2], 0),  # less than a pixel per tick
     ],
 )
-def test_a_step_is_held_if_it_alone_is_still_between_fast_ones(lengths_px: list[int], held: int) -> None:
+def test_a_step_is_held_if_it_is_a_single_still_one_between_fast_ones(lengths_px: list[int], held: int) -> None:
     assert seen(encode(movement(lengths_px), FORM))["held_share"] == held / 8
 
 
@@ -103,7 +103,7 @@ def bent(canonical: Canonical) -> Canonical:
         ("width_known", lambda c: replace(c, target_width_px=torch.tensor([20.0], dtype=torch.float64)), 1.0),
     ],
 )
-def test_a_movement_without_the_observation_model_is_found(
+def test_a_movement_without_the_observation_model_is_detected(
     column: str, change: Callable[[Canonical], Canonical], value: float
 ) -> None:
     assert seen(change(encode(movement([3, 4, 5, 6, 5, 4, 3, 2]), FORM)))[column] == value

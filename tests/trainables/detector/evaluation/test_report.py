@@ -189,7 +189,7 @@ def test_the_tables_hold_every_style_and_every_source(evaluation: DetectorEvalua
 
 
 @pytest.mark.parametrize(
-    ("setting", "says"),
+    ("setting", "message"),
     [
         ({"fprs": ()}, "fprs"),
         ({"fprs": (0.01, 0.05)}, "falling"),
@@ -199,8 +199,8 @@ def test_the_tables_hold_every_style_and_every_source(evaluation: DetectorEvalua
         ({"movements": (0, 1)}, "movements"),
     ],
 )
-def test_invalid_settings_are_refused(setting: dict[str, object], says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
+def test_invalid_settings_are_refused(setting: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         DetectorReportConfig(**setting)  # type: ignore[arg-type]
 
 

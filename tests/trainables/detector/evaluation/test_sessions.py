@@ -63,7 +63,7 @@ def test_for_independent_movements_the_shuffled_area_is_equal(independent: Sessi
     assert independent.human_correlation == pytest.approx(0.0, abs=0.085)
 
 
-def test_for_dependent_movements_it_is_larger_and_the_correlation_is_found(dependent: SessionMetrics) -> None:
+def test_for_dependent_movements_it_is_larger_and_the_correlation_is_recovered(dependent: SessionMetrics) -> None:
     """Half of the variance lies between users: 0.5 with a s.d. of 0.05 over 80 users. Areas 0.15 apart (s.d. 0.03)."""
     assert dependent.human_correlation == pytest.approx(0.5, abs=0.24)
     assert dependent.bots_correlation == pytest.approx(0.0, abs=0.06)

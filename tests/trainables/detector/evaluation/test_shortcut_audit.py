@@ -47,19 +47,19 @@ def canonical(recordings: list[Recording]) -> Canonical:
     return encode(movements.take(rows), FORM)
 
 
-def audited(people: list[Recording], bots: list[Recording]) -> Audit:
-    return audit(canonical(people), canonical(bots), FORM, CONFIG, 0, raw=(people, bots))
+def audited(human: list[Recording], bots: list[Recording]) -> Audit:
+    return audit(canonical(human), canonical(bots), FORM, CONFIG, 0, raw=(human, bots))
 
 
 @pytest.fixture(scope="module")
-def people() -> list[Recording]:
+def human() -> list[Recording]:
     return recorded(1, 8.0, whole=True)
 
 
 # Null, over 30 seeds: nothing of the canonical columns varies; the area of the conditions is 0.51 with a s.d. of 0.04,
 # and the bound is 4 of these away (3e-5).
-def test_a_grid_of_7_ms_and_parts_of_pixels_are_found_before_and_not_after(people: list[Recording]) -> None:
-    found = audited(people, recorded(2, 7.0, whole=False))
+def test_a_grid_of_7_ms_and_subpixels_are_detected_before_the_observation_model_only(human: list[Recording]) -> None:
+    found = audited(human, recorded(2, 7.0, whole=False))
     assert found.raw is not None
     assert found.raw.auc.low > 0.99
     assert {"whole_px_share", "interval_ms_q50"} <= {name for name, value in found.raw.by_feature.items() if value == 1}
@@ -69,19 +69,19 @@ def test_a_grid_of_7_ms_and_parts_of_pixels_are_found_before_and_not_after(peopl
     assert found.finding.splitlines()[0].startswith("passed")
 
 
-def test_the_same_recorder_is_found_neither_before_nor_after(people: list[Recording]) -> None:
+def test_the_same_recorder_is_detected_neither_before_nor_after(human: list[Recording]) -> None:
     """Null: the area of the raw columns is 0.50 with a s.d. of 0.031 over 30 seeds; 4.8 of them (1e-6)."""
-    found = audited(people, recorded(3, 8.0, whole=True))
+    found = audited(human, recorded(3, 8.0, whole=True))
     assert found.raw is not None
     assert found.raw.auc.value < 0.65
     assert found.passed
 
 
 def test_a_clock_slower_than_the_ticks_fails_the_audit(
-    people: list[Recording],
+    human: list[Recording],
 ) -> None:
     """Events every 21 ms miss one tick in five, and a still step between two fast ones is no motion of a hand."""
-    found = audited(people, recorded(4, 21.0, whole=True))
+    found = audited(human, recorded(4, 21.0, whole=True))
     assert found.canonical.auc.low > 0.9
     assert not found.passed
     assert found.finding.startswith("FAILED: nuisances in the canonical form separate bots from users")
@@ -89,18 +89,18 @@ def test_a_clock_slower_than_the_ticks_fails_the_audit(
     assert next(iter(found.canonical.by_feature)) == "held_share"
 
 
-def test_bots_without_the_observation_model_fail(people: list[Recording]) -> None:
+def test_bots_without_the_observation_model_fail(human: list[Recording]) -> None:
     bots = canonical(recorded(5, 8.0, whole=True))
     smooth = replace(bots, deltas=bots.deltas + 0.001 * torch.sin(torch.arange(64.0))[:, None] * bots.mask[..., None])
-    found = audit(canonical(people), smooth, FORM, CONFIG, 0)
+    found = audit(canonical(human), smooth, FORM, CONFIG, 0)
     assert not found.passed
     assert found.canonical.by_feature["off_pixel_share"] == 1.0
     assert found.raw is None
 
 
-def test_bots_under_other_conditions_are_reported(people: list[Recording]) -> None:
+def test_bots_under_other_conditions_are_reported(human: list[Recording]) -> None:
     slow = [replace(r, t_ms=np.minimum(r.t_ms * 1.4, 1050.0)) for r in recorded(6, 8.0, whole=True)]
-    found = audited(people, slow)
+    found = audited(human, slow)
     assert not found.condition.is_near_half
     assert "conditions alone separate bots from users" in found.finding
     assert found.passed
@@ -134,14 +134,14 @@ def test_recognising_a_user_does_not_help() -> None:
     parts = [
         (value[kind], [n for n, one in zip(names, kind.tolist(), strict=True) if one]) for kind in (~is_bot, is_bot)
     ]
-    (people_rows, people_names), (bot_rows, bot_names) = parts
-    found = exposure(people_rows, bot_rows, ("name",), people_names, bot_names, config=CONFIG, seed=0)
+    (human_rows, human_names), (bot_rows, bot_names) = parts
+    found = exposure(human_rows, bot_rows, ("name",), human_names, bot_names, config=CONFIG, seed=0)
     assert found.auc.value < 0.83
 
 
-def test_an_audit_is_the_same_every_time_and_plain(people: list[Recording]) -> None:
+def test_an_audit_is_the_same_every_time_and_plain(human: list[Recording]) -> None:
     bots = recorded(2, 7.0, whole=False)
-    one, other = (audited(people, bots) for _ in range(2))
+    one, other = (audited(human, bots) for _ in range(2))
     assert one == other
     content = json.loads(json.dumps(one.to_json(), allow_nan=False))
     assert (content["passed"], content["finding"]) == (one.passed, one.finding)
@@ -150,21 +150,21 @@ def test_an_audit_is_the_same_every_time_and_plain(people: list[Recording]) -> N
     assert "whole_px_share" in table.markdown() or "interval_ms" in table.markdown()
 
 
-def test_too_few_users_are_refused(people: list[Recording]) -> None:
-    few = canonical(people[:3])
+def test_too_few_users_are_refused(human: list[Recording]) -> None:
+    few = canonical(human[:3])
     with pytest.raises(ConfigError, match="folds=5 and 3 groups"):
         audit(few, few, FORM, CONFIG, 0)
-    alone = replace(canonical(people), group=("one",) * len(people))
-    with pytest.raises(ConfigError, match="must hold users and bots"):
+    alone = replace(canonical(human), group=("one",) * len(human))
+    with pytest.raises(ConfigError, match="expected humans and bots on both sides of each fold, but got one kind"):
         audit(alone, canonical(recorded(2, 7.0, whole=False)), FORM, CONFIG, 0)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the bots in ../shared/data are not here")
-def test_third_party_bots_are_all_found_by_their_raw_recordings() -> None:
+def test_third_party_bots_are_all_detected_by_their_raw_recordings() -> None:
     """Clocks and whole numbers alone separate every third-party style from users: the reason for the canonical form."""
     bots = read_bots(SHARED / "bots_thirdparty.parquet")
-    people = [r for r in read_recordings("cursory").recordings if split_of(r.user) == "train"][::3]
-    table, owners = raw_nuisances(people), [r.user for r in people]
+    human = [r for r in read_recordings("cursory").recordings if split_of(r.user) == "train"][::3]
+    table, owners = raw_nuisances(human), [r.user for r in human]
     for style in ORIGINS:
         own = [r for r, name in zip(bots.recordings, bots.style, strict=True) if name == style]
         users = [r.user for r in own]
@@ -172,7 +172,7 @@ def test_third_party_bots_are_all_found_by_their_raw_recordings() -> None:
         assert found.auc.value > 0.98, style
 
 
-def test_the_counts_are_those_of_both_kinds(people: list[Recording]) -> None:
-    both = canonical(people)
+def test_the_counts_are_those_of_both_kinds(human: list[Recording]) -> None:
+    both = canonical(human)
     found = audit(both, concatenate(both, both), FORM, CONFIG, 0)
     assert (found.humans, found.bots) == (len(both), 2 * len(both))

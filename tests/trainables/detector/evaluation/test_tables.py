@@ -40,7 +40,7 @@ def test_columns_that_fit_are_shown_and_the_others_are_named() -> None:
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])
-def test_no_cell_of_an_evaluation_is_cut(evaluation: DetectorEvaluation, width: int) -> None:
+def test_no_cell_of_an_evaluation_is_truncated(evaluation: DetectorEvaluation, width: int) -> None:
     lines = shown(tables(evaluation), width)
     assert max(map(len, lines)) <= width
     text = "\n".join(lines)

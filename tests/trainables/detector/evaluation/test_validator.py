@@ -34,7 +34,7 @@ def config(tiny: DetectorConfig) -> DetectorConfig:
 
 
 @pytest.fixture(scope="module")
-def people(config: DetectorConfig) -> Canonical:
+def human(config: DetectorConfig) -> Canonical:
     return load_splits(config.data)["validation"]
 
 
@@ -44,8 +44,8 @@ def scaling(config: DetectorConfig) -> Scaling:
 
 
 @pytest.fixture(scope="module")
-def validator(people: Canonical, scaling: Scaling, config: DetectorConfig) -> Validator:
-    return Validator.fit(people, scaling, config)
+def validator(human: Canonical, scaling: Scaling, config: DetectorConfig) -> Validator:
+    return Validator.fit(human, scaling, config)
 
 
 class Lookup(torch.nn.Module):
@@ -63,7 +63,7 @@ class Lookup(torch.nn.Module):
 class Case:
     """Scores of users and families, with their metrics."""
 
-    people: Tensor
+    human: Tensor
     bots: dict[str, Tensor]
     temperature: float
     metrics: dict[str, float]
@@ -75,9 +75,9 @@ def case(
     """Families of unequal size and shift; `changes` replace some of the scores."""
     random, start = torch.Generator().manual_seed(seed), 0
     logits, inputs = dict[str, Tensor](), dict[str, Inputs]()
-    for number, name in enumerate(("people", *FAMILIES)):
-        count = 40 if name == "people" else 10 + 7 * number
-        drawn = torch.randn(count, generator=random) + (0.0 if name == "people" else 0.4 * number - 0.5)
+    for number, name in enumerate(("human", *FAMILIES)):
+        count = 40 if name == "human" else 10 + 7 * number
+        drawn = torch.randn(count, generator=random) + (0.0 if name == "human" else 0.4 * number - 0.5)
         logits[name] = (changes or {}).get(name, drawn.round() if ties else drawn)
         features = torch.zeros(count, WIDTH)
         features[:, 0] = torch.arange(start, start + count)
@@ -86,45 +86,45 @@ def case(
         start += count
     families = {name: inputs[name] for name in FAMILIES}
     detector = Detector(Lookup(torch.cat([*logits.values()])), scaling, config.data.canonical)
-    temperature, metrics = Validator(inputs["people"], families, UNSEEN, FPR)(detector)
-    return Case(logits["people"], {name: logits[name] for name in FAMILIES}, temperature, metrics)
+    temperature, metrics = Validator(inputs["human"], families, UNSEEN, FPR)(detector)
+    return Case(logits["human"], {name: logits[name] for name in FAMILIES}, temperature, metrics)
 
 
 # validation data
 
 
 def test_every_style_makes_a_movement_under_all_conditions(
-    validator: Validator, people: Canonical, scaling: Scaling, config: DetectorConfig
+    validator: Validator, human: Canonical, scaling: Scaling, config: DetectorConfig
 ) -> None:
-    assert torch.equal(validator.human.features, scaling.inputs(people).features)
+    assert torch.equal(validator.human.features, scaling.inputs(human).features)
     assert set(validator.bots) == set(FAMILIES)
     for family, styles in FAMILIES.items():
-        made = [of_style(style, people, config.data.canonical, 3).canonical for style in styles]
+        made = [of_style(style, human, config.data.canonical, 3).canonical for style in styles]
         expected = scaling.inputs(concatenate(*made))
-        assert len(validator.bots[family].z) == len(styles) * len(people)
+        assert len(validator.bots[family].z) == len(styles) * len(human)
         for mine, theirs in zip(validator.bots[family], expected, strict=True):
             assert torch.equal(mine, theirs)
     assert (validator.unseen, validator.fpr) == (UNSEEN, FPR)
 
 
 def test_all_trials_of_a_study_are_validated_on_the_same_bots(
-    validator: Validator, people: Canonical, scaling: Scaling, config: DetectorConfig
+    validator: Validator, human: Canonical, scaling: Scaling, config: DetectorConfig
 ) -> None:
     """They do not depend on the training; another evaluation seed makes others."""
     alike = replace(config, seed=8, negatives=NegativesConfig(alpha=0.25))
-    same = Validator.fit(people, scaling, alike)
-    other = Validator.fit(people, scaling, replace(config, evaluation=DetectorEvaluationConfig(seed=4)))
+    same = Validator.fit(human, scaling, alike)
+    other = Validator.fit(human, scaling, replace(config, evaluation=DetectorEvaluationConfig(seed=4)))
     for family in FAMILIES:
         assert torch.equal(same.bots[family].features, validator.bots[family].features)
         assert not torch.equal(other.bots[family].features, validator.bots[family].features)
 
 
-def test_training_bots_differ_from_validation_bots(people: Canonical, config: DetectorConfig) -> None:
-    judged = of_style("straight_constant", people, config.data.canonical, config.evaluation.seed).canonical
-    again = of_style("straight_constant", people, config.data.canonical, config.evaluation.seed).canonical
-    assert_same_movements(judged, again)
-    trained = of_style("straight_constant", people, config.data.canonical, config.seed).canonical
-    assert not torch.equal(judged.deltas, trained.deltas)
+def test_training_bots_differ_from_validation_bots(human: Canonical, config: DetectorConfig) -> None:
+    validated = of_style("straight_constant", human, config.data.canonical, config.evaluation.seed).canonical
+    again = of_style("straight_constant", human, config.data.canonical, config.evaluation.seed).canonical
+    assert_same_movements(validated, again)
+    trained = of_style("straight_constant", human, config.data.canonical, config.seed).canonical
+    assert not torch.equal(validated.deltas, trained.deltas)
 
 
 # metrics
@@ -136,9 +136,9 @@ def test_metrics_are_their_definition_in_plain_loops(
     config: DetectorConfig, scaling: Scaling, seed: int, ties: bool
 ) -> None:
     found = case(config, scaling, seed, ties)
-    people, bots = found.people.tolist(), {family: scores.tolist() for family, scores in found.bots.items()}
-    missed = {family: fnr_by_definition(people, scores, FPR) for family, scores in bots.items()}
-    areas = {family: area_by_definition(people, scores) for family, scores in bots.items()}
+    human, bots = found.human.tolist(), {family: scores.tolist() for family, scores in found.bots.items()}
+    missed = {family: fnr_by_definition(human, scores, FPR) for family, scores in bots.items()}
+    areas = {family: area_by_definition(human, scores) for family, scores in bots.items()}
     seen = [family for family in FAMILIES if family not in UNSEEN]
     expected = {
         **{names.family_fnr(family): value for family, value in missed.items()},
@@ -192,10 +192,10 @@ def test_without_held_out_families_there_are_no_metrics_of_unseen_ones(
     torch.manual_seed(0)
     detector = Detector(Lookup(torch.randn(2)), scaling, config.data.canonical)
     whole = {family: inputs._replace(features=inputs.features * 0) for family, inputs in validator.bots.items()}
-    people = validator.human._replace(features=validator.human.features * 0)
-    _, metrics = Validator(people, whole, (), FPR)(detector)
+    human = validator.human._replace(features=validator.human.features * 0)
+    _, metrics = Validator(human, whole, (), FPR)(detector)
     assert not {names.VAL_FNR_WORST_UNSEEN, names.VAL_FNR_UNSEEN, names.VAL_UNSEEN_AUC} & set(metrics)
-    _, metrics = Validator(people, whole, tuple(FAMILIES), FPR)(detector)
+    _, metrics = Validator(human, whole, tuple(FAMILIES), FPR)(detector)
     assert not {names.VAL_FNR_SEEN, names.VAL_SEEN_AUC} & set(metrics)
     assert metrics[names.VAL_UNSEEN_AUC] == 0.5  # all scores are equal
     assert metrics[names.VAL_FNR_WORST_UNSEEN] == 1.0
@@ -206,10 +206,10 @@ def test_without_held_out_families_there_are_no_metrics_of_unseen_ones(
 
 def log_loss(logits: list[float], labels: list[bool], temperature: float) -> float:
     """Cross-entropy with the labels of a fit, of which none is quite 0 or 1: (n + 1) / (n + 2) of n rows of a kind."""
-    bots, people = sum(labels), len(labels) - sum(labels)
+    bots, human = sum(labels), len(labels) - sum(labels)
     total = 0.0
     for z, bot in zip(logits, labels, strict=True):
-        y = (bots + 1) / (bots + 2) if bot else 1 / (people + 2)
+        y = (bots + 1) / (bots + 2) if bot else 1 / (human + 2)
         total += y * math.log1p(math.exp(-z / temperature)) + (1 - y) * math.log1p(math.exp(z / temperature))
     return total / len(labels)
 
@@ -219,13 +219,13 @@ def test_the_temperature_maximises_the_likelihood_of_users_and_as_many_seen_bots
 ) -> None:
     """Twice the logits give twice the temperature, and no other one is better on the rows of the fit."""
     one = case(config, scaling)
-    doubled = case(config, scaling, changes={name: 2 * z for name, z in {"people": one.people, **one.bots}.items()})
+    doubled = case(config, scaling, changes={name: 2 * z for name, z in {"human": one.human, **one.bots}.items()})
     assert doubled.temperature == pytest.approx(2 * one.temperature, rel=1e-6)
     for name, value in one.metrics.items():
         assert doubled.metrics[name] == pytest.approx(value, abs=1e-9), name
     seen = [z for name, z in one.bots.items() if name not in UNSEEN]
     share = -(-40 // len(seen))
-    logits, labels = one.people.tolist(), [False] * 40
+    logits, labels = one.human.tolist(), [False] * 40
     for z in seen:
         step = max(len(z) // share, 1)
         drawn = [z.tolist()[k] for k in range(0, len(z), step)][:share]
@@ -240,13 +240,13 @@ def test_brier_and_calibration_error_are_those_of_calibrated_probabilities(
 ) -> None:
     """A perfect detector has hardly any of either; one without information, a Brier score of one quarter."""
     sure = {name: torch.full((10 + 7 * (k + 1),), 50.0) for k, name in enumerate(FAMILIES)}
-    found = case(config, scaling, changes={"people": torch.full((40,), -50.0), **sure})
+    found = case(config, scaling, changes={"human": torch.full((40,), -50.0), **sure})
     assert found.metrics[names.VAL_BRIER] == pytest.approx(
         1 / 42**2, rel=0.1
     )  # smoothed labels of 40 humans and 42 bots
     assert found.metrics[names.VAL_CALIBRATION_ERROR] == pytest.approx(1 / 42, rel=0.1)
     undecided = {name: torch.zeros(10 + 7 * (k + 1)) for k, name in enumerate(FAMILIES)}
-    found = case(config, scaling, changes={"people": torch.zeros(40), **undecided})
+    found = case(config, scaling, changes={"human": torch.zeros(40), **undecided})
     assert found.metrics[names.VAL_BRIER] == pytest.approx(0.25)
 
 

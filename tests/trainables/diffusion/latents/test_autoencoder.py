@@ -22,7 +22,7 @@ STEPS = 37
 
 
 def network(config: LatentConfig = SMALL, sequence_channels: int = 2) -> Autoencoder:
-    """An autoencoder whose every part speaks, as after training, in float64."""
+    """Return an autoencoder without zero-initialised parts, as after training, in float64."""
     torch.manual_seed(1)
     autoencoder = Autoencoder(sequence_channels, config).double()
     for head in (autoencoder.encoder.head, autoencoder.decoder.head):
@@ -158,7 +158,7 @@ def test_fitted_latents_have_mean_zero_and_variance_one_over_the_training_split(
     torch.testing.assert_close(std, torch.ones(8), rtol=0, atol=1e-5)
 
 
-def test_the_seed_decides_the_whole_fit() -> None:
+def test_the_seed_determines_the_fit() -> None:
     first, again, other = (tensors(fit_autoencoder(dataset(), SMALL, seed)) for seed in (0, 0, 1))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
@@ -237,12 +237,12 @@ def test_each_worker_computes_its_rows_of_the_common_batch(monkeypatch: pytest.M
     ],
     ids=str,
 )
-def test_a_broken_law_is_told(changed: dict[str, Any], law: str) -> None:
+def test_an_invalid_value_is_refused(changed: dict[str, Any], law: str) -> None:
     with pytest.raises(ConfigError, match=law):
         LatentConfig(**changed)
 
 
-def test_a_configuration_comes_back_from_its_plain_form() -> None:
+def test_a_configuration_is_restored_from_its_plain_form() -> None:
     assert build(LatentConfig, plain(SMALL)) == SMALL
 
 

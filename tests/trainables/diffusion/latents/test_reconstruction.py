@@ -41,8 +41,8 @@ def report(autoencoder: Autoencoder, canonical: CanonicalConfig = NATIVE) -> dic
 
 
 @pytest.mark.parametrize("representation", ["fixed_dt", "events"])
-def test_what_loses_nothing_is_reported_so(representation: str) -> None:
-    """Equal pairs in one fold are told apart by chance: the accuracy of the pooled pairs is exactly one half."""
+def test_a_lossless_reconstruction_has_zero_error(representation: str) -> None:
+    """Equal pairs in one fold are separated by chance only: the accuracy of the pooled pairs is exactly one half."""
     canonical = CanonicalConfig(representation)
     found = report(untrained(4 * canonical.form.channels, canonical.form.channels), canonical)
     assert found["c2st"] == pytest.approx(0.5, abs=1e-12)
@@ -52,7 +52,7 @@ def test_what_loses_nothing_is_reported_so(representation: str) -> None:
     assert found["rejected"] == 0.0
 
 
-def test_what_loses_three_quarters_of_the_numbers_is_reported_so() -> None:
+def test_a_lossy_reconstruction_is_detected() -> None:
     """Seeded; 200 pairs of one fold each would have to fall by 5 standard deviations (0.025 each) to read under 0.6."""
     found = report(untrained(2))
     assert found["c2st"] > 0.6

@@ -69,7 +69,7 @@ def test_no_beta_is_above_its_limit() -> None:
 
 
 @schedules
-def test_signal_and_noise_come_back_from_noisy_sequence_and_velocity_at_every_t(name: str) -> None:
+def test_signal_and_noise_are_recovered_from_noisy_sequence_and_velocity_at_every_t(name: str) -> None:
     schedule = SCHEDULES[name](1000)
     random = torch.Generator().manual_seed(0)
     x_0, eps = (torch.randn(1000, 3, 2, generator=random).double() for _ in range(2))

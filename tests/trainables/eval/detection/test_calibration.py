@@ -40,13 +40,13 @@ def test_the_temperature_corrects_overconfident_scores(sharpness: float) -> None
 
 
 def smoothed(is_bot: Tensor) -> Tensor:
-    """Labels as if one more bot and one more person had come out either way."""
-    bots, people = int(is_bot.sum()), int((~is_bot).sum())
-    return torch.tensor([(bots + 1) / (bots + 2) if bot else 1 / (people + 2) for bot in is_bot.tolist()]).double()
+    """Return labels smoothed by one more bot and one more human movement of either outcome."""
+    bots, human = int(is_bot.sum()), int((~is_bot).sum())
+    return torch.tensor([(bots + 1) / (bots + 2) if bot else 1 / (human + 2) for bot in is_bot.tolist()]).double()
 
 
 def test_no_temperature_on_a_grid_is_better() -> None:
-    """The oracle weighs each row once as a bot and once as a person."""
+    """The oracle weighs each row once as a bot and once as human."""
     p, is_bot = labelled(2, 300, 2.0, shift=0.8)
     found, y = calibrate(p, is_bot), smoothed(is_bot).tolist()
 
@@ -76,7 +76,7 @@ def test_at_the_temperature_the_slope_of_the_likelihood_is_zero() -> None:
 
 
 def test_separable_scores_are_not_certain() -> None:
-    """300 of either kind, all at log odds -z and z: the share that smoothed labels say, whatever z was."""
+    """300 of either kind, all at log odds -z and z: the share of the smoothed labels, for every z."""
     is_bot = torch.arange(600) >= 300
     for z in (0.2, 1.0, 30.0):
         found = calibrate(torch.sigmoid(torch.where(is_bot, z, -z).double()), is_bot)
@@ -152,7 +152,7 @@ def test_the_brier_score_equals_that_of_scikit_learn() -> None:
 
 
 def test_a_calibrated_detector_has_the_ece_of_chance_and_an_overconfident_one_more() -> None:
-    """Null: mean ECE of 40 samples of 300 rows against what is said beside it; its s.d. is 0.0143 / sqrt(40) = 0.0023.
+    """Null: mean ECE of 40 samples of 300 rows against the reported expectation; its s.d.: 0.0143 / sqrt(40) = 0.0023.
 
     Bound: 4.5 of them (7e-6). Alternative: log odds three times too large err 3.8 times as much (s.d. 0.55).
     """
@@ -180,7 +180,7 @@ def test_invalid_input_is_refused() -> None:
     p, is_bot = labelled(7, 10)
     with pytest.raises(ValueError, match=r"in \[0, 1\], but got 1\.5 in row 3"):
         calibrate(torch.where(torch.arange(10) == 3, 1.5, p), is_bot)
-    with pytest.raises(ValueError, match="must be finite, but 1 of 10"):
+    with pytest.raises(ValueError, match="expected finite `logits`, but got 1 of 10"):
         fit_temperature(torch.where(torch.arange(10) == 3, torch.inf, p), is_bot)
     with pytest.raises(ValueError, match="in row 0"):
         reliability(torch.full((10,), torch.nan), is_bot, 5, generator(0, "coins"))

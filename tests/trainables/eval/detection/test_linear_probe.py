@@ -1,4 +1,4 @@
-"""Laws of the linear probe: chance where nothing is told, the definition of its figures, and people kept apart."""
+"""The linear probe: chance without information, its metrics by definition, and users never in two folds."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from trainables.eval.intervals.cluster_bootstrap import Estimate
 from trainables.eval.intervals.config import BootstrapConfig
 
 CONFIG = BootstrapConfig(replicates=200)
-PEOPLE = 20
+USERS = 20
 CLASSES = ("north", "south", "west")
 
 
@@ -23,17 +23,17 @@ def probe(embeddings: Tensor, labels: list[str], groups: list[str], folds: int =
 
 
 def drawn(seed: int, count: int = 600, weights: tuple[float, ...] = (1, 1, 1)) -> tuple[Tensor, list[str], list[str]]:
-    """Noise, with labels and people that have nothing to do with it."""
+    """Return noise with unrelated labels and users."""
     random = generator(seed, "embeddings")
     noise = torch.randn(count, 8, generator=random, dtype=torch.float64)
     label = torch.multinomial(torch.tensor(weights, dtype=torch.float64), count, replacement=True, generator=random)
-    group = torch.randint(PEOPLE, (count,), generator=random)
-    return noise, [CLASSES[k] for k in label.tolist()], [f"person {k}" for k in group.tolist()]
+    group = torch.randint(USERS, (count,), generator=random)
+    return noise, [CLASSES[k] for k in label.tolist()], [f"user {k}" for k in group.tolist()]
 
 
 def informed(noise: Tensor, labels: list[str], strength: float) -> Tensor:
-    told = torch.tensor([[float(label == name) for name in CLASSES] for label in labels], dtype=torch.float64)
-    return torch.cat([noise[:, 3:], noise[:, :3] + strength * told], dim=1)
+    one_hot = torch.tensor([[float(label == name) for name in CLASSES] for label in labels], dtype=torch.float64)
+    return torch.cat([noise[:, 3:], noise[:, :3] + strength * one_hot], dim=1)
 
 
 @pytest.mark.parametrize("weights", [(1, 1, 1), (8, 1, 1)])
@@ -46,7 +46,7 @@ def test_an_embedding_without_information_is_at_chance(weights: tuple[float, ...
 
 
 @pytest.mark.parametrize("weights", [(1, 1, 1), (8, 1, 1)])
-def test_encoded_classes_are_found_also_if_rare(weights: tuple[float, ...]) -> None:
+def test_encoded_classes_are_detected_even_if_rare(weights: tuple[float, ...]) -> None:
     """Alternative: classes 3 s.d. apart; over 100 seeds no interval begins and no recall is below 0.88 (s.d. 0.023)."""
     noise, labels, groups = drawn(2, weights=weights)
     found = probe(informed(noise, labels, 3.0), labels, groups)
@@ -78,38 +78,38 @@ def test_metrics_are_those_of_scikit_learn_on_held_out_predictions(monkeypatch: 
 def test_no_user_is_in_the_training_and_the_test_rows_of_a_fold(monkeypatch: pytest.MonkeyPatch) -> None:
     noise, labels, groups = drawn(4)
     noise[:, 0] = torch.tensor([float(group.split()[1]) for group in groups])
-    met: list[tuple[set[float], set[float]]] = []
+    fits: list[tuple[set[float], set[float]]] = []
 
     class Spy:
         def fit(self, x: np.ndarray, y: np.ndarray) -> "Spy":
-            self.people = set(x[:, 0])
+            self.human = set(x[:, 0])
             return self
 
         def predict(self, x: np.ndarray) -> np.ndarray:
-            met.append((self.people, set(x[:, 0])))
+            fits.append((self.human, set(x[:, 0])))
             return np.zeros(len(x), dtype=np.int64)
 
     monkeypatch.setattr(module, "balanced_logistic", Spy)
     assert probe(noise, labels, groups).accuracy.value == pytest.approx(1 / 3)
-    assert all(not trained & asked for trained, asked in met)
-    assert set().union(*(asked for _, asked in met)) == {float(k) for k in range(PEOPLE)}
+    assert all(not trained & predicted for trained, predicted in fits)
+    assert set().union(*(predicted for _, predicted in fits)) == {float(k) for k in range(USERS)}
 
 
 def test_recognising_a_user_does_not_help() -> None:
-    """40 people, each known by an own mean, with one label: the accuracy is 0.51 (s.d. 0.093; 4 of them: 3e-5)."""
+    """40 users, each with its own mean and one label: the accuracy is 0.51 (s.d. 0.093; 4 of them: 3e-5)."""
     random = generator(5, "people")
-    person = torch.arange(40).repeat_interleave(12)
+    user = torch.arange(40).repeat_interleave(12)
     means = 6 * torch.randn(40, 30, generator=random, dtype=torch.float64)
-    x = means[person] + 0.1 * torch.randn(480, 30, generator=random, dtype=torch.float64)
-    labels = [CLASSES[k % 2] for k in person.tolist()]
+    x = means[user] + 0.1 * torch.randn(480, 30, generator=random, dtype=torch.float64)
+    labels = [CLASSES[k % 2] for k in user.tolist()]
     leaky = balanced_logistic().fit(x[::2].numpy(), labels[::2]).score(x[1::2].numpy(), labels[1::2])
     assert leaky > 0.95
-    assert probe(x, labels, [f"person {k}" for k in person.tolist()]).accuracy.value < 0.88
+    assert probe(x, labels, [f"user {k}" for k in user.tolist()]).accuracy.value < 0.88
 
 
 def test_a_class_of_too_few_users_is_left_out_by_name_and_count() -> None:
     noise, labels, groups = drawn(6)
-    at = [row for row, group in enumerate(groups) if group in ("person 1", "person 2", "person 3")][:9]
+    at = [row for row, group in enumerate(groups) if group in ("user 1", "user 2", "user 3")][:9]
     for row in at:
         labels[row] = "rare"
     found = probe(noise, labels, groups)
@@ -136,5 +136,5 @@ def test_invalid_input_is_refused() -> None:
     with pytest.raises(ValueError, match="300, 299 and 300"):
         probe(noise, labels[1:], groups)
     noise[4, 2] = torch.nan
-    with pytest.raises(ValueError, match="row 4, column 2 is nan"):
+    with pytest.raises(ValueError, match="got nan in row 4, column 2"):
         probe(noise, labels, groups)

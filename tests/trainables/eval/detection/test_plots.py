@@ -1,4 +1,4 @@
-"""Pictures of detection are drawn without a screen, whatever there is to draw."""
+"""Detection plots are drawn without a display, for every kind of input."""
 
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def test_session_curves(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("others", [0, 10])
 def test_the_matrix_grows_with_its_families(others: int, tmp_path: Path) -> None:
-    """Also where a family was not judged by every detector."""
+    """Also where a family was not evaluated by every detector."""
     families = ["pid", "noise", *(f"other {k}" for k in range(others))]
     matrix = {"pid": dict.fromkeys(families, 0.3), "noise": {"pid": 0.9, "noise": 0.0}}
     plot_detection_matrix(matrix, families, 0.01, tmp_path / "m.png")

@@ -26,11 +26,11 @@ CONFIG = BootstrapConfig(replicates=200, level=0.9)
 ONE = torch.ones(1, 1, dtype=torch.float64)
 
 
-def drawn(seed: int, people: int, bots: int, shift: float, grid: float = 0.0) -> tuple[Tensor, Tensor]:
-    """Scores in (0, 1), of people first, bots higher by `shift` standard deviations; rounded to `grid` they tie."""
+def drawn(seed: int, human: int, bots: int, shift: float, grid: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Return scores in (0, 1), human ones first, bots higher by `shift` s.d.; rounded to `grid` they tie."""
     random = generator(seed, "scores")
-    normal = torch.randn(people + bots, generator=random, dtype=torch.float64)
-    is_bot = torch.arange(people + bots) >= people
+    normal = torch.randn(human + bots, generator=random, dtype=torch.float64)
+    is_bot = torch.arange(human + bots) >= human
     scores = torch.sigmoid(normal + shift * is_bot)
     return (scores / grid).round() * grid if grid else scores, is_bot
 
@@ -43,10 +43,10 @@ def rows(scores: Tensor, is_bot: Tensor) -> figures.Curve:
 @pytest.mark.parametrize("seed", range(4))
 def test_the_area_is_the_share_of_pairs_in_order_ties_by_halves(seed: int, grid: float) -> None:
     scores, is_bot = drawn(seed, 23, 17, 0.7, grid)
-    people, bots, won = scores[~is_bot].tolist(), scores[is_bot].tolist(), 0.0
+    human, bots, won = scores[~is_bot].tolist(), scores[is_bot].tolist(), 0.0
     for bot in bots:
-        for person in people:
-            won += 1.0 if bot > person else 0.5 if bot == person else 0.0
+        for user in human:
+            won += 1.0 if bot > user else 0.5 if bot == user else 0.0
     assert roc_auc(rows(scores, is_bot)).item() == pytest.approx(won / (17 * 23), abs=1e-12)
 
 
@@ -75,9 +75,9 @@ def test_at_the_equal_error_rate_fpr_equals_fnr(grid: float) -> None:
     scores, is_bot = drawn(7, 31, 24, 1.1, grid)
     corners = [(0.0, 1.0)]
     for s in sorted(set(scores.tolist()), reverse=True):
-        accused = sum(v >= s for v in scores[~is_bot].tolist()) / 31
+        fpr = sum(v >= s for v in scores[~is_bot].tolist()) / 31
         missed = sum(v < s for v in scores[is_bot].tolist()) / 24
-        corners.append((accused, missed))
+        corners.append((fpr, missed))
     found = None
     for (a0, m0), (a1, m1) in pairwise(corners):
         if found is None and a1 >= m1:
@@ -121,38 +121,38 @@ def test_f1_equals_that_of_scikit_learn() -> None:
 @pytest.mark.parametrize("grid", [0.0, 0.02, 0.3])
 def test_a_threshold_keeps_its_target_fpr_and_is_the_lowest_one(target: str, grid: float) -> None:
     for n in (1, 7, 100, 334, 1000):
-        people, _ = drawn(n, n, 0, 0.0, grid)
-        found = threshold_at_fpr(people, float(target))
-        flagged = sum(score > found.value for score in people.tolist())
+        human, _ = drawn(n, n, 0, 0.0, grid)
+        found = threshold_at_fpr(human, float(target))
+        flagged = sum(score > found.value for score in human.tolist())
         assert (found.flagged, found.n) == (flagged, n)
         assert Fraction(flagged, n) <= Fraction(target)
-        lower = max((score for score in people.tolist() if score < found.value), default=None)
+        lower = max((score for score in human.tolist() if score < found.value), default=None)
         if lower is not None:
-            assert Fraction(sum(score > lower for score in people.tolist()), n) > Fraction(target)
+            assert Fraction(sum(score > lower for score in human.tolist()), n) > Fraction(target)
 
 
 def test_of_334_movements_one_percent_is_three_and_a_thousandth_is_none() -> None:
-    people, _ = drawn(0, 334, 0, 0.0)
-    found = [threshold_at_fpr(people, target) for target in (0.01, 0.001)]
+    human, _ = drawn(0, 334, 0, 0.0)
+    found = [threshold_at_fpr(human, target) for target in (0.01, 0.001)]
     assert [t.flagged for t in found] == [3, 0]
-    assert found[1].value == people.max().item()
+    assert found[1].value == human.max().item()
     assert [t.expected_fpr for t in found] == pytest.approx([4 / 335, 1 / 335])
     assert [t.is_resolved for t in found] == [True, False]
 
 
 def test_movements_of_equal_score_are_flagged_together_or_not_at_all() -> None:
-    people = torch.tensor([0.9] * 5 + [0.1] * 95, dtype=torch.float64)
-    assert [threshold_at_fpr(people, target).flagged for target in (0.04, 0.05, 0.06)] == [0, 5, 5]
+    human = torch.tensor([0.9] * 5 + [0.1] * 95, dtype=torch.float64)
+    assert [threshold_at_fpr(human, target).flagged for target in (0.04, 0.05, 0.06)] == [0, 5, 5]
 
 
 def test_new_movements_are_flagged_at_the_expected_rate() -> None:
-    """Null: 1,000 thresholds of 99 people at 5 %; each accuses (4 + 1) / 100 of new people in expectation.
+    """Null: 1,000 thresholds of 99 humans at 5 %; each flags (4 + 1) / 100 of new humans in expectation.
 
-    The share that a threshold accuses is Beta(5, 95): its mean over 1,000 has a s.d. of 0.0007; 4 of them (6e-5).
+    The FPR of a threshold is Beta(5, 95): its mean over 1,000 has a s.d. of 0.0007; 4 of them (6e-5).
     """
     uniform = torch.rand(1000, 99, generator=generator(4, "people"), dtype=torch.float64)
-    accused = [1 - threshold_at_fpr(people, 0.05).value for people in uniform]  # of new uniform scores
-    assert np.mean(accused) == pytest.approx(5 / 100, abs=0.0028)
+    fpr = [1 - threshold_at_fpr(human, 0.05).value for human in uniform]  # of new uniform scores
+    assert np.mean(fpr) == pytest.approx(5 / 100, abs=0.0028)
     assert threshold_at_fpr(uniform[0], 0.05).expected_fpr == 5 / 100
 
 
@@ -180,7 +180,7 @@ def test_replicates_without_a_bot_are_left_out_and_counted() -> None:
 
 
 def test_intervals_of_the_area_cover_the_true_value_and_no_other() -> None:
-    """Null: 30 people of 10 rows each, half of the variance theirs; bots 1.2 s.d. higher: the area is 0.802.
+    """Null: 30 users of 10 rows each, half of the variance between users; bots 1.2 s.d. higher: the area is 0.802.
 
     Over 600 samples the coverage is 0.92; the bound is 4 s.d. of 100 samples below (3e-5).
     Alternative: an area of 0.5 is never inside.
@@ -191,9 +191,9 @@ def test_intervals_of_the_area_cover_the_true_value_and_no_other() -> None:
     for sample in range(100):
         random = generator(sample, "area")
         own = torch.randn(30, generator=random, dtype=torch.float64).repeat_interleave(10)
-        people = (own + torch.randn(300, generator=random, dtype=torch.float64)) / 2**0.5
+        human = (own + torch.randn(300, generator=random, dtype=torch.float64)) / 2**0.5
         bots = 1.2 + torch.randn(100, generator=random, dtype=torch.float64)
-        found = detection_metrics(torch.cat([people, bots]), is_bot, groups, 0.0, BootstrapConfig(200), random)
+        found = detection_metrics(torch.cat([human, bots]), is_bot, groups, 0.0, BootstrapConfig(200), random)
         inside += found.auc.low <= truth <= found.auc.high
         elsewhere += found.auc.low <= 0.5
     assert inside / 100 > 0.81

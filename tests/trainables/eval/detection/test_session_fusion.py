@@ -31,11 +31,11 @@ def test_a_single_movement_keeps_its_score_at_any_prior() -> None:
 
 @pytest.mark.parametrize("prior", [0.5, 0.2])
 def test_for_independent_movements_it_is_bayes_rule(prior: float) -> None:
-    """The oracle multiplies likelihoods of two outcomes: P(1 | bot) = 0.8, P(1 | person) = 0.3."""
+    """The oracle multiplies likelihoods of two outcomes: P(1 | bot) = 0.8, P(1 | human) = 0.3."""
     outcomes = [1, 1, 0, 1, 0]
     bot = math.prod(0.8 if outcome else 0.2 for outcome in outcomes)
-    person = math.prod(0.3 if outcome else 0.7 for outcome in outcomes)
-    posterior = prior * bot / (prior * bot + (1 - prior) * person)
+    user = math.prod(0.3 if outcome else 0.7 for outcome in outcomes)
+    posterior = prior * bot / (prior * bot + (1 - prior) * user)
     single = {1: prior * 0.8 / (prior * 0.8 + (1 - prior) * 0.3), 0: prior * 0.2 / (prior * 0.2 + (1 - prior) * 0.7)}
     scores = torch.tensor([single[outcome] for outcome in outcomes], dtype=torch.float64)
     found = fuse(scores, ["s"] * 5, 5, prior)

@@ -55,7 +55,7 @@ def heading_changes(path: Path) -> list[float]:
 
 
 def count_submovements(speed: list[float]) -> int:
-    """Walk along the smoothed speed and count the summits, whatever plateaus lie between rise and fall."""
+    """Walk along the smoothed speed and count the summits, plateaus between rise and fall included."""
     padded = [0.0, *speed, 0.0]
     smooth = [sum(padded[i : i + 3]) / 3 for i in range(len(speed))]
     tolerance, level, summit, rising, count = 1e-6 * max(smooth), 0.0, 0.0, False, 0

@@ -44,11 +44,11 @@ def rotated(deltas: Tensor, mask: Tensor) -> None:
 @pytest.mark.parametrize(
     ("change", "law"),
     [
-        (gap, "prefix"),
-        (short, "at least 4 valid steps"),
+        (gap, "the valid steps first"),
+        (short, "`valid steps >= 4`"),
         (not_a_number, "finite"),
         (infinite, "finite"),
-        (still, "moving step"),
+        (still, "a step other than"),
         (rotated, "canonical frame"),
     ],
 )

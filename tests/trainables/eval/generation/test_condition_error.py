@@ -69,7 +69,7 @@ def test_a_column_that_does_not_vary_has_no_correlation() -> None:
 def test_a_value_that_is_not_finite_is_named() -> None:
     produced = drawn(2, 10)
     produced[7, 1] = torch.nan
-    with pytest.raises(ValueError, match="row 7, column distance is nan"):
+    with pytest.raises(ValueError, match="got nan in row 7, column distance"):
         condition_errors(drawn(1, 10), produced, STD, NAMES)
 
 

@@ -1,4 +1,4 @@
-"""Copies of training movements are found, however they are disturbed; people who were not copied are not accused."""
+"""Copies of training movements are detected under every disturbance; held-out users are not flagged."""
 
 import math
 from dataclasses import replace
@@ -32,7 +32,7 @@ def training(splits: DataSplits) -> TrainingPaths:
     return TrainingPaths.fit(train.deltas, train.mask, held_out.deltas, held_out.mask)
 
 
-def judged(training: TrainingPaths, samples: Canonical) -> Memorisation:
+def evaluate(training: TrainingPaths, samples: Canonical) -> Memorisation:
     observed, _ = reobserve(samples, FORM)
     return training(observed.deltas, observed.mask)
 
@@ -103,10 +103,10 @@ def test_the_distance_does_not_depend_on_other_samples(training: TrainingPaths) 
 
 
 def test_other_users_have_the_values_of_the_reference(splits: DataSplits, training: TrainingPaths) -> None:
-    """Null: other people of the test split. Their share of 260 would exceed 0.05 by chance with probability 1e-6
-    were they draws of the reference; people differ, and the median of a whole split by some percent more.
+    """Null: other users of the test split. Their share of 260 would exceed 0.05 by chance with probability 1e-6
+    were they samples of the reference; users differ, and the median of a split by some percent more.
     """
-    found = judged(training, splits["test"])
+    found = evaluate(training, splits["test"])
     assert 0.8 < found.ratio < 1.25
     assert found.share < 0.05
 
@@ -127,16 +127,16 @@ def half_a_pixel_off(part: Canonical) -> Canonical:
 
 
 @pytest.mark.parametrize("disturbed", [lambda part: part, turned, resized, half_a_pixel_off])
-def test_copies_are_found_after_the_rounding_to_pixels(
+def test_copies_are_detected_after_rounding_to_pixels(
     splits: DataSplits, training: TrainingPaths, disturbed: object
 ) -> None:
-    found = judged(training, disturbed(some(splits["train"], 300)))  # type: ignore[operator]
+    found = evaluate(training, disturbed(some(splits["train"], 300)))  # type: ignore[operator]
     assert found.ratio < 0.15
     assert found.share > 0.9
 
 
 def test_an_exact_copy_has_distance_zero(splits: DataSplits, training: TrainingPaths) -> None:
-    assert judged(training, some(splits["train"], 100)) == Memorisation(0.0, 1.0, 0.0)
+    assert evaluate(training, some(splits["train"], 100)) == Memorisation(0.0, 1.0, 0.0)
 
 
 def test_the_share_estimates_the_proportion_of_copies(splits: DataSplits, training: TrainingPaths) -> None:
@@ -153,7 +153,7 @@ def test_the_share_estimates_the_proportion_of_copies(splits: DataSplits, traini
 
 def test_training_movements_are_no_reference(splits: DataSplits) -> None:
     train = splits["train"]
-    with pytest.raises(ValueError, match="is the same data in both splits"):
+    with pytest.raises(ValueError, match="remove the movements that are in both splits"):
         TrainingPaths.fit(train.deltas, train.mask, train.deltas[:50], train.mask[:50])
 
 

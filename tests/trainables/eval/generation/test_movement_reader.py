@@ -121,7 +121,7 @@ def truncated(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "write", "says"),
+    ("name", "write", "message"),
     [
         ("a.npy", lambda path: None, "no such file"),
         ("a.txt", lambda path: path.write_text("x"), "suffix of the file"),
@@ -129,13 +129,13 @@ def truncated(path: Path) -> None:
         ("a.npy", truncated, "cannot be read as .npy"),
         ("a.npy", no_numbers, r"\[N, P, 3\]"),
         ("a.npy", unchanged(np.zeros((5, 64, 2))), "samples.parquet"),
-        ("a.npy", unchanged(np.zeros((0, 64, 3))), "holds no movement"),
-        ("a.npy", unchanged(late_nan()), "movement 1: t_ms, x and y must be finite"),
-        ("a.npy", unchanged(gap()), "movement 1: rows of NaN must come last"),
-        ("a.npy", unchanged(padded([points(9)[::-1]])), "must not decrease"),
+        ("a.npy", unchanged(np.zeros((0, 64, 3))), "contains no movement"),
+        ("a.npy", unchanged(late_nan()), "movement 1: expected finite `t_ms`, `x` and `y`, but got NaN"),
+        ("a.npy", unchanged(gap()), "movement 1: expected rows of NaN at the end only, but got points"),
+        ("a.npy", unchanged(padded([points(9)[::-1]])), "expected `t_ms` not to decrease, but got"),
         ("a.parquet", lambda path: path.write_bytes(b"PAR1"), "cannot be read as Parquet"),
         ("a.parquet", lambda path: table([points(9)]).drop(columns="y").to_parquet(path), "missing column y"),
-        ("a.parquet", lambda path: table([points(0)]).to_parquet(path), "holds no movement"),
+        ("a.parquet", lambda path: table([points(0)]).to_parquet(path), "contains no movement"),
         ("a.parquet", lambda path: table([points(9)]).assign(log_distance_px=1.0).to_parquet(path), "all of"),
         (
             "a.parquet",
@@ -155,9 +155,9 @@ def truncated(path: Path) -> None:
         ("a.csv", lambda path: path.write_text("t_ms,x,y,user,session\n0,nan,0,u,s\n"), "finite number"),
     ],
 )
-def test_a_fault_of_a_file_is_one_line(name: str, write: Callable[[Path], None], says: str, tmp_path: Path) -> None:
+def test_a_fault_of_a_file_is_one_line(name: str, write: Callable[[Path], None], message: str, tmp_path: Path) -> None:
     write(tmp_path / name)
-    with pytest.raises(ValueError, match=says) as caught:
+    with pytest.raises(ValueError, match=message) as exc_info:
         read_movements(tmp_path / name)
-    assert type(caught.value).__module__.startswith("trainables.")
-    assert "\n" not in str(caught.value)
+    assert type(exc_info.value).__module__.startswith("trainables.")
+    assert "\n" not in str(exc_info.value)

@@ -132,11 +132,11 @@ def test_the_permutation_test_uses_a_seeded_choice_of_too_many_rows(
     assert part["mmd"] == whole["mmd"]
 
 
-def test_copies_of_training_movements_are_found(humans: Canonical) -> None:
+def test_copies_of_training_movements_are_detected(humans: Canonical) -> None:
     training = load_splits(DataConfig())["train"]
     copied = CHECKS["memorisation"](of(humans, training.take(torch.arange(50))))
     assert (copied["ratio"], copied["share"]) == (0.0, 1.0)
-    with pytest.raises(ConfigError, match="is the same data in both splits"):
+    with pytest.raises(ConfigError, match="remove the movements that are in both splits"):
         CHECKS["memorisation"](of(training, humans))
 
 
@@ -162,8 +162,8 @@ def test_folds_keep_a_fake_movement_with_its_user(null: Comparison) -> None:
 
 def test_too_few_movements_or_groups_are_refused(humans: Canonical) -> None:
     few = humans.take(torch.arange(MINIMUM_MOVEMENTS - 1))
-    for real, fake, says in ((few, humans, "usable real"), (humans, few, "usable fake")):
-        with pytest.raises(ConfigError, match=says):
+    for real, fake, message in ((few, humans, "usable real"), (humans, few, "usable fake")):
+        with pytest.raises(ConfigError, match=message):
             of(real, fake)
     alone = replace(humans, group=("one",) * len(humans))
     with pytest.raises(ConfigError, match="groups of real movements >= folds"):
@@ -171,7 +171,7 @@ def test_too_few_movements_or_groups_are_refused(humans: Canonical) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "says"),
+    ("setting", "message"),
     [
         ({"probes": ()}, "probes"),
         ({"probes": ("svm",)}, "probes=svm"),
@@ -180,6 +180,6 @@ def test_too_few_movements_or_groups_are_refused(humans: Canonical) -> None:
         ({"permutations": 0}, "permutations >= 1"),
     ],
 )
-def test_invalid_settings_are_refused(setting: dict[str, Any], says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
+def test_invalid_settings_are_refused(setting: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         MetricConfig(**setting)

@@ -1,4 +1,4 @@
-"""Laws of the judgement during training: common to all trials, silent on people, loud on anything else."""
+"""The evaluation during training: the same for all trials, chance on human movements, high on all others."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -54,7 +54,7 @@ def halves(split: Canonical, seed: int) -> Iterator[Canonical]:
 
 
 def smooth(like: Canonical) -> Canonical:
-    """Machines under the conditions of people: perfect minimum-jerk profiles."""
+    """Return machine movements under human conditions: perfect minimum-jerk profiles."""
     machine = MinimumJerk(submovements=1, endpoint_noise=0.0, motor_noise=0.0, tremor_px_s=0.0)
     return encode(machine(like, torch.Generator().manual_seed(0)), FORM)
 
@@ -62,7 +62,7 @@ def smooth(like: Canonical) -> Canonical:
 # null and alternative
 
 
-def test_people_are_not_told_from_the_same_people(splits: DataSplits) -> None:
+def test_human_movements_are_indistinguishable_from_those_of_the_same_users(splits: DataSplits) -> None:
     """Null: random halves of the validation split, 160 rows a class, ten splits.
 
     Over 60 splits the accuracy has mean 0.4995 and s.d. 0.034, the MMD 0.0002 and 0.0019. Limits are 4 s.d. for one
@@ -71,8 +71,8 @@ def test_people_are_not_told_from_the_same_people(splits: DataSplits) -> None:
     accuracies, distances = [], []
     for seed in range(10):
         one, other = halves(splits["validation"], seed)
-        judge = Validator.fit(one, splits["train"], FORM, CONFIG)
-        found = judge(other.take(torch.arange(len(judge.held_out))))
+        fitted = Validator.fit(one, splits["train"], FORM, CONFIG)
+        found = fitted(other.take(torch.arange(len(fitted.held_out))))
         accuracies.append(found[names.VAL_C2ST])
         distances.append(found[names.VAL_MMD])
         assert found[names.VAL_REJECTED] == 0.0
@@ -82,17 +82,17 @@ def test_people_are_not_told_from_the_same_people(splits: DataSplits) -> None:
     assert abs(sum(distances) / 10) < 0.003
 
 
-def test_people_read_like_people_by_every_other_metric(splits: DataSplits) -> None:
+def test_human_movements_score_as_human_by_every_other_metric(splits: DataSplits) -> None:
     """Null of the metrics in `LIMITS`, three other splits; 4.5 s.d. each (false failure of all 24 reads: 2e-4)."""
     for seed in range(100, 103):
         one, other = halves(splits["validation"], seed)
-        judge = Validator.fit(one, splits["train"], FORM, CONFIG)
-        found = judge(other.take(torch.arange(len(judge.held_out))))
+        fitted = Validator.fit(one, splits["train"], FORM, CONFIG)
+        found = fitted(other.take(torch.arange(len(fitted.held_out))))
         for name, (mean, std) in LIMITS.items():
             assert abs(found[name] - mean) < 4.5 * std, name
 
 
-def test_machines_are_told_from_people(validator: Validator) -> None:
+def test_machine_movements_are_distinguished_from_human_ones(validator: Validator) -> None:
     """Alternative: the same conditions, other movements."""
     found = validator(smooth(validator.held_out))
     assert found[names.VAL_C2ST] > 0.9
@@ -103,7 +103,7 @@ def test_machines_are_told_from_people(validator: Validator) -> None:
 
 
 def test_a_generator_with_few_ideas_loses_recall_and_coverage_but_no_precision(validator: Validator) -> None:
-    """Sixteen movements of people, ten times each: nothing unreal about any."""
+    """Sixteen human movements, ten times each: every one is realistic."""
     found = validator(validator.held_out.take(torch.arange(160) // 10 * 10))
     assert found[names.VAL_PRECISION] == 1.0
     assert found[names.VAL_RECALL] < 0.3
@@ -119,7 +119,7 @@ def test_copies_of_training_movements_are_called_so(splits: DataSplits, validato
     assert found[names.VAL_MEMORISED_SHARE] == 1.0
 
 
-# what was asked
+# conditions
 
 
 def test_the_condition_error_is_the_median_in_standard_deviations_of_the_training_split(
@@ -138,12 +138,12 @@ def test_the_condition_error_is_the_median_in_standard_deviations_of_the_trainin
 
 
 def test_a_target_width_is_nothing_that_a_movement_shows(splits: DataSplits, validator: Validator) -> None:
-    people = splits["validation"]
-    width_px = torch.linspace(5.0, 50.0, len(people), dtype=torch.float64)
+    human = splits["validation"]
+    width_px = torch.linspace(5.0, 50.0, len(human), dtype=torch.float64)
     width_px[::3] = torch.nan
-    judge = Validator.fit(replace(people, target_width_px=width_px), splits["train"], FORM, CONFIG)
-    assert not bool(judge.held_out.condition()[:, -1].isnan().all())
-    assert judge(smooth(judge.held_out)) == validator(smooth(validator.held_out))
+    fitted = Validator.fit(replace(human, target_width_px=width_px), splits["train"], FORM, CONFIG)
+    assert not bool(fitted.held_out.condition()[:, -1].isnan().all())
+    assert fitted(smooth(fitted.held_out)) == validator(smooth(validator.held_out))
 
 
 def test_samples_of_other_conditions_miss_each_of_them(validator: Validator) -> None:
@@ -153,13 +153,13 @@ def test_samples_of_other_conditions_miss_each_of_them(validator: Validator) -> 
 
 
 @pytest.mark.parametrize("representation", list(REPRESENTATIONS))
-def test_whoever_was_asked_is_the_answer_in_every_representation(representation: str) -> None:
-    """A model's form is not the form of judgement: people come back from either as they were observed."""
+def test_the_movements_keep_their_users_in_every_representation(representation: str) -> None:
+    """A model's form differs from that of the evaluation: observed movements survive either."""
     data = DataConfig(canonical=CanonicalConfig(representation))
     splits = load_splits(data)
-    judge = Validator.fit(splits["validation"], splits["train"], data.canonical, CONFIG)
-    found = judge(judge.held_out)
-    assert judge.observed.deltas.shape[2] == 2
+    fitted = Validator.fit(splits["validation"], splits["train"], data.canonical, CONFIG)
+    found = fitted(fitted.held_out)
+    assert fitted.observed.deltas.shape[2] == 2
     assert [found[name] for name in sorted(ERRORS)] == [0.0] * len(ERRORS)
     assert (
         found[names.VAL_C2ST_EXCESS],
@@ -169,13 +169,13 @@ def test_whoever_was_asked_is_the_answer_in_every_representation(representation:
 
 
 def test_a_small_difference_reads_smaller_than_a_large_one(validator: Validator) -> None:
-    """A quarter of machines among people, half, and machines alone."""
-    people, machines = validator.held_out, smooth(validator.held_out)
+    """A quarter of machine movements among human ones, half, and machine movements only."""
+    human, machines = validator.held_out, smooth(validator.held_out)
     readings = []
     for share in (0.0, 0.25, 0.5, 1.0):
-        machine = torch.rand(len(people), generator=torch.Generator().manual_seed(1)) < share
-        mixed = torch.where(machine[:, None, None], machines.deltas, people.deltas)
-        found = validator(with_deltas(people, mixed))
+        machine = torch.rand(len(human), generator=torch.Generator().manual_seed(1)) < share
+        mixed = torch.where(machine[:, None, None], machines.deltas, human.deltas)
+        found = validator(with_deltas(human, mixed))
         readings.append((found[names.VAL_C2ST], found[names.VAL_MMD]))
     assert readings == sorted(readings)
     assert readings[0][0] <= 0.5
@@ -205,20 +205,20 @@ def test_the_same_samples_get_the_same_numbers(splits: DataSplits, validator: Va
     assert again.floor() == validator.floor()
 
 
-def test_the_asked_movements_are_held_out_ones_without_repetition(splits: DataSplits, validator: Validator) -> None:
+def test_the_compared_movements_are_held_out_ones_without_repetition(splits: DataSplits, validator: Validator) -> None:
     held_out = [tuple(row.flatten().tolist()) for row in splits["validation"].deltas]
-    asked = [tuple(row.flatten().tolist()) for row in validator.held_out.deltas]
-    assert len(asked) == 160
-    assert set(asked) <= set(held_out)
-    places = [held_out.index(row) for row in asked]
+    compared = [tuple(row.flatten().tolist()) for row in validator.held_out.deltas]
+    assert len(compared) == 160
+    assert set(compared) <= set(held_out)
+    places = [held_out.index(row) for row in compared]
     assert places == sorted(places)
     other = Validator.fit(splits["validation"], splits["train"], FORM, replace(CONFIG, seed=1)).held_out
     assert not torch.equal(other.deltas, validator.held_out.deltas)
 
 
 def test_more_than_there_are_is_all_there_are(splits: DataSplits) -> None:
-    asked = Validator.fit(splits["validation"], splits["train"], FORM, EvaluationConfig()).held_out
-    assert torch.equal(asked.deltas, splits["validation"].deltas)
+    compared = Validator.fit(splits["validation"], splits["train"], FORM, EvaluationConfig()).held_out
+    assert torch.equal(compared.deltas, splits["validation"].deltas)
 
 
 def test_sigma_is_fixed_on_standardised_real_features(validator: Validator) -> None:
@@ -230,13 +230,13 @@ def test_sigma_is_fixed_on_standardised_real_features(validator: Validator) -> N
 
 @pytest.mark.parametrize("probe", list(PROBES))
 def test_every_probe_can_be_used(splits: DataSplits, probe: str) -> None:
-    judge = Validator.fit(splits["validation"], splits["train"], FORM, replace(CONFIG, folds=2, probe=probe))
-    found = judge(smooth(judge.held_out))
+    fitted = Validator.fit(splits["validation"], splits["train"], FORM, replace(CONFIG, folds=2, probe=probe))
+    found = fitted(smooth(fitted.held_out))
     assert set(found) == METRICS
     assert found[names.VAL_C2ST_EXCESS] == max(0.0, found[names.VAL_C2ST] - 0.5) > 0.2
 
 
-# samples are observed before they are judged
+# samples are observed before they are evaluated
 
 
 def test_a_difference_below_a_pixel_does_not_count(validator: Validator) -> None:
@@ -248,11 +248,11 @@ def test_a_difference_below_a_pixel_does_not_count(validator: Validator) -> None
     assert dict(validator(disturbed)) == dict(validator(validator.held_out))
 
 
-def still(asked: Canonical, count: int) -> Canonical:
-    """`count` of them, spread over all people, do not move."""
-    deltas = asked.deltas.clone()
-    deltas[torch.linspace(0, len(asked) - 1, count).long()] = 0.0
-    return with_deltas(asked, deltas)
+def still(compared: Canonical, count: int) -> Canonical:
+    """`count` of them, spread over all users, do not move."""
+    deltas = compared.deltas.clone()
+    deltas[torch.linspace(0, len(compared) - 1, count).long()] = 0.0
+    return with_deltas(compared, deltas)
 
 
 @pytest.mark.parametrize("count", [1, 8, 80])
@@ -280,7 +280,7 @@ def test_samples_that_are_no_movements_are_all_counted(validator: Validator, val
 
 
 def test_rejected_samples_are_left_out_with_the_movements_that_they_match(validator: Validator) -> None:
-    """Even where they are all of one person: the folds then hold the other people, real and fake."""
+    """Even where they are all of one user: the folds then contain the other users, real and fake."""
     owner = validator.held_out.group[0]
     theirs = torch.tensor([group == owner for group in validator.held_out.group])
     deltas = validator.held_out.deltas.clone()
@@ -297,7 +297,7 @@ def test_too_few_held_out_movements_are_refused(splits: DataSplits) -> None:
 
 
 def test_training_movements_are_no_reference_of_held_out_ones(splits: DataSplits) -> None:
-    with pytest.raises(ValueError, match="is the same data in both splits"):
+    with pytest.raises(ValueError, match="remove the movements that are in both splits"):
         Validator.fit(splits["train"], splits["train"], FORM, CONFIG)
 
 

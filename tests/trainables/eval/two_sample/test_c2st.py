@@ -82,7 +82,7 @@ def test_the_default_probe_is_unbiased_at_250_rows_and_20_columns() -> None:
 
 
 @pytest.mark.parametrize("probe", PROBES)
-def test_the_same_call_gives_the_same_result_and_draws_from_no_global_generator(probe: str) -> None:
+def test_the_same_call_gives_the_same_result_and_uses_no_global_generator(probe: str) -> None:
     real, fake = normal(1, 90, 3), normal(2, 60, 3, shift=0.3)
     state = np.random.get_state()[1].copy()  # type: ignore[index]  # noqa: NPY002
     first = classifier_two_sample_test(real, fake, probe=probe, seed=3)
@@ -106,7 +106,7 @@ def test_the_winsoriser_uses_the_quantiles_of_the_training_fold_only() -> None:
 
 def test_accuracy_and_auc_are_those_of_the_held_out_rows_counted_by_hand(shown: list[tuple[Array, Array]]) -> None:
     real, fake = normal(1, 53, 2), normal(2, 53, 2, shift=0.8)
-    real[:, 1], fake[:, 1] = torch.linspace(-2, -1, 53), torch.linspace(1, 2, 53)  # the sign tells the class
+    real[:, 1], fake[:, 1] = torch.linspace(-2, -1, 53), torch.linspace(1, 2, 53)  # the sign is the class
     result = classifier_two_sample_test(real, fake, probe="spy")
     accuracies, areas, hits = [], [], {False: 0, True: 0}
     for _, test in shown:
@@ -144,8 +144,8 @@ def test_no_group_is_trained_and_tested_on_in_one_fold(shown: list[tuple[Array, 
         assert not set(train[:, 1]) & set(test[:, 1])
 
 
-# Each group has its own mean and is mostly real or mostly fake: a probe that has met the group knows the answer, and
-# one that has not knows nothing. Over 40 groups the grouped accuracy has a standard deviation of about 0.06.
+# Each group has its own mean and is mostly real or mostly fake: a probe trained on the group predicts the class, and
+# one that was not is at chance. Over 40 groups the grouped accuracy has a standard deviation of about 0.06.
 def test_group_folds_remove_information_on_the_group() -> None:
     generator = torch.Generator().manual_seed(4)
     means = 8 * torch.randn(40, 3, generator=generator, dtype=torch.float64)
@@ -177,17 +177,17 @@ def test_a_column_without_variance_in_the_real_rows_is_left_out_by_name() -> Non
 
 # Three standard deviations on either side; with ten repeats the band itself is uncertain by a quarter.
 def test_the_null_band_contains_equal_samples_and_not_different_ones() -> None:
-    people = normal(1, 400, 5)
-    band = null_band(people, repeats=10, seed=2)
+    human = normal(1, 400, 5)
+    band = null_band(human, repeats=10, seed=2)
     assert band.low < band.mean < band.high
     assert abs(band.mean - 0.5) < 0.04
     assert 0.005 < band.std < 0.08
     assert band.mean - 3 * band.std < c2st(normal(2, 200, 5), normal(3, 200, 5)) < band.mean + 3 * band.std
-    assert c2st(people, normal(2, 400, 5, scale=0.6)) > band.high
-    assert null_band(people, repeats=10, seed=2) == band
+    assert c2st(human, normal(2, 400, 5, scale=0.6)) > band.high
+    assert null_band(human, repeats=10, seed=2) == band
 
 
-# The halves share their people, so that differences between people do not raise the floor.
+# The halves share their users, so that differences between users do not raise the floor.
 def test_the_null_band_is_no_higher_where_groups_differ() -> None:
     owner = [k % 20 for k in range(300)]
     means = 3 * normal(5, 20, 4)
@@ -208,15 +208,15 @@ def spoiled(row: int, column: int, value: float) -> Tensor:
             spoiled(4, 2, np.nan),
             normal(2, 30, 3),
             {"columns": ("a", "b", "jerk")},
-            "`real` .* row 4, column jerk is nan",
+            "finite `real`, but got nan in row 4, column jerk",
         ),
-        (normal(1, 30, 3), spoiled(5, 1, np.inf), {}, "`fake` .* row 5, column 1 is inf"),
+        (normal(1, 30, 3), spoiled(5, 1, np.inf), {}, "finite `fake`, but got inf in row 5, column 1"),
         (normal(1, 30, 3), normal(2, 30, 3), {"columns": ("a",)}, "3 columns"),
-        (torch.ones(30, 3), normal(2, 30, 3), {}, "must vary"),
+        (torch.ones(30, 3), normal(2, 30, 3), {}, "expected a column of `real` that varies, but got 3 constant"),
         (normal(1, 30, 3), normal(2, 30, 3), {"probe": "oracle"}, "quadratic"),
         (normal(1, 30, 3), normal(2, 30, 3), {"folds": 1}, "folds=1"),
         (normal(1, 4, 3), normal(2, 30, 3), {}, "4 rows per class"),
-        (normal(1, 30, 3), normal(2, 30, 3), {"real_groups": [0] * 30}, "together"),
+        (normal(1, 30, 3), normal(2, 30, 3), {"real_groups": [0] * 30}, "but got `real_groups` alone"),
         (normal(1, 30, 3), normal(2, 30, 3), {"real_groups": [0] * 30, "fake_groups": [0] * 9}, r"\(30, 9\)"),
         (normal(1, 30, 3), normal(2, 30, 3), {"real_groups": [0] * 30, "fake_groups": [1] * 30}, "2 groups"),
         (

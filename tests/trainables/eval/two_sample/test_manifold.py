@@ -56,7 +56,7 @@ def test_the_usual_neighbourhoods_are_three_and_five() -> None:
 
 
 @both
-def test_the_larger_sample_is_cut_to_the_smaller(metric: Metric) -> None:
+def test_the_larger_sample_is_reduced_to_the_size_of_the_smaller(metric: Metric) -> None:
     real, fake = normal(1, 90, 3), normal(2, 50, 3)
     a, b = equalise(real.numpy(), fake.numpy(), 4)
     assert metric(real, fake, seed=4) == metric(real[torch.from_numpy(a)], fake[torch.from_numpy(b)])
@@ -126,12 +126,12 @@ def test_a_collapsed_variance_costs_recall_and_coverage() -> None:
 def test_real_outliers_raise_precision_but_hardly_density() -> None:
     """Four outliers of 200, as far from each other as from the rest: their balls are huge, but few."""
     outliers = 30 * torch.eye(4, dtype=torch.float64)
-    people = torch.cat([normal(1, 196, 4), outliers])
+    human = torch.cat([normal(1, 196, 4), outliers])
     fake = normal(2, 200, 4, scale=0.5) + 8.0
     assert precision_recall(normal(1, 196, 4), fake)[0] == 0.0
-    assert precision_recall(people, fake)[0] > 0.9
-    assert density_coverage(people, fake)[0] < 1.0
-    assert density_coverage(people, fake)[1] < 0.05
+    assert precision_recall(human, fake)[0] > 0.9
+    assert density_coverage(human, fake)[0] < 1.0
+    assert density_coverage(human, fake)[1] < 0.05
 
 
 @both
@@ -145,5 +145,5 @@ def test_an_invalid_number_of_neighbours_is_refused(metric: Metric, neighbours: 
 def test_a_non_finite_value_is_named(metric: Any) -> None:
     fake = normal(2, 30, 3)
     fake[11, 2] = torch.inf
-    with pytest.raises(ValueError, match="row 11, column 2 is inf"):
+    with pytest.raises(ValueError, match="got inf in row 11, column 2"):
         metric(normal(1, 30, 3), fake)

@@ -88,7 +88,7 @@ def test_p_is_as_small_as_the_permutations_allow_under_an_alternative(shift: flo
 
 
 def clustered(seed: int, groups: int, rows: int) -> Tensor:
-    """Rows of a group share an offset, as the movements of a person do."""
+    """Rows of a group share an offset, as the movements of a user do."""
     return normal(seed, groups, 2).repeat_interleave(rows, dim=0) + 0.3 * normal(seed + 500, groups * rows, 2)
 
 
@@ -97,9 +97,9 @@ def test_dependent_rows_give_false_positives_without_groups() -> None:
     by_row, by_group, names = 0, 0, [k // 6 for k in range(60)]
     for k in range(60):
         pair = clustered(2 * k, 10, 6), clustered(2 * k + 1, 10, 6)
-        strangers = [name + 10 for name in names]
+        others = [name + 10 for name in names]
         by_row += mmd_test(*pair, permutations=99).p_value <= 0.05
-        by_group += mmd_test(*pair, real_groups=names, fake_groups=strangers, permutations=99).p_value <= 0.05
+        by_group += mmd_test(*pair, real_groups=names, fake_groups=others, permutations=99).p_value <= 0.05
     assert by_row > 40
     assert by_group <= 12
 
@@ -116,10 +116,10 @@ def test_groups_of_both_sides_swap_their_blocks() -> None:
     assert mmd_test(*shifted, real_groups=names, fake_groups=names, permutations=999).p_value <= 0.01
 
 
-def test_relabellings_permute_whole_blocks_and_reach_each_labelling_equally() -> None:
-    """Groups 0 and 1 have both sides, 2 and 3 are people alone, 4 is fakes alone: 2 x 2 x 3 labellings.
+def test_relabellings_permute_blocks_and_reach_each_labelling_equally() -> None:
+    """Groups 0 and 1 have both sides, 2 and 3 only real ones, 4 only fakes: 2 x 2 x 3 labellings.
 
-    Counts of 2,400 draws have mean 200 and s.d. 13.5; limits are five standard deviations (false failure: 7e-6).
+    Counts of 2,400 samples have mean 200 and s.d. 13.5; limits are five standard deviations (false failure: 7e-6).
     """
     groups = np.array([0, 0, 1, 2, 2, 3, 0, 1, 1, 4])
     is_fake, rng = np.arange(10) >= 6, np.random.default_rng(0)
@@ -146,7 +146,7 @@ def test_too_many_rows_and_no_permutation_are_refused(rows: int, permutations: i
 
 def test_groups_of_one_sample_or_of_another_number_are_refused() -> None:
     pair, names = (normal(1, 9, 2), normal(2, 9, 2)), list(range(9))
-    with pytest.raises(ValueError, match="together"):
+    with pytest.raises(ValueError, match="but got `real_groups` alone"):
         mmd_test(*pair, real_groups=names)
     with pytest.raises(ValueError, match="one group per row"):
         mmd_test(*pair, real_groups=names, fake_groups=names[1:])
@@ -154,7 +154,7 @@ def test_groups_of_one_sample_or_of_another_number_are_refused() -> None:
 
 def test_blocks_that_leave_a_side_empty_are_refused() -> None:
     pair = normal(1, 9, 2), normal(2, 3, 2)
-    with pytest.raises(ValueError, match="too few or too uneven"):
+    with pytest.raises(ValueError, match=r"`rows of each side >= 2` after every relabelling"):
         mmd_test(*pair, real_groups=["a"] * 8 + ["b"], fake_groups=["c"] * 3)
 
 

@@ -1,4 +1,4 @@
-"""What the generators of this folder are asked to match, and the random stream that they are given."""
+"""Movements that the generators of this folder match, and their random stream."""
 
 import torch
 
@@ -9,8 +9,8 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def asked(lengths: list[int], distance_px: list[float], angle: list[float]) -> Canonical:
-    """What a generator is asked to match; it may look at durations, distances, directions and groups alone."""
+def requested(lengths: list[int], distance_px: list[float], angle: list[float]) -> Canonical:
+    """Return movements to match; a generator may use their durations, distances, directions and groups only."""
     count = len(lengths)
     return Canonical(
         torch.full((count, 64, 2), float("nan"), dtype=torch.float64),
@@ -18,8 +18,8 @@ def asked(lengths: list[int], distance_px: list[float], angle: list[float]) -> C
         torch.tensor(angle, dtype=torch.float64),
         torch.tensor(distance_px, dtype=torch.float64),
         torch.tensor(lengths) / 60.0,
-        tuple(f"person{i}" for i in range(count)),
+        tuple(f"user{i}" for i in range(count)),
     )
 
 
-ASKED = asked([8, 20, 64, 33, 33], [8.0, 100.0, 1500.7, 40.2, 400.0], [0.0, 3.0, -1.2, 1.6, -3.1])
+REQUESTED = requested([8, 20, 64, 33, 33], [8.0, 100.0, 1500.7, 40.2, 400.0], [0.0, 3.0, -1.2, 1.6, -3.1])
