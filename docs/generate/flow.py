@@ -48,7 +48,7 @@ def svg(box: Box) -> str:
         f'<rect x="1" y="6" width="{WIDTH - ARROW - 2}" height="{HEIGHT - 12}" rx="8" fill="{box.colour}" '
         f'stroke="#6b7280"/><g font-family="{FONT}" text-anchor="middle" fill="#111827">'
         f'<text x="{centre}" y="28" font-size="13" font-weight="600">{box.title}</text>'
-        f'<text x="{centre}" y="43" font-size="9.5">{box.detail}</text></g>{arrow if box.arrow else ""}</svg>\n'
+        f'<text x="{centre}" y="43" font-size="9">{box.detail}</text></g>{arrow if box.arrow else ""}</svg>\n'
     )
 
 

@@ -80,7 +80,7 @@ def _evaluate(
     if not checkpoints:
         return
     what = f"{len(checkpoints)} finalist(s) on the {split} split"
-    console.print(f"re-evaluating {what} with {len(seeds)} new seed(s) of the {resampled} each")
+    console.print(f"re-evaluating {what} with {len(seeds)} new seed(s) of the {resampled} each", soft_wrap=True)
     results = (evaluate_as_tasks if ray.is_initialized() else evaluate_serially)(checkpoints, split, seeds)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         yield from progress.track(results, total=len(checkpoints), description="evaluating")

@@ -41,7 +41,7 @@ from trainables.metric_registry import digits, offset, shown_as, symbol
 
 TEMPLATE = "template.html.j2"
 PICTURES = {
-    "gallery.png": "Real movements beside generated ones, the same conditions at the same place.",
+    "gallery.png": "Real movements, and generated ones, each under the conditions of the real one at its place.",
     "features.png": "Features of real and of generated movements laid over each other.",
     "detection.png": "TPR by bot family, unseen families in the strong colour; the ROC curves of these; and the scores "
     "of human movements and bots around the threshold.",

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from platform.study.ranking import RankedTrial
 from trainables.eval.two_sample.null_band import NullBand
@@ -18,7 +19,7 @@ def plot_learning_curves(
     """Plot the headline metric of every trial over its epochs above the real-against-real band.
 
     Args:
-        rung: Metric of their histories: the headline, or its excess.
+        scheduler_metric: Metric of their histories: the headline, or its excess.
     """
     figure = Figure(figsize=(8, 5), layout="constrained")
     axis = figure.subplots()
@@ -40,6 +41,7 @@ def plot_learning_curves(
         )
     chance = METRICS[metric_set.headline].chance
     axis.set_xlabel("epoch (0: untrained)")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_ylabel(metric_set.headline_title)
     axis.set_ylim(-0.02 if chance is None else chance - MARGIN, 1.02)
     axis.legend(frameon=False)

@@ -56,7 +56,8 @@ def parallel(shown: StudyView, name: str, values: Mapping[int, float], direction
     scale.marker.update(colorscale=FADING, reversescale=False)
     figure.data = (*sorted(figure.data[:-1], key=lambda line: -line.y[0]), scale)
     keys = sorted({key for number in target for key in shown.trials[number].params})
-    figure.update_xaxes(ticktext=[label, *(html.escape(key.rpartition(".")[2]) for key in keys)], tickangle=0)
+    names = [html.escape(key.rpartition(".")[2]).replace("_", "_<br>") for key in keys]  # long ones stand side by side
+    figure.update_xaxes(ticktext=[label, *names], tickangle=0)
     figure.update_layout(title=None, plot_bgcolor=None)
     for axis in figure.layout.annotations:
         axis.update(bgcolor=None, font=None)

@@ -7,6 +7,7 @@ legible on white and on black, so that a plot does not depend on the background.
 
 import html
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ from trainables.training.metric_names import MINIMISED
 Figure = dict[str, Any]
 BEST, RUN, STOPPED, REAL = "#d55e00", "#3a86c8", "#8b929c", "#009e73"
 COLOURS = {"COMPLETE": RUN, "PRUNED": STOPPED, INTERRUPTED: "#b07cc6", "RUNNING": "#c99700"}
+MOST_TICKS = 12  # on an axis of whole numbers
 SYMBOLS = {"COMPLETE": "circle", "PRUNED": "circle-open", INTERRUPTED: "diamond-open", "RUNNING": "circle-dot"}
 
 
@@ -177,7 +179,8 @@ def curves_of(shown: StudyView, name: str) -> Figure:
         figure.add_trace(_curve(trial, points, trial.number == best))
     if name == shown.metric_set.headline:
         _real_band(figure, shown.floor, vertical=False)
-    figure.update_xaxes(title="epoch (0: untrained)")
+    last = max(max(points) for _, points in trials)
+    figure.update_xaxes(title="epoch (0: untrained)", dtick=math.ceil(last / MOST_TICKS) or 1)
     figure.update_yaxes(title=symbol(name))
     return plain(figure, 440, hovermode="closest")
 

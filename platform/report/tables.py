@@ -5,7 +5,17 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from platform.core.console import columns, describe, figure_columns, figures_of, metric, metric_interval
+from platform.core.console import (
+    columns,
+    describe,
+    figure_columns,
+    figures_of,
+    metric,
+    metric_interval,
+    print_heading,
+    print_line,
+    print_table,
+)
 from platform.leaderboard.leaderboard import Leaderboard, Reference, Repeats, Row, intervals
 from platform.study.objectives import Goal
 from platform.study.ranking import RankedTrial
@@ -20,27 +30,31 @@ def print_failures(console: Console, ranked: Sequence[RankedTrial]) -> None:
     """Print why trials failed, one line each."""
     for trial in ranked:
         if trial.state == "FAIL":
-            console.print(f"trial {trial.number} failed: {trial.reason}", style="red", highlight=False)
+            line = f"trial {trial.number} failed: {trial.reason}"
+            console.print(line, style="red", highlight=False, soft_wrap=True)
 
 
 def print_ranking(console: Console, trials: Sequence[RankedTrial], metric_set: MetricSet) -> None:
     """Print the trials in the order of the search estimate."""
     titles = (">rank", ">trial", ">epochs", *figure_columns(metric_set), ">state", "~parameters")
-    table = columns(*titles, title="Ranking by search estimate")
+    print_heading(console, "Ranking by search estimate")
+    table = columns(*titles)
     for rank, trial in enumerate(trials[:SHOWN], start=1):
         values = figures_of(trial.metrics, metric_set)
         table.add_row(
             str(rank), str(trial.number), str(trial.epoch), *values, trial.state, describe(dict(trial.params))
         )
-    console.print(table)
+    print_table(console, table)
 
 
 def print_leaderboard(console: Console, board: Leaderboard) -> None:
     """Print the finalists with their intervals, and what could not be evaluated or was refused, with the reason."""
     if board.rows:
-        console.print(_leaderboard(board))
+        seeds = f"{len(board.seeds)} new seeds of the {board.metric_set.resampled}"
+        print_heading(console, f"Leaderboard on {seeds}, with 95 % intervals over users")
+        print_table(console, _leaderboard(board))
         used = f"{board.holdout_evaluations} of {board.budget}"
-        console.print(f"P(best): probability of the best {board.by}; holdout evaluations used: {used}", highlight=False)
+        print_line(console, f"P(best): probability of the best {board.by}; holdout evaluations used: {used}")
     for row in board.rows:
         if row.repeats is not None:
             text = _repeats(row.repeats, board.metric_set)
@@ -53,9 +67,8 @@ def print_leaderboard(console: Console, board: Leaderboard) -> None:
 
 def _leaderboard(board: Leaderboard) -> Table:
     metric_set = board.metric_set
-    title = f"Leaderboard on {len(board.seeds)} new seeds of the {metric_set.resampled}, with 95 % intervals over users"
     first, second = figure_columns(metric_set)[:2]
-    table = columns(">rank", ">trial", first, second, f">{metric_set.title} on holdout", ">P(best)", title=title)
+    table = columns(">rank", ">trial", first, second, f">{metric_set.title} on holdout", ">P(best)")
     for rank, row in enumerate(board.rows, start=1):
         table.add_row(str(rank), str(row.trial.number), *_figures(row, metric_set), style="bold" if rank == 1 else None)
     return table
@@ -80,7 +93,8 @@ def print_worth(
 ) -> None:
     """Print the headline metric of the best trial between an untrained model and real movements."""
     metric_set, scheduler_metric, name = board.metric_set, goal.scheduler_metric, f"trial {best.number}"
-    table = columns(f"~{metric_set.compared_with}", f">{metric_set.title}", title=metric_set.headline_title)
+    print_heading(console, metric_set.headline_title)
+    table = columns(f"~{metric_set.compared_with}", f">{metric_set.title}")
     evaluated = (board.rows[0].validation, board.rows[0].holdout) if board.rows else (None, None)
     re_evaluated, on_holdout = (intervals(evaluation).get(metric_set.headline) for evaluation in evaluated)
     rows = [
@@ -93,7 +107,7 @@ def print_worth(
     ]
     for cells in rows:
         table.add_row(*cells)
-    console.print(table)
+    print_table(console, table)
 
 
 def _reference_rows(reference: Reference | None) -> list[tuple[str, str]]:

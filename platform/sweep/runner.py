@@ -55,7 +55,7 @@ def run_trials(
 
     Args:
         trials: The budget of the search; 0 runs repeats, which no scheduler prunes.
-        ends: When the time of all phases together is over, on the monotonic clock.
+        deadline: When the time of all phases together is over, on the monotonic clock.
 
     Raises:
         SweepStoppedError: the disk is full, or no trial can run.

@@ -144,6 +144,19 @@ def test_the_best_trial_is_shown_beside_its_references(tmp_path: Path) -> None:
     assert places == sorted(places)
 
 
+def test_trainings_with_other_seeds_are_a_column_where_there_are_some(tmp_path: Path) -> None:
+    study = study_in(tmp_path / "s")
+    add(study, TrialState.COMPLETE, 0.6)
+    write_board(study, tmp_path / "s", [0])
+    assert "other seeds" not in page_of(study, tmp_path / "s").text
+    file = tmp_path / "s" / LEADERBOARD
+    repeats = json.dumps({"n": 2, "mean": 0.613, "sem": 0.01})
+    file.write_text(file.read_text().replace('"repeats": null', f'"repeats": {repeats}'))
+    text = page_of(study, tmp_path / "s").text
+    assert "other seeds" in text
+    assert "0.613 ± 0.010, n = 2" in text
+
+
 @pytest.mark.parametrize(
     ("file", "content"),
     [(LEADERBOARD, {"people": 0.6, "rows": []}), (SUMMARY, {"reference": {"training_people": 0.6}})],
@@ -159,7 +172,9 @@ def test_scores_of_the_training_users_in_files_of_earlier_versions_are_read(
 def test_the_curve_is_the_excess_plus_one_half_and_ends_in_the_raw_value(tmp_path: Path) -> None:
     study = study_in(tmp_path / "s")
     add(study, TrialState.COMPLETE, 0.47)
-    [curve] = page_of(study, tmp_path / "s").figures["curves"]["data"][:1]
+    curves = page_of(study, tmp_path / "s").figures["curves"]
+    curve = curves["data"][0]
+    assert '"dtick": 1,' in json.dumps(curves["layout"])  # epochs are whole numbers
     assert curve["x"] == list(range(LAST + 1))
     assert curve["y"] == pytest.approx([0.87, 0.67, 0.57, 0.52, 0.47])
 

@@ -17,11 +17,13 @@ from matplotlib.figure import Figure, SubFigure
 from scipy.stats import ks_2samp
 from torch import Tensor
 
-from trainables.data.canonical import Canonical
+from trainables.data.canonical import RATE_HZ, Canonical
 from trainables.eval.features.kinematic import FEATURES, movement_features
+from trainables.eval.features.spectral import BANDS, SPECTRAL_FEATURES
 from trainables.eval.plot_style import DPI, FAKE, NULL, REAL
 
 PARTS = (("real", REAL), ("generated", FAKE))
+PAIRED = {"real": "", "generated": ", under the same conditions"}
 OVERLAID = {  # feature -> title, as the overlays show it large
     "log_jerk_rms": "jerk: log(1 + RMS), dimensionless",
     "path_efficiency": "path efficiency: distance / path",
@@ -46,9 +48,9 @@ def plot_gallery(real: Canonical, fake: Canonical, file: Path, seed: int = 0, *,
     for side, axis, part, (name, colour) in zip(sides, axes, (real, fake), PARTS, strict=True):
         shown = part.take(rows)
         _plot_paths(side, shown, colour)
-        side.suptitle(f"{name}: {len(rows)} movements" + (", the same conditions at the same place" if paired else ""))
+        side.suptitle(f"{name}: {len(rows)} movements" + (PAIRED[name] if paired else ""))
         _plot_speeds(axis, shown, colour)
-    axes[0].set_ylabel("speed (mean speeds\nof the straight way)")
+    axes[0].set_ylabel("speed /\n(distance / duration)")
     figure.savefig(file, dpi=DPI)
 
 
@@ -86,7 +88,7 @@ def plot_overlays(real: Canonical, fake: Canonical, file: Path | BytesIO) -> Non
     tables = [movement_features(part.deltas, part.mask) for part in (real, fake)]
     figure = Figure(figsize=(13, 9.5), layout="constrained")
     large, small = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.25, 2]).flat
-    others = {name: name.replace("_", " ") for name in FEATURES if name not in OVERLAID}
+    others = {name: _title(name) for name in FEATURES if name not in OVERLAID}
     for part, titles, across, size in ((large, OVERLAID, 4, LARGE), (small, others, 4, SMALL)):
         rows = -(-len(titles) // across)
         axes = part.subplots(rows, across, squeeze=False).flat
@@ -95,6 +97,14 @@ def plot_overlays(real: Canonical, fake: Canonical, file: Path | BytesIO) -> Non
             _plot_histogram(axis, title, *columns, size=size)
     figure.legend(*large.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     figure.savefig(file, dpi=DPI)
+
+
+def _title(name: str) -> str:
+    """Return a feature as the title of a small plot; of a spectral one the limits of its band."""
+    if name in SPECTRAL_FEATURES:
+        low, high = (SPECTRAL_FEATURES.index(name) + at for at in (0, 1))
+        return "log10 power {:g} to {:g} Hz".format(*(band / BANDS * RATE_HZ / 2 for band in (low, high)))
+    return "log(1 + submovements)" if name == "submovements" else name.replace("_", " ")
 
 
 def _plot_histogram(axis: Axes, title: str, real: Float[Tensor, "N"], fake: Float[Tensor, "M"], *, size: int) -> None:

@@ -9,7 +9,9 @@ from trainables.eval.generation.report import PAIRS, Numbers
 
 def key_metrics(report: Numbers) -> Table:
     """Return the key metrics as a table for a terminal, each beside its reference."""
-    table = Table("", "measured", "reference", title="Real against generated", title_justify="left", box=None)
+    table = Table(
+        "", "measured", "reference", title="Real against generated", title_justify="left", box=None, pad_edge=False
+    )
     for row in _key_rows(report["metrics"], report["checks"]):
         table.add_row(*row)
     for side in ("real", "fake"):
@@ -25,7 +27,7 @@ def _key_rows(metrics: Numbers, checks: Numbers) -> Iterator[tuple[str, str, str
         if probe != "folds":
             null = test["null"]
             value = f"{test['accuracy']:.3f} ± {test['accuracy_std']:.3f}, AUC {test['auc']:.3f}"
-            yield f"C2ST, {probe}", value, f"real halves {null['low']:.3f} to {null['high']:.3f}"
+            yield f"C2ST, {probe}", value, f"real halves [{null['low']:.3f}, {null['high']:.3f}]"
     if mmd := metrics.get("mmd"):
         yield "MMD²", f"{mmd['mmd']:.4f}", f"p = {mmd['p_value']:.3f} over {mmd['permuted']}"
     if prd := metrics.get("prd"):
@@ -35,14 +37,14 @@ def _key_rows(metrics: Numbers, checks: Numbers) -> Iterator[tuple[str, str, str
             yield f"{a}, {b}".replace("prd_", "PRD "), f"{prd[a]:.3f}, {prd[b]:.3f}", reference
     if features := metrics.get("kinematics"):
         worst = max((name for name in features if name != "ks_5_percent"), key=lambda name: features[name]["ks"])
-        chance = f"{worst}; chance: up to {features['ks_5_percent']:.3f}"
-        yield "largest KS distance", f"{features[worst]['ks']:.3f}", chance
+        chance = f"chance: up to {features['ks_5_percent']:.3f}"
+        yield "largest KS distance", f"{features[worst]['ks']:.3f}, {worst}", chance
     if spectra := metrics.get("spectra"):
         tail = spectra["tail"]
         shares = f"{100 * tail['fake_share']:.2f} % of the power"
         yield f"tail over {tail['from_hz']:g} Hz", shares, f"{100 * tail['real_share']:.2f} %"
     near = checks["memorisation"]
-    yield "distance to the training split", f"{near['ratio']:.2f} of held-out users'", "1 (copies: 0)"
+    yield "distance to training split", f"{near['ratio']:.2f} of held-out users'", "1 (copies: 0)"
     conditions = checks["conditions"]
     error = conditions.get("mean_median_absolute_sd")
     yield "condition error", "-" if error is None else f"{error:.2f} s.d.", conditions.get("not_measured", "0")
