@@ -19,7 +19,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from trainables.core.command import CONFIGS, Command, Request, files_of, is_group, presets
@@ -116,23 +116,28 @@ def parse(command: Command, overrides: Sequence[str]) -> Request:
         raise ConfigError(f"expected one value per key, but got the sweep {laws[0].input_line}; use platform.tune")
     for override in filter(is_group, parsed):
         _check_group(override)
-    with initialize_config_dir(str(CONFIGS), version_base="1.3", job_name=command.config_name):
-        groups = [str(override.input_line) for override in values if is_group(override)]
-        bare = compose(config_name, groups, return_hydra_config=True)
-        choices = {
-            name: str(file) for name, file in bare.hydra.runtime.choices.items() if not name.startswith("hydra/")
-        }
-        config = OmegaConf.masked_copy(bare, [str(key) for key in bare if key != "hydra"])
-        known = dict(_keys(OmegaConf.to_container(config)))
-        for override in parsed:
-            if not is_group(override):
-                _check_key(override, known)
-        if len(groups) < len(values):  # else it is composed already, which takes a tenth of a second
-            config = compose(config_name, [str(override.input_line) for override in values])
+    groups = [override for override in values if is_group(override)]
+    config, choices = _compose(command, config_name, groups)
+    known = dict(_keys(OmegaConf.to_container(config)))
+    for override in parsed:
+        if override not in groups:
+            _check_key(override, known)
+    for override in values:
+        if override not in groups:
+            _set_value(config, override)
     plain = OmegaConf.to_container(config, resolve=True)
     if not isinstance(plain, dict):
         raise TypeError("a configuration is a mapping")
     return Request({str(k): v for k, v in plain.items()}, tuple(str(o.key_or_group) for o in values), laws, choices)
+
+
+def _compose(command: Command, config_name: str, groups: Sequence[Override]) -> tuple[DictConfig, dict[str, str]]:
+    """Compose a file with the choices of its groups; returns the configuration, and each group with its file."""
+    with initialize_config_dir(str(CONFIGS), version_base="1.3", job_name=command.config_name):
+        composed = compose(config_name, [str(choice.input_line) for choice in groups], return_hydra_config=True)
+    files = composed.hydra.runtime.choices.items()
+    own = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+    return own, {name: str(file) for name, file in files if not name.startswith("hydra/")}
 
 
 def _with_implied(command: Command, overrides: Sequence[Override]) -> list[Override]:
@@ -162,6 +167,8 @@ def _parse_override(text: str) -> Override:
         raise ConfigError(f"expected an override key=value, but got {text} ({_one_line(error)})") from None
     if not override.key_or_group:
         raise ConfigError(f"expected an override key=value, but got {text} without a key")
+    if override.package is not None:
+        raise ConfigError(f"expected a key without a package, but got {text}; leave out @{override.package}")
     if override.is_delete():
         raise ConfigError(f"expected a value, but got the deletion {text}; give it a value, as key=value")
     return override
@@ -179,12 +186,20 @@ def _check_key(override: Override, known: Mapping[str, Any]) -> None:
     if isinstance(known.get(key), dict):
         first = next(iter(known[key]), "key")
         raise ConfigError(f"expected a key, but got the group of keys {key}; set one of them, as {key}.{first}=value")
+    if key in known and override.is_add():
+        raise ConfigError(f"expected a new key, but got {override.input_line}; leave out the +")
     if key not in known and not override.is_add():
         renamed = refusal(key, str(override.input_line).partition("=")[2], known)
         if renamed:
             raise ConfigError(renamed)
         close = difflib.get_close_matches(key, known, n=1)
         raise ConfigError(f"unknown key {key}; " + (f"did you mean `{close[0]}`?" if close else "see --cfg job"))
+
+
+def _set_value(config: DictConfig, override: Override) -> None:
+    """Set the value of an override in a composed configuration; composing again with it would take as long again."""
+    added = override.is_add() or override.is_force_add()
+    OmegaConf.update(config, str(override.key_or_group), override.value(), merge=True, force_add=added)
 
 
 def _keys(node: Any, at: str = "") -> Iterator[tuple[str, Any]]:

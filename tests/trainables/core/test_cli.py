@@ -259,6 +259,8 @@ WRONG: dict[str, tuple[str, ...]] = {
     "budgt.trials=3": ("budgt.trials", "did you mean `budget.trials`?"),
     "trainable.contrastive.wieght=interval(0,1)": ("did you mean `trainable.contrastive.weight`?",),
     "quux=1": ("unknown key quux", "--cfg job"),
+    "+budget.trials=1": ("expected a new key, but got +budget.trials=1", "leave out the +"),
+    "budget.trials@quux=1": ("expected a key without a package, but got budget.trials@quux=1", "leave out @quux"),
     "+trainable.quux=1": ("trainable.quux", "known keys: seed"),
     "trainable.epochs=abc": ("expected `trainable.epochs` to be an int, but got trainable.epochs=abc",),
     "trainable.epochs=3.7": ("expected `trainable.epochs` to be an int, but got trainable.epochs=3.7",),
