@@ -191,10 +191,10 @@ WRONG: dict[str, tuple[str, str, str, Wrong]] = {
     "no room for a worker": (
         "resources",
         FAIL,
-        "3 process(es) of 3 CPUs and 0 GPUs per trial, room for 2",
+        "3 process(es) of 3 CPUs and 0 GPUs per trial, but 2 fit",
         lambda m, p: a_context(scaling=ScalingConfig(num_workers=3, cpus_per_worker=3)),
     ),
-    "no gpu": ("resources", FAIL, "room for 0", lambda m, p: a_context(scaling=ScalingConfig(gpus_per_worker=1.0))),
+    "no gpu": ("resources", FAIL, "but 0 fit", lambda m, p: a_context(scaling=ScalingConfig(gpus_per_worker=1.0))),
     "no trial_driver": (
         "resources",
         FAIL,
@@ -204,7 +204,7 @@ WRONG: dict[str, tuple[str, str, str, Wrong]] = {
     "little memory": (
         "resources",
         WARNING,
-        "8 trial(s) side by side, about 6,400 MiB of memory, but 2,048 MiB are free",
+        "8 concurrent trial(s), about 6,400 MiB of memory, but 2,048 MiB are free",
         lambda m, p: a_context(cluster=replace(a_context().cluster, nodes=(a_node(memory_bytes=2 * GIB),))),
     ),
     "clocks apart": (
@@ -235,7 +235,7 @@ WRONG: dict[str, tuple[str, str, str, Wrong]] = {
     "a database file in no folder": (
         "database",
         FAIL,
-        "cannot be written",
+        "is not writable",
         lambda m, p: a_context(storage=f"sqlite:///{p}/nowhere/s.db"),
     ),
     "no data": (
@@ -254,7 +254,7 @@ WRONG: dict[str, tuple[str, str, str, Wrong]] = {
     "a file of something else": (
         "cluster file",
         FAIL,
-        "no on-prem cluster file",
+        "expected an on-prem cluster file",
         lambda m, p: a_context(file=written(p / "other.yaml", "a: 1")),
     ),
     "no key": (
@@ -266,7 +266,7 @@ WRONG: dict[str, tuple[str, str, str, Wrong]] = {
     "no token to copy": (
         "cluster file",
         FAIL,
-        "/no/token: to be copied",
+        "/no/token: no such file to copy",
         lambda m, p: a_context(file=write_cluster_file(p, mount="/no/token")),
     ),
     "a name that does not resolve": (
@@ -360,7 +360,7 @@ def test_without_ray_the_checks_that_need_it_report_not_checked() -> None:
 
 
 def test_the_cluster_file_of_the_repository_is_not_filled_in() -> None:
-    assert "not filled in" in CHECKS["cluster file"](a_context()).text
+    assert "no cluster configured" in CHECKS["cluster file"](a_context()).text
 
 
 def test_a_database_file_is_not_made_by_looking(tmp_path: Path) -> None:
@@ -454,7 +454,7 @@ def test_an_unreachable_address_is_reported_without_waiting() -> None:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()
         reason = cluster.unreachable_reason(f"127.0.0.1:{deaf.getsockname()[1]}", within_s=5)
-    assert "no answer within 5 s" in reason
+    assert "no response within 5 s" in reason
 
 
 def test_a_line_names_its_state_beside_the_colour() -> None:

@@ -279,5 +279,5 @@ def test_inputs_of_another_width_are_refused(
 
 
 def test_an_unconditional_network_refuses_a_condition() -> None:
-    with pytest.raises(ValueError, match="takes no condition"):
+    with pytest.raises(ValueError, match="expected no `condition`"):
         network(config=UNetConfig(base_channels=8, groups=4))(**inputs())
