@@ -1,4 +1,4 @@
-"""What holds for every test: whose `platform` it is, checked shapes, one thread."""
+"""Settings of every test: the project's `platform`, checked shapes, one thread."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Laws of every configuration that a command takes: each key has a meaning, each number a bound that is checked."""
+"""Every configuration that a command takes: each key has a description, each number a bound that is checked."""
 
 import math
 from collections.abc import Iterator

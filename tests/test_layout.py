@@ -51,7 +51,7 @@ def requirements(lines: list[str]) -> dict[str, Requirement]:
 
 
 def pins() -> dict[str, Version]:
-    """What constraints.txt fixes; a line that fixes nothing has no place there."""
+    """Return the versions in constraints.txt; every other line is an error."""
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     parts = [line.split("==") for line in lines if not line.startswith("#")]
     return {canonicalize_name(name): Version(version) for name, version in parts}

@@ -1,4 +1,4 @@
-"""What becomes of each command that the documentation shows: how it is run with a small budget, or why it is not.
+"""Plan of the commands in the documentation: how each is run with a small budget, or why it is not run.
 
 `RUNS` is in the order in which the commands are run, all in one folder, so that later ones use what earlier ones left.
 A command is written here as a page shows it. `small` is added to it; of two values of a key the later one counts.

@@ -1,4 +1,4 @@
-"""Laws of the commands in the documentation: each is run or has a reason not to, and each would start as it is typed.
+"""Commands in the documentation: each is run or has a reason not to, and each would start as it is typed.
 
 `python -m tests.docs.run` runs them. Here they are parsed: the target exists, and the configuration composes.
 """

@@ -1,4 +1,4 @@
-"""Laws of the diffs in CONTRIBUTING.md: each applies to the tree as it is."""
+"""Properties of the diffs in CONTRIBUTING.md: each applies to the tree as it is."""
 
 import re
 import subprocess

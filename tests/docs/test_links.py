@@ -1,4 +1,4 @@
-"""Laws of the links between pages: each leads to a file and to a heading that are there."""
+"""Properties of the links between pages: each leads to a file and to a heading that are there."""
 
 import re
 from pathlib import Path

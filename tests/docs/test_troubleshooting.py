@@ -1,4 +1,4 @@
-"""Laws of the page on troubleshooting: a row for every check of the doctor and for every error of the packages."""
+"""The page on troubleshooting: a row for every check of the doctor and for every error of the packages."""
 
 import ast
 import re

@@ -41,7 +41,7 @@ SPACE = Space(
 
 
 def nothing(config: Mapping[str, Any]) -> None:
-    """What every trial would run; no test here runs one."""
+    """Stand in for the function of a trial; no test here runs it."""
 
 
 def sweep_in(
@@ -55,7 +55,7 @@ def sweep_in(
 
 
 class Driver:
-    """What a driver process holds: the reopened study, the searcher, and Tune's generator around it."""
+    """A driver process: the reopened study, the searcher, and Tune's generator around it."""
 
     def __init__(self, folder: Path, concurrent: int = 8, **settings: Any) -> None:
         self.sweep = sweep_in(folder, **settings)

@@ -85,7 +85,7 @@ def add(
 
 
 def metrics_of(c2st: float) -> dict[str, float]:
-    """What a trial of this C2ST reports beside it."""
+    """Return the metrics of a trial with this C2ST."""
     return {VAL_C2ST: c2st, VAL_C2ST_EXCESS: max(0.0, c2st - 0.5), VAL_MMD: 0.05 * (c2st - 0.48), VAL_RECALL: 0.6}
 
 

@@ -44,7 +44,7 @@ class Sweep:
             raise AssertionError(f"no end within {PATIENCE_S} s\n{self.output()}") from None
 
     def output(self) -> str:
-        """What it has printed so far, errors included."""
+        """Return the output so far, errors included."""
         return self.log.read_text()
 
     def signal(self, name: str) -> Path:

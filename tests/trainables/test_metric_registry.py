@@ -1,4 +1,4 @@
-"""Laws of the table of figures: every kind is in it, and what a search minimises is what is shown."""
+"""The metric registry: every kind is in it, and a search minimises the metric that is shown."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Laws of the ledger: no evaluation without its line, none beyond the budget, none counted twice, no damage missed."""
+"""The ledger: no evaluation without its line, none beyond the budget, none counted twice, no damage missed."""
 
 import fcntl
 import json

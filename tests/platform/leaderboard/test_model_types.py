@@ -1,4 +1,4 @@
-"""Laws of the functions by type of model: every type has them, and plots are made of true checkpoints."""
+"""Properties of the functions by type of model: every type has them, and plots are made of true checkpoints."""
 
 from pathlib import Path
 

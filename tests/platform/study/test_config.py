@@ -1,4 +1,4 @@
-"""What the command line does to a sweep: laws from Hydra's grammar, keys fixed and added, wrong ones refused."""
+"""Overrides of a sweep: distributions in Hydra's grammar, fixed and added keys, and refused ones."""
 
 import math
 from dataclasses import replace

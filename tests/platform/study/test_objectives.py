@@ -1,4 +1,4 @@
-"""What a sweep optimises: sums and bounds by their text, and studies of two objectives with constraints."""
+"""Goals of a sweep: sums and bounds from text, and studies of two objectives with constraints."""
 
 import math
 from pathlib import Path
@@ -281,7 +281,7 @@ def test_trials_that_meet_the_constraints_rank_before_those_that_violate_one(tmp
 
 
 def share_that_breaks(folder: Path, constraints: tuple[str, ...]) -> float:
-    """How many of trials 21 to 60 have a weight above one half, where the objective is best and recall too low."""
+    """Return the share of trials 21 to 60 with a weight above one half: the best objective, but too low a recall."""
     broken = []
     driver = Driver(folder, sampler="tpe", constraints=constraints, seed=3)
     for _ in range(60):

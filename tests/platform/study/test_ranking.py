@@ -103,7 +103,7 @@ def test_the_checkpoint_is_the_newest_in_its_folder_or_the_one_it_was_resumed_fr
 
 
 def written(folder: Path, epoch: int) -> Path:
-    """What a ranking reads of a checkpoint: its metrics and its record, no tensors."""
+    """Write what a ranking reads of a checkpoint: metrics and record, no tensors."""
     folder.mkdir(parents=True)
     (folder / METRICS_FILE).write_text(f'{{"{EPOCH}": {epoch}}}')
     (folder / "record.json").write_text("{}")
@@ -144,7 +144,7 @@ def dominates(a: tuple[float, float], b: tuple[float, float]) -> bool:
 
 
 def depth(number: int, among: dict[int, tuple[float, float]]) -> int:
-    """How many fronts have to go before none is left that dominates the point."""
+    """Return how many fronts dominate the point, one after another."""
     left, gone = dict(among), 0
     while True:
         front = [n for n in left if not any(dominates(left[m], left[n]) for m in left if m != n)]

@@ -101,7 +101,7 @@ def test_an_orphaned_baseline_is_enqueued_again_once(tmp_path: Path) -> None:
 
 
 def test_a_trial_is_resumed_from_its_newest_checkpoint_with_its_history(tmp_path: Path) -> None:
-    """What it reported after that checkpoint is computed again, and so is not copied."""
+    """Reports after that checkpoint are computed again, and so not copied."""
     dead = Driver(tmp_path)
     orphan = dead.start()
     dead.report(orphan, 0, 0.45)

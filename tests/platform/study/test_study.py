@@ -76,7 +76,7 @@ def test_settings_that_do_not_affect_comparability_may_differ(tmp_path: Path) ->
 
 def test_the_sampler_is_the_configured_one_and_depends_on_seed_and_trials(tmp_path: Path) -> None:
     def points(folder: str, seed: int) -> list[float]:
-        """What three openings of one study suggest first."""
+        """Return the first suggestions of three openings of one study."""
         sweep = sweep_in(tmp_path / folder, sampler="random", seed=seed)
         studies = (open_study(sweep, RECORD) for _ in range(3))
         return [float(study.ask(dict(LAW)).params["x"]) for study in studies]

@@ -1,4 +1,4 @@
-"""Laws of CLUB: all pairs, a bound from above once q is fitted, and each optimiser with its own gradient only."""
+"""Properties of CLUB: all pairs, a bound from above once q is fitted, and each optimiser with its own gradient only."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Laws of the ranking losses, of the distances they compare, and of the accuracy."""
+"""Properties of the ranking losses, of the distances they compare, and of the accuracy."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Laws of the supervised contrastive loss: its definition, what it does not see, and where its gradient points."""
+"""The supervised contrastive loss: its definition, its invariances, and the direction of its gradient."""
 
 import math
 

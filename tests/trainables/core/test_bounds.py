@@ -1,4 +1,4 @@
-"""Laws of bounds: each side of an end, NaN never, each entry of a tuple, None not at all, and the texts of both."""
+"""Bounds: each side of an end, NaN never, each entry of a tuple, None not at all, and the texts of both."""
 
 import math
 from dataclasses import dataclass

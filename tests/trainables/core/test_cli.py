@@ -68,7 +68,7 @@ def bakery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def checked(request: Request) -> int:
-    """What the sweep does first with its command line, and nothing after it."""
+    """Parse and check as the sweep does, and do nothing more."""
     sweep_of(request)
     return 0
 

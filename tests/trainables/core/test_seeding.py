@@ -1,4 +1,4 @@
-"""Laws of the random streams: a name is a stream, and no stream shifts another."""
+"""Properties of the random streams: a name is a stream, and no stream shifts another."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Laws of the augmentations: what each must keep, what it may change, and that a seed decides."""
+"""The augmentations: what each preserves and may change, and that the seed determines them."""
 
 import cmath
 import dataclasses

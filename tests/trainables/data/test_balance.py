@@ -1,4 +1,4 @@
-"""Laws of the balance: one count, exact, and no weight beside it."""
+"""Properties of the balance: one count, exact, and no weight beside it."""
 
 from fractions import Fraction
 

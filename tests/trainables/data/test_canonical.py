@@ -1,4 +1,4 @@
-"""Laws of the observation model and of the canonical form: what it removes, what it keeps, and how it is undone."""
+"""The observation model and the canonical form: removed and kept information, and the inverse."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Laws of the split, the standardisation and the batches."""
+"""Properties of the split, the standardisation and the batches."""
 
 import itertools
 import math

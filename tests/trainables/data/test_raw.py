@@ -1,4 +1,4 @@
-"""Laws of the raw session readers: every known defect of the files, made small."""
+"""Properties of the raw session readers: every known defect of the files, made small."""
 
 from collections.abc import Callable
 from pathlib import Path

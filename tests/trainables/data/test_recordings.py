@@ -1,4 +1,4 @@
-"""Laws of the default recordings and of the one door through which movements come in."""
+"""Properties of the default recordings and of the reader of all sources."""
 
 import gzip
 import hashlib

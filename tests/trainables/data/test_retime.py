@@ -1,4 +1,4 @@
-"""Laws of another clock: the path stays, what need not change does not, and still steps are not smeared."""
+"""Properties of another clock: the path stays, what need not change does not, and still steps are not smeared."""
 
 import math
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Laws of cutting a stream of events into movements."""
+"""Properties of the segmentation of a stream of events into movements."""
 
 from typing import Any
 

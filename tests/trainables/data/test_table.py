@@ -1,4 +1,4 @@
-"""Laws of tables of one's own: both layouts, and every error with its file and row."""
+"""Tables of recordings: both layouts, and every error with its file and row."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Laws of a loaded detector: the scores of the saved one, row by row, and the refusal of other checkpoints."""
+"""Properties of a loaded detector: the scores of the saved one, row by row, and the refusal of other checkpoints."""
 
 import json
 from collections.abc import Callable

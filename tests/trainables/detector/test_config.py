@@ -1,4 +1,4 @@
-"""Laws of a detector's configuration: one kind of balance, sources with their paths, families held out as a whole."""
+"""A detector's configuration: one kind of balance, sources with their paths, families held out entirely."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Laws of the command that evaluates a detector: its files, its output, and its refusals."""
+"""Properties of the command that evaluates a detector: its files, its output, and its refusals."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Laws of an exported detector: the scores of the checkpoint for any number and length, and its metadata."""
+"""Properties of an exported detector: the scores of the checkpoint for any number and length, and its metadata."""
 
 from pathlib import Path
 

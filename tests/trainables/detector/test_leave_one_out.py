@@ -1,4 +1,4 @@
-"""Laws of the leave-one-out command: each detector is trained without its family alone, and a run resumes."""
+"""Properties of the leave-one-out command: each detector is trained without its family alone, and a run resumes."""
 
 import json
 from dataclasses import replace

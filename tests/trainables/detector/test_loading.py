@@ -1,4 +1,4 @@
-"""Laws of loading a detector by its kind."""
+"""Properties of loading a detector by its kind."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Laws of the network: a row is its own valid steps and features, and the outputs are as defined."""
+"""Properties of the network: a row is its own valid steps and features, and the outputs are as defined."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Laws of the detector's loss: terms by their definition, those of weight 0 absent, and two workers as one."""
+"""Properties of the detector's loss: terms by their definition, those of weight 0 absent, and two workers as one."""
 
 import copy
 import math

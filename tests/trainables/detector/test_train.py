@@ -1,4 +1,4 @@
-"""Laws of a detector's run: seeds decide it, resuming equals an uninterrupted run, a frozen trunk stays."""
+"""Properties of a detector's run: seeds decide it, resuming equals an uninterrupted run, a frozen trunk stays."""
 
 import math
 import subprocess

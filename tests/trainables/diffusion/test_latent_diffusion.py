@@ -1,4 +1,4 @@
-"""Laws of diffusion in the latent space: one switch, nothing else changes; the checkpoint carries the way back."""
+"""Diffusion in the latent space: one switch, nothing else changes; the checkpoint carries the decoder."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Laws of a training run: the seed decides all of it, a cut leaves no trace, and what is off changes nothing."""
+"""A training run: the seed determines it, interruptions leave no trace, and features that are off change nothing."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Laws of the training loss: what the mask hides, what weight 0 leaves alone, and what the ranking term is."""
+"""The training loss: padding has no effect, weight 0 changes nothing, and the definition of the ranking term."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Laws of the ranking term: when it is due, whose conditions it draws, what it predicts, and that it can be sharded."""
+"""The ranking term: its steps, the sampled conditions, the predictions, and sharding over workers."""
 
 import math
 from collections.abc import Callable

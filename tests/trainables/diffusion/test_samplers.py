@@ -1,4 +1,4 @@
-"""Laws of the samplers: exact where the answer is known in closed form, and row by row."""
+"""Properties of the samplers: exact where the answer is known in closed form, and row by row."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Laws of the blocks that share a network call: every row once, and nothing of a block depends on the others' rows."""
+"""The blocks that share a network call: every row once, and no dependence on the other rows of a block."""
 
 import pytest
 import torch

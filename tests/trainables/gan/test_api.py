@@ -1,4 +1,4 @@
-"""Laws of sampling from an adversarial checkpoint: what a sample depends on, and what is refused."""
+"""Properties of sampling from an adversarial checkpoint: what a sample depends on, and what is refused."""
 
 import json
 from dataclasses import replace

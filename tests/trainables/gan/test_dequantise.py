@@ -1,4 +1,4 @@
-"""Laws of dequantisation: rounding takes it back in every direction, and the shift is uniform."""
+"""Properties of dequantisation: rounding takes it back in every direction, and the shift is uniform."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Laws of both networks: a row is a function of its own valid steps, condition and noise, smooth twice over."""
+"""Properties of both networks: a row is a function of its own valid steps, condition and noise, smooth twice over."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Laws of an adversarial run: the seed decides all of it, a cut leaves no trace, and only the player at move moves."""
+"""An adversarial run: the seed determines it, interruptions leave no trace, and only one network moves per step."""
 
 import copy
 import math

@@ -1,5 +1,5 @@
-"""Laws of the training set: alpha 0 is the real movements, any other alpha an exact count behind it; each pass varies
-the real movements, and no pass the generated ones.
+"""The training set: alpha 0 is the real movements, any other alpha an exact count behind them; each pass varies the
+real movements, and none the generated ones.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Laws of re-evaluating a detector: the validator's metrics under its seed, and recomputed ones without each user."""
+"""Re-evaluation of a detector: the validator's metrics under its seed, and recomputed ones without each user."""
 
 import json
 from dataclasses import replace

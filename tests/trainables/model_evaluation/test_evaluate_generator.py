@@ -1,4 +1,4 @@
-"""Laws of the evaluation command: the metrics of the training, equal for a file, all outputs, and one-line errors."""
+"""The evaluation command: the metrics of the training, equal for a file, all outputs, and one-line errors."""
 
 import json
 from functools import partial

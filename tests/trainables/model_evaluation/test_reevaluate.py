@@ -1,4 +1,4 @@
-"""Laws of re-evaluation: the validator's metrics under its noise, and recomputed ones without each user."""
+"""Properties of re-evaluation: the validator's metrics under its noise, and recomputed ones without each user."""
 
 import json
 from pathlib import Path

@@ -41,7 +41,7 @@ def publish(registry: Registry, folder: Path, value: int) -> str:
 
 
 def value_of(registry: Registry) -> int | None:
-    """What the champion holds, verified."""
+    """Return the champion's entry, verified."""
     champion = registry.champion()
     return None if champion is None else int(str(champion.decision["reason"]).rpartition(" ")[2])
 
@@ -294,7 +294,7 @@ def test_readers_see_a_complete_champion_at_every_moment_and_a_killed_process_le
 
 
 def test_a_recovered_registry_is_still_locked(registry: Registry, tmp_path: Path) -> None:
-    """What settling removes has names like the lock's."""
+    """Files that recovery removes have names like the lock's."""
     with lock_registry(registry):
         for _ in range(2):
             with pytest.raises(RegistryError, match="in use by another process"), lock_registry(registry):

@@ -1,4 +1,4 @@
-"""Laws of reading the registry: a whole champion, none where there never was one, and one line for anything else."""
+"""Reading the registry: a complete champion, none before the first, and one line for anything else."""
 
 import json
 import shutil

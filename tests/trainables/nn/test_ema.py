@@ -1,4 +1,4 @@
-"""Laws of the averaged weights: their formula, and what they leave alone."""
+"""Properties of the averaged weights: their formula, and what they leave alone."""
 
 import pytest
 import torch

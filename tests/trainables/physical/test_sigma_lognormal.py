@@ -1,4 +1,4 @@
-"""Laws of the sigma-lognormal model: its closed form, its ends, its clock, and the requested conditions."""
+"""Properties of the sigma-lognormal model: its closed form, its ends, its clock, and the requested conditions."""
 
 import math
 from dataclasses import replace
@@ -63,7 +63,7 @@ def test_strokes_without_a_turn_are_straight() -> None:
 
 
 def test_time_scales_with_mu_and_t0_alone() -> None:
-    """What lasts c times as long has mu + ln c and c t0."""
+    """A movement c times as long has mu + ln c and c t0."""
     plan, c = plans(20), 3.7
     slow = replace(plan, mu=plan.mu + math.log(c), t0=c * plan.t0)
     share = torch.linspace(0.0, 1.0, 40, dtype=torch.float64).expand(20, -1)

@@ -1,4 +1,4 @@
-"""Laws of checkpoints: what was saved comes back bit for bit, and anything less than whole is refused in one line."""
+"""Checkpoints: saved tensors are restored bit for bit, and an incomplete checkpoint is refused in one line."""
 
 import json
 from collections.abc import Callable

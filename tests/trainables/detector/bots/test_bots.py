@@ -1,4 +1,4 @@
-"""Laws of every style of bots, parametrised over the registry, and the differences between styles."""
+"""Properties of every style of bots, parametrised over the registry, and the differences between styles."""
 
 import math
 import subprocess

@@ -1,4 +1,4 @@
-"""Laws of a bot's clock: the requested duration, its rests, and sleeps of at least the interval."""
+"""Properties of a bot's clock: the requested duration, its rests, and sleeps of at least the interval."""
 
 import pytest
 import torch

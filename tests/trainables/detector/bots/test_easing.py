@@ -1,4 +1,4 @@
-"""Laws of the easing curves: from 0 to 1 without a step back, at the speeds of their names."""
+"""Properties of the easing curves: from 0 to 1 without a step back, at the speeds of their names."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Laws of observed events: a batch is observed as single recordings are."""
+"""Properties of observed events: a batch is observed as single recordings are."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Laws of the bots that imitate motor control: the pure profile, the settings of the noisy one, the strokes."""
+"""Properties of the bots that imitate motor control: the pure profile, the settings of the noisy one, the strokes."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Laws of the noisy bots: gradient noise against plain loops, the autoregression, and rests without noise."""
+"""Properties of the noisy bots: gradient noise against plain loops, the autoregression, and rests without noise."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Laws of the PID bot: its loop is the stated equation, it settles, it overshoots if it is hardly damped."""
+"""Properties of the PID bot: its loop is the stated equation, it settles, it overshoots if it is hardly damped."""
 
 import torch
 

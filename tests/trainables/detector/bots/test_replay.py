@@ -1,4 +1,4 @@
-"""Laws of the replays: positions of a recording, its user, and the distance from a copy."""
+"""Properties of the replays: positions of a recording, its user, and the distance from a copy."""
 
 import pytest
 import torch

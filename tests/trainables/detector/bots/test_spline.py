@@ -1,4 +1,4 @@
-"""Laws of the smooth curves, against Bernstein polynomials, SciPy's B-splines, and via points."""
+"""Properties of the smooth curves, against Bernstein polynomials, SciPy's B-splines, and via points."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Laws of the straight bots: on the chord, and at the pace of their name."""
+"""Properties of the straight bots: on the chord, and at the pace of their name."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Laws of the WindMouse bot: its recursion, its arrival, and the effects of wind and gravity on the path."""
+"""Properties of the WindMouse bot: its recursion, its arrival, and the effects of wind and gravity on the path."""
 
 import pytest
 import torch

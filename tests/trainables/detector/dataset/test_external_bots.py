@@ -1,4 +1,4 @@
-"""Laws of third-party bots and external users: read unchanged, grouped by pair of points, without known users."""
+"""Properties of third-party bots and external users: read unchanged, grouped by pair of points, without known users."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Laws of the negatives: exact counts, conditions row by row, and the origin of each row."""
+"""Properties of the negatives: exact counts, conditions row by row, and the origin of each row."""
 
 from collections import Counter
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Laws of a folder of served movements: reading restores what was written, and damage is one line."""
+"""Properties of a folder of served movements: reading restores what was written, and damage is one line."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Laws of the training set: one scaling of the generated part, statistics of training users, stable labels."""
+"""Properties of the training set: one scaling of the generated part, statistics of training users, stable labels."""
 
 import math
 from collections import Counter

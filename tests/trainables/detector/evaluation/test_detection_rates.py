@@ -1,4 +1,4 @@
-"""Laws of what is missed: the definition in plain loops, and the worst of the families never trained on."""
+"""FNR by family: the definition in plain loops, and the worst of the unseen families."""
 
 import random
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""Laws of the embedding probes: encoded labels are found, others are at chance, and each finding names which."""
+"""Properties of the embedding probes: encoded labels are found, others are at chance, and each finding names which."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Laws of the evaluation set: made once, the same for all detectors, and of users outside the training."""
+"""Properties of the evaluation set: made once, the same for all detectors, and of users outside the training."""
 
 from collections import Counter
 from dataclasses import replace

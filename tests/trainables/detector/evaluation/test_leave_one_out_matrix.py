@@ -1,4 +1,4 @@
-"""Laws of leaving a family out: the diagonal holds the unseen families, and inconsistent evaluations are refused."""
+"""The leave-one-out matrix: the diagonal holds the unseen families, and inconsistent evaluations are refused."""
 
 import json
 from pathlib import Path

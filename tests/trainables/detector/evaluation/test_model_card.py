@@ -1,4 +1,4 @@
-"""Laws of the model card: limits first, every number from the evaluation, and a line for what was not measured."""
+"""The model card: limits first, every number from the evaluation, and a line for what was not measured."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Laws of the nuisance features: the definition of each column, and no nuisance in observed movements."""
+"""Properties of the nuisance features: the definition of each column, and no nuisance in observed movements."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Laws of thresholds per source: fitted on some users, tested on others, with their cost in TPR."""
+"""Properties of thresholds per source: fitted on some users, tested on others, with their cost in TPR."""
 
 import pytest
 

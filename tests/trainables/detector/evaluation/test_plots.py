@@ -1,4 +1,4 @@
-"""Laws of the plot of a detector: it is made for every mixture of families, and differs where the scores differ."""
+"""The plot of a detector: made for every mixture of families, and different where the scores differ."""
 
 from collections.abc import Mapping
 from pathlib import Path

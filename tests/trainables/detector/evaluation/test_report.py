@@ -1,4 +1,4 @@
-"""Laws of an evaluation: thresholds from validation users alone, the worst first, counts that can be checked."""
+"""Properties of an evaluation: thresholds from validation users alone, the worst first, counts that can be checked."""
 
 import json
 from dataclasses import replace

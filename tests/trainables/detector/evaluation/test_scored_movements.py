@@ -1,4 +1,4 @@
-"""Laws of scored movements: columns of one length, probabilities in [0, 1], and rows that stay together."""
+"""Properties of scored movements: columns of one length, probabilities in [0, 1], and rows that stay together."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Laws of sessions: the gain by several movements, the comparison with independent ones, and their thresholds."""
+"""Properties of sessions: the gain by several movements, the comparison with independent ones, and their thresholds."""
 
 from dataclasses import replace
 

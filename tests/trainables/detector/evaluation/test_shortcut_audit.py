@@ -1,4 +1,4 @@
-"""Laws of the shortcut audit: traces of a recorder are found before canonicalisation, remaining ones after it."""
+"""The shortcut audit: traces of a recorder are detected before canonicalisation, remaining ones after it."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Laws of the tables: a terminal shows whole columns and names those that do not fit, a file has them all."""
+"""Tables: a terminal shows complete columns and names those that do not fit, a file has them all."""
 
 from io import StringIO
 

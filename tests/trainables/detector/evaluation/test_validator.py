@@ -1,4 +1,4 @@
-"""Laws of a detector's validation: a threshold from users alone, metrics by family, and a temperature."""
+"""Properties of a detector's validation: a threshold from users alone, metrics by family, and a temperature."""
 
 import math
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Laws of the temporal autoencoder: the mask hides, nothing is lost where nothing must be, the seed decides the fit."""
+"""The temporal autoencoder: padding has no effect, lossless cases are lossless, the seed determines the fit."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Laws of the noise schedule, for every schedule that there is, and the published formula of the cosine one."""
+"""Properties of the noise schedule, for every schedule that there is, and the published formula of the cosine one."""
 
 import math
 

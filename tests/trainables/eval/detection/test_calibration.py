@@ -1,4 +1,4 @@
-"""Laws of calibration: the best temperature, errors by the definition, and their null and alternative."""
+"""Properties of calibration: the best temperature, errors by the definition, and their null and alternative."""
 
 import math
 from dataclasses import replace

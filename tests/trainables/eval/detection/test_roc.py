@@ -1,4 +1,4 @@
-"""Laws of detection figures: definitions in plain loops, thresholds that keep their word, honest intervals."""
+"""Detection metrics: definitions in plain loops, thresholds that keep the target FPR, intervals with coverage."""
 
 from fractions import Fraction
 from itertools import pairwise

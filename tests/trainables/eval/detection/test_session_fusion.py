@@ -1,4 +1,4 @@
-"""Laws of fusing a session: Bayes' rule where movements are independent, and the measure of where they are not."""
+"""Fusion over a session: Bayes' rule where movements are independent, and a measure of their dependence."""
 
 import math
 

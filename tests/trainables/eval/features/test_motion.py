@@ -1,4 +1,4 @@
-"""What a batch of movements must be before features are taken of it."""
+"""Checks of a batch of movements before its features are computed."""
 
 from collections.abc import Callable
 

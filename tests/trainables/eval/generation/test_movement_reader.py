@@ -1,4 +1,4 @@
-"""Laws of reading movements: the same steps as recordings, exact counts, and one line for every fault."""
+"""Properties of reading movements: the same steps as recordings, exact counts, and one line for every fault."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Laws of the report: null and alternative of every metric, oracles, and the checks of every evaluation."""
+"""Properties of the report: null and alternative of every metric, oracles, and the checks of every evaluation."""
 
 import json
 import statistics

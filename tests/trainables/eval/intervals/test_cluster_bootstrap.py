@@ -1,4 +1,4 @@
-"""Laws of the cluster bootstrap: whole groups are drawn, intervals cover, and none is narrower than is known."""
+"""The cluster bootstrap: groups are resampled with all rows, and intervals have their coverage."""
 
 import math
 from collections.abc import Callable

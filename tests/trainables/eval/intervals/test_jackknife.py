@@ -1,4 +1,4 @@
-"""Laws of the jackknife over groups: exact where theory is, honest about chance, and paired where rows are shared."""
+"""The jackknife over groups: exact where theory is, correct coverage, and paired where rows are shared."""
 
 import math
 from statistics import median
@@ -82,7 +82,7 @@ def test_intervals_have_their_nominal_coverage() -> None:
 
 
 def test_intervals_that_assume_independent_rows_do_not() -> None:
-    """What the groups are for: the s.e. of 360 independent rows covers 0.56 (4 s.d. of 2,000 samples: 0.045)."""
+    """Why groups are needed: the s.e. of 360 independent rows covers 0.56 (4 s.d. of 2,000 samples: 0.045)."""
     reach = 1.96 / math.sqrt(sum(SIZES))
     centres = [mean_of_groups(means).value for means in draws(2000, 0.1, seed=1)]
     assert np.mean([abs(centre) <= reach for centre in centres]) < 0.61
