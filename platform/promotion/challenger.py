@@ -110,5 +110,5 @@ def _row(file: Path, trial: int) -> dict[str, Any]:
             ", ".join(str(row["trial"]) for row in rows) or "none",
             "" if trial == FIRST else f"trial={trial}: ",
         )
-        raise ConfigError(f"{wanted}not on the leaderboard {file} (there: {listed}); give a checkpoint as ckpt=FOLDER")
+        raise ConfigError(f"{wanted}not on the leaderboard {file} (trials: {listed}); give a checkpoint as ckpt=FOLDER")
     return chosen[0]

@@ -103,7 +103,8 @@ def measure_latency(config: PromoteConfig, challenger: Challenger, champion: Pub
     """
     splits = load_splits(build(DataConfig, challenger.record["config"]["data"]))
     if splits.sha256 != challenger.record["data_sha256"]:
-        raise CheckpointError(f"{challenger.checkpoint}: trained on other data than today's ({splits.sha256})")
+        law, got = "the data of its training", f"those with sha256 {splits.sha256}"
+        raise CheckpointError(f"{challenger.checkpoint}: expected {law}, but got {got}; restore them")
     workload = MODEL_FUNCTIONS[TRAINABLES[challenger.kind].model_type.name].workload
     sides = [workload(side.checkpoint) for side in (challenger, champion) if side is not None]
     return measure(sides, splits["validation"], config.latency)

@@ -57,7 +57,7 @@ def objectives_of(study: optuna.Study) -> tuple[Objective, ...]:
         ConfigError: the study does not record them; it was not made by a sweep.
     """
     if OBJECTIVES not in study.user_attrs:
-        raise ConfigError(f"study_name={study.study_name}: the study does not record its objectives; start a new study")
+XX
     return tuple(Objective.parse(text) for text in study.user_attrs[OBJECTIVES])
 
 
@@ -74,8 +74,10 @@ def metric_set_of(study: optuna.Study) -> MetricSet:
     """
     trainable = str(study.user_attrs.get("trainable"))
     if trainable not in METRIC_SETS:
-        known = ", ".join(METRIC_SETS)
-        raise ConfigError(f"study_name={study.study_name}: its trainable is {trainable}, none of {known}; start anew")
+        law = f"a study of {', '.join(METRIC_SETS)}"
+        raise ConfigError(
+            f"study_name={study.study_name}: expected {law}, but got {trainable}; start another"
+        )
     return METRIC_SETS[trainable]
 
 

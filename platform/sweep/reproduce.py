@@ -101,7 +101,8 @@ def original_of(study: optuna.Study, number: int) -> Original:
     trial = trials[number]
     epoch = last_epoch(trial)
     if not trial.state.is_finished() or epoch is None or METRICS not in trial.user_attrs:
-        raise ConfigError(f"trials=[{number}]: the trial is {trial.state.name} and has no result to compare with")
+        state = trial.state.name
+        raise ConfigError(f"trials=[{number}]: expected an ended trial with metrics, but got {state}; choose another")
     folder = trial.user_attrs.get(FOLDER)
     manifest = Manifest.read(Path(folder)) if folder else None
     config = manifest.config if manifest else _configuration(study, trial)

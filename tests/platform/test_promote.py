@@ -238,7 +238,7 @@ def test_data_that_are_not_todays_are_refused_before_a_holdout_evaluation(
 ) -> None:
     old = changed(better, tmp_path / "old", lambda record: record.update(data_sha256="0"))
     assert promote([f"storage_path={tmp_path / 'results'}", f"ckpt={old}", *QUICK]) == WRONG_INPUT
-    assert "trained on other data than today's" in capsys.readouterr().err
+    assert "expected the data of its training, but got" in capsys.readouterr().err
     assert not (tmp_path / "results" / LEDGER).exists()
 
 
@@ -295,7 +295,7 @@ def test_an_empty_leaderboard_and_a_checkpoint_of_no_generator_are_reported(
     (tmp_path / "diffusion").mkdir()
     (tmp_path / "diffusion" / "leaderboard.json").write_text('{"rows": []}')
     assert promote([f"storage_path={tmp_path}"]) == WRONG_INPUT
-    assert "(there: none); give a checkpoint as ckpt=FOLDER" in capsys.readouterr().err
+    assert "(trials: none); give a checkpoint as ckpt=FOLDER" in capsys.readouterr().err
     save_checkpoint(tmp_path / "any", {"w": torch.zeros(1)}, {"kind": "any"})
     assert promote([f"storage_path={tmp_path}", f"ckpt={tmp_path / 'any'}"]) == WRONG_INPUT
     assert "the record lacks config, data_sha256" in capsys.readouterr().err

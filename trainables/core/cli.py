@@ -91,7 +91,7 @@ def _divided(command: Command, arguments: list[str]) -> tuple[str, list[str], li
     verbs = [word for word in overrides if "=" not in word] if command.verbs else []
     for verb in verbs:
         if verb not in command.verbs:
-            raise ConfigError(f"{verb}: neither an override (key=value) nor a verb; verbs: {', '.join(command.verbs)}")
+            raise ConfigError(f"expected an override key=value or one of {', '.join(command.verbs)}, but got {verb}")
     require(len(verbs) <= 1, "one verb", " ".join(verbs))
     return "".join(verbs), options, [word for word in overrides if word not in verbs]
 

@@ -83,7 +83,7 @@ def _read(layout: SessionLayout, path: Path | None, rule: MovementRule) -> Recor
     path = existing(path, layout.source)
     files = [path] if path.is_file() else sorted(file for file in path.rglob(layout.files) if file.is_file())
     if not files:
-        raise RecordingError(f"{path}: there is no file userN/{layout.files} in this folder")
+        raise RecordingError(f"{path}: expected files userN/{layout.files} in this folder, but got none")
     return concatenate(_read_session(layout, file, rule) for file in files)
 
 

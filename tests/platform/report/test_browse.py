@@ -73,7 +73,7 @@ def test_studies_of_a_database_are_listed_too(console: Console, tmp_path: Path) 
     url = f"sqlite:///{tmp_path}/s.db"
     optuna.create_study(storage=url, study_name="theirs")
     list_studies(console, tmp_path, url)
-    assert lines(console)[1].startswith("theirs study_name=theirs: the study does not record its objectives")
+    assert lines(console)[1].startswith("theirs study_name=theirs: expected a study with objectives, but got none")
 
 
 def test_a_study_is_shown_with_leaderboard_and_ranking(console: Console, tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_repeats_are_no_part_of_a_ranking() -> None:
 
 def test_a_study_without_recorded_objectives_is_refused_by_name() -> None:
     study = optuna.create_study(study_name="theirs")
-    with pytest.raises(ConfigError, match=r"study_name=theirs: the study does not record its objectives"):
+    with pytest.raises(ConfigError, match=r"study_name=theirs: expected a study with objectives, but got none"):
         objectives_of(study)
 
 

@@ -255,7 +255,7 @@ def test_errors_without_a_row(tmp_path: Path, source: str) -> None:
         read(None)
     with pytest.raises(RecordingError, match="absent: no such file or folder"):
         read(tmp_path / "absent")
-    with pytest.raises(RecordingError, match="there is no file userN/session_"):
+    with pytest.raises(RecordingError, match="expected files userN/session_"):
         read(tmp_path)
     with pytest.raises(RecordingError, match="the file holds no rows"):
         read(write(tmp_path, source, []))

@@ -130,7 +130,8 @@ def canonical_bots(bots: BotRecordings, form: CanonicalConfig) -> ThirdPartyBots
     """
     observed = canonicalise(observe_recordings(bots.recordings), form)
     if not len(observed):
-        raise ConfigError(f"the canonical form can represent none of {len(bots.style)} bots: {dict(observed.dropped)}")
+        got = f"0 of {len(bots.style)}: {dict(observed.dropped)}"
+        raise ConfigError(f"expected `bots with a canonical form >= 1`, but got {got}; give other recordings")
     dropped = {}
     for style in sorted(set(bots.style)):
         own = [r for r, name in zip(bots.recordings, bots.style, strict=True) if name == style]
@@ -161,7 +162,8 @@ def _unseen_users(
     unseen = [recording for recording in recordings if recording.user not in known]
     observed = canonicalise(observe_recordings(unseen), form) if unseen else None
     if observed is None or not len(observed):
-        raise ConfigError(f"all users of {source} are in the training or validation split; evaluate on another source")
+        law = f"users of {source} outside of the training and validation splits"
+        raise ConfigError(f"expected {law}, but got none; evaluate on another source")
     known_users = {"of users of the training or validation split": len(recordings) - len(unseen)}
     return ExternalUsers(observed.canonical, dict(Counter(observed.dropped) + Counter(known_users)))
 

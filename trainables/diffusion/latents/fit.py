@@ -83,7 +83,8 @@ def standardise_latents(autoencoder: Autoencoder, dataset: SequenceDataset) -> A
         valid.append(codes[coarse])
     std, mean = torch.std_mean(torch.cat(valid).double(), dim=0)
     if not bool((std > 0).all()):
-        raise ConfigError(f"latent channel {int(std.argmin())} does not vary; lower latent.scale_weight or the noise")
+        got = f"channel {int(std.argmin())} is constant"
+        raise ConfigError(f"expected latent channels that vary, but {got}; lower latent.scale_weight or the noise")
     autoencoder.mean.copy_(mean)
     autoencoder.std.copy_(std)
     return autoencoder

@@ -170,7 +170,7 @@ def _requested(path: Path) -> Float[Tensor, "N D"] | None:
     require(set(MEASURED_CONDITIONS) <= set(named), law, f"{', '.join(named)} in {path}")
     table = pq.read_table(path, columns=["t_ms", *named])
     if not pa.types.is_nested(table.schema.field("t_ms").type):
-        raise ConfigError(f"{path}: conditions belong to movements, but its rows are events; leave out those columns")
+        raise ConfigError(f"{path}: expected conditions in rows of movements, but got rows of events; leave them out")
     table = table.filter(pc.greater_equal(pc.list_value_length(table.column("t_ms")), 2))
     requested = torch.full((len(table), len(CONDITION_NAMES)), math.nan, dtype=torch.float64)
     for column, name in enumerate(named):

@@ -61,7 +61,7 @@ def test_bots_that_the_form_cannot_represent_are_counted_by_style_and_reason(tmp
 
 def test_a_file_of_unusable_bots_is_refused(tmp_path: Path) -> None:
     bots = read_bots(saved(tmp_path / "b.parquet", row("pyclick", 1, events=3)))
-    with pytest.raises(ConfigError, match="can represent none of 1 bots"):
+    with pytest.raises(ConfigError, match="`bots with a canonical form >= 1`, but got 0 of 1"):
         canonical_bots(bots, FORM)
 
 
@@ -69,7 +69,7 @@ def test_a_file_of_unusable_bots_is_refused(tmp_path: Path) -> None:
     ("changed", "message"),
     [
         ({"style": "mine"}, "unknown style mine"),
-        ({"t_ms": [0.0, 10.0, 5.0], "x": [0.0] * 3, "y": [0.0] * 3}, "row 2: .*not decrease"),
+        ({"t_ms": [0.0, 10.0, 5.0], "x": [0.0] * 3, "y": [0.0] * 3}, "row 2: .*not to decrease"),
         ({"x": [0.0, 1.0]}, "row 2: .*len"),
         ({"y": [float("nan")] * 40}, "row 2: .*finite"),
         ({"t_ms": [], "x": [], "y": []}, "row 2: .*len"),
@@ -123,7 +123,7 @@ def test_users_of_the_training_are_left_out_and_counted(tmp_path: Path) -> None:
         "field": {},
         "lab": {"of users of the training or validation split": 3},
     }
-    with pytest.raises(ConfigError, match="all users of lab are in the training or validation split"):
+    with pytest.raises(ConfigError, match="expected users of lab outside of the training and validation splits"):
         read_users(tmp_path / "p.csv", FORM, known={"lab/user1", "lab/user2"})
 
 

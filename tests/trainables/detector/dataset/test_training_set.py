@@ -198,7 +198,7 @@ def test_an_item_with_a_weight_is_refused_where_bots_are_counted(scaling: Scalin
     given = training_set(scaling)
     dataset, _ = given.dataset(given.negatives(0))
     weighted = DetectorDataset(dataset.inputs, dataset.targets, torch.ones(len(dataset)))
-    with pytest.raises(BalanceError, match="got 3 fields; a weight would scale the generated part a second time"):
+    with pytest.raises(BalanceError, match="got 3 fields; leave out weights, which would scale"):
         validate_augmentation_balance(40, 20, 0.5, weighted[torch.arange(1)])
 
 

@@ -194,7 +194,7 @@ def test_a_channel_that_does_not_vary_is_refused() -> None:
     autoencoder = Autoencoder(2, SMALL)
     with torch.no_grad():
         autoencoder.encoder.fold.weight[3] = 0.0
-    with pytest.raises(ConfigError, match="latent channel 3 does not vary"):
+    with pytest.raises(ConfigError, match="expected latent channels that vary, but channel 3 is constant"):
         standardise_latents(autoencoder, dataset())
 
 
