@@ -57,7 +57,9 @@ def objectives_of(study: optuna.Study) -> tuple[Objective, ...]:
         ConfigError: the study does not record them; it was not made by a sweep.
     """
     if OBJECTIVES not in study.user_attrs:
-XX
+        raise ConfigError(
+            f"study_name={study.study_name}: expected a study with objectives, but got none; start another"
+        )
     return tuple(Objective.parse(text) for text in study.user_attrs[OBJECTIVES])
 
 
@@ -75,9 +77,7 @@ def metric_set_of(study: optuna.Study) -> MetricSet:
     trainable = str(study.user_attrs.get("trainable"))
     if trainable not in METRIC_SETS:
         law = f"a study of {', '.join(METRIC_SETS)}"
-        raise ConfigError(
-            f"study_name={study.study_name}: expected {law}, but got {trainable}; start another"
-        )
+        raise ConfigError(f"study_name={study.study_name}: expected {law}, but got {trainable}; start another")
     return METRIC_SETS[trainable]
 
 
