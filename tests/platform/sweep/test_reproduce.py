@@ -247,7 +247,7 @@ def test_a_trial_that_is_not_there_or_has_no_result_is_refused(tmp_path: Path) -
     with pytest.raises(ConfigError, match=r"`trials` in the study's \(none\).*trials=\[0\]"):
         reproduce(quiet(), sweep_in(tmp_path), study, 0)
     study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL))
-    with pytest.raises(ConfigError, match="is FAIL and has no result"):
+    with pytest.raises(ConfigError, match="expected an ended trial with metrics, but got FAIL"):
         reproduce(quiet(), sweep_in(tmp_path), study, 0)
     with pytest.raises(ConfigError, match="0 to 0"):
         reproduce(quiet(), sweep_in(tmp_path), study, -1)
