@@ -23,11 +23,7 @@ from serve.settings import ServeConfig, is_loopback
 from serve.tokens import Tokens
 
 AUDIT = logging.getLogger("serve.audit")
-PUBLIC_PATHS = (
-    "/",
-    "/openapi.json",
-    "/v1/health",
-)  # no token: the page (with a field for one), the schema, the probe
+PUBLIC_PATHS = ("/", "/openapi.json", "/v1/health")  # no token: the page, which has a field for one; schema; probe
 LOCAL = "local"  # name of every client of a service without tokens
 ANONYMOUS = ""  # name of a client without a known token
 CONTENT_LENGTH = re.compile("[0-9]{1,15}")

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from trainables.core.atomic_files import flush
+from trainables.core.atomic_files import drop_partial_line, flush
 from trainables.core.config import digest
 from trainables.core.formatting import now
 from trainables.model_evaluation.result import EvaluationResult
@@ -152,8 +152,7 @@ class Ledger:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a+b") as stream:
                 fcntl.flock(stream, fcntl.LOCK_EX)
-                stream.seek(0)
-                stream.truncate(stream.read().rfind(b"\n") + 1)
+                drop_partial_line(stream)
                 flush(self.path.parent)
                 stream.seek(0)
                 yield stream

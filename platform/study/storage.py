@@ -11,7 +11,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, JournalFileSymlinkLock
 from optuna.storages.journal._file import BaseJournalFileLock, get_lock_file
 
-from trainables.core.atomic_files import try_lock
+from trainables.core.atomic_files import drop_partial_line, try_lock
 from trainables.core.config import ConfigError
 
 JOURNAL = "study.journal"
@@ -139,7 +139,4 @@ def truncate_partial_line(file: Path) -> int:
     if not file.exists():
         return 0
     with file.open("r+b") as stream:
-        content = stream.read()
-        whole = content.rfind(b"\n") + 1
-        stream.truncate(whole)
-    return len(content) - whole
+        return drop_partial_line(stream)

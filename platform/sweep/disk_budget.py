@@ -65,7 +65,7 @@ def _remove(folders: Iterable[Path]) -> None:
 
 
 class BudgetStopper(Stopper):
-    """Stops the sweep when its time limit is reached or the disk is used up; `reason` is which.
+    """Stops the sweep when its time limit is reached, the disk is used up, or the searcher says that it has to stop.
 
     Args:
         deadline: End of the time limit, on the monotonic clock.
@@ -78,7 +78,7 @@ class BudgetStopper(Stopper):
         self.searcher = searcher
         self.deadline = deadline
         self.over_quota = 0
-        self.reason = ""
+        self.used_up = ""
         self.checked = -CHECKED_S
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -90,8 +90,13 @@ class BudgetStopper(Stopper):
         now = time.monotonic()
         if not self.reason and now - self.checked >= CHECKED_S:
             self.checked = now
-            self.reason = self._check_budget()
+            self.used_up = self._check_budget()
         return bool(self.reason)
+
+    @property
+    def reason(self) -> str:
+        """Why the sweep has to stop; empty while it does not."""
+        return self.used_up or self.searcher.stop_reason
 
     @property
     def by_time(self) -> bool:
@@ -103,8 +108,6 @@ class BudgetStopper(Stopper):
 
     def _check_budget(self) -> str:
         free = shutil.disk_usage(self.folder).free
-        if self.searcher.stop_reason:
-            return self.searcher.stop_reason
         if free < self.budget.min_free_bytes:
             left = f"{free / 1e6:,.0f} MB are free at {self.folder}"
             return f"the disk is full: {left}, budget.min_free_disk={self.budget.min_free_disk}"

@@ -71,15 +71,14 @@ def run_trials(
     stopper = BudgetStopper(settings.budget, settings.folder, searcher, progress.deadline)
     try:
         make_tuner(sweep, searcher, progress, stopper, concurrent, halving=trials > 0).fit()
-        reason = stopper.reason or searcher.stop_reason
-        if reason:
-            searcher.interrupt(reason)
+        if stopper.reason:
+            searcher.interrupt(stopper.reason)
     finally:
         progress.close()
     if stopper.by_time:
-        console.print(reason, style="yellow", highlight=False, soft_wrap=True)
-    elif reason:
-        raise SweepStoppedError(f"{reason}; {RERUN_HINT}")
+        console.print(stopper.reason, style="yellow", highlight=False, soft_wrap=True)
+    elif stopper.reason:
+        raise SweepStoppedError(f"{stopper.reason}; {RERUN_HINT}")
     elif searcher.running:
         raise KeyboardInterrupt  # Tune has handled it: running trials stay RUNNING
     return not stopper.by_time

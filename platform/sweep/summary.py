@@ -6,7 +6,6 @@ from typing import Any
 
 import optuna
 from rich.console import Console
-from sqlalchemy.engine import make_url
 
 from platform.leaderboard.leaderboard import Leaderboard, Reference, leaderboard, to_json, write_leaderboard
 from platform.leaderboard.model_types import MODEL_FUNCTIONS
@@ -15,7 +14,7 @@ from platform.report.learning_curves import plot_learning_curves
 from platform.report.study_view import REPORT
 from platform.report.tables import headline_at, print_failures, print_leaderboard, print_ranking, print_worth
 from platform.study.ranking import RankedTrial, ranking
-from platform.study.storage import JOURNAL
+from platform.study.storage import JOURNAL, redact_password
 from platform.study.sweep import Sweep
 from trainables.core import atomic_files
 from trainables.core.config import build
@@ -117,7 +116,7 @@ def _print_next(console: Console, sweep: Sweep, best: RankedTrial) -> None:
         "pictures": str(folder / "pictures"),
         "TensorBoard": f"make tensorboard LOGDIR={folder / EVENTS}",
         "numbers": str(folder / "summary.json"),
-        "study": str(make_url(sweep.settings.storage) if sweep.settings.storage else folder / JOURNAL),  # no password
+        "study": redact_password(sweep.settings.storage) or str(folder / JOURNAL),
     }
     console.print("Where", style="bold")
     for name, value in lines.items():

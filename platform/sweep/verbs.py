@@ -13,11 +13,17 @@ from platform.report.compare_trials import compare
 from platform.study.config import PLAN, TuneConfig
 from platform.study.study import load_study
 from trainables.core.command import Request
-from trainables.core.config import require
+from trainables.core.config import build, require
+from trainables.specs import TRAINABLES
 
 
 def run_verb(settings: TuneConfig, request: Request) -> int:
-    """Do what the verb of a command line says; returns the exit code."""
+    """Do what the verb of a command line says; returns the exit code.
+
+    Raises:
+        ConfigError: a value of the trainable is wrong, also beside a verb that needs none.
+    """
+    build(TRAINABLES[request.choices["trainable"]].config, request.config["trainable"], at="trainable")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return VERBS[request.verb](settings, request)
 

@@ -220,6 +220,20 @@ def test_every_verb_of_the_command_does_something() -> None:
     assert set(verbs.VERBS) == {"", *tune.COMMAND.verbs}
 
 
+@pytest.mark.parametrize("verb", ["list", "show", "compare", "report"])
+@pytest.mark.parametrize(
+    ("override", "law"),
+    [("trainable.epochs=abc", "`trainable.epochs` to be an int"), ("trainable.epochs=0", "`epochs >= 1`")],
+)
+def test_a_wrong_value_of_the_trainable_is_refused_beside_a_verb_that_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str, override: str, law: str
+) -> None:
+    assert run(tune.COMMAND, tune.main, [verb, f"storage_path={tmp_path}", override]) == WRONG_INPUT
+    out, error = capsys.readouterr()
+    assert (out, error.count("\n")) == ("", 1)
+    assert law in error
+
+
 def test_reproduce_names_its_trials_and_its_former_key_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,19 @@ def append(file: Path, text: str) -> None:
         os.fsync(stream.fileno())
 
 
+def drop_partial_line(stream: IO[bytes]) -> int:
+    """Remove an incomplete last line, whose writer was killed, from a file open for reading and writing.
+
+    Returns:
+        The number of bytes that were removed.
+    """
+    stream.seek(0)
+    content = stream.read()
+    whole = content.rfind(b"\n") + 1
+    stream.truncate(whole)
+    return len(content) - whole
+
+
 def write_atomically(file: Path, text: str) -> None:
     """Write a whole file in one atomic step."""
     made = staging_path(file)

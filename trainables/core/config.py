@@ -10,7 +10,8 @@ import hashlib
 import json
 import types
 from collections.abc import Collection, Hashable, Iterable, Mapping
-from functools import cache
+from functools import cache, reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -71,15 +72,17 @@ def require_laws(cls: type[Any], mapping: Mapping[str, Any], points: Iterable[Ma
     Raises:
         ConfigError: as `build`.
     """
-    typed = _typed(cls, mapping, at)
-    _instance(cls, typed, at)
-    seen = set[tuple[str, str]]()
+    plain_values = _typed(cls, mapping, at)
+    _instance(cls, plain_values, at)
+    typed: dict[tuple[str, str], Any] = {}  # key and value as given -> the value of the declared type
     for point in points:
         for key, value in point.items():
-            if (key, repr(value)) not in seen:
-                _typed(cls, with_values(mapping, {key: value}), at)
-                seen.add((key, repr(value)))
-        _instance(cls, with_values(typed, point), at)
+            if (key, repr(value)) not in typed:
+                typed[key, repr(value)] = reduce(
+                    getitem, key.split("."), _typed(cls, with_values(mapping, {key: value}), at)
+                )
+        corner = {key: typed[key, repr(value)] for key, value in point.items()}
+        _instance(cls, with_values(plain_values, corner), at)
 
 
 def _typed(cls: type[Any], mapping: Mapping[str, Any], at: str) -> dict[str, Any]:

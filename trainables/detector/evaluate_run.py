@@ -27,9 +27,7 @@ from trainables.detector.evaluation.embedding_probes import EmbeddingProbes, emb
 from trainables.detector.evaluation.evaluation_set import EvaluationSet, HumansAndBots
 from trainables.detector.evaluation.leave_one_out_matrix import table_of
 from trainables.detector.evaluation.model_card import DetectorCard, TrainingData
-from trainables.detector.evaluation.report import (
-    DetectorEvaluation,
-)
+from trainables.detector.evaluation.report import DetectorEvaluation
 from trainables.detector.evaluation.shortcut_audit import FOLDS, Audit, audit
 from trainables.detector.evaluation.tables import show, tables
 from trainables.eval.detection.plots import plot_detection_rates, plot_reliability, plot_sessions

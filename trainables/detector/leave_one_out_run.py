@@ -30,9 +30,7 @@ from trainables.detector.evaluation.config import DetectorReportConfig, FoldsCon
 from trainables.detector.evaluation.evaluation_set import EvaluationSet
 from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut
 from trainables.detector.evaluation.metrics import DETECTION
-from trainables.detector.evaluation.report import (
-    DetectorEvaluation,
-)
+from trainables.detector.evaluation.report import DetectorEvaluation
 from trainables.detector.evaluation.tables import NONE, percent, rate_text, show
 from trainables.detector.train import epochs
 from trainables.eval.detection.plots import plot_detection_matrix

@@ -6,7 +6,6 @@ truth: the next process that locks the registry writes the missing line, and rem
 """
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +14,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from trainables.core.atomic_files import LOCK, append, flush, replace_symlink, staging_path, try_lock
+from trainables.core.atomic_files import (
+    LOCK,
+    append,
+    drop_partial_line,
+    flush,
+    replace_symlink,
+    staging_path,
+    try_lock,
+)
 from trainables.core.formatting import now
 from trainables.model_registry.registry import (
     CHAMPION,
@@ -100,7 +107,9 @@ class Publisher:
             for left in folder.glob(".*"):
                 if left.name != LOCK:  # locked right now: the next process would create and lock another one
                     _remove(left)
-        _truncate_partial_line(log)
+        if log.exists():
+            with log.open("r+b") as stream:
+                drop_partial_line(stream)
         self._write_missing_line()
         known = {line["champion"] for line in self.registry.log()}
         newest = max(map(number_of, known), default=0)
@@ -194,13 +203,6 @@ def _place(staging: Path, folder: Path) -> None:
     flush(staging)
     staging.rename(folder)
     flush(folder.parent)
-
-
-def _truncate_partial_line(log: Path) -> None:
-    """Remove the line that a process was writing when it was killed."""
-    content = log.read_bytes() if log.exists() else b""
-    if not content.endswith(b"\n") and content:
-        os.truncate(log, content.rfind(b"\n") + 1)
 
 
 def _remove(path: Path) -> None:

@@ -127,6 +127,14 @@ def test_a_law_on_a_key_of_the_space_replaces_its_law() -> None:
     assert other.fixed == ()
 
 
+def test_values_in_another_notation_are_checked_as_the_values_that_a_trial_gets() -> None:
+    """A trial's configuration turns '16' into 16, and 1 into 1.0."""
+    assert set(sweep("trainable.model.base_channels=choice('16','32')").space.parameters) == set(DIFFUSION.parameters)
+    sweep("trainable.contrastive.weight=range(0,2)")
+    with pytest.raises(ConfigError, match="base_channels"):
+        sweep("trainable.model.base_channels=choice('16','0')")
+
+
 @pytest.mark.parametrize(
     ("overrides", "outside"),
     [
