@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainables.specs import TRAINABLES
-from trainables.training.metric import DIGITS, TRAINING_LOSS, Metric, MetricSet
+from trainables.training.metric import DIGITS, TRAINING_LOSS, UNBOUNDED, Metric, MetricSet
 
 METRIC_SETS: Mapping[str, MetricSet] = {name: spec.metrics for name, spec in TRAINABLES.items()}
 """Name of a trainable, which is the kind of its checkpoints -> its metrics."""
@@ -43,6 +43,11 @@ def title(name: str) -> str:
 def symbol(name: str) -> str:
     """Return a metric's symbol in reports."""
     return (METRICS[name].symbol if name in METRICS else "") or title(name)
+
+
+def value_range(name: str) -> tuple[float, float]:
+    """Return the smallest and the largest value that a metric can take; unbounded where no record describes it."""
+    return METRICS[name].range if name in METRICS else UNBOUNDED
 
 
 def digits(name: str) -> int:

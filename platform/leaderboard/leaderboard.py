@@ -29,7 +29,7 @@ from trainables.core import atomic_files
 from trainables.core.derived_seeds import derive
 from trainables.eval.intervals.jackknife import Interval, JackknifeEstimate, interval, probability_best, weighted_sum
 from trainables.eval.two_sample.null_band import NullBand
-from trainables.metric_registry import shown_as
+from trainables.metric_registry import shown_as, value_range
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.metric import MetricSet
 
@@ -188,7 +188,11 @@ def _ordered(rows: Sequence[Row], merits: Mapping[int, JackknifeEstimate | None]
 
 def intervals(evaluation: EvaluationResult | None) -> dict[str, Interval]:
     """Return the 95 % interval of every metric; empty for no result."""
-    return {} if evaluation is None else {name: interval(figure) for name, figure in evaluation.metrics.items()}
+    return (
+        {}
+        if evaluation is None
+        else {name: interval(figure, within=value_range(name)) for name, figure in evaluation.metrics.items()}
+    )
 
 
 def write_leaderboard(board: Leaderboard, folder: Path, study_name: str, reference: Reference | None) -> None:

@@ -27,7 +27,7 @@ from platform.promotion.latency import Latency
 from trainables.core.bounds import NonNegativeFloat, PositiveFloat, Range, Share, check
 from trainables.core.config import ConfigError, require
 from trainables.eval.intervals.jackknife import Interval, JackknifeEstimate, difference, interval
-from trainables.metric_registry import METRIC_SETS, METRICS
+from trainables.metric_registry import METRIC_SETS, METRICS, value_range
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.training import metric_names as names
 
@@ -214,8 +214,8 @@ def figures_of(challenger: EvaluationResult, champion: EvaluationResult | None, 
         mine = challenger.metrics.get(name)
         theirs = champion.metrics.get(name) if champion else None
         paired = difference(mine, theirs) if mine and theirs else None
-        mine_theirs_paired = [None if side is None else interval(side, confidence) for side in (mine, theirs, paired)]
-        found[name] = Figure(*mine_theirs_paired)
+        own = [None if side is None else interval(side, confidence, value_range(name)) for side in (mine, theirs)]
+        found[name] = Figure(*own, None if paired is None else interval(paired, confidence))
     return found
 
 

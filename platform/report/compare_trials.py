@@ -17,7 +17,7 @@ from platform.report.study_view import StudyView, curve, evaluations, state_of, 
 from platform.study.resume import METRICS, last_epoch
 from trainables.core.config import require
 from trainables.eval.intervals.jackknife import difference, interval
-from trainables.metric_registry import DIRECTIONS, shown_as
+from trainables.metric_registry import DIRECTIONS, shown_as, value_range
 from trainables.model_evaluation.result import EvaluationResult
 
 
@@ -76,7 +76,7 @@ def _re_evaluated(shown: StudyView, chosen: Sequence[FrozenTrial]) -> Table | No
     for split, base in kept[first.number].items():
         for name, figure in base.metrics.items():
             cells = [_difference_cell(kept[other.number].get(split), base, name) for other in others]
-            table.add_row(split, name, metric_interval(name, interval(figure)), *cells)
+            table.add_row(split, name, metric_interval(name, interval(figure, within=value_range(name))), *cells)
     comparable = any(kept[other.number] for other in others)
     return table if table.row_count and comparable else None
 

@@ -1,9 +1,21 @@
 """The metric registry: every kind is in it, and a search minimises the metric that is shown."""
 
+import math
+
 import pytest
 
 from trainables.detector.evaluation.metrics import DETECTION
-from trainables.metric_registry import DIRECTIONS, METRIC_SETS, METRICS, digits, offset, shown_as, symbol, title
+from trainables.metric_registry import (
+    DIRECTIONS,
+    METRIC_SETS,
+    METRICS,
+    digits,
+    offset,
+    shown_as,
+    symbol,
+    title,
+    value_range,
+)
 from trainables.model_evaluation.reevaluate import EVALUATORS
 from trainables.specs import TRAINABLES
 from trainables.training.metric import DIGITS, MetricSet
@@ -45,6 +57,13 @@ def test_an_excess_and_its_offset_are_the_figure(value: float, excess: float) ->
     assert max(0.0, value - chance) == excess
     assert excess + offset(VAL_C2ST_EXCESS) == value
     assert {name for name in METRICS if offset(name)} == {VAL_C2ST_EXCESS}
+
+
+def test_rates_and_areas_are_known_to_end_at_0_and_1_and_a_discrepancy_to_be_unbounded() -> None:
+    for name in ("val/c2st", "val/c2st_auc", "val/fnr_at_fpr_worst_unseen", "val/fpr", "val/precision"):
+        assert value_range(name) == (0.0, 1.0)
+    assert value_range("val/density") == (0.0, math.inf)
+    assert value_range("val/mmd") == (-math.inf, math.inf)
 
 
 def test_a_metric_without_a_record_is_shown_by_its_name() -> None:

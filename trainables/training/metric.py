@@ -6,6 +6,7 @@ one place (`trainables.eval.generation.metrics`, `trainables.detector.evaluation
 import neither torch nor NumPy: command lines read names and directions without waiting for either.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -13,6 +14,9 @@ from typing import Any, Generic, TypeVar
 from trainables.training.metric_names import MINIMISED, PARAMETERS, TRAIN_LOSS
 
 E = TypeVar("E")
+SHARE = (0.0, 1.0)  # range of a share, a rate, an accuracy or an AUC
+NOT_NEGATIVE = (0.0, math.inf)
+UNBOUNDED = (-math.inf, math.inf)
 DIGITS = 4  # of a metric that no record describes
 
 
@@ -27,6 +31,7 @@ class Metric(Generic[E]):
         title: Head of a table's column; empty: the name.
         symbol: In reports; empty: the title.
         digits: Decimal places.
+        range: Smallest and largest value that it can take; intervals are cut there.
         chance: The value of samples that cannot be distinguished; None where there is none.
         excess: Name of the metric that is max(0, this one - chance) and is shown as this one; empty: there is none.
         compute: The value, None where the evaluation has nothing to compute it from. No function: the training loop
@@ -44,6 +49,7 @@ class Metric(Generic[E]):
     title: str = ""
     symbol: str = ""
     digits: int = DIGITS
+    range: tuple[float, float] = UNBOUNDED
     chance: float | None = None
     excess: str = ""
     compute: Callable[[E], float | None] | None = None

@@ -7,7 +7,7 @@ neither torch nor NumPy: command lines need the names and directions before eith
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from trainables.training.metric import MODEL_SIZE, Metric, MetricSet
+from trainables.training.metric import MODEL_SIZE, SHARE, Metric, MetricSet
 from trainables.training.metric_names import (
     MAXIMISED,
     MINIMISED,
@@ -85,6 +85,7 @@ DETECTION = MetricSet(
             "False-negative rate at the target FPR of the unseen bot family that is detected worst; 0: all detected.",
             title="worst FNR",
             digits=3,
+            range=SHARE,
             compute=fnr_worst_unseen,
             breakdown=fnr_by_family,
         ),
@@ -94,6 +95,7 @@ DETECTION = MetricSet(
             "Mean false-negative rate at the target FPR over bot families that were left out of the training.",
             title="unseen FNR",
             digits=3,
+            range=SHARE,
             compute=fnr_unseen,
         ),
         Metric(
@@ -102,26 +104,34 @@ DETECTION = MetricSet(
             "Mean false-negative rate at the target FPR over bot families that were trained on.",
             title="seen FNR",
             digits=3,
+            range=SHARE,
             compute=fnr_seen,
         ),
         Metric(
             VAL_UNSEEN_AUC,
             MAXIMISED,
             "Mean AUC over bot families that were left out of the training.",
+            range=SHARE,
             compute=auc_unseen,
         ),
-        Metric(VAL_SEEN_AUC, MAXIMISED, "Mean AUC over bot families that were trained on.", compute=auc_seen),
-        Metric(VAL_BRIER, MINIMISED, "Brier score of the probabilities; 0: certain and right.", compute=brier),
+        Metric(
+            VAL_SEEN_AUC, MAXIMISED, "Mean AUC over bot families that were trained on.", range=SHARE, compute=auc_seen
+        ),
+        Metric(
+            VAL_BRIER, MINIMISED, "Brier score of the probabilities; 0: certain and right.", range=SHARE, compute=brier
+        ),
         Metric(
             VAL_CALIBRATION_ERROR,
             MINIMISED,
             "Expected calibration error of the probabilities; 0: each is as frequent as stated.",
+            range=SHARE,
             compute=calibration_error,
         ),
         Metric(
             VAL_FPR,
             MINIMISED,
             "Share of users flagged at the validation users' threshold; only a re-evaluation on other users has it.",
+            range=SHARE,
             compute=fpr,
             reported=False,
         ),

@@ -79,8 +79,13 @@ def difference(a: JackknifeEstimate, b: JackknifeEstimate) -> JackknifeEstimate:
     return JackknifeEstimate(float(values[0] - values[1]), tuple((without[0] - without[1]).tolist()))
 
 
-def interval(metric: JackknifeEstimate, confidence: float = 0.95) -> Interval:
+def interval(
+    metric: JackknifeEstimate, confidence: float = 0.95, within: tuple[float, float] = (-math.inf, math.inf)
+) -> Interval:
     """Return the metric with its standard error and two-sided interval.
+
+    Args:
+        within: Smallest and largest value that the metric can take; the interval is cut there.
 
     Raises ValueError unless `0 < confidence < 1`, and for fewer than two groups.
     """
@@ -91,7 +96,7 @@ def interval(metric: JackknifeEstimate, confidence: float = 0.95) -> Interval:
     value, deviations = metric.value, _deviations([metric])
     se, df = float(np.sqrt((deviations**2).sum())), len(metric.without) - 1
     reach = float(stdtrit(df, (1 + confidence) / 2)) * se
-    return Interval(value, se, value - reach, value + reach, df)
+    return Interval(value, se, max(value - reach, within[0]), min(value + reach, within[1]), df)
 
 
 def probability_best(metrics: Sequence[JackknifeEstimate], seed: int) -> tuple[float, ...]:

@@ -81,6 +81,18 @@ def test_intervals_have_their_nominal_coverage() -> None:
     assert 0.914 < np.mean([each.low <= 0.0 <= each.high for each in found]) < 0.958
 
 
+def test_an_interval_ends_where_the_values_of_the_metric_end() -> None:
+    """Values of a share near 1: Student's t reaches beyond it, the interval does not."""
+    estimate = JackknifeEstimate(0.9, (0.4, 0.95, 0.97))
+    whole, cut = interval(estimate), interval(estimate, within=(0.0, 1.0))
+    assert whole.low < 0.0
+    assert whole.high > 1.0
+    assert (cut.low, cut.high) == (0.0, 1.0)
+    assert (cut.value, cut.se, cut.df) == (whole.value, whole.se, whole.df)
+    narrow = JackknifeEstimate(0.9, (0.89, 0.9, 0.91))
+    assert interval(narrow, within=(0.0, 1.0)) == interval(narrow)
+
+
 def test_intervals_that_assume_independent_rows_do_not() -> None:
     """Why groups are needed: the s.e. of 360 independent rows covers 0.56 (4 s.d. of 2,000 samples: 0.045)."""
     reach = 1.96 / math.sqrt(sum(SIZES))

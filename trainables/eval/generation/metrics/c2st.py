@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from trainables.eval.generation.metrics.evaluation_type import GeneratorEvaluation
-from trainables.training.metric import Metric
+from trainables.training.metric import SHARE, Metric
 from trainables.training.metric_names import MINIMISED, VAL_C2ST, VAL_C2ST_AUC, VAL_C2ST_EXCESS
 
 CHANCE = 0.5  # of samples that cannot be distinguished from real movements
@@ -50,9 +50,16 @@ METRICS = (
         digits=3,
         chance=CHANCE,
         excess=VAL_C2ST_EXCESS,
+        range=SHARE,
         compute=accuracy,
         per_user=accuracy_per_user,
     ),
-    Metric(VAL_C2ST_AUC, MINIMISED, "Area under the ROC curve of the same probe; 0.5: indistinguishable.", compute=auc),
+    Metric(
+        VAL_C2ST_AUC,
+        MINIMISED,
+        "Area under the ROC curve of the same probe; 0.5: indistinguishable.",
+        range=SHARE,
+        compute=auc,
+    ),
     Metric(VAL_C2ST_EXCESS, MINIMISED, "max(0, C2ST - 0.5): what a search minimises.", compute=excess),
 )

@@ -1,7 +1,7 @@
 """Condition error: how far samples miss the duration, distance, path length and turning that were requested."""
 
 from trainables.eval.generation.metrics.evaluation_type import GeneratorEvaluation
-from trainables.training.metric import Metric
+from trainables.training.metric import NOT_NEGATIVE, Metric
 from trainables.training.metric_names import MINIMISED, VAL_CONDITION_ERROR
 from trainables.training.metric_names import condition_error as column_name
 
@@ -22,6 +22,7 @@ METRICS = (
         VAL_CONDITION_ERROR,
         MINIMISED,
         "Mean over the measured conditions of the median absolute error, in training standard deviations; 0: obeyed.",
+        range=NOT_NEGATIVE,
         compute=mean_error,
         breakdown=by_column,
     ),

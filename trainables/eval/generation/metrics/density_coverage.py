@@ -4,7 +4,7 @@ References: Reliable Fidelity and Diversity Metrics (Naeem et al., 2020), arXiv:
 """
 
 from trainables.eval.generation.metrics.evaluation_type import GeneratorEvaluation
-from trainables.training.metric import Metric
+from trainables.training.metric import NOT_NEGATIVE, SHARE, Metric
 from trainables.training.metric_names import MAXIMISED, VAL_COVERAGE, VAL_DENSITY
 
 
@@ -19,6 +19,18 @@ def coverage(evaluation: GeneratorEvaluation) -> float:
 
 
 METRICS = (
-    Metric(VAL_DENSITY, MAXIMISED, "Real neighbourhoods (k = 5) that hold a sample; 1: as real.", compute=density),
-    Metric(VAL_COVERAGE, MAXIMISED, "Share of real neighbourhoods (k = 5) that hold a sample.", compute=coverage),
+    Metric(
+        VAL_DENSITY,
+        MAXIMISED,
+        "Real neighbourhoods (k = 5) that hold a sample; 1: as real.",
+        range=NOT_NEGATIVE,
+        compute=density,
+    ),
+    Metric(
+        VAL_COVERAGE,
+        MAXIMISED,
+        "Share of real neighbourhoods (k = 5) that hold a sample.",
+        range=SHARE,
+        compute=coverage,
+    ),
 )

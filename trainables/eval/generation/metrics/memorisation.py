@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from trainables.eval.generation.metrics.evaluation_type import GeneratorEvaluation
-from trainables.training.metric import Metric
+from trainables.training.metric import NOT_NEGATIVE, SHARE, Metric
 from trainables.training.metric_names import MAXIMISED, MINIMISED, VAL_MEMORISATION, VAL_MEMORISED_SHARE
 
 
@@ -42,6 +42,7 @@ METRICS = (
         VAL_MEMORISATION,
         MAXIMISED,
         "Median distance to the training movements over that of held-out users; about 1, and 0 for copies.",
+        range=NOT_NEGATIVE,
         compute=ratio,
         per_user=ratio_per_user,
     ),
@@ -49,6 +50,7 @@ METRICS = (
         VAL_MEMORISED_SHARE,
         MINIMISED,
         "Share of samples nearer to a training movement than all but 1 % of held-out users; about 0.01, 1 for copies.",
+        range=SHARE,
         compute=share,
         per_user=share_per_user,
     ),

@@ -4,7 +4,7 @@ References: Assessing Generative Models via Precision and Recall (Sajjadi et al.
 """
 
 from trainables.eval.generation.metrics.evaluation_type import GeneratorEvaluation
-from trainables.training.metric import Metric
+from trainables.training.metric import SHARE, Metric
 from trainables.training.metric_names import MAXIMISED, VAL_PRD_PRECISION, VAL_PRD_RECALL
 
 
@@ -19,6 +19,18 @@ def recall(evaluation: GeneratorEvaluation) -> float:
 
 
 METRICS = (
-    Metric(VAL_PRD_PRECISION, MAXIMISED, "PRD precision: realism of the samples, by clusters.", compute=precision),
-    Metric(VAL_PRD_RECALL, MAXIMISED, "PRD recall: coverage of the real movements, by clusters.", compute=recall),
+    Metric(
+        VAL_PRD_PRECISION,
+        MAXIMISED,
+        "PRD precision: realism of the samples, by clusters.",
+        range=SHARE,
+        compute=precision,
+    ),
+    Metric(
+        VAL_PRD_RECALL,
+        MAXIMISED,
+        "PRD recall: coverage of the real movements, by clusters.",
+        range=SHARE,
+        compute=recall,
+    ),
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from trainables.eval.generation.metrics.evaluation_type import GeneratorEvaluation
-from trainables.training.metric import Metric
+from trainables.training.metric import SHARE, Metric
 from trainables.training.metric_names import MAXIMISED, VAL_PRECISION, VAL_RECALL
 
 
@@ -40,6 +40,7 @@ METRICS = (
         VAL_PRECISION,
         MAXIMISED,
         "Share of samples inside the real movements' manifold (k = 3): realism.",
+        range=SHARE,
         compute=precision,
         per_user=precision_per_user,
     ),
@@ -47,6 +48,7 @@ METRICS = (
         VAL_RECALL,
         MAXIMISED,
         "Share of real movements inside the samples' manifold (k = 3): coverage.",
+        range=SHARE,
         compute=recall,
         per_user=recall_per_user,
     ),

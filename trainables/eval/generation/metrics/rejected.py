@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from trainables.eval.generation.metrics.evaluation_type import GeneratorEvaluation
-from trainables.training.metric import Metric
+from trainables.training.metric import SHARE, Metric
 from trainables.training.metric_names import MINIMISED, VAL_REJECTED
 
 
@@ -25,6 +25,7 @@ METRICS = (
         VAL_REJECTED,
         MINIMISED,
         "Share of samples without net displacement, or not finite, after re-observation; no other metric counts them.",
+        range=SHARE,
         compute=rejected,
         per_user=rejected_per_user,
     ),
