@@ -13,6 +13,12 @@ from tests import shapes
 
 shapes.install("trainables")  # before anything of it is imported
 
+import pytest
 import torch
 
 torch.set_num_threads(1)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Check the shapes of every function anew."""
+    shapes.begin_test()

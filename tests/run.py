@@ -2,9 +2,9 @@
 
 The second part is tests/ray/: each Ray instance of the tests holds two CPUs, so none of its tests has neighbours. All
 tests of a file run in the same process (`--dist loadfile`), which makes the trained models that they share only once.
-`make test` leaves out the tests marked `heavy`, which kill processes, fill a disk or load the service; `--all`
-(`make test-all`) runs them as well. The other arguments are pytest's: `-k schedule`, `-m "not ray"`, a folder, `-n 0`
-for one process, `--pdb` as well.
+`make test` leaves out the tests marked `heavy`, which kill processes, fill a disk, open a browser or load the service;
+`--all` (`make test-all`) runs them as well. The other arguments are pytest's: `-k schedule`, `-m "not ray"`, a folder,
+`-n 0` for one process, `--pdb` as well.
 """
 
 import argparse

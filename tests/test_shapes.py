@@ -7,6 +7,8 @@ from types import ModuleType
 import pytest
 import torch
 
+from tests import shapes
+
 CODE = """
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -76,6 +78,16 @@ def test_arguments_of_another_shape_are_refused(module: ModuleType) -> None:
     for call in calls:
         with pytest.raises(TypeError, match=r"(?i)violat|type-check error"):
             call()
+
+
+def test_the_first_calls_of_a_test_are_checked_and_those_of_the_next_test_again(module: ModuleType) -> None:
+    shapes.begin_test()
+    for _ in range(shapes.CALLS):
+        module.added(torch.ones(2, 3), torch.ones(2, 3))
+    assert module.added(torch.ones(2, 3), torch.ones(1, 3)).shape == (2, 3)
+    shapes.begin_test()
+    with pytest.raises(TypeError, match=r"(?i)violat|type-check error"):
+        module.added(torch.ones(2, 3), torch.ones(1, 3))
 
 
 def test_code_of_the_project_is_checked() -> None:

@@ -1,7 +1,9 @@
 """Commands answer what needs no model without importing what takes long: torch and Ray take seconds."""
 
+import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -29,31 +31,37 @@ COMMANDS = (
 )
 """Every command."""
 PROBE = """
-import runpy, sys
-module, *arguments = sys.argv[1:]
-sys.argv = [module, *arguments]
-try:
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
-except SystemExit:
-    pass
-print("imported:", *sorted(name for name in sys.modules if "." not in name))
+import json, runpy, sys
+module, lines = sys.argv[1], json.loads(sys.argv[2])
+for line in lines:
+    sys.argv = [module, *line]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit:
+        pass
+    print("imported:", *sorted(name for name in sys.modules if "." not in name))
 """
 
 
-def imported(*line: str) -> set[str]:
-    """Return the heavy packages that a command line imports."""
+def imported(module: str, *lines: Sequence[str]) -> list[set[str]]:
+    """Return the heavy packages that a command has imported after each of some command lines, in one process."""
     done = subprocess.run(
-        [sys.executable, "-c", PROBE, *line], cwd=ROOT, capture_output=True, text=True, timeout=300, check=True
+        [sys.executable, "-c", PROBE, module, json.dumps(lines)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
     )
-    *_, last = done.stdout.splitlines()
-    assert last.startswith("imported: ")
-    return set(last.split()) & set(HEAVY)
+    found = [line for line in done.stdout.splitlines() if line.startswith("imported: ")]
+    assert len(found) == len(lines)
+    return [set(line.split()) & set(HEAVY) for line in found]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer[0])
-def test_help_configuration_and_a_wrong_key_import_nothing_heavy(command: str, answer: tuple[str, ...]) -> None:
-    assert imported(command, *answer) == set()
+def test_help_configuration_and_a_wrong_key_import_nothing_heavy(command: str) -> None:
+    after = dict(zip(ANSWERS, imported(command, *ANSWERS), strict=True))
+    assert after == {line: set() for line in ANSWERS}
 
 
 @pytest.mark.parametrize("line", READING, ids=" ".join)
@@ -61,9 +69,9 @@ def test_reading_studies_imports_optuna_and_nothing_else_heavy(line: tuple[str, 
     study = study_in(tmp_path / "diffusion")
     add_many(study, 8)
     write_board(study, tmp_path / "diffusion", [0])
-    assert imported("platform.tune", *line, f"storage_path={tmp_path}") == {"optuna"}
+    assert imported("platform.tune", [*line, f"storage_path={tmp_path}"]) == [{"optuna"}]
 
 
-def test_the_probe_reports_the_imports_of_a_command(tmp_path: Path) -> None:
-    found = imported("trainables.training.checkpoint")
+def test_the_probe_reports_the_imports_of_a_command() -> None:
+    [found] = imported("trainables.training.checkpoint", [])
     assert "torch" in found

@@ -214,8 +214,11 @@ def figures_of(challenger: EvaluationResult, champion: EvaluationResult | None, 
         mine = challenger.metrics.get(name)
         theirs = champion.metrics.get(name) if champion else None
         paired = difference(mine, theirs) if mine and theirs else None
-        own = [None if side is None else interval(side, confidence, value_range(name)) for side in (mine, theirs)]
-        found[name] = Figure(*own, None if paired is None else interval(paired, confidence))
+        found[name] = Figure(
+            None if mine is None else interval(mine, confidence, value_range(name)),
+            None if theirs is None else interval(theirs, confidence, value_range(name)),
+            None if paired is None else interval(paired, confidence),
+        )
     return found
 
 

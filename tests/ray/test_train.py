@@ -69,6 +69,7 @@ ALIKE = {
 OWN = (TRAIN_LOSS, TRAIN_CROSS_ENTROPY, TRAIN_SECONDS, VAL_SECONDS)  # of the first worker's rows, and clocks
 
 
+@pytest.mark.heavy
 def test_two_workers_train_the_detector_that_one_trains(tmp_path: Path) -> None:
     """Each has 32 rows of the 64, and the contrastive losses see all of them. Equal to rounding: seen were 7e-7 of the
     way that the weights went, 2e-6 of a figure; where the figure is a count of bots, one or two may change sides."""

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from PIL import Image
@@ -42,13 +43,21 @@ def tune_here(home: Path, *overrides: str) -> int:
     return run(COMMAND, main, [f"storage_path={home / 'results'}", *SMALL, *GENERATORS, *overrides])
 
 
-def test_a_sweep_runs_writes_its_results_and_continues(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first = tune(tmp_path, "budget.trials=2", "plots_every=2")
-    assert first.returncode == 0, first.stderr
-    assert "\x1b" not in first.stdout  # no terminal: no control characters
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A home folder with a sweep of two trials in it, and what the command printed."""
+    home = tmp_path_factory.mktemp("home")
+    done = tune(home, "budget.trials=2")
+    assert done.returncode == 0, done.stderr
+    return home, done.stdout
+
+
+def test_a_sweep_runs_and_writes_its_results(small: tuple[Path, str]) -> None:
+    home, printed = small
+    assert "\x1b" not in printed  # no terminal: no control characters
     for words in ("Plan", "trial 0: epoch 2/2", "Ranking", "Leaderboard", "untrained model", "floor", "report", "Next"):
-        assert words in first.stdout
-    study = tmp_path / "results" / "small"
+        assert words in printed
+    study = home / "results" / "small"
     summary = json.loads((study / "summary.json").read_text())
     board = json.loads((study / "leaderboard.json").read_text())
     assert {row["trial"] for row in board["rows"]} == {0, 1}
@@ -64,20 +73,30 @@ def test_a_sweep_runs_writes_its_results_and_continues(tmp_path: Path, capsys: p
         with Image.open(study / "pictures" / f"{picture}.png") as image:
             assert min(image.size) > 400
     assert {path.name for path in (study / EVENTS).iterdir()} == {"trial-0000", "trial-0001"}
-    for number in (0, 1):
-        events = EventAccumulator(str(study / EVENTS / f"trial-{number:04d}" / PLOTS)).Reload()
-        assert [image.step for image in events.Images("plots/velocity_spectra")] == [2]
-    again = tune(tmp_path, "budget.trials=3")
-    assert again.returncode == 0, again.stderr
-    assert "1 to run of 3" in again.stdout
-    trials = json.loads((study / "summary.json").read_text())["trials"]
-    assert sorted(trial["trial"] for trial in trials) == [0, 1, 2]
-    assert tune_here(tmp_path, "budget.trials=3") == 0
-    assert "budget.trials=3 reached" in capsys.readouterr().out
-    assert tune_here(tmp_path, "budget.trials=4", "trainable.epochs=3") == WRONG_INPUT
+
+
+def test_a_finished_sweep_starts_no_ray_and_another_configuration_is_refused(
+    small: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    home, _ = small
+    assert tune_here(home, "budget.trials=2") == 0
+    assert "budget.trials=2 reached" in capsys.readouterr().out
+    assert tune_here(home, "budget.trials=4", "trainable.epochs=3") == WRONG_INPUT
     refused = capsys.readouterr().err
     assert refused.count("\n") == 1
     assert "study_name=small" in refused
+
+
+@pytest.mark.heavy
+def test_a_sweep_continues_with_a_larger_budget(small: tuple[Path, str], tmp_path: Path) -> None:
+    copytree(small[0], tmp_path, dirs_exist_ok=True)
+    done = tune(tmp_path, "budget.trials=3", "plots_every=2")
+    assert done.returncode == 0, done.stderr
+    assert "1 to run of 3" in done.stdout
+    study = tmp_path / "results" / "small"
+    assert sorted(trial["trial"] for trial in json.loads((study / "summary.json").read_text())["trials"]) == [0, 1, 2]
+    events = EventAccumulator(str(study / EVENTS / "trial-0002" / PLOTS)).Reload()
+    assert [image.step for image in events.Images("plots/velocity_spectra")] == [2]
 
 
 @pytest.mark.heavy

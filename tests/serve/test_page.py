@@ -20,7 +20,7 @@ from tests.serve.fakes import CHAMPION, FakeBackend
 from tests.serve.servers import served
 from trainables.data.recordings import Recording, read_recordings
 
-pytestmark = needs_browser
+pytestmark = [needs_browser, pytest.mark.heavy]
 TOKEN = "correct-horse-battery-staple"
 HOSTILE = "<img src=x onerror=alert(1)> & \"quoted\", 'so'"
 FIGURE = {"value": 0.5808, "low": 0.519, "high": 0.6426, "n": 334, "groups": 9}

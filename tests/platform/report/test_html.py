@@ -257,6 +257,7 @@ def browse(profile: Path, file: Path, *options: str) -> tuple[str, str]:
 
 
 @needs_browser
+@pytest.mark.heavy
 @pytest.mark.parametrize("objectives", [(VAL_C2ST_EXCESS,), (VAL_C2ST_EXCESS, VAL_MMD)])
 def test_a_browser_renders_every_plot_without_an_error(tmp_path: Path, objectives: tuple[str, ...]) -> None:
     study = full(tmp_path / "s", objectives=objectives)
@@ -273,6 +274,7 @@ def test_a_browser_renders_every_plot_without_an_error(tmp_path: Path, objective
 
 
 @needs_browser
+@pytest.mark.heavy
 def test_a_browser_reports_an_error_of_a_page(tmp_path: Path) -> None:
     """The other side of the test above: an error and a request are seen."""
     file = write_report(full(tmp_path / "s"), tmp_path / "s")
@@ -284,6 +286,7 @@ def test_a_browser_reports_an_error_of_a_page(tmp_path: Path) -> None:
 
 
 @needs_browser
+@pytest.mark.heavy
 @pytest.mark.parametrize(("width", "dark"), [(500, True), (1100, False)])
 def test_the_page_is_seen_in_both_lights_and_fits_its_width(tmp_path: Path, width: int, dark: bool) -> None:
     file = write_report(full(tmp_path / "s"), tmp_path / "s")
