@@ -87,6 +87,7 @@ ablations: venv ## hours ## quality: variants of the model against each other, o
 		$(RUN) -m benchmarks.ablations $$suite --output results/ablations/$$suite.json || exit 1; done
 	$(RUN) -m benchmarks.autoencoder --output results/ablations/autoencoder.json
 	$(RUN) -m benchmarks.augmentations --output results/ablations/augmentations.json
+	$(RUN) -m benchmarks.observation --output results/ablations/observation.json
 
 hard-negatives: venv ## 15 min ## do hard negatives help detectors against unseen bots? on one core
 	$(RUN) -m benchmarks.hard_negatives $(ARGS)

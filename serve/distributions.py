@@ -11,8 +11,7 @@ import torch
 
 from trainables.core.config import require
 from trainables.core.seeding import generator
-from trainables.data.canonical import RATE_HZ
-from trainables.data.config import CONDITION_NAMES
+from trainables.data.config import CONDITION_NAMES, RATE_HZ
 from trainables.generation.conditions import Conditions
 
 TRAINING = "training"

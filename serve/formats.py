@@ -21,8 +21,7 @@ from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
 from serve.jobs import SampleResult
-from trainables.data.canonical import RATE_HZ
-from trainables.data.config import CONDITION_NAMES
+from trainables.data.config import CONDITION_NAMES, RATE_HZ
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Metadata = Mapping[str, Any]

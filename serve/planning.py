@@ -9,8 +9,7 @@ from serve.distributions import DISTRIBUTIONS
 from serve.jobs import BadRequestError, Job
 from serve.models import Champion, Models, ServedDetector
 from trainables.core.config import ConfigError, require
-from trainables.data.canonical import RATE_HZ
-from trainables.data.config import CONDITION_NAMES, CanonicalConfig
+from trainables.data.config import CONDITION_NAMES, RATE_HZ, CanonicalConfig
 from trainables.diffusion.sampling_config import SamplingConfig
 from trainables.generation.conditions import Conditions
 

@@ -30,7 +30,8 @@ from serve.jobs import (
 from serve.models import Models
 from serve.scoring import score
 from tests.serve.published import KIND, STRAIGHTNESS, Straightness, detector, publish, serving
-from trainables.data.canonical import RATE_HZ, decode, encode, with_deltas
+from trainables.data.canonical import decode, encode, with_deltas
+from trainables.data.config import RATE_HZ
 from trainables.data.dataset import observe_recordings
 from trainables.data.recordings import Recording
 from trainables.diffusion.api import generate_diffusion_samples

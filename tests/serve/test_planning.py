@@ -6,7 +6,7 @@ import torch
 from serve.jobs import Job
 from serve.planning import MAX_PIXEL_STEPS, require_few_steps
 from trainables.core.config import ConfigError
-from trainables.data.canonical import RATE_HZ
+from trainables.data.config import RATE_HZ
 from trainables.generation.conditions import Conditions
 
 STEPS = 1024

@@ -2,12 +2,12 @@
 
 A movement reaches every model and every metric by the same chain, step for step:
 
-    recording --observe--> integer pixels every dt_s --encode--> canonical deltas of unit net displacement along +x
+    recording --observe--> whole pixels at 60 Hz --encode--> canonical deltas of unit net displacement along +x
     sample --decode--> whole-pixel steps at the requested distance, direction and duration --encode--> the same form
 
-`observe` is 60 Hz sample-and-hold in whole pixels: polling rate, sub-pixel values and the time grid of the recorder
-disappear, so that none of them can give a generator (or a bot) away. Canonical deltas sum to (1, 0); the removed
-distance, direction and duration stay beside them, which makes the chain invertible up to the rounding to pixels.
+`trainables.data.observation.observe` takes the recorder out of a movement: polling rate, sub-pixel values and the grid
+of its time stamps, so that none of them can give a generator (or a bot) away. Canonical deltas sum to (1, 0); distance,
+direction and duration, which are removed, stay beside them: the chain is invertible up to the rounding to pixels.
 """
 
 import math
@@ -21,10 +21,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from trainables.data.config import MINIMUM_STEPS, CanonicalConfig
+from trainables.data.config import MINIMUM_STEPS, RATE_HZ, CanonicalConfig
 from trainables.data.representation import REPRESENTATIONS, prefix_mask
 
-RATE_HZ = 60.0
 TENSORS = ("deltas", "mask", "angle", "distance_px", "duration_s", "target_width_px")
 UNKNOWN_PX = torch.tensor(math.nan, dtype=torch.float64)  # a target width, of every row
 MINIMUM_DISTANCE_PX = 8.0  # below, whole pixels carry little information about the shape of a movement
@@ -124,29 +123,15 @@ def _of_each_row(width_px: Tensor, count: int) -> Float[Tensor, "N"]:
     return width_px.expand(count) if width_px is UNKNOWN_PX else width_px
 
 
-def observe(
-    t_ms: npt.NDArray[np.float64], x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Whole-pixel positions at 60 Hz: the last recorded point at or before each tick; the final tick holds the end.
-
-    Returns:
-        Positions [S + 1, 2] in pixels with S = ceil(duration * RATE_HZ).
-    """
-    period_ms = 1000.0 / RATE_HZ
-    steps = max(math.ceil((t_ms[-1] - t_ms[0]) / period_ms - 1e-9), 0)
-    ticks = t_ms[0] + period_ms * np.arange(steps + 1)
-    held = np.clip(np.searchsorted(t_ms, ticks + 1e-9, side="right") - 1, 0, len(t_ms) - 1)
-    path: npt.NDArray[np.float64] = np.floor(np.stack([x[held], y[held]], axis=1) + 0.5)
-    return path
-
-
-def pack(paths: Sequence[npt.NDArray[np.float64]], group: Sequence[str]) -> Movements:
+def pack(
+    paths: Sequence[npt.NDArray[np.float64]], group: Sequence[str], target_width_px: Float[Tensor, "N"] = UNKNOWN_PX
+) -> Movements:
     """Observed position paths, each [S_i + 1, 2], as one padded set of steps."""
     length = torch.tensor([len(path) - 1 for path in paths], dtype=torch.int64)
     steps = torch.zeros(len(paths), int(length.max()) if len(paths) else 0, 2, dtype=torch.float64)
     for row, path in enumerate(paths):
         steps[row, : len(path) - 1] = torch.from_numpy(np.diff(path, axis=0))
-    return Movements(steps, length, tuple(group))
+    return Movements(steps, length, tuple(group), _of_each_row(target_width_px, len(paths)))
 
 
 def rotate(vectors: Float[Tensor, "N S 2"], angle: Float[Tensor, "N"]) -> Float[Tensor, "N S 2"]:

@@ -12,6 +12,7 @@ from trainables.core.bounds import Choice, PositiveFloat, Range, Share, check
 SOURCE_NAMES = ("cursory", "balabit", "sapimouse", "table")  # the keys of `trainables.data.recordings.READERS`
 SPLITS = ("train", "validation", "test", "holdout")
 MINIMUM_STEPS = 8  # a third difference and five spectral bands need as many
+RATE_HZ = 60.0  # of the observation
 MEASURED_CONDITIONS = ("log_duration_s", "log_distance_px", "log_path_ratio", "log1p_turning_rad")
 CONDITION_NAMES = (*MEASURED_CONDITIONS, "log_target_width_px")  # the last is no part of the movement: NaN if unknown
 CONDITION_WIDTH = len(CONDITION_NAMES) + 1  # of a network's condition: the last column is whether a width is known

@@ -9,19 +9,21 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from trainables.core.config import ConfigError, require
-from trainables.data.canonical import TENSORS, Canonical, Movements, encode, observe, pack, usable
+from trainables.data.canonical import TENSORS, Canonical, Movements, encode, pack, usable
 from trainables.data.companding import compand, expand
 from trainables.data.config import MEASURED_CONDITIONS, SPLITS, CanonicalConfig, DataConfig
+from trainables.data.observation import Events, observe
 from trainables.data.recordings import Recording, read_recordings
 
 SHARES = (0.60, 0.15, 0.12, 0.13)  # of the hash range; the default recordings fall 1,315 / 383 / 314 / 344
@@ -145,9 +147,9 @@ def split_of(group: str) -> str:
 
 def observe_recordings(recordings: Sequence[Recording]) -> Movements:
     """All recordings through the observation model; the user is the group."""
-    packed = pack([observe(r.t_ms, r.x, r.y) for r in recordings], [r.user for r in recordings])
+    paths = observe(Events(r.t_ms, np.stack([r.x, r.y], axis=1)) for r in recordings)
     width_px = [math.nan if r.target_width_px is None else r.target_width_px for r in recordings]
-    return replace(packed, target_width_px=torch.tensor(width_px, dtype=torch.float64))
+    return pack(paths, [r.user for r in recordings], torch.tensor(width_px, dtype=torch.float64))
 
 
 def fit_statistics(canonical: Canonical, scale_px: float) -> Statistics:

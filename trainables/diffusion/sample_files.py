@@ -18,7 +18,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trainables.data.canonical import RATE_HZ, Movements
+from trainables.data.canonical import Movements
+from trainables.data.config import RATE_HZ
 
 RECORD = "samples.json"
 COORDINATES = pa.list_(pa.float64())

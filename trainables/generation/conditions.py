@@ -13,8 +13,8 @@ from torch import Tensor
 
 from trainables.core.config import require
 from trainables.core.seeding import generator
-from trainables.data.canonical import MINIMUM_DISTANCE_PX, RATE_HZ, Canonical
-from trainables.data.config import CONDITION_NAMES, MEASURED_CONDITIONS, MINIMUM_STEPS, CanonicalConfig
+from trainables.data.canonical import MINIMUM_DISTANCE_PX, Canonical
+from trainables.data.config import CONDITION_NAMES, MEASURED_CONDITIONS, MINIMUM_STEPS, RATE_HZ, CanonicalConfig
 from trainables.data.dataset import DataSplits
 from trainables.data.representation import prefix_mask
 from trainables.training.checkpoint import flatten

@@ -89,13 +89,15 @@ class Registry:
             RegistryError: no link into the history, or none where there must be one.
         """
         link = self.path / CHAMPION
-        if link.is_symlink():
-            folder, _, name = str(link.readlink()).partition("/")
-            if folder == HISTORY and ID.fullmatch(name):
-                return name
-        elif not link.exists() and not self._was_published():
-            return None
-        first = "" if link.is_symlink() or not link.exists() else "move it away (copy registries with cp -a), then "
+        target = _target(link)
+        if target is None:
+            if not self._was_published():
+                return None
+            target = _target(link)  # it may have been published since the first look
+        folder, _, name = (target or "").partition("/")
+        if folder == HISTORY and ID.fullmatch(name):
+            return name
+        first = "move it away (copy registries with cp -a), then " if target == "" else ""
         raise RegistryError(f"{link}: not a link to an entry of {HISTORY}; {first}{remedy(self.path)}")
 
     def entry(self, name: str) -> Published:
@@ -130,6 +132,16 @@ class Registry:
     def _was_published(self) -> bool:
         file = self.path / LOG
         return file.exists() and b"\n" in file.read_bytes()
+
+
+def _target(link: Path) -> str | None:
+    """Return what a link names, in one look; None where there is nothing, and "" for anything but a link."""
+    try:
+        return str(link.readlink())
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return ""
 
 
 def lineage_of(log: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -15,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from trainables.core.config import require
-from trainables.data.canonical import RATE_HZ, Canonical, Movements, rotate
+from trainables.data.canonical import Canonical, Movements, rotate
+from trainables.data.config import RATE_HZ
 from trainables.data.representation import prefix_mask
 
 OVERSAMPLING = 4  # integration steps per observed step

@@ -22,7 +22,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from trainables.core.config import require
-from trainables.data.canonical import RATE_HZ, Canonical, Movements, rotate
+from trainables.data.canonical import Canonical, Movements, rotate
+from trainables.data.config import RATE_HZ
 from trainables.data.representation import prefix_mask
 
 CUT = 2.5  # standard deviations of the logarithm of time

@@ -30,6 +30,7 @@ VAL_DENSITY = "val/density"
 VAL_COVERAGE = "val/coverage"
 VAL_MEMORISATION = "val/memorisation"
 VAL_MEMORISED_SHARE = "val/memorised_share"
+VAL_COPIED_SHARE = "val/copied_share"
 VAL_CONDITION_ERROR = "val/condition_error"
 VAL_REJECTED = "val/rejected"
 VAL_FNR_WORST_UNSEEN = "val/fnr_at_fpr_worst_unseen"  # at the configured FPR, of the unseen family where it is largest

@@ -1,4 +1,4 @@
-"""The observation model and the canonical form: removed and kept information, and the inverse."""
+"""The canonical form: removed and kept information, and the inverse."""
 
 import itertools
 import math
@@ -15,14 +15,12 @@ from torch import Tensor
 from trainables.core.config import ConfigError
 from trainables.data.canonical import (
     MINIMUM_DISTANCE_PX,
-    RATE_HZ,
     TENSORS,
     Canonical,
     Movements,
     concatenate,
     decode,
     encode,
-    observe,
     pack,
     reobserve,
     rotate,
@@ -30,11 +28,11 @@ from trainables.data.canonical import (
     with_deltas,
 )
 from trainables.data.config import CONDITION_NAMES, MEASURED_CONDITIONS, MINIMUM_STEPS, CanonicalConfig
+from trainables.data.observation import Events, observe
 from trainables.data.representation import REPRESENTATIONS, interpolate, prefix_mask
 
 Path2D = npt.NDArray[np.float64]
 Recorded = tuple[Path2D, Path2D, Path2D]
-TICK_MS = 1000.0 / RATE_HZ
 FIXED = CanonicalConfig("fixed_dt", 64)
 both = pytest.mark.parametrize("representation", list(REPRESENTATIONS))
 
@@ -59,7 +57,8 @@ def pixel_paths(lengths: list[int], seed: int = 0) -> Movements:
 
 
 def observed(recordings: list[Recorded]) -> Movements:
-    return pack([observe(*r) for r in recordings], ["someone"] * len(recordings))
+    paths = observe(Events(t_ms, np.stack([x, y], axis=1)) for t_ms, x, y in recordings)
+    return pack(paths, ["someone"] * len(recordings))
 
 
 @pytest.fixture(scope="module")
@@ -79,56 +78,6 @@ def assert_same(found: Canonical, expected: Canonical, but: str = "", atol: floa
         if name != but:
             assert_near(getattr(found, name), getattr(expected, name), atol)
     assert found.group == expected.group
-
-
-# observe
-
-
-def held_by_loop(t_ms: Path2D, x: Path2D, y: Path2D) -> list[tuple[int, int]]:
-    """Tick by tick: the last point recorded at or before it, in whole pixels, until the recording's end is shown."""
-    path = []
-    for tick in range(10_000):
-        now = t_ms[0] + tick * TICK_MS
-        last = 0
-        for i in range(len(t_ms)):
-            if t_ms[i] <= now + 1e-9:
-                last = i
-        path.append((round(float(x[last])), round(float(y[last]))))
-        if now >= t_ms[-1] - 1e-6:
-            return path
-    raise AssertionError("the recording is too long")
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_observation_is_sample_and_hold_at_60_hz(seed: int) -> None:
-    t_ms, x, y = recording(seed)
-    assert observe(t_ms, x, y).tolist() == [list(point) for point in held_by_loop(t_ms, x, y)]
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_observation_gives_whole_pixels_and_ends_where_the_recording_ends(seed: int) -> None:
-    t_ms, x, y = recording(seed)
-    path = observe(t_ms, x, y)
-    assert np.array_equal(path, np.rint(path))
-    assert path[-1].tolist() == [round(x[-1]), round(y[-1])]
-    assert len(path) - 1 == math.ceil(t_ms[-1] / TICK_MS)
-
-
-def test_of_two_points_at_one_time_the_later_one_holds() -> None:
-    t_ms = np.array([0.0, 0.0, TICK_MS, TICK_MS])
-    path = observe(t_ms, np.array([1.0, 2.0, 3.0, 4.0]), np.zeros(4))
-    assert path[:, 0].tolist() == [2.0, 4.0]
-
-
-def test_observed_movements_are_unchanged(movements: Movements) -> None:
-    for steps, length in zip(movements.steps_px, movements.length.tolist(), strict=True):
-        path = torch.cat([torch.zeros(1, 2), steps[:length]]).cumsum(dim=0).double().numpy()
-        assert np.array_equal(observe(TICK_MS * np.arange(length + 1), *path.T), path)
-
-
-def test_the_origin_of_time_is_forgotten() -> None:
-    t_ms, x, y = recording(3)
-    assert np.array_equal(observe(t_ms + 4096.0, x, y), observe(t_ms, x, y))
 
 
 # what encoding forgets

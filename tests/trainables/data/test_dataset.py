@@ -35,8 +35,8 @@ from trainables.data.dataset import (
 from trainables.data.recordings import read_recordings
 
 ROOT = Path(__file__).resolve().parents[3]
-SIZES = {"train": 1166, "validation": 334, "test": 260, "holdout": 328}
-DROPPED = {"longer than T=64 steps at 60 Hz": 268}
+SIZES = {"train": 1172, "validation": 335, "test": 263, "holdout": 328}
+DROPPED = {"longer than T=64 steps at 60 Hz": 258}
 
 
 def users(split: str, count: int) -> list[str]:

@@ -1,7 +1,9 @@
 """MMD, PRD and standardisation against their definitions in plain loops, with null and alternative."""
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,17 @@ from torch import Tensor
 
 from trainables.eval import metrics
 from trainables.eval.features.feature_tables import equalise
-from trainables.eval.metrics import median_distance, mmd_rbf, prd, standardise
+from trainables.eval.metrics import (
+    Standardised,
+    c2st,
+    density_coverage,
+    median_distance,
+    mmd_rbf,
+    mmd_test,
+    prd,
+    precision_recall,
+    standardise,
+)
 from trainables.eval.two_sample import mmd
 from trainables.eval.two_sample.prd import cluster_histograms, max_f_score, prd_curve
 
@@ -91,7 +103,7 @@ def test_rows_that_are_all_equal_have_no_median_width() -> None:
 
 def test_standardise_uses_the_real_rows_alone_and_names_the_constant_columns() -> None:
     real, fake = normal(1, 50, 3, shift=4, scale=3), normal(2, 20, 3, shift=9)
-    real[:, 1] = 7.0
+    real[:, 1] = fake[:, 1] = 7.0
     scaled = standardise(real, fake, real, columns=("a", "constant", "c"))
     assert scaled.left_out == ("constant",)
     for column, kept in enumerate((0, 2)):
@@ -102,6 +114,31 @@ def test_standardise_uses_the_real_rows_alone_and_names_the_constant_columns() -
             [(v - centre) / spread for v in fake[:, kept].tolist()]
         )
     assert torch.equal(scaled.others[1], scaled.real)
+
+
+def test_a_column_that_is_constant_in_the_real_rows_alone_is_kept_and_named() -> None:
+    real, fake = normal(1, 50, 3), normal(2, 20, 3)
+    real[:, 1], fake[:, 1] = 1.0, 0.0
+    scaled = standardise(real, fake, columns=("a", "constant", "c"))
+    assert (scaled.left_out, scaled.degenerate) == ((), ("constant",))
+    assert scaled.real[:, 1].unique().tolist() == [0.0]
+    [value] = scaled.others[0][:, 1].unique().tolist()
+    assert value == pytest.approx(-1 / math.sqrt(50 * 20 / 70**2))  # over the standard deviation of all rows
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [mmd_rbf, lambda a, b: mmd_test(a, b).statistic, prd, precision_recall, density_coverage, c2st, standardise],
+    ids=["mmd_rbf", "mmd_test", "prd", "precision_recall", "density_coverage", "c2st", "standardise"],
+)
+def test_numpy_and_torch_give_the_same(metric: Callable[..., Any]) -> None:
+    real, fake = normal(1, 90, 4), normal(2, 70, 4, shift=0.5)
+    by_torch, by_numpy = metric(real, fake), metric(real.numpy(), fake.numpy())
+    if isinstance(by_torch, Standardised):
+        assert torch.equal(by_torch.real, by_numpy.real)
+        assert torch.equal(by_torch.others[0], by_numpy.others[0])
+    else:
+        assert by_numpy == by_torch
 
 
 def curve_by_angle(real: list[float], fake: list[float], angles: int) -> list[tuple[float, float]]:

@@ -16,7 +16,7 @@ def test_rounding_takes_dequantised_recordings_back_to_what_they_were() -> None:
     real = splits["train"].take(torch.arange(200))
     sequences = SequenceDataset(real, splits.statistics).sequences
     shifted = dequantised(sequences, splits.statistics, torch.Generator().manual_seed(0))
-    assert float((shifted.z - sequences.z)[real.mask].abs().min(dim=1).values.min()) > 0
+    assert float((shifted.z - sequences.z)[real.mask].abs().amax(dim=1).min()) > 0
     assert not shifted.z[~real.mask].any()
     found = decode(with_deltas(real, splits.statistics.denormalise(shifted.z, real)), CanonicalConfig())
     assert torch.equal(found.steps_px, decode(real, CanonicalConfig()).steps_px)

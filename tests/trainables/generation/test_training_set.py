@@ -192,7 +192,8 @@ def test_rows_that_nothing_was_applied_to_are_the_recorded_ones_bit_for_bit() ->
     found, refused = training.varied(seeded())
     real = training.real
     mirrored = (found.angle != real.angle).nonzero().squeeze(1)
-    kept = (found.angle == real.angle).nonzero().squeeze(1)
+    level = real.angle.sin().abs() < 1e-9  # a level movement's mirror image has its angle
+    kept = ((found.angle == real.angle) & ~level).nonzero().squeeze(1)
     assert 0.4 * len(real) < len(mirrored) < 0.6 * len(real)
     for name in TENSORS:
         assert_equal(getattr(found, name)[kept], getattr(real, name)[kept])

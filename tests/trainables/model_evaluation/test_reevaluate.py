@@ -41,6 +41,7 @@ METRIC_NAMES = {
     names.VAL_RECALL,
     names.VAL_MEMORISATION,
     names.VAL_MEMORISED_SHARE,
+    names.VAL_COPIED_SHARE,
     names.VAL_REJECTED,
 }
 

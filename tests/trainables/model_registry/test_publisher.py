@@ -275,17 +275,19 @@ def test_readers_see_a_complete_champion_at_every_moment_and_a_killed_process_le
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process, process.stdout:
-        assert process.stdout.readline() == "ready\n"
-        reads, refused = 0, 0
-        while reads < 200 or ((not refused or len(registry.history()) < 3) and process.poll() is None):
-            reads += 1
-            assert value_of(registry) in (None, 1, 2)
-            try:
-                with lock_registry(registry):
-                    pass
-            except RegistryError as error:
-                refused += "in use by another process" in str(error)
-        process.send_signal(signal.SIGKILL)
+        try:
+            assert process.stdout.readline() == "ready\n"
+            reads, refused = 0, 0
+            while reads < 200 or ((not refused or len(registry.history()) < 3) and process.poll() is None):
+                reads += 1
+                assert value_of(registry) in (None, 1, 2)
+                try:
+                    with lock_registry(registry):
+                        pass
+                except RegistryError as error:
+                    refused += "in use by another process" in str(error)
+        finally:
+            process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert value_of(registry) in (1, 2)
     publish(registry, tmp_path, 3)

@@ -14,7 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from trainables.data.canonical import Canonical
-from trainables.detector.bots.events import PERIOD_MS, requested_steps
+from trainables.data.observation import PERIOD_MS
+from trainables.detector.bots.events import requested_steps
 from trainables.detector.bots.ranges import chance, log_uniform, occasional, uniform
 
 INTERVAL_MS = (4.0, 20.0)  # from tight loops and 125 Hz polling to WebDriver's 17 ms and a 50 Hz loop
@@ -79,8 +80,8 @@ def no_rests(count: int, random: torch.Generator) -> Rests:
 
 
 def draw_duration_ms(like: Canonical, random: torch.Generator) -> Float[Tensor, "N 1"]:
-    """Draw a duration that is observed as the requested number of steps: it ends within the last one."""
-    return (requested_steps(like)[:, None] - uniform((0.0, 0.999), len(like), random)) * PERIOD_MS
+    """Draw a duration that is observed as the requested number of steps: that is the nearest number of periods."""
+    return (requested_steps(like)[:, None] + uniform((-0.499, 0.499), len(like), random)) * PERIOD_MS
 
 
 def draw_interval_ms(count: int, random: torch.Generator) -> Float[Tensor, "N 1"]:

@@ -22,8 +22,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from trainables.data.canonical import RATE_HZ, Canonical, decode, rotate
-from trainables.data.config import CanonicalConfig
+from trainables.data.canonical import Canonical, decode, rotate
+from trainables.data.config import RATE_HZ, CanonicalConfig
 from trainables.data.recordings import Recording
 from trainables.data.representation import prefix_mask
 from trainables.eval.features.feature_tables import Array

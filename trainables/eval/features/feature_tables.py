@@ -1,7 +1,7 @@
-"""Check and scale feature tables [N, F] for two-sample metrics.
+"""Check and scale feature tables [N, F], of PyTorch or NumPy, for two-sample metrics.
 
-A column that is constant in the real rows holds no information on users, yet any deviation in it would identify a fake
-(a net direction of exactly +x, for example). Such columns are left out, by name, in every comparison.
+A column with one value in all rows of both sides holds nothing and is left out, by name. One that is constant in the
+real rows and not so in the fake ones (or constant at another value) separates them, and is named as degenerate.
 """
 
 from collections.abc import Sequence
@@ -19,17 +19,19 @@ CONSTANT = 1e-6  # a standard deviation below this share of 1 + |mean| is roundi
 
 Array = npt.NDArray[np.float64]
 Groups = Sequence[str] | Sequence[int]
+RealRows = Float[Tensor, "N F"] | Float[Array, "N F"]
+FakeRows = Float[Tensor, "M F"] | Float[Array, "M F"]
 
 
-def as_table(samples: Float[Tensor, "N F"], name: str, columns: Sequence[str] | None = None) -> Array:
+def as_table(samples: Tensor | Array, name: str, columns: Sequence[str] | None = None) -> Array:
     """Return the samples in float64. Raises ValueError naming row and column of the first non-finite value."""
-    if samples.ndim != 2 or samples.shape[0] < 2 or samples.shape[1] < 1:
-        raise ValueError(f"expected `{name}` to be [N >= 2, F >= 1], but got {list(samples.shape)}")
-    if columns is not None and len(columns) != samples.shape[1]:
+    table: Array = np.asarray(samples.numpy(force=True) if isinstance(samples, Tensor) else samples, dtype=np.float64)
+    if table.ndim != 2 or table.shape[0] < 2 or table.shape[1] < 1:
+        raise ValueError(f"expected `{name}` to be [N >= 2, F >= 1], but got {list(table.shape)}")
+    if columns is not None and len(columns) != table.shape[1]:
         raise ValueError(
-            f"expected `columns` to name each of the {samples.shape[1]} columns, but got {len(columns)} names"
+            f"expected `columns` to name each of the {table.shape[1]} columns, but got {len(columns)} names"
         )
-    table = samples.detach().to("cpu", torch.float64).numpy()
     bad = np.argwhere(~np.isfinite(table))
     if len(bad):
         row, column = bad[0].tolist()
@@ -39,9 +41,7 @@ def as_table(samples: Float[Tensor, "N F"], name: str, columns: Sequence[str] | 
     return table
 
 
-def as_pair(
-    real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"], columns: Sequence[str] | None = None
-) -> tuple[Array, Array]:
+def as_pair(real: Tensor | Array, fake: Tensor | Array, columns: Sequence[str] | None = None) -> tuple[Array, Array]:
     """Return both samples in float64. Raises ValueError as `as_table` does, and if their columns differ in number."""
     tables = as_table(real, "real", columns), as_table(fake, "fake", columns)
     if real.shape[1] != fake.shape[1]:
@@ -50,17 +50,38 @@ def as_pair(
     return tables
 
 
-def varying(real: Array, columns: Sequence[str] | None = None) -> tuple[npt.NDArray[np.bool_], tuple[str | int, ...]]:
-    """Return the mask of columns that vary in the real rows, and the names (or indices) of the others.
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """Which columns of tables are compared.
 
-    Raises ValueError if none varies.
+    Attributes:
+        columns: Mask of them.
+        left_out: Names (or indices) of the others: one value in all rows of all tables.
+        degenerate: Names (or indices) of those of one value in the real rows, and of another in a row of the others.
     """
-    keep = real.std(axis=0) > CONSTANT * (1 + np.abs(real.mean(axis=0)))
-    if not keep.any():
+
+    columns: npt.NDArray[np.bool_]
+    left_out: tuple[str | int, ...]
+    degenerate: tuple[str | int, ...]
+
+
+def varying(real: Array, *others: Array, columns: Sequence[str] | None = None) -> Kept:
+    """Return the columns that vary in the real rows, or in which others differ from these.
+
+    Raises ValueError if none does.
+    """
+    centre = real.mean(axis=0)
+    rounding = CONSTANT * (1 + np.abs(centre))
+    varies = real.std(axis=0) > rounding
+    differs = np.any([(np.abs(other - centre) > rounding).any(axis=0) for other in (real[:0], *others)], axis=0)
+    if not (varies | differs).any():
         got = f"{real.shape[1]} constant column(s)"
         raise ValueError(f"expected a column of `real` that varies, but got {got}; give different movements")
-    constant = np.flatnonzero(~keep).tolist()
-    return keep, tuple(columns[i] if columns is not None else i for i in constant)
+    left_out, degenerate = (
+        tuple(columns[i] if columns is not None else i for i in np.flatnonzero(chosen).tolist())
+        for chosen in (~varies & ~differs, ~varies & differs)
+    )
+    return Kept(varies | differs, left_out, degenerate)
 
 
 def equalise(real: Array, fake: Array, seed: int) -> tuple[Indices, Indices]:
@@ -88,22 +109,28 @@ def group_numbers(real_groups: Groups | None, fake_groups: Groups | None, sizes:
 
 @dataclass(frozen=True, eq=False)
 class Standardised:
-    """Tables on the scale of the real rows, without the columns that are constant there."""
+    """Tables on the scale of the real rows, without the columns that have one value in all of them."""
 
     real: Float[Tensor, "N G"]
     others: tuple[Float[Tensor, "_ G"], ...]
     left_out: tuple[str | int, ...]
+    degenerate: tuple[str | int, ...] = ()
 
 
 def standardise(
-    real: Float[Tensor, "N F"], *others: Float[Tensor, "_ F"], columns: Sequence[str] | None = None
+    real: RealRows, *others: Float[Tensor, "_ F"] | Float[Array, "_ F"], columns: Sequence[str] | None = None
 ) -> Standardised:
     """Return (x - mean) / std for every table, with mean and (population) std of the real rows; float64.
 
-    Raises ValueError for non-finite values, differing columns, or a real part without variance.
+    A column that is constant in the real rows alone has the std of all rows.
+
+    Raises ValueError for non-finite values, differing columns, or tables without variance.
     """
     table = as_table(real, "real", columns)
-    keep, left_out = varying(table, columns)
-    mean, std = table[:, keep].mean(axis=0), table[:, keep].std(axis=0)
-    scaled = [torch.from_numpy((as_pair(real, x, columns)[1][:, keep] - mean) / std) for x in (real, *others)]
-    return Standardised(scaled[0], tuple(scaled[1:]), left_out)
+    tables = [table, *(as_pair(real, other, columns)[1] for other in others)]
+    kept = varying(*tables, columns=columns)
+    own, pooled = table.std(axis=0), np.concatenate(tables).std(axis=0)
+    std = np.where(own > CONSTANT * (1 + np.abs(table.mean(axis=0))), own, pooled)[kept.columns]
+    mean = table[:, kept.columns].mean(axis=0)
+    scaled = [torch.from_numpy((one[:, kept.columns] - mean) / std) for one in tables]
+    return Standardised(scaled[0], tuple(scaled[1:]), kept.left_out, kept.degenerate)

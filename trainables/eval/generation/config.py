@@ -5,14 +5,9 @@ from typing import Annotated
 
 from trainables.core.bounds import AnyInt, Choice, Length, PositiveInt, Range, check
 
-PROBE_NAMES = ("logistic", "quadratic", "mlp", "forest", "boosting")  # the keys of `trainables.eval.metrics.PROBES`
-METRIC_NAMES = (
-    "c2st",
-    "mmd",
-    "prd",
-    "kinematics",
-    "spectra",
-)  # the keys of `report.METRICS`
+# the keys of `trainables.eval.metrics.PROBES`
+PROBE_NAMES = ("logistic", "wide", "quadratic", "mlp", "forest", "boosting")
+METRIC_NAMES = ("c2st", "mmd", "prd", "kinematics", "spectra")  # the keys of `report.METRICS`
 MINIMUM_MOVEMENTS = 40  # half may be lost to re-observation, or are clustered into 20 with a row for each
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from trainables.data.canonical import Canonical
@@ -14,7 +14,7 @@ from trainables.data.config import MEASURED_CONDITIONS
 from trainables.eval.features.feature_tables import Standardised, standardise
 from trainables.eval.features.kinematic import FEATURES, movement_features
 from trainables.eval.generation.condition_error import ConditionError, condition_errors
-from trainables.eval.generation.memorisation import Memorisation, TrainingPaths
+from trainables.eval.generation.memorisation import Memorisation, TrainingPaths, movement_paths
 from trainables.eval.indices import Indices
 from trainables.eval.two_sample.c2st import C2STResult, HeldOutScores, held_out_scores, result_of_scores
 from trainables.eval.two_sample.manifold import density_coverage, precision_recall, precision_recall_rows
@@ -123,6 +123,12 @@ class GeneratorEvaluation:
     def training_distance(self) -> Float[Tensor, "K"]:
         """Distance of each sample to the nearest training movement."""
         return self.training.distance(self.produced.deltas, self.produced.mask)
+
+    @cached_property
+    def copied(self) -> Bool[Tensor, "K"]:
+        """Which samples are as near to one of the evaluated movements as copies are."""
+        samples, matched = (movement_paths(part.deltas, part.mask) for part in (self.produced, self.matched))
+        return self.training.copies(samples, matched)
 
     @cached_property
     def condition_errors(self) -> tuple[ConditionError, ...]:

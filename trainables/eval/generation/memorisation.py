@@ -10,10 +10,11 @@ Samples near the centre of the distribution have smaller distances as well, but 
 profiles, which use no training movement, have 0.8 and 0.01. Copies among other samples raise the share first.
 
 Movements are compared as paths: the positions at `POINTS` equal moments of the duration, in the canonical frame, where
-a copy is the same at any place, direction and size. The Euclidean distance of two paths, divided by sqrt(POINTS), is a
-root mean square in distances from start to goal. Kinematic features would be a worse space: rounding to pixels shifts a
-path by half a pixel, but changes headings and still steps. Measured on copies of default recordings disturbed by
-0.35 px per step: ratio 0.05 and share 1.00 on paths, 0.76 and 0.38 on the standardised features.
+a copy is the same at any place, direction, size and duration. A mirror image, which augmentation makes, is a copy too:
+a distance is to the nearer of a training movement and its mirror image. The Euclidean distance of two paths, divided by
+sqrt(POINTS), is a root mean square in distances from start to goal. Kinematic features would be a worse space: rounding
+to pixels shifts a path by half a pixel, but changes headings and still steps. Measured on copies of default recordings
+disturbed by 0.35 px per step: ratio 0.05 and share 1.00 on paths, 0.76 and 0.38 on the standardised features.
 
 References: Nearest neighbours of samples in the training set, against those of held-out data, after A Non-Parametric
 Test to Detect Data-Copying in Generative Models (Meehan et al., 2020), section 2, arXiv:2004.05675.
@@ -47,11 +48,11 @@ class TrainingPaths:
     """Training movements and the reference distances; made by `fit`, called with samples.
 
     Attributes:
-        paths: Paths of the training movements by `movement_paths`.
+        paths: Paths of the training movements by `movement_paths`, then those of their mirror images.
         reference: Distance of each held-out movement to the nearest of them.
     """
 
-    paths: Float[Tensor, "M P"]
+    paths: Float[Tensor, "M2 P"]
     reference: Float[Tensor, "R"]
 
     @classmethod
@@ -66,7 +67,7 @@ class TrainingPaths:
 
         Raises ValueError if half of the held-out movements are in the training split: that is no reference.
         """
-        paths = movement_paths(deltas, mask)
+        paths = with_mirror_images(movement_paths(deltas, mask))
         reference = nearest_distance(movement_paths(held_out_deltas, held_out_mask), paths)
         if not reference.median() > 0:
             law = "`median distance of held-out movements to the training split > 0`"
@@ -84,6 +85,10 @@ class TrainingPaths:
     def distance(self, deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Float[Tensor, "N"]:
         """Return the distance of each sample to its nearest training movement."""
         return nearest_distance(movement_paths(deltas, mask), self.paths)
+
+    def copies(self, samples: Float[Tensor, "N P"], others: Float[Tensor, "K P"]) -> Bool[Tensor, "N"]:
+        """Return which paths lie as near to one of the others, or its mirror image, as copies do."""
+        return nearest_distance(samples, with_mirror_images(others)) <= self.near
 
     @property
     def near(self) -> float:
@@ -106,6 +111,11 @@ def movement_paths(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) ->
     positions = torch.cat([torch.zeros_like(moved[:, :1]), moved], dim=1)
     moments = torch.arange(1, POINTS + 1, dtype=torch.float64, device=deltas.device) / (POINTS + 1)
     return interpolate(positions, steps[:, None] * moments).flatten(1) / math.sqrt(POINTS)
+
+
+def with_mirror_images(paths: Float[Tensor, "N P"]) -> Float[Tensor, "N2 P"]:
+    """Return the paths, then their mirror images at the chord."""
+    return torch.cat([paths, paths * torch.tensor([1.0, -1.0]).repeat(POINTS)])
 
 
 def nearest_distance(samples: Float[Tensor, "N P"], others: Float[Tensor, "M P"]) -> Float[Tensor, "N"]:

@@ -17,7 +17,8 @@ from matplotlib.figure import Figure, SubFigure
 from scipy.stats import ks_2samp
 from torch import Tensor
 
-from trainables.data.canonical import RATE_HZ, Canonical
+from trainables.data.canonical import Canonical
+from trainables.data.config import RATE_HZ
 from trainables.eval.features.kinematic import FEATURES, movement_features
 from trainables.eval.features.spectral import BANDS, SPECTRAL_FEATURES
 from trainables.eval.plot_style import DPI, FAKE, NULL, REAL

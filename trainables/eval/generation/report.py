@@ -19,8 +19,8 @@ from torch import Tensor
 
 from trainables.core.config import ConfigError
 from trainables.core.seeding import generator
-from trainables.data.canonical import RATE_HZ, Canonical
-from trainables.data.config import MEASURED_CONDITIONS
+from trainables.data.canonical import Canonical
+from trainables.data.config import MEASURED_CONDITIONS, RATE_HZ
 from trainables.eval.features.kinematic import FEATURES
 from trainables.eval.features.spectral import BANDS, SHARE_FLOOR, TAIL_BANDS, TAIL_FROM, band_shares, velocity_spectra
 from trainables.eval.generation.comparison import Comparison

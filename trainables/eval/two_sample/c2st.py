@@ -12,14 +12,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Float
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from threadpoolctl import threadpool_limits
-from torch import Tensor
 
 from trainables.core.config import ConfigError
-from trainables.eval.features.feature_tables import Groups, as_pair, as_table, equalise, group_numbers, varying
+from trainables.eval.features.feature_tables import (
+    FakeRows,
+    Groups,
+    RealRows,
+    as_pair,
+    as_table,
+    equalise,
+    group_numbers,
+    varying,
+)
 from trainables.eval.indices import Indices
 from trainables.eval.two_sample.null_band import NullBand
 from trainables.eval.two_sample.probes import PROBES
@@ -36,7 +43,8 @@ class C2STResult:
     auc: float  # ROC AUC, mean over folds: scores of different fits are not comparable
     accuracy_std: float  # standard deviation of the accuracy over folds
     probe: str
-    left_out: tuple[str | int, ...]  # columns that are constant in the real part
+    left_out: tuple[str | int, ...]  # columns of one value in all rows of both parts
+    degenerate: tuple[str | int, ...]  # columns of one value in the real part alone
     n: int  # rows per class after equalising
 
 
@@ -48,13 +56,15 @@ class HeldOutScores:
         is_fake: Label, 0 or 1.
         scores: Probability of "fake".
         folds: Test rows of each fold.
-        left_out: Columns that are constant in the real part.
+        left_out: Columns of one value in all rows of both parts.
+        degenerate: Columns of one value in the real part alone.
     """
 
     is_fake: Indices
     scores: Array
     folds: tuple[Indices, ...]
     left_out: tuple[str | int, ...]
+    degenerate: tuple[str | int, ...]
 
     @property
     def correct(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
@@ -63,14 +73,14 @@ class HeldOutScores:
         return right[self.is_fake == 0], right[self.is_fake == 1]
 
 
-def c2st(real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"]) -> float:
+def c2st(real: RealRows, fake: FakeRows) -> float:
     """Return the held-out balanced accuracy with the defaults of `classifier_two_sample_test`."""
     return classifier_two_sample_test(real, fake).accuracy
 
 
 def classifier_two_sample_test(
-    real: Float[Tensor, "N F"],
-    fake: Float[Tensor, "M F"],
+    real: RealRows,
+    fake: FakeRows,
     *,
     real_groups: Groups | None = None,
     fake_groups: Groups | None = None,
@@ -103,13 +113,14 @@ def result_of_scores(held_out: HeldOutScores, probe: str) -> C2STResult:
         accuracy_std=float(np.std(per_fold)),
         probe=probe,
         left_out=held_out.left_out,
+        degenerate=held_out.degenerate,
         n=len(y) // 2,
     )
 
 
 def held_out_scores(
-    real: Float[Tensor, "N F"],
-    fake: Float[Tensor, "M F"],
+    real: RealRows,
+    fake: FakeRows,
     *,
     real_groups: Groups | None = None,
     fake_groups: Groups | None = None,
@@ -121,8 +132,9 @@ def held_out_scores(
     """Classify real and fake rows over stratified folds, on one thread; the same arguments give the same result.
 
     The larger sample is cut to the size of the smaller by a seeded choice. With groups (of a fake row: the group
-    of the real row under whose conditions it was made) no group is in the training and the test rows of a fold.
-    Columns without variance in the real part are left out; `columns` gives them names.
+    of the real row under whose conditions it was made) no group is in the training and the test rows of a fold;
+    without, no row is in one while its copy is in the other, so that copies of the real rows are not separated.
+    Columns of one value in all rows are left out; `columns` gives names.
 
     Raises ValueError for non-finite values (naming row and column), an unknown probe, groups of one part only or of
     the wrong number; ConfigError for fewer rows or groups than folds, and folds that hold one class only.
@@ -130,18 +142,19 @@ def held_out_scores(
     if probe not in PROBES:
         raise ValueError(f"expected `probe` to be one of {', '.join(PROBES)}, but got {probe!r}")
     x_real, x_fake = as_pair(real, fake, columns)
-    keep, left_out = varying(x_real, columns)
+    kept = varying(x_real, x_fake, columns=columns)
     a, b = equalise(x_real, x_fake, seed)
-    x = np.concatenate([x_real[a], x_fake[b]])[:, keep]
+    x = np.concatenate([x_real[a], x_fake[b]])[:, kept.columns]
     y = np.repeat(np.array([0, 1], dtype=np.int64), len(a))
     numbers = group_numbers(real_groups, fake_groups, (len(x_real), len(x_fake)))
-    groups = None if numbers is None else numbers[np.concatenate([a, b + len(x_real)])]
+    groups = _copies_together(x, len(a)) if numbers is None else numbers[np.concatenate([a, b + len(x_real)])]
     parts = list(_folds(y, groups, folds, seed))
-    return HeldOutScores(y, _scores(x, y, parts, probe, seed), tuple(test for _, test in parts), left_out)
+    scores = _scores(x, y, parts, probe, seed)
+    return HeldOutScores(y, scores, tuple(test for _, test in parts), kept.left_out, kept.degenerate)
 
 
 def null_band(
-    real: Float[Tensor, "N F"],
+    real: RealRows,
     *,
     groups: Groups | None = None,
     probe: str = "quadratic",
@@ -177,6 +190,16 @@ def random_halves(rng: np.random.Generator, rows: int, groups: Groups | None) ->
     if groups is not None:
         order = order[np.argsort(np.asarray(groups)[order], kind="stable")]
     return order[0::2], order[1::2]
+
+
+def _copies_together(x: Array, rows: int) -> Indices | None:
+    """Return groups in which a row and its copies on the other side are together; None where there are no copies."""
+    value = np.unique(x, axis=0, return_inverse=True)[1].ravel().astype(np.int64)
+    copied = np.intersect1d(value[:rows], value[rows:])
+    if not len(copied):
+        return None
+    groups: Indices = np.where(np.isin(value, copied), value, len(x) + np.arange(len(x)))
+    return groups
 
 
 def _scores(x: Array, y: Indices, parts: Sequence[tuple[Indices, Indices]], probe: str, seed: int) -> Array:

@@ -23,22 +23,20 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from trainables.eval.features.feature_tables import as_pair, equalise
+from trainables.eval.features.feature_tables import Array, FakeRows, RealRows, as_pair, equalise
 
 BLOCK = 128  # rows of distances at a time: 10 MB in float64 against 10,000 others
 ROUNDING = 1e-12  # of |x|^2 + r^2: rows nearer to the rim than this count as on it, and the balls are closed
 
 
-def precision_recall(
-    real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"], *, neighbours: int = 3, seed: int = 0
-) -> tuple[float, float]:
+def precision_recall(real: RealRows, fake: FakeRows, *, neighbours: int = 3, seed: int = 0) -> tuple[float, float]:
     """Return improved (precision, recall), both in [0, 1]; raises ValueError as `precision_recall_rows` does."""
     realistic, recalled = precision_recall_rows(real, fake, neighbours=neighbours, seed=seed)
     return realistic.double().mean().item(), recalled.double().mean().item()
 
 
 def precision_recall_rows(
-    real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"], *, neighbours: int = 3, seed: int = 0
+    real: RealRows, fake: FakeRows, *, neighbours: int = 3, seed: int = 0
 ) -> tuple[Bool[Tensor, "K"], Bool[Tensor, "K"]]:
     """Return which fakes lie in the ball of a real row, and which real rows in that of a fake.
 
@@ -55,9 +53,7 @@ def precision_recall_rows(
     return realistic, recalled
 
 
-def density_coverage(
-    real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"], *, neighbours: int = 5, seed: int = 0
-) -> tuple[float, float]:
+def density_coverage(real: RealRows, fake: FakeRows, *, neighbours: int = 5, seed: int = 0) -> tuple[float, float]:
     """Return (density, coverage): density >= 0 and not bounded by 1, coverage in [0, 1]; time and memory as above.
 
     For equal distributions of many rows the expected density is 1, the expected coverage 1 - 2^-k (0.97 for k = 5).
@@ -86,7 +82,7 @@ def _squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Float[Tens
         yield rows, torch.addmm(y_square, x[rows], y.T, alpha=-2).add_(x_square[rows, None])
 
 
-def _equal_parts(real: Tensor, fake: Tensor, neighbours: int, seed: int) -> tuple[Tensor, Tensor]:
+def _equal_parts(real: Tensor | Array, fake: Tensor | Array, neighbours: int, seed: int) -> tuple[Tensor, Tensor]:
     """Return as many rows of either, centred on the median of the real ones, so that squares lose no digits."""
     tables = as_pair(real, fake)
     chosen = equalise(*tables, seed)

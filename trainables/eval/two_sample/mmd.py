@@ -28,7 +28,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trainables.eval.features.feature_tables import Groups, as_pair, as_table, group_numbers
+from trainables.eval.features.feature_tables import Array, FakeRows, Groups, RealRows, as_pair, as_table, group_numbers
 from trainables.eval.indices import Indices
 
 MEDIAN_ROWS = 2000  # above this many rows the median distance is that of a seeded subsample
@@ -48,7 +48,7 @@ class MMDTest:
     permutations: int
 
 
-def mmd_rbf(real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"], sigma: float | None = None) -> float:
+def mmd_rbf(real: RealRows, fake: FakeRows, sigma: float | None = None) -> float:
     """Return the unbiased MMD^2 of the given columns; `sigma=None` is the median distance of the pooled sample.
 
     Computed in float64 by blocks: time O((N + M)^2 F), memory O(N + M). Raises ValueError for non-finite values,
@@ -61,8 +61,8 @@ def mmd_rbf(real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"], sigma: float
 
 
 def mmd_test(
-    real: Float[Tensor, "N F"],
-    fake: Float[Tensor, "M F"],
+    real: RealRows,
+    fake: FakeRows,
     sigma: float | None = None,
     *,
     real_groups: Groups | None = None,
@@ -91,7 +91,7 @@ def mmd_test(
     return MMDTest(mmd_rbf(real, fake, sigma), (1 + reached) / (1 + permutations), permutations)
 
 
-def mmd_of_rows(real: Float[Tensor, "N F"], fake: Float[Tensor, "N F"], sigma: float) -> Callable[[Indices], float]:
+def mmd_of_rows(real: RealRows, fake: RealRows, sigma: float) -> Callable[[Indices], float]:
     """Return a function of rows: the MMD^2 between those rows of both samples, at a fixed sigma.
 
     Time O(N^2 F) once and O(N^2) per choice, memory O(N^2). Raises ValueError as `mmd_rbf` does, also for a choice.
@@ -110,7 +110,7 @@ def mmd_of_rows(real: Float[Tensor, "N F"], fake: Float[Tensor, "N F"], sigma: f
     return statistic
 
 
-def median_distance(x: Float[Tensor, "N F"], seed: int = 0) -> float:
+def median_distance(x: RealRows, seed: int = 0) -> float:
     """Return the median Euclidean distance between different rows; of `MEDIAN_ROWS` seeded rows if there are more."""
     table = as_table(x, "x")
     if len(table) > MEDIAN_ROWS:
@@ -118,7 +118,7 @@ def median_distance(x: Float[Tensor, "N F"], seed: int = 0) -> float:
     return float(np.median(torch.pdist(torch.from_numpy(table)).numpy()))
 
 
-def _scaled(real: Tensor, fake: Tensor, sigma: float | None) -> Float[Tensor, "R F"]:
+def _scaled(real: Tensor | Array, fake: Tensor | Array, sigma: float | None) -> Float[Tensor, "R F"]:
     """Return the pooled rows, centred, in units in which the kernel is exp(-|a - b|^2)."""
     pooled = torch.cat([torch.from_numpy(table) for table in as_pair(real, fake)])
     width = median_distance(pooled) if sigma is None else sigma

@@ -11,12 +11,10 @@ arXiv:1806.00035.
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Float
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
-from torch import Tensor
 
-from trainables.eval.features.feature_tables import as_pair, equalise
+from trainables.eval.features.feature_tables import FakeRows, RealRows, as_pair, equalise
 
 BETA = 8.0
 ANGLE_MARGIN = 1e-10  # distance of the first and last angle from 0 and pi/2, where the slope is 0 or infinite
@@ -25,8 +23,8 @@ Array = npt.NDArray[np.float64]
 
 
 def prd(
-    real: Float[Tensor, "N F"],
-    fake: Float[Tensor, "M F"],
+    real: RealRows,
+    fake: FakeRows,
     *,
     clusters: int = 20,
     angles: int = 1001,

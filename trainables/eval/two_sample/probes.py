@@ -50,6 +50,11 @@ def logistic(seed: int) -> Pipeline:
     return _prepared(LogisticRegression(C=1.0, solver="newton-cholesky", random_state=seed))
 
 
+def wide(seed: int) -> Pipeline:
+    """Return a logistic regression with strong shrinkage, for tables of hundreds of columns."""
+    return _prepared(LogisticRegression(C=0.003, solver="newton-cholesky", random_state=seed))
+
+
 def quadratic(seed: int) -> Pipeline:
     """Return a logistic regression with squares and products, which detects variances and correlations."""
     regression = LogisticRegression(C=1.0, solver="newton-cholesky", random_state=seed)
@@ -78,6 +83,7 @@ def _prepared(*steps: Any) -> Pipeline:
 
 PROBES: Mapping[str, Callable[[int], Pipeline]] = {
     "logistic": logistic,
+    "wide": wide,
     "quadratic": quadratic,
     "mlp": mlp,
     "forest": forest,

@@ -12,6 +12,7 @@ from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical, concatenate, encode, usable
 from trainables.data.config import CanonicalConfig, DataConfig
 from trainables.data.dataset import load_splits, observe_recordings, split_of
+from trainables.data.observation import PERIOD_MS
 from trainables.data.recordings import Recording, read_recordings
 from trainables.detector.dataset.external_bots import ORIGINS, read_bots
 from trainables.detector.evaluation.nuisance_features import RAW, raw_nuisances
@@ -77,11 +78,24 @@ def test_the_same_recorder_is_detected_neither_before_nor_after(human: list[Reco
     assert found.passed
 
 
-def test_a_clock_slower_than_the_ticks_fails_the_audit(
+def test_a_clock_slower_than_the_ticks_is_not_seen(human: list[Recording]) -> None:
+    """Events every 21 ms miss one tick in five; the pointer moved on in between."""
+    found = audited(human, recorded(4, 21.0, whole=True))
+    assert found.canonical.auc.high < 0.65
+
+
+def polled(recording: Recording) -> Recording:
+    """The recording as a page has it that asks for the position 60 times a second."""
+    t_ms = np.arange(0.0, recording.t_ms[-1] + PERIOD_MS, PERIOD_MS)
+    rows = np.searchsorted(recording.t_ms, t_ms, side="right") - 1
+    return replace(recording, t_ms=t_ms, x=recording.x[rows], y=recording.y[rows])
+
+
+def test_a_script_slower_than_the_page_that_polls_it_fails_the_audit(
     human: list[Recording],
 ) -> None:
-    """Events every 21 ms miss one tick in five, and a still step between two fast ones is no motion of a hand."""
-    found = audited(human, recorded(4, 21.0, whole=True))
+    """Moves every 21 ms miss one poll in five, and a still step between two fast ones is no motion of a hand."""
+    found = audited(human, [polled(one) for one in recorded(4, 21.0, whole=True)])
     assert found.canonical.auc.low > 0.9
     assert not found.passed
     assert found.finding.startswith("FAILED: nuisances in the canonical form separate bots from users")

@@ -126,7 +126,15 @@ def half_a_pixel_off(part: Canonical) -> Canonical:
     return jittered(part, 0.5)
 
 
-@pytest.mark.parametrize("disturbed", [lambda part: part, turned, resized, half_a_pixel_off])
+def mirrored(part: Canonical) -> Canonical:
+    return with_deltas(part, part.deltas * torch.tensor([1.0, -1.0]))
+
+
+def image(part: Canonical) -> tuple[torch.Tensor, torch.Tensor]:
+    return mirrored(part).deltas, part.mask
+
+
+@pytest.mark.parametrize("disturbed", [lambda part: part, turned, resized, half_a_pixel_off, mirrored])
 def test_copies_are_detected_after_rounding_to_pixels(
     splits: DataSplits, training: TrainingPaths, disturbed: object
 ) -> None:
@@ -137,6 +145,19 @@ def test_copies_are_detected_after_rounding_to_pixels(
 
 def test_an_exact_copy_has_distance_zero(splits: DataSplits, training: TrainingPaths) -> None:
     assert evaluate(training, some(splits["train"], 100)) == Memorisation(0.0, 1.0, 0.0)
+
+
+def test_an_exact_mirror_image_has_distance_zero(splits: DataSplits, training: TrainingPaths) -> None:
+    images = mirrored(some(splits["train"], 100))
+    assert training(images.deltas, images.mask) == Memorisation(0.0, 1.0, 0.0)
+
+
+def test_copies_of_other_movements_are_found_and_other_users_are_none(
+    splits: DataSplits, training: TrainingPaths
+) -> None:
+    held_out, test = (movement_paths(splits[name].deltas, splits[name].mask) for name in ("validation", "test"))
+    assert bool(training.copies(movement_paths(*image(splits["validation"])), held_out).all())
+    assert float(training.copies(test, held_out).double().mean()) < 0.03
 
 
 def test_the_share_estimates_the_proportion_of_copies(splits: DataSplits, training: TrainingPaths) -> None:

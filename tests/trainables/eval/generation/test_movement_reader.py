@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import torch
 
-from trainables.data.canonical import RATE_HZ, encode
-from trainables.data.config import CONDITION_NAMES, MEASURED_CONDITIONS, CanonicalConfig, DataConfig
+from trainables.data.canonical import encode
+from trainables.data.config import CONDITION_NAMES, MEASURED_CONDITIONS, RATE_HZ, CanonicalConfig, DataConfig
 from trainables.data.dataset import load_splits
 from trainables.data.recordings import read_recordings
 from trainables.eval.generation.movement_reader import canonicalise, movements_of, read_movements

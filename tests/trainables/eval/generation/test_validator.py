@@ -33,7 +33,7 @@ LIMITS = {  # of the null: mean over 30 splits, their standard deviation
 }
 ERRORS = {names.VAL_CONDITION_ERROR, *map(names.condition_error, MEASURED_CONDITIONS)}
 TESTS = {names.VAL_C2ST, names.VAL_C2ST_AUC, names.VAL_C2ST_EXCESS, names.VAL_MMD}
-METRICS = TESTS | set(LIMITS) | ERRORS | {names.VAL_REJECTED}
+METRICS = TESTS | set(LIMITS) | ERRORS | {names.VAL_REJECTED, names.VAL_COPIED_SHARE}
 CONFIG = EvaluationConfig(movements=160)
 UNEASY = 0.64  # four standard deviations above 0.5, see the test of the null
 

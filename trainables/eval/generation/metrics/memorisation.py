@@ -8,7 +8,13 @@ from typing import Any
 
 from trainables.eval.generation.metrics.evaluation_type import GeneratorEvaluation
 from trainables.training.metric import NOT_NEGATIVE, SHARE, Metric
-from trainables.training.metric_names import MAXIMISED, MINIMISED, VAL_MEMORISATION, VAL_MEMORISED_SHARE
+from trainables.training.metric_names import (
+    MAXIMISED,
+    MINIMISED,
+    VAL_COPIED_SHARE,
+    VAL_MEMORISATION,
+    VAL_MEMORISED_SHARE,
+)
 
 
 def ratio(evaluation: GeneratorEvaluation) -> float:
@@ -37,6 +43,17 @@ def share_per_user(evaluation: GeneratorEvaluation) -> Callable[[Any], float]:
     return lambda movements: float(near[evaluation.samples_of(movements)].mean())
 
 
+def copied_share(evaluation: GeneratorEvaluation) -> float:
+    """Return the share of samples that copy an evaluated movement."""
+    return float(evaluation.copied.double().mean())
+
+
+def copied_share_per_user(evaluation: GeneratorEvaluation) -> Callable[[Any], float]:
+    """Return the share on chosen movements."""
+    copied = evaluation.copied.numpy()
+    return lambda movements: float(copied[evaluation.samples_of(movements)].mean())
+
+
 METRICS = (
     Metric(
         VAL_MEMORISATION,
@@ -53,5 +70,13 @@ METRICS = (
         range=SHARE,
         compute=share,
         per_user=share_per_user,
+    ),
+    Metric(
+        VAL_COPIED_SHARE,
+        MINIMISED,
+        "Share of samples as near to an evaluated movement; at most about 0.01, 1 for copies of the evaluated users.",
+        range=SHARE,
+        compute=copied_share,
+        per_user=copied_share_per_user,
     ),
 )
