@@ -4,8 +4,8 @@
 
 For each source of the tables of movements that are given (and the default data):
 
-- power: share of the power of the velocity over 18 Hz, of the events as they came (one per step, whatever their times)
-  and as observed; what is missing is the price of interpolation between events.
+- power: share of the power of the velocity over 18 Hz, of the events as they came (one per step, whatever their times;
+  of recorders near 60 Hz alone) and as observed; what is missing is the price of interpolation between events.
 - polled: recorders of 10 ms and faster are polled again at 60 Hz, their movements at another part of a period each; the
   ROC-AUC of both observations, in pairs of the same movement, says whether a probe tells such recorders apart.
 - thinned: the same recorders with every event of 17 to 20 ms kept and the others lost, against themselves.
@@ -34,6 +34,7 @@ from trainables.eval.metrics import classifier_two_sample_test
 
 FORM = CanonicalConfig("fixed_dt", 256)
 FAST_MS = 10.5  # recorders of at most this median gap are polled and thinned
+NEAR_MS = (13.0, 18.0)  # median gaps of recorders near 60 Hz
 Recorder = Callable[[Events, np.random.Generator], Events]
 Pair = tuple[Canonical, Canonical]
 
@@ -114,7 +115,7 @@ def measure(recordings: Sequence[Recording], movements: int, repeats: int) -> di
     found: dict[str, Any] = {
         "movements": len(events),
         "median_gap_ms": float(np.median(gaps)),
-        "tail_recorded": tail([one.xy_px for one in events]),
+        "tail_recorded": tail([one.xy_px for one in events]) if NEAR_MS[0] <= np.median(gaps) <= NEAR_MS[1] else None,
         "tail_observed": tail(observe(events)),
     }
     if found["median_gap_ms"] <= FAST_MS:
@@ -141,6 +142,10 @@ def sources(tables: Sequence[Path]) -> dict[str, list[Recording]]:
     return found
 
 
+def _percent(share: float | None) -> str:
+    return "      -" if share is None else f"{100 * share:5.2f} %"
+
+
 def main() -> None:
     """Run the benchmark: print a table and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -153,7 +158,7 @@ def main() -> None:
     results = {}
     for name, recordings in sources(arguments.recordings).items():
         results[name] = found = measure(recordings, arguments.movements, arguments.repeats)
-        price = f"{100 * found['tail_recorded']:5.2f} % -> {100 * found['tail_observed']:5.2f} %"
+        price = " -> ".join(_percent(found[side]) for side in ("tail_recorded", "tail_observed"))
         print(f"{name:<30} {found['median_gap_ms']:4.0f} ms  over 18 Hz {price}", flush=True)
         for recorder in (polled.__name__, thinned.__name__):
             for probe, value in found.get(recorder, {"auc": {}})["auc"].items():
