@@ -60,6 +60,7 @@ def test_a_trainable_touches_four_existing_files_at_most(diff: str) -> None:
     assert 1 <= len(existing) <= MOST_FILES
 
 
+@pytest.mark.heavy
 def test_the_example_is_trained_by_the_command(tree: Path, tmp_path: Path) -> None:
     run(tree, "-m", "platform.train", *TRAIN, f"storage_path={tmp_path}", "name=run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]

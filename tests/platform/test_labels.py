@@ -197,6 +197,7 @@ def labels_run(*arguments: str) -> int:
     return run(COMMAND, main, arguments)
 
 
+@pytest.mark.heavy
 def test_as_it_is_typed_the_labels_of_the_configured_data_agree_everywhere() -> None:
     few = ["batch_sizes=[1000]", "num_workers=[0,2]", "shuffles=1"]
     typed = [sys.executable, "-m", "platform.labels", *few]

@@ -195,6 +195,10 @@ def test_a_weighted_sum_ranks_stopped_trials_by_the_sum_and_not_by_the_rung(tmp_
     assert [trial.number for trial in ranking(driver.study)] == [1, 0]
 
 
+GP_LATER = [pytest.param(name, marks=pytest.mark.heavy) if name == "gp" else name for name in SAMPLERS]
+"""Samplers; a suggestion of the Gaussian process takes seconds where trials have failed and were bounded."""
+
+
 def run_mixed(driver: Driver, count: int) -> list[FrozenTrial]:
     """Trials that end in turn complete, stopped, failed and by a crash; the first objective falls with the weight.
 
@@ -217,7 +221,7 @@ def run_mixed(driver: Driver, count: int) -> list[FrozenTrial]:
 
 @pytest.mark.parametrize("constraints", [(), (BOUND,)], ids=["free", "bounded"])
 @pytest.mark.parametrize("objectives", [(VAL_C2ST_EXCESS,), (VAL_C2ST_EXCESS, VAL_MMD)], ids=["one", "two"])
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", GP_LATER)
 def test_every_sampler_continues_after_trials_of_every_state(
     tmp_path: Path, name: str, objectives: tuple[str, ...], constraints: tuple[str, ...]
 ) -> None:

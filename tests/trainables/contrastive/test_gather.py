@@ -122,6 +122,7 @@ def alone() -> Found:
     return train(network, network, club, batch())
 
 
+@pytest.mark.heavy
 def test_every_worker_has_all_rows_in_the_order_of_the_batch(workers: list[Found], alone: Found) -> None:
     for found in workers:
         torch.testing.assert_close(found["rows"], alone["rows"], rtol=0, atol=1e-12)
@@ -129,12 +130,14 @@ def test_every_worker_has_all_rows_in_the_order_of_the_batch(workers: list[Found
     assert torch.equal(workers[0]["rows"], workers[1]["rows"])
 
 
+@pytest.mark.heavy
 def test_the_loss_of_all_rows_is_the_single_processes_on_every_worker(workers: list[Found], alone: Found) -> None:
     for found in workers:
         assert found["together"] == pytest.approx(alone["together"], abs=1e-12)
     assert sum(found["loss"] for found in workers) / WORKERS == pytest.approx(alone["loss"], abs=1e-12)
 
 
+@pytest.mark.heavy
 def test_the_mean_gradient_over_workers_is_the_single_processes(workers: list[Found], alone: Found) -> None:
     """Return the parameters after DistributedDataParallel; the tolerance is 1e-5, and float64 reaches less."""
     assert len(alone["gradients"]) == 8
@@ -144,6 +147,7 @@ def test_the_mean_gradient_over_workers_is_the_single_processes(workers: list[Fo
             torch.testing.assert_close(mine, whole, rtol=0, atol=1e-10)
 
 
+@pytest.mark.heavy
 def test_steps_of_the_network_and_of_the_bound_give_the_same_weights(workers: list[Found], alone: Found) -> None:
     for found in workers:
         for part in ("weights", "club"):
@@ -152,6 +156,7 @@ def test_steps_of_the_network_and_of_the_bound_give_the_same_weights(workers: li
     assert all(torch.equal(a, b) for a, b in zip(workers[0]["club"], workers[1]["club"], strict=True))
 
 
+@pytest.mark.heavy
 def test_the_gradients_of_all_workers_are_summed_at_the_worker_of_a_row(workers: list[Found]) -> None:
     """The adjoint: sum over workers of <gather(x), u_w> is <x, sum over workers of the own rows of u_w>."""
     for rank, found in enumerate(workers):
@@ -160,6 +165,7 @@ def test_the_gradients_of_all_workers_are_summed_at_the_worker_of_a_row(workers:
             torch.testing.assert_close(found["adjoint"][row], expected)
 
 
+@pytest.mark.heavy
 def test_uneven_shards_are_refused_by_all_workers_alike(workers: list[Found]) -> None:
     assert workers[0]["errors"] == workers[1]["errors"]
     between, within = workers[0]["errors"]

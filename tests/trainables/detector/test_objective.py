@@ -290,6 +290,7 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Found]]:
 
 
 @pytest.mark.parametrize("name", SETUPS)
+@pytest.mark.heavy
 def test_two_workers_have_the_loss_and_the_gradients_of_one(workers: list[dict[str, Found]], name: str) -> None:
     """The requirement is 1e-5, float64 gives more; heads without a loss are not waited for."""
     alone = train(*SETUPS[name])

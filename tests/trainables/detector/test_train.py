@@ -139,6 +139,7 @@ def test_another_seed_or_other_negatives_give_another_run(busy: DetectorConfig, 
         assert timeless(first)[names.TRAIN_LOSS] != timeless(uninterrupted[0][1])[names.TRAIN_LOSS]
 
 
+@pytest.mark.heavy
 def test_another_process_gives_the_same_metrics(tiny: DetectorConfig) -> None:
     code = (
         "import torch; torch.set_num_threads(1); from itertools import islice; "

@@ -111,6 +111,7 @@ def test_a_run_leaves_all_that_sampling_and_resuming_need(trained: Path) -> None
         assert any(name.startswith("ema.") for name in tensors)
 
 
+@pytest.mark.heavy
 def test_an_interrupted_run_resumes_with_identical_results(trained: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut"
     process = start(cut, "epochs=2", code=CTRL_C_AFTER_THE_FIRST_EPOCH)
