@@ -99,6 +99,7 @@ class SampleRequest(_RequestModel):
     guidance: float | None = Field(None, description="Classifier-free guidance weight; 1: the plain conditional model.")
     eta: float | None = Field(None, ge=0, le=1, description="Share of fresh noise; for sampler=ddim only.")
     inpaint: bool | None = Field(None, description="Fix the net displacement to the requested one at every step.")
+    align: bool | None = Field(None, description="Turn and scale each movement onto the requested net displacement.")
     hardness: Annotated[list[float], Field(fail_fast=True, min_length=2, max_length=2)] | None = Field(
         None, description="Keep only movements whose score by the published detector lies in [low, high]."
     )

@@ -28,6 +28,7 @@ from trainables.diffusion.noise.schedule import PREDICTIONS, SCHEDULES, Predicti
 from trainables.diffusion.samplers import Correction
 from trainables.diffusion.sampling import draw_sample, sampling_times
 from trainables.diffusion.sampling_config import SamplingChanges, SamplingConfig
+from trainables.generation.alignment import aligned
 from trainables.generation.blocks import CHUNK, WINDOW, Block, blocks
 from trainables.generation.conditions import WIDTH_REMEDY, Conditions, conditions_of, form_at, matching_conditions
 from trainables.generation.keyed_noise import keyed_noise
@@ -164,11 +165,12 @@ class Generator:
             SamplingDivergedError: the network gives NaN or infinity.
         """
         self.model.eval()
+        sampling = sampling or self.sampling
         z = torch.zeros(*frame.mask.shape, len(self.statistics.mean))
         for block in blocks(frame.mask, self.canonical.form.padded):
-            sample = self._sample(block, conditions, frame, keys, sampling or self.sampling)
+            sample = self._sample(block, conditions, frame, keys, sampling)
             z[block.rows[: block.real], : block.width] = sample[: block.real, : z.shape[1]].cpu()
-        return z
+        return aligned(z, frame, self.statistics) if sampling.align else z
 
     @torch.no_grad()
     def _sample(
@@ -233,7 +235,7 @@ def _generator(config: Mapping[str, Any], tensors: Mapping[str, Tensor], device:
         Conditions.of_tensors(select("known", tensors)),
         None if decoder is None else decoder.to(device).eval(),
         PREDICTIONS[process["objective"]],
-        build(SamplingConfig, config["sampling"]),
+        build(SamplingConfig, {"align": False, **config["sampling"]}),  # older ones were evaluated without
     )
 
 

@@ -1,6 +1,6 @@
 """Configuration of the sampling, without torch."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Annotated
 
 from trainables.core.bounds import AnyInt, Choice, FiniteFloat, Length, NonNegativeInt, PositiveInt, Share, check
@@ -22,6 +22,7 @@ class SamplingConfig:
     guidance: FiniteFloat = 1.0  # 1: the conditional model; more: away from the unconditional one, at twice the cost
     eta: Share = 0.0  # share of the ancestral sampler's fresh noise; 0: the initial noise decides everything
     inpaint: bool = False  # hold the net displacement to the requested one at every step
+    align: bool = True  # turn and scale each sample onto the requested net displacement
 
     def __post_init__(self) -> None:
         check(self)
@@ -39,6 +40,7 @@ class SamplingChanges:
     guidance: FiniteFloat | None = None  # 1: the conditional model; more: away from the unconditional one
     eta: Share | None = None  # share of the ancestral sampler's fresh noise
     inpaint: bool | None = None  # hold the net displacement to the requested one at every step
+    align: bool | None = None  # turn and scale each sample onto the requested net displacement
 
     def __post_init__(self) -> None:
         check(self)
@@ -67,6 +69,7 @@ class SampleConfig:
     guidance: FiniteFloat | None = None  # 1: the conditional model; more: away from the unconditional one
     eta: Share | None = None  # share of the ancestral sampler's fresh noise
     inpaint: bool | None = None  # hold the net displacement to the requested one at every step
+    align: bool | None = None  # turn and scale each sample onto the requested net displacement
     seed: AnyInt = 0  # seed of noise and conditions
     device: str = "cpu"  # torch device
     # file formats to write
@@ -79,4 +82,4 @@ class SampleConfig:
     @property
     def changes(self) -> SamplingChanges:
         """Return the changes to the checkpoint's own sampling."""
-        return SamplingChanges(self.sampler, self.spacing, self.steps, self.guidance, self.eta, self.inpaint)
+        return SamplingChanges(**{field.name: getattr(self, field.name) for field in fields(SamplingChanges)})

@@ -303,6 +303,7 @@ def test_two_workers_have_the_loss_and_the_gradients_of_one(workers: list[dict[s
 
 
 @pytest.mark.parametrize("name", SETUPS)
+@pytest.mark.heavy
 def test_two_workers_train_the_detector_that_one_trains(workers: list[dict[str, Found]], name: str) -> None:
     """Weights, moments, averages and the bound's network, after some steps."""
     alone = train(*SETUPS[name])["tensors"]
