@@ -35,7 +35,7 @@ test: venv ## 8 min ## run the tests, at the end a few that start Ray; ARGS="-m 
 test-all: venv ## 25 min ## the same, and the killing, full-disk, browser and load tests
 	$(RUN) -m tests.run --all $(ARGS)
 
-test-docs: venv ## 5 min ## run the commands that README.md and docs/ show, with small budgets
+test-docs: venv ## 10 min ## run the commands that README.md and docs/ show, with small budgets
 	$(RUN) -m tests.docs.run $(ARGS)
 
 lint: venv ## seconds ## look for mistakes and for lines that are not formatted

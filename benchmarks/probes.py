@@ -37,6 +37,7 @@ from trainables.eval.generation.matching import matched_rows
 from trainables.eval.two_sample.paired import effective_users, paired_scores
 
 FORM = CanonicalConfig("fixed_dt", 128)
+NOISE, STRETCH = 0.1, 0.05  # known defects: of the standard deviation of the steps, of the duration
 Features = Callable[[Canonical], Float[Tensor, "N F"]]
 PROBE_OF = {"features": "quadratic", "pixels": "forest", "convolutions": "wide"}
 """Table of columns -> classifier on it."""
@@ -88,11 +89,12 @@ def of_one_split(movements: Movements, seed: int, most: int) -> dict[str, dict[s
     evaluated = evaluated[torch.randperm(len(evaluated), generator=random)[:most]]
     real = encode(movements.take(evaluated), FORM)
     replayed = movements.take(third)
+    replayed = replayed.take((replayed.length * (1 + STRETCH) < FORM.sequence_length).nonzero().squeeze(1))
     sides = {
         "floor": movements.take(others),
         "replay": replayed,
-        "noise 0.1 s.d.": noisy(replayed, 0.1, random),
-        "stretch 5 %": stretched(replayed, 0.05, random),
+        f"noise {NOISE:g} s.d.": noisy(replayed, NOISE, random),
+        f"stretch {100 * STRETCH:g} %": stretched(replayed, STRETCH, random),
     }
     found: dict[str, dict[str, float]] = {}
     rows = matched_rows(real, encode(_fitting(replayed), FORM))

@@ -91,7 +91,12 @@ def succeeds(folder: Path, run: Run) -> bool:
 def made(run: Run) -> str:
     """Return what a target of make runs, with the small budget in its ARGS; the environment is there already."""
     command = [*shlex.split(run.command), f"ARGS={run.small}"]
-    shown = subprocess.run([*command[:1], "-n", "-o", "venv", *command[1:]], cwd=ROOT, capture_output=True, check=True)
+    shown = subprocess.run(
+        [*command[:1], "--no-print-directory", "-n", "-o", "venv", *command[1:]],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
     return shown.stdout.decode().strip().replace(".venv/bin/python", "python")
 
 
