@@ -30,7 +30,7 @@ from trainables.data.recordings import Recording, read_recordings
 from trainables.eval.features.convolutions import RandomConvolutions
 from trainables.eval.features.kinematic import movement_features
 from trainables.eval.features.spectral import TAIL_BANDS, band_shares
-from trainables.eval.metrics import classifier_two_sample_test
+from trainables.eval.metrics import NullBand, classifier_two_sample_test
 
 FORM = CanonicalConfig("fixed_dt", 256)
 FAST_MS = 10.5  # recorders of at most this median gap are polled and thinned
@@ -96,7 +96,8 @@ def band(pair: Pair, repeats: int) -> dict[str, list[float]]:
         swap = torch.from_numpy(np.random.default_rng(seed).random(len(pair[0])) < 0.5)
         for probe, value in auc(_swapped(pair, swap), seed).items():
             found.setdefault(probe, []).append(value)
-    return {p: [float(np.mean(v) + sign * 1.96 * np.std(v, ddof=1)) for sign in (-1, 1)] for p, v in found.items()}
+    bands = {probe: NullBand.of(values) for probe, values in found.items()}
+    return {probe: [one.low, one.high] for probe, one in bands.items()}
 
 
 def _swapped(pair: Pair, swap: torch.Tensor) -> Pair:

@@ -188,11 +188,9 @@ def _ordered(rows: Sequence[Row], merits: Mapping[int, JackknifeEstimate | None]
 
 def intervals(evaluation: EvaluationResult | None) -> dict[str, Interval]:
     """Return the 95 % interval of every metric; empty for no result."""
-    return (
-        {}
-        if evaluation is None
-        else {name: interval(figure, within=value_range(name)) for name, figure in evaluation.metrics.items()}
-    )
+    if evaluation is None:
+        return {}
+    return {name: interval(figure, within=value_range(name)) for name, figure in evaluation.metrics.items()}
 
 
 def write_leaderboard(board: Leaderboard, folder: Path, study_name: str, reference: Reference | None) -> None:

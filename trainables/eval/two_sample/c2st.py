@@ -32,7 +32,6 @@ from trainables.eval.two_sample.null_band import NullBand
 from trainables.eval.two_sample.probes import PROBES
 
 Array = npt.NDArray[np.float64]
-BAND = 1.96  # standard deviations on either side of the mean: 95 % of a normal distribution
 
 
 @dataclass(frozen=True)
@@ -180,8 +179,7 @@ def null_band(
             parts[0], parts[1], real_groups=owners[0], fake_groups=owners[1], probe=probe, folds=folds, seed=seed
         )
         accuracies.append(result.accuracy)
-    mean, std = float(np.mean(accuracies)), float(np.std(accuracies, ddof=1))
-    return NullBand(mean, std, mean - BAND * std, mean + BAND * std)
+    return NullBand.of(accuracies)
 
 
 def random_halves(rng: np.random.Generator, rows: int, groups: Groups | None) -> tuple[Indices, Indices]:

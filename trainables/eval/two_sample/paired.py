@@ -31,8 +31,6 @@ from trainables.eval.two_sample.null_band import NullBand
 from trainables.eval.two_sample.probes import PROBES
 
 WHOLE_USERS = 20  # from which on all pairs of a user are in one fold
-LARGE_SHARE = 1 / 3  # of the pairs; a user with more dominates what is not weighted
-BAND = 1.96  # standard deviations on either side of the mean: 95 % of a normal distribution
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,8 +168,7 @@ def no_difference(
         swap = (rng.random(users.max() + 1) < 0.5)[users][:, None]
         sides = np.where(swap, y, x), np.where(swap, x, y)
         found.append(paired_scores(*sides, owners, probe=probe, folds=folds, seed=seed + repeat).auc())
-    mean, std = float(np.mean(found)), float(np.std(found, ddof=1))
-    return NullBand(mean, std, mean - BAND * std, mean + BAND * std)
+    return NullBand.of(found)
 
 
 def _weights(owners: Sequence[str]) -> Array:
