@@ -6,6 +6,8 @@ the environment names, not by the clock:
 
     hold   trials wait before epoch 3 as long as it exists
     late   once it exists, the time limit of the sweep is reached
+
+A process that waits names itself there, as held-1234 by its process id.
 """
 
 import os
@@ -29,7 +31,7 @@ from trainables.training.trainable import Cost, Epoch
 from trainables.training.worker import ALONE, Worker
 
 SIGNALS = "STANDIN_SIGNALS"  # names the folder
-HOLD, LATE = "hold", "late"
+HOLD, LATE, HELD = "hold", "late", "held-"
 HELD_EPOCH = 3
 FLOATS = 700_000  # of a checkpoint
 COMMAND = (sys.executable, "-c", "import sys; from tests.ray import standin; sys.exit(standin.main(sys.argv[1:]))")
@@ -39,11 +41,17 @@ def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worke
     """Yield epochs whose metrics fall with their number and grow with the weight of the contrastive term."""
     first = 0 if resume is None else load_record(resume)["epoch"] + 1
     for number in range(first, config.epochs + 1):
-        while number == HELD_EPOCH and signal_of(HOLD).exists():
-            time.sleep(0.02)
+        if number == HELD_EPOCH:
+            _wait()
         excess = 0.1 * config.contrastive.weight + 0.5**number / 4
         metrics = {EPOCH: number, VAL_C2ST: 0.5 + excess, VAL_C2ST_EXCESS: excess, VAL_MMD: excess / 10}
         yield Epoch(number, metrics, partial(save, number))
+
+
+def _wait() -> None:
+    while signal_of(HOLD).exists():
+        signal_of(f"{HELD}{os.getpid()}").touch()
+        time.sleep(0.02)
 
 
 def save(number: int, folder: Path) -> None:

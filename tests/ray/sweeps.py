@@ -79,6 +79,12 @@ class Sweep:
         self.below = [process for part in WORKING for process in below(self.process.pid, part)]
         return below(self.process.pid, title)
 
+    def held(self) -> list[psutil.Process]:
+        """Those in which a trial has waited before its held epoch; all earlier epochs are reported."""
+        return [
+            psutil.Process(int(path.name.removeprefix(standin.HELD))) for path in self.home.glob(f"{standin.HELD}*")
+        ]
+
     def left_behind(self) -> list[psutil.Process]:
         """Working processes that were seen by `processes` and still live, when they have had a minute to end."""
         return list(psutil.wait_procs(self.below, timeout=60)[1])

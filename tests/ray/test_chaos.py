@@ -63,7 +63,7 @@ CASES = {
     "ctrl-c": Case(lambda sweep: sweep.send(signal.SIGINT), 130),
     "wall time": Case(lambda sweep: sweep.signal(LATE).touch(), 0),
     "raylet": Case(lambda sweep: kill(sweep.processes("raylet/raylet")), None),  # trials outlive it by 20 s
-    "trial": Case(lambda sweep: kill(sweep.processes("ImplicitFunc")), 0, again=False),
+    "trial": Case(lambda sweep: kill(sweep.held()), 0, again=False),
     "train worker": Case(lambda sweep: kill(sweep.processes("RayTrainWorker")), 0, False, 2, 6, GROUPS),
 }
 
@@ -100,7 +100,7 @@ def test_the_same_command_ends_what_was_interrupted(name: str, tmp_path: Path) -
     case = CASES[name]
     first = case.sweep(tmp_path)
     first.signal(HOLD).touch()
-    first.until(under_way)
+    first.until(lambda study: under_way(study) and bool(first.held()))
     first.processes("")
     case.interrupt(first)
     if not case.again:  # where the sweep survives, it ends what was interrupted
