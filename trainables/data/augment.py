@@ -156,7 +156,7 @@ def replace_rows(movements: Movements, rows: Int[Tensor, "M"], others: Movements
     )
     length = movements.length.index_copy(0, rows, others.length)
     width_px = movements.target_width_px.index_copy(0, rows, others.target_width_px)
-    return Movements(ours.index_copy(0, rows, theirs), length, movements.group, width_px)
+    return Movements(ours.index_copy(0, rows, theirs), length, movements.group, width_px, movements.source)
 
 
 def cut(movements: Movements, first: Int[Tensor, "N"], length: Int[Tensor, "N"]) -> Movements:

@@ -148,8 +148,9 @@ def split_of(group: str) -> str:
 def observe_recordings(recordings: Sequence[Recording]) -> Movements:
     """All recordings through the observation model; the user is the group."""
     paths = observe(Events(r.t_ms, np.stack([r.x, r.y], axis=1)) for r in recordings)
-    width_px = [math.nan if r.target_width_px is None else r.target_width_px for r in recordings]
-    return pack(paths, [r.user for r in recordings], torch.tensor(width_px, dtype=torch.float64))
+    widths = [math.nan if r.target_width_px is None else r.target_width_px for r in recordings]
+    width_px = torch.tensor(widths, dtype=torch.float64)
+    return pack(paths, [r.user for r in recordings], width_px, [r.source for r in recordings])
 
 
 def fit_statistics(canonical: Canonical, scale_px: float) -> Statistics:

@@ -280,7 +280,7 @@ def test_samples_like_real_movements_keep_their_frame(source: Generator, splits:
     fake = source.sample_matching(real, seed=3, steps=2)
     for name in ("mask", "angle", "distance_px", "duration_s"):
         assert torch.equal(getattr(fake, name), getattr(real, name))
-    assert fake.group == real.group
+    assert (fake.group, fake.source) == (real.group, real.source)
     assert not bool(fake.deltas[~fake.mask].any())
     assert not torch.allclose(fake.deltas, real.deltas)
     first = source.sample_matching(real.take(torch.arange(7)), seed=3, steps=2)

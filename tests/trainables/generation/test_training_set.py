@@ -200,7 +200,7 @@ def test_rows_that_nothing_was_applied_to_are_the_recorded_ones_bit_for_bit() ->
     assert torch.equal(found.deltas[mirrored, :, 0], real.deltas[mirrored, :, 0])
     assert torch.equal(found.deltas[mirrored, :, 1], -real.deltas[mirrored, :, 1])
     assert refused == {"mirror": 0}
-    assert found.group == real.group
+    assert (found.group, found.source) == (real.group, real.source)
 
 
 def plain_off(**probability: float) -> dict[str, dict[str, float]]:
