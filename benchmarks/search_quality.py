@@ -68,7 +68,7 @@ def sweep_of(name: str, seed: int, trials: int, folder: Path) -> Sweep:
 def run(sweep: Sweep, cpus: int) -> dict[str, Any]:
     """Run a sweep and re-evaluate its best trial; return its metrics and the seconds of the search."""
     settings = sweep.settings
-    study = open_study(sweep, {OBJECTIVES: [GENERATION.objective], "trainable": SPACE.trainable})
+    study = open_study(sweep, {OBJECTIVES: [GENERATION.headline], "trainable": SPACE.trainable})
     enqueue_baselines(study, sweep.space, settings.budget.trials)
     searcher = OptunaSearcher(study, sweep.space, settings.budget.trials, sweep.goal)
     progress = Progress(searcher, sweep.epochs, settings.budget.time_limit_s, Console(file=io.StringIO()))

@@ -65,7 +65,7 @@ def fill(study: optuna.Study, trials: int, rng: np.random.Generator) -> None:
 def seconds(sampler: str, folder: Path, trials: int, repeats: int) -> list[float]:
     """Return the seconds of each suggestion; each trial is completed before the next."""
     sweep = sweep_of(sampler, folder, trials + repeats)
-    study = open_study(sweep, {OBJECTIVES: [GENERATION.objective], "trainable": SPACE.trainable})
+    study = open_study(sweep, {OBJECTIVES: [GENERATION.headline], "trainable": SPACE.trainable})
     fill(study, trials, np.random.default_rng(0))
     searcher = OptunaSearcher(study, SPACE, trials + repeats, sweep.goal)
     found = []

@@ -184,8 +184,8 @@ def tolerances(original: Original, study: Path) -> dict[str, float]:
     metric_set = METRIC_SETS[original.trainable]
     reference = MODEL_FUNCTIONS[TRAINABLES[original.trainable].model_type.name].reference
     if reference is not None and metric_set.headline in original.metrics:
-        floor = reference(config).floor
-        found |= dict.fromkeys((metric_set.headline, metric_set.objective), (floor.high - floor.low) / 2)
+        band = reference(config).no_difference
+        found[metric_set.headline] = (band.high - band.low) / 2
     return found
 
 

@@ -27,7 +27,7 @@ from trainables.eval.generation.config import EvaluationConfig
 from trainables.generation.config import AugmentationConfig
 from trainables.training import metric_names as names
 
-STOPPING_METRICS = (names.VAL_LOSS, names.VAL_C2ST_EXCESS, names.VAL_MMD)
+STOPPING_METRICS = (names.VAL_LOSS, names.VAL_AUC_EXCESS, names.VAL_MMD)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def metrics_by_seed(checkpoint: Path, record: Mapping[str, Any], split: str, see
     source, config = load_generator(checkpoint), record["config"]
     validator = validator_of(build(DataConfig, config["data"]), split, build(EvaluationConfig, config["evaluation"]))
     by_seed = [metrics_by_user(validator, source.sample_matching(validator.held_out, seed=seed)) for seed in seeds]
-    return MetricsBySeed(users_of(validator), len(validator.held_out), tuple(by_seed))
+    return MetricsBySeed(validator.held_out.group, tuple(by_seed))
 
 
 @lru_cache(maxsize=2)

@@ -17,6 +17,7 @@ from trainables.data.recordings import RecordingError
 from trainables.detector.spec import DETECTOR
 from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.eval.intervals.jackknife import mean
+from trainables.eval.two_sample.paired import effective_users, largest_share
 from trainables.generation.model_type import GENERATOR
 from trainables.model_evaluation import detector, generator
 from trainables.model_evaluation.result import EVALUATION_SPLITS, EvaluationResult, MetricsBySeed
@@ -51,7 +52,7 @@ def evaluate(checkpoint: Path, split: str, seeds: Sequence[int]) -> EvaluationRe
             f"{checkpoint}: trained on other data ({record.get('data_sha256')}) than the present ones ({data_sha256})"
         )
     with threads(1):
-        users, movements, by_seed = EVALUATORS[TRAINABLES[kind].model_type.name](checkpoint, record, split, seeds)
+        owners, by_seed = EVALUATORS[TRAINABLES[kind].model_type.name](checkpoint, record, split, seeds)
     common = [name for name in by_seed[0] if all(name in metrics for metrics in by_seed)]
     return EvaluationResult(
         checkpoint_sha256=record["weights_sha256"],
@@ -59,10 +60,12 @@ def evaluate(checkpoint: Path, split: str, seeds: Sequence[int]) -> EvaluationRe
         split=split,
         data_sha256=data_sha256,
         seeds=tuple(seeds),
-        users=users,
-        movements=movements,
+        users=tuple(sorted(set(owners))),
+        movements=len(owners),
         metrics={name: mean([metrics[name] for metrics in by_seed]) for name in common},
         by_seed={name: tuple(metrics[name].value for metrics in by_seed) for name in common},
+        effective_users=effective_users(owners),
+        largest_share=largest_share(owners),
     )
 
 

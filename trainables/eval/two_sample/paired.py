@@ -74,7 +74,7 @@ class PairedScores:
     @property
     def largest_share(self) -> float:
         """Share of the pairs of the user with most."""
-        return max(Counter(self.owners).values()) / len(self.owners)
+        return largest_share(self.owners)
 
     def auc(self, pairs: Indices | None = None) -> float:
         """Return the weighted AUC of chosen pairs, the mean over the folds that have any."""
@@ -107,6 +107,15 @@ def effective_users(owners: Sequence[str]) -> float:
     """
     sizes = np.array(list(Counter(owners).values()), dtype=np.float64)
     return float(sizes.sum() ** 2 / np.square(sizes).sum())
+
+
+def largest_share(owners: Sequence[str]) -> float:
+    """Return the share of the rows of the user with most.
+
+    >>> largest_share(["a", "a", "a", "b"])
+    0.75
+    """
+    return max(Counter(owners).values()) / len(owners)
 
 
 def paired_scores(
@@ -159,6 +168,23 @@ def no_difference(
 
     Raises ValueError and ConfigError as `paired_scores` does, and ValueError if `repeats < 2`.
     """
+    return NullBand.of(swapped_aucs(real, fake, owners, probe=probe, repeats=repeats, folds=folds, seed=seed))
+
+
+def swapped_aucs(
+    real: RealRows,
+    fake: RealRows,
+    owners: Sequence[str],
+    *,
+    probe: str = "quadratic",
+    repeats: int = 10,
+    folds: int = 5,
+    seed: int = 0,
+) -> tuple[float, ...]:
+    """Return the AUC of `repeats` swaps by chance of the sides of all pairs of a user; a seed swaps the same users.
+
+    Raises ValueError and ConfigError as `paired_scores` does, and ValueError if `repeats < 2`.
+    """
     if repeats < 2:
         raise ValueError(f"expected `repeats >= 2` for a standard deviation, but got {repeats}")
     x, y = as_pair(real, fake)
@@ -168,7 +194,7 @@ def no_difference(
         swap = (rng.random(users.max() + 1) < 0.5)[users][:, None]
         sides = np.where(swap, y, x), np.where(swap, x, y)
         found.append(paired_scores(*sides, owners, probe=probe, folds=folds, seed=seed + repeat).auc())
-    return NullBand.of(found)
+    return tuple(found)
 
 
 def _weights(owners: Sequence[str]) -> Array:
