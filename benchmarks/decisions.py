@@ -69,7 +69,7 @@ class Spread:
 
 
 SPREADS = {
-    names.VAL_C2ST: Spread(0.60, 0.235, user=0.035, common=0.44),
+    names.VAL_AUC_EXCESS: Spread(0.60, 0.235, user=0.035, common=0.44),
     names.VAL_MMD: Spread(0.01, 0.045, user=0.05, common=0.8),
     names.VAL_PRECISION: Spread(0.85, 0.26, user=0.005, common=0.23),
     names.VAL_RECALL: Spread(0.82, 0.285, user=0.065, common=0.47),
@@ -148,7 +148,7 @@ def decision(rng: np.random.Generator, gain: float, split: str) -> Decision:
     challenger, champion = dict[str, JackknifeEstimate](), dict[str, JackknifeEstimate]()
     for name, spread in SPREADS.items():
         mine, theirs = sample_rows(rng, spread, sizes)
-        challenger[name] = clustered(mine - (gain if name == names.VAL_C2ST else 0.0), sizes)
+        challenger[name] = clustered(mine - (gain if name == names.VAL_AUC_EXCESS else 0.0), sizes)
         champion[name] = clustered(theirs, sizes)
     sides = [evaluation(metrics, split) for metrics in (challenger, champion)]
     return decide(sides[0], sides[1], SAME_SPEED, Rule())
@@ -169,7 +169,9 @@ def decided(split: str, gain: float, count: int) -> Decisions:
     """Simulate `count` decisions of one kind."""
     rng = np.random.default_rng([DECIDED_ON.index(split), GAINS.index(gain)])
     found = [decision(rng, gain, split) for _ in range(count)]
-    differences = [apart.value for each in found if (apart := each.figures[names.VAL_C2ST].difference) is not None]
+    differences = [
+        apart.value for each in found if (apart := each.figures[names.VAL_AUC_EXCESS].difference) is not None
+    ]
     passed = {name: rate([passes(each, name) for each in found]) for name in SPREADS}
     return Decisions(split, gain, statistics.stdev(differences), passed, rate([each.promoted for each in found]))
 

@@ -18,6 +18,7 @@ DIRECTIONS: Mapping[str, str] = {
 }
 """Which way a metric that trials report is better: what may be an objective, a constraint or the scheduler's metric."""
 
+
 def title(name: str) -> str:
     """Return the head of a metric's column; its name where no record describes it."""
     return METRICS[name].column if name in METRICS else name

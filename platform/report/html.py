@@ -128,9 +128,7 @@ def _worth(shown: StudyView) -> Iterator[tuple[str, Any]]:
     best, headline = shown.best, shown.metric_set.headline
     if best is None or headline not in best.metrics:
         return
-    points = (
-        curve(shown.trials[best.number], shown.scheduler_metric) if shown.scheduler_metric == headline else {}
-    )
+    points = curve(shown.trials[best.number], shown.scheduler_metric) if shown.scheduler_metric == headline else {}
     yield from ((name, points[at]) for at, name in ((0, "untrained"), (1, "after 1 epoch")) if at in points)
     yield f"trial {best.number}, epoch {best.epoch} (search estimate)", best.metrics[headline]
     row = next((row for row in (shown.board or {"rows": []})["rows"] if row["trial"] == best.number), None)

@@ -8,8 +8,8 @@ import optuna
 from rich.console import Console
 
 from platform.leaderboard.leaderboard import Leaderboard, leaderboard, to_json, write_leaderboard
-from platform.leaderboard.reference import Reference
 from platform.leaderboard.model_types import MODEL_FUNCTIONS
+from platform.leaderboard.reference import Reference
 from platform.report.html import write_report
 from platform.report.learning_curves import plot_learning_curves
 from platform.report.study_view import REPORT

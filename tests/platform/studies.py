@@ -19,7 +19,7 @@ from platform.study.ranking import OBJECTIVES
 from platform.study.resume import METRICS, REASON, REQUEUED, RESUMED_FROM
 from platform.study.storage import JOURNAL
 from trainables.core.version import VERSION
-from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
+from trainables.training.metric_names import VAL_AUC_EXCESS, VAL_MMD, VAL_RECALL
 
 LAST = 4  # epoch
 LAWS: dict[str, BaseDistribution] = {
@@ -31,14 +31,14 @@ LAWS: dict[str, BaseDistribution] = {
 FLOOR = {"mean": 0.49, "std": 0.03, "low": 0.43, "high": 0.56}
 
 
-def study_in(folder: Path, objectives: tuple[str, ...] = (VAL_C2ST_EXCESS,), **attributes: Any) -> optuna.Study:
+def study_in(folder: Path, objectives: tuple[str, ...] = (VAL_AUC_EXCESS,), **attributes: Any) -> optuna.Study:
     """An empty study in the journal of a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     storage = JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
     study = optuna.create_study(storage=storage, study_name=folder.name, directions=["minimize" for _ in objectives])
     for key, value in {
         OBJECTIVES: list(objectives),
-        "scheduler_metric": VAL_C2ST_EXCESS,
+        "scheduler_metric": VAL_AUC_EXCESS,
         "trainable": "diffusion",
         "version": VERSION,
         **attributes,
@@ -86,7 +86,7 @@ def add(
 
 def metrics_of(c2st: float) -> dict[str, float]:
     """Return the metrics of a trial with this C2ST."""
-    return {VAL_C2ST: c2st, VAL_C2ST_EXCESS: max(0.0, c2st - 0.5), VAL_MMD: 0.05 * (c2st - 0.48), VAL_RECALL: 0.6}
+    return {VAL_AUC_EXCESS: c2st, VAL_AUC_EXCESS: max(0.0, c2st - 0.5), VAL_MMD: 0.05 * (c2st - 0.48), VAL_RECALL: 0.6}
 
 
 def _history(c2st: float, epoch: int) -> dict[int, float]:
@@ -98,7 +98,7 @@ def add_many(study: optuna.Study, count: int) -> None:
     for number in range(count):
         c2st = 0.52 + params_of(number)["contrastive.weight"] + 0.001 * (number % 7)
         if number % 10 == 7:
-            add(study, TrialState.FAIL, attributes={REASON: f"{VAL_C2ST} is nan"})
+            add(study, TrialState.FAIL, attributes={REASON: f"{VAL_AUC_EXCESS} is nan"})
         elif number % 2:
             add(study, TrialState.PRUNED, c2st, epoch=2, attributes={REASON: f"stopped after epoch 2 of {LAST}"})
         else:
@@ -120,7 +120,7 @@ def write_board(study: optuna.Study, folder: Path, trials: list[int], **more: An
     rows = []
     for number in trials:
         trial = study.get_trials(deepcopy=False)[number]
-        c2st, mmd = (trial.user_attrs[METRICS][name] for name in (VAL_C2ST, VAL_MMD))
+        c2st, mmd = (trial.user_attrs[METRICS][name] for name in (VAL_AUC_EXCESS, VAL_MMD))
         rows.append(
             {
                 "trial": number,
@@ -129,9 +129,9 @@ def write_board(study: optuna.Study, folder: Path, trials: list[int], **more: An
                 "feasible": True,
                 "params": trial.params,
                 "checkpoint": "/nowhere",
-                "searched": {VAL_C2ST: c2st, VAL_MMD: mmd},
-                "validation": {VAL_C2ST: span(c2st + 0.02), VAL_MMD: span(mmd)},
-                "holdout": {VAL_C2ST: span(c2st + 0.04), VAL_MMD: span(mmd)},
+                "searched": {VAL_AUC_EXCESS: c2st, VAL_MMD: mmd},
+                "validation": {VAL_AUC_EXCESS: span(c2st + 0.02), VAL_MMD: span(mmd)},
+                "holdout": {VAL_AUC_EXCESS: span(c2st + 0.04), VAL_MMD: span(mmd)},
                 "repeats": None,
                 "probability_best": 1 / len(trials),
             }

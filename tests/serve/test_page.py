@@ -34,7 +34,7 @@ CARD = {
     "published": "2026-01-02T03:04:05+00:00",
     "evaluated_on": {"split": "validation", "n": 334, "groups": 9},
     "confidence": 0.9,
-    "figures": {"val/c2st": FIGURE, "val/mmd": {**FIGURE, "value": None}, "val/new": FIGURE},
+    "figures": {"val/auc_excess": FIGURE, "val/mmd": {**FIGURE, "value": None}, "val/new": FIGURE},
     "sampling": {"sampler": "dpmpp_2m", "steps": 20, "guidance": 1.0},
     "limits_of_use": ["It exists to harden detectors.", HOSTILE],
 }

@@ -21,8 +21,7 @@ from trainables.specs import TRAINABLES
 from trainables.training.metric import DIGITS, MetricSet
 from trainables.training.metric_names import (
     MINIMISED,
-    VAL_C2ST,
-    VAL_C2ST_EXCESS,
+    VAL_AUC_EXCESS,
     VAL_FNR_SEEN,
     VAL_FNR_WORST_UNSEEN,
     VAL_MMD,
@@ -52,15 +51,15 @@ def test_the_shown_metrics_are_known_minimised_and_two_at_least(metric_set: Metr
 
 @pytest.mark.parametrize(("value", "excess"), [(0.75, 0.25), (0.5, 0.0)])
 def test_an_excess_and_its_offset_are_the_figure(value: float, excess: float) -> None:
-    chance = METRICS[VAL_C2ST].chance
+    chance = METRICS[VAL_AUC_EXCESS].chance
     assert chance is not None
     assert max(0.0, value - chance) == excess
-    assert excess + offset(VAL_C2ST_EXCESS) == value
-    assert {name for name in METRICS if offset(name)} == {VAL_C2ST_EXCESS}
+    assert excess + offset(VAL_AUC_EXCESS) == value
+    assert {name for name in METRICS if offset(name)} == {VAL_AUC_EXCESS}
 
 
 def test_rates_and_areas_are_known_to_end_at_0_and_1_and_a_discrepancy_to_be_unbounded() -> None:
-    for name in ("val/c2st", "val/c2st_auc", "val/fnr_at_fpr_worst_unseen", "val/fpr", "val/precision"):
+    for name in ("val/auc_excess", "val/c2st_auc", "val/fnr_at_fpr_worst_unseen", "val/fpr", "val/precision"):
         assert value_range(name) == (0.0, 1.0)
     assert value_range("val/density") == (0.0, math.inf)
     assert value_range("val/mmd") == (-math.inf, math.inf)
@@ -68,7 +67,7 @@ def test_rates_and_areas_are_known_to_end_at_0_and_1_and_a_discrepancy_to_be_unb
 
 def test_a_metric_without_a_record_is_shown_by_its_name() -> None:
     assert (title("val/x"), symbol("val/x"), digits("val/x"), shown_as("val/x")) == ("val/x", "val/x", DIGITS, "val/x")
-    assert (title(VAL_MMD), symbol(VAL_MMD), symbol(VAL_C2ST)) == ("MMD", "MMD²", "C2ST")
+    assert (title(VAL_MMD), symbol(VAL_MMD), symbol(VAL_AUC_EXCESS)) == ("MMD", "MMD²", "C2ST")
 
 
 def test_the_best_epoch_of_a_detector_has_the_lowest_fnr_of_the_worst_family() -> None:

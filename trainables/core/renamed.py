@@ -44,8 +44,8 @@ WITHOUT_SUCCESSOR: Mapping[str, str] = {
     "data.num_workers": "batches are made in the process that trains; scaling.num_workers of platform.train counts "
     "processes that train together",
     "logging.log_interval": "losses are logged once an epoch; steps_per_epoch sets its length",
-    "evaluation.probe": "three probes are computed, each against its floor; `comparison.probes` of platform.evaluate "
-    "chooses classifiers on the kinematic features",
+    "evaluation.probe": "evaluation.probes chooses among three, each against its floor; comparison.probes of "
+    "platform.evaluate chooses classifiers on the kinematic features",
     "logging.eval_interval": "every epoch ends with an evaluation; steps_per_epoch sets its length",
 }
 """Key of the specification that has no counterpart -> what there is in its place."""

@@ -22,6 +22,7 @@ from trainables.eval.generation.validator import Validator
 from trainables.eval.intervals.jackknife import JackknifeEstimate, jackknife
 from trainables.model_evaluation.result import MetricsBySeed
 from trainables.models import load_generator
+from trainables.training.metric import compute_all
 from trainables.training.metric_names import VAL_REJECTED
 
 
@@ -57,10 +58,11 @@ def metrics_by_user(validator: Validator, samples: Canonical) -> dict[str, Jackk
     the movements that they match; if they are more than half, their share is the only metric.
     """
     evaluation = validator.evaluation(samples)
+    computed = compute_all(GENERATION.metrics, evaluation) if evaluation.evaluable else {VAL_REJECTED}
     statistics = {
         metric.name: metric.per_user(evaluation)
         for metric in GENERATION.metrics
-        if metric.per_user is not None and (evaluation.evaluable or metric.name == VAL_REJECTED)
+        if metric.per_user is not None and metric.name in computed
     }
     owners, users = validator.held_out.group, users_of(validator)
     return {name: jackknife(statistic, owners, users) for name, statistic in statistics.items()}

@@ -28,7 +28,7 @@ from trainables.eval.two_sample.null_band import NullBand
 from trainables.model_evaluation import result
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.checkpoint import RECORD
-from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_REJECTED
+from trainables.training.metric_names import VAL_AUC_EXCESS, VAL_MMD, VAL_REJECTED
 
 GROUPS = ("a", "b", "c", "d")
 REFERENCE = Reference(NullBand(0.5, 0.02, 0.46, 0.54), 0.58)
@@ -53,7 +53,7 @@ class StubEvaluator:
         self.calls.append((trial, split))
         if trial in self.broken:
             return f"{checkpoint}: holds NaN"
-        values = {VAL_C2ST: C2ST[trial] + 0.1 * (split == "holdout"), VAL_MMD: 0.01 * trial, VAL_REJECTED: 0.0}
+        values = {VAL_AUC_EXCESS: C2ST[trial] + 0.1 * (split == "holdout"), VAL_MMD: 0.01 * trial, VAL_REJECTED: 0.0}
         kept = [VAL_REJECTED] if trial in self.still else list(values)
         figures, by_seed = {n: spread(values[n]) for n in kept}, {n: (values[n],) * len(seeds) for n in kept}
         return EvaluationResult(str(trial), "diffusion", split, "d1", tuple(seeds), GROUPS, 40, figures, by_seed)
@@ -75,7 +75,7 @@ def ranked(tmp_path: Path) -> list[RankedTrial]:
         folder.mkdir(parents=True)
         record = {"weights_sha256": str(number), "data_sha256": "d1", "config": {"seed": 0}}
         (folder / RECORD).write_text(json.dumps(record))
-        metrics = {VAL_C2ST: 0.55 + 0.01 * number, VAL_MMD: 0.001}
+        metrics = {VAL_AUC_EXCESS: 0.55 + 0.01 * number, VAL_MMD: 0.001}
         trials.append(RankedTrial(number, "COMPLETE", 9, 0.05, metrics, {"x": number}, {}, folder, ""))
     return trials
 
@@ -109,7 +109,7 @@ def test_rows_are_ordered_by_the_re_evaluation(
 ) -> None:
     board = leaderboard(console(), sweep_in(tmp_path), study, ranked)
     assert [row.trial.number for row in board.rows] == [1, 2, 0]
-    assert board.by == VAL_C2ST_EXCESS  # by the C2ST itself, which orders values below one half too
+    assert board.by == VAL_AUC_EXCESS  # by the C2ST itself, which orders values below one half too
     assert {split for _, split in evaluator.calls} == {"validation", "holdout"}
     assert (len(evaluator.calls), board.holdout_evaluations, board.budget) == (6, 3, 32)
     assert (board.refused, dict(board.left_out)) == (None, {})
@@ -253,7 +253,7 @@ def test_repeats_are_shown_beside_the_repeated_trial(
 ) -> None:
     """Those that ran to their end; the chosen trial itself is none of them."""
     for state, value, of in (("COMPLETE", 0.6, 0), ("COMPLETE", 0.7, 0), ("PRUNED", 0.9, 0), ("COMPLETE", 0.5, 1)):
-        attributes = {REPEATS: of, METRICS: {VAL_C2ST: value}}
+        attributes = {REPEATS: of, METRICS: {VAL_AUC_EXCESS: value}}
         study.add_trial(optuna.trial.create_trial(state=TrialState[state], value=value, user_attrs=attributes))
     found = {row.trial.number: row.repeats for row in leaderboard(console(), sweep_in(tmp_path), study, ranked).rows}
     assert found[0] is not None
@@ -276,9 +276,9 @@ def test_the_file_has_the_whole_leaderboard(
     assert "but got 1" in found["holdout"]["refused"]
     first, second = found["rows"]
     expected = interval(spread(0.60))
-    assert first["validation"][VAL_C2ST] == vars(expected)
+    assert first["validation"][VAL_AUC_EXCESS] == vars(expected)
     assert (first["trial"], first["epoch"], first["state"], first["params"]) == (1, 9, "COMPLETE", {"x": 1})
-    assert first["searched"] == {VAL_C2ST: 0.56, VAL_MMD: 0.001}
+    assert first["searched"] == {VAL_AUC_EXCESS: 0.56, VAL_MMD: 0.001}
     assert (first["holdout"], first["repeats"], first["probability_best"]) == (None, None, 1.0)
-    assert second["holdout"][VAL_C2ST]["value"] == pytest.approx(0.8)
+    assert second["holdout"][VAL_AUC_EXCESS]["value"] == pytest.approx(0.8)
     assert second["checkpoint"] == str(ranked[0].checkpoint)

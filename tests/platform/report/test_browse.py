@@ -22,7 +22,7 @@ from tests.platform.studies import add, add_cut, add_many, study_in, write_board
 from trainables.core.config import ConfigError
 from trainables.eval.intervals.jackknife import JackknifeEstimate
 from trainables.model_evaluation.result import EvaluationResult
-from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.metric_names import VAL_AUC_EXCESS, VAL_MMD
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def files(folder: Path) -> set[tuple[str, int]]:
 
 
 def test_studies_are_listed_with_their_states_and_their_best(console: Console, tmp_path: Path) -> None:
-    first, second = study_in(tmp_path / "first"), study_in(tmp_path / "second", (VAL_C2ST_EXCESS, VAL_MMD))
+    first, second = study_in(tmp_path / "first"), study_in(tmp_path / "second", (VAL_AUC_EXCESS, VAL_MMD))
     add_many(first, 8)
     add(second, TrialState.COMPLETE, 0.6)
     write_board(second, tmp_path / "second", [0])
@@ -55,8 +55,8 @@ def test_studies_are_listed_with_their_states_and_their_best(console: Console, t
     by_name = {row.split()[0]: row for row in rows}
     assert "4 COMPLETE, 3 PRUNED, 1 FAIL" in by_name["first"]
     assert "(search estimate)" in by_name["first"]
-    assert by_name["second"].startswith("second val/c2st_excess, val/mmd 1 COMPLETE 0.620 [0.570, 0.670] 2")
-    assert by_name["third"] == "third val/c2st_excess none yet - -"
+    assert by_name["second"].startswith("second val/auc_excess, val/mmd 1 COMPLETE 0.620 [0.570, 0.670] 2")
+    assert by_name["third"] == "third val/auc_excess none yet - -"
     assert list(by_name)[-1] == "third"  # the latest first, and those without activity last
 
 
@@ -82,7 +82,7 @@ def test_a_study_is_shown_with_leaderboard_and_ranking(console: Console, tmp_pat
     write_board(study, tmp_path / "s", [4, 0])
     assert show(console, study, tmp_path / "s") == 0
     printed = lines(console)
-    facts = ["Study s", "objectives val/c2st_excess", "constraints val/recall>=0.5", f"data {'d' * 16}"]
+    facts = ["Study s", "objectives val/auc_excess", "constraints val/recall>=0.5", f"data {'d' * 16}"]
     assert all(fact in printed for fact in facts)
     board = printed.index("Leaderboard: finalists re-evaluated with new seeds, 95 % intervals")
     assert [line.split()[0] for line in printed[board + 2 : board + 4]] == ["4", "0"]
@@ -109,7 +109,7 @@ def test_a_trial_is_shown_with_the_trials_it_was_resumed_from(console: Console, 
         "resumed from 0",
         "repeats 0",
         "attempt 2",
-        "val/c2st 0.47",
+        "val/auc_excess 0.47",
         "4 0.470",
         "seeds seed 3",
     ]
@@ -141,9 +141,9 @@ def test_trials_are_compared_where_both_have_been(console: Console, tmp_path: Pa
     printed = lines(console)
     assert "trial 0 (PRUNED) trial 1 (COMPLETE)" in printed
     at = printed.index("At epoch 2, the last that all trials reached")
-    assert printed[at + 2] == "val/c2st 0.600 0.650"
+    assert printed[at + 2] == "val/auc_excess 0.600 0.650"
     end = printed.index("At their last epoch")
-    assert printed[end + 2 : end + 4] == ["epoch 2 4", "val/c2st 0.600 0.550"]
+    assert printed[end + 2 : end + 4] == ["epoch 2 4", "val/auc_excess 0.600 0.550"]
     margin = next(line for line in printed if line.startswith("contrastive.margin"))
     assert margin.endswith(" -")  # the second one did not have this parameter
     assert not any("Re-evaluated" in line for line in printed)
@@ -154,7 +154,7 @@ def evaluation(values: Sequence[float], split: str = "validation") -> Evaluation
     total, count = sum(values), len(values)
     figure = JackknifeEstimate(total / count, tuple((total - value) / (count - 1) for value in values))
     groups = tuple(f"g{at}" for at in range(count))
-    return EvaluationResult("sha", "diffusion", split, "d1", (1, 2, 3), groups, count, {VAL_C2ST: figure}, {})
+    return EvaluationResult("sha", "diffusion", split, "d1", (1, 2, 3), groups, count, {VAL_AUC_EXCESS: figure}, {})
 
 
 def test_evaluations_are_read_from_the_archive_and_the_ledger(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_re_evaluations_are_compared_pair_by_pair(
     monkeypatch.setattr(compare_trials, "evaluations", known)
     compare(console, study, tmp_path / "s", [0, 1])
     last = lines(console)[-1]
-    assert last.startswith("validation val/c2st 0.467 [")
+    assert last.startswith("validation val/auc_excess 0.467 [")
     assert last.endswith("0.667; 0.200 [-0.230, 0.630]")
 
 

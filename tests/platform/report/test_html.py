@@ -21,7 +21,7 @@ from platform.report.study_view import REPORT, SUMMARY, view
 from platform.study.resume import METRICS, REASON
 from tests.platform.studies import LAST, add, add_cut, add_many, metrics_of, params_of, study_in, write_board
 from trainables.core.config import ConfigError
-from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.metric_names import VAL_AUC_EXCESS, VAL_MMD
 
 NOW = datetime(2026, 1, 2, 3, 4)  # noqa: DTZ001  # local, as Optuna's times
 HOSTILE = "</script><script>alert('x')</script> & <b>bold</b>"
@@ -78,7 +78,7 @@ def page_of(study: optuna.Study, folder: Path) -> Page:
     return Page(render(view(study, folder), NOW))
 
 
-def full(folder: Path, count: int = 30, objectives: tuple[str, ...] = (VAL_C2ST_EXCESS,)) -> optuna.Study:
+def full(folder: Path, count: int = 30, objectives: tuple[str, ...] = (VAL_AUC_EXCESS,)) -> optuna.Study:
     """A study with everything that a report shows."""
     study = study_in(folder, objectives, data_sha256="d" * 64)
     add_many(study, count)
@@ -179,7 +179,7 @@ def test_the_curve_is_the_excess_plus_one_half_and_ends_in_the_raw_value(tmp_pat
     assert curve["y"] == pytest.approx([0.87, 0.67, 0.57, 0.52, 0.47])
 
 
-@pytest.mark.parametrize("objectives", [(VAL_C2ST_EXCESS,), (VAL_C2ST_EXCESS, VAL_MMD)])
+@pytest.mark.parametrize("objectives", [(VAL_AUC_EXCESS,), (VAL_AUC_EXCESS, VAL_MMD)])
 def test_the_front_is_what_no_trial_dominates(tmp_path: Path, objectives: tuple[str, ...]) -> None:
     """Also of a single objective: C2ST and MMD of all trials; one that was stopped may lie on it."""
     points = [(0.6, 0.02), (0.55, 0.03), (0.7, 0.01), (0.6, 0.03), (0.56, 0.035), (0.55, 0.04), (0.55, 0.03)]
@@ -214,7 +214,7 @@ def test_importance_is_high_for_the_parameter_that_decides_and_not_for_noise(tmp
     study = study_in(tmp_path / "s")
     for number in range(60):
         add(study, TrialState.COMPLETE, 0.52 + params_of(number)["contrastive.weight"])
-    values = {trial.number: trial.user_attrs[METRICS][VAL_C2ST] for trial in study.trials}
+    values = {trial.number: trial.user_attrs[METRICS][VAL_AUC_EXCESS] for trial in study.trials}
     found = importances(study.trials, values)
     assert next(iter(found)) == "contrastive.weight"
     assert found["contrastive.weight"].value > found["contrastive.weight"].chance
@@ -258,7 +258,7 @@ def browse(profile: Path, file: Path, *options: str) -> tuple[str, str]:
 
 @needs_browser
 @pytest.mark.heavy
-@pytest.mark.parametrize("objectives", [(VAL_C2ST_EXCESS,), (VAL_C2ST_EXCESS, VAL_MMD)])
+@pytest.mark.parametrize("objectives", [(VAL_AUC_EXCESS,), (VAL_AUC_EXCESS, VAL_MMD)])
 def test_a_browser_renders_every_plot_without_an_error(tmp_path: Path, objectives: tuple[str, ...]) -> None:
     study = full(tmp_path / "s", objectives=objectives)
     file = write_report(study, tmp_path / "s")

@@ -19,15 +19,15 @@ from search_spaces import SPACES
 from trainables.core.config import ConfigError, plain
 from trainables.core.version import VERSION
 from trainables.diffusion.config import DiffusionConfig
-from trainables.training.metric_names import VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.metric_names import VAL_AUC_EXCESS, VAL_MMD
 
 LAW = {"x": FloatDistribution(0.0, 1.0)}
 RECORD = {
     "data_sha256": "d1",
     "config_hash": "c1",
-    OBJECTIVES: [VAL_C2ST_EXCESS],
+    OBJECTIVES: [VAL_AUC_EXCESS],
     "constraints": [],
-    "scheduler_metric": VAL_C2ST_EXCESS,
+    "scheduler_metric": VAL_AUC_EXCESS,
     "config": {"epochs": 12},
     "version": VERSION,
 }
@@ -127,7 +127,7 @@ def test_the_attributes_of_an_earlier_version_are_read_and_compared(tmp_path: Pa
     interrupted, resumed = study.trials
     assert (requeued(interrupted), resumed_from(resumed), resumed_from(interrupted)) == (True, 0, None)
     assert SCHEDULER_METRIC not in open_study(sweep, RECORD).user_attrs
-    with pytest.raises(ConfigError, match="scheduler_metric of the study, val/c2st_excess, but got val/mmd"):
+    with pytest.raises(ConfigError, match="scheduler_metric of the study, val/auc_excess, but got val/mmd"):
         open_study(sweep, RECORD | {SCHEDULER_METRIC: VAL_MMD})
 
 

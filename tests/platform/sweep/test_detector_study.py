@@ -42,8 +42,8 @@ from trainables.training.checkpoint import RECORD
 from trainables.training.manifest import Manifest
 from trainables.training.metric_names import (
     EPOCH,
+    VAL_AUC_EXCESS,
     VAL_BRIER,
-    VAL_C2ST,
     VAL_FNR_SEEN,
     VAL_FNR_UNSEEN,
     VAL_FNR_WORST_UNSEEN,
@@ -224,7 +224,7 @@ def test_a_study_and_its_trials_are_shown_and_compared(
     printed = text.getvalue()
     for words in ("new bots", "worst FNR", "unseen FNR", "0.250 [", "0.350 [", f"{VAL_FNR_WORST_UNSEEN} "):
         assert words in printed, words
-    assert VAL_C2ST not in printed
+    assert VAL_AUC_EXCESS not in printed
     assert "Re-evaluated" in printed
 
 

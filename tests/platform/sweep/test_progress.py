@@ -19,7 +19,7 @@ from platform.study.searcher import OptunaSearcher
 from platform.sweep.progress import SHOWN, Progress
 from search_spaces import Space
 from trainables.core.formatting import clock, number
-from trainables.training.metric_names import EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.metric_names import EPOCH, VAL_AUC_EXCESS, VAL_MMD
 from trainables.training.trial_keys import FAILURE, INTERRUPTED
 
 EPOCHS = 4
@@ -29,7 +29,7 @@ SPACE = Space(
     {"optim.lr": FloatDistribution(0.001, 0.001), "model.base_channels": CategoricalDistribution((64,))},
     (),
 )
-GOAL = Goal((Objective.parse(VAL_C2ST_EXCESS),), (), VAL_C2ST_EXCESS, EPOCHS)
+GOAL = Goal((Objective.parse(VAL_AUC_EXCESS),), (), VAL_AUC_EXCESS, EPOCHS)
 
 
 class Clock:
@@ -59,7 +59,7 @@ class Sweep:
         return trial
 
     def report(self, trial: Trial, epoch: int) -> dict[str, Any]:
-        result = {EPOCH: epoch, VAL_C2ST_EXCESS: 0.25, VAL_C2ST: 0.75, VAL_MMD: 0.01234}
+        result = {EPOCH: epoch, VAL_AUC_EXCESS: 0.25, VAL_AUC_EXCESS: 0.75, VAL_MMD: 0.01234}
         self.progress.on_trial_result(0, [], trial, result)
         return result
 

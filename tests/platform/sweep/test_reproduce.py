@@ -44,8 +44,7 @@ from trainables.training.metric_names import (
     PARAMETERS,
     TRAIN_LOSS,
     TRAIN_SECONDS,
-    VAL_C2ST,
-    VAL_C2ST_EXCESS,
+    VAL_AUC_EXCESS,
     VAL_MMD,
 )
 from trainables.training.run_folder import RunFolder
@@ -115,7 +114,7 @@ def study_with(
         state=TrialState.PRUNED,
         params=dict(SEARCHED),
         distributions={key: FloatDistribution(1e-5, 1e-1) for key in SEARCHED},
-        intermediate_values={line[EPOCH]: line[VAL_C2ST_EXCESS] for line in lines},
+        intermediate_values={line[EPOCH]: line[VAL_AUC_EXCESS] for line in lines},
         user_attrs={
             METRICS: {**metrics_of(lines[-1]), **(changed or {})},
             FOLDER: str(place),
@@ -185,19 +184,19 @@ def test_recorded_metrics_outside_of_the_tolerance_fail_by_name(
     tmp_path: Path, data: DataSplits, trained: Trained
 ) -> None:
     then = metrics_of(trained[1][-1])
-    changed = {VAL_C2ST: then[VAL_C2ST] - 0.4, TRAIN_LOSS: then[TRAIN_LOSS] + 1}
+    changed = {VAL_AUC_EXCESS: then[VAL_AUC_EXCESS] - 0.4, TRAIN_LOSS: then[TRAIN_LOSS] + 1}
     console = quiet()
     assert reproduce(console, sweep_in(tmp_path), study_with(tmp_path, data, trained, changed), 0) == 1
-    assert f"outside of the tolerance: {VAL_C2ST} (+0.4, tolerance ±0." in printed(console)
+    assert f"outside of the tolerance: {VAL_AUC_EXCESS} (+0.4, tolerance ±0." in printed(console)
     report = json.loads((tmp_path / "s" / REPRODUCED / "trial-0000" / REPORT).read_text())
     verdicts = {row["metric"]: row["verdict"] for row in report["figures"]}
-    assert (verdicts[VAL_C2ST], verdicts[TRAIN_LOSS], verdicts[VAL_MMD]) == (OUTSIDE, NO_TOLERANCE, EQUAL)
+    assert (verdicts[VAL_AUC_EXCESS], verdicts[TRAIN_LOSS], verdicts[VAL_MMD]) == (OUTSIDE, NO_TOLERANCE, EQUAL)
 
 
 def test_differences_to_the_recorded_manifest_are_printed(tmp_path: Path, data: DataSplits, trained: Trained) -> None:
     then = Manifest.here("diffusion", trained[0], data.sha256, {"commit": "e" * 40})
     then = replace(then, versions={**then.versions, "numpy": "1.0"})
-    small = {VAL_C2ST: metrics_of(trained[1][-1])[VAL_C2ST] + 1e-4}
+    small = {VAL_AUC_EXCESS: metrics_of(trained[1][-1])[VAL_AUC_EXCESS] + 1e-4}
     console = quiet()
     assert reproduce(console, sweep_in(tmp_path), study_with(tmp_path, data, trained, small, then), 0) == 0
     assert "versions.numpy: 1.0, now" in printed(console)

@@ -29,7 +29,7 @@ from trainables.eval.intervals.jackknife import JackknifeEstimate
 from trainables.eval.two_sample.null_band import NullBand
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.checkpoint import RECORD
-from trainables.training.metric_names import EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_LOSS, VAL_MMD
+from trainables.training.metric_names import EPOCH, VAL_AUC_EXCESS, VAL_LOSS, VAL_MMD
 from trainables.training.trial_keys import METRICS_FILE
 
 REFERENCE = Reference(NullBand(mean=0.51, std=0.02, low=0.46, high=0.56), 0.62)
@@ -40,7 +40,7 @@ def sweep_in(folder: Path, **settings: Any) -> Sweep:
     return Sweep(tune, plain(DiffusionConfig()), SPACES["diffusion"], ())
 
 
-def study_of(objective: str = VAL_C2ST_EXCESS) -> optuna.Study:
+def study_of(objective: str = VAL_AUC_EXCESS) -> optuna.Study:
     study = optuna.create_study()
     study.set_user_attr(OBJECTIVES, [objective])
     study.set_user_attr("trainable", "diffusion")
@@ -79,7 +79,7 @@ def evaluated(checkpoint: Path, split: str, seeds: tuple[int, ...]) -> Evaluatio
     weights = json.loads((checkpoint / RECORD).read_text())["weights_sha256"]
     c2st = float(weights) + 0.05 * (split == "holdout")
     figures = {
-        VAL_C2ST: JackknifeEstimate(c2st, (c2st - 0.01, c2st + 0.01)),
+        VAL_AUC_EXCESS: JackknifeEstimate(c2st, (c2st - 0.01, c2st + 0.01)),
         VAL_MMD: JackknifeEstimate(0.0123, (0.01, 0.02)),
     }
     return EvaluationResult(weights, "diffusion", split, "d1", seeds, ("a", "b"), 40, figures, {})
@@ -91,7 +91,7 @@ def checkpoint(folder: Path, c2st_on_fresh_noise: str) -> dict[str, str]:
     path.mkdir(parents=True)
     record = {"weights_sha256": c2st_on_fresh_noise, "data_sha256": "d1", "config": {}}
     (path / RECORD).write_text(json.dumps(record))
-    (path / METRICS_FILE).write_text(json.dumps({EPOCH: 1, VAL_C2ST: 0.5}))
+    (path / METRICS_FILE).write_text(json.dumps({EPOCH: 1, VAL_AUC_EXCESS: 0.5}))
     return {FOLDER: str(path.parent)}
 
 
@@ -107,8 +107,8 @@ def read(sweep: Sweep, name: str) -> dict[str, Any]:
 
 def test_the_headline_is_derived_from_the_scheduler_metric() -> None:
     trial = RankedTrial(0, "COMPLETE", 1, 0.0, {}, {}, {0: 0.45, 1: 0.0}, None, "")
-    assert [headline_at(trial, epoch, VAL_C2ST_EXCESS, GENERATION) for epoch in (0, 1, 2)] == [0.95, 0.5, None]
-    assert [headline_at(trial, epoch, VAL_C2ST, GENERATION) for epoch in (0, 2)] == [0.45, None]
+    assert [headline_at(trial, epoch, VAL_AUC_EXCESS, GENERATION) for epoch in (0, 1, 2)] == [0.95, 0.5, None]
+    assert [headline_at(trial, epoch, VAL_AUC_EXCESS, GENERATION) for epoch in (0, 2)] == [0.45, None]
     assert headline_at(trial, 0, VAL_MMD, GENERATION) is None
 
 
@@ -124,12 +124,12 @@ def test_a_sweep_without_a_result_prints_the_reason_and_fails(tmp_path: Path) ->
 def study(tmp_path: Path) -> optuna.Study:
     """The search liked trial 1 best, fresh noise likes trial 2; one failed, one has no checkpoint."""
     study = study_of()
-    add(study, TrialState.FAIL, attributes={REASON: "val/c2st_excess is nan"})
-    liked = {METRICS: {VAL_C2ST: 0.55, VAL_MMD: 0.01}, **checkpoint(tmp_path, "0.64")}
+    add(study, TrialState.FAIL, attributes={REASON: "val/auc_excess is nan"})
+    liked = {METRICS: {VAL_AUC_EXCESS: 0.55, VAL_MMD: 0.01}, **checkpoint(tmp_path, "0.64")}
     add(study, TrialState.COMPLETE, 0.05, {0: 0.4, 1: 0.3, 9: 0.05}, liked)
-    better = {METRICS: {VAL_C2ST: 0.57, VAL_MMD: 0.02}, **checkpoint(tmp_path, "0.58")}
+    better = {METRICS: {VAL_AUC_EXCESS: 0.57, VAL_MMD: 0.02}, **checkpoint(tmp_path, "0.58")}
     add(study, TrialState.COMPLETE, 0.07, {0: 0.45, 1: 0.2, 9: 0.07}, better)
-    add(study, TrialState.PRUNED, 0.2, {2: 0.2}, {METRICS: {VAL_C2ST: 0.7, VAL_MMD: 0.03}})
+    add(study, TrialState.PRUNED, 0.2, {2: 0.2}, {METRICS: {VAL_AUC_EXCESS: 0.7, VAL_MMD: 0.03}})
     return study
 
 
@@ -147,9 +147,7 @@ def test_the_best_is_the_leaderboards_first(tmp_path: Path, study: optuna.Study)
     assert (written["untrained"], written["one_epoch"]) == (0.95, 0.7)
     assert (sweep.settings.folder / "pictures" / "learning_curves.png").stat().st_size > 0
     shown = text.getvalue()
-    assert all(
-        part in shown for part in ("trial 0 failed: val/c2st_excess is nan", "Leaderboard", "Ranking", "P(best)")
-    )
+    assert all(part in shown for part in ("trial 0 failed: val/auc_excess is nan", "Leaderboard", "Ranking", "P(best)"))
     worth = {"untrained": "0.950", "(search estimate)": "0.570", "with new noise": "0.580 [", "holdout": "0.630 ["}
     worth |= {"training users": "0.620", "floor": "0.510 [0.460, 0.560]"}
     after = shown[shown.index("C2ST on held-out users") :].splitlines()
@@ -178,7 +176,7 @@ def test_without_finalists_the_best_is_the_rankings_first(tmp_path: Path, study:
 
 def test_a_best_trial_without_a_checkpoint_has_no_next_command(tmp_path: Path) -> None:
     study = study_of()
-    add(study, TrialState.COMPLETE, 0.0, {0: 0.4, 1: 0.3}, {METRICS: {VAL_C2ST: 0.5, VAL_MMD: 0.01}})
+    add(study, TrialState.COMPLETE, 0.0, {0: 0.4, 1: 0.3}, {METRICS: {VAL_AUC_EXCESS: 0.5, VAL_MMD: 0.01}})
     screen, text = console()
     sweep = sweep_in(tmp_path)
     assert summarise(screen, sweep, study) == 0
@@ -198,11 +196,13 @@ def test_refused_and_left_out_trials_are_printed_with_reasons(
     assert "skipped holdout evaluation: " in text.getvalue()
 
 
-@pytest.mark.parametrize("objective", [VAL_LOSS, f"{VAL_C2ST}+2*{VAL_MMD}"])
+@pytest.mark.parametrize("objective", [VAL_LOSS, f"{VAL_AUC_EXCESS}+2*{VAL_MMD}"])
 def test_another_objective_than_the_c2st_has_an_end_as_well(tmp_path: Path, objective: str) -> None:
     """A scheduler metric other than the C2ST, and an evaluation without one."""
     study = study_of(objective)
-    add(study, TrialState.COMPLETE, 0.3, {0: 0.9, 1: 0.3}, {METRICS: {VAL_LOSS: 0.3, VAL_C2ST: 0.6, VAL_MMD: 0.1}})
+    add(
+        study, TrialState.COMPLETE, 0.3, {0: 0.9, 1: 0.3}, {METRICS: {VAL_LOSS: 0.3, VAL_AUC_EXCESS: 0.6, VAL_MMD: 0.1}}
+    )
     sweep = sweep_in(tmp_path, objectives=(objective,))
     assert summarise(console()[0], sweep, study) == 0
     untrained = read(sweep, "summary.json")["untrained"]
@@ -211,7 +211,7 @@ def test_another_objective_than_the_c2st_has_an_end_as_well(tmp_path: Path, obje
 
 def test_repeats_are_a_line_under_the_table(tmp_path: Path, study: optuna.Study) -> None:
     for value in (0.6, 0.7):
-        add(study, TrialState.COMPLETE, value - 0.5, attributes={"repeats": 2, METRICS: {VAL_C2ST: value}})
+        add(study, TrialState.COMPLETE, value - 0.5, attributes={"repeats": 2, METRICS: {VAL_AUC_EXCESS: value}})
     screen, text = console()
     summarise(screen, sweep_in(tmp_path), study)
     assert "trial 2 retrained with 2 other seed(s): C2ST 0.650 ± 0.050" in text.getvalue()

@@ -247,7 +247,7 @@ def test_a_network_that_predicts_the_noise_learns_as_well() -> None:
     noise = replace(TINY, steps_per_epoch=30, diffusion=NoiseConfig(objective="eps"))
     start, *_, end = epochs(noise)
     assert start.metrics[names.VAL_REJECTED] == 1.0
-    assert names.VAL_C2ST not in start.metrics
+    assert names.VAL_AUC_EXCESS not in start.metrics
     assert end.metrics[names.VAL_LOSS] < 0.9 * start.metrics[names.VAL_LOSS]
 
 
@@ -438,7 +438,7 @@ def test_a_configuration_is_restored_from_its_plain_form() -> None:
         ("diffusion", {"estimate_share": 1.5}, "`0 <= estimate_share <= 1`"),
         ("optim", {"accumulate": 0}, "`accumulate >= 1`"),
         ("optim", {"accumulate": 3}, "`accumulate` to divide `batch_size`"),
-        ("early_stopping", {"metric": "val/nothing"}, "`metric` in {val/c2st_excess, val/loss, val/mmd}"),
+        ("early_stopping", {"metric": "val/nothing"}, "`metric` in {val/auc_excess, val/loss, val/mmd}"),
         ("early_stopping", {"patience": -1}, "`patience >= 0`"),
         ("early_stopping", {"min_delta": -0.5}, "`0 <= min_delta < inf`"),
         ("optim", {"lr": 0.0}, "`0 < lr < inf`"),

@@ -129,7 +129,7 @@ def test_samples_are_movements_that_the_validator_takes(source: GanGenerator, sp
     assert torch.equal(fake.mask, validator.held_out.mask)
     assert (fake.group, fake.source) == (validator.held_out.group, validator.held_out.source)
     assert not fake.deltas[~fake.mask].any()
-    assert 0.0 <= validator(fake)["val/c2st"] <= 1.0
+    assert 0.0 <= validator(fake)["val/auc_excess"] <= 1.0
 
 
 def test_conditions_are_sampled_from_the_training_users(source: GanGenerator, splits: DataSplits) -> None:

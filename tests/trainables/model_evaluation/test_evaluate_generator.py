@@ -78,7 +78,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 def test_a_checkpoint_has_the_metrics_of_its_training(report: Path, trained: tuple[Path, dict[str, float]]) -> None:
     found, metrics = read(report), trained[1]
-    assert found["metrics"]["c2st"]["quadratic"]["accuracy"] == metrics[names.VAL_C2ST]
+    assert found["metrics"]["c2st"]["quadratic"]["accuracy"] == metrics[names.VAL_AUC_EXCESS]
     assert found["metrics"]["mmd"]["mmd"] == pytest.approx(metrics[names.VAL_MMD], rel=1e-9)
     assert found["metrics"]["prd"]["recall"] == metrics[names.VAL_RECALL]
     assert found["metrics"]["prd"]["prd_precision"] == pytest.approx(metrics[names.VAL_PRD_PRECISION])

@@ -35,7 +35,7 @@ from trainables.training.worker import ALONE
 
 EVALUATION = EvaluationConfig(movements=120, probe="logistic")
 METRIC_NAMES = {
-    names.VAL_C2ST,
+    names.VAL_AUC_EXCESS,
     names.VAL_MMD,
     names.VAL_PRECISION,
     names.VAL_RECALL,
@@ -108,7 +108,7 @@ def test_each_held_out_split_is_evaluated_on_its_users(untrained_gan: Path, spli
     assert (found.kind, found.split, found.seeds, found.data_sha256) == ("gan", split, (3,), splits.sha256)
     assert set(found.users) <= set(splits[split].group)
     assert all(len(figure.without) == len(found.users) for figure in found.metrics.values())
-    assert interval(found.metrics[names.VAL_C2ST]).df == len(found.users) - 1
+    assert interval(found.metrics[names.VAL_AUC_EXCESS]).df == len(found.users) - 1
 
 
 def test_a_result_is_restored_from_its_json(untrained_gan: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_result_of_an_older_version_is_read(untrained_gan: Path) -> None:
     assert EvaluationResult.from_json(old) == found
 
 
-@pytest.mark.parametrize("plain", [{}, {"metrics": 1}, {"metrics": {"val/c2st": {"value": "x"}}}, {"more": 1}])
+@pytest.mark.parametrize("plain", [{}, {"metrics": 1}, {"metrics": {"val/auc_excess": {"value": "x"}}}, {"more": 1}])
 def test_a_mapping_that_is_no_result_is_refused(plain: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"^not an evaluation result"):
         EvaluationResult.from_json(plain)
@@ -149,7 +149,7 @@ def test_metrics_without_a_user_are_those_of_the_other_rows(validator: Validator
 
 def test_the_accuracy_without_a_user_counts_the_other_rows(validator: Validator, machines: Canonical) -> None:
     """From the predictions of the very same probes: each row is right or wrong, with or without the others."""
-    found = metrics_by_user(validator, machines)[names.VAL_C2ST]
+    found = metrics_by_user(validator, machines)[names.VAL_AUC_EXCESS]
     test = classifier_two_sample_test(
         validator.features,
         movement_features(machines.deltas, machines.mask),

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from trainables.eval.generation.metrics import GENERATION
-from trainables.training.metric_names import EPOCH, TRAIN_LOSS, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.metric_names import EPOCH, TRAIN_LOSS, VAL_AUC_EXCESS, VAL_MMD
 from trainables.training.progress import SHOWN, Progress
 from trainables.training.run_folder import BEST, LAST, METRICS, Line, RunFolder
 
@@ -34,7 +34,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def line(epoch: int) -> Line:
     trained = {TRAIN_LOSS: 1 / epoch} if epoch else {}
-    return {EPOCH: epoch, **trained, VAL_C2ST: 0.75, VAL_C2ST_EXCESS: 0.25, VAL_MMD: 1 / (epoch + 1)}
+    return {EPOCH: epoch, **trained, VAL_AUC_EXCESS: 0.75, VAL_AUC_EXCESS: 0.25, VAL_MMD: 1 / (epoch + 1)}
 
 
 def started(folder: Path, before: str = "", terminal: bool = False) -> tuple[Progress, io.StringIO]:

@@ -18,6 +18,8 @@ class EvaluationConfig:
 
     # validation movements at most; the default validation split has fewer
     movements: Annotated[int, Range(ge=MINIMUM_MOVEMENTS)] = 512
+    # probes of the two-sample test; the headline is the largest excess among them
+    probes: Annotated[tuple[Annotated[str, Choice(HEADLINE_PROBES)], ...], Length()] = HEADLINE_PROBES
     folds: Annotated[int, Range(ge=2)] = 5  # folds of the probes' cross-validation
     seed: AnyInt = 20240  # seed of noise, rows and folds: common to all trials of a study
 

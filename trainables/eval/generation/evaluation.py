@@ -12,10 +12,10 @@ from torch import Tensor
 from trainables.data.canonical import Canonical
 from trainables.data.config import MEASURED_CONDITIONS
 from trainables.eval.features.feature_tables import Standardised, standardise
-from trainables.eval.features.kinematic import FEATURES, movement_features
+from trainables.eval.features.kinematic import FEATURES
 from trainables.eval.generation.condition_error import ConditionError, condition_errors
 from trainables.eval.generation.memorisation import Memorisation, TrainingPaths, movement_paths
-from trainables.eval.generation.probes import Probes
+from trainables.eval.generation.probes import Probes, kinematic_features
 from trainables.eval.indices import Indices
 from trainables.eval.two_sample.manifold import density_coverage, precision_recall, precision_recall_rows
 from trainables.eval.two_sample.mmd import mmd_of_rows
@@ -32,6 +32,7 @@ class GeneratorEvaluation:
         rows: Row number of the real movement that each remaining sample matches.
         matched: Those movements, observed.
         produced: The samples, observed.
+        real: Kinematic features of `matched`.
         probes: The probes, with their columns of all evaluated movements.
         floors: By probe the scores of other users' movements in the place of samples, for all evaluated movements.
         sigma: Width of the MMD kernel, fixed on all evaluated movements.
@@ -43,6 +44,7 @@ class GeneratorEvaluation:
     rows: Int[Tensor, "K"]
     matched: Canonical
     produced: Canonical
+    real: Float[Tensor, "K F"]
     probes: Probes
     floors: Mapping[str, PairedScores]
     sigma: float
@@ -63,8 +65,7 @@ class GeneratorEvaluation:
     @cached_property
     def scaled(self) -> Standardised:
         """Kinematic features of both sides on the scale of the real ones."""
-        fake = movement_features(self.produced.deltas, self.produced.mask)
-        return standardise(self.probes.real["features"][self.rows], fake, columns=FEATURES)
+        return standardise(self.real, kinematic_features(self.produced), columns=FEATURES)
 
     @cached_property
     def scores(self) -> Mapping[str, PairedScores]:

@@ -30,6 +30,11 @@ CLASSIFIERS: Mapping[str, str] = {"features": "quadratic", "pixels": "forest", "
 Table = Callable[[Canonical], Float[Tensor, "N F"]]
 
 
+def kinematic_features(movements: Canonical) -> Float[Tensor, "N F"]:
+    """Return the columns `FEATURES`."""
+    return movement_features(movements.deltas, movements.mask)
+
+
 @dataclass(frozen=True, eq=False)
 class Probes:
     """The probes of one set of evaluated movements, to which thresholds of the convolutions are fitted.
@@ -45,13 +50,14 @@ class Probes:
     seed: int
 
     @classmethod
-    def fit(cls, evaluated: Canonical, folds: int, seed: int) -> "Probes":
-        """Compute the columns of the evaluated movements, in 60 Hz steps."""
-        tables: Mapping[str, Table] = {
-            "features": lambda part: movement_features(part.deltas, part.mask),
-            "pixels": pixel_features,
-            "convolutions": RandomConvolutions.fit(evaluated),
+    def fit(cls, evaluated: Canonical, names: Sequence[str], folds: int, seed: int) -> "Probes":
+        """Compute the columns of the evaluated movements, in 60 Hz steps, for the probes of these names."""
+        makers: Mapping[str, Callable[[], Table]] = {
+            "features": lambda: kinematic_features,
+            "pixels": lambda: pixel_features,
+            "convolutions": lambda: RandomConvolutions.fit(evaluated),
         }
+        tables = {name: makers[name]() for name in names}
         return cls(tables, {name: table(evaluated) for name, table in tables.items()}, folds, seed)
 
     def __call__(

@@ -15,27 +15,24 @@ distance to the training movements against that of held-out users, and the condi
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from trainables.core.config import require
-from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical, reobserve
 from trainables.data.config import CanonicalConfig
 from trainables.eval.features.kinematic import FEATURES
 from trainables.eval.generation.config import MINIMUM_MOVEMENTS, EvaluationConfig
 from trainables.eval.generation.evaluation import GeneratorEvaluation
-from trainables.eval.generation.matching import matched_rows
+from trainables.eval.generation.matching import evaluated_rows, matched_rows
 from trainables.eval.generation.memorisation import TrainingPaths
 from trainables.eval.generation.metrics import GENERATION
-from trainables.eval.generation.probes import Probes
+from trainables.eval.generation.probes import Probes, kinematic_features
 from trainables.eval.metrics import median_distance, standardise
 from trainables.eval.two_sample.null_band import NullBand
 from trainables.eval.two_sample.paired import PairedScores
 from trainables.training import metric_names as names
 from trainables.training.metric import compute_all
-
 
 NULL_REPEATS = 10  # swaps of the sides for the band of no difference
 
@@ -48,9 +45,10 @@ class Validator:
         held_out: Held-out movements, under whose conditions the samples are generated row by row.
         observed: The same movements in the form in which samples are compared, 60 Hz steps of whole pixels.
         others: One movement of another user of the same source per held-out one, of like conditions.
+        features: Kinematic features of `observed`, columns as in `FEATURES`.
         probes: The probes, with their columns of `observed`.
         floors: Scores of `others` in the place of samples, by probe.
-        sigma: Width of the MMD kernel, fitted on the kinematic features of `observed`.
+        sigma: Width of the MMD kernel, fitted on `features`.
         training: Paths of the training movements, and the distance of the held-out movements to them.
         condition_std: Standard deviation of each measured column of the condition in the training split.
     """
@@ -58,6 +56,7 @@ class Validator:
     held_out: Canonical
     observed: Canonical
     others: Canonical
+    features: Float[Tensor, "N F"]
     probes: Probes
     floors: Mapping[str, PairedScores]
     sigma: float
@@ -73,16 +72,17 @@ class Validator:
         """Choose the rows, compute their features, and fit all references on them and on the training split.
 
         Raises:
-            ConfigError: Fewer than `MINIMUM_MOVEMENTS` held-out movements, or movements of training users.
+            ConfigError: Fewer than `MINIMUM_MOVEMENTS` held-out movements, or as many of training users of a source.
             ValueError: Half of the held-out movements are in the training split.
         """
-        count = min(len(held_out), len(training))
-        law = f"`held-out and training movements >= {MINIMUM_MOVEMENTS}`"
-        require(count >= MINIMUM_MOVEMENTS, law, str(count), "read more recordings")
-        order = torch.randperm(len(held_out), generator=generator(config.seed, "validation rows"))
-        chosen = held_out.take(order[: min(count, config.movements)].sort().values)
+        rows = evaluated_rows(held_out, training, config.movements, config.seed)
+        law = f"`held-out movements with as many of training users >= {MINIMUM_MOVEMENTS}`"
+        require(len(rows) >= MINIMUM_MOVEMENTS, law, str(len(rows)), "read more recordings")
+        chosen = held_out.take(rows)
         observed, trained_on = (observed_alike(movements, canonical) for movements in (chosen, training))
-        probes, others = Probes.fit(observed, config.folds, config.seed), trained_on.take(matched_rows(observed, trained_on))
+        probes = Probes.fit(observed, config.probes, config.folds, config.seed)
+        others = trained_on.take(matched_rows(observed, trained_on))
+        features = kinematic_features(observed)
         paths = TrainingPaths.fit(trained_on.deltas, trained_on.mask, observed.deltas, observed.mask)
         return cls(
             held_out=chosen,
@@ -90,7 +90,8 @@ class Validator:
             others=others,
             probes=probes,
             floors=probes(others, observed.group),
-            sigma=median_distance(standardise(probes.real["features"], columns=FEATURES).real),
+            features=features,
+            sigma=median_distance(standardise(features, columns=FEATURES).real),
             training=paths,
             condition_std=trained_on.measured_condition().std(dim=0),
             canonical=canonical,
@@ -127,6 +128,7 @@ class Validator:
             rows=rows,
             matched=self.observed.take(rows),
             produced=produced,
+            real=self.features[rows],
             probes=self.probes,
             floors=self.floors,
             sigma=self.sigma,

@@ -32,7 +32,7 @@ LIMITS = {  # of the null: mean over 30 splits, their standard deviation
     names.VAL_MEMORISED_SHARE: (0.015, 0.012),
 }
 ERRORS = {names.VAL_CONDITION_ERROR, *map(names.condition_error, MEASURED_CONDITIONS)}
-TESTS = {names.VAL_C2ST, names.VAL_C2ST_AUC, names.VAL_C2ST_EXCESS, names.VAL_MMD}
+TESTS = {names.VAL_AUC_EXCESS, names.VAL_AUC_FEATURES, names.VAL_AUC_EXCESS, names.VAL_MMD}
 METRICS = TESTS | set(LIMITS) | ERRORS | {names.VAL_REJECTED, names.VAL_COPIED_SHARE}
 CONFIG = EvaluationConfig(movements=160)
 UNEASY = 0.64  # four standard deviations above 0.5, see the test of the null
@@ -73,10 +73,10 @@ def test_human_movements_are_indistinguishable_from_those_of_the_same_users(spli
         one, other = halves(splits["validation"], seed)
         fitted = Validator.fit(one, splits["train"], FORM, CONFIG)
         found = fitted(other.take(torch.arange(len(fitted.held_out))))
-        accuracies.append(found[names.VAL_C2ST])
+        accuracies.append(found[names.VAL_AUC_EXCESS])
         distances.append(found[names.VAL_MMD])
         assert found[names.VAL_REJECTED] == 0.0
-        assert found[names.VAL_C2ST_EXCESS] == max(0.0, accuracies[-1] - 0.5)
+        assert found[names.VAL_AUC_EXCESS] == max(0.0, accuracies[-1] - 0.5)
     assert min(accuracies) < 0.5 < max(accuracies) < UNEASY
     assert abs(sum(accuracies) / 10 - 0.5) < 0.045
     assert abs(sum(distances) / 10) < 0.003
@@ -95,8 +95,8 @@ def test_human_movements_score_as_human_by_every_other_metric(splits: DataSplits
 def test_machine_movements_are_distinguished_from_human_ones(validator: Validator) -> None:
     """Alternative: the same conditions, other movements."""
     found = validator(smooth(validator.held_out))
-    assert found[names.VAL_C2ST] > 0.9
-    assert found[names.VAL_C2ST_AUC] > 0.95
+    assert found[names.VAL_AUC_EXCESS] > 0.9
+    assert found[names.VAL_AUC_FEATURES] > 0.95
     assert found[names.VAL_MMD] > 0.1
     for name in (names.VAL_PRD_RECALL, names.VAL_RECALL, names.VAL_COVERAGE):
         assert found[name] < 0.5
@@ -114,7 +114,7 @@ def test_copies_of_training_movements_are_called_so(splits: DataSplits, validato
     """They pass the tests of realism, which is why this one stands beside them."""
     rows = torch.randperm(len(splits["train"]), generator=torch.Generator().manual_seed(0))[:160]
     found = validator(replace(splits["train"].take(rows), group=validator.held_out.group))
-    assert found[names.VAL_C2ST] < UNEASY
+    assert found[names.VAL_AUC_EXCESS] < UNEASY
     assert found[names.VAL_MEMORISATION] == 0.0
     assert found[names.VAL_MEMORISED_SHARE] == 1.0
 
@@ -162,7 +162,7 @@ def test_the_movements_keep_their_users_in_every_representation(representation: 
     assert fitted.observed.deltas.shape[2] == 2
     assert [found[name] for name in sorted(ERRORS)] == [0.0] * len(ERRORS)
     assert (
-        found[names.VAL_C2ST_EXCESS],
+        found[names.VAL_AUC_EXCESS],
         found[names.VAL_REJECTED],
         found[names.VAL_MEMORISATION],
     ) == (0.0, 0.0, 1.0)
@@ -176,7 +176,7 @@ def test_a_small_difference_reads_smaller_than_a_large_one(validator: Validator)
         machine = torch.rand(len(human), generator=torch.Generator().manual_seed(1)) < share
         mixed = torch.where(machine[:, None, None], machines.deltas, human.deltas)
         found = validator(with_deltas(human, mixed))
-        readings.append((found[names.VAL_C2ST], found[names.VAL_MMD]))
+        readings.append((found[names.VAL_AUC_EXCESS], found[names.VAL_MMD]))
     assert readings == sorted(readings)
     assert readings[0][0] <= 0.5
 
@@ -185,7 +185,7 @@ def test_the_floor_is_that_of_real_against_real(validator: Validator) -> None:
     floor = validator.floor()
     assert 0.42 < floor.mean < 0.56
     assert 0.0 < floor.std < 0.08
-    assert floor.high < validator(smooth(validator.held_out))[names.VAL_C2ST]
+    assert floor.high < validator(smooth(validator.held_out))[names.VAL_AUC_EXCESS]
 
 
 def test_other_users_resemble_users_more_than_machines_do(validator: Validator, splits: DataSplits) -> None:
@@ -233,7 +233,7 @@ def test_every_probe_can_be_used(splits: DataSplits, probe: str) -> None:
     fitted = Validator.fit(splits["validation"], splits["train"], FORM, replace(CONFIG, folds=2, probe=probe))
     found = fitted(smooth(fitted.held_out))
     assert set(found) == METRICS
-    assert found[names.VAL_C2ST_EXCESS] == max(0.0, found[names.VAL_C2ST] - 0.5) > 0.2
+    assert found[names.VAL_AUC_EXCESS] == max(0.0, found[names.VAL_AUC_EXCESS] - 0.5) > 0.2
 
 
 # samples are observed before they are evaluated
@@ -259,11 +259,11 @@ def still(compared: Canonical, count: int) -> Canonical:
 def test_samples_that_do_not_move_are_counted_and_left_out(validator: Validator, count: int) -> None:
     found = validator(still(validator.held_out, count))
     assert found[names.VAL_REJECTED] == pytest.approx(count / 160)
-    assert found[names.VAL_C2ST] < UNEASY
+    assert found[names.VAL_AUC_EXCESS] < UNEASY
 
 
 def test_if_most_samples_do_not_move_the_rejected_share_is_the_only_metric(validator: Validator) -> None:
-    assert names.VAL_C2ST in validator(still(validator.held_out, 80))
+    assert names.VAL_AUC_EXCESS in validator(still(validator.held_out, 80))
     assert validator(still(validator.held_out, 81)) == {names.VAL_REJECTED: pytest.approx(81 / 160)}
 
 
@@ -287,7 +287,7 @@ def test_rejected_samples_are_left_out_with_the_movements_that_they_match(valida
     deltas[theirs] = 0.0
     metrics = validator(with_deltas(validator.held_out, deltas))
     assert metrics[names.VAL_REJECTED] == pytest.approx(theirs.double().mean().item())
-    assert metrics[names.VAL_C2ST] <= 0.5  # what is left equals the real part row by row
+    assert metrics[names.VAL_AUC_EXCESS] <= 0.5  # what is left equals the real part row by row
 
 
 def test_too_few_held_out_movements_are_refused(splits: DataSplits) -> None:

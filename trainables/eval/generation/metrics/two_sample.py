@@ -1,8 +1,8 @@
 """Two-sample tests by probes: how well each separates samples from the movements that they match, against its floor.
 
 The floor of a probe is its AUC where other users of the same source stand in the place of the samples, at the same
-number of movements, users and folds. The headline is the largest excess of an AUC over its floor: 0 for a generator that
-is to the evaluated users what another user is, at most one half.
+number of movements, users and folds. The headline is the largest excess of an AUC over its floor: 0 for a generator
+that is to the evaluated users what another user is, at most one half.
 
 References: Revisiting Classifier Two-Sample Tests (Lopez-Paz & Oquab, 2017), arXiv:1610.06545.
 """
@@ -30,9 +30,9 @@ def excess_per_user(evaluation: GeneratorEvaluation) -> Callable[[Any], float]:
     return lambda movements: evaluation.excess(evaluation.samples_of(movements))
 
 
-def auc(probe: str, evaluation: GeneratorEvaluation) -> float:
-    """Return the AUC of a probe, averaged over folds."""
-    return evaluation.scores[probe].auc()
+def auc(probe: str, evaluation: GeneratorEvaluation) -> float | None:
+    """Return the AUC of a probe, averaged over folds; None where it was not chosen."""
+    return evaluation.scores[probe].auc() if probe in evaluation.scores else None
 
 
 def auc_per_user(probe: str, evaluation: GeneratorEvaluation) -> Callable[[Any], float]:
@@ -40,9 +40,9 @@ def auc_per_user(probe: str, evaluation: GeneratorEvaluation) -> Callable[[Any],
     return lambda movements: evaluation.scores[probe].auc(evaluation.samples_of(movements))
 
 
-def accuracy(probe: str, evaluation: GeneratorEvaluation) -> float:
-    """Return the balanced accuracy at the thresholds of the training rows."""
-    return evaluation.scores[probe].accuracy()
+def accuracy(probe: str, evaluation: GeneratorEvaluation) -> float | None:
+    """Return the balanced accuracy at the thresholds of the training rows; None where the probe was not chosen."""
+    return evaluation.scores[probe].accuracy() if probe in evaluation.scores else None
 
 
 def accuracy_per_user(probe: str, evaluation: GeneratorEvaluation) -> Callable[[Any], float]:
@@ -50,9 +50,9 @@ def accuracy_per_user(probe: str, evaluation: GeneratorEvaluation) -> Callable[[
     return lambda movements: evaluation.scores[probe].accuracy(evaluation.samples_of(movements))
 
 
-def floor(probe: str, evaluation: GeneratorEvaluation) -> float:
-    """Return the AUC of other users in the place of the samples."""
-    return evaluation.floor(probe)
+def floor(probe: str, evaluation: GeneratorEvaluation) -> float | None:
+    """Return the AUC of other users in the place of the samples; None where the probe was not chosen."""
+    return evaluation.floor(probe) if probe in evaluation.floors else None
 
 
 def floor_per_user(probe: str, evaluation: GeneratorEvaluation) -> Callable[[Any], float]:
