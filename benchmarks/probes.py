@@ -30,11 +30,12 @@ from trainables.data.config import CanonicalConfig
 from trainables.data.dataset import observe_recordings
 from trainables.data.recordings import Recording, read_recordings
 from trainables.data.retime import retime
+from trainables.data.users import effective_users
 from trainables.eval.features.convolutions import RandomConvolutions
 from trainables.eval.features.kinematic import movement_features
 from trainables.eval.features.pixels import pixel_features
 from trainables.eval.generation.matching import matched_rows
-from trainables.eval.two_sample.paired import effective_users, paired_scores
+from trainables.eval.two_sample.paired import paired_scores
 
 FORM = CanonicalConfig("fixed_dt", 128)
 NOISE, STRETCH = 0.1, 0.05  # known defects: of the standard deviation of the steps, of the duration

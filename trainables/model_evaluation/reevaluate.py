@@ -19,7 +19,7 @@ from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.eval.intervals.jackknife import mean
 from trainables.generation.model_type import GENERATOR
 from trainables.model_evaluation import detector, generator
-from trainables.model_evaluation.result import EVALUATION_SPLITS, EvaluationResult, MetricsBySeed
+from trainables.model_evaluation.result import EvaluationResult, MetricsBySeed
 from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import CheckpointError, load_record
 
