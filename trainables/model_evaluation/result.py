@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from trainables.core.config import ConfigError
-from trainables.data.config import SPLITS
 from trainables.eval.generation.config import ONE_USER
 from trainables.eval.intervals.jackknife import JackknifeEstimate
 from trainables.training.manifest import CODE, code_sha256
 
-EVALUATION_SPLITS = SPLITS[1:]  # all but the training split
 RENAMED = {"part": "split", "figures": "metrics", "groups": "users"}  # keys of results written by older versions
 
 

@@ -64,12 +64,8 @@ def _probe_rows(probes: Numbers) -> Iterator[tuple[str, str, str]]:
         value = f"{_interval(one['auc'])}, accuracy {one['accuracy']:.3f}"
         yield f"AUC, {name}", value, f"other users {one['floor']:.3f}" if "floor" in one else "not measured"
     share = f"; one user has {100 * probes['largest_share']:.0f} %" if probes["largest_share"] > ONE_USER else ""
-    users = f"{probes['users']} users, {probes['effective_users']:.1f} effective"
-    yield (
-        "  they rest on",
-        f"{probes['pairs']} pairs by {probes['by']}",
-        f"{users}; folds by {probes['folds_by']}{share}",
-    )
+    users = f"{probes['users']} users, {probes['effective_users']:.1f} effective; folds by {probes['folds_by']}"
+    yield "  they rest on", f"{probes['pairs']} pairs by {probes['by']}", users + share
 
 
 def _interval(found: Numbers) -> str:
