@@ -145,7 +145,7 @@ def test_other_users_can_take_the_place_of_the_split(samples: Path, tmp_path: Pa
 def test_a_gan_is_evaluated_by_the_same_command_but_has_no_sampler(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    evaluation = EvaluationConfig(movements=60, folds=2, probe="logistic")
+    evaluation = EvaluationConfig(movements=60, folds=2, probes=("features",))
     config = gan.GanConfig(epochs=1, steps_per_epoch=1, optim=gan.GanOptimConfig(critic_steps=1), evaluation=evaluation)
     *_, last = gan_epochs(config)
     last.save(tmp_path / "checkpoint")
