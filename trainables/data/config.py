@@ -16,7 +16,8 @@ MINIMUM_STEPS = 8  # a third difference and five spectral bands need as many
 RATE_HZ = 60.0  # of the observation
 MEASURED_CONDITIONS = ("log_duration_s", "log_distance_px", "log_path_ratio", "log1p_turning_rad")
 CONDITION_NAMES = (*MEASURED_CONDITIONS, "log_target_width_px")  # the last is no part of the movement: NaN if unknown
-CONDITION_WIDTH = len(CONDITION_NAMES) + 1  # of a network's condition: the last column is whether a width is known
+# Of a network's condition without the columns of sources: the last column is whether a width is known.
+CONDITION_WIDTH = len(CONDITION_NAMES) + 1
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import functools
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -24,7 +25,7 @@ from torch.utils.data import Dataset
 from trainables.core.config import ConfigError, require
 from trainables.data.canonical import TENSORS, Canonical, Movements, encode, pack, usable
 from trainables.data.companding import compand, expand
-from trainables.data.config import EVALUATION_SPLITS, MEASURED_CONDITIONS, SPLITS, DataConfig
+from trainables.data.config import CONDITION_WIDTH, EVALUATION_SPLITS, MEASURED_CONDITIONS, SPLITS, DataConfig
 from trainables.data.observation import Events, observe
 from trainables.data.recordings import Recording, read_recordings
 from trainables.data.sources import TRAINED_ON_ONLY
@@ -45,6 +46,7 @@ class Statistics:
 
     Attributes:
         scale_px: Of the companding.
+        sources: Names of the sources, one column of a network's condition each; none where there is only one source.
     """
 
     mean: Float[Tensor, "C"]
@@ -52,6 +54,32 @@ class Statistics:
     condition_mean: Float[Tensor, "D"]
     condition_std: Float[Tensor, "D"]
     scale_px: Float[Tensor, ""]
+    sources: tuple[str, ...] = ()
+
+    @property
+    def condition_width(self) -> int:
+        """Width of a network's condition."""
+        return CONDITION_WIDTH + len(self.sources)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the tensors for a checkpoint, whose record names the sources."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Tensor], sources: Iterable[str] = ()) -> "Statistics":
+        """Inverse of `tensors`.
+
+        Args:
+            sources: Names of the sources of the training split.
+        """
+        return cls(
+            tensors["mean"],
+            tensors["std"],
+            tensors["condition_mean"],
+            tensors["condition_std"],
+            tensors["scale_px"],
+            source_columns(sources),
+        )
 
     def compress(self, steps_px: Float[Tensor, "N T C"]) -> Float[Tensor, "N T C"]:
         """Standardised companded steps, from pixels, in float64."""
@@ -71,15 +99,20 @@ class Statistics:
         """Canonical deltas in float64 at the distances of `frame`; inverse of `normalise`."""
         return frame.with_steps_px(self.expand(z)).deltas
 
-    def normalise_condition(self, condition: Float[Tensor, "N D"]) -> Float[Tensor, "N E"]:
-        """A network's condition in float32, `CONDITION_WIDTH` columns: the raw ones standardised, and 1 or 0.
+    def normalise_condition(self, condition: Float[Tensor, "N D"], source: Int[Tensor, "N"]) -> Float[Tensor, "N E"]:
+        """A network's condition in float32, `condition_width` columns: the raw ones standardised, and 1 or 0.
 
-        1 where the target width is known; where it is not (NaN) both of its columns are 0.
+        1 where the target width is known; where it is not (NaN) both of its columns are 0. Then a column per source,
+        which a linear layer turns into an embedding: 1 in that of the row's source, all 0 where it is unknown.
+
+        Args:
+            source: Index in `sources`; -1: unknown.
         """
         standardised = (condition - self.condition_mean) / self.condition_std
         known = ~condition[:, -1:].isnan()
         width = torch.where(known, standardised[:, -1:], 0.0)
-        return torch.cat([standardised[:, :-1], width, known], dim=1).float()
+        its_source = source[:, None] == torch.arange(len(self.sources))
+        return torch.cat([standardised[:, :-1], width, known, its_source], dim=1).float()
 
 
 class Sequences(NamedTuple):
@@ -101,13 +134,33 @@ class SequenceDataset(Dataset[Batch]):
 
     def __init__(self, canonical: Canonical, statistics: Statistics) -> None:
         self.sequences = Sequences(statistics.normalise(canonical), canonical.mask)
-        self.condition = statistics.normalise_condition(canonical.condition())
+        source = source_index(canonical.source, statistics.sources)
+        self.condition = statistics.normalise_condition(canonical.condition(), source)
 
     def __len__(self) -> int:
         return len(self.condition)
 
     def __getitem__(self, rows: int | Int[Tensor, "B"]) -> Batch:
         return Batch(Sequences(self.sequences.z[rows], self.sequences.mask[rows]), self.condition[rows])
+
+    def without_sources(self, rows: Bool[Tensor, "N"]) -> "SequenceDataset":
+        """The same sequences under the same conditions, with the source of some rows unknown."""
+        other = copy(self)
+        other.condition = self.condition.clone()
+        other.condition[rows, CONDITION_WIDTH:] = 0.0
+        return other
+
+
+def source_index(names: Sequence[str], among: Sequence[str]) -> Int[Tensor, "N"]:
+    """Index of each name, -1 where it is not among them."""
+    place = {name: number for number, name in enumerate(among)}
+    return torch.tensor([place.get(name, -1) for name in names], dtype=torch.int64)
+
+
+def source_columns(names: Iterable[str]) -> tuple[str, ...]:
+    """The different names in order, of which a network's condition has a column each; none where there is only one."""
+    different = sorted(set(names))
+    return tuple(different) if len(different) > 1 else ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +258,8 @@ def fit_statistics(canonical: Canonical, scale_px: float) -> Statistics:
         for name, std in zip(names, values.std(dim=0).tolist(), strict=True):
             require(std > 0, f"`standard deviation of {name} > 0` in the training split", str(std))
     mean, std = (torch.stack(parts) for parts in zip(*map(_moments, condition.unbind(dim=1)), strict=True))
-    return Statistics(steps.mean(dim=0), steps.std(dim=0), mean, std, torch.tensor(scale_px, dtype=torch.float64))
+    scale = torch.tensor(scale_px, dtype=torch.float64)
+    return Statistics(steps.mean(dim=0), steps.std(dim=0), mean, std, scale, source_columns(canonical.source))
 
 
 def _moments(column: Float[Tensor, "N"]) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:

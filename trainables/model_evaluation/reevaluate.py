@@ -11,7 +11,7 @@ from typing import Any
 
 from trainables.core.config import ConfigError, build, require
 from trainables.core.threads import threads
-from trainables.data.config import DataConfig
+from trainables.data.config import EVALUATION_SPLITS, DataConfig
 from trainables.data.dataset import load_splits
 from trainables.data.recordings import RecordingError
 from trainables.detector.spec import DETECTOR

@@ -41,6 +41,7 @@ from trainables.data.dataset import (
 )
 from trainables.data.recordings import read_recordings
 from trainables.data.users import effective_users
+from trainables.generation.conditions import NO_SOURCE
 
 ROOT = Path(__file__).resolve().parents[3]
 SIZES = {"train": 1262, "validation": 164, "test": 90, "holdout": 92}
@@ -312,12 +313,12 @@ def test_widths_that_nothing_can_be_learnt_from_are_refused(tmp_path: Path) -> N
 
 def test_statistics_come_from_the_training_split_alone(tmp_path: Path) -> None:
     frame = table()
-    first = vars(load(frame, tmp_path / "first.parquet").statistics)
+    first = load(frame, tmp_path / "first.parquet").statistics.tensors()
 
     def doubled(of: list[str], file: str) -> dict[str, Tensor]:
         chosen = frame.split.isin(of)
         changed = frame.assign(x=[2 * x if c else x for x, c in zip(frame.x, chosen, strict=True)])
-        return vars(load(changed, tmp_path / file).statistics)
+        return load(changed, tmp_path / file).statistics.tensors()
 
     elsewhere, inside = doubled(list(SPLITS[1:]), "elsewhere.parquet"), doubled(["train"], "inside.parquet")
     for name, value in first.items():
@@ -334,7 +335,7 @@ def test_widths_are_standardised_over_the_rows_with_a_width(splits: DataSplits, 
     widths_px = [5.0 + i for i in range(60)] if isinstance(widths, str) else [*widths, *[math.nan] * (60 - len(widths))]
     canonical = replace(real, target_width_px=torch.tensor(widths_px, dtype=torch.float64))
     statistics = fit_statistics(canonical, 0.25)
-    found = statistics.normalise_condition(canonical.condition())
+    found = statistics.normalise_condition(canonical.condition(), NO_SOURCE.expand(60))
     assert (found.dtype, found.shape) == (torch.float32, (60, CONDITION_WIDTH))
     known = [math.log(width) for width in widths_px if not math.isnan(width)]
     mean = sum(known) / len(known) if known else 0.0
@@ -342,9 +343,22 @@ def test_widths_are_standardised_over_the_rows_with_a_width(splits: DataSplits, 
     for row, width in zip(found[:, -2:].tolist(), widths_px, strict=True):
         expected = [0.0, 0.0] if math.isnan(width) else [(math.log(width) - mean) / std, 1.0]
         assert row == pytest.approx(expected, abs=1e-6)
-    plain = fit_statistics(real, 0.25).normalise_condition(real.condition())
+    plain = fit_statistics(real, 0.25).normalise_condition(real.condition(), NO_SOURCE.expand(60))
     assert torch.equal(found[:, :-2], plain[:, :-2])
     assert not bool(plain[:, -2:].any())
+
+
+def test_a_condition_has_a_column_of_each_source_where_there_are_several(splits: DataSplits) -> None:
+    """Row by row from the names; all zeros for a source that was not trained on."""
+    real = splits["validation"].take(torch.arange(6))
+    mixed = replace(real, source=("sapimouse", "cursory", "another", "sapimouse", "sample", "cursory"))
+    condition = SequenceDataset(mixed, splits.statistics).condition
+    assert splits.statistics.condition_width == CONDITION_WIDTH + 2
+    assert condition[:, CONDITION_WIDTH:].tolist() == [[0, 1], [1, 0], [0, 0], [0, 1], [0, 0], [1, 0]]
+    alone = replace(splits["train"], source=("one",) * len(splits["train"]))
+    statistics = fit_statistics(alone, 0.25)
+    assert (statistics.sources, SequenceDataset(mixed, statistics).condition.shape) == ((), (6, CONDITION_WIDTH))
+    assert torch.equal(SequenceDataset(mixed, statistics).condition, condition[:, :CONDITION_WIDTH])
 
 
 def test_normalising_is_undone_by_denormalising(splits: DataSplits) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainables.data.config import DataConfig
+from trainables.data.config import EVALUATION_SPLITS, DataConfig
 from trainables.data.dataset import load_splits
 from trainables.detector.api import load_trained_detector
 from trainables.detector.bots import FAMILIES

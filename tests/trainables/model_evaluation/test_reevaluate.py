@@ -11,7 +11,7 @@ import torch
 
 from trainables.core.config import ConfigError, build
 from trainables.data.canonical import Canonical, encode, reobserve, with_deltas
-from trainables.data.config import DataConfig
+from trainables.data.config import EVALUATION_SPLITS, DataConfig
 from trainables.data.dataset import DataSplits, load_splits
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs
