@@ -169,7 +169,7 @@ def turning(steps: Float[Tensor, "N S 2"]) -> Float[Tensor, "N"]:
 
 def usable(movements: Movements, config: CanonicalConfig) -> tuple[Int[Tensor, "M"], Mapping[str, int]]:
     """Rows that the canonical form can hold, and how many of the others fall under which law."""
-    longest = config.sequence_length if config.form.bounded else torch.iinfo(torch.int64).max
+    longest = config.longest
     distance = movements.steps_px.sum(dim=1).norm(dim=-1)
     reasons = {
         "steps that are not finite": ~distance.isfinite(),

@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from copy import copy
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -27,11 +26,13 @@ from trainables.data.canonical import TENSORS, Canonical, Movements, encode, pac
 from trainables.data.companding import compand, expand
 from trainables.data.config import CONDITION_WIDTH, EVALUATION_SPLITS, MEASURED_CONDITIONS, SPLITS, DataConfig
 from trainables.data.observation import Events, observe
-from trainables.data.recordings import Recording, read_recordings
+from trainables.data.recordings import Recording, read_data
 from trainables.data.sources import TRAINED_ON_ONLY
 from trainables.data.users import capped, effective_users
 
 SHARES = (0.36, 0.32, 0.16, 0.16)  # of the hash range; the 60 named users of the default data fall 21 / 18 / 11 / 10
+ENOUGH, LONGER = 0.7, 128  # share of a source that T is to keep, and the T that keeps it of nearly every source
+LONGER_REMEDY = f"set data.canonical.sequence_length={LONGER}"
 BUCKET = 8.0  # steps; the network's internal length is a multiple of it
 # Chosen among 20,000 by the sizes of the default splits alone: of those with 20 named users in training and 15
 # effective users in validation it has the most effective users in test or holdout, whichever has fewer.
@@ -163,6 +164,19 @@ def source_columns(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(different) if len(different) > 1 else ()
 
 
+class Kept(NamedTuple):
+    """Movements of a source that are usable, of those that the reader returned; how many are longer than T steps."""
+
+    usable: int
+    read: int
+    too_long: int
+
+    @property
+    def share(self) -> float:
+        """Share that is usable."""
+        return self.usable / self.read
+
+
 @dataclass(frozen=True, eq=False)
 class DataSplits:
     """The four splits of a data set, their statistics, and the account of what was left out.
@@ -171,7 +185,7 @@ class DataSplits:
         dropped: Reason -> movements left out, over reading and canonicalisation.
         repaired: Reason -> raw events left out by the reader.
         capped: Evaluated split -> usable movements left out of it since their user has more than `rows_per_user`.
-        kept: Source -> usable movements, and those that the reader returned.
+        kept: Source -> how many of its movements are usable.
         sha256: Over configuration, values, groups and, where there are several, sources: equal if and only if the
             training data are.
     """
@@ -182,7 +196,7 @@ class DataSplits:
     dropped: Mapping[str, int]
     repaired: Mapping[str, int]
     capped: Mapping[str, int]
-    kept: Mapping[str, tuple[int, int]]
+    kept: Mapping[str, Kept]
     sha256: str
 
     def __getitem__(self, split: str) -> Canonical:
@@ -199,11 +213,22 @@ class DataSplits:
             rows += [(f"  {name} ({_users(split.group)})", len(split))]
             rows += [(f"    {source} ({_users(owners)})", len(owners)) for source, owners in self._by_source(split)]
             rows += [("    not of them: over the most of a user", n) for n in [self.capped.get(name, 0)] if n]
-        for source, (kept, read) in self.kept.items():
-            rows += [(f"  usable of the {read:,} of {source} ({kept / read:.0%})", kept)]
+        for source, kept in self.kept.items():
+            rows += [(f"  usable of the {kept.read:,} of {source} ({kept.share:.0%})", kept.usable)]
         rows += [(f"  raw events left out: {reason}", n) for reason, n in self.repaired.items() if n]
         width = max(len(label) for label, _ in rows)
-        return "\n".join(f"{label:<{width}}  {count:>7,}" for label, count in rows)
+        lines = [f"{label:<{width}}  {count:>7,}" for label, count in rows]
+        return "\n".join([*lines, *([f"{self.too_short}; {LONGER_REMEDY}"] if self.too_short else [])])
+
+    @property
+    def too_short(self) -> str:
+        """What T keeps of the sources that a longer one would keep more of; empty where there is none."""
+        steps = self.splits["train"].mask.shape[1]
+        little = [source for source, kept in self.kept.items() if kept.share < ENOUGH and kept.too_long]
+        if not little or steps >= LONGER:
+            return ""
+        shares = ", ".join(f"{self.kept[source].share:.0%} of {source}" for source in little)
+        return f"T={steps} steps keep {shares}"
 
     def _by_source(self, split: Canonical) -> Iterator[tuple[str, list[str]]]:
         """Yield each source with the users of its rows in a split, where the data have several sources."""
@@ -278,13 +303,15 @@ def load_splits(config: DataConfig) -> DataSplits:
         ConfigError: a split is empty after dropping, an evaluated one has no user of an evaluated source, a user stands
             in two splits, or another than the training split alone has target widths.
     """
-    recordings = read_recordings(config.source, Path(config.path) if config.path else None)
+    recordings = read_data(config)
     movements = observe_recordings(recordings.recordings)
     rows, unusable = usable(movements, config.canonical)
     dropped = Counter(recordings.dropped) + Counter(unusable)
     splits, left_out = _split(movements.take(rows), config)
     _require_widths_to_learn_from(splits)
-    read, kept = Counter(movements.source), Counter(movements.take(rows).source)
+    longest = config.canonical.longest
+    too_long = movements.take((movements.length > longest).nonzero().squeeze(1))
+    read, kept, longer = (Counter(part.source) for part in (movements, movements.take(rows), too_long))
     return DataSplits(
         splits,
         fit_statistics(splits["train"], config.companding_px),
@@ -292,7 +319,7 @@ def load_splits(config: DataConfig) -> DataSplits:
         dropped,
         recordings.repaired_events,
         left_out,
-        {source: (kept[source], read[source]) for source in sorted(read)},
+        {source: Kept(kept[source], read[source], longer[source]) for source in sorted(read)},
         _hash(config, splits),
     )
 
