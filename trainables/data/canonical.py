@@ -27,7 +27,7 @@ from trainables.data.representation import REPRESENTATIONS, prefix_mask
 
 TENSORS = ("deltas", "mask", "angle", "distance_px", "duration_s", "target_width_px")
 UNKNOWN_PX = torch.tensor(math.nan, dtype=torch.float64)  # a target width, of every row
-SAMPLE = "sample"  # the source of a movement that nobody recorded and that matches no recording
+SAMPLE = "sample"  # the source of a movement that was not recorded and matches no recording
 MINIMUM_DISTANCE_PX = 8.0  # below, whole pixels carry little information about the shape of a movement
 
 

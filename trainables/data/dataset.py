@@ -1,7 +1,7 @@
 """Split recordings into the four splits of a data set, and a split into batches.
 
 A split is decided by a hash of the group (the user, else the recording session), so that no user stands in two splits,
-whatever the order or the number of the recordings. Sources whose groups are no known persons are trained on only. In
+whatever the order or the number of the recordings. Sources whose groups may share a user are trained on only. In
 the evaluated splits a user has at most `rows_per_user` movements. Statistics come from the training split alone.
 """
 

@@ -52,7 +52,7 @@ USERS = {"train": 26, "validation": 18, "test": 11, "holdout": 10}
 EFFECTIVE = {"validation": 15.2, "test": 8.9, "holdout": 8.9}
 CAPPED = {"validation": 273, "test": 141, "holdout": 76}
 DROPPED = {"longer than T=64 steps at 60 Hz": 258}
-BLOCKS = 1087  # usable movements of unknown persons
+BLOCKS = 1087  # usable movements of unnamed users
 
 
 def users(split: str, count: int) -> list[str]:
@@ -104,7 +104,7 @@ def test_the_default_splits_have_as_many_users_as_published(splits: DataSplits) 
     assert (len(named), EFFECTIVE["validation"] >= 15) == (21, True)
 
 
-def test_unknown_persons_are_trained_on_only(splits: DataSplits) -> None:
+def test_unnamed_users_are_trained_on_only(splits: DataSplits) -> None:
     assert Counter(splits["train"].source) == {"cursory": BLOCKS, "sapimouse": SIZES["train"] - BLOCKS}
     assert {source for name in EVALUATION_SPLITS for source in splits[name].source} == {"sapimouse"}
 
