@@ -40,9 +40,9 @@ def command(module: str, *overrides: str) -> None:
 # %% [markdown]
 # ## A CSV
 #
-# One row per event, with the columns `t_ms, x, y, user, session`. Put your own file at
-# `results/tutorial/recordings.csv`; where there is none, the default recordings are written there in this form, so
-# that the tutorial can run.
+# One row per event, with the columns `t_ms, x, y, user, session`, and `source` where the recordings come from several.
+# Put your own file at `results/tutorial/recordings.csv`; where there is none, the default recordings are written there
+# in this form, so that the tutorial can run.
 
 # %%
 FOLDER.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,8 @@ if not CSV.exists():
     tables = []
     for number, recording in enumerate(read_recordings("cursory").recordings):
         columns = {"t_ms": recording.t_ms, "x": recording.x, "y": recording.y}
-        tables.append(pd.DataFrame(columns).assign(user=recording.user, session=f"session{number}"))
+        names = {"user": recording.user, "session": f"session{number}", "source": recording.source}
+        tables.append(pd.DataFrame(columns).assign(**names))
     pd.concat(tables).to_csv(CSV, index=False)
 print(pd.read_csv(CSV).head(3))
 

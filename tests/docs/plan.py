@@ -45,6 +45,11 @@ BEFORE_THE_SERVICE = (
         "python -m platform.train trainable.data.source=table trainable.data.path=recordings.csv name=own",
         SAMPLED,
     ),
+    Run(
+        "python -m platform.train name=two "
+        "'trainable.data.sources=[{reader:cursory},{reader:table,path:recordings.csv,name:mine}]'",
+        SAMPLED,
+    ),
     Run("python -m platform.tune --plan", SAMPLED),
     Run(
         "python -m platform.tune",

@@ -83,10 +83,12 @@ def test_every_field_reaches_the_job(client: TestClient, backend: FakeBackend) -
 
 
 def test_hardness_and_distribution_reach_the_job_too(client: TestClient, backend: FakeBackend) -> None:
-    payload = {"n": 1, "hardness": [0, 0.25], "distribution": "even_distance", "detector": "0001-dddddddddddd"}
+    payload = {"n": 1, "hardness": [0, 0.25], "distribution": "even_distance", "source": "sapimouse"}
+    payload["detector"] = "0001-dddddddddddd"
     response = client.post("/v1/samples", json=payload)
     (job,) = backend.jobs
     assert (job.hardness, job.distribution, job.detector) == ((0.0, 0.25), "even_distance", "0001-dddddddddddd")
+    assert job.source == "sapimouse"
     assert response.headers["x-conditions"] == "even_distance"
     assert "score" in decode(response.content, "safetensors")[0]
 

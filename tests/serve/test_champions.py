@@ -302,6 +302,7 @@ def test_the_model_card_holds_the_metrics_of_the_decision_with_intervals_and_cou
     assert card["confidence"] == 0.9
     assert (card["representation"], card["sequence_length"], card["channels"]) == ("fixed_dt", 64, 2)
     assert card["sampling"]["steps"] == 2
+    assert card["sources"] == ["cursory", "sapimouse"]
     parameters = models.champions.get().generator.model.parameters()
     assert card["parameters"] == sum(p.numel() for p in parameters)
     assert any("synthetic" in line for line in card["limits_of_use"])

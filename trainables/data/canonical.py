@@ -27,7 +27,7 @@ from trainables.data.representation import REPRESENTATIONS, prefix_mask
 
 TENSORS = ("deltas", "mask", "angle", "distance_px", "duration_s", "target_width_px")
 UNKNOWN_PX = torch.tensor(math.nan, dtype=torch.float64)  # a target width, of every row
-SAMPLE = "sample"  # the source of a movement that nobody recorded and that matches no recording
+SAMPLE = "sample"  # the source of a movement that was not recorded and matches no recording
 MINIMUM_DISTANCE_PX = 8.0  # below, whole pixels carry little information about the shape of a movement
 
 
@@ -169,7 +169,7 @@ def turning(steps: Float[Tensor, "N S 2"]) -> Float[Tensor, "N"]:
 
 def usable(movements: Movements, config: CanonicalConfig) -> tuple[Int[Tensor, "M"], Mapping[str, int]]:
     """Rows that the canonical form can hold, and how many of the others fall under which law."""
-    longest = config.sequence_length if config.form.bounded else torch.iinfo(torch.int64).max
+    longest = config.longest
     distance = movements.steps_px.sum(dim=1).norm(dim=-1)
     reasons = {
         "steps that are not finite": ~distance.isfinite(),

@@ -48,7 +48,7 @@ def read_cursory(path: Path | None = None) -> RecordingSet:
     """Read the recordings of the installed package `cursory`, all 2,356 in the file's order.
 
     The user is "sapimouse/user64" where recovered, else "cursory/block9", and the source the part before the slash: the
-    recordings of unknown persons are not those of SapiMouse. The session is the block, "block3".
+    recordings of unnamed users are not those of SapiMouse. The session is the block, "block3".
 
     Raises:
         RecordingError: the package or its file is missing, the file is not the known one, or a `path` was given.

@@ -1,7 +1,7 @@
 """Split recordings into the four splits of a data set, and a split into batches.
 
 A split is decided by a hash of the group (the user, else the recording session), so that no user stands in two splits,
-whatever the order or the number of the recordings. Sources whose groups are no known persons are trained on only. In
+whatever the order or the number of the recordings. Sources whose groups may share a user are trained on only. In
 the evaluated splits a user has at most `rows_per_user` movements. Statistics come from the training split alone.
 """
 
@@ -9,10 +9,10 @@ import functools
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -24,13 +24,15 @@ from torch.utils.data import Dataset
 from trainables.core.config import ConfigError, require
 from trainables.data.canonical import TENSORS, Canonical, Movements, encode, pack, usable
 from trainables.data.companding import compand, expand
-from trainables.data.config import EVALUATION_SPLITS, MEASURED_CONDITIONS, SPLITS, DataConfig
+from trainables.data.config import CONDITION_WIDTH, EVALUATION_SPLITS, MEASURED_CONDITIONS, SPLITS, DataConfig
 from trainables.data.observation import Events, observe
-from trainables.data.recordings import Recording, read_recordings
+from trainables.data.recordings import Recording, read_data
 from trainables.data.sources import TRAINED_ON_ONLY
 from trainables.data.users import capped, effective_users
 
 SHARES = (0.36, 0.32, 0.16, 0.16)  # of the hash range; the 60 named users of the default data fall 20 / 20 / 11 / 9
+ENOUGH, LONGER = 0.7, 128  # share of a source that T is to keep, and the T that keeps it of nearly every source
+LONGER_REMEDY = f"set data.canonical.sequence_length={LONGER}"
 BUCKET = 8.0  # steps; the network's internal length is a multiple of it
 # Chosen among 20,000 by the sizes of the default splits alone: of those with 20 named users in training and validation,
 # 15 effective users in validation and 7.5 in test and holdout, it has the most training movements of named users.
@@ -45,6 +47,7 @@ class Statistics:
 
     Attributes:
         scale_px: Of the companding.
+        sources: Names of the sources, one column of a network's condition each; none where there is only one source.
     """
 
     mean: Float[Tensor, "C"]
@@ -52,6 +55,32 @@ class Statistics:
     condition_mean: Float[Tensor, "D"]
     condition_std: Float[Tensor, "D"]
     scale_px: Float[Tensor, ""]
+    sources: tuple[str, ...] = ()
+
+    @property
+    def condition_width(self) -> int:
+        """Width of a network's condition."""
+        return CONDITION_WIDTH + len(self.sources)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the tensors for a checkpoint, whose record names the sources."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Tensor], sources: Iterable[str] = ()) -> "Statistics":
+        """Inverse of `tensors`.
+
+        Args:
+            sources: Names of the sources of the training split.
+        """
+        return cls(
+            tensors["mean"],
+            tensors["std"],
+            tensors["condition_mean"],
+            tensors["condition_std"],
+            tensors["scale_px"],
+            source_columns(sources),
+        )
 
     def compress(self, steps_px: Float[Tensor, "N T C"]) -> Float[Tensor, "N T C"]:
         """Standardised companded steps, from pixels, in float64."""
@@ -71,15 +100,20 @@ class Statistics:
         """Canonical deltas in float64 at the distances of `frame`; inverse of `normalise`."""
         return frame.with_steps_px(self.expand(z)).deltas
 
-    def normalise_condition(self, condition: Float[Tensor, "N D"]) -> Float[Tensor, "N E"]:
-        """A network's condition in float32, `CONDITION_WIDTH` columns: the raw ones standardised, and 1 or 0.
+    def normalise_condition(self, condition: Float[Tensor, "N D"], source: Int[Tensor, "N"]) -> Float[Tensor, "N E"]:
+        """A network's condition in float32, `condition_width` columns: the raw ones standardised, and 1 or 0.
 
-        1 where the target width is known; where it is not (NaN) both of its columns are 0.
+        1 where the target width is known; where it is not (NaN) both of its columns are 0. Then a column per source,
+        which a linear layer turns into an embedding: 1 in that of the row's source, all 0 where it is unknown.
+
+        Args:
+            source: Index in `sources`; -1: unknown.
         """
         standardised = (condition - self.condition_mean) / self.condition_std
         known = ~condition[:, -1:].isnan()
         width = torch.where(known, standardised[:, -1:], 0.0)
-        return torch.cat([standardised[:, :-1], width, known], dim=1).float()
+        its_source = source[:, None] == torch.arange(len(self.sources))
+        return torch.cat([standardised[:, :-1], width, known, its_source], dim=1).float()
 
 
 class Sequences(NamedTuple):
@@ -101,13 +135,46 @@ class SequenceDataset(Dataset[Batch]):
 
     def __init__(self, canonical: Canonical, statistics: Statistics) -> None:
         self.sequences = Sequences(statistics.normalise(canonical), canonical.mask)
-        self.condition = statistics.normalise_condition(canonical.condition())
+        source = source_index(canonical.source, statistics.sources)
+        self.condition = statistics.normalise_condition(canonical.condition(), source)
 
     def __len__(self) -> int:
         return len(self.condition)
 
     def __getitem__(self, rows: int | Int[Tensor, "B"]) -> Batch:
         return Batch(Sequences(self.sequences.z[rows], self.sequences.mask[rows]), self.condition[rows])
+
+    def without_sources(self, rows: Bool[Tensor, "N"]) -> "SequenceDataset":
+        """The same sequences under the same conditions, with the source of some rows unknown."""
+        other = copy(self)
+        other.condition = self.condition.clone()
+        other.condition[rows, CONDITION_WIDTH:] = 0.0
+        return other
+
+
+def source_index(names: Sequence[str], among: Sequence[str]) -> Int[Tensor, "N"]:
+    """Index of each name, -1 where it is not among them."""
+    place = {name: number for number, name in enumerate(among)}
+    return torch.tensor([place.get(name, -1) for name in names], dtype=torch.int64)
+
+
+def source_columns(names: Iterable[str]) -> tuple[str, ...]:
+    """The different names in order, of which a network's condition has a column each; none where there is only one."""
+    different = sorted(set(names))
+    return tuple(different) if len(different) > 1 else ()
+
+
+class Kept(NamedTuple):
+    """Movements of a source that are usable, of those that the reader returned; how many are longer than T steps."""
+
+    usable: int
+    read: int
+    too_long: int
+
+    @property
+    def share(self) -> float:
+        """Share that is usable."""
+        return self.usable / self.read
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +185,7 @@ class DataSplits:
         dropped: Reason -> movements left out, over reading and canonicalisation.
         repaired: Reason -> raw events left out by the reader.
         capped: Evaluated split -> usable movements left out of it since their user has more than `rows_per_user`.
-        kept: Source -> usable movements, and those that the reader returned.
+        kept: Source -> how many of its movements are usable.
         sha256: Over configuration, values, groups and, where there are several, sources: equal if and only if the
             training data are.
     """
@@ -129,7 +196,7 @@ class DataSplits:
     dropped: Mapping[str, int]
     repaired: Mapping[str, int]
     capped: Mapping[str, int]
-    kept: Mapping[str, tuple[int, int]]
+    kept: Mapping[str, Kept]
     sha256: str
 
     def __getitem__(self, split: str) -> Canonical:
@@ -146,11 +213,22 @@ class DataSplits:
             rows += [(f"  {name} ({_users(split.group)})", len(split))]
             rows += [(f"    {source} ({_users(owners)})", len(owners)) for source, owners in self._by_source(split)]
             rows += [("    not of them: over the most of a user", n) for n in [self.capped.get(name, 0)] if n]
-        for source, (kept, read) in self.kept.items():
-            rows += [(f"  usable of the {read:,} of {source} ({kept / read:.0%})", kept)]
+        for source, kept in self.kept.items():
+            rows += [(f"  usable of the {kept.read:,} of {source} ({kept.share:.0%})", kept.usable)]
         rows += [(f"  raw events left out: {reason}", n) for reason, n in self.repaired.items() if n]
         width = max(len(label) for label, _ in rows)
-        return "\n".join(f"{label:<{width}}  {count:>7,}" for label, count in rows)
+        lines = [f"{label:<{width}}  {count:>7,}" for label, count in rows]
+        return "\n".join([*lines, *([f"{self.too_short}; {LONGER_REMEDY}"] if self.too_short else [])])
+
+    @property
+    def too_short(self) -> str:
+        """What T keeps of the sources that a longer one would keep more of; empty where there is none."""
+        steps = self.splits["train"].mask.shape[1]
+        little = [source for source, kept in self.kept.items() if kept.share < ENOUGH and kept.too_long]
+        if not little or steps >= LONGER:
+            return ""
+        shares = ", ".join(f"{self.kept[source].share:.0%} of {source}" for source in little)
+        return f"T={steps} steps keep {shares}"
 
     def _by_source(self, split: Canonical) -> Iterator[tuple[str, list[str]]]:
         """Yield each source with the users of its rows in a split, where the data have several sources."""
@@ -205,7 +283,8 @@ def fit_statistics(canonical: Canonical, scale_px: float) -> Statistics:
         for name, std in zip(names, values.std(dim=0).tolist(), strict=True):
             require(std > 0, f"`standard deviation of {name} > 0` in the training split", str(std))
     mean, std = (torch.stack(parts) for parts in zip(*map(_moments, condition.unbind(dim=1)), strict=True))
-    return Statistics(steps.mean(dim=0), steps.std(dim=0), mean, std, torch.tensor(scale_px, dtype=torch.float64))
+    scale = torch.tensor(scale_px, dtype=torch.float64)
+    return Statistics(steps.mean(dim=0), steps.std(dim=0), mean, std, scale, source_columns(canonical.source))
 
 
 def _moments(column: Float[Tensor, "N"]) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
@@ -224,13 +303,15 @@ def load_splits(config: DataConfig) -> DataSplits:
         ConfigError: a split is empty after dropping, an evaluated one has no user of an evaluated source, a user stands
             in two splits, or another than the training split alone has target widths.
     """
-    recordings = read_recordings(config.source, Path(config.path) if config.path else None)
+    recordings = read_data(config)
     movements = observe_recordings(recordings.recordings)
     rows, unusable = usable(movements, config.canonical)
     dropped = Counter(recordings.dropped) + Counter(unusable)
     splits, left_out = _split(movements.take(rows), config)
     _require_widths_to_learn_from(splits)
-    read, kept = Counter(movements.source), Counter(movements.take(rows).source)
+    longest = config.canonical.longest
+    too_long = movements.take((movements.length > longest).nonzero().squeeze(1))
+    read, kept, longer = (Counter(part.source) for part in (movements, movements.take(rows), too_long))
     return DataSplits(
         splits,
         fit_statistics(splits["train"], config.companding_px),
@@ -238,7 +319,7 @@ def load_splits(config: DataConfig) -> DataSplits:
         dropped,
         recordings.repaired_events,
         left_out,
-        {source: (kept[source], read[source]) for source in sorted(read)},
+        {source: Kept(kept[source], read[source], longer[source]) for source in sorted(read)},
         _hash(config, splits),
     )
 

@@ -62,6 +62,8 @@ class SampleConfig:
     n: PositiveInt = 1000  # movements to sample
     seq_len: NonNegativeInt = 0  # T, steps of a movement; 0: the trained length
     cond: str = ""  # .npy file of raw conditions [n, D]; empty: those of training movements
+    # source of the recordings that samples are to be like; null: as the training movements whose conditions are drawn
+    source: str | None = None
     # null, here and below: as the checkpoint was evaluated; solver of the reverse process
     sampler: Annotated[str, Choice(SAMPLER_NAMES)] | None = None
     spacing: Annotated[str, Choice(SPACING_NAMES)] | None = None  # at which noise levels the network is called

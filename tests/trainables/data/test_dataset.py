@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ import torch
 from scipy.stats import chisquare
 from torch import Tensor
 
-from trainables.core.config import ConfigError
+from trainables.core.config import ConfigError, build, plain
 from trainables.data.canonical import encode
 from trainables.data.config import (
     CONDITION_WIDTH,
@@ -24,12 +25,14 @@ from trainables.data.config import (
     SPLITS,
     CanonicalConfig,
     DataConfig,
+    SourceConfig,
 )
 from trainables.data.dataset import (
     BUCKET,
     SHARES,
     Batch,
     DataSplits,
+    Kept,
     SequenceDataset,
     batches,
     fit_statistics,
@@ -39,8 +42,9 @@ from trainables.data.dataset import (
     one_pass,
     split_of,
 )
-from trainables.data.recordings import read_recordings
+from trainables.data.recordings import read_data, read_recordings
 from trainables.data.users import effective_users
+from trainables.generation.conditions import NO_SOURCE
 
 ROOT = Path(__file__).resolve().parents[3]
 SIZES = {"train": 1262, "validation": 164, "test": 90, "holdout": 92}
@@ -48,7 +52,7 @@ USERS = {"train": 26, "validation": 18, "test": 11, "holdout": 10}
 EFFECTIVE = {"validation": 15.2, "test": 8.9, "holdout": 8.9}
 CAPPED = {"validation": 273, "test": 141, "holdout": 76}
 DROPPED = {"longer than T=64 steps at 60 Hz": 258}
-BLOCKS = 1087  # usable movements of unknown persons
+BLOCKS = 1087  # usable movements of unnamed users
 
 
 def users(split: str, count: int) -> list[str]:
@@ -89,7 +93,7 @@ def test_the_default_recordings_have_the_published_sizes(splits: DataSplits) -> 
     assert {reason: count for reason, count in splits.dropped.items() if count} == DROPPED
     assert splits.capped == CAPPED
     assert splits.read == sum(SIZES.values()) + sum(CAPPED.values()) + sum(DROPPED.values()) == 2356
-    assert splits.kept == {"cursory": (BLOCKS, 1287), "sapimouse": (1011, 1069)}
+    assert splits.kept == {"cursory": Kept(BLOCKS, 1287, 200), "sapimouse": Kept(1011, 1069, 58)}
 
 
 def test_the_default_splits_have_as_many_users_as_published(splits: DataSplits) -> None:
@@ -100,7 +104,7 @@ def test_the_default_splits_have_as_many_users_as_published(splits: DataSplits) 
     assert (len(named), EFFECTIVE["validation"] >= 15) == (21, True)
 
 
-def test_unknown_persons_are_trained_on_only(splits: DataSplits) -> None:
+def test_unnamed_users_are_trained_on_only(splits: DataSplits) -> None:
     assert Counter(splits["train"].source) == {"cursory": BLOCKS, "sapimouse": SIZES["train"] - BLOCKS}
     assert {source for name in EVALUATION_SPLITS for source in splits[name].source} == {"sapimouse"}
 
@@ -222,7 +226,7 @@ def of_sources(frame: pd.DataFrame, *sources: str) -> pd.DataFrame:
 
 def test_rows_of_several_sources_are_counted_by_source(tmp_path: Path) -> None:
     splits = load(of_sources(table(), "one", "other"), tmp_path / "table.parquet")
-    assert splits.kept == {"one": (32, 32), "other": (32, 32)}
+    assert splits.kept == {"one": Kept(32, 32, 0), "other": Kept(32, 32, 0)}
     for name in SPLITS:
         assert Counter(splits[name].source) == {"one": 8, "other": 8}
     assert splits.table().count("    other (2 users, 2.0 effective)") == 4
@@ -250,6 +254,98 @@ def test_a_user_of_a_source_that_is_trained_on_only_is_refused_in_another_split(
     again = both[both.split == "test"].assign(source="cursory")
     with pytest.raises(ConfigError, match=r"^expected users of the test split who are not trained on, but got one"):
         load(pd.concat([both, again]), tmp_path / "table.parquet")
+
+
+def sources_of(frame: pd.DataFrame, folder: Path, *names: str, named: bool = True) -> tuple[SourceConfig, ...]:
+    """Write one table per source, without a column that names it."""
+    folder.mkdir()
+    found = []
+    for name in names:
+        own = frame[frame.source == name].drop(columns=["split", "source"])
+        own.to_parquet(folder / f"{name}.parquet", index=False)
+        found.append(SourceConfig("table", str(folder / f"{name}.parquet"), name if named else None))
+    return tuple(found)
+
+
+def test_several_sources_are_those_of_one_table(tmp_path: Path) -> None:
+    frame = of_sources(table(), "one", "other")
+    together = load(frame, tmp_path / "table.parquet")
+    for named in (True, False):
+        sources = sources_of(frame, tmp_path / str(named), "one", "other", named=named)
+        found = load_splits(DataConfig(sources=sources))
+        assert found.sha256 == together.sha256
+        assert found.kept == together.kept
+        alone = load_splits(DataConfig(sources=sources[1:]))
+        assert set(alone["train"].source) == {"other"}
+        assert alone.statistics.sources == ()
+
+
+def test_a_name_is_given_to_users_without_one_of_a_source(tmp_path: Path) -> None:
+    table().assign(source="").drop(columns=["split", "source"]).to_parquet(tmp_path / "mine.parquet", index=False)
+    found = read_data(DataConfig(sources=(SourceConfig("table", str(tmp_path / "mine.parquet"), "lab"),)))
+    assert {recording.source for recording in found.recordings} == {"lab"}
+    assert {recording.user.partition("/")[0] for recording in found.recordings} == {"lab"}
+
+
+def test_a_name_does_not_hide_that_a_source_is_trained_on_only() -> None:
+    law = r"^expected no `name` for recordings of cursory, which are trained on only, but got name=mine; leave the name"
+    with pytest.raises(ConfigError, match=law):
+        read_data(DataConfig(sources=(SourceConfig("cursory", None, "mine"),)))
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        (
+            {"source": "table", "path": "a.csv", "sources": [{"reader": "cursory"}]},
+            "expected `source` and `path`, or `sources`, but got source=table, path=a.csv and 1 sources; leave",
+        ),
+        (
+            {"sources": [{"reader": "quux"}]},
+            "sources[0]: expected `reader` in {balabit, cursory, sapimouse, table}, but",
+        ),
+        (
+            {"sources": [{"path": "a.csv", "name": "a"}, {"path": "b.csv", "name": "a"}]},
+            "expected each `name` of `sources` once, but got a twice; give each another name",
+        ),
+        ({"sources": [{"path": "a.csv"}, {"path": "a.csv"}]}, "expected `sources` to name each entry once, but got"),
+        ({"sources": [{"path": "a.csv", "nmae": "a"}]}, "unknown key sources[0].nmae; did you mean `name`?"),
+        ({"sources": ["a.csv"]}, "expected `sources` to be a list of {reader, path, name}, but got sources=['a.csv']"),
+        (
+            {"sources": [{"name": ""}]},
+            "sources[0]: expected `name` with at least one letter, but got name=''; leave it",
+        ),
+    ],
+)
+def test_wrong_sources_are_one_line(mapping: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as exc_info:
+        build(DataConfig, mapping)
+    assert str(exc_info.value).startswith(message)
+    assert "\n" not in str(exc_info.value)
+
+
+def test_a_configuration_of_several_sources_survives_its_plain_form() -> None:
+    config = DataConfig(sources=(SourceConfig("table", "a.csv", "a"), SourceConfig("cursory")))
+    assert build(DataConfig, plain(config)) == config
+    assert config.label == "a, cursory"
+    assert DataConfig().label == "cursory"
+
+
+# the length
+
+
+def test_a_source_of_which_little_is_kept_is_named_with_the_remedy(tmp_path: Path) -> None:
+    frame = of_sources(table(), "one", "other")
+    slow = frame.assign(t_ms=[3 * t if s == "other" else t for t, s in zip(frame.t_ms, frame.source, strict=True)])
+    splits = load(slow, tmp_path / "table.parquet")
+    kept = splits.kept["other"]
+    assert kept.share < 0.7 < splits.kept["one"].share
+    assert kept.too_long == kept.read - kept.usable > 0
+    line = f"T=64 steps keep {kept.share:.0%} of other; set data.canonical.sequence_length=128"
+    assert splits.table().splitlines()[-1] == line
+    longer = load(slow, tmp_path / "table.parquet", sequence_length=128)
+    assert (longer.too_short, longer.kept["other"].share) == ("", 1.0)
+    assert load(frame, tmp_path / "short.parquet").too_short == ""
 
 
 # the hash
@@ -312,12 +408,12 @@ def test_widths_that_nothing_can_be_learnt_from_are_refused(tmp_path: Path) -> N
 
 def test_statistics_come_from_the_training_split_alone(tmp_path: Path) -> None:
     frame = table()
-    first = vars(load(frame, tmp_path / "first.parquet").statistics)
+    first = load(frame, tmp_path / "first.parquet").statistics.tensors()
 
     def doubled(of: list[str], file: str) -> dict[str, Tensor]:
         chosen = frame.split.isin(of)
         changed = frame.assign(x=[2 * x if c else x for x, c in zip(frame.x, chosen, strict=True)])
-        return vars(load(changed, tmp_path / file).statistics)
+        return load(changed, tmp_path / file).statistics.tensors()
 
     elsewhere, inside = doubled(list(SPLITS[1:]), "elsewhere.parquet"), doubled(["train"], "inside.parquet")
     for name, value in first.items():
@@ -334,7 +430,7 @@ def test_widths_are_standardised_over_the_rows_with_a_width(splits: DataSplits, 
     widths_px = [5.0 + i for i in range(60)] if isinstance(widths, str) else [*widths, *[math.nan] * (60 - len(widths))]
     canonical = replace(real, target_width_px=torch.tensor(widths_px, dtype=torch.float64))
     statistics = fit_statistics(canonical, 0.25)
-    found = statistics.normalise_condition(canonical.condition())
+    found = statistics.normalise_condition(canonical.condition(), NO_SOURCE.expand(60))
     assert (found.dtype, found.shape) == (torch.float32, (60, CONDITION_WIDTH))
     known = [math.log(width) for width in widths_px if not math.isnan(width)]
     mean = sum(known) / len(known) if known else 0.0
@@ -342,9 +438,22 @@ def test_widths_are_standardised_over_the_rows_with_a_width(splits: DataSplits, 
     for row, width in zip(found[:, -2:].tolist(), widths_px, strict=True):
         expected = [0.0, 0.0] if math.isnan(width) else [(math.log(width) - mean) / std, 1.0]
         assert row == pytest.approx(expected, abs=1e-6)
-    plain = fit_statistics(real, 0.25).normalise_condition(real.condition())
+    plain = fit_statistics(real, 0.25).normalise_condition(real.condition(), NO_SOURCE.expand(60))
     assert torch.equal(found[:, :-2], plain[:, :-2])
     assert not bool(plain[:, -2:].any())
+
+
+def test_a_condition_has_a_column_of_each_source_where_there_are_several(splits: DataSplits) -> None:
+    """Row by row from the names; all zeros for a source that was not trained on."""
+    real = splits["validation"].take(torch.arange(6))
+    mixed = replace(real, source=("sapimouse", "cursory", "another", "sapimouse", "sample", "cursory"))
+    condition = SequenceDataset(mixed, splits.statistics).condition
+    assert splits.statistics.condition_width == CONDITION_WIDTH + 2
+    assert condition[:, CONDITION_WIDTH:].tolist() == [[0, 1], [1, 0], [0, 0], [0, 1], [0, 0], [1, 0]]
+    alone = replace(splits["train"], source=("one",) * len(splits["train"]))
+    statistics = fit_statistics(alone, 0.25)
+    assert (statistics.sources, SequenceDataset(mixed, statistics).condition.shape) == ((), (6, CONDITION_WIDTH))
+    assert torch.equal(SequenceDataset(mixed, statistics).condition, condition[:, :CONDITION_WIDTH])
 
 
 def test_normalising_is_undone_by_denormalising(splits: DataSplits) -> None:

@@ -63,7 +63,7 @@ def test_all_2356_recordings_of_65_groups_are_kept(default: RecordingSet) -> Non
     assert {r.session for r in default.recordings} == {f"block{i}" for i in range(14)}
 
 
-def test_named_users_are_of_another_source_than_the_blocks_of_unknown_persons(default: RecordingSet) -> None:
+def test_named_users_are_of_another_source_than_the_blocks_of_unnamed_ones(default: RecordingSet) -> None:
     sources = {r.user: r.source for r in default.recordings}
     assert {user.partition("/")[0] == source for user, source in sources.items()} == {True}
     assert Counter(sources.values()) == {"sapimouse": 60, "cursory": 5}

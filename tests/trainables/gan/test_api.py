@@ -1,5 +1,6 @@
 """Properties of sampling from an adversarial checkpoint: what a sample depends on, and what is refused."""
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -98,7 +99,7 @@ def test_a_sample_depends_on_its_own_condition_alone(source: GanGenerator, human
     given = conditions_of(real)
     raw = given.raw.clone()
     raw[3, 1] += 0.5
-    before, after = samples(source, real), samples(source, real, conditions=Conditions(raw, given.angle))
+    before, after = samples(source, real), samples(source, real, conditions=replace(given, raw=raw))
     changed = (before - after).abs().flatten(1).amax(dim=1) > 1e-4
     assert changed.tolist() == [row == 3 for row in range(8)]
 
@@ -112,6 +113,28 @@ def test_a_target_width_is_matched_only_if_it_was_learnt(source: GanGenerator, h
             known.sample_matching(wide, seed=0).deltas, known.sample_matching(real, seed=0).deltas, rtol=0.0, atol=1e-5
         )
         assert bool((~same).flatten(1).any(dim=1).all()) is differs
+
+
+def test_a_source_is_matched_if_it_was_learnt(source: GanGenerator, human: Canonical) -> None:
+    real = human.take(torch.arange(8))
+    found = [
+        source.sample_matching(replace(real, source=(name,) * 8), seed=0).deltas
+        for name in ("cursory", "sapimouse", "another", "a third")
+    ]
+    assert torch.equal(found[2], found[3])
+    for one, other in itertools.combinations(found[:3], 2):
+        assert bool((~torch.isclose(one, other, rtol=0.0, atol=1e-5)).flatten(1).any(dim=1).all())
+
+
+def test_an_older_checkpoint_without_sources_is_loaded(splits: DataSplits, tmp_path: Path) -> None:
+    statistics = replace(splits.statistics, sources=())
+    save_state(initial_state(CONFIG, statistics, ALONE), CONFIG, splits, tmp_path / "new")
+    tensors, record = load_checkpoint(tmp_path / "new")
+    del tensors["known.source"], record["sources"]
+    save_checkpoint(tmp_path / "old", tensors, record)
+    model = load_gan(tmp_path / "old")
+    assert model.training_conditions.sources == ()
+    assert bool(model.sample_matching(splits["validation"].take(torch.arange(4)), seed=0).deltas.isfinite().all())
 
 
 def test_samples_are_the_seeds_and_no_two_rows_share_their_noise(source: GanGenerator, human: Canonical) -> None:
