@@ -60,7 +60,7 @@ class SampleConfig:
 
     ckpt: str = ""  # checkpoint folder
     n: PositiveInt = 1000  # movements to sample
-    seq_len: NonNegativeInt = 0  # T, steps of a movement; 0: the trained length
+    seq_len: NonNegativeInt = 0  # T, steps of a movement, at most the trained ones; 0: the trained length
     cond: str = ""  # .npy file of raw conditions [n, D]; empty: those of training movements
     # null, here and below: as the checkpoint was evaluated; solver of the reverse process
     sampler: Annotated[str, Choice(SAMPLER_NAMES)] | None = None

@@ -185,6 +185,7 @@ def test_a_truncated_file_of_conditions_is_refused(checkpoint: Path, tmp_path: P
         "steps=-1",
         "steps=1001",
         "seq_len=4",
+        "seq_len=65",
         "ckpt=",
         "ckpt=nowhere",
         "number=3",
