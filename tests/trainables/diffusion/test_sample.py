@@ -3,6 +3,7 @@
 import json
 import weakref
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,17 @@ from trainables.data.canonical import Movements, usable
 from trainables.data.config import CONDITION_NAMES, CanonicalConfig
 from trainables.data.dataset import observe_recordings
 from trainables.data.recordings import read_recordings
+from trainables.data.samples import PARTS, part_of
 from trainables.diffusion.api import SamplingConfig, generate_diffusion_samples, load_generator
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sample import COMMAND, main
-from trainables.diffusion.sample_files import FORMATS, SampleFiles
+from trainables.diffusion.sample_files import FORMATS, SampleFiles, Window
 from trainables.diffusion.sample_run import read_conditions, sampled
 from trainables.diffusion.sampling_config import SampleConfig
 from trainables.eval.generation.config import EvaluationConfig
 from trainables.generation.blocks import WINDOW
+from trainables.generation.conditions import Conditions
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +79,11 @@ def test_one_window_at_a_time_is_computed_and_kept(checkpoint: Path) -> None:
     source.model.register_forward_hook(lambda *_: computed.append(1))
     stream = sampled(source, source.draw_conditions(n, 0, 64), canonical, config)
     assert not computed
-    z, _ = next(stream)
+    window = next(stream)
     calls = len(computed)
-    assert len(z) == WINDOW
-    kept = weakref.ref(z)
-    del z, _
+    assert len(window) == WINDOW
+    kept = weakref.ref(window.z)
+    del window
     next(stream)
     assert len(computed) <= 2 * calls + 2
     assert kept() is None
@@ -89,18 +92,25 @@ def test_one_window_at_a_time_is_computed_and_kept(checkpoint: Path) -> None:
 @pytest.mark.parametrize("chosen", list(FORMATS))
 def test_only_the_chosen_formats_are_written(checkpoint: Path, tmp_path: Path, chosen: str) -> None:
     assert run_sampling(checkpoint, tmp_path, f"format=[{chosen}]") == 0
-    assert {path.name for path in tmp_path.iterdir()} == {f"samples.{chosen}", "samples.json"}
+    beside = {part_of(Path("samples.npy"), part).name for part in PARTS} if chosen == "npy" else set()
+    assert {path.name for path in tmp_path.iterdir()} == {f"samples.{chosen}", "samples.json", *beside}
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
 def test_an_interrupted_run_leaves_the_previous_files_complete(tmp_path: Path, error: type[BaseException]) -> None:
     movements = Movements(torch.ones(2, 8, 2).double(), torch.tensor([8, 5]), ("a", "b"))
+    window = Window(
+        torch.ones(2, 8, 2),
+        torch.ones(2, 8, dtype=torch.bool),
+        Conditions(torch.from_numpy(conditions(2)), torch.zeros(2, dtype=torch.float64)),
+        movements,
+    )
     with SampleFiles(tmp_path, tuple(FORMATS), (2, 8, 2), {"run": 1}) as files:
-        files.write(torch.ones(2, 8, 2), movements)
+        files.write(window)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert set(before) == {"samples.npy", "samples.parquet", "samples.json"}
+    assert {"samples.npy", "samples.parquet", "samples.json"} < set(before)
     with suppress(error), SampleFiles(tmp_path, tuple(FORMATS), (4, 8, 2), {"run": 2}) as files:
-        files.write(torch.zeros(2, 8, 2), movements)
+        files.write(replace(window, z=torch.zeros(2, 8, 2)))
         raise error
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
