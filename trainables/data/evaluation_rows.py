@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from trainables.core.config import ConfigError, require
+from trainables.core.config import ConfigError
 from trainables.data.canonical import pack, usable
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits, split_of
@@ -48,8 +48,8 @@ def row_ids(split: str, data_sha256: str, count: int) -> list[str]:
     return [f"{split}-{data_sha256[:SHOWN]}-{row}" for row in range(count)]
 
 
-def rows_of(ids: Sequence[str], split: str, data_sha256: str, count: int) -> Int[Tensor, "N"]:
-    """Return the row numbers that ids name, in the order of the ids.
+def rows_of(ids: Sequence[str], split: str, data_sha256: str, count: int, path: Path) -> Int[Tensor, "N"]:
+    """Return the row numbers that the ids of a file name, in the order of the ids.
 
     Raises:
         ConfigError: An id that is none of this split, or one that is there twice.
@@ -59,17 +59,20 @@ def rows_of(ids: Sequence[str], split: str, data_sha256: str, count: int) -> Int
         known = re.fullmatch(re.escape(prefix) + r"(0|[1-9]\d*)", name)
         if known is None or int(known[1]) >= count:
             raise ConfigError(
-                f"expected every `{ROW_ID}` to be one of {prefix}0 to {prefix}{count - 1}, but got {name}; name the "
-                "split and the data keys with which the conditions were written"
+                f"{path}: expected every `{ROW_ID}` to be one of {prefix}0 to {prefix}{count - 1}, but got {name}; "
+                "name the split and the data keys with which the conditions were written"
             )
-    require_once(ids)
+    require_once(ids, path)
     return torch.tensor([int(name.removeprefix(prefix)) for name in ids], dtype=torch.int64)
 
 
-def require_once(ids: Sequence[str]) -> None:
-    """Raise ConfigError for a row id that is there twice."""
+def require_once(ids: Sequence[str], path: Path) -> None:
+    """Raise ConfigError for a row id that is in a file twice."""
     for name, times in Counter(ids).most_common(1):
-        require(times == 1, f"each `{ROW_ID}` once", f"{name} {times} times", "give one sample per row")
+        if times > 1:
+            raise ConfigError(
+                f"{path}: expected each `{ROW_ID}` once, but got {name} {times} times; give one sample per row"
+            )
 
 
 def evaluation_table(config: DataConfig, split: str) -> pd.DataFrame:
@@ -131,7 +134,7 @@ def read_evaluation_table(path: Path) -> tuple[tuple[str, ...], Float[Tensor, "N
     duration, distance, ratio = (_positive(path, frame, name) for name in NUMBERS[:3])
     turned, width = numbers(path, frame, NUMBERS[3]), positive_or_unknown(path, frame, WIDTH)
     raw = np.stack([np.log(duration), np.log(distance), np.log(ratio), np.log1p(turned), np.log(width)], axis=1)
-    angle = torch.from_numpy(numbers(path, frame, ANGLE))
+    angle = torch.from_numpy(numbers(path, frame, ANGLE).copy())  # pandas hands out arrays that cannot be written
     return tuple(texts(path, frame, ROW_ID)), torch.from_numpy(raw), angle
 
 

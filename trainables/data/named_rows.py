@@ -45,7 +45,7 @@ def read_named_rows(path: Path) -> RecordingSet:
     if table is None:
         table = _of_events(path)
     ids = table["user"].to_pylist()
-    require_once(ids)
+    require_once(ids, path)
     return read_movement_rows(path, table)
 
 

@@ -87,7 +87,7 @@ def compare(config: EvalConfig, progress: Progress) -> tuple[Numbers, list[Metri
         row_ids = file.row_ids or ()
         law, remedy = f"`{ROW_ID}` in each of several files", "sample under `python -m platform.data conditions`"
         require(file.row_ids is not None, law, f"none in {path}", remedy)
-        sets.append(SampleSet(path, file, rows_of(row_ids, config.split, splits.sha256, real.read)))
+        sets.append(SampleSet(path, file, rows_of(row_ids, config.split, splits.sha256, real.read, Path(path))))
     common = common_rows(sets)
     form = common_form(data.canonical, real.movements, *(one.file.movements for one in sets))
     matched = encode(real.movements.take(common), form)

@@ -51,7 +51,8 @@ def write_report(config: EvalConfig) -> int:
     text = json.dumps(numbers, indent=1, sort_keys=True, allow_nan=False)
     (folder / "report.json").write_text(text + "\n")
     console.print(key_metrics(numbers))
-    console.print(f"report and plots: {folder.resolve()}", highlight=False, soft_wrap=True)
+    written = "report, card and plots" if config.ckpt else "report and plots"
+    console.print(f"{written}: {folder.resolve()}", highlight=False, soft_wrap=True)
     return 0
 
 
@@ -150,7 +151,7 @@ def of_file(config: EvalConfig, progress: Progress) -> EvaluationInput:
     else:
         law, remedy = "no `val_split` with a file whose row ids name a split", "leave val_split out"
         require(not config.val_split, law, f"val_split={config.val_split}", remedy)
-        rows = rows_of(file.row_ids, config.split, splits.sha256, len(splits[config.split]))
+        rows = rows_of(file.row_ids, config.split, splits.sha256, len(splits[config.split]), path)
         movements = matched(file, rows, real, training, form, *chosen)
     return EvaluationInput(origin_of(path, file), config.data, splits, movements)
 

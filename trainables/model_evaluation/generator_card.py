@@ -105,13 +105,13 @@ class GeneratorCard:
         return "\n\n".join(part.strip() for part in parts) + "\n"
 
     def table(self) -> Table:
-        """Return the metrics with their intervals, the better direction and what they mean."""
+        """Return the metrics with their meaning, their intervals, and the better direction."""
         names = [metric.name for metric in GENERATION.metrics if metric.name in self._names()]
         rows = [
-            (GENERATION[name].column, *shown_metrics([name], self.metrics), _better(name), GENERATION[name].description)
-            for name in names
+            (f"{GENERATION[name].column}: {GENERATION[name].description}", *shown_metrics([name], self.metrics), better)
+            for name, better in ((name, _better(name)) for name in names)
         ]
-        return Table(self._title(), ("metric", f"value [{100 * CONFIDENCE:g} %]", "better", "meaning"), tuple(rows))
+        return Table(self._title(), ("metric", f"value [{100 * CONFIDENCE:g} %]", "better"), tuple(rows))
 
     def _names(self) -> set[str]:
         return {*self.metrics.values, *self.metrics.estimates} - {VAL_REJECTED}
