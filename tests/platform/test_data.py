@@ -20,10 +20,8 @@ def test_the_conditions_of_a_split_are_written_by_suffix(
     table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     split = load_splits(DataConfig())["validation"]
     assert len(table) == len(split)
-    users = len(set(split.group))
-    assert (
-        capsys.readouterr().out.strip() == f"{path}: {len(split)} conditions of {users} users of the validation split"
-    )
+    counts = f"{len(split)} conditions of {len(set(split.group))} users"
+    assert capsys.readouterr().out.strip() == f"{path}: {counts} of the validation split"
     assert [path.name] == [entry.name for entry in path.parent.iterdir()]
 
 

@@ -1,4 +1,4 @@
-"""The table of evaluation conditions: it holds a split's conditions, and a row id names one movement of one data set."""
+"""The table of evaluation conditions holds those of a split, and a row id names one movement of one data set."""
 
 from pathlib import Path
 
