@@ -59,7 +59,8 @@ def write_served(movements: ServedMovements, folder: Path) -> None:
     width_px = tensors["target_width_px"]
     tensors["target_width_px"] = torch.where(width_px.isnan(), UNKNOWN, width_px)
     if movements.requested is not None:
-        tensors |= flatten("requested", movements.requested.tensors())
+        own = {name: tensor.clone() for name, tensor in movements.requested.tensors().items()}  # files share no memory
+        tensors |= flatten("requested", own)
     origin = {name: getattr(movements, name) for name in ("model", "model_sha256", "refused", "data_sha256")}
     record = {"kind": KIND, "form": plain(movements.form), "request": dict(movements.request), **origin}
     save_checkpoint(folder, tensors, {**record, "group": list(movements.canonical.group)})
