@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ import torch
 from benchmarks.serving_changes import kill, swap
 from benchmarks.serving_memory import memory
 from benchmarks.support.clients import Load, SendRequest, plain_http, require_equal, with_retries
-from benchmarks.support.service import ONE, Measurement, RunningService, Setup, sampled, service, trained
+from benchmarks.support.service import ONE, Measurement, RunningService, Setup, lengthened, sampled, service, trained
 from trainables.models import ServedGenerator, load_generator
 
 WARM_UP = 2  # rounds that are not measured
@@ -100,7 +100,8 @@ def throughput(served: RunningService) -> float:
 
 def transfer(setup: Setup) -> list[Measurement]:
     """Measure the milliseconds of n=2048 at [200, 2] beyond sampling."""
-    with service(setup.storage("transfer"), *ONE) as served:
+    longer = lengthened(setup.checkpoint, setup.folder / "longer", 200)
+    with service(replace(setup, checkpoint=longer).storage("transfer"), *ONE) as served:
         return [
             Measurement.over(f"n=2048 of [200, 2] beyond sampling, {form}", "ms", beyond_ms(served, form), "< 100")
             for form in ("npy", "safetensors")
@@ -109,7 +110,7 @@ def transfer(setup: Setup) -> list[Measurement]:
 
 def beyond_ms(served: RunningService, form: str) -> list[float]:
     """Return the milliseconds of each request beyond its sampling time."""
-    send = plain_http(served.url, {"n": 2048, "seq_len": 200, "steps": 1, "format": form})
+    send = plain_http(served.url, {"n": 2048, "steps": 1, "format": form})
     responses = [send(seed) for seed in range(WARM_UP + ROUNDS)][WARM_UP:]
     return [1e3 * (response.seconds - response.sampling_s) for response in responses]
 

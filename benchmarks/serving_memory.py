@@ -78,7 +78,7 @@ class MixedClient:
                 "n": chosen.randint(1, 256),
                 "seed": chosen.randrange(2**31),
                 "steps": chosen.choice((1, 2, 4)),
-                "seq_len": chosen.choice((0, 100, 200)),
+                "seq_len": chosen.choice((0, 48, 60)),
                 "format": chosen.choice([*FORMATS]),
             }
         )

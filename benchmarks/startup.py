@@ -25,6 +25,7 @@ LINES = (
     "platform.doctor --help",
     "platform.promote --help",
     "platform.evaluate --help",
+    "platform.data --help",
     "platform.labels --help",
     "platform.negatives --help",
     "serve --help",

@@ -30,6 +30,7 @@ Evaluate a checkpoint of any kind, or a file of samples, on users outside its tr
   python -m platform.evaluate ckpt=FOLDER bots=bots.parquet users=users.parquet          a detector on your recordings
   python -m platform.evaluate ckpt=FOLDER leave_one_out=results/leave_one_out/leave_one_out.json
   python -m platform.evaluate samples=FILE.parquet split=test               movements made elsewhere
+  python -m platform.evaluate samples=[A.parquet,B.parquet] split=test      files side by side, with their differences
 
 The keys are those of a generator or of a detector, whichever ckpt holds; `--help ckpt=FOLDER` prints them.
 """

@@ -9,16 +9,12 @@ from typing import Any
 
 from trainables.core.config import plain
 from trainables.diffusion.sampling_config import SamplingChanges
+from trainables.generation.limits_of_use import LIMITS_OF_USE
 from trainables.metric_registry import METRICS
 from trainables.model_registry.registry import Published
 from trainables.models import ServedGenerator
 from trainables.training.checkpoint import load_record
 
-GENERATOR_LIMITS = (
-    "Intended to harden detectors: its movements are synthetic negatives, and every response is marked so.",
-    "Returns canonical normalised deltas; it injects no input, schedules no clicks and drives no browser.",
-    "Imitates no particular user, and nothing optimises evasion of a detector for a client.",
-)
 DETECTOR_LIMITS = (
     "A score is never the sole basis to block a user.",
     "Touchpads, motor impairments and remote desktops raise false positives.",
@@ -37,7 +33,7 @@ def generator_card(published: Published, generator: ServedGenerator) -> dict[str
         "sources": list(generator.training_conditions.sources),
         "target_widths": generator.training_conditions.tell_widths,
         "sampling": None if sampling is None else plain(sampling),
-        "limits_of_use": list(GENERATOR_LIMITS),
+        "limits_of_use": list(LIMITS_OF_USE),
     }
 
 

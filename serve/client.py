@@ -35,7 +35,7 @@ class SampleOptions(TypedDict, total=False):
     """Options of a sample; by default those of the champion's evaluation.
 
     Attributes:
-        seq_len: T, where the champion's form supports other lengths than its own.
+        seq_len: T, where the champion's form supports shorter lengths than its own.
         seed: Seed of the whole sample; None: a random one, returned as `Samples.seed`.
         conditions: Raw rows [1 or n, D], columns as in `trainables.data.canonical.CONDITION_NAMES`, NaN for an unknown
             target width.

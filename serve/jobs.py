@@ -34,7 +34,7 @@ class Job:
     Attributes:
         n: Number of movements.
         first: Number of the first row.
-        seq_len: T; 0: the trained length.
+        seq_len: T, at most the trained length; 0: the trained length.
         seed: Seed of the noise, and of the conditions where they are sampled.
         conditions: Raw rows, columns as in `CONDITION_NAMES`, NaN for an unknown target width: one for all, or n;
             none: sampled from `distribution`.

@@ -69,7 +69,7 @@ class SampleRequest(_RequestModel):
             "examples": [
                 {"n": 16, "seed": 7},
                 {"n": 2, "seed": 7, "format": "json", "pixels": True, "conditions": [CONDITION]},
-                {"n": 256, "seq_len": 200, "steps": 20, "sampler": "dpmpp_2m", "distribution": "even_distance"},
+                {"n": 256, "seq_len": 60, "steps": 20, "sampler": "dpmpp_2m", "distribution": "even_distance"},
             ]
         }
     )
@@ -78,7 +78,9 @@ class SampleRequest(_RequestModel):
     first: int = Field(
         0, ge=0, lt=ROWS_PER_SEED, description="Number of the first row in the endless sequence of the seed."
     )
-    seq_len: int = Field(0, ge=0, description="Steps T of the arrays; 0: the trained length.")
+    seq_len: int = Field(
+        0, ge=0, description="Steps T of the arrays, at most the trained length; 0: the trained length."
+    )
     seed: int | None = Field(
         None, ge=0, lt=SEED_LIMIT, description="Default: a random seed, returned with the response."
     )

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from benchmarks import hard_negatives
-from platform import doctor, evaluate, labels, negatives, promote, train, tune
+from platform import data, doctor, evaluate, labels, negatives, promote, train, tune
+from platform.core.data_config import EvaluationRowsConfig
 from platform.core.negatives_config import NegativesConfig
 from platform.preflight.config import DoctorConfig, LabelsConfig
 from platform.promotion.config import PromoteConfig
@@ -50,6 +51,7 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
     "promote": (promote.COMMAND, lambda request: build(PromoteConfig, request.config)),
     "doctor": (doctor.COMMAND, lambda request: build(DoctorConfig, without(request.config, "trainable"))),
     "labels": (labels.COMMAND, lambda request: build(LabelsConfig, without(request.config, "trainable"))),
+    "data": (data.COMMAND, lambda request: build(EvaluationRowsConfig, request.config)),
     "negatives": (negatives.COMMAND, lambda request: build(NegativesConfig, request.config)),
     "hard_negatives": (
         hard_negatives.COMMAND,

@@ -17,6 +17,7 @@ ANSWERS = (("--help",), ("--cfg", "job"), ("no_such_key=1",))
 COMMANDS = (
     "platform.tune",
     "platform.train",
+    "platform.data",
     "platform.doctor",
     "platform.evaluate",
     "platform.labels",

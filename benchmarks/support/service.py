@@ -159,6 +159,16 @@ def altered(checkpoint: Path, folder: Path) -> Path:
     return folder
 
 
+def lengthened(checkpoint: Path, folder: Path, sequence_length: int) -> Path:
+    """Write a checkpoint of the same network for movements of up to `sequence_length` steps; return it."""
+    tensors, record = load_checkpoint(checkpoint)
+    config = record["config"]
+    canonical = {**config["data"]["canonical"], "sequence_length": sequence_length}
+    data = {**config["data"], "canonical": canonical}
+    save_checkpoint(folder, tensors, {**record, "config": {**config, "data": data}})
+    return folder
+
+
 def publish(storage: Path, checkpoint: Path, registry: str = FOLDER) -> None:
     """Publish a checkpoint as the champion of a registry below a storage path."""
     with lock_registry(Registry.below(storage, registry)) as publisher:

@@ -18,9 +18,9 @@ from serve.patience import ServiceError
 from trainables.core.config import require
 from trainables.core.derived_seeds import derive
 from trainables.core.seeding import generator
-from trainables.data.canonical import Canonical, Movements, decode, with_deltas
+from trainables.data.canonical import Canonical, Movements, decode, usable, with_deltas
 from trainables.data.dataset import load_splits
-from trainables.detector.dataset.negatives import conditions_for, make
+from trainables.detector.dataset.negatives import conditions_for, make, others
 from trainables.detector.dataset.served_negatives import NotServedError, ServedMovements, write_served
 from trainables.generation.conditions import Conditions
 from trainables.training.checkpoint_record import CheckpointError
@@ -58,21 +58,29 @@ def fetch(client: HardNegatives, config: NegativesConfig, advance: Callable[[int
         ServiceError: the service refuses, or does not respond.
         ShortageError: too many cannot be used.
     """
-    form, rounds = config.data.canonical, list[Samples]()
+    form, rounds, splits = config.data.canonical, list[Samples](), load_splits(config.data)
+    like = conditions_for(splits["train"], config.n, generator(config.seed, "served"))
+    requested, left = Conditions(like.condition(), like.angle.clone()), torch.arange(len(like))
 
     def of_champion(like: Canonical, attempt: int) -> Movements:
+        nonlocal left
         options = _options(config, like, attempt)
         if rounds:
             options |= {"model": rounds[0].model, "detector": rounds[0].detector}
         rounds.append(joined([*_counted(client.stream(len(like), **options), advance)]))
-        return decode(_placed(rounds[-1], like, config), form)
+        placed = _placed(rounds[-1], like, config)
+        requested.raw[left], requested.angle[left] = rounds[-1].condition.double(), placed.angle.double()
+        movements = decode(placed, form)
+        left = left[others(usable(movements, form)[0], len(left))]  # these are requested again
+        return movements
 
-    like = conditions_for(load_splits(config.data)["train"], config.n, generator(config.seed, "served"))
     canonical, refused = make("served", of_champion, like, form)
     request = {name: getattr(config, name) for name in ("seed", "steps", "source", "hardness")}
     if config.hardness is not None:
         request |= {"detector": rounds[0].detector, "looked_through": sum(int(each.number[-1]) + 1 for each in rounds)}
-    return ServedMovements(canonical, form, rounds[0].model, rounds[0].weights_sha256, request, refused)
+    return ServedMovements(
+        canonical, form, rounds[0].model, rounds[0].weights_sha256, request, refused, requested, splits.sha256
+    )
 
 
 def _counted(chunks: Iterable[Samples], advance: Callable[[int], object]) -> Iterator[Samples]:

@@ -98,6 +98,19 @@ BEFORE_THE_SERVICE = (
         "out_dir=generated/fast",
         "n=20",
     ),
+    Run("python -m platform.data conditions split=test out=conditions.parquet"),
+    Run("python -m trainables.diffusion.sample ckpt=CHECKPOINT cond=conditions.parquet out_dir=generated/test"),
+    Run(
+        "python -m trainables.diffusion.sample ckpt=CHECKPOINT cond=conditions.parquet steps=8 out_dir=generated/test8"
+    ),
+    Run(
+        "python -m platform.evaluate samples=generated/test/samples.parquet split=test out_dir=evaluation/pairs",
+        "metrics=[mmd]",
+    ),
+    Run(
+        "python -m platform.evaluate samples=[generated/test/samples.parquet,generated/test8/samples.parquet] split=test "
+        "out_dir=evaluation/both"
+    ),
     Run("python -m platform.promote study_name=diffusion", LIFTED),
     Run("python -m platform.promote study_name=diffusion trial=0", LIFTED, codes=(0, 3)),
     Run("python -m platform.promote ckpt=CHECKPOINT split=validation", LIFTED, codes=(0, 3)),

@@ -121,6 +121,10 @@ def test_movements_of_the_champion_under_conditions_of_training_users_are_stored
     assert (job.n, job.seq_len, job.model, job.hardness) == (N, 64, "", None)
     requested = torch.tensor(job.conditions, dtype=torch.float64)
     torch.testing.assert_close(requested, like.condition(), rtol=1e-6, atol=0, equal_nan=True)
+    assert kept.requested is not None
+    torch.testing.assert_close(kept.requested.raw, requested, rtol=1e-6, atol=0, equal_nan=True)
+    assert torch.equal(kept.requested.angle, like.angle.double())
+    assert kept.data_sha256 == load_splits(DataConfig()).sha256
     assert capsys.readouterr().out.strip() == (
         f"{folder}: {N} movements of {CHAMPION} (aaaaaaaaaaaa), 0 without a canonical form replaced"
     )

@@ -143,7 +143,7 @@ def test_a_response_has_the_bytes_of_the_application_in_one_process(url: str, st
     assert champion == Registry.below(storage).champion_id()
     for body in (
         {"n": 1, "seed": 3},
-        {"n": 40, "seed": 2**40, "first": 7, "seq_len": 80, "steps": 3, "format": "npy"},
+        {"n": 40, "seed": 2**40, "first": 7, "seq_len": 60, "steps": 3, "format": "npy"},
         {"n": 2, "seed": 0, "format": "json", "conditions": [[-0.7, 6.0, 0.1, 0.8, None]]},
     ):
         payload = {**REQUEST, "pixels": False, **body}

@@ -58,7 +58,7 @@ JOBS = [
     Job(1, seed=4),
     Job(40, seed=3, pixels=True),
     Job(7, seed=5, seq_len=51),
-    Job(5, seed=5, seq_len=200, pixels=True),
+    Job(5, seed=5, seq_len=60, pixels=True),
     Job(9, seed=6, distribution="even_distance"),
     Job(9, seed=6, distribution="even_distance", source="sapimouse"),
     Job(7, seed=5, source="cursory"),
@@ -222,7 +222,7 @@ def test_jobs_of_one_length_and_sampler_share_one_batch(models: Models, monkeypa
         Job(1, seed=2, model=name),
         Job(3, sampling=SamplingChanges(steps=2)),
     ]
-    compute(models, [*same, Job(1, seq_len=65), Job(1, sampling=SamplingChanges(steps=3))])
+    compute(models, [*same, Job(1, seq_len=63), Job(1, sampling=SamplingChanges(steps=3))])
     assert sorted(calls.rows) == [1, 1, 7]
 
 
@@ -232,7 +232,7 @@ def test_a_generator_that_is_not_batch_invariant_is_computed_job_by_job_with_the
     """Pretend that the generator is not batch-invariant, as on a GPU."""
     models, _ = serving(tmp_path, adversarial)
     monkeypatch.setattr(GanGenerator, "batch_invariant", False)
-    jobs = [Job(1, seed=1), Job(30, seed=2), Job(3, seed=2, first=4), Job(2, seed=3, seq_len=80, pixels=True)]
+    jobs = [Job(1, seed=1), Job(30, seed=2), Job(3, seed=2, first=4), Job(2, seed=3, seq_len=60, pixels=True)]
     alone = [contents(sampled(compute(models, [job])[0])) for job in jobs]
     calls = Calls(monkeypatch)
     assert [contents(sampled(result)) for result in compute(models, jobs)] == alone
@@ -309,6 +309,7 @@ def test_a_result_never_mixes_two_champions(checkpoint: Path, other: Path, tmp_p
 BAD = {
     "an unknown model": (Job(2, model="0009-aaaaaaaaaaaa"), UnknownModelError, "unknown model id"),
     "a length too short": (Job(2, seq_len=2), BadRequestError, "expected `seq_len >= 8`, but got seq_len=2"),
+    "a length too long": (Job(2, seq_len=65), BadRequestError, "expected `seq_len <= 64`, the length of the model"),
     "a movement too long": (Job(1, seq_len=16, conditions=raw_conditions(1)), BadRequestError, "a longer seq_len"),
     "a target width": (
         Job(1, conditions=((*raw_conditions(1)[0][:4], 3.0),)),

@@ -60,7 +60,7 @@ def read_table(path: Path | None, rule: MovementRule = DEFAULT_RULE) -> Recordin
     if path.suffix.lower() == ".parquet":
         table = _read_parquet(path)
         if any(_is_list(table.schema.field(column).type) for column in SIGNAL):
-            return _read_movements(path, table)
+            return read_movement_rows(path, table)
         return _read_events(path, numbered(path, table.to_pandas(), first_row=1), rule)
     raise RecordingError(f"{path}: expected a table to end in .csv or .parquet, but got {path.suffix!r}")
 
@@ -86,7 +86,7 @@ def _read_events(path: Path, frame: pd.DataFrame, rule: MovementRule) -> Recordi
     order = np.argsort(stream, kind="stable")  # streams may be interleaved
     together = np.diff(stream[order]) == 0
     t_ms, x, y = (numbers(path, frame, column)[order] for column in SIGNAL)
-    _require_non_decreasing(path, t_ms, together, frame.index.to_numpy()[order], "session")
+    require_non_decreasing(path, t_ms, together, frame.index.to_numpy()[order], "session")
     target, is_break = _targets(path, frame), np.zeros(len(order), dtype=np.bool_)
     if target is not None:
         target = target[order]
@@ -123,7 +123,7 @@ def _names(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"source": source, "user": user, "session": session})
 
 
-def _require_non_decreasing(
+def require_non_decreasing(
     path: Path, t_ms: FloatArray, together: npt.NDArray[np.bool_], rows: npt.NDArray[np.int64], unit: str
 ) -> None:
     """Raise at the first row whose time is before that of the row before it in the same `unit`."""
@@ -135,8 +135,12 @@ def _require_non_decreasing(
         raise error_at(path, int(rows[first + 1]), f"{law}; {remedy}")
 
 
-def _read_movements(path: Path, table: pa.Table) -> RecordingSet:
-    """Take the movements of a table with one row per movement."""
+def read_movement_rows(path: Path, table: pa.Table) -> RecordingSet:
+    """Take the movements of a table with one row per movement.
+
+    Raises:
+        RecordingError: Lists of unequal length, a value that is no finite number, or a time that decreases.
+    """
     frame = numbered(path, table.select([c for c in table.column_names if c not in SIGNAL]).to_pandas(), first_row=1)
     names, target = _names(path, frame), _targets(path, frame)
     lists = {column: _lists(path, table, column) for column in SIGNAL}
@@ -145,7 +149,7 @@ def _read_movements(path: Path, table: pa.Table) -> RecordingSet:
         _require_equal_lengths(path, lists["t_ms"], found, column)
         _require_finite(path, found, rows, column)
     t_ms, x, y = (lists[column].values for column in SIGNAL)
-    _require_non_decreasing(path, t_ms, np.diff(rows) == 0, rows, "movement")
+    require_non_decreasing(path, t_ms, np.diff(rows) == 0, rows, "movement")
 
     bounds = np.concatenate([[0], np.cumsum(lists["t_ms"].lengths)]).tolist()
     owners = names.itertuples(index=False, name=None)

@@ -94,7 +94,7 @@ class Generator:
         """The canonical form at another length T.
 
         Raises:
-            ConfigError: another length than the trained one, in a form without padding.
+            ConfigError: a longer one than the trained one, or a shorter one in a form without padding.
         """
         return form_at(self.canonical, sequence_length)
 
@@ -287,7 +287,7 @@ def generate_diffusion_samples(
 
     Args:
         n: Number of movements, at least 1.
-        seq_len: T; with fixed 60 Hz steps any length that holds the requested durations, else the trained length.
+        seq_len: T, at most the trained length; with fixed 60 Hz steps a shorter one that holds the requested durations.
         cond: Raw conditions [n, D], columns as in `CONDITION_NAMES`, the last NaN where no target width is given; None
             draws those of training movements.
         device: Device that the network runs on.

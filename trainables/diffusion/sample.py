@@ -3,9 +3,11 @@
     python -m trainables.diffusion.sample ckpt=results/... n=2000 steps=20 seq_len=64 out_dir=generated
     python -m trainables.diffusion.sample ckpt=results/... sampler=dpmpp_2m spacing=log_snr steps=8 format=[parquet]
     python -m trainables.diffusion.sample ckpt=results/... n=500 cond=conditions.npy
+    python -m trainables.diffusion.sample ckpt=results/... cond=conditions.parquet
 
-Writes `samples.npy` (standardised canonical deltas, float32 [n, seq_len, C]), `samples.parquet` (one row per movement:
-t_ms, x and y as lists in pixels, which the data reader takes) and `samples.json` (checkpoint, seed, settings).
+Writes `samples.npy` (standardised canonical deltas, float32 [n, seq_len, C]) with the conditions, directions and masks
+beside it, `samples.parquet` (one row per movement: t_ms, x and y as lists in pixels, which the data reader takes, and
+the conditions) and `samples.json` (statistics, form, checkpoint, data, seed, settings): see `trainables.data.samples`.
 
 What imports torch is imported when the work begins, so that `--help` starts without it.
 """

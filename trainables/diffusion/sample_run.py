@@ -13,12 +13,15 @@ from rich.progress import Progress
 from torch import Tensor
 
 from trainables.core.config import ConfigError, plain, require
-from trainables.data.canonical import Movements, decode, with_deltas
-from trainables.data.config import CanonicalConfig
+from trainables.core.version import VERSION
+from trainables.data.canonical import decode, with_deltas
+from trainables.data.config import CONDITION_NAMES, CanonicalConfig
+from trainables.data.evaluation_rows import SUFFIXES, read_evaluation_table
+from trainables.data.samples import statistics_record
 from trainables.diffusion.api import Conditions, Generator, load_generator
-from trainables.diffusion.sample_files import SampleFiles
+from trainables.diffusion.sample_files import SampleFiles, Window
 from trainables.diffusion.sampling import sampling_times
-from trainables.diffusion.sampling_config import SampleConfig
+from trainables.diffusion.sampling_config import SAMPLES, SampleConfig
 from trainables.generation.blocks import WINDOW
 from trainables.training.checkpoint import load_record
 
@@ -28,38 +31,63 @@ def sample(config: SampleConfig) -> int:
     require(bool(config.ckpt), "`ckpt` to be a checkpoint folder", "ckpt=''")
     source = load_generator(Path(config.ckpt), config.device).of_source(config.source)
     canonical = source.canonical_at(config.seq_len or source.canonical.sequence_length)
-    conditions = _conditions(config, source, canonical)
+    conditions, row_ids = _conditions(config, source, canonical)
     source = replace(source, sampling=config.changes.over(source.sampling))
     sampling_times(source.sampling, source.schedule, source.prediction)  # its law before anything is written
-    folder, shape = Path(config.out_dir), (config.n, canonical.sequence_length, canonical.form.channels)
-    with SampleFiles(folder, config.format, shape, _record(config, source)) as files, Progress() as progress:
-        task = progress.add_task("sampling", total=config.n)
-        for z, movements in sampled(source, conditions, canonical, config):
-            files.write(z, movements)
-            progress.advance(task, len(z))
-    Console().print(f"{config.n} movements in {folder.resolve()}", highlight=False, soft_wrap=True)
+    n = len(conditions)
+    folder, shape = Path(config.out_dir), (n, canonical.sequence_length, canonical.form.channels)
+    with SampleFiles(folder, config.format, shape, _record(config, source, canonical)) as files, Progress() as progress:
+        task = progress.add_task("sampling", total=n)
+        for window in sampled(source, conditions, canonical, config, row_ids):
+            files.write(window)
+            progress.advance(task, len(window))
+    Console().print(f"{n} movements in {folder.resolve()}", highlight=False, soft_wrap=True)
     return 0
 
 
 def sampled(
-    source: Generator, conditions: Conditions, canonical: CanonicalConfig, config: SampleConfig
-) -> Iterator[tuple[Float[Tensor, "M T C"], Movements]]:
+    source: Generator,
+    conditions: Conditions,
+    canonical: CanonicalConfig,
+    config: SampleConfig,
+    row_ids: tuple[str, ...] = (),
+) -> Iterator[Window]:
     """Samples and their movements in pixels, a window at a time; only one window is in memory."""
     for rows in torch.arange(len(conditions)).split(WINDOW):
         window = conditions.take(rows)
         frame = window.frame(canonical)
         (z,) = source.stream(window, frame, seed=config.seed, first=int(rows[0]))
-        yield z, decode(with_deltas(frame, source.statistics.denormalise(z, frame)), canonical)
+        movements = decode(with_deltas(frame, source.statistics.denormalise(z, frame)), canonical)
+        yield Window(z, frame.mask, window, movements, row_ids[rows[0] : rows[-1] + 1])
 
 
-def _conditions(config: SampleConfig, source: Generator, canonical: CanonicalConfig) -> Conditions:
-    """Return the conditions of the file, or drawn ones; all are checked before the first sample."""
-    if config.cond:
-        conditions = source.given_conditions(read_conditions(Path(config.cond)), config.n, config.seed)
+def _conditions(
+    config: SampleConfig, source: Generator, canonical: CanonicalConfig
+) -> tuple[Conditions, tuple[str, ...]]:
+    """Return the conditions of the file, or drawn ones, and the row ids of the file; all are checked before sampling.
+
+    Raises:
+        ConfigError: The file has another number of rows than `n`, or conditions that the model has none of.
+    """
+    path, row_ids, count = Path(config.cond), tuple[str, ...](), config.n
+    if path.suffix.lower() in SUFFIXES:
+        row_ids, raw, angle = read_evaluation_table(path)
+        given = source.given_conditions(_without_unlearnt(raw, source), count or len(raw), config.seed)
+        conditions = replace(given, angle=angle)  # in the direction of the row that is matched
+    elif config.cond:
+        raw = read_conditions(path)
+        conditions = source.given_conditions(raw, count or len(raw), config.seed)
     else:
-        conditions = source.draw_conditions(config.n, config.seed, canonical.sequence_length)
+        conditions = source.draw_conditions(count or SAMPLES, config.seed, canonical.sequence_length)
     conditions.check(canonical)
-    return conditions
+    return conditions, row_ids
+
+
+def _without_unlearnt(raw: Float[Tensor, "N D"], source: Generator) -> Float[Tensor, "N D"]:
+    """Return the conditions of movements without target widths where the model met none, as an evaluation does."""
+    if source.training_conditions.tell_widths:
+        return raw
+    return torch.cat([raw[:, :-1], torch.full_like(raw[:, -1:], torch.nan)], dim=1)
 
 
 def read_conditions(path: Path) -> Float[Tensor, "N D"]:
@@ -79,11 +107,19 @@ def read_conditions(path: Path) -> Float[Tensor, "N D"]:
     return torch.from_numpy(values.astype(np.float64))
 
 
-def _record(config: SampleConfig, source: Generator) -> dict[str, Any]:
+def _record(config: SampleConfig, source: Generator, canonical: CanonicalConfig) -> dict[str, Any]:
+    """Return what the files need to be read without the checkpoint, and what made them."""
+    checkpoint = load_record(Path(config.ckpt))
     return {
         "provenance": "synthetic",
+        "kind": checkpoint.get("kind"),
+        "weights_sha256": checkpoint["weights_sha256"],
+        "data_sha256": checkpoint.get("data_sha256"),
+        "version": VERSION,
+        "seed": config.seed,
         "config": plain(config),
         "sampling": plain(source.sampling),
-        "weights_sha256": load_record(Path(config.ckpt))["weights_sha256"],
-        "canonical": plain(source.canonical),
+        "canonical": plain(canonical),
+        "condition_names": list(CONDITION_NAMES),
+        "statistics": statistics_record(source.statistics),
     }

@@ -8,6 +8,7 @@ from trainables.core.config import require
 
 SAMPLER_NAMES = ("ddim", "dpmpp_2m")
 FORMAT_NAMES = ("npy", "parquet")
+SAMPLES = 1000  # movements to sample where neither their number nor their conditions are given
 SPACING_NAMES = ("trailing", "log_snr")
 
 
@@ -59,9 +60,11 @@ class SampleConfig:
     """Configuration of one sampling run: checkpoint, number, conditions, sampler and output."""
 
     ckpt: str = ""  # checkpoint folder
-    n: PositiveInt = 1000  # movements to sample
-    seq_len: NonNegativeInt = 0  # T, steps of a movement; 0: the trained length
-    cond: str = ""  # .npy file of raw conditions [n, D]; empty: those of training movements
+    n: PositiveInt | None = None  # movements to sample; null: one per row of `cond`, 1000 without it
+    seq_len: NonNegativeInt = 0  # T, steps of a movement, at most the trained ones; 0: the trained length
+    # conditions: a .npy file of raw ones [n, D], or a table of `python -m platform.data conditions`, whose row ids then
+    # stand beside the samples; empty: those of training movements
+    cond: str = ""
     # source of the recordings that samples are to be like; null: as the training movements whose conditions are drawn
     source: str | None = None
     # null, here and below: as the checkpoint was evaluated; solver of the reverse process

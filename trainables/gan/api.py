@@ -71,7 +71,7 @@ class GanGenerator:
         """The canonical form at another length T.
 
         Raises:
-            ConfigError: another length than the trained one, in a form without padding.
+            ConfigError: a longer one than the trained one, or a shorter one in a form without padding.
         """
         return form_at(self.canonical, sequence_length)
 

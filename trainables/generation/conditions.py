@@ -168,20 +168,24 @@ class Conditions:
             longest <= config.sequence_length or not config.form.bounded,
             f"`duration <= {longest_s:.3f} s` (T={config.sequence_length} steps at {RATE_HZ:g} Hz)",
             f"{longest / RATE_HZ:.3f} s",
-            "ask for shorter movements or a longer seq_len",
+            "ask for shorter movements, or a longer seq_len up to the model's own length",
         )
 
 
 def form_at(trained: CanonicalConfig, sequence_length: int) -> CanonicalConfig:
-    """The canonical form of a model at another length T.
+    """The canonical form of a model at another length T, of at most the trained one.
+
+    A longer one would hold steps that the model never met: for movements that fit the trained length nothing but zeros.
 
     Raises:
-        ConfigError: too few steps, or another length than the trained one, in a form without padding.
+        ConfigError: too few steps, more than the trained ones, or other than these in a form without padding.
     """
-    require(sequence_length >= MINIMUM_STEPS, f"`seq_len >= {MINIMUM_STEPS}`", f"seq_len={sequence_length}")
-    free = trained.form.padded or sequence_length == trained.sequence_length
-    law = f"`seq_len == {trained.sequence_length}` with {trained.representation}"
-    require(free, law, f"seq_len={sequence_length}")
+    own, got = trained.sequence_length, f"seq_len={sequence_length}"
+    require(sequence_length >= MINIMUM_STEPS, f"`seq_len >= {MINIMUM_STEPS}`", got)
+    free = trained.form.padded or sequence_length == own
+    require(free, f"`seq_len == {own}` with {trained.representation}", got)
+    law, remedy = f"`seq_len <= {own}`, the length of the model", "leave it out, or ask a model that was trained longer"
+    require(sequence_length <= own, law, got, remedy)
     return replace(trained, sequence_length=sequence_length)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from trainables.core.bounds import AnyInt, Choice, Length, NonNegativeInt, check
+from trainables.core.bounds import AnyInt, Choice, Distinct, Length, NonNegativeInt, check
 from trainables.core.config import require
 from trainables.data.config import DataConfig
 from trainables.diffusion.sampling_config import SamplingChanges
@@ -20,7 +20,8 @@ class EvalConfig:
     """Checkpoint or file, users and metrics of an evaluation."""
 
     ckpt: str = ""  # checkpoint folder, or
-    samples: str = ""  # a file of movements: .parquet, .csv, .npy
+    # a file of movements: .parquet, .csv, .npy, or a folder of `platform.negatives`; several, [A,B], in one table
+    samples: Annotated[tuple[str, ...], Distinct()] = ()
     # parts of the report
     metrics: Annotated[tuple[Annotated[str, Choice(METRIC_NAMES)], ...], Length()] = METRIC_NAMES
     split: GeneratorSplit = "validation"  # split of the recordings; test for the final evaluation
@@ -38,3 +39,10 @@ class EvalConfig:
         check(self)
         given = "both" if self.ckpt and self.samples else "neither"
         require(bool(self.ckpt) != bool(self.samples), "exactly one of `ckpt` and `samples`", given)
+        several = len(self.samples) > 1
+        named = not several or not self.val_split
+        require(named, "no `val_split` with several files, whose row ids name a split", f"val_split={self.val_split}")
+        default = not several or self.metrics == METRIC_NAMES
+        chosen = f"metrics=[{', '.join(self.metrics)}]"
+        require(default, "no `metrics` with several files, which are compared by those of the training", chosen)
+        require(not several or self.n == 0, "n=0 with several files, which are compared row by row", f"n={self.n}")

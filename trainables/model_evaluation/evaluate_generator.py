@@ -16,18 +16,24 @@ from trainables.core.config import build, plain, require
 from trainables.data.canonical import Canonical, decode
 from trainables.data.config import DataConfig
 from trainables.data.dataset import DataSplits, load_splits
+from trainables.data.evaluation_rows import rows_of
+from trainables.detector.dataset.served_negatives import read_served
 from trainables.diffusion.api import Generator
 from trainables.diffusion.sampling_config import SamplingChanges
 from trainables.eval.generation import plots
 from trainables.eval.generation.comparison import Comparison
 from trainables.eval.generation.movement_reader import MOVEMENT_READERS, Observed, movements_of, read_movements
-from trainables.eval.generation.real_and_fake import RealAndFake, from_file, generated
+from trainables.eval.generation.real_and_fake import RealAndFake, from_file, generated, matched
 from trainables.eval.generation.report import CHECKS, METRICS, Numbers
 from trainables.eval.generation.report_table import key_metrics
 from trainables.model_evaluation.config import EvalConfig
+from trainables.model_evaluation.generator_card import write_card
 from trainables.models import MovementGenerator, load_generator
-from trainables.training.checkpoint import CheckpointError, file_sha256, load_record
+from trainables.training.checkpoint import WEIGHTS, CheckpointError, file_sha256, load_record
 
+MADE = (  # of the record of a file of samples, for the report
+    *("kind", "model", "weights_sha256", "model_sha256", "data_sha256", "version", "seed", "sampling", "request"),
+)
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "cursory")
 
 
@@ -39,11 +45,14 @@ def write_report(config: EvalConfig) -> int:
         numbers, comparison = evaluate(config, progress)
     folder = Path(config.out_dir)
     folder.mkdir(parents=True, exist_ok=True)
+    if config.ckpt:
+        write_card(folder, config, numbers, comparison)
     numbers["plots"] = _plot(comparison, numbers["metrics"], folder)
     text = json.dumps(numbers, indent=1, sort_keys=True, allow_nan=False)
     (folder / "report.json").write_text(text + "\n")
     console.print(key_metrics(numbers))
-    console.print(f"report and plots: {folder.resolve()}", highlight=False, soft_wrap=True)
+    written = "report, card and plots" if config.ckpt else "report and plots"
+    console.print(f"{written}: {folder.resolve()}", highlight=False, soft_wrap=True)
     return 0
 
 
@@ -66,7 +75,7 @@ def evaluate(config: EvalConfig, progress: Progress) -> tuple[Numbers, Compariso
         "fake": _counts("fake", movements.fake, movements),
         "training": {"movements": len(movements.training), "users": len(set(movements.training.group))},
         "data": {**plain(given.data), "sha256": given.splits.sha256},
-        "config": plain(config),
+        "config": {**plain(config), "samples": "".join(config.samples)},
         "checks": {name: results[name] for name in CHECKS},
         "metrics": {name: results[name] for name in config.metrics},
         "versions": {"python": sys.version.split()[0], **{package: version(package) for package in PACKAGES}},
@@ -128,18 +137,47 @@ def _with_sampling(source: MovementGenerator, config: EvalConfig) -> MovementGen
 
 
 def of_file(config: EvalConfig, progress: Progress) -> EvaluationInput:
-    """Read the movements of a file.
+    """Read the movements of a file; where they name rows of the split, each is compared with its own.
 
     Raises:
         RecordingError: The file cannot be read.
+        ConfigError: It names rows, but of another split or data set, or `val_split` takes the place of the split.
     """
-    path, splits = Path(config.samples), load_splits(config.data)
+    path, splits = Path("".join(config.samples)), load_splits(config.data)
     with _running(progress, "reading"):
-        file = read_movements(path)
+        file = read_file(path)
     real, training = _real(config, splits, config.data), decode(splits["train"], config.data.canonical)
-    movements = from_file(file, real, training, config.data.canonical, config.n, config.seed)
-    origin = {"samples": config.samples, "sha256": file_sha256(path), "events_left_out": dict(file.events)}
-    return EvaluationInput(origin, config.data, splits, movements)
+    form, chosen = config.data.canonical, (config.n, config.seed)
+    if file.row_ids is None:
+        movements = from_file(file, real, training, form, *chosen)
+    else:
+        law, remedy = "no `val_split` with a file whose row ids name a split", "leave val_split out"
+        require(not config.val_split, law, f"val_split={config.val_split}", remedy)
+        rows = rows_of(file.row_ids, config.split, splits.sha256, len(splits[config.split]), path)
+        movements = matched(file, rows, real, training, form, *chosen)
+    return EvaluationInput(origin_of(path, file), config.data, splits, movements)
+
+
+def read_file(path: Path) -> Observed:
+    """Read the movements of a file, or of a folder of movements that the service made.
+
+    Raises:
+        RecordingError, ConfigError, CheckpointError: It cannot be read.
+    """
+    if not path.is_dir():
+        return read_movements(path)
+    stored = read_served(path)
+    movements = decode(stored.canonical, stored.form)
+    requested = None if stored.requested is None else stored.requested.raw
+    return Observed(movements, len(movements), {}, {}, requested, record=load_record(path))
+
+
+def origin_of(path: Path, file: Observed) -> Numbers:
+    """Return path and hash of a file, and what it says of its making."""
+    made = {key: file.record[key] for key in MADE if file.record.get(key) is not None}
+    sha256 = file_sha256(path / WEIGHTS if path.is_dir() else path)
+    found: Numbers = {"samples": str(path), "sha256": sha256, "events_left_out": dict(file.events)}
+    return {**found, **({"made": made} if made else {}), "paired": file.row_ids is not None}
 
 
 def _real(config: EvalConfig, splits: DataSplits, data: DataConfig) -> Observed:

@@ -131,7 +131,7 @@ def rows_of(source: Generator, first: int, count: int, sampling: SamplingConfig)
     raw[::2, 0] += math.log(2.0)
     raw[17, 0] = math.log(64 / 60)  # alone it has no padded step of its own
     mine = Conditions(raw, torch.zeros(len(raw), dtype=torch.float64)).take(torch.arange(first, first + count))
-    frame = mine.frame(source.canonical_at(120))
+    frame = mine.frame(replace(source.canonical, sequence_length=120))
     return torch.cat([*source.stream(mine, frame, seed=1, sampling=sampling, first=first)])
 
 
@@ -147,7 +147,7 @@ def test_a_sample_is_the_same_to_the_last_bit_alone_and_in_any_company(
 
 def test_rows_of_different_seeds_and_numbers_share_calls_and_are_the_same_to_the_last_bit(source: Generator) -> None:
     conditions = Conditions(conditions_for(CHUNK + 12), torch.zeros(CHUNK + 12, dtype=torch.float64))
-    frame = conditions.frame(source.canonical_at(80))
+    frame = conditions.frame(source.canonical_at(60))
     keys = [(row % 3, 5 * row) for row in range(len(conditions))]
     sampling = SamplingConfig("ddim", steps=2, eta=1.0)
     together = source.rows(conditions, frame, keys, sampling)
@@ -513,6 +513,7 @@ def test_invalid_requests_are_refused(checkpoint: Path) -> None:
         ({"cond": not_finite}, "expected `conditions` to be finite"),
         ({"cond": too_long}, "expected `duration <= 1.067 s` (T=64 steps at 60 Hz), but got 1.100 s"),
         ({"seq_len": 7}, "expected `seq_len >= 8`, but got seq_len=7"),
+        ({"seq_len": 65}, "expected `seq_len <= 64`, the length of the model, but got seq_len=65; leave it out"),
         ({"steps": 0}, "expected `steps >= 1`, but got steps=0"),
         ({"steps": 1001}, "expected `1 <= steps <= timesteps`, but got steps=1001"),
     ):

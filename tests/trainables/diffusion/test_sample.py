@@ -2,7 +2,9 @@
 
 import json
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +16,24 @@ import torch
 from trainables.core.cli import WRONG_INPUT, run
 from trainables.core.config import ConfigError
 from trainables.data.canonical import Movements, usable
-from trainables.data.config import CONDITION_NAMES, CanonicalConfig
+from trainables.data.config import CONDITION_NAMES, CanonicalConfig, DataConfig
 from trainables.data.dataset import observe_recordings
-from trainables.data.recordings import read_recordings
+from trainables.data.evaluation_rows import evaluation_table, write_evaluation_table
+from trainables.data.recordings import RecordingError, read_recordings
+from trainables.data.samples import PARTS, part_of
 from trainables.diffusion.api import SamplingConfig, generate_diffusion_samples, load_generator
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sample import COMMAND, main
-from trainables.diffusion.sample_files import FORMATS, SampleFiles
+from trainables.diffusion.sample_files import FORMATS, SampleFiles, Window
 from trainables.diffusion.sample_run import read_conditions, sampled
 from trainables.diffusion.sampling_config import SampleConfig
 from trainables.eval.generation.config import EvaluationConfig
+from trainables.eval.generation.movement_reader import read_movements
 from trainables.generation.blocks import WINDOW
+from trainables.generation.conditions import Conditions
+
+SEEDED = SampleConfig(seed=4)
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +84,11 @@ def test_one_window_at_a_time_is_computed_and_kept(checkpoint: Path) -> None:
     source.model.register_forward_hook(lambda *_: computed.append(1))
     stream = sampled(source, source.draw_conditions(n, 0, 64), canonical, config)
     assert not computed
-    z, _ = next(stream)
+    window = next(stream)
     calls = len(computed)
-    assert len(z) == WINDOW
-    kept = weakref.ref(z)
-    del z, _
+    assert len(window) == WINDOW
+    kept = weakref.ref(window.z)
+    del window
     next(stream)
     assert len(computed) <= 2 * calls + 2
     assert kept() is None
@@ -89,18 +97,25 @@ def test_one_window_at_a_time_is_computed_and_kept(checkpoint: Path) -> None:
 @pytest.mark.parametrize("chosen", list(FORMATS))
 def test_only_the_chosen_formats_are_written(checkpoint: Path, tmp_path: Path, chosen: str) -> None:
     assert run_sampling(checkpoint, tmp_path, f"format=[{chosen}]") == 0
-    assert {path.name for path in tmp_path.iterdir()} == {f"samples.{chosen}", "samples.json"}
+    beside = {part_of(Path("samples.npy"), part).name for part in PARTS} if chosen == "npy" else set()
+    assert {path.name for path in tmp_path.iterdir()} == {f"samples.{chosen}", "samples.json", *beside}
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
 def test_an_interrupted_run_leaves_the_previous_files_complete(tmp_path: Path, error: type[BaseException]) -> None:
     movements = Movements(torch.ones(2, 8, 2).double(), torch.tensor([8, 5]), ("a", "b"))
+    window = Window(
+        torch.ones(2, 8, 2),
+        torch.ones(2, 8, dtype=torch.bool),
+        Conditions(torch.from_numpy(conditions(2)), torch.zeros(2, dtype=torch.float64)),
+        movements,
+    )
     with SampleFiles(tmp_path, tuple(FORMATS), (2, 8, 2), {"run": 1}) as files:
-        files.write(torch.ones(2, 8, 2), movements)
+        files.write(window)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert set(before) == {"samples.npy", "samples.parquet", "samples.json"}
+    assert {"samples.npy", "samples.parquet", "samples.json"} < set(before)
     with suppress(error), SampleFiles(tmp_path, tuple(FORMATS), (4, 8, 2), {"run": 2}) as files:
-        files.write(torch.zeros(2, 8, 2), movements)
+        files.write(replace(window, z=torch.zeros(2, 8, 2)))
         raise error
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
@@ -116,6 +131,78 @@ def test_conditions_may_come_from_a_file(checkpoint: Path, tmp_path: Path) -> No
     assert run_sampling(checkpoint, tmp_path / "out", f"cond={tmp_path / 'conditions.npy'}") == 0
     written = np.load(tmp_path / "out" / "samples.npy")
     assert {int(row.any(axis=1).sum()) for row in written} == {30}
+
+
+@pytest.mark.parametrize("name", ["samples.npy", "samples.parquet"])
+def test_each_file_goes_back_to_the_same_pixels_and_conditions(checkpoint: Path, tmp_path: Path, name: str) -> None:
+    """Without the checkpoint, at a length of one's own; no two formats differ."""
+    assert run_sampling(checkpoint, tmp_path, "seq_len=50", "seed=4") == 0
+    source = load_generator(checkpoint)
+    conditions = source.draw_conditions(9, 4, 50)
+    canonical = source.canonical_at(50)
+    (window,) = sampled(replace(source, sampling=replace(source.sampling, steps=1)), conditions, canonical, SEEDED)
+    found = read_movements(tmp_path / name)
+    assert torch.equal(found.movements.length, window.movements.length)
+    steps = int(window.movements.length.max())
+    assert torch.equal(found.movements.steps_px[:, :steps], window.movements.steps_px[:, :steps])
+    assert found.requested is not None
+    assert torch.equal(found.requested.nan_to_num(-9.0), conditions.raw.double().nan_to_num(-9.0))
+    record = json.loads((checkpoint / "record.json").read_text())
+    made = {key: found.record[key] for key in ("weights_sha256", "data_sha256", "kind", "version")}
+    assert made == {key: record[key] for key in made}
+    assert (found.record["seed"], found.record["sampling"]["sampler"]) == (4, "dpmpp_2m")
+    assert found.record["canonical"]["sequence_length"] == 50
+
+
+def test_conditions_of_a_split_bring_their_number_directions_and_row_ids(checkpoint: Path, tmp_path: Path) -> None:
+    table = evaluation_table(DataConfig(), "test").head(11)
+    write_evaluation_table(table, tmp_path / "c.csv")
+    arguments = [f"ckpt={checkpoint}", f"cond={tmp_path / 'c.csv'}", "steps=1", f"out_dir={tmp_path / 'out'}"]
+    assert run(COMMAND, main, arguments) == 0
+    found = read_movements(tmp_path / "out" / "samples.parquet")
+    assert found.row_ids == tuple(table["row_id"])
+    assert found.requested is not None
+    torch.testing.assert_close(found.requested[:, 1].exp(), torch.tensor(table["distance_px"].to_numpy()))
+    assert np.allclose(np.load(tmp_path / "out" / "samples.angle.npy"), table["angle"])
+
+
+def lost(folder: Path, part: str) -> None:
+    (folder / f"samples.{part}.npy").unlink()
+
+
+def shorter(folder: Path, part: str) -> None:
+    np.save(folder / f"samples.{part}.npy", np.load(folder / f"samples.{part}.npy")[:-1])
+
+
+def not_finite(folder: Path, part: str) -> None:
+    values = np.load(folder / f"samples.{part}.npy")
+    values.flat[0] = np.nan
+    np.save(folder / f"samples.{part}.npy", values)
+
+
+def without_statistics(folder: Path, part: str) -> None:
+    record = json.loads((folder / "samples.json").read_text())
+    (folder / "samples.json").write_text(json.dumps(record | {"statistics": {"mean": [0.0]}}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "part", "message"),
+    [
+        (lost, "angle", "samples.angle.npy: no such file"),
+        (shorter, "condition", r"samples.condition.npy: expected an array \[9, 5\], but got \[8, 5\]"),
+        (shorter, "mask", r"samples.mask.npy: expected an array \[9, 64\], but got \[8, 64\]"),
+        (not_finite, "angle", "expected finite deltas, conditions and directions, but got NaN or infinity"),
+        (without_statistics, "mask", "samples.json: not the record of samples.npy"),
+    ],
+)
+def test_damage_beside_the_deltas_is_one_line(
+    checkpoint: Path, tmp_path: Path, damage: Callable[[Path, str], None], part: str, message: str
+) -> None:
+    assert run_sampling(checkpoint, tmp_path) == 0
+    damage(tmp_path, part)
+    with pytest.raises(RecordingError, match=message) as exc_info:
+        read_movements(tmp_path / "samples.npy")
+    assert "\n" not in str(exc_info.value)
 
 
 @pytest.mark.parametrize(
@@ -185,6 +272,7 @@ def test_a_truncated_file_of_conditions_is_refused(checkpoint: Path, tmp_path: P
         "steps=-1",
         "steps=1001",
         "seq_len=4",
+        "seq_len=65",
         "ckpt=",
         "ckpt=nowhere",
         "number=3",

@@ -1,6 +1,8 @@
 """The evaluation command: the metrics of the training, equal for a file, all outputs, and one-line errors."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
+from platform import data
 from trainables.core.cli import WRONG_INPUT, run
 from trainables.data.canonical import decode
-from trainables.data.config import RATE_HZ, DataConfig
+from trainables.data.config import RATE_HZ, CanonicalConfig, DataConfig
 from trainables.data.dataset import load_splits
+from trainables.detector.dataset.served_negatives import ServedMovements, write_served
+from trainables.diffusion import sample
 from trainables.diffusion.api import load_generator
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs
@@ -23,6 +28,8 @@ from trainables.eval.generation import plots
 from trainables.eval.generation.config import EvaluationConfig
 from trainables.gan import config as gan
 from trainables.gan.train import epochs as gan_epochs
+from trainables.generation.conditions import Conditions
+from trainables.generation.limits_of_use import LIMITS_OF_USE
 from trainables.training import metric_names as names
 
 QUICK = ["steps=1", "comparison.probes=[quadratic]", "comparison.null_repeats=2", "comparison.permutations=19"]
@@ -141,6 +148,241 @@ def test_other_users_can_take_the_place_of_the_split(samples: Path, tmp_path: Pa
     assert read(tmp_path)["real"]["source"] == str(samples)
 
 
+@pytest.fixture(scope="module")
+def paired(trained: tuple[Path, dict[str, float]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sample the checkpoint under the conditions of the validation split, by the two commands, with the rows named."""
+    folder = tmp_path_factory.mktemp("paired")
+    conditions = folder / "conditions.parquet"
+    assert run(data.COMMAND, data.main, ["conditions", f"out={conditions}"]) == 0
+    command = [f"ckpt={trained[0]}", f"cond={conditions}", "steps=1", "seed=20240", f"out_dir={folder}"]
+    assert run(sample.COMMAND, sample.main, command) == 0
+    return folder / "samples.parquet"
+
+
+def changed(file: Path, path: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Path:
+    change(pd.read_parquet(file)).to_parquet(path)
+    return path
+
+
+@pytest.mark.usefixtures("unplotted")
+def test_a_file_that_names_its_rows_is_evaluated_as_the_checkpoint_is(
+    paired: Path, report: Path, tmp_path: Path
+) -> None:
+    """In any order of its rows: folds and permutations are by user, and the condition error is measured."""
+    shuffled = changed(paired, tmp_path / "shuffled.parquet", lambda frame: frame.sample(frac=1, random_state=1))
+    for file in (paired, shuffled):
+        assert evaluate([f"samples={file}", f"out_dir={tmp_path}", *QUICK]) == 0
+        by_rows, by_checkpoint = read(tmp_path), read(report)
+        assert by_rows["metrics"] == by_checkpoint["metrics"]
+        assert by_rows["checks"] == by_checkpoint["checks"]
+        assert by_rows["metrics"]["c2st"]["folds"] == "by user"
+        assert by_rows["evaluated"]["paired"]
+
+
+@pytest.mark.usefixtures("unplotted")
+def test_the_report_of_a_file_of_ours_says_what_made_it(
+    paired: Path, trained: tuple[Path, dict[str, float]], tmp_path: Path
+) -> None:
+    assert evaluate([f"samples={paired}", f"out_dir={tmp_path}", "metrics=[mmd]", *QUICK]) == 0
+    found, record = read(tmp_path)["evaluated"], json.loads((trained[0] / "record.json").read_text())
+    made = found["made"]
+    assert (made["weights_sha256"], made["data_sha256"]) == (record["weights_sha256"], record["data_sha256"])
+    assert (made["seed"], made["sampling"]["steps"], made["version"]) == (20240, 1, record["version"])
+
+
+@pytest.mark.usefixtures("unplotted")
+def test_the_array_of_deltas_measures_the_condition_error_too(paired: Path, report: Path, tmp_path: Path) -> None:
+    array = paired.with_suffix(".npy")
+    assert evaluate([f"samples={array}", f"out_dir={tmp_path}", "metrics=[mmd]", *QUICK]) == 0
+    found, expected = (read(folder)["checks"]["conditions"] for folder in (tmp_path, report))
+    assert found["mean_median_absolute_sd"] == pytest.approx(expected["mean_median_absolute_sd"])
+
+
+@pytest.mark.usefixtures("unplotted")
+def test_real_movements_without_a_sample_are_left_out_and_counted(paired: Path, tmp_path: Path) -> None:
+    """A sample that is no movement leaves with its partner, as one that is missing does."""
+    file = changed(paired, tmp_path / "part.parquet", lambda frame: frame.iloc[35:])
+    flat = changed(file, tmp_path / "flat.parquet", lambda frame: still(frame, [0, 7]))
+    for path, without in ((file, 35), (flat, 37)):
+        assert evaluate([f"samples={path}", f"out_dir={tmp_path}", "metrics=[kinematics]", *QUICK]) == 0
+        real = read(tmp_path)["real"]
+        assert real["dropped"] == {"without a usable sample": without}
+        assert real["evaluated"] == read(tmp_path)["fake"]["evaluated"] == real["read"] - without
+
+
+def still(frame: pd.DataFrame, rows: list[int]) -> pd.DataFrame:
+    """Let the samples of some rows stay where they are."""
+    frame = frame.reset_index(drop=True)
+    for row in rows:
+        for column in ("x", "y"):
+            frame.at[row, column] = [0.0] * len(frame.at[row, column])
+    return frame
+
+
+def test_files_side_by_side_differ_by_their_samples_alone(
+    paired: Path, report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A copy differs by 0, with an interval of no width; the first reads what the checkpoint reads."""
+    copy, straight = tmp_path / "copy.parquet", tmp_path / "straight.parquet"
+    copy.write_bytes(paired.read_bytes())
+    changed(paired, straight, straightened)
+    assert evaluate([f"samples=[{paired},{copy},{straight}]", f"out_dir={tmp_path}"]) == 0
+    found, by_checkpoint = read(tmp_path), read(report)
+    first, same, other = found["files"]
+    assert first["metrics"] == same["metrics"]
+    assert {(d["value"], d["low"], d["high"]) for d in same["difference_to_first"].values()} == {(0.0, 0.0, 0.0)}
+    expected = {
+        names.VAL_MMD: by_checkpoint["metrics"]["mmd"]["mmd"],
+        names.VAL_C2ST: by_checkpoint["metrics"]["c2st"]["quadratic"]["accuracy"],
+        names.VAL_CONDITION_ERROR: by_checkpoint["checks"]["conditions"]["mean_median_absolute_sd"],
+    }
+    for name, value in expected.items():
+        assert first["metrics"][name]["value"] == pytest.approx(value)
+    difference = other["difference_to_first"][names.VAL_MMD]
+    value = other["metrics"][names.VAL_MMD]["value"] - first["metrics"][names.VAL_MMD]["value"]
+    assert difference["value"] == pytest.approx(value)
+    assert difference["df"] == len(found["users"]) - 1
+    printed = capsys.readouterr().out
+    assert f"Difference to {paired}" in printed
+    assert "95 % intervals over users" in printed
+
+
+def straightened(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return movements of constant speed from start to end."""
+    frame = frame.copy()
+    for column in ("x", "y"):
+        frame[column] = [[path[-1] * i / (len(path) - 1) for i in range(len(path))] for path in frame[column]]
+    return frame
+
+
+def test_rows_that_one_of_the_files_lacks_are_compared_in_none(paired: Path, tmp_path: Path) -> None:
+    part = changed(paired, tmp_path / "part.parquet", lambda frame: still(frame.iloc[30:], [1, 2, 3]))
+    assert evaluate([f"samples=[{paired},{part}]", f"out_dir={tmp_path}"]) == 0
+    found = read(tmp_path)
+    count = found["real"]["read"] - 30
+    assert [file["left_out"] for file in found["files"]] == [30, 0]
+    assert found["real"]["evaluated"] == count
+    assert found["files"][0]["metrics"][names.VAL_REJECTED]["value"] == 0.0
+    assert found["files"][1]["metrics"][names.VAL_REJECTED]["value"] == pytest.approx(3 / count)
+
+
+def of_one_user(frame: pd.DataFrame) -> pd.DataFrame:
+    users = load_splits(DataConfig())["validation"].group
+    most = max(set(users), key=users.count)
+    return frame[[user == most for user in users]]
+
+
+def nan_in_a_list(frame: pd.DataFrame) -> pd.DataFrame:
+    frame.at[2, "x"] = [float("nan")] * len(frame.at[2, "x"])
+    return frame
+
+
+def other_row(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(row_id=frame["row_id"].str.replace("-4$", "-99999", regex=True))
+
+
+FAULTS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
+    "a row twice": (lambda frame: frame.iloc[[*range(100), 5]], "expected each `row_id` once, but got validation-"),
+    "not of the split": (other_row, "-99999; name the split and the data keys"),
+    "nan": (nan_in_a_list, "row 3: expected `x` to hold finite numbers, but got nan"),
+    "few rows": (lambda frame: frame.head(30), ">= 40`, but got 30"),
+    "few users": (of_one_user, "folds`, but got 1 "),
+    "no times": (lambda frame: frame.drop(columns="t_ms"), "missing column t_ms"),
+    "a condition alone": (lambda frame: frame.drop(columns="log_duration_s"), "all of log_duration_s, log_distance_px"),
+}
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["one", "several"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_a_file_that_names_rows_is_one_line(
+    fault: str, several: bool, paired: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change, message = FAULTS[fault]
+    path = changed(paired, tmp_path / "a.parquet", change)
+    samples = f"samples=[{paired},{path}]" if several else f"samples={path}"
+    assert evaluate([samples, f"out_dir={tmp_path / 'out'}"]) == WRONG_INPUT
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["split=test"], "expected every `row_id` to be one of test-"),
+        (["data.canonical.sequence_length=48"], "name the split and the data keys"),
+        (["val_split=other.parquet"], "no `val_split` with"),
+    ],
+)
+def test_rows_are_of_the_split_and_the_data_that_are_evaluated(
+    overrides: list[str], message: str, paired: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "other.parquet").write_bytes(paired.read_bytes())
+    here = [override.replace("=other", f"={tmp_path}/other") for override in overrides]
+    for samples in (f"samples={paired}", f"samples=[{paired},{tmp_path / 'other.parquet'}]"):
+        assert evaluate([samples, f"out_dir={tmp_path / 'out'}", *here]) == WRONG_INPUT
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+
+
+def test_files_of_unlike_columns_are_refused(
+    paired: Path, samples: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate([f"samples=[{paired},{samples}]", f"out_dir={tmp_path / 'out'}"]) == WRONG_INPUT
+    error = capsys.readouterr().err
+    assert f"expected `row_id` in each of several files, but got none in {samples}; sample under" in error
+    assert error.count("\n") == 1
+
+
+def test_the_card_of_a_checkpoint_has_its_data_form_sampling_and_metrics(
+    report: Path, trained: tuple[Path, dict[str, float]]
+) -> None:
+    text, card, found = (report / "card.md").read_text(), json.loads((report / "card.json").read_text()), read(report)
+    record = json.loads((trained[0] / "record.json").read_text())
+    for heading in ("Limits of use", "Summary", "Training data", "Form", "Sampling", "Metrics", "Excluded"):
+        assert f"\n## {heading}\n" in text
+    for part in (record["weights_sha256"][:16], record["data_sha256"][:16], *LIMITS_OF_USE):
+        assert part in text
+    splits = load_splits(DataConfig())
+    for name, split in splits.splits.items():
+        assert f"Split {name}: {len(split)} movements of {len(set(split.group))} users." in text
+    assert card["metrics"][names.VAL_C2ST]["value"] == found["metrics"]["c2st"]["quadratic"]["accuracy"]
+    for value in card["metrics"].values():
+        assert value.get("low", value["value"]) <= value["value"] <= value.get("high", value["value"])
+    assert card["evaluated"]["users"] == len(set(splits["validation"].group))
+    assert f"of {card['evaluated']['users']} users (validation)" in text
+    assert "Chord alignment is on" in text
+    assert names.VAL_REJECTED not in card["metrics"]
+
+
+@pytest.mark.usefixtures("unplotted")
+def test_the_card_says_when_samples_are_not_aligned(trained: tuple[Path, dict[str, float]], tmp_path: Path) -> None:
+    command = [f"ckpt={trained[0]}", f"out_dir={tmp_path}", "metrics=[spectra]", "sampling.align=false", "n=100"]
+    assert evaluate([*command, "steps=1"]) == 0
+    assert "Chord alignment is off" in (tmp_path / "card.md").read_text()
+    assert "samples against as many movements" in (tmp_path / "card.md").read_text()
+
+
+@pytest.mark.usefixtures("unplotted")
+def test_a_folder_of_the_service_measures_the_condition_error(tmp_path: Path) -> None:
+    """Movements that follow their requests exactly read 0; those of an older folder do not tell."""
+    real = load_splits(DataConfig())["validation"]
+    requested = Conditions(real.condition(), real.angle)
+    made = ServedMovements(real, CanonicalConfig(), "0001-aaaaaaaaaaaa", "a" * 64, {"seed": 1}, 0, requested, "d" * 64)
+    for name, movements in (("new", made), ("old", replace(made, requested=None, data_sha256=""))):
+        write_served(movements, tmp_path / name)
+        assert evaluate([f"samples={tmp_path / name}", f"out_dir={tmp_path}", "metrics=[kinematics]"]) == 0
+        found = read(tmp_path)
+        assert found["evaluated"]["made"]["model_sha256"] == "a" * 64
+        conditions = found["checks"]["conditions"]
+        if name == "new":
+            assert conditions["mean_median_absolute_sd"] == pytest.approx(0.0, abs=1e-5)
+        else:
+            assert "not_measured" in conditions
+
+
 @pytest.mark.usefixtures("unplotted")
 def test_a_gan_is_evaluated_by_the_same_command_but_has_no_sampler(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -154,6 +396,7 @@ def test_a_gan_is_evaluated_by_the_same_command_but_has_no_sampler(
     assert "a generator without a sampler" in capsys.readouterr().err
     assert evaluate(command) == 0
     assert read(tmp_path)["evaluated"]["kind"] == "gan"
+    assert "no chord alignment" in (tmp_path / "card.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -167,6 +410,10 @@ def test_a_gan_is_evaluated_by_the_same_command_but_has_no_sampler(
         (["samples=a.npy", "split=train"], "`split` in {test, validation}"),
         (["samples=a.npy", "metrics=[c2st,fid]"], "metrics=fid"),
         (["samples=a.npy", "metrics=[]"], "`metrics` to have 1 or more entries"),
+        (["samples=[a.npy,a.npy]"], "`samples` to name each entry once"),
+        (["samples=[a.npy,b.npy]", "n=5"], "expected n=0 with several files"),
+        (["samples=[a.npy,b.npy]", "metrics=[mmd]"], "expected no `metrics` with several files"),
+        (["samples=[a.npy,b.npy]"], "no such file"),
         (["samples=a.npy", "n=-1"], "`n >= 0`"),
         (["samples=a.npy", "steps=-1"], "`steps >= 0`"),
         (["ckpt=a", "sampling.sampler=euler"], "sampler=euler"),

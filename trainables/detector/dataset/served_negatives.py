@@ -1,7 +1,8 @@
 """Samples of the service in a folder: fetched once before a training, the same for all of its trials and workers.
 
 The folder is a checkpoint (tensors in safetensors, the rest in JSON, published by one rename): canonical movements
-after the observation model, with the champion, the hash of its weights, and the request that made them.
+after the observation model, with the conditions that were requested, the champion, the hash of its weights, that of the
+data whose conditions they are, and the request that made them. `python -m platform.evaluate samples=FOLDER` reads it.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,8 @@ from torch import Tensor
 from trainables.core.config import build, plain, require
 from trainables.data.canonical import SAMPLE, TENSORS, Canonical
 from trainables.data.config import CanonicalConfig
-from trainables.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from trainables.generation.conditions import Conditions
+from trainables.training.checkpoint import CheckpointError, flatten, load_checkpoint, save_checkpoint, select
 
 KIND = "served_negatives"
 UNKNOWN = 0.0  # an unknown target width, which is NaN elsewhere: a checkpoint holds finite numbers alone
@@ -33,6 +35,8 @@ class ServedMovements:
         model, model_sha256: Id of the champion and hash of its weights.
         request: Parameters of the request: seed, hardness, sampler and so on.
         refused: Number of movements that could not be represented in canonical form and were replaced.
+        requested: Conditions and direction that each movement was requested under; None in older folders.
+        data_sha256: Hash of the data set whose training conditions were requested; empty in older folders.
     """
 
     canonical: Canonical
@@ -41,6 +45,8 @@ class ServedMovements:
     model_sha256: str
     request: Mapping[str, Any]
     refused: int
+    requested: Conditions | None = None
+    data_sha256: str = ""
 
 
 def write_served(movements: ServedMovements, folder: Path) -> None:
@@ -52,7 +58,10 @@ def write_served(movements: ServedMovements, folder: Path) -> None:
     tensors = {name: getattr(movements.canonical, name) for name in TENSORS}
     width_px = tensors["target_width_px"]
     tensors["target_width_px"] = torch.where(width_px.isnan(), UNKNOWN, width_px)
-    origin = {name: getattr(movements, name) for name in ("model", "model_sha256", "refused")}
+    if movements.requested is not None:
+        own = {name: tensor.clone() for name, tensor in movements.requested.tensors().items()}  # files share no memory
+        tensors |= flatten("requested", own)
+    origin = {name: getattr(movements, name) for name in ("model", "model_sha256", "refused", "data_sha256")}
     record = {"kind": KIND, "form": plain(movements.form), "request": dict(movements.request), **origin}
     names = {name: list(getattr(movements.canonical, name)) for name in ("group", "source")}
     save_checkpoint(folder, tensors, {**record, **names})
@@ -82,4 +91,8 @@ def _movements(tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> Serv
     parts = {name: tensors[name] for name in TENSORS} | {"target_width_px": width_or_nan}
     canonical = Canonical(**parts, group=group, source=source)
     origin = {name: record[name] for name in ("model", "model_sha256", "request", "refused")}
-    return ServedMovements(canonical, build(CanonicalConfig, record["form"]), **origin)
+    asked = select("requested", tensors)
+    requested = Conditions.of_tensors(asked) if asked else None
+    require(requested is None or len(requested) == len(canonical), "as many conditions as movements", "others")
+    form, data_sha256 = build(CanonicalConfig, record["form"]), str(record.get("data_sha256", ""))
+    return ServedMovements(canonical, form, **origin, requested=requested, data_sha256=data_sha256)

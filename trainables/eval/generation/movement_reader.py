@@ -10,13 +10,18 @@ Recordings and samples pass the same functions, and movements that are left out 
     .npy             [N, P, 3] with (t_ms, x, y) per point; a movement of fewer than P points ends in rows of NaN.
 
 A Parquet table of movements may hold the requested conditions: one column per condition, named as `CONDITION_NAMES`.
-The target width may be missing, as a column or as a value.
+The target width may be missing, as a column or as a value. The files of the sampling command hold them, as Parquet and
+as .npy (`trainables.data.samples`).
+
+A table with a column `row_id` (`trainables.data.evaluation_rows`) names the recorded movement that each sample was made
+for; it needs no user and no session, and all events of one row id are one movement.
 """
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +36,9 @@ from trainables.core.config import ConfigError, require
 from trainables.data.canonical import Canonical, Movements, decode, encode, usable
 from trainables.data.config import CONDITION_NAMES, MEASURED_CONDITIONS, CanonicalConfig
 from trainables.data.dataset import DataSplits, observe_recordings
+from trainables.data.named_rows import has_row_ids, read_named_rows
 from trainables.data.recordings import Recording, RecordingError, RecordingSet, read_recordings
+from trainables.data.samples import is_standardised, read_standardised, record_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +73,8 @@ class Observed:
         dropped: Reason -> number of movements left out while reading.
         events: Reason -> number of raw events left out or cut at.
         requested: Conditions of each movement, columns as in `CONDITION_NAMES`.
+        row_ids: Row of the evaluation conditions that each movement was made for, None where none is named.
+        record: What the file says of its making; empty for a file made elsewhere.
     """
 
     movements: Movements
@@ -73,6 +82,8 @@ class Observed:
     dropped: Mapping[str, int]
     events: Mapping[str, int]
     requested: Float[Tensor, "N D"] | None = None
+    row_ids: tuple[str, ...] | None = None
+    record: Mapping[str, Any] = field(default_factory=dict)
 
 
 def movements_of(splits: DataSplits, split: str, form: CanonicalConfig) -> Observed:
@@ -90,12 +101,18 @@ def read_movements(path: Path) -> Observed:
     """
     readers = ", ".join(MOVEMENT_READERS)
     require(path.suffix.lower() in MOVEMENT_READERS, f"`suffix of the file` in {{{readers}}}", str(path))
-    found = MOVEMENT_READERS[path.suffix.lower()](path)
+    if is_standardised(path):
+        movements, requested = read_standardised(path)
+        return Observed(movements, len(movements), {}, {}, requested, record=record_of(path))
+    names_rows = has_row_ids(path)
+    found = read_named_rows(path) if names_rows else MOVEMENT_READERS[path.suffix.lower()](path)
     if not found.recordings:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in found.dropped.items())
         raise RecordingError(f"{path}: the file contains no movement ({reasons or 'it is empty'})")
     observed = observe_recordings(found.recordings)
-    return Observed(observed, found.read, found.dropped, found.repaired_events, _requested(path))
+    row_ids = tuple(recording.user for recording in found.recordings) if names_rows else None
+    counts = (found.read, found.dropped, found.repaired_events)
+    return Observed(observed, *counts, _requested(path), row_ids, record_of(path))
 
 
 def _read_table(path: Path) -> RecordingSet:

@@ -1,12 +1,13 @@
 """Real and generated movements of an evaluation: held-out users, and samples of a generator or of a file.
 
-A generator makes a movement under the conditions of each held-out movement; a file has movements made elsewhere. Both
-sides pass `canonicalise`, and movements that are left out are counted by reason.
+A generator makes a movement under the conditions of each held-out movement; a file has movements made elsewhere, which
+may name the held-out movement that each was made for. Both sides pass `canonicalise`, and movements that are left out
+are counted by reason.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -92,6 +93,41 @@ def from_file(
         None if file.requested is None else file.requested[fake.rows[rows]],
         {"real": real.read, "fake": file.read},
         {"real": _counted(real.dropped, reference.dropped), "fake": _counted(file.dropped, fake.dropped)},
+    )
+
+
+def matched(
+    file: Observed,
+    rows: Int[Tensor, "N"],
+    real: Observed,
+    training: Movements,
+    form: CanonicalConfig,
+    n: int,
+    seed: int,
+) -> RealAndFake:
+    """Return (n of) the movements of a file, each beside the real movement that it was made for, in the order of these.
+
+    A sample that is no movement is left out together with its real movement; so are real movements without a sample.
+
+    Args:
+        rows: Row number of the real movement of each movement of the file.
+
+    Raises:
+        ConfigError: More samples than the file holds.
+    """
+    form = common_form(form, real.movements, file.movements, training)
+    in_order = rows.argsort()
+    chosen = in_order[_chosen(len(rows), n, seed)]
+    fake = canonicalise(file.movements.take(chosen), form)
+    partners = encode(real.movements.take(rows[chosen][fake.rows]), form)
+    without = {"without a usable sample": real.read - len(partners)}
+    return RealAndFake(
+        partners,
+        replace(fake.canonical, group=partners.group),
+        canonicalise(training, form).canonical,
+        partners.condition(),
+        {"real": real.read, "fake": file.read},
+        {"real": _counted(real.dropped, without), "fake": _counted(file.dropped, fake.dropped)},
     )
 
 

@@ -13,6 +13,7 @@ from tests.trainables.detector.tiny import assert_same_movements
 from trainables.data.canonical import SAMPLE
 from trainables.data.config import CanonicalConfig
 from trainables.detector.dataset.served_negatives import ServedMovements, read_served, write_served
+from trainables.generation.conditions import Conditions
 from trainables.training.checkpoint import RECORD, WEIGHTS, CheckpointError, load_checkpoint, save_checkpoint
 
 
@@ -22,6 +23,21 @@ def test_reading_restores_what_was_written(stored: ServedMovements, folder: Path
     assert found.canonical.target_width_px.isnan().sum() == 20
     for name in ("form", "model", "model_sha256", "request", "refused"):
         assert getattr(found, name) == getattr(stored, name), name
+
+
+def test_requested_conditions_are_stored_with_unknown_widths(stored: ServedMovements, tmp_path: Path) -> None:
+    asked = Conditions(stored.canonical.condition(), stored.canonical.angle)
+    write_served(replace(stored, requested=asked, data_sha256="d" * 64), tmp_path / "folder")
+    found = read_served(tmp_path / "folder")
+    assert found.requested is not None
+    assert torch.equal(found.requested.raw.nan_to_num(-9.0), asked.raw.nan_to_num(-9.0))
+    assert torch.equal(found.requested.angle, asked.angle)
+    assert found.data_sha256 == "d" * 64
+
+
+def test_an_older_folder_has_no_requested_conditions(folder: Path) -> None:
+    found = read_served(folder)
+    assert (found.requested, found.data_sha256) == (None, "")
 
 
 @pytest.mark.parametrize("form", [CanonicalConfig("events", 48), CanonicalConfig("normalised_time", 32)])
