@@ -13,7 +13,8 @@ users is evaluated against
   the recorder noise is added to the steps between events, and all times are longer by the share, to the millisecond.
 
 Every figure is a mean over random splits of the users, with its standard deviation over them. Bots are read against the
-default data: against random movements, as the test is used elsewhere, and against matched ones.
+default data: against random movements, as the test is used elsewhere, and against matched ones. There the standard
+deviation is over forests and random movements alone.
 """
 
 import argparse
@@ -151,14 +152,16 @@ def measure(recordings: Sequence[Recording], splits: int, most: int) -> dict[str
     }
 
 
-def measure_bots(humans: Recorded, bots: Recorded, repeats: int) -> dict[str, Any]:
+def measure_bots(humans: Recorded, features: Tables, bots: Recorded, repeats: int) -> dict[str, Any]:
     """Return the figures of one style against random and against matched movements of the humans."""
     fake, found = bots.features(), []
-    alike = humans.take(matching(bots, humans)).features()
+    alike = matching(bots, humans)
     for seed in range(repeats):
-        rows = np.random.default_rng(seed).permutation(len(humans.movements))[: len(bots.movements)]
-        real = humans.take(torch.from_numpy(rows)).features()
-        found.append({"random humans": tested(real, fake, seed), "matched humans": tested(alike, fake, seed)})
+        order = torch.from_numpy(np.random.default_rng(seed).permutation(len(humans.movements)))
+        against = {"random humans": order[: len(bots.movements)], "matched humans": alike}
+        found.append(
+            {name: tested({rate: features[rate][rows] for rate in RATES}, fake, seed) for name, rows in against.items()}
+        )
     return {"movements": len(bots.movements), "figures": gathered(found)}
 
 
@@ -190,7 +193,7 @@ def main() -> None:
     parser.add_argument("--recordings", type=Path, help="Parquet table of movements, beside the default data")
     parser.add_argument("--bots", type=Path, help="Parquet table of third-party bots")
     parser.add_argument("--splits", type=int, default=5)
-    parser.add_argument("--movements", type=int, default=600, help="evaluated movements, at most")
+    parser.add_argument("--movements", type=int, default=400, help="evaluated movements, at most")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -205,9 +208,10 @@ def main() -> None:
         report(f"{source}: {found['movements']} movements of {found['users']} users, {effective}", found)
     if arguments.bots:
         humans, bots = recorded(default), read_bots(arguments.bots)
+        features = humans.features()
         for style in sorted(set(bots.style)):
             own = [each for each, name in zip(bots.recordings, bots.style, strict=True) if name == style]
-            found = results["bots"][style] = measure_bots(humans, recorded(own), arguments.splits)
+            found = results["bots"][style] = measure_bots(humans, features, recorded(own), arguments.splits)
             report(f"{style}: {found['movements']} movements", found)
     if arguments.output:
         arguments.output.write_text(json.dumps(results, indent=1) + "\n")
