@@ -27,7 +27,7 @@ from trainables.data.canonical import Canonical, Movements, encode, usable
 from trainables.data.config import CanonicalConfig
 from trainables.data.dataset import observe_recordings
 from trainables.data.recordings import Recording, read_recordings
-from trainables.data.retime import retime
+from trainables.data.retime import change_duration
 from trainables.data.users import effective_users
 from trainables.eval.generation.config import HEADLINE_PROBES
 from trainables.eval.generation.matching import matched_rows
@@ -50,13 +50,6 @@ def noisy(movements: Movements, share: float, random: torch.Generator) -> Moveme
     return replace(movements, steps_px=(movements.steps_px + noise * mask[..., None]).round())
 
 
-def stretched(movements: Movements, share: float, random: torch.Generator) -> Movements:
-    """Return the movements in a duration that is longer by a share."""
-    length = (movements.length * (1 + share)).round()
-    tick = torch.arange(movements.steps_px.shape[1] + 1) * (length / movements.length)[:, None]
-    return retime(movements, tick, random)
-
-
 def split(owners: Sequence[str], random: np.random.Generator) -> list[list[int]]:
     """Return the rows of three random parts of the users: a quarter, three eighths and three eighths of them."""
     users = random.permutation(sorted(set(owners))).tolist()
@@ -77,7 +70,7 @@ def of_one_split(movements: Movements, seed: int, most: int) -> dict[str, dict[s
         "floor": movements.take(others),
         "replay": replayed,
         f"noise {NOISE:g} s.d.": noisy(replayed, NOISE, random),
-        f"stretch {100 * STRETCH:g} %": stretched(replayed, STRETCH, random),
+        f"stretch {100 * STRETCH:g} %": change_duration(replayed, 1 + STRETCH, random),
     }
     found: dict[str, dict[str, float]] = {}
     rows = matched_rows(real, encode(_fitting(replayed), FORM))
