@@ -57,7 +57,7 @@ TINY = {
     "model.base_channels": 16,
     "evaluation.movements": 40,
     "evaluation.folds": 2,
-    "evaluation.probe": "logistic",
+    "evaluation.probes": ["features"],
     "sampling.steps": 1,
 }
 CONFIG = with_values(plain(DiffusionConfig()), TINY)
