@@ -139,7 +139,7 @@ def test_a_large_response_equals_its_chunks(client: TestClient) -> None:
 
 def test_the_model_card_has_null_for_unknown_values(client: TestClient) -> None:
     state = client.get("/v1/model").json()
-    assert state["model"] == {"id": CHAMPION, "c2st": None}
+    assert state["model"] == {"id": CHAMPION, "excess": None}
     assert (state["swap"]["error"], state["replicas"], state["detector"]) == ("", 1, None)
 
 
