@@ -7,9 +7,9 @@ user correlate. Rows of champion and challenger are sampled as
 
 over users with as many rows as those of the default data; the rest is the project's own code: the jackknife over users,
 the intervals, the rule with its defaults. Decisions: a challenger equal to the champion, or better in the excess of the
-AUC only; the five metrics are sampled independently. Coverage: the share of 95 % intervals of a mean over the validation
-split that contain the truth. `sd` is the standard deviation of the difference in the excess over all decisions of a
-line.
+AUC only; the five metrics are sampled independently. Coverage: the share of 95 % intervals of a mean over the
+validation split that contain the truth. `sd` is the standard deviation of the difference in the excess over all
+decisions of a line.
 
 `SPREADS` come from five checkpoints of a default sweep of version 0.2, with three evaluation seeds each, on the
 validation and the test split: the variance of a row and the share of it between users by a one-way analysis of

@@ -88,8 +88,8 @@ CHECKPOINT = RUN / "checkpoints" / "best"
 # %% [markdown]
 # ## Evaluate
 #
-# The headline is the excess of the AUC: how much better a classifier separates generated movements from those of held-out
-# users than it separates other users from them. 0 is the value of a generator that is to them what another user is.
+# The headline is the excess of the AUC: how much better a classifier separates generated movements from those of
+# held-out users than it separates other users from them. 0 is the value of a generator that is as another user is.
 
 # %%
 command(

@@ -132,7 +132,7 @@ def test_an_invalid_bound_is_one_line_that_names_it(text: str) -> None:
 def test_a_bound_of_an_unknown_metric_names_the_metric() -> None:
     with pytest.raises(ConfigError, match=r"unknown metric val/rec; did you mean val/recall\?"):
         Constraint.parse("val/rec>=0.5")
-    with pytest.raises(ConfigError, match="`val/c2st_auc` is no metric any more: .*; use val/auc_excess"):
+    with pytest.raises(ConfigError, match=r"`val/c2st_auc` is no metric any more: .*; use val/auc_excess"):
         Constraint.parse("val/c2st_auc<=0.7")
 
 

@@ -170,10 +170,11 @@ def test_what_the_metrics_of_each_split_rest_on_is_printed_below_the_leaderboard
     summarise(screen, sweep_in(tmp_path), study)
     lines = text.getvalue().splitlines()
     at = next(number for number, line in enumerate(lines) if line.startswith("P(best)"))
+    remedy = "give recordings of more users, or fewer of that one"
     assert lines[at + 1 : at + 4] == [
         "validation: 40 movements of 2 users",
         "holdout: 40 movements of 2 users (1.7 effective)",
-        "70 % of the movements of the holdout split are of one user; give recordings of more users, or fewer of that one",
+        f"70 % of the movements of the holdout split are of one user; {remedy}",
     ]
 
 
