@@ -75,7 +75,13 @@ def no_evaluation_of_real_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finalists, "try_evaluate", evaluated)
 
 
-def evaluated(checkpoint: Path, split: str, seeds: tuple[int, ...], **basis: float) -> EvaluationResult:
+def evaluated(
+    checkpoint: Path,
+    split: str,
+    seeds: tuple[int, ...],
+    effective_users: float | None = None,
+    largest_share: float | None = None,
+) -> EvaluationResult:
     """Return an excess that depends on the weights' hash, 0.05 higher on the holdout split."""
     weights = json.loads((checkpoint / RECORD).read_text())["weights_sha256"]
     excess = float(weights) + 0.05 * (split == "holdout")
@@ -83,7 +89,9 @@ def evaluated(checkpoint: Path, split: str, seeds: tuple[int, ...], **basis: flo
         VAL_AUC_EXCESS: JackknifeEstimate(excess, (excess - 0.01, excess + 0.01)),
         VAL_MMD: JackknifeEstimate(0.0123, (0.01, 0.02)),
     }
-    return EvaluationResult(weights, "diffusion", split, "d1", seeds, ("a", "b"), 40, figures, {}, **basis)
+    return EvaluationResult(
+        weights, "diffusion", split, "d1", seeds, ("a", "b"), 40, figures, {}, effective_users, largest_share
+    )
 
 
 def checkpoint(folder: Path, excess_on_fresh_noise: str) -> dict[str, str]:
@@ -162,8 +170,7 @@ def test_what_the_metrics_of_each_split_rest_on_is_printed_below_the_leaderboard
     """Effective users where the evaluation has them, and a warning where one user has more than a third."""
 
     def uneven(checkpoint: Path, split: str, seeds: tuple[int, ...]) -> EvaluationResult:
-        basis = {"effective_users": 1.72, "largest_share": 0.7} if split == "holdout" else {}
-        return evaluated(checkpoint, split, seeds, **basis)
+        return evaluated(checkpoint, split, seeds, *((1.72, 0.7) if split == "holdout" else ()))
 
     monkeypatch.setattr(finalists, "try_evaluate", uneven)
     screen, text = console()
@@ -182,9 +189,7 @@ def test_what_the_metrics_of_each_split_rest_on_is_printed_below_the_leaderboard
 def test_a_user_with_a_third_of_the_movements_is_no_reason_for_a_warning_but_more_is(
     tmp_path: Path, study: optuna.Study, monkeypatch: pytest.MonkeyPatch, share: float, warned: bool
 ) -> None:
-    monkeypatch.setattr(
-        finalists, "try_evaluate", lambda *args: evaluated(*args, effective_users=2.9, largest_share=share)
-    )
+    monkeypatch.setattr(finalists, "try_evaluate", lambda *args: evaluated(*args, 2.9, share))
     screen, text = console()
     summarise(screen, sweep_in(tmp_path), study)
     assert text.getvalue().count(f"{100 * share:.0f} % of the movements") == 2 * warned  # of each split
