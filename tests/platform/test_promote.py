@@ -264,6 +264,7 @@ def test_a_registry_locked_by_another_process_is_reported(
         (["trial=-2"], "`trial >= -1`"),
         (["holdout_budget=0"], "`holdout_budget >= 1`"),
         (["confidence=95"], "`0.5 < confidence < 1`"),
+        (["limits.c2st=0.6"], "`limits.c2st` is no key here: limits.auc_excess bounds the headline of today"),
         (["limits.auc_excess=2"], "limits: expected `0 <= auc_excess <= 1`"),
         (["margins.mdm=1"], "did you mean `margins.mmd`?"),
         (["latency.repeats=4"], "latency.repeats >= confidence"),
