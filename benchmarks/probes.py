@@ -28,10 +28,10 @@ from trainables.data.config import CanonicalConfig
 from trainables.data.dataset import observe_recordings
 from trainables.data.recordings import Recording, read_recordings
 from trainables.data.retime import retime
+from trainables.data.users import effective_users
 from trainables.eval.generation.config import HEADLINE_PROBES
 from trainables.eval.generation.matching import matched_rows
 from trainables.eval.generation.probes import CLASSIFIERS, Probes
-from trainables.eval.two_sample.paired import effective_users
 
 FORM = CanonicalConfig("fixed_dt", 128)
 NOISE, STRETCH = 0.1, 0.05  # known defects: of the standard deviation of the steps, of the duration

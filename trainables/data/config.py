@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from trainables.core.bounds import Choice, PositiveFloat, Range, Share, check
+from trainables.core.bounds import Choice, PositiveFloat, PositiveInt, Range, Share, check
 
 SOURCE_NAMES = ("cursory", "balabit", "sapimouse", "table")  # the keys of `trainables.data.recordings.READERS`
 SPLITS = ("train", "validation", "test", "holdout")
+EVALUATION_SPLITS = SPLITS[1:]  # all but the training split
 MINIMUM_STEPS = 8  # a third difference and five spectral bands need as many
 RATE_HZ = 60.0  # of the observation
 MEASURED_CONDITIONS = ("log_duration_s", "log_distance_px", "log_path_ratio", "log1p_turning_rad")
@@ -68,6 +69,8 @@ class DataConfig:
     canonical: CanonicalConfig = field(default_factory=CanonicalConfig)
     # scale of the companding of steps; well under a pixel: steps of 0 and 1 then lie as far apart as those of 1 and 8
     companding_px: PositiveFloat = 0.25
+    # most movements of a user in validation, test and holdout; a user with 93 of them would outweigh a dozen others
+    rows_per_user: PositiveInt = 12
 
     def __post_init__(self) -> None:
         check(self)

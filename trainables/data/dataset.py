@@ -1,15 +1,17 @@
 """Split recordings into the four splits of a data set, and a split into batches.
 
 A split is decided by a hash of the group (the user, else the recording session), so that no user stands in two splits,
-whatever the order, the number or the source of the recordings. Statistics come from the training split alone.
+whatever the order or the number of the recordings. Sources whose groups are no known persons are trained on only. In
+the evaluated splits a user has at most `rows_per_user` movements. Statistics come from the training split alone.
 """
 
 import functools
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,13 +24,17 @@ from torch.utils.data import Dataset
 from trainables.core.config import ConfigError, require
 from trainables.data.canonical import TENSORS, Canonical, Movements, encode, pack, usable
 from trainables.data.companding import compand, expand
-from trainables.data.config import MEASURED_CONDITIONS, SPLITS, CanonicalConfig, DataConfig
+from trainables.data.config import EVALUATION_SPLITS, MEASURED_CONDITIONS, SPLITS, DataConfig
 from trainables.data.observation import Events, observe
 from trainables.data.recordings import Recording, read_recordings
+from trainables.data.sources import TRAINED_ON_ONLY
+from trainables.data.users import capped, effective_users
 
-SHARES = (0.60, 0.15, 0.12, 0.13)  # of the hash range; the default recordings fall 1,315 / 383 / 314 / 344
+SHARES = (0.36, 0.32, 0.16, 0.16)  # of the hash range; the 60 named users of the default data fall 20 / 20 / 11 / 9
 BUCKET = 8.0  # steps; the network's internal length is a multiple of it
-SPLIT_SALT = "split-17670"  # chosen among 20,000 by the sizes of the splits alone: each has both kinds of groups
+# Chosen among 20,000 by the sizes of the default splits alone: of those with 20 named users in training and validation,
+# 15 effective users in validation and 7.5 in test and holdout, it has the most training movements of named users.
+SPLIT_SALT = "split-11375"
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +117,10 @@ class DataSplits:
     Attributes:
         dropped: Reason -> movements left out, over reading and canonicalisation.
         repaired: Reason -> raw events left out by the reader.
-        sha256: Over configuration, values and groups: equal if and only if the training data are.
+        capped: Evaluated split -> usable movements left out of it since their user has more than `rows_per_user`.
+        kept: Source -> usable movements, and those that the reader returned.
+        sha256: Over configuration, values, groups and, where there are several, sources: equal if and only if the
+            training data are.
     """
 
     splits: Mapping[str, Canonical]
@@ -119,23 +128,49 @@ class DataSplits:
     read: int
     dropped: Mapping[str, int]
     repaired: Mapping[str, int]
+    capped: Mapping[str, int]
+    kept: Mapping[str, tuple[int, int]]
     sha256: str
 
     def __getitem__(self, split: str) -> Canonical:
         return self.splits[split]
 
     def table(self) -> str:
-        """Sizes of the splits and what was dropped and why, aligned for a terminal."""
+        """Movements and users of the splits, by source where there are several, and what was left out and why.
+
+        Aligned for a terminal.
+        """
         rows = [("movements read", self.read)]
         rows += [(f"  dropped: {reason}", n) for reason, n in self.dropped.items() if n]
-        rows += [(f"  {name} ({len(set(split.group))} groups)", len(split)) for name, split in self.splits.items()]
+        for name, split in self.splits.items():
+            rows += [(f"  {name} ({_users(split.group)})", len(split))]
+            rows += [(f"    {source} ({_users(owners)})", len(owners)) for source, owners in self._by_source(split)]
+            rows += [("    not of them: over the most of a user", n) for n in [self.capped.get(name, 0)] if n]
+        for source, (kept, read) in self.kept.items():
+            rows += [(f"  usable of the {read:,} of {source} ({kept / read:.0%})", kept)]
         rows += [(f"  raw events left out: {reason}", n) for reason, n in self.repaired.items() if n]
         width = max(len(label) for label, _ in rows)
         return "\n".join(f"{label:<{width}}  {count:>7,}" for label, count in rows)
 
+    def _by_source(self, split: Canonical) -> Iterator[tuple[str, list[str]]]:
+        """Yield each source with the users of its rows in a split, where the data have several sources."""
+        for source in sorted(set(split.source)) if len(self.kept) > 1 else ():
+            yield source, [user for user, its in zip(split.group, split.source, strict=True) if its == source]
 
-def split_of(group: str) -> str:
-    """The split that a group belongs to, from the hash of its name alone."""
+
+def _users(owners: Sequence[str]) -> str:
+    users = len(set(owners))
+    return f"{users} user{'s' * (users != 1)}, {effective_users(owners):.1f} effective"
+
+
+def split_of(group: str, source: str = "") -> str:
+    """The split that a group belongs to, from the hash of its name alone; that of training where only that is allowed.
+
+    Args:
+        source: Of the group's recordings; one in `TRAINED_ON_ONLY` is in the training split.
+    """
+    if source in TRAINED_ON_ONLY:
+        return SPLITS[0]
     head = hashlib.blake2b(f"{SPLIT_SALT}/{group}".encode(), digest_size=8).digest()
     position, edge = int.from_bytes(head, "big") / 2**64, 0.0
     for split, share in zip(SPLITS[:-1], SHARES[:-1], strict=True):
@@ -186,27 +221,32 @@ def load_splits(config: DataConfig) -> DataSplits:
 
     Raises:
         RecordingError: the recordings cannot be read.
-        ConfigError: a split is empty after dropping, or another than the training split alone has target widths.
+        ConfigError: a split is empty after dropping, an evaluated one has no user of an evaluated source, a user stands
+            in two splits, or another than the training split alone has target widths.
     """
     recordings = read_recordings(config.source, Path(config.path) if config.path else None)
     movements = observe_recordings(recordings.recordings)
     rows, unusable = usable(movements, config.canonical)
     dropped = Counter(recordings.dropped) + Counter(unusable)
-    splits = _split(movements.take(rows), config.canonical)
+    splits, left_out = _split(movements.take(rows), config)
     _require_widths_to_learn_from(splits)
+    read, kept = Counter(movements.source), Counter(movements.take(rows).source)
     return DataSplits(
         splits,
         fit_statistics(splits["train"], config.companding_px),
         recordings.read,
         dropped,
         recordings.repaired_events,
+        left_out,
+        {source: (kept[source], read[source]) for source in sorted(read)},
         _hash(config, splits),
     )
 
 
-def _split(movements: Movements, config: CanonicalConfig) -> dict[str, Canonical]:
-    split = [split_of(group) for group in movements.group]
-    splits = {}
+def _split(movements: Movements, config: DataConfig) -> tuple[dict[str, Canonical], dict[str, int]]:
+    """Return the splits, and how many movements the cap left out of each evaluated one."""
+    split = [split_of(*names) for names in zip(movements.group, movements.source, strict=True)]
+    splits, left_out = {}, {}
     for name in SPLITS:
         rows = torch.tensor([i for i, p in enumerate(split) if p == name], dtype=torch.int64)
         if not len(rows):
@@ -214,8 +254,44 @@ def _split(movements: Movements, config: CanonicalConfig) -> dict[str, Canonical
                 f"expected `users of the {name} split >= 1`, but got 0 of {len(set(movements.group))} with "
                 f"{len(movements)} usable movements; read recordings of more users"
             )
-        splits[name] = encode(movements.take(rows), config)
-    return splits
+        if name in EVALUATION_SPLITS:
+            candidates = movements.take(rows)
+            chosen = capped(candidates.group, _keys(candidates), config.rows_per_user)
+            rows, left_out[name] = rows[chosen], len(rows) - len(chosen)
+        splits[name] = encode(movements.take(rows), config.canonical)
+    _require_users_of_each_source(splits, set(movements.source) - TRAINED_ON_ONLY.keys())
+    _require_whole_users(splits)
+    return splits, left_out
+
+
+def _keys(movements: Movements) -> list[bytes]:
+    """Return a hash of all that each movement is: steps, user, source and target width."""
+    keys = []
+    for row, length in enumerate(movements.length.tolist()):
+        about = movements.source[row], movements.group[row], float(movements.target_width_px[row])
+        steps_px = movements.steps_px[row, :length].double().contiguous().numpy()
+        keys.append(hashlib.blake2b(repr(about).encode() + steps_px.tobytes(), digest_size=8).digest())
+    return keys
+
+
+def _require_users_of_each_source(splits: Mapping[str, Canonical], sources: Collection[str]) -> None:
+    """Require a user of each evaluated source in each evaluated split: a figure would be silent about the source."""
+    for name, source in product(EVALUATION_SPLITS, sorted(sources)):
+        require(
+            source in splits[name].source,
+            f"`users of {source} in the {name} split >= 1`",
+            "0",
+            "read recordings of more of its users, or leave the source out",
+        )
+
+
+def _require_whole_users(splits: Mapping[str, Canonical]) -> None:
+    """Require each user in one split: with recordings of a source that is trained on only one may stand in two."""
+    training = set(splits["train"].group)
+    for name in EVALUATION_SPLITS:
+        both = sorted(training & set(splits[name].group))
+        law = f"users of the {name} split who are not trained on"
+        require(not both, law, ", ".join(both[:3]), f"name the users of {', '.join(TRAINED_ON_ONLY)} apart from others")
 
 
 def _require_widths_to_learn_from(splits: Mapping[str, Canonical]) -> None:
@@ -230,10 +306,11 @@ def _require_widths_to_learn_from(splits: Mapping[str, Canonical]) -> None:
 
 
 def _hash(config: DataConfig, splits: Mapping[str, Canonical]) -> str:
-    head = hashlib.sha256(repr(config.canonical).encode())
+    head = hashlib.sha256(repr((config.canonical, config.rows_per_user)).encode())
+    several = len({source for split in splits.values() for source in split.source}) > 1
     for name in SPLITS:
         split = splits[name]
-        head.update("\n".join([name, *split.group]).encode())
+        head.update("\n".join([name, *split.group, *(split.source if several else ())]).encode())
         for tensor in TENSORS:
             head.update(getattr(split, tensor).contiguous().numpy().tobytes())
     return head.hexdigest()

@@ -121,7 +121,7 @@ def raw_recordings(
 ) -> tuple[Sequence[Recording], Sequence[Recording]] | None:
     """Return the recordings of the split's users and of third-party bots; None if they are too few to audit."""
     everybody = read_recordings(data.source, Path(data.path) if data.path else None).recordings
-    users = [recording for recording in everybody if split_of(recording.user) == config.split]
+    users = [recording for recording in everybody if split_of(recording.user, recording.source) == config.split]
     bots = read_bots(Path(config.bots)).recordings
     enough = all(len({recording.user for recording in side}) >= FOLDS for side in (users, bots))
     return (users, bots) if enough else None

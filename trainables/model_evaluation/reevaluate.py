@@ -11,16 +11,16 @@ from typing import Any
 
 from trainables.core.config import ConfigError, build, require
 from trainables.core.threads import threads
-from trainables.data.config import DataConfig
+from trainables.data.config import EVALUATION_SPLITS, DataConfig
 from trainables.data.dataset import load_splits
 from trainables.data.recordings import RecordingError
+from trainables.data.users import effective_users, largest_share
 from trainables.detector.spec import DETECTOR
 from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.eval.intervals.jackknife import mean
-from trainables.eval.two_sample.paired import effective_users, largest_share
 from trainables.generation.model_type import GENERATOR
 from trainables.model_evaluation import detector, generator
-from trainables.model_evaluation.result import EVALUATION_SPLITS, EvaluationResult, MetricsBySeed
+from trainables.model_evaluation.result import EvaluationResult, MetricsBySeed
 from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import CheckpointError, load_record
 

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from trainables.core.config import ConfigError
-from trainables.data.config import SPLITS
+from trainables.eval.generation.config import ONE_USER
 from trainables.eval.intervals.jackknife import JackknifeEstimate
 from trainables.training.manifest import CODE, code_sha256
 
-EVALUATION_SPLITS = SPLITS[1:]  # all but the training split
-ONE_USER = 1 / 3  # share of the movements from which on a user decides the metrics
 RENAMED = {"part": "split", "figures": "metrics", "groups": "users"}  # keys of results written by older versions
 
 

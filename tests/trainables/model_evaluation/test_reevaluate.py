@@ -26,7 +26,7 @@ from trainables.gan.config import GanConfig, GanModelConfig
 from trainables.gan.state import initial_state, save_state
 from trainables.model_evaluation.generator import metrics_by_user, users_of
 from trainables.model_evaluation.reevaluate import evaluate, try_evaluate
-from trainables.model_evaluation.result import EVALUATION_SPLITS, EvaluationResult
+from trainables.model_evaluation.result import EvaluationResult
 from trainables.physical.minimum_jerk import MinimumJerk
 from trainables.specs import TRAINABLES
 from trainables.training import metric_names as names

@@ -9,6 +9,7 @@ from trainables.core.bounds import AnyInt, Choice, Length, PositiveInt, Range, c
 PROBE_NAMES = ("logistic", "wide", "quadratic", "mlp", "forest", "boosting")
 HEADLINE_PROBES = ("features", "pixels", "convolutions")  # the keys of `trainables.eval.generation.probes.CLASSIFIERS`
 METRIC_NAMES = ("probes", "c2st", "mmd", "prd", "kinematics", "spectra")  # the keys of `report.METRICS`
+ONE_USER = 1 / 3  # share of the movements from which on one user decides the figures
 MINIMUM_MOVEMENTS = 40  # half may be lost to re-observation, or are clustered into 20 with a row for each
 
 

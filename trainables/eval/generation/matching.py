@@ -53,7 +53,7 @@ def matched_rows(evaluated: Canonical, others: Canonical) -> Int[Tensor, "N"]:
         ours, theirs = (_of_source(part, source) for part in (evaluated, others))
         law = f"`movements of other users of {source} >= {len(ours)}`, one per evaluated movement"
         require(len(theirs) >= len(ours), law, str(len(theirs)), "evaluate fewer movements")
-        found[ours] = theirs[_nearest(evaluated.take(ours), others.take(theirs))]
+        found[ours] = theirs[nearest_rows(evaluated.take(ours), others.take(theirs))]
     return found
 
 
@@ -61,7 +61,8 @@ def _of_source(movements: Canonical, source: str) -> Int[Tensor, "M"]:
     return torch.tensor([row for row, name in enumerate(movements.source) if name == source], dtype=torch.int64)
 
 
-def _nearest(evaluated: Canonical, others: Canonical) -> Int[Tensor, "N"]:
+def nearest_rows(evaluated: Canonical, others: Canonical) -> Int[Tensor, "N"]:
+    """Return one row of at least as many others per evaluated movement, whatever their sources; see `matched_rows`."""
     ours, theirs = (torch.stack([part.duration_s.log(), part.distance_px.log()], dim=1) for part in (evaluated, others))
     scale = ours.std(dim=0).clamp(min=1e-6)
     cost = torch.cdist((ours / scale).double(), (theirs / scale).double()).square().numpy()

@@ -26,6 +26,7 @@ class RealAndFake:
     Attributes:
         requested: Raw conditions of each fake movement, if known.
         read: Number of movements of each side before any is left out.
+        in_pairs: Whether row i of both sides is a pair.
         dropped: Side -> reason -> number of movements left out.
     """
 
@@ -35,6 +36,7 @@ class RealAndFake:
     requested: Float[Tensor, "M D"] | None
     read: Mapping[str, int]
     dropped: Mapping[str, Mapping[str, int]]
+    in_pairs: bool = False
 
 
 def generated(
@@ -68,6 +70,7 @@ def generated(
         partners.condition(),
         {"real": real.read, "fake": len(samples)},
         {"real": _counted(real.dropped, dropped), "fake": fake.dropped},
+        in_pairs=True,
     )
 
 

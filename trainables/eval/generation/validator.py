@@ -44,7 +44,7 @@ class Validator:
     Attributes:
         held_out: Held-out movements, under whose conditions the samples are generated row by row.
         observed: The same movements in the form in which samples are compared, 60 Hz steps of whole pixels.
-        others: One movement of another user of the same source per held-out one, of like conditions.
+        others: One movement of a training user of the same source per held-out one, of like conditions.
         features: Kinematic features of `observed`, columns as in `FEATURES`.
         probes: The probes, with their columns of `observed`.
         floors: Scores of `others` in the place of samples, by probe.
@@ -81,15 +81,15 @@ class Validator:
         chosen = held_out.take(rows)
         observed, trained_on = (observed_alike(movements, canonical) for movements in (chosen, training))
         probes = Probes.fit(observed, config.probes, config.folds, config.seed)
-        others = trained_on.take(matched_rows(observed, trained_on))
+        matched = matched_rows(observed, trained_on)
         features = kinematic_features(observed)
         paths = TrainingPaths.fit(trained_on.deltas, trained_on.mask, observed.deltas, observed.mask)
         return cls(
             held_out=chosen,
             observed=observed,
-            others=others,
+            others=training.take(matched),
             probes=probes,
-            floors=probes(others, observed.group),
+            floors=probes(trained_on.take(matched), observed.group),
             features=features,
             sigma=median_distance(standardise(features, columns=FEATURES).real),
             training=paths,
@@ -139,7 +139,8 @@ class Validator:
 
     def no_difference(self) -> NullBand:
         """Return the band of the largest excess between the held-out movements and `others` without a difference."""
-        return self.probes.no_difference(self.others, self.observed.group, NULL_REPEATS)
+        others = observed_alike(self.others, self.canonical)
+        return self.probes.no_difference(others, self.observed.group, NULL_REPEATS)
 
 
 def observed_alike(movements: Canonical, canonical: CanonicalConfig) -> Canonical:

@@ -25,10 +25,13 @@ from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
 from trainables.core.config import ConfigError
+from trainables.data.users import effective_users, largest_share
 from trainables.eval.features.feature_tables import Array, RealRows, as_pair, varying
 from trainables.eval.indices import Indices
 from trainables.eval.two_sample.null_band import NullBand
 from trainables.eval.two_sample.probes import PROBES
+
+__all__ = ["PairedScores", "effective_users", "no_difference", "paired_scores"]
 
 WHOLE_USERS = 20  # from which on all pairs of a user are in one fold
 
@@ -97,25 +100,6 @@ class PairedScores:
     def _auc_of(self, rows: Indices) -> float:
         labels, scores = np.repeat([0, 1], len(rows)), np.concatenate([self.real[rows], self.fake[rows]])
         return float(roc_auc_score(labels, scores, sample_weight=np.tile(self.weights[rows], 2)))
-
-
-def effective_users(owners: Sequence[str]) -> float:
-    """Return (sum_u n_u)^2 / sum_u n_u^2 over the rows of each user.
-
-    >>> effective_users(["a", "a", "b", "b"]), round(effective_users(["a", "a", "a", "b"]), 2)
-    (2.0, 1.6)
-    """
-    sizes = np.array(list(Counter(owners).values()), dtype=np.float64)
-    return float(sizes.sum() ** 2 / np.square(sizes).sum())
-
-
-def largest_share(owners: Sequence[str]) -> float:
-    """Return the share of the rows of the user with most.
-
-    >>> largest_share(["a", "a", "a", "b"])
-    0.75
-    """
-    return max(Counter(owners).values()) / len(owners)
 
 
 def paired_scores(

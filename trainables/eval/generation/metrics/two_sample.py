@@ -14,7 +14,14 @@ from typing import Any
 from trainables.eval.generation.config import HEADLINE_PROBES
 from trainables.eval.generation.metrics.evaluation_type import GeneratorEvaluation
 from trainables.training.metric import SHARE, Metric
-from trainables.training.metric_names import MINIMISED, VAL_AUC_EXCESS, probe_accuracy, probe_auc, probe_floor
+from trainables.training.metric_names import (
+    MINIMISED,
+    VAL_AUC_EXCESS,
+    VAL_SERVED_EXCESS,
+    probe_accuracy,
+    probe_auc,
+    probe_floor,
+)
 
 NO_EXCESS = 0.0  # of samples that are told from the evaluated users no better than other users are
 RANGE = (-1.0, 1.0)
@@ -104,6 +111,15 @@ METRICS = (
         range=RANGE,
         compute=excess,
         per_user=excess_per_user,
+    ),
+    Metric(
+        VAL_SERVED_EXCESS,
+        MINIMISED,
+        "The same of samples as they are served, under conditions of training users: of those in the floor.",
+        title="AUC excess, served",
+        digits=3,
+        range=RANGE,
+        reported=False,
     ),
     *(metric for probe in HEADLINE_PROBES for metric in _of_probe(probe)),
 )
