@@ -189,7 +189,7 @@ def test_what_the_metrics_of_each_split_rest_on_is_printed_below_the_leaderboard
 def test_a_user_with_a_third_of_the_movements_is_no_reason_for_a_warning_but_more_is(
     tmp_path: Path, study: optuna.Study, monkeypatch: pytest.MonkeyPatch, share: float, warned: bool
 ) -> None:
-    monkeypatch.setattr(finalists, "try_evaluate", lambda *args: evaluated(*args, 2.9, share))
+    monkeypatch.setattr(finalists, "try_evaluate", lambda path, split, seeds: evaluated(path, split, seeds, 2.9, share))
     screen, text = console()
     summarise(screen, sweep_in(tmp_path), study)
     assert text.getvalue().count(f"{100 * share:.0f} % of the movements") == 2 * warned  # of each split
