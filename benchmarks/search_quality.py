@@ -45,8 +45,8 @@ BASELINE = "+baseline"
 SHORT = {"epochs": 6, "steps_per_epoch": 50, "sampling.steps": 10}
 EVAL_SEEDS = (71, 72, 73)  # seeds of the re-evaluation, which no trial used
 METRICS = {
-    "C2ST, validation": ("validation", VAL_AUC_EXCESS),
-    "C2ST, test": ("test", VAL_AUC_EXCESS),
+    "AUC excess, validation": ("validation", VAL_AUC_EXCESS),
+    "AUC excess, test": ("test", VAL_AUC_EXCESS),
     "MMD, validation": ("validation", VAL_MMD),
 }
 

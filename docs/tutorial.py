@@ -89,12 +89,12 @@ CHECKPOINT = RUN / "checkpoints" / "best"
 # %% [markdown]
 # ## Evaluate
 #
-# C2ST is the accuracy of a classifier that separates generated from real movements of held-out users: 0.5 is the best
-# value. It stands beside real movements against real movements, which is what chance gives.
+# The headline is the excess of the AUC: how much better a classifier separates generated movements from those of
+# held-out users than it separates other users from them. 0 is the value of a generator that is as another user is.
 
 # %%
 command(
-    "platform.evaluate", f"ckpt={CHECKPOINT}", "split=test", "metrics=[c2st,mmd]", f"out_dir={FOLDER / 'evaluation'}"
+    "platform.evaluate", f"ckpt={CHECKPOINT}", "split=test", "metrics=[probes,mmd]", f"out_dir={FOLDER / 'evaluation'}"
 )
 report = json.loads((FOLDER / "evaluation" / "report.json").read_text())
 print(sorted(report["metrics"]))

@@ -52,8 +52,8 @@ class StudyView:
         metric_set: Headline metric and display names of its trainable.
         rung: The metric of the intermediate values.
         board: The leaderboard's file; None before the first.
-        reference: What real movements read in the place of a model's; None before the first summary, and where there is
-            none.
+        reference: What real movements read in the place of a model's; None before the first summary, where there is
+            none, and where an older version wrote it, which measured another one.
     """
 
     study: optuna.Study
@@ -81,8 +81,6 @@ class StudyView:
 def view(study: optuna.Study, folder: Path) -> StudyView:
     """Read a study and what its folder holds; nothing is written.
 
-    Args:
-
     Raises:
         ConfigError: the study was not made by a sweep, or a file is damaged.
     """
@@ -98,7 +96,7 @@ def view(study: optuna.Study, folder: Path) -> StudyView:
         metric_set,
         current_names(study.user_attrs).get(SCHEDULER_METRIC, next(iter(objectives[0].terms))),
         board,
-        Reference.from_json(reference) if reference else None,
+        Reference.from_json(reference) if reference and "no_difference" in reference else None,
     )
 
 

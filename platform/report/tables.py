@@ -68,8 +68,8 @@ def print_leaderboard(console: Console, board: Leaderboard) -> None:
 
 def _print_basis(console: Console, board: Leaderboard) -> None:
     """Print what the metrics of each split rest on, and a warning where one user decides them."""
-    first = board.rows[0] if board.rows else None
-    for evaluation in (first.validation, first.holdout) if first else ():
+    for of_split in ([row.validation for row in board.rows], [row.holdout for row in board.rows]):
+        evaluation = next(filter(None, of_split), None)  # of all finalists on the same movements
         if evaluation is not None:
             print_line(console, f"{evaluation.split}: {evaluation.basis}")
             if evaluation.warning:

@@ -25,6 +25,7 @@ from platform.study.sweep import Sweep
 from platform.sweep.metric_tolerance import EQUAL, EXACT, MetricComparison, compare, conclude, noise_tolerances, table
 from trainables.core.atomic_files import write_atomically
 from trainables.core.config import ConfigError, build, digest, require, with_values
+from trainables.core.renamed import config_today
 from trainables.core.threads import threads
 from trainables.data.config import DataConfig
 from trainables.data.dataset import DataSplits, load_splits
@@ -112,7 +113,9 @@ def original_of(study: optuna.Study, number: int) -> Original:
 
 def _configuration(study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
     """Return the study's configuration with the trial's values; a repeat has another seed among its overrides."""
-    return with_values(study.user_attrs["config"], {**trial.params, **trial.user_attrs.get(OVERRIDES, {})})
+    return with_values(
+        config_today(study.user_attrs["config"]), {**trial.params, **trial.user_attrs.get(OVERRIDES, {})}
+    )
 
 
 def _require_recorded_data_keys(original: Original, trainable: Mapping[str, Any], given: Sequence[str]) -> None:

@@ -25,6 +25,7 @@ from platform.sweep.command import study_record
 from platform.sweep.runner import concurrency, make_scheduler
 from search_spaces import SPACES
 from tests.platform.drivers import SPACE, Driver
+from tests.platform.studies import study_in
 from trainables.core.cli import WRONG_INPUT, run
 from trainables.data.dataset import DataSplits
 from trainables.training.metric_names import EPOCH, VAL_AUC_EXCESS, VAL_MMD, VAL_RECALL
@@ -232,6 +233,35 @@ def test_a_wrong_value_of_the_trainable_is_refused_beside_a_verb_that_reads(
     out, error = capsys.readouterr()
     assert (out, error.count("\n")) == ("", 1)
     assert law in error
+
+
+@pytest.mark.parametrize("verb", ["show", "compare", "report", "reproduce"])
+def test_a_study_searched_by_a_metric_that_is_no_longer_measured_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    study = study_in(tmp_path / "old", ("val/c2st_excess",), version="0.2.0", scheduler_metric="val/c2st_excess")
+    for value in (0.1, 0.2):
+        add_ended(study, [value], TrialState.COMPLETE)
+    before = {path: path.stat().st_size for path in tmp_path.rglob("*")}
+    arguments = [f"storage_path={tmp_path}", "study_name=old", "trials=[0,1]"]
+    assert run(tune.COMMAND, tune.main, [verb, *arguments]) == WRONG_INPUT
+    out, error = capsys.readouterr()
+    assert (out, error.count("\n")) == ("", 1)
+    assert error.startswith(
+        "error: study_name=old: expected a study of metrics that are still measured, but got val/c2st_excess, by which "
+        "version 0.2.0 searched it; choose another study_name: "
+    )
+    assert {path: path.stat().st_size for path in tmp_path.rglob("*")} == before
+
+
+def test_the_list_names_a_study_searched_by_a_metric_that_is_no_longer_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study_in(tmp_path / "old", ("val/c2st_excess",), version="0.2.0", scheduler_metric="val/c2st_excess")
+    assert run(tune.COMMAND, tune.main, ["list", f"storage_path={tmp_path}"]) == 0
+    out, error = capsys.readouterr()
+    assert out.splitlines()[0].startswith("unreadable: study_name=old: expected a study of metrics that are still")
+    assert error == ""
 
 
 def test_reproduce_names_its_trials_and_its_former_key_is_refused(

@@ -26,7 +26,7 @@ GENERATORS = (
     "trainable.model.base_channels=16",
     "trainable.evaluation.movements=150",
     "trainable.sampling.steps=2",
-    "trainable.evaluation.probe=logistic",
+    "trainable.evaluation.probes=[features]",
 )
 DETECTORS = ("trainable=detector", "space=detector", "trainable.steps_per_epoch=12", "trainable.negatives.alpha=0.2")
 

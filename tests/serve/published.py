@@ -44,7 +44,7 @@ DECISION = {
     "data": {"split": "holdout", "movements": 40, "groups": ["a", "b"], "data_sha256": "d" * 64},
     "figures": {
         "val/auc_excess": {
-            "challenger": {"value": 0.6, "se": 0.01, "low": 0.58, "high": 0.62, "df": 1},
+            "challenger": {"value": 0.1, "se": 0.01, "low": 0.08, "high": 0.12, "df": 1},
             "champion": None,
             "difference": None,
         },

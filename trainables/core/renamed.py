@@ -46,9 +46,10 @@ WITHOUT_SUCCESSOR: Mapping[str, str] = {
     "logging.log_interval": "losses are logged once an epoch; steps_per_epoch sets its length",
     "evaluation.probe": "evaluation.probes chooses among three, each against its floor; comparison.probes of "
     "platform.evaluate chooses classifiers on the kinematic features",
+    "limits.c2st": "limits.auc_excess bounds the headline of today, whose values do not compare with those of C2ST",
     "logging.eval_interval": "every epoch ends with an evaluation; steps_per_epoch sets its length",
 }
-"""Key of the specification that has no counterpart -> what there is in its place."""
+"""Key of the specification or of an older version that has no counterpart -> what there is in its place."""
 
 OUTPUT_FOLDERS: Mapping[str, str] = {
     "study_name": "use storage_path=FOLDER study_name=STUDY; the study lies in FOLDER/STUDY",

@@ -294,12 +294,12 @@ def test_the_default_objective_is_the_trainables_and_the_scheduler_compares_it()
 
 
 def test_objectives_constraints_and_rungs_of_the_command_line() -> None:
-    goal = sweep(f"objectives=[{VAL_MMD},{VAL_RECALL}]", "constraints=['val/recall>=0.5','val/auc_excess<=0.7']").goal
+    goal = sweep(f"objectives=[{VAL_MMD},{VAL_RECALL}]", "constraints=['val/recall>=0.5','val/auc_excess<=0.2']").goal
     assert [(objective.text, objective.direction) for objective in goal.objectives] == [
         (VAL_MMD, "minimize"),
         (VAL_RECALL, "maximize"),
     ]
-    assert [constraint.text for constraint in goal.constraints] == ["val/recall>=0.5", "val/auc_excess<=0.7"]
+    assert [constraint.text for constraint in goal.constraints] == ["val/recall>=0.5", "val/auc_excess<=0.2"]
     assert (goal.scheduler_metric, goal.scheduler_mode) == (VAL_MMD, "min")
     other = sweep(f"objectives=[{VAL_MMD},{VAL_RECALL}]", f"scheduler.metric={VAL_RECALL}").goal
     assert (other.scheduler_metric, other.scheduler_mode) == (VAL_RECALL, "max")
@@ -313,7 +313,9 @@ def test_a_weighted_sum_is_compared_at_the_rungs_by_its_first_metric() -> None:
 @pytest.mark.parametrize(
     ("overrides", "parts"),
     [
-        (["objectives=[val/c2stt]"], ("val/c2stt", "did you mean val/auc_excess?")),
+        (["objectives=[val/auc_exces]"], ("val/auc_exces", "did you mean val/auc_excess?")),
+        (["objectives=[val/c2st_excess]"], ("`val/c2st_excess` is no metric any more", "use val/auc_excess")),
+        (["constraints=['val/c2st<=0.7']"], ("`val/c2st` is no metric any more", "use val/auc_excess")),
         (["objectives=[val/mmd,val/mmd]"], ("`objectives` to differ from each other", "val/mmd, val/mmd")),
         (["objectives=['val/mmd*2']"], ("`objectives`", "val/mmd*2")),
         (["constraints=['val/recall>0.5']"], ("`constraints`", "val/recall>0.5")),

@@ -65,8 +65,10 @@ def test_a_sum_without_one_of_its_metrics_has_no_value() -> None:
         ("val/auc_excess+", "val/auc_excess+"),
         ("2val/mmd", "2val/mmd"),
         ("val/auc_excess*2", "val/auc_excess*2"),
-        ("c2st", "c2st"),
-        ("val/c2stt", "did you mean val/auc_excess?"),
+        ("auc_excess", "auc_excess"),
+        ("val/auc_exces", "did you mean val/auc_excess?"),
+        ("val/c2st_excess+val/mmd", "`val/c2st_excess` is no metric any more: "),
+        ("val/c2st", "use val/auc_excess, in a study of its own"),
         ("val/auc_excess+val/nonsense", "unknown metric"),
         ("train/loss", "train/loss"),
     ],
@@ -130,6 +132,8 @@ def test_an_invalid_bound_is_one_line_that_names_it(text: str) -> None:
 def test_a_bound_of_an_unknown_metric_names_the_metric() -> None:
     with pytest.raises(ConfigError, match=r"unknown metric val/rec; did you mean val/recall\?"):
         Constraint.parse("val/rec>=0.5")
+    with pytest.raises(ConfigError, match=r"`val/c2st_auc` is no metric any more: .*; use val/auc_excess"):
+        Constraint.parse("val/c2st_auc<=0.7")
 
 
 def test_two_objectives_are_recorded_in_order_with_the_scheduler_metric_as_intermediate_values(tmp_path: Path) -> None:

@@ -156,6 +156,30 @@ def test_a_study_whose_names_changed_is_refused_with_the_version_that_wrote_it(
     assert load_study(tmp_path, "mine", sweep.settings.storage).user_attrs["version"] == "0.2.7"
 
 
+@pytest.mark.parametrize(
+    ("attributes", "metric"),
+    [
+        ({OBJECTIVES: ["val/c2st_excess"]}, "val/c2st_excess"),
+        ({OBJECTIVES: [VAL_MMD], "constraints": ["val/mmd<=1", "val/c2st<=0.7"]}, "val/c2st"),
+        ({OBJECTIVES: [VAL_MMD], SCHEDULER_METRIC: "val/c2st_auc"}, "val/c2st_auc"),
+        ({OBJECTIVES: [VAL_MMD], "rung": "val/c2st_excess"}, "val/c2st_excess"),
+    ],
+)
+def test_a_study_searched_by_a_retired_metric_is_neither_continued_nor_read(
+    tmp_path: Path, attributes: dict[str, object], metric: str
+) -> None:
+    """Also the names that version 0.1.0 gave the attributes, which did not write its number."""
+    sweep = sweep_in(tmp_path, study_name="mine")
+    study = optuna.create_study(study_name="mine", storage=open_storage("", sweep.settings.folder))
+    for key, value in attributes.items():
+        study.set_user_attr(key, value)
+    law = f"^study_name=mine: expected a study of metrics that are still measured, but got {metric}, by which version "
+    for read in READS:
+        with pytest.raises(ConfigError, match=law + r"0\.1\.0 searched it; choose another study_name: ") as exc_info:
+            read(sweep)
+        assert "\n" not in str(exc_info.value)
+
+
 def test_a_diffusion_study_of_an_older_version_can_be_continued(tmp_path: Path) -> None:
     sweep = sweep_in(tmp_path, study_name="mine")
     study = optuna.create_study(study_name="mine", storage=open_storage("", sweep.settings.folder))

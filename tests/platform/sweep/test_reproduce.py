@@ -31,7 +31,7 @@ from platform.sweep.metric_tolerance import (
     noise_tolerances,
     verdict_of,
 )
-from platform.sweep.reproduce import REPORT, REPRODUCED, reproduce
+from platform.sweep.reproduce import REPORT, REPRODUCED, original_of, reproduce
 from search_spaces import SPACES
 from trainables.core.config import ConfigError, build, plain, with_values
 from trainables.data.dataset import DataSplits, load_splits
@@ -57,7 +57,7 @@ TINY = {
     "model.base_channels": 16,
     "evaluation.movements": 40,
     "evaluation.folds": 2,
-    "evaluation.probe": "logistic",
+    "evaluation.probes": ["features"],
     "sampling.steps": 1,
 }
 CONFIG = with_values(plain(DiffusionConfig()), TINY)
@@ -250,6 +250,24 @@ def test_a_trial_that_is_not_there_or_has_no_result_is_refused(tmp_path: Path) -
         reproduce(quiet(), sweep_in(tmp_path), study, 0)
     with pytest.raises(ConfigError, match="0 to 0"):
         reproduce(quiet(), sweep_in(tmp_path), study, -1)
+
+
+def test_the_configuration_of_a_trial_without_a_manifest_is_read_under_the_keys_of_today() -> None:
+    study = optuna.create_study()
+    former = {"seed": 0, "optim": {"lr": 0.1}, "evaluation": {"folds": 2, "probe": "quadratic"}}
+    for key, value in {"config": former, "trainable": "diffusion"}.items():
+        study.set_user_attr(key, value)
+    trial = optuna.trial.create_trial(
+        value=0.1,
+        params=dict(SEARCHED),
+        distributions={key: FloatDistribution(1e-5, 1e-1) for key in SEARCHED},
+        intermediate_values={1: 0.1},
+        user_attrs={METRICS: {VAL_MMD: 0.1}},
+    )
+    study.add_trial(trial)
+    found = original_of(study, 0)
+    assert found.manifest is None
+    assert found.config == {"seed": 0, "optim": {"lr": SEARCHED["optim.lr"]}, "evaluation": {"folds": 2}}
 
 
 # the comparison
