@@ -128,6 +128,7 @@ def matched(
         partners.condition(),
         {"real": real.read, "fake": file.read},
         {"real": _counted(real.dropped, without), "fake": _counted(file.dropped, fake.dropped)},
+        in_pairs=True,
     )
 
 
