@@ -95,8 +95,8 @@ def test_an_id_that_is_not_of_the_split_or_is_there_twice_is_refused(ids: list[s
 def test_a_fault_of_a_row_names_it(
     table: pd.DataFrame, column: str, value: object, message: str, tmp_path: Path
 ) -> None:
-    wrong = table.head(5).astype({column: object})
-    wrong.loc[2, column] = value
+    values: list[object] = [value if row == 2 else known for row, known in enumerate(table[column].head(5))]
+    wrong = table.head(5).assign(**{column: pd.Series(values, dtype=object)})
     write_evaluation_table(wrong, tmp_path / "a.csv")
     with pytest.raises(RecordingError, match=message):
         read_evaluation_table(tmp_path / "a.csv")

@@ -213,9 +213,8 @@ def test_real_movements_without_a_sample_are_left_out_and_counted(paired: Path, 
 def still(frame: pd.DataFrame, rows: list[int]) -> pd.DataFrame:
     """Let the samples of some rows stay where they are."""
     frame = frame.reset_index(drop=True)
-    for row in rows:
-        for column in ("x", "y"):
-            frame.at[row, column] = [0.0] * len(frame.at[row, column])
+    for column in ("x", "y"):
+        frame[column] = [[0.0] * len(path) if row in rows else path for row, path in enumerate(frame[column])]
     return frame
 
 
@@ -273,7 +272,7 @@ def of_one_user(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def nan_in_a_list(frame: pd.DataFrame) -> pd.DataFrame:
-    frame.at[2, "x"] = [float("nan")] * len(frame.at[2, "x"])
+    frame["x"] = [[float("nan")] * len(path) if row == 2 else path for row, path in enumerate(frame["x"])]
     return frame
 
 
