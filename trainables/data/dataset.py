@@ -182,6 +182,7 @@ class DataSplits:
     """The four splits of a data set, their statistics, and the account of what was left out.
 
     Attributes:
+        rows: Split -> number of each of its movements among the recordings read.
         dropped: Reason -> movements left out, over reading and canonicalisation.
         repaired: Reason -> raw events left out by the reader.
         capped: Evaluated split -> usable movements left out of it since their user has more than `rows_per_user`.
@@ -191,6 +192,7 @@ class DataSplits:
     """
 
     splits: Mapping[str, Canonical]
+    rows: Mapping[str, tuple[int, ...]]
     statistics: Statistics
     read: int
     dropped: Mapping[str, int]
@@ -307,13 +309,14 @@ def load_splits(config: DataConfig) -> DataSplits:
     movements = observe_recordings(recordings.recordings)
     rows, unusable = usable(movements, config.canonical)
     dropped = Counter(recordings.dropped) + Counter(unusable)
-    splits, left_out = _split(movements.take(rows), config)
+    splits, chosen, left_out = _split(movements.take(rows), config)
     _require_widths_to_learn_from(splits)
     longest = config.canonical.longest
     too_long = movements.take((movements.length > longest).nonzero().squeeze(1))
     read, kept, longer = (Counter(part.source) for part in (movements, movements.take(rows), too_long))
     return DataSplits(
         splits,
+        {name: tuple(rows[places].tolist()) for name, places in chosen.items()},
         fit_statistics(splits["train"], config.companding_px),
         recordings.read,
         dropped,
@@ -324,10 +327,12 @@ def load_splits(config: DataConfig) -> DataSplits:
     )
 
 
-def _split(movements: Movements, config: DataConfig) -> tuple[dict[str, Canonical], dict[str, int]]:
-    """Return the splits, and how many movements the cap left out of each evaluated one."""
+def _split(
+    movements: Movements, config: DataConfig
+) -> tuple[dict[str, Canonical], dict[str, Int[Tensor, "N"]], dict[str, int]]:
+    """Return the splits, the rows of each, and how many movements the cap left out of each evaluated one."""
     split = [split_of(*names) for names in zip(movements.group, movements.source, strict=True)]
-    splits, left_out = {}, {}
+    splits, chosen, left_out = {}, {}, {}
     for name in SPLITS:
         rows = torch.tensor([i for i, p in enumerate(split) if p == name], dtype=torch.int64)
         if not len(rows):
@@ -337,12 +342,12 @@ def _split(movements: Movements, config: DataConfig) -> tuple[dict[str, Canonica
             )
         if name in EVALUATION_SPLITS:
             candidates = movements.take(rows)
-            chosen = capped(candidates.group, _keys(candidates), config.rows_per_user)
-            rows, left_out[name] = rows[chosen], len(rows) - len(chosen)
-        splits[name] = encode(movements.take(rows), config.canonical)
+            kept = capped(candidates.group, _keys(candidates), config.rows_per_user)
+            rows, left_out[name] = rows[kept], len(rows) - len(kept)
+        splits[name], chosen[name] = encode(movements.take(rows), config.canonical), rows
     _require_users_of_each_source(splits, set(movements.source) - TRAINED_ON_ONLY.keys())
     _require_whole_users(splits)
-    return splits, left_out
+    return splits, chosen, left_out
 
 
 def _keys(movements: Movements) -> list[bytes]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.data.canonical import Canonical, reobserve, with_deltas
+from trainables.data.canonical import Canonical, concatenate, reobserve, with_deltas
 from trainables.data.config import CanonicalConfig, DataConfig
 from trainables.data.dataset import DataSplits, load_splits
 from trainables.eval.generation.memorisation import (
