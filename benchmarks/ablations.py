@@ -1,8 +1,9 @@
 """Ablations of the diffusion trainable: variants with the same data, the same number of steps and several seeds.
 
 Each run is trained for `--steps` steps, then generates one sample per validation movement under that movement's
-condition; probes separate samples from recordings (folds by user). The table gives the mean over seeds with its 95 %
-interval (Student's t), the JSON file every run.
+condition, and is evaluated as a trial of a sweep is: the excess of the AUC, which is the headline, the AUC of each
+probe, and other metrics. The table gives the mean over seeds with its 95 % interval (Student's t), the JSON file every
+run.
 
 `python -m benchmarks.ablations contrastive --seeds 3 --steps 600`
 """
@@ -10,7 +11,6 @@ interval (Student's t), the JSON file every run.
 import argparse
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,19 +20,15 @@ import torch
 
 from benchmarks.support.intervals import format_mean
 from trainables.core.config import build, plain, with_values
-from trainables.data.canonical import reobserve
-from trainables.data.dataset import load_splits
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.loop import epochs
-from trainables.eval.features.kinematic import FEATURES, movement_features
-from trainables.eval.generation.validator import Validator
-from trainables.eval.metrics import classifier_two_sample_test
-from trainables.models import load_generator
+from trainables.eval.generation.config import HEADLINE_PROBES
 from trainables.training import metric_names as names
 
 Overrides = Mapping[str, Any]
-PROBES = ("logistic", "quadratic", "boosting", "forest")
-MORE = {
+METRICS = {
+    "AUC excess": names.VAL_AUC_EXCESS,
+    **{f"AUC, {probe}": names.probe_auc(probe) for probe in HEADLINE_PROBES},
     "MMD": names.VAL_MMD,
     "precision": names.VAL_PRECISION,
     "recall": names.VAL_RECALL,
@@ -85,38 +81,11 @@ SUITES: dict[str, dict[str, Overrides]] = {
 
 
 def run(overrides: Overrides, seed: int, steps: int) -> dict[str, float]:
-    """Train one variant; return the held-out accuracy of every probe, and the metrics of its validation."""
+    """Train one variant; return the metrics of its last validation, by their titles."""
     settings = {"seed": seed, "epochs": 1, "steps_per_epoch": steps, **overrides}
     config = build(DiffusionConfig, with_values(plain(DiffusionConfig()), settings))
     *_, last = epochs(config)
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoint = Path(folder) / "checkpoint"
-        last.save(checkpoint)
-        probes = evaluate_probes(checkpoint, config)
-    return probes | {title: last.metrics[name] for title, name in MORE.items() if name in last.metrics}
-
-
-def evaluate_probes(checkpoint: Path, config: DiffusionConfig) -> dict[str, float]:
-    """Return the accuracy of each probe between the validation movements and samples of the same conditions."""
-    splits, evaluation = load_splits(config.data), config.evaluation
-    validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, evaluation)
-    samples = load_generator(checkpoint).sample_matching(validator.held_out, seed=evaluation.seed)
-    observed, rows = reobserve(samples, config.data.canonical)
-    real, fake = validator.features[rows], movement_features(observed.deltas, observed.mask)
-    groups = validator.observed.take(rows).group
-    return {
-        probe: classifier_two_sample_test(
-            real,
-            fake,
-            real_groups=groups,
-            fake_groups=observed.group,
-            probe=probe,
-            folds=evaluation.folds,
-            seed=evaluation.seed,
-            columns=FEATURES,
-        ).accuracy
-        for probe in PROBES
-    }
+    return {title: last.metrics[name] for title, name in METRICS.items() if name in last.metrics}
 
 
 def measure(suite: str, seeds: int, steps: int) -> Iterator[dict[str, Any]]:
@@ -131,7 +100,7 @@ def measure(suite: str, seeds: int, steps: int) -> Iterator[dict[str, Any]]:
 
 def table(runs: list[dict[str, Any]]) -> str:
     """Return a Markdown table with one row per variant."""
-    titles = [title for title in (*PROBES, *MORE) if any(title in each for each in runs)]
+    titles = [title for title in METRICS if any(title in each for each in runs)]
     lines = ["| variant | " + " | ".join(titles) + " |", "|---" * (len(titles) + 1) + "|"]
     for name in dict.fromkeys(each["variant"] for each in runs):
         rows = [each for each in runs if each["variant"] == name]

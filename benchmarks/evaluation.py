@@ -23,6 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmarks.unet_step import memory_mb, seconds
+from trainables.eval.generation.probes import CLASSIFIERS
 from trainables.eval.metrics import (
     PROBES,
     classifier_two_sample_test,
@@ -32,8 +33,11 @@ from trainables.eval.metrics import (
     prd,
     precision_recall,
 )
+from trainables.eval.two_sample.paired import paired_scores
 
 Metric = Callable[[Float[Tensor, "N F"], Float[Tensor, "M F"]], object]
+COLUMNS = {"features": 20, "pixels": 42, "convolutions": 720}  # of the probes of the headline
+USERS = 10  # of the pairs, each with as many
 SIGMA = 5.0  # fixed, as in a sweep, which takes the median distance of the real movements once
 
 
@@ -64,9 +68,17 @@ def probe(name: str) -> Metric:
     return lambda real, fake: classifier_two_sample_test(real, fake, probe=name)
 
 
+def paired(name: str) -> Metric:
+    """Return the paired two-sample test with a probe of the headline, in folds of whole users."""
+    return lambda real, fake: paired_scores(
+        real, fake, [str(row % USERS) for row in range(len(real))], probe=CLASSIFIERS[name]
+    )
+
+
 def works() -> dict[str, Work]:
     """Return everything that is measured, by name."""
     listed = [Work(f"C2ST {name}", rows, 20, probe(name)) for name in PROBES for rows in (334, 2000)]
+    listed += [Work(f"probe {name}", rows, COLUMNS[name], paired(name)) for name in CLASSIFIERS for rows in (334, 2000)]
     listed += [
         Work("MMD", 10_000, 16, lambda real, fake: mmd_rbf(real, fake, SIGMA)),
         Work("MMD, 999 permutations", 2000, 20, lambda real, fake: mmd_test(real, fake, SIGMA)),

@@ -15,49 +15,32 @@ Every figure is a mean over random splits of the users, with its standard deviat
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from trainables.data.canonical import Canonical, Movements, encode, usable
 from trainables.data.config import CanonicalConfig
 from trainables.data.dataset import observe_recordings
 from trainables.data.recordings import Recording, read_recordings
-from trainables.data.retime import retime
-from trainables.eval.features.convolutions import RandomConvolutions
-from trainables.eval.features.kinematic import movement_features
-from trainables.eval.features.pixels import pixel_features
+from trainables.data.retime import change_duration
+from trainables.data.users import effective_users
+from trainables.eval.generation.config import HEADLINE_PROBES
 from trainables.eval.generation.matching import matched_rows
-from trainables.eval.two_sample.paired import effective_users, paired_scores
+from trainables.eval.generation.probes import CLASSIFIERS, Probes
 
 FORM = CanonicalConfig("fixed_dt", 128)
 NOISE, STRETCH = 0.1, 0.05  # known defects: of the standard deviation of the steps, of the duration
-Features = Callable[[Canonical], Float[Tensor, "N F"]]
-PROBE_OF = {"features": "quadratic", "pixels": "forest", "convolutions": "wide"}
-"""Table of columns -> classifier on it."""
-
-
-def tables(real: Canonical) -> dict[str, Features]:
-    """Return the function of each table; convolutions are fitted to the real movements."""
-    return {
-        "features": lambda part: movement_features(part.deltas, part.mask),
-        "pixels": pixel_features,
-        "convolutions": RandomConvolutions.fit(real),
-    }
 
 
 def aucs(real: Canonical, fake: Canonical, seed: int) -> dict[str, float]:
     """Return the AUC of each probe."""
-    return {
-        name: paired_scores(table(real), table(fake), real.group, probe=PROBE_OF[name], seed=seed).auc()
-        for name, table in tables(real).items()
-    }
+    scores = Probes.fit(real, HEADLINE_PROBES, folds=5, seed=seed)(fake, real.group)
+    return {name: of_probe.auc() for name, of_probe in scores.items()}
 
 
 def noisy(movements: Movements, share: float, random: torch.Generator) -> Movements:
@@ -65,13 +48,6 @@ def noisy(movements: Movements, share: float, random: torch.Generator) -> Moveme
     mask = torch.arange(movements.steps_px.shape[1]) < movements.length[:, None]
     noise = share * movements.steps_px[mask].std() * torch.randn(movements.steps_px.shape, generator=random)
     return replace(movements, steps_px=(movements.steps_px + noise * mask[..., None]).round())
-
-
-def stretched(movements: Movements, share: float, random: torch.Generator) -> Movements:
-    """Return the movements in a duration that is longer by a share."""
-    length = (movements.length * (1 + share)).round()
-    tick = torch.arange(movements.steps_px.shape[1] + 1) * (length / movements.length)[:, None]
-    return retime(movements, tick, random)
 
 
 def split(owners: Sequence[str], random: np.random.Generator) -> list[list[int]]:
@@ -94,7 +70,7 @@ def of_one_split(movements: Movements, seed: int, most: int) -> dict[str, dict[s
         "floor": movements.take(others),
         "replay": replayed,
         f"noise {NOISE:g} s.d.": noisy(replayed, NOISE, random),
-        f"stretch {100 * STRETCH:g} %": stretched(replayed, STRETCH, random),
+        f"stretch {100 * STRETCH:g} %": change_duration(replayed, 1 + STRETCH, random),
     }
     found: dict[str, dict[str, float]] = {}
     rows = matched_rows(real, encode(_fitting(replayed), FORM))
@@ -119,7 +95,7 @@ def measure(recordings: Sequence[Recording], splits: int, most: int) -> dict[str
                 "auc": [float(one[answer][probe]) for one in by_split],
                 "excess": [float(one[answer][probe] - one["floor"][probe]) for one in by_split],
             }
-            for probe in PROBE_OF
+            for probe in CLASSIFIERS
         }
         for answer in by_split[0]
     }

@@ -38,15 +38,15 @@ from trainables.core.config import plain, with_values
 from trainables.diffusion.config import DiffusionConfig
 from trainables.eval.generation.metrics import GENERATION
 from trainables.model_evaluation.reevaluate import evaluate
-from trainables.training.metric_names import VAL_C2ST, VAL_MMD
+from trainables.training.metric_names import VAL_AUC_EXCESS, VAL_MMD
 
 SPACE = SPACES["diffusion"]
 BASELINE = "+baseline"
 SHORT = {"epochs": 6, "steps_per_epoch": 50, "sampling.steps": 10}
 EVAL_SEEDS = (71, 72, 73)  # seeds of the re-evaluation, which no trial used
 METRICS = {
-    "C2ST, validation": ("validation", VAL_C2ST),
-    "C2ST, test": ("test", VAL_C2ST),
+    "AUC excess, validation": ("validation", VAL_AUC_EXCESS),
+    "AUC excess, test": ("test", VAL_AUC_EXCESS),
     "MMD, validation": ("validation", VAL_MMD),
 }
 
@@ -68,7 +68,7 @@ def sweep_of(name: str, seed: int, trials: int, folder: Path) -> Sweep:
 def run(sweep: Sweep, cpus: int) -> dict[str, Any]:
     """Run a sweep and re-evaluate its best trial; return its metrics and the seconds of the search."""
     settings = sweep.settings
-    study = open_study(sweep, {OBJECTIVES: [GENERATION.objective], "trainable": SPACE.trainable})
+    study = open_study(sweep, {OBJECTIVES: [GENERATION.headline], "trainable": SPACE.trainable})
     enqueue_baselines(study, sweep.space, settings.budget.trials)
     searcher = OptunaSearcher(study, sweep.space, settings.budget.trials, sweep.goal)
     progress = Progress(searcher, sweep.epochs, settings.budget.time_limit_s, Console(file=io.StringIO()))

@@ -29,7 +29,7 @@ from search_spaces import SPACES
 from trainables.core.config import plain
 from trainables.diffusion.config import DiffusionConfig
 from trainables.eval.generation.metrics import GENERATION
-from trainables.training.metric_names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.metric_names import EPOCH, VAL_AUC_EXCESS, VAL_MMD
 
 SPACE = SPACES["diffusion"]
 EPOCHS = 9
@@ -65,7 +65,7 @@ def fill(study: optuna.Study, trials: int, rng: np.random.Generator) -> None:
 def seconds(sampler: str, folder: Path, trials: int, repeats: int) -> list[float]:
     """Return the seconds of each suggestion; each trial is completed before the next."""
     sweep = sweep_of(sampler, folder, trials + repeats)
-    study = open_study(sweep, {OBJECTIVES: [GENERATION.objective], "trainable": SPACE.trainable})
+    study = open_study(sweep, {OBJECTIVES: [GENERATION.headline], "trainable": SPACE.trainable})
     fill(study, trials, np.random.default_rng(0))
     searcher = OptunaSearcher(study, SPACE, trials + repeats, sweep.goal)
     found = []
@@ -73,7 +73,7 @@ def seconds(sampler: str, folder: Path, trials: int, repeats: int) -> list[float
         began = time.perf_counter()
         searcher.suggest(f"t{number}")
         found.append(time.perf_counter() - began)
-        searcher.on_trial_complete(f"t{number}", {EPOCH: sweep.epochs, VAL_C2ST_EXCESS: 0.1, VAL_MMD: 0.01})
+        searcher.on_trial_complete(f"t{number}", {EPOCH: sweep.epochs, VAL_AUC_EXCESS: 0.1, VAL_MMD: 0.01})
     return found
 
 

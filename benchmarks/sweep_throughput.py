@@ -108,7 +108,7 @@ def swept(config: Mapping[str, Any], count: int, log: Path) -> None:
     laws = {key: SPACE.parameters[key] for key in SEARCHED}
     sweep = Sweep(settings, config, replace(SPACE, trainable="timed", parameters=laws, baselines=()), ())
     TRAINABLES["timed"] = TRAINABLES["diffusion"].with_parts(epochs=timed)
-    study = open_study(sweep, {OBJECTIVES: [GENERATION.objective], "trainable": SPACE.trainable})
+    study = open_study(sweep, {OBJECTIVES: [GENERATION.headline], "trainable": SPACE.trainable})
     searcher = OptunaSearcher(study, sweep.space, count, sweep.goal)
     progress = Progress(searcher, sweep.epochs, settings.budget.time_limit_s, Console(file=io.StringIO()))
     with ray_instance("local", settings.scaling):

@@ -56,7 +56,7 @@ from trainables.training.trainable import Epoch, Epochs
 from trainables.training.worker import Worker
 
 SPACE = SPACES["diffusion"]
-RECORD = {OBJECTIVES: [GENERATION.objective], "trainable": SPACE.trainable}
+RECORD = {OBJECTIVES: [GENERATION.headline], "trainable": SPACE.trainable}
 MEMORY_TRIALS = 4
 GROUP_TRIALS = 5
 SMALL = {"model.base_channels": 32, "steps_per_epoch": 20, "evaluation.movements": 100, "sampling.steps": 5}
@@ -73,7 +73,7 @@ def memory_mb() -> dict[str, float]:
 
 def nothing(config: DiffusionConfig, *, resume: Path | None, worker: Worker) -> Iterator[Epoch]:
     """Yield one report without any work; epoch 0 has no checkpoint."""
-    yield Epoch(0, {names.EPOCH: 0, GENERATION.objective: 0.5}, lambda folder: None)
+    yield Epoch(0, {names.EPOCH: 0, GENERATION.headline: 0.5}, lambda folder: None)
 
 
 def remembering(config: DiffusionConfig, *, resume: Path | None, worker: Worker) -> Iterator[Epoch]:

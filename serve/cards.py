@@ -30,6 +30,7 @@ def generator_card(published: Published, generator: ServedGenerator) -> dict[str
         "representation": generator.canonical.representation,
         "sequence_length": generator.canonical.sequence_length,
         "channels": generator.canonical.form.channels,
+        "sources": list(generator.training_conditions.sources),
         "target_widths": generator.training_conditions.tell_widths,
         "sampling": None if sampling is None else plain(sampling),
         "limits_of_use": list(LIMITS_OF_USE),

@@ -40,6 +40,7 @@ class SampleOptions(TypedDict, total=False):
         conditions: Raw rows [1 or n, D], columns as in `trainables.data.canonical.CONDITION_NAMES`, NaN for an unknown
             target width.
         distribution: Source of conditions that are not given: a name of `serve.distributions.DISTRIBUTIONS`.
+        source: Source of the recordings that movements are to be like, one of the model card's `sources`.
         steps, sampler, guidance: As in `trainables.diffusion.sampling.SamplingConfig`.
         hardness: Keep only movements whose score by the published detector lies inside [low, high].
         pixels: Whether to return `Samples.steps_px` too.
@@ -52,6 +53,7 @@ class SampleOptions(TypedDict, total=False):
     seed: int | None
     conditions: Float[Tensor, "N D"] | Sequence[Sequence[float]] | None
     distribution: str
+    source: str
     steps: int | None
     sampler: str | None
     guidance: float | None
@@ -199,6 +201,7 @@ def job_of(n: int, options: SampleOptions) -> Job:
         seed=secrets.randbelow(SEED_LIMIT) if seed is None else seed,
         conditions=() if conditions is None else tuple(tuple(map(float, row)) for row in conditions),
         distribution=options.get("distribution", TRAINING),
+        source=options.get("source", ""),
         sampling=SamplingChanges(
             sampler=options.get("sampler"), steps=options.get("steps"), guidance=options.get("guidance")
         ),

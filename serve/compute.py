@@ -101,9 +101,7 @@ def _batch(plans: Sequence[JobPlan]) -> list[SampledRows]:
         SamplingDivergedError: the network output is NaN or infinite.
     """
     sizes = [plan.job.n for plan in plans]
-    conditions = Conditions(
-        torch.cat([plan.conditions.raw for plan in plans]), torch.cat([plan.conditions.angle for plan in plans])
-    )
+    conditions = Conditions.joined([plan.conditions for plan in plans])
     number = torch.cat([torch.arange(plan.job.first, plan.job.first + plan.job.n) for plan in plans])
     seeds = [plan.job.seed for plan in plans for _ in range(plan.job.n)]
     chunks = list[SampledRows]()
@@ -167,11 +165,11 @@ def _joined(parts: Sequence[SampledRows]) -> SampledRows:
     """Concatenate sets of rows; all of them have scores, or none has."""
     if len(parts) == 1:
         return parts[0]
-    raw, angle = (torch.cat([getattr(part.conditions, name) for part in parts]) for name in ("raw", "angle"))
+    conditions = Conditions.joined([part.conditions for part in parts])
     scores = [part.score for part in parts if part.score is not None]
     number = torch.cat([part.number for part in parts])
     canonical = concatenate(*(part.canonical for part in parts))
-    return SampledRows(Conditions(raw, angle), canonical, number, torch.cat(scores) if scores else None)
+    return SampledRows(conditions, canonical, number, torch.cat(scores) if scores else None)
 
 
 def _result(plan: JobPlan, rows: SampledRows, seconds: float) -> JobResult:

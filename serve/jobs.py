@@ -39,6 +39,8 @@ class Job:
         conditions: Raw rows, columns as in `CONDITION_NAMES`, NaN for an unknown target width: one for all, or n;
             none: sampled from `distribution`.
         distribution: A name of `DISTRIBUTIONS`.
+        source: Source of the recordings that samples are to be like; "": as the training movements whose conditions are
+            drawn.
         sampling: Sampler settings that replace the model's own.
         hardness: Keep only rows whose detector score, the probability of a bot, lies inside [low, high].
         pixels: Whether to return the denormalised pixel steps as well.
@@ -55,6 +57,7 @@ class Job:
     seed: int = 0
     conditions: tuple[tuple[float, ...], ...] = ()
     distribution: str = TRAINING
+    source: str = ""
     sampling: SamplingChanges = DEFAULT_SAMPLING
     hardness: tuple[float, float] | None = None
     pixels: bool = False

@@ -26,6 +26,7 @@ BATCH_ID = "[0-9a-f]{32}"
 GIVEN = "given"
 MAX_FIELDS = 64  # of one object, more than any schema has
 MAX_COORDINATE = 1e15  # of a time or a position, from any origin: differences stay exact to a quarter
+MAX_SOURCE = 200  # characters of the name of a source
 MAX_SHOWN = 60  # characters of a wrong value that a message repeats
 MOVEMENT: list[JsonValue] = [
     [0, 100, 100],
@@ -95,6 +96,13 @@ class SampleRequest(_RequestModel):
         examples=[[CONDITION]],
     )
     distribution: str | None = _one_of(DISTRIBUTIONS, f"Distribution to sample conditions from; default: {TRAINING}.")
+    source: str | None = Field(
+        None,
+        min_length=1,
+        max_length=MAX_SOURCE,
+        description="Source of the recordings that movements are to be like, one of the model card's `sources`; "
+        "default: as the training movements whose conditions are drawn.",
+    )
     sampler: str | None = _one_of(SAMPLERS, "Default, as for the next fields: the setting of the model's evaluation.")
     spacing: str | None = _one_of(SPACINGS, "Spacing of the sampler's time steps.")
     steps: int | None = Field(None, ge=1, description="Network calls per movement.")
@@ -133,6 +141,7 @@ class SampleRequest(_RequestModel):
             seed=self.seed or 0,
             conditions=rows,
             distribution=self.distribution or TRAINING,
+            source=self.source or "",
             sampling=SamplingChanges(**changes),
             hardness=None if self.hardness is None else (self.hardness[0], self.hardness[1]),
             pixels=self.pixels,

@@ -71,8 +71,10 @@ def conditions_of_rows(job: Job, known: Conditions, form: CanonicalConfig, first
     """Return the conditions of the rows [first, first + count) of a job, given or sampled.
 
     Raises:
-        ConfigError: no movement of the form can have given ones, or the model was trained without target widths.
+        ConfigError: no movement of the form can have given ones, the model was trained without target widths, or not on
+            the source.
     """
+    known = known.of_source(job.source) if job.source else known
     if not job.conditions:
         sampled = DISTRIBUTIONS[job.distribution](known, first + count, job.seed, form.sequence_length)
         return sampled.take(slice(first, None))

@@ -136,7 +136,7 @@ class HttpClient:
 
 def request_body(job: Job) -> dict[str, Any]:
     """Return a job as the JSON of a request; fields with the service's default are omitted."""
-    optional = {"seq_len": job.seq_len, "model": job.model, "detector": job.detector, "pixels": job.pixels}
+    optional = {name: getattr(job, name) for name in ("seq_len", "source", "model", "detector", "pixels")}
     conditions = {"conditions": null_for_nan(job.conditions)} if job.conditions else {"distribution": job.distribution}
     return {
         "n": job.n,

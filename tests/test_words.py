@@ -39,12 +39,10 @@ STORED = {
     "platform/leaderboard/holdout_ledger.py": ('"judgement"',),  # the event's name in ledgers that exist
     "platform/leaderboard/archive.py": ('"judgements"',),  # the folder's name in studies that exist
     "platform/promotion/decision_record.py": ('"judgements"',),  # the key's name in registries that exist
-    "platform/report/study_view.py": ('"people"', '"training_people"'),  # keys of leaderboards and summaries that exist
     "trainables/detector/evaluation/sessions.py": ('"accused"', '"caught"'),  # random streams, on which metrics depend
     "trainables/eval/generation/validator.py": ('"other people"',),  # a random stream, on which metrics depend
     "tests/platform/leaderboard/test_holdout_ledger.py": ('"judgement"',),
     "tests/platform/leaderboard/test_leaderboard.py": ('"judgements"',),
-    "tests/platform/report/test_html.py": ('"people"', '"training_people"'),
     "tests/platform/sweep/test_reproduce.py": ('"judgements"',),
     "tests/platform/test_evaluate.py": ("detector import judge", "judge.main()", "key_people", '"people=', "`people`"),
     "tests/platform/test_promote.py": ('"judgements"',),

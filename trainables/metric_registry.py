@@ -18,22 +18,6 @@ DIRECTIONS: Mapping[str, str] = {
 }
 """Which way a metric that trials report is better: what may be an objective, a constraint or the scheduler's metric."""
 
-_RAW = {metric.excess: metric for metric in METRICS.values() if metric.excess}
-
-
-def shown_as(name: str) -> str:
-    """Return the metric that is shown in the place of another one: a metric in that of its excess over chance.
-
-    >>> shown_as("val/c2st_excess"), shown_as("val/mmd")
-    ('val/c2st', 'val/mmd')
-    """
-    return _RAW[name].name if name in _RAW else name
-
-
-def offset(name: str) -> float:
-    """Return what a metric lacks of the one that is shown in its place: chance, where it is an excess."""
-    return (_RAW[name].chance or 0.0) if name in _RAW else 0.0
-
 
 def title(name: str) -> str:
     """Return the head of a metric's column; its name where no record describes it."""

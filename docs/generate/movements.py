@@ -1,7 +1,8 @@
 """`python -m docs.generate.movements CHECKPOINT`: write the picture of README.md, docs/images/movements.png.
 
-Recorded movements of the test split stand beside samples of a generator under the same conditions, a dot per 60 Hz
-step, from the ring to the dot. Recordings that agree with the SapiMouse data set are left out (see NOTICE).
+Recorded movements of the training split stand beside samples of a generator under the same conditions, a dot per 60 Hz
+step, from the ring to the dot. Recordings that agree with the SapiMouse data set are left out (see NOTICE): of the
+default ones those remain that are trained on only.
 """
 
 import argparse
@@ -23,8 +24,8 @@ from trainables.training.checkpoint import load_record
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "images" / "movements.png"
-ROWS, COLUMNS, SPLIT = 4, 5, "test"
-LEFT_OUT = "sapimouse/"
+ROWS, COLUMNS, SPLIT = 4, 5, "train"
+LEFT_OUT = "sapimouse"
 DPI, COLOURS = 160, 32
 
 
@@ -32,7 +33,7 @@ def pairs(checkpoint: Path, seed: int) -> tuple[Canonical, Canonical]:
     """Return recorded movements, and a sample under the conditions of each, both in whole pixels."""
     generator = load_generator(checkpoint)
     split = load_splits(build(DataConfig, load_record(checkpoint)["config"]["data"])).splits[SPLIT]
-    allowed = torch.tensor([row for row, user in enumerate(split.group) if not user.startswith(LEFT_OUT)])
+    allowed = torch.tensor([row for row, source in enumerate(split.source) if source != LEFT_OUT])
     order = torch.randperm(len(allowed), generator=torch.Generator().manual_seed(seed))
     real = split.take(allowed[order[: ROWS * COLUMNS]])
     return real, encode(decode(generator.sample_matching(real, seed=seed), generator.canonical), generator.canonical)

@@ -75,7 +75,7 @@ def fetch(client: HardNegatives, config: NegativesConfig, advance: Callable[[int
         return movements
 
     canonical, refused = make("served", of_champion, like, form)
-    request = {name: getattr(config, name) for name in ("seed", "steps", "hardness")}
+    request = {name: getattr(config, name) for name in ("seed", "steps", "source", "hardness")}
     if config.hardness is not None:
         request |= {"detector": rounds[0].detector, "looked_through": sum(int(each.number[-1]) + 1 for each in rounds)}
     return ServedMovements(
@@ -95,6 +95,8 @@ def _options(config: NegativesConfig, like: Canonical, attempt: int) -> SampleOp
     options: SampleOptions = {"seq_len": config.data.canonical.sequence_length, "seed": seed}
     if config.steps is not None:
         options["steps"] = config.steps
+    if config.source is not None:
+        options["source"] = config.source
     if config.hardness is not None:
         return {**options, "hardness": (config.hardness[0], config.hardness[1])}
     return {**options, "conditions": like.condition().tolist()}

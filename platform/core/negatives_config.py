@@ -17,6 +17,8 @@ class NegativesConfig:
     n: PositiveInt = 2000  # movements to fetch
     seed: NonNegativeInt = 0  # seed of the requests; each attempt has a stream of its own
     steps: PositiveInt | None = None  # network calls per sample; null: as the champion was evaluated
+    # source of the recordings that movements are to be like; null: as those whose conditions the champion draws
+    source: str | None = None
     # [low, high] of the published detector's score of each movement; null: any
     hardness: Annotated[tuple[FiniteFloat, ...], Length(2, 2)] | None = None
     timeout_s: PositiveFloat = 330.0  # seconds that one request may take

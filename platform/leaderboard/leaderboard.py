@@ -21,6 +21,7 @@ from rich.console import Console
 from platform.leaderboard.archive import EVALUATIONS, LEADERBOARD, EvaluationArchive
 from platform.leaderboard.finalists import evaluate_on_holdout, evaluate_on_validation, noise_seeds
 from platform.leaderboard.holdout_ledger import LEDGER, Ledger
+from platform.leaderboard.reference import Reference
 from platform.study.objectives import Objective
 from platform.study.ranking import INTERRUPTED, RankedTrial
 from platform.study.resume import METRICS, REPEATS
@@ -28,23 +29,9 @@ from platform.study.sweep import Sweep
 from trainables.core import atomic_files
 from trainables.core.derived_seeds import derive
 from trainables.eval.intervals.jackknife import Interval, JackknifeEstimate, interval, probability_best, weighted_sum
-from trainables.eval.two_sample.null_band import NullBand
-from trainables.metric_registry import shown_as, value_range
+from trainables.metric_registry import value_range
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.metric import MetricSet
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Scores of real movements under the same probe, folds and rows.
-
-    Attributes:
-        floor: Random halves of the validation users against each other.
-        training_users: Training users against validation users, which a perfect copy of the training split would score.
-    """
-
-    floor: NullBand
-    training_users: float
 
 
 @dataclass(frozen=True)
@@ -140,11 +127,8 @@ def leaderboard(console: Console, sweep: Sweep, study: optuna.Study, ranked: Seq
 
 
 def merit(evaluation: EvaluationResult, objective: Objective) -> JackknifeEstimate | None:
-    """Return a re-evaluated objective, smaller being better; None where one of its metrics is not re-evaluated.
-
-    The C2ST itself replaces its excess over one half, which does not order values below one half.
-    """
-    names, figures = [shown_as(name) for name in objective.terms], evaluation.metrics
+    """Return a re-evaluated objective, smaller being better; None where one of its metrics is not re-evaluated."""
+    names, figures = list(objective.terms), evaluation.metrics
     if any(name not in figures for name in names):
         return None
     sign = 1.0 if objective.minimised else -1.0
@@ -203,8 +187,7 @@ def to_json(board: Leaderboard, study_name: str, reference: Reference | None) ->
     """Return the content of `leaderboard.json`, which reports plot and promotions take their challenger from."""
     return {
         "study": study_name,
-        "floor": reference and vars(reference.floor),
-        "training_users": reference and reference.training_users,
+        "reference": reference and reference.to_json(),
         "by": board.by,
         "noise_seeds": list(board.seeds),
         "holdout": {"asked": board.holdout_evaluations, "budget": board.budget, "refused": board.refused},

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from platform.leaderboard.archive import VALIDATION
-from platform.leaderboard.leaderboard import Reference, intervals
+from platform.leaderboard.leaderboard import intervals
+from platform.leaderboard.reference import Reference
 from trainables.core.config import build
 from trainables.data.canonical import Canonical, reobserve
-from trainables.data.dataset import load_splits
 from trainables.detector.api import load_trained_detector
 from trainables.detector.config import DetectorConfig
 from trainables.detector.evaluation.plots import plot_overview
@@ -44,9 +44,11 @@ class ModelFunctions:
 
 
 def reference_scores(config: Any) -> Reference:
-    """Return the scores of validation users against each other, and of training users against them."""
+    """Return what other users read in the place of a generator's samples, against the validation users."""
     validator = _validator(config)
-    return Reference(validator.floor(), validator.c2st_against(load_splits(config.data)["train"]))
+    first = next(iter(validator.floors.values()))
+    floors = {probe: scores.auc() for probe, scores in validator.floors.items()}
+    return Reference(validator.no_difference(), floors, first.effective_users, first.folds_by)
 
 
 def plot_samples(checkpoint: Path, config: Any, evaluation: EvaluationResult | None, pictures: Path) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from platform.preflight.context import FAIL, OK, Finding, PreflightContext
+from platform.preflight.context import FAIL, OK, WARNING, Finding, PreflightContext
 from platform.study.storage import redact_password
-from trainables.data.dataset import load_splits
+from trainables.data.dataset import LONGER_REMEDY, load_splits
 
 
 def check_storage(context: PreflightContext) -> Finding:
@@ -52,4 +52,7 @@ def check_data(context: PreflightContext) -> Finding:
     """Check that the recordings can be read and give all four splits."""
     splits = load_splits(context.data)
     sizes = ", ".join(f"{name} {len(split):,}" for name, split in splits.splits.items())
-    return Finding(OK, f"{context.data.source}: {sizes}; sha256 {splits.sha256[:16]}")
+    found = f"{context.data.label}: {sizes}; sha256 {splits.sha256[:16]}"
+    if splits.too_short:
+        return Finding(WARNING, f"{found}; {splits.too_short}", LONGER_REMEDY)
+    return Finding(OK, found)

@@ -10,9 +10,9 @@ from platform.promotion.latency import LatencyConfig
 from platform.promotion.rule import Confidence, LimitsConfig, MarginsConfig, Rule
 from trainables.core.bounds import AnyInt, Choice, Folder, PositiveInt, Range, check
 from trainables.core.config import require
+from trainables.data.config import EVALUATION_SPLITS
 from trainables.detector.spec import DETECTOR
 from trainables.generation.model_type import GENERATOR
-from trainables.model_evaluation.result import EVALUATION_SPLITS
 from trainables.specs import TRAINABLES
 
 REFUSED = 3

@@ -5,13 +5,13 @@ difference; it is jackknifed over users (`trainables.eval.intervals.jackknife`).
 signed so that a positive d is worse, and u the upper end of its one-sided interval (Student's t, G - 1 degrees of
 freedom),
 
-    the headline of the kind                     u < 0         it is lower: C2ST, or a detector's worst FNR
+    the headline of the kind                     u < 0         it is lower: excess of AUC, or a detector's worst FNR
     other figures (MMD, precision, recall, ...)  u <= margin   it is not worse by more than the margin
     latency, a ratio                             u <= margin   distribution-free, `platform.promotion.latency`
 
 and the challenger's own figures keep their limits. All must hold: of an intersection-union test each part is made at
-the level of the whole, and none is corrected for the number of parts. An accuracy below one half is luck, so that a
-champion who stands there cannot be improved on; nor can one that misses nothing. Where there is no champion, the limits
+the level of the whole, and none is corrected for the number of parts. An excess below zero is luck, so that a champion
+who stands there cannot be improved on; nor can one that misses nothing. Where there is no champion, the limits
 alone decide. The limits and margins of generators stand here, those of detectors in `platform.promotion.detector_rule`.
 
 References: Multiparameter Hypothesis Testing and Acceptance Sampling (Berger, 1982), theorem 1.
@@ -70,7 +70,7 @@ class Margins(Protocol):
 class LimitsConfig:
     """Limits of a challenger's own metrics, whichever champion it replaces."""
 
-    c2st: Share = 0.75  # largest C2ST; the best of a default sweep reads 0.57, an adversarial baseline 0.85
+    auc_excess: Share = 0.30  # largest excess of the AUC over its floor; TO MEASURE
     memorised_share: Share = 0.05  # largest share of memorised samples; other users score 0.01, a copied training set 1
     precision: Share = 0.5  # smallest precision; halves of real movements read 0.90
     recall: Share = 0.5  # smallest recall; halves of real movements read 0.90
@@ -84,7 +84,7 @@ class LimitsConfig:
     def laws(self) -> Mapping[str, tuple[str, float]]:
         """Metric -> sign and bound."""
         return {
-            names.VAL_C2ST: ("<=", self.c2st),
+            names.VAL_AUC_EXCESS: ("<=", self.auc_excess),
             names.VAL_MEMORISED_SHARE: ("<=", self.memorised_share),
             names.VAL_PRECISION: (">=", self.precision),
             names.VAL_RECALL: (">=", self.recall),
@@ -93,7 +93,7 @@ class LimitsConfig:
 
 @dataclass(frozen=True)
 class MarginsConfig:
-    """Margins by which a challenger with a lower C2ST may be worse in other metrics."""
+    """Margins by which a challenger with a lower headline may be worse in other metrics."""
 
     # by which MMD may be larger; four in five equal pairs keep it (`benchmarks.decisions`)
     mmd: NonNegativeFloat = 0.02
@@ -120,9 +120,9 @@ class MarginsConfig:
 class Rule:
     """Limits, margins, and the confidence that the headline metric is lower.
 
-    At 0.95 an equal challenger's C2ST is found to be lower once in twenty decisions where groups are of equal size, and
-    once in eleven on the default holdout split, where one group has 182 of 328 rows. With the margins, which are broken
-    by chance as well, one equal challenger in seventeen is promoted there (`benchmarks.decisions`).
+    At 0.95 the headline of an equal challenger is found to be lower once in twenty decisions where groups are of equal
+    size, and once in eleven on the default holdout split, where one group has 182 of 328 rows. With the margins, which
+    are broken by chance as well, one equal challenger in seventeen is promoted there (`benchmarks.decisions`).
     """
 
     confidence: Confidence = 0.95

@@ -44,7 +44,7 @@ from platform.study.storage import JOURNAL, open_storage, redact_password, requi
 from platform.study.study import load_study
 from trainables.core.config import ConfigError
 from trainables.core.formatting import clock, number
-from trainables.metric_registry import shown_as, title
+from trainables.metric_registry import title
 from trainables.training.metric import MetricSet
 
 TRIALS = 12  # shown of a study; the report has all
@@ -202,7 +202,7 @@ def _show_trial(console: Console, shown: StudyView, trial: FrozenTrial) -> None:
     points = curve(trial, shown.scheduler_metric)
     if points:
         print_heading(console, "Epochs")
-        print_table(console, _epochs(shown_as(shown.scheduler_metric), points))
+        print_table(console, _epochs(shown.scheduler_metric, points))
     _show_manifest(console, manifest_of(trial))
 
 

@@ -17,7 +17,7 @@ from platform.report.study_view import StudyView, curve, evaluations, state_of, 
 from platform.study.resume import METRICS, last_epoch
 from trainables.core.config import require
 from trainables.eval.intervals.jackknife import difference, interval
-from trainables.metric_registry import DIRECTIONS, shown_as, value_range
+from trainables.metric_registry import DIRECTIONS, value_range
 from trainables.model_evaluation.result import EvaluationResult
 
 
@@ -38,7 +38,7 @@ def _comparison(shown: StudyView, chosen: Sequence[FrozenTrial]) -> Iterator[tup
     curves = [curve(trial, shown.scheduler_metric) for trial in chosen]
     common = set.intersection(*map(set, curves))
     if common:
-        name, table = shown_as(shown.scheduler_metric), _side_by_side(chosen)
+        name, table = shown.scheduler_metric, _side_by_side(chosen)
         table.add_row(name, *(metric(name, points[max(common)]) for points in curves))
         yield f"At epoch {max(common)}, the last that all trials reached", table
     yield "At their last epoch", _metrics(chosen)

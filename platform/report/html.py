@@ -37,7 +37,7 @@ from platform.study.budget import finished
 from platform.study.resume import ATTEMPT, METRICS, REASON, REPEATS, history, last_epoch, requeued, resumed_from
 from trainables.core.atomic_files import write_atomically
 from trainables.core.formatting import clock, format_interval, number
-from trainables.metric_registry import digits, offset, shown_as, symbol
+from trainables.metric_registry import digits, symbol
 
 TEMPLATE = "template.html.j2"
 PICTURES = {
@@ -82,7 +82,6 @@ def render(shown: StudyView, now: datetime) -> str:
         plotly_js=Markup(get_plotlyjs()),  # the library's own text
         shown=shown,
         metric_set=shown.metric_set,
-        shifted=offset(shown.scheduler_metric) != 0,
         head=dict(_head(shown, now)),
         worth=list(_worth(shown)),
         plots=dict(_plots(shown)),
@@ -129,9 +128,7 @@ def _worth(shown: StudyView) -> Iterator[tuple[str, Any]]:
     best, headline = shown.best, shown.metric_set.headline
     if best is None or headline not in best.metrics:
         return
-    points = (
-        curve(shown.trials[best.number], shown.scheduler_metric) if shown_as(shown.scheduler_metric) == headline else {}
-    )
+    points = curve(shown.trials[best.number], shown.scheduler_metric) if shown.scheduler_metric == headline else {}
     yield from ((name, points[at]) for at, name in ((0, "untrained"), (1, "after 1 epoch")) if at in points)
     yield f"trial {best.number}, epoch {best.epoch} (search estimate)", best.metrics[headline]
     row = next((row for row in (shown.board or {"rows": []})["rows"] if row["trial"] == best.number), None)
@@ -141,20 +138,21 @@ def _worth(shown: StudyView) -> Iterator[tuple[str, Any]]:
     ):
         if row and row[split] and headline in row[split]:
             yield f"the same trial, {name}", row[split][headline]
-    if shown.training_users is not None:
-        yield "real movements of the training users", shown.training_users
-    if shown.floor is not None:
-        yield "real movements of the same users (floor)", {"value": shown.floor.mean, **vars(shown.floor)}
+    if shown.reference is not None:
+        band = shown.reference.no_difference
+        yield "no difference, by chance", {"value": band.mean, **vars(band)}
+        for probe, value in shown.reference.floors.items():
+            yield f"AUC of other users, {probe} (floor)", value
 
 
 def _plots(shown: StudyView) -> Iterator[tuple[str, Plot]]:
     """Yield the plots that every report has, by name."""
-    name, metric_set = shown_as(shown.scheduler_metric), shown.metric_set
+    name, metric_set = shown.scheduler_metric, shown.metric_set
     first, (values, direction) = next(iter(plots.objectives(shown).items()))
     makers: Mapping[str, tuple[str, Callable[[], plots.Figure]]] = {
         "forest": (
             f"{symbol(metric_set.headline)} of the finalists with intervals",
-            lambda: plots.forest(_board(shown), metric_set, shown.floor),
+            lambda: plots.forest(_board(shown), metric_set, shown.no_difference),
         ),
         "pareto": ("Pareto front of all trials", lambda: plots.pareto(shown)),
         "parallel": ("Parameters of all trials", lambda: parameter_plots.parallel(shown, first, values, direction)),

@@ -7,27 +7,27 @@ from matplotlib.ticker import MaxNLocator
 
 from platform.study.ranking import RankedTrial
 from trainables.eval.two_sample.null_band import NullBand
-from trainables.metric_registry import METRICS, offset
+from trainables.metric_registry import METRICS
 from trainables.training.metric import MetricSet
 
 MARGIN = 0.08  # below chance, where a headline has one
 
 
 def plot_learning_curves(
-    trials: list[RankedTrial], scheduler_metric: str, metric_set: MetricSet, floor: NullBand | None, file: Path
+    trials: list[RankedTrial], scheduler_metric: str, metric_set: MetricSet, band: NullBand | None, file: Path
 ) -> None:
     """Plot the headline metric of every trial over its epochs above the real-against-real band.
 
     Args:
-        scheduler_metric: Metric of their histories: the headline, or its excess.
+        scheduler_metric: Metric of their histories: the headline.
     """
     figure = Figure(figsize=(8, 5), layout="constrained")
     axis = figure.subplots()
-    if floor is not None:
-        axis.axhspan(floor.low, floor.high, color="#009e73", alpha=0.2, label="real against real, 95 %")
+    if band is not None:
+        axis.axhspan(band.low, band.high, color="#009e73", alpha=0.2, label="no difference, 95 %")
     for rank, trial in enumerate(trials):
         epochs = sorted(trial.history)
-        values = [offset(scheduler_metric) + trial.history[epoch] for epoch in epochs]
+        values = [trial.history[epoch] for epoch in epochs]
         best = rank == 0
         axis.plot(
             epochs,
@@ -43,6 +43,6 @@ def plot_learning_curves(
     axis.set_xlabel("epoch (0: untrained)")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_ylabel(metric_set.headline_title)
-    axis.set_ylim(-0.02 if chance is None else chance - MARGIN, 1.02)
+    axis.set_ylim(-0.02 if chance is None else chance - MARGIN, 1.02 if chance is None else None)
     axis.legend(frameon=False)
     figure.savefig(file, dpi=110)

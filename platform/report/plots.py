@@ -20,7 +20,7 @@ from platform.report.study_view import Board, StudyView, curves, state_of
 from platform.study.ranking import INTERRUPTED, RankedTrial, dominates
 from trainables.core.formatting import format_interval
 from trainables.eval.two_sample.null_band import NullBand
-from trainables.metric_registry import METRICS, shown_as, symbol
+from trainables.metric_registry import METRICS, symbol
 from trainables.training.metric import MetricSet
 from trainables.training.metric_names import MINIMISED
 
@@ -32,22 +32,21 @@ SYMBOLS = {"COMPLETE": "circle", "PRUNED": "circle-open", INTERRUPTED: "diamond-
 
 
 def values_of(objective: str, trials: Iterable[RankedTrial]) -> dict[int, float]:
-    """Return an objective by trial; the C2ST itself replaces its excess, which is 0 below one half."""
-    name = shown_as(objective)
-    return {trial.number: trial.metrics[name] for trial in trials if name in trial.metrics}
+    """Return an objective by trial, of those that have it."""
+    return {trial.number: trial.metrics[objective] for trial in trials if objective in trial.metrics}
 
 
 def objectives(shown: StudyView) -> dict[str, tuple[dict[int, float], str]]:
     """Return by name the values of all trials with a result, at their last report, and the direction."""
     found = {}
     for at, objective in enumerate(shown.objectives):
-        name = shown_as(objective.text)
+        name = objective.text
         points = {trial.number: trial.values[at] for trial in shown.ranked if trial.values}
         found[name] = (values_of(objective.text, shown.ranked) or points, objective.direction)
     return found
 
 
-def forest(board: Board, metric_set: MetricSet, floor: NullBand | None) -> Figure:
+def forest(board: Board, metric_set: MetricSet, band: NullBand | None) -> Figure:
     """Plot the headline of the finalists with 95 % intervals: search estimate, re-evaluation, holdout split."""
     headline = metric_set.headline
     rows = [row for row in board["rows"] if headline in row["validation"]]
@@ -72,8 +71,8 @@ def forest(board: Board, metric_set: MetricSet, floor: NullBand | None) -> Figur
         marker={"color": STOPPED, "symbol": "line-ns-open", "size": 12, "line": {"width": 2}},
         hovertemplate="%{y}, search estimate: %{x:.3f}<extra></extra>",
     )
-    _real_band(figure, floor, vertical=True)
-    figure.update_xaxes(title=f"{symbol(headline)} ({metric_set.axis_title})", range=_reach(rows, headline, floor))
+    _chance_band(figure, band, vertical=True)
+    figure.update_xaxes(title=f"{symbol(headline)} ({metric_set.axis_title})", range=_reach(rows, headline, band))
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1])
     return plain(figure, 180 + 46 * len(rows), scattermode="group", scattergap=0.5)
 
@@ -85,11 +84,11 @@ def _values_on(
     return [(trial, row[split][name]) for trial, row in zip(trials, rows, strict=True) if name in (row[split] or {})]
 
 
-def _reach(rows: Sequence[Mapping[str, Any]], name: str, floor: NullBand | None) -> tuple[float, float]:
+def _reach(rows: Sequence[Mapping[str, Any]], name: str, band: NullBand | None) -> tuple[float, float]:
     """Return the axis range that shows all intervals, with a margin."""
     points = [row[split][name] for row in rows for split in ("validation", "holdout") if name in (row[split] or {})]
     chance = METRICS[name].chance
-    ends = [*([] if chance is None else [chance]), *([floor.low, floor.high] if floor else [])]
+    ends = [*([] if chance is None else [chance]), *([band.low, band.high] if band else [])]
     low, high = min(ends + [one["low"] for one in points]), max(ends + [one["high"] for one in points])
     return low - 0.02, high + 0.02
 
@@ -132,7 +131,7 @@ def pareto(shown: StudyView) -> Figure:
         add_points(figure, state, [t for t in trials if t.state == state and t.number not in front], x, y)
     add_points(figure, "on the front", on_it, x, y)
     if first == shown.metric_set.headline:
-        _real_band(figure, shown.floor, vertical=True)
+        _chance_band(figure, shown.no_difference, vertical=True)
     figure.update_xaxes(title=symbol(first))
     figure.update_yaxes(title=symbol(second))
     return plain(figure, 420)
@@ -178,7 +177,7 @@ def curves_of(shown: StudyView, name: str) -> Figure:
     for trial, points in sorted(trials, key=lambda pair: pair[0].number == best):  # the best one on top
         figure.add_trace(_curve(trial, points, trial.number == best))
     if name == shown.metric_set.headline:
-        _real_band(figure, shown.floor, vertical=False)
+        _chance_band(figure, shown.no_difference, vertical=False)
     last = max(max(points) for _, points in trials)
     figure.update_xaxes(title="epoch (0: untrained)", dtick=math.ceil(last / MOST_TICKS) or 1)
     figure.update_yaxes(title=symbol(name))
@@ -207,16 +206,16 @@ def _hover_text(trial: int, state: str, params: Mapping[str, Any]) -> str:
     return f"<b>trial {trial}</b>, {state}<br>{html.escape(describe(dict(params))).replace('  ', '<br>')}"
 
 
-def _real_band(figure: go.Figure, floor: NullBand | None, vertical: bool) -> None:
-    """Add the 95 % band of random halves of the validation users against each other."""
-    if floor is None:
+def _chance_band(figure: go.Figure, band: NullBand | None, vertical: bool) -> None:
+    """Add the 95 % band of the headline where nothing but chance tells the sides apart."""
+    if band is None:
         return
-    name = f"real against real, 95 %: {format_interval(floor.mean, floor.low, floor.high)}"
-    band = {"fillcolor": REAL, "opacity": 0.16, "line_width": 0, "layer": "below"}
+    name = f"no difference, 95 %: {format_interval(band.mean, band.low, band.high)}"
+    shape = {"fillcolor": REAL, "opacity": 0.16, "line_width": 0, "layer": "below"}
     if vertical:
-        figure.add_vrect(x0=floor.low, x1=floor.high, **band)
+        figure.add_vrect(x0=band.low, x1=band.high, **shape)
     else:
-        figure.add_hrect(y0=floor.low, y1=floor.high, **band)
+        figure.add_hrect(y0=band.low, y1=band.high, **shape)
     key = {"color": REAL, "symbol": "square", "size": 10, "opacity": 0.5}
     figure.add_scatter(x=[None], y=[None], mode="markers", marker=key, name=name, hoverinfo="skip")
 

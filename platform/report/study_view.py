@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from platform.leaderboard.archive import EVALUATIONS, LEADERBOARD, VALIDATION, EvaluationArchive
 from platform.leaderboard.holdout_ledger import HOLDOUT, LEDGER, HoldoutEvaluation, Ledger
+from platform.leaderboard.reference import Reference
 from platform.study.objectives import Objective
 from platform.study.ranking import (
     INTERRUPTED,
@@ -24,10 +25,9 @@ from platform.study.ranking import (
     ranking,
     shown_trials,
 )
-from platform.study.resume import FOLDER, METRICS, history, last_epoch, predecessors, requeued, resumed_from
+from platform.study.resume import FOLDER, history, predecessors, requeued, resumed_from
 from trainables.core.config import ConfigError, require
 from trainables.eval.two_sample.null_band import NullBand
-from trainables.metric_registry import offset, shown_as
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.checkpoint_record import CheckpointError
 from trainables.training.manifest import MANIFEST
@@ -37,9 +37,6 @@ SUMMARY = "summary.json"
 REPORT = "report.html"
 STATES = ("COMPLETE", "PRUNED", "FAIL", INTERRUPTED, "RUNNING", "WAITING")
 """Optuna's trial states, and that of a trial that will be resumed; in the order of tables."""
-
-TRAINING_USERS = ("training_users", "people", "training_people")
-"""Names that the headline of the training users has in files of this version, and in those of earlier ones."""
 
 Board = Mapping[str, Any]
 
@@ -55,8 +52,8 @@ class StudyView:
         metric_set: Headline metric and display names of its trainable.
         rung: The metric of the intermediate values.
         board: The leaderboard's file; None before the first.
-        floor: Headline of real halves against each other; None before the first summary, and where there is none.
-        training_users: Headline of training users against held-out users.
+        reference: What real movements read in the place of a model's; None before the first summary, where there is
+            none, and where an older version wrote it, which measured another one.
     """
 
     study: optuna.Study
@@ -67,8 +64,12 @@ class StudyView:
     metric_set: MetricSet
     scheduler_metric: str
     board: Board | None
-    floor: NullBand | None
-    training_users: float | None
+    reference: Reference | None
+
+    @property
+    def no_difference(self) -> NullBand | None:
+        """Band of the headline where nothing but chance tells real movements and a model's apart, where it is known."""
+        return self.reference.no_difference if self.reference else None
 
     @property
     def best(self) -> RankedTrial | None:
@@ -80,15 +81,12 @@ class StudyView:
 def view(study: optuna.Study, folder: Path) -> StudyView:
     """Read a study and what its folder holds; nothing is written.
 
-    Args:
-
     Raises:
         ConfigError: the study was not made by a sweep, or a file is damaged.
     """
     objectives, metric_set = objectives_of(study), metric_set_of(study)
     board = _json(folder / LEADERBOARD)
-    reference = board or (_json(folder / SUMMARY) or {}).get("reference", {})
-    floor = reference.get("floor")
+    reference = (board or _json(folder / SUMMARY) or {}).get("reference")
     return StudyView(
         study,
         folder,
@@ -98,8 +96,7 @@ def view(study: optuna.Study, folder: Path) -> StudyView:
         metric_set,
         current_names(study.user_attrs).get(SCHEDULER_METRIC, next(iter(objectives[0].terms))),
         board,
-        NullBand(**floor) if floor else None,
-        next((reference[name] for name in TRAINING_USERS if name in reference), None),
+        Reference.from_json(reference) if reference and "no_difference" in reference else None,
     )
 
 
@@ -141,14 +138,8 @@ def times(trials: Sequence[FrozenTrial]) -> list[datetime]:
 
 
 def curve(trial: FrozenTrial, scheduler_metric: str) -> dict[int, float]:
-    """Return the scheduler metric by epoch as it is displayed: the C2ST where its excess was reported.
-
-    The excess is 0 below one half, so such an epoch is displayed as 0.5; of the last epoch the C2ST itself is known.
-    """
-    points = {epoch: value + offset(scheduler_metric) for epoch, value in sorted(history(trial).items())}
-    raw = trial.user_attrs.get(METRICS, {}).get(shown_as(scheduler_metric))
-    last = last_epoch(trial)
-    return points | ({last: raw} if last is not None and raw is not None else {})
+    """Return the scheduler metric by epoch."""
+    return dict(sorted(history(trial).items()))
 
 
 def curves(shown: StudyView) -> Iterator[tuple[FrozenTrial, dict[int, float]]]:

@@ -16,11 +16,11 @@ from platform.core.console import (
     print_line,
     print_table,
 )
-from platform.leaderboard.leaderboard import Leaderboard, Reference, Repeats, Row, intervals
+from platform.leaderboard.leaderboard import Leaderboard, Repeats, Row, intervals
+from platform.leaderboard.reference import Reference
 from platform.study.objectives import Goal
 from platform.study.ranking import RankedTrial
 from trainables.core.formatting import format_interval, number
-from trainables.metric_registry import offset, shown_as
 from trainables.training.metric import MetricSet
 
 SHOWN = 10
@@ -55,6 +55,7 @@ def print_leaderboard(console: Console, board: Leaderboard) -> None:
         print_table(console, _leaderboard(board))
         used = f"{board.holdout_evaluations} of {board.budget}"
         print_line(console, f"P(best): probability of the best {board.by}; holdout evaluations used: {used}")
+    _print_basis(console, board)
     for row in board.rows:
         if row.repeats is not None:
             text = _repeats(row.repeats, board.metric_set)
@@ -63,6 +64,16 @@ def print_leaderboard(console: Console, board: Leaderboard) -> None:
         console.print(f"trial {trial} could not be evaluated: {reason}", style="red", highlight=False, soft_wrap=True)
     if board.refused:
         console.print(f"skipped holdout evaluation: {board.refused}", style="yellow", highlight=False, soft_wrap=True)
+
+
+def _print_basis(console: Console, board: Leaderboard) -> None:
+    """Print what the metrics of each split rest on, and a warning where one user decides them."""
+    for of_split in ([row.validation for row in board.rows], [row.holdout for row in board.rows]):
+        evaluation = next(filter(None, of_split), None)  # of all finalists on the same movements
+        if evaluation is not None:
+            print_line(console, f"{evaluation.split}: {evaluation.basis}")
+            if evaluation.warning:
+                console.print(evaluation.warning, style="yellow", highlight=False, soft_wrap=True)
 
 
 def _leaderboard(board: Leaderboard) -> Table:
@@ -114,14 +125,15 @@ def _reference_rows(reference: Reference | None) -> list[tuple[str, str]]:
     """Return the rows of real movements, where they can be evaluated in the same way."""
     if reference is None:
         return []
-    floor = reference.floor
+    band = reference.no_difference
+    floors = ", ".join(f"{probe} {value:.3f}" for probe, value in reference.floors.items())
+    users = f"{reference.effective_users:.1f} effective users, folds by {reference.folds_by}"
     return [
-        ("real movements of the training users", number(reference.training_users)),
-        ("real movements of the same users (floor)", format_interval(floor.mean, floor.low, floor.high)),
+        ("no difference, by chance", format_interval(band.mean, band.low, band.high)),
+        (f"AUC of other users (floor; {users})", floors),
     ]
 
 
 def headline_at(trial: RankedTrial, epoch: int, scheduler_metric: str, metric_set: MetricSet) -> float | None:
     """Return the headline metric of a trial after an epoch; None where its scheduler metric is another one."""
-    known = epoch in trial.history and shown_as(scheduler_metric) == metric_set.headline
-    return offset(scheduler_metric) + trial.history[epoch] if known else None
+    return trial.history.get(epoch) if scheduler_metric == metric_set.headline else None

@@ -1,7 +1,7 @@
 """Objectives and constraints of a sweep: metrics by name, weighted sums of them, and bounds.
 
-val/c2st_excess                      a metric, optimised in its direction
-val/c2st_excess+2*val/mmd            a sum, minimised; metrics that are better when larger are subtracted
+val/auc_excess                       a metric, optimised in its direction
+val/auc_excess+2*val/mmd             a sum, minimised; metrics that are better when larger are subtracted
 val/recall>=0.5                      a constraint
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainables.core.config import ConfigError
-from trainables.core.renamed import metric_today
+from trainables.core.renamed import RETIRED_METRICS, metric_today
 from trainables.metric_registry import DIRECTIONS
 from trainables.training.metric_names import MINIMISED
 
@@ -46,7 +46,7 @@ class Objective:
             match = TERM.match(bare, at)
             if not match or (at and not match[1]):
                 raise ConfigError(
-                    f"expected `objectives` to be metrics or sums as val/c2st_excess+2*val/mmd, but got {text}"
+                    f"expected `objectives` to be metrics or sums as val/auc_excess+2*val/mmd, but got {text}"
                 )
             if match[3] in terms:
                 raise ConfigError(
@@ -149,6 +149,8 @@ def _known(metric: str) -> str:
     today = metric_today(metric)
     if today != metric:
         raise ConfigError(f"`{metric}` was renamed: use {today}")
+    if metric in RETIRED_METRICS:
+        raise ConfigError(f"`{metric}` is no metric any more: {RETIRED_METRICS[metric]}")
     if metric not in DIRECTIONS:
         close = difflib.get_close_matches(metric, DIRECTIONS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(DIRECTIONS)}"

@@ -1,6 +1,7 @@
 """Rank the trials of a study: by constraints, by Pareto fronts, then by the first objective."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from platform.study.budget import finished
 from platform.study.objectives import Constraint, Objective
 from platform.study.resume import METRICS, REASON, REPEATS, START, history, newest_checkpoint, requeued, resumed_from
 from trainables.core.config import ConfigError
+from trainables.core.renamed import RETIRED_METRICS
+from trainables.core.version import version_of
 from trainables.metric_registry import METRIC_SETS
 from trainables.training.metric import MetricSet
 from trainables.training.metric_names import EPOCH
@@ -21,6 +24,7 @@ OBJECTIVES = "objectives"
 CONSTRAINTS = "constraints"
 SCHEDULER_METRIC = "scheduler_metric"
 OLDER_NAMES = {"rung": SCHEDULER_METRIC}  # attributes of studies made by earlier versions; still read
+METRIC = re.compile(r"[a-z0-9_]+/[a-z0-9_]+")  # in the text of an objective or of a constraint
 INTERRUPTED = "INTERRUPTED"  # state of a trial that is resumed when the study is reopened
 
 
@@ -54,13 +58,27 @@ def objectives_of(study: optuna.Study) -> tuple[Objective, ...]:
     """Return the objectives of a study, in order.
 
     Raises:
-        ConfigError: the study does not record them; it was not made by a sweep.
+        ConfigError: the study does not record them (it was not made by a sweep), or it was searched by a metric that is
+            no longer measured.
     """
     if OBJECTIVES not in study.user_attrs:
         raise ConfigError(
             f"study_name={study.study_name}: expected a study with objectives, but got none; start another"
         )
+    require_measured_metrics(study.study_name, study.user_attrs)
     return tuple(Objective.parse(text) for text in study.user_attrs[OBJECTIVES])
+
+
+def require_measured_metrics(name: str, attributes: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` for a study whose objectives, constraints or scheduler metric are no longer measured."""
+    recorded = current_names(attributes)
+    texts = [*recorded.get(OBJECTIVES, ()), *recorded.get(CONSTRAINTS, ()), recorded.get(SCHEDULER_METRIC, "")]
+    for metric in METRIC.findall(" ".join(texts)):
+        if metric in RETIRED_METRICS:
+            raise ConfigError(
+                f"study_name={name}: expected a study of metrics that are still measured, but got {metric}, by which "
+                f"version {version_of(attributes)} searched it; choose another study_name: {RETIRED_METRICS[metric]}"
+            )
 
 
 def current_names(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,14 @@ from optuna.distributions import check_distribution_compatibility
 from optuna.trial import FrozenTrial
 
 from platform.study.budget import waiting_repeats
-from platform.study.ranking import CONSTRAINTS, OBJECTIVES, SCHEDULER_METRIC, current_names, ranking
+from platform.study.ranking import (
+    CONSTRAINTS,
+    OBJECTIVES,
+    SCHEDULER_METRIC,
+    current_names,
+    ranking,
+    require_measured_metrics,
+)
 from platform.study.resume import OVERRIDES, REPEATS
 from platform.study.samplers import make_sampler
 from platform.study.storage import JOURNAL, NoStudyError, open_storage, redact_password, require_database
@@ -105,7 +112,7 @@ def load_study(storage_path: Path, study_name: str, storage: str = "") -> optuna
 
 
 def _require_readable(name: str, attributes: Mapping[str, Any]) -> None:
-    """Raise `ConfigError` for a study whose metrics or searched keys had other names when it was made."""
+    """Raise `ConfigError` for a study whose metrics or searched keys had other names, or whose metrics are retired."""
     written_by, trainable = version_of(attributes), str(attributes.get("trainable"))
     renamed_in = RENAMED_IN.get(trainable, written_by)
     if minor(written_by) < minor(renamed_in):
@@ -114,6 +121,7 @@ def _require_readable(name: str, attributes: Mapping[str, Any]) -> None:
             f"{written_by} wrote it; choose another study_name, and give its checkpoints to platform.evaluate and "
             "platform.promote as ckpt=FOLDER"
         )
+    require_measured_metrics(name, attributes)
 
 
 def enqueue_repeats(study: optuna.Study, top: int, repeats: int) -> int:

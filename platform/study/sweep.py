@@ -30,7 +30,7 @@ class Sweep:
     def goal(self) -> Goal:
         """Objectives, constraints and scheduler metric."""
         settings = self.settings
-        objectives = tuple(map(Objective.parse, settings.objectives or (self.metric_set.objective,)))
+        objectives = tuple(map(Objective.parse, settings.objectives or (self.metric_set.headline,)))
         scheduler_metric = settings.scheduler.metric or next(iter(objectives[0].terms))
         return Goal(objectives, tuple(map(Constraint.parse, settings.constraints)), scheduler_metric, self.epochs)
 

@@ -1,6 +1,6 @@
 """Compare the metrics of a reproduced training with the recorded ones: equal, within a tolerance, or outside of it.
 
-    C2ST and its excess    half the width of the null band: random halves of real movements against each other
+    excess of the AUC      half the width of the band of no difference (`platform.leaderboard.reference`)
     other metrics          95 % of the differences between two evaluations with new seeds (a generator's noise, a
                            detector's bots), from the re-evaluations of the finalists
     counts, learning rate  0: they do not depend on seeds

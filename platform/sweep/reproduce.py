@@ -25,6 +25,7 @@ from platform.study.sweep import Sweep
 from platform.sweep.metric_tolerance import EQUAL, EXACT, MetricComparison, compare, conclude, noise_tolerances, table
 from trainables.core.atomic_files import write_atomically
 from trainables.core.config import ConfigError, build, digest, require, with_values
+from trainables.core.renamed import config_today
 from trainables.core.threads import threads
 from trainables.data.config import DataConfig
 from trainables.data.dataset import DataSplits, load_splits
@@ -112,7 +113,9 @@ def original_of(study: optuna.Study, number: int) -> Original:
 
 def _configuration(study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
     """Return the study's configuration with the trial's values; a repeat has another seed among its overrides."""
-    return with_values(study.user_attrs["config"], {**trial.params, **trial.user_attrs.get(OVERRIDES, {})})
+    return with_values(
+        config_today(study.user_attrs["config"]), {**trial.params, **trial.user_attrs.get(OVERRIDES, {})}
+    )
 
 
 def _require_recorded_data_keys(original: Original, trainable: Mapping[str, Any], given: Sequence[str]) -> None:
@@ -184,8 +187,8 @@ def tolerances(original: Original, study: Path) -> dict[str, float]:
     metric_set = METRIC_SETS[original.trainable]
     reference = MODEL_FUNCTIONS[TRAINABLES[original.trainable].model_type.name].reference
     if reference is not None and metric_set.headline in original.metrics:
-        floor = reference(config).floor
-        found |= dict.fromkeys((metric_set.headline, metric_set.objective), (floor.high - floor.low) / 2)
+        band = reference(config).no_difference
+        found[metric_set.headline] = (band.high - band.low) / 2
     return found
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import optuna
 from rich.console import Console
 
-from platform.leaderboard.leaderboard import Leaderboard, Reference, leaderboard, to_json, write_leaderboard
+from platform.leaderboard.leaderboard import Leaderboard, leaderboard, to_json, write_leaderboard
 from platform.leaderboard.model_types import MODEL_FUNCTIONS
+from platform.leaderboard.reference import Reference
 from platform.report.html import write_report
 from platform.report.learning_curves import plot_learning_curves
 from platform.report.study_view import REPORT
@@ -19,7 +20,6 @@ from platform.study.sweep import Sweep
 from trainables.core import atomic_files
 from trainables.core.config import build
 from trainables.core.formatting import interpreter
-from trainables.metric_registry import shown_as
 from trainables.specs import TRAINABLES
 from trainables.training.run_folder import EVENTS
 
@@ -61,8 +61,8 @@ def _re_evaluate(
     print_worth(console, sweep.goal, board, best, reference)
     _plot(sweep, board, best, [best, *(trial for trial in trials if trial is not best)], reference)
     rows = to_json(board, sweep.settings.study_name, reference)["rows"]
-    scores = reference and {"floor": vars(reference.floor), "training_users": reference.training_users}
-    return best, {**({"reference": scores} if scores else {}), "leaderboard": rows}
+    scores = {"reference": reference.to_json()} if reference else {}
+    return best, {**scores, "leaderboard": rows}
 
 
 def _config(sweep: Sweep) -> Any:
@@ -75,9 +75,9 @@ def _plot(
     """Plot learning curves where the scheduler compares the headline, and what the model type has of the best trial."""
     pictures, metric_set, metric = sweep.settings.folder / "pictures", sweep.metric_set, sweep.goal.scheduler_metric
     pictures.mkdir(parents=True, exist_ok=True)
-    if shown_as(metric) == metric_set.headline:
-        floor = reference.floor if reference else None
-        plot_learning_curves(trials, metric, metric_set, floor, pictures / "learning_curves.png")
+    if metric == metric_set.headline:
+        band = reference.no_difference if reference else None
+        plot_learning_curves(trials, metric, metric_set, band, pictures / "learning_curves.png")
     if best.checkpoint is not None and best.number not in board.left_out:
         evaluated = next((row.validation for row in board.rows if row.trial.number == best.number), None)
         MODEL_FUNCTIONS[TRAINABLES[sweep.space.trainable].model_type.name].plot(

@@ -13,7 +13,9 @@ TINY = "trainable.epochs=1 trainable.steps_per_epoch=2"
 SAMPLED = f"{TINY} trainable.batch_size=8 trainable.sampling.steps=2"
 GAN = f"{TINY} trainable.batch_size=8"
 SEARCH = "budget.trials=1 budget.time_limit=10m finalists.top=0"
-LIFTED = "limits.c2st=1 limits.precision=0 limits.recall=0 limits.memorised_share=1 eval_seeds=1 latency.repeats=8"
+LIFTED = (
+    "limits.auc_excess=1 limits.precision=0 limits.recall=0 limits.memorised_share=1 eval_seeds=1 latency.repeats=8"
+)
 
 
 class Run(NamedTuple):
@@ -41,6 +43,11 @@ BEFORE_THE_SERVICE = (
     ),
     Run(
         "python -m platform.train trainable.data.source=table trainable.data.path=recordings.csv name=own",
+        SAMPLED,
+    ),
+    Run(
+        "python -m platform.train name=two "
+        "'trainable.data.sources=[{reader:cursory},{reader:table,path:recordings.csv,name:mine}]'",
         SAMPLED,
     ),
     Run("python -m platform.tune --plan", SAMPLED),
@@ -119,6 +126,7 @@ BEFORE_THE_SERVICE = (
     Run("python -m benchmarks.solver_error CHECKPOINT", "--rows 2"),
     Run("python -m benchmarks.observation", "--movements 50 --repeats 2"),
     Run("python -m benchmarks.probes", "--splits 1 --movements 60"),
+    Run("python -m benchmarks.field_probe", "--splits 1 --movements 60"),
     Run("python -m benchmarks.augmentations", "--seeds 1 --probes quadratic"),
     Run("python -m benchmarks.suggestion", "--trials 12 --repeats 1"),
     Run("make tensorboard LOGDIR=results/diffusion/tensorboard", "--inspect"),

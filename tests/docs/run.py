@@ -54,7 +54,10 @@ def stage(folder: Path) -> None:
         if path.name not in KEPT_OUT and not path.name.startswith("."):
             (folder / path.name).symlink_to(path)
     recordings = read_recordings("cursory").recordings
-    rows = [{"t_ms": r.t_ms, "x": r.x, "y": r.y, "user": r.user, "session": f"s{i}"} for i, r in enumerate(recordings)]
+    rows = [  # names of their own, since a page reads these beside the default recordings
+        {"t_ms": r.t_ms, "x": r.x, "y": r.y, "user": r.user.replace("/", " "), "session": f"s{i}"}
+        for i, r in enumerate(recordings)
+    ]
     movements = pd.DataFrame(rows)
     movements.explode(["t_ms", "x", "y"]).to_csv(folder / "recordings.csv", index=False)
     movements[:300].to_parquet(folder / "theirs.parquet")

@@ -8,7 +8,7 @@ import torch
 
 from trainables.core.seeding import generator
 from trainables.data.canonical import encode
-from trainables.data.config import CONDITION_WIDTH, CanonicalConfig, DataConfig
+from trainables.data.config import CanonicalConfig, DataConfig
 from trainables.data.dataset import SequenceDataset, batches, load_splits
 from trainables.diffusion.api import Generator, conditions_of
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
@@ -35,10 +35,11 @@ CONFIG = DiffusionConfig(
 def goldens() -> dict[str, list[float]]:
     """A loss curve of 20 steps, one DDIM sample of the model it leaves, and the metrics of a fixed pair."""
     splits, objective = load_splits(DataConfig()), Objective.of(CONFIG.diffusion)
-    state, random = initial_state(CONFIG, ALONE), generator(CONFIG.seed, "golden")
+    width, random = splits.statistics.condition_width, generator(CONFIG.seed, "golden")
+    state = initial_state(CONFIG, ALONE, width)
     dataset, queue = (
         SequenceDataset(splits["train"], splits.statistics),
-        condition_queue(CONFIG.contrastive, CONDITION_WIDTH),
+        condition_queue(CONFIG.contrastive, width),
     )
     losses = []
     for batch in islice(batches(lambda _: dataset, 32, random), STEPS):

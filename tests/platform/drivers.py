@@ -21,7 +21,7 @@ from platform.study.study import open_study
 from platform.study.sweep import Sweep
 from search_spaces import Space
 from trainables.training.checkpoint import save_checkpoint
-from trainables.training.metric_names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.metric_names import EPOCH, VAL_AUC_EXCESS, VAL_MMD
 from trainables.training.trial_keys import BEFORE, METRICS_FILE
 
 LAST = 4
@@ -127,7 +127,7 @@ class Driver:
 
 def result(epoch: int, value: float, **more: Any) -> dict[str, Any]:
     """A result as Tune hands it on: our metrics, flat, among Tune's own keys."""
-    return {EPOCH: epoch, VAL_C2ST_EXCESS: value, VAL_MMD: 2 * value, "training_iteration": epoch + 1, **more}
+    return {EPOCH: epoch, VAL_AUC_EXCESS: value, VAL_MMD: 2 * value, "training_iteration": epoch + 1, **more}
 
 
 def saved(folder: Path, epoch: int, metrics: Mapping[str, Any], before: Sequence[Mapping[str, Any]] = ()) -> Path:

@@ -19,7 +19,7 @@ from platform.study.ranking import OBJECTIVES
 from platform.study.resume import METRICS, REASON, REQUEUED, RESUMED_FROM
 from platform.study.storage import JOURNAL
 from trainables.core.version import VERSION
-from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
+from trainables.training.metric_names import VAL_AUC_EXCESS, VAL_MMD, VAL_RECALL
 
 LAST = 4  # epoch
 LAWS: dict[str, BaseDistribution] = {
@@ -28,17 +28,22 @@ LAWS: dict[str, BaseDistribution] = {
     "model.base_channels": CategoricalDistribution((32, 48, 64)),
     "contrastive.margin": FloatDistribution(0.05, 1.0),  # suggested in every third trial only
 }
-FLOOR = {"mean": 0.49, "std": 0.03, "low": 0.43, "high": 0.56}
+REFERENCE = {
+    "no_difference": {"mean": 0.01, "std": 0.03, "low": -0.05, "high": 0.08},
+    "floors": {"features": 0.61, "pixels": 0.632},
+    "effective_users": 5.24,
+    "folds_by": "users",
+}
 
 
-def study_in(folder: Path, objectives: tuple[str, ...] = (VAL_C2ST_EXCESS,), **attributes: Any) -> optuna.Study:
+def study_in(folder: Path, objectives: tuple[str, ...] = (VAL_AUC_EXCESS,), **attributes: Any) -> optuna.Study:
     """An empty study in the journal of a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     storage = JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
     study = optuna.create_study(storage=storage, study_name=folder.name, directions=["minimize" for _ in objectives])
     for key, value in {
         OBJECTIVES: list(objectives),
-        "scheduler_metric": VAL_C2ST_EXCESS,
+        "scheduler_metric": VAL_AUC_EXCESS,
         "trainable": "diffusion",
         "version": VERSION,
         **attributes,
@@ -61,15 +66,15 @@ def params_of(number: int) -> dict[str, Any]:
 def add(
     study: optuna.Study,
     state: TrialState,
-    c2st: float | None = None,
+    excess: float | None = None,
     attributes: Mapping[str, Any] = MappingProxyType({}),
     epoch: int = LAST,
 ) -> int:
     """Add a trial as the searcher records it, and return its number."""
     number = len(study.get_trials(deepcopy=False))
     point = params_of(number)
-    metrics = {} if c2st is None else metrics_of(c2st)
-    goals = [max(0.0, c2st - 0.5), metrics[VAL_MMD]][: len(study.directions)] if c2st is not None else None
+    metrics = {} if excess is None else metrics_of(excess)
+    goals = [excess, metrics[VAL_MMD]][: len(study.directions)] if excess is not None else None
     single = len(study.directions) == 1
     study.add_trial(
         create_trial(
@@ -78,37 +83,37 @@ def add(
             params=point,
             distributions={key: LAWS[key] for key in point},
             user_attrs={METRICS: metrics, **attributes} if metrics else dict(attributes),
-            intermediate_values={} if c2st is None else _history(c2st, epoch),
+            intermediate_values={} if excess is None else _history(excess, epoch),
         )
     )
     return number
 
 
-def metrics_of(c2st: float) -> dict[str, float]:
-    """Return the metrics of a trial with this C2ST."""
-    return {VAL_C2ST: c2st, VAL_C2ST_EXCESS: max(0.0, c2st - 0.5), VAL_MMD: 0.05 * (c2st - 0.48), VAL_RECALL: 0.6}
+def metrics_of(excess: float) -> dict[str, float]:
+    """Return the metrics of a trial with this excess of the AUC."""
+    return {VAL_AUC_EXCESS: excess, VAL_MMD: 0.05 * (excess + 0.02), VAL_RECALL: 0.6}
 
 
-def _history(c2st: float, epoch: int) -> dict[int, float]:
-    return {at: max(0.0, c2st - 0.5 + 0.4 * 2.0**-at * (at < epoch)) for at in range(epoch + 1)}
+def _history(excess: float, epoch: int) -> dict[int, float]:
+    return {at: excess + 0.4 * 2.0**-at * (at < epoch) for at in range(epoch + 1)}
 
 
 def add_many(study: optuna.Study, count: int) -> None:
-    """Trials of every state, C2ST growing with the weight of the contrastive term."""
+    """Add trials of every state, whose excess grows with the weight of the contrastive term."""
     for number in range(count):
-        c2st = 0.52 + params_of(number)["contrastive.weight"] + 0.001 * (number % 7)
+        excess = 0.02 + params_of(number)["contrastive.weight"] + 0.001 * (number % 7)
         if number % 10 == 7:
-            add(study, TrialState.FAIL, attributes={REASON: f"{VAL_C2ST} is nan"})
+            add(study, TrialState.FAIL, attributes={REASON: f"{VAL_AUC_EXCESS} is nan"})
         elif number % 2:
-            add(study, TrialState.PRUNED, c2st, epoch=2, attributes={REASON: f"stopped after epoch 2 of {LAST}"})
+            add(study, TrialState.PRUNED, excess, epoch=2, attributes={REASON: f"stopped after epoch 2 of {LAST}"})
         else:
-            add(study, TrialState.COMPLETE, c2st)
+            add(study, TrialState.COMPLETE, excess)
 
 
 def add_cut(study: optuna.Study, reason: str) -> None:
     """Add an interrupted trial, and the running one that resumes it."""
-    cut = add(study, TrialState.FAIL, 0.7, epoch=1, attributes={REASON: reason, REQUEUED: True})
-    add(study, TrialState.RUNNING, 0.65, epoch=2, attributes={RESUMED_FROM: cut})
+    cut = add(study, TrialState.FAIL, 0.2, epoch=1, attributes={REASON: reason, REQUEUED: True})
+    add(study, TrialState.RUNNING, 0.15, epoch=2, attributes={RESUMED_FROM: cut})
 
 
 def write_board(study: optuna.Study, folder: Path, trials: list[int], **more: Any) -> None:
@@ -120,7 +125,7 @@ def write_board(study: optuna.Study, folder: Path, trials: list[int], **more: An
     rows = []
     for number in trials:
         trial = study.get_trials(deepcopy=False)[number]
-        c2st, mmd = (trial.user_attrs[METRICS][name] for name in (VAL_C2ST, VAL_MMD))
+        excess, mmd = (trial.user_attrs[METRICS][name] for name in (VAL_AUC_EXCESS, VAL_MMD))
         rows.append(
             {
                 "trial": number,
@@ -129,17 +134,16 @@ def write_board(study: optuna.Study, folder: Path, trials: list[int], **more: An
                 "feasible": True,
                 "params": trial.params,
                 "checkpoint": "/nowhere",
-                "searched": {VAL_C2ST: c2st, VAL_MMD: mmd},
-                "validation": {VAL_C2ST: span(c2st + 0.02), VAL_MMD: span(mmd)},
-                "holdout": {VAL_C2ST: span(c2st + 0.04), VAL_MMD: span(mmd)},
+                "searched": {VAL_AUC_EXCESS: excess, VAL_MMD: mmd},
+                "validation": {VAL_AUC_EXCESS: span(excess + 0.02), VAL_MMD: span(mmd)},
+                "holdout": {VAL_AUC_EXCESS: span(excess + 0.04), VAL_MMD: span(mmd)},
                 "repeats": None,
                 "probability_best": 1 / len(trials),
             }
         )
     board = {
         "study": study.study_name,
-        "floor": FLOOR,
-        "training_users": 0.585,
+        "reference": REFERENCE,
         "noise_seeds": [1, 2, 3],
         "holdout": {"asked": 3, "budget": 32, "refused": None},
         "left_out": [],

@@ -110,7 +110,8 @@ def test_movements_of_the_champion_under_conditions_of_training_users_are_stored
     assert drawn(url, folder, "seed=4") == 0
     kept, users = read_served(folder), load_splits(DataConfig())["train"]
     assert (kept.model, kept.model_sha256, kept.refused) == (CHAMPION, "a" * 64, 0)
-    assert (kept.form, kept.request) == (CanonicalConfig(), {"seed": 4, "steps": None, "hardness": None})
+    assert kept.form == CanonicalConfig()
+    assert kept.request == {"seed": 4, "steps": None, "source": None, "hardness": None}
     like = conditions_for(users, N, generator(4, "served"))
     assert len(kept.canonical) == N
     assert kept.canonical.group == like.group
@@ -127,6 +128,12 @@ def test_movements_of_the_champion_under_conditions_of_training_users_are_stored
     assert capsys.readouterr().out.strip() == (
         f"{folder}: {N} movements of {CHAMPION} (aaaaaaaaaaaa), 0 without a canonical form replaced"
     )
+
+
+def test_a_source_is_requested_and_kept_with_the_movements(url: str, folder: Path, service: Service) -> None:
+    assert drawn(url, folder, "source=sapimouse") == 0
+    assert {job.source for job in service.jobs} == {"sapimouse"}
+    assert read_served(folder).request["source"] == "sapimouse"
 
 
 def test_they_pass_the_observation_model(url: str, folder: Path) -> None:

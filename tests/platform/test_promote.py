@@ -29,13 +29,13 @@ from trainables.training.checkpoint import RECORD, WEIGHTS, load_record, save_ch
 
 promote = partial(run, COMMAND, main)
 QUICK = ["eval_seeds=1", "confidence=0.9", "latency.movements=8", "latency.repeats=6"]
-LOOSE = ["limits.c2st=1", "limits.memorised_share=1", "limits.precision=0", "limits.recall=0"]
+LOOSE = ["limits.auc_excess=1", "limits.memorised_share=1", "limits.precision=0", "limits.recall=0"]
 FREE = ["margins.memorised_share=1", "margins.latency_ratio=100"]
 
 
 def trained(folder: Path, steps: int, seed: int = 0) -> Path:
     """A checkpoint of a diffusion that was trained for some steps."""
-    evaluated = EvaluationConfig(movements=120, probe="logistic")
+    evaluated = EvaluationConfig(movements=120, probes=("features",))
     model, sampling = ModelConfig(base_channels=16), SamplingConfig(steps=2)
     config = DiffusionConfig(
         seed=seed, epochs=1, steps_per_epoch=steps, model=model, sampling=sampling, evaluation=evaluated
@@ -125,10 +125,12 @@ def test_the_decision_is_reproduced_from_its_record(storage: Path, better: Path)
 def test_a_refusal_names_what_failed_and_by_how_much_and_is_no_error(
     storage: Path, poor: Path, better: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert promote([f"storage_path={storage}", f"ckpt={better}", *QUICK, *LOOSE, *FREE, "limits.c2st=0.5"]) == REFUSED
+    assert (
+        promote([f"storage_path={storage}", f"ckpt={better}", *QUICK, *LOOSE, *FREE, "limits.auc_excess=0"]) == REFUSED
+    )
     printed = capsys.readouterr()
     assert printed.err == ""
-    assert "refused: val/c2st: expected `challenger <= 0.5`, but got 0." in printed.out
+    assert "refused: val/auc_excess: expected `challenger <= 0`, but got 0." in printed.out
     assert champion(storage) == weights(poor)
     assert [found["decision"] for found in refusals(storage)] == ["refused"]
 
@@ -262,7 +264,8 @@ def test_a_registry_locked_by_another_process_is_reported(
         (["trial=-2"], "`trial >= -1`"),
         (["holdout_budget=0"], "`holdout_budget >= 1`"),
         (["confidence=95"], "`0.5 < confidence < 1`"),
-        (["limits.c2st=2"], "limits: expected `0 <= c2st <= 1`"),
+        (["limits.c2st=0.6"], "`limits.c2st` is no key here: limits.auc_excess bounds the headline of today"),
+        (["limits.auc_excess=2"], "limits: expected `0 <= auc_excess <= 1`"),
         (["margins.mdm=1"], "did you mean `margins.mmd`?"),
         (["latency.repeats=4"], "latency.repeats >= confidence"),
         (["eval_seeds=choice(1,2)"], "one value per key"),

@@ -8,8 +8,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from platform import doctor, evaluate, promote, tune
 from platform.train import COMMAND, main
-from trainables.core.cli import WRONG_INPUT, run
-from trainables.core.config import build
+from trainables.core.cli import WRONG_INPUT, parse, run
+from trainables.core.config import ConfigError, build, plain, with_absolute_paths
+from trainables.data.config import SourceConfig
 from trainables.data.dataset import load_splits
 from trainables.diffusion import train as experiment
 from trainables.diffusion.config import DiffusionConfig
@@ -25,7 +26,7 @@ TINY = {
     "evaluation.movements": "40",
     "sampling.steps": "1",
     "evaluation.folds": "2",
-    "evaluation.probe": "logistic",
+    "evaluation.probes": "[features]",
 }
 
 
@@ -51,6 +52,19 @@ def test_a_run_of_either_command_is_the_same_run(tmp_path: Path, capsys: pytest.
     same = ["experiment=cpu", "seed=0", *(f"{k}={v}" for k, v in TINY.items()), f"out_dir={tmp_path}"]
     assert run(experiment.COMMAND, experiment.main, same) == 0
     assert "training already complete" in capsys.readouterr().out
+
+
+def test_several_sources_are_given_as_a_list_of_records() -> None:
+    given = "trainable.data.sources=[{reader:table,path:a.parquet,name:a},{reader:cursory}]"
+    request = parse(COMMAND, [given])
+    config = build(DiffusionConfig, request.config["trainable"], at="trainable")
+    assert config.data.sources == (SourceConfig("table", "a.parquet", "a"), SourceConfig("cursory"))
+    absolute = with_absolute_paths(plain(config))["data"]["sources"]
+    assert [source["path"] for source in absolute] == [str(Path("a.parquet").absolute()), None]
+    wrong = parse(COMMAND, ["trainable.data.sources=[{path:a.parquet,raeder:table}]"]).config["trainable"]
+    line = r"^unknown key trainable\.data\.sources\[0\]\.raeder; did you mean `reader`\?$"
+    with pytest.raises(ConfigError, match=line):
+        build(DiffusionConfig, wrong, at="trainable")
 
 
 def test_a_run_that_is_complete_keeps_its_manifest(tmp_path: Path) -> None:

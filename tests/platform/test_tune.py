@@ -25,15 +25,16 @@ from platform.sweep.command import study_record
 from platform.sweep.runner import concurrency, make_scheduler
 from search_spaces import SPACES
 from tests.platform.drivers import SPACE, Driver
+from tests.platform.studies import study_in
 from trainables.core.cli import WRONG_INPUT, run
 from trainables.data.dataset import DataSplits
-from trainables.training.metric_names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
+from trainables.training.metric_names import EPOCH, VAL_AUC_EXCESS, VAL_MMD, VAL_RECALL
 from trainables.training.scaling import ScalingConfig
 
 DATA = cast(DataSplits, SimpleNamespace(sha256="d1"))
 
 
-def sweep_of(epochs: int, metric: str = VAL_C2ST_EXCESS, **settings: Any) -> Sweep:
+def sweep_of(epochs: int, metric: str = VAL_AUC_EXCESS, **settings: Any) -> Sweep:
     halving = SchedulerConfig(grace_epochs=1, reduction_factor=2.0, metric=metric)
     return Sweep(TuneConfig(scheduler=halving, **settings), {"epochs": epochs}, SPACE, ())
 
@@ -61,7 +62,7 @@ def add_ended(study: optuna.Study, values: list[float], state: TrialState, **att
     study.add_trial(ended)
 
 
-@pytest.mark.parametrize("metric", [VAL_C2ST_EXCESS, VAL_RECALL])
+@pytest.mark.parametrize("metric", [VAL_AUC_EXCESS, VAL_RECALL])
 @pytest.mark.parametrize("seed", range(5))
 def test_a_reopened_scheduler_decides_as_one_with_all_trials_of_the_study(seed: int, metric: str) -> None:
     """For any number of earlier trials; the metric is minimised in one case and maximised in the other."""
@@ -84,15 +85,15 @@ def test_an_interrupted_trial_is_listed_once_as_its_successor() -> None:
     sweep, study = sweep_of(9), optuna.create_study()
     for value in (0.1, 0.2, 0.3, 0.4):
         add_ended(study, [value] * 2, TrialState.PRUNED)
-    before = decisions(make_scheduler(sweep, study), "next", [0.25] * 10, VAL_C2ST_EXCESS)
+    before = decisions(make_scheduler(sweep, study), "next", [0.25] * 10, VAL_AUC_EXCESS)
     for _ in range(8):
         add_ended(study, [0.01] * 2, TrialState.FAIL, **{REQUEUED: True})
-    assert decisions(make_scheduler(sweep, study), "next", [0.25] * 10, VAL_C2ST_EXCESS) == before
+    assert decisions(make_scheduler(sweep, study), "next", [0.25] * 10, VAL_AUC_EXCESS) == before
 
 
 def test_a_study_of_two_objectives_has_the_same_memory(tmp_path: Path) -> None:
     """By the rung metric, which need not be the first objective."""
-    settings: dict[str, Any] = {"objectives": (VAL_C2ST_EXCESS, VAL_MMD), "scheduler_metric": VAL_MMD}
+    settings: dict[str, Any] = {"objectives": (VAL_AUC_EXCESS, VAL_MMD), "scheduler_metric": VAL_MMD}
     driver = Driver(tmp_path, **settings)
     for value in (0.1, 0.2, 0.3):
         driver.end(driver.start(), 2, 0.5 - value, **{VAL_MMD: value})
@@ -107,11 +108,11 @@ def test_without_rungs_nothing_is_stopped() -> None:
 
 
 def test_the_record_of_a_study_holds_all_that_makes_trials_comparable() -> None:
-    sweep = sweep_of(9, objectives=(VAL_C2ST_EXCESS, VAL_MMD), constraints=("val/recall>=0.5",))
+    sweep = sweep_of(9, objectives=(VAL_AUC_EXCESS, VAL_MMD), constraints=("val/recall>=0.5",))
     record = study_record(sweep, DATA)
     assert set(COMPARABLE) <= set(record)
-    assert (record["data_sha256"], record[OBJECTIVES]) == ("d1", [VAL_C2ST_EXCESS, VAL_MMD])
-    assert (record["constraints"], record["scheduler_metric"]) == (["val/recall>=0.5"], VAL_C2ST_EXCESS)
+    assert (record["data_sha256"], record[OBJECTIVES]) == ("d1", [VAL_AUC_EXCESS, VAL_MMD])
+    assert (record["constraints"], record["scheduler_metric"]) == (["val/recall>=0.5"], VAL_AUC_EXCESS)
     assert record["config_hash"] == study_record(sweep, DATA)["config_hash"]
     assert record["config_hash"] != study_record(sweep_of(8), DATA)["config_hash"]
     other = Sweep(sweep.settings, sweep.trainable, SPACES["diffusion"], ())
@@ -232,6 +233,35 @@ def test_a_wrong_value_of_the_trainable_is_refused_beside_a_verb_that_reads(
     out, error = capsys.readouterr()
     assert (out, error.count("\n")) == ("", 1)
     assert law in error
+
+
+@pytest.mark.parametrize("verb", ["show", "compare", "report", "reproduce"])
+def test_a_study_searched_by_a_metric_that_is_no_longer_measured_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    study = study_in(tmp_path / "old", ("val/c2st_excess",), version="0.2.0", scheduler_metric="val/c2st_excess")
+    for value in (0.1, 0.2):
+        add_ended(study, [value], TrialState.COMPLETE)
+    before = {path: path.stat().st_size for path in tmp_path.rglob("*")}
+    arguments = [f"storage_path={tmp_path}", "study_name=old", "trials=[0,1]"]
+    assert run(tune.COMMAND, tune.main, [verb, *arguments]) == WRONG_INPUT
+    out, error = capsys.readouterr()
+    assert (out, error.count("\n")) == ("", 1)
+    assert error.startswith(
+        "error: study_name=old: expected a study of metrics that are still measured, but got val/c2st_excess, by which "
+        "version 0.2.0 searched it; choose another study_name: "
+    )
+    assert {path: path.stat().st_size for path in tmp_path.rglob("*")} == before
+
+
+def test_the_list_names_a_study_searched_by_a_metric_that_is_no_longer_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study_in(tmp_path / "old", ("val/c2st_excess",), version="0.2.0", scheduler_metric="val/c2st_excess")
+    assert run(tune.COMMAND, tune.main, ["list", f"storage_path={tmp_path}"]) == 0
+    out, error = capsys.readouterr()
+    assert out.splitlines()[0].startswith("unreadable: study_name=old: expected a study of metrics that are still")
+    assert error == ""
 
 
 def test_reproduce_names_its_trials_and_its_former_key_is_refused(

@@ -16,7 +16,7 @@ TINY: dict[str, dict[str, Any]] = {
         "steps_per_epoch": 18,
         "evaluation.movements": 100,
         "sampling.steps": 2,
-        "evaluation.probe": "logistic",
+        "evaluation.probes": ["features"],
     },
     "detector": {
         "model.width": 8,

@@ -26,7 +26,7 @@ from trainables import session
 from trainables.diffusion.config import DiffusionConfig
 from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import load_record, save_checkpoint
-from trainables.training.metric_names import EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.metric_names import EPOCH, VAL_AUC_EXCESS, VAL_MMD
 from trainables.training.trainable import Cost, Epoch
 from trainables.training.worker import ALONE, Worker
 
@@ -44,7 +44,7 @@ def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worke
         if number == HELD_EPOCH:
             _wait()
         excess = 0.1 * config.contrastive.weight + 0.5**number / 4
-        metrics = {EPOCH: number, VAL_C2ST: 0.5 + excess, VAL_C2ST_EXCESS: excess, VAL_MMD: excess / 10}
+        metrics = {EPOCH: number, VAL_AUC_EXCESS: excess, VAL_MMD: excess / 10}
         yield Epoch(number, metrics, partial(save, number))
 
 

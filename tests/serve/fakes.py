@@ -70,7 +70,7 @@ class FakeBackend:
     async def describe(self) -> dict[str, Any]:
         """Return a description with the given champion and error."""
         await self._ready()
-        card = None if self.champion is None else {"id": self.champion, "c2st": float("nan")}
+        card = None if self.champion is None else {"id": self.champion, "excess": float("nan")}
         swap = {"wanted": "", "error": self.error, "since": "2026-01-01T00:00:00+00:00"}
         return {"model": card, "swap": swap, "replicas": 1, "detector": None, "detector_swap": swap | {"error": ""}}
 

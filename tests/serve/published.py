@@ -43,8 +43,8 @@ DECISION = {
     "confidence_of_intervals": 0.9,
     "data": {"split": "holdout", "movements": 40, "groups": ["a", "b"], "data_sha256": "d" * 64},
     "figures": {
-        "val/c2st": {
-            "challenger": {"value": 0.6, "se": 0.01, "low": 0.58, "high": 0.62, "df": 1},
+        "val/auc_excess": {
+            "challenger": {"value": 0.1, "se": 0.01, "low": 0.08, "high": 0.12, "df": 1},
             "champion": None,
             "difference": None,
         },

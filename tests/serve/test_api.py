@@ -1,6 +1,7 @@
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +21,7 @@ from serve.messages import SampleRequest
 from tests.serve.fakes import AUTHORISED, CHAMPION, TOKEN, TRAINED_LENGTH, BusyError, FakeBackend, client_of, tokens
 from tests.serve.published import serving
 from trainables.diffusion.sampling_config import SamplingChanges
+from trainables.eval.generation.metrics import GENERATION
 
 WIDE = [-1.0, 5.0, 0.1, 0.5, 3.0]
 UNKNOWN = [-1.0, 5.0, 0.1, 0.5, None]
@@ -83,10 +85,12 @@ def test_every_field_reaches_the_job(client: TestClient, backend: FakeBackend) -
 
 
 def test_hardness_and_distribution_reach_the_job_too(client: TestClient, backend: FakeBackend) -> None:
-    payload = {"n": 1, "hardness": [0, 0.25], "distribution": "even_distance", "detector": "0001-dddddddddddd"}
+    payload = {"n": 1, "hardness": [0, 0.25], "distribution": "even_distance", "source": "sapimouse"}
+    payload["detector"] = "0001-dddddddddddd"
     response = client.post("/v1/samples", json=payload)
     (job,) = backend.jobs
     assert (job.hardness, job.distribution, job.detector) == ((0.0, 0.25), "even_distance", "0001-dddddddddddd")
+    assert job.source == "sapimouse"
     assert response.headers["x-conditions"] == "even_distance"
     assert "score" in decode(response.content, "safetensors")[0]
 
@@ -139,7 +143,7 @@ def test_a_large_response_equals_its_chunks(client: TestClient) -> None:
 
 def test_the_model_card_has_null_for_unknown_values(client: TestClient) -> None:
     state = client.get("/v1/model").json()
-    assert state["model"] == {"id": CHAMPION, "c2st": None}
+    assert state["model"] == {"id": CHAMPION, "excess": None}
     assert (state["swap"]["error"], state["replicas"], state["detector"]) == ("", 1, None)
 
 
@@ -199,6 +203,13 @@ def test_the_page_loads_nothing_from_other_origins(
     response = client.get("/")
     assert response.text == "<title>movements</title>"
     assert response.headers["content-security-policy"].startswith("default-src 'self' ")
+
+
+def test_the_page_has_a_title_for_every_metric_of_a_generators_card() -> None:
+    titles = set(re.findall(r'"(val/[a-z0-9_]+)": \["', api.PAGE.read_text(encoding="utf-8")))
+    evaluated_again = {metric.name for metric in GENERATION.metrics if metric.per_user or not metric.reported}
+    assert evaluated_again - titles == set()
+    assert {"val/c2st", "val/c2st_auc"} <= titles  # of cards that older versions wrote
 
 
 @pytest.mark.parametrize(

@@ -297,11 +297,12 @@ def test_the_model_card_holds_the_metrics_of_the_decision_with_intervals_and_cou
     record = load_record(checkpoint)
     assert (card["id"], card["kind"], card["weights_sha256"]) == (first, "diffusion", record["weights_sha256"])
     assert card["data_sha256"] == record["data_sha256"]
-    assert card["figures"] == {"val/c2st": {"value": 0.6, "low": 0.58, "high": 0.62, "n": 40, "groups": 2}}
+    assert card["figures"] == {"val/auc_excess": {"value": 0.1, "low": 0.08, "high": 0.12, "n": 40, "groups": 2}}
     assert card["evaluated_on"] == {"split": "holdout", "data_sha256": "d" * 64, "n": 40, "groups": 2}
     assert card["confidence"] == 0.9
     assert (card["representation"], card["sequence_length"], card["channels"]) == ("fixed_dt", 64, 2)
     assert card["sampling"]["steps"] == 2
+    assert card["sources"] == ["cursory", "sapimouse"]
     parameters = models.champions.get().generator.model.parameters()
     assert card["parameters"] == sum(p.numel() for p in parameters)
     assert any("synthetic" in line for line in card["limits_of_use"])

@@ -20,7 +20,7 @@ import requests
 import torch
 
 from serve.api import create_app
-from serve.client import HardNegatives
+from serve.client import HardNegatives, SampleOptions
 from serve.formats import BODY_HASH, FORMATS, arrays_of, headers_of, metadata_of
 from serve.jobs import Job, NoDetectorError, SampleResult, ShortageError
 from serve.patience import RETRYABLE, RetryPolicy, ServiceError
@@ -114,8 +114,10 @@ def test_a_missing_seed_is_random_and_the_same_for_all_chunks_and_returned(url: 
 
 
 def test_every_option_reaches_the_job(url: str, backend: FakeBackend) -> None:
-    HardNegatives(url).sample(n=1, steps=5, sampler="ddim", guidance=1.5, hardness=(0.25, 0.5), distribution="training")
+    options: SampleOptions = {"steps": 5, "sampler": "ddim", "guidance": 1.5, "hardness": (0.25, 0.5)}
+    HardNegatives(url).sample(n=1, **options | {"distribution": "training", "source": "cursory"})
     [job] = backend.jobs
+    assert (job.distribution, job.source) == ("training", "cursory")
     assert job.sampling == SamplingChanges(steps=5, sampler="ddim", guidance=1.5)
     assert job.hardness == (0.25, 0.5)
     scored = HardNegatives(url).fetch(n=4, hardness=(0.25, 0.5), chunk=2)

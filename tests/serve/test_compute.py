@@ -60,6 +60,9 @@ JOBS = [
     Job(7, seed=5, seq_len=51),
     Job(5, seed=5, seq_len=60, pixels=True),
     Job(9, seed=6, distribution="even_distance"),
+    Job(9, seed=6, distribution="even_distance", source="sapimouse"),
+    Job(7, seed=5, source="cursory"),
+    Job(4, seed=8, conditions=raw_conditions(1), source="cursory"),
     Job(6, first=11, seed=3),
     Job(4, seed=8, conditions=raw_conditions(4), pixels=True),
     Job(4, seed=8, conditions=raw_conditions(1)),
@@ -141,6 +144,19 @@ def test_the_rows_equal_those_of_the_sampler_in_this_process(models: Models, che
         deltas = generator.statistics.denormalise(z, conditions.frame(generator.canonical))
         assert np.array_equal(found.deltas, deltas.float().numpy())
         assert float(np.abs(found.deltas).max()) > 0.01
+
+
+@pytest.mark.parametrize("name", ["cursory", "sapimouse"])
+def test_samples_of_a_source_are_under_conditions_of_its_movements(models: Models, name: str) -> None:
+    known = models.champions.get().generator.training_conditions.of_source(name)
+    found = sampled(compute(models, [Job(40, seed=2, source=name)])[0])
+    assert set(found.angle.tolist()) <= set(known.angle.tolist())
+
+
+def test_an_unknown_source_is_refused_with_the_known_ones(models: Models) -> None:
+    [error] = compute(models, [Job(2, source="balabit")])
+    assert isinstance(error, BadRequestError)
+    assert str(error).startswith("expected `source` in {cursory, sapimouse}, but got source=balabit; choose one")
 
 
 def test_a_result_holds_its_conditions_and_its_origin(models: Models) -> None:

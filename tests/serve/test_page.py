@@ -23,7 +23,7 @@ from trainables.data.recordings import Recording, read_recordings
 pytestmark = [needs_browser, pytest.mark.heavy]
 TOKEN = "correct-horse-battery-staple"
 HOSTILE = "<img src=x onerror=alert(1)> & \"quoted\", 'so'"
-FIGURE = {"value": 0.5808, "low": 0.519, "high": 0.6426, "n": 334, "groups": 9}
+FIGURE = {"value": 0.0808, "low": -0.019, "high": 0.1426, "n": 334, "groups": 9}
 CARD = {
     "id": CHAMPION,
     "weights_sha256": "a" * 64,
@@ -34,7 +34,7 @@ CARD = {
     "published": "2026-01-02T03:04:05+00:00",
     "evaluated_on": {"split": "validation", "n": 334, "groups": 9},
     "confidence": 0.9,
-    "figures": {"val/c2st": FIGURE, "val/mmd": {**FIGURE, "value": None}, "val/new": FIGURE},
+    "figures": {"val/auc_excess": FIGURE, "val/mmd": {**FIGURE, "value": None}, "val/new": FIGURE},
     "sampling": {"sampler": "dpmpp_2m", "steps": 20, "guidance": 1.0},
     "limits_of_use": ["It exists to harden detectors.", HOSTILE],
 }
@@ -210,8 +210,10 @@ def test_the_card_shows_metrics_with_their_intervals_and_a_failed_swap(page: Pag
         CHAMPION,
         "1,210,880",
         "90 % interval",
-        "0.581",
-        "[0.519, 0.643]",
+        "AUC excess",
+        "0: as other users",
+        "0.081",
+        "[-0.019, 0.143]",
         "n = 334",
         "9 users",
         "val/new",

@@ -10,8 +10,6 @@ from trainables.metric_registry import (
     METRIC_SETS,
     METRICS,
     digits,
-    offset,
-    shown_as,
     symbol,
     title,
     value_range,
@@ -21,8 +19,7 @@ from trainables.specs import TRAINABLES
 from trainables.training.metric import DIGITS, MetricSet
 from trainables.training.metric_names import (
     MINIMISED,
-    VAL_C2ST,
-    VAL_C2ST_EXCESS,
+    VAL_AUC_EXCESS,
     VAL_FNR_SEEN,
     VAL_FNR_WORST_UNSEEN,
     VAL_MMD,
@@ -46,29 +43,19 @@ def test_the_shown_metrics_are_known_minimised_and_two_at_least(metric_set: Metr
     assert len(set(metric_set.shown)) == len(metric_set.shown) >= 2
     assert all(name in METRICS and DIRECTIONS[name] == MINIMISED for name in metric_set.shown)
     assert (metric_set.headline, metric_set.tie_breaker) == metric_set.shown[:2]
-    assert DIRECTIONS[metric_set.objective] == MINIMISED
-    assert shown_as(metric_set.objective) == metric_set.headline
-
-
-@pytest.mark.parametrize(("value", "excess"), [(0.75, 0.25), (0.5, 0.0)])
-def test_an_excess_and_its_offset_are_the_figure(value: float, excess: float) -> None:
-    chance = METRICS[VAL_C2ST].chance
-    assert chance is not None
-    assert max(0.0, value - chance) == excess
-    assert excess + offset(VAL_C2ST_EXCESS) == value
-    assert {name for name in METRICS if offset(name)} == {VAL_C2ST_EXCESS}
 
 
 def test_rates_and_areas_are_known_to_end_at_0_and_1_and_a_discrepancy_to_be_unbounded() -> None:
-    for name in ("val/c2st", "val/c2st_auc", "val/fnr_at_fpr_worst_unseen", "val/fpr", "val/precision"):
+    for name in ("val/auc_pixels", "val/floor_pixels", "val/fnr_at_fpr_worst_unseen", "val/fpr", "val/precision"):
         assert value_range(name) == (0.0, 1.0)
+    assert value_range("val/auc_excess") == (-1.0, 1.0)
     assert value_range("val/density") == (0.0, math.inf)
     assert value_range("val/mmd") == (-math.inf, math.inf)
 
 
 def test_a_metric_without_a_record_is_shown_by_its_name() -> None:
-    assert (title("val/x"), symbol("val/x"), digits("val/x"), shown_as("val/x")) == ("val/x", "val/x", DIGITS, "val/x")
-    assert (title(VAL_MMD), symbol(VAL_MMD), symbol(VAL_C2ST)) == ("MMD", "MMD²", "C2ST")
+    assert (title("val/x"), symbol("val/x"), digits("val/x")) == ("val/x", "val/x", DIGITS)
+    assert (title(VAL_MMD), symbol(VAL_MMD), symbol(VAL_AUC_EXCESS)) == ("MMD", "MMD²", "AUC excess")
 
 
 def test_the_best_epoch_of_a_detector_has_the_lowest_fnr_of_the_worst_family() -> None:

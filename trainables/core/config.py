@@ -49,7 +49,7 @@ def build(cls: type[C], mapping: Mapping[str, Any], at: str = "") -> C:
     """Build the dataclass `cls` from a nested mapping; missing keys take the declared defaults.
 
     Args:
-        cls: A dataclass whose fields are primitives, tuples, or dataclasses.
+        cls: A dataclass whose fields are primitives, dataclasses, or tuples of either.
         mapping: Nested plain values.
         at: Where the mapping stands in the whole configuration, for messages ("trainable").
 
@@ -90,7 +90,7 @@ def _typed(cls: type[Any], mapping: Mapping[str, Any], at: str) -> dict[str, Any
     try:
         merged = OmegaConf.merge(_schema(cast(Hashable, cls)), OmegaConf.create(dict(mapping)))
     except (ConfigKeyError, ConfigAttributeError) as error:
-        raise ConfigError(_unknown_key(cls, _full_key(error), at)) from None
+        raise ConfigError(_unknown_in_entry(cls, mapping, at) or _unknown_key(cls, _full_key(error), at)) from None
     except OmegaConfBaseException as error:
         raise ConfigError(_wrong_type(cls, mapping, at) or " ".join(str(error).split())) from None
     return cast(dict[str, Any], OmegaConf.to_container(merged))
@@ -126,6 +126,8 @@ def with_absolute_paths(mapping: Mapping[str, Any]) -> dict[str, Any]:
 
     >>> with_absolute_paths({"data": {"source": "table", "path": "/recordings.csv"}, "served_folder": ""})
     {'data': {'source': 'table', 'path': '/recordings.csv'}, 'served_folder': ''}
+    >>> with_absolute_paths({"sources": [{"reader": "table", "path": "/recordings.csv"}]})
+    {'sources': [{'reader': 'table', 'path': '/recordings.csv'}]}
     """
     return {key: _absolute(key, value) for key, value in mapping.items()}
 
@@ -133,22 +135,35 @@ def with_absolute_paths(mapping: Mapping[str, Any]) -> dict[str, Any]:
 def _absolute(key: str, value: Any) -> Any:
     if isinstance(value, Mapping):
         return with_absolute_paths(value)
+    if isinstance(value, list):
+        return [_absolute(key, entry) for entry in value]
     return str(Path(value).expanduser().absolute()) if key in INPUT_PATHS and value else value
 
 
 def _instance(cls: Any, values: Any, at: str) -> Any:
     """The dataclass from checked plain values: nested ones first, sequences as tuples, laws named by their place."""
-    types = get_type_hints(cls)
-    arguments = {
-        name: _instance(types[name], value, _join(at, name))
-        if dataclasses.is_dataclass(types[name])
-        else _frozen(value)
-        for name, value in values.items()
-    }
+    types, arguments = get_type_hints(cls), {}
+    for name, value in values.items():
+        entry, key = entry_of(types[name]), _join(at, name)
+        if dataclasses.is_dataclass(types[name]):
+            arguments[name] = _instance(types[name], value, key)
+        elif entry is not None:
+            arguments[name] = tuple(_instance(entry, part, f"{key}[{i}]") for i, part in enumerate(value))
+        else:
+            arguments[name] = _frozen(value)
     try:
         return cls(**arguments)
     except ConfigError as error:
         raise ConfigError(f"{at}: {error}" if at else str(error)) from None
+
+
+def entry_of(hint: Any) -> Any:
+    """The dataclass of the entries of a tuple type, None where they are no dataclasses or it is no tuple.
+
+    >>> entry_of(tuple[int, ...])
+    """
+    entry = get_args(hint)[0] if get_origin(hint) is tuple else None
+    return entry if dataclasses.is_dataclass(entry) else None
 
 
 def _frozen(value: Any) -> Any:
@@ -188,6 +203,8 @@ def kind_of(hint: Any) -> str:
         return " or ".join(map(kind_of, get_args(hint)))
     if get_origin(hint) is tuple:
         return f"list of {kind_of(get_args(hint)[0])}"
+    if dataclasses.is_dataclass(hint):
+        return f"{{{', '.join(field.name for field in dataclasses.fields(hint))}}}"
     return "null" if hint is type(None) else str(hint.__name__)
 
 
@@ -203,6 +220,21 @@ def _wrong_type(cls: Any, mapping: Mapping[str, Any], at: str) -> str:
             kind = "group of keys" if group else kind_of(hints[name])
             article = "an" if kind.startswith("int") else "a"
             return f"expected `{key}` to be {article} {kind}, but got {key}={'null' if value is None else value}"
+    return ""
+
+
+def _unknown_in_entry(cls: Any, mapping: Mapping[str, Any], at: str) -> str:
+    """The first unknown key of an entry of a list, as a message; empty if there is none."""
+    hints = get_type_hints(cls)
+    for name, value in mapping.items():
+        entry, key = entry_of(hints.get(name)), _join(at, name)
+        inside = dataclasses.is_dataclass(hints.get(name)) and isinstance(value, Mapping)
+        if inside and (unknown := _unknown_in_entry(hints[name], value, key)):
+            return unknown
+        for number, part in enumerate(value if entry is not None and isinstance(value, list | tuple) else ()):
+            known = {field.name for field in dataclasses.fields(entry)}
+            for wrong in sorted(set(part) - known) if isinstance(part, Mapping) else ():
+                return _unknown_key(entry, wrong, f"{key}[{number}]")
     return ""
 
 

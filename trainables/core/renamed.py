@@ -44,9 +44,12 @@ WITHOUT_SUCCESSOR: Mapping[str, str] = {
     "data.num_workers": "batches are made in the process that trains; scaling.num_workers of platform.train counts "
     "processes that train together",
     "logging.log_interval": "losses are logged once an epoch; steps_per_epoch sets its length",
+    "evaluation.probe": "evaluation.probes chooses among three, each against its floor; comparison.probes of "
+    "platform.evaluate chooses classifiers on the kinematic features",
+    "limits.c2st": "limits.auc_excess bounds the headline of today, whose values do not compare with those of C2ST",
     "logging.eval_interval": "every epoch ends with an evaluation; steps_per_epoch sets its length",
 }
-"""Key of the specification that has no counterpart -> what there is in its place."""
+"""Key of the specification or of an older version that has no counterpart -> what there is in its place."""
 
 OUTPUT_FOLDERS: Mapping[str, str] = {
     "study_name": "use storage_path=FOLDER study_name=STUDY; the study lies in FOLDER/STUDY",
@@ -63,11 +66,21 @@ METRICS: Mapping[str, str] = {
 }
 """Former name of a metric -> today's."""
 
+RETIRED_METRICS: Mapping[str, str] = dict.fromkeys(
+    ("val/c2st", "val/c2st_auc", "val/c2st_excess"),
+    "versions up to 0.2 measured it with folds and a reference that hid what users differ in; use val/auc_excess, in a "
+    "study of its own, since its values do not compare with those",
+)
+"""Metric that is no longer measured -> why, and what to use instead."""
+
 METRIC_GROUPS: Mapping[str, str] = {"val/miss/": "val/fnr/"}
 """The same for the beginnings of names that end in a family."""
 
 GROUPS: Mapping[str, str] = {"judgement": "evaluation", "game": "optim"}
 """Group of a trainable's configuration in older files -> today's."""
+
+REMOVED: Mapping[str, Collection[str]] = {"evaluation": ("probe",)}
+"""Group of a trainable's configuration -> keys of older files that it has no more."""
 
 
 def key_today(key: str, known: Collection[str]) -> str | None:
@@ -121,7 +134,11 @@ def metric_today(name: str) -> str:
 def config_today(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a trainable's configuration as an older version wrote it, under today's keys.
 
-    >>> config_today({"seed": 0, "judgement": {"fpr": 0.01}})
-    {'seed': 0, 'evaluation': {'fpr': 0.01}}
+    >>> config_today({"seed": 0, "game": {"lr": 0.01}, "evaluation": {"folds": 5, "probe": "forest"}})
+    {'seed': 0, 'optim': {'lr': 0.01}, 'evaluation': {'folds': 5}}
     """
-    return {GROUPS.get(key, key): value for key, value in config.items()}
+    today = {GROUPS.get(key, key): value for key, value in config.items()}
+    for group, keys in REMOVED.items():
+        if isinstance(today.get(group), Mapping):
+            today[group] = {key: value for key, value in today[group].items() if key not in keys}
+    return today

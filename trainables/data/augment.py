@@ -31,7 +31,7 @@ from trainables.data.config import (
     VariationsConfig,
 )
 from trainables.data.representation import prefix_mask
-from trainables.data.retime import retime
+from trainables.data.retime import change_duration, retime
 
 SLOW = 0.05  # of the peak step: where a recording may be cut without leaving a hand that stops in full motion
 JITTERED_PX = 6.0  # steps from this length on are jittered: one end moved by a pixel turns them by less than 10 degrees
@@ -53,10 +53,7 @@ def crop(movements: Movements, config: Crop, random: torch.Generator) -> Movemen
 
 def stretch(movements: Movements, config: TimeStretch, random: torch.Generator) -> Movements:
     """The same path in a duration that is longer or shorter by up to `strength` of it."""
-    factor = 1 + config.strength * _symmetric(len(movements), random)
-    length = (movements.length * factor).round()
-    tick = torch.arange(movements.steps_px.shape[1] + 1) * (length / movements.length)[:, None]
-    return retime(movements, tick, random)
+    return change_duration(movements, 1 + config.strength * _symmetric(len(movements), random), random)
 
 
 def warp(movements: Movements, config: TimeWarp, random: torch.Generator) -> Movements:
@@ -156,7 +153,7 @@ def replace_rows(movements: Movements, rows: Int[Tensor, "M"], others: Movements
     )
     length = movements.length.index_copy(0, rows, others.length)
     width_px = movements.target_width_px.index_copy(0, rows, others.target_width_px)
-    return Movements(ours.index_copy(0, rows, theirs), length, movements.group, width_px)
+    return Movements(ours.index_copy(0, rows, theirs), length, movements.group, width_px, movements.source)
 
 
 def cut(movements: Movements, first: Int[Tensor, "N"], length: Int[Tensor, "N"]) -> Movements:

@@ -12,8 +12,9 @@ direction and duration, which are removed, stay beside them: the chain is invert
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ from trainables.data.representation import REPRESENTATIONS, prefix_mask
 
 TENSORS = ("deltas", "mask", "angle", "distance_px", "duration_s", "target_width_px")
 UNKNOWN_PX = torch.tensor(math.nan, dtype=torch.float64)  # a target width, of every row
+SAMPLE = "sample"  # the source of a movement that was not recorded and matches no recording
 MINIMUM_DISTANCE_PX = 8.0  # below, whole pixels carry little information about the shape of a movement
 
 
@@ -38,23 +40,26 @@ class Movements:
         length: Number of steps of each movement.
         group: User of each movement; never in two splits.
         target_width_px: Of what was aimed at, NaN where unknown.
+        source: Who recorded each movement, or the one that it matches; `SAMPLE` of every row if left out.
     """
 
     steps_px: Float[Tensor, "N S 2"]
     length: Int[Tensor, "N"]
     group: tuple[str, ...]
     target_width_px: Float[Tensor, "N"] = UNKNOWN_PX
+    source: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "target_width_px", _of_each_row(self.target_width_px, len(self)))
+        object.__setattr__(self, "source", self.source or (SAMPLE,) * len(self))
 
     def __len__(self) -> int:
         return len(self.length)
 
     def take(self, rows: Int[Tensor, "M"]) -> "Movements":
         """The movements at `rows`, in that order."""
-        group = tuple(self.group[i] for i in rows.tolist())
-        return Movements(self.steps_px[rows], self.length[rows], group, self.target_width_px[rows])
+        group, source = _names_at(rows, self.group, self.source)
+        return Movements(self.steps_px[rows], self.length[rows], group, self.target_width_px[rows], source)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +75,7 @@ class Canonical:
         duration_s: Time from first to last point.
         group: User of each movement.
         target_width_px: Of what was aimed at, NaN where unknown.
+        source: As in `Movements`.
     """
 
     deltas: Float[Tensor, "N T C"]
@@ -79,9 +85,11 @@ class Canonical:
     duration_s: Float[Tensor, "N"]
     group: tuple[str, ...]
     target_width_px: Float[Tensor, "N"] = UNKNOWN_PX
+    source: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "target_width_px", _of_each_row(self.target_width_px, len(self)))
+        object.__setattr__(self, "source", self.source or (SAMPLE,) * len(self))
 
     def __len__(self) -> int:
         return len(self.mask)
@@ -114,8 +122,8 @@ class Canonical:
 
     def take(self, rows: Int[Tensor, "M"]) -> "Canonical":
         """The movements at `rows`, in that order."""
-        parts = {k: getattr(self, k)[rows] for k in TENSORS}
-        return Canonical(**parts, group=tuple(self.group[i] for i in rows.tolist()))
+        group, source = _names_at(rows, self.group, self.source)
+        return Canonical(**{k: getattr(self, k)[rows] for k in TENSORS}, group=group, source=source)
 
 
 def _of_each_row(width_px: Tensor, count: int) -> Float[Tensor, "N"]:
@@ -123,15 +131,23 @@ def _of_each_row(width_px: Tensor, count: int) -> Float[Tensor, "N"]:
     return width_px.expand(count) if width_px is UNKNOWN_PX else width_px
 
 
+def _names_at(rows: Int[Tensor, "M"], *columns: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    numbers = rows.tolist()
+    return (tuple(names[i] for i in numbers) for names in columns)
+
+
 def pack(
-    paths: Sequence[npt.NDArray[np.float64]], group: Sequence[str], target_width_px: Float[Tensor, "N"] = UNKNOWN_PX
+    paths: Sequence[npt.NDArray[np.float64]],
+    group: Sequence[str],
+    target_width_px: Float[Tensor, "N"] = UNKNOWN_PX,
+    source: Sequence[str] = (),
 ) -> Movements:
     """Observed position paths, each [S_i + 1, 2], as one padded set of steps."""
     length = torch.tensor([len(path) - 1 for path in paths], dtype=torch.int64)
     steps = torch.zeros(len(paths), int(length.max()) if len(paths) else 0, 2, dtype=torch.float64)
     for row, path in enumerate(paths):
         steps[row, : len(path) - 1] = torch.from_numpy(np.diff(path, axis=0))
-    return Movements(steps, length, tuple(group), _of_each_row(target_width_px, len(paths)))
+    return Movements(steps, length, tuple(group), _of_each_row(target_width_px, len(paths)), tuple(source))
 
 
 def rotate(vectors: Float[Tensor, "N S 2"], angle: Float[Tensor, "N"]) -> Float[Tensor, "N S 2"]:
@@ -153,7 +169,7 @@ def turning(steps: Float[Tensor, "N S 2"]) -> Float[Tensor, "N"]:
 
 def usable(movements: Movements, config: CanonicalConfig) -> tuple[Int[Tensor, "M"], Mapping[str, int]]:
     """Rows that the canonical form can hold, and how many of the others fall under which law."""
-    longest = config.sequence_length if config.form.bounded else torch.iinfo(torch.int64).max
+    longest = config.longest
     distance = movements.steps_px.sum(dim=1).norm(dim=-1)
     reasons = {
         "steps that are not finite": ~distance.isfinite(),
@@ -177,7 +193,8 @@ def encode(movements: Movements, config: CanonicalConfig) -> Canonical:
     net = movements.steps_px.sum(dim=1)
     distance, angle = net.norm(dim=-1), torch.atan2(net[:, 1], net[:, 0])
     duration_s, width_px = movements.length / RATE_HZ, movements.target_width_px
-    empty = Canonical(sequence, mask, angle, distance, duration_s, movements.group, width_px)
+    group, source = movements.group, movements.source
+    empty = Canonical(sequence, mask, angle, distance, duration_s, group, width_px, source)
     return empty.with_steps_px(_turned(sequence, -angle))
 
 
@@ -186,7 +203,7 @@ def decode(canonical: Canonical, config: CanonicalConfig) -> Movements:
     length = (canonical.duration_s * RATE_HZ).round().long()
     placed = _turned(canonical.steps_px().double(), canonical.angle)
     steps = REPRESENTATIONS[config.representation].decode(placed, canonical.mask, length)
-    return Movements(steps, length, canonical.group, canonical.target_width_px)
+    return Movements(steps, length, canonical.group, canonical.target_width_px, canonical.source)
 
 
 def _turned(sequence: Float[Tensor, "N T C"], angle: Float[Tensor, "N"]) -> Float[Tensor, "N T C"]:
@@ -209,7 +226,8 @@ def reobserve(canonical: Canonical, config: CanonicalConfig) -> tuple[Canonical,
 def concatenate(*parts: Canonical) -> Canonical:
     """Several sets of movements of the same form as one."""
     tensors = {k: torch.cat([getattr(part, k) for part in parts]) for k in TENSORS}
-    return Canonical(**tensors, group=tuple(group for part in parts for group in part.group))
+    group, source = (tuple(chain.from_iterable(getattr(part, name) for part in parts)) for name in ("group", "source"))
+    return Canonical(**tensors, group=group, source=source)
 
 
 def with_deltas(canonical: Canonical, deltas: Float[Tensor, "N T C"]) -> Canonical:

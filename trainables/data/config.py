@@ -3,19 +3,26 @@
 The names of choices stand here; a test compares them with the dicts of functions that the choices name.
 """
 
+import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 
-from trainables.core.bounds import Choice, PositiveFloat, Range, Share, check
+from trainables.core.bounds import Choice, Distinct, PositiveFloat, PositiveInt, Range, Share, check
+from trainables.core.config import require
 
 SOURCE_NAMES = ("cursory", "balabit", "sapimouse", "table")  # the keys of `trainables.data.recordings.READERS`
+DEFAULT_SOURCE = SOURCE_NAMES[0]
 SPLITS = ("train", "validation", "test", "holdout")
+EVALUATION_SPLITS = SPLITS[1:]  # all but the training split
 MINIMUM_STEPS = 8  # a third difference and five spectral bands need as many
 RATE_HZ = 60.0  # of the observation
 MEASURED_CONDITIONS = ("log_duration_s", "log_distance_px", "log_path_ratio", "log1p_turning_rad")
 CONDITION_NAMES = (*MEASURED_CONDITIONS, "log_target_width_px")  # the last is no part of the movement: NaN if unknown
-CONDITION_WIDTH = len(CONDITION_NAMES) + 1  # of a network's condition: the last column is whether a width is known
+# Of a network's condition without the columns of sources: the last column is whether a width is known.
+CONDITION_WIDTH = len(CONDITION_NAMES) + 1
 
 
 @dataclass(frozen=True)
@@ -57,20 +64,58 @@ class CanonicalConfig:
         """The shape of its sequences."""
         return FORMS[self.representation]
 
+    @property
+    def longest(self) -> int:
+        """Most 60 Hz steps of a movement: T, or any number where T does not bound the duration."""
+        return self.sequence_length if self.form.bounded else sys.maxsize
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """One of several sources of recordings."""
+
+    reader: Annotated[str, Choice(SOURCE_NAMES)] = "table"  # what reads them
+    path: str | None = None  # file or folder of the recordings, for every reader but the embedded one
+    name: str | None = None  # of the source of all its recordings; null: the names that the recordings have
+
+    def __post_init__(self) -> None:
+        check(self)
+        require(self.name != "", "`name` with at least one letter", "name=''", "leave it out")
+
+    @property
+    def label(self) -> str:
+        """What it is called where no recording has been read."""
+        return self.name or (Path(self.path).stem if self.path else self.reader)
+
 
 @dataclass(frozen=True)
 class DataConfig:
     """Recordings to read, and their canonical form."""
 
     # who recorded the movements; the default is embedded in the installation, the others read `path`
-    source: Annotated[str, Choice(SOURCE_NAMES)] = "cursory"
+    source: Annotated[str, Choice(SOURCE_NAMES)] = DEFAULT_SOURCE
     path: str | None = None  # file or folder of the recordings, for every source but the embedded one
     canonical: CanonicalConfig = field(default_factory=CanonicalConfig)
     # scale of the companding of steps; well under a pixel: steps of 0 and 1 then lie as far apart as those of 1 and 8
     companding_px: PositiveFloat = 0.25
+    # most movements of a user in validation, test and holdout; a user with 93 of them would outweigh a dozen others
+    rows_per_user: PositiveInt = 12
+    # several sources in place of `source` and `path`, as [{reader:table,path:one.parquet,name:one},{reader:cursory}]
+    sources: Annotated[tuple[SourceConfig, ...], Distinct()] = ()
 
     def __post_init__(self) -> None:
         check(self)
+        alone = not self.sources or (self.source, self.path) == (DEFAULT_SOURCE, None)
+        got = f"source={self.source}, path={self.path} and {len(self.sources)} sources"
+        require(alone, "`source` and `path`, or `sources`", got, "leave one of them out")
+        names = [source.name for source in self.sources if source.name]
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
+        require(not twice, "each `name` of `sources` once", f"{', '.join(twice)} twice", "give each another name")
+
+    @property
+    def label(self) -> str:
+        """What the recordings are called where none has been read."""
+        return ", ".join(source.label for source in self.sources) or self.source
 
 
 @dataclass(frozen=True)

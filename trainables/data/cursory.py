@@ -47,7 +47,8 @@ _USER_ROWS = [row for row, _ in USER_STARTS]
 def read_cursory(path: Path | None = None) -> RecordingSet:
     """Read the recordings of the installed package `cursory`, all 2,356 in the file's order.
 
-    The user is "sapimouse/user64" where recovered, else "cursory/block9"; the session is the block, "block3".
+    The user is "sapimouse/user64" where recovered, else "cursory/block9", and the source the part before the slash: the
+    recordings of unnamed users are not those of SapiMouse. The session is the block, "block3".
 
     Raises:
         RecordingError: the package or its file is missing, the file is not the known one, or a `path` was given.
@@ -76,7 +77,8 @@ def user_of(row: int) -> str:
 def _recording(number: int, row: dict[str, Any]) -> Recording:
     t_ms = np.array(row["timing"], dtype=np.float64)
     x, y = np.array(row["points"], dtype=np.float64).T
-    return Recording(t_ms - t_ms[0], x, y, "cursory", user_of(number), block_of(number))
+    user = user_of(number)
+    return Recording(t_ms - t_ms[0], x, y, user.partition("/")[0], user, block_of(number))
 
 
 def _content() -> bytes:

@@ -1,16 +1,18 @@
 """Split recordings into the four splits of a data set, and a split into batches.
 
 A split is decided by a hash of the group (the user, else the recording session), so that no user stands in two splits,
-whatever the order, the number or the source of the recordings. Statistics come from the training split alone.
+whatever the order or the number of the recordings. Sources whose groups may share a user are trained on only. In
+the evaluated splits a user has at most `rows_per_user` movements. Statistics come from the training split alone.
 """
 
 import functools
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -22,13 +24,19 @@ from torch.utils.data import Dataset
 from trainables.core.config import ConfigError, require
 from trainables.data.canonical import TENSORS, Canonical, Movements, encode, pack, usable
 from trainables.data.companding import compand, expand
-from trainables.data.config import MEASURED_CONDITIONS, SPLITS, CanonicalConfig, DataConfig
+from trainables.data.config import CONDITION_WIDTH, EVALUATION_SPLITS, MEASURED_CONDITIONS, SPLITS, DataConfig
 from trainables.data.observation import Events, observe
-from trainables.data.recordings import Recording, read_recordings
+from trainables.data.recordings import Recording, read_data
+from trainables.data.sources import TRAINED_ON_ONLY
+from trainables.data.users import capped, effective_users
 
-SHARES = (0.60, 0.15, 0.12, 0.13)  # of the hash range; the default recordings fall 1,315 / 383 / 314 / 344
+SHARES = (0.36, 0.32, 0.16, 0.16)  # of the hash range; the 60 named users of the default data fall 20 / 20 / 11 / 9
+ENOUGH, LONGER = 0.7, 128  # share of a source that T is to keep, and the T that keeps it of nearly every source
+LONGER_REMEDY = f"set data.canonical.sequence_length={LONGER}"
 BUCKET = 8.0  # steps; the network's internal length is a multiple of it
-SPLIT_SALT = "split-17670"  # chosen among 20,000 by the sizes of the splits alone: each has both kinds of groups
+# Chosen among 20,000 by the sizes of the default splits alone: of those with 20 named users in training and validation,
+# 15 effective users in validation and 7.5 in test and holdout, it has the most training movements of named users.
+SPLIT_SALT = "split-11375"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +47,7 @@ class Statistics:
 
     Attributes:
         scale_px: Of the companding.
+        sources: Names of the sources, one column of a network's condition each; none where there is only one source.
     """
 
     mean: Float[Tensor, "C"]
@@ -46,6 +55,32 @@ class Statistics:
     condition_mean: Float[Tensor, "D"]
     condition_std: Float[Tensor, "D"]
     scale_px: Float[Tensor, ""]
+    sources: tuple[str, ...] = ()
+
+    @property
+    def condition_width(self) -> int:
+        """Width of a network's condition."""
+        return CONDITION_WIDTH + len(self.sources)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the tensors for a checkpoint, whose record names the sources."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Tensor], sources: Iterable[str] = ()) -> "Statistics":
+        """Inverse of `tensors`.
+
+        Args:
+            sources: Names of the sources of the training split.
+        """
+        return cls(
+            tensors["mean"],
+            tensors["std"],
+            tensors["condition_mean"],
+            tensors["condition_std"],
+            tensors["scale_px"],
+            source_columns(sources),
+        )
 
     def compress(self, steps_px: Float[Tensor, "N T C"]) -> Float[Tensor, "N T C"]:
         """Standardised companded steps, from pixels, in float64."""
@@ -65,15 +100,20 @@ class Statistics:
         """Canonical deltas in float64 at the distances of `frame`; inverse of `normalise`."""
         return frame.with_steps_px(self.expand(z)).deltas
 
-    def normalise_condition(self, condition: Float[Tensor, "N D"]) -> Float[Tensor, "N E"]:
-        """A network's condition in float32, `CONDITION_WIDTH` columns: the raw ones standardised, and 1 or 0.
+    def normalise_condition(self, condition: Float[Tensor, "N D"], source: Int[Tensor, "N"]) -> Float[Tensor, "N E"]:
+        """A network's condition in float32, `condition_width` columns: the raw ones standardised, and 1 or 0.
 
-        1 where the target width is known; where it is not (NaN) both of its columns are 0.
+        1 where the target width is known; where it is not (NaN) both of its columns are 0. Then a column per source,
+        which a linear layer turns into an embedding: 1 in that of the row's source, all 0 where it is unknown.
+
+        Args:
+            source: Index in `sources`; -1: unknown.
         """
         standardised = (condition - self.condition_mean) / self.condition_std
         known = ~condition[:, -1:].isnan()
         width = torch.where(known, standardised[:, -1:], 0.0)
-        return torch.cat([standardised[:, :-1], width, known], dim=1).float()
+        its_source = source[:, None] == torch.arange(len(self.sources))
+        return torch.cat([standardised[:, :-1], width, known, its_source], dim=1).float()
 
 
 class Sequences(NamedTuple):
@@ -95,13 +135,46 @@ class SequenceDataset(Dataset[Batch]):
 
     def __init__(self, canonical: Canonical, statistics: Statistics) -> None:
         self.sequences = Sequences(statistics.normalise(canonical), canonical.mask)
-        self.condition = statistics.normalise_condition(canonical.condition())
+        source = source_index(canonical.source, statistics.sources)
+        self.condition = statistics.normalise_condition(canonical.condition(), source)
 
     def __len__(self) -> int:
         return len(self.condition)
 
     def __getitem__(self, rows: int | Int[Tensor, "B"]) -> Batch:
         return Batch(Sequences(self.sequences.z[rows], self.sequences.mask[rows]), self.condition[rows])
+
+    def without_sources(self, rows: Bool[Tensor, "N"]) -> "SequenceDataset":
+        """The same sequences under the same conditions, with the source of some rows unknown."""
+        other = copy(self)
+        other.condition = self.condition.clone()
+        other.condition[rows, CONDITION_WIDTH:] = 0.0
+        return other
+
+
+def source_index(names: Sequence[str], among: Sequence[str]) -> Int[Tensor, "N"]:
+    """Index of each name, -1 where it is not among them."""
+    place = {name: number for number, name in enumerate(among)}
+    return torch.tensor([place.get(name, -1) for name in names], dtype=torch.int64)
+
+
+def source_columns(names: Iterable[str]) -> tuple[str, ...]:
+    """The different names in order, of which a network's condition has a column each; none where there is only one."""
+    different = sorted(set(names))
+    return tuple(different) if len(different) > 1 else ()
+
+
+class Kept(NamedTuple):
+    """Movements of a source that are usable, of those that the reader returned; how many are longer than T steps."""
+
+    usable: int
+    read: int
+    too_long: int
+
+    @property
+    def share(self) -> float:
+        """Share that is usable."""
+        return self.usable / self.read
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +184,10 @@ class DataSplits:
     Attributes:
         dropped: Reason -> movements left out, over reading and canonicalisation.
         repaired: Reason -> raw events left out by the reader.
-        sha256: Over configuration, values and groups: equal if and only if the training data are.
+        capped: Evaluated split -> usable movements left out of it since their user has more than `rows_per_user`.
+        kept: Source -> how many of its movements are usable.
+        sha256: Over configuration, values, groups and, where there are several, sources: equal if and only if the
+            training data are.
     """
 
     splits: Mapping[str, Canonical]
@@ -119,23 +195,60 @@ class DataSplits:
     read: int
     dropped: Mapping[str, int]
     repaired: Mapping[str, int]
+    capped: Mapping[str, int]
+    kept: Mapping[str, Kept]
     sha256: str
 
     def __getitem__(self, split: str) -> Canonical:
         return self.splits[split]
 
     def table(self) -> str:
-        """Sizes of the splits and what was dropped and why, aligned for a terminal."""
+        """Movements and users of the splits, by source where there are several, and what was left out and why.
+
+        Aligned for a terminal.
+        """
         rows = [("movements read", self.read)]
         rows += [(f"  dropped: {reason}", n) for reason, n in self.dropped.items() if n]
-        rows += [(f"  {name} ({len(set(split.group))} groups)", len(split)) for name, split in self.splits.items()]
+        for name, split in self.splits.items():
+            rows += [(f"  {name} ({_users(split.group)})", len(split))]
+            rows += [(f"    {source} ({_users(owners)})", len(owners)) for source, owners in self._by_source(split)]
+            rows += [("    not of them: over the most of a user", n) for n in [self.capped.get(name, 0)] if n]
+        for source, kept in self.kept.items():
+            rows += [(f"  usable of the {kept.read:,} of {source} ({kept.share:.0%})", kept.usable)]
         rows += [(f"  raw events left out: {reason}", n) for reason, n in self.repaired.items() if n]
         width = max(len(label) for label, _ in rows)
-        return "\n".join(f"{label:<{width}}  {count:>7,}" for label, count in rows)
+        lines = [f"{label:<{width}}  {count:>7,}" for label, count in rows]
+        return "\n".join([*lines, *([f"{self.too_short}; {LONGER_REMEDY}"] if self.too_short else [])])
+
+    @property
+    def too_short(self) -> str:
+        """What T keeps of the sources that a longer one would keep more of; empty where there is none."""
+        steps = self.splits["train"].mask.shape[1]
+        little = [source for source, kept in self.kept.items() if kept.share < ENOUGH and kept.too_long]
+        if not little or steps >= LONGER:
+            return ""
+        shares = ", ".join(f"{self.kept[source].share:.0%} of {source}" for source in little)
+        return f"T={steps} steps keep {shares}"
+
+    def _by_source(self, split: Canonical) -> Iterator[tuple[str, list[str]]]:
+        """Yield each source with the users of its rows in a split, where the data have several sources."""
+        for source in sorted(set(split.source)) if len(self.kept) > 1 else ():
+            yield source, [user for user, its in zip(split.group, split.source, strict=True) if its == source]
 
 
-def split_of(group: str) -> str:
-    """The split that a group belongs to, from the hash of its name alone."""
+def _users(owners: Sequence[str]) -> str:
+    users = len(set(owners))
+    return f"{users} user{'s' * (users != 1)}, {effective_users(owners):.1f} effective"
+
+
+def split_of(group: str, source: str = "") -> str:
+    """The split that a group belongs to, from the hash of its name alone; that of training where only that is allowed.
+
+    Args:
+        source: Of the group's recordings; one in `TRAINED_ON_ONLY` is in the training split.
+    """
+    if source in TRAINED_ON_ONLY:
+        return SPLITS[0]
     head = hashlib.blake2b(f"{SPLIT_SALT}/{group}".encode(), digest_size=8).digest()
     position, edge = int.from_bytes(head, "big") / 2**64, 0.0
     for split, share in zip(SPLITS[:-1], SHARES[:-1], strict=True):
@@ -148,8 +261,9 @@ def split_of(group: str) -> str:
 def observe_recordings(recordings: Sequence[Recording]) -> Movements:
     """All recordings through the observation model; the user is the group."""
     paths = observe(Events(r.t_ms, np.stack([r.x, r.y], axis=1)) for r in recordings)
-    width_px = [math.nan if r.target_width_px is None else r.target_width_px for r in recordings]
-    return pack(paths, [r.user for r in recordings], torch.tensor(width_px, dtype=torch.float64))
+    widths = [math.nan if r.target_width_px is None else r.target_width_px for r in recordings]
+    width_px = torch.tensor(widths, dtype=torch.float64)
+    return pack(paths, [r.user for r in recordings], width_px, [r.source for r in recordings])
 
 
 def fit_statistics(canonical: Canonical, scale_px: float) -> Statistics:
@@ -169,7 +283,8 @@ def fit_statistics(canonical: Canonical, scale_px: float) -> Statistics:
         for name, std in zip(names, values.std(dim=0).tolist(), strict=True):
             require(std > 0, f"`standard deviation of {name} > 0` in the training split", str(std))
     mean, std = (torch.stack(parts) for parts in zip(*map(_moments, condition.unbind(dim=1)), strict=True))
-    return Statistics(steps.mean(dim=0), steps.std(dim=0), mean, std, torch.tensor(scale_px, dtype=torch.float64))
+    scale = torch.tensor(scale_px, dtype=torch.float64)
+    return Statistics(steps.mean(dim=0), steps.std(dim=0), mean, std, scale, source_columns(canonical.source))
 
 
 def _moments(column: Float[Tensor, "N"]) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
@@ -185,27 +300,34 @@ def load_splits(config: DataConfig) -> DataSplits:
 
     Raises:
         RecordingError: the recordings cannot be read.
-        ConfigError: a split is empty after dropping, or another than the training split alone has target widths.
+        ConfigError: a split is empty after dropping, an evaluated one has no user of an evaluated source, a user stands
+            in two splits, or another than the training split alone has target widths.
     """
-    recordings = read_recordings(config.source, Path(config.path) if config.path else None)
+    recordings = read_data(config)
     movements = observe_recordings(recordings.recordings)
     rows, unusable = usable(movements, config.canonical)
     dropped = Counter(recordings.dropped) + Counter(unusable)
-    splits = _split(movements.take(rows), config.canonical)
+    splits, left_out = _split(movements.take(rows), config)
     _require_widths_to_learn_from(splits)
+    longest = config.canonical.longest
+    too_long = movements.take((movements.length > longest).nonzero().squeeze(1))
+    read, kept, longer = (Counter(part.source) for part in (movements, movements.take(rows), too_long))
     return DataSplits(
         splits,
         fit_statistics(splits["train"], config.companding_px),
         recordings.read,
         dropped,
         recordings.repaired_events,
+        left_out,
+        {source: Kept(kept[source], read[source], longer[source]) for source in sorted(read)},
         _hash(config, splits),
     )
 
 
-def _split(movements: Movements, config: CanonicalConfig) -> dict[str, Canonical]:
-    split = [split_of(group) for group in movements.group]
-    splits = {}
+def _split(movements: Movements, config: DataConfig) -> tuple[dict[str, Canonical], dict[str, int]]:
+    """Return the splits, and how many movements the cap left out of each evaluated one."""
+    split = [split_of(*names) for names in zip(movements.group, movements.source, strict=True)]
+    splits, left_out = {}, {}
     for name in SPLITS:
         rows = torch.tensor([i for i, p in enumerate(split) if p == name], dtype=torch.int64)
         if not len(rows):
@@ -213,8 +335,44 @@ def _split(movements: Movements, config: CanonicalConfig) -> dict[str, Canonical
                 f"expected `users of the {name} split >= 1`, but got 0 of {len(set(movements.group))} with "
                 f"{len(movements)} usable movements; read recordings of more users"
             )
-        splits[name] = encode(movements.take(rows), config)
-    return splits
+        if name in EVALUATION_SPLITS:
+            candidates = movements.take(rows)
+            chosen = capped(candidates.group, _keys(candidates), config.rows_per_user)
+            rows, left_out[name] = rows[chosen], len(rows) - len(chosen)
+        splits[name] = encode(movements.take(rows), config.canonical)
+    _require_users_of_each_source(splits, set(movements.source) - TRAINED_ON_ONLY.keys())
+    _require_whole_users(splits)
+    return splits, left_out
+
+
+def _keys(movements: Movements) -> list[bytes]:
+    """Return a hash of all that each movement is: steps, user, source and target width."""
+    keys = []
+    for row, length in enumerate(movements.length.tolist()):
+        about = movements.source[row], movements.group[row], float(movements.target_width_px[row])
+        steps_px = movements.steps_px[row, :length].double().contiguous().numpy()
+        keys.append(hashlib.blake2b(repr(about).encode() + steps_px.tobytes(), digest_size=8).digest())
+    return keys
+
+
+def _require_users_of_each_source(splits: Mapping[str, Canonical], sources: Collection[str]) -> None:
+    """Require a user of each evaluated source in each evaluated split: a figure would be silent about the source."""
+    for name, source in product(EVALUATION_SPLITS, sorted(sources)):
+        require(
+            source in splits[name].source,
+            f"`users of {source} in the {name} split >= 1`",
+            "0",
+            "read recordings of more of its users, or leave the source out",
+        )
+
+
+def _require_whole_users(splits: Mapping[str, Canonical]) -> None:
+    """Require each user in one split: with recordings of a source that is trained on only one may stand in two."""
+    training = set(splits["train"].group)
+    for name in EVALUATION_SPLITS:
+        both = sorted(training & set(splits[name].group))
+        law = f"users of the {name} split who are not trained on"
+        require(not both, law, ", ".join(both[:3]), f"name the users of {', '.join(TRAINED_ON_ONLY)} apart from others")
 
 
 def _require_widths_to_learn_from(splits: Mapping[str, Canonical]) -> None:
@@ -229,10 +387,11 @@ def _require_widths_to_learn_from(splits: Mapping[str, Canonical]) -> None:
 
 
 def _hash(config: DataConfig, splits: Mapping[str, Canonical]) -> str:
-    head = hashlib.sha256(repr(config.canonical).encode())
+    head = hashlib.sha256(repr((config.canonical, config.rows_per_user)).encode())
+    several = len({source for split in splits.values() for source in split.source}) > 1
     for name in SPLITS:
         split = splits[name]
-        head.update("\n".join([name, *split.group]).encode())
+        head.update("\n".join([name, *split.group, *(split.source if several else ())]).encode())
         for tensor in TENSORS:
             head.update(getattr(split, tensor).contiguous().numpy().tobytes())
     return head.hexdigest()

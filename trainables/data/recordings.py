@@ -7,14 +7,19 @@
     "table"       a CSV or Parquet file of one's own                      cut from events, or as they are
 
 The same user has the same `user` value in every source ("sapimouse/user64"), so that a split by user holds across them.
+Several sources are read one after the other.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from trainables.core.config import require
+from trainables.data.config import DataConfig, SourceConfig
 from trainables.data.cursory import read_cursory
 from trainables.data.raw import read_balabit, read_sapimouse
 from trainables.data.recording_set import Recording, RecordingError, RecordingSet, concatenate, drop_table
+from trainables.data.sources import TRAINED_ON_ONLY
 from trainables.data.table import read_table
 
 __all__ = [
@@ -24,6 +29,7 @@ __all__ = [
     "RecordingSet",
     "concatenate",
     "drop_table",
+    "read_data",
     "read_recordings",
 ]
 
@@ -44,3 +50,34 @@ def read_recordings(source: str, path: Path | None = None) -> RecordingSet:
     if source not in READERS:
         raise RecordingError(f"expected `source` to be one of {', '.join(READERS)}, but got {source!r}")
     return READERS[source](path)
+
+
+def read_data(config: DataConfig) -> RecordingSet:
+    """Read the movements of a configuration, of one source or of several.
+
+    Raises:
+        RecordingError: as `read_recordings`.
+        ConfigError: a name for recordings that are trained on only, which would hide that.
+    """
+    if not config.sources:
+        return read_recordings(config.source, Path(config.path) if config.path else None)
+    return concatenate(map(_read, config.sources))
+
+
+def _read(source: SourceConfig) -> RecordingSet:
+    """Return the movements of one of several sources; a user without a "/" in the name is given the source's name."""
+    found = read_recordings(source.reader, Path(source.path) if source.path else None)
+    if source.name is None:
+        return found
+    kept = sorted({recording.source for recording in found.recordings} & TRAINED_ON_ONLY.keys())
+    law = f"no `name` for recordings of {', '.join(kept)}, which are trained on only"
+    require(not kept, law, f"name={source.name}", "leave the name out")
+    named = (
+        replace(recording, source=source.name, user=_named(recording.user, source.name))
+        for recording in found.recordings
+    )
+    return replace(found, recordings=tuple(named))
+
+
+def _named(user: str, source: str) -> str:
+    return user if "/" in user else f"{source}/{user}"

@@ -35,6 +35,13 @@ def retime(movements: Movements, clock: Float[Tensor, "N P"], random: torch.Gene
     return replace(movements, steps_px=steps * prefix_mask(length, steps.shape[1])[..., None], length=length)
 
 
+def change_duration(movements: Movements, factor: float | Float[Tensor, "N"], random: torch.Generator) -> Movements:
+    """Return the same paths in `factor` times their duration, to the nearest step, retimed by a uniform clock."""
+    length = (movements.length * factor).round()
+    tick = torch.arange(movements.steps_px.shape[1] + 1) * (length / movements.length)[:, None]
+    return retime(movements, tick, random)
+
+
 def snap(clock: Float[Tensor, "N P"], movements: Movements, phase: Int[Tensor, "N"]) -> Float[Tensor, "N P"]:
     """The clock rounded to whole ticks at the knots, linear in the old clock between them."""
     bound = knots(movements, phase)

@@ -81,7 +81,7 @@ def load_trained_detector(checkpoint: Path, device: torch.device | str = "cpu") 
 def _detector(record: Mapping[str, Any], tensors: Mapping[str, Tensor], device: torch.device) -> Detector:
     config, temperature = record["config"], float(record["temperature"])
     require(0 < temperature < math.inf, "`0 < temperature < inf`", f"temperature={temperature}")
-    statistics, scales = Statistics(**select("statistics", tensors)), select("scaling", tensors)
+    statistics, scales = Statistics.of_tensors(select("statistics", tensors)), select("scaling", tensors)
     network = DetectorNetwork(len(statistics.mean), WIDTH, build(DetectorModelConfig, config["model"]))
     network.load_state_dict(select("ema", tensors))
     return Detector(

@@ -18,7 +18,7 @@ from trainables.core.config import ConfigError, build
 from trainables.data.canonical import concatenate
 from trainables.data.config import DataConfig
 from trainables.data.dataset import DataSplits, load_splits, split_of
-from trainables.data.recordings import Recording, read_recordings
+from trainables.data.recordings import Recording, read_data
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import NegativesConfig
 from trainables.detector.dataset.external_bots import read_bots
@@ -97,7 +97,7 @@ def training_data_of(record: Mapping[str, Any], data: DataConfig, splits: DataSp
     return TrainingData(
         record["weights_sha256"],
         record["data_sha256"],
-        data.source,
+        data.label,
         counts,
         balance,
         dict(record["negatives"]["models"]),
@@ -120,8 +120,8 @@ def raw_recordings(
     config: DetectorEvaluationCommand, data: DataConfig
 ) -> tuple[Sequence[Recording], Sequence[Recording]] | None:
     """Return the recordings of the split's users and of third-party bots; None if they are too few to audit."""
-    everybody = read_recordings(data.source, Path(data.path) if data.path else None).recordings
-    users = [recording for recording in everybody if split_of(recording.user) == config.split]
+    everybody = read_data(data).recordings
+    users = [recording for recording in everybody if split_of(recording.user, recording.source) == config.split]
     bots = read_bots(Path(config.bots)).recordings
     enough = all(len({recording.user for recording in side}) >= FOLDS for side in (users, bots))
     return (users, bots) if enough else None

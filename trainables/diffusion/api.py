@@ -30,7 +30,14 @@ from trainables.diffusion.sampling import draw_sample, sampling_times
 from trainables.diffusion.sampling_config import SamplingChanges, SamplingConfig
 from trainables.generation.alignment import aligned
 from trainables.generation.blocks import CHUNK, WINDOW, Block, blocks
-from trainables.generation.conditions import WIDTH_REMEDY, Conditions, conditions_of, form_at, matching_conditions
+from trainables.generation.conditions import (
+    WIDTH_REMEDY,
+    Conditions,
+    conditions_of,
+    form_at,
+    matching_conditions,
+    restored,
+)
 from trainables.generation.keyed_noise import keyed_noise
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, select
 
@@ -101,6 +108,15 @@ class Generator:
         law = f"`cond.shape == {expected}` ({', '.join(CONDITION_NAMES)})"
         require(tuple(raw.shape) == expected, law, str(tuple(raw.shape)), WIDTH_REMEDY)
         return self.training_conditions.given(raw, seed)
+
+    def of_source(self, name: str | None) -> "Generator":
+        """The same generator with the training conditions of one source alone; None: of all.
+
+        Raises:
+            ConfigError: a source that it was not trained on.
+        """
+        known = self.training_conditions
+        return self if name is None else replace(self, training_conditions=known.of_source(name))
 
     def draw_conditions(self, count: int, seed: int, longest: int | None = None) -> Conditions:
         """Conditions of training movements (of at most `longest` steps), drawn with replacement."""
@@ -185,7 +201,9 @@ class Generator:
         mask = block.mask_of(frame.mask, self.canonical.form.padded).to(self.device)
         inner = mask if self.decoder is None else self.decoder.latent_mask(mask)
         channels = len(self.statistics.mean) if self.decoder is None else self.decoder.channels
-        condition = self.statistics.normalise_condition(conditions.raw[block.rows]).to(self.device)
+        given = conditions.take(block.rows)
+        condition = self.statistics.normalise_condition(given.raw, given.source_in(self.statistics.sources))
+        condition = condition.to(self.device)
         mine = [keys[row] for row in block.rows.tolist()]
 
         def noise(*purpose: str | int) -> Tensor:
@@ -215,24 +233,27 @@ def load_generator(checkpoint: Path, device: torch.device | str = "cpu") -> Gene
     if record.get("kind") != "diffusion":
         raise CheckpointError(f"{checkpoint}: expected a checkpoint of kind `diffusion`, but got {record.get('kind')}")
     try:
-        return _generator(record["config"], tensors, torch.device(device))
+        return _generator(record, tensors, torch.device(device))
     except (KeyError, RuntimeError, TypeError, ConfigError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{checkpoint}: weights and configuration do not fit: {reason}") from None
 
 
-def _generator(config: Mapping[str, Any], tensors: Mapping[str, Tensor], device: torch.device) -> Generator:
+def _generator(record: Mapping[str, Any], tensors: Mapping[str, Tensor], device: torch.device) -> Generator:
+    config = record["config"]
     canonical = build(CanonicalConfig, config["data"]["canonical"])
+    statistics, known = restored(tensors, record.get("sources", ()))
     decoder, process = _decoder(config, tensors), config["diffusion"]
     channels = canonical.form.channels if decoder is None else decoder.channels
-    model = UNet1D(build(UNetConfig, unet_mapping({**config["model"], "channels": channels})))
+    widths = {"channels": channels, "condition_dim": statistics.condition_width}
+    model = UNet1D(build(UNetConfig, unet_mapping({**config["model"], **widths})))
     model.load_state_dict(select("ema", tensors))
     return Generator(
         model.to(device).eval(),
         SCHEDULES[process["schedule"]](process["timesteps"]),
-        Statistics(**select("statistics", tensors)),
+        statistics,
         canonical,
-        Conditions.of_tensors(select("known", tensors)),
+        known,
         None if decoder is None else decoder.to(device).eval(),
         PREDICTIONS[process["objective"]],
         build(SamplingConfig, {"align": False, **config["sampling"]}),  # older ones were evaluated without
@@ -257,6 +278,7 @@ def generate_diffusion_samples(
     steps: int = 20,
     seed: int | None = None,
     *,
+    source: str | None = None,
     sampling: SamplingConfig | None = None,
     checkpoint: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
@@ -271,24 +293,26 @@ def generate_diffusion_samples(
         device: Device that the network runs on.
         steps: Network calls per sample; it replaces `sampling.steps`.
         seed: Same seed, same samples; None takes a fresh one.
+        source: Who recorded the movements that samples are to be like; None: as the training movements whose conditions
+            are drawn.
         sampling: Sampler, spacing of its steps, guidance, fresh noise, held end points; None: as in its evaluation.
         checkpoint: Checkpoint folder; None reads the environment variable HUMOUSE_CHECKPOINT.
         progress: Called with the number of finished samples every so often.
 
     Raises:
-        ConfigError: n, seq_len, steps or cond break their laws, or no checkpoint is named.
+        ConfigError: n, seq_len, steps or cond break their laws, no checkpoint is named, or it does not know the source.
         CheckpointError: the checkpoint cannot be used.
         SamplingDivergedError: the network gives NaN or infinity.
     """
     where = checkpoint or os.environ.get(CHECKPOINT_VARIABLE)
     require(bool(where), "`checkpoint` or the variable HUMOUSE_CHECKPOINT to name a folder", "neither")
     require(n >= 1, "`n >= 1`", f"n={n}")
-    source = load_generator(Path(str(where)), device)
-    canonical = source.canonical_at(seq_len)
+    model = load_generator(Path(str(where)), device).of_source(source)
+    canonical = model.canonical_at(seq_len)
     seed = secrets.randbits(31) if seed is None else seed
-    conditions = source.draw_conditions(n, seed, seq_len) if cond is None else source.given_conditions(cond, n, seed)
+    conditions = model.draw_conditions(n, seed, seq_len) if cond is None else model.given_conditions(cond, n, seed)
     chunks: list[Tensor] = []
-    for chunk in source.stream(conditions, conditions.frame(canonical), seed=seed, steps=steps, sampling=sampling):
+    for chunk in model.stream(conditions, conditions.frame(canonical), seed=seed, steps=steps, sampling=sampling):
         chunks.append(chunk)
         if progress is not None:
             progress(min(len(chunks) * WINDOW, n))

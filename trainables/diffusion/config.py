@@ -17,7 +17,7 @@ from trainables.core.bounds import (
     check,
 )
 from trainables.core.config import require
-from trainables.data.config import DataConfig
+from trainables.data.config import CONDITION_WIDTH, DataConfig
 from trainables.diffusion.latents.config import LatentConfig
 from trainables.diffusion.models.config import ChannelMults, UNetConfig, unet_mapping
 from trainables.diffusion.noise.config import NoiseConfig
@@ -27,7 +27,7 @@ from trainables.eval.generation.config import EvaluationConfig
 from trainables.generation.config import AugmentationConfig
 from trainables.training import metric_names as names
 
-STOPPING_METRICS = (names.VAL_LOSS, names.VAL_C2ST_EXCESS, names.VAL_MMD)
+STOPPING_METRICS = (names.VAL_LOSS, names.VAL_AUC_EXCESS, names.VAL_MMD)
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class ModelConfig:
     dropout: Fraction = 0.1  # dropout rate of the residual blocks
     self_condition: bool = True  # the network sees its previous estimate of x_0
 
-    def unet(self, channels: int = 2) -> UNetConfig:
+    def unet(self, channels: int = 2, condition_dim: int = CONDITION_WIDTH) -> UNetConfig:
         """The network's own configuration, with the widths that the data dictate."""
-        return UNetConfig(**unet_mapping({**vars(self), "channels": channels}))
+        return UNetConfig(**unet_mapping({**vars(self), "channels": channels, "condition_dim": condition_dim}))
 
     def __post_init__(self) -> None:
         check(self)

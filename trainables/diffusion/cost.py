@@ -21,7 +21,7 @@ def measure(config: DiffusionConfig) -> Cost:
     splits = load_splits(config.data)
     dataset = SequenceDataset(splits["train"], splits.statistics)
     objective = Objective.of(config.diffusion)
-    state = initial_state(config, Worker())
+    state = initial_state(config, Worker(), splits.statistics.condition_width)
     random = generator(config.seed, "cost")
     batch = in_latents(state.autoencoder, next(batches(lambda _: dataset, config.batch_size, random)))
     drawn = sample_randomness(batch, config.diffusion, random, estimates=config.model.self_condition)

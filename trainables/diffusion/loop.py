@@ -74,7 +74,7 @@ def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worke
     dataset = training_set(splits, config.data.canonical, config.augmentation, config.seed)
     objective = Objective.of(config.diffusion)
     validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, config.evaluation)
-    state = initial_state(config, worker)
+    state = initial_state(config, worker, splits.statistics.condition_width)
     if resume is not None:
         restore_state(state, config, splits, resume)
     else:

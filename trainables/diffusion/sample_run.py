@@ -29,7 +29,7 @@ from trainables.training.checkpoint import load_record
 def sample(config: SampleConfig) -> int:
     """Sample, write the movements, and print the folder."""
     require(bool(config.ckpt), "`ckpt` to be a checkpoint folder", "ckpt=''")
-    source = load_generator(Path(config.ckpt), config.device)
+    source = load_generator(Path(config.ckpt), config.device).of_source(config.source)
     canonical = source.canonical_at(config.seq_len or source.canonical.sequence_length)
     conditions, row_ids = _conditions(config, source, canonical)
     source = replace(source, sampling=config.changes.over(source.sampling))

@@ -65,6 +65,8 @@ class SampleConfig:
     # conditions: a .npy file of raw ones [n, D], or a table of `python -m platform.data conditions`, whose row ids then
     # stand beside the samples; empty: those of training movements
     cond: str = ""
+    # source of the recordings that samples are to be like; null: as the training movements whose conditions are drawn
+    source: str | None = None
     # null, here and below: as the checkpoint was evaluated; solver of the reverse process
     sampler: Annotated[str, Choice(SAMPLER_NAMES)] | None = None
     spacing: Annotated[str, Choice(SPACING_NAMES)] | None = None  # at which noise levels the network is called

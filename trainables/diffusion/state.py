@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.core.seeding import derive
+from trainables.data.config import CONDITION_WIDTH
 from trainables.data.dataset import DataSplits
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.latents.autoencoder import Autoencoder
@@ -83,10 +84,14 @@ class State:
         self.patience = EarlyStopping(**record["patience"])
 
 
-def initial_state(config: DiffusionConfig, worker: Worker) -> State:
-    """Network, average and optimiser before the first step; the weights depend on the seed alone."""
+def initial_state(config: DiffusionConfig, worker: Worker, condition_width: int = CONDITION_WIDTH) -> State:
+    """Network, average and optimiser before the first step; the weights depend on the seed alone.
+
+    Args:
+        condition_width: Of the network's condition, as the statistics of the data have it.
+    """
     torch.manual_seed(derive(config.seed, "weights"))
-    model = UNet1D(config.model.unet(config.channels)).to(worker.device)
+    model = UNet1D(config.model.unet(config.channels, condition_width)).to(worker.device)
     ema = ExponentialMovingAverage(model, config.optim.ema_decay)
     optimizer = torch.optim.AdamW(
         model.parameters(),

@@ -18,13 +18,13 @@ from torch.nn import functional as F
 
 from trainables.core.config import ConfigError, build, require
 from trainables.data.canonical import Canonical, with_deltas
-from trainables.data.config import CONDITION_WIDTH, CanonicalConfig
+from trainables.data.config import CanonicalConfig
 from trainables.data.dataset import Statistics
 from trainables.diffusion.sampling_config import SamplingChanges, SamplingConfig
 from trainables.gan.config import GanModelConfig
 from trainables.gan.networks import MovementNetwork
 from trainables.generation.blocks import WINDOW, Block, blocks
-from trainables.generation.conditions import Conditions, form_at, matching_conditions
+from trainables.generation.conditions import Conditions, form_at, matching_conditions, restored
 from trainables.generation.keyed_noise import keyed_noise
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, select
 
@@ -121,7 +121,8 @@ class GanGenerator:
         config = self.config
         latent = keyed_noise(keys, 1, config.latent_dim, "latent").squeeze(1)
         noise = keyed_noise(keys, mask.shape[1], config.noise_channels, "sample")
-        condition = self.statistics.normalise_condition(conditions.raw)
+        source = conditions.source_in(self.statistics.sources)
+        condition = self.statistics.normalise_condition(conditions.raw, source)
         given = (part.to(self.device) for part in (latent, noise, mask, condition))
         z: Tensor = self.model(*given)
         return z.cpu()
@@ -145,11 +146,10 @@ def load_gan(checkpoint: Path, device: torch.device | str = "cpu") -> GanGenerat
         raise CheckpointError(f"{checkpoint}: expected a checkpoint of kind `gan`, but got {record.get('kind')}")
     try:
         config = build(GanModelConfig, record["config"]["model"])
-        statistics = Statistics(**select("statistics", tensors))
-        model = MovementNetwork(len(statistics.mean), CONDITION_WIDTH, config)
+        statistics, known = restored(tensors, record.get("sources", ()))
+        model = MovementNetwork(len(statistics.mean), statistics.condition_width, config)
         model.load_state_dict(select("ema", tensors))
         canonical = build(CanonicalConfig, record["config"]["data"]["canonical"])
-        known = Conditions.of_tensors(select("known", tensors))
     except (KeyError, RuntimeError, TypeError, ConfigError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{checkpoint}: weights and configuration do not fit: {reason}") from None

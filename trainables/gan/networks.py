@@ -20,7 +20,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainables.data.config import CONDITION_WIDTH
 from trainables.data.dataset import Statistics
 from trainables.gan.config import GanModelConfig
 from trainables.nn.layers import Convolution, double, halve, hold
@@ -78,12 +77,12 @@ class Critic(nn.Module):
 
     def __init__(self, statistics: Statistics, config: GanModelConfig) -> None:
         super().__init__()
-        widths, width = config.widths, config.embedding_dim
+        widths, width, given = config.widths, config.embedding_dim, statistics.condition_width
         self.multiple = config.length_multiple
         for name in ("mean", "std", "scale_px"):  # the checkpoint has them already
             self.register_buffer(name, getattr(statistics, name).float(), persistent=False)
-        self.embedding = _two_layers(CONDITION_WIDTH, width)
-        self.stem = Convolution(len(statistics.mean) + 2 + PLACES + CONDITION_WIDTH, widths[0], kernel=5)
+        self.embedding = _two_layers(given, width)
+        self.stem = Convolution(len(statistics.mean) + 2 + PLACES + given, widths[0], kernel=5)
         self.stages = nn.ModuleList(Stage(channels, config) for channels in widths)
         self.downs = nn.ModuleList(Convolution(above, below, stride=2) for above, below in itertools.pairwise(widths))
         self.head = nn.Sequential(nn.Linear(sum(widths) + width, width), nn.SiLU(), nn.Linear(width, 1))

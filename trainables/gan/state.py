@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from trainables.core.seeding import derive
-from trainables.data.config import CONDITION_WIDTH
 from trainables.data.dataset import DataSplits, Statistics
 from trainables.gan.config import GanConfig
 from trainables.gan.networks import Critic, MovementNetwork
@@ -77,7 +76,7 @@ class State:
 def initial_state(config: GanConfig, statistics: Statistics, worker: Worker) -> State:
     """Both players and the averaged generator before the first step; the weights depend on the seed alone."""
     torch.manual_seed(derive(config.seed, "weights"))
-    generator = MovementNetwork(len(statistics.mean), CONDITION_WIDTH, config.model).to(worker.device)
+    generator = MovementNetwork(len(statistics.mean), statistics.condition_width, config.model).to(worker.device)
     critic = Critic(statistics, config.model).to(worker.device)
     ema = ExponentialMovingAverage(generator, config.optim.ema_decay)
     return State(_player(generator, config, worker), _player(critic, config, worker), ema)

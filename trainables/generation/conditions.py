@@ -1,10 +1,11 @@
 """Conditions of a sample: duration, distance, path length, turning, and direction on the screen.
 
-Beside them the width of the target, which a movement does not show: NaN where it is unknown, or none is requested.
+Beside them the width of the target and the source of the recording, which a movement does not show: NaN and -1 where
+they are unknown, or none is requested.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,13 +14,14 @@ from torch import Tensor
 
 from trainables.core.config import require
 from trainables.core.seeding import generator
-from trainables.data.canonical import MINIMUM_DISTANCE_PX, Canonical
+from trainables.data.canonical import MINIMUM_DISTANCE_PX, SAMPLE, Canonical
 from trainables.data.config import CONDITION_NAMES, MEASURED_CONDITIONS, MINIMUM_STEPS, RATE_HZ, CanonicalConfig
-from trainables.data.dataset import DataSplits
+from trainables.data.dataset import DataSplits, Statistics, source_index
 from trainables.data.representation import prefix_mask
-from trainables.training.checkpoint import flatten
+from trainables.training.checkpoint import flatten, select
 
 WIDTH_REMEDY = "an unknown target width is NaN"
+NO_SOURCE = torch.tensor([-1])  # of every row
 ROUNDING = 1e-6  # of logarithms, between float32 and float64
 
 
@@ -30,17 +32,39 @@ class Conditions:
     Attributes:
         raw: Columns as in `CONDITION_NAMES`; the last is NaN where no target width is requested.
         angle: Direction on the screen, radians; it decides how the sample meets the pixel grid, not its shape.
+        source: Index of the source in `sources`; -1: unknown, and so of every row if left out.
+        sources: Names of the sources.
     """
 
     raw: Float[Tensor, "N D"]
     angle: Float[Tensor, "N"]
+    source: Int[Tensor, "N"] = NO_SOURCE
+    sources: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.source is NO_SOURCE:
+            object.__setattr__(self, "source", NO_SOURCE.expand(len(self)))
 
     def __len__(self) -> int:
         return len(self.raw)
 
     def take(self, rows: slice | Int[Tensor, "M"]) -> "Conditions":
         """The conditions at `rows`, in that order."""
-        return Conditions(self.raw[rows], self.angle[rows])
+        return Conditions(self.raw[rows], self.angle[rows], self.source[rows], self.sources)
+
+    def of_source(self, name: str) -> "Conditions":
+        """Those of one source.
+
+        Raises:
+            ConfigError: none is of it.
+        """
+        law = f"`source` in {{{', '.join(self.sources)}}}" if self.sources else "no `source` of a model that names none"
+        require(name in self.sources, law, f"source={name}", "choose one that it was trained on, or leave it out")
+        return self.take((self.source == self.sources.index(name)).nonzero().squeeze(1))
+
+    def source_in(self, names: Sequence[str]) -> Int[Tensor, "N"]:
+        """Index of each row's source in `names`; -1: unknown, or not among them."""
+        return torch.cat([source_index(self.sources, names), NO_SOURCE])[self.source]
 
     def draw(self, count: int, seed: int, longest: int | None = None) -> "Conditions":
         """`count` of these (of movements with at most `longest` steps), drawn with replacement."""
@@ -50,7 +74,7 @@ class Conditions:
         return self.take(rows[torch.randint(len(rows), (count,), generator=generator(seed, "conditions"))])
 
     def given(self, raw: Float[Tensor, "N D"], seed: int, first: int = 0) -> "Conditions":
-        """Given conditions of the samples from number `first` on, in directions drawn from these.
+        """Given conditions of the samples from number `first` on, in directions and of sources drawn from these.
 
         Raises:
             ConfigError: another number of columns, or a target width where none of these has one.
@@ -58,13 +82,13 @@ class Conditions:
         columns = len(CONDITION_NAMES)
         law = f"`columns == {columns}` ({', '.join(CONDITION_NAMES)})"
         require(raw.shape[1] == columns, law, f"{raw.shape[1]} columns", WIDTH_REMEDY)
-        given = Conditions(raw.detach().cpu().double(), self.draw(first + len(raw), seed).angle[first:])
+        given = replace(self.draw(first + len(raw), seed).take(slice(first, None)), raw=raw.detach().cpu().double())
         law = "unknown target widths for a model whose training split has none"
         require(self.tell_widths or not given.tell_widths, law, "a width", WIDTH_REMEDY)
         return given
 
     def frame(self, config: CanonicalConfig, group: tuple[str, ...] | None = None) -> Canonical:
-        """Empty canonical movements of the requested duration, distance, direction and target width.
+        """Empty canonical movements of the requested duration, distance, direction, target width and source.
 
         Raises:
             ConfigError: see `check`.
@@ -73,8 +97,10 @@ class Conditions:
         duration_s, distance_px, _, _, width_px = self.raw.double().exp().unbind(dim=1)
         mask = frame_mask(duration_s, config)
         deltas = torch.zeros(*mask.shape, config.form.channels, dtype=torch.float64)
-        group = group or ("sample",) * len(self)
-        return Canonical(deltas, mask, self.angle.double(), distance_px, duration_s, group, width_px)
+        names = (*self.sources, SAMPLE)
+        source = tuple(names[index] for index in self.source.tolist())
+        group = group or (SAMPLE,) * len(self)
+        return Canonical(deltas, mask, self.angle.double(), distance_px, duration_s, group, width_px, source)
 
     @property
     def tell_widths(self) -> bool:
@@ -87,16 +113,27 @@ class Conditions:
         return replace(self, raw=torch.cat([self.raw[:, :-1], unknown], dim=1))
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the tensors for a checkpoint: finite, with a mask of the rows whose target width is known."""
+        """Return the tensors for a checkpoint: finite, with a mask of the rows whose target width is known.
+
+        The names of the sources stand in its record.
+        """
         unknown = self.raw.isnan()
-        return {"raw": self.raw.masked_fill(unknown, 0.0), "angle": self.angle, "width_known": ~unknown[:, -1]}
+        tensors = {"raw": self.raw.masked_fill(unknown, 0.0), "angle": self.angle, "width_known": ~unknown[:, -1]}
+        return {**tensors, "source": self.source.contiguous()}
 
     @classmethod
-    def of_tensors(cls, tensors: Mapping[str, Tensor]) -> "Conditions":
-        """Inverse of `tensors`."""
+    def of_tensors(cls, tensors: Mapping[str, Tensor], sources: Sequence[str] = ()) -> "Conditions":
+        """Inverse of `tensors`; older checkpoints name no source."""
         raw = tensors["raw"].clone()
         raw[~tensors["width_known"], -1] = math.nan
-        return cls(raw, tensors["angle"])
+        return cls(raw, tensors["angle"], tensors.get("source", NO_SOURCE.expand(len(raw))), tuple(sources))
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Conditions]") -> "Conditions":
+        """Several conditions with the same names of sources, one after the other."""
+        assert len({part.sources for part in parts}) == 1, "indices of sources have one meaning"
+        raw, angle, source = (torch.cat([getattr(part, name) for part in parts]) for name in ("raw", "angle", "source"))
+        return cls(raw, angle, source, parts[0].sources)
 
     def check(self, config: CanonicalConfig) -> None:
         """Whether movements of the canonical form can have these conditions.
@@ -161,7 +198,8 @@ def frame_mask(duration_s: Float[Tensor, "N"], config: CanonicalConfig) -> Bool[
 
 def conditions_of(canonical: Canonical) -> Conditions:
     """The conditions that real movements were made under."""
-    return Conditions(canonical.condition(), canonical.angle)
+    sources = tuple(sorted(set(canonical.source)))
+    return Conditions(canonical.condition(), canonical.angle, source_index(canonical.source, sources), sources)
 
 
 def matching_conditions(real: Canonical, learnt: Conditions) -> Conditions:
@@ -173,4 +211,14 @@ def matching_conditions(real: Canonical, learnt: Conditions) -> Conditions:
 def generator_record(splits: DataSplits) -> dict[str, Tensor]:
     """The tensors that a checkpoint carries for sampling: statistics and known conditions."""
     known = conditions_of(splits["train"])
-    return {**flatten("statistics", vars(splits.statistics)), **flatten("known", known.tensors())}
+    return {**flatten("statistics", splits.statistics.tensors()), **flatten("known", known.tensors())}
+
+
+def restored(tensors: Mapping[str, Tensor], sources: Sequence[str]) -> tuple[Statistics, Conditions]:
+    """The statistics and the known conditions of a checkpoint: inverse of `generator_record`.
+
+    Args:
+        sources: Names of the sources, as its record has them; none in older ones.
+    """
+    statistics = Statistics.of_tensors(select("statistics", tensors), sources)
+    return statistics, Conditions.of_tensors(select("known", tensors), sources)

@@ -16,6 +16,8 @@ from trainables.data.dataset import DataSplits, SequenceDataset, Statistics
 from trainables.generation.config import AugmentationConfig
 from trainables.physical.minimum_jerk import GENERATORS
 
+SOURCE_UNKNOWN = 0.1  # share of the rows, so that a network learns what movements of no named source are like
+
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
@@ -39,11 +41,17 @@ class TrainingSet:
         return decode(self.real, self.canonical)
 
     def fresh(self, random: torch.Generator) -> SequenceDataset:
-        """The data set of one pass; `dataset` itself, with nothing drawn, if every variation is off."""
-        if not self.variations.active():
-            return self.dataset
-        varied, _ = self.varied(random)
-        return SequenceDataset(concatenate(varied, self.generated), self.statistics)
+        """The data set of one pass, in which the source of `SOURCE_UNKNOWN` of the rows is unknown.
+
+        `dataset` itself, with nothing drawn, if every variation is off and there is one source.
+        """
+        dataset = self.dataset
+        if self.variations.active():
+            varied, _ = self.varied(random)
+            dataset = SequenceDataset(concatenate(varied, self.generated), self.statistics)
+        if not self.statistics.sources:
+            return dataset
+        return dataset.without_sources(torch.rand(len(dataset), generator=random) < SOURCE_UNKNOWN)
 
     def varied(self, random: torch.Generator) -> tuple[Canonical, Mapping[str, int]]:
         """The real movements, varied, in their order, and how many each variation had to leave as they were.

@@ -47,6 +47,7 @@ def save_training_state(
     """
     progress = {"epoch": state.epoch, "step": state.step, "ema_updates": state.ema.updates}
     identity = {"kind": kind, "config": plain(config), "data_sha256": splits.sha256}
+    identity["sources"] = sorted(set(splits["train"].source))
     everything = {**state.tensors(), **generator_record(splits), **(tensors or {})}
     save_checkpoint(folder, everything, {**(record or {}), **identity, **progress})
 

@@ -91,7 +91,7 @@ def metrics_by_seed(checkpoint: Path, record: Mapping[str, Any], split: str, see
         scores = [scores_on(detector, config, split, seed) for seed in seeds]
     except NotFiniteError as error:
         raise CheckpointError(f"{checkpoint}: {error}; train again with a lower optim.lr") from None
-    return MetricsBySeed(scores[0].users, len(scores[0].human), tuple(one.metrics() for one in scores))
+    return MetricsBySeed(scores[0].owners, tuple(one.metrics() for one in scores))
 
 
 def scores_on(detector: Detector, config: DetectorConfig, split: str, seed: int) -> Scores:

@@ -64,7 +64,9 @@ def evaluate(config: EvalConfig, progress: Progress) -> tuple[Numbers, Compariso
     """
     given = (of_checkpoint if config.ckpt else of_file)(config, progress)
     movements = given.movements
-    comparison = Comparison(movements.real, movements.fake, movements.training, config.comparison, movements.requested)
+    comparison = Comparison(
+        movements.real, movements.fake, movements.training, config.comparison, movements.requested, movements.in_pairs
+    )
     work = {**CHECKS, **{name: METRICS[name] for name in config.metrics}}
     results = {name: work[name](comparison) for name in progress.track(work, description="computing metrics")}
     return {

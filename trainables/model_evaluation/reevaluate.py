@@ -11,15 +11,16 @@ from typing import Any
 
 from trainables.core.config import ConfigError, build, require
 from trainables.core.threads import threads
-from trainables.data.config import DataConfig
+from trainables.data.config import EVALUATION_SPLITS, DataConfig
 from trainables.data.dataset import load_splits
 from trainables.data.recordings import RecordingError
+from trainables.data.users import effective_users, largest_share
 from trainables.detector.spec import DETECTOR
 from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.eval.intervals.jackknife import mean
 from trainables.generation.model_type import GENERATOR
 from trainables.model_evaluation import detector, generator
-from trainables.model_evaluation.result import EVALUATION_SPLITS, EvaluationResult, MetricsBySeed
+from trainables.model_evaluation.result import EvaluationResult, MetricsBySeed
 from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import CheckpointError, load_record
 
@@ -51,7 +52,7 @@ def evaluate(checkpoint: Path, split: str, seeds: Sequence[int]) -> EvaluationRe
             f"{checkpoint}: trained on other data ({record.get('data_sha256')}) than the present ones ({data_sha256})"
         )
     with threads(1):
-        users, movements, by_seed = EVALUATORS[TRAINABLES[kind].model_type.name](checkpoint, record, split, seeds)
+        owners, by_seed = EVALUATORS[TRAINABLES[kind].model_type.name](checkpoint, record, split, seeds)
     common = [name for name in by_seed[0] if all(name in metrics for metrics in by_seed)]
     return EvaluationResult(
         checkpoint_sha256=record["weights_sha256"],
@@ -59,10 +60,12 @@ def evaluate(checkpoint: Path, split: str, seeds: Sequence[int]) -> EvaluationRe
         split=split,
         data_sha256=data_sha256,
         seeds=tuple(seeds),
-        users=users,
-        movements=movements,
+        users=tuple(sorted(set(owners))),
+        movements=len(owners),
         metrics={name: mean([metrics[name] for metrics in by_seed]) for name in common},
         by_seed={name: tuple(metrics[name].value for metrics in by_seed) for name in common},
+        effective_users=effective_users(owners),
+        largest_share=largest_share(owners),
     )
 
 

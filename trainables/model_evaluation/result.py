@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from trainables.core.config import ConfigError
-from trainables.data.config import SPLITS
+from trainables.eval.generation.config import ONE_USER
 from trainables.eval.intervals.jackknife import JackknifeEstimate
 from trainables.training.manifest import CODE, code_sha256
 
-EVALUATION_SPLITS = SPLITS[1:]  # all but the training split
 RENAMED = {"part": "split", "figures": "metrics", "groups": "users"}  # keys of results written by older versions
 
 
@@ -20,12 +19,11 @@ class MetricsBySeed(NamedTuple):
     """Metrics of one checkpoint on one split, seed by seed.
 
     Attributes:
-        movements: Number of the users' movements; for each seed, samples or bots are made under their conditions.
+        owners: User of each movement; for each seed, samples or bots are made under their conditions.
         seeds: The metrics under each seed.
     """
 
-    users: tuple[str, ...]
-    movements: int
+    owners: tuple[str, ...]
     seeds: tuple[Mapping[str, JackknifeEstimate], ...]
 
 
@@ -43,6 +41,8 @@ class EvaluationResult:
         movements: Number of the users' movements; for each seed, samples or bots are made under their conditions.
         metrics: By the names of `trainables.training.metric_names`; only those computed under every seed.
         by_seed: The same metrics, one value per seed.
+        effective_users: Number of users of equal size that the movements stand for; None in results of older versions.
+        largest_share: Share of the movements of the user with most; None in results of older versions.
         code_sha256: Hash of the code that sampled the movements and computed the metrics: all of `trainables`.
     """
 
@@ -55,7 +55,23 @@ class EvaluationResult:
     movements: int
     metrics: Mapping[str, JackknifeEstimate]
     by_seed: Mapping[str, tuple[float, ...]]
+    effective_users: float | None = None
+    largest_share: float | None = None
     code_sha256: str = field(default_factory=lambda: code_sha256(CODE))
+
+    @property
+    def basis(self) -> str:
+        """What the metrics rest on, in words: movements, users, and how many of equal size these stand for."""
+        effective = "" if self.effective_users is None else f" ({self.effective_users:.1f} effective)"
+        return f"{self.movements} movements of {len(self.users)} users{effective}"
+
+    @property
+    def warning(self) -> str:
+        """Why the metrics rest on one user; empty where none has more than a third of the movements."""
+        if self.largest_share is None or self.largest_share <= ONE_USER:
+            return ""
+        share = f"{100 * self.largest_share:.0f} % of the movements of the {self.split} split are of one user"
+        return f"{share}; give recordings of more users, or fewer of that one"
 
     @property
     def is_of_today(self) -> bool:

@@ -56,7 +56,7 @@ class MinimumJerk:
         path = path + self._noise_bridge(path, tau, like, random)
         placed = rotate(path * like.distance_px[:, None, None], like.angle)[:, ::OVERSAMPLING].round()
         steps = placed.diff(dim=1) * prefix_mask(length, ticks // OVERSAMPLING)[..., None]
-        return Movements(steps, length, like.group, like.target_width_px)
+        return Movements(steps, length, like.group, like.target_width_px, like.source)
 
     def _submovement_path(self, tau: Float[Tensor, "N P"], random: torch.Generator) -> Float[Tensor, "N P 2"]:
         """Noise-free position in units of the distance: overlapping sub-movements whose last one ends at (1, 0)."""

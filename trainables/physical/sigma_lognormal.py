@@ -109,9 +109,8 @@ class SigmaLognormal:
         tau = (torch.arange(int(length.max()) + 1, dtype=torch.float64) / length[:, None]).clamp(max=1.0)
         path = self.strokes(like.duration_s.double(), random).position(tau)
         steps = rotate(path * like.distance_px[:, None, None], like.angle).round().diff(dim=1)
-        return Movements(
-            steps * prefix_mask(length, steps.shape[1])[..., None], length, like.group, like.target_width_px
-        )
+        valid = steps * prefix_mask(length, steps.shape[1])[..., None]
+        return Movements(valid, length, like.group, like.target_width_px, like.source)
 
     def strokes(self, duration_s: Float[Tensor, "N"], random: torch.Generator) -> Strokes:
         """Plans of movements that start at (0, 0) at time 0 and come to rest on (1, 0) at time 1."""

@@ -25,7 +25,7 @@ class Metric(Generic[E]):
     """One metric, computed from an evaluation `E` (samples beside real movements, or the scores of a detector).
 
     Attributes:
-        name: As it is logged, searched and stored, "val/c2st".
+        name: As it is logged, searched and stored, "val/mmd".
         direction: "minimize" or "maximize", as Optuna spells them.
         description: One sentence: what it measures, and what its ends mean.
         title: Head of a table's column; empty: the name.
@@ -33,7 +33,6 @@ class Metric(Generic[E]):
         digits: Decimal places.
         range: Smallest and largest value that it can take; intervals are cut there.
         chance: The value of samples that cannot be distinguished; None where there is none.
-        excess: Name of the metric that is max(0, this one - chance) and is shown as this one; empty: there is none.
         compute: The value, None where the evaluation has nothing to compute it from. No function: the training loop
             reports it itself.
         breakdown: Further values under names of their own, by column or by family.
@@ -51,7 +50,6 @@ class Metric(Generic[E]):
     digits: int = DIGITS
     range: tuple[float, float] = UNBOUNDED
     chance: float | None = None
-    excess: str = ""
     compute: Callable[[E], float | None] | None = None
     breakdown: Callable[[E], Mapping[str, float]] | None = None
     per_user: Callable[[E], Callable[[Any], float]] | None = None
@@ -93,7 +91,7 @@ class MetricSet:
 
     Attributes:
         metrics: All of them.
-        headline: Name of the one that orders the leaderboard; its objective is what a search minimises.
+        headline: Name of the one that orders the leaderboard, and that a search minimises.
         tie_breaker: Name of the one that decides between equal headlines, and is shown beside it.
         fallback_metrics: Names of those that order the epochs of a run that has neither.
         axis_title: Label of the headline's axis: "0.5: indistinguishable".
@@ -132,11 +130,6 @@ class MetricSet:
         return self.headline, self.tie_breaker
 
     @property
-    def objective(self) -> str:
-        """Name of what a search minimises: the headline, or its excess over chance."""
-        return self[self.headline].excess or self.headline
-
-    @property
     def title(self) -> str:
         """The headline in the head of a table's column."""
         return self[self.headline].column
@@ -144,4 +137,4 @@ class MetricSet:
     @property
     def epoch_order(self) -> tuple[str, ...]:
         """Names of the metrics by which the epochs of a run are ordered, the smallest first."""
-        return (self.objective, self.tie_breaker, *self.fallback_metrics)
+        return (self.headline, self.tie_breaker, *self.fallback_metrics)

@@ -18,9 +18,8 @@ TRAIN_LEARNING_RATE = "train/learning_rate"
 TRAIN_STEPS = "train/steps"
 TRAIN_SECONDS = "train/seconds"
 VAL_LOSS = "val/loss"
-VAL_C2ST = "val/c2st"
-VAL_C2ST_AUC = "val/c2st_auc"
-VAL_C2ST_EXCESS = "val/c2st_excess"
+VAL_AUC_EXCESS = "val/auc_excess"
+VAL_SERVED_EXCESS = "val/served_auc_excess"
 VAL_MMD = "val/mmd"
 VAL_PRD_PRECISION = "val/prd_precision"
 VAL_PRD_RECALL = "val/prd_recall"
@@ -49,6 +48,21 @@ CHECKPOINT_PATH = "checkpoint_path"
 def condition_error(column: str) -> str:
     """The name of the error of one column of the condition, beside the mean over columns."""
     return f"{VAL_CONDITION_ERROR}/{column}"
+
+
+def probe_auc(probe: str) -> str:
+    """The name of the AUC of one probe between real and generated movements."""
+    return f"val/auc_{probe}"
+
+
+def probe_accuracy(probe: str) -> str:
+    """The name of its balanced accuracy at a threshold that training rows fix."""
+    return f"val/accuracy_{probe}"
+
+
+def probe_floor(probe: str) -> str:
+    """The name of its AUC between the evaluated users and others of their source."""
+    return f"val/floor_{probe}"
 
 
 def family_fnr(family: str) -> str:

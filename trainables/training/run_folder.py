@@ -133,7 +133,7 @@ def best_epoch(lines: Sequence[Line], order: Sequence[str]) -> int:
     """Return the trained epoch with the smallest metrics in this order; of equals the first; what is missing is last.
 
     >>> lines = [{"epoch": 0, "val/mmd": 0.1}, {"epoch": 1, "val/mmd": 0.4}, {"epoch": 2, "val/mmd": 0.3}]
-    >>> best_epoch(lines, ["val/c2st", "val/mmd"])
+    >>> best_epoch(lines, ["val/auc_excess", "val/mmd"])
     2
     """
     trained = [line for line in lines if line[EPOCH] > 0]

@@ -39,10 +39,18 @@ class StubEvaluator:
     def __call__(self, path: Path, split: str, seeds: Sequence[int]) -> EvaluationResult:
         self.evaluated.append(path)
         record = json.loads((path / RECORD).read_text())
-        figures = {"val/c2st": JackknifeEstimate(0.6, (0.5, 0.7))}
+        figures = {"val/auc_excess": JackknifeEstimate(0.1, (0.0, 0.2))}
         hashes = record["weights_sha256"], record["data_sha256"]
         return EvaluationResult(
-            hashes[0], "gan", split, hashes[1], tuple(seeds), ("a", "b"), 40, figures, {"val/c2st": (0.6,) * len(seeds)}
+            hashes[0],
+            "gan",
+            split,
+            hashes[1],
+            tuple(seeds),
+            ("a", "b"),
+            40,
+            figures,
+            {"val/auc_excess": (0.1,) * len(seeds)},
         )
 
 

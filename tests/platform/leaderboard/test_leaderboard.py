@@ -15,7 +15,8 @@ from rich.console import Console
 from platform.leaderboard import finalists
 from platform.leaderboard.archive import LEADERBOARD
 from platform.leaderboard.holdout_ledger import LEDGER, LedgerError
-from platform.leaderboard.leaderboard import Reference, Repeats, finalists_of, leaderboard, to_json, write_leaderboard
+from platform.leaderboard.leaderboard import Repeats, finalists_of, leaderboard, to_json, write_leaderboard
+from platform.leaderboard.reference import Reference
 from platform.study.config import FinalistsConfig, TuneConfig
 from platform.study.ranking import INTERRUPTED, RankedTrial
 from platform.study.resume import METRICS, REPEATS
@@ -28,11 +29,11 @@ from trainables.eval.two_sample.null_band import NullBand
 from trainables.model_evaluation import result
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.checkpoint import RECORD
-from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_REJECTED
+from trainables.training.metric_names import VAL_AUC_EXCESS, VAL_MMD, VAL_REJECTED
 
 GROUPS = ("a", "b", "c", "d")
-REFERENCE = Reference(NullBand(0.5, 0.02, 0.46, 0.54), 0.58)
-C2ST = {0: 0.70, 1: 0.60, 2: 0.65, 3: 0.90}  # on fresh noise, by trial: the ranking of the search is 0, 1, 2, 3
+REFERENCE = Reference(NullBand(0.01, 0.02, -0.03, 0.05), {"features": 0.58, "pixels": 0.6}, 3.5, "users")
+EXCESS = {0: 0.20, 1: 0.10, 2: 0.15, 3: 0.40}  # on fresh noise, by trial: the ranking of the search is 0, 1, 2, 3
 
 
 def spread(value: float) -> JackknifeEstimate:
@@ -53,7 +54,7 @@ class StubEvaluator:
         self.calls.append((trial, split))
         if trial in self.broken:
             return f"{checkpoint}: holds NaN"
-        values = {VAL_C2ST: C2ST[trial] + 0.1 * (split == "holdout"), VAL_MMD: 0.01 * trial, VAL_REJECTED: 0.0}
+        values = {VAL_AUC_EXCESS: EXCESS[trial] + 0.1 * (split == "holdout"), VAL_MMD: 0.01 * trial, VAL_REJECTED: 0.0}
         kept = [VAL_REJECTED] if trial in self.still else list(values)
         figures, by_seed = {n: spread(values[n]) for n in kept}, {n: (values[n],) * len(seeds) for n in kept}
         return EvaluationResult(str(trial), "diffusion", split, "d1", tuple(seeds), GROUPS, 40, figures, by_seed)
@@ -70,12 +71,12 @@ def evaluator(monkeypatch: pytest.MonkeyPatch) -> StubEvaluator:
 def ranked(tmp_path: Path) -> list[RankedTrial]:
     """Four trials in the order of the search."""
     trials = []
-    for number in C2ST:
+    for number in EXCESS:
         folder = tmp_path / "trials" / str(number)
         folder.mkdir(parents=True)
         record = {"weights_sha256": str(number), "data_sha256": "d1", "config": {"seed": 0}}
         (folder / RECORD).write_text(json.dumps(record))
-        metrics = {VAL_C2ST: 0.55 + 0.01 * number, VAL_MMD: 0.001}
+        metrics = {VAL_AUC_EXCESS: 0.05 + 0.01 * number, VAL_MMD: 0.001}
         trials.append(RankedTrial(number, "COMPLETE", 9, 0.05, metrics, {"x": number}, {}, folder, ""))
     return trials
 
@@ -109,13 +110,26 @@ def test_rows_are_ordered_by_the_re_evaluation(
 ) -> None:
     board = leaderboard(console(), sweep_in(tmp_path), study, ranked)
     assert [row.trial.number for row in board.rows] == [1, 2, 0]
-    assert board.by == VAL_C2ST_EXCESS  # by the C2ST itself, which orders values below one half too
+    assert board.by == VAL_AUC_EXCESS
     assert {split for _, split in evaluator.calls} == {"validation", "holdout"}
     assert (len(evaluator.calls), board.holdout_evaluations, board.budget) == (6, 3, 32)
     assert (board.refused, dict(board.left_out)) == (None, {})
     probabilities = [row.probability_best for row in board.rows]
     assert sum(p for p in probabilities if p is not None) == pytest.approx(1.0)
     assert probabilities == [1.0, 0.0, 0.0]  # their jackknives differ by a constant: there is no doubt
+
+
+def test_values_below_zero_are_ordered_too(
+    tmp_path: Path,
+    study: optuna.Study,
+    ranked: list[RankedTrial],
+    evaluator: StubEvaluator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(EXCESS, 0, -0.03)
+    monkeypatch.setitem(EXCESS, 2, -0.05)
+    board = leaderboard(console(), sweep_in(tmp_path), study, ranked)
+    assert [row.trial.number for row in board.rows] == [2, 0, 1]
 
 
 def test_the_noise_is_common_fresh_and_the_studys(
@@ -252,13 +266,13 @@ def test_repeats_are_shown_beside_the_repeated_trial(
     tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
     """Those that ran to their end; the chosen trial itself is none of them."""
-    for state, value, of in (("COMPLETE", 0.6, 0), ("COMPLETE", 0.7, 0), ("PRUNED", 0.9, 0), ("COMPLETE", 0.5, 1)):
-        attributes = {REPEATS: of, METRICS: {VAL_C2ST: value}}
+    for state, value, of in (("COMPLETE", 0.1, 0), ("COMPLETE", 0.2, 0), ("PRUNED", 0.4, 0), ("COMPLETE", -0.1, 1)):
+        attributes = {REPEATS: of, METRICS: {VAL_AUC_EXCESS: value}}
         study.add_trial(optuna.trial.create_trial(state=TrialState[state], value=value, user_attrs=attributes))
     found = {row.trial.number: row.repeats for row in leaderboard(console(), sweep_in(tmp_path), study, ranked).rows}
     assert found[0] is not None
-    assert [found[0].n, found[0].mean, found[0].sem] == pytest.approx([2, 0.65, 0.05])
-    assert found[1] == Repeats(1, 0.5, None)
+    assert [found[0].n, found[0].mean, found[0].sem] == pytest.approx([2, 0.15, 0.05])
+    assert found[1] == Repeats(1, -0.1, None)
     assert found[2] is None
 
 
@@ -270,15 +284,16 @@ def test_the_file_has_the_whole_leaderboard(
     write_leaderboard(board, tmp_path / "mine", "mine", REFERENCE)
     found = json.loads((tmp_path / "mine" / LEADERBOARD).read_text(), parse_constant=pytest.fail)
     assert found == json.loads(json.dumps(to_json(board, "mine", REFERENCE)))
-    assert (found["study"], found["training_users"], found["floor"]["mean"]) == ("mine", 0.58, 0.5)
+    assert found["study"] == "mine"
+    assert Reference.from_json(found["reference"]) == REFERENCE
     assert found["noise_seeds"] == list(board.seeds)
     assert (found["holdout"]["asked"], found["holdout"]["budget"]) == (1, 1)
     assert "but got 1" in found["holdout"]["refused"]
     first, second = found["rows"]
-    expected = interval(spread(0.60))
-    assert first["validation"][VAL_C2ST] == vars(expected)
+    expected = interval(spread(0.10))
+    assert first["validation"][VAL_AUC_EXCESS] == vars(expected)
     assert (first["trial"], first["epoch"], first["state"], first["params"]) == (1, 9, "COMPLETE", {"x": 1})
-    assert first["searched"] == {VAL_C2ST: 0.56, VAL_MMD: 0.001}
+    assert first["searched"] == pytest.approx({VAL_AUC_EXCESS: 0.06, VAL_MMD: 0.001})
     assert (first["holdout"], first["repeats"], first["probability_best"]) == (None, None, 1.0)
-    assert second["holdout"][VAL_C2ST]["value"] == pytest.approx(0.8)
+    assert second["holdout"][VAL_AUC_EXCESS]["value"] == pytest.approx(0.3)
     assert second["checkpoint"] == str(ranked[0].checkpoint)

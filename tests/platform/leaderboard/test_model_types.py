@@ -30,13 +30,16 @@ def test_real_movements_are_a_reference_where_the_headline_has_a_chance_level(sp
 
 
 def test_the_reference_is_the_validators_own() -> None:
-    evaluation = EvaluationConfig(movements=60, folds=2, probe="logistic")
+    evaluation = EvaluationConfig(movements=60, folds=2, probes=("features",))
     config, splits = DiffusionConfig(evaluation=evaluation), load_splits(DataConfig())
     validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, evaluation)
     reference = MODEL_FUNCTIONS["generator"].reference
     assert reference is not None
     found = reference(config)
-    assert (found.floor, found.training_users) == (validator.floor(), validator.c2st_against(splits["train"]))
+    [scores] = validator.floors.values()
+    assert found.no_difference == validator.no_difference()
+    assert found.floors == {"features": scores.auc()}
+    assert (found.effective_users, found.folds_by) == (scores.effective_users, scores.folds_by)
 
 
 def test_the_scores_of_a_detector_are_plotted_with_and_without_an_evaluation(tmp_path: Path) -> None:

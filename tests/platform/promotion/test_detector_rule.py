@@ -19,7 +19,7 @@ from trainables.eval.intervals.jackknife import JackknifeEstimate
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.model_registry.registry import Registry
 from trainables.training.checkpoint import RECORD, load_record
-from trainables.training.metric_names import VAL_C2ST, VAL_FNR_WORST_UNSEEN, VAL_FPR, VAL_SEEN_AUC, VAL_UNSEEN_AUC
+from trainables.training.metric_names import VAL_AUC_EXCESS, VAL_FNR_WORST_UNSEEN, VAL_FPR, VAL_SEEN_AUC, VAL_UNSEEN_AUC
 
 promote = partial(run, COMMAND, main)
 RULE = DetectorRuleConfig().rule(0.95)
@@ -40,7 +40,7 @@ def test_a_challenger_with_a_lower_fnr_on_the_worst_family_is_promoted_with_that
     decision = decide(exact(BETTER), exact(GOOD), SAME_SPEED, RULE)
     assert decision.promoted
     assert decision.reason.startswith(f"{VAL_FNR_WORST_UNSEEN} is 0.3000 against the champion's 0.4000")
-    assert VAL_C2ST not in {check.figure for check in decision.checks}
+    assert VAL_AUC_EXCESS not in {check.figure for check in decision.checks}
 
 
 def test_an_equal_or_worse_one_is_not() -> None:

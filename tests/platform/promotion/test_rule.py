@@ -18,7 +18,7 @@ from trainables.training import metric_names as names
 
 GROUPS = 8
 GOOD = {
-    names.VAL_C2ST: 0.6,
+    names.VAL_AUC_EXCESS: 0.1,
     names.VAL_MMD: 0.02,
     names.VAL_PRECISION: 0.85,
     names.VAL_RECALL: 0.8,
@@ -63,7 +63,7 @@ def drawn(
     """
     sides: tuple[dict[str, JackknifeEstimate], dict[str, JackknifeEstimate]] = ({}, {})
     for name, truth in GOOD.items():
-        scale = 0.05 if name in (names.VAL_C2ST, names.VAL_PRECISION, names.VAL_RECALL) else 0.01
+        scale = 0.05 if name in (names.VAL_AUC_EXCESS, names.VAL_PRECISION, names.VAL_RECALL) else 0.01
         common = rng.normal(0, scale / 4, len(sizes))
         for side, shift in zip(sides, (change.get(name, 0.0), 0.0), strict=True):
             user = common + rng.normal(0, scale / 20, len(sizes))
@@ -94,18 +94,18 @@ def test_groups_of_unequal_size_do_not_let_many_more_equals_through() -> None:
 
 def test_a_clearly_better_challenger_is_always_promoted() -> None:
     """A gain of 0.1 is 17 standard errors and every margin 8 or more: of a million draws none should fail."""
-    assert promotions({names.VAL_C2ST: -0.1}, 100) == 100
+    assert promotions({names.VAL_AUC_EXCESS: -0.1}, 100) == 100
 
 
 @pytest.mark.parametrize("name", MARGINS)
 def test_one_that_is_worse_by_just_the_margin_passes_in_at_most_one_case_of_twenty(name: str) -> None:
-    """The edge of what may not pass, with a C2ST that is sure to: fails falsely once in 10,000 seeds."""
-    assert promotions({names.VAL_C2ST: -0.2, name: MARGINS[name]}, 300) in likely(300, 0.05)
+    """The edge of what may not pass, with an excess that is sure to: fails falsely once in 10,000 seeds."""
+    assert promotions({names.VAL_AUC_EXCESS: -0.2, name: MARGINS[name]}, 300) in likely(300, 0.05)
 
 
 @pytest.mark.parametrize("name", MARGINS)
-def test_one_that_is_better_in_c2st_and_worse_in_one_figure_is_refused_for_that_figure(name: str) -> None:
-    worse = exact({**GOOD, names.VAL_C2ST: 0.55, name: GOOD[name] + 1.5 * MARGINS[name]})
+def test_one_that_is_better_in_the_headline_and_worse_in_one_figure_is_refused_for_that_figure(name: str) -> None:
+    worse = exact({**GOOD, names.VAL_AUC_EXCESS: 0.05, name: GOOD[name] + 1.5 * MARGINS[name]})
     decision = decide(worse, exact(GOOD), SAME_SPEED, Rule())
     assert failed(decision) == [name]
     assert decision.reason.startswith(f"{name}: expected `upper 95 % bound of")
@@ -120,30 +120,30 @@ def failed(decision: Decision) -> list[str]:
 
 def test_one_that_is_as_much_worse_as_is_allowed_is_promoted() -> None:
     figures = {name: value + 0.99 * MARGINS.get(name, 0.0) for name, value in GOOD.items()}
-    decision = decide(exact({**figures, names.VAL_C2ST: 0.599}), exact(GOOD), SAME_SPEED, Rule())
+    decision = decide(exact({**figures, names.VAL_AUC_EXCESS: 0.099}), exact(GOOD), SAME_SPEED, Rule())
     assert failed(decision) == []
-    assert "0.5990 against the champion's 0.6000: lower by 0.0010" in decision.reason
+    assert "0.0990 against the champion's 0.1000: lower by 0.0010" in decision.reason
 
 
 def test_one_whose_figures_are_the_champions_is_refused() -> None:
-    assert failed(decide(exact(GOOD), exact(GOOD), SAME_SPEED, Rule())) == [names.VAL_C2ST]
+    assert failed(decide(exact(GOOD), exact(GOOD), SAME_SPEED, Rule())) == [names.VAL_AUC_EXCESS]
 
 
-def test_a_champion_indistinguishable_from_humans_cannot_be_improved_on() -> None:
-    champion, luckier = exact({**GOOD, names.VAL_C2ST: 0.5}), exact({**GOOD, names.VAL_C2ST: 0.42})
+def test_a_champion_that_is_as_other_users_cannot_be_improved_on() -> None:
+    champion, luckier = exact({**GOOD, names.VAL_AUC_EXCESS: 0.0}), exact({**GOOD, names.VAL_AUC_EXCESS: -0.08})
     decision = decide(luckier, champion, SAME_SPEED, Rule())
-    assert decision.reason == f"{names.VAL_C2ST}: expected `champion > 0.5`, but got 0.5000, off by 0.0000"
+    assert decision.reason == f"{names.VAL_AUC_EXCESS}: expected `champion > 0`, but got 0.0000, off by 0.0000"
 
 
 def test_the_difference_is_paired() -> None:
     """Users differ by far more than challenger and champion do: only the paired difference shows it."""
     rng = np.random.default_rng(3)
-    user = rng.normal(0.65, 0.1, GROUPS)
+    user = rng.normal(0.15, 0.1, GROUPS)
     rows = [[[level + shift] for level in user] for shift in (0.0, 0.02)]
-    sides = [{**exact(GOOD).metrics, names.VAL_C2ST: clustered(side)} for side in rows]
+    sides = [{**exact(GOOD).metrics, names.VAL_AUC_EXCESS: clustered(side)} for side in rows]
     decision = decide(evaluation(sides[0]), evaluation(sides[1]), SAME_SPEED, Rule())
     assert decision.promoted
-    figure = decision.figures[names.VAL_C2ST]
+    figure = decision.figures[names.VAL_AUC_EXCESS]
     assert figure.challenger is not None
     assert figure.champion is not None
     assert figure.challenger.high > figure.champion.low  # the intervals of the two alone overlap
@@ -152,8 +152,8 @@ def test_the_difference_is_paired() -> None:
 def test_the_value_compared_with_the_limit_is_the_one_sided_bound_of_the_textbook() -> None:
     """Groups of one row each: the jackknife's standard error is that of a mean of eight differences."""
     differences = [0.01, -0.03, -0.02, -0.05, 0.0, -0.01, -0.04, -0.02]
-    sides = [clustered([[0.6 + d] for d in differences]), clustered([[0.6]] * GROUPS)]
-    evaluations = [evaluation({**exact(GOOD).metrics, names.VAL_C2ST: side}) for side in sides]
+    sides = [clustered([[0.1 + d] for d in differences]), clustered([[0.1]] * GROUPS)]
+    evaluations = [evaluation({**exact(GOOD).metrics, names.VAL_AUC_EXCESS: side}) for side in sides]
     decision = decide(evaluations[0], evaluations[1], SAME_SPEED, Rule(confidence=0.9))
     bounds = [check.value for check in decision.checks if check.law == "upper 90 % bound of challenger - champion < 0"]
     mean = sum(differences) / GROUPS
@@ -162,7 +162,7 @@ def test_the_value_compared_with_the_limit_is_the_one_sided_bound_of_the_textboo
 
 
 LIMITS = {
-    names.VAL_C2ST: {names.VAL_C2ST: 0.76},
+    names.VAL_AUC_EXCESS: {names.VAL_AUC_EXCESS: LimitsConfig().auc_excess + 0.01},
     names.VAL_MEMORISED_SHARE: {names.VAL_MEMORISED_SHARE: 0.06},
     names.VAL_PRECISION: {names.VAL_PRECISION: 0.49},
     names.VAL_RECALL: {names.VAL_RECALL: 0.49},
@@ -178,13 +178,14 @@ def test_without_a_champion_each_limit_alone_refuses(name: str) -> None:
 
 
 def test_limits_hold_for_a_challenger_better_than_the_champion_too() -> None:
-    champion, challenger = exact({**GOOD, names.VAL_C2ST: 0.9}), exact({**GOOD, names.VAL_C2ST: 0.8})
-    decision = decide(challenger, champion, SAME_SPEED, Rule())
-    assert decision.reason == f"{names.VAL_C2ST}: expected `challenger <= 0.75`, but got 0.8000, off by 0.0500"
+    rule = Rule(limits=LimitsConfig(auc_excess=0.3))
+    champion, challenger = exact({**GOOD, names.VAL_AUC_EXCESS: 0.45}), exact({**GOOD, names.VAL_AUC_EXCESS: 0.35})
+    decision = decide(challenger, champion, SAME_SPEED, rule)
+    assert decision.reason == f"{names.VAL_AUC_EXCESS}: expected `challenger <= 0.3`, but got 0.3500, off by 0.0500"
 
 
 def test_a_slower_challenger_is_refused_and_a_few_disturbed_turns_decide_nothing() -> None:
-    better = exact({**GOOD, names.VAL_C2ST: 0.55})
+    better = exact({**GOOD, names.VAL_AUC_EXCESS: 0.05})
     slower, disturbed = Latency((16.0,) * 11, (10.0,) * 11), Latency((10.0,) * 9 + (90.0,) * 2, (10.0,) * 11)
     assert failed(decide(better, exact(GOOD), slower, Rule())) == [LATENCY]
     assert failed(decide(better, exact(GOOD), disturbed, Rule())) == []
@@ -193,7 +194,7 @@ def test_a_slower_challenger_is_refused_and_a_few_disturbed_turns_decide_nothing
 @pytest.mark.parametrize("name", GOOD)
 @pytest.mark.parametrize("value", [None, math.nan])
 def test_a_metric_missing_on_either_side_is_refused(name: str, value: float | None) -> None:
-    figures = {**GOOD, names.VAL_C2ST: 0.55}
+    figures = {**GOOD, names.VAL_AUC_EXCESS: 0.05}
     without = {k: math.nan if k == name else v for k, v in figures.items() if k != name or value is not None}
     for challenger, champion in ((without, GOOD), (figures, {**GOOD, name: math.nan})):
         decision = decide(exact(challenger), exact(champion), SAME_SPEED, Rule())
@@ -225,7 +226,7 @@ def test_one_group_gives_no_interval_and_is_refused_as_input() -> None:
     [
         (lambda: Rule(confidence=0.5), "`0.5 < confidence < 1`"),
         (lambda: Rule(confidence=1.0), "`0.5 < confidence < 1`"),
-        (lambda: LimitsConfig(c2st=1.1), "`0 <= c2st <= 1`"),
+        (lambda: LimitsConfig(auc_excess=1.1), "`0 <= auc_excess <= 1`"),
         (lambda: LimitsConfig(recall=-0.1), "`0 <= recall <= 1`"),
         (lambda: LimitsConfig(latency_ms_per_movement=0.0), "`0 < latency_ms_per_movement < inf`"),
         (lambda: MarginsConfig(mmd=-0.01), "`0 <= mmd < inf`"),

@@ -19,10 +19,22 @@ from platform.report.html import render, write_report
 from platform.report.importance import NotShownError, importances
 from platform.report.study_view import REPORT, SUMMARY, view
 from platform.study.resume import METRICS, REASON
-from tests.platform.studies import LAST, add, add_cut, add_many, metrics_of, params_of, study_in, write_board
+from tests.platform.studies import (
+    LAST,
+    REFERENCE,
+    add,
+    add_cut,
+    add_many,
+    metrics_of,
+    params_of,
+    study_in,
+    write_board,
+)
 from trainables.core.config import ConfigError
-from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.eval.two_sample.null_band import NullBand
+from trainables.training.metric_names import VAL_AUC_EXCESS, VAL_MMD
 
+BAND_OF_C2ST = {"mean": 0.49, "std": 0.03, "low": 0.43, "high": 0.56}  # as version 0.2 wrote it
 NOW = datetime(2026, 1, 2, 3, 4)  # noqa: DTZ001  # local, as Optuna's times
 HOSTILE = "</script><script>alert('x')</script> & <b>bold</b>"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -78,7 +90,7 @@ def page_of(study: optuna.Study, folder: Path) -> Page:
     return Page(render(view(study, folder), NOW))
 
 
-def full(folder: Path, count: int = 30, objectives: tuple[str, ...] = (VAL_C2ST_EXCESS,)) -> optuna.Study:
+def full(folder: Path, count: int = 30, objectives: tuple[str, ...] = (VAL_AUC_EXCESS,)) -> optuna.Study:
     """A study with everything that a report shows."""
     study = study_in(folder, objectives, data_sha256="d" * 64)
     add_many(study, count)
@@ -135,58 +147,80 @@ def test_a_report_shows_what_there_is(tmp_path: Path) -> None:
 def test_the_best_trial_is_shown_beside_its_references(tmp_path: Path) -> None:
     """Untrained and after one epoch, the search estimate, re-evaluated, on the holdout split, and real movements."""
     study = study_in(tmp_path / "s")
-    add(study, TrialState.COMPLETE, 0.6)
+    add(study, TrialState.COMPLETE, 0.1)
     write_board(study, tmp_path / "s", [0])
     text = page_of(study, tmp_path / "s").text
-    rows = ["untrained 1.000", "after 1 epoch 0.800", "(search estimate) 0.600", "with new noise 0.620 [0.570, 0.670]"]
-    rows += ["on the holdout split 0.640 [0.590, 0.690]", "training users 0.585", "(floor) 0.490 [0.430, 0.560]"]
+    rows = ["untrained 0.500", "after 1 epoch 0.300", "(search estimate) 0.100", "with new noise 0.120 [0.070, 0.170]"]
+    rows += ["on the holdout split 0.140 [0.090, 0.190]", "no difference, by chance 0.010 [-0.050, 0.080]"]
+    rows += ["AUC of other users, features (floor) 0.610", "AUC of other users, pixels (floor) 0.632"]
     places = [text.index(row) for row in rows]
     assert places == sorted(places)
 
 
 def test_trainings_with_other_seeds_are_a_column_where_there_are_some(tmp_path: Path) -> None:
     study = study_in(tmp_path / "s")
-    add(study, TrialState.COMPLETE, 0.6)
+    add(study, TrialState.COMPLETE, 0.1)
     write_board(study, tmp_path / "s", [0])
     assert "other seeds" not in page_of(study, tmp_path / "s").text
     file = tmp_path / "s" / LEADERBOARD
-    repeats = json.dumps({"n": 2, "mean": 0.613, "sem": 0.01})
+    repeats = json.dumps({"n": 2, "mean": 0.113, "sem": 0.01})
     file.write_text(file.read_text().replace('"repeats": null', f'"repeats": {repeats}'))
     text = page_of(study, tmp_path / "s").text
     assert "other seeds" in text
-    assert "0.613 ± 0.010, n = 2" in text
+    assert "0.113 ± 0.010, n = 2" in text
 
 
 @pytest.mark.parametrize(
     ("file", "content"),
-    [(LEADERBOARD, {"people": 0.6, "rows": []}), (SUMMARY, {"reference": {"training_people": 0.6}})],
+    [(LEADERBOARD, {"reference": REFERENCE, "rows": []}), (SUMMARY, {"reference": REFERENCE})],
 )
-def test_scores_of_the_training_users_in_files_of_earlier_versions_are_read(
+def test_the_reference_is_read_back_from_the_leaderboard_or_the_summary(
     tmp_path: Path, file: str, content: dict[str, object]
 ) -> None:
     study = study_in(tmp_path / "s")
+    assert view(study, tmp_path / "s").reference is None
     (tmp_path / "s" / file).write_text(json.dumps(content))
-    assert view(study, tmp_path / "s").training_users == 0.6
+    shown = view(study, tmp_path / "s")
+    assert shown.reference is not None
+    assert shown.reference.to_json() == REFERENCE
+    assert shown.no_difference == NullBand(mean=0.01, std=0.03, low=-0.05, high=0.08)
 
 
-def test_the_curve_is_the_excess_plus_one_half_and_ends_in_the_raw_value(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        (LEADERBOARD, {"floor": BAND_OF_C2ST, "training_users": 0.585, "rows": []}),
+        (SUMMARY, {"reference": {"floor": BAND_OF_C2ST, "training_users": 0.585}}),
+    ],
+)
+def test_the_reference_of_another_headline_in_files_of_earlier_versions_is_not_shown(
+    tmp_path: Path, file: str, content: dict[str, object]
+) -> None:
+    study = study_in(tmp_path / "s", (VAL_MMD,), scheduler_metric=VAL_MMD)
+    add(study, TrialState.COMPLETE, 0.1)
+    (tmp_path / "s" / file).write_text(json.dumps(content))
+    assert view(study, tmp_path / "s").reference is None
+    assert "0.585" not in page_of(study, tmp_path / "s").text
+
+
+def test_the_curve_is_the_metric_itself_also_where_other_users_are_separated_better(tmp_path: Path) -> None:
     study = study_in(tmp_path / "s")
-    add(study, TrialState.COMPLETE, 0.47)
+    add(study, TrialState.COMPLETE, -0.03)
     curves = page_of(study, tmp_path / "s").figures["curves"]
     curve = curves["data"][0]
     assert '"dtick": 1,' in json.dumps(curves["layout"])  # epochs are whole numbers
     assert curve["x"] == list(range(LAST + 1))
-    assert curve["y"] == pytest.approx([0.87, 0.67, 0.57, 0.52, 0.47])
+    assert curve["y"] == pytest.approx([0.37, 0.17, 0.07, 0.02, -0.03])
 
 
-@pytest.mark.parametrize("objectives", [(VAL_C2ST_EXCESS,), (VAL_C2ST_EXCESS, VAL_MMD)])
+@pytest.mark.parametrize("objectives", [(VAL_AUC_EXCESS,), (VAL_AUC_EXCESS, VAL_MMD)])
 def test_the_front_is_what_no_trial_dominates(tmp_path: Path, objectives: tuple[str, ...]) -> None:
-    """Also of a single objective: C2ST and MMD of all trials; one that was stopped may lie on it."""
-    points = [(0.6, 0.02), (0.55, 0.03), (0.7, 0.01), (0.6, 0.03), (0.56, 0.035), (0.55, 0.04), (0.55, 0.03)]
+    """Also of a single objective: excess and MMD of all trials; one that was stopped may lie on it."""
+    points = [(0.1, 0.02), (0.05, 0.03), (0.2, 0.01), (0.1, 0.03), (0.06, 0.035), (0.05, 0.04), (0.05, 0.03)]
     study = study_in(tmp_path / "s", objectives)
-    for number, (c2st, mmd) in enumerate(points):
-        recorded = {METRICS: {**metrics_of(c2st), VAL_MMD: mmd}}
-        add(study, TrialState.PRUNED if number == 2 else TrialState.COMPLETE, c2st, recorded)
+    for number, (excess, mmd) in enumerate(points):
+        recorded = {METRICS: {**metrics_of(excess), VAL_MMD: mmd}}
+        add(study, TrialState.PRUNED if number == 2 else TrialState.COMPLETE, excess, recorded)
     if len(objectives) == 2:
         study = _with_values(tmp_path / "t", objectives, study)
     traces = page_of(study, tmp_path / "s").figures["pareto"]["data"]
@@ -213,8 +247,8 @@ def test_importance_is_high_for_the_parameter_that_decides_and_not_for_noise(tmp
     """
     study = study_in(tmp_path / "s")
     for number in range(60):
-        add(study, TrialState.COMPLETE, 0.52 + params_of(number)["contrastive.weight"])
-    values = {trial.number: trial.user_attrs[METRICS][VAL_C2ST] for trial in study.trials}
+        add(study, TrialState.COMPLETE, 0.02 + params_of(number)["contrastive.weight"])
+    values = {trial.number: trial.user_attrs[METRICS][VAL_AUC_EXCESS] for trial in study.trials}
     found = importances(study.trials, values)
     assert next(iter(found)) == "contrastive.weight"
     assert found["contrastive.weight"].value > found["contrastive.weight"].chance
@@ -229,9 +263,9 @@ def test_importances_of_equal_trials_are_refused(tmp_path: Path) -> None:
     """Where most trials reach the best value, the best tenth is any tenth of them."""
     study = study_in(tmp_path / "s")
     for _ in range(20):
-        add(study, TrialState.COMPLETE, 0.5)
+        add(study, TrialState.COMPLETE, 0.1)
     with pytest.raises(NotShownError, match="equally good"):
-        importances(study.trials, dict.fromkeys(range(20), 0.5))
+        importances(study.trials, dict.fromkeys(range(20), 0.1))
 
 
 def test_a_report_of_a_study_that_no_sweep_made_is_refused(tmp_path: Path) -> None:
@@ -258,7 +292,7 @@ def browse(profile: Path, file: Path, *options: str) -> tuple[str, str]:
 
 @needs_browser
 @pytest.mark.heavy
-@pytest.mark.parametrize("objectives", [(VAL_C2ST_EXCESS,), (VAL_C2ST_EXCESS, VAL_MMD)])
+@pytest.mark.parametrize("objectives", [(VAL_AUC_EXCESS,), (VAL_AUC_EXCESS, VAL_MMD)])
 def test_a_browser_renders_every_plot_without_an_error(tmp_path: Path, objectives: tuple[str, ...]) -> None:
     study = full(tmp_path / "s", objectives=objectives)
     file = write_report(study, tmp_path / "s")

@@ -10,7 +10,7 @@ from platform.study.resume import requeue_orphans
 from platform.study.samplers import SAMPLERS, make_sampler, sampled_independently
 from search_spaces import SPACES
 from tests.platform.drivers import LAST, SPACE, Driver
-from trainables.training.metric_names import VAL_C2ST_EXCESS
+from trainables.training.metric_names import VAL_AUC_EXCESS
 
 pytestmark = pytest.mark.filterwarnings("ignore:QMCSampler is experimental")
 
@@ -109,7 +109,7 @@ def test_two_objectives_and_a_bound_over_a_conditional_space(tmp_path: Path, nam
         tmp_path,
         sampler=name,
         space=RANKING,
-        objectives=(VAL_C2ST_EXCESS, "val/mmd"),
+        objectives=(VAL_AUC_EXCESS, "val/mmd"),
         constraints=("val/recall>=0.5",),
     )
     for number in range(24):

@@ -18,7 +18,7 @@ from platform.tune import COMMAND
 from search_spaces import SPACES, Space
 from trainables.core.cli import parse
 from trainables.core.config import ConfigError
-from trainables.training.metric_names import VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
+from trainables.training.metric_names import VAL_AUC_EXCESS, VAL_MMD, VAL_RECALL
 
 DIFFUSION = SPACES["diffusion"]
 
@@ -288,32 +288,34 @@ def test_the_laws_of_the_finalists(key: str, lowest: int) -> None:
 
 def test_the_default_objective_is_the_trainables_and_the_scheduler_compares_it() -> None:
     goal = sweep().goal
-    assert [objective.text for objective in goal.objectives] == [VAL_C2ST_EXCESS]
-    assert (goal.constraints, goal.scheduler_metric, goal.scheduler_mode) == ((), VAL_C2ST_EXCESS, "min")
+    assert [objective.text for objective in goal.objectives] == [VAL_AUC_EXCESS]
+    assert (goal.constraints, goal.scheduler_metric, goal.scheduler_mode) == ((), VAL_AUC_EXCESS, "min")
     assert goal.last_epoch == sweep().epochs
 
 
 def test_objectives_constraints_and_rungs_of_the_command_line() -> None:
-    goal = sweep(f"objectives=[{VAL_MMD},{VAL_RECALL}]", "constraints=['val/recall>=0.5','val/c2st<=0.7']").goal
+    goal = sweep(f"objectives=[{VAL_MMD},{VAL_RECALL}]", "constraints=['val/recall>=0.5','val/auc_excess<=0.2']").goal
     assert [(objective.text, objective.direction) for objective in goal.objectives] == [
         (VAL_MMD, "minimize"),
         (VAL_RECALL, "maximize"),
     ]
-    assert [constraint.text for constraint in goal.constraints] == ["val/recall>=0.5", "val/c2st<=0.7"]
+    assert [constraint.text for constraint in goal.constraints] == ["val/recall>=0.5", "val/auc_excess<=0.2"]
     assert (goal.scheduler_metric, goal.scheduler_mode) == (VAL_MMD, "min")
     other = sweep(f"objectives=[{VAL_MMD},{VAL_RECALL}]", f"scheduler.metric={VAL_RECALL}").goal
     assert (other.scheduler_metric, other.scheduler_mode) == (VAL_RECALL, "max")
 
 
 def test_a_weighted_sum_is_compared_at_the_rungs_by_its_first_metric() -> None:
-    goal = sweep("objectives=['val/c2st_excess+2*val/mmd']").goal
-    assert (goal.objectives[0].terms, goal.scheduler_metric) == ({VAL_C2ST_EXCESS: 1.0, VAL_MMD: 2.0}, VAL_C2ST_EXCESS)
+    goal = sweep("objectives=['val/auc_excess+2*val/mmd']").goal
+    assert (goal.objectives[0].terms, goal.scheduler_metric) == ({VAL_AUC_EXCESS: 1.0, VAL_MMD: 2.0}, VAL_AUC_EXCESS)
 
 
 @pytest.mark.parametrize(
     ("overrides", "parts"),
     [
-        (["objectives=[val/c2stt]"], ("val/c2stt", "did you mean val/c2st?")),
+        (["objectives=[val/auc_exces]"], ("val/auc_exces", "did you mean val/auc_excess?")),
+        (["objectives=[val/c2st_excess]"], ("`val/c2st_excess` is no metric any more", "use val/auc_excess")),
+        (["constraints=['val/c2st<=0.7']"], ("`val/c2st` is no metric any more", "use val/auc_excess")),
         (["objectives=[val/mmd,val/mmd]"], ("`objectives` to differ from each other", "val/mmd, val/mmd")),
         (["objectives=['val/mmd*2']"], ("`objectives`", "val/mmd*2")),
         (["constraints=['val/recall>0.5']"], ("`constraints`", "val/recall>0.5")),
@@ -339,7 +341,7 @@ def test_wrong_settings_are_refused_with_one_line_before_anything_starts(
 def test_an_objective_that_is_better_when_larger_is_followed_by_a_rung_that_is_too() -> None:
     goal = sweep(f"objectives=[{VAL_RECALL}]").goal
     assert (goal.objectives[0].direction, goal.scheduler_metric, goal.scheduler_mode) == ("maximize", VAL_RECALL, "max")
-    assert sweep(f"objectives=[{VAL_C2ST}]", f"scheduler.metric={VAL_MMD}").goal.scheduler_metric == VAL_MMD
+    assert sweep(f"objectives=[{VAL_AUC_EXCESS}]", f"scheduler.metric={VAL_MMD}").goal.scheduler_metric == VAL_MMD
 
 
 LOSS, TEMPERATURE, MARGIN = "contrastive.loss", "contrastive.temperature", "contrastive.margin"

@@ -14,11 +14,11 @@ from platform.study.samplers import SAMPLERS
 from tests.platform.drivers import LAST, Driver
 from trainables.core.config import ConfigError
 from trainables.metric_registry import DIRECTIONS
-from trainables.training.metric_names import EPOCH, MINIMISED, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
+from trainables.training.metric_names import EPOCH, MINIMISED, VAL_AUC_EXCESS, VAL_MMD, VAL_RECALL
 
 pytestmark = pytest.mark.filterwarnings("ignore:QMCSampler is experimental")
 
-TWO: dict[str, Any] = {"objectives": (VAL_C2ST_EXCESS, VAL_MMD)}
+TWO: dict[str, Any] = {"objectives": (VAL_AUC_EXCESS, VAL_MMD)}
 BOUND = f"{VAL_RECALL}>=0.5"
 
 
@@ -32,12 +32,12 @@ def test_a_single_metric_keeps_its_direction(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "terms"),
     [
-        ("val/c2st+val/mmd", {"val/c2st": 1.0, "val/mmd": 1.0}),
-        ("val/c2st + 2 * val/mmd", {"val/c2st": 1.0, "val/mmd": 2.0}),
-        ("0.5*val/c2st+1e-3*val/mmd", {"val/c2st": 0.5, "val/mmd": 1e-3}),
-        ("val/c2st-val/recall", {"val/c2st": 1.0, "val/recall": -1.0}),
+        ("val/auc_excess+val/mmd", {"val/auc_excess": 1.0, "val/mmd": 1.0}),
+        ("val/auc_excess + 2 * val/mmd", {"val/auc_excess": 1.0, "val/mmd": 2.0}),
+        ("0.5*val/auc_excess+1e-3*val/mmd", {"val/auc_excess": 0.5, "val/mmd": 1e-3}),
+        ("val/auc_excess-val/recall", {"val/auc_excess": 1.0, "val/recall": -1.0}),
         ("-val/recall", {"val/recall": -1.0}),
-        ("val/c2st-0.25*val/recall+val/mmd", {"val/c2st": 1.0, "val/recall": -0.25, "val/mmd": 1.0}),
+        ("val/auc_excess-0.25*val/recall+val/mmd", {"val/auc_excess": 1.0, "val/recall": -0.25, "val/mmd": 1.0}),
     ],
 )
 def test_a_sum_is_minimised_with_the_given_weights(text: str, terms: dict[str, float]) -> None:
@@ -52,8 +52,8 @@ def test_a_sum_is_minimised_with_the_given_weights(text: str, terms: dict[str, f
 
 
 def test_a_sum_without_one_of_its_metrics_has_no_value() -> None:
-    objective = Objective.parse("val/c2st+val/mmd")
-    assert objective.value({"val/c2st": 0.5}) is None
+    objective = Objective.parse("val/auc_excess+val/mmd")
+    assert objective.value({"val/auc_excess": 0.5}) is None
     assert objective.value({}) is None
 
 
@@ -61,13 +61,15 @@ def test_a_sum_without_one_of_its_metrics_has_no_value() -> None:
     ("text", "part"),
     [
         ("", "empty"),
-        ("val/c2st val/mmd", "unknown metric"),
-        ("val/c2st+", "val/c2st+"),
+        ("val/auc_excess val/mmd", "unknown metric"),
+        ("val/auc_excess+", "val/auc_excess+"),
         ("2val/mmd", "2val/mmd"),
-        ("val/c2st*2", "val/c2st*2"),
-        ("c2st", "c2st"),
-        ("val/c2stt", "did you mean val/c2st?"),
-        ("val/c2st+val/nonsense", "unknown metric"),
+        ("val/auc_excess*2", "val/auc_excess*2"),
+        ("auc_excess", "auc_excess"),
+        ("val/auc_exces", "did you mean val/auc_excess?"),
+        ("val/c2st_excess+val/mmd", "`val/c2st_excess` is no metric any more: "),
+        ("val/c2st", "use val/auc_excess, in a study of its own"),
+        ("val/auc_excess+val/nonsense", "unknown metric"),
         ("train/loss", "train/loss"),
     ],
 )
@@ -78,14 +80,16 @@ def test_an_invalid_objective_is_one_line_that_names_it(text: str, part: str) ->
     assert "\n" not in str(exc_info.value)
 
 
-@pytest.mark.parametrize("text", ["val/mmd+val/mmd", "val/c2st+val/mmd+2*val/c2st"])
+@pytest.mark.parametrize("text", ["val/mmd+val/mmd", "val/auc_excess+val/mmd+2*val/auc_excess"])
 def test_a_sum_with_a_repeated_metric_is_refused(text: str) -> None:
     """Neither term may be dropped silently."""
     with pytest.raises(ConfigError, match="expected each metric once in an objective"):
         Objective.parse(text)
 
 
-@pytest.mark.parametrize("text", ["val/c2st+val/recall", "2*val/recall", "val/c2st-val/mmd", "val/c2st+0*val/mmd"])
+@pytest.mark.parametrize(
+    "text", ["val/auc_excess+val/recall", "2*val/recall", "val/auc_excess-val/mmd", "val/auc_excess+0*val/mmd"]
+)
 def test_a_sum_that_would_reward_what_is_worse_is_refused(text: str) -> None:
     """A sum is minimised: what is better when larger is subtracted, what is better when smaller is added."""
     with pytest.raises(ConfigError):
@@ -128,16 +132,18 @@ def test_an_invalid_bound_is_one_line_that_names_it(text: str) -> None:
 def test_a_bound_of_an_unknown_metric_names_the_metric() -> None:
     with pytest.raises(ConfigError, match=r"unknown metric val/rec; did you mean val/recall\?"):
         Constraint.parse("val/rec>=0.5")
+    with pytest.raises(ConfigError, match=r"`val/c2st_auc` is no metric any more: .*; use val/auc_excess"):
+        Constraint.parse("val/c2st_auc<=0.7")
 
 
 def test_two_objectives_are_recorded_in_order_with_the_scheduler_metric_as_intermediate_values(tmp_path: Path) -> None:
-    for objectives in ((VAL_C2ST_EXCESS, VAL_MMD), (VAL_MMD, VAL_C2ST_EXCESS)):
-        driver = Driver(tmp_path / objectives[0], objectives=objectives, scheduler_metric=VAL_C2ST_EXCESS)
+    for objectives in ((VAL_AUC_EXCESS, VAL_MMD), (VAL_MMD, VAL_AUC_EXCESS)):
+        driver = Driver(tmp_path / objectives[0], objectives=objectives, scheduler_metric=VAL_AUC_EXCESS)
         trial = driver.start()
         driver.report(trial, 0, 0.5)
         driver.end(trial, LAST, 0.1)
         recorded = driver.recorded(trial)
-        expected = {VAL_C2ST_EXCESS: 0.1, VAL_MMD: 0.2}
+        expected = {VAL_AUC_EXCESS: 0.1, VAL_MMD: 0.2}
         assert (recorded.state, recorded.values) == (TrialState.COMPLETE, [expected[name] for name in objectives])
         [shown] = ranking(driver.study)
         assert shown.history == {0: 0.5, LAST: 0.1}
@@ -148,7 +154,7 @@ def test_optunasearch_defect_a_missing_second_objective_leaves_no_trial_running(
     driver = Driver(tmp_path, **TWO)
     for second in (None, math.nan):
         trial = driver.start()
-        last = {EPOCH: LAST, VAL_C2ST_EXCESS: 0.1} | ({} if second is None else {VAL_MMD: second})
+        last = {EPOCH: LAST, VAL_AUC_EXCESS: 0.1} | ({} if second is None else {VAL_MMD: second})
         driver.search.on_trial_complete(trial.trial_id, last)
         recorded = driver.recorded(trial)
         assert (recorded.state, recorded.values) == (TrialState.FAIL, None)
@@ -165,7 +171,7 @@ def test_a_stopped_trial_of_two_objectives_has_no_values_and_ranks_by_its_metric
     driver.end(full, LAST, 0.4)
     recorded = driver.recorded(stopped)
     assert (recorded.state, recorded.values) == (TrialState.PRUNED, None)
-    assert recorded.user_attrs[METRICS] == {VAL_C2ST_EXCESS: 0.2, VAL_MMD: 0.4}
+    assert recorded.user_attrs[METRICS] == {VAL_AUC_EXCESS: 0.2, VAL_MMD: 0.4}
     first, second = ranking(driver.study)
     assert (first.number, first.values, first.history, first.epoch) == (0, (0.2, 0.4), {1: 0.3, 2: 0.2}, 2)
     assert (second.number, second.values) == (1, (0.4, 0.8))
@@ -184,7 +190,7 @@ def test_the_history_of_a_trial_of_two_objectives_survives_an_interruption(tmp_p
 
 def test_a_weighted_sum_ranks_stopped_trials_by_the_sum_and_not_by_the_rung(tmp_path: Path) -> None:
     """The scheduler metric decides which trials continue; the objective decides which is better."""
-    driver = Driver(tmp_path, objectives=("val/c2st_excess+10*val/mmd",), scheduler_metric=VAL_C2ST_EXCESS)
+    driver = Driver(tmp_path, objectives=("val/auc_excess+10*val/mmd",), scheduler_metric=VAL_AUC_EXCESS)
     stopped, full = driver.start(), driver.start()
     driver.end(stopped, 2, 0.3)
     driver.end(full, LAST, 0.2)
@@ -220,7 +226,7 @@ def run_mixed(driver: Driver, count: int) -> list[FrozenTrial]:
 
 
 @pytest.mark.parametrize("constraints", [(), (BOUND,)], ids=["free", "bounded"])
-@pytest.mark.parametrize("objectives", [(VAL_C2ST_EXCESS,), (VAL_C2ST_EXCESS, VAL_MMD)], ids=["one", "two"])
+@pytest.mark.parametrize("objectives", [(VAL_AUC_EXCESS,), (VAL_AUC_EXCESS, VAL_MMD)], ids=["one", "two"])
 @pytest.mark.parametrize("name", GP_LATER)
 def test_every_sampler_continues_after_trials_of_every_state(
     tmp_path: Path, name: str, objectives: tuple[str, ...], constraints: tuple[str, ...]

@@ -16,7 +16,7 @@ from platform.study import ranking as ranking_module
 from platform.study.ranking import INTERRUPTED, OBJECTIVES, objectives_of, ranking
 from platform.study.resume import FOLDER, METRICS, OVERRIDES, REASON, REPEATS, REQUEUED, RESUMED_FROM, START
 from trainables.core.config import ConfigError
-from trainables.training.metric_names import CHECKPOINT_PATH, EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD, VAL_RECALL
+from trainables.training.metric_names import CHECKPOINT_PATH, EPOCH, VAL_AUC_EXCESS, VAL_MMD, VAL_RECALL
 from trainables.training.trial_keys import METRICS_FILE
 
 LAW = {"x": FloatDistribution(0.0, 1.0)}
@@ -55,14 +55,14 @@ def named(*objectives: str, directions: tuple[str, ...] = ()) -> optuna.Study:
 @pytest.fixture
 def mixed() -> optuna.Study:
     """Add trials of every state, in an order unrelated to their merit."""
-    study = named(VAL_C2ST_EXCESS)
-    add(study, TrialState.FAIL, attributes={REASON: "val/c2st_excess is nan"})
-    add(study, TrialState.PRUNED, history={0: 0.3, 2: 0.1}, attributes={METRICS: {VAL_C2ST_EXCESS: 0.1, VAL_MMD: 0.2}})
-    add(study, TrialState.COMPLETE, 0.2, {0: 0.4, 4: 0.2}, attributes={METRICS: {VAL_MMD: 0.5, VAL_C2ST: 0.7}})
+    study = named(VAL_AUC_EXCESS)
+    add(study, TrialState.FAIL, attributes={REASON: "val/auc_excess is nan"})
+    add(study, TrialState.PRUNED, history={0: 0.3, 2: 0.1}, attributes={METRICS: {VAL_AUC_EXCESS: 0.1, VAL_MMD: 0.2}})
+    add(study, TrialState.COMPLETE, 0.2, {0: 0.4, 4: 0.2}, attributes={METRICS: {VAL_MMD: 0.5, VAL_AUC_EXCESS: 0.7}})
     add(study, TrialState.COMPLETE, 0.0, attributes={METRICS: {VAL_MMD: 0.3}})
     add(study, TrialState.RUNNING)
     add(study, TrialState.COMPLETE, 0.0, attributes={METRICS: {VAL_MMD: 0.2}})
-    add(study, TrialState.PRUNED, history={2: 0.1}, attributes={METRICS: {VAL_C2ST_EXCESS: 0.1, VAL_MMD: 0.1}})
+    add(study, TrialState.PRUNED, history={2: 0.1}, attributes={METRICS: {VAL_AUC_EXCESS: 0.1, VAL_MMD: 0.1}})
     add(study, TrialState.WAITING)
     add(study, TrialState.COMPLETE, 0.0)
     add(study, TrialState.COMPLETE, 0.0, attributes={METRICS: {VAL_MMD: 0.2}})
@@ -78,8 +78,8 @@ def test_a_ranked_trial_records_state_epoch_metrics_and_reason(mixed: optuna.Stu
     by_number = {trial.number: trial for trial in ranking(mixed)}
     full, failed = by_number[2], by_number[0]
     assert (full.state, full.epoch, full.value, full.history) == ("COMPLETE", 4, 0.2, {0: 0.4, 4: 0.2})
-    assert (full.metrics, full.params, full.checkpoint) == ({VAL_MMD: 0.5, VAL_C2ST: 0.7}, {"x": 0.5}, None)
-    assert (failed.state, failed.epoch, failed.reason) == ("FAIL", 0, "val/c2st_excess is nan")
+    assert (full.metrics, full.params, full.checkpoint) == ({VAL_MMD: 0.5, VAL_AUC_EXCESS: 0.7}, {"x": 0.5}, None)
+    assert (failed.state, failed.epoch, failed.reason) == ("FAIL", 0, "val/auc_excess is nan")
     assert math.isnan(failed.value)
 
 
@@ -88,7 +88,7 @@ def test_the_checkpoint_is_the_newest_in_its_folder_or_the_one_it_was_resumed_fr
         written(tmp_path / "own" / f"checkpoint_{epoch:06d}", epoch)
     start = written(tmp_path / "earlier" / "checkpoint_000001", 1)
     from_start = {START: {"checkpoint": str(start), EPOCH: 1, METRICS: {}}, RESUMED_FROM: 0}
-    study = named(VAL_C2ST_EXCESS)
+    study = named(VAL_AUC_EXCESS)
     reported = str(tmp_path / "own" / "checkpoint_000002")
     for attributes in (
         {FOLDER: str(tmp_path / "own")},
@@ -111,18 +111,18 @@ def written(folder: Path, epoch: int) -> Path:
 
 
 def test_an_interrupted_trial_is_listed_until_its_successor_has_started() -> None:
-    cut = {REQUEUED: True, METRICS: {VAL_C2ST_EXCESS: 0.1}, REASON: "the time is over"}
+    cut = {REQUEUED: True, METRICS: {VAL_AUC_EXCESS: 0.1}, REASON: "the time is over"}
     for state, expected in ((TrialState.WAITING, [INTERRUPTED]), (TrialState.RUNNING, []), (TrialState.FAIL, ["FAIL"])):
-        study = named(VAL_C2ST_EXCESS)
+        study = named(VAL_AUC_EXCESS)
         add(study, TrialState.FAIL, attributes=cut)
         add(study, state, attributes={RESUMED_FROM: 0})
         assert [trial.state for trial in ranking(study)] == expected
 
 
 def test_repeats_are_no_part_of_a_ranking() -> None:
-    study = named(VAL_C2ST_EXCESS)
+    study = named(VAL_AUC_EXCESS)
     add(study, TrialState.COMPLETE, 0.3)
-    repeat = {REPEATS: 0, OVERRIDES: {"seed": 1}, METRICS: {VAL_C2ST_EXCESS: 0.1}}
+    repeat = {REPEATS: 0, OVERRIDES: {"seed": 1}, METRICS: {VAL_AUC_EXCESS: 0.1}}
     add(study, TrialState.COMPLETE, 0.1, attributes=repeat)
     add(study, TrialState.FAIL, attributes={**repeat, REQUEUED: True})
     assert [trial.number for trial in ranking(study)] == [0]
@@ -159,11 +159,11 @@ def test_fronts_follow_the_definition_and_feasible_trials_rank_first(
     points: list[tuple[float, float, bool, bool]],
 ) -> None:
     """Complete trials and stopped ones, some of which break a constraint; the front is one of trials that keep it."""
-    study = named(VAL_C2ST_EXCESS, VAL_RECALL, directions=("minimize", "maximize"))
+    study = named(VAL_AUC_EXCESS, VAL_RECALL, directions=("minimize", "maximize"))
     kept, broken = dict[int, tuple[float, float]](), dict[int, tuple[float, float]]()
     for number, (first, second, full, feasible) in enumerate(points):
         state = TrialState.COMPLETE if full else TrialState.PRUNED
-        metrics = {METRICS: {VAL_C2ST_EXCESS: first, VAL_RECALL: second}}
+        metrics = {METRICS: {VAL_AUC_EXCESS: first, VAL_RECALL: second}}
         bound = {"bound": -0.1 if feasible else 0.1}
         add(study, state, (first, second) if full else None, attributes=metrics, constraints=bound)
         (kept if feasible else broken)[number] = (first, second)
@@ -185,7 +185,7 @@ def test_a_ranking_compares_few_pairs_of_trials(count: int, monkeypatch: pytest.
         return plain(one, other)
 
     monkeypatch.setattr(ranking_module, "dominates", counted)
-    study = named(VAL_C2ST_EXCESS)
+    study = named(VAL_AUC_EXCESS)
     for number in range(count):
         add(study, TrialState.COMPLETE, (number * 37 % count) / count)
     assert [trial.value for trial in ranking(study)] == [number / count for number in range(count)]

@@ -32,7 +32,7 @@ from platform.study.searcher import MOST_SILENT_CRASHES
 from platform.study.study import enqueue_repeats
 from tests.platform.drivers import LAST, SPACE, Driver, result, saved
 from trainables.training.checkpoint import WEIGHTS
-from trainables.training.metric_names import EPOCH, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.metric_names import EPOCH, VAL_AUC_EXCESS, VAL_MMD
 from trainables.training.trial_keys import FAILURE, INTERRUPTED, METRICS_FILE, RESUME_FROM
 
 DEAD = "the driver ended before the trial did"
@@ -115,7 +115,7 @@ def test_a_trial_is_resumed_from_its_newest_checkpoint_with_its_history(tmp_path
     recorded = driver.recorded(again)
     assert recorded.user_attrs[RESUMED_FROM] == 0
     assert recorded.intermediate_values == {0: 0.45, 1: 0.4, 2: 0.3}
-    assert recorded.user_attrs[METRICS] == {VAL_C2ST_EXCESS: 0.3, VAL_MMD: 0.6}
+    assert recorded.user_attrs[METRICS] == {VAL_AUC_EXCESS: 0.3, VAL_MMD: 0.6}
     driver.report(again, 3, 0.25)
     driver.end(again, LAST, 0.1)
     assert driver.recorded(again).intermediate_values == {0: 0.45, 1: 0.4, 2: 0.3, 3: 0.25, LAST: 0.1}
@@ -136,7 +136,7 @@ def test_a_checkpoint_brings_the_metrics_of_all_unreported_epochs(tmp_path: Path
     dead = Driver(tmp_path)
     orphan = dead.start()
     dead.report(orphan, 1, 0.4)
-    before = [{EPOCH: epoch, VAL_C2ST_EXCESS: value} for epoch, value in ((0, 0.5), (1, 0.4), (2, 0.3))]
+    before = [{EPOCH: epoch, VAL_AUC_EXCESS: value} for epoch, value in ((0, 0.5), (1, 0.4), (2, 0.3))]
     saved(dead.folder(orphan), 3, result(3, 0.2), before)
     driver = Driver(tmp_path)
     requeue_orphans(driver.study)
@@ -217,7 +217,7 @@ def test_a_trial_of_a_worker_group_is_resumed_from_its_checkpoint(tmp_path: Path
     assert checkpoints(recorded) == [kept]
     found = newest_checkpoint(recorded)
     assert found is not None
-    assert (found.path, found.epoch, dict(found.metrics)) == (kept, 1, {VAL_C2ST_EXCESS: 0.4, VAL_MMD: 0.8})
+    assert (found.path, found.epoch, dict(found.metrics)) == (kept, 1, {VAL_AUC_EXCESS: 0.4, VAL_MMD: 0.8})
 
 
 def test_a_trial_interrupted_twice_before_its_first_checkpoint_keeps_its_start_and_its_history(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from platform.study.budget import enqueue_baselines, finished
 from platform.study.resume import FOLDER, METRICS, REASON, requeue_orphans
 from platform.study.searcher import OptunaSearcher, StartCallback
 from tests.platform.drivers import LAST, SPACE, Driver, result
-from trainables.training.metric_names import CHECKPOINT_PATH, EPOCH, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.metric_names import CHECKPOINT_PATH, EPOCH, VAL_AUC_EXCESS, VAL_MMD
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_optunasearch_defect_a_nan_metric_leaves_no_trial_running(driver: Driver
     recorded = driver.recorded(trial)
     assert (recorded.state, recorded.value) == (TrialState.FAIL, None)
     assert recorded.intermediate_values == {0: 0.4}
-    assert recorded.user_attrs[REASON] == f"{VAL_C2ST_EXCESS} is {value}"
+    assert recorded.user_attrs[REASON] == f"{VAL_AUC_EXCESS} is {value}"
 
 
 def test_a_metric_that_recovers_from_nan_counts(driver: Driver) -> None:
@@ -82,7 +82,7 @@ def test_a_missing_metric_fails_with_the_reason(driver: Driver, last: dict[str, 
     driver.search.on_trial_complete(trial.trial_id, last)
     recorded = driver.recorded(trial)
     assert (recorded.state, recorded.value, recorded.intermediate_values) == (TrialState.FAIL, None, {})
-    assert recorded.user_attrs[REASON] == f"{VAL_C2ST_EXCESS} was never reported"
+    assert recorded.user_attrs[REASON] == f"{VAL_AUC_EXCESS} was never reported"
 
 
 def test_optunasearch_defect_a_crashed_trial_is_not_stored_complete(driver: Driver) -> None:
@@ -132,7 +132,7 @@ def test_metrics_of_the_latest_epoch_and_its_checkpoint_are_kept(driver: Driver)
     driver.report(trial, 0, 0.4, checkpoint_path="/old")
     driver.report(trial, 1, 0.3, checkpoint_path="/new", **{"train/loss": 1.5, "node/name": "host"})
     attributes = driver.recorded(trial).user_attrs
-    assert attributes[METRICS] == {VAL_C2ST_EXCESS: 0.3, VAL_MMD: 0.6, "train/loss": 1.5}
+    assert attributes[METRICS] == {VAL_AUC_EXCESS: 0.3, VAL_MMD: 0.6, "train/loss": 1.5}
     assert attributes[CHECKPOINT_PATH] == "/new"
 
 

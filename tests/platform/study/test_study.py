@@ -19,15 +19,15 @@ from search_spaces import SPACES
 from trainables.core.config import ConfigError, plain
 from trainables.core.version import VERSION
 from trainables.diffusion.config import DiffusionConfig
-from trainables.training.metric_names import VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.metric_names import VAL_AUC_EXCESS, VAL_MMD
 
 LAW = {"x": FloatDistribution(0.0, 1.0)}
 RECORD = {
     "data_sha256": "d1",
     "config_hash": "c1",
-    OBJECTIVES: [VAL_C2ST_EXCESS],
+    OBJECTIVES: [VAL_AUC_EXCESS],
     "constraints": [],
-    "scheduler_metric": VAL_C2ST_EXCESS,
+    "scheduler_metric": VAL_AUC_EXCESS,
     "config": {"epochs": 12},
     "version": VERSION,
 }
@@ -127,7 +127,7 @@ def test_the_attributes_of_an_earlier_version_are_read_and_compared(tmp_path: Pa
     interrupted, resumed = study.trials
     assert (requeued(interrupted), resumed_from(resumed), resumed_from(interrupted)) == (True, 0, None)
     assert SCHEDULER_METRIC not in open_study(sweep, RECORD).user_attrs
-    with pytest.raises(ConfigError, match="scheduler_metric of the study, val/c2st_excess, but got val/mmd"):
+    with pytest.raises(ConfigError, match="scheduler_metric of the study, val/auc_excess, but got val/mmd"):
         open_study(sweep, RECORD | {SCHEDULER_METRIC: VAL_MMD})
 
 
@@ -154,6 +154,30 @@ def test_a_study_whose_names_changed_is_refused_with_the_version_that_wrote_it(
         assert "\n" not in str(exc_info.value)
     study.set_user_attr("version", "0.2.7")
     assert load_study(tmp_path, "mine", sweep.settings.storage).user_attrs["version"] == "0.2.7"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "metric"),
+    [
+        ({OBJECTIVES: ["val/c2st_excess"]}, "val/c2st_excess"),
+        ({OBJECTIVES: [VAL_MMD], "constraints": ["val/mmd<=1", "val/c2st<=0.7"]}, "val/c2st"),
+        ({OBJECTIVES: [VAL_MMD], SCHEDULER_METRIC: "val/c2st_auc"}, "val/c2st_auc"),
+        ({OBJECTIVES: [VAL_MMD], "rung": "val/c2st_excess"}, "val/c2st_excess"),
+    ],
+)
+def test_a_study_searched_by_a_retired_metric_is_neither_continued_nor_read(
+    tmp_path: Path, attributes: dict[str, object], metric: str
+) -> None:
+    """Also the names that version 0.1.0 gave the attributes, which did not write its number."""
+    sweep = sweep_in(tmp_path, study_name="mine")
+    study = optuna.create_study(study_name="mine", storage=open_storage("", sweep.settings.folder))
+    for key, value in attributes.items():
+        study.set_user_attr(key, value)
+    law = f"^study_name=mine: expected a study of metrics that are still measured, but got {metric}, by which version "
+    for read in READS:
+        with pytest.raises(ConfigError, match=law + r"0\.1\.0 searched it; choose another study_name: ") as exc_info:
+            read(sweep)
+        assert "\n" not in str(exc_info.value)
 
 
 def test_a_diffusion_study_of_an_older_version_can_be_continued(tmp_path: Path) -> None:

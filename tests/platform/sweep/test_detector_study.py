@@ -42,8 +42,8 @@ from trainables.training.checkpoint import RECORD
 from trainables.training.manifest import Manifest
 from trainables.training.metric_names import (
     EPOCH,
+    VAL_AUC_EXCESS,
     VAL_BRIER,
-    VAL_C2ST,
     VAL_FNR_SEEN,
     VAL_FNR_UNSEEN,
     VAL_FNR_WORST_UNSEEN,
@@ -126,7 +126,7 @@ def test_the_end_of_a_sweep_prints_detector_metrics(
     screen, text = console()
     assert summarise(screen, sweep_in(tmp_path), study) == 0
     printed = text.getvalue()
-    assert "C2ST" not in printed
+    assert "excess" not in printed
     assert "MMD" not in printed
     rows = {
         "untrained": "0.990",
@@ -154,7 +154,7 @@ def test_the_files_hold_no_reference_that_there_is_none_of(
     board, written = (
         json.loads((tmp_path / "mine" / f"{name}.json").read_text()) for name in ("leaderboard", "summary")
     )
-    assert (board["floor"], board["training_users"], board["by"]) == (None, None, VAL_FNR_WORST_UNSEEN)
+    assert (board["reference"], board["by"]) == (None, VAL_FNR_WORST_UNSEEN)
     assert [row["trial"] for row in board["rows"]] == [1, 0]
     assert board["rows"][0]["searched"] == {VAL_FNR_WORST_UNSEEN: 0.22, VAL_FNR_UNSEEN: 0.11}
     assert "reference" not in written
@@ -193,7 +193,7 @@ def test_the_report_shows_detector_metrics(
         "worst FNR (0: every bot is detected)",
     ):
         assert words in page, words
-    assert [word for word in ("C2ST", "MMD", "real against real", "(floor)", "excess") if word in page] == []
+    assert [word for word in ("MMD", "no difference", "(floor)", "excess") if word in page] == []
 
 
 def test_studies_of_several_kinds_are_listed_with_the_names_of_their_metrics(
@@ -203,14 +203,14 @@ def test_studies_of_several_kinds_are_listed_with_the_names_of_their_metrics(
     list_studies(screen, tmp_path)
     assert "best worst FNR" in text.getvalue().splitlines()[0]
     generator = study_in(tmp_path / "theirs")
-    add(generator, TrialState.COMPLETE, 0.6)
+    add(generator, TrialState.COMPLETE, 0.1)
     summarise(console()[0], sweep_in(tmp_path), study)
     screen, text = console(200)
     list_studies(screen, tmp_path)
     head, *rows = [" ".join(line.split()) for line in text.getvalue().splitlines()]
     assert head == "study objectives trials best last activity"
     assert any(row.startswith("mine val/fnr_at_fpr_worst_unseen 2 COMPLETE worst FNR 0.250 [") for row in rows)
-    assert any("C2ST 0.600 (search estimate)" in row for row in rows)
+    assert any("AUC excess 0.100 (search estimate)" in row for row in rows)
 
 
 def test_a_study_and_its_trials_are_shown_and_compared(
@@ -224,7 +224,7 @@ def test_a_study_and_its_trials_are_shown_and_compared(
     printed = text.getvalue()
     for words in ("new bots", "worst FNR", "unseen FNR", "0.250 [", "0.350 [", f"{VAL_FNR_WORST_UNSEEN} "):
         assert words in printed, words
-    assert VAL_C2ST not in printed
+    assert VAL_AUC_EXCESS not in printed
     assert "Re-evaluated" in printed
 
 

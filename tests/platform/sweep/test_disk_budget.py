@@ -21,7 +21,7 @@ from platform.study.searcher import OptunaSearcher
 from platform.sweep import disk_budget
 from platform.sweep.disk_budget import CHECKED_S, BudgetStopper, CheckpointQuota, protected, prune
 from tests.platform.drivers import LAST, Driver
-from trainables.training.metric_names import VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.metric_names import VAL_AUC_EXCESS, VAL_MMD
 from trainables.training.trial_keys import RESUME_FROM
 
 Usage = namedtuple("Usage", "total used free")
@@ -100,7 +100,7 @@ def test_finalists_keep_their_checkpoints_for_any_quota(tmp_path: Path, finalist
 
 
 def test_the_pareto_front_keeps_its_checkpoints(tmp_path: Path) -> None:
-    driver = Driver(tmp_path, objectives=(VAL_C2ST_EXCESS, VAL_MMD))
+    driver = Driver(tmp_path, objectives=(VAL_AUC_EXCESS, VAL_MMD))
     for first, second in ((0.1, 0.5), (0.3, 0.3), (0.4, 0.4), (0.5, 0.1), (0.6, 0.2)):
         trial = driver.start()
         driver.checkpoint(trial, 3, first)

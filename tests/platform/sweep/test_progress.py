@@ -19,7 +19,7 @@ from platform.study.searcher import OptunaSearcher
 from platform.sweep.progress import SHOWN, Progress
 from search_spaces import Space
 from trainables.core.formatting import clock, number
-from trainables.training.metric_names import EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.metric_names import EPOCH, VAL_AUC_EXCESS, VAL_MMD
 from trainables.training.trial_keys import FAILURE, INTERRUPTED
 
 EPOCHS = 4
@@ -29,7 +29,7 @@ SPACE = Space(
     {"optim.lr": FloatDistribution(0.001, 0.001), "model.base_channels": CategoricalDistribution((64,))},
     (),
 )
-GOAL = Goal((Objective.parse(VAL_C2ST_EXCESS),), (), VAL_C2ST_EXCESS, EPOCHS)
+GOAL = Goal((Objective.parse(VAL_AUC_EXCESS),), (), VAL_AUC_EXCESS, EPOCHS)
 
 
 class Clock:
@@ -59,7 +59,7 @@ class Sweep:
         return trial
 
     def report(self, trial: Trial, epoch: int) -> dict[str, Any]:
-        result = {EPOCH: epoch, VAL_C2ST_EXCESS: 0.25, VAL_C2ST: 0.75, VAL_MMD: 0.01234}
+        result = {EPOCH: epoch, VAL_AUC_EXCESS: 0.25, VAL_MMD: 0.01234}
         self.progress.on_trial_result(0, [], trial, result)
         return result
 
@@ -113,10 +113,10 @@ def test_a_log_has_one_plain_line_per_event(now: Clock) -> None:
     assert sweep.lines() == [
         "   0:00  trial 0: lr 0.001  base_channels 64",
         "   0:00  trial 1: lr 0.001  base_channels 64",
-        "   0:05  trial 0: epoch 0/4  C2ST 0.750  MMD 0.0123  ~9:55 left",
-        "   0:05  trial 0: epoch 4/4  C2ST 0.750  MMD 0.0123  ~9:55 left",
+        "   0:05  trial 0: epoch 0/4  AUC excess 0.250  MMD 0.0123  ~9:55 left",
+        "   0:05  trial 0: epoch 4/4  AUC excess 0.250  MMD 0.0123  ~9:55 left",
         "   0:05  trial 0: COMPLETE at epoch 4",
-        "   0:05  trial 1: epoch 2/4  C2ST 0.750  MMD 0.0123  ~0:45 left",
+        "   0:05  trial 1: epoch 2/4  AUC excess 0.250  MMD 0.0123  ~0:45 left",
         "   0:05  trial 1: PRUNED at epoch 2",
         "   0:05  trial 2: lr 0.001  base_channels 64",
         "   0:05  trial 2: FAIL; see /results/c/error.txt",
@@ -152,7 +152,7 @@ def test_steps_of_the_controller_are_no_events() -> None:
 def test_a_metric_that_was_not_computed_is_a_dash() -> None:
     sweep = Sweep()
     sweep.progress.on_trial_result(0, [], sweep.start("a"), {EPOCH: 1})
-    assert "epoch 1/4  C2ST -  MMD -" in sweep.lines()[-1]
+    assert "epoch 1/4  AUC excess -  MMD -" in sweep.lines()[-1]
 
 
 def test_unknown_trials_print_nothing() -> None:

@@ -31,7 +31,7 @@ from platform.sweep.metric_tolerance import (
     noise_tolerances,
     verdict_of,
 )
-from platform.sweep.reproduce import REPORT, REPRODUCED, reproduce
+from platform.sweep.reproduce import REPORT, REPRODUCED, original_of, reproduce
 from search_spaces import SPACES
 from trainables.core.config import ConfigError, build, plain, with_values
 from trainables.data.dataset import DataSplits, load_splits
@@ -44,8 +44,7 @@ from trainables.training.metric_names import (
     PARAMETERS,
     TRAIN_LOSS,
     TRAIN_SECONDS,
-    VAL_C2ST,
-    VAL_C2ST_EXCESS,
+    VAL_AUC_EXCESS,
     VAL_MMD,
 )
 from trainables.training.run_folder import RunFolder
@@ -58,7 +57,7 @@ TINY = {
     "model.base_channels": 16,
     "evaluation.movements": 40,
     "evaluation.folds": 2,
-    "evaluation.probe": "logistic",
+    "evaluation.probes": ["features"],
     "sampling.steps": 1,
 }
 CONFIG = with_values(plain(DiffusionConfig()), TINY)
@@ -115,7 +114,7 @@ def study_with(
         state=TrialState.PRUNED,
         params=dict(SEARCHED),
         distributions={key: FloatDistribution(1e-5, 1e-1) for key in SEARCHED},
-        intermediate_values={line[EPOCH]: line[VAL_C2ST_EXCESS] for line in lines},
+        intermediate_values={line[EPOCH]: line[VAL_AUC_EXCESS] for line in lines},
         user_attrs={
             METRICS: {**metrics_of(lines[-1]), **(changed or {})},
             FOLDER: str(place),
@@ -185,19 +184,19 @@ def test_recorded_metrics_outside_of_the_tolerance_fail_by_name(
     tmp_path: Path, data: DataSplits, trained: Trained
 ) -> None:
     then = metrics_of(trained[1][-1])
-    changed = {VAL_C2ST: then[VAL_C2ST] - 0.4, TRAIN_LOSS: then[TRAIN_LOSS] + 1}
+    changed = {VAL_AUC_EXCESS: then[VAL_AUC_EXCESS] - 0.4, TRAIN_LOSS: then[TRAIN_LOSS] + 1}
     console = quiet()
     assert reproduce(console, sweep_in(tmp_path), study_with(tmp_path, data, trained, changed), 0) == 1
-    assert f"outside of the tolerance: {VAL_C2ST} (+0.4, tolerance ±0." in printed(console)
+    assert f"outside of the tolerance: {VAL_AUC_EXCESS} (+0.4, tolerance ±0." in printed(console)
     report = json.loads((tmp_path / "s" / REPRODUCED / "trial-0000" / REPORT).read_text())
     verdicts = {row["metric"]: row["verdict"] for row in report["figures"]}
-    assert (verdicts[VAL_C2ST], verdicts[TRAIN_LOSS], verdicts[VAL_MMD]) == (OUTSIDE, NO_TOLERANCE, EQUAL)
+    assert (verdicts[VAL_AUC_EXCESS], verdicts[TRAIN_LOSS], verdicts[VAL_MMD]) == (OUTSIDE, NO_TOLERANCE, EQUAL)
 
 
 def test_differences_to_the_recorded_manifest_are_printed(tmp_path: Path, data: DataSplits, trained: Trained) -> None:
     then = Manifest.here("diffusion", trained[0], data.sha256, {"commit": "e" * 40})
     then = replace(then, versions={**then.versions, "numpy": "1.0"})
-    small = {VAL_C2ST: metrics_of(trained[1][-1])[VAL_C2ST] + 1e-4}
+    small = {VAL_AUC_EXCESS: metrics_of(trained[1][-1])[VAL_AUC_EXCESS] + 1e-4}
     console = quiet()
     assert reproduce(console, sweep_in(tmp_path), study_with(tmp_path, data, trained, small, then), 0) == 0
     assert "versions.numpy: 1.0, now" in printed(console)
@@ -251,6 +250,24 @@ def test_a_trial_that_is_not_there_or_has_no_result_is_refused(tmp_path: Path) -
         reproduce(quiet(), sweep_in(tmp_path), study, 0)
     with pytest.raises(ConfigError, match="0 to 0"):
         reproduce(quiet(), sweep_in(tmp_path), study, -1)
+
+
+def test_the_configuration_of_a_trial_without_a_manifest_is_read_under_the_keys_of_today() -> None:
+    study = optuna.create_study()
+    former = {"seed": 0, "optim": {"lr": 0.1}, "evaluation": {"folds": 2, "probe": "quadratic"}}
+    for key, value in {"config": former, "trainable": "diffusion"}.items():
+        study.set_user_attr(key, value)
+    trial = optuna.trial.create_trial(
+        value=0.1,
+        params=dict(SEARCHED),
+        distributions={key: FloatDistribution(1e-5, 1e-1) for key in SEARCHED},
+        intermediate_values={1: 0.1},
+        user_attrs={METRICS: {VAL_MMD: 0.1}},
+    )
+    study.add_trial(trial)
+    found = original_of(study, 0)
+    assert found.manifest is None
+    assert found.config == {"seed": 0, "optim": {"lr": SEARCHED["optim.lr"]}, "evaluation": {"folds": 2}}
 
 
 # the comparison

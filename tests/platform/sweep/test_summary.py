@@ -12,8 +12,8 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from platform.leaderboard import finalists
-from platform.leaderboard.leaderboard import Reference
 from platform.leaderboard.model_types import ModelFunctions
+from platform.leaderboard.reference import Reference
 from platform.report.tables import headline_at
 from platform.study.config import FinalistsConfig, TuneConfig
 from platform.study.ranking import OBJECTIVES, RankedTrial
@@ -29,10 +29,12 @@ from trainables.eval.intervals.jackknife import JackknifeEstimate
 from trainables.eval.two_sample.null_band import NullBand
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.checkpoint import RECORD
-from trainables.training.metric_names import EPOCH, VAL_C2ST, VAL_C2ST_EXCESS, VAL_LOSS, VAL_MMD
+from trainables.training.metric_names import EPOCH, VAL_AUC_EXCESS, VAL_LOSS, VAL_MMD
 from trainables.training.trial_keys import METRICS_FILE
 
-REFERENCE = Reference(NullBand(mean=0.51, std=0.02, low=0.46, high=0.56), 0.62)
+REFERENCE = Reference(
+    NullBand(mean=0.01, std=0.02, low=-0.04, high=0.06), {"features": 0.62, "pixels": 0.645}, 5.24, "users"
+)
 
 
 def sweep_in(folder: Path, **settings: Any) -> Sweep:
@@ -40,10 +42,9 @@ def sweep_in(folder: Path, **settings: Any) -> Sweep:
     return Sweep(tune, plain(DiffusionConfig()), SPACES["diffusion"], ())
 
 
-def study_of(objective: str = VAL_C2ST_EXCESS) -> optuna.Study:
+def study_of(objective: str = VAL_AUC_EXCESS) -> optuna.Study:
     study = optuna.create_study()
     study.set_user_attr(OBJECTIVES, [objective])
-    study.set_user_attr("trainable", "diffusion")
     study.set_user_attr("trainable", "diffusion")
     return study
 
@@ -74,24 +75,32 @@ def no_evaluation_of_real_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finalists, "try_evaluate", evaluated)
 
 
-def evaluated(checkpoint: Path, split: str, seeds: tuple[int, ...]) -> EvaluationResult:
-    """Return a C2ST that depends on the weights' hash, 0.05 higher on the holdout split."""
+def evaluated(
+    checkpoint: Path,
+    split: str,
+    seeds: tuple[int, ...],
+    effective_users: float | None = None,
+    largest_share: float | None = None,
+) -> EvaluationResult:
+    """Return an excess that depends on the weights' hash, 0.05 higher on the holdout split."""
     weights = json.loads((checkpoint / RECORD).read_text())["weights_sha256"]
-    c2st = float(weights) + 0.05 * (split == "holdout")
+    excess = float(weights) + 0.05 * (split == "holdout")
     figures = {
-        VAL_C2ST: JackknifeEstimate(c2st, (c2st - 0.01, c2st + 0.01)),
+        VAL_AUC_EXCESS: JackknifeEstimate(excess, (excess - 0.01, excess + 0.01)),
         VAL_MMD: JackknifeEstimate(0.0123, (0.01, 0.02)),
     }
-    return EvaluationResult(weights, "diffusion", split, "d1", seeds, ("a", "b"), 40, figures, {})
+    return EvaluationResult(
+        weights, "diffusion", split, "d1", seeds, ("a", "b"), 40, figures, {}, effective_users, largest_share
+    )
 
 
-def checkpoint(folder: Path, c2st_on_fresh_noise: str) -> dict[str, str]:
+def checkpoint(folder: Path, excess_on_fresh_noise: str) -> dict[str, str]:
     """A trial's folder with a checkpoint, as a user attribute."""
-    path = folder / c2st_on_fresh_noise / "checkpoint_000000"
+    path = folder / excess_on_fresh_noise / "checkpoint_000000"
     path.mkdir(parents=True)
-    record = {"weights_sha256": c2st_on_fresh_noise, "data_sha256": "d1", "config": {}}
+    record = {"weights_sha256": excess_on_fresh_noise, "data_sha256": "d1", "config": {}}
     (path / RECORD).write_text(json.dumps(record))
-    (path / METRICS_FILE).write_text(json.dumps({EPOCH: 1, VAL_C2ST: 0.5}))
+    (path / METRICS_FILE).write_text(json.dumps({EPOCH: 1, VAL_AUC_EXCESS: 0.05}))
     return {FOLDER: str(path.parent)}
 
 
@@ -105,10 +114,9 @@ def read(sweep: Sweep, name: str) -> dict[str, Any]:
     return found
 
 
-def test_the_headline_is_derived_from_the_scheduler_metric() -> None:
-    trial = RankedTrial(0, "COMPLETE", 1, 0.0, {}, {}, {0: 0.45, 1: 0.0}, None, "")
-    assert [headline_at(trial, epoch, VAL_C2ST_EXCESS, GENERATION) for epoch in (0, 1, 2)] == [0.95, 0.5, None]
-    assert [headline_at(trial, epoch, VAL_C2ST, GENERATION) for epoch in (0, 2)] == [0.45, None]
+def test_the_headline_of_an_epoch_is_known_where_the_scheduler_compares_it() -> None:
+    trial = RankedTrial(0, "COMPLETE", 1, 0.0, {}, {}, {0: 0.45, 1: -0.02}, None, "")
+    assert [headline_at(trial, epoch, VAL_AUC_EXCESS, GENERATION) for epoch in (0, 1, 2)] == [0.45, -0.02, None]
     assert headline_at(trial, 0, VAL_MMD, GENERATION) is None
 
 
@@ -124,12 +132,12 @@ def test_a_sweep_without_a_result_prints_the_reason_and_fails(tmp_path: Path) ->
 def study(tmp_path: Path) -> optuna.Study:
     """The search liked trial 1 best, fresh noise likes trial 2; one failed, one has no checkpoint."""
     study = study_of()
-    add(study, TrialState.FAIL, attributes={REASON: "val/c2st_excess is nan"})
-    liked = {METRICS: {VAL_C2ST: 0.55, VAL_MMD: 0.01}, **checkpoint(tmp_path, "0.64")}
+    add(study, TrialState.FAIL, attributes={REASON: "val/auc_excess is nan"})
+    liked = {METRICS: {VAL_AUC_EXCESS: 0.05, VAL_MMD: 0.01}, **checkpoint(tmp_path, "0.14")}
     add(study, TrialState.COMPLETE, 0.05, {0: 0.4, 1: 0.3, 9: 0.05}, liked)
-    better = {METRICS: {VAL_C2ST: 0.57, VAL_MMD: 0.02}, **checkpoint(tmp_path, "0.58")}
+    better = {METRICS: {VAL_AUC_EXCESS: 0.07, VAL_MMD: 0.02}, **checkpoint(tmp_path, "0.08")}
     add(study, TrialState.COMPLETE, 0.07, {0: 0.45, 1: 0.2, 9: 0.07}, better)
-    add(study, TrialState.PRUNED, 0.2, {2: 0.2}, {METRICS: {VAL_C2ST: 0.7, VAL_MMD: 0.03}})
+    add(study, TrialState.PRUNED, 0.2, {2: 0.2}, {METRICS: {VAL_AUC_EXCESS: 0.2, VAL_MMD: 0.03}})
     return study
 
 
@@ -139,31 +147,69 @@ def test_the_best_is_the_leaderboards_first(tmp_path: Path, study: optuna.Study)
     assert summarise(screen, sweep, study) == 0
     written, board = read(sweep, "summary.json"), read(sweep, "leaderboard.json")
     assert written["best"]["trial"] == board["rows"][0]["trial"] == 2
-    assert written["best"]["checkpoint"].endswith("0.58/checkpoint_000000")
+    assert written["best"]["checkpoint"].endswith("0.08/checkpoint_000000")
     assert written["leaderboard"] == board["rows"]
     assert [trial["trial"] for trial in written["trials"]] == [1, 2, 3]
-    floor = {"mean": 0.51, "std": 0.02, "low": 0.46, "high": 0.56}
-    assert written["reference"] == {"floor": floor, "training_users": 0.62}
-    assert (written["untrained"], written["one_epoch"]) == (0.95, 0.7)
+    assert written["reference"] == board["reference"] == REFERENCE.to_json()
+    assert (written["untrained"], written["one_epoch"]) == (0.45, 0.2)
     assert (sweep.settings.folder / "pictures" / "learning_curves.png").stat().st_size > 0
     shown = text.getvalue()
-    assert all(
-        part in shown for part in ("trial 0 failed: val/c2st_excess is nan", "Leaderboard", "Ranking", "P(best)")
-    )
-    worth = {"untrained": "0.950", "(search estimate)": "0.570", "with new noise": "0.580 [", "holdout": "0.630 ["}
-    worth |= {"training users": "0.620", "floor": "0.510 [0.460, 0.560]"}
-    after = shown[shown.index("C2ST on held-out users") :].splitlines()
+    assert all(part in shown for part in ("trial 0 failed: val/auc_excess is nan", "Leaderboard", "Ranking", "P(best)"))
+    worth = {"untrained": "0.450", "(search estimate)": "0.070", "with new noise": "0.080 [", "holdout": "0.130 ["}
+    worth |= {"no difference, by chance": "0.010 [-0.040, 0.060]"}
+    worth |= {"AUC of other users (floor; 5.2 effective users, folds by users)": "features 0.620, pixels 0.645"}
+    after = shown[shown.index("Excess of the AUC on held-out users") :].splitlines()
     for name, value in worth.items():
         assert any(name in line and value in line for line in after), name
     assert "ckpt=" in shown
+
+
+def test_what_the_metrics_of_each_split_rest_on_is_printed_below_the_leaderboard(
+    tmp_path: Path, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Effective users where the evaluation has them, and a warning where one user has more than a third."""
+
+    def uneven(checkpoint: Path, split: str, seeds: tuple[int, ...]) -> EvaluationResult:
+        return evaluated(checkpoint, split, seeds, *((1.72, 0.7) if split == "holdout" else ()))
+
+    monkeypatch.setattr(finalists, "try_evaluate", uneven)
+    screen, text = console()
+    summarise(screen, sweep_in(tmp_path), study)
+    lines = text.getvalue().splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("P(best)"))
+    remedy = "give recordings of more users, or fewer of that one"
+    assert lines[at + 1 : at + 4] == [
+        "validation: 40 movements of 2 users",
+        "holdout: 40 movements of 2 users (1.7 effective)",
+        f"70 % of the movements of the holdout split are of one user; {remedy}",
+    ]
+
+
+@pytest.mark.parametrize(("share", "warned"), [(0.3, False), (1 / 3, False), (0.34, True)])
+def test_a_user_with_a_third_of_the_movements_is_no_reason_for_a_warning_but_more_is(
+    tmp_path: Path, study: optuna.Study, monkeypatch: pytest.MonkeyPatch, share: float, warned: bool
+) -> None:
+    monkeypatch.setattr(finalists, "try_evaluate", lambda path, split, seeds: evaluated(path, split, seeds, 2.9, share))
+    screen, text = console()
+    summarise(screen, sweep_in(tmp_path), study)
+    assert text.getvalue().count(f"{100 * share:.0f} % of the movements") == 2 * warned  # of each split
+
+
+def test_the_basis_of_the_holdout_split_is_that_of_any_row_that_has_one(tmp_path: Path, study: optuna.Study) -> None:
+    """The budget allows one evaluation, of the trial that the search likes best, which comes second."""
+    screen, text = console()
+    sweep = sweep_in(tmp_path, finalists=FinalistsConfig(holdout_budget=1))
+    summarise(screen, sweep, study)
+    assert [row["holdout"] is None for row in read(sweep, "leaderboard.json")["rows"]] == [True, False]
+    assert "holdout: 40 movements of 2 users" in text.getvalue().splitlines()
 
 
 def test_the_tables_fit_a_narrow_screen(tmp_path: Path, study: optuna.Study) -> None:
     screen, text = console(width=80)
     summarise(screen, sweep_in(tmp_path), study)
     lines = text.getvalue().splitlines()
-    row = next(line for line in lines if "0.580 [" in line)
-    assert "0.630 [" in row
+    row = next(line for line in lines if "0.080 [" in line)
+    assert "0.130 [" in row
     assert row.rstrip().endswith("1.00") or row.rstrip()[-4:-2] == "0."
     assert not any("…" in line for line in lines)
 
@@ -178,7 +224,7 @@ def test_without_finalists_the_best_is_the_rankings_first(tmp_path: Path, study:
 
 def test_a_best_trial_without_a_checkpoint_has_no_next_command(tmp_path: Path) -> None:
     study = study_of()
-    add(study, TrialState.COMPLETE, 0.0, {0: 0.4, 1: 0.3}, {METRICS: {VAL_C2ST: 0.5, VAL_MMD: 0.01}})
+    add(study, TrialState.COMPLETE, 0.0, {0: 0.4, 1: 0.3}, {METRICS: {VAL_AUC_EXCESS: 0.0, VAL_MMD: 0.01}})
     screen, text = console()
     sweep = sweep_in(tmp_path)
     assert summarise(screen, sweep, study) == 0
@@ -190,7 +236,7 @@ def test_refused_and_left_out_trials_are_printed_with_reasons(
     tmp_path: Path, study: optuna.Study, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(
-        finalists, "try_evaluate", lambda path, *rest: "no good" if "0.64" in str(path) else evaluated(path, *rest)
+        finalists, "try_evaluate", lambda path, *rest: "no good" if "0.14" in str(path) else evaluated(path, *rest)
     )
     screen, text = console()
     summarise(screen, sweep_in(tmp_path, finalists=FinalistsConfig(holdout_budget=0)), study)
@@ -198,11 +244,13 @@ def test_refused_and_left_out_trials_are_printed_with_reasons(
     assert "skipped holdout evaluation: " in text.getvalue()
 
 
-@pytest.mark.parametrize("objective", [VAL_LOSS, f"{VAL_C2ST}+2*{VAL_MMD}"])
-def test_another_objective_than_the_c2st_has_an_end_as_well(tmp_path: Path, objective: str) -> None:
-    """A scheduler metric other than the C2ST, and an evaluation without one."""
+@pytest.mark.parametrize("objective", [VAL_LOSS, f"{VAL_AUC_EXCESS}+2*{VAL_MMD}"])
+def test_another_objective_than_the_headline_has_an_end_as_well(tmp_path: Path, objective: str) -> None:
+    """A scheduler metric other than the headline, and an evaluation without one."""
     study = study_of(objective)
-    add(study, TrialState.COMPLETE, 0.3, {0: 0.9, 1: 0.3}, {METRICS: {VAL_LOSS: 0.3, VAL_C2ST: 0.6, VAL_MMD: 0.1}})
+    add(
+        study, TrialState.COMPLETE, 0.3, {0: 0.9, 1: 0.3}, {METRICS: {VAL_LOSS: 0.3, VAL_AUC_EXCESS: 0.1, VAL_MMD: 0.1}}
+    )
     sweep = sweep_in(tmp_path, objectives=(objective,))
     assert summarise(console()[0], sweep, study) == 0
     untrained = read(sweep, "summary.json")["untrained"]
@@ -210,8 +258,8 @@ def test_another_objective_than_the_c2st_has_an_end_as_well(tmp_path: Path, obje
 
 
 def test_repeats_are_a_line_under_the_table(tmp_path: Path, study: optuna.Study) -> None:
-    for value in (0.6, 0.7):
-        add(study, TrialState.COMPLETE, value - 0.5, attributes={"repeats": 2, METRICS: {VAL_C2ST: value}})
+    for value in (0.1, 0.2):
+        add(study, TrialState.COMPLETE, value, attributes={"repeats": 2, METRICS: {VAL_AUC_EXCESS: value}})
     screen, text = console()
     summarise(screen, sweep_in(tmp_path), study)
-    assert "trial 2 retrained with 2 other seed(s): C2ST 0.650 ± 0.050" in text.getvalue()
+    assert "trial 2 retrained with 2 other seed(s): AUC excess 0.150 ± 0.050" in text.getvalue()

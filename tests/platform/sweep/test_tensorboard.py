@@ -16,7 +16,7 @@ from platform.study.objectives import Goal, Objective
 from platform.study.searcher import OptunaSearcher
 from platform.sweep.tensorboard import TensorBoard
 from search_spaces import Space
-from trainables.training.metric_names import EPOCH, TRAIN_LOSS, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.metric_names import EPOCH, TRAIN_LOSS, VAL_AUC_EXCESS, VAL_MMD
 from trainables.training.trainable import metrics_of
 
 SPACE = Space(
@@ -24,7 +24,7 @@ SPACE = Space(
     {"optim.lr": FloatDistribution(1e-4, 1e-2), "probe": CategoricalDistribution(("linear",))},
     (),
 )
-GOAL = Goal((Objective.parse(VAL_C2ST_EXCESS),), (), VAL_C2ST_EXCESS, 4)
+GOAL = Goal((Objective.parse(VAL_AUC_EXCESS),), (), VAL_AUC_EXCESS, 4)
 
 
 class Sweep:

@@ -18,7 +18,7 @@ def takes(lengths: list[int], seed: int = 0) -> Movements:
     rng = np.random.default_rng(seed)
     packed = pack([path(length, rng) for length in lengths], [f"g{i % 3}" for i in range(len(lengths))])
     width_px = torch.tensor([8.0 + i if i % 2 else math.nan for i in range(len(lengths))], dtype=torch.float64)
-    return replace(packed, target_width_px=width_px)
+    return replace(packed, target_width_px=width_px, source=tuple(f"s{i % 2}" for i in range(len(lengths))))
 
 
 def path(length: int, rng: np.random.Generator) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
@@ -51,9 +51,9 @@ def gap(point: tuple[float, float], line: list[tuple[float, float]]) -> float:
 
 
 def assert_same_movements(found: Movements, expected: Movements) -> None:
-    """Assert equal steps, lengths, target widths and groups; the padding may differ."""
+    """Assert equal steps, lengths, target widths, groups and sources; the padding may differ."""
     assert torch.equal(found.length, expected.length)
     torch.testing.assert_close(found.target_width_px, expected.target_width_px, rtol=0.0, atol=0.0, equal_nan=True)
-    assert found.group == expected.group
+    assert (found.group, found.source) == (expected.group, expected.source)
     for row, length in enumerate(expected.length.tolist()):
         assert torch.equal(found.steps_px[row, :length], expected.steps_px[row, :length])

@@ -84,7 +84,7 @@ def test_movements_in_whole_pixels_stay_so(name: str, seed: int, movements: Move
     assert torch.equal(found.steps_px, found.steps_px.round())
     behind = torch.arange(found.steps_px.shape[1]) >= found.length[:, None]
     assert bool((found.steps_px[behind] == 0).all())
-    assert found.group == movements.group
+    assert (found.group, found.source) == (movements.group, movements.source)
     assert torch.equal(movements.steps_px, before)
     assert not torch.equal(found.steps_px[:, :8], before[:, :8])
 
@@ -121,7 +121,7 @@ def test_rows_are_replaced_entirely_whichever_is_longer() -> None:
     expected = [movements.take(torch.tensor([row])) for row in range(4)]
     for place, row in enumerate(rows):
         theirs = others.take(torch.tensor([place]))
-        expected[row] = dataclasses.replace(theirs, group=(movements.group[row],))
+        expected[row] = dataclasses.replace(theirs, group=(movements.group[row],), source=(movements.source[row],))
     for row in range(4):
         assert_same_movements(found.take(torch.tensor([row])), expected[row])
 
@@ -301,7 +301,7 @@ def test_every_row_stays_in_order_and_usable(seed: int, movements: Movements) ->
     varied = augment(movements, strong, FORM, seeded(seed))
     rows, _ = usable(varied.movements, FORM)
     assert rows.tolist() == list(range(len(movements)))
-    assert varied.movements.group == movements.group
+    assert (varied.movements.group, varied.movements.source) == (movements.group, movements.source)
     assert list(varied.refused) == list(AUGMENTATIONS)
 
 

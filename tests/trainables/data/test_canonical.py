@@ -15,6 +15,7 @@ from torch import Tensor
 from trainables.core.config import ConfigError
 from trainables.data.canonical import (
     MINIMUM_DISTANCE_PX,
+    SAMPLE,
     TENSORS,
     Canonical,
     Movements,
@@ -53,7 +54,7 @@ def pixel_paths(lengths: list[int], seed: int = 0) -> Movements:
     walks = [np.rint(rng.normal((4.0, -3.0), 4.0, size=(length, 2))).cumsum(axis=0) for length in lengths]
     packed = pack([np.concatenate([[[7.0, 9.0]], walk]) for walk in walks], [f"g{i % 3}" for i in range(len(lengths))])
     width_px = torch.tensor([math.nan if i % 3 == 0 else 8.0 * i for i in range(len(lengths))], dtype=torch.float64)
-    return replace(packed, target_width_px=width_px)
+    return replace(packed, target_width_px=width_px, source=tuple(f"s{i % 2}" for i in range(len(lengths))))
 
 
 def observed(recordings: list[Recorded]) -> Movements:
@@ -77,7 +78,7 @@ def assert_same(found: Canonical, expected: Canonical, but: str = "", atol: floa
     for name in TENSORS:
         if name != but:
             assert_near(getattr(found, name), getattr(expected, name), atol)
-    assert found.group == expected.group
+    assert (found.group, found.source) == (expected.group, expected.source)
 
 
 # what encoding forgets
@@ -131,7 +132,7 @@ def test_conditions_removed_from_the_sequence_are_stored_beside_it(movements: Mo
         expected.append(math.nan if i % 3 == 0 else math.log(8.0 * i))
         assert [float(value) for value in found] == pytest.approx(expected, rel=1e-6, nan_ok=True)
         assert canonical.mask[i].tolist() == [step < length for step in range(64)]
-    assert canonical.group == movements.group
+    assert (canonical.group, canonical.source) == (movements.group, movements.source)
 
 
 # and that it can be undone
@@ -145,7 +146,7 @@ def test_native_steps_are_restored_exactly(representation: str, movements: Movem
     assert torch.equal(back.steps_px, torch.nn.functional.pad(movements.steps_px, (0, 0, 0, steps - 64)))
     assert torch.equal(back.length, movements.length)
     assert_near(back.target_width_px, movements.target_width_px, 0.0)
-    assert back.group == movements.group
+    assert (back.group, back.source) == (movements.group, movements.source)
 
 
 def test_target_widths_are_unknown_unless_they_are_given(movements: Movements) -> None:
@@ -315,7 +316,7 @@ def test_the_steps_of_a_packed_path_lead_along_it() -> None:
     paths = [np.array([[3.0, 4.0], [5.0, 4.0], [5.0, 9.0]]), np.array([[1.0, 1.0], [0.0, 2.0]])]
     packed = pack(paths, ["a", "b"])
     assert packed.steps_px.tolist() == [[[2.0, 0.0], [0.0, 5.0]], [[-1.0, 1.0], [0.0, 0.0]]]
-    assert (packed.length.tolist(), packed.group) == ([2, 1], ("a", "b"))
+    assert (packed.length.tolist(), packed.group, packed.source) == ([2, 1], ("a", "b"), (SAMPLE, SAMPLE))
     assert len(pack([], [])) == 0
 
 

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,14 +16,23 @@ import torch
 from scipy.stats import chisquare
 from torch import Tensor
 
-from trainables.core.config import ConfigError
+from trainables.core.config import ConfigError, build, plain
 from trainables.data.canonical import encode
-from trainables.data.config import CONDITION_WIDTH, MEASURED_CONDITIONS, SPLITS, CanonicalConfig, DataConfig
+from trainables.data.config import (
+    CONDITION_WIDTH,
+    EVALUATION_SPLITS,
+    MEASURED_CONDITIONS,
+    SPLITS,
+    CanonicalConfig,
+    DataConfig,
+    SourceConfig,
+)
 from trainables.data.dataset import (
     BUCKET,
     SHARES,
     Batch,
     DataSplits,
+    Kept,
     SequenceDataset,
     batches,
     fit_statistics,
@@ -32,11 +42,17 @@ from trainables.data.dataset import (
     one_pass,
     split_of,
 )
-from trainables.data.recordings import read_recordings
+from trainables.data.recordings import read_data, read_recordings
+from trainables.data.users import effective_users
+from trainables.generation.conditions import NO_SOURCE
 
 ROOT = Path(__file__).resolve().parents[3]
-SIZES = {"train": 1172, "validation": 335, "test": 263, "holdout": 328}
+SIZES = {"train": 1262, "validation": 164, "test": 90, "holdout": 92}
+USERS = {"train": 26, "validation": 18, "test": 11, "holdout": 10}
+EFFECTIVE = {"validation": 15.2, "test": 8.9, "holdout": 8.9}
+CAPPED = {"validation": 273, "test": 141, "holdout": 76}
 DROPPED = {"longer than T=64 steps at 60 Hz": 258}
+BLOCKS = 1087  # usable movements of unnamed users
 
 
 def users(split: str, count: int) -> list[str]:
@@ -58,9 +74,10 @@ def table(splits: tuple[str, ...] = SPLITS, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def load(frame: pd.DataFrame, path: Path, sequence_length: int = 64) -> DataSplits:
+def load(frame: pd.DataFrame, path: Path, sequence_length: int = 64, rows_per_user: int = 12) -> DataSplits:
     frame.drop(columns="split").to_parquet(path, index=False)
-    return load_splits(DataConfig("table", str(path), CanonicalConfig(sequence_length=sequence_length)))
+    canonical = CanonicalConfig(sequence_length=sequence_length)
+    return load_splits(DataConfig("table", str(path), canonical, rows_per_user=rows_per_user))
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +91,37 @@ def splits() -> DataSplits:
 def test_the_default_recordings_have_the_published_sizes(splits: DataSplits) -> None:
     assert {name: len(splits[name]) for name in SPLITS} == SIZES
     assert {reason: count for reason, count in splits.dropped.items() if count} == DROPPED
-    assert splits.read == sum(SIZES.values()) + sum(DROPPED.values()) == 2356
+    assert splits.capped == CAPPED
+    assert splits.read == sum(SIZES.values()) + sum(CAPPED.values()) + sum(DROPPED.values()) == 2356
+    assert splits.kept == {"cursory": Kept(BLOCKS, 1287, 200), "sapimouse": Kept(1011, 1069, 58)}
+
+
+def test_the_default_splits_have_as_many_users_as_published(splits: DataSplits) -> None:
+    assert {name: len(set(splits[name].group)) for name in SPLITS} == USERS
+    for name, users_of_equal_size in EFFECTIVE.items():
+        assert effective_users(splits[name].group) == pytest.approx(users_of_equal_size, abs=0.05)
+    named = {user for user in splits["train"].group if user.startswith("sapimouse/")}
+    assert (len(named), EFFECTIVE["validation"] >= 15) == (21, True)
+
+
+def test_unnamed_users_are_trained_on_only(splits: DataSplits) -> None:
+    assert Counter(splits["train"].source) == {"cursory": BLOCKS, "sapimouse": SIZES["train"] - BLOCKS}
+    assert {source for name in EVALUATION_SPLITS for source in splits[name].source} == {"sapimouse"}
 
 
 def test_the_account_shows_every_number(splits: DataSplits) -> None:
     account = splits.table()
-    for count in (2356, *SIZES.values(), *DROPPED.values()):
+    for count in (2356, *SIZES.values(), *DROPPED.values(), *CAPPED.values(), BLOCKS, SIZES["train"] - BLOCKS):
         assert f"{count:,}" in account
+    for name in EVALUATION_SPLITS:
+        assert f"{name} ({USERS[name]} users, {EFFECTIVE[name]} effective)" in account
+    assert "usable of the 1,287 of cursory (84%)" in account
+    assert "usable of the 1,069 of sapimouse (95%)" in account
+
+
+def test_the_account_of_one_source_lists_no_sources(tmp_path: Path) -> None:
+    lines = load(table(), tmp_path / "recordings.parquet").table().splitlines()
+    assert [line.split("  ")[1] for line in lines if "recordings" in line] == ["usable of the 32 of recordings (100%)"]
 
 
 def test_no_user_is_in_two_splits(splits: DataSplits) -> None:
@@ -90,17 +131,19 @@ def test_no_user_is_in_two_splits(splits: DataSplits) -> None:
 
 def test_a_split_is_decided_by_the_name_alone(splits: DataSplits) -> None:
     for name in SPLITS:
-        assert {split_of(group) for group in splits[name].group} == {name}
+        assert {split_of(*names) for names in zip(splits[name].group, splits[name].source, strict=True)} == {name}
 
 
 def test_the_split_holds_for_every_movement_that_was_read(splits: DataSplits) -> None:
-    """Counted from the recordings themselves, one by one."""
-    expected: Counter[str] = Counter()
+    """Counted from the recordings themselves, one by one; 12 of a user at most where it is evaluated."""
+    expected: Counter[tuple[str, str]] = Counter()
     for recording in read_recordings("cursory").recordings:
         movement = observe_recordings([recording])
         if int(movement.length[0]) <= 64:
-            expected[split_of(recording.user)] += 1
-    assert expected == SIZES
+            expected[split_of(recording.user, recording.source), recording.user] += 1
+    for name in SPLITS:
+        most = 10**6 if name == "train" else 12
+        assert sum(min(count, most) for (split, _), count in expected.items() if split == name) == SIZES[name]
 
 
 def test_order_and_number_of_recordings_do_not_change_the_split_of_a_user(tmp_path: Path) -> None:
@@ -114,12 +157,13 @@ def test_order_and_number_of_recordings_do_not_change_the_split_of_a_user(tmp_pa
 
 def test_names_and_hash_are_the_same_in_another_process(splits: DataSplits) -> None:
     names = sorted({group for name in SPLITS for group in splits[name].group})
+    expected = [split_of(name) for name in names]
     code = (
         "from trainables.data.dataset import DataConfig, load_splits, split_of; "
         f"print([split_of(name) for name in {names!r}]); print(load_splits(DataConfig()).sha256)"
     )
     other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert other.stdout.splitlines() == [str([split_of(name) for name in names]), splits.sha256]
+    assert other.stdout.splitlines() == [str(expected), splits.sha256]
 
 
 def test_splits_have_their_shares() -> None:
@@ -138,6 +182,175 @@ def test_a_split_without_movements_is_refused_by_name(tmp_path: Path, missing: s
         load(table(kept), tmp_path / "table.parquet")
 
 
+# the most of a user
+
+
+@pytest.mark.parametrize("most", [1, 3, 4])
+def test_evaluated_users_have_so_many_movements_at_most_and_training_users_all(tmp_path: Path, most: int) -> None:
+    splits = load(table(), tmp_path / "table.parquet", rows_per_user=most)
+    for name in SPLITS:
+        assert set(Counter(splits[name].group).values()) == {4 if name == "train" else most}
+    assert splits.capped == dict.fromkeys(EVALUATION_SPLITS, 2 * (4 - most))
+
+
+def test_the_movements_that_are_kept_depend_on_nothing_but_themselves(tmp_path: Path) -> None:
+    """Whatever their order, and whichever movements of others are read."""
+    frame = table()
+    one, other = (
+        load(rows_of, tmp_path / f"{number}.parquet", rows_per_user=2)
+        for number, rows_of in enumerate((frame, frame.sample(frac=1.0, random_state=3)))
+    )
+    for name in EVALUATION_SPLITS:
+        first, second = (sorted(map(str, splits[name].deltas.tolist())) for splits in (one, other))
+        assert first == second
+    nested = load(frame, tmp_path / "3.parquet", rows_per_user=3)
+    for name in EVALUATION_SPLITS:
+        fewer, more = (set(map(str, splits[name].deltas.tolist())) for splits in (one, nested))
+        assert fewer < more
+
+
+# sources
+
+
+def of_sources(frame: pd.DataFrame, *sources: str) -> pd.DataFrame:
+    """Return the movements with every user once per source, under a name of its own, in the same split."""
+    parts = []
+    for source in sources:
+        named = {
+            user: next(name for name in (f"{source}/{user}/{i}" for i in itertools.count()) if split_of(name) == split)
+            for user, split in zip(frame.user, frame.split, strict=True)
+        }
+        parts.append(frame.assign(source=source, user=frame.user.map(named)))
+    return pd.concat(parts)
+
+
+def test_rows_of_several_sources_are_counted_by_source(tmp_path: Path) -> None:
+    splits = load(of_sources(table(), "one", "other"), tmp_path / "table.parquet")
+    assert splits.kept == {"one": Kept(32, 32, 0), "other": Kept(32, 32, 0)}
+    for name in SPLITS:
+        assert Counter(splits[name].source) == {"one": 8, "other": 8}
+    assert splits.table().count("    other (2 users, 2.0 effective)") == 4
+
+
+@pytest.mark.parametrize("missing", EVALUATION_SPLITS)
+def test_an_evaluated_source_needs_users_in_each_evaluated_split(tmp_path: Path, missing: str) -> None:
+    frame = of_sources(table(), "one", "other")
+    fewer = frame[(frame.source == "one") | (frame.split != missing)]
+    with pytest.raises(ConfigError, match=f"^expected `users of other in the {missing} split >= 1`, but got 0; read"):
+        load(fewer, tmp_path / "table.parquet")
+    load(fewer.assign(source=fewer.source.replace("other", "cursory")), tmp_path / "only.parquet")
+
+
+def test_a_source_that_is_trained_on_only_is_in_the_training_split(tmp_path: Path) -> None:
+    frame = pd.concat([of_sources(table(), "one"), of_sources(table(seed=1), "cursory")])
+    splits = load(frame, tmp_path / "table.parquet")
+    assert Counter(splits["train"].source) == {"one": 8, "cursory": 32}
+    assert {source for name in EVALUATION_SPLITS for source in splits[name].source} == {"one"}
+
+
+def test_a_user_of_a_source_that_is_trained_on_only_is_refused_in_another_split(tmp_path: Path) -> None:
+    frame = table()
+    both = of_sources(frame, "one")
+    again = both[both.split == "test"].assign(source="cursory")
+    with pytest.raises(ConfigError, match=r"^expected users of the test split who are not trained on, but got one"):
+        load(pd.concat([both, again]), tmp_path / "table.parquet")
+
+
+def sources_of(frame: pd.DataFrame, folder: Path, *names: str, named: bool = True) -> tuple[SourceConfig, ...]:
+    """Write one table per source, without a column that names it."""
+    folder.mkdir()
+    found = []
+    for name in names:
+        own = frame[frame.source == name].drop(columns=["split", "source"])
+        own.to_parquet(folder / f"{name}.parquet", index=False)
+        found.append(SourceConfig("table", str(folder / f"{name}.parquet"), name if named else None))
+    return tuple(found)
+
+
+def test_several_sources_are_those_of_one_table(tmp_path: Path) -> None:
+    frame = of_sources(table(), "one", "other")
+    together = load(frame, tmp_path / "table.parquet")
+    for named in (True, False):
+        sources = sources_of(frame, tmp_path / str(named), "one", "other", named=named)
+        found = load_splits(DataConfig(sources=sources))
+        assert found.sha256 == together.sha256
+        assert found.kept == together.kept
+        alone = load_splits(DataConfig(sources=sources[1:]))
+        assert set(alone["train"].source) == {"other"}
+        assert alone.statistics.sources == ()
+
+
+def test_a_name_is_given_to_users_without_one_of_a_source(tmp_path: Path) -> None:
+    table().assign(source="").drop(columns=["split", "source"]).to_parquet(tmp_path / "mine.parquet", index=False)
+    found = read_data(DataConfig(sources=(SourceConfig("table", str(tmp_path / "mine.parquet"), "lab"),)))
+    assert {recording.source for recording in found.recordings} == {"lab"}
+    assert {recording.user.partition("/")[0] for recording in found.recordings} == {"lab"}
+
+
+def test_a_name_does_not_hide_that_a_source_is_trained_on_only() -> None:
+    law = r"^expected no `name` for recordings of cursory, which are trained on only, but got name=mine; leave the name"
+    with pytest.raises(ConfigError, match=law):
+        read_data(DataConfig(sources=(SourceConfig("cursory", None, "mine"),)))
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        (
+            {"source": "table", "path": "a.csv", "sources": [{"reader": "cursory"}]},
+            "expected `source` and `path`, or `sources`, but got source=table, path=a.csv and 1 sources; leave",
+        ),
+        (
+            {"sources": [{"reader": "quux"}]},
+            "sources[0]: expected `reader` in {balabit, cursory, sapimouse, table}, but",
+        ),
+        (
+            {"sources": [{"path": "a.csv", "name": "a"}, {"path": "b.csv", "name": "a"}]},
+            "expected each `name` of `sources` once, but got a twice; give each another name",
+        ),
+        ({"sources": [{"path": "a.csv"}, {"path": "a.csv"}]}, "expected `sources` to name each entry once, but got"),
+        ({"sources": [{"path": "a.csv", "nmae": "a"}]}, "unknown key sources[0].nmae; did you mean `name`?"),
+        ({"sources": ["a.csv"]}, "expected `sources` to be a list of {reader, path, name}, but got sources=['a.csv']"),
+        (
+            {"sources": [{"name": ""}]},
+            "sources[0]: expected `name` with at least one letter, but got name=''; leave it",
+        ),
+    ],
+)
+def test_wrong_sources_are_one_line(mapping: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as exc_info:
+        build(DataConfig, mapping)
+    assert str(exc_info.value).startswith(message)
+    assert "\n" not in str(exc_info.value)
+
+
+def test_a_configuration_of_several_sources_survives_its_plain_form() -> None:
+    config = DataConfig(sources=(SourceConfig("table", "a.csv", "a"), SourceConfig("cursory")))
+    assert build(DataConfig, plain(config)) == config
+    assert config.label == "a, cursory"
+    assert DataConfig().label == "cursory"
+
+
+# the length
+
+
+def test_a_source_of_which_little_is_kept_is_named_with_the_remedy(tmp_path: Path) -> None:
+    frame = of_sources(table(), "one", "other")
+    slow = frame.assign(t_ms=[3 * t if s == "other" else t for t, s in zip(frame.t_ms, frame.source, strict=True)])
+    splits = load(slow, tmp_path / "table.parquet")
+    kept = splits.kept["other"]
+    assert kept.share < 0.7 < splits.kept["one"].share
+    assert kept.too_long == kept.read - kept.usable > 0
+    line = f"T=64 steps keep {kept.share:.0%} of other; set data.canonical.sequence_length=128"
+    assert splits.table().splitlines()[-1] == line
+    longer = load(slow, tmp_path / "table.parquet", sequence_length=128)
+    assert (longer.too_short, longer.kept["other"].share) == ("", 1.0)
+    assert load(frame, tmp_path / "short.parquet").too_short == ""
+
+
+# the hash
+
+
 def test_the_hash_is_equal_if_and_only_if_the_data_are(tmp_path: Path) -> None:
     frame = table()
     same = load(frame, tmp_path / "copy.parquet").sha256
@@ -145,7 +358,17 @@ def test_the_hash_is_equal_if_and_only_if_the_data_are(tmp_path: Path) -> None:
     renamed = frame.assign(user=frame.user.replace(users("test", 2)[0], users("test", 3)[2]))
     others = [load(table(seed=1), tmp_path / "other.parquet"), load(renamed, tmp_path / "renamed.parquet")]
     others.append(load(frame, tmp_path / "longer.parquet", sequence_length=80))
-    assert len({same, *(other.sha256 for other in others)}) == 4
+    others.append(load(frame, tmp_path / "fewer.parquet", rows_per_user=3))
+    assert len({same, *(other.sha256 for other in others)}) == 5
+
+
+def test_the_hash_is_over_the_sources_where_there_are_several(tmp_path: Path) -> None:
+    frame = of_sources(table(), "one", "other")
+    renamed = frame.assign(source=frame.source.replace("other", "another"))
+    alone = [frame.assign(source=source) for source in ("one", "other")]
+    hashes = [load(rows_of, tmp_path / f"{i}.parquet").sha256 for i, rows_of in enumerate((frame, renamed, *alone))]
+    assert hashes[2] == hashes[3]
+    assert len(set(hashes)) == 3
 
 
 # target widths
@@ -185,12 +408,12 @@ def test_widths_that_nothing_can_be_learnt_from_are_refused(tmp_path: Path) -> N
 
 def test_statistics_come_from_the_training_split_alone(tmp_path: Path) -> None:
     frame = table()
-    first = vars(load(frame, tmp_path / "first.parquet").statistics)
+    first = load(frame, tmp_path / "first.parquet").statistics.tensors()
 
     def doubled(of: list[str], file: str) -> dict[str, Tensor]:
         chosen = frame.split.isin(of)
         changed = frame.assign(x=[2 * x if c else x for x, c in zip(frame.x, chosen, strict=True)])
-        return vars(load(changed, tmp_path / file).statistics)
+        return load(changed, tmp_path / file).statistics.tensors()
 
     elsewhere, inside = doubled(list(SPLITS[1:]), "elsewhere.parquet"), doubled(["train"], "inside.parquet")
     for name, value in first.items():
@@ -207,7 +430,7 @@ def test_widths_are_standardised_over_the_rows_with_a_width(splits: DataSplits, 
     widths_px = [5.0 + i for i in range(60)] if isinstance(widths, str) else [*widths, *[math.nan] * (60 - len(widths))]
     canonical = replace(real, target_width_px=torch.tensor(widths_px, dtype=torch.float64))
     statistics = fit_statistics(canonical, 0.25)
-    found = statistics.normalise_condition(canonical.condition())
+    found = statistics.normalise_condition(canonical.condition(), NO_SOURCE.expand(60))
     assert (found.dtype, found.shape) == (torch.float32, (60, CONDITION_WIDTH))
     known = [math.log(width) for width in widths_px if not math.isnan(width)]
     mean = sum(known) / len(known) if known else 0.0
@@ -215,9 +438,22 @@ def test_widths_are_standardised_over_the_rows_with_a_width(splits: DataSplits, 
     for row, width in zip(found[:, -2:].tolist(), widths_px, strict=True):
         expected = [0.0, 0.0] if math.isnan(width) else [(math.log(width) - mean) / std, 1.0]
         assert row == pytest.approx(expected, abs=1e-6)
-    plain = fit_statistics(real, 0.25).normalise_condition(real.condition())
+    plain = fit_statistics(real, 0.25).normalise_condition(real.condition(), NO_SOURCE.expand(60))
     assert torch.equal(found[:, :-2], plain[:, :-2])
     assert not bool(plain[:, -2:].any())
+
+
+def test_a_condition_has_a_column_of_each_source_where_there_are_several(splits: DataSplits) -> None:
+    """Row by row from the names; all zeros for a source that was not trained on."""
+    real = splits["validation"].take(torch.arange(6))
+    mixed = replace(real, source=("sapimouse", "cursory", "another", "sapimouse", "sample", "cursory"))
+    condition = SequenceDataset(mixed, splits.statistics).condition
+    assert splits.statistics.condition_width == CONDITION_WIDTH + 2
+    assert condition[:, CONDITION_WIDTH:].tolist() == [[0, 1], [1, 0], [0, 0], [0, 1], [0, 0], [1, 0]]
+    alone = replace(splits["train"], source=("one",) * len(splits["train"]))
+    statistics = fit_statistics(alone, 0.25)
+    assert (statistics.sources, SequenceDataset(mixed, statistics).condition.shape) == ((), (6, CONDITION_WIDTH))
+    assert torch.equal(SequenceDataset(mixed, statistics).condition, condition[:, :CONDITION_WIDTH])
 
 
 def test_normalising_is_undone_by_denormalising(splits: DataSplits) -> None:
@@ -397,8 +633,8 @@ def test_more_rows_to_a_batch_than_there_are_is_refused() -> None:
 
 def test_encoding_by_split_equals_encoding_at_once(splits: DataSplits) -> None:
     """A movement's canonical form does not depend on its companions."""
-    recordings = [r for r in read_recordings("cursory").recordings if r.user == splits["test"].group[0]]
+    recordings = [r for r in read_recordings("cursory").recordings if r.user == splits["train"].group[0]]
     movements = observe_recordings(recordings)
     movements = movements.take((movements.length <= 64).nonzero().squeeze(1))
-    mine = torch.tensor([i for i, group in enumerate(splits["test"].group) if group == recordings[0].user])
-    assert torch.equal(encode(movements, CanonicalConfig()).deltas, splits["test"].take(mine).deltas)
+    mine = torch.tensor([i for i, group in enumerate(splits["train"].group) if group == recordings[0].user])
+    assert torch.equal(encode(movements, CanonicalConfig()).deltas, splits["train"].take(mine).deltas)

@@ -60,8 +60,14 @@ class Entry:
 def test_all_2356_recordings_of_65_groups_are_kept(default: RecordingSet) -> None:
     assert (len(default.recordings), default.read, default.dropped, default.repaired_events) == (2356, 2356, {}, {})
     assert len({r.user for r in default.recordings}) == 65
-    assert {r.source for r in default.recordings} == {"cursory"}
     assert {r.session for r in default.recordings} == {f"block{i}" for i in range(14)}
+
+
+def test_named_users_are_of_another_source_than_the_blocks_of_unnamed_ones(default: RecordingSet) -> None:
+    sources = {r.user: r.source for r in default.recordings}
+    assert {user.partition("/")[0] == source for user, source in sources.items()} == {True}
+    assert Counter(sources.values()) == {"sapimouse": 60, "cursory": 5}
+    assert Counter(r.source for r in default.recordings) == {"sapimouse": 1069, "cursory": 1287}
 
 
 def test_points_and_times_are_those_of_the_file_from_time_zero(

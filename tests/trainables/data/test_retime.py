@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tests.trainables.data.takes import assert_same_movements, gap, positions, takes
 from trainables.data.canonical import Movements
-from trainables.data.retime import WINDOW, inverse, knots, retime, snap
+from trainables.data.retime import WINDOW, change_duration, inverse, knots, retime, snap
 
 PIXEL = math.sqrt(0.5) + 1e-9  # the farthest that rounding both coordinates moves a point
 LENGTHS = [8, 13, 21, 34, 55, 64]
@@ -157,6 +157,19 @@ def test_a_rest_between_two_strokes_is_preserved() -> None:
     still = (found.steps_px == 0).all(dim=-1)[:, :44].sum(dim=1)
     assert float(still.double().mean()) == pytest.approx(1.1, abs=0.1)
     assert int((still == 0).sum()) == 0
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.0, 1.3])
+def test_a_changed_duration_is_a_uniform_clock_for_one_factor_and_for_one_of_each_movement(
+    factor: float, movements: Movements
+) -> None:
+    each = torch.full((len(movements),), factor, dtype=torch.float64)
+    one, many = (change_duration(movements, by, torch.Generator().manual_seed(2)) for by in (factor, each))
+    for found in (one, many):
+        assert found.length.tolist() == [round(length * factor) for length in LENGTHS]
+        assert torch.equal(found.steps_px.sum(dim=1), movements.steps_px.sum(dim=1))
+    clock = ticks(movements) * ((movements.length * each).round() / movements.length)[:, None]
+    assert_same_movements(many, retime(movements, clock, torch.Generator().manual_seed(2)))
 
 
 def test_an_inverse_clock_leads_back(movements: Movements) -> None:

@@ -67,7 +67,7 @@ def differ(one: Tensors, other: Tensors) -> bool:
 
 def assert_same_movements(found: Canonical, expected: Canonical) -> None:
     """Assert equality bit for bit; unknown target widths are equal."""
-    assert found.group == expected.group
+    assert (found.group, found.source) == (expected.group, expected.source)
     for name in TENSORS:
         one, other = getattr(found, name), getattr(expected, name)
         torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True, msg=name)

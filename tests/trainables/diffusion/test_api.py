@@ -281,7 +281,7 @@ def test_samples_like_real_movements_keep_their_frame(source: Generator, splits:
     fake = source.sample_matching(real, seed=3, steps=2)
     for name in ("mask", "angle", "distance_px", "duration_s"):
         assert torch.equal(getattr(fake, name), getattr(real, name))
-    assert fake.group == real.group
+    assert (fake.group, fake.source) == (real.group, real.source)
     assert not bool(fake.deltas[~fake.mask].any())
     assert not torch.allclose(fake.deltas, real.deltas)
     first = source.sample_matching(real.take(torch.arange(7)), seed=3, steps=2)
@@ -350,7 +350,7 @@ def wide(splits: DataSplits) -> Canonical:
 def of_widths(splits: DataSplits, wide: Canonical, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a checkpoint, untrained but with a non-zero head, of a training split with widths."""
     folder = tmp_path_factory.mktemp("wide") / "checkpoint"
-    state = initial_state(CONFIG, ALONE)
+    state = initial_state(CONFIG, ALONE, splits.statistics.condition_width)
     torch.nn.init.normal_(state.ema.model.get_parameter("head.weight"), std=0.1)
     wide_splits = replace(splits, splits={**splits.splits, "train": wide}, statistics=fit_statistics(wide, 0.25))
     save_state(state, CONFIG, wide_splits, folder)
@@ -407,6 +407,70 @@ def test_an_invalid_width_is_refused(checkpoint: Path, of_widths: Path) -> None:
         Conditions(conditions_for(2)[:, :4], torch.zeros(2, dtype=torch.float64)).check(CanonicalConfig())
 
 
+# sources
+
+
+@pytest.fixture(scope="module")
+def of_sources(splits: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a checkpoint, untrained but with a non-zero head, whose condition has a column of each source."""
+    folder = tmp_path_factory.mktemp("sources") / "checkpoint"
+    state = initial_state(CONFIG, ALONE, splits.statistics.condition_width)
+    torch.nn.init.normal_(state.ema.model.get_parameter("head.weight"), std=0.1)
+    save_state(state, CONFIG, splits, folder)
+    return folder
+
+
+def test_samples_of_a_source_are_under_the_conditions_of_its_movements(of_sources: Path, splits: DataSplits) -> None:
+    model, train = load_generator(of_sources), splits["train"]
+    for name in ("cursory", "sapimouse"):
+        drawn = model.of_source(name).draw_conditions(200, seed=0)
+        assert set(drawn.frame(CanonicalConfig()).source) == {name}
+        rows = [row for row, source in enumerate(train.source) if source == name]
+        assert set(drawn.angle.tolist()) <= set(train.angle[rows].tolist())
+    assert set(model.of_source(None).draw_conditions(200, seed=0).frame(CanonicalConfig()).source) == {
+        "cursory",
+        "sapimouse",
+    }
+
+
+def test_each_source_and_an_unknown_one_have_samples_of_their_own(of_sources: Path, splits: DataSplits) -> None:
+    """Under the same seed and the same other conditions; a source that was not trained on is an unknown one."""
+    real, model, found = splits["validation"].take(torch.arange(4)), load_generator(of_sources), {}
+    for name in ("cursory", "sapimouse", "another", "a third"):
+        found[name] = model.sample_matching(replace(real, source=(name,) * 4), seed=0, steps=2).deltas
+    assert_same(found.pop("a third"), found["another"])
+    for one, other in itertools.combinations(found.values(), 2):
+        assert float((one - other).abs().flatten(1).amax(dim=1).min()) > 1e-5
+
+
+def test_given_conditions_are_of_the_requested_source_or_of_drawn_ones(of_sources: Path) -> None:
+    model = load_generator(of_sources)
+    assert len(set(model.given_conditions(conditions_for(60), 60, 0).source.tolist())) == 2
+    found = {name: samples(of_sources, cond=conditions_for(4), source=name) for name in ("cursory", "sapimouse")}
+    assert not torch.equal(found["cursory"], found["sapimouse"])
+    assert_same(samples(of_sources, cond=conditions_for(4), source="cursory"), found["cursory"])
+
+
+def test_an_unknown_source_is_refused_with_the_known_ones(of_sources: Path, tmp_path: Path) -> None:
+    law = r"^expected `source` in \{cursory, sapimouse\}, but got source=balabit; choose one that it was trained on"
+    with pytest.raises(ConfigError, match=law):
+        samples(of_sources, source="balabit")
+
+
+def test_an_older_checkpoint_names_no_source_and_samples(splits: DataSplits, tmp_path: Path) -> None:
+    plain = replace(splits, statistics=replace(splits.statistics, sources=()))
+    save_state(initial_state(CONFIG, ALONE), CONFIG, plain, tmp_path / "new")
+    tensors, record = load_checkpoint(tmp_path / "new")
+    del tensors["known.source"], record["sources"]
+    save_checkpoint(tmp_path / "old", tensors, record)
+    model = load_generator(tmp_path / "old")
+    assert (model.statistics.sources, model.training_conditions.sources) == ((), ())
+    assert set(model.draw_conditions(20, seed=0).frame(CanonicalConfig()).source) == {"sample"}
+    assert bool(torch.isfinite(samples(tmp_path / "old")).all())
+    with pytest.raises(ConfigError, match=r"^expected no `source` of a model that names none, but got source=cursory"):
+        samples(tmp_path / "old", source="cursory")
+
+
 # what was saved is what samples
 
 
@@ -425,11 +489,13 @@ def test_a_loaded_generator_samples_as_the_one_in_training_did(splits: DataSplit
 def test_a_checkpoint_carries_the_statistics_and_conditions_of_its_training_split(
     source: Generator, splits: DataSplits
 ) -> None:
-    for name, value in vars(splits.statistics).items():
+    for name, value in splits.statistics.tensors().items():
         assert torch.equal(getattr(source.statistics, name), value)
     assert torch.equal(source.training_conditions.raw[:, :-1], splits["train"].measured_condition())
     assert bool(source.training_conditions.raw[:, -1].isnan().all())
     assert torch.equal(source.training_conditions.angle, splits["train"].angle)
+    assert source.statistics.sources == source.training_conditions.sources == ("cursory", "sapimouse")
+    assert source.training_conditions.frame(CanonicalConfig()).source == splits["train"].source
     assert (source.canonical, len(source.schedule)) == (CanonicalConfig(), 1000)
     assert not source.model.training
 

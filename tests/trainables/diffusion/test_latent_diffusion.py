@@ -49,7 +49,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_every_epoch_is_evaluated_in_the_space_of_the_sequences(run: Run) -> None:
     assert [epoch.number for epoch in run[0]] == [0, 1, 2]
-    assert all({names.VAL_C2ST, names.VAL_MMD, names.VAL_LOSS} <= set(epoch.metrics) for epoch in run[0])
+    assert all({names.VAL_AUC_EXCESS, names.VAL_MMD, names.VAL_LOSS} <= set(epoch.metrics) for epoch in run[0])
 
 
 def test_the_untrained_network_predicts_nothing_of_latents_of_unit_variance(run: Run) -> None:

@@ -23,6 +23,7 @@ from trainables.diffusion.noise.schedule import cosine_schedule
 from trainables.diffusion.objective import Objective, StepRandomness, diffusion_loss, sample_randomness
 from trainables.diffusion.ranking_config import ContrastiveConfig
 from trainables.diffusion.sampling_config import SamplingConfig
+from trainables.diffusion.state import State as DiffusionState
 from trainables.diffusion.state import initial_state
 from trainables.eval.generation.config import EvaluationConfig
 from trainables.eval.generation.validator import Validator
@@ -79,6 +80,11 @@ def assert_equal(found: State, expected: State) -> None:
 
 def differ(one: State, other: State) -> bool:
     return not all(torch.equal(one[name], tensor) for name, tensor in other.items())
+
+
+def untrained(config: DiffusionConfig) -> DiffusionState:
+    """Return the state before the first step, for the conditions of the default data."""
+    return initial_state(config, ALONE, load_splits(config.data).statistics.condition_width)
 
 
 def first_batch(size: int = 16) -> Batch:
@@ -247,7 +253,7 @@ def test_a_network_that_predicts_the_noise_learns_as_well() -> None:
     noise = replace(TINY, steps_per_epoch=30, diffusion=NoiseConfig(objective="eps"))
     start, *_, end = epochs(noise)
     assert start.metrics[names.VAL_REJECTED] == 1.0
-    assert names.VAL_C2ST not in start.metrics
+    assert names.VAL_AUC_EXCESS not in start.metrics
     assert end.metrics[names.VAL_LOSS] < 0.9 * start.metrics[names.VAL_LOSS]
 
 
@@ -287,7 +293,7 @@ def test_a_missing_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_before_the_weights_change() -> None:
-    state, batch = initial_state(TINY, ALONE), first_batch()
+    state, batch = untrained(TINY), first_batch()
     drawn = sample_randomness(batch, TINY.diffusion, torch.Generator().manual_seed(0))
     before = [parameter.detach().clone() for parameter in state.model.parameters()]
     bad = drawn._replace(eps=torch.full_like(drawn.eps, float("nan")))
@@ -300,7 +306,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_the_weights_change() -> N
 def test_gradients_are_clipped_to_the_configured_norm() -> None:
     """Plain gradient descent with rate 1 then moves the weights by at most that far, and here by exactly that."""
     config = replace(TINY, optim=replace(TINY.optim, grad_clip=1e-3))
-    state, batch = initial_state(config, ALONE), first_batch()
+    state, batch = untrained(config), first_batch()
     state.optimizer = torch.optim.SGD(state.model.parameters(), lr=1.0)
     before = torch.cat([parameter.detach().flatten() for parameter in state.model.parameters()])
     drawn = sample_randomness(batch, TINY.diffusion, torch.Generator().manual_seed(0))
@@ -312,7 +318,8 @@ def test_gradients_are_clipped_to_the_configured_norm() -> None:
 
 @pytest.mark.parametrize("world_size", [2, 4])
 def test_workers_share_a_batch_and_its_randomness_and_their_mean_loss_is_its_loss(world_size: int) -> None:
-    batch, model = first_batch(), UNet1D(TINY.model.unet()).eval()
+    batch = first_batch()
+    model = UNet1D(TINY.model.unet(condition_dim=batch.condition.shape[1])).eval()
     torch.nn.init.normal_(model.head.weight, std=0.1)
     drawn = sample_randomness(batch, BUSY.diffusion, torch.Generator().manual_seed(0))
     shares = [shard(batch, drawn, rank, world_size, CPU) for rank in range(world_size)]
@@ -330,7 +337,7 @@ def test_workers_share_a_batch_and_its_randomness_and_their_mean_loss_is_its_los
 
 def gradients_of(config: DiffusionConfig) -> Tensor:
     """Of one step of plain descent with rate 1: how far it moves the weights."""
-    state, batch = initial_state(config, ALONE), first_batch()
+    state, batch = untrained(config), first_batch()
     torch.nn.init.normal_(state.model.get_parameter("head.weight"), std=0.1)
     state.optimizer = torch.optim.SGD(state.model.parameters(), lr=1.0)
     before = torch.cat([parameter.detach().flatten() for parameter in state.model.parameters()])
@@ -438,7 +445,7 @@ def test_a_configuration_is_restored_from_its_plain_form() -> None:
         ("diffusion", {"estimate_share": 1.5}, "`0 <= estimate_share <= 1`"),
         ("optim", {"accumulate": 0}, "`accumulate >= 1`"),
         ("optim", {"accumulate": 3}, "`accumulate` to divide `batch_size`"),
-        ("early_stopping", {"metric": "val/nothing"}, "`metric` in {val/c2st_excess, val/loss, val/mmd}"),
+        ("early_stopping", {"metric": "val/nothing"}, "`metric` in {val/auc_excess, val/loss, val/mmd}"),
         ("early_stopping", {"patience": -1}, "`patience >= 0`"),
         ("early_stopping", {"min_delta": -0.5}, "`0 <= min_delta < inf`"),
         ("optim", {"lr": 0.0}, "`0 < lr < inf`"),

@@ -39,7 +39,7 @@ SEEDED = SampleConfig(seed=4)
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "checkpoint"
-    evaluated = EvaluationConfig(movements=100, probe="logistic")
+    evaluated = EvaluationConfig(movements=100, probes=("features",))
     model, quick = ModelConfig(base_channels=16), SamplingConfig(steps=1)
     *_, last = epochs(DiffusionConfig(epochs=1, steps_per_epoch=2, model=model, sampling=quick, evaluation=evaluated))
     last.save(folder)

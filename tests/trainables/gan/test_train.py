@@ -159,7 +159,7 @@ def test_only_what_was_computed_is_reported(uncut: tuple[list[Epoch], list[Tenso
     }
     assert not any(name.startswith("train/") for name in run[0].metrics)
     assert all(game <= set(epoch.metrics) for epoch in run[1:])
-    assert all(names.VAL_C2ST in epoch.metrics and names.VAL_LOSS not in epoch.metrics for epoch in run)
+    assert all(names.VAL_AUC_EXCESS in epoch.metrics and names.VAL_LOSS not in epoch.metrics for epoch in run)
     assert all(math.isfinite(value) for epoch in run for value in epoch.metrics.values())
 
 

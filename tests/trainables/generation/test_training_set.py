@@ -16,7 +16,7 @@ from trainables.core.seeding import generator
 from trainables.data.augment import AUGMENTATIONS
 from trainables.data.balance import BalanceError, generated_count
 from trainables.data.canonical import TENSORS, Canonical, Movements, encode
-from trainables.data.config import CanonicalConfig, DataConfig, VariationsConfig
+from trainables.data.config import CONDITION_WIDTH, CanonicalConfig, DataConfig, VariationsConfig
 from trainables.data.dataset import DataSplits, SequenceDataset, load_splits
 from trainables.data.representation import REPRESENTATIONS, interpolate, prefix_mask
 from trainables.eval.features.kinematic import movement_features
@@ -118,7 +118,7 @@ def test_target_widths_stay_with_their_movements(splits: DataSplits, representat
     matched = real.take(torch.randint(80, (40,), generator=generator(0, "augmentation")))
     assert len(set(training.generated.target_width_px.nan_to_num(0.0).tolist())) == 4
     assert_equal(training.generated.target_width_px, matched.target_width_px)
-    unknown = training.fresh(seeded()).condition[:, -1] == 0
+    unknown = training.fresh(seeded()).condition[:, CONDITION_WIDTH - 1] == 0
     assert torch.equal(unknown, torch.cat([real.target_width_px, matched.target_width_px]).isnan())
 
 
@@ -144,7 +144,7 @@ def test_a_generator_whose_movements_cannot_be_used_is_refused(
         return movements
 
     monkeypatch.setitem(GENERATORS, "minimum_jerk", lame)
-    with pytest.raises(ConfigError, match=r"`generated == 12`, but minimum_jerk gave 10 usable \(net .* 8 px: 2\)"):
+    with pytest.raises(ConfigError, match=r"`generated == 13`, but minimum_jerk gave 11 usable \(net .* 8 px: 2\)"):
         generate(splits["train"], FORM, AugmentationConfig(0.01), 0)
 
 
@@ -164,7 +164,9 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def varied_set(form: CanonicalConfig, variations: VariationsConfig, alpha: float = 0.0) -> TrainingSet:
+    """Return a set of one source, so that a pass leaves conditions as they are."""
     splits = load_splits(DataConfig(canonical=form))
+    splits = replace(splits, statistics=replace(splits.statistics, sources=()))
     return training_set(splits, form, AugmentationConfig(alpha, variations=variations), 0)
 
 
@@ -172,6 +174,23 @@ def test_with_every_variation_off_a_pass_is_the_data_set_itself() -> None:
     training, random = varied_set(FORM, OFF, alpha=0.1), seeded()
     assert training.fresh(random) is training.dataset
     assert torch.equal(random.get_state(), seeded().get_state())
+
+
+@pytest.mark.parametrize("variations", [OFF, ALL], ids=["off", "all"])
+def test_a_tenth_of_the_sources_is_unknown_in_a_pass_and_no_other_condition(
+    splits: DataSplits, variations: VariationsConfig
+) -> None:
+    """A share of 0.1 of 1,388 rows: 0.068 to 0.132 is four standard deviations."""
+    training = training_set(splits, FORM, AugmentationConfig(0.1, variations=variations), 0)
+    one, same, other = (training.fresh(seeded(seed)).condition for seed in (0, 0, 1))
+    assert torch.equal(one, same)
+    width, unknown = CONDITION_WIDTH, (one[:, CONDITION_WIDTH:] == 0).all(dim=1)
+    assert 0.068 < float(unknown.double().mean()) < 0.132
+    assert not torch.equal(unknown, (other[:, width:] == 0).all(dim=1))
+    assert torch.equal(one[~unknown, width:], training.dataset.condition[~unknown, width:])
+    assert bool((training.dataset.condition[:, width:].sum(dim=1) == 1).all())
+    if variations is OFF:
+        assert torch.equal(one[:, :width], training.dataset.condition[:, :width])
 
 
 def test_a_pass_varies_the_real_rows_and_leaves_the_generated_ones() -> None:
@@ -200,7 +219,7 @@ def test_rows_that_nothing_was_applied_to_are_the_recorded_ones_bit_for_bit() ->
     assert torch.equal(found.deltas[mirrored, :, 0], real.deltas[mirrored, :, 0])
     assert torch.equal(found.deltas[mirrored, :, 1], -real.deltas[mirrored, :, 1])
     assert refused == {"mirror": 0}
-    assert found.group == real.group
+    assert (found.group, found.source) == (real.group, real.source)
 
 
 def plain_off(**probability: float) -> dict[str, dict[str, float]]:

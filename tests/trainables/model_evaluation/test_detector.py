@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainables.data.config import DataConfig
+from trainables.data.config import EVALUATION_SPLITS, DataConfig
 from trainables.data.dataset import load_splits
 from trainables.detector.api import load_trained_detector
 from trainables.detector.bots import FAMILIES
@@ -16,7 +16,7 @@ from trainables.detector.train import epochs
 from trainables.eval.intervals.jackknife import interval
 from trainables.model_evaluation.detector import Scores, scores_on
 from trainables.model_evaluation.reevaluate import evaluate, try_evaluate
-from trainables.model_evaluation.result import EVALUATION_SPLITS, EvaluationResult
+from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.checkpoint import load_checkpoint, save_checkpoint
 from trainables.training.metric_names import (
     VAL_FNR_SEEN,

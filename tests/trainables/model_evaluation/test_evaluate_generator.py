@@ -85,7 +85,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 def test_a_checkpoint_has_the_metrics_of_its_training(report: Path, trained: tuple[Path, dict[str, float]]) -> None:
     found, metrics = read(report), trained[1]
-    assert found["metrics"]["c2st"]["quadratic"]["accuracy"] == metrics[names.VAL_C2ST]
+    assert found["metrics"]["c2st"]["quadratic"]["accuracy"] == metrics[names.VAL_AUC_EXCESS]
     assert found["metrics"]["mmd"]["mmd"] == pytest.approx(metrics[names.VAL_MMD], rel=1e-9)
     assert found["metrics"]["prd"]["recall"] == metrics[names.VAL_RECALL]
     assert found["metrics"]["prd"]["prd_precision"] == pytest.approx(metrics[names.VAL_PRD_PRECISION])
@@ -386,7 +386,7 @@ def test_a_folder_of_the_service_measures_the_condition_error(tmp_path: Path) ->
 def test_a_gan_is_evaluated_by_the_same_command_but_has_no_sampler(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    evaluation = EvaluationConfig(movements=60, folds=2, probe="logistic")
+    evaluation = EvaluationConfig(movements=60, folds=2, probes=("features",))
     config = gan.GanConfig(epochs=1, steps_per_epoch=1, optim=gan.GanOptimConfig(critic_steps=1), evaluation=evaluation)
     *_, last = gan_epochs(config)
     last.save(tmp_path / "checkpoint")

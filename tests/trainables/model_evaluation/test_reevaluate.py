@@ -11,31 +11,35 @@ import torch
 
 from trainables.core.config import ConfigError, build
 from trainables.data.canonical import Canonical, encode, reobserve, with_deltas
-from trainables.data.config import DataConfig
+from trainables.data.config import EVALUATION_SPLITS, CanonicalConfig, DataConfig
 from trainables.data.dataset import DataSplits, load_splits
+from trainables.data.users import effective_users
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling_config import SamplingConfig
-from trainables.eval.features.kinematic import movement_features
 from trainables.eval.generation.config import EvaluationConfig
 from trainables.eval.generation.validator import Validator
-from trainables.eval.intervals.jackknife import interval
-from trainables.eval.metrics import classifier_two_sample_test, mmd_rbf
+from trainables.eval.intervals.jackknife import JackknifeEstimate, interval
+from trainables.eval.metrics import mmd_rbf
 from trainables.eval.two_sample.mmd import mmd_of_rows
 from trainables.gan.config import GanConfig, GanModelConfig
 from trainables.gan.state import initial_state, save_state
-from trainables.model_evaluation.generator import metrics_by_user, users_of
+from trainables.model_evaluation.generator import metrics_by_user, served_excess, users_of
 from trainables.model_evaluation.reevaluate import evaluate, try_evaluate
-from trainables.model_evaluation.result import EVALUATION_SPLITS, EvaluationResult
+from trainables.model_evaluation.result import EvaluationResult
 from trainables.physical.minimum_jerk import MinimumJerk
 from trainables.specs import TRAINABLES
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import RECORD, CheckpointError
 from trainables.training.worker import ALONE
 
-EVALUATION = EvaluationConfig(movements=120, probe="logistic")
+FORM = CanonicalConfig()
+EVALUATION = EvaluationConfig(movements=120, probes=("features",))
 METRIC_NAMES = {
-    names.VAL_C2ST,
+    names.VAL_AUC_EXCESS,
+    names.probe_auc("features"),
+    names.probe_accuracy("features"),
+    names.probe_floor("features"),
     names.VAL_MMD,
     names.VAL_PRECISION,
     names.VAL_RECALL,
@@ -83,12 +87,18 @@ def machines(validator: Validator) -> Canonical:
     return encode(machine(validator.held_out, torch.Generator().manual_seed(0)), DataConfig().canonical)
 
 
-def test_under_the_validators_noise_the_metrics_equal_its_metrics(trained: tuple[Path, dict[str, float]]) -> None:
+def test_under_the_validators_noise_the_metrics_equal_its_metrics(
+    trained: tuple[Path, dict[str, float]], splits: DataSplits
+) -> None:
+    of_validation = splits["validation"], splits["train"]
     found = evaluate(trained[0], "validation", [EVALUATION.seed])
-    assert set(found.metrics) == METRIC_NAMES
-    for name, figure in found.metrics.items():
+    assert set(found.metrics) == METRIC_NAMES | {names.VAL_SERVED_EXCESS}
+    for name in METRIC_NAMES:
+        figure = found.metrics[name]
         assert figure.value == pytest.approx(trained[1][name], rel=1e-9, abs=1e-12), name
     assert found.movements == 120
+    assert found.effective_users == effective_users(Validator.fit(*of_validation, FORM, EVALUATION).held_out.group)
+    assert found.basis == f"120 movements of {len(found.users)} users ({found.effective_users:.1f} effective)"
 
 
 def test_values_are_means_over_seeds(trained: tuple[Path, dict[str, float]]) -> None:
@@ -108,7 +118,7 @@ def test_each_held_out_split_is_evaluated_on_its_users(untrained_gan: Path, spli
     assert (found.kind, found.split, found.seeds, found.data_sha256) == ("gan", split, (3,), splits.sha256)
     assert set(found.users) <= set(splits[split].group)
     assert all(len(figure.without) == len(found.users) for figure in found.metrics.values())
-    assert interval(found.metrics[names.VAL_C2ST]).df == len(found.users) - 1
+    assert interval(found.metrics[names.VAL_AUC_EXCESS]).df == len(found.users) - 1
 
 
 def test_a_result_is_restored_from_its_json(untrained_gan: Path) -> None:
@@ -127,7 +137,7 @@ def test_a_result_of_an_older_version_is_read(untrained_gan: Path) -> None:
     assert EvaluationResult.from_json(old) == found
 
 
-@pytest.mark.parametrize("plain", [{}, {"metrics": 1}, {"metrics": {"val/c2st": {"value": "x"}}}, {"more": 1}])
+@pytest.mark.parametrize("plain", [{}, {"metrics": 1}, {"metrics": {"val/auc_excess": {"value": "x"}}}, {"more": 1}])
 def test_a_mapping_that_is_no_result_is_refused(plain: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"^not an evaluation result"):
         EvaluationResult.from_json(plain)
@@ -147,24 +157,29 @@ def test_metrics_without_a_user_are_those_of_the_other_rows(validator: Validator
         assert of_the_user * one_user.sum() == pytest.approx(round(of_the_user * one_user.sum()), abs=1e-6)
 
 
-def test_the_accuracy_without_a_user_counts_the_other_rows(validator: Validator, machines: Canonical) -> None:
-    """From the predictions of the very same probes: each row is right or wrong, with or without the others."""
-    found = metrics_by_user(validator, machines)[names.VAL_C2ST]
-    test = classifier_two_sample_test(
-        validator.features,
-        movement_features(machines.deltas, machines.mask),
-        real_groups=validator.held_out.group,
-        fake_groups=machines.group,
-        probe=EVALUATION.probe,
-        seed=EVALUATION.seed,
-    )
-    assert found.value == test.accuracy
-    sizes = [sum(owner == group for owner in validator.held_out.group) for group in users_of(validator)]
-    right = [2 * (120 * found.value - (120 - n) * w) for n, w in zip(sizes, found.without, strict=True)]
-    for count, size in zip(right, sizes, strict=True):
-        assert count == pytest.approx(round(count), abs=1e-6)
-        assert -1e-6 <= count <= 2 * size + 1e-6
-    assert sum(right) == pytest.approx(2 * 120 * found.value)
+def test_the_excess_without_a_user_is_of_the_same_scores(validator: Validator, machines: Canonical) -> None:
+    """Nothing is fitted again: AUC and floor of the other rows, by the scores of all."""
+    found = metrics_by_user(validator, machines)
+    produced, _ = reobserve(machines, validator.canonical)
+    scores, floor = validator.probes(produced, validator.held_out.group)["features"], validator.floors["features"]
+    for name, of in ((names.probe_auc("features"), scores), (names.probe_floor("features"), floor)):
+        assert found[name].value == of.auc()
+    assert found[names.VAL_AUC_EXCESS].value == scores.auc() - floor.auc()
+    owner = np.array(validator.held_out.group)
+    for group, without in zip(users_of(validator), found[names.VAL_AUC_EXCESS].without, strict=True):
+        rows = np.flatnonzero(owner != group)
+        assert without == pytest.approx(scores.auc(rows) - floor.auc(rows))
+
+
+def test_the_served_mode_is_that_of_conditions_of_training_users(validator: Validator) -> None:
+    """Copies of the training movements in the floor have no excess; machines have."""
+    copies = served_excess(validator, validator.others)[names.VAL_SERVED_EXCESS]
+    assert copies == JackknifeEstimate(0.0, (0.0,) * len(users_of(validator)))
+    machine = encode(MinimumJerk(submovements=1)(validator.others, torch.Generator().manual_seed(0)), FORM)
+    machines = served_excess(validator, machine)[names.VAL_SERVED_EXCESS]
+    assert machines.value > 0.3
+    still = with_deltas(validator.others, torch.zeros_like(validator.others.deltas))
+    assert served_excess(validator, still) == {}
 
 
 def test_the_ratio_of_distances_without_a_user_leaves_them_out_on_both_sides(

@@ -19,6 +19,7 @@ def requested(lengths: list[int], distance_px: list[float], angle: list[float]) 
         torch.tensor(distance_px, dtype=torch.float64),
         torch.tensor(lengths) / 60.0,
         tuple(f"user{i}" for i in range(count)),
+        source=tuple(f"source{i % 2}" for i in range(count)),
     )
 
 

@@ -75,7 +75,7 @@ def test_movements_have_the_requested_duration_and_keep_their_group(name: str) -
     movements = GENERATORS[name](REQUESTED, seeded())
     assert len(movements) == len(REQUESTED)
     assert movements.length.tolist() == [8, 20, 64, 33, 33]
-    assert movements.group == REQUESTED.group
+    assert (movements.group, movements.source) == (REQUESTED.group, REQUESTED.source)
     for steps, length in zip(movements.steps_px, movements.length.tolist(), strict=True):
         assert not bool(steps[length:].any())
 

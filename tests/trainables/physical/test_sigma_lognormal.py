@@ -118,7 +118,7 @@ def test_movements_end_at_the_requested_point(seed: int) -> None:
 def test_movements_have_the_requested_duration_in_whole_pixels_and_keep_their_group() -> None:
     movements = MODEL(REQUESTED, seeded())
     assert movements.length.tolist() == [8, 20, 64, 33, 33]
-    assert movements.group == REQUESTED.group
+    assert (movements.group, movements.source) == (REQUESTED.group, REQUESTED.source)
     assert torch.equal(movements.steps_px, movements.steps_px.round())
     for steps, length in zip(movements.steps_px, movements.length.tolist(), strict=True):
         assert not bool(steps[length:].any())

@@ -1,16 +1,19 @@
-"""Checkpoints, manifests, runs and registry entries of version 0.1.0 are read under today's names."""
+"""Checkpoints, manifests, runs and registry entries of earlier versions are read under today's names."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import yaml
 
-from trainables.core.config import build, plain
+from trainables.core.config import ConfigError, build, plain
 from trainables.core.version import VERSION, version_of
 from trainables.detector.config import DetectorConfig
 from trainables.detector.evaluation.metrics import DETECTION
+from trainables.diffusion.config import DiffusionConfig
+from trainables.eval.generation.metrics import GENERATION
 from trainables.model_registry.publisher import lock_registry
 from trainables.model_registry.registry import DECISION, Registry, decision_today
 from trainables.training.checkpoint import RECORD, load_checkpoint, load_record, resumed, save_checkpoint
@@ -20,6 +23,8 @@ from trainables.training.run_folder import CONFIG, METRICS, best_epoch, opened
 FORMER = {**plain(DetectorConfig()), "judgement": {"fpr": 0.05, "seed": 7}}
 del FORMER["evaluation"]
 TODAY = build(DetectorConfig, {"evaluation": {"fpr": 0.05, "seed": 7}})
+GENERATOR = {**plain(DiffusionConfig()), "evaluation": {"movements": 60, "probe": "quadratic", "folds": 5, "seed": 3}}
+"""The configuration of a generator as version 0.2.0 wrote it."""
 
 
 def checkpoint(folder: Path) -> Path:
@@ -64,6 +69,40 @@ def test_a_run_is_continued_with_its_best_epoch(tmp_path: Path) -> None:
         (tmp_path / METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines))
         assert folder.metrics()[0] == {"epoch": 1, "val/fnr_at_fpr_worst_unseen": 0.4, "val/fnr/pid": 0.4}
         assert best_epoch(folder.metrics(), folder.epoch_order) == 2
+
+
+def test_the_checkpoint_of_a_generator_with_a_probe_is_read(tmp_path: Path) -> None:
+    record = {"kind": "diffusion", "config": GENERATOR, "data_sha256": "d"}
+    save_checkpoint(tmp_path / "old", {"w": torch.ones(2)}, record)
+    found = build(DiffusionConfig, load_record(tmp_path / "old")["config"])
+    assert found == build(DiffusionConfig, {"evaluation": {"movements": 60, "folds": 5, "seed": 3}})
+    with resumed(tmp_path / "old", "diffusion", load_record(tmp_path / "old")["config"], "d") as (tensors, _):
+        assert torch.equal(tensors["w"], torch.ones(2))
+
+
+def test_the_manifest_of_a_generator_with_a_probe_is_read(tmp_path: Path) -> None:
+    written = {**Manifest.here("diffusion", {}, "d", {}).to_json(), "config": GENERATOR}
+    (tmp_path / "manifest.json").write_text(json.dumps(written))
+    found = Manifest.read(tmp_path)
+    assert found is not None
+    assert "probe" not in found.config["evaluation"]
+    assert build(DiffusionConfig, found.config).evaluation.movements == 60
+
+
+def test_the_run_of_a_generator_with_a_probe_is_not_continued_under_the_probes_of_today(tmp_path: Path) -> None:
+    """Its epochs are ordered by a metric that is no longer measured."""
+    today = build(DiffusionConfig, {"evaluation": {"movements": 60, "folds": 5, "seed": 3}})
+    with opened(tmp_path, "diffusion", today, GENERATION.epoch_order):
+        pass
+    run = {"trainable": "diffusion", "config": json.loads(json.dumps(GENERATOR))}
+    (tmp_path / CONFIG).write_text(yaml.safe_dump(run))
+    law = "holds a run with evaluation.probes=None, but now it is .*; choose another folder"
+    with (
+        pytest.raises(ConfigError, match=law) as exc_info,
+        opened(tmp_path, "diffusion", today, GENERATION.epoch_order),
+    ):
+        pass
+    assert "\n" not in str(exc_info.value)
 
 
 def test_a_registry_is_read(tmp_path: Path) -> None:

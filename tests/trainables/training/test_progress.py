@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from trainables.eval.generation.metrics import GENERATION
-from trainables.training.metric_names import EPOCH, TRAIN_LOSS, VAL_C2ST, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.metric_names import EPOCH, TRAIN_LOSS, VAL_AUC_EXCESS, VAL_MMD
 from trainables.training.progress import SHOWN, Progress
 from trainables.training.run_folder import BEST, LAST, METRICS, Line, RunFolder
 
@@ -34,7 +34,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def line(epoch: int) -> Line:
     trained = {TRAIN_LOSS: 1 / epoch} if epoch else {}
-    return {EPOCH: epoch, **trained, VAL_C2ST: 0.75, VAL_C2ST_EXCESS: 0.25, VAL_MMD: 1 / (epoch + 1)}
+    return {EPOCH: epoch, **trained, VAL_AUC_EXCESS: 0.25, VAL_MMD: 1 / (epoch + 1)}
 
 
 def started(folder: Path, before: str = "", terminal: bool = False) -> tuple[Progress, io.StringIO]:
@@ -51,9 +51,9 @@ def test_a_log_has_one_plain_line_per_epoch(tmp_path: Path, now: Clock) -> None:
             now.now += 30  # the first brings the start with it, which is no pace
             progress(line(epoch))
     assert text.getvalue().splitlines() == [
-        "   0:30  epoch 0/4  C2ST 0.750  MMD 1.0000  left -",
-        "   1:00  epoch 1/4  loss 1.0000  C2ST 0.750  MMD 0.5000  left 1:30",
-        "   1:30  epoch 2/4  loss 0.5000  C2ST 0.750  MMD 0.3333  left 1:00",
+        "   0:30  epoch 0/4  AUC excess 0.250  MMD 1.0000  left -",
+        "   1:00  epoch 1/4  loss 1.0000  AUC excess 0.250  MMD 0.5000  left 1:30",
+        "   1:30  epoch 2/4  loss 0.5000  AUC excess 0.250  MMD 0.3333  left 1:00",
     ]
 
 
@@ -101,6 +101,6 @@ def test_a_terminal_shows_the_latest_epochs_and_restores_the_cursor(tmp_path: Pa
         assert progress.live is not None
         progress.live.refresh()
         shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text.getvalue())
-    rows = [int(match) for match in re.findall(r"^\s*(\d+) +[-0-9.]+ +0\.750", shown, re.MULTILINE)]
+    rows = [int(match) for match in re.findall(r"^\s*(\d+) +[-0-9.]+ +0\.250", shown, re.MULTILINE)]
     assert rows[-SHOWN:] == list(range(30 - SHOWN, 30))  # its own thread may have drawn a table before
     assert text.getvalue().rfind("\x1b[?25h") > text.getvalue().rfind("\x1b[?25l")

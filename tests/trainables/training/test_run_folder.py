@@ -22,7 +22,7 @@ from trainables.core.config import ConfigError
 from trainables.eval.generation.metrics import GENERATION
 from trainables.training import run_folder
 from trainables.training.checkpoint import load_checkpoint, save_checkpoint
-from trainables.training.metric_names import EPOCH, TRAIN_LOSS, VAL_C2ST_EXCESS, VAL_MMD
+from trainables.training.metric_names import EPOCH, TRAIN_LOSS, VAL_AUC_EXCESS, VAL_MMD
 from trainables.training.run_folder import (
     BEST,
     CHECKPOINTS,
@@ -56,7 +56,7 @@ class Config:
 
 def epoch(number: int) -> Epoch:
     """An epoch whose checkpoint holds its number."""
-    metrics = {EPOCH: number, VAL_C2ST_EXCESS: EXCESS[number], VAL_MMD: MMD[number], TRAIN_LOSS: 1 / (number + 1)}
+    metrics = {EPOCH: number, VAL_AUC_EXCESS: EXCESS[number], VAL_MMD: MMD[number], TRAIN_LOSS: 1 / (number + 1)}
     return Epoch(
         number, metrics, lambda folder: save_checkpoint(folder, {"w": torch.tensor([number])}, {"epoch": number})
     )
@@ -223,22 +223,22 @@ def test_the_best_epoch_is_the_first_of_the_smallest_pairs() -> None:
     draws = random.Random(0)
     for _ in range(300):
         lines = [
-            {EPOCH: n, VAL_C2ST_EXCESS: draws.choice([0.0, 0.1]), VAL_MMD: draws.choice([0.0, 0.1])}
+            {EPOCH: n, VAL_AUC_EXCESS: draws.choice([0.0, 0.1]), VAL_MMD: draws.choice([0.0, 0.1])}
             for n in range(draws.randint(2, 6))
         ]
         expected = 1
         for n in range(2, len(lines)):
             mine, best = lines[n], lines[expected]
-            if mine[VAL_C2ST_EXCESS] < best[VAL_C2ST_EXCESS] or (
-                mine[VAL_C2ST_EXCESS] == best[VAL_C2ST_EXCESS] and mine[VAL_MMD] < best[VAL_MMD]
+            if mine[VAL_AUC_EXCESS] < best[VAL_AUC_EXCESS] or (
+                mine[VAL_AUC_EXCESS] == best[VAL_AUC_EXCESS] and mine[VAL_MMD] < best[VAL_MMD]
             ):
                 expected = n
         assert best_epoch(lines, ORDER) == expected
 
 
 def test_the_untrained_model_is_never_the_best_and_what_was_not_computed_is_the_worst() -> None:
-    zero = {EPOCH: 0, VAL_C2ST_EXCESS: 0.0, VAL_MMD: 0.0}
-    assert best_epoch([zero, {EPOCH: 1}, {EPOCH: 2, VAL_C2ST_EXCESS: 0.5}], ORDER) == 2
+    zero = {EPOCH: 0, VAL_AUC_EXCESS: 0.0, VAL_MMD: 0.0}
+    assert best_epoch([zero, {EPOCH: 1}, {EPOCH: 2, VAL_AUC_EXCESS: 0.5}], ORDER) == 2
     assert best_epoch([zero, {EPOCH: 1}, {EPOCH: 2}], ORDER) == 1
 
 

@@ -21,12 +21,14 @@ def requested_steps(like: Canonical) -> Int[Tensor, "N"]:
 def emit(like: Canonical, t_ms: Float[Tensor, "N P"], path: Float[Tensor, "N P 2"]) -> Movements:
     """Return the observed movements of events at `path`, given in units of the distance with the chord along +x.
 
-    Each starts on a pixel and ends at the requested displacement, rounded once; group and target are those of `like`.
+    Each starts on a pixel and ends at the requested displacement, rounded once; group, source and target are those of
+    `like`.
 
     Args:
         t_ms: Times of the events, not decreasing. A row with fewer events repeats its last one.
     """
     path_px = rotate(path * like.distance_px[:, None, None], like.angle)
-    movements = pack(observe(map(Events, t_ms.numpy(), path_px.numpy())), like.group, like.target_width_px)
+    paths = observe(map(Events, t_ms.numpy(), path_px.numpy()))
+    movements = pack(paths, like.group, like.target_width_px, like.source)
     assert torch.equal(movements.length, requested_steps(like)), "a bot keeps to the requested duration"
     return movements

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from trainables.core.config import build, plain, require
-from trainables.data.canonical import TENSORS, Canonical
+from trainables.data.canonical import SAMPLE, TENSORS, Canonical
 from trainables.data.config import CanonicalConfig
 from trainables.generation.conditions import Conditions
 from trainables.training.checkpoint import CheckpointError, flatten, load_checkpoint, save_checkpoint, select
@@ -63,7 +63,8 @@ def write_served(movements: ServedMovements, folder: Path) -> None:
         tensors |= flatten("requested", own)
     origin = {name: getattr(movements, name) for name in ("model", "model_sha256", "refused", "data_sha256")}
     record = {"kind": KIND, "form": plain(movements.form), "request": dict(movements.request), **origin}
-    save_checkpoint(folder, tensors, {**record, "group": list(movements.canonical.group)})
+    names = {name: list(getattr(movements.canonical, name)) for name in ("group", "source")}
+    save_checkpoint(folder, tensors, {**record, **names})
 
 
 def read_served(folder: Path) -> ServedMovements:
@@ -83,10 +84,12 @@ def read_served(folder: Path) -> ServedMovements:
 
 def _movements(tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> ServedMovements:
     width_px, group = tensors["target_width_px"], tuple(record["group"])
-    counts = {len(group), *(len(tensors[name]) for name in TENSORS)}
-    require(len(counts) == 1, "as many groups as movements", f"{sorted(counts)}")
+    source = tuple(record.get("source", (SAMPLE,) * len(group)))  # older folders have none
+    counts = {len(group), len(source), *(len(tensors[name]) for name in TENSORS)}
+    require(len(counts) == 1, "as many groups and sources as movements", f"{sorted(counts)}")
     width_or_nan = torch.where(width_px == UNKNOWN, torch.nan, width_px)
-    canonical = Canonical(**{name: tensors[name] for name in TENSORS} | {"target_width_px": width_or_nan}, group=group)
+    parts = {name: tensors[name] for name in TENSORS} | {"target_width_px": width_or_nan}
+    canonical = Canonical(**parts, group=group, source=source)
     origin = {name: record[name] for name in ("model", "model_sha256", "request", "refused")}
     asked = select("requested", tensors)
     requested = Conditions.of_tensors(asked) if asked else None

@@ -1,1 +1,1 @@
-"""Features of movements: kinematic and spectral, and the tables that probes are fitted on."""
+"""Features of movements: kinematic, spectral, on the pixel grid, at 125 Hz; and the tables that probes fit."""

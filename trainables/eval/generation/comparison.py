@@ -1,16 +1,23 @@
 """Real and fake movements of a comparison, with the features and groups that all metrics share."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trainables.core.config import require
+from trainables.core.config import ConfigError, require
 from trainables.data.canonical import Canonical
 from trainables.eval.features.kinematic import FEATURES, movement_features
-from trainables.eval.generation.config import MINIMUM_MOVEMENTS, MetricConfig
+from trainables.eval.generation.config import HEADLINE_PROBES, MINIMUM_MOVEMENTS, MetricConfig
+from trainables.eval.generation.matching import evaluated_rows, matched_rows, nearest_rows
+from trainables.eval.generation.probes import Probes
+from trainables.eval.indices import Indices
 from trainables.eval.metrics import Standardised, standardise
+from trainables.eval.two_sample.null_band import NullBand
+from trainables.eval.two_sample.paired import PairedScores
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +26,7 @@ class Comparison:
 
     Attributes:
         training: Training movements of the generator.
+        in_pairs: Whether row i of both sides is a pair: a movement and the sample made under its conditions.
         requested: Raw conditions of each fake movement, columns as in `CONDITION_NAMES`, if known.
 
     Raises:
@@ -30,6 +38,7 @@ class Comparison:
     training: Canonical
     config: MetricConfig
     requested: Float[Tensor, "M D"] | None = None
+    in_pairs: bool = False
 
     def __post_init__(self) -> None:
         for name, part in (("real", self.real), ("fake", self.fake)):
@@ -50,6 +59,11 @@ class Comparison:
         return self.fake.group if self.paired else tuple(f"fake {row}" for row in range(len(self.fake)))
 
     @cached_property
+    def pairs(self) -> "Pairs":
+        """Real movements, the sample that belongs to each, and a movement of another user where there is one."""
+        return Pairs.of(self)
+
+    @cached_property
     def features(self) -> tuple[Float[Tensor, "N F"], Float[Tensor, "M F"]]:
         """Features of the real and the fake movements, columns as in `FEATURES`."""
         real, fake = (movement_features(part.deltas, part.mask) for part in (self.real, self.fake))
@@ -60,3 +74,64 @@ class Comparison:
         """Features on the scale of the real movements."""
         real, fake = self.features
         return standardise(real, fake, columns=FEATURES)
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Real movements with one sample each, and with one movement of another user of the same source.
+
+    Attributes:
+        others: None where a source of the real movements has none in the training split.
+        reason: Why there are no others.
+    """
+
+    real: Canonical
+    fake: Canonical
+    others: Canonical | None
+    reason: str
+    config: MetricConfig
+
+    @classmethod
+    def of(cls, comparison: Comparison) -> "Pairs":
+        """Choose as many real movements as there are samples, and others; pair what is not in pairs."""
+        real, fake, training, config = comparison.real, comparison.fake, comparison.training, comparison.config
+        reason = ""
+        try:
+            rows = evaluated_rows(real, training, len(fake), config.seed)
+        except ConfigError as error:
+            rows, reason = torch.arange(min(len(real), len(fake))), str(error)
+        chosen = real.take(rows)
+        samples = fake.take(rows if comparison.in_pairs else nearest_rows(chosen, fake))
+        others = None if reason else training.take(matched_rows(chosen, training))
+        return cls(chosen, samples, others, reason, config)
+
+    @cached_property
+    def probes(self) -> Probes:
+        """The probes of the headline, with their columns of the real movements."""
+        return Probes.fit(self.real, HEADLINE_PROBES, self.config.folds, self.config.seed)
+
+    @cached_property
+    def scores(self) -> Mapping[str, PairedScores]:
+        """Scores of the samples and the movements that they match, by probe."""
+        return self.probes(self.fake, self.real.group)
+
+    @cached_property
+    def floors(self) -> Mapping[str, PairedScores] | None:
+        """Scores of the others in the place of samples, by probe."""
+        return None if self.others is None else self.probes(self.others, self.real.group)
+
+    def excess(self, probe: str, rows: Indices) -> float:
+        """Return the excess of a probe's AUC over its floor on chosen pairs; raises ValueError without others."""
+        if self.floors is None:
+            raise ValueError(self.reason)
+        return self.scores[probe].auc(rows) - self.floors[probe].auc(rows)
+
+    def largest_excess(self, rows: Indices) -> float:
+        """Return the largest excess of a probe on chosen pairs; raises ValueError without others."""
+        return max(self.excess(probe, rows) for probe in self.scores)
+
+    def no_difference(self, repeats: int) -> NullBand:
+        """Return the band of the largest excess without a difference; raises ValueError without others."""
+        if self.others is None:
+            raise ValueError(self.reason)
+        return self.probes.no_difference(self.others, self.real.group, repeats)

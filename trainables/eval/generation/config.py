@@ -7,7 +7,9 @@ from trainables.core.bounds import AnyInt, Choice, Length, PositiveInt, Range, c
 
 # the keys of `trainables.eval.metrics.PROBES`
 PROBE_NAMES = ("logistic", "wide", "quadratic", "mlp", "forest", "boosting")
-METRIC_NAMES = ("c2st", "mmd", "prd", "kinematics", "spectra")  # the keys of `report.METRICS`
+HEADLINE_PROBES = ("features", "pixels", "convolutions")  # the keys of `trainables.eval.generation.probes.CLASSIFIERS`
+METRIC_NAMES = ("probes", "c2st", "mmd", "prd", "kinematics", "spectra")  # the keys of `report.METRICS`
+ONE_USER = 1 / 3  # share of the movements from which on one user decides the figures
 MINIMUM_MOVEMENTS = 40  # half may be lost to re-observation, or are clustered into 20 with a row for each
 
 
@@ -17,8 +19,9 @@ class EvaluationConfig:
 
     # validation movements at most; the default validation split has fewer
     movements: Annotated[int, Range(ge=MINIMUM_MOVEMENTS)] = 512
-    probe: Annotated[str, Choice(PROBE_NAMES)] = "quadratic"  # classifier of the two-sample test
-    folds: Annotated[int, Range(ge=2)] = 5  # folds of its cross-validation
+    # probes of the two-sample test; the headline is the largest excess among them
+    probes: Annotated[tuple[Annotated[str, Choice(HEADLINE_PROBES)], ...], Length()] = HEADLINE_PROBES
+    folds: Annotated[int, Range(ge=2)] = 5  # folds of the probes' cross-validation
     seed: AnyInt = 20240  # seed of noise, rows and folds: common to all trials of a study
 
     def __post_init__(self) -> None:

@@ -1,6 +1,6 @@
 """Samples beside the real movements that they match, with the fits that several metrics share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,13 +12,14 @@ from torch import Tensor
 from trainables.data.canonical import Canonical
 from trainables.data.config import MEASURED_CONDITIONS
 from trainables.eval.features.feature_tables import Standardised, standardise
-from trainables.eval.features.kinematic import FEATURES, movement_features
+from trainables.eval.features.kinematic import FEATURES
 from trainables.eval.generation.condition_error import ConditionError, condition_errors
 from trainables.eval.generation.memorisation import Memorisation, TrainingPaths, movement_paths
+from trainables.eval.generation.probes import Probes, kinematic_features
 from trainables.eval.indices import Indices
-from trainables.eval.two_sample.c2st import C2STResult, HeldOutScores, held_out_scores, result_of_scores
 from trainables.eval.two_sample.manifold import density_coverage, precision_recall, precision_recall_rows
 from trainables.eval.two_sample.mmd import mmd_of_rows
+from trainables.eval.two_sample.paired import PairedScores
 from trainables.eval.two_sample.prd import prd
 
 
@@ -31,7 +32,9 @@ class GeneratorEvaluation:
         rows: Row number of the real movement that each remaining sample matches.
         matched: Those movements, observed.
         produced: The samples, observed.
-        real: Features of `matched`.
+        real: Kinematic features of `matched`.
+        probes: The probes, with their columns of all evaluated movements.
+        floors: By probe the scores of other users' movements in the place of samples, for all evaluated movements.
         sigma: Width of the MMD kernel, fixed on all evaluated movements.
         training: Paths of the training movements.
         condition_std: Standard deviation of each measured condition in the training split.
@@ -42,11 +45,11 @@ class GeneratorEvaluation:
     matched: Canonical
     produced: Canonical
     real: Float[Tensor, "K F"]
+    probes: Probes
+    floors: Mapping[str, PairedScores]
     sigma: float
     training: TrainingPaths
     condition_std: Float[Tensor, "M"]
-    probe: str
-    folds: int
     seed: int
 
     @property
@@ -60,33 +63,23 @@ class GeneratorEvaluation:
         return 2 * len(self.rows) >= self.requested
 
     @cached_property
-    def fake(self) -> Float[Tensor, "K F"]:
-        """Features of the samples."""
-        return movement_features(self.produced.deltas, self.produced.mask)
-
-    @cached_property
     def scaled(self) -> Standardised:
-        """Features of both sides on the scale of the real ones."""
-        return standardise(self.real, self.fake, columns=FEATURES)
+        """Kinematic features of both sides on the scale of the real ones."""
+        return standardise(self.real, kinematic_features(self.produced), columns=FEATURES)
 
     @cached_property
-    def two_sample_test(self) -> C2STResult:
-        """The probe's held-out accuracy and AUC; a user is in one fold."""
-        return result_of_scores(self.held_out, self.probe)
+    def scores(self) -> Mapping[str, PairedScores]:
+        """Held-out scores of each probe for the samples and the movements that they match."""
+        return self.probes(self.produced, self.matched.group, self.rows)
 
-    @cached_property
-    def held_out(self) -> HeldOutScores:
-        """The same probe's held-out decision about each movement."""
-        return held_out_scores(
-            self.real,
-            self.fake,
-            real_groups=self.matched.group,
-            fake_groups=self.produced.group,
-            probe=self.probe,
-            folds=self.folds,
-            seed=self.seed,
-            columns=FEATURES,
-        )
+    def floor(self, probe: str, samples: Indices | None = None) -> float:
+        """Return the AUC of other users in the place of chosen samples."""
+        rows = self.rows.numpy()
+        return self.floors[probe].auc(rows if samples is None else rows[samples])
+
+    def excess(self, samples: Indices | None = None) -> float:
+        """Return the largest excess of a probe's AUC over its floor, on chosen samples."""
+        return max(scores.auc(samples) - self.floor(probe, samples) for probe, scores in self.scores.items())
 
     @cached_property
     def prd(self) -> tuple[float, float]:

@@ -4,6 +4,8 @@ A perfect generator is a new user of the same recorder. So the floor of a two-sa
 evaluated users and others of their source, who moved under like conditions: duration and distance.
 """
 
+from collections import Counter
+
 import numpy as np
 import torch
 from jaxtyping import Int
@@ -11,20 +13,56 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from trainables.core.config import require
+from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical
 from trainables.eval.indices import Indices
 
 
-def matched_rows(evaluated: Canonical, others: Canonical) -> Int[Tensor, "N"]:
-    """Return one row of the others per evaluated movement, no row twice, nearest in total.
+def evaluated_rows(held_out: Canonical, others: Canonical, most: int, seed: int) -> Int[Tensor, "N"]:
+    """Return the rows of the held-out movements that are evaluated, ascending.
 
-    Distances are Euclidean over log duration and log distance, each in standard deviations of the evaluated movements.
+    A seeded choice of at most `most`, and of each source of no more than others moved there.
 
     Raises:
-        ConfigError: fewer others than evaluated movements.
+        ConfigError: A source of the held-out movements without other users.
     """
-    law = f"`movements of other users >= {len(evaluated)}`, one per evaluated movement"
-    require(len(others) >= len(evaluated), law, str(len(others)), "evaluate fewer movements")
+    left = Counter(others.source)
+    for source in sorted(set(held_out.source)):
+        law = f"movements of training users of {source}, beside whom its held-out users are evaluated"
+        require(left[source] > 0, law, "0", "train on it, or evaluate another source")
+    order = torch.randperm(len(held_out), generator=generator(seed, "validation rows")).tolist()
+    chosen: list[int] = []
+    for row in order:
+        if len(chosen) < most and left[held_out.source[row]] > 0:
+            left[held_out.source[row]] -= 1
+            chosen.append(row)
+    return torch.tensor(sorted(chosen), dtype=torch.int64)
+
+
+def matched_rows(evaluated: Canonical, others: Canonical) -> Int[Tensor, "N"]:
+    """Return one row of the others per evaluated movement, of its source, no row twice, nearest in total.
+
+    Distances are Euclidean over log duration and log distance, each in standard deviations of the evaluated movements
+    of the source.
+
+    Raises:
+        ConfigError: Fewer others than evaluated movements of a source.
+    """
+    found = torch.empty(len(evaluated), dtype=torch.int64)
+    for source in sorted(set(evaluated.source)):
+        ours, theirs = (_of_source(part, source) for part in (evaluated, others))
+        law = f"`movements of other users of {source} >= {len(ours)}`, one per evaluated movement"
+        require(len(theirs) >= len(ours), law, str(len(theirs)), "evaluate fewer movements")
+        found[ours] = theirs[nearest_rows(evaluated.take(ours), others.take(theirs))]
+    return found
+
+
+def _of_source(movements: Canonical, source: str) -> Int[Tensor, "M"]:
+    return torch.tensor([row for row, name in enumerate(movements.source) if name == source], dtype=torch.int64)
+
+
+def nearest_rows(evaluated: Canonical, others: Canonical) -> Int[Tensor, "N"]:
+    """Return one row of at least as many others per evaluated movement, whatever their sources; see `matched_rows`."""
     ours, theirs = (torch.stack([part.duration_s.log(), part.distance_px.log()], dim=1) for part in (evaluated, others))
     scale = ours.std(dim=0).clamp(min=1e-6)
     cost = torch.cdist((ours / scale).double(), (theirs / scale).double()).square().numpy()

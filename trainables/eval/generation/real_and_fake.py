@@ -27,6 +27,7 @@ class RealAndFake:
     Attributes:
         requested: Raw conditions of each fake movement, if known.
         read: Number of movements of each side before any is left out.
+        in_pairs: Whether row i of both sides is a pair.
         dropped: Side -> reason -> number of movements left out.
     """
 
@@ -36,6 +37,7 @@ class RealAndFake:
     requested: Float[Tensor, "M D"] | None
     read: Mapping[str, int]
     dropped: Mapping[str, Mapping[str, int]]
+    in_pairs: bool = False
 
 
 def generated(
@@ -69,6 +71,7 @@ def generated(
         partners.condition(),
         {"real": real.read, "fake": len(samples)},
         {"real": _counted(real.dropped, dropped), "fake": fake.dropped},
+        in_pairs=True,
     )
 
 
@@ -125,6 +128,7 @@ def matched(
         partners.condition(),
         {"real": real.read, "fake": file.read},
         {"real": _counted(real.dropped, without), "fake": _counted(file.dropped, fake.dropped)},
+        in_pairs=True,
     )
 
 

@@ -1,14 +1,15 @@
 """Numbers of an evaluation report: every metric of real against fake movements, each beside its reference.
 
-An accuracy stands beside that of real halves against each other, a discrepancy beside its permutation p-value, a
-distance between distributions beside that of chance, and the distance to the training movements beside that of held-out
-users.
+An AUC stands beside that of other users, an accuracy beside that of real halves against each other, a discrepancy
+beside its permutation p-value, a distance between distributions beside that of chance, and the distance to the training
+movements beside that of held-out users.
 
 `METRICS` holds the metrics that can be chosen. `CHECKS` are part of every evaluation, or state why they are missing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from trainables.eval.features.spectral import BANDS, SHARE_FLOOR, TAIL_BANDS, TA
 from trainables.eval.generation.comparison import Comparison
 from trainables.eval.generation.condition_error import condition_errors
 from trainables.eval.generation.memorisation import QUANTILE, TrainingPaths
+from trainables.eval.intervals.jackknife import Statistic, interval, jackknife
 from trainables.eval.metrics import (
     classifier_two_sample_test,
     density_coverage,
@@ -63,6 +65,32 @@ def probe_tests(comparison: Comparison) -> Numbers:
         band = null_band(real, groups=groups, probe=probe, repeats=config.null_repeats, **fold)
         numbers[probe] = {**asdict(result), "null": asdict(band)}
     return numbers
+
+
+def paired_probes(comparison: Comparison) -> Numbers:
+    """Return the AUC of the headline's probes between pairs, each with its floor, interval over users and band.
+
+    A pair is a real movement and the sample made under its conditions; of samples that name no real movement, the one
+    of nearest duration and distance. Floors need movements of training users of the same sources, one per real one.
+    """
+    found = comparison.pairs
+    owners, first = found.real.group, next(iter(found.scores.values()))
+    numbers: Numbers = {"pairs": len(owners), "by": "conditions" if comparison.in_pairs else "nearest condition"}
+    numbers |= {name: getattr(first, name) for name in ("folds_by", "users", "effective_users", "largest_share")}
+    for name, scores in found.scores.items():
+        numbers[name] = {"auc": _over_users(scores.auc, owners), "accuracy": scores.accuracy()}
+    if found.floors is None:
+        return {**numbers, "floor_not_measured": found.reason}
+    for name, floor in found.floors.items():
+        numbers[name] |= {"floor": floor.auc(), "excess": _over_users(partial(found.excess, name), owners)}
+    numbers["excess"] = _over_users(found.largest_excess, owners)
+    numbers["no_difference"] = asdict(found.no_difference(comparison.config.null_repeats))
+    return numbers
+
+
+def _over_users(statistic: Statistic, owners: Sequence[str]) -> Numbers:
+    """Return a figure with its 95 % interval, jackknifed over users."""
+    return asdict(interval(jackknife(statistic, owners, sorted(set(owners)))))
 
 
 def discrepancy(comparison: Comparison) -> Numbers:
@@ -183,6 +211,7 @@ def _log_ratio(shares: Mapping[str, Tensor]) -> Tensor:
 
 
 METRICS: dict[str, Callable[[Comparison], Numbers]] = {
+    "probes": paired_probes,
     "c2st": probe_tests,
     "mmd": discrepancy,
     "prd": precision_and_recall,

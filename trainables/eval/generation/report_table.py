@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
+from trainables.core.formatting import format_interval
+from trainables.eval.generation.config import HEADLINE_PROBES, ONE_USER
 from trainables.eval.generation.report import PAIRS, Numbers
 
 
@@ -23,6 +25,8 @@ def key_metrics(report: Numbers) -> Table:
 
 def _key_rows(metrics: Numbers, checks: Numbers) -> Iterator[tuple[str, str, str]]:
     """Yield name, value and reference of each row."""
+    if probes := metrics.get("probes"):
+        yield from _probe_rows(probes)
     for probe, test in metrics.get("c2st", {}).items():
         if probe != "folds":
             null = test["null"]
@@ -48,3 +52,21 @@ def _key_rows(metrics: Numbers, checks: Numbers) -> Iterator[tuple[str, str, str
     conditions = checks["conditions"]
     error = conditions.get("mean_median_absolute_sd")
     yield "condition error", "-" if error is None else f"{error:.2f} s.d.", conditions.get("not_measured", "0")
+
+
+def _probe_rows(probes: Numbers) -> Iterator[tuple[str, str, str]]:
+    """Yield the headline, what it rests on, and each probe beside its floor."""
+    if "excess" in probes:
+        band = probes["no_difference"]
+        yield "excess of the AUC", _interval(probes["excess"]), f"no difference [{band['low']:.3f}, {band['high']:.3f}]"
+    for name in HEADLINE_PROBES:
+        one = probes[name]
+        value = f"{_interval(one['auc'])}, accuracy {one['accuracy']:.3f}"
+        yield f"AUC, {name}", value, f"other users {one['floor']:.3f}" if "floor" in one else "not measured"
+    share = f"; one user has {100 * probes['largest_share']:.0f} %" if probes["largest_share"] > ONE_USER else ""
+    users = f"{probes['users']} users, {probes['effective_users']:.1f} effective; folds by {probes['folds_by']}"
+    yield "  they rest on", f"{probes['pairs']} pairs by {probes['by']}", users + share
+
+
+def _interval(found: Numbers) -> str:
+    return format_interval(found["value"], found["low"], found["high"])

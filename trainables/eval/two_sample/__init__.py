@@ -1,1 +1,1 @@
-"""Two-sample metrics: C2ST with its probes, MMD, PRD, and k-nearest-neighbour manifolds."""
+"""Two-sample metrics: C2ST with its probes, MMD, PRD, an out-of-bag forest, and k-nearest-neighbour manifolds."""

@@ -25,10 +25,13 @@ from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
 from trainables.core.config import ConfigError
+from trainables.data.users import effective_users, largest_share
 from trainables.eval.features.feature_tables import Array, RealRows, as_pair, varying
 from trainables.eval.indices import Indices
 from trainables.eval.two_sample.null_band import NullBand
 from trainables.eval.two_sample.probes import PROBES
+
+__all__ = ["PairedScores", "effective_users", "no_difference", "paired_scores"]
 
 WHOLE_USERS = 20  # from which on all pairs of a user are in one fold
 
@@ -74,7 +77,7 @@ class PairedScores:
     @property
     def largest_share(self) -> float:
         """Share of the pairs of the user with most."""
-        return max(Counter(self.owners).values()) / len(self.owners)
+        return largest_share(self.owners)
 
     def auc(self, pairs: Indices | None = None) -> float:
         """Return the weighted AUC of chosen pairs, the mean over the folds that have any."""
@@ -97,16 +100,6 @@ class PairedScores:
     def _auc_of(self, rows: Indices) -> float:
         labels, scores = np.repeat([0, 1], len(rows)), np.concatenate([self.real[rows], self.fake[rows]])
         return float(roc_auc_score(labels, scores, sample_weight=np.tile(self.weights[rows], 2)))
-
-
-def effective_users(owners: Sequence[str]) -> float:
-    """Return (sum_u n_u)^2 / sum_u n_u^2 over the rows of each user.
-
-    >>> effective_users(["a", "a", "b", "b"]), round(effective_users(["a", "a", "a", "b"]), 2)
-    (2.0, 1.6)
-    """
-    sizes = np.array(list(Counter(owners).values()), dtype=np.float64)
-    return float(sizes.sum() ** 2 / np.square(sizes).sum())
 
 
 def paired_scores(
@@ -159,6 +152,23 @@ def no_difference(
 
     Raises ValueError and ConfigError as `paired_scores` does, and ValueError if `repeats < 2`.
     """
+    return NullBand.of(swapped_aucs(real, fake, owners, probe=probe, repeats=repeats, folds=folds, seed=seed))
+
+
+def swapped_aucs(
+    real: RealRows,
+    fake: RealRows,
+    owners: Sequence[str],
+    *,
+    probe: str = "quadratic",
+    repeats: int = 10,
+    folds: int = 5,
+    seed: int = 0,
+) -> tuple[float, ...]:
+    """Return the AUC of `repeats` swaps by chance of the sides of all pairs of a user; a seed swaps the same users.
+
+    Raises ValueError and ConfigError as `paired_scores` does, and ValueError if `repeats < 2`.
+    """
     if repeats < 2:
         raise ValueError(f"expected `repeats >= 2` for a standard deviation, but got {repeats}")
     x, y = as_pair(real, fake)
@@ -168,7 +178,7 @@ def no_difference(
         swap = (rng.random(users.max() + 1) < 0.5)[users][:, None]
         sides = np.where(swap, y, x), np.where(swap, x, y)
         found.append(paired_scores(*sides, owners, probe=probe, folds=folds, seed=seed + repeat).auc())
-    return NullBand.of(found)
+    return tuple(found)
 
 
 def _weights(owners: Sequence[str]) -> Array:

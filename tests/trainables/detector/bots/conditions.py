@@ -26,7 +26,8 @@ def conditions(
     """Return one eased movement with a bow and a still step per condition; of one group, or of a group each."""
     made = pack([bowed(*condition) for condition in conditions], [group or f"g{i}" for i in range(len(conditions))])
     width_px = torch.arange(len(conditions), dtype=torch.float64) + 20.0
-    return encode(replace(made, target_width_px=width_px), config or CanonicalConfig())
+    source = tuple(f"s{i % 2}" for i in range(len(conditions)))
+    return encode(replace(made, target_width_px=width_px, source=source), config or CanonicalConfig())
 
 
 def bowed(steps: int, net: tuple[int, int]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:

@@ -104,7 +104,7 @@ def test_steps_are_whole_pixels_and_end_with_the_movement(style: str, human: Can
 @styles
 def test_group_and_target_are_those_of_the_row(style: str) -> None:
     movements = made(style, EXTREME)
-    assert movements.group == EXTREME.group
+    assert (movements.group, movements.source) == (EXTREME.group, EXTREME.source)
     assert torch.equal(movements.target_width_px, EXTREME.target_width_px)
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.trainables.detector.tiny import assert_same_movements
+from trainables.data.canonical import SAMPLE
 from trainables.data.config import CanonicalConfig
 from trainables.detector.dataset.served_negatives import ServedMovements, read_served, write_served
 from trainables.generation.conditions import Conditions
@@ -103,6 +104,10 @@ def shorter(tensors: dict[str, Any], record: dict[str, Any]) -> None:
     tensors["angle"] = tensors["angle"][:-1]
 
 
+def of_fewer_sources(tensors: dict[str, Any], record: dict[str, Any]) -> None:
+    record["source"] = record["source"][:-1]
+
+
 def of_another_form(tensors: dict[str, Any], record: dict[str, Any]) -> None:
     record["form"] = {"representation": "splines"}
 
@@ -112,10 +117,11 @@ def of_no_form(tensors: dict[str, Any], record: dict[str, Any]) -> None:
 
 
 MISSING = ("model", "model_sha256", "request", "refused", "group", "form", "deltas", "target_width_px")
-DAMAGE = [*map(without, MISSING), fewer, shorter, of_another_form, of_no_form]
+OTHERWISE = (fewer, shorter, of_fewer_sources, of_another_form, of_no_form)
+DAMAGE = {**{name: without(name) for name in MISSING}, **{damage.__name__: damage for damage in OTHERWISE}}
 
 
-@pytest.mark.parametrize("damage", DAMAGE, ids=[*MISSING, "fewer", "shorter", "of_another_form", "of_no_form"])
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_damage_is_one_line(
     folder: Path, tmp_path: Path, damage: Callable[[dict[str, Any], dict[str, Any]], None]
 ) -> None:
@@ -126,6 +132,13 @@ def test_damage_is_one_line(
         read_served(tmp_path / "folder")
     assert str(exc_info.value).startswith(f"{tmp_path / 'folder'}: incomplete movements of the service (")
     assert "\n" not in str(exc_info.value)
+
+
+def test_a_folder_without_sources_is_of_samples(folder: Path, tmp_path: Path) -> None:
+    tensors, record = load_checkpoint(folder)
+    del record["source"]
+    save_checkpoint(tmp_path / "folder", tensors, record)
+    assert set(read_served(tmp_path / "folder").canonical.source) == {SAMPLE}
 
 
 def test_an_unreadable_record_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from trainables.core.config import ConfigError
-from trainables.eval.two_sample.paired import PairedScores, effective_users, no_difference, paired_scores
+from trainables.eval.two_sample.paired import PairedScores, no_difference, paired_scores
 
 Array = npt.NDArray[np.float64]
 
@@ -97,11 +97,6 @@ def test_each_user_counts_alike() -> None:
     assert found.auc() == pytest.approx(ordered / 9)
     assert (found.users, found.largest_share) == (3, 0.8)
     assert found.effective_users == pytest.approx(100 / 66)
-
-
-def test_effective_users_are_all_where_they_are_of_one_size() -> None:
-    assert effective_users(users(7, 70)) == pytest.approx(7)
-    assert effective_users(["a"] * 97 + ["b", "c", "d"]) < 1.1
 
 
 def test_the_threshold_is_the_best_of_the_training_rows() -> None:

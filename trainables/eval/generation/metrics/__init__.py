@@ -6,7 +6,6 @@ imports torch or NumPy: the names and directions are needed by command lines tha
 """
 
 from trainables.eval.generation.metrics import (
-    c2st,
     condition_error,
     density_coverage,
     memorisation,
@@ -15,12 +14,13 @@ from trainables.eval.generation.metrics import (
     precision_recall,
     rejected,
     training_loop,
+    two_sample,
 )
 from trainables.training.metric import MetricSet
 
 GENERATION = MetricSet(
     metrics=(
-        *c2st.METRICS,
+        *two_sample.METRICS,
         *mmd.METRICS,
         *prd.METRICS,
         *precision_recall.METRICS,
@@ -30,12 +30,13 @@ GENERATION = MetricSet(
         *rejected.METRICS,
         *training_loop.METRICS,
     ),
-    headline="val/c2st",
+    headline="val/auc_excess",
     tie_breaker="val/mmd",
-    axis_title=f"{c2st.CHANCE}: indistinguishable",
-    headline_title=f"C2ST on held-out users ({c2st.CHANCE}: indistinguishable)",
-    description="C2ST on held-out users: the balanced accuracy of a probe that classifies movements as real or "
-    "generated. One half means that it cannot distinguish them.",
+    axis_title=f"{two_sample.NO_EXCESS:g}: as other users",
+    headline_title=f"Excess of the AUC on held-out users ({two_sample.NO_EXCESS:g}: as other users)",
+    description="Excess of the AUC on held-out users: how much better a probe separates generated movements from "
+    "those of held-out users than it separates other users from them; of three probes the largest. Zero means that the "
+    "generator is to them what another user is.",
     compared_with="against real movements of the validation split",
     resampled="noise",
     plot_subject="samples",

@@ -1,0 +1,91 @@
+"""The probes of the paired two-sample test: three tables of columns, each with the classifier that suits it.
+
+features        kinematic features, the same for a movement in any direction; logistic regression of degree 2
+pixels          the pixel grid, still runs, ends and profiles; random forest
+convolutions    random convolutions of the raw steps; logistic regression with strong shrinkage
+
+Each probe has a floor: its AUC between the evaluated users and others of their source, who stand in the generator's
+place. A generator that cannot be told from people reads the floor and not one half, for users differ. What counts is
+the excess over the floor, and of the probes the one that finds most.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from trainables.data.canonical import Canonical
+from trainables.eval.features.convolutions import RandomConvolutions
+from trainables.eval.features.kinematic import movement_features
+from trainables.eval.features.pixels import pixel_features
+from trainables.eval.two_sample.null_band import NullBand
+from trainables.eval.two_sample.paired import PairedScores, paired_scores, swapped_aucs
+
+CLASSIFIERS: Mapping[str, str] = {"features": "quadratic", "pixels": "forest", "convolutions": "wide"}
+"""Name of a probe -> its classifier, a key of `trainables.eval.metrics.PROBES`."""
+
+Table = Callable[[Canonical], Float[Tensor, "N F"]]
+
+
+def kinematic_features(movements: Canonical) -> Float[Tensor, "N F"]:
+    """Return the columns `FEATURES`."""
+    return movement_features(movements.deltas, movements.mask)
+
+
+@dataclass(frozen=True, eq=False)
+class Probes:
+    """The probes of one set of evaluated movements, to which thresholds of the convolutions are fitted.
+
+    Attributes:
+        tables: Name of a probe -> function that computes its columns.
+        real: Name of a probe -> columns of the evaluated movements.
+    """
+
+    tables: Mapping[str, Table]
+    real: Mapping[str, Float[Tensor, "N F"]]
+    folds: int
+    seed: int
+
+    @classmethod
+    def fit(cls, evaluated: Canonical, names: Sequence[str], folds: int, seed: int) -> "Probes":
+        """Compute the columns of the evaluated movements, in 60 Hz steps, for the probes of these names."""
+        makers: Mapping[str, Callable[[], Table]] = {
+            "features": lambda: kinematic_features,
+            "pixels": lambda: pixel_features,
+            "convolutions": lambda: RandomConvolutions.fit(evaluated),
+        }
+        tables = {name: makers[name]() for name in names}
+        return cls(tables, {name: table(evaluated) for name, table in tables.items()}, folds, seed)
+
+    def __call__(
+        self, others: Canonical, owners: Sequence[str], rows: Int[Tensor, "K"] | None = None
+    ) -> dict[str, PairedScores]:
+        """Return the scores of every probe for pairs of an evaluated movement and another one.
+
+        Args:
+            others: One movement per evaluated one, or per one of `rows`.
+            owners: User of the evaluated movement of each pair.
+            rows: Row numbers of the evaluated movements; all without it.
+        """
+        return {
+            name: paired_scores(real, other, owners, probe=CLASSIFIERS[name], folds=self.folds, seed=self.seed)
+            for name, real, other in self._sides(others, rows)
+        }
+
+    def no_difference(self, others: Canonical, owners: Sequence[str], repeats: int) -> NullBand:
+        """Return the band of the largest excess where the sides of each user's pairs are swapped by chance.
+
+        The excess of a swap is that over the mean of its probe over all swaps.
+        """
+        swapped = partial(swapped_aucs, owners=owners, repeats=repeats, folds=self.folds, seed=self.seed)
+        aucs = np.array([swapped(real, other, probe=CLASSIFIERS[name]) for name, real, other in self._sides(others)])
+        excess = aucs - aucs.mean(axis=1, keepdims=True)
+        return NullBand.of(excess.max(axis=0).tolist())
+
+    def _sides(self, others: Canonical, rows: Int[Tensor, "K"] | None = None) -> Iterator[tuple[str, Tensor, Tensor]]:
+        """Yield the name of each probe with its columns of both sides."""
+        for name, table in self.tables.items():
+            yield name, self.real[name] if rows is None else self.real[name][rows], table(others)
