@@ -186,6 +186,7 @@ class DataSplits:
         repaired: Reason -> raw events left out by the reader.
         capped: Evaluated split -> usable movements left out of it since their user has more than `rows_per_user`.
         kept: Source -> how many of its movements are usable.
+        recordings: Split -> row number of each of its movements among the recordings that were read.
         sha256: Over configuration, values, groups and, where there are several, sources: equal if and only if the
             training data are.
     """
@@ -197,6 +198,7 @@ class DataSplits:
     repaired: Mapping[str, int]
     capped: Mapping[str, int]
     kept: Mapping[str, Kept]
+    recordings: Mapping[str, Int[Tensor, "N"]]
     sha256: str
 
     def __getitem__(self, split: str) -> Canonical:
@@ -307,7 +309,7 @@ def load_splits(config: DataConfig) -> DataSplits:
     movements = observe_recordings(recordings.recordings)
     rows, unusable = usable(movements, config.canonical)
     dropped = Counter(recordings.dropped) + Counter(unusable)
-    splits, left_out = _split(movements.take(rows), config)
+    splits, chosen, left_out = _split(movements.take(rows), config)
     _require_widths_to_learn_from(splits)
     longest = config.canonical.longest
     too_long = movements.take((movements.length > longest).nonzero().squeeze(1))
@@ -320,14 +322,17 @@ def load_splits(config: DataConfig) -> DataSplits:
         recordings.repaired_events,
         left_out,
         {source: Kept(kept[source], read[source], longer[source]) for source in sorted(read)},
+        {name: rows[those] for name, those in chosen.items()},
         _hash(config, splits),
     )
 
 
-def _split(movements: Movements, config: DataConfig) -> tuple[dict[str, Canonical], dict[str, int]]:
-    """Return the splits, and how many movements the cap left out of each evaluated one."""
+def _split(
+    movements: Movements, config: DataConfig
+) -> tuple[dict[str, Canonical], dict[str, Int[Tensor, "_"]], dict[str, int]]:
+    """Return the splits, the rows of each, and how many movements the cap left out of each evaluated one."""
     split = [split_of(*names) for names in zip(movements.group, movements.source, strict=True)]
-    splits, left_out = {}, {}
+    splits, chosen, left_out = {}, {}, {}
     for name in SPLITS:
         rows = torch.tensor([i for i, p in enumerate(split) if p == name], dtype=torch.int64)
         if not len(rows):
@@ -337,12 +342,13 @@ def _split(movements: Movements, config: DataConfig) -> tuple[dict[str, Canonica
             )
         if name in EVALUATION_SPLITS:
             candidates = movements.take(rows)
-            chosen = capped(candidates.group, _keys(candidates), config.rows_per_user)
-            rows, left_out[name] = rows[chosen], len(rows) - len(chosen)
+            within = capped(candidates.group, _keys(candidates), config.rows_per_user)
+            rows, left_out[name] = rows[within], len(rows) - len(within)
+        chosen[name] = rows
         splits[name] = encode(movements.take(rows), config.canonical)
     _require_users_of_each_source(splits, set(movements.source) - TRAINED_ON_ONLY.keys())
     _require_whole_users(splits)
-    return splits, left_out
+    return splits, chosen, left_out
 
 
 def _keys(movements: Movements) -> list[bytes]:

@@ -24,11 +24,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from trainables.core.config import ConfigError
-from trainables.data.canonical import pack, usable
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_splits, split_of
+from trainables.data.dataset import load_splits
 from trainables.data.observation import Events, observe
-from trainables.data.recordings import RecordingError, read_recordings
+from trainables.data.recordings import RecordingError, read_data
 from trainables.data.rows import error_at, numbered, numbers, positive_or_unknown, read_csv, require_columns, texts
 
 ROW_ID = "row_id"
@@ -84,19 +83,17 @@ def evaluation_table(config: DataConfig, split: str) -> pd.DataFrame:
     """
     splits = load_splits(config)
     canonical = splits[split]
-    recordings = read_recordings(config.source, Path(config.path) if config.path else None).recordings
+    read = read_data(config).recordings
+    recordings = [read[row] for row in splits.recordings[split].tolist()]
     paths = observe(Events(r.t_ms, np.stack([r.x, r.y], axis=1)) for r in recordings)
-    kept, _ = usable(pack(paths, [r.user for r in recordings]), config.canonical)
-    rows = [row for row in kept.tolist() if split_of(recordings[row].user) == split]
-    assert [recordings[row].user for row in rows] == list(canonical.group)
     duration, distance, ratio, turned, width = canonical.condition().double().unbind(dim=1)
     columns = dict(zip(NUMBERS, (duration.exp(), distance.exp(), ratio.exp(), turned.expm1()), strict=True))
-    places = np.array([np.concatenate([paths[row][0], paths[row][-1]]) for row in rows])
+    places = np.array([np.concatenate([path[0], path[-1]]) for path in paths])
     return pd.DataFrame(
         {
             ROW_ID: row_ids(split, splits.sha256, len(canonical)),
             "user": canonical.group,
-            "source": [recordings[row].source for row in rows],
+            "source": canonical.source,
             **{name: values.numpy() for name, values in columns.items()},
             WIDTH: width.exp().numpy(),
             ANGLE: canonical.angle.double().numpy(),
