@@ -92,7 +92,7 @@ def _movements(tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> Serv
     canonical = Canonical(**parts, group=group, source=source)
     origin = {name: record[name] for name in ("model", "model_sha256", "request", "refused")}
     asked = select("requested", tensors)
-    requested = Conditions.of_tensors(asked) if asked else None
+    requested = Conditions.of_tensors(asked, record.get("requested_sources", ())) if asked else None
     require(requested is None or len(requested) == len(canonical), "as many conditions as movements", "others")
     form, data_sha256 = build(CanonicalConfig, record["form"]), str(record.get("data_sha256", ""))
     return ServedMovements(canonical, form, **origin, requested=requested, data_sha256=data_sha256)
