@@ -82,8 +82,8 @@ def read_standardised(path: Path) -> tuple[Movements, Float[Tensor, "N D"]]:
     try:
         record = record_of(path)
         form = build(CanonicalConfig, record["canonical"])
-        numbers = {name: torch.tensor(value, dtype=torch.float64) for name, value in record["statistics"].items()}
-        statistics = Statistics.of_tensors(numbers)
+        tensors = {k: torch.tensor(v, dtype=torch.float64) for k, v in record["statistics"].items()}
+        statistics = Statistics.of_tensors(tensors, ())
         raw, valid = torch.from_numpy(condition.astype(np.float64)), torch.from_numpy(mask.astype(np.bool_))
         frame = _frame(raw, torch.from_numpy(angle.astype(np.float64)), valid, z.shape[2])
         return decode(with_deltas(frame, statistics.denormalise(torch.from_numpy(z), frame)), form), raw

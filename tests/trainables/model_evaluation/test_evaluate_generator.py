@@ -232,7 +232,7 @@ def test_files_side_by_side_differ_by_their_samples_alone(
     assert {(d["value"], d["low"], d["high"]) for d in same["difference_to_first"].values()} == {(0.0, 0.0, 0.0)}
     expected = {
         names.VAL_MMD: by_checkpoint["metrics"]["mmd"]["mmd"],
-        names.VAL_C2ST: by_checkpoint["metrics"]["c2st"]["quadratic"]["accuracy"],
+        names.VAL_AUC_EXCESS: by_checkpoint["metrics"]["probes"]["excess"]["value"],
         names.VAL_CONDITION_ERROR: by_checkpoint["checks"]["conditions"]["mean_median_absolute_sd"],
     }
     for name, value in expected.items():
@@ -347,7 +347,7 @@ def test_the_card_of_a_checkpoint_has_its_data_form_sampling_and_metrics(
     splits = load_splits(DataConfig())
     for name, split in splits.splits.items():
         assert f"Split {name}: {len(split)} movements of {len(set(split.group))} users." in text
-    assert card["metrics"][names.VAL_C2ST]["value"] == found["metrics"]["c2st"]["quadratic"]["accuracy"]
+    assert card["metrics"][names.VAL_AUC_EXCESS]["value"] == found["metrics"]["probes"]["excess"]["value"]
     for value in card["metrics"].values():
         assert value.get("low", value["value"]) <= value["value"] <= value.get("high", value["value"])
     assert card["evaluated"]["users"] == len(set(splits["validation"].group))
