@@ -182,23 +182,23 @@ class DataSplits:
     """The four splits of a data set, their statistics, and the account of what was left out.
 
     Attributes:
-        rows: Split -> number of each of its movements among the recordings read.
         dropped: Reason -> movements left out, over reading and canonicalisation.
         repaired: Reason -> raw events left out by the reader.
         capped: Evaluated split -> usable movements left out of it since their user has more than `rows_per_user`.
         kept: Source -> how many of its movements are usable.
+        recordings: Split -> row number of each of its movements among the recordings that were read.
         sha256: Over configuration, values, groups and, where there are several, sources: equal if and only if the
             training data are.
     """
 
     splits: Mapping[str, Canonical]
-    rows: Mapping[str, tuple[int, ...]]
     statistics: Statistics
     read: int
     dropped: Mapping[str, int]
     repaired: Mapping[str, int]
     capped: Mapping[str, int]
     kept: Mapping[str, Kept]
+    recordings: Mapping[str, Int[Tensor, "N"]]
     sha256: str
 
     def __getitem__(self, split: str) -> Canonical:
@@ -316,20 +316,20 @@ def load_splits(config: DataConfig) -> DataSplits:
     read, kept, longer = (Counter(part.source) for part in (movements, movements.take(rows), too_long))
     return DataSplits(
         splits,
-        {name: tuple(rows[places].tolist()) for name, places in chosen.items()},
         fit_statistics(splits["train"], config.companding_px),
         recordings.read,
         dropped,
         recordings.repaired_events,
         left_out,
         {source: Kept(kept[source], read[source], longer[source]) for source in sorted(read)},
+        {name: rows[those] for name, those in chosen.items()},
         _hash(config, splits),
     )
 
 
 def _split(
     movements: Movements, config: DataConfig
-) -> tuple[dict[str, Canonical], dict[str, Int[Tensor, "N"]], dict[str, int]]:
+) -> tuple[dict[str, Canonical], dict[str, Int[Tensor, "_"]], dict[str, int]]:
     """Return the splits, the rows of each, and how many movements the cap left out of each evaluated one."""
     split = [split_of(*names) for names in zip(movements.group, movements.source, strict=True)]
     splits, chosen, left_out = {}, {}, {}
@@ -342,9 +342,10 @@ def _split(
             )
         if name in EVALUATION_SPLITS:
             candidates = movements.take(rows)
-            kept = capped(candidates.group, _keys(candidates), config.rows_per_user)
-            rows, left_out[name] = rows[kept], len(rows) - len(kept)
-        splits[name], chosen[name] = encode(movements.take(rows), config.canonical), rows
+            within = capped(candidates.group, _keys(candidates), config.rows_per_user)
+            rows, left_out[name] = rows[within], len(rows) - len(within)
+        chosen[name] = rows
+        splits[name] = encode(movements.take(rows), config.canonical)
     _require_users_of_each_source(splits, set(movements.source) - TRAINED_ON_ONLY.keys())
     _require_whole_users(splits)
     return splits, chosen, left_out

@@ -413,6 +413,7 @@ def test_a_gan_is_evaluated_by_the_same_command_but_has_no_sampler(
         (["samples=[a.npy,b.npy]", "n=5"], "expected n=0 with several files"),
         (["samples=[a.npy,b.npy]", "metrics=[mmd]"], "expected no `metrics` with several files"),
         (["samples=[a.npy,b.npy]"], "no such file"),
+        (["samples=."], "expected `samples` to be a file, or a folder of platform.negatives, but got the folder ."),
         (["samples=a.npy", "n=-1"], "`n >= 0`"),
         (["samples=a.npy", "steps=-1"], "`steps >= 0`"),
         (["ckpt=a", "sampling.sampler=euler"], "sampler=euler"),

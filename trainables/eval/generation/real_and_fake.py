@@ -123,7 +123,7 @@ def matched(
     without = {"without a usable sample": real.read - len(partners)}
     return RealAndFake(
         partners,
-        replace(fake.canonical, group=partners.group),
+        replace(fake.canonical, group=partners.group, source=partners.source),
         canonicalise(training, form).canonical,
         partners.condition(),
         {"real": real.read, "fake": file.read},
