@@ -23,7 +23,7 @@ FORM = CanonicalConfig()
 
 @pytest.fixture(scope="module")
 def splits() -> DataSplits:
-    return load_splits(DataConfig())
+    return load_splits(DataConfig(rows_per_user=1000))
 
 
 @pytest.fixture(scope="module")

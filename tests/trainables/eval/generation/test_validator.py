@@ -22,14 +22,14 @@ from trainables.training import metric_names as names
 
 FORM = CanonicalConfig()
 LIMITS = {  # of the null: mean over 30 splits, their standard deviation
-    names.VAL_PRD_PRECISION: (0.960, 0.010),
-    names.VAL_PRD_RECALL: (0.953, 0.015),
-    names.VAL_PRECISION: (0.900, 0.023),
-    names.VAL_RECALL: (0.891, 0.026),
-    names.VAL_DENSITY: (1.006, 0.076),
-    names.VAL_COVERAGE: (0.966, 0.013),
-    names.VAL_MEMORISATION: (1.011, 0.074),
-    names.VAL_MEMORISED_SHARE: (0.015, 0.012),
+    names.VAL_PRD_PRECISION: (0.959, 0.009),
+    names.VAL_PRD_RECALL: (0.963, 0.011),
+    names.VAL_PRECISION: (0.901, 0.024),
+    names.VAL_RECALL: (0.882, 0.032),
+    names.VAL_DENSITY: (1.010, 0.093),
+    names.VAL_COVERAGE: (0.973, 0.013),
+    names.VAL_MEMORISATION: (1.012, 0.088),
+    names.VAL_MEMORISED_SHARE: (0.015, 0.015),
 }
 ERRORS = {names.VAL_CONDITION_ERROR, *map(names.condition_error, MEASURED_CONDITIONS)}
 TESTS = {names.VAL_C2ST, names.VAL_C2ST_AUC, names.VAL_C2ST_EXCESS, names.VAL_MMD}
@@ -40,7 +40,8 @@ UNEASY = 0.64  # four standard deviations above 0.5, see the test of the null
 
 @pytest.fixture(scope="module")
 def splits() -> DataSplits:
-    return load_splits(DataConfig())
+    """Return splits with all movements of a user: the nulls below are those of 160 rows a class."""
+    return load_splits(DataConfig(rows_per_user=1000))
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def smooth(like: Canonical) -> Canonical:
 def test_human_movements_are_indistinguishable_from_those_of_the_same_users(splits: DataSplits) -> None:
     """Null: random halves of the validation split, 160 rows a class, ten splits.
 
-    Over 60 splits the accuracy has mean 0.4995 and s.d. 0.034, the MMD 0.0002 and 0.0019. Limits are 4 s.d. for one
+    Over 30 splits the accuracy has mean 0.499 and s.d. 0.032, the MMD -0.0002 and 0.0013. Limits are 4 s.d. for one
     split (false failure of ten: 3e-4) and for the means of ten (6e-5 each).
     """
     accuracies, distances = [], []
