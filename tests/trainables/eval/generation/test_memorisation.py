@@ -23,7 +23,7 @@ FORM = CanonicalConfig()
 
 @pytest.fixture(scope="module")
 def splits() -> DataSplits:
-    return load_splits(DataConfig(rows_per_user=1000))
+    return load_splits(DataConfig())
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +162,7 @@ def test_copies_of_other_movements_are_found_and_other_users_are_none(
 
 def test_the_share_estimates_the_proportion_of_copies(splits: DataSplits, training: TrainingPaths) -> None:
     """A quarter of copies leaves the median nearly alone: that is what the share is for."""
-    fresh, copies = some(splits["test"], 225), jittered(some(splits["train"], 75), 0.3)
+    fresh, copies = some(splits["test"], 90), jittered(some(splits["train"], 30), 0.3)
     deltas, mask = (torch.cat([getattr(part, name) for part in (fresh, copies)]) for name in ("deltas", "mask"))
     found = training(deltas, mask)
     assert found.ratio > 0.6

@@ -31,7 +31,7 @@ def of(real: Canonical, fake: Canonical, **options: Any) -> Comparison:
 
 @pytest.fixture(scope="module")
 def humans() -> Canonical:
-    return load_splits(DataConfig(rows_per_user=1000))["validation"]
+    return load_splits(DataConfig())["validation"]
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +57,13 @@ DIFFERENCE: dict[str, Callable[[dict[str, Any]], float]] = {  # grows with the d
     "kinematics": lambda found: max(found[name]["ks"] for name in FEATURES) - found["ks_5_percent"],
     "spectra": lambda found: abs(found["tail"]["log10_ratio"]),
 }
-BOUND = {"c2st": 0.70, "mmd": 0.05, "prd": 0.65, "kinematics": 0.15, "spectra": 0.22}
+BOUND = {"c2st": 0.70, "mmd": 0.05, "prd": 0.35, "kinematics": 0.15, "spectra": 0.22}
 
 
-# Null: about 218 against 218 rows of the same users, rows and seeds fixed. Standard deviations over fresh halves are
-# 0.03 of an accuracy, 0.003 of MMD^2, 0.04 of recall and of a KS distance, 0.05 of the tail's log ratio: every bound
-# is at least four of them above what halves have in the mean, so a fresh split fails for less than 1 in 10,000.
+# Null: 85 against 79 rows of the same users, rows and seeds fixed. Over 20 fresh halves the mean and the standard
+# deviation are 0.44 and 0.05 of the accuracy, 0.111 and 0.030 of prd, -0.001 and 0.003 of MMD^2, -0.02 and 0.03 of
+# kinematics, 0.07 and 0.05 of the tail: every bound is at least five of them above, so a fresh split fails for less
+# than 1 in 10,000, that of the tail for less than 2 in 100.
 @pytest.mark.parametrize("metric", METRICS)
 def test_a_metric_is_small_for_the_same_users_and_large_for_bots(
     metric: str, null: Comparison, alternative: Comparison
@@ -126,9 +127,9 @@ def test_the_permutation_test_uses_a_seeded_choice_of_too_many_rows(
     null: Comparison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = METRICS["mmd"](null)
-    monkeypatch.setattr("trainables.eval.generation.report.TEST_ROWS", 200)
+    monkeypatch.setattr("trainables.eval.generation.report.TEST_ROWS", 100)
     part = METRICS["mmd"](null)
-    assert (whole["rows_tested"], part["rows_tested"]) == ([len(null.real), len(null.fake)], [100, 100])
+    assert (whole["rows_tested"], part["rows_tested"]) == ([len(null.real), len(null.fake)], [50, 50])
     assert part["mmd"] == whole["mmd"]
 
 
