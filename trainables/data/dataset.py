@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import product
 from typing import NamedTuple
 
@@ -72,7 +72,12 @@ class Statistics:
 
         Args:
             sources: Names of the sources of the training split.
+
+        Raises:
+            ConfigError: a tensor is missing, or one too many.
         """
+        names = {field.name for field in fields(cls)} - {"sources"}
+        require(tensors.keys() == names, f"statistics {', '.join(sorted(names))}", ", ".join(sorted(tensors)))
         return cls(
             tensors["mean"],
             tensors["std"],
@@ -352,10 +357,10 @@ def _split(
 
 
 def _keys(movements: Movements) -> list[bytes]:
-    """Return a hash of all that each movement is: steps, user, source and target width."""
+    """Return a hash of what each movement is: steps, user and target width, whatever its source is called."""
     keys = []
     for row, length in enumerate(movements.length.tolist()):
-        about = movements.source[row], movements.group[row], float(movements.target_width_px[row])
+        about = movements.group[row], float(movements.target_width_px[row])
         steps_px = movements.steps_px[row, :length].double().contiguous().numpy()
         keys.append(hashlib.blake2b(repr(about).encode() + steps_px.tobytes(), digest_size=8).digest())
     return keys

@@ -133,7 +133,7 @@ def test_the_same_command_writes_the_same_bytes_and_n_chooses(samples: Path, tmp
         assert evaluate(command) == 0
         written.append((tmp_path / "report.json").read_bytes())
     assert written[0] == written[1]
-    assert (read(tmp_path)["fake"]["evaluated"], read(tmp_path)["real"]["evaluated"]) == (60, 263)
+    assert (read(tmp_path)["fake"]["evaluated"], read(tmp_path)["real"]["evaluated"]) == (60, 90)
     assert set(read(tmp_path)["metrics"]) == {"mmd"}
     assert read(tmp_path)["plots"] == ["gallery.png"]
 
@@ -445,7 +445,7 @@ def test_more_samples_than_there_are_or_of_other_data_are_refused(
     (other / "weights.safetensors").write_bytes((trained[0] / "weights.safetensors").read_bytes())
     (other / "record.json").write_text(json.dumps(record | {"data_sha256": "0"}))
     for command, message in (
-        ([f"ckpt={trained[0]}", "n=336"], "n=336 and 335 movements"),
+        ([f"ckpt={trained[0]}", "n=165"], "n=165 and 164 movements"),
         ([f"samples={samples}", "n=9999"], "n=9999"),
         ([f"samples={samples}", "n=30"], "usable fake movements >= 40"),
         ([f"ckpt={other}"], "trained on other data"),
