@@ -445,7 +445,7 @@ def test_more_samples_than_there_are_or_of_other_data_are_refused(
     (other / "weights.safetensors").write_bytes((trained[0] / "weights.safetensors").read_bytes())
     (other / "record.json").write_text(json.dumps(record | {"data_sha256": "0"}))
     for command, message in (
-        ([f"ckpt={trained[0]}", "n=165"], "n=165 and 164 movements"),
+        ([f"ckpt={trained[0]}", "n=160"], "n=160 and 159 movements"),
         ([f"samples={samples}", "n=9999"], "n=9999"),
         ([f"samples={samples}", "n=30"], "usable fake movements >= 40"),
         ([f"ckpt={other}"], "trained on other data"),
