@@ -120,9 +120,9 @@ class MarginsConfig:
 class Rule:
     """Limits, margins, and the confidence that the headline metric is lower.
 
-    At 0.95 an equal challenger's headline is found to be lower once in twenty decisions where groups are of equal size, and
-    once in nineteen on the default holdout split, where no group has more than 12 of 89 rows. With the margins, which
-    are broken by chance as well, one equal challenger in 28 is promoted there (`benchmarks.decisions`).
+    At 0.95 the headline of an equal challenger is found to be lower once in twenty decisions where groups are of equal
+    size, and about as often on the default holdout split, where no group has more than 12 of 89 rows. With the margins,
+    which are broken by chance as well, one equal challenger in 28 is promoted there (`benchmarks.decisions`).
     """
 
     confidence: Confidence = 0.95
