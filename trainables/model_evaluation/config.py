@@ -1,6 +1,6 @@
 """Configuration of the evaluation of a generator, or of movements made elsewhere; without torch."""
 
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Annotated
 
 from trainables.core.bounds import AnyInt, Choice, Distinct, Length, NonNegativeInt, check
@@ -13,6 +13,7 @@ GENERATOR_SPLITS = ("validation", "test")
 GeneratorSplit = Annotated[
     str, Choice(GENERATOR_SPLITS, remedies={"holdout": "the holdout split is reserved for the promotion"})
 ]
+CROSSFIT_KEYS = ("ckpt", "crossfit", "seed", "device", "out_dir", "data")  # the others have their defaults there
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,16 @@ class EvalConfig:
     sampling: SamplingChanges = field(default_factory=SamplingChanges)  # null: as the checkpoint was evaluated
     device: str = "cpu"  # torch device
     out_dir: str = "evaluation"  # folder to write
+    # folds of users: a model per fold is trained on the others with the configuration of the checkpoint, so that every
+    # user outside of the holdout split is evaluated once; 0: the checkpoint itself
+    crossfit: NonNegativeInt = 0
     comparison: MetricConfig = field(default_factory=MetricConfig)
     data: DataConfig = field(default_factory=DataConfig)  # for samples of a file; a checkpoint brings its own
 
     def __post_init__(self) -> None:
         check(self)
+        if self.crossfit:
+            self._check_crossfit()
         given = "both" if self.ckpt and self.samples else "neither"
         require(bool(self.ckpt) != bool(self.samples), "exactly one of `ckpt` and `samples`", given)
         several = len(self.samples) > 1
@@ -46,3 +52,15 @@ class EvalConfig:
         chosen = f"metrics=[{', '.join(self.metrics)}]"
         require(default, "no `metrics` with several files, which are compared by those of the training", chosen)
         require(not several or self.n == 0, "n=0 with several files, which are compared row by row", f"n={self.n}")
+
+    def _check_crossfit(self) -> None:
+        """Require two folds, a checkpoint, and the defaults of the keys that choose what is evaluated and how."""
+        law, got = "`crossfit=0` or `crossfit >= 2`", f"crossfit={self.crossfit}"
+        require(self.crossfit >= 2, law, got, "one fold has no other users to train on; give crossfit=5")
+        law = "`ckpt` with crossfit, which trains models with the configuration of a checkpoint"
+        require(not self.samples, law, f"samples={', '.join(self.samples)}", "give ckpt=FOLDER, or leave crossfit out")
+        for key in fields(self):
+            value = getattr(self, key.name)
+            default = key.default if key.default_factory is MISSING else key.default_factory()
+            law = f"the default of `{key.name}` with crossfit, which evaluates as the training of the checkpoint did"
+            require(key.name in CROSSFIT_KEYS or value == default, law, f"{key.name}={value}", "leave it out")
