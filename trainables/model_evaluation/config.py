@@ -1,7 +1,7 @@
 """Configuration of the evaluation of a generator, or of movements made elsewhere; without torch."""
 
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Annotated
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from typing import Annotated, Any
 
 from trainables.core.bounds import AnyInt, Choice, Distinct, Length, NonNegativeInt, check
 from trainables.core.config import require
@@ -60,7 +60,16 @@ class EvalConfig:
         law = "`ckpt` with crossfit, which trains models with the configuration of a checkpoint"
         require(not self.samples, law, f"samples={', '.join(self.samples)}", "give ckpt=FOLDER, or leave crossfit out")
         for key in fields(self):
-            value = getattr(self, key.name)
             default = key.default if key.default_factory is MISSING else key.default_factory()
+            changed = "" if key.name in CROSSFIT_KEYS else _changed(key.name, getattr(self, key.name), default)
             law = f"the default of `{key.name}` with crossfit, which evaluates as the training of the checkpoint did"
-            require(key.name in CROSSFIT_KEYS or value == default, law, f"{key.name}={value}", "leave it out")
+            require(not changed, law, changed, "leave it out")
+
+
+def _changed(name: str, value: Any, default: Any) -> str:
+    """Return the first key with another value than its default, as a user gives it; empty where there is none."""
+    if is_dataclass(value):
+        parts = (_changed(f"{name}.{part}", one, getattr(default, part)) for part, one in vars(value).items())
+        return next(filter(None, parts), "")
+    shown = f"[{','.join(map(str, value))}]" if isinstance(value, tuple) else value
+    return "" if value == default else f"{name}={shown}"

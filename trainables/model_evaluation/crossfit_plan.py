@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from trainables.core.config import build, require, with_values
 from trainables.core.formatting import clock
@@ -13,6 +13,7 @@ from trainables.data.dataset import DataSplits, load_splits
 from trainables.data.users import effective_users
 from trainables.eval.generation.config import MINIMUM_MOVEMENTS
 from trainables.eval.generation.matching import evaluated_rows
+from trainables.eval.two_sample.paired import WHOLE_USERS
 from trainables.generation.model_type import GENERATOR
 from trainables.model_evaluation.config import EvalConfig
 from trainables.specs import TRAINABLES
@@ -23,6 +24,8 @@ from trainables.training.trainable import TrainableSpec
 
 FOLDER = "crossfit"  # of all folds, in `out_dir`
 STOPPING = "early_stopping"  # the group of a configuration by which a run may end before its last epoch
+
+FIRST_EVALUATIONS, FINAL_EVALUATIONS = 2, 5  # of a fold before and after its epochs, in evaluations of an epoch
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,22 +162,40 @@ def plan_lines(crossfit: Crossfit) -> Iterator[str]:
         f"left out: the {len(set(holdout.group))} users of the holdout split, "
         "neither trained on nor evaluated, so that they stay unseen"
     )
+    if min(len(run.users) for run in crossfit.runs) < WHOLE_USERS:
+        yield (
+            f"probes: a fold has fewer than {WHOLE_USERS} users, so their cross-validation is over pairs and not over "
+            "users, also for the floor; fewer folds have more users"
+        )
     if not crossfit.left:
         yield f"cost: all {count * crossfit.epochs} epochs are trained already"
         return
-    epoch_s, basis = epoch_seconds(crossfit)
+    cost = epoch_cost(crossfit)
+    begun = sum(run.folder.last_epoch > 0 for run in crossfit.runs)
+    seconds = crossfit.left * (cost.training_s + cost.evaluation_s)
+    seconds += ((count - begun) * FIRST_EVALUATIONS + count * FINAL_EVALUATIONS) * cost.evaluation_s
     yield (
-        f"cost: {crossfit.left} of {count} x {crossfit.epochs} epochs to train, {epoch_s:.1f} s each ({basis}), "
-        f"about {clock(crossfit.left * epoch_s)}"
+        f"cost: {crossfit.left} of {count} x {crossfit.epochs} epochs to train, each {cost.training_s:.1f} s and "
+        f"{cost.evaluation_s:.1f} s of evaluation ({cost.basis}); about {clock(seconds)} in all"
     )
 
 
-def epoch_seconds(crossfit: Crossfit) -> tuple[float, str]:
-    """Return the seconds of an epoch with its evaluation, and where they are from: the checkpoint's run, or timed."""
+class EpochCost(NamedTuple):
+    """Seconds of an epoch and of its evaluation, and where they are from."""
+
+    training_s: float
+    evaluation_s: float
+    basis: str
+
+
+def epoch_cost(crossfit: Crossfit) -> EpochCost:
+    """Return the median cost of an epoch in the run of the checkpoint; timed here where it recorded none."""
     path = crossfit.checkpoint.resolve().parents[1]
     lines = RunFolder(path, crossfit.spec.metrics.epoch_order).metrics() if (path / METRICS).is_file() else []
-    parts = (names.TRAIN_SECONDS, names.VAL_SECONDS)
-    recorded = [sum(line[part] for part in parts) for line in lines if all(part in line for part in parts)]
+    recorded = [line for line in lines if names.TRAIN_SECONDS in line and names.VAL_SECONDS in line]
     if recorded:
-        return statistics.median(recorded), "recorded by the run of the checkpoint"
-    return crossfit.spec.load().measure(crossfit.runs[0].config).epoch_s, "timed on this machine"
+        parts = (names.TRAIN_SECONDS, names.VAL_SECONDS)
+        training_s, evaluation_s = (statistics.median(line[part] for line in recorded) for part in parts)
+        return EpochCost(training_s, evaluation_s, "recorded by the run of the checkpoint")
+    cost = crossfit.spec.load().measure(crossfit.runs[0].config)
+    return EpochCost(cost.steps_per_epoch * cost.step_s, cost.evaluation_s, "timed on this machine")
