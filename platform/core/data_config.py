@@ -27,5 +27,3 @@ class EvaluationRowsConfig:
         check(self)
         known = Path(self.out).suffix.lower() in SUFFIXES
         require(known, f"`out` to end in {' or '.join(SUFFIXES)}", f"out={self.out}", "give out=conditions.parquet")
-        law = "no `fold` where the conditions of a split are written"
-        require(self.data.fold is None, law, f"fold={self.data.fold}", "leave data.fold out")
