@@ -191,6 +191,7 @@ def main() -> None:
     """Run the benchmark: print tables and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recordings", type=Path, help="Parquet table of movements, beside the default data")
+    parser.add_argument("--sources", nargs="*", help='of all that are read, "default data" among them; all without it')
     parser.add_argument("--bots", type=Path, help="Parquet table of third-party bots")
     parser.add_argument("--splits", type=int, default=5)
     parser.add_argument("--movements", type=int, default=400, help="evaluated movements, at most")
@@ -202,8 +203,8 @@ def main() -> None:
     for one in read_recordings("table", arguments.recordings).recordings if arguments.recordings else ():
         by_source.setdefault(one.source, []).append(one)
     results: dict[str, Any] = {"sources": {}, "bots": {}}
-    for source, recordings in by_source.items():
-        found = results["sources"][source] = measure(recordings, arguments.splits, arguments.movements)
+    for source in arguments.sources or by_source:
+        found = results["sources"][source] = measure(by_source[source], arguments.splits, arguments.movements)
         effective = f"{found['evaluated_effective_users']:.1f} effective users are evaluated"
         report(f"{source}: {found['movements']} movements of {found['users']} users, {effective}", found)
     if arguments.bots:

@@ -43,7 +43,7 @@ def broken(cls: Any, name: str, bound: Bound) -> Iterator[Any]:
     """Plain values of a field that its type takes and its bound does not."""
     kind = kind_of(get_type_hints(cls)[name])
     if isinstance(bound, WHOLE):
-        entries = tuple(defaults(cls)[name] or ())
+        entries = tuple(defaults(cls)[name] or (["a"] if "str" in kind else []))
         yield from (value for value in ((), entries[:1] * 2) if not bound.holds(value))
         return
     for value in VALUES:

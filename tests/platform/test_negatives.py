@@ -176,7 +176,7 @@ def test_with_a_hardness_the_service_samples_the_conditions(url: str, folder: Pa
     assert (job.hardness, job.conditions) == ((0.0, 0.5), ())
     kept = read_served(folder)
     evaluated = {"hardness": [0.0, 0.5], "detector": DETECTOR, "looked_through": N}
-    assert kept.request == {"seed": 0, "steps": None} | evaluated
+    assert kept.request == {"seed": 0, "steps": None, "source": None} | evaluated
     assert kept.canonical.group == ("served",) * N
     assert kept.canonical.mask.sum(dim=1).tolist() == [22] * N  # exp(-1) s
 

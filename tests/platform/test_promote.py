@@ -18,7 +18,9 @@ from platform.promotion.latency import Latency
 from platform.promotion.rule import LimitsConfig, MarginsConfig, Rule, decide, to_json
 from trainables.core.cli import FAILED, WRONG_INPUT, run
 from trainables.core.config import build
-from trainables.diffusion.config import DiffusionConfig, ModelConfig
+from trainables.data.config import DataConfig
+from trainables.data.dataset import load_splits
+from trainables.diffusion.config import DiffusionConfig, ModelConfig, OptimConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling_config import SamplingConfig
 from trainables.eval.generation.config import EvaluationConfig
@@ -36,9 +38,14 @@ FREE = ["margins.memorised_share=1", "margins.latency_ratio=100"]
 def trained(folder: Path, steps: int, seed: int = 0) -> Path:
     """A checkpoint of a diffusion that was trained for some steps."""
     evaluated = EvaluationConfig(movements=120, probes=("features",))
-    model, sampling = ModelConfig(base_channels=16), SamplingConfig(steps=2)
     config = DiffusionConfig(
-        seed=seed, epochs=1, steps_per_epoch=steps, model=model, sampling=sampling, evaluation=evaluated
+        seed=seed,
+        epochs=1,
+        steps_per_epoch=steps,
+        model=ModelConfig(base_channels=16),
+        optim=OptimConfig(lr=4e-3),
+        sampling=SamplingConfig(steps=4),
+        evaluation=evaluated,
     )
     *_, last = epochs(config)
     last.save(folder)
@@ -52,7 +59,7 @@ def poor(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def better(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tmp_path_factory.mktemp("better") / "checkpoint", 60)
+    return trained(tmp_path_factory.mktemp("better") / "checkpoint", 120)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +112,7 @@ def test_a_better_challenger_becomes_champion_with_the_reason_recorded(
         weights(poor),
     )
     assert decision["data"]["split"] == "holdout"
-    assert decision["data"]["movements"] == 120
+    assert decision["data"]["movements"] == len(load_splits(DataConfig())["holdout"])
     assert all(check["held"] for check in decision["checks"])
     assert decision["versions"]["torch"] == version("torch")
     assert reserved(storage) == 2  # the champion's evaluation of the first promotion served again

@@ -55,7 +55,17 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def test_a_sweep_runs_and_writes_its_results(small: tuple[Path, str]) -> None:
     home, printed = small
     assert "\x1b" not in printed  # no terminal: no control characters
-    for words in ("Plan", "trial 0: epoch 2/2", "Ranking", "Leaderboard", "untrained model", "floor", "report", "Next"):
+    for words in (
+        "Plan",
+        "trial 0: epoch 2/2",
+        "Ranking",
+        "Leaderboard",
+        "effective",
+        "untrained model",
+        "floor",
+        "report",
+        "Next",
+    ):
         assert words in printed
     study = home / "results" / "small"
     summary = json.loads((study / "summary.json").read_text())
@@ -68,7 +78,7 @@ def test_a_sweep_runs_and_writes_its_results(small: tuple[Path, str]) -> None:
         [manifest] = (study / "trials").glob(f"trial-{trial['trial']:04d}-*/manifest.json")
         assert json.loads(manifest.read_text())["data_sha256"] == record["data_sha256"]
     assert record["epoch"] == 2
-    assert 0.9 <= summary["untrained"] <= 1.0  # white noise is almost always detected
+    assert 0.3 <= summary["untrained"] <= 0.6  # white noise is almost always detected: an AUC of 1 less the floor
     for picture in ("learning_curves", "gallery", "features"):
         with Image.open(study / "pictures" / f"{picture}.png") as image:
             assert min(image.size) > 400

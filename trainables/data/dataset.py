@@ -14,7 +14,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import product
 from typing import NamedTuple
 
@@ -78,7 +78,12 @@ class Statistics:
 
         Args:
             sources: Names of the sources of the training split.
+
+        Raises:
+            ConfigError: a tensor is missing, or one too many.
         """
+        names = {field.name for field in fields(cls)} - {"sources"}
+        require(tensors.keys() == names, f"statistics {', '.join(sorted(names))}", ", ".join(sorted(tensors)))
         return cls(
             tensors["mean"],
             tensors["std"],
@@ -192,6 +197,7 @@ class DataSplits:
         repaired: Reason -> raw events left out by the reader.
         capped: Evaluated split -> usable movements left out of it since their user has more than `rows_per_user`.
         kept: Source -> how many of its movements are usable.
+        recordings: Split -> row number of each of its movements among the recordings that were read.
         sha256: Over configuration, values, groups and, where there are several, sources: equal if and only if the
             training data are.
     """
@@ -203,6 +209,7 @@ class DataSplits:
     repaired: Mapping[str, int]
     capped: Mapping[str, int]
     kept: Mapping[str, Kept]
+    recordings: Mapping[str, Int[Tensor, "N"]]
     sha256: str
 
     def __getitem__(self, split: str) -> Canonical:
@@ -315,7 +322,8 @@ def load_splits(config: DataConfig) -> DataSplits:
     observed = (_observed_once if config.fold else _observed)(replace(config, fold=None))
     movements = observed.movements
     rows, unusable = usable(movements, config.canonical)
-    splits, left_out, reserved = _split(movements.take(rows), config)
+    splits, chosen, left_out = _split(movements.take(rows), config)
+    reserved = len(rows) - sum(map(len, chosen.values())) - sum(left_out.values())
     dropped = Counter(observed.dropped) + Counter(unusable) + Counter({NOT_IN_FOLDS: reserved})
     _require_widths_to_learn_from(splits)
     longest = config.canonical.longest
@@ -329,6 +337,7 @@ def load_splits(config: DataConfig) -> DataSplits:
         observed.repaired,
         left_out,
         {source: Kept(kept[source], read[source], longer[source]) for source in sorted(read)},
+        {name: rows[those] for name, those in chosen.items()},
         _hash(config, splits),
     )
 
@@ -351,10 +360,12 @@ def _observed(config: DataConfig) -> _Observed:
 _observed_once = functools.lru_cache(maxsize=1)(_observed)  # for folds, which share their recordings
 
 
-def _split(movements: Movements, config: DataConfig) -> tuple[dict[str, Canonical], dict[str, int], int]:
-    """Return the splits, how many movements the cap left out of each evaluated one, and how many are in none."""
+def _split(
+    movements: Movements, config: DataConfig
+) -> tuple[dict[str, Canonical], dict[str, Int[Tensor, "_"]], dict[str, int]]:
+    """Return the splits, the rows of each, and how many movements the cap left out of each evaluated one."""
     split = _splits_of_rows(movements, config)
-    splits, left_out = {}, {}
+    splits, chosen, left_out = {}, {}, {}
     for name in SPLITS if config.fold is None else FOLD_SPLITS:
         rows = torch.tensor([i for i, p in enumerate(split) if p == name], dtype=torch.int64)
         if not len(rows):
@@ -364,12 +375,13 @@ def _split(movements: Movements, config: DataConfig) -> tuple[dict[str, Canonica
             )
         if name != TRAINED:
             candidates = movements.take(rows)
-            chosen = capped(candidates.group, _keys(candidates), config.rows_per_user)
-            rows, left_out[name] = rows[chosen], len(rows) - len(chosen)
+            within = capped(candidates.group, _keys(candidates), config.rows_per_user)
+            rows, left_out[name] = rows[within], len(rows) - len(within)
+        chosen[name] = rows
         splits[name] = encode(movements.take(rows), config.canonical)
-    _require_users_of_each_source(splits, {source for source in movements.source if source not in TRAINED_ON_ONLY})
+    _require_users_of_each_source(splits, set(movements.source) - TRAINED_ON_ONLY.keys())
     _require_whole_users(splits)
-    return splits, left_out, sum(name not in splits for name in split)
+    return splits, chosen, left_out
 
 
 def _splits_of_rows(movements: Movements, config: DataConfig) -> list[str]:
@@ -391,10 +403,10 @@ def _splits_of_rows(movements: Movements, config: DataConfig) -> list[str]:
 
 
 def _keys(movements: Movements) -> list[bytes]:
-    """Return a hash of all that each movement is: steps, user, source and target width."""
+    """Return a hash of what each movement is: steps, user and target width, whatever its source is called."""
     keys = []
     for row, length in enumerate(movements.length.tolist()):
-        about = movements.source[row], movements.group[row], float(movements.target_width_px[row])
+        about = movements.group[row], float(movements.target_width_px[row])
         steps_px = movements.steps_px[row, :length].double().contiguous().numpy()
         keys.append(hashlib.blake2b(repr(about).encode() + steps_px.tobytes(), digest_size=8).digest())
     return keys

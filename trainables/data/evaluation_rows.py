@@ -13,6 +13,7 @@ column of the same name, and is then compared pair by pair.
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +25,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from trainables.core.config import ConfigError
-from trainables.data.canonical import pack, usable
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_splits, split_of
+from trainables.data.dataset import load_splits
 from trainables.data.observation import Events, observe
-from trainables.data.recordings import RecordingError, read_recordings
+from trainables.data.recordings import RecordingError, read_data
 from trainables.data.rows import error_at, numbered, numbers, positive_or_unknown, read_csv, require_columns, texts
 
 ROW_ID = "row_id"
@@ -84,19 +84,17 @@ def evaluation_table(config: DataConfig, split: str) -> pd.DataFrame:
     """
     splits = load_splits(config)
     canonical = splits[split]
-    recordings = read_recordings(config.source, Path(config.path) if config.path else None).recordings
+    read = read_data(config).recordings
+    recordings = [read[row] for row in splits.recordings[split].tolist()]
     paths = observe(Events(r.t_ms, np.stack([r.x, r.y], axis=1)) for r in recordings)
-    kept, _ = usable(pack(paths, [r.user for r in recordings]), config.canonical)
-    rows = [row for row in kept.tolist() if split_of(recordings[row].user) == split]
-    assert [recordings[row].user for row in rows] == list(canonical.group)
     duration, distance, ratio, turned, width = canonical.condition().double().unbind(dim=1)
     columns = dict(zip(NUMBERS, (duration.exp(), distance.exp(), ratio.exp(), turned.expm1()), strict=True))
-    places = np.array([np.concatenate([paths[row][0], paths[row][-1]]) for row in rows])
+    places = np.array([np.concatenate([path[0], path[-1]]) for path in paths])
     return pd.DataFrame(
         {
             ROW_ID: row_ids(split, splits.sha256, len(canonical)),
             "user": canonical.group,
-            "source": [recordings[row].source for row in rows],
+            "source": canonical.source,
             **{name: values.numpy() for name, values in columns.items()},
             WIDTH: width.exp().numpy(),
             ANGLE: canonical.angle.double().numpy(),
@@ -116,15 +114,34 @@ def write_evaluation_table(table: pd.DataFrame, path: Path) -> None:
     staged.replace(path)
 
 
-def read_evaluation_table(path: Path) -> tuple[tuple[str, ...], Float[Tensor, "N D"], Float[Tensor, "N"]]:
-    """Return the row ids, the raw conditions (columns as in `CONDITION_NAMES`) and the directions of a table.
+@dataclass(frozen=True, eq=False)
+class EvaluationRows:
+    """Conditions of a table.
+
+    Attributes:
+        raw: Raw conditions, columns as in `CONDITION_NAMES`.
+        angle: Directions on the screen, radians.
+        source: Source of each row's movement.
+    """
+
+    row_ids: tuple[str, ...]
+    raw: Float[Tensor, "N D"]
+    angle: Float[Tensor, "N"]
+    source: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.row_ids)
+
+
+def read_evaluation_table(path: Path) -> EvaluationRows:
+    """Return the conditions of a table.
 
     Raises:
         RecordingError: The file cannot be read, a column is missing, or a value is no number, with its row.
     """
-    required = (ROW_ID, *NUMBERS, WIDTH, ANGLE)
+    required = (ROW_ID, "source", *NUMBERS, WIDTH, ANGLE)
     if path.suffix.lower() == ".csv":
-        frame = read_csv(path, required, (ROW_ID,))
+        frame = read_csv(path, required, (ROW_ID, "source"))
     else:
         try:
             require_columns(path, pq.read_schema(path).names, required)
@@ -135,7 +152,8 @@ def read_evaluation_table(path: Path) -> tuple[tuple[str, ...], Float[Tensor, "N
     turned, width = numbers(path, frame, NUMBERS[3]), positive_or_unknown(path, frame, WIDTH)
     raw = np.stack([np.log(duration), np.log(distance), np.log(ratio), np.log1p(turned), np.log(width)], axis=1)
     angle = torch.from_numpy(numbers(path, frame, ANGLE).copy())  # pandas hands out arrays that cannot be written
-    return tuple(texts(path, frame, ROW_ID)), torch.from_numpy(raw), angle
+    names, source = (tuple(texts(path, frame, column)) for column in (ROW_ID, "source"))
+    return EvaluationRows(names, torch.from_numpy(raw), angle, source)
 
 
 def _positive(path: Path, frame: pd.DataFrame, column: str) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":

@@ -63,7 +63,7 @@ def part_of(path: Path, part: str) -> Path:
 
 def statistics_record(statistics: Statistics) -> dict[str, Any]:
     """Return statistics as plain numbers; `read_standardised` reads them."""
-    return {name: tensor.tolist() for name, tensor in vars(statistics).items()}
+    return {name: tensor.tolist() for name, tensor in statistics.tensors().items()}
 
 
 def read_standardised(path: Path) -> tuple[Movements, Float[Tensor, "N D"]]:
@@ -82,7 +82,8 @@ def read_standardised(path: Path) -> tuple[Movements, Float[Tensor, "N D"]]:
     try:
         record = record_of(path)
         form = build(CanonicalConfig, record["canonical"])
-        statistics = Statistics(**{k: torch.tensor(v, dtype=torch.float64) for k, v in record["statistics"].items()})
+        tensors = {k: torch.tensor(v, dtype=torch.float64) for k, v in record["statistics"].items()}
+        statistics = Statistics.of_tensors(tensors, ())
         raw, valid = torch.from_numpy(condition.astype(np.float64)), torch.from_numpy(mask.astype(np.bool_))
         frame = _frame(raw, torch.from_numpy(angle.astype(np.float64)), valid, z.shape[2])
         return decode(with_deltas(frame, statistics.denormalise(torch.from_numpy(z), frame)), form), raw

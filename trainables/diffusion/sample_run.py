@@ -16,6 +16,7 @@ from trainables.core.config import ConfigError, plain, require
 from trainables.core.version import VERSION
 from trainables.data.canonical import decode, with_deltas
 from trainables.data.config import CONDITION_NAMES, CanonicalConfig
+from trainables.data.dataset import source_index
 from trainables.data.evaluation_rows import SUFFIXES, read_evaluation_table
 from trainables.data.samples import statistics_record
 from trainables.diffusion.api import Conditions, Generator, load_generator
@@ -71,9 +72,11 @@ def _conditions(
     """
     path, row_ids, count = Path(config.cond), tuple[str, ...](), config.n
     if path.suffix.lower() in SUFFIXES:
-        row_ids, raw, angle = read_evaluation_table(path)
-        given = source.given_conditions(_without_unlearnt(raw, source), count or len(raw), config.seed)
-        conditions = replace(given, angle=angle)  # in the direction of the row that is matched
+        rows = read_evaluation_table(path)
+        row_ids, sources = rows.row_ids, source.training_conditions.sources
+        given = source.given_conditions(_without_unlearnt(rows.raw, source), count or len(rows), config.seed)
+        # in the direction and of the source of the movement that is matched
+        conditions = Conditions(given.raw, rows.angle, source_index(rows.source, sources), sources)
     elif config.cond:
         raw = read_conditions(path)
         conditions = source.given_conditions(raw, count or len(raw), config.seed)

@@ -29,7 +29,7 @@ from trainables.eval.generation.report_table import key_metrics
 from trainables.model_evaluation.config import EvalConfig
 from trainables.model_evaluation.generator_card import write_card
 from trainables.models import MovementGenerator, load_generator
-from trainables.training.checkpoint import WEIGHTS, CheckpointError, file_sha256, load_record
+from trainables.training.checkpoint import RECORD, WEIGHTS, CheckpointError, file_sha256, load_record
 
 MADE = (  # of the record of a file of samples, for the report
     *("kind", "model", "weights_sha256", "model_sha256", "data_sha256", "version", "seed", "sampling", "request"),
@@ -166,6 +166,8 @@ def read_file(path: Path) -> Observed:
     """
     if not path.is_dir():
         return read_movements(path)
+    law, remedy = "`samples` to be a file, or a folder of platform.negatives", "give samples=FOLDER/samples.parquet"
+    require((path / RECORD).exists(), law, f"the folder {path}", remedy)
     stored = read_served(path)
     movements = decode(stored.canonical, stored.form)
     requested = None if stored.requested is None else stored.requested.raw

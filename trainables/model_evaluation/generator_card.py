@@ -52,7 +52,7 @@ class GeneratorCard:
 
     Attributes:
         model: Kind, hash of the weights, number of parameters, epoch.
-        data: Source, hash, and movements and users of each split and collection.
+        data: Source, hash, and movements and users of each split and source.
         form: Representation, steps, channels, and whether target widths were learnt.
         sampling: Settings of the sampler; None where the generator has none.
         evaluated: Split or file of real movements, and counts of both sides.
@@ -141,7 +141,7 @@ class GeneratorCard:
             f"Model: {trained}, weights {model['weights_sha256'][:16]}.",
             f"Recordings: {data['source']}, hash {data['sha256'][:16]}.",
             *(f"Split {name}: {count}." for name, count in data["splits"].items()),
-            *(f"Users of {name} in the training: {count}." for name, count in data["collections"].items()),
+            *(f"Training split, source {name}: {count}." for name, count in data["sources"]["train"].items()),
         ]
 
     def _form(self) -> list[str]:
@@ -211,20 +211,18 @@ def data_of(data: DataConfig) -> dict[str, Any]:
     """Return source, hash and sizes of the data of a training."""
     splits = load_splits(data)
     return {
-        "source": data.source,
+        "source": data.label,
         "sha256": splits.sha256,
         "splits": {name: _counted(split, split.group) for name, split in splits.splits.items()},
-        "collections": collections(splits["train"]),
+        "sources": {name: sources_of(split) for name, split in splits.splits.items()},
     }
 
 
-def collections(movements: Canonical) -> dict[str, str]:
-    """Return movements and users of each collection that the names of users begin with, "sapimouse/user64"."""
+def sources_of(movements: Canonical) -> dict[str, str]:
+    """Return movements and users of each source."""
     found: dict[str, list[str]] = {}
-    for user in movements.group:
-        collection, slash, _ = user.partition("/")
-        if slash:
-            found.setdefault(collection, []).append(user)
+    for source, user in zip(movements.source, movements.group, strict=True):
+        found.setdefault(source, []).append(user)
     return {name: _counted(users, users) for name, users in sorted(found.items())}
 
 

@@ -123,8 +123,8 @@ def test_a_fold_that_is_none_is_refused(text: str) -> None:
 
 
 def test_more_folds_than_users_are_refused_in_one_line() -> None:
-    with pytest.raises(ConfigError, match=r"users of sapimouse outside of the holdout split >= 52, .* got 51; use few"):
-        load_splits(DataConfig(fold="1/52"))
+    with pytest.raises(ConfigError, match=r"users of sapimouse outside of the holdout split >= 99, .*; use few"):
+        load_splits(DataConfig(fold="1/99"))
 
 
 def test_a_table_is_split_by_fold_too(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def with_value(column: str, row: int, value: float) -> Callable[[], pd.DataFrame
 
 def in_list() -> pd.DataFrame:
     frame = movements()
-    frame.at[1, "y"] = [np.nan] * 12
+    frame["y"] = [frame["y"][0], [np.nan] * 12]
     return frame
 
 
@@ -93,8 +93,13 @@ def in_list() -> pd.DataFrame:
             "expected each `row_id` once, but got test-7 2",
         ),
         ("a.parquet", lambda: movements().assign(row_id="test-7"), ConfigError, "expected each `row_id` once, but got"),
-        ("a.csv", lambda: events().assign(row_id=[None, *["a"] * 23]), RecordingError, "row 2: expected a value of"),
-        ("a.parquet", lambda: movements().assign(row_id=["a", None]), RecordingError, "row 2: expected a value of"),
+        ("a.csv", lambda: events().assign(row_id=["", *["a"] * 23]), RecordingError, "row 2: expected a value of"),
+        (
+            "a.parquet",
+            lambda: movements().assign(row_id=pd.Series(["a", None], dtype="string")),
+            RecordingError,
+            "row 2: expected a value of",
+        ),
     ],
 )
 def test_a_fault_is_one_line(

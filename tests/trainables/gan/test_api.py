@@ -165,6 +165,13 @@ def test_conditions_are_sampled_from_the_training_users(source: GanGenerator, sp
         source.draw_conditions(5, seed=0, longest=2)
 
 
+def test_a_length_above_its_own_is_refused_and_a_shorter_one_is_not(source: GanGenerator) -> None:
+    assert source.canonical_at(40).sequence_length == 40
+    own = source.canonical.sequence_length
+    with pytest.raises(ConfigError, match=f"^expected `seq_len <= {own}`, the length of the model, but got seq_len="):
+        source.canonical_at(own + 1)
+
+
 def test_a_checkpoint_of_another_kind_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     tensors, record = load_checkpoint(checkpoint)
     save_checkpoint(tmp_path / "other", tensors, {**record, "kind": "diffusion"})

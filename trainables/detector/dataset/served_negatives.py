@@ -61,10 +61,11 @@ def write_served(movements: ServedMovements, folder: Path) -> None:
     if movements.requested is not None:
         own = {name: tensor.clone() for name, tensor in movements.requested.tensors().items()}  # files share no memory
         tensors |= flatten("requested", own)
+    sources = [] if movements.requested is None else list(movements.requested.sources)
     origin = {name: getattr(movements, name) for name in ("model", "model_sha256", "refused", "data_sha256")}
     record = {"kind": KIND, "form": plain(movements.form), "request": dict(movements.request), **origin}
     names = {name: list(getattr(movements.canonical, name)) for name in ("group", "source")}
-    save_checkpoint(folder, tensors, {**record, **names})
+    save_checkpoint(folder, tensors, {**record, **names, "requested_sources": sources})
 
 
 def read_served(folder: Path) -> ServedMovements:
@@ -92,7 +93,7 @@ def _movements(tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> Serv
     canonical = Canonical(**parts, group=group, source=source)
     origin = {name: record[name] for name in ("model", "model_sha256", "request", "refused")}
     asked = select("requested", tensors)
-    requested = Conditions.of_tensors(asked) if asked else None
+    requested = Conditions.of_tensors(asked, record.get("requested_sources", ())) if asked else None
     require(requested is None or len(requested) == len(canonical), "as many conditions as movements", "others")
     form, data_sha256 = build(CanonicalConfig, record["form"]), str(record.get("data_sha256", ""))
     return ServedMovements(canonical, form, **origin, requested=requested, data_sha256=data_sha256)

@@ -123,11 +123,12 @@ def matched(
     without = {"without a usable sample": real.read - len(partners)}
     return RealAndFake(
         partners,
-        replace(fake.canonical, group=partners.group),
+        replace(fake.canonical, group=partners.group, source=partners.source),
         canonicalise(training, form).canonical,
         partners.condition(),
         {"real": real.read, "fake": file.read},
         {"real": _counted(real.dropped, without), "fake": _counted(file.dropped, fake.dropped)},
+        in_pairs=True,
     )
 
 

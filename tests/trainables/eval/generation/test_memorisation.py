@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.data.canonical import Canonical, reobserve, with_deltas
+from trainables.data.canonical import Canonical, concatenate, reobserve, with_deltas
 from trainables.data.config import CanonicalConfig, DataConfig
 from trainables.data.dataset import DataSplits, load_splits
 from trainables.eval.generation.memorisation import (
@@ -162,7 +162,8 @@ def test_copies_of_other_movements_are_found_and_other_users_are_none(
 
 def test_the_share_estimates_the_proportion_of_copies(splits: DataSplits, training: TrainingPaths) -> None:
     """A quarter of copies leaves the median nearly alone: that is what the share is for."""
-    fresh, copies = some(splits["test"], 225), jittered(some(splits["train"], 75), 0.3)
+    unseen = concatenate(splits["test"], splits["holdout"])
+    fresh, copies = some(unseen, 150), jittered(some(splits["train"], 50), 0.3)
     deltas, mask = (torch.cat([getattr(part, name) for part in (fresh, copies)]) for name in ("deltas", "mask"))
     found = training(deltas, mask)
     assert found.ratio > 0.6
