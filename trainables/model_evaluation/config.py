@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from trainables.core.bounds import AnyInt, Choice, Distinct, Length, NonNegativeInt, check
 from trainables.core.config import require
+from trainables.core.device import require_device
 from trainables.data.config import DataConfig
 from trainables.diffusion.sampling_config import SamplingChanges
 from trainables.eval.generation.config import METRIC_NAMES, MetricConfig
@@ -41,6 +42,7 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         check(self)
+        require_device(self.device)
         if self.crossfit:
             self._check_crossfit()
         given = "both" if self.ckpt and self.samples else "neither"

@@ -273,6 +273,14 @@ def test_input_that_cannot_be_used_is_refused_in_one_line(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_device_that_is_not_there_is_refused_before_any_training(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate([f"ckpt={checkpoint}", "crossfit=2", "device=cuda:99", f"out_dir={tmp_path}"]) == WRONG_INPUT
+    assert re.fullmatch(r"error: device=cuda:99: not available \(.*\); use cpu\n", capsys.readouterr().err)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_detector_has_no_folds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_checkpoint(tmp_path / "d", {}, {"kind": "detector", "config": plain(DetectorConfig()), "epoch": 1})
     assert platform_evaluate.main([f"ckpt={tmp_path / 'd'}", "crossfit=5"]) == WRONG_INPUT
