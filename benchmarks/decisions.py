@@ -42,9 +42,9 @@ from trainables.model_evaluation.result import EvaluationResult
 from trainables.training import metric_names as names
 
 SIZES = {  # rows of each user, from `load_splits(DataConfig())`; a promotion is decided on the holdout split
-    "validation": (*(12,) * 10, 11, 9, 8, 5, 5, 3, 2, 1),
-    "test": (12, 12, 12, 12, 12, 9, 6, 6, 5, 3, 1),
-    "holdout": (12, 12, 12, 12, 11, 11, 9, 5, 4, 4),
+    "validation": (*(12,) * 8, 11, 11, 8, 6, 5, 5, 5, 5, 2, 2, 2, 1),
+    "test": (12, 12, 12, 9, 6, 6, 3, 3, 3, 1, 1),
+    "holdout": (12, 12, 12, 12, 12, 11, 9, 5, 4),
 }
 DECIDED_ON = ("holdout", "test")
 COVERED_ON = "validation"

@@ -121,8 +121,8 @@ class Rule:
     """Limits, margins, and the confidence that the headline metric is lower.
 
     At 0.95 the headline of an equal challenger is found to be lower once in twenty decisions where groups are of equal
-    size, and once in eleven on the default holdout split, where one group has 182 of 328 rows. With the margins, which
-    are broken by chance as well, one equal challenger in seventeen is promoted there (`benchmarks.decisions`).
+    size, and about as often on the default holdout split, where no group has more than 12 of 89 rows. With the margins,
+    which are broken by chance as well, one equal challenger in 28 is promoted there (`benchmarks.decisions`).
     """
 
     confidence: Confidence = 0.95

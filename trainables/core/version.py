@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-VERSION = "0.2.0"  # as in pyproject.toml
+VERSION = "0.3.0"  # as in pyproject.toml
 UNNAMED = "0.1.0"  # versions before 0.2.0 did not write their number
 
 

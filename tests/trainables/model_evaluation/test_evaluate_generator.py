@@ -85,7 +85,9 @@ def read(folder: Path) -> dict[str, Any]:
 
 def test_a_checkpoint_has_the_metrics_of_its_training(report: Path, trained: tuple[Path, dict[str, float]]) -> None:
     found, metrics = read(report), trained[1]
-    assert found["metrics"]["c2st"]["quadratic"]["accuracy"] == metrics[names.VAL_AUC_EXCESS]
+    features = found["metrics"]["probes"]["features"]
+    assert features["auc"]["value"] == pytest.approx(metrics[names.probe_auc("features")])
+    assert features["floor"] == pytest.approx(metrics[names.probe_floor("features")])
     assert found["metrics"]["mmd"]["mmd"] == pytest.approx(metrics[names.VAL_MMD], rel=1e-9)
     assert found["metrics"]["prd"]["recall"] == metrics[names.VAL_RECALL]
     assert found["metrics"]["prd"]["prd_precision"] == pytest.approx(metrics[names.VAL_PRD_PRECISION])
@@ -102,7 +104,7 @@ def test_the_report_records_the_checkpoint_and_the_data(report: Path, trained: t
     for side in ("real", "fake"):
         account = found[side]
         assert account["evaluated"] + sum(account["dropped"].values()) == account["read"]
-    assert set(found["metrics"]) == {"c2st", "mmd", "prd", "kinematics", "spectra"}
+    assert set(found["metrics"]) == {"probes", "c2st", "mmd", "prd", "kinematics", "spectra"}
     assert {"python", "torch", "numpy", "scipy", "scikit-learn", "cursory"} == set(found["versions"])
 
 
@@ -445,7 +447,7 @@ def test_more_samples_than_there_are_or_of_other_data_are_refused(
     (other / "weights.safetensors").write_bytes((trained[0] / "weights.safetensors").read_bytes())
     (other / "record.json").write_text(json.dumps(record | {"data_sha256": "0"}))
     for command, message in (
-        ([f"ckpt={trained[0]}", "n=165"], "n=165 and 164 movements"),
+        ([f"ckpt={trained[0]}", "n=160"], "n=160 and 159 movements"),
         ([f"samples={samples}", "n=9999"], "n=9999"),
         ([f"samples={samples}", "n=30"], "usable fake movements >= 40"),
         ([f"ckpt={other}"], "trained on other data"),

@@ -63,7 +63,7 @@ DIFFERENCE: dict[str, Callable[[dict[str, Any]], float]] = {  # grows with the d
 BOUND = {"probes": 0.2, "c2st": 0.70, "mmd": 0.05, "prd": 0.65, "kinematics": 0.15, "spectra": 0.22}
 
 
-# Null: about 167 against 167 rows of the same users, rows and seeds fixed. Standard deviations over fresh halves are
+# Null: about 158 against 158 rows of the same users, rows and seeds fixed. Standard deviations over fresh halves are
 # 0.03 of an accuracy, 0.003 of MMD^2, 0.04 of recall and of a KS distance, 0.05 of the tail's log ratio: every bound
 # is at least four of them above what halves have in the mean, so a fresh split fails for less than 1 in 10,000.
 @pytest.mark.parametrize("metric", METRICS)
