@@ -80,6 +80,7 @@ BEFORE_THE_SERVICE = (
     Run("python -m platform.evaluate ckpt=CHECKPOINT", "metrics=[mmd]"),
     Run("python -m platform.evaluate ckpt=CHECKPOINT seed=7", "metrics=[spectra] out_dir=evaluation/seed"),
     Run("python -m platform.evaluate ckpt=CHECKPOINT split=test out_dir=evaluation/test", "metrics=[kinematics]"),
+    Run("python -m platform.evaluate ckpt=CHECKPOINT crossfit=5 out_dir=evaluation/crossfit", "crossfit=2"),
     Run("python -m platform.evaluate samples=theirs.parquet out_dir=evaluation/theirs", "metrics=[mmd]"),
     Run("python -m platform.evaluate ckpt=results/train/detector/checkpoints/last out_dir=evaluation/detector"),
     Run(

@@ -25,6 +25,12 @@ def test_the_conditions_of_a_split_are_written_by_suffix(
     assert [path.name] == [entry.name for entry in path.parent.iterdir()]
 
 
+def test_the_conditions_of_a_fold_are_those_of_its_users(tmp_path: Path) -> None:
+    assert run(COMMAND, main, ["conditions", "data.fold=1/5", f"out={tmp_path / 'c.csv'}"]) == 0
+    written = pd.read_csv(tmp_path / "c.csv")
+    assert tuple(written["user"]) == load_splits(DataConfig(fold="1/5"))["validation"].group
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -33,6 +39,7 @@ def test_the_conditions_of_a_split_are_written_by_suffix(
         (["split=test"], "expected a verb, but got none; use python -m platform.data conditions"),
         (["condition"], "expected an override key=value or one of conditions, but got condition"),
         (["conditions", "out=c.txt"], "expected `out` to end in .parquet or .csv, but got out=c.txt"),
+        (["conditions", "data.fold=1/5", "split=test"], "expected `split` in {train, validation}, but got split=test"),
         (["conditions", "data.source=table"], "expected a `path` with source=table"),
         (["conditions", "data.source=table", "data.path=nowhere.csv"], "no such file"),
     ],

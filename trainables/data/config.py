@@ -3,6 +3,7 @@
 The names of choices stand here; a test compares them with the dicts of functions that the choices name.
 """
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ SOURCE_NAMES = ("cursory", "balabit", "sapimouse", "table")  # the keys of `trai
 DEFAULT_SOURCE = SOURCE_NAMES[0]
 SPLITS = ("train", "validation", "test", "holdout")
 EVALUATION_SPLITS = SPLITS[1:]  # all but the training split
+FOLD_SPLITS = SPLITS[:2]  # those of a fold: its users are the validation split, those of the other folds are trained on
 MINIMUM_STEPS = 8  # a third difference and five spectral bands need as many
 RATE_HZ = 60.0  # of the observation
 MEASURED_CONDITIONS = ("log_duration_s", "log_distance_px", "log_path_ratio", "log1p_turning_rad")
@@ -89,6 +91,30 @@ class SourceConfig:
 
 
 @dataclass(frozen=True)
+class Fold:
+    """One of `count` folds of users, by its number from 1."""
+
+    number: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Fold":
+        """Return the fold of a text; raises ConfigError.
+
+        >>> Fold.parse("2/5")
+        Fold(number=2, count=5)
+        """
+        parts = re.fullmatch(r"(\d{1,4})/(\d{1,4})", text)
+        number, count = (int(parts[1]), int(parts[2])) if parts else (0, 0)
+        law, remedy = "`fold` to be k/K with 1 <= k <= K and K >= 2", "write 1/5 for the first of five folds"
+        require(1 <= number <= count and count >= 2, law, f"fold={text}", remedy)
+        return cls(number, count)
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """Recordings to read, and their canonical form."""
 
@@ -102,9 +128,14 @@ class DataConfig:
     rows_per_user: PositiveInt = 12
     # several sources in place of `source` and `path`, as [{reader:table,path:one.parquet,name:one},{reader:cursory}]
     sources: Annotated[tuple[SourceConfig, ...], Distinct()] = ()
+    # one of K folds of the users outside of the holdout split, as 1/5: they are the validation split, all others are
+    # trained on, and there is no other split; null: the four splits by hash
+    fold: str | None = None
 
     def __post_init__(self) -> None:
         check(self)
+        if self.fold is not None:
+            Fold.parse(self.fold)
         alone = not self.sources or (self.source, self.path) == (DEFAULT_SOURCE, None)
         got = f"source={self.source}, path={self.path} and {len(self.sources)} sources"
         require(alone, "`source` and `path`, or `sources`", got, "leave one of them out")

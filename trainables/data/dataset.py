@@ -3,6 +3,9 @@
 A split is decided by a hash of the group (the user, else the recording session), so that no user stands in two splits,
 whatever the order or the number of the recordings. Sources whose groups may share a user are trained on only. In
 the evaluated splits a user has at most `rows_per_user` movements. Statistics come from the training split alone.
+
+With `fold` there are two splits: the users of one of K folds (`trainables.data.folds`) are evaluated, those of the
+others are trained on, and those of the holdout split are left out.
 """
 
 import functools
@@ -11,7 +14,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import product
 from typing import NamedTuple
 
@@ -24,7 +27,8 @@ from torch.utils.data import Dataset
 from trainables.core.config import ConfigError, require
 from trainables.data.canonical import TENSORS, Canonical, Movements, encode, pack, usable
 from trainables.data.companding import compand, expand
-from trainables.data.config import CONDITION_WIDTH, EVALUATION_SPLITS, MEASURED_CONDITIONS, SPLITS, DataConfig
+from trainables.data.config import CONDITION_WIDTH, FOLD_SPLITS, MEASURED_CONDITIONS, SPLITS, DataConfig, Fold
+from trainables.data.folds import folds_of_users
 from trainables.data.observation import Events, observe
 from trainables.data.recordings import Recording, read_data
 from trainables.data.sources import TRAINED_ON_ONLY
@@ -37,6 +41,8 @@ BUCKET = 8.0  # steps; the network's internal length is a multiple of it
 # Chosen among 20,000 by the sizes of the default splits alone: of those with 20 named users in training and validation,
 # 15 effective users in validation and 7.5 in test and holdout, it has the most training movements of named users.
 SPLIT_SALT = "split-11375"
+TRAINED, HELD_OUT, RESERVED = "train", "validation", "holdout"
+NOT_IN_FOLDS = "of users of the holdout split, whom folds leave out"
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +190,7 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class DataSplits:
-    """The four splits of a data set, their statistics, and the account of what was left out.
+    """The four splits of a data set, or the two of a fold, their statistics, and the account of what was left out.
 
     Attributes:
         dropped: Reason -> movements left out, over reading and canonicalisation.
@@ -207,6 +213,8 @@ class DataSplits:
     sha256: str
 
     def __getitem__(self, split: str) -> Canonical:
+        known = ", ".join(self.splits)
+        require(split in self.splits, f"`split` in {{{known}}}", f"split={split}", "a fold of users has no other")
         return self.splits[split]
 
     def table(self) -> str:
@@ -308,13 +316,15 @@ def load_splits(config: DataConfig) -> DataSplits:
     Raises:
         RecordingError: the recordings cannot be read.
         ConfigError: a split is empty after dropping, an evaluated one has no user of an evaluated source, a user stands
-            in two splits, or another than the training split alone has target widths.
+            in two splits, another than the training split alone has target widths, or a source has fewer users than
+            there are folds.
     """
-    recordings = read_data(config)
-    movements = observe_recordings(recordings.recordings)
+    observed = (_observed_once if config.fold else _observed)(replace(config, fold=None))
+    movements = observed.movements
     rows, unusable = usable(movements, config.canonical)
-    dropped = Counter(recordings.dropped) + Counter(unusable)
     splits, chosen, left_out = _split(movements.take(rows), config)
+    reserved = len(rows) - sum(map(len, chosen.values())) - sum(left_out.values())
+    dropped = Counter(observed.dropped) + Counter(unusable) + Counter({NOT_IN_FOLDS: reserved})
     _require_widths_to_learn_from(splits)
     longest = config.canonical.longest
     too_long = movements.take((movements.length > longest).nonzero().squeeze(1))
@@ -322,9 +332,9 @@ def load_splits(config: DataConfig) -> DataSplits:
     return DataSplits(
         splits,
         fit_statistics(splits["train"], config.companding_px),
-        recordings.read,
+        observed.read,
         dropped,
-        recordings.repaired_events,
+        observed.repaired,
         left_out,
         {source: Kept(kept[source], read[source], longer[source]) for source in sorted(read)},
         {name: rows[those] for name, those in chosen.items()},
@@ -332,20 +342,38 @@ def load_splits(config: DataConfig) -> DataSplits:
     )
 
 
+class _Observed(NamedTuple):
+    """Movements of all recordings, and the reader's account of them."""
+
+    movements: Movements
+    read: int
+    dropped: Mapping[str, int]
+    repaired: Mapping[str, int]
+
+
+def _observed(config: DataConfig) -> _Observed:
+    recordings = read_data(config)
+    movements = observe_recordings(recordings.recordings)
+    return _Observed(movements, recordings.read, recordings.dropped, recordings.repaired_events)
+
+
+_observed_once = functools.lru_cache(maxsize=1)(_observed)  # for folds, which share their recordings
+
+
 def _split(
     movements: Movements, config: DataConfig
 ) -> tuple[dict[str, Canonical], dict[str, Int[Tensor, "_"]], dict[str, int]]:
     """Return the splits, the rows of each, and how many movements the cap left out of each evaluated one."""
-    split = [split_of(*names) for names in zip(movements.group, movements.source, strict=True)]
+    split = _splits_of_rows(movements, config)
     splits, chosen, left_out = {}, {}, {}
-    for name in SPLITS:
+    for name in SPLITS if config.fold is None else FOLD_SPLITS:
         rows = torch.tensor([i for i, p in enumerate(split) if p == name], dtype=torch.int64)
         if not len(rows):
             raise ConfigError(
                 f"expected `users of the {name} split >= 1`, but got 0 of {len(set(movements.group))} with "
                 f"{len(movements)} usable movements; read recordings of more users"
             )
-        if name in EVALUATION_SPLITS:
+        if name != TRAINED:
             candidates = movements.take(rows)
             within = capped(candidates.group, _keys(candidates), config.rows_per_user)
             rows, left_out[name] = rows[within], len(rows) - len(within)
@@ -354,6 +382,24 @@ def _split(
     _require_users_of_each_source(splits, set(movements.source) - TRAINED_ON_ONLY.keys())
     _require_whole_users(splits)
     return splits, chosen, left_out
+
+
+def _splits_of_rows(movements: Movements, config: DataConfig) -> list[str]:
+    """Return the split of each movement: by hash, or whether its user is in the fold."""
+    split = [split_of(*names) for names in zip(movements.group, movements.source, strict=True)]
+    if config.fold is None:
+        return split
+    fold, owners = Fold.parse(config.fold), list(zip(movements.group, movements.source, split, strict=True))
+    evaluated = [(user, source) for user, source, name in owners if source not in TRAINED_ON_ONLY and name != RESERVED]
+    users, sources = zip(*evaluated, strict=True) if evaluated else ((), ())
+    fold_of = folds_of_users(users, sources, config.rows_per_user, fold.count)
+
+    def placed(user: str, source: str, name: str) -> str:
+        if source in TRAINED_ON_ONLY or name == RESERVED:
+            return name
+        return HELD_OUT if fold_of[user] == fold.number else TRAINED
+
+    return [placed(*of_row) for of_row in owners]
 
 
 def _keys(movements: Movements) -> list[bytes]:
@@ -368,7 +414,7 @@ def _keys(movements: Movements) -> list[bytes]:
 
 def _require_users_of_each_source(splits: Mapping[str, Canonical], sources: Collection[str]) -> None:
     """Require a user of each evaluated source in each evaluated split: a figure would be silent about the source."""
-    for name, source in product(EVALUATION_SPLITS, sorted(sources)):
+    for name, source in product(_evaluated(splits), sorted(sources)):
         require(
             source in splits[name].source,
             f"`users of {source} in the {name} split >= 1`",
@@ -377,10 +423,14 @@ def _require_users_of_each_source(splits: Mapping[str, Canonical], sources: Coll
         )
 
 
+def _evaluated(splits: Mapping[str, Canonical]) -> list[str]:
+    return [name for name in splits if name != TRAINED]
+
+
 def _require_whole_users(splits: Mapping[str, Canonical]) -> None:
     """Require each user in one split: with recordings of a source that is trained on only one may stand in two."""
-    training = set(splits["train"].group)
-    for name in EVALUATION_SPLITS:
+    training = set(splits[TRAINED].group)
+    for name in _evaluated(splits):
         both = sorted(training & set(splits[name].group))
         law = f"users of the {name} split who are not trained on"
         require(not both, law, ", ".join(both[:3]), f"name the users of {', '.join(TRAINED_ON_ONLY)} apart from others")
@@ -388,7 +438,7 @@ def _require_whole_users(splits: Mapping[str, Canonical]) -> None:
 
 def _require_widths_to_learn_from(splits: Mapping[str, Canonical]) -> None:
     """Require target widths in the training split where another has some: a network cannot use an unseen condition."""
-    known = [name for name in SPLITS if not bool(splits[name].target_width_px.isnan().all())]
+    known = [name for name in splits if not bool(splits[name].target_width_px.isnan().all())]
     require(
         not known or "train" in known,
         "target widths in the training split where another has some",
@@ -400,8 +450,7 @@ def _require_widths_to_learn_from(splits: Mapping[str, Canonical]) -> None:
 def _hash(config: DataConfig, splits: Mapping[str, Canonical]) -> str:
     head = hashlib.sha256(repr((config.canonical, config.rows_per_user)).encode())
     several = len({source for split in splits.values() for source in split.source}) > 1
-    for name in SPLITS:
-        split = splits[name]
+    for name, split in splits.items():
         head.update("\n".join([name, *split.group, *(split.source if several else ())]).encode())
         for tensor in TENSORS:
             head.update(getattr(split, tensor).contiguous().numpy().tobytes())

@@ -11,7 +11,8 @@ from pathlib import Path
 from trainables.core.bounds import NonNegativeInt, check
 from trainables.core.cli import run
 from trainables.core.command import Command, Request
-from trainables.core.config import ConfigError, build, plain
+from trainables.core.config import build, plain
+from trainables.core.device import require_device
 from trainables.diffusion.config import DiffusionConfig
 
 ABOUT = """
@@ -35,14 +36,7 @@ class PlaceConfig:
 
     def __post_init__(self) -> None:
         check(self)
-        if self.device == "cpu":
-            return
-        import torch
-
-        try:
-            torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError) as error:
-            raise ConfigError(f"device={self.device}: not available ({str(error).splitlines()[0]}); use cpu") from None
+        require_device(self.device)
 
 
 COMMAND: Command = Command(

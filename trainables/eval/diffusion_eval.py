@@ -6,7 +6,8 @@
 A checkpoint makes one sample per held-out movement under that movement's conditions, as in its training; a file has its
 own movements, which may name the held-out movements that they were made for (`python -m platform.data conditions`).
 Both then pass the same steps as recordings. Writes `report.json` and plots into `out_dir`, for a checkpoint a card as
-well; several files (samples=[A,B]) are compared in one table and one report.
+well; several files (samples=[A,B]) are compared in one table and one report. With crossfit=5 five models are trained,
+each without the users of one fold, and every user is evaluated once (`trainables.model_evaluation.crossfit`).
 
 The holdout split is refused: it is reserved for the promotion, which counts its evaluations in a ledger.
 
@@ -38,6 +39,10 @@ def main(request: Request) -> int:
     config = build(EvalConfig, {**request.config, "samples": given})
     if config.ckpt and (own := [key for key in request.given if key.startswith("data.")]):
         raise ConfigError(f"expected no data keys with `ckpt`, but got {own[0]}; set val_split=FILE for other users")
+    if config.crossfit:
+        from trainables.model_evaluation.crossfit import write_crossfit
+
+        return write_crossfit(config)
     if len(config.samples) > 1:
         from trainables.model_evaluation.compare_files import write_comparison
 

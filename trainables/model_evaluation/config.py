@@ -1,10 +1,11 @@
 """Configuration of the evaluation of a generator, or of movements made elsewhere; without torch."""
 
-from dataclasses import dataclass, field
-from typing import Annotated
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from typing import Annotated, Any
 
 from trainables.core.bounds import AnyInt, Choice, Distinct, Length, NonNegativeInt, check
 from trainables.core.config import require
+from trainables.core.device import require_device
 from trainables.data.config import DataConfig
 from trainables.diffusion.sampling_config import SamplingChanges
 from trainables.eval.generation.config import METRIC_NAMES, MetricConfig
@@ -13,6 +14,7 @@ GENERATOR_SPLITS = ("validation", "test")
 GeneratorSplit = Annotated[
     str, Choice(GENERATOR_SPLITS, remedies={"holdout": "the holdout split is reserved for the promotion"})
 ]
+CROSSFIT_KEYS = ("ckpt", "crossfit", "seed", "device", "out_dir", "data")  # the others have their defaults there
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,17 @@ class EvalConfig:
     sampling: SamplingChanges = field(default_factory=SamplingChanges)  # null: as the checkpoint was evaluated
     device: str = "cpu"  # torch device
     out_dir: str = "evaluation"  # folder to write
+    # folds of users: a model per fold is trained on the others with the configuration of the checkpoint, so that every
+    # user outside of the holdout split is evaluated once; 0: the checkpoint itself
+    crossfit: NonNegativeInt = 0
     comparison: MetricConfig = field(default_factory=MetricConfig)
     data: DataConfig = field(default_factory=DataConfig)  # for samples of a file; a checkpoint brings its own
 
     def __post_init__(self) -> None:
         check(self)
+        require_device(self.device)
+        if self.crossfit:
+            self._check_crossfit()
         given = "both" if self.ckpt and self.samples else "neither"
         require(bool(self.ckpt) != bool(self.samples), "exactly one of `ckpt` and `samples`", given)
         several = len(self.samples) > 1
@@ -46,3 +54,24 @@ class EvalConfig:
         chosen = f"metrics=[{', '.join(self.metrics)}]"
         require(default, "no `metrics` with several files, which are compared by those of the training", chosen)
         require(not several or self.n == 0, "n=0 with several files, which are compared row by row", f"n={self.n}")
+
+    def _check_crossfit(self) -> None:
+        """Require two folds, a checkpoint, and the defaults of the keys that choose what is evaluated and how."""
+        law, got = "`crossfit=0` or `crossfit >= 2`", f"crossfit={self.crossfit}"
+        require(self.crossfit >= 2, law, got, "one fold has no other users to train on; give crossfit=5")
+        law = "`ckpt` with crossfit, which trains models with the configuration of a checkpoint"
+        require(not self.samples, law, f"samples={', '.join(self.samples)}", "give ckpt=FOLDER, or leave crossfit out")
+        for key in fields(self):
+            default = key.default if key.default_factory is MISSING else key.default_factory()
+            changed = "" if key.name in CROSSFIT_KEYS else _changed(key.name, getattr(self, key.name), default)
+            law = f"the default of `{key.name}` with crossfit, which evaluates as the training of the checkpoint did"
+            require(not changed, law, changed, "leave it out")
+
+
+def _changed(name: str, value: Any, default: Any) -> str:
+    """Return the first key with another value than its default, as a user gives it; empty where there is none."""
+    if is_dataclass(value):
+        parts = (_changed(f"{name}.{part}", one, getattr(default, part)) for part, one in vars(value).items())
+        return next(filter(None, parts), "")
+    shown = f"[{','.join(map(str, value))}]" if isinstance(value, tuple) else value
+    return "" if value == default else f"{name}={shown}"

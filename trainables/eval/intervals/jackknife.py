@@ -13,8 +13,16 @@ where a tenth of their variance is their group's (0.947 and 0.936 with eight gro
 Two metrics over the same rows are compared by the difference of their jackknives, group by group: what makes a group
 hard for both cancels.
 
+A metric that is measured in K strata with groups of their own, by a fit of its own in each (folds of users, each with
+its model), is the mean over strata. What is left out of one stratum leaves the others as they are, so
+
+    se^2 = 1 / K^2  sum_k se_k^2        interval = mean ± t_{G-K} se        G groups in all strata together
+
+with the strata as they are: what the fits have in common, such as training users, is not part of it.
+
 References: The Jackknife Estimate of Variance (Efron & Stein, 1981), doi:10.1214/aos/1176345462. Leverage, Influence,
 and the Jackknife in Clustered Regression Models (MacKinnon, Nielsen & Webb, 2022), estimator CV3J, arXiv:2205.03288.
+Introduction to Variance Estimation (Wolter, 2007), chapter 4, "Usage in Stratified Sampling".
 """
 
 import math
@@ -89,12 +97,29 @@ def interval(
 
     Raises ValueError unless `0 < confidence < 1`, and for fewer than two groups.
     """
+    return over_strata([metric], confidence, within)
+
+
+def over_strata(
+    metrics: Sequence[JackknifeEstimate], confidence: float = 0.95, within: tuple[float, float] = (-math.inf, math.inf)
+) -> Interval:
+    """Return the mean of one metric over strata, each with groups of its own, and its two-sided interval.
+
+    Args:
+        metrics: The metric in each stratum, with and without each of the groups there.
+        within: Smallest and largest value that the metric can take; the interval is cut there.
+
+    Raises ValueError unless `0 < confidence < 1`, for no stratum, and for one with fewer than two groups.
+    """
     from scipy.special import stdtrit  # here: commands that show no interval start faster without SciPy
 
     if not 0 < confidence < 1:
         raise ValueError(f"expected `0 < confidence < 1`, but got confidence={confidence}")
-    value, deviations = metric.value, _deviations([metric])
-    se, df = float(np.sqrt((deviations**2).sum())), len(metric.without) - 1
+    if not metrics:
+        raise ValueError("expected `strata >= 1`, but got 0")
+    variance = sum(float((_deviations([metric]) ** 2).sum()) for metric in metrics)
+    value, se = float(np.mean([metric.value for metric in metrics])), math.sqrt(variance) / len(metrics)
+    df = sum(len(metric.without) for metric in metrics) - len(metrics)
     reach = float(stdtrit(df, (1 + confidence) / 2)) * se
     return Interval(value, se, max(value - reach, within[0]), min(value + reach, within[1]), df)
 

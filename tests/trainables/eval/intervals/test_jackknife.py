@@ -14,6 +14,7 @@ from trainables.eval.intervals.jackknife import (
     interval,
     jackknife,
     mean,
+    over_strata,
     probability_best,
 )
 
@@ -168,3 +169,49 @@ def test_invalid_input_is_refused() -> None:
         interval(JackknifeEstimate(0.5, (0.5, 0.6)), confidence=1.0)
     with pytest.raises(ValueError, match=r"same groups, but got \[2, 3\]"):
         difference(JackknifeEstimate(0.5, (0.5, 0.6)), JackknifeEstimate(0.5, (0.5, 0.6, 0.7)))
+
+
+# strata
+
+
+def test_the_mean_over_strata_adds_the_variances_of_its_parts() -> None:
+    parts = [JackknifeEstimate(0.2, (0.1, 0.25, 0.3)), JackknifeEstimate(0.6, (0.5, 0.7, 0.65, 0.6))]
+    first, second = (interval(part) for part in parts)
+    found = over_strata(parts, confidence=0.9)
+    assert found.value == pytest.approx(0.4)
+    assert found.se == pytest.approx(math.sqrt(first.se**2 + second.se**2) / 2, rel=1e-12)
+    assert found.df == 3 + 4 - 2
+    assert found.high - found.value == pytest.approx(2.015048373333024 * found.se)  # Student's t, 5 df, 95 % quantile
+    assert over_strata(parts, within=(0.35, 0.45)).low == 0.35
+
+
+def test_one_stratum_is_the_jackknife() -> None:
+    figure = JackknifeEstimate(0.6, (0.55, 0.62, 0.61, 0.7))
+    assert over_strata([figure]) == interval(figure)
+
+
+def test_what_the_strata_differ_in_is_not_part_of_the_error() -> None:
+    figure = JackknifeEstimate(0.6, (0.55, 0.62, 0.61, 0.7))
+    shifted = JackknifeEstimate(0.1, tuple(value - 0.5 for value in figure.without))
+    assert over_strata([figure, shifted]).se == pytest.approx(over_strata([figure, figure]).se)
+
+
+def test_the_interval_over_strata_covers_as_often_as_it_says() -> None:
+    """5 strata of 10 groups whose levels differ; 2,000 draws, so that 0.95 has a standard error of 0.005."""
+    rng, hits = np.random.default_rng(0), 0
+    levels = np.array([0.0, 1.0, -1.0, 3.0, 0.5])
+    for _ in range(2000):
+        values = levels[:, None] + rng.normal(size=(5, 10))
+        parts = [
+            JackknifeEstimate(float(row.mean()), tuple(float(np.delete(row, g).mean()) for g in range(10)))
+            for row in values
+        ]
+        found = over_strata(parts)
+        hits += found.low <= levels.mean() <= found.high
+    assert 0.935 <= hits / 2000 <= 0.965
+
+
+@pytest.mark.parametrize("parts", [[], [JackknifeEstimate(0.5, (0.5,)), JackknifeEstimate(0.5, (0.4, 0.6))]])
+def test_strata_without_groups_have_no_interval(parts: list[JackknifeEstimate]) -> None:
+    with pytest.raises(ValueError, match=r"expected `(strata >= 1|groups >= 2)`"):
+        over_strata(parts)
