@@ -108,8 +108,8 @@ BEFORE_THE_SERVICE = (
         "metrics=[mmd]",
     ),
     Run(
-        "python -m platform.evaluate samples=[generated/test/samples.parquet,generated/test8/samples.parquet] split=test "
-        "out_dir=evaluation/both"
+        "python -m platform.evaluate samples=[generated/test/samples.parquet,generated/test8/samples.parquet] "
+        "split=test out_dir=evaluation/both"
     ),
     Run("python -m platform.promote study_name=diffusion", LIFTED),
     Run("python -m platform.promote study_name=diffusion trial=0", LIFTED, codes=(0, 3)),

@@ -102,6 +102,8 @@ class DataConfig:
     rows_per_user: PositiveInt = 12
     # several sources in place of `source` and `path`, as [{reader:table,path:one.parquet,name:one},{reader:cursory}]
     sources: Annotated[tuple[SourceConfig, ...], Distinct()] = ()
+    # sources of the recordings, or laboratories, whose recordings are left out of every split
+    leave_out: Annotated[tuple[str, ...], Distinct()] = ()
 
     def __post_init__(self) -> None:
         check(self)

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from trainables.data.canonical import Canonical
 from trainables.eval.features.convolutions import RandomConvolutions
+from trainables.eval.features.feature_tables import Array
 from trainables.eval.features.kinematic import movement_features
 from trainables.eval.features.pixels import pixel_features
-from trainables.eval.two_sample.null_band import NullBand
 from trainables.eval.two_sample.paired import PairedScores, paired_scores, swapped_aucs
 
 CLASSIFIERS: Mapping[str, str] = {"features": "quadratic", "pixels": "forest", "convolutions": "wide"}
@@ -75,15 +75,15 @@ class Probes:
             for name, real, other in self._sides(others, rows)
         }
 
-    def no_difference(self, others: Canonical, owners: Sequence[str], repeats: int) -> NullBand:
-        """Return the band of the largest excess where the sides of each user's pairs are swapped by chance.
+    def swapped_excess(self, others: Canonical, owners: Sequence[str], repeats: int) -> Array:
+        """Return the largest excess in each of `repeats` swaps by chance of the sides of all pairs of a user.
 
         The excess of a swap is that over the mean of its probe over all swaps.
         """
         swapped = partial(swapped_aucs, owners=owners, repeats=repeats, folds=self.folds, seed=self.seed)
         aucs = np.array([swapped(real, other, probe=CLASSIFIERS[name]) for name, real, other in self._sides(others)])
-        excess = aucs - aucs.mean(axis=1, keepdims=True)
-        return NullBand.of(excess.max(axis=0).tolist())
+        largest: Array = (aucs - aucs.mean(axis=1, keepdims=True)).max(axis=0)
+        return largest
 
     def _sides(self, others: Canonical, rows: Int[Tensor, "K"] | None = None) -> Iterator[tuple[str, Tensor, Tensor]]:
         """Yield the name of each probe with its columns of both sides."""
