@@ -38,6 +38,10 @@ def main(request: Request) -> int:
     config = build(EvalConfig, {**request.config, "samples": given})
     if config.ckpt and (own := [key for key in request.given if key.startswith("data.")]):
         raise ConfigError(f"expected no data keys with `ckpt`, but got {own[0]}; set val_split=FILE for other users")
+    if config.leave_one_source_out:
+        from trainables.model_evaluation.leave_one_source_out import leave_one_source_out
+
+        return leave_one_source_out(config)
     if len(config.samples) > 1:
         from trainables.model_evaluation.compare_files import write_comparison
 

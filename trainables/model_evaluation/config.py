@@ -32,6 +32,7 @@ class EvalConfig:
     sampling: SamplingChanges = field(default_factory=SamplingChanges)  # null: as the checkpoint was evaluated
     device: str = "cpu"  # torch device
     out_dir: str = "evaluation"  # folder to write
+    leave_one_source_out: bool = False  # train a model without each source in turn, and evaluate it on that source
     comparison: MetricConfig = field(default_factory=MetricConfig)
     data: DataConfig = field(default_factory=DataConfig)  # for samples of a file; a checkpoint brings its own
 
@@ -46,3 +47,7 @@ class EvalConfig:
         chosen = f"metrics=[{', '.join(self.metrics)}]"
         require(default, "no `metrics` with several files, which are compared by those of the training", chosen)
         require(not several or self.n == 0, "n=0 with several files, which are compared row by row", f"n={self.n}")
+        if self.leave_one_source_out:
+            alone = bool(self.ckpt) and (self.val_split, self.n, self.metrics) == ("", 0, METRIC_NAMES)
+            law = "`leave_one_source_out` with `ckpt` and without val_split, n and metrics"
+            require(alone, law, "others", "leave them out")

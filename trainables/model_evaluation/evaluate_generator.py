@@ -108,7 +108,7 @@ def of_checkpoint(config: EvalConfig, progress: Progress) -> EvaluationInput:
         CheckpointError: The checkpoint cannot be used, or was trained on other data than the present ones.
     """
     folder = Path(config.ckpt)
-    source, record = _with_sampling(load_generator(folder, config.device), config), load_record(folder)
+    source, record = with_sampling(load_generator(folder, config.device), config), load_record(folder)
     data = build(DataConfig, record["config"]["data"])
     splits = load_splits(data)
     if record.get("data_sha256") != splits.sha256:
@@ -127,7 +127,7 @@ def of_checkpoint(config: EvalConfig, progress: Progress) -> EvaluationInput:
     return EvaluationInput(origin, data, splits, movements)
 
 
-def _with_sampling(source: MovementGenerator, config: EvalConfig) -> MovementGenerator:
+def with_sampling(source: MovementGenerator, config: EvalConfig) -> MovementGenerator:
     """Return the generator, a diffusion with the sampling of the configuration.
 
     Raises:
