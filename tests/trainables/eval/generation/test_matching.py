@@ -47,5 +47,5 @@ def test_matched_movements_are_nearer_than_random_ones(splits: DataSplits) -> No
 
 
 def test_fewer_others_than_evaluated_movements_are_refused(splits: DataSplits) -> None:
-    with pytest.raises(ConfigError, match="movements of other users >= 5"):
+    with pytest.raises(ConfigError, match="movements of other users of sapimouse >= 5"):
         matched_rows(splits["validation"].take(torch.arange(5)), splits["train"].take(torch.arange(4)))
