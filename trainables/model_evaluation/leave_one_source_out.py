@@ -132,11 +132,10 @@ def leave_one_source_out(config: EvalConfig | DetectorEvaluationCommand) -> int:
         raise CheckpointError(
             f"{checkpoint}: trained on other data ({record.get('data_sha256')}) than the present ones ({splits.sha256})"
         )
-    folds = [
-        fold_of(config, trainable, splits, laboratory, sources)
-        for laboratory, sources in laboratories_of(splits[config.split]).items()
-    ]
-    console.print(cost_line(spec, trainable, folds), highlight=False, soft_wrap=True)
+    laboratories, began = laboratories_of(splits[config.split]), time.monotonic()
+    folds = [fold_of(config, trainable, splits, name, sources) for name, sources in laboratories.items()]
+    made_s = time.monotonic() - began
+    console.print(cost_line(spec, trainable, folds, made_s), highlight=False, soft_wrap=True)
     device = config.device if isinstance(config, EvalConfig) else "cpu"
     found = evaluate_folds(folds, spec, device, checkpoint, splits, console)
     table = table_of(found, spec)
@@ -218,13 +217,20 @@ def fold_of(
     return Fold(laboratory, sources, held_out, others, path, score)
 
 
-def cost_line(spec: TrainableSpec, trainable: Any, folds: Sequence[Fold]) -> str:
-    """Return how many models will be trained, and the time that they take on this machine."""
+def cost_line(spec: TrainableSpec, trainable: Any, folds: Sequence[Fold], made_s: float) -> str:
+    """Return how many models will be trained, and the time that they take on this machine.
+
+    Args:
+        made_s: Seconds in which the folds were made. An evaluation of a generator fits the probes as its floor does, so
+            that it takes no less than this share of all folds.
+    """
     left = sum(fold.trainable.epochs - RunFolder(fold.path, spec.metrics.epoch_order).last_epoch for fold in folds)
     models = f"{len(folds)} models, each without one of {', '.join(fold.laboratory for fold in folds)}"
     if not left:
         return f"{models}: all complete"
-    seconds = spec.load().measure(trainable).epoch_s * left
+    cost = spec.load().measure(trainable)
+    validation_s = max(cost.evaluation_s, made_s * (1 - 1 / len(folds)))
+    seconds = (cost.steps_per_epoch * cost.step_s + validation_s) * left + 2 * made_s
     return f"{models}: {left} epochs to train, about {clock(seconds)}; the same command resumes"
 
 
