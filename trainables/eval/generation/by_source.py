@@ -1,6 +1,6 @@
 """Statistics by source: each over the rows of one source, and their mean over sources.
 
-Recorders differ from each other as much as a generator differs from people, so that a probe of rows of two sources
+Recorders differ from each other as much as a generator does from users, so that a probe of rows of two sources
 would learn the source. Everything is therefore fitted within each source, against the users of that source, and what
 stands for all of them is the mean over sources, in which each counts alike.
 """

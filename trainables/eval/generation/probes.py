@@ -5,7 +5,7 @@ pixels          the pixel grid, still runs, ends and profiles; random forest
 convolutions    random convolutions of the raw steps; logistic regression with strong shrinkage
 
 Each probe has a floor: its AUC between the evaluated users and others of their source, who stand in the generator's
-place. A generator that cannot be told from people reads the floor and not one half, for users differ. What counts is
+place. A perfect generator, which is another user, reads the floor and not one half, for users differ. What counts is
 the excess over the floor, and of the probes the one that finds most.
 """
 

@@ -60,7 +60,7 @@ def test_every_metric_is_the_mean_over_sources_of_what_each_has_alone(
 
 
 def test_a_probe_does_not_see_two_sources(validator: Validator) -> None:
-    """Other users read no excess; samples of the other source are told apart in each, as they are not in the pool."""
+    """Other users read no excess; samples of the other source are distinguished, as they are not in the pool."""
     assert validator(validator.others)[names.VAL_AUC_EXCESS] == 0.0
     first, second = (torch.from_numpy(validator.rows[source]) for source in SOURCES)
     count = min(len(first), len(second))

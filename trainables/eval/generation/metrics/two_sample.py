@@ -24,7 +24,7 @@ from trainables.training.metric_names import (
     probe_floor,
 )
 
-NO_EXCESS = 0.0  # of samples that are told from the evaluated users no better than other users are
+NO_EXCESS = 0.0  # of samples that are distinguished from the evaluated users no better than other users are
 RANGE = (-1.0, 1.0)
 
 
