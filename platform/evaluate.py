@@ -16,6 +16,7 @@ from typing import Any
 
 from trainables.core.cli import run
 from trainables.core.command import Command, Request
+from trainables.core.config import build
 from trainables.detector import evaluate as detector
 from trainables.detector.evaluation.config import DetectorEvaluationCommand
 from trainables.eval import diffusion_eval as generator
@@ -30,6 +31,7 @@ Evaluate a checkpoint of any kind, or a file of samples, on users outside its tr
   python -m platform.evaluate ckpt=FOLDER crossfit=5                        five models, to evaluate all users
   python -m platform.evaluate ckpt=FOLDER bots=bots.parquet users=users.parquet          a detector on your recordings
   python -m platform.evaluate ckpt=FOLDER leave_one_out=results/leave_one_out/leave_one_out.json
+  python -m platform.evaluate ckpt=FOLDER leave_one_source_out=true         models trained without each source in turn
   python -m platform.evaluate samples=FILE.parquet split=test               movements made elsewhere
   python -m platform.evaluate samples=[A.parquet,B.parquet] split=test      files side by side, with their differences
 
@@ -61,8 +63,18 @@ def main(arguments: Sequence[str]) -> int:
     command: Command = COMMAND
     work: Callable[[Request], int] = generator.main
     if holds_detector(arguments):
-        command, work = DETECTOR_COMMAND, detector.main
+        command, work = DETECTOR_COMMAND, evaluate_detector
     return run(command, work, arguments)
+
+
+def evaluate_detector(request: Request) -> int:
+    """Evaluate a detector, or detectors that were each trained without a source; returns the exit code."""
+    config = build(DetectorEvaluationCommand, request.config)
+    if not config.leave_one_source_out:
+        return detector.main(request)
+    from trainables.model_evaluation.leave_one_source_out import leave_one_source_out
+
+    return leave_one_source_out(config)
 
 
 def holds_detector(arguments: Sequence[str]) -> bool:

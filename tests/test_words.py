@@ -40,7 +40,6 @@ STORED = {
     "platform/leaderboard/archive.py": ('"judgements"',),  # the folder's name in studies that exist
     "platform/promotion/decision_record.py": ('"judgements"',),  # the key's name in registries that exist
     "trainables/detector/evaluation/sessions.py": ('"accused"', '"caught"'),  # random streams, on which metrics depend
-    "trainables/eval/generation/validator.py": ('"other people"',),  # a random stream, on which metrics depend
     "tests/platform/leaderboard/test_holdout_ledger.py": ('"judgement"',),
     "tests/platform/leaderboard/test_leaderboard.py": ('"judgements"',),
     "tests/platform/sweep/test_reproduce.py": ('"judgements"',),

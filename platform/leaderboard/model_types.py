@@ -14,6 +14,7 @@ from platform.leaderboard.leaderboard import intervals
 from platform.leaderboard.reference import Reference
 from trainables.core.config import build
 from trainables.data.canonical import Canonical, reobserve
+from trainables.data.users import effective_users
 from trainables.detector.api import load_trained_detector
 from trainables.detector.config import DetectorConfig
 from trainables.detector.evaluation.plots import plot_overview
@@ -46,9 +47,8 @@ class ModelFunctions:
 def reference_scores(config: Any) -> Reference:
     """Return what other users read in the place of a generator's samples, against the validation users."""
     validator = _validator(config)
-    first = next(iter(validator.floors.values()))
-    floors = {probe: scores.auc() for probe, scores in validator.floors.items()}
-    return Reference(validator.no_difference(), floors, first.effective_users, first.folds_by)
+    users = effective_users(validator.held_out.group)
+    return Reference(validator.no_difference(), validator.floors, users, validator.folds_by)
 
 
 def plot_samples(checkpoint: Path, config: Any, evaluation: EvaluationResult | None, pictures: Path) -> None:

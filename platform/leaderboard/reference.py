@@ -13,9 +13,9 @@ class Reference:
 
     Attributes:
         no_difference: Band of the headline where nothing but chance tells both sides apart.
-        floors: Probe -> its AUC between the evaluated users and others of their source.
+        floors: Probe -> its AUC between the evaluated users and others of their source, the mean over sources.
         effective_users: Number of users of equal size that the evaluated movements stand for.
-        folds_by: What is never split over folds, "users" or "pairs".
+        folds_by: What is never split over folds: "users", "pairs", or "pairs or users" where sources differ in it.
     """
 
     no_difference: NullBand

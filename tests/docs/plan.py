@@ -152,6 +152,7 @@ AFTER_THE_SERVICE = (
 RUNS = (*BEFORE_THE_SERVICE, SERVICE, *BESIDE_THE_SERVICE, *AFTER_THE_SERVICE)
 
 HOURS = "takes minutes to hours on two cores, and has no smaller budget that runs the same code"
+SEVERAL = "needs a checkpoint of two sources of 60 users each; tests/trainables/model_evaluation runs it"
 MACHINES = "needs the machines of a cluster"
 INSTALLS = "installs packages; continuous integration runs it"
 EXCEPTIONS: Mapping[str, str] = {
@@ -178,6 +179,7 @@ EXCEPTIONS: Mapping[str, str] = {
     "serve run serve.app:app": "a server until Ctrl-C; the tests of the service deploy the same application",
     "RAY_AUTH_MODE=token serve deploy serve/deploy.yaml": MACHINES,
     "RAY_AUTH_MODE=token ray get-auth-token --generate": "writes into the home folder",
+    "python -m platform.evaluate ckpt=CHECKPOINT leave_one_source_out=true out_dir=evaluation/sources": SEVERAL,
     "python -m platform.doctor connect=true": MACHINES,
     "python -m platform.doctor address=auto storage_path=/mnt/humouse": MACHINES,
     "python -m platform.tune address=auto storage_path=/mnt/humouse scaling.num_workers=2": MACHINES,

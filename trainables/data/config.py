@@ -131,6 +131,8 @@ class DataConfig:
     # one of K folds of the users outside of the holdout split, as 1/5: they are the validation split, all others are
     # trained on, and there is no other split; null: the four splits by hash
     fold: str | None = None
+    # sources of the recordings, or laboratories, whose recordings are left out of every split
+    leave_out: Annotated[tuple[str, ...], Distinct()] = ()
 
     def __post_init__(self) -> None:
         check(self)

@@ -10,7 +10,7 @@ The same user has the same `user` value in every source ("sapimouse/user64"), so
 Several sources are read one after the other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from trainables.data.config import DataConfig, SourceConfig
 from trainables.data.cursory import read_cursory
 from trainables.data.raw import read_balabit, read_sapimouse
 from trainables.data.recording_set import Recording, RecordingError, RecordingSet, concatenate, drop_table
-from trainables.data.sources import TRAINED_ON_ONLY
+from trainables.data.sources import TRAINED_ON_ONLY, laboratory_of
 from trainables.data.table import read_table
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "read_recordings",
 ]
 
+LEFT_OUT = "of a source that is left out"  # reason of a dropped movement
 READERS: dict[str, Callable[[Path | None], RecordingSet]] = {
     "cursory": read_cursory,
     "balabit": read_balabit,
@@ -53,15 +54,34 @@ def read_recordings(source: str, path: Path | None = None) -> RecordingSet:
 
 
 def read_data(config: DataConfig) -> RecordingSet:
-    """Read the movements of a configuration, of one source or of several.
+    """Read the movements of a configuration, of one source or of several, without those that are left out.
 
     Raises:
         RecordingError: as `read_recordings`.
-        ConfigError: a name for recordings that are trained on only, which would hide that.
+        ConfigError: a name for recordings that are trained on only, which would hide that; a source to leave out that
+            has no recording, or no other.
     """
-    if not config.sources:
-        return read_recordings(config.source, Path(config.path) if config.path else None)
-    return concatenate(map(_read, config.sources))
+    if config.sources:
+        found = concatenate(map(_read, config.sources))
+    else:
+        found = read_recordings(config.source, Path(config.path) if config.path else None)
+    return without(found, config.leave_out) if config.leave_out else found
+
+
+def without(found: RecordingSet, leave_out: Sequence[str]) -> RecordingSet:
+    """Return the recordings without those of some sources or laboratories, which are counted as dropped.
+
+    Raises:
+        ConfigError: one of the names is of no recording, or every recording is left out.
+    """
+    names = {recording.source: {recording.source, laboratory_of(recording.source)} for recording in found.recordings}
+    known = sorted(set().union(*names.values()))
+    for name in leave_out:
+        require(name in known, f"`leave_out` in {{{', '.join(known)}}}", name, "name a source that is read")
+    kept = tuple(one for one in found.recordings if not names[one.source] & set(leave_out))
+    require(bool(kept), "a source that is not left out", f"leave_out={', '.join(leave_out)}", "keep one of them")
+    dropped = {**found.dropped, LEFT_OUT: len(found.recordings) - len(kept)}
+    return replace(found, recordings=kept, dropped=dropped)
 
 
 def _read(source: SourceConfig) -> RecordingSet:

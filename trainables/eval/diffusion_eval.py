@@ -43,6 +43,10 @@ def main(request: Request) -> int:
         from trainables.model_evaluation.crossfit import write_crossfit
 
         return write_crossfit(config)
+    if config.leave_one_source_out:
+        from trainables.model_evaluation.leave_one_source_out import leave_one_source_out
+
+        return leave_one_source_out(config)
     if len(config.samples) > 1:
         from trainables.model_evaluation.compare_files import write_comparison
 

@@ -37,6 +37,7 @@ class EvalConfig:
     # folds of users: a model per fold is trained on the others with the configuration of the checkpoint, so that every
     # user outside of the holdout split is evaluated once; 0: the checkpoint itself
     crossfit: NonNegativeInt = 0
+    leave_one_source_out: bool = False  # train a model without each source in turn, and evaluate it on that source
     comparison: MetricConfig = field(default_factory=MetricConfig)
     data: DataConfig = field(default_factory=DataConfig)  # for samples of a file; a checkpoint brings its own
 
@@ -54,6 +55,10 @@ class EvalConfig:
         chosen = f"metrics=[{', '.join(self.metrics)}]"
         require(default, "no `metrics` with several files, which are compared by those of the training", chosen)
         require(not several or self.n == 0, "n=0 with several files, which are compared row by row", f"n={self.n}")
+        if self.leave_one_source_out:
+            alone = bool(self.ckpt) and (self.val_split, self.n, self.metrics) == ("", 0, METRIC_NAMES)
+            law = "`leave_one_source_out` with `ckpt` and without val_split, n and metrics"
+            require(alone, law, "others", "leave them out")
 
     def _check_crossfit(self) -> None:
         """Require two folds, a checkpoint, and the defaults of the keys that choose what is evaluated and how."""

@@ -18,6 +18,7 @@ from trainables.data.config import DataConfig
 from trainables.data.dataset import DataSplits, load_splits
 from trainables.data.evaluation_rows import rows_of
 from trainables.detector.dataset.served_negatives import read_served
+from trainables.detector.evaluation.tables import show
 from trainables.diffusion.api import Generator
 from trainables.diffusion.sampling_config import SamplingChanges
 from trainables.eval.generation import plots
@@ -28,6 +29,7 @@ from trainables.eval.generation.report import CHECKS, METRICS, Numbers
 from trainables.eval.generation.report_table import key_metrics
 from trainables.model_evaluation.config import EvalConfig
 from trainables.model_evaluation.generator_card import write_card
+from trainables.model_evaluation.source_table import source_tables, with_kept
 from trainables.models import MovementGenerator, load_generator
 from trainables.training.checkpoint import RECORD, WEIGHTS, CheckpointError, file_sha256, load_record
 
@@ -51,6 +53,7 @@ def write_report(config: EvalConfig) -> int:
     text = json.dumps(numbers, indent=1, sort_keys=True, allow_nan=False)
     (folder / "report.json").write_text(text + "\n")
     console.print(key_metrics(numbers))
+    show(console, source_tables(numbers["metrics"].get("probes", {})))
     written = "report, card and plots" if config.ckpt else "report and plots"
     console.print(f"{written}: {folder.resolve()}", highlight=False, soft_wrap=True)
     return 0
@@ -69,6 +72,8 @@ def evaluate(config: EvalConfig, progress: Progress) -> tuple[Numbers, Compariso
     )
     work = {**CHECKS, **{name: METRICS[name] for name in config.metrics}}
     results = {name: work[name](comparison) for name in progress.track(work, description="computing metrics")}
+    if "probes" in results and not config.val_split:
+        results["probes"] = with_kept(results["probes"], given.splits.kept)
     return {
         "evaluated": given.origin,
         "real": {"source": config.val_split or config.split, **_counts("real", movements.real, movements)},
@@ -103,7 +108,7 @@ def of_checkpoint(config: EvalConfig, progress: Progress) -> EvaluationInput:
         CheckpointError: The checkpoint cannot be used, or was trained on other data than the present ones.
     """
     folder = Path(config.ckpt)
-    source, record = _with_sampling(load_generator(folder, config.device), config), load_record(folder)
+    source, record = with_sampling(load_generator(folder, config.device), config), load_record(folder)
     data = build(DataConfig, record["config"]["data"])
     splits = load_splits(data)
     if record.get("data_sha256") != splits.sha256:
@@ -122,7 +127,7 @@ def of_checkpoint(config: EvalConfig, progress: Progress) -> EvaluationInput:
     return EvaluationInput(origin, data, splits, movements)
 
 
-def _with_sampling(source: MovementGenerator, config: EvalConfig) -> MovementGenerator:
+def with_sampling(source: MovementGenerator, config: EvalConfig) -> MovementGenerator:
     """Return the generator, a diffusion with the sampling of the configuration.
 
     Raises:

@@ -5,7 +5,8 @@ kernel width are fixed as `Validator` fixes them. Another sample has the conditi
 has them: those of the movements in the floor.
 
 Each metric is also computed without the rows of each user, from the same scores of the remaining rows: neither the
-probes nor the manifolds nor the kernel width are fitted again.
+probes nor the manifolds nor the kernel width are fitted again. Of several sources a metric is the mean over sources,
+and the result holds the two-sample tests of each as well, with and without each of its own users.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,16 +17,16 @@ from typing import Any
 from trainables.core.config import build
 from trainables.data.canonical import Canonical
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.dataset import DataSplits, load_splits
+from trainables.data.users import effective_users
 from trainables.eval.generation.config import EvaluationConfig
 from trainables.eval.generation.metrics import GENERATION
-from trainables.eval.generation.metrics.two_sample import excess_per_user
-from trainables.eval.generation.validator import Validator
-from trainables.eval.intervals.jackknife import JackknifeEstimate, jackknife
-from trainables.model_evaluation.result import MetricsBySeed
+from trainables.eval.generation.metrics.two_sample import auc_per_user, excess_per_user, floor_per_user
+from trainables.eval.generation.validator import Validator, metrics_of
+from trainables.eval.intervals.jackknife import JackknifeEstimate, jackknife, mean
+from trainables.model_evaluation.result import MetricsBySeed, SourceResult
 from trainables.models import load_generator
-from trainables.training.metric import compute_all
-from trainables.training.metric_names import VAL_REJECTED, VAL_SERVED_EXCESS
+from trainables.training.metric_names import VAL_AUC_EXCESS, VAL_SERVED_EXCESS, probe_auc, probe_floor
 
 
 def metrics_by_seed(checkpoint: Path, record: Mapping[str, Any], split: str, seeds: Sequence[int]) -> MetricsBySeed:
@@ -35,14 +36,18 @@ def metrics_by_seed(checkpoint: Path, record: Mapping[str, Any], split: str, see
         CheckpointError: The checkpoint cannot be used.
         SamplingDivergedError: The network returns NaN or infinity.
     """
-    source, config = load_generator(checkpoint), record["config"]
-    validator = validator_of(build(DataConfig, config["data"]), split, build(EvaluationConfig, config["evaluation"]))
-    by_seed = [
-        metrics_by_user(validator, source.sample_matching(validator.held_out, seed=seed))
-        | served_excess(validator, source.sample_matching(validator.others, seed=seed))
-        for seed in seeds
-    ]
-    return MetricsBySeed(validator.held_out.group, tuple(by_seed))
+    generator, config = load_generator(checkpoint), record["config"]
+    data = build(DataConfig, config["data"])
+    validator = validator_of(data, split, build(EvaluationConfig, config["evaluation"]))
+    by_seed, by_source = [], []
+    for seed in seeds:
+        samples = generator.sample_matching(validator.held_out, seed=seed)
+        served = generator.sample_matching(validator.others, seed=seed)
+        by_seed.append(metrics_by_user(validator, samples) | served_excess(validator, served))
+        by_source.append(tests_by_source(validator, samples))
+    return MetricsBySeed(
+        validator.held_out.group, tuple(by_seed), source_results(validator, by_source, load_splits(data))
+    )
 
 
 def served_excess(validator: Validator, samples: Canonical) -> dict[str, JackknifeEstimate]:
@@ -50,10 +55,11 @@ def served_excess(validator: Validator, samples: Canonical) -> dict[str, Jackkni
 
     Empty where more than half of them are no movements any more.
     """
-    evaluation = validator.evaluation(samples)
-    if not evaluation.evaluable:
+    evaluations = validator.evaluations(samples)
+    if not all(evaluation.evaluable for evaluation in evaluations.values()):
         return {}
-    statistic = excess_per_user(evaluation)
+    of_sources = {source: excess_per_user(evaluation) for source, evaluation in evaluations.items()}
+    statistic = validator.mean_over_sources(of_sources)
     return {VAL_SERVED_EXCESS: jackknife(statistic, validator.held_out.group, users_of(validator))}
 
 
@@ -75,12 +81,47 @@ def metrics_by_user(validator: Validator, samples: Canonical) -> dict[str, Jackk
     Everything is fitted on all rows and nothing again without a user. Samples that are no movements any more leave with
     the movements that they match; if they are more than half, their share is the only metric.
     """
-    evaluation = validator.evaluation(samples)
-    computed = compute_all(GENERATION.metrics, evaluation) if evaluation.evaluable else {VAL_REJECTED}
-    statistics = {
-        metric.name: metric.per_user(evaluation)
+    evaluations = validator.evaluations(samples)
+    computed, owners, users = metrics_of(evaluations), validator.held_out.group, users_of(validator)
+    return {
+        metric.name: jackknife(
+            validator.mean_over_sources({source: metric.per_user(found) for source, found in evaluations.items()}),
+            owners,
+            users,
+        )
         for metric in GENERATION.metrics
         if metric.per_user is not None and metric.name in computed
     }
-    owners, users = validator.held_out.group, users_of(validator)
-    return {name: jackknife(statistic, owners, users) for name, statistic in statistics.items()}
+
+
+def tests_by_source(validator: Validator, samples: Canonical) -> dict[str, dict[str, JackknifeEstimate]]:
+    """Return the two-sample tests of each of several sources, with and without each of its own users; else none."""
+    evaluations = validator.evaluations(samples)
+    if len(evaluations) < 2 or not all(evaluation.evaluable for evaluation in evaluations.values()):
+        return {}
+    found = {}
+    for source, evaluation in evaluations.items():
+        owners = validator.by_source[source].observed.group
+        statistics = {VAL_AUC_EXCESS: excess_per_user(evaluation)}
+        for probe in validator.config.probes:
+            statistics |= {
+                probe_auc(probe): auc_per_user(probe, evaluation),
+                probe_floor(probe): floor_per_user(probe, evaluation),
+            }
+        users = sorted(set(owners))
+        found[source] = {name: jackknife(statistic, owners, users) for name, statistic in statistics.items()}
+    return found
+
+
+def source_results(
+    validator: Validator, by_seed: Sequence[Mapping[str, Mapping[str, JackknifeEstimate]]], splits: DataSplits
+) -> dict[str, SourceResult]:
+    """Return the tests of each source, means over seeds; none where a seed has none."""
+    found = {}
+    for source in validator.by_source if all(by_seed) else ():
+        owners = validator.by_source[source].observed.group
+        metrics = {name: mean([tests[source][name] for tests in by_seed]) for name in by_seed[0][source]}
+        found[source] = SourceResult(
+            tuple(sorted(set(owners))), len(owners), effective_users(owners), splits.kept[source].share, metrics
+        )
+    return found

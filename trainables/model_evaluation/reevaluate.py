@@ -52,7 +52,7 @@ def evaluate(checkpoint: Path, split: str, seeds: Sequence[int]) -> EvaluationRe
             f"{checkpoint}: trained on other data ({record.get('data_sha256')}) than the present ones ({data_sha256})"
         )
     with threads(1):
-        owners, by_seed = EVALUATORS[TRAINABLES[kind].model_type.name](checkpoint, record, split, seeds)
+        owners, by_seed, sources = EVALUATORS[TRAINABLES[kind].model_type.name](checkpoint, record, split, seeds)
     common = [name for name in by_seed[0] if all(name in metrics for metrics in by_seed)]
     return EvaluationResult(
         checkpoint_sha256=record["weights_sha256"],
@@ -66,6 +66,7 @@ def evaluate(checkpoint: Path, split: str, seeds: Sequence[int]) -> EvaluationRe
         by_seed={name: tuple(metrics[name].value for metrics in by_seed) for name in common},
         effective_users=effective_users(owners),
         largest_share=largest_share(owners),
+        sources=sources,
     )
 
 

@@ -15,16 +15,45 @@ from trainables.training.manifest import CODE, code_sha256
 RENAMED = {"part": "split", "figures": "metrics", "groups": "users"}  # keys of results written by older versions
 
 
+@dataclass(frozen=True)
+class SourceResult:
+    """Two-sample tests of one of several sources.
+
+    Attributes:
+        users: Its users; a metric's `without` is in this order.
+        movements: Number of its evaluated movements.
+        kept: Share of its recorded movements that are usable.
+        metrics: By the names of `trainables.training.metric_names`, means over seeds.
+    """
+
+    users: tuple[str, ...]
+    movements: int
+    effective_users: float
+    kept: float
+    metrics: Mapping[str, JackknifeEstimate]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a plain mapping; `from_json` inverts it."""
+        return {**vars(self), "users": list(self.users), "metrics": _plain(self.metrics)}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> "SourceResult":
+        """Return the result of a plain mapping."""
+        return cls(**{**plain, "users": tuple(plain["users"]), "metrics": _estimates(plain["metrics"])})
+
+
 class MetricsBySeed(NamedTuple):
     """Metrics of one checkpoint on one split, seed by seed.
 
     Attributes:
         owners: User of each movement; for each seed, samples or bots are made under their conditions.
         seeds: The metrics under each seed.
+        sources: Of several sources of a generator's split the tests of each.
     """
 
     owners: tuple[str, ...]
     seeds: tuple[Mapping[str, JackknifeEstimate], ...]
+    sources: Mapping[str, SourceResult] = {}
 
 
 @dataclass(frozen=True)
@@ -43,6 +72,7 @@ class EvaluationResult:
         by_seed: The same metrics, one value per seed.
         effective_users: Number of users of equal size that the movements stand for; None in results of older versions.
         largest_share: Share of the movements of the user with most; None in results of older versions.
+        sources: Of several sources of a generator's split the tests of each; `metrics` are means over them.
         code_sha256: Hash of the code that sampled the movements and computed the metrics: all of `trainables`.
     """
 
@@ -57,6 +87,7 @@ class EvaluationResult:
     by_seed: Mapping[str, tuple[float, ...]]
     effective_users: float | None = None
     largest_share: float | None = None
+    sources: Mapping[str, SourceResult] = field(default_factory=dict)
     code_sha256: str = field(default_factory=lambda: code_sha256(CODE))
 
     @property
@@ -80,9 +111,10 @@ class EvaluationResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return a plain mapping; `from_json` inverts it."""
-        metrics = {name: {"value": m.value, "without": list(m.without)} for name, m in self.metrics.items()}
         lists = {"seeds": list(self.seeds), "users": list(self.users)}
-        return {**vars(self), **lists, "metrics": metrics, "by_seed": {k: list(v) for k, v in self.by_seed.items()}}
+        by_seed = {name: list(values) for name, values in self.by_seed.items()}
+        sources = {source: result.to_json() for source, result in self.sources.items()}
+        return {**vars(self), **lists, "metrics": _plain(self.metrics), "by_seed": by_seed, "sources": sources}
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "EvaluationResult":
@@ -95,12 +127,20 @@ class EvaluationResult:
         """
         try:
             content = {RENAMED.get(key, key): value for key, value in plain.items()}
-            metrics = {
-                name: JackknifeEstimate(float(metric["value"]), tuple(metric["without"]))
-                for name, metric in content["metrics"].items()
+            found = {
+                "metrics": _estimates(content["metrics"]),
+                "sources": {name: SourceResult.from_json(one) for name, one in content.get("sources", {}).items()},
             }
             tuples = {"seeds": tuple(content["seeds"]), "users": tuple(content["users"])}
             by_seed = {name: tuple(values) for name, values in content["by_seed"].items()}
-            return cls(**{"code_sha256": "", **content, **tuples, "metrics": metrics, "by_seed": by_seed})
+            return cls(**{"code_sha256": "", **content, **tuples, **found, "by_seed": by_seed})
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"not an evaluation result ({type(error).__name__}: {error})") from None
+
+
+def _plain(metrics: Mapping[str, JackknifeEstimate]) -> dict[str, Any]:
+    return {name: {"value": metric.value, "without": list(metric.without)} for name, metric in metrics.items()}
+
+
+def _estimates(plain: Mapping[str, Any]) -> dict[str, JackknifeEstimate]:
+    return {name: JackknifeEstimate(float(one["value"]), tuple(one["without"])) for name, one in plain.items()}

@@ -50,6 +50,11 @@ def condition_error(column: str) -> str:
     return f"{VAL_CONDITION_ERROR}/{column}"
 
 
+def source_excess(source: str) -> str:
+    """The name of the headline of one source, beside the mean over several sources."""
+    return f"{VAL_AUC_EXCESS}/{source}"
+
+
 def probe_auc(probe: str) -> str:
     """The name of the AUC of one probe between real and generated movements."""
     return f"val/auc_{probe}"

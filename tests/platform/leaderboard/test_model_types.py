@@ -36,7 +36,8 @@ def test_the_reference_is_the_validators_own() -> None:
     reference = MODEL_FUNCTIONS["generator"].reference
     assert reference is not None
     found = reference(config)
-    [scores] = validator.floors.values()
+    [part] = validator.by_source.values()
+    [scores] = part.floors.values()
     assert found.no_difference == validator.no_difference()
     assert found.floors == {"features": scores.auc()}
     assert (found.effective_users, found.folds_by) == (scores.effective_users, scores.folds_by)

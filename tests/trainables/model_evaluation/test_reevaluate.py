@@ -161,7 +161,8 @@ def test_the_excess_without_a_user_is_of_the_same_scores(validator: Validator, m
     """Nothing is fitted again: AUC and floor of the other rows, by the scores of all."""
     found = metrics_by_user(validator, machines)
     produced, _ = reobserve(machines, validator.canonical)
-    scores, floor = validator.probes(produced, validator.held_out.group)["features"], validator.floors["features"]
+    [part] = validator.by_source.values()
+    scores, floor = part.probes(produced, validator.held_out.group)["features"], part.floors["features"]
     for name, of in ((names.probe_auc("features"), scores), (names.probe_floor("features"), floor)):
         assert found[name].value == of.auc()
     assert found[names.VAL_AUC_EXCESS].value == scores.auc() - floor.auc()
@@ -186,16 +187,18 @@ def test_the_ratio_of_distances_without_a_user_leaves_them_out_on_both_sides(
     validator: Validator, machines: Canonical
 ) -> None:
     produced, _ = reobserve(machines, validator.canonical)
-    distance = validator.training.distance(produced.deltas, produced.mask).tolist()
+    [part] = validator.by_source.values()
+    distance = part.training.distance(produced.deltas, produced.mask).tolist()
     found = metrics_by_user(validator, machines)[names.VAL_MEMORISATION]
     for group, without in zip(users_of(validator), found.without, strict=True):
         others = [i for i, owner in enumerate(validator.held_out.group) if owner != group]
-        samples, human = ([d[i] for i in others] for d in (distance, validator.training.reference.tolist()))
+        samples, human = ([d[i] for i in others] for d in (distance, part.training.reference.tolist()))
         assert without == pytest.approx(median_low(samples) / median_low(human))
 
 
 def test_mmd_of_chosen_rows_is_that_of_those_rows(validator: Validator) -> None:
-    real = validator.features[:40]
+    [part] = validator.by_source.values()
+    real = part.features[:40]
     fake = real + 0.3 * torch.randn(real.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     rows = np.array([0, 3, 7, 8, 20, 39])
     statistic = mmd_of_rows(real, fake, 4.0)

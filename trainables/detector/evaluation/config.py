@@ -48,11 +48,15 @@ class DetectorEvaluationCommand:
     users: str = ""  # table of recordings of users of other sources
     # leave_one_out.json of detectors with the same configuration, for the card
     leave_one_out: str = ""
+    leave_one_source_out: bool = False  # train a model without each source in turn, and evaluate it on that source
     seed: AnyInt = 7  # seed of the bots
     report: DetectorReportConfig = field(default_factory=DetectorReportConfig)
 
     def __post_init__(self) -> None:
         check(self)
+        alone = not (self.leave_one_source_out and (self.bots or self.users or self.leave_one_out))
+        law = "`leave_one_source_out` without bots, users and leave_one_out"
+        require(alone, law, "others", "leave them out")
 
 
 @dataclass(frozen=True)

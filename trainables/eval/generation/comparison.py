@@ -1,20 +1,24 @@
 """Real and fake movements of a comparison, with the features and groups that all metrics share."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from trainables.core.config import ConfigError, require
 from trainables.data.canonical import Canonical
+from trainables.eval.features.feature_tables import Array
 from trainables.eval.features.kinematic import FEATURES, movement_features
+from trainables.eval.generation.by_source import mean_over_sources, require_enough, rows_by_source
 from trainables.eval.generation.config import HEADLINE_PROBES, MINIMUM_MOVEMENTS, MetricConfig
 from trainables.eval.generation.matching import evaluated_rows, matched_rows, nearest_rows
 from trainables.eval.generation.probes import Probes
 from trainables.eval.indices import Indices
+from trainables.eval.intervals.jackknife import Statistic
 from trainables.eval.metrics import Standardised, standardise
 from trainables.eval.two_sample.null_band import NullBand
 from trainables.eval.two_sample.paired import PairedScores
@@ -80,6 +84,8 @@ class Comparison:
 class Pairs:
     """Real movements with one sample each, and with one movement of another user of the same source.
 
+    Of several sources the probes are fitted within each, and what stands for all of them is the mean over sources.
+
     Attributes:
         others: None where a source of the real movements has none in the training split.
         reason: Why there are no others.
@@ -106,6 +112,57 @@ class Pairs:
         return cls(chosen, samples, others, reason, config)
 
     @cached_property
+    def rows(self) -> Mapping[str, Indices]:
+        """Source -> rows of its real movements."""
+        return rows_by_source(self.real.source)
+
+    @cached_property
+    def by_source(self) -> Mapping[str, "PairsOfSource"]:
+        """Source -> its pairs, to which the probes are fitted alone.
+
+        Raises:
+            ConfigError: Of several sources one has too few movements or users.
+        """
+        if len(self.rows) > 1:
+            owners = {source: [self.real.group[row] for row in own] for source, own in self.rows.items()}
+            require_enough(owners, self.config.folds)
+        found = {}
+        for source, own in self.rows.items():
+            at = torch.from_numpy(own)
+            others = None if self.others is None else self.others.take(at)
+            found[source] = PairsOfSource(self.real.take(at), self.fake.take(at), others, self.config)
+        return found
+
+    @property
+    def has_floors(self) -> bool:
+        """Whether there is a movement of another user for each."""
+        return self.others is not None
+
+    def mean(self, statistic: Callable[["PairsOfSource", Indices], float]) -> Statistic:
+        """Return the mean over sources of a statistic of the pairs of each, as one of row numbers."""
+        return mean_over_sources({source: partial(statistic, of) for source, of in self.by_source.items()}, self.rows)
+
+    def no_difference(self, repeats: int) -> NullBand:
+        """Return the band of the largest excess without a difference; raises ValueError without others."""
+        if not self.has_floors:
+            raise ValueError(self.reason)
+        return NullBand.of(np.mean([of.swapped_excess(repeats) for of in self.by_source.values()], axis=0).tolist())
+
+
+@dataclass(frozen=True, eq=False)
+class PairsOfSource:
+    """The pairs of one source.
+
+    Attributes:
+        others: A movement of another user of the source for each; None where the training split has none.
+    """
+
+    real: Canonical
+    fake: Canonical
+    others: Canonical | None
+    config: MetricConfig
+
+    @cached_property
     def probes(self) -> Probes:
         """The probes of the headline, with their columns of the real movements."""
         return Probes.fit(self.real, HEADLINE_PROBES, self.config.folds, self.config.seed)
@@ -116,22 +173,31 @@ class Pairs:
         return self.probes(self.fake, self.real.group)
 
     @cached_property
-    def floors(self) -> Mapping[str, PairedScores] | None:
-        """Scores of the others in the place of samples, by probe."""
-        return None if self.others is None else self.probes(self.others, self.real.group)
+    def floors(self) -> Mapping[str, PairedScores]:
+        """Scores of the others in the place of samples, by probe; none without others."""
+        return {} if self.others is None else self.probes(self.others, self.real.group)
 
-    def excess(self, probe: str, rows: Indices) -> float:
-        """Return the excess of a probe's AUC over its floor on chosen pairs; raises ValueError without others."""
-        if self.floors is None:
-            raise ValueError(self.reason)
-        return self.scores[probe].auc(rows) - self.floors[probe].auc(rows)
+    def auc(self, rows: Indices, probe: str) -> float:
+        """Return the AUC of a probe on chosen pairs."""
+        return self.scores[probe].auc(rows)
+
+    def accuracy(self, rows: Indices, probe: str) -> float:
+        """Return its balanced accuracy."""
+        return self.scores[probe].accuracy(rows)
+
+    def floor(self, rows: Indices, probe: str) -> float:
+        """Return its AUC with the others in the place of samples."""
+        return self.floors[probe].auc(rows)
+
+    def excess(self, rows: Indices, probe: str) -> float:
+        """Return the excess of its AUC over its floor."""
+        return self.auc(rows, probe) - self.floor(rows, probe)
 
     def largest_excess(self, rows: Indices) -> float:
-        """Return the largest excess of a probe on chosen pairs; raises ValueError without others."""
-        return max(self.excess(probe, rows) for probe in self.scores)
+        """Return the largest excess of a probe on chosen pairs."""
+        return max(self.excess(rows, probe) for probe in self.scores)
 
-    def no_difference(self, repeats: int) -> NullBand:
-        """Return the band of the largest excess without a difference; raises ValueError without others."""
-        if self.others is None:
-            raise ValueError(self.reason)
-        return self.probes.no_difference(self.others, self.real.group, repeats)
+    def swapped_excess(self, repeats: int) -> Array:
+        """Return the largest excess in each of `repeats` swaps of the sides of real movements and others."""
+        assert self.others is not None, "a floor is asked for where there are others"
+        return self.probes.swapped_excess(self.others, self.real.group, repeats)

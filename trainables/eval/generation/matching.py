@@ -15,25 +15,28 @@ from torch import Tensor
 from trainables.core.config import require
 from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical
+from trainables.eval.generation.by_source import equal_shares
 from trainables.eval.indices import Indices
 
 
 def evaluated_rows(held_out: Canonical, others: Canonical, most: int, seed: int) -> Int[Tensor, "N"]:
     """Return the rows of the held-out movements that are evaluated, ascending.
 
-    A seeded choice of at most `most`, and of each source of no more than others moved there.
+    A seeded choice of at most `most`, and of each source of no more than others moved there; of sources that have more
+    equally many.
 
     Raises:
         ConfigError: A source of the held-out movements without other users.
     """
-    left = Counter(others.source)
-    for source in sorted(set(held_out.source)):
+    available, beside = Counter(held_out.source), Counter(others.source)
+    for source in sorted(available):
         law = f"movements of training users of {source}, beside whom its held-out users are evaluated"
-        require(left[source] > 0, law, "0", "train on it, or evaluate another source")
+        require(beside[source] > 0, law, "0", "train on it, or evaluate another source")
+    left = equal_shares({source: min(count, beside[source]) for source, count in available.items()}, most)
     order = torch.randperm(len(held_out), generator=generator(seed, "validation rows")).tolist()
     chosen: list[int] = []
     for row in order:
-        if len(chosen) < most and left[held_out.source[row]] > 0:
+        if left[held_out.source[row]] > 0:
             left[held_out.source[row]] -= 1
             chosen.append(row)
     return torch.tensor(sorted(chosen), dtype=torch.int64)

@@ -24,7 +24,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from trainables.data.representation import interpolate
@@ -50,6 +50,9 @@ class TrainingPaths:
     Attributes:
         paths: Paths of the training movements by `movement_paths`, then those of their mirror images.
         reference: Distance of each held-out movement to the nearest of them.
+
+    Raises:
+        ValueError: Half of the held-out movements are in the training split: that is no reference.
     """
 
     paths: Float[Tensor, "M2 P"]
@@ -65,15 +68,20 @@ class TrainingPaths:
     ) -> "TrainingPaths":
         """Compute the paths of the training movements and the distances of the held-out ones.
 
-        Raises ValueError if half of the held-out movements are in the training split: that is no reference.
+        Raises ValueError as the class does.
         """
         paths = with_mirror_images(movement_paths(deltas, mask))
-        reference = nearest_distance(movement_paths(held_out_deltas, held_out_mask), paths)
-        if not reference.median() > 0:
+        return cls(paths, nearest_distance(movement_paths(held_out_deltas, held_out_mask), paths))
+
+    def __post_init__(self) -> None:
+        if not self.reference.median() > 0:
             law = "`median distance of held-out movements to the training split > 0`"
-            got = f"{reference.median().item()}"
+            got = f"{self.reference.median().item()}"
             raise ValueError(f"expected {law}, but got {got}; remove the movements that are in both splits")
-        return cls(paths, reference)
+
+    def beside(self, rows: Int[Tensor, "M"]) -> "TrainingPaths":
+        """Return the same training movements with chosen held-out ones as the reference."""
+        return TrainingPaths(self.paths, self.reference[rows])
 
     def __call__(self, deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Memorisation:
         """Return ratio and share as defined at the top of this file."""

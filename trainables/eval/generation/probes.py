@@ -5,7 +5,7 @@ pixels          the pixel grid, still runs, ends and profiles; random forest
 convolutions    random convolutions of the raw steps; logistic regression with strong shrinkage
 
 Each probe has a floor: its AUC between the evaluated users and others of their source, who stand in the generator's
-place. A generator that cannot be told from people reads the floor and not one half, for users differ. What counts is
+place. A perfect generator, which is another user, reads the floor and not one half, for users differ. What counts is
 the excess over the floor, and of the probes the one that finds most.
 """
 
@@ -19,9 +19,9 @@ from torch import Tensor
 
 from trainables.data.canonical import Canonical
 from trainables.eval.features.convolutions import RandomConvolutions
+from trainables.eval.features.feature_tables import Array
 from trainables.eval.features.kinematic import movement_features
 from trainables.eval.features.pixels import pixel_features
-from trainables.eval.two_sample.null_band import NullBand
 from trainables.eval.two_sample.paired import PairedScores, paired_scores, swapped_aucs
 
 CLASSIFIERS: Mapping[str, str] = {"features": "quadratic", "pixels": "forest", "convolutions": "wide"}
@@ -75,15 +75,15 @@ class Probes:
             for name, real, other in self._sides(others, rows)
         }
 
-    def no_difference(self, others: Canonical, owners: Sequence[str], repeats: int) -> NullBand:
-        """Return the band of the largest excess where the sides of each user's pairs are swapped by chance.
+    def swapped_excess(self, others: Canonical, owners: Sequence[str], repeats: int) -> Array:
+        """Return the largest excess in each of `repeats` swaps by chance of the sides of all pairs of a user.
 
         The excess of a swap is that over the mean of its probe over all swaps.
         """
         swapped = partial(swapped_aucs, owners=owners, repeats=repeats, folds=self.folds, seed=self.seed)
         aucs = np.array([swapped(real, other, probe=CLASSIFIERS[name]) for name, real, other in self._sides(others)])
-        excess = aucs - aucs.mean(axis=1, keepdims=True)
-        return NullBand.of(excess.max(axis=0).tolist())
+        largest: Array = (aucs - aucs.mean(axis=1, keepdims=True)).max(axis=0)
+        return largest
 
     def _sides(self, others: Canonical, rows: Int[Tensor, "K"] | None = None) -> Iterator[tuple[str, Tensor, Tensor]]:
         """Yield the name of each probe with its columns of both sides."""

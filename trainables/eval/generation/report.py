@@ -22,11 +22,14 @@ from trainables.core.config import ConfigError
 from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical
 from trainables.data.config import MEASURED_CONDITIONS, RATE_HZ
+from trainables.data.users import effective_users, largest_share
 from trainables.eval.features.kinematic import FEATURES
 from trainables.eval.features.spectral import BANDS, SHARE_FLOOR, TAIL_BANDS, TAIL_FROM, band_shares, velocity_spectra
-from trainables.eval.generation.comparison import Comparison
+from trainables.eval.generation.comparison import Comparison, Pairs, PairsOfSource
 from trainables.eval.generation.condition_error import condition_errors
+from trainables.eval.generation.config import HEADLINE_PROBES
 from trainables.eval.generation.memorisation import QUANTILE, TrainingPaths
+from trainables.eval.indices import Indices
 from trainables.eval.intervals.jackknife import Statistic, interval, jackknife
 from trainables.eval.metrics import (
     classifier_two_sample_test,
@@ -51,6 +54,8 @@ PAIRS: dict[tuple[str, str], Callable[..., tuple[float, float]]] = {
 }
 
 Numbers = dict[str, Any]
+OfPairs = Callable[[PairsOfSource, Indices], float]
+"""Statistic of the rows of one source."""
 
 
 def probe_tests(comparison: Comparison) -> Numbers:
@@ -71,20 +76,51 @@ def paired_probes(comparison: Comparison) -> Numbers:
     """Return the AUC of the headline's probes between pairs, each with its floor, interval over users and band.
 
     A pair is a real movement and the sample made under its conditions; of samples that name no real movement, the one
-    of nearest duration and distance. Floors need movements of training users of the same sources, one per real one.
+    of nearest duration and distance. Floors need movements of training users of the same sources, one per real one. Of
+    several sources the figures are means over sources, and those of each stand beside them.
     """
     found = comparison.pairs
-    owners, first = found.real.group, next(iter(found.scores.values()))
+    owners, repeats = found.real.group, comparison.config.null_repeats
+    folds_by = {scores.folds_by for part in found.by_source.values() for scores in part.scores.values()}
     numbers: Numbers = {"pairs": len(owners), "by": "conditions" if comparison.in_pairs else "nearest condition"}
-    numbers |= {name: getattr(first, name) for name in ("folds_by", "users", "effective_users", "largest_share")}
-    for name, scores in found.scores.items():
-        numbers[name] = {"auc": _over_users(scores.auc, owners), "accuracy": scores.accuracy()}
-    if found.floors is None:
+    numbers |= {"folds_by": " or ".join(sorted(folds_by)), **_account(owners), **_tests(found.mean, found, owners)}
+    if len(found.by_source) > 1:
+        numbers["by_source"] = {
+            source: {"pairs": len(of.real), **_account(of.real.group), **_tests(_alone(of), found, of.real.group)}
+            for source, of in found.by_source.items()
+        }
+    if not found.has_floors:
         return {**numbers, "floor_not_measured": found.reason}
-    for name, floor in found.floors.items():
-        numbers[name] |= {"floor": floor.auc(), "excess": _over_users(partial(found.excess, name), owners)}
-    numbers["excess"] = _over_users(found.largest_excess, owners)
-    numbers["no_difference"] = asdict(found.no_difference(comparison.config.null_repeats))
+    return {**numbers, "no_difference": asdict(found.no_difference(repeats))}
+
+
+def _account(owners: Sequence[str]) -> Numbers:
+    """Return what figures of these users' movements rest on."""
+    sizes = {"effective_users": effective_users(owners), "largest_share": largest_share(owners)}
+    return {"users": len(set(owners)), **sizes}
+
+
+def _alone(of: PairsOfSource) -> Callable[[OfPairs], Statistic]:
+    return lambda statistic: partial(statistic, of)
+
+
+def _tests(over: Callable[[OfPairs], Statistic], found: Pairs, owners: Sequence[str]) -> Numbers:
+    """Return AUC, accuracy, floor and excess of each probe, and the largest excess, with intervals over users.
+
+    Args:
+        over: Makes a statistic of row numbers of one of the pairs of a source.
+    """
+    numbers, rows = Numbers(), np.arange(len(owners))
+    for name in HEADLINE_PROBES:
+        auc, accuracy, floor, excess = (
+            over(partial(statistic, probe=name))
+            for statistic in (PairsOfSource.auc, PairsOfSource.accuracy, PairsOfSource.floor, PairsOfSource.excess)
+        )
+        numbers[name] = {"auc": _over_users(auc, owners), "accuracy": accuracy(rows)}
+        if found.has_floors:
+            numbers[name] |= {"floor": floor(rows), "excess": _over_users(excess, owners)}
+    if found.has_floors:
+        numbers["excess"] = _over_users(over(PairsOfSource.largest_excess), owners)
     return numbers
 
 

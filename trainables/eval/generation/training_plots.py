@@ -21,10 +21,10 @@ def training_plots(validator: Validator, samples: Canonical) -> Mapping[str, Ima
 
     Where more than half of the samples are no movements any more, there is none.
     """
-    evaluation = validator.evaluation(samples)
-    if not evaluation.evaluable:
+    fake, rows = validator.observe(samples)
+    if 2 * len(rows) < len(samples):
         return {}
-    real, fake = evaluation.matched, evaluation.produced
+    real = validator.observed.take(rows)
     return {
         "plots/kinematic_overlays": _image(lambda file: plot_overlays(real, fake, file)),
         "plots/velocity_spectra": _image(lambda file: plot_spectra(spectra_of(real, fake), file)),

@@ -8,6 +8,9 @@ The headline is the largest excess of a probe's AUC over its floor (`trainables.
 of other users of the same source, from the training split, in the place of samples: at the same number of movements,
 users and folds.
 
+Where the held-out movements are of several sources, everything is fitted and computed within each source, and every
+metric is the mean over sources; the headline of each source is logged beside it.
+
 Beside the two-sample tests there are precision and recall (of clusters, of neighbours, density and coverage), the
 distance to the training movements against that of held-out users, and the condition error.
 """
@@ -15,19 +18,25 @@ distance to the training movements against that of held-out users, and the condi
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jaxtyping import Float
+import numpy as np
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from trainables.core.config import require
 from trainables.data.canonical import Canonical, reobserve
 from trainables.data.config import CanonicalConfig
+from trainables.eval.features.feature_tables import Array
 from trainables.eval.features.kinematic import FEATURES
+from trainables.eval.generation.by_source import mean_over_sources, require_enough, rows_by_source
 from trainables.eval.generation.config import MINIMUM_MOVEMENTS, EvaluationConfig
 from trainables.eval.generation.evaluation import GeneratorEvaluation
 from trainables.eval.generation.matching import evaluated_rows, matched_rows
 from trainables.eval.generation.memorisation import TrainingPaths
 from trainables.eval.generation.metrics import GENERATION
 from trainables.eval.generation.probes import Probes, kinematic_features
+from trainables.eval.indices import Indices
+from trainables.eval.intervals.jackknife import Statistic
 from trainables.eval.metrics import median_distance, standardise
 from trainables.eval.two_sample.null_band import NullBand
 from trainables.eval.two_sample.paired import PairedScores
@@ -38,13 +47,12 @@ NULL_REPEATS = 10  # swaps of the sides for the band of no difference
 
 
 @dataclass(frozen=True, eq=False)
-class Validator:
-    """Real features and all references of a comparison; made by `fit`, called with samples.
+class SourceValidator:
+    """Real features and all references of the held-out movements of one source.
 
     Attributes:
-        held_out: Held-out movements, under whose conditions the samples are generated row by row.
-        observed: The same movements in the form in which samples are compared, 60 Hz steps of whole pixels.
-        others: One movement of a training user of the same source per held-out one, of like conditions.
+        observed: The movements in the form in which samples are compared, 60 Hz steps of whole pixels.
+        others: One movement of a training user of the source per held-out one, of like conditions, in the same form.
         features: Kinematic features of `observed`, columns as in `FEATURES`.
         probes: The probes, with their columns of `observed`.
         floors: Scores of `others` in the place of samples, by probe.
@@ -53,7 +61,6 @@ class Validator:
         condition_std: Standard deviation of each measured column of the condition in the training split.
     """
 
-    held_out: Canonical
     observed: Canonical
     others: Canonical
     features: Float[Tensor, "N F"]
@@ -62,6 +69,70 @@ class Validator:
     sigma: float
     training: TrainingPaths
     condition_std: Float[Tensor, "M"]
+    seed: int
+
+    @classmethod
+    def fit(
+        cls,
+        observed: Canonical,
+        others: Canonical,
+        training: TrainingPaths,
+        condition_std: Float[Tensor, "M"],
+        config: EvaluationConfig,
+    ) -> "SourceValidator":
+        """Compute the features of observed movements, and fit the probes, their floors and the kernel width."""
+        probes = Probes.fit(observed, config.probes, config.folds, config.seed)
+        features = kinematic_features(observed)
+        return cls(
+            observed=observed,
+            others=others,
+            features=features,
+            probes=probes,
+            floors=probes(others, observed.group),
+            sigma=median_distance(standardise(features, columns=FEATURES).real),
+            training=training,
+            condition_std=condition_std,
+            seed=config.seed,
+        )
+
+    def evaluation(self, produced: Canonical, rows: Int[Tensor, "K"]) -> GeneratorEvaluation:
+        """Return observed samples with the movements that they match, at `rows` of `observed`."""
+        return GeneratorEvaluation(
+            requested=len(self.observed),
+            rows=rows,
+            matched=self.observed.take(rows),
+            produced=produced,
+            real=self.features[rows],
+            probes=self.probes,
+            floors=self.floors,
+            sigma=self.sigma,
+            training=self.training,
+            condition_std=self.condition_std,
+            seed=self.seed,
+        )
+
+    def swapped_excess(self) -> Array:
+        """Return the largest excess between the held-out movements and `others` in each of `NULL_REPEATS` swaps."""
+        return self.probes.swapped_excess(self.others, self.observed.group, NULL_REPEATS)
+
+
+@dataclass(frozen=True, eq=False)
+class Validator:
+    """Held-out movements with their references by source; made by `fit`, called with samples.
+
+    Attributes:
+        held_out: Held-out movements, under whose conditions the samples are generated row by row.
+        observed: The same movements in the form in which samples are compared, 60 Hz steps of whole pixels.
+        others: One movement of a training user of the same source per held-out one, of like conditions.
+        rows: Source -> its rows of `held_out`.
+        by_source: Source -> references of these rows.
+    """
+
+    held_out: Canonical
+    observed: Canonical
+    others: Canonical
+    rows: Mapping[str, Indices]
+    by_source: Mapping[str, SourceValidator]
     canonical: CanonicalConfig
     config: EvaluationConfig
 
@@ -72,47 +143,52 @@ class Validator:
         """Choose the rows, compute their features, and fit all references on them and on the training split.
 
         Raises:
-            ConfigError: Fewer than `MINIMUM_MOVEMENTS` held-out movements, or as many of training users of a source.
+            ConfigError: Fewer than `MINIMUM_MOVEMENTS` held-out movements, or as many of training users of a source;
+                of several sources one that has too few movements or users.
             ValueError: Half of the held-out movements are in the training split.
         """
-        rows = evaluated_rows(held_out, training, config.movements, config.seed)
+        chosen_rows = evaluated_rows(held_out, training, config.movements, config.seed)
         law = f"`held-out movements with as many of training users >= {MINIMUM_MOVEMENTS}`"
-        require(len(rows) >= MINIMUM_MOVEMENTS, law, str(len(rows)), "read more recordings")
-        chosen = held_out.take(rows)
+        require(len(chosen_rows) >= MINIMUM_MOVEMENTS, law, str(len(chosen_rows)), "read more recordings")
+        chosen = held_out.take(chosen_rows)
+        rows = rows_by_source(chosen.source)
+        if len(rows) > 1:
+            require_enough({source: [chosen.group[row] for row in own] for source, own in rows.items()}, config.folds)
         observed, trained_on = (observed_alike(movements, canonical) for movements in (chosen, training))
-        probes = Probes.fit(observed, config.probes, config.folds, config.seed)
         matched = matched_rows(observed, trained_on)
-        features = kinematic_features(observed)
         paths = TrainingPaths.fit(trained_on.deltas, trained_on.mask, observed.deltas, observed.mask)
-        return cls(
-            held_out=chosen,
-            observed=observed,
-            others=training.take(matched),
-            probes=probes,
-            floors=probes(trained_on.take(matched), observed.group),
-            features=features,
-            sigma=median_distance(standardise(features, columns=FEATURES).real),
-            training=paths,
-            condition_std=trained_on.measured_condition().std(dim=0),
-            canonical=canonical,
-            config=config,
-        )
+        std, by_source = trained_on.measured_condition().std(dim=0), {}
+        for source, own in rows.items():
+            at = torch.from_numpy(own)
+            others = trained_on.take(matched[at])
+            by_source[source] = SourceValidator.fit(observed.take(at), others, paths.beside(at), std, config)
+        return cls(chosen, observed, training.take(matched), rows, by_source, canonical, config)
 
     def __call__(self, samples: Canonical) -> Mapping[str, float]:
-        """Return every cheap metric of samples, one per row of `held_out`, after re-observation.
-
-        If more than half of the samples are no movements any more, `val/rejected` is the only one.
+        """Return every cheap metric of samples, one per row of `held_out`, after re-observation; see `metrics_of`.
 
         Raises:
             ConfigError: Another number of samples.
         """
-        evaluation = self.evaluation(samples)
-        if not evaluation.evaluable:
-            return {names.VAL_REJECTED: evaluation.rejected}
-        return compute_all(GENERATION.metrics, evaluation)
+        return metrics_of(self.evaluations(samples))
 
-    def evaluation(self, samples: Canonical) -> GeneratorEvaluation:
-        """Return samples, one per row of `held_out`, re-observed, with the movements that they match.
+    def evaluations(self, samples: Canonical) -> dict[str, GeneratorEvaluation]:
+        """Return samples, one per row of `held_out`, re-observed, with the movements that they match, by source.
+
+        Raises:
+            ConfigError: Another number of samples.
+        """
+        produced, rows = self.observe(samples)
+        found = {}
+        for source, own in self.rows.items():
+            inside = np.flatnonzero(np.isin(rows.numpy(), own))
+            place = np.searchsorted(own, rows.numpy()[inside])
+            part = produced.take(torch.from_numpy(inside))
+            found[source] = self.by_source[source].evaluation(part, torch.from_numpy(place))
+        return found
+
+    def observe(self, samples: Canonical) -> tuple[Canonical, Int[Tensor, "K"]]:
+        """Return those of the samples, one per row of `held_out`, that are movements, observed, and their rows.
 
         Raises:
             ConfigError: Another number of samples.
@@ -122,25 +198,44 @@ class Validator:
             f"`samples == {len(self.held_out)}`, one per row of `held_out`",
             str(len(samples)),
         )
-        produced, rows = reobserve(samples, self.canonical)
-        return GeneratorEvaluation(
-            requested=len(samples),
-            rows=rows,
-            matched=self.observed.take(rows),
-            produced=produced,
-            real=self.features[rows],
-            probes=self.probes,
-            floors=self.floors,
-            sigma=self.sigma,
-            training=self.training,
-            condition_std=self.condition_std,
-            seed=self.config.seed,
-        )
+        return reobserve(samples, self.canonical)
+
+    def mean_over_sources(self, statistics: Mapping[str, Statistic]) -> Statistic:
+        """Return the mean over sources of statistics of the rows of each, as one of rows of `held_out`."""
+        return mean_over_sources(statistics, self.rows)
+
+    @property
+    def floors(self) -> dict[str, float]:
+        """AUC of `others` in the place of samples by probe, the mean over sources."""
+        parts = self.by_source.values()
+        return {probe: float(np.mean([part.floors[probe].auc() for part in parts])) for probe in self.config.probes}
+
+    @property
+    def folds_by(self) -> str:
+        """What is never split over folds: "users", "pairs", or "pairs or users" where sources differ in it."""
+        found = {scores.folds_by for part in self.by_source.values() for scores in part.floors.values()}
+        return " or ".join(sorted(found))
 
     def no_difference(self) -> NullBand:
-        """Return the band of the largest excess between the held-out movements and `others` without a difference."""
-        others = observed_alike(self.others, self.canonical)
-        return self.probes.no_difference(others, self.observed.group, NULL_REPEATS)
+        """Return the band of the headline between the held-out movements and `others` without a difference."""
+        return NullBand.of(np.mean([part.swapped_excess() for part in self.by_source.values()], axis=0).tolist())
+
+
+def metrics_of(evaluations: Mapping[str, GeneratorEvaluation]) -> dict[str, float]:
+    """Return every cheap metric, the mean over sources, and the headline of each of several sources.
+
+    If of a source more than half of the samples are no movements any more, `val/rejected` is the only metric.
+
+    Args:
+        evaluations: By source.
+    """
+    if not all(evaluation.evaluable for evaluation in evaluations.values()):
+        return {names.VAL_REJECTED: float(np.mean([evaluation.rejected for evaluation in evaluations.values()]))}
+    found = {source: compute_all(GENERATION.metrics, evaluation) for source, evaluation in evaluations.items()}
+    first, *more = found.values()
+    means = {name: float(np.mean([metrics[name] for metrics in found.values()])) for name in first}
+    headlines = {names.source_excess(source): metrics[names.VAL_AUC_EXCESS] for source, metrics in found.items()}
+    return {**means, **(headlines if more else {})}
 
 
 def observed_alike(movements: Canonical, canonical: CanonicalConfig) -> Canonical:

@@ -250,7 +250,8 @@ def test_sigma_is_fixed_on_standardised_real_features(validator: Validator) -> N
     features = movement_features(validator.held_out.deltas, validator.held_out.mask)
     varying = features[:, features.std(dim=0) > 1e-6]
     scaled = (varying - varying.mean(dim=0)) / varying.std(dim=0, correction=0)
-    assert validator.sigma == pytest.approx(median_distance(scaled), rel=1e-9)
+    [part] = validator.by_source.values()
+    assert part.sigma == pytest.approx(median_distance(scaled), rel=1e-9)
 
 
 @pytest.mark.parametrize("probe", HEADLINE_PROBES)

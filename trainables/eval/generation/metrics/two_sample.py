@@ -2,7 +2,8 @@
 
 The floor of a probe is its AUC where other users of the same source stand in the place of the samples, at the same
 number of movements, users and folds. The headline is the largest excess of an AUC over its floor: 0 for a generator
-that is to the evaluated users what another user is, at most one half.
+that is to the evaluated users what another user is, at most one half. Of several sources the tests are made within
+each, and every figure is the mean over sources.
 
 References: Revisiting Classifier Two-Sample Tests (Lopez-Paz & Oquab, 2017), arXiv:1610.06545.
 """
@@ -23,7 +24,7 @@ from trainables.training.metric_names import (
     probe_floor,
 )
 
-NO_EXCESS = 0.0  # of samples that are told from the evaluated users no better than other users are
+NO_EXCESS = 0.0  # of samples that are distinguished from the evaluated users no better than other users are
 RANGE = (-1.0, 1.0)
 
 
@@ -104,7 +105,8 @@ METRICS = (
     Metric(
         VAL_AUC_EXCESS,
         MINIMISED,
-        "Largest excess of a probe's AUC over its floor: what a search minimises; 0: as other users.",
+        "Largest excess of a probe's AUC over its floor, of several sources their mean: what a search minimises; 0: as "
+        "other users.",
         title="AUC excess",
         digits=3,
         chance=NO_EXCESS,
