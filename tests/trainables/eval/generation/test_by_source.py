@@ -1,6 +1,8 @@
 """Metrics by source: each as if its source were the only one, and their mean over sources."""
 
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,7 +116,11 @@ def test_a_validator_needs_enough_of_each_source(splits: DataSplits) -> None:
 def test_the_mean_over_sources_is_that_of_plain_loops() -> None:
     sources, values = ["b", "a", "b", "b", "a"], np.array([1.0, 2.0, 3.0, 4.0, 5.0])
     rows = rows_by_source(sources)
-    statistic = mean_over_sources({s: lambda part, s=s: float(values[rows[s]][part].mean()) for s in rows}, rows)
+
+    def mean_of(source: str, part: Any) -> float:
+        return float(values[rows[source]][part].mean())
+
+    statistic = mean_over_sources({source: partial(mean_of, source) for source in rows}, rows)
     for chosen in (range(5), (0, 1, 3), (0, 2), (4,)):
         means = []
         for source in ("a", "b"):
