@@ -1,6 +1,7 @@
 """Metrics by source: each as if its source were the only one, and their mean over sources."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical, encode, with_deltas
 from trainables.data.config import CanonicalConfig
 from trainables.data.dataset import DataSplits, load_splits
+from trainables.eval.features.feature_tables import Array
 from trainables.eval.generation import comparison, report
 from trainables.eval.generation.by_source import equal_shares, mean_over_sources, require_enough, rows_by_source
 from trainables.eval.generation.config import EvaluationConfig, MetricConfig
 from trainables.eval.generation.validator import Validator
+from trainables.eval.indices import Indices
 from trainables.eval.two_sample.null_band import NullBand
 from trainables.physical.minimum_jerk import MinimumJerk
 from trainables.training import metric_names as names
@@ -111,10 +114,14 @@ def test_a_validator_needs_enough_of_each_source(splits: DataSplits) -> None:
         Validator.fit(splits["validation"].take(few), splits["train"], FORM, QUICK)
 
 
+def mean_at(values: Array, rows: Indices) -> float:
+    return float(values[rows].mean())
+
+
 def test_the_mean_over_sources_is_that_of_plain_loops() -> None:
     sources, values = ["b", "a", "b", "b", "a"], np.array([1.0, 2.0, 3.0, 4.0, 5.0])
     rows = rows_by_source(sources)
-    statistic = mean_over_sources({s: lambda part, s=s: float(values[rows[s]][part].mean()) for s in rows}, rows)
+    statistic = mean_over_sources({source: partial(mean_at, values[own]) for source, own in rows.items()}, rows)
     for chosen in (range(5), (0, 1, 3), (0, 2), (4,)):
         means = []
         for source in ("a", "b"):
