@@ -16,6 +16,7 @@ from trainables.core.fields import defaults, groups_of
 from trainables.core.help import sections
 
 COMMANDS = commands()
+RECORDS: dict[str, dict[str, Any]] = {"sources": {"reader": "cursory"}}  # an entry of each list of records
 VALUES: tuple[Any, ...] = (-2, 0, 1, 70000, -2.0, 0.0, 1.0, 20.0, math.inf, math.nan, "", "no such thing")
 
 
@@ -43,6 +44,9 @@ def broken(cls: Any, name: str, bound: Bound) -> Iterator[Any]:
     """Plain values of a field that its type takes and its bound does not."""
     kind = kind_of(get_type_hints(cls)[name])
     if isinstance(bound, WHOLE):
+        if name in RECORDS:
+            yield (RECORDS[name],) * 2
+            return
         entries = tuple(defaults(cls)[name] or (["a"] if "str" in kind else []))
         yield from (value for value in ((), entries[:1] * 2) if not bound.holds(value))
         return

@@ -119,7 +119,7 @@ def test_a_better_challenger_becomes_champion_with_the_reason_recorded(
 
 
 def test_the_decision_is_reproduced_from_its_record(storage: Path, better: Path) -> None:
-    assert promote([f"storage_path={storage}", f"ckpt={better}", *QUICK]) == REFUSED
+    assert promote([f"storage_path={storage}", f"ckpt={better}", *QUICK, "limits.auc_excess=0"]) == REFUSED
     written = refusals(storage)[-1]
     sides = [EvaluationResult.from_json(written["judgements"][side]) for side in ("challenger", "champion")]
     times = {side: tuple(values) for side, values in written["latency_ms_per_movement"].items()}

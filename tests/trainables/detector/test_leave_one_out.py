@@ -36,6 +36,7 @@ def words(config: DetectorConfig, out_dir: Path) -> list[str]:
         f"out_dir={out_dir}",
         "trainable.data.source=table",
         f"trainable.data.path={config.data.path}",
+        f"trainable.data.rows_per_user={config.data.rows_per_user}",
         *(f"trainable.{key}={getattr(config, key)}" for key in ("epochs", "steps_per_epoch", "batch_size")),
         f"trainable.negatives.alpha={config.negatives.alpha}",
         *(f"trainable.model.{key}={value}" for key, value in plain(config.model).items() if isinstance(value, int)),

@@ -39,7 +39,7 @@ def few(file: Path, counts: Mapping[str, int]) -> DataConfig:
             points = {"t_ms": recording.t_ms, "x": recording.x, "y": recording.y}
             rows.append({"user": recording.user, "session": str(number), **points})
     pd.DataFrame(rows).to_parquet(file, index=False)
-    return DataConfig("table", str(file))
+    return DataConfig("table", str(file), rows_per_user=1000)
 
 
 def human(count: int, split: str = "train") -> Canonical:

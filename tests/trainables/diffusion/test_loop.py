@@ -25,7 +25,7 @@ from trainables.diffusion.ranking_config import ContrastiveConfig
 from trainables.diffusion.sampling_config import SamplingConfig
 from trainables.diffusion.state import State as DiffusionState
 from trainables.diffusion.state import initial_state
-from trainables.eval.generation.config import EvaluationConfig
+from trainables.eval.generation.config import HEADLINE_PROBES, EvaluationConfig
 from trainables.eval.generation.validator import Validator
 from trainables.generation.config import AugmentationConfig
 from trainables.nn.lr_schedule import learning_rate
@@ -221,6 +221,8 @@ def test_only_what_was_computed_is_reported(uncut: tuple[list[Epoch], list[State
     run, _, _ = uncut
     ranking = {names.TRAIN_RANKING, names.TRAIN_RANKING_ACCURACY}
     known = {value for name, value in vars(names).items() if name.isupper() and isinstance(value, str)}
+    of_probes = names.probe_auc, names.probe_accuracy, names.probe_floor
+    known |= {of(probe) for probe in HEADLINE_PROBES for of in of_probes}
     known |= {names.condition_error(column) for column in MEASURED_CONDITIONS}
     assert not any(name.startswith("train/") for name in run[0].metrics)
     assert all(ranking <= set(epoch.metrics) <= known for epoch in run[1:])

@@ -25,7 +25,7 @@ TINY = (
     "evaluation.movements=40",
     "sampling.steps=1",
     "evaluation.folds=2",
-    "evaluation.probe=logistic",
+    "evaluation.probes=[features]",
 )
 
 

@@ -144,7 +144,7 @@ def test_a_generator_whose_movements_cannot_be_used_is_refused(
         return movements
 
     monkeypatch.setitem(GENERATORS, "minimum_jerk", lame)
-    with pytest.raises(ConfigError, match=r"`generated == 13`, but minimum_jerk gave 11 usable \(net .* 8 px: 2\)"):
+    with pytest.raises(ConfigError, match=r"`generated == 15`, but minimum_jerk gave 13 usable \(net .* 8 px: 2\)"):
         generate(splits["train"], FORM, AugmentationConfig(0.01), 0)
 
 

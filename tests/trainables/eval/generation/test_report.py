@@ -47,8 +47,9 @@ def null(humans: Canonical) -> Comparison:
 
 @pytest.fixture(scope="module")
 def alternative(null: Comparison) -> Comparison:
-    """Return minimum-jerk movements under the conditions of the real ones."""
-    bots = encode(MinimumJerk()(null.real, generator(0, "bots")), CanonicalConfig())
+    """Return perfect minimum-jerk movements under the conditions of the real ones."""
+    machine = MinimumJerk(submovements=1, endpoint_noise=0.0, motor_noise=0.0, tremor_px_s=0.0)
+    bots = encode(machine(null.real, generator(0, "bots")), CanonicalConfig())
     return of(null.real, bots)
 
 

@@ -192,7 +192,8 @@ def test_a_small_difference_reads_smaller_than_a_large_one(validator: Validator)
 
 def test_the_band_of_no_difference_holds_other_users_and_not_machines(validator: Validator, splits: DataSplits) -> None:
     band = validator.no_difference()
-    assert band.low < 0.0 < band.mean < band.high < 0.3
+    assert band.low < 0.0 < band.high < 0.3
+    assert abs(band.mean) < 1e-12  # with one probe; of several the largest counts
     assert band.high < validator(smooth(validator.held_out))[names.VAL_AUC_EXCESS]
 
 
