@@ -34,7 +34,7 @@ DIFFUSION = DiffusionConfig(
     model=ModelConfig(base_channels=16),
     optim=OptimConfig(lr=1e-2, warmup_steps=0),
     sampling=SamplingConfig(steps=2),
-    evaluation=EvaluationConfig(movements=40, folds=2),
+    evaluation=EvaluationConfig(movements=40, folds=2, probes=("features",)),
 )
 GAN = GanConfig(model=GanModelConfig(widths=(8, 12), latent_dim=4, noise_channels=2, embedding_dim=16))
 DETECTOR = DetectorConfig(model=DetectorModelConfig(width=4, features_width=4, fused_width=8, embedding_dim=4))

@@ -53,7 +53,7 @@ CONFIG = DiffusionConfig(
     model=ModelConfig(base_channels=16),
     optim=OptimConfig(lr=1e-2, warmup_steps=0),
     sampling=SamplingConfig(steps=2),
-    evaluation=EvaluationConfig(movements=40, folds=2),
+    evaluation=EvaluationConfig(movements=40, folds=2, probes=("features",)),
 )
 LONGEST_S = 64 / 60
 

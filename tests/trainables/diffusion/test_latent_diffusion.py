@@ -30,7 +30,7 @@ TINY = DiffusionConfig(
     model=ModelConfig(base_channels=16),
     optim=OptimConfig(lr=1e-2, warmup_steps=1),
     sampling=SamplingConfig(steps=2),
-    evaluation=EvaluationConfig(movements=40, folds=2),
+    evaluation=EvaluationConfig(movements=40, folds=2, probes=("features",)),
 )
 
 Run = tuple[list[Epoch], list[Path]]

@@ -147,7 +147,9 @@ def test_samples_are_the_seeds_and_no_two_rows_share_their_noise(source: GanGene
 def test_samples_are_movements_that_the_validator_takes(source: GanGenerator, splits: DataSplits) -> None:
     """Each of the requested duration, direction and group, nothing after its last step."""
     held_out = splits["validation"]
-    validator = Validator.fit(held_out, splits["train"], CONFIG.data.canonical, EvaluationConfig(movements=60, folds=2))
+    validator = Validator.fit(
+        held_out, splits["train"], CONFIG.data.canonical, EvaluationConfig(movements=60, folds=2, probes=("features",))
+    )
     fake = source.sample_matching(validator.held_out, seed=0)
     assert torch.equal(fake.mask, validator.held_out.mask)
     assert (fake.group, fake.source) == (validator.held_out.group, validator.held_out.source)

@@ -35,7 +35,7 @@ TINY = GanConfig(
     batch_size=16,
     model=GanModelConfig(widths=(8, 12), latent_dim=4, noise_channels=2, embedding_dim=16),
     optim=GanOptimConfig(critic_steps=2, warmup_steps=0),
-    evaluation=EvaluationConfig(movements=60, folds=2),
+    evaluation=EvaluationConfig(movements=60, folds=2, probes=("features",)),
 )
 BUSY = replace(TINY, augmentation=AugmentationConfig(0.3))
 CLOCKS = (names.TRAIN_SECONDS, names.VAL_SECONDS)
