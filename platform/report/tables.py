@@ -126,11 +126,10 @@ def _reference_rows(reference: Reference | None) -> list[tuple[str, str]]:
     if reference is None:
         return []
     band = reference.no_difference
-    floors = ", ".join(f"{probe} {value:.3f}" for probe, value in reference.floors.items())
-    users = f"{reference.effective_users:.1f} effective users, folds by {reference.folds_by}"
+    floors = [(f"floor: AUC of other users, {probe}", number(value)) for probe, value in reference.floors.items()]
     return [
-        ("no difference, by chance", format_interval(band.mean, band.low, band.high)),
-        (f"AUC of other users (floor; {users})", floors),
+        (f"no difference, by chance (folds by {reference.folds_by})", format_interval(band.mean, band.low, band.high)),
+        *floors,
     ]
 
 

@@ -157,7 +157,7 @@ def test_the_best_is_the_leaderboards_first(tmp_path: Path, study: optuna.Study)
     assert all(part in shown for part in ("trial 0 failed: val/auc_excess is nan", "Leaderboard", "Ranking", "P(best)"))
     worth = {"untrained": "0.450", "(search estimate)": "0.070", "with new noise": "0.080 [", "holdout": "0.130 ["}
     worth |= {"no difference, by chance": "0.010 [-0.040, 0.060]"}
-    worth |= {"AUC of other users (floor; 5.2 effective users, folds by users)": "features 0.620, pixels 0.645"}
+    worth |= {"floor: AUC of other users, features": "0.620", "floor: AUC of other users, pixels": "0.645"}
     after = shown[shown.index("Excess of the AUC on held-out users") :].splitlines()
     for name, value in worth.items():
         assert any(name in line and value in line for line in after), name
