@@ -70,9 +70,8 @@ class Margins(Protocol):
 class LimitsConfig:
     """Limits of a challenger's own metrics, whichever champion it replaces."""
 
-    auc_excess: Share = (
-        0.30  # largest excess of the AUC; the best of a default sweep reads 0.13, an untrained model 0.46
-    )
+    # largest excess of the AUC over its floor; the best of a default sweep reads 0.13, an untrained model 0.46
+    auc_excess: Share = 0.30
     memorised_share: Share = 0.05  # largest share of memorised samples; other users score 0.01, a copied training set 1
     precision: Share = 0.5  # smallest precision; halves of real movements read 0.90
     recall: Share = 0.5  # smallest recall; halves of real movements read 0.90

@@ -53,9 +53,9 @@ def make_plan(sweep: Sweep, remaining: int, concurrent: int) -> Plan:
 
 
 def _finalists_s(sweep: Sweep, trial_s: float, evaluation_s: float) -> float:
-    """Return the seconds on one core of repeats, and of one evaluation per seed and split."""
+    """Return the seconds on one core of repeats, and of one evaluation per seed, split and kind of conditions."""
     finalists = sweep.settings.finalists
-    return finalists.top * (finalists.retrain_seeds * trial_s + 2 * finalists.eval_seeds * evaluation_s)
+    return finalists.top * (finalists.retrain_seeds * trial_s + 4 * finalists.eval_seeds * evaluation_s)
 
 
 def _measure(sweep: Sweep, corner: Any) -> Cost:

@@ -100,7 +100,9 @@ def test_the_plan_adds_up_what_the_trials_cost() -> None:
     assert plan.trial_s == pytest.approx(tuple(full))
     assert plan.steps == (12 * 32, 12 * 64)
     assert plan.sweep_s == pytest.approx(8 * (halved[0] + halved[1]) / 2 / 3)
-    assert plan.finalists_s == pytest.approx(3 * 3 * 2 * 2.0 / 3)  # three trials, three draws, two splits
+    assert plan.finalists_s == pytest.approx(
+        3 * 3 * 4 * 2.0 / 3
+    )  # three trials, three draws, two splits, two kinds of conditions
     assert plan.disk_bytes == 2 * 8 * 64 * 2**20
 
 
