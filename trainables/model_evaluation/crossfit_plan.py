@@ -19,6 +19,7 @@ from trainables.model_evaluation.config import EvalConfig
 from trainables.specs import TRAINABLES
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import CheckpointError, load_record
+from trainables.training.checkpoint_record import require_same_data
 from trainables.training.run_folder import CONFIG, METRICS, RunFolder, opened
 from trainables.training.trainable import TrainableSpec
 
@@ -92,10 +93,7 @@ def plan(config: EvalConfig) -> Crossfit:
     law, remedy = "a checkpoint of the four splits", "give the checkpoint whose configuration the folds have"
     require(data.fold is None, law, f"one of data.fold={data.fold}", remedy)
     splits = load_splits(data)
-    if record.get("data_sha256") != splits.sha256:
-        raise CheckpointError(
-            f"{checkpoint}: trained on other data ({record.get('data_sha256')}) than the present ones ({splits.sha256})"
-        )
+    require_same_data(checkpoint, record, splits.sha256)
     place = Path(config.out_dir) / FOLDER
     runs = tuple(
         _run(Fold(number, config.crossfit), record["config"], spec, place / f"fold-{number}")

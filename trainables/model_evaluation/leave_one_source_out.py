@@ -54,7 +54,8 @@ from trainables.model_evaluation.evaluate_generator import with_sampling
 from trainables.model_evaluation.generator import metrics_by_user
 from trainables.models import load_generator
 from trainables.specs import TRAINABLES
-from trainables.training.checkpoint import CheckpointError, load_record
+from trainables.training.checkpoint import load_record
+from trainables.training.checkpoint_record import require_same_data
 from trainables.training.metric_names import VAL_AUC_EXCESS
 from trainables.training.run_folder import CHECKPOINTS, RunFolder, opened, recording
 from trainables.training.trainable import TrainableSpec
@@ -128,10 +129,7 @@ def leave_one_source_out(config: EvalConfig | DetectorEvaluationCommand) -> int:
     spec = TRAINABLES[record["kind"]]
     trainable = build(spec.config, record["config"])
     splits = load_splits(trainable.data)
-    if record.get("data_sha256") != splits.sha256:
-        raise CheckpointError(
-            f"{checkpoint}: trained on other data ({record.get('data_sha256')}) than the present ones ({splits.sha256})"
-        )
+    require_same_data(checkpoint, record, splits.sha256)
     laboratories, began = laboratories_of(splits[config.split]), time.monotonic()
     folds = [fold_of(config, trainable, splits, name, sources) for name, sources in laboratories.items()]
     made_s = time.monotonic() - began

@@ -23,6 +23,7 @@ from trainables.model_evaluation import detector, generator
 from trainables.model_evaluation.result import EvaluationResult, MetricsBySeed
 from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import CheckpointError, load_record
+from trainables.training.checkpoint_record import require_same_data
 
 EVALUATORS: dict[str, Callable[[Path, Mapping[str, Any], str, Sequence[int]], MetricsBySeed]] = {
     GENERATOR.name: generator.metrics_by_seed,
@@ -47,10 +48,7 @@ def evaluate(checkpoint: Path, split: str, seeds: Sequence[int]) -> EvaluationRe
         known = " or ".join(f"`{name}`" for name in TRAINABLES)
         raise CheckpointError(f"{checkpoint}: expected a checkpoint of kind {known}, but got {kind}")
     data_sha256 = load_splits(build(DataConfig, record["config"]["data"])).sha256
-    if record.get("data_sha256") != data_sha256:
-        raise CheckpointError(
-            f"{checkpoint}: trained on other data ({record.get('data_sha256')}) than the present ones ({data_sha256})"
-        )
+    require_same_data(checkpoint, record, data_sha256)
     with threads(1):
         owners, by_seed, sources = EVALUATORS[TRAINABLES[kind].model_type.name](checkpoint, record, split, seeds)
     common = [name for name in by_seed[0] if all(name in metrics for metrics in by_seed)]

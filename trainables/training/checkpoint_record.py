@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,3 +41,12 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def require_same_data(checkpoint: Path, record: Mapping[str, Any], data_sha256: str) -> None:
+    """Raise `CheckpointError` for a checkpoint that was trained on other data than those of this hash."""
+    trained_on = record.get("data_sha256")
+    if trained_on != data_sha256:
+        raise CheckpointError(
+            f"{checkpoint}: trained on other data ({trained_on}) than the present ones ({data_sha256})"
+        )

@@ -15,7 +15,7 @@ from torch import Tensor
 from trainables.core.config import require
 from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical
-from trainables.eval.generation.by_source import equal_shares
+from trainables.eval.generation.by_source import equal_shares, rows_by_source
 from trainables.eval.indices import Indices
 
 
@@ -52,16 +52,13 @@ def matched_rows(evaluated: Canonical, others: Canonical) -> Int[Tensor, "N"]:
         ConfigError: Fewer others than evaluated movements of a source.
     """
     found = torch.empty(len(evaluated), dtype=torch.int64)
-    for source in sorted(set(evaluated.source)):
-        ours, theirs = (_of_source(part, source) for part in (evaluated, others))
+    rows, rows_of_others = rows_by_source(evaluated.source), rows_by_source(others.source)
+    for source, own in rows.items():
+        ours, theirs = torch.from_numpy(own), torch.from_numpy(rows_of_others.get(source, own[:0]))
         law = f"`movements of other users of {source} >= {len(ours)}`, one per evaluated movement"
         require(len(theirs) >= len(ours), law, str(len(theirs)), "evaluate fewer movements")
         found[ours] = theirs[nearest_rows(evaluated.take(ours), others.take(theirs))]
     return found
-
-
-def _of_source(movements: Canonical, source: str) -> Int[Tensor, "M"]:
-    return torch.tensor([row for row, name in enumerate(movements.source) if name == source], dtype=torch.int64)
 
 
 def nearest_rows(evaluated: Canonical, others: Canonical) -> Int[Tensor, "N"]:
