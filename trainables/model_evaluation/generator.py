@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from trainables.core.config import build
-from trainables.data.canonical import Canonical
 from trainables.data.config import DataConfig
 from trainables.data.dataset import DataSplits, load_splits
 from trainables.data.users import effective_users
 from trainables.eval.generation.config import EvaluationConfig
+from trainables.eval.generation.evaluation import GeneratorEvaluation
 from trainables.eval.generation.metrics import GENERATION
 from trainables.eval.generation.metrics.two_sample import auc_per_user, excess_per_user, floor_per_user
 from trainables.eval.generation.validator import Validator, metrics_of
@@ -27,6 +27,9 @@ from trainables.eval.intervals.jackknife import JackknifeEstimate, jackknife, me
 from trainables.model_evaluation.result import MetricsBySeed, SourceResult
 from trainables.models import load_generator
 from trainables.training.metric_names import VAL_AUC_EXCESS, VAL_SERVED_EXCESS, probe_auc, probe_floor
+
+Evaluations = Mapping[str, GeneratorEvaluation]
+"""Source -> samples with the movements that they match, as `Validator.evaluations` returns them."""
 
 
 def metrics_by_seed(checkpoint: Path, record: Mapping[str, Any], split: str, seeds: Sequence[int]) -> MetricsBySeed:
@@ -41,21 +44,22 @@ def metrics_by_seed(checkpoint: Path, record: Mapping[str, Any], split: str, see
     validator = validator_of(data, split, build(EvaluationConfig, config["evaluation"]))
     by_seed, by_source = [], []
     for seed in seeds:
-        samples = generator.sample_matching(validator.held_out, seed=seed)
-        served = generator.sample_matching(validator.others, seed=seed)
-        by_seed.append(metrics_by_user(validator, samples) | served_excess(validator, served))
-        by_source.append(tests_by_source(validator, samples))
+        found, served = (
+            validator.evaluations(generator.sample_matching(conditions, seed=seed))
+            for conditions in (validator.held_out, validator.others)
+        )
+        by_seed.append(metrics_by_user(validator, found) | served_excess(validator, served))
+        by_source.append(tests_by_source(validator, found))
     return MetricsBySeed(
         validator.held_out.group, tuple(by_seed), source_results(validator, by_source, load_splits(data))
     )
 
 
-def served_excess(validator: Validator, samples: Canonical) -> dict[str, JackknifeEstimate]:
+def served_excess(validator: Validator, evaluations: Evaluations) -> dict[str, JackknifeEstimate]:
     """Return the headline of samples under conditions of training users, one per movement of the floor.
 
     Empty where more than half of them are no movements any more.
     """
-    evaluations = validator.evaluations(samples)
     if not all(evaluation.evaluable for evaluation in evaluations.values()):
         return {}
     of_sources = {source: excess_per_user(evaluation) for source, evaluation in evaluations.items()}
@@ -75,13 +79,12 @@ def users_of(validator: Validator) -> tuple[str, ...]:
     return tuple(sorted(set(validator.held_out.group)))
 
 
-def metrics_by_user(validator: Validator, samples: Canonical) -> dict[str, JackknifeEstimate]:
+def metrics_by_user(validator: Validator, evaluations: Evaluations) -> dict[str, JackknifeEstimate]:
     """Return the metrics of one sample per held-out movement, with and without each user; values as the validator's.
 
     Everything is fitted on all rows and nothing again without a user. Samples that are no movements any more leave with
     the movements that they match; if they are more than half, their share is the only metric.
     """
-    evaluations = validator.evaluations(samples)
     computed, owners, users = metrics_of(evaluations), validator.held_out.group, users_of(validator)
     return {
         metric.name: jackknife(
@@ -94,9 +97,8 @@ def metrics_by_user(validator: Validator, samples: Canonical) -> dict[str, Jackk
     }
 
 
-def tests_by_source(validator: Validator, samples: Canonical) -> dict[str, dict[str, JackknifeEstimate]]:
+def tests_by_source(validator: Validator, evaluations: Evaluations) -> dict[str, dict[str, JackknifeEstimate]]:
     """Return the two-sample tests of each of several sources, with and without each of its own users; else none."""
-    evaluations = validator.evaluations(samples)
     if len(evaluations) < 2 or not all(evaluation.evaluable for evaluation in evaluations.values()):
         return {}
     found = {}

@@ -48,7 +48,7 @@ from trainables.eval.detection.roc import threshold_at_fpr
 from trainables.eval.generation.by_source import require_enough, rows_by_source
 from trainables.eval.generation.validator import Validator
 from trainables.eval.indices import Indices
-from trainables.eval.intervals.jackknife import JackknifeEstimate, difference, interval, jackknife
+from trainables.eval.intervals.jackknife import JackknifeEstimate, difference, interval, jackknife, over_strata
 from trainables.model_evaluation.config import EvalConfig
 from trainables.model_evaluation.evaluate_generator import with_sampling
 from trainables.model_evaluation.generator import metrics_by_user
@@ -270,7 +270,8 @@ def generator_score(config: EvalConfig, trainable: Any, held_out: Canonical, tra
 
     def score(checkpoint: Path, _: DataSplits) -> Estimates:
         model = with_sampling(load_generator(checkpoint, config.device), config)
-        return metrics_by_user(validator, model.sample_matching(validator.held_out, seed=config.seed))
+        samples = model.sample_matching(validator.held_out, seed=config.seed)
+        return metrics_by_user(validator, validator.evaluations(samples))
 
     return score
 
@@ -307,17 +308,6 @@ def _mean(parts: Sequence[Float[Tensor, "... N"]], rows: Indices) -> float:
     return float(torch.stack([part[..., torch.from_numpy(rows)].mean() for part in parts]).mean())
 
 
-def mean_of(estimates: Sequence[JackknifeEstimate]) -> JackknifeEstimate:
-    """Return the mean of metrics over the users of different laboratories, without each user of any of them.
-
-    >>> mean_of([JackknifeEstimate(0.25, (0.0, 0.5)), JackknifeEstimate(0.75, (0.75, 0.75))])
-    JackknifeEstimate(value=0.5, without=(0.375, 0.625, 0.5, 0.5))
-    """
-    value = sum(estimate.value for estimate in estimates) / len(estimates)
-    changes = (without - estimate.value for estimate in estimates for without in estimate.without)
-    return JackknifeEstimate(value, tuple(value + change / len(estimates) for change in changes))
-
-
 def table_of(found: Sequence[LeftOut], spec: TrainableSpec) -> Table:
     """Return a row per laboratory, and the mean: both models and their paired difference, with intervals over users."""
     shown = (FPR, MISSED) if spec.model_type == DETECTOR else (VAL_AUC_EXCESS,)
@@ -333,14 +323,15 @@ def table_of(found: Sequence[LeftOut], spec: TrainableSpec) -> Table:
 
 
 def _cells(shown: Sequence[str], found: Sequence[LeftOut]) -> list[str]:
-    """Return the cells of the metrics of laboratories, of several their mean; a dash where one has none."""
+    """Return the cells of the metrics of laboratories, of several their mean over strata; a dash where one has none."""
     cells = []
     for name in shown:
         if not all(name in one.unseen and name in one.seen for one in found):
             cells += [NONE] * 3
             continue
-        unseen, seen = mean_of([one.unseen[name] for one in found]), mean_of([one.seen[name] for one in found])
-        for estimate in (unseen, seen, difference(unseen, seen)):
-            one = interval(estimate)
+        pairs = [(one.unseen[name], one.seen[name]) for one in found]
+        unseen, seen = zip(*pairs, strict=True)
+        for strata in (unseen, seen, [difference(*pair) for pair in pairs]):
+            one = over_strata(strata)
             cells.append(format_interval(one.value, one.low, one.high))
     return cells

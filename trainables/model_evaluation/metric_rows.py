@@ -9,7 +9,7 @@ from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
 from trainables.eval.generation.config import MINIMUM_MOVEMENTS, EvaluationConfig, MetricConfig
 from trainables.eval.generation.metrics import GENERATION
-from trainables.eval.generation.validator import Validator
+from trainables.eval.generation.validator import Validator, metrics_of
 from trainables.eval.intervals.jackknife import Interval, JackknifeEstimate, difference, interval
 from trainables.model_evaluation.generator import metrics_by_user, users_of
 from trainables.training.metric import UNBOUNDED
@@ -62,7 +62,8 @@ def validator_of(
 
 def metric_row(validator: Validator, samples: Canonical) -> MetricRow:
     """Return the metrics of one sample per real movement of the validator."""
-    return MetricRow(validator(samples), metrics_by_user(validator, samples))
+    evaluations = validator.evaluations(samples)
+    return MetricRow(metrics_of(evaluations), metrics_by_user(validator, evaluations))
 
 
 def shown_interval(name: str, found: Interval) -> str:

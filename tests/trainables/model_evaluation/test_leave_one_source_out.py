@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from scipy.special import stdtrit
 
 from platform import evaluate
 from tests.trainables.data.source_tables import write_sources
@@ -24,10 +25,11 @@ from trainables.eval.generation.validator import Validator
 from trainables.eval.intervals.jackknife import JackknifeEstimate, interval
 from trainables.gan.config import GanConfig, GanModelConfig
 from trainables.gan.train import epochs
-from trainables.model_evaluation.leave_one_source_out import laboratories_of, mean_of, of_sources
+from trainables.model_evaluation.leave_one_source_out import LeftOut, laboratories_of, of_sources, table_of
 from trainables.model_evaluation.reevaluate import evaluate as evaluate_again
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.models import load_generator
+from trainables.specs import TRAINABLES
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import load_record
 from trainables.training.run_folder import CHECKPOINTS, METRICS
@@ -159,8 +161,23 @@ def test_keys_of_another_evaluation_are_refused(gan: Path, key: str, capsys: pyt
     assert "expected `leave_one_source_out` with `ckpt` and without" in capsys.readouterr().err
 
 
-def test_the_mean_over_laboratories_is_a_jackknife_over_all_their_users() -> None:
-    """The standard error of a mean of independent parts is the root of the sum of their squares, over their number."""
-    parts = [JackknifeEstimate(0.5, tuple(0.5 + 0.01 * (i - 9.5) for i in range(20))) for _ in range(2)]
-    separate = sum(interval(part).se ** 2 for part in parts) ** 0.5 / 2
-    assert interval(mean_of(parts)).se == pytest.approx(separate, rel=0.03)
+def test_the_interval_of_the_mean_over_laboratories_adds_their_variances() -> None:
+    parts = [JackknifeEstimate(value, tuple(value + 0.01 * (i - 9.5) for i in range(20))) for value in (0.2, 0.6)]
+    same = JackknifeEstimate(0.1, (0.1,) * 20)
+    found = [
+        LeftOut(
+            name,
+            (name,),
+            40,
+            tuple(map(str, range(20))),
+            20.0,
+            {names.VAL_AUC_EXCESS: part},
+            {names.VAL_AUC_EXCESS: same},
+        )
+        for name, part in zip(("first", "second"), parts, strict=True)
+    ]
+    reach = stdtrit(38, 0.975) * sum(interval(part).se ** 2 for part in parts) ** 0.5 / 2
+    *_, unseen, seen, paired = table_of(found, TRAINABLES["gan"]).rows[-1]
+    assert unseen == f"0.400 [{0.4 - reach:.3f}, {0.4 + reach:.3f}]"
+    assert seen == "0.100 [0.100, 0.100]"
+    assert paired == f"0.300 [{0.3 - reach:.3f}, {0.3 + reach:.3f}]"

@@ -145,7 +145,7 @@ def test_a_mapping_that_is_no_result_is_refused(plain: dict[str, Any]) -> None:
 
 def test_metrics_without_a_user_are_those_of_the_other_rows(validator: Validator, machines: Canonical) -> None:
     """Nothing is fitted again: predictions, balls, kernel width and the reference of distances stay what they were."""
-    found, users = metrics_by_user(validator, machines), users_of(validator)
+    found, users = metrics_by_user(validator, validator.evaluations(machines)), users_of(validator)
     everything = validator(machines)
     one_user = np.array([group == users[0] for group in validator.held_out.group])
     kept = 1 - one_user.mean()
@@ -159,7 +159,7 @@ def test_metrics_without_a_user_are_those_of_the_other_rows(validator: Validator
 
 def test_the_excess_without_a_user_is_of_the_same_scores(validator: Validator, machines: Canonical) -> None:
     """Nothing is fitted again: AUC and floor of the other rows, by the scores of all."""
-    found = metrics_by_user(validator, machines)
+    found = metrics_by_user(validator, validator.evaluations(machines))
     produced, _ = reobserve(machines, validator.canonical)
     [part] = validator.by_source.values()
     scores, floor = part.probes(produced, validator.held_out.group)["features"], part.floors["features"]
@@ -174,13 +174,13 @@ def test_the_excess_without_a_user_is_of_the_same_scores(validator: Validator, m
 
 def test_the_served_mode_is_that_of_conditions_of_training_users(validator: Validator) -> None:
     """Copies of the training movements in the floor have no excess; machines have."""
-    copies = served_excess(validator, validator.others)[names.VAL_SERVED_EXCESS]
+    copies = served_excess(validator, validator.evaluations(validator.others))[names.VAL_SERVED_EXCESS]
     assert copies == JackknifeEstimate(0.0, (0.0,) * len(users_of(validator)))
     machine = encode(MinimumJerk(submovements=1)(validator.others, torch.Generator().manual_seed(0)), FORM)
-    machines = served_excess(validator, machine)[names.VAL_SERVED_EXCESS]
+    machines = served_excess(validator, validator.evaluations(machine))[names.VAL_SERVED_EXCESS]
     assert machines.value > 0.3
     still = with_deltas(validator.others, torch.zeros_like(validator.others.deltas))
-    assert served_excess(validator, still) == {}
+    assert served_excess(validator, validator.evaluations(still)) == {}
 
 
 def test_the_ratio_of_distances_without_a_user_leaves_them_out_on_both_sides(
@@ -189,7 +189,7 @@ def test_the_ratio_of_distances_without_a_user_leaves_them_out_on_both_sides(
     produced, _ = reobserve(machines, validator.canonical)
     [part] = validator.by_source.values()
     distance = part.training.distance(produced.deltas, produced.mask).tolist()
-    found = metrics_by_user(validator, machines)[names.VAL_MEMORISATION]
+    found = metrics_by_user(validator, validator.evaluations(machines))[names.VAL_MEMORISATION]
     for group, without in zip(users_of(validator), found.without, strict=True):
         others = [i for i, owner in enumerate(validator.held_out.group) if owner != group]
         samples, human = ([d[i] for i in others] for d in (distance, part.training.reference.tolist()))
@@ -215,7 +215,7 @@ def test_rejected_samples_are_left_out_with_their_partners(validator: Validator,
     deltas = machines.deltas.clone()
     deltas[theirs[::3]] = 0.0
     still = with_deltas(machines, deltas)
-    found, expected = metrics_by_user(validator, still), validator(still)
+    found, expected = metrics_by_user(validator, validator.evaluations(still)), validator(still)
     for name, figure in found.items():
         assert figure.value == pytest.approx(expected[name], rel=1e-9, abs=1e-12), name
     rejected = found[names.VAL_REJECTED]
@@ -226,7 +226,7 @@ def test_rejected_samples_are_left_out_with_their_partners(validator: Validator,
 
 def test_if_most_samples_do_not_move_the_rejected_share_is_the_only_metric(validator: Validator) -> None:
     none = with_deltas(validator.held_out, torch.zeros_like(validator.held_out.deltas))
-    assert set(metrics_by_user(validator, none)) == {names.VAL_REJECTED}
+    assert set(metrics_by_user(validator, validator.evaluations(none))) == {names.VAL_REJECTED}
 
 
 def test_the_training_split_is_refused(untrained_gan: Path) -> None:

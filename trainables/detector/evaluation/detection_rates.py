@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from trainables.eval.detection.calibration import Reliability
-from trainables.eval.detection.roc import curve, roc_auc, threshold_at_fpr
+from trainables.eval.detection.roc import threshold_at_fpr
+from trainables.eval.roc_curve import curve, roc_auc
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from trainables.eval.detection.roc import curve, threshold_at_fpr
+from trainables.eval.detection.roc import threshold_at_fpr
 from trainables.eval.intervals.jackknife import Interval
+from trainables.eval.roc_curve import curve
 from trainables.training.metric_names import family_fnr
 
 HUMAN, WORST, UNSEEN, SEEN = "#0072b2", "#d55e00", "#e69f00", "#999999"

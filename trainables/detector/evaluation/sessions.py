@@ -11,7 +11,7 @@ from torch import Tensor
 from trainables.core.seeding import generator
 from trainables.detector.evaluation.scored_movements import ScoredMovements, joined
 from trainables.eval.detection.calibration import Temperature, log_odds
-from trainables.eval.detection.roc import CHUNK, curve, roc_auc, threshold_at_fpr
+from trainables.eval.detection.roc import CHUNK, threshold_at_fpr
 from trainables.eval.detection.session_fusion import FusedScores, fuse, intraclass_correlation, shuffle_within
 from trainables.eval.intervals.cluster_bootstrap import (
     Estimate,
@@ -21,6 +21,7 @@ from trainables.eval.intervals.cluster_bootstrap import (
     proportion,
 )
 from trainables.eval.intervals.config import BootstrapConfig
+from trainables.eval.roc_curve import curve, roc_auc
 
 ALL = "all bots"
 SHUFFLES = 20  # of movements over sessions: the mean of their areas is that of independent movements

@@ -36,10 +36,10 @@ from trainables.detector.evaluation.nuisance_features import (
     raw_nuisances,
 )
 from trainables.detector.evaluation.tables import NONE, Table, interval
-from trainables.eval.detection.roc import curve, roc_auc
 from trainables.eval.features.feature_tables import CONSTANT, as_pair
 from trainables.eval.intervals.cluster_bootstrap import Estimate, cluster_weights, estimate
 from trainables.eval.intervals.config import BootstrapConfig
+from trainables.eval.roc_curve import curve, roc_auc
 from trainables.eval.two_sample.probes import PROBES
 
 FOLDS = 5  # by user, and by the points of a bot's movement

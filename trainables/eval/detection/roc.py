@@ -1,12 +1,11 @@
-"""ROC curve, metrics of bot detection, and thresholds at a fixed false positive rate.
+"""Metrics of bot detection by ROC curves, and thresholds at a fixed false positive rate.
 
 "Positive" is a bot, and a larger score means likelier a bot. A threshold flags what lies strictly above it:
 
     TPR(s) = share of bots with score > s, detected          FPR(s) = share of human movements with score > s, flagged
 
-The metrics are functions of the `Curve`, both rates at every distinct score, so that rows of equal score move together
-and ties count by halves in the area. All take rows of weights, one replicate each (see `cluster_bootstrap`): one sort
-serves all of them.
+The metrics are functions of the `Curve` (`trainables.eval.roc_curve`), whose rows of weights are replicates (see
+`cluster_bootstrap`).
 
 A threshold is fitted on users who took no part in the training, before any metric is computed, and then kept. Of n
 human movements k = floor(target n) may be flagged, and the threshold is the (k + 1)-th largest score: with ties fewer
@@ -27,6 +26,7 @@ from torch import Tensor
 
 from trainables.eval.intervals.cluster_bootstrap import Estimate, cluster_weights, estimate
 from trainables.eval.intervals.config import BootstrapConfig
+from trainables.eval.roc_curve import Curve, curve, require_finite, roc_auc
 
 ROUNDING = 1e-9  # of target times n: 0.29 x 100 is 28.999999999999996 in floating point, and 29 movements
 CHUNK = 250  # replicates at a time: their weights and sums over 5,000 rows take 40 MB
@@ -58,27 +58,6 @@ class Threshold:
         return self.target_fpr * (self.n + 1) >= 1
 
 
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """Weights of the detected bots and of the flagged human movements at each distinct score, strictest first.
-
-    At the first column nothing is flagged, at the last everything; a row per replicate.
-    """
-
-    detected: Float[Tensor, "R L"]
-    flagged: Float[Tensor, "R L"]
-
-    @property
-    def tpr(self) -> Float[Tensor, "R L"]:
-        """True positive rate; NaN in a replicate without bots."""
-        return self.detected / self.detected[:, -1:]
-
-    @property
-    def fpr(self) -> Float[Tensor, "R L"]:
-        """False positive rate; NaN in a replicate without human movements."""
-        return self.flagged / self.flagged[:, -1:]
-
-
 @dataclass(frozen=True)
 class DetectionMetrics:
     """Metrics of bots against human movements; PR-AUC and F1 hold at their ratio, `bots` to `humans`."""
@@ -98,7 +77,7 @@ def threshold_at_fpr(human: Float[Tensor, "N"], target_fpr: float) -> Threshold:
     """
     if not 0 < target_fpr < 1:
         raise ValueError(f"expected `0 < target_fpr < 1`, but got {target_fpr}")
-    _check(human)
+    require_finite(human)
     value = human.double().sort(descending=True).values[_allowed(target_fpr, len(human))].item()
     return Threshold(target_fpr, value, int((human > value).sum()), len(human))
 
@@ -106,24 +85,6 @@ def threshold_at_fpr(human: Float[Tensor, "N"], target_fpr: float) -> Threshold:
 def _allowed(target_fpr: float, n: int) -> int:
     """Return k, the number of n human movements that may be flagged."""
     return math.floor(target_fpr * n + ROUNDING)
-
-
-def curve(scores: Float[Tensor, "N"], is_bot: Bool[Tensor, "N"], weights: Float[Tensor, "R N"]) -> Curve:
-    """Return the curve of each row of weights. Raises ValueError for scores that are not finite, or none."""
-    _check(scores)
-    order = scores.argsort(descending=True, stable=True)
-    ordered = scores[order]
-    last = torch.cat([ordered[1:] != ordered[:-1], torch.ones(1, dtype=torch.bool)])  # of the rows of one score
-    detected, flagged = (
-        torch.nn.functional.pad((weights * kind)[:, order].cumsum(dim=1)[:, last], (1, 0)) for kind in (is_bot, ~is_bot)
-    )
-    return Curve(detected, flagged)
-
-
-def roc_auc(rates: Curve) -> Float[Tensor, "R"]:
-    """Return P(bot > human) + P(bot = human) / 2 over pairs: the area under the curve by trapezoids."""
-    tpr = rates.tpr
-    return ((tpr[:, 1:] + tpr[:, :-1]) / 2 * rates.fpr.diff(dim=1)).sum(dim=1)
 
 
 def pr_auc(rates: Curve) -> Float[Tensor, "R"]:
@@ -179,10 +140,3 @@ def detection_metrics(
 
 
 CURVE_METRICS: dict[str, Callable[[Curve], Tensor]] = {"auc": roc_auc, "pr_auc": pr_auc, "eer": equal_error_rate}
-
-
-def _check(scores: Float[Tensor, "N"]) -> None:
-    bad = (~scores.isfinite()).nonzero().squeeze(1)
-    if len(bad) or not len(scores):
-        got = f"{scores[bad[0]].item()} in row {bad[0].item()}" if len(bad) else "none"
-        raise ValueError(f"expected `scores` to be finite, at least one, but got {got}")

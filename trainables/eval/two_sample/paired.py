@@ -20,7 +20,8 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import roc_auc_score, roc_curve
+import torch
+from sklearn.metrics import roc_curve
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
@@ -28,6 +29,7 @@ from trainables.core.config import ConfigError
 from trainables.data.users import effective_users, largest_share
 from trainables.eval.features.feature_tables import Array, RealRows, as_pair, varying
 from trainables.eval.indices import Indices
+from trainables.eval.roc_curve import curve, roc_auc
 from trainables.eval.two_sample.null_band import NullBand
 from trainables.eval.two_sample.probes import PROBES
 
@@ -98,8 +100,9 @@ class PairedScores:
                 yield rows
 
     def _auc_of(self, rows: Indices) -> float:
-        labels, scores = np.repeat([0, 1], len(rows)), np.concatenate([self.real[rows], self.fake[rows]])
-        return float(roc_auc_score(labels, scores, sample_weight=np.tile(self.weights[rows], 2)))
+        scores = torch.from_numpy(np.concatenate([self.real[rows], self.fake[rows]]))
+        is_fake = torch.arange(len(scores)) >= len(rows)
+        return roc_auc(curve(scores, is_fake, torch.from_numpy(self.weights[rows]).repeat(1, 2))).item()
 
 
 def paired_scores(
@@ -204,16 +207,18 @@ def _scores(
     x: Array, y: Array, fold: Indices, weights: Array, probe: str, seed: int
 ) -> tuple[Array, Array, Indices, Array]:
     """Return the scores of both sides, the folds, and the threshold of each."""
-    real, fake, thresholds = np.empty(len(x)), np.empty(len(x)), np.empty(int(fold.max()) + 1)
+    both, weight_of_both, labels = np.concatenate([x, y]), np.tile(weights, 2), np.repeat([0, 1], len(x))
+    scores, thresholds = np.empty(len(both)), np.empty(int(fold.max()) + 1)
     with threadpool_limits(limits=1):
         for number in range(len(thresholds)):
-            train, test = fold != number, fold == number
-            labels, weight = np.repeat([0, 1], train.sum()), np.tile(weights[train], 2)
-            rows = np.concatenate([x[train], y[train]])
+            test = np.tile(fold == number, 2)
             model = PROBES[probe](seed)
-            model.fit(rows, labels, **{f"{model.steps[-1][0]}__sample_weight": weight})
-            thresholds[number] = _best_threshold(labels, model.predict_proba(rows)[:, 1], weight)
-            real[test], fake[test] = (model.predict_proba(side[test])[:, 1] for side in (x, y))
+            weight = weight_of_both[~test]
+            model.fit(both[~test], labels[~test], **{f"{model.steps[-1][0]}__sample_weight": weight})
+            found = model.predict_proba(both)[:, 1]
+            thresholds[number] = _best_threshold(labels[~test], found[~test], weight)
+            scores[test] = found[test]
+    real, fake = np.split(scores, 2)
     return real, fake, fold, thresholds
 
 

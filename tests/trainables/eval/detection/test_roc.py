@@ -10,17 +10,11 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 from torch import Tensor
 
 from trainables.core.seeding import generator
-from trainables.eval.detection import roc as figures
-from trainables.eval.detection.roc import (
-    curve,
-    detection_metrics,
-    equal_error_rate,
-    pr_auc,
-    roc_auc,
-    threshold_at_fpr,
-)
+from trainables.eval.detection import roc
+from trainables.eval.detection.roc import detection_metrics, equal_error_rate, pr_auc, threshold_at_fpr
 from trainables.eval.intervals.cluster_bootstrap import cluster_weights
 from trainables.eval.intervals.config import BootstrapConfig
+from trainables.eval.roc_curve import Curve, curve, roc_auc
 
 CONFIG = BootstrapConfig(replicates=200, level=0.9)
 ONE = torch.ones(1, 1, dtype=torch.float64)
@@ -35,7 +29,7 @@ def drawn(seed: int, human: int, bots: int, shift: float, grid: float = 0.0) -> 
     return (scores / grid).round() * grid if grid else scores, is_bot
 
 
-def rows(scores: Tensor, is_bot: Tensor) -> figures.Curve:
+def rows(scores: Tensor, is_bot: Tensor) -> Curve:
     return curve(scores, is_bot, ONE.expand(1, len(scores)))
 
 
@@ -64,7 +58,7 @@ def test_a_weight_is_so_many_copies_of_a_row() -> None:
     scores, is_bot = drawn(6, 20, 15, 0.5, 0.1)
     weights = torch.randint(0, 3, (35,), generator=generator(1, "weights"))
     copies = torch.arange(35).repeat_interleave(weights)
-    for figure in figures.CURVE_METRICS.values():
+    for figure in roc.CURVE_METRICS.values():
         weighted = figure(curve(scores, is_bot, weights.double()[None]))
         assert weighted.item() == pytest.approx(figure(rows(scores[copies], is_bot[copies])).item(), abs=1e-12)
 
@@ -99,7 +93,7 @@ def test_metrics_at_the_extremes() -> None:
 def test_metrics_do_not_depend_on_the_order_of_rows_nor_on_the_scale_of_scores() -> None:
     scores, is_bot = drawn(8, 40, 30, 0.6, 0.05)
     order = torch.randperm(70, generator=generator(2, "order"))
-    for figure in figures.CURVE_METRICS.values():
+    for figure in roc.CURVE_METRICS.values():
         expected = figure(rows(scores, is_bot)).item()
         assert figure(rows(scores[order], is_bot[order])).item() == pytest.approx(expected, abs=1e-12)
         assert figure(rows(scores.exp() * 7, is_bot)).item() == pytest.approx(expected, abs=1e-12)
@@ -108,10 +102,10 @@ def test_metrics_do_not_depend_on_the_order_of_rows_nor_on_the_scale_of_scores()
 def test_f1_equals_that_of_scikit_learn() -> None:
     scores, is_bot = drawn(9, 50, 20, 1.0, 0.05)
     weights = torch.randint(0, 3, (5, 70), generator=generator(3, "weights")).double()
-    found = figures.f1_score(scores, is_bot, weights, 0.6)
+    found = roc.f1_score(scores, is_bot, weights, 0.6)
     for row, value in zip(weights.numpy(), found.tolist(), strict=True):
         assert value == pytest.approx(f1_score(is_bot, scores > 0.6, sample_weight=row))
-    assert figures.f1_score(scores, is_bot, weights, 2.0).tolist() == [0.0] * 5
+    assert roc.f1_score(scores, is_bot, weights, 2.0).tolist() == [0.0] * 5
 
 
 # The threshold.
@@ -204,7 +198,7 @@ def test_chunks_of_replicates_change_nothing(monkeypatch: pytest.MonkeyPatch) ->
     scores, is_bot = drawn(12, 40, 30, 0.8)
     groups = [f"g{k % 7}" for k in range(70)]
     whole = detection_metrics(scores, is_bot, groups, 0.5, CONFIG, generator(0, "chunks"))
-    monkeypatch.setattr(figures, "CHUNK", 7)
+    monkeypatch.setattr(roc, "CHUNK", 7)
     assert detection_metrics(scores, is_bot, groups, 0.5, CONFIG, generator(0, "chunks")) == whole
 
 

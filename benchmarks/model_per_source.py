@@ -1,0 +1,294 @@
+"""Default generator per source of recordings, and how many users a model, a decision and a threshold need.
+
+    models      one model per source, and one of all sources with the source as condition, against the same users
+    training    models of one source that were trained on fewer of its users
+    evaluated   headline and interval of one model over fewer evaluated users
+    threshold   false-positive rate of a detector on users of a source, by the users that its threshold was fixed on
+
+Every model has the same number of optimisation steps but the one of all sources, which has three times as many. The
+headline is the excess of the AUC over that of other users of the same source, with an interval over users. Sequences
+have 128 steps in every source. Models that are complete are used as they are; an interrupted one resumes after its last
+epoch. Each part prints a Markdown table and writes PART.json beside the models.
+
+`python -m benchmarks.model_per_source models --recordings TABLE.parquet --out results/model_per_source`
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from rich.console import Console
+
+from benchmarks.support.sources import trained_with_progress
+from trainables.core.config import require
+from trainables.core.formatting import format_interval
+from trainables.data.canonical import Canonical, concatenate
+from trainables.data.config import EVALUATION_SPLITS, CanonicalConfig, DataConfig, SourceConfig
+from trainables.data.dataset import DataSplits, load_splits
+from trainables.data.users import effective_users
+from trainables.detector.api import load_trained_detector
+from trainables.detector.config import DetectorConfig
+from trainables.diffusion.api import load_generator
+from trainables.diffusion.config import DiffusionConfig
+from trainables.eval.detection.roc import threshold_at_fpr
+from trainables.eval.generation.config import HEADLINE_PROBES, MINIMUM_MOVEMENTS
+from trainables.eval.generation.validator import Validator
+from trainables.eval.intervals.jackknife import JackknifeEstimate, difference, interval
+from trainables.model_evaluation.generator import metrics_by_user
+from trainables.training.metric_names import VAL_AUC_EXCESS, probe_auc, probe_floor
+from trainables.training.run_folder import RunFolder
+
+DEFAULT = "default"  # the recordings of the installation
+SOURCES = ("freihaut_click", "kh2017", "acta2015_exp1", "flanker_exp1", "numberline")
+POOLED = "all sources"
+STEPS, EPOCHS, LONGEST = 1_350, 3, 128
+SEED = 7  # of the evaluation: noise that no training was evaluated with
+CAPPED = 12  # movements of an evaluated user, as in the evaluated splits
+FPRS = (0.01, 0.05)
+
+Estimates = Mapping[str, JackknifeEstimate]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where the recordings are, and where models, tables and results are written."""
+
+    recordings: Path
+    out: Path
+    steps: int
+    console: Console
+
+    def table(self, name: str, keep: Callable[[pd.DataFrame], "pd.Series[bool]"]) -> Path:
+        """Write some of the recordings as a table of its own, once; returns its path.
+
+        Raises:
+            ConfigError: There are none.
+        """
+        path = self.out / "tables" / f"{name}.parquet"
+        if not path.exists():
+            recordings = pd.read_parquet(self.recordings)
+            chosen = recordings[keep(recordings)]
+            require(len(chosen) > 0, f"movements of {name} in {self.recordings}", "none", "name sources that it has")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            chosen.to_parquet(path)
+        return path
+
+    def data(self, source: str) -> DataConfig:
+        """Return the configuration of the data of one source."""
+        if source == DEFAULT:
+            return DataConfig(canonical=CanonicalConfig(sequence_length=LONGEST))
+        return of_table(self.table(source, lambda table: table["source"] == source))
+
+    def pooled_data(self, sources: Sequence[str]) -> DataConfig:
+        """Return the configuration of the data of all sources together."""
+        table = self.table("+".join(sources), lambda table: table["source"].isin(sources))
+        parts = (SourceConfig(reader="cursory"), SourceConfig(path=str(table)))
+        return DataConfig(sources=parts, canonical=CanonicalConfig(sequence_length=LONGEST))
+
+    def model(self, name: str, data: DataConfig, steps: int) -> Path:
+        """Train the default generator on some data, or use the one that is there; returns its last checkpoint."""
+        config = replace(DiffusionConfig(), epochs=EPOCHS, steps_per_epoch=steps // EPOCHS, data=data)
+        run: RunFolder = trained_with_progress("diffusion", config, self.out / name, self.console)
+        assert run.last is not None
+        return run.last
+
+    def write(self, part: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write the results of a part."""
+        content = {"settings": {"steps": self.steps, "sequence_length": LONGEST, "seed": SEED}, "rows": [*rows]}
+        (self.out / f"{part}.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def of_table(path: Path) -> DataConfig:
+    """Return the configuration of the data of a table."""
+    return DataConfig(source="table", path=str(path), canonical=CanonicalConfig(sequence_length=LONGEST))
+
+
+def validator_of(splits: DataSplits, evaluated: Canonical) -> Validator:
+    """Return the validator of all these movements, with floors from the training split."""
+    evaluation = replace(DiffusionConfig().evaluation, movements=max(len(evaluated), MINIMUM_MOVEMENTS))
+    return Validator.fit(evaluated, splits["train"], CanonicalConfig(sequence_length=LONGEST), evaluation)
+
+
+def evaluate(checkpoint: Path, validator: Validator) -> Estimates:
+    """Return the metrics of samples under the conditions of the validator's movements."""
+    samples = load_generator(checkpoint).sample_matching(validator.held_out, seed=SEED)
+    return metrics_by_user(validator, validator.evaluations(samples))
+
+
+def shown(estimate: JackknifeEstimate) -> str:
+    """Return an estimate with its 95 % interval over users."""
+    found = interval(estimate)
+    return format_interval(found.value, found.low, found.high)
+
+
+def account(movements: Canonical) -> dict[str, Any]:
+    """Return what figures of these movements rest on."""
+    users = {"users": len(set(movements.group)), "effective_users": effective_users(movements.group)}
+    return {"movements": len(movements), **users}
+
+
+def of_users(movements: dict[str, Any]) -> str:
+    """Return an account in words."""
+    return f"{movements['movements']} of {movements['users']} ({movements['effective_users']:.1f})"
+
+
+def models(bench: Bench, sources: Sequence[str]) -> list[str]:
+    """Compare a model per source with one of all, on the validation users of each source."""
+    names = (DEFAULT, *sources)
+    own = {name: bench.model(name, bench.data(name), bench.steps) for name in names}
+    pooled = bench.model("pooled", bench.pooled_data(sources), 3 * bench.steps)
+    columns = " | ".join(f"{probe}, floor" for probe in HEADLINE_PROBES)
+    lines = [f"| source | kept | validation users | AUC excess | {columns} | {POOLED} | difference |", rule(8)]
+    rows = []
+    for name in names:
+        splits = load_splits(bench.data(name))
+        validator = validator_of(splits, splits["validation"])
+        alone, together = evaluate(own[name], validator), evaluate(pooled, validator)
+        paired = difference(together[VAL_AUC_EXCESS], alone[VAL_AUC_EXCESS])
+        kept = sum(one.usable for one in splits.kept.values()) / sum(one.read for one in splits.kept.values())
+        on = account(validator.held_out)
+        rows += [{"source": name, "kept": kept, "training": account(splits["train"]), "validation": on}]
+        rows[-1] |= {"own": plain(alone), "pooled": plain(together), "difference": asdict(interval(paired))}
+        probes = [f"{alone[probe_auc(p)].value:.3f}, {alone[probe_floor(p)].value:.3f}" for p in HEADLINE_PROBES]
+        cells = [shown(alone[VAL_AUC_EXCESS]), *probes, shown(together[VAL_AUC_EXCESS]), shown(paired)]
+        lines.append(" | ".join([f"| {name}", f"{kept:.0%}", of_users(on), *cells]) + " |")
+        bench.write("models", rows)
+    return lines
+
+
+def plain(estimates: Estimates) -> dict[str, Any]:
+    """Return metrics with their intervals as plain values."""
+    return {name: asdict(interval(estimate)) for name, estimate in estimates.items()}
+
+
+def training(bench: Bench, source: str, counts: Sequence[int]) -> list[str]:
+    """Compare models of one source that were trained on fewer users, on the same validation users and floor."""
+    splits = load_splits(bench.data(source))
+    users = np.random.default_rng(SEED).permutation(sorted(set(splits["train"].group))).tolist()
+    validator = validator_of(splits, splits["validation"])
+    every = evaluate(bench.model(source, bench.data(source), bench.steps), validator)
+    lines, rows = ["| training users | movements | AUC excess | difference to all |", rule(4)], []
+    for count in (*(count for count in counts if count < len(users)), len(users)):
+        data = bench.data(source) if count == len(users) else fewer(bench, source, users[count:])
+        found = (
+            every if count == len(users) else evaluate(bench.model(f"{source}-{count}", data, bench.steps), validator)
+        )
+        paired, movements = difference(found[VAL_AUC_EXCESS], every[VAL_AUC_EXCESS]), len(load_splits(data)["train"])
+        rows += [{"source": source, "users": count, "movements": movements, **plain(found)}]
+        lines.append(f"| {count} | {movements} | {shown(found[VAL_AUC_EXCESS])} | {shown(paired)} |")
+        bench.write("training", rows)
+    return lines
+
+
+def fewer(bench: Bench, source: str, without: Sequence[str]) -> DataConfig:
+    """Return the configuration of the data of a source without the recordings of some training users."""
+    name = f"{source}-without-{len(without)}"
+    path = bench.table(name, lambda table: (table["source"] == source) & ~table["user"].isin(without))
+    return of_table(path)
+
+
+def evaluated(bench: Bench, source: str, counts: Sequence[int], draws: int) -> list[str]:
+    """Measure headline and interval of one model over random choices of fewer users of the evaluated splits."""
+    splits, random = load_splits(bench.data(source)), np.random.default_rng(SEED)
+    everyone = concatenate(*(splits[split] for split in EVALUATION_SPLITS))
+    checkpoint = bench.model(source, bench.data(source), bench.steps)
+    samples = load_generator(checkpoint).sample_matching(everyone, seed=SEED)
+    users, owner = sorted(set(everyone.group)), np.array(everyone.group)
+    head = "| users | folds by | AUC excess, mean | s.d. over choices | half width of the interval |"
+    lines, rows = [head, rule(5)], []
+    for count in (*(count for count in counts if count < len(users)), len(users)):
+        found = []
+        for _ in range(draws if count < len(users) else 1):
+            chosen = np.isin(owner, random.choice(users, count, replace=False))
+            at = torch.from_numpy(np.flatnonzero(chosen))
+            validator = validator_of(splits, everyone.take(at))
+            require(len(validator.held_out) == len(at), "`evaluated movements` to be all of the users", str(len(at)))
+            estimate = metrics_by_user(validator, validator.evaluations(samples.take(at)))[VAL_AUC_EXCESS]
+            found.append({**asdict(interval(estimate)), "movements": len(at), "folds_by": validator.folds_by})
+        values, half = [one["value"] for one in found], [(one["high"] - one["low"]) / 2 for one in found]
+        rows += [{"source": source, "users": count, "choices": found}]
+        spread = f"{np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+        cells = [str(count), found[0]["folds_by"], f"{np.mean(values):.3f}", spread, f"{np.mean(half):.3f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+        bench.write("evaluated", rows)
+    return lines
+
+
+def threshold(bench: Bench, sources: Sequence[str], counts: Sequence[int], draws: int) -> list[str]:
+    """Measure the false-positive rate on other users, by the number of users that the threshold was fixed on.
+
+    The detector is trained on the recordings of the installation, at most `CAPPED` movements of a user are taken.
+    """
+    config = replace(DetectorConfig(), data=bench.data(DEFAULT))
+    run = trained_with_progress("detector", config, bench.out / "detector", bench.console)
+    assert run.last is not None
+    detector, random = load_trained_detector(run.last), np.random.default_rng(SEED)
+    lines = ["| source | users of the threshold | target | FPR, median | 90 % of choices |", rule(5)]
+    rows = []
+    for source in sources:
+        splits = load_splits(bench.data(source))
+        movements = concatenate(*splits.splits.values())
+        logits, owner = detector.logit(movements), np.array(movements.group)
+        kept = np.concatenate([np.flatnonzero(owner == user)[:CAPPED] for user in sorted(set(owner))])
+        logits, owner = logits[torch.from_numpy(kept)], owner[kept]
+        users = sorted(set(owner))
+        for count in (count for count in counts if count <= len(users) - 10):
+            chosen = [np.isin(owner, random.choice(users, count, replace=False)) for _ in range(draws)]
+            for fpr in FPRS:
+                rates = [_rate(logits, torch.from_numpy(of), fpr) for of in chosen]
+                low, middle, high = np.quantile(rates, [0.05, 0.5, 0.95])
+                row = {"source": source, "users": count, "target": fpr, "low": low, "median": middle, "high": high}
+                rows += [row]
+                lines.append(f"| {source} | {count} | {fpr:.0%} | {middle:.1%} | {low:.1%} to {high:.1%} |")
+        bench.write("threshold", rows)
+    return lines
+
+
+def _rate(logits: torch.Tensor, chosen: torch.Tensor, fpr: float) -> float:
+    """Return the FPR of the rows that were not chosen at the threshold of those that were."""
+    return float((logits[~chosen] > threshold_at_fpr(logits[chosen], fpr).value).double().mean())
+
+
+def rule(columns: int) -> str:
+    """Return the line below the head of a Markdown table."""
+    return "|---" * columns + "|"
+
+
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("part", choices=("models", "training", "evaluated", "threshold"))
+    parser.add_argument("--recordings", type=Path, required=True, help="Parquet table of movements of several sources")
+    parser.add_argument("--out", type=Path, required=True, help="folder of models, tables and results")
+    parser.add_argument("--sources", nargs="+", default=SOURCES, help="of the table; training and evaluated: the first")
+    parser.add_argument("--counts", type=int, nargs="+", default=(5, 10, 20, 40), help="numbers of users")
+    parser.add_argument("--draws", type=int, default=10, help="random choices of as many users")
+    parser.add_argument("--steps", type=int, default=STEPS, help="optimisation steps of a model")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one part and print its table."""
+    given = arguments(argv)
+    torch.set_num_threads(1)
+    bench = Bench(given.recordings, given.out, given.steps, Console(stderr=True))
+    parts = {
+        "models": partial(models, sources=given.sources),
+        "training": partial(training, source=given.sources[0], counts=given.counts),
+        "evaluated": partial(evaluated, source=given.sources[0], counts=given.counts, draws=given.draws),
+        "threshold": partial(threshold, sources=given.sources, counts=given.counts, draws=given.draws),
+    }
+    print("\n".join(parts[given.part](bench)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
