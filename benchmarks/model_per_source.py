@@ -5,7 +5,7 @@
     evaluated   headline and interval of one model over fewer evaluated users
     threshold   false-positive rate of a detector on users of a source, by the users that its threshold was fixed on
 
-Every model has the same number of optimisation steps but the one of all sources, which has three times as many. The
+Every model has the same number of optimisation steps but the one of all sources, which has twice as many. The
 headline is the excess of the AUC over that of other users of the same source, with an interval over users. Sequences
 have 128 steps in every source. Models that are complete are used as they are; an interrupted one resumes after its last
 epoch. Each part prints a Markdown table and writes PART.json beside the models.
@@ -144,7 +144,7 @@ def models(bench: Bench, sources: Sequence[str]) -> list[str]:
     """Compare a model per source with one of all, on the validation users of each source."""
     names = (DEFAULT, *sources)
     own = {name: bench.model(name, bench.data(name), bench.steps) for name in names}
-    pooled = bench.model("pooled", bench.pooled_data(sources), 3 * bench.steps)
+    pooled = bench.model("pooled", bench.pooled_data(sources), 2 * bench.steps)
     columns = " | ".join(f"{probe}, floor" for probe in HEADLINE_PROBES)
     lines = [f"| source | kept | validation users | AUC excess | {columns} | {POOLED} | difference |", rule(8)]
     rows = []

@@ -29,7 +29,7 @@ from trainables.detector.spec import DETECTOR
 from trainables.metric_registry import METRIC_SETS
 from trainables.specs import TRAINABLES
 from trainables.training.progress import Progress
-from trainables.training.run_folder import Line, RunFolder, opened, recording
+from trainables.training.run_folder import Line, RunFolder, remaining_epochs
 
 STORAGE = "storage"  # folder of the registries and of the batch store of the service
 
@@ -55,12 +55,10 @@ def trained(kind: str, config: Any, folder: Path, show: Callable[[Line], object]
     Raises:
         ConfigError: the folder holds another run.
     """
-    with opened(folder, kind, config, METRIC_SETS[kind].epoch_order) as run:
-        if len(run.metrics()) <= config.epochs:  # the untrained model has a line, too
-            with recording(run) as record:
-                for epoch in TRAINABLES[kind].load().epochs(config, resume=run.last):
-                    show(record(epoch))
-    return run
+    spec = TRAINABLES[kind]
+    for line in remaining_epochs(folder, spec, config):
+        show(line)
+    return RunFolder(folder, spec.metrics.epoch_order)
 
 
 def trained_with_progress(kind: str, config: Any, folder: Path, console: Console) -> RunFolder:

@@ -196,6 +196,19 @@ def to_json(board: Leaderboard, study_name: str, reference: Reference | None) ->
     }
 
 
+def _by_source(evaluation: EvaluationResult) -> dict[str, Any]:
+    """Return the tests of each of several sources with their intervals; none of one source."""
+    return {
+        name: {
+            "movements": of.movements,
+            "users": len(of.users),
+            "effective_users": of.effective_users,
+            **{metric: vars(interval(figure)) for metric, figure in of.metrics.items()},
+        }
+        for name, of in evaluation.sources.items()
+    }
+
+
 def _rows_to_json(board: Leaderboard) -> Iterator[dict[str, Any]]:
     for row in board.rows:
         trial = row.trial
@@ -210,6 +223,7 @@ def _rows_to_json(board: Leaderboard) -> Iterator[dict[str, Any]]:
             "searched": {name: trial.metrics[name] for name in board.metric_set.shown if name in trial.metrics},
             "validation": validation,
             "holdout": holdout or None,
+            "sources": {found.split: _by_source(found) for found in (row.validation, row.holdout) if found is not None},
             "repeats": None if row.repeats is None else vars(row.repeats),
             "probability_best": row.probability_best,
         }

@@ -21,6 +21,8 @@ from platform.leaderboard.reference import Reference
 from platform.study.objectives import Goal
 from platform.study.ranking import RankedTrial
 from trainables.core.formatting import format_interval, number
+from trainables.detector.evaluation.tables import show
+from trainables.model_evaluation.source_table import numbers_of, source_tables
 from trainables.training.metric import MetricSet
 
 SHOWN = 10
@@ -56,6 +58,7 @@ def print_leaderboard(console: Console, board: Leaderboard) -> None:
         used = f"{board.holdout_evaluations} of {board.budget}"
         print_line(console, f"P(best): probability of the best {board.by}; holdout evaluations used: {used}")
     _print_basis(console, board)
+    _print_sources(console, board)
     for row in board.rows:
         if row.repeats is not None:
             text = _repeats(row.repeats, board.metric_set)
@@ -74,6 +77,15 @@ def _print_basis(console: Console, board: Leaderboard) -> None:
             print_line(console, f"{evaluation.split}: {evaluation.basis}")
             if evaluation.warning:
                 console.print(evaluation.warning, style="yellow", highlight=False, soft_wrap=True)
+
+
+def _print_sources(console: Console, board: Leaderboard) -> None:
+    """Print the two-sample tests of the first finalist by source, on each split where there are several."""
+    for row in board.rows[:1]:
+        for evaluation in filter(None, (row.validation, row.holdout)):
+            for table in source_tables(numbers_of(evaluation)):
+                print_line(console, f"trial {row.trial.number} on the {evaluation.split} split")
+                show(console, (table,))
 
 
 def _leaderboard(board: Leaderboard) -> Table:

@@ -12,7 +12,7 @@ An interrupted run resumes after its last epoch, and a complete one is used as i
 
 import json
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,13 @@ from trainables.detector.config import DetectorConfig
 from trainables.detector.evaluation.config import DetectorReportConfig, FoldsConfig
 from trainables.detector.evaluation.evaluation_set import EvaluationSet
 from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut
-from trainables.detector.evaluation.metrics import DETECTION
 from trainables.detector.evaluation.report import DetectorEvaluation
 from trainables.detector.evaluation.tables import NONE, percent, rate_text, show
-from trainables.detector.train import epochs
+from trainables.detector.spec import SPEC
 from trainables.eval.detection.plots import plot_detection_matrix
 from trainables.training.checkpoint import load_record
-from trainables.training.run_folder import CHECKPOINTS, LAST, opened, recording
+from trainables.training.metric_names import EPOCH
+from trainables.training.run_folder import CHECKPOINTS, LAST, remaining_epochs
 
 TITLE = "# Leave-one-family-out"
 
@@ -62,9 +62,9 @@ def evaluate_folds(
         for number, family in enumerate(config.families, start=1):
             began, fold, trained = time.monotonic(), without(family, trainable), 0
             bar = progress.add_task(f"{number}/{len(config.families)} without {family}", total=fold.epochs)
-            for epoch in train(fold, folder_of(config, family)):
-                progress.update(bar, completed=epoch)
-                trained += epoch > 0
+            for line in remaining_epochs(folder_of(config, family), SPEC, fold):
+                progress.update(bar, completed=line[EPOCH])
+                trained += line[EPOCH] > 0
             evaluations[family] = evaluate(fold, folder_of(config, family), evaluation_set, config.report)
             progress.remove_task(bar)
             spent_s += [time.monotonic() - began] * bool(trained)
@@ -82,19 +82,6 @@ def without(family: str, trainable: DetectorConfig) -> DetectorConfig:
 def folder_of(config: FoldsConfig, family: str) -> Path:
     """Return the folder of a fold's run."""
     return Path(config.out_dir) / family
-
-
-def train(config: DetectorConfig, path: Path) -> Generator[int, None, None]:
-    """Train up to the last epoch, from the last checkpoint in the folder, and yield the numbers of the epochs.
-
-    Raises:
-        ConfigError: The folder holds another run, or is in use.
-        CheckpointError: The checkpoint was trained on other data.
-    """
-    with opened(path, "detector", config, DETECTION.epoch_order) as folder, recording(folder) as record:
-        for epoch in epochs(config, resume=folder.last):
-            record(epoch)
-            yield epoch.number
 
 
 def evaluate(

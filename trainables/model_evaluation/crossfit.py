@@ -15,7 +15,6 @@ The same command resumes after the last epoch of the fold in which it was interr
 import json
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from trainables.core.atomic_files import write_atomically
@@ -27,8 +26,7 @@ from trainables.model_evaluation.reevaluate import evaluate
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.checkpoint import load_record
 from trainables.training.progress import Progress
-from trainables.training.run_folder import opened, recording
-from trainables.training.worker import Worker
+from trainables.training.run_folder import remaining_epochs
 
 REPORT, EVALUATION = "crossfit.json", "evaluation.json"
 
@@ -63,18 +61,11 @@ def train(run: FoldRun, crossfit: Crossfit, device: str, console: Console) -> No
         ConfigError: Its folder cannot be written, is in use, or holds another run.
     """
     metric_set, count = crossfit.spec.metrics, len(run.users)
-    with opened(run.folder.path, crossfit.spec.name, run.config, metric_set.epoch_order) as folder:
-        heading = f"fold {run.fold}: {len(run.owners)} movements of {count} users are evaluated"
-        console.print(heading, highlight=False, soft_wrap=True)
-        with Progress(console, folder, crossfit.epochs, metric_set) as progress:
-            if folder.last_epoch == crossfit.epochs:
-                return
-            worker = Worker(device=torch.device(device))
-            with recording(folder) as record:
-                for epoch in crossfit.spec.load().epochs(run.config, resume=folder.last, worker=worker):
-                    progress(record(epoch))
-                    if epoch.number == crossfit.epochs:
-                        break
+    heading = f"fold {run.fold}: {len(run.owners)} movements of {count} users are evaluated"
+    console.print(heading, highlight=False, soft_wrap=True)
+    with Progress(console, run.folder, crossfit.epochs, metric_set) as progress:
+        for line in remaining_epochs(run.folder.path, crossfit.spec, run.config, crossfit.epochs, device):
+            progress(line)
 
 
 def evaluated(run: FoldRun, seed: int) -> EvaluationResult:

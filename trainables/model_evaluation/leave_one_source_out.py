@@ -19,7 +19,7 @@ An interrupted run resumes after its last epoch, and a complete one is used as i
 import json
 import re
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -56,10 +56,9 @@ from trainables.models import load_generator
 from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import load_record
 from trainables.training.checkpoint_record import require_same_data
-from trainables.training.metric_names import VAL_AUC_EXCESS
-from trainables.training.run_folder import CHECKPOINTS, RunFolder, opened, recording
+from trainables.training.metric_names import EPOCH, VAL_AUC_EXCESS
+from trainables.training.run_folder import CHECKPOINTS, RunFolder, remaining_epochs
 from trainables.training.trainable import TrainableSpec
-from trainables.training.worker import Worker
 
 FPR, MISSED = "fpr", "missed_bots"
 TITLES = {VAL_AUC_EXCESS: "AUC excess", FPR: "FPR", MISSED: "missed bots"}
@@ -166,9 +165,9 @@ def evaluate_folds(
         for number, fold in enumerate(folds, start=1):
             began, trained, of = time.monotonic(), 0, f"{number}/{len(folds)}  without {fold.laboratory}"
             bar = progress.add_task(of, total=fold.trainable.epochs)
-            for epoch in train(fold, spec, device):
-                progress.update(bar, completed=epoch)
-                trained += epoch > 0
+            for line in remaining_epochs(fold.path, spec, fold.trainable, device=device):
+                progress.update(bar, completed=line[EPOCH])
+                trained += line[EPOCH] > 0
             unseen = fold.score(checkpoint_of(fold, spec), load_splits(fold.trainable.data))
             users = tuple(sorted(set(fold.held_out.group)))
             account = len(fold.held_out), users, effective_users(fold.held_out.group)
@@ -230,22 +229,6 @@ def cost_line(spec: TrainableSpec, trainable: Any, folds: Sequence[Fold], made_s
     validation_s = max(cost.evaluation_s, made_s * (1 - 1 / len(folds)))
     seconds = (cost.steps_per_epoch * cost.step_s + validation_s) * left + 2 * made_s
     return f"{models}: {left} epochs to train, about {clock(seconds)}; the same command resumes"
-
-
-def train(fold: Fold, spec: TrainableSpec, device: str) -> Generator[int, None, None]:
-    """Train up to the last epoch, from the last checkpoint in the folder, and yield the numbers of the epochs.
-
-    Raises:
-        ConfigError: The folder holds another run, or is in use.
-    """
-    with opened(fold.path, spec.name, fold.trainable, spec.metrics.epoch_order) as folder:
-        if folder.last_epoch >= fold.trainable.epochs:
-            return
-        with recording(folder) as record:
-            worker = Worker(device=torch.device(device))
-            for epoch in spec.load().epochs(fold.trainable, resume=folder.last, worker=worker):
-                record(epoch)
-                yield epoch.number
 
 
 def checkpoint_of(fold: Fold, spec: TrainableSpec) -> Path:

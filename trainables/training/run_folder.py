@@ -20,12 +20,13 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from omegaconf import OmegaConf
 from torch.utils.tensorboard import SummaryWriter
@@ -35,7 +36,8 @@ from trainables.core.config import ConfigError, plain
 from trainables.core.renamed import config_today, metric_today
 from trainables.training.metric_names import EPOCH
 from trainables.training.plot_events import add_plots
-from trainables.training.trainable import Epoch, metrics_of
+from trainables.training.trainable import Epoch, TrainableSpec, metrics_of
+from trainables.training.worker import Worker
 
 CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
@@ -181,6 +183,31 @@ def recording(folder: RunFolder, plots_every: int = 0) -> Iterator[Callable[[Epo
         yield record
     finally:
         writer.close()
+
+
+def remaining_epochs(
+    path: Path, spec: TrainableSpec, config: Any, last: int | None = None, device: str = "cpu"
+) -> Generator[Line, None, None]:
+    """Train the run of a folder up to an epoch, resumed after its last checkpoint; yield the line of each epoch.
+
+    A run that has that epoch yields none.
+
+    Args:
+        last: Number of the last epoch; without it that of the configuration.
+
+    Raises:
+        ConfigError: The folder cannot be written, is in use, or holds another run.
+        CheckpointError: Its checkpoint was trained on other data.
+    """
+    end = config.epochs if last is None else last
+    with opened(path, spec.name, config, spec.metrics.epoch_order) as folder:
+        if folder.last_epoch >= end:
+            return
+        with recording(folder) as record:
+            for epoch in spec.load().epochs(config, resume=folder.last, worker=Worker(device=torch.device(device))):
+                yield record(epoch)
+                if epoch.number == end:
+                    return
 
 
 @contextmanager

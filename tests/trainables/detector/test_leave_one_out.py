@@ -15,8 +15,11 @@ from trainables.detector.dataset.negatives import mixture
 from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut
 from trainables.detector.evaluation.report import DetectorEvaluation
 from trainables.detector.leave_one_out import COMMAND, configs, main
-from trainables.detector.leave_one_out_run import last_checkpoint, train, without
+from trainables.detector.leave_one_out_run import last_checkpoint, without
+from trainables.detector.spec import SPEC
 from trainables.training.checkpoint import load_record
+from trainables.training.metric_names import EPOCH
+from trainables.training.run_folder import remaining_epochs
 
 FAMILIES = ("pid", "straight")
 METRICS = ("report.bootstrap.replicates=20", "report.movements=[1]", "report.bins=5", "report.fprs=[0.05]")
@@ -49,8 +52,8 @@ def folder(config: DetectorConfig, tmp_path_factory: pytest.TempPathFactory) -> 
     place = tmp_path_factory.mktemp("folds") / "out"
     _, trainable = configs(parse(COMMAND, words(config, place)))
 
-    interrupted = train(without(FAMILIES[1], trainable), place / FAMILIES[1])
-    assert [next(interrupted), next(interrupted)] == [0, 1]
+    interrupted = remaining_epochs(place / FAMILIES[1], SPEC, without(FAMILIES[1], trainable))
+    assert [next(interrupted)[EPOCH], next(interrupted)[EPOCH]] == [0, 1]
     interrupted.close()
     assert run(COMMAND, main, words(config, place)) == 0
     return place
@@ -95,7 +98,8 @@ def test_complete_detectors_are_kept_and_interrupted_ones_resume(
     assert printed.count("0 epochs trained") == 2
     assert (folder / "leave_one_out.json").read_bytes() == before
     _, trainable = configs(parse(COMMAND, words(config, tmp_path)))
-    assert [*train(without(FAMILIES[1], trainable), tmp_path / "whole")] == [0, 1, 2]
+    whole = remaining_epochs(tmp_path / "whole", SPEC, without(FAMILIES[1], trainable))
+    assert [line[EPOCH] for line in whole] == [0, 1, 2]
     weights = [
         load_record(last_checkpoint(path))["weights_sha256"] for path in (folder / FAMILIES[1], tmp_path / "whole")
     ]

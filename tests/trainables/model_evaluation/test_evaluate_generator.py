@@ -32,7 +32,12 @@ from trainables.generation.conditions import Conditions
 from trainables.generation.limits_of_use import LIMITS_OF_USE
 from trainables.training import metric_names as names
 
-QUICK = ["steps=1", "comparison.probes=[quadratic]", "comparison.null_repeats=2", "comparison.permutations=19"]
+FOLDS = 2
+FEW_FOLDS = [f"comparison.folds={FOLDS}"]
+QUICK = [
+    *(*FEW_FOLDS, "steps=1", "comparison.probes=[quadratic]"),
+    *("comparison.null_repeats=2", "comparison.permutations=19"),
+]
 evaluate = partial(run, COMMAND, main)
 PLOTS = ("plot_gallery", "plot_overlays", "plot_spectra", "plot_probe_accuracy")
 
@@ -49,7 +54,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, f
     """A checkpoint of a briefly trained model, and the metrics of its training."""
     folder = tmp_path_factory.mktemp("run") / "checkpoint"
     model, quick = ModelConfig(base_channels=16), SamplingConfig(steps=1)
-    *_, last = epochs(DiffusionConfig(epochs=1, steps_per_epoch=12, model=model, sampling=quick))
+    evaluation = EvaluationConfig(folds=FOLDS)
+    *_, last = epochs(DiffusionConfig(epochs=1, steps_per_epoch=12, model=model, sampling=quick, evaluation=evaluation))
     last.save(folder)
     return folder, dict(last.metrics)
 
@@ -230,7 +236,7 @@ def test_files_side_by_side_differ_by_their_samples_alone(
     copy, straight = tmp_path / "copy.parquet", tmp_path / "straight.parquet"
     copy.write_bytes(paired.read_bytes())
     changed(paired, straight, straightened)
-    assert evaluate([f"samples=[{paired},{copy},{straight}]", f"out_dir={tmp_path}"]) == 0
+    assert evaluate([f"samples=[{paired},{copy},{straight}]", f"out_dir={tmp_path}", *FEW_FOLDS]) == 0
     found, by_checkpoint = read(tmp_path), read(report)
     first, same, other = found["files"]
     assert first["metrics"] == same["metrics"]
@@ -261,7 +267,7 @@ def straightened(frame: pd.DataFrame) -> pd.DataFrame:
 
 def test_rows_that_one_of_the_files_lacks_are_compared_in_none(paired: Path, tmp_path: Path) -> None:
     part = changed(paired, tmp_path / "part.parquet", lambda frame: still(frame.iloc[30:], [1, 2, 3]))
-    assert evaluate([f"samples=[{paired},{part}]", f"out_dir={tmp_path}"]) == 0
+    assert evaluate([f"samples=[{paired},{part}]", f"out_dir={tmp_path}", *FEW_FOLDS]) == 0
     found = read(tmp_path)
     count = found["real"]["read"] - 30
     assert [file["left_out"] for file in found["files"]] == [30, 0]
@@ -363,7 +369,14 @@ def test_the_card_of_a_checkpoint_has_its_data_form_sampling_and_metrics(
 
 @pytest.mark.usefixtures("unplotted")
 def test_the_card_says_when_samples_are_not_aligned(trained: tuple[Path, dict[str, float]], tmp_path: Path) -> None:
-    command = [f"ckpt={trained[0]}", f"out_dir={tmp_path}", "metrics=[spectra]", "sampling.align=false", "n=100"]
+    command = [
+        f"ckpt={trained[0]}",
+        f"out_dir={tmp_path}",
+        "metrics=[spectra]",
+        "sampling.align=false",
+        "n=100",
+        *FEW_FOLDS,
+    ]
     assert evaluate([*command, "steps=1"]) == 0
     assert "Chord alignment is off" in (tmp_path / "card.md").read_text()
     assert "samples against as many movements" in (tmp_path / "card.md").read_text()
@@ -395,7 +408,7 @@ def test_a_gan_is_evaluated_by_the_same_command_but_has_no_sampler(
     config = gan.GanConfig(epochs=1, steps_per_epoch=1, optim=gan.GanOptimConfig(critic_steps=1), evaluation=evaluation)
     *_, last = gan_epochs(config)
     last.save(tmp_path / "checkpoint")
-    command = [f"ckpt={tmp_path / 'checkpoint'}", f"out_dir={tmp_path}", "metrics=[spectra]"]
+    command = [f"ckpt={tmp_path / 'checkpoint'}", f"out_dir={tmp_path}", "metrics=[spectra]", *FEW_FOLDS]
     assert evaluate([*command, "sampling.steps=4"]) == WRONG_INPUT
     assert "a generator without a sampler" in capsys.readouterr().err
     assert evaluate(command) == 0

@@ -28,6 +28,7 @@ from trainables.gan.train import epochs
 from trainables.model_evaluation.leave_one_source_out import LeftOut, laboratories_of, of_sources, table_of
 from trainables.model_evaluation.reevaluate import evaluate as evaluate_again
 from trainables.model_evaluation.result import EvaluationResult
+from trainables.model_evaluation.source_table import MEAN, numbers_of, source_tables
 from trainables.models import load_generator
 from trainables.specs import TRAINABLES
 from trainables.training import metric_names as names
@@ -88,7 +89,7 @@ def test_a_generator_without_each_source_is_evaluated_beside_that_of_all(
     assert "all complete" in capsys.readouterr().out
 
 
-def test_a_re_evaluation_holds_the_tests_of_each_source(gan: Path, data: DataConfig) -> None:
+def test_a_re_evaluation_holds_the_numbers_of_each_source(gan: Path, data: DataConfig) -> None:
     found = evaluate_again(gan, "validation", [1, 2])
     assert EvaluationResult.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False))) == found
     assert set(found.sources) == set(SOURCES)
@@ -100,6 +101,12 @@ def test_a_re_evaluation_holds_the_tests_of_each_source(gan: Path, data: DataCon
         assert one.kept == load_splits(data).kept[source].share
         assert interval(one.metrics[names.VAL_AUC_EXCESS]).df == len(one.users) - 1
     assert sum(one.movements for one in found.sources.values()) == found.movements
+    [table] = source_tables(numbers_of(found))
+    metrics = [*(one.metrics for one in found.sources.values()), found.metrics]
+    excess = [of[names.VAL_AUC_EXCESS].value for of in metrics]
+    assert [row[0] for row in table.rows] == [*SOURCES, MEAN]
+    assert [row[-1].split()[0] for row in table.rows] == [f"{value:.3f}" for value in excess]
+    assert source_tables(numbers_of(replace(found, sources={}))) == ()
 
 
 def test_the_users_of_a_source_left_out_are_flagged_at_the_threshold_of_the_others(

@@ -21,6 +21,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn import config_context
 from sklearn.metrics import roc_curve
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
@@ -209,7 +210,7 @@ def _scores(
     """Return the scores of both sides, the folds, and the threshold of each."""
     both, weight_of_both, labels = np.concatenate([x, y]), np.tile(weights, 2), np.repeat([0, 1], len(x))
     scores, thresholds = np.empty(len(both)), np.empty(int(fold.max()) + 1)
-    with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1), config_context(assume_finite=True, skip_parameter_validation=True):
         for number in range(len(thresholds)):
             test = np.tile(fold == number, 2)
             model = PROBES[probe](seed)
