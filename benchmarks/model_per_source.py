@@ -4,6 +4,7 @@
     training    models of one source that were trained on fewer of its users
     evaluated   headline and interval of one model over fewer evaluated users
     threshold   false-positive rate of a detector on users of a source, by the users that its threshold was fixed on
+    estimate    the models of `models`, sampled with and without the previous estimate as an input of the network
 
 Every model has the same number of optimisation steps but the one of all sources, which has twice as many. The
 headline is the excess of the AUC over that of other users of the same source, with an interval over users. Sequences
@@ -43,7 +44,7 @@ from trainables.eval.generation.config import HEADLINE_PROBES, MINIMUM_MOVEMENTS
 from trainables.eval.generation.validator import Validator
 from trainables.eval.intervals.jackknife import JackknifeEstimate, difference, interval
 from trainables.model_evaluation.generator import metrics_by_user
-from trainables.training.metric_names import VAL_AUC_EXCESS, probe_auc, probe_floor
+from trainables.training.metric_names import VAL_AUC_EXCESS, VAL_MMD, probe_auc, probe_floor
 from trainables.training.run_folder import RunFolder
 
 DEFAULT = "default"  # the recordings of the installation
@@ -257,6 +258,44 @@ def _rate(logits: torch.Tensor, chosen: torch.Tensor, fpr: float) -> float:
     return float((logits[~chosen] > threshold_at_fpr(logits[chosen], fpr).value).double().mean())
 
 
+class WithoutEstimate(torch.nn.Module):
+    """A network that never sees its previous estimate, as in its first call."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *inputs: Any) -> torch.Tensor:
+        """Call the network with all inputs but the last, the estimate."""
+        *others, _ = inputs
+        found: torch.Tensor = self.network(*others, None)
+        return found
+
+
+def estimate(bench: Bench, sources: Sequence[str]) -> list[str]:
+    """Compare samples of each source's model with and without the previous estimate as an input."""
+    shown_names = (VAL_AUC_EXCESS, VAL_MMD)
+    titles = ("AUC excess with", "without", "difference", "MMD with", "without", "difference")
+    lines, rows = [f"| source | {' | '.join(titles)} |", rule(7)], []
+    for name in (DEFAULT, *sources):
+        splits, checkpoint = load_splits(bench.data(name)), bench.model(name, bench.data(name), bench.steps)
+        validator, generator = validator_of(splits, splits["validation"]), load_generator(checkpoint)
+        blind = replace(generator, model=WithoutEstimate(generator.model))
+        found = [
+            metrics_by_user(validator, validator.evaluations(one.sample_matching(validator.held_out, seed=SEED)))
+            for one in (generator, blind)
+        ]
+        cells = []
+        for metric in shown_names:
+            fed, left = (of[metric] for of in found)
+            paired = difference(left, fed)
+            cells += [f"{fed.value:.4f}", f"{left.value:.4f}", shown(paired)]
+        rows += [{"source": name, "with": plain(found[0]), "without": plain(found[1])}]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+        bench.write("estimate", rows)
+    return lines
+
+
 def rule(columns: int) -> str:
     """Return the line below the head of a Markdown table."""
     return "|---" * columns + "|"
@@ -265,7 +304,7 @@ def rule(columns: int) -> str:
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("part", choices=("models", "training", "evaluated", "threshold"))
+    parser.add_argument("part", choices=("models", "training", "evaluated", "threshold", "estimate"))
     parser.add_argument("--recordings", type=Path, required=True, help="Parquet table of movements of several sources")
     parser.add_argument("--out", type=Path, required=True, help="folder of models, tables and results")
     parser.add_argument("--sources", nargs="+", default=SOURCES, help="of the table; training and evaluated: the first")
@@ -285,6 +324,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "training": partial(training, source=given.sources[0], counts=given.counts),
         "evaluated": partial(evaluated, source=given.sources[0], counts=given.counts, draws=given.draws),
         "threshold": partial(threshold, sources=given.sources, counts=given.counts, draws=given.draws),
+        "estimate": partial(estimate, sources=given.sources),
     }
     print("\n".join(parts[given.part](bench)))
     return 0

@@ -50,9 +50,9 @@ def condition_error(column: str) -> str:
     return f"{VAL_CONDITION_ERROR}/{column}"
 
 
-def source_excess(source: str) -> str:
-    """The name of the headline of one source, beside the mean over several sources."""
-    return f"{VAL_AUC_EXCESS}/{source}"
+def of_source(metric: str, source: str) -> str:
+    """The name of a metric on the movements of one source, beside that of all sources together."""
+    return f"{metric}/{source}"
 
 
 def probe_auc(probe: str) -> str:

@@ -234,7 +234,10 @@ def metrics_of(evaluations: Mapping[str, GeneratorEvaluation]) -> dict[str, floa
     found = {source: compute_all(GENERATION.metrics, evaluation) for source, evaluation in evaluations.items()}
     first, *more = found.values()
     means = {name: float(np.mean([metrics[name] for metrics in found.values()])) for name in first}
-    headlines = {names.source_excess(source): metrics[names.VAL_AUC_EXCESS] for source, metrics in found.items()}
+    headlines = {
+        names.of_source(names.VAL_AUC_EXCESS, source): metrics[names.VAL_AUC_EXCESS]
+        for source, metrics in found.items()
+    }
     return {**means, **(headlines if more else {})}
 
 

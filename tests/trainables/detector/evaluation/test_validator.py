@@ -59,6 +59,13 @@ class Lookup(torch.nn.Module):
         return Outputs(self.logits[features[:, 0].long()], z[:, 0, :1], z[:, 0, :1])
 
 
+def inputs_at(start: int, count: int) -> Inputs:
+    """Return inputs whose logits stand in a row of the table, from `start` on."""
+    features = torch.zeros(count, WIDTH)
+    features[:, 0] = torch.arange(start, start + count)
+    return Inputs(torch.zeros(count, 8, 2), torch.ones(count, 8, dtype=torch.bool), features, torch.zeros(count, 2))
+
+
 @dataclass
 class Case:
     """Scores of users and families, with their metrics."""
@@ -79,14 +86,11 @@ def case(
         count = 40 if name == "human" else 10 + 7 * number
         drawn = torch.randn(count, generator=random) + (0.0 if name == "human" else 0.4 * number - 0.5)
         logits[name] = (changes or {}).get(name, drawn.round() if ties else drawn)
-        features = torch.zeros(count, WIDTH)
-        features[:, 0] = torch.arange(start, start + count)
-        mask = torch.ones(count, 8, dtype=torch.bool)
-        inputs[name] = Inputs(torch.zeros(count, 8, 2), mask, features, torch.zeros(count, 2))
+        inputs[name] = inputs_at(start, count)
         start += count
     families = {name: inputs[name] for name in FAMILIES}
     detector = Detector(Lookup(torch.cat([*logits.values()])), scaling, config.data.canonical)
-    temperature, metrics = Validator(inputs["human"], families, UNSEEN, FPR)(detector)
+    temperature, metrics = Validator(inputs["human"], ("one",) * 40, families, UNSEEN, FPR)(detector)
     return Case(logits["human"], {name: logits[name] for name in FAMILIES}, temperature, metrics)
 
 
@@ -193,12 +197,39 @@ def test_without_held_out_families_there_are_no_metrics_of_unseen_ones(
     detector = Detector(Lookup(torch.randn(2)), scaling, config.data.canonical)
     whole = {family: inputs._replace(features=inputs.features * 0) for family, inputs in validator.bots.items()}
     human = validator.human._replace(features=validator.human.features * 0)
-    _, metrics = Validator(human, whole, (), FPR)(detector)
+    _, metrics = Validator(human, validator.source, whole, (), FPR)(detector)
     assert not {names.VAL_FNR_WORST_UNSEEN, names.VAL_FNR_UNSEEN, names.VAL_UNSEEN_AUC} & set(metrics)
-    _, metrics = Validator(human, whole, tuple(FAMILIES), FPR)(detector)
+    _, metrics = Validator(human, validator.source, whole, tuple(FAMILIES), FPR)(detector)
     assert not {names.VAL_FNR_SEEN, names.VAL_SEEN_AUC} & set(metrics)
     assert metrics[names.VAL_UNSEEN_AUC] == 0.5  # all scores are equal
     assert metrics[names.VAL_FNR_WORST_UNSEEN] == 1.0
+
+
+def test_each_of_several_sources_has_its_false_positives_and_its_own_headline(
+    config: DetectorConfig, scaling: Scaling
+) -> None:
+    """Users of the second score higher: they are flagged at the common threshold, and hide bots at their own."""
+    count, styles = 60, 2
+    source = tuple("first" if row % 3 else "second" for row in range(count))
+    random = torch.Generator().manual_seed(4)
+    shift = torch.tensor([0.0 if name == "first" else 2.0 for name in source])
+    scores = {"human": torch.randn(count, generator=random) + shift}
+    scores |= {family: torch.randn(styles * count, generator=random) + 1.0 for family in FAMILIES}
+    starts = [0, *torch.tensor([len(part) for part in scores.values()]).cumsum(0).tolist()]
+    inputs = {name: inputs_at(start, len(part)) for start, (name, part) in zip(starts, scores.items(), strict=False)}
+    detector = Detector(Lookup(torch.cat([*scores.values()])), scaling, config.data.canonical)
+    families = {family: inputs[family] for family in FAMILIES}
+    _, found = Validator(inputs["human"], source, families, UNSEEN, FPR)(detector)
+    threshold = sorted(scores["human"].tolist())[-int(FPR * count) - 1]
+    for name in ("first", "second"):
+        rows = [row for row in range(count) if source[row] == name]
+        human = scores["human"][rows].tolist()
+        bots = {family: scores[family].view(styles, count)[:, rows].flatten().tolist() for family in UNSEEN}
+        flagged = sum(score > threshold for score in human) / len(human)
+        assert found[names.of_source(names.VAL_FPR, name)] == pytest.approx(flagged)
+        worst = max(fnr_by_definition(human, of_family, FPR) for of_family in bots.values())
+        assert found[names.of_source(names.VAL_FNR_WORST_UNSEEN, name)] == pytest.approx(worst)
+    assert found[names.of_source(names.VAL_FPR, "first")] < found[names.of_source(names.VAL_FPR, "second")]
 
 
 # calibration

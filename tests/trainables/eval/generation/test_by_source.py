@@ -53,12 +53,12 @@ def test_every_metric_is_the_mean_over_sources_of_what_each_has_alone(
     samples = machines(validator.held_out)
     found = validator(samples)
     single = {source: one(samples.take(torch.from_numpy(validator.rows[source]))) for source, one in alone.items()}
-    headlines = {names.source_excess(source) for source in SOURCES}
+    headlines = {names.of_source(names.VAL_AUC_EXCESS, source) for source in SOURCES}
     assert set(found) == set(single["first"]) | headlines
     for name in set(found) - headlines:
         assert found[name] == np.mean([single[source][name] for source in SOURCES]), name
     for source in SOURCES:
-        assert found[names.source_excess(source)] == single[source][names.VAL_AUC_EXCESS]
+        assert found[names.of_source(names.VAL_AUC_EXCESS, source)] == single[source][names.VAL_AUC_EXCESS]
 
 
 def test_a_probe_does_not_see_two_sources(validator: Validator) -> None:
@@ -70,7 +70,7 @@ def test_a_probe_does_not_see_two_sources(validator: Validator) -> None:
     order[first[:count]], order[second[:count]] = second[:count], first[:count]
     exchanged = replace(validator.held_out.take(order), group=validator.held_out.group)
     found = validator(exchanged)
-    assert all(found[names.source_excess(source)] > 0.2 for source in SOURCES)
+    assert all(found[names.of_source(names.VAL_AUC_EXCESS, source)] > 0.2 for source in SOURCES)
 
 
 def test_the_band_of_no_difference_is_that_of_the_mean(validator: Validator, alone: dict[str, Validator]) -> None:
