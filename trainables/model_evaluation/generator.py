@@ -21,7 +21,7 @@ from trainables.data.users import effective_users
 from trainables.eval.generation.config import EvaluationConfig
 from trainables.eval.generation.evaluation import GeneratorEvaluation
 from trainables.eval.generation.metrics import GENERATION
-from trainables.eval.generation.metrics.two_sample import auc_per_user, excess_per_user, floor_per_user
+from trainables.eval.generation.metrics.two_sample import excess_per_user, of_probe_per_user
 from trainables.eval.generation.validator import Validator, metrics_of
 from trainables.eval.intervals.jackknife import JackknifeEstimate, jackknife, mean
 from trainables.model_evaluation.result import MetricsBySeed, SourceResult
@@ -107,8 +107,8 @@ def tests_by_source(validator: Validator, evaluations: Evaluations) -> dict[str,
         statistics = {VAL_AUC_EXCESS: excess_per_user(evaluation)}
         for probe in validator.config.probes:
             statistics |= {
-                probe_auc(probe): auc_per_user(probe, evaluation),
-                probe_floor(probe): floor_per_user(probe, evaluation),
+                probe_auc(probe): of_probe_per_user("auc", probe, evaluation),
+                probe_floor(probe): of_probe_per_user("floor", probe, evaluation),
             }
         users = sorted(set(owners))
         found[source] = {name: jackknife(statistic, owners, users) for name, statistic in statistics.items()}

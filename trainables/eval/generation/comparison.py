@@ -16,12 +16,11 @@ from trainables.eval.features.kinematic import FEATURES, movement_features
 from trainables.eval.generation.by_source import mean_over_sources, require_enough, rows_by_source
 from trainables.eval.generation.config import HEADLINE_PROBES, MINIMUM_MOVEMENTS, MetricConfig
 from trainables.eval.generation.matching import evaluated_rows, matched_rows, nearest_rows
-from trainables.eval.generation.probes import Probes
+from trainables.eval.generation.probes import Probes, ProbeTests
 from trainables.eval.indices import Indices
 from trainables.eval.intervals.jackknife import Statistic
 from trainables.eval.metrics import Standardised, standardise
 from trainables.eval.two_sample.null_band import NullBand
-from trainables.eval.two_sample.paired import PairedScores
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,9 +137,10 @@ class Pairs:
         """Whether there is a movement of another user for each."""
         return self.others is not None
 
-    def mean(self, statistic: Callable[["PairsOfSource", Indices], float]) -> Statistic:
-        """Return the mean over sources of a statistic of the pairs of each, as one of row numbers."""
-        return mean_over_sources({source: partial(statistic, of) for source, of in self.by_source.items()}, self.rows)
+    def mean(self, statistic: Callable[[ProbeTests, Indices], float]) -> Statistic:
+        """Return the mean over sources of a statistic of the tests of each, as one of row numbers."""
+        statistics = {source: partial(statistic, of.tests) for source, of in self.by_source.items()}
+        return mean_over_sources(statistics, self.rows)
 
     def no_difference(self, repeats: int) -> NullBand:
         """Return the band of the largest excess without a difference; raises ValueError without others."""
@@ -168,34 +168,11 @@ class PairsOfSource:
         return Probes.fit(self.real, HEADLINE_PROBES, self.config.folds, self.config.seed)
 
     @cached_property
-    def scores(self) -> Mapping[str, PairedScores]:
-        """Scores of the samples and the movements that they match, by probe."""
-        return self.probes(self.fake, self.real.group)
-
-    @cached_property
-    def floors(self) -> Mapping[str, PairedScores]:
-        """Scores of the others in the place of samples, by probe; none without others."""
-        return {} if self.others is None else self.probes(self.others, self.real.group)
-
-    def auc(self, rows: Indices, probe: str) -> float:
-        """Return the AUC of a probe on chosen pairs."""
-        return self.scores[probe].auc(rows)
-
-    def accuracy(self, rows: Indices, probe: str) -> float:
-        """Return its balanced accuracy."""
-        return self.scores[probe].accuracy(rows)
-
-    def floor(self, rows: Indices, probe: str) -> float:
-        """Return its AUC with the others in the place of samples."""
-        return self.floors[probe].auc(rows)
-
-    def excess(self, rows: Indices, probe: str) -> float:
-        """Return the excess of its AUC over its floor."""
-        return self.auc(rows, probe) - self.floor(rows, probe)
-
-    def largest_excess(self, rows: Indices) -> float:
-        """Return the largest excess of a probe on chosen pairs."""
-        return max(self.excess(rows, probe) for probe in self.scores)
+    def tests(self) -> ProbeTests:
+        """What each probe reads of the samples, and of the others in their place where there are any."""
+        owners = self.real.group
+        floors = {} if self.others is None else self.probes(self.others, owners)
+        return ProbeTests(self.probes(self.fake, owners), floors, np.arange(len(owners)))
 
     def swapped_excess(self, repeats: int) -> Array:
         """Return the largest excess in each of `repeats` swaps of the sides of real movements and others."""

@@ -15,7 +15,7 @@ from trainables.eval.features.feature_tables import Standardised, standardise
 from trainables.eval.features.kinematic import FEATURES
 from trainables.eval.generation.condition_error import ConditionError, condition_errors
 from trainables.eval.generation.memorisation import Memorisation, TrainingPaths, movement_paths
-from trainables.eval.generation.probes import Probes, kinematic_features
+from trainables.eval.generation.probes import Probes, ProbeTests, kinematic_features
 from trainables.eval.indices import Indices
 from trainables.eval.two_sample.manifold import density_coverage, precision_recall, precision_recall_rows
 from trainables.eval.two_sample.mmd import mmd_of_rows
@@ -68,18 +68,9 @@ class GeneratorEvaluation:
         return standardise(self.real, kinematic_features(self.produced), columns=FEATURES)
 
     @cached_property
-    def scores(self) -> Mapping[str, PairedScores]:
-        """Held-out scores of each probe for the samples and the movements that they match."""
-        return self.probes(self.produced, self.matched.group, self.rows)
-
-    def floor(self, probe: str, samples: Indices | None = None) -> float:
-        """Return the AUC of other users in the place of chosen samples."""
-        rows = self.rows.numpy()
-        return self.floors[probe].auc(rows if samples is None else rows[samples])
-
-    def excess(self, samples: Indices | None = None) -> float:
-        """Return the largest excess of a probe's AUC over its floor, on chosen samples."""
-        return max(scores.auc(samples) - self.floor(probe, samples) for probe, scores in self.scores.items())
+    def tests(self) -> ProbeTests:
+        """What each probe reads of the samples and the movements that they match."""
+        return ProbeTests(self.probes(self.produced, self.matched.group, self.rows), self.floors, self.rows.numpy())
 
     @cached_property
     def prd(self) -> tuple[float, float]:

@@ -22,6 +22,7 @@ from trainables.eval.features.convolutions import RandomConvolutions
 from trainables.eval.features.feature_tables import Array
 from trainables.eval.features.kinematic import movement_features
 from trainables.eval.features.pixels import pixel_features
+from trainables.eval.indices import Indices
 from trainables.eval.two_sample.paired import PairedScores, paired_scores, swapped_aucs
 
 CLASSIFIERS: Mapping[str, str] = {"features": "quadratic", "pixels": "forest", "convolutions": "wide"}
@@ -89,3 +90,38 @@ class Probes:
         """Yield the name of each probe with its columns of both sides."""
         for name, table in self.tables.items():
             yield name, self.real[name] if rows is None else self.real[name][rows], table(others)
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeTests:
+    """What the probes read of samples, and of other users in their place.
+
+    Attributes:
+        scores: Name of a probe -> its scores of the samples and the movements that they match, in pairs.
+        floors: Name of a probe -> its scores of other users' movements in the place of samples; none without others.
+        rows: Row in `floors` of each pair of `scores`.
+    """
+
+    scores: Mapping[str, PairedScores]
+    floors: Mapping[str, PairedScores]
+    rows: Indices
+
+    def auc(self, pairs: Indices | None, probe: str) -> float:
+        """Return the AUC of a probe on chosen pairs; on all without them."""
+        return self.scores[probe].auc(pairs)
+
+    def accuracy(self, pairs: Indices | None, probe: str) -> float:
+        """Return its balanced accuracy."""
+        return self.scores[probe].accuracy(pairs)
+
+    def floor(self, pairs: Indices | None, probe: str) -> float:
+        """Return its AUC with the others in the place of the samples of chosen pairs."""
+        return self.floors[probe].auc(self.rows if pairs is None else self.rows[pairs])
+
+    def excess(self, pairs: Indices | None, probe: str) -> float:
+        """Return the excess of its AUC over its floor."""
+        return self.auc(pairs, probe) - self.floor(pairs, probe)
+
+    def largest_excess(self, pairs: Indices | None = None) -> float:
+        """Return the largest excess of a probe on chosen pairs."""
+        return max(self.excess(pairs, probe) for probe in self.scores)

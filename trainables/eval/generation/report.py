@@ -29,6 +29,7 @@ from trainables.eval.generation.comparison import Comparison, Pairs, PairsOfSour
 from trainables.eval.generation.condition_error import condition_errors
 from trainables.eval.generation.config import HEADLINE_PROBES
 from trainables.eval.generation.memorisation import QUANTILE, TrainingPaths
+from trainables.eval.generation.probes import ProbeTests
 from trainables.eval.indices import Indices
 from trainables.eval.intervals.jackknife import Statistic, interval, jackknife
 from trainables.eval.metrics import (
@@ -54,7 +55,7 @@ PAIRS: dict[tuple[str, str], Callable[..., tuple[float, float]]] = {
 }
 
 Numbers = dict[str, Any]
-OfPairs = Callable[[PairsOfSource, Indices], float]
+OfPairs = Callable[[ProbeTests, Indices], float]
 """Statistic of the rows of one source."""
 
 
@@ -81,7 +82,7 @@ def paired_probes(comparison: Comparison) -> Numbers:
     """
     found = comparison.pairs
     owners, repeats = found.real.group, comparison.config.null_repeats
-    folds_by = {scores.folds_by for part in found.by_source.values() for scores in part.scores.values()}
+    folds_by = {scores.folds_by for part in found.by_source.values() for scores in part.tests.scores.values()}
     numbers: Numbers = {"pairs": len(owners), "by": "conditions" if comparison.in_pairs else "nearest condition"}
     numbers |= {"folds_by": " or ".join(sorted(folds_by)), **_account(owners), **_tests(found.mean, found, owners)}
     if len(found.by_source) > 1:
@@ -101,7 +102,7 @@ def _account(owners: Sequence[str]) -> Numbers:
 
 
 def _alone(of: PairsOfSource) -> Callable[[OfPairs], Statistic]:
-    return lambda statistic: partial(statistic, of)
+    return lambda statistic: partial(statistic, of.tests)
 
 
 def _tests(over: Callable[[OfPairs], Statistic], found: Pairs, owners: Sequence[str]) -> Numbers:
@@ -114,13 +115,13 @@ def _tests(over: Callable[[OfPairs], Statistic], found: Pairs, owners: Sequence[
     for name in HEADLINE_PROBES:
         auc, accuracy, floor, excess = (
             over(partial(statistic, probe=name))
-            for statistic in (PairsOfSource.auc, PairsOfSource.accuracy, PairsOfSource.floor, PairsOfSource.excess)
+            for statistic in (ProbeTests.auc, ProbeTests.accuracy, ProbeTests.floor, ProbeTests.excess)
         )
         numbers[name] = {"auc": _over_users(auc, owners), "accuracy": accuracy(rows)}
         if found.has_floors:
             numbers[name] |= {"floor": floor(rows), "excess": _over_users(excess, owners)}
     if found.has_floors:
-        numbers["excess"] = _over_users(over(PairsOfSource.largest_excess), owners)
+        numbers["excess"] = _over_users(over(ProbeTests.largest_excess), owners)
     return numbers
 
 

@@ -30,42 +30,30 @@ RANGE = (-1.0, 1.0)
 
 def excess(evaluation: GeneratorEvaluation) -> float:
     """Return the largest excess of a probe's AUC over its floor."""
-    return evaluation.excess()
+    return evaluation.tests.largest_excess()
 
 
 def excess_per_user(evaluation: GeneratorEvaluation) -> Callable[[Any], float]:
     """Return the excess on chosen movements, from the scores of one fit, over the floor on the same movements."""
-    return lambda movements: evaluation.excess(evaluation.samples_of(movements))
+    return lambda movements: evaluation.tests.largest_excess(evaluation.samples_of(movements))
 
 
-def auc(probe: str, evaluation: GeneratorEvaluation) -> float | None:
-    """Return the AUC of a probe, averaged over folds; None where it was not chosen."""
-    return evaluation.scores[probe].auc() if probe in evaluation.scores else None
+def of_probe(test: str, probe: str, evaluation: GeneratorEvaluation) -> float | None:
+    """Return `auc`, `accuracy` or `floor` of a probe on all movements; None where the probe was not chosen."""
+    tests = evaluation.tests
+    return _method(tests, test)(None, probe) if probe in tests.scores else None
 
 
-def auc_per_user(probe: str, evaluation: GeneratorEvaluation) -> Callable[[Any], float]:
-    """Return the AUC on chosen movements, from the scores of one fit."""
-    return lambda movements: evaluation.scores[probe].auc(evaluation.samples_of(movements))
+def of_probe_per_user(test: str, probe: str, evaluation: GeneratorEvaluation) -> Callable[[Any], float]:
+    """Return the same on chosen movements, from the scores of one fit."""
+    method = _method(evaluation.tests, test)
+    return lambda movements: method(evaluation.samples_of(movements), probe)
 
 
-def accuracy(probe: str, evaluation: GeneratorEvaluation) -> float | None:
-    """Return the balanced accuracy at the thresholds of the training rows; None where the probe was not chosen."""
-    return evaluation.scores[probe].accuracy() if probe in evaluation.scores else None
-
-
-def accuracy_per_user(probe: str, evaluation: GeneratorEvaluation) -> Callable[[Any], float]:
-    """Return the accuracy on chosen movements, from the scores of one fit."""
-    return lambda movements: evaluation.scores[probe].accuracy(evaluation.samples_of(movements))
-
-
-def floor(probe: str, evaluation: GeneratorEvaluation) -> float | None:
-    """Return the AUC of other users in the place of the samples; None where the probe was not chosen."""
-    return evaluation.floor(probe) if probe in evaluation.floors else None
-
-
-def floor_per_user(probe: str, evaluation: GeneratorEvaluation) -> Callable[[Any], float]:
-    """Return the floor on chosen movements."""
-    return lambda movements: evaluation.floor(probe, evaluation.samples_of(movements))
+def _method(tests: Any, name: str) -> Callable[[Any, str], float]:
+    """Return a test of `ProbeTests`: (chosen pairs or None, name of a probe) -> its value."""
+    method: Callable[[Any, str], float] = getattr(tests, name)
+    return method
 
 
 def _of_probe(probe: str) -> Iterator[Metric[GeneratorEvaluation]]:
@@ -76,8 +64,8 @@ def _of_probe(probe: str) -> Iterator[Metric[GeneratorEvaluation]]:
         title=f"AUC, {probe}",
         digits=3,
         range=SHARE,
-        compute=partial(auc, probe),
-        per_user=partial(auc_per_user, probe),
+        compute=partial(of_probe, "auc", probe),
+        per_user=partial(of_probe_per_user, "auc", probe),
     )
     yield Metric(
         probe_accuracy(probe),
@@ -86,8 +74,8 @@ def _of_probe(probe: str) -> Iterator[Metric[GeneratorEvaluation]]:
         title=f"accuracy, {probe}",
         digits=3,
         range=SHARE,
-        compute=partial(accuracy, probe),
-        per_user=partial(accuracy_per_user, probe),
+        compute=partial(of_probe, "accuracy", probe),
+        per_user=partial(of_probe_per_user, "accuracy", probe),
     )
     yield Metric(
         probe_floor(probe),
@@ -96,8 +84,8 @@ def _of_probe(probe: str) -> Iterator[Metric[GeneratorEvaluation]]:
         title=f"floor, {probe}",
         digits=3,
         range=SHARE,
-        compute=partial(floor, probe),
-        per_user=partial(floor_per_user, probe),
+        compute=partial(of_probe, "floor", probe),
+        per_user=partial(of_probe_per_user, "floor", probe),
     )
 
 
