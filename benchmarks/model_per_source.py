@@ -40,7 +40,7 @@ from trainables.detector.config import DetectorConfig
 from trainables.diffusion.api import load_generator
 from trainables.diffusion.config import DiffusionConfig
 from trainables.eval.detection.roc import threshold_at_fpr
-from trainables.eval.generation.config import HEADLINE_PROBES, MINIMUM_MOVEMENTS
+from trainables.eval.generation.config import HEADLINE_PROBES, MINIMUM_MOVEMENTS, EvaluationConfig
 from trainables.eval.generation.validator import Validator
 from trainables.eval.intervals.jackknife import JackknifeEstimate, difference, interval
 from trainables.model_evaluation.generator import metrics_by_user
@@ -54,6 +54,7 @@ STEPS, EPOCHS, LONGEST = 1_350, 3, 128
 SEED = 7  # of the evaluation: noise that no training was evaluated with
 CAPPED = 12  # movements of an evaluated user, as in the evaluated splits
 FPRS = (0.01, 0.05)
+EVALUATION = EvaluationConfig()
 
 Estimates = Mapping[str, JackknifeEstimate]
 
@@ -114,7 +115,7 @@ def of_table(path: Path) -> DataConfig:
 
 def validator_of(splits: DataSplits, evaluated: Canonical) -> Validator:
     """Return the validator of all these movements, with floors from the training split."""
-    evaluation = replace(DiffusionConfig().evaluation, movements=max(len(evaluated), MINIMUM_MOVEMENTS))
+    evaluation = replace(EVALUATION, movements=max(len(evaluated), MINIMUM_MOVEMENTS))
     return Validator.fit(evaluated, splits["train"], CanonicalConfig(sequence_length=LONGEST), evaluation)
 
 
@@ -244,7 +245,7 @@ def threshold(bench: Bench, sources: Sequence[str], counts: Sequence[int], draws
         for count in (count for count in counts if count <= len(users) - 10):
             chosen = [np.isin(owner, random.choice(users, count, replace=False)) for _ in range(draws)]
             for fpr in FPRS:
-                rates = [_rate(logits, torch.from_numpy(of), fpr) for of in chosen]
+                rates = [rate_on_others(logits, torch.from_numpy(of), fpr) for of in chosen]
                 low, middle, high = np.quantile(rates, [0.05, 0.5, 0.95])
                 row = {"source": source, "users": count, "target": fpr, "low": low, "median": middle, "high": high}
                 rows += [row]
@@ -253,7 +254,7 @@ def threshold(bench: Bench, sources: Sequence[str], counts: Sequence[int], draws
     return lines
 
 
-def _rate(logits: torch.Tensor, chosen: torch.Tensor, fpr: float) -> float:
+def rate_on_others(logits: torch.Tensor, chosen: torch.Tensor, fpr: float) -> float:
     """Return the FPR of the rows that were not chosen at the threshold of those that were."""
     return float((logits[~chosen] > threshold_at_fpr(logits[chosen], fpr).value).double().mean())
 
