@@ -3,7 +3,7 @@
 A sample must not depend on what shares its batch, to the last bit. Rows of a network do not see each other, but the
 kernels that compute them are chosen by the shape of the whole. Hence the laws of a call, measured on CPUs:
 
-    width   every row is cut to the first multiple of 64 that holds its own length, or to T: by its length alone
+    width   every row is cut, or filled up, to the first multiple of 64 that holds it: by its own length, whatever T
     rows    filled up to a multiple of 8: then the number of rows, and which of them a row is, change no bit
     masks   a call has a padded step or, in a representation without padding, none: the network's path with a mask and
             the one without round differently

@@ -11,7 +11,6 @@ from torch.nn import functional as F
 CHUNK = 128  # rows per network call at most: larger ones leave the cache of a CPU core
 WIDTH = 64  # classes of half the width cost small requests up to 30 % and spare large ones 5 %
 ROWS = 8  # matrix kernels work on as many rows at once
-STRIDE = 8  # the network fills its input up to a multiple of it anyway
 WINDOW = 2 * CHUNK  # samples that are sorted by length, computed, and handed over together
 
 
@@ -21,7 +20,7 @@ class Block(NamedTuple):
     Attributes:
         rows: Their numbers, then that of the first one again and again up to a multiple of `ROWS`.
         real: How many of them are no filling.
-        width: Steps of the call.
+        width: Steps of the call; more than T where that is no multiple of `WIDTH`.
     """
 
     rows: Int[Tensor, "R"]
@@ -46,5 +45,5 @@ def blocks(mask: Bool[Tensor, "N T"], padded: bool) -> Iterator[Block]:
 
 
 def _widths(mask: Bool[Tensor, "N T"]) -> Int[Tensor, "N"]:
-    longest = -(-mask.shape[1] // STRIDE) * STRIDE
-    return (-(-mask.sum(dim=1) // WIDTH) * WIDTH).clamp(max=longest)
+    """Return the first multiple of `WIDTH` that holds each row, whatever T: kernels differ by width on some CPUs."""
+    return -(-mask.sum(dim=1) // WIDTH) * WIDTH

@@ -30,13 +30,13 @@ def test_every_row_is_in_one_block_of_a_full_number_of_rows(count: int, padded: 
 
 
 @pytest.mark.parametrize("steps", [8, 41, 64, 65, 200])
-def test_a_row_is_truncated_by_its_own_length_only(steps: int) -> None:
-    """To the first multiple of the width that holds it, at most to T (which the network fills up itself)."""
+def test_the_width_of_a_row_is_decided_by_its_own_length_only(steps: int) -> None:
+    """The first multiple of `WIDTH` that holds it, also where T is less."""
     mask = masks([1 + each % steps for each in LENGTHS], steps)
     for block in blocks(mask, padded=True):
         for row in block.rows.tolist():
             length = int(mask[row].sum())
-            assert block.width == min(-(-length // WIDTH) * WIDTH, -(-steps // ROWS) * ROWS)
+            assert block.width == -(-length // WIDTH) * WIDTH
 
 
 def test_a_block_with_padding_has_a_padded_step_and_one_without_has_none() -> None:
