@@ -29,10 +29,10 @@ tune: venv ## 10 min ## search for the best generator (the main job)
 serve: venv ## until Ctrl-C ## serve the registry's champion on 127.0.0.1:8000
 	$(RUN) -m serve $(ARGS)
 
-test: venv ## 8 min ## run the tests, at the end a few that start Ray; ARGS="-m 'not ray'" leaves these out
+test: venv ## 20 min ## run the tests, at the end a few that start Ray; ARGS="-m 'not ray'" leaves these out
 	$(RUN) -m tests.run $(ARGS)
 
-test-all: venv ## 25 min ## the same, and the killing, full-disk, browser and load tests
+test-all: venv ## 35 min ## the same, and the killing, full-disk, browser and load tests
 	$(RUN) -m tests.run --all $(ARGS)
 
 test-docs: venv ## 10 min ## run the commands that README.md and docs/ show, with small budgets
