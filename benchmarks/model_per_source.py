@@ -37,7 +37,7 @@ from trainables.data.dataset import DataSplits, load_splits
 from trainables.data.users import effective_users
 from trainables.detector.api import load_trained_detector
 from trainables.detector.config import DetectorConfig
-from trainables.diffusion.api import load_generator
+from trainables.diffusion.api import Generator, load_generator
 from trainables.diffusion.config import DiffusionConfig
 from trainables.eval.detection.roc import threshold_at_fpr
 from trainables.eval.generation.config import HEADLINE_PROBES, MINIMUM_MOVEMENTS, EvaluationConfig
@@ -52,7 +52,6 @@ SOURCES = ("freihaut_click", "kh2017", "acta2015_exp1", "flanker_exp1", "numberl
 POOLED = "all sources"
 STEPS, EPOCHS, LONGEST = 1_350, 3, 128
 SEED = 7  # of the evaluation: noise that no training was evaluated with
-CAPPED = 12  # movements of an evaluated user, as in the evaluated splits
 FPRS = (0.01, 0.05)
 EVALUATION = EvaluationConfig()
 
@@ -119,9 +118,9 @@ def validator_of(splits: DataSplits, evaluated: Canonical) -> Validator:
     return Validator.fit(evaluated, splits["train"], CanonicalConfig(sequence_length=LONGEST), evaluation)
 
 
-def evaluate(checkpoint: Path, validator: Validator) -> Estimates:
+def evaluate(generator: Generator, validator: Validator) -> Estimates:
     """Return the metrics of samples under the conditions of the validator's movements."""
-    samples = load_generator(checkpoint).sample_matching(validator.held_out, seed=SEED)
+    samples = generator.sample_matching(validator.held_out, seed=SEED)
     return metrics_by_user(validator, validator.evaluations(samples))
 
 
@@ -153,7 +152,7 @@ def models(bench: Bench, sources: Sequence[str]) -> list[str]:
     for name in names:
         splits = load_splits(bench.data(name))
         validator = validator_of(splits, splits["validation"])
-        alone, together = evaluate(own[name], validator), evaluate(pooled, validator)
+        alone, together = (evaluate(load_generator(model), validator) for model in (own[name], pooled))
         paired = difference(together[VAL_AUC_EXCESS], alone[VAL_AUC_EXCESS])
         kept = sum(one.usable for one in splits.kept.values()) / sum(one.read for one in splits.kept.values())
         on = account(validator.held_out)
@@ -176,17 +175,20 @@ def training(bench: Bench, source: str, counts: Sequence[int]) -> list[str]:
     splits = load_splits(bench.data(source))
     users = np.random.default_rng(SEED).permutation(sorted(set(splits["train"].group))).tolist()
     validator = validator_of(splits, splits["validation"])
-    every = evaluate(bench.model(source, bench.data(source), bench.steps), validator)
+    fewer_users = {count: fewer(bench, source, users[count:]) for count in counts if count < len(users)}
+    data_of = {**fewer_users, len(users): bench.data(source)}
+    models_of = {
+        count: bench.model(f"{source}-{count}" if count in fewer_users else source, data, bench.steps)
+        for count, data in data_of.items()
+    }
+    found_by = {count: evaluate(load_generator(model), validator) for count, model in models_of.items()}
+    every = found_by[len(users)][VAL_AUC_EXCESS]
     lines, rows = ["| training users | movements | AUC excess | difference to all |", rule(4)], []
-    for count in (*(count for count in counts if count < len(users)), len(users)):
-        data = bench.data(source) if count == len(users) else fewer(bench, source, users[count:])
-        found = (
-            every if count == len(users) else evaluate(bench.model(f"{source}-{count}", data, bench.steps), validator)
-        )
-        paired, movements = difference(found[VAL_AUC_EXCESS], every[VAL_AUC_EXCESS]), len(load_splits(data)["train"])
+    for count, found in found_by.items():
+        paired, movements = difference(found[VAL_AUC_EXCESS], every), len(load_splits(data_of[count])["train"])
         rows += [{"source": source, "users": count, "movements": movements, **plain(found)}]
         lines.append(f"| {count} | {movements} | {shown(found[VAL_AUC_EXCESS])} | {shown(paired)} |")
-        bench.write("training", rows)
+    bench.write("training", rows)
     return lines
 
 
@@ -227,7 +229,8 @@ def evaluated(bench: Bench, source: str, counts: Sequence[int], draws: int) -> l
 def threshold(bench: Bench, sources: Sequence[str], counts: Sequence[int], draws: int) -> list[str]:
     """Measure the false-positive rate on other users, by the number of users that the threshold was fixed on.
 
-    The detector is trained on the recordings of the installation, at most `CAPPED` movements of a user are taken.
+    The detector is trained on the recordings of the installation. Of a user as many movements are taken at most as in
+    an evaluated split.
     """
     config = replace(DetectorConfig(), data=bench.data(DEFAULT))
     run = trained_with_progress("detector", config, bench.out / "detector", bench.console)
@@ -239,9 +242,9 @@ def threshold(bench: Bench, sources: Sequence[str], counts: Sequence[int], draws
         splits = load_splits(bench.data(source))
         movements = concatenate(*splits.splits.values())
         logits, owner = detector.logit(movements), np.array(movements.group)
-        kept = np.concatenate([np.flatnonzero(owner == user)[:CAPPED] for user in sorted(set(owner))])
+        users, most = sorted(set(owner)), config.data.rows_per_user
+        kept = np.concatenate([np.flatnonzero(owner == user)[:most] for user in users])
         logits, owner = logits[torch.from_numpy(kept)], owner[kept]
-        users = sorted(set(owner))
         for count in (count for count in counts if count <= len(users) - 10):
             chosen = [np.isin(owner, random.choice(users, count, replace=False)) for _ in range(draws)]
             for fpr in FPRS:
@@ -282,10 +285,7 @@ def estimate(bench: Bench, sources: Sequence[str]) -> list[str]:
         splits, checkpoint = load_splits(bench.data(name)), bench.model(name, bench.data(name), bench.steps)
         validator, generator = validator_of(splits, splits["validation"]), load_generator(checkpoint)
         blind = replace(generator, model=WithoutEstimate(generator.model))
-        found = [
-            metrics_by_user(validator, validator.evaluations(one.sample_matching(validator.held_out, seed=SEED)))
-            for one in (generator, blind)
-        ]
+        found = [evaluate(one, validator) for one in (generator, blind)]
         cells = []
         for metric in shown_names:
             fed, left = (of[metric] for of in found)
