@@ -16,6 +16,9 @@ shapes.install("trainables")  # before anything of it is imported
 import pytest
 import torch
 
+from tests import kept
+
+kept.install()
 torch.set_num_threads(1)
 
 

@@ -19,7 +19,7 @@ from jaxtyping import install_import_hook
 
 check = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=jaxtyping.TypeCheckError))  # an int is a float
 JAXTYPED = jaxtyping.jaxtyped
-CALLS = 20  # of a function in a test that are checked
+CALLS = 5  # of a function in a test that are checked
 
 calls = Counter[Callable[..., Any]]()  # of each function in this test
 

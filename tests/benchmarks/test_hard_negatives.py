@@ -197,6 +197,7 @@ def test_without_a_family_there_is_nothing_to_evaluator(tiny: DetectorConfig) ->
         UnseenEvaluator.of(nothing, "")
 
 
+@pytest.mark.heavy
 def test_others_bots_are_evaluated_by_their_families(tiny: DetectorConfig) -> None:
     file = SHARED / "bots_thirdparty.parquet"
     if not file.exists():

@@ -1,5 +1,6 @@
 """The reference equals the present code, with every command and key, and contains no path of a machine."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,31 +11,31 @@ from trainables.core.command import Command
 from trainables.core.help import sections
 from trainables.metric_registry import METRICS
 
-PAGES = reference.pages()
+pages = cache(reference.pages)  # the collection of the tests does not wait for it
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", sorted(path.name for path in reference.FOLDER.iterdir()))
 def test_a_page_is_up_to_date(name: str) -> None:
     written = (reference.FOLDER / name).read_text(encoding="utf-8")
-    assert written == PAGES[name], f"docs/reference/{name} is outdated; run: python -m docs.generate.reference"
+    assert written == pages().get(name), f"docs/reference/{name} is outdated; run: python -m docs.generate.reference"
 
 
 def test_there_is_no_other_page() -> None:
-    assert {path.name for path in reference.FOLDER.iterdir()} == set(PAGES)
+    assert {path.name for path in reference.FOLDER.iterdir()} == set(pages())
 
 
 @pytest.mark.parametrize("command", reference.commands(), ids=lambda command: command.config_name)
 def test_every_command_and_key_is_there(command: Command) -> None:
-    assert f"python -m {command.module} " in PAGES["commands.md"]
+    assert f"python -m {command.module} " in pages()["commands.md"]
     keys = {key.name for group in sections(command, parse(command, [])) for key in group.keys}
-    assert sorted(key for key in keys if f"| `{key}` |" not in PAGES["keys.md"]) == []
+    assert sorted(key for key in keys if f"| `{key}` |" not in pages()["keys.md"]) == []
 
 
 def test_every_metric_is_there() -> None:
-    missing = [name for name in METRICS if f"| `{name}` |" not in PAGES["metrics.md"]]
+    missing = [name for name in METRICS if f"| `{name}` |" not in pages()["metrics.md"]]
     assert missing in ([], ["train/loss"])  # the training loop's own loss is no metric of an evaluation
 
 
 def test_no_page_names_a_place_of_this_machine() -> None:
     places = ("/home/", "/root/", str(Path(__file__).resolve().parents[2]))
-    assert [name for name, text in PAGES.items() for place in places if place in text] == []
+    assert [name for name, text in pages().items() for place in places if place in text] == []

@@ -144,6 +144,7 @@ def test_both_ways_to_start_pytest_test_ours(flags: str) -> None:
     assert "1 passed" in run(flags, "pytest", "-p", "no:cacheprovider", test)
 
 
+@pytest.mark.heavy
 def test_trainables_import_beside_the_standard_module() -> None:
     everything = (
         f"import importlib, pkgutil, platform, sys; sys.path.insert(0, {str(ROOT)!r}); import trainables\n"

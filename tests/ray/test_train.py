@@ -88,6 +88,7 @@ def test_two_workers_train_the_detector_that_one_trains(tmp_path: Path) -> None:
         assert apart**0.5 < 1e-4 * moved**0.5
 
 
+@pytest.mark.heavy
 def test_an_error_of_a_worker_is_raised_to_the_caller(tmp_path: Path) -> None:
     job = tiny_job(tmp_path, 1, ScalingConfig(num_workers=1, max_failures=0), **{"data.path": "/nowhere.csv"})
     with pytest.raises(RecordingError, match=r"nowhere\.csv"):

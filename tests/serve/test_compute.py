@@ -188,6 +188,7 @@ def test_pixels_are_the_decoded_movements(models: Models) -> None:
     assert sampled(compute(models, [Job(20, seed=2)])[0]).steps_px is None
 
 
+@pytest.mark.heavy
 def test_another_process_gives_the_same_bytes(models: Models) -> None:
     code = (
         "from tests.serve.test_compute import JOBS, compute, digest, Models\n"

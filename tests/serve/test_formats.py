@@ -105,6 +105,7 @@ def test_a_number_that_is_not_finite_elsewhere_is_an_error_rather_than_null() ->
         FORMATS["json"].encode(arrays_of(result(angle=np.array([math.nan, 0.0, 0.0]))), {})
 
 
+@pytest.mark.heavy
 def test_the_same_response_has_the_same_bytes_in_another_process() -> None:
     code = (
         "import hashlib; from serve.formats import FORMATS, arrays_of; "

@@ -195,6 +195,7 @@ def statuses_of(client: TestClient, path: str, method: str, mode: GenerationMode
     return statuses
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("path", "method", "_"), OPERATIONS)
 def test_no_allowed_request_breaks_the_service(client: TestClient, path: str, method: str, _: set[int] | None) -> None:
     statuses = statuses_of(client, path, method, GenerationMode.POSITIVE)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, Protocol, cast, get_args, get_origin, get_type_hints, runtime_checkable
 
-from trainables.core.config import require
+from trainables.core.config import violation
 
 FINITE = "finite"
 SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
@@ -183,7 +183,8 @@ def check(config: Any) -> None:
         entries = value if isinstance(value, tuple) else (value,)
         for bound in bounds if value is not None else ():
             for part in (value,) if isinstance(bound, WHOLE) else entries:
-                require(bound.holds(part), bound.law(name), _shown(name, part), _remedy(bound, part))
+                if not bound.holds(part):
+                    raise violation(bound.law(name), _shown(name, part), _remedy(bound, part))
 
 
 @cache

@@ -11,6 +11,7 @@ import json
 import types
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from functools import cache, reduce
+from itertools import chain, zip_longest
 from operator import getitem
 from pathlib import Path
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -37,7 +38,12 @@ def require(holds: bool, law: str, got: str, remedy: str = "") -> None:
     trainables.core.config.ConfigError: expected `low <= high`, but got low=3, high=1
     """
     if not holds:
-        raise ConfigError(f"expected {law}, but got {got}" + (f"; {remedy}" if remedy else ""))
+        raise violation(law, got, remedy)
+
+
+def violation(law: str, got: str, remedy: str = "") -> ConfigError:
+    """Return the error of `require`, for callers that would rather not word what is mostly not broken."""
+    return ConfigError(f"expected {law}, but got {got}" + (f"; {remedy}" if remedy else ""))
 
 
 def require_member(key: str, value: object, known: Collection[str]) -> None:
@@ -63,8 +69,8 @@ def build(cls: type[C], mapping: Mapping[str, Any], at: str = "") -> C:
 def require_laws(cls: type[Any], mapping: Mapping[str, Any], points: Iterable[Mapping[str, Any]], at: str = "") -> None:
     """Require that `build` accepts the mapping, and the mapping with the values of each point in place.
 
-    The type of a value depends on no other value and is checked once for each value, which is most of a `build`; the
-    laws that `__post_init__` states hold between values and are checked at every point.
+    The type of a value depends on no other value and is checked once, together with those of other keys, which is most
+    of a `build`; the laws that `__post_init__` states hold between values and are checked at every point.
 
     Args:
         points: Values by dotted key.
@@ -72,15 +78,17 @@ def require_laws(cls: type[Any], mapping: Mapping[str, Any], points: Iterable[Ma
     Raises:
         ConfigError: as `build`.
     """
-    plain_values = _typed(cls, mapping, at)
+    plain_values, given = _typed(cls, mapping, at), list(points)
     _instance(cls, plain_values, at)
-    typed: dict[tuple[str, str], Any] = {}  # key and value as given -> the value of the declared type
-    for point in points:
-        for key, value in point.items():
-            if (key, repr(value)) not in typed:
-                typed[key, repr(value)] = reduce(
-                    getitem, key.split("."), _typed(cls, with_values(mapping, {key: value}), at)
-                )
+    values: dict[str, dict[str, Any]] = {}  # of each key, by their text
+    for key, value in chain.from_iterable(point.items() for point in given):
+        values.setdefault(key, {})[repr(value)] = value
+    typed: dict[tuple[str, str], Any] = {}  # key and text -> the value of the declared type
+    for several in zip_longest(*([(key, text) for text in texts] for key, texts in values.items())):
+        pairs = [pair for pair in several if pair is not None]
+        checked = _typed(cls, with_values(mapping, {key: values[key][text] for key, text in pairs}), at)
+        typed |= {(key, text): reduce(getitem, key.split("."), checked) for key, text in pairs}
+    for point in given:
         corner = {key: typed[key, repr(value)] for key, value in point.items()}
         _instance(cls, with_values(plain_values, corner), at)
 
@@ -142,7 +150,7 @@ def _absolute(key: str, value: Any) -> Any:
 
 def _instance(cls: Any, values: Any, at: str) -> Any:
     """The dataclass from checked plain values: nested ones first, sequences as tuples, laws named by their place."""
-    types, arguments = get_type_hints(cls), {}
+    types, arguments = _hints(cls), {}
     for name, value in values.items():
         entry, key = entry_of(types[name]), _join(at, name)
         if dataclasses.is_dataclass(types[name]):
@@ -168,6 +176,12 @@ def entry_of(hint: Any) -> Any:
 
 def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+@cache
+def _hints(cls: Hashable) -> dict[str, Any]:
+    """The types of the fields of a dataclass."""
+    return get_type_hints(cls)
 
 
 @cache

@@ -43,6 +43,7 @@ def test_the_reference_is_the_validators_own() -> None:
     assert (found.effective_users, found.folds_by) == (scores.effective_users, scores.folds_by)
 
 
+@pytest.mark.heavy
 def test_the_scores_of_a_detector_are_plotted_with_and_without_an_evaluation(tmp_path: Path) -> None:
     model = DetectorModelConfig(width=8, features_width=16, fused_width=16)
     *_, last = epochs(DetectorConfig(epochs=1, steps_per_epoch=3, batch_size=16, model=model))

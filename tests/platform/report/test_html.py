@@ -239,6 +239,7 @@ def _with_values(folder: Path, objectives: tuple[str, ...], recorded: optuna.Stu
     return study
 
 
+@pytest.mark.heavy
 def test_importance_is_high_for_the_parameter_that_decides_and_not_for_noise(tmp_path: Path) -> None:
     """The ruling one: over seeds its log ratio to its mark has mean 2.7 and s.d. 0.5, so that it fails in 1e-6 of them.
 

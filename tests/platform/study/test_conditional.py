@@ -103,7 +103,9 @@ def test_an_interrupted_trial_of_a_conditional_space_keeps_its_parameters(tmp_pa
     assert [driver.start().config for _ in points] == points
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.heavy) if name == "gp" else name for name in SAMPLERS]
+)
 def test_two_objectives_and_a_bound_over_a_conditional_space(tmp_path: Path, name: str) -> None:
     driver = Driver(
         tmp_path,

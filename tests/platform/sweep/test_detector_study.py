@@ -280,6 +280,7 @@ def test_a_detector_is_reproduced_bit_for_bit(tmp_path: Path) -> None:
     assert "reproduced bit for bit" in printed
 
 
+@pytest.mark.heavy
 def test_the_band_of_a_detectors_figure_is_what_fresh_bots_change(tmp_path: Path) -> None:
     """Two draws differ by t(2, 97.5 %) = 4.303 times sqrt(2) times the s.d. 0.01 of these three."""
     *_, last = epochs(build(DetectorConfig, CONFIG))

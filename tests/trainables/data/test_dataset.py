@@ -155,6 +155,7 @@ def test_order_and_number_of_recordings_do_not_change_the_split_of_a_user(tmp_pa
         assert {name: set(splits[name].group) for name in SPLITS} == {name: set(users(name, 2)) for name in SPLITS}
 
 
+@pytest.mark.heavy
 def test_names_and_hash_are_the_same_in_another_process(splits: DataSplits) -> None:
     names = sorted({group for name in SPLITS for group in splits[name].group})
     expected = [split_of(name) for name in names]

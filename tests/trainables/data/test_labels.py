@@ -150,6 +150,7 @@ def test_the_hash_of_a_data_set_is_that_of_its_maps_and_of_every_row() -> None:
     assert labelled().sha256 == labels.sha256
 
 
+@pytest.mark.heavy
 def test_another_process_with_another_hash_seed_gives_the_same_labels() -> None:
     code = (
         "from tests.trainables.data.test_labels import labelled; from trainables.data.labels import LabelMap; "

@@ -161,14 +161,14 @@ def test_a_missing_package_or_file_is_named(monkeypatch: pytest.MonkeyPatch, tmp
 
     monkeypatch.setattr(importlib.metadata, "files", absent)
     with pytest.raises(RecordingError, match="the package cursory, which carries the recordings, is missing; install"):
-        read_recordings("cursory")
+        cursory.read_cursory()
     for files in (None, [], [Entry(tmp_path / "other.json")]):
         monkeypatch.setattr(importlib.metadata, "files", lambda name, files=files: files)
         with pytest.raises(RecordingError, match=r"holds no trajectories\.json\.gz; install cursory"):
-            read_recordings("cursory")
+            cursory.read_cursory()
     monkeypatch.setattr(importlib.metadata, "files", lambda name: [Entry(tmp_path / "trajectories.json.gz")])
     with pytest.raises(RecordingError, match=r"trajectories\.json\.gz: cannot be read: .*No such file"):
-        read_recordings("cursory")
+        cursory.read_cursory()
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_another_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     path.write_bytes(content)
     monkeypatch.setattr(importlib.metadata, "files", lambda name: [Entry(path)])
     with pytest.raises(RecordingError, match=law):
-        read_recordings("cursory")
+        cursory.read_cursory()
 
 
 def test_an_unknown_source_and_a_path_too_many_or_missing(tmp_path: Path) -> None:

@@ -250,6 +250,7 @@ def test_training_lowers_the_loss_on_held_out_users() -> None:
     assert end.metrics[names.VAL_LOSS] < 0.9 * start.metrics[names.VAL_LOSS]
 
 
+@pytest.mark.heavy
 def test_a_network_that_predicts_the_noise_learns_as_well() -> None:
     """Untrained it generates no movements, so that only their absence is reported."""
     noise = replace(TINY, steps_per_epoch=30, diffusion=NoiseConfig(objective="eps"))

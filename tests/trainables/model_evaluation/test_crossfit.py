@@ -188,6 +188,7 @@ def test_the_cost_is_of_the_run_of_the_checkpoint_or_timed(checkpoint: Path, tmp
     assert not (tmp_path / "crossfit").exists()  # a plan writes nothing
 
 
+@pytest.mark.heavy
 def test_an_interrupted_run_resumes_in_its_fold_and_has_the_same_figures(
     checkpoint: Path, done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -216,6 +217,7 @@ def test_an_interrupted_run_resumes_in_its_fold_and_has_the_same_figures(
         assert again[part] == straight[part]
 
 
+@pytest.mark.heavy
 def test_a_gan_is_evaluated_like_a_diffusion(tmp_path: Path) -> None:
     checkpoint = trained(tmp_path / "run", "gan", GAN, epochs=1)
     assert evaluate([f"ckpt={checkpoint}", "crossfit=2", f"out_dir={tmp_path / 'out'}"]) == 0

@@ -54,7 +54,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, f
     """A checkpoint of a briefly trained model, and the metrics of its training."""
     folder = tmp_path_factory.mktemp("run") / "checkpoint"
     model, quick = ModelConfig(base_channels=16), SamplingConfig(steps=1)
-    evaluation = EvaluationConfig(folds=FOLDS)
+    evaluation = EvaluationConfig(folds=FOLDS, probes=("features",))
     *_, last = epochs(DiffusionConfig(epochs=1, steps_per_epoch=12, model=model, sampling=quick, evaluation=evaluation))
     last.save(folder)
     return folder, dict(last.metrics)
@@ -175,6 +175,7 @@ def changed(file: Path, path: Path, change: Callable[[pd.DataFrame], pd.DataFram
     return path
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("unplotted")
 def test_a_file_that_names_its_rows_is_evaluated_as_the_checkpoint_is(
     paired: Path, report: Path, tmp_path: Path
@@ -229,6 +230,7 @@ def still(frame: pd.DataFrame, rows: list[int]) -> pd.DataFrame:
     return frame
 
 
+@pytest.mark.heavy
 def test_files_side_by_side_differ_by_their_samples_alone(
     paired: Path, report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,6 +60,7 @@ def leave_one_source_out(checkpoint: Path, folder: Path) -> Mapping[str, Any]:
     return dict(json.loads((folder / "leave_one_source_out.json").read_text()))
 
 
+@pytest.mark.heavy
 def test_a_generator_without_each_source_is_evaluated_beside_that_of_all(
     gan: Path, data: DataConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,6 +110,7 @@ def test_a_re_evaluation_holds_the_numbers_of_each_source(gan: Path, data: DataC
     assert source_tables(numbers_of(replace(found, sources={}))) == ()
 
 
+@pytest.mark.heavy
 def test_the_users_of_a_source_left_out_are_flagged_at_the_threshold_of_the_others(
     data: DataConfig, tmp_path: Path
 ) -> None:

@@ -96,6 +96,7 @@ def test_a_key_that_only_one_of_them_has_differs() -> None:
     assert differences(now, before) == ["config.new: 1, now none"]
 
 
+@pytest.mark.heavy
 def test_another_process_on_this_machine_takes_the_same_manifest() -> None:
     script = (
         "import json, sys, torch; from trainables.training.manifest import Manifest; torch.set_num_threads(1);"

@@ -153,6 +153,7 @@ def test_movements_follow_from_the_generator(style: str) -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.heavy
 def test_a_seed_gives_the_same_movements_in_another_process() -> None:
     code = (
         "import torch; torch.set_num_threads(1)\n"

@@ -127,6 +127,7 @@ def test_users_of_the_training_are_left_out_and_counted(tmp_path: Path) -> None:
         read_users(tmp_path / "p.csv", FORM, known={"lab/user1", "lab/user2"})
 
 
+@pytest.mark.heavy
 @needs_shared
 def test_the_third_party_bots_are_twelve_styles_over_the_same_pairs() -> None:
     bots = read_bots(SHARED / "bots_thirdparty.parquet")

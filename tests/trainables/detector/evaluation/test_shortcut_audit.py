@@ -91,6 +91,7 @@ def polled(recording: Recording) -> Recording:
     return replace(recording, t_ms=t_ms, x=recording.x[rows], y=recording.y[rows])
 
 
+@pytest.mark.heavy
 def test_a_script_slower_than_the_page_that_polls_it_fails_the_audit(
     human: list[Recording],
 ) -> None:
@@ -153,6 +154,7 @@ def test_recognising_a_user_does_not_help() -> None:
     assert found.auc.value < 0.83
 
 
+@pytest.mark.heavy
 def test_an_audit_is_the_same_every_time_and_plain(human: list[Recording]) -> None:
     bots = recorded(2, 7.0, whole=False)
     one, other = (audited(human, bots) for _ in range(2))
@@ -173,6 +175,7 @@ def test_too_few_users_are_refused(human: list[Recording]) -> None:
         audit(alone, canonical(recorded(2, 7.0, whole=False)), FORM, CONFIG, 0)
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the bots in ../shared/data are not here")
 def test_third_party_bots_are_all_detected_by_their_raw_recordings() -> None:
     """Clocks and whole numbers alone separate every third-party style from users: the reason for the canonical form."""

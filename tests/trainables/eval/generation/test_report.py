@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -24,6 +24,11 @@ from trainables.eval.generation.report import CHECKS, METRICS
 from trainables.physical.minimum_jerk import MinimumJerk
 
 CONFIG = MetricConfig(probes=("logistic", "quadratic"), null_repeats=2, permutations=99)
+
+
+def slow_apart(names: Iterable[str]) -> list[Any]:
+    """Return the names as parameters; the probes are fitted to each side's swaps as well, and take ten seconds."""
+    return [pytest.param(name, marks=pytest.mark.heavy) if name == "probes" else name for name in names]
 
 
 def of(real: Canonical, fake: Canonical, **options: Any) -> Comparison:
@@ -74,7 +79,7 @@ BOUND = {"probes": 0.2, "c2st": 0.70, "mmd": 0.05, "prd": 0.65, "kinematics": 0.
 # Null: about 158 against 158 rows of the same users, rows and seeds fixed. Standard deviations over fresh halves are
 # 0.03 of an accuracy, 0.003 of MMD^2, 0.04 of recall and of a KS distance, 0.05 of the tail's log ratio: every bound
 # is at least four of them above what halves have in the mean, so a fresh split fails for less than 1 in 10,000.
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", slow_apart(METRICS))
 def test_a_metric_is_small_for_the_same_users_and_large_for_bots(
     metric: str, numbers: Callable[[str], Any], alternative: Comparison
 ) -> None:
@@ -82,7 +87,7 @@ def test_a_metric_is_small_for_the_same_users_and_large_for_bots(
     assert difference(numbers(metric)) < BOUND[metric] < difference(METRICS[metric](alternative))
 
 
-@pytest.mark.parametrize("name", [*METRICS, *CHECKS])
+@pytest.mark.parametrize("name", slow_apart([*METRICS, *CHECKS]))
 def test_numbers_are_finite_json_and_the_same_every_time(
     name: str, null: Comparison, numbers: Callable[[str], Any]
 ) -> None:
