@@ -11,15 +11,15 @@ AUC only; the five metrics are sampled independently. Coverage: the share of 95 
 validation split that contain the truth. `sd` is the standard deviation of the difference in the excess over all
 decisions of a line.
 
-`SPREADS` come from five checkpoints of a default sweep of version 0.2, with three evaluation seeds each, on the
-validation and the test split: the variance of a row and the share of it between users by a one-way analysis of
-variance, and the common share by that of the differences between checkpoints. MMD, which is not a mean over rows, has
-values that reproduce its jackknifed standard errors. The spread of the excess is that of a classifier's accuracy (from
-0.54 to 0.80), the headline of that version, with a mean lower by one half. The jackknife then finds standard errors of
-the difference in the headline of 0.018 and 0.019 on the two splits (medians); between those checkpoints it found 0.013
-and 0.020.
+`--measure CHECKPOINT CHECKPOINT ...` measures what `SPREADS` holds: the standard deviation of a row by which the
+simulated standard error of a metric equals its jackknife over the users of a split (the median over the checkpoints),
+and the common share of a row by which that of a difference equals the jackknife of the differences between checkpoints
+(the median over the pairs). The excess and the MMD are no means over rows; these rows reproduce their standard errors.
+The share of a row's variance between users is not measured again: it is that of a one-way analysis of variance of
+version 0.2.
 
 `python -m benchmarks.decisions --decisions 1000 --output decisions.json`
+`python -m benchmarks.decisions --measure CHECKPOINT CHECKPOINT CHECKPOINT`
 """
 
 import argparse
@@ -27,9 +27,10 @@ import json
 import math
 import statistics
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,10 @@ import numpy.typing as npt
 
 from platform.promotion.latency import Latency
 from platform.promotion.rule import Decision, Rule, decide
-from trainables.eval.intervals.jackknife import JackknifeEstimate, interval, jackknife
+from trainables.data.config import DataConfig
+from trainables.data.dataset import load_splits
+from trainables.eval.intervals.jackknife import JackknifeEstimate, difference, interval, jackknife
+from trainables.model_evaluation.reevaluate import evaluate
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.training import metric_names as names
 
@@ -48,6 +52,7 @@ SIZES = {  # rows of each user, from `load_splits(DataConfig())`; a promotion is
 }
 DECIDED_ON = ("holdout", "test")
 COVERED_ON = "validation"
+MEASURED_ON = ("validation", "test")
 GAINS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.1)  # of the excess of the AUC
 CORRELATIONS = (0.0, 0.05, 0.1)  # between the rows of a user
 COMMON_USER = 0.8  # share of a user's effect, as variance, that is the same on both sides
@@ -157,6 +162,35 @@ def decision(rng: np.random.Generator, gain: float, split: str) -> Decision:
     return decide(sides[0], sides[1], SAME_SPEED, Rule())
 
 
+def measured(estimates: Sequence[JackknifeEstimate], sizes: Sequence[int], user: float) -> Spread:
+    """Return the spread that reproduces the standard errors of a metric of several checkpoints on the same users.
+
+    A common share below 0 or above 1 is set to that bound: the differences vary more than independent rows, or less
+    than the users alone.
+
+    Args:
+        sizes: Rows of each user.
+        user: Share of a row's variance that is between users.
+    """
+    of_users, of_rows = sum((size / sum(sizes)) ** 2 for size in sizes), 1 / sum(sizes)
+    alone = statistics.median(interval(each).se ** 2 for each in estimates)
+    apart = statistics.median(interval(difference(*pair)).se ** 2 for pair in combinations(estimates, 2))
+    variance = alone / (user * of_users + (1 - user) * of_rows)
+    own = apart / (2 * variance) - user * (1 - COMMON_USER) * of_users
+    common = 1 - own / ((1 - user) * of_rows)
+    truth = statistics.fmean(each.value for each in estimates)
+    return Spread(truth, math.sqrt(variance), user, min(max(common, 0.0), 1.0))
+
+
+def measure(checkpoints: Sequence[Path], split: str, seeds: int) -> dict[str, Spread]:
+    """Return the spread of each metric in evaluations of checkpoints on a split."""
+    found = [evaluate(checkpoint, split, range(seeds)) for checkpoint in checkpoints]
+    sizes = tuple(Counter(load_splits(DataConfig())[split].group).values())
+    return {
+        name: measured([each.metrics[name] for each in found], sizes, spread.user) for name, spread in SPREADS.items()
+    }
+
+
 def evaluation(metrics: dict[str, JackknifeEstimate], split: str) -> EvaluationResult:
     """Return an evaluation result with these metrics."""
     sizes, by_seed = SIZES[split], {name: (metric.value,) for name, metric in metrics.items()}
@@ -198,13 +232,31 @@ def row(line: Decisions) -> str:
     return f"{line.split:<9}{line.gain:>9g}{line.sd:>8.4f}" + "".join(f"{each!s:>16}" for each in rates)
 
 
+def print_spreads(checkpoints: Sequence[Path], seeds: int) -> int:
+    """Print the spreads on each split that no promotion is decided on; return the exit code."""
+    if len(checkpoints) < 2:
+        print("error: expected --measure with 2 checkpoints or more, but got 1; name another", file=sys.stderr)
+        return 2
+    print(f"{'split':<12}{'metric':<20}{'truth':>8}{'sd':>8}{'user':>8}{'common':>8}")
+    for split in MEASURED_ON:
+        for name, spread in measure(checkpoints, split, seeds).items():
+            print(
+                f"{split:<12}{name.removeprefix('val/'):<20}" + "".join(f"{v:>8.3f}" for v in asdict(spread).values())
+            )
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the simulations and print both tables; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--decisions", type=int, default=1000, help="number of each line")
     parser.add_argument("--intervals", type=int, default=10_000, help="number of each line")
     parser.add_argument("--output", type=Path, help="also write the measurements as JSON here")
+    parser.add_argument("--measure", type=Path, nargs="+", metavar="CHECKPOINT", help="print the spreads of these")
+    parser.add_argument("--eval-seeds", type=int, default=3, help="number of evaluations of each checkpoint")
     given = parser.parse_args(argv)
+    if given.measure:
+        return print_spreads(given.measure, given.eval_seeds)
     columns = [*(name.removeprefix("val/") for name in SPREADS), "promoted"]
     print("% of decisions in which each metric passes its comparison\n")
     print(f"{'split':<9}{'better by':>9}{'sd':>8}" + "".join(f"{name:>16}" for name in columns))
