@@ -21,8 +21,8 @@ from trainables.core.formatting import format_interval
 from trainables.data.augment import AUGMENTATIONS, augment
 from trainables.data.canonical import Canonical, Movements, decode, encode, usable
 from trainables.data.config import CanonicalConfig, DataConfig, VariationsConfig
-from trainables.data.dataset import load_splits
 from trainables.data.representation import interpolate, prefix_mask
+from trainables.data.splits.loading import load_splits
 from trainables.eval.features.kinematic import movement_features
 from trainables.eval.metrics import PROBES, classifier_two_sample_test
 

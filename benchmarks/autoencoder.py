@@ -15,7 +15,8 @@ from pathlib import Path
 import torch
 
 from trainables.data.config import DataConfig
-from trainables.data.dataset import SequenceDataset, load_splits
+from trainables.data.dataset import SequenceDataset
+from trainables.data.splits.loading import load_splits
 from trainables.diffusion.latents.config import LatentConfig
 from trainables.diffusion.latents.fit import fit_autoencoder
 from trainables.diffusion.latents.reconstruction import reconstruction_report

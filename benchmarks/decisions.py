@@ -39,7 +39,7 @@ import numpy.typing as npt
 from platform.promotion.latency import Latency
 from platform.promotion.rule import Decision, Rule, decide
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.eval.intervals.jackknife import JackknifeEstimate, difference, interval, jackknife
 from trainables.model_evaluation.reevaluate import evaluate
 from trainables.model_evaluation.result import EvaluationResult

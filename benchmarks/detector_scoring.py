@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 
 from trainables.data.canonical import Canonical
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import DetectorConfig
 from trainables.detector.onnx_export import OnnxDetector, export

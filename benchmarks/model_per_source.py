@@ -33,7 +33,8 @@ from trainables.core.config import require
 from trainables.core.formatting import format_interval
 from trainables.data.canonical import Canonical, concatenate
 from trainables.data.config import EVALUATION_SPLITS, CanonicalConfig, DataConfig, SourceConfig
-from trainables.data.dataset import DataSplits, load_splits
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.data.users import effective_users
 from trainables.detector.api import load_trained_detector
 from trainables.detector.config import DetectorConfig

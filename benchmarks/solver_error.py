@@ -16,7 +16,7 @@ from torch import Tensor
 
 from trainables.core.config import build
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.diffusion.api import conditions_of, load_generator
 from trainables.diffusion.samplers import SAMPLERS, SPACINGS
 from trainables.diffusion.sampling_config import SamplingConfig

@@ -20,8 +20,8 @@ import requests
 
 from serve.client import HardNegatives
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import load_splits
 from trainables.data.recordings import read_recordings
+from trainables.data.splits.loading import load_splits
 
 FOLDER = Path("results/tutorial")
 STEPS = int(os.environ.get("TUTORIAL_STEPS", "500"))  # per epoch

@@ -1,11 +1,15 @@
-"""What the tests compute hundreds of times alike, kept within each process: embedded recordings, composed files.
+"""What the tests compute hundreds of times alike, kept: prepared data, embedded recordings, composed files.
 
-Reading and observing the embedded recordings takes half a second, composing the files of a command with Hydra a sixth
-of one. Recordings from a file, and configurations from another folder, are read anew every time.
+Preparing the embedded recordings takes a second, reading them a third of one, composing the files of a command with
+Hydra a sixth. Recordings from a file, and configurations from another folder, are read anew every time.
 """
 
+import atexit
 import copy
 import functools
+import os
+import shutil
+import tempfile
 from collections.abc import Sequence
 
 from hydra.core.override_parser.types import Override
@@ -14,29 +18,26 @@ from omegaconf import DictConfig
 from trainables.core import cli
 from trainables.core import command as commands
 from trainables.core.command import CONFIGS, Command
-from trainables.data import dataset, recordings
-from trainables.data.config import DEFAULT_SOURCE, DataConfig
+from trainables.data import recordings
+from trainables.data.config import DEFAULT_SOURCE
+from trainables.data.splits.store import ENVIRONMENT
 
 Composed = tuple[DictConfig, dict[str, str]]
 Key = tuple[str, str, tuple[str, ...]]
 
 
 def install() -> None:
-    """Keep the embedded recordings and their movements, and the composed files of each command."""
+    """Keep prepared data for the run, and embedded recordings and composed files within each process."""
     recordings.READERS[DEFAULT_SOURCE] = functools.cache(recordings.READERS[DEFAULT_SOURCE])
-    _keep_movements()
+    _own_store()
     _keep_composed()
 
 
-def _keep_movements() -> None:
-    observe = dataset._observed
-    of_embedded = functools.cache(lambda leave_out: observe(DataConfig(leave_out=leave_out)))
-
-    def observed(config: DataConfig) -> dataset._Observed:
-        embedded = config.source == DEFAULT_SOURCE and config.path is None and not config.sources
-        return of_embedded(config.leave_out) if embedded else observe(config)
-
-    dataset._observed = observed
+def _own_store() -> None:
+    """Prepare data in a folder of this run, which all of its processes share; the process that made it removes it."""
+    if ENVIRONMENT not in os.environ:
+        os.environ[ENVIRONMENT] = tempfile.mkdtemp(prefix="prepared-")
+        atexit.register(shutil.rmtree, os.environ[ENVIRONMENT], ignore_errors=True)
 
 
 def _keep_composed() -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
-from trainables.data.dataset import Statistics
+from trainables.data.splits.statistics import Statistics
 from trainables.detector.spec import DETECTOR
 from trainables.diffusion.sampling_config import SamplingChanges, SamplingConfig
 from trainables.generation.conditions import Conditions

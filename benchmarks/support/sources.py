@@ -21,7 +21,7 @@ from serve.patience import ServiceError
 from trainables.core.config import require
 from trainables.core.seeding import derive
 from trainables.data.balance import generated_count
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.negatives import weights_of
 from trainables.detector.dataset.served_negatives import NotServedError, ServedMovements, read_served, write_served

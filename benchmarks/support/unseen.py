@@ -13,7 +13,7 @@ import torch
 
 from trainables.core.config import require
 from trainables.data.canonical import Canonical
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.api import Detector
 from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig

@@ -17,7 +17,7 @@ from PIL import Image
 from trainables.core.config import build
 from trainables.data.canonical import Canonical, decode, encode
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.eval.plot_style import FAKE, REAL
 from trainables.models import load_generator
 from trainables.training.checkpoint import load_record

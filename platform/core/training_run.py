@@ -11,7 +11,7 @@ from rich.console import Console
 from platform.core.provenance import source_of
 from platform.core.ray_instance import ray_instance
 from trainables.core.config import plain, with_absolute_paths
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.metric_registry import METRIC_SETS
 from trainables.session import Job
 from trainables.session import run as run_job

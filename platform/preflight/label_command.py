@@ -21,8 +21,8 @@ from trainables.core.cli import FAILED
 from trainables.core.config import ConfigError, build, plain
 from trainables.core.seeding import generator
 from trainables.data.canonical import concatenate
-from trainables.data.dataset import load_splits
 from trainables.data.labels import HUMAN, KINDS, DatasetLabels, LabelMap
+from trainables.data.splits.loading import load_splits
 from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.negatives import ScriptedBots, conditions_for

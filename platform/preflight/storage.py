@@ -8,7 +8,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from platform.preflight.context import FAIL, OK, WARNING, Finding, PreflightContext
 from platform.study.storage import redact_password
-from trainables.data.dataset import LONGER_REMEDY, load_splits
+from trainables.data.splits.data_splits import LONGER_REMEDY
+from trainables.data.splits.loading import load_splits
 
 
 def check_storage(context: PreflightContext) -> Finding:

@@ -25,7 +25,7 @@ from platform.promotion.rule import decide
 from platform.promotion.timing import measure
 from trainables.core.config import build
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.model_evaluation.reevaluate import evaluate
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.model_registry.publisher import Publisher, lock_registry

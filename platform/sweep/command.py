@@ -16,7 +16,8 @@ from platform.sweep.runner import RERUN_HINT, concurrency, print_plan, search_tr
 from platform.sweep.summary import summarise
 from trainables.core.config import build, digest
 from trainables.data.config import DataConfig
-from trainables.data.dataset import DataSplits, load_splits
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 
 
 def run_sweep(console: Console, sweep: Sweep, *, plan_only: bool) -> int:

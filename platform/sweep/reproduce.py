@@ -28,7 +28,8 @@ from trainables.core.config import ConfigError, build, digest, require, with_val
 from trainables.core.renamed import config_today
 from trainables.core.threads import threads
 from trainables.data.config import DataConfig
-from trainables.data.dataset import DataSplits, load_splits
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.metric_registry import METRIC_SETS
 from trainables.specs import TRAINABLES
 from trainables.training import metric_names as names

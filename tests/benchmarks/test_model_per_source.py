@@ -13,7 +13,7 @@ from benchmarks.model_per_source import Bench, WithoutEstimate, evaluated, fewer
 from tests.trainables.data.source_tables import write_sources
 from trainables.core.config import ConfigError
 from trainables.data.config import EVALUATION_SPLITS
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling_config import SamplingConfig

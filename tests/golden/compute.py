@@ -9,7 +9,8 @@ import torch
 from trainables.core.seeding import generator
 from trainables.data.canonical import encode
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import SequenceDataset, batches, load_splits
+from trainables.data.dataset import SequenceDataset, batches
+from trainables.data.splits.loading import load_splits
 from trainables.diffusion.api import Generator, conditions_of
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import optimise

@@ -8,7 +8,7 @@ import pytest
 from platform.data import COMMAND, main
 from trainables.core.cli import WRONG_INPUT, run
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 
 
 @pytest.mark.parametrize("name", ["made/c.parquet", "made/c.csv"])

@@ -23,7 +23,7 @@ from trainables.core.cli import FAILED, WRONG_INPUT, run
 from trainables.core.seeding import generator
 from trainables.data.canonical import decode
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.config import NegativesConfig
 from trainables.detector.dataset.negatives import ROUNDS, conditions_for, mixture
 from trainables.detector.dataset.served_negatives import read_served

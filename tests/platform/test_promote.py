@@ -19,7 +19,7 @@ from platform.promotion.rule import LimitsConfig, MarginsConfig, Rule, decide, t
 from trainables.core.cli import FAILED, WRONG_INPUT, run
 from trainables.core.config import build
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.diffusion.config import DiffusionConfig, ModelConfig, OptimConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling_config import SamplingConfig

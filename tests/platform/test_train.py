@@ -11,7 +11,7 @@ from platform.train import COMMAND, main
 from trainables.core.cli import WRONG_INPUT, parse, run
 from trainables.core.config import ConfigError, build, plain, with_absolute_paths
 from trainables.data.config import SourceConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.diffusion import train as experiment
 from trainables.diffusion.config import DiffusionConfig
 from trainables.metric_registry import METRIC_SETS

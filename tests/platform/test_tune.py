@@ -27,7 +27,7 @@ from search_spaces import SPACES
 from tests.platform.drivers import SPACE, Driver
 from tests.platform.studies import study_in
 from trainables.core.cli import WRONG_INPUT, run
-from trainables.data.dataset import DataSplits
+from trainables.data.splits.data_splits import DataSplits
 from trainables.training.metric_names import EPOCH, VAL_AUC_EXCESS, VAL_MMD, VAL_RECALL
 from trainables.training.scaling import ScalingConfig
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from serve.models import Models
 from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.detector import state as detector_state
 from trainables.detector.config import DetectorConfig, DetectorModelConfig
 from trainables.detector.dataset.training_set import Scaling

@@ -17,7 +17,7 @@ from tests.serve import published
 from tests.serve.published import KIND, STRAIGHTNESS, detector, publish, serving
 from trainables.core.config import ConfigError
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.spec import DETECTOR
 from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.model_registry.publisher import lock_registry

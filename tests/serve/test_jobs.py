@@ -12,7 +12,7 @@ from serve.distributions import BINS, DISTRIBUTIONS
 from serve.jobs import MAX_DISTANCE_PX, MAX_DURATION_S, ROWS_PER_SEED, SEED_LIMIT, Job, ServeError
 from trainables.core.config import ConfigError
 from trainables.data.config import CONDITION_NAMES, DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.diffusion.sampling_config import SamplingChanges
 from trainables.generation.conditions import Conditions, conditions_of
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from trainables.core.config import build, require
 from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
-from trainables.data.dataset import Statistics
+from trainables.data.splits.statistics import Statistics
 from trainables.detector.config import DetectorModelConfig
 from trainables.detector.dataset.training_set import WIDTH, Inputs, Scaling
 from trainables.detector.model import DetectorNetwork, Outputs

@@ -1,6 +1,6 @@
 """Measure the cost of a detector's run on this machine by a few real steps."""
 
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.api import Detector
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.training_set import Scaling, TrainingSet, label_maps

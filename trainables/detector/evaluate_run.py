@@ -17,8 +17,10 @@ from rich.console import Console
 from trainables.core.config import ConfigError, build
 from trainables.data.canonical import concatenate
 from trainables.data.config import DataConfig
-from trainables.data.dataset import DataSplits, load_splits, split_of
 from trainables.data.recordings import Recording, read_data
+from trainables.data.splits.assignment import split_of
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import NegativesConfig
 from trainables.detector.dataset.external_bots import read_bots

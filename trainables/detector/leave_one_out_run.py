@@ -23,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from trainables.core.atomic_files import write_atomically as write
 from trainables.core.config import plain
 from trainables.core.formatting import clock
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.api import load_trained_detector
 from trainables.detector.config import DetectorConfig
 from trainables.detector.evaluation.config import DetectorReportConfig, FoldsConfig

@@ -21,7 +21,7 @@ from trainables.core.config import build, plain
 from trainables.data.canonical import Canonical
 from trainables.data.companding import compand
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import ExportConfig
 from trainables.detector.dataset.training_set import columns, direction

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainables.contrastive.club import CLUB
 from trainables.core.seeding import derive
-from trainables.data.dataset import DataSplits
+from trainables.data.splits.data_splits import DataSplits
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.training_set import WIDTH, Scaling
 from trainables.detector.model import DetectorNetwork

@@ -18,7 +18,9 @@ from torch import nn
 
 from trainables.core.config import require
 from trainables.core.seeding import derive, generator
-from trainables.data.dataset import DataSplits, like_lengths, load_splits
+from trainables.data.dataset import like_lengths
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.api import Detector
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.training_set import (

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from trainables.core.config import ConfigError, build, require
 from trainables.data.canonical import Canonical, with_deltas
 from trainables.data.config import CONDITION_NAMES, CanonicalConfig
-from trainables.data.dataset import Statistics
+from trainables.data.splits.statistics import Statistics
 from trainables.diffusion.end_point_inpainting import end_point_correction
 from trainables.diffusion.latents.autoencoder import Autoencoder
 from trainables.diffusion.latents.config import LatentConfig

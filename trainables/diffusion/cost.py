@@ -3,7 +3,8 @@
 import torch
 
 from trainables.core.seeding import generator
-from trainables.data.dataset import SequenceDataset, batches, load_splits
+from trainables.data.dataset import SequenceDataset, batches
+from trainables.data.splits.loading import load_splits
 from trainables.diffusion.api import CHUNK
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.latents.autoencoder import in_latents

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from trainables.core.config import require
-from trainables.data.dataset import Statistics
+from trainables.data.splits.statistics import Statistics
 from trainables.diffusion.samplers import Correction
 
 STEP_CHANNELS = 2

@@ -23,7 +23,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from trainables.core.config import require
 from trainables.core.seeding import derive, generator
-from trainables.data.dataset import Batch, DataSplits, SequenceDataset, batches, load_splits, shared
+from trainables.data.dataset import Batch, SequenceDataset, batches, shared
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.diffusion.api import Generator, conditions_of
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.latents.autoencoder import in_latents

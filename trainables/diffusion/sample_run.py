@@ -16,9 +16,9 @@ from trainables.core.config import ConfigError, plain, require
 from trainables.core.version import VERSION
 from trainables.data.canonical import decode, with_deltas
 from trainables.data.config import CONDITION_NAMES, CanonicalConfig
-from trainables.data.dataset import source_index
 from trainables.data.evaluation_rows import SUFFIXES, read_evaluation_table
 from trainables.data.samples import statistics_record
+from trainables.data.splits.statistics import source_index
 from trainables.diffusion.api import Conditions, Generator, load_generator
 from trainables.diffusion.sample_files import SampleFiles, Window
 from trainables.diffusion.sampling import sampling_times

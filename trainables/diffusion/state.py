@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainables.core.seeding import derive
 from trainables.data.config import CONDITION_WIDTH
-from trainables.data.dataset import DataSplits
+from trainables.data.splits.data_splits import DataSplits
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.latents.autoencoder import Autoencoder
 from trainables.diffusion.models.unet1d import UNet1D

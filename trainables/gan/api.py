@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from trainables.core.config import ConfigError, build, require
 from trainables.data.canonical import Canonical, with_deltas
 from trainables.data.config import CanonicalConfig
-from trainables.data.dataset import Statistics
+from trainables.data.splits.statistics import Statistics
 from trainables.diffusion.sampling_config import SamplingChanges, SamplingConfig
 from trainables.gan.config import GanModelConfig
 from trainables.gan.networks import MovementNetwork

@@ -3,7 +3,8 @@
 from itertools import cycle
 
 from trainables.core.seeding import generator
-from trainables.data.dataset import SequenceDataset, batches, load_splits
+from trainables.data.dataset import SequenceDataset, batches
+from trainables.data.splits.loading import load_splits
 from trainables.gan.api import GanGenerator
 from trainables.gan.config import GanConfig
 from trainables.gan.state import count_parameters, initial_state

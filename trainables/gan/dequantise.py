@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trainables.data.dataset import Sequences, Statistics
+from trainables.data.dataset import Sequences
+from trainables.data.splits.statistics import Statistics
 
 RADIUS_PX = 0.5
 

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainables.data.dataset import Statistics
+from trainables.data.splits.statistics import Statistics
 from trainables.gan.config import GanModelConfig
 from trainables.nn.layers import Convolution, double, halve, hold
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from trainables.core.seeding import derive
-from trainables.data.dataset import DataSplits, Statistics
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.statistics import Statistics
 from trainables.gan.config import GanConfig
 from trainables.gan.networks import Critic, MovementNetwork
 from trainables.generation.training_state import restore_training_state, save_training_state

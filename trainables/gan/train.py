@@ -19,7 +19,10 @@ from torch import Tensor
 
 from trainables.core.config import require
 from trainables.core.seeding import generator
-from trainables.data.dataset import Batch, DataSplits, Statistics, batches, load_splits, shared
+from trainables.data.dataset import Batch, batches, shared
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
+from trainables.data.splits.statistics import Statistics
 from trainables.eval.generation.training_plots import training_plots
 from trainables.eval.generation.validator import Validator
 from trainables.gan.api import GanGenerator

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from trainables.data.canonical import Canonical, with_deltas
-from trainables.data.dataset import Statistics
+from trainables.data.splits.statistics import Statistics
 
 REACH = 4.0
 

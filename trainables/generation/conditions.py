@@ -16,8 +16,9 @@ from trainables.core.config import require
 from trainables.core.seeding import generator
 from trainables.data.canonical import MINIMUM_DISTANCE_PX, SAMPLE, Canonical
 from trainables.data.config import CONDITION_NAMES, MEASURED_CONDITIONS, MINIMUM_STEPS, RATE_HZ, CanonicalConfig
-from trainables.data.dataset import DataSplits, Statistics, source_index
 from trainables.data.representation import prefix_mask
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.statistics import Statistics, source_index
 from trainables.training.checkpoint import flatten, select
 
 WIDTH_REMEDY = "an unknown target width is NaN"

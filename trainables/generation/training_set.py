@@ -12,7 +12,9 @@ from trainables.data.augment import augment
 from trainables.data.balance import generated_count, validate_augmentation_balance
 from trainables.data.canonical import TENSORS, Canonical, Movements, concatenate, decode, encode, usable
 from trainables.data.config import CanonicalConfig, VariationsConfig
-from trainables.data.dataset import DataSplits, SequenceDataset, Statistics
+from trainables.data.dataset import SequenceDataset
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.statistics import Statistics
 from trainables.generation.config import AugmentationConfig
 from trainables.physical.minimum_jerk import GENERATORS
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor
 
 from trainables.core.config import plain
-from trainables.data.dataset import DataSplits
+from trainables.data.splits.data_splits import DataSplits
 from trainables.generation.conditions import generator_record
 from trainables.nn.ema import ExponentialMovingAverage
 from trainables.training.checkpoint import resumed, save_checkpoint

@@ -22,8 +22,8 @@ from torch import Tensor
 from trainables.core.config import plain, require
 from trainables.data.canonical import TENSORS, Canonical, Movements, encode, usable, with_deltas
 from trainables.data.config import CanonicalConfig
-from trainables.data.dataset import load_splits
 from trainables.data.evaluation_rows import ROW_ID, rows_of
+from trainables.data.splits.loading import load_splits
 from trainables.detector.evaluation.tables import Table, show
 from trainables.eval.generation.config import MINIMUM_MOVEMENTS
 from trainables.eval.generation.metrics import GENERATION

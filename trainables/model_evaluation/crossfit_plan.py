@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from trainables.core.config import build, require, with_values
 from trainables.core.formatting import clock
 from trainables.data.config import DataConfig, Fold
-from trainables.data.dataset import DataSplits, load_splits
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.data.users import effective_users
 from trainables.eval.generation.config import MINIMUM_MOVEMENTS
 from trainables.eval.generation.matching import evaluated_rows

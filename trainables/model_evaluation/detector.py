@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from trainables.core.config import build
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.training_set import Inputs, Scaling

@@ -15,8 +15,9 @@ from rich.progress import Progress
 from trainables.core.config import build, plain, require
 from trainables.data.canonical import Canonical, decode
 from trainables.data.config import DataConfig
-from trainables.data.dataset import DataSplits, load_splits
 from trainables.data.evaluation_rows import rows_of
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.dataset.served_negatives import read_served
 from trainables.detector.evaluation.tables import show
 from trainables.diffusion.api import Generator

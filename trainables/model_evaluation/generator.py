@@ -16,7 +16,8 @@ from typing import Any
 
 from trainables.core.config import build
 from trainables.data.config import DataConfig
-from trainables.data.dataset import DataSplits, load_splits
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.data.users import effective_users
 from trainables.eval.generation.config import EvaluationConfig
 from trainables.eval.generation.evaluation import GeneratorEvaluation

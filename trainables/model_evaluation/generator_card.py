@@ -13,7 +13,7 @@ from typing import Any
 from trainables.core.config import build, plain
 from trainables.data.canonical import Canonical
 from trainables.data.config import CONDITION_NAMES, RATE_HZ, CanonicalConfig, DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.evaluation.tables import Table
 from trainables.eval.generation.comparison import Comparison
 from trainables.eval.generation.metrics import GENERATION

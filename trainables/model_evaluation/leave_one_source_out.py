@@ -35,8 +35,9 @@ from trainables.core.atomic_files import write_atomically
 from trainables.core.config import build, plain, require
 from trainables.core.formatting import clock, format_interval
 from trainables.data.canonical import Canonical
-from trainables.data.dataset import DataSplits, load_splits
 from trainables.data.sources import laboratory_of
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.data.users import effective_users
 from trainables.detector.api import load_trained_detector
 from trainables.detector.bots import BOTS

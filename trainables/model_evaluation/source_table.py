@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 from trainables.core.formatting import format_interval
-from trainables.data.dataset import Kept
+from trainables.data.splits.parts import Kept
 from trainables.detector.evaluation.tables import NONE, Table
 from trainables.eval.generation.config import HEADLINE_PROBES
 from trainables.eval.generation.report import Numbers

@@ -7,7 +7,7 @@ from PIL import Image
 
 from platform.leaderboard.model_types import MODEL_FUNCTIONS
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.config import DetectorConfig, DetectorModelConfig
 from trainables.detector.train import epochs
 from trainables.diffusion.config import DiffusionConfig

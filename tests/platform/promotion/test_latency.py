@@ -13,7 +13,7 @@ from platform.promotion.timing import measure
 from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 
 
 @dataclass

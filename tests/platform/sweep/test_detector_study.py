@@ -33,7 +33,7 @@ from platform.sweep.summary import summarise
 from search_spaces import SPACES
 from tests.platform.studies import add, study_in
 from trainables.core.config import build, plain, with_values
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.config import DetectorConfig
 from trainables.detector.train import epochs
 from trainables.eval.intervals.jackknife import JackknifeEstimate

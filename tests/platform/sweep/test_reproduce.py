@@ -34,7 +34,8 @@ from platform.sweep.metric_tolerance import (
 from platform.sweep.reproduce import REPORT, REPRODUCED, original_of, reproduce
 from search_spaces import SPACES
 from trainables.core.config import ConfigError, build, plain, with_values
-from trainables.data.dataset import DataSplits, load_splits
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.loop import epochs
 from trainables.model_evaluation.result import EvaluationResult

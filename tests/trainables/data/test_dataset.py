@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -27,22 +28,14 @@ from trainables.data.config import (
     DataConfig,
     SourceConfig,
 )
-from trainables.data.dataset import (
-    BUCKET,
-    SHARES,
-    Batch,
-    DataSplits,
-    Kept,
-    SequenceDataset,
-    batches,
-    fit_statistics,
-    like_lengths,
-    load_splits,
-    observe_recordings,
-    one_pass,
-    split_of,
-)
+from trainables.data.dataset import BUCKET, Batch, SequenceDataset, batches, like_lengths, one_pass
 from trainables.data.recordings import read_data, read_recordings
+from trainables.data.splits.assignment import SHARES, split_of
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
+from trainables.data.splits.parts import Kept, observe_recordings
+from trainables.data.splits.statistics import fit_statistics
+from trainables.data.splits.store import ENVIRONMENT
 from trainables.data.users import effective_users
 from trainables.generation.conditions import NO_SOURCE
 
@@ -156,14 +149,18 @@ def test_order_and_number_of_recordings_do_not_change_the_split_of_a_user(tmp_pa
 
 
 @pytest.mark.heavy
-def test_names_and_hash_are_the_same_in_another_process(splits: DataSplits) -> None:
+def test_names_and_hash_are_the_same_in_another_process(splits: DataSplits, tmp_path: Path) -> None:
     names = sorted({group for name in SPLITS for group in splits[name].group})
     expected = [split_of(name) for name in names]
     code = (
-        "from trainables.data.dataset import DataConfig, load_splits, split_of; "
+        "from trainables.data.config import DataConfig; "
+        "from trainables.data.splits.assignment import split_of; "
+        "from trainables.data.splits.loading import load_splits; "
         f"print([split_of(name) for name in {names!r}]); print(load_splits(DataConfig()).sha256)"
     )
-    other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    environment = os.environ | {ENVIRONMENT: str(tmp_path), "PYTHONHASHSEED": "7"}  # it prepares the data itself
+    command = [sys.executable, "-c", code]
+    other = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     assert other.stdout.splitlines() == [str(expected), splits.sha256]
 
 

@@ -9,7 +9,6 @@ import torch
 
 from trainables.core.config import ConfigError
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import load_splits
 from trainables.data.evaluation_rows import (
     PLACES,
     ROW_ID,
@@ -20,6 +19,7 @@ from trainables.data.evaluation_rows import (
     write_evaluation_table,
 )
 from trainables.data.recordings import RecordingError
+from trainables.data.splits.loading import load_splits
 
 DATA = DataConfig()
 SHA256 = "3f2a91c0" + "0" * 56

@@ -11,9 +11,11 @@ import pytest
 from tests.trainables.data.test_dataset import table
 from trainables.core.config import ConfigError
 from trainables.data.config import DataConfig, Fold
-from trainables.data.dataset import NOT_IN_FOLDS, DataSplits, load_splits, split_of
 from trainables.data.folds import folds_of_users
 from trainables.data.sources import TRAINED_ON_ONLY
+from trainables.data.splits.assignment import split_of
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import NOT_IN_FOLDS, load_splits
 from trainables.data.users import capped
 
 FOLDS = 5

@@ -17,7 +17,6 @@ from torch import Tensor
 from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical, Movements, encode
 from trainables.data.config import SPLITS, CanonicalConfig, DataConfig
-from trainables.data.dataset import load_splits
 from trainables.data.labels import (
     DIRECTIONS,
     EDGES_PX,
@@ -29,6 +28,7 @@ from trainables.data.labels import (
     embodiment_names,
     task_names,
 )
+from trainables.data.splits.loading import load_splits
 
 ROOT = Path(__file__).resolve().parents[3]
 TASKS = ["near E", "far W", "near E", "far N", "near E"]

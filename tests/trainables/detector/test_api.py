@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from trainables.data.canonical import Canonical, concatenate
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.detector import api
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.bots import BOTS

@@ -11,7 +11,8 @@ from PIL import Image
 from tests.trainables.detector.tiny import TINY, few
 from trainables.core.cli import parse, run
 from trainables.core.config import ConfigError, build
-from trainables.data.dataset import load_splits, split_of
+from trainables.data.splits.assignment import split_of
+from trainables.data.splits.loading import load_splits
 from trainables.detector.api import load_trained_detector
 from trainables.detector.bots import BOTS
 from trainables.detector.config import DetectorConfig

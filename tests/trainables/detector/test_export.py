@@ -9,7 +9,8 @@ import torch
 from tests.trainables.detector.tiny import TINY
 from trainables.core.cli import run
 from trainables.data.canonical import Canonical
-from trainables.data.dataset import DataSplits, load_splits
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.export import COMMAND, main
 from trainables.detector.onnx_export import OnnxDetector

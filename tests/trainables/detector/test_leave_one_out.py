@@ -9,7 +9,7 @@ import pytest
 from tests.trainables.detector.tiny import TINY, few
 from trainables.core.cli import parse, run
 from trainables.core.config import ConfigError, build, plain
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.negatives import mixture
 from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut

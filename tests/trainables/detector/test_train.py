@@ -18,8 +18,9 @@ from torch.nn.parallel import DistributedDataParallel
 from tests.trainables.detector.tiny import TINY, Tensors, assert_equal, differ, saved
 from trainables.core.config import ConfigError, plain
 from trainables.data.config import DataConfig
-from trainables.data.dataset import DataSplits, load_splits
 from trainables.data.labels import LabelMaps
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.config import DetectorConfig, LossConfig, NegativesConfig, OptimConfig
 from trainables.detector.cost import measure
 from trainables.detector.dataset.negatives import ShortageError

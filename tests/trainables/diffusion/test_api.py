@@ -15,7 +15,9 @@ from torch import Tensor
 from trainables.core.config import ConfigError, plain
 from trainables.data.canonical import Canonical, decode, reobserve, with_deltas
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import DataSplits, fit_statistics, load_splits
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
+from trainables.data.splits.statistics import fit_statistics
 from trainables.diffusion.api import (
     CHECKPOINT_VARIABLE,
     CHUNK,

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from trainables.core.config import ConfigError
-from trainables.data.dataset import Statistics
+from trainables.data.splits.statistics import Statistics
 from trainables.diffusion.end_point_inpainting import end_point_correction, hold_end_point
 
 MASK = torch.arange(10) < torch.tensor([[10], [6], [1]])

@@ -8,7 +8,7 @@ import torch
 
 from trainables.core.config import build, plain
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.diffusion.api import Generator, load_generator
 from trainables.diffusion.config import DiffusionConfig, ModelConfig, OptimConfig
 from trainables.diffusion.latents.config import LatentConfig

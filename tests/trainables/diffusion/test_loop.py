@@ -13,7 +13,8 @@ from torch import Tensor
 from trainables.core.config import ConfigError, build, plain
 from trainables.core.seeding import generator
 from trainables.data.config import MEASURED_CONDITIONS, DataConfig
-from trainables.data.dataset import Batch, SequenceDataset, load_splits
+from trainables.data.dataset import Batch, SequenceDataset
+from trainables.data.splits.loading import load_splits
 from trainables.diffusion import loop
 from trainables.diffusion.config import DiffusionConfig, EarlyStoppingConfig, ModelConfig, OptimConfig
 from trainables.diffusion.loop import autocast, epochs, optimise, shard

@@ -12,7 +12,8 @@ from torch import Tensor
 from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical
 from trainables.data.config import DataConfig
-from trainables.data.dataset import DataSplits, load_splits
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.diffusion.sampling_config import SamplingChanges
 from trainables.eval.generation.config import EvaluationConfig
 from trainables.eval.generation.validator import Validator

@@ -6,7 +6,8 @@ import torch
 
 from trainables.data.canonical import decode, with_deltas
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import SequenceDataset, Sequences, load_splits
+from trainables.data.dataset import SequenceDataset, Sequences
+from trainables.data.splits.loading import load_splits
 from trainables.gan.dequantise import RADIUS_PX, dequantised, disc
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from trainables.core.config import ConfigError
 from trainables.data.companding import compand, expand
 from trainables.data.config import CONDITION_WIDTH
-from trainables.data.dataset import Statistics
+from trainables.data.splits.statistics import Statistics
 from trainables.gan.config import GanModelConfig
 from trainables.gan.networks import Critic, MovementNetwork, companded_path, places
 

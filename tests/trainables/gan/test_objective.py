@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from trainables.data.config import CONDITION_WIDTH
-from trainables.data.dataset import Batch, Sequences, Statistics
+from trainables.data.dataset import Batch, Sequences
+from trainables.data.splits.statistics import Statistics
 from trainables.gan.config import GanModelConfig
 from trainables.gan.networks import Critic
 from trainables.gan.objective import critic_loss, generator_loss, gradient_penalty, sample_randomness

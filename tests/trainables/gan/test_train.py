@@ -16,7 +16,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from trainables.core.config import ConfigError, build, plain
 from trainables.data.config import CONDITION_WIDTH
-from trainables.data.dataset import Batch, Sequences, Statistics
+from trainables.data.dataset import Batch, Sequences
+from trainables.data.splits.statistics import Statistics
 from trainables.eval.generation.config import EvaluationConfig
 from trainables.gan.config import GanConfig, GanModelConfig, GanOptimConfig
 from trainables.gan.cost import measure

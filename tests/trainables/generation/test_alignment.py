@@ -8,8 +8,9 @@ import torch
 
 from trainables.data.canonical import Canonical, turning, with_deltas
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import DataSplits, load_splits
 from trainables.data.representation import REPRESENTATIONS
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.generation.alignment import REACH, aligned
 
 

@@ -17,8 +17,10 @@ from trainables.data.augment import AUGMENTATIONS
 from trainables.data.balance import BalanceError, generated_count
 from trainables.data.canonical import TENSORS, Canonical, Movements, encode
 from trainables.data.config import CONDITION_WIDTH, CanonicalConfig, DataConfig, VariationsConfig
-from trainables.data.dataset import DataSplits, SequenceDataset, load_splits
+from trainables.data.dataset import SequenceDataset
 from trainables.data.representation import REPRESENTATIONS, interpolate, prefix_mask
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.eval.features.kinematic import movement_features
 from trainables.eval.metrics import classifier_two_sample_test
 from trainables.generation import training_set as augment

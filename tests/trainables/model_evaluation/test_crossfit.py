@@ -16,7 +16,7 @@ from platform import evaluate as platform_evaluate
 from trainables.core.cli import INTERRUPTED, WRONG_INPUT, run
 from trainables.core.config import build, plain
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.data.users import effective_users
 from trainables.detector.config import DetectorConfig
 from trainables.diffusion.config import DiffusionConfig, EarlyStoppingConfig, ModelConfig

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from trainables.data.config import EVALUATION_SPLITS, DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.api import load_trained_detector
 from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig, DetectorModelConfig, NegativesConfig

@@ -16,7 +16,7 @@ from platform import data
 from trainables.core.cli import WRONG_INPUT, run
 from trainables.data.canonical import decode
 from trainables.data.config import RATE_HZ, CanonicalConfig, DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.dataset.served_negatives import ServedMovements, write_served
 from trainables.diffusion import sample
 from trainables.diffusion.api import load_generator

@@ -12,7 +12,8 @@ import torch
 from trainables.core.config import ConfigError, build
 from trainables.data.canonical import Canonical, encode, reobserve, with_deltas
 from trainables.data.config import EVALUATION_SPLITS, CanonicalConfig, DataConfig
-from trainables.data.dataset import DataSplits, load_splits
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.data.users import effective_users
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs

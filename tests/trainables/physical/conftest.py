@@ -4,7 +4,7 @@ import pytest
 
 from trainables.data.canonical import Canonical
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,9 @@ from trainables.core.derived_seeds import derive
 from trainables.data.balance import generated_count, validate_augmentation_balance, validate_weights
 from trainables.data.canonical import Canonical, concatenate
 from trainables.data.config import MEASURED_CONDITIONS
-from trainables.data.dataset import DataSplits, Statistics
 from trainables.data.labels import HUMAN, LabelMaps, every_task, task_names
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.statistics import Statistics
 from trainables.detector.bots import BOTS
 from trainables.detector.config import SOURCES, DetectorConfig
 from trainables.detector.dataset.negatives import Negatives, mixture

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
-from trainables.data.dataset import DataSplits
+from trainables.data.splits.data_splits import DataSplits
 from trainables.detector.api import Detector
 from trainables.detector.bots import BOTS
 from trainables.detector.config import NegativesConfig

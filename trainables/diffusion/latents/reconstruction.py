@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from trainables.core.config import require
 from trainables.data.canonical import Canonical, Movements, decode, reobserve, with_deltas
 from trainables.data.config import CanonicalConfig
-from trainables.data.dataset import Statistics
 from trainables.data.representation import prefix_mask
+from trainables.data.splits.statistics import Statistics
 from trainables.diffusion.latents.autoencoder import Autoencoder
 from trainables.eval.features.kinematic import FEATURES, movement_features
 from trainables.eval.metrics import classifier_two_sample_test

@@ -35,10 +35,11 @@ from torch import Tensor
 from trainables.core.config import ConfigError, require
 from trainables.data.canonical import Canonical, Movements, decode, encode, usable
 from trainables.data.config import CONDITION_NAMES, MEASURED_CONDITIONS, CanonicalConfig
-from trainables.data.dataset import DataSplits, observe_recordings
 from trainables.data.named_rows import has_row_ids, read_named_rows
 from trainables.data.recordings import Recording, RecordingError, RecordingSet, read_recordings
 from trainables.data.samples import is_standardised, read_standardised, record_of
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.parts import observe_recordings
 
 
 @dataclass(frozen=True, eq=False)

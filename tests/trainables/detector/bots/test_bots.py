@@ -17,8 +17,8 @@ from sklearn.preprocessing import StandardScaler
 from tests.trainables.detector.bots.conditions import EXTREMES, conditions, hashes, seeded
 from trainables.data.canonical import Canonical, Movements, encode, usable
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import load_splits
 from trainables.data.representation import REPRESENTATIONS
+from trainables.data.splits.loading import load_splits
 from trainables.detector.bots import BOTS, FAMILIES
 from trainables.eval.features.kinematic import movement_features
 from trainables.eval.two_sample.c2st import classifier_two_sample_test

@@ -4,7 +4,7 @@ import torch
 
 from tests.trainables.detector.bots.conditions import conditions, seeded
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.bots.pid import CONTROL_STEPS, TIME, Gains, controlled, draw_gains, pid, settled
 
 ALONG = torch.tensor([[1.0, 0.0]], dtype=torch.float64)

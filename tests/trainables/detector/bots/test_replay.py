@@ -6,8 +6,8 @@ import torch
 from tests.trainables.detector.bots.conditions import bowed, conditions, seeded
 from trainables.data.canonical import Canonical, encode, rotate
 from trainables.data.config import RATE_HZ, CanonicalConfig, DataConfig
-from trainables.data.dataset import load_splits
 from trainables.data.observation import PERIOD_MS
+from trainables.data.splits.loading import load_splits
 from trainables.detector.bots import BOTS
 from trainables.detector.bots.events import emit, requested_steps
 from trainables.detector.bots.replay import REACH, bent, late, others, read, recorded, transferred, turned, warped

@@ -5,7 +5,7 @@ import torch
 
 from tests.trainables.detector.bots.conditions import conditions, seeded
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.bots.clock import INTERVAL_MS, SLOW, draw_duration_ms
 from trainables.detector.bots.windmouse import Forces, blown, cut_off, draw_forces, windmouse
 

@@ -16,8 +16,9 @@ from trainables.core.config import ConfigError
 from trainables.data.balance import BalanceError, validate_augmentation_balance
 from trainables.data.canonical import Canonical, concatenate
 from trainables.data.config import DataConfig
-from trainables.data.dataset import DataSplits, load_splits
 from trainables.data.labels import BOT, HUMAN, LabelMaps, task_names
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.bots import BOTS
 from trainables.detector.config import SOURCES, NegativesConfig
 from trainables.detector.dataset.negatives import Negatives

@@ -8,7 +8,8 @@ import pytest
 from tests.trainables.detector.tiny import assert_same_movements, human
 from trainables.core.config import ConfigError, build
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import DataSplits, load_splits
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.bots import BOTS
 from trainables.detector.config import NegativesConfig
 from trainables.detector.dataset.external_bots import ExternalUsers

@@ -10,7 +10,7 @@ from torch import Tensor
 from tests.trainables.detector.definitions import area_by_definition, fnr_by_definition
 from tests.trainables.detector.tiny import assert_same_movements
 from trainables.data.canonical import Canonical, concatenate
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.detector.api import Detector
 from trainables.detector.bots import BOTS, FAMILIES
 from trainables.detector.config import DetectorConfig, DetectorEvaluationConfig, NegativesConfig

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from trainables.core.config import ConfigError, build, plain
 from trainables.data.config import DataConfig
-from trainables.data.dataset import SequenceDataset, load_splits
+from trainables.data.dataset import SequenceDataset
+from trainables.data.splits.loading import load_splits
 from trainables.diffusion.latents.autoencoder import Autoencoder
 from trainables.diffusion.latents.config import LatentConfig
 from trainables.diffusion.latents.fit import autoencoder_loss, fit_autoencoder, standardise_latents

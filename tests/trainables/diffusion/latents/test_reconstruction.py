@@ -8,7 +8,8 @@ import torch
 from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical, Movements
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import DataSplits, load_splits
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.diffusion.latents.autoencoder import Autoencoder
 from trainables.diffusion.latents.config import LatentConfig
 from trainables.diffusion.latents.reconstruction import (

@@ -8,7 +8,7 @@ import torch
 from trainables.data.canonical import Canonical, with_deltas
 from trainables.data.companding import compand
 from trainables.data.config import DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.eval.features.convolutions import KERNELS, UNIT_PX, RandomConvolutions
 from trainables.eval.features.kinematic import movement_features
 from trainables.eval.metrics import classifier_two_sample_test

@@ -7,7 +7,7 @@ import torch
 
 from trainables.data.canonical import Canonical, encode, pack
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.eval.features.pixels import MOMENTS, PIXEL_FEATURES, pixel_features
 
 FORM = CanonicalConfig("fixed_dt", 16)

@@ -12,7 +12,8 @@ from tests.trainables.data.source_tables import write_sources
 from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical, encode, with_deltas
 from trainables.data.config import CanonicalConfig
-from trainables.data.dataset import DataSplits, load_splits
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.eval.generation import comparison, report
 from trainables.eval.generation.by_source import equal_shares, mean_over_sources, require_enough, rows_by_source
 from trainables.eval.generation.config import EvaluationConfig, MetricConfig

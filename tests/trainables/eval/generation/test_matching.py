@@ -8,7 +8,8 @@ import torch
 from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical
 from trainables.data.config import DataConfig
-from trainables.data.dataset import DataSplits, load_splits
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.eval.generation.matching import matched_rows
 
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from trainables.data.canonical import Canonical, concatenate, reobserve, with_deltas
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.dataset import DataSplits, load_splits
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.eval.generation.memorisation import (
     POINTS,
     Memorisation,

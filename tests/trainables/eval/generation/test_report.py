@@ -15,7 +15,7 @@ from trainables.core.config import ConfigError
 from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical, concatenate, encode
 from trainables.data.config import MEASURED_CONDITIONS, CanonicalConfig, DataConfig
-from trainables.data.dataset import load_splits
+from trainables.data.splits.loading import load_splits
 from trainables.eval.features.kinematic import FEATURES, movement_features
 from trainables.eval.features.spectral import SHARE_FLOOR
 from trainables.eval.generation.comparison import Comparison

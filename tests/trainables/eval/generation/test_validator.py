@@ -11,8 +11,9 @@ import torch
 from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical, concatenate, encode, with_deltas
 from trainables.data.config import MEASURED_CONDITIONS, CanonicalConfig, DataConfig
-from trainables.data.dataset import DataSplits, load_splits
 from trainables.data.representation import REPRESENTATIONS
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.eval.features.kinematic import movement_features
 from trainables.eval.generation.config import HEADLINE_PROBES, EvaluationConfig
 from trainables.eval.generation.matching import matched_rows

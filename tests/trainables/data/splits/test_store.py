@@ -1,0 +1,244 @@
+"""Prepared data: once for all processes, again where files, configuration or code differ, whole or not at all."""
+
+import errno
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from trainables.core.config import ConfigError
+from trainables.data.canonical import TENSORS
+from trainables.data.config import SPLITS, DataConfig
+from trainables.data.splits import loading, parts
+from trainables.data.splits.assignment import split_of
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
+from trainables.data.splits.store import CONTENTS, ENVIRONMENT, MANIFEST, STAGED, prepared_set
+
+ROOT = Path(__file__).resolve().parents[4]
+MINE = "mine"  # a key
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A store of the test's own."""
+    folder = tmp_path / "store"
+    monkeypatch.setenv(ENVIRONMENT, str(folder))
+    load_splits.cache_clear()
+    yield folder
+    load_splits.cache_clear()
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Two users of each split with six movements each."""
+    users = {name: [user for i in range(60) if split_of(user := f"user{i}") == name][:2] for name in SPLITS}
+    return written(tmp_path / "table.parquet", [user for names in users.values() for user in names])
+
+
+def written(path: Path, users: list[str], seed: int = 0) -> Path:
+    rng, rows = np.random.default_rng(seed), []
+    for user in users:
+        for _ in range(6):
+            points = int(rng.integers(14, 50))
+            x = np.round(np.cumsum(rng.uniform(2, 12, points)))
+            y = np.round(np.cumsum(rng.normal(0, 4, points)))
+            rows.append({"t_ms": np.arange(points) * 1000 / 60, "x": x, "y": y, "user": user, "session": "s"})
+    pd.DataFrame(rows).to_parquet(path)
+    return path
+
+
+def config(path: Path) -> DataConfig:
+    return DataConfig(source="table", path=str(path))
+
+
+def reloaded(path: Path) -> DataSplits:
+    load_splits.cache_clear()
+    return load_splits(config(path))
+
+
+def sets(store: Path) -> list[Path]:
+    return [path for path in store.iterdir() if (path / MANIFEST).is_file()]
+
+
+def unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every further preparation fail."""
+    monkeypatch.setattr(loading, "read_data", lambda config: pytest.fail("it was read again"))
+
+
+def equal(a: DataSplits, b: DataSplits) -> bool:
+    return all(
+        torch.equal(getattr(a[name], tensor), getattr(b[name], tensor))
+        for name in SPLITS
+        for tensor in TENSORS
+        if tensor != "target_width_px"
+    ) and all(a[name].group == b[name].group and a[name].source == b[name].source for name in SPLITS)
+
+
+def test_what_was_prepared_is_mapped_and_not_read_again(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = reloaded(table)
+    unread(monkeypatch)
+    second = reloaded(table)
+    assert equal(first, second)
+    assert (first.sha256, first.table()) == (second.sha256, second.table())
+    for name, value in vars(first.statistics).items():
+        other = getattr(second.statistics, name)
+        assert torch.equal(value, other) if isinstance(value, torch.Tensor) else value == other
+    assert all(torch.equal(first.recordings[name], second.recordings[name]) for name in SPLITS)
+
+
+def test_a_write_into_a_mapped_tensor_reaches_no_other_process(table: Path) -> None:
+    before = reloaded(table)["train"].deltas.clone()
+    reloaded(table)["train"].deltas.zero_()
+    assert torch.equal(reloaded(table)["train"].deltas, before)
+
+
+def test_a_changed_file_is_prepared_anew_and_one_of_another_date_is_not(
+    table: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = reloaded(table)
+    os.utime(table, ns=(0, 0))
+    with monkeypatch.context() as patched:
+        unread(patched)
+        assert reloaded(table).sha256 == before.sha256
+    users = [split for name in SPLITS for split in dict.fromkeys(before[name].group)]
+    written(table, users, seed=1)
+    assert reloaded(table).sha256 != before.sha256
+    assert len(sets(store)) == 2
+
+
+def test_another_code_or_configuration_is_prepared_anew(
+    table: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reloaded(table)
+    load_splits(DataConfig(source="table", path=str(table), rows_per_user=3))
+    assert len(sets(store)) == 2
+    monkeypatch.setattr(loading, "code_sha256", lambda folder: "other")
+    reloaded(table)
+    assert len(sets(store)) == 3
+
+
+def cut_array(folder: Path) -> None:
+    file = folder / "train.deltas.npy"
+    file.write_bytes(file.read_bytes()[:-8])
+
+
+def flip_a_bit(folder: Path) -> None:
+    file = folder / "train.deltas.npy"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(bytes(content))
+
+
+def cut_manifest(folder: Path) -> None:
+    file = folder / MANIFEST
+    file.write_text(file.read_text()[:100])
+
+
+def remove_array(folder: Path) -> None:
+    (folder / "validation.mask.npy").unlink()
+
+
+def other_manifest(folder: Path) -> None:
+    (folder / MANIFEST).write_text(json.dumps({"arrays": [1]}))
+
+
+@pytest.mark.parametrize("damage", [cut_array, flip_a_bit, cut_manifest, remove_array, other_manifest])
+def test_a_damaged_set_is_prepared_again_and_named(
+    damage: object, table: Path, store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert callable(damage)
+    before = reloaded(table)
+    expected = {name: before[name].deltas.clone() for name in SPLITS}
+    (folder,) = sets(store)
+    damage(folder)
+    with caplog.at_level(logging.WARNING):
+        after = reloaded(table)
+    assert all(torch.equal(after[name].deltas, values) for name, values in expected.items())
+    (line,) = caplog.messages
+    assert line.startswith(f"prepared data {folder} are damaged: ")
+    assert line.endswith("preparing them again")
+
+
+def test_what_an_interrupted_preparation_left_is_no_set_and_goes(table: Path, store: Path) -> None:
+    reloaded(table)
+    (folder,) = sets(store)
+    folder.rename(folder.with_name(f"{STAGED}-{folder.name}"))
+    (folder.with_name(f"{STAGED}-{folder.name}") / "more.npy").write_bytes(b"")
+    reloaded(table)
+    assert [path.name for path in sets(store)] == [folder.name]
+    assert not list(store.glob(f"{STAGED}*"))
+
+
+def test_a_damaged_index_of_contents_costs_one_reading_of_the_file(table: Path, store: Path) -> None:
+    before = reloaded(table).sha256
+    (store / CONTENTS).write_text("{")
+    assert reloaded(table).sha256 == before
+    assert json.loads((store / CONTENTS).read_text()).keys() == {str(table)}
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(table: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, offset: int, length: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "posix_fallocate", full)
+        with pytest.raises(ConfigError, match=r"^expected the store of prepared data .* No space left on device; free"):
+            reloaded(table)
+    assert sets(store) == []
+    assert not list(store.glob(f"{STAGED}*"))
+    reloaded(table)
+
+
+def test_a_store_that_cannot_be_written_is_one_line(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENVIRONMENT, str(table / "below a file"))
+    with pytest.raises(ConfigError, match=r"but got Not a directory; .* name another folder in HUMOUSE_STORE$"):
+        reloaded(table)
+
+
+def test_of_several_processes_one_prepares(tmp_path: Path, store: Path) -> None:
+    """Each waits for the other to have begun, and appends a letter where it prepares."""
+    code = f"""
+import sys, time
+from pathlib import Path
+import numpy as np
+from trainables.data.splits.store import prepared_set
+folder = Path({str(tmp_path)!r})
+(folder / sys.argv[1]).touch()
+while not all((folder / name).exists() for name in "ab"):
+    time.sleep(0.01)
+def prepare(writer):
+    with (folder / "prepared").open("a") as file:
+        file.write(sys.argv[1])
+    writer.save("values", np.arange(4))
+    return {{}}
+print(prepared_set({MINE!r}, prepare).tensor("values").tolist())
+"""
+    command, options = [sys.executable, "-c", code], {"cwd": ROOT, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen([*command, name], **options) for name in "ab"]  # type: ignore[call-overload]
+    assert [process.communicate()[0] for process in processes] == ["[0, 1, 2, 3]\n"] * 2
+    assert (tmp_path / "prepared").read_text() in ("a", "b")
+    assert prepared_set(MINE, lambda writer: pytest.fail("it is there")).bytes > 0
+
+
+def test_parts_of_any_size_make_the_same_splits(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = reloaded(table)
+    monkeypatch.setattr(parts, "MOVEMENTS", 7)
+    monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "another"))
+    in_parts = reloaded(table)
+    for name in SPLITS:
+        assert in_parts[name].group == whole[name].group
+        assert torch.equal(in_parts.recordings[name], whole.recordings[name])
+        for tensor in TENSORS:  # vectorised functions differ in the last bit from row to row
+            torch.testing.assert_close(
+                getattr(in_parts[name], tensor), getattr(whole[name], tensor), rtol=1e-12, atol=1e-12, equal_nan=True
+            )
+    assert (in_parts.kept, in_parts.dropped, in_parts.capped) == (whole.kept, whole.dropped, whole.capped)

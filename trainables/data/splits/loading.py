@@ -1,0 +1,170 @@
+"""Read, observe, split and encode the recordings of a configuration, once for all processes of a machine."""
+
+import functools
+import hashlib
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from trainables.core.config import plain, with_absolute_paths
+from trainables.data.canonical import TENSORS, Canonical
+from trainables.data.config import DataConfig
+from trainables.data.recordings import read_data
+from trainables.data.splits.assignment import TRAINED, Usable, assign
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.parts import Kept, Part, written_parts
+from trainables.data.splits.statistics import Statistics, fit_statistics
+from trainables.data.splits.store import PreparedSet, Writer, content_hash, key_of, prepared_set
+from trainables.training.manifest import code_sha256
+
+CODE = Path(__file__).resolve().parents[1]  # all of `trainables.data`
+PARTS, STATISTICS = "parts", "statistics"
+NOT_IN_FOLDS = "of users of the holdout split, whom folds leave out"
+
+
+@functools.lru_cache(maxsize=2)
+def load_splits(config: DataConfig) -> DataSplits:
+    """Return the splits of a configuration, mapped from the store of prepared data; prepared first where they are new.
+
+    Raises:
+        RecordingError: the recordings cannot be read.
+        ConfigError: as `assign`; or the store cannot be written.
+    """
+    absolute = with_absolute_paths(plain(config))
+    key = key_of(absolute, [content_hash(file) for file in files_of(config)], code_sha256(CODE))
+    return _mapped(prepared_set(key, functools.partial(_prepare, config)))
+
+
+def files_of(config: DataConfig) -> list[Path]:
+    """Return the files that a configuration reads: none for embedded recordings, all below a folder."""
+    paths = [source.path for source in config.sources] if config.sources else [config.path]
+    roots = [Path(path).expanduser() for path in paths if path]
+    below = [sorted(root.rglob("*")) if root.is_dir() else [root] for root in roots]
+    return [file for file in chain.from_iterable(below) if file.is_file()]
+
+
+def _prepare(config: DataConfig, writer: Writer) -> Mapping[str, Any]:
+    """Write the splits of a configuration and return their account."""
+    found = read_data(replace(config, fold=None))
+    parts = list(written_parts(found.recordings, config.canonical, writer.folder / PARTS))
+    kept = _added(part.kept for part in parts)
+    usable = _usable(parts)
+    assigned = assign(usable, config, kept)
+    names = {"group": sorted(set(usable.group)), "source": sorted(set(usable.source))}
+    splits = {name: _write_split(writer, name, rows, parts, usable, names) for name, rows in assigned.rows.items()}
+    statistics = fit_statistics(splits[TRAINED], config.companding_px)
+    for name, tensor in statistics.tensors().items():
+        writer.save(f"{STATISTICS}.{name}", tensor.numpy())
+    reserved = len(usable.key) - sum(map(len, assigned.rows.values())) - sum(assigned.capped.values())
+    dropped = sum((Counter(part.dropped) for part in parts), Counter(found.dropped)) + Counter({NOT_IN_FOLDS: reserved})
+    shutil.rmtree(writer.folder / PARTS)
+    return {
+        "read": found.read,
+        "dropped": dropped,
+        "repaired": dict(found.repaired_events),
+        "capped": dict(assigned.capped),
+        "kept": {source: list(kept[source]) for source in sorted(kept)},
+        "splits": list(splits),
+        "names": names,
+        "sources": statistics.sources,
+        "statistics": list(statistics.tensors()),
+        "sha256": _hash(config, splits),
+    }
+
+
+def _added(accounts: Iterable[Mapping[str, Kept]]) -> dict[str, Kept]:
+    total: dict[str, Kept] = {}
+    for account in accounts:
+        for source, kept in account.items():
+            before = total.get(source, Kept(0, 0, 0))
+            total[source] = Kept(*(a + b for a, b in zip(before, kept, strict=True)))
+    return total
+
+
+def _usable(parts: Sequence[Part]) -> Usable:
+    """Return what decides the splits, of the usable movements of all parts."""
+    has_width = [~part.tensor("target_width_px").isnan() for part in parts]
+    return Usable(
+        group=tuple(chain.from_iterable(part.group for part in parts)),
+        source=tuple(chain.from_iterable(part.source for part in parts)),
+        key=tuple(chain.from_iterable(part.key for part in parts)),
+        has_width=torch.cat(has_width) if has_width else torch.zeros(0, dtype=torch.bool),
+    )
+
+
+def _write_split(
+    writer: Writer,
+    name: str,
+    rows: Int[Tensor, "N"],
+    parts: Sequence[Part],
+    usable: Usable,
+    names: Mapping[str, Sequence[str]],
+) -> Canonical:
+    """Write the movements at ascending rows of all parts, and return them as they were written."""
+    first = np.cumsum([0, *map(len, parts)])
+    recording = np.cumsum([0, *(part.recordings for part in parts)])
+    bounds = np.searchsorted(rows.numpy(), first)
+    own = {tensor: parts[0].tensor(tensor) for tensor in TENSORS}
+    written = {
+        tensor: writer.array(f"{name}.{tensor}", (len(rows), *like.shape[1:]), like.numpy().dtype)
+        for tensor, like in own.items()
+    }
+    recordings = writer.array(f"{name}.recording", (len(rows),), np.int64)
+    for number, part in enumerate(parts):
+        place, here = slice(*bounds[number : number + 2]), rows[bounds[number] : bounds[number + 1]] - first[number]
+        for tensor, array in written.items():
+            array[place] = part.tensor(tensor)[here].numpy()
+        recordings[place] = part.recording[here].numpy() + recording[number]
+    columns = {}
+    for column, known in names.items():
+        its = getattr(usable, column)
+        columns[column] = tuple(its[row] for row in rows.tolist())
+        code = {one: number for number, one in enumerate(known)}
+        writer.save(f"{name}.{column}", np.array([code[one] for one in columns[column]], dtype=np.int32))
+    tensors = {tensor: torch.from_numpy(array) for tensor, array in written.items()}
+    return Canonical(**tensors, group=columns["group"], source=columns["source"])
+
+
+def _mapped(found: PreparedSet) -> DataSplits:
+    """Return the splits of a prepared set, whose tensors are mapped."""
+    account = found.manifest
+    known = {column: np.array(names, dtype=object) for column, names in account["names"].items()}
+
+    def split(name: str) -> Canonical:
+        tensors = {tensor: found.tensor(f"{name}.{tensor}") for tensor in TENSORS}
+        group, source = (
+            tuple(known[column][found.tensor(f"{name}.{column}").numpy()]) for column in ("group", "source")
+        )
+        return Canonical(**tensors, group=group, source=source)
+
+    statistics = {field: found.tensor(f"{STATISTICS}.{field}").clone() for field in account["statistics"]}
+    return DataSplits(
+        {name: split(name) for name in account["splits"]},
+        Statistics.of_tensors(statistics, account["sources"]),
+        account["read"],
+        account["dropped"],
+        account["repaired"],
+        account["capped"],
+        {source: Kept(*counts) for source, counts in account["kept"].items()},
+        {name: found.tensor(f"{name}.recording") for name in account["splits"]},
+        account["sha256"],
+    )
+
+
+def _hash(config: DataConfig, splits: Mapping[str, Canonical]) -> str:
+    head = hashlib.sha256(repr((config.canonical, config.rows_per_user)).encode())
+    several = len({source for split in splits.values() for source in split.source}) > 1
+    for name, split in splits.items():
+        head.update("\n".join([name, *split.group, *(split.source if several else ())]).encode())
+        for tensor in TENSORS:
+            head.update(getattr(split, tensor).contiguous().numpy().data)
+    return head.hexdigest()
