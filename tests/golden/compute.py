@@ -43,7 +43,7 @@ def goldens() -> dict[str, list[float]]:
         condition_queue(CONFIG.contrastive, width),
     )
     losses = []
-    for batch in islice(batches(lambda _: dataset, 32, random), STEPS):
+    for batch in islice(batches(lambda _: (dataset,), 32, random), STEPS):
         drawn = sample_randomness(batch, CONFIG.diffusion, random, estimates=True)
         negatives = draw_negatives(batch.condition, CONFIG.contrastive, random, queue, drawn.drop_condition)
         drawn = drawn._replace(negatives=negatives)

@@ -1,6 +1,6 @@
 """A split in batches."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import copy
 from typing import NamedTuple
 
@@ -54,11 +54,12 @@ class SequenceDataset(Dataset[Batch]):
 
 
 def batches(
-    fresh: Callable[[torch.Generator], SequenceDataset], batch_size: int, order: torch.Generator
+    fresh: Callable[[torch.Generator], Iterable[SequenceDataset]], batch_size: int, order: torch.Generator
 ) -> Iterator[Batch]:
-    """Batches without end, pass after pass; each pass calls `fresh` for its data set, which may be augmented anew."""
+    """Batches without end, pass after pass; each pass calls `fresh` for its parts, which may be augmented anew."""
     while True:
-        yield from one_pass(fresh(order), batch_size, order)
+        for part in fresh(order):
+            yield from one_pass(part, batch_size, order)
 
 
 def one_pass(dataset: SequenceDataset, batch_size: int, order: torch.Generator) -> Iterator[Batch]:

@@ -12,6 +12,7 @@ from trainables.diffusion.loop import optimise
 from trainables.diffusion.objective import Objective, sample_randomness
 from trainables.diffusion.ranking_term import condition_queue, draw_negatives
 from trainables.diffusion.state import initial_state
+from trainables.generation.training_set import first_part
 from trainables.training.timing import PROBE_S, seconds
 from trainables.training.trainable import Cost
 from trainables.training.worker import Worker
@@ -20,11 +21,11 @@ from trainables.training.worker import Worker
 def measure(config: DiffusionConfig) -> Cost:
     """Time optimisation steps and network calls of this configuration with the torch threads that are set now."""
     splits = load_splits(config.data)
-    dataset = SequenceDataset(splits["train"], splits.statistics)
+    dataset = SequenceDataset(first_part(splits["train"]), splits.statistics)
     objective = Objective.of(config.diffusion)
     state = initial_state(config, Worker(), splits.statistics.condition_width)
     random = generator(config.seed, "cost")
-    batch = in_latents(state.autoencoder, next(batches(lambda _: dataset, config.batch_size, random)))
+    batch = in_latents(state.autoencoder, next(batches(lambda _: (dataset,), config.batch_size, random)))
     drawn = sample_randomness(batch, config.diffusion, random, estimates=config.model.self_condition)
     queue = condition_queue(config.contrastive, batch.condition.shape[1])
     negatives = draw_negatives(batch.condition, config.contrastive, random, queue)

@@ -81,7 +81,8 @@ def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worke
         restore_state(state, config, splits, resume)
     else:
         if config.latent.enabled:
-            state.autoencoder = fit_autoencoder(dataset.dataset, config.latent, config.seed, worker)
+            some = next(dataset.parts(generator(config.seed, "autoencoder rows")))
+            state.autoencoder = fit_autoencoder(some.dataset, config.latent, config.seed, worker)
         yield _evaluate(state, config, splits, objective, validator, {}, worker)
     while state.epoch < config.epochs and not _exhausted(state, config, worker):
         training = _train_epoch(state, config, dataset, objective, worker)
@@ -105,9 +106,9 @@ def _train_epoch(
     torch.manual_seed(derive(config.seed, "dropout", state.epoch, worker.rank))
     streams = {use: generator(config.seed, use, state.epoch) for use in ("order", "noise", "negatives")}
     total = config.epochs * config.steps_per_epoch
-    queue = condition_queue(config.contrastive, dataset.dataset.condition.shape[1])
+    queue = condition_queue(config.contrastive, dataset.statistics.condition_width)
     sums, counts = Counter[str](), Counter[str]()
-    for batch in islice(batches(dataset.fresh, config.batch_size, streams["order"]), config.steps_per_epoch):
+    for batch in islice(batches(dataset.passed, config.batch_size, streams["order"]), config.steps_per_epoch):
         batch = in_latents(state.autoencoder, batch)
         drawn = sample_randomness(batch, config.diffusion, streams["noise"], estimates=config.model.self_condition)
         negatives = draw_negatives(

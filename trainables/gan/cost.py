@@ -11,6 +11,7 @@ from trainables.gan.state import count_parameters, initial_state
 from trainables.gan.train import train_step
 from trainables.generation.blocks import CHUNK
 from trainables.generation.conditions import conditions_of
+from trainables.generation.training_set import first_part
 from trainables.training.timing import PROBE_S, seconds
 from trainables.training.trainable import Cost
 from trainables.training.worker import Worker
@@ -21,10 +22,12 @@ TENSORS_PER_WEIGHT = (4, 3)  # generator: weight, two moments, average; critic: 
 def measure(config: GanConfig) -> Cost:
     """Time steps of the game and samples of this configuration with the torch threads that are set now."""
     splits = load_splits(config.data)
-    dataset = SequenceDataset(splits["train"], splits.statistics)
+    dataset = SequenceDataset(first_part(splits["train"]), splits.statistics)
     state = initial_state(config, splits.statistics, Worker())
     random = generator(config.seed, "cost")
-    rounds = [next(batches(lambda _: dataset, config.batch_size, random)) for _ in range(config.optim.critic_steps + 1)]
+    rounds = [
+        next(batches(lambda _: (dataset,), config.batch_size, random)) for _ in range(config.optim.critic_steps + 1)
+    ]
     stream = cycle(rounds)
     step_s = seconds(lambda: train_step(state, config, stream, random))
     known = conditions_of(splits["train"])

@@ -71,7 +71,7 @@ def epochs(config: GanConfig, *, resume: Path | None = None, worker: Worker = AL
 def _train_epoch(state: State, config: GanConfig, dataset: TrainingSet, worker: Worker) -> dict[str, float]:
     began = time.perf_counter()
     random = generator(config.seed, "noise", state.epoch)
-    stream = batches(dataset.fresh, config.batch_size, generator(config.seed, "order", state.epoch))
+    stream = batches(dataset.passed, config.batch_size, generator(config.seed, "order", state.epoch))
     if config.optim.dequantise:
         stream = shifted(stream, dataset.statistics, generator(config.seed, "dequantise", state.epoch))
     sums = Counter[str]()

@@ -1,6 +1,7 @@
 """The training set: real movements, varied anew in every pass, and by count those of a generator not learnt."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -18,24 +19,47 @@ from trainables.data.splits.statistics import Statistics
 from trainables.generation.config import AugmentationConfig
 from trainables.physical.minimum_jerk import GENERATORS
 
+PART = 8192  # movements of a pass that are in memory at a time; the default data set is one part
 SOURCE_UNKNOWN = 0.1  # share of the rows, so that a network learns what movements of no named source are like
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """Training movements, recorded and generated, with the checked account of their balance.
+    """Training movements, recorded and generated, with the checked account of their balance."""
 
-    Attributes:
-        dataset: The real movements as recorded, the generated ones behind them.
-    """
-
-    dataset: SequenceDataset
     balance: str
     real: Canonical
     generated: Canonical
     statistics: Statistics
     canonical: CanonicalConfig
     variations: VariationsConfig
+
+    def __len__(self) -> int:
+        return len(self.real) + len(self.generated)
+
+    @cached_property
+    def dataset(self) -> SequenceDataset:
+        """The real movements as recorded, the generated ones behind them."""
+        return SequenceDataset(concatenate(self.real, self.generated), self.statistics)
+
+    def passed(self, random: torch.Generator) -> Iterator[SequenceDataset]:
+        """Yield the data sets of one pass, each of at most `PART` movements: what is in memory of a set of any size.
+
+        Nothing is drawn to divide a set of one part.
+        """
+        for part in self.parts(random):
+            yield part.fresh(random)
+
+    def parts(self, random: torch.Generator) -> Iterator["TrainingSet"]:
+        """Yield the whole set by chance in parts of equal size; itself if it is one."""
+        count = math.ceil(len(self) / PART)
+        if count <= 1:
+            yield self
+            return
+        for rows in torch.randperm(len(self), generator=random).tensor_split(count):
+            ascending, recorded = rows.sort().values, len(self.real)
+            real, generated = ascending[ascending < recorded], ascending[ascending >= recorded] - recorded
+            yield replace(self, real=self.real.take(real), generated=self.generated.take(generated))
 
     @cached_property
     def movements(self) -> Movements:
@@ -67,6 +91,11 @@ class TrainingSet:
         return replace(self.real, **tensors), result.refused
 
 
+def first_part(canonical: Canonical) -> Canonical:
+    """Return the first `PART` movements, which is all of a smaller set."""
+    return canonical if len(canonical) <= PART else canonical.take(torch.arange(PART))
+
+
 def training_set(splits: DataSplits, canonical: CanonicalConfig, config: AugmentationConfig, seed: int) -> TrainingSet:
     """The real training split with `generated_count(real, alpha)` generated movements behind it.
 
@@ -74,9 +103,9 @@ def training_set(splits: DataSplits, canonical: CanonicalConfig, config: Augment
     """
     real = splits["train"]
     generated = generate(real, canonical, config, seed)
-    dataset = SequenceDataset(concatenate(real, generated), splits.statistics)
-    balance = validate_augmentation_balance(len(real), len(generated), config.alpha, dataset[0])
-    return TrainingSet(dataset, balance, real, generated, splits.statistics, canonical, config.variations)
+    first = SequenceDataset(real.take(torch.arange(1)), splits.statistics)[0]
+    balance = validate_augmentation_balance(len(real), len(generated), config.alpha, first)
+    return TrainingSet(balance, real, generated, splits.statistics, canonical, config.variations)
 
 
 def generate(real: Canonical, canonical: CanonicalConfig, config: AugmentationConfig, seed: int) -> Canonical:

@@ -532,7 +532,7 @@ def rows(batch: Batch) -> list[int]:
 
 
 def first_batches(dataset: SequenceDataset, size: int, count: int, seed: int = 0) -> list[Batch]:
-    return list(itertools.islice(batches(lambda _: dataset, size, torch.Generator().manual_seed(seed)), count))
+    return list(itertools.islice(batches(lambda _: (dataset,), size, torch.Generator().manual_seed(seed)), count))
 
 
 @pytest.mark.parametrize("size", [1, 7, 16, 25, 50])
@@ -586,9 +586,9 @@ def test_the_rows_of_a_batch_are_in_random_order(splits: DataSplits) -> None:
 def test_each_pass_requests_its_data_set(dataset: SequenceDataset) -> None:
     calls: list[torch.Generator] = []
 
-    def fresh(random: torch.Generator) -> SequenceDataset:
+    def fresh(random: torch.Generator) -> tuple[SequenceDataset]:
         calls.append(random)
-        return dataset
+        return (dataset,)
 
     order = torch.Generator().manual_seed(0)
     list(itertools.islice(batches(fresh, 16, order), 7))

@@ -272,3 +272,24 @@ def plain_stretch(movements: Movements, factor: float) -> Movements:
 def test_a_config_checks_itself(alpha: float, name: str, law: str) -> None:
     with pytest.raises(ConfigError, match=law):
         AugmentationConfig(alpha, name)
+
+
+@pytest.mark.parametrize("variations", [OFF, ALL], ids=["off", "all"])
+def test_a_pass_in_parts_has_every_movement_once_and_a_set_of_one_part_draws_nothing_for_it(
+    variations: VariationsConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = varied_set(FORM, variations, alpha=0.1)
+    (whole,), alone = training.passed(seeded()), training.fresh(seeded())
+    assert all(map(torch.equal, tensors(whole), tensors(alone)))
+    monkeypatch.setattr(augment, "PART", 500)
+    parts = list(training.passed(seeded()))
+    sizes = [len(part) for part in parts]
+    assert sum(sizes) == len(training)
+    assert max(sizes) - min(sizes) <= 1
+    assert max(sizes) <= 500
+    again = list(training.passed(seeded()))
+    assert all(torch.equal(a.condition, b.condition) for a, b in zip(parts, again, strict=True))
+    assert not torch.equal(parts[0].condition, next(training.passed(seeded(1))).condition)
+    if variations is OFF:
+        rows = [row.tobytes() for part in parts for row in part.condition.numpy()]
+        assert sorted(rows) == sorted(row.tobytes() for row in training.dataset.condition.numpy())

@@ -38,7 +38,7 @@ def fit_autoencoder(dataset: SequenceDataset, config: LatentConfig, seed: int, w
     optimizer = torch.optim.AdamW(autoencoder.parameters(), lr=config.lr, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
     order, noise = generator(seed, "autoencoder order"), generator(seed, "autoencoder noise")
-    for step, batch in enumerate(islice(batches(lambda _: dataset, config.batch_size, order), config.steps)):
+    for step, batch in enumerate(islice(batches(lambda _: (dataset,), config.batch_size, order), config.steps)):
         z, mask, eps = _shard(batch, config, noise, worker)
         reconstruction, codes = parallel(z, mask, eps)
         loss = autoencoder_loss(z, reconstruction, codes, mask, config.scale_weight)
