@@ -36,11 +36,12 @@ class Winsoriser(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
 
 class FixedBudgetMLP(MLPClassifier):  # type: ignore[misc]  # scikit-learn is untyped
-    """MLP that stops at its last epoch by design, without a convergence warning."""
+    """MLP that stops at its last epoch by design, without a warning of that, nor of a sample smaller than a batch."""
 
     def fit(self, x: Array, y: npt.NDArray[np.int64]) -> "FixedBudgetMLP":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.filterwarnings("ignore", message="Got `batch_size`", category=UserWarning)
             super().fit(x, y)
         return self
 

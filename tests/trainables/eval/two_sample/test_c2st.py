@@ -82,6 +82,12 @@ def test_the_default_probe_is_unbiased_at_250_rows_and_20_columns() -> None:
 
 
 @pytest.mark.parametrize("probe", PROBES)
+def test_a_probe_of_few_rows_warns_of_nothing(probe: str) -> None:
+    """Forty rows are less than a batch of the perceptron; a warning is an error here."""
+    assert 0.0 <= classifier_two_sample_test(normal(1, 20, 4), normal(2, 20, 4), probe=probe).accuracy <= 1.0
+
+
+@pytest.mark.parametrize("probe", PROBES)
 def test_the_same_call_gives_the_same_result_and_uses_no_global_generator(probe: str) -> None:
     real, fake = normal(1, 90, 3), normal(2, 60, 3, shift=0.3)
     state = np.random.get_state()[1].copy()  # type: ignore[index]  # noqa: NPY002
