@@ -15,8 +15,10 @@ decisions of a line.
 simulated standard error of a metric equals its jackknife over the users of a split (the median over the checkpoints),
 and the common share of a row by which that of a difference equals the jackknife of the differences between checkpoints
 (the median over the pairs). The excess and the MMD are no means over rows; these rows reproduce their standard errors.
-The share of a row's variance between users is not measured again: it is that of a one-way analysis of variance of
-version 0.2.
+The excess is measured so on the four checkpoints of a default sweep, whose excesses are 0.11 to 0.37, with three seeds
+each: 0.69 and 0.86 on the validation split, 0.47 and 0.75 on the test split, and the means of both are taken. The other
+metrics have the spreads of five checkpoints of version 0.2, which lay nearer to each other, as a challenger does to a
+champion. The share of a row's variance between users is that of a one-way analysis of variance there.
 
 `python -m benchmarks.decisions --decisions 1000 --output decisions.json`
 `python -m benchmarks.decisions --measure CHECKPOINT CHECKPOINT CHECKPOINT`
@@ -77,7 +79,7 @@ class Spread:
 
 
 SPREADS = {
-    names.VAL_AUC_EXCESS: Spread(0.10, 0.235, user=0.035, common=0.44),
+    names.VAL_AUC_EXCESS: Spread(0.10, 0.58, user=0.035, common=0.80),
     names.VAL_MMD: Spread(0.01, 0.045, user=0.05, common=0.8),
     names.VAL_PRECISION: Spread(0.85, 0.26, user=0.005, common=0.23),
     names.VAL_RECALL: Spread(0.82, 0.285, user=0.065, common=0.47),

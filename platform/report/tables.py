@@ -19,7 +19,7 @@ from platform.core.console import (
 from platform.leaderboard.leaderboard import Leaderboard, Repeats, Row, intervals
 from platform.leaderboard.reference import Reference
 from platform.study.objectives import Goal
-from platform.study.ranking import RankedTrial
+from platform.study.ranking import INTERRUPTED, RankedTrial
 from trainables.core.formatting import format_interval, number
 from trainables.detector.evaluation.tables import show
 from trainables.model_evaluation.source_table import numbers_of, source_tables
@@ -65,6 +65,10 @@ def print_leaderboard(console: Console, board: Leaderboard) -> None:
             console.print(f"trial {row.trial.number} {text}", highlight=False, soft_wrap=True)
     for trial, reason in board.left_out.items():
         console.print(f"trial {trial} could not be evaluated: {reason}", style="red", highlight=False, soft_wrap=True)
+    waiting = [str(row.trial.number) for row in board.rows if row.trial.state == INTERRUPTED]
+    if waiting:
+        line = "no holdout evaluation before it has ended, and the same command continues it"
+        console.print(f"interrupted trial {', '.join(waiting)}: {line}", highlight=False, soft_wrap=True)
     if board.refused:
         console.print(f"skipped holdout evaluation: {board.refused}", style="yellow", highlight=False, soft_wrap=True)
 

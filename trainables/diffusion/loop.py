@@ -26,7 +26,7 @@ from trainables.core.seeding import derive, generator
 from trainables.data.dataset import Batch, SequenceDataset, batches, shared
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits
-from trainables.diffusion.api import Generator, conditions_of
+from trainables.diffusion.api import Generator
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.latents.autoencoder import in_latents
 from trainables.diffusion.latents.fit import fit_autoencoder
@@ -43,6 +43,7 @@ from trainables.diffusion.ranking_term import condition_queue, draw_negatives
 from trainables.diffusion.state import State, initial_state, restore_state, save_state
 from trainables.eval.generation.training_plots import training_plots
 from trainables.eval.generation.validator import Validator
+from trainables.generation.conditions import known_conditions
 from trainables.generation.training_set import TrainingSet, training_set
 from trainables.nn.lr_schedule import learning_rate, set_learning_rate
 from trainables.training import metric_names as names
@@ -215,7 +216,7 @@ def _evaluate(
             objective.schedule,
             splits.statistics,
             config.data.canonical,
-            conditions_of(splits["train"]),
+            known_conditions(splits),
             state.autoencoder,
             objective.prediction,
             config.sampling,

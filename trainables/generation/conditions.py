@@ -18,6 +18,7 @@ from trainables.data.canonical import MINIMUM_DISTANCE_PX, SAMPLE, Canonical
 from trainables.data.config import CONDITION_NAMES, MEASURED_CONDITIONS, MINIMUM_STEPS, RATE_HZ, CanonicalConfig
 from trainables.data.representation import prefix_mask
 from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.derived import derived
 from trainables.data.splits.statistics import Statistics, source_index
 from trainables.training.checkpoint import flatten, select
 
@@ -203,6 +204,14 @@ def conditions_of(canonical: Canonical) -> Conditions:
     return Conditions(canonical.condition(), canonical.angle, source_index(canonical.source, sources), sources)
 
 
+def known_conditions(splits: DataSplits) -> Conditions:
+    """The conditions of the training movements, which a generator draws from."""
+    training = splits["train"]
+    sources = tuple(sorted(set(training.source)))
+    raw = derived(training, "condition", Canonical.condition)
+    return Conditions(raw, training.angle, source_index(training.source, sources), sources)
+
+
 def matching_conditions(real: Canonical, learnt: Conditions) -> Conditions:
     """The conditions of real movements, without target widths for a model that met none in `learnt`."""
     conditions = conditions_of(real)
@@ -211,7 +220,7 @@ def matching_conditions(real: Canonical, learnt: Conditions) -> Conditions:
 
 def generator_record(splits: DataSplits) -> dict[str, Tensor]:
     """The tensors that a checkpoint carries for sampling: statistics and known conditions."""
-    known = conditions_of(splits["train"])
+    known = known_conditions(splits)
     return {**flatten("statistics", splits.statistics.tensors()), **flatten("known", known.tensors())}
 
 

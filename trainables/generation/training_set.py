@@ -15,11 +15,11 @@ from trainables.data.canonical import TENSORS, Canonical, Movements, concatenate
 from trainables.data.config import CanonicalConfig, VariationsConfig
 from trainables.data.dataset import SequenceDataset
 from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.derived import PART
 from trainables.data.splits.statistics import Statistics
 from trainables.generation.config import AugmentationConfig
 from trainables.physical.minimum_jerk import GENERATORS
 
-PART = 8192  # movements of a pass that are in memory at a time; the default data set is one part
 SOURCE_UNKNOWN = 0.1  # share of the rows, so that a network learns what movements of no named source are like
 
 

@@ -21,6 +21,7 @@ from trainables.data.config import DataConfig
 from trainables.data.recordings import read_data
 from trainables.data.splits.assignment import TRAINED, Usable, assign
 from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.derived import STORED
 from trainables.data.splits.parts import Kept, Part, written_parts
 from trainables.data.splits.statistics import Statistics, fit_statistics
 from trainables.data.splits.store import PreparedSet, Writer, content_hash, key_of, prepared_set
@@ -144,7 +145,9 @@ def _mapped(found: PreparedSet) -> DataSplits:
         group, source = (
             tuple(known[column][found.tensor(f"{name}.{column}").numpy()]) for column in ("group", "source")
         )
-        return Canonical(**tensors, group=group, source=source)
+        movements = Canonical(**tensors, group=group, source=source)
+        STORED[movements] = f"{found.path.name}/{name}"
+        return movements
 
     statistics = {field: found.tensor(f"{STATISTICS}.{field}").clone() for field in account["statistics"]}
     return DataSplits(

@@ -5,6 +5,7 @@ evaluated users and others of their source, who moved under like conditions: dur
 """
 
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical
 from trainables.eval.generation.by_source import equal_shares, rows_by_source
 from trainables.eval.indices import Indices
+
+REFERENCES = 16_384  # the cost of matching grows with their number, the distance to the nearest hardly falls
 
 
 def evaluated_rows(held_out: Canonical, others: Canonical, most: int, seed: int) -> Int[Tensor, "N"]:
@@ -32,12 +35,27 @@ def evaluated_rows(held_out: Canonical, others: Canonical, most: int, seed: int)
     for source in sorted(available):
         law = f"movements of training users of {source}, beside whom its held-out users are evaluated"
         require(beside[source] > 0, law, "0", "train on it, or evaluate another source")
-    left = equal_shares({source: min(count, beside[source]) for source, count in available.items()}, most)
-    order = torch.randperm(len(held_out), generator=generator(seed, "validation rows")).tolist()
-    chosen: list[int] = []
-    for row in order:
-        if left[held_out.source[row]] > 0:
-            left[held_out.source[row]] -= 1
+    shares = equal_shares({source: min(count, beside[source]) for source, count in available.items()}, most)
+    return _chosen(held_out, shares, generator(seed, "validation rows"))
+
+
+def references(training: Canonical, seed: int) -> Canonical:
+    """Return the training movements that evaluated ones may be matched with: all, or a seeded choice of `REFERENCES`.
+
+    Of sources that have more there are equally many.
+    """
+    if len(training) <= REFERENCES:
+        return training
+    shares = equal_shares(Counter(training.source), REFERENCES)
+    return training.take(_chosen(training, shares, generator(seed, "references")))
+
+
+def _chosen(movements: Canonical, shares: Mapping[str, int], random: torch.Generator) -> Int[Tensor, "N"]:
+    """Return rows drawn by chance, ascending, of each source as many as its share."""
+    left, chosen = dict(shares), list[int]()
+    for row in torch.randperm(len(movements), generator=random).tolist():
+        if left[movements.source[row]] > 0:
+            left[movements.source[row]] -= 1
             chosen.append(row)
     return torch.tensor(sorted(chosen), dtype=torch.int64)
 

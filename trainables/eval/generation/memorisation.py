@@ -32,6 +32,8 @@ from trainables.data.representation import interpolate
 POINTS = 15  # moments strictly between start and end, which all movements share
 QUANTILE = 0.01  # of the reference distances
 BLOCK = 1024  # samples whose distances are in memory at a time
+EXACT = 32_768  # others whose exact distances are computed
+CANDIDATES = 8  # of more others; rounding changes the order of the very nearest alone
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,14 @@ class TrainingPaths:
     """Training movements and the reference distances; made by `fit`, called with samples.
 
     Attributes:
-        paths: Paths of the training movements by `movement_paths`, then those of their mirror images.
+        paths: Paths of the training movements by `movement_paths`.
         reference: Distance of each held-out movement to the nearest of them.
 
     Raises:
         ValueError: Half of the held-out movements are in the training split: that is no reference.
     """
 
-    paths: Float[Tensor, "M2 P"]
+    paths: Float[Tensor, "M P"]
     reference: Float[Tensor, "R"]
 
     @classmethod
@@ -70,8 +72,14 @@ class TrainingPaths:
 
         Raises ValueError as the class does.
         """
-        paths = with_mirror_images(movement_paths(deltas, mask))
-        return cls(paths, nearest_distance(movement_paths(held_out_deltas, held_out_mask), paths))
+        return cls.of(movement_paths(deltas, mask), held_out_deltas, held_out_mask)
+
+    @classmethod
+    def of(
+        cls, paths: Float[Tensor, "M P"], held_out_deltas: Float[Tensor, "R S 2"], held_out_mask: Bool[Tensor, "R S"]
+    ) -> "TrainingPaths":
+        """As `fit`, from the paths of the training movements."""
+        return cls(paths, nearest_to_any(movement_paths(held_out_deltas, held_out_mask), paths))
 
     def __post_init__(self) -> None:
         if not self.reference.median() > 0:
@@ -92,11 +100,11 @@ class TrainingPaths:
 
     def distance(self, deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) -> Float[Tensor, "N"]:
         """Return the distance of each sample to its nearest training movement."""
-        return nearest_distance(movement_paths(deltas, mask), self.paths)
+        return nearest_to_any(movement_paths(deltas, mask), self.paths)
 
     def copies(self, samples: Float[Tensor, "N P"], others: Float[Tensor, "K P"]) -> Bool[Tensor, "N"]:
         """Return which paths lie as near to one of the others, or its mirror image, as copies do."""
-        return nearest_distance(samples, with_mirror_images(others)) <= self.near
+        return nearest_to_any(samples, others) <= self.near
 
     @property
     def near(self) -> float:
@@ -121,12 +129,30 @@ def movement_paths(deltas: Float[Tensor, "N T 2"], mask: Bool[Tensor, "N T"]) ->
     return interpolate(positions, steps[:, None] * moments).flatten(1) / math.sqrt(POINTS)
 
 
-def with_mirror_images(paths: Float[Tensor, "N P"]) -> Float[Tensor, "N2 P"]:
-    """Return the paths, then their mirror images at the chord."""
-    return torch.cat([paths, paths * torch.tensor([1.0, -1.0]).repeat(POINTS)])
+def nearest_to_any(samples: Float[Tensor, "N P"], others: Float[Tensor, "M P"]) -> Float[Tensor, "N"]:
+    """Return the distance of each path to the nearest of the others and of their mirror images at the chord."""
+    mirrored = samples * torch.tensor([1.0, -1.0]).repeat(POINTS)
+    return torch.minimum(nearest_distance(samples, others), nearest_distance(mirrored, others))
 
 
 def nearest_distance(samples: Float[Tensor, "N P"], others: Float[Tensor, "M P"]) -> Float[Tensor, "N"]:
-    """Return the Euclidean distance of each row to the nearest of the others; exact, so that a copy has 0."""
-    exact = "donot_use_mm_for_euclid_dist"
-    return torch.cat([torch.cdist(rows, others, compute_mode=exact).amin(dim=1) for rows in samples.split(BLOCK)])
+    """Return the Euclidean distance of each row to the nearest of the others; exact, so that a copy has 0.
+
+    Among more than `EXACT` others it is the exact distance to one of the `CANDIDATES` that are nearest in products of
+    float32, whose error is that of rounding.
+    """
+    return torch.cat([_nearest(rows, others) for rows in samples.split(BLOCK)])
+
+
+def _nearest(samples: Float[Tensor, "N P"], others: Float[Tensor, "M P"]) -> Float[Tensor, "N"]:
+    if len(others) <= EXACT:
+        return torch.cdist(samples, others, compute_mode="donot_use_mm_for_euclid_dist").amin(dim=1)
+    rough, found = torch.empty(len(samples), 0), torch.empty(len(samples), 0, dtype=torch.int64)
+    for number, block in enumerate(others.split(EXACT)):
+        distance = torch.cdist(samples.float(), block.float(), compute_mode="use_mm_for_euclid_dist")
+        near, at = distance.topk(min(CANDIDATES, len(block)), largest=False)
+        rough, found = torch.cat([rough, near], dim=1), torch.cat([found, at + number * EXACT], dim=1)
+        rough, kept = rough.topk(min(CANDIDATES, rough.shape[1]), largest=False)
+        found = found.gather(1, kept)
+    exact: Tensor = torch.linalg.vector_norm(samples[:, None] - others[found], dim=-1).amin(dim=1)
+    return exact

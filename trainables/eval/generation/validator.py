@@ -17,6 +17,7 @@ distance to the training movements against that of held-out users, and the condi
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -26,13 +27,14 @@ from torch import Tensor
 from trainables.core.config import require
 from trainables.data.canonical import Canonical, reobserve
 from trainables.data.config import CanonicalConfig
+from trainables.data.splits.derived import derived
 from trainables.eval.features.feature_tables import Array
 from trainables.eval.features.kinematic import FEATURES
 from trainables.eval.generation.by_source import mean_over_sources, require_enough, rows_by_source
 from trainables.eval.generation.config import MINIMUM_MOVEMENTS, EvaluationConfig
 from trainables.eval.generation.evaluation import GeneratorEvaluation
-from trainables.eval.generation.matching import evaluated_rows, matched_rows
-from trainables.eval.generation.memorisation import TrainingPaths
+from trainables.eval.generation.matching import evaluated_rows, matched_rows, references
+from trainables.eval.generation.memorisation import TrainingPaths, movement_paths
 from trainables.eval.generation.metrics import GENERATION
 from trainables.eval.generation.probes import Probes, kinematic_features
 from trainables.eval.indices import Indices
@@ -154,15 +156,20 @@ class Validator:
         rows = rows_by_source(chosen.source)
         if len(rows) > 1:
             require_enough({source: [chosen.group[row] for row in own] for source, own in rows.items()}, config.folds)
-        observed, trained_on = (observed_alike(movements, canonical) for movements in (chosen, training))
+        beside = references(training, config.seed)
+        observed, trained_on = (observed_alike(movements, canonical) for movements in (chosen, beside))
         matched = matched_rows(observed, trained_on)
-        paths = TrainingPaths.fit(trained_on.deltas, trained_on.mask, observed.deltas, observed.mask)
-        std, by_source = trained_on.measured_condition().std(dim=0), {}
+        paths, condition = (
+            derived(training, f"{name} as {canonical}", partial(compute, canonical=canonical))
+            for name, compute in (("paths", _paths), ("measured conditions", _measured_condition))
+        )
+        training_paths = TrainingPaths.of(paths, observed.deltas, observed.mask)
+        std, by_source = condition.std(dim=0), {}
         for source, own in rows.items():
             at = torch.from_numpy(own)
             others = trained_on.take(matched[at])
-            by_source[source] = SourceValidator.fit(observed.take(at), others, paths.beside(at), std, config)
-        return cls(chosen, observed, training.take(matched), rows, by_source, canonical, config)
+            by_source[source] = SourceValidator.fit(observed.take(at), others, training_paths.beside(at), std, config)
+        return cls(chosen, observed, beside.take(matched), rows, by_source, canonical, config)
 
     def __call__(self, samples: Canonical) -> Mapping[str, float]:
         """Return every cheap metric of samples, one per row of `held_out`, after re-observation; see `metrics_of`.
@@ -239,6 +246,15 @@ def metrics_of(evaluations: Mapping[str, GeneratorEvaluation]) -> dict[str, floa
         for source, metrics in found.items()
     }
     return {**means, **(headlines if more else {})}
+
+
+def _paths(movements: Canonical, canonical: CanonicalConfig) -> Float[Tensor, "N P"]:
+    observed = observed_alike(movements, canonical)
+    return movement_paths(observed.deltas, observed.mask)
+
+
+def _measured_condition(movements: Canonical, canonical: CanonicalConfig) -> Float[Tensor, "N M"]:
+    return observed_alike(movements, canonical).measured_condition()
 
 
 def observed_alike(movements: Canonical, canonical: CanonicalConfig) -> Canonical:

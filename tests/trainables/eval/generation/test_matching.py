@@ -1,6 +1,7 @@
 """Matching by condition: one other movement each, nearest in total, and none twice."""
 
 import itertools
+from collections import Counter
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ from trainables.data.canonical import Canonical
 from trainables.data.config import DataConfig
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits
-from trainables.eval.generation.matching import matched_rows
+from trainables.eval.generation import matching
+from trainables.eval.generation.matching import matched_rows, references
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +52,15 @@ def test_matched_movements_are_nearer_than_random_ones(splits: DataSplits) -> No
 def test_fewer_others_than_evaluated_movements_are_refused(splits: DataSplits) -> None:
     with pytest.raises(ConfigError, match="movements of other users of sapimouse >= 5"):
         matched_rows(splits["validation"].take(torch.arange(5)), splits["train"].take(torch.arange(4)))
+
+
+def test_of_many_training_movements_as_many_of_each_source_are_matched_with(
+    splits: DataSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = splits["train"]
+    assert references(training, 0) is training
+    monkeypatch.setattr(matching, "REFERENCES", 300)
+    chosen, other = references(training, 0), references(training, 1)
+    assert Counter(chosen.source) == {"cursory": 150, "sapimouse": 150}
+    assert torch.equal(chosen.deltas, references(training, 0).deltas)
+    assert not torch.equal(chosen.distance_px, other.distance_px)

@@ -11,6 +11,7 @@ from trainables.data.canonical import Canonical, concatenate, reobserve, with_de
 from trainables.data.config import CanonicalConfig, DataConfig
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits
+from trainables.eval.generation import memorisation
 from trainables.eval.generation.memorisation import (
     POINTS,
     Memorisation,
@@ -74,7 +75,8 @@ def test_a_path_is_sampled_at_equal_moments_independently_of_the_padding(splits:
 def test_ratio_and_share_equal_their_definition(splits: DataSplits, training: TrainingPaths) -> None:
     samples = jittered(some(splits["train"], 21), 3.0)
     own = movement_paths(samples.deltas, samples.mask).tolist()
-    distances = sorted(min(math.dist(path, other) for other in training.paths.tolist()) for path in own)
+    others = [*training.paths.tolist(), *(training.paths * torch.tensor([1.0, -1.0]).repeat(POINTS)).tolist()]
+    distances = sorted(min(math.dist(path, other) for other in others) for path in own)
     reference = training.reference.sort().values.tolist()
     place = 0.01 * (len(reference) - 1)
     low = int(place)
@@ -98,6 +100,15 @@ def test_the_distance_does_not_depend_on_other_samples(training: TrainingPaths) 
     rows = training.paths[::7] + 0.01
     together = nearest_distance(rows, training.paths)
     assert torch.equal(together[3:4], nearest_distance(rows[3:4], training.paths))
+
+
+def test_among_many_the_nearest_is_the_same(training: TrainingPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In blocks of 200, whose products are float32, as in one exact pass."""
+    rows = torch.cat([training.paths[::9] + 0.01 * torch.randn(len(training.paths[::9]), 1), training.paths[:5]])
+    exact = nearest_distance(rows, training.paths)
+    monkeypatch.setattr(memorisation, "EXACT", 200)
+    torch.testing.assert_close(nearest_distance(rows, training.paths), exact, rtol=1e-6, atol=0.0)
+    assert nearest_distance(rows, training.paths)[-5:].tolist() == [0.0] * 5
 
 
 # null
