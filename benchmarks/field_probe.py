@@ -33,7 +33,7 @@ from benchmarks.probes import FORM, NOISE, STRETCH, noisy, split
 from trainables.data.canonical import Movements, encode, usable
 from trainables.data.dataset import observe_recordings
 from trainables.data.observation import Events
-from trainables.data.recordings import Recording, read_recordings
+from trainables.data.readers.recordings import Recording, read_recordings
 from trainables.data.retime import change_duration
 from trainables.detector.dataset.external_bots import read_bots
 from trainables.eval.features.mime import MIME_FEATURES, mime_features, observed_mime_features

@@ -21,7 +21,7 @@ import requests
 from serve.client import HardNegatives
 from trainables.data.config import CanonicalConfig, DataConfig
 from trainables.data.dataset import load_splits
-from trainables.data.recordings import read_recordings
+from trainables.data.readers.recordings import read_recordings
 
 FOLDER = Path("results/tutorial")
 STEPS = int(os.environ.get("TUTORIAL_STEPS", "500"))  # per epoch

@@ -14,7 +14,7 @@ from serve.jobs import MAX_DURATION_S, BadRequestError
 from serve.models import Models, ServedDetector
 from trainables.data.canonical import Movements, encode, usable
 from trainables.data.dataset import observe_recordings
-from trainables.data.recordings import Recording
+from trainables.data.readers.recordings import Recording
 
 
 def score(models: Models, recordings: Sequence[Recording]) -> list[float]:

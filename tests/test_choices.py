@@ -9,7 +9,7 @@ import pytest
 from platform.study.samplers import SAMPLERS as STUDY_SAMPLERS
 from trainables.contrastive.negatives import SOURCES
 from trainables.contrastive.ranking import NORMALISATIONS, RANKING_LOSSES
-from trainables.data.recordings import READERS
+from trainables.data.readers.recordings import READERS
 from trainables.data.representation import REPRESENTATIONS
 from trainables.detector.bots import FAMILIES
 from trainables.diffusion.noise.schedule import PREDICTIONS, SCHEDULES

@@ -33,7 +33,7 @@ from tests.serve.published import KIND, STRAIGHTNESS, Straightness, detector, pu
 from trainables.data.canonical import decode, encode, with_deltas
 from trainables.data.config import RATE_HZ
 from trainables.data.dataset import observe_recordings
-from trainables.data.recordings import Recording
+from trainables.data.readers.recordings import Recording
 from trainables.diffusion.api import generate_diffusion_samples
 from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.diffusion.sampling_config import SamplingChanges

@@ -14,7 +14,7 @@ from typing import Annotated
 from trainables.core.bounds import Choice, Distinct, PositiveFloat, PositiveInt, Range, Share, check
 from trainables.core.config import require
 
-SOURCE_NAMES = ("cursory", "balabit", "sapimouse", "table")  # the keys of `trainables.data.recordings.READERS`
+SOURCE_NAMES = ("cursory", "balabit", "sapimouse", "table")  # the keys of `trainables.data.readers.recordings.READERS`
 DEFAULT_SOURCE = SOURCE_NAMES[0]
 SPLITS = ("train", "validation", "test", "holdout")
 EVALUATION_SPLITS = SPLITS[1:]  # all but the training split

@@ -30,7 +30,7 @@ from trainables.data.companding import compand, expand
 from trainables.data.config import CONDITION_WIDTH, FOLD_SPLITS, MEASURED_CONDITIONS, SPLITS, DataConfig, Fold
 from trainables.data.folds import folds_of_users
 from trainables.data.observation import Events, observe
-from trainables.data.recordings import Recording, read_data
+from trainables.data.readers.recordings import Recording, read_data
 from trainables.data.sources import TRAINED_ON_ONLY
 from trainables.data.users import capped, effective_users
 

@@ -28,8 +28,16 @@ from trainables.core.config import ConfigError
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits
 from trainables.data.observation import Events, observe
-from trainables.data.recordings import RecordingError, read_data
-from trainables.data.rows import error_at, numbered, numbers, positive_or_unknown, read_csv, require_columns, texts
+from trainables.data.readers.recordings import RecordingError, read_data
+from trainables.data.readers.rows import (
+    error_at,
+    numbered,
+    numbers,
+    positive_or_unknown,
+    read_csv,
+    require_columns,
+    texts,
+)
 
 ROW_ID = "row_id"
 SHOWN = 8  # figures of the hash of the data set in a row id

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainables.data.evaluation_rows import ROW_ID, require_once
-from trainables.data.recording_set import RecordingError, RecordingSet
-from trainables.data.rows import existing, numbered, numbers, read_csv, require_columns, texts
-from trainables.data.table import SIGNAL, read_movement_rows, require_non_decreasing
+from trainables.data.readers.recording_set import RecordingError, RecordingSet
+from trainables.data.readers.rows import existing, numbered, numbers, read_csv, require_columns, texts
+from trainables.data.readers.table import SIGNAL, read_movement_rows, require_non_decreasing
 
 COLUMNS = (*SIGNAL, ROW_ID)
 

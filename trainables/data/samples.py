@@ -27,7 +27,7 @@ from trainables.core.config import ConfigError, build
 from trainables.data.canonical import Canonical, Movements, decode, with_deltas
 from trainables.data.config import CONDITION_NAMES, CanonicalConfig
 from trainables.data.dataset import Statistics
-from trainables.data.recording_set import RecordingError
+from trainables.data.readers.recording_set import RecordingError
 
 METADATA = b"humouse"  # key of the record in the schema of a Parquet file
 ANGLE = "angle"  # column of the requested direction, radians

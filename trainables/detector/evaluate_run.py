@@ -18,7 +18,7 @@ from trainables.core.config import ConfigError, build
 from trainables.data.canonical import concatenate
 from trainables.data.config import DataConfig
 from trainables.data.dataset import DataSplits, load_splits, split_of
-from trainables.data.recordings import Recording, read_data
+from trainables.data.readers.recordings import Recording, read_data
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import NegativesConfig
 from trainables.detector.dataset.external_bots import read_bots

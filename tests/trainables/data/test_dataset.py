@@ -42,7 +42,7 @@ from trainables.data.dataset import (
     one_pass,
     split_of,
 )
-from trainables.data.recordings import read_data, read_recordings
+from trainables.data.readers.recordings import read_data, read_recordings
 from trainables.data.users import effective_users
 from trainables.generation.conditions import NO_SOURCE
 

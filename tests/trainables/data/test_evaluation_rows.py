@@ -19,7 +19,7 @@ from trainables.data.evaluation_rows import (
     rows_of,
     write_evaluation_table,
 )
-from trainables.data.recordings import RecordingError
+from trainables.data.readers.recordings import RecordingError
 
 DATA = DataConfig()
 SHA256 = "3f2a91c0" + "0" * 56

@@ -11,7 +11,7 @@ from torch import Tensor
 from trainables.data.canonical import TENSORS, Canonical
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits, split_of
-from trainables.data.recordings import read_recordings
+from trainables.data.readers.recordings import read_recordings
 from trainables.detector.config import DetectorConfig, DetectorModelConfig, NegativesConfig, OptimConfig
 from trainables.training.checkpoint import load_checkpoint
 from trainables.training.trainable import Epoch

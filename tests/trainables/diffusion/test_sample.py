@@ -19,7 +19,7 @@ from trainables.data.canonical import Movements, usable
 from trainables.data.config import CONDITION_NAMES, CanonicalConfig, DataConfig
 from trainables.data.dataset import observe_recordings
 from trainables.data.evaluation_rows import evaluation_table, write_evaluation_table
-from trainables.data.recordings import RecordingError, read_recordings
+from trainables.data.readers.recordings import RecordingError, read_recordings
 from trainables.data.samples import PARTS, part_of
 from trainables.diffusion.api import SamplingConfig, generate_diffusion_samples, load_generator
 from trainables.diffusion.config import DiffusionConfig, ModelConfig

@@ -15,7 +15,7 @@ from tests.trainables.data.source_tables import write_sources
 from trainables.core.config import ConfigError, build
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits
-from trainables.data.recordings import LEFT_OUT
+from trainables.data.readers.recordings import LEFT_OUT
 from trainables.detector.api import load_trained_detector
 from trainables.detector.config import DetectorConfig, DetectorModelConfig
 from trainables.detector.train import epochs as detector_epochs

@@ -23,8 +23,8 @@ from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
 from trainables.data.dataset import observe_recordings
-from trainables.data.recordings import Recording, RecordingError, read_recordings
-from trainables.data.rows import error_at, existing, require_columns
+from trainables.data.readers.recordings import Recording, RecordingError, read_recordings
+from trainables.data.readers.rows import error_at, existing, require_columns
 from trainables.eval.generation.movement_reader import canonicalise
 
 COLUMNS = ("style", "trajectory_id", "t_ms", "x", "y")

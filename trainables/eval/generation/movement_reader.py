@@ -4,7 +4,7 @@
 
 Recordings and samples pass the same functions, and movements that are left out are counted by reason. Files of samples:
 
-    .parquet, .csv   the tables of the data reader (`trainables.data.table`): t_ms, x, y, user, session. One row per
+    .parquet, .csv   tables (`trainables.data.readers.table`): t_ms, x, y, user, session. One row per
                      movement with lists is one movement; one row per event is segmented into movements, so let each
                      movement be its own session.
     .npy             [N, P, 3] with (t_ms, x, y) per point; a movement of fewer than P points ends in rows of NaN.
@@ -37,7 +37,7 @@ from trainables.data.canonical import Canonical, Movements, decode, encode, usab
 from trainables.data.config import CONDITION_NAMES, MEASURED_CONDITIONS, CanonicalConfig
 from trainables.data.dataset import DataSplits, observe_recordings
 from trainables.data.named_rows import has_row_ids, read_named_rows
-from trainables.data.recordings import Recording, RecordingError, RecordingSet, read_recordings
+from trainables.data.readers.recordings import Recording, RecordingError, RecordingSet, read_recordings
 from trainables.data.samples import is_standardised, read_standardised, record_of
 
 

@@ -11,7 +11,7 @@ from tests.shared_data import SHARED
 from trainables.core.config import ConfigError
 from trainables.data.config import CanonicalConfig, DataConfig
 from trainables.data.dataset import load_splits, split_of
-from trainables.data.recordings import RecordingError
+from trainables.data.readers.recordings import RecordingError
 from trainables.detector.bots import FAMILIES
 from trainables.detector.dataset.external_bots import (
     ORIGINS,

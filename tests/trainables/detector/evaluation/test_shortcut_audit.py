@@ -13,7 +13,7 @@ from trainables.data.canonical import Canonical, concatenate, encode, usable
 from trainables.data.config import CanonicalConfig, DataConfig
 from trainables.data.dataset import load_splits, observe_recordings, split_of
 from trainables.data.observation import PERIOD_MS
-from trainables.data.recordings import Recording, read_recordings
+from trainables.data.readers.recordings import Recording, read_recordings
 from trainables.detector.dataset.external_bots import ORIGINS, read_bots
 from trainables.detector.evaluation.nuisance_features import RAW, raw_nuisances
 from trainables.detector.evaluation.shortcut_audit import Audit, audit, exposure

@@ -23,8 +23,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from trainables.data.recording_set import Recording, RecordingError, RecordingSet, concatenate
-from trainables.data.rows import (
+from trainables.data.readers.recording_set import Recording, RecordingError, RecordingSet, concatenate
+from trainables.data.readers.rows import (
     error_at,
     existing,
     numbered,
@@ -34,8 +34,8 @@ from trainables.data.rows import (
     require_columns,
     texts,
 )
-from trainables.data.segment import DEFAULT_RULE, MovementRule
-from trainables.data.stream import Stream, aim_at, movements_of
+from trainables.data.readers.segment import DEFAULT_RULE, MovementRule
+from trainables.data.readers.stream import Stream, aim_at, movements_of
 
 SIGNAL = ("t_ms", "x", "y")
 REQUIRED = (*SIGNAL, "user", "session")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from trainables.data.recording_set import FloatArray, Recording, RecordingSet
-from trainables.data.segment import DEFAULT_RULE, MovementRule, cut, is_jump
+from trainables.data.readers.recording_set import FloatArray, Recording, RecordingSet
+from trainables.data.readers.segment import DEFAULT_RULE, MovementRule, cut, is_jump
 
 JUMP = "leap (cut there)"
 CLOCK_BACK = "clock went back (cut there)"

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from trainables.core.config import require
 from trainables.data.config import DataConfig, SourceConfig
-from trainables.data.cursory import read_cursory
-from trainables.data.raw import read_balabit, read_sapimouse
-from trainables.data.recording_set import Recording, RecordingError, RecordingSet, concatenate, drop_table
+from trainables.data.readers.cursory import read_cursory
+from trainables.data.readers.raw import read_balabit, read_sapimouse
+from trainables.data.readers.recording_set import Recording, RecordingError, RecordingSet, concatenate, drop_table
+from trainables.data.readers.table import read_table
 from trainables.data.sources import TRAINED_ON_ONLY, laboratory_of
-from trainables.data.table import read_table
 
 __all__ = [
     "READERS",

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from tests.shared_data import SHARED
-from trainables.data.recordings import RecordingError, RecordingSet, read_recordings
-from trainables.data.segment import SLOW_SESSION
-from trainables.data.stream import STILL
-from trainables.data.table import TOO_SHORT
+from trainables.data.readers.recordings import RecordingError, RecordingSet, read_recordings
+from trainables.data.readers.segment import SLOW_SESSION
+from trainables.data.readers.stream import STILL
+from trainables.data.readers.table import TOO_SHORT
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the recordings in ../shared/data are not here")
 

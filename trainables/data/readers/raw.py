@@ -23,10 +23,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from trainables.data.recording_set import RecordingError, RecordingSet, concatenate
-from trainables.data.rows import existing, numbers, read_csv, texts
-from trainables.data.segment import DEFAULT_RULE, MovementRule
-from trainables.data.stream import Stream, movements_of
+from trainables.data.readers.recording_set import RecordingError, RecordingSet, concatenate
+from trainables.data.readers.rows import existing, numbers, read_csv, texts
+from trainables.data.readers.segment import DEFAULT_RULE, MovementRule
+from trainables.data.readers.stream import Stream, movements_of
 
 NOWHERE_PX = 65535
 DUPLICATE = "row repeats the row before"

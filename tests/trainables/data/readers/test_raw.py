@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.shared_data import SHARED
-from trainables.data.raw import (
+from trainables.data.readers.raw import (
     DUPLICATE,
     NOT_A_MOVE,
     NOWHERE,
@@ -15,9 +15,9 @@ from trainables.data.raw import (
     read_balabit,
     read_sapimouse,
 )
-from trainables.data.recordings import RecordingError
-from trainables.data.segment import SLOW_SESSION, MovementRule
-from trainables.data.stream import CLOCK_BACK, JUMP, STILL
+from trainables.data.readers.recordings import RecordingError
+from trainables.data.readers.segment import SLOW_SESSION, MovementRule
+from trainables.data.readers.stream import CLOCK_BACK, JUMP, STILL
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the recordings in ../shared/data are not here")
 

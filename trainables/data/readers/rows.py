@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from trainables.data.recording_set import RecordingError
+from trainables.data.readers.recording_set import RecordingError
 
 
 def error_at(path: Path, row: int, law: str) -> RecordingError:

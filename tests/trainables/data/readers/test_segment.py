@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from trainables.core.config import ConfigError
-from trainables.data.segment import (
+from trainables.data.readers.segment import (
     JUMP_MS,
     JUMP_PX,
     PAUSE_MS,
