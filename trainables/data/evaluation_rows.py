@@ -28,6 +28,7 @@ from trainables.core.config import ConfigError
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_splits
 from trainables.data.observation import Events, observe
+from trainables.data.readers.files import file_of
 from trainables.data.readers.recordings import RecordingError, read_data
 from trainables.data.readers.rows import (
     error_at,
@@ -149,7 +150,7 @@ def read_evaluation_table(path: Path) -> EvaluationRows:
     """
     required = (ROW_ID, "source", *NUMBERS, WIDTH, ANGLE)
     if path.suffix.lower() == ".csv":
-        frame = read_csv(path, required, (ROW_ID, "source"))
+        frame = read_csv(file_of(path), required, (ROW_ID, "source"))
     else:
         try:
             require_columns(path, pq.read_schema(path).names, required)

@@ -1,25 +1,35 @@
 """Recordings of users by source: the one entry of recorded movements.
 
-    source        what is read                                            movements
-    "cursory"     what the installed package carries; takes no path       as they are
-    "balabit"     session files of the Balabit challenge, or a folder     cut from the stream
-    "sapimouse"   session files of SapiMouse, or a folder                 cut from the stream
-    "table"       a CSV or Parquet file of one's own                      cut from events, or as they are
+    source          what is read                                                movements
+    "cursory"       what the installed package carries; takes no path           as they are
+    "balabit"       session files of the Balabit challenge                      cut from the stream
+    "sapimouse"     session files of SapiMouse                                  cut from the stream
+    "table"         CSV, Parquet or JSON lines of one's own                     cut from events, or rows
+    "page"          files that the page of the service saves                    cut at targets
+    "events"        logs of raw events: pynput, DOM pointer events              cut from the stream
+    "mousetracker"  .mt files of MouseTracker                                   one per trial
+    "mousetrap"     exports of OpenSesame and lab.js with the mousetrap plugin  one per trial, cut at pauses
+    "jspsych"       exports of jsPsych with its mouse tracking extension        one per trial, cut at pauses
 
 The same user has the same `user` value in every source ("sapimouse/user64"), so that a split by user holds across them.
 Several sources are read one after the other.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from trainables.core.config import require
 from trainables.data.config import DataConfig, SourceConfig
 from trainables.data.readers.cursory import read_cursory
-from trainables.data.readers.raw import read_balabit, read_sapimouse
+from trainables.data.readers.events import EVENTS_READER
+from trainables.data.readers.jspsych import JSPSYCH_READER
+from trainables.data.readers.mousetracker import MOUSETRACKER_READER
+from trainables.data.readers.mousetrap import MOUSETRAP_READER
+from trainables.data.readers.raw import BALABIT_READER, SAPIMOUSE_READER
+from trainables.data.readers.reader import Reader, ReaderOptions
 from trainables.data.readers.recording_set import Recording, RecordingError, RecordingSet, concatenate, drop_table
-from trainables.data.readers.table import read_table
+from trainables.data.readers.table import PAGE_READER, TABLE_READER
 from trainables.data.sources import TRAINED_ON_ONLY, laboratory_of
 
 __all__ = [
@@ -34,23 +44,40 @@ __all__ = [
 ]
 
 LEFT_OUT = "of a source that is left out"  # reason of a dropped movement
-READERS: dict[str, Callable[[Path | None], RecordingSet]] = {
-    "cursory": read_cursory,
-    "balabit": read_balabit,
-    "sapimouse": read_sapimouse,
-    "table": read_table,
+READERS: dict[str, Reader] = {
+    "cursory": Reader(lambda path, options: read_cursory(path), "the recordings inside the installed package"),
+    "balabit": BALABIT_READER,
+    "sapimouse": SAPIMOUSE_READER,
+    "table": TABLE_READER,
+    "page": PAGE_READER,
+    "events": EVENTS_READER,
+    "mousetracker": MOUSETRACKER_READER,
+    "mousetrap": MOUSETRAP_READER,
+    "jspsych": JSPSYCH_READER,
 }
 
 
-def read_recordings(source: str, path: Path | None = None) -> RecordingSet:
+def read_recordings(source: str, path: Path | None = None, *, time_unit: str = "ms") -> RecordingSet:
     """Read the movements of a source.
 
+    Args:
+        path: A file, a folder, a zip archive or a glob; None for the embedded recordings.
+        time_unit: Of the time stamps in the files of `table` and `events`: ms, s, us or ns.
+
     Raises:
-        RecordingError: an unknown source, a path that is missing or not wanted, or whatever the reader finds wrong.
+        RecordingError: an unknown source, a path that is missing or not wanted, an option of another reader, or
+            whatever the reader finds wrong.
     """
     if source not in READERS:
         raise RecordingError(f"expected `source` to be one of {', '.join(READERS)}, but got {source!r}")
-    return READERS[source](path)
+    reader = READERS[source]
+    options = ReaderOptions(time_unit)
+    for name, value in vars(options).items():
+        if name not in reader.options and value != getattr(ReaderOptions, name):
+            users = ", ".join(other for other, record in READERS.items() if name in record.options)
+            law = f"expected no `{name}` with source={source}, whose files have one of their own"
+            raise RecordingError(f"{law}, but got {name}={value}; leave it out (it is for {users})")
+    return reader.read(path, options)
 
 
 def read_data(config: DataConfig) -> RecordingSet:
@@ -64,7 +91,8 @@ def read_data(config: DataConfig) -> RecordingSet:
     if config.sources:
         found = concatenate(map(_read, config.sources))
     else:
-        found = read_recordings(config.source, Path(config.path) if config.path else None)
+        path = Path(config.path) if config.path else None
+        found = read_recordings(config.source, path, time_unit=config.time_unit)
     return without(found, config.leave_out) if config.leave_out else found
 
 
@@ -86,7 +114,8 @@ def without(found: RecordingSet, leave_out: Sequence[str]) -> RecordingSet:
 
 def _read(source: SourceConfig) -> RecordingSet:
     """Return the movements of one of several sources; a user without a "/" in the name is given the source's name."""
-    found = read_recordings(source.reader, Path(source.path) if source.path else None)
+    path = Path(source.path) if source.path else None
+    found = read_recordings(source.reader, path, time_unit=source.time_unit)
     if source.name is None:
         return found
     kept = sorted({recording.source for recording in found.recordings} & TRAINED_ON_ONLY.keys())

@@ -37,7 +37,9 @@ from trainables.data.canonical import Canonical, Movements, decode, encode, usab
 from trainables.data.config import CONDITION_NAMES, MEASURED_CONDITIONS, CanonicalConfig
 from trainables.data.dataset import DataSplits, observe_recordings
 from trainables.data.named_rows import has_row_ids, read_named_rows
-from trainables.data.readers.recordings import Recording, RecordingError, RecordingSet, read_recordings
+from trainables.data.readers.recordings import Recording, RecordingError, RecordingSet
+from trainables.data.readers.segment import SAMPLE_RULE
+from trainables.data.readers.table import read_table
 from trainables.data.samples import is_standardised, read_standardised, record_of
 
 
@@ -116,7 +118,7 @@ def read_movements(path: Path) -> Observed:
 
 
 def _read_table(path: Path) -> RecordingSet:
-    return read_recordings("table", path)
+    return read_table(path, rule=SAMPLE_RULE)
 
 
 def _read_array(path: Path) -> RecordingSet:

@@ -190,7 +190,7 @@ def test_another_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 def test_an_unknown_source_and_a_path_too_many_or_missing(tmp_path: Path) -> None:
     with pytest.raises(
-        RecordingError, match="expected `source` to be one of cursory, balabit, sapimouse, table, but got 'cursori'"
+        RecordingError, match=r"expected `source` to be one of cursory, balabit, sapimouse, .*, but got 'cursori'"
     ):
         read_recordings("cursori")
     with pytest.raises(RecordingError, match="expected no `path` with source=cursory"):
