@@ -163,7 +163,8 @@ def _by_touch(file: InputFile, frame: pd.DataFrame) -> BoolArray | None:
 def _about(header: Header) -> str:
     time = next((name for name in TIME_COLUMNS if header.has(name)), None)
     position = next((pair for pair in POSITION_COLUMNS if header.has(*pair)), None)
-    if header.suffix not in SUFFIXES or time is None or position is None or header.has("t_ms", "user", "session"):
+    table = header.suffix != ".json" and header.has("t_ms", "x", "y", "user", "session")
+    if header.suffix not in SUFFIXES or time is None or position is None or table:
         return ""
     return f"columns {time}, {', '.join(position)}"
 

@@ -102,6 +102,17 @@ def file_of(path: Path) -> InputFile:
     return InputFile(path, "", stem_of(path.name), path.read_bytes, alone=True)
 
 
+def all_files(path: Path) -> list[InputFile]:
+    """Return the file that a path names, or all files in a folder, in an archive or of a glob but hidden ones.
+
+    Raises:
+        RecordingError: There is nothing.
+    """
+    if path.is_file() and path.suffix.lower() not in FOLDERS:
+        return [file_of(path)]
+    return [file for file in _inside(path) if not _is_hidden(file.path)]
+
+
 def files_of(path: Path | None, source: str, suffixes: Sequence[str], pattern: str = "") -> list[InputFile]:
     """Return the files to read; a file that is named itself is returned whatever its suffix.
 
@@ -113,9 +124,9 @@ def files_of(path: Path | None, source: str, suffixes: Sequence[str], pattern: s
     """
     if path is None:
         raise RecordingError(f"expected a `path` with source={source}, but got none; add path=FILE")
-    if path.is_file() and path.suffix.lower() not in FOLDERS:
-        return [file_of(path)]
-    found = [file for file in _inside(path) if not _is_hidden(file.path)]
+    found = all_files(path)
+    if found and found[0].alone:
+        return found
     if pattern:
         return _required(path, [file for file in found if fnmatch(file.name, pattern)], f"userN/{pattern}")
     chosen = [file for file in found if file.suffix in suffixes]

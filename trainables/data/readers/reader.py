@@ -20,13 +20,11 @@ class Header:
 
     Attributes:
         suffix: Of the file in lower case, before `.gz`.
-        columns: Names of the columns, or of the keys of the first record, folded.
-        line: The first line of a text file.
+        columns: Names of the columns, or keys of the objects, folded.
     """
 
     suffix: str
     columns: tuple[str, ...] = ()
-    line: str = ""
 
     def has(self, *names: str) -> bool:
         """Return whether all names are columns."""

@@ -49,7 +49,7 @@ def require_distinct(path: Path, names: Sequence[str]) -> None:
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise RecordingError(
-            f"{path}: expected each column once, but got {', '.join(twice)} twice; remove or rename it"
+            f"{path}: expected each column once, but got {', '.join(twice)} twice; remove or rename one"
         )
 
 

@@ -6,6 +6,7 @@ the defects of recorders (`cleaning`) and is kept when it resembles a deliberate
 and is counted.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ class MovementRule:
     minimum_duration_ms: float = 100.0  # below it no visual feedback is possible: a twitch
     minimum_distance_px: float = 30.0  # net; below it whole pixels dominate the shape
     maximum_duration_ms: float = 6000.0  # longer is browsing, not one movement (the default data end at 5.5 s)
+    longest_leap_px: float = JUMP_PX  # within `JUMP_MS`; infinite for trials, which the experiment has separated
     recorded: bool = True  # pass the rules for the defects of recorders; samples of a model are taken as they are
 
     def __post_init__(self) -> None:
@@ -73,6 +75,7 @@ class MovementRule:
 
 DEFAULT_RULE = MovementRule()
 SAMPLE_RULE = MovementRule(recorded=False)
+TRIAL_RULE = MovementRule(longest_leap_px=math.inf)
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ def cut(
     Args:
         by_touch: [P] Whether an event is of a finger or a pen; None where the recorder does not say so.
     """
-    parts = segment(t_ms, x, y, is_break)
+    parts = segment(t_ms, x, y, is_break, jump_px=rule.longest_leap_px)
     if not parts:
         return Cut((), (), 0, {}, 0)
     if median_step_ms(t_ms, parts) > SLOWEST_STEP_MS:

@@ -40,12 +40,13 @@ def movements_of(stream: Stream, rule: MovementRule = DEFAULT_RULE) -> Recording
     stream = _at(stream, ~earlier)
     movements = cut(stream.t_ms, stream.x, stream.y, stream.is_break, rule, stream.by_touch)
     recordings = tuple(_take(stream, *one) for one in zip(movements.kept, movements.begin_ms, strict=True))
+    leaps = is_jump(stream.t_ms, stream.x, stream.y, rule.longest_leap_px)
     starts = zip(movements.kept, movements.begin_ms, strict=True)
     counts = Counter(stream.repaired_events) + Counter(
         {
             SAME_TIME: int(earlier.sum()),
             CLOCK_BACK_BETWEEN: int((np.diff(stream.t_ms) < 0)[stream.is_break[1:]].sum()),
-            JUMP: int(is_jump(stream.t_ms, stream.x, stream.y)[~stream.is_break].sum()),  # a drag moves it too
+            JUMP: int(leaps[~stream.is_break].sum()),  # a drag moves it too
             STILL: movements.still_events,
             SILENT_START: sum(bool(begin > stream.t_ms[part.start]) for part, begin in starts),
         }

@@ -9,7 +9,7 @@ import pandas as pd
 from trainables.data.readers.files import InputFile
 from trainables.data.readers.recording_set import FloatArray, RecordingSet, concatenate
 from trainables.data.readers.rows import error_at
-from trainables.data.readers.segment import DEFAULT_RULE, PAUSE_MS, MovementRule
+from trainables.data.readers.segment import PAUSE_MS, TRIAL_RULE, MovementRule
 from trainables.data.readers.stream import NOT_A_MOVE, Stream, movements_of
 
 NO_TRACK = "trial without a track"
@@ -69,9 +69,10 @@ def _first_column(frame: pd.DataFrame, names: Iterable[str]) -> pd.Series | None
     return None
 
 
-def movements_of_trials(source: str, trials: Iterable[Trial], rule: MovementRule = DEFAULT_RULE) -> RecordingSet:
+def movements_of_trials(source: str, trials: Iterable[Trial], rule: MovementRule = TRIAL_RULE) -> RecordingSet:
     """Return the movements of trials, in the order of their users and sessions; a trial ends a movement.
 
+    A trial is not cut at a leap: a recorder that asks for the position more often than it changes shows a fast hand so.
     Trials without a track, or of unequal numbers of values, are dropped and counted. All trials of one user's session
     have one screen, whose edges are found from all of them.
     """
