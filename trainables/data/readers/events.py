@@ -11,6 +11,7 @@ movements are kept. Without a column for the user it is the folder or the file, 
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +63,7 @@ def read_events(
 
 def _read_file(file: InputFile, options: ReaderOptions, rule: MovementRule) -> RecordingSet:
     frame = _frame(file)
-    time = _required(file, frame, TIME_COLUMNS, "times")
+    time = _required(file, frame, TIME_COLUMNS)
     x, y = _positions(file, frame)
     is_move, other = _moves(file, frame)
     names = _names(file, frame)
@@ -96,20 +97,20 @@ def _first(frame: pd.DataFrame, names: Sequence[str]) -> str | None:
     return next((name for name in names if name in frame.columns), None)
 
 
-def _required(file: InputFile, frame: pd.DataFrame, names: Sequence[str], what: str) -> str:
-    found = _first(frame, names)
-    if found is None:
-        present = ", ".join(str(name) for name in frame.columns) or "none"
-        law = f"expected a column of {what} ({', '.join(names)})"
-        raise RecordingError(f"{file.path}: {law}, but got {present}; rename one in the header line")
-    return found
+def _required(file: InputFile, frame: pd.DataFrame, names: Sequence[str]) -> str:
+    return _first(frame, names) or _refuse(file, frame, f"a column of times ({', '.join(names)})")
 
 
 def _positions(file: InputFile, frame: pd.DataFrame) -> tuple[str, str]:
-    """Return the first pair of columns of positions that is there; without one, `x` is missing."""
-    pairs = (pair for pair in POSITION_COLUMNS if {*pair} <= set(frame.columns))
-    found = next(pairs, None)
-    return found or (_required(file, frame, [x for x, _ in POSITION_COLUMNS], "positions"), POSITION_COLUMNS[0][1])
+    """Return the first pair of columns of positions that is there."""
+    found = next((pair for pair in POSITION_COLUMNS if {*pair} <= set(frame.columns)), None)
+    pairs = ", ".join(f"{x} and {y}" for x, y in POSITION_COLUMNS)
+    return found or _refuse(file, frame, f"two columns of positions ({pairs})")
+
+
+def _refuse(file: InputFile, frame: pd.DataFrame, law: str) -> NoReturn:
+    present = ", ".join(str(name) for name in frame.columns) or "none"
+    raise RecordingError(f"{file.path}: expected {law}, but got {present}; rename those of the log in its header")
 
 
 def _names(file: InputFile, frame: pd.DataFrame) -> pd.DataFrame:

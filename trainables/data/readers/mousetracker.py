@@ -63,7 +63,7 @@ def _section(path: Path, lines: list[str], title: str) -> Rows:
     for name in (SUBJECT, ORDER, LAST):
         if name not in header:
             raise RecordingError(
-                f"{path}, row {at + 2}: expected a column {name} in {title!r}, but got none; correct it"
+                f"{path}, row {at + 2}: expected a column {name} in {title!r}, but got none; export the file again"
             )
     subject, order, leading = header.index(SUBJECT), header.index(ORDER), header.index(LAST) + 1
     rows: Rows = {}

@@ -19,11 +19,16 @@ def path(points: int = POINTS) -> tuple[Floats, Floats]:
     return np.rint(100 + 400 * along), np.rint(300 + 4 * share + 30 * np.sin(np.pi * share))
 
 
+def clock(points: int = POINTS, step_ms: float = STEP_MS) -> Floats:
+    """Regular time stamps in milliseconds from 0."""
+    return step_ms * np.arange(points, dtype=np.float64)
+
+
 def stream(movements: int = 3, points: int = POINTS) -> pd.DataFrame:
     """Events of movements that each begin at one place, as trials do."""
     x, y = path(points)
     begins = (points * STEP_MS + WAIT_MS) * np.arange(movements)
-    t_ms = (begins[:, None] + STEP_MS * np.arange(points)).ravel()
+    t_ms = (begins[:, None] + clock(points)).ravel()
     return pd.DataFrame({"t_ms": t_ms, "x": np.tile(x, movements), "y": np.tile(y, movements)})
 
 
@@ -102,7 +107,7 @@ def write_mousetracker(folder: Path) -> Path:
     """Write a file of MouseTracker, each trial with a rest at its beginning."""
     x, y = (np.concatenate([np.full(10, axis[0]), axis]) for axis in path())
     file = folder / "7_200101_1200.mt"
-    file.write_text(mousetracker_text([(STEP_MS * (1 + np.arange(len(x))), x, y)] * 3), encoding="utf-8")
+    file.write_text(mousetracker_text([(STEP_MS + clock(len(x)), x, y)] * 3), encoding="utf-8")
     return file
 
 
@@ -112,7 +117,7 @@ def write_mousetrap(folder: Path) -> Path:
     rows = [
         {
             "subject_nr": 4,
-            "timestamps_get_response": json.dumps((90_000.0 + number * 5000 + STEP_MS * np.arange(POINTS)).tolist()),
+            "timestamps_get_response": json.dumps((90_000.0 + number * 5000 + clock()).tolist()),
             "xpos_get_response": json.dumps((x - 640).tolist()),
             "ypos_get_response": json.dumps((y - 360).tolist()),
         }

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.shared_data import CASES
-from tests.trainables.data.readers.examples import POINTS, STEP_MS, events, path
+from tests.trainables.data.readers.examples import POINTS, STEP_MS, clock, events, path
 from trainables.data.readers.cleaning import CLOCK_BACK, EDGE, SAME_TIME, SILENT_START, TOUCH
 from trainables.data.readers.recordings import RecordingError, RecordingSet, read_recordings
 
@@ -134,7 +134,7 @@ def taps(users: int = 1) -> pd.DataFrame:
     """Drags of a finger, which comes down somewhere else after each."""
     x, y = path(24)
     parts = [
-        pd.DataFrame({"t_ms": 2000.0 * number + STEP_MS * np.arange(24), "x": x + goal, "y": y})
+        pd.DataFrame({"t_ms": 2000.0 * number + clock(24), "x": x + goal, "y": y})
         for number, goal in enumerate((0, 700, 250, 900, 480, 130))
     ]
     return pd.concat(parts).assign(user="u1", session="s1")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.trainables.data.readers.examples import path
+from tests.trainables.data.readers.examples import clock, path
 from trainables.data.readers.cleaning import (
     EDGE_EVENTS,
     EDGE_MS,
@@ -29,7 +29,7 @@ def held(speed: float, events: int, step_ms: float = 16.0, along: float = 3.0) -
     """A movement to x = 500 at a speed in px per ms that stops dead there for some events while y moves on."""
     before = np.arange(500.0 - 10 * speed * step_ms, 500.0 - 1e-9, speed * step_ms)
     x = np.concatenate([before, np.full(events, 500.0), [499.0, 496.0]])
-    return step_ms * np.arange(len(x)), x, along * np.arange(len(x))
+    return clock(len(x), step_ms), x, clock(len(x), along)
 
 
 def pressed(track: tuple[Floats, Floats, Floats]) -> bool:
@@ -80,15 +80,15 @@ def test_a_movement_that_slows_down_before_it_turns_is_not_pressed(
     across = bend_px * np.sin(np.pi * share) ** 2
     x = np.rint(np.cos(turn) * along - np.sin(turn) * across)
     y = np.rint(np.sin(turn) * along + np.cos(turn) * across)
-    assert not pressed((step_ms * np.arange(points), x, y))
+    assert not pressed((clock(points, step_ms), x, y))
 
 
 @given(
-    gap_ms=st.floats(1.0, 250.0),
+    gap_ms=st.integers(1, 250),
     step_ms=st.sampled_from([7.0, 10.0, 16.0]),
     points=st.integers(3, 40),
 )
-def test_a_silent_start_is_cut_to_one_median_step_and_no_other(gap_ms: float, step_ms: float, points: int) -> None:
+def test_a_silent_start_is_cut_to_one_median_step_and_no_other(gap_ms: int, step_ms: float, points: int) -> None:
     t_ms = np.concatenate([[0.0], gap_ms + step_ms * np.arange(points - 1)])
     x = np.arange(float(points)) ** 2
     begin = start_ms(t_ms, x, np.zeros(points))
@@ -138,6 +138,6 @@ def test_the_limits_of_a_jump() -> None:
 
 def test_the_example_keeps_all_rules() -> None:
     x, y = path()
-    t_ms = 16.0 * np.arange(len(x))
+    t_ms = clock(len(x))
     assert not pressed((t_ms, x, y))
     assert start_ms(t_ms, x, y) == 0.0
