@@ -22,10 +22,10 @@ from pathlib import Path
 from trainables.core.config import require
 from trainables.data.config import DataConfig, SourceConfig
 from trainables.data.readers.cursory import read_cursory
-from trainables.data.readers.events import EVENTS_READER
-from trainables.data.readers.jspsych import JSPSYCH_READER
-from trainables.data.readers.mousetracker import MOUSETRACKER_READER
-from trainables.data.readers.mousetrap import MOUSETRAP_READER
+from trainables.data.readers.formats.events import EVENTS_READER
+from trainables.data.readers.formats.jspsych import JSPSYCH_READER
+from trainables.data.readers.formats.mousetracker import MOUSETRACKER_READER
+from trainables.data.readers.formats.mousetrap import MOUSETRAP_READER
 from trainables.data.readers.raw import BALABIT_READER, SAPIMOUSE_READER
 from trainables.data.readers.reader import Reader, ReaderOptions
 from trainables.data.readers.recording_set import Recording, RecordingError, RecordingSet, concatenate, drop_table

@@ -49,7 +49,7 @@ class TrialOwners:
             RecordingError: The row's cell is empty.
         """
         user = self._value(self._user, at, self._file.user)
-        return f"{self._file.collection}/{user}", self._value(self._session, at, self._file.stem)
+        return user, self._value(self._session, at, self._file.stem)
 
     def _value(self, column: pd.Series | None, at: int, stands_for: str) -> str:
         if column is None:

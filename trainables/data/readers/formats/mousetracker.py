@@ -5,7 +5,7 @@ The text has sections, each with a title, a header and one row per trial. Three 
 names, up to `timestamps`, and the track follows. The pointer is sampled regularly, at rest as well, so that a rest
 inside a trial stays a part of the movement, and the ends are trimmed.
 
-The user is "NAME/SUBJECT", of the folder or file that was read and the column `subjID`, the session the file's stem.
+The user is the column `subjID`, the session the stem of the file, the source the folder or file that was read.
 
 References: MouseTracker: Software for studying real-time mental processing using a computer mouse-tracking method
 (Freeman & Ambady, 2010), doi:10.3758/BRM.42.1.226.
@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from trainables.data.readers.files import InputFile, files_of
+from trainables.data.readers.formats.trials import Trial, movements_of_trials
 from trainables.data.readers.reader import Header, Reader, ReaderOptions
 from trainables.data.readers.recording_set import FloatArray, RecordingError, RecordingSet, concatenate
 from trainables.data.readers.rows import error_at, folded
-from trainables.data.readers.trials import Trial, movements_of_trials
 
 SUFFIX = ".mt"
 SECTIONS = ("RAW TRACKS (time)", "RAW TRACKS (X coordinates)", "RAW TRACKS (Y coordinates)")
@@ -51,7 +51,7 @@ def _read_file(file: InputFile) -> RecordingSet:
 
 def _trials(file: InputFile, times: Rows, xs: Rows, ys: Rows) -> Iterator[Trial]:
     for name, t_ms in times.items():
-        yield Trial(f"{file.collection}/{name[0]}", file.stem, t_ms, xs[name], ys[name])
+        yield Trial(name[0], file.stem, t_ms, xs[name], ys[name])
 
 
 def _section(path: Path, lines: list[str], title: str) -> Rows:

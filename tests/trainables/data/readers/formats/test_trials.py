@@ -21,10 +21,10 @@ from tests.trainables.data.readers.examples import (
     write_mousetrap,
 )
 from trainables.data.readers.cleaning import CLOCK_BACK, EDGE, SAME_TIME
+from trainables.data.readers.formats.trials import NO_TRACK, UNEQUAL, Trial, movements_of_trials
 from trainables.data.readers.recordings import RecordingError, RecordingSet, read_recordings
 from trainables.data.readers.segment import PAUSE_MS
 from trainables.data.readers.stream import NOT_A_MOVE, STILL
-from trainables.data.readers.trials import NO_TRACK, UNEQUAL, Trial, movements_of_trials
 
 Track = tuple[Floats, Floats, Floats]
 
@@ -101,9 +101,9 @@ def test_a_rest_inside_a_trial_that_is_sampled_at_rest_is_a_part_of_the_movement
     assert result.recordings[0].t_ms[-1] > 60 * STEP_MS > PAUSE_MS
 
 
-def test_users_of_mousetracker_are_subjects_of_the_folder_or_file(tmp_path: Path) -> None:
+def test_users_of_mousetracker_are_subjects_and_the_source_is_the_file(tmp_path: Path) -> None:
     result = mousetracker(tmp_path, [track()], subject="12")
-    assert [(r.source, r.user, r.session) for r in result.recordings] == [("7_1", "7_1/12", "7_1")]
+    assert [(r.source, r.user, r.session) for r in result.recordings] == [("7_1", "12", "7_1")]
 
 
 def test_trials_of_mousetracker_without_a_track_or_of_unequal_numbers_are_counted(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_trial_of_two_loggers_is_one_movement_and_the_equal_stamp_at_the_seam_
 def test_positions_around_the_centre_of_the_screen_stay_negative(tmp_path: Path) -> None:
     result = read_recordings("mousetrap", write_mousetrap(tmp_path))
     assert result.recordings[0].x.min() == 100 - 640
-    assert result.recordings[0].user == "subject-4/4"
+    assert result.recordings[0].user == "4"
 
 
 def test_lab_js_writes_columns_without_an_ending_and_rows_without_a_track(tmp_path: Path) -> None:
@@ -167,13 +167,19 @@ def test_lab_js_writes_columns_without_an_ending_and_rows_without_a_track(tmp_pa
         {"sender": "end"},
     ]
     result = mousetrap(tmp_path, rows)
-    assert (result.read, [(r.source, r.user, r.session) for r in result.recordings]) == (1, [("exp", "exp/exp", "exp")])
+    assert (result.read, [(r.source, r.user, r.session) for r in result.recordings]) == (1, [("exp", "exp", "exp")])
+
+
+def test_older_scripts_of_opensesame_name_the_columns_differently(tmp_path: Path) -> None:
+    t_ms, x, y = track()
+    result = mousetrap(tmp_path, [{"subject_nr": 101, "tTrajectory": t_ms, "xTrajectory": x, "yTrajectory": y}])
+    assert [(r.user, r.x[0]) for r in result.recordings] == [("101", 100.0)]
 
 
 def test_a_participant_that_one_row_names_is_that_of_all(tmp_path: Path) -> None:
     t_ms, x, y = track()
     trial: dict[str, Any] = {"timestamps": t_ms, "xpos": x, "ypos": y}
-    assert mousetrap(tmp_path, [{"participant": "ann"}, trial]).recordings[0].user == "exp/ann"
+    assert mousetrap(tmp_path, [{"participant": "ann"}, trial]).recordings[0].user == "ann"
     with pytest.raises(RecordingError, match="row 4: expected a value of `participant`, but got nothing; fill"):
         mousetrap(tmp_path, [{"participant": "ann"}, {"participant": "bob"}, trial])
 
@@ -205,14 +211,14 @@ def test_jspsych_as_json_and_as_csv_are_the_same(tmp_path: Path) -> None:
     results = [read_recordings("jspsych", tmp_path / name) for name in ("data.json", "data.csv")]
     for one, other in zip(*(result.recordings for result in results), strict=True):
         assert (one.user, one.t_ms.tolist(), one.x.tolist()) == (other.user, other.t_ms.tolist(), other.x.tolist())
-    assert results[0].recordings[0].user == "data/ann"
+    assert results[0].recordings[0].user == "ann"
 
 
 def test_lists_of_participants_are_joined(tmp_path: Path) -> None:
     rows = [[{"subject": name, "mouse_tracking_data": points(track())}] for name in ("ann", "bob")]
     file = tmp_path / "exp.json"
     file.write_text(json.dumps(rows))
-    assert [r.user for r in read_recordings("jspsych", file).recordings] == ["exp/ann", "exp/bob"]
+    assert [r.user for r in read_recordings("jspsych", file).recordings] == ["ann", "bob"]
 
 
 def test_a_press_ends_a_movement_and_is_counted(tmp_path: Path) -> None:

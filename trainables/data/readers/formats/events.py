@@ -118,8 +118,7 @@ def _names(file: InputFile, frame: pd.DataFrame) -> pd.DataFrame:
     user, session = _first(frame, USER_COLUMNS), _first(frame, SESSION_COLUMNS)
     users = texts(file.path, frame, user) if user else file.user
     sessions = texts(file.path, frame, session) if session else file.stem
-    names = pd.DataFrame({"source": file.collection, "user": users, "session": sessions}, index=frame.index)
-    return names.assign(user=file.collection + "/" + names["user"])
+    return pd.DataFrame({"source": file.collection, "user": users, "session": sessions}, index=frame.index)
 
 
 def _moves(file: InputFile, frame: pd.DataFrame) -> tuple[BoolArray, pd.Series]:

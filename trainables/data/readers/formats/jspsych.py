@@ -5,8 +5,7 @@ trial began, in a CSV file as JSON in the cell. A point may have an `event`: onl
 release ends a movement. Nothing is sent while the pointer rests: a trial is cut at pauses. Rows without the list are
 other screens of the experiment.
 
-A column of `trials.PARTICIPANT_COLUMNS` names the user, else the folder or the file. Users are "NAME/USER", of the
-folder or file that was read.
+A column of `trials.PARTICIPANT_COLUMNS` names the user, else the folder or the file.
 
 References: jsPsych: Enabling an open-source collaborative ecosystem of behavioral experiments (de Leeuw, Gilbert &
 Luchterhandt, 2023), doi:10.21105/joss.05351.
@@ -21,17 +20,17 @@ import numpy as np
 import pandas as pd
 
 from trainables.data.readers.files import InputFile, files_of
-from trainables.data.readers.json_text import json_rows
-from trainables.data.readers.reader import Header, Reader, ReaderOptions
-from trainables.data.readers.recording_set import RecordingSet, concatenate
-from trainables.data.readers.rows import error_at, numbered, read_csv, require_columns
-from trainables.data.readers.trials import (
+from trainables.data.readers.formats.trials import (
     PARTICIPANT_COLUMNS,
     SESSION_COLUMNS,
     Trial,
     TrialOwners,
     movements_of_trials,
 )
+from trainables.data.readers.json_text import json_rows
+from trainables.data.readers.reader import Header, Reader, ReaderOptions
+from trainables.data.readers.recording_set import RecordingSet, concatenate
+from trainables.data.readers.rows import error_at, numbered, read_csv, require_columns
 
 TRACK = "mouse_tracking_data"
 MOVE = "mousemove"

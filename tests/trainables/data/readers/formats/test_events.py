@@ -11,7 +11,7 @@ import pytest
 
 from tests.trainables.data.readers.examples import POINTS, STEP_MS, events, stream
 from trainables.data.readers.cleaning import TOUCH
-from trainables.data.readers.events import MOVES, POSITION_COLUMNS, TIME_COLUMNS
+from trainables.data.readers.formats.events import MOVES, POSITION_COLUMNS, TIME_COLUMNS
 from trainables.data.readers.recordings import RecordingError, RecordingSet, read_recordings
 from trainables.data.readers.stream import NOT_A_MOVE
 
@@ -37,7 +37,7 @@ def lines(
 def test_columns_are_found_by_the_names_of_recorders(time: str, position: tuple[str, str], tmp_path: Path) -> None:
     frame = stream(1)[["x", "y", "t_ms"]].set_axis([*position, time], axis=1)
     result = log(tmp_path, frame.rename(columns=str.upper))
-    assert [(r.source, r.user, r.session) for r in result.recordings] == [("ann", "ann/ann", "ann")]
+    assert [(r.source, r.user, r.session) for r in result.recordings] == [("ann", "ann", "ann")]
     assert result.recordings[0].x[0] == 100.0
 
 
@@ -100,7 +100,7 @@ def test_users_and_sessions_may_be_columns_and_interleaved(tmp_path: Path) -> No
     frame = pd.concat([stream(1).assign(user=user, session=1) for user in ("a", "b")]).sort_index(kind="stable")
     frame["type"] = np.where(np.arange(len(frame)) == 41, "scroll", "move")  # the scroll is of b
     result = log(tmp_path, frame)
-    assert sorted(r.user for r in result.recordings if len(r.t_ms) > 30) == ["ann/a"]
+    assert sorted(r.user for r in result.recordings if len(r.t_ms) > 30) == ["a"]
     assert (result.read, result.repaired_events[NOT_A_MOVE]) == (3, 1)
 
 
