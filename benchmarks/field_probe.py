@@ -32,7 +32,7 @@ from torch import Tensor
 from benchmarks.probes import FORM, NOISE, STRETCH, noisy, split
 from trainables.data.canonical import Movements, encode, usable
 from trainables.data.observation import Events
-from trainables.data.recordings import Recording, read_recordings
+from trainables.data.readers.recordings import Recording, read_recordings
 from trainables.data.retime import change_duration
 from trainables.data.splits.parts import observe_recordings
 from trainables.detector.dataset.external_bots import read_bots

@@ -26,7 +26,7 @@ from torch import Tensor
 from trainables.data.canonical import Canonical, concatenate, encode, pack, usable
 from trainables.data.config import CanonicalConfig
 from trainables.data.observation import PERIOD_MS, Events, Floats, observe
-from trainables.data.recordings import Recording, read_recordings
+from trainables.data.readers.recordings import Recording, read_recordings
 from trainables.eval.features.convolutions import RandomConvolutions
 from trainables.eval.features.kinematic import movement_features
 from trainables.eval.features.spectral import TAIL_BANDS, band_shares

@@ -25,7 +25,7 @@ import torch
 
 from trainables.data.canonical import Canonical, Movements, encode, usable
 from trainables.data.config import CanonicalConfig
-from trainables.data.recordings import Recording, read_recordings
+from trainables.data.readers.recordings import Recording, read_recordings
 from trainables.data.retime import change_duration
 from trainables.data.splits.parts import observe_recordings
 from trainables.data.users import effective_users

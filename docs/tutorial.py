@@ -20,7 +20,7 @@ import requests
 
 from serve.client import HardNegatives
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.recordings import read_recordings
+from trainables.data.readers.recordings import read_recordings
 from trainables.data.splits.loading import load_splits
 
 FOLDER = Path("results/tutorial")

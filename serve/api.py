@@ -39,7 +39,7 @@ from serve.quotas import Quotas
 from serve.settings import LimitsConfig, ServeConfig
 from serve.tokens import Tokens, read_tokens
 from trainables.core.config import ConfigError, require
-from trainables.data.recordings import RecordingError
+from trainables.data.readers.recordings import RecordingError
 
 PAGE = Path(__file__).parent / "static" / "index.html"
 PAGE_HEADERS = {"Content-Security-Policy": "default-src 'self' 'unsafe-inline' data:; frame-ancestors 'none'"}

@@ -16,7 +16,7 @@ from serve.compute import JobResult, compute
 from serve.jobs import Job, QueueFullError, SampleResult, ServeError, TimedOutError
 from serve.models import Models
 from serve.scoring import score
-from trainables.data.recordings import Recording
+from trainables.data.readers.recordings import Recording
 
 R = TypeVar("R")
 MAX_BATCH_WAIT_S = 0.1  # for more requests: clients that repeat at once are there by then, however long a batch takes

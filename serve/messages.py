@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 from serve.distributions import DISTRIBUTIONS, TRAINING
 from serve.jobs import ROWS_PER_SEED, SEED_LIMIT, Job
 from trainables.data.config import CONDITION_NAMES
-from trainables.data.recordings import Recording
+from trainables.data.readers.recordings import Recording
 from trainables.diffusion.samplers import SAMPLERS, SPACINGS
 from trainables.diffusion.sampling_config import SamplingChanges
 

@@ -15,7 +15,7 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from serve.jobs import Job, QueueFullError, SampleResult, ServeError
-from trainables.data.recordings import Recording
+from trainables.data.readers.recordings import Recording
 
 ATTEMPTS = 3
 DESCRIPTION_TTL_S = 1.0  # time for which a description is cached

@@ -16,7 +16,7 @@ from serve.follow import RegistryWatcher
 from serve.jobs import Job, SampleResult, ServeError
 from serve.models import Models
 from serve.settings import ServeConfig
-from trainables.data.recordings import Recording
+from trainables.data.readers.recordings import Recording
 
 MAX_ONGOING = 64  # requests inside one replica, from which batches are formed; Ray's default of 5 would bound them
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from serve.jobs import MAX_DURATION_S, BadRequestError
 from serve.models import Models, ServedDetector
 from trainables.data.canonical import Movements, encode, usable
-from trainables.data.recordings import Recording
+from trainables.data.readers.recordings import Recording
 from trainables.data.splits.parts import observe_recordings
 
 

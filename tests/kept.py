@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
@@ -18,8 +19,8 @@ from omegaconf import DictConfig
 from trainables.core import cli
 from trainables.core import command as commands
 from trainables.core.command import CONFIGS, Command
-from trainables.data import recordings
 from trainables.data.config import DEFAULT_SOURCE
+from trainables.data.readers import recordings
 from trainables.data.splits.store import ENVIRONMENT
 
 Composed = tuple[DictConfig, dict[str, str]]
@@ -28,7 +29,8 @@ Key = tuple[str, str, tuple[str, ...]]
 
 def install() -> None:
     """Keep prepared data for the run, and embedded recordings and composed files within each process."""
-    recordings.READERS[DEFAULT_SOURCE] = functools.cache(recordings.READERS[DEFAULT_SOURCE])
+    embedded = recordings.READERS[DEFAULT_SOURCE]
+    recordings.READERS[DEFAULT_SOURCE] = replace(embedded, read=functools.cache(embedded.read))
     _own_store()
     _keep_composed()
 

@@ -9,7 +9,8 @@ import pytest
 from platform.study.samplers import SAMPLERS as STUDY_SAMPLERS
 from trainables.contrastive.negatives import SOURCES
 from trainables.contrastive.ranking import NORMALISATIONS, RANKING_LOSSES
-from trainables.data.recordings import READERS
+from trainables.data.readers.recordings import READERS
+from trainables.data.readers.times import MS_PER_UNIT
 from trainables.data.representation import REPRESENTATIONS
 from trainables.detector.bots import FAMILIES
 from trainables.diffusion.noise.schedule import PREDICTIONS, SCHEDULES
@@ -23,6 +24,7 @@ CHOICES: dict[str, Iterable[str]] = {
     "platform.study.config.SAMPLER_NAMES": STUDY_SAMPLERS,
     "trainables.data.config.FORMS": REPRESENTATIONS,
     "trainables.data.config.SOURCE_NAMES": READERS,
+    "trainables.data.config.TIME_UNIT_NAMES": MS_PER_UNIT,
     "trainables.detector.config.FAMILY_NAMES": FAMILIES,
     "trainables.diffusion.noise.config.PREDICTION_NAMES": PREDICTIONS,
     "trainables.diffusion.noise.config.SCHEDULE_NAMES": SCHEDULES,

@@ -15,7 +15,7 @@ from benchmarks.field_probe import (
     recorded,
 )
 from trainables.data.observation import Events
-from trainables.data.recordings import read_recordings
+from trainables.data.readers.recordings import read_recordings
 
 
 @pytest.fixture(scope="module")

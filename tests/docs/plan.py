@@ -155,7 +155,25 @@ HOURS = "takes minutes to hours on two cores, and has no smaller budget that run
 SEVERAL = "needs a checkpoint of two sources of 60 users each; tests/trainables/model_evaluation runs it"
 MACHINES = "needs the machines of a cluster"
 INSTALLS = "installs packages; continuous integration runs it"
+DATA_SETS = (
+    "needs a public data set that is not included; tests/trainables/data/readers reads small files of its format"
+)
+SET_128 = "trainable.data.canonical.sequence_length=128"
+ACTA = ",".join(
+    f"{{reader:mousetracker,path:acta2015sce/rawData/exp{number},name:acta2015_exp{number}}}" for number in (1, 2, 3)
+)
 EXCEPTIONS: Mapping[str, str] = {
+    "python -m platform.train name=acta trainable.data.source=mousetracker "
+    f"trainable.data.path=acta2015sce/rawData/exp1 {SET_128}": DATA_SETS,
+    f"python -m platform.train name=acta3 'trainable.data.sources=[{ACTA}]' {SET_128}": DATA_SETS,
+    "python -m platform.train name=flanker trainable.data.source=mousetrap "
+    "trainable.data.path=MT_flanker/exp1/results/data": DATA_SETS,
+    "python -m platform.train name=kh2017 trainable.data.source=mousetrap "
+    "trainable.data.path=mousetrap-resources/KieslichHenninger2017/merged_data/raw_data.csv.gz "
+    f"{SET_128}": DATA_SETS,
+    "python -m platform.train name=balabit trainable.data.source=balabit "
+    "trainable.data.path=Mouse-Dynamics-Challenge/training_files": DATA_SETS,
+    "python -m platform.train name=sapimouse trainable.data.source=sapimouse trainable.data.path=sapimouse": DATA_SETS,
     "make test": "continuous integration runs it",
     "make venv": INSTALLS,
     "make venv PYTHON=python3.12": INSTALLS,

@@ -28,7 +28,7 @@ import platform.tune  # noqa: F401  # here, once, for all commands
 from docs.generate.links import ROOT
 from tests.docs.commands import snippets
 from tests.docs.plan import AFTER_THE_SERVICE, BEFORE_THE_SERVICE, BESIDE_THE_SERVICE, CHECKPOINT, SERVICE, Run
-from trainables.data.recordings import read_recordings
+from trainables.data.readers.recordings import read_recordings
 
 KEPT_OUT = {"results", "build", "generated", "evaluation"}
 PORT, START_S = 8000, 180.0

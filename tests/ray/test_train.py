@@ -10,7 +10,7 @@ import pytest
 from tests.ray.jobs import TINY, tiny_job
 from tests.ray.processes import below
 from trainables.core.config import build
-from trainables.data.recording_set import RecordingError
+from trainables.data.readers.recording_set import RecordingError
 from trainables.detector.config import DetectorConfig
 from trainables.detector.train import epochs
 from trainables.metric_registry import METRIC_SETS

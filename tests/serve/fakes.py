@@ -15,7 +15,7 @@ from serve.jobs import Job, NoDetectorError, SampleResult, ServeError
 from serve.settings import ServeConfig
 from serve.tokens import Tokens, read_tokens
 from trainables.data.config import CONDITION_NAMES
-from trainables.data.recordings import Recording
+from trainables.data.readers.recordings import Recording
 
 CHAMPION = "0001-aaaaaaaaaaaa"
 DETECTOR = "0001-dddddddddddd"

@@ -17,7 +17,7 @@ from serve.compute import JobResult, compute
 from serve.jobs import Job, NoDetectorError, QueueFullError, SampleResult, TimedOutError, UnknownModelError
 from serve.models import Models
 from tests.serve.published import serving
-from trainables.data.recordings import Recording
+from trainables.data.readers.recordings import Recording
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ from serve.scoring import score
 from tests.serve.published import KIND, STRAIGHTNESS, Straightness, detector, publish, serving
 from trainables.data.canonical import decode, encode, with_deltas
 from trainables.data.config import RATE_HZ
-from trainables.data.recordings import Recording
+from trainables.data.readers.recordings import Recording
 from trainables.data.splits.parts import observe_recordings
 from trainables.diffusion.api import generate_diffusion_samples
 from trainables.diffusion.samplers import SamplingDivergedError

@@ -18,7 +18,7 @@ from serve.tokens import read_tokens
 from tests.serve.browser import Page, browser, needs_browser
 from tests.serve.fakes import CHAMPION, FakeBackend
 from tests.serve.servers import served
-from trainables.data.recordings import Recording, read_recordings
+from trainables.data.readers.recordings import Recording, read_recordings
 
 pytestmark = [needs_browser, pytest.mark.heavy]
 TOKEN = "correct-horse-battery-staple"

@@ -14,7 +14,18 @@ from typing import Annotated
 from trainables.core.bounds import Choice, Distinct, PositiveFloat, PositiveInt, Range, Share, check
 from trainables.core.config import require
 
-SOURCE_NAMES = ("cursory", "balabit", "sapimouse", "table")  # the keys of `trainables.data.recordings.READERS`
+SOURCE_NAMES = (  # the keys of `trainables.data.readers.recordings.READERS`
+    "cursory",
+    "balabit",
+    "sapimouse",
+    "table",
+    "page",
+    "events",
+    "mousetracker",
+    "mousetrap",
+    "jspsych",
+)
+TIME_UNIT_NAMES = ("ms", "s", "us", "ns")  # the keys of `trainables.data.readers.times.MS_PER_UNIT`
 DEFAULT_SOURCE = SOURCE_NAMES[0]
 SPLITS = ("train", "validation", "test", "holdout")
 EVALUATION_SPLITS = SPLITS[1:]  # all but the training split
@@ -77,8 +88,9 @@ class SourceConfig:
     """One of several sources of recordings."""
 
     reader: Annotated[str, Choice(SOURCE_NAMES)] = "table"  # what reads them
-    path: str | None = None  # file or folder of the recordings, for every reader but the embedded one
+    path: str | None = None  # file, folder, zip or glob of the recordings, for every reader but the embedded one
     name: str | None = None  # of the source of all its recordings; null: the names that the recordings have
+    time_unit: Annotated[str, Choice(TIME_UNIT_NAMES)] = "ms"  # of the times in tables and event logs; never guessed
 
     def __post_init__(self) -> None:
         check(self)
@@ -120,7 +132,7 @@ class DataConfig:
 
     # who recorded the movements; the default is embedded in the installation, the others read `path`
     source: Annotated[str, Choice(SOURCE_NAMES)] = DEFAULT_SOURCE
-    path: str | None = None  # file or folder of the recordings, for every source but the embedded one
+    path: str | None = None  # file, folder, zip or glob of the recordings, for every source but the embedded one
     canonical: CanonicalConfig = field(default_factory=CanonicalConfig)
     # scale of the companding of steps; well under a pixel: steps of 0 and 1 then lie as far apart as those of 1 and 8
     companding_px: PositiveFloat = 0.25
@@ -133,6 +145,7 @@ class DataConfig:
     fold: str | None = None
     # sources of the recordings, or laboratories, whose recordings are left out of every split
     leave_out: Annotated[tuple[str, ...], Distinct()] = ()
+    time_unit: Annotated[str, Choice(TIME_UNIT_NAMES)] = "ms"  # of the times in tables and event logs; never guessed
 
     def __post_init__(self) -> None:
         check(self)

@@ -27,8 +27,17 @@ from torch import Tensor
 from trainables.core.config import ConfigError
 from trainables.data.config import DataConfig
 from trainables.data.observation import Events, observe
-from trainables.data.recordings import RecordingError, read_data
-from trainables.data.rows import error_at, numbered, numbers, positive_or_unknown, read_csv, require_columns, texts
+from trainables.data.readers.files import file_of
+from trainables.data.readers.recordings import RecordingError, read_data
+from trainables.data.readers.rows import (
+    error_at,
+    numbered,
+    numbers,
+    positive_or_unknown,
+    read_csv,
+    require_columns,
+    texts,
+)
 from trainables.data.splits.loading import load_splits
 
 ROW_ID = "row_id"
@@ -141,7 +150,7 @@ def read_evaluation_table(path: Path) -> EvaluationRows:
     """
     required = (ROW_ID, "source", *NUMBERS, WIDTH, ANGLE)
     if path.suffix.lower() == ".csv":
-        frame = read_csv(path, required, (ROW_ID, "source"))
+        frame = read_csv(file_of(path), required, (ROW_ID, "source"))
     else:
         try:
             require_columns(path, pq.read_schema(path).names, required)

@@ -12,9 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainables.data.evaluation_rows import ROW_ID, require_once
-from trainables.data.recording_set import RecordingError, RecordingSet
-from trainables.data.rows import existing, numbered, numbers, read_csv, require_columns, texts
-from trainables.data.table import SIGNAL, read_movement_rows, require_non_decreasing
+from trainables.data.readers.event_rows import require_non_decreasing
+from trainables.data.readers.files import InputFile, file_of
+from trainables.data.readers.recording_set import RecordingError, RecordingSet
+from trainables.data.readers.rows import numbered, numbers, read_csv, require_columns, texts
+from trainables.data.readers.segment import SAMPLE_RULE
+from trainables.data.readers.table import SIGNAL, read_movement_rows
 
 COLUMNS = (*SIGNAL, ROW_ID)
 
@@ -40,13 +43,13 @@ def read_named_rows(path: Path) -> RecordingSet:
             time that decreases; with the row where there is one.
         ConfigError: A row id that is there twice.
     """
-    existing(path, "table")
+    file = file_of(path)
     table = _of_movements(path) if path.suffix.lower() == ".parquet" else None
     if table is None:
-        table = _of_events(path)
+        table = _of_events(file)
     ids = table["user"].to_pylist()
     require_once(ids, path)
-    return read_movement_rows(path, table)
+    return read_movement_rows(file, table, rule=SAMPLE_RULE)
 
 
 def _of_movements(path: Path) -> pa.Table | None:
@@ -62,10 +65,11 @@ def _of_movements(path: Path) -> pa.Table | None:
     return _named(table.select([*SIGNAL]), ids.to_list())
 
 
-def _of_events(path: Path) -> pa.Table:
+def _of_events(file: InputFile) -> pa.Table:
     """Return the events of a table as lists, one row for all events of a row id that stand one after another."""
-    if path.suffix.lower() == ".csv":
-        frame = read_csv(path, COLUMNS, (ROW_ID,))
+    path = file.path
+    if file.suffix == ".csv":
+        frame = read_csv(file, COLUMNS, (ROW_ID,))
     else:
         frame = numbered(path, pq.read_table(path, columns=[*COLUMNS]).to_pandas(), first_row=1)
     ids = texts(path, frame, ROW_ID).to_numpy()

@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.data.config import RATE_HZ
-from trainables.data.segment import SLOWEST_STEP_MS
+from trainables.data.readers.segment import SLOWEST_STEP_MS
 
 PERIOD_MS = 1000.0 / RATE_HZ
 SAME_CLOCK_MS = 3.0  # whole milliseconds, each late by up to one: two gaps of one clock differ by no more

@@ -26,7 +26,7 @@ from torch import Tensor
 from trainables.core.config import ConfigError, build
 from trainables.data.canonical import Canonical, Movements, decode, with_deltas
 from trainables.data.config import CONDITION_NAMES, CanonicalConfig
-from trainables.data.recording_set import RecordingError
+from trainables.data.readers.recording_set import RecordingError
 from trainables.data.splits.statistics import Statistics
 
 METADATA = b"humouse"  # key of the record in the schema of a Parquet file

@@ -17,7 +17,7 @@ from rich.console import Console
 from trainables.core.config import ConfigError, build
 from trainables.data.canonical import concatenate
 from trainables.data.config import DataConfig
-from trainables.data.recordings import Recording, read_data
+from trainables.data.readers.recordings import Recording, read_data
 from trainables.data.splits.assignment import split_of
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits

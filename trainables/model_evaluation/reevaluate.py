@@ -12,7 +12,7 @@ from typing import Any
 from trainables.core.config import ConfigError, build, require
 from trainables.core.threads import threads
 from trainables.data.config import EVALUATION_SPLITS, DataConfig
-from trainables.data.recordings import RecordingError
+from trainables.data.readers.recordings import RecordingError
 from trainables.data.splits.loading import load_splits
 from trainables.data.users import effective_users, largest_share
 from trainables.detector.spec import DETECTOR

@@ -29,7 +29,7 @@ from trainables.data.config import (
     SourceConfig,
 )
 from trainables.data.dataset import BUCKET, Batch, SequenceDataset, batches, like_lengths, one_pass
-from trainables.data.recordings import read_data, read_recordings
+from trainables.data.readers.recordings import read_data, read_recordings
 from trainables.data.splits.assignment import SHARES, split_of
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits
@@ -300,7 +300,7 @@ def test_a_name_does_not_hide_that_a_source_is_trained_on_only() -> None:
         ),
         (
             {"sources": [{"reader": "quux"}]},
-            "sources[0]: expected `reader` in {balabit, cursory, sapimouse, table}, but",
+            "sources[0]: expected `reader` in {balabit, cursory, events, ",
         ),
         (
             {"sources": [{"path": "a.csv", "name": "a"}, {"path": "b.csv", "name": "a"}]},
@@ -308,7 +308,10 @@ def test_a_name_does_not_hide_that_a_source_is_trained_on_only() -> None:
         ),
         ({"sources": [{"path": "a.csv"}, {"path": "a.csv"}]}, "expected `sources` to name each entry once, but got"),
         ({"sources": [{"path": "a.csv", "nmae": "a"}]}, "unknown key sources[0].nmae; did you mean `name`?"),
-        ({"sources": ["a.csv"]}, "expected `sources` to be a list of {reader, path, name}, but got sources=['a.csv']"),
+        (
+            {"sources": ["a.csv"]},
+            "expected `sources` to be a list of {reader, path, name, time_unit}, but got sources=",
+        ),
         (
             {"sources": [{"name": ""}]},
             "sources[0]: expected `name` with at least one letter, but got name=''; leave it",

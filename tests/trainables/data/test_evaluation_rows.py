@@ -18,7 +18,7 @@ from trainables.data.evaluation_rows import (
     rows_of,
     write_evaluation_table,
 )
-from trainables.data.recordings import RecordingError
+from trainables.data.readers.recordings import RecordingError
 from trainables.data.splits.loading import load_splits
 
 DATA = DataConfig()

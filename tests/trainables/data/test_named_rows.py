@@ -9,7 +9,7 @@ import pytest
 
 from trainables.core.config import ConfigError
 from trainables.data.named_rows import has_row_ids, read_named_rows
-from trainables.data.recordings import RecordingError
+from trainables.data.readers.recordings import RecordingError
 
 
 def events(points: int = 12) -> pd.DataFrame:

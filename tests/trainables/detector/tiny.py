@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainables.data.canonical import TENSORS, Canonical
 from trainables.data.config import DataConfig
-from trainables.data.recordings import read_recordings
+from trainables.data.readers.recordings import read_recordings
 from trainables.data.splits.assignment import split_of
 from trainables.data.splits.loading import load_splits
 from trainables.detector.config import DetectorConfig, DetectorModelConfig, NegativesConfig, OptimConfig

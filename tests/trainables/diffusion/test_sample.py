@@ -18,7 +18,7 @@ from trainables.core.config import ConfigError
 from trainables.data.canonical import Movements, usable
 from trainables.data.config import CONDITION_NAMES, CanonicalConfig, DataConfig
 from trainables.data.evaluation_rows import evaluation_table, write_evaluation_table
-from trainables.data.recordings import RecordingError, read_recordings
+from trainables.data.readers.recordings import RecordingError, read_recordings
 from trainables.data.samples import PARTS, part_of
 from trainables.data.splits.parts import observe_recordings
 from trainables.diffusion.api import SamplingConfig, generate_diffusion_samples, load_generator

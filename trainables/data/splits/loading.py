@@ -18,7 +18,8 @@ from torch import Tensor
 from trainables.core.config import plain, with_absolute_paths
 from trainables.data.canonical import TENSORS, Canonical
 from trainables.data.config import DataConfig
-from trainables.data.recordings import read_data
+from trainables.data.readers.files import paths_of
+from trainables.data.readers.recordings import read_data
 from trainables.data.splits.assignment import TRAINED, Usable, assign
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.derived import STORED
@@ -48,9 +49,7 @@ def load_splits(config: DataConfig) -> DataSplits:
 def files_of(config: DataConfig) -> list[Path]:
     """Return the files that a configuration reads: none for embedded recordings, all below a folder."""
     paths = [source.path for source in config.sources] if config.sources else [config.path]
-    roots = [Path(path).expanduser() for path in paths if path]
-    below = [sorted(root.rglob("*")) if root.is_dir() else [root] for root in roots]
-    return [file for file in chain.from_iterable(below) if file.is_file()]
+    return [file for path in paths if path for file in paths_of(Path(path))]
 
 
 def _prepare(config: DataConfig, writer: Writer) -> Mapping[str, Any]:

@@ -23,7 +23,7 @@ from torch import Tensor
 from trainables.data.canonical import TENSORS, Movements, encode, pack, usable
 from trainables.data.config import CanonicalConfig
 from trainables.data.observation import Events, observe
-from trainables.data.recordings import Recording
+from trainables.data.readers.recordings import Recording
 
 MOVEMENTS = 8192  # of a part; the default data set is one
 

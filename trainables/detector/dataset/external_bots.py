@@ -22,8 +22,9 @@ import pyarrow.parquet as pq
 from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
-from trainables.data.recordings import Recording, RecordingError, read_recordings
-from trainables.data.rows import error_at, existing, require_columns
+from trainables.data.readers.files import file_of
+from trainables.data.readers.recordings import Recording, RecordingError, read_recordings
+from trainables.data.readers.rows import error_at, require_columns
 from trainables.data.splits.parts import observe_recordings
 from trainables.eval.generation.movement_reader import canonicalise
 
@@ -113,7 +114,7 @@ def read_bots(path: Path) -> BotRecordings:
         RecordingError: An unreadable file, a missing column, a list that is no movement (with its row), or an unknown
             style.
     """
-    table = _table(existing(path, "bots"))
+    table = _table(file_of(path).path)
     recordings = tuple(_recordings(path, table))
     style = tuple(recording.source for recording in recordings)
     unknown = sorted(set(style) - set(ORIGINS))

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from trainables.data.canonical import Canonical, decode, rotate
 from trainables.data.config import RATE_HZ, CanonicalConfig
-from trainables.data.recordings import Recording
+from trainables.data.readers.recordings import Recording
 from trainables.data.representation import prefix_mask
 from trainables.eval.features.feature_tables import Array
 

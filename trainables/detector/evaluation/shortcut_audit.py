@@ -26,7 +26,7 @@ from trainables.core.config import ConfigError, plain
 from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
-from trainables.data.recordings import Recording
+from trainables.data.readers.recordings import Recording
 from trainables.detector.evaluation.nuisance_features import (
     CANONICAL,
     CONDITIONS,

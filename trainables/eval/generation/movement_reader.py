@@ -4,7 +4,7 @@
 
 Recordings and samples pass the same functions, and movements that are left out are counted by reason. Files of samples:
 
-    .parquet, .csv   the tables of the data reader (`trainables.data.table`): t_ms, x, y, user, session. One row per
+    .parquet, .csv   tables (`trainables.data.readers.table`): t_ms, x, y, user, session. One row per
                      movement with lists is one movement; one row per event is segmented into movements, so let each
                      movement be its own session.
     .npy             [N, P, 3] with (t_ms, x, y) per point; a movement of fewer than P points ends in rows of NaN.
@@ -36,7 +36,9 @@ from trainables.core.config import ConfigError, require
 from trainables.data.canonical import Canonical, Movements, decode, encode, usable
 from trainables.data.config import CONDITION_NAMES, MEASURED_CONDITIONS, CanonicalConfig
 from trainables.data.named_rows import has_row_ids, read_named_rows
-from trainables.data.recordings import Recording, RecordingError, RecordingSet, read_recordings
+from trainables.data.readers.recordings import Recording, RecordingError, RecordingSet
+from trainables.data.readers.segment import SAMPLE_RULE
+from trainables.data.readers.table import read_table
 from trainables.data.samples import is_standardised, read_standardised, record_of
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.parts import observe_recordings
@@ -117,7 +119,7 @@ def read_movements(path: Path) -> Observed:
 
 
 def _read_table(path: Path) -> RecordingSet:
-    return read_recordings("table", path)
+    return read_table(path, rule=SAMPLE_RULE)
 
 
 def _read_array(path: Path) -> RecordingSet:

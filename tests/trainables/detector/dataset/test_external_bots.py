@@ -10,7 +10,7 @@ import pytest
 from tests.shared_data import SHARED
 from trainables.core.config import ConfigError
 from trainables.data.config import CanonicalConfig, DataConfig
-from trainables.data.recordings import RecordingError
+from trainables.data.readers.recordings import RecordingError
 from trainables.data.splits.assignment import split_of
 from trainables.data.splits.loading import load_splits
 from trainables.detector.bots import FAMILIES

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainables.data.canonical import Canonical, Movements, encode
 from trainables.data.config import CanonicalConfig
-from trainables.data.recordings import Recording
+from trainables.data.readers.recordings import Recording
 from trainables.detector.evaluation.nuisance_features import (
     CANONICAL,
     CONDITIONS,

@@ -12,7 +12,7 @@ from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical, concatenate, encode, usable
 from trainables.data.config import CanonicalConfig, DataConfig
 from trainables.data.observation import PERIOD_MS
-from trainables.data.recordings import Recording, read_recordings
+from trainables.data.readers.recordings import Recording, read_recordings
 from trainables.data.splits.assignment import split_of
 from trainables.data.splits.loading import load_splits
 from trainables.data.splits.parts import observe_recordings

@@ -10,7 +10,7 @@ import torch
 from trainables.data.canonical import Canonical, encode, pack, usable
 from trainables.data.config import CanonicalConfig
 from trainables.data.observation import PERIOD_MS, Events
-from trainables.data.recordings import Recording, read_recordings
+from trainables.data.readers.recordings import Recording, read_recordings
 from trainables.data.splits.parts import observe_recordings
 from trainables.eval.features.mime import MIME_FEATURES, TICK_MS, events_of, mime_features, observed_mime_features
 

@@ -11,7 +11,7 @@ import torch
 
 from trainables.data.canonical import encode
 from trainables.data.config import CONDITION_NAMES, MEASURED_CONDITIONS, RATE_HZ, CanonicalConfig, DataConfig
-from trainables.data.recordings import read_recordings
+from trainables.data.readers.recordings import read_recordings
 from trainables.data.splits.loading import load_splits
 from trainables.eval.generation.movement_reader import canonicalise, movements_of, read_movements
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from trainables.data.recording_set import Recording, RecordingError, RecordingSet
+from trainables.data.readers.recording_set import Recording, RecordingError, RecordingSet
 
 SHA256 = "84468e214bf23c5ec422d566f5d3412a532b95feafd584bc0d54ade33035d9b8"  # of the decompressed file
 REMEDY = "install cursory==2.1.0, or choose another `source`"

@@ -5,8 +5,8 @@ one before it. Known defects of the files are handled by one rule each, and ever
 
 - coordinates of 65535 (no position on any screen of the collections): the event is left out;
 - a row that repeats the row before it in every column: left out;
-- several moves in one millisecond: the last holds;
-- a clock that goes back (it wraps, or was set): the stream is cut there;
+- several moves in one millisecond: the last holds (their clocks tick in whole milliseconds);
+- a clock that runs back (it wraps, or was set), edges of the screen, silent starts and touch: see `cleaning`;
 - a leap over 300 px within 60 ms: the stream is cut there;
 - a session recorded more slowly than every 40 ms (seven of Balabit's ten users: about 109 ms): dropped as a whole.
 
@@ -23,16 +23,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from trainables.data.recording_set import RecordingError, RecordingSet, concatenate
-from trainables.data.rows import existing, numbers, read_csv, texts
-from trainables.data.segment import DEFAULT_RULE, MovementRule
-from trainables.data.stream import Stream, movements_of
+from trainables.data.readers.files import InputFile, files_of
+from trainables.data.readers.reader import Reader
+from trainables.data.readers.recording_set import RecordingError, RecordingSet, concatenate
+from trainables.data.readers.rows import numbers, read_csv, texts
+from trainables.data.readers.segment import DEFAULT_RULE, MovementRule
+from trainables.data.readers.stream import NOT_A_MOVE, Stream, movements_of
 
 NOWHERE_PX = 65535
 DUPLICATE = "row repeats the row before"
-NOT_A_MOVE = "not a move (press, release, drag, wheel)"
 NOWHERE = f"coordinate {NOWHERE_PX}"
-SAME_MS = "earlier move in the same millisecond"
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -80,28 +80,27 @@ def read_sapimouse(path: Path | None, rule: MovementRule = DEFAULT_RULE) -> Reco
 
 
 def _read(layout: SessionLayout, path: Path | None, rule: MovementRule) -> RecordingSet:
-    path = existing(path, layout.source)
-    files = [path] if path.is_file() else sorted(file for file in path.rglob(layout.files) if file.is_file())
-    if not files:
-        raise RecordingError(f"{path}: expected files userN/{layout.files} in this folder, but got none")
+    files = files_of(path, layout.source, (), layout.files)
     return concatenate(_read_session(layout, file, rule) for file in files)
 
 
-def _read_session(layout: SessionLayout, path: Path, rule: MovementRule) -> RecordingSet:
-    frame = read_csv(path, layout.columns, text=("button", "state"))
-    return movements_of(_moves(layout, path, frame), rule)
+def _read_session(layout: SessionLayout, file: InputFile, rule: MovementRule) -> RecordingSet:
+    frame = read_csv(file, layout.columns, text=("button", "state"))
+    return movements_of(_moves(layout, file, frame), rule)
 
 
-def _owner(layout: SessionLayout, path: Path) -> tuple[str, str]:
+def _owner(layout: SessionLayout, file: InputFile) -> tuple[str, str]:
     """User and session of a file `userN/session_ID`."""
-    folder = path.resolve().parent.name
+    folder = file.path.resolve().parent.name
     if not re.fullmatch(r"user\d+", folder):
-        raise RecordingError(f"{path}: expected a session file to lie in a folder named userN, but got {folder!r}")
-    return f"{layout.source}/{folder}", path.stem.removeprefix("session_")
+        law = "expected a session file to lie in a folder named userN"
+        raise RecordingError(f"{file.path}: {law}, but got {folder!r}; name the folder so")
+    return f"{layout.source}/{folder}", file.stem.removeprefix("session_")
 
 
-def _moves(layout: SessionLayout, path: Path, frame: pd.DataFrame) -> Stream:
+def _moves(layout: SessionLayout, file: InputFile, frame: pd.DataFrame) -> Stream:
     """The usable moves of a session; a move after another event begins a new movement."""
+    path = file.path
     t_ms = np.round(numbers(path, frame, "client timestamp") * layout.clock_ms)  # clocks tick in whole ms
     x, y = numbers(path, frame, "x"), numbers(path, frame, "y")
     is_move = (texts(path, frame, "state") == "Move").to_numpy(dtype=np.bool_)
@@ -110,12 +109,8 @@ def _moves(layout: SessionLayout, path: Path, frame: pd.DataFrame) -> Stream:
     others = np.cumsum(~is_move)  # how many other events came before: equal for moves that follow one another
 
     rows = np.flatnonzero(is_move & ~repeats & ~nowhere)
-    same_ms = np.zeros(len(rows), dtype=np.bool_)
-    same_ms[:-1] = (np.diff(t_ms[rows]) == 0) & (np.diff(others[rows]) == 0)
-    rows = rows[~same_ms]
-
-    counts = {DUPLICATE: repeats, NOT_A_MOVE: ~is_move & ~repeats, NOWHERE: nowhere, SAME_MS: same_ms}
-    user, session = _owner(layout, path)
+    counts = {DUPLICATE: repeats, NOT_A_MOVE: ~is_move & ~repeats, NOWHERE: nowhere}
+    user, session = _owner(layout, file)
     return Stream(
         t_ms=t_ms[rows],
         x=x[rows],
@@ -132,3 +127,19 @@ def _repeats(frame: pd.DataFrame, columns: Sequence[str]) -> BoolArray:
     """True where a row equals the row before it in every column."""
     values = frame[list(columns)]
     return (values == values.shift()).all(axis=1).to_numpy(dtype=np.bool_)
+
+
+BALABIT_READER = Reader(
+    lambda path, options: read_balabit(path),
+    "session files of the Balabit Mouse Dynamics Challenge",
+    recognises=lambda header: "columns record timestamp, client timestamp" if header.has(*BALABIT.columns) else "",
+)
+SAPIMOUSE_READER = Reader(
+    lambda path, options: read_sapimouse(path),
+    "session files of SapiMouse",
+    recognises=lambda header: (
+        "columns client timestamp, button, state"
+        if header.has(*SAPIMOUSE.columns) and not header.has(*BALABIT.columns)
+        else ""
+    ),
+)

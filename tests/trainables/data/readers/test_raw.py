@@ -7,17 +7,11 @@ import numpy as np
 import pytest
 
 from tests.shared_data import SHARED
-from trainables.data.raw import (
-    DUPLICATE,
-    NOT_A_MOVE,
-    NOWHERE,
-    SAME_MS,
-    read_balabit,
-    read_sapimouse,
-)
-from trainables.data.recordings import RecordingError
-from trainables.data.segment import SLOW_SESSION, MovementRule
-from trainables.data.stream import CLOCK_BACK, JUMP, STILL
+from trainables.data.readers.cleaning import CLOCK_BACK, EDGE, SAME_TIME, SILENT_START
+from trainables.data.readers.raw import DUPLICATE, NOWHERE, read_balabit, read_sapimouse
+from trainables.data.readers.recordings import RecordingError
+from trainables.data.readers.segment import SLOW_SESSION, MovementRule
+from trainables.data.readers.stream import CLOCK_BACK_BETWEEN, JUMP, NOT_A_MOVE, STILL
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the recordings in ../shared/data are not here")
 
@@ -119,7 +113,7 @@ def test_of_moves_in_one_millisecond_the_last_holds(tmp_path: Path, source: str)
     early = [(events[5][0], "Move", 1, 1), (events[5][0], "Move", 2, 2)]
     result = READ[source](write(tmp_path, source, [*events[:5], *early, *events[5:]]))
     assert result.recordings[0].x.tolist() == [event[2] for event in events]
-    assert result.repaired_events == {SAME_MS: 2}
+    assert result.repaired_events == {SAME_TIME: 2}
 
 
 def test_a_press_between_two_moves_of_one_millisecond_keeps_both(tmp_path: Path, source: str) -> None:
@@ -134,21 +128,21 @@ def test_the_cut_remains_when_the_first_move_after_a_press_is_replaced(tmp_path:
     events = [*moves(), (180, "Pressed", 210, 50), (192, "Move", 219, 50), *after]
     result = READ[source](write(tmp_path, source, events))
     assert [r.x[0] for r in result.recordings] == [100.0, 220.0]
-    assert result.repaired_events == {NOT_A_MOVE: 1, SAME_MS: 1}
+    assert result.repaired_events == {NOT_A_MOVE: 1, SAME_TIME: 1}
 
 
-def test_a_clock_that_wraps_starts_a_new_stream(tmp_path: Path, source: str) -> None:
-    events = [*moves(start_ms=4_294_967_000), *moves(start_ms=3, start_px=220)]
+def test_a_movement_during_which_the_clock_wraps_is_dropped(tmp_path: Path, source: str) -> None:
+    events = [*moves(start_ms=4_294_967_000), *moves(start_ms=3, start_px=220), *moves(start_ms=900, start_px=340)]
     result = READ[source](write(tmp_path, source, events))
-    assert [r.t_ms[-1] for r in result.recordings] == [176.0, 176.0]
-    assert result.repaired_events == {CLOCK_BACK: 1}
+    assert [r.x[0] for r in result.recordings] == [340.0]
+    assert (result.read, result.dropped, result.repaired_events) == (2, {CLOCK_BACK: 1}, {})
 
 
 def test_a_clock_that_runs_backwards_at_a_press_is_counted_too(tmp_path: Path, source: str) -> None:
     events = [*moves(start_ms=9000), (9180, "Pressed", 210, 50), *moves(start_ms=3, start_px=220)]
     result = READ[source](write(tmp_path, source, events))
     assert [len(r.t_ms) for r in result.recordings] == [12, 12]
-    assert result.repaired_events == {NOT_A_MOVE: 1, CLOCK_BACK: 1}
+    assert result.repaired_events == {NOT_A_MOVE: 1, CLOCK_BACK_BETWEEN: 1}
 
 
 def test_a_pointer_that_a_drag_carried_away_has_not_leapt(tmp_path: Path, source: str) -> None:
@@ -206,18 +200,22 @@ def test_with_all_defects_at_once_every_event_is_in_a_movement_or_counted(tmp_pa
     t_ms, x = 1_000_000, 5000
     for _ in range(3000):
         kind = rng.choice(
-            ["move", "repeat", "nowhere", "same", "press", "back", "leap", "pause"], p=[0.93, *[0.01] * 7]
+            ["move", "repeat", "nowhere", "same", "press", "reset", "leap", "pause"], p=[0.93, *[0.01] * 7]
         )
         if kind == "repeat" and events:
             events.append(events[-1])
             continue
-        t_ms += {"same": 0, "back": -1000, "pause": 400}.get(kind, 16)
+        if kind == "reset":  # at a press, since a movement during which the clock runs back is dropped
+            events.append((t_ms, "Pressed", x, 50))
+        t_ms += {"same": 0, "reset": -1000, "pause": 400}.get(kind, 16)
         x += 400 if kind == "leap" else 10
         events.append((t_ms, "Pressed" if kind == "press" else "Move", 65535 if kind == "nowhere" else x, 50))
     result = READ[source](write(tmp_path, source, events), MovementRule(2, 1e-9, 1e-9, 1e12))
-    left_out = sum(result.repaired_events.get(reason, 0) for reason in (DUPLICATE, NOT_A_MOVE, NOWHERE, SAME_MS, STILL))
+    left_out = sum(
+        result.repaired_events.get(reason, 0) for reason in (DUPLICATE, NOT_A_MOVE, NOWHERE, SAME_TIME, STILL)
+    )
     points = sum(len(r.t_ms) for r in result.recordings)
-    assert set(result.repaired_events) >= {DUPLICATE, NOT_A_MOVE, NOWHERE, SAME_MS, CLOCK_BACK, JUMP}
+    assert set(result.repaired_events) >= {DUPLICATE, NOT_A_MOVE, NOWHERE, SAME_TIME, CLOCK_BACK_BETWEEN, JUMP}
     assert set(result.dropped) == {"fewer than 2 points"}  # each of a single event
     assert points + left_out + result.dropped["fewer than 2 points"] == len(events)
 
@@ -255,7 +253,7 @@ def test_errors_without_a_row(tmp_path: Path, source: str) -> None:
         read(None)
     with pytest.raises(RecordingError, match="absent: no such file or folder"):
         read(tmp_path / "absent")
-    with pytest.raises(RecordingError, match="expected files userN/session_"):
+    with pytest.raises(RecordingError, match=r"expected files userN/session_.*, but got none; correct `path`"):
         read(tmp_path)
     with pytest.raises(RecordingError, match="the file holds no rows"):
         read(write(tmp_path, source, []))
@@ -268,7 +266,7 @@ def test_errors_without_a_row(tmp_path: Path, source: str) -> None:
     with pytest.raises(RecordingError, match="the file is empty"):
         read(empty)
     empty.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(RecordingError, match="cannot be read as CSV"):
+    with pytest.raises(RecordingError, match=r"cannot be read as text: expected text in UTF-8, or in UTF-16"):
         read(empty)
 
 
@@ -288,8 +286,9 @@ def test_the_balabit_samples() -> None:
     result = read_balabit(SHARED / "raw" / "balabit")
     assert {r.user for r in result.recordings} == {"balabit/user7"}  # user15 is recorded at 109 ms
     assert result.dropped[SLOW_SESSION] == 3130
-    assert len(result.recordings) == 942
-    assert result.repaired_events[DUPLICATE] == 8
+    assert result.dropped[EDGE] == 8
+    assert len(result.recordings) == 934
+    assert (result.repaired_events[DUPLICATE], result.repaired_events[SILENT_START]) == (8, 43)
     assert all(r.t_ms[-1] <= 6000 and len(r.t_ms) >= 8 and (np.diff(r.t_ms) > 0).all() for r in result.recordings)
 
 

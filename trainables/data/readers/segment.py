@@ -1,10 +1,12 @@
 """Segment a stream of move events into point-to-point movements.
 
-A movement ends where the pointer rests, where something else happens (a press, a drag, a new target), where the clock
-goes back, or where the pointer leaps farther than a hand can move it. What comes out is trimmed to the part that moves
-and kept when it resembles a deliberate movement; each rejection has a reason and is counted.
+A movement ends where the pointer rests, where something else happens (a press, a drag, a new target), or where the
+pointer leaps farther than a hand can move it. What comes out is trimmed to the part that moves, passes the rules for
+the defects of recorders (`cleaning`) and is kept when it resembles a deliberate movement; each rejection has a reason
+and is counted.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.core.config import require
+from trainables.data.readers.cleaning import (
+    CLOCK_BACK,
+    EDGE,
+    TOUCH,
+    Screen,
+    is_touch,
+    pressed_against_edge,
+    start_ms,
+)
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -36,6 +47,8 @@ class MovementRule:
     minimum_duration_ms: float = 100.0  # below it no visual feedback is possible: a twitch
     minimum_distance_px: float = 30.0  # net; below it whole pixels dominate the shape
     maximum_duration_ms: float = 6000.0  # longer is browsing, not one movement (the default data end at 5.5 s)
+    longest_leap_px: float = JUMP_PX  # within `JUMP_MS`; infinite for trials, which the experiment has separated
+    recorded: bool = True  # pass the rules for the defects of recorders; samples of a model are taken as they are
 
     def __post_init__(self) -> None:
         require(self.minimum_points >= 2, "`minimum_points >= 2`", f"minimum_points={self.minimum_points}")
@@ -61,6 +74,8 @@ class MovementRule:
 
 
 DEFAULT_RULE = MovementRule()
+SAMPLE_RULE = MovementRule(recorded=False)
+TRIAL_RULE = MovementRule(longest_leap_px=math.inf)
 
 
 @dataclass(frozen=True)
@@ -68,6 +83,7 @@ class Cut:
     """The movements of one stream: `read == len(kept) + sum(dropped.values())`."""
 
     kept: tuple[slice, ...]
+    begin_ms: tuple[float, ...]  # of each that is kept; after a silent start later than its first event
     read: int
     dropped: Mapping[str, int]  # reason -> movements
     still_events: int  # rows trimmed from the ends of movements
@@ -93,8 +109,8 @@ def segment(
 ) -> list[slice]:
     """Cut the move events of a stream into movements; the slices follow one another and cover every event.
 
-    A movement begins at the first event, at an event with `is_break`, after a gap longer than `pause_ms`, where time
-    decreases, and where `is_jump` holds.
+    A movement begins at the first event, at an event with `is_break`, after a gap longer than `pause_ms`, and where
+    `is_jump` holds.
 
     Args:
         t_ms, x, y: [P] times in milliseconds and positions in pixels, in the order of recording.
@@ -108,8 +124,9 @@ def segment(
     if not len(t_ms) == len(x) == len(y) == len(is_break):
         lengths = f"{len(t_ms)}, {len(x)}, {len(y)}, {len(is_break)}"
         raise ValueError(f"expected `t_ms`, `x`, `y` and `is_break` to have one length, but got {lengths}")
-    dt_ms = np.diff(t_ms)
-    rests = _with_first(True, (dt_ms > pause_ms) | (dt_ms < 0), len(t_ms))
+    # After one stamp that lies back, the clock has not jumped ahead: the gap counts from the stamp before that one.
+    before_ms = np.maximum(t_ms[:-1], np.concatenate([t_ms[:1], t_ms[:-2]])[: len(t_ms) - 1])
+    rests = _with_first(True, t_ms[1:] - before_ms > pause_ms, len(t_ms))
     starts = np.flatnonzero(is_break | rests | is_jump(t_ms, x, y, jump_px, jump_ms)).tolist()
     return [slice(start, stop) for start, stop in pairwise([*starts, len(t_ms)])]
 
@@ -122,20 +139,61 @@ def trim(x: FloatArray, y: FloatArray, part: slice) -> slice:
     return slice(part.start + int(moves[0]), part.start + int(moves[-1]) + 2)
 
 
-def cut(t_ms: FloatArray, x: FloatArray, y: FloatArray, is_break: BoolArray, rule: MovementRule = DEFAULT_RULE) -> Cut:
-    """Segment one stream, trim each movement and apply the rule.
+def cut(
+    t_ms: FloatArray,
+    x: FloatArray,
+    y: FloatArray,
+    is_break: BoolArray,
+    rule: MovementRule = DEFAULT_RULE,
+    by_touch: BoolArray | None = None,
+) -> Cut:
+    """Segment one stream, trim each movement and apply the rules.
 
     A stream whose median step inside movements exceeds `SLOWEST_STEP_MS` is dropped as a whole: all its movements are
-    counted under `SLOW_SESSION`.
+    counted under `SLOW_SESSION`. So is one that is touch input by its jumps.
+
+    Args:
+        by_touch: [P] Whether an event is of a finger or a pen; None where the recorder does not say so.
     """
-    parts = segment(t_ms, x, y, is_break)
+    parts = segment(t_ms, x, y, is_break, jump_px=rule.longest_leap_px)
+    if not parts:
+        return Cut((), (), 0, {}, 0)
     if median_step_ms(t_ms, parts) > SLOWEST_STEP_MS:
-        return Cut((), len(parts), {SLOW_SESSION: len(parts)}, 0)
-    trimmed = [trim(x, y, part) for part in parts]
-    reasons = [rule.rejects(t_ms[part], x[part], y[part]) for part in trimmed]
-    kept = tuple(part for part, reason in zip(trimmed, reasons, strict=True) if reason is None)
-    dropped = Counter(reason for reason in reasons if reason is not None)
-    return Cut(kept, len(parts), dict(dropped), len(t_ms) - sum(part.stop - part.start for part in trimmed))
+        return Cut((), (), len(parts), {SLOW_SESSION: len(parts)}, 0)
+    after_pause = (bool(t_ms[part.start] - t_ms[part.start - 1] > PAUSE_MS) for part in parts)
+    quiet = (pause and not is_break[part.start] for pause, part in zip(after_pause, parts, strict=True))
+    if rule.recorded and by_touch is None and is_touch(x, y, parts, quiet):
+        return Cut((), (), len(parts), {TOUCH: len(parts)}, 0)
+    trimmed, screen = [trim(x, y, part) for part in parts], Screen.of(x, y)
+    begins = [start_ms(t_ms[part], x[part], y[part]) if rule.recorded else float(t_ms[part.start]) for part in trimmed]
+    touched = [by_touch is not None and bool(by_touch[part].any()) for part in parts]
+    reasons = [
+        TOUCH if finger else _rejection(t_ms[part], x[part], y[part], begin, screen, rule)
+        for part, begin, finger in zip(trimmed, begins, touched, strict=True)
+    ]
+    kept = [number for number, reason in enumerate(reasons) if reason is None]
+    return Cut(
+        tuple(trimmed[number] for number in kept),
+        tuple(begins[number] for number in kept),
+        len(parts),
+        dict(Counter(reason for reason in reasons if reason is not None)),
+        len(t_ms) - sum(part.stop - part.start for part in trimmed),
+    )
+
+
+def _rejection(
+    t_ms: FloatArray, x: FloatArray, y: FloatArray, begin_ms: float, screen: Screen, rule: MovementRule
+) -> str | None:
+    """Return why a trimmed movement is dropped, None where it is kept."""
+    if (np.diff(t_ms) < 0).any():
+        return CLOCK_BACK
+    pressed = rule.recorded and pressed_against_edge(t_ms, x, y, screen)
+    return rule.rejects(beginning(t_ms, begin_ms), x, y) or (EDGE if pressed else None)
+
+
+def beginning(t_ms: FloatArray, begin_ms: float) -> FloatArray:
+    """Return the times of a movement whose first event is at `begin_ms`."""
+    return np.concatenate([[begin_ms], t_ms[1:]])
 
 
 def median_step_ms(t_ms: FloatArray, parts: list[slice]) -> float:

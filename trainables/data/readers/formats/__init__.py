@@ -1,0 +1,1 @@
+"""Formats of experiment software and of event logs, a reader each."""
