@@ -7,6 +7,7 @@ one before it. Known defects of the files are handled by one rule each, and ever
 - a row that repeats the row before it in every column: left out;
 - several moves in one millisecond: the last holds (their clocks tick in whole milliseconds);
 - a clock that runs back (it wraps, or was set), edges of the screen, silent starts and touch: see `cleaning`;
+  both collections record changes of the position alone, so that a silent start is a rest of the hand;
 - a leap over 300 px within 60 ms: the stream is cut there;
 - a session recorded more slowly than every 40 ms (seven of Balabit's ten users: about 109 ms): dropped as a whole.
 

@@ -206,3 +206,30 @@ def test_the_shared_file_with_decimal_commas() -> None:
 def test_every_shared_file_is_tested() -> None:
     others = {"seconds.csv", "micro.csv", "decimal_comma.csv"}
     assert {file.name for file in CASES.iterdir()} == set(SHARED_CASES) | others
+
+
+def as_lists(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with one row for each movement of a table of events."""
+    movement = np.arange(len(frame)) // POINTS
+    return frame.groupby(movement).agg(
+        {**dict.fromkeys(("t_ms", "x", "y"), list), **dict.fromkeys(frame.columns[3:], "first")}
+    )
+
+
+def test_movements_in_lists_pass_the_same_rules(tmp_path: Path) -> None:
+    frame = events(6).assign(pointer_type="mouse")
+    number = np.arange(len(frame)) // POINTS
+    inside = np.arange(len(frame)) % POINTS > POINTS // 2
+    frame["x"] = frame["x"].where(number != 0, frame["x"].clip(upper=350.0) + 200.0)  # 550 is the edge of the session
+    frame["y"] += np.where(number == 0, np.arange(len(frame)) % POINTS, 0)
+    frame["t_ms"] -= np.where((number == 1) & inside, 5000.0, 0.0)
+    frame.loc[number == 2, "pointer_type"] = "touch"
+    frame["t_ms"] += np.where((number == 3) & (np.arange(len(frame)) % POINTS > 0), 200.0, 0.0)
+    frame.loc[(number == 4) & inside, "t_ms"] = frame.loc[(number == 4) & inside, "t_ms"].shift(1).bfill()
+    file = tmp_path / "mine.parquet"
+    as_lists(frame).to_parquet(file, index=False)
+    result = read_recordings("table", file)
+    assert (result.read, result.dropped) == (6, {EDGE: 1, CLOCK_BACK: 1, TOUCH: 1})
+    assert result.repaired_events == {SILENT_START: 1, SAME_TIME: 1}
+    assert [len(r.t_ms) for r in result.recordings] == [POINTS, POINTS - 1, POINTS]
+    assert result.recordings[0].t_ms[-1] == CLEAN_MS

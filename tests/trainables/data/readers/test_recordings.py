@@ -15,6 +15,9 @@ import pandas as pd
 import pytest
 
 from tests.shared_data import SHARED
+from tests.trainables.data.readers.examples import write_table
+from trainables.core.config import ConfigError
+from trainables.data.config import DataConfig, SourceConfig
 from trainables.data.readers import cursory
 from trainables.data.readers.recordings import (
     READERS,
@@ -23,6 +26,7 @@ from trainables.data.readers.recordings import (
     RecordingSet,
     concatenate,
     drop_table,
+    read_data,
     read_recordings,
 )
 
@@ -274,3 +278,18 @@ def test_group_sizes_have_no_gap(default: RecordingSet) -> None:
     assert sizes["sapimouse/user64"] == 93
     assert sizes["cursory/block12"] == 564
     assert min(sizes.values()) == 1
+
+
+def test_the_unit_of_time_is_a_key_of_one_source_and_of_several(tmp_path: Path) -> None:
+    path = write_table(tmp_path)
+    frame = pd.read_csv(path)
+    frame.assign(t_ms=frame["t_ms"] / 1e3).to_csv(path, index=False)
+    one = DataConfig("table", str(path), time_unit="s")
+    several = DataConfig(sources=(SourceConfig("table", str(path), "lab", time_unit="s"),))
+    found = [read_data(config).recordings for config in (one, several)]
+    assert [len(recordings) for recordings in found] == [3, 3]
+    assert found[0][0].t_ms.tolist() == found[1][0].t_ms.tolist()
+    with pytest.raises(RecordingError, match=r"looks like seconds; set data\.time_unit=s"):
+        read_data(DataConfig("table", str(path)))
+    with pytest.raises(ConfigError, match=r"expected `time_unit` in \{ms, ns, s, us\}, but got time_unit=min"):
+        DataConfig("table", str(path), time_unit="min")
