@@ -5,7 +5,8 @@ and jittered by chance, and written at the times of a recorder of 125 Hz with ji
 a row per movement, of N / 100 users. Measured in processes of their own, one after another:
 
     prepare   `load_splits` with an empty store, and the largest resident memory of all its processes together
-    start     `load_splits`, the training set and the validator of a diffusion from the store, as a trial does
+    start     `load_splits` and the training set of a diffusion from the store, as in a trial
+    validator its references, of at most 512 evaluated movements
     memory    memory that the process of such a trial shares with no other, after a pass of training
     step      optimisation step of the smallest network of the search space, median
 
@@ -64,6 +65,7 @@ class Line:
     prepare_s: float
     prepare_mib: float
     start_s: float
+    validator_s: float
     private_mib: float
     step_s: float
 
@@ -111,8 +113,9 @@ def trial(path: Path) -> dict[str, float]:
     config, began = config_of(path), time.perf_counter()
     splits = load_splits(config.data)
     dataset = training_set(splits, config.data.canonical, config.augmentation, config.seed)
+    started = time.perf_counter()
     Validator.fit(splits["validation"], splits["train"], config.data.canonical, config.evaluation)
-    start_s = time.perf_counter() - began
+    ready = time.perf_counter()
     state, objective = initial_state(config, ALONE, splits.statistics.condition_width), Objective.of(config.diffusion)
     seconds, last = [], time.perf_counter()
     for batch in islice(batches(dataset.passed, config.batch_size, generator(0, "order")), STEPS):
@@ -121,7 +124,8 @@ def trial(path: Path) -> dict[str, float]:
         seconds.append(time.perf_counter() - last)
         last = time.perf_counter()
     private = psutil.Process().memory_full_info().uss / MIB
-    return {"start_s": start_s, "private_mib": private, "step_s": statistics.median(seconds)}
+    costs = {"start_s": started - began, "validator_s": ready - started}
+    return {**costs, "private_mib": private, "step_s": statistics.median(seconds)}
 
 
 PARTS = {"prepare": prepare, "trial": trial}
@@ -168,6 +172,7 @@ def measured(sizes: list[int], folder: Path) -> Iterator[Line]:
             prepared["prepare_s"],
             peak,
             began["start_s"],
+            began["validator_s"],
             began["private_mib"],
             began["step_s"],
         )
@@ -184,15 +189,14 @@ def main(argv: list[str] | None = None) -> int:
     if given.part:
         print(json.dumps(PARTS[given.part](given.table)))
         return 0
-    print(
-        f"{'movements':>10}{'file MiB':>10}{'prepare s':>11}{'peak MiB':>10}{'start s':>9}{'own MiB':>9}{'step ms':>9}"
-    )
+    heads = ("movements", "file MiB", "prepare s", "peak MiB", "start s", "validator s", "own MiB", "step ms")
+    print("".join(f"{head:>13}" for head in heads))
     lines = []
     with tempfile.TemporaryDirectory() as folder:
         for line in measured(given.sizes, Path(folder)):
             print(
-                f"{line.movements:>10}{line.file_mib:>11.1f}{line.prepare_s:>11.1f}{line.prepare_mib:>11.0f}"
-                f"{line.start_s:>11.2f}{line.private_mib:>11.0f}{1000 * line.step_s:>11.1f}",
+                f"{line.movements:>13}{line.file_mib:>13.1f}{line.prepare_s:>13.1f}{line.prepare_mib:>13.0f}"
+                f"{line.start_s:>13.2f}{line.validator_s:>13.2f}{line.private_mib:>13.0f}{1000 * line.step_s:>13.1f}",
                 flush=True,
             )
             lines.append(line)
