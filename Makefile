@@ -23,7 +23,7 @@ help: ## at once ## list the targets, and what each costs on two cores once `mak
 
 venv: $(VENV)/installed-dev-$(LOCK) ## 5 min, 2.4 GB ## make or update .venv from constraints.txt
 
-tune: venv ## 10 min ## search for the best generator (the main job)
+tune: venv ## 12 min ## search for the best generator (the main job)
 	$(RUN) -m platform.tune $(ARGS)
 
 serve: venv ## until Ctrl-C ## serve the registry's champion on 127.0.0.1:8000
