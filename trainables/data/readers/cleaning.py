@@ -3,8 +3,8 @@
 - Equal time stamps: of the moves of one time stamp the last holds, the earlier ones are left out.
 - A clock that runs back inside a movement: the movement is dropped, since none of its times can be trusted.
 - The edge of the screen: a pointer that runs into the edge and is held there while the hand moves on is dropped. The
-  edge is an extreme coordinate of the session, and the pointer arrived with `EDGE_SPEED` and stayed for `EDGE_MS`: a
-  hand that turns slows down first.
+  edge is an extreme coordinate that two movements of the session reach. The pointer arrived with `EDGE_SPEED` and
+  stayed for `EDGE_MS`: a hand that turns slows down first.
 - A silent start: many recorders send nothing while the pointer rests, so that the first event of a movement lies up to
   a pause before the first move. The movement begins one median step before its first move.
 - Touch: a finger appears at another place without a move between. A session is touch input where the pointer jumps over
@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
 
 SAME_TIME = "earlier move with the same time stamp"
 CLOCK_BACK = "clock runs back"
@@ -31,6 +32,7 @@ TOUCH = "touch input"
 SILENT_START = "silent start (cut to one step)"
 
 EDGE_EVENTS = 3  # at one extreme coordinate in succession
+EDGE_MOVEMENTS = 2  # of one session that reach an extreme coordinate, so that it is an edge
 EDGE_MS = 25.0  # at the edge, and before it for the speed: two steps of any recorder from 60 Hz on
 EDGE_SPEED = 0.3  # px per ms towards the edge; a natural turn is slower for `EDGE_MS` before it stands still
 SILENT_STEPS = 2.0  # median steps; a longer first step holds a rest
@@ -40,17 +42,34 @@ HOME_PX = 30.0  # from where an earlier movement began: the start of a trial
 
 
 class Screen(NamedTuple):
-    """Extreme coordinates of the moves of one session, in pixels."""
+    """Edges of the screen of one session, in pixels; NaN where none is known."""
 
     low_x: float
     high_x: float
     low_y: float
     high_y: float
 
-    @classmethod
-    def of(cls, x: FloatArray, y: FloatArray) -> "Screen":
-        """Return the extremes of a session of at least one event."""
-        return cls(float(x.min()), float(x.max()), float(y.min()), float(y.max()))
+
+def screens_of(x: FloatArray, y: FloatArray, movement: IntArray, session: IntArray) -> list[Screen]:
+    """Return the screen of each movement: the extreme coordinates of its session that two of its movements reach.
+
+    A hand alone does not turn at the same pixel twice; a session of one movement shows no edge.
+
+    Args:
+        movement: [P] Number of the movement that an event is of.
+        session: [N] Number of the session that a movement is of.
+    """
+    sides = ((x, np.minimum, np.inf), (x, np.maximum, -np.inf), (y, np.minimum, np.inf), (y, np.maximum, -np.inf))
+    count = int(session.max(initial=-1)) + 1
+    edges = np.full((len(session), len(sides)), np.nan)
+    for column, (axis, extreme, beyond) in enumerate(sides):
+        ends = np.full(count, beyond)
+        extreme.at(ends, session[movement], axis)
+        reached = np.zeros(len(session))
+        reached[movement[axis == ends[session[movement]]]] = 1.0
+        often = np.bincount(session, weights=reached, minlength=count) >= EDGE_MOVEMENTS
+        edges[:, column] = np.where(often, ends, np.nan)[session]
+    return [Screen(*row) for row in edges.tolist()]
 
 
 def has_later_of_same_time(t_ms: FloatArray, is_break: BoolArray) -> BoolArray:

@@ -23,6 +23,7 @@ from trainables.data.readers.cleaning import (
     Screen,
     is_touch,
     pressed_against_edge,
+    screens_of,
     start_ms,
 )
 
@@ -158,13 +159,14 @@ def cut(
     parts = segment(t_ms, x, y, is_break, jump_px=rule.longest_leap_px)
     if not parts:
         return Cut((), (), 0, {}, 0)
-    if median_step_ms(t_ms, parts) > SLOWEST_STEP_MS:
-        return Cut((), (), len(parts), {SLOW_SESSION: len(parts)}, 0)
-    after_pause = (bool(t_ms[part.start] - t_ms[part.start - 1] > PAUSE_MS) for part in parts)
-    quiet = (pause and not is_break[part.start] for pause, part in zip(after_pause, parts, strict=True))
-    if rule.recorded and by_touch is None and is_touch(x, y, parts, quiet):
-        return Cut((), (), len(parts), {TOUCH: len(parts)}, 0)
-    trimmed, screen = [trim(x, y, part) for part in parts], Screen.of(x, y)
+    whole = SLOW_SESSION if median_step_ms(t_ms, parts) > SLOWEST_STEP_MS else None
+    if whole is None and rule.recorded and by_touch is None and _jumps_as_touch(t_ms, x, y, is_break, parts):
+        whole = TOUCH
+    if whole is not None:
+        return Cut((), (), len(parts), {whole: len(parts)}, 0)
+    number = np.repeat(np.arange(len(parts)), [part.stop - part.start for part in parts])
+    screen = screens_of(x, y, number, np.zeros(len(parts), dtype=np.int64))[0]
+    trimmed = [trim(x, y, part) for part in parts]
     begins = [start_ms(t_ms[part], x[part], y[part]) if rule.recorded else float(t_ms[part.start]) for part in trimmed]
     touched = [by_touch is not None and bool(by_touch[part].any()) for part in parts]
     reasons = [
@@ -178,6 +180,13 @@ def cut(
         len(parts),
         dict(Counter(reason for reason in reasons if reason is not None)),
         len(t_ms) - sum(part.stop - part.start for part in trimmed),
+    )
+
+
+def _jumps_as_touch(t_ms: FloatArray, x: FloatArray, y: FloatArray, is_break: BoolArray, parts: list[slice]) -> bool:
+    after_pause = (bool(t_ms[part.start] - t_ms[part.start - 1] > PAUSE_MS) for part in parts)
+    return is_touch(
+        x, y, parts, [one and not is_break[part.start] for one, part in zip(after_pause, parts, strict=True)]
     )
 
 

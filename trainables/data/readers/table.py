@@ -37,6 +37,7 @@ from trainables.data.readers.cleaning import (
     Screen,
     has_later_of_same_time,
     pressed_against_edge,
+    screens_of,
     start_ms,
 )
 from trainables.data.readers.event_rows import (
@@ -266,12 +267,10 @@ def _rejection(t_ms: FloatArray, x: FloatArray, y: FloatArray, screen: Screen) -
 
 
 def _screens(movements: _Movements) -> list[Screen]:
-    """Return the screen of each movement: the extremes of its user's session."""
+    """Return the screen of each movement, that of its user's session."""
     session, _ = pd.factorize(pd.Series(movements.owners))
-    points = pd.DataFrame({"x": movements.x, "y": movements.y})
-    grouped = points.groupby(np.repeat(session, np.diff(movements.bounds)))
-    ends = grouped.agg(["min", "max"]).reindex(session)  # NaN of a session without points
-    return [Screen(*row) for row in ends.itertuples(index=False, name=None)]
+    number = np.repeat(np.arange(len(session)), np.diff(movements.bounds))
+    return screens_of(movements.x, movements.y, number, session.astype(np.int64))
 
 
 @dataclass(frozen=True, eq=False)

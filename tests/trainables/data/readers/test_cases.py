@@ -221,6 +221,7 @@ def test_movements_in_lists_pass_the_same_rules(tmp_path: Path) -> None:
     number = np.arange(len(frame)) // POINTS
     inside = np.arange(len(frame)) % POINTS > POINTS // 2
     frame["x"] = frame["x"].where(number != 0, frame["x"].clip(upper=350.0) + 200.0)  # 550 is the edge of the session
+    frame["x"] += np.where(number == 5, 50.0, 0.0)  # and is reached a second time
     frame["y"] += np.where(number == 0, np.arange(len(frame)) % POINTS, 0)
     frame["t_ms"] -= np.where((number == 1) & inside, 5000.0, 0.0)
     frame.loc[number == 2, "pointer_type"] = "touch"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.trainables.data.readers.examples import clock, path
 from trainables.data.readers.cleaning import (
     EDGE_EVENTS,
+    EDGE_MOVEMENTS,
     EDGE_MS,
     EDGE_SPEED,
     HOME_PX,
@@ -18,6 +19,7 @@ from trainables.data.readers.cleaning import (
     has_later_of_same_time,
     is_touch,
     pressed_against_edge,
+    screens_of,
     start_ms,
 )
 
@@ -33,7 +35,9 @@ def held(speed: float, events: int, step_ms: float = 16.0, along: float = 3.0) -
 
 
 def pressed(track: tuple[Floats, Floats, Floats]) -> bool:
-    return pressed_against_edge(*track, Screen.of(track[1], track[2]))
+    """Whether it is where another movement of its session reaches the same extremes."""
+    _, x, y = track
+    return pressed_against_edge(*track, Screen(x.min(), x.max(), y.min(), y.max()))
 
 
 @given(times=NARROW, breaks=st.lists(st.booleans(), min_size=24, max_size=24))
@@ -63,6 +67,27 @@ def test_the_limits_of_the_edge() -> None:
 def test_an_extreme_of_a_movement_that_is_none_of_the_session_is_no_edge() -> None:
     t_ms, x, y = held(speed=1.0, events=8)
     assert not pressed_against_edge(t_ms, x, y, Screen(0.0, 501.0, -1000.0, 1000.0))
+
+
+@given(
+    x=st.lists(st.integers(0, 3), min_size=12, max_size=12),
+    y=st.lists(st.integers(0, 3), min_size=12, max_size=12),
+    movement=st.lists(st.integers(0, 4), min_size=12, max_size=12),
+    session=st.lists(st.integers(0, 2), min_size=5, max_size=5),
+)
+def test_an_edge_is_an_extreme_of_a_session_that_two_of_its_movements_reach(
+    x: list[int], y: list[int], movement: list[int], session: list[int]
+) -> None:
+    """The definition, movement by movement; some movements have no events."""
+    across, down = (np.array(axis, dtype=np.float64) for axis in (x, y))
+    found = screens_of(across, down, np.array(movement), np.array(session))
+    for own, screen in zip(session, found, strict=True):
+        for axis, (low, high) in zip((x, y), (screen[:2], screen[2:]), strict=True):
+            values = [value for value, number in zip(axis, movement, strict=True) if session[number] == own]
+            for extreme, edge in ((min, low), (max, high)):
+                end = extreme(values, default=None)
+                reach = {n for value, n in zip(axis, movement, strict=True) if session[n] == own and value == end}
+                assert edge == end if len(reach) >= EDGE_MOVEMENTS else np.isnan(edge)
 
 
 @given(

@@ -83,9 +83,10 @@ def test_the_edge_is_that_of_the_session_and_not_of_the_trial() -> None:
     t_ms, x, y = track()
     y = y + 3.0 * np.arange(POINTS)
     stopped = Trial("u", "1", t_ms, np.minimum(x, 350.0), y)
-    assert movements_of_trials("lab", [stopped]).dropped == {EDGE: 1}
-    assert movements_of_trials("lab", [stopped, Trial("u", "1", t_ms, x, y)]).dropped == {}
-    assert movements_of_trials("lab", [stopped, Trial("u", "2", t_ms, x, y)]).dropped == {EDGE: 1}
+    assert movements_of_trials("lab", [stopped]).dropped == {}  # one movement shows no edge
+    assert movements_of_trials("lab", [stopped] * 2).dropped == {EDGE: 2}
+    assert movements_of_trials("lab", [stopped, stopped, Trial("u", "1", t_ms, x, y)]).dropped == {}
+    assert movements_of_trials("lab", [stopped, stopped, Trial("u", "2", t_ms, x, y)]).dropped == {EDGE: 2}
 
 
 def test_a_trial_is_not_cut_at_a_leap_of_a_fast_hand() -> None:
