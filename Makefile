@@ -29,7 +29,7 @@ tune: venv ## 12 min ## search for the best generator (the main job)
 serve: venv ## until Ctrl-C ## serve the registry's champion on 127.0.0.1:8000
 	$(RUN) -m serve $(ARGS)
 
-test: venv ## 20 min ## run the tests, at the end a few that start Ray; ARGS="-m 'not ray'" leaves these out
+test: venv ## 12 min ## run the tests, at the end a few that start Ray; ARGS="-m 'not ray'" leaves these out
 	$(RUN) -m tests.run $(ARGS)
 
 test-all: venv ## 35 min ## the same, and the killing, full-disk, browser and load tests
