@@ -43,7 +43,7 @@ from trainables.diffusion.ranking_term import condition_queue, draw_negatives
 from trainables.diffusion.state import State, initial_state, restore_state, save_state
 from trainables.eval.generation.training_plots import training_plots
 from trainables.eval.generation.validator import Validator
-from trainables.generation.conditions import known_conditions
+from trainables.generation.conditions import conditions_of
 from trainables.generation.training_set import TrainingSet, training_set
 from trainables.nn.lr_schedule import learning_rate, set_learning_rate
 from trainables.training import metric_names as names
@@ -216,7 +216,7 @@ def _evaluate(
             objective.schedule,
             splits.statistics,
             config.data.canonical,
-            known_conditions(splits),
+            conditions_of(splits["train"]),
             state.autoencoder,
             objective.prediction,
             config.sampling,

@@ -10,7 +10,7 @@ from trainables.gan.config import GanConfig
 from trainables.gan.state import count_parameters, initial_state
 from trainables.gan.train import train_step
 from trainables.generation.blocks import CHUNK
-from trainables.generation.conditions import known_conditions
+from trainables.generation.conditions import conditions_of
 from trainables.generation.training_set import first_part
 from trainables.training.timing import PROBE_S, seconds
 from trainables.training.trainable import Cost
@@ -30,7 +30,7 @@ def measure(config: GanConfig) -> Cost:
     ]
     stream = cycle(rounds)
     step_s = seconds(lambda: train_step(state, config, stream, random))
-    known = known_conditions(splits)
+    known = conditions_of(splits["train"])
     sampler = GanGenerator(state.ema.model, config.model, splits.statistics, config.data.canonical, known)
     rows = splits["train"].take(known.raw[:CHUNK, 0].argsort())
     call_s = seconds(lambda: sampler.sample_matching(rows, seed=0))

@@ -30,7 +30,7 @@ from trainables.gan.config import GanConfig, GanOptimConfig
 from trainables.gan.dequantise import dequantised
 from trainables.gan.objective import StepRandomness, critic_loss, generator_loss, sample_randomness
 from trainables.gan.state import NetworkAndOptimizer, State, count_parameters, initial_state, restore_state, save_state
-from trainables.generation.conditions import known_conditions
+from trainables.generation.conditions import conditions_of
 from trainables.generation.training_set import TrainingSet, training_set
 from trainables.nn.lr_schedule import set_learning_rate
 from trainables.training import metric_names as names
@@ -178,7 +178,7 @@ def _evaluate(
     plots = None
     if worker.rank == 0:
         began = time.perf_counter()
-        known = known_conditions(splits)
+        known = conditions_of(splits["train"])
         sampler = GanGenerator(state.ema.model, config.model, splits.statistics, config.data.canonical, known)
         fake = sampler.sample_matching(validator.held_out, seed=config.evaluation.seed)
         metrics |= validator(fake)

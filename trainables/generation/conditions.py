@@ -201,15 +201,8 @@ def frame_mask(duration_s: Float[Tensor, "N"], config: CanonicalConfig) -> Bool[
 def conditions_of(canonical: Canonical) -> Conditions:
     """The conditions that real movements were made under."""
     sources = tuple(sorted(set(canonical.source)))
-    return Conditions(canonical.condition(), canonical.angle, source_index(canonical.source, sources), sources)
-
-
-def known_conditions(splits: DataSplits) -> Conditions:
-    """The conditions of the training movements, which a generator draws from."""
-    training = splits["train"]
-    sources = tuple(sorted(set(training.source)))
-    raw = derived(training, "condition", Canonical.condition)
-    return Conditions(raw, training.angle, source_index(training.source, sources), sources)
+    raw = derived(canonical, "condition", Canonical.condition)
+    return Conditions(raw, canonical.angle, source_index(canonical.source, sources), sources)
 
 
 def matching_conditions(real: Canonical, learnt: Conditions) -> Conditions:
@@ -220,7 +213,7 @@ def matching_conditions(real: Canonical, learnt: Conditions) -> Conditions:
 
 def generator_record(splits: DataSplits) -> dict[str, Tensor]:
     """The tensors that a checkpoint carries for sampling: statistics and known conditions."""
-    known = known_conditions(splits)
+    known = conditions_of(splits["train"])
     return {**flatten("statistics", splits.statistics.tensors()), **flatten("known", known.tensors())}
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainables.data.readers.files import RECORDING_SUFFIXES, InputFile, all_files
-from trainables.data.readers.json_text import json_lines, json_rows
+from trainables.data.readers.json_text import json_objects
 from trainables.data.readers.reader import Header
 from trainables.data.readers.recording_set import RecordingError
 from trainables.data.readers.recordings import READERS
@@ -78,8 +78,7 @@ def header_of_file(file: InputFile) -> Header:
             raise RecordingError(f"{file.path}: cannot be read as Parquet: {str(error).splitlines()[0]}") from error
         return Header(file.suffix, tuple(folded(name) for name in names))
     if file.suffix in (".json", ".jsonl"):
-        rows = json_rows(file) if file.suffix == ".json" else json_lines(file)
-        return Header(file.suffix, tuple(dict.fromkeys(name for row in rows for name in row)))
+        return Header(file.suffix, tuple(dict.fromkeys(name for row in json_objects(file) for name in row)))
     if file.suffix == ".mt":
         return Header(file.suffix)
     _, columns = header_of(first_line(file.path, decoded(file.path, content)))

@@ -8,6 +8,11 @@ from trainables.data.readers.recording_set import RecordingError
 from trainables.data.readers.rows import decoded, error_at, folded
 
 
+def json_objects(file: InputFile) -> list[dict[str, Any]]:
+    """Return the objects of a file: `json_rows` of one that ends in .json, else `json_lines`."""
+    return json_rows(file) if file.suffix == ".json" else json_lines(file)
+
+
 def json_lines(file: InputFile) -> list[dict[str, Any]]:
     """Return the objects of a file, one a line, with folded keys.
 

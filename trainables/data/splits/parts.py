@@ -24,6 +24,7 @@ from trainables.data.canonical import TENSORS, Movements, encode, pack, usable
 from trainables.data.config import CanonicalConfig
 from trainables.data.observation import Events, observe
 from trainables.data.readers.recordings import Recording
+from trainables.data.splits.store import mapped
 
 MOVEMENTS = 8192  # of a part; the default data set is one
 
@@ -69,7 +70,7 @@ class Part:
 
     def tensor(self, name: str) -> Tensor:
         """Return a tensor of the canonical form of its movements, mapped."""
-        return torch.from_numpy(np.load(self.folder / f"{name}.npy", mmap_mode="c"))
+        return mapped(self.folder / f"{name}.npy")
 
 
 def written_parts(recordings: Sequence[Recording], config: CanonicalConfig, folder: Path) -> Iterator[Part]:

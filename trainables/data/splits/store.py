@@ -12,7 +12,6 @@ complete. One that is damaged is prepared again, which a line says.
 any time: processes that have mapped an array keep it.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -33,13 +32,13 @@ from torch import Tensor
 
 from trainables.core.atomic_files import flush, try_lock, write_atomically
 from trainables.core.config import digest, violation
+from trainables.training.checkpoint_record import file_sha256
 
 ENVIRONMENT = "HUMOUSE_STORE"
 APPLICATION = "humouse"
 MANIFEST, CONTENTS, LOCKS, STAGED = "manifest.json", "contents.json", ".locks", ".staged"
 VERSION = 1
 CHECKED_BYTES = 64 * 2**20  # arrays of a set up to this size are compared with their hashes whenever it is opened
-BLOCK = 2**20  # bytes that are hashed at a time
 WAIT_S = 0.2  # between two looks at a lock that another process holds
 
 Array = npt.NDArray[Any]
@@ -97,7 +96,7 @@ class PreparedSet:
     def check(self) -> None:
         """Compare every array with its hash; raises DamagedSetError for one that differs."""
         for name, about in self.manifest["arrays"].items():
-            if _sha256(self._file(name)) != about["sha256"]:
+            if file_sha256(self._file(name)) != about["sha256"]:
                 raise DamagedSetError(f"{self._file(name).name} differs from its hash")
 
     @cached_property
@@ -107,11 +106,15 @@ class PreparedSet:
 
     def tensor(self, name: str) -> Tensor:
         """Return an array as a tensor that is mapped: shared by all processes, read from the disk where it is used."""
-        file = self._file(name)
-        return torch.from_numpy(np.load(file, mmap_mode="c"))  # private: a write changes this process alone
+        return mapped(self._file(name))
 
     def _file(self, name: str) -> Path:
         return self.path / f"{name}.npy"
+
+
+def mapped(file: Path) -> Tensor:
+    """Return an array on the disk as a tensor; a write into it changes this process alone."""
+    return torch.from_numpy(np.load(file, mmap_mode="c"))
 
 
 class Writer:
@@ -145,7 +148,7 @@ class Writer:
         for name in self.arrays:
             file = self.folder / f"{name}.npy"
             flush(file)
-            about[name] = {"bytes": file.stat().st_size, "sha256": _sha256(file)}
+            about[name] = {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
         write_atomically(self.folder / MANIFEST, json.dumps({**account, "version": VERSION, "arrays": about}))
 
 
@@ -222,7 +225,7 @@ def content_hash(file: Path) -> str:
     known = _index(index).get(name)
     if known is not None and known[:-1] == seen:
         return str(known[-1])
-    found = _sha256(file)
+    found = file_sha256(file)
     try:
         with _locked(CONTENTS):
             write_atomically(index, json.dumps({**_index(index), name: [*seen, found]}))
@@ -238,11 +241,3 @@ def _index(file: Path) -> dict[str, list[Any]]:
     except (OSError, ValueError):
         return {}
     return dict(found) if isinstance(found, dict) else {}
-
-
-def _sha256(file: Path) -> str:
-    head = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(BLOCK):
-            head.update(block)
-    return head.hexdigest()

@@ -19,7 +19,7 @@ import pandas as pd
 
 from trainables.data.readers.event_rows import MOUSE, EventRows, movements_of_rows
 from trainables.data.readers.files import InputFile, files_of
-from trainables.data.readers.json_text import json_lines, json_rows
+from trainables.data.readers.json_text import json_objects
 from trainables.data.readers.reader import Header, Reader, ReaderOptions
 from trainables.data.readers.recording_set import RecordingError, RecordingSet, concatenate
 from trainables.data.readers.rows import numbered, numbers, read_csv, texts
@@ -85,8 +85,7 @@ def _read_file(file: InputFile, options: ReaderOptions, rule: MovementRule) -> R
 def _frame(file: InputFile) -> pd.DataFrame:
     """Return the rows of a file; names and types are text."""
     if file.suffix in (".json", ".jsonl"):
-        rows = json_rows(file) if file.suffix == ".json" else json_lines(file)
-        return numbered(file.path, pd.DataFrame(rows), first_row=1)
+        return numbered(file.path, pd.DataFrame(json_objects(file)), first_row=1)
     if file.suffix not in SUFFIXES:
         law = f"expected a log of events to end in {', '.join(SUFFIXES)}"
         raise RecordingError(f"{file.path}: {law}, but got {file.suffix!r}; rename it, or set another `source`")
