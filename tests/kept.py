@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
@@ -21,6 +22,7 @@ from trainables.core import command as commands
 from trainables.core.command import CONFIGS, Command
 from trainables.data.config import DEFAULT_SOURCE
 from trainables.data.readers import recordings
+from trainables.data.readers.reader import Piece, ReaderOptions
 from trainables.data.splits.store import ENVIRONMENT
 
 Composed = tuple[DictConfig, dict[str, str]]
@@ -30,7 +32,11 @@ Key = tuple[str, str, tuple[str, ...]]
 def install() -> None:
     """Keep prepared data for the run, and embedded recordings and composed files within each process."""
     embedded = recordings.READERS[DEFAULT_SOURCE]
-    recordings.READERS[DEFAULT_SOURCE] = replace(embedded, read=functools.cache(embedded.read))
+
+    def pieces(path: Path | None, options: ReaderOptions) -> list[Piece]:
+        return [replace(piece, read=functools.cache(piece.read)) for piece in embedded.pieces(path, options)]
+
+    recordings.READERS[DEFAULT_SOURCE] = replace(embedded, pieces=functools.cache(pieces))
     _own_store()
     _keep_composed()
 

@@ -32,6 +32,7 @@ EVALUATION_SPLITS = SPLITS[1:]  # all but the training split
 FOLD_SPLITS = SPLITS[:2]  # those of a fold: its users are the validation split, those of the other folds are trained on
 MINIMUM_STEPS = 8  # a third difference and five spectral bands need as many
 RATE_HZ = 60.0  # of the observation
+PART = 8192  # movements that are in memory at a time, of a data set that may have millions
 MEASURED_CONDITIONS = ("log_duration_s", "log_distance_px", "log_path_ratio", "log1p_turning_rad")
 CONDITION_NAMES = (*MEASURED_CONDITIONS, "log_target_width_px")  # the last is no part of the movement: NaN if unknown
 # Of a network's condition without the columns of sources: the last column is whether a width is known.

@@ -26,9 +26,8 @@ from torch import Tensor
 
 from trainables.core.config import ConfigError
 from trainables.data.config import DataConfig
-from trainables.data.observation import Events, observe
 from trainables.data.readers.files import file_of
-from trainables.data.readers.recordings import RecordingError, read_data
+from trainables.data.readers.recordings import RecordingError
 from trainables.data.readers.rows import (
     error_at,
     numbered,
@@ -93,12 +92,9 @@ def evaluation_table(config: DataConfig, split: str) -> pd.DataFrame:
     """
     splits = load_splits(config)
     canonical = splits[split]
-    read = read_data(config).recordings
-    recordings = [read[row] for row in splits.recordings[split].tolist()]
-    paths = observe(Events(r.t_ms, np.stack([r.x, r.y], axis=1)) for r in recordings)
     duration, distance, ratio, turned, width = canonical.condition().double().unbind(dim=1)
     columns = dict(zip(NUMBERS, (duration.exp(), distance.exp(), ratio.exp(), turned.expm1()), strict=True))
-    places = np.array([np.concatenate([path[0], path[-1]]) for path in paths])
+    places = splits.places[split].numpy()
     return pd.DataFrame(
         {
             ROW_ID: row_ids(split, splits.sha256, len(canonical)),

@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 from trainables.data.evaluation_rows import ROW_ID, require_once
 from trainables.data.readers.event_rows import require_non_decreasing
 from trainables.data.readers.files import InputFile, file_of
+from trainables.data.readers.movement_rows import read_movement_rows
 from trainables.data.readers.recording_set import RecordingError, RecordingSet
 from trainables.data.readers.rows import numbered, numbers, read_csv, require_columns, texts
 from trainables.data.readers.segment import SAMPLE_RULE
-from trainables.data.readers.table import SIGNAL, read_movement_rows
+from trainables.data.readers.table_columns import SIGNAL
 
 COLUMNS = (*SIGNAL, ROW_ID)
 

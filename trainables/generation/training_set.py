@@ -12,10 +12,9 @@ from trainables.core.seeding import generator
 from trainables.data.augment import augment
 from trainables.data.balance import generated_count, validate_augmentation_balance
 from trainables.data.canonical import TENSORS, Canonical, Movements, concatenate, decode, encode, usable
-from trainables.data.config import CanonicalConfig, VariationsConfig
+from trainables.data.config import PART, CanonicalConfig, VariationsConfig
 from trainables.data.dataset import SequenceDataset
 from trainables.data.splits.data_splits import DataSplits
-from trainables.data.splits.derived import PART
 from trainables.data.splits.statistics import Statistics
 from trainables.generation.config import AugmentationConfig
 from trainables.physical.minimum_jerk import GENERATORS

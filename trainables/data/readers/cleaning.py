@@ -50,26 +50,39 @@ class Screen(NamedTuple):
     high_y: float
 
 
-def screens_of(x: FloatArray, y: FloatArray, movement: IntArray, session: IntArray) -> list[Screen]:
-    """Return the screen of each movement: the extreme coordinates of its session that two of its movements reach.
+def extremes_of(x: FloatArray, y: FloatArray, bounds: IntArray) -> FloatArray:
+    """Return the lowest and highest x and y of each movement [N, 4]; infinite, low above high, where it has no event.
+
+    Args:
+        x, y: [P] Events of the movements, one movement after another.
+        bounds: [N + 1] Where each movement begins, and P.
+    """
+    filled = np.diff(bounds) > 0
+    found = np.tile([np.inf, -np.inf, np.inf, -np.inf], (len(bounds) - 1, 1))
+    if filled.any():
+        sides = ((x, np.minimum), (x, np.maximum), (y, np.minimum), (y, np.maximum))
+        found[filled] = np.stack([extreme.reduceat(axis, bounds[:-1][filled]) for axis, extreme in sides], axis=1)
+    return found
+
+
+def screens_of(extremes: FloatArray, session: IntArray) -> FloatArray:
+    """Return the screen of each movement [N, 4]: the extremes of its session that two of its movements reach, else NaN.
 
     A hand alone does not turn at the same pixel twice; a session of one movement shows no edge.
 
     Args:
-        movement: [P] Number of the movement that an event is of.
+        extremes: [N, 4] Of each movement.
         session: [N] Number of the session that a movement is of.
     """
-    sides = ((x, np.minimum, np.inf), (x, np.maximum, -np.inf), (y, np.minimum, np.inf), (y, np.maximum, -np.inf))
     count = int(session.max(initial=-1)) + 1
-    edges = np.full((len(session), len(sides)), np.nan)
-    for column, (axis, extreme, beyond) in enumerate(sides):
-        ends = np.full(count, beyond)
-        extreme.at(ends, session[movement], axis)
-        reached = np.zeros(len(session))
-        reached[movement[axis == ends[session[movement]]]] = 1.0
-        often = np.bincount(session, weights=reached, minlength=count) >= EDGE_MOVEMENTS
-        edges[:, column] = np.where(often, ends, np.nan)[session]
-    return [Screen(*row) for row in edges.tolist()]
+    edges = np.full(extremes.shape, np.nan)
+    for column, (extreme, beyond) in enumerate(2 * ((np.minimum, np.inf), (np.maximum, -np.inf))):
+        own, ends = extremes[:, column], np.full(count, beyond)
+        extreme.at(ends, session, own)
+        reached = np.bincount(session, weights=own == ends[session], minlength=count)
+        known = (reached >= EDGE_MOVEMENTS) & np.isfinite(ends)
+        edges[:, column] = np.where(known, ends, np.nan)[session]
+    return edges
 
 
 def has_later_of_same_time(t_ms: FloatArray, is_break: BoolArray) -> BoolArray:

@@ -15,14 +15,17 @@ import importlib.metadata
 import json
 import zlib
 from bisect import bisect_right
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from trainables.data.readers.reader import Piece, Reader
 from trainables.data.readers.recording_set import Recording, RecordingError, RecordingSet
 
 SHA256 = "84468e214bf23c5ec422d566f5d3412a532b95feafd584bc0d54ade33035d9b8"  # of the decompressed file
+BYTES = 2_023_688  # of it
 REMEDY = "install cursory==2.1.0, or choose another `source`"
 
 # Where each session block of the file begins (row).
@@ -106,3 +109,9 @@ def _file() -> Path:
         if entry.name.endswith("trajectories.json.gz"):
             return Path(str(entry.locate()))
     raise RecordingError(f"the installed package cursory holds no trajectories.json.gz; {REMEDY}")
+
+
+CURSORY_READER = Reader(
+    lambda path, options: [Piece(partial(read_cursory, path), BYTES, BYTES)],
+    "the recordings inside the installed package",
+)

@@ -39,6 +39,7 @@ class InputFile:
         folder: Name of the folder that it lies in, below the `path` that was given; empty directly in it.
         collection: What names the source where the file does not.
         load: Returns the bytes as they are stored.
+        size: Number of them; of a member of an archive after unpacking.
         alone: Whether it was named itself.
     """
 
@@ -46,6 +47,7 @@ class InputFile:
     folder: str
     collection: str
     load: Callable[[], bytes]
+    size: int
     alone: bool = False
 
     @property
@@ -62,6 +64,11 @@ class InputFile:
     def stem(self) -> str:
         """The name of the file without suffixes."""
         return stem_of(self.path.name)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a file on the disk as it is: neither compressed nor a member of an archive."""
+        return self.path.is_file() and not self.path.name.lower().endswith(COMPRESSED)
 
     @property
     def user(self) -> str:
@@ -99,7 +106,7 @@ def file_of(path: Path) -> InputFile:
     """
     if not path.exists():
         raise RecordingError(f"{path}: no such file or folder")
-    return InputFile(path, "", stem_of(path.name), path.read_bytes, alone=True)
+    return InputFile(path, "", stem_of(path.name), path.read_bytes, path.stat().st_size, alone=True)
 
 
 def all_files(path: Path) -> list[InputFile]:
@@ -176,17 +183,18 @@ def _below(root: Path, files: Sequence[Path]) -> Iterator[InputFile]:
             yield from _members(file)
         else:
             folder = file.parent.name if file.parent != root else ""
-            yield InputFile(file, folder, root.resolve().name, file.read_bytes)
+            yield InputFile(file, folder, root.resolve().name, file.read_bytes, file.stat().st_size)
 
 
 def _members(archive: Path) -> Iterator[InputFile]:
     try:
         with zipfile.ZipFile(archive) as opened:
-            names = sorted(info.filename for info in opened.infolist() if not info.is_dir())
+            sizes = {info.filename: info.file_size for info in opened.infolist() if not info.is_dir()}
     except (OSError, zipfile.BadZipFile) as error:
         raise RecordingError(f"{archive}: cannot be read: {error}; check that the archive is complete") from error
-    for name in names:
-        yield InputFile(archive / name, PurePath(name).parent.name, archive.stem, partial(_member, archive, name))
+    for name, size in sorted(sizes.items()):
+        load = partial(_member, archive, name)
+        yield InputFile(archive / name, PurePath(name).parent.name, archive.stem, load, size)
 
 
 def _member(archive: Path, name: str) -> bytes:

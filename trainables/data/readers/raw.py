@@ -16,8 +16,9 @@ SapiMouse: Mouse Dynamics-based User Authentication Using Deep Feature Learning 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from trainables.data.readers.files import InputFile, files_of
-from trainables.data.readers.reader import Reader
-from trainables.data.readers.recording_set import RecordingError, RecordingSet, concatenate
+from trainables.data.readers.reader import Piece, Reader, pieces_of_files, read_all
+from trainables.data.readers.recording_set import RecordingError, RecordingSet
 from trainables.data.readers.rows import numbers, read_csv, texts
 from trainables.data.readers.segment import DEFAULT_RULE, MovementRule
 from trainables.data.readers.stream import NOT_A_MOVE, Stream, movements_of
@@ -68,7 +69,7 @@ def read_balabit(path: Path | None, rule: MovementRule = DEFAULT_RULE) -> Record
     Raises:
         RecordingError: nothing to read, or a file that is not such a session, with its row where it has one.
     """
-    return _read(BALABIT, path, rule)
+    return read_all(_pieces(BALABIT, path, rule))
 
 
 def read_sapimouse(path: Path | None, rule: MovementRule = DEFAULT_RULE) -> RecordingSet:
@@ -77,15 +78,15 @@ def read_sapimouse(path: Path | None, rule: MovementRule = DEFAULT_RULE) -> Reco
     Raises:
         RecordingError: as `read_balabit`.
     """
-    return _read(SAPIMOUSE, path, rule)
+    return read_all(_pieces(SAPIMOUSE, path, rule))
 
 
-def _read(layout: SessionLayout, path: Path | None, rule: MovementRule) -> RecordingSet:
+def _pieces(layout: SessionLayout, path: Path | None, rule: MovementRule = DEFAULT_RULE) -> Iterator[Piece]:
     files = files_of(path, layout.source, (), layout.files)
-    return concatenate(_read_session(layout, file, rule) for file in files)
+    return pieces_of_files(files, partial(_read_session, layout=layout, rule=rule))
 
 
-def _read_session(layout: SessionLayout, file: InputFile, rule: MovementRule) -> RecordingSet:
+def _read_session(file: InputFile, layout: SessionLayout, rule: MovementRule) -> RecordingSet:
     frame = read_csv(file, layout.columns, text=("button", "state"))
     return movements_of(_moves(layout, file, frame), rule)
 
@@ -131,12 +132,12 @@ def _repeats(frame: pd.DataFrame, columns: Sequence[str]) -> BoolArray:
 
 
 BALABIT_READER = Reader(
-    lambda path, options: read_balabit(path),
+    lambda path, options: _pieces(BALABIT, path),
     "session files of the Balabit Mouse Dynamics Challenge",
     recognises=lambda header: "columns record timestamp, client timestamp" if header.has(*BALABIT.columns) else "",
 )
 SAPIMOUSE_READER = Reader(
-    lambda path, options: read_sapimouse(path),
+    lambda path, options: _pieces(SAPIMOUSE, path),
     "session files of SapiMouse",
     recognises=lambda header: (
         "columns client timestamp, button, state"

@@ -51,8 +51,9 @@ class Recording:
         if self.t_ms[0] != 0:
             got = self.t_ms[0]
             raise RecordingError(f"{self._name}: expected `t_ms[0] == 0`, but got {got}; subtract the first time")
-        if (np.diff(self.t_ms) < 0).any():
-            at = int(np.argmax(np.diff(self.t_ms) < 0))
+        back = self.t_ms[1:] < self.t_ms[:-1]
+        if back.any():
+            at = int(np.argmax(back))
             got = f"{self.t_ms[at + 1]} after {self.t_ms[at]}"
             raise RecordingError(f"{self._name}: expected `t_ms` not to decrease, but got {got}; sort the points")
         width_px = self.target_width_px

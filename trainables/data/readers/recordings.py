@@ -15,19 +15,21 @@ The same user has the same `user` value in every source ("sapimouse/user64"), so
 Several sources are read one after the other.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from trainables.core.config import require
 from trainables.data.config import DataConfig, SourceConfig
-from trainables.data.readers.cursory import read_cursory
+from trainables.data.readers.cursory import CURSORY_READER
 from trainables.data.readers.formats.events import EVENTS_READER
 from trainables.data.readers.formats.jspsych import JSPSYCH_READER
 from trainables.data.readers.formats.mousetracker import MOUSETRACKER_READER
 from trainables.data.readers.formats.mousetrap import MOUSETRAP_READER
 from trainables.data.readers.raw import BALABIT_READER, SAPIMOUSE_READER
-from trainables.data.readers.reader import Reader, ReaderOptions
+from trainables.data.readers.reader import Piece, Reader, ReaderOptions, read_all
 from trainables.data.readers.recording_set import Recording, RecordingError, RecordingSet, concatenate, drop_table
 from trainables.data.readers.table import PAGE_READER, TABLE_READER
 from trainables.data.sources import TRAINED_ON_ONLY, laboratory_of
@@ -38,6 +40,7 @@ __all__ = [
     "RecordingError",
     "RecordingSet",
     "concatenate",
+    "data_pieces",
     "drop_table",
     "read_data",
     "read_recordings",
@@ -45,7 +48,7 @@ __all__ = [
 
 LEFT_OUT = "of a source that is left out"  # reason of a dropped movement
 READERS: dict[str, Reader] = {
-    "cursory": Reader(lambda path, options: read_cursory(path), "the recordings inside the installed package"),
+    "cursory": CURSORY_READER,
     "balabit": BALABIT_READER,
     "sapimouse": SAPIMOUSE_READER,
     "table": TABLE_READER,
@@ -68,6 +71,11 @@ def read_recordings(source: str, path: Path | None = None, *, time_unit: str = "
         RecordingError: an unknown source, a path that is missing or not wanted, an option of another reader, or
             whatever the reader finds wrong.
     """
+    return read_all(pieces_of(source, path, time_unit))
+
+
+def pieces_of(source: str, path: Path | None, time_unit: str) -> Iterable[Piece]:
+    """Divide a source into pieces; arguments and errors as in `read_recordings`."""
     if source not in READERS:
         raise RecordingError(f"expected `source` to be one of {', '.join(READERS)}, but got {source!r}")
     reader = READERS[source]
@@ -77,7 +85,7 @@ def read_recordings(source: str, path: Path | None = None, *, time_unit: str = "
             users = ", ".join(other for other, record in READERS.items() if name in record.options)
             law = f"expected no `{name}` with source={source}, whose files have one of their own"
             raise RecordingError(f"{law}, but got {name}={value}; leave it out (it is for {users})")
-    return reader.read(path, options)
+    return reader.pieces(path, options)
 
 
 def read_data(config: DataConfig) -> RecordingSet:
@@ -88,45 +96,51 @@ def read_data(config: DataConfig) -> RecordingSet:
         ConfigError: a name for recordings that are trained on only, which would hide that; a source to leave out that
             has no recording, or no other.
     """
-    if config.sources:
-        found = concatenate(map(_read, config.sources))
-    else:
-        path = Path(config.path) if config.path else None
-        found = read_recordings(config.source, path, time_unit=config.time_unit)
-    return without(found, config.leave_out) if config.leave_out else found
+    found = read_all(data_pieces(config))
+    require_left_out({recording.source for recording in found.recordings}, config.leave_out)
+    return without(found, config.leave_out)
 
 
-def without(found: RecordingSet, leave_out: Sequence[str]) -> RecordingSet:
-    """Return the recordings without those of some sources or laboratories, which are counted as dropped.
+def data_pieces(config: DataConfig) -> Iterator[Piece]:
+    """Yield the pieces of a configuration, with the recordings of sources that are to be left out."""
+    alone = SourceConfig(config.source, config.path, time_unit=config.time_unit)
+    for source in config.sources or (alone,):
+        for piece in pieces_of(source.reader, Path(source.path) if source.path else None, source.time_unit):
+            yield replace(piece, read=partial(_named, piece.read, source.name)) if source.name else piece
 
-    Raises:
-        ConfigError: one of the names is of no recording, or every recording is left out.
+
+def require_left_out(sources: Collection[str], leave_out: Sequence[str]) -> None:
+    """Require each source or laboratory that is left out to have recordings, and another source to remain.
+
+    Args:
+        sources: Of all recordings.
     """
-    names = {recording.source: {recording.source, laboratory_of(recording.source)} for recording in found.recordings}
+    names = {source: {source, laboratory_of(source)} for source in sources}
     known = sorted(set().union(*names.values()))
     for name in leave_out:
         require(name in known, f"`leave_out` in {{{', '.join(known)}}}", name, "name a source that is read")
-    kept = tuple(one for one in found.recordings if not names[one.source] & set(leave_out))
-    require(bool(kept), "a source that is not left out", f"leave_out={', '.join(leave_out)}", "keep one of them")
-    dropped = {**found.dropped, LEFT_OUT: len(found.recordings) - len(kept)}
-    return replace(found, recordings=kept, dropped=dropped)
+    remains = not leave_out or any(not those & set(leave_out) for those in names.values())
+    require(remains, "a source that is not left out", f"leave_out={', '.join(leave_out)}", "keep one of them")
 
 
-def _read(source: SourceConfig) -> RecordingSet:
-    """Return the movements of one of several sources; a user without a "/" in the name is given the source's name."""
-    path = Path(source.path) if source.path else None
-    found = read_recordings(source.reader, path, time_unit=source.time_unit)
-    if source.name is None:
+def without(found: RecordingSet, leave_out: Sequence[str]) -> RecordingSet:
+    """Return the recordings without those of some sources or laboratories, which are counted as dropped."""
+    if not leave_out:
         return found
+    names = {recording.source: {recording.source, laboratory_of(recording.source)} for recording in found.recordings}
+    kept = tuple(one for one in found.recordings if not names[one.source] & set(leave_out))
+    dropped = Counter(found.dropped) + Counter({LEFT_OUT: len(found.recordings) - len(kept)})
+    return replace(found, recordings=kept, dropped=dict(dropped))
+
+
+def _named(read: Callable[[], RecordingSet], name: str) -> RecordingSet:
+    """Return recordings under another source; a user without a "/" in the name is given the source's name."""
+    found = read()
     kept = sorted({recording.source for recording in found.recordings} & TRAINED_ON_ONLY.keys())
     law = f"no `name` for recordings of {', '.join(kept)}, which are trained on only"
-    require(not kept, law, f"name={source.name}", "leave the name out")
+    require(not kept, law, f"name={name}", "leave the name out")
     named = (
-        replace(recording, source=source.name, user=_named(recording.user, source.name))
-        for recording in found.recordings
+        replace(one, source=name, user=one.user if "/" in one.user else f"{name}/{one.user}")
+        for one in found.recordings
     )
     return replace(found, recordings=tuple(named))
-
-
-def _named(user: str, source: str) -> str:
-    return user if "/" in user else f"{source}/{user}"

@@ -21,6 +21,7 @@ from trainables.data.readers.cleaning import (
     EDGE,
     TOUCH,
     Screen,
+    extremes_of,
     is_touch,
     pressed_against_edge,
     screens_of,
@@ -164,8 +165,8 @@ def cut(
         whole = TOUCH
     if whole is not None:
         return Cut((), (), len(parts), {whole: len(parts)}, 0)
-    number = np.repeat(np.arange(len(parts)), [part.stop - part.start for part in parts])
-    screen = screens_of(x, y, number, np.zeros(len(parts), dtype=np.int64))[0]
+    bounds = np.array([*(part.start for part in parts), len(t_ms)], dtype=np.int64)
+    screen = Screen(*screens_of(extremes_of(x, y, bounds), np.zeros(len(parts), dtype=np.int64))[0].tolist())
     trimmed = [trim(x, y, part) for part in parts]
     begins = [start_ms(t_ms[part], x[part], y[part]) if rule.recorded else float(t_ms[part.start]) for part in trimmed]
     touched = [by_touch is not None and bool(by_touch[part].any()) for part in parts]

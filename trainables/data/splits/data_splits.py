@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from jaxtyping import Int
+from jaxtyping import Float
 from torch import Tensor
 
 from trainables.core.config import require
@@ -25,7 +25,7 @@ class DataSplits:
         repaired: Reason -> raw events left out by the reader.
         capped: Evaluated split -> usable movements left out of it since their user has more than `rows_per_user`.
         kept: Source -> how many of its movements are usable.
-        recordings: Split -> row number of each of its movements among the recordings that were read.
+        places: Split -> where each of its movements begins and ends on the screen, in whole pixels: x, y, x, y.
         sha256: Over configuration, values, groups and, where there are several, sources: equal if and only if the
             training data are.
     """
@@ -37,7 +37,7 @@ class DataSplits:
     repaired: Mapping[str, int]
     capped: Mapping[str, int]
     kept: Mapping[str, Kept]
-    recordings: Mapping[str, Int[Tensor, "N"]]
+    places: Mapping[str, Float[Tensor, "N 4"]]
     sha256: str
 
     def __getitem__(self, split: str) -> Canonical:

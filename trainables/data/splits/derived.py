@@ -10,10 +10,10 @@ from torch import Tensor
 
 from trainables.core.config import digest
 from trainables.data.canonical import Canonical
+from trainables.data.config import PART
 from trainables.data.splits.store import Writer, prepared_set
 from trainables.training.manifest import CODE, code_sha256
 
-PART = 8192  # movements that are in memory at a time; of a set up to this size every process derives by itself
 VALUES = "values"
 STORED = WeakKeyDictionary[Canonical, str]()
 """Movements that are mapped from the store -> what identifies them; no copy and no part of them is among these."""
@@ -23,7 +23,7 @@ Compute = Callable[[Canonical], Tensor]
 
 
 def derived(movements: Canonical, name: str, compute: Compute) -> Tensor:
-    """Return a derived tensor of movements: of many that are mapped from the store it is mapped from there as well.
+    """Return a derived tensor of movements: of more than `PART` mapped ones it is mapped from the store as well.
 
     Args:
         name: What identifies `compute` within one version of the code.

@@ -19,11 +19,12 @@ from trainables.core.config import plain, with_absolute_paths
 from trainables.data.canonical import TENSORS, Canonical
 from trainables.data.config import DataConfig
 from trainables.data.readers.files import paths_of
-from trainables.data.readers.recordings import read_data
+from trainables.data.readers.recordings import data_pieces, require_left_out
 from trainables.data.splits.assignment import TRAINED, Usable, assign
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.derived import STORED
-from trainables.data.splits.parts import Kept, Part, written_parts
+from trainables.data.splits.parts import PLACES, Kept, Part, written_groups
+from trainables.data.splits.reading_progress import shown
 from trainables.data.splits.statistics import Statistics, fit_statistics
 from trainables.data.splits.store import PreparedSet, Writer, content_hash, key_of, prepared_set
 from trainables.training.manifest import code_sha256
@@ -54,8 +55,11 @@ def files_of(config: DataConfig) -> list[Path]:
 
 def _prepare(config: DataConfig, writer: Writer) -> Mapping[str, Any]:
     """Write the splits of a configuration and return their account."""
-    found = read_data(replace(config, fold=None))
-    parts = list(written_parts(found.recordings, config.canonical, writer.folder / PARTS))
+    pieces, total = data_pieces(replace(config, fold=None)), sum(file.stat().st_size for file in files_of(config))
+    written = written_groups(pieces, config.leave_out, config.canonical, writer.folder / PARTS)
+    groups = list(shown(written, config.label, total))
+    require_left_out(frozenset().union(*(group.sources for group in groups)), config.leave_out)
+    parts = [part for group in groups for part in group.parts]
     kept = _added(part.kept for part in parts)
     usable = _usable(parts)
     assigned = assign(usable, config, kept)
@@ -65,12 +69,11 @@ def _prepare(config: DataConfig, writer: Writer) -> Mapping[str, Any]:
     for name, tensor in statistics.tensors().items():
         writer.save(f"{STATISTICS}.{name}", tensor.numpy())
     reserved = len(usable.key) - sum(map(len, assigned.rows.values())) - sum(assigned.capped.values())
-    dropped = sum((Counter(part.dropped) for part in parts), Counter(found.dropped)) + Counter({NOT_IN_FOLDS: reserved})
     shutil.rmtree(writer.folder / PARTS)
     return {
-        "read": found.read,
-        "dropped": dropped,
-        "repaired": dict(found.repaired_events),
+        "read": sum(group.read for group in groups),
+        "dropped": _summed([*(g.dropped for g in groups), *(p.dropped for p in parts), {NOT_IN_FOLDS: reserved}]),
+        "repaired": _summed(group.repaired for group in groups),
         "capped": dict(assigned.capped),
         "kept": {source: list(kept[source]) for source in sorted(kept)},
         "splits": list(splits),
@@ -79,6 +82,11 @@ def _prepare(config: DataConfig, writer: Writer) -> Mapping[str, Any]:
         "statistics": list(statistics.tensors()),
         "sha256": _hash(config, splits),
     }
+
+
+def _summed(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
+    """Return the counts added up, without those of none."""
+    return sum((Counter(one) for one in counts), Counter[str]())
 
 
 def _added(accounts: Iterable[Mapping[str, Kept]]) -> dict[str, Kept]:
@@ -111,26 +119,23 @@ def _write_split(
 ) -> Canonical:
     """Write the movements at ascending rows of all parts, and return them as they were written."""
     first = np.cumsum([0, *map(len, parts)])
-    recording = np.cumsum([0, *(part.recordings for part in parts)])
     bounds = np.searchsorted(rows.numpy(), first)
-    own = {tensor: parts[0].tensor(tensor) for tensor in TENSORS}
+    own = {tensor: parts[0].tensor(tensor) for tensor in (*TENSORS, PLACES)}
     written = {
         tensor: writer.array(f"{name}.{tensor}", (len(rows), *like.shape[1:]), like.numpy().dtype)
         for tensor, like in own.items()
     }
-    recordings = writer.array(f"{name}.recording", (len(rows),), np.int64)
     for number, part in enumerate(parts):
         place, here = slice(*bounds[number : number + 2]), rows[bounds[number] : bounds[number + 1]] - first[number]
         for tensor, array in written.items():
             array[place] = part.tensor(tensor)[here].numpy()
-        recordings[place] = part.recording[here].numpy() + recording[number]
     columns = {}
     for column, known in names.items():
         its = getattr(usable, column)
         columns[column] = tuple(its[row] for row in rows.tolist())
         code = {one: number for number, one in enumerate(known)}
         writer.save(f"{name}.{column}", np.array([code[one] for one in columns[column]], dtype=np.int32))
-    tensors = {tensor: torch.from_numpy(array) for tensor, array in written.items()}
+    tensors = {tensor: torch.from_numpy(written[tensor]) for tensor in TENSORS}
     return Canonical(**tensors, group=columns["group"], source=columns["source"])
 
 
@@ -157,7 +162,7 @@ def _mapped(found: PreparedSet) -> DataSplits:
         account["repaired"],
         account["capped"],
         {source: Kept(*counts) for source, counts in account["kept"].items()},
-        {name: found.tensor(f"{name}.recording") for name in account["splits"]},
+        {name: found.tensor(f"{name}.{PLACES}") for name in account["splits"]},
         account["sha256"],
     )
 

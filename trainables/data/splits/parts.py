@@ -1,32 +1,36 @@
-"""Parts of a data set on their way to the splits: recordings observed and encoded, a few thousand at a time.
+"""Parts of a data set on their way to the splits: read, observed and encoded, a few thousand movements at a time.
 
 A recording takes some 18 kB in memory and is observed at 60 Hz with thousands of others in one pass over arrays; what
-is kept of it is its canonical form, about 1 kB. So a data set of any size passes in parts, and only the names of the
-movements and the hashes of what they are stay in memory.
+is kept of it is its canonical form, about 1 kB. So a data set of any size passes in parts, of which each core has one
+at a time, and only the names of the movements and the hashes of what they are stay in memory.
 """
 
 import hashlib
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float
 from joblib import Parallel, delayed  # type: ignore[import-untyped]
 from torch import Tensor
 
 from trainables.data.canonical import TENSORS, Movements, encode, pack, usable
-from trainables.data.config import CanonicalConfig
+from trainables.data.config import PART, CanonicalConfig
 from trainables.data.observation import Events, observe
-from trainables.data.readers.recordings import Recording
+from trainables.data.readers.reader import Piece, read_all
+from trainables.data.readers.recordings import Recording, without
 from trainables.data.splits.store import mapped
 
-MOVEMENTS = 8192  # of a part; the default data set is one
+GROUP_BYTES = 8 * 2**20  # that are read in one go: small files together
+GROUPS = 5  # from which on the start of processes pays
+PLACES = "places"  # of a movement on the screen, kept beside the canonical form
 
 
 class Kept(NamedTuple):
@@ -47,11 +51,9 @@ class Part:
     """The usable movements of a part, whose canonical form is in a folder, and what became of the others.
 
     Attributes:
-        folder: Holds an array per tensor of the canonical form.
+        folder: Holds an array per tensor of the canonical form, and `PLACES`.
         group, source: Of each usable movement.
-        recording: Number of each among the recordings of the part.
         key: Hash of what each is.
-        recordings: Number of recordings of the part.
         dropped: Reason -> movements that are not usable.
         kept: Source -> how many of its movements are usable.
     """
@@ -59,9 +61,7 @@ class Part:
     folder: Path
     group: tuple[str, ...]
     source: tuple[str, ...]
-    recording: Int[Tensor, "N"]
     key: tuple[bytes, ...]
-    recordings: int
     dropped: Mapping[str, int]
     kept: Mapping[str, Kept]
 
@@ -69,20 +69,70 @@ class Part:
         return len(self.group)
 
     def tensor(self, name: str) -> Tensor:
-        """Return a tensor of the canonical form of its movements, mapped."""
+        """Return a tensor of its movements, mapped."""
         return mapped(self.folder / f"{name}.npy")
 
 
-def written_parts(recordings: Sequence[Recording], config: CanonicalConfig, folder: Path) -> Iterator[Part]:
-    """Write the recordings in parts of `MOVEMENTS`, on all cores where there are several, and yield the parts in order.
+@dataclass(frozen=True, eq=False)
+class Group:
+    """What became of pieces that were read in one go.
+
+    Attributes:
+        parts: Their recordings, `PART` at a time.
+        read, dropped, repaired: Account of the reader.
+        sources: Of all recordings, those that are left out too.
+        stored: Bytes of the files that were read.
+    """
+
+    parts: tuple[Part, ...]
+    read: int
+    dropped: Mapping[str, int]
+    repaired: Mapping[str, int]
+    sources: frozenset[str]
+    stored: int
+
+
+def written_groups(
+    pieces: Iterable[Piece], leave_out: Sequence[str], config: CanonicalConfig, folder: Path
+) -> Iterator[Group]:
+    """Read pieces and write their movements, on all cores where there are many; yield the groups in their order.
 
     Args:
+        leave_out: Sources whose recordings are not written.
         folder: Gets a folder for each part.
     """
-    parts = [recordings[first : first + MOVEMENTS] for first in range(0, len(recordings), MOVEMENTS)]
-    jobs = min(len(parts), len(os.sched_getaffinity(0)))
-    pool = Parallel(n_jobs=jobs, return_as="generator")
-    yield from pool(delayed(write_part)(part, config, folder / str(number)) for number, part in enumerate(parts))
+    groups = _grouped(pieces)
+    first = list(islice(groups, GROUPS))
+    jobs = len(os.sched_getaffinity(0)) if len(first) == GROUPS else 1
+    pool = Parallel(n_jobs=jobs, batch_size=1, return_as="generator")
+    numbered = enumerate(chain(first, groups))
+    yield from pool(delayed(_write_group)(own, leave_out, config, folder / str(number)) for number, own in numbered)
+
+
+def _grouped(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+    """Yield pieces that follow one another, until they have `GROUP_BYTES`."""
+    group: list[Piece] = []
+    for piece in pieces:
+        group.append(piece)
+        if sum(one.size for one in group) >= GROUP_BYTES:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _write_group(pieces: Sequence[Piece], leave_out: Sequence[str], config: CanonicalConfig, folder: Path) -> Group:
+    every = read_all(pieces)
+    found = without(every, leave_out)
+    parts = [found.recordings[first : first + PART] for first in range(0, len(found.recordings), PART)]
+    return Group(
+        tuple(write_part(part, config, folder / str(number)) for number, part in enumerate(parts)),
+        found.read,
+        found.dropped,
+        found.repaired_events,
+        frozenset(recording.source for recording in every.recordings),
+        sum(piece.stored for piece in pieces),
+    )
 
 
 def write_part(recordings: Sequence[Recording], config: CanonicalConfig, folder: Path) -> Part:
@@ -92,17 +142,16 @@ def write_part(recordings: Sequence[Recording], config: CanonicalConfig, folder:
     kept = movements.take(rows)
     canonical = encode(kept, config)
     folder.mkdir(parents=True)
-    for name in TENSORS:
-        np.save(folder / f"{name}.npy", getattr(canonical, name).contiguous().numpy())
+    tensors = {name: getattr(canonical, name) for name in TENSORS} | {PLACES: _places(recordings)[rows]}
+    for name, tensor in tensors.items():
+        np.save(folder / f"{name}.npy", tensor.contiguous().numpy())
     too_long = movements.take((movements.length > config.longest).nonzero().squeeze(1))
     read, left, longer = (Counter(part.source) for part in (movements, kept, too_long))
     return Part(
         folder,
         kept.group,
         kept.source,
-        rows,
         tuple(_keys(kept)),
-        len(recordings),
         unusable,
         {source: Kept(left[source], read[source], longer[source]) for source in read},
     )
@@ -114,6 +163,12 @@ def observe_recordings(recordings: Sequence[Recording]) -> Movements:
     widths = [math.nan if r.target_width_px is None else r.target_width_px for r in recordings]
     width_px = torch.tensor(widths, dtype=torch.float64)
     return pack(paths, [r.user for r in recordings], width_px, [r.source for r in recordings])
+
+
+def _places(recordings: Sequence[Recording]) -> Float[Tensor, "N 4"]:
+    """Return where each recording begins and ends in whole pixels, which are those of its observation: x, y, x, y."""
+    ends = [(r.x[0], r.y[0], r.x[-1], r.y[-1]) for r in recordings]
+    return torch.from_numpy(np.floor(np.array(ends, dtype=np.float64).reshape(-1, 4) + 0.5))
 
 
 def _keys(movements: Movements) -> list[bytes]:

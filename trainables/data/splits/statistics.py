@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import reduce
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -11,6 +13,7 @@ from trainables.core.config import require
 from trainables.data.canonical import Canonical
 from trainables.data.companding import compand, expand
 from trainables.data.config import CONDITION_WIDTH, MEASURED_CONDITIONS
+from trainables.data.splits.derived import parts_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,15 +120,39 @@ def fit_statistics(canonical: Canonical, scale_px: float) -> Statistics:
         ConfigError: fewer than two movements, or a measured column that does not vary.
     """
     require(len(canonical) >= 2, "`movements in the training split >= 2`", str(len(canonical)), "read more recordings")
-    steps = compand(canonical.steps_px(), scale_px)[canonical.mask]
-    condition = canonical.condition()
-    channels = ("dx", "dy", "ticks")[: steps.shape[1]]
-    for names, values in ((channels, steps), (MEASURED_CONDITIONS, condition[:, :-1])):
-        for name, std in zip(names, values.std(dim=0).tolist(), strict=True):
+    steps, condition = _of_steps(canonical, scale_px), torch.cat([p.condition() for p in parts_of(canonical)])
+    channels = ("dx", "dy", "ticks")[: len(steps.mean)]
+    for names, stds in ((channels, steps.std), (MEASURED_CONDITIONS, condition[:, :-1].std(dim=0))):
+        for name, std in zip(names, stds.tolist(), strict=True):
             require(std > 0, f"`standard deviation of {name} > 0` in the training split", str(std))
     mean, std = (torch.stack(parts) for parts in zip(*map(_moments, condition.unbind(dim=1)), strict=True))
     scale = torch.tensor(scale_px, dtype=torch.float64)
-    return Statistics(steps.mean(dim=0), steps.std(dim=0), mean, std, scale, source_columns(canonical.source))
+    return Statistics(steps.mean, steps.std, mean, std, scale, source_columns(canonical.source))
+
+
+class _Moments(NamedTuple):
+    """Mean and standard deviation of a number of rows, per column."""
+
+    rows: int
+    mean: Float[Tensor, "C"]
+    std: Float[Tensor, "C"]
+
+    def with_others(self, other: "_Moments") -> "_Moments":
+        """Return the moments of both sets of rows together.
+
+        References: Updating formulae and a pairwise algorithm for computing sample variances (Chan, Golub & LeVeque,
+        1982), eq. 1.5.
+        """
+        rows, apart = self.rows + other.rows, other.mean - self.mean
+        squares = self.std**2 * (self.rows - 1) + other.std**2 * (other.rows - 1)
+        squares = squares + apart**2 * (self.rows * other.rows / rows)
+        return _Moments(rows, self.mean + apart * (other.rows / rows), (squares / (rows - 1)).sqrt())
+
+
+def _of_steps(canonical: Canonical, scale_px: float) -> _Moments:
+    """Return the moments of all valid companded steps."""
+    steps = (compand(part.steps_px(), scale_px)[part.mask] for part in parts_of(canonical))
+    return reduce(_Moments.with_others, (_Moments(len(one), one.mean(dim=0), one.std(dim=0)) for one in steps))
 
 
 def _moments(column: Float[Tensor, "N"]) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:

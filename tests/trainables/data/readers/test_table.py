@@ -9,10 +9,11 @@ import pytest
 
 from tests.shared_data import SHARED
 from trainables.data.readers.cleaning import CLOCK_BACK, EDGE, SAME_TIME, SILENT_START
+from trainables.data.readers.movement_rows import TOO_SHORT
 from trainables.data.readers.recordings import RecordingError, RecordingSet, read_recordings
 from trainables.data.readers.segment import SAMPLE_RULE, SLOW_SESSION
 from trainables.data.readers.stream import STILL
-from trainables.data.readers.table import TOO_SHORT, read_table
+from trainables.data.readers.table import read_table
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the recordings in ../shared/data are not here")
 

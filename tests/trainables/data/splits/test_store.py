@@ -71,7 +71,7 @@ def sets(store: Path) -> list[Path]:
 
 def unread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every further preparation fail."""
-    monkeypatch.setattr(loading, "read_data", lambda config: pytest.fail("it was read again"))
+    monkeypatch.setattr(loading, "data_pieces", lambda config: pytest.fail("it was read again"))
 
 
 def equal(a: DataSplits, b: DataSplits) -> bool:
@@ -92,7 +92,7 @@ def test_what_was_prepared_is_mapped_and_not_read_again(table: Path, monkeypatch
     for name, value in vars(first.statistics).items():
         other = getattr(second.statistics, name)
         assert torch.equal(value, other) if isinstance(value, torch.Tensor) else value == other
-    assert all(torch.equal(first.recordings[name], second.recordings[name]) for name in SPLITS)
+    assert all(torch.equal(first.places[name], second.places[name]) for name in SPLITS)
 
 
 def test_a_write_into_a_mapped_tensor_reaches_no_other_process(table: Path) -> None:
@@ -231,12 +231,12 @@ print(prepared_set({MINE!r}, prepare).tensor("values").tolist())
 
 def test_parts_of_any_size_make_the_same_splits(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = reloaded(table)
-    monkeypatch.setattr(parts, "MOVEMENTS", 7)
+    monkeypatch.setattr(parts, "PART", 7)
     monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "another"))
     in_parts = reloaded(table)
     for name in SPLITS:
         assert in_parts[name].group == whole[name].group
-        assert torch.equal(in_parts.recordings[name], whole.recordings[name])
+        assert torch.equal(in_parts.places[name], whole.places[name])
         for tensor in TENSORS:  # vectorised functions differ in the last bit from row to row
             torch.testing.assert_close(
                 getattr(in_parts[name], tensor), getattr(whole[name], tensor), rtol=1e-12, atol=1e-12, equal_nan=True

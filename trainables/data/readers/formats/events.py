@@ -9,7 +9,8 @@ every other event ends the movement before it and is counted. Where it says whic
 movements are kept. Without a column for the user it is the folder or the file, without one for the session the file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,7 +21,7 @@ import pandas as pd
 from trainables.data.readers.event_rows import MOUSE, EventRows, movements_of_rows
 from trainables.data.readers.files import InputFile, files_of
 from trainables.data.readers.json_text import json_objects
-from trainables.data.readers.reader import Header, Reader, ReaderOptions
+from trainables.data.readers.reader import Header, Piece, Reader, ReaderOptions, pieces_of_files, read_all
 from trainables.data.readers.recording_set import RecordingError, RecordingSet, concatenate
 from trainables.data.readers.rows import numbered, numbers, read_csv, texts
 from trainables.data.readers.segment import DEFAULT_RULE, MovementRule
@@ -57,8 +58,11 @@ def read_events(
         RecordingError: Nothing to read, no column of times or positions, no move, a value that is no number (with its
             row), or times of another unit.
     """
-    files = files_of(path, "events", SUFFIXES)
-    return concatenate(_read_file(file, options or ReaderOptions(), rule) for file in files)
+    return read_all(_pieces(path, options or ReaderOptions(), rule))
+
+
+def _pieces(path: Path | None, options: ReaderOptions, rule: MovementRule = DEFAULT_RULE) -> Iterator[Piece]:
+    return pieces_of_files(files_of(path, "events", SUFFIXES), partial(_read_file, options=options, rule=rule))
 
 
 def _read_file(file: InputFile, options: ReaderOptions, rule: MovementRule) -> RecordingSet:
@@ -169,7 +173,7 @@ def _about(header: Header) -> str:
 
 
 EVENTS_READER = Reader(
-    read_events,
+    _pieces,
     "logs of raw events: pynput, DOM pointer events, epoch times",
     SUFFIXES,
     _about,

@@ -28,8 +28,8 @@ from trainables.data.readers.formats.trials import (
     movements_of_trials,
 )
 from trainables.data.readers.json_text import json_rows
-from trainables.data.readers.reader import Header, Reader, ReaderOptions
-from trainables.data.readers.recording_set import RecordingSet, concatenate
+from trainables.data.readers.reader import Header, Piece, Reader, ReaderOptions, pieces_of_files, read_all
+from trainables.data.readers.recording_set import RecordingSet
 from trainables.data.readers.rows import error_at, numbered, read_csv, require_columns
 
 TRACK = "mouse_tracking_data"
@@ -43,7 +43,11 @@ def read_jspsych(path: Path | None, options: ReaderOptions | None = None) -> Rec
     Raises:
         RecordingError: Nothing to read, no column `mouse_tracking_data`, or a point without numbers, with its row.
     """
-    return concatenate(_read_file(file) for file in files_of(path, "jspsych", SUFFIXES))
+    return read_all(_pieces(path, options or ReaderOptions()))
+
+
+def _pieces(path: Path | None, options: ReaderOptions) -> Iterator[Piece]:
+    return pieces_of_files(files_of(path, "jspsych", SUFFIXES), _read_file)
 
 
 def _read_file(file: InputFile) -> RecordingSet:
@@ -99,4 +103,4 @@ def _about(header: Header) -> str:
     return f"column {TRACK}" if header.has(TRACK) else ""
 
 
-JSPSYCH_READER = Reader(read_jspsych, "exports of jsPsych with its mouse tracking extension", SUFFIXES, _about)
+JSPSYCH_READER = Reader(_pieces, "exports of jsPsych with its mouse tracking extension", SUFFIXES, _about)

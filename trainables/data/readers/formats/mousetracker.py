@@ -18,8 +18,8 @@ import numpy as np
 
 from trainables.data.readers.files import InputFile, files_of
 from trainables.data.readers.formats.trials import Trial, movements_of_trials
-from trainables.data.readers.reader import Header, Reader, ReaderOptions
-from trainables.data.readers.recording_set import FloatArray, RecordingError, RecordingSet, concatenate
+from trainables.data.readers.reader import Header, Piece, Reader, ReaderOptions, pieces_of_files, read_all
+from trainables.data.readers.recording_set import FloatArray, RecordingError, RecordingSet
 from trainables.data.readers.rows import error_at, folded
 
 SUFFIX = ".mt"
@@ -35,7 +35,11 @@ def read_mousetracker(path: Path | None, options: ReaderOptions | None = None) -
     Raises:
         RecordingError: Nothing to read, a section is missing, or a value is no number, with its line.
     """
-    return concatenate(_read_file(file) for file in files_of(path, "mousetracker", (SUFFIX,)))
+    return read_all(_pieces(path, options or ReaderOptions()))
+
+
+def _pieces(path: Path | None, options: ReaderOptions) -> Iterator[Piece]:
+    return pieces_of_files(files_of(path, "mousetracker", (SUFFIX,)), _read_file)
 
 
 def _read_file(file: InputFile) -> RecordingSet:
@@ -91,4 +95,4 @@ def _about(header: Header) -> str:
     return "suffix .mt" if header.suffix == SUFFIX else ""
 
 
-MOUSETRACKER_READER = Reader(read_mousetracker, "`.mt` files of MouseTracker", (SUFFIX,), _about)
+MOUSETRACKER_READER = Reader(_pieces, "`.mt` files of MouseTracker", (SUFFIX,), _about)

@@ -28,8 +28,8 @@ from trainables.data.readers.formats.trials import (
     TrialOwners,
     movements_of_trials,
 )
-from trainables.data.readers.reader import Header, Reader, ReaderOptions
-from trainables.data.readers.recording_set import FloatArray, RecordingError, RecordingSet, concatenate
+from trainables.data.readers.reader import Header, Piece, Reader, ReaderOptions, pieces_of_files, read_all
+from trainables.data.readers.recording_set import FloatArray, RecordingError, RecordingSet
 from trainables.data.readers.rows import error_at, read_csv
 
 COLUMNS = (("timestamps", "xpos", "ypos"), ("ttrajectory", "xtrajectory", "ytrajectory"))  # how their names begin
@@ -44,7 +44,11 @@ def read_mousetrap(path: Path | None, options: ReaderOptions | None = None) -> R
     Raises:
         RecordingError: Nothing to read, a missing column, or a cell that is no list of numbers, with its row.
     """
-    return concatenate(_read_file(file) for file in files_of(path, "mousetrap", SUFFIXES))
+    return read_all(_pieces(path, options or ReaderOptions()))
+
+
+def _pieces(path: Path | None, options: ReaderOptions) -> Iterator[Piece]:
+    return pieces_of_files(files_of(path, "mousetrap", SUFFIXES), _read_file)
 
 
 def _read_file(file: InputFile) -> RecordingSet:
@@ -101,4 +105,4 @@ def _about(header: Header) -> str:
     return next((f"columns {', '.join(names)}" for names in loggers_of(header.columns)), "")
 
 
-MOUSETRAP_READER = Reader(read_mousetrap, "exports of OpenSesame and lab.js with lists in cells", SUFFIXES, _about)
+MOUSETRAP_READER = Reader(_pieces, "exports of OpenSesame and lab.js with lists in cells", SUFFIXES, _about)
