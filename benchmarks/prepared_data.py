@@ -4,11 +4,12 @@ The movements are distinct: each is one of the default recordings, stretched, wa
 and jittered by chance, and written at the times of a recorder of 125 Hz with jittered stamps, into one Parquet file of
 a row per movement, of N / 100 users. Measured in processes of their own, one after another:
 
-    prepare   `load_splits` with an empty store, and the largest resident memory of all its processes together
-    start     `load_splits` and the training set of a diffusion from the store, as in a trial
-    validator its references, of at most 512 evaluated movements
-    memory    memory that the process of such a trial shares with no other, after a pass of training
-    step      optimisation step of the smallest network of the search space, median
+    prepare     `load_splits` with an empty store, and the largest resident memory of all its processes together
+    start       `load_splits` and the training set of a diffusion from the store, as in a trial
+    references  the validator of a trial, of at most 512 evaluated movements
+    own         anonymous memory of the process of such a trial after an epoch; what is mapped all trials share
+    step        mean optimisation step of the smallest network of the search space
+    validation  share of an epoch of the default number of steps that its validation takes
 
 `python -m benchmarks.prepared_data --sizes 1000 10000 100000 1000000 --output prepared_data.json`
 """
@@ -16,7 +17,6 @@ a row per movement, of N / 100 users. Measured in processes of their own, one af
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,7 +24,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -37,16 +36,13 @@ from trainables.core.seeding import generator
 from trainables.data.augment import augment
 from trainables.data.canonical import decode
 from trainables.data.config import CanonicalConfig, DataConfig, VariationsConfig
-from trainables.data.dataset import batches
 from trainables.data.splits.loading import load_splits
 from trainables.data.splits.store import ENVIRONMENT
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
-from trainables.diffusion.loop import optimise
-from trainables.diffusion.objective import Objective, sample_randomness
-from trainables.diffusion.state import initial_state
+from trainables.diffusion.loop import epochs
 from trainables.eval.generation.validator import Validator
 from trainables.generation.training_set import training_set
-from trainables.training.worker import ALONE
+from trainables.training import metric_names as names
 
 ROWS = 10_000  # of a row group of the file
 RECORDER_MS = 8.0
@@ -65,9 +61,10 @@ class Line:
     prepare_s: float
     prepare_mib: float
     start_s: float
-    validator_s: float
-    private_mib: float
+    references_s: float
+    own_mib: float
     step_s: float
+    validation_share: float
 
 
 def write_movements(path: Path, count: int) -> None:
@@ -97,7 +94,8 @@ def write_movements(path: Path, count: int) -> None:
 
 def config_of(path: Path) -> DiffusionConfig:
     """Return the configuration of a small trial on a table."""
-    return DiffusionConfig(data=DataConfig(source="table", path=str(path)), model=ModelConfig(base_channels=32))
+    data = DataConfig(source="table", path=str(path))
+    return DiffusionConfig(data=data, model=ModelConfig(base_channels=32), epochs=1, steps_per_epoch=STEPS)
 
 
 def prepare(path: Path) -> dict[str, float]:
@@ -112,20 +110,26 @@ def trial(path: Path) -> dict[str, float]:
     torch.set_num_threads(1)
     config, began = config_of(path), time.perf_counter()
     splits = load_splits(config.data)
-    dataset = training_set(splits, config.data.canonical, config.augmentation, config.seed)
+    training_set(splits, config.data.canonical, config.augmentation, config.seed)
     started = time.perf_counter()
     Validator.fit(splits["validation"], splits["train"], config.data.canonical, config.evaluation)
     ready = time.perf_counter()
-    state, objective = initial_state(config, ALONE, splits.statistics.condition_width), Objective.of(config.diffusion)
-    seconds, last = [], time.perf_counter()
-    for batch in islice(batches(dataset.passed, config.batch_size, generator(0, "order")), STEPS):
-        drawn = sample_randomness(batch, config.diffusion, generator(0, "noise"))
-        optimise(state, config, batch, drawn, objective, ALONE)
-        seconds.append(time.perf_counter() - last)
-        last = time.perf_counter()
-    private = psutil.Process().memory_full_info().uss / MIB
-    costs = {"start_s": started - began, "validator_s": ready - started}
-    return {**costs, "private_mib": private, "step_s": statistics.median(seconds)}
+    *_, last = epochs(config)
+    step_s, validation_s = last.metrics[names.TRAIN_SECONDS] / STEPS, last.metrics[names.VAL_SECONDS]
+    training_s = step_s * DiffusionConfig.steps_per_epoch
+    return {
+        "start_s": started - began,
+        "references_s": ready - started,
+        "own_mib": _anonymous_mib(),
+        "step_s": step_s,
+        "validation_share": validation_s / (validation_s + training_s),
+    }
+
+
+def _anonymous_mib() -> float:
+    """Return the memory of this process that no file holds."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Anonymous:")) / 1024
 
 
 PARTS = {"prepare": prepare, "trial": trial}
@@ -164,17 +168,14 @@ def measured(sizes: list[int], folder: Path) -> Iterator[Line]:
         path, store = folder / f"{size}.parquet", folder / f"store-{size}"
         write_movements(path, size)
         prepared, peak = in_a_process("prepare", path, store)
-        began, _ = in_a_process("trial", path, store)  # the first trial derives what the others map
+        in_a_process("trial", path, store)  # the first trial derives what the others map
         began, _ = in_a_process("trial", path, store)
         yield Line(
             size,
             path.stat().st_size / MIB,
             prepared["prepare_s"],
             peak,
-            began["start_s"],
-            began["validator_s"],
-            began["private_mib"],
-            began["step_s"],
+            **began,
         )
 
 
@@ -189,14 +190,25 @@ def main(argv: list[str] | None = None) -> int:
     if given.part:
         print(json.dumps(PARTS[given.part](given.table)))
         return 0
-    heads = ("movements", "file MiB", "prepare s", "peak MiB", "start s", "validator s", "own MiB", "step ms")
+    heads = (
+        "movements",
+        "file MiB",
+        "prepare s",
+        "peak MiB",
+        "start s",
+        "references s",
+        "own MiB",
+        "step ms",
+        "validation",
+    )
     print("".join(f"{head:>13}" for head in heads))
     lines = []
     with tempfile.TemporaryDirectory() as folder:
         for line in measured(given.sizes, Path(folder)):
             print(
                 f"{line.movements:>13}{line.file_mib:>13.1f}{line.prepare_s:>13.1f}{line.prepare_mib:>13.0f}"
-                f"{line.start_s:>13.2f}{line.validator_s:>13.2f}{line.private_mib:>13.0f}{1000 * line.step_s:>13.1f}",
+                f"{line.start_s:>13.2f}{line.references_s:>13.2f}{line.own_mib:>13.0f}{1000 * line.step_s:>13.1f}"
+                f"{line.validation_share:>13.0%}",
                 flush=True,
             )
             lines.append(line)

@@ -221,7 +221,8 @@ def _evaluate(
             objective.prediction,
             config.sampling,
         )
-        metrics[names.VAL_LOSS] = _validation_loss(state, config, splits, objective, worker.device)
+        held_out = SequenceDataset(validator.held_out, splits.statistics)
+        metrics[names.VAL_LOSS] = _validation_loss(state, config, held_out, objective, worker.device)
         fake = sampler.sample_matching(validator.held_out, seed=config.evaluation.seed)
         metrics |= validator(fake)
         plots = partial(training_plots, validator, fake)
@@ -234,14 +235,13 @@ def _evaluate(
 
 @torch.no_grad()
 def _validation_loss(
-    state: State, config: DiffusionConfig, splits: DataSplits, objective: Objective, device: torch.device
+    state: State, config: DiffusionConfig, held_out: SequenceDataset, objective: Objective, device: torch.device
 ) -> float:
-    """Denoising error of the averaged weights on the validation split, same times and noise in every epoch and trial.
+    """Denoising error of the averaged weights on held-out movements, same times and noise in every epoch and trial.
 
     Without min-SNR weights and without estimates, so that it compares configurations that differ in them.
     """
-    dataset = SequenceDataset(splits["validation"], splits.statistics)
-    batch = in_latents(state.autoencoder, dataset[torch.arange(len(dataset))])
+    batch = in_latents(state.autoencoder, held_out[torch.arange(len(held_out))])
     drawn = sample_randomness(batch, config.diffusion, generator(config.evaluation.seed, "validation loss"))
     batch, drawn = shard(batch, drawn, 0, 1, device)
     alpha_t, sigma_t = objective.schedule.at(drawn.t)

@@ -53,8 +53,8 @@ def test_every_epoch_is_evaluated_in_the_space_of_the_sequences(run: Run) -> Non
 
 
 def test_the_untrained_network_predicts_nothing_of_latents_of_unit_variance(run: Run) -> None:
-    """v has variance 1 per number, and a network that answers zero misses all of it; within 15 %, seeded."""
-    assert run[0][0].metrics[names.VAL_LOSS] == pytest.approx(1.0, abs=0.15)
+    """v has variance 1 per number; a network that answers zero misses it; within 25 % on 40 movements, seeded."""
+    assert run[0][0].metrics[names.VAL_LOSS] == pytest.approx(1.0, abs=0.25)
 
 
 def test_the_autoencoder_is_fitted_once_and_never_changed(run: Run) -> None:

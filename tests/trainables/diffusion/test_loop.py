@@ -235,7 +235,8 @@ def test_only_what_was_computed_is_reported(uncut: tuple[list[Epoch], list[State
 def test_the_untrained_model_has_the_loss_of_predicting_nothing() -> None:
     """Its head is zero, so the validation loss is the mean square of v over valid steps, movement by movement."""
     splits = load_splits(DataConfig())
-    dataset = SequenceDataset(splits["validation"], splits.statistics)
+    validator = Validator.fit(splits["validation"], splits["train"], TINY.data.canonical, TINY.evaluation)
+    dataset = SequenceDataset(validator.held_out, splits.statistics)
     batch = dataset[torch.arange(len(dataset))]
     drawn = sample_randomness(batch, TINY.diffusion, generator(TINY.evaluation.seed, "validation loss"))
     total = 0.0

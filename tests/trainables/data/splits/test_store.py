@@ -16,7 +16,8 @@ import torch
 
 from trainables.core.config import ConfigError
 from trainables.data.canonical import TENSORS
-from trainables.data.config import SPLITS, DataConfig
+from trainables.data.config import SPLITS, DataConfig, SourceConfig
+from trainables.data.readers.recordings import LEFT_OUT, RecordingError
 from trainables.data.splits import loading, parts
 from trainables.data.splits.assignment import split_of
 from trainables.data.splits.data_splits import DataSplits
@@ -242,3 +243,49 @@ def test_parts_of_any_size_make_the_same_splits(table: Path, tmp_path: Path, mon
                 getattr(in_parts[name], tensor), getattr(whole[name], tensor), rtol=1e-12, atol=1e-12, equal_nan=True
             )
     assert (in_parts.kept, in_parts.dropped, in_parts.capped) == (whole.kept, whole.dropped, whole.capped)
+
+
+def test_pieces_that_processes_read_make_the_same_splits(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of a folder, a group each, in two processes; the groups come in their order."""
+    folder, frame = tmp_path / "folder", pd.read_parquet(table)
+    folder.mkdir()
+    for number, first in enumerate(range(0, len(frame), 12)):
+        frame.iloc[first : first + 12].to_parquet(folder / f"{number}.parquet")
+    together = reloaded(folder)
+    monkeypatch.setattr(parts, "GROUP_BYTES", 1)
+    monkeypatch.setattr(parts, "GROUPS", 2)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "another"))
+    apart = reloaded(folder)
+    for name in SPLITS:
+        assert apart[name].group == together[name].group
+        assert torch.equal(apart.places[name], together.places[name])
+        torch.testing.assert_close(apart[name].deltas, together[name].deltas, rtol=1e-12, atol=1e-12)
+    assert (apart.read, apart.kept, apart.dropped) == (together.read, together.kept, together.dropped)
+    (folder / "3.parquet").write_bytes(b"no table")
+    with pytest.raises(RecordingError, match=r"3\.parquet: cannot be read as Parquet"):
+        reloaded(folder)
+
+
+def test_the_places_of_a_movement_are_those_of_its_observation(table: Path) -> None:
+    splits, frame = reloaded(table), pd.read_parquet(table)
+    for name in SPLITS:
+        ends = [(x[0], y[0], x[-1], y[-1]) for x, y in zip(frame["x"], frame["y"], strict=True)]
+        of_split = [end for end, user in zip(ends, frame["user"], strict=True) if user in splits[name].group]
+        assert sorted(map(tuple, splits.places[name].tolist())) == sorted(of_split)
+        moved = splits.places[name][:, 2:] - splits.places[name][:, :2]
+        torch.testing.assert_close(moved.norm(dim=1), splits[name].distance_px)
+
+
+def test_a_source_that_is_left_out_is_known_from_all_groups(table: Path) -> None:
+    beside = table.with_name("beside.parquet")
+    pd.read_parquet(table).to_parquet(beside)
+    sources = tuple(SourceConfig(path=str(path), name=name) for path, name in ((table, "one"), (beside, "two")))
+    found = load_splits(DataConfig(sources=sources, leave_out=("two",)))
+    assert found.dropped[LEFT_OUT] == found.kept["one"].read == len(pd.read_parquet(table))
+    with pytest.raises(ConfigError, match=r"`leave_out` in \{one, two\}, but got three"):
+        load_splits(DataConfig(sources=sources, leave_out=("three",)))
+    with pytest.raises(ConfigError, match="a source that is not left out"):
+        load_splits(DataConfig(sources=sources, leave_out=("one", "two")))
