@@ -48,8 +48,12 @@ def load_splits(config: DataConfig) -> DataSplits:
 
 def files_of(config: DataConfig) -> list[Path]:
     """Return the files that a configuration reads: none for embedded recordings, all below a folder."""
+    return [file for path in _paths(config) for file in paths_of(path)]
+
+
+def _paths(config: DataConfig) -> list[Path]:
     paths = [source.path for source in config.sources] if config.sources else [config.path]
-    return [file for path in paths if path for file in paths_of(Path(path))]
+    return [Path(path) for path in paths if path]
 
 
 def _prepare(config: DataConfig, writer: Writer) -> Mapping[str, Any]:
@@ -78,6 +82,10 @@ def _prepare(config: DataConfig, writer: Writer) -> Mapping[str, Any]:
         "sources": statistics.sources,
         "statistics": list(statistics.tensors()),
         "sha256": _hash(config, splits),
+        "label": config.label,
+        "paths": [str(path.absolute()) for path in _paths(config)],
+        "movements": {name: len(split) for name, split in splits.items()},
+        "code": code_sha256(CODE),
     }
 
 
