@@ -73,6 +73,11 @@ class StoredSet:
         return total
 
     @property
+    def is_unfinished(self) -> bool:
+        """Whether it is not under its name: being prepared, or left by a preparation or deletion that was cut."""
+        return self.path.name.startswith(STAGED)
+
+    @property
     def is_of_this_version(self) -> bool:
         """Whether the present code prepares it in the same way; only then is it used."""
         folder = loading.CODE if self.parent is None else manifest.CODE
@@ -82,7 +87,7 @@ class StoredSet:
         """Compare every array with its hash; yield what is wrong."""
         arrays = self.manifest.get("arrays")
         if not isinstance(arrays, Mapping):
-            yield UNFINISHED if self.path.name.startswith(STAGED) else UNREADABLE
+            yield UNFINISHED if self.is_unfinished else UNREADABLE
             return
         for name, about in arrays.items():
             file = self.path / f"{name}.npy"
@@ -134,7 +139,7 @@ def holding(user: str, sets: Sequence[StoredSet]) -> list[tuple[StoredSet, str]]
     A set that does not say whose movements it holds is among them: it may hold theirs, and can be prepared again. Sets
     that are derived from others come first: without its parent one would not show whose movements it is of.
     """
-    by_key = {one.key: one for one in sets}
+    by_key = {one.key: one for one in sets if not one.is_unfinished}
     reasons = [(one, _reason(user, one, by_key)) for one in sets]
     return sorted(((one, reason) for one, reason in reasons if reason), key=lambda pair: pair[0].parent is None)
 
