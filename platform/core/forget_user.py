@@ -35,9 +35,13 @@ def forget(config: ForgetConfig, plan_only: bool) -> int:
     models = affected_models(Path(config.runs).expanduser(), config.user)
     found = holding(config.user, sets)
     held = _deleted(console, config.user, found, plan_only)
-    _print_unknown_name(console, config.user, sets, models)
     _print_models(console, config, models)
-    _print_remedy(console, config.user)
+    known = {name for stored in sets for name in stored.users or ()}
+    if known and config.user not in known and not models.affected:
+        line = f"{config.user} is none of the {len(known)} users of the prepared data"
+        print_line(console, f"{line}; {suggestion(config.user, known)}")
+    else:
+        _print_remedy(console, config.user)
     return IN_USE if held else 0
 
 
@@ -64,14 +68,6 @@ def _deleted(console: Console, user: str, found: Sequence[tuple[StoredSet, str]]
     if left:
         print_line(console, "a set is in use: give the same command again when the process that prepares it has ended")
     return left
-
-
-def _print_unknown_name(console: Console, user: str, sets: Sequence[StoredSet], models: AffectedModels) -> None:
-    """Print names that are like one that stands nowhere."""
-    known = {name for stored in sets for name in stored.users or ()}
-    if known and user not in known and not models.affected:
-        line = f"{user} is no name of the {len(known)} users of the prepared data; {suggestion(user, known)}"
-        print_line(console, line)
 
 
 def _print_models(console: Console, config: ForgetConfig, models: AffectedModels) -> None:
