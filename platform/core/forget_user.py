@@ -96,6 +96,8 @@ def _print_table(console: Console, title: str, models: Sequence[Model]) -> None:
 
 def _print_remedy(console: Console, user: str) -> None:
     """Print the key that leaves the user out, as a shell takes it, with what stays as it is."""
-    print_line(console, "The recordings are your files and stay as they are: remove the user from them, or add to every")
+    print_line(
+        console, "The recordings are your files and stay as they are: remove the user from them, or add to every"
+    )
     print_line(console, "training from now on (data.leave_out_users where the command has no trainable):")
     print_line(console, f"  {shlex.quote(f'trainable.data.leave_out_users=[{json.dumps(user, ensure_ascii=False)}]')}")
