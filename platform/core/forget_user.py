@@ -1,4 +1,4 @@
-"""Remove a user: delete their prepared data, name the models that were trained on them and the key that leaves them out.
+"""Remove a user: delete their prepared data, name the models trained on them, and the key that leaves them out.
 
 Neither recordings nor models are deleted: the recordings are files of the owner's, and a model without the user is
 another model, which is trained.

@@ -1,7 +1,7 @@
 """The prepared sets of the store: what each holds, whether it is whole, and how one is deleted.
 
-A set is deleted under its lock and renamed first, so that no process finds half of one; whoever has mapped its arrays
-keeps them. One that another process prepares right now is left alone.
+A set is deleted under its lock and renamed first, so that no process finds half of one; a process that has mapped its
+arrays keeps them. One that another process prepares right now is left alone.
 """
 
 import json

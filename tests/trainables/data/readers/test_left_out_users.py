@@ -74,7 +74,7 @@ def test_a_name_of_no_recording_is_refused_with_names_like_it(names: dict[str, s
 
 def test_a_name_like_no_other_is_refused_without_names() -> None:
     assert suggestion("zzz", ["sapimouse/user1"]) == "name users as the splits do"
-    with pytest.raises(ConfigError, match="but got zzz; name users as the splits do$"):
+    with pytest.raises(ConfigError, match=r"but got zzz; name users as the splits do$"):
         read_data(replace(DATA, leave_out_users=("zzz",)))
 
 

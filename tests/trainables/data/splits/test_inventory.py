@@ -68,7 +68,7 @@ def test_a_set_of_recordings_and_what_is_derived_from_it_are_listed(monkeypatch:
     assert own.is_of_this_version
     assert other.is_of_this_version
     for stored in (own, other):
-        assert stored.bytes == sum((stored.path / name).stat().st_size for name in os.listdir(stored.path))
+        assert stored.bytes == sum(file.stat().st_size for file in stored.path.iterdir())
         assert list(stored.damage()) == []
     user = own.users[0]
     assert [(stored.key, reason) for stored, reason in holding(user, stored_sets())] == [
