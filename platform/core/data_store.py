@@ -34,7 +34,7 @@ def list_store(config: StoreConfig, plan_only: bool) -> int:
     if sets:
         print_table(console, table)
     total = megabytes(sum(stored.bytes for stored in sets))
-    print_line(console, f"{store_folder()}: {len(sets)} sets, {total} MB")
+    print_line(console, f"{store_folder()}: {counted(len(sets), 'set')}, {total} MB")
     damage = {stored.key: list(stored.damage()) for stored in sets if config.verify and not _in_use(stored)}
     if config.json:
         _write(Path(config.json), sets, damage if config.verify else None)
@@ -59,6 +59,15 @@ def megabytes(size: float) -> str:
     return f"{size / 1e6:,.1f}"
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    >>> counted(1, "set"), counted(2, "set")
+    ('1 set', '2 sets')
+    """
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def store_error(error: OSError) -> ConfigError:
     """Return the error of a store in which nothing can be deleted."""
     law = f"the store of prepared data {store_folder()} to be writable"
@@ -67,8 +76,9 @@ def store_error(error: OSError) -> ConfigError:
 
 def _verdict(damaged: Sequence[str], compared: int) -> str:
     if not damaged:
-        return f"verified: the arrays of {compared} sets equal their hashes"
-    return f"verified: {len(damaged)} of {compared} sets are damaged; delete their folders, they are prepared again"
+        return f"verified: the arrays of {counted(compared, 'set')} equal their hashes"
+    found = f"damaged: {len(damaged)} of {counted(compared, 'set')}"
+    return f"verified: {found}; delete the folders, such sets are prepared again"
 
 
 def _prune(console: Console, outdated: Sequence[StoredSet], plan_only: bool) -> None:
@@ -82,7 +92,7 @@ def _prune(console: Console, outdated: Sequence[StoredSet], plan_only: bool) -> 
     except OSError as error:
         raise store_error(error) from None
     what = "would be deleted" if plan_only else "deleted"
-    print_line(console, f"{what}: {done} sets of other versions, {megabytes(freed)} MB")
+    print_line(console, f"{what}: {counted(done, 'set')} of other versions, {megabytes(freed)} MB")
 
 
 def _in_use(stored: StoredSet) -> bool:

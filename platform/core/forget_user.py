@@ -13,7 +13,7 @@ from rich.console import Console
 
 from platform.core.affected_models import AffectedModels, Model, affected_models
 from platform.core.console import columns, print_heading, print_line, print_table
-from platform.core.data_store import key_columns, megabytes, store_error
+from platform.core.data_store import counted, key_columns, megabytes, store_error
 from platform.core.store_config import ForgetConfig
 from trainables.data.readers.left_out_users import suggestion
 from trainables.data.splits.inventory import StoredSet, delete, holding, is_being_prepared, stored_sets
@@ -64,7 +64,7 @@ def _deleted(console: Console, user: str, found: Sequence[tuple[StoredSet, str]]
         raise store_error(error) from None
     print_table(console, table)
     what = "would be deleted" if plan_only else "deleted"
-    print_line(console, f"{what}: {done} sets, {megabytes(freed)} MB")
+    print_line(console, f"{what}: {counted(done, 'set')}, {megabytes(freed)} MB")
     if left:
         print_line(console, "a set is in use: give the same command again when the process that prepares it has ended")
     return left
@@ -78,9 +78,9 @@ def _print_models(console: Console, config: ForgetConfig, models: AffectedModels
         _print_table(console, f"Models below {runs} that were made with movements of {config.user}", models.affected)
         print_line(
             console,
-            f"These {len(models.affected)} checkpoints or files of samples have learnt from {config.user}, and no part "
-            "of a model can be taken out again: train them again without this user, promote the new ones where an old "
-            "one is served, and delete the old folders. This command deletes none of them.",
+            f"Each of these learnt from {config.user}, and no part of a model can be taken out again: train them again "
+            "without this user, promote the new ones where an old one is served, and delete the old folders. This "
+            "command deletes none of them.",
         )
     if models.unknown:
         _print_table(console, "Not known: look at the recordings that they were trained on", models.unknown)

@@ -75,7 +75,7 @@ def test_whole_sets_are_verified_and_a_damaged_array_is_named(store: Path, capsy
     file.write_bytes(bytes(content))
     text = printed(capsys, "store", "verify=true", "json=store.json", code=1)
     assert f"damaged: {present(store)}: test.mask.npy differs from its hash" in text
-    assert "verified: 1 of 2 sets are damaged" in text
+    assert "verified: damaged: 1 of 2 sets; delete the folders" in text
     damage = {row["key"]: row["damage"] for row in json.loads(Path("store.json").read_text())["sets"]}
     assert damage == {present(store): ["test.mask.npy differs from its hash"], "old": []}
     assert "damaged" not in printed(capsys, "store")
@@ -86,9 +86,9 @@ def test_sets_of_other_versions_are_pruned_and_a_plan_deletes_nothing(
 ) -> None:
     key = present(store)
     size = next(f"{stored.bytes / 1e6:.1f}" for stored in stored_sets() if stored.key == "old")
-    assert f"would be deleted: 1 sets of other versions, {size} MB" in printed(capsys, "store", "prune=true", "--plan")
+    assert f"would be deleted: 1 set of other versions, {size} MB" in printed(capsys, "store", "prune=true", "--plan")
     assert keys() == [key, "old"]
-    assert f"deleted: 1 sets of other versions, {size} MB" in printed(capsys, "store", "prune=true")
+    assert f"deleted: 1 set of other versions, {size} MB" in printed(capsys, "store", "prune=true")
     assert keys() == [key]
 
 
@@ -113,13 +113,13 @@ def test_a_user_is_removed_from_prepared_data_and_the_models_are_named(
         save_checkpoint(Path("results") / name, {"w": torch.ones(1)}, {"kind": "gan", **record})
     plan = printed(capsys, "forget", f"user={USER}", "--plan")
     assert keys() == [key, "old"]
-    assert "would be deleted: 1 sets" in plan
+    assert "would be deleted: 1 set" in plan
     text = printed(capsys, "forget", f"user={USER}")
     assert keys() == ["old"]
     assert f"prepared data: {store}" in text
     (row,) = [line for line in text.splitlines() if line.startswith(key)]
     assert row.endswith("holds their movements")
-    assert "deleted: 1 sets, 2.1 MB" in text
+    assert "deleted: 1 set, 2.1 MB" in text
     assert any(line.split()[:2] == ["results/new", "gan"] and "trained on 7" in line for line in text.splitlines())
     assert any(line.split()[:2] == ["results/old", "gan"] and "before version" in line for line in text.splitlines())
     assert "train them again without this user" in text
