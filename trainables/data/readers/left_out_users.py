@@ -1,7 +1,8 @@
 """Leave the recordings of single users out, as where a user withdraws consent; counted under a reason of their own."""
 
 import difflib
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import replace
 
 from trainables.core.config import require
@@ -11,20 +12,29 @@ LEFT_OUT_USER = "of a user who is left out"  # reason of a dropped movement
 CLOSE = 3  # names that a message suggests
 
 
-def without_users(found: RecordingSet, names: Sequence[str]) -> RecordingSet:
-    """Return the recordings without those of some users, which are counted as dropped.
+def require_left_out_users(users: Collection[str], leave_out: Collection[str]) -> None:
+    """Require each user who is left out to have recordings, and another user to remain.
+
+    Args:
+        users: Of all recordings.
 
     Raises:
-        ConfigError: one of the names is of no recording, or no other user has one.
+        ConfigError: otherwise.
     """
-    known = {recording.user for recording in found.recordings}
-    for name in names:
-        law = f"each of `leave_out_users` to be one of the {len(known)} users with recordings"
-        require(name in known, law, name, suggestion(name, known))
-    kept = tuple(recording for recording in found.recordings if recording.user not in set(names))
-    require(bool(kept), "a user who is not left out", f"leave_out_users={', '.join(names)}", "keep one of them")
-    dropped = {**found.dropped, LEFT_OUT_USER: len(found.recordings) - len(kept)}
-    return replace(found, recordings=kept, dropped=dropped)
+    for name in leave_out:
+        law = f"each of `leave_out_users` to be one of the {len(users)} users with recordings"
+        require(name in users, law, name, suggestion(name, users))
+    remains = not leave_out or bool(set(users) - set(leave_out))
+    require(remains, "a user who is not left out", f"leave_out_users={', '.join(leave_out)}", "keep one of them")
+
+
+def without_users(found: RecordingSet, leave_out: Collection[str]) -> RecordingSet:
+    """Return the recordings without those of some users, which are counted as dropped."""
+    if not leave_out:
+        return found
+    kept = tuple(recording for recording in found.recordings if recording.user not in set(leave_out))
+    dropped = Counter(found.dropped) + Counter({LEFT_OUT_USER: len(found.recordings) - len(kept)})
+    return replace(found, recordings=kept, dropped=dict(dropped))
 
 
 def suggestion(name: str, known: Collection[str]) -> str:

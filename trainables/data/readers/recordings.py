@@ -26,7 +26,7 @@ from trainables.data.readers.formats.events import EVENTS_READER
 from trainables.data.readers.formats.jspsych import JSPSYCH_READER
 from trainables.data.readers.formats.mousetracker import MOUSETRACKER_READER
 from trainables.data.readers.formats.mousetrap import MOUSETRAP_READER
-from trainables.data.readers.left_out_users import without_users
+from trainables.data.readers.left_out_users import require_left_out_users, without_users
 from trainables.data.readers.raw import BALABIT_READER, SAPIMOUSE_READER
 from trainables.data.readers.reader import Reader, ReaderOptions
 from trainables.data.readers.recording_set import Recording, RecordingError, RecordingSet, concatenate, drop_table
@@ -94,8 +94,8 @@ def read_data(config: DataConfig) -> RecordingSet:
     else:
         path = Path(config.path) if config.path else None
         found = read_recordings(config.source, path, time_unit=config.time_unit)
-    if config.leave_out_users:
-        found = without_users(found, config.leave_out_users)
+    require_left_out_users({recording.user for recording in found.recordings}, config.leave_out_users)
+    found = without_users(found, config.leave_out_users)
     return without(found, config.leave_out) if config.leave_out else found
 
 
