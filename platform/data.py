@@ -1,4 +1,4 @@
-"""`python -m platform.data conditions split=test`: the conditions of a split as a file, for any other generator.
+"""`python -m platform.data VERB`: write the conditions of a split, list prepared data, remove a user.
 
 Modules that import torch are imported when the recordings are read, so that `--help` starts without it.
 """
@@ -6,6 +6,7 @@ Modules that import torch are imported when the recordings are read, so that `--
 import sys
 
 from platform.core.data_config import CONDITIONS, EvaluationRowsConfig
+from platform.core.store_verbs import STORE_COMMANDS, STORE_SWITCHES, STORE_VERBS, run_store_verb
 from trainables.core.cli import run
 from trainables.core.command import Command, Request
 from trainables.core.config import build, require
@@ -20,6 +21,11 @@ source, duration, distance, path ratio, turning, target width, direction, and st
 
 A file of samples names the row that each sample was made for in a column row_id; python -m platform.evaluate
 samples=FILE then compares pair by pair.
+
+  python -m platform.data store                     the sets of prepared data: what they hold, and their sizes
+  python -m platform.data forget user=NAME          delete the prepared data of a user, and list models trained on them
+
+`store --help` and `forget --help` explain the keys of these verbs.
 """
 
 COMMAND = Command(
@@ -27,14 +33,21 @@ COMMAND = Command(
     config_name="data",
     about=ABOUT,
     schemas={"data_schema": EvaluationRowsConfig},
-    verbs={CONDITIONS: "the evaluation conditions of a split, as Parquet or CSV by the suffix of out"},
+    verbs={
+        CONDITIONS: "the evaluation conditions of a split, as Parquet or CSV by the suffix of out",
+        **STORE_VERBS,
+    },
+    own=STORE_COMMANDS,
+    switches=STORE_SWITCHES,
 )
 
 
 def main(request: Request) -> int:
-    """Write what the verb names, and print the file."""
+    """Do what the verb names."""
+    if request.verb in STORE_COMMANDS:
+        return run_store_verb(request)
     config = build(EvaluationRowsConfig, request.config)
-    require(bool(request.verb), "a verb", "none", f"use python -m platform.data {CONDITIONS}")
+    require(bool(request.verb), "a verb", "none", f"use python -m platform.data with one of {', '.join(COMMAND.verbs)}")
     from platform.core.export_data import EXPORTS
 
     return EXPORTS[request.verb](config)

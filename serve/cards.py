@@ -1,13 +1,15 @@
 """Model cards: what a model is, its metrics at publication with intervals, and its limits of use.
 
 The metrics are those of the promotion decision, over users that the model had not seen; nothing is computed here. A
-value that the decision does not hold is None.
+value that the decision does not hold is None. Of the users of the training the numbers are stated and no names: those
+stay in the registry.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from trainables.core.config import plain
+from trainables.data.training_users import users_account
 from trainables.diffusion.sampling_config import SamplingChanges
 from trainables.generation.limits_of_use import LIMITS_OF_USE
 from trainables.metric_registry import METRICS
@@ -43,13 +45,14 @@ def detector_card(published: Published) -> dict[str, Any]:
 
 
 def _common_fields(published: Published) -> dict[str, Any]:
-    """Return id, hashes, reason and time of the publication, and the evaluation behind it."""
+    """Return id, hashes, users, reason and time of the publication, and the evaluation behind it."""
     decision, record = published.decision, load_record(published.checkpoint)
     return {
         "id": published.id,
         "weights_sha256": record["weights_sha256"],
         "kind": record.get("kind"),
         "data_sha256": record.get("data_sha256"),
+        "users": users_account(record),
         "published": decision["published"].get("time"),
         "reason": decision.get("reason"),
         **_evaluation(decision),

@@ -36,6 +36,11 @@ CARD = {
     "id": "0003-9f86d081884c",
     "weights_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "kind": "diffusion",
+    "users": {
+        "train": {"users": 25, "effective_users": 6.5, "movements": 1513},
+        "validation": {"users": 20, "effective_users": 15.7, "movements": 159},
+        "names": "`users` in record.json of the checkpoint",
+    },
 }
 MODEL = {
     "model": CARD,

@@ -9,6 +9,8 @@ from benchmarks import hard_negatives
 from platform import data, doctor, evaluate, labels, negatives, promote, train, tune
 from platform.core.data_config import EvaluationRowsConfig
 from platform.core.negatives_config import NegativesConfig
+from platform.core.store_config import ForgetConfig, StoreConfig
+from platform.core.store_verbs import STORE_COMMANDS
 from platform.preflight.config import DoctorConfig, LabelsConfig
 from platform.promotion.config import PromoteConfig
 from platform.study.search_space import sweep_of
@@ -52,6 +54,8 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
     "doctor": (doctor.COMMAND, lambda request: build(DoctorConfig, without(request.config, "trainable"))),
     "labels": (labels.COMMAND, lambda request: build(LabelsConfig, without(request.config, "trainable"))),
     "data": (data.COMMAND, lambda request: build(EvaluationRowsConfig, request.config)),
+    "store": (STORE_COMMANDS["store"], lambda request: build(StoreConfig, request.config)),
+    "forget": (STORE_COMMANDS["forget"], lambda request: build(ForgetConfig, {**request.config, "user": "a"})),
     "negatives": (negatives.COMMAND, lambda request: build(NegativesConfig, request.config)),
     "hard_negatives": (
         hard_negatives.COMMAND,

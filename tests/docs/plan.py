@@ -50,6 +50,15 @@ BEFORE_THE_SERVICE = (
         "'trainable.data.sources=[{reader:cursory},{reader:table,path:recordings.csv,name:mine}]'",
         SAMPLED,
     ),
+    Run(
+        "python -m platform.train name=without 'trainable.data.leave_out_users=[\"sapimouse/user64\"]'",
+        SAMPLED,
+    ),
+    Run("python -m platform.data store"),
+    Run("python -m platform.data store verify=true"),
+    Run("python -m platform.data store prune=true", "--plan"),  # other checkouts use the same store
+    Run("python -m platform.data forget user=sapimouse/user64 --plan"),
+    Run("python -m platform.data forget user=sapimouse/user64", "--plan"),
     Run("python -m platform.tune --plan", SAMPLED),
     Run(
         "python -m platform.tune",

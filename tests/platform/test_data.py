@@ -36,8 +36,11 @@ def test_the_conditions_of_a_fold_are_those_of_its_users(tmp_path: Path) -> None
     [
         (["conditions", "split=holdout"], "the holdout split is reserved for the promotion and never exported"),
         (["conditions", "split=all"], "expected `split` in {test, train, validation}, but got split=all"),
-        (["split=test"], "expected a verb, but got none; use python -m platform.data conditions"),
-        (["condition"], "expected an override key=value or one of conditions, but got condition"),
+        (
+            ["split=test"],
+            "expected a verb, but got none; use python -m platform.data with one of conditions, store, forget",
+        ),
+        (["condition"], "expected an override key=value or one of conditions, store, forget, but got condition"),
         (["conditions", "out=c.txt"], "expected `out` to end in .parquet or .csv, but got out=c.txt"),
         (["conditions", "data.fold=1/5", "split=test"], "expected `split` in {train, validation}, but got split=test"),
         (["conditions", "data.source=table"], "expected a `path` with source=table"),

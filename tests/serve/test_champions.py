@@ -1,5 +1,6 @@
 """Tests of the hot swap: the old model stays until the new one has worked, and models are served by id."""
 
+import json
 import shutil
 import threading
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from trainables.model_registry.publisher import lock_registry
 from trainables.model_registry.registry import CHECKPOINT, HISTORY, Published, Registry
 from trainables.models import load_detector
 from trainables.specs import TRAINABLES
-from trainables.training.checkpoint import WEIGHTS, load_record
+from trainables.training.checkpoint import WEIGHTS, load_checkpoint, load_record, save_checkpoint
 
 
 @pytest.fixture
@@ -303,9 +304,21 @@ def test_the_model_card_holds_the_metrics_of_the_decision_with_intervals_and_cou
     assert (card["representation"], card["sequence_length"], card["channels"]) == ("fixed_dt", 64, 2)
     assert card["sampling"]["steps"] == 2
     assert card["sources"] == ["cursory", "sapimouse"]
+    users = card["users"]
+    assert {name: users[name]["users"] for name in ("train", "validation")} == {"train": 25, "validation": 20}
+    assert not any(name in json.dumps(card) for names in record["users"].values() for name in names)
     parameters = models.champions.get().generator.model.parameters()
     assert card["parameters"] == sum(p.numel() for p in parameters)
     assert any("synthetic" in line for line in card["limits_of_use"])
+
+
+def test_the_card_of_a_checkpoint_of_an_older_version_says_that_its_users_are_unknown(
+    storage: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    tensors, record = load_checkpoint(checkpoint)
+    save_checkpoint(tmp_path / "old", tensors, {key: value for key, value in record.items() if key != "users"})
+    models, _ = serving(storage, tmp_path / "old")
+    assert models.describe()["model"]["users"] == "unknown: trained before version 0.3.0"
 
 
 def test_a_decision_without_metrics_makes_a_card_without_metrics(storage: Path, checkpoint: Path) -> None:

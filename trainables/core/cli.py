@@ -2,8 +2,9 @@
 
     python -m platform.tune [VERB] [--help] [--cfg job] [key=value ...]
 
-Overrides follow Hydra's grammar; a verb chooses what to do where a command can do several things. Exit codes: 0 done,
-1 the work failed, 2 wrong input, 130 interrupted; a command that has more of them lists them in its help.
+Overrides follow Hydra's grammar; a verb chooses what to do where a command can do several things, and may have keys of
+its own. Exit codes: 0 done, 1 the work failed, 2 wrong input, 130 interrupted; a command that has more of them lists
+them in its help.
 """
 
 import difflib
@@ -38,6 +39,7 @@ def run(command: Command, main: Callable[[Request], int], arguments: Sequence[st
         given = list(sys.argv[1:] if arguments is None else arguments)
         _refuse(command, given)
         verb, options, overrides = _divided(command, given)
+        command = command.own.get(verb, command)
         switches = frozenset(options) & set(command.switches)
         request = replace(parse(command, overrides), verb=verb, switches=switches)
         if {"-h", "--help"} & set(options):

@@ -146,6 +146,8 @@ class DataConfig:
     fold: str | None = None
     # sources of the recordings, or laboratories, whose recordings are left out of every split
     leave_out: Annotated[tuple[str, ...], Distinct()] = ()
+    # users whose recordings are left out of every split; no other user changes the split
+    leave_out_users: Annotated[tuple[str, ...], Distinct()] = ()
     time_unit: Annotated[str, Choice(TIME_UNIT_NAMES)] = "ms"  # of the times in tables and event logs; never guessed
 
     def __post_init__(self) -> None:

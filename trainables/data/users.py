@@ -17,7 +17,12 @@ def effective_users(owners: Sequence[str]) -> float:
     >>> effective_users(["a", "a", "b", "b"]), round(effective_users(["a", "a", "a", "b"]), 2)
     (2.0, 1.6)
     """
-    sizes = np.array(list(Counter(owners).values()), dtype=np.float64)
+    return effective_number(list(Counter(owners).values()))
+
+
+def effective_number(movements: Sequence[int]) -> float:
+    """Return (sum n)^2 / sum n^2 over the number of movements of each user."""
+    sizes = np.array(movements, dtype=np.float64)
     return float(sizes.sum() ** 2 / np.square(sizes).sum())
 
 

@@ -21,6 +21,7 @@ from trainables.data.readers.recordings import Recording, read_data
 from trainables.data.splits.assignment import split_of
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits
+from trainables.data.training_users import users_account
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import NegativesConfig
 from trainables.detector.dataset.external_bots import read_bots
@@ -103,6 +104,7 @@ def training_data_of(record: Mapping[str, Any], data: DataConfig, splits: DataSp
         counts,
         balance,
         dict(record["negatives"]["models"]),
+        users_account(record),
     )
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from trainables.core.config import plain
 from trainables.data.splits.data_splits import DataSplits
+from trainables.data.training_users import USERS, TrainingUsers
 from trainables.generation.conditions import generator_record
 from trainables.nn.ema import ExponentialMovingAverage
 from trainables.training.checkpoint import resumed, save_checkpoint
@@ -38,7 +39,7 @@ def save_training_state(
     tensors: Mapping[str, Tensor] | None = None,
     record: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a state, and the statistics and conditions of its training split, as a checkpoint.
+    """Write a state, and the statistics, conditions and users of its training, as a checkpoint.
 
     Args:
         kind: Name of the trainable.
@@ -48,6 +49,8 @@ def save_training_state(
     progress = {"epoch": state.epoch, "step": state.step, "ema_updates": state.ema.updates}
     identity = {"kind": kind, "config": plain(config), "data_sha256": splits.sha256}
     identity["sources"] = sorted(set(splits["train"].source))
+    owners = {name: split.group for name, split in splits.splits.items()}
+    identity[USERS] = TrainingUsers.of_owners(owners).to_json()
     everything = {**state.tensors(), **generator_record(splits), **(tensors or {})}
     save_checkpoint(folder, everything, {**(record or {}), **identity, **progress})
 

@@ -14,6 +14,7 @@ from trainables.core.config import build, plain
 from trainables.data.canonical import Canonical
 from trainables.data.config import CONDITION_NAMES, RATE_HZ, CanonicalConfig, DataConfig
 from trainables.data.splits.loading import load_splits
+from trainables.data.training_users import users_account, users_lines
 from trainables.detector.evaluation.tables import Table
 from trainables.eval.generation.comparison import Comparison
 from trainables.eval.generation.metrics import GENERATION
@@ -52,7 +53,7 @@ class GeneratorCard:
 
     Attributes:
         model: Kind, hash of the weights, number of parameters, epoch.
-        data: Source, hash, and movements and users of each split and source.
+        data: Source, hash, movements and users of each split and source, and numbers of the users of the training.
         form: Representation, steps, channels, and whether target widths were learnt.
         sampling: Settings of the sampler; None where the generator has none.
         evaluated: Split or file of real movements, and counts of both sides.
@@ -142,6 +143,7 @@ class GeneratorCard:
             f"Recordings: {data['source']}, hash {data['sha256'][:16]}.",
             *(f"Split {name}: {count}." for name, count in data["splits"].items()),
             *(f"Training split, source {name}: {count}." for name, count in data["sources"]["train"].items()),
+            *users_lines(data["users"]),
         ]
 
     def _form(self) -> list[str]:
@@ -187,7 +189,7 @@ def card_of(config: EvalConfig, numbers: Numbers, comparison: Comparison) -> Gen
             "parameters": parameters,
             "epoch": record.get("epoch"),
         },
-        data_of(build(DataConfig, record["config"]["data"])),
+        {**data_of(build(DataConfig, record["config"]["data"])), "users": users_account(record)},
         {
             **plain(source.canonical),
             "channels": source.canonical.form.channels,

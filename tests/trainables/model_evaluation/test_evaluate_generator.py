@@ -365,6 +365,11 @@ def test_the_card_of_a_checkpoint_has_its_data_form_sampling_and_metrics(
         assert value.get("low", value["value"]) <= value["value"] <= value.get("high", value["value"])
     assert card["evaluated"]["users"] == len(set(splits["validation"].group))
     assert f"of {card['evaluated']['users']} users (validation)" in text
+    trained_on = card["data"]["users"]["train"]
+    assert (trained_on["users"], trained_on["movements"]) == (len(set(splits["train"].group)), len(splits["train"]))
+    assert f"Users trained on: {trained_on['users']} (6.5 effective)" in text
+    assert "Names of these users: `users` in record.json of the checkpoint." in text
+    assert not any(user in text for user in record["users"]["train"])
     assert "Chord alignment is on" in text
     assert names.VAL_REJECTED not in card["metrics"]
 

@@ -14,7 +14,7 @@ from platform import evaluate
 from tests.trainables.data.source_tables import write_sources
 from trainables.core.config import ConfigError, build
 from trainables.data.config import DataConfig
-from trainables.data.readers.recordings import LEFT_OUT
+from trainables.data.readers.left_out import LEFT_OUT
 from trainables.data.splits.loading import load_splits
 from trainables.detector.api import load_trained_detector
 from trainables.detector.config import DetectorConfig, DetectorModelConfig

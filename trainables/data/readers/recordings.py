@@ -15,8 +15,7 @@ The same user has the same `user` value in every source ("sapimouse/user64"), so
 Several sources are read one after the other.
 """
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,11 +27,12 @@ from trainables.data.readers.formats.events import EVENTS_READER
 from trainables.data.readers.formats.jspsych import JSPSYCH_READER
 from trainables.data.readers.formats.mousetracker import MOUSETRACKER_READER
 from trainables.data.readers.formats.mousetrap import MOUSETRAP_READER
+from trainables.data.readers.left_out import LeftOut
 from trainables.data.readers.raw import BALABIT_READER, SAPIMOUSE_READER
 from trainables.data.readers.reader import Piece, Reader, ReaderOptions, read_all
 from trainables.data.readers.recording_set import Recording, RecordingError, RecordingSet, concatenate, drop_table
 from trainables.data.readers.table import PAGE_READER, TABLE_READER
-from trainables.data.sources import TRAINED_ON_ONLY, laboratory_of
+from trainables.data.sources import TRAINED_ON_ONLY
 
 __all__ = [
     "READERS",
@@ -46,7 +46,6 @@ __all__ = [
     "read_recordings",
 ]
 
-LEFT_OUT = "of a source that is left out"  # reason of a dropped movement
 READERS: dict[str, Reader] = {
     "cursory": CURSORY_READER,
     "balabit": BALABIT_READER,
@@ -93,44 +92,20 @@ def read_data(config: DataConfig) -> RecordingSet:
 
     Raises:
         RecordingError: as `read_recordings`.
-        ConfigError: a name for recordings that are trained on only, which would hide that; a source to leave out that
-            has no recording, or no other.
+        ConfigError: a name for recordings that are trained on only, which would hide that; a source or user to
+            leave out that has no recording, or no other.
     """
-    found = read_all(data_pieces(config))
-    require_left_out({recording.source for recording in found.recordings}, config.leave_out)
-    return without(found, config.leave_out)
+    found, left_out = read_all(data_pieces(config)), LeftOut.of(config)
+    left_out.require_known(*({getattr(one, name) for one in found.recordings} for name in ("source", "user")))
+    return left_out.without(found)
 
 
 def data_pieces(config: DataConfig) -> Iterator[Piece]:
-    """Yield the pieces of a configuration, with the recordings of sources that are to be left out."""
+    """Yield the pieces of a configuration, with the recordings that are to be left out."""
     alone = SourceConfig(config.source, config.path, time_unit=config.time_unit)
     for source in config.sources or (alone,):
         for piece in pieces_of(source.reader, Path(source.path) if source.path else None, source.time_unit):
             yield replace(piece, read=partial(_named, piece.read, source.name)) if source.name else piece
-
-
-def require_left_out(sources: Collection[str], leave_out: Sequence[str]) -> None:
-    """Require each source or laboratory that is left out to have recordings, and another source to remain.
-
-    Args:
-        sources: Of all recordings.
-    """
-    names = {source: {source, laboratory_of(source)} for source in sources}
-    known = sorted(set().union(*names.values()))
-    for name in leave_out:
-        require(name in known, f"`leave_out` in {{{', '.join(known)}}}", name, "name a source that is read")
-    remains = not leave_out or any(not those & set(leave_out) for those in names.values())
-    require(remains, "a source that is not left out", f"leave_out={', '.join(leave_out)}", "keep one of them")
-
-
-def without(found: RecordingSet, leave_out: Sequence[str]) -> RecordingSet:
-    """Return the recordings without those of some sources or laboratories, which are counted as dropped."""
-    if not leave_out:
-        return found
-    names = {recording.source: {recording.source, laboratory_of(recording.source)} for recording in found.recordings}
-    kept = tuple(one for one in found.recordings if not names[one.source] & set(leave_out))
-    dropped = Counter(found.dropped) + Counter({LEFT_OUT: len(found.recordings) - len(kept)})
-    return replace(found, recordings=kept, dropped=dict(dropped))
 
 
 def _named(read: Callable[[], RecordingSet], name: str) -> RecordingSet:

@@ -33,7 +33,7 @@ def derived(movements: Canonical, name: str, compute: Compute) -> Tensor:
     if movements not in STORED:
         return torch.cat([compute(part) for part in parts_of(movements)])
     key = digest({"of": STORED[movements], "name": name, "code": code_sha256(CODE)})
-    return prepared_set(key, partial(_write, movements, compute)).tensor(VALUES)
+    return prepared_set(key, partial(_write, movements, name, compute)).tensor(VALUES)
 
 
 def parts_of(movements: Canonical) -> Iterator[Canonical]:
@@ -42,10 +42,11 @@ def parts_of(movements: Canonical) -> Iterator[Canonical]:
         yield movements.take(rows)
 
 
-def _write(movements: Canonical, compute: Compute, writer: Writer) -> Mapping[str, Any]:
+def _write(movements: Canonical, name: str, compute: Compute, writer: Writer) -> Mapping[str, Any]:
     like, done = compute(movements.take(torch.arange(1))).numpy(), 0
     values = writer.array(VALUES, (len(movements), *like.shape[1:]), like.dtype)
     for part in parts_of(movements):
         values[done : done + len(part)] = compute(part).numpy()
         done += len(part)
-    return {}
+    parent, _, split = STORED[movements].partition("/")
+    return {"parent": parent, "split": split, "name": name, "code": code_sha256(CODE)}

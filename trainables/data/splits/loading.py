@@ -19,7 +19,8 @@ from trainables.core.config import plain, with_absolute_paths
 from trainables.data.canonical import TENSORS, Canonical
 from trainables.data.config import DataConfig
 from trainables.data.readers.files import paths_of
-from trainables.data.readers.recordings import data_pieces, require_left_out
+from trainables.data.readers.left_out import LeftOut
+from trainables.data.readers.recordings import data_pieces
 from trainables.data.splits.assignment import TRAINED, Usable, assign
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.derived import STORED
@@ -49,16 +50,23 @@ def load_splits(config: DataConfig) -> DataSplits:
 
 def files_of(config: DataConfig) -> list[Path]:
     """Return the files that a configuration reads: none for embedded recordings, all below a folder."""
+    return [file for path in _paths(config) for file in paths_of(path)]
+
+
+def _paths(config: DataConfig) -> list[Path]:
     paths = [source.path for source in config.sources] if config.sources else [config.path]
-    return [file for path in paths if path for file in paths_of(Path(path))]
+    return [Path(path) for path in paths if path]
 
 
 def _prepare(config: DataConfig, writer: Writer) -> Mapping[str, Any]:
     """Write the splits of a configuration and return their account."""
     pieces, total = data_pieces(replace(config, fold=None)), sum(file.stat().st_size for file in files_of(config))
-    written = written_groups(pieces, config.leave_out, config.canonical, writer.folder / PARTS)
+    left_out = LeftOut.of(config)
+    written = written_groups(pieces, left_out, config.canonical, writer.folder / PARTS)
     groups = list(shown(written, config.label, total))
-    require_left_out(frozenset().union(*(group.sources for group in groups)), config.leave_out)
+    left_out.require_known(
+        *(frozenset().union(*(getattr(group, names) for group in groups)) for names in ("sources", "users"))
+    )
     parts = [part for group in groups for part in group.parts]
     kept = _added(part.kept for part in parts)
     usable = _usable(parts)
@@ -81,6 +89,10 @@ def _prepare(config: DataConfig, writer: Writer) -> Mapping[str, Any]:
         "sources": statistics.sources,
         "statistics": list(statistics.tensors()),
         "sha256": _hash(config, splits),
+        "label": config.label,
+        "paths": [str(path.absolute()) for path in _paths(config)],
+        "movements": {name: len(split) for name, split in splits.items()},
+        "code": code_sha256(CODE),
     }
 
 

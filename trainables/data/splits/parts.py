@@ -24,8 +24,9 @@ from torch import Tensor
 from trainables.data.canonical import TENSORS, Movements, encode, pack, usable
 from trainables.data.config import PART, CanonicalConfig
 from trainables.data.observation import Events, observe
+from trainables.data.readers.left_out import LeftOut
 from trainables.data.readers.reader import Piece, read_all
-from trainables.data.readers.recordings import Recording, without
+from trainables.data.readers.recordings import Recording
 from trainables.data.splits.store import mapped
 
 GROUP_BYTES = 8 * 2**20  # that are read in one go: small files together
@@ -80,7 +81,7 @@ class Group:
     Attributes:
         parts: Their recordings, `PART` at a time.
         read, dropped, repaired: Account of the reader.
-        sources: Of all recordings, those that are left out too.
+        sources, users: Of all recordings, those that are left out too.
         stored: Bytes of the files that were read.
     """
 
@@ -89,16 +90,17 @@ class Group:
     dropped: Mapping[str, int]
     repaired: Mapping[str, int]
     sources: frozenset[str]
+    users: frozenset[str]
     stored: int
 
 
 def written_groups(
-    pieces: Iterable[Piece], leave_out: Sequence[str], config: CanonicalConfig, folder: Path
+    pieces: Iterable[Piece], left_out: LeftOut, config: CanonicalConfig, folder: Path
 ) -> Iterator[Group]:
     """Read pieces and write their movements, on all cores where there are many; yield the groups in their order.
 
     Args:
-        leave_out: Sources whose recordings are not written.
+        left_out: Whose recordings are not written.
         folder: Gets a folder for each part.
     """
     groups = _grouped(pieces)
@@ -106,7 +108,7 @@ def written_groups(
     jobs = len(os.sched_getaffinity(0)) if len(first) == GROUPS else 1
     pool = Parallel(n_jobs=jobs, batch_size=1, return_as="generator")
     numbered = enumerate(chain(first, groups))
-    yield from pool(delayed(_write_group)(own, leave_out, config, folder / str(number)) for number, own in numbered)
+    yield from pool(delayed(_write_group)(own, left_out, config, folder / str(number)) for number, own in numbered)
 
 
 def _grouped(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
@@ -121,9 +123,9 @@ def _grouped(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
         yield group
 
 
-def _write_group(pieces: Sequence[Piece], leave_out: Sequence[str], config: CanonicalConfig, folder: Path) -> Group:
+def _write_group(pieces: Sequence[Piece], left_out: LeftOut, config: CanonicalConfig, folder: Path) -> Group:
     every = read_all(pieces)
-    found = without(every, leave_out)
+    found = left_out.without(every)
     parts = [found.recordings[first : first + PART] for first in range(0, len(found.recordings), PART)]
     return Group(
         tuple(write_part(part, config, folder / str(number)) for number, part in enumerate(parts)),
@@ -131,6 +133,7 @@ def _write_group(pieces: Sequence[Piece], leave_out: Sequence[str], config: Cano
         found.dropped,
         found.repaired_events,
         frozenset(recording.source for recording in every.recordings),
+        frozenset(recording.user for recording in every.recordings),
         sum(piece.stored for piece in pieces),
     )
 

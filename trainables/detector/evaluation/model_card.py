@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trainables.core.config import plain
+from trainables.data.training_users import UNKNOWN, users_lines
 from trainables.detector.evaluation.embedding_probes import EmbeddingProbes
 from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut
 from trainables.detector.evaluation.per_source_thresholds import SourceThreshold
@@ -60,6 +61,7 @@ class TrainingData:
         splits: Split -> number of movements and users, in words.
         balance: Ratio of bots to users, in words.
         generators: Kind of generated negatives -> hash of the model that made them.
+        users: Numbers of the users of the training, as `users_account` returns them.
     """
 
     weights_sha256: str
@@ -68,6 +70,7 @@ class TrainingData:
     splits: Mapping[str, str]
     balance: str
     generators: Mapping[str, str] = field(default_factory=dict)
+    users: Mapping[str, Any] | str = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,7 @@ class DetectorCard:
         lines = [
             f"Weights {data.weights_sha256[:16]}, recordings {data.source} ({data.data_sha256[:16]}).",
             *(f"Users, {split}: {count}." for split, count in data.splits.items()),
+            *users_lines(data.users),
             f"Bots to users in the training: {data.balance}.",
             f"Families of bots in the training: {bots}.",
         ]

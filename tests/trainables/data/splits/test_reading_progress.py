@@ -9,7 +9,7 @@ from trainables.data.splits import reading_progress
 from trainables.data.splits.parts import Group
 from trainables.data.splits.reading_progress import LARGE_BYTES, shown
 
-GROUPS = [Group((), 0, {}, {}, frozenset(), LARGE_BYTES // 2) for _ in range(2)]
+GROUPS = [Group((), 0, {}, {}, frozenset(), frozenset(), LARGE_BYTES // 2) for _ in range(2)]
 
 
 @pytest.mark.parametrize(("total", "lines"), [(LARGE_BYTES - 1, 0), (LARGE_BYTES, 1)])

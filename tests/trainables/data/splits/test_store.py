@@ -17,7 +17,8 @@ import torch
 from trainables.core.config import ConfigError
 from trainables.data.canonical import TENSORS
 from trainables.data.config import SPLITS, DataConfig, SourceConfig
-from trainables.data.readers.recordings import LEFT_OUT, RecordingError
+from trainables.data.readers.left_out import LEFT_OUT
+from trainables.data.readers.recordings import RecordingError
 from trainables.data.splits import loading, parts
 from trainables.data.splits.assignment import split_of
 from trainables.data.splits.data_splits import DataSplits

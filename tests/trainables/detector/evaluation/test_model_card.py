@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.trainables.detector.scores import example_set, humans
+from trainables.data.training_users import users_account
 from trainables.detector.evaluation.config import DetectorReportConfig
 from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut
 from trainables.detector.evaluation.model_card import LIMITS, DetectorCard, TrainingData
@@ -59,6 +60,17 @@ def test_the_page_names_data_families_thresholds_and_every_source(card: Detector
     assert "Worst unseen family: crafty" in page
     assert "Worst seen family: plain" in page
     assert "No related families were evaluated." in page
+
+
+def test_the_page_states_numbers_of_the_users_of_the_training_and_where_their_names_stand(card: DetectorCard) -> None:
+    assert "Users of the training: unknown: trained before version 0.3.0." in card.markdown()
+    assert card.to_json()["training_data"]["users"] == "unknown: trained before version 0.3.0"
+    account = users_account({"users": {"train": {"a/one": 3, "a/two": 1}, "validation": {"a/three": 2}}})
+    known = replace(card, training_data=replace(TRAINED, users=account))
+    assert "Users trained on: 2 (1.6 effective), 4 movements." in known.markdown()
+    assert "Names of these users: `users` in record.json of the checkpoint." in known.markdown()
+    assert known.to_json()["training_data"]["users"] == account
+    assert "a/one" not in known.markdown()
 
 
 def test_the_page_names_what_was_not_measured(card: DetectorCard) -> None:

@@ -1,0 +1,87 @@
+"""Models that a user's movements reached: by the users of their records, and by the models that they were made with."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from platform.core.affected_models import affected_models
+from trainables.data.training_users import UNKNOWN
+from trainables.training.checkpoint import RECORD, save_checkpoint
+
+
+def checkpoint(folder: Path, kind: str, value: float, train: tuple[str, ...] = (), **record: Any) -> str:
+    """Write a checkpoint and return the hash of its weights; the validation split is of user `v`."""
+    users = {"train": dict.fromkeys(train, 3), "validation": {"v": 2}} if train else None
+    save_checkpoint(
+        folder, {"w": torch.tensor([value])}, {"kind": kind, **({"users": users} if users else {}), **record}
+    )
+    return str(json.loads((folder / RECORD).read_text())["weights_sha256"])
+
+
+def found(runs: Path, user: str) -> tuple[dict[str, str], dict[str, str]]:
+    models = affected_models(runs, user)
+    affected, unknown = (
+        {one.folder.relative_to(runs).as_posix(): one.reason for one in part}
+        for part in (models.affected, models.unknown)
+    )
+    return affected, unknown
+
+
+def test_models_are_found_by_the_users_of_their_records(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "train/gan/checkpoints/epoch-0001", "gan", 1, ("a", "b"))
+    (tmp_path / "train/gan/checkpoints/last").symlink_to("epoch-0001")
+    checkpoint(tmp_path / "registry/history/0001/checkpoint", "diffusion", 2, ("a",))
+    checkpoint(tmp_path / "other", "gan", 3, ("b",))
+    assert found(tmp_path, "a") == (
+        {
+            "registry/history/0001/checkpoint": "trained on 3 of their movements",
+            "train/gan/checkpoints/epoch-0001": "trained on 3 of their movements",
+        },
+        {},
+    )
+    chosen = "epochs and thresholds chosen on 2 of their movements"
+    assert set(found(tmp_path, "v")[0].values()) == {chosen}
+    assert len(found(tmp_path, "v")[0]) == 3
+    assert found(tmp_path, "c") == ({}, {})
+    assert found(tmp_path / "nowhere", "a") == ({}, {})
+
+
+def test_what_was_made_with_an_affected_model_is_affected(tmp_path: Path) -> None:
+    gan = checkpoint(tmp_path / "gan", "gan", 1, ("a",))
+    clean = checkpoint(tmp_path / "clean", "gan", 2, ("b",))
+    negatives = {"models": {"gan": gan}, "frozen": ""}
+    first = checkpoint(tmp_path / "first", "detector", 3, ("b",), negatives=negatives)
+    checkpoint(tmp_path / "aaa", "detector", 4, ("b",), negatives={"models": {}, "frozen": first})
+    checkpoint(tmp_path / "fine", "detector", 5, ("b",), negatives={"models": {"gan": clean}, "frozen": ""})
+    checkpoint(tmp_path / "served", "served negatives", 6, model_sha256=gan)
+    affected, unknown = found(tmp_path, "a")
+    assert affected == {
+        "gan": "trained on 3 of their movements",
+        "first": f"made with {tmp_path / 'gan'}, which is affected",
+        "served": f"made with {tmp_path / 'gan'}, which is affected",
+        "aaa": f"made with {tmp_path / 'first'}, which is affected",
+    }
+    assert unknown == {}
+
+
+def test_what_an_older_version_trained_or_cannot_be_read_is_named_as_unknown(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "old", "gan", 1)
+    checkpoint(tmp_path / "samples", "served negatives", 2)
+    checkpoint(tmp_path / "wrong", "gan", 3, users=["a"])
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / RECORD).write_text("{")
+    affected, unknown = found(tmp_path, "a")
+    assert affected == {}
+    assert sorted(unknown) == ["broken", "old", "wrong"]
+    assert unknown["old"] == UNKNOWN
+    assert all(unknown[name].startswith("cannot be read: ") for name in ("broken", "wrong"))
+
+
+def test_an_older_model_that_was_made_with_an_affected_one_is_affected(tmp_path: Path) -> None:
+    gan = checkpoint(tmp_path / "gan", "gan", 1, ("a",))
+    checkpoint(tmp_path / "old", "detector", 2, negatives={"models": {"gan": gan}})
+    affected, unknown = found(tmp_path, "a")
+    assert set(affected) == {"gan", "old"}
+    assert unknown == {}

@@ -1,0 +1,173 @@
+"""The prepared sets of the store: what each holds, whether it is whole, and how one is deleted.
+
+A set is deleted under its lock and renamed first, so that no process finds half of one; a process that has mapped its
+arrays keeps them. One that another process prepares right now is left alone.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from trainables.core.atomic_files import try_lock
+from trainables.data.splits import loading
+from trainables.data.splits.store import LOCKS, MANIFEST, STAGED, store_folder
+from trainables.training import manifest
+from trainables.training.checkpoint_record import file_sha256
+
+UNREADABLE = f"{MANIFEST} is missing or cannot be read"
+UNFINISHED = "was not prepared to its end"
+
+
+@dataclass(frozen=True)
+class StoredSet:
+    """A folder of the store.
+
+    Attributes:
+        key: Key of the set.
+        path: Its folder.
+        manifest: Content of its manifest; empty where that cannot be read.
+        prepared_s: When it was prepared, in seconds since 1970.
+    """
+
+    key: str
+    path: Path
+    manifest: Mapping[str, Any]
+    prepared_s: float
+
+    @property
+    def users(self) -> Sequence[str] | None:
+        """Names of its users; None where it records none itself."""
+        names = self.manifest.get("names")
+        return names.get("group") if isinstance(names, Mapping) else None
+
+    @property
+    def parent(self) -> str | None:
+        """Key of the set that it is derived from."""
+        return self.manifest.get("parent")
+
+    @property
+    def movements(self) -> int | None:
+        """Number of movements of all splits; None where none is recorded."""
+        counts = self.manifest.get("movements")
+        return sum(counts.values()) if isinstance(counts, Mapping) else None
+
+    @property
+    def label(self) -> str:
+        """What its recordings are called, or what is derived; empty where that is not recorded."""
+        if self.parent is not None:
+            return f"{self.manifest.get('name', '')} of {self.parent}/{self.manifest.get('split', '')}"
+        return str(self.manifest.get("label", ""))
+
+    @cached_property
+    def bytes(self) -> int:
+        """Size of its files."""
+        total = 0
+        for file in self.path.rglob("*"):
+            with suppress(FileNotFoundError):  # another process has removed it
+                total += file.stat().st_size if file.is_file() else 0
+        return total
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether it is not under its name: being prepared, or left by a preparation or deletion that was cut."""
+        return self.path.name.startswith(STAGED)
+
+    @property
+    def is_of_this_version(self) -> bool:
+        """Whether the present code prepares it in the same way; only then is it used."""
+        folder = loading.CODE if self.parent is None else manifest.CODE
+        return self.manifest.get("code") == manifest.code_sha256(folder)
+
+    def damage(self) -> Iterator[str]:
+        """Compare every array with its hash; yield what is wrong."""
+        arrays = self.manifest.get("arrays")
+        if not isinstance(arrays, Mapping):
+            yield UNFINISHED if self.is_unfinished else UNREADABLE
+            return
+        for name, about in arrays.items():
+            file = self.path / f"{name}.npy"
+            if not file.is_file():
+                yield f"{file.name} is missing"
+            elif file_sha256(file) != about["sha256"]:
+                yield f"{file.name} differs from its hash"
+
+
+def stored_sets() -> list[StoredSet]:
+    """Return the sets of the store, and what interrupted preparations left, the latest first."""
+    folder = store_folder()
+    found = (_stored(path) for path in (folder.iterdir() if folder.is_dir() else ()) if path.is_dir())
+    return sorted((one for one in found if one is not None), key=lambda one: (-one.prepared_s, one.key))
+
+
+def is_being_prepared(key: str) -> bool:
+    """Whether another process holds the lock of a set."""
+    try:
+        try_lock(store_folder() / LOCKS / key).close()
+    except BlockingIOError:
+        return True
+    return False
+
+
+def delete(stored: StoredSet) -> bool:
+    """Delete a set whole; False where another process holds its lock, and nothing is done.
+
+    Raises:
+        OSError: a file cannot be removed.
+    """
+    try:
+        lock = try_lock(store_folder() / LOCKS / stored.key)
+    except BlockingIOError:
+        return False
+    with lock:
+        staged = stored.path.with_name(f"{STAGED}-{stored.key}")
+        if staged.exists():
+            shutil.rmtree(staged)
+        if stored.path.exists():
+            stored.path.rename(staged)
+            shutil.rmtree(staged)
+    return True
+
+
+def holding(user: str, sets: Sequence[StoredSet]) -> list[tuple[StoredSet, str]]:
+    """Return the sets that hold movements of a user or values derived from them, each with the reason.
+
+    A set that does not say whose movements it holds is among them: it may hold theirs, and can be prepared again. Sets
+    that are derived from others come first: without its parent one would not show whose movements it is of.
+    """
+    by_key = {one.key: one for one in sets if not one.is_unfinished}
+    reasons = [(one, _reason(user, one, by_key)) for one in sets]
+    return sorted(((one, reason) for one, reason in reasons if reason), key=lambda pair: pair[0].parent is None)
+
+
+def _reason(user: str, stored: StoredSet, by_key: Mapping[str, StoredSet]) -> str:
+    """Return why a set holds or may hold something of a user; empty where it does not."""
+    if stored.parent is None:
+        if stored.users is None:
+            return "does not record its users"
+        return "holds their movements" if user in stored.users else ""
+    parent = by_key.get(stored.parent)
+    if parent is None or parent.users is None:
+        return "derived from a set that is not there"
+    return f"derived from {parent.key}" if user in parent.users else ""
+
+
+def _stored(path: Path) -> StoredSet | None:
+    """Return the set in a folder; None for folders of the store itself, and for one that vanishes meanwhile."""
+    key = path.name.removeprefix(f"{STAGED}-")
+    if key.startswith("."):
+        return None
+    try:
+        changed_s = path.stat().st_mtime
+    except FileNotFoundError:
+        return None
+    file = path / MANIFEST
+    try:
+        content = json.loads(file.read_text())
+        return StoredSet(key, path, content if isinstance(content, dict) else {}, file.stat().st_mtime)
+    except (OSError, ValueError):
+        return StoredSet(key, path, {}, changed_s)
