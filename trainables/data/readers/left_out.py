@@ -1,4 +1,4 @@
-"""Leave recordings out: of some sources, or of single users, as where one withdraws consent; each counted as dropped."""
+"""Leave recordings out, counted as dropped: of some sources, or of users, as where one withdraws consent."""
 
 import difflib
 from collections import Counter
@@ -62,9 +62,7 @@ class LeftOut:
                 counts[LEFT_OUT] += 1
             else:
                 kept.append(recording)
-        return (
-            replace(found, recordings=tuple(kept), dropped=dict(Counter(found.dropped) + counts)) if counts else found
-        )
+        return replace(found, recordings=tuple(kept), dropped=dict(Counter(found.dropped) + counts))
 
 
 def suggestion(name: str, known: Collection[str]) -> str:
