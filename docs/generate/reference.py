@@ -68,15 +68,16 @@ def pages() -> dict[str, str]:
 
 
 def commands() -> list[Command]:
-    """Return the commands of all packages; of those with the same keys the first."""
+    """Return the commands of all packages, and those of their verbs; of those with the same keys the first."""
     found: list[Command] = []
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             if DEFINED.search(path.read_text(encoding="utf-8")):
                 module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
                 command: Command = importlib.import_module(module).COMMAND
-                if command.schemas not in [earlier.schemas for earlier in found]:
-                    found.append(command)
+                for one in (command, *command.own.values()):
+                    if one.schemas not in [earlier.schemas for earlier in found]:
+                        found.append(one)
     return found
 
 

@@ -11,7 +11,7 @@ a `pointer_type`: what is not of a "mouse" is dropped and counted. Times are of 
 any origin, positions pixels. A user is named "source/user" when there is a `source` column and the name holds no "/",
 so that files of one collection agree with the readers of its raw sessions; without that column the source is the file's
 stem or the folder's name, and users stay as they are. In a folder, columns `user` and `session` may be missing: see
-`files`.
+`files`. A file that `python -m platform.data convert` wrote is read as it is (see `converted`).
 """
 
 from collections import Counter
@@ -40,6 +40,7 @@ from trainables.data.readers.cleaning import (
     screens_of,
     start_ms,
 )
+from trainables.data.readers.converted import read_converted
 from trainables.data.readers.event_rows import (
     NAMES,
     POINTER,
@@ -102,6 +103,9 @@ def _read_file(file: InputFile, options: ReaderOptions, rule: MovementRule) -> R
     if file.suffix not in SUFFIXES:
         law = f"expected a table to end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
         raise RecordingError(f"{file.path}: {law}, but got {file.suffix!r}; rename it, or set another `source`")
+    converted = read_converted(file, options.time_unit) if file.suffix == ".parquet" else None
+    if converted is not None:
+        return converted
     table = _parquet(file, required) if file.suffix == ".parquet" else _json_lines(file, required)
     if any(_is_list(table.schema.field(column).type) for column in SIGNAL):
         return read_movement_rows(file, table, options, rule)
