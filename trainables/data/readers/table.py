@@ -333,7 +333,8 @@ def _about_table(header: Header) -> str:
 
 
 def _about_page(header: Header) -> str:
-    return "the columns of the page of the service" if header.columns == PAGE_COLUMNS else ""
+    own = header.suffix == ".csv" and header.columns == PAGE_COLUMNS
+    return "the columns of the page of the service" if own else ""
 
 
 TABLE_READER = Reader(
