@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import hard_negatives
 from platform import data, doctor, evaluate, labels, negatives, promote, train, tune
-from platform.core.data_config import EvaluationRowsConfig
+from platform.core.data_config import ConvertConfig, EvaluationRowsConfig, InspectConfig
 from platform.core.negatives_config import NegativesConfig
 from platform.preflight.config import DoctorConfig, LabelsConfig
 from platform.promotion.config import PromoteConfig
@@ -52,6 +52,8 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
     "doctor": (doctor.COMMAND, lambda request: build(DoctorConfig, without(request.config, "trainable"))),
     "labels": (labels.COMMAND, lambda request: build(LabelsConfig, without(request.config, "trainable"))),
     "data": (data.COMMAND, lambda request: build(EvaluationRowsConfig, request.config)),
+    "inspect": (data.COMMAND.own["inspect"], lambda request: build(InspectConfig, {**request.config, "path": "a.csv"})),
+    "convert": (data.COMMAND.own["convert"], lambda request: build(ConvertConfig, {**request.config, "path": "a.csv"})),
     "negatives": (negatives.COMMAND, lambda request: build(NegativesConfig, request.config)),
     "hard_negatives": (
         hard_negatives.COMMAND,
