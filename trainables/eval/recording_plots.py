@@ -13,7 +13,9 @@ from trainables.data.readers.recording_set import Recording
 from trainables.eval.plot_style import DPI, FAKE, NULL, REAL
 
 COLUMNS = 5
+LEAST_COLUMNS = 3  # of the width, for the title
 CELL_INCHES = (2.7, 2.75)
+BORDER_INCHES = (0.75, 0.6)  # above and below the cells
 GREY, DARK = "#777777", "#333333"
 LARGE, SMALL, TINY = 12, 7.5, 6  # sizes of text in points
 MARGIN = 0.12  # of the extent of a path, around it
@@ -28,16 +30,19 @@ def plot_recordings(recordings: Sequence[Recording], file: Path, written_by: str
     Args:
         written_by: Name of the program, for the metadata of the file.
     """
-    rows = -(-len(recordings) // COLUMNS)
-    columns = min(COLUMNS, len(recordings))
-    size = (max(columns, 3) * CELL_INCHES[0], rows * CELL_INCHES[1] + 0.5)
-    figure = Figure(figsize=size, layout="constrained", facecolor="white")
+    rows, columns = -(-len(recordings) // COLUMNS), min(COLUMNS, len(recordings))
+    width, height = max(columns, LEAST_COLUMNS) * CELL_INCHES[0], rows * CELL_INCHES[1] + sum(BORDER_INCHES)
+    figure = Figure(figsize=(width, height), facecolor="white")
     users = len({one.user for one in recordings})
     title = f"{_counted(len(recordings), 'movement')} of {_counted(users, 'user')} as recorded"
-    figure.suptitle(f"{title}: a dot per event, below it the speed of each step", fontsize=LARGE)
-    grid = figure.add_gridspec(rows, columns, hspace=0.08, wspace=0.04)
+    about = f"{title}: a dot per event, below it the speed of each step"
+    figure.text(0.5, 1 - 0.3 / height, about, ha="center", fontsize=LARGE)
+    top, bottom = 1 - BORDER_INCHES[0] / height, BORDER_INCHES[1] / height
+    grid = figure.add_gridspec(
+        rows, columns, left=0.55 / width, right=1 - 0.1 / width, top=top, bottom=bottom, hspace=0.32, wspace=0.2
+    )
     for place, one in enumerate(recordings):
-        cell = grid[divmod(place, columns)].subgridspec(2, 1, height_ratios=[2.6, 1], hspace=0.02)
+        cell = grid[divmod(place, columns)].subgridspec(2, 1, height_ratios=[2.6, 1], hspace=0.2)
         path, speed = figure.add_subplot(cell[0]), figure.add_subplot(cell[1])
         _plot_path(path, one)
         _plot_speed(speed, one)
@@ -48,9 +53,7 @@ def plot_recordings(recordings: Sequence[Recording], file: Path, written_by: str
             speed.set_xlabel("time (s)", fontsize=TINY, color=GREY)
     lines = (line for axis in figure.axes for line in axis.get_lines())
     marks = {str(line.get_label()): line for line in lines if line.get_label() in MARKS}
-    figure.legend(
-        list(marks.values()), list(marks), fontsize=SMALL, frameon=False, loc="outside lower right", ncols=len(marks)
-    )
+    figure.legend(list(marks.values()), list(marks), fontsize=SMALL, frameon=False, loc="lower right", ncols=len(marks))
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=DPI, metadata={"Software": written_by})
 
