@@ -11,7 +11,7 @@ import yaml
 
 from trainables.data.config import DataConfig
 
-PLAIN = re.compile(r"[A-Za-z_/.][\w/.-]*")  # what Hydra reads as a text without quotes
+PLAIN = re.compile(r"[a-z_/.*][\w/.*?@%+:-]*", re.ASCII | re.IGNORECASE)  # what Hydra reads as a text without quotes
 NO_TEXT = {"null", "true", "false", "inf", "nan"}
 
 
@@ -31,11 +31,16 @@ def data_keys(source: str, path: str | None, time_unit: str, sequence_length: in
 def train_command(name: str, keys: Mapping[str, Any]) -> str:
     """Return the command of a run on recordings, for a shell.
 
-    >>> train_command("my-lab", {"trainable.data.source": "table", "trainable.data.path": "my lab"})
-    'python -m platform.train name=my-lab trainable.data.source=table "trainable.data.path=\'my lab\'"'
+    >>> print(train_command("my-lab", {"trainable.data.source": "table", "trainable.data.path": "my lab"}))
+    python -m platform.train name=my-lab trainable.data.source=table "trainable.data.path='my lab'"
     """
     words = [f"{key}={hydra_value(value)}" for key, value in {"name": name, **keys}.items()]
-    return shlex.join(["python", "-m", "platform.train", *words])
+    return " ".join(["python -m platform.train", *map(_for_shell, words)])
+
+
+def _for_shell(word: str) -> str:
+    """Return a word as a shell takes it, in double quotes where it holds single ones and nothing that these change."""
+    return f'"{word}"' if "'" in word and not set('"$`\\!') & set(word) else shlex.quote(word)
 
 
 def yaml_block(keys: Mapping[str, Any]) -> str:

@@ -124,7 +124,7 @@ def test_a_named_reader_a_unit_and_a_longer_sequence_are_in_the_lines(
     out = capsys.readouterr().out
     assert "  reader  table (named by source)" in out
     assert (
-        "python -m platform.train name=a-b trainable.data.source=table 'trainable.data.path='\"'\"'a=b.csv'\"'\"'' "
+        "python -m platform.train name=a-b trainable.data.source=table \"trainable.data.path='a=b.csv'\" "
         "trainable.data.time_unit=s trainable.data.canonical.sequence_length=128"
     ) in out
     assert "T=64 steps keep 0% of a=b; set data.canonical.sequence_length=128" in out

@@ -34,6 +34,11 @@ PATHS = (
     "{a,b}[c].csv",
     "a#b%c&d|e;f!.csv",
     " leading",
+    "it's (2).csv",
+    "it's $HOME.csv",
+    "*.csv",
+    "lab*?/@%+:=.csv",
+    "ü.csv",
 )
 
 

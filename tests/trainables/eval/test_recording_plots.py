@@ -18,9 +18,9 @@ from trainables.eval.recording_plots import plot_recordings
 OWNER = ("lab", "lab/" + "long" * 20, "1")
 
 
-def movement(points: int, **changes: float) -> Recording:
-    t_ms = np.arange(points) * 16.0
-    return Recording(t_ms, np.arange(points) * changes.get("x", 5.0), np.arange(points) * changes.get("y", 0.0), *OWNER)
+def movement(points: int, x: float = 5.0, y: float = 0.0) -> Recording:
+    number = np.arange(float(points))
+    return Recording(number * 16.0, number * x, number * y, *OWNER)
 
 
 @pytest.mark.parametrize("count", [1, 3, 5, 6, 20])
@@ -65,9 +65,9 @@ def test_speed_is_that_of_the_steps_and_y_points_downwards(tmp_path: Path, monke
     plot_recordings([one], tmp_path / "p.png", "a program")
     path, speed = figures[0].axes
     assert path.yaxis_inverted()
-    drawn = next(patch for patch in speed.patches if isinstance(patch, StepPatch)).get_data()
-    assert np.asarray(drawn.values).tolist() == pytest.approx([5 / 0.016] * 5)
-    assert np.asarray(drawn.edges).tolist() == pytest.approx((one.t_ms / 1000).tolist())
+    values, edges, _ = next(patch for patch in speed.patches if isinstance(patch, StepPatch)).get_data()
+    assert values.tolist() == pytest.approx([5 / 0.016] * 5)
+    assert edges.tolist() == pytest.approx((one.t_ms / 1000).tolist())
     start, end = path.get_lines()[1:3]
     assert (start.get_label(), np.asarray(start.get_xydata()).tolist()) == ("start", [[0.0, 0.0]])
     assert (end.get_label(), np.asarray(end.get_xydata()).tolist()) == ("end", [[15.0, 20.0]])

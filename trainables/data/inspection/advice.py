@@ -131,8 +131,8 @@ def much_unusable(figures: MovementFigures) -> Iterator[str]:
     for reason, count in figures.unusable[steps].items():
         too_long = f"T={steps}" in reason
         if count > LARGEST_LOSS * kept and not (too_long and steps == LENGTHS[0]):  # see `short_sequences`
-            share = f"{count / kept:.0%} of the kept movements cannot be used: {reason}"
-            yield f"{share}; {f'set a longer one than {steps}, or {CUT}' if too_long else ELSE}"
+            remedy = f"set data.canonical.sequence_length above {steps}, or {CUT}" if too_long else ELSE
+            yield f"{count / kept:.0%} of the kept movements cannot be used: {reason}; {remedy}"
 
 
 def slow_recorder(figures: MovementFigures) -> Iterator[str]:

@@ -150,7 +150,7 @@ def test_each_cause_gives_its_warning_alone(name: str) -> None:
         ({"x_px": (0.0, 1.0), "y_px": (0.0, 0.6), "whole_px": 0.1}, "positions from 0 to 1 are no pixels; multiply"),
         (
             {"sequence_length": 128, "unusable": {64: {}, 128: {"longer than T=128 steps at 60 Hz": 300}}},
-            "longer than T=128 steps at 60 Hz; set a longer one than 128, or end a movement at a click or a rest",
+            "longer than T=128 steps at 60 Hz; set data.canonical.sequence_length above 128, or end a movement",
         ),
     ],
 )
