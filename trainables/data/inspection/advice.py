@@ -99,21 +99,21 @@ def dominant_user(figures: MovementFigures) -> Iterator[str]:
 
 
 def one_file_per_user(figures: MovementFigures) -> Iterator[str]:
-    """Warn where a person who made several files would count as several users."""
+    """Warn where the files of one human would count as several users."""
     if figures.named_by_files:
         law = "every user has one session of the same name, as where a file stands for a user"
-        remedy = "give all files of a person one user, by a column or a folder, or that person is in two splits"
+        remedy = "give all files of one human one user, by a column or a folder, or they are in two splits"
         yield f"{law}; {remedy}"
 
 
 def one_laboratory(figures: MovementFigures) -> Iterator[str]:
-    """Warn of sources in which the same people may have taken part under other names."""
+    """Warn of sources in which the same humans may have taken part under other names."""
     sources: dict[str, list[str]] = {}
     for name in sorted(figures.sources):
         sources.setdefault(laboratory_of(name), []).append(name)
     for names in sources.values():
         if len(names) > 1:
-            law = f"{', '.join(names)} are of one laboratory, so that a person may be in two splits under two names"
+            law = f"{', '.join(names)} are of one laboratory, so that a human may be in two splits under two names"
             yield f"{law}; leave all but one out where that matters (data.leave_out)"
 
 

@@ -91,14 +91,14 @@ CAUSES: dict[str, tuple[dict[str, Any], str]] = {
     "one_file_per_user": (
         {"named_by_files": True},
         (
-            "every user has one session of the same name, as where a file stands for a user; give all files of a "
-            "person one user, by a column or a folder, or that person is in two splits"
+            "every user has one session of the same name, as where a file stands for a user; give all files of one human "
+            "one user, by a column or a folder, or they are in two splits"
         ),
     ),
     "one_laboratory": (
         {"sources": several(flanker_exp1={}, kh2017={}, numberline={})},
         (
-            "flanker_exp1, numberline are of one laboratory, so that a person may be in two splits under two names; "
+            "flanker_exp1, numberline are of one laboratory, so that a human may be in two splits under two names; "
             "leave all but one out where that matters (data.leave_out)"
         ),
     ),
