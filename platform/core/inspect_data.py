@@ -52,6 +52,7 @@ def inspect_recordings(config: InspectConfig) -> int:
         plot_recordings(inspection.shown, Path(config.out), WRITTEN_BY)
         written.append(config.out)
     if config.json:
+        Path(config.json).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(Path(config.json), _as_json(config, reader, inspection, warnings, lines))
         written.append(config.json)
     _print(Console(), config, reader, inspection, warnings, lines, written)
@@ -88,19 +89,25 @@ def _as_json(
     account: dict[str, Any] = {
         field.name: getattr(inspection, field.name) for field in dataclasses.fields(inspection) if field.name != "shown"
     }
-    figures = inspection.figures
     content = {
         "written_by": WRITTEN_BY,
         "path": config.path,
         "reader": reader.name,
         "reason": reader.reason,
         **account,
-        "figures": None if figures is None else dataclasses.asdict(figures),
+        "figures": inspection.figures and _plain(inspection.figures),
         "warnings": list(warnings),
         "command": lines[0],
         "yaml": lines[1],
     }
-    return json.dumps(content, indent=2) + "\n"
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
+def _plain(figures: MovementFigures) -> dict[str, Any]:
+    found = dataclasses.asdict(figures)
+    for name, source in figures.sources.items():
+        found["sources"][name]["usable"] = {steps: kept._asdict() for steps, kept in source.usable.items()}
+    return found
 
 
 def _print(

@@ -85,7 +85,7 @@ def test_an_inspection_prints_reader_account_figures_and_lines_that_train(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     many_users(tmp_path / "my own.csv")
-    assert inspected(tmp_path, monkeypatch, "my own.csv", "json=i.json") == 0
+    assert inspected(tmp_path, monkeypatch, "my own.csv", "json=made/i.json") == 0
     out = capsys.readouterr().out
     for line in (
         "  path    my own.csv",
@@ -99,19 +99,19 @@ def test_an_inspection_prints_reader_account_figures_and_lines_that_train(
         "  targets    unknown",
         "    path: my own.csv",
         "wrote inspect.png",
-        "wrote i.json",
+        "wrote made/i.json",
     ):
         assert line in out.splitlines()
     assert "Warnings" not in out
     command = next(line for line in out.splitlines() if line.startswith("python -m platform.train"))
     parsed = parse(TRAIN, shlex.split(command)[3:]).config["trainable"]["data"]
     assert (parsed["source"], parsed["path"]) == ("table", "my own.csv")
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["i.json", "inspect.png", "my own.csv"]
-    written = json.loads((tmp_path / "i.json").read_text())
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["inspect.png", "made", "my own.csv"]
+    written = json.loads((tmp_path / "made" / "i.json").read_text())
     assert (written["read"], written["kept"], written["reader"], written["warnings"]) == (210, 210, "table", [])
-    assert written["figures"]["sources"]["my own"]["usable"]["64"] == [210, 210, 0]
+    assert written["figures"]["sources"]["my own"]["usable"]["64"] == {"usable": 210, "read": 210, "too_long": 0}
     assert written["command"] == command
-    assert inspected(tmp_path, monkeypatch, "my own.csv", "json=i.json") == 0  # what it wrote it replaces
+    assert inspected(tmp_path, monkeypatch, "my own.csv", "json=made/i.json") == 0  # what it wrote it replaces
 
 
 def test_a_named_reader_a_unit_and_a_longer_sequence_are_in_the_lines(

@@ -91,8 +91,8 @@ CAUSES: dict[str, tuple[dict[str, Any], str]] = {
     "one_file_per_user": (
         {"named_by_files": True},
         (
-            "every user has one session of the same name, as where a file stands for a user; give all files of one human "
-            "one user, by a column or a folder, or they are in two splits"
+            "every user has one session of the same name, as where a file stands for a user; give all files of one "
+            "human one user, by a column or a folder, or they are in two splits"
         ),
     ),
     "one_laboratory": (
