@@ -11,7 +11,7 @@ from PIL import Image
 from platform.data import COMMAND, main
 from platform.train import COMMAND as TRAIN
 from tests.shared_data import CASES, SHARED
-from tests.trainables.data.readers.examples import EXAMPLES, events, write_mousetracker, write_table
+from tests.trainables.data.readers.examples import EXAMPLES, events, write_mousetracker, write_page, write_table
 from trainables.core.cli import WRONG_INPUT, parse, run
 from trainables.data.config import DataConfig, SourceConfig
 from trainables.data.readers.converted import readers_of
@@ -157,16 +157,26 @@ def test_the_files_of_every_reader_are_inspected_and_converted(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = EXAMPLES[name](tmp_path)
-    assert inspected(tmp_path, monkeypatch, str(file), "out=a.png") == 0
+    assert inspected(tmp_path, monkeypatch, str(file), "out=''") == 0
     account = capsys.readouterr().out.split("\n\n")[1]
     assert run(COMMAND, main, ["convert", str(file), "out=made/c.parquet"]) == 0
     out = capsys.readouterr().out
     assert out.split("\n\n")[0] == account
     assert f"{tmp_path / 'made' / 'c.parquet'}: 3 movements of 1 user; read it with source=table" in out
-    assert inspected(tmp_path, monkeypatch, "made/c.parquet", "out=b.png") == 0
+    assert inspected(tmp_path, monkeypatch, "made/c.parquet", "out=''") == 0
     again = capsys.readouterr().out
     assert again.split("\n\n")[1] == account
     assert f"  reader  table (guessed: converted from {name})" in again
+
+
+def test_the_picture_of_converted_recordings_is_that_of_the_recordings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lab").mkdir()
+    write_page(tmp_path / "lab")
+    assert inspected(tmp_path, monkeypatch, "lab", "out=a.png") == 0
+    assert run(COMMAND, main, ["convert", "lab", "out=c.parquet"]) == 0
+    assert inspected(tmp_path, monkeypatch, "c.parquet", "out=b.png") == 0
     with Image.open("a.png") as one, Image.open("b.png") as other:
         assert one.tobytes() == other.tobytes()
 
@@ -205,6 +215,7 @@ FOREIGN = "expected `{key}` to be a new file, or one that this command wrote, bu
             "mixed: expected recordings of one suffix in this folder, but got 1 .csv",
         ),
         (["inspect", "mixed", "sorce=table"], "unknown key sorce; did you mean `source`?"),
+        (["inspect", "sorce=table"], "unknown key sorce; did you mean `source`?"),
         (["inspect", "a.csv", "b.csv"], "expected one `path`, but got a.csv and b.csv; put quotes around a glob"),
         (["inspect", "mixed/mine.csv", "source=pynput"], "expected `source` in {"),
         (["inspect", "mixed/mine.csv", "time_unit=s"], "expected times in seconds, but got a median step"),

@@ -11,7 +11,7 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from trainables.core.renamed import refusal
 FAILED = 1
 WRONG_INPUT = 2
 INTERRUPTED = 130
+MISTYPED = 0.8  # similarity of a key and a word that is taken for it
 
 
 def run(command: Command, main: Callable[[Request], int], arguments: Sequence[str] | None = None) -> int:
@@ -106,7 +107,8 @@ def _divided(command: Command, arguments: list[str]) -> tuple[str, list[str], li
 def _argument(command: Command, words: list[str]) -> tuple[str, list[str]]:
     """The argument of a command, empty where there is none, and the overrides.
 
-    It is the word without a "=", else the first one that begins with no key of the command: a path may hold a "=".
+    It is the word without a "=", else the first one that begins with no key of the command, and with nothing like one:
+    a path may hold a "=".
 
     Raises:
         ConfigError: more than one.
@@ -114,12 +116,18 @@ def _argument(command: Command, words: list[str]) -> tuple[str, list[str]]:
     if not command.argument:
         return "", words
     keys = {key for schema in command.schemas.values() for key in _names(schema)}
-    others = [word for word in words if re.split(r"[.=]", word.lstrip("+~"), maxsplit=1)[0] not in keys]
-    found = [word for word in others if "=" not in word] or others[:1]
+    others = [word for word in words if not _names_key(word, keys)]
+    found = [word for word in words if "=" not in word] or others[:1]
     given = [word for word in words if word.startswith(f"{command.argument}=")]
     remedy = "put quotes around a glob" if len(found) > 1 else "leave one of them out"
     require(len(found + given) <= 1, f"one `{command.argument}`", " and ".join((found + given)[:3]), remedy)
     return "".join(found), [word for word in words if word not in found]
+
+
+def _names_key(word: str, keys: Collection[str]) -> bool:
+    """Whether a word begins with a key, or with one that was mistyped."""
+    name = re.split(r"[.=]", word.lstrip("+~"), maxsplit=1)[0]
+    return bool(difflib.get_close_matches(name, keys, cutoff=MISTYPED))
 
 
 def _names(schema: type | tuple[type, ...]) -> set[str]:
