@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import hard_negatives
 from platform import data, doctor, evaluate, labels, negatives, promote, train, tune
-from platform.core.data_config import EvaluationRowsConfig
+from platform.core.data_config import ConvertConfig, EvaluationRowsConfig, InspectConfig
 from platform.core.negatives_config import NegativesConfig
 from platform.core.store_config import ForgetConfig, StoreConfig
 from platform.core.store_verbs import STORE_COMMANDS
@@ -56,6 +56,8 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
     "data": (data.COMMAND, lambda request: build(EvaluationRowsConfig, request.config)),
     "store": (STORE_COMMANDS["store"], lambda request: build(StoreConfig, request.config)),
     "forget": (STORE_COMMANDS["forget"], lambda request: build(ForgetConfig, {**request.config, "user": "a"})),
+    "inspect": (data.COMMAND.own["inspect"], lambda request: build(InspectConfig, {**request.config, "path": "a.csv"})),
+    "convert": (data.COMMAND.own["convert"], lambda request: build(ConvertConfig, {**request.config, "path": "a.csv"})),
     "negatives": (negatives.COMMAND, lambda request: build(NegativesConfig, request.config)),
     "hard_negatives": (
         hard_negatives.COMMAND,

@@ -65,6 +65,11 @@ def test_help_configuration_and_a_wrong_key_import_nothing_heavy(command: str) -
     assert after == {line: set() for line in ANSWERS}
 
 
+def test_help_of_verbs_with_keys_of_their_own_imports_nothing_heavy() -> None:
+    lines = [[verb, "recordings.csv", *answer] for verb in ("inspect", "convert") for answer in ANSWERS]
+    assert imported("platform.data", *lines) == [set()] * len(lines)
+
+
 @pytest.mark.parametrize("line", READING, ids=" ".join)
 def test_reading_studies_imports_optuna_and_nothing_else_heavy(line: tuple[str, ...], tmp_path: Path) -> None:
     study = study_in(tmp_path / "diffusion")

@@ -1,11 +1,10 @@
-"""Write what `python -m platform.data` names: the evaluation conditions of a split."""
+"""Write the evaluation conditions of a split."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 
-from platform.core.data_config import CONDITIONS, EvaluationRowsConfig
+from platform.core.data_config import EvaluationRowsConfig
 from trainables.data.evaluation_rows import evaluation_table, write_evaluation_table
 
 
@@ -17,6 +16,3 @@ def export_conditions(config: EvaluationRowsConfig) -> int:
     line = f"{path.resolve()}: {len(table)} conditions of {users} users of the {config.split} split"
     Console().print(line, highlight=False, soft_wrap=True)
     return 0
-
-
-EXPORTS: dict[str, Callable[[EvaluationRowsConfig], int]] = {CONDITIONS: export_conditions}

@@ -59,6 +59,18 @@ BEFORE_THE_SERVICE = (
     Run("python -m platform.data store prune=true", "--plan"),  # other checkouts use the same store
     Run("python -m platform.data forget user=sapimouse/user64 --plan"),
     Run("python -m platform.data forget user=sapimouse/user64", "--plan"),
+    Run("python -m platform.data inspect recordings.csv"),
+    Run("python -m platform.data inspect recordings.csv source=table json=inspect.json"),
+    Run("python -m platform.data inspect source=cursory out=default.png"),
+    Run("python -m platform.data convert recordings.csv out=converted.parquet"),
+    Run(
+        "python -m platform.data convert "
+        "'sources=[{reader:cursory},{reader:table,path:recordings.csv,name:mine}]' out=both.parquet"
+    ),
+    Run(
+        "python -m platform.train name=converted trainable.data.source=table trainable.data.path=converted.parquet",
+        SAMPLED,
+    ),
     Run("python -m platform.tune --plan", SAMPLED),
     Run(
         "python -m platform.tune",
@@ -177,6 +189,8 @@ EXCEPTIONS: Mapping[str, str] = {
     f"python -m platform.train name=acta3 'trainable.data.sources=[{ACTA}]' {SET_128}": DATA_SETS,
     "python -m platform.train name=flanker trainable.data.source=mousetrap "
     "trainable.data.path=MT_flanker/exp1/results/data": DATA_SETS,
+    "python -m platform.train name=numberline trainable.data.source=mousetrap "
+    f"trainable.data.path=MT_SOM_experiment/results/data {SET_128}": DATA_SETS,
     "python -m platform.train name=kh2017 trainable.data.source=mousetrap "
     "trainable.data.path=mousetrap-resources/KieslichHenninger2017/merged_data/raw_data.csv.gz "
     f"{SET_128}": DATA_SETS,

@@ -166,7 +166,7 @@ def test_a_name_of_no_user_is_answered_with_names_like_it(capsys: pytest.Capture
         (["forget", "user=a", "split=test"], "unknown key split"),
         (["store", "user=a"], "unknown key user"),
         (["store", "--dry"], "unknown option --dry; known: --help, --cfg job, --plan"),
-        (["store", "forget"], "expected one verb, but got store forget"),
+        (["store", "forget"], "expected an override key=value, but got forget"),
         (["conditions", "verify=true"], "unknown key verify"),
     ],
 )

@@ -3,14 +3,15 @@
     python -m platform.tune [VERB] [--help] [--cfg job] [key=value ...]
 
 Overrides follow Hydra's grammar; a verb chooses what to do where a command can do several things, and may have keys of
-its own. Exit codes: 0 done, 1 the work failed, 2 wrong input, 130 interrupted; a command that has more of them lists
-them in its help.
+its own and one argument, which is taken literally. Exit codes: 0 done, 1 the work failed, 2 wrong input,
+130 interrupted; a command that has more of them lists them in its help.
 """
 
 import difflib
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from trainables.core.renamed import refusal
 FAILED = 1
 WRONG_INPUT = 2
 INTERRUPTED = 130
+MISTYPED = 0.8  # similarity of a key and a word that is taken for it
 
 
 def run(command: Command, main: Callable[[Request], int], arguments: Sequence[str] | None = None) -> int:
@@ -38,10 +40,11 @@ def run(command: Command, main: Callable[[Request], int], arguments: Sequence[st
     try:
         given = list(sys.argv[1:] if arguments is None else arguments)
         _refuse(command, given)
-        verb, options, overrides = _divided(command, given)
+        verb, options, words = _divided(command, given)
         command = command.own.get(verb, command)
+        argument, overrides = _argument(command, words)
         switches = frozenset(options) & set(command.switches)
-        request = replace(parse(command, overrides), verb=verb, switches=switches)
+        request = replace(parse(command, overrides, argument), verb=verb, switches=switches)
         if {"-h", "--help"} & set(options):
             from trainables.core.help import help_text  # loads rich, which nothing else here needs
 
@@ -75,7 +78,7 @@ def _refuse(command: Command, arguments: Sequence[str]) -> None:
 
 
 def _divided(command: Command, arguments: list[str]) -> tuple[str, list[str], list[str]]:
-    """The verb, the options and the overrides of a command line.
+    """The verb, the options and the other words of a command line.
 
     Raises:
         ConfigError: a verb or an option that the command does not have.
@@ -91,6 +94,9 @@ def _divided(command: Command, arguments: list[str]) -> tuple[str, list[str], li
         if option not in ("-h", "--help", "--cfg", "-c", *command.switches):
             raise ConfigError(f"unknown option {option}; known: {', '.join(known)}, and key=value overrides")
     verbs = [word for word in overrides if "=" not in word] if command.verbs else []
+    if verbs and verbs[0] in command.own:
+        overrides.remove(verbs[0])
+        return verbs[0], options, overrides
     for verb in verbs:
         if verb not in command.verbs:
             raise ConfigError(f"expected an override key=value or one of {', '.join(command.verbs)}, but got {verb}")
@@ -98,8 +104,42 @@ def _divided(command: Command, arguments: list[str]) -> tuple[str, list[str], li
     return "".join(verbs), options, [word for word in overrides if word not in verbs]
 
 
-def parse(command: Command, overrides: Sequence[str]) -> Request:
+def _argument(command: Command, words: list[str]) -> tuple[str, list[str]]:
+    """The argument of a command, empty where there is none, and the overrides.
+
+    It is the word without a "=", else the first one that begins with no key of the command, and with nothing like one:
+    a path may hold a "=".
+
+    Raises:
+        ConfigError: more than one.
+    """
+    if not command.argument:
+        return "", words
+    keys = {key for schema in command.schemas.values() for key in _names(schema)}
+    others = [word for word in words if not _names_key(word, keys)]
+    found = [word for word in words if "=" not in word] or others[:1]
+    given = [word for word in words if word.startswith(f"{command.argument}=")]
+    remedy = "put quotes around a glob" if len(found) > 1 else "leave one of them out"
+    require(len(found + given) <= 1, f"one `{command.argument}`", " and ".join((found + given)[:3]), remedy)
+    return "".join(found), [word for word in words if word not in found]
+
+
+def _names_key(word: str, keys: Collection[str]) -> bool:
+    """Whether a word begins with a key, or with one that was mistyped."""
+    name = re.split(r"[.=]", word.lstrip("+~"), maxsplit=1)[0]
+    return bool(difflib.get_close_matches(name, keys, cutoff=MISTYPED))
+
+
+def _names(schema: type | tuple[type, ...]) -> set[str]:
+    classes = schema if isinstance(schema, tuple) else (schema,)
+    return {name for cls in classes for name in defaults(cls)}
+
+
+def parse(command: Command, overrides: Sequence[str], argument: str = "") -> Request:
     """Compose the configuration; sweep overrides are taken out first, as laws.
+
+    Args:
+        argument: Value of the key `command.argument`, taken literally; empty: there is none.
 
     Raises:
         ConfigError: an override that is malformed, unknown, or a sweep where none is accepted.
@@ -127,10 +167,15 @@ def parse(command: Command, overrides: Sequence[str]) -> Request:
     for override in values:
         if override not in groups:
             _set_value(config, override)
+    given = [str(override.key_or_group) for override in values]
     plain = OmegaConf.to_container(config, resolve=True)
     if not isinstance(plain, dict):
         raise TypeError("a configuration is a mapping")
-    return Request({str(k): v for k, v in plain.items()}, tuple(str(o.key_or_group) for o in values), laws, choices)
+    composed = {str(key): value for key, value in plain.items()}
+    if argument:
+        composed[command.argument] = argument
+        given.append(command.argument)
+    return Request(composed, tuple(given), laws, choices)
 
 
 def _compose(command: Command, config_name: str, groups: Sequence[Override]) -> tuple[DictConfig, dict[str, str]]:

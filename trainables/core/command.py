@@ -23,6 +23,7 @@ class Command:
             schemas: with "experiment", `experiment=cpu` composes diffusion/cpu.yaml. Empty: there is one file.
         verbs: What the first word may be, and what it does; without one the command does what it is for.
         own: Verb -> the command that composes it, where a verb has keys of its own.
+        argument: Key that a word without a key sets, as PATH in `inspect PATH`; empty: none does.
         switches: Options without a value (`--plan`), and what they do.
         implied: Override -> the choice of a group that follows from it where none is given ("space=gan" ->
             "trainable=gan").
@@ -40,6 +41,7 @@ class Command:
     preset_key: str = ""
     verbs: Mapping[str, str] = field(default_factory=dict)
     own: Mapping[str, "Command"] = field(default_factory=dict)
+    argument: str = ""
     switches: Mapping[str, str] = field(default_factory=dict)
     implied: Mapping[str, str] = field(default_factory=dict)
     common: tuple[str, ...] = ()

@@ -39,7 +39,7 @@ def help_text(command: Command, request: Request) -> str:
 
 def usage(command: Command) -> str:
     """The form of the command line."""
-    verb = " [VERB]" if command.verbs else ""
+    verb = " [VERB]" if command.verbs else f" {command.argument.upper()}" if command.argument else ""
     switches = "".join(f" [{name}]" for name in command.switches)
     return f"usage: python -m {command.module}{verb} [--help] [--cfg job]{switches} [key=value ...]"
 

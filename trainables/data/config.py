@@ -162,6 +162,12 @@ class DataConfig:
         require(not twice, "each `name` of `sources` once", f"{', '.join(twice)} twice", "give each another name")
 
     @property
+    def paths(self) -> list[Path]:
+        """What is read."""
+        paths = [source.path for source in self.sources] if self.sources else [self.path]
+        return [Path(path) for path in paths if path]
+
+    @property
     def label(self) -> str:
         """What the recordings are called where none has been read."""
         return ", ".join(source.label for source in self.sources) or self.source

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +175,101 @@ def test_a_command_without_sweeps_takes_one_value_per_key(override: str) -> None
     with pytest.raises(ConfigError, match="expected one value per key") as exc_info:
         parse(BAKE, [override])
     assert override in str(exc_info.value)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """How a cake is cut."""
+
+    cake: str = ""  # which one
+    pieces: PositiveInt = 8  # how many
+    knife: Oven = field(default_factory=Oven)  # a hot one
+
+
+@pytest.fixture
+def slicing(bakery: Path) -> Command:
+    """A command with a verb of keys and an argument of its own, beside one without."""
+    (bakery / "slice.yaml").write_text("defaults:\n  - slice_schema\n  - _self_\n")
+    own = Command("bake slice", "slice", "Cut a cake.", {"slice_schema": Slice}, argument="cake")
+    return replace(BAKE, verbs={"taste": "try it", "slice": "cut it"}, own={"slice": own})
+
+
+def requested(command: Command, *arguments: str) -> Request:
+    """Return the request of a command line that is accepted."""
+    requests: list[Request] = []
+
+    def keep(request: Request) -> int:
+        requests.append(request)
+        return 0
+
+    assert run(command, keep, arguments) == 0
+    return requests[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "cake", "pieces"),
+    [
+        (["plum"], "plum", 8),
+        (["plum", "pieces=3"], "plum", 3),
+        (["pieces=3", "plum"], "plum", 3),
+        (["cake=plum"], "plum", 8),
+        (["it's, a $cake (of {plums}) *?[ab]/**"], "it's, a $cake (of {plums}) *?[ab]/**", 8),
+        (["user=7/plum.csv"], "user=7/plum.csv", 8),
+        (["pieces=3", "user=7/plum.csv", "knife.celsius=90"], "user=7/plum.csv", 3),
+        (["./pieces=3"], "./pieces=3", 8),
+        (["slice"], "slice", 8),
+        (["pieces"], "pieces", 8),
+        (["12"], "12", 8),
+        (["null"], "null", 8),
+        ([], "", 8),
+    ],
+)
+def test_a_word_without_a_key_is_the_argument_as_it_stands(
+    words: list[str], cake: str, pieces: int, slicing: Command
+) -> None:
+    request = requested(slicing, "slice", *words)
+    assert (request.verb, request.config["cake"], request.config["pieces"]) == ("slice", cake, pieces)
+    assert build(Slice, request.config).cake == cake
+    assert ("cake" in request.given) == bool(cake)
+
+
+def test_a_verb_without_keys_of_its_own_has_those_of_the_command(slicing: Command) -> None:
+    request = requested(slicing, "taste", "minutes=3")
+    assert (request.verb, request.config["minutes"]) == ("taste", 3)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["slice", "a", "b"], "expected one `cake`, but got a and b; put quotes around a glob"),
+        (["slice", "a=1", "b"], "unknown key a; "),
+        (["slice", "plum", "cake=pie"], "expected one `cake`, but got plum and cake=pie; leave one of them out"),
+        (["slice", "plum", "piece=3"], "unknown key piece; did you mean `pieces`?"),
+        (["slice", "piece=3"], "unknown key piece; did you mean `pieces`?"),
+        (["slice", "minutes=3", "plum"], "unknown key minutes; "),
+        (["slice", "--plan"], "unknown option --plan; known: --help"),
+        (["taste", "plum"], "expected an override key=value or one of taste, slice, but got plum"),
+        (["taste", "slice"], "expected one verb, but got taste slice"),
+        (["plum", "slice"], "expected an override key=value or one of taste, slice, but got plum"),
+    ],
+)
+def test_wrong_words_after_a_verb_are_one_line(
+    words: list[str], message: str, slicing: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(slicing, lambda _: 0, words) == WRONG_INPUT
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_help_and_configuration_of_a_verb_are_its_own(slicing: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(slicing, lambda _: 1, ["slice", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("usage: python -m bake slice CAKE [--help] [--cfg job] [key=value ...]\n\nCut a cake.")
+    assert "pieces=8" in text
+    assert "minutes" not in text
+    assert run(slicing, lambda _: 1, ["slice", "plum=1", "--cfg", "job"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["cake"] == "plum=1"
 
 
 @pytest.mark.usefixtures("bakery")

@@ -141,7 +141,7 @@ def files_of(path: Path | None, source: str, suffixes: Sequence[str], pattern: s
     if len(known) > 1:
         got = ", ".join(f"{count} {suffix}" for suffix, count in sorted(known.items()))
         remedy = f"name those of one kind, as path='{_folder_of(path)}/**/*{min(known)}'"
-        raise RecordingError(f"{path}: expected recordings of one suffix in this folder, but got {got}; {remedy}")
+        raise RecordingError(f"{path}: expected recordings of one suffix {_place(path)}, but got {got}; {remedy}")
     return _required(path, chosen, " or ".join(suffixes))
 
 
@@ -159,8 +159,12 @@ def paths_of(path: Path) -> list[Path]:
 
 def _required(path: Path, files: list[InputFile], wanted: str) -> list[InputFile]:
     if not files:
-        raise RecordingError(f"{path}: expected files {wanted} in this folder, but got none; correct `path`")
+        raise RecordingError(f"{path}: expected files {wanted} {_place(path)}, but got none; correct `path`")
     return files
+
+
+def _place(path: Path) -> str:
+    return "in this folder" if path.exists() else "of this glob"
 
 
 def _inside(path: Path) -> Iterator[InputFile]:
@@ -172,6 +176,8 @@ def _inside(path: Path) -> Iterator[InputFile]:
     elif WILDCARDS & set(str(path)):
         root = _folder_of(path)
         matches = sorted(file for file in root.glob(str(path.relative_to(root))) if file.is_file())
+        if not matches:
+            raise RecordingError(f"{path}: no file matches this glob; correct `path`")
         yield from _below(root, matches)
     else:
         raise RecordingError(f"{path}: no such file or folder")

@@ -112,13 +112,18 @@ def drop_table(recordings: RecordingSet) -> str:
     raw events           count
     duplicate row            9
     """
-    movements = {"read": recordings.read, **_by_count(recordings.dropped), "kept": len(recordings.recordings)}
-    events = _by_count(recordings.repaired_events)
+    return account_table(recordings.read, len(recordings.recordings), recordings.dropped, recordings.repaired_events)
+
+
+def account_table(read: int, kept: int, dropped: Mapping[str, int], repaired_events: Mapping[str, int]) -> str:
+    """Return `drop_table` of an account alone."""
+    movements = {"read": read, **_by_count(dropped), "kept": kept}
+    events = _by_count(repaired_events)
     width = max(len(name) for name in ("raw events", *movements, *events))
     digits = max(len("count"), *(len(f"{count:,}") for count in (*movements.values(), *events.values())))
     lines = [f"{'movements':<{width}}  {'count':>{digits}}    share"]
     for name, count in movements.items():
-        lines.append(f"{name:<{width}}  {count:>{digits},}  {_share(count, recordings.read):>7}")
+        lines.append(f"{name:<{width}}  {count:>{digits},}  {_share(count, read):>7}")
     if events:
         lines.append(f"{'raw events':<{width}}  {'count':>{digits}}")
         lines.extend(f"{name:<{width}}  {count:>{digits},}" for name, count in events.items())

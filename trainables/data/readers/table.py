@@ -12,7 +12,7 @@ a `pointer_type`: what is not of a "mouse" is dropped and counted. Times are of 
 any origin, positions pixels. A user is named "source/user" when there is a `source` column and the name holds no "/",
 so that files of one collection agree with the readers of its raw sessions; without that column the source is the file's
 stem or the folder's name, and users stay as they are. In a folder, columns `user` and `session` may be missing: see
-`files`.
+`files`. A file that `python -m platform.data convert` wrote is read as it is (see `converted`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainables.data.config import PART
+from trainables.data.readers.converted import account_of, pieces_of_converted
 from trainables.data.readers.event_rows import NAMES, POINTER, EventRows, by_touch, movements_of_rows
 from trainables.data.readers.files import InputFile, files_of
 from trainables.data.readers.json_text import json_lines
@@ -79,7 +80,10 @@ def read_table(
 def _pieces(path: Path | None, options: ReaderOptions, rule: MovementRule = DEFAULT_RULE) -> Iterator[Piece]:
     for file in files_of(path, "table", SUFFIXES):
         parquet = _parquet(file) if file.suffix == ".parquet" else None
-        if parquet is not None and _holds_lists(parquet.schema_arrow):
+        account = None if parquet is None else account_of(file.path, parquet.metadata)
+        if parquet is not None and account is not None:
+            yield from pieces_of_converted(file, parquet, account, options.time_unit)
+        elif parquet is not None and _holds_lists(parquet.schema_arrow):
             yield from _pieces_of_rows(file, parquet, options, rule)
         else:
             yield Piece(partial(_read_file, file, options, rule), file.size, file.size)
@@ -208,7 +212,8 @@ def _about_table(header: Header) -> str:
 
 
 def _about_page(header: Header) -> str:
-    return "the columns of the page of the service" if header.columns == PAGE_COLUMNS else ""
+    own = header.suffix == ".csv" and header.columns == PAGE_COLUMNS
+    return "the columns of the page of the service" if own else ""
 
 
 TABLE_READER = Reader(

@@ -66,17 +66,21 @@ class DataSplits:
     @property
     def too_short(self) -> str:
         """What T keeps of the sources that a longer one would keep more of; empty where there is none."""
-        steps = self.splits["train"].mask.shape[1]
-        little = [source for source, kept in self.kept.items() if kept.share < ENOUGH and kept.too_long]
-        if not little or steps >= LONGER:
-            return ""
-        shares = ", ".join(f"{self.kept[source].share:.0%} of {source}" for source in little)
-        return f"T={steps} steps keep {shares}"
+        return too_short(self.kept, self.splits["train"].mask.shape[1])
 
     def _by_source(self, split: Canonical) -> Iterator[tuple[str, list[str]]]:
         """Yield each source with the users of its rows in a split, where the data have several sources."""
         for source in sorted(set(split.source)) if len(self.kept) > 1 else ():
             yield source, [user for user, its in zip(split.group, split.source, strict=True) if its == source]
+
+
+def too_short(kept: Mapping[str, Kept], steps: int) -> str:
+    """Return what T steps keep of the sources that `LONGER` would keep more of; empty where there is none."""
+    little = [source for source, its in kept.items() if its.share < ENOUGH and its.too_long]
+    if not little or steps >= LONGER:
+        return ""
+    shares = ", ".join(f"{kept[source].share:.0%} of {source}" for source in little)
+    return f"T={steps} steps keep {shares}"
 
 
 def _users(owners: Sequence[str]) -> str:

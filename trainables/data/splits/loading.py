@@ -5,7 +5,6 @@ import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,13 @@ from torch import Tensor
 from trainables.core.config import plain, with_absolute_paths
 from trainables.data.canonical import TENSORS, Canonical
 from trainables.data.config import DataConfig
-from trainables.data.readers.files import paths_of
 from trainables.data.readers.left_out import LeftOut
+from trainables.data.readers.reading_progress import files_of, shown
 from trainables.data.readers.recordings import data_pieces
 from trainables.data.splits.assignment import TRAINED, Usable, assign
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.derived import STORED
 from trainables.data.splits.parts import PLACES, Kept, Part, written_groups
-from trainables.data.splits.reading_progress import shown
 from trainables.data.splits.statistics import Statistics, fit_statistics
 from trainables.data.splits.store import PreparedSet, Writer, content_hash, key_of, prepared_set
 from trainables.training.manifest import code_sha256
@@ -48,22 +46,11 @@ def load_splits(config: DataConfig) -> DataSplits:
     return _mapped(prepared_set(key, functools.partial(_prepare, config)))
 
 
-def files_of(config: DataConfig) -> list[Path]:
-    """Return the files that a configuration reads: none for embedded recordings, all below a folder."""
-    return [file for path in _paths(config) for file in paths_of(path)]
-
-
-def _paths(config: DataConfig) -> list[Path]:
-    paths = [source.path for source in config.sources] if config.sources else [config.path]
-    return [Path(path) for path in paths if path]
-
-
 def _prepare(config: DataConfig, writer: Writer) -> Mapping[str, Any]:
     """Write the splits of a configuration and return their account."""
-    pieces, total = data_pieces(replace(config, fold=None)), sum(file.stat().st_size for file in files_of(config))
     left_out = LeftOut.of(config)
-    written = written_groups(pieces, left_out, config.canonical, writer.folder / PARTS)
-    groups = list(shown(written, config.label, total))
+    written = written_groups(data_pieces(config), left_out, config.canonical, writer.folder / PARTS)
+    groups = list(shown(written, config, "preparing"))
     left_out.require_known(
         *(frozenset().union(*(getattr(group, names) for group in groups)) for names in ("sources", "users"))
     )
@@ -90,7 +77,7 @@ def _prepare(config: DataConfig, writer: Writer) -> Mapping[str, Any]:
         "statistics": list(statistics.tensors()),
         "sha256": _hash(config, splits),
         "label": config.label,
-        "paths": [str(path.absolute()) for path in _paths(config)],
+        "paths": [str(path.absolute()) for path in config.paths],
         "movements": {name: len(split) for name, split in splits.items()},
         "code": code_sha256(CODE),
     }

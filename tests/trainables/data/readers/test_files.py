@@ -1,6 +1,7 @@
 """The files behind a path: folders, archives and globs, and what names users, sessions and sources."""
 
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 
 from tests.trainables.data.readers.examples import events, write_mousetracker
 from trainables.data.readers.files import files_of
+from trainables.data.readers.guess import guess_reader
 from trainables.data.readers.recordings import RecordingError, RecordingSet, read_recordings
 
 FROM_NAMES = ["t_ms", "x", "y"]
@@ -90,9 +92,24 @@ def test_a_table_in_two_formats_is_not_read_twice(tmp_path: Path) -> None:
 
 def test_a_folder_or_glob_without_files_of_the_reader_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no recording")
-    for path in (tmp_path, tmp_path / "*.csv"):
-        with pytest.raises(RecordingError, match=r"expected files \.mt in this folder, but got none; correct `path`"):
+    for path, place in ((tmp_path, "in this folder"), (tmp_path / "*.txt", "of this glob")):
+        with pytest.raises(RecordingError, match=rf"expected files \.mt {place}, but got none; correct `path`"):
             read_recordings("mousetracker", path)
+
+
+def test_a_glob_without_a_match_is_one_line_that_speaks_of_no_folder(tmp_path: Path) -> None:
+    glob = tmp_path / "*.csv"
+    for read in (partial(read_recordings, "table"), guess_reader):
+        with pytest.raises(RecordingError) as error:
+            read(glob)
+        assert str(error.value) == f"{glob}: no file matches this glob; correct `path`"
+
+
+def test_a_glob_over_two_suffixes_is_refused_as_a_glob(tmp_path: Path) -> None:
+    save(events(), tmp_path / "a.csv")
+    write_mousetracker(tmp_path)
+    with pytest.raises(RecordingError, match=r"of one suffix of this glob, but got 1 \.csv, 1 \.mt"):
+        read_recordings("table", tmp_path / "*")
 
 
 def test_files_come_in_the_order_of_their_names(tmp_path: Path) -> None:
