@@ -5,8 +5,8 @@ and the rest of the step continues along the side, as a pointer does at the edge
 an axis, so a second side that it meets ends it: two passes are exact. Sides belong to the outside, so a pointer that
 touches one moves along it freely. A pointer that meets a corner from outside in both axes at once loses its x component.
 
-In floating point a segment that grazes a corner may end a rounding error inside: such a step is not made at all. A
-position that was outside is therefore always outside, for any displacement.
+Floating point ends no step inside: a contact sets the coordinate to that of the side, and where the end of a free
+segment rounds beyond a side, the share of the segment at the side rounds to 1 or less, which is a contact.
 
 References: Real-Time Collision Detection (Ericson, 2004), section 5.3.3, the slabs of a box.
 """
@@ -33,8 +33,7 @@ def slide(position: Float[Tensor, "N 2"], step: Float[Tensor, "N 2"], rectangles
         moved, second, _ = _until_contact(end[again], rest[again], rectangles)
         end[again] = moved
         blocked[again] |= second
-    undone = inside(end, rectangles)[:, None]
-    return Moved(torch.where(undone, position, end), blocked | undone)
+    return Moved(end, blocked)
 
 
 def keep_on_screen(position: Float[Tensor, "N 2"], step: Float[Tensor, "N 2"], last: Float[Tensor, "2"]) -> Moved:

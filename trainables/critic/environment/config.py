@@ -27,6 +27,7 @@ class ReachingConfig:
     width_px: Annotated[int, Range(ge=2)] = 1920  # of the screen
     height_px: Annotated[int, Range(ge=2)] = 1080
     layout: Annotated[str, Choice(LAYOUT_NAMES)] = "free"  # obstacles
+    detour: bool = False  # only episodes whose straight way meets an obstacle
     distance_px: PixelRange = (30.0, 900.0)  # from start to target; those of most recordings
     target_width_px: PixelRange = (20.0, 100.0)  # diameter of the target: from a small icon to a large button
     slow_px_s: PositiveFloat = 100.0  # speed below which the pointer rests: steps of less than two pixels
@@ -36,6 +37,12 @@ class ReachingConfig:
 
     def __post_init__(self) -> None:
         check(self)
+        require(
+            not self.detour or self.layout != "free",
+            "a layout with obstacles where `detour=True`",
+            f"layout={self.layout}",
+            "take obstacles or u_maze",
+        )
         for name in ("distance_px", "target_width_px"):
             low, high = getattr(self, name)
             require(low <= high, f"`{name}` from low to high", f"{name}=[{low:g}, {high:g}]", "swap them")

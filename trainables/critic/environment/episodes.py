@@ -2,7 +2,7 @@
 
 The start is uniform on the screen, direction, distance and width of the target are uniform in their ranges; a draw is
 kept if start and target are free: the target is a disc that lies on the screen, meets no obstacle and does not hold
-the start. Many are drawn at once and handed out one after another, so that an ended episode costs no draw of its own.
+the start. With `detour` the straight way between them meets an obstacle. Many are drawn at once and handed out one after another, so that an ended episode costs no draw of its own.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from trainables.core.config import require
-from trainables.critic.environment.collision import clearance, inside
+from trainables.critic.environment.collision import clearance, inside, slide
 from trainables.critic.environment.config import ReachingConfig
 
 DRAWS = 16_384  # at once
@@ -79,6 +79,8 @@ class EpisodeSource:
     def _refilled(self) -> Episodes:
         drawn = draw(self._config, DRAWS, self._random)
         free = allowed(drawn, self._config, self._obstacles)
+        if self._config.detour:
+            free &= slide(drawn.start, drawn.goal - drawn.start, self._obstacles).blocked.any(dim=1)
         share = float(free.float().mean())
         require(
             share >= LEAST_SHARE,

@@ -30,7 +30,7 @@ def rectangles(layout: str, width_px: int, height_px: int) -> Float[Tensor, "R 4
     """Return the obstacles of a layout on a screen, sides in whole pixels."""
     scale = torch.tensor([width_px - 1, height_px - 1] * 2, dtype=torch.float64)
     shares = torch.tensor(LAYOUTS[layout], dtype=torch.float64).reshape(-1, 4)
-    return (shares * scale).round().float()
+    return (shares * scale).round().to(torch.get_default_dtype())
 
 
 def borders(width_px: int, height_px: int) -> Float[Tensor, "4 4"]:
