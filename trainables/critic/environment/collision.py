@@ -5,8 +5,8 @@ and the rest of the step continues along the side, as a pointer does at the edge
 an axis, so a second side that it meets ends it: two passes are exact. Sides belong to the outside, so a pointer that
 touches one moves along it freely. A pointer that meets a corner from outside in both axes at once loses its x component.
 
-Floating point ends no step inside: a contact sets the coordinate to that of the side, and where the end of a free
-segment rounds beyond a side, the share of the segment at the side rounds to 1 or less, which is a contact.
+Floating point ends no step inside: a contact sets the coordinate to that of the side, and all shares are of the whole
+step from its start, never from a contact, whose other coordinate may be rounded beyond a second side.
 
 References: Real-Time Collision Detection (Ericson, 2004), section 5.3.3, the slabs of a box.
 """
@@ -18,6 +18,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 
+ROUNDING = 1e-6  # of shares of a step
+
+
 class Moved(NamedTuple):
     """Ends of steps, and the axes along which something was in the way."""
 
@@ -27,12 +30,15 @@ class Moved(NamedTuple):
 
 def slide(position: Float[Tensor, "N 2"], step: Float[Tensor, "N 2"], rectangles: Float[Tensor, "R 4"]) -> Moved:
     """Return where steps end that start outside of all rectangles."""
-    end, blocked, rest = _until_contact(position, step, rectangles)
+    first = _first_contact(position, step, rectangles, torch.zeros_like(position[:, 0]))
+    end, blocked = torch.where(first.blocked, first.side, position + step), first.blocked
     [again] = blocked.any(dim=1).nonzero(as_tuple=True)
     if len(again):
-        moved, second, _ = _until_contact(end[again], rest[again], rectangles)
-        end[again] = moved
-        blocked[again] |= second
+        at_side = torch.where(blocked[again], end[again], position[again])
+        along = step[again].masked_fill(blocked[again], 0.0)
+        second = _first_contact(at_side, along, rectangles, first.share[again] - ROUNDING)
+        end[again] = torch.where(second.blocked, second.side, end[again])
+        blocked[again] |= second.blocked
     return Moved(end, blocked)
 
 
@@ -57,10 +63,21 @@ def clearance(position: Float[Tensor, "N 2"], rectangles: Float[Tensor, "R 4"]) 
     return torch.cat([torch.linalg.vector_norm(apart, dim=-1), far]).amin(dim=0)
 
 
-def _until_contact(
-    position: Float[Tensor, "N 2"], step: Float[Tensor, "N 2"], rectangles: Float[Tensor, "R 4"]
-) -> tuple[Float[Tensor, "N 2"], Bool[Tensor, "N 2"], Float[Tensor, "N 2"]]:
-    """Return the end of the segment or its first contact, the axis of that contact, and what is left of the step.
+class Contact(NamedTuple):
+    """First contacts of segments: the blocked axis, if any, the coordinates of the side, and the share of the step."""
+
+    blocked: Bool[Tensor, "N 2"]
+    side: Float[Tensor, "N 2"]
+    share: Float[Tensor, "N"]
+
+
+def _first_contact(
+    position: Float[Tensor, "N 2"],
+    step: Float[Tensor, "N 2"],
+    rectangles: Float[Tensor, "R 4"],
+    since: Float[Tensor, "N"],
+) -> Contact:
+    """Return the first contact of each segment that is not before the share `since` of its step.
 
     A segment is inside of a rectangle between the last entry into its two slabs and the first exit. Division by a
     component of 0 gives infinities of the right signs, and NaN for a segment along a side, which is no contact.
@@ -70,12 +87,9 @@ def _until_contact(
     to_low, to_high = (low - x) / d, (high - x) / d
     near, far = torch.minimum(to_low, to_high), torch.maximum(to_low, to_high)
     entry = torch.maximum(near[0], near[1])
-    meets = (entry >= 0.0) & (entry <= 1.0) & (entry < torch.minimum(far[0], far[1]))
-    time, which = entry.masked_fill(~meets, torch.inf).min(dim=0)
-    contact = time <= 1.0
-    share = time.clamp(max=1.0)[:, None]
+    meets = (entry >= since) & (entry <= 1.0) & (entry < torch.minimum(far[0], far[1]))
+    share, which = entry.masked_fill(~meets, torch.inf).min(dim=0)
     along_x = near[0].gather(0, which[None])[0] >= near[1].gather(0, which[None])[0]
+    contact = share <= 1.0
     blocked = torch.stack([contact & along_x, contact & ~along_x], dim=1)
-    side = torch.where(step > 0.0, rectangles[which, :2], rectangles[which, 2:])
-    end = torch.where(blocked, side, torch.addcmul(position, step, share))
-    return end, blocked, ((1.0 - share) * step).masked_fill(blocked, 0.0)
+    return Contact(blocked, torch.where(step > 0.0, rectangles[which, :2], rectangles[which, 2:]), share)

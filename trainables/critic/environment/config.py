@@ -19,6 +19,9 @@ class MotorConfig:
     time_constant_s: PositiveFloat = 0.04  # of the muscle, as in Todorov (2005)
     noise: NonNegativeFloat = 0.103  # standard deviation over command, as in van Beers et al. (2004)
 
+    def __post_init__(self) -> None:
+        check(self)
+
 
 @dataclass(frozen=True)
 class ReachingConfig:
