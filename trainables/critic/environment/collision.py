@@ -29,16 +29,12 @@ class Moved(NamedTuple):
 
 
 def slide(position: Float[Tensor, "N 2"], step: Float[Tensor, "N 2"], rectangles: Float[Tensor, "R 4"]) -> Moved:
-    """Return where steps end that start outside of all rectangles."""
-    first = _first_contact(position, step, rectangles, torch.zeros_like(position[:, 0]))
-    end, blocked = torch.where(first.blocked, first.side, position + step), first.blocked
-    [again] = blocked.any(dim=1).nonzero(as_tuple=True)
-    if len(again):
-        at_side = torch.where(blocked[again], end[again], position[again])
-        along = step[again].masked_fill(blocked[again], 0.0)
-        second = _first_contact(at_side, along, rectangles, first.share[again] - ROUNDING)
-        end[again] = torch.where(second.blocked, second.side, end[again])
-        blocked[again] |= second.blocked
+    """Return where steps end that start outside of all rectangles; most are far from any, and are only added."""
+    end = position + step
+    blocked = torch.zeros_like(end, dtype=torch.bool)
+    [near] = _may_meet(position, end, rectangles).nonzero(as_tuple=True)
+    if len(near):
+        end[near], blocked[near] = _slide_near(position[near], step[near], rectangles)
     return Moved(end, blocked)
 
 
@@ -61,6 +57,28 @@ def clearance(position: Float[Tensor, "N 2"], rectangles: Float[Tensor, "R 4"]) 
     apart = torch.maximum(low - position, position - high).clamp(min=0.0)
     far = apart.new_full((1, len(position)), torch.inf)
     return torch.cat([torch.linalg.vector_norm(apart, dim=-1), far]).amin(dim=0)
+
+
+def _may_meet(
+    position: Float[Tensor, "N 2"], end: Float[Tensor, "N 2"], rectangles: Float[Tensor, "R 4"]
+) -> Bool[Tensor, "N"]:
+    """Return which segments have a bounding box that touches a rectangle."""
+    (low_x, low_y), (high_x, high_y) = (pick(position, end).unbind(dim=1) for pick in (torch.minimum, torch.maximum))
+    left, top, right, bottom = rectangles.T[..., None]
+    return ((high_x >= left) & (low_x <= right) & (high_y >= top) & (low_y <= bottom)).any(dim=0)
+
+
+def _slide_near(position: Float[Tensor, "N 2"], step: Float[Tensor, "N 2"], rectangles: Float[Tensor, "R 4"]) -> Moved:
+    first = _first_contact(position, step, rectangles, torch.zeros_like(position[:, 0]))
+    end, blocked = torch.where(first.blocked, first.side, position + step), first.blocked
+    [again] = blocked.any(dim=1).nonzero(as_tuple=True)
+    if len(again):
+        at_side = torch.where(blocked[again], end[again], position[again])
+        along = step[again].masked_fill(blocked[again], 0.0)
+        second = _first_contact(at_side, along, rectangles, first.share[again] - ROUNDING)
+        end[again] = torch.where(second.blocked, second.side, end[again])
+        blocked[again] |= second.blocked
+    return Moved(end, blocked)
 
 
 class Contact(NamedTuple):
