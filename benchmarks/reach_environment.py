@@ -1,9 +1,9 @@
 """Speed of the reaching environment, and how often a scripted controller succeeds in it.
 
 A step of a batch is measured under random actions, all copies at once, for each layout and number of threads: the
-fastest of several rounds, for whatever else runs on the machine slows every round. The table beside it holds the share of
-first episodes in which the controllers of `trainables.critic.environment.controller` succeed, and how long they take.
-`--picture` draws their ways on every layout.
+fastest of several rounds, for whatever else runs on the machine slows every round. The table below holds the share
+of first episodes in which the controllers of `trainables.critic.environment.controller` succeed, and how long they
+take. `--picture` draws their ways on every layout.
 
 `python -m benchmarks.reach_environment`
 """
@@ -97,9 +97,7 @@ def success(name: str, controller: str, copies: int) -> SuccessRow:
 def table(speeds: list[SpeedRow], successes: list[SuccessRow]) -> str:
     """Return both tables as text."""
     lines = [f"{'layout':<17}{'threads':>8}{'M steps/s':>11}{'ms/batch':>10}"]
-    lines += [
-        f"{row.layout:<17}{row.threads:>8}{row.steps_per_s / 1e6:>11.2f}{row.batch_ms:>10.2f}" for row in speeds
-    ]
+    lines += [f"{row.layout:<17}{row.threads:>8}{row.steps_per_s / 1e6:>11.2f}{row.batch_ms:>10.2f}" for row in speeds]
     lines += ["", f"{'layout':<17}{'controller':>14}{'success':>9}{'seconds':>9}"]
     lines += [f"{row.layout:<17}{row.controller:>14}{row.success:>9.1%}{row.seconds:>9.2f}" for row in successes]
     return "\n".join(lines)
@@ -131,7 +129,15 @@ def draw_ways(axis: Axes, name: str, controller: str, colour: str, seed: int) ->
     for copy in range(DRAWN):
         steps = int(torch.stack(first)[:, copy].sum())
         way = torch.stack(states[: steps + 1])[:, copy, :2]
-        axis.add_patch(Circle(goal[copy].tolist(), float(width[copy]) / 2.0, color=colour, alpha=0.25, linewidth=0))
+        axis.add_patch(
+            Circle(
+                (float(goal[copy, 0]), float(goal[copy, 1])),
+                float(width[copy]) / 2.0,
+                color=colour,
+                alpha=0.25,
+                linewidth=0,
+            )
+        )
         axis.plot(way[:, 0], way[:, 1], color=colour, linewidth=0.8, marker=".", markersize=3)
         axis.plot(*way[0].tolist(), color="0.2", marker="o", markersize=5, fillstyle="none")
     axis.set(xlim=(0, config.width_px - 1), ylim=(config.height_px - 1, 0), aspect="equal", xticks=[], yticks=[])

@@ -97,7 +97,9 @@ def alpha_loss(log_alpha: Float[Tensor, ""], log_pi: Float[Tensor, "B"], entropy
     return log_alpha.exp() * (-log_pi.detach() - entropy).mean()
 
 
-def _log_pi(eps: Float[Tensor, "*B A"], u: Float[Tensor, "*B A"], log_std: Float[Tensor, "*B A"]) -> Float[Tensor, "*B"]:
+def _log_pi(
+    eps: Float[Tensor, "*B A"], u: Float[Tensor, "*B A"], log_std: Float[Tensor, "*B A"]
+) -> Float[Tensor, "*B"]:
     """Log density of tanh(u), eps = (u - mean) / std, with log(1 - tanh(u)^2) = 2 (log 2 - u - softplus(-2 u))."""
     correction = 2.0 * (math.log(2.0) - u - F.softplus(-2.0 * u))
     return (-0.5 * eps.square() - log_std - HALF_LOG_2_PI - correction).sum(dim=-1)

@@ -3,7 +3,7 @@
 The segment ends where it would enter the open inside of a rectangle; the component that points into the side is lost,
 and the rest of the step continues along the side, as a pointer does at the edge of a screen. That rest is parallel to
 an axis, so a second side that it meets ends it: two passes are exact. Sides belong to the outside, so a pointer that
-touches one moves along it freely. A pointer that meets a corner from outside in both axes at once loses its x component.
+touches one moves along it freely. A pointer that meets a corner in both axes at once loses its x component.
 
 Floating point ends no step inside: a contact sets the coordinate to that of the side, and all shares are of the whole
 step from its start, never from a contact, whose other coordinate may be rounded beyond a second side.
@@ -16,7 +16,6 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-
 
 ROUNDING = 1e-6  # of shares of a step
 
@@ -39,7 +38,7 @@ def slide(position: Float[Tensor, "N 2"], step: Float[Tensor, "N 2"], rectangles
 
 
 def keep_on_screen(position: Float[Tensor, "N 2"], step: Float[Tensor, "N 2"], last: Float[Tensor, "2"]) -> Moved:
-    """Return what `slide` returns where the edges of the screen are all there is: positions up to `last` in each axis."""
+    """Return what `slide` returns where the edges of the screen are all there is: positions up to `last`."""
     end = position + step
     kept = torch.minimum(end.clamp(min=0.0), last)
     return Moved(kept, kept != end)
@@ -65,7 +64,8 @@ def _may_meet(
     """Return which segments have a bounding box that touches a rectangle."""
     (low_x, low_y), (high_x, high_y) = (pick(position, end).unbind(dim=1) for pick in (torch.minimum, torch.maximum))
     left, top, right, bottom = rectangles.T[..., None]
-    return ((high_x >= left) & (low_x <= right) & (high_y >= top) & (low_y <= bottom)).any(dim=0)
+    touches: Bool[Tensor, "R N"] = (high_x >= left) & (low_x <= right) & (high_y >= top) & (low_y <= bottom)
+    return touches.any(dim=0)
 
 
 def _slide_near(position: Float[Tensor, "N 2"], step: Float[Tensor, "N 2"], rectangles: Float[Tensor, "R 4"]) -> Moved:

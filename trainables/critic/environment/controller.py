@@ -25,7 +25,8 @@ def bell_shaped(
     distance = torch.linalg.vector_norm(to_go, dim=1, keepdim=True)
     speed = torch.linalg.vector_norm(observation.state[:, 2:], dim=1, keepdim=True)
     wanted = torch.minimum(gain_per_s * distance, speed + rise_px_s)
-    return (to_go / distance.clamp(min=1.0) * wanted / motor.max_speed_px_s).clamp(-1.0, 1.0)
+    action: Tensor = to_go / distance.clamp(min=1.0) * wanted / motor.max_speed_px_s
+    return action.clamp(-1.0, 1.0)
 
 
 def proportional(observation: Observation, motor: MotorConfig, gain_per_s: float = GAIN_PER_S) -> Float[Tensor, "N 2"]:

@@ -2,7 +2,8 @@
 
 The start is uniform on the screen, direction, distance and width of the target are uniform in their ranges; a draw is
 kept if start and target are free: the target is a disc that lies on the screen, meets no obstacle and does not hold
-the start. With `detour` the straight way between them meets an obstacle. Many are drawn at once and handed out one after another, so that an ended episode costs no draw of its own.
+the start. With `detour` the straight way between them meets an obstacle. Many are drawn at once and handed out one
+after another, so that an ended episode costs no draw of its own.
 """
 
 from typing import NamedTuple
@@ -49,7 +50,8 @@ def allowed(episodes: Episodes, config: ReachingConfig, obstacles: Float[Tensor,
     radius, last = width[:, None] / 2.0, last_pixel(config).to(start.device)
     on_screen = ((goal >= radius) & (goal <= last - radius) & (start >= 0.0) & (start <= last)).all(dim=1)
     apart = torch.linalg.vector_norm(goal - start, dim=1) > radius[:, 0]
-    return on_screen & apart & ~inside(start, obstacles) & (clearance(goal, obstacles) >= radius[:, 0])
+    free: Bool[Tensor, N] = on_screen & apart & ~inside(start, obstacles)
+    return free & (clearance(goal, obstacles) >= radius[:, 0])
 
 
 def last_pixel(config: ReachingConfig) -> Float[Tensor, "2"]:

@@ -1,13 +1,14 @@
 """The Gymnasium interface: one copy of the reaching environment with goal-conditioned observations.
 
 `gymnasium.make(REACHING)` makes it, with fields of `ReachingConfig` as keywords: `gymnasium.make(REACHING,
-layout="u_maze")`. Observations are dictionaries as Gymnasium-Robotics defines them: `observation` (position and velocity),
-`achieved_goal` (position) and `desired_goal` (centre of the target). The width of the target and the speed, on which the
-reward depends too, are in `info`, so that rewards for other goals can be computed from a stored step.
+layout="u_maze")`; importing registers nothing. Observations are dictionaries as Gymnasium-Robotics defines them:
+`observation` (position and velocity), `achieved_goal` (position), `desired_goal` (centre of the target). The width of
+the target and the speed, on which the reward depends too, are in `info`, so that rewards for other goals can be
+computed from a stored step.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, SupportsFloat, cast
+from typing import Any, SupportsFloat, cast
 
 import gymnasium
 import numpy as np
@@ -29,12 +30,13 @@ GoalObservation = dict[str, FloatArray]
 EPISODE_KEYS = ("start", "goal", "width_px")
 REACHING = EnvSpec(id="Reaching-v0", entry_point="trainables.critic.environment.goal_env:ReachingGoalEnv")
 RGB_ARRAY = "rgb_array"
+METADATA: dict[str, Any] = {"render_modes": [RGB_ARRAY], "render_fps": int(RATE_HZ)}
 
 
 class ReachingGoalEnv(gymnasium.Env[GoalObservation, FloatArray]):
     """One pointer, one target; an episode that ended waits for `reset`."""
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": [RGB_ARRAY], "render_fps": int(RATE_HZ)}
+    metadata = METADATA
 
     def __init__(self, render_mode: str | None = None, **settings: Any) -> None:
         if render_mode is not None:
@@ -108,7 +110,11 @@ class ReachingGoalEnv(gymnasium.Env[GoalObservation, FloatArray]):
 
     def _observation(self) -> GoalObservation:
         state = self._state.numpy()
-        return {"observation": state.copy(), "achieved_goal": state[:2].copy(), "desired_goal": self._goal.numpy().copy()}
+        return {
+            "observation": state.copy(),
+            "achieved_goal": state[:2].copy(),
+            "desired_goal": self._goal.numpy().copy(),
+        }
 
     def _info(self, success: bool) -> dict[str, Any]:
         speed = float(torch.linalg.vector_norm(self._state[2:]))

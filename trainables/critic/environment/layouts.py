@@ -20,7 +20,7 @@ LAYOUTS: dict[str, tuple[Rectangle, ...]] = {
         (0.68, 0.42, 0.78, 0.74),
         (0.16, 0.70, 0.30, 0.80),
     ),
-    # the maze of three by three cells whose middle and left middle cells are wall: the way around it is open on the right
+    # three by three cells of which the left and the middle one of the middle row are wall
     "u_maze": ((0.0, 1 / 3, 2 / 3, 2 / 3),),
 }
 """Name -> obstacles."""

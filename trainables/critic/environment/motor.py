@@ -13,8 +13,8 @@ accelerations random actions drift to the edge of the screen and rest is an unli
 over some 100 ms, fast ways are inaccurate, an action of 0 brings the pointer to rest, and position and velocity are the
 whole state. Without command there is no noise: a pointer at rest stays where it is.
 
-The critic sees an action as the step in pixels that it makes, `expected_step`, which recordings have as well; `action_of`
-inverts it, so that a recorded step has its action.
+The critic sees an action as the step in pixels that it makes, `expected_step`, which recordings have as well;
+`action_of` inverts it, so that a recorded step has its action.
 
 References: Signal-dependent noise determines motor planning (Harris & Wolpert, 1998), doi:10.1038/29528: the law; The
     role of execution noise in movement variability (van Beers, Haggard & Wolpert, 2004), doi:10.1152/jn.00652.2003: its

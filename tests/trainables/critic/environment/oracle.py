@@ -1,4 +1,4 @@
-"""The reaching environment of one copy in plain loops over Python floats: the definition that the vectorised one keeps."""
+"""The reaching environment of one copy in plain loops over Python floats: what the vectorised one is to be."""
 
 import math
 from dataclasses import dataclass, field

@@ -6,13 +6,11 @@ import pytest
 import torch
 
 from trainables.core.config import ConfigError, build
-from trainables.critic.environment.config import LAYOUT_NAMES, ReachingConfig
+from trainables.critic.environment.config import ReachingConfig
 from trainables.critic.environment.episodes import EpisodeSource
 from trainables.critic.environment.layouts import LAYOUTS, rectangles
 
-
-def test_the_named_layouts_are_those_that_there_are() -> None:
-    assert set(LAYOUT_NAMES) == set(LAYOUTS)
+ON_SCREEN = "on 1920 x 1080 px; lower it"
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -40,14 +38,15 @@ def test_every_layout_has_room_for_episodes(layout: str, detour: bool) -> None:
         ({"layout": "spiral"}, "expected `layout` in {free, obstacles, u_maze}, but got layout=spiral"),
         (
             {"target_width_px": [20.0, 1200.0]},
-            "expected targets that fit on the screen, but got target_width_px up to 1200 on 1920 x 1080 px; "
-            "lower it to 1079 or less",
+            f"expected targets that fit on the screen, but got target_width_px up to 1200 {ON_SCREEN} to 1079 or less",
         ),
-        ({"distance_px": [90.0, 30.0]}, "expected `distance_px` from low to high, but got distance_px=[90, 30]; swap them"),
+        (
+            {"distance_px": [90.0, 30.0]},
+            "expected `distance_px` from low to high, but got distance_px=[90, 30]; swap them",
+        ),
         (
             {"distance_px": [5000.0, 6000.0]},
-            "expected targets at a distance that is on the screen, but got distance_px from 5000 on 1920 x 1080 px; "
-            "lower it",
+            f"expected targets at a distance that is on the screen, but got distance_px from 5000 {ON_SCREEN}",
         ),
         (
             {"max_steps": 3},

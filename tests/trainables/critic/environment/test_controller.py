@@ -1,5 +1,7 @@
 """The scripted controller: success is reachable, its speed is a bell, and a detour is more than it can do."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -43,7 +45,7 @@ def test_the_speed_rises_and_falls_once_and_never_more_than_the_limit_above_the_
     speeds = speeds[:-1]  # of the next episode
     peak = speeds.index(max(speeds))
     assert 3 <= peak <= len(speeds) // 2
-    assert all(a < b for a, b in zip(speeds[:peak], speeds[1 : peak + 1], strict=True))
-    assert all(a > b for a, b in zip(speeds[peak:], speeds[peak + 1 :], strict=False))
+    assert all(a < b for a, b in pairwise(speeds[: peak + 1]))
+    assert all(a > b for a, b in pairwise(speeds[peak:]))
     straight = proportional(environment.observation, motor), bell_shaped(environment.observation, motor)
     assert straight[0].norm() > straight[1].norm()  # at the start of an episode

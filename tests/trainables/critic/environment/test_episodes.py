@@ -34,8 +34,8 @@ def test_allowed_episodes_are_those_of_the_definition(layout: str) -> None:
     sides = rectangles(layout, config.width_px, config.height_px)
     drawn = draw(config, 1500, seeded())
     found = allowed(drawn, config, sides).tolist()
-    rows = zip(*(part.tolist() for part in drawn), strict=True)
-    assert found == [free(*row, sides.tolist(), config) for row in rows]
+    rows = zip(drawn.start.tolist(), drawn.goal.tolist(), drawn.width.tolist(), strict=True)
+    assert found == [free(start, goal, width, sides.tolist(), config) for start, goal, width in rows]
     assert 300 < sum(found) < 1200
 
 
@@ -53,7 +53,7 @@ def test_distances_and_widths_are_in_their_ranges(layout: str) -> None:
 
 
 def test_directions_are_uniform_where_there_is_room() -> None:
-    """Rayleigh's test on short distances: the length of the mean direction of n is below 4.5 / sqrt(2 n) in 1 - 4e-5."""
+    """Rayleigh's test on short distances: the mean of n directions is longer than 4.5 / sqrt(2 n) once in 25,000."""
     config = ReachingConfig(distance_px=(30.0, 31.0), target_width_px=(1.0, 2.0))
     start, goal, _ = EpisodeSource(config, rectangles("free", 1920, 1080), seeded(1)).next(5000)
     direction = (goal - start) / (goal - start).norm(dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Laws of the motor: an exponential approach to the command, noise in proportion to it, steps and actions as inverses."""
+"""Laws of the motor: an exponential approach to the command, noise in proportion to it, actions of steps."""
 
 import math
 
@@ -75,6 +75,6 @@ def test_the_expected_step_is_the_step_without_noise() -> None:
 
 def test_the_gradient_of_the_step_reaches_the_action() -> None:
     action = torch.zeros(3, 2, requires_grad=True)
-    expected_step(torch.ones(3, 2), action, MOTOR).sum().backward()  # type: ignore[no-untyped-call]
+    expected_step(torch.ones(3, 2), action, MOTOR).sum().backward()
     assert action.grad is not None
     torch.testing.assert_close(action.grad, torch.full((3, 2), response(MOTOR) * MOTOR.max_speed_px_s * DT_S))

@@ -48,8 +48,10 @@ def wandering(environment: Reaching, steps: int, kick: float, seed: int) -> Roll
         wild = 2.0 * torch.rand(environment.copies, 2, generator=random) - 1.0
         kicked = torch.rand(environment.copies, 1, generator=random) < kick
         step = environment.step(torch.where(kicked, wild, bell_shaped(observation, environment.config.motor)))
-        for held, new in zip(rollout, (observation.state, step, observation.goal, observation.width), strict=True):
-            held.append(new)
+        rollout.before.append(observation.state)
+        rollout.steps.append(step)
+        rollout.goals.append(observation.goal)
+        rollout.widths.append(observation.width)
     return rollout
 
 
@@ -61,9 +63,7 @@ def test_a_step_is_that_of_the_plain_loop_of_one_copy(layout: str) -> None:
     environment = Reaching(config, copies, random)
     sides = [tuple(row) for row in rectangles(layout, config.width_px, config.height_px).tolist()]
     start, goal, width = environment.position, environment.observation.goal, environment.observation.width
-    loops = [
-        Copy(config, sides, start[row].tolist(), goal[row].tolist(), float(width[row])) for row in range(copies)
-    ]
+    loops = [Copy(config, sides, start[row].tolist(), goal[row].tolist(), float(width[row])) for row in range(copies)]
     wild, met, ended = seeded(2), 0, torch.zeros(copies, dtype=torch.bool)
     for at in range(60):
         action = bell_shaped(environment.observation, config.motor)
@@ -121,9 +121,7 @@ def test_reward_is_of_the_state_after_the_step() -> None:
     for before, step, goal, width in zip(*rollout, strict=True):
         after, earlier = (
             [
-                float(
-                    ((x - g_x) ** 2 + (y - g_y) ** 2) ** 0.5 <= w / 2.0 and (v_x**2 + v_y**2) ** 0.5 < 100.0
-                )
+                float(((x - g_x) ** 2 + (y - g_y) ** 2) ** 0.5 <= w / 2.0 and (v_x**2 + v_y**2) ** 0.5 < 100.0)
                 for (x, y, v_x, v_y), (g_x, g_y), w in zip(state.tolist(), goal.tolist(), width.tolist(), strict=True)
             ]
             for state in (step.final_state, before)
@@ -139,7 +137,9 @@ def test_success_is_six_steps_at_rest_in_the_target_in_a_row() -> None:
     rewards: dict[int, list[float]] = {}
     broken = successes = 0
     for step in rollout.steps:
-        for episode, reward, success in zip(*(p.tolist() for p in (step.episode, step.reward, step.terminated)), strict=True):
+        for episode, reward, success in zip(
+            *(p.tolist() for p in (step.episode, step.reward, step.terminated)), strict=True
+        ):
             so_far = rewards.setdefault(episode, [])
             broken += reward == 0.0 and so_far[-2:] == [1.0, 1.0]
             so_far.append(reward)
@@ -265,7 +265,8 @@ def test_an_episode_without_a_place_is_one_line(
         environment.reset(Episodes(torch.tensor([start]), torch.tensor([goal]), torch.tensor([float(width)])))
     message = str(error.value)
     assert message.startswith(
-        "expected a free start, and a target that lies on the screen, outside of obstacles and of the start, but got start="
+        "expected a free start, and a target that lies on the screen, outside of obstacles and of the start, "
+        "but got start="
     )
     assert shown in message
     assert message.endswith("on 1920 x 1080 px, layout=u_maze; move that of copy 0")
@@ -288,10 +289,10 @@ def test_a_wrong_action_is_one_line(action: list[list[float]], message: str) -> 
 
 
 def test_a_wrong_number_is_one_line() -> None:
-    with pytest.raises(ConfigError, match="^expected `copies >= 1`, but got copies=0$"):
+    with pytest.raises(ConfigError, match=r"^expected `copies >= 1`, but got copies=0$"):
         Reaching(ReachingConfig(), 0, seeded())
     environment = Reaching(ReachingConfig(), 2, seeded())
     with pytest.raises(ConfigError, match=r"^expected actions of shape \(2, 2\), but got shape \(3, 2\)$"):
         environment.step(torch.zeros(3, 2))
-    with pytest.raises(ConfigError, match="^expected 2 episodes, but got 1; one for each copy$"):
+    with pytest.raises(ConfigError, match=r"^expected 2 episodes, but got 1; one for each copy$"):
         environment.reset(given())
