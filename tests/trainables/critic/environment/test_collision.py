@@ -84,7 +84,7 @@ STEPS = st.lists(st.tuples(WHOLE | ANY, WHOLE | ANY), min_size=1, max_size=12)
 
 
 @given(steps=STEPS, seed=st.integers(0, 1000), layout=st.sampled_from(sorted(LAYOUTS)), whole=st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_no_sequence_of_steps_enters_an_obstacle_or_leaves_the_screen(
     steps: list[tuple[float, float]], seed: int, layout: str, whole: bool
 ) -> None:
