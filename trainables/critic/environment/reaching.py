@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from trainables.core.config import require
+from trainables.core.threads import threads
 from trainables.critic.environment.collision import Moved, keep_on_screen, slide
 from trainables.critic.environment.config import ReachingConfig
 from trainables.critic.environment.episodes import Episodes, EpisodeSource, allowed, last_pixel
@@ -96,7 +97,7 @@ class Reaching:
         self.position, self.velocity = start.clone(), torch.zeros_like(start)
         self.episode = torch.arange(self.copies, device=start.device)
         self._steps, self._dwell = torch.zeros_like(self.episode), torch.zeros_like(self.episode)
-        self.observation = Observation(_state(whole(start), torch.zeros_like(start)), goal.clone(), width.clone())
+        self.observation = Observation(_state(start.round(), torch.zeros_like(start)), goal.clone(), width.clone())
         return self.observation
 
     def step(self, action: Float[Tensor, "N 2"]) -> Step:
@@ -107,9 +108,10 @@ class Reaching:
         """
         self._check(action)
         eps = torch.randn(self.copies, 2, generator=self._random, device=self._random.device)
-        moved = self.advance(action, eps)
-        state, goal, width = self._observed(moved), self.observation.goal, self.observation.width
-        rests = at_rest_in_target(state, goal, width, self.config.slow_px_s)
+        _, goal, width = self.observation
+        with threads(1):  # an operation takes some 10 us, less than it waits for a second thread on a busy machine
+            state = self._observed(self.advance(action, eps))
+            rests = at_rest_in_target(state, goal, width, self.config.slow_px_s)
         self._dwell.add_(1).masked_fill_(~rests, 0)
         self._steps.add_(1)
         terminated = self._dwell >= self.config.dwell_steps
@@ -129,7 +131,7 @@ class Reaching:
         return moved
 
     def _observed(self, moved: Moved) -> Float[Tensor, "N 4"]:
-        pixels = whole(moved.position)
+        pixels = moved.position.round()
         return _state(pixels, (pixels - self.observation.state[:, :2]) * RATE_HZ)
 
     def _started(self, ended: Int[Tensor, "M"], before: Observation) -> Observation:
@@ -142,7 +144,7 @@ class Reaching:
         self._dwell.index_fill_(0, ended, 0)
         self.episode = self.episode.index_add(0, ended, torch.full_like(ended, self.copies))
         return Observation(
-            before.state.index_copy(0, ended, _state(whole(start), zero)),
+            before.state.index_copy(0, ended, _state(start.round(), zero)),
             before.goal.index_copy(0, ended, goal),
             before.width.index_copy(0, ended, width),
         )
@@ -171,14 +173,6 @@ class Reaching:
                 f"move that of copy {row}",
             )
         return given
-
-
-def whole(position: Float[Tensor, "N 2"]) -> Float[Tensor, "N 2"]:
-    """Return the nearest whole pixels, halves up; positions are not negative.
-
-    `torch.round` shares as few as 2,048 numbers out to threads, and waits for them longer than it works.
-    """
-    return (position + 0.5).to(torch.int32).to(position.dtype)
 
 
 def _squared_length(vector: Float[Tensor, "N 2"]) -> Float[Tensor, "N"]:

@@ -58,7 +58,7 @@ class Copy:
 
     def step(self, action: Pair, eps: Pair) -> tuple[list[float], float, bool, bool]:
         """Return observed state, reward, success and truncation after a step."""
-        motor, before = self.config.motor, [float(math.floor(x + 0.5)) for x in self.position]
+        motor, before = self.config.motor, [float(round(x)) for x in self.position]
         command = [u * motor.max_speed_px_s for u in action]
         size = math.hypot(*command)
         share = 1.0 - math.exp(-1.0 / 60.0 / motor.time_constant_s)
@@ -68,7 +68,7 @@ class Copy:
         walls = self.obstacles + outside_of(self.config)
         self.position, blocked = moved(self.position, [v / 60.0 for v in self.velocity], walls)
         self.velocity = [0.0 if blocked[a] else self.velocity[a] for a in (0, 1)]
-        pixels = [float(math.floor(x + 0.5)) for x in self.position]
+        pixels = [float(round(x)) for x in self.position]
         observed = [60.0 * (pixels[a] - before[a]) for a in (0, 1)]
         inside = math.dist(pixels, self.goal) <= self.width / 2.0
         rests = inside and math.hypot(*observed) < self.config.slow_px_s

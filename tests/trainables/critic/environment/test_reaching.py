@@ -112,7 +112,7 @@ def test_observed_are_whole_pixels_and_the_velocity_between_them() -> None:
         torch.testing.assert_close(step.final_state[:, 2:], 60.0 * (step.final_state[:, :2] - before[:, :2]))
     true = environment.position
     assert not torch.equal(true, true.round())
-    assert torch.equal(environment.observation.state[:, :2], (true + 0.5).floor())
+    assert torch.equal(environment.observation.state[:, :2], true.round())
 
 
 def test_reward_is_of_the_state_after_the_step() -> None:
