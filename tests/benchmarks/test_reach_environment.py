@@ -21,7 +21,8 @@ def test_every_layout_has_its_rows(tmp_path: Path, capsys: pytest.CaptureFixture
         assert row["steps_per_s"] * row["batch_ms"] == pytest.approx(8e3)
     assert len(measured["success"]) == len(CONFIGS) * len(CONTROLLERS)
     assert capsys.readouterr().out.count("u_maze, detours") == len(THREADS) + len(CONTROLLERS)
-    assert Image.open(picture).width > 1000
+    with Image.open(picture) as drawn:
+        assert drawn.width > 1000
 
 
 def test_the_time_of_a_success_is_that_of_its_episode() -> None:
