@@ -15,7 +15,9 @@ PixelRange = Annotated[tuple[PositiveFloat, ...], Length(2, 2)]
 class MotorConfig:
     """How an action becomes a movement: see `trainables.critic.environment.motor`."""
 
-    max_speed_px_s: PositiveFloat = 6000.0  # of an axis, at an action of 1; 100 px in a 60 Hz step
+    # of an axis, at an action of 1: 100 px in a 60 Hz step; some action then makes 97 % of the steps of the default
+    # recordings on ways of up to 900 px
+    max_speed_px_s: PositiveFloat = 6000.0
     time_constant_s: PositiveFloat = 0.04  # of the muscle, as in Todorov (2005)
     noise: NonNegativeFloat = 0.103  # standard deviation over command, as in van Beers et al. (2004)
 

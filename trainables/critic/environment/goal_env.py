@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from trainables.core.config import build, require, require_member
 from trainables.critic.environment.config import ReachingConfig
 from trainables.critic.environment.drawing import draw_screen
-from trainables.critic.environment.episodes import Episodes
 from trainables.critic.environment.layouts import rectangles
 from trainables.critic.environment.reaching import Reaching, at_rest_in_target
+from trainables.critic.environment.tasks import Tasks
 from trainables.data.config import RATE_HZ
 
 FloatArray = NDArray[np.float32]
 GoalObservation = dict[str, FloatArray]
-EPISODE_KEYS = ("start", "goal", "width_px")
+TASK_KEYS = ("start", "goal", "width_px")
 REACHING = EnvSpec(id="Reaching-v0", entry_point="trainables.critic.environment.goal_env:ReachingGoalEnv")
 RGB_ARRAY = "rgb_array"
 METADATA: dict[str, Any] = {"render_modes": [RGB_ARRAY], "render_fps": int(RATE_HZ)}
@@ -54,16 +54,16 @@ class ReachingGoalEnv(gymnasium.Env[GoalObservation, FloatArray]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[GoalObservation, dict[str, Any]]:
-        """Start an episode: a drawn one, or that of `options` with the keys start, goal and width_px.
+        """Start an episode: with a drawn task, or that of `options` with the keys start, goal and width_px.
 
         Raises:
-            ConfigError: an option that is none, or an episode without a place on the screen.
+            ConfigError: an unknown option, or a task without a place on the screen.
         """
         super().reset(seed=seed)
         if seed is not None or self._reaching is None:
             self._random.manual_seed(int(self.np_random.integers(2**63)))
             self._reaching = Reaching(self.config, 1, self._random)
-        self._reaching.reset(_episode(options) if options else None)
+        self._reaching.reset(_task(options) if options else None)
         self._state, self._goal, self._width = (part[0].clone() for part in self._reaching.observation)
         self._steps = 0
         return self._observation(), self._info(success=False)
@@ -121,8 +121,8 @@ class ReachingGoalEnv(gymnasium.Env[GoalObservation, FloatArray]):
         return {"width_px": float(self._width), "speed_px_s": speed, "steps": self._steps, "is_success": success}
 
 
-def _episode(options: Mapping[str, Any]) -> Episodes:
-    given, known = ", ".join(sorted(options)), ", ".join(EPISODE_KEYS)
-    require(set(options) == set(EPISODE_KEYS), f"the options {known}", given, "give all three or none")
-    start, goal = (torch.as_tensor(np.asarray(options[key], dtype=np.float32))[None] for key in EPISODE_KEYS[:2])
-    return Episodes(start, goal, torch.tensor([float(cast(SupportsFloat, options["width_px"]))]))
+def _task(options: Mapping[str, Any]) -> Tasks:
+    given, known = ", ".join(sorted(options)), ", ".join(TASK_KEYS)
+    require(set(options) == set(TASK_KEYS), f"the options {known}", given, "give all three or none")
+    start, goal = (torch.as_tensor(np.asarray(options[key], dtype=np.float32))[None] for key in TASK_KEYS[:2])
+    return Tasks(start, goal, torch.tensor([float(cast(SupportsFloat, options["width_px"]))]))

@@ -22,9 +22,9 @@ from trainables.core.config import require
 from trainables.core.threads import threads
 from trainables.critic.environment.collision import Moved, keep_on_screen, slide
 from trainables.critic.environment.config import ReachingConfig
-from trainables.critic.environment.episodes import Episodes, EpisodeSource, allowed, last_pixel
 from trainables.critic.environment.layouts import borders, rectangles
 from trainables.critic.environment.motor import DT_S, next_velocity
+from trainables.critic.environment.tasks import Tasks, TaskSource, allowed, last_pixel
 from trainables.data.config import RATE_HZ
 
 
@@ -84,16 +84,16 @@ class Reaching:
         self._obstacles = rectangles(config.layout, config.width_px, config.height_px).to(device)
         self._walls = torch.cat([self._obstacles, borders(config.width_px, config.height_px).to(device)])
         self._last = last_pixel(config).to(device)
-        self._source = EpisodeSource(config, self._obstacles, random)
+        self._source = TaskSource(config, self._obstacles, random)
         self.reset()
 
-    def reset(self, episodes: Episodes | None = None) -> Observation:
-        """Start all copies anew, in given episodes or in drawn ones.
+    def reset(self, tasks: Tasks | None = None) -> Observation:
+        """Start all copies anew, with given tasks or drawn ones.
 
         Raises:
-            ConfigError: a given episode has no place on the screen.
+            ConfigError: a given task has no place on the screen.
         """
-        start, goal, width = self._source.next(self.copies) if episodes is None else self._checked(episodes)
+        start, goal, width = self._source.next(self.copies) if tasks is None else self._checked(tasks)
         self.position, self.velocity = start.clone(), torch.zeros_like(start)
         self.episode = torch.arange(self.copies, device=start.device)
         self._steps, self._dwell = torch.zeros_like(self.episode), torch.zeros_like(self.episode)
@@ -158,9 +158,9 @@ class Reaching:
             got = f"{action[row].tolist()} of copy {row}"
             require(False, "actions in [-1, 1]", got, "clip them or look for NaN in the actor")
 
-    def _checked(self, episodes: Episodes) -> Episodes:
-        given = Episodes(*(part.to(self._last) for part in episodes))
-        require(len(given.width) == self.copies, f"{self.copies} episodes", f"{len(given.width)}", "one for each copy")
+    def _checked(self, tasks: Tasks) -> Tasks:
+        given = Tasks(*(part.to(self._last) for part in tasks))
+        require(len(given.width) == self.copies, f"{self.copies} tasks", f"{len(given.width)}", "one for each copy")
         wrong = (~allowed(given, self.config, self._obstacles)).nonzero()
         if len(wrong):
             row = int(wrong[0])

@@ -9,8 +9,8 @@ from torch import Tensor
 from tests.trainables.critic.environment.oracle import moved
 from trainables.critic.environment.collision import clearance, inside, keep_on_screen, slide
 from trainables.critic.environment.config import ReachingConfig
-from trainables.critic.environment.episodes import last_pixel
 from trainables.critic.environment.layouts import LAYOUTS, borders, rectangles
+from trainables.critic.environment.tasks import last_pixel
 
 WIDTH, HEIGHT = 320, 200
 BLOCK = torch.tensor([[100.0, 50.0, 200.0, 150.0]])

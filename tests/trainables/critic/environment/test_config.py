@@ -7,8 +7,8 @@ import torch
 
 from trainables.core.config import ConfigError, build
 from trainables.critic.environment.config import ReachingConfig
-from trainables.critic.environment.episodes import EpisodeSource
 from trainables.critic.environment.layouts import LAYOUTS, rectangles
+from trainables.critic.environment.tasks import TaskSource
 
 ON_SCREEN = "on 1920 x 1080 px; lower it"
 
@@ -24,11 +24,11 @@ def test_obstacles_lie_on_the_screen_and_their_sides_are_whole_pixels(layout: st
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("detour", [False, True])
-def test_every_layout_has_room_for_episodes(layout: str, detour: bool) -> None:
+def test_every_layout_has_room_for_tasks(layout: str, detour: bool) -> None:
     if detour and layout == "free":
         return
     config = ReachingConfig(layout=layout, detour=detour)
-    drawn = EpisodeSource(config, rectangles(layout, 1920, 1080), torch.Generator().manual_seed(0)).next(100)
+    drawn = TaskSource(config, rectangles(layout, 1920, 1080), torch.Generator().manual_seed(0)).next(100)
     assert len(drawn.width) == 100
 
 

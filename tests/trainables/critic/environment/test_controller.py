@@ -7,8 +7,8 @@ import torch
 
 from trainables.critic.environment.config import MotorConfig, ReachingConfig
 from trainables.critic.environment.controller import bell_shaped, proportional
-from trainables.critic.environment.episodes import Episodes
 from trainables.critic.environment.reaching import Reaching
+from trainables.critic.environment.tasks import Tasks
 
 COPIES = 1000
 CONTROLLERS = {"bell_shaped": bell_shaped, "proportional": proportional}
@@ -37,7 +37,7 @@ def test_the_maze_with_detours_is_not_solved_by_moving_straight() -> None:
 def test_the_speed_rises_and_falls_once_and_never_more_than_the_limit_above_the_last() -> None:
     motor = MotorConfig(noise=0.0)
     environment = Reaching(ReachingConfig(motor=motor), 1, torch.Generator())
-    environment.reset(Episodes(torch.tensor([[300.0, 300.0]]), torch.tensor([[1000.0, 600.0]]), torch.tensor([40.0])))
+    environment.reset(Tasks(torch.tensor([[300.0, 300.0]]), torch.tensor([[1000.0, 600.0]]), torch.tensor([40.0])))
     speeds = [0.0]
     while environment.episode == 0:
         environment.step(bell_shaped(environment.observation, motor))

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from trainables.critic.environment.config import MotorConfig, ReachingConfig
-from trainables.critic.environment.episodes import Episodes
 from trainables.critic.environment.motor import DT_S, action_of, expected_step, next_velocity, response
 from trainables.critic.environment.reaching import Reaching
+from trainables.critic.environment.tasks import Tasks
 
 MOTOR = MotorConfig()
 COPIES = 4000
@@ -24,7 +24,7 @@ def deviation(size: float, noise: float) -> float:
     config = ReachingConfig(motor=MotorConfig(noise=noise))
     centre = torch.tensor([[900.0, 500.0]]).expand(COPIES, -1)
     environment = Reaching(config, COPIES, seeded(int(100 * size)))
-    environment.reset(Episodes(centre, centre + 200.0, torch.full((COPIES,), 50.0)))
+    environment.reset(Tasks(centre, centre + 200.0, torch.full((COPIES,), 50.0)))
     action = torch.tensor([[0.6, -0.8]]).expand(COPIES, -1) * size
     environment.step(action)
     mean = response(config.motor) * config.motor.max_speed_px_s * action

@@ -12,9 +12,9 @@ from trainables.core.config import ConfigError
 from trainables.critic.environment.collision import inside
 from trainables.critic.environment.config import MotorConfig, ReachingConfig
 from trainables.critic.environment.controller import bell_shaped
-from trainables.critic.environment.episodes import Episodes
 from trainables.critic.environment.layouts import LAYOUTS, rectangles
 from trainables.critic.environment.reaching import Reaching, Step
+from trainables.critic.environment.tasks import Tasks
 
 QUIET = MotorConfig(noise=0.0)
 
@@ -131,9 +131,13 @@ def test_reward_is_of_the_state_after_the_step() -> None:
     assert differs > 50
 
 
-def test_success_is_six_steps_at_rest_in_the_target_in_a_row() -> None:
+NEXT_TO_TARGETS = ReachingConfig(max_steps=60, distance_px=(10.1, 10.6), target_width_px=(20.0, 20.0))
+
+
+@pytest.mark.parametrize("config", [ReachingConfig(max_steps=60), NEXT_TO_TARGETS], ids=["far", "next to the target"])
+def test_success_is_six_steps_at_rest_in_the_target_in_a_row(config: ReachingConfig) -> None:
     """In every copy and step: it ends by success exactly if the last six rewards of its episode are 1."""
-    rollout = wandering(Reaching(ReachingConfig(max_steps=60), 100, seeded(9)), 200, 0.08, 10)
+    rollout = wandering(Reaching(config, 100, seeded(9)), 200, 0.08, 10)
     rewards: dict[int, list[float]] = {}
     broken = successes = 0
     for step in rollout.steps:
@@ -158,8 +162,8 @@ def test_an_episode_without_success_is_truncated_after_its_steps() -> None:
         assert step.episode.tolist() == [row + 30 * ((at - 1) // 20) for row in range(30)]
 
 
-def given(goal: tuple[float, float] = (400.0, 300.0)) -> Episodes:
-    return Episodes(torch.tensor([[200.0, 300.0]]), torch.tensor([goal]), torch.tensor([60.0]))
+def given(goal: tuple[float, float] = (400.0, 300.0)) -> Tasks:
+    return Tasks(torch.tensor([[200.0, 300.0]]), torch.tensor([goal]), torch.tensor([60.0]))
 
 
 def steps_to_end(max_steps: int) -> tuple[int, Step]:
@@ -200,6 +204,16 @@ def test_no_transition_crosses_episodes() -> None:
     assert len(seen) > 200
 
 
+def test_a_new_episode_starts_at_rest_where_it_is_seen() -> None:
+    environment = Reaching(ReachingConfig(max_steps=6), 20, seeded(14))
+    for _ in range(5):
+        environment.step(torch.full((20, 2), 0.3))
+    assert (environment.velocity != 0.0).any()
+    environment.step(torch.full((20, 2), 0.3))
+    assert (environment.velocity == 0.0).all()
+    assert torch.equal(environment.observation.state[:, :2], environment.position.round())
+
+
 def test_what_was_returned_is_not_changed_by_later_steps() -> None:
     environment = Reaching(ReachingConfig(max_steps=10), 20, seeded(14))
     step = environment.step(torch.ones(20, 2))
@@ -213,8 +227,8 @@ def test_what_was_returned_is_not_changed_by_later_steps() -> None:
 def test_permuted_copies_give_permuted_results(layout: str) -> None:
     config, order = ReachingConfig(layout=layout), torch.randperm(200, generator=seeded(15))
     one, other = Reaching(config, 200, seeded(16)), Reaching(config, 200, seeded(17))
-    episodes = Episodes(one.position, one.observation.goal, one.observation.width)
-    other.reset(episodes.take(order))
+    tasks = Tasks(one.position, one.observation.goal, one.observation.width)
+    other.reset(tasks.take(order))
     random = seeded(18)
     for _ in range(40):
         action, eps = 2.0 * torch.rand(200, 2, generator=random) - 1.0, torch.randn(200, 2, generator=random)
@@ -257,12 +271,12 @@ def test_the_same_seed_gives_the_same_results_and_another_one_others(seed: int) 
         ((200, 300), (400, 300), 5000, "width=5000"),
     ],
 )
-def test_an_episode_without_a_place_is_one_line(
+def test_a_task_without_a_place_is_one_line(
     start: tuple[float, float], goal: tuple[float, float], width: float, shown: str
 ) -> None:
     environment = Reaching(ReachingConfig(layout="u_maze"), 1, seeded())
     with pytest.raises(ConfigError) as error:
-        environment.reset(Episodes(torch.tensor([start]), torch.tensor([goal]), torch.tensor([float(width)])))
+        environment.reset(Tasks(torch.tensor([start]), torch.tensor([goal]), torch.tensor([float(width)])))
     message = str(error.value)
     assert message.startswith(
         "expected a free start, and a target that lies on the screen, outside of obstacles and of the start, "
@@ -294,5 +308,5 @@ def test_a_wrong_number_is_one_line() -> None:
     environment = Reaching(ReachingConfig(), 2, seeded())
     with pytest.raises(ConfigError, match=r"^expected actions of shape \(2, 2\), but got shape \(3, 2\)$"):
         environment.step(torch.zeros(3, 2))
-    with pytest.raises(ConfigError, match=r"^expected 2 episodes, but got 1; one for each copy$"):
+    with pytest.raises(ConfigError, match=r"^expected 2 tasks, but got 1; one for each copy$"):
         environment.reset(given())

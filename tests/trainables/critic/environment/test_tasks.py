@@ -1,4 +1,4 @@
-"""Laws of drawn episodes: in their ranges, free by the definition in plain loops, uniform, in one order."""
+"""Laws of drawn tasks: in their ranges, free by the definition in plain loops, uniform, in one order."""
 
 import math
 
@@ -7,8 +7,8 @@ import torch
 
 from trainables.core.config import ConfigError
 from trainables.critic.environment.config import ReachingConfig
-from trainables.critic.environment.episodes import DRAWS, Episodes, EpisodeSource, allowed, draw
 from trainables.critic.environment.layouts import LAYOUTS, rectangles
+from trainables.critic.environment.tasks import DRAWS, Tasks, TaskSource, allowed, draw
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -16,7 +16,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def free(start: list[float], goal: list[float], width: float, sides: list[list[float]], config: ReachingConfig) -> bool:
-    """Return whether an episode has its place, by its definition."""
+    """Return whether a task has its place, by its definition."""
     radius = width / 2.0
     for axis, size in ((0, config.width_px), (1, config.height_px)):
         if not (0.0 <= start[axis] <= size - 1 and radius <= goal[axis] <= size - 1 - radius):
@@ -29,7 +29,7 @@ def free(start: list[float], goal: list[float], width: float, sides: list[list[f
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_allowed_episodes_are_those_of_the_definition(layout: str) -> None:
+def test_allowed_tasks_are_those_of_the_definition(layout: str) -> None:
     config = ReachingConfig(layout=layout, distance_px=(1.0, 900.0))
     sides = rectangles(layout, config.width_px, config.height_px)
     drawn = draw(config, 1500, seeded())
@@ -42,7 +42,7 @@ def test_allowed_episodes_are_those_of_the_definition(layout: str) -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_distances_and_widths_are_in_their_ranges(layout: str) -> None:
     config = ReachingConfig(layout=layout)
-    source = EpisodeSource(config, rectangles(layout, 1920, 1080), seeded())
+    source = TaskSource(config, rectangles(layout, 1920, 1080), seeded())
     start, goal, width = source.next(20_000)
     distance = (goal - start).norm(dim=1)
     assert float(distance.min()) == pytest.approx(30.0, abs=2.0)
@@ -55,7 +55,7 @@ def test_distances_and_widths_are_in_their_ranges(layout: str) -> None:
 def test_directions_are_uniform_where_there_is_room() -> None:
     """Rayleigh's test on short distances: the mean of n directions is longer than 4.5 / sqrt(2 n) once in 25,000."""
     config = ReachingConfig(distance_px=(30.0, 31.0), target_width_px=(1.0, 2.0))
-    start, goal, _ = EpisodeSource(config, rectangles("free", 1920, 1080), seeded(1)).next(5000)
+    start, goal, _ = TaskSource(config, rectangles("free", 1920, 1080), seeded(1)).next(5000)
     direction = (goal - start) / (goal - start).norm(dim=1, keepdim=True)
     assert float(direction.mean(dim=0).norm()) < 4.5 / math.sqrt(2 * 5000)
     right = direction[direction[:, 0] > -0.8]  # a fifth of the circle left out is found
@@ -66,7 +66,7 @@ def test_with_detours_the_straight_way_meets_an_obstacle() -> None:
     """By 2,000 points of the way in plain loops."""
     config = ReachingConfig(layout="u_maze", detour=True)
     sides = rectangles("u_maze", 1920, 1080)
-    start, goal, _ = EpisodeSource(config, sides, seeded(2)).next(200)
+    start, goal, _ = TaskSource(config, sides, seeded(2)).next(200)
     share = torch.linspace(0, 1, 2000)[:, None, None]
     points = start + share * (goal - start)
     [[left, top, right, bottom]] = sides.tolist()
@@ -74,12 +74,12 @@ def test_with_detours_the_straight_way_meets_an_obstacle() -> None:
     assert inside.any(dim=0).float().mean() > 0.98  # a corner that is met over less than half a pixel is missed
 
 
-def test_episodes_come_in_one_order_whatever_is_asked_for_at_once() -> None:
+def test_tasks_come_in_one_order_whatever_is_asked_for_at_once() -> None:
     config, sides = ReachingConfig(), rectangles("free", 1920, 1080)
-    one, other = (EpisodeSource(config, sides, seeded(3)) for _ in range(2))
+    one, other = (TaskSource(config, sides, seeded(3)) for _ in range(2))
     whole = one.next(2 * DRAWS)
     parts = [other.next(count) for count in (1, 0, 100, DRAWS, DRAWS - 101)]
-    for at, name in enumerate(Episodes._fields):
+    for at, name in enumerate(Tasks._fields):
         assert torch.equal(torch.cat([part[at] for part in parts]), whole[at]), name
     assert len(whole.start.unique(dim=0)) == 2 * DRAWS
 
@@ -87,7 +87,7 @@ def test_episodes_come_in_one_order_whatever_is_asked_for_at_once() -> None:
 def test_a_screen_without_room_is_one_line() -> None:
     config = ReachingConfig(width_px=110, height_px=110, target_width_px=(108.0, 109.0), distance_px=(60.0, 70.0))
     with pytest.raises(ConfigError) as error:
-        EpisodeSource(config, rectangles("free", 110, 110), seeded())
+        TaskSource(config, rectangles("free", 110, 110), seeded())
     assert str(error.value) == (
         "expected room for targets on the screen in 0.1% of the draws or more, but got 0.00% with layout=free, "
         "distance_px and target_width_px; lower them or take a larger screen"
