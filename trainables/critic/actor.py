@@ -13,7 +13,7 @@ so alpha grows while the entropy is below H. Goals are those of the critic's bat
 trajectories, rather than the targets of the episodes: the caller relabels them.
 
 References: Soft Actor-Critic Algorithms and Applications (Haarnoja et al., 2018), section 5 and appendix C,
-    arXiv:1812.05905; Contrastive Learning as Goal-Conditioned Reinforcement Learning (Eysenbach et al., 2022), eq. 7,
+    arXiv:1812.05905; Contrastive Learning as Goal-Conditioned Reinforcement Learning (Eysenbach et al., 2022),
     arXiv:2206.07568; 1000 Layer Networks for Self-Supervised RL (Wang et al., 2025), arXiv:2503.14858.
 """
 

@@ -20,7 +20,7 @@ References: Signal-dependent noise determines motor planning (Harris & Wolpert, 
     role of execution noise in movement variability (van Beers, Haggard & Wolpert, 2004), doi:10.1152/jn.00652.2003: its
     coefficient 0.103, applied per control step as in Reinforcement learning control of a biomechanical model of the
     upper extremity (Fischer et al., 2021), doi:10.1038/s41598-021-93760-1; Stochastic optimal control and estimation
-    methods adapted to the noise characteristics of the sensorimotor system (Todorov, 2005), section 7: muscles with a
+    methods adapted to the noise characteristics of the sensorimotor system (Todorov, 2005): muscles with a
     time constant of 40 ms.
 """
 
