@@ -1,0 +1,1 @@
+"""Goal-conditioned contrastive reinforcement learning on movements of the pointer."""

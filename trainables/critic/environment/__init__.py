@@ -1,0 +1,1 @@
+"""Reaching on a screen: the vectorised environment, its Gymnasium interface, and a scripted controller."""
