@@ -152,6 +152,7 @@ BEFORE_THE_SERVICE = (
     Run("python -m benchmarks.augmentations", "--seeds 1 --probes quadratic"),
     Run("python -m benchmarks.reach_environment", "--copies 64 --steps 5 --rounds 1"),
     Run("python -m benchmarks.suggestion", "--trials 12 --repeats 1"),
+    Run("python -m benchmarks.prepared_data", "--sizes 400"),
     Run("make tensorboard LOGDIR=results/diffusion/tensorboard", "--inspect"),
 )
 SERVICE = Run("python -m serve")
