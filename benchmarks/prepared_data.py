@@ -47,7 +47,7 @@ from trainables.training import metric_names as names
 ROWS = 10_000  # of a row group of the file
 RECORDER_MS = 8.0
 MOVEMENTS_OF_USER = 100
-STEPS = 40
+STEPS = 64  # of the batches of two parts
 POLL_S = 0.05
 MIB = 2**20
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical, concatenate, reobserve, with_deltas
 from trainables.data.config import CanonicalConfig, DataConfig
 from trainables.data.splits.data_splits import DataSplits
@@ -102,11 +103,15 @@ def test_the_distance_does_not_depend_on_other_samples(training: TrainingPaths) 
     assert torch.equal(together[3:4], nearest_distance(rows[3:4], training.paths))
 
 
-def test_among_many_the_nearest_is_the_same(training: TrainingPaths, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In blocks of 200, whose products are float32, as in one exact pass."""
+@pytest.mark.parametrize("columns", [200, 1024])
+def test_among_many_the_nearest_is_the_same(
+    columns: int, training: TrainingPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In blocks, whose products are float32, as in one exact pass; 1,024 are searched by groups."""
     rows = torch.cat([training.paths[::9] + 0.01 * torch.randn(len(training.paths[::9]), 1), training.paths[:5]])
     exact = nearest_distance(rows, training.paths)
     monkeypatch.setattr(memorisation, "EXACT", 200)
+    monkeypatch.setattr(memorisation, "COLUMNS", columns)
     torch.testing.assert_close(nearest_distance(rows, training.paths), exact, rtol=1e-6, atol=0.0)
     assert nearest_distance(rows, training.paths)[-5:].tolist() == [0.0] * 5
 
@@ -203,3 +208,11 @@ def test_positions_that_are_not_finite_are_refused(splits: DataSplits, spoilt: f
 def test_a_movement_without_steps_is_refused() -> None:
     with pytest.raises(ValueError, match="valid steps"):
         movement_paths(torch.zeros(1, 4, 2), torch.zeros(1, 4, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("shape", [(5, 512), (3, 4096), (4, 100), (2, 4095)])
+def test_the_smallest_by_groups_are_those_of_all_columns(shape: tuple[int, int]) -> None:
+    values = torch.randn(shape, generator=generator(0, "values"))
+    near, at = memorisation._smallest(values, 8)
+    assert torch.equal(near, values.topk(8, largest=False).values)
+    assert torch.equal(values.gather(1, at), near)
