@@ -142,16 +142,21 @@ class Buffer:
         rest = int(self.remaining[last])
         self.remaining[(last + 1 + torch.arange(rest)) % self.capacity] = 0
 
+    def require_batch(self, batch: int) -> None:
+        """Raise ConfigError unless there is a transition, and as many trajectories as a batch has rows."""
+        rows, found = self.found
+        require(len(rows) > 0, "a trajectory of two states or more", "trajectories of one state", "record longer ones")
+        law, remedy = "`batch_size <= trajectories`", "lower batch_size or give more recordings"
+        require(batch <= found, law, f"batch_size={batch}, trajectories={found}", remedy)
+
     def sample(self, batch: int, gamma: float, random: torch.Generator, *, goal_velocity: bool = False) -> Transitions:
         """Return transitions drawn uniformly over all that have a later state, each with a goal (`steps_ahead`).
 
         Raises:
             ConfigError: No transition has a later state, or there are fewer trajectories than rows of the batch.
         """
-        rows, found = self.found
-        require(len(rows) > 0, "a trajectory of two states or more", "trajectories of one state", "record longer ones")
-        law, remedy = "`batch_size <= trajectories`", "lower batch_size or give more recordings"
-        require(batch <= found, law, f"batch_size={batch}, trajectories={found}", remedy)
+        self.require_batch(batch)
+        rows, _ = self.found
         row = rows[torch.randint(len(rows), (batch,), generator=random)]
         u = torch.rand(batch, dtype=torch.float64, generator=random)
         ahead = steps_ahead(u, self.remaining[row], gamma)
