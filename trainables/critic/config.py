@@ -61,7 +61,7 @@ class CriticLossConfig:
 class CriticOptimConfig:
     """Adam with linear warm-up and cosine decay, and the average of the weights."""
 
-    lr: PositiveFloat = 3e-4  # peak learning rate
+    lr: PositiveFloat = 1e-3  # peak learning rate
     warmup_steps: NonNegativeInt = 50  # steps over which the learning rate rises linearly to its peak
     final_lr_share: Share = 0.05  # learning rate of the last step over its peak
     grad_clip: PositiveFloat = 10.0  # largest norm of the gradient; longer ones are scaled down to it

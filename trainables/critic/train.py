@@ -104,8 +104,8 @@ def optimise(state: State, config: CriticConfig, drawn: Transitions, worker: Wor
     """
     total = config.epochs * config.steps_per_epoch
     set_learning_rate(state.optimizer, learning_rate(state.step, total, config.optim))
-    embeddings = embed(state.parallel, drawn, worker)
-    negative = negative_mask(drawn.trajectory, drawn.goal, config.tolerance_px).to(worker.device)
+    embeddings, trajectory, goal = embed(state.parallel, drawn, worker)
+    negative = negative_mask(trajectory, goal, config.tolerance_px)
     f = SIMILARITIES[config.model.similarity](*embeddings) / config.loss.temperature
     loss = LOSSES[config.loss.name](f, negative, config.loss.penalty)
     if not math.isfinite(loss.item()):
@@ -120,11 +120,13 @@ def optimise(state: State, config: CriticConfig, drawn: Transitions, worker: Wor
     return {names.TRAIN_LOSS: loss.item(), **found, **norms(embeddings), names.TRAIN_GRADIENT_NORM: norm.item()}
 
 
-def embed(network: nn.Module, drawn: Transitions, worker: Worker) -> Embeddings:
-    """Return the embeddings of the whole batch, those of this worker's rows from its own network."""
+def embed(network: nn.Module, drawn: Transitions, worker: Worker) -> tuple[Embeddings, Tensor, Tensor]:
+    """Return the embeddings, trajectories and goals of the batch; each worker embeds its own rows, and has all."""
     rows = slice(worker.rank, None, worker.world_size)
-    own = (part[rows].to(worker.device) for part in (drawn.state, drawn.action, drawn.goal))
-    return Embeddings(*gather(*network(*own)))
+    parts = (drawn.state, drawn.action, drawn.goal, drawn.trajectory)
+    state, action, goal, trajectory = (part[rows].to(worker.device) for part in parts)
+    phi, psi, trajectory, goal = gather(*network(state, action, goal), trajectory, goal)
+    return Embeddings(phi, psi), trajectory, goal
 
 
 @torch.no_grad()

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.critic.config import LOSS_NAMES
 from trainables.critic.losses import LOSSES, credit, diagnostics, forward
 
 B, PENALTY = 9, 0.1
@@ -52,10 +51,6 @@ def test_each_loss_is_that_of_a_loop_over_pairs(name: str, penalty: float) -> No
     }
     assert float(LOSSES[name](f, negative, penalty)) == pytest.approx(expected[name], abs=1e-12)
     assert len({round(value, 6) for value in expected.values()}) == 4
-
-
-def test_the_names_of_the_configuration_are_those_of_the_functions() -> None:
-    assert tuple(LOSSES) == LOSS_NAMES
 
 
 @pytest.mark.parametrize("name", LOSSES)

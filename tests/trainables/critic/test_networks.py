@@ -45,7 +45,7 @@ def test_a_depth_out_of_range_is_refused(depth: int) -> None:
 def test_weights_are_uniform_with_variance_one_over_fan_in() -> None:
     torch.manual_seed(0)
     for dense in dense_layers(ResidualNetwork(6, replace(SMALL, width=256))):
-        weight, bound = dense.weight, math.sqrt(3 / dense.in_features)
+        weight, bound = dense.weight.detach(), math.sqrt(3 / dense.in_features)
         assert float(weight.abs().max()) <= bound
         assert float(weight.abs().max()) > 0.95 * bound
         n = weight.numel()  # the variance of a square of a uniform number is 4/45 bound^4: 5 standard deviations
@@ -103,7 +103,7 @@ def test_recomputed_activations_give_the_same_gradients() -> None:
         torch.testing.assert_close(one, other)
 
 
-def trained_loss(depth: int, steps: int, *, whole: bool, width: int) -> tuple[list[float], bool]:
+def trained_loss(depth: int, steps: int, *, whole: bool, width: int, rows: int = 512) -> tuple[list[float], bool]:
     """InfoNCE over steps on a task that distance solves, and whether all gradients were finite.
 
     The goal is the state plus noise, so that a critic that learns has much less than log 512.
@@ -114,9 +114,9 @@ def trained_loss(depth: int, steps: int, *, whole: bool, width: int) -> tuple[li
     optimizer = torch.optim.Adam([p for net in nets for p in net.parameters()], lr=3e-4)
     random, losses, finite = torch.Generator().manual_seed(1), [], True
     for _ in range(steps):
-        x = torch.randn(512, 2, generator=random)
-        goal = x + 0.05 * torch.randn(512, 2, generator=random)
-        loss = forward(l2(nets[0](x), nets[1](goal)), ~torch.eye(512, dtype=torch.bool), 0.0)
+        x = torch.randn(rows, 2, generator=random)
+        goal = x + 0.05 * torch.randn(rows, 2, generator=random)
+        loss = forward(l2(nets[0](x), nets[1](goal)), ~torch.eye(rows, dtype=torch.bool), 0.0)
         optimizer.zero_grad()
         loss.backward()
         gradients = [p.grad for net in nets for p in net.parameters() if p.grad is not None]
@@ -142,7 +142,7 @@ def test_depth_256_without_identity_and_norm_does_not_learn() -> None:
 @pytest.mark.heavy
 @pytest.mark.parametrize("depth", [256, 1024])
 def test_deep_critics_keep_finite_losses_and_gradients_for_100_steps(depth: int) -> None:
-    losses, finite = trained_loss(depth, 100, whole=True, width=16)
+    losses, finite = trained_loss(depth, 100, whole=True, width=16, rows=32)
     assert finite
     assert all(map(math.isfinite, losses))
     assert losses[-1] < losses[0]

@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-from trainables.critic.config import SIMILARITY_NAMES
 from trainables.critic.similarity import EPS, SIMILARITIES, l2
 
 
@@ -23,10 +22,6 @@ def test_each_similarity_is_that_of_a_loop_over_pairs(name: str) -> None:
     found = SIMILARITIES[name](phi, psi)
     expected = [[by_pair(name, a, b) for b in psi.tolist()] for a in phi.tolist()]
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=1e-9, atol=1e-9)
-
-
-def test_the_names_of_the_configuration_are_those_of_the_functions() -> None:
-    assert tuple(SIMILARITIES) == SIMILARITY_NAMES
 
 
 @pytest.mark.parametrize("name", SIMILARITIES)

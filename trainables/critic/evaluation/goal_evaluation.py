@@ -55,6 +55,11 @@ class GoalEvaluation:
 
     sources: Mapping[str, SourceScores]
 
+    def by_source(self) -> Mapping[str, "GoalEvaluation"]:
+        """Return the evaluation of each of several sources alone; none of one source."""
+        several = len(self.sources) > 1
+        return {source: GoalEvaluation({source: scores}) for source, scores in self.sources.items() if several}
+
     @property
     def owners(self) -> tuple[str, ...]:
         """User of each row."""

@@ -44,7 +44,7 @@ def shortfall(evaluation: GoalEvaluation) -> float:
 
 def shortfall_by_source(evaluation: GoalEvaluation) -> Mapping[str, float]:
     """Return the shortfall of each of several sources."""
-    return _by_source(evaluation, VAL_GOAL_SHORTFALL, lambda scores: scores.shortfall(slice(None)))
+    return {of_source(VAL_GOAL_SHORTFALL, source): one.shortfall() for source, one in evaluation.by_source().items()}
 
 
 def shortfall_per_user(evaluation: GoalEvaluation) -> Callable[[Any], float]:
@@ -60,17 +60,12 @@ def _score(name: str, direction: str, description: str, **more: Any) -> Metric[A
         return evaluation.mean(score)
 
     def by_source(evaluation: GoalEvaluation) -> Mapping[str, float]:
-        return _by_source(evaluation, name, lambda scores: scores.mean(score, slice(None)))
+        return {of_source(name, source): one.mean(score) for source, one in evaluation.by_source().items()}
 
     def per_user(evaluation: GoalEvaluation) -> Callable[[Any], float]:
         return evaluation.statistic(score)
 
     return Metric(name, direction, description, compute=compute, breakdown=by_source, per_user=per_user, **more)
-
-
-def _by_source(evaluation: GoalEvaluation, name: str, of: Callable[[Any], float]) -> dict[str, float]:
-    several = len(evaluation.sources) > 1
-    return {of_source(name, source): of(scores) for source, scores in evaluation.sources.items() if several}
 
 
 CRITIC = MetricSet(
