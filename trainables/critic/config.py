@@ -23,6 +23,7 @@ DEEPEST = 1024
 SIMILARITY_NAMES = ("l2", "dot", "cosine")  # the keys of `trainables.critic.similarity.SIMILARITIES`
 LOSS_NAMES = ("forward", "backward", "symmetric", "binary")  # the keys of `trainables.critic.losses.LOSSES`
 BatchSize = Annotated[int, Range(ge=2)]
+Gamma = Annotated[float, Range(gt=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ class CriticEvaluationConfig:
     # pairs of a batch; in a source with fewer movements as many as it has
     batch_size: BatchSize = 512
     batches: PositiveInt = 8  # batches of each source
+    # discount of the evaluated goals, whichever is trained with, so that trials of a study have the same ones
+    gamma: Gamma = 0.99
     seed: AnyInt = 20240  # seed of transitions and goals: common to all trials of a study
 
     def __post_init__(self) -> None:
@@ -92,7 +95,7 @@ class CriticConfig:
     epochs: PositiveInt = 6  # epochs of the run, each followed by an evaluation
     steps_per_epoch: PositiveInt = 250  # optimiser steps per epoch
     batch_size: BatchSize = 512  # transitions per optimiser step, of all workers together
-    gamma: Annotated[float, Range(gt=0, le=1)] = 0.99  # discount of goals per step of 1/60 s; 1: uniform to the end
+    gamma: Gamma = 0.99  # discount of goals per step of 1/60 s; 1: uniform to the end
     goal_velocity: bool = False  # whether a goal has a velocity beside its position
     # goals of other movements that are no further away, in px, are no negatives; readings of one point on a grid of
     # whole pixels lie up to sqrt(2) px apart

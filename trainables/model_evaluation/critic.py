@@ -65,7 +65,7 @@ def source_results(found: Sequence[GoalEvaluation], splits: DataSplits, split: s
 def validator_of(config: CriticConfig, split: str, seed: int) -> Validator:
     """Return the validator of a split under a seed; critics that differ in their networks alone share it."""
     asked = replace(config.evaluation, seed=seed)
-    drawn = ("data", "gamma", "goal_velocity", "tolerance_px")
+    drawn = ("data", "goal_velocity", "tolerance_px")
     return _validator(CriticConfig(evaluation=asked, **{name: getattr(config, name) for name in drawn}), split)
 
 

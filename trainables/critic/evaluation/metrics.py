@@ -84,7 +84,7 @@ CRITIC = MetricSet(
         _score(
             VAL_GOAL_LOSS,
             MINIMISED,
-            "InfoNCE of the critic in nats, at temperature 1 and without penalty; log of the batch size: chance.",
+            "InfoNCE of the critic in nats, without the penalty; the logarithm of the batch size: chance.",
             title="InfoNCE",
             digits=3,
             range=NOT_NEGATIVE,

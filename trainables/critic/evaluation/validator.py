@@ -98,7 +98,7 @@ def _drawn(
 def _stream(buffer: Buffer, rows: int, config: CriticConfig, *stream: str) -> Iterator[Transitions]:
     random = generator(config.evaluation.seed, "goals", *stream)
     for _ in range(config.evaluation.batches):
-        yield buffer.sample(rows, config.gamma, random, goal_velocity=config.goal_velocity)
+        yield buffer.sample(rows, config.evaluation.gamma, random, goal_velocity=config.goal_velocity)
 
 
 def _of_source(movements: Canonical, source: str) -> Canonical:
