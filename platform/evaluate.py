@@ -81,7 +81,9 @@ def command_of(kind: str) -> Command:
     return replace(own.command, module="platform.evaluate", about=ABOUT, refused={**own.command.refused, **refused})
 
 
-COMMAND, DETECTOR_COMMAND, CRITIC_COMMAND = map(command_of, EVALUATIONS)
+COMMAND = command_of("generator")
+DETECTOR_COMMAND = command_of("detector")
+CRITIC_COMMAND = command_of("critic")
 
 
 def main(arguments: Sequence[str]) -> int:

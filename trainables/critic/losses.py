@@ -78,23 +78,28 @@ def credit(f: Float[Tensor, "B B"], negative: Bool[Tensor, "B B"]) -> Float[Tens
 
     A constant f thus has the accuracy of chance, 1 / (1 + number of counted negatives).
     """
-    of_row, own = counted(f, negative), f.diagonal()[:, None]
-    best, tied = (of_row <= own).all(dim=1), (of_row == own).sum(dim=1)
-    return best.double() / tied
+    return _credit(counted(f, negative))
 
 
 @torch.no_grad()
 def diagnostics(f: Float[Tensor, "B B"], negative: Bool[Tensor, "B B"]) -> Diagnostics:
     """Return accuracy, mean f of both kinds of pairs, log-sum-exp and masked share of a batch."""
-    negative = negative & ~_diagonal(f)
-    pairs, off = negative.sum(), len(f) * (len(f) - 1)
+    of_row, positive = counted(f, negative), f.diagonal()
+    pairs, off = negative.sum() - negative.diagonal().sum(), len(f) * (len(f) - 1)
+    total = (f * negative).sum() - (positive * negative.diagonal()).sum()
     return Diagnostics(
-        credit(f, negative).mean().to(f.dtype),
-        f.diagonal().mean(),
-        f.masked_fill(~negative, 0.0).sum() / pairs.clamp(min=1),
-        counted(f, negative).logsumexp(dim=1).mean(),
+        _credit(of_row).mean().to(f.dtype),
+        positive.mean(),
+        total / pairs.clamp(min=1),
+        of_row.logsumexp(dim=1).mean(),
         1.0 - pairs / off,
     )
+
+
+def _credit(of_row: Float[Tensor, "B B"]) -> Float[Tensor, "B"]:
+    own = of_row.diagonal()[:, None]
+    best, tied = (of_row <= own).all(dim=1), (of_row == own).sum(dim=1)
+    return best.double() / tied
 
 
 def _diagonal(f: Float[Tensor, "B B"]) -> Bool[Tensor, "B B"]:

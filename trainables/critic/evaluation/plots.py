@@ -50,4 +50,4 @@ def _plot_map(axis: Axes, critic: Critic, movement: Canonical) -> None:
     axis.set_title(f"f towards the goal, {float(movement.distance_px):.0f} px")
     axis.set_xlabel("x in px from the start")
     axis.figure.colorbar(image, ax=axis, shrink=0.8)
-    axis.legend(frameon=False, loc="upper left")
+    axis.legend(frameon=False, loc="upper left", labelcolor="white")
