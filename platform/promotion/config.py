@@ -33,9 +33,8 @@ class PromoteConfig:
     trial: Annotated[int, Range(ge=FIRST)] = FIRST  # number of the challenger's trial; -1: the leaderboard's first
     ckpt: str = ""  # checkpoint folder of the challenger, in place of a trial
     split: Annotated[str, Choice(EVALUATION_SPLITS)] = HOLDOUT  # split that both are evaluated on
-    eval_seeds: PositiveInt = (
-        3  # samples per movement, each from other noise; of a detector: sets of bots; of a critic: sets of goals
-    )
+    # samples per movement, each from other noise; of a detector: sets of bots; of a critic: sets of goals
+    eval_seeds: PositiveInt = 3
     seed: AnyInt = 0  # seed of both evaluations; that of a study reuses the holdout evaluation of its leaderboard
     confidence: Confidence = 0.95  # confidence of the one-sided bounds
     holdout_budget: PositiveInt = 32  # holdout evaluations of the same data, of all studies and promotions
