@@ -21,6 +21,7 @@ from trainables.critic.episodes import Episodes
 from trainables.critic.networks import Scale
 from trainables.critic.state import initial_state
 from trainables.critic.train import DIAGNOSTICS, epochs, optimise, scale_of
+from trainables.data.config import DataConfig
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from trainables.training.trainable import Epoch, TrainingDivergedError
@@ -152,6 +153,16 @@ def test_a_checkpoint_of_another_run_is_refused(uncut: Run, tmp_path: Path) -> N
 def test_a_batch_larger_than_the_training_movements_is_refused_before_any_training() -> None:
     with pytest.raises(ConfigError, match=r"^expected `batch_size <= trajectories`, but got batch_size=4000, traj"):
         next(epochs(replace(TINY, batch_size=4000)))
+
+
+def test_recordings_of_one_step_alone_are_refused_in_one_line(tmp_path: Path) -> None:
+    rows = [f"{t},{10 + t + user},{20},u{user},{n}" for user in range(30) for n in range(4) for t in (0, 16)]
+    (tmp_path / "short.csv").write_text("\n".join(["t_ms,x,y,user,session", *rows]) + "\n")
+    config = replace(TINY, data=DataConfig(source="table", path=str(tmp_path / "short.csv")))
+    with pytest.raises(
+        ConfigError, match=r"^expected `users of the train split >= 1`, .* with 0 usable movements; [^\n]*$"
+    ):
+        next(epochs(config))
 
 
 def test_a_batch_that_workers_cannot_share_equally_is_refused() -> None:

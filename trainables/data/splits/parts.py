@@ -80,7 +80,7 @@ def written_parts(recordings: Sequence[Recording], config: CanonicalConfig, fold
         folder: Gets a folder for each part.
     """
     parts = [recordings[first : first + MOVEMENTS] for first in range(0, len(recordings), MOVEMENTS)]
-    jobs = min(len(parts), len(os.sched_getaffinity(0)))
+    jobs = max(min(len(parts), len(os.sched_getaffinity(0))), 1)
     pool = Parallel(n_jobs=jobs, return_as="generator")
     yield from pool(delayed(write_part)(part, config, folder / str(number)) for number, part in enumerate(parts))
 
