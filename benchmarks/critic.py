@@ -59,7 +59,7 @@ def sampling_rate(buffer: Buffer, batch: int, repeats: int) -> float:
 def flops(batch: int, config: CriticModelConfig) -> int:
     """Return the multiplications and additions of the matrix products of a step: three times the forward pass's."""
     width, outputs = config.width, config.embedding_dim
-    inputs = (STATE + ACTION) + POSITION
+    inputs = ((STATE + ACTION) + POSITION) * (1 + 2 * config.frequencies)
     hidden = inputs * width + 2 * (config.depth * width * width + width * outputs)
     return 3 * 2 * (batch * hidden + batch * batch * outputs)
 

@@ -2,11 +2,15 @@
 
     Dense -> LayerNorm -> Swish, then depth / 4 blocks of four times that with an identity around, then Dense
 
+Inputs are standardised, and each stands beside its sines and cosines at octaves of frequencies: a network of a few
+coordinates learns their coarse structure first and the fine one, which parts goals that lie close, late.
+
 Weights are uniform with variance 1 / fan-in (LeCun), biases 0. The identity and the norm are what lets the depth grow;
 both can be left out, to show what becomes of a deep network without them.
 
 References: 1000 Layer Networks for Self-Supervised RL (Wang et al., 2025), section 3, arXiv:2503.14858. Efficient
-BackProp (LeCun et al., 1998), section 4.6.
+BackProp (LeCun et al., 1998), section 4.6. Fourier Features Let Networks Learn High Frequency Functions in Low
+Dimensional Domains (Tancik et al., 2020), section 4, arXiv:2006.10739.
 """
 
 import math
@@ -78,8 +82,10 @@ class CriticNetwork(nn.Module):
 
     def __init__(self, config: CriticModelConfig, scale: Scale, *, goal_velocity: bool) -> None:
         super().__init__()
-        self.phi = ResidualNetwork(STATE + ACTION, config)
-        self.psi = ResidualNetwork(STATE if goal_velocity else POSITION, config)
+        self.frequencies = config.frequencies
+        columns = 1 + 2 * config.frequencies  # of each input
+        self.phi = ResidualNetwork((STATE + ACTION) * columns, config)
+        self.psi = ResidualNetwork((STATE if goal_velocity else POSITION) * columns, config)
         for name, tensor in scale._asdict().items():
             self.register_buffer(name, tensor.clone())
 
@@ -92,14 +98,22 @@ class CriticNetwork(nn.Module):
     def embed(self, state: Float[Tensor, "B 4"], action: Float[Tensor, "B 2"]) -> Float[Tensor, "B D"]:
         """Return phi."""
         own = (state - self.state_mean) / self.state_std, (action - self.action_mean) / self.action_std
-        phi: Tensor = self.phi(torch.cat(own, dim=1))
+        phi: Tensor = self.phi(with_waves(torch.cat(own, dim=1), self.frequencies))
         return phi
 
     def embed_goal(self, goal: Float[Tensor, "B G"]) -> Float[Tensor, "B D"]:
         """Return psi."""
         columns = goal.shape[1]
-        psi: Tensor = self.psi((goal - self.state_mean[:columns]) / self.state_std[:columns])
+        own = (goal - self.state_mean[:columns]) / self.state_std[:columns]
+        psi: Tensor = self.psi(with_waves(own, self.frequencies))
         return psi
+
+
+def with_waves(x: Float[Tensor, "B I"], frequencies: int) -> Float[Tensor, "B J"]:
+    """Return x, then sin(2^k x) and cos(2^k x) of each column for k = 0 ... frequencies - 1."""
+    octaves = 2.0 ** torch.arange(frequencies, dtype=x.dtype, device=x.device)
+    angles = (x[:, :, None] * octaves).flatten(1)
+    return torch.cat([x, angles.sin(), angles.cos()], dim=1)
 
 
 def _layer(inputs: int, width: int, norm: bool) -> nn.Sequential:

@@ -40,9 +40,10 @@ def metrics_by_seed(checkpoint: Path, record: Mapping[str, Any], split: str, see
 
 
 def metrics_by_user(evaluation: GoalEvaluation, users: Sequence[str]) -> dict[str, JackknifeEstimate]:
-    """Return every metric with and without each user."""
+    """Return every metric with and without each user; without one alone there is nothing left."""
+    left_out = users if len(users) > 1 else ()
     return {
-        metric.name: jackknife(metric.per_user(evaluation), evaluation.owners, users)
+        metric.name: jackknife(metric.per_user(evaluation), evaluation.owners, left_out)
         for metric in CRITIC.metrics
         if metric.per_user is not None
     }

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from trainables.core.config import ConfigError
 from trainables.critic.config import CriticModelConfig
 from trainables.critic.losses import forward
-from trainables.critic.networks import CriticNetwork, ResidualNetwork, Scale
+from trainables.critic.networks import CriticNetwork, ResidualNetwork, Scale, with_waves
 from trainables.critic.similarity import l2
 
 SMALL = CriticModelConfig(depth=8, width=16, embedding_dim=8)
@@ -89,6 +89,15 @@ def test_inputs_are_standardised_by_statistics_that_are_part_of_the_state() -> N
     assert {"state_mean", "state_std", "action_mean", "action_std"} <= set(network.state_dict())
 
 
+def test_waves_are_sines_and_cosines_of_octaves_of_each_column() -> None:
+    x = torch.randn(3, 2, dtype=torch.float64)
+    found = with_waves(x, 3)
+    for row, values in zip(x.tolist(), found.tolist(), strict=True):
+        angles = [value * 2**k for value in row for k in range(3)]
+        assert values == pytest.approx([*row, *map(math.sin, angles), *map(math.cos, angles)])
+    assert torch.equal(with_waves(x, 0), x)
+
+
 def test_recomputed_activations_give_the_same_gradients() -> None:
     gradients = []
     for above in (4, 8):
@@ -111,7 +120,7 @@ def trained_loss(depth: int, steps: int, *, whole: bool, width: int, rows: int =
     torch.manual_seed(0)
     config = CriticModelConfig(depth=depth, width=width, embedding_dim=16)
     nets = [ResidualNetwork(2, config, residual=whole, norm=whole) for _ in range(2)]
-    optimizer = torch.optim.Adam([p for net in nets for p in net.parameters()], lr=3e-4)
+    optimizer = torch.optim.Adam([p for net in nets for p in net.parameters()], lr=3e-4, fused=True)
     random, losses, finite = torch.Generator().manual_seed(1), [], True
     for _ in range(steps):
         x = torch.randn(rows, 2, generator=random)

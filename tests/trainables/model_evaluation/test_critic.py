@@ -82,6 +82,13 @@ def test_several_sources_have_results_of_their_own_users() -> None:
     assert found["a"].metrics[VAL_GOAL_ACCURACY].value == pytest.approx(alone["a"].value)
 
 
+def test_of_one_user_alone_there_is_a_value_and_no_interval() -> None:
+    alone = GoalEvaluation({"a": of_source(3, 1)})
+    found = metrics_by_user(alone, ["user 1 0"])[VAL_GOAL_ACCURACY]
+    assert found.without == ()
+    assert found.value == alone.mean("critic")
+
+
 def test_the_report_has_intervals_a_table_and_a_plot(
     trained: tuple[Path, dict[str, float]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
