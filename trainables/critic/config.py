@@ -35,9 +35,9 @@ class CriticModelConfig:
     width: PositiveInt = 256  # width of the hidden layers
     embedding_dim: PositiveInt = 64  # width of the embeddings
     similarity: Annotated[str, Choice(SIMILARITY_NAMES)] = "l2"  # f of two embeddings; l2: minus their distance
-    # octaves of sines and cosines beside each standardised input, of wavelengths from 2 pi down to 2 pi / 2^(n - 1); a
-    # plain network of coordinates takes several times the steps to tell goals a few px apart; 0: the inputs alone
-    frequencies: Annotated[int, Range(ge=0, le=12)] = 6
+    # octaves of sines and cosines beside each standardised input, of wavelengths from 2 pi down to 2 pi / 2^(n - 1); 0:
+    # the inputs alone. With 25,000 movements 6 are worth six times the steps, with the 1,513 default ones they overfit
+    frequencies: Annotated[int, Range(ge=0, le=12)] = 0
     # depth above which a block's activations are computed again in the backward pass: memory for a third more time
     checkpoint_above: PositiveInt = 64
 
@@ -65,7 +65,7 @@ class CriticLossConfig:
 class CriticOptimConfig:
     """Adam with linear warm-up and cosine decay, and the average of the weights."""
 
-    lr: PositiveFloat = 2e-3  # peak learning rate
+    lr: PositiveFloat = 1e-3  # peak learning rate
     warmup_steps: NonNegativeInt = 50  # steps over which the learning rate rises linearly to its peak
     final_lr_share: Share = 0.05  # learning rate of the last step over its peak
     grad_clip: PositiveFloat = 10.0  # largest norm of the gradient; longer ones are scaled down to it
