@@ -1,32 +1,35 @@
-"""`python -m platform.evaluate`: evaluate a checkpoint by its kind, generator or detector, or any file of samples.
+"""`python -m platform.evaluate`: evaluate a checkpoint by its kind, or any file of samples.
 
     python -m platform.evaluate ckpt=FOLDER
     python -m platform.evaluate samples=FILE.parquet split=test
 
 A generator's samples are compared with held-out users (`trainables.model_evaluation.evaluate_generator`); a detector is
-evaluated on users and bots outside its training, and gets its model card (`trainables.detector.evaluate`). Both import
-torch when the work begins, so that `--help` starts without it.
+evaluated on users and bots outside its training, and gets its model card (`trainables.detector.evaluate`); a critic is
+compared with distance and extrapolation (`trainables.model_evaluation.evaluate_critic`). They import torch when the
+work begins, so that `--help` starts without it.
 """
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from trainables.core.cli import run
 from trainables.core.command import Command, Request
 from trainables.core.config import build
+from trainables.critic.evaluation.config import CriticEvaluationCommand
 from trainables.detector import evaluate as detector
 from trainables.detector.evaluation.config import DetectorEvaluationCommand
 from trainables.eval import diffusion_eval as generator
+from trainables.model_evaluation import evaluate_critic as critic
 from trainables.model_evaluation.config import EvalConfig
 from trainables.training.checkpoint_record import CheckpointError, load_record
 
 ABOUT = """
 Evaluate a checkpoint of any kind, or a file of samples, on users outside its training.
 
-  python -m platform.evaluate ckpt=FOLDER                                   a generator, or a detector with its card
+  python -m platform.evaluate ckpt=FOLDER                                   a generator, a detector, a critic
   python -m platform.evaluate ckpt=FOLDER metrics=[c2st,mmd,prd,kinematics,spectra]
   python -m platform.evaluate ckpt=FOLDER crossfit=5                        five models, to evaluate all users
   python -m platform.evaluate ckpt=FOLDER bots=bots.parquet users=users.parquet          a detector on your recordings
@@ -35,7 +38,7 @@ Evaluate a checkpoint of any kind, or a file of samples, on users outside its tr
   python -m platform.evaluate samples=FILE.parquet split=test               movements made elsewhere
   python -m platform.evaluate samples=[A.parquet,B.parquet] split=test      files side by side, with their differences
 
-The keys are those of a generator or of a detector, whichever ckpt holds; `--help ckpt=FOLDER` prints them.
+The keys are those of a generator, a detector or a critic, whichever ckpt holds; `--help ckpt=FOLDER` prints them.
 """
 
 
@@ -44,26 +47,52 @@ def keys_of(config: type[Any]) -> frozenset[str]:
     return frozenset(field.name for field in fields(config))
 
 
-def command_of(own: Command, config: type[Any], kind: str, other: type[Any], other_kind: str) -> Command:
-    """Return the command for one kind, which refuses the keys that the other kind alone has."""
-    foreign = keys_of(other) - keys_of(config)
-    line = "`{{argument}}`: `{key}` is for {other}, but this is the evaluation of {kind}; leave it out"
-    refused = {f"{key}=": line.format(key=key, other=other_kind, kind=kind) for key in foreign}
-    return replace(own, module="platform.evaluate", about=ABOUT, refused={**own.refused, **refused})
+@dataclass(frozen=True)
+class Evaluation:
+    """The evaluation of one kind.
+
+    Attributes:
+        command: Its own command.
+        config: Configuration of that command.
+        name: As it is called in a refusal, in the singular and in the plural.
+    """
+
+    command: Command
+    config: type[Any]
+    name: tuple[str, str]
 
 
-COMMAND = command_of(generator.COMMAND, EvalConfig, "a generator or a file", DetectorEvaluationCommand, "detectors")
-DETECTOR_COMMAND = command_of(
-    detector.COMMAND, DetectorEvaluationCommand, "a detector", EvalConfig, "generators and files"
-)
+EVALUATIONS: Mapping[str, Evaluation] = {
+    "generator": Evaluation(generator.COMMAND, EvalConfig, ("a generator or a file", "generators and files")),
+    "detector": Evaluation(detector.COMMAND, DetectorEvaluationCommand, ("a detector", "detectors")),
+    "critic": Evaluation(critic.COMMAND, CriticEvaluationCommand, ("a critic", "critics")),
+}
+
+
+def command_of(kind: str) -> Command:
+    """Return the command for one kind, which refuses the keys that other kinds alone have."""
+    own = EVALUATIONS[kind]
+    line = "`{{argument}}`: `{key}` is for {others}, but this is the evaluation of {kind}; leave it out"
+    refused = {
+        f"{key}=": line.format(key=key, others=other.name[1], kind=own.name[0])
+        for other in EVALUATIONS.values()
+        for key in sorted(keys_of(other.config) - keys_of(own.config))
+    }
+    return replace(own.command, module="platform.evaluate", about=ABOUT, refused={**own.command.refused, **refused})
+
+
+COMMAND = command_of("generator")
+DETECTOR_COMMAND = command_of("detector")
+CRITIC_COMMAND = command_of("critic")
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the evaluation of the kind that `ckpt` holds; returns the exit code."""
-    command: Command = COMMAND
-    work: Callable[[Request], int] = generator.main
-    if holds_detector(arguments):
-        command, work = DETECTOR_COMMAND, evaluate_detector
+    commands: Mapping[str, tuple[Command, Callable[[Request], int]]] = {
+        "detector": (DETECTOR_COMMAND, evaluate_detector),
+        "critic": (CRITIC_COMMAND, critic.main),
+    }
+    command, work = commands.get(kind_of(arguments), (COMMAND, generator.main))
     return run(command, work, arguments)
 
 
@@ -77,13 +106,13 @@ def evaluate_detector(request: Request) -> int:
     return leave_one_source_out(config)
 
 
-def holds_detector(arguments: Sequence[str]) -> bool:
-    """Whether `ckpt` of the command line is the checkpoint of a detector; errors of one are reported later."""
+def kind_of(arguments: Sequence[str]) -> str:
+    """Return the kind of the checkpoint that `ckpt` of the command line names; empty where none can be read."""
     given = [argument.removeprefix("ckpt=") for argument in arguments if argument.startswith("ckpt=")]
     try:
-        return bool(given) and load_record(Path(given[-1])).get("kind") == "detector"
-    except CheckpointError:
-        return False
+        return str(load_record(Path(given[-1])).get("kind")) if given else ""
+    except CheckpointError:  # reported later
+        return ""
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Search spaces by name: the parameters that may vary in a sweep, each with its distribution; data, no code."""
 
+from search_spaces.critic import SPACE as CRITIC
 from search_spaces.detector import SPACE as DETECTOR
 from search_spaces.diffusion import SPACE as DIFFUSION
 from search_spaces.diffusion_ranking_loss import SPACE as DIFFUSION_RANKING_LOSS
@@ -13,4 +14,5 @@ SPACES: dict[str, Space] = {
     "gan": GAN,
     "diffusion_ranking_loss": DIFFUSION_RANKING_LOSS,
     "detector": DETECTOR,
+    "critic": CRITIC,
 }

@@ -10,6 +10,8 @@ from platform.study.samplers import SAMPLERS as STUDY_SAMPLERS
 from trainables.contrastive.negatives import SOURCES
 from trainables.contrastive.ranking import NORMALISATIONS, RANKING_LOSSES
 from trainables.critic.environment.layouts import LAYOUTS
+from trainables.critic.losses import LOSSES
+from trainables.critic.similarity import SIMILARITIES
 from trainables.data.readers.recordings import READERS
 from trainables.data.readers.times import MS_PER_UNIT
 from trainables.data.representation import REPRESENTATIONS
@@ -24,6 +26,8 @@ from trainables.physical.minimum_jerk import GENERATORS
 CHOICES: dict[str, Iterable[str]] = {
     "platform.study.config.SAMPLER_NAMES": STUDY_SAMPLERS,
     "trainables.critic.environment.config.LAYOUT_NAMES": LAYOUTS,
+    "trainables.critic.config.LOSS_NAMES": LOSSES,
+    "trainables.critic.config.SIMILARITY_NAMES": SIMILARITIES,
     "trainables.data.config.FORMS": REPRESENTATIONS,
     "trainables.data.config.SOURCE_NAMES": READERS,
     "trainables.data.config.TIME_UNIT_NAMES": MS_PER_UNIT,

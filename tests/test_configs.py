@@ -20,6 +20,7 @@ from serve.settings import ServeConfig
 from trainables.core.cli import parse
 from trainables.core.command import CONFIGS, Command, Request
 from trainables.core.config import build, plain
+from trainables.critic.evaluation.config import CriticEvaluationCommand
 from trainables.detector import export, leave_one_out
 from trainables.detector.config import ExportConfig
 from trainables.detector.evaluation.config import DetectorEvaluationCommand
@@ -67,6 +68,10 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
         evaluate.DETECTOR_COMMAND,
         lambda request: build(DetectorEvaluationCommand, request.config),
     ),
+    "critic/evaluate": (
+        evaluate.CRITIC_COMMAND,
+        lambda request: build(CriticEvaluationCommand, request.config),
+    ),
     "detector/export": (export.COMMAND, lambda request: build(ExportConfig, request.config)),
     "detector/leave_one_out": (leave_one_out.COMMAND, leave_one_out.configs),
     "serve": (launch.COMMAND, lambda request: build(ServeConfig, request.config)),
@@ -77,7 +82,7 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
         lambda request: build(EvalConfig, request.config),
     ),
 }
-OF_A_CHECKPOINT = ("diffusion/sample", "diffusion/eval", "detector/export", "detector/evaluate")
+OF_A_CHECKPOINT = ("diffusion/sample", "diffusion/eval", "detector/export", "detector/evaluate", "critic/evaluate")
 FILES = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.rglob("*.yaml"))
 
 

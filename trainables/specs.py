@@ -1,11 +1,12 @@
 """The one list of trainables, by name; none of them is imported further than its configuration."""
 
+from trainables.critic.spec import SPEC as CRITIC
 from trainables.detector.spec import SPEC as DETECTOR
 from trainables.diffusion.spec import SPEC as DIFFUSION
 from trainables.gan.spec import SPEC as GAN
 from trainables.training.trainable import TrainableSpec
 
-TRAINABLES: dict[str, TrainableSpec] = {spec.name: spec for spec in (DIFFUSION, GAN, DETECTOR)}
+TRAINABLES: dict[str, TrainableSpec] = {spec.name: spec for spec in (DIFFUSION, GAN, DETECTOR, CRITIC)}
 
 
 def described() -> str:

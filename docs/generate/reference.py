@@ -30,6 +30,7 @@ PUBLIC = {
         "trainables.diffusion.api.load_generator",
         "trainables.gan.api.load_gan",
     ),
+    "Critics": ("trainables.critic.api.load_critic", "trainables.critic.api.Critic"),
     "Detectors": ("trainables.detector.api.load_trained_detector", "trainables.detector.api.Detector"),
     "Two-sample metrics": (
         "trainables.eval.two_sample.c2st.c2st",

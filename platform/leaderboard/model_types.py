@@ -13,7 +13,12 @@ from platform.leaderboard.archive import VALIDATION
 from platform.leaderboard.leaderboard import intervals
 from platform.leaderboard.reference import Reference
 from trainables.core.config import build
+from trainables.critic.api import load_critic
+from trainables.critic.evaluation.plots import plot_value_maps
+from trainables.critic.spec import CRITIC_TYPE
 from trainables.data.canonical import Canonical, reobserve
+from trainables.data.config import DataConfig
+from trainables.data.splits.loading import load_splits
 from trainables.data.users import effective_users
 from trainables.detector.api import load_trained_detector
 from trainables.detector.config import DetectorConfig
@@ -72,6 +77,12 @@ def plot_scores(checkpoint: Path, config: Any, evaluation: EvaluationResult | No
     plot_overview(scores.human, bots, scores.unseen, scores.fpr, intervals(evaluation), pictures / "detection.png")
 
 
+def plot_values(checkpoint: Path, config: Any, evaluation: EvaluationResult | None, pictures: Path) -> None:
+    """Plot maps of a critic's values around the ends of validation movements."""
+    data = build(DataConfig, load_record(checkpoint)["config"]["data"])
+    plot_value_maps(load_critic(checkpoint), load_splits(data)[VALIDATION], pictures / "values.png")
+
+
 def sampling(checkpoint: Path) -> Callable[[Canonical], object]:
     """Samples under the conditions of movements."""
     return partial(load_generator(checkpoint).sample_matching, seed=0)
@@ -82,8 +93,14 @@ def scoring(checkpoint: Path) -> Callable[[Canonical], object]:
     return load_detector(checkpoint).score
 
 
+def values_along(checkpoint: Path) -> Callable[[Canonical], object]:
+    """Values of the steps of movements towards their ends."""
+    return load_critic(checkpoint).along
+
+
 MODEL_FUNCTIONS: Mapping[str, ModelFunctions] = {
     GENERATOR.name: ModelFunctions(reference_scores, plot_samples, sampling),
     DETECTOR.name: ModelFunctions(None, plot_scores, scoring),
+    CRITIC_TYPE.name: ModelFunctions(None, plot_values, values_along),
 }
 """Name of a type of model -> its functions; models of another type are neither re-evaluated nor plotted."""

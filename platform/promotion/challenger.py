@@ -53,7 +53,7 @@ def of_checkpoint(folder: Path) -> Challenger:
     missing = [key for key in ("kind", "config", "data_sha256") if key not in record]
     if missing:
         raise CheckpointError(
-            f"{folder}: expected a checkpoint of a generator or detector, but the record lacks {', '.join(missing)}"
+            f"{folder}: expected a checkpoint of a trained model, but the record lacks {', '.join(missing)}"
         )
     if record["kind"] not in TRAINABLES:
         known = " or ".join(f"`{name}`" for name in TRAINABLES)

@@ -12,7 +12,7 @@ freedom),
 and the challenger's own figures keep their limits. All must hold: of an intersection-union test each part is made at
 the level of the whole, and none is corrected for the number of parts. An excess below zero is luck, so that a champion
 who stands there cannot be improved on; nor can one that misses nothing. Where there is no champion, the limits
-alone decide. The limits and margins of generators stand here, those of detectors in `platform.promotion.detector_rule`.
+alone decide. The limits and margins of generators stand here, those of detectors and critics in modules beside.
 
 References: Multiparameter Hypothesis Testing and Acceptance Sampling (Berger, 1982), theorem 1.
 """
@@ -237,7 +237,9 @@ def _paired(
     if champion is None:
         return
     headline, margins = METRIC_SETS[challenger.kind].headline, rule.margins.figures
-    yield _check(headline, "champion", ">", METRICS[headline].chance or 0.0, _value(champion, headline))
+    best = METRICS[headline].chance
+    best = METRICS[headline].range[0] if best is None else best
+    yield _check(headline, "champion", ">", best, _value(champion, headline))
     bound = f"upper {100 * rule.confidence:g} % bound of"
     for name, sign, margin in [(headline, "<", 0.0), *((name, "<=", margin) for name, margin in margins.items())]:
         worsening = "challenger - champion" if _minimised(name) else "champion - challenger"

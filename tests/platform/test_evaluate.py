@@ -29,9 +29,9 @@ def test_it_is_the_same_command_under_the_platforms_name(capsys: pytest.CaptureF
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A checkpoint's record per kind; nothing of it is trained."""
     place = tmp_path_factory.mktemp("checkpoints")
-    for kind in ("gan", "detector"):
+    for kind in ("gan", "detector", "critic"):
         save_checkpoint(place / kind, {}, {"kind": kind})
-    return {kind: place / kind for kind in ("gan", "detector")}
+    return {kind: place / kind for kind in ("gan", "detector", "critic")}
 
 
 def test_the_kind_of_the_checkpoint_chooses_the_evaluation(
@@ -46,12 +46,13 @@ def test_the_kind_of_the_checkpoint_chooses_the_evaluation(
 
         return work
 
-    for name in ("generator", "detector"):
+    for name in ("generator", "detector", "critic"):
         monkeypatch.setattr(getattr(evaluate, name), "main", stand_in(name))
     for given in (f"ckpt={folders['gan']}", f"ckpt={folders['detector']}", f"samples={tmp_path}/file.npy"):
         assert evaluate.main([given]) == 0
     assert evaluate.main([f"ckpt={folders['gan']}", f"ckpt={folders['detector']}"]) == 0  # of two the last counts
-    assert called == ["generator", "detector", "generator", "detector"]
+    assert evaluate.main([f"ckpt={folders['critic']}"]) == 0
+    assert called == ["generator", "detector", "generator", "detector", "critic"]
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,10 @@ def test_the_kind_of_the_checkpoint_chooses_the_evaluation(
         ("detector", "metrics=[mmd]"),
         ("detector", "sampling.eta=1"),
         ("detector", "val_split=f.csv"),
+        ("detector", "eval_seeds=2"),
+        ("critic", "metrics=[mmd]"),
+        ("critic", "bots=b.parquet"),
+        ("gan", "eval_seeds=2"),
     ],
 )
 def test_a_key_of_the_other_kind_is_refused_in_one_line(

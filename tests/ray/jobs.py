@@ -26,6 +26,15 @@ TINY: dict[str, dict[str, Any]] = {
         "negatives.alpha": 0.2,
         "optim.warmup_steps": 0,
     },
+    "critic": {
+        "model.depth": 4,
+        "model.width": 32,
+        "model.embedding_dim": 16,
+        "steps_per_epoch": 12,
+        "batch_size": 64,
+        "evaluation.batches": 1,
+        "optim.warmup_steps": 0,
+    },
 }
 
 

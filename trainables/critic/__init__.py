@@ -1,1 +1,1 @@
-"""Goal-conditioned contrastive reinforcement learning on movements of the pointer."""
+"""Contrastive reinforcement learning on cursor movement: which positions a step leads to, by a critic of embeddings."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from trainables.core.config import ConfigError, build, require
 from trainables.core.threads import threads
+from trainables.critic.spec import CRITIC_TYPE
 from trainables.data.config import EVALUATION_SPLITS, DataConfig
 from trainables.data.readers.recordings import RecordingError
 from trainables.data.splits.loading import load_splits
@@ -19,7 +20,7 @@ from trainables.detector.spec import DETECTOR
 from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.eval.intervals.jackknife import mean
 from trainables.generation.model_type import GENERATOR
-from trainables.model_evaluation import detector, generator
+from trainables.model_evaluation import critic, detector, generator
 from trainables.model_evaluation.result import EvaluationResult, MetricsBySeed
 from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import CheckpointError, load_record
@@ -28,6 +29,7 @@ from trainables.training.checkpoint_record import require_same_data
 EVALUATORS: dict[str, Callable[[Path, Mapping[str, Any], str, Sequence[int]], MetricsBySeed]] = {
     GENERATOR.name: generator.metrics_by_seed,
     DETECTOR.name: detector.metrics_by_seed,
+    CRITIC_TYPE.name: critic.metrics_by_seed,
 }
 """Type of a model -> function that computes its metrics."""
 

@@ -1,0 +1,49 @@
+"""Similarities against loops over pairs, and their gradients where embeddings are equal."""
+
+import math
+
+import pytest
+import torch
+
+from trainables.critic.similarity import EPS, SIMILARITIES, l2
+
+
+def by_pair(name: str, a: list[float], b: list[float]) -> float:
+    product = math.fsum(x * y for x, y in zip(a, b, strict=True))
+    norms = [math.sqrt(math.fsum(x * x for x in one)) for one in (a, b)]
+    distance = -math.sqrt(math.fsum((x - y) ** 2 for x, y in zip(a, b, strict=True)) + EPS)
+    return {"l2": distance, "dot": product, "cosine": product / (norms[0] * norms[1])}[name]
+
+
+@pytest.mark.parametrize("name", SIMILARITIES)
+def test_each_similarity_is_that_of_a_loop_over_pairs(name: str) -> None:
+    random = torch.Generator().manual_seed(0)
+    phi, psi = (torch.randn(n, 7, generator=random, dtype=torch.float64) + 3 for n in (6, 5))
+    found = SIMILARITIES[name](phi, psi)
+    expected = [[by_pair(name, a, b) for b in psi.tolist()] for a in phi.tolist()]
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", SIMILARITIES)
+@pytest.mark.parametrize("offset", [0.0, 30.0])
+def test_the_gradient_is_finite_where_embeddings_are_equal(name: str, offset: float) -> None:
+    psi = torch.randn(6, 8, generator=torch.Generator().manual_seed(1)) + offset
+    psi[1] = psi[0]
+    phi = psi.clone().requires_grad_()
+    SIMILARITIES[name](phi, psi).logsumexp(dim=1).sum().backward()
+    assert phi.grad is not None
+    assert bool(phi.grad.isfinite().all())
+
+
+def test_a_root_without_the_small_term_would_have_no_gradient_there() -> None:
+    phi = torch.zeros(1, 2, requires_grad=True)
+    (phi - torch.zeros(1, 2)).square().sum().sqrt().backward()
+    assert phi.grad is not None
+    assert bool(phi.grad.isnan().all())
+
+
+def test_long_embeddings_keep_their_small_distances() -> None:
+    """In float32, 100 from the origin and 0.01 apart, of which the square about the origin has no digit."""
+    apart = torch.full((4, 16), 0.0025)
+    found = l2(apart + 25.0, torch.full((4, 16), 25.0))
+    torch.testing.assert_close(found, torch.full((4, 4), -math.sqrt(1e-4 + EPS)), rtol=0.02, atol=0.0)
