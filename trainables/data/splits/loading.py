@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from trainables.core.config import plain, with_absolute_paths
+from trainables.core.config import plain, require, with_absolute_paths
 from trainables.data.canonical import TENSORS, Canonical
 from trainables.data.config import DataConfig
 from trainables.data.readers.left_out import LeftOut
@@ -48,12 +48,13 @@ def load_splits(config: DataConfig) -> DataSplits:
 
 def _prepare(config: DataConfig, writer: Writer) -> Mapping[str, Any]:
     """Write the splits of a configuration and return their account."""
-    left_out = LeftOut.of(config)
+    left_out, before = LeftOut.of(config), _states(config)
     written = written_groups(data_pieces(config), left_out, config.canonical, writer.folder / PARTS)
     groups = list(shown(written, config, "preparing"))
     left_out.require_known(
         *(frozenset().union(*(getattr(group, names) for group in groups)) for names in ("sources", "users"))
     )
+    _require_same(before, _states(config))
     parts = [part for group in groups for part in group.parts]
     kept = _added(part.kept for part in parts)
     usable = _usable(parts)
@@ -81,6 +82,18 @@ def _prepare(config: DataConfig, writer: Writer) -> Mapping[str, Any]:
         "movements": {name: len(split) for name, split in splits.items()},
         "code": code_sha256(CODE),
     }
+
+
+def _states(config: DataConfig) -> dict[Path, tuple[int, int]]:
+    """Return size and time of change of each file that is read."""
+    return {file: (state.st_size, state.st_mtime_ns) for file in files_of(config) for state in [file.stat()]}
+
+
+def _require_same(before: Mapping[Path, tuple[int, int]], after: Mapping[Path, tuple[int, int]]) -> None:
+    """Raise ConfigError for a file that changed while it was read: the key of the set is of what it was before."""
+    changed = sorted(str(file) for file, _ in before.items() ^ after.items())
+    law = "recordings that stay as they are while they are read"
+    require(not changed, law, f"{', '.join(changed[:1])}, which changed", "start again when it is written")
 
 
 def _summed(counts: Iterable[Mapping[str, int]]) -> Counter[str]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -290,3 +291,21 @@ def test_a_source_that_is_left_out_is_known_from_all_groups(table: Path) -> None
         load_splits(DataConfig(sources=sources, leave_out=("three",)))
     with pytest.raises(ConfigError, match="a source that is not left out"):
         load_splits(DataConfig(sources=sources, leave_out=("one", "two")))
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused_and_nothing_is_kept(
+    table: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = parts.write_part
+
+    def written_into(*given: Any) -> parts.Part:
+        with table.open("ab") as file:
+            file.write(b"more")
+        return write(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(parts, "write_part", written_into)
+        law = rf"while they are read, but got {table}, which changed; start again when it is written"
+        with pytest.raises(ConfigError, match=law):
+            reloaded(table)
+    assert not sets(store)
