@@ -259,9 +259,9 @@ def test_other_data_than_todays_are_refused(untrained_gan: Path, tmp_path: Path)
 
 
 def test_try_evaluate_returns_the_reason_instead_of_raising(untrained_gan: Path, tmp_path: Path) -> None:
-    found = try_evaluate(altered(untrained_gan, tmp_path, kind="critic"), "validation", [1])
+    found = try_evaluate(altered(untrained_gan, tmp_path, kind="painter"), "validation", [1])
     assert isinstance(found, str)
-    assert all(kind in found for kind in (*TRAINABLES, "critic"))
+    assert all(kind in found for kind in (*TRAINABLES, "painter"))
     assert "\n" not in found
     assert isinstance(try_evaluate(untrained_gan, "validation", [1]), EvaluationResult)
 
