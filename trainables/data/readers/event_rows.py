@@ -32,7 +32,7 @@ class EventRows:
     stamps: FloatArray  # [P] in the unit of the file
     x: FloatArray  # [P] px
     y: FloatArray  # [P] px
-    target: FloatArray | None = None  # [P, 3] px: x, y and width (NaN where unknown); another one begins a movement
+    target: FloatArray | None = None  # [P, 3] px: x, y and width, NaN where unknown; another one begins a movement
     by_touch: BoolArray | None = None  # [P] None where the recorder does not say so
     others: IntArray | None = None  # [P] events before a move that are none; another number begins a movement
 
@@ -68,7 +68,8 @@ def _breaks(rows: EventRows, order: IntArray) -> BoolArray:
     """[P] Whether target, pointer or number of other events differ from those of the event before, in `order`."""
     is_break = np.zeros(len(order), dtype=np.bool_)
     if rows.target is not None:
-        is_break[1:] |= (np.diff(np.nan_to_num(rows.target[order]), axis=0) != 0).any(axis=1)  # no width is 0
+        here, before = rows.target[order][1:], rows.target[order][:-1]
+        is_break[1:] |= ((here != before) & ~(np.isnan(here) & np.isnan(before))).any(axis=1)
     for column in (rows.by_touch, rows.others):
         if column is not None:
             is_break[1:] |= column[order][1:] != column[order][:-1]

@@ -13,6 +13,7 @@ Where a file does not name the user or the session, the folder that it lies in i
 """
 
 import gzip
+import os
 import zipfile
 import zlib
 from collections import Counter
@@ -71,6 +72,11 @@ class InputFile:
         return self.path.is_file() and not self.path.name.lower().endswith(COMPRESSED)
 
     @property
+    def is_member(self) -> bool:
+        """Whether it lies in an archive."""
+        return any(part.suffix.lower() in FOLDERS for part in self.path.parents)
+
+    @property
     def user(self) -> str:
         """The user where the file names none."""
         return self.folder or self.stem
@@ -106,7 +112,19 @@ def file_of(path: Path) -> InputFile:
     """
     if not path.exists():
         raise RecordingError(f"{path}: no such file or folder")
-    return InputFile(path, "", stem_of(path.name), path.read_bytes, path.stat().st_size, alone=True)
+    return InputFile(path, "", stem_of(path.name), path.read_bytes, state_of(path).st_size, alone=True)
+
+
+def state_of(file: Path) -> os.stat_result:
+    """Return the state of a file; raises RecordingError where it cannot be read."""
+    try:
+        return file.stat()
+    except OSError as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> RecordingError:
+    return RecordingError(f"{path}: cannot be read: {error}; check that it is there and that you may read it")
 
 
 def all_files(path: Path) -> list[InputFile]:
@@ -140,7 +158,9 @@ def files_of(path: Path | None, source: str, suffixes: Sequence[str], pattern: s
     known = Counter(file.suffix for file in found if file.suffix in {*suffixes, *RECORDING_SUFFIXES})
     if len(known) > 1:
         got = ", ".join(f"{count} {suffix}" for suffix, count in sorted(known.items()))
-        remedy = f"name those of one kind, as path='{_folder_of(path)}/**/*{min(known)}'"
+        packed = any(file.is_member for file in found)
+        one_kind = f"name those of one kind, as path='{_folder_of(path)}/**/*{min(known)}'"
+        remedy = "unpack the archive and name those of one kind" if packed else one_kind
         raise RecordingError(f"{path}: expected recordings of one suffix {_place(path)}, but got {got}; {remedy}")
     return _required(path, chosen, " or ".join(suffixes))
 
@@ -148,13 +168,33 @@ def files_of(path: Path | None, source: str, suffixes: Sequence[str], pattern: s
 def paths_of(path: Path) -> list[Path]:
     """Return the files on the disk behind a path, archives as they are; none where there is nothing."""
     if path.is_dir():
-        below = sorted(path.rglob("*"))
-    elif path.exists():
-        below = [path]
-    else:
-        root = _folder_of(path)
-        below = sorted(root.glob(str(path.relative_to(root)))) if WILDCARDS & set(str(path)) else []
-    return [file for file in below if file.is_file()]
+        return _walk(path)
+    return [path] if path.exists() else _matches(path)
+
+
+def _walk(folder: Path) -> list[Path]:
+    """Return all files below a folder in the order of their names.
+
+    Raises:
+        RecordingError: A folder below it cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise _unreadable(Path(error.filename or folder), error) from error
+
+    found = (Path(where) / name for where, _, names in os.walk(folder, onerror=refuse) for name in names)
+    return sorted(file for file in found if file.is_file())
+
+
+def _matches(path: Path) -> list[Path]:
+    """Return the files that match a glob in the order of their names; none where it is no glob."""
+    if not WILDCARDS & set(str(path)):
+        return []
+    root = _folder_of(path)
+    pattern = str(path.relative_to(root))
+    if "**" in pattern:
+        _walk(root)  # a folder that cannot be read would be passed over
+    return sorted(file for file in root.glob(pattern) if file.is_file())
 
 
 def _required(path: Path, files: list[InputFile], wanted: str) -> list[InputFile]:
@@ -170,15 +210,14 @@ def _place(path: Path) -> str:
 def _inside(path: Path) -> Iterator[InputFile]:
     """Yield all files of a folder, an archive or a glob in the order of their names."""
     if path.is_dir():
-        yield from _below(path, sorted(file for file in path.rglob("*") if file.is_file()))
+        yield from _below(path, _walk(path))
     elif path.exists():
         yield from _members(path)
     elif WILDCARDS & set(str(path)):
-        root = _folder_of(path)
-        matches = sorted(file for file in root.glob(str(path.relative_to(root))) if file.is_file())
+        matches = _matches(path)
         if not matches:
             raise RecordingError(f"{path}: no file matches this glob; correct `path`")
-        yield from _below(root, matches)
+        yield from _below(_folder_of(path), matches)
     else:
         raise RecordingError(f"{path}: no such file or folder")
 
@@ -189,7 +228,7 @@ def _below(root: Path, files: Sequence[Path]) -> Iterator[InputFile]:
             yield from _members(file)
         else:
             folder = file.parent.name if file.parent != root else ""
-            yield InputFile(file, folder, root.resolve().name, file.read_bytes, file.stat().st_size)
+            yield InputFile(file, folder, root.resolve().name, file.read_bytes, state_of(file).st_size)
 
 
 def _members(archive: Path) -> Iterator[InputFile]:

@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trainables.data.config import PART
 from trainables.data.readers.cleaning import (
     CLOCK_BACK,
     EDGE,
@@ -38,7 +39,7 @@ from trainables.data.readers.rows import error_at, numbered
 from trainables.data.readers.segment import DEFAULT_RULE, MovementRule, beginning
 from trainables.data.readers.stream import aim_at
 from trainables.data.readers.table_columns import SIGNAL, names_of, targets_of
-from trainables.data.readers.times import to_ms
+from trainables.data.readers.times import in_ms, require_unit
 
 TOO_SHORT = "fewer than 2 points"
 DEFAULT_OPTIONS = ReaderOptions()
@@ -62,16 +63,21 @@ class RowPart:
     screens: FloatArray
 
 
-def screens_of_rows(file: InputFile, tables: Iterable[pa.Table]) -> FloatArray:
+def screens_of_rows(file: InputFile, tables: Iterable[pa.Table], options: ReaderOptions) -> FloatArray:
     """Return the screen of each row of a table that comes in parts [N, 4]: the edges that its session reaches.
 
     Raises:
-        RecordingError: Lists of unequal length, a value that is no finite number, or an empty name, with its row.
+        RecordingError: Lists of unequal length, a value that is no finite number, or an empty name, with its row; or
+            times of another unit, by the first `PART` rows, however the table comes.
     """
     names, extremes, first_row = [], [], 1
     for table in tables:
         owners = names_of(file, _other_columns(file.path, table, first_row))
-        x, y, bounds = _signal(file.path, table, first_row)[1:]
+        stamps, x, y, bounds = _signal(file.path, table, first_row)
+        if first_row == 1:
+            of_first = int(bounds[min(PART, len(owners))])
+            rows = np.repeat(np.arange(len(owners)), np.diff(bounds))[:of_first]
+            require_unit(file.path, stamps[:of_first], np.diff(rows) == 0, options.time_unit)
         names.append(owners)
         extremes.append(extremes_of(x, y, bounds))
         first_row += len(owners)
@@ -91,7 +97,7 @@ def read_movement_rows(
         RecordingError: Lists of unequal length, a value that is no finite number, times of another unit or, in samples,
             a time that decreases.
     """
-    return read_row_part(file, RowPart(table, 1, screens_of_rows(file, [table])), options, rule)
+    return read_row_part(file, RowPart(table, 1, screens_of_rows(file, [table], options)), options, rule)
 
 
 def read_row_part(file: InputFile, part: RowPart, options: ReaderOptions, rule: MovementRule) -> RecordingSet:
@@ -102,7 +108,7 @@ def read_row_part(file: InputFile, part: RowPart, options: ReaderOptions, rule: 
     stamps, x, y, bounds = _signal(path, part.table, part.first_row)
     rows = np.repeat(frame.index.to_numpy(), np.diff(bounds))
     together = np.diff(rows) == 0
-    t_ms = to_ms(path, stamps, together, options.time_unit)
+    t_ms = in_ms(stamps, options.time_unit)
     if not rule.recorded:
         require_non_decreasing(path, t_ms, together, rows, "movement")
     movements = _Movements(t_ms, x, y, bounds, owners, target)
@@ -230,10 +236,11 @@ def _lists(path: Path, table: pa.Table, column: str, first_row: int) -> _Lists:
     if values.null_count:
         row = int(np.argmax(pc.is_null(values).to_numpy())) + first_row
         raise error_at(path, row, f"expected `{column}` to be a list, but got nothing")
-    try:
-        flat = pc.list_flatten(values).cast(pa.float64())
-    except pa.ArrowException:
-        raise RecordingError(f"{path}: expected `{column}` to hold lists of numbers, but got {values.type}") from None
+    kind = values.type.value_type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+        law = f"expected `{column}` to hold lists of numbers"
+        raise RecordingError(f"{path}: {law}, but got {values.type}; write numbers")
+    flat = pc.list_flatten(values).cast(pa.float64(), safe=False)  # nanoseconds since 1970 to 256 ns
     return _Lists(pc.list_value_length(values).to_numpy().astype(np.int64), flat.to_numpy())
 
 

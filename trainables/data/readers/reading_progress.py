@@ -1,16 +1,15 @@
 """Progress of the reading of many recordings: a bar on a terminal, else one line at its begin."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from trainables.data.config import DataConfig
-from trainables.data.readers.files import paths_of
+from trainables.data.readers.files import state_of
 from trainables.data.readers.recording_set import RecordingSet
-from trainables.data.readers.recordings import data_pieces
+from trainables.data.readers.recordings import data_files, data_pieces
 
 LARGE_BYTES = 64 * 2**20  # of files; less is read within seconds
 
@@ -39,7 +38,7 @@ def shown(parts: Iterable[T], config: DataConfig, verb: str) -> Iterator[T]:
     Args:
         verb: What is done with them.
     """
-    total = sum(file.stat().st_size for file in files_of(config))
+    total = sum(state_of(file).st_size for file in data_files(config))
     if total < LARGE_BYTES:
         yield from parts
         return
@@ -54,8 +53,3 @@ def shown(parts: Iterable[T], config: DataConfig, verb: str) -> Iterator[T]:
         for part in parts:
             progress.advance(task, part.stored)
             yield part
-
-
-def files_of(config: DataConfig) -> list[Path]:
-    """Return the files that a configuration reads: none for embedded recordings, all below a folder."""
-    return [file for path in config.paths for file in paths_of(path)]

@@ -23,6 +23,7 @@ from pathlib import Path
 from trainables.core.config import require
 from trainables.data.config import DataConfig, SourceConfig
 from trainables.data.readers.cursory import CURSORY_READER
+from trainables.data.readers.files import paths_of
 from trainables.data.readers.formats.events import EVENTS_READER
 from trainables.data.readers.formats.jspsych import JSPSYCH_READER
 from trainables.data.readers.formats.mousetracker import MOUSETRACKER_READER
@@ -98,6 +99,15 @@ def read_data(config: DataConfig) -> RecordingSet:
     found, left_out = read_all(data_pieces(config)), LeftOut.of(config)
     left_out.require_known(*({getattr(one, name) for one in found.recordings} for name in ("source", "user")))
     return left_out.without(found)
+
+
+def data_files(config: DataConfig) -> list[Path]:
+    """Return the files that a configuration reads: none for embedded recordings, all below a folder.
+
+    Raises:
+        RecordingError: A folder cannot be read.
+    """
+    return [file for path in config.paths for file in paths_of(path)]
 
 
 def data_pieces(config: DataConfig) -> Iterator[Piece]:

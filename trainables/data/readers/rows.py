@@ -142,7 +142,7 @@ def numbered(path: Path, frame: pd.DataFrame, first_row: int) -> pd.DataFrame:
     Raises:
         RecordingError: there are no rows.
     """
-    if frame.empty:
+    if not len(frame):
         raise RecordingError(f"{path}: the file holds no rows")
     return frame.set_axis(pd.RangeIndex(first_row, first_row + len(frame)), axis=0)
 
@@ -189,11 +189,17 @@ def texts(path: Path, frame: pd.DataFrame, column: str) -> pd.Series:
     Raises:
         RecordingError: the first empty value, with its row.
     """
-    missing = frame[column].isna().to_numpy()
+    found = frame[column].astype(str)
+    missing = (frame[column].isna() | (found == "")).to_numpy()
     if missing.any():
         law = f"expected a value of `{column}`, but got nothing; fill it in or remove the row"
         raise error_at(path, int(frame.index[int(np.argmax(missing))]), law)
-    return frame[column].astype(str)
+    return found
+
+
+def reason_of(error: Exception) -> str:
+    """Return the first line of an error of a library, or its kind where it has none."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _without_empty_end(frame: pd.DataFrame) -> pd.DataFrame:

@@ -29,7 +29,7 @@ class Stream:
     source: str
     user: str
     session: str
-    target: FloatArray | None = None  # [P, 3] px: x, y and width (NaN where unknown), constant between breaks
+    target: FloatArray | None = None  # [P, 3] px: x, y and width, NaN where unknown, constant between breaks
     by_touch: npt.NDArray[np.bool_] | None = None  # [P] of a finger or pen; None where the recorder does not say so
     repaired_events: Mapping[str, int] = field(default_factory=dict)  # what was left out on the way here
 
@@ -84,4 +84,6 @@ def aim_at(target: FloatArray | None, row: int) -> tuple[tuple[float, float] | N
     if target is None:
         return None, None
     x, y, width_px = target[row].tolist()
+    if math.isnan(x):
+        return None, None
     return (x, y), None if math.isnan(width_px) else width_px

@@ -1,8 +1,8 @@
 """Tables of one's own: CSV, Parquet or JSON lines by suffix, in one of two forms.
 
-- One row per event: `t_ms, x, y, user, session`. The rows of one user and session, in the file's order, are a stream;
-  it is cut into movements (see `segment`), also where the target changes. Streams may be interleaved. A session that
-  was sampled too slowly is dropped as a whole and counted.
+- One row per event: `t_ms, x, y, user, session`. The rows of one user and session, in the order of a file, are a
+  stream; it is cut into movements (see `segment`), also where the target changes. Streams may be interleaved. A
+  session that was sampled too slowly is dropped as a whole and counted.
 - One row per movement (Parquet, JSON lines): `t_ms, x, y` are lists. Such movements are segmented already, see
   `movement_rows`. A Parquet file of them is read `PART` rows at a time, whatever its size; any other file as a
   whole.
@@ -44,6 +44,7 @@ from trainables.data.readers.rows import (
     numbered,
     numbers,
     read_csv,
+    reason_of,
     require_columns,
     require_distinct,
 )
@@ -93,7 +94,7 @@ def _pieces_of_rows(
     file: InputFile, parquet: pq.ParquetFile, options: ReaderOptions, rule: MovementRule
 ) -> Iterator[Piece]:
     """Yield the rows of a table of movements, `PART` at a time, each with the screen of its session."""
-    first_row, screens = 1, screens_of_rows(file, _tables(file, parquet))
+    first_row, screens = 1, screens_of_rows(file, _tables(file, parquet), options)
     for table in _tables(file, parquet):
         part = RowPart(table, first_row, screens[first_row - 1 : first_row - 1 + len(table)])
         stored = file.size * len(table) // len(screens)
@@ -114,6 +115,7 @@ def _tables(file: InputFile, parquet: pq.ParquetFile) -> Iterator[pa.Table]:
     wanted = [name for name in present if folded(name) in (*REQUIRED, *OPTIONAL)]
     if not parquet.metadata.num_rows:
         raise RecordingError(f"{file.path}: the file holds no rows")
+    _require_plain_names(file, parquet.schema_arrow)
     try:
         for batch in parquet.iter_batches(PART, columns=wanted):
             table = pa.Table.from_batches([batch])
@@ -122,16 +124,23 @@ def _tables(file: InputFile, parquet: pq.ParquetFile) -> Iterator[pa.Table]:
         raise _no_parquet(file, error) from error
 
 
+def _require_plain_names(file: InputFile, schema: pa.Schema) -> None:
+    for field in schema:
+        if folded(field.name) in NAMES and pa.types.is_nested(field.type):
+            law = f"expected `{folded(field.name)}` to hold one text in a row"
+            raise RecordingError(f"{file.path}: {law}, but got {field.type}; write the name alone")
+
+
 def _parquet(file: InputFile) -> pq.ParquetFile:
     try:
-        source = pa.memory_map(str(file.path)) if file.is_plain else pa.BufferReader(file.content())
+        source = pa.OSFile(str(file.path)) if file.is_plain else pa.BufferReader(file.content())
         return pq.ParquetFile(source, buffer_size=READ_BYTES)
     except (OSError, pa.ArrowException) as error:
         raise _no_parquet(file, error) from error
 
 
 def _no_parquet(file: InputFile, error: Exception) -> RecordingError:
-    return RecordingError(f"{file.path}: cannot be read as Parquet: {str(error).splitlines()[0]}")
+    return RecordingError(f"{file.path}: cannot be read as Parquet: {reason_of(error)}")
 
 
 def _required(file: InputFile) -> Sequence[str]:
@@ -153,6 +162,7 @@ def _read_file(file: InputFile, options: ReaderOptions, rule: MovementRule) -> R
         table = pa.concat_tables(_tables(file, _parquet(file)))
     else:
         table = _json_lines(file, _required(file))
+        _require_plain_names(file, table.schema)
     if _holds_lists(table.schema):
         return read_movement_rows(file, table, options, rule)
     return _read_events(file, numbered(file.path, table.to_pandas(), first_row=1), options, rule)

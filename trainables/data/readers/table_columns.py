@@ -8,7 +8,7 @@ import pandas as pd
 
 from trainables.data.readers.event_rows import POINTER
 from trainables.data.readers.files import InputFile
-from trainables.data.readers.rows import numbers, positive_or_unknown, require_columns, texts
+from trainables.data.readers.rows import error_at, numbers, positive_or_unknown, require_columns, texts
 
 SIGNAL = ("t_ms", "x", "y")
 OWNER = ("user", "session")
@@ -21,17 +21,28 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def targets_of(path: Path, frame: pd.DataFrame) -> FloatArray | None:
-    """[P, 3] position and width of each row's target, the width NaN where unknown, or None when the table has none.
+    """[P, 3] position and width of each row's target, NaN where unknown, or None when the table has none.
 
     Raises:
-        RecordingError: One column of the position alone, a value that is no number, or a width that is not above 0.
+        RecordingError: One coordinate alone, a width without a position, a value that is no number, or a width that is
+            not above 0.
     """
     if not any(column in frame.columns for column in (*TARGET, WIDTH)):
         return None
     require_columns(path, frame.columns, TARGET)
     known = WIDTH in frame.columns
     width_px = positive_or_unknown(path, frame, WIDTH) if known else np.full(len(frame), np.nan)
-    return np.stack([*(numbers(path, frame, column) for column in TARGET), width_px], axis=1)
+    known_at = frame[[*TARGET]].notna().to_numpy()
+    given = np.column_stack([known_at, np.isfinite(width_px)])
+    wrong = np.flatnonzero(~known_at.all(axis=1) & given.any(axis=1))
+    if len(wrong):
+        law = f"expected both of {', '.join(TARGET)} where one of them or `{WIDTH}` is given, but got an empty one"
+        raise error_at(path, int(frame.index[int(wrong[0])]), f"{law}; fill both in or leave all three empty")
+    found, filled = np.full((len(frame), 3), np.nan), known_at.all(axis=1)
+    those = frame.iloc[np.flatnonzero(filled)]
+    found[filled, :2] = np.stack([numbers(path, those, column) for column in TARGET], axis=1)
+    found[:, 2] = width_px
+    return found if filled.any() else None
 
 
 def names_of(file: InputFile, frame: pd.DataFrame) -> pd.DataFrame:

@@ -20,24 +20,33 @@ ENOUGH_STEPS = 7  # of a movement of the fewest points; fewer show no unit
 
 
 def to_ms(path: Path, stamps: FloatArray, together: npt.NDArray[np.bool_], unit: str) -> FloatArray:
-    """Return time stamps [P] in milliseconds.
+    """Return time stamps [P] in milliseconds; arguments and errors as of `require_unit`."""
+    require_unit(path, stamps, together, unit)
+    return in_ms(stamps, unit)
+
+
+def in_ms(stamps: FloatArray, unit: str) -> FloatArray:
+    """Return time stamps of a unit in milliseconds."""
+    factor = MS_PER_UNIT[unit]
+    return stamps if factor == 1.0 else stamps * factor
+
+
+def require_unit(path: Path, stamps: FloatArray, together: npt.NDArray[np.bool_], unit: str) -> None:
+    """Require that the median step between time stamps is one of a recorder in that unit.
 
     Args:
         together: [P - 1] Whether an event and the next one are of one session.
 
     Raises:
-        RecordingError: The steps between them look like another unit.
+        RecordingError: The steps look like another unit, which is named.
     """
     steps = np.diff(stamps)[together]
     forwards = steps[steps > 0]
     if len(forwards) >= ENOUGH_STEPS and np.count_nonzero(steps < 0) <= DISORDER * len(steps):
-        require_unit(path, float(np.median(forwards)), unit)
-    factor = MS_PER_UNIT[unit]
-    return stamps if factor == 1.0 else stamps * factor
+        _require_step(path, float(np.median(forwards)), unit)
 
 
-def require_unit(path: Path, step: float, unit: str) -> None:
-    """Raise `RecordingError` where a median step of `step` units is none of a recorder, with the unit that it is of."""
+def _require_step(path: Path, step: float, unit: str) -> None:
     if SHORTEST_STEP_MS <= step * MS_PER_UNIT[unit] < LONGEST_STEP_MS:
         return
     fitting = [name for name, ms in MS_PER_UNIT.items() if SHORTEST_STEP_MS <= step * ms < LONGEST_STEP_MS]

@@ -17,19 +17,22 @@ from torch import Tensor
 from trainables.core.config import plain, require, with_absolute_paths
 from trainables.data.canonical import TENSORS, Canonical
 from trainables.data.config import DataConfig
+from trainables.data.readers.files import state_of
 from trainables.data.readers.left_out import LeftOut
-from trainables.data.readers.reading_progress import files_of, shown
-from trainables.data.readers.recordings import data_pieces
+from trainables.data.readers.reading_progress import shown
+from trainables.data.readers.recordings import RecordingError, data_files, data_pieces
 from trainables.data.splits.assignment import TRAINED, Usable, assign
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.derived import STORED
 from trainables.data.splits.parts import PLACES, Kept, Part, written_groups
 from trainables.data.splits.statistics import Statistics, fit_statistics
-from trainables.data.splits.store import PreparedSet, Writer, content_hash, key_of, prepared_set
+from trainables.data.splits.store import PreparedSet, Writer, content_hashes, key_of, prepared_set
 from trainables.training.manifest import code_sha256
 
 CODE = Path(__file__).resolve().parents[1]  # all of `trainables.data`
 PARTS, STATISTICS = "parts", "statistics"
+States = Mapping[Path, tuple[int, int]]
+"""Size and time of change of each file that is read."""
 NOT_IN_FOLDS = "of users of the holdout split, whom folds leave out"
 
 
@@ -41,14 +44,20 @@ def load_splits(config: DataConfig) -> DataSplits:
         RecordingError: the recordings cannot be read.
         ConfigError: as `assign`; or the store cannot be written.
     """
-    absolute = with_absolute_paths(plain(config))
-    key = key_of(absolute, [content_hash(file) for file in files_of(config)], code_sha256(CODE))
-    return _mapped(prepared_set(key, functools.partial(_prepare, config)))
+    before = _states(config)
+    try:
+        contents = content_hashes([*before])
+    except OSError as error:
+        law = f"{error.filename}: cannot be read: {error.strerror}"
+        raise RecordingError(f"{law}; check that it is there and that you may read it") from error
+    named = [f"{file.absolute()} {content}" for file, content in zip(before, contents, strict=True)]
+    key = key_of(with_absolute_paths(plain(config)), named, code_sha256(CODE))
+    return _mapped(prepared_set(key, functools.partial(_prepare, config, before)))
 
 
-def _prepare(config: DataConfig, writer: Writer) -> Mapping[str, Any]:
-    """Write the splits of a configuration and return their account."""
-    left_out, before = LeftOut.of(config), _states(config)
+def _prepare(config: DataConfig, before: States, writer: Writer) -> Mapping[str, Any]:
+    """Write the splits of a configuration, whose files are as they were before, and return their account."""
+    left_out = LeftOut.of(config)
     written = written_groups(data_pieces(config), left_out, config.canonical, writer.folder / PARTS)
     groups = list(shown(written, config, "preparing"))
     left_out.require_known(
@@ -84,12 +93,12 @@ def _prepare(config: DataConfig, writer: Writer) -> Mapping[str, Any]:
     }
 
 
-def _states(config: DataConfig) -> dict[Path, tuple[int, int]]:
-    """Return size and time of change of each file that is read."""
-    return {file: (state.st_size, state.st_mtime_ns) for file in files_of(config) for state in [file.stat()]}
+def _states(config: DataConfig) -> States:
+    states = {file: state_of(file) for file in data_files(config)}
+    return {file: (state.st_size, state.st_mtime_ns) for file, state in states.items()}
 
 
-def _require_same(before: Mapping[Path, tuple[int, int]], after: Mapping[Path, tuple[int, int]]) -> None:
+def _require_same(before: States, after: States) -> None:
     """Raise ConfigError for a file that changed while it was read: the key of the set is of what it was before."""
     changed = sorted(str(file) for file, _ in before.items() ^ after.items())
     law = "recordings that stay as they are while they are read"

@@ -26,7 +26,7 @@ from trainables.data.config import PART, CanonicalConfig
 from trainables.data.observation import Events, observe
 from trainables.data.readers.left_out import LeftOut
 from trainables.data.readers.reader import Piece, read_all
-from trainables.data.readers.recordings import Recording
+from trainables.data.readers.recording_set import Recording
 from trainables.data.splits.store import mapped
 
 GROUP_BYTES = 8 * 2**20  # that are read in one go: small files together
@@ -103,12 +103,31 @@ def written_groups(
         left_out: Whose recordings are not written.
         folder: Gets a folder for each part.
     """
-    groups = _grouped(pieces)
+    errors: list[Exception] = []
+    groups = _until_error(_grouped(pieces), errors)
     first = list(islice(groups, GROUPS))
     jobs = len(os.sched_getaffinity(0)) if len(first) == GROUPS else 1
     pool = Parallel(n_jobs=jobs, batch_size=1, return_as="generator")
     numbered = enumerate(chain(first, groups))
-    yield from pool(delayed(_write_group)(own, left_out, config, folder / str(number)) for number, own in numbered)
+    tasks = (delayed(_attempt)(own, left_out, config, folder / str(number)) for number, own in numbered)
+    for found in pool(tasks):  # to its end, for a pool that is left while it works ends with an error of its own
+        if isinstance(found, Exception):
+            errors.append(found)
+        elif not errors:
+            yield found
+    for error in errors:
+        raise error
+
+
+def _until_error(groups: Iterator[list[Piece]], errors: list[Exception]) -> Iterator[list[Piece]]:
+    """Yield groups until one cannot be divided, or another error is there; the errors are collected."""
+    try:
+        for group in groups:
+            if errors:
+                return
+            yield group
+    except (OSError, ValueError) as error:
+        errors.append(error)
 
 
 def _grouped(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
@@ -123,7 +142,16 @@ def _grouped(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
         yield group
 
 
+def _attempt(pieces: Sequence[Piece], left_out: LeftOut, config: CanonicalConfig, folder: Path) -> Group | Exception:
+    """Return `_write_group`, or the error that ended it."""
+    try:
+        return _write_group(pieces, left_out, config, folder)
+    except (OSError, ValueError) as error:
+        return error
+
+
 def _write_group(pieces: Sequence[Piece], left_out: LeftOut, config: CanonicalConfig, folder: Path) -> Group:
+    """Read pieces, write their movements into parts, and return what became of them."""
     every = read_all(pieces)
     found = left_out.without(every)
     parts = [found.recordings[first : first + PART] for first in range(0, len(found.recordings), PART)]

@@ -213,24 +213,24 @@ def key_of(config: Mapping[str, Any], contents: Sequence[str], code: str) -> str
     return digest({"config": dict(config), "contents": list(contents), "code": code, "version": VERSION})
 
 
-def content_hash(file: Path) -> str:
-    """Return the SHA-256 of a file, computed once for each size and time of change of it.
+def content_hashes(files: Sequence[Path]) -> list[str]:
+    """Return the SHA-256 of each file, computed once for each size and time of change of it.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: One cannot be read.
     """
-    state = file.stat()
-    seen = [state.st_size, state.st_mtime_ns, state.st_ino]
-    index, name = store_folder() / CONTENTS, str(file.absolute())
-    known = _index(index).get(name)
-    if known is not None and known[:-1] == seen:
-        return str(known[-1])
-    found = file_sha256(file)
-    try:
-        with _locked(CONTENTS):
-            write_atomically(index, json.dumps({**_index(index), name: [*seen, found]}))
-    except OSError:
-        return found  # a store that cannot be written is named when the set is
+    index = store_folder() / CONTENTS
+    known, new = _index(index), dict[str, list[Any]]()
+    found = []
+    for file in files:
+        state, name = file.stat(), str(file.absolute())
+        seen = [state.st_size, state.st_mtime_ns, state.st_ino]
+        if known.get(name, [])[:-1] != seen:
+            known[name] = new[name] = [*seen, file_sha256(file)]
+        found.append(str(known[name][-1]))
+    if new:
+        with suppress(OSError), _locked(CONTENTS):  # a store that cannot be written is named when the set is
+            write_atomically(index, json.dumps({**_index(index), **new}))
     return found
 
 

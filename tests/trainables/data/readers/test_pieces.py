@@ -1,8 +1,10 @@
 """A data set is divided into pieces: read one by one, in any process, they are what is read as a whole."""
 
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -145,3 +147,55 @@ def test_pieces_can_be_sent_to_another_process(tmp_path: Path, in_parts: Callabl
     pieces: list[Piece] = pickle.loads(pickle.dumps(list(data_pieces(config))))
     assert same(read_all(pieces), read_data(config))
     assert {recording.source for recording in read_all(pieces).recordings} == {"mine", "yours"}
+
+
+def test_the_unit_of_times_is_that_of_the_table_and_not_of_a_piece(
+    tmp_path: Path, in_parts: Callable[[], None]
+) -> None:
+    """The last piece is one movement of a recorder that rested for a second at every step."""
+    frame, path = rows_of_movements().iloc[:21], tmp_path / "table.parquet"
+    times = frame["t_ms"].to_list()
+    times[-1] = times[-1] * 100
+    frame.assign(t_ms=times).to_parquet(path)
+    whole = read_recordings("table", path)
+    in_parts()
+    assert same(read_recordings("table", path), whole)
+    frame.assign(t_ms=[t_ms / 1000 for t_ms in times]).to_parquet(path)
+    with pytest.raises(RecordingError, match=r"which looks like seconds; set data\.time_unit=s"):
+        read_recordings("table", path)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
+def test_nanoseconds_since_1970_in_whole_numbers_are_read(tmp_path: Path, suffix: str) -> None:
+    frame, path = rows_of_movements(), tmp_path / f"table.{suffix}"
+    plain = tmp_path / f"plain.{suffix}"
+    since = [(1_700_000_000_000_000_000 + (t_ms * 1e6).astype(np.int64)) for t_ms in frame["t_ms"]]
+    for rows, file in ((frame.assign(t_ms=since, source="one"), path), (frame.assign(source="one"), plain)):
+        if suffix == "parquet":
+            rows.to_parquet(file)
+        else:
+            rows.to_json(file, orient="records", lines=True)
+    found, expected = read_recordings("table", path, time_unit="ns"), read_recordings("table", plain)
+    assert (found.read, found.dropped) == (expected.read, expected.dropped)
+    for one, other in zip(found.recordings, expected.recordings, strict=True):
+        np.testing.assert_allclose(one.t_ms, other.t_ms, atol=0.001)
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its recordings would be missing without a word."""
+    for name in ("open", "shut"):
+        (tmp_path / name).mkdir()
+        rows_of_movements().to_parquet(tmp_path / name / "table.parquet")
+    listed = os.scandir
+
+    def refusing(path: str) -> Any:
+        if Path(path).name == "shut":
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    for path in (tmp_path, tmp_path / "**" / "*.parquet"):
+        with pytest.raises(
+            RecordingError, match=r"shut: cannot be read: .*Permission denied.*; check that it is there"
+        ):
+            read_recordings("table", path)

@@ -170,8 +170,18 @@ def test_a_value_that_is_no_finite_number_is_named_with_its_row(path: Path, colu
     frame.loc[5, column] = value
     with pytest.raises(RecordingError) as error:
         read(frame, path)
-    message = str(error.value)
-    assert message.startswith(f"{path}, row {5 + first_row(path)}: expected `{column}` to be a finite number, but got ")
+    half = column.startswith("target") and np.isnan(value)  # an empty target is one that is not known
+    law = "both of target_x, target_y where one of them" if half else f"`{column}` to be a finite number, but got "
+    assert str(error.value).startswith(f"{path}, row {5 + first_row(path)}: expected {law}")
+
+
+def test_where_the_target_is_empty_it_is_not_known(path: Path) -> None:
+    """A movement without a target between two with one, which ends them; one begins where it is known again."""
+    parts = [events(target_x=1.0, target_y=2.0), events(start_ms=1000.0), events(start_ms=1900.0)]
+    frame = pd.concat([*parts[:2], parts[2].assign(target_x=3.0, target_y=4.0)])
+    assert [one.target for one in read(frame, path).recordings] == [(1.0, 2.0), None, (3.0, 4.0)]
+    nowhere = frame.assign(target_x=np.nan, target_y=np.nan)
+    assert {one.target for one in read(nowhere, path).recordings} == {None}
 
 
 @pytest.mark.parametrize("column", ["user", "session", "source"])
@@ -294,6 +304,9 @@ def test_movements_of_a_single_point_are_dropped_and_counted(tmp_path: Path) -> 
         ({"x": [[1.0, np.inf, 1.0], [2.0, 2.0]]}, "row 1: expected `x` to hold finite numbers, but got inf"),
         ({"x": [[1, 2, 3], None]}, "row 2: expected `x` to be a list, but got nothing"),
         ({"user": ["u1", None]}, "row 2: expected a value of `user`, but got nothing;"),
+        ({"user": ["u1", ""]}, "row 2: expected a value of `user`, but got nothing;"),
+        ({"user": [["u1"], ["u2"]]}, "expected `user` to hold one text in a row, but got list"),
+        ({"x": [[True, False, True], [True, False]]}, "expected `x` to hold lists of numbers, but got list"),
         ({"target_width": [1.0, 2.0]}, "missing column target_x, target_y; present: "),
         (
             {"target_x": 1.0, "target_y": 1.0, "target_width": [2.0, 0.0]},
@@ -301,7 +314,7 @@ def test_movements_of_a_single_point_are_dropped_and_counted(tmp_path: Path) -> 
         ),
         (
             {"target_x": [1.0, None], "target_y": 1.0},
-            "row 2: expected `target_x` to be a finite number, but got nothing",
+            "row 2: expected both of target_x, target_y where one of them or `target_width` is given",
         ),
         ({"y": [5, 6]}, "but got `y` of int64; write all three alike"),
         ({"x": [["a", "b", "c"], ["d", "e"]]}, "expected `x` to hold lists of numbers, but got list"),

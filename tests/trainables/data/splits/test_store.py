@@ -21,6 +21,7 @@ from trainables.data.config import SPLITS, DataConfig, SourceConfig
 from trainables.data.readers.left_out import LEFT_OUT
 from trainables.data.readers.recordings import RecordingError
 from trainables.data.splits import loading, parts
+from trainables.data.splits import store as module
 from trainables.data.splits.assignment import split_of
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits
@@ -309,3 +310,54 @@ def test_a_file_that_changes_while_it_is_read_is_refused_and_nothing_is_kept(
         with pytest.raises(ConfigError, match=law):
             reloaded(table)
     assert not sets(store)
+
+
+def test_a_renamed_file_is_prepared_anew_since_it_names_the_user(table: Path, tmp_path: Path) -> None:
+    folder, frame = tmp_path / "lab", pd.read_parquet(table)
+    folder.mkdir()
+    for user, own in frame.groupby("user"):
+        own.drop(columns=["user", "session"]).to_parquet(folder / f"{user}.parquet")
+    before = reloaded(folder)
+    named = dict.fromkeys(before["train"].group)
+    for user in named:
+        (folder / f"{user}.parquet").rename(folder / f"{user}x.parquet")
+    after = reloaded(folder)
+    assert {user for name in SPLITS for user in after[name].group} >= {f"{user}x" for user in named}
+
+
+def test_a_file_that_changes_before_it_is_read_is_refused(
+    table: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while another process holds the lock of the set."""
+    locked = module._locked
+
+    def changed_meanwhile(name: str) -> Any:
+        if name != CONTENTS:
+            with table.open("ab") as file:
+                file.write(b"more")
+        return locked(name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_locked", changed_meanwhile)
+        with pytest.raises((ConfigError, RecordingError)):
+            reloaded(table)
+    assert not sets(store)
+
+
+def test_files_are_hashed_once_and_the_index_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [tmp_path / name for name in "abc"]
+    for file in files:
+        file.write_text(file.name)
+    writes: list[Path] = []
+
+    def write(file: Path, text: str) -> None:
+        writes.append(file)
+        file.write_text(text)
+
+    monkeypatch.setattr(module, "write_atomically", write)
+    first = module.content_hashes(files)
+    assert (module.content_hashes(files), len(writes)) == (first, 1)
+    files[1].write_text("changed")
+    again = module.content_hashes(files)
+    assert (again[0], again[2], len(writes)) == (first[0], first[2], 2)
+    assert again[1] != first[1]
