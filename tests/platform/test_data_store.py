@@ -14,6 +14,7 @@ from platform.core import data_store
 from platform.data import COMMAND, main
 from trainables.core.atomic_files import try_lock
 from trainables.core.cli import WRONG_INPUT, parse, run
+from trainables.core.config import digest
 from trainables.data.config import DataConfig
 from trainables.data.splits.inventory import stored_sets
 from trainables.data.splits.loading import load_splits
@@ -21,6 +22,7 @@ from trainables.data.splits.store import ENVIRONMENT, LOCKS, MANIFEST, prepared_
 from trainables.training.checkpoint import save_checkpoint
 
 USER = "sapimouse/user64"
+OLD, NEW = digest("old"), digest("new")
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +33,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     load_splits.cache_clear()
     load_splits(DataConfig())
-    prepared_set("old", lambda writer: {"names": {"group": ["a", "b"]}})
+    prepared_set(OLD, lambda writer: {"names": {"group": ["a", "b"]}})
     yield folder
     load_splits.cache_clear()
 
@@ -41,7 +43,7 @@ def keys() -> list[str]:
 
 
 def present(store: Path) -> str:
-    (key,) = set(keys()) - {"old"}
+    (key,) = set(keys()) - {OLD}
     os.utime(store / key / MANIFEST, (1, 1))
     return key
 
@@ -62,7 +64,7 @@ def test_sets_are_listed_with_what_they_hold_and_without_names_of_users(
     assert row == [key, "cursory", "1,829", "65", size, "1970-01-01T00:00:01+00:00", "this"]
     assert f"{store}: 2 sets, {sum(stored.bytes for stored in stored_sets()) / 1e6:.1f} MB" in text
     content = json.loads(Path("made/store.json").read_text())
-    assert {row["key"]: row["version"] for row in content["sets"]} == {key: "this", "old": "another"}
+    assert {row["key"]: row["version"] for row in content["sets"]} == {key: "this", OLD: "another"}
     assert content["folder"] == str(store)
     assert "sapimouse/" not in text + json.dumps(content)
 
@@ -77,7 +79,7 @@ def test_whole_sets_are_verified_and_a_damaged_array_is_named(store: Path, capsy
     assert f"damaged: {present(store)}: test.mask.npy differs from its hash" in text
     assert "verified: damaged: 1 of 2 sets; delete the folders" in text
     damage = {row["key"]: row["damage"] for row in json.loads(Path("store.json").read_text())["sets"]}
-    assert damage == {present(store): ["test.mask.npy differs from its hash"], "old": []}
+    assert damage == {present(store): ["test.mask.npy differs from its hash"], OLD: []}
     assert "damaged" not in printed(capsys, "store")
 
 
@@ -85,21 +87,31 @@ def test_sets_of_other_versions_are_pruned_and_a_plan_deletes_nothing(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key = present(store)
-    size = next(f"{stored.bytes / 1e6:.1f}" for stored in stored_sets() if stored.key == "old")
+    size = next(f"{stored.bytes / 1e6:.1f}" for stored in stored_sets() if stored.key == OLD)
     assert f"would be deleted: 1 set of other versions, {size} MB" in printed(capsys, "store", "prune=true", "--plan")
-    assert keys() == [key, "old"]
+    assert keys() == sorted([key, OLD])
     assert f"deleted: 1 set of other versions, {size} MB" in printed(capsys, "store", "prune=true")
     assert keys() == [key]
+
+
+def test_other_folders_in_the_store_are_left_as_they_are(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [store / "thesis" / "chapter.tex", store / "photos" / "one.npy", store / ("0" * 16) / "notes.txt"]
+    for file in files:
+        file.parent.mkdir()
+        file.touch()
+    assert "deleted: 1 set of other versions" in printed(capsys, "store", "prune=true")
+    assert "no prepared set holds movements of nobody" in printed(capsys, "forget", "user=nobody")
+    assert all(file.exists() for file in files)
 
 
 def test_what_another_process_prepares_is_neither_pruned_nor_called_damaged(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (store / ".staged-new").mkdir()
-    with try_lock(store / LOCKS / "new"):
+    (store / f".staged-{NEW}").mkdir()
+    with try_lock(store / LOCKS / NEW):
         text = printed(capsys, "store", "verify=true", "prune=true")
         assert "verified: the arrays of 2 sets" in text
-        assert "new" in keys()
+        assert NEW in keys()
     printed(capsys, "store", "prune=true")
     assert keys() == [present(store)]
 
@@ -112,10 +124,10 @@ def test_a_user_is_removed_from_prepared_data_and_the_models_are_named(
     for name, record in (("new", {"users": users}), ("old", {})):
         save_checkpoint(Path("results") / name, {"w": torch.ones(1)}, {"kind": "gan", **record})
     plan = printed(capsys, "forget", f"user={USER}", "--plan")
-    assert keys() == [key, "old"]
+    assert keys() == sorted([key, OLD])
     assert "would be deleted: 1 set" in plan
     text = printed(capsys, "forget", f"user={USER}")
-    assert keys() == ["old"]
+    assert keys() == [OLD]
     assert f"prepared data: {store}" in text
     (row,) = [line for line in text.splitlines() if line.startswith(key)]
     assert row.endswith("holds their movements")
@@ -149,7 +161,7 @@ def test_a_set_in_use_is_named_and_left_whole(store: Path, capsys: pytest.Captur
             assert "in use: another process prepares it" in text
             assert "deleted: 0 sets, 0.0 MB" in text
             assert "give the same command again" in text
-    assert keys() == [key, "old"]
+    assert keys() == sorted([key, OLD])
 
 
 def test_a_name_of_no_user_is_answered_with_names_like_it(capsys: pytest.CaptureFixture[str]) -> None:

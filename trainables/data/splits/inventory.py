@@ -5,6 +5,7 @@ arrays keeps them. One that another process prepares right now is left alone.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -13,12 +14,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from trainables.core.atomic_files import try_lock
+from trainables.core.atomic_files import staging_path, try_lock
 from trainables.data.splits import loading
 from trainables.data.splits.store import LOCKS, MANIFEST, STAGED, store_folder
 from trainables.training import manifest
 from trainables.training.checkpoint_record import file_sha256
 
+KEY = re.compile("[0-9a-f]{16}")  # what `digest` returns
 UNREADABLE = f"{MANIFEST} is missing or cannot be read"
 UNFINISHED = "was not prepared to its end"
 
@@ -157,17 +159,39 @@ def _reason(user: str, stored: StoredSet, by_key: Mapping[str, StoredSet]) -> st
 
 
 def _stored(path: Path) -> StoredSet | None:
-    """Return the set in a folder; None for folders of the store itself, and for one that vanishes meanwhile."""
+    """Return the set in a folder; None for a folder that is none of the store's sets, and for one that vanishes.
+
+    The store may lie in a folder with other files, which are never listed and never deleted: a set has a key for a name,
+    and a manifest, or where that is damaged no other files than a set has.
+    """
     key = path.name.removeprefix(f"{STAGED}-")
-    if key.startswith("."):
-        return None
-    try:
-        changed_s = path.stat().st_mtime
-    except FileNotFoundError:
+    if not KEY.fullmatch(key):
         return None
     file = path / MANIFEST
     try:
+        content = _manifest_in(file)
+        if content is None:
+            return StoredSet(key, path, {}, path.stat().st_mtime) if _holds_no_other_file(path) else None
+        return StoredSet(key, path, content, file.stat().st_mtime)
+    except FileNotFoundError:
+        return None
+
+
+def _manifest_in(file: Path) -> Mapping[str, Any] | None:
+    """Return the content of a manifest; None where it is missing or damaged."""
+    try:
         content = json.loads(file.read_text())
-        return StoredSet(key, path, content if isinstance(content, dict) else {}, file.stat().st_mtime)
     except (OSError, ValueError):
-        return StoredSet(key, path, {}, changed_s)
+        return None
+    return content if isinstance(content, dict) and isinstance(content.get("arrays"), dict) else None
+
+
+def _holds_no_other_file(path: Path) -> bool:
+    """Whether a folder has nothing in it that no set has; it may be empty."""
+    names = (MANIFEST, staging_path(path / MANIFEST).name)
+    return all(
+        entry.relative_to(path).parts[0] == loading.PARTS
+        if entry.is_dir()
+        else entry.suffix == ".npy" or entry.name in names
+        for entry in path.rglob("*")
+    )
