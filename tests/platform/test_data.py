@@ -198,6 +198,16 @@ def test_several_sources_are_converted_as_they_are_trained_on(
     assert (found.sha256, found.read, found.dropped) == (expected.sha256, expected.read, expected.dropped)
 
 
+def test_a_glob_is_converted_twice_into_a_file_that_it_does_not_match(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_table(tmp_path)
+    for _ in range(2):
+        assert run(COMMAND, main, ["convert", "*.csv", "out=all.parquet"]) == 0
+        assert len(pd.read_parquet("all.parquet")) == 3
+
+
 FOREIGN = "expected `{key}` to be a new file, or one that this command wrote, but got {name}, which is another"
 
 
@@ -234,7 +244,20 @@ FOREIGN = "expected `{key}` to be a new file, or one that this command wrote, bu
         (["convert", "nowhere.csv"], "nowhere.csv: no such file or folder"),
         (
             ["convert", "table", "out=table/c.parquet"],
-            "expected `out` outside of the folder table, but got table/c.par",
+            "expected `out` outside of the recordings table, but got table/c.parquet; write it beside them",
+        ),
+        (
+            ["convert", "tab*/*.parquet", "out=table/c.parquet"],
+            "expected `out` outside of the recordings tab*/*.parquet, but got table/c.parquet",
+        ),
+        (["convert", "**/*.parquet", "out=c.parquet"], "expected `out` outside of the recordings **/*.parquet"),
+        (
+            ["convert", "sources=[{reader:table,path:'t*/?.parquet'}]", "out=table/../table/c.parquet"],
+            "expected `out` outside of the recordings t*/?.parquet",
+        ),
+        (
+            ["convert", "sources=[{reader:table,path:table}]", "time_unit=s"],
+            "expected the `time_unit` of each of `sources` in it, but got time_unit=s beside them; write {reader:",
         ),
         (
             ["convert", "touch.csv"],

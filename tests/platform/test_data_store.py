@@ -100,7 +100,7 @@ def test_other_folders_in_the_store_are_left_as_they_are(store: Path, capsys: py
         file.parent.mkdir()
         file.touch()
     assert "deleted: 1 set of other versions" in printed(capsys, "store", "prune=true")
-    assert "no prepared set holds movements of nobody" in printed(capsys, "forget", "user=nobody")
+    assert "no prepared set holds movements of unknown" in printed(capsys, "forget", "user=unknown")
     assert all(file.exists() for file in files)
 
 

@@ -161,8 +161,8 @@ def _reason(user: str, stored: StoredSet, by_key: Mapping[str, StoredSet]) -> st
 def _stored(path: Path) -> StoredSet | None:
     """Return the set in a folder; None for a folder that is none of the store's sets, and for one that vanishes.
 
-    The store may lie in a folder with other files, which are never listed and never deleted: a set has a key for a name,
-    and a manifest, or where that is damaged no other files than a set has.
+    The store may lie in a folder with other files, which are neither listed nor deleted: the name of a set is a key,
+    and it has a manifest, or where that is damaged no other files than those of a set.
     """
     key = path.name.removeprefix(f"{STAGED}-")
     if not KEY.fullmatch(key):
@@ -188,10 +188,10 @@ def _manifest_in(file: Path) -> Mapping[str, Any] | None:
 
 def _holds_no_other_file(path: Path) -> bool:
     """Whether a folder has nothing in it that no set has; it may be empty."""
-    names = (MANIFEST, staging_path(path / MANIFEST).name)
-    return all(
-        entry.relative_to(path).parts[0] == loading.PARTS
-        if entry.is_dir()
-        else entry.suffix == ".npy" or entry.name in names
-        for entry in path.rglob("*")
-    )
+    return all(_is_of_a_set(entry, path) for entry in path.rglob("*"))
+
+
+def _is_of_a_set(entry: Path, path: Path) -> bool:
+    if entry.is_dir():
+        return entry.relative_to(path).parts[0] == loading.PARTS
+    return entry.suffix == ".npy" or entry in (path / MANIFEST, staging_path(path / MANIFEST))

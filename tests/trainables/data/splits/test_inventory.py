@@ -117,27 +117,16 @@ def test_the_sets_of_a_user_are_those_that_name_the_user_or_do_not_say_whose_the
 
 def test_a_folder_that_is_no_set_is_neither_listed_nor_found(store: Path) -> None:
     """The store may be a folder with other files: names that are no keys, and names like keys with files of others."""
-    foreign = {
-        "thesis/chapter.tex",
-        "photos/a.npy",
-        "thesis/manifest.json",
-        "0" * 16 + "/notes.txt",
-        "." + A + "/a.npy",
-    }
-    foreign |= {
-        "1" * 16 + "/manifest.json",
-        "1" * 16 + "/raw/a.npy",
-        "2" * 16 + "/parts/notes.txt",
-        A.upper() + "/a.npy",
-    }
-    for name in foreign:
+    others = ["thesis/chapter.tex", "thesis/manifest.json", "photos/a.npy", f".{A}/a.npy", f"{A.upper()}/a.npy"]
+    others += [f"{A}/notes.txt", f"{B}/manifest.json", f"{B}/raw/a.npy", f"{C}/parts/notes.txt"]
+    for name in others:
         (store / name).parent.mkdir(parents=True, exist_ok=True)
         (store / name).write_text("{}")
     assert stored_sets() == []
-    assert reasons("nobody") == {}
-    written(A, **users("u"))
-    (store / A / "notes.txt").touch()  # its manifest is whole
-    assert [stored.key for stored in stored_sets()] == [A]
+    assert reasons("unknown") == {}
+    written(D, **users("u"))
+    (store / D / "notes.txt").touch()  # its manifest is whole
+    assert [stored.key for stored in stored_sets()] == [D]
 
 
 def test_what_a_preparation_leaves_at_any_time_is_a_set(store: Path) -> None:
