@@ -9,31 +9,34 @@ from rich.console import Console
 from platform.core.console import print_line
 from platform.core.data_config import ConvertConfig
 from platform.core.inspect_data import reader_of
+from platform.core.output_files import writable
 from trainables.core.config import require
 from trainables.data.config import DataConfig
 from trainables.data.readers.converted import readers_of, write_converted
 from trainables.data.readers.files import WILDCARDS, paths_of
 from trainables.data.readers.reading_progress import read_shown
-from trainables.data.readers.recording_set import RecordingSet, account_table
+from trainables.data.readers.recording_set import RecordingError, RecordingSet, account_table
 
 
 def convert_recordings(config: ConvertConfig) -> int:
     """Read recordings, write those that are kept, and print the account; returns the exit code.
 
     Raises:
-        ConfigError: a file of another program is in the place of the one to write, or it lies among the recordings,
-            or no movement is kept.
+        ConfigError: a file of another program is in the place of the one to write, it lies among the recordings or
+            cannot be written, or no movement is kept.
         RecordingError: the recordings cannot be read.
     """
     out = Path(config.out)
-    own = not out.exists() or bool(out.is_file() and readers_of(out))
+    with writable("out", out):
+        own = not out.exists() or bool(out.is_file() and readers_of(out))
     law = "`out` to be a new file, or one that this command wrote"
     require(own, law, f"{config.out}, which is another", "give out=NAME.parquet, or remove the file")
     _require_outside(out, config)
     data = data_config(config)
     readers = [source.reader for source in data.sources] or [data.source]
     users = set[str]()
-    account = write_converted(_seen(read_shown(data), users), list(dict.fromkeys(readers)), out)
+    with writable("out", out):
+        account = write_converted(_seen(read_shown(data), users), list(dict.fromkeys(readers)), out)
     console, count = Console(), len(users)
     names = ("read", "kept", "dropped", "repaired_events")
     print_line(console, account_table(*(account[name] for name in names)))
@@ -46,10 +49,17 @@ def convert_recordings(config: ConvertConfig) -> int:
 
 
 def _seen(sets: Iterable[RecordingSet], users: set[str]) -> Iterator[RecordingSet]:
-    """Yield the sets, and add their users to `users`."""
-    for found in sets:
-        users.update(recording.user for recording in found.recordings)
-        yield found
+    """Yield the sets, and add their users to `users`.
+
+    Raises:
+        RecordingError: a file cannot be read.
+    """
+    try:
+        for found in sets:
+            users.update(recording.user for recording in found.recordings)
+            yield found
+    except OSError as error:
+        raise RecordingError(f"{error.filename}: cannot be read: {error.strerror}; correct its rights") from None
 
 
 def data_config(config: ConvertConfig) -> DataConfig:

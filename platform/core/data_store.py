@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from platform.core.console import columns, print_line, print_table
+from platform.core.output_files import writable
 from platform.core.store_config import StoreConfig
 from trainables.core.atomic_files import write_atomically
 from trainables.core.config import ConfigError, violation
@@ -132,8 +133,6 @@ def _write(file: Path, sets: Sequence[StoredSet], damage: Mapping[str, Sequence[
     """
     rows = [{**_about(one), "damage": None if damage is None else damage.get(one.key)} for one in sets]
     content = {"folder": str(store_folder()), "bytes": sum(one.bytes for one in sets), "sets": rows}
-    try:
+    with writable("json", file):
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, json.dumps(content, indent=1, sort_keys=True) + "\n")
-    except OSError as error:
-        raise violation("`json` to be a file that can be written", f"json={file}", str(error.strerror)) from None

@@ -292,6 +292,40 @@ def test_wrong_input_of_inspect_and_convert_is_one_line_and_writes_nothing(
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize(
+    ("verb", "key", "name"),
+    [
+        ("convert", "out", "/proc/x.parquet"),
+        ("convert", "out", "table.csv/x.parquet"),
+        ("convert", "out", "full/x.parquet"),
+        ("inspect", "out", "/proc/x.png"),
+        ("inspect", "out", "table.csv/x.png"),
+        ("inspect", "json", "/proc/x.json"),
+        ("conditions", "out", "/proc/x.parquet"),
+        ("conditions", "out", "full/x.csv"),
+        ("store", "json", "table.csv/x.json"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_one_line(
+    verb: str,
+    key: str,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / f".{Path(name).name}").symlink_to("/dev/full")  # a disk without room, where it is prepared
+    write_table(tmp_path).rename("table.csv")
+    data = [] if verb in ("conditions", "store") else ["table.csv"]
+    assert run(COMMAND, main, [verb, *data, f"{key}={name}"]) == WRONG_INPUT
+    error = capsys.readouterr().err
+    assert f"expected `{key}` to be a file that can be written, but got {key}={name} (" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / name).exists()
+
+
 @pytest.mark.skipif(not CASES.is_dir(), reason="the faulty files in ../shared/cases/data are not here")
 @pytest.mark.parametrize("name", sorted(path.name for path in CASES.glob("*")))
 def test_the_shared_faulty_files_give_a_table_or_one_line(

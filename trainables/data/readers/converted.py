@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from trainables.core.atomic_files import flush, staging_path
+from trainables.core.atomic_files import staged_file
 from trainables.core.config import require
 from trainables.data.config import PART
 from trainables.data.readers.files import InputFile
@@ -34,7 +34,6 @@ from trainables.data.readers.recording_set import Recording, RecordingError, Rec
 
 KEY = "humouse.recordings"  # of the metadata
 VERSION = 1
-SUFFIX = ".parquet"
 SIGNAL, OWNER = ("t_ms", "x", "y"), ("source", "user", "session")
 TARGET = ("target_x", "target_y", "target_width")
 SCHEMA = pa.schema(
@@ -57,19 +56,13 @@ def write_converted(sets: Iterable[RecordingSet], readers: Sequence[str], path: 
 
     Raises:
         ConfigError: No recording is kept.
+        OSError: The file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = staging_path(path)
-    try:
+    with staged_file(path) as staged:
         with pq.ParquetWriter(staged, SCHEMA, compression="zstd") as writer:
             account = _write(sets, writer, readers)
             writer.add_key_value_metadata({KEY: _sealed(account)})
         _require_some(account)
-        flush(staged)
-        staged.replace(path)
-    finally:
-        staged.unlink(missing_ok=True)
-    flush(path.parent)
     return account
 
 

@@ -14,13 +14,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from trainables.core.atomic_files import staging_path, try_lock
+from trainables.core.atomic_files import LOCK, staging_path, try_lock
+from trainables.core.config import violation
 from trainables.data.splits import loading
-from trainables.data.splits.store import LOCKS, MANIFEST, STAGED, store_folder
+from trainables.data.splits.store import ENVIRONMENT, LOCKS, MANIFEST, STAGED, store_folder
 from trainables.training import manifest
 from trainables.training.checkpoint_record import file_sha256
 
 KEY = re.compile("[0-9a-f]{16}")  # what `digest` returns
+TEXTS = ("label", "parent", "name", "split", "code")  # of a manifest
 UNREADABLE = f"{MANIFEST} is missing or cannot be read"
 UNFINISHED = "was not prepared to its end"
 
@@ -100,16 +102,31 @@ class StoredSet:
 
 
 def stored_sets() -> list[StoredSet]:
-    """Return the sets of the store, and what interrupted preparations left, the latest first."""
+    """Return the sets of the store, and what interrupted preparations left, the latest first; none without a store.
+
+    Raises:
+        ConfigError: the store is no folder, or cannot be read.
+    """
     folder = store_folder()
-    found = (_stored(path) for path in (folder.iterdir() if folder.is_dir() else ()) if path.is_dir())
+    try:
+        found = [_stored(path) for path in folder.iterdir() if path.is_dir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        law, got = f"the store of prepared data {folder} to be a folder that can be read", error.strerror
+        raise violation(
+            law, got or type(error).__name__, f"correct {ENVIRONMENT}, which names it, or its rights"
+        ) from None
     return sorted((one for one in found if one is not None), key=lambda one: (-one.prepared_s, one.key))
 
 
 def is_being_prepared(key: str) -> bool:
-    """Whether another process holds the lock of a set."""
+    """Whether another process holds the lock of a set; nothing is made where there is no lock."""
+    folder = store_folder() / LOCKS / key
+    if not (folder / LOCK).exists():
+        return False
     try:
-        try_lock(store_folder() / LOCKS / key).close()
+        try_lock(folder).close()
     except BlockingIOError:
         return True
     return False
@@ -178,12 +195,31 @@ def _stored(path: Path) -> StoredSet | None:
 
 
 def _manifest_in(file: Path) -> Mapping[str, Any] | None:
-    """Return the content of a manifest; None where it is missing or damaged."""
+    """Return the content of a manifest; None where it is missing, cannot be read or has another form.
+
+    Arrays have a hash each; what else is read here may be missing, for other versions and derived sets record less.
+    """
     try:
         content = json.loads(file.read_text())
     except (OSError, ValueError):
         return None
-    return content if isinstance(content, dict) and isinstance(content.get("arrays"), dict) else None
+    if not isinstance(content, dict):
+        return None
+    arrays, movements = content.get("arrays"), content.get("movements", {})
+    fits = (
+        isinstance(arrays, dict)
+        and all(isinstance(about, dict) and isinstance(about.get("sha256"), str) for about in arrays.values())
+        and isinstance(movements, dict)
+        and all(isinstance(count, int) for count in movements.values())
+        and isinstance(names := content.get("names", {}), dict)
+        and all(map(_is_texts, (content.get("paths", []), *names.values())))
+        and all(isinstance(content.get(name, ""), str) for name in TEXTS)
+    )
+    return content if fits else None
+
+
+def _is_texts(values: object) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
 
 
 def _holds_no_other_file(path: Path) -> bool:
