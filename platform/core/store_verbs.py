@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from platform.core.store_config import FORGET, STORE, ForgetConfig, StoreConfig
 from platform.study.config import PLAN
 from trainables.core.command import Command, Request
-from trainables.core.config import build
+from trainables.core.config import build, require
 
 ABOUT_FORGET = """
 Remove a user: delete every prepared set that holds movements of this user or values derived from them, and list the
@@ -61,6 +61,9 @@ def run_store_verb(request: Request) -> int:
 
         return forget(removal, plan_only)
     config = build(StoreConfig, request.config)
+    require(
+        config.prune or not plan_only, "prune=true with --plan", "--plan alone", "add prune=true, or leave --plan out"
+    )
     from platform.core.data_store import list_store
 
     return list_store(config, plan_only)

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from trainables.core.config import digest
 from trainables.data.config import DataConfig
 from trainables.data.splits.inventory import stored_sets
 from trainables.data.splits.loading import load_splits
-from trainables.data.splits.store import ENVIRONMENT, LOCKS, MANIFEST, prepared_set
+from trainables.data.splits.store import CONTENTS, ENVIRONMENT, LOCKS, MANIFEST, content_hash, prepared_set
 from trainables.training.checkpoint import save_checkpoint
 
 USER = "sapimouse/user64"
@@ -138,9 +139,86 @@ def test_a_user_is_removed_from_prepared_data_and_the_models_are_named(
     assert sorted(path.name for path in Path("results").iterdir()) == ["new", "old"]
     (override,) = shlex.split(text.splitlines()[-1])
     assert override == f'trainable.data.leave_out_users=["{USER}"]'
+    Path("elsewhere").mkdir()
     again = printed(capsys, "forget", f"user={USER}", "runs=elsewhere")
     assert f"no prepared set holds movements of {USER}" in again
     assert "no model below" in again
+
+
+def test_no_model_is_cleared_without_a_folder_of_models(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, "forget", f"user={USER}", "--plan")
+    assert f"the folder {Path('results').absolute()} does not exist: no models were examined" in text
+    assert "no model below" not in text
+    Path("results").touch()
+    for name in ("results", "elsewhere"):
+        assert run(COMMAND, main, ["forget", f"user={USER}", f"runs={name}"]) == WRONG_INPUT
+        assert f"but got runs={name}, which is no folder; correct it" in capsys.readouterr().err
+    assert len(keys()) == 2
+
+
+def test_the_paths_of_recordings_are_forgotten_with_the_sets(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recording = Path("lab") / "alice_smith" / "s.csv"
+    recording.parent.mkdir(parents=True)
+    recording.touch()
+    content_hash(recording)
+    assert "alice_smith" in (store / CONTENTS).read_text()
+    printed(capsys, "forget", f"user={USER}", "--plan")
+    with try_lock(store / LOCKS / CONTENTS):
+        assert "index of the files that were read is in use" in printed(capsys, "forget", f"user={USER}", code=1)
+    assert (store / CONTENTS).exists()
+    printed(capsys, "forget", f"user={USER}")
+    assert not any(b"alice_smith" in file.read_bytes() for file in store.rglob("*") if file.is_file())
+
+
+def test_a_plan_makes_no_file(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(store / LOCKS)
+    before = sorted(store.rglob("*"))
+    assert "would be deleted: 1 set" in printed(capsys, "store", "prune=true", "--plan")
+    assert "would be deleted: 1 set" in printed(capsys, "forget", f"user={USER}", "--plan")
+    assert sorted(store.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"paths": 5},
+        {"paths": [5]},
+        {"movements": "many"},
+        {"movements": {"train": "many"}},
+        {"arrays": {"a": {"bytes": 1}}},
+        {"arrays": {"a": 1}},
+        {"arrays": None},
+        {"names": {"group": 3}},
+        {"names": ["a"]},
+        {"parent": ["a"]},
+        {"label": 1},
+    ],
+)
+def test_a_malformed_manifest_is_one_that_cannot_be_read(
+    content: dict[str, object], store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (store / OLD / MANIFEST).write_text(json.dumps({"arrays": {}, **content}))
+    text = printed(capsys, "store", "verify=true", code=1)
+    assert f"damaged: {OLD}: manifest.json is missing or cannot be read" in text
+    assert f"{OLD}  -" in text
+    assert "does not record its users" in printed(capsys, "forget", "user=unknown", "--plan")
+
+
+@pytest.mark.parametrize("verb", [["store"], ["forget", "user=a"]])
+def test_a_store_that_is_no_folder_or_cannot_be_read_is_one_line(
+    verb: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(folder: Path) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "file"))
+    assert run(COMMAND, main, verb) == WRONG_INPUT
+    law = f"the store of prepared data {tmp_path / 'file'} to be a folder that can be read"
+    assert f"{law}, but got Not a directory; correct {ENVIRONMENT}" in capsys.readouterr().err
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert run(COMMAND, main, verb) == WRONG_INPUT
+    assert f"{law}, but got Permission denied" in capsys.readouterr().err
 
 
 def test_the_printed_key_leaves_the_user_out() -> None:
@@ -177,6 +255,7 @@ def test_a_name_of_no_user_is_answered_with_names_like_it(capsys: pytest.Capture
         (["forget", "user=a", "runs="], "expected `runs` to be a folder"),
         (["forget", "user=a", "split=test"], "unknown key split"),
         (["store", "user=a"], "unknown key user"),
+        (["store", "--plan"], "expected prune=true with --plan, but got --plan alone; add prune=true, or leave"),
         (["store", "--dry"], "unknown option --dry; known: --help, --cfg job, --plan"),
         (["store", "forget"], "expected an override key=value, but got forget"),
         (["conditions", "verify=true"], "unknown key verify"),

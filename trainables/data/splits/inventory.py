@@ -17,7 +17,7 @@ from typing import Any
 from trainables.core.atomic_files import LOCK, staging_path, try_lock
 from trainables.core.config import violation
 from trainables.data.splits import loading
-from trainables.data.splits.store import ENVIRONMENT, LOCKS, MANIFEST, STAGED, store_folder
+from trainables.data.splits.store import CONTENTS, ENVIRONMENT, LOCKS, MANIFEST, STAGED, store_folder
 from trainables.training import manifest
 from trainables.training.checkpoint_record import file_sha256
 
@@ -113,10 +113,8 @@ def stored_sets() -> list[StoredSet]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        law, got = f"the store of prepared data {folder} to be a folder that can be read", error.strerror
-        raise violation(
-            law, got or type(error).__name__, f"correct {ENVIRONMENT}, which names it, or its rights"
-        ) from None
+        law, got = f"the store of prepared data {folder} to be a folder that can be read", str(error.strerror)
+        raise violation(law, got, f"correct {ENVIRONMENT}, which names it, or its rights") from None
     return sorted((one for one in found if one is not None), key=lambda one: (-one.prepared_s, one.key))
 
 
@@ -149,6 +147,28 @@ def delete(stored: StoredSet) -> bool:
         if stored.path.exists():
             stored.path.rename(staged)
             shutil.rmtree(staged)
+    return True
+
+
+def delete_index() -> bool:
+    """Delete the index of the files that were read, which names their paths; their hashes are computed again.
+
+    Returns:
+        False where another process writes it, and nothing is done.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    index = store_folder() / CONTENTS
+    if not index.exists():
+        return True
+    try:
+        lock = try_lock(store_folder() / LOCKS / CONTENTS)
+    except BlockingIOError:
+        return False
+    with lock:
+        for file in (index, staging_path(index)):
+            file.unlink(missing_ok=True)
     return True
 
 
@@ -195,27 +215,26 @@ def _stored(path: Path) -> StoredSet | None:
 
 
 def _manifest_in(file: Path) -> Mapping[str, Any] | None:
-    """Return the content of a manifest; None where it is missing, cannot be read or has another form.
-
-    Arrays have a hash each; what else is read here may be missing, for other versions and derived sets record less.
-    """
+    """Return the content of a manifest; None where it is missing, cannot be read or has another form."""
     try:
         content = json.loads(file.read_text())
     except (OSError, ValueError):
         return None
-    if not isinstance(content, dict):
-        return None
-    arrays, movements = content.get("arrays"), content.get("movements", {})
-    fits = (
-        isinstance(arrays, dict)
-        and all(isinstance(about, dict) and isinstance(about.get("sha256"), str) for about in arrays.values())
-        and isinstance(movements, dict)
+    return content if isinstance(content, dict) and _fits(content) else None
+
+
+def _fits(content: Mapping[str, Any]) -> bool:
+    """Whether a manifest has arrays with their hashes; what else is read may be missing, but has its type."""
+    arrays, movements, names = (content.get(name, {}) for name in ("arrays", "movements", "names"))
+    return (
+        "arrays" in content
+        and all(isinstance(values, dict) for values in (arrays, movements, names))
+        and all(isinstance(about, dict) for about in arrays.values())
+        and all(isinstance(about.get("sha256"), str) for about in arrays.values())
         and all(isinstance(count, int) for count in movements.values())
-        and isinstance(names := content.get("names", {}), dict)
         and all(map(_is_texts, (content.get("paths", []), *names.values())))
         and all(isinstance(content.get(name, ""), str) for name in TEXTS)
     )
-    return content if fits else None
 
 
 def _is_texts(values: object) -> bool:
