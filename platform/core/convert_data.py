@@ -11,6 +11,7 @@ from platform.core.data_config import ConvertConfig
 from platform.core.inspect_data import reader_of
 from platform.core.output_files import writable
 from trainables.core.config import require
+from trainables.core.formatting import counted
 from trainables.data.config import DataConfig
 from trainables.data.readers.converted import readers_of, write_converted
 from trainables.data.readers.files import WILDCARDS, paths_of
@@ -37,13 +38,12 @@ def convert_recordings(config: ConvertConfig) -> int:
     users = set[str]()
     with writable("out", out):
         account = write_converted(_seen(read_shown(data), users), list(dict.fromkeys(readers)), out)
-    console, count = Console(), len(users)
+    console = Console()
     names = ("read", "kept", "dropped", "repaired_events")
     print_line(console, account_table(*(account[name] for name in names)))
     print_line(
         console,
-        f"\n{out.resolve()}: {account['kept']:,} movements of {count:,} user{'s' * (count != 1)}; "
-        "read it with source=table",
+        f"\n{out.resolve()}: {account['kept']:,} movements of {counted(len(users), 'user')}; read it with source=table",
     )
     return 0
 

@@ -13,6 +13,7 @@ from platform.core.output_files import writable
 from platform.core.store_config import StoreConfig
 from trainables.core.atomic_files import write_atomically
 from trainables.core.config import ConfigError, violation
+from trainables.core.formatting import counted
 from trainables.data.splits.inventory import StoredSet, delete, is_being_prepared, stored_sets
 from trainables.data.splits.store import ENVIRONMENT, store_folder
 
@@ -58,15 +59,6 @@ def key_columns() -> tuple[str, str]:
 def megabytes(size: float) -> str:
     """Return bytes as text in MB."""
     return f"{size / 1e6:,.1f}"
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a number with its noun.
-
-    >>> counted(1, "set"), counted(2, "set")
-    ('1 set', '2 sets')
-    """
-    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def store_error(error: OSError) -> ConfigError:

@@ -13,9 +13,10 @@ from rich.console import Console
 
 from platform.core.affected_models import AffectedModels, Model, affected_models
 from platform.core.console import columns, print_heading, print_line, print_table
-from platform.core.data_store import counted, key_columns, megabytes, store_error
+from platform.core.data_store import key_columns, megabytes, store_error
 from platform.core.store_config import RUNS, ForgetConfig
 from trainables.core.config import require
+from trainables.core.formatting import counted
 from trainables.data.readers.left_out import suggestion
 from trainables.data.splits.inventory import StoredSet, delete, delete_index, holding, is_being_prepared, stored_sets
 from trainables.data.splits.store import store_folder

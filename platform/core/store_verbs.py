@@ -4,6 +4,7 @@ What imports torch is imported when a verb is run.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from platform.core.store_config import FORGET, STORE, ForgetConfig, StoreConfig
 from platform.study.config import PLAN
@@ -34,21 +35,22 @@ STORE_VERBS: Mapping[str, str] = {
 STORE_SWITCHES: Mapping[str, str] = {PLAN: "print what forget or prune=true would delete, and delete nothing"}
 
 
-def _of_verb(verb: str, about: str, config: type, failed: str) -> Command:
-    """Return the command of a verb with keys of its own."""
-    return Command(
-        module=f"platform.data {verb}",
-        config_name=verb,
-        about=about,
-        schemas={f"{verb}_schema": config},
-        switches=STORE_SWITCHES,
-        exit_codes={1: failed},
-    )
+def verb_command(verb: str, about: str, config: type) -> Command:
+    """Return the command of a verb of `platform.data` with keys of its own."""
+    return Command(module=f"platform.data {verb}", config_name=verb, about=about, schemas={f"{verb}_schema": config})
 
 
 STORE_COMMANDS: Mapping[str, Command] = {
-    STORE: _of_verb(STORE, ABOUT_STORE, StoreConfig, "with verify=true: a set is damaged"),
-    FORGET: _of_verb(FORGET, ABOUT_FORGET, ForgetConfig, "another process prepares a set: give the command again"),
+    STORE: replace(
+        verb_command(STORE, ABOUT_STORE, StoreConfig),
+        switches=STORE_SWITCHES,
+        exit_codes={1: "with verify=true: a set is damaged"},
+    ),
+    FORGET: replace(
+        verb_command(FORGET, ABOUT_FORGET, ForgetConfig),
+        switches=STORE_SWITCHES,
+        exit_codes={1: "another process prepares a set: give the command again"},
+    ),
 }
 
 

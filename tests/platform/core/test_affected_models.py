@@ -103,7 +103,8 @@ def test_a_folder_that_cannot_be_read_is_refused_and_one_that_vanishes_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoint(tmp_path / "gan", "gan", 1, ("a",))
-    scandir, refused = os.scandir, PermissionError(13, "Permission denied", str(tmp_path / "gan"))
+    scandir = os.scandir
+    refused: OSError = PermissionError(13, "Permission denied", str(tmp_path / "gan"))
 
     def scanned(folder: str) -> Any:
         if Path(folder) == tmp_path / "gan":
