@@ -31,16 +31,16 @@ from trainables.data.config import PART
 from trainables.data.readers.files import InputFile
 from trainables.data.readers.reader import Piece
 from trainables.data.readers.recording_set import Recording, RecordingError, RecordingSet
+from trainables.data.readers.table_columns import OWNER, SIGNAL, TARGET, WIDTH
 
 KEY = "humouse.recordings"  # of the metadata
 VERSION = 1
-SIGNAL, OWNER = ("t_ms", "x", "y"), ("source", "user", "session")
-TARGET = ("target_x", "target_y", "target_width")
+NAMES = ("source", *OWNER)
 SCHEMA = pa.schema(
     [
         *((name, pa.list_(pa.float64())) for name in SIGNAL),
-        *((name, pa.string()) for name in OWNER),
-        *((name, pa.float64()) for name in TARGET),
+        *((name, pa.string()) for name in NAMES),
+        *((name, pa.float64()) for name in (*TARGET, WIDTH)),
     ]
 )
 REMEDY = "convert the recordings again"
@@ -97,7 +97,7 @@ def _table(recordings: Sequence[Recording]) -> pa.Table:
         pa.ListArray.from_arrays(bounds, np.concatenate([getattr(one, name) for one in recordings]).astype(np.float64))
         for name in SIGNAL
     ]
-    names = [[getattr(one, name) for one in recordings] for name in OWNER]
+    names = [[getattr(one, name) for one in recordings] for name in NAMES]
     targets = [(*(one.target or (None, None)), one.target_width_px) for one in recordings]
     return pa.table([*lists, *names, *map(list, zip(*targets, strict=True))], schema=SCHEMA)
 
@@ -179,11 +179,11 @@ def _damaged(path: Path, got: str) -> RecordingError:
 
 
 def _recordings(path: Path, table: pa.Table) -> tuple[Recording, ...]:
-    for name in (*SIGNAL, *OWNER):
+    for name in (*SIGNAL, *NAMES):
         if table.column(name).null_count:
             raise RecordingError(f"{path}: expected a `{name}` in every row, but got nothing; {REMEDY}")
     lists = (_lists(table.column(name)) for name in SIGNAL)
-    columns = (table.column(name).to_pylist() for name in (*OWNER, *TARGET))
+    columns = (table.column(name).to_pylist() for name in (*NAMES, *TARGET, WIDTH))
     rows = []
     for t_ms, x, y, source, user, session, target_x, target_y, width_px in zip(*lists, *columns, strict=True):
         target = None if target_x is None or target_y is None else (target_x, target_y)
