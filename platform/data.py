@@ -5,22 +5,23 @@ Modules that import torch are imported when the recordings are read, so that `--
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from platform.core.data_config import CONDITIONS, CONVERT, INSPECT, ConvertConfig, EvaluationRowsConfig, InspectConfig
-from platform.core.store_verbs import STORE_COMMANDS, STORE_SWITCHES, STORE_VERBS, run_store_verb
+from platform.core.store_verbs import STORE_COMMANDS, STORE_SWITCHES, STORE_VERBS, run_store_verb, verb_command
 from trainables.core.cli import run
 from trainables.core.command import Command, Request
 from trainables.core.config import build, require
 
 ABOUT = """
-Inspect recordings, convert them into one file, or write the conditions of a split.
+Inspect recordings, convert them into one file, write the conditions of a split, list or delete prepared data, or remove
+a user from them.
 
   python -m platform.data inspect recordings.csv              what became of recordings, and how to train on them
   python -m platform.data convert lab out=lab.parquet         a folder of recordings as one file
   python -m platform.data conditions split=test out=conditions.parquet
   python -m platform.data conditions split=validation out=conditions.csv
   python -m platform.data conditions data.source=table data.path=mine.parquet
-
 
   python -m platform.data store                     the sets of prepared data: what they hold, and their sizes
   python -m platform.data forget user=NAME          delete the prepared data of a user, and list models trained on them
@@ -53,17 +54,6 @@ file is read with source=table and gives the same movements, splits and account 
 """
 
 
-def _of_verb(verb: str, about: str, config: type) -> Command:
-    """Return the command of a verb with keys of its own, which takes a path."""
-    return Command(
-        module=f"platform.data {verb}",
-        config_name=verb,
-        about=about,
-        schemas={f"{verb}_schema": config},
-        argument="path",
-    )
-
-
 COMMAND = Command(
     module="platform.data",
     config_name="data",
@@ -76,8 +66,8 @@ COMMAND = Command(
         **STORE_VERBS,
     },
     own={
-        INSPECT: _of_verb(INSPECT, ABOUT_INSPECT, InspectConfig),
-        CONVERT: _of_verb(CONVERT, ABOUT_CONVERT, ConvertConfig),
+        INSPECT: replace(verb_command(INSPECT, ABOUT_INSPECT, InspectConfig), argument="path"),
+        CONVERT: replace(verb_command(CONVERT, ABOUT_CONVERT, ConvertConfig), argument="path"),
         **STORE_COMMANDS,
     },
     switches=STORE_SWITCHES,

@@ -69,5 +69,7 @@ class ConvertConfig:
         require(not (several and one), "a PATH, or `sources`", "both", "leave one of them out")
         remedy = "use python -m platform.data convert PATH out=FILE.parquet"
         require(several or bool(self.path) or self.source == DEFAULT_SOURCE, "a PATH", "none", remedy)
+        law, got = "the `time_unit` of each of `sources` in it", f"time_unit={self.time_unit} beside them"
+        require(not several or self.time_unit == "ms", law, got, "write {reader:table,path:FILE,time_unit:s}")
         fits = Path(self.out).suffix == ".parquet"
         require(fits, "`out` to end in .parquet", f"out={self.out}", "give out=recordings.parquet")

@@ -9,9 +9,11 @@ from typing import Any
 from rich.console import Console
 
 from platform.core.console import columns, print_line, print_table
+from platform.core.output_files import writable
 from platform.core.store_config import StoreConfig
 from trainables.core.atomic_files import write_atomically
 from trainables.core.config import ConfigError, violation
+from trainables.core.formatting import counted
 from trainables.data.splits.inventory import StoredSet, delete, is_being_prepared, stored_sets
 from trainables.data.splits.store import ENVIRONMENT, store_folder
 
@@ -57,15 +59,6 @@ def key_columns() -> tuple[str, str]:
 def megabytes(size: float) -> str:
     """Return bytes as text in MB."""
     return f"{size / 1e6:,.1f}"
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a number with its noun.
-
-    >>> counted(1, "set"), counted(2, "set")
-    ('1 set', '2 sets')
-    """
-    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def store_error(error: OSError) -> ConfigError:
@@ -132,8 +125,6 @@ def _write(file: Path, sets: Sequence[StoredSet], damage: Mapping[str, Sequence[
     """
     rows = [{**_about(one), "damage": None if damage is None else damage.get(one.key)} for one in sets]
     content = {"folder": str(store_folder()), "bytes": sum(one.bytes for one in sets), "sets": rows}
-    try:
+    with writable("json", file):
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, json.dumps(content, indent=1, sort_keys=True) + "\n")
-    except OSError as error:
-        raise violation("`json` to be a file that can be written", f"json={file}", str(error.strerror)) from None

@@ -13,10 +13,12 @@ from rich.console import Console
 
 from platform.core.affected_models import AffectedModels, Model, affected_models
 from platform.core.console import columns, print_heading, print_line, print_table
-from platform.core.data_store import counted, key_columns, megabytes, store_error
-from platform.core.store_config import ForgetConfig
+from platform.core.data_store import key_columns, megabytes, store_error
+from platform.core.store_config import RUNS, ForgetConfig
+from trainables.core.config import require
+from trainables.core.formatting import counted
 from trainables.data.readers.left_out import suggestion
-from trainables.data.splits.inventory import StoredSet, delete, holding, is_being_prepared, stored_sets
+from trainables.data.splits.inventory import StoredSet, delete, delete_index, holding, is_being_prepared, stored_sets
 from trainables.data.splits.store import store_folder
 
 IN_USE = 1  # exit code: another process prepares a set
@@ -29,12 +31,14 @@ def forget(config: ForgetConfig, plan_only: bool) -> int:
         plan_only: Print what would be deleted, and delete nothing.
 
     Raises:
-        ConfigError: a set cannot be deleted.
+        ConfigError: the folder of models is none or cannot be read, or a set cannot be deleted.
     """
     console, sets = Console(), stored_sets()
-    models = affected_models(Path(config.runs).expanduser(), config.user)
+    models = _models_of(config)
     found = holding(config.user, sets)
     held = _deleted(console, config.user, found, plan_only)
+    if not plan_only:
+        held |= _is_index_left(console)
     _print_models(console, config, models)
     known = {name for stored in sets for name in stored.users or ()}
     if known and config.user not in known and not models.affected:
@@ -43,6 +47,27 @@ def forget(config: ForgetConfig, plan_only: bool) -> int:
     else:
         _print_remedy(console, config.user)
     return IN_USE if held else 0
+
+
+def _models_of(config: ForgetConfig) -> AffectedModels:
+    """Return the models of a user; none where the default folder is not there yet, which the first run makes."""
+    runs = Path(config.runs).expanduser()
+    if config.runs == RUNS and not runs.exists():
+        return AffectedModels((), ())
+    got = f"runs={config.runs}, which is no folder"
+    require(runs.is_dir(), "`runs` to be the folder of runs and registries", got, "correct it")
+    return affected_models(runs, config.user)
+
+
+def _is_index_left(console: Console) -> bool:
+    """Delete the index of the files that were read, whose paths may name users; returns whether it is in use."""
+    try:
+        left = not delete_index()
+    except OSError as error:
+        raise store_error(error) from None
+    if left:
+        print_line(console, "the index of the files that were read is in use: give the same command again")
+    return left
 
 
 def _deleted(console: Console, user: str, found: Sequence[tuple[StoredSet, str]], plan_only: bool) -> bool:
@@ -72,7 +97,10 @@ def _deleted(console: Console, user: str, found: Sequence[tuple[StoredSet, str]]
 
 def _print_models(console: Console, config: ForgetConfig, models: AffectedModels) -> None:
     runs = Path(config.runs).expanduser().absolute()
-    if not models.affected:
+    if not runs.is_dir():
+        line = f"the folder {runs} does not exist: no models were examined"
+        print_line(console, f"{line}; name the folder of your models with runs=FOLDER")
+    elif not models.affected:
         print_line(console, f"no model below {runs} is known to be trained on {config.user}")
     else:
         _print_table(console, f"Models below {runs} that were made with movements of {config.user}", models.affected)

@@ -11,7 +11,8 @@ from rich.console import Console
 from platform.core.config_lines import data_keys, run_name, train_command, yaml_block
 from platform.core.console import columns, print_facts, print_heading, print_line, print_table
 from platform.core.data_config import InspectConfig
-from trainables.core.atomic_files import write_atomically
+from platform.core.output_files import writable
+from trainables.core.atomic_files import staged_file, write_atomically
 from trainables.core.config import require
 from trainables.data.config import DataConfig
 from trainables.data.inspection.advice import warnings_of
@@ -31,7 +32,7 @@ def inspect_recordings(config: InspectConfig) -> int:
     """Read recordings and print what became of them; returns the exit code.
 
     Raises:
-        ConfigError: a file of another program is in the place of one to write.
+        ConfigError: a file of another program is in the place of one to write, or one cannot be written.
         RecordingError: the recordings cannot be read.
     """
     for name in ("out", "json"):
@@ -50,11 +51,14 @@ def inspect_recordings(config: InspectConfig) -> int:
     )
     written = []
     if config.out and inspection.shown:
-        plot_recordings(inspection.shown, Path(config.out), WRITTEN_BY)
+        with writable("out", Path(config.out)), staged_file(Path(config.out)) as staged:
+            plot_recordings(inspection.shown, staged, WRITTEN_BY)
         written.append(config.out)
     if config.json:
-        Path(config.json).parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(Path(config.json), _as_json(config, reader, inspection, warnings, lines))
+        content = _as_json(config, reader, inspection, warnings, lines)
+        with writable("json", Path(config.json)):
+            Path(config.json).parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(Path(config.json), content)
         written.append(config.json)
     _print(Console(), config, reader, inspection, warnings, lines, written)
     return 0
@@ -74,7 +78,8 @@ def reader_of(path: Path | None, source: str) -> Guess:
 def _require_own(key: str, name: str) -> None:
     """Require that a file to write is a new one, or one of an earlier inspection."""
     file = Path(name)
-    own = not name or not file.exists() or (file.is_file() and WRITTEN_BY.encode() in _head(file))
+    with writable(key, file):
+        own = not name or not file.exists() or (file.is_file() and WRITTEN_BY.encode() in _head(file))
     law = f"`{key}` to be a new file, or one that this command wrote"
     require(own, law, f"{name}, which is another", f"give {key}=NAME, or remove the file")
 

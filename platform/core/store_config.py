@@ -6,6 +6,7 @@ from trainables.core.bounds import Folder, check
 from trainables.core.config import require
 
 FORGET, STORE = "forget", "store"  # the verbs
+RUNS = "results"  # folder of runs, studies and registries
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class ForgetConfig:
     """Settings of the removal of a user."""
 
     user: str = ""  # name of the user whose prepared data are deleted, as the splits name them: sapimouse/user64
-    runs: Folder = "results"  # folder below which the models are listed that were trained on this user
+    runs: Folder = RUNS  # folder below which the models are listed that were trained on this user
 
     def __post_init__(self) -> None:
         check(self)

@@ -4,11 +4,12 @@ What imports torch is imported when a verb is run.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from platform.core.store_config import FORGET, STORE, ForgetConfig, StoreConfig
 from platform.study.config import PLAN
 from trainables.core.command import Command, Request
-from trainables.core.config import build
+from trainables.core.config import build, require
 
 ABOUT_FORGET = """
 Remove a user: delete every prepared set that holds movements of this user or values derived from them, and list the
@@ -34,21 +35,22 @@ STORE_VERBS: Mapping[str, str] = {
 STORE_SWITCHES: Mapping[str, str] = {PLAN: "print what forget or prune=true would delete, and delete nothing"}
 
 
-def _of_verb(verb: str, about: str, config: type, failed: str) -> Command:
-    """Return the command of a verb with keys of its own."""
-    return Command(
-        module=f"platform.data {verb}",
-        config_name=verb,
-        about=about,
-        schemas={f"{verb}_schema": config},
-        switches=STORE_SWITCHES,
-        exit_codes={1: failed},
-    )
+def verb_command(verb: str, about: str, config: type) -> Command:
+    """Return the command of a verb of `platform.data` with keys of its own."""
+    return Command(module=f"platform.data {verb}", config_name=verb, about=about, schemas={f"{verb}_schema": config})
 
 
 STORE_COMMANDS: Mapping[str, Command] = {
-    STORE: _of_verb(STORE, ABOUT_STORE, StoreConfig, "with verify=true: a set is damaged"),
-    FORGET: _of_verb(FORGET, ABOUT_FORGET, ForgetConfig, "another process prepares a set: give the command again"),
+    STORE: replace(
+        verb_command(STORE, ABOUT_STORE, StoreConfig),
+        switches=STORE_SWITCHES,
+        exit_codes={1: "with verify=true: a set is damaged"},
+    ),
+    FORGET: replace(
+        verb_command(FORGET, ABOUT_FORGET, ForgetConfig),
+        switches=STORE_SWITCHES,
+        exit_codes={1: "another process prepares a set: give the command again"},
+    ),
 }
 
 
@@ -61,6 +63,9 @@ def run_store_verb(request: Request) -> int:
 
         return forget(removal, plan_only)
     config = build(StoreConfig, request.config)
+    require(
+        config.prune or not plan_only, "prune=true with --plan", "--plan alone", "add prune=true, or leave --plan out"
+    )
     from platform.core.data_store import list_store
 
     return list_store(config, plan_only)

@@ -198,6 +198,16 @@ def test_several_sources_are_converted_as_they_are_trained_on(
     assert (found.sha256, found.read, found.dropped) == (expected.sha256, expected.read, expected.dropped)
 
 
+def test_a_glob_is_converted_twice_into_a_file_that_it_does_not_match(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_table(tmp_path)
+    for _ in range(2):
+        assert run(COMMAND, main, ["convert", "*.csv", "out=all.parquet"]) == 0
+        assert len(pd.read_parquet("all.parquet")) == 3
+
+
 FOREIGN = "expected `{key}` to be a new file, or one that this command wrote, but got {name}, which is another"
 
 
@@ -234,7 +244,20 @@ FOREIGN = "expected `{key}` to be a new file, or one that this command wrote, bu
         (["convert", "nowhere.csv"], "nowhere.csv: no such file or folder"),
         (
             ["convert", "table", "out=table/c.parquet"],
-            "expected `out` outside of the folder table, but got table/c.par",
+            "expected `out` outside of the recordings table, but got table/c.parquet; write it beside them",
+        ),
+        (
+            ["convert", "tab*/*.parquet", "out=table/c.parquet"],
+            "expected `out` outside of the recordings tab*/*.parquet, but got table/c.parquet",
+        ),
+        (["convert", "**/*.parquet", "out=c.parquet"], "expected `out` outside of the recordings **/*.parquet"),
+        (
+            ["convert", "sources=[{reader:table,path:'t*/?.parquet'}]", "out=table/../table/c.parquet"],
+            "expected `out` outside of the recordings t*/?.parquet",
+        ),
+        (
+            ["convert", "sources=[{reader:table,path:table}]", "time_unit=s"],
+            "expected the `time_unit` of each of `sources` in it, but got time_unit=s beside them; write {reader:",
         ),
         (
             ["convert", "touch.csv"],
@@ -267,6 +290,40 @@ def test_wrong_input_of_inspect_and_convert_is_one_line_and_writes_nothing(
     assert error.count("\n") == 1
     assert out == ""
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("verb", "key", "name"),
+    [
+        ("convert", "out", "/proc/x.parquet"),
+        ("convert", "out", "table.csv/x.parquet"),
+        ("convert", "out", "full/x.parquet"),
+        ("inspect", "out", "/proc/x.png"),
+        ("inspect", "out", "table.csv/x.png"),
+        ("inspect", "json", "/proc/x.json"),
+        ("conditions", "out", "/proc/x.parquet"),
+        ("conditions", "out", "full/x.csv"),
+        ("store", "json", "table.csv/x.json"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_one_line(
+    verb: str,
+    key: str,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / f".{Path(name).name}").symlink_to("/dev/full")  # a disk without room, where it is prepared
+    write_table(tmp_path).rename("table.csv")
+    data = [] if verb in ("conditions", "store") else ["table.csv"]
+    assert run(COMMAND, main, [verb, *data, f"{key}={name}"]) == WRONG_INPUT
+    error = capsys.readouterr().err
+    assert f"expected `{key}` to be a file that can be written, but got {key}={name} (" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / name).exists()
 
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="the faulty files in ../shared/cases/data are not here")

@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -35,6 +37,23 @@ def write_atomically(file: Path, text: str) -> None:
     made.unlink(missing_ok=True)
     append(made, text)
     made.replace(file)
+    flush(file.parent)
+
+
+@contextmanager
+def staged_file(file: Path) -> Iterator[Path]:
+    """Yield a path beside a file, whose folder is made; what is written there takes its place in one atomic step.
+
+    On an error nothing is left of it, and an earlier file stays.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    made = staging_path(file)
+    try:
+        yield made
+        flush(made)
+        made.replace(file)
+    finally:
+        made.unlink(missing_ok=True)
     flush(file.parent)
 
 

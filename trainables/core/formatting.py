@@ -17,6 +17,15 @@ def number(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    >>> counted(1, "set"), counted(2000, "set")
+    ('1 set', '2,000 sets')
+    """
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def format_interval(value: float, low: float, high: float, digits: int = 3) -> str:
     """Return a value with the bounds of its interval: `0.580 [0.493, 0.668]`, the one print form of intervals.
 

@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from trainables.core.atomic_files import staged_file
 from trainables.core.config import ConfigError
 from trainables.data.config import DataConfig
 from trainables.data.readers.files import file_of
@@ -109,14 +110,16 @@ def evaluation_table(config: DataConfig, split: str) -> pd.DataFrame:
 
 
 def write_evaluation_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV where the suffix says so, else as Parquet."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.partial")
-    if path.suffix.lower() == ".csv":
-        table.to_csv(staged, index=False)
-    else:
-        pq.write_table(pa.Table.from_pandas(table, preserve_index=False), staged)
-    staged.replace(path)
+    """Write a table as CSV where the suffix says so, else as Parquet; the file is complete or absent.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with staged_file(path) as staged:
+        if path.suffix.lower() == ".csv":
+            table.to_csv(staged, index=False)
+        else:
+            pq.write_table(pa.Table.from_pandas(table, preserve_index=False), staged)
 
 
 @dataclass(frozen=True, eq=False)

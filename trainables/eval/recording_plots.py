@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
+from trainables.core.formatting import counted
 from trainables.data.readers.recording_set import Recording
 from trainables.eval.plot_style import DPI, FAKE, NULL, REAL
 
@@ -34,7 +35,7 @@ def plot_recordings(recordings: Sequence[Recording], file: Path, written_by: str
     width, height = max(columns, LEAST_COLUMNS) * CELL_INCHES[0], rows * CELL_INCHES[1] + sum(BORDER_INCHES)
     figure = Figure(figsize=(width, height), facecolor="white")
     users = len({one.user for one in recordings})
-    title = f"{_counted(len(recordings), 'movement')} of {_counted(users, 'user')} as recorded"
+    title = f"{counted(len(recordings), 'movement')} of {counted(users, 'user')} as recorded"
     about = f"{title}: a dot per event, below it the speed of each step"
     figure.text(0.5, 1 - 0.3 / height, about, ha="center", fontsize=LARGE)
     top, bottom = 1 - BORDER_INCHES[0] / height, BORDER_INCHES[1] / height
@@ -56,10 +57,6 @@ def plot_recordings(recordings: Sequence[Recording], file: Path, written_by: str
     figure.legend(list(marks.values()), list(marks), fontsize=SMALL, frameon=False, loc="lower right", ncols=len(marks))
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=DPI, metadata={"Software": written_by})
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def _plot_path(axis: Axes, one: Recording) -> None:

@@ -1,12 +1,15 @@
 """Models that a user's movements reached: by the users of their records, and by the models that they were made with."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from platform.core.affected_models import affected_models
+from trainables.core.config import ConfigError
 from trainables.data.training_users import UNKNOWN
 from trainables.training.checkpoint import RECORD, save_checkpoint
 
@@ -45,7 +48,6 @@ def test_models_are_found_by_the_users_of_their_records(tmp_path: Path) -> None:
     assert set(found(tmp_path, "v")[0].values()) == {chosen}
     assert len(found(tmp_path, "v")[0]) == 3
     assert found(tmp_path, "c") == ({}, {})
-    assert found(tmp_path / "nowhere", "a") == ({}, {})
 
 
 def test_what_was_made_with_an_affected_model_is_affected(tmp_path: Path) -> None:
@@ -85,3 +87,32 @@ def test_an_older_model_that_was_made_with_an_affected_one_is_affected(tmp_path:
     affected, unknown = found(tmp_path, "a")
     assert set(affected) == {"gan", "old"}
     assert unknown == {}
+
+
+def test_a_record_whose_parents_are_no_hashes_is_unknown(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "lists", "detector", 1, ("b",), negatives={"models": {"gan": ["a"]}})
+    checkpoint(tmp_path / "frozen", "detector", 2, ("b",), negatives={"frozen": {"a": 1}})
+    checkpoint(tmp_path / "served", "served negatives", 3, model_sha256=[1])
+    affected, unknown = found(tmp_path, "a")
+    assert affected == {}
+    assert sorted(unknown) == ["frozen", "lists", "served"]
+    assert all("expected hashes of the models that it was made with" in reason for reason in unknown.values())
+
+
+def test_a_folder_that_cannot_be_read_is_refused_and_one_that_vanishes_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint(tmp_path / "gan", "gan", 1, ("a",))
+    scandir = os.scandir
+    refused: OSError = PermissionError(13, "Permission denied", str(tmp_path / "gan"))
+
+    def scanned(folder: str) -> Any:
+        if Path(folder) == tmp_path / "gan":
+            raise refused
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", scanned)
+    with pytest.raises(ConfigError, match=f"the folder {tmp_path / 'gan'} to be readable.* got Permission denied"):
+        affected_models(tmp_path, "a")
+    refused = FileNotFoundError(2, "No such file or directory", str(tmp_path / "gan"))
+    assert found(tmp_path, "a") == ({}, {})

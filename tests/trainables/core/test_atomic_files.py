@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trainables.core.atomic_files import LOCK, try_lock
+from trainables.core.atomic_files import LOCK, staged_file, try_lock
 
 
 def flock_of_nfs(lock: int, operation: int) -> None:
@@ -49,3 +49,14 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_the_system(tmp_path: Path) 
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
         try_lock(tmp_path / "file" / "folder")
+
+
+def test_a_staged_file_takes_its_place_whole_or_leaves_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "made" / "a.txt"
+    with staged_file(file) as staged:
+        staged.write_text("first")
+        assert not file.exists()
+    assert file.read_text() == "first"
+    with pytest.raises(UnicodeEncodeError), staged_file(file) as staged:
+        staged.write_text("second\udcff", encoding="utf-8")
+    assert {path.name: path.read_text() for path in file.parent.iterdir()} == {"a.txt": "first"}

@@ -7,6 +7,7 @@ model or a detector can see.
 
 from collections.abc import Callable, Iterator, Mapping
 
+from trainables.core.formatting import counted
 from trainables.data.config import EVALUATION_SPLITS, RATE_HZ
 from trainables.data.inspection.figures import LENGTHS, MovementFigures
 from trainables.data.inspection.inspection import Inspection
@@ -86,7 +87,7 @@ def few_users(figures: MovementFigures) -> Iterator[str]:
     """Warn where intervals will be wide."""
     count = figures.users.count
     if count < ENOUGH_USERS:
-        law = f"{count} user{'s' * (count != 1)}: intervals are wide, since an evaluated split has a sixth to a third"
+        law = f"{counted(count, 'user')}: intervals are wide, since an evaluated split has a sixth to a third"
         yield f"{law}; record {ENOUGH_USERS} or more, and evaluate with crossfit=5, which takes all of them"
 
 

@@ -25,23 +25,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from trainables.core.atomic_files import flush, staging_path
+from trainables.core.atomic_files import staged_file
 from trainables.core.config import require
 from trainables.data.config import PART
 from trainables.data.readers.files import InputFile
 from trainables.data.readers.reader import Piece
 from trainables.data.readers.recording_set import Recording, RecordingError, RecordingSet
+from trainables.data.readers.table_columns import OWNER, SIGNAL, TARGET, WIDTH
 
 KEY = "humouse.recordings"  # of the metadata
 VERSION = 1
-SUFFIX = ".parquet"
-SIGNAL, OWNER = ("t_ms", "x", "y"), ("source", "user", "session")
-TARGET = ("target_x", "target_y", "target_width")
+NAMES = ("source", *OWNER)
 SCHEMA = pa.schema(
     [
         *((name, pa.list_(pa.float64())) for name in SIGNAL),
-        *((name, pa.string()) for name in OWNER),
-        *((name, pa.float64()) for name in TARGET),
+        *((name, pa.string()) for name in NAMES),
+        *((name, pa.float64()) for name in (*TARGET, WIDTH)),
     ]
 )
 REMEDY = "convert the recordings again"
@@ -57,19 +56,13 @@ def write_converted(sets: Iterable[RecordingSet], readers: Sequence[str], path: 
 
     Raises:
         ConfigError: No recording is kept.
+        OSError: The file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = staging_path(path)
-    try:
+    with staged_file(path) as staged:
         with pq.ParquetWriter(staged, SCHEMA, compression="zstd") as writer:
             account = _write(sets, writer, readers)
             writer.add_key_value_metadata({KEY: _sealed(account)})
         _require_some(account)
-        flush(staged)
-        staged.replace(path)
-    finally:
-        staged.unlink(missing_ok=True)
-    flush(path.parent)
     return account
 
 
@@ -104,7 +97,7 @@ def _table(recordings: Sequence[Recording]) -> pa.Table:
         pa.ListArray.from_arrays(bounds, np.concatenate([getattr(one, name) for one in recordings]).astype(np.float64))
         for name in SIGNAL
     ]
-    names = [[getattr(one, name) for one in recordings] for name in OWNER]
+    names = [[getattr(one, name) for one in recordings] for name in NAMES]
     targets = [(*(one.target or (None, None)), one.target_width_px) for one in recordings]
     return pa.table([*lists, *names, *map(list, zip(*targets, strict=True))], schema=SCHEMA)
 
@@ -186,11 +179,11 @@ def _damaged(path: Path, got: str) -> RecordingError:
 
 
 def _recordings(path: Path, table: pa.Table) -> tuple[Recording, ...]:
-    for name in (*SIGNAL, *OWNER):
+    for name in (*SIGNAL, *NAMES):
         if table.column(name).null_count:
             raise RecordingError(f"{path}: expected a `{name}` in every row, but got nothing; {REMEDY}")
     lists = (_lists(table.column(name)) for name in SIGNAL)
-    columns = (table.column(name).to_pylist() for name in (*OWNER, *TARGET))
+    columns = (table.column(name).to_pylist() for name in (*NAMES, *TARGET, WIDTH))
     rows = []
     for t_ms, x, y, source, user, session, target_x, target_y, width_px in zip(*lists, *columns, strict=True):
         target = None if target_x is None or target_y is None else (target_x, target_y)

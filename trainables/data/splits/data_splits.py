@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from trainables.core.config import require
+from trainables.core.formatting import counted
 from trainables.data.canonical import Canonical
 from trainables.data.splits.parts import Kept
 from trainables.data.splits.statistics import Statistics
@@ -84,5 +85,4 @@ def too_short(kept: Mapping[str, Kept], steps: int) -> str:
 
 
 def _users(owners: Sequence[str]) -> str:
-    users = len(set(owners))
-    return f"{users} user{'s' * (users != 1)}, {effective_users(owners):.1f} effective"
+    return f"{counted(len(set(owners)), 'user')}, {effective_users(owners):.1f} effective"

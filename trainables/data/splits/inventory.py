@@ -5,6 +5,7 @@ arrays keeps them. One that another process prepares right now is left alone.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -13,12 +14,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from trainables.core.atomic_files import try_lock
+from trainables.core.atomic_files import LOCK, staging_path, try_lock
+from trainables.core.config import violation
 from trainables.data.splits import loading
-from trainables.data.splits.store import LOCKS, MANIFEST, STAGED, store_folder
+from trainables.data.splits.store import CONTENTS, ENVIRONMENT, LOCKS, MANIFEST, STAGED, store_folder
 from trainables.training import manifest
 from trainables.training.checkpoint_record import file_sha256
 
+KEY = re.compile("[0-9a-f]{16}")  # what `digest` returns
+TEXTS = ("label", "parent", "name", "split", "code")  # of a manifest
 UNREADABLE = f"{MANIFEST} is missing or cannot be read"
 UNFINISHED = "was not prepared to its end"
 
@@ -98,16 +102,29 @@ class StoredSet:
 
 
 def stored_sets() -> list[StoredSet]:
-    """Return the sets of the store, and what interrupted preparations left, the latest first."""
+    """Return the sets of the store, and what interrupted preparations left, the latest first; none without a store.
+
+    Raises:
+        ConfigError: the store is no folder, or cannot be read.
+    """
     folder = store_folder()
-    found = (_stored(path) for path in (folder.iterdir() if folder.is_dir() else ()) if path.is_dir())
+    try:
+        found = [_stored(path) for path in folder.iterdir() if path.is_dir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        law, got = f"the store of prepared data {folder} to be a folder that can be read", str(error.strerror)
+        raise violation(law, got, f"correct {ENVIRONMENT}, which names it, or its rights") from None
     return sorted((one for one in found if one is not None), key=lambda one: (-one.prepared_s, one.key))
 
 
 def is_being_prepared(key: str) -> bool:
-    """Whether another process holds the lock of a set."""
+    """Whether another process holds the lock of a set; nothing is made where there is no lock."""
+    folder = store_folder() / LOCKS / key
+    if not (folder / LOCK).exists():
+        return False
     try:
-        try_lock(store_folder() / LOCKS / key).close()
+        try_lock(folder).close()
     except BlockingIOError:
         return True
     return False
@@ -130,6 +147,28 @@ def delete(stored: StoredSet) -> bool:
         if stored.path.exists():
             stored.path.rename(staged)
             shutil.rmtree(staged)
+    return True
+
+
+def delete_index() -> bool:
+    """Delete the index of the files that were read, which names their paths; their hashes are computed again.
+
+    Returns:
+        False where another process writes it, and nothing is done.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    index = store_folder() / CONTENTS
+    if not index.exists():
+        return True
+    try:
+        lock = try_lock(store_folder() / LOCKS / CONTENTS)
+    except BlockingIOError:
+        return False
+    with lock:
+        for file in (index, staging_path(index)):
+            file.unlink(missing_ok=True)
     return True
 
 
@@ -157,17 +196,57 @@ def _reason(user: str, stored: StoredSet, by_key: Mapping[str, StoredSet]) -> st
 
 
 def _stored(path: Path) -> StoredSet | None:
-    """Return the set in a folder; None for folders of the store itself, and for one that vanishes meanwhile."""
+    """Return the set in a folder; None for a folder that is none of the store's sets, and for one that vanishes.
+
+    The store may lie in a folder with other files, which are neither listed nor deleted: the name of a set is a key,
+    and it has a manifest, or where that is damaged no other files than those of a set.
+    """
     key = path.name.removeprefix(f"{STAGED}-")
-    if key.startswith("."):
-        return None
-    try:
-        changed_s = path.stat().st_mtime
-    except FileNotFoundError:
+    if not KEY.fullmatch(key):
         return None
     file = path / MANIFEST
     try:
+        content = _manifest_in(file)
+        if content is None:
+            return StoredSet(key, path, {}, path.stat().st_mtime) if _holds_no_other_file(path) else None
+        return StoredSet(key, path, content, file.stat().st_mtime)
+    except FileNotFoundError:
+        return None
+
+
+def _manifest_in(file: Path) -> Mapping[str, Any] | None:
+    """Return the content of a manifest; None where it is missing, cannot be read or has another form."""
+    try:
         content = json.loads(file.read_text())
-        return StoredSet(key, path, content if isinstance(content, dict) else {}, file.stat().st_mtime)
     except (OSError, ValueError):
-        return StoredSet(key, path, {}, changed_s)
+        return None
+    return content if isinstance(content, dict) and _fits(content) else None
+
+
+def _fits(content: Mapping[str, Any]) -> bool:
+    """Whether a manifest has arrays with their hashes; what else is read may be missing, but has its type."""
+    arrays, movements, names = (content.get(name, {}) for name in ("arrays", "movements", "names"))
+    return (
+        "arrays" in content
+        and all(isinstance(values, dict) for values in (arrays, movements, names))
+        and all(isinstance(about, dict) for about in arrays.values())
+        and all(isinstance(about.get("sha256"), str) for about in arrays.values())
+        and all(isinstance(count, int) for count in movements.values())
+        and all(map(_is_texts, (content.get("paths", []), *names.values())))
+        and all(isinstance(content.get(name, ""), str) for name in TEXTS)
+    )
+
+
+def _is_texts(values: object) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+def _holds_no_other_file(path: Path) -> bool:
+    """Whether a folder has nothing in it that no set has; it may be empty."""
+    return all(_is_of_a_set(entry, path) for entry in path.rglob("*"))
+
+
+def _is_of_a_set(entry: Path, path: Path) -> bool:
+    if entry.is_dir():
+        return entry.relative_to(path).parts[0] == loading.PARTS
+    return entry.suffix == ".npy" or entry in (path / MANIFEST, staging_path(path / MANIFEST))

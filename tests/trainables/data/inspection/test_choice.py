@@ -2,7 +2,9 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.trainables.data.inspection.takes_of import recordings
@@ -41,9 +43,17 @@ def test_every_user_is_chosen_about_equally_often() -> None:
     assert all(60 < count < 140 for count in counts.values())
 
 
-def test_few_movements_are_in_memory() -> None:
+def test_few_movements_are_in_memory_and_nothing_that_was_read_with_them() -> None:
     choice = MovementChoice()
     for seed in range(10):
-        choice.add(recordings(users=30, movements=20, source=f"lab{seed}", seed=seed))
+        choice.add(map(within_others, recordings(users=30, movements=20, source=f"lab{seed}", seed=seed)))
     assert len(choice._of) == SHOWN
-    assert all(len(its) <= SHOWN for its in choice._of.values())
+    kept = [one for its in choice._of.values() for *_, one in its]
+    assert len(kept) <= SHOWN**2
+    assert all(values.base is None for one in kept for values in (one.t_ms, one.x, one.y))
+
+
+def within_others(one: Recording) -> Recording:
+    """Return a recording whose arrays are parts of larger ones, as readers give them."""
+    t_ms, x, y = (np.append(values, np.zeros(100))[: len(values)] for values in (one.t_ms, one.x, one.y))
+    return replace(one, t_ms=t_ms, x=x, y=y)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.trainables.data.source_tables import write_sources
 from trainables.core.atomic_files import try_lock
+from trainables.core.config import digest
 from trainables.data.config import DataConfig
 from trainables.data.splits import derived as derived_module
 from trainables.data.splits import inventory
@@ -19,6 +20,9 @@ from trainables.data.splits.inventory import delete, holding, is_being_prepared,
 from trainables.data.splits.loading import load_splits
 from trainables.data.splits.store import ENVIRONMENT, LOCKS, MANIFEST, STAGED, Writer, prepared_set
 from trainables.training import manifest
+
+A, B, C, D, E, F, G, H = map(digest, "abcdefgh")
+OLD = digest("old")
 
 
 @pytest.fixture(autouse=True)
@@ -87,44 +91,69 @@ def test_the_paths_of_recordings_are_recorded(tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_sets_of_a_user_are_those_that_name_the_user_or_do_not_say_whose_they_are(store: Path) -> None:
-    written("a", **users("u", "v"))
-    written("b", **users("v"))
-    written("c", parent="a", split="train", name="n")
-    written("d", parent="b", split="train", name="n")
-    written("e", parent="gone", split="train", name="n")
-    written("f")
-    written("g", **users("v"))
-    (store / "g" / MANIFEST).write_text("{")
-    (store / f"{STAGED}-h").mkdir()
+    written(A, **users("u", "v"))
+    written(B, **users("v"))
+    written(C, parent=A, split="train", name="n")
+    written(D, parent=B, split="train", name="n")
+    written(E, parent=digest("gone"), split="train", name="n")
+    written(F)
+    written(G, **users("v"))
+    (store / G / MANIFEST).write_text("{")
+    (store / f"{STAGED}-{H}").mkdir()
     assert reasons("u") == {
-        "a": "holds their movements",
-        "c": "derived from a",
-        "e": "derived from a set that is not there",
-        "f": "does not record its users",
-        "g": "does not record its users",
-        "h": "does not record its users",
+        A: "holds their movements",
+        C: f"derived from {A}",
+        E: "derived from a set that is not there",
+        F: "does not record its users",
+        G: "does not record its users",
+        H: "does not record its users",
     }
     order = [stored.key for stored, _ in holding("u", stored_sets())]
-    assert set(order[:2]) == {"c", "e"}
+    assert set(order[:2]) == {C, E}
     assert all(delete(stored) for stored, _ in holding("u", stored_sets()))
-    assert sorted(stored.key for stored in stored_sets()) == ["b", "d"]
+    assert sorted(stored.key for stored in stored_sets()) == sorted([B, D])
     assert reasons("u") == {}
 
 
+def test_a_folder_that_is_no_set_is_neither_listed_nor_found(store: Path) -> None:
+    """The store may be a folder with other files: names that are no keys, and names like keys with files of others."""
+    others = ["thesis/chapter.tex", "thesis/manifest.json", "photos/a.npy", f".{A}/a.npy", f"{A.upper()}/a.npy"]
+    others += [f"{A}/notes.txt", f"{B}/manifest.json", f"{B}/raw/a.npy", f"{C}/parts/notes.txt"]
+    for name in others:
+        (store / name).parent.mkdir(parents=True, exist_ok=True)
+        (store / name).write_text("{}")
+    assert stored_sets() == []
+    assert reasons("unknown") == {}
+    written(D, **users("u"))
+    (store / D / "notes.txt").touch()  # its manifest is whole
+    assert [stored.key for stored in stored_sets()] == [D]
+
+
+def test_what_a_preparation_leaves_at_any_time_is_a_set(store: Path) -> None:
+    for number, name in enumerate(("manifest.json", ".manifest.json", "train.deltas.npy", "parts/0/deltas.npy")):
+        file = store / f"{STAGED}-{number:016x}" / name
+        file.parent.mkdir(parents=True)
+        file.touch()
+    (store / f"{STAGED}-{9:016x}").mkdir()
+    assert sorted(stored.key for stored in stored_sets()) == [f"{number:016x}" for number in (0, 1, 2, 3, 9)]
+    assert all(stored.is_unfinished and delete(stored) for stored in stored_sets())
+    assert [path.name for path in store.iterdir()] == [LOCKS]
+
+
 def test_a_set_that_another_process_holds_is_left_whole(store: Path) -> None:
-    written("a", **users("u"))
+    written(A, **users("u"))
     (stored,) = stored_sets()
-    with try_lock(store / LOCKS / "a"):
-        assert is_being_prepared("a")
+    with try_lock(store / LOCKS / A):
+        assert is_being_prepared(A)
         assert not delete(stored)
         assert list(stored.damage()) == []
-    assert not is_being_prepared("a")
+    assert not is_being_prepared(A)
     assert delete(stored)
     assert stored_sets() == []
 
 
 def test_a_deletion_that_was_cut_leaves_no_set_under_its_name(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written("a", **users("u"))
+    written(A, **users("u"))
     (stored,) = stored_sets()
 
     def cut(path: Path) -> None:
@@ -134,17 +163,17 @@ def test_a_deletion_that_was_cut_leaves_no_set_under_its_name(store: Path, monke
         patched.setattr(shutil, "rmtree", cut)
         with pytest.raises(KeyboardInterrupt):
             delete(stored)
-    assert not (store / "a").exists()
+    assert not (store / A).exists()
     (left,) = stored_sets()
-    assert (left.key, left.is_unfinished) == ("a", True)
-    assert reasons("u").keys() == {"a"}
+    assert (left.key, left.is_unfinished) == (A, True)
+    assert reasons("u").keys() == {A}
     assert delete(left)
     assert stored_sets() == []
 
 
 def test_what_is_mapped_outlives_its_set() -> None:
-    written("a", **users("u"))
-    mapped = prepared_set("a", lambda writer: pytest.fail("it is there")).tensor("values")
+    written(A, **users("u"))
+    mapped = prepared_set(A, lambda writer: pytest.fail("it is there")).tensor("values")
     assert delete(stored_sets()[0])
     assert mapped.tolist() == [0, 1, 2, 3]
 
@@ -155,27 +184,27 @@ def test_damage_is_named_for_each_array(store: Path) -> None:
             writer.save(name, np.arange(9))
         return {}
 
-    prepared_set("a", prepare)
-    content = bytearray((store / "a" / "one.npy").read_bytes())
+    prepared_set(A, prepare)
+    content = bytearray((store / A / "one.npy").read_bytes())
     content[-1] ^= 1
-    (store / "a" / "one.npy").write_bytes(bytes(content))
-    (store / "a" / "two.npy").unlink()
+    (store / A / "one.npy").write_bytes(bytes(content))
+    (store / A / "two.npy").unlink()
     assert list(stored_sets()[0].damage()) == ["one.npy differs from its hash", "two.npy is missing"]
-    (store / "a" / MANIFEST).write_text(json.dumps([1]))
+    (store / A / MANIFEST).write_text(json.dumps([1]))
     assert list(stored_sets()[0].damage()) == [inventory.UNREADABLE]
 
 
 def test_a_set_of_other_code_is_of_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
     load_splits(DataConfig())
-    written("old", **users("u"))
-    assert {stored.key == "old": stored.is_of_this_version for stored in stored_sets()} == {True: False, False: True}
+    written(OLD, **users("u"))
+    assert {stored.key == OLD: stored.is_of_this_version for stored in stored_sets()} == {True: False, False: True}
     monkeypatch.setattr(manifest, "code_sha256", lambda folder: "other")
     assert not any(stored.is_of_this_version for stored in stored_sets())
 
 
 def test_the_latest_set_comes_first(store: Path) -> None:
-    for number, key in enumerate("bac"):
+    for number, key in enumerate((B, A, C)):
         written(key, **users("u"))
         os.utime(store / key / MANIFEST, (number, number))
-    assert [stored.key for stored in stored_sets()] == ["c", "a", "b"]
+    assert [stored.key for stored in stored_sets()] == [C, A, B]
     assert [stored.prepared_s for stored in stored_sets()] == [2, 1, 0]
