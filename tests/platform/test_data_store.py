@@ -19,7 +19,7 @@ from trainables.core.config import digest
 from trainables.data.config import DataConfig
 from trainables.data.splits.inventory import stored_sets
 from trainables.data.splits.loading import load_splits
-from trainables.data.splits.store import CONTENTS, ENVIRONMENT, LOCKS, MANIFEST, content_hash, prepared_set
+from trainables.data.splits.store import CONTENTS, ENVIRONMENT, LOCKS, MANIFEST, content_hashes, prepared_set
 from trainables.training.checkpoint import save_checkpoint
 
 USER = "sapimouse/user64"
@@ -160,7 +160,7 @@ def test_the_paths_of_recordings_are_forgotten_with_the_sets(store: Path, capsys
     recording = Path("lab") / "alice_smith" / "s.csv"
     recording.parent.mkdir(parents=True)
     recording.touch()
-    content_hash(recording)
+    content_hashes([recording])
     assert "alice_smith" in (store / CONTENTS).read_text()
     printed(capsys, "forget", f"user={USER}", "--plan")
     with try_lock(store / LOCKS / CONTENTS):
