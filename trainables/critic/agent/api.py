@@ -12,9 +12,12 @@ from trainables.critic.actor import Actor
 from trainables.critic.agent.collect import Act, deterministic, exploring
 from trainables.critic.agent.config import AgentConfig
 from trainables.critic.agent.policy import actor_of, scale_of
+from trainables.critic.episodes import POSITION, episodes_of_split
+from trainables.data.canonical import Canonical
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, select
 
 KIND = "agent"
+ROWS = 8192  # of a network call
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +34,14 @@ class Agent:
     def sampling(self, random: torch.Generator) -> Act:
         """Return the function that draws actions of the policy."""
         return exploring(self.actor, random)
+
+    def along(self, movements: Canonical) -> tuple[Float[Tensor, "S 2"], ...]:
+        """Return the actions in the states of each movement towards the movement's own end, without exploration."""
+        state, _, length = episodes_of_split(movements, self.config.data.canonical)
+        end = state[length.cumsum(dim=0) - 1][:, :POSITION].repeat_interleave(length, dim=0)
+        rows = zip(state.split(ROWS), end.split(ROWS), strict=True)
+        actions = torch.cat([self.act(*part) for part in rows])
+        return tuple(actions.split(length.tolist()))
 
 
 def load_agent(checkpoint: Path, device: torch.device | str = "cpu") -> Agent:

@@ -31,14 +31,16 @@ class Round(NamedTuple):
     reached: int
 
 
-def exploring(actor: Actor, random: torch.Generator) -> Act:
-    """Return the actor with the noise of its policy."""
+def exploring(actor: Actor, random: torch.Generator, without_noise: float = 0.0) -> Act:
+    """Return the actor with the noise of its policy, but for a share of the copies, the first ones."""
 
     @torch.no_grad()
     def act(state: Tensor, goal: Tensor) -> Tensor:
         device = next(actor.parameters()).device
         eps = torch.randn(len(state), POSITION, generator=random)
-        return draw(actor(state.to(device), goal.to(device)), eps.to(device)).action.cpu()
+        policy = actor(state.to(device), goal.to(device))
+        quiet = (torch.arange(len(state), device=device) < without_noise * len(state))[:, None]
+        return torch.where(quiet, median_action(policy), draw(policy, eps.to(device)).action).cpu()
 
     return act
 
@@ -67,9 +69,7 @@ def seen_from(
     return torch.cat([state[:, :POSITION] - origin, state[:, POSITION:]], dim=1), goal - origin
 
 
-def collect(
-    act: Act, config: ReachingConfig, copies: int, random: torch.Generator, coordinates: str
-) -> Round:
+def collect(act: Act, config: ReachingConfig, copies: int, random: torch.Generator, coordinates: str) -> Round:
     """Return the episodes of a round of `max_steps` steps of so many copies."""
     environment = Reaching(config, copies, random)
     origin = origin_of(environment.observation, coordinates)
@@ -90,9 +90,7 @@ def collect(
     )
 
 
-def rows_of(
-    before: Float[Tensor, "N T 4"], after: Float[Tensor, "N T 4"], ends: Bool[Tensor, "N T"]
-) -> Episodes:
+def rows_of(before: Float[Tensor, "N T 4"], after: Float[Tensor, "N T 4"], ends: Bool[Tensor, "N T"]) -> Episodes:
     """Return the episodes of copies from the states before and after each step, and the steps that end an episode."""
     last = ends.clone()
     last[:, -1] = True

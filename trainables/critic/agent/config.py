@@ -31,8 +31,14 @@ class CollectionConfig:
     """Episodes that the agent makes itself, and the buffer that holds them."""
 
     copies: PositiveInt = 128  # environments at once; each makes `environment.max_steps` steps in a round
+    # share of the copies that act without exploration: the noise that the entropy asks for, some 15 px in a step,
+    # leaves hardly a state at rest in the buffer
+    without_noise: Share = 0.5
     warm_up_rounds: NonNegativeInt = 1  # rounds before the first gradient step, beside one of each epoch
     capacity: Annotated[int, Range(ge=2)] = 400_000  # rows of the buffer, 36 bytes each, in every checkpoint too
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,7 @@ class AgentConfig:
     data: DataConfig = field(default_factory=DataConfig)
     environment: ReachingConfig = field(default_factory=ReachingConfig)
     collection: CollectionConfig = field(default_factory=CollectionConfig)
-    model: CriticModelConfig = field(default_factory=lambda: CriticModelConfig(depth=4, width=128))
+    model: CriticModelConfig = field(default_factory=lambda: CriticModelConfig(depth=4, width=128, frequencies=4))
     loss: CriticLossConfig = field(default_factory=CriticLossConfig)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     sac: SacConfig = field(default_factory=SacConfig)

@@ -13,7 +13,7 @@ from trainables.critic.agent.config import SCREEN
 from trainables.critic.config import CriticModelConfig
 from trainables.critic.environment.config import ReachingConfig
 from trainables.critic.environment.motor import DT_S
-from trainables.critic.episodes import ACTION, POSITION, STATE
+from trainables.critic.episodes import ACTION, POSITION
 from trainables.critic.networks import ResidualNetwork, Scale, with_waves
 
 SPREAD = 4.0  # of the screen and of the largest speed, over their unit
@@ -81,5 +81,3 @@ class QNetwork(nn.Module):
         """Return one value for each row."""
         q: Tensor = self.head(self.trunk(self.inputs(torch.cat([state, step, goal], dim=1))))
         return q.squeeze(1)
-
-

@@ -63,21 +63,28 @@ def train_epoch(state: State, config: AgentConfig, device: torch.device) -> dict
     collected = add_episodes(state, config)
     random = generator(config.seed, "updates", state.epoch)
     for _ in range(config.steps_per_epoch):
-        batch = sample(state.buffer, config.batch_size, config.gamma, config.policy.other_goals, random, device)
-        eps = torch.randn(2, config.batch_size, ACTION, generator=random).to(device)
-        sums.update(state.learner.update(batch, eps))
-        state.ema.update(state.learner.policy.actor)
-        state.step += 1
+        sums.update(update(state, config, random, device))
     means = {name: value / config.steps_per_epoch for name, value in sums.items()}
     timing = {names.TRAIN_STEPS: float(state.step), names.TRAIN_SECONDS: time.perf_counter() - began}
     return {**means, **collected, names.TRAIN_LEARNING_RATE: config.optim.lr, **timing}
+
+
+def update(state: State, config: AgentConfig, random: torch.Generator, device: torch.device) -> dict[str, float]:
+    """Train on one batch of the buffer and return what was measured."""
+    batch = sample(state.buffer, config.batch_size, config.gamma, config.policy.other_goals, random, device)
+    eps = torch.randn(2, config.batch_size, ACTION, generator=random).to(device)
+    measured = state.learner.update(batch, eps)
+    state.ema.update(state.learner.policy.actor)
+    state.step += 1
+    return measured
 
 
 def add_episodes(state: State, config: AgentConfig) -> dict[str, float]:
     """Fill the buffer with the rounds of an epoch, and return how often they reached their targets, if one ended."""
     ended, reached = 0, 0
     for at in range(rounds_of(config, state.epoch)):
-        act = exploring(state.learner.policy.actor, generator(config.seed, "actions", state.epoch, at))
+        noise = generator(config.seed, "actions", state.epoch, at)
+        act = exploring(state.learner.policy.actor, noise, config.collection.without_noise)
         random = generator(config.seed, "episodes", state.epoch, at)
         made = collect(act, config.environment, config.collection.copies, random, config.coordinates)
         state.buffer.add(made.episodes)

@@ -55,7 +55,13 @@ AGENT = MetricSet(
             digits=2,
             range=NOT_NEGATIVE,
         ),
-        _mean(VAL_REACH_SUCCESS, "success", MAXIMISED, "Share of fixed episodes in which the target is reached.", range=SHARE),
+        _mean(
+            VAL_REACH_SUCCESS,
+            "success",
+            MAXIMISED,
+            "Share of fixed episodes in which the target is reached.",
+            range=SHARE,
+        ),
         _mean(
             VAL_REACH_ERROR,
             "error_px",
