@@ -1,6 +1,6 @@
 """Success of agents in the reaching environment against its steps: contrastive learning beside SAC and cloning.
 
-Every algorithm and seed is trained by the loop of the trainable `agent` and evaluated after each epoch in the same 1,024
+Every algorithm and seed is trained by the loop of the trainable `agent` and evaluated after each epoch in the same
 episodes, without exploration; online ones make equally many steps of the environment. The table holds the last epoch,
 with Wilson's 95 % interval over episodes of each seed, and the first number of steps after which 95 % are reached. The
 scripted controllers and a policy of random actions stand below. `--picture` draws the learning curves.
@@ -85,9 +85,14 @@ class Reference:
 def config_of(layout: str, name: str, seed: int, base: AgentConfig) -> AgentConfig:
     """Return the configuration of a run; where there are obstacles, positions are those of the screen."""
     algorithm, mode = RUNS[name]
-    coordinates = START if layout == "free" else SCREEN
-    own = {"algorithm": algorithm, "mode": mode, "seed": seed, "coordinates": coordinates}
-    return replace(base, environment=LAYOUTS[layout], **own)
+    return replace(
+        base,
+        algorithm=algorithm,
+        mode=mode,
+        seed=seed,
+        coordinates=START if layout == "free" else SCREEN,
+        environment=LAYOUTS[layout],
+    )
 
 
 def curve(layout: str, name: str, seed: int, base: AgentConfig) -> Curve:
@@ -123,9 +128,8 @@ def at_random(random: torch.Generator) -> Act:
 
 def table(curves: list[Curve], rows: list[Reference], episodes: int) -> str:
     """Return the last epochs and the references as text."""
-    lines = [
-        f"{'layout':<11}{'agent':<33}{'seed':>5}{'steps':>9}{'success [95 %]':>24}{'seconds':>9}{'95 % after':>12}"
-    ]
+    head = f"{'layout':<11}{'agent':<33}{'seed':>5}{'steps':>9}"
+    lines = [f"{head}{'success [95 %]':>24}{'seconds':>9}{'95 % after':>12}"]
     for one in curves:
         last, needed = one.points[-1], one.steps_needed
         shown = format_interval(last.success, *wilson(last.success, episodes))
@@ -212,8 +216,11 @@ def main(argv: list[str] | None = None) -> int:
         picture(curves, rows).savefig(given.picture)
     if given.output:
         settings = {"epochs": given.epochs, "steps": given.steps, "lr": given.lr, "gamma": given.gamma}
-        measured = {"settings": settings | {"depth": given.depth, "episodes": given.episodes}}
-        measured |= {"curves": [asdict(one) for one in curves], "references": [asdict(row) for row in rows]}
+        measured = {
+            "settings": settings | {"depth": given.depth, "episodes": given.episodes},
+            "curves": [asdict(one) for one in curves],
+            "references": [asdict(row) for row in rows],
+        }
         given.output.write_text(json.dumps(measured, indent=2) + "\n")
     return 0
 

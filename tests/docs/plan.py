@@ -11,6 +11,7 @@ CHECKPOINT = "results/train/diffusion/checkpoints/last"
 """What stands for CHECKPOINT where a command is run."""
 TINY = "trainable.epochs=1 trainable.steps_per_epoch=2"
 SAMPLED = f"{TINY} trainable.batch_size=8 trainable.sampling.steps=2"
+AGENT = f"{TINY} trainable.evaluation.episodes=16"
 GAN = f"{TINY} trainable.batch_size=8"
 SEARCH = "budget.trials=1 budget.time_limit=10m finalists.top=0"
 LIFTED = (
@@ -163,7 +164,7 @@ BEFORE_THE_SERVICE = (
     Run("python -m benchmarks.augmentations", "--seeds 1 --probes quadratic"),
     Run("python -m benchmarks.reach_environment", "--copies 64 --steps 5 --rounds 1"),
     Run(
-        "python -m benchmarks.reach_agent --seeds 0 1 --output agent.json --picture agent.png",
+        "python -m benchmarks.reach_agent --seeds 0 1 2 --output agent.json --picture agent.png",
         "--epochs 1 --steps 2 --episodes 16 --agents contrastive",
     ),
     Run("python -m benchmarks.critic --output critic.json", "--depths 4 --width 32 --repeats 1"),
