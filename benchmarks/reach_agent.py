@@ -182,6 +182,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--lr", type=float, default=AgentConfig().optim.lr, help="learning rate")
     parser.add_argument("--gamma", type=float, default=AgentConfig().gamma, help="discount of goals")
     parser.add_argument("--depth", type=int, default=AgentConfig().model.depth, help="hidden layers of each network")
+    parser.add_argument("--frequencies", type=int, default=AgentConfig().model.frequencies, help="of the inputs")
     parser.add_argument("--episodes", type=int, default=AgentConfig().evaluation.episodes, help="of an evaluation")
     parser.add_argument("--picture", type=Path, help="draw the learning curves here")
     parser.add_argument("--output", type=Path, help="also write the curves as JSON here")
@@ -197,7 +198,7 @@ def base_of(given: argparse.Namespace) -> AgentConfig:
         offline_epochs=max(1, given.epochs // 3),
         steps_per_epoch=given.steps,
         gamma=given.gamma,
-        model=replace(default.model, depth=given.depth),
+        model=replace(default.model, depth=given.depth, frequencies=given.frequencies),
         optim=replace(default.optim, lr=given.lr),
         evaluation=replace(default.evaluation, episodes=given.episodes),
     )
@@ -217,7 +218,7 @@ def main(argv: list[str] | None = None) -> int:
     if given.output:
         settings = {"epochs": given.epochs, "steps": given.steps, "lr": given.lr, "gamma": given.gamma}
         measured = {
-            "settings": settings | {"depth": given.depth, "episodes": given.episodes},
+            "settings": settings | {name: getattr(given, name) for name in ("depth", "frequencies", "episodes")},
             "curves": [asdict(one) for one in curves],
             "references": [asdict(row) for row in rows],
         }

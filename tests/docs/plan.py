@@ -164,7 +164,7 @@ BEFORE_THE_SERVICE = (
     Run("python -m benchmarks.augmentations", "--seeds 1 --probes quadratic"),
     Run("python -m benchmarks.reach_environment", "--copies 64 --steps 5 --rounds 1"),
     Run(
-        "python -m benchmarks.reach_agent --seeds 0 1 2 --output agent.json --picture agent.png",
+        "python -m benchmarks.reach_agent --epochs 8 --seeds 0 1 --output agent.json --picture agent.png",
         "--epochs 1 --steps 2 --episodes 16 --agents contrastive",
     ),
     Run("python -m benchmarks.critic --output critic.json", "--depths 4 --width 32 --repeats 1"),
