@@ -5,8 +5,9 @@
 
 A generator's samples are compared with held-out users (`trainables.model_evaluation.evaluate_generator`); a detector is
 evaluated on users and bots outside its training, and gets its model card (`trainables.detector.evaluate`); a critic is
-compared with distance and extrapolation (`trainables.model_evaluation.evaluate_critic`). They import torch when the
-work begins, so that `--help` starts without it.
+compared with distance and extrapolation (`trainables.model_evaluation.evaluate_critic`), an agent with scripted
+controllers (`trainables.model_evaluation.evaluate_agent`). They import torch when the work begins, so that `--help`
+starts without it.
 """
 
 import sys
@@ -18,10 +19,12 @@ from typing import Any
 from trainables.core.cli import run
 from trainables.core.command import Command, Request
 from trainables.core.config import build
+from trainables.critic.agent.evaluation.config import AgentEvaluationCommand
 from trainables.critic.evaluation.config import CriticEvaluationCommand
 from trainables.detector import evaluate as detector
 from trainables.detector.evaluation.config import DetectorEvaluationCommand
 from trainables.eval import diffusion_eval as generator
+from trainables.model_evaluation import evaluate_agent as agent
 from trainables.model_evaluation import evaluate_critic as critic
 from trainables.model_evaluation.config import EvalConfig
 from trainables.training.checkpoint_record import CheckpointError, load_record
@@ -29,7 +32,7 @@ from trainables.training.checkpoint_record import CheckpointError, load_record
 ABOUT = """
 Evaluate a checkpoint of any kind, or a file of samples, on users outside its training.
 
-  python -m platform.evaluate ckpt=FOLDER                                   a generator, a detector, a critic
+  python -m platform.evaluate ckpt=FOLDER                                   a generator, a detector, a critic, an agent
   python -m platform.evaluate ckpt=FOLDER metrics=[c2st,mmd,prd,kinematics,spectra]
   python -m platform.evaluate ckpt=FOLDER crossfit=5                        five models, to evaluate all users
   python -m platform.evaluate ckpt=FOLDER bots=bots.parquet users=users.parquet          a detector on your recordings
@@ -38,7 +41,7 @@ Evaluate a checkpoint of any kind, or a file of samples, on users outside its tr
   python -m platform.evaluate samples=FILE.parquet split=test               movements made elsewhere
   python -m platform.evaluate samples=[A.parquet,B.parquet] split=test      files side by side, with their differences
 
-The keys are those of a generator, a detector or a critic, whichever ckpt holds; `--help ckpt=FOLDER` prints them.
+The keys are those of the kind that ckpt holds; `--help ckpt=FOLDER` prints them.
 """
 
 
@@ -66,6 +69,7 @@ EVALUATIONS: Mapping[str, Evaluation] = {
     "generator": Evaluation(generator.COMMAND, EvalConfig, ("a generator or a file", "generators and files")),
     "detector": Evaluation(detector.COMMAND, DetectorEvaluationCommand, ("a detector", "detectors")),
     "critic": Evaluation(critic.COMMAND, CriticEvaluationCommand, ("a critic", "critics")),
+    "agent": Evaluation(agent.COMMAND, AgentEvaluationCommand, ("an agent", "agents")),
 }
 
 
@@ -84,6 +88,7 @@ def command_of(kind: str) -> Command:
 COMMAND = command_of("generator")
 DETECTOR_COMMAND = command_of("detector")
 CRITIC_COMMAND = command_of("critic")
+AGENT_COMMAND = command_of("agent")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -91,6 +96,7 @@ def main(arguments: Sequence[str]) -> int:
     commands: Mapping[str, tuple[Command, Callable[[Request], int]]] = {
         "detector": (DETECTOR_COMMAND, evaluate_detector),
         "critic": (CRITIC_COMMAND, critic.main),
+        "agent": (AGENT_COMMAND, agent.main),
     }
     command, work = commands.get(kind_of(arguments), (COMMAND, generator.main))
     return run(command, work, arguments)

@@ -1,5 +1,6 @@
 """Search spaces by name: the parameters that may vary in a sweep, each with its distribution; data, no code."""
 
+from search_spaces.agent import SPACE as AGENT
 from search_spaces.critic import SPACE as CRITIC
 from search_spaces.detector import SPACE as DETECTOR
 from search_spaces.diffusion import SPACE as DIFFUSION
@@ -15,4 +16,5 @@ SPACES: dict[str, Space] = {
     "diffusion_ranking_loss": DIFFUSION_RANKING_LOSS,
     "detector": DETECTOR,
     "critic": CRITIC,
+    "agent": AGENT,
 }

@@ -9,6 +9,9 @@ import pytest
 from platform.study.samplers import SAMPLERS as STUDY_SAMPLERS
 from trainables.contrastive.negatives import SOURCES
 from trainables.contrastive.ranking import NORMALISATIONS, RANKING_LOSSES
+from trainables.critic.agent.learners import LEARNERS
+from trainables.critic.agent.modes import MODES
+from trainables.critic.agent.sac import REWARDS
 from trainables.critic.environment.layouts import LAYOUTS
 from trainables.critic.losses import LOSSES
 from trainables.critic.similarity import SIMILARITIES
@@ -25,6 +28,9 @@ from trainables.physical.minimum_jerk import GENERATORS
 
 CHOICES: dict[str, Iterable[str]] = {
     "platform.study.config.SAMPLER_NAMES": STUDY_SAMPLERS,
+    "trainables.critic.agent.config.ALGORITHM_NAMES": LEARNERS,
+    "trainables.critic.agent.config.MODE_NAMES": MODES,
+    "trainables.critic.agent.config.REWARD_NAMES": REWARDS,
     "trainables.critic.environment.config.LAYOUT_NAMES": LAYOUTS,
     "trainables.critic.config.LOSS_NAMES": LOSSES,
     "trainables.critic.config.SIMILARITY_NAMES": SIMILARITIES,

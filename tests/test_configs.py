@@ -20,6 +20,7 @@ from serve.settings import ServeConfig
 from trainables.core.cli import parse
 from trainables.core.command import CONFIGS, Command, Request
 from trainables.core.config import build, plain
+from trainables.critic.agent.evaluation.config import AgentEvaluationCommand
 from trainables.critic.evaluation.config import CriticEvaluationCommand
 from trainables.detector import export, leave_one_out
 from trainables.detector.config import ExportConfig
@@ -72,6 +73,10 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
         evaluate.CRITIC_COMMAND,
         lambda request: build(CriticEvaluationCommand, request.config),
     ),
+    "agent/evaluate": (
+        evaluate.AGENT_COMMAND,
+        lambda request: build(AgentEvaluationCommand, request.config),
+    ),
     "detector/export": (export.COMMAND, lambda request: build(ExportConfig, request.config)),
     "detector/leave_one_out": (leave_one_out.COMMAND, leave_one_out.configs),
     "serve": (launch.COMMAND, lambda request: build(ServeConfig, request.config)),
@@ -82,7 +87,10 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
         lambda request: build(EvalConfig, request.config),
     ),
 }
-OF_A_CHECKPOINT = ("diffusion/sample", "diffusion/eval", "detector/export", "detector/evaluate", "critic/evaluate")
+OF_A_CHECKPOINT = (
+    *("diffusion/sample", "diffusion/eval", "detector/export"),
+    *("detector/evaluate", "critic/evaluate", "agent/evaluate"),
+)
 FILES = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.rglob("*.yaml"))
 
 

@@ -1,12 +1,14 @@
 """The one list of trainables, by name; none of them is imported further than its configuration."""
 
+from trainables.critic.agent.spec import SPEC as AGENT
 from trainables.critic.spec import SPEC as CRITIC
 from trainables.detector.spec import SPEC as DETECTOR
 from trainables.diffusion.spec import SPEC as DIFFUSION
 from trainables.gan.spec import SPEC as GAN
 from trainables.training.trainable import TrainableSpec
 
-TRAINABLES: dict[str, TrainableSpec] = {spec.name: spec for spec in (DIFFUSION, GAN, DETECTOR, CRITIC)}
+SPECS = (DIFFUSION, GAN, DETECTOR, CRITIC, AGENT)
+TRAINABLES: dict[str, TrainableSpec] = {spec.name: spec for spec in SPECS}
 
 
 def described() -> str:

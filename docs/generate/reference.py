@@ -30,6 +30,7 @@ PUBLIC = {
         "trainables.diffusion.api.load_generator",
         "trainables.gan.api.load_gan",
     ),
+    "Agents": ("trainables.critic.agent.api.load_agent", "trainables.critic.agent.api.Agent"),
     "Critics": ("trainables.critic.api.load_critic", "trainables.critic.api.Critic"),
     "Detectors": ("trainables.detector.api.load_trained_detector", "trainables.detector.api.Detector"),
     "Two-sample metrics": (

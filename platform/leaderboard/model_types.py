@@ -13,6 +13,9 @@ from platform.leaderboard.archive import VALIDATION
 from platform.leaderboard.leaderboard import intervals
 from platform.leaderboard.reference import Reference
 from trainables.core.config import build
+from trainables.critic.agent.api import load_agent
+from trainables.critic.agent.evaluation.plots import plot_trajectories
+from trainables.critic.agent.spec import AGENT_TYPE
 from trainables.critic.api import load_critic
 from trainables.critic.evaluation.plots import plot_value_maps
 from trainables.critic.spec import CRITIC_TYPE
@@ -83,6 +86,12 @@ def plot_values(checkpoint: Path, config: Any, evaluation: EvaluationResult | No
     plot_value_maps(load_critic(checkpoint), load_splits(data)[VALIDATION], pictures / "values.png")
 
 
+def plot_agent(checkpoint: Path, config: Any, evaluation: EvaluationResult | None, pictures: Path) -> None:
+    """Plot episodes of an agent beside validation movements."""
+    agent = load_agent(checkpoint)
+    plot_trajectories(agent, load_splits(agent.config.data)[VALIDATION], pictures / "trajectories.png")
+
+
 def sampling(checkpoint: Path) -> Callable[[Canonical], object]:
     """Samples under the conditions of movements."""
     return partial(load_generator(checkpoint).sample_matching, seed=0)
@@ -98,9 +107,15 @@ def values_along(checkpoint: Path) -> Callable[[Canonical], object]:
     return load_critic(checkpoint).along
 
 
+def actions_along(checkpoint: Path) -> Callable[[Canonical], object]:
+    """Actions in the states of movements towards their ends."""
+    return load_agent(checkpoint).along
+
+
 MODEL_FUNCTIONS: Mapping[str, ModelFunctions] = {
     GENERATOR.name: ModelFunctions(reference_scores, plot_samples, sampling),
     DETECTOR.name: ModelFunctions(None, plot_scores, scoring),
     CRITIC_TYPE.name: ModelFunctions(None, plot_values, values_along),
+    AGENT_TYPE.name: ModelFunctions(None, plot_agent, actions_along),
 }
 """Name of a type of model -> its functions; models of another type are neither re-evaluated nor plotted."""

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from platform.leaderboard.holdout_ledger import HOLDOUT
+from platform.promotion.agent_rule import AgentRuleConfig
 from platform.promotion.critic_rule import CriticRuleConfig
 from platform.promotion.detector_rule import DetectorRuleConfig
 from platform.promotion.latency import LatencyConfig
 from platform.promotion.rule import Confidence, LimitsConfig, MarginsConfig, Rule
 from trainables.core.bounds import AnyInt, Choice, Folder, PositiveInt, Range, check
 from trainables.core.config import require
+from trainables.critic.agent.spec import AGENT_TYPE
 from trainables.critic.spec import CRITIC_TYPE
 from trainables.data.config import EVALUATION_SPLITS
 from trainables.detector.spec import DETECTOR
@@ -33,7 +35,8 @@ class PromoteConfig:
     trial: Annotated[int, Range(ge=FIRST)] = FIRST  # number of the challenger's trial; -1: the leaderboard's first
     ckpt: str = ""  # checkpoint folder of the challenger, in place of a trial
     split: Annotated[str, Choice(EVALUATION_SPLITS)] = HOLDOUT  # split that both are evaluated on
-    # samples per movement, each from other noise; of a detector: sets of bots; of a critic: sets of goals
+    # samples per movement, each from other noise; of a detector: sets of bots; of a critic: sets of goals; of an agent:
+    # sets of tasks
     eval_seeds: PositiveInt = 3
     seed: AnyInt = 0  # seed of both evaluations; that of a study reuses the holdout evaluation of its leaderboard
     confidence: Confidence = 0.95  # confidence of the one-sided bounds
@@ -44,6 +47,7 @@ class PromoteConfig:
     margins: MarginsConfig = field(default_factory=MarginsConfig)
     detector: DetectorRuleConfig = field(default_factory=DetectorRuleConfig)
     critic: CriticRuleConfig = field(default_factory=CriticRuleConfig)
+    agent: AgentRuleConfig = field(default_factory=AgentRuleConfig)
     latency: LatencyConfig = field(default_factory=LatencyConfig)
 
     def __post_init__(self) -> None:
@@ -61,5 +65,6 @@ RULES: dict[str, Callable[[PromoteConfig], Rule]] = {
     GENERATOR.name: lambda config: config.rule,
     DETECTOR.name: lambda config: config.detector.rule(config.confidence),
     CRITIC_TYPE.name: lambda config: config.critic.rule(config.confidence),
+    AGENT_TYPE.name: lambda config: config.agent.rule(config.confidence),
 }
 """Type of a model -> the rule by which a challenger becomes champion."""

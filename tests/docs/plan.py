@@ -11,6 +11,7 @@ CHECKPOINT = "results/train/diffusion/checkpoints/last"
 """What stands for CHECKPOINT where a command is run."""
 TINY = "trainable.epochs=1 trainable.steps_per_epoch=2"
 SAMPLED = f"{TINY} trainable.batch_size=8 trainable.sampling.steps=2"
+AGENT = f"{TINY} trainable.evaluation.episodes=16"
 GAN = f"{TINY} trainable.batch_size=8"
 SEARCH = "budget.trials=1 budget.time_limit=10m finalists.top=0"
 LIFTED = (
@@ -37,6 +38,12 @@ BEFORE_THE_SERVICE = (
     Run("python -m platform.train trainable=gan", GAN),
     Run("python -m platform.train trainable=detector", TINY),
     Run("python -m platform.train trainable=critic", TINY),
+    Run("python -m platform.train trainable=agent", AGENT),
+    Run("python -m platform.train trainable=agent trainable.algorithm=sac name=sac", AGENT),
+    Run(
+        "python -m platform.train trainable=agent trainable.algorithm=cloning trainable.mode=offline name=cloning",
+        AGENT,
+    ),
     Run("python -m trainables.diffusion.train experiment=cpu", "epochs=1 steps_per_epoch=2 sampling.steps=2"),
     Run(
         "python -m platform.train trainable=gan scaling.num_workers=2 name=gan2",
@@ -88,6 +95,7 @@ BEFORE_THE_SERVICE = (
     Run("python -m platform.tune space=diffusion_ranking_loss", f"{SAMPLED} {SEARCH}"),
     Run("python -m platform.tune trainable=detector", f"{TINY} {SEARCH} finalists.top=1 finalists.eval_seeds=1"),
     Run("python -m platform.tune space=critic", f"{TINY} {SEARCH} finalists.top=1 finalists.eval_seeds=1"),
+    Run("python -m platform.tune space=agent", f"{AGENT} {SEARCH} finalists.top=1 finalists.eval_seeds=1"),
     Run("python -m platform.tune study_name=group scaling.num_workers=2", f"{SAMPLED} {SEARCH}"),
     Run(
         "python -m platform.tune study_name=own trainable.data.source=table trainable.data.path=recordings.csv",
@@ -111,6 +119,7 @@ BEFORE_THE_SERVICE = (
         "out_dir=evaluation/bots"
     ),
     Run("python -m platform.evaluate ckpt=results/train/critic/checkpoints/best out_dir=evaluation/critic"),
+    Run("python -m platform.evaluate ckpt=results/train/agent/checkpoints/best out_dir=evaluation/agent"),
     Run("python -m trainables.detector.export ckpt=results/train/detector/checkpoints/last out=detector.onnx"),
     Run("python -m trainables.detector.leave_one_out families=[pid,noise]", TINY),
     Run("python -m trainables.diffusion.sample ckpt=CHECKPOINT n=2000 out_dir=generated", "n=20 out_dir=generated/a"),
@@ -154,6 +163,10 @@ BEFORE_THE_SERVICE = (
     Run("python -m benchmarks.field_probe", "--splits 1 --movements 60"),
     Run("python -m benchmarks.augmentations", "--seeds 1 --probes quadratic"),
     Run("python -m benchmarks.reach_environment", "--copies 64 --steps 5 --rounds 1"),
+    Run(
+        "python -m benchmarks.reach_agent --epochs 8 --seeds 0 1 --output agent.json --picture agent.png",
+        "--epochs 1 --steps 2 --episodes 16 --agents contrastive",
+    ),
     Run("python -m benchmarks.critic --output critic.json", "--depths 4 --width 32 --repeats 1"),
     Run("python -m benchmarks.suggestion", "--trials 12 --repeats 1"),
     Run("python -m benchmarks.prepared_data", "--sizes 400"),

@@ -29,9 +29,9 @@ def test_it_is_the_same_command_under_the_platforms_name(capsys: pytest.CaptureF
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A checkpoint's record per kind; nothing of it is trained."""
     place = tmp_path_factory.mktemp("checkpoints")
-    for kind in ("gan", "detector", "critic"):
+    for kind in ("gan", "detector", "critic", "agent"):
         save_checkpoint(place / kind, {}, {"kind": kind})
-    return {kind: place / kind for kind in ("gan", "detector", "critic")}
+    return {kind: place / kind for kind in ("gan", "detector", "critic", "agent")}
 
 
 def test_the_kind_of_the_checkpoint_chooses_the_evaluation(
@@ -46,13 +46,14 @@ def test_the_kind_of_the_checkpoint_chooses_the_evaluation(
 
         return work
 
-    for name in ("generator", "detector", "critic"):
+    for name in ("generator", "detector", "critic", "agent"):
         monkeypatch.setattr(getattr(evaluate, name), "main", stand_in(name))
     for given in (f"ckpt={folders['gan']}", f"ckpt={folders['detector']}", f"samples={tmp_path}/file.npy"):
         assert evaluate.main([given]) == 0
     assert evaluate.main([f"ckpt={folders['gan']}", f"ckpt={folders['detector']}"]) == 0  # of two the last counts
-    assert evaluate.main([f"ckpt={folders['critic']}"]) == 0
-    assert called == ["generator", "detector", "generator", "detector", "critic"]
+    for kind in ("critic", "agent"):
+        assert evaluate.main([f"ckpt={folders[kind]}"]) == 0
+    assert called == ["generator", "detector", "generator", "detector", "critic", "agent"]
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,7 @@ def test_the_kind_of_the_checkpoint_chooses_the_evaluation(
         ("detector", "eval_seeds=2"),
         ("critic", "metrics=[mmd]"),
         ("critic", "bots=b.parquet"),
+        ("agent", "metrics=[mmd]"),
         ("gan", "eval_seeds=2"),
     ],
 )

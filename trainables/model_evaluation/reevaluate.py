@@ -11,6 +11,7 @@ from typing import Any
 
 from trainables.core.config import ConfigError, build, require
 from trainables.core.threads import threads
+from trainables.critic.agent.spec import AGENT_TYPE
 from trainables.critic.spec import CRITIC_TYPE
 from trainables.data.config import EVALUATION_SPLITS, DataConfig
 from trainables.data.readers.recordings import RecordingError
@@ -20,7 +21,7 @@ from trainables.detector.spec import DETECTOR
 from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.eval.intervals.jackknife import mean
 from trainables.generation.model_type import GENERATOR
-from trainables.model_evaluation import critic, detector, generator
+from trainables.model_evaluation import agent, critic, detector, generator
 from trainables.model_evaluation.result import EvaluationResult, MetricsBySeed
 from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import CheckpointError, load_record
@@ -30,6 +31,7 @@ EVALUATORS: dict[str, Callable[[Path, Mapping[str, Any], str, Sequence[int]], Me
     GENERATOR.name: generator.metrics_by_seed,
     DETECTOR.name: detector.metrics_by_seed,
     CRITIC_TYPE.name: critic.metrics_by_seed,
+    AGENT_TYPE.name: agent.metrics_by_seed,
 }
 """Type of a model -> function that computes its metrics."""
 

@@ -199,7 +199,7 @@ def test_detectors_with_different_unseen_families_are_not_compared(
         ("detector.limits.fpr=2", "detector.limits: expected `0 <= fpr <= 1`"),
         ("detector.limits.latency_ms_per_movement=0", "`0 < latency_ms_per_movement < inf`"),
         ("detector.margins.seen_auc=-1", "`0 <= seen_auc < inf`"),
-        ("registry=mine", "`registry` in {registry, registry-critic, registry-detector}"),
+        ("registry=mine", "`registry` in {registry, registry-agent, registry-critic, registry-detector}"),
     ],
 )
 def test_wrong_input_is_one_line(

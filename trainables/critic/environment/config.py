@@ -30,7 +30,7 @@ class ReachingConfig:
     """A screen, the episodes that are drawn on it, and what counts as a success."""
 
     width_px: Annotated[int, Range(ge=2)] = 1920  # of the screen
-    height_px: Annotated[int, Range(ge=2)] = 1080
+    height_px: Annotated[int, Range(ge=2)] = 1080  # of the screen
     layout: Annotated[str, Choice(LAYOUT_NAMES)] = "free"  # obstacles
     detour: bool = False  # only episodes whose straight way meets an obstacle
     distance_px: PixelRange = (30.0, 900.0)  # from start to target; those of most recordings

@@ -1,0 +1,1 @@
+"""Agents that reach targets: contrastive reinforcement learning, and its baselines, in one loop."""

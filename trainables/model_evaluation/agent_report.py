@@ -1,0 +1,87 @@
+"""Report of an agent: success and time beside scripted controllers in the same episodes, and its trajectories.
+
+Writes `report.json` and `trajectories.png` into `out_dir`, and prints the table. Intervals are over blocks of tasks.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from trainables.core.formatting import format_interval
+from trainables.critic.agent.api import load_agent
+from trainables.critic.agent.collect import Act
+from trainables.critic.agent.config import AgentConfig
+from trainables.critic.agent.evaluation.config import AgentEvaluationCommand
+from trainables.critic.agent.evaluation.metrics import AGENT
+from trainables.critic.agent.evaluation.plots import plot_trajectories
+from trainables.critic.agent.evaluation.reach_evaluation import reach
+from trainables.critic.environment.config import MotorConfig
+from trainables.critic.environment.controller import bell_shaped, proportional
+from trainables.critic.environment.reaching import Observation
+from trainables.data.splits.loading import load_splits
+from trainables.detector.evaluation.tables import Table, show
+from trainables.eval.intervals.jackknife import JackknifeEstimate, interval, mean
+from trainables.model_evaluation.agent import metrics_by_block
+from trainables.model_evaluation.reevaluate import evaluate
+from trainables.training.metric_names import VAL_REACH_ERROR, VAL_REACH_SECONDS, VAL_REACH_SUCCESS
+
+CONTROLLERS: dict[str, Callable[[Observation, MotorConfig], Tensor]] = {
+    "bell-shaped": bell_shaped,
+    "proportional": proportional,
+}
+SHOWN = {"success [95 %]": VAL_REACH_SUCCESS, "seconds [95 %]": VAL_REACH_SECONDS, "error px [95 %]": VAL_REACH_ERROR}
+Metrics = Mapping[str, JackknifeEstimate]
+
+
+def write_report(config: AgentEvaluationCommand) -> int:
+    """Evaluate, write report and plot, print the table; returns the exit code.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be used, or was trained on other data than the present ones.
+    """
+    checkpoint, folder, console = Path(config.ckpt), Path(config.out_dir), Console()
+    agent, seeds = load_agent(checkpoint), range(config.seed, config.seed + config.eval_seeds)
+    result = evaluate(checkpoint, config.split, seeds)
+    rows = {"agent": result.metrics} | {
+        name: controller_metrics(name, agent.config, config.split, seeds) for name in CONTROLLERS
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers = {"metrics": {name: _intervals(metrics) for name, metrics in rows.items()}, "evaluation": result.to_json()}
+    (folder / "report.json").write_text(json.dumps(numbers, indent=1, sort_keys=True) + "\n")
+    plot_trajectories(agent, load_splits(agent.config.data)[config.split], folder / "trajectories.png")
+    show(console, [table_of(rows, agent.config, config.eval_seeds)])
+    console.print(f"report and plot: {folder.resolve()}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def scripted(controller: str, motor: MotorConfig) -> Act:
+    """Return a controller as a function of state and goal; it does not see the width of a target."""
+    return lambda state, goal: CONTROLLERS[controller](Observation(state, goal, torch.zeros(len(goal))), motor)
+
+
+def controller_metrics(controller: str, config: AgentConfig, split: str, seeds: Sequence[int]) -> Metrics:
+    """Return the metrics of a controller in the episodes of the agent, means over seeds."""
+    act, episodes = scripted(controller, config.environment.motor), config.evaluation.episodes
+    found = [reach(act, config.environment, episodes, seed, split, config.coordinates) for seed in seeds]
+    by_seed = [metrics_by_block(one) for one in found]
+    return {name: mean([one[name] for one in by_seed]) for name in by_seed[0]}
+
+
+def table_of(rows: Mapping[str, Metrics], config: AgentConfig, seeds: int) -> Table:
+    """Return the table of agent and controllers."""
+    title = f"{seeds} x {config.evaluation.episodes} episodes, layout {config.environment.layout}"
+    found = {name: _intervals(metrics) for name, metrics in rows.items()}
+    cells = ((name, *(_cell(one[metric]) for metric in SHOWN.values())) for name, one in found.items())
+    return Table(title, ("", *SHOWN), tuple(cells))
+
+
+def _cell(found: Mapping[str, float]) -> str:
+    return format_interval(found["value"], found["low"], found["high"])
+
+
+def _intervals(metrics: Metrics) -> dict[str, dict[str, float]]:
+    return {name: vars(interval(metric, within=AGENT[name].range)) for name, metric in metrics.items()}
