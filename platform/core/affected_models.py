@@ -82,5 +82,7 @@ def _parents(records: Mapping[Path, Mapping[str, Any]]) -> Iterator[tuple[Path, 
         negatives = negatives if isinstance(negatives, Mapping) else {}
         models = negatives.get("models")
         hashes = {*(models.values() if isinstance(models, Mapping) else ())}
-        hashes |= {negatives.get("frozen"), record.get("model_sha256")}
+        critic = record.get("critic")
+        hashes |= {critic.get("weights_sha256")} if isinstance(critic, Mapping) else set()
+        hashes |= {negatives.get("frozen"), record.get("frozen"), record.get("model_sha256")}
         yield folder, {str(one) for one in hashes if one}
