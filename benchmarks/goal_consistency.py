@@ -42,11 +42,12 @@ from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.negatives import of_style, together
 from trainables.detector.evaluation.per_source_thresholds import halves
 from trainables.eval.detection.roc import threshold_at_fpr
-from trainables.eval.intervals.jackknife import JackknifeEstimate, difference, interval, mean
+from trainables.eval.intervals.jackknife import Interval, JackknifeEstimate, difference, interval, mean
 
 DEFAULT = "default"  # the recordings of the installation
 UNSEEN_SPLITS = ("validation", "test")
-WITHOUT, WITH = "without", "with"
+WITHOUT, WITH, DIFFERENCE = "without", "with", "difference"
+BOUNDS = {WITHOUT: (0.0, 1.0), WITH: (0.0, 1.0), DIFFERENCE: (-1.0, 1.0)}
 LONGEST = 128  # steps of a movement of a table
 SEED = 7  # of the evaluated bots
 FPRS = (0.01, 0.05)
@@ -128,7 +129,7 @@ def compared(found: Mapping[str, Sequence[Scored]], fpr: float) -> dict[str, dic
     table = {}
     for name in by_arm[WITHOUT][0]:
         means = {arm: mean([of_seed[name] for of_seed in of_seeds]) for arm, of_seeds in by_arm.items()}
-        table[name] = {**means, "difference": difference(means[WITH], means[WITHOUT])}
+        table[name] = {**means, DIFFERENCE: difference(means[WITH], means[WITHOUT])}
     return table
 
 
@@ -136,15 +137,19 @@ def lines_of(source: str, fpr: float, table: Mapping[str, Mapping[str, Jackknife
     """Return a row of Markdown for each metric."""
     return [
         f"| {source} | {fpr:.0%} | {name if name == FPR else f'TPR, {name}'} | "
-        + " | ".join(shown(table[name][arm]) for arm in (WITHOUT, WITH, "difference"))
+        + " | ".join(shown(cut(table[name][arm], arm)) for arm in BOUNDS)
         + " |"
         for name in table
     ]
 
 
-def shown(estimate: JackknifeEstimate) -> str:
-    """Return an estimate with its 95 % interval over users."""
-    found = interval(estimate)
+def cut(estimate: JackknifeEstimate, arm: str) -> Interval:
+    """Return the 95 % interval over users, cut at the values that a rate, or a difference of rates, can take."""
+    return interval(estimate, within=BOUNDS[arm])
+
+
+def shown(found: Interval) -> str:
+    """Return a rate with its interval."""
     return format_interval(found.value, found.low, found.high)
 
 
@@ -186,7 +191,7 @@ def of_source(source: str, given: argparse.Namespace, console: Console) -> tuple
     for fpr in FPRS:
         table = compared(found, fpr)
         lines += lines_of(source, fpr, table)
-        values[f"{fpr:g}"] = {name: {arm: asdict(interval(e)) for arm, e in row.items()} for name, row in table.items()}
+        values[f"{fpr:g}"] = {name: {arm: asdict(cut(e, arm)) for arm, e in row.items()} for name, row in table.items()}
     users = {"users": len(set(unseen.users.group)), "movements": len(unseen.users)}
     return lines, {"source": source, **users, "at_fpr": values}
 
