@@ -210,16 +210,15 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Compare on every source; print a table, and write results.json after each source."""
-    given, console = arguments(argv), Console(stderr=True)
-    lines = ["| source | threshold | metric | without | with | difference |", "|---" * 6 + "|"]
-    results = list[dict[str, Any]]()
+    """Compare on every source; after each, print its rows of the table and write results.json."""
+    given, console, results = arguments(argv), Console(stderr=True), list[dict[str, Any]]()
+    print("| source | threshold | metric | without | with | difference |", "|---" * 6 + "|", sep="\n", flush=True)
     with threads(1):
         for source in given.sources:
-            own, values = of_source(source, given, console)
-            lines, results = [*lines, *own], [*results, values]
+            lines, values = of_source(source, given, console)
+            print("\n".join(lines), flush=True)
+            results.append(values)
             (given.out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    print("\n".join(lines))
     return 0
 
 
