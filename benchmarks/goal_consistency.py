@@ -10,7 +10,10 @@ neither met, and on bots of the families held out of the training, under the con
 The users are divided into two halves. A threshold is fixed on the movements of one half, and read on the users of the
 other half and on the bots under their conditions; then the halves change places. Intervals are over users, by the
 delete-one-user jackknife of the mean over seeds: without a user the threshold is fixed again. The difference is paired,
-user by user. Trainings that are complete are used as they are; an interrupted one resumes after its last epoch.
+user by user. A second table says what the columns tell alone: the AUC of each against unseen users, of the bots of
+every family and of the training users.
+
+Trainings that are complete are used as they are; an interrupted one resumes after its last epoch.
 """
 
 import argparse
@@ -32,7 +35,9 @@ from benchmarks.support.sources import trained_with_progress
 from trainables.core.config import require
 from trainables.core.formatting import format_interval
 from trainables.core.threads import threads
+from trainables.critic.api import Critic, load_critic
 from trainables.critic.config import CriticConfig
+from trainables.critic.consistency import COLUMNS, consistency
 from trainables.data.canonical import Canonical, concatenate
 from trainables.data.config import CanonicalConfig, DataConfig
 from trainables.data.splits.loading import load_splits
@@ -43,6 +48,7 @@ from trainables.detector.dataset.negatives import of_style, together
 from trainables.detector.evaluation.per_source_thresholds import halves
 from trainables.eval.detection.roc import threshold_at_fpr
 from trainables.eval.intervals.jackknife import Interval, JackknifeEstimate, difference, interval, mean
+from trainables.eval.roc_curve import curve, roc_auc
 
 DEFAULT = "default"  # the recordings of the installation
 UNSEEN_SPLITS = ("validation", "test")
@@ -52,6 +58,9 @@ LONGEST = 128  # steps of a movement of a table
 SEED = 7  # of the evaluated bots
 FPRS = (0.01, 0.05)
 FPR = "FPR"
+TRAINING = "training users"
+HEAD = "| source | threshold | metric | without | with | difference |"
+ALONE = f"| source | AUC against unseen users | {' | '.join(COLUMNS)} |"
 Rates = dict[str, JackknifeEstimate]
 
 
@@ -73,28 +82,32 @@ class Scored:
 
 @dataclass(frozen=True, eq=False)
 class Unseen:
-    """Users of a source whom no training met, and bots of families that none met."""
+    """Users of a source whom no training met, and bots under the conditions of their movements.
+
+    Attributes:
+        bots: Family -> its movements; of every family.
+        held_out: Families that no training met.
+    """
 
     users: Canonical
     bots: Mapping[str, Canonical]
+    held_out: tuple[str, ...]
 
     @classmethod
     def of(cls, config: DetectorConfig) -> "Unseen":
-        """Return the movements of validation and test users, and those of the held-out families."""
+        """Return the movements of validation and test users, and those of all families."""
         splits, form = load_splits(config.data), config.data.canonical
         users = concatenate(*(splits[name] for name in UNSEEN_SPLITS))
-        return cls(
-            users,
-            {
-                family: together([of_style(style, users, form, SEED) for style in FAMILIES[family]]).canonical
-                for family in config.negatives.held_out
-            },
-        )
+        bots = {
+            family: together([of_style(style, users, form, SEED) for style in styles]).canonical
+            for family, styles in FAMILIES.items()
+        }
+        return cls(users, bots, config.negatives.held_out)
 
     def scored(self, detector: Detector) -> Scored:
         """Return the scores of a detector."""
-        bots = {family: detector.logit(movements) for family, movements in self.bots.items()}
-        conditions = {family: movements.group for family, movements in self.bots.items()}
+        bots = {family: detector.logit(self.bots[family]) for family in self.held_out}
+        conditions = {family: self.bots[family].group for family in self.held_out}
         return Scored(detector.logit(self.users), bots, self.users.group, conditions)
 
 
@@ -116,6 +129,21 @@ def rates(scored: Scored, fpr: float) -> Rates:
 
     everyone, without = measured(""), [measured(user) for user in users]
     return {name: JackknifeEstimate(value, tuple(one[name] for one in without)) for name, value in everyone.items()}
+
+
+def separations(critic: Critic, unseen: Unseen, training: Canonical) -> dict[str, list[float]]:
+    """Return the AUC of each column of movements against those of unseen users, by who made them."""
+    users = consistency(critic, unseen.users)
+    others = {TRAINING: training, **unseen.bots}
+    return {name: column_aucs(consistency(critic, movements), users) for name, movements in others.items()}
+
+
+def column_aucs(table: Float[Tensor, "N F"], users: Float[Tensor, "M F"]) -> list[float]:
+    """Return the AUC of each column: the share of pairs in which it is larger in `table`, ties counting half."""
+    is_other = torch.arange(len(table) + len(users)) < len(table)
+    weights = torch.ones(1, len(is_other), dtype=torch.float64)
+    both = torch.cat([table, users])
+    return [float(roc_auc(curve(column, is_other, weights))) for column in both.T]
 
 
 def rows(owner: "np.ndarray[Any, Any]", users: set[str], left_out: str) -> Tensor:
@@ -174,12 +202,14 @@ def data_of(source: str, recordings: Path | None, out: Path) -> DataConfig:
 
 
 def of_source(source: str, given: argparse.Namespace, console: Console) -> tuple[list[str], dict[str, Any]]:
-    """Train and compare on one source; returns rows of the table, and plain values."""
+    """Train and compare on one source; returns the lines of its tables, and plain values."""
     out, data = given.out / source, data_of(source, given.recordings, given.out)
     detector = replace(DetectorConfig(), data=data, epochs=given.epochs)
     unseen = Unseen.of(detector)
     critic_config = replace(CriticConfig(), data=data, epochs=given.critic_epochs, batch_size=given.critic_batch)
     critic = trained_with_progress("critic", critic_config, out / "critic", console).last
+    assert critic is not None
+    alone = separations(load_critic(critic), unseen, load_splits(data)["train"])
     arms, found = {WITHOUT: "", WITH: str(critic)}, {WITHOUT: list[Scored](), WITH: list[Scored]()}
     for seed in range(given.seeds):
         for arm, checkpoint in arms.items():
@@ -187,13 +217,20 @@ def of_source(source: str, given: argparse.Namespace, console: Console) -> tuple
             last = trained_with_progress("detector", config, out / arm / f"seed-{seed}", console).last
             assert last is not None
             found[arm].append(unseen.scored(load_trained_detector(last)))
-    lines, values = [], {}
+    lines, values = [HEAD, rule(HEAD)], {}
     for fpr in FPRS:
         table = compared(found, fpr)
         lines += lines_of(source, fpr, table)
         values[f"{fpr:g}"] = {name: {arm: asdict(cut(e, arm)) for arm, e in row.items()} for name, row in table.items()}
+    lines += ["", ALONE, rule(ALONE)]
+    lines += [" | ".join([f"| {source}", name, *(f"{auc:.3f}" for auc in row)]) + " |" for name, row in alone.items()]
     users = {"users": len(set(unseen.users.group)), "movements": len(unseen.users)}
-    return lines, {"source": source, **users, "at_fpr": values}
+    return lines, {"source": source, **users, "at_fpr": values, "auc": alone}
+
+
+def rule(head: str) -> str:
+    """Return the line below the head of a Markdown table."""
+    return "|---" * (head.count("|") - 1) + "|"
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -210,13 +247,12 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Compare on every source; after each, print its rows of the table and write results.json."""
+    """Compare on every source; after each, print its tables and write results.json."""
     given, console, results = arguments(argv), Console(stderr=True), list[dict[str, Any]]()
-    print("| source | threshold | metric | without | with | difference |", "|---" * 6 + "|", sep="\n", flush=True)
     with threads(1):
         for source in given.sources:
             lines, values = of_source(source, given, console)
-            print("\n".join(lines), flush=True)
+            print("\n".join([*lines, ""]), flush=True)
             results.append(values)
             (given.out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     return 0

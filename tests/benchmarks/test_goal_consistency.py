@@ -8,9 +8,22 @@ import pytest
 import torch
 
 from benchmarks import goal_consistency
-from benchmarks.goal_consistency import FPR, WITH, WITHOUT, Scored, compared, data_of, main, rates, rows
+from benchmarks.goal_consistency import (
+    FPR,
+    TRAINING,
+    WITH,
+    WITHOUT,
+    Scored,
+    column_aucs,
+    compared,
+    data_of,
+    main,
+    rates,
+    rows,
+)
 from tests.trainables.data.source_tables import write_sources
 from trainables.core.config import ConfigError
+from trainables.detector.bots import FAMILIES
 from trainables.detector.evaluation.per_source_thresholds import halves
 from trainables.eval.detection.roc import threshold_at_fpr
 
@@ -53,6 +66,14 @@ def test_the_difference_is_0_for_the_same_scores_and_below_0_for_worse_ones() ->
     assert worse[FPR]["difference"].value == 0
 
 
+def test_the_auc_of_a_column_is_the_share_of_pairs_in_which_it_is_larger() -> None:
+    random = torch.Generator().manual_seed(3)
+    table, users = (torch.randint(0, 5, (n, 2), generator=random).double() for n in (7, 9))
+    for column, found in enumerate(column_aucs(table, users)):
+        pairs = [(float(a), float(b)) for a in table[:, column] for b in users[:, column]]
+        assert found == pytest.approx(sum(1.0 if a > b else 0.5 * (a == b) for a, b in pairs) / len(pairs))
+
+
 def test_rows_are_those_of_some_users_without_one() -> None:
     assert rows(np.array(["a", "b", "a", "c"]), {"a", "c"}, "c").tolist() == [0, 2]
 
@@ -79,3 +100,5 @@ def test_a_run_compares_detectors_of_every_source(
     (result,) = json.loads((tmp_path / "out" / "results.json").read_text())
     assert result["source"] == "first"
     assert set(result["at_fpr"]) == {"0.01", "0.05"}
+    assert set(result["auc"]) == {TRAINING, *FAMILIES}
+    assert sum(line.startswith("| first |") for line in lines) == 6 + 1 + len(FAMILIES)

@@ -83,7 +83,7 @@ def require_training_users(record: Mapping[str, Any], splits: DataSplits, folder
     held_out = {user for name, split in splits.splits.items() if name != TRAINED_ON for user in split.group}
     leaked = sorted(held_out & set(users.splits[TRAINED_ON]))
     if leaked:
-        found = f"{len(leaked)} held-out users of the detector, {leaked[0]} among them"
+        found = f"{len(leaked)} of the held-out users, {leaked[0]} among them"
         raise CheckpointError(f"{folder}: the critic was trained on {found}; train it with the same data")
 
 

@@ -185,7 +185,7 @@ def of_unknown_users(tensors: Tensors, record: dict[str, Any], splits: DataSplit
 REFUSED: dict[str, Change] = {
     "expected a checkpoint of kind `critic`, but got gan$": of_another_kind,
     r"the critic was trained on other data \(f{12}, not \w{12}\); train it with the same data$": of_other_data,
-    "the critic was trained on 1 held-out users of the detector, .* among them; train it with": of_a_held_out_user,
+    "the critic was trained on 1 of the held-out users, .* among them; train it with": of_a_held_out_user,
     "the users of the critic's training are unknown: trained before version": of_unknown_users,
 }
 
