@@ -106,7 +106,9 @@ def _parents(record: Mapping[str, Any], folder: Path) -> frozenset[str]:
     negatives = negatives if isinstance(negatives, Mapping) else {}
     models = negatives.get("models")
     hashes = [*(models.values() if isinstance(models, Mapping) else ())]
-    hashes += [negatives.get("frozen"), record.get("model_sha256")]
+    critic = record.get("critic")
+    hashes += [critic.get("weights_sha256")] if isinstance(critic, Mapping) else []
+    hashes += [negatives.get("frozen"), record.get("frozen"), record.get("model_sha256")]
     for one in hashes:
         if not isinstance(one, str | None):
             raise CheckpointError(

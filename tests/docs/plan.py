@@ -79,6 +79,11 @@ BEFORE_THE_SERVICE = (
         "python -m platform.train name=converted trainable.data.source=table trainable.data.path=converted.parquet",
         SAMPLED,
     ),
+    Run(
+        "python -m platform.train trainable=detector "
+        "trainable.critic_checkpoint=results/train/critic/checkpoints/best name=consistent",
+        TINY,
+    ),
     Run("python -m platform.tune --plan", SAMPLED),
     Run(
         "python -m platform.tune",
@@ -168,6 +173,10 @@ BEFORE_THE_SERVICE = (
         "--epochs 1 --steps 2 --episodes 16 --agents contrastive",
     ),
     Run("python -m benchmarks.critic --output critic.json", "--depths 4 --width 32 --repeats 1"),
+    Run(
+        "python -m benchmarks.goal_consistency --out results/goal_consistency",
+        "--epochs 1 --critic-epochs 1 --seeds 1",
+    ),
     Run("python -m benchmarks.suggestion", "--trials 12 --repeats 1"),
     Run("python -m benchmarks.prepared_data", "--sizes 400"),
     Run("make tensorboard LOGDIR=results/diffusion/tensorboard", "--inspect"),

@@ -1,7 +1,9 @@
 """Load a trained critic: the values f of pairs of (state, action) and goal, and of the steps of movements."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -75,14 +77,21 @@ def load_critic(checkpoint: Path, device: torch.device | str = "cpu") -> Critic:
     if record.get("kind") != KIND:
         raise CheckpointError(f"{checkpoint}: expected a checkpoint of kind `{KIND}`, but got {record.get('kind')}")
     try:
-        config = record["config"]
-        model, velocity = build(CriticModelConfig, config["model"]), bool(config["goal_velocity"])
-        empty = Scale(*(torch.zeros(columns) for columns in (STATE, STATE, ACTION, ACTION)))
-        network = CriticNetwork(model, empty, goal_velocity=velocity)
-        network.load_state_dict(select("ema", tensors))
-        canonical = build(CanonicalConfig, config["data"]["canonical"])
-        temperature = float(config["loss"]["temperature"])
+        return critic_of(record["config"], select("ema", tensors), device)
     except (KeyError, RuntimeError, TypeError, ConfigError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{checkpoint}: weights and configuration do not fit: {reason}") from None
+
+
+def critic_of(config: Mapping[str, Any], weights: Mapping[str, Tensor], device: torch.device | str = "cpu") -> Critic:
+    """Return the critic of a recorded configuration with averaged weights.
+
+    Raises KeyError, RuntimeError, TypeError or ConfigError where they do not fit.
+    """
+    model, velocity = build(CriticModelConfig, config["model"]), bool(config["goal_velocity"])
+    empty = Scale(*(torch.zeros(columns) for columns in (STATE, STATE, ACTION, ACTION)))
+    network = CriticNetwork(model, empty, goal_velocity=velocity)
+    network.load_state_dict(dict(weights))
+    canonical = build(CanonicalConfig, config["data"]["canonical"])
+    temperature = float(config["loss"]["temperature"])
     return Critic(network.to(device).eval(), model.similarity, velocity, temperature, canonical)

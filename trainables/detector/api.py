@@ -15,7 +15,8 @@ from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
 from trainables.data.splits.statistics import Statistics
 from trainables.detector.config import DetectorModelConfig
-from trainables.detector.dataset.training_set import WIDTH, Inputs, Scaling
+from trainables.detector.dataset.goal_consistency import GoalConsistency
+from trainables.detector.dataset.training_set import Inputs, Scaling
 from trainables.detector.model import DetectorNetwork, Outputs
 from trainables.detector.state import KIND
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, select
@@ -82,11 +83,12 @@ def _detector(record: Mapping[str, Any], tensors: Mapping[str, Tensor], device: 
     config, temperature = record["config"], float(record["temperature"])
     require(0 < temperature < math.inf, "`0 < temperature < inf`", f"temperature={temperature}")
     statistics, scales = Statistics.of_tensors(select("statistics", tensors)), select("scaling", tensors)
-    network = DetectorNetwork(len(statistics.mean), WIDTH, build(DetectorModelConfig, config["model"]))
+    scaling = Scaling(statistics, **scales, goals=GoalConsistency.of_record(record, tensors))
+    network = DetectorNetwork(len(statistics.mean), scaling.width, build(DetectorModelConfig, config["model"]))
     network.load_state_dict(select("ema", tensors))
     return Detector(
         network.to(device).eval(),
-        Scaling(statistics, **scales),
+        scaling,
         build(CanonicalConfig, config["data"]["canonical"]),
         temperature,
     )

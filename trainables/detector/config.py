@@ -164,6 +164,8 @@ class DetectorConfig:
     model: DetectorModelConfig = field(default_factory=DetectorModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
+    # checkpoint folder of a critic trained on the same data, whose goal consistency is an input; empty: it is none
+    critic_checkpoint: str = ""
     evaluation: DetectorEvaluationConfig = field(default_factory=DetectorEvaluationConfig)
 
     def __post_init__(self) -> None:

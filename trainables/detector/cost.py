@@ -3,6 +3,7 @@
 from trainables.data.splits.loading import load_splits
 from trainables.detector.api import Detector
 from trainables.detector.config import DetectorConfig
+from trainables.detector.dataset.goal_consistency import GoalConsistency
 from trainables.detector.dataset.training_set import Scaling, TrainingSet, label_maps
 from trainables.detector.evaluation.validator import Validator
 from trainables.detector.state import initial_state
@@ -17,9 +18,9 @@ TENSORS_PER_WEIGHT = 4  # weight, two moments, average
 def measure(config: DetectorConfig) -> Cost:
     """Time a step, the bots of a pass and one validation of this configuration with the current torch threads."""
     splits = load_splits(config.data)
-    scaling = Scaling.fit(splits)
+    scaling = Scaling.fit(splits, GoalConsistency.of_checkpoint(config.critic_checkpoint, splits))
     dataset = TrainingSet(splits["train"], scaling, label_maps(), config)
-    state = initial_state(config, len(splits.statistics.mean), Worker())
+    state = initial_state(config, len(splits.statistics.mean), Worker(), scaling.width)
     examples, _ = dataset.dataset(dataset.negatives(0))
     item = next(items(examples, config, 0))
     step_s = seconds(lambda: optimise(state, config, item))

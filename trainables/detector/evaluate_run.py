@@ -25,6 +25,7 @@ from trainables.data.training_users import users_account
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import NegativesConfig
 from trainables.detector.dataset.external_bots import read_bots
+from trainables.detector.dataset.goal_consistency import CRITIC
 from trainables.detector.evaluation.config import DetectorEvaluationCommand
 from trainables.detector.evaluation.embedding_probes import EmbeddingProbes, embeddings_of, probe_embeddings
 from trainables.detector.evaluation.evaluation_set import EvaluationSet, HumansAndBots
@@ -105,6 +106,7 @@ def training_data_of(record: Mapping[str, Any], data: DataConfig, splits: DataSp
         balance,
         dict(record["negatives"]["models"]),
         users_account(record),
+        record.get(CRITIC, {}).get("weights_sha256", ""),
     )
 
 

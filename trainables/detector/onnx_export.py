@@ -17,7 +17,7 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from trainables.core.config import build, plain
+from trainables.core.config import build, plain, require
 from trainables.data.canonical import Canonical
 from trainables.data.companding import compand
 from trainables.data.config import CanonicalConfig, DataConfig
@@ -96,7 +96,16 @@ def export(detector: Detector, example: Canonical, metadata: dict[str, str], fil
     Args:
         example: Two movements or more.
         metadata: Written into the file.
+
+    Raises:
+        ConfigError: The detector reads goal consistency, which its critic measures outside of the network.
     """
+    require(
+        detector.scaling.goals is None,
+        "a detector without a critic",
+        "one that reads goal consistency",
+        "train it without critic_checkpoint, or score with its checkpoint",
+    )
     inputs = arguments(example, detector.canonical)
     batch = torch.export.Dim("batch")
     with _quiet():

@@ -69,14 +69,17 @@ class State:
         self.ema.model.load_state_dict(select("ema", tensors))
 
 
-def initial_state(config: DetectorConfig, channels: int, worker: Worker) -> State:
+def initial_state(config: DetectorConfig, channels: int, worker: Worker, features: int = WIDTH) -> State:
     """Return the state before the first step; weights follow from the seed, and the trunk from a frozen checkpoint.
+
+    Args:
+        features: `Scaling.width`.
 
     Raises:
         CheckpointError: `model.frozen_from` holds no detector of this shape.
     """
     torch.manual_seed(derive(config.seed, "weights"))
-    network = DetectorNetwork(channels, WIDTH, config.model).to(worker.device)
+    network = DetectorNetwork(channels, features, config.model).to(worker.device)
     if config.model.frozen_from:
         freeze(network, Path(config.model.frozen_from))
     loss = config.loss  # a head without a loss has no gradient, for which workers would wait
@@ -132,13 +135,16 @@ def frozen_weights(config: DetectorConfig, data_sha256: str) -> str:
 def save_state(
     state: State, config: DetectorConfig, splits: DataSplits, scaling: Scaling, extra: Mapping[str, Any], folder: Path
 ) -> None:
-    """Write the state, and the statistics for scoring, as a checkpoint.
+    """Write the state, and the statistics and the critic for scoring, as a checkpoint.
 
     Args:
         extra: Further entries of the record: labels, negatives, temperature; plain values.
     """
     scales = {name: getattr(scaling, name) for name in ("mean", "std", "whitening")}
-    save_training_state(folder, KIND, config, splits, state, tensors=flatten("scaling", scales), record=extra)
+    tensors, record = flatten("scaling", scales), dict(extra)
+    if scaling.goals is not None:
+        tensors, record = tensors | scaling.goals.tensors(), record | scaling.goals.account()
+    save_training_state(folder, KIND, config, splits, state, tensors=tensors, record=record)
 
 
 def restore_state(state: State, config: DetectorConfig, splits: DataSplits, folder: Path) -> None:

@@ -23,6 +23,7 @@ from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits
 from trainables.detector.api import Detector
 from trainables.detector.config import DetectorConfig
+from trainables.detector.dataset.goal_consistency import GoalConsistency, require_same_critic
 from trainables.detector.dataset.training_set import (
     DetectorDataset,
     Inputs,
@@ -38,6 +39,7 @@ from trainables.detector.objective import Losses, detector_loss
 from trainables.detector.state import State, frozen_weights, initial_state, restore_state, save_state
 from trainables.nn.lr_schedule import learning_rate, set_learning_rate
 from trainables.training import metric_names as names
+from trainables.training.checkpoint import load_record
 from trainables.training.trainable import Epoch, TrainingDivergedError
 from trainables.training.worker import ALONE, Worker
 
@@ -58,7 +60,7 @@ def epochs(config: DetectorConfig, *, resume: Path | None = None, worker: Worker
 
     Raises:
         ConfigError, RecordingError: Invalid configuration or data, or too few negatives, before any training.
-        CheckpointError: A checkpoint that is unreadable or of another configuration or data set.
+        CheckpointError: A checkpoint that is unreadable or of another configuration, critic or data set.
         TrainingDivergedError: The loss is not finite.
     """
     require(
@@ -67,14 +69,16 @@ def epochs(config: DetectorConfig, *, resume: Path | None = None, worker: Worker
         f"workers={worker.world_size}, batch_size={config.batch_size}",
     )
     splits = load_splits(config.data)
-    scaling, maps = Scaling.fit(splits), label_maps()
+    goals, maps = GoalConsistency.of_checkpoint(config.critic_checkpoint, splits), label_maps()
+    scaling = Scaling.fit(splits, goals)
     dataset = TrainingSet(splits["train"], scaling, maps, config)
     frozen = {"frozen": frozen_weights(config, splits.sha256)}
     summary = dataset.account() | frozen  # raises the errors of a source before any training
     validator = Validator.fit(splits["validation"], scaling, config)
-    state = initial_state(config, len(splits.statistics.mean), worker)
+    state = initial_state(config, len(splits.statistics.mean), worker, scaling.width)
     evaluate = partial(_evaluate, state, config, splits, scaling, summary, validator, worker)
     if resume is not None:
+        require_same_critic(goals, load_record(resume), resume)
         restore_state(state, config, splits, resume)
     else:
         yield evaluate({})

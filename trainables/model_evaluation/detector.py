@@ -23,6 +23,7 @@ from trainables.core.config import build
 from trainables.data.splits.loading import load_splits
 from trainables.detector.api import Detector, load_trained_detector
 from trainables.detector.config import DetectorConfig
+from trainables.detector.dataset.goal_consistency import GoalConsistency
 from trainables.detector.dataset.training_set import Inputs, Scaling
 from trainables.detector.evaluation.detection_rates import detection_rates
 from trainables.detector.evaluation.metrics import DETECTION
@@ -101,7 +102,8 @@ def scores_on(detector: Detector, config: DetectorConfig, split: str, seed: int)
         NotFiniteError: A score is NaN or infinite.
     """
     shared = DetectorConfig(data=config.data, evaluation=replace(config.evaluation, seed=seed))
-    validator = _validator(shared, split)  # detectors that differ in anything else get the same bots, made once
+    # detectors that differ in anything else get the same bots, made once
+    validator = _validator(shared, split, detector.scaling.goals)
     human = _log_odds(detector, validator.human)
     bots = {family: _log_odds(detector, inputs).view(-1, len(human)) for family, inputs in validator.bots.items()}
     splits = load_splits(config.data)
@@ -118,6 +120,6 @@ def _log_odds(detector: Detector, inputs: Inputs) -> Float[Tensor, "N"]:
 
 
 @lru_cache(maxsize=8)  # as many seeds of one split
-def _validator(config: DetectorConfig, split: str) -> Validator:
+def _validator(config: DetectorConfig, split: str, goals: GoalConsistency | None) -> Validator:
     splits = load_splits(config.data)
-    return Validator.fit(splits[split], Scaling.fit(splits), config)
+    return Validator.fit(splits[split], Scaling.fit(splits, goals), config)

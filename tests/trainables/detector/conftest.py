@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from tests.serve import published
+from tests.trainables.critic.tiny import TINY as TINY_CRITIC
 from tests.trainables.detector.tiny import TINY, few, human
+from trainables.critic.train import epochs as critic_epochs
 from trainables.data.config import CanonicalConfig
 from trainables.detector.config import DetectorConfig
 from trainables.detector.dataset.served_negatives import ServedMovements, write_served
@@ -18,6 +20,15 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> DetectorConfig:
     """Return the configuration of a small network on a few users."""
     counts = {"train": 150, "validation": 40, "test": 2, "holdout": 2}
     return replace(TINY, data=few(tmp_path_factory.mktemp("few") / "recordings.parquet", counts))
+
+
+@pytest.fixture(scope="session")
+def critic(tiny: DetectorConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a critic after a few steps on the users that the detector of `tiny` is trained on."""
+    folder = tmp_path_factory.mktemp("critic") / "checkpoint"
+    *_, last = critic_epochs(replace(TINY_CRITIC, data=tiny.data))
+    last.save(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -22,11 +22,12 @@ from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.statistics import Statistics
 from trainables.detector.bots import BOTS
 from trainables.detector.config import SOURCES, DetectorConfig
+from trainables.detector.dataset.goal_consistency import GoalConsistency
 from trainables.detector.dataset.negatives import Negatives, mixture
 from trainables.eval.features.kinematic import FEATURES, movement_features
 
 COLUMNS = (*FEATURES, *MEASURED_CONDITIONS)
-WIDTH = len(COLUMNS) + 1  # number of features that the network reads: the last one is the distance from users
+WIDTH = len(COLUMNS) + 1  # number of features without goal consistency: the last one is the distance from users
 RIDGE = 1e-2  # added to the covariance of standardised columns, some of which are nearly collinear
 
 
@@ -61,31 +62,38 @@ class Scaling:
     """Standardisation of the inputs, with the statistics of the training users.
 
     Attributes:
-        mean, std: Statistics of the columns `COLUMNS`.
+        mean, std: Statistics of the columns `COLUMNS`, and of those of goal consistency.
         whitening: W with W W^T the inverse of their covariance, so that (x - mean) W is white.
+        goals: What measures goal consistency; None: it is no input.
     """
 
     steps: Statistics
     mean: Float[Tensor, "F"]
     std: Float[Tensor, "F"]
     whitening: Float[Tensor, "F F"]
+    goals: GoalConsistency | None = None
 
     @classmethod
-    def fit(cls, splits: DataSplits) -> "Scaling":
+    def fit(cls, splits: DataSplits, goals: GoalConsistency | None = None) -> "Scaling":
         """Fit on the training split; a column that does not vary there is not scaled."""
-        table = columns(splits["train"])
+        table = columns(splits["train"], goals)
         std = table.std(dim=0)
         std = torch.where(std > 0, std, 1.0)
-        covariance = (table / std).T.cov() + RIDGE * torch.eye(len(COLUMNS), dtype=table.dtype)
-        return cls(splits.statistics, table.mean(dim=0), std, torch.linalg.cholesky(covariance.inverse()))
+        covariance = (table / std).T.cov() + RIDGE * torch.eye(table.shape[1], dtype=table.dtype)
+        return cls(splits.statistics, table.mean(dim=0), std, torch.linalg.cholesky(covariance.inverse()), goals)
+
+    @property
+    def width(self) -> int:
+        """Number of features that the network reads: `WIDTH`, and more with goal consistency."""
+        return len(self.mean) + 1
 
     def inputs(self, canonical: Canonical) -> Inputs:
         """Return standardised steps and features, and the direction on the screen, which the canonical form removes."""
-        features = self.features(columns(canonical))
+        features = self.features(columns(canonical, self.goals))
         return Inputs(self.steps.normalise(canonical), canonical.mask, features, direction(canonical.angle).float())
 
     def features(self, columns: Float[Tensor, "N F"]) -> Float[Tensor, "N W"]:
-        """Return asinh of the standardised columns, and their distance from users; `WIDTH` columns in float32.
+        """Return asinh of the standardised columns, and their distance from users; `width` columns in float32.
 
         Bots may lie hundreds of deviations off, where a network is undetermined: asinh and the logarithm of the
         Mahalanobis distance compress the range.
@@ -100,10 +108,10 @@ def direction(angle: Float[Tensor, "N"]) -> Float[Tensor, "N 2"]:
     return torch.stack([angle.cos(), angle.sin()], dim=1)
 
 
-def columns(canonical: Canonical) -> Float[Tensor, "N F"]:
-    """Return the columns `COLUMNS` of movements before scaling, float64."""
-    measured = canonical.measured_condition()
-    return torch.cat([movement_features(canonical.deltas[..., :2], canonical.mask), measured], dim=1)
+def columns(canonical: Canonical, goals: GoalConsistency | None = None) -> Float[Tensor, "N F"]:
+    """Return the columns `COLUMNS` of movements before scaling, then those of goal consistency, float64."""
+    parts = [movement_features(canonical.deltas[..., :2], canonical.mask), canonical.measured_condition()]
+    return torch.cat(parts if goals is None else [*parts, goals.columns(canonical)], dim=1)
 
 
 class DetectorDataset(Dataset[Item]):

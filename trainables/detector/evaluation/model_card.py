@@ -62,6 +62,7 @@ class TrainingData:
         balance: Ratio of bots to users, in words.
         generators: Kind of generated negatives -> hash of the model that made them.
         users: Numbers of the users of the training, as `users_account` returns them.
+        critic: Hash of the critic whose goal consistency is an input; "": it is none.
     """
 
     weights_sha256: str
@@ -71,6 +72,7 @@ class TrainingData:
     balance: str
     generators: Mapping[str, str] = field(default_factory=dict)
     users: Mapping[str, Any] | str = UNKNOWN
+    critic: str = ""
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,8 @@ class DetectorCard:
             f"Bots to users in the training: {data.balance}.",
             f"Families of bots in the training: {bots}.",
         ]
-        return lines + [f"Negatives of {kind}: model {sha256[:16]}." for kind, sha256 in data.generators.items()]
+        lines += [f"Negatives of {kind}: model {sha256[:16]}." for kind, sha256 in data.generators.items()]
+        return lines + ([f"Goal consistency is an input: critic {data.critic[:16]}."] if data.critic else [])
 
     def _leave_one_out(self) -> list[str]:
         if self.leave_one_out is None:

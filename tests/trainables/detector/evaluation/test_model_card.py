@@ -73,6 +73,12 @@ def test_the_page_states_numbers_of_the_users_of_the_training_and_where_their_na
     assert "a/one" not in known.markdown()
 
 
+def test_the_page_names_the_critic_where_there_is_one(card: DetectorCard) -> None:
+    assert "critic" not in card.markdown()
+    known = replace(card, training_data=replace(TRAINED, critic="d" * 64))
+    assert f"Goal consistency is an input: critic {'d' * 16}." in known.markdown()
+
+
 def test_the_page_names_what_was_not_measured(card: DetectorCard) -> None:
     page = card.markdown()
     assert "## Leave-one-family-out\n\nNot measured." in page
