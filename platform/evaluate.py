@@ -36,6 +36,7 @@ Evaluate a checkpoint of any kind, or a file of samples, on users outside its tr
   python -m platform.evaluate ckpt=FOLDER metrics=[c2st,mmd,prd,kinematics,spectra]
   python -m platform.evaluate ckpt=FOLDER crossfit=5                        five models, to evaluate all users
   python -m platform.evaluate ckpt=FOLDER bots=bots.parquet users=users.parquet          a detector on your recordings
+  python -m platform.evaluate ckpt=FOLDER agent_checkpoint=FOLDER           a detector on the movements of an agent
   python -m platform.evaluate ckpt=FOLDER leave_one_out=results/leave_one_out/leave_one_out.json
   python -m platform.evaluate ckpt=FOLDER leave_one_source_out=true         models trained without each source in turn
   python -m platform.evaluate samples=FILE.parquet split=test               movements made elsewhere

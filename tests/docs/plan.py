@@ -202,6 +202,9 @@ RUNS = (*BEFORE_THE_SERVICE, SERVICE, *BESIDE_THE_SERVICE, *AFTER_THE_SERVICE)
 
 HOURS = "takes minutes to hours on two cores, and has no smaller budget that runs the same code"
 SEVERAL = "needs a checkpoint of two sources of 60 users each; tests/trainables/model_evaluation runs it"
+REACHING = (
+    "needs an agent that reaches targets, which takes minutes; tests/trainables/detector/test_evaluate.py runs it"
+)
 MACHINES = "needs the machines of a cluster"
 INSTALLS = "installs packages; continuous integration runs it"
 DATA_SETS = (
@@ -250,6 +253,8 @@ EXCEPTIONS: Mapping[str, str] = {
     "RAY_AUTH_MODE=token serve deploy serve/deploy.yaml": MACHINES,
     "RAY_AUTH_MODE=token ray get-auth-token --generate": "writes into the home folder",
     "python -m platform.evaluate ckpt=CHECKPOINT leave_one_source_out=true out_dir=evaluation/sources": SEVERAL,
+    "python -m platform.evaluate ckpt=results/train/detector/checkpoints/last "
+    "agent_checkpoint=results/train/agent/checkpoints/best out_dir=evaluation/reaching": REACHING,
     "python -m platform.doctor connect=true": MACHINES,
     "python -m platform.doctor address=auto storage_path=/mnt/humouse": MACHINES,
     "python -m platform.tune address=auto storage_path=/mnt/humouse scaling.num_workers=2": MACHINES,

@@ -13,6 +13,7 @@ COMMAND = Command(
     about="Evaluate a detector on users and bots outside its training, and write its card:\n\n"
     "  python -m platform.evaluate ckpt=FOLDER\n"
     "  python -m platform.evaluate ckpt=FOLDER bots=bots.parquet users=users.parquet\n"
+    "  python -m platform.evaluate ckpt=FOLDER agent_checkpoint=FOLDER\n"
     "  python -m platform.evaluate ckpt=FOLDER leave_one_out=results/leave_one_out/leave_one_out.json",
     schemas={"detector/evaluate_schema": DetectorEvaluationCommand},
 )

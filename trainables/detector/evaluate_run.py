@@ -1,8 +1,9 @@
 """Evaluate a detector on users and bots outside its training, and write its card.
 
 Thresholds and temperature are fitted on the validation users and bots under their conditions; all metrics are of the
-users of `split` and bots under theirs, of third-party bots (`bots`) and of users of other sources (`users`). Writes
-`card.md`, `card.json` and the plots `detected.png`, `reliability.png` and `sessions.png` into `out_dir`.
+users of `split` and bots under theirs, of third-party bots (`bots`), of a trained agent (`agent_checkpoint`) and of
+users of other sources (`users`). Writes `card.md`, `card.json` and the plots `detected.png`, `reliability.png` and
+`sessions.png` into `out_dir`.
 
 The holdout split is refused: it is reserved for the promotion, which counts its evaluations in a ledger.
 """
@@ -78,7 +79,8 @@ def card_of(config: DetectorEvaluationCommand) -> DetectorCard:
     data = build(DataConfig, record["config"]["data"])
     table = table_of(Path(config.leave_one_out), record["config"]) if config.leave_one_out else None
     splits = load_splits(data)
-    evaluation_set = EvaluationSet.of(splits, config.split, detector.canonical, config.seed, config.bots, config.users)
+    files = (config.bots, config.users, config.agent_checkpoint)
+    evaluation_set = EvaluationSet.of(splits, config.split, detector.canonical, config.seed, *files)
     negatives = build(NegativesConfig, record["config"]["negatives"])
     evaluation = evaluation_set.evaluate(detector, negatives, config.report)
     return DetectorCard(
@@ -89,6 +91,7 @@ def card_of(config: DetectorEvaluationCommand) -> DetectorCard:
         table,
         probes=probed(evaluation_set, detector, config),
         excluded=evaluation_set.excluded,
+        agent=evaluation_set.agent.weights_sha256 if evaluation_set.agent is not None else "",
     )
 
 

@@ -6,11 +6,19 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
+from torch import Tensor
 
+from tests.trainables.critic.agent.tiny import TINY as TINY_AGENT
 from tests.trainables.detector.tiny import TINY, few
 from trainables.core.cli import parse, run
 from trainables.core.config import ConfigError, build
+from trainables.critic.agent.api import Agent
+from trainables.critic.agent.train import epochs as agent_epochs
+from trainables.critic.environment.config import MotorConfig, ReachingConfig
+from trainables.critic.environment.controller import proportional
+from trainables.critic.environment.reaching import Observation
 from trainables.data.splits.assignment import split_of
 from trainables.data.splits.loading import load_splits
 from trainables.detector.api import load_trained_detector
@@ -25,6 +33,7 @@ from trainables.detector.evaluation.report import DetectorEvaluation
 from trainables.detector.evaluation.shortcut_audit import FOLDS
 from trainables.detector.train import epochs
 from trainables.eval.detection.roc import threshold_at_fpr
+from trainables.training.checkpoint import load_record
 
 METRICS = ("report.bootstrap.replicates=20", "report.movements=[1,2]", "report.bins=5", "report.fprs=[0.1]")
 PLOTS = ("detected.png", "reliability.png", "sessions.png")
@@ -113,6 +122,28 @@ def test_users_of_another_source_have_their_own_fpr_and_threshold(evaluated: Pat
     assert "users of elsewhere, excluded: 1 longer than" in page
 
 
+def steered(agent: Agent, state: Tensor, goal: Tensor) -> Tensor:
+    """Return the actions of a scripted controller in place of the agent's own."""
+    return proportional(Observation(state, goal, torch.zeros(len(goal))), MotorConfig())
+
+
+def test_an_agent_is_an_unseen_family_beside_the_scripted_ones_with_its_hash_on_the_card(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    next(iter(agent_epochs(replace(TINY_AGENT, environment=ReachingConfig())))).save(tmp_path / "agent")
+    monkeypatch.setattr(Agent, "act", steered)
+    words = [f"ckpt={checkpoint}", f"agent_checkpoint={tmp_path / 'agent'}", f"out_dir={tmp_path / 'out'}"]
+    assert run(COMMAND, main, [*words, *METRICS]) == 0
+    content = json.loads((tmp_path / "out" / "card.json").read_text())
+    found = DetectorEvaluation.from_json(content["evaluation"])
+    assert {row.name for row in found.styles} == {*BOTS, "agent"}
+    [row] = [row for row in found.families if row.name == "agent"]
+    assert (row.training, row.source) == ("unseen", "trained agent")
+    assert row.metrics.bots > 0
+    assert content["agent"] == load_record(tmp_path / "agent")["weights_sha256"]
+    assert f"family agent: model {content['agent'][:16]}" in (tmp_path / "out" / "card.md").read_text()
+
+
 def test_the_card_holds_the_embedding_probes(evaluated: Path) -> None:
     probes = json.loads((evaluated / "card.json").read_text())["probes"]
     assert len(probes["probes"]) == 4
@@ -140,12 +171,16 @@ def test_with_too_few_users_for_a_probe_the_card_states_the_reason(config: Detec
         ("split=validation", "the thresholds are fitted on the validation split"),
         ("split=holdout", "the holdout split is reserved for the promotion"),
         ("split=everything", "expected `split` in {test}, but got split=everything"),
+        (
+            "leave_one_source_out=true agent_checkpoint=folder",
+            "`leave_one_source_out` without bots, users, agent_checkpoint and",
+        ),
         ("report.fprs=[]", "`fprs` to have 1 or more entries"),
     ],
 )
 def test_wrong_settings_are_one_line(word: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        build(DetectorEvaluationCommand, parse(COMMAND, ["ckpt=folder", word]).config)
+        build(DetectorEvaluationCommand, parse(COMMAND, ["ckpt=folder", *word.split()]).config)
 
 
 @pytest.mark.parametrize(
@@ -154,6 +189,7 @@ def test_wrong_settings_are_one_line(word: str, message: str) -> None:
         ("ckpt=nowhere", "nowhere/record.json: no such file"),
         ("bots=nowhere.parquet", "nowhere.parquet"),
         ("users=nowhere.parquet", "nowhere.parquet"),
+        ("agent_checkpoint=nowhere", "nowhere/record.json: no such file"),
     ],
 )
 def test_an_absent_file_is_one_line(

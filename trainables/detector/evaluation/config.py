@@ -46,6 +46,7 @@ class DetectorEvaluationCommand:
     split: DetectorSplit = "test"  # split of the recordings
     bots: str = ""  # table of recordings of third-party bots: style, trajectory_id, t_ms, x, y
     users: str = ""  # table of recordings of users of other sources
+    agent_checkpoint: str = ""  # checkpoint folder of an agent that is evaluated as a family of bots
     # leave_one_out.json of detectors with the same configuration, for the card
     leave_one_out: str = ""
     leave_one_source_out: bool = False  # train a model without each source in turn, and evaluate it on that source
@@ -54,8 +55,10 @@ class DetectorEvaluationCommand:
 
     def __post_init__(self) -> None:
         check(self)
-        alone = not (self.leave_one_source_out and (self.bots or self.users or self.leave_one_out))
-        law = "`leave_one_source_out` without bots, users and leave_one_out"
+        alone = not (
+            self.leave_one_source_out and (self.bots or self.users or self.agent_checkpoint or self.leave_one_out)
+        )
+        law = "`leave_one_source_out` without bots, users, agent_checkpoint and leave_one_out"
         require(alone, law, "others", "leave them out")
 
 

@@ -1,8 +1,8 @@
 """Movements on which detectors are evaluated: users of two splits, bots under their conditions, and external files.
 
 Thresholds and temperature are fitted on the validation users and the bots under their conditions; all metrics are of
-the users of another split and the bots under theirs, of third-party bots and of users of other sources. A set is made
-once, and every detector is evaluated on the same movements.
+the users of another split and the bots under theirs, of third-party bots, of an agent between the ends of their
+movements, and of users of other sources. A set is made once, and every detector is evaluated on the same movements.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,6 +16,7 @@ from trainables.data.splits.data_splits import DataSplits
 from trainables.detector.api import Detector
 from trainables.detector.bots import BOTS
 from trainables.detector.config import NegativesConfig
+from trainables.detector.dataset.agent_bots import AgentBots, read_agent
 from trainables.detector.dataset.external_bots import (
     RELATED_FAMILIES,
     ExternalUsers,
@@ -32,7 +33,7 @@ from trainables.detector.evaluation.report import (
 )
 from trainables.detector.evaluation.scored_movements import ScoredMovements, joined
 
-SCRIPTED, THIRD_PARTY = "scripted bots", "third-party bots"
+SCRIPTED, THIRD_PARTY, TRAINED = "scripted bots", "third-party bots", "trained agent"
 
 
 class HumansAndBots(NamedTuple):
@@ -64,21 +65,30 @@ class EvaluationSet:
         held_out: For the metrics, together with:
         bots: Third-party bots, if there are any.
         users: Source -> users of it who are in no training or validation split.
+        agent: Movements of an agent under the conditions of the held-out users, if there is one.
     """
 
     validation: HumansAndBots
     held_out: HumansAndBots
     bots: ThirdPartyBots | None
     users: Mapping[str, ExternalUsers]
+    agent: AgentBots | None = None
 
     @classmethod
     def of(
-        cls, splits: DataSplits, split: str, form: CanonicalConfig, seed: int, bots: str = "", users: str = ""
+        cls,
+        splits: DataSplits,
+        split: str,
+        form: CanonicalConfig,
+        seed: int,
+        bots: str = "",
+        users: str = "",
+        agent: str = "",
     ) -> "EvaluationSet":
-        """Return the users of `split`, and those of the files `bots` and `users`.
+        """Return the users of `split`, those of the files `bots` and `users`, and the agent of a checkpoint.
 
         Raises:
-            ConfigError, RecordingError: A file cannot be used.
+            CheckpointError, ConfigError, RecordingError: A checkpoint or a file cannot be used.
         """
         known = {group for name in ("train", "validation") for group in splits[name].group}
         return cls(
@@ -86,6 +96,7 @@ class EvaluationSet:
             HumansAndBots.of(splits[split], form, seed),
             canonical_bots(read_bots(Path(bots)), form) if bots else None,
             read_users(Path(users), form, known) if users else {},
+            read_agent(Path(agent).expanduser(), splits[split], form, seed) if agent else None,
         )
 
     def evaluate(
@@ -99,21 +110,27 @@ class EvaluationSet:
 
     @property
     def excluded(self) -> tuple[str, ...]:
-        """A line per third-party style and source of users with movements that cannot be used, and the reasons."""
+        """A line per third-party style, agent and source of users with unusable movements, and the reasons."""
         bots = self.bots.dropped if self.bots is not None else {}
+        agent = {TRAINED: self.agent.dropped} if self.agent is not None else {}
         users = {f"users of {source}": external.dropped for source, external in self.users.items()}
         counts = {
-            name: [f"{n} {reason}" for reason, n in dropped.items() if n] for name, dropped in {**bots, **users}.items()
+            name: [f"{n} {reason}" for reason, n in dropped.items() if n]
+            for name, dropped in {**bots, **agent, **users}.items()
         }
         return tuple(f"{name}, excluded: {', '.join(reasons)}" for name, reasons in counts.items() if reasons)
 
     def _external(self, detector: Detector) -> Iterator[ScoredMovements]:
-        """Yield third-party bots and users of other sources with their scores."""
+        """Yield third-party bots, an agent and users of other sources with their scores."""
         if self.bots is not None:
             movements = self.bots.canonical
             yield ScoredMovements.of_bots(
                 detector.score(movements), movements.group, self.bots.style, self.bots.family, THIRD_PARTY
             )
+        if self.agent is not None:
+            made = self.agent.bots
+            score = detector.score(made.canonical)
+            yield ScoredMovements.of_bots(score, made.canonical.group, made.style, made.family, TRAINED)
         for source, external in self.users.items():
             yield ScoredMovements.of_users(detector.score(external.canonical), external.canonical.group, source)
 

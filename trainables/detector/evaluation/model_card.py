@@ -82,6 +82,7 @@ class DetectorCard:
     Attributes:
         probes: Probes of the embeddings, or the reason why there are none.
         excluded: Movements that were left out of the evaluation, a line each.
+        agent: Hash of the weights of the agent that was evaluated as a family; "": none was.
     """
 
     name: str
@@ -91,6 +92,7 @@ class DetectorCard:
     leave_one_out: LeaveOneOut | None = None
     probes: EmbeddingProbes | str = NOT_MEASURED
     excluded: tuple[str, ...] = ()
+    agent: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as a plain mapping, with its purpose and limits."""
@@ -103,6 +105,7 @@ class DetectorCard:
             "audit": None if self.audit is None else self.audit.to_json(),
             "leave_one_out": None if self.leave_one_out is None else self.leave_one_out.to_json(),
             "excluded": list(self.excluded),
+            "agent": self.agent,
             "probes": self.probes if isinstance(self.probes, str) else self.probes.to_json(),
         }
 
@@ -146,6 +149,7 @@ class DetectorCard:
             flagged = row.flagged[0]
             users = f"{flagged.n} movements of {flagged.users} users of {row.name} who were not in the training"
             lines.append(f"FPR on {users}: {percent_text(flagged)}.")
+        lines += [f"Bots of the family agent: model {self.agent[:16]}, never trained on."] if self.agent else []
         lines += [_source_threshold(row, rate) for row in self.evaluation.source_thresholds]
         lines += [_worst(self.evaluation.worst(training), training, rate) for training in (UNSEEN, RELATED, SEEN)]
         return lines

@@ -12,6 +12,7 @@ from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits
 from trainables.detector.bots import BOTS
 from trainables.detector.config import NegativesConfig
+from trainables.detector.dataset.agent_bots import AgentBots
 from trainables.detector.dataset.external_bots import ExternalUsers
 from trainables.detector.evaluation.config import DetectorEvaluationCommand
 from trainables.detector.evaluation.evaluation_set import (
@@ -62,6 +63,9 @@ def test_unusable_movements_are_counted_by_reason(evaluation_set: EvaluationSet)
         "there": ExternalUsers(human(2), {"too long": 3, "too short": 0, "still": 1}),
         "here": ExternalUsers(human(2), {"too long": 0}),
     }
+    negatives = evaluation_set.held_out.bots
+    agent = AgentBots(negatives, "d" * 64, {"too long": 2, "too short": 0})
+    assert replace(evaluation_set, agent=agent).excluded == ("trained agent, excluded: 2 too long",)
     assert replace(evaluation_set, users=external).excluded == ("users of there, excluded: 3 too long, 1 still",)
 
 

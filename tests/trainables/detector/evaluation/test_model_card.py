@@ -38,6 +38,13 @@ def card(evaluation: DetectorEvaluation) -> DetectorCard:
     return DetectorCard("detector of a test", TRAINED, evaluation)
 
 
+def test_the_page_names_the_agent_that_was_evaluated(card: DetectorCard) -> None:
+    assert "family agent" not in card.markdown()
+    with_agent = replace(card, agent="e" * 64)
+    assert "- Bots of the family agent: model eeeeeeeeeeeeeeee, never trained on." in with_agent.markdown()
+    assert (card.to_json()["agent"], with_agent.to_json()["agent"]) == ("", "e" * 64)
+
+
 def test_the_limitations_precede_every_number(card: DetectorCard) -> None:
     page = card.markdown()
     assert page.index("## Limits of use") < page.index("## Summary") < page.index("## Metrics")
