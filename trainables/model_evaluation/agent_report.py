@@ -1,6 +1,7 @@
 """Report of an agent: success and time beside scripted controllers in the same episodes, and its trajectories.
 
 Writes `report.json` and `trajectories.png` into `out_dir`, and prints the table. Intervals are over blocks of tasks.
+With `movements` it writes `movements.parquet` too, the agent's movements between the ends of users'.
 """
 
 import json
@@ -19,6 +20,8 @@ from trainables.critic.agent.evaluation.config import AgentEvaluationCommand
 from trainables.critic.agent.evaluation.metrics import AGENT
 from trainables.critic.agent.evaluation.plots import plot_trajectories
 from trainables.critic.agent.evaluation.reach_evaluation import reach
+from trainables.critic.agent.movement_file import write_movements
+from trainables.critic.agent.movements import reached_movements
 from trainables.critic.environment.config import MotorConfig
 from trainables.critic.environment.controller import bell_shaped, proportional
 from trainables.critic.environment.reaching import Observation
@@ -27,6 +30,7 @@ from trainables.detector.evaluation.tables import Table, show
 from trainables.eval.intervals.jackknife import JackknifeEstimate, interval, mean
 from trainables.model_evaluation.agent import metrics_by_block
 from trainables.model_evaluation.reevaluate import evaluate
+from trainables.training.checkpoint import load_record
 from trainables.training.metric_names import VAL_REACH_ERROR, VAL_REACH_SECONDS, VAL_REACH_SUCCESS
 
 CONTROLLERS: dict[str, Callable[[Observation, MotorConfig], Tensor]] = {
@@ -34,6 +38,7 @@ CONTROLLERS: dict[str, Callable[[Observation, MotorConfig], Tensor]] = {
     "proportional": proportional,
 }
 SHOWN = {"success [95 %]": VAL_REACH_SUCCESS, "seconds [95 %]": VAL_REACH_SECONDS, "error px [95 %]": VAL_REACH_ERROR}
+MOVEMENTS = "movements.parquet"
 Metrics = Mapping[str, JackknifeEstimate]
 
 
@@ -42,9 +47,12 @@ def write_report(config: AgentEvaluationCommand) -> int:
 
     Raises:
         CheckpointError: The checkpoint cannot be used, or was trained on other data than the present ones.
+        ConfigError: There are no movements to write, as `reached_movements` says.
     """
     checkpoint, folder, console = Path(config.ckpt), Path(config.out_dir), Console()
     agent, seeds = load_agent(checkpoint), range(config.seed, config.seed + config.eval_seeds)
+    users = load_splits(agent.config.data)[config.split]
+    made = reached_movements(agent, users, config.seed) if config.movements else None
     result = evaluate(checkpoint, config.split, seeds)
     rows = {"agent": result.metrics} | {
         name: controller_metrics(name, agent.config, config.split, seeds) for name in CONTROLLERS
@@ -52,8 +60,12 @@ def write_report(config: AgentEvaluationCommand) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     numbers = {"metrics": {name: _intervals(metrics) for name, metrics in rows.items()}, "evaluation": result.to_json()}
     (folder / "report.json").write_text(json.dumps(numbers, indent=1, sort_keys=True) + "\n")
-    plot_trajectories(agent, load_splits(agent.config.data)[config.split], folder / "trajectories.png")
+    plot_trajectories(agent, users, folder / "trajectories.png")
     show(console, [table_of(rows, agent.config, config.eval_seeds)])
+    if made is not None:
+        write_movements(made[0], str(load_record(checkpoint)["weights_sha256"]), folder / MOVEMENTS)
+        left_out = "".join(f", {n} {reason}" for reason, n in made[1].items())
+        console.print(f"{MOVEMENTS}: {len(made[0])} movements{left_out}", highlight=False, soft_wrap=True)
     console.print(f"report and plot: {folder.resolve()}", highlight=False, soft_wrap=True)
     return 0
 

@@ -6,16 +6,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import Tensor
 
 from tests.trainables.critic.agent.tiny import TINY
-from trainables.critic.agent.api import load_agent
+from trainables.core.config import ConfigError
+from trainables.critic.agent.api import Agent, load_agent
 from trainables.critic.agent.evaluation.config import AgentEvaluationCommand
 from trainables.critic.agent.evaluation.reach_evaluation import reach
+from trainables.critic.agent.movements import NO_PLACE, reached_movements
 from trainables.critic.agent.train import epochs
+from trainables.critic.environment.config import MotorConfig, ReachingConfig
+from trainables.critic.environment.controller import proportional
+from trainables.critic.environment.reaching import Observation
+from trainables.data.splits.loading import load_splits
+from trainables.eval.generation.movement_reader import read_movements
 from trainables.model_evaluation.agent import metrics_by_block
 from trainables.model_evaluation.agent_report import CONTROLLERS, controller_metrics, write_report
 from trainables.model_evaluation.reevaluate import evaluate
+from trainables.training.checkpoint import load_record
 from trainables.training.metric_names import VAL_REACH_FAILURE, VAL_REACH_SUCCESS
 
 CONFIG = replace(TINY, epochs=1)
@@ -55,6 +65,41 @@ def test_a_controller_in_the_same_episodes_reaches_its_targets() -> None:
     config = replace(CONFIG, environment=replace(CONFIG.environment, max_steps=120))
     for name in CONTROLLERS:
         assert controller_metrics(name, config, "test", [0, 1])[VAL_REACH_SUCCESS].value > 0.9
+
+
+def steered(agent: Agent, state: Tensor, goal: Tensor) -> Tensor:
+    """Return the actions of a scripted controller in place of the agent's own."""
+    return proportional(Observation(state, goal, torch.zeros(len(goal))), MotorConfig())
+
+
+def test_its_movements_are_a_file_of_samples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "checkpoint"
+    next(iter(epochs(replace(CONFIG, environment=ReachingConfig())))).save(folder)
+    monkeypatch.setattr(Agent, "act", steered)
+    command = AgentEvaluationCommand(ckpt=str(folder), out_dir=str(tmp_path / "out"), eval_seeds=2, movements=True)
+    assert write_report(command) == 0
+    made, left_out = reached_movements(load_agent(folder), load_splits(CONFIG.data)["test"], command.seed)
+    assert f"movements.parquet: {len(made)} movements, {left_out[NO_PLACE]} without a place" in capsys.readouterr().out
+    found = read_movements(tmp_path / "out" / "movements.parquet")
+    assert len(found.movements) == len(made) > 0
+    assert (found.movements.group, found.record["weights_sha256"]) == (
+        made.group,
+        load_record(folder)["weights_sha256"],
+    )
+    assert torch.equal(found.movements.length, made.length)
+    for row, length in enumerate(made.length.tolist()):
+        assert torch.equal(found.movements.steps_px[row, :length], made.steps_px[row, :length])
+
+
+def test_an_agent_that_reaches_nothing_has_no_movements_to_write(
+    trained: tuple[Path, dict[str, float]], tmp_path: Path
+) -> None:
+    command = AgentEvaluationCommand(ckpt=str(trained[0]), out_dir=str(tmp_path / "out"), movements=True)
+    with pytest.raises(ConfigError, match=r"^expected `movements of the agent that reach their target >= 1`"):
+        write_report(command)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_report_has_the_agent_beside_the_controllers(

@@ -7,6 +7,7 @@ evaluation: after 100 ms at rest inside of the target, or after `max_steps` step
 60 Hz, which the observation model leaves as they are.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -22,6 +23,8 @@ from trainables.critic.environment.reaching import Reaching
 from trainables.critic.environment.tasks import Tasks, last_pixel
 from trainables.critic.episodes import POSITION
 from trainables.data.canonical import Canonical, Movements, rotate
+
+NO_PLACE, MISSED = "without a place on its screen", "that did not reach the target"  # reasons to leave out
 
 
 class AgentMovements(NamedTuple):
@@ -43,6 +46,21 @@ def agent_movements(agent: Agent, like: Canonical, seed: int) -> AgentMovements:
     """
     config, random = agent.config.environment, generator(seed, "agent movements")
     return movements_of(agent.act, config, agent.config.coordinates, like, random)
+
+
+def reached_movements(agent: Agent, like: Canonical, seed: int) -> tuple[Movements, Mapping[str, int]]:
+    """Return those of an agent's movements that reached their target, and the number of others by reason.
+
+    Raises:
+        ConfigError: The agent's layout has obstacles, or no movement has a place on its screen, or none is left.
+    """
+    fits = has_place(like, agent.config.environment)
+    law = "`recorded movements with a place on the agent's screen >= 1`"
+    require(bool(fits.any()), law, f"0 of {len(like)}", "take an agent of a larger screen")
+    made, reached = agent_movements(agent, like.take(fits.nonzero().squeeze(1)), seed)
+    law = "`movements of the agent that reach their target >= 1`"
+    require(bool(reached.any()), law, f"0 of {len(reached)}", "train it for longer")
+    return made.take(reached.nonzero().squeeze(1)), {NO_PLACE: int((~fits).sum()), MISSED: int((~reached).sum())}
 
 
 def movements_of(

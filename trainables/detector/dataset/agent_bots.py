@@ -11,14 +11,13 @@ from pathlib import Path
 
 from trainables.core.config import require
 from trainables.critic.agent.api import Agent, load_agent
-from trainables.critic.agent.movements import agent_movements, has_place
+from trainables.critic.agent.movements import reached_movements
 from trainables.data.canonical import Canonical, encode, usable
 from trainables.data.config import CanonicalConfig
 from trainables.detector.dataset.negatives import Negatives
 from trainables.training.checkpoint import load_record
 
 AGENT = "agent"  # style and family
-NO_PLACE, MISSED = "without a place on its screen", "that did not reach the target"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,15 +46,12 @@ def read_agent(checkpoint: Path, like: Canonical, form: CanonicalConfig, seed: i
 
 def agent_bots(agent: Agent, weights_sha256: str, like: Canonical, form: CanonicalConfig, seed: int) -> AgentBots:
     """Return the movements of an agent under the conditions of users' movements; raises ConfigError as `read_agent`."""
-    fits = has_place(like, agent.config.environment)
-    law = "`users' movements with a place on the agent's screen >= 1`"
-    require(bool(fits.any()), law, f"0 of {len(like)}", "take an agent of a larger screen")
-    made, reached = agent_movements(agent, like.take(fits.nonzero().squeeze(1)), seed)
-    at_target = made.take(reached.nonzero().squeeze(1))
+    at_target, left_out = reached_movements(agent, like, seed)
     rows, unusable = usable(at_target, form)
-    dropped = {NO_PLACE: int((~fits).sum()), MISSED: int((~reached).sum()), **unusable}
-    got = f"0 of {len(like)}: { ({reason: n for reason, n in dropped.items() if n}) }"
-    require(len(rows) > 0, "`movements of the agent in canonical form >= 1`", got, "train it for longer")
+    dropped = {**left_out, **unusable}
+    got = f"0 of {len(like)}: {', '.join(f'{n} {reason}' for reason, n in dropped.items() if n)}"
+    law = "`movements of the agent in canonical form >= 1`"
+    require(len(rows) > 0, law, got, "take a detector of longer movements")
     count, canonical = len(rows), encode(at_target.take(rows), form)
     bots = Negatives(canonical, (AGENT,) * count, (AGENT,) * count, (weights_sha256,) * count)
     return AgentBots(bots, weights_sha256, dropped)

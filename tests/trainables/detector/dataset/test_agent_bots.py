@@ -13,6 +13,7 @@ from tests.trainables.detector.tiny import assert_same_movements, human
 from trainables.core.config import ConfigError
 from trainables.critic.agent.api import Agent
 from trainables.critic.agent.config import AgentConfig
+from trainables.critic.agent.movements import MISSED, NO_PLACE
 from trainables.critic.agent.policy import actor_of, scale_of
 from trainables.critic.agent.train import epochs
 from trainables.critic.environment.config import ReachingConfig
@@ -22,7 +23,7 @@ from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
 from trainables.detector.bots import BOTS, FAMILIES
 from trainables.detector.config import FAMILY_NAMES, SOURCES, DetectorConfig, NegativesConfig
-from trainables.detector.dataset.agent_bots import AGENT, MISSED, NO_PLACE, AgentBots, agent_bots, read_agent
+from trainables.detector.dataset.agent_bots import AGENT, AgentBots, agent_bots, read_agent
 from trainables.detector.dataset.external_bots import RELATED_FAMILIES
 from trainables.detector.evaluation.config import DetectorEvaluationCommand
 from trainables.detector.evaluation.evaluation_set import trained_on
@@ -83,11 +84,13 @@ def test_what_is_left_out_is_counted_by_reason(like: Canonical) -> None:
 def test_an_agent_without_a_usable_movement_is_one_line(like: Canonical) -> None:
     hopeless = replace(CONFIG, environment=ReachingConfig(max_steps=6))
     with pytest.raises(
-        ConfigError, match=r"^expected `movements of the agent in canonical form >= 1`, but got 0 of 30"
+        ConfigError, match=r"^expected `movements of the agent that reach their target >= 1`, but got 0 of 30"
     ):
         made(like, hopeless)
+    with pytest.raises(ConfigError, match=r"^expected `movements of the agent in canonical form >= 1`, .* than T=8 "):
+        made(like, form=CanonicalConfig(sequence_length=8))
     far = replace(like, distance_px=torch.full_like(like.distance_px, 3000.0))
-    with pytest.raises(ConfigError, match=r"^expected `users' movements with a place on .* 0 of 30; take an agent of"):
+    with pytest.raises(ConfigError, match=r"^expected `recorded movements with a place on .* 0 of 30; take an"):
         made(far)
 
 
@@ -102,7 +105,7 @@ def test_no_detector_is_trained_on_it() -> None:
 def test_a_checkpoint_has_its_own_hash_and_an_untrained_agent_reaches_nothing(
     checkpoint: Path, like: Canonical, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ConfigError, match=f"30 {MISSED}|'{MISSED}': 30"):
+    with pytest.raises(ConfigError, match="agent that reach their target >= 1`, but got 0 of 30; train it"):
         read_agent(checkpoint, like, FORM, 7)
     monkeypatch.setattr(Agent, "act", Steered.act)
     record = json.loads((checkpoint / "record.json").read_text())

@@ -15,6 +15,8 @@ class AgentEvaluationCommand:
     split: CriticSplit = "test"  # tasks of this name, and the recordings that are drawn beside the agent
     eval_seeds: PositiveInt = 3  # sets of tasks, over which the metrics are means
     seed: AnyInt = 7  # seed of the first of them
+    # write the agent's movements between the ends of those of the split too, as a file of samples
+    movements: bool = False
 
     def __post_init__(self) -> None:
         check(self)
