@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -199,3 +200,12 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pyte
             RecordingError, match=r"shut: cannot be read: .*Permission denied.*; check that it is there"
         ):
             read_recordings("table", path)
+
+
+def test_files_of_two_kinds_in_an_archive_have_to_be_unpacked(tmp_path: Path) -> None:
+    """A glob, which helps with a folder of two kinds, matches nothing inside of an archive."""
+    with zipfile.ZipFile(tmp_path / "both.zip", "w") as archive:
+        archive.writestr("a.csv", "t_ms,x,y\n0,0,0\n")
+        archive.writestr("b.jsonl", "{}\n")
+    with pytest.raises(RecordingError, match=r"1 \.csv, 1 \.jsonl; unpack the archive and name those of one kind"):
+        read_recordings("table", tmp_path / "both.zip")

@@ -361,3 +361,12 @@ def test_files_are_hashed_once_and_the_index_is_written_once(tmp_path: Path, mon
     again = module.content_hashes(files)
     assert (again[0], again[2], len(writes)) == (first[0], first[2], 2)
     assert again[1] != first[1]
+
+
+def test_a_file_that_may_not_be_read_is_named(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(file: Path) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied", str(file))
+
+    monkeypatch.setattr(module, "file_sha256", refused)
+    with pytest.raises(RecordingError, match=rf"{table}: cannot be read: Permission denied; check that it is there"):
+        reloaded(table)
