@@ -9,14 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trainables.core.config import ConfigError, build
+from trainables.core.config import build
 from trainables.critic.config import CriticModelConfig
 from trainables.critic.episodes import ACTION, POSITION, STATE, episodes_of_split
 from trainables.critic.networks import CriticNetwork, Scale
 from trainables.critic.similarity import SIMILARITIES
 from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
-from trainables.training.checkpoint import CheckpointError, load_checkpoint, select
+from trainables.training.checkpoint import load_checkpoint_of, select, weights_that_fit
 
 KIND = "critic"
 ROWS = 8192  # of a network call
@@ -73,14 +73,9 @@ def load_critic(checkpoint: Path, device: torch.device | str = "cpu") -> Critic:
     Raises:
         CheckpointError: Not a complete checkpoint of a critic, or its weights do not fit its configuration.
     """
-    tensors, record = load_checkpoint(checkpoint)
-    if record.get("kind") != KIND:
-        raise CheckpointError(f"{checkpoint}: expected a checkpoint of kind `{KIND}`, but got {record.get('kind')}")
-    try:
+    tensors, record = load_checkpoint_of(KIND, checkpoint)
+    with weights_that_fit(checkpoint):
         return critic_of(record["config"], select("ema", tensors), device)
-    except (KeyError, RuntimeError, TypeError, ConfigError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{checkpoint}: weights and configuration do not fit: {reason}") from None
 
 
 def critic_of(config: Mapping[str, Any], weights: Mapping[str, Tensor], device: torch.device | str = "cpu") -> Critic:

@@ -19,7 +19,7 @@ from trainables.detector.dataset.goal_consistency import GoalConsistency
 from trainables.detector.dataset.training_set import Inputs, Scaling
 from trainables.detector.model import DetectorNetwork, Outputs
 from trainables.detector.state import KIND
-from trainables.training.checkpoint import CheckpointError, load_checkpoint, select
+from trainables.training.checkpoint import load_checkpoint_of, select, weights_that_fit
 
 ROWS = 256  # of a network call
 
@@ -69,14 +69,9 @@ def load_trained_detector(checkpoint: Path, device: torch.device | str = "cpu") 
     Raises:
         CheckpointError: Not a complete checkpoint of a detector, or its weights do not fit its configuration.
     """
-    tensors, record = load_checkpoint(checkpoint)
-    if record.get("kind") != KIND:
-        raise CheckpointError(f"{checkpoint}: expected a checkpoint of kind `{KIND}`, but got {record.get('kind')}")
-    try:
+    tensors, record = load_checkpoint_of(KIND, checkpoint)
+    with weights_that_fit(checkpoint):
         return _detector(record, tensors, torch.device(device))
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{checkpoint}: weights and configuration do not fit: {reason}") from None
 
 
 def _detector(record: Mapping[str, Any], tensors: Mapping[str, Tensor], device: torch.device) -> Detector:

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from trainables.core.config import ConfigError, build, require
+from trainables.core.config import build, require
 from trainables.data.canonical import Canonical, with_deltas
 from trainables.data.config import CONDITION_NAMES, CanonicalConfig
 from trainables.data.splits.statistics import Statistics
@@ -39,7 +39,7 @@ from trainables.generation.conditions import (
     restored,
 )
 from trainables.generation.keyed_noise import keyed_noise
-from trainables.training.checkpoint import CheckpointError, load_checkpoint, select
+from trainables.training.checkpoint import load_checkpoint_of, select, weights_that_fit
 
 __all__ = [
     "CHECKPOINT_VARIABLE",
@@ -229,14 +229,9 @@ def load_generator(checkpoint: Path, device: torch.device | str = "cpu") -> Gene
         CheckpointError: not a whole diffusion checkpoint, its weights do not fit its own configuration, or a tensor
             holds NaN or infinity.
     """
-    tensors, record = load_checkpoint(checkpoint)
-    if record.get("kind") != "diffusion":
-        raise CheckpointError(f"{checkpoint}: expected a checkpoint of kind `diffusion`, but got {record.get('kind')}")
-    try:
+    tensors, record = load_checkpoint_of("diffusion", checkpoint)
+    with weights_that_fit(checkpoint):
         return _generator(record, tensors, torch.device(device))
-    except (KeyError, RuntimeError, TypeError, ConfigError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{checkpoint}: weights and configuration do not fit: {reason}") from None
 
 
 def _generator(record: Mapping[str, Any], tensors: Mapping[str, Tensor], device: torch.device) -> Generator:

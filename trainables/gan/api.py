@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainables.core.config import ConfigError, build, require
+from trainables.core.config import build, require
 from trainables.data.canonical import Canonical, with_deltas
 from trainables.data.config import CanonicalConfig
 from trainables.data.splits.statistics import Statistics
@@ -26,7 +26,7 @@ from trainables.gan.networks import MovementNetwork
 from trainables.generation.blocks import WINDOW, Block, blocks
 from trainables.generation.conditions import Conditions, form_at, matching_conditions, restored
 from trainables.generation.keyed_noise import keyed_noise
-from trainables.training.checkpoint import CheckpointError, load_checkpoint, select
+from trainables.training.checkpoint import load_checkpoint_of, select, weights_that_fit
 
 SLOTS = 32  # rows of a network call
 
@@ -141,16 +141,11 @@ def load_gan(checkpoint: Path, device: torch.device | str = "cpu") -> GanGenerat
     Raises:
         CheckpointError: not a whole checkpoint of a GAN, or its weights do not fit its own configuration.
     """
-    tensors, record = load_checkpoint(checkpoint)
-    if record.get("kind") != "gan":
-        raise CheckpointError(f"{checkpoint}: expected a checkpoint of kind `gan`, but got {record.get('kind')}")
-    try:
+    tensors, record = load_checkpoint_of("gan", checkpoint)
+    with weights_that_fit(checkpoint):
         config = build(GanModelConfig, record["config"]["model"])
         statistics, known = restored(tensors, record.get("sources", ()))
         model = MovementNetwork(len(statistics.mean), statistics.condition_width, config)
         model.load_state_dict(select("ema", tensors))
         canonical = build(CanonicalConfig, record["config"]["data"]["canonical"])
-    except (KeyError, RuntimeError, TypeError, ConfigError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{checkpoint}: weights and configuration do not fit: {reason}") from None
     return GanGenerator(model.to(device).eval(), config, statistics, canonical, known)

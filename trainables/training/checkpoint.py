@@ -95,6 +95,24 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, record
 
 
+def load_checkpoint_of(kind: str, folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return `load_checkpoint` of a checkpoint of one kind; raises CheckpointError for another kind as well."""
+    tensors, record = load_checkpoint(folder)
+    if record.get("kind") != kind:
+        raise CheckpointError(f"{folder}: expected a checkpoint of kind `{kind}`, but got {record.get('kind')}")
+    return tensors, record
+
+
+@contextmanager
+def weights_that_fit(folder: Path) -> Iterator[None]:
+    """Build a network of a checkpoint; raises CheckpointError where its weights do not fit its configuration."""
+    try:
+        yield
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{folder}: weights and configuration do not fit: {reason}") from None
+
+
 @contextmanager
 def resumed(
     folder: Path, kind: str, config: Mapping[str, Any], data_sha256: str

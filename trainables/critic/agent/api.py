@@ -7,14 +7,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trainables.core.config import ConfigError, build
+from trainables.core.config import build
 from trainables.critic.actor import Actor
 from trainables.critic.agent.collect import Act, deterministic, exploring
 from trainables.critic.agent.config import AgentConfig
 from trainables.critic.agent.policy import actor_of, scale_of
 from trainables.critic.episodes import POSITION, episodes_of_split
 from trainables.data.canonical import Canonical
-from trainables.training.checkpoint import CheckpointError, load_checkpoint, select
+from trainables.training.checkpoint import load_checkpoint_of, select, weights_that_fit
 
 KIND = "agent"
 ROWS = 8192  # of a network call
@@ -50,14 +50,9 @@ def load_agent(checkpoint: Path, device: torch.device | str = "cpu") -> Agent:
     Raises:
         CheckpointError: Not a complete checkpoint of an agent, or its weights do not fit its configuration.
     """
-    tensors, record = load_checkpoint(checkpoint)
-    if record.get("kind") != KIND:
-        raise CheckpointError(f"{checkpoint}: expected a checkpoint of kind `{KIND}`, but got {record.get('kind')}")
-    try:
+    tensors, record = load_checkpoint_of(KIND, checkpoint)
+    with weights_that_fit(checkpoint):
         config = build(AgentConfig, record["config"])
         actor = actor_of(config.model, scale_of(config.environment, config.coordinates))
         actor.load_state_dict(select("ema", tensors))
-    except (KeyError, RuntimeError, TypeError, ConfigError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{checkpoint}: weights and configuration do not fit: {reason}") from None
     return Agent(actor.to(device).eval(), config)

@@ -17,9 +17,8 @@ from typing import Any
 from trainables.core.atomic_files import LOCK, staging_path, try_lock
 from trainables.core.config import violation
 from trainables.data.splits import loading
-from trainables.data.splits.store import CONTENTS, ENVIRONMENT, LOCKS, MANIFEST, STAGED, store_folder
+from trainables.data.splits.store import CONTENTS, ENVIRONMENT, LOCKS, MANIFEST, STAGED, damaged_arrays, store_folder
 from trainables.training import manifest
-from trainables.training.checkpoint_record import file_sha256
 
 KEY = re.compile("[0-9a-f]{16}")  # what `digest` returns
 TEXTS = ("label", "parent", "name", "split", "code")  # of a manifest
@@ -93,12 +92,7 @@ class StoredSet:
         if not isinstance(arrays, Mapping):
             yield UNFINISHED if self.is_unfinished else UNREADABLE
             return
-        for name, about in arrays.items():
-            file = self.path / f"{name}.npy"
-            if not file.is_file():
-                yield f"{file.name} is missing"
-            elif file_sha256(file) != about["sha256"]:
-                yield f"{file.name} differs from its hash"
+        yield from damaged_arrays(self.path, arrays)
 
 
 def stored_sets() -> list[StoredSet]:

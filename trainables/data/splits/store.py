@@ -17,7 +17,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -94,10 +94,9 @@ class PreparedSet:
         return found
 
     def check(self) -> None:
-        """Compare every array with its hash; raises DamagedSetError for one that differs."""
-        for name, about in self.manifest["arrays"].items():
-            if file_sha256(self._file(name)) != about["sha256"]:
-                raise DamagedSetError(f"{self._file(name).name} differs from its hash")
+        """Compare every array with its hash; raises DamagedSetError for one that differs or is missing."""
+        for line in damaged_arrays(self.path, self.manifest["arrays"]):
+            raise DamagedSetError(line)
 
     @cached_property
     def bytes(self) -> int:
@@ -110,6 +109,16 @@ class PreparedSet:
 
     def _file(self, name: str) -> Path:
         return self.path / f"{name}.npy"
+
+
+def damaged_arrays(folder: Path, arrays: Mapping[str, Any]) -> Iterator[str]:
+    """Compare the arrays in a folder with the hashes that its manifest holds; yield what is wrong, a line each."""
+    for name, about in arrays.items():
+        file = folder / f"{name}.npy"
+        if not file.is_file():
+            yield f"{file.name} is missing"
+        elif file_sha256(file) != about["sha256"]:
+            yield f"{file.name} differs from its hash"
 
 
 def mapped(file: Path) -> Tensor:
