@@ -13,7 +13,7 @@ from trainables.core.config import build
 from trainables.critic.config import CriticModelConfig
 from trainables.critic.episodes import ACTION, POSITION, STATE, episodes_of_split
 from trainables.critic.networks import CriticNetwork, Scale
-from trainables.critic.similarity import SIMILARITIES
+from trainables.critic.similarity import SIMILARITIES, of_rows
 from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
 from trainables.training.checkpoint import load_checkpoint_of, select, weights_that_fit
@@ -61,9 +61,7 @@ class Critic:
         psi = self.network.embed_goal(goal.to(self.device)).repeat_interleave(length.to(self.device), dim=0)
         rows = zip(state.split(ROWS), action.split(ROWS), strict=True)
         phi = torch.cat([self.network.embed(s.to(self.device), a.to(self.device)) for s, a in rows])
-        similarity = SIMILARITIES[self.similarity]
-        of_row = torch.vmap(lambda one, other: similarity(one[None], other[None])[0, 0])
-        f = of_row(phi, psi).cpu() / self.temperature
+        f = of_rows(self.similarity, phi, psi).cpu() / self.temperature
         return tuple(part[:-1] for part in f.split(length.tolist()))
 
 

@@ -46,7 +46,7 @@ def values(critic: Critic, movements: Canonical) -> tuple[Float[Tensor, "N S K"]
     rows = prefix_mask(length, int(length.max()))
     phi = psi.new_zeros(*rows.shape, psi.shape[-1])
     phi[rows.to(phi.device)] = critic.network.embed(state.to(phi.device), action.to(phi.device))
-    f = torch.vmap(SIMILARITIES[critic.similarity])(phi, psi).cpu() / critic.temperature
+    f = SIMILARITIES[critic.similarity](phi, psi).cpu() / critic.temperature
     return f[:, :-1], prefix_mask(length - 1, rows.shape[1] - 1)  # the last state has no step
 
 

@@ -24,6 +24,24 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
+class Pairs(NamedTuple):
+    """f of all pairs of a batch, which of them are negatives, and f where a pair counts, minus infinity elsewhere."""
+
+    f: Float[Tensor, "B B"]
+    negative: Bool[Tensor, "B B"]
+    counted: Float[Tensor, "B B"]
+
+    @classmethod
+    def of(cls, f: Float[Tensor, "B B"], negative: Bool[Tensor, "B B"]) -> "Pairs":
+        """Return the pairs of f."""
+        return cls(f, negative, counted(f, negative))
+
+    @property
+    def transposed(self) -> "Pairs":
+        """The same with goals as rows."""
+        return Pairs(self.f.T, self.negative.T, self.counted.T)
+
+
 class Diagnostics(NamedTuple):
     """What a batch shows of a critic, as numbers without a gradient.
 
@@ -46,30 +64,30 @@ def counted(f: Float[Tensor, "B B"], negative: Bool[Tensor, "B B"]) -> Float[Ten
     return f.masked_fill(~(negative | _diagonal(f)), -torch.inf)
 
 
-def forward(f: Float[Tensor, "B B"], negative: Bool[Tensor, "B B"], penalty: float) -> Float[Tensor, ""]:
+def forward(pairs: Pairs, penalty: float) -> Float[Tensor, ""]:
     """InfoNCE of each row over the goals."""
-    lse = counted(f, negative).logsumexp(dim=1)
-    return (lse - f.diagonal()).mean() + penalty * lse.square().mean()
+    surprise, lse = _of_rows(pairs.counted)
+    return surprise.mean() + penalty * lse.square().mean()
 
 
-def backward(f: Float[Tensor, "B B"], negative: Bool[Tensor, "B B"], penalty: float) -> Float[Tensor, ""]:
+def backward(pairs: Pairs, penalty: float) -> Float[Tensor, ""]:
     """InfoNCE of each goal over the rows."""
-    return forward(f.T, negative.T, penalty)
+    return forward(pairs.transposed, penalty)
 
 
-def symmetric(f: Float[Tensor, "B B"], negative: Bool[Tensor, "B B"], penalty: float) -> Float[Tensor, ""]:
+def symmetric(pairs: Pairs, penalty: float) -> Float[Tensor, ""]:
     """Sum of both directions, each with its penalty."""
-    return forward(f, negative, penalty) + backward(f, negative, penalty)
+    return forward(pairs, penalty) + backward(pairs, penalty)
 
 
-def binary(f: Float[Tensor, "B B"], negative: Bool[Tensor, "B B"], penalty: float) -> Float[Tensor, ""]:
+def binary(pairs: Pairs, penalty: float) -> Float[Tensor, ""]:
     """Cross-entropy of each counted pair against its label, 1 on the diagonal."""
-    positive = _diagonal(f)
-    pairs = F.binary_cross_entropy_with_logits(f, positive.to(f.dtype), reduction="none")
-    return pairs[positive | negative].mean()
+    positive = _diagonal(pairs.f)
+    losses = F.binary_cross_entropy_with_logits(pairs.f, positive.to(pairs.f.dtype), reduction="none")
+    return losses[positive | pairs.negative].mean()
 
 
-Loss = Callable[[Tensor, Tensor, float], Tensor]
+Loss = Callable[[Pairs, float], Tensor]
 LOSSES: dict[str, Loss] = {"forward": forward, "backward": backward, "symmetric": symmetric, "binary": binary}
 
 
@@ -82,24 +100,37 @@ def credit(f: Float[Tensor, "B B"], negative: Bool[Tensor, "B B"]) -> Float[Tens
 
 
 @torch.no_grad()
-def diagnostics(f: Float[Tensor, "B B"], negative: Bool[Tensor, "B B"]) -> Diagnostics:
+def diagnostics(pairs: Pairs) -> Diagnostics:
     """Return accuracy, mean f of both kinds of pairs, log-sum-exp and masked share of a batch."""
-    of_row, positive = counted(f, negative), f.diagonal()
-    pairs, off = negative.sum() - negative.diagonal().sum(), len(f) * (len(f) - 1)
+    f, negative, of_row = pairs
+    positive, off = f.diagonal(), len(f) * (len(f) - 1)
+    counts = negative.count_nonzero() - negative.diagonal().count_nonzero()
     total = (f * negative).sum() - (positive * negative.diagonal()).sum()
     return Diagnostics(
         _credit(of_row).mean().to(f.dtype),
         positive.mean(),
-        total / pairs.clamp(min=1),
-        of_row.logsumexp(dim=1).mean(),
-        1.0 - pairs / off,
+        total / counts.clamp(min=1),
+        _of_rows(of_row)[1].mean(),
+        1.0 - counts / off,
     )
+
+
+def _of_rows(of_row: Float[Tensor, "B B"]) -> tuple[Float[Tensor, "B"], Float[Tensor, "B"]]:
+    """Return the negative log-likelihood of each row's own goal, and the log-sum-exp of the row.
+
+    By log_softmax, one vectorised pass each way: exponentials of the library underflow slowly where f is far below the
+    largest of its row.
+    """
+    surprise = -F.log_softmax(of_row, dim=1).diagonal()
+    return surprise, of_row.diagonal() + surprise
 
 
 def _credit(of_row: Float[Tensor, "B B"]) -> Float[Tensor, "B"]:
     own = of_row.diagonal()[:, None]
-    best, tied = (of_row <= own).all(dim=1), (of_row == own).sum(dim=1)
-    return best.double() / tied
+    shares = torch.zeros(len(of_row), dtype=torch.float64, device=of_row.device)
+    best = (of_row.amax(dim=1) == own[:, 0]).nonzero().squeeze(1)
+    shares[best] = 1.0 / (of_row[best] == own[best]).sum(dim=1).double()
+    return shares
 
 
 def _diagonal(f: Float[Tensor, "B B"]) -> Bool[Tensor, "B B"]:

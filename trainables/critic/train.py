@@ -25,7 +25,7 @@ from trainables.critic.episodes import episodes_of_split
 from trainables.critic.evaluation.metrics import CRITIC
 from trainables.critic.evaluation.validator import Validator
 from trainables.critic.goals import negative_mask
-from trainables.critic.losses import LOSSES, diagnostics
+from trainables.critic.losses import LOSSES, Pairs, diagnostics
 from trainables.critic.networks import CriticNetwork, Embeddings, Scale
 from trainables.critic.similarity import SIMILARITIES
 from trainables.critic.state import State, initial_state, restore_state, save_state
@@ -107,7 +107,8 @@ def optimise(state: State, config: CriticConfig, drawn: Transitions, worker: Wor
     embeddings, trajectory, goal = embed(state.parallel, drawn, worker)
     negative = negative_mask(trajectory, goal, config.tolerance_px)
     f = SIMILARITIES[config.model.similarity](*embeddings) / config.loss.temperature
-    loss = LOSSES[config.loss.name](f, negative, config.loss.penalty)
+    pairs = Pairs.of(f, negative)
+    loss = LOSSES[config.loss.name](pairs, config.loss.penalty)
     if not math.isfinite(loss.item()):
         raise TrainingDivergedError(f"the loss is {loss.item()} at step {state.step}; lower optim.lr={config.optim.lr}")
     state.optimizer.zero_grad(set_to_none=True)
@@ -116,7 +117,7 @@ def optimise(state: State, config: CriticConfig, drawn: Transitions, worker: Wor
     state.optimizer.step()
     state.ema.update(state.network)
     state.step += 1
-    found = dict(zip(DIAGNOSTICS, map(Tensor.item, diagnostics(f.detach(), negative)), strict=True))
+    found = dict(zip(DIAGNOSTICS, map(Tensor.item, diagnostics(pairs)), strict=True))
     return {names.TRAIN_LOSS: loss.item(), **found, **norms(embeddings), names.TRAIN_GRADIENT_NORM: norm.item()}
 
 

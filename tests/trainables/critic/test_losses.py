@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.critic.losses import LOSSES, credit, diagnostics, forward
+from trainables.critic.losses import LOSSES, Pairs, credit, diagnostics, forward
 
 B, PENALTY = 9, 0.1
 
@@ -49,7 +49,7 @@ def test_each_loss_is_that_of_a_loop_over_pairs(name: str, penalty: float) -> No
         "symmetric": rows + columns,
         "binary": pair_loss(f.tolist(), negative.tolist()),
     }
-    assert float(LOSSES[name](f, negative, penalty)) == pytest.approx(expected[name], abs=1e-12)
+    assert float(LOSSES[name](Pairs.of(f, negative), penalty)) == pytest.approx(expected[name], abs=1e-12)
     assert len({round(value, 6) for value in expected.values()}) == 4
 
 
@@ -59,8 +59,8 @@ def test_no_masked_pair_changes_a_loss_or_has_a_gradient(name: str) -> None:
     masked = ~negative & ~torch.eye(B, dtype=torch.bool)
     assert bool(masked.any())
     other = torch.where(masked, f + 50.0, f).requires_grad_()
-    loss = LOSSES[name](other, negative, PENALTY)
-    assert loss.item() == LOSSES[name](f, negative, PENALTY).item()
+    loss = LOSSES[name](Pairs.of(other, negative), PENALTY)
+    assert loss.item() == LOSSES[name](Pairs.of(f, negative), PENALTY).item()
     loss.backward()
     assert other.grad is not None
     assert bool((other.grad[masked] == 0).all())
@@ -69,13 +69,13 @@ def test_no_masked_pair_changes_a_loss_or_has_a_gradient(name: str) -> None:
 
 def test_a_row_without_negatives_has_no_loss_but_the_penalty() -> None:
     f, none = pairs()[0], torch.zeros(B, B, dtype=torch.bool)
-    assert float(forward(f, none, 0.0)) == pytest.approx(0.0, abs=1e-12)
-    assert float(forward(f, none, 0.5)) == pytest.approx(0.5 * float(f.diagonal().square().mean()))
+    assert float(forward(Pairs.of(f, none), 0.0)) == pytest.approx(0.0, abs=1e-12)
+    assert float(forward(Pairs.of(f, none), 0.5)) == pytest.approx(0.5 * float(f.diagonal().square().mean()))
 
 
 def test_a_constant_critic_has_the_loss_of_chance_and_its_accuracy() -> None:
     f, everything = torch.zeros(B, B, dtype=torch.float64), torch.ones(B, B, dtype=torch.bool)
-    assert float(forward(f, everything, 0.0)) == pytest.approx(math.log(B))
+    assert float(forward(Pairs.of(f, everything), 0.0)) == pytest.approx(math.log(B))
     assert credit(f, everything).tolist() == pytest.approx([1 / B] * B)
 
 
@@ -95,7 +95,7 @@ def test_accuracy_is_that_of_a_loop_with_ties_shared() -> None:
 
 def test_diagnostics_are_those_of_loops() -> None:
     f, negative = pairs(1)
-    found = diagnostics(f, negative)
+    found = diagnostics(Pairs.of(f, negative))
     negatives = [float(f[i, j]) for i in range(B) for j in range(B) if i != j and negative[i, j]]
     z = [math.log(math.fsum(math.exp(f[i, j]) for j in range(B) if i == j or negative[i, j])) for i in range(B)]
     expected = (

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from trainables.core.config import ConfigError
 from trainables.critic.config import CriticModelConfig
-from trainables.critic.losses import forward
+from trainables.critic.losses import Pairs, forward
 from trainables.critic.networks import CriticNetwork, ResidualNetwork, Scale, with_waves
 from trainables.critic.similarity import l2
 
@@ -125,7 +125,7 @@ def trained_loss(depth: int, steps: int, *, whole: bool, width: int, rows: int =
     for _ in range(steps):
         x = torch.randn(rows, 2, generator=random)
         goal = x + 0.05 * torch.randn(rows, 2, generator=random)
-        loss = forward(l2(nets[0](x), nets[1](goal)), ~torch.eye(rows, dtype=torch.bool), 0.0)
+        loss = forward(Pairs.of(l2(nets[0](x), nets[1](goal)), ~torch.eye(rows, dtype=torch.bool)), 0.0)
         optimizer.zero_grad()
         loss.backward()
         gradients = [p.grad for net in nets for p in net.parameters() if p.grad is not None]

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from trainables.critic.similarity import EPS, SIMILARITIES, l2
+from trainables.critic.similarity import EPS, SIMILARITIES, l2, of_rows
 
 
 def by_pair(name: str, a: list[float], b: list[float]) -> float:
@@ -47,3 +47,17 @@ def test_long_embeddings_keep_their_small_distances() -> None:
     apart = torch.full((4, 16), 0.0025)
     found = l2(apart + 25.0, torch.full((4, 16), 25.0))
     torch.testing.assert_close(found, torch.full((4, 4), -math.sqrt(1e-4 + EPS)), rtol=0.02, atol=0.0)
+
+
+@pytest.mark.parametrize("name", SIMILARITIES)
+def test_the_gradients_are_those_of_finite_differences_in_each_batch(name: str) -> None:
+    random = torch.Generator().manual_seed(2)
+    phi, psi = (torch.randn(2, n, 3, generator=random, dtype=torch.float64).requires_grad_() for n in (4, 5))
+    assert torch.autograd.gradcheck(SIMILARITIES[name], (phi, psi))
+
+
+@pytest.mark.parametrize("name", SIMILARITIES)
+def test_rows_have_the_similarity_of_their_own_pair(name: str) -> None:
+    random = torch.Generator().manual_seed(3)
+    phi, psi = (torch.randn(6, 7, generator=random, dtype=torch.float64) for _ in range(2))
+    torch.testing.assert_close(of_rows(name, phi, psi), SIMILARITIES[name](phi, psi).diagonal())

@@ -17,9 +17,9 @@ from trainables.critic.agent.config import AgentConfig
 from trainables.critic.agent.policy import actor_of, scale_of
 from trainables.critic.agent.policy_state import PolicyState, frozen, minimise
 from trainables.critic.goals import negative_mask
-from trainables.critic.losses import LOSSES, diagnostics
+from trainables.critic.losses import LOSSES, Pairs, diagnostics
 from trainables.critic.networks import CriticNetwork
-from trainables.critic.similarity import SIMILARITIES
+from trainables.critic.similarity import SIMILARITIES, of_rows
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import flatten, optimizer_tensors, restore_optimizer, select
 
@@ -42,10 +42,8 @@ class Contrastive:
 
     def value(self, batch: Batch, step: Float[Tensor, "B 2"]) -> Float[Tensor, "B"]:
         """Return f of each row's state, a step, and its wanted position."""
-        similarity = SIMILARITIES[self._config.model.similarity]
-        of_row = torch.vmap(lambda phi, psi: similarity(phi[None], psi[None])[0, 0])
-        f: Tensor = of_row(*self.critic(batch.state, step, batch.wanted))
-        return f / self._config.loss.temperature
+        phi, psi = self.critic(batch.state, step, batch.wanted)
+        return of_rows(self._config.model.similarity, phi, psi) / self._config.loss.temperature
 
     def improve_critic(self, batch: Batch) -> dict[str, float]:
         """Take a step of the critic on the pairs of the batch."""
@@ -53,9 +51,10 @@ class Contrastive:
         negative = negative_mask(batch.trajectory, batch.goal, config.tolerance_px)
         phi, psi = self.critic(batch.state, batch.action, batch.goal)
         f = SIMILARITIES[config.model.similarity](phi, psi) / loss.temperature
-        total = LOSSES[loss.name](f, negative, loss.penalty)
+        pairs = Pairs.of(f, negative)
+        total = LOSSES[loss.name](pairs, loss.penalty)
         norm = minimise(total, self.critic, self.optimizer, config)
-        found = diagnostics(f.detach(), negative)
+        found = diagnostics(pairs)
         return {
             names.TRAIN_LOSS: total.item(),
             names.TRAIN_GRADIENT_NORM: norm,
