@@ -10,6 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from trainables.critic.mixture import mixture
+
 EPS = 1e-6  # added to a squared distance of embeddings
 
 
@@ -36,4 +38,4 @@ def cosine(phi: Float[Tensor, "B D"], psi: Float[Tensor, "K D"]) -> Float[Tensor
 
 
 Similarity = Callable[[Tensor, Tensor], Tensor]
-SIMILARITIES: dict[str, Similarity] = {"l2": l2, "dot": dot, "cosine": cosine}
+SIMILARITIES: dict[str, Similarity] = {"l2": l2, "dot": dot, "cosine": cosine, "mixture": mixture}

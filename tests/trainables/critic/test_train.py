@@ -176,7 +176,7 @@ def test_a_batch_that_workers_cannot_share_equally_is_refused() -> None:
         ("gamma", 0.0, "`0 < gamma <= 1`"),
         ("tolerance_px", -1.0, "`0 <= tolerance_px < inf`"),
         ("model", {"depth": 6}, "`depth` to be a multiple of 4, but got depth=6; take 4 or 8"),
-        ("model", {"similarity": "l1"}, "`similarity` in {cosine, dot, l2}"),
+        ("model", {"similarity": "l1"}, "`similarity` in {cosine, dot, l2, mixture}"),
         ("loss", {"name": "infonce"}, "`name` in {backward, binary, forward, symmetric}"),
     ],
 )
