@@ -110,7 +110,7 @@ class CriticConfig:
     # whole pixels lie up to sqrt(2) px apart
     tolerance_px: NonNegativeFloat = 1.5
     data: DataConfig = field(default_factory=DataConfig)
-    model: CriticModelConfig = field(default_factory=CriticModelConfig)
+    model: CriticModelConfig = field(default_factory=lambda: CriticModelConfig(similarity="mixture", embedding_dim=16))
     loss: CriticLossConfig = field(default_factory=CriticLossConfig)
     optim: CriticOptimConfig = field(default_factory=CriticOptimConfig)
     evaluation: CriticEvaluationConfig = field(default_factory=CriticEvaluationConfig)
