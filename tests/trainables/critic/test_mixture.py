@@ -7,8 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.trainables.critic.agent.tiny import TINY as AGENT
 from tests.trainables.critic.tiny import TINY
 from trainables.core.config import ConfigError
+from trainables.critic.agent.batches import Batch
+from trainables.critic.agent.contrastive import Contrastive
 from trainables.critic.api import critic_of
 from trainables.critic.config import CriticModelConfig
 from trainables.critic.mixture import EPS, columns_of_phi, horizons, mixture
@@ -120,3 +123,18 @@ def test_a_record_of_before_the_mixture_is_the_critic_that_it_was() -> None:
     critic, (state, action, goal) = critic_of(config, older.state_dict()), rows(5)
     expected = -(torch.cdist(*older(state, action, goal)).square() + 1e-6).sqrt()
     torch.testing.assert_close(critic(state, action, goal), expected.detach(), rtol=1e-3, atol=1e-3)
+
+
+def test_an_agent_climbs_a_mixture_where_it_is_asked_to() -> None:
+    """Its value of a row is f of that pair, with a gradient in the step."""
+    torch.manual_seed(0)
+    agent = Contrastive(replace(AGENT, model=MODEL), torch.device("cpu"))
+    state, action, goal = rows(6)
+    batch = Batch(state, action, state, goal, goal, goal, torch.arange(6))
+    step = action.clone().requires_grad_()
+    f = agent.value(batch, step)
+    pairs = mixture(*agent.critic(state, action, goal))
+    torch.testing.assert_close(f, pairs.diagonal(), rtol=1e-4, atol=1e-4)
+    f.sum().backward()
+    assert step.grad is not None
+    assert bool((step.grad != 0).any(dim=1).all())
