@@ -51,7 +51,8 @@ def mixture(phi: Float[Tensor, "B P"], psi: Float[Tensor, "K D"]) -> Float[Tenso
     squares = mu.square().sum(dim=1)[:, None] + psi.square().sum(dim=1)
     squares = (squares - 2 * mu @ psi.T).clamp(min=0).reshape(rows, kernels, len(psi))
     log_kernel = log_c[..., None] - SHAPE * (squares + (2 * log_c).exp()[..., None] + EPS).log()
-    return (log_w[..., None] + log_kernel).logsumexp(dim=1)
+    f: Tensor = (log_w[..., None] + log_kernel).logsumexp(dim=1)
+    return f
 
 
 def columns_of_phi(kernels: int, embedding: int) -> int:

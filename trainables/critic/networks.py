@@ -75,7 +75,10 @@ class ResidualNetwork(nn.Module):
 
 
 class CriticNetwork(nn.Module):
-    """Both networks, with the statistics that standardise their inputs as buffers, and so in every checkpoint."""
+    """Both networks, with the statistics that standardise their inputs as buffers, and so in every checkpoint.
+
+    Of a mixture a linear map stands beside each network, and the heads begin at 0 (`trainables.critic.mixture`).
+    """
 
     state_mean: Tensor
     state_std: Tensor
@@ -91,11 +94,14 @@ class CriticNetwork(nn.Module):
         of_phi = replace(config, embedding_dim=columns_of_phi(config.kernels, outputs)) if mixed else config
         self.phi = ResidualNetwork((STATE + ACTION) * columns, of_phi)
         self.psi = ResidualNetwork(goal * columns, config)
-        self.linear_phi, self.linear_psi = _straight_on(config, scale, goal) if mixed else (None, None)
+        self.linear_phi: nn.Linear | None = None
+        self.linear_psi: nn.Linear | None = None
+        if mixed:
+            self.linear_phi, self.linear_psi = _straight_on(config, scale, goal)
+            nn.init.zeros_(self.phi.head.weight)
+            nn.init.zeros_(self.psi.head.weight)
         for name, tensor in scale._asdict().items():
             self.register_buffer(name, tensor.clone())
-        for network in (self.phi, self.psi) if mixed else ():
-            nn.init.zeros_(network.head.weight)
 
     def forward(
         self, state: Float[Tensor, "B 4"], action: Float[Tensor, "B 2"], goal: Float[Tensor, "B G"]
