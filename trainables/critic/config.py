@@ -20,7 +20,7 @@ from trainables.data.config import DataConfig
 
 BLOCK = 4  # layers of a residual block, and so the step of the depth
 DEEPEST = 1024
-SIMILARITY_NAMES = ("l2", "dot", "cosine")  # the keys of `trainables.critic.similarity.SIMILARITIES`
+SIMILARITY_NAMES = ("l2", "dot", "cosine", "mixture")  # the keys of `trainables.critic.similarity.SIMILARITIES`
 LOSS_NAMES = ("forward", "backward", "symmetric", "binary")  # the keys of `trainables.critic.losses.LOSSES`
 BatchSize = Annotated[int, Range(ge=2)]
 Gamma = Annotated[float, Range(gt=0, le=1)]
@@ -34,7 +34,11 @@ class CriticModelConfig:
     depth: Annotated[int, Range(ge=BLOCK, le=DEEPEST)] = 8
     width: PositiveInt = 256  # width of the hidden layers
     embedding_dim: PositiveInt = 64  # width of the embeddings
-    similarity: Annotated[str, Choice(SIMILARITY_NAMES)] = "l2"  # f of two embeddings; l2: minus their distance
+    # f of two embeddings; l2: minus their distance; mixture: logarithm of a sum of kernels around several places, which
+    # begin at linear extrapolation
+    similarity: Annotated[str, Choice(SIMILARITY_NAMES)] = "l2"
+    # of `mixture`: kernels of a (state, action), at first 0, 1, 2, 4, 8 ... steps straight on
+    kernels: Annotated[int, Range(ge=1, le=12)] = 8
     # octaves of sines and cosines beside each standardised input, of wavelengths from 2 pi down to 2 pi / 2^(n - 1); 0:
     # the inputs alone. With 25,000 movements 6 are worth six times the steps, with the 1,513 default ones they overfit
     frequencies: Annotated[int, Range(ge=0, le=12)] = 0
@@ -46,6 +50,8 @@ class CriticModelConfig:
         below, above = self.depth // BLOCK * BLOCK, -(-self.depth // BLOCK) * BLOCK
         whole = self.depth % BLOCK == 0
         require(whole, f"`depth` to be a multiple of {BLOCK}", f"depth={self.depth}", f"take {below} or {above}")
+        flat = self.similarity != "mixture" or self.embedding_dim >= 2
+        require(flat, "`embedding_dim >= 2` where similarity=mixture", f"embedding_dim={self.embedding_dim}")
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,7 @@ class CriticConfig:
     # whole pixels lie up to sqrt(2) px apart
     tolerance_px: NonNegativeFloat = 1.5
     data: DataConfig = field(default_factory=DataConfig)
-    model: CriticModelConfig = field(default_factory=CriticModelConfig)
+    model: CriticModelConfig = field(default_factory=lambda: CriticModelConfig(similarity="mixture", embedding_dim=16))
     loss: CriticLossConfig = field(default_factory=CriticLossConfig)
     optim: CriticOptimConfig = field(default_factory=CriticOptimConfig)
     evaluation: CriticEvaluationConfig = field(default_factory=CriticEvaluationConfig)

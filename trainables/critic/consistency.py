@@ -44,8 +44,9 @@ def values(critic: Critic, movements: Canonical) -> tuple[Float[Tensor, "N S K"]
     goals = torch.cat([end[:, None], decoys(end)], dim=1)
     psi = critic.network.embed_goal(goals.flatten(0, 1).to(critic.device)).unflatten(0, goals.shape[:2])
     rows = prefix_mask(length, int(length.max()))
-    phi = psi.new_zeros(*rows.shape, psi.shape[-1])
-    phi[rows.to(phi.device)] = critic.network.embed(state.to(phi.device), action.to(phi.device))
+    embedded = critic.network.embed(state.to(psi.device), action.to(psi.device))
+    phi = embedded.new_zeros(*rows.shape, embedded.shape[-1])
+    phi[rows.to(phi.device)] = embedded
     f = SIMILARITIES[critic.similarity](phi, psi).cpu() / critic.temperature
     return f[:, :-1], prefix_mask(length - 1, rows.shape[1] - 1)  # the last state has no step
 

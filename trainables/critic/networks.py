@@ -14,6 +14,7 @@ Dimensional Domains (Tancik et al., 2020), section 4, arXiv:2006.10739.
 """
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -23,6 +24,7 @@ from torch.utils.checkpoint import checkpoint
 
 from trainables.critic.config import BLOCK, CriticModelConfig
 from trainables.critic.episodes import ACTION, POSITION, STATE
+from trainables.critic.mixture import LinearMaps, columns_of_phi, straight_on
 
 
 class Scale(NamedTuple):
@@ -42,7 +44,7 @@ class Scale(NamedTuple):
 class Embeddings(NamedTuple):
     """Embeddings phi of (state, action) and psi of goals."""
 
-    phi: Float[Tensor, "B D"]
+    phi: Float[Tensor, "B P"]
     psi: Float[Tensor, "B D"]
 
 
@@ -73,7 +75,10 @@ class ResidualNetwork(nn.Module):
 
 
 class CriticNetwork(nn.Module):
-    """Both networks, with the statistics that standardise their inputs as buffers, and so in every checkpoint."""
+    """Both networks, with the statistics that standardise their inputs as buffers, and so in every checkpoint.
+
+    Of a mixture a linear map stands beside each network, and the heads begin at 0 (`trainables.critic.mixture`).
+    """
 
     state_mean: Tensor
     state_std: Tensor
@@ -84,8 +89,17 @@ class CriticNetwork(nn.Module):
         super().__init__()
         self.frequencies = config.frequencies
         columns = 1 + 2 * config.frequencies  # of each input
-        self.phi = ResidualNetwork((STATE + ACTION) * columns, config)
-        self.psi = ResidualNetwork((STATE if goal_velocity else POSITION) * columns, config)
+        goal, outputs = STATE if goal_velocity else POSITION, config.embedding_dim
+        mixed = config.similarity == "mixture"
+        of_phi = replace(config, embedding_dim=columns_of_phi(config.kernels, outputs)) if mixed else config
+        self.phi = ResidualNetwork((STATE + ACTION) * columns, of_phi)
+        self.psi = ResidualNetwork(goal * columns, config)
+        self.linear_phi: nn.Linear | None = None
+        self.linear_psi: nn.Linear | None = None
+        if mixed:
+            self.linear_phi, self.linear_psi = _straight_on(config, scale, goal)
+            nn.init.zeros_(self.phi.head.weight)
+            nn.init.zeros_(self.psi.head.weight)
         for name, tensor in scale._asdict().items():
             self.register_buffer(name, tensor.clone())
 
@@ -95,18 +109,24 @@ class CriticNetwork(nn.Module):
         """Return phi and psi, as a plain tuple for data-parallel wrappers; a goal is a state, or its position."""
         return self.embed(state, action), self.embed_goal(goal)
 
-    def embed(self, state: Float[Tensor, "B 4"], action: Float[Tensor, "B 2"]) -> Float[Tensor, "B D"]:
+    def embed(self, state: Float[Tensor, "B 4"], action: Float[Tensor, "B 2"]) -> Float[Tensor, "B P"]:
         """Return phi."""
-        own = (state - self.state_mean) / self.state_std, (action - self.action_mean) / self.action_std
-        phi: Tensor = self.phi(with_waves(torch.cat(own, dim=1), self.frequencies))
-        return phi
+        parts = (state - self.state_mean) / self.state_std, (action - self.action_mean) / self.action_std
+        own = torch.cat(parts, dim=1)
+        phi: Tensor = self.phi(with_waves(own, self.frequencies))
+        return phi if self.linear_phi is None else phi + self.linear_phi(own)
 
     def embed_goal(self, goal: Float[Tensor, "B G"]) -> Float[Tensor, "B D"]:
         """Return psi."""
         columns = goal.shape[1]
         own = (goal - self.state_mean[:columns]) / self.state_std[:columns]
         psi: Tensor = self.psi(with_waves(own, self.frequencies))
-        return psi
+        return psi if self.linear_psi is None else psi + self.linear_psi(own)
+
+
+def _straight_on(config: CriticModelConfig, scale: Scale, goal_columns: int) -> LinearMaps:
+    parts = scale.state_std[:POSITION], scale.action_mean, scale.action_std
+    return straight_on(*parts, kernels=config.kernels, embedding=config.embedding_dim, goal_columns=goal_columns)
 
 
 def with_waves(x: Float[Tensor, "B I"], frequencies: int) -> Float[Tensor, "B J"]:

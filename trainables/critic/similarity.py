@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from trainables.critic.mixture import mixture
+
 EPS = 1e-6  # added to a squared distance of embeddings
 
 
@@ -61,9 +63,9 @@ def cosine(phi: Float[Tensor, "*N B D"], psi: Float[Tensor, "*N K D"]) -> Float[
 
 
 Similarity = Callable[[Tensor, Tensor], Tensor]
-SIMILARITIES: dict[str, Similarity] = {"l2": l2, "dot": dot, "cosine": cosine}
+SIMILARITIES: dict[str, Similarity] = {"l2": l2, "dot": dot, "cosine": cosine, "mixture": mixture}
 
 
-def of_rows(name: str, phi: Float[Tensor, "B D"], psi: Float[Tensor, "B D"]) -> Float[Tensor, "B"]:
+def of_rows(name: str, phi: Float[Tensor, "B P"], psi: Float[Tensor, "B D"]) -> Float[Tensor, "B"]:
     """Return the similarity of each phi with the psi of its own row."""
     return SIMILARITIES[name](phi[:, None], psi[:, None])[:, 0, 0]

@@ -33,7 +33,7 @@ def test_a_loaded_critic_has_the_averaged_weights_and_the_statistics(checkpoint:
 
 
 @pytest.mark.parametrize("velocity", [False, True])
-@pytest.mark.parametrize("similarity", ["l2", "dot", "cosine"])
+@pytest.mark.parametrize("similarity", ["l2", "dot", "cosine", "mixture"])
 def test_values_along_movements_are_those_of_each_step_and_the_end(similarity: str, velocity: bool) -> None:
     torch.manual_seed(0)
     scale = Scale(torch.zeros(4), torch.full((4,), 300.0), torch.zeros(2), torch.full((2,), 10.0))

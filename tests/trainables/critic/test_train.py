@@ -14,11 +14,13 @@ from torch.nn.parallel import DistributedDataParallel
 from tests.trainables.critic.tiny import TINY
 from trainables.core.config import ConfigError, build, plain
 from trainables.critic.api import load_critic
-from trainables.critic.buffer import Buffer, filled
+from trainables.critic.buffer import Buffer, Transitions, filled
 from trainables.critic.config import CriticConfig, CriticModelConfig
 from trainables.critic.cost import measure
 from trainables.critic.episodes import Episodes
+from trainables.critic.losses import credit
 from trainables.critic.networks import Scale
+from trainables.critic.similarity import SIMILARITIES
 from trainables.critic.state import initial_state
 from trainables.critic.train import DIAGNOSTICS, epochs, optimise, scale_of
 from trainables.data.config import DataConfig
@@ -29,6 +31,7 @@ from trainables.training.worker import ALONE, Worker
 
 CLOCKS = (names.TRAIN_SECONDS, names.VAL_SECONDS)
 PLAIN = Scale(torch.zeros(4), torch.ones(4), torch.zeros(2), torch.ones(2))
+MIXTURE = replace(TINY.model, similarity="mixture", kernels=3)
 Run = tuple[list[Epoch], list[dict[str, Tensor]], Path]
 
 
@@ -76,6 +79,17 @@ def test_a_run_resumed_after_an_epoch_equals_the_uninterrupted_run_bit_for_bit(u
             assert all(torch.equal(found[name], tensor) for name, tensor in states[epoch.number].items())
         assert rest == [1, 2][cut:]
     assert list(epochs(TINY, resume=folder / "2")) == []
+
+
+def test_a_resumed_mixture_equals_the_uninterrupted_one_and_trains_all_of_its_parts(tmp_path: Path) -> None:
+    config = replace(TINY, model=MIXTURE)
+    whole = [saved(epoch, tmp_path / str(epoch.number)) for epoch in epochs(config)]
+    (last,) = epochs(config, resume=tmp_path / "1")
+    again = saved(last, tmp_path / "again")
+    assert all(torch.equal(again[name], tensor) for name, tensor in whole[2].items())
+    for part in ("linear_phi.weight", "linear_phi.bias", "linear_psi.weight", "phi.head.weight", "psi.stem.0.weight"):
+        assert not torch.equal(whole[0][f"network.{part}"], whole[2][f"network.{part}"])
+        assert not torch.equal(whole[0][f"ema.{part}"], whole[2][f"ema.{part}"])
 
 
 def test_every_part_of_the_state_is_trained_and_saved(uncut: Run) -> None:
@@ -176,7 +190,7 @@ def test_a_batch_that_workers_cannot_share_equally_is_refused() -> None:
         ("gamma", 0.0, "`0 < gamma <= 1`"),
         ("tolerance_px", -1.0, "`0 <= tolerance_px < inf`"),
         ("model", {"depth": 6}, "`depth` to be a multiple of 4, but got depth=6; take 4 or 8"),
-        ("model", {"similarity": "l1"}, "`similarity` in {cosine, dot, l2}"),
+        ("model", {"similarity": "l1"}, "`similarity` in {cosine, dot, l2, mixture}"),
         ("loss", {"name": "infonce"}, "`name` in {backward, binary, forward, symmetric}"),
     ],
 )
@@ -242,6 +256,33 @@ def test_training_finds_the_goals_of_straight_movements(similarity: str, loss: s
     )
     assert before < 0.12
     assert after > 0.2
+
+
+def test_a_mixture_learns_more_than_extrapolation_and_finds_nothing_in_shuffled_goals() -> None:
+    """At chance there on the very batches whose true goals it finds: no embedding of a row holds its goal."""
+    config = replace(
+        TINY, epochs=1, steps_per_epoch=60, model=MIXTURE, optim=replace(TINY.optim, lr=3e-3), tolerance_px=0.0
+    )
+    buffer, random = straight(400), torch.Generator().manual_seed(5)
+    state, held_out = initial_state(config, scale_of(buffer), ALONE), straight(64, seed=9)
+
+    def shuffled(drawn: Transitions) -> Transitions:
+        order = torch.randperm(len(drawn.goal), generator=random)
+        return drawn._replace(goal=drawn.goal[order], trajectory=torch.arange(len(drawn.goal)))
+
+    def accuracy(batches: list[Transitions]) -> float:
+        f = [SIMILARITIES["mixture"](*state.network(drawn.state, drawn.action, drawn.goal)) for drawn in batches]
+        return float(torch.cat([credit(of, ~torch.eye(len(of), dtype=torch.bool)) for of in f]).mean())
+
+    true = [held_out.sample(64, 0.9, random) for _ in range(8)]
+    others = [shuffled(drawn) for drawn in true]
+    at_first = accuracy(true)
+    for _ in range(config.steps_per_epoch):
+        optimise(state, config, buffer.sample(64, 0.9, random))
+    chance, deviation = 1 / 64, math.sqrt(1 / 64 / 512)
+    assert at_first > 10 * chance  # it begins at linear extrapolation
+    assert accuracy(true) > at_first + 0.1
+    assert accuracy(others) < chance + 4 * deviation
 
 
 def test_the_cost_is_measured_by_real_steps() -> None:
