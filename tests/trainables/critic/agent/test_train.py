@@ -24,7 +24,7 @@ from trainables.data.splits.loading import load_splits
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from trainables.training.trainable import Epoch
-from trainables.training.worker import ALONE, Worker
+from trainables.training.worker import ALONE
 
 CLOCKS = (names.TRAIN_SECONDS, names.VAL_SECONDS)
 RECORDED = CollectionConfig(copies=8, capacity=120_000)
@@ -151,11 +151,6 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "kind", tensors, {**record, "kind": "critic"})
     with pytest.raises(CheckpointError, match="expected a checkpoint of kind `agent`, but got critic"):
         load_agent(tmp_path / "kind")
-
-
-def test_several_workers_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^expected one worker for an agent, but got workers=2"):
-        next(epochs(TINY, worker=Worker(rank=0, world_size=2)))
 
 
 def test_a_batch_larger_than_the_episodes_is_refused() -> None:
