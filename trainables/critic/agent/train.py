@@ -7,23 +7,28 @@ workers, so that a resumed run equals an uninterrupted one (`trainables.critic.a
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from trainables.core.seeding import generator
 from trainables.critic.actor import Actor
+from trainables.critic.agent.api import Agent
 from trainables.critic.agent.batches import Batch, sample
-from trainables.critic.agent.collect import collect, deterministic, exploring
+from trainables.critic.agent.collect import collect, exploring
 from trainables.critic.agent.config import AgentConfig
 from trainables.critic.agent.evaluation.metrics import AGENT
+from trainables.critic.agent.evaluation.plots import plot_trajectories
 from trainables.critic.agent.evaluation.reach_evaluation import ReachEvaluation, reach
 from trainables.critic.agent.modes import environment_steps, recordings_alone, rounds_of
 from trainables.critic.agent.state import State, initial_state, restore_state, save_state
 from trainables.critic.agent.workers import buffers_of_others, mean_of, own_stream, require_shares
 from trainables.critic.episodes import ACTION
+from trainables.data.canonical import Canonical
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits
+from trainables.eval.plot_image import Image, image_of
 from trainables.training import metric_names as names
 from trainables.training.metric import compute_all
 from trainables.training.trainable import Epoch
@@ -115,10 +120,20 @@ def add_episodes(state: State, config: AgentConfig, worker: Worker = ALONE) -> d
 
 def evaluation_of(state: State, config: AgentConfig) -> ReachEvaluation:
     """Return the results of the averaged actor in the fixed episodes of the validation."""
-    actor, fixed = state.ema.model, config.evaluation
-    assert isinstance(actor, Actor)
-    act = deterministic(actor)
+    act, fixed = averaged(state, config).act, config.evaluation
     return reach(act, config.environment, fixed.episodes, fixed.seed, VALIDATION, config.coordinates)
+
+
+def averaged(state: State, config: AgentConfig) -> Agent:
+    """Return the averaged agent as it stands."""
+    actor = state.ema.model
+    assert isinstance(actor, Actor)
+    return Agent(actor, config)
+
+
+def training_plots(agent: Agent, movements: Canonical) -> Mapping[str, Image]:
+    """Return the plots of an epoch by their names in TensorBoard."""
+    return {"plots/trajectories": image_of(lambda file: plot_trajectories(agent, movements, file))}
 
 
 def _evaluate(
@@ -129,10 +144,12 @@ def _evaluate(
     metrics[names.TRAIN_ENVIRONMENT_STEPS] = float(environment_steps(config, state.epoch))
     if environment_steps(config, state.epoch):
         state.others = buffers_of_others(state.buffer, worker)
+    plots = None
     if worker.rank == 0:
         began = time.perf_counter()
         metrics |= compute_all(AGENT.metrics, evaluation_of(state, config))
         metrics[names.VAL_SECONDS] = time.perf_counter() - began
         parameters = state.learner.policy.actor.parameters()
         metrics[names.PARAMETERS] = float(sum(parameter.numel() for parameter in parameters))
-    return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, splits, folder))
+        plots = partial(training_plots, averaged(state, config), splits["validation"])
+    return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, splits, folder), plots)

@@ -21,6 +21,7 @@ from trainables.critic.agent.state import initial_state
 from trainables.critic.agent.train import add_episodes, epochs
 from trainables.critic.config import CriticModelConfig
 from trainables.data.splits.loading import load_splits
+from trainables.eval.plot_style import DPI
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from trainables.training.trainable import Epoch
@@ -122,6 +123,14 @@ def test_an_epoch_reports_what_was_computed(name: str, tmp_path: Path) -> None:
     run[-1].save(tmp_path / "checkpoint")
     record = load_checkpoint(tmp_path / "checkpoint")[1]
     assert (record["config"], record["kind"]) == (plain(RUNS[name]), "agent")
+
+
+def test_an_epoch_plots_its_trajectories() -> None:
+    plots = next(epochs(TINY)).plots
+    assert plots is not None
+    pixels = plots()["plots/trajectories"]
+    assert pixels.shape[1:] == (15 * DPI, 4)
+    assert pixels.std() > 1
 
 
 def test_a_loaded_agent_is_the_averaged_actor(tmp_path: Path) -> None:
