@@ -18,7 +18,7 @@ from trainables.critic.agent.config import AgentConfig, CollectionConfig
 from trainables.critic.agent.learners import LEARNERS
 from trainables.critic.agent.state import State, initial_state
 from trainables.critic.agent.train import add_episodes, epochs, share_of_batch, stream_of_updates, update
-from trainables.critic.agent.workers import NUMBERS, number_apart, own_stream
+from trainables.critic.agent.workers import NUMBERS, average_gradients, number_apart, own_stream
 from trainables.critic.buffer import Buffer
 from trainables.critic.episodes import Episodes
 from trainables.data.splits.loading import load_splits
@@ -210,6 +210,18 @@ def test_no_number_stands_for_episodes_of_two_workers() -> None:
         buffer.add(made)
         numbers.append(buffer.trajectory[buffer.found.rows].tolist())
     assert numbers == [[0, 1, 2, 3, 4, 5], [0, 1, 2, *(NUMBERS + at for at in (3, 4, 5))]]
+
+
+def test_gradients_are_replaced_by_means_in_their_own_shapes() -> None:
+    """With one other worker that has no gradient."""
+    one, two = nn.Parameter(torch.zeros(2, 3)), nn.Parameter(torch.zeros(()))
+    expected = [torch.arange(6.0).reshape(2, 3) / 2.0, torch.tensor(3.5)]
+    one.grad, two.grad = torch.arange(6.0).reshape(2, 3), torch.tensor(7.0)
+    average_gradients([one, two], ALONE)
+    assert torch.equal(one.grad, 2.0 * expected[0])
+    average_gradients([one, two], Worker(rank=0, world_size=2, mean=lambda flat: flat / 2.0))
+    assert torch.equal(one.grad, expected[0])
+    assert torch.equal(two.grad, expected[1])
 
 
 @pytest.mark.parametrize(
