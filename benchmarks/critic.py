@@ -3,9 +3,9 @@
     python -m benchmarks.critic --output critic.json
 
 Sampling is from a buffer of three million rows in episodes of fifty. A step is forward, backward and Adam at the given
-batch; its rate counts the multiplications and additions of its matrix products alone, three times those of the forward
-pass. The SGEMM rate beside it is that of products of the very shape of a hidden layer, forward and backward, measured
-in turns with the steps. CPU time decides, since other work on the machine affects the wall clock. Medians of repeats.
+batch; its rate counts the multiplications and additions of its matrix products alone (`benchmarks.support.flops`). The
+SGEMM rate beside it is that of products of the very shape of a hidden layer, forward and backward, measured in turns
+with the steps. CPU time decides, since other work on the machine affects the wall clock. Medians of repeats.
 """
 
 import argparse
@@ -17,10 +17,11 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.support.flops import counted_flops
 from trainables.core.threads import threads
 from trainables.critic.buffer import Buffer, Transitions, filled
 from trainables.critic.config import CriticConfig, CriticModelConfig
-from trainables.critic.episodes import ACTION, POSITION, STATE, Episodes
+from trainables.critic.episodes import ACTION, STATE, Episodes
 from trainables.critic.networks import Scale
 from trainables.critic.state import initial_state
 from trainables.critic.train import optimise
@@ -56,14 +57,6 @@ def sampling_rate(buffer: Buffer, batch: int, repeats: int) -> float:
     return SAMPLED * batch / statistics.median(cpu_seconds(sample) for _ in range(repeats))
 
 
-def flops(batch: int, config: CriticModelConfig) -> int:
-    """Return the multiplications and additions of the matrix products of a step: three times the forward pass's."""
-    width, outputs = config.width, config.embedding_dim
-    inputs = ((STATE + ACTION) + POSITION) * (1 + 2 * config.frequencies)
-    hidden = inputs * width + 2 * (config.depth * width * width + width * outputs)
-    return 3 * 2 * (batch * hidden + batch * batch * outputs)
-
-
 def sgemm(batch: int, width: int, count: int) -> Callable[[], None]:
     """Return an action that makes the three products of a hidden layer, `count` times."""
     x, w, g = torch.randn(batch, width), torch.randn(width, width), torch.randn(batch, width)
@@ -87,7 +80,8 @@ def of_depth(drawn: Transitions, depth: int, width: int, repeats: int) -> dict[s
         steps.append(cpu_seconds(lambda: optimise(state, config, drawn)))
         pure.append(cpu_seconds(products))
     step_s, pure_s = (statistics.median(times[1:]) for times in (steps, pure))
-    rate, sgemm_rate = flops(batch, config.model) / step_s, 3 * 2 * batch * width * width * 2 * depth / pure_s
+    made = counted_flops(lambda: optimise(state, config, drawn))
+    rate, sgemm_rate = made / step_s, 3 * 2 * batch * width * width * 2 * depth / pure_s
     return {
         "depth": depth,
         "step_ms": 1000 * step_s,

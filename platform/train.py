@@ -35,7 +35,7 @@ class TrainConfig:
 
     storage_path: str = "results/train"  # folder of all runs; on a cluster one that all nodes share
     name: str = ""  # name of this run and its folder below storage_path; empty: the name of the trainable
-    plots_every: NonNegativeInt = 5  # epochs between two plots of spectra and kinematics in TensorBoard; 0: none
+    plots_every: NonNegativeInt = 5  # epochs between two plots of samples or trajectories in TensorBoard; 0: none
     address: str = "local"  # Ray cluster of a worker group; auto: the one that this machine belongs to
     scaling: ScalingConfig = field(default_factory=ScalingConfig)
 

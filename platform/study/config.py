@@ -149,7 +149,7 @@ class TuneConfig:
     objectives: tuple[str, ...] = ()  # metrics to optimise, or sums of them; empty: the headline; two: a Pareto front
     constraints: tuple[str, ...] = ()  # as val/recall>=0.5: trials that violate one rank behind all that do not
     trials: tuple[NonNegativeInt, ...] = ()  # numbers of the trials that `show`, `compare` and `reproduce` are about
-    # epochs between two plots of spectra and kinematics of a trial in TensorBoard, each of which takes as long as an
+    # epochs between two plots of samples or trajectories of a trial in TensorBoard, which may take as long as an
     # evaluation; 0: none
     plots_every: NonNegativeInt = 0
     address: str = "local"  # Ray cluster; local: started for this run; auto: the one that this machine belongs to

@@ -44,6 +44,7 @@ BEFORE_THE_SERVICE = (
         "python -m platform.train trainable=agent trainable.algorithm=cloning trainable.mode=offline name=cloning",
         AGENT,
     ),
+    Run("python -m platform.train trainable=agent scaling.num_workers=2 name=agent2", AGENT),
     Run("python -m trainables.diffusion.train experiment=cpu", "epochs=1 steps_per_epoch=2 sampling.steps=2"),
     Run(
         "python -m platform.train trainable=gan scaling.num_workers=2 name=gan2",

@@ -35,6 +35,16 @@ TINY: dict[str, dict[str, Any]] = {
         "evaluation.batches": 1,
         "optim.warmup_steps": 0,
     },
+    "agent": {
+        "model.width": 16,
+        "model.embedding_dim": 8,
+        "steps_per_epoch": 12,
+        "batch_size": 64,
+        "environment.max_steps": 40,
+        "collection.copies": 64,
+        "collection.capacity": 10_000,
+        "evaluation.episodes": 32,
+    },
 }
 
 

@@ -1,7 +1,8 @@
 """Report of an agent: success and time beside scripted controllers in the same episodes, and its trajectories.
 
 Writes `report.json` and `trajectories.png` into `out_dir`, and prints the table. Intervals are over blocks of tasks.
-With `movements` it writes `movements.parquet` too, the agent's movements between the ends of users'.
+Of a checkpoint in the folder of its run `learning.png` shows the success of the epochs up to it. With `movements` it
+writes `movements.parquet` too, the agent's movements between the ends of users'.
 """
 
 import json
@@ -17,11 +18,13 @@ from trainables.critic.agent.api import load_agent
 from trainables.critic.agent.collect import Act
 from trainables.critic.agent.config import AgentConfig
 from trainables.critic.agent.evaluation.config import AgentEvaluationCommand
+from trainables.critic.agent.evaluation.learning_curve import plot_learning, run_of
 from trainables.critic.agent.evaluation.metrics import AGENT
 from trainables.critic.agent.evaluation.plots import plot_trajectories
 from trainables.critic.agent.evaluation.reach_evaluation import reach
 from trainables.critic.agent.movement_file import write_movements
 from trainables.critic.agent.movements import reached_movements
+from trainables.critic.agent.train import VALIDATION
 from trainables.critic.environment.config import MotorConfig
 from trainables.critic.environment.controller import bell_shaped, proportional
 from trainables.critic.environment.reaching import Observation
@@ -38,7 +41,7 @@ CONTROLLERS: dict[str, Callable[[Observation, MotorConfig], Tensor]] = {
     "proportional": proportional,
 }
 SHOWN = {"success [95 %]": VAL_REACH_SUCCESS, "seconds [95 %]": VAL_REACH_SECONDS, "error px [95 %]": VAL_REACH_ERROR}
-MOVEMENTS = "movements.parquet"
+MOVEMENTS, LEARNING = "movements.parquet", "learning.png"
 Metrics = Mapping[str, JackknifeEstimate]
 
 
@@ -61,6 +64,9 @@ def write_report(config: AgentEvaluationCommand) -> int:
     numbers = {"metrics": {name: _intervals(metrics) for name, metrics in rows.items()}, "evaluation": result.to_json()}
     (folder / "report.json").write_text(json.dumps(numbers, indent=1, sort_keys=True) + "\n")
     plot_trajectories(agent, users, folder / "trajectories.png")
+    epochs = run_of(checkpoint)
+    if epochs:
+        plot_learning(epochs, agent.config.evaluation.episodes, validation_success(agent.config), folder / LEARNING)
     show(console, [table_of(rows, agent.config, config.eval_seeds)])
     if made is not None:
         write_movements(made[0], str(load_record(checkpoint)["weights_sha256"]), folder / MOVEMENTS)
@@ -81,6 +87,16 @@ def controller_metrics(controller: str, config: AgentConfig, split: str, seeds: 
     found = [reach(act, config.environment, episodes, seed, split, config.coordinates) for seed in seeds]
     by_seed = [metrics_by_block(one) for one in found]
     return {name: mean([one[name] for one in by_seed]) for name in by_seed[0]}
+
+
+def validation_success(config: AgentConfig) -> dict[str, float]:
+    """Return the success of the controllers in the episodes that follow each epoch of a training."""
+    fixed, at = config.evaluation, config.coordinates
+    acts = {name: scripted(name, config.environment.motor) for name in CONTROLLERS}
+    found = {
+        name: reach(act, config.environment, fixed.episodes, fixed.seed, VALIDATION, at) for name, act in acts.items()
+    }
+    return {name: one.mean("success") for name, one in found.items()}
 
 
 def table_of(rows: Mapping[str, Metrics], config: AgentConfig, seeds: int) -> Table:

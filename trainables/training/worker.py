@@ -13,7 +13,7 @@ class Worker:
 
     Attributes:
         wrap: Makes a model's gradients common to all workers (DDP); the identity for one worker.
-        mean: The mean of a number over all workers, without gradient; every worker has to ask for it.
+        mean: The mean of a tensor over all workers, without gradient; every worker has to ask for it.
     """
 
     rank: int = 0

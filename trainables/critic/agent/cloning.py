@@ -5,7 +5,6 @@ References: Learning to Reach Goals via Iterated Supervised Learning (Ghosh et a
 
 from collections.abc import Mapping
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -14,21 +13,22 @@ from trainables.critic.agent.config import AgentConfig
 from trainables.critic.agent.policy import actor_of, scale_of
 from trainables.critic.agent.policy_state import PolicyState, likelihood, minimise
 from trainables.training import metric_names as names
+from trainables.training.worker import Worker
 
 
 class Cloning:
     """An actor in training that sees no critic."""
 
-    def __init__(self, config: AgentConfig, device: torch.device) -> None:
-        self._config = config
+    def __init__(self, config: AgentConfig, worker: Worker) -> None:
+        self._config, self._worker = config, worker
         scale = scale_of(config.environment, config.coordinates)
-        self.policy = PolicyState(actor_of(config.model, scale).to(device), config)
+        self.policy = PolicyState(actor_of(config.model, scale).to(worker.device), config, worker)
 
     def update(self, batch: Batch, eps: Float[Tensor, "2 B 2"]) -> dict[str, float]:
         """Take a step of the actor."""
         actor, config = self.policy.actor, self._config
         loss = -likelihood(actor, batch, batch.end, config.environment.motor)
-        norm = minimise(loss, actor, self.policy.optimizer, config)
+        norm = minimise(loss, actor, self.policy.optimizer, config, self._worker)
         return {names.TRAIN_LOSS: loss.item(), names.TRAIN_GRADIENT_NORM: norm}
 
     def tensors(self) -> dict[str, Tensor]:

@@ -30,12 +30,13 @@ START, SCREEN = COORDINATES = ("start", "screen")
 class CollectionConfig:
     """Episodes that the agent makes itself, and the buffer that holds them."""
 
-    copies: PositiveInt = 128  # environments at once; each makes `environment.max_steps` steps in a round
+    # environments at once, of all workers together; each makes `environment.max_steps` steps in a round
+    copies: PositiveInt = 128
     # share of the copies that act without exploration: the noise that the entropy asks for, some 15 px in a step,
     # leaves hardly a state at rest in the buffer
     without_noise: Share = 0.5
     warm_up_rounds: NonNegativeInt = 1  # rounds before the first gradient step, beside one of each epoch
-    capacity: Annotated[int, Range(ge=2)] = 400_000  # rows of the buffer, 36 bytes each, in every checkpoint too
+    capacity: Annotated[int, Range(ge=2)] = 400_000  # rows of each worker's buffer, of 36 bytes in every checkpoint too
 
     def __post_init__(self) -> None:
         check(self)
@@ -103,7 +104,7 @@ class AgentConfig:
     epochs: PositiveInt = 12  # epochs of the run, each followed by an evaluation
     offline_epochs: PositiveInt = 4  # of `offline_then_online`, those on recordings alone
     steps_per_epoch: PositiveInt = 300  # optimiser steps per epoch
-    batch_size: BatchSize = 256  # transitions per optimiser step
+    batch_size: BatchSize = 256  # transitions per optimiser step, of all workers together
     gamma: Gamma = 0.97  # discount of goals and of returns per step of 1/60 s
     tolerance_px: NonNegativeFloat = 1.5  # goals of other episodes that are no further away are no negatives
     # origin of positions: the start of the episode, as in recordings; or the screen, which alone shows obstacles

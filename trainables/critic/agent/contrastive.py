@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from trainables.contrastive.gather import gather
 from trainables.critic.agent.batches import Batch
 from trainables.critic.agent.config import AgentConfig
 from trainables.critic.agent.policy import actor_of, scale_of
@@ -22,16 +23,17 @@ from trainables.critic.networks import CriticNetwork
 from trainables.critic.similarity import SIMILARITIES, of_rows
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import flatten, optimizer_tensors, restore_optimizer, select
+from trainables.training.worker import Worker
 
 
 class Contrastive:
     """Actor and contrastive critic in training."""
 
-    def __init__(self, config: AgentConfig, device: torch.device) -> None:
+    def __init__(self, config: AgentConfig, worker: Worker) -> None:
         scale = scale_of(config.environment, config.coordinates)
-        self._config = config
-        self.critic = CriticNetwork(config.model, scale, goal_velocity=False).to(device)
-        self.policy = PolicyState(actor_of(config.model, scale).to(device), config)
+        self._config, self._worker = config, worker
+        self.critic = CriticNetwork(config.model, scale, goal_velocity=False).to(worker.device)
+        self.policy = PolicyState(actor_of(config.model, scale).to(worker.device), config, worker)
         self.optimizer = torch.optim.Adam(self.critic.parameters(), lr=config.optim.lr)
 
     def update(self, batch: Batch, eps: Float[Tensor, "2 B 2"]) -> dict[str, float]:
@@ -46,14 +48,15 @@ class Contrastive:
         return of_rows(self._config.model.similarity, phi, psi) / self._config.loss.temperature
 
     def improve_critic(self, batch: Batch) -> dict[str, float]:
-        """Take a step of the critic on the pairs of the batch."""
+        """Take a step of the critic on the pairs of all workers' rows."""
         config, loss = self._config, self._config.loss
-        negative = negative_mask(batch.trajectory, batch.goal, config.tolerance_px)
-        phi, psi = self.critic(batch.state, batch.action, batch.goal)
+        embedded = self.critic(batch.state, batch.action, batch.goal)
+        phi, psi, trajectory, goal = gather(*embedded, batch.trajectory, batch.goal)
+        negative = negative_mask(trajectory, goal, config.tolerance_px)
         f = SIMILARITIES[config.model.similarity](phi, psi) / loss.temperature
         pairs = Pairs.of(f, negative)
         total = LOSSES[loss.name](pairs, loss.penalty)
-        norm = minimise(total, self.critic, self.optimizer, config)
+        norm = minimise(total, self.critic, self.optimizer, config, self._worker)
         found = diagnostics(pairs)
         return {
             names.TRAIN_LOSS: total.item(),

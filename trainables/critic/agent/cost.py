@@ -22,7 +22,7 @@ def measure(config: AgentConfig) -> Cost:
     began = time.perf_counter()
     add_episodes(state, config)
     episodes_s = time.perf_counter() - began
-    update_s = seconds(lambda: update(state, config, random, Worker().device))
+    update_s = seconds(lambda: update(state, config, random))
     return Cost(
         step_s=update_s + episodes_s / config.steps_per_epoch,
         steps_per_epoch=config.steps_per_epoch,

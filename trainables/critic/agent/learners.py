@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -13,6 +12,7 @@ from trainables.critic.agent.config import AgentConfig
 from trainables.critic.agent.contrastive import Contrastive
 from trainables.critic.agent.policy_state import PolicyState
 from trainables.critic.agent.sac import SoftActorCritic
+from trainables.training.worker import Worker
 
 
 @runtime_checkable
@@ -22,7 +22,7 @@ class Learner(Protocol):
     policy: PolicyState
 
     def update(self, batch: Batch, eps: Float[Tensor, "2 B 2"]) -> dict[str, float]:
-        """Train on a batch, with normal numbers for the actions, and return what was measured."""
+        """Train on this worker's rows of a batch, with normal numbers for actions, and return what was measured."""
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that training changes, by name."""
@@ -31,7 +31,7 @@ class Learner(Protocol):
         """Load what `tensors` returned."""
 
 
-LEARNERS: dict[str, Callable[[AgentConfig, torch.device], Learner]] = {
+LEARNERS: dict[str, Callable[[AgentConfig, Worker], Learner]] = {
     "contrastive": Contrastive,
     "sac": SoftActorCritic,
     "cloning": Cloning,

@@ -34,6 +34,11 @@ def rounds_of(config: AgentConfig, epoch: int) -> int:
     return 1 + (config.collection.warm_up_rounds if epoch == first else 0)
 
 
+def recordings_alone(config: AgentConfig, epoch: int) -> bool:
+    """Return whether the updates of an epoch, counted from 0, see no episode of the agent."""
+    return environment_steps(config, epoch + 1) == 0
+
+
 def environment_steps(config: AgentConfig, epochs: int) -> int:
     """Return the steps of the environment that so many epochs have made."""
     return config.steps_per_round * sum(rounds_of(config, epoch) for epoch in range(epochs))

@@ -15,12 +15,14 @@ from torch import Tensor, nn
 from trainables.critic.actor import Actor, actor_loss, alpha_loss, draw, log_density, target_entropy
 from trainables.critic.agent.batches import Batch
 from trainables.critic.agent.config import AgentConfig
+from trainables.critic.agent.workers import average_gradients
 from trainables.critic.environment.config import MotorConfig
 from trainables.critic.environment.motor import action_of, expected_step
 from trainables.critic.episodes import ACTION, POSITION
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import flatten, optimizer_tensors, restore_optimizer, select
 from trainables.training.trainable import TrainingDivergedError
+from trainables.training.worker import ALONE, Worker
 
 Value = Callable[[Float[Tensor, "B 2"]], Float[Tensor, "B"]]
 """Steps in px, one for each row of a batch -> how well they fit its wanted positions."""
@@ -30,8 +32,8 @@ LARGEST_ACTION = 0.999  # of a stored step that is cloned: tanh of a finite numb
 class PolicyState:
     """Actor and temperature with their optimisers."""
 
-    def __init__(self, actor: Actor, config: AgentConfig) -> None:
-        self.actor, self._config = actor, config
+    def __init__(self, actor: Actor, config: AgentConfig, worker: Worker = ALONE) -> None:
+        self.actor, self._config, self._worker = actor, config, worker
         device = next(actor.parameters()).device
         self.log_alpha = torch.tensor(config.policy.initial_alpha, device=device).log().requires_grad_()
         self.optimizer = torch.optim.Adam(actor.parameters(), lr=config.optim.lr)
@@ -49,10 +51,11 @@ class PolicyState:
         loss = actor_loss(self.log_alpha, drawn.log_pi, f)
         if config.policy.cloning_weight > 0:
             loss = loss - config.policy.cloning_weight * likelihood(self.actor, batch, batch.goal, motor)
-        minimise(loss, self.actor, self.optimizer, config)
+        minimise(loss, self.actor, self.optimizer, config, self._worker)
         entropy = alpha_loss(self.log_alpha, drawn.log_pi, target_entropy(ACTION))
         self.alpha_optimizer.zero_grad(set_to_none=True)
         entropy.backward()
+        average_gradients([self.log_alpha], self._worker)
         self.alpha_optimizer.step()
         return {
             names.TRAIN_ACTOR: loss.item(),
@@ -87,8 +90,10 @@ def likelihood(actor: Actor, batch: Batch, goal: Float[Tensor, "B 2"], motor: Mo
     return log_density(actor(batch.state, goal), action.clamp(-LARGEST_ACTION, LARGEST_ACTION)).mean()
 
 
-def minimise(loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer, config: AgentConfig) -> float:
-    """Take one step of an optimiser down a loss and return the norm of the gradient.
+def minimise(
+    loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer, config: AgentConfig, worker: Worker = ALONE
+) -> float:
+    """Take one step of an optimiser down the mean of a loss over all workers and return the norm of the gradient.
 
     Raises:
         TrainingDivergedError: The loss is NaN or infinite.
@@ -97,6 +102,7 @@ def minimise(loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer,
         raise TrainingDivergedError(f"the loss is {loss.item()}; lower optim.lr={config.optim.lr}")
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    average_gradients(network.parameters(), worker)
     norm = nn.utils.clip_grad_norm_(network.parameters(), config.optim.grad_clip)
     optimizer.step()
     return norm.item()

@@ -29,6 +29,7 @@ from trainables.critic.environment.reaching import at_rest_in_target
 from trainables.critic.episodes import POSITION
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import flatten, optimizer_tensors, restore_optimizer, select
+from trainables.training.worker import Worker
 
 Reward = Callable[[Tensor, Tensor, Tensor, ReachingConfig], Tensor]
 
@@ -78,12 +79,12 @@ def target(
 class SoftActorCritic:
     """Actor and Q networks in training, with the targets that follow them slowly."""
 
-    def __init__(self, config: AgentConfig, device: torch.device) -> None:
+    def __init__(self, config: AgentConfig, worker: Worker) -> None:
         scale = scale_of(config.environment, config.coordinates)
-        self._config = config
-        self.q = Twins(QNetwork(config.model, scale), QNetwork(config.model, scale)).to(device)
+        self._config, self._worker = config, worker
+        self.q = Twins(QNetwork(config.model, scale), QNetwork(config.model, scale)).to(worker.device)
         self.slow = copy.deepcopy(self.q).requires_grad_(False)
-        self.policy = PolicyState(actor_of(config.model, scale).to(device), config)
+        self.policy = PolicyState(actor_of(config.model, scale).to(worker.device), config, worker)
         self.optimizer = torch.optim.Adam(self.q.parameters(), lr=config.optim.lr)
 
     def update(self, batch: Batch, eps: Float[Tensor, "2 B 2"]) -> dict[str, float]:
@@ -101,7 +102,7 @@ class SoftActorCritic:
         y, reward = self.targets(batch, eps)
         q = self.q(batch.state, batch.action, batch.wanted)
         loss = (q - y).square().mean()
-        norm = minimise(loss, self.q, self.optimizer, self._config)
+        norm = minimise(loss, self.q, self.optimizer, self._config, self._worker)
         return {
             names.TRAIN_LOSS: loss.item(),
             names.TRAIN_GRADIENT_NORM: norm,

@@ -25,8 +25,9 @@ from trainables.critic.environment.motor import action_of, expected_step
 from trainables.critic.environment.reaching import Observation
 from trainables.critic.networks import Scale
 from trainables.training.trainable import TrainingDivergedError
+from trainables.training.worker import ALONE
 
-CPU = torch.device("cpu")
+CPU = ALONE.device
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -57,7 +58,7 @@ def changed(before: list[Tensor], network: nn.Module) -> bool:
 
 def made(algorithm: str, config: AgentConfig = TINY) -> object:
     torch.manual_seed(0)
-    return LEARNERS[algorithm](config, CPU)
+    return LEARNERS[algorithm](config, ALONE)
 
 
 @pytest.mark.parametrize(("algorithm", "critic"), [("contrastive", "critic"), ("sac", "q")])

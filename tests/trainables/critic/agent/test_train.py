@@ -21,10 +21,11 @@ from trainables.critic.agent.state import initial_state
 from trainables.critic.agent.train import add_episodes, epochs
 from trainables.critic.config import CriticModelConfig
 from trainables.data.splits.loading import load_splits
+from trainables.eval.plot_style import DPI
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from trainables.training.trainable import Epoch
-from trainables.training.worker import ALONE, Worker
+from trainables.training.worker import ALONE
 
 CLOCKS = (names.TRAIN_SECONDS, names.VAL_SECONDS)
 RECORDED = CollectionConfig(copies=8, capacity=120_000)
@@ -124,6 +125,14 @@ def test_an_epoch_reports_what_was_computed(name: str, tmp_path: Path) -> None:
     assert (record["config"], record["kind"]) == (plain(RUNS[name]), "agent")
 
 
+def test_an_epoch_plots_its_trajectories() -> None:
+    plots = next(epochs(TINY)).plots
+    assert plots is not None
+    pixels = plots()["plots/trajectories"]
+    assert pixels.shape[1:] == (15 * DPI, 4)
+    assert pixels.std() > 1
+
+
 def test_a_loaded_agent_is_the_averaged_actor(tmp_path: Path) -> None:
     *_, last = epochs(TINY)
     tensors = saved(last, tmp_path / "checkpoint")
@@ -151,11 +160,6 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "kind", tensors, {**record, "kind": "critic"})
     with pytest.raises(CheckpointError, match="expected a checkpoint of kind `agent`, but got critic"):
         load_agent(tmp_path / "kind")
-
-
-def test_several_workers_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^expected one worker for an agent, but got workers=2"):
-        next(epochs(TINY, worker=Worker(rank=0, world_size=2)))
 
 
 def test_a_batch_larger_than_the_episodes_is_refused() -> None:

@@ -1,7 +1,5 @@
 """Plot the ways of an agent from the start to the target, and beside them those of users."""
 
-from pathlib import Path
-
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,12 +14,13 @@ from trainables.critic.environment.layouts import rectangles
 from trainables.critic.environment.reaching import Reaching
 from trainables.critic.episodes import POSITION, episodes_of_split
 from trainables.data.canonical import Canonical
+from trainables.eval.plot_image import PlotTarget
 from trainables.eval.plot_style import DPI, FAKE, REAL
 
 EPISODES = 12  # of a panel
 
 
-def plot_trajectories(agent: Agent, movements: Canonical, file: Path) -> None:
+def plot_trajectories(agent: Agent, movements: Canonical, file: PlotTarget) -> None:
     """Plot episodes of an agent, without exploration and with it, beside movements of users, a dot per 60 Hz step."""
     config, coordinates = agent.config.environment, agent.config.coordinates
     figure = Figure(figsize=(15.0, 4.0), layout="constrained")

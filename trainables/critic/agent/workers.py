@@ -1,0 +1,80 @@
+"""Several workers of one agent: which copies and rows are whose, gradients and buffers of all.
+
+Each worker has its own copies of the environment, with streams of its own, and its own buffer. While all buffers are
+equal, as they are before the first episode, all workers draw the same batch and take their own rows of it, so that
+several workers train what one trains on recordings. From then on each draws its share of a batch from its own buffer.
+Episodes are numbered apart, so that no number stands for two of them.
+
+Gradients are means over workers: networks of one run have losses of their own, and some lend their values to others, so
+that they are averaged one optimiser at a time rather than by a wrapper of each network. The contrastive loss compares
+the rows of all workers (`trainables.contrastive.gather`).
+"""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from trainables.core.config import require
+from trainables.core.seeding import generator
+from trainables.critic.agent.config import AgentConfig
+from trainables.critic.agent.modes import environment_steps
+from trainables.critic.buffer import ADDED, ARRAYS, Buffer
+from trainables.training.worker import Worker
+
+PARTS = (*ARRAYS, "counters")  # of a buffer
+NUMBERS = 2**40  # of the episodes of a worker
+
+
+def require_shares(config: AgentConfig, worker: Worker) -> None:
+    """Raise ConfigError unless the workers divide the rows of a batch, and the copies where there are episodes."""
+    divided = {"batch_size": config.batch_size}
+    if environment_steps(config, config.epochs):
+        divided["collection.copies"] = config.collection.copies
+    for name, value in divided.items():
+        got = f"workers={worker.world_size}, {name}={value}"
+        require(value % worker.world_size == 0, f"`workers` to divide `{name}`", got)
+
+
+def own_stream(seed: int, worker: Worker, *names: str | int) -> torch.Generator:
+    """Return the stream of a worker; that of rank 0 is the one of a single process."""
+    return generator(seed, *names, *([worker.rank] if worker.rank else []))
+
+
+def number_apart(buffer: Buffer, rank: int) -> None:
+    """Count the episodes that are added from now on from a number that no other worker counts to."""
+    buffer.counters[ADDED] += rank * NUMBERS
+
+
+def average_gradients(parameters: Iterable[nn.Parameter | Tensor], worker: Worker) -> None:
+    """Replace the gradients by their means over all workers; every worker has to ask for it."""
+    if worker.world_size == 1:
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    flat = worker.mean(torch.cat([gradient.flatten() for gradient in gradients]))
+    for gradient, part in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
+def mean_of(values: Mapping[str, float], worker: Worker) -> dict[str, float]:
+    """Return the means of what each worker measured, under the same names; every worker has to ask for it."""
+    mine = torch.tensor(list(values.values()), dtype=torch.float64, device=worker.device)
+    return dict(zip(values, worker.mean(mine).tolist(), strict=True))
+
+
+def buffers_of_others(buffer: Buffer, worker: Worker) -> dict[int, dict[str, Tensor]]:
+    """Return the arrays of the other workers' buffers by rank, at rank 0; every worker has to ask for it."""
+    if worker.world_size == 1:
+        return {}
+    gathered = {name: _at_first(getattr(buffer, name), worker) for name in PARTS}
+    others = range(1, worker.world_size) if worker.rank == 0 else ()
+    return {rank: {name: gathered[name][rank] for name in PARTS} for rank in others}
+
+
+def _at_first(tensor: Tensor, worker: Worker) -> list[Tensor]:
+    """Return the tensors of all workers at rank 0, and nothing elsewhere."""
+    mine = tensor.to(worker.device)
+    parts = [torch.empty_like(mine) for _ in range(worker.world_size)] if worker.rank == 0 else None
+    dist.gather(mine, parts)
+    return [part.cpu() for part in parts or ()]
