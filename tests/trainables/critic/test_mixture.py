@@ -16,6 +16,7 @@ from trainables.critic.api import critic_of
 from trainables.critic.config import CriticModelConfig
 from trainables.critic.mixture import EPS, columns_of_phi, horizons, mixture
 from trainables.critic.networks import CriticNetwork, Scale
+from trainables.training.worker import ALONE
 
 MODEL = CriticModelConfig(depth=4, width=16, embedding_dim=5, similarity="mixture", kernels=4, frequencies=2)
 SCALE = Scale(
@@ -128,7 +129,7 @@ def test_a_record_of_before_the_mixture_is_the_critic_that_it_was() -> None:
 def test_an_agent_climbs_a_mixture_where_it_is_asked_to() -> None:
     """Its value of a row is f of that pair, with a gradient in the step."""
     torch.manual_seed(0)
-    agent = Contrastive(replace(AGENT, model=MODEL), torch.device("cpu"))
+    agent = Contrastive(replace(AGENT, model=MODEL), ALONE)
     state, action, goal = rows(6)
     batch = Batch(state, action, state, goal, goal, goal, torch.arange(6))
     step = action.clone().requires_grad_()
