@@ -165,7 +165,6 @@ def test_success_is_drawn_against_steps_of_the_environment_or_updates(
     plot_learning(lines, 64, {"bell-shaped": 0.9}, tmp_path / "curve.png")
     axis = drawn[0].axes[0]
     curve, reference = axis.get_lines()
-    assert list(curve.get_xdata()) == [0.0, steps or 30.0]
-    assert list(curve.get_ydata()) == [0.0, 0.5]
-    assert set(reference.get_ydata()) == {0.9}
+    assert np.asarray(curve.get_xydata()).tolist() == [[0.0, 0.0], [steps or 30.0, 0.5]]
+    assert np.asarray(reference.get_xydata())[:, 1].tolist() == [0.9, 0.9]
     assert axis.get_xlabel() == ("steps of the environment" if steps else "updates")

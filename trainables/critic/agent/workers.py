@@ -1,13 +1,13 @@
-"""Several workers of one agent: which copies and rows are whose, gradients and buffers of all.
+"""Several workers of one agent: the share of each in copies and batches, mean gradients, and the buffers of all.
 
 Each worker has its own copies of the environment, with streams of its own, and its own buffer. While all buffers are
 equal, as they are before the first episode, all workers draw the same batch and take their own rows of it, so that
 several workers train what one trains on recordings. From then on each draws its share of a batch from its own buffer.
-Episodes are numbered apart, so that no number stands for two of them.
+The numbers of episodes differ between workers.
 
-Gradients are means over workers: networks of one run have losses of their own, and some lend their values to others, so
-that they are averaged one optimiser at a time rather than by a wrapper of each network. The contrastive loss compares
-the rows of all workers (`trainables.contrastive.gather`).
+Gradients are means over workers, taken before the step of each optimiser: an update has several losses, and the actor's
+passes through the critic too, so that a data-parallel wrapper of each network would not do. The contrastive loss
+compares the rows of all workers (`trainables.contrastive.gather`).
 """
 
 from collections.abc import Iterable, Mapping
