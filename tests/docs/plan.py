@@ -205,6 +205,9 @@ SEVERAL = "needs a checkpoint of two sources of 60 users each; tests/trainables/
 REACHING = (
     "needs an agent that reaches targets, which takes minutes; tests/trainables/detector/test_evaluate.py runs it"
 )
+TRAINED_ON = (
+    "needs an agent that reaches targets; tests/trainables/detector/test_training_on_an_agent.py trains on a small one"
+)
 MACHINES = "needs the machines of a cluster"
 INSTALLS = "installs packages; continuous integration runs it"
 DATA_SETS = (
@@ -255,6 +258,8 @@ EXCEPTIONS: Mapping[str, str] = {
     "python -m platform.evaluate ckpt=CHECKPOINT leave_one_source_out=true out_dir=evaluation/sources": SEVERAL,
     "python -m platform.evaluate ckpt=results/train/detector/checkpoints/last "
     "agent_checkpoint=results/train/agent/checkpoints/best out_dir=evaluation/reaching": REACHING,
+    "python -m platform.train trainable=detector trainable.negatives.agent=0.125 "
+    "trainable.negatives.agent_checkpoint=results/train/agent/checkpoints/best name=asked": TRAINED_ON,
     "python -m platform.doctor connect=true": MACHINES,
     "python -m platform.doctor address=auto storage_path=/mnt/humouse": MACHINES,
     "python -m platform.tune address=auto storage_path=/mnt/humouse scaling.num_workers=2": MACHINES,

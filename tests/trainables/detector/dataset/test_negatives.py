@@ -20,21 +20,10 @@ from trainables.data.canonical import Canonical, Movements, decode, encode
 from trainables.data.config import CanonicalConfig
 from trainables.detector.bots import BOTS, FAMILIES
 from trainables.detector.config import SOURCES, NegativesConfig
-from trainables.detector.dataset import negatives
-from trainables.detector.dataset.negatives import (
-    ROUNDS,
-    Negatives,
-    ScriptedBots,
-    ShortageError,
-    apportion,
-    conditions_for,
-    generated,
-    make,
-    mixture,
-    of_style,
-    pool,
-    served,
-)
+from trainables.detector.dataset import negative_sources
+from trainables.detector.dataset.mixture import apportion, conditions_for, mixture
+from trainables.detector.dataset.negative_sources import ScriptedBots, generated, pool, served
+from trainables.detector.dataset.negatives import ROUNDS, Negatives, ShortageError, make, of_style
 from trainables.detector.dataset.served_negatives import ServedMovements
 from trainables.training.checkpoint import CheckpointError, load_record
 
@@ -47,16 +36,18 @@ def real() -> Canonical:
 
 
 @pytest.fixture
-def everything(gan: Path, diffusion: Path, folder: Path) -> NegativesConfig:
+def everything(gan: Path, diffusion: Path, folder: Path, agent: Path) -> NegativesConfig:
     """Return a configuration of all sources with different shares."""
     return NegativesConfig(
         bots=3.0,
         gan=1.0,
         diffusion=0.5,
         served=0.25,
+        agent=0.75,
         gan_checkpoint=str(gan),
         diffusion_checkpoint=str(diffusion),
         served_folder=str(folder),
+        agent_checkpoint=str(agent),
     )
 
 
@@ -178,8 +169,8 @@ def test_a_generator_is_loaded_and_sampled_once_for_all_passes(
         calls.append(str(checkpoint))
         return load(checkpoint)
 
-    for kind, load in negatives.LOADERS.items():
-        monkeypatch.setitem(negatives.LOADERS, kind, partial(counted, load))
+    for kind, load in negative_sources.LOADERS.items():
+        monkeypatch.setitem(negative_sources.LOADERS, kind, partial(counted, load))
     for seed in range(4):
         assert len(mixture(real, 50, everything, FORM, seed)) == 50
     assert sorted(calls) == sorted([everything.gan_checkpoint, everything.diffusion_checkpoint])
@@ -258,7 +249,7 @@ def test_a_row_is_made_by_its_style_under_its_condition(real: Canonical) -> None
 def test_every_row_records_its_source_and_weights(real: Canonical, everything: NegativesConfig) -> None:
     found = mixture(real, 60, everything, FORM, seed=1)
     hashes = {"served": "a" * 64}
-    for kind in ("gan", "diffusion"):
+    for kind in ("gan", "diffusion", "agent"):
         hashes[kind] = load_record(Path(getattr(everything, f"{kind}_checkpoint")))["weights_sha256"]
     for style, family, model in zip(found.style, found.family, found.model, strict=True):
         assert family == (BOTS[style].family if style in BOTS else style)
