@@ -1,0 +1,59 @@
+"""Learning curve of the run that a checkpoint is of: logged metrics after every epoch, against steps of the training.
+
+The log is `metrics.jsonl` of the run's folder. A checkpoint that lies elsewhere, as that of a trial, has none.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from trainables.eval.plot_style import DPI
+from trainables.training.run_folder import CHECKPOINTS, Line, RunFolder
+
+LEARNING_CURVE = "learning.png"
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """Metrics of a log against another one.
+
+    Attributes:
+        x: Metric of the horizontal axis, and its label; 0 of the untrained model, which does not log it.
+        y: Label of the vertical axis.
+        lines: Name in the legend -> metric.
+    """
+
+    x: tuple[str, str]
+    y: str
+    lines: Mapping[str, str]
+
+    def points(self, log: list[Line]) -> dict[str, list[tuple[float, float]]]:
+        """Return name -> the pairs of both metrics, of the epochs that logged the second one."""
+        return {
+            name: [(line.get(self.x[0], 0.0), line[metric]) for line in log if metric in line]
+            for name, metric in self.lines.items()
+        }
+
+
+def log_of(checkpoint: Path) -> list[Line]:
+    """Return the epochs of the run that a checkpoint is of; none where it lies in no folder of a run.
+
+    Raises:
+        ConfigError: A line of the log is no JSON object.
+    """
+    folder = checkpoint.expanduser().resolve().parent
+    return RunFolder(folder.parent, ()).metrics() if folder.name == CHECKPOINTS else []
+
+
+def plot_learning_curve(curve: LearningCurve, log: list[Line], file: Path) -> None:
+    """Plot every line, a dot per epoch."""
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    axis = figure.subplots()
+    for name, points in curve.points(log).items():
+        axis.plot(*zip(*points, strict=True), marker=".", label=name)
+    axis.set(xlabel=curve.x[1], ylabel=curve.y)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False)
+    figure.savefig(file, dpi=DPI)
