@@ -260,6 +260,12 @@ EXCEPTIONS: Mapping[str, str] = {
     "agent_checkpoint=results/train/agent/checkpoints/best out_dir=evaluation/reaching": REACHING,
     "python -m platform.train trainable=detector trainable.negatives.agent=0.125 "
     "trainable.negatives.agent_checkpoint=results/train/agent/checkpoints/best name=asked": TRAINED_ON,
+    "python -m platform.evaluate ckpt=results/train/detector/checkpoints/last "
+    "agent_checkpoint=results/train/agent/checkpoints/best 'report.fprs=[0.05,0.01]' "
+    "out_dir=evaluation/rates": REACHING,
+    "python -m docs.generate.critic results/train/critic/checkpoints/best results/train/agent/checkpoints/best": (
+        "needs an agent that reaches targets; tests/docs/test_critic_pictures.py draws with a small one"
+    ),
     "python -m platform.doctor connect=true": MACHINES,
     "python -m platform.doctor address=auto storage_path=/mnt/humouse": MACHINES,
     "python -m platform.tune address=auto storage_path=/mnt/humouse scaling.num_workers=2": MACHINES,

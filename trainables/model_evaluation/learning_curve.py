@@ -3,10 +3,11 @@
 The log is `metrics.jsonl` of the run's folder. A checkpoint that lies elsewhere, as that of a trial, has none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from trainables.eval.plot_style import DPI
@@ -29,7 +30,7 @@ class LearningCurve:
     y: str
     lines: Mapping[str, str]
 
-    def points(self, log: list[Line]) -> dict[str, list[tuple[float, float]]]:
+    def points(self, log: Sequence[Line]) -> dict[str, list[tuple[float, float]]]:
         """Return name -> the pairs of both metrics, of the epochs that logged the second one."""
         return {
             name: [(line.get(self.x[0], 0.0), line[metric]) for line in log if metric in line]
@@ -47,13 +48,17 @@ def log_of(checkpoint: Path) -> list[Line]:
     return RunFolder(folder.parent, ()).metrics() if folder.name == CHECKPOINTS else []
 
 
-def plot_learning_curve(curve: LearningCurve, log: list[Line], file: Path) -> None:
-    """Plot every line, a dot per epoch."""
+def plot_learning_curve(curve: LearningCurve, log: Sequence[Line], file: Path) -> None:
+    """Plot a learning curve into a file."""
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-    axis = figure.subplots()
+    draw_learning_curve(figure.subplots(), curve, log)
+    figure.savefig(file, dpi=DPI)
+
+
+def draw_learning_curve(axis: Axes, curve: LearningCurve, log: Sequence[Line]) -> None:
+    """Draw every line, a dot per epoch."""
     for name, points in curve.points(log).items():
         axis.plot(*zip(*points, strict=True), marker=".", label=name)
     axis.set(xlabel=curve.x[1], ylabel=curve.y)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False)
-    figure.savefig(file, dpi=DPI)
