@@ -21,8 +21,9 @@ from trainables.data.canonical import Canonical
 from trainables.detector.dataset.agent_bots import read_agent
 from trainables.eval.plot_style import FAKE
 from trainables.model_evaluation.critic_report import CURVE
-from trainables.model_evaluation.learning_curve import LearningCurve, draw_learning_curve, log_of
+from trainables.model_evaluation.learning_curve import LearningCurve, draw_learning_curve
 from trainables.training.metric_names import TRAIN_ENVIRONMENT_STEPS, VAL_REACH_SUCCESS
+from trainables.training.run_folder import epochs_of
 
 IMAGES = PICTURE.parent
 MAPS, REACH = 3, 1.3  # half the side of a map is so many distances of the movement
@@ -68,8 +69,8 @@ def draw_curves(critic: Path, agent: Path) -> Figure:
     """Return the figure of the learning curves of the runs of two checkpoints."""
     figure = Figure(figsize=(9.0, 3.4), dpi=DPI, layout="constrained", facecolor="white")
     of_critic, of_agent = figure.subplots(1, 2)
-    draw_learning_curve(of_critic, CURVE, log_of(critic))
-    draw_learning_curve(of_agent, AGENT_CURVE, log_of(agent))
+    draw_learning_curve(of_critic, CURVE, epochs_of(critic))
+    draw_learning_curve(of_agent, AGENT_CURVE, epochs_of(agent))
     return figure
 
 

@@ -21,7 +21,7 @@ from trainables.critic.evaluation.plots import plot_value_maps
 from trainables.data.splits.loading import load_splits
 from trainables.detector.evaluation.tables import Table, show
 from trainables.eval.intervals.jackknife import JackknifeEstimate, interval
-from trainables.model_evaluation.learning_curve import LEARNING_CURVE, LearningCurve, log_of, plot_learning_curve
+from trainables.model_evaluation.learning_curve import LEARNING_CURVE, LearningCurve, plot_learning_curve
 from trainables.model_evaluation.reevaluate import evaluate
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.checkpoint_record import load_record
@@ -35,6 +35,7 @@ from trainables.training.metric_names import (
     VAL_GOAL_MASKED,
     VAL_GOAL_SHORTFALL,
 )
+from trainables.training.run_folder import epochs_of
 
 ACCURACIES = {
     "chance": VAL_GOAL_CHANCE,
@@ -58,7 +59,7 @@ def write_report(config: CriticEvaluationCommand) -> int:
     """
     checkpoint, folder, console = Path(config.ckpt), Path(config.out_dir), Console()
     critic, trained = load_critic(checkpoint), build(CriticConfig, load_record(checkpoint)["config"])
-    log = log_of(checkpoint)
+    log = epochs_of(checkpoint)
     result = evaluate(checkpoint, config.split, range(config.seed, config.seed + config.eval_seeds))
     folder.mkdir(parents=True, exist_ok=True)
     numbers = {**numbers_of(result), "evaluation": result.to_json()}

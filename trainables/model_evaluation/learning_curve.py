@@ -1,7 +1,4 @@
-"""Learning curve of the run that a checkpoint is of: logged metrics after every epoch, against steps of the training.
-
-The log is `metrics.jsonl` of the run's folder. A checkpoint that lies elsewhere, as that of a trial, has none.
-"""
+"""Learning curve of a run: logged metrics after every epoch, against steps of the training."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from trainables.eval.plot_style import DPI
-from trainables.training.run_folder import CHECKPOINTS, Line, RunFolder
+from trainables.training.run_folder import Line
 
 LEARNING_CURVE = "learning.png"
 
@@ -36,16 +33,6 @@ class LearningCurve:
             name: [(line.get(self.x[0], 0.0), line[metric]) for line in log if metric in line]
             for name, metric in self.lines.items()
         }
-
-
-def log_of(checkpoint: Path) -> list[Line]:
-    """Return the epochs of the run that a checkpoint is of; none where it lies in no folder of a run.
-
-    Raises:
-        ConfigError: A line of the log is no JSON object.
-    """
-    folder = checkpoint.expanduser().resolve().parent
-    return RunFolder(folder.parent, ()).metrics() if folder.name == CHECKPOINTS else []
 
 
 def plot_learning_curve(curve: LearningCurve, log: Sequence[Line], file: Path) -> None:
