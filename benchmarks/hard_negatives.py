@@ -40,7 +40,7 @@ from trainables.core.config import build, plain, require
 from trainables.core.formatting import clock
 from trainables.detector.api import load_trained_detector
 from trainables.detector.config import DetectorConfig, NegativesConfig
-from trainables.detector.dataset.negatives import weights_of
+from trainables.detector.dataset.negative_sources import weights_of
 from trainables.diffusion.config import DiffusionConfig
 from trainables.gan.config import GanConfig
 from trainables.training.checkpoint import load_record

@@ -23,7 +23,7 @@ from trainables.core.seeding import derive
 from trainables.data.balance import generated_count
 from trainables.data.splits.loading import load_splits
 from trainables.detector.config import DetectorConfig
-from trainables.detector.dataset.negatives import weights_of
+from trainables.detector.dataset.negative_sources import weights_of
 from trainables.detector.dataset.served_negatives import NotServedError, ServedMovements, read_served, write_served
 from trainables.detector.spec import DETECTOR
 from trainables.metric_registry import METRIC_SETS

@@ -32,17 +32,21 @@ DPI, COLOURS = 160, 32
 def pairs(checkpoint: Path, seed: int) -> tuple[Canonical, Canonical]:
     """Return recorded movements, and a sample under the conditions of each, both in whole pixels."""
     generator = load_generator(checkpoint)
-    split = load_splits(build(DataConfig, load_record(checkpoint)["config"]["data"])).splits[SPLIT]
-    allowed = torch.tensor([row for row, source in enumerate(split.source) if source != LEFT_OUT])
-    order = torch.randperm(len(allowed), generator=torch.Generator().manual_seed(seed))
-    real = split.take(allowed[order[: ROWS * COLUMNS]])
+    real = shown(checkpoint, seed).take(torch.arange(ROWS * COLUMNS))
     return real, encode(decode(generator.sample_matching(real, seed=seed), generator.canonical), generator.canonical)
 
 
-def draw(real: Canonical, fake: Canonical) -> Figure:
-    """Return the figure: recorded movements on the left, generated ones at the same places on the right."""
+def shown(checkpoint: Path, seed: int) -> Canonical:
+    """Return the recorded movements that may be drawn of the data of a checkpoint, in random order."""
+    split = load_splits(build(DataConfig, load_record(checkpoint)["config"]["data"])).splits[SPLIT]
+    allowed = torch.tensor([row for row, source in enumerate(split.source) if source != LEFT_OUT])
+    return split.take(allowed[torch.randperm(len(allowed), generator=torch.Generator().manual_seed(seed))])
+
+
+def draw(real: Canonical, fake: Canonical, fake_name: str = "generated") -> Figure:
+    """Return the figure: recorded movements on the left, the others at the same places on the right."""
     figure = Figure(figsize=(10.0, 3.9), dpi=DPI, facecolor="white")
-    for side, (part, name, colour) in enumerate(((real, "recorded", REAL), (fake, "generated", FAKE))):
+    for side, (part, name, colour) in enumerate(((real, "recorded", REAL), (fake, fake_name, FAKE))):
         left = 0.01 + 0.5 * side
         figure.text(left + 0.24, 0.955, name, ha="center", va="center", fontsize=13, color=colour, weight="bold")
         for place in range(ROWS * COLUMNS):
@@ -65,17 +69,22 @@ def path(axis: Axes, steps: torch.Tensor, colour: str) -> None:
 
 
 def main() -> None:
-    """Draw and write the picture with few colours, which keeps it small."""
+    """Draw and write the picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="folder of a generator's checkpoint")
     parser.add_argument("--seed", type=int, default=3, help="of the choice of recordings and of the noise")
     parser.add_argument("--output", type=Path, default=PICTURE)
     arguments = parser.parse_args()
+    write(draw(*pairs(arguments.checkpoint, arguments.seed)), arguments.output)
+
+
+def write(figure: Figure, file: Path, colours: int = COLOURS) -> None:
+    """Write a picture with few colours, which keeps it small."""
     drawn = io.BytesIO()
-    draw(*pairs(arguments.checkpoint, arguments.seed)).savefig(drawn, format="png", dpi=DPI)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    Image.open(drawn).convert("RGB").quantize(COLOURS).save(arguments.output, optimize=True)
-    print(f"wrote {arguments.output}, {arguments.output.stat().st_size / 1024:.0f} kB")
+    figure.savefig(drawn, format="png", dpi=DPI)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.open(drawn).convert("RGB").quantize(colours).save(file, optimize=True)
+    print(f"wrote {file}, {file.stat().st_size / 1024:.0f} kB")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from trainables.core.derived_seeds import derive
 from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical, Movements, decode, usable, with_deltas
 from trainables.data.splits.loading import load_splits
-from trainables.detector.dataset.negatives import conditions_for, make, others
+from trainables.detector.dataset.mixture import conditions_for
+from trainables.detector.dataset.negatives import make, others
 from trainables.detector.dataset.served_negatives import NotServedError, ServedMovements, write_served
 from trainables.generation.conditions import Conditions
 from trainables.training.checkpoint_record import CheckpointError

@@ -25,7 +25,8 @@ from trainables.data.labels import HUMAN, KINDS, DatasetLabels, LabelMap
 from trainables.data.splits.loading import load_splits
 from trainables.detector.bots import FAMILIES
 from trainables.detector.config import DetectorConfig
-from trainables.detector.dataset.negatives import ScriptedBots, conditions_for
+from trainables.detector.dataset.mixture import conditions_for
+from trainables.detector.dataset.negative_sources import ScriptedBots
 from trainables.detector.dataset.training_set import label_maps
 
 ANSWER_S = 600.0  # a new process imports everything and makes all the bots again

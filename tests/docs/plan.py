@@ -206,6 +206,9 @@ SEVERAL = "needs a checkpoint of two sources of 60 users each; tests/trainables/
 REACHING = (
     "needs an agent that reaches targets, which takes minutes; tests/trainables/detector/test_evaluate.py runs it"
 )
+TRAINED_ON = (
+    "needs an agent that reaches targets; tests/trainables/detector/test_training_on_an_agent.py trains on a small one"
+)
 MACHINES = "needs the machines of a cluster"
 INSTALLS = "installs packages; continuous integration runs it"
 DATA_SETS = (
@@ -256,6 +259,14 @@ EXCEPTIONS: Mapping[str, str] = {
     "python -m platform.evaluate ckpt=CHECKPOINT leave_one_source_out=true out_dir=evaluation/sources": SEVERAL,
     "python -m platform.evaluate ckpt=results/train/detector/checkpoints/last "
     "agent_checkpoint=results/train/agent/checkpoints/best out_dir=evaluation/reaching": REACHING,
+    "python -m platform.train trainable=detector trainable.negatives.agent=0.125 "
+    "trainable.negatives.agent_checkpoint=results/train/agent/checkpoints/best name=asked": TRAINED_ON,
+    "python -m platform.evaluate ckpt=results/train/detector/checkpoints/last "
+    "agent_checkpoint=results/train/agent/checkpoints/best 'report.fprs=[0.05,0.01]' "
+    "out_dir=evaluation/rates": REACHING,
+    "python -m docs.generate.critic results/train/critic/checkpoints/best results/train/agent/checkpoints/best": (
+        "needs an agent that reaches targets; tests/docs/test_critic_pictures.py draws with a small one"
+    ),
     "python -m platform.doctor connect=true": MACHINES,
     "python -m platform.doctor address=auto storage_path=/mnt/humouse": MACHINES,
     "python -m platform.tune address=auto storage_path=/mnt/humouse scaling.num_workers=2": MACHINES,

@@ -160,7 +160,7 @@ def test_the_paths_of_recordings_are_forgotten_with_the_sets(store: Path, capsys
     recording = Path("lab") / "alice_smith" / "s.csv"
     recording.parent.mkdir(parents=True)
     recording.touch()
-    content_hashes([recording])
+    content_hashes({recording: (0, 0, 0)})
     assert "alice_smith" in (store / CONTENTS).read_text()
     printed(capsys, "forget", f"user={USER}", "--plan")
     with try_lock(store / LOCKS / CONTENTS):

@@ -25,7 +25,8 @@ from trainables.data.canonical import decode
 from trainables.data.config import CanonicalConfig, DataConfig
 from trainables.data.splits.loading import load_splits
 from trainables.detector.config import NegativesConfig
-from trainables.detector.dataset.negatives import ROUNDS, conditions_for, mixture
+from trainables.detector.dataset.mixture import conditions_for, mixture
+from trainables.detector.dataset.negatives import ROUNDS
 from trainables.detector.dataset.served_negatives import read_served
 
 QUICK = RetryPolicy(attempts=3, first_wait_s=0.001, max_wait_s=0.002)

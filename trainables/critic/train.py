@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from trainables.contrastive.gather import gather
-from trainables.core.config import require
 from trainables.core.seeding import generator
 from trainables.critic.api import Critic
 from trainables.critic.buffer import Buffer, Transitions, filled
@@ -35,7 +34,7 @@ from trainables.nn.lr_schedule import learning_rate, set_learning_rate
 from trainables.training import metric_names as names
 from trainables.training.metric import compute_all
 from trainables.training.trainable import Epoch, TrainingDivergedError
-from trainables.training.worker import ALONE, Worker
+from trainables.training.worker import ALONE, Worker, require_equal_shares
 
 DIAGNOSTICS = (
     names.TRAIN_GOAL_ACCURACY,
@@ -58,11 +57,7 @@ def epochs(config: CriticConfig, *, resume: Path | None = None, worker: Worker =
         CheckpointError: A checkpoint that is unreadable or of another configuration or data set.
         TrainingDivergedError: The loss is not finite.
     """
-    require(
-        config.batch_size % worker.world_size == 0,
-        "`workers` to divide `batch_size`",
-        f"workers={worker.world_size}, batch_size={config.batch_size}",
-    )
+    require_equal_shares(worker, config.batch_size)
     splits = load_splits(config.data)
     buffer = filled(episodes_of_split(splits["train"], config.data.canonical))
     buffer.require_batch(config.batch_size)

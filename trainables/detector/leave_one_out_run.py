@@ -1,5 +1,7 @@
 """Train and evaluate one detector per family of bots, each without that family: the folds of `leave_one_out_matrix`.
 
+An agent is one more family if a checkpoint of one is given: all other detectors are trained on its movements too.
+
     out_dir/
       FAMILY/               training run of the detector without FAMILY, and its evaluation.json
       leave_one_out.json    the table, with the configuration and the hash of each detector's weights
@@ -25,7 +27,8 @@ from trainables.core.config import plain
 from trainables.core.formatting import clock
 from trainables.data.splits.loading import load_splits
 from trainables.detector.api import load_trained_detector
-from trainables.detector.config import DetectorConfig
+from trainables.detector.config import FAMILY_NAMES, DetectorConfig
+from trainables.detector.dataset.agent_bots import AGENT
 from trainables.detector.evaluation.config import DetectorReportConfig, FoldsConfig
 from trainables.detector.evaluation.evaluation_set import EvaluationSet
 from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut
@@ -43,9 +46,9 @@ TITLE = "# Leave-one-family-out"
 def leave_one_out(config: FoldsConfig, trainable: DetectorConfig) -> int:
     """Train and evaluate a detector per family, write the table, print it; returns the exit code."""
     console = Console()
-    evaluation_set = EvaluationSet.of(
-        load_splits(trainable.data), config.split, trainable.data.canonical, config.seed, config.bots
-    )
+    trainable = with_agent(trainable, config.agent_checkpoint)
+    form, files = trainable.data.canonical, {"bots": config.bots, "agent": config.agent_checkpoint}
+    evaluation_set = EvaluationSet.of(load_splits(trainable.data), config.split, form, config.seed, **files)
     table = LeaveOneOut.of(evaluate_folds(config, trainable, evaluation_set, console))
     write_table(table, config, trainable)
     show(console, table.tables())
@@ -59,24 +62,33 @@ def evaluate_folds(
     """Return the evaluation of the detector without each family; prints each when it is complete, and the time left."""
     evaluations, spent_s, columns = {}, list[float](), (TextColumn("{task.description}"), BarColumn())
     with Progress(*columns, MofNCompleteColumn(), TextColumn("epochs"), console=console, transient=True) as progress:
-        for number, family in enumerate(config.families, start=1):
+        for number, family in enumerate(config.folds, start=1):
             began, fold, trained = time.monotonic(), without(family, trainable), 0
-            bar = progress.add_task(f"{number}/{len(config.families)} without {family}", total=fold.epochs)
+            bar = progress.add_task(f"{number}/{len(config.folds)} without {family}", total=fold.epochs)
             for line in remaining_epochs(folder_of(config, family), SPEC, fold):
                 progress.update(bar, completed=line[EPOCH])
                 trained += line[EPOCH] > 0
             evaluations[family] = evaluate(fold, folder_of(config, family), evaluation_set, config.report)
             progress.remove_task(bar)
             spent_s += [time.monotonic() - began] * bool(trained)
-            left = clock(sum(spent_s) / len(spent_s) * (len(config.families) - number)) if spent_s else NONE
-            result = f"{number}/{len(config.families)}  {_result(family, evaluations[family])}"
+            left = clock(sum(spent_s) / len(spent_s) * (len(config.folds) - number)) if spent_s else NONE
+            result = f"{number}/{len(config.folds)}  {_result(family, evaluations[family])}"
             console.print(f"{result}, {trained} epochs trained, {left} left", highlight=False, soft_wrap=True)
     return evaluations
 
 
 def without(family: str, trainable: DetectorConfig) -> DetectorConfig:
     """Return the training configuration with that family alone held out."""
-    return replace(trainable, negatives=replace(trainable.negatives, held_out=(family,)))
+    held_out = {"agent": 0.0, "agent_checkpoint": "", "held_out": ()} if family == AGENT else {"held_out": (family,)}
+    return replace(trainable, negatives=replace(trainable.negatives, **held_out))
+
+
+def with_agent(trainable: DetectorConfig, checkpoint: str) -> DetectorConfig:
+    """Return the training configuration with the share of one scripted family for an agent, if there is one."""
+    if not checkpoint:
+        return trainable
+    share, folder = trainable.negatives.bots / len(FAMILY_NAMES), str(Path(checkpoint).expanduser())
+    return replace(trainable, negatives=replace(trainable.negatives, agent=share, agent_checkpoint=folder))
 
 
 def folder_of(config: FoldsConfig, family: str) -> Path:
@@ -102,7 +114,7 @@ def last_checkpoint(path: Path) -> Path:
 def write_table(table: LeaveOneOut, config: FoldsConfig, trainable: DetectorConfig) -> None:
     """Write the table as JSON with its configuration, as Markdown and as a plot."""
     folder = Path(config.out_dir)
-    weights = {f: load_record(last_checkpoint(folder_of(config, f)))["weights_sha256"] for f in config.families}
+    weights = {f: load_record(last_checkpoint(folder_of(config, f)))["weights_sha256"] for f in config.folds}
     made_of = {"settings": plain(config), "trainable": plain(trainable), "weights_sha256": weights}
     write(folder / "leave_one_out.json", _json({"table": table.to_json(), **made_of}))
     page = (TITLE, _description(table, config, trainable), *(table.markdown().strip() for table in table.tables()))

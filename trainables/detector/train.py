@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from trainables.core.config import require
 from trainables.core.seeding import derive, generator
 from trainables.data.dataset import like_lengths
 from trainables.data.splits.data_splits import DataSplits
@@ -41,7 +40,7 @@ from trainables.nn.lr_schedule import learning_rate, set_learning_rate
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import load_record
 from trainables.training.trainable import Epoch, TrainingDivergedError
-from trainables.training.worker import ALONE, Worker
+from trainables.training.worker import ALONE, Worker, require_equal_shares
 
 TERMS_OF_LOSS = (
     names.TRAIN_LOSS,
@@ -63,11 +62,7 @@ def epochs(config: DetectorConfig, *, resume: Path | None = None, worker: Worker
         CheckpointError: A checkpoint that is unreadable or of another configuration, critic or data set.
         TrainingDivergedError: The loss is not finite.
     """
-    require(
-        config.batch_size % worker.world_size == 0,
-        "`workers` to divide `batch_size`",
-        f"workers={worker.world_size}, batch_size={config.batch_size}",
-    )
+    require_equal_shares(worker, config.batch_size)
     splits = load_splits(config.data)
     goals, maps = GoalConsistency.of_checkpoint(config.critic_checkpoint, splits), label_maps()
     scaling = Scaling.fit(splits, goals)

@@ -17,7 +17,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from trainables.core.config import require
 from trainables.core.seeding import generator
 from trainables.data.dataset import Batch, batches, shared
 from trainables.data.splits.data_splits import DataSplits
@@ -35,7 +34,7 @@ from trainables.generation.training_set import TrainingSet, training_set
 from trainables.nn.lr_schedule import set_learning_rate
 from trainables.training import metric_names as names
 from trainables.training.trainable import Epoch, TrainingDivergedError
-from trainables.training.worker import ALONE, Worker
+from trainables.training.worker import ALONE, Worker, require_equal_shares
 
 
 def epochs(config: GanConfig, *, resume: Path | None = None, worker: Worker = ALONE) -> Iterator[Epoch]:
@@ -49,11 +48,7 @@ def epochs(config: GanConfig, *, resume: Path | None = None, worker: Worker = AL
         CheckpointError: `resume` is unreadable or belongs to another configuration or data set.
         TrainingDivergedError: a loss that is not finite.
     """
-    require(
-        config.batch_size % worker.world_size == 0,
-        "`workers` to divide `batch_size`",
-        f"workers={worker.world_size}, batch_size={config.batch_size}",
-    )
+    require_equal_shares(worker, config.batch_size)
     splits = load_splits(config.data)
     dataset = training_set(splits, config.data.canonical, config.augmentation, config.seed)
     validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, config.evaluation)

@@ -69,9 +69,9 @@ def write_report(config: AgentEvaluationCommand) -> int:
         plot_learning(epochs, agent.config.evaluation.episodes, validation_success(agent.config), folder / LEARNING)
     show(console, [table_of(rows, agent.config, config.eval_seeds)])
     if made is not None:
-        write_movements(made[0], str(load_record(checkpoint)["weights_sha256"]), folder / MOVEMENTS)
-        left_out = "".join(f", {n} {reason}" for reason, n in made[1].items())
-        console.print(f"{MOVEMENTS}: {len(made[0])} movements{left_out}", highlight=False, soft_wrap=True)
+        write_movements(made.movements, str(load_record(checkpoint)["weights_sha256"]), folder / MOVEMENTS)
+        left_out = "".join(f", {n} {reason}" for reason, n in made.left_out.items())
+        console.print(f"{MOVEMENTS}: {len(made.movements)} movements{left_out}", highlight=False, soft_wrap=True)
     console.print(f"report and plot: {folder.resolve()}", highlight=False, soft_wrap=True)
     return 0
 

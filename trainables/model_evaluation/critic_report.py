@@ -1,6 +1,7 @@
 """Report of a critic: goal accuracy by source beside both baselines, with intervals over users; maps of its values.
 
-Writes `report.json` and `values.png` into `out_dir`, and prints the table.
+Writes `report.json`, `values.png` and, where the log of the run lies beside the checkpoint, `learning.png` into
+`out_dir`, and prints the table.
 """
 
 import json
@@ -20,10 +21,12 @@ from trainables.critic.evaluation.plots import plot_value_maps
 from trainables.data.splits.loading import load_splits
 from trainables.detector.evaluation.tables import Table, show
 from trainables.eval.intervals.jackknife import JackknifeEstimate, interval
+from trainables.model_evaluation.learning_curve import LEARNING_CURVE, LearningCurve, plot_learning_curve
 from trainables.model_evaluation.reevaluate import evaluate
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.checkpoint_record import load_record
 from trainables.training.metric_names import (
+    TRAIN_STEPS,
     VAL_GOAL_ACCURACY,
     VAL_GOAL_CHANCE,
     VAL_GOAL_DISTANCE,
@@ -32,6 +35,7 @@ from trainables.training.metric_names import (
     VAL_GOAL_MASKED,
     VAL_GOAL_SHORTFALL,
 )
+from trainables.training.run_folder import epochs_of
 
 ACCURACIES = {
     "chance": VAL_GOAL_CHANCE,
@@ -40,26 +44,31 @@ ACCURACIES = {
     "critic": VAL_GOAL_ACCURACY,
 }
 """Column of the table -> metric."""
+CURVE = LearningCurve((TRAIN_STEPS, "steps"), "goal accuracy on validation users", ACCURACIES)
 COLUMNS = ("source", "movements", "users", *ACCURACIES, "shortfall [95 %]", "InfoNCE", "masked")
 MEAN = "mean over sources"
 Metrics = Mapping[str, JackknifeEstimate]
 
 
 def write_report(config: CriticEvaluationCommand) -> int:
-    """Evaluate, write report and plot, print the table; returns the exit code.
+    """Evaluate, write report and plots, print the table; returns the exit code.
 
     Raises:
         CheckpointError: The checkpoint cannot be used, or was trained on other data than the present ones.
+        ConfigError: The log of its run cannot be read.
     """
     checkpoint, folder, console = Path(config.ckpt), Path(config.out_dir), Console()
     critic, trained = load_critic(checkpoint), build(CriticConfig, load_record(checkpoint)["config"])
+    log = epochs_of(checkpoint)
     result = evaluate(checkpoint, config.split, range(config.seed, config.seed + config.eval_seeds))
     folder.mkdir(parents=True, exist_ok=True)
     numbers = {**numbers_of(result), "evaluation": result.to_json()}
     (folder / "report.json").write_text(json.dumps(numbers, indent=1, sort_keys=True) + "\n")
     plot_value_maps(critic, load_splits(trained.data)[config.split], folder / "values.png")
+    if log:
+        plot_learning_curve(CURVE, log, folder / LEARNING_CURVE)
     show(console, [table_of(result, trained.evaluation.batch_size)])
-    for line in filter(None, (result.warning, f"report and plot: {folder.resolve()}")):
+    for line in filter(None, (result.warning, f"report and plots: {folder.resolve()}")):
         console.print(line, highlight=False, soft_wrap=True)
     return 0
 

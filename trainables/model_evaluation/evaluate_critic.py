@@ -18,7 +18,7 @@ COMMAND = Command(
 
 
 def main(request: Request) -> int:
-    """Evaluate, write report and plot, print the table; returns the exit code."""
+    """Evaluate, write report and plots, print the table; returns the exit code."""
     config = build(CriticEvaluationCommand, request.config)
     from trainables.model_evaluation.critic_report import write_report
 

@@ -34,6 +34,7 @@ from torch.utils.tensorboard import SummaryWriter
 from trainables.core.atomic_files import LOCK, append, replace_symlink, staging_path, try_lock, write_atomically
 from trainables.core.config import ConfigError, plain
 from trainables.core.renamed import config_today, metric_today
+from trainables.training.checkpoint_record import load_record
 from trainables.training.metric_names import EPOCH
 from trainables.training.plot_events import add_plots
 from trainables.training.trainable import Epoch, TrainableSpec, metrics_of
@@ -129,6 +130,20 @@ class RunFolder:
         for path in (self.path / CHECKPOINTS).glob("*epoch-*"):
             if not path.is_symlink() and path not in (self.last, self.best):
                 shutil.rmtree(path)
+
+
+def epochs_of(checkpoint: Path) -> list[Line]:
+    """Return the epochs of the run that a checkpoint is of, up to its own; none where it lies in no folder of a run.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be read.
+        ConfigError: A line of metrics.jsonl is no JSON object.
+    """
+    folder = checkpoint.expanduser().resolve().parent
+    if folder.name != CHECKPOINTS:
+        return []
+    last = load_record(checkpoint)["epoch"]
+    return [line for line in RunFolder(folder.parent, ()).metrics() if line[EPOCH] <= last]
 
 
 def best_epoch(lines: Sequence[Line], order: Sequence[str]) -> int:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from trainables.core.config import require
+
 
 @dataclass(frozen=True)
 class Worker:
@@ -25,3 +27,9 @@ class Worker:
 
 ALONE = Worker()
 """One process on the CPU."""
+
+
+def require_equal_shares(worker: Worker, batch_size: int) -> None:
+    """Raise ConfigError unless every worker has as many rows of a batch as any other."""
+    divides = batch_size % worker.world_size == 0
+    require(divides, "`workers` to divide `batch_size`", f"workers={worker.world_size}, batch_size={batch_size}")

@@ -5,10 +5,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from tests.serve import published
+from tests.trainables.critic.agent.tiny import TINY as TINY_AGENT
 from tests.trainables.critic.tiny import TINY as TINY_CRITIC
 from tests.trainables.detector.tiny import TINY, few, human
+from trainables.critic.agent.api import Agent
+from trainables.critic.agent.train import epochs as agent_epochs
+from trainables.critic.environment.config import MotorConfig, ReachingConfig
+from trainables.critic.environment.controller import proportional
+from trainables.critic.environment.reaching import Observation
 from trainables.critic.train import epochs as critic_epochs
 from trainables.data.config import CanonicalConfig
 from trainables.detector.config import DetectorConfig
@@ -58,3 +65,23 @@ def folder(stored: ServedMovements, tmp_path_factory: pytest.TempPathFactory) ->
     place = tmp_path_factory.mktemp("served") / "movements"
     write_served(stored, place)
     return place
+
+
+@pytest.fixture(scope="session")
+def untrained_agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write an agent that reaches nothing."""
+    folder = tmp_path_factory.mktemp("agent") / "checkpoint"
+    next(iter(agent_epochs(replace(TINY_AGENT, environment=ReachingConfig())))).save(folder)
+    return folder
+
+
+@pytest.fixture
+def agent(untrained_agent: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return its checkpoint, with a scripted controller in place of every actor."""
+    monkeypatch.setattr(Agent, "act", steered)
+    return untrained_agent
+
+
+def steered(agent: Agent, state: Tensor, goal: Tensor) -> Tensor:
+    """Return the actions of a scripted controller."""
+    return proportional(Observation(state, goal, torch.zeros(len(goal))), MotorConfig())

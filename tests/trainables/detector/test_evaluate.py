@@ -6,19 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
 from PIL import Image
-from torch import Tensor
 
-from tests.trainables.critic.agent.tiny import TINY as TINY_AGENT
 from tests.trainables.detector.tiny import TINY, few
 from trainables.core.cli import parse, run
 from trainables.core.config import ConfigError, build
-from trainables.critic.agent.api import Agent
-from trainables.critic.agent.train import epochs as agent_epochs
-from trainables.critic.environment.config import MotorConfig, ReachingConfig
-from trainables.critic.environment.controller import proportional
-from trainables.critic.environment.reaching import Observation
 from trainables.data.splits.assignment import split_of
 from trainables.data.splits.loading import load_splits
 from trainables.detector.api import load_trained_detector
@@ -122,17 +114,10 @@ def test_users_of_another_source_have_their_own_fpr_and_threshold(evaluated: Pat
     assert "users of elsewhere, excluded: 1 longer than" in page
 
 
-def steered(agent: Agent, state: Tensor, goal: Tensor) -> Tensor:
-    """Return the actions of a scripted controller in place of the agent's own."""
-    return proportional(Observation(state, goal, torch.zeros(len(goal))), MotorConfig())
-
-
 def test_an_agent_is_an_unseen_family_beside_the_scripted_ones_with_its_hash_on_the_card(
-    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Path, agent: Path, tmp_path: Path
 ) -> None:
-    next(iter(agent_epochs(replace(TINY_AGENT, environment=ReachingConfig())))).save(tmp_path / "agent")
-    monkeypatch.setattr(Agent, "act", steered)
-    words = [f"ckpt={checkpoint}", f"agent_checkpoint={tmp_path / 'agent'}", f"out_dir={tmp_path / 'out'}"]
+    words = [f"ckpt={checkpoint}", f"agent_checkpoint={agent}", f"out_dir={tmp_path / 'out'}"]
     assert run(COMMAND, main, [*words, *METRICS]) == 0
     content = json.loads((tmp_path / "out" / "card.json").read_text())
     found = DetectorEvaluation.from_json(content["evaluation"])
@@ -140,7 +125,7 @@ def test_an_agent_is_an_unseen_family_beside_the_scripted_ones_with_its_hash_on_
     [row] = [row for row in found.families if row.name == "agent"]
     assert (row.training, row.source) == ("unseen", "trained agent")
     assert row.metrics.bots > 0
-    assert content["agent"] == load_record(tmp_path / "agent")["weights_sha256"]
+    assert content["agent"] == load_record(agent)["weights_sha256"]
     assert f"family agent: model {content['agent'][:16]}" in (tmp_path / "out" / "card.md").read_text()
 
 

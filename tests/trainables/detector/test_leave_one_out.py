@@ -10,12 +10,12 @@ from tests.trainables.detector.tiny import TINY, few
 from trainables.core.cli import parse, run
 from trainables.core.config import ConfigError, build, plain
 from trainables.data.splits.loading import load_splits
-from trainables.detector.config import DetectorConfig
-from trainables.detector.dataset.negatives import mixture
+from trainables.detector.config import FAMILY_NAMES, DetectorConfig, NegativesConfig
+from trainables.detector.dataset.mixture import mixture
 from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut
 from trainables.detector.evaluation.report import DetectorEvaluation
 from trainables.detector.leave_one_out import COMMAND, configs, main
-from trainables.detector.leave_one_out_run import last_checkpoint, without
+from trainables.detector.leave_one_out_run import last_checkpoint, with_agent, without
 from trainables.detector.spec import SPEC
 from trainables.training.checkpoint import load_record
 from trainables.training.metric_names import EPOCH
@@ -113,6 +113,31 @@ def test_another_training_in_the_same_folder_is_refused(
     assert "holds a run with seed=0, but now it is 5" in capsys.readouterr().err
 
 
+def test_an_agent_is_left_out_like_any_other_family(config: DetectorConfig, agent: Path, tmp_path: Path) -> None:
+    given = [*words(config, tmp_path / "out")[:-1], "families=[pid]", f"agent_checkpoint={agent}"]
+    assert run(COMMAND, main, given) == 0
+    content = json.loads((tmp_path / "out" / "leave_one_out.json").read_text())
+    table = LeaveOneOut.from_json(content["table"])
+    assert {row.name: row.training for row in table.unseen} == dict.fromkeys(("pid", "agent"), "unseen")
+    assert all(set(rates) == {*FAMILY_NAMES, "agent"} for rates in table.matrix.values())
+    models = {
+        family: load_record(last_checkpoint(tmp_path / "out" / family))["negatives"]["models"]
+        for family in ("pid", "agent")
+    }
+    assert models == {"pid": {"agent": load_record(agent)["weights_sha256"]}, "agent": {}}
+    assert content["trainable"]["negatives"]["agent_checkpoint"] == str(agent)
+    assert content["trainable"]["negatives"]["agent"] == 1 / len(FAMILY_NAMES)
+
+
+@pytest.mark.parametrize("family", ["pid", "agent"])
+def test_the_share_of_an_agent_is_that_of_a_scripted_family(family: str) -> None:
+    whole = with_agent(replace(TINY, negatives=NegativesConfig(bots=2.0)), "somewhere")
+    fold = without(family, whole).negatives
+    assert (fold.agent, fold.agent_checkpoint) == ((0.0, "") if family == "agent" else (0.25, "somewhere"))
+    assert set(fold.families) == set(FAMILY_NAMES) - {family}
+    assert with_agent(TINY, "") == TINY
+
+
 @pytest.mark.parametrize(
     ("word", "message"),
     [
@@ -121,7 +146,9 @@ def test_another_training_in_the_same_folder_is_refused(
         ("families=[pid,pid]", "`families` to name each entry once"),
         ("split=validation", "`split` in {test}.*the thresholds are fitted on the validation split"),
         ("split=holdout", "reserved for the promotion"),
-        ("trainable.negatives.held_out=[pid]", r"name them as families=\[...\]"),
+        ("trainable.negatives.held_out=[pid]", r"name it as families=\[...\]"),
+        ("trainable.negatives.agent=0", "name it as agent_checkpoint=FOLDER"),
+        ("trainable.negatives.agent_checkpoint=there", "name it as agent_checkpoint=FOLDER"),
         ("trainable.epochs=0", "trainable: expected `epochs >= 1`"),
     ],
 )

@@ -91,7 +91,7 @@ def test_its_movements_are_a_file_of_samples(
     monkeypatch.setattr(Agent, "act", steered)
     command = AgentEvaluationCommand(ckpt=str(folder), out_dir=str(tmp_path / "out"), eval_seeds=2, movements=True)
     assert write_report(command) == 0
-    made, left_out = reached_movements(load_agent(folder), load_splits(CONFIG.data)["test"], command.seed)
+    made, _, left_out = reached_movements(load_agent(folder), load_splits(CONFIG.data)["test"], command.seed)
     assert f"movements.parquet: {len(made)} movements, {left_out[NO_PLACE]} without a place" in capsys.readouterr().out
     found = read_movements(tmp_path / "out" / "movements.parquet")
     assert len(found.movements) == len(made) > 0

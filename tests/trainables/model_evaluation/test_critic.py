@@ -1,6 +1,7 @@
 """Re-evaluation of a critic: the validator's metrics under its seed, and without each user; the report."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,23 +14,25 @@ from trainables.core.config import ConfigError, build
 from trainables.critic.api import load_critic
 from trainables.critic.evaluation.config import CriticEvaluationCommand
 from trainables.critic.evaluation.goal_evaluation import SCORES, GoalEvaluation, SourceScores
+from trainables.critic.evaluation.metrics import CRITIC
 from trainables.critic.train import epochs
 from trainables.data.splits.loading import load_splits
 from trainables.model_evaluation.critic import metrics_by_user, source_results, validator_of
 from trainables.model_evaluation.critic_report import write_report
 from trainables.model_evaluation.reevaluate import evaluate
 from trainables.training.metric_names import VAL_GOAL_ACCURACY, VAL_GOAL_DISTANCE, VAL_GOAL_SHORTFALL
+from trainables.training.run_folder import RunFolder
 
 CONFIG = replace(TINY, epochs=1)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
-    """A checkpoint and the metrics of its training."""
-    folder = tmp_path_factory.mktemp("critic") / "checkpoint"
-    *_, last = epochs(CONFIG)
-    last.save(folder)
-    return folder, dict(last.metrics)
+    """A checkpoint in the folder of its run, and the metrics of its training."""
+    run = RunFolder(tmp_path_factory.mktemp("critic"), CRITIC.epoch_order)
+    *_, last = [run.record(epoch) for epoch in epochs(CONFIG)]
+    assert run.best is not None
+    return run.best, dict(last)
 
 
 def of_source(rows: int, seed: int) -> SourceScores:
@@ -101,6 +104,15 @@ def test_the_report_has_intervals_a_table_and_a_plot(
     assert "extrapolation" in printed
     assert f"{shortfall['value']:.3f} [" in printed
     assert (tmp_path / "values.png").stat().st_size > 10_000
+    assert (tmp_path / "learning.png").stat().st_size > 10_000
+
+
+def test_without_the_log_of_its_run_there_is_no_learning_curve(
+    trained: tuple[Path, dict[str, float]], tmp_path: Path
+) -> None:
+    shutil.copytree(trained[0], tmp_path / "moved")
+    assert write_report(CriticEvaluationCommand(str(tmp_path / "moved"), str(tmp_path / "out"), eval_seeds=1)) == 0
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"report.json", "values.png"}
 
 
 def test_the_holdout_split_is_refused() -> None:

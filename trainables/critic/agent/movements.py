@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from trainables.core.config import require
@@ -48,8 +48,21 @@ def agent_movements(agent: Agent, like: Canonical, seed: int) -> AgentMovements:
     return movements_of(agent.act, config, agent.config.coordinates, like, random)
 
 
-def reached_movements(agent: Agent, like: Canonical, seed: int) -> tuple[Movements, Mapping[str, int]]:
-    """Return those of an agent's movements that reached their target, and the number of others by reason.
+class ReachedMovements(NamedTuple):
+    """Movements that reached their target.
+
+    Attributes:
+        rows: Row of the recorded movement of each, rising.
+        left_out: Reason -> number of recorded movements without one.
+    """
+
+    movements: Movements
+    rows: Int[Tensor, "M"]
+    left_out: Mapping[str, int]
+
+
+def reached_movements(agent: Agent, like: Canonical, seed: int) -> ReachedMovements:
+    """Return those of an agent's movements that reached their target.
 
     Raises:
         ConfigError: The agent's layout has obstacles, or no movement has a place on its screen, or none is left.
@@ -57,10 +70,12 @@ def reached_movements(agent: Agent, like: Canonical, seed: int) -> tuple[Movemen
     fits = has_place(like, agent.config.environment)
     law = "`recorded movements with a place on the agent's screen >= 1`"
     require(bool(fits.any()), law, f"0 of {len(like)}", "take an agent of a larger screen")
-    made, reached = agent_movements(agent, like.take(fits.nonzero().squeeze(1)), seed)
+    tried = fits.nonzero().squeeze(1)
+    made, reached = agent_movements(agent, like.take(tried), seed)
     law = "`movements of the agent that reach their target >= 1`"
     require(bool(reached.any()), law, f"0 of {len(reached)}", "train it for longer")
-    return made.take(reached.nonzero().squeeze(1)), {NO_PLACE: int((~fits).sum()), MISSED: int((~reached).sum())}
+    left_out = {NO_PLACE: int((~fits).sum()), MISSED: int((~reached).sum())}
+    return ReachedMovements(made.take(reached.nonzero().squeeze(1)), tried[reached], left_out)
 
 
 def movements_of(

@@ -48,6 +48,6 @@ def _plot_map(axis: Axes, critic: Critic, movement: Canonical) -> None:
     axis.set_aspect("equal")
     axis.invert_yaxis()  # y of a screen points down
     axis.set_title(f"f towards the goal, {float(movement.distance_px):.0f} px")
-    axis.set_xlabel("x in px from the start")
+    axis.set(xlabel="x in px from the start", ylabel="y in px")
     axis.figure.colorbar(image, ax=axis, shrink=0.8)
     axis.legend(frameon=False, loc="upper left", labelcolor="white")

@@ -20,15 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trainables.core.atomic_files import staged_file
 from trainables.core.config import require
 from trainables.data.config import PART
 from trainables.data.readers.files import InputFile
+from trainables.data.readers.list_columns import ListColumn
 from trainables.data.readers.reader import Piece
 from trainables.data.readers.recording_set import Recording, RecordingError, RecordingSet
 from trainables.data.readers.table_columns import OWNER, SIGNAL, TARGET, WIDTH
@@ -182,16 +181,10 @@ def _recordings(path: Path, table: pa.Table) -> tuple[Recording, ...]:
     for name in (*SIGNAL, *NAMES):
         if table.column(name).null_count:
             raise RecordingError(f"{path}: expected a `{name}` in every row, but got nothing; {REMEDY}")
-    lists = (_lists(table.column(name)) for name in SIGNAL)
+    lists = (ListColumn.of(table.column(name)).rows() for name in SIGNAL)
     columns = (table.column(name).to_pylist() for name in (*NAMES, *TARGET, WIDTH))
     rows = []
     for t_ms, x, y, source, user, session, target_x, target_y, width_px in zip(*lists, *columns, strict=True):
         target = None if target_x is None or target_y is None else (target_x, target_y)
         rows.append(Recording(t_ms, x, y, source, user, session, target, width_px))
     return tuple(rows)
-
-
-def _lists(column: pa.ChunkedArray) -> list[npt.NDArray[np.float64]]:
-    """Return the values of a column row by row."""
-    values, lengths = pc.list_flatten(column).to_numpy(), pc.list_value_length(column).to_numpy()
-    return np.split(values, np.cumsum(lengths)[:-1]) if len(lengths) else []

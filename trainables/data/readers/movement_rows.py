@@ -33,6 +33,7 @@ from trainables.data.readers.cleaning import (
 )
 from trainables.data.readers.event_rows import NAMES, by_touch, require_non_decreasing
 from trainables.data.readers.files import InputFile
+from trainables.data.readers.list_columns import ListColumn
 from trainables.data.readers.reader import ReaderOptions
 from trainables.data.readers.recording_set import Recording, RecordingError, RecordingSet
 from trainables.data.readers.rows import error_at, numbered
@@ -212,15 +213,7 @@ def _signal(path: Path, table: pa.Table, first_row: int) -> tuple[FloatArray, Fl
         _require_equal_lengths(path, lists["t_ms"], found, column, first_row)
         _require_finite(path, found, rows, column)
     t_ms, x, y = (lists[column].values for column in SIGNAL)
-    return t_ms, x, y, np.concatenate([[0], np.cumsum(lengths)])
-
-
-@dataclass(frozen=True, eq=False)
-class _Lists:
-    """A column of lists: N lengths, and the values of all rows one after another."""
-
-    lengths: IntArray
-    values: FloatArray
+    return t_ms, x, y, lists["t_ms"].bounds
 
 
 def is_list(kind: pa.DataType) -> bool:
@@ -228,7 +221,7 @@ def is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
-def _lists(path: Path, table: pa.Table, column: str, first_row: int) -> _Lists:
+def _lists(path: Path, table: pa.Table, column: str, first_row: int) -> ListColumn:
     values = table.column(column)
     if not is_list(values.type):
         law = "expected `t_ms`, `x` and `y` to be all lists (a row per movement) or all numbers (a row per event)"
@@ -240,11 +233,10 @@ def _lists(path: Path, table: pa.Table, column: str, first_row: int) -> _Lists:
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
         law = f"expected `{column}` to hold lists of numbers"
         raise RecordingError(f"{path}: {law}, but got {values.type}; write numbers")
-    flat = pc.list_flatten(values).cast(pa.float64(), safe=False)  # nanoseconds since 1970 to 256 ns
-    return _Lists(pc.list_value_length(values).to_numpy().astype(np.int64), flat.to_numpy())
+    return ListColumn.of(values)
 
 
-def _require_equal_lengths(path: Path, times: _Lists, found: _Lists, column: str, first_row: int) -> None:
+def _require_equal_lengths(path: Path, times: ListColumn, found: ListColumn, column: str, first_row: int) -> None:
     differs = np.flatnonzero(times.lengths != found.lengths)
     if len(differs):
         first = int(differs[0])
@@ -252,7 +244,7 @@ def _require_equal_lengths(path: Path, times: _Lists, found: _Lists, column: str
         raise error_at(path, first + first_row, f"expected `{column}` to be as long as `t_ms`, but got {got}")
 
 
-def _require_finite(path: Path, found: _Lists, rows: IntArray, column: str) -> None:
+def _require_finite(path: Path, found: ListColumn, rows: IntArray, column: str) -> None:
     bad = np.flatnonzero(~np.isfinite(found.values))
     if len(bad):
         first = int(bad[0])

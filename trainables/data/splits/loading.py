@@ -26,13 +26,11 @@ from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.derived import STORED
 from trainables.data.splits.parts import PLACES, Kept, Part, written_groups
 from trainables.data.splits.statistics import Statistics, fit_statistics
-from trainables.data.splits.store import PreparedSet, Writer, content_hashes, key_of, prepared_set
+from trainables.data.splits.store import PreparedSet, States, Writer, content_hashes, key_of, prepared_set
 from trainables.training.manifest import code_sha256
 
 CODE = Path(__file__).resolve().parents[1]  # all of `trainables.data`
 PARTS, STATISTICS = "parts", "statistics"
-States = Mapping[Path, tuple[int, int]]
-"""Size and time of change of each file that is read."""
 NOT_IN_FOLDS = "of users of the holdout split, whom folds leave out"
 
 
@@ -46,7 +44,7 @@ def load_splits(config: DataConfig) -> DataSplits:
     """
     before = _states(config)
     try:
-        contents = content_hashes([*before])
+        contents = content_hashes(before)
     except OSError as error:
         law = f"{error.filename}: cannot be read: {error.strerror}"
         raise RecordingError(f"{law}; check that it is there and that you may read it") from error
@@ -95,7 +93,7 @@ def _prepare(config: DataConfig, before: States, writer: Writer) -> Mapping[str,
 
 def _states(config: DataConfig) -> States:
     states = {file: state_of(file) for file in data_files(config)}
-    return {file: (state.st_size, state.st_mtime_ns) for file, state in states.items()}
+    return {file: (state.st_size, state.st_mtime_ns, state.st_ino) for file, state in states.items()}
 
 
 def _require_same(before: States, after: States) -> None:

@@ -42,6 +42,8 @@ CHECKED_BYTES = 64 * 2**20  # arrays of a set up to this size are compared with 
 WAIT_S = 0.2  # between two looks at a lock that another process holds
 
 Array = npt.NDArray[Any]
+States = Mapping[Path, tuple[int, int, int]]
+"""Size, time of change and number of each file that is read."""
 LOGGER = logging.getLogger(__name__)
 
 
@@ -222,8 +224,8 @@ def key_of(config: Mapping[str, Any], contents: Sequence[str], code: str) -> str
     return digest({"config": dict(config), "contents": list(contents), "code": code, "version": VERSION})
 
 
-def content_hashes(files: Sequence[Path]) -> list[str]:
-    """Return the SHA-256 of each file, computed once for each size and time of change of it.
+def content_hashes(states: States) -> list[str]:
+    """Return the SHA-256 of each file, computed once for each state of it.
 
     Raises:
         OSError: One cannot be read.
@@ -231,9 +233,8 @@ def content_hashes(files: Sequence[Path]) -> list[str]:
     index = store_folder() / CONTENTS
     known, new = _index(index), dict[str, list[Any]]()
     found = []
-    for file in files:
-        state, name = file.stat(), str(file.absolute())
-        seen = [state.st_size, state.st_mtime_ns, state.st_ino]
+    for file, state in states.items():
+        name, seen = str(file.absolute()), [*state]
         if known.get(name, [])[:-1] != seen:
             known[name] = new[name] = [*seen, file_sha256(file)]
         found.append(str(known[name][-1]))

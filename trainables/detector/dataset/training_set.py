@@ -23,7 +23,8 @@ from trainables.data.splits.statistics import Statistics
 from trainables.detector.bots import BOTS
 from trainables.detector.config import SOURCES, DetectorConfig
 from trainables.detector.dataset.goal_consistency import GoalConsistency
-from trainables.detector.dataset.negatives import Negatives, mixture
+from trainables.detector.dataset.mixture import mixture
+from trainables.detector.dataset.negatives import Negatives
 from trainables.eval.features.kinematic import FEATURES, movement_features
 
 COLUMNS = (*FEATURES, *MEASURED_CONDITIONS)

@@ -69,6 +69,8 @@ class FoldsConfig:
     out_dir: str = "results/leave_one_out"  # folder to write
     # families of scripted bots that are left out, one at a time
     families: Annotated[tuple[Annotated[str, Choice(FAMILY_NAMES)], ...], Length(), Distinct()] = FAMILY_NAMES
+    # checkpoint folder of an agent that is one more family: all detectors but one are trained on it; empty: it is none
+    agent_checkpoint: str = ""
     split: DetectorSplit = "test"  # split of the recordings that the detectors are evaluated on
     bots: str = ""  # table of recordings of third-party bots: style, trajectory_id, t_ms, x, y
     seed: AnyInt = 7  # seed of the bots
@@ -76,3 +78,8 @@ class FoldsConfig:
 
     def __post_init__(self) -> None:
         check(self)
+
+    @property
+    def folds(self) -> tuple[str, ...]:
+        """All families that are left out, the agent last."""
+        return (*self.families, "agent") if self.agent_checkpoint else self.families

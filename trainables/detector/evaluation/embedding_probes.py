@@ -26,7 +26,7 @@ from trainables.data.config import CanonicalConfig
 from trainables.data.labels import HUMAN, embodiment_names, task_names
 from trainables.detector.api import Detector
 from trainables.detector.bots import FAMILIES
-from trainables.detector.dataset.negatives import ScriptedBots
+from trainables.detector.dataset.negative_sources import ScriptedBots
 from trainables.detector.evaluation.tables import Table, interval
 from trainables.eval.detection.linear_probe import ProbeResult, linear_probe
 from trainables.eval.intervals.config import BootstrapConfig

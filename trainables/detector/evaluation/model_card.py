@@ -10,6 +10,7 @@ from typing import Any
 
 from trainables.core.config import plain
 from trainables.data.training_users import UNKNOWN, users_lines
+from trainables.detector.dataset.agent_bots import AGENT
 from trainables.detector.evaluation.embedding_probes import EmbeddingProbes
 from trainables.detector.evaluation.leave_one_out_matrix import LeaveOneOut
 from trainables.detector.evaluation.per_source_thresholds import SourceThreshold
@@ -149,7 +150,7 @@ class DetectorCard:
             flagged = row.flagged[0]
             users = f"{flagged.n} movements of {flagged.users} users of {row.name} who were not in the training"
             lines.append(f"FPR on {users}: {percent_text(flagged)}.")
-        lines += [f"Bots of the family agent: model {self.agent[:16]}, never trained on."] if self.agent else []
+        lines += [self._agent()] if self.agent else []
         lines += [_source_threshold(row, rate) for row in self.evaluation.source_thresholds]
         lines += [_worst(self.evaluation.worst(training), training, rate) for training in (UNSEEN, RELATED, SEEN)]
         return lines
@@ -166,6 +167,12 @@ class DetectorCard:
         ]
         lines += [f"Negatives of {kind}: model {sha256[:16]}." for kind, sha256 in data.generators.items()]
         return lines + ([f"Goal consistency is an input: critic {data.critic[:16]}."] if data.critic else [])
+
+    def _agent(self) -> str:
+        """Return a sentence on the evaluated agent, and whether the detector was trained on it or on another one."""
+        trained = self.training_data.generators.get(AGENT)
+        known = "trained on" if trained == self.agent else "never trained on, unlike another agent's"
+        return f"Bots of the family {AGENT}: model {self.agent[:16]}, {known if trained else 'never trained on'}."
 
     def _leave_one_out(self) -> list[str]:
         if self.leave_one_out is None:

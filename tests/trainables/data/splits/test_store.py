@@ -355,12 +355,17 @@ def test_files_are_hashed_once_and_the_index_is_written_once(tmp_path: Path, mon
         file.write_text(text)
 
     monkeypatch.setattr(module, "write_atomically", write)
-    first = module.content_hashes(files)
-    assert (module.content_hashes(files), len(writes)) == (first, 1)
+    first = module.content_hashes(states(files))
+    assert (module.content_hashes(states(files)), len(writes)) == (first, 1)
     files[1].write_text("changed")
-    again = module.content_hashes(files)
+    again = module.content_hashes(states(files))
     assert (again[0], again[2], len(writes)) == (first[0], first[2], 2)
     assert again[1] != first[1]
+
+
+def states(files: list[Path]) -> dict[Path, tuple[int, int, int]]:
+    """Return size, time of change and number of each file."""
+    return {file: (file.stat().st_size, file.stat().st_mtime_ns, file.stat().st_ino) for file in files}
 
 
 def test_a_file_that_may_not_be_read_is_named(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+import torch
 
 from tests.trainables.detector.tiny import assert_same_movements, human
 from trainables.core.config import ConfigError, build
@@ -64,7 +65,7 @@ def test_unusable_movements_are_counted_by_reason(evaluation_set: EvaluationSet)
         "here": ExternalUsers(human(2), {"too long": 0}),
     }
     negatives = evaluation_set.held_out.bots
-    agent = AgentBots(negatives, "d" * 64, {"too long": 2, "too short": 0})
+    agent = AgentBots(negatives, torch.arange(len(negatives)), "d" * 64, {"too long": 2, "too short": 0})
     assert replace(evaluation_set, agent=agent).excluded == ("trained agent, excluded: 2 too long",)
     assert replace(evaluation_set, users=external).excluded == ("users of there, excluded: 3 too long, 1 still",)
 

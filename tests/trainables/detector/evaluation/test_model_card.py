@@ -42,6 +42,10 @@ def test_the_page_names_the_agent_that_was_evaluated(card: DetectorCard) -> None
     assert "family agent" not in card.markdown()
     with_agent = replace(card, agent="e" * 64)
     assert "- Bots of the family agent: model eeeeeeeeeeeeeeee, never trained on." in with_agent.markdown()
+    for trained, known in (("e" * 64, "trained on"), ("f" * 64, "never trained on, unlike another agent's")):
+        data = replace(card.training_data, generators={"agent": trained})
+        page = replace(with_agent, training_data=data).markdown()
+        assert f"- Bots of the family agent: model eeeeeeeeeeeeeeee, {known}." in page
     assert (card.to_json()["agent"], with_agent.to_json()["agent"]) == ("", "e" * 64)
 
 
