@@ -14,23 +14,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from docs.generate.movements import COLUMNS, DPI, PICTURE, ROWS, draw, shown, write
+from trainables.critic.agent.api import load_agent
 from trainables.critic.api import Critic, load_critic
 from trainables.critic.episodes import POSITION, STATE, episodes_of_split
 from trainables.critic.evaluation.plots import value_map
 from trainables.data.canonical import Canonical
 from trainables.detector.dataset.agent_bots import read_agent
 from trainables.eval.plot_style import FAKE
+from trainables.model_evaluation.agent_report import learning_curve
 from trainables.model_evaluation.critic_report import CURVE
-from trainables.model_evaluation.learning_curve import LearningCurve, draw_learning_curve
-from trainables.training.metric_names import TRAIN_ENVIRONMENT_STEPS, VAL_REACH_SUCCESS
+from trainables.model_evaluation.learning_curve import draw_learning_curve
 from trainables.training.run_folder import epochs_of
 
 IMAGES = PICTURE.parent
 MAPS, REACH = 3, 1.3  # half the side of a map is so many distances of the movement
 LEVELS, COLOURS = 24, 64
-AGENT_CURVE = LearningCurve(
-    (TRAIN_ENVIRONMENT_STEPS, "steps of the environment"), "targets reached", {"agent": VAL_REACH_SUCCESS}
-)
 
 
 def draw_maps(critic: Critic, movements: Canonical) -> Figure:
@@ -70,7 +68,8 @@ def draw_curves(critic: Path, agent: Path) -> Figure:
     figure = Figure(figsize=(9.0, 3.4), dpi=DPI, layout="constrained", facecolor="white")
     of_critic, of_agent = figure.subplots(1, 2)
     draw_learning_curve(of_critic, CURVE, epochs_of(critic))
-    draw_learning_curve(of_agent, AGENT_CURVE, epochs_of(agent))
+    log = epochs_of(agent)
+    draw_learning_curve(of_agent, learning_curve(load_agent(agent).config, log), log)
     return figure
 
 

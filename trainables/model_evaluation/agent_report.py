@@ -18,7 +18,6 @@ from trainables.critic.agent.api import load_agent
 from trainables.critic.agent.collect import Act
 from trainables.critic.agent.config import AgentConfig
 from trainables.critic.agent.evaluation.config import AgentEvaluationCommand
-from trainables.critic.agent.evaluation.learning_curve import plot_learning, run_of
 from trainables.critic.agent.evaluation.metrics import AGENT
 from trainables.critic.agent.evaluation.plots import plot_trajectories
 from trainables.critic.agent.evaluation.reach_evaluation import reach
@@ -32,16 +31,24 @@ from trainables.data.splits.loading import load_splits
 from trainables.detector.evaluation.tables import Table, show
 from trainables.eval.intervals.jackknife import JackknifeEstimate, interval, mean
 from trainables.model_evaluation.agent import metrics_by_block
+from trainables.model_evaluation.learning_curve import LEARNING_CURVE, LearningCurve, plot_learning_curve
 from trainables.model_evaluation.reevaluate import evaluate
 from trainables.training.checkpoint import load_record
-from trainables.training.metric_names import VAL_REACH_ERROR, VAL_REACH_SECONDS, VAL_REACH_SUCCESS
+from trainables.training.metric_names import (
+    TRAIN_ENVIRONMENT_STEPS,
+    TRAIN_STEPS,
+    VAL_REACH_ERROR,
+    VAL_REACH_SECONDS,
+    VAL_REACH_SUCCESS,
+)
+from trainables.training.run_folder import Line, epochs_of
 
 CONTROLLERS: dict[str, Callable[[Observation, MotorConfig], Tensor]] = {
     "bell-shaped": bell_shaped,
     "proportional": proportional,
 }
 SHOWN = {"success [95 %]": VAL_REACH_SUCCESS, "seconds [95 %]": VAL_REACH_SECONDS, "error px [95 %]": VAL_REACH_ERROR}
-MOVEMENTS, LEARNING = "movements.parquet", "learning.png"
+MOVEMENTS = "movements.parquet"
 Metrics = Mapping[str, JackknifeEstimate]
 
 
@@ -50,11 +57,11 @@ def write_report(config: AgentEvaluationCommand) -> int:
 
     Raises:
         CheckpointError: The checkpoint cannot be used, or was trained on other data than the present ones.
-        ConfigError: There are no movements to write, as `reached_movements` says.
+        ConfigError: The log of its run cannot be read, or there are no movements to write, as `reached_movements` says.
     """
     checkpoint, folder, console = Path(config.ckpt), Path(config.out_dir), Console()
     agent, seeds = load_agent(checkpoint), range(config.seed, config.seed + config.eval_seeds)
-    users = load_splits(agent.config.data)[config.split]
+    users, log = load_splits(agent.config.data)[config.split], epochs_of(checkpoint)
     made = reached_movements(agent, users, config.seed) if config.movements else None
     result = evaluate(checkpoint, config.split, seeds)
     rows = {"agent": result.metrics} | {
@@ -64,9 +71,8 @@ def write_report(config: AgentEvaluationCommand) -> int:
     numbers = {"metrics": {name: _intervals(metrics) for name, metrics in rows.items()}, "evaluation": result.to_json()}
     (folder / "report.json").write_text(json.dumps(numbers, indent=1, sort_keys=True) + "\n")
     plot_trajectories(agent, users, folder / "trajectories.png")
-    epochs = run_of(checkpoint)
-    if epochs:
-        plot_learning(epochs, agent.config.evaluation.episodes, validation_success(agent.config), folder / LEARNING)
+    if log:
+        plot_learning_curve(learning_curve(agent.config, log), log, folder / LEARNING_CURVE)
     show(console, [table_of(rows, agent.config, config.eval_seeds)])
     if made is not None:
         write_movements(made.movements, str(load_record(checkpoint)["weights_sha256"]), folder / MOVEMENTS)
@@ -74,6 +80,14 @@ def write_report(config: AgentEvaluationCommand) -> int:
         console.print(f"{MOVEMENTS}: {len(made.movements)} movements{left_out}", highlight=False, soft_wrap=True)
     console.print(f"report and plot: {folder.resolve()}", highlight=False, soft_wrap=True)
     return 0
+
+
+def learning_curve(config: AgentConfig, log: Sequence[Line]) -> LearningCurve:
+    """Return success against steps of the environment, or against updates where the run makes none."""
+    online = log[-1][TRAIN_ENVIRONMENT_STEPS] > 0
+    x = (TRAIN_ENVIRONMENT_STEPS, "steps of the environment") if online else (TRAIN_STEPS, "updates")
+    lines = {"agent, without exploration": VAL_REACH_SUCCESS}
+    return LearningCurve(x, "success", lines, config.evaluation.episodes, validation_success(config))
 
 
 def scripted(controller: str, motor: MotorConfig) -> Act:

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
@@ -16,7 +15,6 @@ from tests.trainables.critic.agent.tiny import TINY
 from trainables.core.config import ConfigError
 from trainables.critic.agent.api import Agent, load_agent
 from trainables.critic.agent.evaluation.config import AgentEvaluationCommand
-from trainables.critic.agent.evaluation.learning_curve import plot_learning, run_of
 from trainables.critic.agent.evaluation.reach_evaluation import reach
 from trainables.critic.agent.movements import NO_PLACE, reached_movements
 from trainables.critic.agent.train import epochs
@@ -26,12 +24,11 @@ from trainables.critic.environment.reaching import Observation
 from trainables.data.splits.loading import load_splits
 from trainables.eval.generation.movement_reader import read_movements
 from trainables.model_evaluation.agent import metrics_by_block
-from trainables.model_evaluation.agent_report import CONTROLLERS, controller_metrics, write_report
+from trainables.model_evaluation.agent_report import CONTROLLERS, controller_metrics, learning_curve, write_report
 from trainables.model_evaluation.reevaluate import evaluate
 from trainables.specs import TRAINABLES
-from trainables.training.checkpoint import load_checkpoint, load_record, save_checkpoint
+from trainables.training.checkpoint import load_record
 from trainables.training.metric_names import (
-    EPOCH,
     TRAIN_ENVIRONMENT_STEPS,
     TRAIN_STEPS,
     VAL_REACH_FAILURE,
@@ -143,28 +140,13 @@ def recorded(path: Path) -> Iterator[Path]:
         yield path / CHECKPOINTS / LAST
 
 
-def test_a_checkpoint_of_an_earlier_epoch_has_the_curve_up_to_it(tmp_path: Path) -> None:
-    *_, last = recorded(tmp_path)
-    earlier = last.parent / "earlier"
-    save_checkpoint(earlier, load_checkpoint(last)[0], {**load_checkpoint(last)[1], "epoch": 1})
-    assert [[line[EPOCH] for line in run_of(one)] for one in (earlier, last)] == [[0, 1], [0, 1, 2]]
-    save_checkpoint(tmp_path / "alone", *load_checkpoint(last))
-    assert run_of(tmp_path / "alone") == ()
-
-
 @pytest.mark.parametrize("steps", [0.0, 160.0])
-def test_success_is_drawn_against_steps_of_the_environment_or_updates(
-    steps: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn: list[Figure] = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, *args, **options: drawn.append(figure))
-    lines = [
+def test_success_is_drawn_against_steps_of_the_environment_or_updates(steps: float) -> None:
+    log = [
         {VAL_REACH_SUCCESS: 0.0, TRAIN_ENVIRONMENT_STEPS: 0.0},
         {VAL_REACH_SUCCESS: 0.5, TRAIN_ENVIRONMENT_STEPS: steps, TRAIN_STEPS: 30.0},
     ]
-    plot_learning(lines, 64, {"bell-shaped": 0.9}, tmp_path / "curve.png")
-    axis = drawn[0].axes[0]
-    curve, reference = axis.get_lines()
-    assert np.asarray(curve.get_xydata()).tolist() == [[0.0, 0.0], [steps or 30.0, 0.5]]
-    assert np.asarray(reference.get_xydata())[:, 1].tolist() == [0.9, 0.9]
-    assert axis.get_xlabel() == ("steps of the environment" if steps else "updates")
+    curve = learning_curve(CONFIG, log)
+    assert [*curve.points(log).values()] == [[(0.0, 0.0), (steps or 30.0, 0.5)]]
+    assert curve.x[1] == ("steps of the environment" if steps else "updates")
+    assert (curve.episodes, set(curve.references)) == (CONFIG.evaluation.episodes, set(CONTROLLERS))

@@ -1,10 +1,15 @@
 """Learning curves: metrics of a run's log against its steps."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
-from trainables.model_evaluation.learning_curve import LearningCurve, plot_learning_curve
+from trainables.eval.detection.calibration import wilson
+from trainables.model_evaluation.learning_curve import LearningCurve, draw_learning_curve, plot_learning_curve
 
 CURVE = LearningCurve(("train/steps", "steps"), "accuracy", {"model": "val/model", "chance": "val/chance"})
 LOG = [
@@ -26,3 +31,15 @@ def test_the_picture_has_every_line(tmp_path: Path) -> None:
     with Image.open(tmp_path / "learning.png") as picture:
         assert min(picture.size) > 400
         assert len({colour for _, colour in picture.convert("RGB").getcolors(1 << 20) or ()}) > 10
+
+
+def test_shares_have_intervals_and_references_lines_of_their_own() -> None:
+    axis = Figure().subplots()
+    draw_learning_curve(axis, replace(CURVE, episodes=64, references={"rule": 0.9}), LOG)
+    model, chance, rule = axis.get_lines()
+    assert [line.get_label() for line in (model, chance, rule)] == ["model", "chance", "rule"]
+    assert [float(y) for y in np.asarray(rule.get_ydata())] == [0.9, 0.9]
+    bands = [np.asarray(band.get_paths()[0].vertices)[:, 1] for band in axis.collections]
+    low, high = wilson(0.5, 64)
+    assert (low, high) == pytest.approx((bands[0][np.isclose(bands[0], low)][0], bands[0].max()))
+    assert len(bands) == 2
