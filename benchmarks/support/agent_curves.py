@@ -52,18 +52,19 @@ def picture(curves: list[Curve], rows: list[Reference]) -> Figure:
             if row.layout == layout and row.name in CONTROLLERS:
                 axis.axhline(row.success, color="0.6", linestyle=":" if row.name == "proportional" else "--")
         axis.set(title=layout.replace("_", " "), xlabel="steps of the environment", ylabel="success", ylim=(0.0, 1.02))
-        axis.legend(frameon=False)
+        axis.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
     return figure
 
 
 def draw_curves(axis: Axes, curves: list[Curve]) -> None:
     """Draw each run, seeds in one colour; those without steps of the environment as the level that they end at."""
     kinds = list(dict.fromkeys((one.run.name, one.run.depth) for one in curves))
-    deep = len({depth for _, depth in kinds}) > 1
+    names, depths = ({kind[at] for kind in kinds} for at in range(2))
     for one in curves:
         run = one.run
         colour = f"C{kinds.index((run.name, run.depth))}"
-        label = run.name.replace("_", " ") + (f", depth {run.depth}" if deep else "")
+        parts = [run.name.replace("_", " ")] if len(names) > 1 or len(depths) == 1 else []
+        label = ", ".join([*parts, f"depth {run.depth}"] if len(depths) > 1 else parts)
         shown = label if run.seed == seeds_of(curves, run)[0] else None
         steps = [point.environment_steps for point in one.points]
         if steps[-1] == 0:

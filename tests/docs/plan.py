@@ -173,6 +173,20 @@ BEFORE_THE_SERVICE = (
         "python -m benchmarks.reach_agent --epochs 8 --seeds 0 1 --output agent.json --picture agent.png",
         "--epochs 1 --steps 2 --episodes 16 --agents contrastive",
     ),
+    Run(
+        "python -m benchmarks.reach_agent --agents contrastive --depths 4 8 16 32 --equal-compute --epochs 8 "
+        "--seeds 0 1 --output free.json",
+        "--epochs 1 --steps 30 --episodes 16 --depths 4 8 --seeds 0",
+    ),
+    Run(
+        "python -m benchmarks.reach_agent --layouts u_maze --agents contrastive --depths 4 8 16 32 --equal-compute "
+        "--epochs 12 --steps 600 --lr 1e-3 --gamma 0.98 --output u_maze.json",
+        "--epochs 1 --steps 30 --episodes 16 --depths 4 8",
+    ),
+    Run(
+        "python -m benchmarks.reach_agent --agents --earlier free.json u_maze.json --picture agent_depths.png",
+        "--episodes 16",
+    ),
     Run("python -m benchmarks.critic --output critic.json", "--depths 4 --width 32 --repeats 1"),
     Run(
         "python -m benchmarks.goal_consistency --out results/goal_consistency",
