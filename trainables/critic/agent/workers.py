@@ -21,7 +21,7 @@ from trainables.core.seeding import generator
 from trainables.critic.agent.config import AgentConfig
 from trainables.critic.agent.modes import environment_steps
 from trainables.critic.buffer import ADDED, ARRAYS, Buffer
-from trainables.training.worker import Worker
+from trainables.training.worker import Worker, require_equal_shares
 
 PARTS = (*ARRAYS, "counters")  # of a buffer
 NUMBERS = 2**40  # of the episodes of a worker
@@ -29,12 +29,10 @@ NUMBERS = 2**40  # of the episodes of a worker
 
 def require_shares(config: AgentConfig, worker: Worker) -> None:
     """Raise ConfigError unless the workers divide the rows of a batch, and the copies where there are episodes."""
-    divided = {"batch_size": config.batch_size}
-    if environment_steps(config, config.epochs):
-        divided["collection.copies"] = config.collection.copies
-    for name, value in divided.items():
-        got = f"workers={worker.world_size}, {name}={value}"
-        require(value % worker.world_size == 0, f"`workers` to divide `{name}`", got)
+    require_equal_shares(worker, config.batch_size)
+    copies = config.collection.copies if environment_steps(config, config.epochs) else worker.world_size
+    got = f"workers={worker.world_size}, collection.copies={copies}"
+    require(copies % worker.world_size == 0, "`workers` to divide `collection.copies`", got)
 
 
 def own_stream(seed: int, worker: Worker, *names: str | int) -> torch.Generator:
