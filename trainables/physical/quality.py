@@ -19,6 +19,10 @@ from torch import Tensor
 from trainables.physical.trajectories import Trajectories
 
 POSITION_PX2, STEP_PX2 = 1 / 6, 1 / 3  # variance of rounding
+FITTED_SPEED_DB, FITTED_PATH_DB = (
+    10.0,
+    15.0,
+)  # a tenth of the energy of the speed is left, a thirtieth of that of the path
 LEAST_DB, BOUNDED_DB = -20.0, 100.0  # an error of ten times the signal; one of nothing
 
 
@@ -35,6 +39,11 @@ class Quality:
     speed: Float[Tensor, "N"]
     path_bound: Float[Tensor, "N"]
     speed_bound: Float[Tensor, "N"]
+
+    @property
+    def fitted(self) -> Bool[Tensor, "N"]:
+        """Which movements count as fitted."""
+        return (self.speed >= FITTED_SPEED_DB) & (self.path >= FITTED_PATH_DB)
 
 
 def quality(path: Float[Tensor, "N T 2"], trajectories: Trajectories, *, held_out: bool = False) -> Quality:

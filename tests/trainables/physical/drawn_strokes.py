@@ -12,20 +12,22 @@ from trainables.physical.stroke_form import StrokeForm
 from trainables.physical.submovements import free_of as submovement
 from trainables.physical.trajectories import Trajectories
 
-SHAPES = {
-    "sigma_lognormal": lambda length, at, turn: lognormal(torch.tensor([length, at, -1.6, 0.25, -turn, turn])),
-    "minimum_jerk": lambda length, at, turn: submovement(torch.tensor([length, at + 0.05, 0.35, turn])),
-}
+
+def made(name: str, length_px: float, at_s: float, turn: float) -> Tensor:
+    """Return the free parameters of one stroke."""
+    if name == "sigma_lognormal":
+        return lognormal(torch.tensor([length_px, at_s, -1.6, 0.25, -turn, turn], dtype=torch.float64))
+    return submovement(torch.tensor([length_px, at_s + 0.05, 0.35, turn], dtype=torch.float64))
 
 
 def two_strokes(name: str, count: int = 3) -> tuple[StrokeForm, StrokeSets]:
     """Return movements of a long stroke and a short one that begins 0.25 s later."""
-    made = SHAPES[name]
-    rows = [
-        torch.stack([made(300.0 + 40 * row, 0.02, 0.1 * row), made(90.0, 0.27 + 0.02 * row, -0.5)])
-        for row in range(count)
-    ]
-    free = torch.stack(rows).double()
+    free = torch.stack(
+        [
+            torch.stack([made(name, 300.0 + 40 * row, 0.02, 0.1 * row), made(name, 90.0, 0.27 + 0.02 * row, -0.5)])
+            for row in range(count)
+        ]
+    )
     return FORMS[name], StrokeSets(free, torch.ones(free.shape[:2], dtype=torch.bool))
 
 

@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from trainables.augmentation import training_set as augment
+from trainables.augmentation.config import AugmentationConfig
+from trainables.augmentation.training_set import TrainingSet, generate, training_set
 from trainables.core.config import ConfigError, build
 from trainables.core.seeding import generator
 from trainables.data.augment import AUGMENTATIONS
@@ -23,9 +26,6 @@ from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits
 from trainables.eval.features.kinematic import movement_features
 from trainables.eval.metrics import classifier_two_sample_test
-from trainables.generation import training_set as augment
-from trainables.generation.config import AugmentationConfig
-from trainables.generation.training_set import TrainingSet, generate, training_set
 from trainables.physical.minimum_jerk import GENERATORS
 
 FORM = CanonicalConfig()

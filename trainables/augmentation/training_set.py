@@ -7,6 +7,7 @@ from functools import cached_property
 
 import torch
 
+from trainables.augmentation.config import AugmentationConfig
 from trainables.core.config import ConfigError
 from trainables.core.seeding import generator
 from trainables.data.augment import augment
@@ -16,7 +17,6 @@ from trainables.data.config import PART, CanonicalConfig, VariationsConfig
 from trainables.data.dataset import SequenceDataset
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.statistics import Statistics
-from trainables.generation.config import AugmentationConfig
 from trainables.physical.minimum_jerk import GENERATORS
 
 SOURCE_UNKNOWN = 0.1  # share of the rows, so that a network learns what movements of no named source are like
