@@ -15,7 +15,7 @@ SPACE = Space(
     baselines=(
         {
             "fit.form": "sigma_lognormal",
-            "population.bandwidth": 0.25,
+            "population.bandwidth": 0.35,
             "population.spread": 0.25,
             "population.candidates": 8,
         },

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from platform.study.samplers import SAMPLERS as STUDY_SAMPLERS
+from trainables.augmentation.generators import GENERATORS
 from trainables.contrastive.negatives import SOURCES
 from trainables.contrastive.ranking import NORMALISATIONS, RANKING_LOSSES
 from trainables.critic.agent.learners import LEARNERS
@@ -25,7 +26,6 @@ from trainables.diffusion.samplers import SAMPLERS, SPACINGS
 from trainables.eval.generation.report import METRICS
 from trainables.eval.metrics import PROBES
 from trainables.physical.forms import FORMS as STROKE_FORMS
-from trainables.physical.minimum_jerk import GENERATORS
 
 CHOICES: dict[str, Iterable[str]] = {
     "platform.study.config.SAMPLER_NAMES": STUDY_SAMPLERS,

@@ -21,7 +21,9 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from trainables.core.renamed import refusal
 
-INPUT_PATHS = ("path", "gan_checkpoint", "diffusion_checkpoint", "critic_checkpoint", "served_folder")
+INPUT_PATHS = (
+    *("path", "gan_checkpoint", "diffusion_checkpoint", "physical_checkpoint", "critic_checkpoint", "served_folder"),
+)
 """Keys of a trainable that name a file or a folder to read."""
 C = TypeVar("C")
 

@@ -76,9 +76,7 @@ class PhysicalGenerator:
             ConfigError: something was chosen.
         """
         chosen = ", ".join(f"{name}={value}" for name, value in vars(changes).items() if value is not None)
-        require(
-            not chosen, "no sampler for a physical model, whose samples are drawn in one go", chosen, "leave it out"
-        )
+        require(not chosen, "no sampler for a physical model, which draws samples directly", chosen, "leave it out")
 
     @property
     def batch_invariant(self) -> bool:
@@ -112,7 +110,7 @@ def load_physical(checkpoint: Path, device: torch.device | str = "cpu") -> Physi
     """The population of a physical checkpoint, ready to sample; it samples on the CPU, whatever the device.
 
     Raises:
-        CheckpointError: not a whole checkpoint of a physical model, of an unknown form of strokes, or its tensors do not
+        CheckpointError: not a whole checkpoint of a physical model, of another form of strokes, or its tensors do not
             fit its own configuration.
     """
     tensors, record = load_checkpoint_of(KIND, checkpoint)

@@ -19,18 +19,22 @@ class FitConfig:
     # training movements that are fitted, drawn by chance from more; their strokes are what a checkpoint holds
     movements: Annotated[int, Range(ge=2)] = 4096
 
+    def __post_init__(self) -> None:
+        check(self)
+
 
 @dataclass(frozen=True)
 class PopulationConfig:
     """Distribution of the strokes under a condition."""
 
     # width of the kernel over conditions, in standard deviations; wider: more movements to draw from, less alike
-    bandwidth: PositiveFloat = 0.25
+    bandwidth: PositiveFloat = 0.35
     # perturbation of the strokes, in root mean square steps of their movement; 0 repeats the training movements
     spread: NonNegativeFloat = 0.25
-    candidates: PositiveInt = (
-        8  # movements that are drawn for a sample, of which the one nearest to the condition is taken
-    )
+    candidates: PositiveInt = 8  # draws for a sample, of which the one nearest to the condition is taken
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True)

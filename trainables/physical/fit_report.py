@@ -1,4 +1,4 @@
-"""Report of a fit: how near strokes come to movements, against what whole pixels allow, on fitted and held-out ticks."""
+"""Report of a fit: how near strokes come to movements, and to what pixels allow, on fitted and held-out ticks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class FitReport:
     held_out: Quality
 
     def to_json(self) -> dict[str, Any]:
-        """Return the figures: quantiles over movements in dB, shares above 15 and 25 dB, strokes, and who is not fitted."""
+        """Return the figures: quantiles over movements in dB, shares above 15 and 25 dB, strokes, and how many fail."""
         count = self.strokes.count
         return {
             "movements": len(count),
@@ -119,8 +119,6 @@ def variance_shares(
     within = (residual - of_user @ means).square().sum(dim=0)
     between = residual.square().sum(dim=0) - within
     chance = (len(place) - 1) * within / max(len(values) - len(place), 1)
-    shares = {
-        "condition": 1.0 - residual.square().sum(dim=0) / total,
-        "user": (between - chance).clamp(min=0.0) / total,
-    }
+    explained = 1.0 - residual.square().sum(dim=0) / total
+    shares = {"condition": explained, "user": (between - chance).clamp(min=0.0) / total}
     return {name: {of: float(share[number]) for of, share in shares.items()} for number, name in enumerate(names_of)}

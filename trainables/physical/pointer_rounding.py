@@ -1,12 +1,10 @@
-"""Rounding of a path to whole pixels with play, as a pointer shows it: a coordinate rests until the hand is clearly off.
+"""Rounding of a path to whole pixels with play: a coordinate rests until the path is clearly off it.
 
 A coordinate moves to the nearest pixel once the path is more than `play` pixels from where it rests. With a play of one
 half that is plain rounding. Recorded pointers move along one axis of the screen at a time more often than a smooth path
 that is rounded: devices report no motion below a count, and filters hold the smaller coordinate back. The play of a set
 of movements is the one at which rounded fits have the share of such steps that the movements have.
 """
-
-from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -48,9 +46,5 @@ def fitted_play(paths: Float[Tensor, "N T 2"], recorded: Float[Tensor, "N T 2"],
         valid: The steps that each movement has.
     """
     wanted = axis_share(recorded.diff(dim=1) * valid[..., None])
-    share: Callable[[float], Tensor] = lambda play: axis_share(rounded(paths, play).diff(dim=1) * valid[..., None])
-    return _nearest(((play, float(share(play))) for play in PLAYS), float(wanted))
-
-
-def _nearest(shares: Iterable[tuple[float, float]], wanted: float) -> float:
-    return min(shares, key=lambda one: abs(one[1] - wanted))[0]
+    shares = {play: axis_share(rounded(paths, play).diff(dim=1) * valid[..., None]) for play in PLAYS}
+    return min(shares, key=lambda play: float((shares[play] - wanted).abs()))

@@ -19,10 +19,7 @@ from torch import Tensor
 from trainables.physical.trajectories import Trajectories
 
 POSITION_PX2, STEP_PX2 = 1 / 6, 1 / 3  # variance of rounding
-FITTED_SPEED_DB, FITTED_PATH_DB = (
-    10.0,
-    15.0,
-)  # a tenth of the energy of the speed is left, a thirtieth of that of the path
+FITTED_SPEED_DB, FITTED_PATH_DB = 10.0, 15.0  # of a movement that counts as fitted
 LEAST_DB, BOUNDED_DB = -20.0, 100.0  # an error of ten times the signal; one of nothing
 
 

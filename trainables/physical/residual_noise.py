@@ -18,7 +18,7 @@ SLOW_PX = 2.0  # a tick; below, whole pixels hide what noise there is
 
 
 def noise_shares(path: Float[Tensor, "N T 2"], trajectories: Trajectories) -> Float[Tensor, "N 2"]:
-    """Return the standard deviation of the noise over the speed, along the velocity of the fitted path and across it."""
+    """Return the standard deviation of the noise over the speed, along the fitted velocity and across it."""
     step = path.diff(dim=1)
     error = trajectories.position_px.diff(dim=1) - step
     speed = step.norm(dim=-1)

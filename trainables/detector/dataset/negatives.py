@@ -32,11 +32,16 @@ from trainables.detector.config import NegativesConfig
 from trainables.detector.dataset.served_negatives import read_served
 from trainables.diffusion.api import Generator, load_generator
 from trainables.gan.api import GanGenerator, load_gan
+from trainables.physical.api import PhysicalGenerator, load_physical
 from trainables.training.checkpoint import CheckpointError, load_record
 
 ROUNDS = 8  # attempts of a source to replace unusable movements
 POOLS = 32  # in memory: of two generators, each human movement being a condition at most `alpha` + 1 times
-LOADERS: dict[str, Callable[..., Generator | GanGenerator]] = {"gan": load_gan, "diffusion": load_generator}
+LOADERS: dict[str, Callable[..., Generator | GanGenerator | PhysicalGenerator]] = {
+    "gan": load_gan,
+    "diffusion": load_generator,
+    "physical": load_physical,
+}
 """Kind of a generator -> loader of its checkpoints."""
 
 
@@ -261,6 +266,7 @@ def sources_of(config: NegativesConfig, canonical: CanonicalConfig) -> dict[str,
         "bots": every_pass(ScriptedBots(config.families, canonical)),
         "gan": partial(generated, "gan", Path(config.gan_checkpoint), canonical),
         "diffusion": partial(generated, "diffusion", Path(config.diffusion_checkpoint), canonical),
+        "physical": partial(generated, "physical", Path(config.physical_checkpoint), canonical),
         "served": every_pass(partial(served, Path(config.served_folder), canonical)),
     }
     return {name: source for name, source in sources.items() if config.shares[name] > 0}
