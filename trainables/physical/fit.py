@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import torch
 
+from trainables.core.config import require
+from trainables.data.config import MINIMUM_STEPS
 from trainables.physical.extraction import StrokeSets, extract
 from trainables.physical.least_squares import DAMPING, Optimised, optimise
 from trainables.physical.stroke_form import StrokeForm
@@ -13,7 +15,14 @@ BATCH = 128  # movements of like length that are optimised together: their deriv
 
 
 def extracted(trajectories: Trajectories, form: StrokeForm) -> Optimised:
-    """Return the initial values of all movements."""
+    """Return the initial values of all movements.
+
+    Raises:
+        ConfigError: A movement is too short.
+    """
+    short = (trajectories.length < MINIMUM_STEPS).nonzero().squeeze(1).tolist()
+    law, remedy = f"`steps >= {MINIMUM_STEPS}` of every movement", "leave such movements out"
+    require(not short, law, ", ".join(f"{int(trajectories.length[row])} in row {row}" for row in short[:3]), remedy)
     strokes, count = extract(trajectories, form), len(trajectories)
     damping = torch.full((count,), DAMPING, dtype=torch.float64)
     return Optimised(strokes, damping, torch.full((count,), torch.inf, dtype=torch.float64))

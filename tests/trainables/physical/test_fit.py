@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tests.trainables.physical.drawn_strokes import moved, of_path, two_strokes
+from trainables.core.config import ConfigError
 from trainables.data.canonical import Movements, encode
 from trainables.data.config import CanonicalConfig
 from trainables.physical.extraction import StrokeSets, extract
@@ -84,6 +85,15 @@ def test_a_movement_has_at_most_one_stroke_per_100_ms_and_at_least_one(name: str
         assert bool(((count >= 1) & (count <= most)).all())
     still = of_path(torch.zeros(1, 49, 2))
     assert extract(still, form).count.tolist() == [1]
+
+
+def test_movements_that_are_too_short_are_refused_in_one_line() -> None:
+    form, known = two_strokes("sigma_lognormal")
+    short = moved(form, known, 7)
+    with pytest.raises(
+        ConfigError, match=r"^expected `steps >= 8` of every movement, but got 7 in row 0, .*; leave such"
+    ):
+        extracted(short, form)
 
 
 def test_held_out_ticks_do_not_change_a_fit() -> None:
