@@ -32,6 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from trainables.augmentation.training_set import training_set
 from trainables.core.seeding import generator
 from trainables.data.augment import augment
 from trainables.data.canonical import decode
@@ -41,7 +42,6 @@ from trainables.data.splits.store import ENVIRONMENT
 from trainables.diffusion.config import DiffusionConfig, ModelConfig
 from trainables.diffusion.loop import epochs
 from trainables.eval.generation.validator import Validator
-from trainables.generation.training_set import training_set
 from trainables.training import metric_names as names
 
 ROWS = 10_000  # of a row group of the file

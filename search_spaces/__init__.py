@@ -6,6 +6,7 @@ from search_spaces.detector import SPACE as DETECTOR
 from search_spaces.diffusion import SPACE as DIFFUSION
 from search_spaces.diffusion_ranking_loss import SPACE as DIFFUSION_RANKING_LOSS
 from search_spaces.gan import SPACE as GAN
+from search_spaces.physical import SPACE as PHYSICAL
 from search_spaces.space import Condition, Space
 
 __all__ = ["SPACES", "Condition", "Space"]
@@ -13,6 +14,7 @@ __all__ = ["SPACES", "Condition", "Space"]
 SPACES: dict[str, Space] = {
     "diffusion": DIFFUSION,
     "gan": GAN,
+    "physical": PHYSICAL,
     "diffusion_ranking_loss": DIFFUSION_RANKING_LOSS,
     "detector": DETECTOR,
     "critic": CRITIC,

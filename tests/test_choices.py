@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from platform.study.samplers import SAMPLERS as STUDY_SAMPLERS
+from trainables.augmentation.generators import GENERATORS
 from trainables.contrastive.negatives import SOURCES
 from trainables.contrastive.ranking import NORMALISATIONS, RANKING_LOSSES
 from trainables.critic.agent.learners import LEARNERS
@@ -24,7 +25,7 @@ from trainables.diffusion.sample_files import FORMATS
 from trainables.diffusion.samplers import SAMPLERS, SPACINGS
 from trainables.eval.generation.report import METRICS
 from trainables.eval.metrics import PROBES
-from trainables.physical.minimum_jerk import GENERATORS
+from trainables.physical.forms import FORMS as STROKE_FORMS
 
 CHOICES: dict[str, Iterable[str]] = {
     "platform.study.config.SAMPLER_NAMES": STUDY_SAMPLERS,
@@ -48,7 +49,8 @@ CHOICES: dict[str, Iterable[str]] = {
     "trainables.diffusion.sampling_config.SPACING_NAMES": SPACINGS,
     "trainables.eval.generation.config.METRIC_NAMES": METRICS,
     "trainables.eval.generation.config.PROBE_NAMES": PROBES,
-    "trainables.generation.config.GENERATOR_NAMES": GENERATORS,
+    "trainables.augmentation.config.GENERATOR_NAMES": GENERATORS,
+    "trainables.physical.config.FORM_NAMES": STROKE_FORMS,
 }
 """Where the names of a choice stand -> what is chosen."""
 ROOT = Path(__file__).resolve().parents[1]

@@ -5,9 +5,10 @@ from trainables.critic.spec import SPEC as CRITIC
 from trainables.detector.spec import SPEC as DETECTOR
 from trainables.diffusion.spec import SPEC as DIFFUSION
 from trainables.gan.spec import SPEC as GAN
+from trainables.physical.spec import SPEC as PHYSICAL
 from trainables.training.trainable import TrainableSpec
 
-SPECS = (DIFFUSION, GAN, DETECTOR, CRITIC, AGENT)
+SPECS = (DIFFUSION, GAN, PHYSICAL, DETECTOR, CRITIC, AGENT)
 TRAINABLES: dict[str, TrainableSpec] = {spec.name: spec for spec in SPECS}
 
 

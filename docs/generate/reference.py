@@ -29,6 +29,7 @@ PUBLIC = {
         "trainables.diffusion.api.generate_diffusion_samples",
         "trainables.diffusion.api.load_generator",
         "trainables.gan.api.load_gan",
+        "trainables.physical.api.load_physical",
     ),
     "Agents": ("trainables.critic.agent.api.load_agent", "trainables.critic.agent.api.Agent"),
     "Critics": ("trainables.critic.api.load_critic", "trainables.critic.api.Critic"),

@@ -23,6 +23,9 @@ from trainables.gan.config import GanConfig, GanModelConfig
 from trainables.gan.state import initial_state, save_state
 from trainables.model_registry.publisher import lock_registry
 from trainables.model_registry.registry import Registry
+from trainables.physical import state as physical_state
+from trainables.physical.config import FitConfig, PhysicalConfig
+from trainables.physical.train import next_state
 from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import load_checkpoint, save_checkpoint
 from trainables.training.worker import ALONE
@@ -37,6 +40,7 @@ DIFFUSION = DiffusionConfig(
     evaluation=EvaluationConfig(movements=40, folds=2, probes=("features",)),
 )
 GAN = GanConfig(model=GanModelConfig(widths=(8, 12), latent_dim=4, noise_channels=2, embedding_dim=16))
+PHYSICAL = PhysicalConfig(fit=FitConfig(movements=80, iterations=3))
 DETECTOR = DetectorConfig(model=DetectorModelConfig(width=4, features_width=4, fused_width=8, embedding_dim=4))
 DECISION = {
     "reason": "the first champion",
@@ -64,6 +68,16 @@ def gan(folder: Path) -> Path:
     """Write a checkpoint of an untrained GAN."""
     splits = load_splits(GAN.data)
     save_state(initial_state(GAN, splits.statistics, ALONE), GAN, splits, folder)
+    return folder
+
+
+def physical(folder: Path, config: PhysicalConfig = PHYSICAL) -> Path:
+    """Write a checkpoint of strokes that were fitted to a few movements."""
+    splits = load_splits(config.data)
+    fitted = physical_state.FittedMovements.of(splits["train"], config)
+    state = next_state(physical_state.State.initial(fitted), fitted, config.fit.iterations)
+    components = physical_state.population_components(state, fitted)
+    physical_state.save_state(state, components, config, splits, folder)
     return folder
 
 

@@ -25,6 +25,7 @@ INPUT_PATHS = (
     "path",
     "gan_checkpoint",
     "diffusion_checkpoint",
+    "physical_checkpoint",
     "critic_checkpoint",
     "agent_checkpoint",
     "served_folder",

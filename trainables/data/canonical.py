@@ -198,6 +198,18 @@ def encode(movements: Movements, config: CanonicalConfig) -> Canonical:
     return empty.with_steps_px(_turned(sequence, -angle))
 
 
+def canonical_within(movements: Movements, frame: Canonical, config: CanonicalConfig) -> Canonical:
+    """Canonical form of movements in the distances and directions of `frame`; `decode` gives them back, to the pixel.
+
+    `encode` takes the net displacement of the whole pixels themselves, which is that of `frame` to half a pixel alone.
+    """
+    sequence, mask = REPRESENTATIONS[config.representation].encode(
+        movements.steps_px, movements.length, frame.mask.shape[1]
+    )
+    within = replace(frame, deltas=sequence, mask=mask)
+    return within.with_steps_px(_turned(sequence, -frame.angle))
+
+
 def decode(canonical: Canonical, config: CanonicalConfig) -> Movements:
     """Back to the screen: to the requested distance, direction and duration, each 60 Hz step in whole pixels."""
     length = (canonical.duration_s * RATE_HZ).round().long()

@@ -32,7 +32,7 @@ FAMILY_NAMES = (
     "noise",
     "replay",
 )  # of scripted bots
-SOURCES = ("bots", "gan", "diffusion", "served", "agent")
+SOURCES = ("bots", "gan", "diffusion", "physical", "served", "agent")
 Width = Annotated[int, Range(ge=2)]
 
 
@@ -40,7 +40,8 @@ Width = Annotated[int, Range(ge=2)]
 class NegativesConfig:
     """Sources of negatives and their number: balanced by count (`alpha`) or by weight (`weight`), never both.
 
-    `bots`, `gan`, `diffusion`, `served` and `agent` are shares of the generated part, relative to each other.
+    `bots`, `gan`, `diffusion`, `physical`, `served` and `agent` are shares of the generated part, relative to each
+    other.
     """
 
     # generated over real movements, each of them counting as one; null: `weight` is given
@@ -52,10 +53,12 @@ class NegativesConfig:
     bots: NonNegativeFloat = 1.0  # share of the scripted bots
     gan: NonNegativeFloat = 0.0  # share of samples of `gan_checkpoint`
     diffusion: NonNegativeFloat = 0.0  # share of samples of `diffusion_checkpoint`
+    physical: NonNegativeFloat = 0.0  # share of samples of `physical_checkpoint`
     served: NonNegativeFloat = 0.0  # share of the movements in `served_folder`
     agent: NonNegativeFloat = 0.0  # share of the movements of `agent_checkpoint`
     gan_checkpoint: str = ""  # checkpoint folder of a GAN
     diffusion_checkpoint: str = ""  # checkpoint folder of a diffusion
+    physical_checkpoint: str = ""  # checkpoint folder of a physical model
     served_folder: str = ""  # folder of movements from the service, written by `platform.negatives`
     agent_checkpoint: str = ""  # checkpoint folder of an agent
 

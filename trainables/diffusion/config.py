@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from trainables.augmentation.config import AugmentationConfig
 from trainables.core.bounds import (
     AnyInt,
     Betas,
@@ -24,7 +25,6 @@ from trainables.diffusion.noise.config import NoiseConfig
 from trainables.diffusion.ranking_config import ContrastiveConfig
 from trainables.diffusion.sampling_config import SamplingConfig
 from trainables.eval.generation.config import EvaluationConfig
-from trainables.generation.config import AugmentationConfig
 from trainables.training import metric_names as names
 
 STOPPING_METRICS = (names.VAL_LOSS, names.VAL_AUC_EXCESS, names.VAL_MMD)

@@ -2,6 +2,7 @@
 
 import torch
 
+from trainables.augmentation.training_set import first_part
 from trainables.core.seeding import generator
 from trainables.data.dataset import SequenceDataset, batches
 from trainables.data.splits.loading import load_splits
@@ -12,7 +13,6 @@ from trainables.diffusion.loop import optimise
 from trainables.diffusion.objective import Objective, sample_randomness
 from trainables.diffusion.ranking_term import condition_queue, draw_negatives
 from trainables.diffusion.state import initial_state
-from trainables.generation.training_set import first_part
 from trainables.training.timing import PROBE_S, seconds
 from trainables.training.trainable import Cost
 from trainables.training.worker import Worker

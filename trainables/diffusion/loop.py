@@ -21,6 +21,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from trainables.augmentation.training_set import TrainingSet, training_set
 from trainables.core.config import require
 from trainables.core.seeding import derive, generator
 from trainables.data.dataset import Batch, SequenceDataset, batches, shared
@@ -44,7 +45,6 @@ from trainables.diffusion.state import State, initial_state, restore_state, save
 from trainables.eval.generation.training_plots import training_plots
 from trainables.eval.generation.validator import Validator
 from trainables.generation.conditions import conditions_of
-from trainables.generation.training_set import TrainingSet, training_set
 from trainables.nn.lr_schedule import learning_rate, set_learning_rate
 from trainables.training import metric_names as names
 from trainables.training.trainable import Epoch, TrainingDivergedError

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from trainables.augmentation.config import AugmentationConfig
 from trainables.core.bounds import (
     AnyInt,
     Betas,
@@ -18,7 +19,6 @@ from trainables.core.bounds import (
 )
 from trainables.data.config import DataConfig
 from trainables.eval.generation.config import EvaluationConfig
-from trainables.generation.config import AugmentationConfig
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from itertools import cycle
 
+from trainables.augmentation.training_set import first_part
 from trainables.core.seeding import generator
 from trainables.data.dataset import SequenceDataset, batches
 from trainables.data.splits.loading import load_splits
@@ -11,7 +12,6 @@ from trainables.gan.state import count_parameters, initial_state
 from trainables.gan.train import train_step
 from trainables.generation.blocks import CHUNK
 from trainables.generation.conditions import conditions_of
-from trainables.generation.training_set import first_part
 from trainables.training.timing import PROBE_S, seconds
 from trainables.training.trainable import Cost
 from trainables.training.worker import Worker

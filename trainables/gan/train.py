@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from trainables.augmentation.training_set import TrainingSet, training_set
 from trainables.core.seeding import generator
 from trainables.data.dataset import Batch, batches, shared
 from trainables.data.splits.data_splits import DataSplits
@@ -30,7 +31,6 @@ from trainables.gan.dequantise import dequantised
 from trainables.gan.objective import StepRandomness, critic_loss, generator_loss, sample_randomness
 from trainables.gan.state import NetworkAndOptimizer, State, count_parameters, initial_state, restore_state, save_state
 from trainables.generation.conditions import conditions_of
-from trainables.generation.training_set import TrainingSet, training_set
 from trainables.nn.lr_schedule import set_learning_rate
 from trainables.training import metric_names as names
 from trainables.training.trainable import Epoch, TrainingDivergedError

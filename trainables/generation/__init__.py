@@ -1,1 +1,1 @@
-"""Shared by all generators: conditions, training sets with generated movements, blocks of rows and keyed noise."""
+"""Shared by all generators: conditions, chord alignment, blocks of rows and keyed noise."""

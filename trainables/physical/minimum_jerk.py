@@ -113,6 +113,3 @@ def correlated_noise(
     for step in range(1, white.shape[1]):
         noise[:, step] = keep * noise[:, step - 1] + (1.0 - keep**2) ** 0.5 * white[:, step]
     return noise
-
-
-GENERATORS = {"minimum_jerk": MinimumJerk()}

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from trainables.augmentation.config import AugmentationConfig
 from trainables.core.config import ConfigError, build, plain
 from trainables.core.seeding import generator
 from trainables.data.config import MEASURED_CONDITIONS, DataConfig
@@ -28,7 +29,6 @@ from trainables.diffusion.state import State as DiffusionState
 from trainables.diffusion.state import initial_state
 from trainables.eval.generation.config import HEADLINE_PROBES, EvaluationConfig
 from trainables.eval.generation.validator import Validator
-from trainables.generation.config import AugmentationConfig
 from trainables.nn.lr_schedule import learning_rate
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint

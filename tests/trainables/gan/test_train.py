@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from trainables.augmentation.config import AugmentationConfig
 from trainables.core.config import ConfigError, build, plain
 from trainables.data.config import CONDITION_WIDTH
 from trainables.data.dataset import Batch, Sequences
@@ -24,7 +25,6 @@ from trainables.gan.cost import measure
 from trainables.gan.objective import StepRandomness, critic_loss, generator_loss, sample_randomness
 from trainables.gan.state import NetworkAndOptimizer, State, initial_state
 from trainables.gan.train import epochs, learning_rates, shard, train_critic, train_generator, train_step
-from trainables.generation.config import AugmentationConfig
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from trainables.training.trainable import Epoch, TrainingDivergedError

@@ -12,10 +12,9 @@ from tests.trainables.physical.requested import REQUESTED, requested, seeded
 from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical, Movements, encode, usable
 from trainables.data.config import CanonicalConfig
-from trainables.physical.minimum_jerk import GENERATORS, MinimumJerk, correlated_noise, minimum_jerk
+from trainables.physical.minimum_jerk import MinimumJerk, correlated_noise, minimum_jerk
 
 QUIET = MinimumJerk(submovements=1, endpoint_noise=0.0, motor_noise=0.0, tremor_px_s=0.0)
-generators = pytest.mark.parametrize("name", list(GENERATORS))
 
 
 def derivatives(tau: Tensor, order: int) -> Tensor:
@@ -61,18 +60,16 @@ def test_no_profile_between_the_same_ends_has_less_jerk() -> None:
 # requested conditions
 
 
-@generators
 @pytest.mark.parametrize("seed", range(3))
-def test_movements_end_at_the_requested_point(name: str, seed: int) -> None:
+def test_movements_end_at_the_requested_point(seed: int) -> None:
     """Each coordinate is rounded once, to within half a pixel."""
-    net = GENERATORS[name](REQUESTED, seeded(seed)).steps_px.sum(dim=1)
+    net = MinimumJerk()(REQUESTED, seeded(seed)).steps_px.sum(dim=1)
     expected = torch.polar(REQUESTED.distance_px, REQUESTED.angle)
     assert bool(((net - torch.view_as_real(expected)).abs() <= 0.5 + 1e-9).all())
 
 
-@generators
-def test_movements_have_the_requested_duration_and_keep_their_group(name: str) -> None:
-    movements = GENERATORS[name](REQUESTED, seeded())
+def test_movements_have_the_requested_duration_and_keep_their_group() -> None:
+    movements = MinimumJerk()(REQUESTED, seeded())
     assert len(movements) == len(REQUESTED)
     assert movements.length.tolist() == [8, 20, 64, 33, 33]
     assert (movements.group, movements.source) == (REQUESTED.group, REQUESTED.source)
@@ -80,26 +77,23 @@ def test_movements_have_the_requested_duration_and_keep_their_group(name: str) -
         assert not bool(steps[length:].any())
 
 
-@generators
-def test_steps_are_whole_pixels(name: str) -> None:
-    steps = GENERATORS[name](REQUESTED, seeded()).steps_px
+def test_steps_are_whole_pixels() -> None:
+    steps = MinimumJerk()(REQUESTED, seeded()).steps_px
     assert bool(torch.isfinite(steps).all())
     assert torch.equal(steps, steps.round())
 
 
-@generators
-def test_the_generator_decides(name: str) -> None:
+def test_the_generator_decides() -> None:
     torch.manual_seed(3)
     state = torch.get_rng_state()
-    one, same, other = (GENERATORS[name](REQUESTED, seeded(seed)).steps_px for seed in (0, 0, 1))
+    one, same, other = (MinimumJerk()(REQUESTED, seeded(seed)).steps_px for seed in (0, 0, 1))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@generators
-def test_no_movements_of_the_real_conditions_are_lost(name: str, real: Canonical) -> None:
-    movements = GENERATORS[name](real, seeded())
+def test_no_movements_of_the_real_conditions_are_lost(real: Canonical) -> None:
+    movements = MinimumJerk()(real, seeded())
     rows, dropped = usable(movements, CanonicalConfig())
     assert len(rows) == len(real)
     assert not any(dropped.values())
@@ -160,8 +154,7 @@ def test_axes_and_rows_of_the_noise_are_independent() -> None:
 # likeness
 
 
-@generators
-def test_paths_are_about_as_straight_as_peoples(name: str, real: Canonical) -> None:
+def test_paths_are_about_as_straight_as_peoples(real: Canonical) -> None:
     """Median and 5 % quantile of the path efficiency over 1,166 movements; human ones have 0.94 and 0.53.
 
     A loose similarity, fixed by the seed: neither straight lines nor a random walk of twenty times the tremor have it.
@@ -173,7 +166,7 @@ def test_paths_are_about_as_straight_as_peoples(name: str, real: Canonical) -> N
         low, median = found.quantile(0.05), found.median()
         return bool(abs(median - human.median()) < 0.04 and human.quantile(0.01) < low < human.quantile(0.45))
 
-    assert alike(GENERATORS[name](real, seeded()))
+    assert alike(MinimumJerk()(real, seeded()))
     assert not alike(QUIET(real, seeded()))
     assert not alike(MinimumJerk(tremor_px_s=240.0)(real, seeded()))
 

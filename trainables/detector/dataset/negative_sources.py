@@ -28,10 +28,15 @@ from trainables.detector.dataset.negatives import Negatives, ShortageError, in_o
 from trainables.detector.dataset.served_negatives import read_served
 from trainables.diffusion.api import Generator, load_generator
 from trainables.gan.api import GanGenerator, load_gan
+from trainables.physical.api import PhysicalGenerator, load_physical
 from trainables.training.checkpoint import CheckpointError, load_record
 
-POOLS = 32  # in memory: of three models, each human movement being a condition at most `alpha` + 1 times
-LOADERS: dict[str, Callable[..., Generator | GanGenerator]] = {"gan": load_gan, "diffusion": load_generator}
+POOLS = 32  # in memory: of four models, each human movement being a condition at most `alpha` + 1 times
+LOADERS: dict[str, Callable[..., Generator | GanGenerator | PhysicalGenerator]] = {
+    "gan": load_gan,
+    "diffusion": load_generator,
+    "physical": load_physical,
+}
 """Kind of a generator -> loader of its checkpoints."""
 Sampler = Callable[[Path, CanonicalConfig, Canonical, int], Negatives]
 """(checkpoint, form, humans, number of the pool) -> one movement per human movement, the same in every process."""
@@ -148,6 +153,7 @@ def sources_of(config: NegativesConfig, canonical: CanonicalConfig) -> dict[str,
         "bots": every_pass(ScriptedBots(config.families, canonical)),
         "gan": partial(generated, "gan", Path(config.gan_checkpoint), canonical),
         "diffusion": partial(generated, "diffusion", Path(config.diffusion_checkpoint), canonical),
+        "physical": partial(generated, "physical", Path(config.physical_checkpoint), canonical),
         "served": every_pass(partial(served, Path(config.served_folder), canonical)),
         AGENT: partial(generated, AGENT, Path(config.agent_checkpoint), canonical),
     }

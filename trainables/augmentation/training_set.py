@@ -7,6 +7,8 @@ from functools import cached_property
 
 import torch
 
+from trainables.augmentation.config import AugmentationConfig
+from trainables.augmentation.generators import GENERATORS
 from trainables.core.config import ConfigError
 from trainables.core.seeding import generator
 from trainables.data.augment import augment
@@ -16,8 +18,6 @@ from trainables.data.config import PART, CanonicalConfig, VariationsConfig
 from trainables.data.dataset import SequenceDataset
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.statistics import Statistics
-from trainables.generation.config import AugmentationConfig
-from trainables.physical.minimum_jerk import GENERATORS
 
 SOURCE_UNKNOWN = 0.1  # share of the rows, so that a network learns what movements of no named source are like
 
@@ -101,24 +101,26 @@ def training_set(splits: DataSplits, canonical: CanonicalConfig, config: Augment
     At alpha 0 nothing is drawn and the set is the training split itself.
     """
     real = splits["train"]
-    generated = generate(real, canonical, config, seed)
+    generated = generate(splits, canonical, config, seed)
     first = SequenceDataset(real.take(torch.arange(1)), splits.statistics)[0]
     balance = validate_augmentation_balance(len(real), len(generated), config.alpha, first)
     return TrainingSet(balance, real, generated, splits.statistics, canonical, config.variations)
 
 
-def generate(real: Canonical, canonical: CanonicalConfig, config: AugmentationConfig, seed: int) -> Canonical:
-    """Exactly `generated_count(len(real), alpha)` movements under conditions drawn from the real ones.
+def generate(splits: DataSplits, canonical: CanonicalConfig, config: AugmentationConfig, seed: int) -> Canonical:
+    """Exactly `generated_count(training movements, alpha)` movements under conditions drawn from the real ones.
 
     Raises:
         ConfigError: a generated movement cannot be brought into canonical form; none is replaced or left out silently.
+        CheckpointError: the generator's checkpoint cannot be used.
     """
+    real = splits["train"]
     count = generated_count(len(real), config.alpha)
     random = generator(seed, "augmentation")
     like = real.take(torch.randint(len(real), (count,), generator=random)) if count else real.take(torch.arange(0))
     if not count:
         return like
-    movements = GENERATORS[config.generator](like, random)
+    movements = GENERATORS[config.generator](config, canonical, splits.sha256)(like, random)
     rows, dropped = usable(movements, canonical)
     if len(rows) != count:
         reasons = ", ".join(f"{reason}: {n}" for reason, n in dropped.items() if n)

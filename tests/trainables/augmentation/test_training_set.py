@@ -3,14 +3,21 @@ real movements, and none the generated ones.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from tests.serve import published
+from trainables.augmentation import training_set as augment
+from trainables.augmentation.config import AugmentationConfig
+from trainables.augmentation.generators import GENERATORS
+from trainables.augmentation.training_set import TrainingSet, generate, training_set
 from trainables.core.config import ConfigError, build
 from trainables.core.seeding import generator
 from trainables.data.augment import AUGMENTATIONS
@@ -23,10 +30,7 @@ from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits
 from trainables.eval.features.kinematic import movement_features
 from trainables.eval.metrics import classifier_two_sample_test
-from trainables.generation import training_set as augment
-from trainables.generation.config import AugmentationConfig
-from trainables.generation.training_set import TrainingSet, generate, training_set
-from trainables.physical.minimum_jerk import GENERATORS
+from trainables.training.checkpoint import CheckpointError
 
 FORM = CanonicalConfig()
 names = pytest.mark.parametrize("name", list(GENERATORS))
@@ -40,6 +44,24 @@ def splits() -> DataSplits:
     return load_splits(DataConfig())
 
 
+Configured = Callable[..., AugmentationConfig]
+
+
+@pytest.fixture(scope="module")
+def configured(tmp_path_factory: pytest.TempPathFactory) -> Configured:
+    """A function that names a fitted checkpoint where the generator takes one."""
+
+    @cache
+    def fitted(form: CanonicalConfig) -> str:
+        config = replace(published.PHYSICAL, data=DataConfig(canonical=form))
+        return str(published.physical(tmp_path_factory.mktemp("physical") / "checkpoint", config))
+
+    def made(alpha: float, name: str, form: CanonicalConfig = FORM, **more: VariationsConfig) -> AugmentationConfig:
+        return AugmentationConfig(alpha, name, fitted(form) if name == "physical" else "", **more)
+
+    return made
+
+
 def tensors(dataset: SequenceDataset) -> Iterator[Tensor]:
     yield from (dataset.sequences.z, dataset.sequences.mask, dataset.condition)
 
@@ -50,38 +72,43 @@ def assert_equal(found: Tensor, expected: Tensor) -> None:
 
 
 @names
-def test_alpha_zero_is_the_real_part_bit_for_bit(splits: DataSplits, name: str) -> None:
+def test_alpha_zero_is_the_real_part_bit_for_bit(splits: DataSplits, name: str, configured: Configured) -> None:
     torch.manual_seed(0)
     state = torch.get_rng_state()
     for seed in (0, 1):
-        found = training_set(splits, FORM, AugmentationConfig(0.0, name), seed).dataset
+        found = training_set(splits, FORM, configured(0.0, name), seed).dataset
         expected = SequenceDataset(splits["train"], splits.statistics)
         assert all(map(torch.equal, tensors(found), tensors(expected)))
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@names
-@pytest.mark.parametrize("alpha", [0.001, 0.29, 1.0, 1.5])
-def test_exactly_the_configured_number_is_generated(splits: DataSplits, name: str, alpha: float) -> None:
-    real, found = splits["train"], training_set(splits, FORM, AugmentationConfig(alpha, name), 0)
+@pytest.mark.parametrize(
+    ("name", "alpha"), [*(("minimum_jerk", alpha) for alpha in (0.001, 0.29, 1.0, 1.5)), ("physical", 0.05)]
+)
+def test_exactly_the_configured_number_is_generated(
+    splits: DataSplits, name: str, alpha: float, configured: Configured
+) -> None:
+    real, found = splits["train"], training_set(splits, FORM, configured(alpha, name), 0)
     count = generated_count(len(real), alpha)
     assert len(found.dataset) == len(real) + count
     assert f"{len(real)} real + {count} generated" in found.balance
 
 
 @names
-def test_the_real_movements_are_first_and_unchanged(splits: DataSplits, name: str) -> None:
+def test_the_real_movements_are_first_and_unchanged(splits: DataSplits, name: str, configured: Configured) -> None:
     real = SequenceDataset(splits["train"], splits.statistics)
-    found = training_set(splits, FORM, AugmentationConfig(0.3, name), 0).dataset
+    found = training_set(splits, FORM, configured(0.1, name), 0).dataset
     for ours, theirs in zip(tensors(found), tensors(real), strict=True):
         assert torch.equal(ours[: len(real)], theirs)
         assert bool(torch.isfinite(ours).all())
 
 
 @names
-def test_generated_movements_have_the_conditions_of_real_ones(splits: DataSplits, name: str) -> None:
+def test_generated_movements_have_the_conditions_of_real_ones(
+    splits: DataSplits, name: str, configured: Configured
+) -> None:
     """Duration, distance, direction and owner belong to one real movement each, and movements are not repeated."""
-    real, made = splits["train"], generate(splits["train"], FORM, AugmentationConfig(0.2, name), 0)
+    real, made = splits["train"], generate(splits, FORM, configured(0.2, name), 0)
 
     def known(part: Canonical) -> list[tuple[object, ...]]:
         columns = [part.duration_s, part.distance_px, part.angle]
@@ -96,9 +123,9 @@ def test_generated_movements_have_the_conditions_of_real_ones(splits: DataSplits
 
 
 @names
-def test_generated_movements_depend_on_the_seed_only(splits: DataSplits, name: str) -> None:
-    config = AugmentationConfig(0.05, name)
-    one, same, other = (generate(splits["train"], FORM, config, seed) for seed in (0, 0, 1))
+def test_generated_movements_depend_on_the_seed_only(splits: DataSplits, name: str, configured: Configured) -> None:
+    config = configured(0.05, name)
+    one, same, other = (generate(splits, FORM, config, seed) for seed in (0, 0, 1))
     for k in TENSORS:
         assert_equal(getattr(one, k), getattr(same, k))
     assert not torch.equal(one.distance_px, other.distance_px)
@@ -106,14 +133,14 @@ def test_generated_movements_depend_on_the_seed_only(splits: DataSplits, name: s
 
 @forms
 @names
-def test_target_widths_stay_with_their_movements(splits: DataSplits, representation: str, name: str) -> None:
+def test_target_widths_stay_with_their_movements(representation: str, name: str, configured: Configured) -> None:
     """Real ones, varied, in their order; generated ones with the direction of the movement that they match."""
     form = CanonicalConfig(representation, 64)
     known = load_splits(DataConfig(canonical=form))
     real = known["train"].take(torch.arange(80))
     real = replace(real, target_width_px=torch.tensor([math.nan, 12.0, 30.0, 47.0] * 20, dtype=torch.float64))
     wide_splits = replace(known, splits={**known.splits, "train": real})
-    training = training_set(wide_splits, form, AugmentationConfig(0.5, name, ALL), 0)
+    training = training_set(wide_splits, form, configured(0.5, name, form, variations=ALL), 0)
     found, _ = training.varied(seeded())
     assert_equal(found.target_width_px, real.target_width_px)
     assert_equal(training.movements.target_width_px, real.target_width_px)
@@ -128,7 +155,7 @@ def test_target_widths_stay_with_their_movements(splits: DataSplits, representat
 def test_all_representations_can_be_augmented(representation: str) -> None:
     form = CanonicalConfig(representation, 64)
     splits = load_splits(DataConfig(canonical=form))
-    made = generate(splits["train"], form, AugmentationConfig(0.05), 0)
+    made = generate(splits, form, AugmentationConfig(0.05), 0)
     net = made.deltas[..., :2].sum(dim=1)
     torch.testing.assert_close(net, torch.tensor([1.0, 0.0]).double().expand_as(net), rtol=0.0, atol=1e-9)
 
@@ -141,13 +168,36 @@ def test_a_generator_whose_movements_cannot_be_used_is_refused(
     whole = GENERATORS["minimum_jerk"]
 
     def lame(like: Canonical, random: torch.Generator) -> Movements:
-        movements = whole(like, random)
+        movements = whole(AugmentationConfig(), FORM, splits.sha256)(like, random)
         movements.steps_px[[0, 3]] = 0.0
         return movements
 
-    monkeypatch.setitem(GENERATORS, "minimum_jerk", lame)
+    monkeypatch.setitem(GENERATORS, "minimum_jerk", lambda *_: lame)
     with pytest.raises(ConfigError, match=r"`generated == 15`, but minimum_jerk gave 13 usable \(net .* 8 px: 2\)"):
-        generate(splits["train"], FORM, AugmentationConfig(0.01), 0)
+        generate(splits, FORM, AugmentationConfig(0.01), 0)
+
+
+def test_a_physical_model_of_other_data_or_another_form_is_refused(
+    splits: DataSplits, configured: Configured, gan: Path
+) -> None:
+    config = configured(0.01, "physical")
+    with pytest.raises(CheckpointError, match=r"trained on other data .* than the present ones"):
+        generate(replace(splits, sha256="0" * 64), FORM, config, 0)
+    with pytest.raises(ConfigError, match="canonical form of the physical model to be that of the data"):
+        generate(splits, CanonicalConfig(sequence_length=65), config, 0)
+    with pytest.raises(CheckpointError, match="kind `physical`, but got gan"):
+        generate(splits, FORM, replace(config, physical_checkpoint=str(gan)), 0)
+
+
+@pytest.mark.parametrize("given", [{"generator": "physical"}, {"physical_checkpoint": "folder"}])
+def test_a_checkpoint_belongs_to_the_physical_generator(given: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="`physical_checkpoint` with `generator=physical`, and with no other"):
+        build(AugmentationConfig, given)
+
+
+@pytest.fixture(scope="module")
+def gan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return published.gan(tmp_path_factory.mktemp("gan") / "checkpoint")
 
 
 @pytest.mark.parametrize("off", [-1, 1])

@@ -1,0 +1,127 @@
+"""Samples from a fitted physical model: conditions in, canonical movements out.
+
+The counterpart of `trainables.gan.api` and `trainables.diffusion.api`: the same conditions, frames and standardisation.
+A row is computed by itself, so that none of its bits depends on what is computed with it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from trainables.core.config import build, require
+from trainables.core.seeding import generator
+from trainables.data.canonical import Canonical, Movements, canonical_within, with_deltas
+from trainables.data.config import CanonicalConfig
+from trainables.data.splits.statistics import Statistics
+from trainables.generation.blocks import WINDOW
+from trainables.generation.conditions import Conditions, form_at, matching_conditions, restored
+from trainables.physical.config import FitConfig, PopulationConfig
+from trainables.physical.forms import FORMS
+from trainables.physical.population import Components, Population
+from trainables.physical.state import KIND, components_of
+from trainables.training.checkpoint import CheckpointError, load_checkpoint_of, weights_that_fit
+
+
+@dataclass(frozen=True, eq=False)
+class PhysicalGenerator:
+    """A population with everything that turns its samples into canonical movements."""
+
+    population: Population
+    statistics: Statistics
+    canonical: CanonicalConfig
+    training_conditions: Conditions
+
+    @property
+    def model(self) -> nn.Module:
+        """The components of the population."""
+        return self.population.components
+
+    def sample_matching(self, real: Canonical, *, seed: int) -> Canonical:
+        """One sample per movement of `real`, under its condition; groups are kept."""
+        frame = with_deltas(real, torch.zeros_like(real.deltas))
+        z = torch.cat([*self.stream(matching_conditions(real, self.training_conditions), frame, seed=seed)])
+        return with_deltas(frame, self.statistics.denormalise(z, frame))
+
+    def draw_conditions(self, count: int, seed: int, longest: int | None = None) -> Conditions:
+        """Conditions of training movements (of at most `longest` steps), drawn with replacement."""
+        return self.training_conditions.draw(count, seed, longest)
+
+    def stream(
+        self, conditions: Conditions, frame: Canonical, *, seed: int, first: int = 0
+    ) -> Iterator[Float[Tensor, "M T C"]]:
+        """Standardised samples, `WINDOW` rows at a time, zero under the mask.
+
+        Row i is sample number first + i and depends on (seed, first + i, condition i) alone.
+        """
+        for rows in torch.arange(len(conditions)).split(WINDOW):
+            keys = [(seed, number) for number in (rows + first).tolist()]
+            yield self.rows(conditions.take(rows), frame.take(rows), keys)
+
+    def canonical_at(self, sequence_length: int) -> CanonicalConfig:
+        """The canonical form at another length T.
+
+        Raises:
+            ConfigError: a longer one than the trained one, or a shorter one in a form without padding.
+        """
+        return form_at(self.canonical, sequence_length)
+
+    def sampling_with(self, changes: object) -> None:
+        """There is nothing to choose.
+
+        Raises:
+            ConfigError: something was chosen.
+        """
+        chosen = ", ".join(f"{name}={value}" for name, value in vars(changes).items() if value is not None)
+        require(not chosen, "no sampler for a physical model, which draws samples directly", chosen, "leave it out")
+
+    @property
+    def batch_invariant(self) -> bool:
+        """Whether no bit of a row depends on what is computed together with it: always."""
+        return True
+
+    def rows(
+        self,
+        conditions: Conditions,
+        frame: Canonical,
+        keys: Sequence[tuple[int, int]],
+        sampling: object | None = None,
+    ) -> Float[Tensor, "N T C"]:
+        """Standardised samples, zero under the mask; row i depends on its key (seed, number) and condition alone.
+
+        `sampling` is None: see `sampling_with`.
+        """
+        assert sampling is None
+        source = conditions.source_in(self.training_conditions.sources)
+        z = torch.zeros(*frame.mask.shape, len(self.statistics.mean))
+        for row, (seed, number) in enumerate(keys):
+            asked = Conditions(conditions.raw[row : row + 1], conditions.angle[row : row + 1], source[row : row + 1])
+            steps = self.population.sample(asked, generator(seed, "physical", number))
+            own = frame.take(torch.tensor([row]))
+            movement = Movements(steps[None], torch.tensor([len(steps)]), own.group)
+            z[row] = self.statistics.normalise(canonical_within(movement, own, self.canonical)).squeeze(0)
+        return z
+
+
+def load_physical(checkpoint: Path, device: torch.device | str = "cpu") -> PhysicalGenerator:
+    """The population of a physical checkpoint, ready to sample; it samples on the CPU, whatever the device.
+
+    Raises:
+        CheckpointError: not a whole checkpoint of a physical model, of another form of strokes, or its tensors do not
+            fit its own configuration.
+    """
+    tensors, record = load_checkpoint_of(KIND, checkpoint)
+    with weights_that_fit(checkpoint):
+        fit, config = build(FitConfig, record["config"]["fit"]), build(PopulationConfig, record["config"]["population"])
+        statistics, known = restored(tensors, record.get("sources", ()))
+        components: Components = components_of(tensors)
+        form = FORMS[fit.form]
+        if components.free.shape[2] != len(form.free):
+            law = f"strokes of {len(form.free)} parameters ({fit.form})"
+            raise CheckpointError(f"{checkpoint}: expected {law}, but got {components.free.shape[2]}; fit it again")
+        canonical = build(CanonicalConfig, record["config"]["data"]["canonical"])
+        population = Population.of(form, config, components)
+    return PhysicalGenerator(population, statistics, canonical, known)
