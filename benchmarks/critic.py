@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -30,6 +31,8 @@ from trainables.training.worker import ALONE
 ROWS, LENGTH = 3_000_000, 50
 SAMPLED = 50  # batches of one timing of the buffer
 PLAIN = Scale(torch.zeros(STATE), torch.ones(STATE), torch.zeros(ACTION), torch.ones(ACTION))
+SIMILARITIES: dict[str, dict[str, Any]] = {"l2": {}, "mixture": {"similarity": "mixture", "embedding_dim": 16}}
+"""Name -> what the shape of a critic has of it: l2 and the default of critics."""
 
 
 def cpu_seconds(action: Callable[[], object]) -> float:
@@ -70,10 +73,10 @@ def sgemm(batch: int, width: int, count: int) -> Callable[[], None]:
     return products
 
 
-def of_depth(drawn: Transitions, depth: int, width: int, repeats: int) -> dict[str, float]:
-    """Return seconds and rate of a step of one depth, and the SGEMM rate measured in turns with it."""
-    batch = len(drawn.state)
-    config = CriticConfig(model=CriticModelConfig(depth=depth, width=width))
+def of_depth(drawn: Transitions, model: CriticModelConfig, repeats: int) -> dict[str, float]:
+    """Return seconds and rate of a step of one shape, and the SGEMM rate measured in turns with it."""
+    batch, depth, width = len(drawn.state), model.depth, model.width
+    config = CriticConfig(model=model)
     state, products = initial_state(config, PLAIN, ALONE), sgemm(batch, width, 2 * depth)
     steps, pure = [], []
     for _ in range(repeats + 1):
@@ -92,9 +95,10 @@ def of_depth(drawn: Transitions, depth: int, width: int, repeats: int) -> dict[s
 
 
 def main() -> None:
-    """Measure, print a line per depth, and write JSON."""
+    """Measure, print, and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--depths", type=int, nargs="+", default=[4, 8, 16, 32, 64, 128])
+    parser.add_argument("--similarities", nargs="+", default=[*SIMILARITIES], choices=SIMILARITIES)
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=9)
@@ -105,14 +109,23 @@ def main() -> None:
         sampled = sampling_rate(buffer, given.batch, given.repeats)
         print(f"sampled transitions: {sampled / 1e6:.2f} M/s, batches of {given.batch} from {ROWS:,} rows")
         drawn = buffer.sample(given.batch, 0.99, torch.Generator().manual_seed(1))
-        rows = [of_depth(drawn, depth, given.width, given.repeats) for depth in given.depths]
-    for row in rows:
-        print(
-            f"depth {row['depth']:>4}: {row['step_ms']:8.1f} ms, {row['gflops']:5.1f} GFLOP/s, "
-            f"{100 * row['share']:3.0f} % of SGEMM's {row['sgemm_gflops']:.1f}"
-        )
+        rows = {name: by_depth(drawn, name, given) for name in given.similarities}
     if given.output:
-        given.output.write_text(json.dumps({"transitions_per_s": sampled, "depths": rows}, indent=1) + "\n")
+        given.output.write_text(json.dumps({"transitions_per_s": sampled, "steps": rows}, indent=1) + "\n")
+
+
+def by_depth(drawn: Transitions, similarity: str, given: argparse.Namespace) -> list[dict[str, float]]:
+    """Measure the steps of one similarity, and print a line per depth."""
+    rows = []
+    for depth in given.depths:
+        model = CriticModelConfig(depth=depth, width=given.width, **SIMILARITIES[similarity])
+        rows.append(row := of_depth(drawn, model, given.repeats))
+        print(
+            f"{similarity:<8} depth {depth:>4}: {row['step_ms']:8.1f} ms, {row['gflops']:5.1f} GFLOP/s, "
+            f"{100 * row['share']:3.0f} % of SGEMM's {row['sgemm_gflops']:.1f}",
+            flush=True,
+        )
+    return rows
 
 
 if __name__ == "__main__":
