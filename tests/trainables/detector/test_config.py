@@ -59,7 +59,13 @@ def test_a_positive_share_is_required() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "key"), [("gan", "gan_checkpoint"), ("diffusion", "diffusion_checkpoint"), ("served", "served_folder")]
+    ("source", "key"),
+    [
+        ("gan", "gan_checkpoint"),
+        ("diffusion", "diffusion_checkpoint"),
+        ("physical", "physical_checkpoint"),
+        ("served", "served_folder"),
+    ],
 )
 def test_a_source_with_a_share_needs_its_path(source: str, key: str) -> None:
     assert refusal(**{source: 0.5}).endswith(f"expected `{key}` with `{source} > 0`, but got {source}=0.5")

@@ -149,10 +149,12 @@ def test_every_movement_keeps_to_the_condition_of_its_row(real: Canonical) -> No
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-9)
 
 
-def test_samples_keep_the_duration_and_the_user_of_their_row(real: Canonical, gan: Path, diffusion: Path) -> None:
+def test_samples_keep_the_duration_and_the_user_of_their_row(
+    real: Canonical, gan: Path, diffusion: Path, physical: Path
+) -> None:
     for rows in (torch.arange(len(real)), torch.tensor([7, 3, 7, 59, 7])):
         like = real.take(rows)
-        for kind, checkpoint in (("gan", gan), ("diffusion", diffusion)):
+        for kind, checkpoint in (("gan", gan), ("diffusion", diffusion), ("physical", physical)):
             found = generated(kind, checkpoint, FORM, real, rows, 0)
             assert found.canonical.group == like.group
             assert torch.equal(found.canonical.duration_s, like.duration_s)
