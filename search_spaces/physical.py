@@ -15,8 +15,8 @@ SPACE = Space(
     baselines=(
         {
             "fit.form": "sigma_lognormal",
-            "population.bandwidth": 0.35,
-            "population.spread": 0.25,
+            "population.bandwidth": 0.5,
+            "population.spread": 0.45,
             "population.candidates": 8,
         },
     ),

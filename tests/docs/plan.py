@@ -268,6 +268,7 @@ EXCEPTIONS: Mapping[str, str] = {
     "python -m benchmarks.ablations contrastive-cost --seeds 1 --steps 600": HOURS,
     "python -m benchmarks.ablations training --steps 600": HOURS,
     "python -m benchmarks.autoencoder": HOURS,
+    "python -m benchmarks.physical": HOURS,
     "python -m benchmarks.model_per_source PART --recordings TABLE --out FOLDER": HOURS,
     "python -m benchmarks.sweep_throughput": HOURS,
     "python -m benchmarks.search_quality --trials 12": HOURS,

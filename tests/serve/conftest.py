@@ -23,3 +23,9 @@ def other(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def adversarial(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoint of a GAN."""
     return published.gan(tmp_path_factory.mktemp("gan") / "checkpoint")
+
+
+@pytest.fixture(scope="session")
+def physical(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint of a physical model."""
+    return published.physical(tmp_path_factory.mktemp("physical") / "checkpoint")

@@ -364,8 +364,11 @@ def test_a_checkpoint_that_is_not_a_detector_is_refused(storage: Path, checkpoin
     assert "expected a checkpoint of a detector (`detector`), but got diffusion" in models.detectors.last_swap.error
 
 
-def test_a_gan_has_a_card_without_sampler_settings(storage: Path, adversarial: Path) -> None:
-    models, _ = serving(storage, adversarial)
+@pytest.mark.parametrize(("kind", "fixture"), [("gan", "adversarial"), ("physical", "physical")])
+def test_models_without_a_sampler_have_a_card_without_its_settings(
+    storage: Path, kind: str, fixture: str, request: pytest.FixtureRequest
+) -> None:
+    models, _ = serving(storage, request.getfixturevalue(fixture))
     card = models.champions.get().card
-    assert (card["kind"], card["sampling"]) == ("gan", None)
+    assert (card["kind"], card["sampling"]) == (kind, None)
     assert torch.isfinite(torch.tensor(float(card["parameters"])))

@@ -244,8 +244,9 @@ def test_a_generator_that_is_not_batch_invariant_is_computed_job_by_job_with_the
     assert "steps=4" in str(refused)
 
 
-def test_chunks_of_a_gan_equal_a_single_call_in_any_batch(adversarial: Path, tmp_path: Path) -> None:
-    models, _ = serving(tmp_path, adversarial)
+@pytest.mark.parametrize("kind", ["adversarial", "physical"])
+def test_chunks_equal_a_single_call_in_any_batch(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    models, _ = serving(tmp_path, request.getfixturevalue(kind))
     for given in ((), raw_conditions(1), raw_conditions(150)):
         job = Job(150, seed=1, first=5, conditions=given, pixels=True)
         whole = sampled(compute(models, [job])[0])

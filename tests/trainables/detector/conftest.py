@@ -45,6 +45,12 @@ def gan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def physical(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a population of strokes that were fitted to a few movements."""
+    return published.physical(tmp_path_factory.mktemp("physical") / "checkpoint")
+
+
+@pytest.fixture(scope="session")
 def diffusion(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a briefly trained diffusion."""
     return published.diffusion(tmp_path_factory.mktemp("diffusion") / "checkpoint")

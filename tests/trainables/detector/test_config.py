@@ -63,6 +63,7 @@ def test_a_positive_share_is_required() -> None:
     [
         ("gan", "gan_checkpoint"),
         ("diffusion", "diffusion_checkpoint"),
+        ("physical", "physical_checkpoint"),
         ("served", "served_folder"),
         ("agent", "agent_checkpoint"),
     ],

@@ -26,10 +26,12 @@ from trainables.training.checkpoint import CheckpointError
 FORM = CanonicalConfig()
 
 
-def test_samples_keep_the_duration_and_the_user_of_their_row(real: Canonical, gan: Path, diffusion: Path) -> None:
+def test_samples_keep_the_duration_and_the_user_of_their_row(
+    real: Canonical, gan: Path, diffusion: Path, physical: Path
+) -> None:
     for rows in (torch.arange(len(real)), torch.tensor([7, 3, 7, 59, 7])):
         like = real.take(rows)
-        for kind, checkpoint in (("gan", gan), ("diffusion", diffusion)):
+        for kind, checkpoint in (("gan", gan), ("diffusion", diffusion), ("physical", physical)):
             found = generated(kind, checkpoint, FORM, real, rows, 0)
             assert found.canonical.group == like.group
             assert torch.equal(found.canonical.duration_s, like.duration_s)
