@@ -47,15 +47,17 @@ def real() -> Canonical:
 
 
 @pytest.fixture
-def everything(gan: Path, diffusion: Path, folder: Path) -> NegativesConfig:
+def everything(gan: Path, diffusion: Path, physical: Path, folder: Path) -> NegativesConfig:
     """Return a configuration of all sources with different shares."""
     return NegativesConfig(
         bots=3.0,
         gan=1.0,
         diffusion=0.5,
+        physical=0.5,
         served=0.25,
         gan_checkpoint=str(gan),
         diffusion_checkpoint=str(diffusion),
+        physical_checkpoint=str(physical),
         served_folder=str(folder),
     )
 
@@ -184,7 +186,9 @@ def test_a_generator_is_loaded_and_sampled_once_for_all_passes(
         monkeypatch.setitem(negatives.LOADERS, kind, partial(counted, load))
     for seed in range(4):
         assert len(mixture(real, 50, everything, FORM, seed)) == 50
-    assert sorted(calls) == sorted([everything.gan_checkpoint, everything.diffusion_checkpoint])
+    assert sorted(calls) == sorted(
+        [everything.gan_checkpoint, everything.diffusion_checkpoint, everything.physical_checkpoint]
+    )
 
 
 def test_other_weights_at_the_same_path_are_sampled_again(real: Canonical, gan: Path, tmp_path: Path) -> None:
@@ -260,7 +264,7 @@ def test_a_row_is_made_by_its_style_under_its_condition(real: Canonical) -> None
 def test_every_row_records_its_source_and_weights(real: Canonical, everything: NegativesConfig) -> None:
     found = mixture(real, 60, everything, FORM, seed=1)
     hashes = {"served": "a" * 64}
-    for kind in ("gan", "diffusion"):
+    for kind in ("gan", "diffusion", "physical"):
         hashes[kind] = load_record(Path(getattr(everything, f"{kind}_checkpoint")))["weights_sha256"]
     for style, family, model in zip(found.style, found.family, found.model, strict=True):
         assert family == (BOTS[style].family if style in BOTS else style)
