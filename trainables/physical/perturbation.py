@@ -49,7 +49,8 @@ def among_strokes(
     relative[..., MIDDLE] /= duration_s[:, None]
     relative[..., LOG_WIDTH] -= duration_s.log()[:, None]
     low, high = relative[strokes.present].quantile(torch.tensor([0.16, 0.84], dtype=torch.float64), dim=0)
-    return ((high - low) / 2).clamp(min=1e-3)
+    spread: Tensor = ((high - low) / 2).clamp(min=1e-3)
+    return spread
 
 
 def _sensitivity(

@@ -26,7 +26,8 @@ def noise_shares(path: Float[Tensor, "N T 2"], trajectories: Trajectories) -> Fl
     along, across = in_direction(error, step).unbind(-1)
     energy = (speed.square() * fast).sum(dim=1).clamp(min=SLOW_PX**2)
     squares = torch.stack([((part.square() - STEP_PX2 / 2) * fast).sum(dim=1) for part in (along, across)], dim=1)
-    return (squares.clamp(min=0.0) / energy[:, None]).sqrt()
+    shares: Tensor = (squares.clamp(min=0.0) / energy[:, None]).sqrt()
+    return shares
 
 
 def with_noise(
