@@ -291,7 +291,10 @@ def test_a_detector_has_no_folds(tmp_path: Path, capsys: pytest.CaptureFixture[s
         "error: `crossfit=5`: `crossfit` is for generators and files, but this is the evaluation of a"
     )
     assert evaluate([f"ckpt={tmp_path / 'd'}", "crossfit=5"]) == WRONG_INPUT
-    assert "expected a checkpoint of a generator (`diffusion` or `gan`), but got detector" in capsys.readouterr().err
+    assert (
+        "expected a checkpoint of a generator (`diffusion` or `gan` or `physical`), but got detector"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(

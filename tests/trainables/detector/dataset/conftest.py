@@ -18,16 +18,18 @@ def real() -> Canonical:
 
 
 @pytest.fixture
-def everything(gan: Path, diffusion: Path, folder: Path, agent: Path) -> NegativesConfig:
+def everything(gan: Path, diffusion: Path, physical: Path, folder: Path, agent: Path) -> NegativesConfig:
     """Return a configuration of all sources with different shares."""
     return NegativesConfig(
         bots=3.0,
         gan=1.0,
         diffusion=0.5,
+        physical=0.5,
         served=0.25,
         agent=0.75,
         gan_checkpoint=str(gan),
         diffusion_checkpoint=str(diffusion),
+        physical_checkpoint=str(physical),
         served_folder=str(folder),
         agent_checkpoint=str(agent),
     )

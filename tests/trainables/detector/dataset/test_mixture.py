@@ -142,7 +142,7 @@ def test_families_that_are_held_out_never_appear(real: Canonical) -> None:
 def test_every_row_records_its_source_and_weights(real: Canonical, everything: NegativesConfig) -> None:
     found = mixture(real, 60, everything, FORM, seed=1)
     hashes = {"served": "a" * 64}
-    for kind in ("gan", "diffusion", "agent"):
+    for kind in ("gan", "diffusion", "physical", "agent"):
         hashes[kind] = load_record(Path(getattr(everything, f"{kind}_checkpoint")))["weights_sha256"]
     for style, family, model in zip(found.style, found.family, found.model, strict=True):
         assert family == (BOTS[style].family if style in BOTS else style)

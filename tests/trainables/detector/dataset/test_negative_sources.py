@@ -61,7 +61,9 @@ def test_a_generator_is_loaded_and_sampled_once_for_all_passes(
         monkeypatch.setitem(negative_sources.LOADERS, kind, partial(counted, load))
     for seed in range(4):
         assert len(mixture(real, 50, everything, FORM, seed)) == 50
-    assert sorted(calls) == sorted([everything.gan_checkpoint, everything.diffusion_checkpoint])
+    assert sorted(calls) == sorted(
+        [everything.gan_checkpoint, everything.diffusion_checkpoint, everything.physical_checkpoint]
+    )
 
 
 def test_other_weights_at_the_same_path_are_sampled_again(real: Canonical, gan: Path, tmp_path: Path) -> None:
