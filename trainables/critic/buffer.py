@@ -146,8 +146,8 @@ class Buffer:
         """Raise ConfigError unless there is a transition, and as many trajectories as a batch has rows."""
         rows, found = self.found
         require(len(rows) > 0, "a trajectory of two states or more", "trajectories of one state", "record longer ones")
-        law, remedy = "`batch_size <= trajectories`", "lower batch_size or give more recordings"
-        require(batch <= found, law, f"batch_size={batch}, trajectories={found}", remedy)
+        law, got = "`batch_size <= trajectories`", f"batch_size={batch}, trajectories={found}"
+        require(batch <= found, law, got, "lower batch_size, or give more recordings or an agent more copies")
 
     def sample(self, batch: int, gamma: float, random: torch.Generator, *, goal_velocity: bool = False) -> Transitions:
         """Return transitions drawn uniformly over all that have a later state, each with a goal (`steps_ahead`).

@@ -1,8 +1,9 @@
 """Report of an agent: success and time beside scripted controllers in the same episodes, and its trajectories.
 
-Writes `report.json` and `trajectories.png` into `out_dir`, and prints the table. Intervals are over blocks of tasks.
-Of a checkpoint in the folder of its run `learning.png` shows the success of the epochs up to it. With `movements` it
-writes `movements.parquet` too, the agent's movements between the ends of users'.
+Writes `report.json` and `trajectories.png` into `out_dir`, and prints the table. Intervals of shares are Wilson's over
+the episodes of all seeds, which are independent: blocks of tasks that are all reached would have one of width 0. Those
+of means are over blocks of tasks. Of a checkpoint in the folder of its run `learning.png` shows the success of the
+epochs up to it. With `movements` it writes `movements.parquet` too, the agent's movements between the ends of users'.
 """
 
 import json
@@ -29,11 +30,13 @@ from trainables.critic.environment.controller import bell_shaped, proportional
 from trainables.critic.environment.reaching import Observation
 from trainables.data.splits.loading import load_splits
 from trainables.detector.evaluation.tables import Table, show
+from trainables.eval.detection.calibration import wilson
 from trainables.eval.intervals.jackknife import JackknifeEstimate, interval, mean
 from trainables.model_evaluation.agent import metrics_by_block
 from trainables.model_evaluation.learning_curve import LEARNING_CURVE, LearningCurve, plot_learning_curve
 from trainables.model_evaluation.reevaluate import evaluate
 from trainables.training.checkpoint import load_record
+from trainables.training.metric import SHARE
 from trainables.training.metric_names import (
     TRAIN_ENVIRONMENT_STEPS,
     TRAIN_STEPS,
@@ -50,6 +53,8 @@ CONTROLLERS: dict[str, Callable[[Observation, MotorConfig], Tensor]] = {
 SHOWN = {"success [95 %]": VAL_REACH_SUCCESS, "seconds [95 %]": VAL_REACH_SECONDS, "error px [95 %]": VAL_REACH_ERROR}
 MOVEMENTS = "movements.parquet"
 Metrics = Mapping[str, JackknifeEstimate]
+Intervals = Mapping[str, Mapping[str, float]]
+"""Metric -> its value, `low` and `high`."""
 
 
 def write_report(config: AgentEvaluationCommand) -> int:
@@ -68,12 +73,13 @@ def write_report(config: AgentEvaluationCommand) -> int:
         name: controller_metrics(name, agent.config, config.split, seeds) for name in CONTROLLERS
     }
     folder.mkdir(parents=True, exist_ok=True)
-    numbers = {"metrics": {name: _intervals(metrics) for name, metrics in rows.items()}, "evaluation": result.to_json()}
+    found = {name: intervals(metrics, len(seeds) * agent.config.evaluation.episodes) for name, metrics in rows.items()}
+    numbers = {"metrics": found, "evaluation": result.to_json()}
     (folder / "report.json").write_text(json.dumps(numbers, indent=1, sort_keys=True) + "\n")
     plot_trajectories(agent, users, folder / "trajectories.png")
     if log:
         plot_learning_curve(learning_curve(agent.config, log), log, folder / LEARNING_CURVE)
-    show(console, [table_of(rows, agent.config, config.eval_seeds)])
+    show(console, [table_of(found, agent.config, config.eval_seeds)])
     if made is not None:
         write_movements(made.movements, str(load_record(checkpoint)["weights_sha256"]), folder / MOVEMENTS)
         left_out = "".join(f", {n} {reason}" for reason, n in made.left_out.items())
@@ -113,10 +119,9 @@ def validation_success(config: AgentConfig) -> dict[str, float]:
     return {name: one.mean("success") for name, one in found.items()}
 
 
-def table_of(rows: Mapping[str, Metrics], config: AgentConfig, seeds: int) -> Table:
+def table_of(found: Mapping[str, Intervals], config: AgentConfig, seeds: int) -> Table:
     """Return the table of agent and controllers."""
     title = f"{seeds} x {config.evaluation.episodes} episodes, layout {config.environment.layout}"
-    found = {name: _intervals(metrics) for name, metrics in rows.items()}
     cells = ((name, *(_cell(one[metric]) for metric in SHOWN.values())) for name, one in found.items())
     return Table(title, ("", *SHOWN), tuple(cells))
 
@@ -125,5 +130,11 @@ def _cell(found: Mapping[str, float]) -> str:
     return format_interval(found["value"], found["low"], found["high"])
 
 
-def _intervals(metrics: Metrics) -> dict[str, dict[str, float]]:
-    return {name: vars(interval(metric, within=AGENT[name].range)) for name, metric in metrics.items()}
+def intervals(metrics: Metrics, episodes: int) -> Intervals:
+    """Return every metric with its 95 % interval, of so many episodes."""
+    found = {name: vars(interval(metric, within=AGENT[name].range)) for name, metric in metrics.items()}
+    for name, metric in metrics.items():
+        if AGENT[name].range == SHARE:
+            low, high = wilson(metric.value, episodes)
+            found[name] = {"value": metric.value, "low": low, "high": high}
+    return found

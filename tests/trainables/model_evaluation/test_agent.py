@@ -22,6 +22,7 @@ from trainables.critic.environment.config import MotorConfig, ReachingConfig
 from trainables.critic.environment.controller import proportional
 from trainables.critic.environment.reaching import Observation
 from trainables.data.splits.loading import load_splits
+from trainables.eval.detection.calibration import wilson
 from trainables.eval.generation.movement_reader import read_movements
 from trainables.model_evaluation.agent import metrics_by_block
 from trainables.model_evaluation.agent_report import CONTROLLERS, controller_metrics, learning_curve, write_report
@@ -119,6 +120,8 @@ def test_the_report_has_the_agent_beside_the_controllers(
     for metrics in numbers["metrics"].values():
         found = metrics[VAL_REACH_SUCCESS]
         assert 0.0 <= found["low"] <= found["value"] <= found["high"] <= 1.0
+        assert (found["low"], found["high"]) == pytest.approx(wilson(found["value"], 2 * CONFIG.evaluation.episodes))
+        assert found["low"] < found["high"]  # of an agent that reaches nothing, too
     assert numbers["evaluation"]["seeds"] == [7, 8]
     assert "bell-shaped" in capsys.readouterr().out
     with Image.open(tmp_path / "trajectories.png") as image:

@@ -140,6 +140,13 @@ class AgentConfig:
             f"coordinates={self.coordinates}, mode={self.mode}",
             "recordings have no place on a screen",
         )
+        longest, capacity = self.environment.max_steps + 1, self.collection.capacity
+        require(
+            self.mode == "offline" or longest <= capacity,
+            "`environment.max_steps < collection.capacity`, so that an episode fits into the buffer",
+            f"max_steps={longest - 1}, capacity={capacity}",
+            "raise collection.capacity",
+        )
         require(
             self.mode != "offline_then_online" or self.offline_epochs < self.epochs,
             "`offline_epochs < epochs`",

@@ -86,6 +86,7 @@ def initial_state(config: AgentConfig, splits: DataSplits, worker: Worker) -> St
             len(recorded.state) <= buffer.capacity,
             "`collection.capacity` for all rows of the recordings",
             f"capacity={buffer.capacity}, rows={len(recorded.state)}",
+            "raise it",
         )
         buffer.add(recorded)
     number_apart(buffer, worker.rank)

@@ -8,7 +8,7 @@ computed from a stored step.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, SupportsFloat, cast
+from typing import Any, SupportsFloat
 
 import gymnasium
 import numpy as np
@@ -27,7 +27,7 @@ from trainables.data.config import RATE_HZ
 
 FloatArray = NDArray[np.float32]
 GoalObservation = dict[str, FloatArray]
-TASK_KEYS = ("start", "goal", "width_px")
+TASK_KEYS, SHAPES = ("start", "goal", "width_px"), ((2,), (2,), ())
 REACHING = EnvSpec(id="Reaching-v0", entry_point="trainables.critic.environment.goal_env:ReachingGoalEnv")
 RGB_ARRAY = "rgb_array"
 METADATA: dict[str, Any] = {"render_modes": [RGB_ARRAY], "render_fps": int(RATE_HZ)}
@@ -50,6 +50,7 @@ class ReachingGoalEnv(gymnasium.Env[GoalObservation, FloatArray]):
         self.observation_space = Dict({"observation": state, "achieved_goal": position, "desired_goal": position})  # type: ignore[assignment]
         self._random = torch.Generator()
         self._reaching: Reaching | None = None
+        self._running = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -57,7 +58,7 @@ class ReachingGoalEnv(gymnasium.Env[GoalObservation, FloatArray]):
         """Start an episode: with a drawn task, or that of `options` with the keys start, goal and width_px.
 
         Raises:
-            ConfigError: an unknown option, or a task without a place on the screen.
+            ConfigError: an unknown option or one of another type, or a task without a place on the screen.
         """
         super().reset(seed=seed)
         if seed is not None or self._reaching is None:
@@ -65,21 +66,23 @@ class ReachingGoalEnv(gymnasium.Env[GoalObservation, FloatArray]):
             self._reaching = Reaching(self.config, 1, self._random)
         self._reaching.reset(_task(options) if options else None)
         self._state, self._goal, self._width = (part[0].clone() for part in self._reaching.observation)
-        self._steps = 0
+        self._steps, self._running = 0, True
         return self._observation(), self._info(success=False)
 
     def step(self, action: FloatArray) -> tuple[GoalObservation, SupportsFloat, bool, bool, dict[str, Any]]:
         """Move by one step of 1/60 s.
 
         Raises:
-            ConfigError: an action outside of [-1, 1], NaN included, or one before the first `reset`.
+            ConfigError: an action outside of [-1, 1], NaN included.
+            ResetNeeded: before the first `reset`, or after the end of the episode.
         """
-        if self._reaching is None:
+        if self._reaching is None or not self._running:
             raise gymnasium.error.ResetNeeded("expected a running episode, but got none; call reset() first")
         step = self._reaching.step(torch.as_tensor(np.asarray(action, dtype=np.float32))[None])
         self._state, self._steps = step.final_state[0].clone(), self._steps + 1
-        success = bool(step.terminated)
-        return self._observation(), float(step.reward), success, bool(step.truncated), self._info(success)
+        success, truncated = bool(step.terminated), bool(step.truncated)
+        self._running = not (success or truncated)
+        return self._observation(), float(step.reward), success, truncated, self._info(success)
 
     def compute_reward(
         self, achieved_goal: FloatArray, desired_goal: FloatArray, info: Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -124,5 +127,16 @@ class ReachingGoalEnv(gymnasium.Env[GoalObservation, FloatArray]):
 def _task(options: Mapping[str, Any]) -> Tasks:
     given, known = ", ".join(sorted(options)), ", ".join(TASK_KEYS)
     require(set(options) == set(TASK_KEYS), f"the options {known}", given, "give all three or none")
-    start, goal = (torch.as_tensor(np.asarray(options[key], dtype=np.float32))[None] for key in TASK_KEYS[:2])
-    return Tasks(start, goal, torch.tensor([float(cast(SupportsFloat, options["width_px"]))]))
+    start, goal, width = (_numbers(key, options[key], shape) for key, shape in zip(TASK_KEYS, SHAPES, strict=True))
+    return Tasks(start, goal, width)
+
+
+def _numbers(key: str, value: Any, shape: tuple[int, ...]) -> torch.Tensor:
+    """Return an option as a batch of one."""
+    try:
+        numbers = np.asarray(value, dtype=np.float32)
+    except (TypeError, ValueError):
+        numbers = np.empty(0, dtype=np.float32)
+    law = f"the option {key} to be {'two numbers' if shape else 'a number'} in px"
+    require(numbers.shape == shape, law, repr(value))
+    return torch.from_numpy(numbers)[None]

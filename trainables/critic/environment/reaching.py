@@ -167,7 +167,8 @@ class Reaching:
             start, goal, width = (part[row].tolist() for part in given)
             require(
                 False,
-                "a free start, and a target that lies on the screen, outside of obstacles and of the start",
+                "a free start, and a target of a width over 0 that lies on the screen, outside of obstacles and of the "
+                "start",
                 f"start={start}, goal={goal}, width={width:g} on {self.config.width_px} x {self.config.height_px} px, "
                 f"layout={self.config.layout}",
                 f"move that of copy {row}",

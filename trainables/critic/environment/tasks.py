@@ -45,12 +45,12 @@ def draw(config: ReachingConfig, count: int, random: torch.Generator) -> Tasks:
 
 
 def allowed(tasks: Tasks, config: ReachingConfig, obstacles: Float[Tensor, "R 4"]) -> Bool[Tensor, "N"]:
-    """Return which tasks have a free start and a free target, on the screen, away from each other."""
+    """Return which tasks have a free start and a free target of some width, on the screen, away from each other."""
     start, goal, width = tasks
     radius, last = width[:, None] / 2.0, last_pixel(config).to(start.device)
     on_screen = ((goal >= radius) & (goal <= last - radius) & (start >= 0.0) & (start <= last)).all(dim=1)
     apart = torch.linalg.vector_norm(goal - start, dim=1) > radius[:, 0]
-    free: Bool[Tensor, N] = on_screen & apart & ~inside(start, obstacles)
+    free: Bool[Tensor, N] = on_screen & apart & (width > 0.0) & ~inside(start, obstacles)
     return free & (clearance(goal, obstacles) >= radius[:, 0])
 
 

@@ -179,6 +179,7 @@ def test_a_batch_larger_than_the_episodes_is_refused() -> None:
         ({"mode": "offline", "coordinates": "screen"}, "`coordinates=start` where recordings are trained on"),
         ({"mode": "offline_then_online", "offline_epochs": 12}, "`offline_epochs < epochs`"),
         ({"gamma": 0.0}, "`0 < gamma <= 1`"),
+        ({"collection": {"capacity": 180}}, "`environment.max_steps < collection.capacity`"),
         ({"policy": {"other_goals": 1.5}}, "`0 <= other_goals <= 1`"),
     ],
 )

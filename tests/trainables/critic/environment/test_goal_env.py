@@ -122,7 +122,33 @@ def test_wrong_input_is_one_line() -> None:
         environment.step(np.zeros(2, dtype=np.float32))
     with pytest.raises(ConfigError, match=r"^expected the options start, goal, width_px, but got goal; give all three"):
         environment.reset(options={"goal": [1.0, 2.0]})
-    with pytest.raises(ConfigError, match=r"^expected a free start, and a target that lies on the screen"):
+    with pytest.raises(ConfigError, match=r"^expected a free start, and a target of a width over 0 that lies on the"):
         environment.reset(options=PLACE | {"goal": [5000.0, 300.0]})
+    environment.reset()
     with pytest.raises(ConfigError, match=r"^expected actions in \[-1, 1\], but got \[nan, 0.0\] of copy 0"):
         environment.step(np.array([np.nan, 0.0], dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    ("option", "law"),
+    [
+        ({"start": "left"}, "option start to be two numbers in px, but got 'left'"),
+        ({"goal": [1.0, 2.0, 3.0]}, r"option goal to be two numbers in px, but got \[1.0, 2.0, 3.0\]"),
+        ({"width_px": [20.0]}, r"option width_px to be a number in px, but got \[20.0\]"),
+    ],
+)
+def test_an_option_of_another_type_is_one_line(option: dict[str, Any], law: str) -> None:
+    with pytest.raises(ConfigError, match=f"^expected the {law}$"):
+        made().reset(options=PLACE | option)
+
+
+def test_an_episode_that_ended_waits_for_reset() -> None:
+    environment = made(max_steps=6)
+    environment.reset(seed=0, options=PLACE)
+    still = np.zeros(2, dtype=np.float32)
+    for step in range(1, 7):
+        assert environment.step(still)[3] == (step == 6)
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        environment.step(still)
+    environment.reset()
+    environment.step(still)

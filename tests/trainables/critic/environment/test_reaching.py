@@ -269,6 +269,8 @@ def test_the_same_seed_gives_the_same_results_and_another_one_others(seed: int) 
         ((200, 300), (210, 300), 60, "goal=[210.0, 300.0], width=60"),  # start in the target
         ((200, 300), (float("nan"), 300), 60, "goal=[nan, 300.0], width=60"),
         ((200, 300), (400, 300), 5000, "width=5000"),
+        ((200, 300), (400, 300), 0, "width=0"),
+        ((200, 300), (400, 300), -20, "width=-20"),
     ],
 )
 def test_a_task_without_a_place_is_one_line(
@@ -279,8 +281,8 @@ def test_a_task_without_a_place_is_one_line(
         environment.reset(Tasks(torch.tensor([start]), torch.tensor([goal]), torch.tensor([float(width)])))
     message = str(error.value)
     assert message.startswith(
-        "expected a free start, and a target that lies on the screen, outside of obstacles and of the start, "
-        "but got start="
+        "expected a free start, and a target of a width over 0 that lies on the screen, outside of obstacles and of "
+        "the start, but got start="
     )
     assert shown in message
     assert message.endswith("on 1920 x 1080 px, layout=u_maze; move that of copy 0")
