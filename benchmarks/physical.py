@@ -21,7 +21,6 @@ import torch
 
 from trainables.core.formatting import format_interval
 from trainables.core.seeding import generator
-from trainables.core.threads import threads
 from trainables.data.canonical import Canonical, encode
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits
@@ -154,7 +153,6 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--split", default="test", help="whose users the samples are evaluated against")
     parser.add_argument("--seeds", type=int, default=3, help="samples of each generator")
-    parser.add_argument("--threads", type=int, default=2, help="of torch, during the fit")
     parser.add_argument("--movements", type=int, default=FitConfig.movements, help="training movements at most")
     parser.add_argument("--epochs", type=int, default=PhysicalConfig.epochs, help="of 10 steps of the optimisation")
     parser.add_argument("--picture", type=Path, help="draw fits of the first form here")
@@ -168,8 +166,7 @@ def main(argv: list[str] | None = None) -> int:
     config = PhysicalConfig(epochs=given.epochs, fit=FitConfig(movements=given.movements))
     splits, fits, samplers = load_splits(config.data), [], {UNFITTED: unfitted(config)}
     for form in FORM_NAMES:
-        with threads(given.threads):
-            row, report, fitted = fit(form, config, splits)
+        row, report, fitted = fit(form, config, splits)
         fits.append(row)
         samplers[f"{form}, fitted"] = sampler(report, fitted, config, splits)
         if given.picture and form == FORM_NAMES[0]:
@@ -177,7 +174,7 @@ def main(argv: list[str] | None = None) -> int:
     rows = evaluation(samplers, given.split, config, given.seeds)
     print(table(fits, rows))
     if given.output:
-        settings = {name: getattr(given, name) for name in ("split", "seeds", "threads", "movements", "epochs")}
+        settings = {name: getattr(given, name) for name in ("split", "seeds", "movements", "epochs")}
         parts = {"fit": [asdict(row) for row in fits], "evaluation": [asdict(row) for row in rows]}
         given.output.write_text(json.dumps({"settings": settings, "torch": torch.__version__} | parts, indent=2) + "\n")
     return 0

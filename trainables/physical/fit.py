@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 
 from trainables.core.config import require
+from trainables.core.threads import threads
 from trainables.data.config import MINIMUM_STEPS
 from trainables.physical.extraction import StrokeSets, extract
 from trainables.physical.least_squares import DAMPING, Optimised, optimise
@@ -29,13 +30,18 @@ def extracted(trajectories: Trajectories, form: StrokeForm) -> Optimised:
 
 
 def refined(start: Optimised, trajectories: Trajectories, form: StrokeForm, iterations: int) -> Optimised:
-    """Return the strokes of all movements after more steps of the joint optimisation."""
+    """Return the strokes of all movements after more steps of the joint optimisation, on one thread.
+
+    Matrices of a movement are small: threads that share them wait for each other longer than they compute.
+    """
     free, damping, loss = start.strokes.free.clone(), start.damping.clone(), start.loss.clone()
     order = (trajectories.length * (free.shape[1] + 1) + start.strokes.count).argsort(stable=True)
     for rows in order.split(BATCH):
         strokes = start.strokes.take(rows)
         most = int(strokes.present.nonzero()[:, 1].max()) + 1
         own = StrokeSets(strokes.free[:, :most], strokes.present[:, :most])
-        found = optimise(Optimised(own, damping[rows], loss[rows]), trajectories.take(rows), form, iterations)
+        part = Optimised(own, damping[rows], loss[rows])
+        with threads(1):
+            found = optimise(part, trajectories.take(rows), form, iterations)
         free[rows, :most], damping[rows], loss[rows] = found.strokes.free, found.damping, found.loss
     return Optimised(replace(start.strokes, free=free), damping, loss)

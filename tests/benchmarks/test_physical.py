@@ -1,0 +1,42 @@
+"""The benchmark of physical models: the row and the picture of a small fit, and samples of its population."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from benchmarks.physical import EvaluationRow, fit, sampler, table, unfitted
+from trainables.data.splits.loading import load_splits
+from trainables.physical.config import FitConfig, PhysicalConfig
+from trainables.physical.fit_plots import plot_fit
+
+CONFIG = PhysicalConfig(epochs=1, fit=FitConfig(movements=60, iterations=3))
+
+
+def test_a_fit_has_its_row_its_picture_and_samples(tmp_path: Path) -> None:
+    splits, picture = load_splits(CONFIG.data), tmp_path / "fits.png"
+    row, report, fitted = fit("minimum_jerk", CONFIG, splits)
+    assert row.figures["movements"] == 60
+    assert set(row.variance) == set(fitted.form.free)
+    assert row.cpu_s > 0
+    plot_fit(fitted.trajectories, report.strokes, fitted.form, report.whole, picture)
+    with Image.open(picture) as drawn:
+        assert drawn.width > 1000
+    human = splits["validation"].take(torch.arange(6))
+    settings = replace(CONFIG, fit=replace(CONFIG.fit, form="minimum_jerk"))
+    for sample in (sampler(report, fitted, settings, splits), unfitted(CONFIG)):
+        found = sample(human, 1)
+        assert torch.equal(found.deltas, sample(human, 1).deltas)
+        assert torch.equal(found.duration_s, human.duration_s)
+
+
+def test_the_table_shows_each_interval_and_difference() -> None:
+    value = {"value": 0.2, "low": 0.1, "high": 0.3}
+    rows = [
+        EvaluationRow("first", {"val/auc_excess": value}, {}, {"val/memorised_share": 0.5}),
+        EvaluationRow("second", {"val/auc_excess": value}, {"val/auc_excess": value}, {"val/memorised_share": 0.5}),
+    ]
+    text = table([], rows)
+    assert text.count("0.200 [0.100, 0.300]") == 3
+    assert text.count("difference") == 1
