@@ -27,12 +27,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+import yaml
 from jaxtyping import Float
 from rich.console import Console
 from torch import Tensor
 
 from benchmarks.support.sources import trained_with_progress
-from trainables.core.config import require
+from trainables.core.config import build, plain, require, with_values
 from trainables.core.formatting import format_interval
 from trainables.core.threads import threads
 from trainables.critic.api import Critic, load_critic
@@ -206,8 +207,7 @@ def of_source(source: str, given: argparse.Namespace, console: Console) -> tuple
     out, data = given.out / source, data_of(source, given.recordings, given.out)
     detector = replace(DetectorConfig(), data=data, epochs=given.epochs)
     unseen = Unseen.of(detector)
-    critic_config = replace(CriticConfig(), data=data, epochs=given.critic_epochs, batch_size=given.critic_batch)
-    critic = trained_with_progress("critic", critic_config, out / "critic", console).last
+    critic = trained_with_progress("critic", critic_config_of(given, data), out / "critic", console).last
     assert critic is not None
     alone = separations(load_critic(critic), unseen, load_splits(data)["train"])
     arms, found = {WITHOUT: "", WITH: str(critic)}, {WITHOUT: list[Scored](), WITH: list[Scored]()}
@@ -228,6 +228,17 @@ def of_source(source: str, given: argparse.Namespace, console: Console) -> tuple
     return lines, {"source": source, **users, "at_fpr": values, "auc": alone}
 
 
+def critic_config_of(given: argparse.Namespace, data: DataConfig) -> CriticConfig:
+    """Return the configuration of the critic of a source.
+
+    Raises:
+        ConfigError: a key that it does not have, or a value that is none.
+    """
+    base = replace(CriticConfig(), data=data, epochs=given.critic_epochs, batch_size=given.critic_batch)
+    pairs = (pair.partition("=") for pair in given.critic_set)
+    return build(type(base), with_values(plain(base), {key: yaml.safe_load(value) for key, _, value in pairs}))
+
+
 def rule(head: str) -> str:
     """Return the line below the head of a Markdown table."""
     return "|---" * (head.count("|") - 1) + "|"
@@ -243,6 +254,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=DetectorConfig().epochs, help="of a detector")
     parser.add_argument("--critic-epochs", type=int, default=CriticConfig().epochs, help="of a critic")
     parser.add_argument("--critic-batch", type=int, default=CriticConfig().batch_size, help="of a critic's step")
+    parser.add_argument("--critic-set", nargs="+", default=[], metavar="KEY=VALUE", help="other keys of a critic")
     return parser.parse_args(argv)
 
 

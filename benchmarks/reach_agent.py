@@ -32,7 +32,8 @@ from trainables.critic.agent.collect import Act
 from trainables.critic.agent.config import START, AgentConfig
 from trainables.critic.agent.evaluation.reach_evaluation import reach
 from trainables.critic.agent.train import VALIDATION
-from trainables.model_evaluation.agent_report import CONTROLLERS, scripted
+from trainables.critic.environment.controller import CONTROLLERS
+from trainables.model_evaluation.agent_report import scripted
 
 
 def references(layout: str, base: AgentConfig) -> list[Reference]:

@@ -12,7 +12,6 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -20,19 +19,16 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
-from torch import Tensor
 
 from trainables.core.seeding import generator
 from trainables.core.threads import threads
-from trainables.critic.environment.config import MotorConfig, ReachingConfig
-from trainables.critic.environment.controller import bell_shaped, proportional
+from trainables.critic.environment.config import ReachingConfig
+from trainables.critic.environment.controller import CONTROLLERS
 from trainables.critic.environment.layouts import rectangles
-from trainables.critic.environment.reaching import Observation, Reaching
+from trainables.critic.environment.reaching import Reaching
 from trainables.data.config import RATE_HZ
 from trainables.eval.plot_style import DPI, FAKE, NULL
 
-Controller = Callable[[Observation, MotorConfig], Tensor]
-CONTROLLERS: dict[str, Controller] = {"bell-shaped": bell_shaped, "proportional": proportional}
 CONFIGS = {
     "free": ReachingConfig(),
     "obstacles": ReachingConfig(layout="obstacles"),

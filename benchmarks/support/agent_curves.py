@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 
 from benchmarks.support.agent_runs import Curve, seeds_of
 from trainables.core.formatting import format_interval
+from trainables.critic.environment.controller import CONTROLLERS
 from trainables.eval.detection.calibration import wilson
 from trainables.eval.plot_style import DPI
-from trainables.model_evaluation.agent_report import CONTROLLERS
 
 TERA = 1e12
 

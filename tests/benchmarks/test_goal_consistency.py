@@ -14,8 +14,10 @@ from benchmarks.goal_consistency import (
     WITH,
     WITHOUT,
     Scored,
+    arguments,
     column_aucs,
     compared,
+    critic_config_of,
     data_of,
     main,
     rates,
@@ -23,6 +25,7 @@ from benchmarks.goal_consistency import (
 )
 from tests.trainables.data.source_tables import write_sources
 from trainables.core.config import ConfigError
+from trainables.data.config import DataConfig
 from trainables.detector.bots import FAMILIES
 from trainables.detector.evaluation.per_source_thresholds import halves
 from trainables.eval.detection.roc import threshold_at_fpr
@@ -84,6 +87,15 @@ def test_a_source_that_the_table_does_not_have_is_refused(tmp_path: Path) -> Non
         data_of("third", tmp_path / "recordings.parquet", tmp_path)
     with pytest.raises(ConfigError, match=r"^expected `--recordings` for the source third, but got none"):
         data_of("third", None, tmp_path)
+
+
+def test_other_keys_of_a_critic_are_set() -> None:
+    given = arguments(["--out", "x", "--critic-set", "model.similarity=l2", "model.embedding_dim=64"])
+    model = critic_config_of(given, DataConfig()).model
+    assert (model.similarity, model.embedding_dim) == ("l2", 64)
+    wrong = arguments(["--out", "x", "--critic-set", "model.similarty=l2"])
+    with pytest.raises(ConfigError, match=r"^unknown key model.similarty; did you mean `similarity`"):
+        critic_config_of(wrong, DataConfig())
 
 
 def test_a_run_compares_detectors_of_every_source(

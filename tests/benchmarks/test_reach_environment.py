@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks.reach_environment import CONFIGS, CONTROLLERS, THREADS, main, success
+from benchmarks.reach_environment import CONFIGS, THREADS, main, success
+from trainables.critic.environment.controller import CONTROLLERS
 
 
 def test_every_layout_has_its_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,8 @@ from trainables.core.config import require
 from trainables.critic.episodes import POSITION
 from trainables.data.config import RATE_HZ
 
+EXACT = "donot_use_mm_for_euclid_dist"  # the expanded square is off by whole pixels at the far end of a screen
+
 
 def steps_ahead(u: Float[Tensor, "B"], remaining: Int[Tensor, "B"], gamma: float) -> Int[Tensor, "B"]:
     """Return k of the quantiles u by the inverse of the distribution function, in float64; `remaining` is at least 1.
@@ -44,6 +46,3 @@ def negative_mask(trajectory: Int[Tensor, "B"], goal: Float[Tensor, "B G"], tole
         step = goal[:, POSITION:] / RATE_HZ
         near &= torch.cdist(step, step, compute_mode=EXACT) <= tolerance_px
     return ~(same | near)
-
-
-EXACT = "donot_use_mm_for_euclid_dist"  # the expanded square is off by whole pixels at the far end of a screen

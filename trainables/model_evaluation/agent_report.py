@@ -7,12 +7,11 @@ epochs up to it. With `movements` it writes `movements.parquet` too, the agent's
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from rich.console import Console
-from torch import Tensor
 
 from trainables.core.formatting import format_interval
 from trainables.critic.agent.api import load_agent
@@ -26,7 +25,7 @@ from trainables.critic.agent.movement_file import write_movements
 from trainables.critic.agent.movements import reached_movements
 from trainables.critic.agent.train import VALIDATION
 from trainables.critic.environment.config import MotorConfig
-from trainables.critic.environment.controller import bell_shaped, proportional
+from trainables.critic.environment.controller import CONTROLLERS
 from trainables.critic.environment.reaching import Observation
 from trainables.data.splits.loading import load_splits
 from trainables.detector.evaluation.tables import Table, show
@@ -46,10 +45,6 @@ from trainables.training.metric_names import (
 )
 from trainables.training.run_folder import Line, epochs_of
 
-CONTROLLERS: dict[str, Callable[[Observation, MotorConfig], Tensor]] = {
-    "bell-shaped": bell_shaped,
-    "proportional": proportional,
-}
 SHOWN = {"success [95 %]": VAL_REACH_SUCCESS, "seconds [95 %]": VAL_REACH_SECONDS, "error px [95 %]": VAL_REACH_ERROR}
 MOVEMENTS = "movements.parquet"
 Metrics = Mapping[str, JackknifeEstimate]

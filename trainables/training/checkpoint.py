@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -39,6 +40,7 @@ __all__ = [
     "save_checkpoint",
     "select",
 ]
+REASON = 200  # characters of an error of torch that are shown
 
 
 def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
@@ -109,7 +111,7 @@ def weights_that_fit(folder: Path) -> Iterator[None]:
     try:
         yield
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = shorten(str(error), REASON, placeholder=" ...")  # of several lines, where keys of torch are missing
         raise CheckpointError(f"{folder}: weights and configuration do not fit: {reason}") from None
 
 

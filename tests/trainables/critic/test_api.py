@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.trainables.critic.tiny import TINY
+from trainables.core.config import with_values
 from trainables.critic.api import Critic, load_critic
 from trainables.critic.episodes import episodes_of_split
 from trainables.critic.networks import CriticNetwork, Scale
@@ -56,3 +57,8 @@ def test_a_checkpoint_of_another_kind_or_one_that_is_not_whole_is_refused(checkp
     save_checkpoint(tmp_path / "part", {k: v for k, v in tensors.items() if "phi.stem" not in k}, record)
     with pytest.raises(CheckpointError, match="weights and configuration do not fit"):
         load_critic(tmp_path / "part")
+    deeper = with_values(record["config"], {"model.depth": TINY.model.depth + 4})
+    save_checkpoint(tmp_path / "deeper", tensors, {**record, "config": deeper})
+    with pytest.raises(CheckpointError, match=r"CriticNetwork: Missing key\(s\) .*phi\.blocks\.\d\.") as error:
+        load_critic(tmp_path / "deeper")
+    assert "\n" not in str(error.value)

@@ -30,7 +30,7 @@ from trainables.data.config import (
 )
 from trainables.data.dataset import BUCKET, Batch, SequenceDataset, batches, like_lengths, one_pass
 from trainables.data.readers.recordings import read_data, read_recordings
-from trainables.data.splits.assignment import SHARES, split_of
+from trainables.data.splits.assignment import SHARES, Usable, assign, split_of
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits
 from trainables.data.splits.parts import Kept, observe_recordings
@@ -178,6 +178,12 @@ def test_a_split_without_movements_is_refused_by_name(tmp_path: Path, missing: s
     kept = tuple(name for name in SPLITS if name != missing)
     with pytest.raises(ConfigError, match=f"^expected `users of the {missing} split >= 1`, but got 0 of 6 with 24"):
         load(table(kept), tmp_path / "table.parquet")
+
+
+def test_recordings_without_a_usable_movement_name_the_command_that_says_why() -> None:
+    nothing = Usable((), (), (), torch.zeros(0, dtype=torch.bool))
+    with pytest.raises(ConfigError, match=r"with 0 usable movements; platform\.data inspect PATH says what became of"):
+        assign(nothing, DataConfig(), {"lab"})
 
 
 # the most of a user

@@ -19,13 +19,13 @@ from trainables.critic.agent.evaluation.reach_evaluation import reach
 from trainables.critic.agent.movements import NO_PLACE, reached_movements
 from trainables.critic.agent.train import epochs
 from trainables.critic.environment.config import MotorConfig, ReachingConfig
-from trainables.critic.environment.controller import proportional
+from trainables.critic.environment.controller import CONTROLLERS, proportional
 from trainables.critic.environment.reaching import Observation
 from trainables.data.splits.loading import load_splits
 from trainables.eval.detection.calibration import wilson
 from trainables.eval.generation.movement_reader import read_movements
 from trainables.model_evaluation.agent import metrics_by_block
-from trainables.model_evaluation.agent_report import CONTROLLERS, controller_metrics, learning_curve, write_report
+from trainables.model_evaluation.agent_report import controller_metrics, learning_curve, write_report
 from trainables.model_evaluation.reevaluate import evaluate
 from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import load_record

@@ -5,6 +5,7 @@ rises along a ramp and falls as the target comes near. An unlimited rise is the 
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -32,3 +33,7 @@ def bell_shaped(
 def proportional(observation: Observation, motor: MotorConfig, gain_per_s: float = GAIN_PER_S) -> Float[Tensor, "N 2"]:
     """Return the actions of the controller whose speed is proportional to the distance to go."""
     return bell_shaped(observation, motor, gain_per_s, math.inf)
+
+
+Controller = Callable[[Observation, MotorConfig], Float[Tensor, "N 2"]]
+CONTROLLERS: dict[str, Controller] = {"bell-shaped": bell_shaped, "proportional": proportional}

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from trainables.critic.buffer import Transitions
 from trainables.critic.episodes import POSITION
+from trainables.critic.goals import EXACT
 from trainables.critic.losses import credit
 from trainables.data.config import RATE_HZ
 
@@ -40,7 +41,7 @@ def extrapolated(drawn: Transitions, extrapolation: Extrapolation) -> Float[Tens
     step = drawn.action if extrapolation.along == "action" else drawn.state[:, POSITION:] / RATE_HZ
     ahead = drawn.state[:, :POSITION] + extrapolation.steps * step
     # exact, so that goals as far as each other tie
-    return -torch.cdist(ahead, drawn.goal[:, :POSITION], compute_mode="donot_use_mm_for_euclid_dist")
+    return -torch.cdist(ahead, drawn.goal[:, :POSITION], compute_mode=EXACT)
 
 
 def best_extrapolation(batches: Sequence[Transitions], negatives: Sequence[Bool[Tensor, "_ _"]]) -> Extrapolation:

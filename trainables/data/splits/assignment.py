@@ -91,7 +91,8 @@ def assign(usable: Usable, config: DataConfig, sources: Collection[str]) -> Assi
         if not candidates:
             raise ConfigError(
                 f"expected `users of the {name} split >= 1`, but got 0 of {len(set(usable.group))} with "
-                f"{len(split)} usable movements; read recordings of more users"
+                f"{len(split)} usable movements; "
+                + ("read recordings of more users" if split else "platform.data inspect PATH says what became of them")
             )
         chosen = candidates
         if name != TRAINED:
