@@ -176,7 +176,7 @@ BEFORE_THE_SERVICE = (
     Run("python -m benchmarks.probes", "--splits 1 --movements 60"),
     Run("python -m benchmarks.field_probe", "--splits 1 --movements 60"),
     Run("python -m benchmarks.augmentations", "--seeds 1 --probes quadratic"),
-    Run("python -m benchmarks.reach_environment", "--copies 64 --steps 5 --rounds 1"),
+    Run("python -m benchmarks.reach_environment --steps 100 --rounds 8", "--copies 64 --steps 5 --rounds 1"),
     Run(
         "python -m benchmarks.reach_agent --epochs 8 --seeds 0 1 --output agent.json --picture agent.png",
         "--epochs 1 --steps 2 --episodes 16 --agents contrastive",

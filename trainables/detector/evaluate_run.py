@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from trainables.core.config import ConfigError, build
+from trainables.core.output_folder import output_folder
 from trainables.data.canonical import concatenate
 from trainables.data.config import DataConfig
 from trainables.data.readers.recordings import Recording, read_data
@@ -42,8 +43,8 @@ from trainables.training.checkpoint import load_record
 
 def write_card(config: DetectorEvaluationCommand) -> int:
     """Evaluate, write the card and its plots, print its tables; returns the exit code."""
-    console = Console()
-    card, folder = card_of(config), Path(config.out_dir)
+    console, folder = Console(), output_folder(config.out_dir)
+    card = card_of(config)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "card.md").write_text(card.markdown())
     (folder / "card.json").write_text(json.dumps(card.to_json(), indent=1, sort_keys=True) + "\n")

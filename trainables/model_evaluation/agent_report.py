@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 
 from trainables.core.formatting import format_interval
+from trainables.core.output_folder import output_folder
 from trainables.critic.agent.api import load_agent
 from trainables.critic.agent.collect import Act
 from trainables.critic.agent.config import AgentConfig
@@ -59,7 +60,7 @@ def write_report(config: AgentEvaluationCommand) -> int:
         CheckpointError: The checkpoint cannot be used, or was trained on other data than the present ones.
         ConfigError: The log of its run cannot be read, or there are no movements to write, as `reached_movements` says.
     """
-    checkpoint, folder, console = Path(config.ckpt), Path(config.out_dir), Console()
+    checkpoint, folder, console = Path(config.ckpt), output_folder(config.out_dir), Console()
     agent, seeds = load_agent(checkpoint), range(config.seed, config.seed + config.eval_seeds)
     users, log = load_splits(agent.config.data)[config.split], epochs_of(checkpoint)
     made = reached_movements(agent, users, config.seed) if config.movements else None

@@ -20,6 +20,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from trainables.core.config import plain, require
+from trainables.core.output_folder import output_folder
 from trainables.data.canonical import TENSORS, Canonical, Movements, encode, usable, with_deltas
 from trainables.data.config import CanonicalConfig
 from trainables.data.evaluation_rows import ROW_ID, rows_of
@@ -61,7 +62,7 @@ class SampleSet:
 
 def write_comparison(config: EvalConfig) -> int:
     """Compare the files, write the report, and print the tables; returns the exit code."""
-    console, folder = Console(), Path(config.out_dir)
+    console, folder = Console(), output_folder(config.out_dir)
     with Progress(console=console, transient=True) as progress:
         numbers, rows = compare(config, progress)
     folder.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from trainables.core.config import build
 from trainables.core.formatting import format_interval
+from trainables.core.output_folder import output_folder
 from trainables.critic.api import load_critic
 from trainables.critic.config import CriticConfig
 from trainables.critic.evaluation.config import CriticEvaluationCommand
@@ -57,7 +58,7 @@ def write_report(config: CriticEvaluationCommand) -> int:
         CheckpointError: The checkpoint cannot be used, or was trained on other data than the present ones.
         ConfigError: The log of its run cannot be read.
     """
-    checkpoint, folder, console = Path(config.ckpt), Path(config.out_dir), Console()
+    checkpoint, folder, console = Path(config.ckpt), output_folder(config.out_dir), Console()
     critic, trained = load_critic(checkpoint), build(CriticConfig, load_record(checkpoint)["config"])
     log = epochs_of(checkpoint)
     result = evaluate(checkpoint, config.split, range(config.seed, config.seed + config.eval_seeds))

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from trainables.core.config import build, plain, require
+from trainables.core.output_folder import output_folder
 from trainables.data.canonical import Canonical, decode
 from trainables.data.config import DataConfig
 from trainables.data.evaluation_rows import rows_of
@@ -42,11 +43,10 @@ PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "cursory")
 
 def write_report(config: EvalConfig) -> int:
     """Evaluate, write the report and the plots, and print the key metrics; returns the exit code."""
-    console = Console()
+    console, folder = Console(), output_folder(config.out_dir)
     _require_file("val_split", config.val_split)
     with Progress(console=console, transient=True) as progress:
         numbers, comparison = evaluate(config, progress)
-    folder = Path(config.out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     if config.ckpt:
         write_card(folder, config, numbers, comparison)
