@@ -18,16 +18,17 @@ from pathlib import Path
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, Rectangle
 
 from trainables.core.seeding import generator
 from trainables.core.threads import threads
+from trainables.critic.agent.config import SCREEN
+from trainables.critic.agent.evaluation.plots import plot_episodes
 from trainables.critic.environment.config import ReachingConfig
 from trainables.critic.environment.controller import CONTROLLERS
-from trainables.critic.environment.layouts import rectangles
 from trainables.critic.environment.reaching import Reaching
 from trainables.data.config import RATE_HZ
 from trainables.eval.plot_style import DPI, FAKE, NULL
+from trainables.model_evaluation.agent_report import scripted
 
 CONFIGS = {
     "free": ReachingConfig(),
@@ -38,7 +39,6 @@ CONFIGS = {
 THREADS = (1, 2)
 WARM_UP = 20  # steps that are not measured
 ACTIONS = 16  # different ones of a copy
-DRAWN = 8  # episodes of a picture
 
 
 @dataclass(frozen=True)
@@ -112,31 +112,7 @@ def picture(seed: int) -> Figure:
 def draw_ways(axis: Axes, name: str, controller: str, colour: str, seed: int) -> None:
     """Draw the first episodes of some copies, from the ring to the disc."""
     config = replace(CONFIGS[name], max_steps=90)
-    environment = Reaching(config, DRAWN, generator(seed, "picture", name))
-    _, goal, width = environment.observation
-    states = [environment.observation.state]
-    first = []
-    for _ in range(config.max_steps):
-        result = environment.step(CONTROLLERS[controller](environment.observation, config.motor))
-        states.append(result.final_state)
-        first.append(result.episode < DRAWN)
-    for left, top, right, bottom in rectangles(config.layout, config.width_px, config.height_px).tolist():
-        axis.add_patch(Rectangle((left, top), right - left, bottom - top, color="0.75"))
-    for copy in range(DRAWN):
-        steps = int(torch.stack(first)[:, copy].sum())
-        way = torch.stack(states[: steps + 1])[:, copy, :2]
-        axis.add_patch(
-            Circle(
-                (float(goal[copy, 0]), float(goal[copy, 1])),
-                float(width[copy]) / 2.0,
-                color=colour,
-                alpha=0.25,
-                linewidth=0,
-            )
-        )
-        axis.plot(way[:, 0], way[:, 1], color=colour, linewidth=0.8, marker=".", markersize=3)
-        axis.plot(*way[0].tolist(), color="0.2", marker="o", markersize=5, fillstyle="none")
-    axis.set(xlim=(0, config.width_px - 1), ylim=(config.height_px - 1, 0), aspect="equal", xticks=[], yticks=[])
+    plot_episodes(axis, scripted(controller, config.motor), config, SCREEN, seed, colour)
     axis.set_title(f"{name}, {controller}")
 
 

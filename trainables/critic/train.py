@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from trainables.contrastive.gather import gather
@@ -24,7 +23,8 @@ from trainables.critic.episodes import episodes_of_split
 from trainables.critic.evaluation.metrics import CRITIC
 from trainables.critic.evaluation.validator import Validator
 from trainables.critic.goals import negative_mask
-from trainables.critic.losses import LOSSES, Pairs, diagnostics
+from trainables.critic.losses import LOSSES, Pairs
+from trainables.critic.measured import measured
 from trainables.critic.networks import CriticNetwork, Embeddings, Scale
 from trainables.critic.similarity import SIMILARITIES
 from trainables.critic.state import State, initial_state, restore_state, save_state
@@ -35,15 +35,6 @@ from trainables.training import metric_names as names
 from trainables.training.metric import compute_all
 from trainables.training.trainable import Epoch, TrainingDivergedError
 from trainables.training.worker import ALONE, Worker, require_equal_shares
-
-DIAGNOSTICS = (
-    names.TRAIN_GOAL_ACCURACY,
-    names.TRAIN_POSITIVE,
-    names.TRAIN_NEGATIVE,
-    names.TRAIN_LOGSUMEXP,
-    names.TRAIN_MASKED,
-)
-"""Names of the fields of `trainables.critic.losses.Diagnostics`."""
 
 
 def epochs(config: CriticConfig, *, resume: Path | None = None, worker: Worker = ALONE) -> Iterator[Epoch]:
@@ -112,8 +103,7 @@ def optimise(state: State, config: CriticConfig, drawn: Transitions, worker: Wor
     state.optimizer.step()
     state.ema.update(state.network)
     state.step += 1
-    found = dict(zip(DIAGNOSTICS, map(Tensor.item, diagnostics(pairs)), strict=True))
-    return {names.TRAIN_LOSS: loss.item(), **found, **norms(embeddings), names.TRAIN_GRADIENT_NORM: norm.item()}
+    return {names.TRAIN_LOSS: loss.item(), **measured(pairs, embeddings), names.TRAIN_GRADIENT_NORM: norm.item()}
 
 
 def embed(network: nn.Module, drawn: Transitions, worker: Worker) -> tuple[Embeddings, Tensor, Tensor]:
@@ -123,13 +113,6 @@ def embed(network: nn.Module, drawn: Transitions, worker: Worker) -> tuple[Embed
     state, action, goal, trajectory = (part[rows].to(worker.device) for part in parts)
     phi, psi, trajectory, goal = gather(*network(state, action, goal), trajectory, goal)
     return Embeddings(phi, psi), trajectory, goal
-
-
-@torch.no_grad()
-def norms(embeddings: Embeddings) -> dict[str, float]:
-    """Return the mean norms of both embeddings."""
-    phi, psi = (part.norm(dim=1).mean().item() for part in embeddings)
-    return {names.TRAIN_PHI_NORM: phi, names.TRAIN_PSI_NORM: psi}
 
 
 def _evaluate(

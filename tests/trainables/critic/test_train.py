@@ -19,10 +19,11 @@ from trainables.critic.config import CriticConfig, CriticModelConfig
 from trainables.critic.cost import measure
 from trainables.critic.episodes import Episodes
 from trainables.critic.losses import credit
+from trainables.critic.measured import DIAGNOSTICS
 from trainables.critic.networks import Scale
 from trainables.critic.similarity import SIMILARITIES
 from trainables.critic.state import initial_state
-from trainables.critic.train import DIAGNOSTICS, epochs, optimise, scale_of
+from trainables.critic.train import epochs, optimise, scale_of
 from trainables.data.config import DataConfig
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint

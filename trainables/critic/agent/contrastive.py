@@ -18,8 +18,9 @@ from trainables.critic.agent.config import AgentConfig
 from trainables.critic.agent.policy import actor_of, scale_of
 from trainables.critic.agent.policy_state import PolicyState, frozen, minimise
 from trainables.critic.goals import negative_mask
-from trainables.critic.losses import LOSSES, Pairs, diagnostics
-from trainables.critic.networks import CriticNetwork
+from trainables.critic.losses import LOSSES, Pairs
+from trainables.critic.measured import measured
+from trainables.critic.networks import CriticNetwork, Embeddings
 from trainables.critic.similarity import SIMILARITIES, of_rows
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import flatten, optimizer_tensors, restore_optimizer, select
@@ -57,14 +58,8 @@ class Contrastive:
         pairs = Pairs.of(f, negative)
         total = LOSSES[loss.name](pairs, loss.penalty)
         norm = minimise(total, self.critic, self.optimizer, config, self._worker)
-        found = diagnostics(pairs)
-        return {
-            names.TRAIN_LOSS: total.item(),
-            names.TRAIN_GRADIENT_NORM: norm,
-            names.TRAIN_GOAL_ACCURACY: found.accuracy.item(),
-            names.TRAIN_LOGSUMEXP: found.logsumexp.item(),
-            names.TRAIN_MASKED: found.masked.item(),
-        }
+        found = measured(pairs, Embeddings(phi, psi))
+        return {names.TRAIN_LOSS: total.item(), names.TRAIN_GRADIENT_NORM: norm, **found}
 
     def tensors(self) -> dict[str, Tensor]:
         """Return weights and moments by name."""

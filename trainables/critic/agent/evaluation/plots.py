@@ -33,7 +33,9 @@ def plot_trajectories(agent: Agent, movements: Canonical, file: PlotTarget) -> N
     figure.savefig(file, dpi=DPI)
 
 
-def plot_episodes(axis: Axes, act: Act, config: ReachingConfig, coordinates: str, seed: int) -> None:
+def plot_episodes(
+    axis: Axes, act: Act, config: ReachingConfig, coordinates: str, seed: int, colour: str = FAKE
+) -> None:
     """Draw the first episodes of some copies, from the ring to the disc."""
     environment = Reaching(config, EPISODES, generator(seed, "plotted episodes"))
     origin, (_, goal, width) = origin_of(environment.observation, coordinates), environment.observation
@@ -47,8 +49,8 @@ def plot_episodes(axis: Axes, act: Act, config: ReachingConfig, coordinates: str
     ways, lengths = torch.stack(states)[..., :POSITION], torch.stack(running).sum(dim=0)
     for copy in range(EPISODES):
         centre = (float(goal[copy, 0]), float(goal[copy, 1]))
-        axis.add_patch(Circle(centre, float(width[copy]) / 2.0, color=FAKE, alpha=0.25, linewidth=0))
-        _draw_way(axis, ways[: int(lengths[copy]) + 1, copy], FAKE)
+        axis.add_patch(Circle(centre, float(width[copy]) / 2.0, color=colour, alpha=0.25, linewidth=0))
+        _draw_way(axis, ways[: int(lengths[copy]) + 1, copy], colour)
     _frame(axis, config)
 
 
