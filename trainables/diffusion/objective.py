@@ -103,18 +103,20 @@ def diffusion_loss(
     drawn: StepRandomness,
     config: ContrastiveConfig,
     mean: Callable[[Tensor], Tensor] = lambda value: value,
+    row_weight: Float[Tensor, "B"] | None = None,
 ) -> Loss:
     """The whole loss of one batch.
 
     Args:
         mean: The mean of a number over all workers, so that the distances of all have one unit.
+        row_weight: Factor of each row's denoising error; the ranking term knows none.
     """
     alpha_t, sigma_t = objective.schedule.at(drawn.t)
     z, mask = batch.sequences
     x_t, target = diffuse(z, drawn.eps, alpha_t, sigma_t), objective.prediction.target(z, drawn.eps, alpha_t, sigma_t)
     inputs = Inputs(x_t, drawn.t, mask, batch.condition, drawn.drop_condition)
     inputs = inputs._replace(estimate=_estimate(model, objective, inputs, drawn.estimated))
-    weight = objective.weight(drawn.t)
+    weight = objective.weight(drawn.t) if row_weight is None else objective.weight(drawn.t) * row_weight
     if drawn.negatives is None:
         loss = (weight * denoising_loss(target, model(*inputs), mask)).mean()
         return Loss(loss, loss.detach(), None, None)

@@ -372,7 +372,7 @@ def test_a_batch_that_its_workers_cannot_share_is_refused() -> None:
 def with_validation_losses(values: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace validation losses by given ones, epoch by epoch; nothing else is computed."""
     replayed = iter(values)
-    monkeypatch.setattr(loop, "_validation_loss", lambda *_: next(replayed))
+    monkeypatch.setattr(loop, "validation_loss", lambda *_: next(replayed))
     monkeypatch.setattr(Validator, "__call__", lambda *_: {})
 
 
