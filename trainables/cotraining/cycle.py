@@ -26,7 +26,7 @@ class Version:
         return cls(state.physical, state.components, state.evaluations.get("physical"))
 
     def restore(self, state: State) -> None:
-        """Bring strokes and population back as they were; the counter of epochs goes on."""
+        """Bring strokes and population back as they were; the counter of epochs is not."""
         state.physical = replace(self.physical, epoch=state.physical.epoch)
         state.components = self.components
         if self.evaluation is not None:

@@ -1,4 +1,4 @@
-"""The physical model in a cycle: the fit of the real movements goes on, that of the generated ones is made anew.
+"""The physical model in a cycle: the fit of the real movements continues, that of the generated ones is made anew.
 
 Strokes are fitted movement by movement, so that generated movements change no stroke of a real one. What they change is
 the population, in which each is a component beside the real ones.

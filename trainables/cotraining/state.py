@@ -73,7 +73,7 @@ class State:
         self.account = {}
 
     def revert_diffusion(self) -> None:
-        """Bring weights, averages and moments back as they were; the counters of steps and epochs go on.
+        """Bring weights, averages and moments back as they were; the counters of steps and epochs are not.
 
         So the learning rate keeps falling, and no randomness is used twice.
         """

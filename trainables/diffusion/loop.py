@@ -165,7 +165,8 @@ def optimise(
     """One step of AdamW on this worker's rows of a batch, in `accumulate` parts; returns the parts of the loss.
 
     Each row counts by its `weight`, where there are weights. Parts and workers have equally many rows, so the mean of
-    their gradients is the gradient of the whole batch; the ranking term alone takes its unit of distance from each part.
+    their gradients is the gradient of the whole batch; the ranking term alone takes its unit of distance from each
+    part.
 
     Raises:
         TrainingDivergedError: the loss is NaN or infinite.
