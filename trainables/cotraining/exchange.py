@@ -62,7 +62,7 @@ def exchanged_count(config: CotrainingConfig, real: int) -> int:
 
 def weights_of(config: CotrainingConfig, real: int, generated: int) -> Float[Tensor, "N"] | None:
     """Return the weights of the movements in a population, the real ones first; None where movements are counted."""
-    return sample_weights(real, generated, config.weight) if config.weight > 0 else None
+    return sample_weights(real, generated, config.weight, torch.float64) if config.weight > 0 else None
 
 
 def balance_of(

@@ -19,6 +19,7 @@ from trainables.cotraining import cycle, models, refit, train
 from trainables.cotraining.api import load_cotrained
 from trainables.cotraining.config import CotrainingConfig
 from trainables.cotraining.decision import Decision
+from trainables.cotraining.schedule import place_of
 from trainables.cotraining.state import initial_fit, restore_state
 from trainables.data.canonical import concatenate
 from trainables.data.splits.data_splits import DataSplits
@@ -361,18 +362,18 @@ def test_a_refit_that_diverges_names_the_generated_movement_and_leaves_the_state
     uncut: tuple[list[Epoch], Path], splits: DataSplits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own, state = state_of(uncut[1] / str(LAST - 1), splits)
-    whole = refit.State.initial
+    whole = physical_state.State.initial
 
     def broken(fitted: physical_state.FittedMovements) -> physical_state.State:
         made = whole(fitted)
         made.optimised.strokes.free[1, 0, 0] = math.nan
         return made
 
-    monkeypatch.setattr(refit.State, "initial", broken)
+    monkeypatch.setattr(physical_state.State, "initial", broken)
     before = {name: tensor.clone() for name, tensor in state.tensors().items()}
     law = r"^the loss of 1 movements is not finite in epoch 1, first of row 1 of the generated movements of cycle 1; "
     with pytest.raises(TrainingDivergedError, match=law):
-        train.fit_physical(state, own, train.place_of(LAST, TINY))
+        train.fit_physical(state, own, place_of(LAST, TINY))
     assert_same(state.tensors(), before)
 
 
