@@ -60,7 +60,7 @@ class CotrainingConfig:
         law = f"`epochs >= 2 + cycles * (epochs_per_cycle + 1)`, here {least}"
         require(self.epochs >= least, law, got, "train for more epochs, or in fewer cycles")
         both = self.alpha > 0 and self.weight > 0
-        remedy = "alpha counts and weight weighs; both would scale the generated part twice"
+        remedy = "set one of them to 0, for both together scale the generated part twice"
         require(not both, "`alpha` or `weight`, not both", f"alpha={self.alpha:g}, weight={self.weight:g}", remedy)
         ranked = self.weight > 0 and self.contrastive.weight > 0
         got = f"weight={self.weight:g}, contrastive.weight={self.contrastive.weight:g}"
