@@ -15,9 +15,9 @@ from trainables.cotraining.state import State
 from trainables.data.dataset import SequenceDataset
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits
-from trainables.diffusion import loop
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.objective import Objective
+from trainables.diffusion.validation import sampler_of, validation_loss
 from trainables.eval.generation.validator import Validator
 from trainables.generation.conditions import conditions_of
 from trainables.physical.api import PhysicalGenerator
@@ -77,7 +77,7 @@ class Models:
 
     def diffusion(self, state: State) -> Sampler:
         """Return the diffusion as it is."""
-        return loop.sampler_of(state.diffusion, self.of_diffusion, self.splits, self.objective)
+        return sampler_of(state.diffusion, self.of_diffusion, self.splits, self.objective)
 
     def physical(self, state: State) -> Sampler:
         """Return the physical model as it is.
@@ -118,9 +118,7 @@ class Models:
         began, extra, held_out = time.perf_counter(), {}, self.validator.held_out
         if side == "diffusion":
             dataset, device = SequenceDataset(held_out, self.splits.statistics), self.worker.device
-            extra[names.VAL_LOSS] = loop.validation_loss(
-                state.diffusion, self.of_diffusion, dataset, self.objective, device
-            )
+            extra[names.VAL_LOSS] = validation_loss(state.diffusion, self.of_diffusion, dataset, self.objective, device)
         network = state.diffusion.model if side == "diffusion" else state.components
         extra[names.PARAMETERS] = float(sum(part.numel() for part in network.parameters()))
         fake = self.sampler(state, side).sample_matching(held_out, seed=self.config.evaluation.seed)

@@ -25,27 +25,25 @@ from torch.nn.parallel import DistributedDataParallel
 from trainables.augmentation.training_set import TrainingSet, training_set
 from trainables.core.config import require
 from trainables.core.seeding import derive, generator
-from trainables.data.dataset import Batch, SequenceDataset, shared, weighted_batches
+from trainables.data.dataset import Batch, SequenceDataset, weighted_batches
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits
-from trainables.diffusion.api import Generator
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.latents.autoencoder import in_latents
 from trainables.diffusion.latents.fit import fit_autoencoder
-from trainables.diffusion.noise.schedule import diffuse
 from trainables.diffusion.objective import (
     Loss,
     Objective,
     StepRandomness,
-    denoising_loss,
     diffusion_loss,
     sample_randomness,
+    shard,
 )
 from trainables.diffusion.ranking_term import condition_queue, draw_negatives
 from trainables.diffusion.state import State, initial_state, restore_state, save_state
+from trainables.diffusion.validation import sampler_of, validation_loss
 from trainables.eval.generation.training_plots import training_plots
 from trainables.eval.generation.validator import Validator
-from trainables.generation.conditions import conditions_of
 from trainables.nn.lr_schedule import learning_rate, set_learning_rate
 from trainables.training import metric_names as names
 from trainables.training.trainable import Epoch, TrainingDivergedError
@@ -144,15 +142,6 @@ def train_epoch(
     return {**means, names.TRAIN_LEARNING_RATE: state.optimizer.param_groups[0]["lr"], **timing}
 
 
-def shard(
-    batch: Batch, drawn: StepRandomness, index: int, count: int, device: torch.device
-) -> tuple[Batch, StepRandomness]:
-    """Rows index, index + count, ... of a batch and of its randomness, on a device."""
-    t, eps, drop, estimated = (part[index::count].to(device) for part in drawn[:4])
-    negatives = None if drawn.negatives is None else drawn.negatives.shard(index, count, device)
-    return shared(batch, index, count, device), StepRandomness(t, eps, drop, estimated, negatives)
-
-
 def optimise(
     state: State,
     config: DiffusionConfig,
@@ -245,35 +234,3 @@ def _evaluate(
         if config.early_stopping.metric in metrics:
             state.patience.after(metrics[config.early_stopping.metric], config.early_stopping.min_delta)
     return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, splits, folder), plots)
-
-
-def sampler_of(state: State, config: DiffusionConfig, splits: DataSplits, objective: Objective) -> Generator:
-    """Return the generator with the averaged weights as they are now."""
-    return Generator(
-        state.ema.model,
-        objective.schedule,
-        splits.statistics,
-        config.data.canonical,
-        conditions_of(splits["train"]),
-        state.autoencoder,
-        objective.prediction,
-        config.sampling,
-    )
-
-
-@torch.no_grad()
-def validation_loss(
-    state: State, config: DiffusionConfig, held_out: SequenceDataset, objective: Objective, device: torch.device
-) -> float:
-    """Denoising error of the averaged weights on held-out movements, same times and noise in every epoch and trial.
-
-    Without min-SNR weights and without estimates, so that it compares configurations that differ in them.
-    """
-    batch = in_latents(state.autoencoder, held_out[torch.arange(len(held_out))])
-    drawn = sample_randomness(batch, config.diffusion, generator(config.evaluation.seed, "validation loss"))
-    batch, drawn = shard(batch, drawn, 0, 1, device)
-    alpha_t, sigma_t = objective.schedule.at(drawn.t)
-    x_t = diffuse(batch.sequences.z, drawn.eps, alpha_t, sigma_t)
-    target = objective.prediction.target(batch.sequences.z, drawn.eps, alpha_t, sigma_t)
-    output = state.ema.model(x_t, drawn.t, batch.sequences.mask, batch.condition)
-    return denoising_loss(target, output, batch.sequences.mask).mean().item()

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from trainables.contrastive.ranking import squared_distance
-from trainables.data.dataset import Batch
+from trainables.data.dataset import Batch, shared
 from trainables.diffusion.noise.config import NoiseConfig
 from trainables.diffusion.noise.schedule import (
     PREDICTIONS,
@@ -87,6 +87,15 @@ def sample_randomness(
     none = torch.zeros(len(z), dtype=torch.bool)
     estimated = torch.rand(len(z), generator=random) < config.estimate_share if estimates else none
     return StepRandomness(t.to(z.device), eps.to(z.device), drop.to(z.device), estimated.to(z.device))
+
+
+def shard(
+    batch: Batch, drawn: StepRandomness, index: int, count: int, device: torch.device
+) -> tuple[Batch, StepRandomness]:
+    """Rows index, index + count, ... of a batch and of its randomness, on a device."""
+    t, eps, drop, estimated = (part[index::count].to(device) for part in drawn[:4])
+    negatives = None if drawn.negatives is None else drawn.negatives.shard(index, count, device)
+    return shared(batch, index, count, device), StepRandomness(t, eps, drop, estimated, negatives)
 
 
 def denoising_loss(

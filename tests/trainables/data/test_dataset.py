@@ -28,7 +28,7 @@ from trainables.data.config import (
     DataConfig,
     SourceConfig,
 )
-from trainables.data.dataset import BUCKET, Batch, SequenceDataset, batches, like_lengths, one_pass
+from trainables.data.dataset import BUCKET, Batch, SequenceDataset, batches, like_lengths, one_pass, weighted_batches
 from trainables.data.readers.recordings import read_data, read_recordings
 from trainables.data.splits.assignment import SHARES, split_of
 from trainables.data.splits.data_splits import DataSplits
@@ -607,6 +607,23 @@ def test_the_order_is_the_generators_alone(dataset: SequenceDataset) -> None:
 def test_a_batch_larger_than_the_data_is_refused(dataset: SequenceDataset) -> None:
     with pytest.raises(ConfigError, match="expected `batch_size <= training movements`, but got 51 > 50"):
         first_batches(dataset, 51, 1)
+
+
+def test_weights_stay_with_their_rows_and_change_no_batch(dataset: SequenceDataset) -> None:
+    weight = torch.arange(50.0)
+    known = dict(zip((row.numpy().tobytes() for row in dataset.condition), weight.tolist(), strict=True))
+    found = list(
+        itertools.islice(
+            weighted_batches(lambda _: [dataset.weighted(weight)], 16, torch.Generator().manual_seed(4)), 5
+        )
+    )
+    plain = list(itertools.islice(weighted_batches(lambda _: [dataset], 16, torch.Generator().manual_seed(4)), 5))
+    for (batch, own), (other, none) in zip(found, plain, strict=True):
+        assert own is not None
+        assert own.tolist() == [known[row.numpy().tobytes()] for row in batch.condition]
+        assert torch.equal(batch.condition, other.condition)
+        assert none is None
+    assert len(dataset.weighted(weight)[0]) == 2
 
 
 @pytest.mark.parametrize("size", [1, 7, 16, 50])

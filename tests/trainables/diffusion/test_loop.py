@@ -18,11 +18,11 @@ from trainables.data.dataset import Batch, SequenceDataset
 from trainables.data.splits.loading import load_splits
 from trainables.diffusion import loop
 from trainables.diffusion.config import DiffusionConfig, EarlyStoppingConfig, ModelConfig, OptimConfig
-from trainables.diffusion.loop import autocast, epochs, optimise, shard
+from trainables.diffusion.loop import autocast, epochs, optimise
 from trainables.diffusion.models.unet1d import UNet1D
 from trainables.diffusion.noise.config import NoiseConfig
 from trainables.diffusion.noise.schedule import cosine_schedule
-from trainables.diffusion.objective import Objective, StepRandomness, diffusion_loss, sample_randomness
+from trainables.diffusion.objective import Objective, StepRandomness, diffusion_loss, sample_randomness, shard
 from trainables.diffusion.ranking_config import ContrastiveConfig
 from trainables.diffusion.sampling_config import SamplingConfig
 from trainables.diffusion.state import State as DiffusionState
