@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,7 +36,7 @@ def load_cotrained(
     raise CheckpointError(f"{checkpoint}: expected a side `diffusion` or `physical`, but got {chosen}")
 
 
-def of_side(side: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+def of_side(side: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors that a checkpoint of one model alone has."""
     shared = {name: tensor for name, tensor in tensors.items() if name.partition(".")[0] in SHARED}
     return {**select(side, tensors), **shared}

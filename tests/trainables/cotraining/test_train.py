@@ -18,6 +18,7 @@ from trainables.core.config import ConfigError
 from trainables.cotraining import cycle, models, refit, train
 from trainables.cotraining.api import load_cotrained
 from trainables.cotraining.config import CotrainingConfig
+from trainables.cotraining.cost import measure
 from trainables.cotraining.decision import Decision
 from trainables.cotraining.schedule import place_of
 from trainables.cotraining.state import initial_fit, restore_state
@@ -276,6 +277,14 @@ def test_another_worker_makes_and_fits_the_same_and_evaluates_nothing(
     second = Worker(rank=1, world_size=2, mean=lambda value: value + 0.5)  # rank 0 keeps
     *_, last = train.epochs(TINY, resume=uncut[1] / str(LAST - 1), worker=second)
     assert not any(name.startswith(("val/", "model/")) for name in last.metrics)
+
+
+def test_the_cost_of_a_run_is_measured() -> None:
+    found = measure(TINY)
+    assert found.step_s > 0
+    assert found.steps_per_epoch == TINY.steps_per_epoch
+    assert found.evaluation_s > 0
+    assert found.checkpoint_bytes > 2_000_000
 
 
 # weights in the place of counts

@@ -136,7 +136,8 @@ def test_a_row_counts_by_its_weight() -> None:
     total = 0.0
     for row in range(8):
         own = Batch(Sequences(*(part[row : row + 1] for part in batch.sequences)), batch.condition[row : row + 1])
-        alone = StepRandomness(*(part[row : row + 1] for part in drawn[:4]))
+        t, eps, drop, estimated = (part[row : row + 1] for part in drawn[:4])
+        alone = StepRandomness(t, eps, drop, estimated)
         total += float(weight[row]) * diffusion_loss(model, VELOCITY, own, alone, PLAIN).total.item()
     assert loss(weight) == pytest.approx(total / 8, rel=1e-5)
     assert loss(torch.ones(8)) == loss(None)
