@@ -64,8 +64,9 @@ def epochs(config: CotrainingConfig, *, resume: Path | None = None, worker: Work
         place, began = place_of(state.epoch + 1, config), time.perf_counter()
         step = train_diffusion if place.side == "diffusion" else fit_physical
         training = step(state, models, place)
+        spent_s = time.perf_counter() - began - training.get(names.VAL_SECONDS, 0.0)
         state.epoch += 1
-        yield epoch_of(state, models, {**training, names.TRAIN_SECONDS: time.perf_counter() - began})
+        yield epoch_of(state, models, {**training, names.TRAIN_SECONDS: spent_s})
 
 
 def untrained_state(models: Models) -> State:
