@@ -1,6 +1,7 @@
 """Search spaces by name: the parameters that may vary in a sweep, each with its distribution; data, no code."""
 
 from search_spaces.agent import SPACE as AGENT
+from search_spaces.cotraining import SPACE as COTRAINING
 from search_spaces.critic import SPACE as CRITIC
 from search_spaces.detector import SPACE as DETECTOR
 from search_spaces.diffusion import SPACE as DIFFUSION
@@ -15,6 +16,7 @@ SPACES: dict[str, Space] = {
     "diffusion": DIFFUSION,
     "gan": GAN,
     "physical": PHYSICAL,
+    "cotraining": COTRAINING,
     "diffusion_ranking_loss": DIFFUSION_RANKING_LOSS,
     "detector": DETECTOR,
     "critic": CRITIC,

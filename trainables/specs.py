@@ -1,5 +1,6 @@
 """The one list of trainables, by name; none of them is imported further than its configuration."""
 
+from trainables.cotraining.spec import SPEC as COTRAINING
 from trainables.critic.agent.spec import SPEC as AGENT
 from trainables.critic.spec import SPEC as CRITIC
 from trainables.detector.spec import SPEC as DETECTOR
@@ -8,7 +9,7 @@ from trainables.gan.spec import SPEC as GAN
 from trainables.physical.spec import SPEC as PHYSICAL
 from trainables.training.trainable import TrainableSpec
 
-SPECS = (DIFFUSION, GAN, PHYSICAL, DETECTOR, CRITIC, AGENT)
+SPECS = (DIFFUSION, GAN, PHYSICAL, COTRAINING, DETECTOR, CRITIC, AGENT)
 TRAINABLES: dict[str, TrainableSpec] = {spec.name: spec for spec in SPECS}
 
 

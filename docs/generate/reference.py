@@ -30,6 +30,7 @@ PUBLIC = {
         "trainables.diffusion.api.load_generator",
         "trainables.gan.api.load_gan",
         "trainables.physical.api.load_physical",
+        "trainables.cotraining.api.load_cotrained",
     ),
     "Agents": ("trainables.critic.agent.api.load_agent", "trainables.critic.agent.api.Agent"),
     "Critics": ("trainables.critic.api.load_critic", "trainables.critic.api.Critic"),

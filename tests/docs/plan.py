@@ -14,6 +14,11 @@ SAMPLED = f"{TINY} trainable.batch_size=8 trainable.sampling.steps=2"
 AGENT = f"{TINY} trainable.evaluation.episodes=16"
 GAN = f"{TINY} trainable.batch_size=8"
 PHYSICAL = "trainable.epochs=1 trainable.fit.movements=100 trainable.fit.iterations=2"
+COTRAINING = (
+    "trainable.epochs=8 trainable.steps_per_epoch=1 trainable.batch_size=8 trainable.sampling.steps=2 "
+    "trainable.model.base_channels=16 trainable.fit.movements=60 trainable.fit.iterations=2 "
+    "trainable.evaluation.probes=[features]"
+)
 SEARCH = "budget.trials=1 budget.time_limit=10m finalists.top=0"
 LIFTED = (
     "limits.auc_excess=1 limits.precision=0 limits.recall=0 limits.memorised_share=1 eval_seeds=1 latency.repeats=8"
@@ -39,6 +44,11 @@ BEFORE_THE_SERVICE = (
     Run("python -m platform.train trainable=gan", GAN),
     Run("python -m platform.train trainable=physical", PHYSICAL),
     Run("python -m platform.train trainable=physical trainable.fit.form=minimum_jerk name=submovements", PHYSICAL),
+    Run("python -m platform.train trainable=cotraining", COTRAINING),
+    Run("python -m platform.train trainable=cotraining trainable.alpha=0 name=separate", COTRAINING),
+    Run(
+        "python -m platform.train trainable=cotraining trainable.alpha=0 trainable.weight=0.1 name=weighted", COTRAINING
+    ),
     Run("python -m platform.train trainable=detector", TINY),
     Run("python -m platform.train trainable=critic", TINY),
     Run("python -m platform.train trainable=agent", AGENT),
@@ -102,6 +112,7 @@ BEFORE_THE_SERVICE = (
     Run("python -m platform.tune study_name=lr 'trainable.optim.lr=tag(log,interval(1e-4,5e-3))'", f"{SAMPLED} --plan"),
     Run("python -m platform.tune trainable=gan", f"{GAN} {SEARCH}"),
     Run("python -m platform.tune space=physical", f"{PHYSICAL} {SEARCH}"),
+    Run("python -m platform.tune space=cotraining", f"{COTRAINING} trainable.epochs=14 {SEARCH}"),
     Run("python -m platform.tune space=diffusion_ranking_loss", f"{SAMPLED} {SEARCH}"),
     Run("python -m platform.tune trainable=detector", f"{TINY} {SEARCH} finalists.top=1 finalists.eval_seeds=1"),
     Run("python -m platform.tune space=critic", f"{TINY} {SEARCH} finalists.top=1 finalists.eval_seeds=1"),
@@ -121,6 +132,10 @@ BEFORE_THE_SERVICE = (
     Run("python -m platform.evaluate ckpt=CHECKPOINT", "metrics=[mmd]"),
     Run(
         "python -m platform.evaluate ckpt=results/train/physical/checkpoints/best out_dir=evaluation/physical",
+        "metrics=[mmd]",
+    ),
+    Run(
+        "python -m platform.evaluate ckpt=results/train/cotraining/checkpoints/best out_dir=evaluation/cotraining",
         "metrics=[mmd]",
     ),
     Run("python -m platform.evaluate ckpt=CHECKPOINT seed=7", "metrics=[spectra] out_dir=evaluation/seed"),

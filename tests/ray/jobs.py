@@ -18,6 +18,17 @@ TINY: dict[str, dict[str, Any]] = {
         "sampling.steps": 2,
         "evaluation.probes": ["features"],
     },
+    "cotraining": {
+        "model.base_channels": 16,
+        "steps_per_epoch": 9,
+        "evaluation.movements": 40,
+        "sampling.steps": 2,
+        "evaluation.probes": ["features"],
+        "alpha": 0.05,
+        "fit.movements": 60,
+        "fit.iterations": 3,
+        "patience": 0,
+    },
     "detector": {
         "model.width": 8,
         "model.fused_width": 16,

@@ -10,6 +10,8 @@ import pytest
 from tests.ray.jobs import TINY, tiny_job
 from tests.ray.processes import below
 from trainables.core.config import build
+from trainables.cotraining.config import CotrainingConfig
+from trainables.cotraining.train import epochs as cotraining_epochs
 from trainables.critic.config import CriticConfig
 from trainables.critic.train import epochs as critic_epochs
 from trainables.data.readers.recording_set import RecordingError
@@ -87,6 +89,28 @@ def test_two_workers_train_the_detector_that_one_trains(tmp_path: Path) -> None:
     for part in ("network.", "club.", "ema."):
         weights = [name for name in expected if name.startswith(part)]
         moved, apart = (sum(float((expected[n] - of[n]).square().sum()) for n in weights) for of in (before, found))
+        assert apart**0.5 < 1e-4 * moved**0.5
+
+
+@pytest.mark.heavy
+def test_two_workers_train_the_pair_that_one_trains(tmp_path: Path) -> None:
+    """Both make and fit the same movements, and each trains the diffusion on 32 of the 64 rows: equal to rounding.
+    A sample of the diffusion may fall on the next pixel, so that of the physical model the strokes are compared that
+    real movements have."""
+    job = tiny_job(tmp_path, 4, ScalingConfig(num_workers=2), "cotraining", **{"cycles": 1, "model.dropout": 0.0})
+    folder = trained(job, tmp_path / "run")
+    for epoch in cotraining_epochs(build(CotrainingConfig, job.config)):
+        epoch.save(tmp_path / str(epoch.number))
+    assert folder.last is not None
+    before, expected, found = (load_checkpoint(path) for path in (tmp_path / "0", tmp_path / "4", folder.last))
+    for side in ("diffusion", "physical"):
+        one, other = (record["cycles"][0][side] for _, record in (expected, found))
+        assert (one["balance"], one["decision"]["kept"]) == (other["balance"], other["decision"]["kept"])
+    for part in ("diffusion.model.", "diffusion.ema.", "physical.fit.free"):
+        weights = [name for name in expected[0] if name.startswith(part)]
+        moved, apart = (
+            sum(float((expected[0][n] - of[0][n]).square().sum()) for n in weights) for of in (before, found)
+        )
         assert apart**0.5 < 1e-4 * moved**0.5
 
 

@@ -12,7 +12,12 @@ from trainables.augmentation.generators import GENERATORS
 from trainables.core.config import ConfigError
 from trainables.core.seeding import generator
 from trainables.data.augment import augment
-from trainables.data.balance import generated_count, validate_augmentation_balance
+from trainables.data.balance import (
+    generated_count,
+    sample_weights,
+    validate_augmentation_balance,
+    validate_weights,
+)
 from trainables.data.canonical import TENSORS, Canonical, Movements, concatenate, decode, encode, usable
 from trainables.data.config import PART, CanonicalConfig, VariationsConfig
 from trainables.data.dataset import SequenceDataset
@@ -24,7 +29,11 @@ SOURCE_UNKNOWN = 0.1  # share of the rows, so that a network learns what movemen
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """Training movements, recorded and generated, with the checked account of their balance."""
+    """Training movements, recorded and generated, with the checked account of their balance.
+
+    Attributes:
+        weight: Of a generated movement beside the 1 of a recorded one; None: movements have no weight, and count alike.
+    """
 
     balance: str
     real: Canonical
@@ -32,6 +41,7 @@ class TrainingSet:
     statistics: Statistics
     canonical: CanonicalConfig
     variations: VariationsConfig
+    weight: float | None = None
 
     def __len__(self) -> int:
         return len(self.real) + len(self.generated)
@@ -39,7 +49,14 @@ class TrainingSet:
     @cached_property
     def dataset(self) -> SequenceDataset:
         """The real movements as recorded, the generated ones behind them."""
-        return SequenceDataset(concatenate(self.real, self.generated), self.statistics)
+        return self._beside(self.real)
+
+    def _beside(self, real: Canonical) -> SequenceDataset:
+        """Real movements and the generated ones behind them, weighted if they are."""
+        dataset = SequenceDataset(concatenate(real, self.generated), self.statistics)
+        if self.weight is None:
+            return dataset
+        return dataset.weighted(sample_weights(len(real), len(self.generated), self.weight))
 
     def passed(self, random: torch.Generator) -> Iterator[SequenceDataset]:
         """Yield the data sets of one pass, each of at most `PART` movements: what is in memory of a set of any size.
@@ -73,7 +90,7 @@ class TrainingSet:
         dataset = self.dataset
         if self.variations.active():
             varied, _ = self.varied(random)
-            dataset = SequenceDataset(concatenate(varied, self.generated), self.statistics)
+            dataset = self._beside(varied)
         if not self.statistics.sources:
             return dataset
         return dataset.without_sources(torch.rand(len(dataset), generator=random) < SOURCE_UNKNOWN)
@@ -100,11 +117,34 @@ def training_set(splits: DataSplits, canonical: CanonicalConfig, config: Augment
 
     At alpha 0 nothing is drawn and the set is the training split itself.
     """
-    real = splits["train"]
     generated = generate(splits, canonical, config, seed)
+    return training_set_with(splits, canonical, generated, config.alpha, config.variations)
+
+
+def training_set_with(
+    splits: DataSplits,
+    canonical: CanonicalConfig,
+    generated: Canonical,
+    alpha: float,
+    variations: VariationsConfig,
+    weight: float = 0.0,
+) -> TrainingSet:
+    """Return the real training split with generated movements behind it, whose number is checked.
+
+    Args:
+        weight: Of each generated movement, as many as real ones, in the place of alpha; 0: movements have no weight.
+
+    Raises:
+        BalanceError: another number than `generated_count(real, alpha)`, or with weights than of real ones.
+    """
+    real = splits["train"]
+    if weight > 0:
+        weights = sample_weights(len(real), len(generated), weight)
+        balance = validate_weights(len(real), len(generated), weight, weights)
+        return TrainingSet(balance, real, generated, splits.statistics, canonical, variations, weight)
     first = SequenceDataset(real.take(torch.arange(1)), splits.statistics)[0]
-    balance = validate_augmentation_balance(len(real), len(generated), config.alpha, first)
-    return TrainingSet(balance, real, generated, splits.statistics, canonical, config.variations)
+    balance = validate_augmentation_balance(len(real), len(generated), alpha, first)
+    return TrainingSet(balance, real, generated, splits.statistics, canonical, variations)
 
 
 def generate(splits: DataSplits, canonical: CanonicalConfig, config: AugmentationConfig, seed: int) -> Canonical:

@@ -58,6 +58,11 @@ def validate_augmentation_balance(num_real: int, num_generated: int, alpha: floa
     return f"balance: {num_real} real + {num_generated} generated, ratio {actual:.4f} (target {alpha:.4f})"
 
 
+def sample_weights(num_real: int, num_generated: int, weight: float, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return the weight of every movement in the loss, the real ones first: 1, and `weight` of a generated one."""
+    return torch.tensor([1.0] * num_real + [weight] * num_generated, dtype=dtype)
+
+
 def validate_weights(num_real: int, num_generated: int, weight: float, weights: Tensor) -> str:
     """Check the weight-based balance, which takes the place of the count-based one: equal counts, one scaling point.
 
@@ -75,8 +80,7 @@ def validate_weights(num_real: int, num_generated: int, weight: float, weights: 
             f"expected `generated == real` where the generated part is weighted, but got generated={num_generated}, "
             f"real={num_real}; a count beside the weight would scale it twice"
         )
-    expected = torch.tensor([1.0] * num_real + [weight] * num_generated, dtype=weights.dtype)
-    if not torch.equal(weights, expected):
+    if not torch.equal(weights, sample_weights(num_real, num_generated, weight, weights.dtype)):
         law = f"weights of 1 for real and {weight:g} for generated movements"
         raise BalanceError(f"expected {law}, but got others; apply the weight in one place only")
     ratio = float(weights[num_real:].sum() / weights[:num_real].sum()) if num_real else 0.0

@@ -31,8 +31,21 @@ class Batch(NamedTuple):
     condition: Float[Tensor, "B D"]
 
 
+class WeightedBatch(NamedTuple):
+    """A batch with the weight of each row in the loss; None where rows have none, and count alike."""
+
+    batch: Batch
+    weight: Float[Tensor, "B"] | None
+
+
 class SequenceDataset(Dataset[Batch]):
-    """Sequences with their conditions in memory, standardised."""
+    """Sequences with their conditions in memory, standardised.
+
+    Attributes:
+        weight: Of each row in the loss, in the place of a count; None: rows have no weight.
+    """
+
+    weight: Tensor | None = None
 
     def __init__(self, canonical: Canonical, statistics: Statistics) -> None:
         self.sequences = Sequences(statistics.normalise(canonical), canonical.mask)
@@ -44,6 +57,12 @@ class SequenceDataset(Dataset[Batch]):
 
     def __getitem__(self, rows: int | Int[Tensor, "B"]) -> Batch:
         return Batch(Sequences(self.sequences.z[rows], self.sequences.mask[rows]), self.condition[rows])
+
+    def weighted(self, weight: Float[Tensor, "N"]) -> "SequenceDataset":
+        """The same sequences under the same conditions, each with a weight."""
+        other = copy(self)
+        other.weight = weight
+        return other
 
     def without_sources(self, rows: Bool[Tensor, "N"]) -> "SequenceDataset":
         """The same sequences under the same conditions, with the source of some rows unknown."""
@@ -57,12 +76,19 @@ def batches(
     fresh: Callable[[torch.Generator], Iterable[SequenceDataset]], batch_size: int, order: torch.Generator
 ) -> Iterator[Batch]:
     """Batches without end, pass after pass; each pass calls `fresh` for its parts, which may be augmented anew."""
+    return (batch for batch, _ in weighted_batches(fresh, batch_size, order))
+
+
+def weighted_batches(
+    fresh: Callable[[torch.Generator], Iterable[SequenceDataset]], batch_size: int, order: torch.Generator
+) -> Iterator[WeightedBatch]:
+    """The same batches with the weights of their rows."""
     while True:
         for part in fresh(order):
             yield from one_pass(part, batch_size, order)
 
 
-def one_pass(dataset: SequenceDataset, batch_size: int, order: torch.Generator) -> Iterator[Batch]:
+def one_pass(dataset: SequenceDataset, batch_size: int, order: torch.Generator) -> Iterator[WeightedBatch]:
     """Every row once, in batches of like length; rows that fill no batch are left out by chance. All order is random.
 
     Rows are sorted by their length plus a random share of `BUCKET`, so that no batch is the same in two passes, and
@@ -72,7 +98,7 @@ def one_pass(dataset: SequenceDataset, batch_size: int, order: torch.Generator) 
         ConfigError: fewer movements than a batch.
     """
     for rows in like_lengths(dataset.sequences.mask.sum(dim=1), batch_size, order):
-        yield trimmed(dataset[rows])
+        yield WeightedBatch(trimmed(dataset[rows]), None if dataset.weight is None else dataset.weight[rows])
 
 
 def like_lengths(length: Int[Tensor, "N"], batch_size: int, order: torch.Generator) -> Iterator[Int[Tensor, "B"]]:

@@ -231,10 +231,11 @@ def load_generator(checkpoint: Path, device: torch.device | str = "cpu") -> Gene
     """
     tensors, record = load_checkpoint_of("diffusion", checkpoint)
     with weights_that_fit(checkpoint):
-        return _generator(record, tensors, torch.device(device))
+        return generator_of(record, tensors, torch.device(device))
 
 
-def _generator(record: Mapping[str, Any], tensors: Mapping[str, Tensor], device: torch.device) -> Generator:
+def generator_of(record: Mapping[str, Any], tensors: Mapping[str, Tensor], device: torch.device) -> Generator:
+    """Return the generator with the averaged weights among the tensors of a checkpoint, in its configuration."""
     config = record["config"]
     canonical = build(CanonicalConfig, config["data"]["canonical"])
     statistics, known = restored(tensors, record.get("sources", ()))

@@ -18,37 +18,36 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from trainables.augmentation.training_set import TrainingSet, training_set
 from trainables.core.config import require
 from trainables.core.seeding import derive, generator
-from trainables.data.dataset import Batch, SequenceDataset, batches, shared
+from trainables.data.dataset import Batch, SequenceDataset, weighted_batches
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits
-from trainables.diffusion.api import Generator
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.latents.autoencoder import in_latents
 from trainables.diffusion.latents.fit import fit_autoencoder
-from trainables.diffusion.noise.schedule import diffuse
 from trainables.diffusion.objective import (
     Loss,
     Objective,
     StepRandomness,
-    denoising_loss,
     diffusion_loss,
     sample_randomness,
+    shard,
 )
 from trainables.diffusion.ranking_term import condition_queue, draw_negatives
 from trainables.diffusion.state import State, initial_state, restore_state, save_state
+from trainables.diffusion.validation import sampler_of, validation_loss
 from trainables.eval.generation.training_plots import training_plots
 from trainables.eval.generation.validator import Validator
-from trainables.generation.conditions import conditions_of
 from trainables.nn.lr_schedule import learning_rate, set_learning_rate
 from trainables.training import metric_names as names
 from trainables.training.trainable import Epoch, TrainingDivergedError
-from trainables.training.worker import ALONE, Worker
+from trainables.training.worker import ALONE, Worker, decided_by_first
 
 
 def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worker = ALONE) -> Iterator[Epoch]:
@@ -62,6 +61,25 @@ def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worke
         CheckpointError: `resume` is unreadable or belongs to another configuration or data set.
         TrainingDivergedError: a loss that is not finite.
     """
+    require_shares(config, worker)
+    splits = load_splits(config.data)
+    dataset = training_set(splits, config.data.canonical, config.augmentation, config.seed)
+    objective = Objective.of(config.diffusion)
+    validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, config.evaluation)
+    if resume is not None:
+        state = initial_state(config, worker, splits.statistics.condition_width)
+        restore_state(state, config, splits, resume)
+    else:
+        state = untrained_state(config, dataset, worker)
+        yield _evaluate(state, config, splits, objective, validator, {}, worker)
+    while state.epoch < config.epochs and not _exhausted(state, config, worker):
+        training = train_epoch(state, config, dataset, objective, worker)
+        state.epoch += 1
+        yield _evaluate(state, config, splits, objective, validator, training, worker)
+
+
+def require_shares(config: DiffusionConfig, worker: Worker) -> None:
+    """Raise ConfigError unless every worker has as many rows of a part of a batch as any other."""
     shares = worker.world_size * config.optim.accumulate
     require(
         config.batch_size % shares == 0,
@@ -73,22 +91,15 @@ def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worke
         "`workers` to divide `latent.batch_size`",
         f"workers={worker.world_size}, batch_size={config.latent.batch_size}",
     )
-    splits = load_splits(config.data)
-    dataset = training_set(splits, config.data.canonical, config.augmentation, config.seed)
-    objective = Objective.of(config.diffusion)
-    validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, config.evaluation)
-    state = initial_state(config, worker, splits.statistics.condition_width)
-    if resume is not None:
-        restore_state(state, config, splits, resume)
-    else:
-        if config.latent.enabled:
-            some = next(dataset.parts(generator(config.seed, "autoencoder rows")))
-            state.autoencoder = fit_autoencoder(some.dataset, config.latent, config.seed, worker)
-        yield _evaluate(state, config, splits, objective, validator, {}, worker)
-    while state.epoch < config.epochs and not _exhausted(state, config, worker):
-        training = _train_epoch(state, config, dataset, objective, worker)
-        state.epoch += 1
-        yield _evaluate(state, config, splits, objective, validator, training, worker)
+
+
+def untrained_state(config: DiffusionConfig, dataset: TrainingSet, worker: Worker) -> State:
+    """Return the state before the first step; the autoencoder of a latent diffusion is fitted."""
+    state = initial_state(config, worker, dataset.statistics.condition_width)
+    if config.latent.enabled:
+        some = next(dataset.parts(generator(config.seed, "autoencoder rows")))
+        state.autoencoder = fit_autoencoder(some.dataset, config.latent, config.seed, worker)
+    return state
 
 
 def _exhausted(state: State, config: DiffusionConfig, worker: Worker) -> bool:
@@ -96,20 +107,25 @@ def _exhausted(state: State, config: DiffusionConfig, worker: Worker) -> bool:
     patience = config.early_stopping.patience
     if patience == 0:
         return False
-    mine = float(worker.rank == 0 and state.patience.stale >= patience)
-    return worker.mean(torch.tensor(mine, device=worker.device)).item() > 0
+    return decided_by_first(worker, state.patience.stale >= patience)
 
 
-def _train_epoch(
+def train_epoch(
     state: State, config: DiffusionConfig, dataset: TrainingSet, objective: Objective, worker: Worker
 ) -> dict[str, float]:
+    """Train for one epoch and return the mean parts of the loss; the caller counts the epoch.
+
+    Raises:
+        TrainingDivergedError: a loss is NaN or infinite.
+    """
     began = time.perf_counter()
     torch.manual_seed(derive(config.seed, "dropout", state.epoch, worker.rank))
     streams = {use: generator(config.seed, use, state.epoch) for use in ("order", "noise", "negatives")}
     total = config.epochs * config.steps_per_epoch
     queue = condition_queue(config.contrastive, dataset.statistics.condition_width)
     sums, counts = Counter[str](), Counter[str]()
-    for batch in islice(batches(dataset.passed, config.batch_size, streams["order"]), config.steps_per_epoch):
+    stream = weighted_batches(dataset.passed, config.batch_size, streams["order"])
+    for batch, weight in islice(stream, config.steps_per_epoch):
         batch = in_latents(state.autoencoder, batch)
         drawn = sample_randomness(batch, config.diffusion, streams["noise"], estimates=config.model.self_condition)
         negatives = draw_negatives(
@@ -117,21 +133,13 @@ def _train_epoch(
         )
         queue = queue.push(batch.condition)
         set_learning_rate(state.optimizer, learning_rate(state.step, total, config.optim))
-        measured = optimise(state, config, batch, drawn._replace(negatives=negatives), objective, worker)
+        drawn = drawn._replace(negatives=negatives)
+        measured = optimise(state, config, batch, drawn, objective, worker, weight)
         sums.update(measured)
         counts.update(measured.keys())
     means = {name: value / counts[name] for name, value in sums.items()}
     timing = {names.TRAIN_STEPS: float(state.step), names.TRAIN_SECONDS: time.perf_counter() - began}
     return {**means, names.TRAIN_LEARNING_RATE: state.optimizer.param_groups[0]["lr"], **timing}
-
-
-def shard(
-    batch: Batch, drawn: StepRandomness, index: int, count: int, device: torch.device
-) -> tuple[Batch, StepRandomness]:
-    """Rows index, index + count, ... of a batch and of its randomness, on a device."""
-    t, eps, drop, estimated = (part[index::count].to(device) for part in drawn[:4])
-    negatives = None if drawn.negatives is None else drawn.negatives.shard(index, count, device)
-    return shared(batch, index, count, device), StepRandomness(t, eps, drop, estimated, negatives)
 
 
 def optimise(
@@ -141,11 +149,13 @@ def optimise(
     drawn: StepRandomness,
     objective: Objective,
     worker: Worker = ALONE,
+    weight: Float[Tensor, "B"] | None = None,
 ) -> dict[str, float]:
     """One step of AdamW on this worker's rows of a batch, in `accumulate` parts; returns the parts of the loss.
 
-    Parts and workers have equally many rows, so the mean of their gradients is the gradient of the whole batch; the
-    ranking term alone takes its unit of distance from each part.
+    Each row counts by its `weight`, where there are weights. Parts and workers have equally many rows, so the mean of
+    their gradients is the gradient of the whole batch; the ranking term alone takes its unit of distance from each
+    part.
 
     Raises:
         TrainingDivergedError: the loss is NaN or infinite.
@@ -154,10 +164,12 @@ def optimise(
     state.optimizer.zero_grad(set_to_none=True)
     parts, sums, counts = config.optim.accumulate, Counter[str](), Counter[str]()
     for part in range(parts):
-        mine = shard(batch, drawn, worker.rank + part * worker.world_size, parts * worker.world_size, worker.device)
+        index, count = worker.rank + part * worker.world_size, parts * worker.world_size
+        mine = shard(batch, drawn, index, count, worker.device)
+        weighed = None if weight is None else weight[index::count].to(worker.device)
         with _synchronised(state.parallel, part == parts - 1):
             with autocast(worker.device, config.optim.mixed_precision):
-                loss = diffusion_loss(state.parallel, objective, *mine, config.contrastive, worker.mean)
+                loss = diffusion_loss(state.parallel, objective, *mine, config.contrastive, worker.mean, weighed)
             (loss.total / parts).backward()
         if not math.isfinite(loss.total.item()):
             raise TrainingDivergedError(
@@ -211,18 +223,9 @@ def _evaluate(
     plots = None
     if worker.rank == 0:
         began = time.perf_counter()
-        sampler = Generator(
-            state.ema.model,
-            objective.schedule,
-            splits.statistics,
-            config.data.canonical,
-            conditions_of(splits["train"]),
-            state.autoencoder,
-            objective.prediction,
-            config.sampling,
-        )
+        sampler = sampler_of(state, config, splits, objective)
         held_out = SequenceDataset(validator.held_out, splits.statistics)
-        metrics[names.VAL_LOSS] = _validation_loss(state, config, held_out, objective, worker.device)
+        metrics[names.VAL_LOSS] = validation_loss(state, config, held_out, objective, worker.device)
         fake = sampler.sample_matching(validator.held_out, seed=config.evaluation.seed)
         metrics |= validator(fake)
         plots = partial(training_plots, validator, fake)
@@ -231,21 +234,3 @@ def _evaluate(
         if config.early_stopping.metric in metrics:
             state.patience.after(metrics[config.early_stopping.metric], config.early_stopping.min_delta)
     return Epoch(state.epoch, metrics, lambda folder: save_state(state, config, splits, folder), plots)
-
-
-@torch.no_grad()
-def _validation_loss(
-    state: State, config: DiffusionConfig, held_out: SequenceDataset, objective: Objective, device: torch.device
-) -> float:
-    """Denoising error of the averaged weights on held-out movements, same times and noise in every epoch and trial.
-
-    Without min-SNR weights and without estimates, so that it compares configurations that differ in them.
-    """
-    batch = in_latents(state.autoencoder, held_out[torch.arange(len(held_out))])
-    drawn = sample_randomness(batch, config.diffusion, generator(config.evaluation.seed, "validation loss"))
-    batch, drawn = shard(batch, drawn, 0, 1, device)
-    alpha_t, sigma_t = objective.schedule.at(drawn.t)
-    x_t = diffuse(batch.sequences.z, drawn.eps, alpha_t, sigma_t)
-    target = objective.prediction.target(batch.sequences.z, drawn.eps, alpha_t, sigma_t)
-    output = state.ema.model(x_t, drawn.t, batch.sequences.mask, batch.condition)
-    return denoising_loss(target, output, batch.sequences.mask).mean().item()

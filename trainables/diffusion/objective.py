@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from trainables.contrastive.ranking import squared_distance
-from trainables.data.dataset import Batch
+from trainables.data.dataset import Batch, shared
 from trainables.diffusion.noise.config import NoiseConfig
 from trainables.diffusion.noise.schedule import (
     PREDICTIONS,
@@ -89,6 +89,15 @@ def sample_randomness(
     return StepRandomness(t.to(z.device), eps.to(z.device), drop.to(z.device), estimated.to(z.device))
 
 
+def shard(
+    batch: Batch, drawn: StepRandomness, index: int, count: int, device: torch.device
+) -> tuple[Batch, StepRandomness]:
+    """Rows index, index + count, ... of a batch and of its randomness, on a device."""
+    t, eps, drop, estimated = (part[index::count].to(device) for part in drawn[:4])
+    negatives = None if drawn.negatives is None else drawn.negatives.shard(index, count, device)
+    return shared(batch, index, count, device), StepRandomness(t, eps, drop, estimated, negatives)
+
+
 def denoising_loss(
     target: Float[Tensor, "B T C"], predicted: Float[Tensor, "B T C"], mask: Bool[Tensor, "B T"]
 ) -> Float[Tensor, "B"]:
@@ -103,18 +112,20 @@ def diffusion_loss(
     drawn: StepRandomness,
     config: ContrastiveConfig,
     mean: Callable[[Tensor], Tensor] = lambda value: value,
+    row_weight: Float[Tensor, "B"] | None = None,
 ) -> Loss:
     """The whole loss of one batch.
 
     Args:
         mean: The mean of a number over all workers, so that the distances of all have one unit.
+        row_weight: Factor of each row's denoising error; the ranking term knows none.
     """
     alpha_t, sigma_t = objective.schedule.at(drawn.t)
     z, mask = batch.sequences
     x_t, target = diffuse(z, drawn.eps, alpha_t, sigma_t), objective.prediction.target(z, drawn.eps, alpha_t, sigma_t)
     inputs = Inputs(x_t, drawn.t, mask, batch.condition, drawn.drop_condition)
     inputs = inputs._replace(estimate=_estimate(model, objective, inputs, drawn.estimated))
-    weight = objective.weight(drawn.t)
+    weight = objective.weight(drawn.t) if row_weight is None else objective.weight(drawn.t) * row_weight
     if drawn.negatives is None:
         loss = (weight * denoising_loss(target, model(*inputs), mask)).mean()
         return Loss(loss, loss.detach(), None, None)

@@ -47,12 +47,20 @@ def save_training_state(
         tensors, record: What the trained model needs beside them.
     """
     progress = {"epoch": state.epoch, "step": state.step, "ema_updates": state.ema.updates}
-    identity = {"kind": kind, "config": plain(config), "data_sha256": splits.sha256}
-    identity["sources"] = sorted(set(splits["train"].source))
-    owners = {name: split.group for name, split in splits.splits.items()}
-    identity[USERS] = TrainingUsers.of_owners(owners).to_json()
     everything = {**state.tensors(), **generator_record(splits), **(tensors or {})}
-    save_checkpoint(folder, everything, {**(record or {}), **identity, **progress})
+    save_checkpoint(folder, everything, {**(record or {}), **identity(kind, config, splits), **progress})
+
+
+def identity(kind: str, config: Any, splits: DataSplits) -> dict[str, Any]:
+    """Return what the record of a generator's checkpoint says of its run: kind, configuration, data, sources, users."""
+    owners = {name: split.group for name, split in splits.splits.items()}
+    return {
+        "kind": kind,
+        "config": plain(config),
+        "data_sha256": splits.sha256,
+        "sources": sorted(set(splits["train"].source)),
+        USERS: TrainingUsers.of_owners(owners).to_json(),
+    }
 
 
 def restore_training_state(folder: Path, kind: str, config: Any, splits: DataSplits, state: TrainingState) -> None:

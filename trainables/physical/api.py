@@ -4,9 +4,10 @@ The counterpart of `trainables.gan.api` and `trainables.diffusion.api`: the same
 A row is computed by itself, so that none of its bits depends on what is computed with it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -114,6 +115,11 @@ def load_physical(checkpoint: Path, device: torch.device | str = "cpu") -> Physi
             fit its own configuration.
     """
     tensors, record = load_checkpoint_of(KIND, checkpoint)
+    return physical_of(record, tensors, checkpoint)
+
+
+def physical_of(record: Mapping[str, Any], tensors: Mapping[str, Tensor], checkpoint: Path) -> PhysicalGenerator:
+    """Return the population among the tensors of a checkpoint, in its configuration; raises as `load_physical` does."""
     with weights_that_fit(checkpoint):
         fit, config = build(FitConfig, record["config"]["fit"]), build(PopulationConfig, record["config"]["population"])
         statistics, known = restored(tensors, record.get("sources", ()))

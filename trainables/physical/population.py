@@ -2,11 +2,12 @@
 
 It is a mixture with one component per fitted training movement i, under the condition c
 
-    p(strokes | c) = sum_i w_i(c) N(strokes_i, C_i),   w_i(c) proportional to exp(-d(c, c_i)^2 / (2 bandwidth^2)).
+    p(strokes | c) = sum_i w_i(c) N(strokes_i, C_i),   w_i(c) proportional to exp(-d(c, c_i)^2 / (2 bandwidth^2)),
 
-d is the distance of standardised conditions (logarithms of duration, distance, path over distance, and turning), with
-`DIRECTION` |e^(i angle) - e^(i angle_i)|^2 added to its square and `OTHER_SOURCE` where the sources are known and not
-the same. The number of strokes is that of the component. The covariance follows the movement's own sensitivity,
+times the weight of the movement where movements have weights. d is the distance of standardised conditions (logarithms
+of duration, distance, path over distance, and turning), with `DIRECTION` |e^(i angle) - e^(i angle_i)|^2 added to its
+square and `OTHER_SOURCE` where the sources are known and not the same. The number of strokes is that of the component.
+The covariance follows the movement's own sensitivity,
 
     C_i = (H_i / s_i^2 + S^-1)^-1,   H_i = sum over ticks of the squared derivatives of path, step and change of step,
 
@@ -54,6 +55,7 @@ class Components(nn.Module):
         noise: Share of the speed, along and across, see `noise_shares`.
         raw, angle, source: Their conditions.
         play: Of the rounding to pixels.
+        weight: Share of each in the mixture, relative to the others; None: they count alike.
     """
 
     free: Tensor
@@ -63,6 +65,7 @@ class Components(nn.Module):
     angle: Tensor
     source: Tensor
     play: Tensor
+    weight: Tensor | None
 
     def __init__(
         self,
@@ -70,6 +73,7 @@ class Components(nn.Module):
         noise: Float[Tensor, "N 2"],
         conditions: Conditions,
         play: float,
+        weight: Float[Tensor, "N"] | None = None,
     ) -> None:
         super().__init__()
         self.free = nn.Parameter(strokes.free, requires_grad=False)
@@ -79,6 +83,7 @@ class Components(nn.Module):
         self.register_buffer("angle", conditions.angle.double())
         self.register_buffer("source", conditions.source.contiguous())
         self.register_buffer("play", torch.tensor(play, dtype=torch.float64))
+        self.register_buffer("weight", weight if weight is None else weight.double())
 
     def __len__(self) -> int:
         return len(self.free)
@@ -143,7 +148,10 @@ class Population:
         source = int(condition.source[0])
         if source >= 0:
             square = square + OTHER_SOURCE * (self.components.source != source)
-        return torch.softmax(-square / (2.0 * self.config.bandwidth**2), dim=0)
+        logits = -square / (2.0 * self.config.bandwidth**2)
+        if self.components.weight is not None:
+            logits = logits + self.components.weight.log()
+        return torch.softmax(logits, dim=0)
 
     def _perturbed(self, chosen: Int[Tensor, "M"], random: torch.Generator) -> Float[Tensor, "M K J"]:
         free = self.components.free[chosen]

@@ -12,8 +12,8 @@ from trainables.core.config import plain
 from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical, rotate
 from trainables.data.splits.data_splits import DataSplits
-from trainables.data.training_users import USERS, TrainingUsers
 from trainables.generation.conditions import Conditions, conditions_of, generator_record
+from trainables.generation.training_state import identity
 from trainables.physical.config import PhysicalConfig
 from trainables.physical.extraction import StrokeSets
 from trainables.physical.fit import extracted
@@ -36,6 +36,7 @@ class FittedMovements:
 
     Attributes:
         rows: Their rows in the training split, ascending.
+        origin: What the rows are of, for errors.
     """
 
     rows: Int[Tensor, "N"]
@@ -43,6 +44,7 @@ class FittedMovements:
     trajectories: Trajectories
     form: StrokeForm
     conditions: Conditions
+    origin: str = "the training split"
 
     @classmethod
     def of(cls, training: Canonical, config: PhysicalConfig) -> "FittedMovements":
@@ -51,9 +53,14 @@ class FittedMovements:
         if len(rows) > config.fit.movements:
             chosen = torch.randperm(len(rows), generator=generator(config.seed, "fitted"))
             rows = chosen[: config.fit.movements].sort().values
-        movements = training.take(rows)
-        trajectories = Trajectories.of(movements, config.data.canonical)
-        return cls(rows, movements, trajectories, FORMS[config.fit.form], conditions_of(movements))
+        return cls.at(rows, training, config)
+
+    @classmethod
+    def at(cls, rows: Int[Tensor, "N"], movements: Canonical, config: PhysicalConfig) -> "FittedMovements":
+        """Return the movements at `rows`."""
+        chosen = movements.take(rows)
+        trajectories = Trajectories.of(chosen, config.data.canonical)
+        return cls(rows, chosen, trajectories, FORMS[config.fit.form], conditions_of(chosen))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,42 +95,41 @@ def quality_of(state: State, fitted: FittedMovements) -> Quality:
     return quality(path, fitted.trajectories)
 
 
-def population_components(state: State, fitted: FittedMovements) -> Components:
-    """Return the components of the movements that strokes fit, with their noise and the play of their pixels."""
+def population_components(
+    state: State, fitted: FittedMovements, weight: Float[Tensor, "N"] | None = None
+) -> Components:
+    """Return the components of the movements that strokes fit, with their noise and the play of their pixels.
+
+    Args:
+        weight: Of all fitted movements in the mixture; None: they count alike.
+    """
     rows = quality_of(state, fitted).fitted.nonzero().squeeze(1)
     trajectories, strokes = fitted.trajectories.take(rows), state.optimised.strokes.take(rows)
     path = strokes.path(fitted.form, trajectories.t_s)
     angle: Float[Tensor, N] = fitted.movements.angle.double()[rows]
     screen, recorded = rotate(path, angle), rotate(trajectories.position_px, angle).round()
     play = fitted_play(screen, recorded, trajectories.ticks[:, 1:]) if len(rows) else 0.5
-    return Components(strokes, noise_shares(path, trajectories), fitted.conditions.take(rows), play)
+    own = None if weight is None else weight[rows]
+    return Components(strokes, noise_shares(path, trajectories), fitted.conditions.take(rows), play, own)
 
 
 def components_of(tensors: Mapping[str, Tensor]) -> Components:
     """Return the components that a checkpoint holds."""
     own = select("components", tensors)
     strokes = StrokeSets(own["free"], own["present"])
-    return Components(strokes, own["noise"], Conditions(own["raw"], own["angle"], own["source"]), float(own["play"]))
+    conditions = Conditions(own["raw"], own["angle"], own["source"])
+    return Components(strokes, own["noise"], conditions, float(own["play"]), own.get("weight"))
 
 
 def save_state(state: State, components: Components, config: PhysicalConfig, splits: DataSplits, folder: Path) -> None:
     """Write the state, the components, and what sampling needs beside them, as a checkpoint."""
-    owners = {name: split.group for name, split in splits.splits.items()}
-    record = {
-        "kind": KIND,
-        "config": plain(config),
-        "data_sha256": splits.sha256,
-        "sources": sorted(set(splits["train"].source)),
-        USERS: TrainingUsers.of_owners(owners).to_json(),
-        "epoch": state.epoch,
-        "step": state.epoch * config.fit.iterations,
-    }
+    progress = {"epoch": state.epoch, "step": state.epoch * config.fit.iterations}
     tensors = {
         **flatten("fit", state.tensors()),
         **flatten("components", components.state_dict()),
         **generator_record(splits),
     }
-    save_checkpoint(folder, tensors, record)
+    save_checkpoint(folder, tensors, {**identity(KIND, config, splits), **progress})
 
 
 def restored_state(config: PhysicalConfig, splits: DataSplits, folder: Path) -> State:

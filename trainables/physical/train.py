@@ -73,7 +73,7 @@ def next_state(state: State, fitted: FittedMovements, iterations: int) -> State:
     if broken:
         row = int(fitted.rows[broken[0]])
         law = f"the loss of {len(broken)} movements is not finite in epoch {state.epoch + 1}, first of row {row}"
-        raise TrainingDivergedError(f"{law} of the training split; inspect its recording, or choose another fit.form")
+        raise TrainingDivergedError(f"{law} of {fitted.origin}; inspect this movement, or choose another fit.form")
     return replace(state, optimised=found, epoch=state.epoch + 1)
 
 

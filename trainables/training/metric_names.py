@@ -34,6 +34,7 @@ TRAIN_SPEED_ABOVE_15_DB = "train/speed_above_15_db"  # share of the movements
 TRAIN_SPEED_ABOVE_25_DB = "train/speed_above_25_db"
 TRAIN_STROKES = "train/strokes"  # of a movement, the median
 TRAIN_NOT_FITTED = "train/not_fitted"  # number of movements
+TRAIN_GENERATED = "train/generated"  # number of movements of the other model in a co-training
 TRAIN_LEARNING_RATE = "train/learning_rate"
 TRAIN_STEPS = "train/steps"
 TRAIN_SECONDS = "train/seconds"
@@ -72,6 +73,7 @@ VAL_REACH_SUCCESS = "val/reach_success"
 VAL_REACH_SECONDS = "val/reach_seconds"
 VAL_REACH_ERROR = "val/reach_error_px"
 VAL_SECONDS = "val/seconds"
+COTRAINING_CYCLE = "cotraining/cycle"  # 0: the warm-up
 PARAMETERS = "model/parameters"
 CHECKPOINT_PATH = "checkpoint_path"
 
@@ -104,6 +106,16 @@ def probe_floor(probe: str) -> str:
 def family_fnr(family: str) -> str:
     """The name of the share of one family's bots that are missed, beside the worst of them."""
     return f"val/fnr/{family}"
+
+
+def headline_of(side: str) -> str:
+    """The name of the headline of one model of a co-training, beside that of the model that is sampled from."""
+    return f"val/{side}_auc_excess"
+
+
+def cycle_metric(side: str, name: str) -> str:
+    """The name of a metric of the decision over one model at the end of a cycle."""
+    return f"cotraining/{side}_{name}"
 
 
 MINIMISED = "minimize"  # as Optuna spells it

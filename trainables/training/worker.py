@@ -29,6 +29,12 @@ ALONE = Worker()
 """One process on the CPU."""
 
 
+def decided_by_first(worker: Worker, mine: bool) -> bool:
+    """Return what rank 0, which alone evaluates, has decided; every worker has to ask for it."""
+    decided = float(worker.rank == 0 and mine)
+    return worker.mean(torch.tensor(decided, device=worker.device)).item() > 0
+
+
 def require_equal_shares(worker: Worker, batch_size: int) -> None:
     """Raise ConfigError unless every worker has as many rows of a batch as any other."""
     divides = batch_size % worker.world_size == 0

@@ -17,7 +17,7 @@ from tests.serve import published
 from trainables.augmentation import training_set as augment
 from trainables.augmentation.config import AugmentationConfig
 from trainables.augmentation.generators import GENERATORS
-from trainables.augmentation.training_set import TrainingSet, generate, training_set
+from trainables.augmentation.training_set import TrainingSet, generate, training_set, training_set_with
 from trainables.core.config import ConfigError, build
 from trainables.core.seeding import generator
 from trainables.data.augment import AUGMENTATIONS
@@ -206,6 +206,23 @@ def test_a_wrong_count_never_reaches_training(splits: DataSplits, monkeypatch: p
     monkeypatch.setattr(augment, "generated_count", lambda *given: true_count(*given) + off)
     with pytest.raises(BalanceError, match=r"`generated == round\(alpha \* real\)`"):
         training_set(splits, FORM, AugmentationConfig(0.29), 0)
+
+
+@pytest.mark.parametrize("variations", [OFF, ALL], ids=["off", "all"])
+def test_a_weighted_set_has_as_many_generated_movements_each_of_one_weight(
+    splits: DataSplits, variations: VariationsConfig
+) -> None:
+    real = splits["train"]
+    found = training_set_with(splits, FORM, real, 0.0, variations, weight=0.25)
+    assert found.balance.endswith(f"{len(real)} real + {len(real)} generated, weighted ratio 0.2500 (target 0.2500)")
+    for dataset in (found.dataset, *found.passed(seeded())):
+        assert dataset.weight is not None
+        assert dataset.weight.tolist() == [1.0] * len(real) + [0.25] * len(real)
+    few = real.take(torch.arange(9))
+    with pytest.raises(BalanceError, match="a count beside the weight would scale it twice"):
+        training_set_with(splits, FORM, few, 0.0, variations, weight=0.25)
+    with pytest.raises(BalanceError, match="generate as many as expected"):
+        training_set_with(splits, FORM, few, 0.0, variations)
 
 
 # passes

@@ -28,7 +28,7 @@ from trainables.data.config import (
     DataConfig,
     SourceConfig,
 )
-from trainables.data.dataset import BUCKET, Batch, SequenceDataset, batches, like_lengths, one_pass
+from trainables.data.dataset import BUCKET, Batch, SequenceDataset, batches, like_lengths, one_pass, weighted_batches
 from trainables.data.readers.recordings import read_data, read_recordings
 from trainables.data.splits.assignment import SHARES, Usable, assign, split_of
 from trainables.data.splits.data_splits import DataSplits
@@ -615,6 +615,23 @@ def test_a_batch_larger_than_the_data_is_refused(dataset: SequenceDataset) -> No
         first_batches(dataset, 51, 1)
 
 
+def test_weights_stay_with_their_rows_and_change_no_batch(dataset: SequenceDataset) -> None:
+    weight = torch.arange(50.0)
+    known = dict(zip((row.numpy().tobytes() for row in dataset.condition), weight.tolist(), strict=True))
+    found = list(
+        itertools.islice(
+            weighted_batches(lambda _: [dataset.weighted(weight)], 16, torch.Generator().manual_seed(4)), 5
+        )
+    )
+    plain = list(itertools.islice(weighted_batches(lambda _: [dataset], 16, torch.Generator().manual_seed(4)), 5))
+    for (batch, own), (other, none) in zip(found, plain, strict=True):
+        assert own is not None
+        assert own.tolist() == [known[row.numpy().tobytes()] for row in batch.condition]
+        assert torch.equal(batch.condition, other.condition)
+        assert none is None
+    assert len(dataset.weighted(weight)[0]) == 2
+
+
 @pytest.mark.parametrize("size", [1, 7, 16, 50])
 def test_rows_of_like_length_are_those_of_a_pass(dataset: SequenceDataset, size: int) -> None:
     """Each row once at most, in full batches, drawn as `one_pass` draws them."""
@@ -622,7 +639,7 @@ def test_rows_of_like_length_are_those_of_a_pass(dataset: SequenceDataset, size:
     chosen = [part.tolist() for part in like_lengths(length, size, torch.Generator().manual_seed(4))]
     assert [len(part) for part in chosen] == [size] * (50 // size)
     assert len(set(itertools.chain(*chosen))) == size * (50 // size)
-    assert chosen == [rows(batch) for batch in one_pass(dataset, size, torch.Generator().manual_seed(4))]
+    assert chosen == [rows(batch) for batch, _ in one_pass(dataset, size, torch.Generator().manual_seed(4))]
 
 
 def test_lengths_within_a_batch_are_alike() -> None:

@@ -18,11 +18,11 @@ from trainables.data.dataset import Batch, SequenceDataset
 from trainables.data.splits.loading import load_splits
 from trainables.diffusion import loop
 from trainables.diffusion.config import DiffusionConfig, EarlyStoppingConfig, ModelConfig, OptimConfig
-from trainables.diffusion.loop import autocast, epochs, optimise, shard
+from trainables.diffusion.loop import autocast, epochs, optimise
 from trainables.diffusion.models.unet1d import UNet1D
 from trainables.diffusion.noise.config import NoiseConfig
 from trainables.diffusion.noise.schedule import cosine_schedule
-from trainables.diffusion.objective import Objective, StepRandomness, diffusion_loss, sample_randomness
+from trainables.diffusion.objective import Objective, StepRandomness, diffusion_loss, sample_randomness, shard
 from trainables.diffusion.ranking_config import ContrastiveConfig
 from trainables.diffusion.sampling_config import SamplingConfig
 from trainables.diffusion.state import State as DiffusionState
@@ -372,7 +372,7 @@ def test_a_batch_that_its_workers_cannot_share_is_refused() -> None:
 def with_validation_losses(values: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace validation losses by given ones, epoch by epoch; nothing else is computed."""
     replayed = iter(values)
-    monkeypatch.setattr(loop, "_validation_loss", lambda *_: next(replayed))
+    monkeypatch.setattr(loop, "validation_loss", lambda *_: next(replayed))
     monkeypatch.setattr(Validator, "__call__", lambda *_: {})
 
 

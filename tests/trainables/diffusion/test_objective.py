@@ -125,6 +125,24 @@ def test_the_total_loss_equals_its_definition() -> None:
     assert float(loss.total) == float(loss.denoising) == pytest.approx(total, rel=1e-5)
 
 
+def test_a_row_counts_by_its_weight() -> None:
+    """By plain loops; with every weight 1 the loss is the unweighted one, bit for bit."""
+    model, (batch, drawn) = network(), step()
+    weight = torch.rand(8, generator=seeded(3))
+
+    def loss(row_weight: Tensor | None) -> float:
+        return diffusion_loss(model, VELOCITY, batch, drawn, PLAIN, row_weight=row_weight).total.item()
+
+    total = 0.0
+    for row in range(8):
+        own = Batch(Sequences(*(part[row : row + 1] for part in batch.sequences)), batch.condition[row : row + 1])
+        t, eps, drop, estimated = (part[row : row + 1] for part in drawn[:4])
+        alone = StepRandomness(t, eps, drop, estimated)
+        total += float(weight[row]) * diffusion_loss(model, VELOCITY, own, alone, PLAIN).total.item()
+    assert loss(weight) == pytest.approx(total / 8, rel=1e-5)
+    assert loss(torch.ones(8)) == loss(None)
+
+
 @pytest.mark.parametrize("config", [PLAIN, RANKED], ids=["plain", "ranked"])
 @pytest.mark.parametrize("junk", [1.0, -1e3, 1e15])
 def test_nothing_under_the_mask_changes_the_loss(config: ContrastiveConfig, junk: float) -> None:

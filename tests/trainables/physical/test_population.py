@@ -223,6 +223,23 @@ def test_canonical_form_within_a_frame_is_inverted_to_the_pixel(representation: 
 # what is refused
 
 
+def test_a_weight_multiplies_the_share_of_its_movement(model: PhysicalGenerator, human: Canonical) -> None:
+    """By plain loops; with a weight of 0 a movement is never drawn, and equal weights are none."""
+    whole, wanted = model.population, conditions_of(human).take(torch.arange(1))
+    components, shares = whole.components, whole.weights(wanted)
+    weight = torch.rand(len(components), generator=seeded(), dtype=torch.float64)
+    weight[:3] = 0.0
+    conditions = Conditions(components.raw, components.angle, components.source)
+
+    def weighted(own: Tensor) -> Tensor:
+        made = Components(components.strokes, components.noise, conditions, float(components.play), own)
+        return replace(whole, components=made).weights(wanted)
+
+    expected = [float(share) * float(one) for share, one in zip(shares, weight, strict=True)]
+    torch.testing.assert_close(weighted(weight), torch.tensor(expected, dtype=torch.float64) / sum(expected))
+    torch.testing.assert_close(weighted(torch.full_like(weight, 0.3)), shares)
+
+
 def test_a_population_of_one_movement_is_refused(model: PhysicalGenerator) -> None:
     components, one = model.population.components, torch.tensor([0])
     own = Conditions(components.raw[one], components.angle[one], components.source[one])
