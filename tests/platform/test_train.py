@@ -123,7 +123,7 @@ def test_the_key_of_another_commands_folder_names_this_ones(
 
 
 WRONG: dict[str, tuple[str, ...]] = {
-    "trainable=quux": ("`trainable` in {agent, critic, detector, diffusion", "trainable=quux"),
+    "trainable=quux": ("`trainable` in {agent, cotraining, critic, detector, diffusion", "trainable=quux"),
     "trainable.epochs=0": ("trainable: expected `epochs >= 1`", "epochs=0"),
     "trainable.sampling.steps=0": ("trainable.sampling: expected `steps >= 1`", "steps=0"),
     "trainable.optim.lrr=1": ("did you mean `trainable.optim.lr`?",),
