@@ -203,8 +203,8 @@ BEFORE_THE_SERVICE = (
     ),
     Run(
         "python -m benchmarks.reach_agent --layouts u_maze --agents contrastive --depths 4 8 16 32 --equal-compute "
-        "--epochs 12 --steps 600 --lr 1e-3 --gamma 0.98 --output u_maze.json",
-        "--epochs 1 --steps 30 --episodes 16 --depths 4 8",
+        "--epochs 12 --steps 600 --lr 1e-3 --gamma 0.98 --seeds 0 1 --output u_maze.json",
+        "--epochs 1 --steps 30 --episodes 16 --depths 4 8 --seeds 0",
     ),
     Run(
         "python -m benchmarks.reach_agent --agents --earlier free.json u_maze.json --picture agent_depths.png",
