@@ -11,7 +11,8 @@ centres mu, the logarithms of the weights w and those of the widths c:
 
 Networks begin at linear extrapolation, and learn what is left: a linear map beside each network gives psi = g / u
 and mu_m = (x + h_m a) / u, with h = 0, 1, 2, 4, 8, ... steps, equal weights and widths that grow with h; the heads of
-the networks begin at 0.
+the networks begin at 0. Components of the embedding beyond those of the position begin at 0 on both sides, where their
+gradient is 0: they stay there, so that goals are compared in a plane.
 
 References: Mixture Density Networks (Bishop, 1994), NCRG/94/004, eq. 22 and 23, here of densities up to the constant
 of a row that InfoNCE leaves free. t-distributions as kernels: Visualizing Data using t-SNE (van der Maaten & Hinton,
