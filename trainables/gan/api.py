@@ -17,14 +17,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainables.core.config import build, require
-from trainables.data.canonical import Canonical, with_deltas
+from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
 from trainables.data.splits.statistics import Statistics
 from trainables.diffusion.sampling_config import SamplingChanges, SamplingConfig
 from trainables.gan.config import GanModelConfig
 from trainables.gan.networks import MovementNetwork
-from trainables.generation.blocks import WINDOW, Block, blocks
-from trainables.generation.conditions import Conditions, form_at, matching_conditions, restored
+from trainables.generation.blocks import Block, blocks
+from trainables.generation.conditions import Conditions, restored
+from trainables.generation.direct_sampling import DirectSampling
 from trainables.generation.keyed_noise import keyed_noise
 from trainables.training.checkpoint import load_checkpoint_of, select, weights_that_fit
 
@@ -32,7 +33,7 @@ SLOTS = 32  # rows of a network call
 
 
 @dataclass(frozen=True, eq=False)
-class GanGenerator:
+class GanGenerator(DirectSampling):
     """A generator network with everything that turns its output into movements."""
 
     model: nn.Module
@@ -45,35 +46,6 @@ class GanGenerator:
     def device(self) -> torch.device:
         """Return the device of the network."""
         return next(self.model.parameters()).device
-
-    def sample_matching(self, real: Canonical, *, seed: int) -> Canonical:
-        """One sample per movement of `real`, under its condition; groups are kept."""
-        frame = with_deltas(real, torch.zeros_like(real.deltas))
-        z = torch.cat([*self.stream(matching_conditions(real, self.training_conditions), frame, seed=seed)])
-        return with_deltas(frame, self.statistics.denormalise(z, frame))
-
-    def draw_conditions(self, count: int, seed: int, longest: int | None = None) -> Conditions:
-        """Conditions of training movements (of at most `longest` steps), drawn with replacement."""
-        return self.training_conditions.draw(count, seed, longest)
-
-    def stream(
-        self, conditions: Conditions, frame: Canonical, *, seed: int, first: int = 0
-    ) -> Iterator[Float[Tensor, "M T C"]]:
-        """Standardised samples, `WINDOW` rows at a time, zero under the mask.
-
-        Row i is sample number first + i and depends on (seed, first + i, condition i) alone.
-        """
-        for rows in torch.arange(len(conditions)).split(WINDOW):
-            keys = [(seed, number) for number in (rows + first).tolist()]
-            yield self.rows(conditions.take(rows), frame.take(rows), keys)
-
-    def canonical_at(self, sequence_length: int) -> CanonicalConfig:
-        """The canonical form at another length T.
-
-        Raises:
-            ConfigError: a longer one than the trained one, or a shorter one in a form without padding.
-        """
-        return form_at(self.canonical, sequence_length)
 
     def sampling_with(self, changes: SamplingChanges) -> None:
         """There is nothing to choose: a sample is one network call.

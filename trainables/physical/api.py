@@ -4,7 +4,7 @@ The counterpart of `trainables.gan.api` and `trainables.diffusion.api`: the same
 A row is computed by itself, so that none of its bits depends on what is computed with it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from trainables.core.config import build, require
 from trainables.core.seeding import generator
-from trainables.data.canonical import Canonical, Movements, canonical_within, with_deltas
+from trainables.data.canonical import Canonical, Movements, canonical_within
 from trainables.data.config import CanonicalConfig
 from trainables.data.splits.statistics import Statistics
-from trainables.generation.blocks import WINDOW
-from trainables.generation.conditions import Conditions, form_at, matching_conditions, restored
+from trainables.generation.conditions import Conditions, restored
+from trainables.generation.direct_sampling import DirectSampling
 from trainables.physical.config import FitConfig, PopulationConfig
 from trainables.physical.forms import FORMS
 from trainables.physical.population import Components, Population
@@ -28,7 +28,7 @@ from trainables.training.checkpoint import CheckpointError, load_checkpoint_of, 
 
 
 @dataclass(frozen=True, eq=False)
-class PhysicalGenerator:
+class PhysicalGenerator(DirectSampling):
     """A population with everything that turns its samples into canonical movements."""
 
     population: Population
@@ -40,35 +40,6 @@ class PhysicalGenerator:
     def model(self) -> nn.Module:
         """The components of the population."""
         return self.population.components
-
-    def sample_matching(self, real: Canonical, *, seed: int) -> Canonical:
-        """One sample per movement of `real`, under its condition; groups are kept."""
-        frame = with_deltas(real, torch.zeros_like(real.deltas))
-        z = torch.cat([*self.stream(matching_conditions(real, self.training_conditions), frame, seed=seed)])
-        return with_deltas(frame, self.statistics.denormalise(z, frame))
-
-    def draw_conditions(self, count: int, seed: int, longest: int | None = None) -> Conditions:
-        """Conditions of training movements (of at most `longest` steps), drawn with replacement."""
-        return self.training_conditions.draw(count, seed, longest)
-
-    def stream(
-        self, conditions: Conditions, frame: Canonical, *, seed: int, first: int = 0
-    ) -> Iterator[Float[Tensor, "M T C"]]:
-        """Standardised samples, `WINDOW` rows at a time, zero under the mask.
-
-        Row i is sample number first + i and depends on (seed, first + i, condition i) alone.
-        """
-        for rows in torch.arange(len(conditions)).split(WINDOW):
-            keys = [(seed, number) for number in (rows + first).tolist()]
-            yield self.rows(conditions.take(rows), frame.take(rows), keys)
-
-    def canonical_at(self, sequence_length: int) -> CanonicalConfig:
-        """The canonical form at another length T.
-
-        Raises:
-            ConfigError: a longer one than the trained one, or a shorter one in a form without padding.
-        """
-        return form_at(self.canonical, sequence_length)
 
     def sampling_with(self, changes: object) -> None:
         """There is nothing to choose.
